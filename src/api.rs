@@ -1,0 +1,4 @@
+//! The emulated surface: routes, one handler per endpoint, and the shapes of failure.
+
+pub(crate) mod error;
+pub(crate) mod extract;

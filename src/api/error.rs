@@ -1,0 +1,136 @@
+//! The one place where a failure becomes a status and the API's error envelope.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// What handlers return.
+pub(crate) type ApiResult<T> = Result<T, ApiError>;
+
+/// An answer with the API's error envelope. `public` text goes to the client; a cause goes to the log
+/// where it is handled.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    kind: String,
+    message: String,
+    details: Option<Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl ApiError {
+    pub(crate) fn new(
+        status: StatusCode,
+        kind: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            kind: kind.into(),
+            message: message.into(),
+            details: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// 400 `invalid_request_error`.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+    }
+
+    /// 404 `not_found_error`.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found_error", message)
+    }
+
+    /// 404 for a file of another workspace, a deleted one, or one that never was (spec 04 §5).
+    pub(crate) fn file_not_found(id: &str) -> Self {
+        Self::not_found(format!("File `{id}` not found."))
+    }
+
+    /// 401 `authentication_error`.
+    pub(crate) fn unauthenticated(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "authentication_error", message)
+    }
+
+    /// 413 `request_too_large`, as the service's edge words it (FACTS §9).
+    pub(crate) fn too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "request_too_large",
+            "Request exceeds the maximum size",
+        )
+    }
+
+    /// 500 `api_error`; the cause is logged here and not sent.
+    pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%cause, "request failed inside sandtable");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "api_error",
+            "Internal server error",
+        )
+    }
+
+    /// Adds `details.error_code`.
+    pub(crate) fn with_code(self, error_code: &str) -> Self {
+        self.with_details(json!({ "error_code": error_code }))
+    }
+
+    /// Sets `error.details`.
+    pub(crate) fn with_details(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    /// Adds an answer header; a later one of the same name wins.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The `error` object. Inside a stream `details` comes first and is null where there is none
+    /// (FACTS §3); in a body it comes last and is absent.
+    pub(crate) fn stream_error(&self) -> Value {
+        json!({ "details": self.details, "type": self.kind, "message": self.message })
+    }
+
+    /// The envelope of a plain answer.
+    pub(crate) fn body(&self, request_id: Option<&str>) -> Value {
+        let mut error = json!({ "type": self.kind, "message": self.message });
+        if let Some(details) = &self.details {
+            error["details"] = details.clone();
+        }
+        let mut body = json!({ "type": "error", "error": error });
+        if let Some(id) = request_id {
+            body["request_id"] = id.into();
+        }
+        body
+    }
+}
+
+/// The request id that the middleware gave the request being answered.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
+impl IntoResponse for ApiError {
+    /// The middleware fills in `request_id`: the error travels to it as an extension.
+    fn into_response(self) -> Response {
+        let mut response =
+            (self.status, [(header::CONTENT_TYPE, "application/json")]).into_response();
+        let retry =
+            matches!(self.status.as_u16(), 408 | 409 | 429) || self.status.is_server_error();
+        // Parity: recorded 4xx carry `x-should-retry: false`, a 529 `true` (FACTS §8).
+        let verdict = HeaderValue::from_static(if retry { "true" } else { "false" });
+        response.headers_mut().insert("x-should-retry", verdict);
+        for (name, value) in &self.headers {
+            response.headers_mut().insert(name.clone(), value.clone());
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}

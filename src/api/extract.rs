@@ -1,0 +1,40 @@
+//! What every handler knows of its caller: the workspace behind the key, the betas, the version.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use crate::api::error::{ApiError, RequestId};
+use crate::workspace::Workspace;
+
+/// Who sends the request. The middleware puts it into the request's extensions.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) workspace: Arc<Workspace>,
+    pub(crate) request_id: RequestId,
+    pub(crate) version: String,
+    pub(crate) betas: Betas,
+}
+
+/// The values of every `anthropic-beta` header, trimmed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Betas(pub(crate) Vec<String>);
+
+impl Betas {
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|beta| beta == name)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| ApiError::internal(&"the route lacks the caller middleware"))
+    }
+}

@@ -1,0 +1,176 @@
+//! The virtual clock. Every time a client sees, every expiry and every window, comes from here;
+//! nothing else may ask the system for the date.
+//!
+//! A clock belongs to a workspace. It runs with the wall clock, shifted by what it was advanced, or
+//! stands still while frozen. It never goes back, except by [`Clock::reset`].
+
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+
+/// One workspace's clock. Clones share the same time.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    state: Arc<Mutex<State>>,
+}
+
+/// What has to be kept to build the same clock again after a restart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct State {
+    /// How far the virtual time is ahead of the wall clock (behind, if negative).
+    pub offset: TimeDelta,
+    /// The instant at which the clock stands still, if it does.
+    pub frozen_at: Option<DateTime<Utc>>,
+}
+
+/// The clock only goes forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the clock only goes forward: it is {now}, and {wanted} is earlier")]
+pub struct BackwardsError {
+    now: DateTime<Utc>,
+    wanted: DateTime<Utc>,
+}
+
+impl Clock {
+    /// A clock that goes on from a kept state.
+    pub fn from_state(state: State) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// The present virtual time.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.lock().now()
+    }
+
+    /// Whether the clock stands still.
+    pub fn is_frozen(&self) -> bool {
+        self.lock().frozen_at.is_some()
+    }
+
+    /// What has to be kept over a restart.
+    pub fn state(&self) -> State {
+        *self.lock()
+    }
+
+    /// Moves the clock forward by `by`; a negative span is refused.
+    pub fn advance(&self, by: TimeDelta) -> Result<DateTime<Utc>, BackwardsError> {
+        let mut state = self.lock();
+        let now = state.now();
+        let wanted = now
+            .checked_add_signed(by)
+            .unwrap_or(DateTime::<Utc>::MAX_UTC);
+        state.move_to(now, wanted)
+    }
+
+    /// Moves the clock forward to `to`.
+    pub fn set(&self, to: DateTime<Utc>) -> Result<DateTime<Utc>, BackwardsError> {
+        let mut state = self.lock();
+        let now = state.now();
+        state.move_to(now, to)
+    }
+
+    /// Stops the clock where it stands, or lets it run on from there.
+    pub fn freeze(&self, frozen: bool) {
+        let mut state = self.lock();
+        let now = state.now();
+        match (frozen, state.frozen_at) {
+            (true, None) => state.frozen_at = Some(now),
+            (false, Some(at)) => {
+                state.offset = at - wall();
+                state.frozen_at = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+
+    /// Back to the wall clock, running.
+    pub fn reset(&self) {
+        *self.lock() = State::default();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn now(&self) -> DateTime<Utc> {
+        self.frozen_at.unwrap_or_else(|| {
+            wall()
+                .checked_add_signed(self.offset)
+                .unwrap_or(DateTime::<Utc>::MAX_UTC)
+        })
+    }
+
+    fn move_to(
+        &mut self,
+        now: DateTime<Utc>,
+        wanted: DateTime<Utc>,
+    ) -> Result<DateTime<Utc>, BackwardsError> {
+        if wanted < now {
+            return Err(BackwardsError { now, wanted });
+        }
+        match &mut self.frozen_at {
+            Some(at) => *at = wanted,
+            None => self.offset += wanted - now,
+        }
+        Ok(wanted)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the wall clock"
+)]
+fn wall() -> DateTime<Utc> {
+    Utc::now()
+}
+
+/// RFC 3339 with microseconds and `Z`, as the API prints container and file times.
+pub fn rfc3339_micros(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frozen_clock_stands_still_and_moves_only_when_told() {
+        let clock = Clock::default();
+        clock.freeze(true);
+        let start = clock.now();
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert_eq!(clock.now(), start);
+        let later = clock.advance(TimeDelta::days(30)).unwrap();
+        assert_eq!(later - start, TimeDelta::days(30));
+        assert_eq!(clock.now(), later);
+    }
+
+    #[test]
+    fn a_thawed_clock_goes_on_from_where_it_stood() {
+        let clock = Clock::default();
+        clock.freeze(true);
+        let stood = clock.advance(TimeDelta::hours(1)).unwrap();
+        clock.freeze(false);
+        let now = clock.now();
+        assert!(
+            now >= stood && now - stood < TimeDelta::seconds(5),
+            "{stood} then {now}"
+        );
+    }
+
+    #[test]
+    fn going_back_is_refused_and_changes_nothing() {
+        let clock = Clock::default();
+        clock.freeze(true);
+        let now = clock.now();
+        assert!(clock.set(now - TimeDelta::seconds(1)).is_err());
+        assert!(clock.advance(TimeDelta::seconds(-1)).is_err());
+        assert_eq!(clock.now(), now);
+    }
+}

@@ -1,0 +1,174 @@
+//! Every id and every other random choice the server makes.
+//!
+//! An id is `prefix_01` and 22 base58 characters, 128 bits, as in the recordings. Without a seed the
+//! bits are random. With a seed they derive from (seed, scope, ordinal), where the scope is what the
+//! client sent, so that concurrent conversations get the same ids in every run.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
+
+const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+const BASE58_DIGITS: usize = 22;
+
+/// The kinds of ids the API hands out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Message,
+    Request,
+    ToolUse,
+    ServerToolUse,
+    File,
+    Container,
+    Workspace,
+}
+
+impl Kind {
+    /// The id's prefix, without the underscore.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Message => "msg",
+            Self::Request => "req",
+            Self::ToolUse => "toolu",
+            Self::ServerToolUse => "srvtoolu",
+            Self::File => "file",
+            Self::Container => "container",
+            Self::Workspace => "wrkspc",
+        }
+    }
+}
+
+/// A source of ids for one conversation, one upload, or one request.
+#[derive(Debug)]
+pub struct Ids {
+    scope: Option<[u8; 32]>,
+    ordinal: AtomicU64,
+}
+
+impl Ids {
+    /// Random ids.
+    pub fn random() -> Self {
+        Self {
+            scope: None,
+            ordinal: AtomicU64::new(0),
+        }
+    }
+
+    /// Ids that derive from `seed` and `scope` alone.
+    pub fn seeded(seed: u64, scope: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(seed.to_le_bytes());
+        for part in scope {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hash.update(part);
+        }
+        Self {
+            scope: Some(hash.finalize().into()),
+            ordinal: AtomicU64::new(0),
+        }
+    }
+
+    /// Seeded if there is a seed, else random.
+    pub fn new(seed: Option<u64>, scope: &[&[u8]]) -> Self {
+        seed.map_or_else(Self::random, |seed| Self::seeded(seed, scope))
+    }
+
+    /// The next id of `kind`.
+    pub fn next(&self, kind: Kind) -> String {
+        let mut id = String::with_capacity(kind.prefix().len() + 3 + BASE58_DIGITS);
+        id.push_str(kind.prefix());
+        id.push_str("_01");
+        push_base58(&mut id, self.bits());
+        id
+    }
+
+    /// The next 16 hexadecimal digits, as in `/files/input/<16 hex>`.
+    pub fn next_hex16(&self) -> String {
+        let mut text = String::with_capacity(16);
+        let bytes = self.bits().to_le_bytes();
+        for byte in &bytes[..8] {
+            // Writing to a String cannot fail.
+            write!(text, "{byte:02x}").expect("a String takes every write");
+        }
+        text
+    }
+
+    fn bits(&self) -> u128 {
+        let ordinal = self.ordinal.fetch_add(1, Ordering::Relaxed);
+        match &self.scope {
+            None => random_bits(),
+            Some(scope) => {
+                let digest = Sha256::new()
+                    .chain_update(scope)
+                    .chain_update(ordinal.to_le_bytes())
+                    .finalize();
+                u128::from_le_bytes(
+                    digest[..16]
+                        .try_into()
+                        .expect("a SHA-256 digest has 32 bytes"),
+                )
+            }
+        }
+    }
+}
+
+/// Whether `id` has the form this server gives ids of `kind`. Clients must not parse ids; tests may.
+pub fn is_well_formed(kind: Kind, id: &str) -> bool {
+    id.strip_prefix(kind.prefix())
+        .and_then(|rest| rest.strip_prefix("_01"))
+        .is_some_and(|rest| {
+            rest.len() == BASE58_DIGITS && rest.bytes().all(|b| BASE58.contains(&b))
+        })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that draws random ids"
+)]
+fn random_bits() -> u128 {
+    uuid::Uuid::new_v4().as_u128()
+}
+
+fn push_base58(text: &mut String, mut bits: u128) {
+    let mut digits = [b'1'; BASE58_DIGITS];
+    for digit in digits.iter_mut().rev() {
+        *digit = BASE58[usize::try_from(bits % 58).expect("a remainder of 58 fits")];
+        bits /= 58;
+    }
+    text.extend(digits.iter().map(|&b| char::from(b)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_the_recorded_form() {
+        let ids = Ids::random();
+        for kind in [
+            Kind::Message,
+            Kind::Request,
+            Kind::ToolUse,
+            Kind::ServerToolUse,
+            Kind::File,
+            Kind::Container,
+        ] {
+            let id = ids.next(kind);
+            assert!(is_well_formed(kind, &id), "{id}");
+        }
+        assert_ne!(ids.next(Kind::File), ids.next(Kind::File));
+        assert!(!is_well_formed(Kind::File, "file_0Il"));
+    }
+
+    #[test]
+    fn seeded_ids_depend_on_seed_scope_and_ordinal_only() {
+        let take = |seed, scope: &[&[u8]]| {
+            let ids = Ids::seeded(seed, scope);
+            (ids.next(Kind::Message), ids.next(Kind::ToolUse))
+        };
+        assert_eq!(take(7, &[b"a", b"b"]), take(7, &[b"a", b"b"]));
+        assert_ne!(take(7, &[b"a", b"b"]), take(8, &[b"a", b"b"]));
+        assert_ne!(take(7, &[b"a", b"b"]), take(7, &[b"ab", b""]));
+    }
+}

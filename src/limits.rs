@@ -1,0 +1,46 @@
+//! Every limit of the emulated service and of ours: a name, a unit, one home.
+
+use std::time::Duration;
+
+/// Largest body of `/v1/messages` (spec 00 §6).
+pub const MAX_MESSAGES_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// Largest upload to `/v1/files` (spec 04 §2).
+pub const MAX_UPLOAD_BYTES: u64 = 500 * 1024 * 1024;
+/// Largest file that comes back from `$OUTPUT_DIR`; above it a call answers `output_file_too_large`.
+pub const MAX_OUTPUT_FILE_BYTES: u64 = 500 * 1024 * 1024;
+/// Most files one call hands back from `$OUTPUT_DIR`, by name; the others stay in the container.
+pub const MAX_OUTPUT_FILES: usize = 1000;
+/// What one call may write to stdout, and again to stderr, before the middle is dropped.
+pub const MAX_STREAM_BYTES: usize = 1024 * 1024;
+/// Wall clock of one bash or editor call.
+pub const BASH_TIMEOUT: Duration = Duration::from_secs(300);
+/// Wall clock of one Python cell.
+pub const CELL_TIMEOUT: Duration = Duration::from_secs(90);
+/// Life of a container from its creation, on the virtual clock.
+pub const CONTAINER_LIFE_DAYS: i64 = 30;
+/// How far `expires_at` lies behind the last use of a container, on the virtual clock.
+pub const CONTAINER_ROLLING_MINUTES: i64 = 60;
+/// Memory of a sandbox.
+pub const SANDBOX_MEMORY_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+/// Disk of a sandbox.
+pub const SANDBOX_DISK_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+/// Processes and threads in a sandbox.
+pub const SANDBOX_PIDS: i64 = 512;
+/// Sandboxes started at the same time; further starts wait.
+pub const CONCURRENT_STARTS: usize = 8;
+/// Server tool iterations in one turn before `pause_turn`.
+pub const TURN_ITERATIONS: u32 = 10;
+/// Steps of one turn before the loop guard ends it.
+pub const TURN_STEPS: u32 = 10_000;
+/// Silence in a stream after which a `ping` is sent.
+pub const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// Workspaces (distinct keys) one server takes.
+pub const MAX_WORKSPACES: usize = 10_000;
+/// Bytes of requests and answers the journal of one workspace keeps.
+pub const JOURNAL_BYTES: usize = 8 * 1024 * 1024;
+/// Default and largest `limit` of a list, and the smallest is 1 (spec 00 §7).
+pub const LIST_LIMIT_DEFAULT: usize = 20;
+/// See [`LIST_LIMIT_DEFAULT`].
+pub const LIST_LIMIT_MAX: usize = 1000;
+/// Most `ids[]` in one list of files (spec 04 §3).
+pub const LIST_IDS_MAX: usize = 100;

@@ -1,0 +1,234 @@
+//! Whatever decides the next step of a turn: `tour`, `direct`, `script`, or (later) `replay`.
+//!
+//! A model sees the request and the results of the calls it made; it knows neither HTTP nor
+//! sandboxes. The engine asks for a step, carries it out, and asks again.
+
+pub mod direct;
+pub mod script;
+pub mod tour;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A request as a model sees it.
+#[derive(Debug, Clone)]
+pub struct TurnRequest {
+    /// The body as it came, for JSONPath and templates.
+    pub body: Arc<Value>,
+    /// Text of the newest user message that has text; text blocks are joined with a newline.
+    pub user_text: String,
+    /// The declared tools, in the request's order.
+    pub tools: Vec<DeclaredTool>,
+    /// The declared code execution tool, if there is one.
+    pub code_tool: Option<CodeTool>,
+    /// `container_upload` files of the newest user turn, in order.
+    pub uploads: Vec<Upload>,
+    /// The ids of `tool_result` blocks in the last message, in order.
+    pub answered: Vec<String>,
+    /// Whether the last message is the assistant's: the turn goes on after a `pause_turn`.
+    pub resumes_pause: bool,
+}
+
+/// One entry of `tools`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredTool {
+    /// The `type`, or `custom` where it is absent.
+    pub kind: String,
+    /// The `name`.
+    pub name: String,
+}
+
+/// Which sub-tools the declared code execution tool offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeTool {
+    /// `code_execution_20250522`: `code_execution` with Python alone.
+    Python,
+    /// `code_execution_20250825` and later: `bash_code_execution` and `text_editor_code_execution`.
+    BashAndEditor,
+}
+
+/// A file that the request puts into the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    pub file_id: String,
+    pub filename: String,
+}
+
+/// One thing the model emits.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    Text(String),
+    Thinking(String),
+    /// One call, or several at once. With a client call among them the turn ends with `tool_use`,
+    /// and the server calls of the same group wait for the continuation.
+    Calls(Vec<Call>),
+    /// Waits before the next step.
+    Delay(Duration),
+    /// Ends the turn with `pause_turn`.
+    Pause,
+    /// Ends the turn.
+    Stop(Stop),
+    /// Ends the turn as a failure of the service.
+    Fail(ServiceError),
+    /// Sets token counters of this turn.
+    Usage(UsageOverride),
+}
+
+/// A tool call the model writes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Call {
+    Server {
+        tool: ServerTool,
+        input: Value,
+        /// The call is not run: its result is this error code.
+        error_code: Option<String>,
+    },
+    Client {
+        name: String,
+        input: Value,
+    },
+}
+
+/// The sub-tools of code execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ServerTool {
+    Python,
+    Bash,
+    Editor,
+}
+
+impl ServerTool {
+    /// The name in `server_tool_use`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Python => "code_execution",
+            Self::Bash => "bash_code_execution",
+            Self::Editor => "text_editor_code_execution",
+        }
+    }
+
+    /// The sub-tool of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Python, Self::Bash, Self::Editor]
+            .into_iter()
+            .find(|tool| tool.name() == name)
+    }
+}
+
+/// Why a turn ends by the model's will.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stop {
+    /// `end_turn`, `max_tokens`, `stop_sequence`, `refusal`, `model_context_window_exceeded`.
+    pub reason: String,
+    /// Only with `stop_sequence`.
+    pub stop_sequence: Option<String>,
+    /// Only with `refusal`.
+    pub category: Option<String>,
+    /// Only with `refusal`.
+    pub explanation: Option<String>,
+}
+
+/// An error the service itself would answer with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceError {
+    pub status: u16,
+    /// `overloaded_error`, `api_error`, …
+    pub kind: String,
+    pub message: String,
+    /// Further answer headers, such as `retry-after`.
+    pub headers: Vec<(String, String)>,
+    /// In a stream the error comes after this many events; 0 is an HTTP error.
+    pub after_events: Option<u32>,
+}
+
+/// Token counters that a script sets; `None` leaves the estimate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UsageOverride {
+    pub input_tokens: Option<u64>,
+    pub output_tokens: Option<u64>,
+    pub cache_creation_input_tokens: Option<u64>,
+    pub cache_read_input_tokens: Option<u64>,
+}
+
+/// How one call of the last [`Step::Calls`] ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallResult {
+    /// The `srvtoolu_…` or `toolu_…` id the engine gave the call.
+    pub id: String,
+    /// The tool's name on the wire.
+    pub name: String,
+    /// bash and Python: what was written; a client tool: its result's text; else empty.
+    pub stdout: String,
+    /// bash and Python.
+    pub stderr: String,
+    /// bash and Python; `None` for the editor, a client tool, or an error block.
+    pub return_code: Option<i64>,
+    /// Set if the result is an error block.
+    pub error_code: Option<String>,
+    /// The `content` of the result block as it goes to the client.
+    pub content: Value,
+    /// Files that came back from `$OUTPUT_DIR`.
+    pub files: Vec<OutputFile>,
+}
+
+/// A file made by a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputFile {
+    pub file_id: String,
+    pub filename: String,
+    pub size_bytes: u64,
+}
+
+/// Why a model cannot go on. Becomes an HTTP error with `x-should-retry: false`, or the stream's
+/// `error` event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ModelError {
+    /// Whole text for the client; names the script's file and line where there is one.
+    pub message: String,
+}
+
+/// What a turn is driven by.
+pub trait Model: Send + std::fmt::Debug {
+    /// Where the answers come from: `tour`, `direct`, or a script rule's name; for the journal.
+    fn source(&self) -> &str;
+
+    /// The next step. `results` are those of the calls in the step before, in the order of the
+    /// calls; empty after any other step. `Ok(None)` ends the turn with `end_turn`.
+    fn next(&mut self, results: &[CallResult]) -> Result<Option<Step>, ModelError>;
+
+    /// The turn ended before the model was done: in client calls or a pause. `ids` are the tool-use
+    /// ids of the response that still wait, or, for a pause, all of the response's tool-use ids and
+    /// its message id. The model keeps its place under them.
+    fn park(self: Box<Self>, ids: &[String]);
+}
+
+/// What an unmatched turn gets while scripts are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnUnmatched {
+    #[default]
+    Fail,
+    Direct,
+}
+
+/// Chooses the model of a turn for one workspace: a parked run that the request continues, else the
+/// scripts if any are loaded, else `tour`, else `direct`.
+pub fn select(
+    request: &TurnRequest,
+    scripts: &script::Scripts,
+    on_unmatched: OnUnmatched,
+) -> Result<Box<dyn Model>, ModelError> {
+    if let Some(model) = scripts.resume(request)? {
+        return Ok(model);
+    }
+    if scripts.is_empty() {
+        return Ok(tour::answer(request).unwrap_or_else(|| direct::answer(request)));
+    }
+    match scripts.start(request) {
+        Ok(model) => Ok(model),
+        Err(_) if on_unmatched == OnUnmatched::Direct => Ok(direct::answer(request)),
+        Err(error) => Err(error),
+    }
+}

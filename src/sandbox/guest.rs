@@ -1,0 +1,6 @@
+//! Placeholder.
+#[derive(Debug, thiserror::Error)]
+pub enum GuestError {
+    #[error("the guest is gone")]
+    Gone,
+}
