@@ -20,7 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptions,
-    KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    StartContainerOptions,
 };
 use tokio::sync::{Mutex, Semaphore};
 
@@ -41,7 +42,7 @@ pub struct DockerConfig {
     pub host: Option<String>,
     /// The image of the sandboxes; `None` for `sandtable-sandbox:full`, or `:slim` if only that is there.
     pub image: Option<String>,
-    /// Names this run of the server in labels.
+    /// Names this run of the server in labels; unique, never derived from a seed.
     pub server_id: String,
     /// The server's data directory; holds the lock that says it lives.
     pub data_dir: PathBuf,
@@ -80,6 +81,13 @@ pub struct Description {
 impl DockerBackend {
     /// Connects to the engine and takes the data directory's lock.
     pub async fn connect(config: DockerConfig) -> Result<Self, SandboxError> {
+        if config.guest.is_empty() {
+            return Err(SandboxError::Unavailable {
+                reason: "this build of sandtable has no guest for containers in it".to_owned(),
+                hint: "build sandtable on Linux with the `guest` crate's target installed"
+                    .to_owned(),
+            });
+        }
         let engine = Engine::connect(config.host.as_deref()).await?;
         let lease = Lease::take(&config.server_id, &config.data_dir, config.temporary)
             .map_err(|error| lease_refused(&config, &error))?;
@@ -166,13 +174,17 @@ impl DockerBackend {
         Err(image_missing(self.image.as_deref()))
     }
 
+    fn sandbox_name(&self, container_id: &str) -> String {
+        create::name(&self.lease.scope, container_id)
+    }
+
     async fn launch(&self, spec: &SandboxSpec) -> Result<Channel, SandboxError> {
         let _permit = self
             .starts
             .acquire()
             .await
             .expect("the semaphore is never closed");
-        let name = create::name(&spec.container_id);
+        let name = self.sandbox_name(&spec.container_id);
         self.create(spec, &name).await?;
         match self.attach_and_start(spec, &name).await {
             // Somebody has cleared away the guest's volume: put it back.
@@ -247,6 +259,18 @@ impl DockerBackend {
         Ok(())
     }
 
+    /// Deletes the guest's volume, as clearing up by hand does; the next start fills it again.
+    pub async fn forget_guest_volume(&self) -> Result<(), SandboxError> {
+        let removal = self
+            .engine
+            .docker
+            .remove_volume(&self.guest.name, None::<RemoveVolumeOptions>);
+        Ok(self
+            .engine
+            .ask("remove the guest's volume", removal)
+            .await?)
+    }
+
     /// Ends the processes of a container; fine if there are none.
     async fn kill(&self, name: &str) -> Result<(), SandboxError> {
         let options = KillContainerOptionsBuilder::default()
@@ -274,7 +298,7 @@ impl DockerBackend {
 
     /// Whether a container's sandbox exists, and whether it runs.
     pub async fn is_running(&self, container_id: &str) -> Result<Option<bool>, SandboxError> {
-        let name = create::name(container_id);
+        let name = self.sandbox_name(container_id);
         let look = self
             .engine
             .docker
@@ -298,11 +322,11 @@ impl Backend for DockerBackend {
     }
 
     fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(async move { self.kill(&create::name(container_id)).await })
+        Box::pin(async move { self.kill(&self.sandbox_name(container_id)).await })
     }
 
     fn remove<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(async move { self.delete(&create::name(container_id)).await })
+        Box::pin(async move { self.delete(&self.sandbox_name(container_id)).await })
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {

@@ -32,11 +32,11 @@ pub(super) struct Lacks {
 }
 
 /// The name of a container's sandbox on the engine.
-pub(super) fn name(container_id: &str) -> String {
-    format!("sandtable-{container_id}")
+pub(super) fn name(scope: &str, container_id: &str) -> String {
+    format!("sandtable-{scope}-{container_id}")
 }
 
-/// Everything about a new sandbox. `cpu` is the first of the CPUs it may run on.
+/// Everything about a new sandbox. `cpus` are those it may run on.
 pub(super) fn body(
     spec: &SandboxSpec,
     image: &str,

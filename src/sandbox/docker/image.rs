@@ -115,6 +115,19 @@ pub async fn build(
     build_with(&engine, args, progress).await
 }
 
+/// Builds unless the image is there and from this binary's recipe; answers what it built.
+pub async fn ensure(
+    args: &BuildArgs,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Option<Built>, ImageError> {
+    let engine = Engine::connect(args.host.as_deref()).await?;
+    let image = args.tag.clone().unwrap_or_else(|| args.flavor.image());
+    if let ImageState::Current { .. } = state(&engine, &image).await? {
+        return Ok(None);
+    }
+    build_with(&engine, args, progress).await.map(Some)
+}
+
 /// Builds on a known engine.
 pub(super) async fn build_with(
     engine: &Engine,

@@ -7,13 +7,16 @@
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use sha2::{Digest as _, Sha256};
 
 use super::create::{LABEL_CONTAINER, LABEL_EXPIRES};
 
+/// The data directory's own digest: also part of a sandbox's name on the engine.
+const LABEL_SCOPE: &str = "sandtable.scope";
 /// The server's instance.
 pub(super) const LABEL_SERVER: &str = "sandtable.server";
 const LABEL_DATA_DIR: &str = "sandtable.data-dir";
@@ -29,6 +32,8 @@ const LOCK_FILE: &str = "sandboxes.lock";
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) server: String,
+    /// Names the data directory; stays the same for as long as it does, and no other one has it.
+    pub(super) scope: String,
     data_dir: PathBuf,
     temporary: bool,
     view: View,
@@ -59,17 +64,30 @@ impl Lease {
     /// Takes the lock of a data directory; fails with `WouldBlock` if another server has it.
     pub(super) fn take(server: &str, data_dir: &Path, temporary: bool) -> io::Result<Self> {
         let data_dir = std::fs::canonicalize(data_dir)?;
-        let lock = File::create(data_dir.join(LOCK_FILE))?;
+        let mut lock = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(data_dir.join(LOCK_FILE))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => return Err(error),
         }
+        let mut first_server = String::new();
+        lock.read_to_string(&mut first_server)?;
+        if first_server.is_empty() {
+            lock.write_all(server.as_bytes())?;
+            server.clone_into(&mut first_server);
+        }
+        let view = View::of_this_process();
         Ok(Self {
             server: server.to_owned(),
+            scope: scope(&first_server, &view.host, &data_dir),
             data_dir,
             temporary,
-            view: View::of_this_process(),
+            view,
             _lock: lock,
         })
     }
@@ -83,6 +101,7 @@ impl Lease {
         let data = if self.temporary { "temporary" } else { "kept" };
         [
             (LABEL_SERVER, self.server.clone()),
+            (LABEL_SCOPE, self.scope.clone()),
             (LABEL_DATA_DIR, self.data_dir.display().to_string()),
             (LABEL_DATA, data.to_owned()),
             (LABEL_HOST, self.view.host.clone()),
@@ -109,8 +128,7 @@ impl Lease {
             namespace: label(LABEL_NAMESPACE).to_owned(),
         };
         let data_dir = Path::new(label(LABEL_DATA_DIR));
-        let same_place = theirs.host == self.view.host && theirs.namespace == self.view.namespace;
-        if same_place && data_dir == self.data_dir {
+        if label(LABEL_SCOPE) == self.scope {
             return Verdict::Ours;
         }
         if label(LABEL_DATA) != "temporary" || theirs.host != self.view.host {
@@ -148,6 +166,21 @@ impl View {
             namespace,
         }
     }
+}
+
+/// Ids may come from a seed, and so may be the same in two servers; a directory at one place, first used
+/// by one server, is there once.
+fn scope(first_server: &str, host: &str, data_dir: &Path) -> String {
+    let mut digest = Sha256::new();
+    for part in [
+        first_server.as_bytes(),
+        host.as_bytes(),
+        data_dir.as_os_str().as_encoded_bytes(),
+    ] {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+    super::hex(&digest.finalize())[..12].to_owned()
 }
 
 /// Whether nobody holds the lock of a data directory, or the directory is gone.
@@ -234,6 +267,21 @@ mod tests {
         drop(first);
         let second = Lease::take("second", folder.path(), false).unwrap();
         assert_eq!(second.judge(&labels, now()), Verdict::Ours);
+        assert_eq!(second.scope, labels[LABEL_SCOPE]);
+    }
+
+    #[test]
+    fn two_data_directories_never_share_the_names_of_their_sandboxes() {
+        let Pair { us, them, _folders } = pair(false);
+        assert_ne!(us.scope, them.scope);
+        let copied = tempfile::tempdir().unwrap();
+        std::fs::copy(
+            _folders[0].path().join(LOCK_FILE),
+            copied.path().join(LOCK_FILE),
+        )
+        .unwrap();
+        let copy = Lease::take("us", copied.path(), true).unwrap();
+        assert_ne!(us.scope, copy.scope);
     }
 
     #[test]
