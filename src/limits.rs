@@ -44,3 +44,15 @@ pub const LIST_LIMIT_DEFAULT: usize = 20;
 pub const LIST_LIMIT_MAX: usize = 1000;
 /// Most `ids[]` in one list of files (spec 04 §3).
 pub const LIST_IDS_MAX: usize = 100;
+/// Wait for an engine to say that it is there.
+pub const ENGINE_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Wait for an engine's answer to a look-up.
+pub const ENGINE_CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// Wait for an engine to create, start, kill, or delete a container.
+pub const ENGINE_CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Silence of an engine while it pulls an image, after which the pull counts as failed.
+pub const ENGINE_PULL_SILENCE: Duration = Duration::from_secs(60);
+/// Longest build of the sandbox image.
+pub const IMAGE_BUILD_TIMEOUT: Duration = Duration::from_secs(3600);
+/// `/dev/shm` of a sandbox.
+pub const SANDBOX_SHM_BYTES: i64 = 64 * 1024 * 1024;

@@ -1,0 +1,5 @@
+//! Sandboxes on a real Docker engine. Skipped, and said so, where none answers; with `docker` in
+//! `SANDTABLE_TEST_REQUIRE` a missing engine is a failure.
+
+mod bench;
+mod launcher;
