@@ -56,3 +56,17 @@ pub const ENGINE_PULL_SILENCE: Duration = Duration::from_secs(60);
 pub const IMAGE_BUILD_TIMEOUT: Duration = Duration::from_secs(3600);
 /// `/dev/shm` of a sandbox.
 pub const SANDBOX_SHM_BYTES: i64 = 64 * 1024 * 1024;
+/// Bytes of files one workspace may hold (spec 04 §2).
+pub const STORAGE_QUOTA_BYTES: u64 = 1024 * 1024 * 1024 * 1024;
+/// What a multipart body may hold beside the file's own bytes: boundaries, part headers, other parts.
+pub const MULTIPART_OVERHEAD_BYTES: u64 = 64 * 1024;
+/// Shortest and longest `expires_in_seconds` of an upload (spec 04 §2).
+pub const FILE_LIFE_MIN_SECONDS: i64 = 3600;
+/// See [`FILE_LIFE_MIN_SECONDS`].
+pub const FILE_LIFE_MAX_SECONDS: i64 = 7_776_000;
+/// How long the metadata of an expired file stays readable, on the virtual clock (spec 04 §4).
+pub const EXPIRED_METADATA_DAYS: i64 = 30;
+/// Longest name of a file, in characters (spec 04 §2).
+pub const MAX_FILENAME_CHARS: usize = 255;
+/// Longest media type of a file, in characters (spec 04 §2).
+pub const MAX_MIME_TYPE_CHARS: usize = 255;

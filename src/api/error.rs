@@ -4,6 +4,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::store::StoreError;
+
 /// What handlers return.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
@@ -110,6 +112,25 @@ impl ApiError {
             body["request_id"] = id.into();
         }
         body
+    }
+}
+
+impl From<StoreError> for ApiError {
+    /// What a caller can bring about has an answer of its own; the rest is a failure of ours.
+    fn from(error: StoreError) -> Self {
+        match &error {
+            // The wording is inferred; the code is the service's (spec 04 §2).
+            StoreError::QuotaExceeded {
+                used_bytes,
+                quota_bytes,
+                ..
+            } => Self::invalid(format!(
+                "Storage quota exceeded: {used_bytes} of {quota_bytes} bytes are in use."
+            ))
+            .with_code("storage_quota_exceeded"),
+            StoreError::BlobGone { id } => Self::file_not_found(id),
+            _ => Self::internal(&error),
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 pub mod block;
 pub mod decode;
 pub mod event;
+pub mod files;
 pub mod request;
 pub mod sse;
+pub mod timestamp;
 pub mod usage;
