@@ -64,7 +64,10 @@ pub(crate) async fn image_ready(flavor: Flavor) -> bool {
     };
     let lock = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("image-{flavor}.lock"));
     let lock = File::create(lock).unwrap();
-    tokio::task::block_in_place(|| lock.lock()).unwrap();
+    let _lock = tokio::task::spawn_blocking(|| lock.lock().map(|()| lock))
+        .await
+        .unwrap()
+        .unwrap();
     let mut show = |event| match event {
         Progress::Note(text) | Progress::Step { text, .. } => eprintln!("image {flavor}: {text}"),
         Progress::Line(_) => {}

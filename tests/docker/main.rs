@@ -2,4 +2,5 @@
 //! `SANDTABLE_TEST_REQUIRE` a missing engine is a failure.
 
 mod bench;
+mod failure;
 mod launcher;
