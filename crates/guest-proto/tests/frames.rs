@@ -101,12 +101,13 @@ proptest! {
     }
 }
 
-fn prelude(generation: u16, header: usize, payload: usize) -> Vec<u8> {
+fn prelude(generation: u16, header_bytes: usize, payload_bytes: usize) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend(generation.to_le_bytes());
     bytes.extend([0, 0]);
-    bytes.extend(u32::try_from(header).unwrap().to_le_bytes());
-    bytes.extend(u32::try_from(payload).unwrap().to_le_bytes());
+    for length in [header_bytes, payload_bytes] {
+        bytes.extend(u32::try_from(length).expect("a small number").to_le_bytes());
+    }
     bytes
 }
 
