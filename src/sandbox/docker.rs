@@ -31,7 +31,7 @@ use self::image::{BuildArgs, Flavor, ImageError, ImageState, Progress};
 use self::lease::Lease;
 use self::volume::GuestVolume;
 use crate::limits::{CONCURRENT_STARTS, ENGINE_CHANGE_TIMEOUT};
-use crate::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec};
+use crate::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec, guest};
 
 pub(crate) use self::engine::Facts;
 
@@ -83,9 +83,10 @@ impl DockerBackend {
     pub async fn connect(config: DockerConfig) -> Result<Self, SandboxError> {
         if config.guest.is_empty() {
             return Err(SandboxError::Unavailable {
-                reason: "this build of sandtable has no guest for containers in it".to_owned(),
-                hint: "build sandtable on Linux with the `guest` crate's target installed"
+                reason: guest::UNAVAILABLE
+                    .unwrap_or("no guest was given")
                     .to_owned(),
+                hint: "take a build of sandtable that has the guest in it".to_owned(),
             });
         }
         let engine = Engine::connect(config.host.as_deref()).await?;

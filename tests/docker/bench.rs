@@ -2,13 +2,17 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sandtable::cli::image::{BuildArgs, Flavor, Progress};
 use sandtable::ids;
 use sandtable::sandbox::docker::{DockerBackend, DockerConfig, image};
-use sandtable::sandbox::{Channel, Limits, SandboxError, SandboxSpec};
+use sandtable::sandbox::guest::{
+    ExecCall, ExecKind, ExecResult, Guest, GuestError, Outcome, Settings,
+};
+use sandtable::sandbox::{Backend as _, Channel, Limits, SandboxError, SandboxSpec};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -64,7 +68,10 @@ pub(crate) async fn image_ready(flavor: Flavor) -> bool {
     };
     let lock = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("image-{flavor}.lock"));
     let lock = File::create(lock).unwrap();
-    tokio::task::block_in_place(|| lock.lock()).unwrap();
+    let _lock = tokio::task::spawn_blocking(|| lock.lock().map(|()| lock))
+        .await
+        .unwrap()
+        .unwrap();
     let mut show = |event| match event {
         Progress::Note(text) | Progress::Step { text, .. } => eprintln!("image {flavor}: {text}"),
         Progress::Line(_) => {}
@@ -124,4 +131,45 @@ pub(crate) async fn run(channel: Channel, script: &str) -> String {
         .expect("the shell ends")
         .unwrap();
     said
+}
+
+/// What a command in a sandbox did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// A sandbox with the real guest in it.
+pub(crate) async fn wake(bench: &Bench, spec: &SandboxSpec) -> Guest {
+    let channel = bench.backend.start(spec).await.unwrap();
+    Guest::connect(channel, Settings::default()).await.unwrap()
+}
+
+/// Runs a program through the guest.
+pub(crate) async fn exec(guest: &Guest, kind: ExecKind) -> Result<ExecResult, GuestError> {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    let call = ExecCall {
+        kind,
+        input_dir: "0123456789abcdef".to_owned(),
+        output_dir: format!("{call:016x}"),
+        timeout: Duration::from_secs(120),
+        env: Vec::new(),
+    };
+    guest.exec(call).await
+}
+
+/// Runs a bash command that is expected to end by itself.
+pub(crate) async fn bash(guest: &Guest, command: &str) -> Said {
+    let done = exec(guest, ExecKind::Bash(command.to_owned()))
+        .await
+        .unwrap();
+    assert_eq!(done.outcome, Outcome::Exited, "{command}");
+    Said {
+        code: done.return_code,
+        out: String::from_utf8(done.stdout).unwrap(),
+        err: String::from_utf8(done.stderr).unwrap(),
+    }
 }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::bench::{SHELL, SMALL, bench, config, in_30_days, run};
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_stopped_sandbox_starts_again_with_its_files_and_a_removed_one_without() {
     let Some(bench) = bench(Flavor::Slim, SHELL).await else {
         return;
@@ -38,7 +38,7 @@ async fn a_stopped_sandbox_starts_again_with_its_files_and_a_removed_one_without
     bench.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn stopping_and_removing_what_is_not_there_is_fine() {
     let Some(bench) = bench(Flavor::Slim, SHELL).await else {
         return;
@@ -48,7 +48,11 @@ async fn stopping_and_removing_what_is_not_there_is_fine() {
         bench.backend.stop(&spec.container_id).await.unwrap();
         bench.backend.remove(&spec.container_id).await.unwrap();
     }
-    bench.backend.start(&spec).await.unwrap();
+    let mut channel = bench.backend.start(&spec).await.unwrap();
+    assert_eq!(
+        bench.backend.is_running(&spec.container_id).await.unwrap(),
+        Some(true)
+    );
     for _ in 0..2 {
         bench.backend.stop(&spec.container_id).await.unwrap();
         assert_eq!(
@@ -59,7 +63,7 @@ async fn stopping_and_removing_what_is_not_there_is_fine() {
     bench.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn starting_a_running_sandbox_ends_the_former_run() {
     let Some(bench) = bench(Flavor::Slim, SHELL).await else {
         return;
@@ -76,7 +80,7 @@ async fn starting_a_running_sandbox_ends_the_former_run() {
     bench.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn bytes_pass_unchanged_in_both_directions() {
     const CAT: &[u8] = b"#!/bin/bash\nprintf 'noise on stderr' >&2\nexec cat\n";
     let Some(bench) = bench(Flavor::Slim, CAT).await else {
@@ -102,7 +106,7 @@ async fn bytes_pass_unchanged_in_both_directions() {
     bench.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_sandbox_ends_when_its_channel_is_dropped() {
     let Some(bench) = bench(Flavor::Slim, SHELL).await else {
         return;
@@ -118,7 +122,7 @@ async fn a_sandbox_ends_when_its_channel_is_dropped() {
     bench.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn sixteen_sandboxes_start_at_once() {
     let Some(bench) = bench(Flavor::Slim, SHELL).await else {
         return;
@@ -134,7 +138,7 @@ async fn sixteen_sandboxes_start_at_once() {
     bench.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_guest_volume_that_was_cleared_away_is_filled_again() {
     // A guest of its own, so that no other test's volume goes.
     const GUEST: &[u8] =
@@ -155,7 +159,7 @@ async fn a_guest_volume_that_was_cleared_away_is_filled_again() {
     bench.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_gone_servers_sandboxes_are_reaped_and_a_live_ones_are_not() {
     let Some(gone) = bench(Flavor::Slim, SHELL).await else {
         return;
@@ -191,7 +195,7 @@ async fn a_gone_servers_sandboxes_are_reaped_and_a_live_ones_are_not() {
     live.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn the_next_server_of_a_data_directory_finds_the_files_and_drops_what_it_does_not_know() {
     if !crate::bench::image_ready(Flavor::Slim).await {
         return;
@@ -238,7 +242,7 @@ async fn the_next_server_of_a_data_directory_finds_the_files_and_drops_what_it_d
     second.remove(&known.container_id).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_missing_image_is_unavailable_with_the_command_that_helps() {
     let Some(bench) = bench(Flavor::Slim, SHELL).await else {
         return;
@@ -264,7 +268,7 @@ async fn a_missing_image_is_unavailable_with_the_command_that_helps() {
     bench.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn no_engine_is_told_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let host = Some(format!(

@@ -2,4 +2,8 @@
 //! `SANDTABLE_TEST_REQUIRE` a missing engine is a failure.
 
 mod bench;
+mod documented;
+mod failure;
+mod inside;
 mod launcher;
+mod life;

@@ -58,7 +58,6 @@ pub(super) fn body(
         user: Some(USER.to_owned()),
         working_dir: Some(HOME.to_owned()),
         hostname: Some("sandbox".to_owned()),
-        env: Some(environment()),
         labels: Some(labels),
         open_stdin: Some(true),
         // The guest's stdin ends with the attached connection, so a sandbox never outlives its server.
@@ -112,19 +111,6 @@ fn host_config(spec: &SandboxSpec, guest_volume: &str, cpus: &str, lacks: Lacks)
         }]),
         ..HostConfig::default()
     }
-}
-
-/// Libraries ask the machine, not the limit, how many threads to start: tell them.
-fn environment() -> Vec<String> {
-    let threads = [
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-    ];
-    let mut all: Vec<String> = threads.iter().map(|name| format!("{name}=1")).collect();
-    all.push(format!("HOME={HOME}"));
-    all
 }
 
 fn ulimit(name: &str, value: i64) -> ResourcesUlimits {
