@@ -44,3 +44,9 @@ pub const LIST_LIMIT_DEFAULT: usize = 20;
 pub const LIST_LIMIT_MAX: usize = 1000;
 /// Most `ids[]` in one list of files (spec 04 §3).
 pub const LIST_IDS_MAX: usize = 100;
+/// Places at which turns of one workspace wait for a continuation; the oldest go first.
+pub const PARKED_PLACES: usize = 1024;
+/// Bytes of results that these places keep.
+pub const PARKED_BYTES: usize = 8 * 1024 * 1024;
+/// Answers in one turn before the loop guard takes a script for endless.
+pub const TURN_ROUNDS: usize = 200;
