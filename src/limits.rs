@@ -70,3 +70,9 @@ pub const EXPIRED_METADATA_DAYS: i64 = 30;
 pub const MAX_FILENAME_CHARS: usize = 255;
 /// Longest media type of a file, in characters (spec 04 §2).
 pub const MAX_MIME_TYPE_CHARS: usize = 255;
+/// Places at which turns of one workspace wait for a continuation; the oldest go first.
+pub const PARKED_PLACES: usize = 1024;
+/// Bytes of results that these places keep.
+pub const PARKED_BYTES: usize = 8 * 1024 * 1024;
+/// Answers in one turn before the loop guard takes a script for endless.
+pub const TURN_ROUNDS: usize = 200;

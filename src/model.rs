@@ -3,7 +3,9 @@
 //! A model sees the request and the results of the calls it made; it knows neither HTTP nor
 //! sandboxes. The engine asks for a step, carries it out, and asks again.
 
+mod code;
 pub mod direct;
+mod history;
 pub mod script;
 pub mod tour;
 

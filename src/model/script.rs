@@ -1,17 +1,30 @@
-//! Placeholder.
-use super::{Model, ModelError, TurnRequest};
-#[derive(Debug, Clone, Default)]
-pub struct Scripts;
-impl Scripts {
-    pub fn is_empty(&self) -> bool {
-        true
-    }
-    pub fn resume(&self, _: &TurnRequest) -> Result<Option<Box<dyn Model>>, ModelError> {
-        Ok(None)
-    }
-    pub fn start(&self, _: &TurnRequest) -> Result<Box<dyn Model>, ModelError> {
-        Err(ModelError {
-            message: String::new(),
-        })
-    }
-}
+//! Scripts: YAML or JSON files of rules that say what the model emits.
+//!
+//! A file becomes a tree with places (`yaml`), the tree becomes rules (`parse`), and a rule that
+//! matches becomes the model of a turn (`run`). `docs/SCRIPTS.md` describes the language.
+
+mod base;
+mod diagnostic;
+mod expect;
+mod matching;
+mod park;
+mod parse;
+mod rule;
+mod run;
+mod scripts;
+mod template;
+mod unmatched;
+mod usage;
+mod yaml;
+
+pub use base::{Base, POLL_INTERVAL, Reload};
+pub use diagnostic::{Diagnostic, Position, render};
+pub use scripts::{Scripts, Summary};
+pub use usage::{LayerName, RuleInfo, UnusedStep};
+
+pub(super) use shipped::Shipped;
+
+mod shipped;
+
+/// The JSON Schema of a script, for editors.
+pub const SCHEMA: &str = include_str!("../../docs/script.schema.json");

@@ -1,0 +1,133 @@
+//! What is wrong with a script, and where.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// A place in a script; lines and columns count from 1, and 0 means the file as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Position {
+    pub line: u64,
+    pub column: u64,
+}
+
+/// One mistake in a script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// The path as it was given, or where the text came from.
+    pub file: String,
+    #[serde(flatten)]
+    pub at: Position,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.at.line > 0 {
+            write!(f, ":{}:{}", self.at.line, self.at.column)?;
+        }
+        write!(f, ": {}", self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Diagnostics as one text, one per line or pair of lines.
+pub fn render(diagnostics: &[Diagnostic]) -> String {
+    let lines: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// Collects the mistakes of one file.
+#[derive(Debug)]
+pub(super) struct Sink {
+    file: Arc<str>,
+    found: Vec<Diagnostic>,
+}
+
+impl Sink {
+    pub(super) fn new(file: &str) -> Self {
+        Self {
+            file: file.into(),
+            found: Vec::new(),
+        }
+    }
+
+    pub(super) fn file(&self) -> Arc<str> {
+        Arc::clone(&self.file)
+    }
+
+    pub(super) fn error(&mut self, at: Position, message: impl Into<String>) {
+        self.push(at, message.into(), None);
+    }
+
+    pub(super) fn error_with_hint(
+        &mut self,
+        at: Position,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.push(at, message.into(), Some(hint.into()));
+    }
+
+    /// `what` is not one of `known`: names the nearest, or all.
+    pub(super) fn unknown(&mut self, at: Position, what: &str, given: &str, known: &[&str]) {
+        let hint = nearest(given, known).map_or_else(
+            || format!("expected one of {}", list(known)),
+            |near| format!("did you mean `{near}`?"),
+        );
+        self.push(at, format!("unknown {what} `{given}`"), Some(hint));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    pub(super) fn into_found(self) -> Vec<Diagnostic> {
+        self.found
+    }
+
+    fn push(&mut self, at: Position, message: String, hint: Option<String>) {
+        self.found.push(Diagnostic {
+            file: self.file.to_string(),
+            at,
+            message,
+            hint,
+        });
+    }
+}
+
+/// The known word that `given` was probably meant to be.
+pub(super) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+    let given = given.to_ascii_lowercase().replace('-', "_");
+    known
+        .iter()
+        .map(|word| (strsim::jaro_winkler(&given, word), *word))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, word)| word)
+}
+
+/// "`a`, `b`, or `c`", without the Oxford trouble: "`a`, `b`, `c`".
+pub(super) fn list(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    quoted.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_offered_only_if_it_is_near() {
+        assert_eq!(nearest("paralel", &["bash", "parallel"]), Some("parallel"));
+        assert_eq!(nearest("tool-use", &["tool_use", "text"]), Some("tool_use"));
+        assert_eq!(nearest("xyzzy", &["bash", "parallel"]), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! Where turns go on: the places of runs that ended in client calls or a pause.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::rule::Rule;
+use super::usage::Usage;
+use crate::limits::{PARKED_BYTES, PARKED_PLACES};
+use crate::model::CallResult;
+
+/// The place of a run. Taken up again as often as a client repeats its request.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) rule: Arc<Rule>,
+    pub(super) usage: Arc<Usage>,
+    /// The next instruction.
+    pub(super) next: usize,
+    /// The instruction whose calls have no results yet, and their ids in the order of the calls.
+    pub(super) pending: Option<(usize, Vec<String>)>,
+    pub(super) captures: BTreeMap<String, String>,
+    pub(super) results: Vec<Arc<CallResult>>,
+    /// The last call of the turn so far, and the text after it.
+    pub(super) last_id: String,
+    pub(super) trail: String,
+}
+
+impl Place {
+    /// A place at the beginning of a rule.
+    pub(super) fn start(rule: Arc<Rule>, usage: Arc<Usage>) -> Self {
+        Self {
+            rule,
+            usage,
+            next: 0,
+            pending: None,
+            captures: BTreeMap::new(),
+            results: Vec::new(),
+            last_id: String::new(),
+            trail: String::new(),
+        }
+    }
+
+    fn size_bytes(&self) -> usize {
+        let captures: usize = self.captures.values().map(String::len).sum();
+        let results: usize = self
+            .results
+            .iter()
+            // `content` repeats stdout and stderr.
+            .map(|result| 256 + 2 * (result.stdout.len() + result.stderr.len()))
+            .sum();
+        512 + captures + results + self.trail.len()
+    }
+}
+
+/// The places of one workspace; the oldest go when there are too many.
+#[derive(Debug, Default)]
+pub(super) struct Parked {
+    by_key: HashMap<String, Arc<Place>>,
+    oldest_first: VecDeque<Entry>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    keys: Vec<String>,
+    place: Arc<Place>,
+    bytes: usize,
+}
+
+impl Parked {
+    /// Keeps `place` under each of `keys`.
+    pub(super) fn insert(&mut self, keys: Vec<String>, place: Place) {
+        let place = Arc::new(place);
+        let bytes = place.size_bytes() + keys.iter().map(String::len).sum::<usize>();
+        for key in &keys {
+            self.by_key.insert(key.clone(), Arc::clone(&place));
+        }
+        self.bytes += bytes;
+        self.oldest_first.push_back(Entry { keys, place, bytes });
+        // The newest stays, however large it is.
+        while self.oldest_first.len() > 1
+            && (self.oldest_first.len() > PARKED_PLACES || self.bytes > PARKED_BYTES)
+        {
+            let Some(oldest) = self.oldest_first.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.bytes;
+            for key in oldest.keys {
+                if self
+                    .by_key
+                    .get(&key)
+                    .is_some_and(|place| Arc::ptr_eq(place, &oldest.place))
+                {
+                    self.by_key.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// The place under the first of `keys` that is known.
+    pub(super) fn find<'k>(
+        &self,
+        mut keys: impl Iterator<Item = &'k String>,
+    ) -> Option<Arc<Place>> {
+        keys.find_map(|key| self.by_key.get(key)).cloned()
+    }
+}

@@ -1,0 +1,242 @@
+//! `then`: the steps of an answer, except calls and endings.
+
+use super::calls::CALL_KEYS;
+use super::{Parser, one_of};
+use crate::model::script::rule::{Condition, Op, OpKind};
+use crate::model::script::yaml::{Key, Kind, Node};
+
+/// Keys that are steps and not calls.
+pub(in super::super) const PLAIN_STEP_KEYS: [&str; 9] = [
+    "text",
+    "thinking",
+    "parallel",
+    "pause_turn",
+    "stop",
+    "delay",
+    "http_error",
+    "usage",
+    "if",
+];
+/// Steps that a later version will know.
+const LATER_KEYS: [&str; 2] = ["web_search", "web_fetch"];
+/// Keys that stand beside another.
+pub(in super::super) const BESIDE_KEYS: [&str; 5] =
+    ["expect", "capture", "tool_error", "then", "else"];
+
+impl Parser {
+    /// Appends the instructions of a list of steps.
+    pub(super) fn steps(&mut self, node: &Node, ops: &mut Vec<Op>) {
+        let items = match &node.kind {
+            Kind::List(items) if !items.is_empty() => items,
+            Kind::List(_) | Kind::Null => {
+                let hint = "write at least one, such as `- text: Hello`";
+                return self
+                    .sink
+                    .error_with_hint(node.at, "there are no steps", hint);
+            }
+            _ => {
+                let message = format!("steps must be a list, got {}", node.what());
+                let hint = "begin each step with `- `";
+                return self.sink.error_with_hint(node.at, message, hint);
+            }
+        };
+        let mut ended: Option<&'static str> = None;
+        for item in items {
+            if let Some(key) = ended.take() {
+                self.sink.error_with_hint(
+                    item.at,
+                    format!("this step is never reached: `{key}` ended the turn"),
+                    "remove it, or put the end under `if`",
+                );
+            }
+            let before = ops.len();
+            self.step(item, ops);
+            ended = ops[before..].first().and_then(|op| match op.kind {
+                OpKind::Stop(_) | OpKind::Fail(_) => Some(op.key),
+                _ => None,
+            });
+        }
+    }
+
+    fn step(&mut self, node: &Node, ops: &mut Vec<Op>) {
+        if node.text() == Some("pause_turn") {
+            ops.push(Op {
+                at: node.at,
+                key: "pause_turn",
+                kind: OpKind::Pause,
+            });
+            return;
+        }
+        let entries = match &node.kind {
+            Kind::Map(entries) if !entries.is_empty() => entries.as_slice(),
+            _ => {
+                let hint = node.text().map_or_else(
+                    || one_of(&PLAIN_STEP_KEYS),
+                    |_| "write `text: …` to say something".to_owned(),
+                );
+                let message = format!("a step must be a map, got {}", node.what());
+                return self.sink.error_with_hint(node.at, message, hint);
+            }
+        };
+        let Some((key, value)) = self.step_key(entries) else {
+            return;
+        };
+        let name = key.name.as_str();
+        if CALL_KEYS.contains(&name) {
+            if let Some(call) = self.call(key, value, entries) {
+                ops.push(Op {
+                    at: key.at,
+                    key: call.key,
+                    kind: OpKind::Calls(vec![call]),
+                });
+            }
+            return;
+        }
+        for (other, _) in entries {
+            let belongs = name == "if" && matches!(other.name.as_str(), "then" | "else");
+            if other.name != name && !belongs {
+                self.beside(other, name);
+            }
+        }
+        if name == "if" {
+            self.branch(key, value, entries, ops);
+            return;
+        }
+        let Some(key_name) = PLAIN_STEP_KEYS.into_iter().find(|known| *known == name) else {
+            return;
+        };
+        if let Some(kind) = self.plain_step(key_name, value) {
+            ops.push(Op {
+                at: key.at,
+                key: key_name,
+                kind,
+            });
+        }
+    }
+
+    fn plain_step(&mut self, key: &str, value: &Node) -> Option<OpKind> {
+        match key {
+            "text" => self.template(value, "`text`").map(OpKind::Text),
+            "thinking" => self.template(value, "`thinking`").map(OpKind::Thinking),
+            "parallel" => self.parallel(value).map(OpKind::Calls),
+            "pause_turn" => self.pause(value).map(|()| OpKind::Pause),
+            "stop" => self.stop(value).map(OpKind::Stop),
+            "delay" => self.delay(value).map(OpKind::Delay),
+            "http_error" => self.http_error(value).map(OpKind::Fail),
+            "usage" => self.usage(value).map(OpKind::Usage),
+            _ => None,
+        }
+    }
+
+    /// The one key of the map that says what the step is.
+    fn step_key<'n>(&mut self, entries: &'n [(Key, Node)]) -> Option<(&'n Key, &'n Node)> {
+        let mut steps = Vec::new();
+        let mut complained = false;
+        for (key, value) in entries {
+            let name = key.name.as_str();
+            if CALL_KEYS.contains(&name) || PLAIN_STEP_KEYS.contains(&name) {
+                steps.push((key, value));
+            } else if LATER_KEYS.contains(&name) {
+                self.not_yet(key);
+                complained = true;
+            } else if !BESIDE_KEYS.contains(&name) {
+                let known = [&PLAIN_STEP_KEYS[..], &CALL_KEYS, &BESIDE_KEYS].concat();
+                self.sink.unknown(key.at, "step", name, &known);
+                complained = true;
+            }
+        }
+        match steps.as_slice() {
+            [one] if !complained => Some(*one),
+            [] | [_] => {
+                if !complained && let Some((key, _)) = entries.first() {
+                    let hint = match key.name.as_str() {
+                        "then" | "else" => "it belongs beside `if`",
+                        _ => "it belongs beside a call, such as `bash`",
+                    };
+                    let message = format!("`{}` stands alone", key.name);
+                    self.sink.error_with_hint(key.at, message, hint);
+                }
+                None
+            }
+            [first, second, ..] => {
+                self.sink.error_with_hint(
+                    second.0.at,
+                    format!("`{}` and `{}` in one step", first.0.name, second.0.name),
+                    "begin each step with `- `; calls at the same time go into `parallel`",
+                );
+                None
+            }
+        }
+    }
+
+    /// `other` cannot stand beside `step`.
+    pub(super) fn beside(&mut self, other: &Key, step: &str) {
+        let hint = match (other.name.as_str(), step) {
+            ("expect" | "capture" | "tool_error", "parallel") => {
+                "put it beside a call inside `parallel`"
+            }
+            ("expect" | "capture" | "tool_error", _) => "it belongs beside a call, such as `bash`",
+            _ => "begin each step with `- `",
+        };
+        let message = format!("`{}` cannot stand beside `{step}`", other.name);
+        self.sink.error_with_hint(other.at, message, hint);
+    }
+
+    fn branch(&mut self, key: &Key, value: &Node, entries: &[(Key, Node)], ops: &mut Vec<Op>) {
+        let condition = match &value.kind {
+            Kind::Map(_) => self.expect(value).map(Condition::Result),
+            _ => self.string(value, "`if`").and_then(|source| {
+                let made = self
+                    .templates
+                    .condition(&source, value.first_line, &mut self.reads);
+                self.made(value, made).map(Condition::Template)
+            }),
+        };
+        let find = |name: &str| entries.iter().find(|(key, _)| key.name == name);
+        let Some((_, then)) = find("then") else {
+            self.sink.error_with_hint(
+                key.at,
+                "`if` has no `then`",
+                "list the steps under `then`, and under `else` if there are any",
+            );
+            return;
+        };
+        let op = |key, kind| Op {
+            at: value.at,
+            key,
+            kind,
+        };
+        let branch = ops.len();
+        ops.push(op("if", OpKind::Jump(0)));
+        self.steps(then, ops);
+        let mut otherwise = ops.len();
+        if let Some((_, other)) = find("else") {
+            let jump = ops.len();
+            ops.push(op("else", OpKind::Jump(0)));
+            otherwise = ops.len();
+            self.steps(other, ops);
+            ops[jump].kind = OpKind::Jump(ops.len());
+        }
+        if let Some(condition) = condition {
+            ops[branch].kind = OpKind::Branch {
+                condition,
+                otherwise,
+            };
+        }
+    }
+
+    fn pause(&mut self, node: &Node) -> Option<()> {
+        match &node.kind {
+            Kind::Null | Kind::Bool(true) => Some(()),
+            Kind::Map(entries) if entries.is_empty() => Some(()),
+            _ => {
+                self.sink.error_with_hint(
+                    node.at,
+                    "`pause_turn` takes no value",
+                    "write `- pause_turn`",
+                );
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A rule as it runs: validated, compiled, and flat.
+//!
+//! `if` becomes jumps, so that a place in a rule is one number.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use regex::Regex;
+
+use super::diagnostic::Position;
+use super::matching::{Clause, TextMatcher};
+use super::template::{Json, TemplateId, Templates, Text};
+use crate::model::{TurnRequest, UsageOverride};
+
+/// One rule of a script.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) name: String,
+    pub(super) file: Arc<str>,
+    pub(super) at: Position,
+    pub(super) clauses: Vec<Clause>,
+    /// How often it answers; `None` is without end.
+    pub(super) times: Option<u64>,
+    pub(super) ops: Vec<Op>,
+    pub(super) templates: Arc<Templates>,
+}
+
+/// One instruction.
+#[derive(Debug)]
+pub(super) struct Op {
+    pub(super) at: Position,
+    /// The step's key, for messages.
+    pub(super) key: &'static str,
+    pub(super) kind: OpKind,
+}
+
+/// What an instruction does.
+#[derive(Debug)]
+pub(super) enum OpKind {
+    Text(Text),
+    Thinking(Text),
+    Calls(Vec<ScriptCall>),
+    Delay(Duration),
+    Pause,
+    Stop(ScriptStop),
+    Fail(ScriptError),
+    Usage(UsageOverride),
+    /// Goes to `otherwise` unless the condition holds.
+    Branch {
+        condition: Condition,
+        otherwise: usize,
+    },
+    Jump(usize),
+}
+
+/// A call as it is written in a script.
+#[derive(Debug)]
+pub(super) struct ScriptCall {
+    pub(super) at: Position,
+    pub(super) key: &'static str,
+    pub(super) tool: ScriptTool,
+    pub(super) error_code: Option<String>,
+    pub(super) expect: Option<Expect>,
+    pub(super) captures: Vec<(String, Capture)>,
+}
+
+/// What is called.
+#[derive(Debug)]
+pub(super) enum ScriptTool {
+    Bash(Text),
+    Python(Text),
+    /// The editor's input.
+    Editor(Json),
+    Client {
+        name: String,
+        input: Json,
+    },
+}
+
+/// How a value is taken from a result.
+#[derive(Debug)]
+pub(super) enum Capture {
+    /// The first group of the expression, or all of it, in stdout.
+    Regex(Regex),
+    Template(Text),
+}
+
+/// What a result must be.
+#[derive(Debug, Default)]
+pub(super) struct Expect {
+    pub(super) at: Position,
+    pub(super) return_code: Option<Vec<i64>>,
+    pub(super) stdout: Option<TextMatcher>,
+    pub(super) stderr: Option<TextMatcher>,
+    /// `Some(None)`: no error.
+    pub(super) error_code: Option<Option<String>>,
+    pub(super) files: Vec<glob::Pattern>,
+}
+
+/// What `if` asks.
+#[derive(Debug)]
+pub(super) enum Condition {
+    Template(TemplateId),
+    Result(Expect),
+}
+
+/// A `stop` step.
+#[derive(Debug)]
+pub(super) struct ScriptStop {
+    pub(super) reason: String,
+    pub(super) stop_sequence: Option<Text>,
+    pub(super) category: Option<String>,
+    pub(super) explanation: Option<Text>,
+}
+
+/// An `http_error` step.
+#[derive(Debug)]
+pub(super) struct ScriptError {
+    pub(super) status: u16,
+    pub(super) kind: String,
+    pub(super) message: Text,
+    pub(super) headers: Vec<(String, Text)>,
+    pub(super) after_events: Option<u32>,
+}
+
+impl Rule {
+    /// Whether every clause holds.
+    pub(super) fn matches(&self, request: &TurnRequest) -> bool {
+        self.clauses.iter().all(|clause| clause.holds(request))
+    }
+
+    /// The names that `capture` beside its calls gives.
+    pub(super) fn captured_names(&self) -> impl Iterator<Item = &str> {
+        self.ops
+            .iter()
+            .filter_map(|op| match &op.kind {
+                OpKind::Calls(calls) => Some(calls),
+                _ => None,
+            })
+            .flatten()
+            .flat_map(|call| call.captures.iter().map(|(name, _)| name.as_str()))
+    }
+
+    /// `file:line` of the rule.
+    pub(super) fn place(&self) -> String {
+        self.place_of(self.at)
+    }
+
+    /// `file:line` of something in the rule.
+    pub(super) fn place_of(&self, at: Position) -> String {
+        format!("{}:{}", self.file, at.line)
+    }
+}

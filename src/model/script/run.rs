@@ -1,0 +1,462 @@
+//! A rule at work: the model of one turn.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::park::Place;
+use super::rule::{Capture, Condition, OpKind, Rule, ScriptCall, ScriptTool};
+use super::scripts::Scripts;
+use super::template::{Text, View};
+use crate::model::history::{self, Seen};
+use crate::model::{
+    Call, CallResult, CodeTool, Model, ModelError, ServiceError, Step, Stop, TurnRequest, Upload,
+    code,
+};
+
+/// One turn, or the rest of one, of a rule.
+#[derive(Debug)]
+pub(super) struct Run {
+    place: Place,
+    body: Arc<Value>,
+    user_text: String,
+    uploads: Vec<Upload>,
+    code_tool: Option<CodeTool>,
+    /// Text since the last call of this answer alone; the place has that of the whole turn.
+    trail: String,
+    home: Home,
+}
+
+/// Who keeps the place if the turn ends early.
+#[derive(Debug)]
+pub(super) enum Home {
+    Scripts(Scripts),
+    /// A shipped rule; its turns end in one answer.
+    Tour,
+}
+
+impl Run {
+    /// Goes on from `place`, in answer to `request`.
+    pub(super) fn new(place: Place, request: &TurnRequest, home: Home) -> Self {
+        Self {
+            place,
+            body: Arc::clone(&request.body),
+            user_text: request.user_text.clone(),
+            uploads: request.uploads.clone(),
+            code_tool: request.code_tool,
+            trail: String::new(),
+            home,
+        }
+    }
+
+    /// Begins `place`'s rule: keeps what its matchers name.
+    pub(super) fn begin(mut place: Place, request: &TurnRequest, home: Home) -> Self {
+        for clause in &place.rule.clauses {
+            clause.capture(request, &mut place.captures);
+        }
+        Self::new(place, request, home)
+    }
+
+    /// Goes over what the assistant already said in this turn, without saying it again. `false`: the
+    /// rule would have said something else. `exact` compares texts, not only kinds and names.
+    pub(super) fn skip_history(
+        &mut self,
+        request: &TurnRequest,
+        exact: bool,
+    ) -> Result<bool, ModelError> {
+        let seen = history::seen(&request.body);
+        let results = history::results(&request.body);
+        let mut rest = seen.as_slice();
+        let mut group: Vec<CallResult> = Vec::new();
+        while !rest.is_empty() {
+            let step = self.next(&group)?;
+            group.clear();
+            match step {
+                Some(Step::Text(text)) => match rest.split_first() {
+                    Some((Seen::Text(said), after)) if !exact || alike(said, &text) => rest = after,
+                    Some((Seen::Thinking, _)) => {
+                        rest = &rest[1..];
+                        if let Some((Seen::Text(_), after)) = rest.split_first() {
+                            rest = after;
+                        }
+                    }
+                    _ if exact => return Ok(false),
+                    // Clients may drop texts.
+                    _ => {}
+                },
+                Some(Step::Thinking(_)) => {
+                    if let Some((Seen::Thinking, after)) = rest.split_first() {
+                        rest = after;
+                    }
+                }
+                Some(Step::Calls(calls)) => {
+                    let Some(ids) = skip_calls(&mut rest, &calls) else {
+                        return Ok(false);
+                    };
+                    group = ids
+                        .iter()
+                        .filter_map(|id| results.get(id.as_str()).cloned())
+                        .collect();
+                    if let Some((_, pending)) = &mut self.place.pending {
+                        *pending = ids;
+                    }
+                }
+                Some(Step::Delay(_) | Step::Usage(_) | Step::Pause) => {}
+                Some(Step::Stop(_) | Step::Fail(_)) | None => return Ok(false),
+            }
+        }
+        if request.resumes_pause {
+            self.skip_pause();
+        }
+        Ok(true)
+    }
+
+    /// Steps over the pause that the last answer ended with.
+    fn skip_pause(&mut self) {
+        let mut next = self.place.next;
+        while let Some(op) = self.place.rule.ops.get(next) {
+            match op.kind {
+                OpKind::Pause => {
+                    self.place.next = next + 1;
+                    return;
+                }
+                OpKind::Jump(to) => next = to,
+                OpKind::Delay(_) | OpKind::Usage(_) => next += 1,
+                _ => return,
+            }
+        }
+    }
+
+    /// Whether nothing is left to say or to check.
+    pub(super) fn is_done(&self) -> bool {
+        let Place {
+            rule,
+            next,
+            pending,
+            ..
+        } = &self.place;
+        let checks = pending.as_ref().is_some_and(|(op, _)| {
+            matches!(&rule.ops[*op].kind, OpKind::Calls(calls)
+                if calls.iter().any(|call| call.expect.is_some() || !call.captures.is_empty()))
+        });
+        let mut next = *next;
+        while let Some(OpKind::Jump(to)) = rule.ops.get(next).map(|op| &op.kind) {
+            next = *to;
+        }
+        !checks && next >= rule.ops.len()
+    }
+
+    /// Takes in the results of the calls that wait for them.
+    fn absorb(&mut self, results: &[CallResult]) -> Result<(), ModelError> {
+        let Some((op, ids)) = self.place.pending.take() else {
+            return Ok(());
+        };
+        let group = if ids.is_empty() {
+            results.iter().cloned().map(Arc::new).collect()
+        } else {
+            gather(&self.body, &ids, results)
+        };
+        let rule = Arc::clone(&self.place.rule);
+        let OpKind::Calls(calls) = &rule.ops[op].kind else {
+            return Ok(());
+        };
+        self.place.results.extend(group.iter().map(Arc::clone));
+        if let Some(last) = self.place.results.last() {
+            self.place.last_id.clone_from(&last.id);
+        }
+        for (call, result) in calls.iter().zip(&group) {
+            if let Some(expect) = &call.expect {
+                expect.check(result).map_err(|difference| ModelError {
+                    message: format!(
+                        "{}: rule `{}`, `{}`: {difference}",
+                        rule.place_of(expect.at),
+                        rule.name,
+                        call.key
+                    ),
+                })?;
+            }
+            self.capture(&rule, call, result)?;
+        }
+        Ok(())
+    }
+
+    fn capture(
+        &mut self,
+        rule: &Rule,
+        call: &ScriptCall,
+        result: &CallResult,
+    ) -> Result<(), ModelError> {
+        for (name, capture) in &call.captures {
+            let value = match capture {
+                Capture::Regex(regex) => regex
+                    .captures(&result.stdout)
+                    .and_then(|groups| groups.get(1).or_else(|| groups.get(0)))
+                    .map(|group| group.as_str().to_owned())
+                    .ok_or_else(|| ModelError {
+                        message: format!(
+                            "{}: rule `{}`: `capture` found no `{regex}` in the stdout of `{}`, got {}",
+                            rule.place_of(call.at),
+                            rule.name,
+                            call.key,
+                            super::matching::quoted(&result.stdout),
+                        ),
+                    })?,
+                Capture::Template(text) => {
+                    let view = View {
+                        last: Some(result),
+                        ..self.view()
+                    };
+                    rule.templates.render(text, view)?.into_owned()
+                }
+            };
+            self.place.captures.insert(name.clone(), value);
+        }
+        Ok(())
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            body: &self.body,
+            uploads: &self.uploads,
+            results: &self.place.results,
+            last: None,
+            captures: &self.place.captures,
+        }
+    }
+
+    fn render<'t>(&self, rule: &'t Rule, text: &'t Text) -> Result<Cow<'t, str>, ModelError> {
+        match text {
+            Text::Plain(text) => Ok(Cow::Borrowed(text)),
+            Text::Template(_) => rule.templates.render(text, self.view()),
+        }
+    }
+
+    fn call(&self, rule: &Rule, call: &ScriptCall) -> Result<Call, ModelError> {
+        let made = match &call.tool {
+            ScriptTool::Bash(text) => {
+                code::bash(self.code_tool, self.render(rule, text)?.into_owned())
+            }
+            ScriptTool::Python(text) => {
+                code::python(self.code_tool, self.render(rule, text)?.into_owned())
+            }
+            ScriptTool::Editor(input) => code::editor(
+                self.code_tool,
+                rule.templates.render_json(input, self.view())?,
+            ),
+            ScriptTool::Client { name, input } => Ok(Call::Client {
+                name: name.clone(),
+                input: rule.templates.render_json(input, self.view())?,
+            }),
+        };
+        let mut made = made.map_err(|reason| ModelError {
+            message: format!(
+                "{}: rule `{}`, `{}`: {reason}",
+                rule.place_of(call.at),
+                rule.name,
+                call.key
+            ),
+        })?;
+        if let Call::Server { error_code, .. } = &mut made {
+            error_code.clone_from(&call.error_code);
+        }
+        Ok(made)
+    }
+
+    fn holds(&self, rule: &Rule, op: usize, condition: &Condition) -> Result<bool, ModelError> {
+        match condition {
+            Condition::Template(id) => rule.templates.holds(id, self.view()),
+            Condition::Result(expect) => match self.place.results.last() {
+                Some(last) => Ok(expect.check(last).is_ok()),
+                None => Err(ModelError {
+                    message: format!(
+                        "{}: rule `{}`: `if` asks about the last result, but there is none\n  \
+                         hint: put a call before it",
+                        rule.place_of(rule.ops[op].at),
+                        rule.name
+                    ),
+                }),
+            },
+        }
+    }
+
+    /// Carries out instructions up to the next that says something.
+    fn advance(&mut self) -> Result<Option<Step>, ModelError> {
+        let rule = Arc::clone(&self.place.rule);
+        loop {
+            let index = self.place.next;
+            let Some(op) = rule.ops.get(index) else {
+                return Ok(None);
+            };
+            self.place.usage.mark(index);
+            self.place.next = index + 1;
+            let step = match &op.kind {
+                OpKind::Jump(to) => {
+                    self.place.next = *to;
+                    continue;
+                }
+                OpKind::Branch {
+                    condition,
+                    otherwise,
+                } => {
+                    if !self.holds(&rule, index, condition)? {
+                        self.place.next = *otherwise;
+                    }
+                    continue;
+                }
+                OpKind::Text(text) => Step::Text(self.render(&rule, text)?.into_owned()),
+                OpKind::Thinking(text) => Step::Thinking(self.render(&rule, text)?.into_owned()),
+                OpKind::Calls(calls) => {
+                    let calls = calls
+                        .iter()
+                        .map(|call| self.call(&rule, call))
+                        .collect::<Result<_, _>>()?;
+                    self.place.pending = Some((index, Vec::new()));
+                    Step::Calls(calls)
+                }
+                OpKind::Delay(time) => Step::Delay(*time),
+                OpKind::Pause => Step::Pause,
+                OpKind::Usage(usage) => Step::Usage(*usage),
+                OpKind::Stop(stop) => {
+                    let text = |text: &Option<Text>| {
+                        text.as_ref()
+                            .map(|text| self.render(&rule, text).map(Cow::into_owned))
+                            .transpose()
+                    };
+                    Step::Stop(Stop {
+                        reason: stop.reason.clone(),
+                        stop_sequence: text(&stop.stop_sequence)?,
+                        category: stop.category.clone(),
+                        explanation: text(&stop.explanation)?,
+                    })
+                }
+                OpKind::Fail(error) => Step::Fail(ServiceError {
+                    status: error.status,
+                    kind: error.kind.clone(),
+                    message: self.render(&rule, &error.message)?.into_owned(),
+                    headers: error
+                        .headers
+                        .iter()
+                        .map(|(name, value)| {
+                            Ok((name.clone(), self.render(&rule, value)?.into_owned()))
+                        })
+                        .collect::<Result<_, ModelError>>()?,
+                    after_events: error.after_events,
+                }),
+            };
+            return Ok(Some(step));
+        }
+    }
+
+    /// Keeps what a later continuation is known by.
+    fn note(&mut self, step: &Step) {
+        match step {
+            Step::Text(text) => {
+                self.trail.push_str(text);
+                self.place.trail.push_str(text);
+            }
+            Step::Calls(_) => {
+                self.trail.clear();
+                self.place.trail.clear();
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Model for Run {
+    fn source(&self) -> &str {
+        match self.home {
+            Home::Scripts(_) => &self.place.rule.name,
+            Home::Tour => "tour",
+        }
+    }
+
+    fn next(&mut self, results: &[CallResult]) -> Result<Option<Step>, ModelError> {
+        self.absorb(results)?;
+        let step = self.advance()?;
+        if let Some(step) = &step {
+            self.note(step);
+        }
+        Ok(step)
+    }
+
+    fn park(self: Box<Self>, ids: &[String]) {
+        let Self {
+            mut place,
+            user_text,
+            trail,
+            home,
+            ..
+        } = *self;
+        let Home::Scripts(scripts) = home else {
+            return;
+        };
+        let calls: Vec<&String> = ids.iter().filter(|id| is_tool_use(id)).collect();
+        if let Some((op, pending)) = &mut place.pending {
+            // The last ids are those of the calls that wait.
+            if let OpKind::Calls(waiting) = &place.rule.ops[*op].kind {
+                let skip = calls.len().saturating_sub(waiting.len());
+                *pending = calls.iter().skip(skip).map(ToString::to_string).collect();
+            }
+        }
+        let own = calls.last().map_or("", |id| id.as_str());
+        let mut keys = vec![history::pause_key(own, &trail, &user_text)];
+        if !own.is_empty() {
+            own.clone_into(&mut place.last_id);
+        }
+        let whole = history::pause_key(&place.last_id, &place.trail, &user_text);
+        if whole != keys[0] {
+            keys.push(whole);
+        }
+        keys.extend(ids.iter().cloned());
+        scripts.keep(keys, place);
+    }
+}
+
+fn is_tool_use(id: &str) -> bool {
+    id.starts_with("toolu_") || id.starts_with("srvtoolu_")
+}
+
+/// The results of `ids`: those the engine gives, else those the client sent back.
+fn gather(body: &Value, ids: &[String], given: &[CallResult]) -> Vec<Arc<CallResult>> {
+    let mut given: HashMap<&str, &CallResult> = given
+        .iter()
+        .map(|result| (result.id.as_str(), result))
+        .collect();
+    let mut sent = history::results(body);
+    ids.iter()
+        .filter_map(|id| {
+            given
+                .remove(id.as_str())
+                .cloned()
+                .or_else(|| sent.remove(id.as_str()))
+        })
+        .map(Arc::new)
+        .collect()
+}
+
+/// Takes the calls of one step off the history; `None` if they are others.
+fn skip_calls(rest: &mut &[Seen<'_>], calls: &[Call]) -> Option<Vec<String>> {
+    let mut ids = Vec::with_capacity(calls.len());
+    for call in calls {
+        let wanted = match call {
+            Call::Server { tool, .. } => tool.name(),
+            Call::Client { name, .. } => name,
+        };
+        match rest.split_first() {
+            Some((Seen::Call { id, name }, after)) if *name == wanted => {
+                ids.push((*id).to_owned());
+                *rest = after;
+            }
+            _ => return None,
+        }
+    }
+    Some(ids)
+}
+
+/// Equal but for whitespace, which clients trim.
+fn alike(a: &str, b: &str) -> bool {
+    a.split_whitespace().eq(b.split_whitespace())
+}

@@ -1,0 +1,32 @@
+//! Rules that are part of the binary: the tour.
+
+use std::sync::Arc;
+
+use super::diagnostic::Diagnostic;
+use super::park::Place;
+use super::parse;
+use super::run::{Home, Run};
+use super::usage::{Counted, counted};
+use crate::model::{Model, TurnRequest};
+
+/// A fixed list of rules that answers in the name of the tour.
+#[derive(Debug)]
+pub(in crate::model) struct Shipped(Arc<[Counted]>);
+
+impl Shipped {
+    /// Reads `(name, source)` pairs.
+    pub(in crate::model) fn read(files: &[(&str, &str)]) -> Result<Self, Vec<Diagnostic>> {
+        let mut rules = Vec::new();
+        for (name, source) in files {
+            rules.extend(parse::rules(source, name)?);
+        }
+        Ok(Self(counted(&rules)))
+    }
+
+    /// The model of the first rule that matches.
+    pub(in crate::model) fn answer(&self, request: &TurnRequest) -> Option<Box<dyn Model>> {
+        let (rule, usage) = self.0.iter().find(|(rule, _)| rule.matches(request))?;
+        let place = Place::start(Arc::clone(rule), Arc::clone(usage));
+        Some(Box::new(Run::begin(place, request, Home::Tour)))
+    }
+}
