@@ -16,7 +16,8 @@ pub(crate) struct ApiError {
     status: StatusCode,
     kind: String,
     message: String,
-    details: Option<Value>,
+    /// Boxed to keep results small.
+    details: Option<Box<Value>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -81,7 +82,7 @@ impl ApiError {
 
     /// Sets `error.details`.
     pub(crate) fn with_details(mut self, details: Value) -> Self {
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
         self
     }
 
@@ -105,7 +106,7 @@ impl ApiError {
     pub(crate) fn body(&self, request_id: Option<&str>) -> Value {
         let mut error = json!({ "type": self.kind, "message": self.message });
         if let Some(details) = &self.details {
-            error["details"] = details.clone();
+            error["details"] = Value::clone(details);
         }
         let mut body = json!({ "type": "error", "error": error });
         if let Some(id) = request_id {

@@ -157,7 +157,7 @@ pub struct BlobWriter {
 }
 
 impl BlobWriter {
-    pub(super) fn new(dir: Arc<BlobDir>) -> Self {
+    pub(super) fn new(dir: &BlobDir) -> Self {
         let n = dir.next_tmp.fetch_add(1, Ordering::Relaxed);
         Self {
             guard: Arc::new(TempGuard {

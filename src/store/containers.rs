@@ -119,6 +119,7 @@ impl Store {
             .and_then(|mut query| query.query_row([workspace, id], read_row).optional())
             .map_err(StoreError::sql("find a container"))
         })
+        .await
     }
 
     /// The workspace's containers, the newest first.
@@ -234,5 +235,6 @@ impl Store {
             })
             .map_err(StoreError::sql("list the uploads of a container"))
         })
+        .await
     }
 }

@@ -14,7 +14,7 @@ use super::{Store, StoreError};
 /// How long a statement waits for another connection. Writers never meet: there is one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Page cache of one connection, in KiB, as the negative number SQLite wants.
+/// Page cache of one connection, in KiB, as the negative number `SQLite` wants.
 const CACHE_KIB: i64 = -1024;
 
 pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
@@ -100,7 +100,11 @@ impl Drop for Writer {
 
 impl Store {
     /// A read of a few microseconds, made at once.
-    pub(super) fn look_up<T>(
+    #[expect(
+        clippy::unused_async,
+        reason = "callers need not know which reads are made at once"
+    )]
+    pub(super) async fn look_up<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

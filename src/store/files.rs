@@ -189,6 +189,7 @@ impl Store {
     /// One file of the workspace, expired or not.
     pub async fn file(&self, workspace: &str, id: &str) -> Result<Option<FileRow>, StoreError> {
         self.look_up(|db| find(db, workspace, id).map_err(StoreError::sql("find a file")))
+            .await
     }
 
     /// A part of the workspace's files, newest first.
@@ -252,13 +253,15 @@ impl Store {
     pub async fn sweep_files(&self, workspace: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
         let sql = || StoreError::sql("remove files that are long expired");
         let gone_us = micros(gone_before(now));
-        let any: bool = self.look_up(|db| {
-            db.prepare_cached(
+        let any: bool = self
+            .look_up(|db| {
+                db.prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM files WHERE workspace = ?1 AND expires_at_us <= ?2)",
             )
             .and_then(|mut query| query.query_row(params![workspace, gone_us], |row| row.get(0)))
             .map_err(sql())
-        })?;
+            })
+            .await?;
         if !any {
             return Ok(());
         }
@@ -311,6 +314,7 @@ impl Store {
                 .map(|size| size.map_or(0, bytes))
                 .map_err(StoreError::sql("count the bytes of a workspace"))
         })
+        .await
     }
 
     /// Bytes of files that one workspace may hold.

@@ -1,4 +1,4 @@
-//! The schema and its versions, counted by SQLite's `user_version`.
+//! The schema and its versions, counted by `SQLite`'s `user_version`.
 
 use rusqlite::Connection;
 

@@ -283,7 +283,9 @@ async fn an_unknown_workspace_can_hold_nothing() {
         .insert_file(new_file("wrkspc_no", "file_1", 0), blob)
         .await;
     assert!(matches!(refused, Err(StoreError::UnknownWorkspace { .. })));
-    let refused = store.save_clock("wrkspc_no", Default::default()).await;
+    let refused = store
+        .save_clock("wrkspc_no", crate::clock::State::default())
+        .await;
     assert!(matches!(refused, Err(StoreError::UnknownWorkspace { .. })));
     assert_eq!(store.used_bytes("wrkspc_no").await.unwrap(), 0);
 }

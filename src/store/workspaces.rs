@@ -68,7 +68,10 @@ impl Store {
         new: NewWorkspace,
     ) -> Result<WorkspaceRow, StoreError> {
         let sql = || StoreError::sql("find a key's workspace");
-        if let Some(row) = self.look_up(|db| by_key(db, key_hash).map_err(sql()))? {
+        if let Some(row) = self
+            .look_up(|db| by_key(db, key_hash).map_err(sql()))
+            .await?
+        {
             return Ok(row);
         }
         let (hash, limit) = (*key_hash, self.0.options.max_workspaces);

@@ -19,7 +19,6 @@ pub mod option {
     use serde::{Deserialize, Deserializer, Serializer};
 
     /// For `#[serde(with = "…")]`.
-    #[expect(clippy::ref_option, reason = "serde calls it so")]
     pub fn serialize<S: Serializer>(
         time: &Option<DateTime<Utc>>,
         serializer: S,

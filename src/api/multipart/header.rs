@@ -74,12 +74,11 @@ fn split_parameters(text: &str) -> (&str, Vec<(String, String)>) {
     let mut parameters = Vec::new();
     while let Some((name, after)) = rest.split_once('=') {
         let after = after.trim_start();
-        let (value, after) = match after.strip_prefix('"') {
-            Some(quoted) => unquote(quoted),
-            None => {
-                let (token, after) = after.split_once(';').unwrap_or((after, ""));
-                (token.trim().to_owned(), after)
-            }
+        let (value, after) = if let Some(quoted) = after.strip_prefix('"') {
+            unquote(quoted)
+        } else {
+            let (token, after) = after.split_once(';').unwrap_or((after, ""));
+            (token.trim().to_owned(), after)
         };
         parameters.push((name.trim_matches([' ', '\t', ';']).to_owned(), value));
         rest = after;
