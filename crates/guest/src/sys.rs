@@ -209,7 +209,8 @@ pub(crate) fn as_user_program(command: &mut Command, max_file_bytes: u64) {
         // integers or pointers to values that live through the call. Stdio is replaced by now.
         unsafe {
             check(libc::setsid())?;
-            for signal in IGNORED {
+            // All of them: a launcher may have left others ignored. KILL and STOP refuse, harmlessly.
+            for signal in 1..32 {
                 libc::signal(signal, libc::SIG_DFL);
             }
             let mut none: libc::sigset_t = std::mem::zeroed();

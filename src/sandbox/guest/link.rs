@@ -302,7 +302,13 @@ impl Owner {
                     Some(order) => self.obey(order),
                     None => return End::Gone,
                 },
-                Some(frame) = data.recv(), if self.out_bytes < OUT_HIGH_BYTES => self.queue(frame),
+                Some(frame) = data.recv(), if self.out_bytes < OUT_HIGH_BYTES => {
+                    // The order that opened the call was sent before this chunk: it must stay before.
+                    while let Ok(order) = orders.try_recv() {
+                        self.obey(order);
+                    }
+                    self.queue(frame);
+                },
                 result = write_or_flush(&mut channel.writer, &front[written..]),
                     if unflushed || !front.is_empty() => match result {
                     Err(_) => return End::Gone,
