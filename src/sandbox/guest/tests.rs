@@ -6,7 +6,7 @@ mod execs;
 mod transfers;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use super::*;
 use crate::sandbox::Channel;
 
 pub(super) const INPUT: &str = "00000000000000aa";
+const USER: u32 = 1000;
 
 /// A guest and the directory it works in; both end with it.
 pub(super) struct Sandbox {
@@ -43,6 +44,8 @@ impl Sandbox {
         };
         change(&mut settings);
         fs::create_dir(root.path().join("tmp")).unwrap();
+        give_away(root.path());
+        give_away(&root.path().join("tmp"));
         let (channel, process) = launch(root.path());
         let guest = Guest::connect(channel, settings.clone()).await.unwrap();
         Self {
@@ -68,6 +71,12 @@ impl Sandbox {
             .join(output_dir(number))
     }
 
+    /// Writes a file into the working directory, for the sandbox's user.
+    pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.work(name), content).unwrap();
+        give_away(&self.work(name));
+    }
+
     /// Runs a command that should take no time.
     pub(super) async fn bash(&self, number: u64, command: &str) -> ExecResult {
         self.guest.exec(bash(number, command)).await.unwrap()
@@ -80,7 +89,11 @@ pub(super) fn launch(root: &Path) -> (Channel, Child) {
     let program = root.join("guest");
     fs::write(&program, embedded()).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut process = Command::new(&program)
+    let mut command = Command::new(&program);
+    if is_root() {
+        command.uid(USER).gid(USER);
+    }
+    let mut process = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .env_clear()
@@ -93,6 +106,18 @@ pub(super) fn launch(root: &Path) -> (Channel, Child) {
         writer: Box::new(process.stdin.take().unwrap()),
     };
     (channel, process)
+}
+
+/// As root the guest runs as somebody else, as in a sandbox: root may do too much.
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Makes a file or directory the sandbox user's own.
+fn give_away(path: &Path) {
+    if is_root() {
+        chown(path, Some(USER), Some(USER)).unwrap();
+    }
 }
 
 pub(super) fn output_dir(number: u64) -> String {

@@ -61,7 +61,7 @@ fn text(content: &str, num_lines: u64, start_line: u64, total_lines: u64) -> Vie
 async fn a_view_counts_lines_as_the_service_does() {
     let sandbox = Sandbox::start().await;
     for (content, lines) in [("a\nb\n", 3), ("a", 1), ("", 1), ("a\r\nb", 2)] {
-        fs::write(sandbox.work("f"), content).unwrap();
+        sandbox.write("f", content);
         let view = sandbox.view("f", None).await.unwrap();
         assert_eq!(view, text(content, lines, 1, lines));
     }
@@ -70,7 +70,7 @@ async fn a_view_counts_lines_as_the_service_does() {
 #[tokio::test]
 async fn a_view_range_shows_these_lines_and_no_others() {
     let sandbox = Sandbox::start().await;
-    fs::write(sandbox.work("f"), "1\n2\n3\n4\n").unwrap();
+    sandbox.write("f", "1\n2\n3\n4\n");
     for (range, content, lines) in [
         ((2, 3), "2\n3", 2),
         ((1, 1), "1", 1),
@@ -92,13 +92,13 @@ async fn a_view_range_shows_these_lines_and_no_others() {
 async fn images_and_pdfs_are_known_by_their_first_bytes() {
     let sandbox = Sandbox::start().await;
     let png = b"\x89PNG\r\n\x1a\n\0\0\xff".to_vec();
-    fs::write(sandbox.work("f.txt"), &png).unwrap();
+    sandbox.write("f.txt", &png);
     assert_eq!(sandbox.view("f.txt", None).await, Ok(View::Image(png)));
     let webp = b"RIFF\x10\0\0\0WEBPVP8 ".to_vec();
-    fs::write(sandbox.work("f"), &webp).unwrap();
+    sandbox.write("f", &webp);
     assert_eq!(sandbox.view("f", None).await, Ok(View::Image(webp)));
     let pdf = b"%PDF-1.7\n\xff".to_vec();
-    fs::write(sandbox.work("f"), &pdf).unwrap();
+    sandbox.write("f", &pdf);
     assert_eq!(sandbox.view("f", None).await, Ok(View::Pdf(pdf)));
 }
 
@@ -162,8 +162,9 @@ async fn create_over_what_is_no_file_is_refused() {
 #[tokio::test]
 async fn variables_lead_to_the_directories_of_the_call() {
     let sandbox = Sandbox::start().await;
-    fs::create_dir_all(sandbox.input("")).unwrap();
-    fs::write(sandbox.input("sample.csv"), "x").unwrap();
+    sandbox
+        .bash(1, r#"printf x > "$INPUT_DIR/sample.csv""#)
+        .await;
     let view = sandbox.view("$INPUT_DIR/sample.csv", None).await.unwrap();
     assert_eq!(view, text("x", 1, 1, 1));
     sandbox.create("${OUTPUT_DIR}/a.txt", "y").await.unwrap();
@@ -174,7 +175,7 @@ async fn variables_lead_to_the_directories_of_the_call() {
 async fn a_replacement_is_one_hunk_of_a_unified_diff() {
     let sandbox = Sandbox::start().await;
     let config = "{\n  \"name\": \"app\",\n  \"debug\": true,\n  \"port\": 1\n}\n";
-    fs::write(sandbox.work("config.json"), config).unwrap();
+    sandbox.write("config.json", config);
     let hunk = sandbox
         .replace("config.json", "\"debug\": true", "\"debug\": false")
         .await
@@ -217,8 +218,8 @@ async fn a_replacement_agrees_with_the_systems_diff() {
     .iter()
     .enumerate()
     {
-        fs::write(sandbox.work("f"), format!("mark\n{before}")).unwrap();
-        fs::write(sandbox.work("before"), format!("mark\n{before}")).unwrap();
+        sandbox.write("f", format!("mark\n{before}"));
+        sandbox.write("before", format!("mark\n{before}"));
         let old = format!("mark\n{}", &before[..old.len()]);
         let hunk = sandbox.replace("f", &old, new).await.unwrap().unwrap();
         // `patch` accepts nothing but a correct hunk.
@@ -230,7 +231,7 @@ async fn a_replacement_agrees_with_the_systems_diff() {
             hunk.new_lines,
             hunk.lines.join("\n")
         );
-        fs::write(sandbox.work("p"), patch).unwrap();
+        sandbox.write("p", patch);
         let result = sandbox
             .bash(number as u64, "patch -s before p && cmp before f")
             .await;
@@ -241,7 +242,7 @@ async fn a_replacement_agrees_with_the_systems_diff() {
 #[tokio::test]
 async fn the_old_text_must_be_there_exactly_once() {
     let sandbox = Sandbox::start().await;
-    fs::write(sandbox.work("f"), "aaa b\n").unwrap();
+    sandbox.write("f", "aaa b\n");
     let missing = sandbox.replace("f", "x", "y").await.unwrap_err();
     assert_eq!(missing.kind, EditErrorKind::StringNotFound);
     let twice = sandbox.replace("f", "aa", "y").await.unwrap_err();

@@ -60,7 +60,7 @@ async fn dropping_a_call_kills_its_tree_and_nothing_else() {
     }
 
     assert!(is_alive(&bystander));
-    fs::write(sandbox.work("go"), "").unwrap();
+    sandbox.write("go", "");
     assert_eq!(other.await.unwrap().stdout, b"ok\n");
 }
 
@@ -75,7 +75,7 @@ async fn background_processes_do_not_hold_the_call_and_live_on() {
     assert!(start.elapsed() < Duration::from_secs(5));
     assert_eq!(result.stdout, b"started\n");
     // It may write on: nobody reads it, but its pipe is neither full nor closed.
-    fs::write(sandbox.work("go"), "").unwrap();
+    sandbox.write("go", "");
     appears(&sandbox.work("done")).await;
     let pid = appears(&sandbox.work("pid")).await;
     assert!(is_alive(&pid));

@@ -165,6 +165,29 @@ async fn an_upload_replaces_our_earlier_link_but_never_a_file_of_the_users_own()
     assert_eq!(result.stdout, b"mine\nthird/etc/hostname\n");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_files_at_once_all_arrive() {
+    let sandbox = Sandbox::start().await;
+    let puts = (0..200).map(|number| {
+        let guest = sandbox.guest.clone();
+        tokio::spawn(async move {
+            let name = format!("f{number}");
+            let file = PutFile {
+                name: &name,
+                input_dir: INPUT,
+            };
+            guest.put_file(file, &mut name.as_bytes()).await.unwrap();
+        })
+    });
+    for put in puts.collect::<Vec<_>>() {
+        put.await.unwrap();
+    }
+    for number in 0..200 {
+        let name = format!("f{number}");
+        assert_eq!(fs::read_to_string(sandbox.work(&name)).unwrap(), name);
+    }
+}
+
 #[tokio::test]
 async fn a_put_that_is_given_up_leaves_nothing() {
     let sandbox = Sandbox::start().await;
