@@ -7,11 +7,15 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::sys;
 
 /// Scans after which a tree counts as a fork bomb. Each one kills all it sees.
 const MAX_SCANS: usize = 100;
+/// How long the killed may take to be gone; they may have gigabytes to give back.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The first process of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,9 +53,10 @@ pub(crate) fn kill(target: &Owner, others: &[Owner]) -> bool {
     kill_to_the_last(|processes| members(target, others, processes, own_pid()))
 }
 
-/// Kills everything that descends from this process.
+/// Kills everything that descends from this process, and sees it off.
 pub(crate) fn kill_descendants() {
     if own_pid() == 1 {
+        // The kernel waits for the last of them before it lets PID 1 go.
         sys::kill_all_others();
         return;
     }
@@ -61,6 +66,14 @@ pub(crate) fn kill_descendants() {
         members.remove(&own_pid());
         members
     });
+    let patience = Instant::now() + FAREWELL;
+    while let Ok(ended) = sys::reap()
+        && Instant::now() < patience
+    {
+        if ended.is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 /// Until a scan shows nobody new: who has a SIGKILL pending cannot fork any more, so that then nobody
