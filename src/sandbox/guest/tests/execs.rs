@@ -163,7 +163,8 @@ async fn what_cannot_start_is_told_from_what_failed() {
 async fn a_cell_runs_as_a_file_named_after_its_call_and_keeps_no_state() {
     let sandbox = Sandbox::with(|settings| {
         // Wherever this machine has its Python.
-        settings.path += &format!(":{}", std::env::var("PATH").unwrap());
+        settings.path += ":";
+        settings.path += &std::env::var("PATH").unwrap();
     })
     .await;
     let cell = |number, code: &str| ExecCall {
