@@ -98,7 +98,6 @@ pub(super) fn launch(root: &Path) -> (Channel, Child) {
         .stdout(Stdio::piped())
         .env_clear()
         .env("SECRET_OF_THE_SERVER", "1")
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let channel = Channel {
