@@ -310,11 +310,11 @@ pub(super) fn hint(said: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    fn said(text: &str) -> Result<BuildInfo, BollardError> {
-        Ok(BuildInfo {
+    fn said(text: &str) -> BuildInfo {
+        BuildInfo {
             stream: Some(text.to_owned()),
             ..BuildInfo::default()
-        })
+        }
     }
 
     #[test]
@@ -329,7 +329,7 @@ mod tests {
             "\n",
         ] {
             reader
-                .take(said(piece), &mut |event| seen.push(event))
+                .take(Ok(said(piece)), &mut |event| seen.push(event))
                 .unwrap();
         }
         let step = Progress::Step {
@@ -345,18 +345,21 @@ mod tests {
     fn a_failing_step_is_told_by_its_last_lines_and_a_hint() {
         let mut reader = StepReader::default();
         reader
-            .take(said("Step 1/2 : RUN x\nold\n"), &mut |_| ())
+            .take(Ok(said("Step 1/2 : RUN x\nold\n")), &mut |_| ())
             .unwrap();
         reader
-            .take(said("Step 2/2 : RUN pip\n"), &mut |_| ())
+            .take(Ok(said("Step 2/2 : RUN pip\n")), &mut |_| ())
             .unwrap();
         for n in 0..30 {
             reader
-                .take(said(&format!("line {n}\n")), &mut |_| ())
+                .take(Ok(said(&format!("line {n}\n"))), &mut |_| ())
                 .unwrap();
         }
         reader
-            .take(said("SSLError CERTIFICATE_VERIFY_FAILED\n"), &mut |_| ())
+            .take(
+                Ok(said("SSLError CERTIFICATE_VERIFY_FAILED\n")),
+                &mut |_| (),
+            )
             .unwrap();
         let error = "The command '/bin/sh -c pip' returned a non-zero code: 1".to_owned();
         let error = reader
