@@ -202,7 +202,8 @@ impl StepReader {
     }
 
     fn line(&mut self, line: &str, progress: &mut (dyn FnMut(Progress) + Send)) {
-        if line.is_empty() {
+        // The builder's own bookkeeping.
+        if line.is_empty() || line.starts_with(" --->") || line.starts_with("Removing interm") {
             return;
         }
         if let Some((number, of, text)) = step(line) {
@@ -292,7 +293,12 @@ pub(super) fn hint(said: &str) -> &'static str {
             "the base needs Python 3.11: the pinned libraries are chosen for it",
         ),
         (
-            &["apt-get: not found", "apt-get: command not found"],
+            &[
+                "apt-get: not found",
+                "apt-get: command not found",
+                "unable to find user root",
+                "executable file not found",
+            ],
             "the base must be Debian or made from it",
         ),
     ];
