@@ -2,10 +2,6 @@
 //!
 //! A nested cargo with its own target directory: the guest needs another profile, another target, and
 //! `crt-static`, none of which may reach the main build, and nothing of the main build may reach it.
-#![expect(
-    clippy::print_stdout,
-    reason = "this is how a build script speaks to cargo"
-)]
 
 use std::env;
 use std::error::Error;

@@ -31,7 +31,7 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// How long a guest may take to say hello: the channel may be there before its process is.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long anything but an `exec` may take, and each step of a file transfer.
-pub const STEP_TIMEOUT: Duration = Duration::from_secs(60);
+pub const STEP_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Why a guest did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

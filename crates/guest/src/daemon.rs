@@ -73,6 +73,7 @@ impl Daemon {
     fn serve(&mut self) -> io::Result<()> {
         let mut poll = Poll::default();
         loop {
+            self.take_requests()?;
             let now = Instant::now();
             poll.clear();
             let children = poll.readable(&self.children);
@@ -100,6 +101,7 @@ impl Daemon {
             }
             self.end_overdue();
             self.answer_done();
+            self.take_requests()?;
             let out = &mut self.out;
             self.gets.retain(|call, get| !get.pump(*call, out));
             out.write(&mut self.output)?;
@@ -109,14 +111,14 @@ impl Daemon {
     fn reap(&mut self) {
         // Empties the descriptor; what it says is merged anyway, so all the ended are asked for.
         while matches!(self.children.read(&mut self.scratch), Ok(1..)) {}
-        while let Some(ended) = sys::reap() {
+        while let Ok(Some(ended)) = sys::reap() {
             if let Some(run) = self.runs.values_mut().find(|run| run.pid() == ended.pid) {
                 run.ended(ended.return_code);
             }
         }
     }
 
-    /// Takes requests; `false` once the host is gone.
+    /// Reads what the host has sent; `false` once it is gone.
     fn listen(&mut self) -> io::Result<bool> {
         let read = match self.input.read(&mut self.scratch) {
             Ok(0) => return Ok(false),
@@ -132,11 +134,18 @@ impl Daemon {
             Err(error) => return Err(error),
         };
         self.decoder.push(&self.scratch[..read]);
-        while let Some(frame) = self.decoder.next_frame().map_err(nonsense)? {
+        Ok(true)
+    }
+
+    /// Obeys what has come, while there is room for answers: one read may hold hundreds of requests.
+    fn take_requests(&mut self) -> io::Result<()> {
+        while !self.out.is_full()
+            && let Some(frame) = self.decoder.next_frame().map_err(nonsense)?
+        {
             let Request { call, body } = frame.header().map_err(nonsense)?;
             self.obey(call, body, &frame.payload);
         }
-        Ok(true)
+        Ok(())
     }
 
     fn obey(&mut self, call: u64, body: RequestBody, payload: &[u8]) {

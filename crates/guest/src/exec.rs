@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command as Program, Stdio};
 use std::time::{Duration, Instant};
@@ -125,6 +125,10 @@ pub(crate) fn start(settings: &Settings, job: Job<'_>) -> Result<Run, String> {
                 started: tree::started(pid).unwrap_or(0),
             },
             output_dir: job.places.output.to_string_lossy().into_owned(),
+            pipes: [&stdout, &stderr]
+                .iter()
+                .filter_map(|s| s.inode())
+                .collect(),
         },
         places: job.places,
         deadline: Instant::now()
@@ -252,6 +256,10 @@ impl Stream {
             place: None,
             capture: Capture::new(settings.max_stream_bytes),
         }
+    }
+
+    fn inode(&self) -> Option<u64> {
+        Some(self.pipe.as_ref()?.metadata().ok()?.ino())
     }
 
     fn watch(&mut self, poll: &mut Poll) {

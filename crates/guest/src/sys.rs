@@ -163,19 +163,19 @@ pub(crate) struct Ended {
     pub(crate) return_code: i32,
 }
 
-/// Takes one ended child, ours or inherited, without waiting.
-pub(crate) fn reap() -> Option<Ended> {
+/// Takes one ended child, ours or inherited, without waiting; an error if there are no children at all.
+pub(crate) fn reap() -> io::Result<Option<Ended>> {
     let mut status = 0;
     // SAFETY: `status` is a valid place for an integer for the length of the call.
-    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
-    (pid > 0).then(|| Ended {
+    let pid = check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) })?;
+    Ok((pid > 0).then(|| Ended {
         pid,
         return_code: if libc::WIFSIGNALED(status) {
             128 + libc::WTERMSIG(status)
         } else {
             libc::WEXITSTATUS(status)
         },
-    })
+    }))
 }
 
 /// Kills one process. It may be gone already.
@@ -209,7 +209,8 @@ pub(crate) fn as_user_program(command: &mut Command, max_file_bytes: u64) {
         // integers or pointers to values that live through the call. Stdio is replaced by now.
         unsafe {
             check(libc::setsid())?;
-            for signal in IGNORED {
+            // All of them: a launcher may have left others ignored. KILL and STOP refuse, harmlessly.
+            for signal in 1..32 {
                 libc::signal(signal, libc::SIG_DFL);
             }
             let mut none: libc::sigset_t = std::mem::zeroed();

@@ -1,15 +1,21 @@
 //! A call's process tree: who belongs to it, and how it is killed.
 //!
 //! Parents and sessions show most of it. A daemon that forked twice into a session of its own becomes
-//! the guest's child; its environment names its call, or else the time of its start does.
+//! the guest's child; its environment names its call, or else its output or the time of its start does.
+//! One that hides all three while an older call runs too is left alone: it may be that call's.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::sys;
 
 /// Scans after which a tree counts as a fork bomb. Each one kills all it sees.
 const MAX_SCANS: usize = 100;
+/// How long the killed may take to be gone; they may have gigabytes to give back.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The first process of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,6 +31,8 @@ pub(crate) struct Owner {
     pub(crate) root: Root,
     /// Its `$OUTPUT_DIR`: no other call has it.
     pub(crate) output_dir: String,
+    /// Inode numbers of its stdout and stderr.
+    pub(crate) pipes: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,9 +53,10 @@ pub(crate) fn kill(target: &Owner, others: &[Owner]) -> bool {
     kill_to_the_last(|processes| members(target, others, processes, own_pid()))
 }
 
-/// Kills everything that descends from this process.
+/// Kills everything that descends from this process, and sees it off.
 pub(crate) fn kill_descendants() {
     if own_pid() == 1 {
+        // The kernel waits for the last of them before it lets PID 1 go.
         sys::kill_all_others();
         return;
     }
@@ -57,6 +66,14 @@ pub(crate) fn kill_descendants() {
         members.remove(&own_pid());
         members
     });
+    let patience = Instant::now() + FAREWELL;
+    while let Ok(ended) = sys::reap()
+        && Instant::now() < patience
+    {
+        if ended.is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 /// Until a scan shows nobody new: who has a SIGKILL pending cannot fork any more, so that then nobody
@@ -122,14 +139,24 @@ fn is_our_orphan(process: &Process, target: &Owner, others: &[Owner]) -> bool {
     match output_dir_of(process.pid) {
         Some(output_dir) if output_dir == target.output_dir => true,
         Some(output_dir) if is_sibling(&output_dir, &target.output_dir) => false,
-        // It hides where it comes from: ours if nobody else can have started it.
+        // It hides where it comes from: its output may still tell, else it is ours if nobody else
+        // can have started it.
+        _ if writes_to(process.pid, target) => true,
         _ => {
             process.started >= target.root.started
-                && others
-                    .iter()
-                    .all(|other| process.started < other.root.started)
+                && others.iter().all(|other| {
+                    process.started < other.root.started && !writes_to(process.pid, other)
+                })
         }
     }
+}
+
+fn writes_to(pid: i32, owner: &Owner) -> bool {
+    [1, 2].iter().any(|fd| {
+        fs::metadata(format!("/proc/{pid}/fd/{fd}")).is_ok_and(|metadata| {
+            metadata.file_type().is_fifo() && owner.pipes.contains(&metadata.ino())
+        })
+    })
 }
 
 /// Whether two paths are entries of one directory: both are some call's `$OUTPUT_DIR`.
@@ -219,6 +246,7 @@ mod tests {
         Owner {
             root: Root { pid, started },
             output_dir: "/nowhere/0000000000000000".to_owned(),
+            pipes: Vec::new(),
         }
     }
 

@@ -169,7 +169,6 @@ impl Link {
             call,
             link: self.clone(),
             answer,
-            streams: false,
             armed: true,
         })
     }
@@ -194,7 +193,6 @@ pub(super) struct Waiting {
     call: u64,
     link: Link,
     answer: oneshot::Receiver<Reply>,
-    streams: bool,
     armed: bool,
 }
 
@@ -205,8 +203,8 @@ impl Waiting {
             Ok(reply) => reply,
             Err(_) => Err(self.link.end_error()),
         };
-        self.streams = matches!(reply, Ok((AnswerBody::Opened { .. }, _)));
-        self.armed = self.streams;
+        // After `opened` there are chunks to call off.
+        self.armed = matches!(reply, Ok((AnswerBody::Opened { .. }, _)));
         reply
     }
 
@@ -302,7 +300,13 @@ impl Owner {
                     Some(order) => self.obey(order),
                     None => return End::Gone,
                 },
-                Some(frame) = data.recv(), if self.out_bytes < OUT_HIGH_BYTES => self.queue(frame),
+                Some(frame) = data.recv(), if self.out_bytes < OUT_HIGH_BYTES => {
+                    // The order that opened the call was sent before this chunk: it must stay before.
+                    while let Ok(order) = orders.try_recv() {
+                        self.obey(order);
+                    }
+                    self.queue(frame);
+                },
                 result = write_or_flush(&mut channel.writer, &front[written..]),
                     if unflushed || !front.is_empty() => match result {
                     Err(_) => return End::Gone,
@@ -344,10 +348,8 @@ impl Owner {
             Order::Send(frame) => self.queue(frame),
             Order::Forget(call) => {
                 // Forgotten after its answer: nothing to cancel.
-                if self.waiters.remove(&call).is_some()
-                    && let Ok(frame) = request_frame(call, RequestBody::Cancel {}, &[])
-                {
-                    self.queue(frame);
+                if self.waiters.remove(&call).is_some() {
+                    self.queue_cancel(call);
                 }
             }
         }
@@ -367,6 +369,7 @@ impl Owner {
         let Some(waiter) = self.waiters.get_mut(&call) else {
             return;
         };
+        let mut cancel = false;
         let over = match (body, waiter.reply.take(), &waiter.chunks) {
             (body, Some(reply), chunks) => {
                 let streams = chunks.is_some() && matches!(body, AnswerBody::Opened { .. });
@@ -375,8 +378,14 @@ impl Owner {
             }
             (AnswerBody::Chunk { last }, None, Some(chunks)) => {
                 let bytes = payload;
-                // A full queue: more than was asked for. Dropping the sender ends the stream with an error.
-                chunks.try_send(Chunk::Bytes { bytes, last }).is_err() || last
+                if chunks.try_send(Chunk::Bytes { bytes, last }).is_ok() {
+                    last
+                } else {
+                    // Nobody reads any more, or more came than was asked for: dropping the sender ends
+                    // the stream with an error.
+                    cancel = !last;
+                    true
+                }
             }
             (AnswerBody::Error { message, .. }, None, Some(chunks)) => {
                 chunks.try_send(Chunk::Failed { message }).ok();
@@ -386,6 +395,15 @@ impl Owner {
         };
         if over {
             self.waiters.remove(&call);
+        }
+        if cancel {
+            self.queue_cancel(call);
+        }
+    }
+
+    fn queue_cancel(&mut self, call: u64) {
+        if let Ok(frame) = request_frame(call, RequestBody::Cancel {}, &[]) {
+            self.queue(frame);
         }
     }
 }

@@ -7,8 +7,10 @@ use std::task::{Context, Poll};
 use guest_proto::RequestBody;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
+use tokio::time::Sleep;
 
 use super::link::{Chunk, Waiting};
+use super::{GuestError, STEP_TIMEOUT};
 
 /// The content of an output file. Holds little; the guest sends on only as it is read.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ pub struct FileStream {
     current: Vec<u8>,
     position: usize,
     finished: bool,
+    patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl FileStream {
@@ -30,6 +33,7 @@ impl FileStream {
             current: Vec::new(),
             position: 0,
             finished: false,
+            patience: None,
         }
     }
 
@@ -51,7 +55,20 @@ impl AsyncRead for FileStream {
             if this.finished {
                 return Poll::Ready(Ok(()));
             }
-            match std::task::ready!(this.chunks.poll_recv(cx)) {
+            let Poll::Ready(chunk) = this.chunks.poll_recv(cx) else {
+                // The next chunk is asked for already: a guest that does not send it hangs.
+                let patience = this
+                    .patience
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep(STEP_TIMEOUT)));
+                std::task::ready!(patience.as_mut().poll(cx));
+                let seconds = STEP_TIMEOUT.as_secs();
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    GuestError::Timeout { seconds },
+                )));
+            };
+            this.patience = None;
+            match chunk {
                 Some(Chunk::Bytes { bytes, last }) => {
                     this.current = bytes;
                     this.position = 0;
@@ -68,7 +85,7 @@ impl AsyncRead for FileStream {
                 None => {
                     return Poll::Ready(Err(io::Error::new(
                         io::ErrorKind::UnexpectedEof,
-                        super::GuestError::Gone,
+                        GuestError::Gone,
                     )));
                 }
             }
