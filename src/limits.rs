@@ -49,11 +49,11 @@ pub const ENGINE_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Wait for an engine's answer to a look-up.
 pub const ENGINE_CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Wait for an engine to create, start, kill, or delete a container.
-pub const ENGINE_CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
+pub const ENGINE_CHANGE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Silence of an engine while it pulls an image, after which the pull counts as failed.
-pub const ENGINE_PULL_SILENCE: Duration = Duration::from_secs(60);
+pub const ENGINE_PULL_SILENCE: Duration = Duration::from_mins(1);
 /// Longest build of the sandbox image.
-pub const IMAGE_BUILD_TIMEOUT: Duration = Duration::from_secs(3600);
+pub const IMAGE_BUILD_TIMEOUT: Duration = Duration::from_hours(1);
 /// `/dev/shm` of a sandbox.
 pub const SANDBOX_SHM_BYTES: i64 = 64 * 1024 * 1024;
 /// Bytes of files one workspace may hold (spec 04 §2).

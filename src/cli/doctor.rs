@@ -1,15 +1,16 @@
 //! `sandtable doctor`: what works here, what doesn't, and the next step.
 
-use std::fmt;
+mod report;
+
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::process::Command;
 
+pub use self::report::{Finding, Report, State};
 use crate::limits::{SANDBOX_DISK_BYTES, SANDBOX_MEMORY_BYTES};
 use crate::sandbox::SandboxError;
 use crate::sandbox::docker::Facts;
@@ -31,34 +32,6 @@ pub struct DoctorArgs {
     pub host: Option<String>,
 }
 
-/// All findings, in the order in which they matter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
-    pub findings: Vec<Finding>,
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    pub subject: &'static str,
-    pub state: State,
-    pub text: String,
-    /// What would improve it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-}
-
-/// How good a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    Ok,
-    /// It works, but not as well as it could.
-    Warn,
-    /// Something users count on does not work.
-    Fail,
-}
-
 /// Looks at everything.
 pub async fn report(args: &DoctorArgs) -> Report {
     let mut findings = Vec::new();
@@ -77,89 +50,6 @@ pub async fn report(args: &DoctorArgs) -> Report {
     findings.push(data_dir(args.data_dir.as_deref()));
     findings.push(port(args.port));
     Report { findings }
-}
-
-impl Report {
-    /// 0 if nothing failed, else 1.
-    pub fn exit_code(&self) -> u8 {
-        u8::from(
-            self.findings
-                .iter()
-                .any(|finding| finding.state == State::Fail),
-        )
-    }
-
-    /// The report for programs.
-    pub fn to_json(&self) -> String {
-        let mut value = serde_json::json!({ "ok": self.exit_code() == 0 });
-        value["findings"] = serde_json::json!(self.findings);
-        format!("{value:#}")
-    }
-
-    fn next_step(&self) -> Option<&str> {
-        let worst = [State::Fail, State::Warn];
-        worst.iter().find_map(|state| {
-            let mut bad = self
-                .findings
-                .iter()
-                .filter(|finding| finding.state == *state);
-            bad.find_map(|finding| finding.hint.as_deref())
-        })
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for finding in &self.findings {
-            writeln!(
-                f,
-                "{:<5} {}: {}",
-                finding.state, finding.subject, finding.text
-            )?;
-            if let Some(hint) = &finding.hint {
-                writeln!(f, "      hint: {hint}")?;
-            }
-        }
-        match self.next_step() {
-            Some(step) => write!(f, "\nnext step: {step}"),
-            None => write!(f, "\neverything is in place"),
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Fail => "FAIL",
-        })
-    }
-}
-
-impl Finding {
-    fn ok(subject: &'static str, text: impl Into<String>) -> Self {
-        Self {
-            subject,
-            state: State::Ok,
-            text: text.into(),
-            hint: None,
-        }
-    }
-
-    fn bad(
-        subject: &'static str,
-        state: State,
-        text: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Self {
-        Self {
-            subject,
-            state,
-            text: text.into(),
-            hint: Some(hint.into()),
-        }
-    }
 }
 
 fn engine(facts: &Facts) -> Finding {

@@ -48,7 +48,7 @@ impl Display {
                 self.bar.set_message(text);
             }
             Progress::Step { number, of, text } => {
-                self.line(&format!("step {number}/{of}: {text}"))
+                self.line(&format!("step {number}/{of}: {text}"));
             }
             Progress::Line(text) if self.on_terminal => self.bar.set_message(text),
             Progress::Line(text) => tracing::debug!("{text}"),

@@ -212,10 +212,9 @@ impl DockerBackend {
             let body = create::body(spec, &image, &self.guest.name, &self.lease, &cpus, lacks);
             let options = CreateContainerOptionsBuilder::default().name(name).build();
             let creation = self.engine.docker.create_container(Some(options), body);
-            let failure = match within("create the sandbox", ENGINE_CHANGE_TIMEOUT, creation).await
-            {
-                Ok(_) => return Ok(()),
-                Err(failure) => failure,
+            let Err(failure) = within("create the sandbox", ENGINE_CHANGE_TIMEOUT, creation).await
+            else {
+                return Ok(());
             };
             match failure.status {
                 Some(409) => return self.kill(name).await,

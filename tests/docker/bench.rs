@@ -91,16 +91,16 @@ pub(crate) async fn image_ready(flavor: Flavor) -> bool {
     }
 }
 
-impl Bench {
-    /// A new sandbox's specification.
-    pub(crate) fn spec(&self, limits: Limits) -> SandboxSpec {
-        SandboxSpec {
-            container_id: ids::Ids::random().next(ids::Kind::Container),
-            expires_at: in_30_days(),
-            limits,
-        }
+/// A new sandbox's specification.
+pub(crate) fn new_spec(limits: Limits) -> SandboxSpec {
+    SandboxSpec {
+        container_id: ids::Ids::random().next(ids::Kind::Container),
+        expires_at: in_30_days(),
+        limits,
     }
+}
 
+impl Bench {
     /// Removes everything that was started.
     pub(crate) async fn end(self) {
         self.backend.close().await.unwrap();
@@ -126,7 +126,7 @@ pub(crate) async fn run(channel: Channel, script: &str) -> String {
     writer.shutdown().await.unwrap();
     let mut said = String::new();
     let reading = reader.read_to_string(&mut said);
-    tokio::time::timeout(Duration::from_secs(60), reading)
+    tokio::time::timeout(Duration::from_mins(1), reading)
         .await
         .expect("the shell ends")
         .unwrap();
@@ -155,7 +155,7 @@ pub(crate) async fn exec(guest: &Guest, kind: ExecKind) -> Result<ExecResult, Gu
         kind,
         input_dir: "0123456789abcdef".to_owned(),
         output_dir: format!("{call:016x}"),
-        timeout: Duration::from_secs(120),
+        timeout: Duration::from_mins(2),
         env: Vec::new(),
     };
     guest.exec(call).await

@@ -6,7 +6,7 @@ use sandtable::cli::image::Flavor;
 use sandtable::sandbox::Limits;
 use sandtable::sandbox::guest::{ExecKind, embedded};
 
-use crate::bench::{bash, bench, exec, wake};
+use crate::bench::{bash, bench, exec, new_spec, wake};
 
 const LIBRARIES: [&str; 28] = [
     "pandas",
@@ -63,15 +63,19 @@ async fn every_documented_library_works() {
     let Some(bench) = bench(Flavor::Full, embedded()).await else {
         return;
     };
-    let guest = wake(&bench, &bench.spec(Limits::default())).await;
+    let guest = wake(&bench, &new_spec(Limits::default())).await;
     let code = include_str!("documented.py").to_owned();
     let tag = "srvtoolu_01documented".to_owned();
     let done = exec(&guest, ExecKind::Python { code, tag }).await.unwrap();
     let out = String::from_utf8(done.stdout).unwrap();
-    let wanted: String = LIBRARIES
-        .iter()
-        .map(|name| format!("ok {name}\n"))
-        .collect();
+    let wanted = LIBRARIES
+        .map(|name| {
+            format!(
+                "ok {name}
+"
+            )
+        })
+        .concat();
     assert_eq!(out, wanted, "{}", String::from_utf8_lossy(&done.stderr));
     bench.end().await;
 }
@@ -82,7 +86,7 @@ async fn every_documented_tool_runs_by_its_documented_name() {
         let Some(bench) = bench(flavor, embedded()).await else {
             return;
         };
-        let guest = wake(&bench, &bench.spec(Limits::default())).await;
+        let guest = wake(&bench, &new_spec(Limits::default())).await;
         for (command, wanted) in TOOLS {
             let said = bash(&guest, command).await;
             assert_eq!(
@@ -101,7 +105,7 @@ async fn the_first_plot_is_fast_and_quiet_and_leaves_the_home_clean() {
     let Some(bench) = bench(Flavor::Full, embedded()).await else {
         return;
     };
-    let guest = wake(&bench, &bench.spec(Limits::default())).await;
+    let guest = wake(&bench, &new_spec(Limits::default())).await;
     let started = Instant::now();
     let plot = "python -c 'import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.savefig(\"/tmp/p.png\")'";
     let said = bash(&guest, plot).await;
@@ -123,7 +127,7 @@ async fn a_file_saved_by_pandas_comes_back_as_an_output() {
     let Some(bench) = bench(Flavor::Full, embedded()).await else {
         return;
     };
-    let guest = wake(&bench, &bench.spec(Limits::default())).await;
+    let guest = wake(&bench, &new_spec(Limits::default())).await;
     let code = "import os, pandas as pd\n\
                 pd.DataFrame({'a': [1]}).to_csv(os.environ['OUTPUT_DIR'] + '/a.csv', index=False)\n";
     let tag = "srvtoolu_01output".to_owned();

@@ -5,14 +5,14 @@ use sandtable::sandbox::docker::{DockerBackend, DockerConfig};
 use sandtable::sandbox::{Backend as _, Limits, SandboxError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::bench::{SHELL, SMALL, bench, config, in_30_days, run};
+use crate::bench::{SHELL, SMALL, bench, config, in_30_days, new_spec, run};
 
 #[tokio::test]
 async fn a_stopped_sandbox_starts_again_with_its_files_and_a_removed_one_without() {
     let Some(bench) = bench(Flavor::Slim, SHELL).await else {
         return;
     };
-    let spec = bench.spec(Limits::default());
+    let spec = new_spec(Limits::default());
     let channel = bench.backend.start(&spec).await.unwrap();
     run(
         channel,
@@ -43,7 +43,7 @@ async fn stopping_and_removing_what_is_not_there_is_fine() {
     let Some(bench) = bench(Flavor::Slim, SHELL).await else {
         return;
     };
-    let spec = bench.spec(SMALL);
+    let spec = new_spec(SMALL);
     for _ in 0..2 {
         bench.backend.stop(&spec.container_id).await.unwrap();
         bench.backend.remove(&spec.container_id).await.unwrap();
@@ -60,6 +60,8 @@ async fn stopping_and_removing_what_is_not_there_is_fine() {
             Some(false)
         );
     }
+    let end = channel.reader.read(&mut [0]).await.unwrap();
+    assert_eq!(end, 0, "the channel is over");
     bench.end().await;
 }
 
@@ -68,7 +70,7 @@ async fn starting_a_running_sandbox_ends_the_former_run() {
     let Some(bench) = bench(Flavor::Slim, SHELL).await else {
         return;
     };
-    let spec = bench.spec(SMALL);
+    let spec = new_spec(SMALL);
     let mut first = bench.backend.start(&spec).await.unwrap();
     let second = bench.backend.start(&spec).await.unwrap();
     assert_eq!(
@@ -86,7 +88,7 @@ async fn bytes_pass_unchanged_in_both_directions() {
     let Some(bench) = bench(Flavor::Slim, CAT).await else {
         return;
     };
-    let spec = bench.spec(SMALL);
+    let spec = new_spec(SMALL);
     let mut channel = bench.backend.start(&spec).await.unwrap();
     let sent: Vec<u8> = (0..1_000_003_u32)
         .map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3])
@@ -111,7 +113,7 @@ async fn a_sandbox_ends_when_its_channel_is_dropped() {
     let Some(bench) = bench(Flavor::Slim, SHELL).await else {
         return;
     };
-    let spec = bench.spec(SMALL);
+    let spec = new_spec(SMALL);
     drop(bench.backend.start(&spec).await.unwrap());
     let mut tries = 0;
     while bench.backend.is_running(&spec.container_id).await.unwrap() == Some(true) {
@@ -127,7 +129,7 @@ async fn sixteen_sandboxes_start_at_once() {
     let Some(bench) = bench(Flavor::Slim, SHELL).await else {
         return;
     };
-    let specs: Vec<_> = (0..16).map(|_| bench.spec(SMALL)).collect();
+    let specs: Vec<_> = (0..16).map(|_| new_spec(SMALL)).collect();
     let starts = specs.iter().map(|spec| bench.backend.start(spec));
     let started = std::time::Instant::now();
     let channels = futures_util::future::join_all(starts).await;
@@ -146,7 +148,7 @@ async fn a_guest_volume_that_was_cleared_away_is_filled_again() {
     let Some(bench) = bench(Flavor::Slim, GUEST).await else {
         return;
     };
-    let spec = bench.spec(SMALL);
+    let spec = new_spec(SMALL);
     run(
         bench.backend.start(&spec).await.unwrap(),
         "echo kept > note",
@@ -166,7 +168,7 @@ async fn a_gone_servers_sandboxes_are_reaped_and_a_live_ones_are_not() {
     };
     let live = bench(Flavor::Slim, SHELL).await.unwrap();
     let reaper = bench(Flavor::Slim, SHELL).await.unwrap();
-    let (orphan, kept) = (gone.spec(SMALL), live.spec(SMALL));
+    let (orphan, kept) = (new_spec(SMALL), new_spec(SMALL));
     drop(gone.backend.start(&orphan).await.unwrap());
     let channel = live.backend.start(&kept).await.unwrap();
     let now = in_30_days() - chrono::TimeDelta::days(30);
@@ -257,7 +259,7 @@ async fn a_missing_image_is_unavailable_with_the_command_that_helps() {
     .unwrap();
     for error in [
         backend.ready().await.unwrap_err(),
-        backend.start(&bench.spec(SMALL)).await.unwrap_err(),
+        backend.start(&new_spec(SMALL)).await.unwrap_err(),
     ] {
         let SandboxError::Unavailable { hint, .. } = error else {
             panic!("{error}")

@@ -6,14 +6,14 @@ use sandtable::cli::image::Flavor;
 use sandtable::sandbox::guest::{ExecKind, GuestError, embedded};
 use sandtable::sandbox::{Backend as _, Limits};
 
-use crate::bench::{SMALL, bash, bench, exec, wake};
+use crate::bench::{SMALL, bash, bench, exec, new_spec, wake};
 
 #[tokio::test]
 async fn files_outlive_the_sandbox_and_processes_do_not() {
     let Some(bench) = bench(Flavor::Slim, embedded()).await else {
         return;
     };
-    let spec = bench.spec(Limits::default());
+    let spec = new_spec(Limits::default());
     let guest = wake(&bench, &spec).await;
     let first =
         "echo 7 > number.txt; echo 8 > /tmp/number.txt; (setsid sleep 1000 > /dev/null 2>&1 &)";
@@ -40,7 +40,7 @@ async fn a_sandbox_killed_during_a_call_is_gone_and_starts_again() {
     let Some(bench) = bench(Flavor::Slim, embedded()).await else {
         return;
     };
-    let spec = bench.spec(SMALL);
+    let spec = new_spec(SMALL);
     let guest = wake(&bench, &spec).await;
     bash(&guest, "echo kept > note").await;
     let call = exec(
@@ -69,12 +69,12 @@ async fn starting_takes_no_longer_than_it_should() {
         return;
     };
     // The first start of all fills the guest's volume.
-    let spec = bench.spec(SMALL);
+    let spec = new_spec(SMALL);
     drop(wake(&bench, &spec).await);
     let (mut cold, mut again, mut pings, mut bashes) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let spec = bench.spec(SMALL);
+        let spec = new_spec(SMALL);
         let started = Instant::now();
         let guest = wake(&bench, &spec).await;
         guest.ping().await.unwrap();

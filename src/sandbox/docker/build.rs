@@ -202,7 +202,8 @@ impl StepReader {
     }
 
     fn line(&mut self, line: &str, progress: &mut (dyn FnMut(Progress) + Send)) {
-        if line.is_empty() {
+        // The builder's own bookkeeping.
+        if line.is_empty() || line.starts_with(" --->") || line.starts_with("Removing interm") {
             return;
         }
         if let Some((number, of, text)) = step(line) {
@@ -292,7 +293,12 @@ pub(super) fn hint(said: &str) -> &'static str {
             "the base needs Python 3.11: the pinned libraries are chosen for it",
         ),
         (
-            &["apt-get: not found", "apt-get: command not found"],
+            &[
+                "apt-get: not found",
+                "apt-get: command not found",
+                "unable to find user root",
+                "executable file not found",
+            ],
             "the base must be Debian or made from it",
         ),
     ];
@@ -310,11 +316,11 @@ pub(super) fn hint(said: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    fn said(text: &str) -> Result<BuildInfo, BollardError> {
-        Ok(BuildInfo {
+    fn said(text: &str) -> BuildInfo {
+        BuildInfo {
             stream: Some(text.to_owned()),
             ..BuildInfo::default()
-        })
+        }
     }
 
     #[test]
@@ -329,7 +335,7 @@ mod tests {
             "\n",
         ] {
             reader
-                .take(said(piece), &mut |event| seen.push(event))
+                .take(Ok(said(piece)), &mut |event| seen.push(event))
                 .unwrap();
         }
         let step = Progress::Step {
@@ -345,18 +351,21 @@ mod tests {
     fn a_failing_step_is_told_by_its_last_lines_and_a_hint() {
         let mut reader = StepReader::default();
         reader
-            .take(said("Step 1/2 : RUN x\nold\n"), &mut |_| ())
+            .take(Ok(said("Step 1/2 : RUN x\nold\n")), &mut |_| ())
             .unwrap();
         reader
-            .take(said("Step 2/2 : RUN pip\n"), &mut |_| ())
+            .take(Ok(said("Step 2/2 : RUN pip\n")), &mut |_| ())
             .unwrap();
         for n in 0..30 {
             reader
-                .take(said(&format!("line {n}\n")), &mut |_| ())
+                .take(Ok(said(&format!("line {n}\n"))), &mut |_| ())
                 .unwrap();
         }
         reader
-            .take(said("SSLError CERTIFICATE_VERIFY_FAILED\n"), &mut |_| ())
+            .take(
+                Ok(said("SSLError CERTIFICATE_VERIFY_FAILED\n")),
+                &mut |_| (),
+            )
             .unwrap();
         let error = "The command '/bin/sh -c pip' returned a non-zero code: 1".to_owned();
         let error = reader

@@ -79,25 +79,25 @@ mod tests {
 
     use super::*;
 
-    fn reader(frames: Vec<Result<LogOutput, BollardError>>) -> Stdout {
+    fn reader(frames: Vec<LogOutput>) -> Stdout {
         Stdout {
             container_id: "container_01".to_owned(),
-            frames: Box::pin(futures_util::stream::iter(frames)),
+            frames: Box::pin(futures_util::stream::iter(frames.into_iter().map(Ok))),
             rest: Bytes::new(),
         }
     }
 
-    fn out(text: &'static str) -> Result<LogOutput, BollardError> {
-        Ok(LogOutput::StdOut {
+    fn out(text: &'static str) -> LogOutput {
+        LogOutput::StdOut {
             message: Bytes::from_static(text.as_bytes()),
-        })
+        }
     }
 
     #[tokio::test]
     async fn stdout_is_read_whole_and_stderr_is_left_out() {
-        let noise = Ok(LogOutput::StdErr {
+        let noise = LogOutput::StdErr {
             message: Bytes::from_static(b"noise"),
-        });
+        };
         let mut reader = reader(vec![out("one "), noise, out(""), out("two")]);
         let mut first = [0; 2];
         reader.read_exact(&mut first).await.unwrap();
@@ -108,9 +108,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_unframed_stream_is_an_error() {
-        let console = Ok(LogOutput::Console {
+        let console = LogOutput::Console {
             message: Bytes::from_static(b"hi"),
-        });
+        };
         let error = reader(vec![console]).read_u8().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }

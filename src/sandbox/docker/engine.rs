@@ -8,7 +8,7 @@ use bollard::errors::Error as BollardError;
 use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
 use bollard::{API_DEFAULT_VERSION, Docker};
 
-use crate::limits::{ENGINE_CALL_TIMEOUT, ENGINE_CONNECT_TIMEOUT};
+use crate::limits::{ENGINE_CALL_TIMEOUT, ENGINE_CHANGE_TIMEOUT, ENGINE_CONNECT_TIMEOUT};
 use crate::sandbox::SandboxError;
 
 /// What to do when no engine answers.
@@ -45,21 +45,24 @@ impl Engine {
             hint: NO_ENGINE_HINT.to_owned(),
         };
         let docker = open(&address).map_err(|error| unavailable(reason(&error)))?;
-        let asked = async {
+        let greeting = async {
             let docker = docker.negotiate_version().await?;
             let version = docker.version().await?;
-            let info = docker.info().await?;
-            Ok::<_, BollardError>((docker, version, info))
+            Ok::<_, BollardError>((docker, version))
         };
-        let (docker, version, info) = tokio::time::timeout(ENGINE_CONNECT_TIMEOUT, asked)
+        let (docker, version) = tokio::time::timeout(ENGINE_CONNECT_TIMEOUT, greeting)
             .await
             .map_err(|_| {
-                unavailable(format!(
-                    "no answer within {} s",
-                    ENGINE_CONNECT_TIMEOUT.as_secs()
-                ))
+                let seconds = ENGINE_CONNECT_TIMEOUT.as_secs();
+                unavailable(format!("no answer within {seconds} s"))
             })?
             .map_err(|error| unavailable(reason(&error)))?;
+        let info = within(
+            "ask the engine about itself",
+            ENGINE_CALL_TIMEOUT,
+            docker.info(),
+        )
+        .await?;
         let facts = Facts::new(address.clone(), version, info);
         Ok(Self { docker, facts })
     }
@@ -82,14 +85,14 @@ pub(crate) async fn within<T>(
 ) -> Result<T, Failure> {
     match tokio::time::timeout(limit, call).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(Failure::new(operation, &error)),
-        Err(_) => Err(Failure {
+        Ok(Err(BollardError::RequestTimeoutError)) | Err(_) => Err(Failure {
             status: None,
             error: SandboxError::EngineTimeout {
                 operation,
                 seconds: limit.as_secs(),
             },
         }),
+        Ok(Err(error)) => Err(Failure::new(operation, &error)),
     }
 }
 
@@ -211,7 +214,8 @@ fn open(address: &str) -> Result<Docker, BollardError> {
     if address.starts_with("unix://") {
         return Docker::connect_with_unix(
             address,
-            ENGINE_CALL_TIMEOUT.as_secs(),
+            // Every call has a shorter one of its own.
+            ENGINE_CHANGE_TIMEOUT.as_secs(),
             API_DEFAULT_VERSION,
         );
     }

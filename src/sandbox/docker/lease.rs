@@ -211,7 +211,7 @@ mod tests {
     struct Pair {
         us: Lease,
         them: Lease,
-        _folders: [tempfile::TempDir; 2],
+        folders: [tempfile::TempDir; 2],
     }
 
     fn pair(their_data_is_temporary: bool) -> Pair {
@@ -219,24 +219,28 @@ mod tests {
         Pair {
             us: Lease::take("us", folders[0].path(), true).unwrap(),
             them: Lease::take("them", folders[1].path(), their_data_is_temporary).unwrap(),
-            _folders: folders,
+            folders,
         }
     }
 
     #[test]
     fn a_live_servers_sandbox_is_kept_and_a_gone_ones_is_not() {
-        let Pair { us, them, _folders } = pair(true);
+        let Pair { us, them, folders } = pair(true);
         let labels = labels(&them, LATER);
         assert_eq!(us.judge(&labels, now()), Verdict::Keep);
         drop(them);
         assert_eq!(us.judge(&labels, now()), Verdict::Orphan);
-        drop(_folders);
+        drop(folders);
         assert_eq!(us.judge(&labels, now()), Verdict::Orphan);
     }
 
     #[test]
     fn a_kept_data_directory_keeps_its_sandboxes_until_they_expire() {
-        let Pair { us, them, _folders } = pair(false);
+        let Pair {
+            us,
+            them,
+            folders: _kept,
+        } = pair(false);
         let labels = labels(&them, LATER);
         drop(them);
         assert_eq!(us.judge(&labels, now()), Verdict::Keep);
@@ -246,7 +250,11 @@ mod tests {
 
     #[test]
     fn a_lock_that_cannot_be_seen_from_here_proves_nothing() {
-        let Pair { us, them, _folders } = pair(true);
+        let Pair {
+            us,
+            them,
+            folders: _kept,
+        } = pair(true);
         let mut labels = labels(&them, LATER);
         drop(them);
         labels.insert(LABEL_NAMESPACE.to_owned(), "mnt:[1]".to_owned());
@@ -272,11 +280,11 @@ mod tests {
 
     #[test]
     fn two_data_directories_never_share_the_names_of_their_sandboxes() {
-        let Pair { us, them, _folders } = pair(false);
+        let Pair { us, them, folders } = pair(false);
         assert_ne!(us.scope, them.scope);
         let copied = tempfile::tempdir().unwrap();
         std::fs::copy(
-            _folders[0].path().join(LOCK_FILE),
+            folders[0].path().join(LOCK_FILE),
             copied.path().join(LOCK_FILE),
         )
         .unwrap();
