@@ -6,6 +6,7 @@ mod api;
 mod app;
 pub mod clock;
 pub mod ids;
+pub mod journal;
 pub mod limits;
 pub mod model;
 pub mod sandbox;
