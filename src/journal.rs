@@ -1,32 +1,266 @@
-//! Stub.
-use axum::http::{HeaderMap, Method, Uri};
-use bytes::Bytes;
+//! What a workspace was asked and what it answered, in memory and bounded by bytes.
+//!
+//! Noting an exchange costs a lock and a few moves: bodies are kept as the bytes they were, and read
+//! only when somebody lists them. Keys are never kept. Nothing here knows HTTP's types.
+
+mod body;
+mod headers;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-#[derive(Debug, Default)]
-pub struct Journal;
-#[derive(Debug, Default)]
-pub struct Body(Option<Bytes>);
-impl From<Option<Bytes>> for Body {
-    fn from(b: Option<Bytes>) -> Self {
-        Self(b)
-    }
-}
-#[derive(Debug, Default)]
+
+use chrono::{DateTime, Utc};
+use serde::{Serialize, Serializer};
+
+use crate::{clock, limits};
+
+pub use body::Body;
+pub use headers::Headers;
+
+/// What an entry costs beside its texts.
+const ENTRY_OVERHEAD_BYTES: usize = 512;
+
+/// One exchange.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
-    pub at: chrono::DateTime<chrono::Utc>,
+    /// The request id, `req_…`.
+    pub id: String,
+    /// When the request came, on the workspace's clock.
+    #[serde(serialize_with = "micros")]
+    pub at: DateTime<Utc>,
+    pub method: String,
+    pub path: String,
+    /// Without the question mark; absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     pub status: u16,
+    /// From the request's head to the last byte of the answer, on the real clock.
+    #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
     pub duration: Duration,
+    /// The workspace's id.
+    pub workspace: String,
+    pub request_headers: Headers,
     pub request_body: Body,
+    /// A stream as the text of its events.
     pub response_body: Body,
+    /// Where a turn's answers came from; absent where no model was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// What the real service might have objected to.
     pub lints: Vec<String>,
 }
+
+fn micros<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&clock::rfc3339_micros(*at))
+}
+
+fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+    serializer.serialize_f64(f64::from(micros) / 1000.0)
+}
+
 impl Entry {
-    pub fn of_request(_: &Method, _: &Uri, _: &HeaderMap) -> Self {
-        Self::default()
+    fn cost_bytes(&self) -> usize {
+        let texts = [&self.id, &self.method, &self.path, &self.workspace];
+        let optional = [&self.query, &self.source].into_iter().flatten();
+        ENTRY_OVERHEAD_BYTES
+            + texts
+                .into_iter()
+                .chain(optional)
+                .chain(&self.lints)
+                .map(String::len)
+                .sum::<usize>()
+            + self.request_headers.cost_bytes()
+            + self.request_body.cost_bytes()
+            + self.response_body.cost_bytes()
     }
 }
-impl Journal {
-    pub fn push(&self, _: Entry) {}
-    pub fn clear(&self) {}
+
+/// Which statuses to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusFilter {
+    /// `404`.
+    Is(u16),
+    /// `4xx`.
+    Class(u16),
 }
+
+impl StatusFilter {
+    fn admits(self, status: u16) -> bool {
+        match self {
+            Self::Is(wanted) => status == wanted,
+            Self::Class(hundreds) => status / 100 == hundreds,
+        }
+    }
+}
+
+/// Neither a status nor a class of them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither a status such as `404` nor a class such as `4xx`")]
+pub struct StatusFilterError(String);
+
+impl std::str::FromStr for StatusFilter {
+    type Err = StatusFilterError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let class = text.strip_suffix("xx").and_then(|digit| digit.parse().ok());
+        match (class, text.parse()) {
+            (Some(hundreds @ 1..=5), _) => Ok(Self::Class(hundreds)),
+            (None, Ok(status @ 100..=599)) => Ok(Self::Is(status)),
+            _ => Err(StatusFilterError(text.to_owned())),
+        }
+    }
+}
+
+/// Which entries to list.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// What the path starts with.
+    pub path: Option<String>,
+    pub status: Option<StatusFilter>,
+    pub limit: usize,
+    /// [`Page::next_cursor`] of the page before.
+    pub cursor: Option<u64>,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            path: None,
+            status: None,
+            limit: limits::LIST_LIMIT_DEFAULT,
+            cursor: None,
+        }
+    }
+}
+
+/// A part of the journal, newest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Page {
+    pub entries: Vec<Arc<Entry>>,
+    /// Where the next page starts, if there may be one.
+    pub next_cursor: Option<u64>,
+}
+
+/// The journal of one workspace. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Journal(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limit_bytes: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Oldest first.
+    entries: VecDeque<Numbered>,
+    bytes: usize,
+    /// Numbers are not used again after a [`Journal::clear`], so that old cursors stay harmless.
+    next_number: u64,
+}
+
+#[derive(Debug)]
+struct Numbered {
+    number: u64,
+    cost_bytes: usize,
+    entry: Arc<Entry>,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self::with_limit(limits::JOURNAL_BYTES)
+    }
+}
+
+impl Journal {
+    /// A journal that keeps at most this many bytes.
+    pub fn with_limit(limit_bytes: usize) -> Self {
+        Self(Arc::new(Inner {
+            limit_bytes,
+            kept: Mutex::default(),
+        }))
+    }
+
+    /// Notes an exchange; the oldest make room for it. A body that would take more than a quarter of
+    /// the journal is noted by its length alone, and an entry that is still too large not at all.
+    pub fn push(&self, mut entry: Entry) {
+        let limit_bytes = self.0.limit_bytes;
+        for body in [&mut entry.request_body, &mut entry.response_body] {
+            if body.cost_bytes() > limit_bytes / 4 {
+                *body = body.without_content();
+            }
+        }
+        let cost_bytes = entry.cost_bytes();
+        if cost_bytes > limit_bytes {
+            return;
+        }
+        let entry = Arc::new(entry);
+        // Given back to the allocator when the lock is free again.
+        let mut dropped = Vec::new();
+        {
+            let mut kept = self.lock();
+            let number = kept.next_number;
+            kept.next_number += 1;
+            kept.bytes += cost_bytes;
+            kept.entries.push_back(Numbered {
+                number,
+                cost_bytes,
+                entry,
+            });
+            while kept.bytes > limit_bytes {
+                let Some(oldest) = kept.entries.pop_front() else {
+                    break;
+                };
+                kept.bytes -= oldest.cost_bytes;
+                dropped.push(oldest);
+            }
+        }
+        drop(dropped);
+    }
+
+    /// A part of the journal, newest first.
+    pub fn list(&self, filter: &Filter) -> Page {
+        let kept = self.lock();
+        let end = filter.cursor.map_or(kept.entries.len(), |cursor| {
+            kept.entries.partition_point(|entry| entry.number < cursor)
+        });
+        let mut matching = kept.entries.range(..end).rev().filter(|numbered| {
+            let entry = &numbered.entry;
+            filter
+                .path
+                .as_ref()
+                .is_none_or(|path| entry.path.starts_with(path.as_str()))
+                && filter
+                    .status
+                    .is_none_or(|status| status.admits(entry.status))
+        });
+        let mut page = Page::default();
+        let mut last = None;
+        for numbered in matching.by_ref().take(filter.limit) {
+            last = Some(numbered.number);
+            page.entries.push(Arc::clone(&numbered.entry));
+        }
+        page.next_cursor = last.filter(|_| matching.next().is_some());
+        page
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        let entries = {
+            let mut kept = self.lock();
+            kept.bytes = 0;
+            std::mem::take(&mut kept.entries)
+        };
+        drop(entries);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;
