@@ -2,3 +2,5 @@
 
 pub(crate) mod error;
 pub(crate) mod extract;
+pub(crate) mod files;
+pub(crate) mod multipart;

@@ -13,6 +13,14 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
 }
 
+#[cfg(test)]
+impl App {
+    /// For tests of handlers that need the store alone.
+    pub(crate) fn for_store(store: Store) -> Self {
+        Self(Arc::new(Inner { store }))
+    }
+}
+
 impl std::ops::Deref for App {
     type Target = Inner;
 

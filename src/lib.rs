@@ -4,6 +4,7 @@
 
 mod api;
 mod app;
+pub mod cli;
 pub mod clock;
 pub mod ids;
 pub mod limits;

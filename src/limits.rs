@@ -44,6 +44,32 @@ pub const LIST_LIMIT_DEFAULT: usize = 20;
 pub const LIST_LIMIT_MAX: usize = 1000;
 /// Most `ids[]` in one list of files (spec 04 §3).
 pub const LIST_IDS_MAX: usize = 100;
+/// Wait for an engine to say that it is there.
+pub const ENGINE_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Wait for an engine's answer to a look-up.
+pub const ENGINE_CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// Wait for an engine to create, start, kill, or delete a container.
+pub const ENGINE_CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Silence of an engine while it pulls an image, after which the pull counts as failed.
+pub const ENGINE_PULL_SILENCE: Duration = Duration::from_secs(60);
+/// Longest build of the sandbox image.
+pub const IMAGE_BUILD_TIMEOUT: Duration = Duration::from_secs(3600);
+/// `/dev/shm` of a sandbox.
+pub const SANDBOX_SHM_BYTES: i64 = 64 * 1024 * 1024;
+/// Bytes of files one workspace may hold (spec 04 §2).
+pub const STORAGE_QUOTA_BYTES: u64 = 1024 * 1024 * 1024 * 1024;
+/// What a multipart body may hold beside the file's own bytes: boundaries, part headers, other parts.
+pub const MULTIPART_OVERHEAD_BYTES: u64 = 64 * 1024;
+/// Shortest and longest `expires_in_seconds` of an upload (spec 04 §2).
+pub const FILE_LIFE_MIN_SECONDS: i64 = 3600;
+/// See [`FILE_LIFE_MIN_SECONDS`].
+pub const FILE_LIFE_MAX_SECONDS: i64 = 7_776_000;
+/// How long the metadata of an expired file stays readable, on the virtual clock (spec 04 §4).
+pub const EXPIRED_METADATA_DAYS: i64 = 30;
+/// Longest name of a file, in characters (spec 04 §2).
+pub const MAX_FILENAME_CHARS: usize = 255;
+/// Longest media type of a file, in characters (spec 04 §2).
+pub const MAX_MIME_TYPE_CHARS: usize = 255;
 /// Places at which turns of one workspace wait for a continuation; the oldest go first.
 pub const PARKED_PLACES: usize = 1024;
 /// Bytes of results that these places keep.

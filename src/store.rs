@@ -1,5 +1,115 @@
-//! Rows in SQLite, bytes in a directory.
+//! Rows in `SQLite`, bytes in a directory.
+//!
+//! What was acknowledged survives a kill at any moment: a blob is whole under its final name before
+//! its row is committed, and the row before the answer. Ids are looked up together with a workspace,
+//! so another workspace's id is not found. Nothing here knows HTTP.
+
+mod blobs;
+mod containers;
+mod db;
+mod error;
+mod files;
+mod lock;
+mod migrate;
+mod recover;
+mod workspaces;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use rusqlite::Connection;
+
+pub use blobs::{BlobWriter, TempBlob};
+pub use containers::{ContainerRow, ContainerState, MountedFile};
+pub use error::StoreError;
+pub use files::{FileQuery, FileRow, NewFile, Page, Position, Select, Start};
+pub use workspaces::{Cleared, NewWorkspace, WorkspaceRow};
+
+use blobs::BlobDir;
+use db::Writer;
 
 /// A cheap handle to the store.
 #[derive(Debug, Clone)]
-pub struct Store;
+pub struct Store(Arc<Inner>);
+
+/// What a store allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes of files one workspace may hold.
+    pub quota_bytes: u64,
+    /// Most workspaces.
+    pub max_workspaces: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            quota_bytes: crate::limits::STORAGE_QUOTA_BYTES,
+            max_workspaces: crate::limits::MAX_WORKSPACES,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    blobs: Arc<BlobDir>,
+    /// For reads of a few microseconds, made where they are asked for.
+    lookups: Mutex<Connection>,
+    /// For lists, made on the blocking pool, so that they hold up no lookup.
+    scans: Arc<Mutex<Connection>>,
+    /// Ends last: the directory's lock goes with it.
+    writer: Writer,
+}
+
+impl Store {
+    /// Opens the store in `dir`, made if it is not there, with the documented limits.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        Self::open_with(dir, Options::default())
+    }
+
+    /// Opens the store in `dir` with limits of the caller's.
+    pub fn open_with(dir: &Path, options: Options) -> Result<Self, StoreError> {
+        fs::create_dir_all(dir).map_err(StoreError::io("create the data directory"))?;
+        let lock = lock::DirLock::take(dir)?;
+        let blobs = BlobDir::open(dir)?;
+        let path: PathBuf = dir.join("sandtable.db");
+        let mut connection = db::connect(&path)?;
+        migrate::run(&mut connection)?;
+        recover::run(&mut connection, &blobs)?;
+        Ok(Self(Arc::new(Inner {
+            options,
+            blobs: Arc::new(blobs),
+            lookups: Mutex::new(db::connect(&path)?),
+            scans: Arc::new(Mutex::new(db::connect(&path)?)),
+            writer: Writer::start(connection, lock)?,
+        })))
+    }
+
+    /// A new temporary blob to write into; it is removed if it is dropped before it becomes a file.
+    #[expect(
+        clippy::unused_async,
+        reason = "callers need not know that nothing touches the disk yet"
+    )]
+    pub async fn begin_blob(&self) -> Result<BlobWriter, StoreError> {
+        Ok(BlobWriter::new(&self.0.blobs))
+    }
+}
+
+/// A time as the database keeps it.
+fn micros(time: chrono::DateTime<chrono::Utc>) -> i64 {
+    time.timestamp_micros()
+}
+
+/// The inverse of [`micros`]; a time out of range becomes the nearest one.
+fn from_micros(us: i64) -> chrono::DateTime<chrono::Utc> {
+    chrono::DateTime::from_timestamp_micros(us).unwrap_or(if us < 0 {
+        chrono::DateTime::<chrono::Utc>::MIN_UTC
+    } else {
+        chrono::DateTime::<chrono::Utc>::MAX_UTC
+    })
+}

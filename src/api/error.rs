@@ -4,6 +4,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::store::StoreError;
+
 /// What handlers return.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
@@ -14,7 +16,8 @@ pub(crate) struct ApiError {
     status: StatusCode,
     kind: String,
     message: String,
-    details: Option<Value>,
+    /// Boxed to keep results small.
+    details: Option<Box<Value>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -79,7 +82,7 @@ impl ApiError {
 
     /// Sets `error.details`.
     pub(crate) fn with_details(mut self, details: Value) -> Self {
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
         self
     }
 
@@ -103,13 +106,32 @@ impl ApiError {
     pub(crate) fn body(&self, request_id: Option<&str>) -> Value {
         let mut error = json!({ "type": self.kind, "message": self.message });
         if let Some(details) = &self.details {
-            error["details"] = details.clone();
+            error["details"] = Value::clone(details);
         }
         let mut body = json!({ "type": "error", "error": error });
         if let Some(id) = request_id {
             body["request_id"] = id.into();
         }
         body
+    }
+}
+
+impl From<StoreError> for ApiError {
+    /// What a caller can bring about has an answer of its own; the rest is a failure of ours.
+    fn from(error: StoreError) -> Self {
+        match &error {
+            // The wording is inferred; the code is the service's (spec 04 §2).
+            StoreError::QuotaExceeded {
+                used_bytes,
+                quota_bytes,
+                ..
+            } => Self::invalid(format!(
+                "Storage quota exceeded: {used_bytes} of {quota_bytes} bytes are in use."
+            ))
+            .with_code("storage_quota_exceeded"),
+            StoreError::BlobGone { id } => Self::file_not_found(id),
+            _ => Self::internal(&error),
+        }
     }
 }
 

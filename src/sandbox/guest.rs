@@ -1,6 +1,213 @@
-//! Placeholder.
+//! The client of the guest: what every backend shares above its byte channel.
+//!
+//! A [`Guest`] is a cheap handle to the one task that owns the channel. Calls run side by side;
+//! dropping a call's future cancels it in the sandbox. What comes from the guest is not trusted.
+
+mod call;
+mod embedded;
+mod link;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use guest_proto::{AnswerBody, RequestBody};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+pub use call::{
+    Edit, EditCall, EditError, EditOutcome, ExecCall, ExecKind, ExecResult, Outcome, PutFile, View,
+};
+pub use embedded::{UNAVAILABLE, digest, embedded};
+pub use guest_proto::{EditErrorKind, ErrorKind, FileType, Hunk, OutputFile, Settings};
+pub use stream::FileStream;
+
+use crate::sandbox::Channel;
+use link::{Link, Waiting};
+
+/// How much longer than its own time-out a call may take before the guest counts as hung.
+pub const GRACE: Duration = Duration::from_secs(10);
+/// How long a guest may take to say hello: the channel may be there before its process is.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long anything but an `exec` may take, and each step of a file transfer.
+pub const STEP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why a guest did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum GuestError {
-    #[error("the guest is gone")]
+    /// The sandbox ended, before or during the call.
+    #[error("the sandbox is gone")]
     Gone,
+    /// What came from the guest is no answer; the channel is closed.
+    #[error("the guest speaks nonsense: {reason}")]
+    Protocol { reason: String },
+    /// The guest is of another version of this program.
+    #[error("the guest speaks protocol generation {theirs}, this server {ours}")]
+    Generation { theirs: u16, ours: u16 },
+    /// The guest hangs.
+    #[error("no answer of the guest within {seconds} s")]
+    Timeout { seconds: u64 },
+    /// The guest says no.
+    #[error("{message}")]
+    Refused { kind: ErrorKind, message: String },
+    /// The file to put could not be read on our side.
+    #[error("reading the file to put")]
+    Source(#[source] io::Error),
+    /// The call does not fit into a frame.
+    #[error("the call is too large: {reason}")]
+    TooLarge { reason: String },
+}
+
+/// A cheap handle to a guest; the sandbox ends when the last one, and the last [`FileStream`], is gone.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    link: Link,
+}
+
+impl Guest {
+    /// Says hello over a fresh channel and checks the protocol generation.
+    pub async fn connect(channel: Channel, settings: Settings) -> Result<Self, GuestError> {
+        let guest = Self {
+            link: Link::start(channel),
+        };
+        let hello = RequestBody::Hello {
+            generation: guest_proto::GENERATION,
+            settings,
+        };
+        match guest.ask(hello, &[], HELLO_TIMEOUT).await?.0 {
+            AnswerBody::Hello { generation, .. } if generation == guest_proto::GENERATION => {
+                Ok(guest)
+            }
+            AnswerBody::Hello { generation, .. } => Err(GuestError::Generation {
+                theirs: generation,
+                ours: guest_proto::GENERATION,
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Runs a program. Dropping the future cancels the call and kills its process tree.
+    pub async fn exec(&self, call: ExecCall) -> Result<ExecResult, GuestError> {
+        let limit = call.timeout.saturating_add(GRACE);
+        let (body, payload) = call.into_request();
+        let (answer, payload) = self.ask(body, &payload, limit).await?;
+        match answer {
+            AnswerBody::ExecDone(done) => ExecResult::from_answer(done, payload),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Views or changes a file; the inner error is the file's or the input's fault.
+    pub async fn edit(&self, call: EditCall) -> Result<Result<EditOutcome, EditError>, GuestError> {
+        let (body, payload) = call.into_request();
+        let (answer, payload) = self.ask(body, &payload, STEP_TIMEOUT).await?;
+        match answer {
+            AnswerBody::EditDone { result } => EditOutcome::from_answer(result, payload).map(Ok),
+            AnswerBody::EditFailed { kind, message } => Ok(Err(EditError { kind, message })),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Writes `$INPUT_DIR/<name>` and links it by its name in the working directory.
+    ///
+    /// Until the last byte has come the file is not there. Dropping the future leaves nothing behind.
+    pub async fn put_file(
+        &self,
+        file: PutFile<'_>,
+        source: &mut (dyn AsyncRead + Send + Unpin),
+    ) -> Result<(), GuestError> {
+        let body = RequestBody::Put {
+            input_dir: file.input_dir.to_owned(),
+            name: file.name.to_owned(),
+        };
+        let mut waiting = self.link.call(body, &[])?;
+        let mut chunk = vec![0; guest_proto::CHUNK_BYTES];
+        loop {
+            let read = tokio::select! {
+                biased;
+                early = waiting.answer() => return put_done(&early?.0),
+                read = source.read(&mut chunk) => read.map_err(GuestError::Source)?,
+            };
+            let body = RequestBody::Chunk { last: read == 0 };
+            within(STEP_TIMEOUT, waiting.send_data(body, &chunk[..read])).await?;
+            if read == 0 {
+                break;
+            }
+        }
+        put_done(&within(STEP_TIMEOUT, waiting.answer()).await?.0)
+    }
+
+    /// Opens a file of an output directory; it may be read slowly, or not at all.
+    pub async fn get_file(&self, output_dir: &str, name: &str) -> Result<FileStream, GuestError> {
+        let body = RequestBody::Get {
+            output_dir: output_dir.to_owned(),
+            name: name.to_owned(),
+        };
+        let (mut waiting, chunks) = self.link.stream(body)?;
+        match within(STEP_TIMEOUT, waiting.answer()).await?.0 {
+            AnswerBody::Opened { size } => Ok(FileStream::new(size, waiting, chunks)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Asks for a sign of life and says how long it took.
+    pub async fn ping(&self) -> Result<Duration, GuestError> {
+        let start = Instant::now();
+        match self.ask(RequestBody::Ping {}, &[], STEP_TIMEOUT).await?.0 {
+            AnswerBody::Pong {} => Ok(start.elapsed()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Whether the sandbox has ended.
+    pub fn is_closed(&self) -> bool {
+        self.link.is_closed()
+    }
+
+    /// Returns once the sandbox has ended.
+    pub async fn closed(&self) {
+        self.link.closed().await;
+    }
+
+    async fn ask(
+        &self,
+        body: RequestBody,
+        payload: &[u8],
+        limit: Duration,
+    ) -> Result<(AnswerBody, Vec<u8>), GuestError> {
+        let mut waiting: Waiting = self.link.call(body, payload)?;
+        within(limit, waiting.answer()).await
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    future: impl Future<Output = Result<T, GuestError>>,
+) -> Result<T, GuestError> {
+    tokio::time::timeout(limit, future)
+        .await
+        .unwrap_or(Err(GuestError::Timeout {
+            seconds: limit.as_secs(),
+        }))
+}
+
+fn put_done(answer: &AnswerBody) -> Result<(), GuestError> {
+    match answer {
+        AnswerBody::PutDone { .. } => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// An answer of the wrong kind: an `error`, or nonsense.
+fn unexpected(answer: &AnswerBody) -> GuestError {
+    match answer {
+        AnswerBody::Error { kind, message } => GuestError::Refused {
+            kind: *kind,
+            message: message.clone(),
+        },
+        other => GuestError::Protocol {
+            reason: format!("unexpected answer {other:.80?}"),
+        },
+    }
 }

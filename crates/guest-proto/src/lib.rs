@@ -1,1 +1,76 @@
-//! Placeholder.
+//! The frames that travel between the server and the guest in a sandbox.
+//!
+//! One duplex byte stream carries everything: a frame is a fixed prelude, a JSON header, and a raw
+//! payload, so that files cost no base64. This crate does no I/O and imports nothing of ours.
+
+mod frame;
+mod message;
+mod settings;
+
+pub use frame::{
+    DecodeError, Decoder, EncodeError, Frame, MAGIC, MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES,
+    PRELUDE_BYTES, encode,
+};
+pub use message::{
+    Answer, AnswerBody, Command, Edit, EditErrorKind, EditResult, ErrorKind, ExecDone, FileType,
+    Hunk, Outcome, OutputFile, Request, RequestBody,
+};
+pub use settings::Settings;
+
+/// The protocol generation this crate speaks; every frame carries it.
+///
+/// Within a generation messages only grow: new request and answer kinds, new optional fields.
+pub const GENERATION: u16 = 1;
+
+/// Most payload bytes of one file chunk.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Chunks a guest may send of one file before the host has asked for more.
+pub const WINDOW_CHUNKS: u32 = 4;
+
+/// Whether a name of an input or output directory has its form: 16 hexadecimal digits, lower case.
+pub fn is_directory_tag(tag: &str) -> bool {
+    tag.len() == 16 && tag.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Whether a call's tag (`srvtoolu_…`) is fit to name a directory.
+pub fn is_call_tag(tag: &str) -> bool {
+    (1..=128).contains(&tag.len())
+        && tag
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
+/// Whether the Files API takes a file name, and a directory can hold it.
+pub fn is_file_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..")
+        && name.chars().count() <= 255
+        && !name
+            .chars()
+            .any(|c| c <= '\u{1f}' || "<>:\"|?*\\/".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_files_api_refuses_are_refused() {
+        for name in ["", ".", "..", "a/b", "a\\b", "a:b", "a\nb", "what?", "\0"] {
+            assert!(!is_file_name(name), "{name:?}");
+        }
+        assert!(is_file_name("Umsätze 2024 (final).csv"));
+        assert!(is_file_name(&"ä".repeat(255)));
+        assert!(!is_file_name(&"ä".repeat(256)));
+    }
+
+    #[test]
+    fn tags_cannot_leave_their_directory() {
+        assert!(is_directory_tag("0123456789abcdef"));
+        assert!(!is_directory_tag("0123456789ABCDEF"));
+        assert!(!is_directory_tag("../../etc/passwd"));
+        assert!(is_call_tag("srvtoolu_01B3"));
+        assert!(!is_call_tag("../x"));
+        assert!(!is_call_tag(""));
+    }
+}

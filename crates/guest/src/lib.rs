@@ -1,1 +1,20 @@
-//! Placeholder.
+//! The daemon inside a sandbox: one implementation for every backend.
+//!
+//! It speaks frames on stdin and stdout, runs programs, edits files, and moves files in and out. One
+//! thread, one poll loop; nothing here may block, whatever user code puts into the file system.
+#![cfg(target_os = "linux")]
+
+mod capture;
+mod daemon;
+mod editor;
+mod environment;
+mod exec;
+mod files;
+mod out;
+mod outputs;
+mod sinks;
+mod sys;
+mod tree;
+
+pub use daemon::run;
+pub use guest_proto::GENERATION;

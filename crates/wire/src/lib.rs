@@ -1,1 +1,13 @@
-//! Placeholder.
+//! The API's types and SSE framing. No I/O, nothing of the server.
+//!
+//! Output types serialise with the key order of the recordings. Input is decoded by [`decode`], which
+//! reports the service's own paths and texts.
+
+pub mod block;
+pub mod decode;
+pub mod event;
+pub mod files;
+pub mod request;
+pub mod sse;
+pub mod timestamp;
+pub mod usage;

@@ -1,0 +1,355 @@
+//! The loop: one thread waits for the host, for the programs, and for time.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use guest_proto::{
+    AnswerBody, Command, DecodeError, Decoder, ErrorKind, GENERATION, Outcome, Request,
+    RequestBody, Settings, is_call_tag,
+};
+
+use crate::editor;
+use crate::environment::Places;
+use crate::exec::{self, Job, Run};
+use crate::files::{Failure, Get, Put};
+use crate::out::Out;
+use crate::sinks::Sinks;
+use crate::sys::{self, Poll};
+use crate::tree::{self, Owner};
+
+/// Programs at once, and files at once; more are refused.
+const MAX_CALLS: usize = 256;
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// Serves the host on stdin and stdout until it is gone; then kills everything and returns.
+pub fn run() -> ExitCode {
+    let result = Daemon::start().and_then(|mut daemon| {
+        let result = daemon.serve();
+        tree::kill_descendants();
+        result
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+struct Daemon {
+    input: File,
+    output: File,
+    children: File,
+    decoder: Decoder,
+    out: Out,
+    settings: Option<Settings>,
+    runs: BTreeMap<u64, Run>,
+    puts: BTreeMap<u64, Put>,
+    gets: BTreeMap<u64, Get>,
+    sinks: Sinks,
+    scratch: Vec<u8>,
+}
+
+impl Daemon {
+    fn start() -> io::Result<Self> {
+        sys::become_guest()?;
+        let (input, output) = sys::channel()?;
+        Ok(Self {
+            input,
+            output,
+            children: sys::child_signals()?,
+            decoder: Decoder::new(),
+            out: Out::default(),
+            settings: None,
+            runs: BTreeMap::new(),
+            puts: BTreeMap::new(),
+            gets: BTreeMap::new(),
+            sinks: Sinks::default(),
+            scratch: vec![0; SCRATCH_BYTES],
+        })
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        let mut poll = Poll::default();
+        loop {
+            let now = Instant::now();
+            poll.clear();
+            let children = poll.readable(&self.children);
+            // A host that does not read its answers does not get more of them.
+            let input = (!self.out.is_full()).then(|| poll.readable(&self.input));
+            if !self.out.is_empty() {
+                poll.writable(&self.output);
+            }
+            let mut next = self.sinks.watch(&mut poll, now);
+            for run in self.runs.values_mut() {
+                run.watch(&mut poll);
+                next = [next, run.next_look()].into_iter().flatten().min();
+            }
+            poll.wait(next.map(|next| next.saturating_duration_since(now)))?;
+
+            self.sinks.empty(&poll, &mut self.scratch);
+            for run in self.runs.values_mut() {
+                run.read(&poll, &mut self.scratch);
+            }
+            if poll.is_ready(children) {
+                self.reap();
+            }
+            if input.is_some_and(|input| poll.is_ready(input)) && !self.listen()? {
+                return Ok(());
+            }
+            self.end_overdue();
+            self.answer_done();
+            let out = &mut self.out;
+            self.gets.retain(|call, get| !get.pump(*call, out));
+            out.write(&mut self.output)?;
+        }
+    }
+
+    fn reap(&mut self) {
+        // Empties the descriptor; what it says is merged anyway, so all the ended are asked for.
+        while matches!(self.children.read(&mut self.scratch), Ok(1..)) {}
+        while let Some(ended) = sys::reap() {
+            if let Some(run) = self.runs.values_mut().find(|run| run.pid() == ended.pid) {
+                run.ended(ended.return_code);
+            }
+        }
+    }
+
+    /// Takes requests; `false` once the host is gone.
+    fn listen(&mut self) -> io::Result<bool> {
+        let read = match self.input.read(&mut self.scratch) {
+            Ok(0) => return Ok(false),
+            Ok(read) => read,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                return Ok(true);
+            }
+            Err(error) => return Err(error),
+        };
+        self.decoder.push(&self.scratch[..read]);
+        while let Some(frame) = self.decoder.next_frame().map_err(nonsense)? {
+            let Request { call, body } = frame.header().map_err(nonsense)?;
+            self.obey(call, body, &frame.payload);
+        }
+        Ok(true)
+    }
+
+    fn obey(&mut self, call: u64, body: RequestBody, payload: &[u8]) {
+        if let RequestBody::Hello { settings, .. } = body {
+            self.hello(call, settings);
+            return;
+        }
+        let Some(settings) = &self.settings else {
+            self.out
+                .error(call, ErrorKind::Invalid, "the first request must be hello");
+            return;
+        };
+        match body {
+            RequestBody::Hello { .. } => {}
+            RequestBody::Ping {} => self.out.answer(call, AnswerBody::Pong {}, &[]),
+            RequestBody::Exec {
+                command,
+                input_dir,
+                output_dir,
+                timeout_ms,
+                env,
+            } => {
+                let Some(places) = Places::new(settings, &input_dir, &output_dir) else {
+                    self.out.error(call, ErrorKind::Invalid, NOT_A_TAG);
+                    return;
+                };
+                let job = Job {
+                    call,
+                    command,
+                    text: payload,
+                    places,
+                    timeout: Duration::from_millis(timeout_ms),
+                    env,
+                };
+                self.exec(job);
+            }
+            RequestBody::Edit {
+                edit,
+                path,
+                input_dir,
+                output_dir,
+            } => {
+                let Some(places) = Places::new(settings, &input_dir, &output_dir) else {
+                    self.out.error(call, ErrorKind::Invalid, NOT_A_TAG);
+                    return;
+                };
+                match editor::edit(settings, &places, &edit, &path, payload) {
+                    Ok((result, content)) => {
+                        let body = AnswerBody::EditDone { result };
+                        self.out.answer(call, body, &content);
+                    }
+                    Err(editor::Failure { kind, message }) => {
+                        let body = AnswerBody::EditFailed { kind, message };
+                        self.out.answer(call, body, &[]);
+                    }
+                }
+            }
+            RequestBody::Put { input_dir, name } => {
+                if self.puts.len() + self.gets.len() >= MAX_CALLS {
+                    self.busy(call);
+                    return;
+                }
+                match Put::start(settings, call, &input_dir, name) {
+                    Ok(put) => {
+                        self.puts.insert(call, put);
+                    }
+                    Err(failure) => self.fail(call, failure),
+                }
+            }
+            RequestBody::Chunk { last } => self.chunk(call, payload, last),
+            RequestBody::Get { output_dir, name } => {
+                if self.puts.len() + self.gets.len() >= MAX_CALLS {
+                    self.busy(call);
+                    return;
+                }
+                match Get::start(settings, &output_dir, &name) {
+                    Ok((get, size)) => {
+                        self.out.answer(call, AnswerBody::Opened { size }, &[]);
+                        self.gets.insert(call, get);
+                    }
+                    Err(failure) => self.fail(call, failure),
+                }
+            }
+            RequestBody::More { chunks } => {
+                // Unknown: its last chunk has crossed this request.
+                if let Some(get) = self.gets.get_mut(&call) {
+                    get.more(chunks);
+                }
+            }
+            RequestBody::Cancel {} => {
+                self.puts.remove(&call);
+                self.gets.remove(&call);
+                self.end(call, Outcome::Cancelled {});
+            }
+        }
+    }
+
+    fn hello(&mut self, call: u64, settings: Settings) {
+        match fs::create_dir_all(&settings.work_dir) {
+            Err(error) if !crate::environment::is_full(&error) => {
+                let message = format!("making `{}`: {error}", settings.work_dir);
+                self.out.error(call, ErrorKind::Io, message);
+            }
+            _ => {
+                self.settings = Some(settings);
+                let body = AnswerBody::Hello {
+                    generation: GENERATION,
+                    init: std::process::id() == 1,
+                };
+                self.out.answer(call, body, &[]);
+            }
+        }
+    }
+
+    fn exec(&mut self, job: Job<'_>) {
+        let (call, Some(settings)) = (job.call, &self.settings) else {
+            return;
+        };
+        if let Command::Python { tag } = &job.command
+            && !is_call_tag(tag)
+        {
+            let message = format!("`{tag:.40}` cannot name a directory");
+            self.out.error(call, ErrorKind::Invalid, message);
+            return;
+        }
+        if self.runs.len() >= MAX_CALLS || self.runs.contains_key(&call) {
+            self.busy(call);
+            return;
+        }
+        match exec::start(settings, job) {
+            Ok(run) => {
+                self.runs.insert(call, run);
+            }
+            Err(message) => {
+                let done = exec::could_not_start(message);
+                self.out.answer(call, AnswerBody::ExecDone(done), &[]);
+            }
+        }
+    }
+
+    fn chunk(&mut self, call: u64, bytes: &[u8], last: bool) {
+        // Unknown: cancelled, or failed with an answer that has crossed this chunk.
+        let (Some(mut put), Some(settings)) = (self.puts.remove(&call), &self.settings) else {
+            return;
+        };
+        match put.write(bytes) {
+            Err(failure) => self.fail(call, failure),
+            Ok(()) if !last => {
+                self.puts.insert(call, put);
+            }
+            Ok(()) => match put.finish(settings) {
+                Ok(linked) => self.out.answer(call, AnswerBody::PutDone { linked }, &[]),
+                Err(failure) => self.fail(call, failure),
+            },
+        }
+    }
+
+    /// Ends a program, if it still runs.
+    fn end(&mut self, call: u64, outcome: Outcome) {
+        let others: Vec<Owner> = self
+            .runs
+            .iter()
+            .filter(|(other, _)| **other != call)
+            .map(|(_, run)| run.owner().clone())
+            .collect();
+        if let Some(run) = self.runs.get_mut(&call)
+            && !run.end(outcome, &others)
+            && std::process::id() == 1
+        {
+            // A fork bomb that outruns the scans takes the other programs with it.
+            sys::kill_all_others();
+        }
+    }
+
+    fn end_overdue(&mut self) {
+        let now = Instant::now();
+        let overdue: Vec<u64> = self
+            .runs
+            .iter()
+            .filter(|(_, run)| run.is_overdue(now))
+            .map(|(call, _)| *call)
+            .collect();
+        for call in overdue {
+            self.end(call, Outcome::TimedOut {});
+        }
+    }
+
+    fn answer_done(&mut self) {
+        let now = Instant::now();
+        let Some(settings) = &self.settings else {
+            return;
+        };
+        for (call, run) in self.runs.extract_if(.., |_, run| run.is_done(now)) {
+            let (done, payload) = run.finish(settings, &mut self.sinks, &mut self.scratch);
+            self.out.answer(call, AnswerBody::ExecDone(done), &payload);
+        }
+    }
+
+    fn fail(&mut self, call: u64, failure: Failure) {
+        self.out.error(call, failure.kind, failure.message);
+    }
+
+    fn busy(&mut self, call: u64) {
+        self.out.error(
+            call,
+            ErrorKind::Busy,
+            "too many calls at once in this sandbox",
+        );
+    }
+}
+
+const NOT_A_TAG: &str = "`input_dir` and `output_dir` must be 16 hex digits";
+
+fn nonsense(error: DecodeError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

@@ -1,0 +1,220 @@
+//! Files on their way in and out.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use guest_proto::{AnswerBody, CHUNK_BYTES, ErrorKind, Settings, WINDOW_CHUNKS, is_file_name};
+
+use crate::environment::{directory, is_full};
+use crate::out::Out;
+
+/// Why a file cannot move.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    fn invalid(message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Invalid,
+            message: message.into(),
+        }
+    }
+
+    fn io(what: &str, name: &str, error: &io::Error) -> Self {
+        Self {
+            kind: match error.kind() {
+                _ if is_full(error) => ErrorKind::NoSpace,
+                io::ErrorKind::NotFound => ErrorKind::NotFound,
+                _ => ErrorKind::Io,
+            },
+            message: format!("{what} `{name}`: {error}"),
+        }
+    }
+}
+
+/// A file that is being written into `$INPUT_DIR`. Dropped early, it leaves nothing.
+#[derive(Debug)]
+pub(crate) struct Put {
+    file: File,
+    name: String,
+    temporary: PathBuf,
+    target: PathBuf,
+    in_place: bool,
+}
+
+impl Put {
+    pub(crate) fn start(
+        settings: &Settings,
+        call: u64,
+        input_dir: &str,
+        name: String,
+    ) -> Result<Self, Failure> {
+        let Some(directory) = directory(settings, "input", input_dir) else {
+            return Err(Failure::invalid("`input_dir` is not 16 hex digits"));
+        };
+        if !is_file_name(&name) {
+            return Err(Failure::invalid(format!("`{name}` cannot name a file")));
+        }
+        let temporary = directory.join(format!(".put-{call}"));
+        let open = || {
+            fs::create_dir_all(&directory)?;
+            match fs::remove_file(&temporary) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o644)
+                .open(&temporary)
+        };
+        let file = open().map_err(|e| Failure::io("writing", &name, &e))?;
+        Ok(Self {
+            file,
+            target: directory.join(&name),
+            name,
+            temporary,
+            in_place: false,
+        })
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.file
+            .write_all(bytes)
+            .map_err(|e| Failure::io("writing", &self.name, &e))
+    }
+
+    /// Puts the file in its place and links it; says whether the link is there.
+    pub(crate) fn finish(mut self, settings: &Settings) -> Result<bool, Failure> {
+        fs::rename(&self.temporary, &self.target)
+            .map_err(|e| Failure::io("placing", &self.name, &e))?;
+        self.in_place = true;
+        Ok(link(settings, &self.name, &self.target).unwrap_or(false))
+    }
+}
+
+impl Drop for Put {
+    fn drop(&mut self) {
+        if !self.in_place {
+            drop(fs::remove_file(&self.temporary));
+        }
+    }
+}
+
+/// Links an input file by its name in the working directory: over nothing but an earlier link of ours.
+fn link(settings: &Settings, name: &str, target: &Path) -> io::Result<bool> {
+    let place = Path::new(&settings.work_dir).join(name);
+    match symlink(target, &place) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        result => return result.map(|()| true),
+    }
+    let inputs = Path::new(&settings.files_root).join("input");
+    let ours = fs::read_link(&place).is_ok_and(|old| old.starts_with(inputs));
+    if ours {
+        let temporary = target.with_file_name(".link");
+        drop(fs::remove_file(&temporary));
+        symlink(target, &temporary)?;
+        // Two file systems: then there is a moment without the link.
+        if fs::rename(&temporary, &place).is_err() {
+            drop(fs::remove_file(&temporary));
+            fs::remove_file(&place)?;
+            symlink(target, &place)?;
+        }
+    }
+    Ok(ours)
+}
+
+/// A file that is being read.
+#[derive(Debug)]
+pub(crate) struct Get {
+    file: File,
+    rest: u64,
+    /// Chunks the host has asked for and not got.
+    wanted: u32,
+}
+
+impl Get {
+    /// Opens a file; gives its size too.
+    pub(crate) fn start(
+        settings: &Settings,
+        output_dir: &str,
+        name: &str,
+    ) -> Result<(Self, u64), Failure> {
+        let Some(directory) = directory(settings, "output", output_dir) else {
+            return Err(Failure::invalid("`output_dir` is not 16 hex digits"));
+        };
+        if !is_file_name(name) {
+            return Err(Failure::invalid(format!("`{name}` cannot name a file")));
+        }
+        let path = directory.join(name);
+        let failure = |e: &io::Error| Failure::io("reading", name, e);
+        let file = open(&path).map_err(|e| failure(&e))?;
+        let metadata = file.metadata().map_err(|e| failure(&e))?;
+        if !metadata.is_file() {
+            return Err(Failure::invalid(format!("`{name}` is not a regular file")));
+        }
+        let size = metadata.len();
+        let get = Self {
+            file,
+            rest: size,
+            wanted: WINDOW_CHUNKS,
+        };
+        Ok((get, size))
+    }
+
+    pub(crate) fn more(&mut self, chunks: u32) {
+        self.wanted = self.wanted.saturating_add(chunks);
+    }
+
+    /// Queues chunks while the host wants them and the queue is short; `true` once the last is queued.
+    pub(crate) fn pump(&mut self, call: u64, out: &mut Out) -> bool {
+        let mut buffer = Vec::new();
+        while self.wanted > 0 && !out.is_full() {
+            buffer.resize(CHUNK_BYTES, 0);
+            let most = usize::try_from(self.rest).map_or(CHUNK_BYTES, |rest| rest.min(CHUNK_BYTES));
+            let read = match self.file.read(&mut buffer[..most]) {
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    out.error(call, ErrorKind::Io, format!("reading the file: {error}"));
+                    return true;
+                }
+            };
+            self.rest -= read as u64;
+            self.wanted -= 1;
+            // The size is what it was when opened, unless something has cut the file since.
+            let last = read == 0 || self.rest == 0;
+            out.answer(call, AnswerBody::Chunk { last }, &buffer[..read]);
+            if last {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Opens a file for reading: no link, no wait for a FIFO's writer.
+fn open(path: &Path) -> io::Result<File> {
+    let open = || {
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path)
+    };
+    match open() {
+        // The user's program may write files it may not read; they count as output all the same.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            if !fs::symlink_metadata(path)?.is_file() {
+                return Err(error);
+            }
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+            open()
+        }
+        result => result,
+    }
+}

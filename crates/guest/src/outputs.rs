@@ -1,0 +1,62 @@
+//! What a call left in `$OUTPUT_DIR`.
+
+use std::fs;
+use std::path::Path;
+
+use guest_proto::{OutputFile, Settings, is_file_name};
+
+/// The files of one call, sorted by name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outputs {
+    pub(crate) files: Vec<OutputFile>,
+    pub(crate) too_large: Vec<OutputFile>,
+    pub(crate) refused: Vec<String>,
+    pub(crate) left_out: u64,
+}
+
+/// Lists the regular files at the top level; nothing is opened, so nothing can block.
+pub(crate) fn list(directory: &Path, settings: &Settings) -> Outputs {
+    let mut outputs = Outputs::default();
+    // A link in its place is no output directory.
+    if !fs::symlink_metadata(directory).is_ok_and(|metadata| metadata.is_dir()) {
+        return outputs;
+    }
+    let Ok(entries) = fs::read_dir(directory) else {
+        return outputs;
+    };
+    for entry in entries.flatten() {
+        // Of the entry itself: a link is not followed.
+        let Ok(metadata) = entry.metadata() else {
+            continue;
+        };
+        if !metadata.is_file() {
+            continue;
+        }
+        let size = metadata.len();
+        match entry.file_name().into_string() {
+            Ok(name) if is_file_name(&name) => {
+                if size > settings.max_output_file_bytes {
+                    outputs.too_large.push(OutputFile { name, size });
+                } else {
+                    outputs.files.push(OutputFile { name, size });
+                }
+            }
+            Ok(name) => outputs.refused.push(name),
+            Err(name) => outputs.refused.push(name.to_string_lossy().into_owned()),
+        }
+    }
+    outputs.files.sort_by(|a, b| a.name.cmp(&b.name));
+    outputs.too_large.sort_by(|a, b| a.name.cmp(&b.name));
+    outputs.refused.sort();
+    let most = usize::try_from(settings.max_output_files).unwrap_or(usize::MAX);
+    outputs.left_out = cap(&mut outputs.files, most)
+        + cap(&mut outputs.too_large, most)
+        + cap(&mut outputs.refused, most);
+    outputs
+}
+
+fn cap<T>(list: &mut Vec<T>, most: usize) -> u64 {
+    let over = list.len().saturating_sub(most);
+    list.truncate(most);
+    over as u64
+}

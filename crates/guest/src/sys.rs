@@ -1,0 +1,259 @@
+//! System calls. The only module with `unsafe`, and nothing but thin safe wrappers.
+#![expect(
+    unsafe_code,
+    reason = "system calls the standard library does not offer"
+)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::ptr;
+use std::time::Duration;
+
+/// Signals that must not end the guest. User code has the guest's uid and may send any of them; PID 1
+/// cannot be killed from inside, an ordinary process in a test should not fall to a stray one either.
+const IGNORED: [libc::c_int; 14] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGPIPE,
+    libc::SIGALRM,
+    libc::SIGTERM,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGXFSZ,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+];
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(result)
+}
+
+/// Makes this process a guest: not readable by its own uid, heir of orphans, deaf to signals.
+///
+/// Not dumpable means that user code cannot open `/proc/<guest>/fd/1` and forge frames.
+pub(crate) fn become_guest() -> io::Result<()> {
+    // SAFETY: `prctl` with integers, `umask`, and `signal` with a constant take no pointers.
+    unsafe {
+        check(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0))?;
+        check(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))?;
+        libc::umask(0o022);
+        // Whatever a careless launcher left open must not reach user code. Old kernels lack the call.
+        libc::syscall(
+            libc::SYS_close_range,
+            3,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        );
+        for signal in IGNORED {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+    }
+    Ok(())
+}
+
+/// Stdin and stdout as they are, without a copy: a forked child replaces both before it becomes
+/// dumpable, so that no open end of the channel is ever within reach of user code.
+pub(crate) fn channel() -> io::Result<(File, File)> {
+    // SAFETY: the descriptors 0 and 1 are owned by this process, nothing else here uses them, and the
+    // guest keeps both until it exits.
+    let (input, output) = unsafe { (File::from_raw_fd(0), File::from_raw_fd(1)) };
+    set_nonblocking(&input)?;
+    set_nonblocking(&output)?;
+    Ok((input, output))
+}
+
+/// Makes reads and writes return at once.
+pub(crate) fn set_nonblocking(file: &impl AsFd) -> io::Result<()> {
+    let fd = file.as_fd().as_raw_fd();
+    // SAFETY: `fcntl` on a descriptor that is borrowed, hence open, with integer arguments.
+    unsafe {
+        let flags = check(libc::fcntl(fd, libc::F_GETFL))?;
+        check(libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK))?;
+    }
+    Ok(())
+}
+
+/// A descriptor that is readable whenever a child has ended.
+pub(crate) fn child_signals() -> io::Result<File> {
+    // SAFETY: the set is initialised by `sigemptyset` before use and outlives the calls; the new
+    // descriptor is owned by nobody else.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        check(libc::sigprocmask(
+            libc::SIG_BLOCK,
+            &raw const set,
+            ptr::null_mut(),
+        ))?;
+        let fd = check(libc::signalfd(
+            -1,
+            &raw const set,
+            libc::SFD_NONBLOCK | libc::SFD_CLOEXEC,
+        ))?;
+        Ok(File::from_raw_fd(fd))
+    }
+}
+
+/// What to wait for.
+#[derive(Debug, Default)]
+pub(crate) struct Poll {
+    entries: Vec<libc::pollfd>,
+}
+
+impl Poll {
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+    }
+
+    /// Waits for bytes (or the end) on a descriptor; gives its place in [`Self::is_ready`].
+    pub(crate) fn readable(&mut self, file: &impl AsFd) -> usize {
+        self.add(file.as_fd().as_raw_fd(), libc::POLLIN)
+    }
+
+    /// Waits for room on a descriptor.
+    pub(crate) fn writable(&mut self, file: &impl AsFd) -> usize {
+        self.add(file.as_fd().as_raw_fd(), libc::POLLOUT)
+    }
+
+    fn add(&mut self, fd: RawFd, events: libc::c_short) -> usize {
+        self.entries.push(libc::pollfd {
+            fd,
+            events,
+            revents: 0,
+        });
+        self.entries.len() - 1
+    }
+
+    pub(crate) fn is_ready(&self, place: usize) -> bool {
+        self.entries[place].revents != 0
+    }
+
+    /// Waits, at most so long.
+    pub(crate) fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        let milliseconds = limit.map_or(-1, |limit| {
+            // Rounded up, or a deadline less than a millisecond away would spin.
+            libc::c_int::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(libc::c_int::MAX)
+        });
+        let count = self.entries.len() as libc::nfds_t;
+        // SAFETY: the pointer and the count describe the vector, which is not touched meanwhile.
+        let result = unsafe { libc::poll(self.entries.as_mut_ptr(), count, milliseconds) };
+        match check(result) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A child that has ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    pub(crate) pid: i32,
+    /// Exit status, or 128 and the signal.
+    pub(crate) return_code: i32,
+}
+
+/// Takes one ended child, ours or inherited, without waiting.
+pub(crate) fn reap() -> Option<Ended> {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place for an integer for the length of the call.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    (pid > 0).then(|| Ended {
+        pid,
+        return_code: if libc::WIFSIGNALED(status) {
+            128 + libc::WTERMSIG(status)
+        } else {
+            libc::WEXITSTATUS(status)
+        },
+    })
+}
+
+/// Kills one process. It may be gone already.
+pub(crate) fn kill(pid: i32) {
+    // SAFETY: `kill` takes integers only.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+}
+
+/// Kills everything but this process. For PID 1 of a sandbox only: elsewhere it would reach far.
+pub(crate) fn kill_all_others() {
+    assert_eq!(std::process::id(), 1, "only PID 1 may kill everything");
+    kill(-1);
+}
+
+/// How many bytes wait in a pipe.
+pub(crate) fn bytes_waiting(pipe: &impl AsFd) -> usize {
+    let mut waiting: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one integer to the given valid place.
+    let result = unsafe { libc::ioctl(pipe.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut waiting) };
+    if result < 0 {
+        return 0;
+    }
+    usize::try_from(waiting).unwrap_or(0)
+}
+
+/// Makes a command's child the leader of a new session, easy prey for the OOM killer, without core
+/// dumps, and unable to write files over a size (0: any size).
+pub(crate) fn as_user_program(command: &mut Command, max_file_bytes: u64) {
+    let prepare = move || {
+        // SAFETY: between fork and exec in a single-threaded process; only system calls are made, with
+        // integers or pointers to values that live through the call. Stdio is replaced by now.
+        unsafe {
+            check(libc::setsid())?;
+            for signal in IGNORED {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            let mut none: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut none);
+            check(libc::sigprocmask(
+                libc::SIG_SETMASK,
+                &raw const none,
+                ptr::null_mut(),
+            ))?;
+            limit(libc::RLIMIT_CORE, 0)?;
+            if max_file_bytes > 0 {
+                limit(libc::RLIMIT_FSIZE, max_file_bytes)?;
+            }
+            // Needed to raise our own score; `exec` would make the program dumpable anyway.
+            check(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0))?;
+            let path = c"/proc/self/oom_score_adj";
+            let fd = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+            if fd >= 0 {
+                // Best effort: some sandboxes mount `/proc` read-only.
+                libc::write(fd, c"1000".as_ptr().cast(), 4);
+                libc::close(fd);
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: `prepare` allocates nothing, takes no lock, and calls only async-signal-safe functions.
+    unsafe { command.pre_exec(prepare) };
+}
+
+/// Lowers a limit, hard and soft, never above what is allowed.
+///
+/// # Safety
+/// None beyond that of a system call; `unsafe` so that it can run in the child's closure as is.
+unsafe fn limit(resource: libc::__rlimit_resource_t, most: u64) -> io::Result<()> {
+    // SAFETY: `old` and `new` are valid for the length of each call.
+    unsafe {
+        let mut old: libc::rlimit = std::mem::zeroed();
+        check(libc::getrlimit(resource, &raw mut old))?;
+        let most = most.min(old.rlim_max);
+        let new = libc::rlimit {
+            rlim_cur: most,
+            rlim_max: most,
+        };
+        check(libc::setrlimit(resource, &raw const new))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! A call's process tree: who belongs to it, and how it is killed.
+//!
+//! Parents and sessions show most of it. A daemon that forked twice into a session of its own becomes
+//! the guest's child; its environment names its call, or else the time of its start does.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+
+use crate::sys;
+
+/// Scans after which a tree counts as a fork bomb. Each one kills all it sees.
+const MAX_SCANS: usize = 100;
+
+/// The first process of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Root {
+    pub(crate) pid: i32,
+    /// Start in clock ticks since boot.
+    pub(crate) started: u64,
+}
+
+/// A call, as far as its processes go.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    pub(crate) root: Root,
+    /// Its `$OUTPUT_DIR`: no other call has it.
+    pub(crate) output_dir: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Process {
+    pid: i32,
+    parent: i32,
+    session: i32,
+    started: u64,
+}
+
+/// When a process started; `None` if it is gone.
+pub(crate) fn started(pid: i32) -> Option<u64> {
+    read_process(pid).map(|(process, _)| process.started)
+}
+
+/// Kills the processes of `target`, and none of the other calls under way. `false` if it would not end.
+pub(crate) fn kill(target: &Owner, others: &[Owner]) -> bool {
+    kill_to_the_last(|processes| members(target, others, processes, own_pid()))
+}
+
+/// Kills everything that descends from this process.
+pub(crate) fn kill_descendants() {
+    if own_pid() == 1 {
+        sys::kill_all_others();
+        return;
+    }
+    kill_to_the_last(|processes| {
+        let mut members = HashSet::from([own_pid()]);
+        add_descendants(&mut members, processes, &HashSet::new());
+        members.remove(&own_pid());
+        members
+    });
+}
+
+/// Until a scan shows nobody new: who has a SIGKILL pending cannot fork any more, so that then nobody
+/// is left. No need to wait for the dead, who may have gigabytes to give back.
+fn kill_to_the_last(members: impl Fn(&[Process]) -> HashSet<i32>) -> bool {
+    let mut killed: HashSet<Root> = HashSet::new();
+    for _ in 0..MAX_SCANS {
+        let processes = scan();
+        let members = members(&processes);
+        let mut anybody_new = false;
+        for process in &processes {
+            let id = Root {
+                pid: process.pid,
+                started: process.started,
+            };
+            if members.contains(&process.pid) && killed.insert(id) {
+                anybody_new = true;
+                sys::kill(process.pid);
+            }
+        }
+        if !anybody_new {
+            return true;
+        }
+    }
+    false
+}
+
+fn own_pid() -> i32 {
+    std::process::id().cast_signed()
+}
+
+fn members(target: &Owner, others: &[Owner], processes: &[Process], guest: i32) -> HashSet<i32> {
+    let mut ours = HashSet::new();
+    let mut foreign: HashSet<i32> = HashSet::new();
+    for process in processes {
+        if belongs_by_session(process, target) {
+            ours.insert(process.pid);
+        } else if others
+            .iter()
+            .any(|other| belongs_by_session(process, other))
+        {
+            foreign.insert(process.pid);
+        } else if process.parent == guest {
+            if is_our_orphan(process, target, others) {
+                ours.insert(process.pid);
+            } else {
+                foreign.insert(process.pid);
+            }
+        }
+    }
+    add_descendants(&mut ours, processes, &foreign);
+    ours.remove(&guest);
+    ours
+}
+
+fn belongs_by_session(process: &Process, owner: &Owner) -> bool {
+    // The start guards against a later process that got the number of a session long gone.
+    (process.session == owner.root.pid || process.pid == owner.root.pid)
+        && process.started >= owner.root.started
+}
+
+fn is_our_orphan(process: &Process, target: &Owner, others: &[Owner]) -> bool {
+    match output_dir_of(process.pid) {
+        Some(output_dir) if output_dir == target.output_dir => true,
+        Some(output_dir) if is_sibling(&output_dir, &target.output_dir) => false,
+        // It hides where it comes from: ours if nobody else can have started it.
+        _ => {
+            process.started >= target.root.started
+                && others
+                    .iter()
+                    .all(|other| process.started < other.root.started)
+        }
+    }
+}
+
+/// Whether two paths are entries of one directory: both are some call's `$OUTPUT_DIR`.
+fn is_sibling(path: &str, of: &str) -> bool {
+    match (path.rsplit_once('/'), of.rsplit_once('/')) {
+        (Some((parent, name)), Some((other, _))) => {
+            parent == other && guest_proto::is_directory_tag(name)
+        }
+        _ => false,
+    }
+}
+
+fn output_dir_of(pid: i32) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    environment
+        .split(|byte| *byte == 0)
+        .find_map(|entry| entry.strip_prefix(b"OUTPUT_DIR="))
+        .map(|value| String::from_utf8_lossy(value).into_owned())
+}
+
+fn add_descendants(members: &mut HashSet<i32>, processes: &[Process], foreign: &HashSet<i32>) {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for process in processes {
+        children
+            .entry(process.parent)
+            .or_default()
+            .push(process.pid);
+    }
+    let mut queue: Vec<i32> = members.iter().copied().collect();
+    while let Some(parent) = queue.pop() {
+        for child in children.get(&parent).into_iter().flatten() {
+            if !foreign.contains(child) && members.insert(*child) {
+                queue.push(*child);
+            }
+        }
+    }
+}
+
+/// All processes that live. Zombies don't count: they do nothing, and their children are inherited.
+fn scan() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(read_process)
+        .filter(|(_, state)| !matches!(state, 'Z' | 'X' | 'x'))
+        .map(|(process, _)| process)
+        .collect()
+}
+
+fn read_process(pid: i32) -> Option<(Process, char)> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parse_stat(pid, &String::from_utf8_lossy(&stat))
+}
+
+/// Reads `/proc/<pid>/stat`. The name in it is user code's: it may hold blanks and parentheses.
+fn parse_stat(pid: i32, stat: &str) -> Option<(Process, char)> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let process = Process {
+        pid,
+        parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+    };
+    Some((process, fields.first()?.chars().next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GUEST: i32 = 1;
+
+    fn process(pid: i32, parent: i32, session: i32, started: u64) -> Process {
+        Process {
+            pid,
+            parent,
+            session,
+            started,
+        }
+    }
+
+    fn owner(pid: i32, started: u64) -> Owner {
+        Owner {
+            root: Root { pid, started },
+            output_dir: "/nowhere/0000000000000000".to_owned(),
+        }
+    }
+
+    // The numbers are far above any real pid, so that no environment is found.
+    const A: i32 = 900_000_010;
+    const B: i32 = 900_000_020;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_confuse() {
+        let stat = "7 (a) b (R) S 5 7 6 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
+        let (process, state) = parse_stat(7, stat).unwrap();
+        assert_eq!(
+            (process.parent, process.session, process.started, state),
+            (5, 6, 4711, 'S')
+        );
+    }
+
+    #[test]
+    fn children_of_other_sessions_and_orphans_belong_to_the_only_call() {
+        let processes = [
+            process(A, GUEST, A, 100),
+            process(A + 1, A, A, 101),
+            process(A + 2, A + 1, A + 2, 102),
+            process(A + 3, GUEST, A + 3, 103),
+            process(A + 4, A + 3, A + 3, 104),
+            process(A - 5, GUEST, A - 5, 50),
+        ];
+        let got = members(&owner(A, 100), &[], &processes, GUEST);
+        assert_eq!(got, HashSet::from([A, A + 1, A + 2, A + 3, A + 4]));
+    }
+
+    #[test]
+    fn what_may_be_another_calls_is_left_alone() {
+        let processes = [
+            process(A, GUEST, A, 100),
+            process(B, GUEST, B, 110),
+            process(B + 1, B, B, 111),
+            process(B + 2, GUEST, B + 2, 112),
+            process(A + 3, GUEST, A + 3, 105),
+        ];
+        let got = members(&owner(A, 100), &[owner(B, 110)], &processes, GUEST);
+        assert_eq!(got, HashSet::from([A, A + 3]));
+    }
+}

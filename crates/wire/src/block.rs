@@ -1,0 +1,182 @@
+//! Content blocks and whole messages as the API sends them.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::usage::Usage;
+
+/// A whole answer of `/v1/messages`. Key order as recorded since 2026-04 (FACTS §2).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Message {
+    pub model: String,
+    pub id: String,
+    #[serde(rename = "type")]
+    pub kind: MessageTag,
+    pub role: AssistantTag,
+    pub content: Vec<ContentBlock>,
+    /// Absent when no container took part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
+    // Parity: prints null in `message_start` (pydantic-ai/test_anthropic_code_execution_tool_stream).
+    pub stop_reason: Option<String>,
+    // Parity: prints null.
+    pub stop_sequence: Option<String>,
+    // Parity: prints null since 2026-04.
+    pub stop_details: Option<StopDetails>,
+    pub usage: Usage,
+}
+
+/// The constant `"message"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum MessageTag {
+    #[serde(rename = "message")]
+    Message,
+}
+
+/// The constant `"assistant"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum AssistantTag {
+    #[serde(rename = "assistant")]
+    Assistant,
+}
+
+/// The container of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Container {
+    pub id: String,
+    /// RFC 3339 with microseconds.
+    pub expires_at: String,
+}
+
+/// Why a model refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StopDetails {
+    #[serde(rename = "type")]
+    pub kind: String,
+    // Parity: prints null (vercel-ai/anthropic-refusal).
+    pub category: Option<String>,
+    // Parity: prints null.
+    pub explanation: Option<String>,
+}
+
+/// One element of `content`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ContentBlock {
+    Text {
+        text: String,
+    },
+    Thinking {
+        thinking: String,
+        signature: String,
+    },
+    ToolUse {
+        id: String,
+        name: String,
+        input: Value,
+        caller: Caller,
+    },
+    ServerToolUse {
+        id: String,
+        name: String,
+        input: Value,
+    },
+    BashCodeExecutionToolResult {
+        tool_use_id: String,
+        content: BashContent,
+    },
+    CodeExecutionToolResult {
+        tool_use_id: String,
+        content: PythonContent,
+    },
+    TextEditorCodeExecutionToolResult {
+        tool_use_id: String,
+        content: EditorContent,
+    },
+}
+
+/// Who made a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Caller {
+    Direct,
+}
+
+/// `content` of a bash result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type")]
+pub enum BashContent {
+    #[serde(rename = "bash_code_execution_result")]
+    Result {
+        stdout: String,
+        stderr: String,
+        return_code: i64,
+        content: Vec<BashOutput>,
+    },
+    #[serde(rename = "bash_code_execution_tool_result_error")]
+    Error { error_code: String },
+}
+
+/// `content` of a Python result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type")]
+pub enum PythonContent {
+    #[serde(rename = "code_execution_result")]
+    Result {
+        stdout: String,
+        stderr: String,
+        return_code: i64,
+        content: Vec<PythonOutput>,
+        // Parity: prints null since 2026-02 (FACTS 1.8).
+        abort_reason: Option<String>,
+    },
+    #[serde(rename = "code_execution_tool_result_error")]
+    Error { error_code: String },
+}
+
+/// A file that a bash call left in `$OUTPUT_DIR`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type")]
+pub enum BashOutput {
+    #[serde(rename = "bash_code_execution_output")]
+    File { file_id: String },
+}
+
+/// A file that a Python call left in `$OUTPUT_DIR`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type")]
+pub enum PythonOutput {
+    #[serde(rename = "code_execution_output")]
+    File { file_id: String },
+}
+
+/// `content` of an editor result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type")]
+pub enum EditorContent {
+    #[serde(rename = "text_editor_code_execution_view_result")]
+    View {
+        file_type: String,
+        content: String,
+        // Parity: null for images and PDFs (inferred).
+        num_lines: Option<u64>,
+        start_line: Option<u64>,
+        total_lines: Option<u64>,
+    },
+    #[serde(rename = "text_editor_code_execution_create_result")]
+    Create { is_file_update: bool },
+    #[serde(rename = "text_editor_code_execution_str_replace_result")]
+    StrReplace {
+        old_start: u64,
+        old_lines: u64,
+        new_start: u64,
+        new_lines: u64,
+        lines: Vec<String>,
+    },
+    #[serde(rename = "text_editor_code_execution_tool_result_error")]
+    Error {
+        error_code: String,
+        // Parity: nullable.
+        error_message: Option<String>,
+    },
+}

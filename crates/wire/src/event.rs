@@ -1,0 +1,74 @@
+//! The events of a streamed message, in the shapes of the recordings (FACTS §3).
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::block::{Container, ContentBlock, Message, StopDetails};
+use crate::usage::DeltaUsage;
+
+/// One event of a stream.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum StreamEvent {
+    MessageStart {
+        message: Box<Message>,
+    },
+    ContentBlockStart {
+        index: usize,
+        content_block: ContentBlock,
+    },
+    Ping,
+    ContentBlockDelta {
+        index: usize,
+        delta: Delta,
+    },
+    ContentBlockStop {
+        index: usize,
+    },
+    MessageDelta {
+        delta: MessageDelta,
+        usage: DeltaUsage,
+    },
+    MessageStop,
+    /// The stream ends here; `error` is `{"details","type","message"}`.
+    Error {
+        error: Value,
+    },
+}
+
+impl StreamEvent {
+    /// The `event:` name, equal to `type`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::MessageStart { .. } => "message_start",
+            Self::ContentBlockStart { .. } => "content_block_start",
+            Self::Ping => "ping",
+            Self::ContentBlockDelta { .. } => "content_block_delta",
+            Self::ContentBlockStop { .. } => "content_block_stop",
+            Self::MessageDelta { .. } => "message_delta",
+            Self::MessageStop => "message_stop",
+            Self::Error { .. } => "error",
+        }
+    }
+}
+
+/// A piece of a block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Delta {
+    TextDelta { text: String },
+    ThinkingDelta { thinking: String },
+    SignatureDelta { signature: String },
+    InputJsonDelta { partial_json: String },
+}
+
+/// What is only known at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MessageDelta {
+    pub stop_reason: Option<String>,
+    pub stop_sequence: Option<String>,
+    pub stop_details: Option<StopDetails>,
+    /// Absent when no container took part (FACTS 1.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
+}

@@ -1,0 +1,319 @@
+//! The body of `POST /v1/messages`, decoded.
+//!
+//! Only what the server acts on becomes a field; the rest is checked where it is cheap and otherwise
+//! left in the raw body. Blocks of a history must round-trip, so extra keys inside blocks pass.
+
+mod blocks;
+mod tools;
+
+pub use blocks::{Block, Message, Role, Source};
+pub use tools::{Tool, ToolKind};
+
+use serde_json::Value;
+
+use crate::decode::{Decoded, Node};
+
+/// A decoded request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MessagesRequest {
+    pub model: String,
+    pub max_tokens: u64,
+    pub messages: Vec<Message>,
+    pub stream: bool,
+    pub tools: Vec<Tool>,
+    pub container: Option<ContainerParam>,
+    pub thinking: Option<Thinking>,
+    pub stop_sequences: Vec<String>,
+    /// The sampling parameters that are present, by name.
+    pub sampling: Vec<&'static str>,
+    /// Whether the client asked for a stored thread (spec 07 §5).
+    pub thread: bool,
+}
+
+/// `container`: an id, or an object.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ContainerParam {
+    pub id: Option<String>,
+    /// How many `skills` were named.
+    pub skills: usize,
+}
+
+/// `thinking`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thinking {
+    Enabled { budget_tokens: u64 },
+    Adaptive,
+    Disabled,
+}
+
+/// Every top-level field of the body, with and without betas.
+const FIELDS: &[&str] = &[
+    "cache_control",
+    "container",
+    "diagnostics",
+    "inference_geo",
+    "max_tokens",
+    "messages",
+    "metadata",
+    "model",
+    "output_config",
+    "service_tier",
+    "speed",
+    "stop_sequences",
+    "stream",
+    "system",
+    "temperature",
+    "thinking",
+    "thread",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_p",
+];
+
+impl MessagesRequest {
+    /// Decodes a body. `betas` says whether any `anthropic-beta` header came: its unknown top-level
+    /// fields are then ignored (spec 01 §1).
+    pub fn decode(body: &Value, betas: bool) -> Decoded<Self> {
+        let root = Node::root(body);
+        let max_tokens = root.required("max_tokens")?.integer(0)?;
+        let messages_node = root.required("messages")?;
+        let messages = messages_node
+            .items()?
+            .map(|node| Message::decode(&node))
+            .collect::<Decoded<Vec<_>>>()?;
+        if messages.is_empty() {
+            return Err(messages_node.fault("at least one message is required"));
+        }
+        let model_node = root.required("model")?;
+        let model = model_node.string()?.to_owned();
+        if model.is_empty() {
+            return Err(model_node.fault("String should have at least 1 character"));
+        }
+        let stream = root
+            .optional("stream")?
+            .map(|node| node.boolean())
+            .transpose()?
+            .unwrap_or(false);
+        let tools = match root.optional("tools")? {
+            Some(node) => node
+                .items()?
+                .map(|tool| Tool::decode(&tool))
+                .collect::<Decoded<Vec<_>>>()?,
+            None => Vec::new(),
+        };
+        let stop_sequences = match root.optional("stop_sequences")? {
+            Some(node) => node
+                .items()?
+                .map(|item| item.string().map(str::to_owned))
+                .collect::<Decoded<Vec<_>>>()?,
+            None => Vec::new(),
+        };
+        check_system(&root)?;
+        tools::check_tool_choice(&root, &tools)?;
+        let sampling = sampling(&root)?;
+        let thinking = match root.optional("thinking")? {
+            Some(node) => Some(decode_thinking(&node, max_tokens)?),
+            None => None,
+        };
+        let container = match root.optional("container")? {
+            Some(node) => Some(decode_container(&node)?),
+            None => None,
+        };
+        if let Some(node) = root.optional("metadata")? {
+            node.object()?;
+        }
+        if let Some(node) = root.optional("service_tier")? {
+            node.literal(&["auto", "standard_only"])?;
+        }
+        if !betas {
+            root.no_extras(FIELDS)?;
+        }
+        let thread = body.get("thread").is_some_and(|thread| !thread.is_null());
+        Ok(Self {
+            model,
+            max_tokens,
+            messages,
+            stream,
+            tools,
+            container,
+            thinking,
+            stop_sequences,
+            sampling,
+            thread,
+        })
+    }
+}
+
+fn check_system(root: &Node<'_>) -> Decoded<()> {
+    let Some(system) = root.optional("system")? else {
+        return Ok(());
+    };
+    if system.value().is_string() {
+        return Ok(());
+    }
+    for block in system.items()? {
+        block.tag(&["text"])?;
+        block.tagged("text").required("text")?.string()?;
+    }
+    Ok(())
+}
+
+fn sampling(root: &Node<'_>) -> Decoded<Vec<&'static str>> {
+    let mut present = Vec::new();
+    for (name, most) in [("temperature", 1.0), ("top_p", 1.0), ("top_k", f64::MAX)] {
+        if let Some(node) = root.optional(name)? {
+            node.number(0.0, most)?;
+            present.push(name);
+        }
+    }
+    Ok(present)
+}
+
+fn decode_thinking(node: &Node<'_>, max_tokens: u64) -> Decoded<Thinking> {
+    match node.tag(&["adaptive", "disabled", "enabled"])? {
+        "enabled" => {
+            let tagged = node.tagged("enabled");
+            let budget_tokens = tagged.required("budget_tokens")?.integer(1024)?;
+            if budget_tokens >= max_tokens {
+                return Err(crate::decode::Fault {
+                    path: String::new(),
+                    reason: "`max_tokens` must be greater than `thinking.budget_tokens`. Please consult our \
+                             documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking\
+                             #max-tokens-and-context-window-size"
+                        .to_owned(),
+                });
+            }
+            Ok(Thinking::Enabled { budget_tokens })
+        }
+        "adaptive" => Ok(Thinking::Adaptive),
+        _ => Ok(Thinking::Disabled),
+    }
+}
+
+fn decode_container(node: &Node<'_>) -> Decoded<ContainerParam> {
+    if let Some(id) = node.value().as_str() {
+        return Ok(ContainerParam {
+            id: Some(id.to_owned()),
+            skills: 0,
+        });
+    }
+    if !node.value().is_object() {
+        return Err(node.fault("Input should be a valid string"));
+    }
+    node.no_extras(&["id", "skills"])?;
+    let id = node
+        .optional("id")?
+        .map(|id| id.string().map(str::to_owned))
+        .transpose()?;
+    let skills = match node.optional("skills")? {
+        Some(skills) => {
+            let mut count = 0;
+            for skill in skills.items()? {
+                skill.required("type")?.literal(&["anthropic", "custom"])?;
+                skill.required("skill_id")?.string()?;
+                count += 1;
+            }
+            count
+        }
+        None => 0,
+    };
+    Ok(ContainerParam { id, skills })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fault(body: &Value) -> String {
+        MessagesRequest::decode(body, false)
+            .unwrap_err()
+            .to_string()
+    }
+
+    fn valid() -> Value {
+        json!({"model": "claude-opus-5", "max_tokens": 16, "messages": [{"role": "user", "content": "hi"}]})
+    }
+
+    fn with(key: &str, value: Value) -> Value {
+        let mut body = valid();
+        body[key] = value;
+        body
+    }
+
+    #[test]
+    fn a_missing_field_is_named() {
+        for field in ["model", "max_tokens", "messages"] {
+            let mut body = valid();
+            body.as_object_mut().unwrap().remove(field);
+            assert_eq!(fault(&body), format!("{field}: Field required"));
+        }
+    }
+
+    #[test]
+    fn wrong_types_are_named_with_their_path() {
+        let cases = [
+            (
+                with("max_tokens", json!("16")),
+                "max_tokens: Input should be a valid integer",
+            ),
+            (
+                with("max_tokens", json!(-1)),
+                "max_tokens: Input should be greater than or equal to 0",
+            ),
+            (
+                with("messages", json!([])),
+                "messages: at least one message is required",
+            ),
+            (
+                with("container", json!(5)),
+                "container: Input should be a valid string",
+            ),
+            (
+                with("surprise", json!(1)),
+                "surprise: Extra inputs are not permitted",
+            ),
+            (
+                with("thinking", json!({"type": "enabled"})),
+                "thinking.enabled.budget_tokens: Field required",
+            ),
+            (
+                with(
+                    "messages",
+                    json!([{"role": "user", "content": [{"type": "text", "text": 7}]}]),
+                ),
+                "messages.0.content.0.text.text: Input should be a valid string",
+            ),
+            (
+                with("messages", json!([{"role": "robot", "content": "x"}])),
+                "messages.0.role: Input should be 'user', 'assistant' or 'system'",
+            ),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(fault(&body), expected);
+        }
+    }
+
+    #[test]
+    fn a_beta_header_lets_unknown_top_level_fields_pass() {
+        assert!(MessagesRequest::decode(&with("mcp_servers", json!([])), true).is_ok());
+    }
+
+    #[test]
+    fn both_forms_of_container_are_read() {
+        let id = |value| {
+            MessagesRequest::decode(&with("container", value), false)
+                .unwrap()
+                .container
+                .unwrap()
+                .id
+        };
+        assert_eq!(id(json!("container_1")).as_deref(), Some("container_1"));
+        assert_eq!(
+            id(json!({"id": "container_1"})).as_deref(),
+            Some("container_1")
+        );
+        assert_eq!(id(json!({"skills": []})), None);
+    }
+}

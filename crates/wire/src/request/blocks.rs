@@ -1,0 +1,261 @@
+//! Messages and the content blocks a client may send.
+
+use serde_json::Value;
+
+use crate::decode::{Decoded, Node};
+
+/// One message of the conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    pub role: Role,
+    pub content: Vec<Block>,
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    User,
+    Assistant,
+    System,
+}
+
+/// A content block, as far as the server looks into it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Block {
+    Text {
+        text: String,
+        cited: bool,
+    },
+    Image(Source),
+    Document(Source),
+    ContainerUpload {
+        file_id: String,
+    },
+    ToolUse {
+        id: String,
+        name: String,
+        caller_tool_id: Option<String>,
+    },
+    ToolResult {
+        tool_use_id: String,
+        text: String,
+        is_error: bool,
+    },
+    ServerToolUse {
+        id: String,
+        name: String,
+        input: Value,
+        called_by_code: bool,
+    },
+    /// Any `*_tool_result` of a server tool; `tag` is its `type`.
+    ServerToolResult {
+        tag: &'static str,
+        tool_use_id: String,
+    },
+    Thinking,
+    /// A known block that needs no look inside.
+    Other,
+}
+
+/// Where an image or a document comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    File { file_id: String },
+    Inline,
+}
+
+/// The tags of the service's own list (FACTS §9).
+const TAGS: &[&str] = &[
+    "bash_code_execution_tool_result",
+    "code_execution_tool_result",
+    "connector_text",
+    "container_upload",
+    "document",
+    "image",
+    "mid_conv_system",
+    "redacted_thinking",
+    "search_result",
+    "server_tool_use",
+    "text",
+    "text_editor_code_execution_tool_result",
+    "thinking",
+    "tool_result",
+    "tool_search_tool_result",
+    "tool_use",
+    "web_fetch_tool_result",
+    "web_search_tool_result",
+];
+
+impl Message {
+    pub(crate) fn decode(node: &Node<'_>) -> Decoded<Self> {
+        node.object()?;
+        let role = match node
+            .required("role")?
+            .literal(&["user", "assistant", "system"])?
+        {
+            "user" => Role::User,
+            "assistant" => Role::Assistant,
+            _ => Role::System,
+        };
+        let content = node.required("content")?;
+        let content = match content.value() {
+            Value::String(text) if text.is_empty() => Vec::new(),
+            Value::String(text) => vec![Block::Text {
+                text: text.clone(),
+                cited: false,
+            }],
+            _ => content
+                .items()?
+                .map(|block| Block::decode(&block))
+                .collect::<Decoded<_>>()?,
+        };
+        Ok(Self { role, content })
+    }
+}
+
+impl Block {
+    fn decode(node: &Node<'_>) -> Decoded<Self> {
+        let tag = node.tag(TAGS)?;
+        let block = node.tagged(tag);
+        let string = |key: &str| block.required(key)?.string().map(str::to_owned);
+        Ok(match tag {
+            "text" => Self::Text {
+                text: string("text")?,
+                cited: block.value()["citations"]
+                    .as_array()
+                    .is_some_and(|list| !list.is_empty()),
+            },
+            "image" => Self::Image(Source::decode(&block, &["base64", "file", "url"])?),
+            "document" => Self::Document(Source::decode(
+                &block,
+                &["base64", "content", "file", "text", "url"],
+            )?),
+            "container_upload" => Self::ContainerUpload {
+                file_id: string("file_id")?,
+            },
+            "tool_use" => {
+                block.required("input")?.object()?;
+                Self::ToolUse {
+                    id: string("id")?,
+                    name: string("name")?,
+                    caller_tool_id: block.value()["caller"]["tool_id"]
+                        .as_str()
+                        .map(str::to_owned),
+                }
+            }
+            "tool_result" => {
+                let is_error = block
+                    .optional("is_error")?
+                    .map(|flag| flag.boolean())
+                    .transpose()?
+                    .unwrap_or(false);
+                Self::ToolResult {
+                    tool_use_id: string("tool_use_id")?,
+                    text: result_text(&block)?,
+                    is_error,
+                }
+            }
+            "server_tool_use" => Self::ServerToolUse {
+                id: string("id")?,
+                name: string("name")?,
+                input: {
+                    let input = block.required("input")?;
+                    input.object()?;
+                    input.value().clone()
+                },
+                called_by_code: block.value()["caller"]["tool_id"].is_string(),
+            },
+            "thinking" => {
+                string("thinking")?;
+                string("signature")?;
+                Self::Thinking
+            }
+            "redacted_thinking" => {
+                string("data")?;
+                Self::Thinking
+            }
+            tag if tag.ends_with("_tool_result") => {
+                check_result_content(tag, &block)?;
+                Self::ServerToolResult {
+                    tag,
+                    tool_use_id: string("tool_use_id")?,
+                }
+            }
+            _ => Self::Other,
+        })
+    }
+}
+
+impl Source {
+    fn decode(block: &Node<'_>, tags: &[&str]) -> Decoded<Self> {
+        let source = block.required("source")?;
+        source.object()?;
+        let tag = source.tag(tags)?;
+        let source = source.tagged(tag);
+        match tag {
+            "file" => Ok(Self::File {
+                file_id: source.required("file_id")?.string()?.to_owned(),
+            }),
+            "base64" => {
+                source.required("media_type")?.string()?;
+                source.required("data")?.string()?;
+                Ok(Self::Inline)
+            }
+            "text" => source.required("data")?.string().map(|_| Self::Inline),
+            "url" => source.required("url")?.string().map(|_| Self::Inline),
+            _ => source.required("content").map(|_| Self::Inline),
+        }
+    }
+}
+
+/// The text of a `tool_result`: its string, or its text blocks joined.
+fn result_text(block: &Node<'_>) -> Decoded<String> {
+    let Some(content) = block.optional("content")? else {
+        return Ok(String::new());
+    };
+    if let Some(text) = content.value().as_str() {
+        return Ok(text.to_owned());
+    }
+    let mut texts = Vec::new();
+    for item in content.items()? {
+        match item.tag(&[
+            "text",
+            "image",
+            "document",
+            "search_result",
+            "tool_reference",
+        ])? {
+            "text" => texts.push(item.tagged("text").required("text")?.string()?.to_owned()),
+            "image" => {
+                Source::decode(&item.tagged("image"), &["base64", "file", "url"])?;
+            }
+            _ => {}
+        }
+    }
+    Ok(texts.join("\n"))
+}
+
+/// The content of a code execution result must be a result or an error of the same tool.
+fn check_result_content(tag: &str, block: &Node<'_>) -> Decoded<()> {
+    let content = block.required("content")?;
+    let allowed: &[&str] = match tag {
+        "bash_code_execution_tool_result" => &[
+            "bash_code_execution_result",
+            "bash_code_execution_tool_result_error",
+        ],
+        "code_execution_tool_result" => &[
+            "code_execution_result",
+            "code_execution_tool_result_error",
+            "encrypted_code_execution_result",
+        ],
+        "text_editor_code_execution_tool_result" => &[
+            "text_editor_code_execution_create_result",
+            "text_editor_code_execution_str_replace_result",
+            "text_editor_code_execution_tool_result_error",
+            "text_editor_code_execution_view_result",
+        ],
+        _ => return Ok(()),
+    };
+    content.object()?;
+    content.tag(allowed).map(|_| ())
+}

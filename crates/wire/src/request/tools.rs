@@ -1,0 +1,174 @@
+//! Entries of `tools`, and `tool_choice`.
+
+use crate::decode::{Decoded, Node};
+
+/// One declared tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tool {
+    /// The `type`; `custom` where it is absent.
+    pub tag: String,
+    pub name: String,
+    pub kind: ToolKind,
+    pub allowed_callers: Vec<String>,
+}
+
+/// Who runs a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToolKind {
+    /// The client.
+    Client,
+    /// The service: code execution.
+    CodeExecution,
+    /// The service: web search and fetch, tool search.
+    OtherServer,
+}
+
+/// Tags of the union, in the service's (alphabetical) order.
+const TAGS: &[&str] = &[
+    "bash_20250124",
+    "browser_toolset_20260801",
+    "code_execution_20250522",
+    "code_execution_20250825",
+    "code_execution_20260120",
+    "code_execution_20260521",
+    "computer_toolset_20260801",
+    "custom",
+    "memory_20250818",
+    "text_editor_20250124",
+    "text_editor_20250429",
+    "text_editor_20250728",
+    "tool_search_tool_bm25_20251119",
+    "tool_search_tool_regex_20251119",
+    "web_fetch_20250910",
+    "web_fetch_20260209",
+    "web_fetch_20260309",
+    "web_fetch_20260318",
+    "web_search_20250305",
+    "web_search_20260209",
+    "web_search_20260318",
+];
+
+impl Tool {
+    pub(crate) fn decode(node: &Node<'_>) -> Decoded<Self> {
+        node.object()?;
+        let tag = match node.optional("type")? {
+            Some(_) => node.tag(TAGS)?,
+            None => "custom",
+        };
+        let tool = node.tagged(tag);
+        let name_node = tool.required("name")?;
+        let name = name_node.string()?.to_owned();
+        let kind = if tag.starts_with("code_execution_") {
+            name_node.literal(&["code_execution"])?;
+            ToolKind::CodeExecution
+        } else if tag.starts_with("web_") || tag.starts_with("tool_search_") {
+            ToolKind::OtherServer
+        } else {
+            ToolKind::Client
+        };
+        if tag == "custom" {
+            check_custom(&tool, &name_node)?;
+        }
+        let allowed_callers = match tool.optional("allowed_callers")? {
+            Some(list) => list
+                .items()?
+                .map(|item| {
+                    item.literal(&[
+                        "direct",
+                        "code_execution_20250825",
+                        "code_execution_20260120",
+                        "code_execution_20260521",
+                    ])
+                    .map(str::to_owned)
+                })
+                .collect::<Decoded<_>>()?,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            tag: tag.to_owned(),
+            name,
+            kind,
+            allowed_callers,
+        })
+    }
+}
+
+fn check_custom(tool: &Node<'_>, name: &Node<'_>) -> Decoded<()> {
+    let text = name.string()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if text.is_empty() || text.len() > 128 || !text.chars().all(plain) {
+        return Err(name.fault("String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"));
+    }
+    let schema = tool.required("input_schema")?;
+    schema.object()?;
+    schema.required("type")?.literal(&["object"])?;
+    if let Some(description) = tool.optional("description")? {
+        description.string()?;
+    }
+    Ok(())
+}
+
+pub(super) fn check_tool_choice(root: &Node<'_>, tools: &[Tool]) -> Decoded<()> {
+    let Some(choice) = root.optional("tool_choice")? else {
+        return Ok(());
+    };
+    choice.object()?;
+    let tag = choice.tag(&["any", "auto", "none", "tool"])?;
+    let tagged = choice.tagged(tag);
+    if let Some(flag) = tagged.optional("disable_parallel_tool_use")? {
+        flag.boolean()?;
+    }
+    if tag == "tool" {
+        let name = tagged.required("name")?;
+        let wanted = name.string()?;
+        if !tools.iter().any(|tool| tool.name == wanted) {
+            return Err(crate::decode::Fault {
+                path: String::new(),
+                reason: format!("Tool '{wanted}' not found in provided tools"),
+            });
+        }
+    }
+    if matches!(tag, "any" | "tool") && tools.is_empty() {
+        return Err(choice.fault("tool_choice may only be specified while providing tools"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn decode(tool: &Value) -> Result<Tool, String> {
+        Tool::decode(&Node::root(tool)).map_err(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn a_custom_tool_needs_a_schema_of_an_object() {
+        let fault = decode(&json!({"name": "f", "input_schema": {}})).unwrap_err();
+        assert_eq!(fault, "custom.input_schema.type: Field required");
+        assert!(decode(&json!({"name": "f", "input_schema": {"type": "object"}})).is_ok());
+    }
+
+    #[test]
+    fn an_unknown_version_lists_what_there_is() {
+        let fault = decode(&json!({"type": "code_execution_20260104", "name": "code_execution"}))
+            .unwrap_err();
+        assert!(
+            fault.starts_with(
+                "Input tag 'code_execution_20260104' found using 'type' does not match"
+            )
+        );
+        assert!(fault.contains("'code_execution_20250825'"));
+    }
+
+    #[test]
+    fn the_name_of_code_execution_is_fixed() {
+        let fault =
+            decode(&json!({"type": "code_execution_20250825", "name": "python"})).unwrap_err();
+        assert_eq!(
+            fault,
+            "code_execution_20250825.name: Input should be 'code_execution'"
+        );
+    }
+}

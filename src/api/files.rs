@@ -1,0 +1,171 @@
+//! The Files API: `/v1/files` in the current and the beta shape.
+
+mod content;
+mod name;
+mod query;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use wire::files::{BetaFilePage, DeletedFile, DeletedFileType, FileMetadata, FilePage, FileType};
+
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::extract::Caller;
+use crate::app::App;
+use crate::store::{FileRow, Page, StoreError};
+
+/// The beta that selects the older shape (spec 04 §6).
+const FILES_BETA: &str = "files-api-2025-04-14";
+
+/// The routes. Uploads count their bytes themselves, so no body limit may lie over them.
+pub(crate) fn router() -> Router<App> {
+    Router::new()
+        .route("/v1/files", get(list).post(upload::upload))
+        .route("/v1/files/{id}", get(metadata).delete(delete))
+        .route("/v1/files/{id}/content", get(content::content))
+        .layer(DefaultBodyLimit::disable())
+}
+
+/// Which shape the caller expects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Current,
+    Beta,
+}
+
+impl Shape {
+    fn of(caller: &Caller) -> Self {
+        if caller.betas.has(FILES_BETA) {
+            Self::Beta
+        } else {
+            Self::Current
+        }
+    }
+
+    fn file(self, row: FileRow) -> Response {
+        let file = file_metadata(row);
+        match self {
+            Self::Current => Json(file).into_response(),
+            Self::Beta => Json(wire::files::BetaFileMetadata::from(file)).into_response(),
+        }
+    }
+
+    fn page(self, page: Page<FileRow>) -> Response {
+        let next = page.rows.last().filter(|_| page.has_more);
+        let next_page = next.map(|row| query::page_cursor(row.position()));
+        let data = page.rows.into_iter().map(file_metadata);
+        match self {
+            Self::Current => Json(FilePage {
+                data: data.collect(),
+                next_page,
+            })
+            .into_response(),
+            Self::Beta => {
+                let data: Vec<_> = data.map(wire::files::BetaFileMetadata::from).collect();
+                Json(BetaFilePage {
+                    first_id: data.first().map(|file| file.id.clone()),
+                    last_id: data.last().map(|file| file.id.clone()),
+                    has_more: page.has_more,
+                    data,
+                })
+                .into_response()
+            }
+        }
+    }
+}
+
+fn file_metadata(row: FileRow) -> FileMetadata {
+    FileMetadata {
+        kind: FileType::File,
+        id: row.id,
+        size_bytes: row.size_bytes,
+        created_at: row.created_at,
+        filename: row.filename,
+        mime_type: row.mime_type,
+        downloadable: row.downloadable,
+        expires_at: row.expires_at,
+    }
+}
+
+/// The `{id}` of a path. What cannot be an id is the id of nothing.
+#[derive(Debug)]
+struct FileId(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for FileId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        Path::<String>::from_request_parts(parts, state)
+            .await
+            .map(|Path(id)| Self(id))
+            .map_err(|_| ApiError::file_not_found(parts.uri.path()))
+    }
+}
+
+/// The caller's file of this id, expired or not.
+async fn find(app: &App, caller: &Caller, id: &str) -> ApiResult<FileRow> {
+    let now = caller.workspace.clock.now();
+    app.store
+        .file(&caller.workspace.id, id)
+        .await?
+        .filter(|file| !file.is_gone(now))
+        .ok_or_else(|| ApiError::file_not_found(id))
+}
+
+/// Lists the workspace's files, newest first.
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    pairs: Result<Query<Vec<(String, String)>>, axum::extract::rejection::QueryRejection>,
+) -> ApiResult<Response> {
+    let shape = Shape::of(&caller);
+    let Query(pairs) = pairs.map_err(|error| ApiError::invalid(error.body_text()))?;
+    let select = query::parse(pairs, shape)?;
+    let page = match select {
+        None => Page {
+            rows: Vec::new(),
+            has_more: false,
+        },
+        Some(select) => {
+            let now = caller.workspace.clock.now();
+            let query = crate::store::FileQuery { select, now };
+            match app.store.files(&caller.workspace.id, query).await {
+                Err(StoreError::UnknownCursor { id }) => return Err(query::unknown_cursor(&id)),
+                page => page?,
+            }
+        }
+    };
+    Ok(shape.page(page))
+}
+
+/// Returns the metadata of one file.
+async fn metadata(
+    State(app): State<App>,
+    caller: Caller,
+    FileId(id): FileId,
+) -> ApiResult<Response> {
+    let file = find(&app, &caller, &id).await?;
+    Ok(Shape::of(&caller).file(file))
+}
+
+/// Deletes one file, expired or not. A body is not looked at: some SDKs announce JSON and send none.
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    FileId(id): FileId,
+) -> ApiResult<Json<DeletedFile>> {
+    let file = find(&app, &caller, &id).await?;
+    if !app.store.delete_file(&file.workspace, &file.id).await? {
+        return Err(ApiError::file_not_found(&id));
+    }
+    Ok(Json(DeletedFile {
+        id,
+        kind: DeletedFileType::FileDeleted,
+    }))
+}

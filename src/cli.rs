@@ -1,0 +1,4 @@
+//! The commands, as functions.
+
+pub mod doctor;
+pub mod image;

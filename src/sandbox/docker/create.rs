@@ -1,0 +1,210 @@
+//! What the engine is told about a sandbox: limits, hardening, labels. Pure, so that a test sees all of it.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+    ResourcesUlimits,
+};
+use chrono::SecondsFormat;
+
+use super::lease::Lease;
+use super::volume;
+use crate::limits::SANDBOX_SHM_BYTES;
+use crate::sandbox::SandboxSpec;
+
+/// The container's id.
+pub(super) const LABEL_CONTAINER: &str = "sandtable.container";
+/// When the container ends for good, RFC 3339.
+pub(super) const LABEL_EXPIRES: &str = "sandtable.expires";
+
+/// Where the working directory and `HOME` lie.
+const HOME: &str = "/home/user";
+const USER: &str = "1000:1000";
+
+/// What the engine at hand turned out not to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Lacks {
+    /// A size for a container's own file system.
+    pub(super) disk_size: bool,
+    /// A choice of CPUs.
+    pub(super) cpu_set: bool,
+}
+
+/// The name of a container's sandbox on the engine.
+pub(super) fn name(scope: &str, container_id: &str) -> String {
+    format!("sandtable-{scope}-{container_id}")
+}
+
+/// Everything about a new sandbox. `cpus` are those it may run on.
+pub(super) fn body(
+    spec: &SandboxSpec,
+    image: &str,
+    guest_volume: &str,
+    lease: &Lease,
+    cpus: &str,
+    lacks: Lacks,
+) -> ContainerCreateBody {
+    let mut labels = lease.labels();
+    labels.insert(LABEL_CONTAINER.to_owned(), spec.container_id.clone());
+    labels.insert(
+        LABEL_EXPIRES.to_owned(),
+        spec.expires_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+    );
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        entrypoint: Some(vec![volume::GUEST_PATH.to_owned()]),
+        cmd: Some(Vec::new()),
+        user: Some(USER.to_owned()),
+        working_dir: Some(HOME.to_owned()),
+        hostname: Some("sandbox".to_owned()),
+        labels: Some(labels),
+        open_stdin: Some(true),
+        // The guest's stdin ends with the attached connection, so a sandbox never outlives its server.
+        stdin_once: Some(true),
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        tty: Some(false),
+        network_disabled: Some(true),
+        host_config: Some(host_config(spec, guest_volume, cpus, lacks)),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn host_config(spec: &SandboxSpec, guest_volume: &str, cpus: &str, lacks: Lacks) -> HostConfig {
+    let memory = signed(spec.limits.memory_bytes);
+    let disk = signed(spec.limits.disk_bytes);
+    HostConfig {
+        memory: Some(memory),
+        // The same as the memory: no swap on top.
+        memory_swap: Some(memory),
+        nano_cpus: Some(i64::from(spec.limits.milli_cpus) * 1_000_000),
+        cpuset_cpus: (!lacks.cpu_set).then(|| cpus.to_owned()),
+        pids_limit: Some(spec.limits.pids),
+        oom_score_adj: Some(500),
+        shm_size: Some(SANDBOX_SHM_BYTES),
+        ulimits: Some(vec![ulimit("core", 0), ulimit("fsize", disk)]),
+        storage_opt: (!lacks.disk_size)
+            .then(|| HashMap::from([("size".to_owned(), disk.to_string())])),
+        network_mode: Some("none".to_owned()),
+        ipc_mode: Some("private".to_owned()),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        privileged: Some(false),
+        init: Some(false),
+        publish_all_ports: Some(false),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("none".to_owned()),
+            config: None,
+        }),
+        mounts: Some(vec![Mount {
+            typ: Some(MountType::VOLUME),
+            source: Some(guest_volume.to_owned()),
+            target: Some(volume::GUEST_FOLDER.to_owned()),
+            read_only: Some(true),
+            volume_options: Some(MountVolumeOptions {
+                no_copy: Some(true),
+                ..MountVolumeOptions::default()
+            }),
+            ..Mount::default()
+        }]),
+        ..HostConfig::default()
+    }
+}
+
+fn ulimit(name: &str, value: i64) -> ResourcesUlimits {
+    ResourcesUlimits {
+        name: Some(name.to_owned()),
+        soft: Some(value),
+        hard: Some(value),
+    }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// The CPUs the `turn`-th sandbox may run on, of `available`, in the engine's notation.
+pub(super) fn cpu_set(turn: usize, milli_cpus: u32, available: usize) -> String {
+    let wanted = usize::try_from(milli_cpus.div_ceil(1000))
+        .unwrap_or(available)
+        .clamp(1, available);
+    let mut cpus: Vec<usize> = (0..wanted).map(|n| (turn + n) % available).collect();
+    cpus.sort_unstable();
+    let names: Vec<String> = cpus.iter().map(usize::to_string).collect();
+    names.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::sandbox::Limits;
+
+    fn spec() -> SandboxSpec {
+        SandboxSpec {
+            container_id: "container_01ABC".to_owned(),
+            expires_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+            limits: Limits::default(),
+        }
+    }
+
+    fn made(lacks: Lacks) -> ContainerCreateBody {
+        let lease = Lease::of_a_test("server-1");
+        body(&spec(), "image", "volume", &lease, "0", lacks)
+    }
+
+    #[test]
+    fn a_sandbox_has_no_network_no_capability_no_swap_and_no_way_up() {
+        let host = made(Lacks::default()).host_config.unwrap();
+        assert_eq!(host.network_mode.as_deref(), Some("none"));
+        assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+        assert_eq!(host.cap_add, None);
+        assert_eq!(
+            host.security_opt,
+            Some(vec!["no-new-privileges".to_owned()])
+        );
+        assert_eq!(host.memory, Some(5 * 1024 * 1024 * 1024));
+        assert_eq!(host.memory_swap, host.memory);
+        assert_eq!(host.nano_cpus, Some(1_000_000_000));
+        assert_eq!(host.pids_limit, Some(512));
+        assert_eq!(host.binds, None);
+        assert_eq!(host.port_bindings, None);
+        let mounts = host.mounts.unwrap();
+        assert!(
+            mounts
+                .iter()
+                .all(|mount| mount.read_only == Some(true) && mount.typ == Some(MountType::VOLUME))
+        );
+    }
+
+    #[test]
+    fn what_the_engine_lacks_is_left_out() {
+        let host = made(Lacks {
+            disk_size: true,
+            cpu_set: true,
+        })
+        .host_config
+        .unwrap();
+        assert_eq!((host.storage_opt, host.cpuset_cpus), (None, None));
+    }
+
+    #[test]
+    fn a_sandbox_says_whose_it_is_and_when_it_ends() {
+        let labels = made(Lacks::default()).labels.unwrap();
+        assert_eq!(labels[LABEL_CONTAINER], "container_01ABC");
+        assert_eq!(labels[LABEL_EXPIRES], "2027-01-15T08:00:00Z");
+        assert!(labels.contains_key("sandtable.server"));
+    }
+
+    #[test]
+    fn sandboxes_take_turns_on_the_cpus() {
+        assert_eq!(cpu_set(0, 1000, 2), "0");
+        assert_eq!(cpu_set(3, 1000, 2), "1");
+        assert_eq!(cpu_set(3, 1500, 4), "0,3");
+        assert_eq!(cpu_set(0, 64_000, 2), "0,1");
+        assert_eq!(cpu_set(5, 1, 1), "0");
+    }
+}

@@ -1,0 +1,243 @@
+//! The engine: found, asked with a time-out on every call, its failures named.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::errors::Error as BollardError;
+use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+use crate::limits::{ENGINE_CALL_TIMEOUT, ENGINE_CONNECT_TIMEOUT};
+use crate::sandbox::SandboxError;
+
+/// What to do when no engine answers.
+const NO_ENGINE_HINT: &str =
+    "start Docker, or set `DOCKER_HOST` to the engine; `sandtable doctor` says more";
+
+/// A connection to an engine that answered at least once.
+#[derive(Debug, Clone)]
+pub(crate) struct Engine {
+    pub(crate) docker: Docker,
+    pub(crate) facts: Facts,
+}
+
+/// What an engine says of itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    pub(crate) address: String,
+    pub(crate) version: String,
+    pub(crate) api_version: String,
+    pub(crate) storage_driver: String,
+    pub(crate) cgroup_version: String,
+    pub(crate) system: String,
+    pub(crate) cpus: usize,
+    pub(crate) memory_bytes: u64,
+    pub(crate) root_dir: PathBuf,
+}
+
+impl Engine {
+    /// Finds the engine: `host` if given, else `DOCKER_HOST`, else the usual sockets.
+    pub(crate) async fn connect(host: Option<&str>) -> Result<Self, SandboxError> {
+        let address = host.map_or_else(default_address, str::to_owned);
+        let unavailable = |reason: String| SandboxError::Unavailable {
+            reason: format!("no Docker engine at `{address}`: {reason}"),
+            hint: NO_ENGINE_HINT.to_owned(),
+        };
+        let docker = open(&address).map_err(|error| unavailable(reason(&error)))?;
+        let asked = async {
+            let docker = docker.negotiate_version().await?;
+            let version = docker.version().await?;
+            let info = docker.info().await?;
+            Ok::<_, BollardError>((docker, version, info))
+        };
+        let (docker, version, info) = tokio::time::timeout(ENGINE_CONNECT_TIMEOUT, asked)
+            .await
+            .map_err(|_| {
+                unavailable(format!(
+                    "no answer within {} s",
+                    ENGINE_CONNECT_TIMEOUT.as_secs()
+                ))
+            })?
+            .map_err(|error| unavailable(reason(&error)))?;
+        let facts = Facts::new(address.clone(), version, info);
+        Ok(Self { docker, facts })
+    }
+
+    /// Awaits an answer, for as long as a look-up may take.
+    pub(crate) async fn ask<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, BollardError>>,
+    ) -> Result<T, Failure> {
+        within(operation, ENGINE_CALL_TIMEOUT, call).await
+    }
+}
+
+/// Awaits an answer of the engine for at most `limit`.
+pub(crate) async fn within<T>(
+    operation: &'static str,
+    limit: Duration,
+    call: impl Future<Output = Result<T, BollardError>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(Failure::new(operation, &error)),
+        Err(_) => Err(Failure {
+            status: None,
+            error: SandboxError::EngineTimeout {
+                operation,
+                seconds: limit.as_secs(),
+            },
+        }),
+    }
+}
+
+/// A call that failed, with the engine's status code if it gave one.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: Option<u16>,
+    pub(crate) error: SandboxError,
+}
+
+impl Failure {
+    fn new(operation: &'static str, error: &BollardError) -> Self {
+        let status = match error {
+            BollardError::DockerResponseServerError { status_code, .. } => Some(*status_code),
+            _ => None,
+        };
+        let reason = reason(error);
+        let error = if is_unreachable(error) {
+            SandboxError::Unavailable {
+                reason: format!("the Docker engine is gone ({reason})"),
+                hint: NO_ENGINE_HINT.to_owned(),
+            }
+        } else {
+            SandboxError::Engine { operation, reason }
+        };
+        Self { status, error }
+    }
+
+    /// Whether the engine's words contain one of `parts`.
+    pub(crate) fn says(&self, parts: &[&str]) -> bool {
+        match &self.error {
+            SandboxError::Engine { reason, .. } => {
+                let reason = reason.to_ascii_lowercase();
+                parts.iter().any(|part| reason.contains(part))
+            }
+            _ => false,
+        }
+    }
+
+    /// Turns "there is no such thing" and the other given codes into success.
+    pub(crate) fn unless(self, codes: &[u16]) -> Result<(), SandboxError> {
+        match self.status {
+            Some(code) if codes.contains(&code) => Ok(()),
+            _ => Err(self.error),
+        }
+    }
+}
+
+impl From<Failure> for SandboxError {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
+impl Facts {
+    fn new(address: String, version: SystemVersion, info: SystemInfo) -> Self {
+        let cgroup_version = match info.cgroup_version {
+            Some(SystemInfoCgroupVersionEnum::_1) => "1",
+            Some(SystemInfoCgroupVersionEnum::_2) => "2",
+            _ => "unknown",
+        };
+        Self {
+            address,
+            version: version.version.unwrap_or_default(),
+            api_version: version.api_version.unwrap_or_default(),
+            storage_driver: info.driver.unwrap_or_default(),
+            cgroup_version: cgroup_version.to_owned(),
+            system: info.operating_system.unwrap_or_default(),
+            cpus: info
+                .ncpu
+                .and_then(|n| usize::try_from(n).ok())
+                .unwrap_or(1)
+                .max(1),
+            memory_bytes: info
+                .mem_total
+                .and_then(|n| u64::try_from(n).ok())
+                .unwrap_or(0),
+            root_dir: info.docker_root_dir.unwrap_or_default().into(),
+        }
+    }
+
+    /// Whether the engine runs on this machine, as far as its address tells.
+    pub(crate) fn is_local(&self) -> bool {
+        self.address.starts_with("unix://")
+    }
+}
+
+/// The words for people: the whole chain, without bollard's frame around the engine's own message.
+pub(crate) fn reason(error: &BollardError) -> String {
+    match error {
+        BollardError::DockerResponseServerError { message, .. } => message.trim().to_owned(),
+        BollardError::DockerStreamError { error } => error.trim().to_owned(),
+        other => {
+            let mut text = other.to_string();
+            let mut source = std::error::Error::source(other);
+            while let Some(cause) = source {
+                let more = cause.to_string();
+                if !text.contains(&more) {
+                    text = format!("{text}: {more}");
+                }
+                source = cause.source();
+            }
+            text
+        }
+    }
+}
+
+fn is_unreachable(error: &BollardError) -> bool {
+    matches!(
+        error,
+        BollardError::HyperLegacyError { .. }
+            | BollardError::HyperResponseError { .. }
+            | BollardError::SocketNotFoundError(_)
+            | BollardError::IOError { .. }
+    )
+}
+
+fn open(address: &str) -> Result<Docker, BollardError> {
+    if address.starts_with("unix://") {
+        return Docker::connect_with_unix(
+            address,
+            ENGINE_CALL_TIMEOUT.as_secs(),
+            API_DEFAULT_VERSION,
+        );
+    }
+    Docker::connect_with_host(address)
+}
+
+/// `DOCKER_HOST`, else the first socket there is of: the system's, the user's own, Docker Desktop's.
+fn default_address() -> String {
+    const SYSTEM: &str = "/var/run/docker.sock";
+    if let Some(host) = std::env::var("DOCKER_HOST")
+        .ok()
+        .filter(|host| !host.is_empty())
+    {
+        return host;
+    }
+    let below = |variable: &str, rest: &str| {
+        std::env::var_os(variable).map(|folder| Path::new(&folder).join(rest))
+    };
+    let sockets = [
+        Some(PathBuf::from(SYSTEM)),
+        below("XDG_RUNTIME_DIR", "docker.sock"),
+        below("HOME", ".docker/run/docker.sock"),
+    ];
+    let found = sockets.into_iter().flatten().find(|socket| socket.exists());
+    format!(
+        "unix://{}",
+        found.unwrap_or_else(|| SYSTEM.into()).display()
+    )
+}

@@ -1,0 +1,165 @@
+//! How the guest gets into a sandbox: a named volume per version of it, filled once, mounted read-only.
+//!
+//! So any image will do, and a container starts without an upload of its own.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, VolumeCreateRequest};
+use bollard::query_parameters::{
+    ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptions,
+    RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+};
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::engine::{Engine, Failure, within};
+use crate::limits::ENGINE_CHANGE_TIMEOUT;
+use crate::sandbox::SandboxError;
+
+/// Where the volume lies in a sandbox.
+pub(super) const GUEST_FOLDER: &str = "/.sandtable";
+/// The guest in a sandbox.
+pub(super) const GUEST_PATH: &str = "/.sandtable/guest";
+
+/// How often another server's filling of the same volume is looked at, and how often at most.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 100;
+
+/// The guest as one static executable, and the volume it is delivered by.
+#[derive(Debug, Clone)]
+pub(super) struct GuestVolume {
+    pub(super) name: String,
+    bytes: &'static [u8],
+}
+
+impl GuestVolume {
+    pub(super) fn new(bytes: &'static [u8]) -> Self {
+        let digest = super::hex(&Sha256::digest(bytes));
+        Self {
+            name: format!("sandtable-guest-{}", &digest[..16]),
+            bytes,
+        }
+    }
+
+    /// Makes sure that the engine has the volume with the whole guest in it.
+    ///
+    /// A helper container of the volume's name, never started, gives access to it. Its name is the
+    /// lock: of several servers one fills, and the others wait until the helper is gone.
+    pub(super) async fn fill(&self, engine: &Engine, image: &str) -> Result<(), SandboxError> {
+        let request = VolumeCreateRequest {
+            name: Some(self.name.clone()),
+            labels: Some(HashMap::from([(
+                "sandtable.guest".to_owned(),
+                String::new(),
+            )])),
+            ..VolumeCreateRequest::default()
+        };
+        engine
+            .ask(
+                "make the guest's volume",
+                engine.docker.create_volume(request),
+            )
+            .await?;
+        self.take_helper(engine, image).await?;
+        let filled = self.fill_by_helper(engine).await;
+        let removed = self.remove_helper(engine).await;
+        filled.and(removed)
+    }
+
+    async fn take_helper(&self, engine: &Engine, image: &str) -> Result<(), SandboxError> {
+        for _ in 0..LOOKS {
+            match self.create_helper(engine, image).await {
+                Err(failure) if failure.status == Some(409) => {}
+                other => return Ok(other?),
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            let look = engine
+                .docker
+                .inspect_container(&self.name, None::<InspectContainerOptions>);
+            if let Err(failure) = engine.ask("look at the guest's helper", look).await {
+                failure.unless(&[404])?;
+            }
+        }
+        // Whoever made it must have ended in between.
+        self.remove_helper(engine).await?;
+        Ok(self.create_helper(engine, image).await?)
+    }
+
+    async fn create_helper(&self, engine: &Engine, image: &str) -> Result<(), Failure> {
+        let options = CreateContainerOptionsBuilder::default()
+            .name(&self.name)
+            .build();
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            cmd: Some(vec!["true".to_owned()]),
+            network_disabled: Some(true),
+            host_config: Some(HostConfig {
+                network_mode: Some("none".to_owned()),
+                mounts: Some(vec![Mount {
+                    typ: Some(MountType::VOLUME),
+                    source: Some(self.name.clone()),
+                    target: Some(GUEST_FOLDER.to_owned()),
+                    ..Mount::default()
+                }]),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        engine
+            .ask(
+                "create the guest's helper",
+                engine.docker.create_container(Some(options), body),
+            )
+            .await?;
+        Ok(())
+    }
+
+    async fn fill_by_helper(&self, engine: &Engine) -> Result<(), SandboxError> {
+        let options = ContainerArchiveInfoOptionsBuilder::default()
+            .path(GUEST_PATH)
+            .build();
+        let look = engine
+            .docker
+            .get_container_archive_info(&self.name, Some(options));
+        match engine.ask("look for the guest", look).await {
+            // A part of it, from a filling that was cut off, is written again.
+            Ok(found) if u64::try_from(found.size) == Ok(self.bytes.len() as u64) => return Ok(()),
+            Ok(_) => {}
+            Err(failure) => failure.unless(&[404])?,
+        }
+        let archive = archive(self.bytes).map_err(|error| SandboxError::Engine {
+            operation: "pack the guest",
+            reason: error.to_string(),
+        })?;
+        let options = UploadToContainerOptionsBuilder::default()
+            .path(GUEST_FOLDER)
+            .build();
+        let upload = engine.docker.upload_to_container(
+            &self.name,
+            Some(options),
+            bollard::body_full(archive),
+        );
+        Ok(within("put the guest in place", ENGINE_CHANGE_TIMEOUT, upload).await?)
+    }
+
+    async fn remove_helper(&self, engine: &Engine) -> Result<(), SandboxError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).build();
+        let removal = engine.docker.remove_container(&self.name, Some(options));
+        match engine.ask("remove the guest's helper", removal).await {
+            Ok(()) => Ok(()),
+            Err(failure) => failure.unless(&[404, 409]),
+        }
+    }
+}
+
+fn archive(guest: &[u8]) -> std::io::Result<Bytes> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(guest.len() as u64);
+    header.set_mode(0o755);
+    header.set_uid(0);
+    header.set_gid(0);
+    archive.append_data(&mut header, "guest", guest)?;
+    Ok(archive.into_inner()?.into())
+}

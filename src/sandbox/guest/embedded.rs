@@ -1,0 +1,33 @@
+//! The guest's static binary, built along with this program.
+
+use std::sync::LazyLock;
+
+use sha2::{Digest, Sha256};
+
+static GUEST: &[u8] = include_bytes!(env!("SANDTABLE_GUEST"));
+
+/// Why there is no guest in this program; `None` where there is one.
+pub const UNAVAILABLE: Option<&str> = if GUEST.is_empty() {
+    Some(
+        "this program was built outside Linux without a guest; build it with `SANDTABLE_GUEST_BINARY` \
+         set to a static Linux `sandtable-guest`",
+    )
+} else {
+    None
+};
+
+/// The guest's binary for images; empty where [`UNAVAILABLE`] says why.
+pub fn embedded() -> &'static [u8] {
+    GUEST
+}
+
+/// The SHA-256 of [`embedded`], in hex; tells one build's guest from another's.
+pub fn digest() -> &'static str {
+    static DIGEST: LazyLock<String> = LazyLock::new(|| {
+        Sha256::digest(GUEST)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    });
+    &DIGEST
+}

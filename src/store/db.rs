@@ -1,0 +1,153 @@
+//! Connections: one thread that writes, and what it takes to read beside it.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::lock::DirLock;
+use super::{Store, StoreError};
+
+/// How long a statement waits for another connection. Writers never meet: there is one.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Page cache of one connection, in KiB, as the negative number `SQLite` wants.
+const CACHE_KIB: i64 = -1024;
+
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let sql = || StoreError::sql("open the database");
+    let connection = Connection::open(path).map_err(sql())?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(sql())?;
+    // NORMAL under WAL: a commit survives the death of the process; a power cut may lose the last
+    // ones, and never the database.
+    for (name, value) in [("journal_mode", "WAL"), ("synchronous", "NORMAL")] {
+        connection
+            .pragma_update_and_check(None, name, value, |_| Ok(()))
+            .or_else(|error| match error {
+                rusqlite::Error::QueryReturnedNoRows => Ok(()),
+                other => Err(other),
+            })
+            .map_err(sql())?;
+    }
+    connection
+        .pragma_update(None, "foreign_keys", true)
+        .map_err(sql())?;
+    connection
+        .pragma_update(None, "cache_size", CACHE_KIB)
+        .map_err(sql())?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// The thread that alone writes. It ends, and gives up the directory's lock, when this is dropped.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(mut connection: Connection, lock: DirLock) -> Result<Self, StoreError> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let thread = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || {
+                for job in queue {
+                    job(&mut connection);
+                }
+                drop(connection);
+                drop(lock);
+            })
+            .map_err(StoreError::io("start the writer thread"))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
+    }
+
+    /// Runs `job` on the writer's thread. It runs even if the caller stops waiting.
+    pub(super) async fn call<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (answer, done) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // The caller may have gone; what it asked for is done all the same.
+            drop(answer.send(job(connection)));
+        });
+        let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
+        jobs.send(job).map_err(|_| StoreError::Closed)?;
+        done.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writer thread panicked");
+        }
+    }
+}
+
+impl Store {
+    /// A read of a few microseconds, made at once.
+    #[expect(
+        clippy::unused_async,
+        reason = "callers need not know which reads are made at once"
+    )]
+    pub(super) async fn look_up<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        read(
+            &self
+                .0
+                .lookups
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// A longer read, made on the blocking pool.
+    pub(super) async fn scan<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let scans: std::sync::Arc<Mutex<Connection>> = std::sync::Arc::clone(&self.0.scans);
+        tokio::task::spawn_blocking(move || {
+            read(&mut scans.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+        .await
+        .map_err(|_| StoreError::Closed)?
+    }
+
+    /// A write, made by the writer's thread in a transaction of its own.
+    pub(super) async fn write<T, F>(&self, write: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let sql = || StoreError::sql("commit");
+        self.0
+            .writer
+            .call(move |connection| {
+                let transaction = connection
+                    .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+                    .map_err(sql())?;
+                let value = write(&transaction)?;
+                transaction.commit().map_err(sql())?;
+                Ok(value)
+            })
+            .await
+    }
+}

@@ -1,0 +1,64 @@
+//! Why the store did not do what it was asked.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Reads well after "failed to".
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("lock the data directory `{}`: process {pid} is using it", dir.display())]
+    Locked {
+        dir: PathBuf,
+        /// The owner as it wrote itself down, or `unknown`.
+        pid: String,
+    },
+    #[error("open a store of schema version {found}: this sandtable knows versions up to {known}")]
+    TooNew { found: u32, known: u32 },
+    #[error("{operation}: {source}")]
+    Sql {
+        operation: &'static str,
+        source: rusqlite::Error,
+    },
+    #[error("{operation}: {source}")]
+    Io {
+        operation: &'static str,
+        source: io::Error,
+    },
+    #[error("store {size_bytes} bytes: the workspace holds {used_bytes} of {quota_bytes}")]
+    QuotaExceeded {
+        size_bytes: u64,
+        used_bytes: u64,
+        quota_bytes: u64,
+    },
+    /// The workspace has, or lately had, an object of this id.
+    #[error("give out the id `{id}`: it is taken")]
+    IdTaken { id: String },
+    /// A cursor names a file that never was in this workspace's list.
+    #[error("list files from `{id}`: there is no such file")]
+    UnknownCursor { id: String },
+    #[error("find the workspace `{id}`")]
+    UnknownWorkspace { id: String },
+    #[error("add a workspace: there are {limit} already")]
+    WorkspacesFull { limit: usize },
+    /// The file was deleted after its row was read.
+    #[error("open the bytes of `{id}`: they are deleted")]
+    BlobGone { id: String },
+    #[error("open the bytes of `{id}`: {found} bytes on disk, {expected} in the store")]
+    BlobDamaged {
+        id: String,
+        found: u64,
+        expected: u64,
+    },
+    #[error("reach the store: it is closed")]
+    Closed,
+}
+
+impl StoreError {
+    pub(super) fn sql(operation: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |source| Self::Sql { operation, source }
+    }
+
+    pub(super) fn io(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { operation, source }
+    }
+}

@@ -1,0 +1,48 @@
+//! One server per data directory.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use super::StoreError;
+
+/// Holds the directory until it is dropped; the system releases it if the process is killed.
+#[derive(Debug)]
+pub(super) struct DirLock {
+    /// Open for as long as the lock is held.
+    _file: File,
+}
+
+impl DirLock {
+    pub(super) fn take(dir: &Path) -> Result<Self, StoreError> {
+        let io = || StoreError::io("lock the data directory");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(dir.join("lock"))
+            .map_err(io())?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                // The owner may be about to write its id: the lock is what counts.
+                file.read_to_string(&mut pid).map_err(io())?;
+                let pid = match pid.trim() {
+                    "" => "unknown".to_owned(),
+                    pid => pid.to_owned(),
+                };
+                return Err(StoreError::Locked {
+                    dir: dir.to_owned(),
+                    pid,
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(io()(source)),
+        }
+        file.set_len(0).map_err(io())?;
+        file.rewind().map_err(io())?;
+        writeln!(file, "{}", std::process::id()).map_err(io())?;
+        Ok(Self { _file: file })
+    }
+}

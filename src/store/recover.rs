@@ -1,0 +1,36 @@
+//! What a killed server left half done is undone when the store is opened.
+//!
+//! Rows and blobs are matched by name alone: a blob gets its name when it is whole.
+
+use std::collections::HashSet;
+
+use rusqlite::Connection;
+
+use super::StoreError;
+use super::blobs::BlobDir;
+
+/// Removes rows without a blob and blobs without a row.
+pub(super) fn run(connection: &mut Connection, blobs: &BlobDir) -> Result<(), StoreError> {
+    let sql = || StoreError::sql("match rows and blobs");
+    let mut on_disk: HashSet<i64> = blobs.list()?.into_iter().collect();
+    let lost: Vec<(i64, String)> = {
+        let mut rows = connection
+            .prepare("SELECT blob, id FROM files")
+            .map_err(sql())?;
+        rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(sql())?
+            .filter(|row| !matches!(row, Ok((blob, _)) if on_disk.remove(blob)))
+            .collect::<Result<_, _>>()
+            .map_err(sql())?
+    };
+    for (blob, id) in lost {
+        tracing::warn!(file.id = id, "a file without its bytes is removed");
+        connection
+            .execute("DELETE FROM files WHERE blob = ?1", [blob])
+            .map_err(sql())?;
+    }
+    for orphan in on_disk {
+        blobs.remove(orphan)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! What a sandbox may do and use, seen from inside through the real guest.
+
+use std::time::Duration;
+
+use sandtable::cli::image::Flavor;
+use sandtable::sandbox::Limits;
+use sandtable::sandbox::guest::{Guest, embedded};
+
+use crate::bench::{Bench, SMALL, bash, bench, wake};
+
+async fn inside(limits: Limits) -> Option<(Bench, Guest)> {
+    let bench = bench(Flavor::Slim, embedded()).await?;
+    let guest = wake(&bench, &bench.spec(limits)).await;
+    Some((bench, guest))
+}
+
+#[tokio::test]
+async fn code_runs_as_an_ordinary_user_in_its_home() {
+    let Some((bench, guest)) = inside(Limits::default()).await else {
+        return;
+    };
+    let said = bash(
+        &guest,
+        "id -u; id -g; pwd; echo $HOME; hostname; whoami; echo $PPID",
+    )
+    .await;
+    assert_eq!(
+        said.out,
+        "1000\n1000\n/home/user\n/home/user\nsandbox\nuser\n1\n"
+    );
+    let said = bash(
+        &guest,
+        "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status | tr -s '\\t' ' '",
+    )
+    .await;
+    let none = "0000000000000000";
+    let wanted = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]
+        .map(|set| format!("{set}: {none}\n"))
+        .concat();
+    assert_eq!(said.out, format!("{wanted}NoNewPrivs: 1\nSeccomp: 2\n"));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn only_the_home_tmp_and_files_can_be_written() {
+    let Some((bench, guest)) = inside(Limits::default()).await else {
+        return;
+    };
+    let find = "find / -xdev -writable ! -type l ! -path '/proc/*' 2>/dev/null | sort";
+    let said = bash(&guest, find).await;
+    let places: Vec<&str> = said
+        .out
+        .lines()
+        .filter(|path| {
+            !["/files/", "/tmp/"]
+                .iter()
+                .any(|below| path.starts_with(below))
+        })
+        .collect();
+    assert_eq!(places, ["/files", "/home/user", "/tmp"]);
+    for path in [
+        "/x",
+        "/etc/x",
+        "/usr/local/bin/x",
+        "/var/tmp/x",
+        "/.sandtable/x",
+        "/proc/1/fd/1",
+    ] {
+        let said = bash(&guest, &format!("echo forged > {path}")).await;
+        assert_eq!(said.code, 1, "{path}");
+    }
+    assert_eq!(
+        bash(
+            &guest,
+            "for f in ~ /tmp /files; do echo x > $f/x && cat $f/x; done"
+        )
+        .await
+        .out,
+        "x\nx\nx\n"
+    );
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn nothing_in_the_image_gives_another_identity() {
+    let Some((bench, guest)) = inside(Limits::default()).await else {
+        return;
+    };
+    let said = bash(
+        &guest,
+        "find / -xdev -type f -perm /6000 2>/dev/null; getcap -r / 2>/dev/null; su -c id; true",
+    )
+    .await;
+    assert_eq!(said.out, "");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn there_is_no_network_but_loopback() {
+    let Some((bench, guest)) = inside(Limits::default()).await else {
+        return;
+    };
+    assert_eq!(bash(&guest, "ls /sys/class/net").await.out, "lo\n");
+    let dial = "python -c 'import socket; socket.create_connection((\"192.0.2.1\", 80), 5)' 2>&1 | tail -1";
+    let said = bash(&guest, dial).await;
+    assert!(said.out.contains("Network is unreachable"), "{}", said.out);
+    let pip = bash(&guest, "pip install --retries 0 --timeout 2 nothing").await;
+    assert_ne!(pip.code, 0);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn there_is_one_cpu() {
+    let Some((bench, guest)) = inside(Limits::default()).await else {
+        return;
+    };
+    let said = bash(
+        &guest,
+        "python -c 'import os; print(len(os.sched_getaffinity(0)))'; nproc",
+    )
+    .await;
+    assert_eq!(said.out, "1\n1\n");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_program_over_the_memory_limit_is_killed_and_the_guest_lives() {
+    let Some((bench, guest)) = inside(SMALL).await else {
+        return;
+    };
+    for _ in 0..3 {
+        let said = bash(&guest, "python3 -c 'x = bytearray(1 << 30)'").await;
+        assert_eq!(said.code, 137, "{}", said.err);
+    }
+    let said = bash(
+        &guest,
+        "python3 -c 'x = bytearray(1 << 30)'; echo \"then $?\"",
+    )
+    .await;
+    assert!(said.code == 137 || said.out == "then 137\n", "{said:?}");
+    assert!(guest.ping().await.is_ok());
+    assert_eq!(bash(&guest, "echo alive").await.out, "alive\n");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn shared_memory_counts_as_memory_and_is_small() {
+    let Some((bench, guest)) = inside(SMALL).await else {
+        return;
+    };
+    let said = bash(&guest, "df -k --output=size /dev/shm | tail -1").await;
+    assert_eq!(said.out.trim(), "65536");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_fork_bomb_stops_at_the_process_limit_and_the_guest_lives() {
+    let Some((bench, guest)) = inside(SMALL).await else {
+        return;
+    };
+    let bomb = "for n in $(seq 200); do sleep 100 & done 2>&1; wait";
+    let said = bash(&guest, bomb).await;
+    assert!(
+        format!("{}{}", said.out, said.err).contains("Resource temporarily unavailable"),
+        "{said:?}"
+    );
+    assert!(guest.ping().await.is_ok());
+    assert_eq!(bash(&guest, "echo alive").await.out, "alive\n");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_file_stops_at_the_size_of_the_disk() {
+    let Some((bench, guest)) = inside(SMALL).await else {
+        return;
+    };
+    let said = bash(
+        &guest,
+        "python3 -c 'open(\"big\", \"wb\").truncate(1 << 30)'; stat -c %s big",
+    )
+    .await;
+    assert_eq!(said.out, "0\n", "{}", said.err);
+    assert_eq!(bash(&guest, "ulimit -f; ulimit -c").await.out, "65536\n0\n");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn pid_1_cannot_be_killed_or_looked_into() {
+    let Some((bench, guest)) = inside(SMALL).await else {
+        return;
+    };
+    bash(&guest, "kill -9 1; kill -TERM 1; kill -STOP 1; sleep 0.1").await;
+    assert!(guest.ping().await.unwrap() < Duration::from_secs(5));
+    let said = bash(
+        &guest,
+        "cat /proc/1/environ; cat /proc/1/mem; ls /proc/1/fd; ls -l /proc/1/exe",
+    )
+    .await;
+    assert_eq!(said.out, "", "{}", said.err);
+    bench.end().await;
+}
