@@ -3,4 +3,42 @@
 pub(crate) mod error;
 pub(crate) mod extract;
 pub(crate) mod files;
+mod guard;
+mod json;
+mod messages;
+pub(crate) mod middleware;
 pub(crate) mod multipart;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::post;
+
+use crate::api::error::ApiError;
+use crate::app::App;
+
+/// Every path under `/v1`.
+pub(crate) fn router(app: &App) -> Router<App> {
+    Router::new()
+        .route("/v1/messages", post(messages::create))
+        .merge(files::router())
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(axum::middleware::from_fn_with_state(
+            app.clone(),
+            middleware::caller,
+        ))
+}
+
+async fn unknown_route() -> ApiError {
+    ApiError::not_found("Not Found")
+}
+
+async fn unknown_method() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "invalid_request_error",
+        "Method Not Allowed",
+    )
+}
+
+pub(crate) use guard::guard;

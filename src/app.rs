@@ -1,24 +1,27 @@
-//! The server's state: what handlers share.
+//! The server's state, and how it is put together.
 
 use std::sync::Arc;
 
-use crate::store::Store;
+use crate::config::Config;
+use crate::container::Containers;
+use crate::engine::Engine;
+use crate::model::script::Base;
+use crate::sandbox::{Backend, Limits};
+use crate::store::{Store, StoreError};
+use crate::workspace::Workspaces;
 
 /// A cheap handle to everything a handler needs.
 #[derive(Debug, Clone)]
 pub(crate) struct App(Arc<Inner>);
 
+/// What handlers share.
 #[derive(Debug)]
 pub(crate) struct Inner {
+    pub(crate) config: Config,
     pub(crate) store: Store,
-}
-
-#[cfg(test)]
-impl App {
-    /// For tests of handlers that need the store alone.
-    pub(crate) fn for_store(store: Store) -> Self {
-        Self(Arc::new(Inner { store }))
-    }
+    pub(crate) containers: Containers,
+    pub(crate) engine: Engine,
+    pub(crate) workspaces: Workspaces,
 }
 
 impl std::ops::Deref for App {
@@ -26,5 +29,45 @@ impl std::ops::Deref for App {
 
     fn deref(&self) -> &Inner {
         &self.0
+    }
+}
+
+impl App {
+    pub(crate) async fn new(
+        config: Config,
+        store: Store,
+        backend: Arc<dyn Backend>,
+        base: Arc<Base>,
+    ) -> Result<Self, StoreError> {
+        let containers = Containers::new(store.clone(), backend, Limits::default());
+        let workspaces = Workspaces::new(store.clone(), config.seed, base);
+        workspaces.take_up().await?;
+        Ok(Self::with(config, store, containers, workspaces))
+    }
+
+    fn with(config: Config, store: Store, containers: Containers, workspaces: Workspaces) -> Self {
+        let engine = Engine {
+            store: store.clone(),
+            containers: containers.clone(),
+            on_unmatched: config.on_unmatched,
+        };
+        Self(Arc::new(Inner {
+            config,
+            store,
+            containers,
+            engine,
+            workspaces,
+        }))
+    }
+}
+
+#[cfg(test)]
+impl App {
+    /// For tests of handlers that run no code.
+    pub(crate) fn for_store(store: Store) -> Self {
+        let chosen = crate::backend::none("a test runs no code", "", None);
+        let containers = Containers::new(store.clone(), chosen.backend, Limits::default());
+        let workspaces = Workspaces::new(store.clone(), None, Arc::default());
+        Self::with(Config::default(), store, containers, workspaces)
     }
 }

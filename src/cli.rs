@@ -1,4 +1,114 @@
-//! The commands, as functions.
+//! The command line: parse, run one command, exit code.
 
+mod args;
+pub mod check;
 pub mod doctor;
 pub mod image;
+mod serve;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command, ImageCommand, ServeArgs};
+
+/// A mistake in what was typed, in a script, or in a file.
+const USAGE: u8 = 2;
+const FAILURE: u8 = 1;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(FAILURE, &format!("cannot start the runtime: {error}")),
+    };
+    runtime.block_on(run(cli))
+}
+
+async fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        None => serve(cli.serve).await,
+        Some(Command::Serve(args)) => serve(args).await,
+        Some(Command::Check(args)) => {
+            let report = check::check(&args.paths);
+            print(&report.to_string());
+            ExitCode::from(report.exit_code())
+        }
+        Some(Command::Image(ImageCommand::Build(args))) => build_image(args).await,
+        Some(Command::Doctor(args)) => {
+            let json = args.json;
+            let report = doctor::report(&doctor::DoctorArgs {
+                data_dir: args.data_dir,
+                port: args.port,
+                host: None,
+            })
+            .await;
+            print(&if json {
+                report.to_json() + "\n"
+            } else {
+                report.to_string()
+            });
+            ExitCode::from(report.exit_code())
+        }
+    }
+}
+
+async fn serve(args: ServeArgs) -> ExitCode {
+    let config = match args.into_config() {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
+    match serve::run(config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error.exit_code(), &error.to_string()),
+    }
+}
+
+async fn build_image(args: args::ImageBuildArgs) -> ExitCode {
+    let args = image::BuildArgs {
+        flavor: args.flavor,
+        base: args.base,
+        offline: args.offline,
+        tag: args.tag,
+        host: None,
+    };
+    match image::build(args).await {
+        Ok(built) => {
+            let megabytes = built.size_bytes / 1_000_000;
+            print(&format!(
+                "built {} ({megabytes} MB) on {}\n",
+                built.image, built.base
+            ));
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(FAILURE, &error.to_string()),
+    }
+}
+
+fn print(text: &str) {
+    // A reader that has gone needs no more.
+    io::stdout().lock().write_all(text.as_bytes()).ok();
+}
+
+fn fail(code: u8, message: &str) -> ExitCode {
+    writeln!(io::stderr().lock(), "error: {message}").ok();
+    ExitCode::from(code)
+}
+
+/// Logs go to stderr; `RUST_LOG` or `SANDTABLE_LOG` chooses what.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SANDTABLE_LOG")
+        .or_else(|_| tracing_subscriber::EnvFilter::try_from_default_env())
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,sandtable=info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .with_writer(io::stderr)
+        .init();
+}

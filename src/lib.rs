@@ -4,11 +4,18 @@
 
 mod api;
 mod app;
+mod backend;
 pub mod cli;
 pub mod clock;
+pub mod config;
+mod container;
+mod control;
+pub mod engine;
 pub mod ids;
+pub mod journal;
 pub mod limits;
 pub mod model;
 pub mod sandbox;
+pub mod server;
 pub mod store;
 pub mod workspace;

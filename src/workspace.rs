@@ -1,21 +1,180 @@
 //! A workspace: the tenant behind an API key, and all that belongs to it alone.
+//!
+//! Files and containers refer to a workspace by its id in the store; what only lives as long as the
+//! server hangs on the [`Workspace`] itself.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
-use crate::ids::Ids;
+use crate::ids::{Ids, Kind};
+use crate::journal::Journal;
+use crate::limits;
+use crate::model::script::{Base, Scripts};
+use crate::store::{NewWorkspace, Store, StoreError, WorkspaceRow};
 
-/// One tenant. Files and containers refer to it by id in the store; the rest lives here.
+/// One tenant.
 #[derive(Debug)]
 pub struct Workspace {
     /// `wrkspc_…`, the id in answer headers and in the store.
     pub id: String,
+    /// What `?workspace=NAME` calls it.
+    pub name: String,
     pub clock: Clock,
     /// With a seed, ids are the same in every run.
     pub seed: Option<u64>,
+    pub scripts: Scripts,
+    pub journal: Journal,
+    ordinal: AtomicU64,
 }
 
 impl Workspace {
-    /// Ids for what `scope` names: the bytes that the client sent, or an ordinal of its own.
+    /// A workspace that is called by its id.
+    pub fn new(id: String, clock: Clock, seed: Option<u64>, base: Arc<Base>) -> Self {
+        Self {
+            name: id.clone(),
+            id,
+            clock,
+            seed,
+            scripts: Scripts::new(base),
+            journal: Journal::default(),
+            ordinal: AtomicU64::new(0),
+        }
+    }
+
+    /// Ids for what `scope` names: the bytes that the client sent, or an ordinal of its own. With a
+    /// seed, the same scope used again gets other ids.
     pub fn ids(&self, scope: &[&[u8]]) -> Ids {
         Ids::new(self.seed, scope)
+    }
+
+    /// Ids for a request as a whole. With a seed they count the workspace's requests.
+    pub fn request_ids(&self) -> Ids {
+        match self.seed {
+            None => Ids::random(),
+            Some(seed) => {
+                let ordinal = self.ordinal.fetch_add(1, Ordering::Relaxed);
+                Ids::seeded(seed, &[b"request", &ordinal.to_le_bytes()])
+            }
+        }
+    }
+
+    /// Forgets everything that is not in the store.
+    pub fn reset(&self) {
+        self.clock.reset();
+        self.scripts.reset();
+        self.journal.clear();
+        self.ordinal.store(0, Ordering::Relaxed);
+    }
+}
+
+/// All workspaces of a server. Each distinct key has its own.
+#[derive(Debug)]
+pub(crate) struct Workspaces {
+    store: Store,
+    seed: Option<u64>,
+    base: Arc<Base>,
+    known: RwLock<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_key: HashMap<[u8; 32], Arc<Workspace>>,
+    by_id: HashMap<String, Arc<Workspace>>,
+}
+
+/// Why a key gets no workspace.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WorkspaceError {
+    #[error(
+        "this server has {} workspaces and takes no more keys",
+        limits::MAX_WORKSPACES
+    )]
+    TooMany,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Workspaces {
+    /// None yet.
+    pub(crate) fn new(store: Store, seed: Option<u64>, base: Arc<Base>) -> Self {
+        Self {
+            store,
+            seed,
+            base,
+            known: RwLock::default(),
+        }
+    }
+
+    /// Takes up the workspaces that the store knows.
+    pub(crate) async fn take_up(&self) -> Result<(), StoreError> {
+        for row in self.store.workspaces().await? {
+            self.know(None, row);
+        }
+        Ok(())
+    }
+
+    /// The workspace behind a key; a new key gets a new one.
+    pub(crate) async fn of_key(&self, key: &str) -> Result<Arc<Workspace>, WorkspaceError> {
+        let hash: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+        if let Some(workspace) = self.read().by_key.get(&hash) {
+            return Ok(Arc::clone(workspace));
+        }
+        if self.read().by_id.len() >= limits::MAX_WORKSPACES {
+            return Err(WorkspaceError::TooMany);
+        }
+        let id = Ids::new(self.seed, &[b"workspace", &hash]).next(Kind::Workspace);
+        let created_at = Clock::default().now();
+        let new = NewWorkspace {
+            name: id.clone(),
+            id,
+            created_at,
+        };
+        let row = self.store.workspace_for_key(&hash, new).await?;
+        Ok(self.know(Some(hash), row))
+    }
+
+    /// The workspace of this id or name.
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<Workspace>> {
+        self.read()
+            .by_id
+            .values()
+            .find(|workspace| workspace.id == name || workspace.name == name)
+            .cloned()
+    }
+
+    /// All of them, by name.
+    pub(crate) fn all(&self) -> Vec<Arc<Workspace>> {
+        let mut all: Vec<_> = self.read().by_id.values().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    fn know(&self, key: Option<[u8; 32]>, row: WorkspaceRow) -> Arc<Workspace> {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let workspace = known.by_id.entry(row.id.clone()).or_insert_with(|| {
+            let workspace = Workspace::new(
+                row.id,
+                Clock::from_state(row.clock),
+                self.seed,
+                Arc::clone(&self.base),
+            );
+            Arc::new(Workspace {
+                name: row.name,
+                ..workspace
+            })
+        });
+        let workspace = Arc::clone(workspace);
+        if let Some(key) = key {
+            known.by_key.insert(key, Arc::clone(&workspace));
+        }
+        workspace
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -72,11 +72,8 @@ impl Server {
             clock
         };
         let workspaces = [1, 2].map(|n| {
-            Arc::new(Workspace {
-                id: format!("wrkspc_{n}"),
-                clock: clock(),
-                seed: Some(7),
-            })
+            let id = format!("wrkspc_{n}");
+            Arc::new(Workspace::new(id, clock(), Some(7), Arc::default()))
         });
         for (n, workspace) in (1..).zip(&workspaces) {
             let new = NewWorkspace {

@@ -30,11 +30,12 @@ fn streamed(size_bytes: u64) -> Body {
 /// Without a seed nothing is hashed, as in ordinary use.
 async fn unseeded() -> Server {
     let mut server = Server::start().await;
-    server.workspaces[0] = Arc::new(Workspace {
-        id: server.workspaces[0].id.clone(),
-        clock: Clock::default(),
-        seed: None,
-    });
+    server.workspaces[0] = Arc::new(Workspace::new(
+        server.workspaces[0].id.clone(),
+        Clock::default(),
+        None,
+        Arc::default(),
+    ));
     server
 }
 

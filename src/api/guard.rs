@@ -1,0 +1,138 @@
+//! Who may talk to the server at all: the `Host` must be a name of ours, a browser's `Origin` must be
+//! allowed. Keeps web pages on the same machine from driving it (DNS rebinding, cross-site requests).
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::api::error::ApiError;
+use crate::app::App;
+
+/// Runs before everything else, on both surfaces.
+pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    if let Err(error) = check_host(&app, request.headers()) {
+        return refuse(error);
+    }
+    let origin = match check_origin(&app, request.headers()) {
+        Ok(origin) => origin,
+        Err(error) => return refuse(error),
+    };
+    let preflight = request.method() == Method::OPTIONS
+        && request
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = match (&origin, preflight) {
+        (Some(_), true) => preflight_answer(request.headers()),
+        _ => next.run(request).await,
+    };
+    if let Some(origin) = origin {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        headers.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("request-id, retry-after, retry-after-ms, x-should-retry"),
+        );
+    }
+    response
+}
+
+fn refuse(error: ApiError) -> Response {
+    super::middleware::write_error(error.into_response(), None)
+}
+
+fn forbidden(message: String) -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "permission_error", message)
+}
+
+fn check_host(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+    // HTTP/1.0 has none; no browser speaks it.
+    let Some(host) = headers.get(header::HOST) else {
+        return Ok(());
+    };
+    let text = host.to_str().unwrap_or_default();
+    let name = host_name(text);
+    let ours = matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+        || name.ends_with(".localhost")
+        || app
+            .config
+            .allow_hosts
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(name));
+    if ours {
+        return Ok(());
+    }
+    Err(forbidden(format!(
+        "the Host `{text}` is not allowed; start sandtable with `--allow-host {name}`"
+    )))
+}
+
+/// `Host` without its port.
+fn host_name(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+/// The origin to be echoed, if the request has one that is allowed and is not our own.
+fn check_origin(app: &App, headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        // A browser that sends no Origin still says that it comes from elsewhere.
+        return match headers
+            .get("sec-fetch-site")
+            .and_then(|value| value.to_str().ok())
+        {
+            Some("cross-site") if app.config.allow_origins.is_empty() => Err(forbidden(
+                "cross-site requests are not allowed; see `--allow-origin`".to_owned(),
+            )),
+            _ => Ok(None),
+        };
+    };
+    let text = origin.to_str().unwrap_or_default();
+    let own = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    if own.is_some_and(|host| text == format!("http://{host}")) {
+        return Ok(None);
+    }
+    if app
+        .config
+        .allow_origins
+        .iter()
+        .any(|allowed| allowed == text)
+    {
+        return Ok(Some(origin.clone()));
+    }
+    Err(forbidden(format!(
+        "the Origin `{text}` is not allowed; start sandtable with `--allow-origin {text}`"
+    )))
+}
+
+fn preflight_answer(headers: &HeaderMap) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+    let answer = response.headers_mut();
+    answer.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, POST, PUT, DELETE"),
+    );
+    if let Some(asked) = asked {
+        answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_name;
+
+    #[test]
+    fn the_port_is_cut_off_and_ipv6_stays_whole() {
+        assert_eq!(host_name("localhost:4010"), "localhost");
+        assert_eq!(host_name("[::1]:4010"), "[::1]");
+        assert_eq!(host_name("[::1]"), "[::1]");
+        assert_eq!(host_name("example"), "example");
+    }
+}

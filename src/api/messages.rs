@@ -1,0 +1,203 @@
+//! `POST /v1/messages`, plain and streamed.
+
+mod stream;
+
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use chrono::SecondsFormat;
+use serde_json::{Value, json};
+use wire::request::MessagesRequest;
+
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::extract::Caller;
+use crate::api::json;
+use crate::api::middleware::Exchange;
+use crate::app::App;
+use crate::clock::Clock;
+use crate::engine::fold::Fold;
+use crate::engine::{self, Report, TurnError, TurnInput};
+use crate::limits;
+
+/// The first version with the stricter rules (spec 00 §3); versions are dates and compare as text.
+const STRICT_FROM: &str = "2026-10-21";
+
+/// Carries out a turn.
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> ApiResult<Response> {
+    let (body, raw) = json::read(&headers, body, limits::MAX_MESSAGES_BODY_BYTES).await?;
+    let report = Arc::new(Mutex::new(Report::default()));
+    let exchange = Exchange {
+        request: Some(raw.clone()),
+        report: Some(Arc::clone(&report)),
+        ..Exchange::default()
+    };
+    let clock = caller.workspace.clock.clone();
+    let answer = turn(&app, caller, body, raw, report).await;
+    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
+    if response.status().is_success() {
+        add_rate_limits(response.headers_mut(), &clock);
+    }
+    let answered = response.extensions_mut().remove::<Bytes>();
+    response.extensions_mut().insert(Exchange {
+        response: answered,
+        ..exchange
+    });
+    Ok(response)
+}
+
+async fn turn(
+    app: &App,
+    caller: Caller,
+    mut body: Value,
+    raw: Bytes,
+    report: Arc<Mutex<Report>>,
+) -> ApiResult<Response> {
+    replace_aliases(&mut body, &app.config.tool_aliases);
+    let request = MessagesRequest::decode(&body, !caller.betas.0.is_empty())
+        .map_err(|fault| ApiError::invalid(fault.to_string()))?;
+    refuse_what_is_not_there(&request)?;
+    let streamed = request.stream;
+    let input = TurnInput {
+        workspace: caller.workspace,
+        request,
+        body: Arc::new(body),
+        raw,
+        strict: caller.version.as_str() >= STRICT_FROM,
+        report,
+    };
+    if streamed {
+        return stream::answer(app.clone(), input).await;
+    }
+    let mut fold = Fold::default();
+    engine::run(&app.engine, &input, &mut fold)
+        .await
+        .map_err(refused)?;
+    let message = fold
+        .finish()
+        .ok_or_else(|| ApiError::internal(&"a turn ended without a message"))?;
+    let bytes =
+        Bytes::from(serde_json::to_vec(&message).map_err(|error| ApiError::internal(&error))?);
+    let mut response = (
+        [(header::CONTENT_TYPE, "application/json")],
+        Body::from(bytes.clone()),
+    )
+        .into_response();
+    response.extensions_mut().insert(bytes);
+    Ok(response)
+}
+
+/// Answers that make clients go on by themselves, for what this server does not do.
+fn refuse_what_is_not_there(request: &MessagesRequest) -> ApiResult<()> {
+    if request.thread {
+        // The SDKs' tool runners then send everything again without the thread (spec 07 §5).
+        let details = json!({ "error_code": "thread_unsupported_request", "unsupported": [] });
+        return Err(
+            ApiError::invalid("thread: Message threads are not supported").with_details(details),
+        );
+    }
+    if request
+        .container
+        .as_ref()
+        .is_some_and(|container| container.skills > 0)
+    {
+        return Err(ApiError::invalid(
+            "container.skills: Skills are not emulated by this version of sandtable",
+        ));
+    }
+    Ok(())
+}
+
+/// Replaces the tool types that the user declared to be another's name.
+fn replace_aliases(body: &mut Value, aliases: &[(String, String)]) {
+    if aliases.is_empty() {
+        return;
+    }
+    for tool in body["tools"].as_array_mut().into_iter().flatten() {
+        let Some(tag) = tool.get_mut("type") else {
+            continue;
+        };
+        if let Some((_, known)) = aliases.iter().find(|(alias, _)| tag == alias.as_str()) {
+            *tag = Value::String(known.clone());
+        }
+    }
+}
+
+/// The answer to a turn that failed.
+fn refused(error: TurnError) -> ApiError {
+    match error {
+        TurnError::Invalid(message) => ApiError::invalid(message),
+        TurnError::NotFound { message, code } => {
+            let error = ApiError::not_found(message);
+            match code {
+                Some(code) => error.with_code(code),
+                None => error,
+            }
+        }
+        TurnError::Model(error) => ApiError::invalid(error.message),
+        TurnError::Service(error) => {
+            let status =
+                StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let mut answer = ApiError::new(status, error.kind, error.message);
+            for (name, value) in error.headers {
+                match (HeaderName::try_from(&name), HeaderValue::from_str(&value)) {
+                    (Ok(name), Ok(value)) => answer = answer.with_header(name, value),
+                    _ => {
+                        tracing::warn!(%name, %value, "a script names a header that cannot be sent")
+                    }
+                }
+            }
+            answer
+        }
+        TurnError::Store(error) => ApiError::internal(&error),
+    }
+}
+
+/// Limits of an account that is far from them; `remaining` is rounded as recorded (FACTS §8).
+fn add_rate_limits(headers: &mut HeaderMap, clock: &Clock) {
+    let now = clock.now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let reset = HeaderValue::from_str(&now).unwrap_or(HeaderValue::from_static(""));
+    for [limit, remaining, resets] in RATE_LIMITS {
+        headers.insert(
+            HeaderName::from_static(limit.0),
+            HeaderValue::from_static(limit.1),
+        );
+        headers.insert(
+            HeaderName::from_static(remaining.0),
+            HeaderValue::from_static(remaining.1),
+        );
+        headers.insert(HeaderName::from_static(resets.0), reset.clone());
+    }
+}
+
+/// Name and value of each header; a reset's value is the present time.
+const RATE_LIMITS: [[(&str, &str); 3]; 4] = [
+    [
+        ("anthropic-ratelimit-requests-limit", "10000"),
+        ("anthropic-ratelimit-requests-remaining", "9999"),
+        ("anthropic-ratelimit-requests-reset", ""),
+    ],
+    [
+        ("anthropic-ratelimit-input-tokens-limit", "10000000"),
+        ("anthropic-ratelimit-input-tokens-remaining", "9998000"),
+        ("anthropic-ratelimit-input-tokens-reset", ""),
+    ],
+    [
+        ("anthropic-ratelimit-output-tokens-limit", "2000000"),
+        ("anthropic-ratelimit-output-tokens-remaining", "1999000"),
+        ("anthropic-ratelimit-output-tokens-reset", ""),
+    ],
+    [
+        ("anthropic-ratelimit-tokens-limit", "12000000"),
+        ("anthropic-ratelimit-tokens-remaining", "11997000"),
+        ("anthropic-ratelimit-tokens-reset", ""),
+    ],
+];

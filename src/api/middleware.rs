@@ -1,0 +1,263 @@
+//! What happens to every request under `/v1` before and after its handler: key, version, and betas in;
+//! ids, the error envelope, and the journal out.
+
+mod recorded;
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+
+use crate::api::error::{ApiError, ApiResult, RequestId};
+use crate::api::extract::{Betas, Caller};
+use crate::app::App;
+use crate::engine::Report;
+use crate::ids::{Ids, Kind};
+use crate::journal::Entry;
+use crate::workspace::{Workspace, WorkspaceError};
+
+use recorded::{Record, RecordedBody};
+
+/// The versions the service knows; any other is noted, or refused with `--strict-version`.
+const VERSIONS: &[&str] = &["2023-01-01", "2023-06-01", "2026-10-21"];
+/// A key that is always wrong, so that clients can test their 401.
+const INVALID_KEY: &str = "sk-ant-invalid";
+
+/// What a handler adds to its answer for the journal.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Exchange {
+    pub(crate) request: Option<Bytes>,
+    pub(crate) response: Option<Bytes>,
+    /// What the turn says of itself; read when the answer is complete.
+    pub(crate) report: Option<Arc<Mutex<Report>>>,
+}
+
+/// Finds the caller, runs the handler, and finishes the answer.
+pub(crate) async fn caller(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let entry = Entry::of_request(request.method(), request.uri(), request.headers());
+    let (workspace, response) = match identify(&app, request.headers()).await {
+        Ok(caller) => {
+            let (workspace, id) = (Arc::clone(&caller.workspace), caller.request_id.clone());
+            request.extensions_mut().insert(caller);
+            let response = next.run(request).await;
+            (
+                Some(workspace),
+                write_error(finish(response, &id), Some(&id)),
+            )
+        }
+        Err(error) => {
+            let id = RequestId(Ids::random().next(Kind::Request));
+            let response = axum::response::IntoResponse::into_response(error);
+            (None, write_error(finish(response, &id), Some(&id)))
+        }
+    };
+    let Some(workspace) = workspace else {
+        return response;
+    };
+    finish_for(workspace, entry, started, response)
+}
+
+async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<Caller> {
+    let key =
+        key(headers).ok_or_else(|| ApiError::unauthenticated("x-api-key header is required"))?;
+    if key == INVALID_KEY {
+        return Err(ApiError::unauthenticated("invalid x-api-key"));
+    }
+    let version = version(headers, app.config.strict_version)?;
+    let betas = betas(headers);
+    let workspace = app
+        .workspaces
+        .of_key(key)
+        .await
+        .map_err(|error| match error {
+            WorkspaceError::TooMany => ApiError::new(
+                axum::http::StatusCode::TOO_MANY_REQUESTS,
+                "rate_limit_error",
+                format!("{error}; reuse keys, or restart the server"),
+            ),
+            WorkspaceError::Store(error) => ApiError::internal(&error),
+        })?;
+    let request_id = RequestId(workspace.request_ids().next(Kind::Request));
+    Ok(Caller {
+        workspace,
+        request_id,
+        version,
+        betas,
+    })
+}
+
+/// The key, from `x-api-key` or `authorization: Bearer` (spec 00 §3).
+pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
+    let text = |name: HeaderName| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
+    };
+    let bearer = || {
+        let value = text(header::AUTHORIZATION)?;
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+    };
+    text(HeaderName::from_static("x-api-key"))
+        .filter(|key| !key.is_empty())
+        .or_else(bearer)
+        .filter(|key| !key.is_empty())
+}
+
+fn version(headers: &HeaderMap, strict: bool) -> ApiResult<String> {
+    let given = headers
+        .get("anthropic-version")
+        .and_then(|value| value.to_str().ok());
+    let Some(version) = given else {
+        return Err(ApiError::invalid("anthropic-version: header is required"));
+    };
+    if !VERSIONS.contains(&version) {
+        if strict {
+            return Err(ApiError::invalid(format!(
+                "anthropic-version: \"{version}\" is not a valid version"
+            )));
+        }
+        tracing::warn!(
+            version,
+            "unknown `anthropic-version`; going on as with the newest"
+        );
+    }
+    Ok(version.to_owned())
+}
+
+fn betas(headers: &HeaderMap) -> Betas {
+    let values = headers
+        .get_all("anthropic-beta")
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    Betas(
+        values
+            .flat_map(|value| value.split(','))
+            .map(|beta| beta.trim().to_owned())
+            .filter(|b| !b.is_empty())
+            .collect(),
+    )
+}
+
+fn finish(mut response: Response, id: &RequestId) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert("request-id", value);
+    }
+    response
+}
+
+/// Gives an answer that carries an [`ApiError`] its body.
+pub(crate) fn write_error(mut response: Response, id: Option<&RequestId>) -> Response {
+    let Some(error) = response.extensions_mut().remove::<ApiError>() else {
+        return response;
+    };
+    let body = Bytes::from(error.body(id.map(|id| id.0.as_str())).to_string());
+    let mut exchange = response
+        .extensions_mut()
+        .remove::<Exchange>()
+        .unwrap_or_default();
+    exchange.response = Some(body.clone());
+    response.extensions_mut().insert(exchange);
+    *response.body_mut() = Body::from(body);
+    response
+}
+
+fn finish_for(
+    workspace: Arc<Workspace>,
+    entry: Entry,
+    started: Instant,
+    mut response: Response,
+) -> Response {
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&workspace.id) {
+        headers.insert("anthropic-workspace-id", value);
+    }
+    if let Ok(value) = HeaderValue::from_str(&organization_id(&workspace)) {
+        headers.insert("anthropic-organization-id", value);
+    }
+    let exchange = response
+        .extensions_mut()
+        .remove::<Exchange>()
+        .unwrap_or_default();
+    let record = Record {
+        workspace,
+        entry,
+        started,
+        status: response.status().as_u16(),
+        exchange,
+    };
+    let streams = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+    if streams {
+        return response.map(|body| Body::new(RecordedBody::new(body, record)));
+    }
+    record.push();
+    response
+}
+
+/// Each workspace is its own organization; its id is a UUID made from the workspace's.
+fn organization_id(workspace: &Workspace) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(workspace.id.as_bytes());
+    let bytes: [u8; 16] = digest[..16]
+        .try_into()
+        .expect("a SHA-256 digest has 32 bytes");
+    uuid::Builder::from_random_bytes(bytes)
+        .into_uuid()
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_key_is_taken_from_either_header_and_x_api_key_first() {
+        assert_eq!(
+            key(&headers(&[
+                ("x-api-key", "a"),
+                ("authorization", "Bearer b")
+            ])),
+            Some("a")
+        );
+        assert_eq!(key(&headers(&[("authorization", "bearer b")])), Some("b"));
+        assert_eq!(
+            key(&headers(&[
+                ("x-api-key", ""),
+                ("authorization", "Bearer b")
+            ])),
+            Some("b")
+        );
+        assert_eq!(key(&headers(&[("authorization", "Basic b")])), None);
+    }
+
+    #[test]
+    fn betas_are_split_and_trimmed() {
+        let betas = betas(&headers(&[(
+            "anthropic-beta",
+            "code-execution-2025-08-25, files-api-2025-04-14",
+        )]));
+        assert!(betas.has("files-api-2025-04-14") && betas.has("code-execution-2025-08-25"));
+    }
+}

@@ -1,0 +1,239 @@
+//! What can be typed. Validated into [`Config`] where it is used.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{BackendChoice, Config, Host};
+use crate::model::OnUnmatched;
+use crate::sandbox::docker::image::Flavor;
+
+/// A local emulator for the code execution side of Anthropic's API.
+///
+/// Without a command it serves: point an SDK's base URL at it and use any API key.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sandtable",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Start the server (also without a command).
+    Serve(ServeArgs),
+    /// Check script files and say what is wrong, with file, line, and column.
+    Check(CheckArgs),
+    /// Look after the image that Docker sandboxes run.
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Say what works on this machine and what the next step is.
+    Doctor(DoctorArgs),
+}
+
+/// Flags of `serve`. Each has an environment variable; a flag wins over it.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Address to listen on; beyond loopback a --control-token is required.
+    #[arg(long, value_name = "IP", env = "SANDTABLE_HOST")]
+    pub(super) host: Option<IpAddr>,
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, default_value_t = 4010, env = "SANDTABLE_PORT")]
+    pub(super) port: u16,
+    /// Keep files and containers in this directory; otherwise they end with the server.
+    #[arg(long, value_name = "DIR", env = "SANDTABLE_DATA_DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// What runs code.
+    #[arg(long, value_enum, default_value_t, env = "SANDTABLE_BACKEND")]
+    pub(super) backend: BackendArg,
+    /// Script file or folder of scripts; may be given again. Edits are picked up.
+    #[arg(
+        long = "script",
+        value_name = "PATH",
+        env = "SANDTABLE_SCRIPT",
+        value_delimiter = ','
+    )]
+    pub(super) scripts: Vec<PathBuf>,
+    /// What answers a turn that no rule matches while scripts are loaded.
+    #[arg(long, value_enum, default_value_t, env = "SANDTABLE_ON_UNMATCHED")]
+    pub(super) on_unmatched: UnmatchedArg,
+    /// Make ids the same in every run.
+    #[arg(long, value_name = "NUMBER", env = "SANDTABLE_SEED")]
+    pub(super) seed: Option<u64>,
+    /// Image for Docker sandboxes, instead of the one `sandtable image build` makes.
+    #[arg(long, value_name = "IMAGE", env = "SANDTABLE_IMAGE")]
+    pub(super) image: Option<String>,
+    /// Answer this host name, too; may be given again.
+    #[arg(
+        long = "allow-host",
+        value_name = "NAME",
+        env = "SANDTABLE_ALLOW_HOST",
+        value_delimiter = ','
+    )]
+    pub(super) allow_hosts: Vec<String>,
+    /// Answer browsers on pages of this origin; may be given again.
+    #[arg(
+        long = "allow-origin",
+        value_name = "ORIGIN",
+        env = "SANDTABLE_ALLOW_ORIGIN",
+        value_delimiter = ','
+    )]
+    pub(super) allow_origins: Vec<String>,
+    /// Calls under /_sandtable must carry this token.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "SANDTABLE_CONTROL_TOKEN",
+        hide_env_values = true
+    )]
+    pub(super) control_token: Option<String>,
+    /// Refuse an unknown anthropic-version instead of noting it.
+    #[arg(long, env = "SANDTABLE_STRICT_VERSION")]
+    pub(super) strict_version: bool,
+    /// Take one tool type for another, such as
+    /// `code_execution_20260104=code_execution_20250825`; may be given again.
+    #[arg(long = "tool-alias", value_name = "TYPE=TYPE", value_parser = alias, env = "SANDTABLE_TOOL_ALIAS", value_delimiter = ',')]
+    pub(super) tool_aliases: Vec<(String, String)>,
+}
+
+fn alias(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((from, to)) if !from.is_empty() && !to.is_empty() => {
+            Ok((from.to_owned(), to.to_owned()))
+        }
+        _ => Err("expected TYPE=TYPE".to_owned()),
+    }
+}
+
+/// Values of `--backend`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum BackendArg {
+    /// Docker if an engine answers, else none.
+    #[default]
+    Auto,
+    /// Docker; fail without an engine.
+    Docker,
+    /// Never run code; calls answer `unavailable`.
+    None,
+}
+
+/// Values of `--on-unmatched`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum UnmatchedArg {
+    /// A 400 that names the nearest rules.
+    #[default]
+    Fail,
+    /// The direct model: it runs the fenced blocks of the user's text.
+    Direct,
+}
+
+/// What was typed makes no sense together.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}\n  hint: {hint}")]
+pub(super) struct UsageError {
+    message: String,
+    hint: &'static str,
+}
+
+impl ServeArgs {
+    /// Checks the flags against each other.
+    pub(super) fn into_config(self) -> Result<Config, UsageError> {
+        let host = match self.host {
+            None => Host::Loopback,
+            Some(address) if address.is_loopback() || self.control_token.is_some() => {
+                Host::Address(address)
+            }
+            Some(address) => {
+                return Err(UsageError {
+                    message: format!(
+                        "`--host {address}` lets others on the network drive this server"
+                    ),
+                    hint: "add `--control-token TOKEN`, or leave `--host` out",
+                });
+            }
+        };
+        if self.control_token.as_deref() == Some("") {
+            return Err(UsageError {
+                message: "the control token is empty".to_owned(),
+                hint: "give `--control-token` a secret",
+            });
+        }
+        Ok(Config {
+            host,
+            port: self.port,
+            data_dir: self.data_dir,
+            backend: match self.backend {
+                BackendArg::Auto => BackendChoice::Auto,
+                BackendArg::Docker => BackendChoice::Docker,
+                BackendArg::None => BackendChoice::None,
+            },
+            scripts: self.scripts,
+            on_unmatched: match self.on_unmatched {
+                UnmatchedArg::Fail => OnUnmatched::Fail,
+                UnmatchedArg::Direct => OnUnmatched::Direct,
+            },
+            seed: self.seed,
+            image: self.image,
+            allow_hosts: self.allow_hosts,
+            allow_origins: self.allow_origins,
+            control_token: self.control_token,
+            strict_version: self.strict_version,
+            tool_aliases: self.tool_aliases,
+        })
+    }
+}
+
+/// Flags of `check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Script files or folders.
+    #[arg(required = true)]
+    pub(super) paths: Vec<PathBuf>,
+}
+
+/// Commands of `image`.
+#[derive(Debug, Subcommand)]
+pub(super) enum ImageCommand {
+    /// Build the image.
+    Build(ImageBuildArgs),
+}
+
+/// Flags of `image build`.
+#[derive(Debug, Args)]
+pub(super) struct ImageBuildArgs {
+    /// `full` has the documented libraries and tools, `slim` the tools alone.
+    #[arg(long, default_value = "full")]
+    pub(super) flavor: Flavor,
+    /// Build on this image instead of the official Python one.
+    #[arg(long, value_name = "IMAGE")]
+    pub(super) base: Option<String>,
+    /// Make the base from Debian packages with mmdebstrap, without an image registry.
+    #[arg(long, conflicts_with = "base")]
+    pub(super) offline: bool,
+    /// Name of the result.
+    #[arg(long, value_name = "NAME")]
+    pub(super) tag: Option<String>,
+}
+
+/// Flags of `doctor`.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The port the server would take.
+    #[arg(long, default_value_t = 4010, env = "SANDTABLE_PORT")]
+    pub(super) port: u16,
+    /// The data directory the server would use.
+    #[arg(long, value_name = "DIR", env = "SANDTABLE_DATA_DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+}

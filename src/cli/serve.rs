@@ -1,0 +1,72 @@
+//! `sandtable serve`: the banner, and running until a signal.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use crate::config::Config;
+use crate::server::{Server, StartError};
+
+/// Serves until SIGINT or SIGTERM.
+pub(super) async fn run(config: Config) -> Result<(), StartError> {
+    let server = Server::start(config).await?;
+    // A closed stdout is no reason not to serve.
+    io::stdout()
+        .lock()
+        .write_all(banner(&server).as_bytes())
+        .ok();
+    wait_for_signal().await;
+    tracing::info!("stopping");
+    server.stop().await;
+    Ok(())
+}
+
+fn banner(server: &Server) -> String {
+    let chosen = server.chosen();
+    let mut text = format!("sandtable {}\n\n", env!("CARGO_PKG_VERSION"));
+    let mut line = |name: &str, value: &str| {
+        writeln!(text, "  {name:<9} {value}").expect("a String takes every write");
+    };
+    line("listening", server.url());
+    line("backend", &chosen.why);
+    if let Some(command) = &chosen.improve {
+        line("", &format!("better with: {command}"));
+    }
+    match server.scripts() {
+        0 => line(
+            "answers",
+            "no script is loaded: the tour answers the documents' prompts, `direct` runs fenced code (--script FILE loads one)",
+        ),
+        rules => line("answers", &format!("{rules} scripted rules")),
+    }
+    match server.data_dir() {
+        (_, true) => line(
+            "data",
+            "temporary, gone when the server stops (--data-dir DIR keeps it)",
+        ),
+        (dir, false) => line("data", &dir.display().to_string()),
+    }
+    let url = server.url();
+    writeln!(
+        text,
+        "\n  export ANTHROPIC_BASE_URL={url}\n  export ANTHROPIC_API_KEY=sk-ant-local\n"
+    )
+    .expect("a String takes every write");
+    text
+}
+
+#[cfg(unix)]
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait_for_signal() {
+    tokio::signal::ctrl_c().await.ok();
+}

@@ -1,0 +1,74 @@
+//! What the server does, validated. What was typed is in `cli`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::model::OnUnmatched;
+
+/// A server's configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Bound address; loopback unless there is a control token.
+    pub host: Host,
+    /// 0 takes a free port.
+    pub port: u16,
+    /// Where files, containers, and workspaces are kept; a temporary directory if `None`.
+    pub data_dir: Option<PathBuf>,
+    pub backend: BackendChoice,
+    /// Script files and folders.
+    pub scripts: Vec<PathBuf>,
+    pub on_unmatched: OnUnmatched,
+    /// Makes ids and random choices the same in every run.
+    pub seed: Option<u64>,
+    /// The image Docker sandboxes run; the default flavor of ours if `None`.
+    pub image: Option<String>,
+    /// Further names in `Host` that are answered.
+    pub allow_hosts: Vec<String>,
+    /// Origins of browser clients that are answered.
+    pub allow_origins: Vec<String>,
+    /// Guards `/_sandtable`; required for a bind beyond loopback.
+    pub control_token: Option<String>,
+    /// Unknown versions and betas are refused instead of noted.
+    pub strict_version: bool,
+    /// Tool types that stand for others: `code_execution_20260104` → `code_execution_20250825`.
+    pub tool_aliases: Vec<(String, String)>,
+}
+
+/// Where the server listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// 127.0.0.1 and, where there is one, ::1.
+    Loopback,
+    Address(IpAddr),
+}
+
+/// What launches sandboxes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BackendChoice {
+    /// Docker where an engine answers, else nothing.
+    #[default]
+    Auto,
+    Docker,
+    /// Code is never run: calls answer `unavailable`.
+    None,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            host: Host::Loopback,
+            port: 4010,
+            data_dir: None,
+            backend: BackendChoice::Auto,
+            scripts: Vec::new(),
+            on_unmatched: OnUnmatched::Fail,
+            seed: None,
+            image: None,
+            allow_hosts: Vec::new(),
+            allow_origins: Vec::new(),
+            control_token: None,
+            strict_version: false,
+            tool_aliases: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Our own surface under `/_sandtable`: what a test needs to set up, look at, and clear.
+//!
+//! Everything acts on the caller's workspace: the one of its key, or `?workspace=NAME`; a caller
+//! without either means the only one there is.
+
+mod clock;
+mod containers;
+mod error;
+mod journal;
+mod scripts;
+mod state;
+mod target;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::app::App;
+
+/// Every path of ours, health checks included.
+pub(crate) fn router(app: &App) -> Router<App> {
+    let guarded = Router::new()
+        .route("/_sandtable/clock", get(clock::show).post(clock::change))
+        .route("/_sandtable/reset", post(state::reset))
+        .route(
+            "/_sandtable/journal",
+            get(journal::list).delete(journal::clear),
+        )
+        .route("/_sandtable/containers", get(containers::list))
+        .route(
+            "/_sandtable/containers/{id}/expire",
+            post(containers::expire),
+        )
+        .route("/_sandtable/containers/{id}/sleep", post(containers::sleep))
+        .route(
+            "/_sandtable/scripts",
+            get(scripts::list)
+                .put(scripts::replace)
+                .post(scripts::add)
+                .delete(scripts::clear),
+        )
+        .layer(axum::middleware::from_fn_with_state(
+            app.clone(),
+            target::check_token,
+        ));
+    Router::new()
+        .route("/_sandtable/health", get(state::health))
+        .route("/_sandtable/ready", get(state::ready))
+        .route("/health", get(state::health))
+        .route("/ready", get(state::ready))
+        .route("/_x-steady/health", get(state::health))
+        .merge(guarded)
+}

@@ -1,0 +1,156 @@
+//! `GET` and `POST /_sandtable/clock`.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::error::ControlError;
+use super::target::{Target, Targets};
+use crate::app::App;
+use crate::clock::{BackwardsError, Clock, rfc3339_micros};
+
+/// The workspace's time.
+pub(super) async fn show(Target(workspace): Target) -> Json<Value> {
+    Json(describe(&workspace.clock))
+}
+
+/// Advances, sets, freezes, or thaws; several in one call are done in this order.
+pub(super) async fn change(
+    State(app): State<App>,
+    Targets(workspaces): Targets,
+    body: Bytes,
+) -> Result<Json<Value>, ControlError> {
+    let change = Change::parse(&body)?;
+    let mut answer = Value::Null;
+    for workspace in workspaces {
+        change.apply(&workspace.clock)?;
+        app.store
+            .save_clock(&workspace.id, workspace.clock.state())
+            .await?;
+        answer = describe(&workspace.clock);
+    }
+    Ok(Json(answer))
+}
+
+fn describe(clock: &Clock) -> Value {
+    json!({ "now": rfc3339_micros(clock.now()), "frozen": clock.is_frozen() })
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Change {
+    advance: Option<TimeDelta>,
+    set: Option<DateTime<Utc>>,
+    freeze: Option<bool>,
+}
+
+const HINT: &str = r#"send {"advance":"30d"} (also 90s, 5m, 12h), {"freeze":true}, or {"set":"2026-01-04T20:47:05Z"}"#;
+
+impl Change {
+    fn parse(body: &[u8]) -> Result<Self, ControlError> {
+        let bad = |message: String| ControlError::bad(message, HINT);
+        let value: Value = serde_json::from_slice(body)
+            .map_err(|error| bad(format!("the body is not JSON: {error}")))?;
+        let members = value.as_object().filter(|members| !members.is_empty());
+        let members =
+            members.ok_or_else(|| bad("the body must be an object with members".to_owned()))?;
+        let mut change = Self::default();
+        for (name, value) in members {
+            match (name.as_str(), value) {
+                ("advance", Value::String(text)) => {
+                    change.advance = Some(
+                        span(text).ok_or_else(|| bad(format!("`{text}` is no span of time")))?,
+                    );
+                }
+                ("set", Value::String(text)) => {
+                    let time = DateTime::parse_from_rfc3339(text)
+                        .map_err(|error| bad(format!("`{text}` is no RFC 3339 time: {error}")))?;
+                    change.set = Some(time.to_utc());
+                }
+                ("freeze", Value::Bool(freeze)) => change.freeze = Some(*freeze),
+                ("advance" | "set" | "freeze", _) => {
+                    return Err(bad(format!("`{name}` has a wrong type")));
+                }
+                _ => return Err(bad(format!("`{name}` is unknown"))),
+            }
+        }
+        Ok(change)
+    }
+
+    fn apply(&self, clock: &Clock) -> Result<(), ControlError> {
+        let backwards = |error: BackwardsError| {
+            ControlError::bad(
+                error.to_string(),
+                "`POST /_sandtable/reset` goes back to the present",
+            )
+        };
+        if let Some(span) = self.advance {
+            clock.advance(span).map_err(backwards)?;
+        }
+        if let Some(time) = self.set {
+            clock.set(time).map_err(backwards)?;
+        }
+        if let Some(freeze) = self.freeze {
+            clock.freeze(freeze);
+        }
+        Ok(())
+    }
+}
+
+/// `30d`, `12h`, `5m`, `90s`, `250ms`, one after the other (`1h30m`), or ISO 8601 (`P30D`, `PT5M`).
+fn span(text: &str) -> Option<TimeDelta> {
+    let (text, iso) = match text.strip_prefix('P') {
+        Some(iso) => (iso.replace('T', "").to_ascii_lowercase(), true),
+        None => (text.to_owned(), false),
+    };
+    let mut rest = text.as_str();
+    let mut total = TimeDelta::zero();
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: i64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let end = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let (unit, tail) = rest.split_at(end);
+        total = total.checked_add(&match unit {
+            "w" => TimeDelta::try_weeks(number)?,
+            "d" => TimeDelta::try_days(number)?,
+            "h" => TimeDelta::try_hours(number)?,
+            "m" => TimeDelta::try_minutes(number)?,
+            "s" => TimeDelta::try_seconds(number)?,
+            "ms" if !iso => TimeDelta::try_milliseconds(number)?,
+            _ => return None,
+        })?;
+        rest = tail;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_in_both_forms() {
+        assert_eq!(span("30d"), Some(TimeDelta::days(30)));
+        assert_eq!(span("1h30m"), Some(TimeDelta::minutes(90)));
+        assert_eq!(span("250ms"), Some(TimeDelta::milliseconds(250)));
+        assert_eq!(span("P30D"), Some(TimeDelta::days(30)));
+        assert_eq!(span("PT5M"), Some(TimeDelta::minutes(5)));
+        for wrong in ["", "30", "d", "5 m", "-1d", "1y", "99999999999999999d"] {
+            assert_eq!(span(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_member_is_refused() {
+        assert!(Change::parse(br#"{"advanec":"1d"}"#).is_err());
+        assert!(Change::parse(b"{}").is_err());
+        assert_eq!(
+            Change::parse(br#"{"freeze":true}"#).unwrap().freeze,
+            Some(true)
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! The errors of the control surface: `{"error":{"message","hint"}}`.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// A refused control call.
+#[derive(Debug)]
+pub(super) struct ControlError {
+    status: StatusCode,
+    message: String,
+    hint: String,
+}
+
+impl ControlError {
+    pub(super) fn new(
+        status: StatusCode,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
+    pub(super) fn bad(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message, hint)
+    }
+
+    pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%cause, "a control call failed inside sandtable");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the call failed inside sandtable",
+            "see the server's log",
+        )
+    }
+}
+
+impl From<crate::store::StoreError> for ControlError {
+    fn from(error: crate::store::StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl IntoResponse for ControlError {
+    fn into_response(self) -> Response {
+        let body = json!({ "error": { "message": self.message, "hint": self.hint } });
+        (self.status, Json(body)).into_response()
+    }
+}

@@ -1,0 +1,86 @@
+//! The turn: one Messages request, carried out as a stream of events.
+//!
+//! The engine knows neither HTTP nor Docker. It takes a decoded request and a model, and puts events
+//! into a [`Sink`]; a streamed answer writes them, a plain one folds them ([`fold::Fold`]).
+
+mod calls;
+mod emitter;
+pub mod fold;
+mod json_text;
+mod models;
+mod references;
+mod turn;
+mod usage;
+pub mod validate;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use wire::event::StreamEvent;
+use wire::request::MessagesRequest;
+
+use crate::container::Containers;
+use crate::model::{ModelError, OnUnmatched, ServiceError};
+use crate::store::{Store, StoreError};
+use crate::workspace::Workspace;
+
+pub(crate) use turn::run;
+
+/// Where events go.
+pub trait Sink: Send {
+    fn event(&mut self, event: StreamEvent);
+}
+
+/// What a turn needs of the server.
+#[derive(Debug, Clone)]
+pub(crate) struct Engine {
+    pub(crate) store: Store,
+    pub(crate) containers: Containers,
+    pub(crate) on_unmatched: OnUnmatched,
+}
+
+/// One request, decoded.
+#[derive(Debug)]
+pub(crate) struct TurnInput {
+    pub(crate) workspace: Arc<Workspace>,
+    pub(crate) request: MessagesRequest,
+    pub(crate) body: Arc<Value>,
+    /// The body's bytes: with a seed, ids derive from them.
+    pub(crate) raw: bytes::Bytes,
+    /// `anthropic-version` of 2026-10-21 or later.
+    pub(crate) strict: bool,
+    /// What the journal learns of the turn.
+    pub(crate) report: Arc<std::sync::Mutex<Report>>,
+}
+
+/// What a turn says of itself to the journal.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// `tour`, `direct`, or a rule's name.
+    pub(crate) source: Option<String>,
+    /// Mistakes that the service punishes silently.
+    pub(crate) lints: Vec<String>,
+}
+
+/// Why a turn did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TurnError {
+    /// The request is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// The request names something that is not there.
+    #[error("{message}")]
+    NotFound {
+        message: String,
+        code: Option<&'static str>,
+    },
+    /// The script could not go on.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The script plays a failure of the service.
+    #[error("{}", .0.message)]
+    Service(ServiceError),
+    /// Ours.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,98 @@
+//! What differs between the models on the wire. Any other name passes and answers like a current one.
+
+/// Short names and the dated ids they answer as (spec 01 §3).
+const ALIASES: &[(&str, &str)] = &[
+    ("claude-3-5-haiku-latest", "claude-3-5-haiku-20241022"),
+    ("claude-3-7-sonnet-latest", "claude-3-7-sonnet-20250219"),
+    ("claude-haiku-4-5", "claude-haiku-4-5-20251001"),
+    ("claude-opus-4-0", "claude-opus-4-20250514"),
+    ("claude-opus-4-1", "claude-opus-4-1-20250805"),
+    ("claude-opus-4-5", "claude-opus-4-5-20251101"),
+    ("claude-sonnet-4-0", "claude-sonnet-4-20250514"),
+    ("claude-sonnet-4-5", "claude-sonnet-4-5-20250929"),
+];
+
+/// Models before 4.6: they take a prefilled assistant message and know no adaptive thinking.
+const BEFORE_4_6: &[&str] = &[
+    "claude-2",
+    "claude-3",
+    "claude-haiku-4-5",
+    "claude-instant",
+    "claude-opus-4-0",
+    "claude-opus-4-1",
+    "claude-opus-4-2",
+    "claude-opus-4-5",
+    "claude-sonnet-4-0",
+    "claude-sonnet-4-2",
+    "claude-sonnet-4-5",
+];
+
+/// Models that always print `output_tokens_details` (FACTS §2).
+const WITH_DETAILS: &[&str] = &[
+    "claude-fable-5",
+    "claude-opus-4-7",
+    "claude-opus-4-8",
+    "claude-opus-5",
+    "claude-sonnet-5",
+];
+
+/// The id a model answers as.
+pub(crate) fn resolve(model: &str) -> &str {
+    ALIASES
+        .iter()
+        .find(|(alias, _)| *alias == model)
+        .map_or(model, |(_, id)| id)
+}
+
+/// Whether the last message may be the start of the assistant's own answer.
+pub(super) fn takes_prefill(model: &str) -> bool {
+    BEFORE_4_6.iter().any(|prefix| model.starts_with(prefix))
+}
+
+/// `usage.inference_geo`.
+pub(super) fn inference_geo(model: &str) -> &'static str {
+    if takes_prefill(model) {
+        "not_available"
+    } else {
+        "global"
+    }
+}
+
+/// Whether `usage.output_tokens_details` is printed.
+pub(super) fn prints_details(model: &str, thinking: bool) -> bool {
+    WITH_DETAILS.iter().any(|prefix| model.starts_with(prefix))
+        || (thinking
+            && ["claude-sonnet-4-5", "claude-sonnet-4-6"]
+                .iter()
+                .any(|p| model.starts_with(p)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aliases_answer_as_dated_ids_and_others_as_themselves() {
+        assert_eq!(resolve("claude-sonnet-4-5"), "claude-sonnet-4-5-20250929");
+        assert_eq!(resolve("claude-opus-4-7"), "claude-opus-4-7");
+    }
+
+    #[test]
+    fn prefill_ends_with_4_6() {
+        for old in [
+            "claude-opus-4-20250514",
+            "claude-sonnet-4-5-20250929",
+            "claude-3-7-sonnet-20250219",
+        ] {
+            assert!(takes_prefill(old), "{old}");
+        }
+        for new in [
+            "claude-opus-4-6",
+            "claude-sonnet-4-6",
+            "claude-opus-4-7",
+            "claude-opus-5",
+        ] {
+            assert!(!takes_prefill(new), "{new}");
+        }
+    }
+}

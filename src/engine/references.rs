@@ -1,0 +1,288 @@
+//! What a request refers to: files by id, tools by version, and the results it brings.
+
+use serde_json::Value;
+use wire::request::{Block, Message, MessagesRequest, Role, Source, ToolKind};
+
+use crate::engine::{Engine, TurnError, TurnInput};
+use crate::model::{CallResult, CodeTool, DeclaredTool, TurnRequest, Upload};
+use crate::store::FileRow;
+
+/// Checks every file the request names, and returns the uploads of the newest user turn.
+pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Vec<Upload>, TurnError> {
+    let newest = newest_turn(&input.request.messages);
+    let has_code_tool = input
+        .request
+        .tools
+        .iter()
+        .any(|tool| tool.kind == ToolKind::CodeExecution);
+    let mut uploads = Vec::new();
+    for (index, message) in input.request.messages.iter().enumerate() {
+        for (position, block) in message.content.iter().enumerate() {
+            let path = || format!("messages.{index}.content.{position}");
+            match block {
+                Block::ContainerUpload { .. } if message.role != Role::User => {
+                    return Err(invalid(
+                        &path(),
+                        "container_upload blocks are only allowed in user messages",
+                    ));
+                }
+                Block::ContainerUpload { .. } if !has_code_tool => {
+                    let reason = "container_upload blocks need the code execution tool in `tools`";
+                    return Err(invalid(&path(), reason));
+                }
+                // Parity: an upload of an earlier turn is inert, whatever it names (spec 02 §6).
+                Block::ContainerUpload { file_id } if index < newest => {
+                    lint(
+                        input,
+                        format!(
+                            "{}: `{file_id}` is inert: only the newest user turn is mounted",
+                            path()
+                        ),
+                    );
+                }
+                Block::ContainerUpload { file_id } => {
+                    let file = find(engine, input, file_id).await?;
+                    uploads.push(Upload {
+                        file_id: file.id,
+                        filename: file.filename,
+                    });
+                }
+                Block::Image(Source::File { file_id }) => {
+                    let file = find(engine, input, file_id).await?;
+                    if !file.mime_type.starts_with("image/") {
+                        return Err(wrong_format(&path(), "image", &file));
+                    }
+                }
+                Block::Document(Source::File { file_id }) => {
+                    let file = find(engine, input, file_id).await?;
+                    if !matches!(file.mime_type.as_str(), "application/pdf" | "text/plain") {
+                        return Err(wrong_format(&path(), "document", &file));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(uploads)
+}
+
+fn invalid(path: &str, reason: &str) -> TurnError {
+    TurnError::Invalid(format!("{path}: {reason}"))
+}
+
+fn wrong_format(path: &str, block: &str, file: &FileRow) -> TurnError {
+    let takes = if block == "image" {
+        "an image"
+    } else {
+        "a PDF or plain text"
+    };
+    invalid(
+        &format!("{path}.{block}.source.file.file_id"),
+        &format!(
+            "The file format is invalid or unsupported: `{}` is `{}`, a {block} block takes {takes}. \
+             Use a `container_upload` block to hand other files to code execution.",
+            file.filename, file.mime_type
+        ),
+    )
+}
+
+async fn find(engine: &Engine, input: &TurnInput, file_id: &str) -> Result<FileRow, TurnError> {
+    let row = engine
+        .store
+        .file(&input.workspace.id, file_id)
+        .await?
+        .ok_or_else(|| TurnError::NotFound {
+            message: format!("File `{file_id}` not found."),
+            code: None,
+        })?;
+    if row
+        .expires_at
+        .is_some_and(|end| end <= input.workspace.clock.now())
+    {
+        return Err(TurnError::NotFound {
+            message: format!("File `{file_id}` has expired."),
+            code: Some("file_expired"),
+        });
+    }
+    Ok(row)
+}
+
+/// Notes a mistake that the service punishes silently.
+pub(super) fn lint(input: &TurnInput, text: String) {
+    tracing::warn!(lint = %text, "the service would ignore this silently");
+    if let Ok(mut report) = input.report.lock() {
+        report.lints.push(text);
+    }
+}
+
+/// The request as a model sees it.
+pub(super) fn turn_request(input: &TurnInput, uploads: Vec<Upload>) -> TurnRequest {
+    let request = &input.request;
+    let code_tool = request
+        .tools
+        .iter()
+        .find(|tool| tool.kind == ToolKind::CodeExecution)
+        .map(|tool| {
+            if tool.tag == "code_execution_20250522" {
+                CodeTool::Python
+            } else {
+                CodeTool::BashAndEditor
+            }
+        });
+    let tools = request
+        .tools
+        .iter()
+        .map(|tool| DeclaredTool {
+            kind: tool.tag.clone(),
+            name: tool.name.clone(),
+        })
+        .collect();
+    TurnRequest {
+        body: input.body.clone(),
+        user_text: newest_text(&request.messages),
+        tools,
+        code_tool,
+        uploads,
+        answered: answered(&request.messages),
+        resumes_pause: request
+            .messages
+            .last()
+            .is_some_and(|message| message.role == Role::Assistant),
+    }
+}
+
+fn newest_text(messages: &[Message]) -> String {
+    let texts = |message: &Message| {
+        message
+            .content
+            .iter()
+            .filter_map(|block| match block {
+                Block::Text { text, .. } => Some(text.as_str()),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    messages
+        .iter()
+        .rev()
+        .filter(|message| message.role == Role::User)
+        .map(texts)
+        .find(|text| !text.is_empty())
+        .unwrap_or_default()
+}
+
+/// The ids that the last message answers.
+fn answered(messages: &[Message]) -> Vec<String> {
+    messages
+        .last()
+        .into_iter()
+        .flat_map(|message| &message.content)
+        .filter_map(|block| match block {
+            Block::ToolResult { tool_use_id, .. } => Some(tool_use_id.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The index of the first message of the turn being generated: what follows the last completed
+/// assistant response. An exchange of tool results, or a pause, does not end a turn.
+fn newest_turn(messages: &[Message]) -> usize {
+    let mut next_answers = true;
+    for (index, message) in messages.iter().enumerate().rev() {
+        match message.role {
+            Role::Assistant if !next_answers => return index + 1,
+            Role::Assistant | Role::System => {}
+            Role::User => {
+                next_answers = message
+                    .content
+                    .iter()
+                    .any(|block| matches!(block, Block::ToolResult { .. }));
+            }
+        }
+    }
+    0
+}
+
+/// The client's results in the last message, as the model gets them.
+pub(super) fn client_results(request: &MessagesRequest, answered: &[String]) -> Vec<CallResult> {
+    let name_of = |wanted: &str| {
+        request
+            .messages
+            .iter()
+            .flat_map(|message| &message.content)
+            .find_map(|block| match block {
+                Block::ToolUse { id, name, .. } if id == wanted => Some(name.clone()),
+                _ => None,
+            })
+    };
+    request
+        .messages
+        .last()
+        .into_iter()
+        .flat_map(|message| &message.content)
+        .filter_map(|block| match block {
+            Block::ToolResult {
+                tool_use_id, text, ..
+            } if answered.contains(tool_use_id) => Some(CallResult {
+                id: tool_use_id.clone(),
+                name: name_of(tool_use_id).unwrap_or_default(),
+                stdout: text.clone(),
+                stderr: String::new(),
+                return_code: None,
+                error_code: None,
+                content: Value::String(text.clone()),
+                files: Vec::new(),
+            }),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The ids of all calls of the last assistant message, in order.
+pub(super) fn call_order(request: &MessagesRequest) -> Vec<&str> {
+    let last = request
+        .messages
+        .iter()
+        .rev()
+        .find(|message| message.role == Role::Assistant);
+    last.into_iter()
+        .flat_map(|message| &message.content)
+        .filter_map(|block| match block {
+            Block::ToolUse { id, .. } | Block::ServerToolUse { id, .. } => Some(id.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn messages(value: &Value) -> Vec<Message> {
+        let body = json!({"model": "m", "max_tokens": 1, "messages": value});
+        MessagesRequest::decode(&body, false).unwrap().messages
+    }
+
+    #[test]
+    fn the_newest_turn_begins_after_the_last_completed_answer() {
+        let user = json!({"role": "user", "content": "a"});
+        let answer = json!({"role": "assistant", "content": "b"});
+        let results =
+            json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]});
+        let call = json!({"role": "assistant", "content": [
+            {"type": "tool_use", "id": "t", "name": "f", "input": {}}]});
+        assert_eq!(newest_turn(&messages(&json!([user]))), 0);
+        assert_eq!(newest_turn(&messages(&json!([user, answer, user]))), 2);
+        assert_eq!(newest_turn(&messages(&json!([user, call, results]))), 0);
+        assert_eq!(
+            newest_turn(&messages(&json!([user, answer, user, call, results]))),
+            2
+        );
+        assert_eq!(
+            newest_turn(&messages(&json!([user, answer, user, call]))),
+            2
+        );
+    }
+}

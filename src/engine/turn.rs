@@ -1,0 +1,455 @@
+//! One turn, step by step.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use wire::block::{Container as WireContainer, StopDetails};
+
+use crate::clock::rfc3339_micros;
+use crate::container::{Container, Found};
+use crate::engine::calls::{self, Order};
+use crate::engine::emitter::Emitter;
+use crate::engine::usage::{Meter, input_tokens, tokens};
+use crate::engine::{Engine, Sink, TurnError, TurnInput, models, references, validate};
+use crate::ids::{Ids, Kind};
+use crate::limits;
+use crate::model::{
+    self, Call, CallResult, CodeTool, Model, ModelError, ServerTool, Step, Stop, TurnRequest,
+};
+
+/// Carries out a turn. The events go to `sink`; on an error some may already be out.
+pub(crate) async fn run(
+    engine: &Engine,
+    input: &TurnInput,
+    sink: &mut dyn Sink,
+) -> Result<(), TurnError> {
+    let pending = validate::history(&input.request).map_err(TurnError::Invalid)?;
+    if input.strict {
+        validate::strict(&input.request).map_err(TurnError::Invalid)?;
+    }
+    let uploads = references::check(engine, input).await?;
+    let request = references::turn_request(input, uploads);
+    let model = choose_model(engine, input, &request)?;
+    if let Ok(mut report) = input.report.lock() {
+        report.source = Some(model.source().to_owned());
+    }
+    let place = find_container(engine, input).await?;
+    let prints_details =
+        models::prints_details(&input.request.model, input.request.thinking.is_some());
+    let geo = models::inference_geo(models::resolve(&input.request.model));
+    let ids = input.workspace.ids(&[b"turn", &input.raw]);
+    let message_id = ids.next(Kind::Message);
+    let turn = Turn {
+        engine,
+        input,
+        code_tool: request.code_tool,
+        ids,
+        message_id,
+        emitter: Emitter::new(sink),
+        meter: Meter::new(input_tokens(&input.body), geo, prints_details),
+        place,
+        used_container: false,
+        handed_out: Vec::new(),
+    };
+    turn.run(&request, pending, model).await
+}
+
+fn choose_model(
+    engine: &Engine,
+    input: &TurnInput,
+    request: &TurnRequest,
+) -> Result<Box<dyn Model>, TurnError> {
+    let scripts = &input.workspace.scripts;
+    if let Some(model) = scripts.resume(request)? {
+        return Ok(model);
+    }
+    if validate::ends_with_prefill(&input.request) && !models::takes_prefill(&input.request.model) {
+        return Err(TurnError::Invalid(
+            "This model does not support assistant message prefill. The conversation must end with a user message."
+                .to_owned(),
+        ));
+    }
+    Ok(model::select(request, scripts, engine.on_unmatched)?)
+}
+
+async fn find_container(engine: &Engine, input: &TurnInput) -> Result<Place, TurnError> {
+    let Some(id) = input
+        .request
+        .container
+        .as_ref()
+        .and_then(|container| container.id.as_deref())
+    else {
+        return Ok(Place::None);
+    };
+    match engine.containers.find(&input.workspace, id).await? {
+        Found::Alive(container) => Ok(Place::Alive(container)),
+        Found::Expired => Ok(Place::Expired),
+        Found::Missing => Err(TurnError::NotFound {
+            message: format!("Container `{id}` not found."),
+            code: None,
+        }),
+    }
+}
+
+/// Where the turn's calls run.
+enum Place {
+    /// Nowhere yet.
+    None,
+    Alive(Arc<Container>),
+    /// The named container is past its 30 days.
+    Expired,
+}
+
+/// How a turn ends.
+enum End {
+    Stop(Stop),
+    /// The model goes on in a later request: the stop reason, and the ids that lead back.
+    Park(&'static str, Vec<String>),
+}
+
+struct Turn<'a> {
+    engine: &'a Engine,
+    input: &'a TurnInput,
+    code_tool: Option<CodeTool>,
+    ids: Ids,
+    message_id: String,
+    emitter: Emitter<'a>,
+    meter: Meter,
+    place: Place,
+    used_container: bool,
+    /// Every tool-use id of this response.
+    handed_out: Vec<String>,
+}
+
+impl Turn<'_> {
+    async fn run(
+        mut self,
+        request: &TurnRequest,
+        pending: validate::Pending,
+        mut model: Box<dyn Model>,
+    ) -> Result<(), TurnError> {
+        if !request.uploads.is_empty() {
+            self.preload(request).await?;
+        }
+        let mut results = self.earlier_results(request, pending).await?;
+        let end = if self.input.request.max_tokens == 0 {
+            // A cache pre-warm: nothing is generated (spec 01 §1).
+            End::Stop(Stop {
+                reason: "max_tokens".to_owned(),
+                ..Stop::default()
+            })
+        } else {
+            self.steps(model.as_mut(), &mut results).await?
+        };
+        if let Some(error) = self.emitter.disarm() {
+            return Err(TurnError::Service(error));
+        }
+        self.start()?;
+        let container = self.container_of_answer().await?;
+        let usage = self.meter.end();
+        match end {
+            End::Stop(stop) => self.emitter.end(stop_fields(stop), container, usage),
+            End::Park(reason, ids) => {
+                model.park(&ids);
+                self.emitter
+                    .end((reason.to_owned(), None, None), container, usage)
+            }
+        }
+    }
+
+    async fn steps(
+        &mut self,
+        model: &mut dyn Model,
+        results: &mut Vec<CallResult>,
+    ) -> Result<End, TurnError> {
+        let mut iterations = 0;
+        for _ in 0..limits::TURN_STEPS {
+            let step = model.next(results)?;
+            results.clear();
+            match step {
+                None => {
+                    return Ok(End::Stop(Stop {
+                        reason: "end_turn".to_owned(),
+                        ..Stop::default()
+                    }));
+                }
+                // The service never sends an empty text block.
+                Some(Step::Text(text)) if text.is_empty() => {}
+                Some(Step::Text(text)) => {
+                    self.start()?;
+                    self.meter.emitted(&text);
+                    self.emitter.text(&text)?;
+                }
+                Some(Step::Thinking(thinking)) => {
+                    self.start()?;
+                    self.meter.thought(&thinking);
+                    self.emitter.thinking(&thinking)?;
+                }
+                Some(Step::Calls(calls)) => {
+                    let orders = self.announce(calls)?;
+                    if let Some(end) = self.hand_to_client(&orders).await? {
+                        return Ok(end);
+                    }
+                    iterations += 1;
+                    if iterations > limits::TURN_ITERATIONS {
+                        // The call stays without a result; the continuation runs it first (spec 02 §9).
+                        self.container().await?;
+                        return Ok(self.pause());
+                    }
+                    *results = self.execute(orders).await?;
+                }
+                Some(Step::Delay(span)) => {
+                    // A frozen clock makes no client wait.
+                    if !self.input.workspace.clock.is_frozen() {
+                        self.with_pings(tokio::time::sleep(span)).await?;
+                    }
+                }
+                Some(Step::Pause) => return Ok(self.pause()),
+                Some(Step::Stop(stop)) => return Ok(End::Stop(stop)),
+                Some(Step::Usage(usage)) => self.meter.set(usage),
+                Some(Step::Fail(error)) => match error.after_events {
+                    Some(after) => self.emitter.arm(after, error),
+                    None => return Err(TurnError::Service(error)),
+                },
+            }
+        }
+        Err(ModelError {
+            message: format!(
+                "`{}` made {} steps without ending its turn",
+                model.source(),
+                limits::TURN_STEPS
+            ),
+        }
+        .into())
+    }
+
+    /// `message_start`, unless it is out.
+    fn start(&mut self) -> Result<(), TurnError> {
+        if self.emitter.started() {
+            return Ok(());
+        }
+        let model = models::resolve(&self.input.request.model).to_owned();
+        self.emitter
+            .start(self.message_id.clone(), model, self.meter.start())
+    }
+
+    /// Files named in the request count as a use of the container even if nothing runs (spec 06 §1).
+    async fn preload(&mut self, request: &TurnRequest) -> Result<(), TurnError> {
+        self.meter.uses_container();
+        self.used_container = true;
+        if let Some(container) = self.container().await? {
+            self.engine
+                .containers
+                .add_uploads(&container, &request.uploads)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Results that the model has not seen: those of client calls, and of server calls that had to
+    /// wait for them or for a pause to end. In the order of the calls.
+    async fn earlier_results(
+        &mut self,
+        request: &TurnRequest,
+        pending: validate::Pending,
+    ) -> Result<Vec<CallResult>, TurnError> {
+        let mut orders = Vec::new();
+        for call in pending.calls {
+            let Some(tool) = ServerTool::from_name(&call.name) else {
+                continue;
+            };
+            orders.push(Order::Server {
+                id: call.id,
+                tool,
+                input: call.input,
+                error_code: None,
+            });
+        }
+        let mut ran = if orders.is_empty() {
+            Vec::new()
+        } else {
+            self.execute(orders).await?
+        };
+        let answers = references::client_results(&self.input.request, &request.answered);
+        if answers.is_empty() {
+            return Ok(ran);
+        }
+        ran.extend(answers);
+        let order = references::call_order(&self.input.request);
+        ran.sort_by_key(|result| order.iter().position(|id| *id == result.id));
+        Ok(ran)
+    }
+
+    /// Emits the calls of one group and gives them ids.
+    fn announce(&mut self, calls: Vec<Call>) -> Result<Vec<Order>, TurnError> {
+        self.start()?;
+        let mut orders = Vec::with_capacity(calls.len());
+        for call in calls {
+            let order = match call {
+                Call::Server {
+                    tool,
+                    input,
+                    error_code,
+                } => {
+                    self.check_offered(tool)?;
+                    let id = self.ids.next(Kind::ServerToolUse);
+                    self.emitter.server_call(id.clone(), tool.name(), &input)?;
+                    self.meter.emitted(&input.to_string());
+                    Order::Server {
+                        id,
+                        tool,
+                        input,
+                        error_code,
+                    }
+                }
+                Call::Client { name, input } => {
+                    let id = self.ids.next(Kind::ToolUse);
+                    self.meter.emitted(&input.to_string());
+                    self.emitter.client_call(id.clone(), name, &input)?;
+                    Order::Client { id }
+                }
+            };
+            self.handed_out.push(order.id().to_owned());
+            orders.push(order);
+        }
+        Ok(orders)
+    }
+
+    fn check_offered(&self, tool: ServerTool) -> Result<(), ModelError> {
+        let hint = match (self.code_tool, tool) {
+            (Some(CodeTool::Python), ServerTool::Python)
+            | (Some(CodeTool::BashAndEditor), ServerTool::Bash | ServerTool::Editor) => {
+                return Ok(());
+            }
+            (None, _) => "the request declares no code execution tool",
+            (Some(CodeTool::Python), _) => "`code_execution_20250522` offers Python alone",
+            (Some(CodeTool::BashAndEditor), _) => {
+                "the declared tool offers bash and the text editor"
+            }
+        };
+        Err(ModelError {
+            message: format!("the model calls `{}`, but {hint}", tool.name()),
+        })
+    }
+
+    /// With a client call in the group the turn ends here, and the group's server calls wait.
+    async fn hand_to_client(&mut self, orders: &[Order]) -> Result<Option<End>, TurnError> {
+        if !orders
+            .iter()
+            .any(|order| matches!(order, Order::Client { .. }))
+        {
+            return Ok(None);
+        }
+        if orders
+            .iter()
+            .any(|order| matches!(order, Order::Server { .. }))
+        {
+            // `container` is sent when code execution is pending (spec 01 §5).
+            self.meter.uses_container();
+            self.container().await?;
+        }
+        let ids = orders.iter().map(|order| order.id().to_owned()).collect();
+        Ok(Some(End::Park("tool_use", ids)))
+    }
+
+    fn pause(&self) -> End {
+        let mut ids = self.handed_out.clone();
+        ids.push(self.message_id.clone());
+        End::Park("pause_turn", ids)
+    }
+
+    /// Runs server calls at the same time and emits their results in order.
+    async fn execute(&mut self, orders: Vec<Order>) -> Result<Vec<CallResult>, TurnError> {
+        self.start()?;
+        self.meter.uses_container();
+        let container = self.container().await?;
+        let count = orders.len() as u64;
+        let (engine, input, ids) = (self.engine, self.input, Arc::new(self.next_ids(&orders)));
+        let work = futures_util::future::join_all(orders.into_iter().map(|order| {
+            let (container, ids) = (container.clone(), Arc::clone(&ids));
+            async move { calls::execute(engine, input, container.as_deref(), order, &ids).await }
+        }));
+        let done = self.with_pings(work).await?;
+        let mut results = Vec::with_capacity(done.len());
+        let mut read = 0;
+        for outcome in done {
+            let (block, result) = outcome?;
+            read += tokens(&result.stdout) + tokens(&result.stderr);
+            self.emitter.result(block)?;
+            results.push(result);
+        }
+        self.meter.round(count, read);
+        Ok(results)
+    }
+
+    /// Ids for what the calls make: their directories and files. They derive from the calls' own ids,
+    /// so that calls which run at the same time cannot change each other's.
+    fn next_ids(&self, orders: &[Order]) -> Ids {
+        let mut scope: Vec<&[u8]> = vec![b"outputs", &self.input.raw];
+        scope.extend(orders.iter().map(|order| order.id().as_bytes()));
+        self.input.workspace.ids(&scope)
+    }
+
+    /// The turn's container, made if there is none; `None` if the named one has expired.
+    async fn container(&mut self) -> Result<Option<Arc<Container>>, TurnError> {
+        self.used_container = true;
+        match &self.place {
+            Place::Alive(container) => Ok(Some(Arc::clone(container))),
+            Place::Expired => Ok(None),
+            Place::None => {
+                let container = self
+                    .engine
+                    .containers
+                    .create(&self.input.workspace, &self.ids)
+                    .await?;
+                self.place = Place::Alive(Arc::clone(&container));
+                Ok(Some(container))
+            }
+        }
+    }
+
+    async fn container_of_answer(&mut self) -> Result<Option<WireContainer>, TurnError> {
+        let Place::Alive(container) = &self.place else {
+            return Ok(None);
+        };
+        if !self.used_container {
+            return Ok(None);
+        }
+        let expires_at = self
+            .engine
+            .containers
+            .touch(&self.input.workspace, container)
+            .await?;
+        Ok(Some(WireContainer {
+            id: container.id.clone(),
+            expires_at: rfc3339_micros(expires_at),
+        }))
+    }
+
+    /// Waits for `work`; a stream that stays silent gets pings meanwhile.
+    async fn with_pings<T>(&mut self, work: impl Future<Output = T>) -> Result<T, TurnError> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                () = tokio::time::sleep(limits::PING_INTERVAL), if self.emitter.started() => self.emitter.ping()?,
+            }
+        }
+    }
+}
+
+fn stop_fields(stop: Stop) -> (String, Option<String>, Option<StopDetails>) {
+    let Stop {
+        reason,
+        stop_sequence,
+        category,
+        explanation,
+    } = stop;
+    let details = (reason == "refusal").then(|| StopDetails {
+        kind: "refusal".to_owned(),
+        category,
+        explanation,
+    });
+    (reason, stop_sequence, details)
+}

@@ -1,0 +1,172 @@
+//! Token counts by a stated rule, and what a turn used.
+//!
+//! The rule: a text counts one token for every four bytes, rounded up. It is monotone in its input
+//! and the same in every run; it is not the service's tokenizer.
+
+use serde_json::Value;
+use wire::usage::{CacheCreation, DeltaUsage, OutputTokensDetails, ServerToolUsage, Usage};
+
+use crate::model::UsageOverride;
+
+/// Tokens of a text.
+pub(super) fn tokens(text: &str) -> u64 {
+    u64::try_from(text.len().div_ceil(4)).unwrap_or(u64::MAX)
+}
+
+/// Tokens of what a request puts before the model: system, tools, and messages.
+pub(super) fn input_tokens(body: &Value) -> u64 {
+    ["system", "tools", "messages"]
+        .iter()
+        .map(|key| tokens_of_strings(&body[*key]))
+        .sum::<u64>()
+        .max(1)
+}
+
+fn tokens_of_strings(value: &Value) -> u64 {
+    match value {
+        Value::String(text) => tokens(text),
+        Value::Array(items) => items.iter().map(tokens_of_strings).sum(),
+        Value::Object(members) => members.values().map(tokens_of_strings).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
+}
+
+/// The counters of one turn.
+#[derive(Debug)]
+pub(super) struct Meter {
+    /// Input of one sampling round; every round of server calls reads it again (FACTS §2).
+    context: u64,
+    input: u64,
+    output: u64,
+    thinking: Option<u64>,
+    calls: u64,
+    container: bool,
+    inference_geo: &'static str,
+    given: UsageOverride,
+}
+
+impl Meter {
+    pub(super) fn new(context: u64, inference_geo: &'static str, prints_details: bool) -> Self {
+        Self {
+            context,
+            input: context,
+            output: 0,
+            thinking: prints_details.then_some(0),
+            calls: 0,
+            container: false,
+            inference_geo,
+            given: UsageOverride::default(),
+        }
+    }
+
+    pub(super) fn emitted(&mut self, text: &str) {
+        self.output += tokens(text);
+    }
+
+    pub(super) fn thought(&mut self, text: &str) {
+        self.emitted(text);
+        *self.thinking.get_or_insert(0) += tokens(text);
+    }
+
+    /// A round of server calls ended; the next one reads everything again, and the results.
+    pub(super) fn round(&mut self, calls: u64, result_tokens: u64) {
+        self.calls += calls;
+        self.context += self.output + result_tokens;
+        self.input += self.context;
+    }
+
+    /// A container took part, or files were preloaded.
+    pub(super) fn uses_container(&mut self) {
+        self.container = true;
+    }
+
+    pub(super) fn set(&mut self, given: UsageOverride) {
+        let UsageOverride {
+            input_tokens,
+            output_tokens,
+            cache_creation_input_tokens,
+            cache_read_input_tokens,
+        } = given;
+        self.given.input_tokens = input_tokens.or(self.given.input_tokens);
+        self.given.output_tokens = output_tokens.or(self.given.output_tokens);
+        self.given.cache_creation_input_tokens =
+            cache_creation_input_tokens.or(self.given.cache_creation_input_tokens);
+        self.given.cache_read_input_tokens =
+            cache_read_input_tokens.or(self.given.cache_read_input_tokens);
+    }
+
+    /// `usage` of `message_start`.
+    pub(super) fn start(&self) -> Usage {
+        let written = self.given.cache_creation_input_tokens.unwrap_or(0);
+        Usage {
+            input_tokens: self.given.input_tokens.unwrap_or(self.input),
+            cache_creation_input_tokens: written,
+            cache_read_input_tokens: self.given.cache_read_input_tokens.unwrap_or(0),
+            cache_creation: CacheCreation {
+                ephemeral_5m_input_tokens: written,
+                ephemeral_1h_input_tokens: 0,
+            },
+            output_tokens: 1,
+            output_tokens_details: None,
+            service_tier: "standard",
+            inference_geo: self.inference_geo,
+            server_tool_use: None,
+        }
+    }
+
+    /// `usage` of the last `message_delta`.
+    pub(super) fn end(&self) -> DeltaUsage {
+        DeltaUsage {
+            input_tokens: self.given.input_tokens.unwrap_or(self.input),
+            cache_creation_input_tokens: self.given.cache_creation_input_tokens.unwrap_or(0),
+            cache_read_input_tokens: self.given.cache_read_input_tokens.unwrap_or(0),
+            output_tokens: self.given.output_tokens.unwrap_or(self.output.max(1)),
+            output_tokens_details: self
+                .thinking
+                .map(|thinking_tokens| OutputTokensDetails { thinking_tokens }),
+            server_tool_use: self.container.then_some(ServerToolUsage {
+                web_search_requests: 0,
+                web_fetch_requests: 0,
+                code_execution_requests: Some(self.calls),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn more_input_never_counts_less() {
+        let small = json!({"messages": [{"role": "user", "content": "hello"}]});
+        let large =
+            json!({"messages": [{"role": "user", "content": "hello there"}], "system": "be brief"});
+        assert!(input_tokens(&small) < input_tokens(&large));
+    }
+
+    #[test]
+    fn what_a_script_sets_wins_over_the_estimate() {
+        let mut meter = Meter::new(10, "global", false);
+        meter.emitted("some words");
+        meter.set(UsageOverride {
+            input_tokens: Some(1500),
+            output_tokens: Some(800),
+            ..UsageOverride::default()
+        });
+        let end = meter.end();
+        assert_eq!((end.input_tokens, end.output_tokens), (1500, 800));
+    }
+
+    #[test]
+    fn the_counters_of_server_tools_come_only_with_a_container() {
+        let mut meter = Meter::new(10, "global", false);
+        assert_eq!(meter.end().server_tool_use, None);
+        meter.uses_container();
+        assert_eq!(
+            meter.end().server_tool_use.unwrap().code_execution_requests,
+            Some(0)
+        );
+    }
+}

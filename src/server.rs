@@ -1,0 +1,225 @@
+//! Putting a server together and taking it down: store, backend, scripts, sockets.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::app::App;
+use crate::backend::{self, Chosen};
+use crate::config::{Config, Host};
+use crate::ids::Ids;
+use crate::model::script::{self, Base, Diagnostic};
+use crate::store::{ContainerState, Store, StoreError};
+use crate::{api, control};
+
+/// How long open requests may take to end once the server is told to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    url: String,
+    chosen: Chosen,
+    scripts: usize,
+    data_dir: PathBuf,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<io::Result<()>>>,
+    /// Looks for edits of the script files.
+    watcher: Option<JoinHandle<()>>,
+    /// Deleted with the server.
+    temporary: Option<tempfile::TempDir>,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "cannot listen on {address}: {source}\n  hint: `--port 0` takes a free port, `--port N` another one"
+    )]
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("cannot make a temporary data directory: {0}")]
+    Temporary(#[source] io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the scripts have mistakes\n{}", script::render(.0))]
+    Scripts(Vec<Diagnostic>),
+    #[error("{0}")]
+    Backend(String),
+}
+
+impl StartError {
+    /// 2 for what the user can correct in the flags or files, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Scripts(_) => 2,
+            Self::Listen { .. } | Self::Temporary(_) | Self::Store(_) | Self::Backend(_) => 1,
+        }
+    }
+}
+
+impl Server {
+    /// Starts a server; it answers when this returns.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let base = Arc::new(Base::load(&config.scripts).map_err(StartError::Scripts)?);
+        let (data_dir, temporary) = match &config.data_dir {
+            Some(dir) => (dir.clone(), None),
+            None => {
+                let dir = tempfile::Builder::new()
+                    .prefix("sandtable-")
+                    .tempdir()
+                    .map_err(StartError::Temporary)?;
+                (dir.path().to_owned(), Some(dir))
+            }
+        };
+        let store = Store::open(&data_dir)?;
+        let server_id = Ids::random().next_hex16();
+        let chosen = backend::choose(&config, &server_id, &data_dir, temporary.is_some())
+            .await
+            .map_err(StartError::Backend)?;
+        let listeners = bind(config.host, config.port).await?;
+        let address = listeners.first().map(TcpListener::local_addr);
+        let address = address
+            .and_then(Result::ok)
+            .ok_or_else(|| StartError::Listen {
+                address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), config.port),
+                source: io::Error::other("no socket was bound"),
+            })?;
+        let watcher = (!config.scripts.is_empty()).then(|| tokio::spawn(Arc::clone(&base).watch()));
+        let scripts = base.len();
+        let app = App::new(config, store.clone(), Arc::clone(&chosen.backend), base).await?;
+        chosen.reap(living_containers(&store).await?);
+        let (stop, stopped) = watch::channel(false);
+        let router = router(&app);
+        let tasks = listeners
+            .into_iter()
+            .map(|listener| tokio::spawn(serve(listener, router.clone(), until(stopped.clone()))))
+            .collect();
+        let url = format!("http://{address}");
+        Ok(Self {
+            url,
+            chosen,
+            scripts,
+            data_dir,
+            stop,
+            tasks,
+            watcher,
+            temporary,
+        })
+    }
+
+    /// `http://127.0.0.1:4010`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Which backend runs code, and why.
+    pub fn chosen(&self) -> &Chosen {
+        &self.chosen
+    }
+
+    /// How many rules the script files hold.
+    pub fn scripts(&self) -> usize {
+        self.scripts
+    }
+
+    /// Where the server keeps its data, and whether it goes with the server.
+    pub fn data_dir(&self) -> (&Path, bool) {
+        (&self.data_dir, self.temporary.is_some())
+    }
+
+    /// Stops: no new requests, a while for the open ones, then the sandboxes.
+    pub async fn stop(self) {
+        // Nobody listens if every task is over already.
+        self.stop.send(true).ok();
+        for mut task in self.tasks {
+            if tokio::time::timeout(DRAIN, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+        if let Some(watcher) = self.watcher {
+            watcher.abort();
+        }
+        self.chosen.close().await;
+    }
+}
+
+async fn living_containers(store: &Store) -> Result<HashSet<String>, StoreError> {
+    let mut known = HashSet::new();
+    for workspace in store.workspaces().await? {
+        let rows = store.containers(&workspace.id).await?;
+        known.extend(
+            rows.into_iter()
+                .filter(|row| row.state != ContainerState::Expired)
+                .map(|row| row.id),
+        );
+    }
+    Ok(known)
+}
+
+fn router(app: &App) -> Router {
+    api::router(app)
+        .merge(control::router(app))
+        .layer(axum::middleware::from_fn_with_state(
+            app.clone(),
+            api::guard,
+        ))
+        .with_state(app.clone())
+}
+
+async fn bind(host: Host, port: u16) -> Result<Vec<TcpListener>, StartError> {
+    let first = match host {
+        Host::Loopback => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Host::Address(address) => address,
+    };
+    let listen = async |address: SocketAddr| {
+        TcpListener::bind(address)
+            .await
+            .map_err(|source| StartError::Listen { address, source })
+    };
+    let mut listeners = vec![listen(SocketAddr::new(first, port)).await?];
+    if host == Host::Loopback {
+        let port = listeners[0]
+            .local_addr()
+            .map_or(port, |address| address.port());
+        match listen(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), port)).await {
+            Ok(listener) => listeners.push(listener),
+            // A machine without IPv6 has no ::1.
+            Err(error) => tracing::debug!(%error, "not listening on ::1"),
+        }
+    }
+    Ok(listeners)
+}
+
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let listener = listener.tap_io(|stream| {
+        // Without it each event of a stream waits for the acknowledgement of the one before.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+        }
+    });
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop)
+        .await
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the server is gone: stop as well.
+    stopped.wait_for(|stop| *stop).await.ok();
+}
