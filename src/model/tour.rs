@@ -26,3 +26,6 @@ pub fn answer(request: &TurnRequest) -> Option<Box<dyn Model>> {
     }
     RULES.answer(request)
 }
+
+#[cfg(test)]
+mod tests;
