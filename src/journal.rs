@@ -22,7 +22,7 @@ pub use headers::Headers;
 const ENTRY_OVERHEAD_BYTES: usize = 512;
 
 /// One exchange.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Entry {
     /// The request id, `req_…`.
     pub id: String,

@@ -18,7 +18,7 @@ use crate::api::extract::{Betas, Caller};
 use crate::app::App;
 use crate::engine::Report;
 use crate::ids::{Ids, Kind};
-use crate::journal::Entry;
+use crate::journal::{Entry, Headers};
 use crate::workspace::{Workspace, WorkspaceError};
 
 use recorded::{Record, RecordedBody};
@@ -40,7 +40,7 @@ pub(crate) struct Exchange {
 /// Finds the caller, runs the handler, and finishes the answer.
 pub(crate) async fn caller(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let entry = Entry::of_request(request.method(), request.uri(), request.headers());
+    let entry = entry_of(&request);
     let (workspace, response) = match identify(&app, request.headers()).await {
         Ok(caller) => {
             let (workspace, id) = (Arc::clone(&caller.workspace), caller.request_id.clone());
@@ -61,6 +61,19 @@ pub(crate) async fn caller(State(app): State<App>, mut request: Request, next: N
         return response;
     };
     finish_for(workspace, entry, started, response)
+}
+
+fn entry_of(request: &Request) -> Entry {
+    let headers = request.headers().iter();
+    Entry {
+        method: request.method().as_str().to_owned(),
+        path: request.uri().path().to_owned(),
+        query: request.uri().query().map(str::to_owned),
+        request_headers: Headers::new(
+            headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
+        ),
+        ..Entry::default()
+    }
 }
 
 async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<Caller> {
@@ -186,6 +199,14 @@ fn finish_for(
         .extensions_mut()
         .remove::<Exchange>()
         .unwrap_or_default();
+    let id = response.headers().get("request-id");
+    let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let entry = Entry {
+        id: id.to_owned(),
+        at: workspace.clock.now(),
+        workspace: workspace.id.clone(),
+        ..entry
+    };
     let record = Record {
         workspace,
         entry,

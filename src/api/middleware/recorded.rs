@@ -32,11 +32,10 @@ impl Record {
             status,
             exchange,
         } = self;
-        entry.at = workspace.clock.now();
         entry.status = status;
         entry.duration = started.elapsed();
-        entry.request_body = exchange.request.into();
-        entry.response_body = exchange.response.into();
+        entry.request_body = exchange.request.map_or(entry.request_body, Into::into);
+        entry.response_body = exchange.response.map_or(entry.response_body, Into::into);
         if let Some(report) = exchange.report {
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
             entry.source = report.source.take();
