@@ -12,19 +12,21 @@ mod parse;
 mod rule;
 mod run;
 mod scripts;
+mod shipped;
 mod template;
 mod unmatched;
 mod usage;
 mod yaml;
 
-pub use base::{Base, POLL_INTERVAL, Reload};
+pub use base::{Base, POLL_INTERVAL, Reload, Survey, survey};
 pub use diagnostic::{Diagnostic, Position, render};
 pub use scripts::{Scripts, Summary};
 pub use usage::{LayerName, RuleInfo, UnusedStep};
 
 pub(super) use shipped::Shipped;
 
-mod shipped;
-
 /// The JSON Schema of a script, for editors.
 pub const SCHEMA: &str = include_str!("../../docs/script.schema.json");
+
+#[cfg(test)]
+mod tests;

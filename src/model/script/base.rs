@@ -139,13 +139,50 @@ impl Base {
     }
 }
 
-/// Reads every file and collects the mistakes of all.
-pub(super) fn read_all(paths: &[PathBuf]) -> Result<Vec<Arc<Rule>>, Vec<Diagnostic>> {
+/// What there is in some files and folders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    pub files: usize,
+    pub rules: usize,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads every file, keeps nothing.
+pub fn survey(paths: &[PathBuf]) -> Survey {
+    let (files, rules, mut diagnostics) = read_each(paths);
+    if paths.is_empty() {
+        diagnostics.push(Diagnostic {
+            file: "sandtable check".to_owned(),
+            at: Position::default(),
+            message: "there is nothing to check".to_owned(),
+            hint: Some("name files or folders".to_owned()),
+        });
+    }
+    Survey {
+        files,
+        rules: rules.len(),
+        diagnostics,
+    }
+}
+
+fn read_all(paths: &[PathBuf]) -> Result<Vec<Arc<Rule>>, Vec<Diagnostic>> {
+    let (_, rules, mistakes) = read_each(paths);
+    if mistakes.is_empty() {
+        Ok(rules)
+    } else {
+        Err(mistakes)
+    }
+}
+
+/// Reads every file and collects the mistakes of all: how many files, their rules, the mistakes.
+fn read_each(paths: &[PathBuf]) -> (usize, Vec<Arc<Rule>>, Vec<Diagnostic>) {
+    let mut count = 0;
     let mut rules = Vec::new();
     let mut mistakes = Vec::new();
     for path in paths {
         match files(path) {
             Ok(files) => {
+                count += files.len();
                 for file in files {
                     match read_file(&file) {
                         Ok(more) => rules.extend(more),
@@ -156,15 +193,11 @@ pub(super) fn read_all(paths: &[PathBuf]) -> Result<Vec<Arc<Rule>>, Vec<Diagnost
             Err(mistake) => mistakes.push(mistake),
         }
     }
-    if mistakes.is_empty() {
-        Ok(rules)
-    } else {
-        Err(mistakes)
-    }
+    (count, rules, mistakes)
 }
 
 /// The script files that `path` stands for: itself, or a folder's in the order of their names.
-pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+fn files(path: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }

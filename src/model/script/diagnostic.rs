@@ -89,7 +89,10 @@ impl Sink {
         self.found.len()
     }
 
-    pub(super) fn into_found(self) -> Vec<Diagnostic> {
+    /// In the order of the file.
+    pub(super) fn into_found(mut self) -> Vec<Diagnostic> {
+        self.found
+            .sort_by_key(|found| (found.at.line, found.at.column));
         self.found
     }
 

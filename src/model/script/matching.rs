@@ -76,10 +76,10 @@ impl TextTest {
 
     fn describe(&self) -> String {
         match self {
-            Self::Equals(wanted) => format!("equals `{}`", gist(wanted)),
-            Self::Contains(wanted) => format!("contains `{}`", gist(wanted)),
-            Self::Regex(regex) => format!("matches `{}`", gist(regex.as_str())),
-            Self::Glob(glob) => format!("is `{}`", gist(glob.as_str())),
+            Self::Equals(wanted) => format!("exactly `{}`", gist(wanted)),
+            Self::Contains(wanted) => format!("containing `{}`", gist(wanted)),
+            Self::Regex(regex) => format!("matching `{}`", gist(regex.as_str())),
+            Self::Glob(glob) => format!("like `{}`", gist(glob.as_str())),
         }
     }
 }
@@ -155,16 +155,16 @@ impl BodyTest {
 
     fn describe(&self) -> String {
         match self {
-            Self::Exists(true) => "exists".to_owned(),
-            Self::Exists(false) => "is absent".to_owned(),
+            Self::Exists(true) => "any value".to_owned(),
+            Self::Exists(false) => "no value".to_owned(),
             Self::AnyOf(wanted) => {
                 let wanted: Vec<String> = wanted
                     .iter()
                     .map(|value| format!("`{}`", gist(&value.to_string())))
                     .collect();
-                format!("is {}", wanted.join(" or "))
+                wanted.join(" or ")
             }
-            Self::Text(matcher) => matcher.describe(),
+            Self::Text(matcher) => format!("a value {}", matcher.describe()),
         }
     }
 }
@@ -209,10 +209,10 @@ impl Clause {
     /// What it asks for, in words.
     pub(super) fn wants(&self) -> String {
         match &self.test {
-            ClauseTest::Tools(wanted) => format!("declares `{}`", wanted.join("` or `")),
+            ClauseTest::Tools(wanted) => format!("`{}`", wanted.join("` or `")),
             ClauseTest::User(matcher)
             | ClauseTest::System(matcher)
-            | ClauseTest::Model(matcher) => matcher.describe(),
+            | ClauseTest::Model(matcher) => format!("text {}", matcher.describe()),
             ClauseTest::Uploads(UploadTest::Any(true)) => "any upload".to_owned(),
             ClauseTest::Uploads(UploadTest::Any(false)) => "no upload".to_owned(),
             ClauseTest::Uploads(UploadTest::Named(globs)) => {

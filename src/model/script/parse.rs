@@ -77,7 +77,7 @@ impl Parser {
                 self.known_keys(entries, &FILE_KEYS, "key");
                 match entries.iter().find(|(key, _)| key.name == "rules") {
                     Some((_, node)) => match &node.kind {
-                        Kind::List(items) => items,
+                        Kind::List(items) if !items.is_empty() => items,
                         _ => return self.no_rules(node),
                     },
                     None => return self.no_rules(tree),
@@ -380,6 +380,22 @@ impl Parser {
         }
         Some(items)
     }
+}
+
+/// Every key of the language, for the tests of schema and guide.
+#[cfg(test)]
+pub(super) fn keys() -> Vec<&'static str> {
+    [
+        &RULE_KEYS[..],
+        &TEXT_KEYS,
+        &when::WHEN_KEYS,
+        &when::BODY_KEYS,
+        &steps::PLAIN_STEP_KEYS,
+        &steps::BESIDE_KEYS,
+        &calls::CALL_KEYS,
+        &calls::EXPECT_KEYS,
+    ]
+    .concat()
 }
 
 /// "expected one of …" for a hint.

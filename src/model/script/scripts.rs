@@ -110,12 +110,16 @@ impl Scripts {
     /// that the history leads to.
     pub fn start(&self, request: &TurnRequest) -> Result<Box<dyn Model>, ModelError> {
         let layers = self.layers();
-        if is_continuation(request)
-            && let Some(run) = self.continue_unknown(request, &layers)?
-        {
+        let continues = is_continuation(request);
+        if continues && let Some(run) = self.continue_unknown(request, &layers)? {
             return Ok(Box::new(run));
         }
-        for (rule, usage) in layers.iter().flat_map(|(_, rules)| rules.iter()) {
+        for counted in layers.iter().flat_map(|(_, rules)| rules.iter()) {
+            let (rule, usage) = counted;
+            // A rule that has said its last word must not begin again in the same turn.
+            if continues && !self.fits_afresh(counted, request) {
+                continue;
+            }
             if rule.matches(request) && usage.claim(rule.times) {
                 let place = Place::start(Arc::clone(rule), Arc::clone(usage));
                 return Ok(Box::new(Run::begin(place, request, self.home())));

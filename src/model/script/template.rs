@@ -175,9 +175,13 @@ impl Templates {
             .and_then(|rest| rest.strip_suffix("}}"))
             .filter(|inner| !inner.contains("}}"));
         match expression {
-            Some(inner) => self
-                .add(format!("${{{{ ({inner})|tojson }}}}"), first_line, captures)
-                .map(Json::Native),
+            Some(inner) => {
+                self.environment
+                    .compile_expression(inner)
+                    .map_err(|error| mistake(&error, first_line))?;
+                self.add(format!("${{{{ ({inner})|tojson }}}}"), first_line, captures)
+                    .map(Json::Native)
+            }
             None => self.text(source, first_line, captures).map(Json::text),
         }
     }
@@ -209,6 +213,12 @@ impl Templates {
     ) -> Result<TemplateId, Mistake> {
         let name = self.count.to_string();
         self.count += 1;
+        let text = source.clone();
+        let line_of = |path: &str| {
+            let before = text.find(path).map_or("", |index| &text[..index]);
+            let lines = before.bytes().filter(|byte| *byte == b'\n').count();
+            first_line + u64::try_from(lines).unwrap_or(0)
+        };
         self.environment
             .add_template_owned(name.clone(), source)
             .map_err(|error| mistake(&error, first_line))?;
@@ -230,7 +240,7 @@ impl Templates {
                     root,
                     &ROOTS,
                     "a template can name",
-                    first_line,
+                    line_of(&path),
                 ));
             };
             reads[index] = true;
@@ -240,10 +250,10 @@ impl Templates {
                         field,
                         &RESULT_FIELDS,
                         "`last` has",
-                        first_line,
+                        line_of(&path),
                     ));
                 }
-                ("captures", Some(capture)) => captures.push((capture.to_owned(), first_line)),
+                ("captures", Some(capture)) => captures.push((capture.to_owned(), line_of(&path))),
                 _ => {}
             }
         }

@@ -130,30 +130,19 @@ pub(super) fn read(source: &str, file: &str) -> Result<Option<Node>, Diagnostic>
     }
 }
 
-/// A hint for the mistakes people make most.
+/// A hint for the mistakes people make most. The parser often notices one line late.
 fn hint(source: &str, at: Position, message: &str) -> Option<&'static str> {
-    let index = usize::try_from(at.line.saturating_sub(1)).unwrap_or(usize::MAX);
-    let near = |offset: usize| {
-        index
-            .checked_sub(offset)
-            .and_then(|i| source.lines().nth(i))
-    };
-    let around = [near(0), near(1)];
-    if around
-        .iter()
-        .flatten()
-        .any(|line| line.starts_with('\t') || line.trim_start_matches(' ').starts_with('\t'))
-    {
+    let first = usize::try_from(at.line.saturating_sub(2)).unwrap_or(usize::MAX);
+    let around: Vec<&str> = source.lines().skip(first).take(3).collect();
+    let has = |test: &dyn Fn(&str) -> bool| around.iter().any(|line| test(line));
+    if message.contains("tab") && has(&|line| line.trim_start_matches(' ').starts_with('\t')) {
         return Some("indent with spaces, YAML allows no tabs");
     }
-    if message.contains("multiple documents") || message.contains("MultipleDocuments") {
+    if message.contains("multiple") && message.contains("document") {
         return Some("put each document into a file of its own");
     }
-    if around
-        .iter()
-        .flatten()
-        .any(|line| line.matches(": ").count() > 1 && !line.contains(['"', '\'', '{']))
-    {
+    let misread = message.contains("mapping values") || message.contains("did not find expected");
+    if misread && has(&|line| line.matches(": ").count() > 1 && !line.contains(['"', '\''])) {
         return Some("quote a string that contains `: `");
     }
     None

@@ -108,7 +108,12 @@ impl Parser {
             .map_err(|error| {
                 self.sink.error_with_hint(
                     key.at,
-                    format!("`{}` is no JSONPath: {}", key.name, error.message()),
+                    // The library's own message says nothing more.
+                    format!(
+                        "`{}` is no JSONPath from character {}",
+                        key.name,
+                        error.position() + 1
+                    ),
                     "a path looks like `$.max_tokens` or `$.messages[0].role`",
                 );
             })
