@@ -48,7 +48,7 @@ pub(super) async fn run(
             ("sandtable.base".to_owned(), base.to_owned()),
         ]))
         .build();
-    let before = id(engine, image).await;
+    let before = id_and_names(engine, image).await.map(|(id, _)| id);
     let docker = engine.docker.clone().with_timeout(IMAGE_BUILD_TIMEOUT);
     let mut output = docker.build_image(options, None, Some(bollard::body_full(context)));
     let mut reader = StepReader::default();
@@ -67,20 +67,27 @@ pub(super) async fn run(
             }));
         }
     }
-    if let Some(old) = before.filter(|old| !old.is_empty()) {
+    if let Some(old) = before {
         forget(engine, image, &old).await;
     }
     Ok(())
 }
 
-async fn id(engine: &Engine, image: &str) -> Option<String> {
+async fn id_and_names(engine: &Engine, image: &str) -> Option<(String, Vec<String>)> {
     let look = engine.docker.inspect_image(image);
-    engine.ask("look for the image", look).await.ok()?.id
+    let found = engine.ask("look for the image", look).await.ok()?;
+    Some((found.id?, found.repo_tags.unwrap_or_default()))
 }
 
-/// Deletes what the name meant before, unless a container still needs it.
+/// Deletes what the name meant before, unless it has another name or a container needs it.
 async fn forget(engine: &Engine, image: &str, old: &str) {
-    if id(engine, image).await.is_none_or(|new| new == old) {
+    let replaced = id_and_names(engine, image)
+        .await
+        .is_some_and(|(new, _)| new != old);
+    let nameless = id_and_names(engine, old)
+        .await
+        .is_some_and(|(_, names)| names.is_empty());
+    if !replaced || !nameless {
         return;
     }
     let removal = engine
@@ -196,7 +203,7 @@ impl StepReader {
         while let Some(end) = self.partial.find(['\n', '\r']) {
             let rest = self.partial.split_off(end + 1);
             let line = std::mem::replace(&mut self.partial, rest);
-            self.line(line.trim_end(), progress);
+            self.line(plain(&line).trim_end(), progress);
         }
         Ok(())
     }
@@ -241,6 +248,16 @@ impl StepReader {
             hint: hint.to_owned(),
         }
     }
+}
+
+/// A line without the colours the builder adds, and cut where nobody would read on.
+fn plain(line: &str) -> String {
+    const MAX_CHARS: usize = 400;
+    let mut parts = line.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default();
+    let rest = parts.map(|part| part.split_once('m').map_or("", |(_, text)| text));
+    let whole: String = std::iter::once(first).chain(rest).collect();
+    whole.chars().take(MAX_CHARS).collect()
 }
 
 /// `Step 3/16 : RUN …` as its parts.
@@ -330,7 +347,7 @@ mod tests {
         for piece in [
             "Step 2/16 : RUN set",
             " -eu;     true\n",
-            "a\nb",
+            "\u{1b}[91ma\u{1b}[0m\nb",
             "c\r\n",
             "\n",
         ] {
