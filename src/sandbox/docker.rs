@@ -11,6 +11,7 @@ mod engine;
 pub mod image;
 mod lease;
 mod reap;
+mod steps;
 mod volume;
 
 use std::fmt::{self, Write as _};

@@ -11,9 +11,9 @@ use futures_util::{StreamExt as _, stream};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
-use super::build::hint;
 use super::engine::{Engine, reason};
 use super::image::{BuildArgs, ImageError, ImageState, Progress, state};
+use super::steps::hint;
 use crate::limits::{ENGINE_PULL_SILENCE, IMAGE_BUILD_TIMEOUT};
 
 /// The default of the recipe's `BASE`.
