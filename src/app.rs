@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::container::Containers;
 use crate::engine::Engine;
+use crate::limits;
 use crate::model::script::Base;
 use crate::sandbox::{Backend, Limits};
 use crate::store::{Store, StoreError};
@@ -39,7 +40,7 @@ impl App {
         backend: Arc<dyn Backend>,
         base: Arc<Base>,
     ) -> Result<Self, StoreError> {
-        let containers = Containers::new(store.clone(), backend, Limits::default());
+        let containers = Containers::new(store.clone(), backend, Limits::default(), config.idle);
         let workspaces = Workspaces::new(store.clone(), config.seed, base);
         workspaces.take_up().await?;
         Ok(Self::with(config, store, containers, workspaces))
@@ -61,12 +62,35 @@ impl App {
     }
 }
 
+impl App {
+    /// Looks after what happens by time alone, for as long as it is polled.
+    pub(crate) async fn sweep(self) {
+        for round in 0u64.. {
+            tokio::time::sleep(limits::SWEEP_INTERVAL).await;
+            self.containers.sleep_idle().await;
+            if round % limits::EXPIRY_ROUNDS != 0 {
+                continue;
+            }
+            for workspace in self.workspaces.all() {
+                if let Err(error) = self.containers.expire_old(&workspace).await {
+                    tracing::warn!(workspace.id = %workspace.id, %error, "old containers were not looked for");
+                }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 impl App {
     /// For tests of handlers that run no code.
     pub(crate) fn for_store(store: Store) -> Self {
         let chosen = crate::backend::none("a test runs no code", "", None);
-        let containers = Containers::new(store.clone(), chosen.backend, Limits::default());
+        let containers = Containers::new(
+            store.clone(),
+            chosen.backend,
+            Limits::default(),
+            limits::CONTAINER_IDLE,
+        );
         let workspaces = Workspaces::new(store.clone(), None, Arc::default());
         Self::with(Config::default(), store, containers, workspaces)
     }

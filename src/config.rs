@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::limits;
 use crate::model::OnUnmatched;
 
 /// A server's configuration.
@@ -22,6 +24,8 @@ pub struct Config {
     pub seed: Option<u64>,
     /// The image Docker sandboxes run; the default flavor of ours if `None`.
     pub image: Option<String>,
+    /// A container that was not used for so long falls asleep.
+    pub idle: Duration,
     /// Further names in `Host` that are answered.
     pub allow_hosts: Vec<String>,
     /// Origins of browser clients that are answered.
@@ -64,6 +68,7 @@ impl Default for Config {
             on_unmatched: OnUnmatched::Fail,
             seed: None,
             image: None,
+            idle: limits::CONTAINER_IDLE,
             allow_hosts: Vec::new(),
             allow_origins: Vec::new(),
             control_token: None,

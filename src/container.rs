@@ -1,13 +1,19 @@
 //! The life of containers on the clock: made, woken, used, expired, removed.
 //!
 //! A container is a row in the store; a sandbox runs behind it while it is awake. Whoever wants to run
-//! something asks for its [`Guest`], and gets the running one or a newly started one.
+//! something takes a [`Lease`], and gets the running sandbox or a newly started one. A container that
+//! nobody has used for a while falls asleep: its processes end, its files stay.
+
+mod sweep;
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::clock::Clock;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::Upload;
@@ -25,6 +31,8 @@ struct Inner {
     store: Store,
     backend: Arc<dyn Backend>,
     limits: Limits,
+    /// A container that was not used for so long falls asleep.
+    idle: Duration,
     known: Mutex<HashMap<String, Arc<Container>>>,
 }
 
@@ -37,8 +45,66 @@ pub(crate) struct Container {
     pub(crate) created_at: DateTime<Utc>,
     /// The 16 hexadecimal digits in `/files/input/<16 hex>`.
     pub(crate) input_dir: String,
-    /// Held while the sandbox is started and files are put into it.
+    clock: Clock,
+    usage: Mutex<Usage>,
+    /// Held while the sandbox is started, filled, or stopped.
     sandbox: tokio::sync::Mutex<Sandbox>,
+}
+
+/// Who is using a container, and since when nobody is: on both clocks, because a frozen one would
+/// let it idle for ever, and an advanced one means that the time has passed.
+#[derive(Debug)]
+struct Usage {
+    leases: usize,
+    idle_since: Instant,
+    idle_since_virtual: DateTime<Utc>,
+}
+
+/// The right to use a container's sandbox. The container stays awake as long as one is held.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    guest: Guest,
+    container: Arc<Container>,
+}
+
+impl Deref for Lease {
+    type Target = Guest;
+
+    fn deref(&self) -> &Guest {
+        &self.guest
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.container.leave();
+    }
+}
+
+impl Container {
+    fn enter(&self) {
+        self.usage().leases += 1;
+    }
+
+    fn leave(&self) {
+        let mut usage = self.usage();
+        usage.leases -= 1;
+        usage.idle_since = Instant::now();
+        usage.idle_since_virtual = self.clock.now();
+    }
+
+    fn usage(&self) -> std::sync::MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nobody has used it for `span`, on either clock.
+    fn is_idle_for(&self, span: Duration) -> bool {
+        let usage = self.usage();
+        let virtual_span = self.clock.now() - usage.idle_since_virtual;
+        usage.leases == 0
+            && (usage.idle_since.elapsed() >= span
+                || virtual_span.to_std().is_ok_and(|idle| idle >= span))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -59,11 +125,17 @@ pub(crate) enum Found {
 }
 
 impl Containers {
-    pub(crate) fn new(store: Store, backend: Arc<dyn Backend>, limits: Limits) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        backend: Arc<dyn Backend>,
+        limits: Limits,
+        idle: Duration,
+    ) -> Self {
         Self(Arc::new(Inner {
             store,
             backend,
             limits,
+            idle,
             known: Mutex::default(),
         }))
     }
@@ -89,7 +161,7 @@ impl Containers {
             input_dir: ids.next_hex16(),
         };
         self.0.store.insert_container(row.clone()).await?;
-        Ok(self.know(row))
+        Ok(self.know(row, &workspace.clock))
     }
 
     /// The container of this id, if it is the workspace's and still lives.
@@ -104,35 +176,40 @@ impl Containers {
             self.expire(workspace, id).await?;
             return Ok(Found::Expired);
         }
-        Ok(Found::Alive(self.know(row)))
+        let known = self.0.lock().contains_key(id);
+        let container = self.know(row, &workspace.clock);
+        if !known {
+            self.take_up_uploads(&container).await?;
+        }
+        Ok(Found::Alive(container))
     }
 
     /// Ends a container now; its id stays known as expired. False if there is none of this id.
     pub(crate) async fn expire(&self, workspace: &Workspace, id: &str) -> Result<bool, StoreError> {
+        let state = ContainerState::Expired;
         let known = self
             .0
             .store
-            .set_container_state(&workspace.id, id, ContainerState::Expired)
+            .set_container_state(&workspace.id, id, state)
             .await?;
         if known {
-            self.discard(vec![id.to_owned()]);
+            let (containers, id) = (self.clone(), id.to_owned());
+            tokio::spawn(async move { containers.discard(&[id]).await });
         }
         Ok(known)
     }
 
-    /// Removes the sandboxes and files of containers whose rows are gone or expired, in the background.
-    pub(crate) fn discard(&self, ids: Vec<String>) {
-        let inner = Arc::clone(&self.0);
-        for id in &ids {
-            inner.lock().remove(id);
+    /// Removes the sandboxes and files of containers whose rows are gone or expired.
+    pub(crate) async fn discard(&self, ids: &[String]) {
+        for id in ids {
+            self.0.lock().remove(id);
         }
-        tokio::spawn(async move {
-            for id in ids {
-                if let Err(error) = inner.backend.remove(&id).await {
-                    tracing::warn!(container.id = %id, %error, "a sandbox could not be removed");
-                }
+        let removals = ids.iter().map(|id| async move {
+            if let Err(error) = self.0.backend.remove(id).await {
+                tracing::warn!(container.id = %id, %error, "a sandbox could not be removed");
             }
         });
+        futures_util::future::join_all(removals).await;
     }
 
     /// Notes a use: `expires_at` is an hour from now (FACTS 1.3).
@@ -156,38 +233,80 @@ impl Containers {
         container: &Container,
         uploads: &[Upload],
     ) -> Result<(), StoreError> {
-        let mounted = self
+        let known = self
             .0
             .store
             .mounted_files(&container.workspace, &container.id)
             .await?;
         let mut sandbox = container.sandbox.lock().await;
         for upload in uploads {
-            let there = mounted.iter().any(|file| file.file_id == upload.file_id)
-                || sandbox
-                    .waiting
-                    .iter()
-                    .any(|waiting| waiting.file_id == upload.file_id);
-            if !there {
-                sandbox.waiting.push(upload.clone());
+            if known.iter().any(|file| file.file_id == upload.file_id) {
+                continue;
+            }
+            self.note_upload(container, upload, false).await?;
+            sandbox.waiting.push(upload.clone());
+        }
+        Ok(())
+    }
+
+    /// After a restart: the uploads that had not reached the sandbox.
+    async fn take_up_uploads(&self, container: &Container) -> Result<(), StoreError> {
+        let files = self
+            .0
+            .store
+            .mounted_files(&container.workspace, &container.id)
+            .await?;
+        let mut sandbox = container.sandbox.lock().await;
+        for file in files.into_iter().filter(|file| !file.in_place) {
+            if !sandbox
+                .waiting
+                .iter()
+                .any(|upload| upload.file_id == file.file_id)
+            {
+                sandbox.waiting.push(Upload {
+                    file_id: file.file_id,
+                    filename: file.filename,
+                });
             }
         }
         Ok(())
     }
 
-    /// The guest of the container's sandbox, started if none runs, with all uploads in place.
-    pub(crate) async fn guest(&self, container: &Container) -> Result<Guest, SandboxError> {
+    async fn note_upload(
+        &self,
+        container: &Container,
+        upload: &Upload,
+        in_place: bool,
+    ) -> Result<(), StoreError> {
+        let file = MountedFile {
+            file_id: upload.file_id.clone(),
+            filename: upload.filename.clone(),
+            in_place,
+        };
+        self.0
+            .store
+            .mount_file(&container.workspace, &container.id, file)
+            .await
+    }
+
+    /// The container's sandbox, started if none runs, with all uploads in place.
+    pub(crate) async fn lease(&self, container: &Arc<Container>) -> Result<Lease, SandboxError> {
         let mut sandbox = container.sandbox.lock().await;
         let guest = match sandbox.guest.take().filter(|guest| !guest.is_closed()) {
             Some(guest) => guest,
             None => self.wake(container).await?,
         };
         sandbox.guest = Some(guest.clone());
+        container.enter();
+        let lease = Lease {
+            guest,
+            container: Arc::clone(container),
+        };
         while let Some(upload) = sandbox.waiting.first() {
-            self.put(container, &guest, upload).await?;
+            self.put(container, &lease, upload).await?;
             sandbox.waiting.remove(0);
         }
-        Ok(guest)
+        Ok(lease)
     }
 
     async fn wake(&self, container: &Container) -> Result<Guest, SandboxError> {
@@ -205,7 +324,14 @@ impl Containers {
             start.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "container awake"
         );
-        self.set_state(container, ContainerState::Awake).await;
+        if !self.set_state(container, ContainerState::Awake).await {
+            // It expired, or was reset, while it woke.
+            self.0.backend.remove(&container.id).await?;
+            return Err(SandboxError::Engine {
+                operation: "wake the container",
+                reason: "it is no more".to_owned(),
+            });
+        }
         Ok(guest)
     }
 
@@ -237,20 +363,32 @@ impl Containers {
             input_dir: &container.input_dir,
         };
         guest.put_file(target, &mut source).await?;
-        let mounted = MountedFile {
-            file_id: upload.file_id.clone(),
-            filename: upload.filename.clone(),
-        };
-        self.0
-            .store
-            .mount_file(&container.workspace, &container.id, mounted)
+        self.note_upload(container, upload, true)
             .await
             .map_err(|error| store_failed(&error))
     }
 
     /// Ends the sandbox and keeps the files; the next use starts it again.
     pub(crate) async fn sleep(&self, container: &Container) -> Result<(), SandboxError> {
-        let mut sandbox = container.sandbox.lock().await;
+        let sandbox = container.sandbox.lock().await;
+        self.stop(container, sandbox).await
+    }
+
+    async fn sleep_if_idle(&self, container: &Container) -> Result<(), SandboxError> {
+        let sandbox = container.sandbox.lock().await;
+        // Somebody may have come while the lock was waited for.
+        if !container.is_idle_for(self.0.idle) {
+            return Ok(());
+        }
+        tracing::info!(container.id = %container.id, "container asleep: nobody used it");
+        self.stop(container, sandbox).await
+    }
+
+    async fn stop(
+        &self,
+        container: &Container,
+        mut sandbox: tokio::sync::MutexGuard<'_, Sandbox>,
+    ) -> Result<(), SandboxError> {
         sandbox.guest = None;
         self.0.backend.stop(&container.id).await?;
         self.set_state(container, ContainerState::Asleep).await;
@@ -270,18 +408,19 @@ impl Containers {
         })
     }
 
-    async fn set_state(&self, container: &Container, state: ContainerState) {
-        if let Err(error) = self
+    /// False if the container has expired or is gone.
+    async fn set_state(&self, container: &Container, state: ContainerState) -> bool {
+        let set = self
             .0
             .store
-            .set_container_state(&container.workspace, &container.id, state)
-            .await
-        {
+            .set_container_state(&container.workspace, &container.id, state);
+        set.await.unwrap_or_else(|error| {
             tracing::error!(container.id = %container.id, %error, "the container's state was not kept");
-        }
+            true
+        })
     }
 
-    fn know(&self, row: ContainerRow) -> Arc<Container> {
+    fn know(&self, row: ContainerRow, clock: &Clock) -> Arc<Container> {
         let mut known = self.0.lock();
         let container = known.entry(row.id.clone()).or_insert_with(|| {
             Arc::new(Container {
@@ -289,6 +428,12 @@ impl Containers {
                 workspace: row.workspace,
                 created_at: row.created_at,
                 input_dir: row.input_dir,
+                usage: Mutex::new(Usage {
+                    leases: 0,
+                    idle_since: Instant::now(),
+                    idle_since_virtual: clock.now(),
+                }),
+                clock: clock.clone(),
                 sandbox: tokio::sync::Mutex::default(),
             })
         });

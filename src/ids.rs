@@ -94,6 +94,12 @@ impl Ids {
         text
     }
 
+    /// The next 64 bits.
+    pub fn next_u64(&self) -> u64 {
+        let bytes = self.bits().to_le_bytes();
+        u64::from_le_bytes(bytes[..8].try_into().expect("8 of 16 bytes"))
+    }
+
     fn bits(&self) -> u128 {
         let ordinal = self.ordinal.fetch_add(1, Ordering::Relaxed);
         match &self.scope {

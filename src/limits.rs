@@ -20,6 +20,12 @@ pub const CELL_TIMEOUT: Duration = Duration::from_secs(90);
 pub const CONTAINER_LIFE_DAYS: i64 = 30;
 /// How far `expires_at` lies behind the last use of a container, on the virtual clock.
 pub const CONTAINER_ROLLING_MINUTES: i64 = 60;
+/// A container that was not used for so long falls asleep, on the wall clock or the virtual one.
+pub const CONTAINER_IDLE: Duration = Duration::from_secs(300);
+/// How often containers are looked over for sleep.
+pub const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// Every so many of these rounds, for the end of their 30 days. A moved clock looks at once.
+pub const EXPIRY_ROUNDS: u64 = 120;
 /// Memory of a sandbox.
 pub const SANDBOX_MEMORY_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 /// Disk of a sandbox.

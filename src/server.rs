@@ -34,8 +34,8 @@ pub struct Server {
     data_dir: PathBuf,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<io::Result<()>>>,
-    /// Looks for edits of the script files.
-    watcher: Option<JoinHandle<()>>,
+    /// Look for edits of the script files, and for containers that are idle or over.
+    watchers: Vec<JoinHandle<()>>,
     /// Deleted with the server.
     temporary: Option<tempfile::TempDir>,
 }
@@ -101,6 +101,7 @@ impl Server {
         let scripts = base.len();
         let app = App::new(config, store.clone(), Arc::clone(&chosen.backend), base).await?;
         chosen.reap(living_containers(&store).await?);
+        let sweeper = tokio::spawn(app.clone().sweep());
         let (stop, stopped) = watch::channel(false);
         let router = router(&app);
         let tasks = listeners
@@ -115,7 +116,7 @@ impl Server {
             data_dir,
             stop,
             tasks,
-            watcher,
+            watchers: watcher.into_iter().chain([sweeper]).collect(),
             temporary,
         })
     }
@@ -149,7 +150,7 @@ impl Server {
                 task.abort();
             }
         }
-        if let Some(watcher) = self.watcher {
+        for watcher in self.watchers {
             watcher.abort();
         }
         self.chosen.close().await;

@@ -4,8 +4,7 @@
 //! server hangs on the [`Workspace`] itself.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
 
@@ -28,7 +27,10 @@ pub struct Workspace {
     pub seed: Option<u64>,
     pub scripts: Scripts,
     pub journal: Journal,
-    ordinal: AtomicU64,
+    /// With a seed: tells a workspace taken up from a data directory from the one it was before.
+    salt: u64,
+    /// With a seed: how often each scope was asked for.
+    asked: Mutex<HashMap<[u8; 32], u64>>,
 }
 
 impl Workspace {
@@ -41,25 +43,30 @@ impl Workspace {
             seed,
             scripts: Scripts::new(base),
             journal: Journal::default(),
-            ordinal: AtomicU64::new(0),
+            salt: 0,
+            asked: Mutex::default(),
         }
     }
 
-    /// Ids for what `scope` names: the bytes that the client sent, or an ordinal of its own. With a
-    /// seed, the same scope used again gets other ids.
+    /// Ids for what `scope` names: the bytes that the client sent. With a seed they depend on the scope
+    /// and on how often it was asked for, so that the same request sent again gets others.
     pub fn ids(&self, scope: &[&[u8]]) -> Ids {
-        Ids::new(self.seed, scope)
-    }
-
-    /// Ids for a request as a whole. With a seed they count the workspace's requests.
-    pub fn request_ids(&self) -> Ids {
-        match self.seed {
-            None => Ids::random(),
-            Some(seed) => {
-                let ordinal = self.ordinal.fetch_add(1, Ordering::Relaxed);
-                Ids::seeded(seed, &[b"request", &ordinal.to_le_bytes()])
-            }
+        let Some(seed) = self.seed else {
+            return Ids::random();
+        };
+        let mut hash = Sha256::new();
+        for part in scope {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
         }
+        let scope: [u8; 32] = hash.finalize().into();
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let ordinal = asked.entry(scope).or_default();
+        *ordinal += 1;
+        Ids::seeded(
+            seed,
+            &[&scope, &ordinal.to_le_bytes(), &self.salt.to_le_bytes()],
+        )
     }
 
     /// Forgets everything that is not in the store.
@@ -67,7 +74,10 @@ impl Workspace {
         self.clock.reset();
         self.scripts.reset();
         self.journal.clear();
-        self.ordinal.store(0, Ordering::Relaxed);
+        self.asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }
 
@@ -112,7 +122,7 @@ impl Workspaces {
     /// Takes up the workspaces that the store knows.
     pub(crate) async fn take_up(&self) -> Result<(), StoreError> {
         for row in self.store.workspaces().await? {
-            self.know(None, row);
+            self.know(None, row, Ids::random().next_u64());
         }
         Ok(())
     }
@@ -134,7 +144,7 @@ impl Workspaces {
             created_at,
         };
         let row = self.store.workspace_for_key(&hash, new).await?;
-        Ok(self.know(Some(hash), row))
+        Ok(self.know(Some(hash), row, 0))
     }
 
     /// The workspace of this id or name.
@@ -153,7 +163,7 @@ impl Workspaces {
         all
     }
 
-    fn know(&self, key: Option<[u8; 32]>, row: WorkspaceRow) -> Arc<Workspace> {
+    fn know(&self, key: Option<[u8; 32]>, row: WorkspaceRow, salt: u64) -> Arc<Workspace> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let workspace = known.by_id.entry(row.id.clone()).or_insert_with(|| {
             let workspace = Workspace::new(
@@ -164,6 +174,7 @@ impl Workspaces {
             );
             Arc::new(Workspace {
                 name: row.name,
+                salt,
                 ..workspace
             })
         });

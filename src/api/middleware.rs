@@ -96,7 +96,7 @@ async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<Caller> {
             ),
             WorkspaceError::Store(error) => ApiError::internal(&error),
         })?;
-    let request_id = RequestId(workspace.request_ids().next(Kind::Request));
+    let request_id = RequestId(workspace.ids(&[b"request"]).next(Kind::Request));
     Ok(Caller {
         workspace,
         request_id,

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -72,6 +73,9 @@ pub(super) struct ServeArgs {
     /// Image for Docker sandboxes, instead of the one `sandtable image build` makes.
     #[arg(long, value_name = "IMAGE", env = "SANDTABLE_IMAGE")]
     pub(super) image: Option<String>,
+    /// Seconds without use after which a container's processes end; its files stay.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "SANDTABLE_IDLE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) idle_timeout: u64,
     /// Answer this host name, too; may be given again.
     #[arg(
         long = "allow-host",
@@ -183,6 +187,7 @@ impl ServeArgs {
             },
             seed: self.seed,
             image: self.image,
+            idle: Duration::from_secs(self.idle_timeout),
             allow_hosts: self.allow_hosts,
             allow_origins: self.allow_origins,
             control_token: self.control_token,

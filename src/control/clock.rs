@@ -29,6 +29,7 @@ pub(super) async fn change(
         app.store
             .save_clock(&workspace.id, workspace.clock.state())
             .await?;
+        app.containers.expire_old(&workspace).await?;
         answer = describe(&workspace.clock);
     }
     Ok(Json(answer))

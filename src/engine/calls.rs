@@ -1,5 +1,7 @@
 //! Running one server call in the turn's container, and wording its result for the wire.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -80,7 +82,7 @@ impl Done {
 pub(super) async fn execute(
     engine: &Engine,
     input: &TurnInput,
-    container: Option<&Container>,
+    container: Option<&Arc<Container>>,
     order: Order,
     ids: &Ids,
 ) -> Result<(ContentBlock, CallResult), TurnError> {
@@ -151,7 +153,7 @@ fn report(id: &str, error: &SandboxError) {
 struct Running<'a> {
     engine: &'a Engine,
     input: &'a TurnInput,
-    container: &'a Container,
+    container: &'a Arc<Container>,
     id: &'a str,
     tool: ServerTool,
     ids: &'a Ids,
@@ -163,7 +165,7 @@ impl Running<'_> {
             Ok(call) => call,
             Err(message) => return Ok(Done::invalid(message)),
         };
-        let guest = self.engine.containers.guest(self.container).await?;
+        let guest = self.engine.containers.lease(self.container).await?;
         let output_dir = self.ids.next_hex16();
         match call {
             Parsed::Exec(kind) => {

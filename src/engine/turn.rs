@@ -367,7 +367,7 @@ impl Turn<'_> {
         let (engine, input, ids) = (self.engine, self.input, Arc::new(self.next_ids(&orders)));
         let work = futures_util::future::join_all(orders.into_iter().map(|order| {
             let (container, ids) = (container.clone(), Arc::clone(&ids));
-            async move { calls::execute(engine, input, container.as_deref(), order, &ids).await }
+            async move { calls::execute(engine, input, container.as_ref(), order, &ids).await }
         }));
         let done = self.with_pings(work).await?;
         let mut results = Vec::with_capacity(done.len());

@@ -59,11 +59,13 @@ pub struct ContainerRow {
     pub input_dir: String,
 }
 
-/// An upload that was put into a container.
+/// An upload that belongs into a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountedFile {
     pub file_id: String,
     pub filename: String,
+    /// Whether it lies there, or waits for the container to wake.
+    pub in_place: bool,
 }
 
 const COLUMNS: &str =
@@ -157,7 +159,8 @@ impl Store {
         .await
     }
 
-    /// Notes where a container is in its life. `false` if the workspace has no such container.
+    /// Notes where a container is in its life. `false` if the workspace has no such container, or if
+    /// it has expired: nothing wakes it again.
     pub async fn set_container_state(
         &self,
         workspace: &str,
@@ -167,7 +170,8 @@ impl Store {
         let (workspace, id) = (workspace.to_owned(), id.to_owned());
         self.write(move |db| {
             db.execute(
-                "UPDATE containers SET state = ?3 WHERE workspace = ?1 AND id = ?2",
+                "UPDATE containers SET state = ?3
+                 WHERE workspace = ?1 AND id = ?2 AND (state <> 'expired' OR ?3 = 'expired')",
                 params![workspace, id, state],
             )
             .map(|changed| changed > 0)
@@ -191,7 +195,7 @@ impl Store {
         .await
     }
 
-    /// Notes that an upload was put into a container; noting it again changes its name.
+    /// Notes that an upload belongs into a container; noting it again changes what is known of it.
     pub async fn mount_file(
         &self,
         workspace: &str,
@@ -201,10 +205,10 @@ impl Store {
         let (workspace, container) = (workspace.to_owned(), container.to_owned());
         self.write(move |db| {
             db.execute(
-                "INSERT INTO container_files (workspace, container, file_id, filename)
-                 VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET filename = excluded.filename",
-                params![workspace, container, file.file_id, file.filename],
+                "INSERT INTO container_files (workspace, container, file_id, filename, in_place)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET filename = excluded.filename, in_place = excluded.in_place",
+                params![workspace, container, file.file_id, file.filename, file.in_place],
             )
             .map(|_| ())
             .map_err(StoreError::sql("note an upload in a container"))
@@ -212,7 +216,7 @@ impl Store {
         .await
     }
 
-    /// The uploads that were put into a container.
+    /// The uploads that belong into a container.
     pub async fn mounted_files(
         &self,
         workspace: &str,
@@ -220,7 +224,7 @@ impl Store {
     ) -> Result<Vec<MountedFile>, StoreError> {
         self.look_up(|db| {
             db.prepare_cached(
-                "SELECT file_id, filename FROM container_files
+                "SELECT file_id, filename, in_place FROM container_files
                  WHERE workspace = ?1 AND container = ?2 ORDER BY file_id",
             )
             .and_then(|mut query| {
@@ -229,6 +233,7 @@ impl Store {
                         Ok(MountedFile {
                             file_id: row.get(0)?,
                             filename: row.get(1)?,
+                            in_place: row.get(2)?,
                         })
                     })?
                     .collect()

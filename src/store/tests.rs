@@ -328,6 +328,7 @@ async fn a_container_is_kept_used_and_removed() {
     let mount = |name: &str| MountedFile {
         file_id: "file_1".to_owned(),
         filename: name.to_owned(),
+        in_place: name == "b.csv",
     };
     for name in ["a.csv", "b.csv"] {
         let mounted = store.mount_file(WORKSPACE, &row.id, mount(name));
@@ -335,6 +336,11 @@ async fn a_container_is_kept_used_and_removed() {
     }
     let mounted = store.mounted_files(WORKSPACE, &row.id).await.unwrap();
     assert_eq!(mounted, [mount("b.csv")]);
+
+    let expire = store.set_container_state(WORKSPACE, &row.id, ContainerState::Expired);
+    assert!(expire.await.unwrap());
+    let wake = store.set_container_state(WORKSPACE, &row.id, ContainerState::Awake);
+    assert!(!wake.await.unwrap(), "an expired container was woken");
 
     assert!(!store.delete_container(OTHER, &row.id).await.unwrap());
     assert!(store.delete_container(WORKSPACE, &row.id).await.unwrap());

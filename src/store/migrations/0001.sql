@@ -73,6 +73,7 @@ CREATE TABLE container_files (
     container TEXT NOT NULL,
     file_id   TEXT NOT NULL,
     filename  TEXT NOT NULL,
+    in_place  INTEGER NOT NULL,
     PRIMARY KEY (workspace, container, file_id),
     FOREIGN KEY (workspace, container) REFERENCES containers (workspace, id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;

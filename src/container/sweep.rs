@@ -1,0 +1,33 @@
+//! What happens to containers by time alone: idle ones fall asleep, old ones expire.
+
+use std::sync::Arc;
+
+use super::{Container, Containers, ends_at};
+use crate::store::{ContainerState, StoreError};
+use crate::workspace::Workspace;
+
+impl Containers {
+    /// Puts to sleep what nobody has used for a while.
+    pub(crate) async fn sleep_idle(&self) {
+        let known: Vec<Arc<Container>> = self.0.lock().values().cloned().collect();
+        for container in known {
+            if container.is_idle_for(self.0.idle)
+                && self.is_awake(&container.id)
+                && let Err(error) = self.sleep_if_idle(&container).await
+            {
+                tracing::warn!(container.id = %container.id, %error, "an idle container stays awake");
+            }
+        }
+    }
+
+    /// Ends the workspace's containers whose 30 days are over.
+    pub(crate) async fn expire_old(&self, workspace: &Workspace) -> Result<(), StoreError> {
+        let now = workspace.clock.now();
+        for row in self.0.store.containers(&workspace.id).await? {
+            if row.state != ContainerState::Expired && ends_at(row.created_at) <= now {
+                self.expire(workspace, &row.id).await?;
+            }
+        }
+        Ok(())
+    }
+}
