@@ -174,7 +174,8 @@ impl BlobWriter {
     }
 
     /// Appends `piece`; waits for the disk only when a whole batch is ahead of it.
-    pub async fn write(&mut self, mut piece: &[u8]) -> Result<(), StoreError> {
+    pub async fn write(&mut self, piece: impl AsRef<[u8]>) -> Result<(), StoreError> {
+        let mut piece = piece.as_ref();
         self.size_bytes += piece.len() as u64;
         while !piece.is_empty() {
             let (fitting, rest) = piece.split_at(piece.len().min(BATCH_BYTES - self.batch.len()));
