@@ -78,8 +78,7 @@ impl Store {
         let lock = lock::DirLock::take(dir)?;
         let blobs = BlobDir::open(dir)?;
         let path: PathBuf = dir.join("sandtable.db");
-        let mut connection = db::connect(&path)?;
-        migrate::run(&mut connection)?;
+        let mut connection = db::connect_writer(&path)?;
         recover::run(&mut connection, &blobs)?;
         Ok(Self(Arc::new(Inner {
             options,

@@ -3,12 +3,11 @@
 //! A blob is named by its row's number and never by anything a client sent.
 
 use std::fs::{self, File};
-use std::io::{self, IoSlice, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -16,9 +15,6 @@ use super::StoreError;
 
 /// Bytes collected before they are handed to the disk.
 const BATCH_BYTES: usize = 512 * 1024;
-/// Pieces collected before they are handed to the disk: a slow client sends small ones, and the
-/// system takes at most 1024 at once.
-const BATCH_PIECES: usize = 512;
 
 /// The directories of a store's bytes.
 #[derive(Debug)]
@@ -141,18 +137,20 @@ impl Drop for TempGuard {
 enum Slot {
     /// Nothing was written yet, not even the file's name.
     Unmade,
-    Busy(JoinHandle<io::Result<File>>),
+    Busy(JoinHandle<io::Result<(File, Vec<u8>)>>),
     /// A write failed; there is no going on.
     Failed,
 }
 
-/// Writes one blob. At most two batches are in memory: one on its way to the disk, one filling.
+/// Writes one blob. Two batches are in memory at most: one on its way to the disk, one filling.
+///
+/// What is written is copied into the batch. Keeping the pieces instead is slower: the reader of the
+/// socket then needs fresh memory for each, and the system clears every page of it.
 #[derive(Debug)]
 pub struct BlobWriter {
     guard: Arc<TempGuard>,
     slot: Slot,
-    batch: Vec<Bytes>,
-    batch_bytes: usize,
+    batch: Vec<u8>,
     size_bytes: u64,
 }
 
@@ -166,7 +164,6 @@ impl BlobWriter {
             }),
             slot: Slot::Unmade,
             batch: Vec::new(),
-            batch_bytes: 0,
             size_bytes: 0,
         }
     }
@@ -177,15 +174,16 @@ impl BlobWriter {
     }
 
     /// Appends `piece`; waits for the disk only when a whole batch is ahead of it.
-    pub async fn write(&mut self, piece: Bytes) -> Result<(), StoreError> {
-        if piece.is_empty() {
-            return Ok(());
-        }
+    pub async fn write(&mut self, piece: impl AsRef<[u8]>) -> Result<(), StoreError> {
+        let mut piece = piece.as_ref();
         self.size_bytes += piece.len() as u64;
-        self.batch_bytes += piece.len();
-        self.batch.push(piece);
-        if self.batch_bytes >= BATCH_BYTES || self.batch.len() >= BATCH_PIECES {
-            self.flush().await?;
+        while !piece.is_empty() {
+            let (fitting, rest) = piece.split_at(piece.len().min(BATCH_BYTES - self.batch.len()));
+            self.batch.extend_from_slice(fitting);
+            piece = rest;
+            if self.batch.len() == BATCH_BYTES {
+                self.flush().await?;
+            }
         }
         Ok(())
     }
@@ -216,13 +214,13 @@ impl BlobWriter {
         removed.await.ok();
     }
 
-    /// Waits for the write in flight.
-    async fn idle(&mut self) -> Result<Option<File>, StoreError> {
+    /// Waits for the write in flight; its file and the batch it is done with.
+    async fn idle(&mut self) -> Result<Option<(File, Vec<u8>)>, StoreError> {
         let io = StoreError::io("write a blob");
         match std::mem::replace(&mut self.slot, Slot::Failed) {
             Slot::Unmade => Ok(None),
             Slot::Busy(write) => match write.await {
-                Ok(file) => file.map(Some).map_err(io),
+                Ok(done) => done.map(Some).map_err(io),
                 Err(error) => Err(io(io::Error::other(error))),
             },
             Slot::Failed => Err(io(io::Error::other("an earlier write failed"))),
@@ -230,34 +228,20 @@ impl BlobWriter {
     }
 
     async fn flush(&mut self) -> Result<(), StoreError> {
-        let file = self.idle().await?;
-        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(64));
-        self.batch_bytes = 0;
+        let (file, next) = self.idle().await?.unzip();
+        let mut batch = std::mem::replace(&mut self.batch, next.unwrap_or_default());
         let guard = Arc::clone(&self.guard);
         self.slot = Slot::Busy(tokio::task::spawn_blocking(move || {
             let mut file = match file {
                 Some(file) => file,
                 None => File::create_new(&guard.path)?,
             };
-            write_all(&mut file, &batch)?;
-            Ok(file)
+            file.write_all(&batch)?;
+            batch.clear();
+            Ok((file, batch))
         }));
         Ok(())
     }
-}
-
-fn write_all(file: &mut File, batch: &[Bytes]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = batch.iter().map(|piece| IoSlice::new(piece)).collect();
-    let mut rest = slices.as_mut_slice();
-    while !rest.is_empty() {
-        match file.write_vectored(rest) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => IoSlice::advance_slices(&mut rest, n),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// A whole blob that no file has yet. Removed with its last clone, unless it became a file's.

@@ -17,28 +17,40 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Page cache of one connection, in KiB, as the negative number `SQLite` wants.
 const CACHE_KIB: i64 = -1024;
 
+/// A connection that reads.
 pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let sql = || StoreError::sql("open the database");
     let connection = Connection::open(path).map_err(sql())?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sql())?;
-    // NORMAL under WAL: a commit survives the death of the process; a power cut may lose the last
-    // ones, and never the database.
-    for (name, value) in [("journal_mode", "WAL"), ("synchronous", "NORMAL")] {
-        connection
-            .pragma_update_and_check(None, name, value, |_| Ok(()))
-            .or_else(|error| match error {
-                rusqlite::Error::QueryReturnedNoRows => Ok(()),
-                other => Err(other),
-            })
-            .map_err(sql())?;
-    }
-    connection
-        .pragma_update(None, "foreign_keys", true)
-        .map_err(sql())?;
     connection
         .pragma_update(None, "cache_size", CACHE_KIB)
         .map_err(sql())?;
     connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// The connection that writes, with the schema up to date.
+pub(super) fn connect_writer(path: &Path) -> Result<Connection, StoreError> {
+    let sql = || StoreError::sql("open the database");
+    let is_new = !path.exists();
+    let mut connection = connect(path)?;
+    let synchronous = |connection: &Connection, level: &str| {
+        connection
+            .pragma_update(None, "synchronous", level)
+            .map_err(sql())
+    };
+    // A new database has nothing to lose, and waiting for the disk is most of a server's start.
+    synchronous(&connection, if is_new { "OFF" } else { "NORMAL" })?;
+    connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+        .map_err(sql())?;
+    connection
+        .pragma_update(None, "foreign_keys", true)
+        .map_err(sql())?;
+    super::migrate::run(&mut connection)?;
+    // Under WAL a commit survives the death of the process; a power cut may lose the last ones, and
+    // never the database.
+    synchronous(&connection, "NORMAL")?;
     Ok(connection)
 }
 

@@ -1,4 +1,6 @@
-//! Files: their rows, their order, and their cursors.
+//! Files: their rows and bytes.
+
+mod list;
 
 use std::sync::Arc;
 
@@ -7,6 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 
 use super::{Store, StoreError, TempBlob, from_micros, micros};
 use crate::limits;
+
+pub use list::{FileQuery, Page, Select, Start};
 
 /// One file as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,54 +51,6 @@ pub struct Position {
     pub created_at_us: i64,
     /// Order among the files of the workspace that were made at that time.
     pub ordinal: i64,
-}
-
-impl Position {
-    const NEWEST: Self = Self {
-        created_at_us: i64::MAX,
-        ordinal: i64::MAX,
-    };
-}
-
-/// Where a page of files starts.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Start {
-    /// At the newest file.
-    #[default]
-    Newest,
-    /// Behind a place, which older files follow.
-    Position(Position),
-    /// Behind this file. It may have been deleted since.
-    AfterId(String),
-    /// The page ends before this file. It may have been deleted since.
-    BeforeId(String),
-}
-
-/// Which files to list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Select {
-    Page {
-        limit: usize,
-        from: Start,
-    },
-    /// Those of these that are there.
-    Ids(Vec<String>),
-}
-
-/// A question for a list of files.
-#[derive(Debug, Clone)]
-pub struct FileQuery {
-    pub select: Select,
-    /// The present time: files that are gone by then are left out.
-    pub now: DateTime<Utc>,
-}
-
-/// A part of a list, newest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T> {
-    pub rows: Vec<T>,
-    /// Whether the list goes on in the direction of the question.
-    pub has_more: bool,
 }
 
 impl FileRow {
@@ -190,45 +146,6 @@ impl Store {
     pub async fn file(&self, workspace: &str, id: &str) -> Result<Option<FileRow>, StoreError> {
         self.look_up(|db| find(db, workspace, id).map_err(StoreError::sql("find a file")))
             .await
-    }
-
-    /// A part of the workspace's files, newest first.
-    pub async fn files(
-        &self,
-        workspace: &str,
-        query: FileQuery,
-    ) -> Result<Page<FileRow>, StoreError> {
-        let workspace = workspace.to_owned();
-        self.scan(move |db| {
-            let sql = || StoreError::sql("list files");
-            // One snapshot for the cursor and the rows.
-            let db = db.transaction().map_err(sql())?;
-            match query.select {
-                Select::Ids(ids) => {
-                    let mut rows = Vec::new();
-                    for id in ids {
-                        let row = find(&db, &workspace, &id).map_err(sql())?;
-                        rows.extend(row.filter(|row| !row.is_gone(query.now)));
-                    }
-                    rows.sort_by_key(|row| std::cmp::Reverse(row.position()));
-                    Ok(Page {
-                        rows,
-                        has_more: false,
-                    })
-                }
-                Select::Page { limit, from } => {
-                    let (direction, at) = match from {
-                        Start::Newest => (Direction::Older, Position::NEWEST),
-                        Start::Position(at) => (Direction::Older, at),
-                        Start::AfterId(id) => (Direction::Older, locate(&db, &workspace, id)?),
-                        Start::BeforeId(id) => (Direction::Newer, locate(&db, &workspace, id)?),
-                    };
-                    let gone_us = micros(gone_before(query.now));
-                    page(&db, &workspace, direction, at, limit, gone_us).map_err(sql())
-                }
-            }
-        })
-        .await
     }
 
     /// Deletes a file, its row first and then its bytes. `false` if the workspace has no such file.
@@ -416,70 +333,4 @@ fn insert(
         blob: db.last_insert_rowid(),
         ordinal,
     })
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    Older,
-    Newer,
-}
-
-fn page(
-    db: &Connection,
-    workspace: &str,
-    direction: Direction,
-    at: Position,
-    limit: usize,
-    gone_us: i64,
-) -> rusqlite::Result<Page<FileRow>> {
-    let (beyond, order) = match direction {
-        Direction::Older => ("<", "DESC"),
-        Direction::Newer => (">", "ASC"),
-    };
-    let mut rows: Vec<FileRow> = db
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM files
-             WHERE workspace = ?1 AND (created_at_us, ordinal) {beyond} (?2, ?3)
-               AND (expires_at_us IS NULL OR expires_at_us > ?4)
-             ORDER BY created_at_us {order}, ordinal {order} LIMIT ?5"
-        ))?
-        .query_map(
-            params![
-                workspace,
-                at.created_at_us,
-                at.ordinal,
-                gone_us,
-                // One more tells whether the list goes on.
-                i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1),
-            ],
-            read_row,
-        )?
-        .collect::<Result<_, _>>()?;
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    if direction == Direction::Newer {
-        rows.reverse();
-    }
-    Ok(Page { rows, has_more })
-}
-
-/// Where a file stands in the list, or stood before it was deleted.
-fn locate(db: &Connection, workspace: &str, id: String) -> Result<Position, StoreError> {
-    db.prepare_cached(
-        "SELECT created_at_us, ordinal FROM files WHERE workspace = ?1 AND id = ?2
-         UNION ALL
-         SELECT created_at_us, ordinal FROM deleted_files WHERE workspace = ?1 AND id = ?2",
-    )
-    .and_then(|mut query| {
-        query
-            .query_row([workspace, &id], |row| {
-                Ok(Position {
-                    created_at_us: row.get(0)?,
-                    ordinal: row.get(1)?,
-                })
-            })
-            .optional()
-    })
-    .map_err(StoreError::sql("find a cursor's file"))?
-    .ok_or(StoreError::UnknownCursor { id })
 }

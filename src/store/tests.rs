@@ -5,7 +5,6 @@ mod lists;
 
 use std::path::Path;
 
-use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -59,7 +58,7 @@ fn new_file(workspace: &str, id: &str, seconds: i64) -> NewFile {
 
 async fn blob(store: &Store, content: &[u8]) -> TempBlob {
     let mut writer = store.begin_blob().await.unwrap();
-    writer.write(Bytes::copy_from_slice(content)).await.unwrap();
+    writer.write(content).await.unwrap();
     writer.finish().await.unwrap()
 }
 
@@ -175,7 +174,7 @@ async fn a_blob_in_many_pieces_is_whole_and_an_abandoned_one_is_gone() {
     let content: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
     let mut writer = store.begin_blob().await.unwrap();
     for piece in content.chunks(1013) {
-        writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
+        writer.write(piece).await.unwrap();
     }
     assert_eq!(writer.size_bytes(), 3_000_000);
     let blob = writer.finish().await.unwrap();
@@ -185,10 +184,7 @@ async fn a_blob_in_many_pieces_is_whole_and_an_abandoned_one_is_gone() {
 
     let mut abandoned = store.begin_blob().await.unwrap();
     for _ in 0..10 {
-        abandoned
-            .write(Bytes::from(vec![1; 300_000]))
-            .await
-            .unwrap();
+        abandoned.write(&vec![1; 300_000]).await.unwrap();
     }
     assert_eq!(on_disk(dir.path()).0, 1);
     abandoned.discard().await;

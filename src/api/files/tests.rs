@@ -155,7 +155,6 @@ impl Server {
     /// Adds a file as code execution would.
     async fn add_output(&self, filename: &str, content: &[u8]) -> String {
         let mut writer = self.store.begin_blob().await.unwrap();
-        let content = bytes::Bytes::copy_from_slice(content);
         writer.write(content).await.unwrap();
         let new = NewFile {
             id: format!("file_{}", self.store.used_bytes("wrkspc_1").await.unwrap()),

@@ -254,7 +254,7 @@ impl<'a> Intake<'a> {
         if let Some(hash) = &mut file.hash {
             hash.update(&data);
         }
-        file.writer.write(data).await?;
+        file.writer.write(&data).await?;
         let size_bytes = file.writer.size_bytes();
         if size_bytes > limits::MAX_UPLOAD_BYTES {
             return Err(ApiError::too_large());

@@ -63,7 +63,7 @@ async fn after_a_kill_acknowledged_files_stay_and_half_ones_go() {
     // An upload in the middle, one that is whole and has no row, and a stray file of someone else's.
     let mut half = store.begin_blob().await.unwrap();
     for _ in 0..2 {
-        half.write(Bytes::from(vec![0; 600_000])).await.unwrap();
+        half.write(&vec![0; 600_000]).await.unwrap();
     }
     let whole = blob(&store, b"whole").await;
     let dir = killed(dir.path());
@@ -144,4 +144,78 @@ async fn a_store_of_a_later_version_is_left_alone() {
             known: 1
         })
     ));
+}
+
+/// Set in the process that [`a_server_killed_while_it_stores_loses_nothing_it_acknowledged`] starts.
+const DIR_TO_FILL: &str = "SANDTABLE_TEST_DIR_TO_FILL";
+
+/// The body of the killed process; as a test of its own it has nothing to do.
+#[tokio::test]
+async fn a_process_that_stores_until_it_is_killed() {
+    let Some(dir) = std::env::var_os(DIR_TO_FILL) else {
+        return;
+    };
+    let store = open(Path::new(&dir)).await;
+    for n in 0.. {
+        let id = format!("file_{n}");
+        let content = vec![u8::try_from(n % 251).unwrap(); 700_000];
+        let blob = blob(&store, &content).await;
+        let file = new_file(WORKSPACE, &id, 0);
+        store.insert_file(file, blob).await.unwrap();
+        println!("\nstored {n}");
+        if n % 3 == 2 {
+            assert!(store.delete_file(WORKSPACE, &id).await.unwrap());
+            println!("\ndeleted {n}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_killed_while_it_stores_loses_nothing_it_acknowledged() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    for kill_after in [1, 4, 9] {
+        let dir = TempDir::new().unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture"])
+            .arg("store::tests::crash::a_process_that_stores_until_it_is_killed")
+            .env(DIR_TO_FILL, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut acknowledged = Vec::new();
+        // What it says until it is dead: it goes on in the meantime.
+        while let Some(Ok(line)) = lines.next() {
+            if let Some((verb @ ("stored" | "deleted"), n)) = line.split_once(' ') {
+                acknowledged.push((verb.to_owned(), n.parse::<usize>().unwrap()));
+            }
+            if acknowledged.len() == kill_after {
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        assert!(acknowledged.len() >= kill_after);
+
+        let store = Store::open(dir.path()).unwrap();
+        for (verb, n) in &acknowledged {
+            let found = store.file(WORKSPACE, &format!("file_{n}")).await.unwrap();
+            if verb == "deleted" {
+                assert_eq!(found, None, "{n} of {acknowledged:?}");
+            } else if n % 3 != 2 {
+                let found = found.unwrap();
+                let content = read(&store, &found).await;
+                assert_eq!(content.len(), 700_000);
+                assert!(content.iter().all(|byte| usize::from(*byte) == n % 251));
+            }
+        }
+        let select = Select::Page {
+            limit: 1000,
+            from: Start::Newest,
+        };
+        let query = FileQuery { select, now: at(0) };
+        let rows = store.files(WORKSPACE, query).await.unwrap().rows.len();
+        assert_eq!(on_disk(dir.path()), (0, rows));
+    }
 }
