@@ -17,7 +17,7 @@ use serde_json::Value;
 /// A request as a model sees it.
 #[derive(Debug, Clone)]
 pub struct TurnRequest {
-    /// The body as it came, for JSONPath and templates.
+    /// The body as it came, for `JSONPath` and templates.
     pub body: Arc<Value>,
     /// Text of the newest user message that has text; text blocks are joined with a newline.
     pub user_text: String,

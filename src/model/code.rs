@@ -7,7 +7,7 @@ use super::{Call, CodeTool, ServerTool};
 const DELIMITER: &str = "PY";
 
 /// A shell command; `Err` says why this request cannot take one.
-pub(super) fn bash(tool: Option<CodeTool>, command: String) -> Result<Call, &'static str> {
+pub(super) fn bash(tool: Option<CodeTool>, command: &str) -> Result<Call, &'static str> {
     match tool {
         Some(CodeTool::BashAndEditor) => Ok(call(ServerTool::Bash, json!({"command": command}))),
         Some(CodeTool::Python) => Err(
@@ -19,11 +19,11 @@ pub(super) fn bash(tool: Option<CodeTool>, command: String) -> Result<Call, &'st
 }
 
 /// Python: a cell where the tool has cells, else a shell command that feeds it to `python3`.
-pub(super) fn python(tool: Option<CodeTool>, code: String) -> Result<Call, &'static str> {
+pub(super) fn python(tool: Option<CodeTool>, code: &str) -> Result<Call, &'static str> {
     match tool {
         Some(CodeTool::Python) => Ok(call(ServerTool::Python, json!({"code": code}))),
         Some(CodeTool::BashAndEditor) => {
-            Ok(call(ServerTool::Bash, json!({"command": heredoc(&code)})))
+            Ok(call(ServerTool::Bash, json!({"command": heredoc(code)})))
         }
         None => Err(NO_TOOL),
     }

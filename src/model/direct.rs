@@ -75,7 +75,7 @@ pub(super) fn has_block(text: &str) -> bool {
 }
 
 impl Model for Direct {
-    fn source(&self) -> &str {
+    fn source(&self) -> &'static str {
         "direct"
     }
 
@@ -100,8 +100,8 @@ impl Block {
             message: format!("the `{name}` block at line {line} of the user's text: {reason}"),
         };
         match self.language {
-            Language::Bash => code::bash(tool, self.text).map_err(fault),
-            Language::Python => code::python(tool, self.text).map_err(fault),
+            Language::Bash => code::bash(tool, &self.text).map_err(fault),
+            Language::Python => code::python(tool, &self.text).map_err(fault),
             Language::TextEditor => match serde_json::from_str::<Value>(&self.text) {
                 Ok(input @ Value::Object(_)) => code::editor(tool, input).map_err(fault),
                 Ok(_) => Err(fault(&format!("it is no JSON object{EDITOR_HINT}"))),

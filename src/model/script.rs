@@ -16,6 +16,7 @@ mod shipped;
 mod template;
 mod unmatched;
 mod usage;
+mod view;
 mod yaml;
 
 pub use base::{Base, POLL_INTERVAL, Reload, Survey, survey};

@@ -235,9 +235,8 @@ fn read_file(file: &Path) -> Result<Vec<Arc<Rule>>, Vec<Diagnostic>> {
     let bytes = std::fs::read(file).map_err(|error| vec![cannot_read(file, &error)])?;
     let source = String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
-        let line = 1 + error.as_bytes()[..good]
-            .iter()
-            .filter(|b| **b == b'\n')
+        let line = String::from_utf8_lossy(&error.as_bytes()[..good])
+            .split('\n')
             .count();
         vec![Diagnostic {
             file: name.clone(),

@@ -1,11 +1,20 @@
 //! Checks a result against `expect` or `if`, and says what came instead.
 
 use super::matching::{TextMatcher, gist};
-use super::rule::Expect;
+use super::rule::{Expect, ExpectedError};
 use crate::model::CallResult;
 
 /// Characters of stderr that a failed expectation quotes.
 const STDERR_CHARS: usize = 400;
+
+impl ExpectedError {
+    fn code(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Code(code) => Some(code),
+        }
+    }
+}
 
 impl Expect {
     /// `Err` names every difference.
@@ -25,16 +34,15 @@ impl Expect {
             differences.push(format!("`return_code` {}, got {came}", wanted.join(" or ")));
         }
         if let Some(wanted) = &self.error_code
-            && *wanted != result.error_code
+            && wanted.code() != result.error_code.as_deref()
         {
-            let name = |code: &Option<String>| {
-                code.as_ref()
-                    .map_or_else(|| "none".to_owned(), |code| format!("`{code}`"))
+            let name = |code: Option<&str>| {
+                code.map_or_else(|| "none".to_owned(), |code| format!("`{code}`"))
             };
             differences.push(format!(
                 "`error_code` {}, got {}",
-                name(wanted),
-                name(&result.error_code)
+                name(wanted.code()),
+                name(result.error_code.as_deref())
             ));
         }
         text(

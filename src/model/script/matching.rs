@@ -38,7 +38,7 @@ pub(super) enum BodyTest {
 /// One key of `when`.
 #[derive(Debug)]
 pub(super) struct Clause {
-    /// As a message names it: `user`, or the JSONPath.
+    /// As a message names it: `user`, or the path into the body.
     pub(super) name: String,
     pub(super) at: Position,
     pub(super) test: ClauseTest,

@@ -183,16 +183,12 @@ impl Parser {
     // What follows reads one value each and says what is wrong with it.
 
     fn map<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [(Key, Node)]> {
-        match &node.kind {
-            Kind::Map(entries) => Some(entries),
-            _ => {
-                self.sink.error(
-                    node.at,
-                    format!("{what} must be a map, got {}", node.what()),
-                );
-                None
-            }
+        if let Kind::Map(entries) = &node.kind {
+            return Some(entries);
         }
+        let message = format!("{what} must be a map, got {}", node.what());
+        self.sink.error(node.at, message);
+        None
     }
 
     fn known_keys(&mut self, entries: &[(Key, Node)], known: &[&str], what: &str) {
@@ -215,16 +211,12 @@ impl Parser {
     }
 
     fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
-        match node.kind {
-            Kind::Bool(value) => Some(value),
-            _ => {
-                self.sink.error(
-                    node.at,
-                    format!("{what} must be `true` or `false`, got {}", node.what()),
-                );
-                None
-            }
+        if let Kind::Bool(value) = node.kind {
+            return Some(value);
         }
+        let message = format!("{what} must be `true` or `false`, got {}", node.what());
+        self.sink.error(node.at, message);
+        None
     }
 
     fn count(&mut self, node: &Node, what: &str, least: u64) -> Option<u64> {

@@ -92,9 +92,15 @@ pub(super) struct Expect {
     pub(super) return_code: Option<Vec<i64>>,
     pub(super) stdout: Option<TextMatcher>,
     pub(super) stderr: Option<TextMatcher>,
-    /// `Some(None)`: no error.
-    pub(super) error_code: Option<Option<String>>,
+    pub(super) error_code: Option<ExpectedError>,
     pub(super) files: Vec<glob::Pattern>,
+}
+
+/// Which error a result must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ExpectedError {
+    None,
+    Code(String),
 }
 
 /// What `if` asks.

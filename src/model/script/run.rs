@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::park::Place;
 use super::rule::{Capture, Condition, OpKind, Rule, ScriptCall, ScriptTool};
 use super::scripts::Scripts;
-use super::template::{Text, View};
+use super::template::Text;
+use super::view::View;
 use crate::model::history::{self, Seen};
 use crate::model::{
     Call, CallResult, CodeTool, Model, ModelError, ServiceError, Step, Stop, TurnRequest, Upload,
@@ -235,12 +236,8 @@ impl Run {
 
     fn call(&self, rule: &Rule, call: &ScriptCall) -> Result<Call, ModelError> {
         let made = match &call.tool {
-            ScriptTool::Bash(text) => {
-                code::bash(self.code_tool, self.render(rule, text)?.into_owned())
-            }
-            ScriptTool::Python(text) => {
-                code::python(self.code_tool, self.render(rule, text)?.into_owned())
-            }
+            ScriptTool::Bash(text) => code::bash(self.code_tool, &self.render(rule, text)?),
+            ScriptTool::Python(text) => code::python(self.code_tool, &self.render(rule, text)?),
             ScriptTool::Editor(input) => code::editor(
                 self.code_tool,
                 rule.templates.render_json(input, self.view())?,

@@ -4,19 +4,17 @@
 //! the template engine.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value as Item;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::diagnostic::nearest;
-use crate::model::{CallResult, ModelError, Upload};
+use super::view::{ROOTS, View, item};
+use crate::model::ModelError;
 
-/// What a template can name.
-pub(super) const ROOTS: [&str; 5] = ["request", "last", "results", "files", "captures"];
 /// What `last`, and each of `results`, has.
 pub(super) const RESULT_FIELDS: [&str; 8] = [
     "id",
@@ -76,17 +74,6 @@ pub(super) struct Mistake {
     pub(super) line: u64,
     pub(super) message: String,
     pub(super) hint: Option<String>,
-}
-
-/// What templates see.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct View<'a> {
-    pub(super) body: &'a Value,
-    pub(super) uploads: &'a [Upload],
-    pub(super) results: &'a [Arc<CallResult>],
-    /// Overrides the newest of `results` as `last`.
-    pub(super) last: Option<&'a CallResult>,
-    pub(super) captures: &'a BTreeMap<String, String>,
 }
 
 static SYNTAX: LazyLock<SyntaxConfig> = LazyLock::new(|| {
@@ -320,87 +307,6 @@ impl Templates {
     }
 }
 
-impl View<'_> {
-    fn context(&self, [request, last, results, files, captures]: [bool; ROOTS.len()]) -> Item {
-        let mut names = Vec::with_capacity(ROOTS.len());
-        if request {
-            names.push(("request", item(self.body)));
-        }
-        // Left out before the first call, so that naming it is an error.
-        let newest = || self.results.last().map(Arc::as_ref);
-        if let Some(result) = self.last.or_else(newest).filter(|_| last) {
-            names.push(("last", result_item(result)));
-        }
-        if results {
-            names.push((
-                "results",
-                self.results
-                    .iter()
-                    .map(|result| result_item(result))
-                    .collect(),
-            ));
-        }
-        if files {
-            names.push(("files", item(&self.files())));
-        }
-        if captures {
-            names.push(("captures", Item::from_pairs(self.captures.iter())));
-        }
-        Item::from_pairs(names)
-    }
-
-    /// Uploads, then the files that calls handed back.
-    fn files(&self) -> Value {
-        let uploads = self.uploads.iter().map(
-            |file| json!({"file_id": file.file_id, "filename": file.filename, "source": "upload"}),
-        );
-        let outputs = self.results.iter().flat_map(|result| output_files(result));
-        uploads.chain(outputs).collect()
-    }
-}
-
-fn output_files(result: &CallResult) -> impl Iterator<Item = Value> {
-    result.files.iter().map(|file| {
-        json!({
-            "file_id": file.file_id,
-            "filename": file.filename,
-            "size_bytes": file.size_bytes,
-            "source": "output",
-        })
-    })
-}
-
-fn result_item(result: &CallResult) -> Item {
-    item(&json!({
-        "id": result.id,
-        "name": result.name,
-        "stdout": result.stdout,
-        "stderr": result.stderr,
-        "return_code": result.return_code,
-        "error_code": result.error_code,
-        "content": result.content,
-        "files": output_files(result).collect::<Vec<_>>(),
-    }))
-}
-
-fn item(value: &Value) -> Item {
-    match value {
-        Value::Null => Item::from(()),
-        Value::Bool(value) => Item::from(*value),
-        Value::Number(number) => number
-            .as_i64()
-            .map(Item::from)
-            .or_else(|| number.as_u64().map(Item::from))
-            .or_else(|| number.as_f64().map(Item::from))
-            .unwrap_or_else(|| Item::from(number.to_string())),
-        Value::String(text) => Item::from(text),
-        Value::Array(items) => items.iter().map(item).collect(),
-        Value::Object(entries) => {
-            Item::from_pairs(entries.iter().map(|(key, value)| (key, item(value))))
-        }
-    }
-}
-
 /// Whether the template engine is needed for `text`.
 pub(super) fn has_template(text: &str) -> bool {
     text.contains("${{") || text.contains("${%") || text.contains("${//")
@@ -463,7 +369,12 @@ fn unknown_name(name: &str, known: &[&str], what: &str, line: u64) -> Mistake {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
     use super::*;
+    use crate::model::{CallResult, Upload};
 
     fn render_with(source: &str, results: &[Arc<CallResult>]) -> Result<String, String> {
         let mut templates = Templates::new("a.yaml".into());

@@ -27,12 +27,13 @@ pub(super) fn error<'r>(
         tools_gist(request),
         uploads_gist(request),
     );
-    message.push_str(&match count {
+    let heading = match count {
         0 => "\nthere are no rules".to_owned(),
         1 => "\nthe only rule:".to_owned(),
         _ if count <= NEAREST => format!("\nthe {count} rules, nearest first:"),
         _ => format!("\nthe nearest of {count} rules:"),
-    });
+    };
+    message.push_str(&heading);
     for (_, _, line) in ranked.into_iter().take(NEAREST) {
         message.push_str("\n- ");
         message.push_str(&line);

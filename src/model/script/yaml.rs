@@ -372,11 +372,12 @@ mod tests {
 
     #[test]
     fn alias_bombs_are_refused() {
-        let mut source = String::from("a: &a0 [x,x,x,x,x,x,x,x,x]\n");
+        let mut lines = vec!["a: &a0 [x,x,x,x,x,x,x,x,x]".to_owned()];
         for i in 1..12 {
             let refs = vec![format!("*a{}", i - 1); 9].join(",");
-            source += &format!("b{i}: &a{i} [{refs}]\n");
+            lines.push(format!("b{i}: &a{i} [{refs}]"));
         }
+        let source = lines.join("\n");
         assert!(read(&source, "a.yaml").is_err());
     }
 }

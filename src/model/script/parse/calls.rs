@@ -2,7 +2,7 @@
 
 use super::{Parser, PlainText, one_of};
 use crate::model::ServerTool;
-use crate::model::script::rule::{Capture, Expect, ScriptCall, ScriptTool};
+use crate::model::script::rule::{Capture, Expect, ExpectedError, ScriptCall, ScriptTool};
 use crate::model::script::template::{Json, has_template};
 use crate::model::script::yaml::{Key, Kind, Node};
 
@@ -227,8 +227,8 @@ impl Parser {
                 "stderr" => expect.stderr = self.text_matcher(value, &what, PlainText::Contains),
                 "error_code" => {
                     expect.error_code = Some(match value.kind {
-                        Kind::Null => None,
-                        _ => Some(self.string(value, &what)?),
+                        Kind::Null => ExpectedError::None,
+                        _ => ExpectedError::Code(self.string(value, &what)?),
                     });
                 }
                 "files" => {

@@ -24,7 +24,7 @@ const USAGE_KEYS: [&str; 4] = [
     "cache_creation_input_tokens",
     "cache_read_input_tokens",
 ];
-const LONGEST_DELAY: Duration = Duration::from_secs(3600);
+const LONGEST_DELAY: Duration = Duration::from_hours(1);
 
 impl Parser {
     pub(super) fn stop(&mut self, node: &Node) -> Option<ScriptStop> {
