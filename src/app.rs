@@ -84,14 +84,19 @@ impl App {
 impl App {
     /// For tests of handlers that run no code.
     pub(crate) fn for_store(store: Store) -> Self {
+        Self::for_store_with(store, Config::default())
+    }
+
+    /// The same with a configuration.
+    pub(crate) fn for_store_with(store: Store, config: Config) -> Self {
         let chosen = crate::backend::none("a test runs no code", "", None);
         let containers = Containers::new(
             store.clone(),
             chosen.backend,
             Limits::default(),
-            limits::CONTAINER_IDLE,
+            config.idle,
         );
         let workspaces = Workspaces::new(store.clone(), None, Arc::default());
-        Self::with(Config::default(), store, containers, workspaces)
+        Self::with(config, store, containers, workspaces)
     }
 }

@@ -12,9 +12,12 @@ mod state;
 mod target;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::http::StatusCode;
+use axum::http::Uri;
+use axum::routing::{any, get, post};
 
 use crate::app::App;
+use error::ControlError;
 
 /// Every path of ours, health checks included.
 pub(crate) fn router(app: &App) -> Router<App> {
@@ -48,5 +51,17 @@ pub(crate) fn router(app: &App) -> Router<App> {
         .route("/health", get(state::health))
         .route("/ready", get(state::ready))
         .route("/_x-steady/health", get(state::health))
+        .route("/_sandtable/{*path}", any(unknown))
         .merge(guarded)
 }
+
+async fn unknown(uri: Uri) -> ControlError {
+    ControlError::new(
+        StatusCode::NOT_FOUND,
+        format!("no control call `{}`", uri.path()),
+        "the README lists them",
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -170,7 +170,8 @@ async fn living_containers(store: &Store) -> Result<HashSet<String>, StoreError>
     Ok(known)
 }
 
-fn router(app: &App) -> Router {
+/// Both surfaces behind the guard.
+pub(crate) fn router(app: &App) -> Router {
     api::router(app)
         .merge(control::router(app))
         .layer(axum::middleware::from_fn_with_state(
