@@ -75,6 +75,8 @@ impl Run {
             let step = self.next(&group)?;
             group.clear();
             match step {
+                // The engine sends no empty text.
+                Some(Step::Text(text)) if text.is_empty() => {}
                 Some(Step::Text(text)) => match rest.split_first() {
                     Some((Seen::Text(said), after)) if !exact || alike(said, &text) => rest = after,
                     Some((Seen::Thinking, _)) => {
@@ -105,6 +107,7 @@ impl Run {
                     }
                 }
                 Some(Step::Delay(_) | Step::Usage(_) | Step::Pause) => {}
+                Some(Step::Fail(error)) if error.after_events.is_some() => {}
                 Some(Step::Stop(_) | Step::Fail(_)) | None => return Ok(false),
             }
         }
@@ -416,7 +419,8 @@ fn is_tool_use(id: &str) -> bool {
     id.starts_with("toolu_") || id.starts_with("srvtoolu_")
 }
 
-/// The results of `ids`: those the engine gives, else those the client sent back.
+/// The results of `ids`: of client tools as the client sent them, of server tools as the engine
+/// gives them or, for those that ran in an earlier answer, as the client sent them back.
 fn gather(body: &Value, ids: &[String], given: &[CallResult]) -> Vec<Arc<CallResult>> {
     let mut given: HashMap<&str, &CallResult> = given
         .iter()
@@ -425,10 +429,13 @@ fn gather(body: &Value, ids: &[String], given: &[CallResult]) -> Vec<Arc<CallRes
     let mut sent = history::results(body);
     ids.iter()
         .filter_map(|id| {
-            given
-                .remove(id.as_str())
-                .cloned()
-                .or_else(|| sent.remove(id.as_str()))
+            let sent = sent.remove(id.as_str());
+            let given = given.remove(id.as_str()).cloned();
+            if id.starts_with("toolu_") {
+                sent.or(given)
+            } else {
+                given.or(sent)
+            }
         })
         .map(Arc::new)
         .collect()

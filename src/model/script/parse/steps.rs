@@ -52,7 +52,9 @@ impl Parser {
             let before = ops.len();
             self.step(item, ops);
             ended = ops[before..].first().and_then(|op| match op.kind {
-                OpKind::Stop(_) | OpKind::Fail(_) => Some(op.key),
+                OpKind::Stop(_) => Some(op.key),
+                // With `after_events` the turn goes on up to that event.
+                OpKind::Fail(ref error) if error.after_events.is_none() => Some(op.key),
                 _ => None,
             });
         }

@@ -245,6 +245,29 @@ fn an_expectation_on_a_client_tool_is_checked_when_its_result_comes() {
 }
 
 #[test]
+fn a_client_tool_that_failed_is_known_by_its_error_code() {
+    let scripts = scripts(
+        "- then: [{ tool_use: now }, { if: { error_code: is_error }, then: [{ text: '${{ last.stdout }}!' }] }]",
+    );
+    let start = request("go");
+    let mut model = scripts.start(&start).unwrap();
+    model.next(&[]).unwrap();
+    model.park(&["toolu_1".to_owned()]);
+    let sent = json!([{"type": "tool_use", "id": "toolu_1", "name": "now", "input": {}}]);
+    let mut request = answered(&start, &sent, &[("toolu_1", "no clock")]);
+    let mut body = (*request.body).clone();
+    body["messages"][2]["content"][0]["is_error"] = json!(true);
+    request.body = Arc::new(body);
+    let mut model = scripts.resume(&request).unwrap().unwrap();
+    // The engine gives the text alone.
+    let given = CallResult {
+        return_code: None,
+        ..ran("toolu_1", "no clock")
+    };
+    assert_eq!(text(&mut model, &[given]), "no clock!");
+}
+
+#[test]
 fn a_rule_that_never_ends_is_stopped() {
     let scripts = scripts("- { name: loop, then: [{ tool_use: again }] }");
     let call = json!([{"type": "tool_use", "id": "toolu_x", "name": "again", "input": {}}]);
