@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::backend::{self, Chosen};
 use crate::config::{Config, Host};
+use crate::fault::{self, FaultError};
 use crate::ids::Ids;
 use crate::model::script::{self, Base, Diagnostic};
 use crate::store::{ContainerState, Store, StoreError};
@@ -56,6 +57,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error("the scripts have mistakes\n{}", script::render(.0))]
     Scripts(Vec<Diagnostic>),
+    #[error("{}\n  hint: {}", .0.message, .0.hint)]
+    Faults(FaultError),
     #[error("{0}")]
     Backend(String),
 }
@@ -64,7 +67,7 @@ impl StartError {
     /// 2 for what the user can correct in the flags or files, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Scripts(_) => 2,
+            Self::Scripts(_) | Self::Faults(_) => 2,
             Self::Listen { .. } | Self::Temporary(_) | Self::Store(_) | Self::Backend(_) => 1,
         }
     }
@@ -74,6 +77,10 @@ impl Server {
     /// Starts a server; it answers when this returns.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let base = Arc::new(Base::load(&config.scripts).map_err(StartError::Scripts)?);
+        let mut faults = Vec::new();
+        for path in &config.faults {
+            faults.extend(fault::load(path).map_err(StartError::Faults)?);
+        }
         let (data_dir, temporary) = match &config.data_dir {
             Some(dir) => (dir.clone(), None),
             None => {
@@ -99,7 +106,14 @@ impl Server {
             })?;
         let watcher = (!config.scripts.is_empty()).then(|| tokio::spawn(Arc::clone(&base).watch()));
         let scripts = base.len();
-        let app = App::new(config, store.clone(), Arc::clone(&chosen.backend), base).await?;
+        let app = App::new(
+            config,
+            store.clone(),
+            Arc::clone(&chosen.backend),
+            base,
+            faults.into(),
+        )
+        .await?;
         chosen.reap(living_containers(&store).await?);
         let (stop, stopped) = watch::channel(false);
         let router = router(&app);
