@@ -6,6 +6,7 @@ pub(crate) mod extract;
 pub(crate) mod files;
 mod guard;
 mod json;
+mod linger;
 mod messages;
 pub(crate) mod middleware;
 pub(crate) mod multipart;

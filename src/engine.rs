@@ -61,8 +61,6 @@ pub(crate) struct TurnInput {
     pub(crate) workspace: Arc<Workspace>,
     pub(crate) request: MessagesRequest,
     pub(crate) body: Arc<Value>,
-    /// The body's bytes: with a seed, ids derive from them.
-    pub(crate) raw: bytes::Bytes,
     /// `anthropic-version` of 2026-10-21 or later.
     pub(crate) strict: bool,
     /// What the journal learns of the turn.
@@ -79,6 +77,17 @@ impl TurnInput {
         let struck = own.or_else(|| self.workspace.faults.strike(occasion))?;
         tracing::info!(?occasion, fault = ?struck.act, "a fault fires");
         Some(struck)
+    }
+}
+
+impl TurnInput {
+    /// What ids derive from, with a seed: the same for a plain and a streamed answer.
+    fn conversation(&self) -> Vec<u8> {
+        let messages = self
+            .workspace
+            .seed
+            .map(|_| self.body["messages"].to_string());
+        messages.unwrap_or_default().into_bytes()
     }
 }
 

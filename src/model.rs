@@ -203,6 +203,12 @@ pub trait Model: Send + std::fmt::Debug {
     /// calls; empty after any other step. `Ok(None)` ends the turn with `end_turn`.
     fn next(&mut self, results: &[CallResult]) -> Result<Option<Step>, ModelError>;
 
+    /// The error code that a call of an earlier answer gets instead of being run.
+    fn error_of(&self, id: &str) -> Option<String> {
+        let _ = id;
+        None
+    }
+
     /// The turn ended before the model was done: in client calls or a pause. `ids` are the tool-use
     /// ids of the response that still wait, or, for a pause, all of the response's tool-use ids and
     /// its message id. The model keeps its place under them.

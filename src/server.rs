@@ -20,6 +20,7 @@ use crate::config::{Config, Host};
 use crate::fault::{self, FaultError};
 use crate::ids::Ids;
 use crate::model::script::{self, Base, Diagnostic};
+use crate::sandbox::Backend;
 use crate::store::{ContainerState, Store, StoreError};
 use crate::{api, control};
 
@@ -76,6 +77,15 @@ impl StartError {
 impl Server {
     /// Starts a server; it answers when this returns.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::launch(config, None).await
+    }
+
+    /// Starts a server whose sandboxes come from `backend`, whatever `config` says.
+    pub async fn start_with(config: Config, backend: Arc<dyn Backend>) -> Result<Self, StartError> {
+        Self::launch(config, Some(Chosen::given(backend))).await
+    }
+
+    async fn launch(config: Config, given: Option<Chosen>) -> Result<Self, StartError> {
         let base = Arc::new(Base::load(&config.scripts).map_err(StartError::Scripts)?);
         let mut faults = Vec::new();
         for path in &config.faults {
@@ -92,10 +102,15 @@ impl Server {
             }
         };
         let store = Store::open(&data_dir)?;
-        let server_id = Ids::random().next_hex16();
-        let chosen = backend::choose(&config, &server_id, &data_dir, temporary.is_some())
-            .await
-            .map_err(StartError::Backend)?;
+        let chosen = match given {
+            Some(chosen) => chosen,
+            None => {
+                let server_id = Ids::random().next_hex16();
+                backend::choose(&config, &server_id, &data_dir, temporary.is_some())
+                    .await
+                    .map_err(StartError::Backend)?
+            }
+        };
         let listeners = bind(config.host, config.port).await?;
         let address = listeners.first().map(TcpListener::local_addr);
         let address = address

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
 
@@ -36,6 +36,8 @@ pub struct Workspace {
     /// What the workspace sets over it.
     own_quirks: RwLock<Layer>,
     ordinal: AtomicU64,
+    /// With a seed: how often each scope of ids was used.
+    uses: Mutex<HashMap<[u8; 32], u64>>,
 }
 
 impl Workspace {
@@ -52,6 +54,7 @@ impl Workspace {
             server_quirks: Layers::default(),
             own_quirks: RwLock::default(),
             ordinal: AtomicU64::new(0),
+            uses: Mutex::default(),
         }
     }
 
@@ -86,10 +89,32 @@ impl Workspace {
             .unwrap_or_else(PoisonError::into_inner) = quirks;
     }
 
-    /// Ids for what `scope` names: the bytes that the client sent, or an ordinal of its own. With a
-    /// seed, the same scope used again gets other ids.
+    /// Ids for what `scope` names: what the client sent, or an id of ours. With a seed, the same scope
+    /// used again gets other ids, and so does another workspace.
     pub fn ids(&self, scope: &[&[u8]]) -> Ids {
-        Ids::new(self.seed, scope)
+        let Some(seed) = self.seed else {
+            return Ids::random();
+        };
+        let mut hash = Sha256::new();
+        hash.update(self.id.as_bytes());
+        for part in scope {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hash.update(part);
+        }
+        let scope: [u8; 32] = hash.finalize().into();
+        Ids::seeded(seed, &[&scope, &self.count_use(scope).to_le_bytes()])
+    }
+
+    /// How often `scope` was used before.
+    fn count_use(&self, scope: [u8; 32]) -> u64 {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        if uses.len() >= limits::SEEDED_SCOPES {
+            // Whoever stores an id that was given out before the count began anew takes the next one.
+            uses.clear();
+        }
+        let count = uses.entry(scope).or_insert(0);
+        *count += 1;
+        *count - 1
     }
 
     /// Ids for a request as a whole. With a seed they count the workspace's requests.
@@ -98,7 +123,8 @@ impl Workspace {
             None => Ids::random(),
             Some(seed) => {
                 let ordinal = self.ordinal.fetch_add(1, Ordering::Relaxed);
-                Ids::seeded(seed, &[b"request", &ordinal.to_le_bytes()])
+                let scope: [&[u8]; 3] = [b"request", self.id.as_bytes(), &ordinal.to_le_bytes()];
+                Ids::seeded(seed, &scope)
             }
         }
     }
@@ -111,6 +137,10 @@ impl Workspace {
         self.faults.reset();
         self.set_quirks(Layer::default());
         self.ordinal.store(0, Ordering::Relaxed);
+        self.uses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }
 

@@ -38,12 +38,12 @@ pub(crate) async fn create(
     let (body, raw) = json::read(&headers, body, limits::MAX_MESSAGES_BODY_BYTES).await?;
     let report = Arc::new(Mutex::new(Report::default()));
     let exchange = Exchange {
-        request: Some(raw.clone()),
+        request: Some(raw),
         report: Some(Arc::clone(&report)),
         ..Exchange::default()
     };
     let clock = caller.workspace.clock.clone();
-    let answer = turn(&app, caller, body, raw, report).await;
+    let answer = turn(&app, caller, body, report).await;
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     if response.status().is_success() {
         add_rate_limits(response.headers_mut(), &clock);
@@ -60,7 +60,6 @@ async fn turn(
     app: &App,
     caller: Caller,
     mut body: Value,
-    raw: Bytes,
     report: Arc<Mutex<Report>>,
 ) -> ApiResult<Response> {
     replace_aliases(&mut body, &app.config.tool_aliases);
@@ -72,7 +71,6 @@ async fn turn(
         workspace: caller.workspace,
         request,
         body: Arc::new(body),
-        raw,
         strict: caller.version.as_str() >= STRICT_FROM,
         report,
         quirks: caller.quirks,

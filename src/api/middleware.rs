@@ -3,6 +3,7 @@
 
 mod faults;
 mod recorded;
+mod version;
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -15,7 +16,7 @@ use axum::response::Response;
 use bytes::Bytes;
 
 use crate::api::error::{ApiError, ApiResult, RequestId};
-use crate::api::extract::{Betas, Caller};
+use crate::api::extract::Caller;
 use crate::app::App;
 use crate::engine::Report;
 use crate::ids::{Ids, Kind};
@@ -25,8 +26,6 @@ use crate::workspace::{Workspace, WorkspaceError};
 
 use recorded::{Record, RecordedBody};
 
-/// The versions the service knows; any other is noted, or refused with `--strict-version`.
-const VERSIONS: &[&str] = &["2023-01-01", "2023-06-01", "2026-10-21"];
 /// A key that is always wrong, so that clients can test their 401.
 const INVALID_KEY: &str = "sk-ant-invalid";
 
@@ -42,9 +41,10 @@ pub(crate) struct Exchange {
 /// Finds the caller, runs the handler, and finishes the answer.
 pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let entry = entry_of(&request);
+    let mut entry = entry_of(&request);
     let (workspace, response) = match identify(&app, request.headers()).await {
-        Ok(caller) => {
+        Ok((caller, notes)) => {
+            entry.lints = notes;
             let (workspace, id) = (Arc::clone(&caller.workspace), caller.request_id.clone());
             let response = match faults::meet(&caller, request).await {
                 Ok(mut request) => {
@@ -83,14 +83,18 @@ fn entry_of(request: &Request) -> Entry {
     }
 }
 
-async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<Caller> {
-    let key =
-        key(headers).ok_or_else(|| ApiError::unauthenticated("x-api-key header is required"))?;
-    if key == INVALID_KEY {
-        return Err(ApiError::unauthenticated("invalid x-api-key"));
+/// The caller, and notes for the journal.
+async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<(Caller, Vec<String>)> {
+    let mut sent = keys(headers).peekable();
+    if sent.peek().is_none() {
+        return Err(ApiError::unauthenticated("x-api-key header is required"));
     }
-    let version = version(headers, app.config.strict_version)?;
-    let betas = betas(headers);
+    let key = sent
+        .find(|key| *key != INVALID_KEY)
+        .ok_or_else(|| ApiError::unauthenticated("invalid x-api-key"))?;
+    let strict = app.config.strict_version;
+    let (version, version_note) = version::version(headers, strict)?;
+    let (betas, betas_note) = version::betas(headers, strict)?;
     let workspace = app
         .workspaces
         .of_key(key)
@@ -111,14 +115,16 @@ async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<Caller> {
         )));
     }
     let faults = faults::of_request(headers, workspace.seed, &request_id.0)?;
-    Ok(Caller {
+    let caller = Caller {
         workspace,
         request_id,
         version,
         betas,
         quirks,
         faults,
-    })
+    };
+    let notes = [version_note, betas_note].into_iter().flatten();
+    Ok((caller, notes.collect()))
 }
 
 /// The quirks that a request sets for itself.
@@ -137,56 +143,25 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &'static str) -> ApiResult<Option<&
 
 /// The key, from `x-api-key` or `authorization: Bearer` (spec 00 §3).
 pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
+    keys(headers).next()
+}
+
+/// Both keys a request may carry, the one in `x-api-key` first.
+fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let text = |name: HeaderName| {
         headers
             .get(name)
             .and_then(|value| value.to_str().ok())
             .map(str::trim)
     };
-    let bearer = || {
-        let value = text(header::AUTHORIZATION)?;
+    let bearer = text(header::AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
-    };
-    text(HeaderName::from_static("x-api-key"))
+    });
+    [text(HeaderName::from_static("x-api-key")), bearer]
+        .into_iter()
+        .flatten()
         .filter(|key| !key.is_empty())
-        .or_else(bearer)
-        .filter(|key| !key.is_empty())
-}
-
-fn version(headers: &HeaderMap, strict: bool) -> ApiResult<String> {
-    let given = headers
-        .get("anthropic-version")
-        .and_then(|value| value.to_str().ok());
-    let Some(version) = given else {
-        return Err(ApiError::invalid("anthropic-version: header is required"));
-    };
-    if !VERSIONS.contains(&version) {
-        if strict {
-            return Err(ApiError::invalid(format!(
-                "anthropic-version: \"{version}\" is not a valid version"
-            )));
-        }
-        tracing::warn!(
-            version,
-            "unknown `anthropic-version`; going on as with the newest"
-        );
-    }
-    Ok(version.to_owned())
-}
-
-fn betas(headers: &HeaderMap) -> Betas {
-    let values = headers
-        .get_all("anthropic-beta")
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    Betas(
-        values
-            .flat_map(|value| value.split(','))
-            .map(|beta| beta.trim().to_owned())
-            .filter(|b| !b.is_empty())
-            .collect(),
-    )
 }
 
 fn finish(mut response: Response, id: &RequestId) -> Response {
@@ -301,14 +276,5 @@ mod tests {
             Some("b")
         );
         assert_eq!(key(&headers(&[("authorization", "Basic b")])), None);
-    }
-
-    #[test]
-    fn betas_are_split_and_trimmed() {
-        let betas = betas(&headers(&[(
-            "anthropic-beta",
-            "code-execution-2025-08-25, files-api-2025-04-14",
-        )]));
-        assert!(betas.has("files-api-2025-04-14") && betas.has("code-execution-2025-08-25"));
     }
 }

@@ -19,7 +19,7 @@ use crate::sandbox::guest::{
     Edit, EditCall, EditError, EditErrorKind, EditOutcome, ExecCall, ExecKind, ExecResult, Guest,
     GuestError, Outcome, View,
 };
-use crate::store::NewFile;
+use crate::store::{NewFile, StoreError};
 
 /// How much of an output file is in memory at a time.
 const COPY_BYTES: usize = 256 * 1024;
@@ -256,7 +256,7 @@ impl Running<'_> {
         name: String,
     ) -> Result<OutputFile, CallError> {
         let store = &self.engine.store;
-        let turn = |error: crate::store::StoreError| CallError::Turn(error.into());
+        let turn = |error: StoreError| CallError::Turn(error.into());
         let mut blob = store.begin_blob().await.map_err(turn)?;
         let mut stream = guest.get_file(output_dir, &name).await?;
         loop {
@@ -273,17 +273,23 @@ impl Running<'_> {
         let blob = blob.finish().await.map_err(turn)?;
         let now: DateTime<Utc> = self.input.workspace.clock.now();
         let mime = mime_guess::from_path(&name).first_or_octet_stream();
-        let file = NewFile {
-            id: self.ids.next(Kind::File),
-            workspace: self.input.workspace.id.clone(),
-            filename: name,
-            mime_type: mime.essence_str().to_owned(),
-            downloadable: true,
-            created_at: now,
-            expires_at: None,
-            container_id: Some(self.container.id.clone()),
+        let row = loop {
+            let file = NewFile {
+                id: self.ids.next(Kind::File),
+                workspace: self.input.workspace.id.clone(),
+                filename: name.clone(),
+                mime_type: mime.essence_str().to_owned(),
+                downloadable: true,
+                created_at: now,
+                expires_at: None,
+                container_id: Some(self.container.id.clone()),
+            };
+            match store.insert_file(file, blob.clone()).await {
+                // Seeded ids repeat over a restart.
+                Err(StoreError::IdTaken { .. }) => {}
+                result => break result.map_err(turn)?,
+            }
         };
-        let row = store.insert_file(file, blob).await.map_err(turn)?;
         Ok(OutputFile {
             file_id: row.id,
             filename: row.filename,

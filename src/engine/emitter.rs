@@ -199,6 +199,10 @@ impl<'a> Emitter<'a> {
         container: Option<Container>,
         usage: DeltaUsage,
     ) -> Result<(), TurnError> {
+        if !self.pinged {
+            // Parity: a message without content has its ping after the start (vercel-ai/anthropic-refusal).
+            self.ping()?;
+        }
         let (stop_reason, stop_sequence, stop_details) = stop;
         let delta = MessageDelta {
             stop_reason: Some(stop_reason),

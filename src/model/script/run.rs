@@ -383,6 +383,15 @@ impl Model for Run {
         Ok(step)
     }
 
+    fn error_of(&self, id: &str) -> Option<String> {
+        let (op, ids) = self.place.pending.as_ref()?;
+        let position = ids.iter().position(|own| own == id)?;
+        match &self.place.rule.ops.get(*op)?.kind {
+            OpKind::Calls(calls) => calls.get(position)?.error_code.clone(),
+            _ => None,
+        }
+    }
+
     fn park(self: Box<Self>, ids: &[String]) {
         let Self {
             mut place,
