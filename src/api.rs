@@ -1,5 +1,6 @@
 //! The emulated surface: routes, one handler per endpoint, and the shapes of failure.
 
+mod cut;
 pub(crate) mod error;
 pub(crate) mod extract;
 pub(crate) mod files;

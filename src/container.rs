@@ -144,6 +144,11 @@ impl Containers {
         self.0.backend.as_ref()
     }
 
+    /// What each sandbox may use.
+    pub(crate) fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
     /// A new container; nothing runs behind it yet.
     pub(crate) async fn create(
         &self,

@@ -9,6 +9,7 @@ pub mod fold;
 mod json_text;
 mod models;
 mod references;
+mod sabotage;
 mod turn;
 mod usage;
 pub mod validate;
@@ -20,7 +21,9 @@ use wire::event::StreamEvent;
 use wire::request::MessagesRequest;
 
 use crate::container::Containers;
+use crate::fault::{Fault, Faults, Occasion};
 use crate::model::{ModelError, OnUnmatched, ServiceError};
+use crate::quirks::Quirks;
 use crate::store::{Store, StoreError};
 use crate::workspace::Workspace;
 
@@ -29,6 +32,19 @@ pub(crate) use turn::run;
 /// Where events go.
 pub trait Sink: Send {
     fn event(&mut self, event: StreamEvent);
+
+    /// What follows is held back.
+    fn wait(&mut self, wait: Wait) {
+        let _ = wait;
+    }
+}
+
+/// How long events are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    For(std::time::Duration),
+    /// Until the client leaves.
+    Forever,
 }
 
 /// What a turn needs of the server.
@@ -49,6 +65,19 @@ pub(crate) struct TurnInput {
     pub(crate) strict: bool,
     /// What the journal learns of the turn.
     pub(crate) report: Arc<std::sync::Mutex<Report>>,
+    pub(crate) quirks: Quirks,
+    /// Faults that the request itself brings.
+    pub(crate) faults: Option<Arc<Faults>>,
+}
+
+impl TurnInput {
+    /// The fault that fires on `occasion`: the request's own before the workspace's.
+    fn strike(&self, occasion: Occasion<'_>) -> Option<Arc<Fault>> {
+        let own = self.faults.as_ref().and_then(|own| own.strike(occasion));
+        let struck = own.or_else(|| self.workspace.faults.strike(occasion))?;
+        tracing::info!(?occasion, fault = ?struck.act, "a fault fires");
+        Some(struck)
+    }
 }
 
 impl TurnInput {
@@ -92,4 +121,7 @@ pub(crate) enum TurnError {
     /// Ours.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A fault closes the connection here.
+    #[error("the connection is cut")]
+    Cut,
 }

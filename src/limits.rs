@@ -90,3 +90,5 @@ pub const PARKED_PLACES: usize = 1024;
 pub const PARKED_BYTES: usize = 8 * 1024 * 1024;
 /// Answers in one turn before the loop guard takes a script for endless.
 pub const TURN_ROUNDS: usize = 200;
+/// Faults that one workspace, or one request, takes.
+pub const MAX_FAULTS: usize = 1000;

@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
+use crate::fault::{Dice, Fault, Faults};
 use crate::ids::{Ids, Kind};
 use crate::journal::Journal;
 use crate::limits;
 use crate::model::script::{Base, Scripts};
+use crate::quirks::{Layer, Layers};
 use crate::store::{NewWorkspace, Store, StoreError, WorkspaceRow};
 
 /// One tenant.
@@ -28,6 +30,11 @@ pub struct Workspace {
     pub seed: Option<u64>,
     pub scripts: Scripts,
     pub journal: Journal,
+    pub faults: Faults,
+    /// What the server's flags set.
+    server_quirks: Layers,
+    /// What the workspace sets over it.
+    own_quirks: RwLock<Layer>,
     ordinal: AtomicU64,
     /// With a seed: tells a workspace taken up from a data directory from the one it was before.
     salt: Option<u64>,
@@ -40,15 +47,49 @@ impl Workspace {
     pub fn new(id: String, clock: Clock, seed: Option<u64>, base: Arc<Base>) -> Self {
         Self {
             name: id.clone(),
+            faults: Faults::new(Arc::default(), Dice::new(seed, &id)),
             id,
             clock,
             seed,
             scripts: Scripts::new(base),
             journal: Journal::default(),
+            server_quirks: Layers::default(),
+            own_quirks: RwLock::default(),
             ordinal: AtomicU64::new(0),
             salt: None,
             uses: Mutex::default(),
         }
+    }
+
+    /// Puts the server's faults and quirks under the workspace's own.
+    #[must_use]
+    pub fn over(self, faults: Arc<[Fault]>, quirks: Layers) -> Self {
+        Self {
+            faults: Faults::new(faults, Dice::new(self.seed, &self.id)),
+            server_quirks: quirks,
+            ..self
+        }
+    }
+
+    /// The profile and quirks of a request that sets none itself.
+    pub fn quirks(&self) -> Layers {
+        self.server_quirks.with(&self.own_quirks())
+    }
+
+    /// What the workspace itself sets.
+    pub fn own_quirks(&self) -> Layer {
+        self.own_quirks
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Replaces what the workspace itself sets.
+    pub fn set_quirks(&self, quirks: Layer) {
+        *self
+            .own_quirks
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = quirks;
     }
 
     /// Ids for what `scope` names: what the client sent, or an id of ours. With a seed, the same scope
@@ -100,6 +141,8 @@ impl Workspace {
         self.clock.reset();
         self.scripts.reset();
         self.journal.clear();
+        self.faults.reset();
+        self.set_quirks(Layer::default());
         self.ordinal.store(0, Ordering::Relaxed);
         self.uses
             .lock()
@@ -114,6 +157,8 @@ pub(crate) struct Workspaces {
     store: Store,
     seed: Option<u64>,
     base: Arc<Base>,
+    faults: Arc<[Fault]>,
+    quirks: Layers,
     known: RwLock<Known>,
 }
 
@@ -142,7 +187,19 @@ impl Workspaces {
             store,
             seed,
             base,
+            faults: Arc::default(),
+            quirks: Layers::default(),
             known: RwLock::default(),
+        }
+    }
+
+    /// Sets what lies under the faults and quirks of every workspace.
+    #[must_use]
+    pub(crate) fn over(self, faults: Arc<[Fault]>, quirks: Layers) -> Self {
+        Self {
+            faults,
+            quirks,
+            ..self
         }
     }
 
@@ -199,6 +256,7 @@ impl Workspaces {
                 self.seed,
                 Arc::clone(&self.base),
             );
+            let workspace = workspace.over(Arc::clone(&self.faults), self.quirks);
             Arc::new(Workspace {
                 name: row.name,
                 salt,

@@ -1,6 +1,7 @@
 //! What happens to every request under `/v1` before and after its handler: key, version, and betas in;
 //! ids, the error envelope, and the journal out.
 
+mod faults;
 mod recorded;
 mod version;
 
@@ -20,6 +21,7 @@ use crate::app::App;
 use crate::engine::Report;
 use crate::ids::{Ids, Kind};
 use crate::journal::{Entry, Headers};
+use crate::quirks::{Era, Layer};
 use crate::workspace::{Workspace, WorkspaceError};
 
 use recorded::{Record, RecordedBody};
@@ -37,15 +39,20 @@ pub(crate) struct Exchange {
 }
 
 /// Finds the caller, runs the handler, and finishes the answer.
-pub(crate) async fn caller(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let mut entry = entry_of(&request);
     let (workspace, response) = match identify(&app, request.headers()).await {
         Ok((caller, notes)) => {
             entry.lints = notes;
             let (workspace, id) = (Arc::clone(&caller.workspace), caller.request_id.clone());
-            request.extensions_mut().insert(caller);
-            let response = next.run(request).await;
+            let response = match faults::meet(&caller, request).await {
+                Ok(mut request) => {
+                    request.extensions_mut().insert(caller);
+                    next.run(request).await
+                }
+                Err(response) => response,
+            };
             (
                 Some(workspace),
                 write_error(finish(response, &id), Some(&id)),
@@ -101,14 +108,37 @@ async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<(Caller, Vec<Stri
             WorkspaceError::Store(error) => ApiError::internal(&error),
         })?;
     let request_id = RequestId(workspace.request_ids().next(Kind::Request));
+    let quirks = workspace.quirks().with(&quirks(headers)?).quirks;
+    if quirks.era == Era::Beta2025 && version.as_str() >= "2026" {
+        return Err(ApiError::invalid(format!(
+            "anthropic-version: \"{version}\" is not a valid version"
+        )));
+    }
+    let faults = faults::of_request(headers, workspace.seed, &request_id.0)?;
     let caller = Caller {
         workspace,
         request_id,
         version,
         betas,
+        quirks,
+        faults,
     };
     let notes = [version_note, betas_note].into_iter().flatten();
     Ok((caller, notes.collect()))
+}
+
+/// The quirks that a request sets for itself.
+fn quirks(headers: &HeaderMap) -> ApiResult<Layer> {
+    const HEADER: &str = "x-sandtable-quirk";
+    let text = text_of(headers, HEADER)?.unwrap_or_default();
+    Layer::from_text(text)
+        .map_err(|error| ApiError::invalid(format!("{HEADER}: {error} (hint: {})", error.hint)))
+}
+
+/// The text of a header of ours.
+fn text_of<'a>(headers: &'a HeaderMap, name: &'static str) -> ApiResult<Option<&'a str>> {
+    let value = headers.get(name).map(HeaderValue::to_str).transpose();
+    value.map_err(|_| ApiError::invalid(format!("{name}: the value is not ASCII text")))
 }
 
 /// The key, from `x-api-key` or `authorization: Bearer` (spec 00 §3).

@@ -12,6 +12,7 @@ use wire::block::{
 
 use crate::container::Container;
 use crate::engine::{Engine, TurnError, TurnInput};
+use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::{CallResult, OutputFile, ServerTool};
@@ -48,7 +49,7 @@ impl Order {
 }
 
 /// What became of a call.
-enum Done {
+pub(super) enum Done {
     Ran {
         stdout: String,
         stderr: String,
@@ -63,7 +64,7 @@ enum Done {
 }
 
 impl Done {
-    fn failed(code: &str) -> Self {
+    pub(super) fn failed(code: &str) -> Self {
         Self::Failed {
             code: code.to_owned(),
             message: None,
@@ -109,7 +110,16 @@ pub(super) async fn execute(
                 tool,
                 ids,
             };
-            match call.run(&arguments).await {
+            // Before the first await: calls of a group meet their faults in order.
+            let fault = input.strike(Occasion::Tool {
+                model: &input.request.model,
+                tool,
+            });
+            let ran = match fault.as_deref() {
+                Some(fault) => call.sabotaged(fault, arguments).await,
+                None => call.run(&arguments).await,
+            };
+            match ran {
                 Ok(done) => done,
                 Err(CallError::Sandbox(error)) => {
                     report(&id, &error);
@@ -124,7 +134,7 @@ pub(super) async fn execute(
 }
 
 /// Why a call has no result of its own.
-enum CallError {
+pub(super) enum CallError {
     Sandbox(SandboxError),
     Turn(TurnError),
 }
@@ -150,17 +160,18 @@ fn report(id: &str, error: &SandboxError) {
     }
 }
 
-struct Running<'a> {
-    engine: &'a Engine,
-    input: &'a TurnInput,
-    container: &'a Arc<Container>,
-    id: &'a str,
-    tool: ServerTool,
-    ids: &'a Ids,
+/// A call about to run.
+pub(super) struct Running<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) input: &'a TurnInput,
+    pub(super) container: &'a Arc<Container>,
+    pub(super) id: &'a str,
+    pub(super) tool: ServerTool,
+    pub(super) ids: &'a Ids,
 }
 
 impl Running<'_> {
-    async fn run(&self, arguments: &Value) -> Result<Done, CallError> {
+    pub(super) async fn run(&self, arguments: &Value) -> Result<Done, CallError> {
         let call = match parse(self.tool, arguments, self.id) {
             Ok(call) => call,
             Err(message) => return Ok(Done::invalid(message)),

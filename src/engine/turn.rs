@@ -11,6 +11,7 @@ use crate::engine::calls::{self, Order};
 use crate::engine::emitter::Emitter;
 use crate::engine::usage::{Meter, input_tokens, tokens};
 use crate::engine::{Engine, Sink, TurnError, TurnInput, models, references, validate};
+use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::{
@@ -42,13 +43,16 @@ pub(crate) async fn run(
     let geo = models::inference_geo(models::resolve(&input.request.model));
     let ids = input.workspace.ids(&[b"turn", &input.conversation()]);
     let message_id = ids.next(Kind::Message);
+    let mut emitter = Emitter::new(sink);
+    let model_name = &input.request.model;
+    emitter.meet(input.strike(Occasion::Stream { model: model_name }));
     let turn = Turn {
         engine,
         input,
         code_tool: request.code_tool,
         ids,
         message_id,
-        emitter: Emitter::new(sink),
+        emitter,
         meter: Meter::new(input_tokens(&input.body), geo, prints_details),
         place,
         used_container: false,
@@ -149,6 +153,7 @@ impl Turn<'_> {
             return Err(TurnError::Service(error));
         }
         self.start()?;
+        self.emitter.settle()?;
         let container = self.container_of_answer().await?;
         let usage = self.meter.end();
         match end {

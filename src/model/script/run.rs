@@ -335,6 +335,7 @@ impl Run {
                     status: error.status,
                     kind: error.kind.clone(),
                     message: self.render(&rule, &error.message)?.into_owned(),
+                    details: None,
                     headers: error
                         .headers
                         .iter()
