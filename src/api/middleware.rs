@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use crate::api::error::{ApiError, ApiResult, RequestId};
@@ -40,26 +40,29 @@ pub(crate) struct Exchange {
 pub(crate) async fn caller(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let mut entry = entry_of(&request);
-    let (workspace, response) = match identify(&app, request.headers()).await {
-        Ok((caller, notes)) => {
-            entry.lints = notes;
-            let (workspace, id) = (Arc::clone(&caller.workspace), caller.request_id.clone());
-            request.extensions_mut().insert(caller);
-            let response = next.run(request).await;
-            (
-                Some(workspace),
-                write_error(finish(response, &id), Some(&id)),
-            )
-        }
+    let workspace = match workspace(&app, request.headers()).await {
+        Ok(workspace) => workspace,
         Err(error) => {
             let id = RequestId(Ids::random().next(Kind::Request));
-            let response = axum::response::IntoResponse::into_response(error);
-            (None, write_error(finish(response, &id), Some(&id)))
+            return write_error(finish(error.into_response(), &id), Some(&id));
         }
     };
-    let Some(workspace) = workspace else {
-        return response;
+    let id = RequestId(workspace.request_ids().next(Kind::Request));
+    let strict = app.config.strict_version;
+    let response = match version::read(request.headers(), strict) {
+        Ok(read) => {
+            entry.lints = read.notes;
+            request.extensions_mut().insert(Caller {
+                workspace: Arc::clone(&workspace),
+                request_id: id.clone(),
+                version: read.version,
+                betas: read.betas,
+            });
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
     };
+    let response = write_error(finish(response, &id), Some(&id));
     finish_for(workspace, entry, started, response)
 }
 
@@ -76,8 +79,8 @@ fn entry_of(request: &Request) -> Entry {
     }
 }
 
-/// The caller, and notes for the journal.
-async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<(Caller, Vec<String>)> {
+/// The workspace behind the request's key.
+async fn workspace(app: &App, headers: &HeaderMap) -> ApiResult<Arc<Workspace>> {
     let mut sent = keys(headers).peekable();
     if sent.peek().is_none() {
         return Err(ApiError::unauthenticated("x-api-key header is required"));
@@ -85,11 +88,7 @@ async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<(Caller, Vec<Stri
     let key = sent
         .find(|key| *key != INVALID_KEY)
         .ok_or_else(|| ApiError::unauthenticated("invalid x-api-key"))?;
-    let strict = app.config.strict_version;
-    let (version, version_note) = version::version(headers, strict)?;
-    let (betas, betas_note) = version::betas(headers, strict)?;
-    let workspace = app
-        .workspaces
+    app.workspaces
         .of_key(key)
         .await
         .map_err(|error| match error {
@@ -99,16 +98,7 @@ async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<(Caller, Vec<Stri
                 format!("{error}; reuse keys, or restart the server"),
             ),
             WorkspaceError::Store(error) => ApiError::internal(&error),
-        })?;
-    let request_id = RequestId(workspace.request_ids().next(Kind::Request));
-    let caller = Caller {
-        workspace,
-        request_id,
-        version,
-        betas,
-    };
-    let notes = [version_note, betas_note].into_iter().flatten();
-    Ok((caller, notes.collect()))
+        })
 }
 
 /// The key, from `x-api-key` or `authorization: Bearer` (spec 00 §3).
