@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::Upload;
-use crate::sandbox::guest::{Guest, PutFile, Settings};
+use crate::sandbox::guest::{Guest, PutFile};
 use crate::sandbox::{Backend, Limits, SandboxError, SandboxSpec};
 use crate::store::{ContainerRow, ContainerState, MountedFile, Store, StoreError};
 use crate::workspace::Workspace;
@@ -198,7 +198,7 @@ impl Containers {
             limits: self.0.limits,
         };
         let channel = self.0.backend.start(&spec).await?;
-        let guest = Guest::connect(channel, Settings::default()).await?;
+        let guest = Guest::connect(channel, self.0.backend.settings()).await?;
         tracing::info!(
             container.id = %container.id,
             backend = self.0.backend.name(),

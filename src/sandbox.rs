@@ -5,6 +5,8 @@
 
 pub mod docker;
 pub mod guest;
+#[cfg(target_os = "linux")]
+pub mod local;
 
 use std::fmt;
 use std::future::Future;
@@ -74,6 +76,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// Ends the processes and deletes the files. Fine if nothing is there.
     fn remove<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>>;
+
+    /// What the guest is told of its sandbox.
+    fn settings(&self) -> guest::Settings {
+        guest::Settings::default()
+    }
 
     /// Whether a sandbox could be had at once; the reason if not.
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>>;
