@@ -1,6 +1,7 @@
 //! Choosing what runs code, and saying why.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,9 @@ use crate::clock::Clock;
 use crate::config::{BackendChoice, Config};
 use crate::sandbox::docker::image::Progress;
 use crate::sandbox::docker::{DockerBackend, DockerConfig};
-use crate::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec, guest};
+use crate::sandbox::{
+    Backend, BoxFuture, Channel, Launched, Limits, SandboxError, SandboxSpec, guest,
+};
 
 /// The chosen backend and what the banner says of it.
 #[derive(Debug)]
@@ -84,12 +87,17 @@ pub(crate) async fn choose(
         Ok(docker) => {
             let docker = Arc::new(docker);
             let description = docker.describe().await;
+            let mut why = format!("docker: {}", description.text);
+            if config.warm > 0 {
+                docker.keep_warm(config.warm, Limits::default());
+                write!(why, ", {} kept warm", config.warm).expect("a String takes every write");
+            }
             Ok(Chosen {
                 backend: Arc::new(Provisioned {
                     docker: Arc::clone(&docker),
                     image_is_there: AtomicBool::new(false),
                 }),
-                why: format!("docker: {}", description.text),
+                why,
                 improve: description.improve,
                 docker: Some(docker),
             })
@@ -161,15 +169,29 @@ impl Backend for Provisioned {
     }
 
     fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
+        Box::pin(async move { Ok(self.launch(spec).await?.channel) })
+    }
+
+    fn launch<'a>(
+        &'a self,
+        spec: &'a SandboxSpec,
+    ) -> BoxFuture<'a, Result<Launched, SandboxError>> {
         Box::pin(async move {
             self.provision().await?;
-            let started = self.docker.start(spec).await;
-            if started.is_err() {
+            let launched = self.docker.launch(spec).await;
+            if launched.is_err() {
                 // The image may have been removed meanwhile: look again next time.
                 self.image_is_there.store(false, Ordering::Relaxed);
             }
-            started
+            launched
         })
+    }
+
+    fn take_up<'a>(
+        &'a self,
+        container_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
+        self.docker.take_up(container_id)
     }
 
     fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
