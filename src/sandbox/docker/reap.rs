@@ -52,6 +52,14 @@ impl DockerBackend {
             .await
     }
 
+    /// Removes every sandbox of the data directory, files and all, and answers how many.
+    pub async fn remove_all_of_this_directory(&self) -> Result<usize, SandboxError> {
+        let label = format!("{LABEL_SCOPE}={}", self.lease.scope);
+        let all = self.sandboxes(label).await?;
+        self.delete_all(all.into_iter().filter_map(|sandbox| sandbox.id).collect())
+            .await
+    }
+
     /// The end of the server: its sandboxes go with a temporary data directory, else they stop and
     /// keep their files.
     pub async fn close(&self) -> Result<(), SandboxError> {

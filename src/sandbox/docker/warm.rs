@@ -65,6 +65,13 @@ impl DockerBackend {
         *self.warm.keeper() = Some(keeper);
     }
 
+    /// Leaves the warm sandboxes behind, as a process that is killed does.
+    pub fn abandon(&self) {
+        if let Some(keeper) = self.warm.keeper().take() {
+            keeper.abort();
+        }
+    }
+
     /// How many sandboxes wait now.
     pub fn warm_count(&self) -> usize {
         self.warm.waiting().len()
