@@ -1,6 +1,7 @@
 //! Choosing what runs code, and saying why.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,9 @@ use crate::sandbox::docker::image::Progress;
 use crate::sandbox::docker::{DockerBackend, DockerConfig};
 #[cfg(target_os = "linux")]
 use crate::sandbox::local::{LocalBackend, LocalConfig};
-use crate::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec, guest};
+use crate::sandbox::{
+    Backend, BoxFuture, Channel, Launched, Limits, SandboxError, SandboxSpec, guest,
+};
 
 /// The chosen backend and what the banner says of it.
 #[derive(Debug)]
@@ -118,7 +121,7 @@ pub(crate) async fn choose(
             None,
         )),
         BackendChoice::Docker => match connect(&place).await {
-            Ok(docker) => Ok(chosen_docker(docker, "").await),
+            Ok(docker) => Ok(chosen_docker(docker, place.config.warm, "").await),
             Err(error) => Err(in_words(&error)),
         },
         BackendChoice::Local => match local(&place, "").await {
@@ -133,7 +136,7 @@ pub(crate) async fn choose(
 async fn automatic(place: &Place<'_>) -> Chosen {
     let docker = match connect(place).await {
         Ok(docker) if place.config.image.is_some() || docker.ready().await.is_ok() => {
-            return chosen_docker(docker, "").await;
+            return chosen_docker(docker, place.config.warm, "").await;
         }
         other => other,
     };
@@ -146,7 +149,7 @@ async fn automatic(place: &Place<'_>) -> Chosen {
         Err(error) => error,
     };
     match docker {
-        Ok(docker) => chosen_docker(docker, "`local` does not work here").await,
+        Ok(docker) => chosen_docker(docker, place.config.warm, "`local` does not work here").await,
         Err(SandboxError::Unavailable { reason, hint }) => {
             tracing::debug!(error = %refusal, "`local` does not work here");
             none(&reason, &hint, Some("sandtable doctor".to_owned()))
@@ -177,15 +180,20 @@ async fn connect(place: &Place<'_>) -> Result<DockerBackend, SandboxError> {
     .await
 }
 
-async fn chosen_docker(docker: DockerBackend, because: &str) -> Chosen {
+async fn chosen_docker(docker: DockerBackend, warm: usize, because: &str) -> Chosen {
     let docker = Arc::new(docker);
     let description = docker.describe().await;
+    let mut text = description.text;
+    if warm > 0 {
+        docker.keep_warm(warm, Limits::default());
+        write!(text, ", {warm} kept warm").expect("a String takes every write");
+    }
     Chosen {
         backend: Arc::new(Provisioned {
             docker: Arc::clone(&docker),
             image_is_there: AtomicBool::new(false),
         }),
-        why: why("docker", &description.text, because),
+        why: why("docker", &text, because),
         improve: description.improve,
         keeper: Keeper::Docker(docker),
     }
@@ -287,15 +295,29 @@ impl Backend for Provisioned {
     }
 
     fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
+        Box::pin(async move { Ok(self.launch(spec).await?.channel) })
+    }
+
+    fn launch<'a>(
+        &'a self,
+        spec: &'a SandboxSpec,
+    ) -> BoxFuture<'a, Result<Launched, SandboxError>> {
         Box::pin(async move {
             self.provision().await?;
-            let started = self.docker.start(spec).await;
-            if started.is_err() {
+            let launched = self.docker.launch(spec).await;
+            if launched.is_err() {
                 // The image may have been removed meanwhile: look again next time.
                 self.image_is_there.store(false, Ordering::Relaxed);
             }
-            started
+            launched
         })
+    }
+
+    fn take_up<'a>(
+        &'a self,
+        container_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
+        self.docker.take_up(container_id)
     }
 
     fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {

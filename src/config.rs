@@ -29,6 +29,8 @@ pub struct Config {
     pub image: Option<String>,
     /// A container that was not used for so long falls asleep.
     pub idle: Duration,
+    /// Docker sandboxes that run already when a container needs one.
+    pub warm: usize,
     /// Further names in `Host` that are answered.
     pub allow_hosts: Vec<String>,
     /// Origins of browser clients that are answered.
@@ -90,6 +92,7 @@ impl Default for Config {
             seed: None,
             image: None,
             idle: limits::CONTAINER_IDLE,
+            warm: 0,
             allow_hosts: Vec::new(),
             allow_origins: Vec::new(),
             control_token: None,

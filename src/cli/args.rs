@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{BackendChoice, Config, Host, Provision};
+use crate::limits;
 use crate::model::OnUnmatched;
 use crate::quirks::{Layer, Layers, Profile, QuirkError};
 use crate::sandbox::docker::image::Flavor;
@@ -80,6 +81,9 @@ pub(super) struct ServeArgs {
     /// Seconds without use after which a container's processes end; its files stay.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "SANDTABLE_IDLE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) idle_timeout: u64,
+    /// Docker sandboxes that are started ahead, so that a new container has one at once.
+    #[arg(long, value_name = "COUNT", default_value_t = 0, env = "SANDTABLE_WARM", value_parser = clap::value_parser!(u64).range(0..=limits::MAX_WARM as u64))]
+    pub(super) warm: u64,
     /// Answer this host name, too; may be given again.
     #[arg(
         long = "allow-host",
@@ -241,6 +245,7 @@ impl ServeArgs {
             seed: self.seed,
             image: self.image,
             idle: Duration::from_secs(self.idle_timeout),
+            warm: usize::try_from(self.warm).unwrap_or(limits::MAX_WARM),
             allow_hosts: self.allow_hosts,
             allow_origins: self.allow_origins,
             control_token: self.control_token,

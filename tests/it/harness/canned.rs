@@ -110,6 +110,11 @@ impl Canned {
             | RequestBody::More { .. } => Some(Vec::new()),
             RequestBody::Chunk { last: true } => one(AnswerBody::PutDone { linked: true }),
             RequestBody::Cancel {} => Some(Vec::new()),
+            // Of guests that outlive their server; this one does not.
+            RequestBody::Resume { .. }
+            | RequestBody::Adopt { .. }
+            | RequestBody::Release {}
+            | RequestBody::Ack { .. } => None,
             RequestBody::Get { name, .. } => {
                 let content = told
                     .files
