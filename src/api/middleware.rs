@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 
+use crate::api::era;
 use crate::api::error::{ApiError, ApiResult, RequestId};
 use crate::api::extract::Caller;
 use crate::app::App;
@@ -42,7 +43,8 @@ pub(crate) struct Exchange {
 pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let mut entry = entry_of(&request);
-    let (workspace, response) = match identify(&app, request.headers()).await {
+    let (workspace, response) = match identify(&app, request.uri().path(), request.headers()).await
+    {
         Ok((caller, notes)) => {
             entry.lints = notes;
             let (workspace, id) = (Arc::clone(&caller.workspace), caller.request_id.clone());
@@ -84,7 +86,7 @@ fn entry_of(request: &Request) -> Entry {
 }
 
 /// The caller, and notes for the journal.
-async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<(Caller, Vec<String>)> {
+async fn identify(app: &App, path: &str, headers: &HeaderMap) -> ApiResult<(Caller, Vec<String>)> {
     let mut sent = keys(headers).peekable();
     if sent.peek().is_none() {
         return Err(ApiError::unauthenticated("x-api-key header is required"));
@@ -113,6 +115,9 @@ async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<(Caller, Vec<Stri
         return Err(ApiError::invalid(format!(
             "anthropic-version: \"{version}\" is not a valid version"
         )));
+    }
+    if quirks.era == Era::Beta2025 {
+        era::check_path(path, &betas)?;
     }
     let faults = faults::of_request(headers, workspace.seed, &request_id.0)?;
     let caller = Caller {

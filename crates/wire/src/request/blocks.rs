@@ -257,5 +257,11 @@ fn check_result_content(tag: &str, block: &Node<'_>) -> Decoded<()> {
         _ => return Ok(()),
     };
     content.object()?;
+    // What quirk `editor-keys` sends comes back.
+    if tag == "text_editor_code_execution_tool_result"
+        && content.value()["type"] == "text_editor_code_execution_result"
+    {
+        return Ok(());
+    }
     content.tag(allowed).map(|_| ())
 }
