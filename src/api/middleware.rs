@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
+use crate::api::era;
 use crate::api::error::{ApiError, ApiResult, RequestId};
 use crate::api::extract::Caller;
 use crate::app::App;
@@ -51,7 +52,7 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
     };
     let id = RequestId(workspace.request_ids().next(Kind::Request));
     let strict = app.config.strict_version;
-    let response = match identify(&workspace, &id, request.headers(), strict) {
+    let response = match identify(&workspace, &id, &request, strict) {
         Ok((caller, notes)) => {
             entry.lints = notes;
             match faults::meet(&caller, request).await {
@@ -107,9 +108,10 @@ async fn workspace(app: &App, headers: &HeaderMap) -> ApiResult<Arc<Workspace>> 
 fn identify(
     workspace: &Arc<Workspace>,
     id: &RequestId,
-    headers: &HeaderMap,
+    request: &Request,
     strict: bool,
 ) -> ApiResult<(Caller, Vec<String>)> {
+    let (path, headers) = (request.uri().path(), request.headers());
     let read = version::read(headers, strict)?;
     let quirks = workspace.quirks().with(&quirks(headers)?).quirks;
     if quirks.era == Era::Beta2025 && read.version.as_str() >= "2026" {
@@ -117,6 +119,9 @@ fn identify(
             "anthropic-version: \"{}\" is not a valid version",
             read.version
         )));
+    }
+    if quirks.era == Era::Beta2025 {
+        era::check_path(path, &read.betas)?;
     }
     let faults = faults::of_request(headers, workspace.seed, &id.0)?;
     let caller = Caller {

@@ -30,6 +30,8 @@ const SHAPES: [Shape; 3] = [
         block: "text_editor_code_execution_tool_result",
         results: &[
             "text_editor_code_execution_create_result",
+            // What quirk `editor-keys` sends comes back.
+            "text_editor_code_execution_result",
             "text_editor_code_execution_str_replace_result",
             "text_editor_code_execution_view_result",
         ],
@@ -63,7 +65,9 @@ pub(super) fn check(tag: &str, block: &Node<'_>) -> Decoded<()> {
             result.required("is_file_update")?.boolean().map(|_| ())
         }
         // Its counters and lines may all be null.
-        "text_editor_code_execution_str_replace_result" => Ok(()),
+        "text_editor_code_execution_str_replace_result" | "text_editor_code_execution_result" => {
+            Ok(())
+        }
         "text_editor_code_execution_view_result" => {
             result.required("content")?.string()?;
             result
