@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::container::Containers;
 use crate::engine::Engine;
+use crate::fault::Fault;
 use crate::limits;
 use crate::model::script::Base;
 use crate::sandbox::{Backend, Limits};
@@ -39,9 +40,11 @@ impl App {
         store: Store,
         backend: Arc<dyn Backend>,
         base: Arc<Base>,
+        faults: Arc<[Fault]>,
     ) -> Result<Self, StoreError> {
         let containers = Containers::new(store.clone(), backend, Limits::default(), config.idle);
-        let workspaces = Workspaces::new(store.clone(), config.seed, base);
+        let workspaces =
+            Workspaces::new(store.clone(), config.seed, base).over(faults, config.quirks);
         workspaces.take_up().await?;
         Ok(Self::with(config, store, containers, workspaces))
     }

@@ -23,6 +23,19 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// A backend of the embedder's own.
+    pub(crate) fn given(backend: Arc<dyn Backend>) -> Self {
+        Self {
+            why: format!(
+                "{}: given by the program that embeds the server",
+                backend.name()
+            ),
+            backend,
+            improve: None,
+            docker: None,
+        }
+    }
+
     /// Ends the sandboxes of this run; a temporary server's are deleted, the others keep their files.
     pub async fn close(&self) {
         if let Some(docker) = &self.docker

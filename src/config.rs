@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::limits;
 use crate::model::OnUnmatched;
+use crate::quirks::Layers;
 
 /// A server's configuration.
 #[derive(Debug, Clone)]
@@ -36,6 +37,10 @@ pub struct Config {
     pub strict_version: bool,
     /// Tool types that stand for others: `code_execution_20260104` → `code_execution_20250825`.
     pub tool_aliases: Vec<(String, String)>,
+    /// Files of faults under every workspace.
+    pub faults: Vec<PathBuf>,
+    /// The profile, and the rows that differ from it.
+    pub quirks: Layers,
 }
 
 /// Where the server listens.
@@ -74,6 +79,8 @@ impl Default for Config {
             control_token: None,
             strict_version: false,
             tool_aliases: Vec::new(),
+            faults: Vec::new(),
+            quirks: Layers::default(),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::Upload;
-use crate::sandbox::guest::{Guest, PutFile, Settings};
+use crate::sandbox::guest::{Guest, PutFile};
 use crate::sandbox::{Backend, Limits, SandboxError, SandboxSpec};
 use crate::store::{ContainerRow, ContainerState, MountedFile, Store, StoreError};
 use crate::workspace::Workspace;
@@ -144,6 +144,11 @@ impl Containers {
         self.0.backend.as_ref()
     }
 
+    /// What each sandbox may use.
+    pub(crate) fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
     /// A new container; nothing runs behind it yet.
     pub(crate) async fn create(
         &self,
@@ -151,17 +156,22 @@ impl Containers {
         ids: &Ids,
     ) -> Result<Arc<Container>, StoreError> {
         let now = workspace.clock.now();
-        let row = ContainerRow {
-            id: ids.next(Kind::Container),
-            workspace: workspace.id.clone(),
-            created_at: now,
-            expires_at: now + TimeDelta::minutes(limits::CONTAINER_ROLLING_MINUTES),
-            last_used_at: now,
-            state: ContainerState::Asleep,
-            input_dir: ids.next_hex16(),
-        };
-        self.0.store.insert_container(row.clone()).await?;
-        Ok(self.know(row, &workspace.clock))
+        loop {
+            let row = ContainerRow {
+                id: ids.next(Kind::Container),
+                workspace: workspace.id.clone(),
+                created_at: now,
+                expires_at: now + TimeDelta::minutes(limits::CONTAINER_ROLLING_MINUTES),
+                last_used_at: now,
+                state: ContainerState::Asleep,
+                input_dir: ids.next_hex16(),
+            };
+            match self.0.store.insert_container(row.clone()).await {
+                // Seeded ids repeat over a restart.
+                Err(StoreError::IdTaken { .. }) => {}
+                result => return result.map(|()| self.know(row, &workspace.clock)),
+            }
+        }
     }
 
     /// The container of this id, if it is the workspace's and still lives.
@@ -317,7 +327,8 @@ impl Containers {
             limits: self.0.limits,
         };
         let channel = self.0.backend.start(&spec).await?;
-        let guest = Guest::connect(channel, Settings::default()).await?;
+        let settings = self.0.backend.settings(&spec);
+        let guest = Guest::connect(channel, settings).await?;
         tracing::info!(
             container.id = %container.id,
             backend = self.0.backend.name(),

@@ -75,6 +75,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Ends the processes and deletes the files. Fine if nothing is there.
     fn remove<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>>;
 
+    /// Where things lie in the sandbox of `spec`, and its caps.
+    fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
+        let _ = spec;
+        guest::Settings::default()
+    }
+
     /// Whether a sandbox could be had at once; the reason if not.
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>>;
 }

@@ -1,7 +1,9 @@
 //! What happens to every request under `/v1` before and after its handler: key, version, and betas in;
 //! ids, the error envelope, and the journal out.
 
+mod faults;
 mod recorded;
+mod version;
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -14,17 +16,16 @@ use axum::response::Response;
 use bytes::Bytes;
 
 use crate::api::error::{ApiError, ApiResult, RequestId};
-use crate::api::extract::{Betas, Caller};
+use crate::api::extract::Caller;
 use crate::app::App;
 use crate::engine::Report;
 use crate::ids::{Ids, Kind};
 use crate::journal::{Entry, Headers};
+use crate::quirks::{Era, Layer};
 use crate::workspace::{Workspace, WorkspaceError};
 
 use recorded::{Record, RecordedBody};
 
-/// The versions the service knows; any other is noted, or refused with `--strict-version`.
-const VERSIONS: &[&str] = &["2023-01-01", "2023-06-01", "2026-10-21"];
 /// A key that is always wrong, so that clients can test their 401.
 const INVALID_KEY: &str = "sk-ant-invalid";
 
@@ -38,14 +39,20 @@ pub(crate) struct Exchange {
 }
 
 /// Finds the caller, runs the handler, and finishes the answer.
-pub(crate) async fn caller(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let entry = entry_of(&request);
+    let mut entry = entry_of(&request);
     let (workspace, response) = match identify(&app, request.headers()).await {
-        Ok(caller) => {
+        Ok((caller, notes)) => {
+            entry.lints = notes;
             let (workspace, id) = (Arc::clone(&caller.workspace), caller.request_id.clone());
-            request.extensions_mut().insert(caller);
-            let response = next.run(request).await;
+            let response = match faults::meet(&caller, request).await {
+                Ok(mut request) => {
+                    request.extensions_mut().insert(caller);
+                    next.run(request).await
+                }
+                Err(response) => response,
+            };
             (
                 Some(workspace),
                 write_error(finish(response, &id), Some(&id)),
@@ -76,14 +83,18 @@ fn entry_of(request: &Request) -> Entry {
     }
 }
 
-async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<Caller> {
-    let key =
-        key(headers).ok_or_else(|| ApiError::unauthenticated("x-api-key header is required"))?;
-    if key == INVALID_KEY {
-        return Err(ApiError::unauthenticated("invalid x-api-key"));
+/// The caller, and notes for the journal.
+async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<(Caller, Vec<String>)> {
+    let mut sent = keys(headers).peekable();
+    if sent.peek().is_none() {
+        return Err(ApiError::unauthenticated("x-api-key header is required"));
     }
-    let version = version(headers, app.config.strict_version)?;
-    let betas = betas(headers);
+    let key = sent
+        .find(|key| *key != INVALID_KEY)
+        .ok_or_else(|| ApiError::unauthenticated("invalid x-api-key"))?;
+    let strict = app.config.strict_version;
+    let (version, version_note) = version::version(headers, strict)?;
+    let (betas, betas_note) = version::betas(headers, strict)?;
     let workspace = app
         .workspaces
         .of_key(key)
@@ -96,67 +107,61 @@ async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<Caller> {
             ),
             WorkspaceError::Store(error) => ApiError::internal(&error),
         })?;
-    let request_id = RequestId(workspace.ids(&[b"request"]).next(Kind::Request));
-    Ok(Caller {
+    let request_id = RequestId(workspace.request_ids().next(Kind::Request));
+    let quirks = workspace.quirks().with(&quirks(headers)?).quirks;
+    if quirks.era == Era::Beta2025 && version.as_str() >= "2026" {
+        return Err(ApiError::invalid(format!(
+            "anthropic-version: \"{version}\" is not a valid version"
+        )));
+    }
+    let faults = faults::of_request(headers, workspace.seed, &request_id.0)?;
+    let caller = Caller {
         workspace,
         request_id,
         version,
         betas,
-    })
+        quirks,
+        faults,
+    };
+    let notes = [version_note, betas_note].into_iter().flatten();
+    Ok((caller, notes.collect()))
+}
+
+/// The quirks that a request sets for itself.
+fn quirks(headers: &HeaderMap) -> ApiResult<Layer> {
+    const HEADER: &str = "x-sandtable-quirk";
+    let text = text_of(headers, HEADER)?.unwrap_or_default();
+    Layer::from_text(text)
+        .map_err(|error| ApiError::invalid(format!("{HEADER}: {error} (hint: {})", error.hint)))
+}
+
+/// The text of a header of ours.
+fn text_of<'a>(headers: &'a HeaderMap, name: &'static str) -> ApiResult<Option<&'a str>> {
+    let value = headers.get(name).map(HeaderValue::to_str).transpose();
+    value.map_err(|_| ApiError::invalid(format!("{name}: the value is not ASCII text")))
 }
 
 /// The key, from `x-api-key` or `authorization: Bearer` (spec 00 §3).
 pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
+    keys(headers).next()
+}
+
+/// Both keys a request may carry, the one in `x-api-key` first.
+fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let text = |name: HeaderName| {
         headers
             .get(name)
             .and_then(|value| value.to_str().ok())
             .map(str::trim)
     };
-    let bearer = || {
-        let value = text(header::AUTHORIZATION)?;
+    let bearer = text(header::AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
-    };
-    text(HeaderName::from_static("x-api-key"))
+    });
+    [text(HeaderName::from_static("x-api-key")), bearer]
+        .into_iter()
+        .flatten()
         .filter(|key| !key.is_empty())
-        .or_else(bearer)
-        .filter(|key| !key.is_empty())
-}
-
-fn version(headers: &HeaderMap, strict: bool) -> ApiResult<String> {
-    let given = headers
-        .get("anthropic-version")
-        .and_then(|value| value.to_str().ok());
-    let Some(version) = given else {
-        return Err(ApiError::invalid("anthropic-version: header is required"));
-    };
-    if !VERSIONS.contains(&version) {
-        if strict {
-            return Err(ApiError::invalid(format!(
-                "anthropic-version: \"{version}\" is not a valid version"
-            )));
-        }
-        tracing::warn!(
-            version,
-            "unknown `anthropic-version`; going on as with the newest"
-        );
-    }
-    Ok(version.to_owned())
-}
-
-fn betas(headers: &HeaderMap) -> Betas {
-    let values = headers
-        .get_all("anthropic-beta")
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    Betas(
-        values
-            .flat_map(|value| value.split(','))
-            .map(|beta| beta.trim().to_owned())
-            .filter(|b| !b.is_empty())
-            .collect(),
-    )
 }
 
 fn finish(mut response: Response, id: &RequestId) -> Response {
@@ -271,14 +276,5 @@ mod tests {
             Some("b")
         );
         assert_eq!(key(&headers(&[("authorization", "Basic b")])), None);
-    }
-
-    #[test]
-    fn betas_are_split_and_trimmed() {
-        let betas = betas(&headers(&[(
-            "anthropic-beta",
-            "code-execution-2025-08-25, files-api-2025-04-14",
-        )]));
-        assert!(betas.has("files-api-2025-04-14") && betas.has("code-execution-2025-08-25"));
     }
 }

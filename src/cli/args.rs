@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{BackendChoice, Config, Host};
 use crate::model::OnUnmatched;
+use crate::quirks::{Layer, Layers, Profile, QuirkError};
 use crate::sandbox::docker::image::Flavor;
 
 /// A local emulator for the code execution side of Anthropic's API.
@@ -107,6 +108,38 @@ pub(super) struct ServeArgs {
     /// `code_execution_20260104=code_execution_20250825`; may be given again.
     #[arg(long = "tool-alias", value_name = "TYPE=TYPE", value_parser = alias, env = "SANDTABLE_TOOL_ALIAS", value_delimiter = ',')]
     pub(super) tool_aliases: Vec<(String, String)>,
+    /// File of faults (YAML or JSON) under every workspace; may be given again.
+    #[arg(
+        long = "faults",
+        value_name = "FILE",
+        env = "SANDTABLE_FAULTS",
+        value_delimiter = ','
+    )]
+    pub(super) faults: Vec<PathBuf>,
+    /// Which source decides where the documents and recorded traffic differ: documented or observed.
+    #[arg(long, value_name = "PROFILE", default_value = "documented", value_parser = profile, env = "SANDTABLE_PROFILE")]
+    pub(super) profile: Profile,
+    /// Set one row of docs/QUIRKS.md apart from the profile; may be given again.
+    #[arg(long = "quirk", value_name = "NAME=VALUE", value_parser = quirk, env = "SANDTABLE_QUIRK", value_delimiter = ',')]
+    pub(super) quirks: Vec<(String, String)>,
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    text.parse().map_err(|error| with_hint(&error))
+}
+
+fn quirk(text: &str) -> Result<(String, String), String> {
+    let layer = Layer::from_text(text).map_err(|error| with_hint(&error))?;
+    let mut rows = layer.rows();
+    match (layer.profile(), rows.next(), rows.next()) {
+        (None, Some((name, value)), None) => Ok((name.to_owned(), value.to_owned())),
+        (Some(_), _, _) => Err("the profile has a flag of its own: --profile".to_owned()),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+fn with_hint(error: &QuirkError) -> String {
+    format!("{error}: {}", error.hint)
 }
 
 fn alias(text: &str) -> Result<(String, String), String> {
@@ -193,8 +226,21 @@ impl ServeArgs {
             control_token: self.control_token,
             strict_version: self.strict_version,
             tool_aliases: self.tool_aliases,
+            faults: self.faults,
+            quirks: layers(self.profile, &self.quirks),
         })
     }
+}
+
+fn layers(profile: Profile, quirks: &[(String, String)]) -> Layers {
+    let mut layer = Layer::default();
+    let rows = quirks.iter().map(|(name, value)| (&**name, &**value));
+    for (name, value) in std::iter::once(("profile", profile.name())).chain(rows) {
+        layer
+            .set(name, value)
+            .expect("the flag's parser took the same text");
+    }
+    Layers::default().with(&layer)
 }
 
 /// Flags of `check`.

@@ -134,7 +134,7 @@ impl Block {
                 file_id: string("file_id")?,
             },
             "tool_use" => {
-                block.required("input")?.object()?;
+                block.required("input")?.dictionary()?;
                 Self::ToolUse {
                     id: string("id")?,
                     name: string("name")?,
@@ -160,7 +160,7 @@ impl Block {
                 name: string("name")?,
                 input: {
                     let input = block.required("input")?;
-                    input.object()?;
+                    input.dictionary()?;
                     input.value().clone()
                 },
                 called_by_code: block.value()["caller"]["tool_id"].is_string(),
