@@ -1,7 +1,8 @@
 //! Where the interpreters and their SDKs are, and how to get them.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
+
+use crate::require::skip;
 
 /// What runs a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,25 +26,8 @@ impl Interpreter {
             Self::Node => node(),
             Self::Bash => bash(),
         };
-        found
-            .map_err(|missing| skip("sdk", &missing))
-            .ok()
+        found.map_err(|missing| skip("sdk", &missing)).ok()
     }
-}
-
-/// Says that nothing is tested and how to change that; fails if `SANDTABLE_TEST_REQUIRE` names it.
-pub(crate) fn skip(what: &str, missing: &str) {
-    let required = std::env::var("SANDTABLE_TEST_REQUIRE").unwrap_or_default();
-    assert!(
-        !required.split(',').any(|name| name.trim() == what),
-        "`{what}` is required: {missing}"
-    );
-    // Not `eprintln!`: the test harness would keep that to itself.
-    writeln!(
-        std::io::stderr().lock(),
-        "SKIPPED, nothing was tested: {missing}"
-    )
-    .ok();
 }
 
 fn root() -> &'static Path {

@@ -53,7 +53,12 @@ pub(crate) async fn run_with(interpreter: Interpreter, file: &str, needs: Needs,
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    for other in ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_LOG", "PYTHONPATH"] {
+    for other in [
+        "ANTHROPIC_AUTH_TOKEN",
+        "ANTHROPIC_CUSTOM_HEADERS",
+        "ANTHROPIC_LOG",
+        "PYTHONPATH",
+    ] {
         child.env_remove(other);
     }
     let output = tokio::time::timeout(TIMEOUT, child.output()).await;
@@ -71,7 +76,12 @@ pub(crate) async fn run_with(interpreter: Interpreter, file: &str, needs: Needs,
             Some(status) => format!("{file}: {status}\n"),
             None => format!("{file} did not end within {TIMEOUT:?}\n"),
         };
-        write!(report, "--- the program\n{said}--- the server\n{}", server.log()).unwrap();
+        write!(
+            report,
+            "--- the program\n{said}--- the server\n{}",
+            server.log()
+        )
+        .unwrap();
         panic!("{report}");
     }
     server.stop().await;

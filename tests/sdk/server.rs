@@ -70,7 +70,11 @@ impl Server {
             .status()
             .await
             .unwrap();
-        assert!(told.success(), "the server ended by itself:\n{}", self.log());
+        assert!(
+            told.success(),
+            "the server ended by itself:\n{}",
+            self.log()
+        );
         let ended = tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await;
         let status = ended.expect("the server ends when it is told to").unwrap();
         assert!(status.success(), "{status}:\n{}", self.log());

@@ -41,7 +41,7 @@ function shape(message: any): any {
     }
     if (value === null || typeof value !== "object") return value;
     const kept = Object.keys(value).filter((key) => value[key] != null && !["expires_at", "parsed_output"].includes(key));
-    return Object.fromEntries(kept.toSorted().map((key) => [key, plain(value[key])]));
+    return Object.fromEntries(kept.sort().map((key) => [key, plain(value[key])]));
   };
   const { cache_creation, service_tier, inference_geo, ...usage } = message.usage;
   return plain({ ...message, usage });

@@ -77,9 +77,9 @@ const made = await Promise.all(
 );
 const listed: string[] = [];
 for await (const file of client.files.list({ limit: 3 })) listed.push(file.id);
-assert.deepEqual(listed.toSorted(), made.map((file) => file.id).toSorted());
+assert.deepEqual(listed.sort(), made.map((file) => file.id).sort());
 const chosen = await client.files.list({ ids: [made[2].id, made[4].id] });
-assert.deepEqual(chosen.data.map((file) => file.size_bytes).toSorted(), [2, 4]);
+assert.deepEqual(chosen.data.map((file) => file.size_bytes).sort(), [2, 4]);
 const noise = Buffer.alloc(5 << 20, 7);
 assert.equal((await client.files.upload({ file: await toFile(noise, "noise.bin") })).size_bytes, noise.length);
 await client.files.delete(made[0].id);
