@@ -65,12 +65,23 @@ impl App {
     }
 }
 
+/// When the sandboxes of an earlier server have ended by themselves, if nobody has taken them up.
+const SETTLE_ROUND: u64 =
+    limits::SANDBOX_LEASE.as_secs() * 1000 / limits::SWEEP_INTERVAL.as_millis() as u64;
+
 impl App {
     /// Looks after what happens by time alone, for as long as it is polled.
     pub(crate) async fn sweep(self) {
         for round in 0u64.. {
             tokio::time::sleep(limits::SWEEP_INTERVAL).await;
             self.containers.sleep_idle().await;
+            if round == SETTLE_ROUND {
+                for workspace in self.workspaces.all() {
+                    if let Err(error) = self.containers.settle_unclaimed(&workspace).await {
+                        tracing::warn!(workspace.id = %workspace.id, %error, "containers of an earlier run were not looked for");
+                    }
+                }
+            }
             if round % limits::EXPIRY_ROUNDS != 0 {
                 continue;
             }

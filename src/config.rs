@@ -18,6 +18,8 @@ pub struct Config {
     /// Where files, containers, and workspaces are kept; a temporary directory if `None`.
     pub data_dir: Option<PathBuf>,
     pub backend: BackendChoice,
+    /// Whether missing libraries are installed for `local`.
+    pub provision: Provision,
     /// Script files and folders.
     pub scripts: Vec<PathBuf>,
     pub on_unmatched: OnUnmatched,
@@ -27,6 +29,8 @@ pub struct Config {
     pub image: Option<String>,
     /// A container that was not used for so long falls asleep.
     pub idle: Duration,
+    /// Docker sandboxes that run already when a container needs one.
+    pub warm: usize,
     /// Further names in `Host` that are answered.
     pub allow_hosts: Vec<String>,
     /// Origins of browser clients that are answered.
@@ -54,12 +58,25 @@ pub enum Host {
 /// What launches sandboxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BackendChoice {
-    /// Docker where an engine answers, else nothing.
+    /// Docker where its image is there, else `local` where that works, else Docker with the image built
+    /// on first use, else nothing.
     #[default]
     Auto,
     Docker,
+    /// Namespaces of this Linux machine, without Docker.
+    Local,
     /// Code is never run: calls answer `unavailable`.
     None,
+}
+
+/// Whether the documented libraries are installed for the `local` backend when they are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Provision {
+    /// Once, when the first sandbox starts.
+    #[default]
+    Auto,
+    /// Never.
+    Never,
 }
 
 impl Default for Config {
@@ -69,11 +86,13 @@ impl Default for Config {
             port: 4010,
             data_dir: None,
             backend: BackendChoice::Auto,
+            provision: Provision::Auto,
             scripts: Vec::new(),
             on_unmatched: OnUnmatched::Fail,
             seed: None,
             image: None,
             idle: limits::CONTAINER_IDLE,
+            warm: 0,
             allow_hosts: Vec::new(),
             allow_origins: Vec::new(),
             control_token: None,

@@ -5,9 +5,11 @@
 //! nobody has used for a while falls asleep: its processes end, its files stay.
 
 mod sweep;
+mod wake;
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +20,7 @@ use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::Upload;
 use crate::sandbox::guest::{Guest, PutFile};
-use crate::sandbox::{Backend, Limits, SandboxError, SandboxSpec};
+use crate::sandbox::{Backend, Limits, SandboxError};
 use crate::store::{ContainerRow, ContainerState, MountedFile, Store, StoreError};
 use crate::workspace::Workspace;
 
@@ -47,6 +49,8 @@ pub(crate) struct Container {
     pub(crate) input_dir: String,
     clock: Clock,
     usage: Mutex<Usage>,
+    /// Whether a sandbox may run that nobody is connected to.
+    may_run: AtomicBool,
     /// Held while the sandbox is started, filled, or stopped.
     sandbox: tokio::sync::Mutex<Sandbox>,
 }
@@ -302,9 +306,14 @@ impl Containers {
     /// The container's sandbox, started if none runs, with all uploads in place.
     pub(crate) async fn lease(&self, container: &Arc<Container>) -> Result<Lease, SandboxError> {
         let mut sandbox = container.sandbox.lock().await;
-        let guest = match sandbox.guest.take().filter(|guest| !guest.is_closed()) {
-            Some(guest) => guest,
-            None => self.wake(container).await?,
+        let guest = match sandbox.guest.take() {
+            Some(guest) if !guest.is_closed() => guest,
+            former => {
+                if former.is_some_and(|guest| guest.is_spoilt()) {
+                    container.may_run.store(false, Ordering::Relaxed);
+                }
+                self.wake(container).await?
+            }
         };
         sandbox.guest = Some(guest.clone());
         container.enter();
@@ -317,33 +326,6 @@ impl Containers {
             sandbox.waiting.remove(0);
         }
         Ok(lease)
-    }
-
-    async fn wake(&self, container: &Container) -> Result<Guest, SandboxError> {
-        let started = std::time::Instant::now();
-        let spec = SandboxSpec {
-            container_id: container.id.clone(),
-            expires_at: ends_at(container.created_at),
-            limits: self.0.limits,
-        };
-        let channel = self.0.backend.start(&spec).await?;
-        let settings = self.0.backend.settings(&spec);
-        let guest = Guest::connect(channel, settings).await?;
-        tracing::info!(
-            container.id = %container.id,
-            backend = self.0.backend.name(),
-            start.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "container awake"
-        );
-        if !self.set_state(container, ContainerState::Awake).await {
-            // It expired, or was reset, while it woke.
-            self.0.backend.remove(&container.id).await?;
-            return Err(SandboxError::Engine {
-                operation: "wake the container",
-                reason: "it is no more".to_owned(),
-            });
-        }
-        Ok(guest)
     }
 
     async fn put(
@@ -401,6 +383,7 @@ impl Containers {
         mut sandbox: tokio::sync::MutexGuard<'_, Sandbox>,
     ) -> Result<(), SandboxError> {
         sandbox.guest = None;
+        container.may_run.store(false, Ordering::Relaxed);
         self.0.backend.stop(&container.id).await?;
         self.set_state(container, ContainerState::Asleep).await;
         Ok(())
@@ -445,6 +428,7 @@ impl Containers {
                     idle_since_virtual: clock.now(),
                 }),
                 clock: clock.clone(),
+                may_run: AtomicBool::new(row.state == ContainerState::Awake),
                 sandbox: tokio::sync::Mutex::default(),
             })
         });

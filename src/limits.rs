@@ -22,6 +22,12 @@ pub const CONTAINER_LIFE_DAYS: i64 = 30;
 pub const CONTAINER_ROLLING_MINUTES: i64 = 60;
 /// A container that was not used for so long falls asleep, on the wall clock or the virtual one.
 pub const CONTAINER_IDLE: Duration = Duration::from_secs(300);
+/// How long a Docker sandbox of a kept data directory outlives its server, to be taken up by the next.
+pub const SANDBOX_LEASE: Duration = Duration::from_mins(1);
+/// How long a sandbox is kept warm before a new one takes its place.
+pub const WARM_LIFE: Duration = Duration::from_hours(24);
+/// Most sandboxes that are kept warm.
+pub const MAX_WARM: usize = 64;
 /// How often containers are looked over for sleep.
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// Every so many of these rounds, for the end of their 30 days. A moved clock looks at once.

@@ -5,10 +5,13 @@
 
 pub mod docker;
 pub mod guest;
+#[cfg(target_os = "linux")]
+pub mod local;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -60,6 +63,23 @@ impl fmt::Debug for Channel {
     }
 }
 
+/// How a guest outlives its server for a while, to be taken up by the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuestLease {
+    /// Starts the streams of its servers.
+    pub token: guest_proto::Token,
+    /// It ends after so long a silence.
+    pub span: Duration,
+}
+
+/// A guest that runs.
+#[derive(Debug)]
+pub struct Launched {
+    pub channel: Channel,
+    /// `None` if it ends with the channel.
+    pub lease: Option<GuestLease>,
+}
+
 /// Something that launches sandboxes.
 pub trait Backend: Send + Sync + fmt::Debug {
     /// `docker`, `local`, or `none`.
@@ -68,6 +88,30 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Starts the sandbox of a container: a new one, or a stopped one with its files kept. Ends a
     /// running one of the same id first.
     fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>>;
+
+    /// [`Self::start`], and how long the guest outlives the channel.
+    fn launch<'a>(
+        &'a self,
+        spec: &'a SandboxSpec,
+    ) -> BoxFuture<'a, Result<Launched, SandboxError>> {
+        Box::pin(async move {
+            let channel = self.start(spec).await?;
+            Ok(Launched {
+                channel,
+                lease: None,
+            })
+        })
+    }
+
+    /// A new channel to a guest that runs, if it can be had: after the server's restart, or a fault of
+    /// the engine's.
+    fn take_up<'a>(
+        &'a self,
+        container_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
+        let _ = container_id;
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// Ends the processes and keeps the files. Fine if nothing runs.
     fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>>;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{BackendChoice, Config, Host};
+use crate::config::{BackendChoice, Config, Host, Provision};
+use crate::limits;
 use crate::model::OnUnmatched;
 use crate::quirks::{Layer, Layers, Profile, QuirkError};
 use crate::sandbox::docker::image::Flavor;
@@ -57,6 +58,9 @@ pub(super) struct ServeArgs {
     /// What runs code.
     #[arg(long, value_enum, default_value_t, env = "SANDTABLE_BACKEND")]
     pub(super) backend: BackendArg,
+    /// Whether `local` installs the documented libraries when they are missing.
+    #[arg(long, value_enum, default_value_t, env = "SANDTABLE_PROVISION")]
+    pub(super) provision: ProvisionArg,
     /// Script file or folder of scripts; may be given again. Edits are picked up.
     #[arg(
         long = "script",
@@ -77,6 +81,9 @@ pub(super) struct ServeArgs {
     /// Seconds without use after which a container's processes end; its files stay.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "SANDTABLE_IDLE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) idle_timeout: u64,
+    /// Docker sandboxes that are started ahead, so that a new container has one at once.
+    #[arg(long, value_name = "COUNT", default_value_t = 0, env = "SANDTABLE_WARM", value_parser = clap::value_parser!(u64).range(0..=limits::MAX_WARM as u64))]
+    pub(super) warm: u64,
     /// Answer this host name, too; may be given again.
     #[arg(
         long = "allow-host",
@@ -154,13 +161,25 @@ fn alias(text: &str) -> Result<(String, String), String> {
 /// Values of `--backend`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum BackendArg {
-    /// Docker if an engine answers, else none.
+    /// Docker if its image is there, else local, else Docker with the image built on first use.
     #[default]
     Auto,
     /// Docker; fail without an engine.
     Docker,
+    /// Namespaces of this Linux machine, without Docker; fail where it does not allow them.
+    Local,
     /// Never run code; calls answer `unavailable`.
     None,
+}
+
+/// Values of `--provision`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProvisionArg {
+    /// Install them once, when code is first run.
+    #[default]
+    Auto,
+    /// Do without; imports of missing libraries fail.
+    Never,
 }
 
 /// Values of `--on-unmatched`.
@@ -211,7 +230,12 @@ impl ServeArgs {
             backend: match self.backend {
                 BackendArg::Auto => BackendChoice::Auto,
                 BackendArg::Docker => BackendChoice::Docker,
+                BackendArg::Local => BackendChoice::Local,
                 BackendArg::None => BackendChoice::None,
+            },
+            provision: match self.provision {
+                ProvisionArg::Auto => Provision::Auto,
+                ProvisionArg::Never => Provision::Never,
             },
             scripts: self.scripts,
             on_unmatched: match self.on_unmatched {
@@ -221,6 +245,7 @@ impl ServeArgs {
             seed: self.seed,
             image: self.image,
             idle: Duration::from_secs(self.idle_timeout),
+            warm: usize::try_from(self.warm).unwrap_or(limits::MAX_WARM),
             allow_hosts: self.allow_hosts,
             allow_origins: self.allow_origins,
             control_token: self.control_token,

@@ -20,6 +20,25 @@ impl Containers {
         }
     }
 
+    /// After a restart: what was awake before and nobody has used since is asleep.
+    pub(crate) async fn settle_unclaimed(&self, workspace: &Workspace) -> Result<(), StoreError> {
+        for row in self.0.store.containers(&workspace.id).await? {
+            if row.state != ContainerState::Awake || self.is_awake(&row.id) {
+                continue;
+            }
+            let container = self.know(row, &workspace.clock);
+            self.take_up_uploads(&container).await?;
+            let sandbox = container.sandbox.lock().await;
+            // Somebody may have come while the lock was waited for.
+            if sandbox.guest.is_none()
+                && let Err(error) = self.stop(&container, sandbox).await
+            {
+                tracing::warn!(container.id = %container.id, %error, "a container of an earlier run stays as it is");
+            }
+        }
+        Ok(())
+    }
+
     /// Ends the workspace's containers whose 30 days are over.
     pub(crate) async fn expire_old(&self, workspace: &Workspace) -> Result<(), StoreError> {
         let now = workspace.clock.now();

@@ -9,30 +9,30 @@ mod channel;
 mod create;
 mod engine;
 pub mod image;
+mod launch;
 mod lease;
 mod reap;
 mod steps;
 mod volume;
+mod warm;
 
 use std::fmt::{self, Write as _};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptions,
     KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
-    StartContainerOptions,
 };
 use tokio::sync::{Mutex, Semaphore};
 
-use self::create::Lacks;
-use self::engine::{Engine, Failure, within};
+use self::engine::{Engine, within};
 use self::image::{BuildArgs, Flavor, ImageError, ImageState, Progress};
 use self::lease::Lease;
 use self::volume::GuestVolume;
-use crate::limits::{CONCURRENT_STARTS, ENGINE_CHANGE_TIMEOUT};
-use crate::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec, guest};
+use crate::limits::{CONCURRENT_STARTS, ENGINE_CHANGE_TIMEOUT, SANDBOX_LEASE};
+use crate::sandbox::{Backend, BoxFuture, Channel, Launched, SandboxError, SandboxSpec, guest};
 
 pub(crate) use self::engine::Facts;
 
@@ -58,6 +58,9 @@ pub struct DockerBackend {
     engine: Engine,
     image: Option<String>,
     lease: Lease,
+    /// How long its sandboxes outlive it; `None` if they end with it.
+    lease_span: Option<Duration>,
+    warm: warm::Pool,
     guest: GuestVolume,
     /// Whether the engine is known to have the guest's volume.
     guest_in_place: Mutex<bool>,
@@ -97,6 +100,8 @@ impl DockerBackend {
             engine,
             image: config.image,
             lease,
+            lease_span: (!config.temporary).then_some(SANDBOX_LEASE),
+            warm: warm::Pool::default(),
             guest: GuestVolume::new(config.guest),
             guest_in_place: Mutex::new(false),
             starts: Semaphore::new(CONCURRENT_STARTS),
@@ -105,6 +110,13 @@ impl DockerBackend {
             lacks_cpu_set: AtomicBool::new(false),
             building: Mutex::new(()),
         })
+    }
+
+    /// Lets sandboxes made from now on outlive the server for so long.
+    #[must_use]
+    pub fn with_lease(mut self, span: Duration) -> Self {
+        self.lease_span = Some(span);
+        self
     }
 
     /// What the banner says: the engine, the image, and what would improve it.
@@ -180,77 +192,6 @@ impl DockerBackend {
         create::name(&self.lease.scope, container_id)
     }
 
-    async fn launch(&self, spec: &SandboxSpec) -> Result<Channel, SandboxError> {
-        let _permit = self
-            .starts
-            .acquire()
-            .await
-            .expect("the semaphore is never closed");
-        let name = self.sandbox_name(&spec.container_id);
-        self.create(spec, &name).await?;
-        match self.attach_and_start(spec, &name).await {
-            // Somebody has cleared away the guest's volume: put it back.
-            Err(failure) if failure.says(&[volume::GUEST_PATH]) => {
-                *self.guest_in_place.lock().await = false;
-                self.put_guest_in_place(&self.image_in_use().await?).await?;
-                Ok(self.attach_and_start(spec, &name).await?)
-            }
-            other => Ok(other?),
-        }
-    }
-
-    /// Makes the container, or stops the one that is there.
-    async fn create(&self, spec: &SandboxSpec, name: &str) -> Result<(), SandboxError> {
-        let image = self.image_in_use().await?;
-        self.put_guest_in_place(&image).await?;
-        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
-        let cpus = create::cpu_set(turn, spec.limits.milli_cpus, self.engine.facts.cpus);
-        loop {
-            let lacks = Lacks {
-                disk_size: self.lacks_disk_size.load(Ordering::Relaxed),
-                cpu_set: self.lacks_cpu_set.load(Ordering::Relaxed),
-            };
-            let body = create::body(spec, &image, &self.guest.name, &self.lease, &cpus, lacks);
-            let options = CreateContainerOptionsBuilder::default().name(name).build();
-            let creation = self.engine.docker.create_container(Some(options), body);
-            let Err(failure) = within("create the sandbox", ENGINE_CHANGE_TIMEOUT, creation).await
-            else {
-                return Ok(());
-            };
-            match failure.status {
-                Some(409) => return self.kill(name).await,
-                Some(404) if failure.says(&["no such image"]) => {
-                    return Err(image_missing(self.image.as_deref()));
-                }
-                _ if !lacks.disk_size && failure.says(&["storage-opt", "storage opt", "quota"]) => {
-                    tracing::debug!(reason = %failure.error, "the engine does not limit the disk");
-                    self.lacks_disk_size.store(true, Ordering::Relaxed);
-                }
-                _ if !lacks.cpu_set && failure.says(&["cpuset", "cpus are not available"]) => {
-                    self.lacks_cpu_set.store(true, Ordering::Relaxed);
-                }
-                _ => return Err(failure.error),
-            }
-        }
-    }
-
-    async fn attach_and_start(&self, spec: &SandboxSpec, name: &str) -> Result<Channel, Failure> {
-        let options = AttachContainerOptionsBuilder::default()
-            .stream(true)
-            .stdin(true)
-            .stdout(true)
-            .stderr(true)
-            .build();
-        let attachment = self.engine.docker.attach_container(name, Some(options));
-        let attached = self.engine.ask("attach to the sandbox", attachment).await?;
-        let start = self
-            .engine
-            .docker
-            .start_container(name, None::<StartContainerOptions>);
-        within("start the sandbox", ENGINE_CHANGE_TIMEOUT, start).await?;
-        Ok(channel::channel(&spec.container_id, attached))
-    }
-
     async fn put_guest_in_place(&self, image: &str) -> Result<(), SandboxError> {
         let mut in_place = self.guest_in_place.lock().await;
         if !*in_place {
@@ -296,21 +237,6 @@ impl DockerBackend {
             Err(failure) => failure.unless(&[404, 409]),
         }
     }
-
-    /// Whether a container's sandbox exists, and whether it runs.
-    pub async fn is_running(&self, container_id: &str) -> Result<Option<bool>, SandboxError> {
-        let name = self.sandbox_name(container_id);
-        let look = self
-            .engine
-            .docker
-            .inspect_container(&name, None::<InspectContainerOptions>);
-        match self.engine.ask("look at the sandbox", look).await {
-            Ok(found) => Ok(Some(
-                found.state.and_then(|state| state.running).unwrap_or(false),
-            )),
-            Err(failure) => failure.unless(&[404]).map(|()| None),
-        }
-    }
 }
 
 impl Backend for DockerBackend {
@@ -319,7 +245,21 @@ impl Backend for DockerBackend {
     }
 
     fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
-        Box::pin(self.launch(spec))
+        Box::pin(async move { Ok(self.launch_one(spec).await?.channel) })
+    }
+
+    fn launch<'a>(
+        &'a self,
+        spec: &'a SandboxSpec,
+    ) -> BoxFuture<'a, Result<Launched, SandboxError>> {
+        Box::pin(self.launch_one(spec))
+    }
+
+    fn take_up<'a>(
+        &'a self,
+        container_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
+        Box::pin(self.take_up_one(container_id))
     }
 
     fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {

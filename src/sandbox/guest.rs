@@ -13,23 +13,26 @@ mod tests;
 use std::io;
 use std::time::{Duration, Instant};
 
-use guest_proto::{AnswerBody, RequestBody};
+use guest_proto::{AnswerBody, RequestBody, Token};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 pub use call::{
     Edit, EditCall, EditError, EditOutcome, ExecCall, ExecKind, ExecResult, Outcome, PutFile, View,
 };
 pub use embedded::{UNAVAILABLE, digest, embedded};
-pub use guest_proto::{EditErrorKind, ErrorKind, FileType, Hunk, OutputFile, Settings};
+pub use guest_proto::{EditErrorKind, ErrorKind, FileType, Hunk, OutputFile, Settings, Unclaimed};
 pub use stream::FileStream;
 
-use crate::sandbox::Channel;
+use crate::ids::Ids;
+use crate::sandbox::{Channel, Launched};
 use link::{Link, Waiting};
 
 /// How much longer than its own time-out a call may take before the guest counts as hung.
 pub const GRACE: Duration = Duration::from_secs(10);
 /// How long a guest may take to say hello: the channel may be there before its process is.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a guest that ran before may take to answer a new server.
+pub const RESUME_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long anything but an `exec` may take, and each step of a file transfer.
 pub const STEP_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -59,7 +62,8 @@ pub enum GuestError {
     TooLarge { reason: String },
 }
 
-/// A cheap handle to a guest; the sandbox ends when the last one, and the last [`FileStream`], is gone.
+/// A cheap handle to a guest; when the last one, and the last [`FileStream`], is gone the sandbox ends:
+/// at once, or with its lease.
 #[derive(Debug, Clone)]
 pub struct Guest {
     link: Link,
@@ -85,6 +89,68 @@ impl Guest {
             }),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Says hello to a guest that was launched or taken up, and answers what an earlier server has left:
+    /// to be adopted or released.
+    pub async fn resume(
+        launched: Launched,
+        settings: Settings,
+        limit: Duration,
+    ) -> Result<(Self, Vec<Unclaimed>), GuestError> {
+        let Some(lease) = launched.lease else {
+            let guest = Self::connect(launched.channel, settings).await?;
+            return Ok((guest, Vec::new()));
+        };
+        let nonce = token();
+        let guest = Self {
+            link: Link::start_leased(launched.channel, lease, &nonce),
+        };
+        let generation = guest_proto::GENERATION;
+        let resume = RequestBody::Resume {
+            generation,
+            settings,
+            nonce,
+        };
+        match guest.ask(resume, &[], limit).await?.0 {
+            AnswerBody::Resumed {
+                generation: theirs, ..
+            } if theirs != generation => Err(GuestError::Generation {
+                theirs,
+                ours: generation,
+            }),
+            AnswerBody::Resumed {
+                epoch, unclaimed, ..
+            } => {
+                guest.link.enter_epoch(epoch);
+                Ok((guest, unclaimed))
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Waits for a call of an earlier server's, as if it were made now.
+    pub async fn adopt(
+        &self,
+        earlier: &Unclaimed,
+        limit: Duration,
+    ) -> Result<ExecResult, GuestError> {
+        let earlier = earlier.call;
+        let (answer, payload) = self.ask(RequestBody::Adopt { earlier }, &[], limit).await?;
+        match answer {
+            AnswerBody::ExecDone(done) => ExecResult::from_answer(done, payload),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Ends what earlier servers have left and nobody has adopted.
+    pub fn release(&self) {
+        self.link.tell(RequestBody::Release {});
+    }
+
+    /// Whether the guest has broken the protocol, so that no other channel would help.
+    pub fn is_spoilt(&self) -> bool {
+        self.link.is_spoilt()
     }
 
     /// Runs a program. Dropping the future cancels the call and kills its process tree.
@@ -179,6 +245,13 @@ impl Guest {
         let mut waiting: Waiting = self.link.call(body, payload)?;
         within(limit, waiting.answer()).await
     }
+}
+
+/// A new, random token.
+pub(crate) fn token() -> Token {
+    let ids = Ids::random();
+    let digits: String = (0..4).map(|_| ids.next_hex16()).collect();
+    Token::from_hex(&digits).expect("four times 16 hexadecimal digits are a token")
 }
 
 async fn within<T>(

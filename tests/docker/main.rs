@@ -12,4 +12,5 @@ mod failure;
 mod images;
 mod inside;
 mod launcher;
+mod lease;
 mod life;

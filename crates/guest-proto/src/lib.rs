@@ -5,6 +5,7 @@
 
 mod frame;
 mod message;
+mod resync;
 mod settings;
 
 pub use frame::{
@@ -13,8 +14,9 @@ pub use frame::{
 };
 pub use message::{
     Answer, AnswerBody, Command, Edit, EditErrorKind, EditResult, ErrorKind, ExecDone, FileType,
-    Hunk, Outcome, OutputFile, Request, RequestBody,
+    Hunk, Outcome, OutputFile, Request, RequestBody, Unclaimed,
 };
+pub use resync::{Finder, MARK_BYTES, TOKEN_BYTES, Token};
 pub use settings::Settings;
 
 /// The protocol generation this crate speaks; every frame carries it.
@@ -27,6 +29,14 @@ pub const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Chunks a guest may send of one file before the host has asked for more.
 pub const WINDOW_CHUNKS: u32 = 4;
+
+/// Names, in a guest's environment, how many milliseconds it outlives its server, a blank, and the token
+/// of the marks that the server starts its streams with. Without it a guest ends with its channel.
+pub const LEASE_VARIABLE: &str = "SANDTABLE_GUEST_LEASE";
+
+/// A call of a guest with a lease belongs to the stream on which it was asked: the upper half of its id
+/// is the number of that stream.
+pub const EPOCH_SHIFT: u32 = 32;
 
 /// Whether a name of an input or output directory has its form: 16 hexadecimal digits, lower case.
 pub fn is_directory_tag(tag: &str) -> bool {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Settings;
+use crate::{Settings, Token};
 
 /// A message of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,19 @@ pub enum RequestBody {
     Cancel {},
     /// Asks for a `pong`.
     Ping {},
+    /// First on every channel of a guest with a lease, behind a mark: what was half said before is
+    /// void. The answer comes behind a mark of `nonce`.
+    Resume {
+        generation: u16,
+        settings: Settings,
+        nonce: Token,
+    },
+    /// Takes over an `exec` of an earlier stream: its answer becomes this call's.
+    Adopt { earlier: u64 },
+    /// Ends the calls of earlier streams that nobody has adopted, and forgets their answers.
+    Release {},
+    /// The answer of this `exec` has come; the guest need not keep it.
+    Ack {},
 }
 
 /// What an `exec` runs.
@@ -118,6 +131,28 @@ pub enum AnswerBody {
     Error { kind: ErrorKind, message: String },
     /// Answers `ping`.
     Pong {},
+    /// Answers `resume`: ready for calls.
+    Resumed {
+        generation: u16,
+        /// Whether the guest is PID 1 of its sandbox.
+        init: bool,
+        /// The number of this stream, from 1: the upper half of the ids of its calls.
+        epoch: u32,
+        /// What earlier streams have left.
+        unclaimed: Vec<Unclaimed>,
+    },
+    /// Answers no call: what came is no frame, and nothing is heard until the next mark.
+    Lost {},
+}
+
+/// An `exec` of an earlier stream that runs still, or whose answer was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unclaimed {
+    pub call: u64,
+    /// Names the call to those who know it.
+    pub output_dir: String,
+    /// Whether its answer is there.
+    pub done: bool,
 }
 
 /// How an `exec` ended.

@@ -7,14 +7,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use guest_proto::{
-    AnswerBody, Command, DecodeError, Decoder, ErrorKind, GENERATION, Outcome, Request,
-    RequestBody, Settings, is_call_tag,
+    AnswerBody, Command, DecodeError, Decoder, ErrorKind, ExecDone, GENERATION, Outcome, Request,
+    RequestBody, Settings, Token, Unclaimed, is_call_tag,
 };
 
 use crate::editor;
 use crate::environment::Places;
 use crate::exec::{self, Job, Run};
 use crate::files::{Failure, Get, Put};
+use crate::lease::Lease;
 use crate::out::Out;
 use crate::sinks::Sinks;
 use crate::sys::{self, Poll};
@@ -24,7 +25,8 @@ use crate::tree::{self, Owner};
 const MAX_CALLS: usize = 256;
 const SCRATCH_BYTES: usize = 64 * 1024;
 
-/// Serves the host on stdin and stdout until it is gone; then kills everything and returns.
+/// Serves the host on stdin and stdout until it is gone (with a lease: until it was silent for too long);
+/// then kills everything and returns.
 pub fn run() -> ExitCode {
     let result = Daemon::start().and_then(|mut daemon| {
         let result = daemon.serve();
@@ -44,6 +46,7 @@ struct Daemon {
     decoder: Decoder,
     out: Out,
     settings: Option<Settings>,
+    lease: Option<Lease>,
     runs: BTreeMap<u64, Run>,
     puts: BTreeMap<u64, Put>,
     gets: BTreeMap<u64, Get>,
@@ -62,6 +65,7 @@ impl Daemon {
             decoder: Decoder::new(),
             out: Out::default(),
             settings: None,
+            lease: Lease::of_this_guest(),
             runs: BTreeMap::new(),
             puts: BTreeMap::new(),
             gets: BTreeMap::new(),
@@ -87,6 +91,10 @@ impl Daemon {
                 run.watch(&mut poll);
                 next = [next, run.next_look()].into_iter().flatten().min();
             }
+            next = [next, self.lease.as_ref().map(Lease::end)]
+                .into_iter()
+                .flatten()
+                .min();
             poll.wait(next.map(|next| next.saturating_duration_since(now)))?;
 
             self.sinks.empty(&poll, &mut self.scratch);
@@ -96,7 +104,14 @@ impl Daemon {
             if poll.is_ready(children) {
                 self.reap();
             }
-            if input.is_some_and(|input| poll.is_ready(input)) && !self.listen()? {
+            let speaks = input.is_some_and(|input| poll.is_ready(input));
+            if speaks && !self.listen()? {
+                return Ok(());
+            }
+            // Looked at after the channel: after a long pause the words of the host come first.
+            if let Some(lease) = &self.lease
+                && lease.end() <= Instant::now()
+            {
                 return Ok(());
             }
             self.end_overdue();
@@ -133,25 +148,55 @@ impl Daemon {
             }
             Err(error) => return Err(error),
         };
-        self.decoder.push(&self.scratch[..read]);
+        let mut bytes = &self.scratch[..read];
+        if let Some(lease) = &mut self.lease {
+            if let Some(start) = lease.hear(bytes) {
+                // Whatever waited for its rest was of a stream that is over.
+                self.decoder = Decoder::new();
+                bytes = &bytes[start..];
+            } else if lease.is_lost() {
+                return Ok(true);
+            }
+        }
+        self.decoder.push(bytes);
         Ok(true)
     }
 
     /// Obeys what has come, while there is room for answers: one read may hold hundreds of requests.
     fn take_requests(&mut self) -> io::Result<()> {
-        while !self.out.is_full()
-            && let Some(frame) = self.decoder.next_frame().map_err(nonsense)?
-        {
-            let Request { call, body } = frame.header().map_err(nonsense)?;
-            self.obey(call, body, &frame.payload);
+        while !self.out.is_full() {
+            let request = match self.decoder.next_frame() {
+                Ok(None) => break,
+                Ok(Some(frame)) => frame.header().map(|request| (request, frame.payload)),
+                Err(error) => Err(error),
+            };
+            match (request, &mut self.lease) {
+                (Ok((Request { call, body }, payload)), lease) => {
+                    if lease
+                        .as_ref()
+                        .is_none_or(|lease| lease.is_of_this_stream(call, &body))
+                    {
+                        self.obey(call, body, &payload);
+                    }
+                }
+                (Err(error), None) => return Err(nonsense(error)),
+                (Err(_), Some(lease)) => {
+                    lease.lose();
+                    self.decoder = Decoder::new();
+                    self.out.answer(0, AnswerBody::Lost {}, &[]);
+                }
+            }
         }
         Ok(())
     }
 
     fn obey(&mut self, call: u64, body: RequestBody, payload: &[u8]) {
-        if let RequestBody::Hello { settings, .. } = body {
-            self.hello(call, settings);
-            return;
+        match body {
+            RequestBody::Hello { settings, .. } => return self.hello(call, settings),
+            RequestBody::Resume {
+                settings, nonce, ..
+            } => return self.resume(call, settings, nonce),
+            _ => {}
         }
         let Some(settings) = &self.settings else {
             self.out
@@ -159,7 +204,7 @@ impl Daemon {
             return;
         };
         match body {
-            RequestBody::Hello { .. } => {}
+            RequestBody::Hello { .. } | RequestBody::Resume { .. } => {}
             RequestBody::Ping {} => self.out.answer(call, AnswerBody::Pong {}, &[]),
             RequestBody::Exec {
                 command,
@@ -235,6 +280,13 @@ impl Daemon {
                     get.more(chunks);
                 }
             }
+            RequestBody::Adopt { earlier } => self.adopt(call, earlier),
+            RequestBody::Release {} => self.release(),
+            RequestBody::Ack {} => {
+                if let Some(lease) = &mut self.lease {
+                    lease.take(call);
+                }
+            }
             RequestBody::Cancel {} => {
                 self.puts.remove(&call);
                 self.gets.remove(&call);
@@ -244,20 +296,95 @@ impl Daemon {
     }
 
     fn hello(&mut self, call: u64, settings: Settings) {
+        if self.settle(call, settings) {
+            let body = AnswerBody::Hello {
+                generation: GENERATION,
+                init: std::process::id() == 1,
+            };
+            self.out.answer(call, body, &[]);
+        }
+    }
+
+    /// A server comes, perhaps after another: what was half said is void, what runs goes on.
+    fn resume(&mut self, call: u64, settings: Settings, nonce: Token) {
+        self.out.restart(&nonce.mark());
+        self.puts.clear();
+        self.gets.clear();
+        if !self.settle(call, settings) {
+            return;
+        }
+        let Some(lease) = &mut self.lease else {
+            self.out
+                .error(call, ErrorKind::Invalid, "this guest has no lease");
+            return;
+        };
+        let epoch = lease.next_epoch();
+        let running = self.runs.iter().map(|(call, run)| Unclaimed {
+            call: *call,
+            output_dir: run.output_dir(),
+            done: false,
+        });
+        let body = AnswerBody::Resumed {
+            generation: GENERATION,
+            init: std::process::id() == 1,
+            epoch,
+            unclaimed: lease.unclaimed().chain(running).collect(),
+        };
+        self.out.answer(call, body, &[]);
+    }
+
+    /// Takes the settings; `false` if they cannot be met, and the host knows.
+    fn settle(&mut self, call: u64, settings: Settings) -> bool {
         match fs::create_dir_all(&settings.work_dir) {
             Err(error) if !crate::environment::is_full(&error) => {
                 let message = format!("making `{}`: {error}", settings.work_dir);
                 self.out.error(call, ErrorKind::Io, message);
+                false
             }
             _ => {
                 self.settings = Some(settings);
-                let body = AnswerBody::Hello {
-                    generation: GENERATION,
-                    init: std::process::id() == 1,
-                };
-                self.out.answer(call, body, &[]);
+                true
             }
         }
+    }
+
+    fn adopt(&mut self, call: u64, earlier: u64) {
+        if let Some(run) = self.runs.remove(&earlier) {
+            self.runs.insert(call, run);
+            return;
+        }
+        match self.lease.as_mut().and_then(|lease| lease.take(earlier)) {
+            Some(kept) => {
+                let output_dir = kept.output_dir().to_owned();
+                self.answer_exec(call, &output_dir, kept.done, &kept.payload);
+            }
+            None => self
+                .out
+                .error(call, ErrorKind::NotFound, "there is no such call"),
+        }
+    }
+
+    fn release(&mut self) {
+        let Some(lease) = &mut self.lease else {
+            return;
+        };
+        lease.release();
+        let earlier: Vec<u64> = self
+            .runs
+            .keys()
+            .copied()
+            .filter(|call| lease.is_earlier(*call))
+            .collect();
+        for call in earlier {
+            self.end(call, Outcome::Cancelled {});
+        }
+    }
+
+    fn answer_exec(&mut self, call: u64, output_dir: &str, done: ExecDone, payload: &[u8]) {
+        if let Some(lease) = &mut self.lease {
+            lease.keep(call, output_dir, &done, payload);
+        }
+        self.out.answer(call, AnswerBody::ExecDone(done), payload);
     }
 
     fn exec(&mut self, job: Job<'_>) {
@@ -338,9 +465,14 @@ impl Daemon {
         let Some(settings) = &self.settings else {
             return;
         };
+        let mut ended = Vec::new();
         for (call, run) in self.runs.extract_if(.., |_, run| run.is_done(now)) {
+            let output_dir = run.output_dir();
             let (done, payload) = run.finish(settings, &mut self.sinks, &mut self.scratch);
-            self.out.answer(call, AnswerBody::ExecDone(done), &payload);
+            ended.push((call, output_dir, done, payload));
+        }
+        for (call, output_dir, done, payload) in ended {
+            self.answer_exec(call, &output_dir, done, &payload);
         }
     }
 

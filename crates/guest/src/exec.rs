@@ -174,6 +174,12 @@ impl Run {
         &self.owner
     }
 
+    /// The 16 hex digits that name its output directory.
+    pub(crate) fn output_dir(&self) -> String {
+        let name = self.places.output.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     pub(crate) fn pid(&self) -> i32 {
         self.owner.root.pid
     }

@@ -10,6 +10,7 @@ mod editor;
 mod environment;
 mod exec;
 mod files;
+mod lease;
 mod out;
 mod outputs;
 mod sinks;

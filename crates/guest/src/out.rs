@@ -46,6 +46,14 @@ impl Out {
         self.answer(call, AnswerBody::Error { kind, message }, &[]);
     }
 
+    /// Drops what waits, half a frame included, and starts a new stream with a mark.
+    pub(crate) fn restart(&mut self, mark: &[u8]) {
+        self.frames.clear();
+        self.frames.push_back(mark.to_vec());
+        self.written = 0;
+        self.bytes = mark.len();
+    }
+
     /// Writes what the channel takes without waiting.
     pub(crate) fn write(&mut self, channel: &mut File) -> io::Result<()> {
         while let Some(frame) = self.frames.front() {

@@ -9,9 +9,9 @@ use bollard::models::{
 use chrono::SecondsFormat;
 
 use super::lease::Lease;
-use super::volume;
+use super::{launch, volume};
 use crate::limits::SANDBOX_SHM_BYTES;
-use crate::sandbox::SandboxSpec;
+use crate::sandbox::{GuestLease, SandboxSpec};
 
 /// The container's id.
 pub(super) const LABEL_CONTAINER: &str = "sandtable.container";
@@ -42,6 +42,7 @@ pub(super) fn body(
     image: &str,
     guest_volume: &str,
     lease: &Lease,
+    guest_lease: Option<&GuestLease>,
     cpus: &str,
     lacks: Lacks,
 ) -> ContainerCreateBody {
@@ -60,8 +61,9 @@ pub(super) fn body(
         hostname: Some("sandbox".to_owned()),
         labels: Some(labels),
         open_stdin: Some(true),
-        // The guest's stdin ends with the attached connection, so a sandbox never outlives its server.
-        stdin_once: Some(true),
+        // Without a lease the guest's stdin, and so the sandbox, ends with the attached connection.
+        stdin_once: Some(guest_lease.is_none()),
+        env: guest_lease.map(|lease| vec![launch::variable(lease)]),
         attach_stdin: Some(true),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
@@ -153,7 +155,7 @@ mod tests {
 
     fn made(lacks: Lacks) -> ContainerCreateBody {
         let lease = Lease::of_a_test("server-1");
-        body(&spec(), "image", "volume", &lease, "0", lacks)
+        body(&spec(), "image", "volume", &lease, None, "0", lacks)
     }
 
     #[test]

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::create::{LABEL_CONTAINER, LABEL_EXPIRES};
 
 /// The data directory's own digest: also part of a sandbox's name on the engine.
-const LABEL_SCOPE: &str = "sandtable.scope";
+pub(super) const LABEL_SCOPE: &str = "sandtable.scope";
 /// The server's instance.
 pub(super) const LABEL_SERVER: &str = "sandtable.server";
 const LABEL_DATA_DIR: &str = "sandtable.data-dir";

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::DockerBackend;
 use super::create::LABEL_CONTAINER;
-use super::lease::{LABEL_SERVER, Verdict};
+use super::lease::{LABEL_SCOPE, LABEL_SERVER, Verdict};
 use crate::limits::CONCURRENT_STARTS;
 use crate::sandbox::SandboxError;
 
@@ -30,7 +30,13 @@ impl DockerBackend {
             match self.lease.judge(&labels, now) {
                 Verdict::Keep => false,
                 Verdict::Orphan => true,
-                Verdict::Ours => labels.get(LABEL_CONTAINER).is_none_or(|id| !is_known(id)),
+                // By its name: one that was warm got a container, and kept its label.
+                Verdict::Ours => !sandbox
+                    .names
+                    .iter()
+                    .flatten()
+                    .filter_map(|name| self.container_of(name))
+                    .any(&is_known),
             }
         });
         self.delete_all(condemned.filter_map(|sandbox| sandbox.id).collect())
@@ -46,20 +52,37 @@ impl DockerBackend {
             .await
     }
 
+    /// Removes every sandbox of the data directory, files and all, and answers how many.
+    pub async fn remove_all_of_this_directory(&self) -> Result<usize, SandboxError> {
+        let label = format!("{LABEL_SCOPE}={}", self.lease.scope);
+        let all = self.sandboxes(label).await?;
+        self.delete_all(all.into_iter().filter_map(|sandbox| sandbox.id).collect())
+            .await
+    }
+
     /// The end of the server: its sandboxes go with a temporary data directory, else they stop and
     /// keep their files.
     pub async fn close(&self) -> Result<(), SandboxError> {
+        self.close_pool().await?;
         if self.lease.is_temporary() {
             self.remove_all_of(&self.lease.server).await?;
             return Ok(());
         }
+        // Of the data directory, not of this run: some were taken up from an earlier one.
         let all = self
-            .sandboxes(format!("{LABEL_SERVER}={}", self.lease.server))
+            .sandboxes(format!("{LABEL_SCOPE}={}", self.lease.scope))
             .await?;
         let stopped = stream::iter(all.into_iter().filter_map(|sandbox| sandbox.id))
             .map(async |id| self.kill(&id).await)
             .buffer_unordered(CONCURRENT_STARTS);
         stopped.collect::<Vec<_>>().await.into_iter().collect()
+    }
+
+    /// The container whose sandbox has this name.
+    fn container_of<'a>(&self, name: &'a str) -> Option<&'a str> {
+        name.strip_prefix('/')
+            .unwrap_or(name)
+            .strip_prefix(&self.sandbox_name(""))
     }
 
     async fn sandboxes(&self, label: String) -> Result<Vec<ContainerSummary>, SandboxError> {

@@ -8,23 +8,27 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use guest_proto::{
-    Answer, AnswerBody, DecodeError, Decoder, GENERATION, Request, RequestBody, WINDOW_CHUNKS,
-    encode,
+    Answer, AnswerBody, DecodeError, Decoder, EPOCH_SHIFT, Finder, GENERATION, Request,
+    RequestBody, Token, WINDOW_CHUNKS, encode,
 };
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::GuestError;
-use crate::sandbox::Channel;
+use crate::sandbox::{Channel, GuestLease};
 
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// File chunks are taken in only while fewer bytes than this wait to be written.
 const OUT_HIGH_BYTES: usize = 512 * 1024;
 /// File chunks that wait to be taken in.
+/// How often a guest with a lease hears from an idle server.
+const PINGS_PER_LEASE: u32 = 4;
 const DATA_QUEUE: usize = 2;
+/// What may come of an older stream before the guest's mark: the largest frame, and all buffers on the way.
+const MAX_SKIPPED_BYTES: usize = 2 * guest_proto::MAX_PAYLOAD_BYTES;
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Reply = Result<(AnswerBody, Vec<u8>), GuestError>;
@@ -103,22 +107,69 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
+    /// A link over a fresh channel, to a guest that ends with it.
     pub(super) fn start(channel: Channel) -> Self {
+        Self::with(channel, None)
+    }
+
+    /// A link to a guest with a lease: behind marks, and with pings.
+    pub(super) fn start_leased(channel: Channel, lease: GuestLease, nonce: &Token) -> Self {
+        let stream = Stream {
+            mark: lease.token.mark().to_vec(),
+            finder: Some(Finder::new(nonce)),
+            skipped_bytes: 0,
+            span: lease.span,
+            heard: Instant::now(),
+        };
+        Self::with(channel, Some(stream))
+    }
+
+    fn with(channel: Channel, stream: Option<Stream>) -> Self {
         let (orders, orders_in) = mpsc::unbounded_channel();
         let (data, data_in) = mpsc::channel(DATA_QUEUE);
         let (end_out, end) = watch::channel(None);
-        let owner = Owner {
+        let next_call = Arc::new(AtomicU64::new(1));
+        let mut owner = Owner {
             waiters: HashMap::new(),
             out: VecDeque::new(),
             out_bytes: 0,
             decoder: Decoder::new(),
+            stream,
+            next_call: Arc::clone(&next_call),
         };
+        if let Some(stream) = &mut owner.stream {
+            let mark = std::mem::take(&mut stream.mark);
+            owner.queue(mark);
+        }
         tokio::spawn(owner.run(channel, orders_in, data_in, end_out));
         Self {
             orders,
             data,
             end,
-            next_call: Arc::new(AtomicU64::new(1)),
+            next_call,
+        }
+    }
+
+    /// From now on calls are of this stream of the guest's.
+    pub(super) fn enter_epoch(&self, epoch: u32) {
+        let first = (u64::from(epoch) << EPOCH_SHIFT) + 1;
+        self.next_call.store(first, Ordering::Relaxed);
+    }
+
+    /// Whether the guest has broken the protocol: nothing it says is of use.
+    pub(super) fn is_spoilt(&self) -> bool {
+        matches!(
+            *self.end.borrow(),
+            Some(End::Protocol(_) | End::Generation(_))
+        )
+    }
+
+    /// Sends a message that has no answer.
+    pub(super) fn tell(&self, body: RequestBody) {
+        let call = self.next_call.fetch_add(1, Ordering::Relaxed);
+        if let Ok(frame) = request_frame(call, body, &[]) {
+            // Closed: whoever calls next is told why.
+            self.orders.send(Order::Send(frame)).ok();
         }
     }
 
@@ -248,6 +299,39 @@ struct Owner {
     out: VecDeque<(Vec<u8>, usize)>,
     out_bytes: usize,
     decoder: Decoder,
+    /// Of a guest with a lease.
+    stream: Option<Stream>,
+    next_call: Arc<AtomicU64>,
+}
+
+/// The stream to a guest that outlives it.
+struct Stream {
+    /// Goes before everything.
+    mark: Vec<u8>,
+    /// Until the guest's mark has come, what comes is of an older stream.
+    finder: Option<Finder>,
+    skipped_bytes: usize,
+    span: Duration,
+    heard: Instant,
+}
+
+impl Stream {
+    /// What of these bytes is of this stream.
+    fn take<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], End> {
+        self.heard = Instant::now();
+        let Some(finder) = &mut self.finder else {
+            return Ok(bytes);
+        };
+        if let Some(start) = finder.push(bytes) {
+            self.finder = None;
+            return Ok(&bytes[start..]);
+        }
+        self.skipped_bytes += bytes.len();
+        if self.skipped_bytes > MAX_SKIPPED_BYTES {
+            return Err(End::Protocol("no end of an older stream".to_owned()));
+        }
+        Ok(&[])
+    }
 }
 
 impl Owner {
@@ -284,6 +368,9 @@ impl Owner {
     ) -> End {
         let mut buffer = vec![0; READ_BUFFER_BYTES];
         let mut unflushed = false;
+        let span = self.stream.as_ref().map(|stream| stream.span);
+        let mut pings = tokio::time::interval(span.unwrap_or(Duration::MAX / 4) / PINGS_PER_LEASE);
+        pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let (front, written) = match self.out.front() {
                 Some((frame, written)) => (frame.as_slice(), *written),
@@ -292,9 +379,12 @@ impl Owner {
             tokio::select! {
                 read = channel.reader.read(&mut buffer) => match read {
                     Ok(0) | Err(_) => return End::Gone,
-                    Ok(read) => if let Err(error) = self.take_in(&buffer[..read]) {
-                        return error.into();
+                    Ok(read) => if let Err(end) = self.take_in(&buffer[..read]) {
+                        return end;
                     },
+                },
+                _ = pings.tick(), if span.is_some() => if !self.ping() {
+                    return End::Gone;
                 },
                 order = orders.recv() => match order {
                     Some(order) => self.obey(order),
@@ -355,13 +445,47 @@ impl Owner {
         }
     }
 
-    fn take_in(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+    /// Lets the guest know that its server lives; `false` if it says nothing itself.
+    fn ping(&mut self) -> bool {
+        let Some(stream) = &self.stream else {
+            return true;
+        };
+        if stream.heard.elapsed() > stream.span {
+            return false;
+        }
+        if stream.finder.is_none() {
+            let epoch = self.next_call.load(Ordering::Relaxed) >> EPOCH_SHIFT;
+            // Nobody waits for this call, so its pong is dropped.
+            if let Ok(ping) = request_frame(epoch << EPOCH_SHIFT, RequestBody::Ping {}, &[]) {
+                self.queue(ping);
+            }
+        }
+        true
+    }
+
+    fn take_in(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let bytes = match &mut self.stream {
+            Some(stream) => stream.take(bytes)?,
+            None => bytes,
+        };
         self.decoder.push(bytes);
         while let Some(frame) = self.decoder.next_frame()? {
             let Answer { call, body } = frame.header()?;
+            match body {
+                // The guest has lost the thread; another stream finds it again.
+                AnswerBody::Lost {} => return Err(End::Gone),
+                AnswerBody::ExecDone(_) if self.stream.is_some() => self.acknowledge(call),
+                _ => {}
+            }
             self.deliver(call, body, frame.payload);
         }
         Ok(())
+    }
+
+    fn acknowledge(&mut self, call: u64) {
+        if let Ok(frame) = request_frame(call, RequestBody::Ack {}, &[]) {
+            self.queue(frame);
+        }
     }
 
     /// Hands an answer to who waits for it; an answer nobody waits for is dropped.

@@ -52,8 +52,15 @@ struct Told {
 impl Canned {
     pub(crate) fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
         let canned = Self::default();
-        canned.lock().replies.extend(replies);
+        canned.tell(replies);
         canned
+    }
+
+    /// Forgets what was to be said and says this instead.
+    pub(crate) fn tell(&self, replies: impl IntoIterator<Item = Reply>) {
+        let mut told = self.lock();
+        told.replies = replies.into_iter().collect();
+        told.files.clear();
     }
 
     /// What the guests were asked, hellos left out.
@@ -103,6 +110,11 @@ impl Canned {
             | RequestBody::More { .. } => Some(Vec::new()),
             RequestBody::Chunk { last: true } => one(AnswerBody::PutDone { linked: true }),
             RequestBody::Cancel {} => Some(Vec::new()),
+            // Of guests that outlive their server; this one does not.
+            RequestBody::Resume { .. }
+            | RequestBody::Adopt { .. }
+            | RequestBody::Release {}
+            | RequestBody::Ack { .. } => None,
             RequestBody::Get { name, .. } => {
                 let content = told
                     .files

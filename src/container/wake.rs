@@ -1,0 +1,101 @@
+//! From a container to its running sandbox: taken up if one runs from before, else started.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{Container, Containers, ends_at};
+use crate::sandbox::guest::{Guest, GuestError, HELLO_TIMEOUT, RESUME_TIMEOUT, Unclaimed};
+use crate::sandbox::{SandboxError, SandboxSpec};
+use crate::store::ContainerState;
+
+impl Containers {
+    /// A connection to the container's sandbox, which runs from now on.
+    pub(super) async fn wake(&self, container: &Container) -> Result<Guest, SandboxError> {
+        let begun = Instant::now();
+        let (guest, how) = match self.take_up(container).await {
+            Some(guest) => (guest, "taken up"),
+            None => (self.start(container).await?, "started"),
+        };
+        tracing::info!(
+            container.id = %container.id,
+            backend = self.0.backend.name(),
+            start.duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "container awake: {how}"
+        );
+        if !self.set_state(container, ContainerState::Awake).await {
+            // It expired, or was reset, while it woke.
+            self.0.backend.remove(&container.id).await?;
+            return Err(SandboxError::Engine {
+                operation: "wake the container",
+                reason: "it is no more".to_owned(),
+            });
+        }
+        container.may_run.store(true, Ordering::Relaxed);
+        Ok(guest)
+    }
+
+    /// The sandbox that an earlier server left, or whose channel broke, with all that runs in it.
+    async fn take_up(&self, container: &Container) -> Option<Guest> {
+        // Once: what does not answer is started anew.
+        if !container.may_run.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        let launched = match self.0.backend.take_up(&container.id).await {
+            Ok(launched) => launched?,
+            Err(error) => {
+                tracing::debug!(container.id = %container.id, %error, "the sandbox is not taken up");
+                return None;
+            }
+        };
+        let settings = self.0.backend.settings(&self.spec(container));
+        match Guest::resume(launched, settings, RESUME_TIMEOUT).await {
+            Ok((guest, unclaimed)) => {
+                adopt(&unclaimed);
+                guest.release();
+                Some(guest)
+            }
+            Err(error) => {
+                tracing::debug!(container.id = %container.id, %error, "the sandbox is not taken up");
+                None
+            }
+        }
+    }
+
+    async fn start(&self, container: &Container) -> Result<Guest, SandboxError> {
+        match self.start_once(container, HELLO_TIMEOUT).await {
+            // A warm sandbox may have died unseen; the next start is a fresh one.
+            Err(SandboxError::Guest(GuestError::Gone)) => {
+                self.start_once(container, HELLO_TIMEOUT).await
+            }
+            other => other,
+        }
+    }
+
+    fn spec(&self, container: &Container) -> SandboxSpec {
+        SandboxSpec {
+            container_id: container.id.clone(),
+            expires_at: ends_at(container.created_at),
+            limits: self.0.limits,
+        }
+    }
+
+    async fn start_once(
+        &self,
+        container: &Container,
+        limit: Duration,
+    ) -> Result<Guest, SandboxError> {
+        let spec = self.spec(container);
+        let launched = self.0.backend.launch(&spec).await?;
+        let settings = self.0.backend.settings(&spec);
+        let (guest, _) = Guest::resume(launched, settings, limit).await?;
+        Ok(guest)
+    }
+}
+
+/// Which calls of an earlier server go on: so far none, because a turn ends with its request. A call
+/// that waits for a later request is to be kept here, with [`Guest::adopt`].
+fn adopt(unclaimed: &[Unclaimed]) {
+    for call in unclaimed {
+        tracing::debug!(call.output_dir = %call.output_dir, call.done, "a call of an earlier server ends");
+    }
+}

@@ -1,0 +1,205 @@
+//! Starting a sandbox and taking up one that runs.
+//!
+//! With a temporary data directory the guest's stdin ends with the attached connection, and so does the
+//! guest. With a kept one it goes on for the span of a lease, so that the next server finds it.
+
+use std::sync::atomic::Ordering;
+
+use bollard::models::ContainerConfig;
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptions,
+    StartContainerOptions,
+};
+use guest_proto::{LEASE_VARIABLE, Token};
+
+use super::create::{self, Lacks};
+use super::engine::{Failure, within};
+use super::{DockerBackend, channel, image_missing, volume};
+use crate::limits::ENGINE_CHANGE_TIMEOUT;
+use crate::sandbox::{Channel, GuestLease, Launched, SandboxError, SandboxSpec, guest};
+
+impl DockerBackend {
+    /// Starts a container's sandbox: a warm one if it has none yet and one is there.
+    pub(super) async fn launch_one(&self, spec: &SandboxSpec) -> Result<Launched, SandboxError> {
+        let name = self.sandbox_name(&spec.container_id);
+        if let Some(launched) = self.take_warm(spec, &name).await {
+            return Ok(launched);
+        }
+        self.launch_as(spec, &name).await
+    }
+
+    /// Starts the sandbox of this name.
+    pub(super) async fn launch_as(
+        &self,
+        spec: &SandboxSpec,
+        name: &str,
+    ) -> Result<Launched, SandboxError> {
+        let _permit = self
+            .starts
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let lease = self.create(spec, name).await?;
+        let channel = match self.attach_and_start(spec, name).await {
+            // Somebody has cleared away the guest's volume: put it back.
+            Err(failure) if failure.says(&[volume::GUEST_PATH]) => {
+                *self.guest_in_place.lock().await = false;
+                self.put_guest_in_place(&self.image_in_use().await?).await?;
+                self.attach_and_start(spec, name).await?
+            }
+            other => other?,
+        };
+        Ok(Launched { channel, lease })
+    }
+
+    /// A new channel to a guest that runs and has a lease.
+    pub(super) async fn take_up_one(
+        &self,
+        container_id: &str,
+    ) -> Result<Option<Launched>, SandboxError> {
+        let name = self.sandbox_name(container_id);
+        let Some((true, Some(lease))) = self.look(&name).await? else {
+            return Ok(None);
+        };
+        let channel = self.attach(container_id, &name).await?;
+        Ok(Some(Launched {
+            channel,
+            lease: Some(lease),
+        }))
+    }
+
+    /// Makes the container, or stops the one that is there; answers its guest's lease.
+    async fn create(
+        &self,
+        spec: &SandboxSpec,
+        name: &str,
+    ) -> Result<Option<GuestLease>, SandboxError> {
+        let image = self.image_in_use().await?;
+        self.put_guest_in_place(&image).await?;
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        let cpus = create::cpu_set(turn, spec.limits.milli_cpus, self.engine.facts.cpus);
+        let lease = self.lease_span.map(|span| GuestLease {
+            token: guest::token(),
+            span,
+        });
+        loop {
+            let lacks = Lacks {
+                disk_size: self.lacks_disk_size.load(Ordering::Relaxed),
+                cpu_set: self.lacks_cpu_set.load(Ordering::Relaxed),
+            };
+            let body = create::body(
+                spec,
+                &image,
+                &self.guest.name,
+                &self.lease,
+                lease.as_ref(),
+                &cpus,
+                lacks,
+            );
+            let options = CreateContainerOptionsBuilder::default().name(name).build();
+            let creation = self.engine.docker.create_container(Some(options), body);
+            let Err(failure) = within("create the sandbox", ENGINE_CHANGE_TIMEOUT, creation).await
+            else {
+                return Ok(lease);
+            };
+            match failure.status {
+                Some(409) => {
+                    self.kill(name).await?;
+                    return Ok(self.look(name).await?.and_then(|(_, lease)| lease));
+                }
+                Some(404) if failure.says(&["no such image"]) => {
+                    return Err(image_missing(self.image.as_deref()));
+                }
+                _ if !lacks.disk_size && failure.says(&["storage-opt", "storage opt", "quota"]) => {
+                    tracing::debug!(reason = %failure.error, "the engine does not limit the disk");
+                    self.lacks_disk_size.store(true, Ordering::Relaxed);
+                }
+                _ if !lacks.cpu_set && failure.says(&["cpuset", "cpus are not available"]) => {
+                    self.lacks_cpu_set.store(true, Ordering::Relaxed);
+                }
+                _ => return Err(failure.error),
+            }
+        }
+    }
+
+    async fn attach_and_start(&self, spec: &SandboxSpec, name: &str) -> Result<Channel, Failure> {
+        let channel = self.attach(&spec.container_id, name).await?;
+        let start = self
+            .engine
+            .docker
+            .start_container(name, None::<StartContainerOptions>);
+        within("start the sandbox", ENGINE_CHANGE_TIMEOUT, start).await?;
+        Ok(channel)
+    }
+
+    async fn attach(&self, container_id: &str, name: &str) -> Result<Channel, Failure> {
+        let options = AttachContainerOptionsBuilder::default()
+            .stream(true)
+            .stdin(true)
+            .stdout(true)
+            .stderr(true)
+            .build();
+        let attachment = self.engine.docker.attach_container(name, Some(options));
+        let attached = self.engine.ask("attach to the sandbox", attachment).await?;
+        Ok(channel::channel(container_id, attached))
+    }
+
+    /// Whether a sandbox runs, and its guest's lease; `None` if it does not exist.
+    async fn look(&self, name: &str) -> Result<Option<(bool, Option<GuestLease>)>, SandboxError> {
+        let look = self
+            .engine
+            .docker
+            .inspect_container(name, None::<InspectContainerOptions>);
+        match self.engine.ask("look at the sandbox", look).await {
+            Ok(found) => Ok(Some((
+                found.state.and_then(|state| state.running).unwrap_or(false),
+                found.config.and_then(lease_of),
+            ))),
+            Err(failure) => failure.unless(&[404]).map(|()| None),
+        }
+    }
+
+    /// Whether a container's sandbox exists, and whether it runs.
+    pub async fn is_running(&self, container_id: &str) -> Result<Option<bool>, SandboxError> {
+        let found = self.look(&self.sandbox_name(container_id)).await?;
+        Ok(found.map(|(running, _)| running))
+    }
+}
+
+/// A sandbox's own configuration says how it was made: no other copy of the token can be lost.
+fn lease_of(config: ContainerConfig) -> Option<GuestLease> {
+    let variables = config.env?;
+    let value = variables
+        .iter()
+        .find_map(|variable| variable.strip_prefix(LEASE_VARIABLE)?.strip_prefix('='))?;
+    let (span, token) = value.split_once(' ')?;
+    Some(GuestLease {
+        token: Token::from_hex(token)?,
+        span: std::time::Duration::from_millis(span.parse().ok()?),
+    })
+}
+
+/// The variable that gives a guest its lease; [`lease_of`] reads it back.
+pub(super) fn variable(lease: &GuestLease) -> String {
+    let span_ms = lease.span.as_millis();
+    format!("{LEASE_VARIABLE}={span_ms} {}", lease.token.to_hex())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_says_the_lease_it_was_made_with() {
+        let lease = GuestLease {
+            token: guest::token(),
+            span: crate::limits::SANDBOX_LEASE,
+        };
+        let config = ContainerConfig {
+            env: Some(vec!["PATH=/bin".to_owned(), variable(&lease)]),
+            ..ContainerConfig::default()
+        };
+        assert_eq!(lease_of(config), Some(lease));
+        assert_eq!(lease_of(ContainerConfig::default()), None);
+    }
+}
