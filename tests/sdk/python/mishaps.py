@@ -40,7 +40,7 @@ assert [entry["status"] for entry in requests()] == [400], requests()
 
 # No network: neither for a program nor for an installer.
 (result,) = results(ask("```python\nimport requests\nrequests.get('https://example.com', timeout=20)\n```"))
-assert result["return_code"] == 1 and "Error" in result["stderr"], result
+assert result["return_code"] == 1 and "ConnectionError" in result["stderr"], result
 (result,) = results(bash("timeout 60 pip install --retries 0 left-pad"))
 assert result["return_code"] != 0, result
 

@@ -5,7 +5,7 @@ import random
 
 import anthropic
 
-from support import CODE, STRICT, client, is_png, output_ids, raises, requests, results, said, write
+from support import CODE, LEGACY, STRICT, client, is_png, output_ids, raises, requests, results, said, write
 
 MODEL = "claude-sonnet-4-5-20250929"
 UNKNOWN = {"type": "code_execution_20260104", "name": "code_execution"}
@@ -57,6 +57,8 @@ def analyze(tool):
     """The churn analysis with this tool; checks the plot."""
     uploaded = upload(customers())
     answer = chat(question(CHURN, uploaded.id), tools=[tool])
+    output = "code_execution_output" if tool == LEGACY else "bash_code_execution_output"
+    assert [item["type"] for result in results(answer) for item in result["content"]] == [output], results(answer)
     assert answer.model == MODEL and answer.stop_reason == "end_turn", answer
     assert "weekly_hours" in said(answer), said(answer)
     (plot,) = output_ids(answer)
@@ -103,6 +105,10 @@ def main():
     else:
         chat(plain, temperature=1.0)
         chat(plain, temperature=1.0, thinking={"type": "enabled", "budget_tokens": 2000})
+
+    # The same question to the tool that the notebook's text describes.
+    uploaded, plot = analyze(LEGACY)
+    assert metadata_of(plot).filename == "churn_drivers.png", plot
 
     betas = {entry["request_headers"]["anthropic-beta"] for entry in requests()}
     assert betas == {"code-execution-2025-08-25, files-api-2025-04-14"}, betas
