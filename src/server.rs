@@ -1,5 +1,7 @@
 //! Putting a server together and taking it down: store, backend, scripts, sockets.
 
+mod temporary;
+
 use std::collections::HashSet;
 use std::future::Future;
 use std::io;
@@ -74,17 +76,15 @@ impl Server {
     /// Starts a server; it answers when this returns.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let base = Arc::new(Base::load(&config.scripts).map_err(StartError::Scripts)?);
-        let (data_dir, temporary) = match &config.data_dir {
-            Some(dir) => (dir.clone(), None),
+        let (data_dir, temporary, store) = match &config.data_dir {
+            Some(dir) => (dir.clone(), None, Store::open(dir)?),
             None => {
-                let dir = tempfile::Builder::new()
-                    .prefix("sandtable-")
-                    .tempdir()
-                    .map_err(StartError::Temporary)?;
-                (dir.path().to_owned(), Some(dir))
+                let (dir, store) = temporary::open()?;
+                (dir.path().to_owned(), Some(dir), store)
             }
         };
-        let store = Store::open(&data_dir)?;
+        // In the background: nothing waits for it.
+        tokio::task::spawn_blocking(|| temporary::clear_up(&std::env::temp_dir()));
         let server_id = Ids::random().next_hex16();
         let chosen = backend::choose(&config, &server_id, &data_dir, temporary.is_some())
             .await

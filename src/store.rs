@@ -67,6 +67,9 @@ struct Inner {
 }
 
 impl Store {
+    /// Locked in the directory for as long as a store is open there.
+    pub const LOCK_FILE: &str = lock::FILE;
+
     /// Opens the store in `dir`, made if it is not there, with the documented limits.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         Self::open_with(dir, Options::default())
