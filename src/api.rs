@@ -1,10 +1,12 @@
 //! The emulated surface: routes, one handler per endpoint, and the shapes of failure.
 
+mod cut;
 pub(crate) mod error;
 pub(crate) mod extract;
 pub(crate) mod files;
 mod guard;
 mod json;
+mod linger;
 mod messages;
 pub(crate) mod middleware;
 pub(crate) mod multipart;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::limits;
 use crate::model::OnUnmatched;
+use crate::quirks::Layers;
 
 /// A server's configuration.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Config {
     /// Where files, containers, and workspaces are kept; a temporary directory if `None`.
     pub data_dir: Option<PathBuf>,
     pub backend: BackendChoice,
+    /// Whether missing libraries are installed for `local`.
+    pub provision: Provision,
     /// Script files and folders.
     pub scripts: Vec<PathBuf>,
     pub on_unmatched: OnUnmatched,
@@ -38,6 +41,10 @@ pub struct Config {
     pub strict_version: bool,
     /// Tool types that stand for others: `code_execution_20260104` → `code_execution_20250825`.
     pub tool_aliases: Vec<(String, String)>,
+    /// Files of faults under every workspace.
+    pub faults: Vec<PathBuf>,
+    /// The profile, and the rows that differ from it.
+    pub quirks: Layers,
 }
 
 /// Where the server listens.
@@ -51,12 +58,25 @@ pub enum Host {
 /// What launches sandboxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BackendChoice {
-    /// Docker where an engine answers, else nothing.
+    /// Docker where its image is there, else `local` where that works, else Docker with the image built
+    /// on first use, else nothing.
     #[default]
     Auto,
     Docker,
+    /// Namespaces of this Linux machine, without Docker.
+    Local,
     /// Code is never run: calls answer `unavailable`.
     None,
+}
+
+/// Whether the documented libraries are installed for the `local` backend when they are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Provision {
+    /// Once, when the first sandbox starts.
+    #[default]
+    Auto,
+    /// Never.
+    Never,
 }
 
 impl Default for Config {
@@ -66,6 +86,7 @@ impl Default for Config {
             port: 4010,
             data_dir: None,
             backend: BackendChoice::Auto,
+            provision: Provision::Auto,
             scripts: Vec::new(),
             on_unmatched: OnUnmatched::Fail,
             seed: None,
@@ -77,6 +98,8 @@ impl Default for Config {
             control_token: None,
             strict_version: false,
             tool_aliases: Vec::new(),
+            faults: Vec::new(),
+            quirks: Layers::default(),
         }
     }
 }

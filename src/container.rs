@@ -148,6 +148,11 @@ impl Containers {
         self.0.backend.as_ref()
     }
 
+    /// What each sandbox may use.
+    pub(crate) fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
     /// A new container; nothing runs behind it yet.
     pub(crate) async fn create(
         &self,
@@ -155,17 +160,22 @@ impl Containers {
         ids: &Ids,
     ) -> Result<Arc<Container>, StoreError> {
         let now = workspace.clock.now();
-        let row = ContainerRow {
-            id: ids.next(Kind::Container),
-            workspace: workspace.id.clone(),
-            created_at: now,
-            expires_at: now + TimeDelta::minutes(limits::CONTAINER_ROLLING_MINUTES),
-            last_used_at: now,
-            state: ContainerState::Asleep,
-            input_dir: ids.next_hex16(),
-        };
-        self.0.store.insert_container(row.clone()).await?;
-        Ok(self.know(row, &workspace.clock))
+        loop {
+            let row = ContainerRow {
+                id: ids.next(Kind::Container),
+                workspace: workspace.id.clone(),
+                created_at: now,
+                expires_at: now + TimeDelta::minutes(limits::CONTAINER_ROLLING_MINUTES),
+                last_used_at: now,
+                state: ContainerState::Asleep,
+                input_dir: ids.next_hex16(),
+            };
+            match self.0.store.insert_container(row.clone()).await {
+                // Seeded ids repeat over a restart.
+                Err(StoreError::IdTaken { .. }) => {}
+                result => return result.map(|()| self.know(row, &workspace.clock)),
+            }
+        }
     }
 
     /// The container of this id, if it is the workspace's and still lives.

@@ -6,7 +6,9 @@
 mod clock;
 mod containers;
 mod error;
+mod faults;
 mod journal;
+mod quirks;
 mod scripts;
 mod state;
 mod target;
@@ -40,6 +42,14 @@ pub(crate) fn router(app: &App) -> Router<App> {
                 .put(scripts::replace)
                 .post(scripts::add)
                 .delete(scripts::clear),
+        )
+        .route(
+            "/_sandtable/faults",
+            get(faults::list).post(faults::add).delete(faults::clear),
+        )
+        .route(
+            "/_sandtable/quirks",
+            get(quirks::show).put(quirks::replace).delete(quirks::clear),
         )
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),

@@ -9,6 +9,7 @@ pub mod fold;
 mod json_text;
 mod models;
 mod references;
+mod sabotage;
 mod turn;
 mod usage;
 pub mod validate;
@@ -20,7 +21,9 @@ use wire::event::StreamEvent;
 use wire::request::MessagesRequest;
 
 use crate::container::Containers;
+use crate::fault::{Fault, Faults, Occasion};
 use crate::model::{ModelError, OnUnmatched, ServiceError};
+use crate::quirks::Quirks;
 use crate::store::{Store, StoreError};
 use crate::workspace::Workspace;
 
@@ -29,6 +32,19 @@ pub(crate) use turn::run;
 /// Where events go.
 pub trait Sink: Send {
     fn event(&mut self, event: StreamEvent);
+
+    /// What follows is held back.
+    fn wait(&mut self, wait: Wait) {
+        let _ = wait;
+    }
+}
+
+/// How long events are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    For(std::time::Duration),
+    /// Until the client leaves.
+    Forever,
 }
 
 /// What a turn needs of the server.
@@ -45,12 +61,34 @@ pub(crate) struct TurnInput {
     pub(crate) workspace: Arc<Workspace>,
     pub(crate) request: MessagesRequest,
     pub(crate) body: Arc<Value>,
-    /// The body's bytes: with a seed, ids derive from them.
-    pub(crate) raw: bytes::Bytes,
     /// `anthropic-version` of 2026-10-21 or later.
     pub(crate) strict: bool,
     /// What the journal learns of the turn.
     pub(crate) report: Arc<std::sync::Mutex<Report>>,
+    pub(crate) quirks: Quirks,
+    /// Faults that the request itself brings.
+    pub(crate) faults: Option<Arc<Faults>>,
+}
+
+impl TurnInput {
+    /// The fault that fires on `occasion`: the request's own before the workspace's.
+    fn strike(&self, occasion: Occasion<'_>) -> Option<Arc<Fault>> {
+        let own = self.faults.as_ref().and_then(|own| own.strike(occasion));
+        let struck = own.or_else(|| self.workspace.faults.strike(occasion))?;
+        tracing::info!(?occasion, fault = ?struck.act, "a fault fires");
+        Some(struck)
+    }
+}
+
+impl TurnInput {
+    /// What ids derive from, with a seed: the same for a plain and a streamed answer.
+    fn conversation(&self) -> Vec<u8> {
+        let messages = self
+            .workspace
+            .seed
+            .map(|_| self.body["messages"].to_string());
+        messages.unwrap_or_default().into_bytes()
+    }
 }
 
 /// What a turn says of itself to the journal.
@@ -83,4 +121,7 @@ pub(crate) enum TurnError {
     /// Ours.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A fault closes the connection here.
+    #[error("the connection is cut")]
+    Cut,
 }

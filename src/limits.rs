@@ -48,8 +48,16 @@ pub const TURN_STEPS: u32 = 10_000;
 pub const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// Workspaces (distinct keys) one server takes.
 pub const MAX_WORKSPACES: usize = 10_000;
+/// Conversations and uploads of one workspace whose repetitions are counted, with a seed.
+pub const SEEDED_SCOPES: usize = 65_536;
 /// Bytes of requests and answers the journal of one workspace keeps.
 pub const JOURNAL_BYTES: usize = 8 * 1024 * 1024;
+/// Bodies from this size on are read to their end even when they are refused.
+pub const LINGER_FROM_BYTES: u64 = 8 * 1024;
+/// Most of a refused body that is read and thrown away.
+pub const LINGER_BYTES: u64 = 64 * 1024 * 1024;
+/// How long a refused body is read and thrown away.
+pub const LINGER_TIME: Duration = Duration::from_secs(10);
 /// Default and largest `limit` of a list, and the smallest is 1 (spec 00 §7).
 pub const LIST_LIMIT_DEFAULT: usize = 20;
 /// See [`LIST_LIMIT_DEFAULT`].
@@ -88,3 +96,5 @@ pub const PARKED_PLACES: usize = 1024;
 pub const PARKED_BYTES: usize = 8 * 1024 * 1024;
 /// Answers in one turn before the loop guard takes a script for endless.
 pub const TURN_ROUNDS: usize = 200;
+/// Faults that one workspace, or one request, takes.
+pub const MAX_FAULTS: usize = 1000;

@@ -139,6 +139,8 @@ pub struct ServiceError {
     /// `overloaded_error`, `api_error`, …
     pub kind: String,
     pub message: String,
+    /// `error.details`, such as `{"error_code":"…"}`.
+    pub details: Option<Value>,
     /// Further answer headers, such as `retry-after`.
     pub headers: Vec<(String, String)>,
     /// In a stream the error comes after this many events; 0 is an HTTP error.
@@ -200,6 +202,12 @@ pub trait Model: Send + std::fmt::Debug {
     /// The next step. `results` are those of the calls in the step before, in the order of the
     /// calls; empty after any other step. `Ok(None)` ends the turn with `end_turn`.
     fn next(&mut self, results: &[CallResult]) -> Result<Option<Step>, ModelError>;
+
+    /// The error code that a call of an earlier answer gets instead of being run.
+    fn error_of(&self, id: &str) -> Option<String> {
+        let _ = id;
+        None
+    }
 
     /// The turn ended before the model was done: in client calls or a pause. `ids` are the tool-use
     /// ids of the response that still wait, or, for a pause, all of the response's tool-use ids and

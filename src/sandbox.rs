@@ -5,6 +5,8 @@
 
 pub mod docker;
 pub mod guest;
+#[cfg(target_os = "linux")]
+pub mod local;
 
 use std::fmt;
 use std::future::Future;
@@ -116,6 +118,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// Ends the processes and deletes the files. Fine if nothing is there.
     fn remove<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>>;
+
+    /// Where things lie in the sandbox of `spec`, and its caps.
+    fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
+        let _ = spec;
+        guest::Settings::default()
+    }
 
     /// Whether a sandbox could be had at once; the reason if not.
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>>;

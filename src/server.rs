@@ -19,8 +19,10 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::backend::{self, Chosen};
 use crate::config::{Config, Host};
+use crate::fault::{self, FaultError};
 use crate::ids::Ids;
 use crate::model::script::{self, Base, Diagnostic};
+use crate::sandbox::Backend;
 use crate::store::{ContainerState, Store, StoreError};
 use crate::{api, control};
 
@@ -58,6 +60,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error("the scripts have mistakes\n{}", script::render(.0))]
     Scripts(Vec<Diagnostic>),
+    #[error("{}\n  hint: {}", .0.message, .0.hint)]
+    Faults(FaultError),
     #[error("{0}")]
     Backend(String),
 }
@@ -66,7 +70,7 @@ impl StartError {
     /// 2 for what the user can correct in the flags or files, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Scripts(_) => 2,
+            Self::Scripts(_) | Self::Faults(_) => 2,
             Self::Listen { .. } | Self::Temporary(_) | Self::Store(_) | Self::Backend(_) => 1,
         }
     }
@@ -75,20 +79,37 @@ impl StartError {
 impl Server {
     /// Starts a server; it answers when this returns.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::launch(config, None).await
+    }
+
+    /// Starts a server whose sandboxes come from `backend`, whatever `config` says.
+    pub async fn start_with(config: Config, backend: Arc<dyn Backend>) -> Result<Self, StartError> {
+        Self::launch(config, Some(Chosen::given(backend))).await
+    }
+
+    async fn launch(config: Config, given: Option<Chosen>) -> Result<Self, StartError> {
         let base = Arc::new(Base::load(&config.scripts).map_err(StartError::Scripts)?);
-        let (data_dir, temporary, store) = match &config.data_dir {
-            Some(dir) => (dir.clone(), None, Store::open(dir)?),
-            None => {
-                let (dir, store) = temporary::open()?;
-                (dir.path().to_owned(), Some(dir), store)
-            }
+        let mut faults = Vec::new();
+        for path in &config.faults {
+            faults.extend(fault::load(path).map_err(StartError::Faults)?);
+        }
+        let (data_dir, temporary, store) = if let Some(dir) = &config.data_dir {
+            (dir.clone(), None, Store::open(dir)?)
+        } else {
+            let (dir, store) = temporary::open()?;
+            (dir.path().to_owned(), Some(dir), store)
         };
         // In the background: nothing waits for it.
         tokio::task::spawn_blocking(|| temporary::clear_up(&std::env::temp_dir()));
-        let server_id = Ids::random().next_hex16();
-        let chosen = backend::choose(&config, &server_id, &data_dir, temporary.is_some())
-            .await
-            .map_err(StartError::Backend)?;
+        let chosen = match given {
+            Some(chosen) => chosen,
+            None => {
+                let server_id = Ids::random().next_hex16();
+                backend::choose(&config, &server_id, &data_dir, temporary.is_some())
+                    .await
+                    .map_err(StartError::Backend)?
+            }
+        };
         let listeners = bind(config.host, config.port).await?;
         let address = listeners.first().map(TcpListener::local_addr);
         let address = address
@@ -99,7 +120,14 @@ impl Server {
             })?;
         let watcher = (!config.scripts.is_empty()).then(|| tokio::spawn(Arc::clone(&base).watch()));
         let scripts = base.len();
-        let app = App::new(config, store.clone(), Arc::clone(&chosen.backend), base).await?;
+        let app = App::new(
+            config,
+            store.clone(),
+            Arc::clone(&chosen.backend),
+            base,
+            faults.into(),
+        )
+        .await?;
         chosen.reap(living_containers(&store).await?);
         let sweeper = tokio::spawn(app.clone().sweep());
         let (stop, stopped) = watch::channel(false);

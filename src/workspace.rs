@@ -4,15 +4,18 @@
 //! server hangs on the [`Workspace`] itself.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
+use crate::fault::{Dice, Fault, Faults};
 use crate::ids::{Ids, Kind};
 use crate::journal::Journal;
 use crate::limits;
 use crate::model::script::{Base, Scripts};
+use crate::quirks::{Layer, Layers};
 use crate::store::{NewWorkspace, Store, StoreError, WorkspaceRow};
 
 /// One tenant.
@@ -27,10 +30,16 @@ pub struct Workspace {
     pub seed: Option<u64>,
     pub scripts: Scripts,
     pub journal: Journal,
+    pub faults: Faults,
+    /// What the server's flags set.
+    server_quirks: Layers,
+    /// What the workspace sets over it.
+    own_quirks: RwLock<Layer>,
+    ordinal: AtomicU64,
     /// With a seed: tells a workspace taken up from a data directory from the one it was before.
-    salt: u64,
-    /// With a seed: how often each scope was asked for.
-    asked: Mutex<HashMap<[u8; 32], u64>>,
+    salt: Option<u64>,
+    /// With a seed: how often each scope of ids was used.
+    uses: Mutex<HashMap<[u8; 32], u64>>,
 }
 
 impl Workspace {
@@ -38,35 +47,93 @@ impl Workspace {
     pub fn new(id: String, clock: Clock, seed: Option<u64>, base: Arc<Base>) -> Self {
         Self {
             name: id.clone(),
+            faults: Faults::new(Arc::default(), Dice::new(seed, &id)),
             id,
             clock,
             seed,
             scripts: Scripts::new(base),
             journal: Journal::default(),
-            salt: 0,
-            asked: Mutex::default(),
+            server_quirks: Layers::default(),
+            own_quirks: RwLock::default(),
+            ordinal: AtomicU64::new(0),
+            salt: None,
+            uses: Mutex::default(),
         }
     }
 
-    /// Ids for what `scope` names: the bytes that the client sent. With a seed they depend on the scope
-    /// and on how often it was asked for, so that the same request sent again gets others.
+    /// Puts the server's faults and quirks under the workspace's own.
+    #[must_use]
+    pub fn over(self, faults: Arc<[Fault]>, quirks: Layers) -> Self {
+        Self {
+            faults: Faults::new(faults, Dice::new(self.seed, &self.id)),
+            server_quirks: quirks,
+            ..self
+        }
+    }
+
+    /// The profile and quirks of a request that sets none itself.
+    pub fn quirks(&self) -> Layers {
+        self.server_quirks.with(&self.own_quirks())
+    }
+
+    /// What the workspace itself sets.
+    pub fn own_quirks(&self) -> Layer {
+        self.own_quirks
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Replaces what the workspace itself sets.
+    pub fn set_quirks(&self, quirks: Layer) {
+        *self
+            .own_quirks
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = quirks;
+    }
+
+    /// Ids for what `scope` names: what the client sent, or an id of ours. With a seed, the same scope
+    /// used again gets other ids, and so does another workspace.
     pub fn ids(&self, scope: &[&[u8]]) -> Ids {
         let Some(seed) = self.seed else {
             return Ids::random();
         };
         let mut hash = Sha256::new();
+        hash.update(self.id.as_bytes());
+        hash.update(
+            self.salt
+                .map_or(Vec::new(), |salt| salt.to_le_bytes().to_vec()),
+        );
         for part in scope {
-            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
             hash.update(part);
         }
         let scope: [u8; 32] = hash.finalize().into();
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let ordinal = asked.entry(scope).or_default();
-        *ordinal += 1;
-        Ids::seeded(
-            seed,
-            &[&scope, &ordinal.to_le_bytes(), &self.salt.to_le_bytes()],
-        )
+        Ids::seeded(seed, &[&scope, &self.count_use(scope).to_le_bytes()])
+    }
+
+    /// How often `scope` was used before.
+    fn count_use(&self, scope: [u8; 32]) -> u64 {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        if uses.len() >= limits::SEEDED_SCOPES {
+            // Whoever stores an id that was given out before the count began anew takes the next one.
+            uses.clear();
+        }
+        let count = uses.entry(scope).or_insert(0);
+        *count += 1;
+        *count - 1
+    }
+
+    /// Ids for a request as a whole. With a seed they count the workspace's requests.
+    pub fn request_ids(&self) -> Ids {
+        match self.seed {
+            None => Ids::random(),
+            Some(seed) => {
+                let ordinal = self.ordinal.fetch_add(1, Ordering::Relaxed);
+                let scope: [&[u8]; 3] = [b"request", self.id.as_bytes(), &ordinal.to_le_bytes()];
+                Ids::seeded(seed, &scope)
+            }
+        }
     }
 
     /// Forgets everything that is not in the store.
@@ -74,7 +141,10 @@ impl Workspace {
         self.clock.reset();
         self.scripts.reset();
         self.journal.clear();
-        self.asked
+        self.faults.reset();
+        self.set_quirks(Layer::default());
+        self.ordinal.store(0, Ordering::Relaxed);
+        self.uses
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
@@ -87,6 +157,8 @@ pub(crate) struct Workspaces {
     store: Store,
     seed: Option<u64>,
     base: Arc<Base>,
+    faults: Arc<[Fault]>,
+    quirks: Layers,
     known: RwLock<Known>,
 }
 
@@ -115,14 +187,26 @@ impl Workspaces {
             store,
             seed,
             base,
+            faults: Arc::default(),
+            quirks: Layers::default(),
             known: RwLock::default(),
+        }
+    }
+
+    /// Sets what lies under the faults and quirks of every workspace.
+    #[must_use]
+    pub(crate) fn over(self, faults: Arc<[Fault]>, quirks: Layers) -> Self {
+        Self {
+            faults,
+            quirks,
+            ..self
         }
     }
 
     /// Takes up the workspaces that the store knows.
     pub(crate) async fn take_up(&self) -> Result<(), StoreError> {
         for row in self.store.workspaces().await? {
-            self.know(None, row, Ids::random().next_u64());
+            self.know(None, row, Some(Ids::random().next_u64()));
         }
         Ok(())
     }
@@ -144,7 +228,7 @@ impl Workspaces {
             created_at,
         };
         let row = self.store.workspace_for_key(&hash, new).await?;
-        Ok(self.know(Some(hash), row, 0))
+        Ok(self.know(Some(hash), row, None))
     }
 
     /// The workspace of this id or name.
@@ -163,7 +247,7 @@ impl Workspaces {
         all
     }
 
-    fn know(&self, key: Option<[u8; 32]>, row: WorkspaceRow, salt: u64) -> Arc<Workspace> {
+    fn know(&self, key: Option<[u8; 32]>, row: WorkspaceRow, salt: Option<u64>) -> Arc<Workspace> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let workspace = known.by_id.entry(row.id.clone()).or_insert_with(|| {
             let workspace = Workspace::new(
@@ -172,6 +256,7 @@ impl Workspaces {
                 self.seed,
                 Arc::clone(&self.base),
             );
+            let workspace = workspace.over(Arc::clone(&self.faults), self.quirks);
             Arc::new(Workspace {
                 name: row.name,
                 salt,

@@ -6,6 +6,8 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use crate::api::error::{ApiError, RequestId};
+use crate::fault::Faults;
+use crate::quirks::Quirks;
 use crate::workspace::Workspace;
 
 /// Who sends the request. The middleware puts it into the request's extensions.
@@ -15,6 +17,9 @@ pub(crate) struct Caller {
     pub(crate) request_id: RequestId,
     pub(crate) version: String,
     pub(crate) betas: Betas,
+    pub(crate) quirks: Quirks,
+    /// Those that the request itself brings.
+    pub(crate) faults: Option<Arc<Faults>>,
 }
 
 /// The values of every `anthropic-beta` header, trimmed.

@@ -1,16 +1,21 @@
 //! Who may talk to the server at all: the `Host` must be a name of ours, a browser's `Origin` must be
 //! allowed. Keeps web pages on the same machine from driving it (DNS rebinding, cross-site requests).
 
+use std::net::IpAddr;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::api::error::ApiError;
+use crate::api::linger::Lingering;
 use crate::app::App;
+use crate::config::Host;
 
 /// Runs before everything else, on both surfaces.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let request = request.map(Lingering::wrap);
     if let Err(error) = check_host(&app, request.headers()) {
         return refuse(error);
     }
@@ -47,14 +52,18 @@ fn forbidden(message: String) -> ApiError {
 }
 
 fn check_host(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
-    // HTTP/1.0 has none; no browser speaks it.
-    let Some(host) = headers.get(header::HOST) else {
-        return Ok(());
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let text = match (hosts.next(), hosts.next()) {
+        // HTTP/1.0 has none; no browser speaks it.
+        (None, _) => return Ok(()),
+        (Some(host), None) => host.to_str().unwrap_or_default(),
+        (Some(_), Some(_)) => return Err(ApiError::invalid("host: Only one is permitted")),
     };
-    let text = host.to_str().unwrap_or_default();
     let name = host_name(text);
-    let ours = matches!(name, "localhost" | "127.0.0.1" | "[::1]")
-        || name.ends_with(".localhost")
+    let lower = name.to_ascii_lowercase();
+    let ours = matches!(lower.as_str(), "localhost" | "127.0.0.1" | "[::1]")
+        || lower.ends_with(".localhost")
+        || is_bound(app.config.host, &lower)
         || app
             .config
             .allow_hosts
@@ -66,6 +75,16 @@ fn check_host(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
     Err(forbidden(format!(
         "the Host `{text}` is not allowed; start sandtable with `--allow-host {name}`"
     )))
+}
+
+/// Whether `name` is the address that is listened on. A page that rebinds a name of its own never
+/// sends an address.
+fn is_bound(bound: Host, name: &str) -> bool {
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    match (bound, bare.parse::<IpAddr>()) {
+        (Host::Address(bound), Ok(named)) => bound.is_unspecified() || bound == named,
+        _ => false,
+    }
 }
 
 /// `Host` without its port.
@@ -126,7 +145,16 @@ fn preflight_answer(headers: &HeaderMap) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::host_name;
+    use super::*;
+
+    #[test]
+    fn an_address_is_ours_only_if_it_is_bound() {
+        let all = Host::Address("0.0.0.0".parse().unwrap());
+        let one = Host::Address("192.168.1.5".parse().unwrap());
+        assert!(is_bound(all, "192.168.1.7") && is_bound(all, "[fe80::1]"));
+        assert!(is_bound(one, "192.168.1.5") && !is_bound(one, "192.168.1.7"));
+        assert!(!is_bound(all, "rebound.example") && !is_bound(Host::Loopback, "192.168.1.5"));
+    }
 
     #[test]
     fn the_port_is_cut_off_and_ipv6_stays_whole() {

@@ -1,5 +1,7 @@
 //! JSON bodies: size, content type, and the service's words for what is not JSON.
 
+use std::fmt;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
@@ -72,25 +74,78 @@ fn body_error(error: &axum::Error) -> ApiError {
 
 fn parse(bytes: &[u8]) -> ApiResult<Value> {
     serde_json::from_slice(bytes).map_err(|error| {
-        // Parity: the service's parser words its faults like Python's (FACTS §9).
-        let text = error.to_string();
-        let reason = text.split(" at line ").next().unwrap_or(&text);
-        let offset = offset_of(bytes, error.line(), error.column());
-        ApiError::invalid(format!(
-            "The request body is not valid JSON: {reason}: line {} column {} (char {offset})",
-            error.line(),
-            error.column()
-        ))
+        let fault = Fault::of(bytes, &error);
+        ApiError::invalid(format!("The request body is not valid JSON: {fault}"))
     })
 }
 
-fn offset_of(bytes: &[u8], line: usize, column: usize) -> usize {
-    let before: usize = bytes
-        .split_inclusive(|byte| *byte == b'\n')
-        .take(line.saturating_sub(1))
+/// What is wrong with a text, in the words of the service's parser, and where.
+struct Fault {
+    reason: &'static str,
+    line: usize,
+    column: usize,
+    char: usize,
+}
+
+impl Fault {
+    fn of(bytes: &[u8], error: &serde_json::Error) -> Self {
+        let (reason, offset) = match std::str::from_utf8(bytes) {
+            Err(_) => ("str is not valid UTF-8: surrogates not allowed", 0),
+            Ok("") => ("Input is a zero-length, empty document", 0),
+            Ok(_) if error.is_eof() => ("unexpected end of data", bytes.len()),
+            Ok(_) => (reason(&error.to_string()), offset(bytes, error)),
+        };
+        let before = String::from_utf8_lossy(&bytes[..offset.min(bytes.len())]);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Self {
+            reason,
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            char: before.chars().count(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            reason,
+            line,
+            column,
+            char,
+        } = self;
+        write!(f, "{reason}: line {line} column {column} (char {char})")
+    }
+}
+
+// Parity: the first is quoted in public threads (FACTS §9); the others are what the same parser says.
+fn reason(error: &str) -> &'static str {
+    const REASONS: [(&str, &str); 7] = [
+        (
+            "control character",
+            "unexpected control character in string",
+        ),
+        ("trailing characters", "unexpected content after document"),
+        ("trailing comma", "trailing comma is not allowed"),
+        ("invalid escape", "invalid escaped character in string"),
+        ("surrogate", "no low surrogate in string"),
+        ("unexpected end of hex escape", "no low surrogate in string"),
+        ("recursion limit", "Recursion limit reached"),
+    ];
+    REASONS
+        .iter()
+        .find(|(ours, _)| error.starts_with(ours) || error.contains(ours))
+        .map_or("unexpected character", |(_, theirs)| theirs)
+}
+
+/// Where the parser stopped. Its column counts the byte it stopped at; after a line's end it is 0.
+fn offset(bytes: &[u8], error: &serde_json::Error) -> usize {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let before: usize = lines
+        .take(error.line().saturating_sub(1))
         .map(<[u8]>::len)
         .sum();
-    before + column.saturating_sub(1)
+    (before + error.column()).saturating_sub(1)
 }
 
 #[cfg(test)]
@@ -98,11 +153,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_in_the_text_is_located() {
-        let error = parse(b"{\n  \"model\": }").unwrap_err();
-        assert_eq!(
-            error.body(None)["error"]["message"],
-            "The request body is not valid JSON: expected value: line 2 column 12 (char 13)"
-        );
+    fn a_fault_in_the_text_is_located_and_named() {
+        let cases: [(&[u8], &str); 9] = [
+            (
+                b"{\n  \"model\": }",
+                "unexpected character: line 2 column 12 (char 13)",
+            ),
+            (
+                b"",
+                "Input is a zero-length, empty document: line 1 column 1 (char 0)",
+            ),
+            (
+                b"{\"a\": ",
+                "unexpected end of data: line 1 column 7 (char 6)",
+            ),
+            (
+                b"{\"a\":\"x\ny\"}",
+                "unexpected control character in string: line 1 column 8 (char 7)",
+            ),
+            (
+                "{\"ä\":\"\t\"}".as_bytes(),
+                "unexpected control character in string: line 1 column 7 (char 6)",
+            ),
+            (
+                b"{} {}",
+                "unexpected content after document: line 1 column 4 (char 3)",
+            ),
+            (
+                b"[1,]",
+                "trailing comma is not allowed: line 1 column 4 (char 3)",
+            ),
+            (
+                b"not json",
+                "unexpected character: line 1 column 2 (char 1)",
+            ),
+            (
+                b"\xff",
+                "str is not valid UTF-8: surrogates not allowed: line 1 column 1 (char 0)",
+            ),
+        ];
+        for (text, expected) in cases {
+            let body = parse(text).unwrap_err().body(None);
+            assert_eq!(
+                body["error"]["message"],
+                format!("The request body is not valid JSON: {expected}")
+            );
+        }
+        assert!(parse(&[b'['; 10_000]).is_err());
+        assert!(parse(br#""\ud800""#).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! `POST /v1/messages`, plain and streamed.
 
+mod plain;
 mod stream;
 
 use std::sync::{Arc, Mutex};
@@ -19,9 +20,10 @@ use crate::api::json;
 use crate::api::middleware::Exchange;
 use crate::app::App;
 use crate::clock::Clock;
-use crate::engine::fold::Fold;
 use crate::engine::{self, Report, TurnError, TurnInput};
 use crate::limits;
+use crate::model::ServiceError;
+use plain::Plain;
 
 /// The first version with the stricter rules (spec 00 §3); versions are dates and compare as text.
 const STRICT_FROM: &str = "2026-10-21";
@@ -36,12 +38,12 @@ pub(crate) async fn create(
     let (body, raw) = json::read(&headers, body, limits::MAX_MESSAGES_BODY_BYTES).await?;
     let report = Arc::new(Mutex::new(Report::default()));
     let exchange = Exchange {
-        request: Some(raw.clone()),
+        request: Some(raw),
         report: Some(Arc::clone(&report)),
         ..Exchange::default()
     };
     let clock = caller.workspace.clock.clone();
-    let answer = turn(&app, caller, body, raw, report).await;
+    let answer = turn(&app, caller, body, report).await;
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     if response.status().is_success() {
         add_rate_limits(response.headers_mut(), &clock);
@@ -58,32 +60,34 @@ async fn turn(
     app: &App,
     caller: Caller,
     mut body: Value,
-    raw: Bytes,
     report: Arc<Mutex<Report>>,
 ) -> ApiResult<Response> {
     replace_aliases(&mut body, &app.config.tool_aliases);
+    refuse_threads(&body)?;
     let request = MessagesRequest::decode(&body, !caller.betas.0.is_empty())
         .map_err(|fault| ApiError::invalid(fault.to_string()))?;
-    refuse_what_is_not_there(&request)?;
+    refuse_skills(&request)?;
     let streamed = request.stream;
     let input = TurnInput {
         workspace: caller.workspace,
         request,
         body: Arc::new(body),
-        raw,
         strict: caller.version.as_str() >= STRICT_FROM,
         report,
+        quirks: caller.quirks,
+        faults: caller.faults,
     };
     if streamed {
         return stream::answer(app.clone(), input).await;
     }
-    let mut fold = Fold::default();
-    engine::run(&app.engine, &input, &mut fold)
-        .await
-        .map_err(refused)?;
-    let message = fold
-        .finish()
-        .ok_or_else(|| ApiError::internal(&"a turn ended without a message"))?;
+    let mut plain = Plain::default();
+    let done = engine::run(&app.engine, &input, &mut plain).await;
+    let message = plain.finish().await;
+    if matches!(done, Err(TurnError::Cut)) {
+        return Ok(plain::cut(message.as_ref()));
+    }
+    done.map_err(refused)?;
+    let message = message.ok_or_else(|| ApiError::internal(&"a turn ended without a message"))?;
     let bytes =
         Bytes::from(serde_json::to_vec(&message).map_err(|error| ApiError::internal(&error))?);
     let mut response = (
@@ -95,15 +99,17 @@ async fn turn(
     Ok(response)
 }
 
-/// Answers that make clients go on by themselves, for what this server does not do.
-fn refuse_what_is_not_there(request: &MessagesRequest) -> ApiResult<()> {
-    if request.thread {
-        // The SDKs' tool runners then send everything again without the thread (spec 07 §5).
-        let details = json!({ "error_code": "thread_unsupported_request", "unsupported": [] });
-        return Err(
-            ApiError::invalid("thread: Message threads are not supported").with_details(details),
-        );
+/// The SDKs' tool runners then send everything again without the thread (spec 07 §5). Looked at before
+/// the rest: a thread's later requests lack what others need.
+fn refuse_threads(body: &Value) -> ApiResult<()> {
+    if body.get("thread").is_none_or(Value::is_null) {
+        return Ok(());
     }
+    let details = json!({ "error_code": "thread_unsupported_request", "unsupported": [] });
+    Err(ApiError::invalid("thread: Message threads are not supported").with_details(details))
+}
+
+fn refuse_skills(request: &MessagesRequest) -> ApiResult<()> {
     if request
         .container
         .as_ref()
@@ -143,22 +149,27 @@ fn refused(error: TurnError) -> ApiError {
             }
         }
         TurnError::Model(error) => ApiError::invalid(error.message),
-        TurnError::Service(error) => {
-            let status =
-                StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let mut answer = ApiError::new(status, error.kind, error.message);
-            for (name, value) in error.headers {
-                match (HeaderName::try_from(&name), HeaderValue::from_str(&value)) {
-                    (Ok(name), Ok(value)) => answer = answer.with_header(name, value),
-                    _ => {
-                        tracing::warn!(%name, %value, "a script names a header that cannot be sent")
-                    }
-                }
-            }
-            answer
-        }
+        TurnError::Service(error) => service_error(error),
         TurnError::Store(error) => ApiError::internal(&error),
+        // Whoever carries the answer closes the connection.
+        TurnError::Cut => ApiError::internal(&"a cut has no answer"),
     }
+}
+
+/// A failure of the service, played by a script or a fault.
+pub(crate) fn service_error(error: ServiceError) -> ApiError {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = ApiError::new(status, error.kind, error.message);
+    if let Some(details) = error.details {
+        answer = answer.with_details(details);
+    }
+    for (name, value) in error.headers {
+        match (HeaderName::try_from(&name), HeaderValue::from_str(&value)) {
+            (Ok(name), Ok(value)) => answer = answer.with_header(name, value),
+            _ => tracing::warn!(%name, %value, "a script names a header that cannot be sent"),
+        }
+    }
+    answer
 }
 
 /// Limits of an account that is far from them; `remaining` is rounded as recorded (FACTS §8).

@@ -1,7 +1,9 @@
 //! What happens to every request under `/v1` before and after its handler: key, version, and betas in;
 //! ids, the error envelope, and the journal out.
 
+mod faults;
 mod recorded;
+mod version;
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -10,21 +12,20 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use crate::api::error::{ApiError, ApiResult, RequestId};
-use crate::api::extract::{Betas, Caller};
+use crate::api::extract::Caller;
 use crate::app::App;
 use crate::engine::Report;
 use crate::ids::{Ids, Kind};
 use crate::journal::{Entry, Headers};
+use crate::quirks::{Era, Layer};
 use crate::workspace::{Workspace, WorkspaceError};
 
 use recorded::{Record, RecordedBody};
 
-/// The versions the service knows; any other is noted, or refused with `--strict-version`.
-const VERSIONS: &[&str] = &["2023-01-01", "2023-06-01", "2026-10-21"];
 /// A key that is always wrong, so that clients can test their 401.
 const INVALID_KEY: &str = "sk-ant-invalid";
 
@@ -38,28 +39,32 @@ pub(crate) struct Exchange {
 }
 
 /// Finds the caller, runs the handler, and finishes the answer.
-pub(crate) async fn caller(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let entry = entry_of(&request);
-    let (workspace, response) = match identify(&app, request.headers()).await {
-        Ok(caller) => {
-            let (workspace, id) = (Arc::clone(&caller.workspace), caller.request_id.clone());
-            request.extensions_mut().insert(caller);
-            let response = next.run(request).await;
-            (
-                Some(workspace),
-                write_error(finish(response, &id), Some(&id)),
-            )
-        }
+    let mut entry = entry_of(&request);
+    let workspace = match workspace(&app, request.headers()).await {
+        Ok(workspace) => workspace,
         Err(error) => {
             let id = RequestId(Ids::random().next(Kind::Request));
-            let response = axum::response::IntoResponse::into_response(error);
-            (None, write_error(finish(response, &id), Some(&id)))
+            return write_error(finish(error.into_response(), &id), Some(&id));
         }
     };
-    let Some(workspace) = workspace else {
-        return response;
+    let id = RequestId(workspace.request_ids().next(Kind::Request));
+    let strict = app.config.strict_version;
+    let response = match identify(&workspace, &id, request.headers(), strict) {
+        Ok((caller, notes)) => {
+            entry.lints = notes;
+            match faults::meet(&caller, request).await {
+                Ok(mut request) => {
+                    request.extensions_mut().insert(caller);
+                    next.run(request).await
+                }
+                Err(response) => response,
+            }
+        }
+        Err(error) => error.into_response(),
     };
+    let response = write_error(finish(response, &id), Some(&id));
     finish_for(workspace, entry, started, response)
 }
 
@@ -76,16 +81,16 @@ fn entry_of(request: &Request) -> Entry {
     }
 }
 
-async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<Caller> {
-    let key =
-        key(headers).ok_or_else(|| ApiError::unauthenticated("x-api-key header is required"))?;
-    if key == INVALID_KEY {
-        return Err(ApiError::unauthenticated("invalid x-api-key"));
+/// The workspace behind the request's key.
+async fn workspace(app: &App, headers: &HeaderMap) -> ApiResult<Arc<Workspace>> {
+    let mut sent = keys(headers).peekable();
+    if sent.peek().is_none() {
+        return Err(ApiError::unauthenticated("x-api-key header is required"));
     }
-    let version = version(headers, app.config.strict_version)?;
-    let betas = betas(headers);
-    let workspace = app
-        .workspaces
+    let key = sent
+        .find(|key| *key != INVALID_KEY)
+        .ok_or_else(|| ApiError::unauthenticated("invalid x-api-key"))?;
+    app.workspaces
         .of_key(key)
         .await
         .map_err(|error| match error {
@@ -95,68 +100,71 @@ async fn identify(app: &App, headers: &HeaderMap) -> ApiResult<Caller> {
                 format!("{error}; reuse keys, or restart the server"),
             ),
             WorkspaceError::Store(error) => ApiError::internal(&error),
-        })?;
-    let request_id = RequestId(workspace.ids(&[b"request"]).next(Kind::Request));
-    Ok(Caller {
-        workspace,
-        request_id,
-        version,
-        betas,
-    })
+        })
+}
+
+/// What the headers say of the caller, and notes for the journal.
+fn identify(
+    workspace: &Arc<Workspace>,
+    id: &RequestId,
+    headers: &HeaderMap,
+    strict: bool,
+) -> ApiResult<(Caller, Vec<String>)> {
+    let read = version::read(headers, strict)?;
+    let quirks = workspace.quirks().with(&quirks(headers)?).quirks;
+    if quirks.era == Era::Beta2025 && read.version.as_str() >= "2026" {
+        return Err(ApiError::invalid(format!(
+            "anthropic-version: \"{}\" is not a valid version",
+            read.version
+        )));
+    }
+    let faults = faults::of_request(headers, workspace.seed, &id.0)?;
+    let caller = Caller {
+        workspace: Arc::clone(workspace),
+        request_id: id.clone(),
+        version: read.version,
+        betas: read.betas,
+        quirks,
+        faults,
+    };
+    Ok((caller, read.notes))
+}
+
+/// The quirks that a request sets for itself.
+fn quirks(headers: &HeaderMap) -> ApiResult<Layer> {
+    const HEADER: &str = "x-sandtable-quirk";
+    let text = text_of(headers, HEADER)?.unwrap_or_default();
+    Layer::from_text(text)
+        .map_err(|error| ApiError::invalid(format!("{HEADER}: {error} (hint: {})", error.hint)))
+}
+
+/// The text of a header of ours.
+fn text_of<'a>(headers: &'a HeaderMap, name: &'static str) -> ApiResult<Option<&'a str>> {
+    let value = headers.get(name).map(HeaderValue::to_str).transpose();
+    value.map_err(|_| ApiError::invalid(format!("{name}: the value is not ASCII text")))
 }
 
 /// The key, from `x-api-key` or `authorization: Bearer` (spec 00 §3).
 pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
+    keys(headers).next()
+}
+
+/// Both keys a request may carry, the one in `x-api-key` first.
+fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let text = |name: HeaderName| {
         headers
             .get(name)
             .and_then(|value| value.to_str().ok())
             .map(str::trim)
     };
-    let bearer = || {
-        let value = text(header::AUTHORIZATION)?;
+    let bearer = text(header::AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
-    };
-    text(HeaderName::from_static("x-api-key"))
+    });
+    [text(HeaderName::from_static("x-api-key")), bearer]
+        .into_iter()
+        .flatten()
         .filter(|key| !key.is_empty())
-        .or_else(bearer)
-        .filter(|key| !key.is_empty())
-}
-
-fn version(headers: &HeaderMap, strict: bool) -> ApiResult<String> {
-    let given = headers
-        .get("anthropic-version")
-        .and_then(|value| value.to_str().ok());
-    let Some(version) = given else {
-        return Err(ApiError::invalid("anthropic-version: header is required"));
-    };
-    if !VERSIONS.contains(&version) {
-        if strict {
-            return Err(ApiError::invalid(format!(
-                "anthropic-version: \"{version}\" is not a valid version"
-            )));
-        }
-        tracing::warn!(
-            version,
-            "unknown `anthropic-version`; going on as with the newest"
-        );
-    }
-    Ok(version.to_owned())
-}
-
-fn betas(headers: &HeaderMap) -> Betas {
-    let values = headers
-        .get_all("anthropic-beta")
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    Betas(
-        values
-            .flat_map(|value| value.split(','))
-            .map(|beta| beta.trim().to_owned())
-            .filter(|b| !b.is_empty())
-            .collect(),
-    )
 }
 
 fn finish(mut response: Response, id: &RequestId) -> Response {
@@ -271,14 +279,5 @@ mod tests {
             Some("b")
         );
         assert_eq!(key(&headers(&[("authorization", "Basic b")])), None);
-    }
-
-    #[test]
-    fn betas_are_split_and_trimmed() {
-        let betas = betas(&headers(&[(
-            "anthropic-beta",
-            "code-execution-2025-08-25, files-api-2025-04-14",
-        )]));
-        assert!(betas.has("files-api-2025-04-14") && betas.has("code-execution-2025-08-25"));
     }
 }

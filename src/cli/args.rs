@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{BackendChoice, Config, Host};
+use crate::config::{BackendChoice, Config, Host, Provision};
 use crate::limits;
 use crate::model::OnUnmatched;
+use crate::quirks::{Layer, Layers, Profile, QuirkError};
 use crate::sandbox::docker::image::Flavor;
 
 /// A local emulator for the code execution side of Anthropic's API.
@@ -57,6 +58,9 @@ pub(super) struct ServeArgs {
     /// What runs code.
     #[arg(long, value_enum, default_value_t, env = "SANDTABLE_BACKEND")]
     pub(super) backend: BackendArg,
+    /// Whether `local` installs the documented libraries when they are missing.
+    #[arg(long, value_enum, default_value_t, env = "SANDTABLE_PROVISION")]
+    pub(super) provision: ProvisionArg,
     /// Script file or folder of scripts; may be given again. Edits are picked up.
     #[arg(
         long = "script",
@@ -111,6 +115,38 @@ pub(super) struct ServeArgs {
     /// `code_execution_20260104=code_execution_20250825`; may be given again.
     #[arg(long = "tool-alias", value_name = "TYPE=TYPE", value_parser = alias, env = "SANDTABLE_TOOL_ALIAS", value_delimiter = ',')]
     pub(super) tool_aliases: Vec<(String, String)>,
+    /// File of faults (YAML or JSON) under every workspace; may be given again.
+    #[arg(
+        long = "faults",
+        value_name = "FILE",
+        env = "SANDTABLE_FAULTS",
+        value_delimiter = ','
+    )]
+    pub(super) faults: Vec<PathBuf>,
+    /// Which source decides where the documents and recorded traffic differ: documented or observed.
+    #[arg(long, value_name = "PROFILE", default_value = "documented", value_parser = profile, env = "SANDTABLE_PROFILE")]
+    pub(super) profile: Profile,
+    /// Set one row of docs/QUIRKS.md apart from the profile; may be given again.
+    #[arg(long = "quirk", value_name = "NAME=VALUE", value_parser = quirk, env = "SANDTABLE_QUIRK", value_delimiter = ',')]
+    pub(super) quirks: Vec<(String, String)>,
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    text.parse().map_err(|error| with_hint(&error))
+}
+
+fn quirk(text: &str) -> Result<(String, String), String> {
+    let layer = Layer::from_text(text).map_err(|error| with_hint(&error))?;
+    let mut rows = layer.rows();
+    match (layer.profile(), rows.next(), rows.next()) {
+        (None, Some((name, value)), None) => Ok((name.to_owned(), value.to_owned())),
+        (Some(_), _, _) => Err("the profile has a flag of its own: --profile".to_owned()),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+fn with_hint(error: &QuirkError) -> String {
+    format!("{error}: {}", error.hint)
 }
 
 fn alias(text: &str) -> Result<(String, String), String> {
@@ -125,13 +161,25 @@ fn alias(text: &str) -> Result<(String, String), String> {
 /// Values of `--backend`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum BackendArg {
-    /// Docker if an engine answers, else none.
+    /// Docker if its image is there, else local, else Docker with the image built on first use.
     #[default]
     Auto,
     /// Docker; fail without an engine.
     Docker,
+    /// Namespaces of this Linux machine, without Docker; fail where it does not allow them.
+    Local,
     /// Never run code; calls answer `unavailable`.
     None,
+}
+
+/// Values of `--provision`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProvisionArg {
+    /// Install them once, when code is first run.
+    #[default]
+    Auto,
+    /// Do without; imports of missing libraries fail.
+    Never,
 }
 
 /// Values of `--on-unmatched`.
@@ -182,7 +230,12 @@ impl ServeArgs {
             backend: match self.backend {
                 BackendArg::Auto => BackendChoice::Auto,
                 BackendArg::Docker => BackendChoice::Docker,
+                BackendArg::Local => BackendChoice::Local,
                 BackendArg::None => BackendChoice::None,
+            },
+            provision: match self.provision {
+                ProvisionArg::Auto => Provision::Auto,
+                ProvisionArg::Never => Provision::Never,
             },
             scripts: self.scripts,
             on_unmatched: match self.on_unmatched {
@@ -198,8 +251,21 @@ impl ServeArgs {
             control_token: self.control_token,
             strict_version: self.strict_version,
             tool_aliases: self.tool_aliases,
+            faults: self.faults,
+            quirks: layers(self.profile, &self.quirks),
         })
     }
+}
+
+fn layers(profile: Profile, quirks: &[(String, String)]) -> Layers {
+    let mut layer = Layer::default();
+    let rows = quirks.iter().map(|(name, value)| (&**name, &**value));
+    for (name, value) in std::iter::once(("profile", profile.name())).chain(rows) {
+        layer
+            .set(name, value)
+            .expect("the flag's parser took the same text");
+    }
+    Layers::default().with(&layer)
 }
 
 /// Flags of `check`.

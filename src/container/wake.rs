@@ -4,9 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Container, Containers, ends_at};
-use crate::sandbox::guest::{
-    Guest, GuestError, HELLO_TIMEOUT, RESUME_TIMEOUT, Settings, Unclaimed,
-};
+use crate::sandbox::guest::{Guest, GuestError, HELLO_TIMEOUT, RESUME_TIMEOUT, Unclaimed};
 use crate::sandbox::{SandboxError, SandboxSpec};
 use crate::store::ContainerState;
 
@@ -49,7 +47,8 @@ impl Containers {
                 return None;
             }
         };
-        match Guest::resume(launched, Settings::default(), RESUME_TIMEOUT).await {
+        let settings = self.0.backend.settings(&self.spec(container));
+        match Guest::resume(launched, settings, RESUME_TIMEOUT).await {
             Ok((guest, unclaimed)) => {
                 adopt(&unclaimed);
                 guest.release();
@@ -72,18 +71,23 @@ impl Containers {
         }
     }
 
+    fn spec(&self, container: &Container) -> SandboxSpec {
+        SandboxSpec {
+            container_id: container.id.clone(),
+            expires_at: ends_at(container.created_at),
+            limits: self.0.limits,
+        }
+    }
+
     async fn start_once(
         &self,
         container: &Container,
         limit: Duration,
     ) -> Result<Guest, SandboxError> {
-        let spec = SandboxSpec {
-            container_id: container.id.clone(),
-            expires_at: ends_at(container.created_at),
-            limits: self.0.limits,
-        };
+        let spec = self.spec(container);
         let launched = self.0.backend.launch(&spec).await?;
-        let (guest, _) = Guest::resume(launched, Settings::default(), limit).await?;
+        let settings = self.0.backend.settings(&spec);
+        let (guest, _) = Guest::resume(launched, settings, limit).await?;
         Ok(guest)
     }
 }

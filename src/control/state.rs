@@ -16,7 +16,7 @@ pub(super) async fn health(State(app): State<App>) -> Json<Value> {
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
         "backend": app.containers.backend().name(),
-        "profile": "documented",
+        "profile": app.config.quirks.profile.name(),
     }))
 }
 

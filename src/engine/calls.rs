@@ -12,6 +12,7 @@ use wire::block::{
 
 use crate::container::Container;
 use crate::engine::{Engine, TurnError, TurnInput};
+use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::{CallResult, OutputFile, ServerTool};
@@ -20,7 +21,7 @@ use crate::sandbox::guest::{
     Edit, EditCall, EditError, EditErrorKind, EditOutcome, ExecCall, ExecKind, ExecResult, Guest,
     GuestError, Outcome, View,
 };
-use crate::store::NewFile;
+use crate::store::{NewFile, StoreError};
 
 /// How much of an output file is in memory at a time.
 const COPY_BYTES: usize = 256 * 1024;
@@ -48,7 +49,7 @@ impl Order {
 }
 
 /// What became of a call.
-enum Done {
+pub(super) enum Done {
     Ran {
         stdout: String,
         stderr: String,
@@ -63,7 +64,7 @@ enum Done {
 }
 
 impl Done {
-    fn failed(code: &str) -> Self {
+    pub(super) fn failed(code: &str) -> Self {
         Self::Failed {
             code: code.to_owned(),
             message: None,
@@ -109,7 +110,16 @@ pub(super) async fn execute(
                 tool,
                 ids,
             };
-            match call.run(&arguments).await {
+            // Before the first await: calls of a group meet their faults in order.
+            let fault = input.strike(Occasion::Tool {
+                model: &input.request.model,
+                tool,
+            });
+            let ran = match fault.as_deref() {
+                Some(fault) => call.sabotaged(fault, arguments).await,
+                None => call.run(&arguments).await,
+            };
+            match ran {
                 Ok(done) => done,
                 Err(CallError::Sandbox(error)) => {
                     report(&id, &error);
@@ -124,7 +134,7 @@ pub(super) async fn execute(
 }
 
 /// Why a call has no result of its own.
-enum CallError {
+pub(super) enum CallError {
     Sandbox(SandboxError),
     Turn(TurnError),
 }
@@ -150,17 +160,18 @@ fn report(id: &str, error: &SandboxError) {
     }
 }
 
-struct Running<'a> {
-    engine: &'a Engine,
-    input: &'a TurnInput,
-    container: &'a Arc<Container>,
-    id: &'a str,
-    tool: ServerTool,
-    ids: &'a Ids,
+/// A call about to run.
+pub(super) struct Running<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) input: &'a TurnInput,
+    pub(super) container: &'a Arc<Container>,
+    pub(super) id: &'a str,
+    pub(super) tool: ServerTool,
+    pub(super) ids: &'a Ids,
 }
 
 impl Running<'_> {
-    async fn run(&self, arguments: &Value) -> Result<Done, CallError> {
+    pub(super) async fn run(&self, arguments: &Value) -> Result<Done, CallError> {
         let call = match parse(self.tool, arguments, self.id) {
             Ok(call) => call,
             Err(message) => return Ok(Done::invalid(message)),
@@ -247,7 +258,7 @@ impl Running<'_> {
         name: String,
     ) -> Result<OutputFile, CallError> {
         let store = &self.engine.store;
-        let turn = |error: crate::store::StoreError| CallError::Turn(error.into());
+        let turn = |error: StoreError| CallError::Turn(error.into());
         let mut blob = store.begin_blob().await.map_err(turn)?;
         let mut stream = guest.get_file(output_dir, &name).await?;
         loop {
@@ -264,17 +275,23 @@ impl Running<'_> {
         let blob = blob.finish().await.map_err(turn)?;
         let now: DateTime<Utc> = self.input.workspace.clock.now();
         let mime = mime_guess::from_path(&name).first_or_octet_stream();
-        let file = NewFile {
-            id: self.ids.next(Kind::File),
-            workspace: self.input.workspace.id.clone(),
-            filename: name,
-            mime_type: mime.essence_str().to_owned(),
-            downloadable: true,
-            created_at: now,
-            expires_at: None,
-            container_id: Some(self.container.id.clone()),
+        let row = loop {
+            let file = NewFile {
+                id: self.ids.next(Kind::File),
+                workspace: self.input.workspace.id.clone(),
+                filename: name.clone(),
+                mime_type: mime.essence_str().to_owned(),
+                downloadable: true,
+                created_at: now,
+                expires_at: None,
+                container_id: Some(self.container.id.clone()),
+            };
+            match store.insert_file(file, blob.clone()).await {
+                // Seeded ids repeat over a restart.
+                Err(StoreError::IdTaken { .. }) => {}
+                result => break result.map_err(turn)?,
+            }
         };
-        let row = store.insert_file(file, blob).await.map_err(turn)?;
         Ok(OutputFile {
             file_id: row.id,
             filename: row.filename,

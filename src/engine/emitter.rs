@@ -1,5 +1,7 @@
 //! Turning what a model emits into the events of a stream.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use wire::block::{
@@ -8,7 +10,8 @@ use wire::block::{
 use wire::event::{Delta, MessageDelta, StreamEvent};
 use wire::usage::{DeltaUsage, Usage};
 
-use crate::engine::{Sink, TurnError, json_text};
+use crate::engine::{Sink, TurnError, Wait, json_text};
+use crate::fault::{Act, Fault, StreamAct};
 use crate::model::ServiceError;
 
 /// Words in one text delta.
@@ -26,6 +29,7 @@ pub(super) struct Emitter<'a> {
     blocks: usize,
     pinged: bool,
     armed: Option<(u32, ServiceError)>,
+    fault: Option<Arc<Fault>>,
 }
 
 impl<'a> Emitter<'a> {
@@ -36,7 +40,13 @@ impl<'a> Emitter<'a> {
             blocks: 0,
             pinged: false,
             armed: None,
+            fault: None,
         }
+    }
+
+    /// The stream meets `fault` where it says.
+    pub(super) fn meet(&mut self, fault: Option<Arc<Fault>>) {
+        self.fault = fault;
     }
 
     /// Whether `message_start` is out.
@@ -52,6 +62,34 @@ impl<'a> Emitter<'a> {
     /// What is armed and has not come yet.
     pub(super) fn disarm(&mut self) -> Option<ServiceError> {
         self.armed.take().map(|(_, error)| error)
+    }
+
+    /// The last moment of a fault that wants more events than the answer has.
+    pub(super) fn settle(&mut self) -> Result<(), TurnError> {
+        self.fail_at(u32::MAX)
+    }
+
+    /// Lets the fault happen if it is due before event number `events`, from 0.
+    fn fail_at(&mut self, events: u32) -> Result<(), TurnError> {
+        let Some(fault) = &self.fault else {
+            return Ok(());
+        };
+        let Act::Stream { after_events, act } = &fault.act else {
+            return Ok(());
+        };
+        if after_events.map_or(events == u32::MAX, |after| events < after) {
+            return Ok(());
+        }
+        match act {
+            StreamAct::Error(error) => return Err(TurnError::Service(error.clone())),
+            StreamAct::Cut => return Err(TurnError::Cut),
+            StreamAct::Wait(None) => self.sink.wait(Wait::Forever),
+            StreamAct::Wait(Some(span)) => self.sink.wait(Wait::For(*span)),
+        }
+        if after_events.is_some() {
+            self.fault = None;
+        }
+        Ok(())
     }
 
     pub(super) fn start(
@@ -161,6 +199,10 @@ impl<'a> Emitter<'a> {
         container: Option<Container>,
         usage: DeltaUsage,
     ) -> Result<(), TurnError> {
+        if !self.pinged {
+            // Parity: a message without content has its ping after the start (vercel-ai/anthropic-refusal).
+            self.ping()?;
+        }
         let (stop_reason, stop_sequence, stop_details) = stop;
         let delta = MessageDelta {
             stop_reason: Some(stop_reason),
@@ -221,6 +263,7 @@ impl<'a> Emitter<'a> {
         {
             return Err(TurnError::Service(error.clone()));
         }
+        self.fail_at(self.events)?;
         self.events += 1;
         self.sink.event(event);
         Ok(())

@@ -1,5 +1,7 @@
 //! What differs between the models on the wire. Any other name passes and answers like a current one.
 
+use wire::request::Thinking;
+
 /// Short names and the dated ids they answer as (spec 01 §3).
 const ALIASES: &[(&str, &str)] = &[
     ("claude-3-5-haiku-latest", "claude-3-5-haiku-20241022"),
@@ -35,6 +37,24 @@ const WITH_DETAILS: &[&str] = &[
     "claude-opus-5",
     "claude-sonnet-5",
 ];
+
+/// Models from 4.7 on: they know no thinking by budget.
+const FROM_4_7: &[&str] = WITH_DETAILS;
+
+/// Refuses a kind of thinking that the model does not know (spec 01 §2).
+pub(super) fn check_thinking(model: &str, thinking: Option<Thinking>) -> Result<(), &'static str> {
+    let is_one_of = |prefixes: &[&str]| prefixes.iter().any(|prefix| model.starts_with(prefix));
+    match thinking {
+        Some(Thinking::Enabled { .. }) if is_one_of(FROM_4_7) => Err(
+            "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\" and \
+             \"output_config.effort\" to control thinking behavior.",
+        ),
+        Some(Thinking::Adaptive) if is_one_of(BEFORE_4_6) => {
+            Err("adaptive thinking is not supported on this model")
+        }
+        _ => Ok(()),
+    }
+}
 
 /// The id a model answers as.
 pub(crate) fn resolve(model: &str) -> &str {
@@ -75,6 +95,22 @@ mod tests {
     fn aliases_answer_as_dated_ids_and_others_as_themselves() {
         assert_eq!(resolve("claude-sonnet-4-5"), "claude-sonnet-4-5-20250929");
         assert_eq!(resolve("claude-opus-4-7"), "claude-opus-4-7");
+    }
+
+    #[test]
+    fn each_model_knows_its_own_kind_of_thinking() {
+        let enabled = Some(Thinking::Enabled {
+            budget_tokens: 2000,
+        });
+        let adaptive = Some(Thinking::Adaptive);
+        assert!(check_thinking("claude-sonnet-4-5-20250929", enabled).is_ok());
+        assert!(check_thinking("claude-sonnet-4-5", adaptive).is_err());
+        assert!(check_thinking("claude-opus-4-7", enabled).is_err());
+        for model in ["claude-opus-4-6", "claude-of-tomorrow"] {
+            assert!(
+                check_thinking(model, enabled).is_ok() && check_thinking(model, adaptive).is_ok()
+            );
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::engine::calls::{self, Order};
 use crate::engine::emitter::Emitter;
 use crate::engine::usage::{Meter, input_tokens, tokens};
 use crate::engine::{Engine, Sink, TurnError, TurnInput, models, references, validate};
+use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::{
@@ -23,6 +24,9 @@ pub(crate) async fn run(
     input: &TurnInput,
     sink: &mut dyn Sink,
 ) -> Result<(), TurnError> {
+    validate::tools(&input.request).map_err(TurnError::Invalid)?;
+    models::check_thinking(&input.request.model, input.request.thinking)
+        .map_err(|text| TurnError::Invalid(text.to_owned()))?;
     let pending = validate::history(&input.request).map_err(TurnError::Invalid)?;
     if input.strict {
         validate::strict(&input.request).map_err(TurnError::Invalid)?;
@@ -37,15 +41,18 @@ pub(crate) async fn run(
     let prints_details =
         models::prints_details(&input.request.model, input.request.thinking.is_some());
     let geo = models::inference_geo(models::resolve(&input.request.model));
-    let ids = input.workspace.ids(&[b"turn", &input.raw]);
+    let ids = input.workspace.ids(&[b"turn", &input.conversation()]);
     let message_id = ids.next(Kind::Message);
+    let mut emitter = Emitter::new(sink);
+    let model_name = &input.request.model;
+    emitter.meet(input.strike(Occasion::Stream { model: model_name }));
     let turn = Turn {
         engine,
         input,
         code_tool: request.code_tool,
         ids,
         message_id,
-        emitter: Emitter::new(sink),
+        emitter,
         meter: Meter::new(input_tokens(&input.body), geo, prints_details),
         place,
         used_container: false,
@@ -131,7 +138,8 @@ impl Turn<'_> {
         if !request.uploads.is_empty() {
             self.preload(request).await?;
         }
-        let mut results = self.earlier_results(request, pending).await?;
+        let orders = waiting(pending, model.as_ref());
+        let mut results = self.earlier_results(request, orders).await?;
         let end = if self.input.request.max_tokens == 0 {
             // A cache pre-warm: nothing is generated (spec 01 §1).
             End::Stop(Stop {
@@ -145,6 +153,7 @@ impl Turn<'_> {
             return Err(TurnError::Service(error));
         }
         self.start()?;
+        self.emitter.settle()?;
         let container = self.container_of_answer().await?;
         let usage = self.meter.end();
         match end {
@@ -251,20 +260,8 @@ impl Turn<'_> {
     async fn earlier_results(
         &mut self,
         request: &TurnRequest,
-        pending: validate::Pending,
+        orders: Vec<Order>,
     ) -> Result<Vec<CallResult>, TurnError> {
-        let mut orders = Vec::new();
-        for call in pending.calls {
-            let Some(tool) = ServerTool::from_name(&call.name) else {
-                continue;
-            };
-            orders.push(Order::Server {
-                id: call.id,
-                tool,
-                input: call.input,
-                error_code: None,
-            });
-        }
         let mut ran = if orders.is_empty() {
             Vec::new()
         } else {
@@ -385,7 +382,7 @@ impl Turn<'_> {
     /// Ids for what the calls make: their directories and files. They derive from the calls' own ids,
     /// so that calls which run at the same time cannot change each other's.
     fn next_ids(&self, orders: &[Order]) -> Ids {
-        let mut scope: Vec<&[u8]> = vec![b"outputs", &self.input.raw];
+        let mut scope: Vec<&[u8]> = vec![b"outputs"];
         scope.extend(orders.iter().map(|order| order.id().as_bytes()));
         self.input.workspace.ids(&scope)
     }
@@ -410,6 +407,10 @@ impl Turn<'_> {
 
     async fn container_of_answer(&mut self) -> Result<Option<WireContainer>, TurnError> {
         let Place::Alive(container) = &self.place else {
+            if matches!(self.place, Place::Expired) && !self.used_container {
+                let text = "container: it has expired, and no call noticed".to_owned();
+                references::lint(self.input, text);
+            }
             return Ok(None);
         };
         if !self.used_container {
@@ -437,6 +438,19 @@ impl Turn<'_> {
             }
         }
     }
+}
+
+/// The calls that an earlier answer left to be run.
+fn waiting(pending: validate::Pending, model: &dyn Model) -> Vec<Order> {
+    let order = |call: validate::PendingCall| {
+        Some(Order::Server {
+            tool: ServerTool::from_name(&call.name)?,
+            error_code: model.error_of(&call.id),
+            id: call.id,
+            input: call.input,
+        })
+    };
+    pending.calls.into_iter().filter_map(order).collect()
 }
 
 fn stop_fields(stop: Stop) -> (String, Option<String>, Option<StopDetails>) {

@@ -36,6 +36,42 @@ impl Group<'_> {
     }
 }
 
+/// Checks the declared tools against each other; the error is the text for the client.
+pub fn tools(request: &MessagesRequest) -> Result<(), String> {
+    let tools = &request.tools;
+    for (position, tool) in tools.iter().enumerate() {
+        if tools[..position]
+            .iter()
+            .any(|other| other.name == tool.name)
+        {
+            return Err("tools: Tool names must be unique.".to_owned());
+        }
+    }
+    if !tools.is_empty() && tools.iter().all(|tool| tool.deferred) {
+        return Err("All tools have defer_loading: true".to_owned());
+    }
+    // These bring a code execution tool of their own, and an older one beside it is refused (spec 02 §1).
+    let web = tools.iter().find(|tool| {
+        let tag = tool.tag.as_str();
+        tag.strip_prefix("web_search_")
+            .or_else(|| tag.strip_prefix("web_fetch_"))
+            .is_some_and(|version| version >= "20260209")
+    });
+    let code = tools.iter().position(|tool| {
+        matches!(
+            tool.tag.as_str(),
+            "code_execution_20250522" | "code_execution_20250825"
+        )
+    });
+    if let (Some(web), Some(code)) = (web, code) {
+        return Err(format!(
+            "tools.{code}: `{}` cannot be used together with `{}`; use `code_execution_20260120` or later",
+            tools[code].tag, web.tag
+        ));
+    }
+    Ok(())
+}
+
 /// Checks the history and returns what is pending; the error is the text for the client.
 pub fn history(request: &MessagesRequest) -> Result<Pending, String> {
     check_content(&request.messages)?;
@@ -361,6 +397,38 @@ mod tests {
 
     fn answer(id: &str) -> Value {
         json!({"type": "tool_result", "tool_use_id": id, "content": "ok"})
+    }
+
+    #[test]
+    fn tools_that_exclude_each_other_are_refused() {
+        let check = |tools: &Value| {
+            let body = json!({
+                "model": "claude-opus-5", "max_tokens": 16, "tools": tools,
+                "messages": [{"role": "user", "content": "hi"}],
+            });
+            super::tools(&MessagesRequest::decode(&body, false).unwrap())
+        };
+        let code = |tag: &str| json!({"type": tag, "name": "code_execution"});
+        let web = json!({"type": "web_search_20260209", "name": "web_search"});
+        let own = json!({"name": "f", "input_schema": {"type": "object"}, "defer_loading": true});
+        assert_eq!(
+            check(&json!([web, code("code_execution_20250825")])).unwrap_err(),
+            "tools.1: `code_execution_20250825` cannot be used together with `web_search_20260209`; use \
+             `code_execution_20260120` or later"
+        );
+        assert_eq!(
+            check(&json!([web, code("code_execution_20260120")])),
+            Ok(())
+        );
+        assert_eq!(
+            check(&json!([own])).unwrap_err(),
+            "All tools have defer_loading: true"
+        );
+        assert_eq!(
+            check(&json!([own, own])).unwrap_err(),
+            "tools: Tool names must be unique."
+        );
+        assert_eq!(check(&json!([own, web])), Ok(()));
     }
 
     #[test]

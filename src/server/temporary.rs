@@ -1,6 +1,6 @@
 //! Data directories that end with their server, and those of servers that were killed.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
@@ -51,15 +51,28 @@ pub(super) fn clear_up(folder: &Path) {
 
 fn remove_if_abandoned(dir: &Path) -> io::Result<bool> {
     // Both are a data directory's; a directory that somebody else named so has not both.
-    if !dir.join("sandtable.db").exists() {
+    let marks = [Store::LOCK_FILE, Store::DATABASE_FILE];
+    if !marks.iter().all(|mark| dir.join(mark).exists()) {
         return Ok(false);
     }
+    // Held meanwhile, so that no server begins in what is half gone.
     let lock = File::open(dir.join(Store::LOCK_FILE))?;
     if lock.try_lock().is_err() {
         return Ok(false);
     }
-    // The lock is held meanwhile, so that no server begins in what is half gone.
-    std::fs::remove_dir_all(dir)?;
+    // The marks last: what cannot be removed now is found again.
+    for entry in dir.read_dir()? {
+        let entry = entry?;
+        if marks.iter().any(|mark| entry.file_name() == *mark) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    fs::remove_dir_all(dir)?;
     Ok(true)
 }
 

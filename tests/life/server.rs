@@ -137,4 +137,4 @@ pub(crate) fn backends() -> Vec<&'static str> {
     found
 }
 
-const BACKENDS: [&str; 1] = ["docker"];
+const BACKENDS: [&str; 2] = ["docker", "local"];

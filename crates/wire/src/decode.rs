@@ -99,6 +99,13 @@ impl<'a> Node<'a> {
         })
     }
 
+    /// This value as an object with any members.
+    pub fn dictionary(&self) -> Decoded<&'a Map<String, Value>> {
+        self.value
+            .as_object()
+            .ok_or_else(|| self.fault("Input should be a valid dictionary"))
+    }
+
     /// A member that must be there.
     pub fn required<'b>(&'b self, key: &'b str) -> Decoded<Node<'b>> {
         match self.object()?.get(key) {

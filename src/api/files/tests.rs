@@ -19,6 +19,7 @@ use super::*;
 use crate::api::error::RequestId;
 use crate::api::extract::Betas;
 use crate::clock::Clock;
+use crate::quirks::Quirks;
 use crate::store::{NewFile, NewWorkspace, Options, Store};
 use crate::workspace::Workspace;
 
@@ -112,6 +113,8 @@ impl Server {
             request_id: RequestId("req_test".to_owned()),
             version: "2023-06-01".to_owned(),
             betas: self.betas.clone(),
+            quirks: Quirks::default(),
+            faults: None,
         });
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();

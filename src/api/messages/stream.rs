@@ -3,10 +3,12 @@
 //! The body owns the turn. A client that leaves drops the body, and with it the turn and what it was
 //! running.
 
+use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use axum::http::header;
@@ -16,10 +18,13 @@ use futures_util::Stream;
 use wire::event::StreamEvent;
 use wire::sse;
 
+use crate::api::cut;
 use crate::api::error::ApiResult;
 use crate::api::messages::refused;
 use crate::app::App;
-use crate::engine::{self, Sink, TurnError, TurnInput};
+use crate::engine::{self, Sink, TurnError, TurnInput, Wait};
+
+const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
 
 /// Runs the turn up to its first event. A failure before it is an ordinary HTTP error.
 pub(super) async fn answer(app: App, input: TurnInput) -> ApiResult<Response> {
@@ -29,12 +34,15 @@ pub(super) async fn answer(app: App, input: TurnInput) -> ApiResult<Response> {
     let mut body = TurnBody {
         turn: Some(turn),
         frames,
+        gate: None,
+        cut: None,
     };
-    std::future::poll_fn(|cx| body.poll_first(cx))
-        .await
-        .map_err(refused)?;
+    match std::future::poll_fn(|cx| body.poll_first(cx)).await {
+        Err(TurnError::Cut) => return Ok(cut::response(Bytes::new(), CONTENT_TYPE)),
+        done => done.map_err(refused)?,
+    }
     let headers = [
-        (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
+        (header::CONTENT_TYPE, CONTENT_TYPE),
         (header::CACHE_CONTROL, "no-cache"),
     ];
     Ok((headers, Body::from_stream(body)).into_response())
@@ -46,8 +54,16 @@ struct Frames(Arc<Mutex<Queue>>);
 
 #[derive(Debug, Default)]
 struct Queue {
-    bytes: Vec<u8>,
+    items: VecDeque<Item>,
     padding: Padding,
+}
+
+/// What goes out next.
+#[derive(Debug)]
+enum Item {
+    Bytes(Vec<u8>),
+    /// Nothing, for a while.
+    Wait(Wait),
 }
 
 /// The run of paddings of one stream: uniform from 0 to 15 (FACTS 1.1), and the same for the same
@@ -72,16 +88,16 @@ impl Padding {
 }
 
 impl Frames {
-    fn take(&self) -> Option<Bytes> {
+    fn take(&self) -> Option<Item> {
         let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (!queue.bytes.is_empty()).then(|| Bytes::from(std::mem::take(&mut queue.bytes)))
+        queue.items.pop_front()
     }
 
     fn is_empty(&self) -> bool {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .bytes
+            .items
             .is_empty()
     }
 }
@@ -89,7 +105,7 @@ impl Frames {
 impl Sink for Frames {
     fn event(&mut self, event: StreamEvent) {
         let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Queue { bytes, padding } = &mut *queue;
+        let Queue { items, padding } = &mut *queue;
         if let StreamEvent::MessageStart { message } = &event {
             padding.seed(&message.id);
         }
@@ -98,7 +114,28 @@ impl Sink for Frames {
         } else {
             padding.next()
         };
-        sse::write_event(bytes, &event, spaces);
+        match items.back_mut() {
+            Some(Item::Bytes(bytes)) => sse::write_event(bytes, &event, spaces),
+            Some(Item::Wait(_)) | None => {
+                let mut bytes = Vec::new();
+                sse::write_event(&mut bytes, &event, spaces);
+                items.push_back(Item::Bytes(bytes));
+            }
+        }
+    }
+
+    fn wait(&mut self, wait: Wait) {
+        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.items.push_back(Item::Wait(wait));
+    }
+}
+
+type Gate = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn gate(wait: Wait) -> Gate {
+    match wait {
+        Wait::For(span) => Box::pin(tokio::time::sleep(span)),
+        Wait::Forever => Box::pin(std::future::pending()),
     }
 }
 
@@ -107,6 +144,10 @@ type BoxedTurn = Pin<Box<dyn Future<Output = Result<(), TurnError>> + Send>>;
 struct TurnBody {
     turn: Option<BoxedTurn>,
     frames: Frames,
+    /// Until it opens nothing goes out, and the turn stands still.
+    gate: Option<Gate>,
+    /// Once everything is out, the connection closes without an end.
+    cut: Option<cut::Flush>,
 }
 
 impl TurnBody {
@@ -132,36 +173,61 @@ impl TurnBody {
 
     /// After the first event an error is an event, and the stream ends with it.
     fn fail(&mut self, error: TurnError) {
+        if matches!(error, TurnError::Cut) {
+            self.cut = Some(cut::Flush::default());
+            return;
+        }
         self.frames.event(StreamEvent::Error {
             error: refused(error).stream_error(),
         });
     }
 }
 
+impl TurnBody {
+    /// The next bytes that are ready and may go out.
+    fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if let Some(gate) = &mut self.gate {
+                ready!(gate.as_mut().poll(cx));
+                self.gate = None;
+            }
+            match self.frames.take() {
+                Some(Item::Bytes(bytes)) => return Poll::Ready(Some(Bytes::from(bytes))),
+                Some(Item::Wait(wait)) => self.gate = Some(gate(wait)),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
 impl Stream for TurnBody {
-    type Item = Result<Bytes, std::convert::Infallible>;
+    type Item = io::Result<Bytes>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        if let Some(bytes) = this.frames.take() {
+        if let Some(bytes) = ready!(this.poll_frames(cx)) {
             return Poll::Ready(Some(Ok(bytes)));
         }
-        let Some(turn) = &mut this.turn else {
-            return Poll::Ready(None);
-        };
-        match turn.as_mut().poll(cx) {
-            Poll::Pending => {}
-            Poll::Ready(done) => {
-                this.turn = None;
-                if let Err(error) = done {
-                    this.fail(error);
-                }
+        if let Some(turn) = &mut this.turn
+            && let Poll::Ready(done) = turn.as_mut().poll(cx)
+        {
+            this.turn = None;
+            if let Err(error) = done {
+                this.fail(error);
             }
         }
-        match this.frames.take() {
-            Some(bytes) => Poll::Ready(Some(Ok(bytes))),
-            None if this.turn.is_none() => Poll::Ready(None),
-            None => Poll::Pending,
+        if let Some(bytes) = ready!(this.poll_frames(cx)) {
+            return Poll::Ready(Some(Ok(bytes)));
+        }
+        if this.turn.is_some() {
+            return Poll::Pending;
+        }
+        match &mut this.cut {
+            Some(flush) => {
+                ready!(flush.poll(cx));
+                Poll::Ready(Some(Err(cut::error())))
+            }
+            None => Poll::Ready(None),
         }
     }
 }

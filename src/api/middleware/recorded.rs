@@ -39,7 +39,7 @@ impl Record {
         if let Some(report) = exchange.report {
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
             entry.source = report.source.take();
-            entry.lints = std::mem::take(&mut report.lints);
+            entry.lints.append(&mut report.lints);
         }
         workspace.journal.push(entry);
     }

@@ -335,6 +335,7 @@ impl Run {
                     status: error.status,
                     kind: error.kind.clone(),
                     message: self.render(&rule, &error.message)?.into_owned(),
+                    details: None,
                     headers: error
                         .headers
                         .iter()
@@ -380,6 +381,15 @@ impl Model for Run {
             self.note(step);
         }
         Ok(step)
+    }
+
+    fn error_of(&self, id: &str) -> Option<String> {
+        let (op, ids) = self.place.pending.as_ref()?;
+        let position = ids.iter().position(|own| own == id)?;
+        match &self.place.rule.ops.get(*op)?.kind {
+            OpKind::Calls(calls) => calls.get(position)?.error_code.clone(),
+            _ => None,
+        }
     }
 
     fn park(self: Box<Self>, ids: &[String]) {

@@ -22,9 +22,19 @@ pub(super) fn error<'r>(
     ranked.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
     let count = ranked.len();
     let mut message = format!(
-        "no script rule matches this request: user text {}; tools {}; uploads {}",
+        "no script rule matches this request: user text {}; {}{}; {}{}",
         quoted(&request.user_text),
+        if request.tools.is_empty() {
+            ""
+        } else {
+            "tools "
+        },
         tools_gist(request),
+        if request.uploads.is_empty() {
+            ""
+        } else {
+            "uploads "
+        },
         uploads_gist(request),
     );
     let heading = match count {

@@ -10,6 +10,8 @@ pub struct Tool {
     pub name: String,
     pub kind: ToolKind,
     pub allowed_callers: Vec<String>,
+    /// Whether the tool is only found by searching for it.
+    pub deferred: bool,
 }
 
 /// Who runs a tool.
@@ -84,11 +86,17 @@ impl Tool {
                 .collect::<Decoded<_>>()?,
             None => Vec::new(),
         };
+        let deferred = tool
+            .optional("defer_loading")?
+            .map(|flag| flag.boolean())
+            .transpose()?
+            .unwrap_or(false);
         Ok(Self {
             tag: tag.to_owned(),
             name,
             kind,
             allowed_callers,
+            deferred,
         })
     }
 }

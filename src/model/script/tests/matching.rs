@@ -159,5 +159,5 @@ fn an_unmatched_message_stays_short() {
     long.tools.clear();
     let message = scripts.start(&long).unwrap_err().message;
     assert!(message.len() < 600, "{}", message.len());
-    assert!(message.contains("no tools; uploads no uploads"));
+    assert!(message.contains("no tools; no uploads"));
 }

@@ -92,6 +92,7 @@ fn every_step_says_what_it_should() {
                 message: "Overloaded".to_owned(),
                 headers: Vec::new(),
                 after_events: None,
+                details: None,
             }),
         ),
         (
@@ -102,6 +103,7 @@ fn every_step_says_what_it_should() {
                 message: "y".to_owned(),
                 headers: vec![("retry-after".to_owned(), "1".to_owned())],
                 after_events: Some(2),
+                details: None,
             }),
         ),
     ];

@@ -1,0 +1,142 @@
+//! HTTP faults: what a request gets before its handler sees it, and the header that brings faults along.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{Exchange, text_of};
+use crate::api::cut;
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::extract::Caller;
+use crate::api::messages::service_error;
+use crate::engine::Report;
+use crate::fault::{self, Act, Dice, Faults, HttpAct, Occasion};
+use crate::limits;
+use crate::model::ServiceError;
+
+/// Faults for one request, as one object or a list.
+const HEADER: &str = "x-sandtable-fault";
+
+/// The faults that a request brings along.
+pub(super) fn of_request(
+    headers: &HeaderMap,
+    seed: Option<u64>,
+    request_id: &str,
+) -> ApiResult<Option<Arc<Faults>>> {
+    let Some(text) = text_of(headers, HEADER)? else {
+        return Ok(None);
+    };
+    let bad = |message: String, hint: &str| {
+        ApiError::invalid(format!("{HEADER}: {message} (hint: {hint})"))
+    };
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        bad(
+            format!("not JSON: {error}"),
+            r#"such as {"at":"http","status":529}"#,
+        )
+    })?;
+    let parsed = fault::parse(&value).map_err(|error| bad(error.message, &error.hint))?;
+    let faults = Faults::new(Arc::default(), Dice::new(seed, request_id));
+    faults
+        .add(parsed)
+        .map_err(|error| bad(error.message, "send fewer"))?;
+    Ok(Some(Arc::new(faults)))
+}
+
+/// Lets the request on, perhaps later, or answers it.
+pub(super) async fn meet(caller: &Caller, request: Request) -> Result<Request, Response> {
+    let layers = [caller.faults.as_deref(), Some(&caller.workspace.faults)];
+    let layers: Vec<&Faults> = layers.into_iter().flatten().collect();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let asks = layers
+        .iter()
+        .any(|faults| faults.asks_for_model(method.as_str(), &path));
+    let (request, model) = if asks {
+        read_model(request)
+            .await
+            .map_err(IntoResponse::into_response)?
+    } else {
+        (request, None)
+    };
+    let occasion = Occasion::Http {
+        method: method.as_str(),
+        path: &path,
+        model: model.as_deref(),
+    };
+    let Some(struck) = layers.iter().find_map(|faults| faults.strike(occasion)) else {
+        return Ok(request);
+    };
+    let Act::Http(act) = &struck.act else {
+        return Ok(request);
+    };
+    tracing::info!(%method, path, ?act, "a fault fires");
+    let response = match act {
+        HttpAct::Wait(Some(span)) => {
+            tokio::time::sleep(*span).await;
+            return Ok(request);
+        }
+        HttpAct::Wait(None) => std::future::pending().await,
+        HttpAct::Cut => cut::response(Bytes::new(), "application/json"),
+        HttpAct::Error { error, edge: false } => service_error(error.clone()).into_response(),
+        HttpAct::Error { error, edge: true } => edge_response(error),
+    };
+    Err(with_source(response))
+}
+
+/// The journal says that a fault answered.
+fn with_source(mut response: Response) -> Response {
+    let report = Report {
+        source: Some("fault".to_owned()),
+        ..Report::default()
+    };
+    let extensions = response.extensions_mut();
+    let mut exchange = extensions.remove::<Exchange>().unwrap_or_default();
+    exchange.report = Some(Arc::new(std::sync::Mutex::new(report)));
+    extensions.insert(exchange);
+    response
+}
+
+/// Parity: what the service's edge refuses has no outer `type` and no request id (FACTS 1.12).
+fn edge_response(error: &ServiceError) -> Response {
+    let body = json!({ "error": { "type": error.kind, "message": error.message } }).to_string();
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::FORBIDDEN);
+    let headers = [(header::CONTENT_TYPE, "application/json")];
+    let mut response = (status, headers, body.clone()).into_response();
+    for (name, value) in &error.headers {
+        if let (Ok(name), Ok(value)) = (
+            header::HeaderName::try_from(name),
+            HeaderValue::from_str(value),
+        ) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response.extensions_mut().insert(Exchange {
+        response: Some(Bytes::from(body)),
+        ..Exchange::default()
+    });
+    response
+}
+
+/// Reads `model` out of a JSON body, and puts the body back.
+async fn read_model(request: Request) -> ApiResult<(Request, Option<String>)> {
+    let json = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    if !json {
+        return Ok((request, None));
+    }
+    let (parts, body) = request.into_parts();
+    let bytes = axum::body::to_bytes(body, limits::MAX_MESSAGES_BODY_BYTES)
+        .await
+        .map_err(|_| ApiError::too_large())?;
+    // What is no JSON has no model; its handler says so.
+    let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let model = value["model"].as_str().map(str::to_owned);
+    Ok((Request::from_parts(parts, Body::from(bytes)), model))
+}

@@ -1,0 +1,46 @@
+//! `/_sandtable/faults`: cause failures, see what they did, and forget them.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::error::ControlError;
+use super::target::{Target, Targets};
+use crate::fault::{self, FaultError};
+
+/// Every fault with its counts, in the order they are asked.
+pub(super) async fn list(Target(workspace): Target) -> Json<Value> {
+    Json(json!({ "data": workspace.faults.list() }))
+}
+
+/// Adds one fault, or a list, after the workspace's own; with a mistake in it, none.
+pub(super) async fn add(
+    Targets(workspaces): Targets,
+    body: Bytes,
+) -> Result<Json<Value>, ControlError> {
+    let value: Value = serde_json::from_slice(&body).map_err(|error| {
+        ControlError::bad(
+            format!("the body is not JSON: {error}"),
+            r#"such as {"at":"http","status":529,"times":2}"#,
+        )
+    })?;
+    let faults = fault::parse(&value).map_err(bad)?;
+    let mut data = Vec::new();
+    for workspace in workspaces {
+        data = workspace.faults.add(faults.clone()).map_err(bad)?;
+    }
+    Ok(Json(json!({ "data": data })))
+}
+
+/// Forgets the workspace's faults; those given by file stay.
+pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
+    for workspace in workspaces {
+        workspace.faults.clear();
+    }
+    StatusCode::NO_CONTENT
+}
+
+fn bad(error: FaultError) -> ControlError {
+    ControlError::bad(error.message, error.hint)
+}

@@ -1,0 +1,50 @@
+//! `/_sandtable/quirks`: the profile and the rows a workspace sets for itself.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::error::ControlError;
+use super::target::{Target, Targets};
+use crate::quirks::{self, Layer};
+use crate::workspace::Workspace;
+
+/// Every row as it holds for the workspace's requests.
+pub(super) async fn show(Target(workspace): Target) -> Json<Value> {
+    Json(describe(&workspace))
+}
+
+/// Sets the workspace's rows, and perhaps its profile; what is not named is as the server has it.
+pub(super) async fn replace(
+    Targets(workspaces): Targets,
+    body: Bytes,
+) -> Result<Json<Value>, ControlError> {
+    let value: Value = serde_json::from_slice(&body).map_err(|error| {
+        ControlError::bad(
+            format!("the body is not JSON: {error}"),
+            r#"such as {"profile":"observed","container-idle":"270s"}"#,
+        )
+    })?;
+    let layer =
+        Layer::from_json(&value).map_err(|error| ControlError::bad(error.message, error.hint))?;
+    let mut answer = Value::Null;
+    for workspace in workspaces {
+        workspace.set_quirks(layer.clone());
+        answer = describe(&workspace);
+    }
+    Ok(Json(answer))
+}
+
+/// Back to what the server has.
+pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
+    for workspace in workspaces {
+        workspace.set_quirks(Layer::default());
+    }
+    StatusCode::NO_CONTENT
+}
+
+fn describe(workspace: &Workspace) -> Value {
+    let layers = workspace.quirks();
+    json!({ "profile": layers.profile.name(), "quirks": quirks::describe(&layers.quirks) })
+}

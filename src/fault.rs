@@ -1,0 +1,173 @@
+//! What goes wrong on purpose: where, how, and how often.
+//!
+//! A [`Fault`] says what fails and which occasions it fits; [`Faults`] holds a workspace's (or one
+//! request's) and counts. Faults take effect in `api` (HTTP), `engine` (streams), and the engine's calls
+//! (tools); nothing here does more than decide. `docs/FAULTS.md` has the words.
+
+mod load;
+mod parse;
+mod table;
+mod usual;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::model::{ServerTool, ServiceError};
+
+pub use load::load;
+pub use parse::parse;
+pub use table::{Dice, Faults};
+
+/// One fault, as given.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    pub(crate) act: Act,
+    pub(crate) select: Select,
+    /// The object it came from, for lists.
+    given: Value,
+}
+
+/// What happens.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    /// Instead of, or before, the answer to any request.
+    Http(HttpAct),
+    /// In a Messages answer, once `after_events` events are out.
+    Stream {
+        /// `None` with a delay: before every event.
+        after_events: Option<u32>,
+        act: StreamAct,
+    },
+    /// In place of, or beside, a server tool call.
+    Tool(ToolAct),
+}
+
+/// What an HTTP fault does.
+#[derive(Debug, Clone)]
+pub(crate) enum HttpAct {
+    Error {
+        error: ServiceError,
+        /// The body as the service's edge words it, without the outer `type` and the request id.
+        edge: bool,
+    },
+    /// The connection closes without an answer.
+    Cut,
+    /// The answer is held back; `None` is for ever.
+    Wait(Option<Duration>),
+}
+
+/// What a stream fault does.
+#[derive(Debug, Clone)]
+pub(crate) enum StreamAct {
+    Error(ServiceError),
+    /// The connection closes without `message_stop`.
+    Cut,
+    /// Silence; `None` is for ever.
+    Wait(Option<Duration>),
+}
+
+/// What a tool fault does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ToolAct {
+    /// The call is not run; its result is this error.
+    Code {
+        code: String,
+        message: Option<String>,
+    },
+    /// The sandbox ends while the call runs.
+    KillSandbox,
+    /// The call's program takes memory until the kernel kills it.
+    ExhaustMemory,
+    /// The call finds a full disk.
+    FillDisk,
+    /// The backend is not asked, as if it did not answer.
+    EngineUnreachable,
+}
+
+/// Which occasions a fault fits, and on which of them it fires.
+#[derive(Debug, Clone)]
+pub(crate) struct Select {
+    path: Option<glob::Pattern>,
+    method: Option<String>,
+    model: Option<glob::Pattern>,
+    tool: Option<ServerTool>,
+    /// The first fitting occasion that counts, from 1.
+    nth: u64,
+    /// How often it fires; `None` for ever.
+    times: Option<u64>,
+    probability: Option<f64>,
+}
+
+/// Something that can go wrong.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Occasion<'a> {
+    Http {
+        method: &'a str,
+        path: &'a str,
+        model: Option<&'a str>,
+    },
+    Stream {
+        model: &'a str,
+    },
+    Tool {
+        model: &'a str,
+        tool: ServerTool,
+    },
+}
+
+/// Why a fault was not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FaultError {
+    pub message: String,
+    pub hint: String,
+}
+
+impl Fault {
+    /// Whether `occasion` is one of the fault's.
+    pub(crate) fn fits(&self, occasion: Occasion<'_>) -> bool {
+        let Select {
+            path: wanted_path,
+            method: wanted_method,
+            model: wanted_model,
+            tool: wanted_tool,
+            ..
+        } = &self.select;
+        let model_fits = |model: Option<&str>| match (wanted_model, model) {
+            (None, _) => true,
+            (Some(pattern), Some(model)) => pattern.matches(model),
+            (Some(_), None) => false,
+        };
+        match (&self.act, occasion) {
+            (
+                Act::Http(_),
+                Occasion::Http {
+                    method,
+                    path,
+                    model,
+                },
+            ) => {
+                wanted_path
+                    .as_ref()
+                    .is_none_or(|pattern| pattern.matches(path))
+                    && wanted_method.as_ref().is_none_or(|wanted| wanted == method)
+                    && model_fits(model)
+            }
+            (Act::Stream { .. }, Occasion::Stream { model }) => model_fits(Some(model)),
+            (Act::Tool(act), Occasion::Tool { model, tool }) => {
+                // The guest itself edits files: no program of the user's could run out of memory.
+                let possible = *act != ToolAct::ExhaustMemory || tool != ServerTool::Editor;
+                possible
+                    && wanted_tool.is_none_or(|wanted| wanted == tool)
+                    && model_fits(Some(model))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the model's name decides, so that a body must be read first.
+    pub(crate) fn asks_for_model(&self) -> bool {
+        self.select.model.is_some()
+    }
+}

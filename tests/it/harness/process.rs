@@ -1,0 +1,148 @@
+//! Sandboxes that are ordinary processes: the real guest, in a directory of its own. They keep no one
+//! out; the tests know what they run.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
+
+use sandtable::sandbox::guest::{Settings, embedded};
+use sandtable::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+/// As root the guest runs as somebody else, as in a sandbox: root may do too much.
+const USER: u32 = 1000;
+
+/// Launches a guest for each container, below one temporary directory.
+#[derive(Debug)]
+pub(crate) struct Processes {
+    root: TempDir,
+    running: Mutex<HashMap<String, Child>>,
+}
+
+impl Processes {
+    pub(crate) fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let program = root.path().join("guest");
+        fs::write(&program, embedded()).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Self {
+            root,
+            running: Mutex::default(),
+        }
+    }
+
+    /// Where everything lies: not a name that belongs into a golden transcript.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.root.path().to_owned()
+    }
+
+    /// Kills the sandbox of a container from outside, as an engine might.
+    pub(crate) async fn kill(&self, container_id: &str) {
+        let child = self.lock().remove(container_id);
+        if let Some(mut child) = child {
+            child.kill().await.unwrap();
+        }
+    }
+
+    fn home(&self, container_id: &str) -> PathBuf {
+        self.root.path().join(container_id)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Child>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn launch(&self, container_id: &str) -> std::io::Result<Channel> {
+        self.kill(container_id).await;
+        let home = self.home(container_id);
+        for name in ["", "files", "tmp", "work"] {
+            let directory = home.join(name);
+            fs::create_dir_all(&directory)?;
+            if is_root() {
+                chown(&directory, Some(USER), Some(USER))?;
+            }
+        }
+        let mut command = Command::new(self.root.path().join("guest"));
+        if is_root() {
+            command.uid(USER).gid(USER);
+        }
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .env_clear()
+            .kill_on_drop(true);
+        let mut child = loop {
+            match command.spawn() {
+                // Another thread's fork still has the program open for writing; it is about to exec.
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    tokio::task::yield_now().await;
+                }
+                child => break child?,
+            }
+        };
+        let (reader, writer) = (child.stdout.take(), child.stdin.take());
+        self.lock().insert(container_id.to_owned(), child);
+        Ok(Channel {
+            reader: Box::new(reader.expect("stdout is piped")),
+            writer: Box::new(writer.expect("stdin is piped")),
+        })
+    }
+}
+
+impl Backend for Processes {
+    fn name(&self) -> &'static str {
+        "processes"
+    }
+
+    fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
+        Box::pin(async move {
+            self.launch(&spec.container_id)
+                .await
+                .map_err(|error| SandboxError::Engine {
+                    operation: "start a guest",
+                    reason: error.to_string(),
+                })
+        })
+    }
+
+    fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move {
+            self.kill(container_id).await;
+            Ok(())
+        })
+    }
+
+    fn remove<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move {
+            self.kill(container_id).await;
+            // It may never have been started.
+            fs::remove_dir_all(self.home(container_id)).ok();
+            Ok(())
+        })
+    }
+
+    fn settings(&self, spec: &SandboxSpec) -> Settings {
+        let home = self.home(&spec.container_id);
+        let at = |path: &Path| path.to_str().expect("a UTF-8 path").to_owned();
+        Settings {
+            files_root: at(&home.join("files")),
+            tmp_root: at(&home.join("tmp")),
+            work_dir: at(&home.join("work")),
+            path: std::env::var("PATH").unwrap_or_default(),
+            ..Settings::default()
+        }
+    }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}

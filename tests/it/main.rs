@@ -1,0 +1,15 @@
+//! Tests of the server over a real socket, without Docker: one binary, one file per subject.
+
+mod harness;
+
+mod answers;
+mod containers;
+mod continuations;
+mod failures;
+mod fixtures;
+mod fold;
+mod house;
+mod recordings;
+mod refusals;
+mod sockets;
+mod tools;
