@@ -66,8 +66,7 @@ impl App {
 }
 
 /// When the sandboxes of an earlier server have ended by themselves, if nobody has taken them up.
-const SETTLE_ROUND: u64 =
-    limits::SANDBOX_LEASE.as_secs() * 1000 / limits::SWEEP_INTERVAL.as_millis() as u64;
+const SETTLE_ROUND: u128 = limits::SANDBOX_LEASE.as_millis() / limits::SWEEP_INTERVAL.as_millis();
 
 impl App {
     /// Looks after what happens by time alone, for as long as it is polled.
@@ -75,7 +74,7 @@ impl App {
         for round in 0u64.. {
             tokio::time::sleep(limits::SWEEP_INTERVAL).await;
             self.containers.sleep_idle().await;
-            if round == SETTLE_ROUND {
+            if u128::from(round) == SETTLE_ROUND {
                 for workspace in self.workspaces.all() {
                     if let Err(error) = self.containers.settle_unclaimed(&workspace).await {
                         tracing::warn!(workspace.id = %workspace.id, %error, "containers of an earlier run were not looked for");

@@ -1,5 +1,7 @@
 //! Putting a server together and taking it down: store, backend, scripts, sockets.
 
+mod temporary;
+
 use std::collections::HashSet;
 use std::future::Future;
 use std::io;
@@ -91,17 +93,14 @@ impl Server {
         for path in &config.faults {
             faults.extend(fault::load(path).map_err(StartError::Faults)?);
         }
-        let (data_dir, temporary) = match &config.data_dir {
-            Some(dir) => (dir.clone(), None),
-            None => {
-                let dir = tempfile::Builder::new()
-                    .prefix("sandtable-")
-                    .tempdir()
-                    .map_err(StartError::Temporary)?;
-                (dir.path().to_owned(), Some(dir))
-            }
+        let (data_dir, temporary, store) = if let Some(dir) = &config.data_dir {
+            (dir.clone(), None, Store::open(dir)?)
+        } else {
+            let (dir, store) = temporary::open()?;
+            (dir.path().to_owned(), Some(dir), store)
         };
-        let store = Store::open(&data_dir)?;
+        // In the background: nothing waits for it.
+        tokio::task::spawn_blocking(|| temporary::clear_up(&std::env::temp_dir()));
         let chosen = match given {
             Some(chosen) => chosen,
             None => {

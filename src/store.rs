@@ -67,6 +67,11 @@ struct Inner {
 }
 
 impl Store {
+    /// Locked in the directory for as long as a store is open there.
+    pub const LOCK_FILE: &str = lock::FILE;
+    /// Holds the rows.
+    pub const DATABASE_FILE: &str = "sandtable.db";
+
     /// Opens the store in `dir`, made if it is not there, with the documented limits.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         Self::open_with(dir, Options::default())
@@ -77,7 +82,7 @@ impl Store {
         fs::create_dir_all(dir).map_err(StoreError::io("create the data directory"))?;
         let lock = lock::DirLock::take(dir)?;
         let blobs = BlobDir::open(dir)?;
-        let path: PathBuf = dir.join("sandtable.db");
+        let path: PathBuf = dir.join(Self::DATABASE_FILE);
         let mut connection = db::connect_writer(&path)?;
         recover::run(&mut connection, &blobs)?;
         Ok(Self(Arc::new(Inner {

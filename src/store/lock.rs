@@ -6,6 +6,9 @@ use std::path::Path;
 
 use super::StoreError;
 
+/// Its name.
+pub(super) const FILE: &str = "lock";
+
 /// Holds the directory until it is dropped; the system releases it if the process is killed.
 #[derive(Debug)]
 pub(super) struct DirLock {
@@ -21,7 +24,7 @@ impl DirLock {
             .write(true)
             .create(true)
             .truncate(false)
-            .open(dir.join("lock"))
+            .open(dir.join(FILE))
             .map_err(io())?;
         match file.try_lock() {
             Ok(()) => {}

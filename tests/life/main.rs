@@ -1,0 +1,17 @@
+//! The life of a server and its containers, with the real program: killed, restarted, left by its
+//! clients. Skipped, and said so, where nothing runs code; with the backend's name in
+//! `SANDTABLE_TEST_REQUIRE` a missing one is a failure.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests are tests"
+)]
+
+mod clients;
+mod http;
+mod kills;
+mod leaving;
+mod ledger;
+mod restart;
+mod server;
+mod traces;
