@@ -69,8 +69,6 @@ pub struct LocalConfig {
     pub provision: bool,
     /// A copy of this program; the running one if `None`.
     pub program: Option<PathBuf>,
-    /// Do without what only root may, as any other user.
-    pub hold_back: bool,
 }
 
 /// Launches sandboxes as processes of this machine.
@@ -170,7 +168,7 @@ impl LocalBackend {
 
 impl Inner {
     fn new(config: LocalConfig) -> Result<Self, SandboxError> {
-        let privileged = sys::effective_uid() == 0 && !config.hold_back;
+        let privileged = sys::effective_uid() == 0;
         let folder = config.data_dir.join("sandboxes");
         make_private(&folder).map_err(|error| failed("make the sandboxes' folder", &error))?;
         let folder = fs::canonicalize(&folder)

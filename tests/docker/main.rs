@@ -9,6 +9,13 @@
 mod bench;
 mod documented;
 mod failure;
-mod inside;
 mod launcher;
+
+#[path = "../contract/calls.rs"]
+mod calls;
+#[path = "../contract/inside.rs"]
+mod inside;
+#[path = "../contract/life.rs"]
 mod life;
+#[path = "../contract/talk.rs"]
+mod talk;
