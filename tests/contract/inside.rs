@@ -108,6 +108,17 @@ async fn there_is_one_cpu() {
     )
     .await;
     assert_eq!(said.out, "1\n1\n");
+    let more = "import os\ntry: os.sched_setaffinity(0, range(os.cpu_count()))\nexcept OSError: pass\n\
+                print(len(os.sched_getaffinity(0)))";
+    let said = bash(
+        &guest,
+        &format!("python -c '{more}'; taskset -c 0-63 nproc; nproc"),
+    )
+    .await;
+    assert!(
+        said.out.starts_with("1\n") && said.out.ends_with("1\n"),
+        "{said:?}"
+    );
     bench.end().await;
 }
 
