@@ -207,7 +207,6 @@ async fn local(place: &Place<'_>, because: &str) -> Result<Chosen, SandboxError>
         cache_dir: None,
         provision: place.config.provision == Provision::Auto,
         program: None,
-        hold_back: false,
     })
     .await?;
     let local = Arc::new(local);

@@ -10,7 +10,14 @@ mod bench;
 mod documented;
 mod failure;
 mod images;
-mod inside;
 mod launcher;
 mod lease;
+
+#[path = "../contract/calls.rs"]
+mod calls;
+#[path = "../contract/inside.rs"]
+mod inside;
+#[path = "../contract/life.rs"]
 mod life;
+#[path = "../contract/talk.rs"]
+mod talk;
