@@ -65,13 +65,14 @@ async fn turn(
     report: Arc<Mutex<Report>>,
 ) -> ApiResult<Response> {
     replace_aliases(&mut body, &app.config.tool_aliases);
+    refuse_threads(&body)?;
     let old = caller.quirks.era == Era::Beta2025;
     if old {
         era::check_body(&body, &caller.betas)?;
     }
     let request = MessagesRequest::decode(&body, !caller.betas.0.is_empty())
         .map_err(|fault| ApiError::invalid(fault.to_string()))?;
-    refuse_what_is_not_there(&request)?;
+    refuse_skills(&request)?;
     let streamed = request.stream;
     let input = TurnInput {
         workspace: caller.workspace,
@@ -110,15 +111,17 @@ async fn turn(
     Ok(response)
 }
 
-/// Answers that make clients go on by themselves, for what this server does not do.
-fn refuse_what_is_not_there(request: &MessagesRequest) -> ApiResult<()> {
-    if request.thread {
-        // The SDKs' tool runners then send everything again without the thread (spec 07 §5).
-        let details = json!({ "error_code": "thread_unsupported_request", "unsupported": [] });
-        return Err(
-            ApiError::invalid("thread: Message threads are not supported").with_details(details),
-        );
+/// The SDKs' tool runners then send everything again without the thread (spec 07 §5). Looked at before
+/// the rest: a thread's later requests lack what others need.
+fn refuse_threads(body: &Value) -> ApiResult<()> {
+    if body.get("thread").is_none_or(Value::is_null) {
+        return Ok(());
     }
+    let details = json!({ "error_code": "thread_unsupported_request", "unsupported": [] });
+    Err(ApiError::invalid("thread: Message threads are not supported").with_details(details))
+}
+
+fn refuse_skills(request: &MessagesRequest) -> ApiResult<()> {
     if request
         .container
         .as_ref()

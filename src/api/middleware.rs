@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use crate::api::era;
@@ -43,32 +43,28 @@ pub(crate) struct Exchange {
 pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let mut entry = entry_of(&request);
-    let (workspace, response) = match identify(&app, request.uri().path(), request.headers()).await
-    {
+    let workspace = match workspace(&app, request.headers()).await {
+        Ok(workspace) => workspace,
+        Err(error) => {
+            let id = RequestId(Ids::random().next(Kind::Request));
+            return write_error(finish(error.into_response(), &id), Some(&id));
+        }
+    };
+    let id = RequestId(workspace.request_ids().next(Kind::Request));
+    let response = match read_caller(&app, &workspace, &id, &request) {
         Ok((caller, notes)) => {
             entry.lints = notes;
-            let (workspace, id) = (Arc::clone(&caller.workspace), caller.request_id.clone());
-            let response = match faults::meet(&caller, request).await {
+            match faults::meet(&caller, request).await {
                 Ok(mut request) => {
                     request.extensions_mut().insert(caller);
                     next.run(request).await
                 }
                 Err(response) => response,
-            };
-            (
-                Some(workspace),
-                write_error(finish(response, &id), Some(&id)),
-            )
+            }
         }
-        Err(error) => {
-            let id = RequestId(Ids::random().next(Kind::Request));
-            let response = axum::response::IntoResponse::into_response(error);
-            (None, write_error(finish(response, &id), Some(&id)))
-        }
+        Err(error) => error.into_response(),
     };
-    let Some(workspace) = workspace else {
-        return response;
-    };
+    let response = write_error(finish(response, &id), Some(&id));
     finish_for(workspace, entry, started, response)
 }
 
@@ -85,8 +81,8 @@ fn entry_of(request: &Request) -> Entry {
     }
 }
 
-/// The caller, and notes for the journal.
-async fn identify(app: &App, path: &str, headers: &HeaderMap) -> ApiResult<(Caller, Vec<String>)> {
+/// The workspace behind the request's key.
+async fn workspace(app: &App, headers: &HeaderMap) -> ApiResult<Arc<Workspace>> {
     let mut sent = keys(headers).peekable();
     if sent.peek().is_none() {
         return Err(ApiError::unauthenticated("x-api-key header is required"));
@@ -94,11 +90,7 @@ async fn identify(app: &App, path: &str, headers: &HeaderMap) -> ApiResult<(Call
     let key = sent
         .find(|key| *key != INVALID_KEY)
         .ok_or_else(|| ApiError::unauthenticated("invalid x-api-key"))?;
-    let strict = app.config.strict_version;
-    let (version, version_note) = version::version(headers, strict)?;
-    let (betas, betas_note) = version::betas(headers, strict)?;
-    let workspace = app
-        .workspaces
+    app.workspaces
         .of_key(key)
         .await
         .map_err(|error| match error {
@@ -108,28 +100,32 @@ async fn identify(app: &App, path: &str, headers: &HeaderMap) -> ApiResult<(Call
                 format!("{error}; reuse keys, or restart the server"),
             ),
             WorkspaceError::Store(error) => ApiError::internal(&error),
-        })?;
-    let request_id = RequestId(workspace.request_ids().next(Kind::Request));
+        })
+}
+
+/// The caller as its headers say, and notes for the journal.
+fn read_caller(
+    app: &App,
+    workspace: &Arc<Workspace>,
+    id: &RequestId,
+    request: &Request,
+) -> ApiResult<(Caller, Vec<String>)> {
+    let headers = request.headers();
+    let read = version::read(headers, app.config.strict_version)?;
     let quirks = workspace.quirks().with(&quirks(headers)?).quirks;
-    if quirks.era == Era::Beta2025 && version.as_str() >= "2026" {
-        return Err(ApiError::invalid(format!(
-            "anthropic-version: \"{version}\" is not a valid version"
-        )));
-    }
     if quirks.era == Era::Beta2025 {
-        era::check_path(path, &betas)?;
+        era::check_version(&read.version)?;
+        era::check_path(request.uri().path(), &read.betas)?;
     }
-    let faults = faults::of_request(headers, workspace.seed, &request_id.0)?;
     let caller = Caller {
-        workspace,
-        request_id,
-        version,
-        betas,
+        workspace: Arc::clone(workspace),
+        request_id: id.clone(),
+        version: read.version,
+        betas: read.betas,
         quirks,
-        faults,
+        faults: faults::of_request(headers, workspace.seed, &id.0)?,
     };
-    let notes = [version_note, betas_note].into_iter().flatten();
-    Ok((caller, notes.collect()))
+    Ok((caller, read.notes))
 }
 
 /// The quirks that a request sets for itself.

@@ -78,14 +78,14 @@ fn invalid(path: &str, reason: &str) -> TurnError {
 
 fn wrong_format(path: &str, block: &str, file: &FileRow) -> TurnError {
     let takes = if block == "image" {
-        "an image"
+        "an image block takes an image"
     } else {
-        "a PDF or plain text"
+        "a document block takes a PDF or plain text"
     };
     invalid(
         &format!("{path}.{block}.source.file.file_id"),
         &format!(
-            "The file format is invalid or unsupported: `{}` is `{}`, a {block} block takes {takes}. \
+            "The file format is invalid or unsupported: `{}` is `{}`, {takes}. \
              Use a `container_upload` block to hand other files to code execution.",
             file.filename, file.mime_type
         ),

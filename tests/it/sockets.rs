@@ -1,1 +1,5 @@
-//! Stub.
+//! What only a real socket shows: arrival times, clients that leave or dawdle, and HTTP at its edges.
+
+mod bodies;
+mod browsers;
+mod streams;

@@ -4,6 +4,7 @@
 //! left in the raw body. Blocks of a history must round-trip, so extra keys inside blocks pass.
 
 mod blocks;
+mod results;
 mod tools;
 
 pub use blocks::{Block, Message, Role, Source};
@@ -26,8 +27,6 @@ pub struct MessagesRequest {
     pub stop_sequences: Vec<String>,
     /// The sampling parameters that are present, by name.
     pub sampling: Vec<&'static str>,
-    /// Whether the client asked for a stored thread (spec 07 §5).
-    pub thread: bool,
 }
 
 /// `container`: an id, or an object.
@@ -122,6 +121,9 @@ impl MessagesRequest {
         };
         if let Some(node) = root.optional("metadata")? {
             node.object()?;
+            if let Some(user) = node.optional("user_id")? {
+                user.string()?;
+            }
         }
         if let Some(node) = root.optional("service_tier")? {
             node.literal(&["auto", "standard_only"])?;
@@ -129,7 +131,6 @@ impl MessagesRequest {
         if !betas {
             root.no_extras(FIELDS)?;
         }
-        let thread = body.get("thread").is_some_and(|thread| !thread.is_null());
         Ok(Self {
             model,
             max_tokens,
@@ -140,7 +141,6 @@ impl MessagesRequest {
             thinking,
             stop_sequences,
             sampling,
-            thread,
         })
     }
 }
@@ -161,11 +161,15 @@ fn check_system(root: &Node<'_>) -> Decoded<()> {
 
 fn sampling(root: &Node<'_>) -> Decoded<Vec<&'static str>> {
     let mut present = Vec::new();
-    for (name, most) in [("temperature", 1.0), ("top_p", 1.0), ("top_k", f64::MAX)] {
+    for name in ["temperature", "top_p"] {
         if let Some(node) = root.optional(name)? {
-            node.number(0.0, most)?;
+            node.number(0.0, 1.0)?;
             present.push(name);
         }
+    }
+    if let Some(node) = root.optional("top_k")? {
+        node.integer(0)?;
+        present.push("top_k");
     }
     Ok(present)
 }

@@ -8,8 +8,27 @@ use crate::api::extract::Betas;
 /// The versions the service knows; any other is noted, or refused with `--strict-version`.
 const VERSIONS: &[&str] = &["2023-01-01", "2023-06-01", "2026-10-21"];
 
+/// What the two headers say.
+pub(super) struct Read {
+    pub(super) version: String,
+    pub(super) betas: Betas,
+    /// For the journal: what is unknown.
+    pub(super) notes: Vec<String>,
+}
+
+/// Reads both headers.
+pub(super) fn read(headers: &HeaderMap, strict: bool) -> ApiResult<Read> {
+    let (version, version_note) = version(headers, strict)?;
+    let (betas, betas_note) = betas(headers, strict)?;
+    Ok(Read {
+        version,
+        betas,
+        notes: [version_note, betas_note].into_iter().flatten().collect(),
+    })
+}
+
 /// The version, and a note for the journal if it is unknown.
-pub(super) fn version(headers: &HeaderMap, strict: bool) -> ApiResult<(String, Option<String>)> {
+fn version(headers: &HeaderMap, strict: bool) -> ApiResult<(String, Option<String>)> {
     let given = headers
         .get("anthropic-version")
         .and_then(|value| value.to_str().ok());
@@ -33,7 +52,7 @@ pub(super) fn version(headers: &HeaderMap, strict: bool) -> ApiResult<(String, O
 }
 
 /// The betas, and a note for the journal if some are unknown.
-pub(super) fn betas(headers: &HeaderMap, strict: bool) -> ApiResult<(Betas, Option<String>)> {
+fn betas(headers: &HeaderMap, strict: bool) -> ApiResult<(Betas, Option<String>)> {
     let values = headers
         .get_all("anthropic-beta")
         .iter()

@@ -52,8 +52,15 @@ struct Told {
 impl Canned {
     pub(crate) fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
         let canned = Self::default();
-        canned.lock().replies.extend(replies);
+        canned.tell(replies);
         canned
+    }
+
+    /// Forgets what was to be said and says this instead.
+    pub(crate) fn tell(&self, replies: impl IntoIterator<Item = Reply>) {
+        let mut told = self.lock();
+        told.replies = replies.into_iter().collect();
+        told.files.clear();
     }
 
     /// What the guests were asked, hellos left out.

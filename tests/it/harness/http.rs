@@ -252,6 +252,11 @@ impl Connection {
         matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..))
     }
 
+    /// What has come and is not taken yet.
+    pub(crate) fn pending(&self) -> String {
+        String::from_utf8_lossy(&self.buffer).into_owned()
+    }
+
     /// Whether the server closes the connection now.
     pub(crate) async fn is_closed(&mut self) -> bool {
         let closed = async { while self.fill().await {} };

@@ -1,5 +1,6 @@
 //! A server of a test's own, with one key, a seed, and a clock that can stand still.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -53,7 +54,8 @@ impl TestServer {
         }
     }
 
-    async fn freeze(&self) {
+    /// Stops the clock at [`NOW`].
+    pub(crate) async fn freeze(&self) {
         // One after the other: in one call the clock would run on between the two.
         self.control("POST", "clock", &json!({"freeze": true}))
             .await;
@@ -79,8 +81,8 @@ impl TestServer {
 
     /// Replaces the scripts by one rule with these steps.
     pub(crate) async fn steps(&self, steps: &Value) {
-        self.script(&json!([{"name": "test", "then": steps}]).to_string())
-            .await;
+        let rules = json!([{"name": "test", "then": steps}]).to_string();
+        self.script(&as_yaml(&rules)).await;
     }
 
     /// A call under `/_sandtable`, which must succeed.
@@ -154,6 +156,20 @@ impl TestServer {
         let containers = self.control("GET", "containers", &Value::Null).await;
         json!({"files": files["data"], "containers": containers["data"]})
     }
+}
+
+/// JSON is YAML, but for characters that YAML wants escaped.
+fn as_yaml(json: &str) -> String {
+    let mut yaml = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                write!(yaml, "\\u{:04x}", u32::from(c)).unwrap();
+            }
+            c => yaml.push(c),
+        }
+    }
+    yaml
 }
 
 fn config() -> Config {

@@ -20,6 +20,11 @@ pub(crate) fn events_of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<E
 
 /// The message that the events of a stream amount to.
 pub(crate) fn fold(events: &[Event]) -> Value {
+    in_order(&fold_loosely(events))
+}
+
+/// The same with keys in the order they came, known or not.
+pub(crate) fn fold_loosely(events: &[Event]) -> Value {
     let mut message = Value::Null;
     let mut partial = String::new();
     for (name, event) in events {
@@ -60,7 +65,7 @@ pub(crate) fn fold(events: &[Event]) -> Value {
             other => panic!("unexpected event `{other}`: {event}"),
         }
     }
-    in_order(&message)
+    message
 }
 
 fn block<'m>(message: &'m mut Value, event: &Value) -> &'m mut Value {

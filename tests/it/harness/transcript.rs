@@ -1,10 +1,13 @@
 //! Transcripts: requests and answers as they went over the wire, byte for byte, for golden files.
 //!
-//! Ids and times are the server's own: a seed and a frozen clock make them the same in every run. Only
-//! the `date` header is hidden, and only if it is a date.
+//! Ids and times are the server's own: a seed and a frozen clock make them the same in every run. Hidden
+//! are only the `date` header, if it is a date, and the request id of an answer to a caller without a
+//! workspace, if it is one.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+
+use sandtable::ids::{Kind, is_well_formed};
 
 use super::http::{Request, Response};
 use super::server::TestServer;
@@ -52,7 +55,7 @@ impl Transcript {
     }
 
     fn answered(&mut self, response: &Response) {
-        writeln!(self.text, "{} {}", response.version, response.status).unwrap();
+        let mut text = format!("{} {}\n", response.version, response.status);
         for (name, value) in &response.headers {
             let value = if name == "date" {
                 chrono::DateTime::parse_from_rfc2822(value).expect("a date");
@@ -60,9 +63,17 @@ impl Transcript {
             } else {
                 value
             };
-            writeln!(self.text, "{name}: {value}").unwrap();
+            writeln!(text, "{name}: {value}").unwrap();
         }
-        writeln!(self.text, "\n{}\n", response.text().trim_end()).unwrap();
+        writeln!(text, "\n{}\n", response.text().trim_end()).unwrap();
+        if let (Some(id), None) = (
+            response.header("request-id"),
+            response.header("anthropic-workspace-id"),
+        ) {
+            assert!(is_well_formed(Kind::Request, id), "{id}");
+            text = text.replace(id, "<a request id>");
+        }
+        self.text.push_str(&text);
     }
 
     /// The whole text.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::results;
 use crate::decode::{Decoded, Node};
 
 /// One message of the conversation.
@@ -175,7 +176,7 @@ impl Block {
                 Self::Thinking
             }
             tag if tag.ends_with("_tool_result") => {
-                check_result_content(tag, &block)?;
+                results::check(tag, &block)?;
                 Self::ServerToolResult {
                     tag,
                     tool_use_id: string("tool_use_id")?,
@@ -233,35 +234,4 @@ fn result_text(block: &Node<'_>) -> Decoded<String> {
         }
     }
     Ok(texts.join("\n"))
-}
-
-/// The content of a code execution result must be a result or an error of the same tool.
-fn check_result_content(tag: &str, block: &Node<'_>) -> Decoded<()> {
-    let content = block.required("content")?;
-    let allowed: &[&str] = match tag {
-        "bash_code_execution_tool_result" => &[
-            "bash_code_execution_result",
-            "bash_code_execution_tool_result_error",
-        ],
-        "code_execution_tool_result" => &[
-            "code_execution_result",
-            "code_execution_tool_result_error",
-            "encrypted_code_execution_result",
-        ],
-        "text_editor_code_execution_tool_result" => &[
-            "text_editor_code_execution_create_result",
-            "text_editor_code_execution_str_replace_result",
-            "text_editor_code_execution_tool_result_error",
-            "text_editor_code_execution_view_result",
-        ],
-        _ => return Ok(()),
-    };
-    content.object()?;
-    // What quirk `editor-keys` sends comes back.
-    if tag == "text_editor_code_execution_tool_result"
-        && content.value()["type"] == "text_editor_code_execution_result"
-    {
-        return Ok(());
-    }
-    content.tag(allowed).map(|_| ())
 }

@@ -27,7 +27,7 @@ async fn a_page_in_the_current_shape_leads_to_the_next() {
     let server = Server::start().await;
     let all = fill(&server, 3).await;
     let answer = server.get("/v1/files?limit=2&beta=true").await;
-    assert_snapshot!(answer.text, @r#"{"data":[{"type":"file","id":"file_0191RDWrJNwmq1FPaNNtLEfH","size_bytes":4,"created_at":"2030-01-02T03:04:05.678901Z","filename":"2.csv","mime_type":"text/csv","downloadable":false,"expires_at":null},{"type":"file","id":"file_01H8khtQQYNZqn34s2Yz4UEh","size_bytes":4,"created_at":"2030-01-02T03:04:05.678901Z","filename":"1.csv","mime_type":"text/csv","downloadable":false,"expires_at":null}],"next_page":"page_0006ba2d447e2f350000000000000002"}"#);
+    assert_snapshot!(answer.text, @r#"{"data":[{"type":"file","id":"file_01DojTzbZvaUj1CqYmn5oJto","size_bytes":4,"created_at":"2030-01-02T03:04:05.678901Z","filename":"2.csv","mime_type":"text/csv","downloadable":false,"expires_at":null},{"type":"file","id":"file_01YHY9Mb7kmavzVQDEE7jz77","size_bytes":4,"created_at":"2030-01-02T03:04:05.678901Z","filename":"1.csv","mime_type":"text/csv","downloadable":false,"expires_at":null}],"next_page":"page_0006ba2d447e2f350000000000000002"}"#);
     let next = answer.json()["next_page"].as_str().unwrap().to_owned();
     let (rest, page) = ids(&server, &format!("/v1/files?limit=2&page={next}")).await;
     assert_eq!(rest, all[2..]);
@@ -38,7 +38,7 @@ async fn a_page_in_the_current_shape_leads_to_the_next() {
 async fn a_page_under_the_beta_header_names_its_ends() {
     let server = Server::start().await.beta();
     fill(&server, 3).await;
-    assert_snapshot!(server.get("/v1/files?limit=1").await.text, @r#"{"data":[{"type":"file","id":"file_0191RDWrJNwmq1FPaNNtLEfH","size_bytes":4,"created_at":"2030-01-02T03:04:05.678901Z","filename":"2.csv","mime_type":"text/csv","downloadable":false}],"has_more":true,"first_id":"file_0191RDWrJNwmq1FPaNNtLEfH","last_id":"file_0191RDWrJNwmq1FPaNNtLEfH"}"#);
+    assert_snapshot!(server.get("/v1/files?limit=1").await.text, @r#"{"data":[{"type":"file","id":"file_01DojTzbZvaUj1CqYmn5oJto","size_bytes":4,"created_at":"2030-01-02T03:04:05.678901Z","filename":"2.csv","mime_type":"text/csv","downloadable":false}],"has_more":true,"first_id":"file_01DojTzbZvaUj1CqYmn5oJto","last_id":"file_01DojTzbZvaUj1CqYmn5oJto"}"#);
 }
 
 #[tokio::test]

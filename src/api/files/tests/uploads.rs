@@ -10,7 +10,7 @@ async fn an_upload_answers_with_its_metadata_in_the_current_shape() {
     let answer = server.upload(&[file("sales.csv", b"a,b\n1,2\n")]).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.headers["content-type"], "application/json");
-    assert_snapshot!(answer.text, @r#"{"type":"file","id":"file_01Tmj2WTxPXCkvEkdzCAqgNj","size_bytes":8,"created_at":"2030-01-02T03:04:05.678901Z","filename":"sales.csv","mime_type":"text/csv","downloadable":false,"expires_at":null}"#);
+    assert_snapshot!(answer.text, @r#"{"type":"file","id":"file_01TMsTRoSwNQ9AYRmXbDEzip","size_bytes":8,"created_at":"2030-01-02T03:04:05.678901Z","filename":"sales.csv","mime_type":"text/csv","downloadable":false,"expires_at":null}"#);
     let id = answer.json()["id"].as_str().unwrap().to_owned();
     assert!(crate::ids::is_well_formed(crate::ids::Kind::File, &id));
     let again = server.get(&format!("/v1/files/{id}?beta=true")).await;
@@ -21,7 +21,7 @@ async fn an_upload_answers_with_its_metadata_in_the_current_shape() {
 async fn under_the_beta_header_an_upload_answers_as_recorded() {
     let server = Server::start().await.beta();
     let answer = server.upload(&[file("sales.csv", b"a,b\n1,2\n")]).await;
-    assert_snapshot!(answer.text, @r#"{"type":"file","id":"file_01Tmj2WTxPXCkvEkdzCAqgNj","size_bytes":8,"created_at":"2030-01-02T03:04:05.678901Z","filename":"sales.csv","mime_type":"text/csv","downloadable":false}"#);
+    assert_snapshot!(answer.text, @r#"{"type":"file","id":"file_01TMsTRoSwNQ9AYRmXbDEzip","size_bytes":8,"created_at":"2030-01-02T03:04:05.678901Z","filename":"sales.csv","mime_type":"text/csv","downloadable":false}"#);
     let again = server
         .get(&format!(
             "/v1/files/{}",

@@ -1,0 +1,158 @@
+//! Results of code execution that come back in a history: their shape is checked, so that a client
+//! that builds them wrongly learns it here.
+
+use crate::decode::{Decoded, Node};
+
+/// The contents a result block may have, and the name of its error in the service's union.
+struct Shape {
+    block: &'static str,
+    results: &'static [&'static str],
+    error: &'static str,
+    /// The class the service names when nothing fits.
+    class: &'static str,
+}
+
+// Parity: the first class is quoted in public threads (FACTS §9); the others are named after it.
+const SHAPES: [Shape; 3] = [
+    Shape {
+        block: "code_execution_tool_result",
+        results: &["code_execution_result", "encrypted_code_execution_result"],
+        error: "code_execution_tool_result_error",
+        class: "RequestCodeExecutionToolResultError",
+    },
+    Shape {
+        block: "bash_code_execution_tool_result",
+        results: &["bash_code_execution_result"],
+        error: "bash_code_execution_tool_result_error",
+        class: "RequestBashCodeExecutionToolResultError",
+    },
+    Shape {
+        block: "text_editor_code_execution_tool_result",
+        results: &[
+            "text_editor_code_execution_create_result",
+            "text_editor_code_execution_str_replace_result",
+            "text_editor_code_execution_view_result",
+        ],
+        error: "text_editor_code_execution_tool_result_error",
+        class: "RequestTextEditorCodeExecutionToolResultError",
+    },
+];
+
+/// Checks the `content` of a result block; other tools' results pass.
+pub(super) fn check(tag: &str, block: &Node<'_>) -> Decoded<()> {
+    let content = block.required("content")?;
+    let Some(shape) = SHAPES.iter().find(|shape| shape.block == tag) else {
+        return Ok(());
+    };
+    content.object()?;
+    let kind = content.value()["type"].as_str().unwrap_or_default();
+    if kind == shape.error {
+        let error = content.tagged(shape.error);
+        return error.required("error_code")?.string().map(|_| ());
+    }
+    // What quirk `editor-keys` sends comes back.
+    if tag.starts_with("text_editor") && kind == "text_editor_code_execution_result" {
+        return Ok(());
+    }
+    let Some(kind) = shape.results.iter().find(|known| **known == kind) else {
+        let class = content.tagged(shape.class);
+        return Err(match class.required("type") {
+            Ok(node) => node.fault(format!("Input should be '{}'", shape.error)),
+            Err(fault) => fault,
+        });
+    };
+    let result = content.tagged(kind);
+    match *kind {
+        "text_editor_code_execution_create_result" => {
+            result.required("is_file_update")?.boolean().map(|_| ())
+        }
+        // Its counters and lines may all be null.
+        "text_editor_code_execution_str_replace_result" => Ok(()),
+        "text_editor_code_execution_view_result" => {
+            result.required("content")?.string()?;
+            result
+                .required("file_type")?
+                .literal(&["text", "image", "pdf"])
+                .map(|_| ())
+        }
+        kind => check_run(&result, kind.starts_with("encrypted")),
+    }
+}
+
+/// What a program wrote and left.
+fn check_run(result: &Node<'_>, encrypted: bool) -> Decoded<()> {
+    let stdout = if encrypted {
+        "encrypted_stdout"
+    } else {
+        "stdout"
+    };
+    result.required(stdout)?.string()?;
+    result.required("stderr")?.string()?;
+    let code = result.required("return_code")?;
+    if !code.value().is_i64() {
+        return Err(code.fault("Input should be a valid integer"));
+    }
+    for file in result.required("content")?.items()? {
+        file.object()?;
+        file.required("file_id")?.string()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn fault(block: &Value) -> Option<String> {
+        let tag = block["type"].as_str().unwrap();
+        check(tag, &Node::root(block))
+            .err()
+            .map(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn what_the_server_sends_comes_back() {
+        for content in [
+            json!({"type": "bash_code_execution_result", "stdout": "", "stderr": "", "return_code": -1,
+                   "content": [{"type": "bash_code_execution_output", "file_id": "file_1"}], "more": null}),
+            json!({"type": "bash_code_execution_tool_result_error", "error_code": "container_expired"}),
+        ] {
+            let block = json!({"type": "bash_code_execution_tool_result", "content": content});
+            assert_eq!(fault(&block), None, "{block}");
+        }
+        for content in [
+            json!({"type": "text_editor_code_execution_create_result", "is_file_update": true}),
+            json!({"type": "text_editor_code_execution_view_result", "file_type": "text", "content": "", "num_lines": null}),
+            json!({"type": "text_editor_code_execution_str_replace_result", "lines": null}),
+            json!({"type": "text_editor_code_execution_tool_result_error", "error_code": "string_not_found", "error_message": null}),
+        ] {
+            let block =
+                json!({"type": "text_editor_code_execution_tool_result", "content": content});
+            assert_eq!(fault(&block), None, "{block}");
+        }
+        let encrypted = json!({"type": "encrypted_code_execution_result", "encrypted_stdout": "E", "stderr": "",
+                               "return_code": 0, "content": []});
+        let block = json!({"type": "code_execution_tool_result", "content": encrypted});
+        assert_eq!(fault(&block), None);
+    }
+
+    #[test]
+    fn a_result_of_another_tool_is_refused_as_the_service_does() {
+        let block = json!({"type": "code_execution_tool_result", "content": {"type": "bash_code_execution_result"}});
+        assert_eq!(
+            fault(&block).unwrap(),
+            "content.RequestCodeExecutionToolResultError.type: Input should be 'code_execution_tool_result_error'"
+        );
+    }
+
+    #[test]
+    fn a_missing_part_is_named() {
+        let block = json!({"type": "bash_code_execution_tool_result",
+                           "content": {"type": "bash_code_execution_result", "stdout": "", "stderr": "", "return_code": 0}});
+        assert_eq!(
+            fault(&block).unwrap(),
+            "content.bash_code_execution_result.content: Field required"
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! From a recorded message to a script that emits the same, and the sandbox's replies to its calls.
+
+use guest_proto::{EditErrorKind, EditResult, FileType, Hunk, Outcome};
+use serde_json::{Value, json};
+
+use crate::harness::canned::Reply;
+
+/// The steps and the replies.
+pub(crate) fn of(message: &Value) -> (Value, Vec<Reply>) {
+    let blocks = message["content"].as_array().expect("content");
+    let mut steps: Vec<Value> = Vec::new();
+    let mut replies = Vec::new();
+    let mut group: Vec<Value> = Vec::new();
+    for block in blocks {
+        let kind = block["type"].as_str().expect("a type");
+        if !matches!(kind, "server_tool_use" | "tool_use") {
+            flush(&mut steps, &mut group);
+        }
+        match kind {
+            "text" => steps.push(json!({"text": block["text"]})),
+            "thinking" => steps.push(json!({"thinking": block["thinking"]})),
+            "tool_use" => {
+                group.push(json!({"tool_use": {"name": block["name"], "input": block["input"]}}))
+            }
+            "server_tool_use" => group.push(match block["name"].as_str().expect("a name") {
+                "bash_code_execution" => json!({"bash": block["input"]["command"]}),
+                "text_editor_code_execution" => json!({"text_editor": block["input"]}),
+                "code_execution" => json!({"python": block["input"]["code"]}),
+                other => panic!("`{other}` is not emulated"),
+            }),
+            _ => replies.push(reply(&block["content"])),
+        }
+    }
+    flush(&mut steps, &mut group);
+    let reason = message["stop_reason"].as_str().expect("a reason");
+    match reason {
+        "end_turn" | "tool_use" => {}
+        "pause_turn" => steps.push(json!("pause_turn")),
+        "refusal" => {
+            let details = &message["stop_details"];
+            steps.push(
+                json!({"stop": {"reason": reason, "category": details["category"],
+                                       "explanation": details["explanation"]}}),
+            );
+        }
+        _ => steps.push(json!({"stop": reason})),
+    }
+    let steps = Value::Array(steps);
+    let text = steps.to_string();
+    assert!(
+        !text.contains("${{") && !text.contains("${%"),
+        "would be rendered: {text}"
+    );
+    (steps, replies)
+}
+
+fn flush(steps: &mut Vec<Value>, group: &mut Vec<Value>) {
+    match group.len() {
+        0 => {}
+        1 => steps.append(group),
+        _ => steps.push(json!({"parallel": std::mem::take(group)})),
+    }
+}
+
+/// What the sandbox must have said.
+fn reply(content: &Value) -> Reply {
+    let text = |key: &str| content[key].as_str().unwrap_or_default().to_owned();
+    let number = |key: &str| content[key].as_u64();
+    match content["type"].as_str().expect("a type") {
+        "bash_code_execution_result" | "code_execution_result" => {
+            let files = content["content"].as_array().expect("files");
+            Reply::Ran {
+                stdout: text("stdout"),
+                stderr: text("stderr"),
+                return_code: i32::try_from(content["return_code"].as_i64().expect("a code"))
+                    .unwrap(),
+                files: (0..files.len())
+                    .map(|n| (format!("{n}.csv"), "x".to_owned()))
+                    .collect(),
+            }
+        }
+        "text_editor_code_execution_create_result" => {
+            let is_file_update = content["is_file_update"].as_bool().expect("a flag");
+            Reply::Edited(EditResult::Create { is_file_update }, String::new())
+        }
+        "text_editor_code_execution_view_result" => {
+            let result = EditResult::View {
+                file_type: FileType::Text,
+                num_lines: number("num_lines"),
+                start_line: number("start_line"),
+                total_lines: number("total_lines"),
+            };
+            Reply::Edited(result, text("content"))
+        }
+        "text_editor_code_execution_str_replace_result" => {
+            let number = |key: &str| number(key).expect("a number");
+            let lines = content["lines"].as_array().expect("lines");
+            let hunk = Hunk {
+                old_start: number("old_start"),
+                old_lines: number("old_lines"),
+                new_start: number("new_start"),
+                new_lines: number("new_lines"),
+                lines: lines
+                    .iter()
+                    .map(|line| line.as_str().unwrap().to_owned())
+                    .collect(),
+            };
+            Reply::Edited(EditResult::StrReplace { hunk: Some(hunk) }, String::new())
+        }
+        "text_editor_code_execution_tool_result_error" => {
+            assert_eq!(content["error_code"], "unavailable");
+            Reply::EditFailed(EditErrorKind::Io, text("error_message"))
+        }
+        "bash_code_execution_tool_result_error" | "code_execution_tool_result_error" => {
+            assert_eq!(content["error_code"], "execution_time_exceeded");
+            Reply::Ended(Outcome::TimedOut {})
+        }
+        other => panic!("no reply for `{other}`"),
+    }
+}

@@ -1,0 +1,255 @@
+//! Request bodies: chunked, too large, cut short, and what becomes of the connection after them.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+
+use crate::harness::TestServer;
+use crate::harness::server::{prompt, streamed};
+
+const LIMIT: usize = 32 * 1024 * 1024;
+
+async fn saying_ok() -> TestServer {
+    let server = TestServer::start().await;
+    server.steps(&json!([{"text": "ok"}])).await;
+    server
+}
+
+/// A body of this many bytes that would be right if it were not too large.
+fn body_of(bytes: usize) -> Vec<u8> {
+    let empty = prompt("").to_string();
+    let at = empty.find("\"content\":\"").expect("the content") + "\"content\":\"".len();
+    let mut body = empty.into_bytes();
+    let filling = vec![b'x'; bytes - body.len()];
+    body.splice(at..at, filling);
+    assert_eq!(body.len(), bytes);
+    body
+}
+
+#[tokio::test]
+async fn a_chunked_body_in_odd_pieces_is_read_whole() {
+    let server = saying_ok().await;
+    let mut connection = server.connect().await;
+    let request = server
+        .request("POST", "/v1/messages")
+        .header("content-type", "application/json")
+        .header("transfer-encoding", "chunked");
+    connection
+        .write(request.head(server.address).as_bytes())
+        .await;
+    for piece in prompt("größer 😀").to_string().into_bytes().chunks(7) {
+        connection
+            .write(format!("{:x}\r\n", piece.len()).as_bytes())
+            .await;
+        connection.write(piece).await;
+        connection.write(b"\r\n").await;
+    }
+    connection.write(b"0\r\n\r\n").await;
+    assert_eq!(connection.read().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_of_the_largest_size_is_taken() {
+    let server = saying_ok().await;
+    let request = server
+        .request("POST", "/v1/messages")
+        .header("content-type", "application/json")
+        .body(body_of(LIMIT));
+    let response = server.send(&request).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_too_large_is_refused_before_it_is_read() {
+    let server = saying_ok().await;
+    let mut connection = server.connect().await;
+    let head = server
+        .request("POST", "/v1/messages")
+        .header("content-type", "application/json")
+        .header("content-length", &(LIMIT + 1).to_string())
+        .head(server.address);
+    connection.write(head.as_bytes()).await;
+    let response = connection.read().await;
+    assert_eq!(response.status, 413);
+    let body = response.json();
+    assert_eq!(body["error"]["type"], "request_too_large");
+    assert_eq!(body["error"]["message"], "Request exceeds the maximum size");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_all_of_a_body_that_is_too_large_gets_the_answer_and_no_reset() {
+    let server = saying_ok().await;
+    for chunked in [false, true] {
+        let mut connection = server.connect().await;
+        let request = server
+            .request("POST", "/v1/messages")
+            .header("content-type", "application/json");
+        let body = body_of(LIMIT + 1);
+        if chunked {
+            let head = request
+                .header("transfer-encoding", "chunked")
+                .head(server.address);
+            connection.write(head.as_bytes()).await;
+            connection
+                .write(format!("{:x}\r\n", body.len()).as_bytes())
+                .await;
+            connection.write(&body).await;
+            connection.write(b"\r\n0\r\n\r\n").await;
+        } else {
+            connection.send(&request.body(body)).await;
+        }
+        // Like a client that only now begins to read.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(connection.read().await.status, 413, "chunked: {chunked}");
+    }
+}
+
+#[tokio::test]
+async fn a_large_body_without_a_key_gets_its_answer_too() {
+    let server = saying_ok().await;
+    let mut connection = server.connect().await;
+    let request = server
+        .request("POST", "/v1/messages")
+        .without("x-api-key")
+        .header("content-type", "application/json")
+        .body(body_of(8 * 1024 * 1024));
+    connection.send(&request).await;
+    assert_eq!(connection.read().await.status, 401);
+}
+
+#[tokio::test]
+async fn a_body_shorter_than_announced_changes_nothing_and_hurts_no_one() {
+    let server = saying_ok().await;
+    let mut connection = server.connect().await;
+    let body = prompt("hi").to_string();
+    let head = server
+        .request("POST", "/v1/messages")
+        .header("content-type", "application/json")
+        .header("content-length", &(body.len() + 10).to_string())
+        .head(server.address);
+    connection.write(head.as_bytes()).await;
+    connection.write(body.as_bytes()).await;
+    connection.stream.shutdown().await.unwrap();
+    let answer = connection.try_read().await;
+    assert!(answer.is_none_or(|response| response.status == 400));
+    server.message(&prompt("hi")).await;
+}
+
+#[tokio::test]
+async fn what_follows_a_body_is_the_next_request() {
+    let server = saying_ok().await;
+    let mut connection = server.connect().await;
+    let body = prompt("hi").to_string();
+    let request = server
+        .request("POST", "/v1/messages")
+        .header("content-type", "application/json");
+    let head = request.head(server.address).replace(
+        "content-length: 0",
+        &format!("content-length: {}", body.len()),
+    );
+    // Two at once, and the first body is cut short by its own announcement.
+    let short = head.replace(
+        &format!("content-length: {}", body.len()),
+        "content-length: 2",
+    );
+    connection
+        .write(format!("{short}{{}}{head}{body}").as_bytes())
+        .await;
+    assert_eq!(connection.read().await.status, 400);
+    assert_eq!(connection.read().await.status, 200);
+}
+
+#[tokio::test]
+async fn contradictory_lengths_are_refused() {
+    let server = saying_ok().await;
+    for extra in [
+        "content-length: 2\r\ncontent-length: 3\r\n",
+        "content-length: -1\r\n",
+        "content-length: x\r\n",
+    ] {
+        let mut connection = server.connect().await;
+        let head = format!(
+            "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\nx-api-key: k\r\n{extra}\r\n{{}}"
+        );
+        connection.write(head.as_bytes()).await;
+        let response = connection.read().await;
+        assert_eq!(response.status, 400, "{extra}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_stays_open_over_errors_and_streams() {
+    let server = saying_ok().await;
+    let mut connection = server.connect().await;
+    let good = server.messages(&prompt("hi"));
+    let stream = server.messages(&streamed(prompt("hi")));
+    let bad = server.messages(&json!({}));
+    let unknown = server.request("GET", "/v1/nonsense");
+    let keyless = good.clone().without("x-api-key");
+    let no_json = server
+        .request("POST", "/v1/messages")
+        .header("content-type", "application/json")
+        .body("{");
+    let steps = [
+        (&good, 200),
+        (&bad, 400),
+        (&stream, 200),
+        (&unknown, 404),
+        (&keyless, 401),
+        (&no_json, 400),
+        (&good, 200),
+    ];
+    for (request, status) in steps {
+        connection.send(request).await;
+        let response = connection.read().await;
+        assert_eq!(response.status, status, "{}", response.text());
+        assert_ne!(response.header("connection"), Some("close"));
+    }
+}
+
+#[tokio::test]
+async fn http_1_0_is_answered_and_closed() {
+    let server = saying_ok().await;
+    for body in [prompt("hi"), streamed(prompt("hi"))] {
+        let mut connection = server.connect().await;
+        let body = body.to_string();
+        let request = format!(
+            "POST /v1/messages HTTP/1.0\r\nx-api-key: sk-ant-test\r\nanthropic-version: 2023-06-01\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        connection.write(request.as_bytes()).await;
+        let response = connection.read().await;
+        assert_eq!(response.status, 200);
+        assert_eq!(response.version, "HTTP/1.0");
+        assert_eq!(response.header("transfer-encoding"), None);
+        assert!(
+            response.text().contains("\"text\":\"ok\"") || response.text().contains("message_stop")
+        );
+        assert!(connection.is_closed().await);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_is_told_to_go_on_or_refused() {
+    let server = saying_ok().await;
+    let body = prompt("hi").to_string();
+    let head = |length: usize| {
+        server
+            .request("POST", "/v1/messages")
+            .header("content-type", "application/json")
+            .header("expect", "100-continue")
+            .header("content-length", &length.to_string())
+            .head(server.address)
+    };
+    let mut connection = server.connect().await;
+    connection.write(head(body.len()).as_bytes()).await;
+    assert_eq!(connection.read_head().await.expect("a head").status, 100);
+    connection.write(body.as_bytes()).await;
+    assert_eq!(connection.read().await.status, 200);
+
+    let mut connection = server.connect().await;
+    connection.write(head(LIMIT + 1).as_bytes()).await;
+    assert_eq!(connection.read_head().await.expect("a head").status, 413);
+}

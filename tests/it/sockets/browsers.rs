@@ -1,0 +1,162 @@
+//! Web pages on the same machine: names that are not ours, origins that are not allowed, preflights.
+
+use crate::harness::server::prompt;
+use crate::harness::transcript::golden;
+use crate::harness::{Request, Response, TestServer};
+use serde_json::json;
+
+async fn status(server: &TestServer, request: &Request) -> u16 {
+    let response: Response = server.send(request).await;
+    if response.status == 403 {
+        assert_eq!(response.json()["error"]["type"], "permission_error");
+    }
+    response.status
+}
+
+#[tokio::test]
+async fn only_names_of_ours_are_answered_on_both_surfaces() {
+    let server =
+        TestServer::with(|config| config.allow_hosts = vec!["sandtable.test".to_owned()]).await;
+    let port = server.address.port();
+    for host in [
+        "localhost",
+        "LOCALHOST",
+        "127.0.0.1",
+        "[::1]",
+        "tests.localhost",
+        "sandtable.test",
+        "Sandtable.Test",
+    ] {
+        for host in [
+            host.to_owned(),
+            format!("{host}:{port}"),
+            format!("{host}:80"),
+        ] {
+            let request = server.request("GET", "/v1/files").header("host", &host);
+            assert_eq!(status(&server, &request).await, 200, "{host}");
+        }
+    }
+    for host in [
+        "rebound.example",
+        "localhost.evil.example",
+        "evillocalhost",
+        "127.0.0.1.nip.io",
+        "10.0.0.1",
+        "[::2]",
+        "localhost:80:80",
+        "user@localhost",
+        "",
+        "0.0.0.0",
+        "sandtable.test.evil.example",
+        "2130706433",
+    ] {
+        for (method, path) in [
+            ("GET", "/v1/files"),
+            ("POST", "/v1/messages"),
+            ("POST", "/_sandtable/reset"),
+            ("GET", "/_sandtable/health"),
+            ("OPTIONS", "/v1/messages"),
+        ] {
+            let request = server.request(method, path).header("host", host);
+            assert_eq!(
+                status(&server, &request).await,
+                403,
+                "{method} {path} at {host:?}"
+            );
+        }
+    }
+    let twice = server
+        .request("GET", "/v1/files")
+        .header("host", "localhost")
+        .header("host", "rebound.example");
+    assert_eq!(server.send(&twice).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_refused_host_has_changed_nothing() {
+    let server = TestServer::start().await;
+    server.steps(&json!([{"text": "kept"}])).await;
+    let rebound = server
+        .request("POST", "/_sandtable/reset")
+        .header("host", "rebound.example");
+    assert_eq!(status(&server, &rebound).await, 403);
+    assert_eq!(
+        server.message(&prompt("hi")).await["content"][0]["text"],
+        "kept"
+    );
+}
+
+#[tokio::test]
+async fn other_pages_are_refused_and_our_own_is_not() {
+    let server = TestServer::start().await;
+    server.steps(&json!([{"text": "ok"}])).await;
+    let message = server.messages(&prompt("hi"));
+    for origin in [
+        "https://evil.example",
+        "http://localhost:1",
+        "null",
+        "file://",
+        "http://localhost.evil.example",
+    ] {
+        let request = message.clone().header("origin", origin);
+        assert_eq!(status(&server, &request).await, 403, "{origin}");
+        let control = server
+            .request("POST", "/_sandtable/reset")
+            .header("origin", origin);
+        assert_eq!(status(&server, &control).await, 403, "{origin}");
+    }
+    let own = message
+        .clone()
+        .header("origin", &format!("http://{}", server.address));
+    assert_eq!(status(&server, &own).await, 200);
+    let image = server
+        .request("GET", "/_sandtable/health")
+        .header("sec-fetch-site", "cross-site");
+    assert_eq!(status(&server, &image).await, 403);
+    // Node's fetch says how it fetches, and nothing of sites.
+    let node = message.header("sec-fetch-mode", "cors");
+    assert_eq!(status(&server, &node).await, 200);
+}
+
+#[tokio::test]
+async fn an_allowed_origin_may_ask_and_read() {
+    let server =
+        TestServer::with(|config| config.allow_origins = vec!["https://app.example".to_owned()])
+            .await;
+    server.steps(&json!([{"text": "ok"}])).await;
+    let preflight = |origin: &str| {
+        Request::new("OPTIONS", "/v1/messages")
+            .header("host", "localhost")
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header(
+                "access-control-request-headers",
+                "content-type,x-api-key,anthropic-version",
+            )
+    };
+    let message = server
+        .messages(&prompt("hi"))
+        .header("host", "localhost")
+        .header("origin", "https://app.example");
+    golden!(
+        &server,
+        preflight("https://app.example"),
+        message,
+        preflight("https://other.example")
+    );
+    for (method, path) in [("GET", "/v1/nonsense"), ("POST", "/v1/messages")] {
+        let failing = server
+            .request(method, path)
+            .header("origin", "https://app.example");
+        let response = server.send(&failing).await;
+        assert_eq!(
+            response.header("access-control-allow-origin"),
+            Some("https://app.example"),
+            "errors can be read"
+        );
+    }
+    let nowhere = server
+        .request("OPTIONS", "/v1/messages")
+        .header("origin", "https://app.example");
+    assert_eq!(server.send(&nowhere).await.status, 405, "not a preflight");
+}
