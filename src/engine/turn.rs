@@ -388,9 +388,11 @@ impl Turn<'_> {
         self.meter.uses_container();
         let container = self.container().await?;
         let count = orders.len() as u64;
-        let (engine, input, ids) = (self.engine, self.input, Arc::new(self.next_ids(&orders)));
+        let (engine, input) = (self.engine, self.input);
         let work = futures_util::future::join_all(orders.into_iter().map(|order| {
-            let (container, ids) = (container.clone(), Arc::clone(&ids));
+            let container = container.clone();
+            // Of its own: calls that run at the same time cannot change each other's ids.
+            let ids = input.workspace.ids(&[b"outputs", order.id().as_bytes()]);
             async move { calls::execute(engine, input, container.as_deref(), order, &ids).await }
         }));
         let done = self.with_pings(work).await?;
@@ -404,14 +406,6 @@ impl Turn<'_> {
         }
         self.meter.round(count, read);
         Ok(results)
-    }
-
-    /// Ids for what the calls make: their directories and files. They derive from the calls' own ids,
-    /// so that calls which run at the same time cannot change each other's.
-    fn next_ids(&self, orders: &[Order]) -> Ids {
-        let mut scope: Vec<&[u8]> = vec![b"outputs"];
-        scope.extend(orders.iter().map(|order| order.id().as_bytes()));
-        self.input.workspace.ids(&scope)
     }
 
     /// The turn's container, made if there is none; `None` if the named one has expired.
