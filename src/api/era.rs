@@ -43,6 +43,16 @@ const MESSAGE_KEYS: [&str; 9] = [
     "usage",
 ];
 
+/// Versions are dates and compare as text.
+pub(super) fn check_version(version: &str) -> ApiResult<()> {
+    if version < "2026" {
+        return Ok(());
+    }
+    Err(ApiError::invalid(format!(
+        "anthropic-version: \"{version}\" is not a valid version"
+    )))
+}
+
 /// Endpoints that were open to their beta alone.
 pub(super) fn check_path(path: &str, betas: &Betas) -> ApiResult<()> {
     for (prefix, beta) in [("/v1/files", FILES), ("/v1/skills", SKILLS)] {

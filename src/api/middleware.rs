@@ -51,8 +51,7 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
         }
     };
     let id = RequestId(workspace.request_ids().next(Kind::Request));
-    let strict = app.config.strict_version;
-    let response = match identify(&workspace, &id, &request, strict) {
+    let response = match read_caller(&app, &workspace, &id, &request) {
         Ok((caller, notes)) => {
             entry.lints = notes;
             match faults::meet(&caller, request).await {
@@ -104,33 +103,27 @@ async fn workspace(app: &App, headers: &HeaderMap) -> ApiResult<Arc<Workspace>> 
         })
 }
 
-/// What the headers say of the caller, and notes for the journal.
-fn identify(
+/// The caller as its headers say, and notes for the journal.
+fn read_caller(
+    app: &App,
     workspace: &Arc<Workspace>,
     id: &RequestId,
     request: &Request,
-    strict: bool,
 ) -> ApiResult<(Caller, Vec<String>)> {
-    let (path, headers) = (request.uri().path(), request.headers());
-    let read = version::read(headers, strict)?;
+    let headers = request.headers();
+    let read = version::read(headers, app.config.strict_version)?;
     let quirks = workspace.quirks().with(&quirks(headers)?).quirks;
-    if quirks.era == Era::Beta2025 && read.version.as_str() >= "2026" {
-        return Err(ApiError::invalid(format!(
-            "anthropic-version: \"{}\" is not a valid version",
-            read.version
-        )));
-    }
     if quirks.era == Era::Beta2025 {
-        era::check_path(path, &read.betas)?;
+        era::check_version(&read.version)?;
+        era::check_path(request.uri().path(), &read.betas)?;
     }
-    let faults = faults::of_request(headers, workspace.seed, &id.0)?;
     let caller = Caller {
         workspace: Arc::clone(workspace),
         request_id: id.clone(),
         version: read.version,
         betas: read.betas,
         quirks,
-        faults,
+        faults: faults::of_request(headers, workspace.seed, &id.0)?,
     };
     Ok((caller, read.notes))
 }

@@ -9,6 +9,7 @@
 mod bench;
 mod documented;
 mod failure;
+mod faults;
 mod images;
 mod launcher;
 mod lease;

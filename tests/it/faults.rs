@@ -1,8 +1,12 @@
 //! Failures caused on purpose: each kind, plain and streamed, by every way of setting it.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sandtable::sandbox::guest::Settings;
+use sandtable::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
@@ -418,6 +422,94 @@ async fn a_disk_without_a_bound_is_not_filled_and_the_journal_says_so() {
     assert_eq!(results[1]["stdout"], "", "nothing of ours is left");
     let lints = server.journal().await[0]["lints"].to_string();
     assert!(lints.contains("fill_disk"), "{lints}");
+}
+
+/// Processes whose working directory is a file system of 16 MiB.
+#[derive(Debug)]
+struct SmallDisk {
+    inner: Processes,
+    disk: PathBuf,
+}
+
+impl SmallDisk {
+    /// `None` where this user may not mount.
+    fn new(disk: &Path) -> Option<Self> {
+        let options = "size=16m,mode=777";
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(disk)
+            .status();
+        mount.is_ok_and(|status| status.success()).then(|| Self {
+            inner: Processes::new(),
+            disk: disk.to_owned(),
+        })
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a process may still be in it.
+        Command::new("umount")
+            .arg("-l")
+            .arg(&self.disk)
+            .status()
+            .ok();
+    }
+}
+
+impl Backend for SmallDisk {
+    fn name(&self) -> &'static str {
+        "small-disk"
+    }
+
+    fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
+        self.inner.start(spec)
+    }
+
+    fn stop<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+        self.inner.stop(id)
+    }
+
+    fn remove<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+        self.inner.remove(id)
+    }
+
+    fn settings(&self, spec: &SandboxSpec) -> Settings {
+        Settings {
+            work_dir: self.disk.to_str().expect("a UTF-8 path").to_owned(),
+            ..self.inner.settings(spec)
+        }
+    }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
+        self.inner.ready()
+    }
+}
+
+#[tokio::test]
+async fn a_disk_with_a_bound_is_full_while_the_call_runs_and_cleared_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(backend) = SmallDisk::new(folder.path()) else {
+        let required = std::env::var("SANDTABLE_TEST_REQUIRE").unwrap_or_default();
+        assert!(!required.contains("mount"), "mounting is required");
+        eprintln!("SKIPPED, nothing was tested: this user may not mount a tmpfs");
+        return;
+    };
+    let server = TestServer::on(Arc::new(backend)).await;
+    let write = "head -c 100000 /dev/zero > data; echo $?";
+    server
+        .steps(&json!([{"bash": write}, {"bash": write}, {"bash": "ls -A"}]))
+        .await;
+    cause(&server, json!({"at": "tool", "do": "fill_disk"})).await;
+    let results = tool_results(&server.message(&code_prompt("go")).await);
+    assert_eq!(results[0]["stdout"], "1\n", "{}", results[0]);
+    assert!(
+        results[0]["stderr"].to_string().contains("No space left"),
+        "{}",
+        results[0]
+    );
+    assert_eq!(results[1]["stdout"], "0\n");
+    assert_eq!(results[2]["stdout"], "data\n");
 }
 
 #[tokio::test]
