@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::Upload;
-use crate::sandbox::guest::{Guest, PutFile, Settings};
+use crate::sandbox::guest::{Guest, PutFile};
 use crate::sandbox::{Backend, Limits, SandboxError, SandboxSpec};
 use crate::store::{ContainerRow, ContainerState, MountedFile, Store, StoreError};
 use crate::workspace::Workspace;
@@ -317,7 +317,7 @@ impl Containers {
             limits: self.0.limits,
         };
         let channel = self.0.backend.start(&spec).await?;
-        let guest = Guest::connect(channel, Settings::default()).await?;
+        let guest = Guest::connect(channel, self.0.backend.settings(&spec)).await?;
         tracing::info!(
             container.id = %container.id,
             backend = self.0.backend.name(),

@@ -69,6 +69,16 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// running one of the same id first.
     fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>>;
 
+    /// What the guest of a started sandbox is to be told: what the launcher cannot limit itself, the
+    /// guest watches.
+    fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
+        guest::Settings {
+            max_file_bytes: spec.limits.disk_bytes,
+            max_disk_bytes: spec.limits.disk_bytes,
+            ..guest::Settings::default()
+        }
+    }
+
     /// Ends the processes and keeps the files. Fine if nothing runs.
     fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>>;
 

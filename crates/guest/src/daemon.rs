@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use guest_proto::{
-    AnswerBody, Command, DecodeError, Decoder, ErrorKind, GENERATION, Outcome, Request,
-    RequestBody, Settings, is_call_tag,
+    AnswerBody, Command, DecodeError, Decoder, Edit, EditErrorKind, ErrorKind, GENERATION, Outcome,
+    Request, RequestBody, Settings, is_call_tag,
 };
 
+use crate::disk::Watch;
 use crate::editor;
 use crate::environment::Places;
 use crate::exec::{self, Job, Run};
@@ -48,6 +49,7 @@ struct Daemon {
     puts: BTreeMap<u64, Put>,
     gets: BTreeMap<u64, Get>,
     sinks: Sinks,
+    disk: Option<Watch>,
     scratch: Vec<u8>,
 }
 
@@ -66,6 +68,7 @@ impl Daemon {
             puts: BTreeMap::new(),
             gets: BTreeMap::new(),
             sinks: Sinks::default(),
+            disk: None,
             scratch: vec![0; SCRATCH_BYTES],
         })
     }
@@ -87,6 +90,11 @@ impl Daemon {
                 run.watch(&mut poll);
                 next = [next, run.next_look()].into_iter().flatten().min();
             }
+            if let Some(disk) = &self.disk
+                && (!self.runs.is_empty() || sys::has_company())
+            {
+                next = [next, Some(disk.next_look())].into_iter().flatten().min();
+            }
             poll.wait(next.map(|next| next.saturating_duration_since(now)))?;
 
             self.sinks.empty(&poll, &mut self.scratch);
@@ -100,6 +108,7 @@ impl Daemon {
                 return Ok(());
             }
             self.end_overdue();
+            self.watch_disk();
             self.answer_done();
             self.take_requests()?;
             let out = &mut self.out;
@@ -192,6 +201,17 @@ impl Daemon {
                     self.out.error(call, ErrorKind::Invalid, NOT_A_TAG);
                     return;
                 };
+                if let Some(disk) = &mut self.disk
+                    && !matches!(edit, Edit::View { .. })
+                {
+                    disk.add(payload.len() as u64);
+                    if disk.room() == 0 {
+                        let (kind, message) = (EditErrorKind::Io, DISK_FULL.to_owned());
+                        let body = AnswerBody::EditFailed { kind, message };
+                        self.out.answer(call, body, &[]);
+                        return;
+                    }
+                }
                 match editor::edit(settings, &places, &edit, &path, payload) {
                     Ok((result, content)) => {
                         let body = AnswerBody::EditDone { result };
@@ -250,6 +270,7 @@ impl Daemon {
                 self.out.error(call, ErrorKind::Io, message);
             }
             _ => {
+                self.disk = Watch::new(&settings);
                 self.settings = Some(settings);
                 let body = AnswerBody::Hello {
                     generation: GENERATION,
@@ -291,6 +312,13 @@ impl Daemon {
         let (Some(mut put), Some(settings)) = (self.puts.remove(&call), &self.settings) else {
             return;
         };
+        if let Some(disk) = &mut self.disk {
+            if disk.room() < bytes.len() as u64 {
+                self.fail(call, put.no_room());
+                return;
+            }
+            disk.add(bytes.len() as u64);
+        }
         match put.write(bytes) {
             Err(failure) => self.fail(call, failure),
             Ok(()) if !last => {
@@ -333,12 +361,36 @@ impl Daemon {
         }
     }
 
+    /// Ends everything if the disk is too full: what writes need not be what was called last.
+    fn watch_disk(&mut self) {
+        let now = Instant::now();
+        let Some(disk) = &mut self.disk else {
+            return;
+        };
+        let Some(full) = disk.look(now) else {
+            return;
+        };
+        if sys::is_init() {
+            sys::kill_all_others();
+        }
+        let calls: Vec<u64> = self.runs.keys().copied().collect();
+        for call in calls {
+            self.end(call, Outcome::Exited {});
+            if let Some(run) = self.runs.get_mut(&call) {
+                run.fail_for_disk(full.clone());
+            }
+        }
+    }
+
     fn answer_done(&mut self) {
         let now = Instant::now();
         let Some(settings) = &self.settings else {
             return;
         };
-        for (call, run) in self.runs.extract_if(.., |_, run| run.is_done(now)) {
+        for (call, mut run) in self.runs.extract_if(.., |_, run| run.is_done(now)) {
+            if let Some(full) = self.disk.as_mut().and_then(Watch::look_now) {
+                run.fail_for_disk(full);
+            }
             let (done, payload) = run.finish(settings, &mut self.sinks, &mut self.scratch);
             self.out.answer(call, AnswerBody::ExecDone(done), &payload);
         }
@@ -357,6 +409,8 @@ impl Daemon {
     }
 }
 
+/// As the kernel says it.
+const DISK_FULL: &str = "No space left on device (os error 28)";
 const NOT_A_TAG: &str = "`input_dir` and `output_dir` must be 16 hex digits";
 
 fn nonsense(error: DecodeError) -> io::Error {

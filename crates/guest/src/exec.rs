@@ -49,6 +49,8 @@ pub(crate) struct Run {
     stdout: Stream,
     stderr: Stream,
     script: Option<PathBuf>,
+    /// What the guest has to say below the program's stderr.
+    remark: Option<String>,
 }
 
 #[derive(Debug)]
@@ -139,6 +141,7 @@ pub(crate) fn start(settings: &Settings, job: Job<'_>) -> Result<Run, String> {
         stdout,
         stderr,
         script,
+        remark: None,
     })
 }
 
@@ -197,6 +200,11 @@ impl Run {
         tree::kill(&self.owner, others)
     }
 
+    /// Its disk is full: it fails, and says why below its stderr.
+    pub(crate) fn fail_for_disk(&mut self, remark: String) {
+        self.remark.get_or_insert(remark);
+    }
+
     /// Its first process has ended; its output may be on the way still.
     pub(crate) fn ended(&mut self, return_code: i32) {
         self.return_code = Some(return_code);
@@ -231,11 +239,21 @@ impl Run {
         }
         let mut payload = self.stdout.finish(sinks, scratch);
         let stdout_bytes = payload.len() as u64;
-        payload.extend(self.stderr.finish(sinks, scratch));
+        let mut stderr = self.stderr.finish(sinks, scratch);
+        let mut return_code = self.return_code.unwrap_or(137);
+        if let Some(remark) = self.remark {
+            if !stderr.is_empty() && !stderr.ends_with(b"\n") {
+                stderr.push(b'\n');
+            }
+            stderr.extend_from_slice(remark.as_bytes());
+            stderr.push(b'\n');
+            return_code = return_code.max(1);
+        }
+        payload.extend(stderr);
         let outputs = outputs::list(&self.places.output, settings);
         let done = ExecDone {
             outcome: self.ending.unwrap_or(Outcome::Exited {}),
-            return_code: self.return_code.unwrap_or(137),
+            return_code,
             stdout_bytes,
             outputs: outputs.files,
             too_large: outputs.too_large,

@@ -89,6 +89,12 @@ impl Put {
             .map_err(|e| Failure::io("writing", &self.name, &e))
     }
 
+    /// Why it cannot go on where the disk is full without the kernel knowing.
+    pub(crate) fn no_room(&self) -> Failure {
+        let full = io::Error::from_raw_os_error(libc::ENOSPC);
+        Failure::io("writing", &self.name, &full)
+    }
+
     /// Puts the file in its place and links it; says whether the link is there.
     pub(crate) fn finish(mut self, settings: &Settings) -> Result<bool, Failure> {
         fs::rename(&self.temporary, &self.target)

@@ -6,6 +6,7 @@
 
 mod capture;
 mod daemon;
+mod disk;
 mod editor;
 mod environment;
 mod exec;

@@ -4,10 +4,13 @@
     reason = "system calls the standard library does not offer"
 )]
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::ptr;
 use std::time::Duration;
@@ -188,6 +191,32 @@ pub(crate) fn kill(pid: i32) {
 pub(crate) fn kill_all_others() {
     assert_eq!(std::process::id(), 1, "only PID 1 may kill everything");
     kill(-1);
+}
+
+/// Whether this process is the first of its sandbox.
+pub(crate) fn is_init() -> bool {
+    std::process::id() == 1
+}
+
+/// Whether there are processes beside this one, for PID 1; elsewhere there is no telling.
+pub(crate) fn has_company() -> bool {
+    // SAFETY: `kill` takes integers only; signal 0 is never sent.
+    is_init() && unsafe { libc::kill(-1, 0) } == 0
+}
+
+/// Bytes an ordinary user may still write to the disk a path lies on; 0 if it cannot be told.
+pub(crate) fn disk_room(path: &Path) -> u64 {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
+        return 0;
+    };
+    // SAFETY: the path ends with a NUL; `room` is a valid place for the length of the call.
+    unsafe {
+        let mut room: libc::statvfs = std::mem::zeroed();
+        if libc::statvfs(path.as_ptr(), &raw mut room) < 0 {
+            return 0;
+        }
+        room.f_bavail.saturating_mul(room.f_frsize)
+    }
 }
 
 /// How many bytes wait in a pipe.
