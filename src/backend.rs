@@ -172,6 +172,10 @@ impl Backend for Provisioned {
         })
     }
 
+    fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
+        self.docker.settings(spec)
+    }
+
     fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
         self.docker.stop(container_id)
     }
