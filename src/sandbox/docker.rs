@@ -68,6 +68,7 @@ pub struct DockerBackend {
     /// Whether the engine has taken a size for a container's disk.
     has_disk_size: AtomicBool,
     lacks_cpu_set: AtomicBool,
+    lacks_ipc_limits: AtomicBool,
     /// Held while the image is built, so that it is built once.
     building: Mutex<()>,
 }
@@ -106,6 +107,7 @@ impl DockerBackend {
             lacks_disk_size: AtomicBool::new(false),
             has_disk_size: AtomicBool::new(false),
             lacks_cpu_set: AtomicBool::new(false),
+            lacks_ipc_limits: AtomicBool::new(false),
             building: Mutex::new(()),
         })
     }
@@ -198,6 +200,16 @@ impl DockerBackend {
                 self.put_guest_in_place(&self.image_in_use().await?).await?;
                 Ok(self.attach_and_start(spec, &name).await?)
             }
+            // An engine without root: such a container has never run, so that no files go with it.
+            Err(failure)
+                if failure.says(&["sysctl", "/proc/sys"])
+                    && !self.lacks_ipc_limits.swap(true, Ordering::Relaxed) =>
+            {
+                tracing::debug!(reason = %failure.error, "the engine does not limit shared memory");
+                self.delete(&name).await?;
+                self.create(spec, &name).await?;
+                Ok(self.attach_and_start(spec, &name).await?)
+            }
             other => Ok(other?),
         }
     }
@@ -212,6 +224,7 @@ impl DockerBackend {
             let lacks = Lacks {
                 disk_size: self.lacks_disk_size.load(Ordering::Relaxed),
                 cpu_set: self.lacks_cpu_set.load(Ordering::Relaxed),
+                ipc_limits: self.lacks_ipc_limits.load(Ordering::Relaxed),
             };
             let body = create::body(spec, &image, &self.guest.name, &self.lease, &cpus, lacks);
             let options = CreateContainerOptionsBuilder::default().name(name).build();

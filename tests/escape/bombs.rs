@@ -87,6 +87,19 @@ same("zombies stop at the limit", made < 128, True)
     ),
     Case::python("memory bomb", "hog = bytearray(1 << 30)").must(Must::Give(killed)),
     Case::python(
+        "memory bomb that hides from the kernel's choice",
+        r#"
+for score in range(0, 1000, 100):
+    try:
+        write("/proc/self/oom_score_adj", str(score).encode())
+        break
+    except OSError:
+        pass
+hog = bytearray(1 << 30)
+"#,
+    )
+    .must(Must::Give(killed)),
+    Case::python(
         "memory bomb in a grandchild",
         r#"
 got = subprocess.run(["bash", "-c", "python3 -c 'hog = bytearray(1 << 30)'; echo $?"], capture_output=True, text=True)
@@ -110,9 +123,10 @@ for _ in range(8):
     Case::python(
         "memory bomb by an anonymous file",
         r#"
-fd = os.memfd_create("hog")
 while True:
-    os.write(fd, bytes(1 << 20))
+    fd = os.memfd_create("hog")
+    for _ in range(32):
+        os.write(fd, bytes(1 << 20))
 "#,
     )
     .must(Must::Give(killed)),

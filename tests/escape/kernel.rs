@@ -213,8 +213,11 @@ import shutil
 for folder in "/tmp", "/home/user", "/dev/shm", os.environ["OUTPUT_DIR"]:
     shutil.copy("/bin/bash", f"{folder}/shell")
     os.chmod(f"{folder}/shell", 0o6755)
-    got = subprocess.run([f"{folder}/shell", "-pc", "id -u; id -ru"], capture_output=True, text=True)
-    same(folder, "0" in got.stdout.split(), False)
+    try:
+        got = subprocess.run([f"{folder}/shell", "-pc", "id -u; id -ru"], capture_output=True, text=True)
+        same(folder, "0" in got.stdout.split(), False)
+    except OSError as error:
+        print("held:", folder, error)
     os.unlink(f"{folder}/shell")
 found = subprocess.run("find / -xdev -type f -perm /6000 2>/dev/null", shell=True, capture_output=True, text=True).stdout
 for path in found.split():
@@ -275,12 +278,9 @@ denied("nice", lambda: os.setpriority(os.PRIO_PROCESS, 0, -5))
 for policy in os.SCHED_FIFO, os.SCHED_RR:
     denied(f"policy {policy}", lambda: os.sched_setscheduler(0, policy, os.sched_param(50)))
 denied("limit", lambda: write("/proc/self/oom_score_adj", b"-1000"))
-before = int(open("/proc/self/oom_score_adj").read())
-try:
-    write("/proc/self/oom_score_adj", b"0")
-except OSError:
-    pass
-same("own score", int(open("/proc/self/oom_score_adj").read()) >= before, True)
+guest = int(open("/proc/1/oom_score_adj").read())
+for score in range(-1000, guest, 100):
+    denied(f"score {score}", lambda: write("/proc/self/oom_score_adj", str(score).encode()))
 denied("score of the guest", lambda: write("/proc/1/oom_score_adj", b"1000"))
 "#,
     ),

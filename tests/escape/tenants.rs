@@ -75,7 +75,7 @@ pub(crate) async fn hold(kind: Kind) {
     for path in ["/v1/files", "/_sandtable/containers", "/_sandtable/journal"] {
         let listed = thief.get(path).await;
         assert!(
-            !listed.body.contains(&file) && !listed.body.contains("treasure"),
+            !listed.body.contains("note.txt") && !listed.body.contains("treasure"),
             "{path}: {}",
             listed.body
         );

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::process::ExitCode;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use guest_proto::{
@@ -14,7 +15,7 @@ use guest_proto::{
 use crate::disk::Watch;
 use crate::editor;
 use crate::environment::Places;
-use crate::exec::{self, Job, Run};
+use crate::exec::{self, Job, Refusal, Run};
 use crate::files::{Failure, Get, Put};
 use crate::out::Out;
 use crate::sinks::Sinks;
@@ -296,12 +297,19 @@ impl Daemon {
             self.busy(call);
             return;
         }
-        match exec::start(settings, job) {
+        let mut started = exec::start(settings, &job);
+        if self.runs.is_empty()
+            && sys::is_init()
+            && matches!(&started, Err(refusal) if refusal.crowded)
+        {
+            started = try_again(settings, &job);
+        }
+        match started {
             Ok(run) => {
                 self.runs.insert(call, run);
             }
-            Err(message) => {
-                let done = exec::could_not_start(message);
+            Err(refusal) => {
+                let done = exec::could_not_start(refusal.message);
                 self.out.answer(call, AnswerBody::ExecDone(done), &[]);
             }
         }
@@ -411,6 +419,27 @@ impl Daemon {
 
 /// As the kernel says it.
 const DISK_FULL: &str = "No space left on device (os error 28)";
+/// Starts a program where there is no process left, while no other call runs.
+fn try_again(settings: &Settings, job: &Job<'_>) -> Result<Run, Refusal> {
+    /// The kernel counts a process for a moment after its end.
+    const MOMENT: Duration = Duration::from_millis(100);
+    let mut result = exec::start(settings, job);
+    for last in [false, true] {
+        let patience = Instant::now() + MOMENT;
+        while matches!(&result, Err(refusal) if refusal.crowded) && Instant::now() < patience {
+            thread::sleep(Duration::from_millis(2));
+            result = exec::start(settings, job);
+        }
+        if result.is_ok() || last {
+            break;
+        }
+        // What calls that are over have left must not keep the next one out.
+        sys::kill_all_others();
+        tree::see_off();
+    }
+    result
+}
+
 const NOT_A_TAG: &str = "`input_dir` and `output_dir` must be 16 hex digits";
 
 fn nonsense(error: DecodeError) -> io::Error {

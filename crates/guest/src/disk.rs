@@ -5,14 +5,15 @@
 //! between two walks a program may write as much as the disk takes in that time.
 
 use std::collections::HashSet;
-use std::fs::{self, Metadata, Permissions, ReadDir};
+use std::fs::{self, DirEntry, Metadata, Permissions, ReadDir};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use guest_proto::Settings;
 
+use crate::directory::Directory;
 use crate::sys;
 
 /// What an entry counts at least: an empty file uses up an inode.
@@ -23,6 +24,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const SLICE: Duration = Duration::from_millis(10);
 /// How long the end of a call may wait for a walk.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// How much fuller a disk that is too full must get before that is told again: each call leaves a
+/// directory, and may write a word about its end.
+const SLACK_BYTES: u64 = 1024 * 1024;
+/// Directories in one another that are looked into; each costs two descriptors.
+const MAX_DEPTH: usize = 2000;
 /// Entries between two looks at the clock.
 const ENTRIES_A_LOOK: usize = 64;
 
@@ -32,6 +38,8 @@ pub(crate) struct Watch {
     limit: u64,
     roots: Vec<PathBuf>,
     used: u64,
+    /// What was used when it was last told to be too much, or less after that.
+    told: Option<u64>,
     walk: Option<Walk>,
     next: Instant,
     /// Room on the disk when a process was first seen that hides what it has open.
@@ -46,6 +54,7 @@ impl Watch {
             limit: settings.max_disk_bytes,
             roots: roots.map(PathBuf::from).to_vec(),
             used: 0,
+            told: None,
             walk: None,
             next: Instant::now(),
             room_before_hiding: None,
@@ -88,9 +97,6 @@ impl Watch {
         let walk = self.walk.take()?;
         self.next = Instant::now() + INTERVAL;
         let mut used = walk.bytes;
-        if walk.too_deep {
-            used = used.max(self.limit.saturating_add(1)).max(self.used + 1);
-        }
         if walk.hidden {
             let room = self.roots.first().map_or(0, |root| sys::disk_room(root));
             let before = *self.room_before_hiding.get_or_insert(room);
@@ -99,14 +105,29 @@ impl Watch {
         } else {
             self.room_before_hiding = None;
         }
-        let before = std::mem::replace(&mut self.used, used);
+        self.used = used;
+        if walk.too_deep {
+            self.used = used.max(self.limit);
+            return Some(
+                "sandtable: disk full: directories lie too deep in one another".to_owned(),
+            );
+        }
+        if used <= self.limit {
+            self.told = None;
+            return None;
+        }
         // A program that makes room is let be, even if it takes its time.
-        (used > self.limit && used > before).then(|| {
-            format!(
-                "sandtable: disk full: the container holds {used} bytes, at most {} are allowed",
-                self.limit
-            )
-        })
+        if let Some(told) = &mut self.told
+            && used <= told.saturating_add(SLACK_BYTES)
+        {
+            *told = used.min(*told);
+            return None;
+        }
+        self.told = Some(used);
+        Some(format!(
+            "sandtable: disk full: the container holds {used} bytes, at most {} are allowed",
+            self.limit
+        ))
     }
 }
 
@@ -117,7 +138,7 @@ struct Walk {
     /// Files with more than one name, and open ones without any.
     seen: HashSet<(u64, u64)>,
     bytes: u64,
-    /// Whether there are places beyond the reach of a path.
+    /// Whether there are directories too deep to look into.
     too_deep: bool,
     /// Whether a process does not show what it has open.
     hidden: bool,
@@ -125,7 +146,8 @@ struct Walk {
 
 #[derive(Debug)]
 enum Place {
-    Tree(ReadDir),
+    /// Held open, so that it may lie deeper than a path reaches.
+    Tree(Directory, ReadDir),
     /// `/proc`, for the processes in it.
     Processes(ReadDir),
     /// What a process has open.
@@ -145,7 +167,10 @@ impl Walk {
         };
         // Last, so that it comes first: what is deleted during the walk is then counted twice, not never.
         for root in roots {
-            walk.enter(root);
+            match Directory::open(root) {
+                Ok(directory) => walk.list(directory),
+                Err(error) => walk.miss(&error),
+            }
         }
         if let Ok(processes) = fs::read_dir("/proc") {
             walk.stack.push(Place::Processes(processes));
@@ -162,14 +187,15 @@ impl Walk {
                 return false;
             }
             match place {
-                Place::Tree(entries) => match entries.next() {
+                Place::Tree(directory, entries) => match entries.next() {
                     Some(Ok(entry)) => {
                         let Ok(metadata) = entry.metadata() else {
                             continue;
                         };
+                        let below = metadata.is_dir().then(|| entry_of(directory, &entry));
                         self.count(&metadata);
-                        if metadata.is_dir() {
-                            self.enter(&entry.path());
+                        if let Some(below) = below {
+                            self.enter(below);
                         }
                     }
                     // An error ends the listing: there is nothing more to learn.
@@ -216,36 +242,38 @@ impl Walk {
         }
     }
 
-    fn enter(&mut self, path: &Path) {
-        match fs::read_dir(path) {
-            Ok(entries) => self.stack.push(Place::Tree(entries)),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.open_up(path),
-            // Deeper than a path reaches, or than there are descriptors: nobody needs that.
-            Err(error)
-                if matches!(
-                    error.raw_os_error(),
-                    Some(libc::ENAMETOOLONG | libc::EMFILE)
-                ) =>
-            {
-                self.too_deep = true;
+    fn enter(&mut self, path: PathBuf) {
+        if self.stack.len() > MAX_DEPTH {
+            self.too_deep = true;
+            return;
+        }
+        // Nothing can be looked at below a directory that its owner has closed.
+        if let Ok(metadata) = fs::symlink_metadata(&path)
+            && metadata.is_dir()
+            && metadata.mode() & 0o700 != 0o700
+        {
+            let closed = metadata.permissions();
+            let open = Permissions::from_mode(closed.mode() | 0o700);
+            if fs::set_permissions(&path, open).is_ok() {
+                self.stack.push(Place::Close(path.clone(), closed));
             }
-            Err(_) => {}
+        }
+        match Directory::open(&path) {
+            Ok(directory) => self.list(directory),
+            Err(error) => self.miss(&error),
         }
     }
 
-    /// Enters a directory whose owner has closed it to everybody.
-    fn open_up(&mut self, path: &Path) {
-        let Ok(metadata) = fs::symlink_metadata(path) else {
-            return;
-        };
-        let closed = metadata.permissions();
-        let open = Permissions::from_mode(closed.mode() | 0o700);
-        if metadata.is_dir() && fs::set_permissions(path, open).is_ok() {
-            self.stack.push(Place::Close(path.to_owned(), closed));
-            if let Ok(entries) = fs::read_dir(path) {
-                self.stack.push(Place::Tree(entries));
-            }
+    fn list(&mut self, directory: Directory) {
+        match fs::read_dir(directory.path()) {
+            Ok(entries) => self.stack.push(Place::Tree(directory, entries)),
+            Err(error) => self.miss(&error),
         }
+    }
+
+    /// What is gone needs no count; what cannot be opened for want of descriptors does.
+    fn miss(&mut self, error: &io::Error) {
+        self.too_deep |= error.raw_os_error() == Some(libc::EMFILE);
     }
 
     fn enter_process(&mut self, pid: u32) {
@@ -273,6 +301,10 @@ impl Drop for Walk {
     }
 }
 
+fn entry_of(directory: &Directory, entry: &DirEntry) -> PathBuf {
+    directory.path().join(entry.file_name())
+}
+
 fn is_dead(pid: u32) -> bool {
     let Ok(stat) = fs::read(format!("/proc/{pid}/stat")) else {
         return true;
@@ -288,6 +320,7 @@ fn is_dead(pid: u32) -> bool {
 mod tests {
     use std::fs::File;
     use std::io::Write;
+    use std::path::Path;
 
     use super::*;
 
@@ -333,7 +366,7 @@ mod tests {
         assert_eq!((look(&mut watch), watch.room()), (None, 0));
         fs::remove_file(root.path().join("files/a")).unwrap();
         assert_eq!(look(&mut watch), None);
-        write(&root.path().join("home/c"), MIB);
+        write(&root.path().join("home/c"), 2 * MIB);
         assert!(look(&mut watch).is_some());
     }
 
@@ -373,6 +406,19 @@ mod tests {
         let mode = fs::metadata(&closed).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0);
         fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    }
+
+    #[test]
+    fn directories_deeper_than_a_path_reaches_are_looked_into() {
+        let root = tempfile::tempdir().unwrap();
+        let mut watch = watch(root.path(), MIB);
+        let mut directory = Directory::open(&root.path().join("home")).unwrap();
+        for _ in 0..30 {
+            directory = directory.enter_own(&"d".repeat(200)).unwrap();
+        }
+        assert_eq!(look(&mut watch), None);
+        write(&directory.entry("a"), 2 * MIB);
+        assert!(look(&mut watch).is_some());
     }
 
     #[test]

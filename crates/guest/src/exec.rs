@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use guest_proto::{Command, ExecDone, Outcome, Settings};
 
 use crate::capture::Capture;
+use crate::directory;
 use crate::environment::{Places, variables};
+use crate::filter;
 use crate::outputs;
 use crate::sinks::Sinks;
 use crate::sys::{self, Poll};
@@ -60,11 +62,29 @@ struct Stream {
     capture: Capture,
 }
 
+/// Why a program cannot run.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) message: String,
+    /// Whether it is for want of processes.
+    pub(crate) crowded: bool,
+}
+
+impl From<String> for Refusal {
+    fn from(message: String) -> Self {
+        Self {
+            message,
+            crowded: false,
+        }
+    }
+}
+
 /// Starts a program, or says why it cannot run.
-pub(crate) fn start(settings: &Settings, job: Job<'_>) -> Result<Run, String> {
+pub(crate) fn start(settings: &Settings, job: &Job<'_>) -> Result<Run, Refusal> {
     let in_words = |what: &str, error: io::Error| format!("{what}: {error}");
     fs::create_dir_all(&settings.work_dir)
         .map_err(|e| in_words("making the working directory", e))?;
+    directory::make_usable(Path::new(&settings.work_dir));
     job.places
         .make()
         .map_err(|e| in_words("making `$OUTPUT_DIR`", e))?;
@@ -72,7 +92,7 @@ pub(crate) fn start(settings: &Settings, job: Job<'_>) -> Result<Run, String> {
     let mut script = None;
     let mut program = match &job.command {
         Command::Bash {} if job.text.contains(&0) => {
-            return Err("the command contains a NUL byte".to_owned());
+            return Err("the command contains a NUL byte".to_owned().into());
         }
         Command::Bash {} if job.text.len() > MAX_ARGUMENT_BYTES => {
             let path = tmp.join(format!("command-{}.sh", job.call));
@@ -103,7 +123,7 @@ pub(crate) fn start(settings: &Settings, job: Job<'_>) -> Result<Run, String> {
         .keys()
         .find(|name| name.is_empty() || name.contains('='))
     {
-        return Err(format!("`{name}` cannot name an environment variable"));
+        return Err(format!("`{name}` cannot name an environment variable").into());
     }
     program
         .env_clear()
@@ -112,10 +132,13 @@ pub(crate) fn start(settings: &Settings, job: Job<'_>) -> Result<Run, String> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    sys::as_user_program(&mut program, settings.max_file_bytes);
+    sys::as_user_program(&mut program, settings.max_file_bytes, filter::program());
     let mut child = program.spawn().map_err(|error| {
         let name = program.get_program().to_string_lossy();
-        format!("starting `{name}`: {error}")
+        Refusal {
+            message: format!("starting `{name}`: {error}"),
+            crowded: error.raw_os_error() == Some(libc::EAGAIN),
+        }
     })?;
     let pid = child.id().cast_signed();
     let stdout = Stream::new(child.stdout.take().map(OwnedFd::from), settings);
@@ -132,7 +155,7 @@ pub(crate) fn start(settings: &Settings, job: Job<'_>) -> Result<Run, String> {
                 .filter_map(|s| s.inode())
                 .collect(),
         },
-        places: job.places,
+        places: job.places.clone(),
         deadline: Instant::now()
             .checked_add(job.timeout)
             .unwrap_or_else(|| Instant::now() + Duration::from_hours(24)),
@@ -250,7 +273,7 @@ impl Run {
             return_code = return_code.max(1);
         }
         payload.extend(stderr);
-        let outputs = outputs::list(&self.places.output, settings);
+        let outputs = outputs::list(&self.places, settings);
         let done = ExecDone {
             outcome: self.ending.unwrap_or(Outcome::Exited {}),
             return_code,

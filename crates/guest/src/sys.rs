@@ -231,8 +231,12 @@ pub(crate) fn bytes_waiting(pipe: &impl AsFd) -> usize {
 }
 
 /// Makes a command's child the leader of a new session, easy prey for the OOM killer, without core
-/// dumps, and unable to write files over a size (0: any size).
-pub(crate) fn as_user_program(command: &mut Command, max_file_bytes: u64) {
+/// dumps, unable to write files over a size (0: any size), and refused some system calls.
+pub(crate) fn as_user_program(
+    command: &mut Command,
+    max_file_bytes: u64,
+    filter: Vec<libc::sock_filter>,
+) {
     let prepare = move || {
         // SAFETY: between fork and exec in a single-threaded process; only system calls are made, with
         // integers or pointers to values that live through the call. Stdio is replaced by now.
@@ -262,6 +266,16 @@ pub(crate) fn as_user_program(command: &mut Command, max_file_bytes: u64) {
                 libc::write(fd, c"1000".as_ptr().cast(), 4);
                 libc::close(fd);
             }
+            check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+            let program = libc::sock_fprog {
+                len: u16::try_from(filter.len()).unwrap_or(0),
+                filter: filter.as_ptr().cast_mut(),
+            };
+            check(libc::prctl(
+                libc::PR_SET_SECCOMP,
+                libc::SECCOMP_MODE_FILTER,
+                &raw const program,
+            ))?;
         }
         Ok(())
     };
