@@ -45,6 +45,7 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 ///
 /// Not dumpable means that user code cannot open `/proc/<guest>/fd/1` and forge frames.
 pub(crate) fn become_guest() -> io::Result<()> {
+    spare_from_oom();
     // SAFETY: `prctl` with integers, `umask`, and `signal` with a constant take no pointers.
     unsafe {
         check(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0))?;
@@ -62,6 +63,23 @@ pub(crate) fn become_guest() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Lowers this process's score for the OOM killer as far as it may be lowered: programs may lower theirs
+/// as far, and should find nobody below. Before it is not dumpable, or its own file is closed to it.
+fn spare_from_oom() {
+    let file = "/proc/self/oom_score_adj";
+    let Some(now) = std::fs::read_to_string(file)
+        .ok()
+        .and_then(|score| score.trim().parse::<i32>().ok())
+    else {
+        return;
+    };
+    for score in (-1000..now).step_by(100) {
+        if std::fs::write(file, score.to_string()).is_ok() {
+            break;
+        }
+    }
 }
 
 /// Stdin and stdout as they are, without a copy: a forked child replaces both before it becomes
