@@ -6,9 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::Clock;
+#[cfg(target_os = "linux")]
+use crate::config::Provision;
 use crate::config::{BackendChoice, Config};
 use crate::sandbox::docker::image::Progress;
 use crate::sandbox::docker::{DockerBackend, DockerConfig};
+#[cfg(target_os = "linux")]
+use crate::sandbox::local::{LocalBackend, LocalConfig};
 use crate::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec, guest};
 
 /// The chosen backend and what the banner says of it.
@@ -19,30 +23,48 @@ pub struct Chosen {
     pub why: String,
     /// The one command that would improve it.
     pub improve: Option<String>,
-    docker: Option<Arc<DockerBackend>>,
+    keeper: Keeper,
+}
+
+/// What has to be closed and cleared up.
+#[derive(Debug, Clone)]
+enum Keeper {
+    Nobody,
+    Docker(Arc<DockerBackend>),
+    #[cfg(target_os = "linux")]
+    Local(Arc<LocalBackend>),
 }
 
 impl Chosen {
     /// Ends the sandboxes of this run; a temporary server's are deleted, the others keep their files.
     pub async fn close(&self) {
-        if let Some(docker) = &self.docker
-            && let Err(error) = docker.close().await
-        {
-            tracing::warn!(%error, "some sandboxes may be left; the next server clears them up");
+        match &self.keeper {
+            Keeper::Nobody => {}
+            Keeper::Docker(docker) => {
+                if let Err(error) = docker.close().await {
+                    tracing::warn!(%error, "some sandboxes may be left; the next server clears them up");
+                }
+            }
+            #[cfg(target_os = "linux")]
+            Keeper::Local(local) => local.close().await,
         }
     }
 
     /// Clears up after servers that were killed, in the background. `known` are the containers that
     /// the store still has.
     pub(crate) fn reap(&self, known: HashSet<String>) {
-        let Some(docker) = self.docker.clone() else {
-            return;
-        };
+        let keeper = self.keeper.clone();
         tokio::spawn(async move {
-            match docker
-                .reap(Clock::default().now(), |id| known.contains(id))
-                .await
-            {
+            let reaped = match keeper {
+                Keeper::Nobody => Ok(0),
+                Keeper::Docker(docker) => {
+                    let now = Clock::default().now();
+                    docker.reap(now, |id| known.contains(id)).await
+                }
+                #[cfg(target_os = "linux")]
+                Keeper::Local(local) => Ok(local.reap(move |id| known.contains(id)).await),
+            };
+            match reaped {
                 Ok(0) => {}
                 Ok(removed) => {
                     tracing::info!(removed, "removed sandboxes of servers that are gone")
@@ -55,6 +77,14 @@ impl Chosen {
     }
 }
 
+/// What a backend may need to know of its server.
+struct Place<'a> {
+    config: &'a Config,
+    server_id: &'a str,
+    data_dir: &'a Path,
+    temporary: bool,
+}
+
 /// Picks the backend of a server. Fails only where the user asked for what is not there.
 pub(crate) async fn choose(
     config: &Config,
@@ -62,50 +92,132 @@ pub(crate) async fn choose(
     data_dir: &Path,
     temporary: bool,
 ) -> Result<Chosen, String> {
-    if config.backend == BackendChoice::None {
-        return Ok(none(
+    let place = Place {
+        config,
+        server_id,
+        data_dir,
+        temporary,
+    };
+    match config.backend {
+        BackendChoice::None => Ok(none(
             "asked for with `--backend none`",
             "start without `--backend none` to run code",
             None,
-        ));
+        )),
+        BackendChoice::Docker => match connect(&place).await {
+            Ok(docker) => Ok(chosen_docker(docker, "").await),
+            Err(error) => Err(in_words(&error)),
+        },
+        BackendChoice::Local => match local(&place, "").await {
+            Ok(chosen) => Ok(chosen),
+            Err(error) => Err(in_words(&error)),
+        },
+        BackendChoice::Auto => Ok(automatic(&place).await),
     }
-    if let Some(reason) = guest::UNAVAILABLE {
-        return Ok(none(reason, "run sandtable on Linux", None));
-    }
-    let docker_config = DockerConfig {
-        host: None,
-        image: config.image.clone(),
-        server_id: server_id.to_owned(),
-        data_dir: data_dir.to_owned(),
-        temporary,
-        guest: guest::embedded(),
+}
+
+/// Docker if its image is there (or one was named), else `local`, else Docker with the image still to build.
+async fn automatic(place: &Place<'_>) -> Chosen {
+    let docker = match connect(place).await {
+        Ok(docker) if place.config.image.is_some() || docker.ready().await.is_ok() => {
+            return chosen_docker(docker, "").await;
+        }
+        other => other,
     };
-    match DockerBackend::connect(docker_config).await {
-        Ok(docker) => {
-            let docker = Arc::new(docker);
-            let description = docker.describe().await;
-            Ok(Chosen {
-                backend: Arc::new(Provisioned {
-                    docker: Arc::clone(&docker),
-                    image_is_there: AtomicBool::new(false),
-                }),
-                why: format!("docker: {}", description.text),
-                improve: description.improve,
-                docker: Some(docker),
-            })
+    let because = match &docker {
+        Ok(_) => "Docker answers, but its sandbox image is not built",
+        Err(_) => "no Docker engine answers",
+    };
+    let refusal = match local(place, because).await {
+        Ok(chosen) => return chosen,
+        Err(error) => error,
+    };
+    match docker {
+        Ok(docker) => chosen_docker(docker, "`local` does not work here").await,
+        Err(SandboxError::Unavailable { reason, hint }) => {
+            tracing::debug!(error = %refusal, "`local` does not work here");
+            none(&reason, &hint, Some("sandtable doctor".to_owned()))
         }
-        Err(error) if config.backend == BackendChoice::Docker => Err(error.to_string()),
-        Err(error) => {
-            let hint = match &error {
-                SandboxError::Unavailable { hint, .. } => hint.clone(),
-                _ => "run `sandtable doctor`".to_owned(),
-            };
-            Ok(none(
-                &error.to_string(),
-                &hint,
-                Some("sandtable doctor".to_owned()),
-            ))
-        }
+        Err(error) => none(
+            &error.to_string(),
+            "run `sandtable doctor`",
+            Some("sandtable doctor".to_owned()),
+        ),
+    }
+}
+
+async fn connect(place: &Place<'_>) -> Result<DockerBackend, SandboxError> {
+    if let Some(reason) = guest::UNAVAILABLE {
+        return Err(SandboxError::Unavailable {
+            reason: reason.to_owned(),
+            hint: "run sandtable on Linux".to_owned(),
+        });
+    }
+    DockerBackend::connect(DockerConfig {
+        host: None,
+        image: place.config.image.clone(),
+        server_id: place.server_id.to_owned(),
+        data_dir: place.data_dir.to_owned(),
+        temporary: place.temporary,
+        guest: guest::embedded(),
+    })
+    .await
+}
+
+async fn chosen_docker(docker: DockerBackend, because: &str) -> Chosen {
+    let docker = Arc::new(docker);
+    let description = docker.describe().await;
+    Chosen {
+        backend: Arc::new(Provisioned {
+            docker: Arc::clone(&docker),
+            image_is_there: AtomicBool::new(false),
+        }),
+        why: why("docker", &description.text, because),
+        improve: description.improve,
+        keeper: Keeper::Docker(docker),
+    }
+}
+
+#[cfg(target_os = "linux")]
+async fn local(place: &Place<'_>, because: &str) -> Result<Chosen, SandboxError> {
+    let local = LocalBackend::connect(LocalConfig {
+        server_id: place.server_id.to_owned(),
+        data_dir: place.data_dir.to_owned(),
+        cache_dir: None,
+        provision: place.config.provision == Provision::Auto,
+        program: None,
+    })
+    .await?;
+    let local = Arc::new(local);
+    let description = local.describe();
+    Ok(Chosen {
+        backend: Arc::clone(&local) as Arc<dyn Backend>,
+        why: why("local", &description.text, because),
+        improve: description.improve,
+        keeper: Keeper::Local(local),
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn local(_: &Place<'_>, _: &str) -> Result<Chosen, SandboxError> {
+    Err(SandboxError::Unavailable {
+        reason: "`local` needs Linux".to_owned(),
+        hint: "use Docker".to_owned(),
+    })
+}
+
+fn why(name: &str, text: &str, because: &str) -> String {
+    if because.is_empty() {
+        format!("{name}: {text}")
+    } else {
+        format!("{name}: {text} ({because})")
+    }
+}
+
+fn in_words(error: &SandboxError) -> String {
+    match error {
+        SandboxError::Unavailable { hint, .. } => format!("{error}\n  hint: {hint}"),
+        _ => error.to_string(),
     }
 }
 
@@ -118,7 +230,7 @@ pub(crate) fn none(reason: &str, hint: &str, improve: Option<String>) -> Chosen 
         why: format!("none: {reason}; code is not run, calls answer `unavailable` (hint: {hint})"),
         backend: Arc::new(backend),
         improve,
-        docker: None,
+        keeper: Keeper::Nobody,
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Config {
     /// Where files, containers, and workspaces are kept; a temporary directory if `None`.
     pub data_dir: Option<PathBuf>,
     pub backend: BackendChoice,
+    /// Whether missing libraries are installed for `local`.
+    pub provision: Provision,
     /// Script files and folders.
     pub scripts: Vec<PathBuf>,
     pub on_unmatched: OnUnmatched,
@@ -49,12 +51,25 @@ pub enum Host {
 /// What launches sandboxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BackendChoice {
-    /// Docker where an engine answers, else nothing.
+    /// Docker where its image is there, else `local` where that works, else Docker with the image built
+    /// on first use, else nothing.
     #[default]
     Auto,
     Docker,
+    /// Namespaces of this Linux machine, without Docker.
+    Local,
     /// Code is never run: calls answer `unavailable`.
     None,
+}
+
+/// Whether the documented libraries are installed for the `local` backend when they are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Provision {
+    /// Once, when the first sandbox starts.
+    #[default]
+    Auto,
+    /// Never.
+    Never,
 }
 
 impl Default for Config {
@@ -64,6 +79,7 @@ impl Default for Config {
             port: 4010,
             data_dir: None,
             backend: BackendChoice::Auto,
+            provision: Provision::Auto,
             scripts: Vec::new(),
             on_unmatched: OnUnmatched::Fail,
             seed: None,

@@ -3,5 +3,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // The first process of a sandbox is this program, too; it has no command line and no log.
+    #[cfg(target_os = "linux")]
+    if let Some(code) = sandtable::sandbox::local::entry() {
+        return code;
+    }
     sandtable::cli::main()
 }

@@ -5,6 +5,8 @@
 
 pub mod docker;
 pub mod guest;
+#[cfg(target_os = "linux")]
+pub mod local;
 
 use std::fmt;
 use std::future::Future;

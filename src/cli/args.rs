@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{BackendChoice, Config, Host};
+use crate::config::{BackendChoice, Config, Host, Provision};
 use crate::model::OnUnmatched;
 use crate::sandbox::docker::image::Flavor;
 
@@ -56,6 +56,9 @@ pub(super) struct ServeArgs {
     /// What runs code.
     #[arg(long, value_enum, default_value_t, env = "SANDTABLE_BACKEND")]
     pub(super) backend: BackendArg,
+    /// Whether `local` installs the documented libraries when they are missing.
+    #[arg(long, value_enum, default_value_t, env = "SANDTABLE_PROVISION")]
+    pub(super) provision: ProvisionArg,
     /// Script file or folder of scripts; may be given again. Edits are picked up.
     #[arg(
         long = "script",
@@ -121,13 +124,25 @@ fn alias(text: &str) -> Result<(String, String), String> {
 /// Values of `--backend`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum BackendArg {
-    /// Docker if an engine answers, else none.
+    /// Docker if its image is there, else local, else Docker with the image built on first use.
     #[default]
     Auto,
     /// Docker; fail without an engine.
     Docker,
+    /// Namespaces of this Linux machine, without Docker; fail where it does not allow them.
+    Local,
     /// Never run code; calls answer `unavailable`.
     None,
+}
+
+/// Values of `--provision`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProvisionArg {
+    /// Install them once, when code is first run.
+    #[default]
+    Auto,
+    /// Do without; imports of missing libraries fail.
+    Never,
 }
 
 /// Values of `--on-unmatched`.
@@ -178,7 +193,12 @@ impl ServeArgs {
             backend: match self.backend {
                 BackendArg::Auto => BackendChoice::Auto,
                 BackendArg::Docker => BackendChoice::Docker,
+                BackendArg::Local => BackendChoice::Local,
                 BackendArg::None => BackendChoice::None,
+            },
+            provision: match self.provision {
+                ProvisionArg::Auto => Provision::Auto,
+                ProvisionArg::Never => Provision::Never,
             },
             scripts: self.scripts,
             on_unmatched: match self.on_unmatched {

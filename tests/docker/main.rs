@@ -10,6 +10,13 @@ mod bench;
 mod documented;
 mod failure;
 mod images;
-mod inside;
 mod launcher;
+
+#[path = "../contract/calls.rs"]
+mod calls;
+#[path = "../contract/inside.rs"]
+mod inside;
+#[path = "../contract/life.rs"]
 mod life;
+#[path = "../contract/talk.rs"]
+mod talk;

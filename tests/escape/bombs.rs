@@ -131,7 +131,7 @@ while True:
     )
     .must(Must::Give(killed)),
     Case::bash("memory that stays: /dev/shm", "head -c 1G /dev/zero > /dev/shm/hog")
-        .must(Must::Give(killed_or_told)),
+        .must(Must::Give(killed_or_told)).messy(),
     Case::python(
         "memory that stays: shared segments",
         r#"

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use sandtable::sandbox::Limits;
 use sandtable::sandbox::guest::{Edit, EditCall, EditErrorKind, EditOutcome, GuestError, View};
 
 use crate::case::Program;
-use crate::site::{INPUT, Kind, Room, Site};
+use crate::site::{INPUT, Kind, LIMITS, Room, Site};
 
 /// Paths that must be neither shown nor written, and what leads there.
 const BEYOND: &[&str] = &[
@@ -125,6 +126,13 @@ pub(crate) async fn hold(kind: Kind) {
         view(&room, "/proc/cpuinfo").await.is_some(),
         "what all may see stays to be seen"
     );
+    drop(room);
+    let roomy = Limits {
+        memory_bytes: 2 << 30,
+        disk_bytes: 2 << 30,
+        ..LIMITS
+    };
+    let room = site.room_with("large", roomy).await;
     large(&room).await;
 
     let program = Program::Bash("echo ok");

@@ -10,10 +10,22 @@
     reason = "helpers of tests are tests"
 )]
 
-#[expect(dead_code, reason = "this suite needs only some of its helpers")]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "this suite needs only some of its helpers"
+)]
 #[path = "../docker/bench.rs"]
 mod bench;
 mod bombs;
+#[cfg(target_os = "linux")]
+#[expect(dead_code, reason = "this suite needs only some of its helpers")]
+#[path = "../local/bench.rs"]
+mod local_bench;
+#[expect(dead_code, reason = "this suite needs only some of its helpers")]
+#[path = "../contract/talk.rs"]
+mod talk;
+
 mod canary;
 mod case;
 mod editor;
@@ -34,6 +46,13 @@ macro_rules! on_every_backend {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $group() {
                 $run(crate::site::Kind::Docker).await;
+            })+
+        }
+
+        mod local {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $group() {
+                $run(crate::site::Kind::Local).await;
             })+
         }
     };

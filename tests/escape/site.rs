@@ -8,9 +8,10 @@ use sandtable::cli::image::Flavor;
 use sandtable::sandbox::guest::{ExecCall, ExecKind, ExecResult, Guest, GuestError, embedded};
 use sandtable::sandbox::{Backend, Limits, SandboxSpec};
 
-use crate::bench::{Bench, bench, new_spec};
+use crate::bench::{Bench, bench};
 use crate::canary::Canary;
 use crate::case::Program;
+use crate::talk::new_spec;
 
 /// Small, so that bombs go off fast.
 pub(crate) const LIMITS: Limits = Limits {
@@ -28,6 +29,7 @@ const PRELUDE: &str = include_str!("prelude.py");
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Docker,
+    Local,
 }
 
 /// A backend of its own, with canaries on its host.
@@ -39,6 +41,8 @@ pub(crate) struct Site {
 
 enum House {
     Docker(Bench),
+    #[cfg(target_os = "linux")]
+    Local(crate::local_bench::Bench),
 }
 
 /// A sandbox.
@@ -53,6 +57,10 @@ impl Site {
     pub(crate) async fn open(kind: Kind) -> Option<Self> {
         let house = match kind {
             Kind::Docker => House::Docker(bench(Flavor::Slim, embedded()).await?),
+            #[cfg(target_os = "linux")]
+            Kind::Local => House::Local(crate::local_bench::contract().await?),
+            #[cfg(not(target_os = "linux"))]
+            Kind::Local => return None,
         };
         Some(Self {
             house,
@@ -64,12 +72,19 @@ impl Site {
     pub(crate) fn backend(&self) -> &dyn Backend {
         match &self.house {
             House::Docker(bench) => &bench.backend,
+            #[cfg(target_os = "linux")]
+            House::Local(bench) => &bench.backend,
         }
     }
 
     /// A new sandbox.
     pub(crate) async fn room(&self, what: &'static str) -> Room {
-        let spec = new_spec(LIMITS);
+        self.room_with(what, LIMITS).await
+    }
+
+    /// A new sandbox with limits of its own.
+    pub(crate) async fn room_with(&self, what: &'static str, limits: Limits) -> Room {
+        let spec = new_spec(limits);
         let guest = self.wake(&spec).await;
         Room { spec, guest, what }
     }
@@ -112,6 +127,8 @@ impl Site {
     pub(crate) async fn close(self) {
         match self.house {
             House::Docker(bench) => bench.end().await,
+            #[cfg(target_os = "linux")]
+            House::Local(bench) => bench.end().await,
         }
     }
 }

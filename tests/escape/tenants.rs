@@ -1,16 +1,19 @@
 //! Two keys on one server: neither gets at the other's container, files, or journal.
 
 use std::fmt::Write as _;
+use std::process::Stdio;
 
 use sandtable::cli::image::Flavor;
-use sandtable::config::{BackendChoice, Config};
-use sandtable::server::Server;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 
 use crate::bench::image_ready;
-use crate::site::Kind;
+use crate::site::{Kind, Site};
+
+/// The image of the Docker sandboxes.
+const SLIM: &str = "sandtable-sandbox:slim";
 
 /// A key's way to the server.
 #[derive(Clone, Copy)]
@@ -22,21 +25,30 @@ struct Answer {
 }
 
 pub(crate) async fn hold(kind: Kind) {
-    let Some((backend, image)) = (match kind {
-        Kind::Docker => image_ready(Flavor::Slim)
-            .await
-            .then(|| (BackendChoice::Docker, Some(Flavor::Slim.image()))),
-    }) else {
-        return;
+    // The local backend runs copies of the program: a test is none.
+    let backend = match kind {
+        Kind::Docker if image_ready(Flavor::Slim).await => ["docker", "--image", SLIM].as_slice(),
+        Kind::Local if Site::open(kind).await.is_some() => &["local", "--provision", "never"],
+        _ => return,
     };
-    let config = Config {
-        port: 0,
-        backend,
-        image,
-        ..Config::default()
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_sandtable"))
+        .args(["serve", "--port", "0", "--data-dir"])
+        .arg(folder.path())
+        .arg("--backend")
+        .args(backend)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let address = loop {
+        let line = lines.next_line().await.unwrap().expect("the server starts");
+        if let Some((_, address)) = line.split_once("http://") {
+            break address.trim().to_owned();
+        }
     };
-    let server = Server::start(config).await.unwrap();
-    let address = server.url().trim_start_matches("http://").to_owned();
     let (owner, thief) = (Key(&address, "key-owner"), Key(&address, "key-thief"));
 
     let made = owner
@@ -117,7 +129,18 @@ pub(crate) async fn hold(kind: Kind) {
     );
     let still = owner.run("cat ~/note", Some(container)).await;
     assert!(still.body.contains("treasure"), "{}", still.body);
-    server.stop().await;
+    owner.send("POST", "/_sandtable/reset", "{}").await;
+    thief.send("POST", "/_sandtable/reset", "{}").await;
+    let pid = server.id().unwrap().to_string();
+    assert!(
+        Command::new("kill")
+            .arg(pid)
+            .status()
+            .await
+            .unwrap()
+            .success()
+    );
+    server.wait().await.unwrap();
 }
 
 /// The message alone: request ids differ.

@@ -1,0 +1,661 @@
+//! The backend without Docker: sandboxes of our own making, from Linux namespaces.
+//!
+//! Every sandbox is a copy of this program that shuts itself in and becomes the guest. As root it gets
+//! a user of its own, control groups, and a disk of exact size; as an ordinary user, what that user may
+//! give. A container's files lie in its own folder below the data directory; a sandbox ends with its server.
+
+mod cgroup;
+mod disk;
+mod filter;
+mod init;
+mod launch;
+mod libraries;
+mod plan;
+mod probe;
+mod python;
+mod rootfs;
+mod sys;
+mod watchdog;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Semaphore, watch};
+
+use self::cgroup::{Cgroups, Group};
+use self::disk::Disks;
+pub use self::init::entry;
+use self::launch::Launcher;
+pub use self::libraries::{Libraries, LibrariesError};
+use self::plan::{Plan, Rlimit, Storage};
+pub use self::probe::{Description, Facts};
+use self::python::Python;
+use self::rootfs::RootFs;
+use self::watchdog::{Watchdog, Watched};
+use crate::limits::{CONCURRENT_STARTS, SANDBOX_SHM_BYTES};
+use crate::sandbox::guest::Settings;
+use crate::sandbox::{Backend, BoxFuture, Channel, Limits, SandboxError, SandboxSpec};
+
+/// The users of sandboxes on the machine, as root: far from people, services, and the ranges that
+/// container tools share out.
+const UIDS: Range<u32> = 1_900_000_000..1_900_000_000 + (1 << 24);
+/// The users that people and services have; not taken for sandboxes where users are few.
+const ORDINARY_UIDS: u32 = 10_000;
+const SOFT_FILES: u64 = 4096;
+const HARD_FILES: u64 = 65_536;
+/// How long the last of a sandbox may take to be gone.
+const FAREWELL: Duration = Duration::from_secs(20);
+const RELEASE_STEP: Duration = Duration::from_millis(2);
+const RELEASE_STEPS: u32 = 1000;
+
+/// What a local backend needs to know.
+#[derive(Debug, Clone)]
+pub struct LocalConfig {
+    /// Names this run of the server; unique, never derived from a seed.
+    pub server_id: String,
+    /// The server's data directory.
+    pub data_dir: PathBuf,
+    /// Where installed libraries are kept; the user's usual cache if `None`.
+    pub cache_dir: Option<PathBuf>,
+    /// Whether missing libraries are installed when the first sandbox starts.
+    pub provision: bool,
+    /// A copy of this program; the running one if `None`.
+    pub program: Option<PathBuf>,
+}
+
+/// Launches sandboxes as processes of this machine.
+pub struct LocalBackend {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    folder: PathBuf,
+    privileged: bool,
+    launcher: Launcher,
+    cgroups: Option<Cgroups>,
+    disks: Option<Disks>,
+    python: Python,
+    libraries: Libraries,
+    provision: bool,
+    /// Made at the first start: the libraries may come late.
+    root: OnceLock<RootFs>,
+    /// Whether the libraries have been looked after; held while that is done.
+    provisioned: tokio::sync::Mutex<bool>,
+    facts: Facts,
+    uids: Range<u32>,
+    cpus: Vec<usize>,
+    turns: AtomicUsize,
+    starts: Semaphore,
+    watchdog: Option<Watchdog>,
+    sandboxes: Mutex<HashMap<String, Arc<Sandbox>>>,
+}
+
+/// A sandbox that runs, or is about to be gone.
+#[derive(Debug)]
+struct Sandbox {
+    process: OwnedFd,
+    gone: watch::Receiver<bool>,
+}
+
+impl LocalBackend {
+    /// Looks at what this machine offers and proves it with a trial sandbox.
+    pub async fn connect(config: LocalConfig) -> Result<Self, SandboxError> {
+        let inner = tokio::task::spawn_blocking(move || Inner::new(config))
+            .await
+            .map_err(|error| failed("look at this machine", &error))??;
+        let inner = Arc::new(inner);
+        let trial = Arc::clone(&inner);
+        tokio::task::spawn_blocking(move || trial.trial())
+            .await
+            .map_err(|error| failed("try a sandbox", &error))??;
+        Ok(Self { inner })
+    }
+
+    /// What the banner says: the interpreter, the limits, and what would improve it.
+    pub fn describe(&self) -> Description {
+        probe::describe(&self.inner.facts, self.inner.libraries.are_there())
+    }
+
+    /// Whether a container's disk has an exact size.
+    pub fn disk_is_exact(&self) -> bool {
+        self.inner.disks.is_some()
+    }
+
+    /// Whether memory and processes are limited by control groups.
+    pub fn has_cgroups(&self) -> bool {
+        self.inner.cgroups.is_some()
+    }
+
+    /// Clears up after servers that were killed: their control groups, and the files of containers that
+    /// are not `known` any more. Says how many containers went.
+    pub async fn reap(&self, known: impl Fn(&str) -> bool + Send + 'static) -> usize {
+        let inner = Arc::clone(&self.inner);
+        let reaping = tokio::task::spawn_blocking(move || inner.reap(known));
+        reaping.await.unwrap_or(0)
+    }
+
+    /// Ends every sandbox; the files stay.
+    pub async fn close(&self) {
+        let all: Vec<_> = self.inner.lock().keys().cloned().collect();
+        for id in &all {
+            if let Some(sandbox) = self.inner.sandbox(id) {
+                sys::kill(&sandbox.process).ok();
+            }
+        }
+        for id in &all {
+            if let Err(error) = self.inner.end(id).await {
+                tracing::warn!(container.id = %id, %error, "a sandbox may be left");
+            }
+        }
+        if let Some(cgroups) = &self.inner.cgroups {
+            cgroups.close();
+        }
+    }
+
+    /// The process id of a container's guest, while it runs.
+    pub fn pid(&self, container_id: &str) -> Option<i32> {
+        let sandbox = self.inner.sandbox(container_id)?;
+        watchdog::pid_of(&sandbox.process)
+    }
+}
+
+impl Inner {
+    fn new(config: LocalConfig) -> Result<Self, SandboxError> {
+        let privileged = sys::effective_uid() == 0;
+        let folder = config.data_dir.join("sandboxes");
+        make_private(&folder).map_err(|error| failed("make the sandboxes' folder", &error))?;
+        let folder = fs::canonicalize(&folder)
+            .map_err(|error| failed("make the sandboxes' folder", &error))?;
+        let Some(python) = Python::find() else {
+            return Err(SandboxError::Unavailable {
+                reason: "there is no `python3` on this machine".to_owned(),
+                hint: "install Python 3.11, or use Docker".to_owned(),
+            });
+        };
+        let program = config.program.unwrap_or_else(|| "/proc/self/exe".into());
+        let launcher =
+            Launcher::start(program).map_err(|error| failed("start the launcher", &error))?;
+        let only_root = "only root may".to_owned();
+        let cgroups = if privileged {
+            Cgroups::take(&config.server_id)
+        } else {
+            Err(only_root.clone())
+        };
+        let disks = if privileged {
+            Disks::new(&folder).map_err(str::to_owned)
+        } else {
+            Err(only_root)
+        };
+        let libraries = Libraries::new(&python, config.cache_dir.as_deref());
+        let facts = Facts {
+            privileged,
+            python: python.describe(),
+            python_is_documented: python.is_documented(),
+            cgroups: cgroups
+                .as_ref()
+                .map(Cgroups::describe)
+                .map_err(Clone::clone),
+            disk: disks.as_ref().map(|_| ()).map_err(Clone::clone),
+        };
+        let watchdog = if cgroups.is_err() || disks.is_err() {
+            Some(Watchdog::start().map_err(|error| failed("start the watchdog", &error))?)
+        } else {
+            None
+        };
+        Ok(Self {
+            folder,
+            privileged,
+            launcher,
+            cgroups: cgroups.ok(),
+            disks: disks.ok(),
+            python,
+            libraries,
+            provision: config.provision,
+            root: OnceLock::new(),
+            provisioned: tokio::sync::Mutex::new(false),
+            facts,
+            uids: uids(&fs::read_to_string("/proc/self/uid_map").unwrap_or_default()),
+            cpus: sys::cpus(),
+            turns: AtomicUsize::new(0),
+            starts: Semaphore::new(CONCURRENT_STARTS),
+            watchdog,
+            sandboxes: Mutex::default(),
+        })
+    }
+
+    /// A sandbox of an empty folder, ended at once: the proof that this machine allows it.
+    fn trial(&self) -> Result<(), SandboxError> {
+        let folder = tempfile::Builder::new()
+            .prefix(".trial-")
+            .tempdir_in(&self.folder)
+            .map_err(|error| failed("try a sandbox", &error))?;
+        let mut plan = self.plan(
+            "trial",
+            &Limits::default(),
+            Storage::Directory(folder.path().into()),
+        );
+        let root = RootFs::of_this_machine(&self.python, None);
+        (plan.binds, plan.links, plan.texts) = (root.binds, root.links, root.texts);
+        let launched = self
+            .launcher
+            .launch(&plan, &Group::default())
+            .map_err(|error| probe::refused(&error, self.privileged))?;
+        // Its channel closes: it ends by itself, but need not be waited for so long.
+        sys::kill(&launched.process).map_err(|error| failed("end a trial sandbox", &error))?;
+        for _ in 0..RELEASE_STEPS {
+            if sys::reap(&launched.process.as_fd()).unwrap_or(true) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Err(failed("end a trial sandbox", &"it does not end"))
+    }
+
+    fn plan(&self, container_id: &str, limits: &Limits, storage: Storage) -> Plan {
+        let (host_uid, host_gid) = if self.privileged {
+            let uid = host_uid(&self.uids, &self.folder, container_id);
+            (uid, uid)
+        } else {
+            (sys::effective_uid(), sys::effective_gid())
+        };
+        let same = |resource: libc::__rlimit_resource_t, most: u64| Rlimit {
+            resource,
+            soft: most,
+            hard: most,
+        };
+        let mut rlimits = vec![
+            same(libc::RLIMIT_CORE, 0),
+            same(libc::RLIMIT_FSIZE, limits.disk_bytes),
+            same(libc::RLIMIT_NPROC, limits.pids.max(1).cast_unsigned()),
+            Rlimit {
+                resource: libc::RLIMIT_NOFILE,
+                soft: SOFT_FILES,
+                hard: HARD_FILES,
+            },
+        ];
+        if self.cgroups.is_none() {
+            rlimits.push(same(libc::RLIMIT_DATA, limits.memory_bytes));
+        }
+        let RootFs {
+            binds,
+            links,
+            texts,
+        } = self.root.get().cloned().unwrap_or_default();
+        Plan {
+            privileged: self.privileged,
+            host_uid,
+            host_gid,
+            binds,
+            links,
+            texts,
+            storage,
+            shm_bytes: SANDBOX_SHM_BYTES,
+            rlimits,
+            cpus: self.cpus_of_the_next(limits.milli_cpus),
+        }
+    }
+
+    /// Sandboxes take turns on the CPUs.
+    fn cpus_of_the_next(&self, milli_cpus: u32) -> Vec<usize> {
+        let available = self.cpus.len().max(1);
+        let wanted = usize::try_from(milli_cpus.div_ceil(1000))
+            .unwrap_or(available)
+            .clamp(1, available);
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        (0..wanted)
+            .filter_map(|n| self.cpus.get((turn + n) % available).copied())
+            .collect()
+    }
+
+    /// Sees to the libraries, once. Without them sandboxes run, and imports fail.
+    async fn provision(self: &Arc<Self>) {
+        let mut done = self.provisioned.lock().await;
+        if *done {
+            return;
+        }
+        if self.provision && !self.libraries.are_there() {
+            let libraries = self.libraries.clone();
+            let installing = tokio::task::spawn_blocking(move || {
+                libraries.install(&mut |text| {
+                    tracing::info!("{text}");
+                })
+            });
+            if let Ok(Err(error)) = installing.await {
+                tracing::warn!(
+                    %error,
+                    hint = "`sandtable image build` tries again; `--provision never` does without",
+                    "sandboxes run without the documented libraries"
+                );
+            }
+        }
+        let inner = Arc::clone(self);
+        let look = move || {
+            let libraries = inner.libraries.place();
+            let root = RootFs::of_this_machine(&inner.python, libraries.as_deref());
+            inner.root.set(root).ok();
+        };
+        *done = tokio::task::spawn_blocking(look).await.is_ok();
+    }
+
+    async fn start(self: Arc<Self>, spec: SandboxSpec) -> Result<Channel, SandboxError> {
+        self.provision().await;
+        self.end(&spec.container_id).await?;
+        let _permit = self
+            .starts
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let inner = Arc::clone(&self);
+        let starting =
+            tokio::task::spawn_blocking(move || inner.launch(&spec).map(|ok| (ok, spec)));
+        let (started, spec) = starting
+            .await
+            .map_err(|error| failed("start the sandbox", &error))??;
+        let channel = tokio::net::UnixStream::from_std(started.launched.channel)
+            .map_err(|error| failed("start the sandbox", &error))?;
+        let (reader, writer) = channel.into_split();
+        let process = started.launched.process;
+        let watching = process
+            .try_clone()
+            .and_then(sys::await_end)
+            .map_err(|error| failed("start the sandbox", &error))?;
+        let (gone_out, gone) = watch::channel(false);
+        let sandbox = Arc::new(Sandbox { process, gone });
+        self.lock()
+            .insert(spec.container_id.clone(), Arc::clone(&sandbox));
+        let inner = Arc::clone(&self);
+        tokio::spawn(async move {
+            // An error means that it cannot be waited for: it is taken for gone.
+            watching.readable().await.map(drop).ok();
+            inner.see_off(&sandbox, &started.group).await;
+            let mut sandboxes = inner.lock();
+            if sandboxes
+                .get(&spec.container_id)
+                .is_some_and(|current| Arc::ptr_eq(current, &sandbox))
+            {
+                sandboxes.remove(&spec.container_id);
+            }
+            drop(sandboxes);
+            gone_out.send_replace(true);
+        });
+        Ok(Channel {
+            reader: Box::new(reader),
+            writer: Box::new(writer),
+        })
+    }
+
+    fn launch(&self, spec: &SandboxSpec) -> Result<Started, SandboxError> {
+        let container = self.folder.join(&spec.container_id);
+        make_private(&container).map_err(|error| failed("make the container's folder", &error))?;
+        let storage = match &self.disks {
+            Some(disks) => disks
+                .image(&container, spec.limits.disk_bytes)
+                .map(Storage::Image)
+                .map_err(|error| failed("make the container's disk", &error))?,
+            None => Storage::Directory(container.clone()),
+        };
+        let group = match &self.cgroups {
+            Some(cgroups) => {
+                let turn = self.turns.load(Ordering::Relaxed);
+                let name = format!("{}-{turn}", spec.container_id);
+                cgroups
+                    .make(&name, &spec.limits)
+                    .map_err(|error| failed("limit the sandbox", &error))?
+            }
+            None => Group::default(),
+        };
+        let plan = self.plan(&spec.container_id, &spec.limits, storage);
+        let launched = match self.launcher.launch(&plan, &group) {
+            Ok(launched) => launched,
+            Err(error) => {
+                // Left empty, they go with the server.
+                group.remove().ok();
+                return Err(failed("start the sandbox", &error));
+            }
+        };
+        if let Some(watchdog) = &self.watchdog {
+            let process = launched
+                .process
+                .try_clone()
+                .map_err(|error| failed("watch the sandbox", &error))?;
+            watchdog.watch(Watched {
+                container_id: spec.container_id.clone(),
+                process,
+                pid: launched.pid,
+                memory_bytes: self.cgroups.is_none().then_some(spec.limits.memory_bytes),
+                disk: self
+                    .disks
+                    .is_none()
+                    .then(|| (container.clone(), spec.limits.disk_bytes)),
+            });
+        }
+        if let Some(disks) = &self.disks
+            && let Err(error) = disks.prepare(spec.limits.disk_bytes)
+        {
+            tracing::debug!(%error, "no disk is put aside");
+        }
+        Ok(Started { launched, group })
+    }
+
+    /// After its last process: takes its status and its control groups away.
+    async fn see_off(&self, sandbox: &Sandbox, group: &Group) {
+        for _ in 0..RELEASE_STEPS {
+            let reaped = sys::reap(&sandbox.process).unwrap_or(true);
+            if reaped {
+                break;
+            }
+            tokio::time::sleep(RELEASE_STEP).await;
+        }
+        for _ in 0..RELEASE_STEPS {
+            match group.remove() {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                    tokio::time::sleep(RELEASE_STEP).await;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Kills a container's sandbox and waits until nothing is left of it but the files.
+    async fn end(&self, container_id: &str) -> Result<(), SandboxError> {
+        let Some(sandbox) = self.sandbox(container_id) else {
+            return Ok(());
+        };
+        sys::kill(&sandbox.process).map_err(|error| failed("stop the sandbox", &error))?;
+        let mut gone = sandbox.gone.clone();
+        match tokio::time::timeout(FAREWELL, gone.wait_for(|gone| *gone)).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(SandboxError::EngineTimeout {
+                operation: "stop the sandbox",
+                seconds: FAREWELL.as_secs(),
+            }),
+        }
+    }
+
+    fn reap(&self, known: impl Fn(&str) -> bool) -> usize {
+        if let Some(cgroups) = &self.cgroups {
+            cgroups.reap();
+        }
+        let mut removed = 0;
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if name.starts_with(".trial-") || name.starts_with(".tmp") {
+                remove_folder(&entry.path()).ok();
+            } else if !name.starts_with('.') && !known(name) && self.sandbox(name).is_none() {
+                match remove_folder(&entry.path()) {
+                    Ok(()) => removed += 1,
+                    Err(error) => {
+                        tracing::warn!(container.id = name, %error, "a container's files may be left");
+                    }
+                }
+            }
+        }
+        removed
+    }
+
+    fn sandbox(&self, container_id: &str) -> Option<Arc<Sandbox>> {
+        self.lock().get(container_id).cloned()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Sandbox>>> {
+        self.sandboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Started {
+    launched: launch::Launched,
+    group: Group,
+}
+
+impl Backend for LocalBackend {
+    fn name(&self) -> &'static str {
+        "local"
+    }
+
+    fn settings(&self, spec: &SandboxSpec) -> Settings {
+        let disk_bytes = spec.limits.disk_bytes;
+        let mut settings = Settings {
+            max_file_bytes: disk_bytes,
+            max_disk_bytes: if self.disk_is_exact() { 0 } else { disk_bytes },
+            ..Settings::default()
+        };
+        settings.path = format!("{}:{}", rootfs::BIN, settings.path);
+        settings
+            .env
+            .insert("PYTHONPATH".to_owned(), rootfs::LIBRARIES.to_owned());
+        settings
+    }
+
+    fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
+        // In a task of its own: a start that nobody waits for any more is brought to its end.
+        let started = tokio::spawn(Arc::clone(&self.inner).start(spec.clone()));
+        Box::pin(async move {
+            started
+                .await
+                .map_err(|error| failed("start the sandbox", &error))?
+        })
+    }
+
+    fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(self.inner.end(container_id))
+    }
+
+    fn remove<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move {
+            self.inner.end(container_id).await?;
+            let folder = self.inner.folder.join(container_id);
+            tokio::task::spawn_blocking(move || remove_folder(&folder))
+                .await
+                .map_err(|error| failed("remove the container's files", &error))?
+                .map_err(|error| failed("remove the container's files", &error))
+        })
+    }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+impl fmt::Debug for LocalBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalBackend")
+            .field("facts", &self.inner.facts)
+            .field("folder", &self.inner.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+fn failed(operation: &'static str, error: &dyn fmt::Display) -> SandboxError {
+    SandboxError::Engine {
+        operation,
+        reason: error.to_string(),
+    }
+}
+
+/// The user of a container's sandbox on the machine: always the same, and nobody else's.
+fn host_uid(uids: &Range<u32>, folder: &Path, container_id: &str) -> u32 {
+    let mut digest = Sha256::new();
+    digest.update(folder.as_os_str().as_encoded_bytes());
+    digest.update([0]);
+    digest.update(container_id.as_bytes());
+    let digest = digest.finalize();
+    let number = u32::from_le_bytes([digest[0], digest[1], digest[2], 0]);
+    uids.start + number % (uids.end - uids.start)
+}
+
+/// The users there are for sandboxes: the usual ones, or inside a container the last of its own.
+fn uids(map: &str) -> Range<u32> {
+    let ranges = map.lines().filter_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse);
+        let (first, _, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        let first: u32 = first.ok()?;
+        Some(first..first.checked_add(count.ok()?).unwrap_or(u32::MAX))
+    });
+    let ranges: Vec<Range<u32>> = ranges.collect();
+    let usual = ranges
+        .iter()
+        .any(|range| range.start <= UIDS.start && UIDS.end <= range.end);
+    let last = ranges.into_iter().max_by_key(|range| range.end);
+    match last {
+        Some(last) if !usual && last.end > ORDINARY_UIDS + 1 => {
+            last.start.max(ORDINARY_UIDS)..last.end - 1
+        }
+        _ => UIDS,
+    }
+}
+
+fn make_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Deletes a folder, even where its owner took the right to do so from itself.
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(folder);
+            fs::remove_dir_all(folder)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn open_up(folder: &Path) {
+    if fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).is_err() {
+        return;
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sandboxes_have_users_that_are_nobody_elses() {
+        assert_eq!(uids("         0          0 4294967295\n"), UIDS);
+        assert_eq!(uids("0 100000 65536\n"), 10_000..65_535);
+        assert_eq!(uids(""), UIDS);
+        let of = |id| host_uid(&UIDS, Path::new("/data/sandboxes"), id);
+        assert_eq!(of("container_01A"), of("container_01A"));
+        assert_ne!(of("container_01A"), of("container_01B"));
+        assert!(UIDS.contains(&of("container_01A")));
+    }
+}

@@ -1,0 +1,221 @@
+//! A container's disk of exact size: a sparse ext4 image behind a loop device.
+//!
+//! The image is mounted without ever being attached to a directory of the machine; it goes with the
+//! sandbox's mount namespace, and the loop device with it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::sys;
+
+/// What a container's image is called in its folder.
+const IMAGE: &str = "disk.img";
+/// Where the kernel writes whether a file system was unmounted.
+const STATE_OFFSET: u64 = 1024 + 0x3A;
+const STATE_CLEAN: u8 = 1;
+const PROGRAMS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+/// How long a device may take to let go of an image after the last use.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
+const LOOP_TRIES: u32 = 64;
+
+/// Makes the images of one server.
+#[derive(Debug)]
+pub(super) struct Disks {
+    folder: PathBuf,
+    mkfs: PathBuf,
+}
+
+impl Disks {
+    /// `None`, with the reason, where images cannot be made or mounted.
+    pub(super) fn new(folder: &Path) -> Result<Self, &'static str> {
+        if !Path::new("/dev/loop-control").exists() {
+            return Err("this machine has no loop devices");
+        }
+        let mkfs = program("mkfs.ext4").ok_or("`mkfs.ext4` is not installed")?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            mkfs,
+        })
+    }
+
+    /// The image of a container: the one that is there, or a new one.
+    pub(super) fn image(&self, container: &Path, bytes: u64) -> io::Result<PathBuf> {
+        let image = container.join(IMAGE);
+        if image.exists() {
+            wait_until_free(&image)?;
+            mend(&image)?;
+            return Ok(image);
+        }
+        let part = container.join("disk.part");
+        let spare = self.spare(bytes);
+        if fs::rename(&spare, &part).is_err() {
+            self.copy(bytes, &part)?;
+        }
+        fs::rename(&part, &image)?;
+        Ok(image)
+    }
+
+    /// Puts an empty image aside, so that the next container need not wait for it.
+    pub(super) fn prepare(&self, bytes: u64) -> io::Result<()> {
+        let spare = self.spare(bytes);
+        if spare.exists() {
+            return Ok(());
+        }
+        let part = tempfile::Builder::new().tempfile_in(&self.folder)?;
+        self.copy(bytes, part.path())?;
+        part.persist(&spare)?;
+        Ok(())
+    }
+
+    fn spare(&self, bytes: u64) -> PathBuf {
+        self.folder.join(format!(".spare-{bytes}"))
+    }
+
+    fn template(&self, bytes: u64) -> io::Result<PathBuf> {
+        let template = self.folder.join(format!(".template-{bytes}"));
+        if !template.exists() {
+            let part = tempfile::Builder::new().tempfile_in(&self.folder)?;
+            part.as_file().set_len(bytes)?;
+            let made = Command::new(&self.mkfs)
+                .args(["-q", "-F", "-m", "0", "-b", "4096", "-O"])
+                .arg("^has_journal,^resize_inode,^huge_file,uninit_bg,sparse_super2")
+                .args(["-E", "lazy_itable_init=1,nodiscard,packed_meta_blocks=1"])
+                .arg(part.path())
+                .env_clear()
+                .stdin(Stdio::null())
+                .output()?;
+            if !made.status.success() {
+                let reason = String::from_utf8_lossy(&made.stderr);
+                return Err(io::Error::other(format!("mkfs.ext4: {}", reason.trim())));
+            }
+            part.persist(&template)?;
+        }
+        Ok(template)
+    }
+
+    fn copy(&self, bytes: u64, to: &Path) -> io::Result<()> {
+        let from = File::open(self.template(bytes)?)?;
+        let to = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(to)?;
+        to.set_len(bytes)?;
+        let mut place = 0;
+        while let Some(data) = sys::seek(&from, place, libc::SEEK_DATA)? {
+            let hole = sys::seek(&from, data, libc::SEEK_HOLE)?.unwrap_or(data);
+            place = data;
+            while place < hole {
+                let left = usize::try_from(hole - place).unwrap_or(usize::MAX);
+                match sys::copy_range(&from, &to, place, left)? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    copied => place += i64::try_from(copied).unwrap_or(i64::MAX),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn program(name: &str) -> Option<PathBuf> {
+    PROGRAMS
+        .iter()
+        .map(|folder| Path::new(folder).join(name))
+        .find(|path| path.exists())
+}
+
+/// Waits until no loop device has the image: a kernel may take its time after the last process.
+fn wait_until_free(image: &Path) -> io::Result<()> {
+    let image = fs::canonicalize(image)?;
+    let deadline = Instant::now() + RELEASE_TIMEOUT;
+    while is_attached(&image)? {
+        if Instant::now() > deadline {
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "the disk image is still in use",
+            ));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+fn is_attached(image: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir("/sys/block")? {
+        let entry = entry?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b"loop") {
+            continue;
+        }
+        let backing = fs::read_to_string(entry.path().join("loop/backing_file"));
+        if backing.is_ok_and(|backing| Path::new(backing.trim_end()) == image) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Checks an image that was not unmounted, as after a crash of the machine.
+fn mend(image: &Path) -> io::Result<()> {
+    let mut state = [0];
+    let mut file = File::open(image)?;
+    file.seek(SeekFrom::Start(STATE_OFFSET))?;
+    file.read_exact(&mut state)?;
+    if state[0] & STATE_CLEAN != 0 {
+        return Ok(());
+    }
+    let Some(check) = program("e2fsck") else {
+        return Ok(());
+    };
+    let checked = Command::new(check)
+        .args(["-f", "-y"])
+        .arg(image)
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()?;
+    // 1: mistakes were there, and are mended.
+    if checked.status.code().is_none_or(|code| code > 1) {
+        tracing::warn!(image = %image.display(), "a container's disk could not be mended in full");
+    }
+    Ok(())
+}
+
+/// In the sandbox's first process: puts the image behind a free loop device.
+pub(super) fn attach(image: &Path) -> io::Result<(i32, File)> {
+    let image = File::options().read(true).write(true).open(image)?;
+    let control = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/loop-control")?;
+    for _ in 0..LOOP_TRIES {
+        let number = sys::free_loop(&control)?;
+        let device = File::options()
+            .read(true)
+            .write(true)
+            .open(format!("/dev/loop{number}"))?;
+        match sys::configure_loop(&device, &image) {
+            Ok(()) => return Ok((number, device)),
+            // Somebody else was faster.
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::ResourceBusy.into())
+}
+
+/// In the sandbox's first process: mounts the device, attached to nothing yet.
+pub(super) fn mount(number: i32, attributes: u64) -> io::Result<OwnedFd> {
+    sys::mount_detached(
+        c"ext4",
+        &format!("/dev/loop{number}"),
+        // Blocks of deleted files go back to the machine.
+        &[c"discard"],
+        attributes,
+    )
+}

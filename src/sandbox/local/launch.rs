@@ -1,0 +1,234 @@
+//! Starting a sandbox's processes, from the server's side.
+//!
+//! The processes are forked by one thread that lives as long as the backend: the kernel kills them when
+//! that thread ends, however it ends. The rest of a start is done wherever the caller likes.
+
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::cgroup::Group;
+use super::plan::{ARGUMENT, Plan, USER, Word};
+use super::sys;
+
+/// How long each step of a start may take: a file system may have to be read in.
+const STEP_TIMEOUT: Duration = Duration::from_secs(20);
+/// The guest's name in a list of processes.
+const NAME: &str = "sandtable-guest";
+
+/// A sandbox that runs.
+#[derive(Debug)]
+pub(super) struct Launched {
+    pub(super) pid: i32,
+    /// Of the guest.
+    pub(super) process: OwnedFd,
+    /// The guest's stdin and stdout.
+    pub(super) channel: UnixStream,
+}
+
+/// Why one does not.
+#[derive(Debug, thiserror::Error)]
+#[error("{step}: {reason}")]
+pub(super) struct LaunchError {
+    pub(super) step: String,
+    pub(super) reason: String,
+    pub(super) errno: Option<i32>,
+}
+
+impl LaunchError {
+    fn new(step: &str, error: &io::Error) -> Self {
+        Self {
+            step: step.to_owned(),
+            reason: error.to_string(),
+            errno: error.raw_os_error(),
+        }
+    }
+}
+
+type Spawn = Box<dyn FnOnce() + Send>;
+
+/// A handle to the thread that forks.
+#[derive(Debug, Clone)]
+pub(super) struct Launcher {
+    program: PathBuf,
+    orders: mpsc::Sender<Spawn>,
+}
+
+impl Launcher {
+    /// Starts the thread; it ends with the last handle. `program` is a copy of this program.
+    pub(super) fn start(program: PathBuf) -> io::Result<Self> {
+        let (orders, taken) = mpsc::channel::<Spawn>();
+        thread::Builder::new()
+            .name("sandbox-launcher".to_owned())
+            .spawn(move || taken.into_iter().for_each(|spawn| spawn()))?;
+        Ok(Self { program, orders })
+    }
+
+    /// Starts a sandbox. Blocks for some milliseconds.
+    pub(super) fn launch(&self, plan: &Plan, group: &Group) -> Result<Launched, LaunchError> {
+        let step = |step: &'static str| move |error: io::Error| LaunchError::new(step, &error);
+        let (channel, theirs) = UnixStream::pair().map_err(step("make a channel"))?;
+        let (control, their_control) = UnixStream::pair().map_err(step("make a channel"))?;
+        let mut outer = self
+            .spawn(theirs, their_control)
+            .map_err(step("start a process"))?;
+        let result = talk(&control, outer.id(), plan, group);
+        if result.is_err() {
+            // The inner one, if there is one, sees its channel closed.
+            outer.kill().ok();
+        }
+        outer.wait().map_err(step("wait for a process"))?;
+        let (pid, process) = result?;
+        channel
+            .set_nonblocking(true)
+            .map_err(step("make a channel"))?;
+        Ok(Launched {
+            pid,
+            process,
+            channel,
+        })
+    }
+
+    fn spawn(&self, channel: UnixStream, control: UnixStream) -> io::Result<Child> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let program = self.program.clone();
+        let order = Box::new(move || {
+            let stdin = channel.try_clone();
+            let child = stdin.and_then(|stdin| {
+                Command::new(&program)
+                    .arg0(NAME)
+                    .arg(ARGUMENT)
+                    .env_clear()
+                    .current_dir("/")
+                    .stdin(OwnedFd::from(stdin))
+                    .stdout(OwnedFd::from(channel))
+                    .stderr(OwnedFd::from(control))
+                    .spawn()
+            });
+            // Who asked waits for the answer.
+            answer.send(child).ok();
+        });
+        let gone = || io::Error::other("the launcher is gone");
+        self.orders.send(order).map_err(|_| gone())?;
+        answered.recv().map_err(|_| gone())?
+    }
+}
+
+fn talk(
+    control: &UnixStream,
+    outer: u32,
+    plan: &Plan,
+    group: &Group,
+) -> Result<(i32, OwnedFd), LaunchError> {
+    let step = |step: &'static str| move |error: io::Error| LaunchError::new(step, &error);
+    control
+        .set_read_timeout(Some(STEP_TIMEOUT))
+        .map_err(step("set up the control channel"))?;
+    let mut line = serde_json::to_vec(plan)
+        .map_err(|error| LaunchError::new("write the plan", &error.into()))?;
+    line.push(b'\n');
+    (&mut &*control)
+        .write_all(&line)
+        .map_err(step("send the plan"))?;
+    let mut words = BufReader::new(control);
+    let mut forked = None;
+    let mut ready = false;
+    let mut failure = None;
+    // The two processes' last words may come in any order.
+    while !(ready && forked.is_some()) {
+        let heard = hear(&mut words);
+        let outcome = match heard {
+            Ok(Word::Loop(number)) => {
+                tracing::trace!(number, "a loop device has the disk");
+                Ok(())
+            }
+            Ok(Word::Unshared) => admit(control, outer, plan, group),
+            // It is our child and not yet waited for, so the number is still its.
+            Ok(Word::Forked(pid)) => sys::process_descriptor(pid)
+                .map(|process| forked = Some((pid, process)))
+                .map_err(step("hold the sandbox")),
+            Ok(Word::Ready) => {
+                ready = true;
+                Ok(())
+            }
+            Ok(Word::Failed {
+                step,
+                reason,
+                errno,
+            }) => {
+                failure.get_or_insert(LaunchError {
+                    step,
+                    reason,
+                    errno,
+                });
+                continue;
+            }
+            // Nothing more comes.
+            Err(error) => Err(failure.take().unwrap_or(error)),
+        };
+        if let Err(error) = outcome {
+            if let Some((_, process)) = forked {
+                abandon(&process);
+            }
+            return Err(error);
+        }
+    }
+    forked.ok_or_else(|| LaunchError::new("hold the sandbox", &io::ErrorKind::NotFound.into()))
+}
+
+/// Lets a process that is in its user namespace go on, with its user mapped and its limits set.
+fn admit(control: &UnixStream, outer: u32, plan: &Plan, group: &Group) -> Result<(), LaunchError> {
+    let step = |step: &'static str| move |error: io::Error| LaunchError::new(step, &error);
+    map_user(outer, plan).map_err(step("map the sandbox's user"))?;
+    group.add(outer).map_err(step("limit the sandbox"))?;
+    (&mut &*control)
+        .write_all(b"g")
+        .map_err(step("go on with the start"))
+}
+
+fn hear(words: &mut BufReader<&UnixStream>) -> Result<Word, LaunchError> {
+    let mut line = String::new();
+    let failed = |reason: String| LaunchError {
+        step: "start the sandbox".to_owned(),
+        reason,
+        errno: None,
+    };
+    match words.read_line(&mut line) {
+        Ok(0) => Err(failed("its first process ended".to_owned())),
+        Err(error) => Err(failed(format!("no answer of its first process: {error}"))),
+        Ok(_) => serde_json::from_str(&line)
+            // Not one of our words: the last one of a program that fails.
+            .map_err(|_| failed(line.trim().to_owned())),
+    }
+}
+
+/// A guest that never came to be is killed and waited for.
+fn abandon(process: &OwnedFd) {
+    sys::kill(process).ok();
+    for _ in 0..1000 {
+        if !matches!(sys::reap(&process.as_fd()), Ok(false)) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn map_user(pid: u32, plan: &Plan) -> io::Result<()> {
+    let folder = PathBuf::from(format!("/proc/{pid}"));
+    if !plan.privileged {
+        fs::write(folder.join("setgroups"), "deny")?;
+    }
+    write_map(&folder.join("gid_map"), plan.host_gid)?;
+    write_map(&folder.join("uid_map"), plan.host_uid)
+}
+
+fn write_map(file: &Path, host: u32) -> io::Result<()> {
+    fs::write(file, format!("{USER} {host} 1\n"))
+}

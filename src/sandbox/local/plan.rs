@@ -1,0 +1,79 @@
+//! What the server tells a sandbox's first process: where things lie, and the limits. Pure data.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The user inside every sandbox.
+pub(super) const USER: u32 = 1000;
+/// What a hidden first argument of this program says.
+pub(super) const ARGUMENT: &str = "__sandbox-init";
+/// Where a container's own directories lie before they are bound to their places.
+pub(super) const OWN: &str = ".own";
+
+/// Everything about one sandbox.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Plan {
+    /// Whether the server may do everything, so that the sandbox has a user of its own on the machine.
+    pub(super) privileged: bool,
+    /// The sandbox's user as the machine sees it.
+    pub(super) host_uid: u32,
+    pub(super) host_gid: u32,
+    /// Read-only pieces of the machine.
+    pub(super) binds: Vec<Bind>,
+    /// Symbolic links: place and target.
+    pub(super) links: Vec<(PathBuf, String)>,
+    /// Small files of our own making.
+    pub(super) texts: Vec<(PathBuf, String)>,
+    pub(super) storage: Storage,
+    pub(super) shm_bytes: i64,
+    pub(super) rlimits: Vec<Rlimit>,
+    pub(super) cpus: Vec<usize>,
+}
+
+/// A directory or a file of the machine, and its place in the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Bind {
+    pub(super) source: PathBuf,
+    /// Relative to the root.
+    pub(super) target: PathBuf,
+    pub(super) directory: bool,
+    /// Whether it is one of the harmless devices.
+    pub(super) device: bool,
+}
+
+/// Where a container keeps its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Storage {
+    /// Below a directory.
+    Directory(PathBuf),
+    /// In an ext4 image.
+    Image(PathBuf),
+}
+
+/// `setrlimit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Rlimit {
+    pub(super) resource: u32,
+    pub(super) soft: u64,
+    pub(super) hard: u64,
+}
+
+/// What the first process says while it sets itself up, one line each; what is not one of these is an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Word {
+    /// It is in its user namespace: time to map the user and to set the limits from outside.
+    Unshared,
+    /// The number of the process that becomes the guest.
+    Forked(i32),
+    /// The loop device behind its image.
+    Loop(i32),
+    /// The guest is about to run.
+    Ready,
+    /// This failed.
+    Failed {
+        step: String,
+        reason: String,
+        errno: Option<i32>,
+    },
+}

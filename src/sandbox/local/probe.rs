@@ -1,0 +1,130 @@
+//! What this machine offers, in words, and what to do where it refuses.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use super::launch::LaunchError;
+use crate::sandbox::SandboxError;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Whether the server is root.
+    pub privileged: bool,
+    /// The interpreter.
+    pub python: String,
+    pub python_is_documented: bool,
+    /// What limits memory and processes, or why control groups do not.
+    pub cgroups: Result<&'static str, String>,
+    /// Whether disks have an exact size, or why not.
+    pub disk: Result<(), String>,
+}
+
+/// What a backend says of itself in the banner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    pub text: String,
+    /// The one command that would improve it.
+    pub improve: Option<String>,
+}
+
+pub(super) fn describe(facts: &Facts, libraries: bool) -> Description {
+    let mut text = format!("namespaces of this machine, {}", facts.python);
+    text.push_str(if libraries {
+        ", the documented libraries"
+    } else {
+        ", without the documented libraries"
+    });
+    let memory = match &facts.cgroups {
+        Ok(version) => format!("memory and processes by {version}"),
+        Err(_) => "memory by a watchdog".to_owned(),
+    };
+    let disk = match &facts.disk {
+        Ok(()) => "disk of exact size",
+        Err(_) => "disk by a watchdog",
+    };
+    write!(text, "; {memory}, {disk}").expect("writing to a string cannot fail");
+    Description {
+        text,
+        improve: (!libraries).then(|| "sandtable image build".to_owned()),
+    }
+}
+
+/// What to say where a trial sandbox did not start.
+pub(super) fn refused(error: &LaunchError, privileged: bool) -> SandboxError {
+    let missing = error.errno == Some(libc::ENOSYS);
+    let read = |name: &str| fs::read_to_string(format!("/proc/sys/{name}")).unwrap_or_default();
+    let apparmor = read("kernel/apparmor_restrict_unprivileged_userns").trim() == "1";
+    let none = read("user/max_user_namespaces").trim() == "0";
+    let switched_off = read("kernel/unprivileged_userns_clone").trim() == "0";
+    let reason = format!("this machine does not let sandboxes start: {error}");
+    let hint = if missing {
+        "Linux 5.12 or newer is needed; or use Docker"
+    } else if none {
+        "allow user namespaces: `sudo sysctl -w user.max_user_namespaces=15000`"
+    } else if privileged {
+        "inside a container, give it `--privileged`, or the Docker socket"
+    } else if apparmor {
+        APPARMOR
+    } else if switched_off {
+        "allow user namespaces: `sudo sysctl -w kernel.unprivileged_userns_clone=1`; or run as root"
+    } else {
+        GENERAL
+    };
+    SandboxError::Unavailable {
+        reason,
+        hint: hint.to_owned(),
+    }
+}
+
+const APPARMOR: &str = "AppArmor keeps ordinary users from making namespaces: \
+    `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0` allows it to all, \
+    the profile `images/apparmor/sandtable` to sandtable alone; or run as root";
+const GENERAL: &str = "allow user namespaces (`sysctl kernel.apparmor_restrict_unprivileged_userns=0`, \
+    or the AppArmor profile `images/apparmor/sandtable`), run as root, or use Docker";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_banner_says_what_is_exact_and_what_is_watched() {
+        let facts = Facts {
+            privileged: false,
+            python: "Python 3.11 (`/usr/bin/python3`)".to_owned(),
+            python_is_documented: true,
+            cgroups: Err("only root may".to_owned()),
+            disk: Err("only root may".to_owned()),
+        };
+        let said = describe(&facts, false);
+        assert_eq!(
+            said.text,
+            "namespaces of this machine, Python 3.11 (`/usr/bin/python3`), without the documented \
+             libraries; memory by a watchdog, disk by a watchdog"
+        );
+        assert_eq!(said.improve.as_deref(), Some("sandtable image build"));
+        let facts = Facts {
+            cgroups: Ok("cgroup v2"),
+            disk: Ok(()),
+            ..facts
+        };
+        let said = describe(&facts, true);
+        assert!(said.text.ends_with(
+            "the documented libraries; memory and processes by cgroup v2, disk of exact size"
+        ));
+        assert_eq!(said.improve, None);
+    }
+
+    #[test]
+    fn an_old_kernel_is_named_as_the_reason() {
+        let error = LaunchError {
+            step: "make a system directory read-only".to_owned(),
+            reason: "Function not implemented".to_owned(),
+            errno: Some(libc::ENOSYS),
+        };
+        let SandboxError::Unavailable { hint, .. } = refused(&error, true) else {
+            panic!("not unavailable");
+        };
+        assert!(hint.starts_with("Linux 5.12"), "{hint}");
+    }
+}
