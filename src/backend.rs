@@ -319,6 +319,10 @@ impl Backend for Provisioned {
         self.docker.take_up(container_id)
     }
 
+    fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
+        self.docker.settings(spec)
+    }
+
     fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
         self.docker.stop(container_id)
     }

@@ -525,8 +525,13 @@ impl Backend for LocalBackend {
         "local"
     }
 
-    fn settings(&self, _: &SandboxSpec) -> Settings {
-        let mut settings = Settings::default();
+    fn settings(&self, spec: &SandboxSpec) -> Settings {
+        let disk_bytes = spec.limits.disk_bytes;
+        let mut settings = Settings {
+            max_file_bytes: disk_bytes,
+            max_disk_bytes: if self.disk_is_exact() { 0 } else { disk_bytes },
+            ..Settings::default()
+        };
         settings.path = format!("{}:{}", rootfs::BIN, settings.path);
         settings
             .env
