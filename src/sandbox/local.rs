@@ -602,7 +602,7 @@ fn uids(map: &str) -> Range<u32> {
         let mut numbers = line.split_ascii_whitespace().map(str::parse);
         let (first, _, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
         let first: u32 = first.ok()?;
-        Some(first..first.checked_add(count.ok()?).unwrap_or(u32::MAX))
+        Some(first..first.saturating_add(count.ok()?))
     });
     let ranges: Vec<Range<u32>> = ranges.collect();
     let usual = ranges
