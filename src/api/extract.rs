@@ -5,14 +5,13 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use crate::api::error::{ApiError, RequestId};
+use crate::api::error::ApiError;
 use crate::workspace::Workspace;
 
 /// Who sends the request. The middleware puts it into the request's extensions.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) workspace: Arc<Workspace>,
-    pub(crate) request_id: RequestId,
     pub(crate) version: String,
     pub(crate) betas: Betas,
 }

@@ -152,7 +152,7 @@ fn refused(error: TurnError) -> ApiError {
                 match (HeaderName::try_from(&name), HeaderValue::from_str(&value)) {
                     (Ok(name), Ok(value)) => answer = answer.with_header(name, value),
                     _ => {
-                        tracing::warn!(%name, %value, "a script names a header that cannot be sent")
+                        tracing::warn!(%name, %value, "a script names a header that cannot be sent");
                     }
                 }
             }

@@ -54,7 +54,6 @@ pub(crate) async fn caller(State(app): State<App>, mut request: Request, next: N
             entry.lints = read.notes;
             request.extensions_mut().insert(Caller {
                 workspace: Arc::clone(&workspace),
-                request_id: id.clone(),
                 version: read.version,
                 betas: read.betas,
             });
