@@ -118,7 +118,7 @@ pub(crate) enum TurnError {
     Model(#[from] ModelError),
     /// The script plays a failure of the service.
     #[error("{}", .0.message)]
-    Service(ServiceError),
+    Service(Box<ServiceError>),
     /// Ours.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -161,7 +161,7 @@ fn refused(error: TurnError) -> ApiError {
             }
         }
         TurnError::Model(error) => ApiError::invalid(error.message),
-        TurnError::Service(error) => service_error(error),
+        TurnError::Service(error) => service_error(*error),
         TurnError::Store(error) => ApiError::internal(&error),
         // Whoever carries the answer closes the connection.
         TurnError::Cut => ApiError::internal(&"a cut has no answer"),
@@ -176,10 +176,12 @@ pub(crate) fn service_error(error: ServiceError) -> ApiError {
         answer = answer.with_details(details);
     }
     for (name, value) in error.headers {
-        match (HeaderName::try_from(&name), HeaderValue::from_str(&value)) {
-            (Ok(name), Ok(value)) => answer = answer.with_header(name, value),
-            _ => tracing::warn!(%name, %value, "a script names a header that cannot be sent"),
-        }
+        let (Ok(known), Ok(sent)) = (HeaderName::try_from(&name), HeaderValue::from_str(&value))
+        else {
+            tracing::warn!(%name, %value, "a script names a header that cannot be sent");
+            continue;
+        };
+        answer = answer.with_header(known, sent);
     }
     answer
 }

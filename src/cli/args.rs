@@ -33,7 +33,7 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Start the server (also without a command).
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Check script files and say what is wrong, with file, line, and column.
     Check(CheckArgs),
     /// Look after the image that Docker sandboxes run.

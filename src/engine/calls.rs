@@ -155,11 +155,10 @@ impl From<GuestError> for CallError {
 }
 
 fn report(id: &str, error: &SandboxError) {
-    match error {
-        SandboxError::Unavailable { hint, .. } => {
-            tracing::error!(call.id = id, %error, %hint, "a call got `unavailable`: nothing here can run code");
-        }
-        _ => tracing::warn!(call.id = id, %error, "a call got `unavailable`: its sandbox failed"),
+    if let SandboxError::Unavailable { hint, .. } = error {
+        tracing::error!(call.id = id, %error, %hint, "a call got `unavailable`: nothing here can run code");
+    } else {
+        tracing::warn!(call.id = id, %error, "a call got `unavailable`: its sandbox failed");
     }
 }
 

@@ -82,7 +82,7 @@ impl<'a> Emitter<'a> {
             return Ok(());
         }
         match act {
-            StreamAct::Error(error) => return Err(TurnError::Service(error.clone())),
+            StreamAct::Error(error) => return Err(TurnError::Service(Box::new(error.clone()))),
             StreamAct::Cut => return Err(TurnError::Cut),
             StreamAct::Wait(None) => self.sink.wait(Wait::Forever),
             StreamAct::Wait(Some(span)) => self.sink.wait(Wait::For(*span)),
@@ -264,7 +264,7 @@ impl<'a> Emitter<'a> {
         if let Some((after, error)) = &self.armed
             && self.events >= *after
         {
-            return Err(TurnError::Service(error.clone()));
+            return Err(TurnError::Service(Box::new(error.clone())));
         }
         self.fail_at(self.events)?;
         self.events += 1;

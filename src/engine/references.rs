@@ -34,18 +34,17 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Vec<Uplo
                 }
                 // Parity: an upload of an earlier turn is inert, whatever it names (spec 02 §6).
                 Block::ContainerUpload { file_id }
-                    if index < newest && scope != UploadScope::All =>
+                    if index < newest && scope == UploadScope::Newest =>
                 {
-                    if scope == UploadScope::Newest {
-                        lint(
-                            input,
-                            format!(
-                                "{}: `{file_id}` is inert: only the newest user turn is mounted",
-                                path()
-                            ),
-                        );
-                    }
+                    lint(
+                        input,
+                        format!(
+                            "{}: `{file_id}` is inert: only the newest user turn is mounted",
+                            path()
+                        ),
+                    );
                 }
+                Block::ContainerUpload { .. } if index < newest && scope != UploadScope::All => {}
                 Block::ContainerUpload { file_id } => {
                     let file = find(engine, input, file_id).await?;
                     uploads.push(Upload {

@@ -105,14 +105,14 @@ async fn find_container(engine: &Engine, input: &TurnInput) -> Result<Place, Tur
         Found::Expired | Found::Missing => match quirks.expired_container {
             ExpiredContainer::ToolError => Ok(Place::Expired),
             // Parity: what a dead id gave in 2026-08 (FACTS §9).
-            ExpiredContainer::ServerError => Err(TurnError::Service(ServiceError {
+            ExpiredContainer::ServerError => Err(TurnError::Service(Box::new(ServiceError {
                 status: 500,
                 kind: "api_error".to_owned(),
                 message: "Internal server error".to_owned(),
                 details: None,
                 headers: Vec::new(),
                 after_events: None,
-            })),
+            }))),
             ExpiredContainer::RequestError => {
                 Err(TurnError::Invalid(format!("container: `{id}` has expired")))
             }
@@ -174,7 +174,7 @@ impl Turn<'_> {
             self.steps(model.as_mut(), &mut results).await?
         };
         if let Some(error) = self.emitter.disarm() {
-            return Err(TurnError::Service(error));
+            return Err(TurnError::Service(Box::new(error)));
         }
         self.start()?;
         self.emitter.settle()?;
@@ -242,7 +242,7 @@ impl Turn<'_> {
                 Some(Step::Usage(usage)) => self.meter.set(usage),
                 Some(Step::Fail(error)) => match error.after_events {
                     Some(after) => self.emitter.arm(after, error),
-                    None => return Err(TurnError::Service(error)),
+                    None => return Err(TurnError::Service(Box::new(error))),
                 },
             }
         }

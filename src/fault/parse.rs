@@ -129,10 +129,10 @@ fn http(keys: &Keys<'_>) -> Result<HttpAct, FaultError> {
                     )
                 })?;
                 if keys.string("type")?.is_none() {
-                    error.kind = kind.to_owned();
+                    kind.clone_into(&mut error.kind);
                 }
                 if keys.string("message")?.is_none() {
-                    error.message = message.to_owned();
+                    message.clone_into(&mut error.message);
                 }
             }
             Ok(HttpAct::Error { error, edge })

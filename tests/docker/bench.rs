@@ -115,6 +115,7 @@ pub(crate) async fn contract() -> Option<Bench> {
 
 impl Bench {
     /// Whether a program over the memory limit is killed, at once.
+    #[expect(clippy::unused_self, reason = "another backend has to look at itself")]
     pub(crate) fn kills_at_the_memory_limit(&self) -> bool {
         true
     }

@@ -1,5 +1,7 @@
 //! Golden transcripts of turns that run no code: each kind of block and of ending, plain and streamed.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::harness::TestServer;
@@ -151,10 +153,12 @@ async fn model_names_resolve_and_print_what_that_model_prints() {
         body["model"] = json!(model);
         let message = server.message(&body).await;
         let usage = &message["usage"];
-        answers += &format!(
-            "{model} -> {} inference_geo={} output_tokens_details={}\n",
+        writeln!(
+            answers,
+            "{model} -> {} inference_geo={} output_tokens_details={}",
             message["model"], usage["inference_geo"], usage["output_tokens_details"]
-        );
+        )
+        .unwrap();
     }
     insta::assert_snapshot!(answers);
 }

@@ -42,7 +42,7 @@ async fn a_script_goes_on_after_the_result_of_a_client_tool() {
         .exchange(&server, &server.messages(&body))
         .await
         .json();
-    let body = then(body, &first, answer_to(&first, "42"));
+    let body = then(body, &first, &answer_to(&first, "42"));
     transcript
         .exchange(&server, &server.messages(&streamed(body)))
         .await;
@@ -68,7 +68,7 @@ async fn a_server_call_beside_a_client_call_waits_and_its_result_opens_the_next_
         .await
         .json();
     assert_eq!(first["stop_reason"], "tool_use");
-    let mut body = then(body, &first, answer_to(&first, "the client"));
+    let mut body = then(body, &first, &answer_to(&first, "the client"));
     body["container"] = first["container"]["id"].clone();
     let second = transcript
         .exchange(&server, &server.messages(&streamed(body.clone())))
@@ -94,7 +94,7 @@ async fn a_server_call_with_a_scripted_error_keeps_it_over_the_continuation() {
         .await;
     let body = with_client_tool(code_prompt("both"));
     let first = server.message(&body).await;
-    let body = then(body, &first, answer_to(&first, "ok"));
+    let body = then(body, &first, &answer_to(&first, "ok"));
     let second = server.message(&body).await;
     assert_eq!(
         second["content"][0]["content"]["error_code"],
@@ -120,7 +120,7 @@ async fn a_pause_goes_on_with_what_is_new_alone() {
         .await
         .json();
     assert_eq!(first["stop_reason"], "pause_turn");
-    let mut body = then(body, &first, Value::Null);
+    let mut body = then(body, &first, &Value::Null);
     body["container"] = first["container"]["id"].clone();
     let second = transcript
         .exchange(&server, &server.messages(&body))
@@ -152,7 +152,7 @@ async fn the_eleventh_round_of_calls_is_left_for_the_next_request() {
         10
     );
 
-    let mut body = then(body, &first, Value::Null);
+    let mut body = then(body, &first, &Value::Null);
     body["container"] = first["container"]["id"].clone();
     let second = server.message(&body).await;
     assert_eq!(
@@ -181,7 +181,7 @@ async fn a_history_comes_back_with_nulls_and_extra_keys_and_is_taken() {
             }
         }
     }
-    let mut body = then(body, &first, json!("again"));
+    let mut body = then(body, &first, &json!("again"));
     body["container"] = json!({"id": first["container"]["id"], "skills": null});
     let second = server.message(&body).await;
     assert_eq!(second["container"]["id"], first["container"]["id"]);

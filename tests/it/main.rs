@@ -1,4 +1,9 @@
 //! Tests of the server over a real socket, without Docker: one binary, one file per subject.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests are tests"
+)]
 
 mod harness;
 

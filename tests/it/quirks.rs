@@ -209,7 +209,7 @@ async fn server_caller_is_absent_or_direct() {
     // Either goes back as it came.
     for message in [absent, direct] {
         server
-            .message(&then(code_prompt("go"), &message, json!("on")))
+            .message(&then(code_prompt("go"), &message, &json!("on")))
             .await;
     }
 }
@@ -260,7 +260,7 @@ async fn editor_keys_are_snake_or_camel_case_and_go_back_as_they_came() {
                    "newStart": 1, "newLines": 1, "lines": ["-a", "+b"]}),
         ]
     );
-    server.message(&then(body, &camel, json!("on"))).await;
+    server.message(&then(body, &camel, &json!("on"))).await;
 }
 
 #[tokio::test]

@@ -73,6 +73,23 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// What the service's edge adds, and what a recorder took out or in.
+const OF_THE_EDGE: [&str; 13] = [
+    "connection",
+    "cf-ray",
+    "cf-cache-status",
+    "server",
+    "vary",
+    "content-security-policy",
+    "x-robots-tag",
+    "strict-transport-security",
+    "traceresponse",
+    "x-envoy-upstream-service-time",
+    "content-length",
+    "transfer-encoding",
+    "content-encoding",
+];
+
 /// Recordings of what this server does not do yet.
 const NOT_EMULATED: &[(&str, &str)] = &[
     ("web-fetch", "web tools"),
@@ -327,22 +344,6 @@ async fn recorded_refusals_are_worded_like_ours() {
 #[tokio::test]
 async fn the_headers_of_recorded_answers_are_there() {
     let Some(folder) = folder() else { return };
-    // What the service's edge adds, and what a recorder took out or in.
-    const OF_THE_EDGE: [&str; 13] = [
-        "connection",
-        "cf-ray",
-        "cf-cache-status",
-        "server",
-        "vary",
-        "content-security-policy",
-        "x-robots-tag",
-        "strict-transport-security",
-        "traceresponse",
-        "x-envoy-upstream-service-time",
-        "content-length",
-        "transfer-encoding",
-        "content-encoding",
-    ];
     let server = TestServer::start().await;
     server.steps(&json!([{"text": "ok"}])).await;
     let mut compared = 0;

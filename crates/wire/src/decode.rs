@@ -41,7 +41,7 @@ enum Segment<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Node<'a> {
     value: &'a Value,
-    parent: Option<&'a Node<'a>>,
+    parent: Option<&'a Self>,
     segment: Segment<'a>,
 }
 
@@ -132,7 +132,7 @@ impl<'a> Node<'a> {
     }
 
     /// The elements of an array.
-    pub fn items<'b>(&'b self) -> Decoded<impl ExactSizeIterator<Item = Node<'b>>> {
+    pub fn items(&self) -> Decoded<impl ExactSizeIterator<Item = Node<'_>>> {
         let items = self
             .value
             .as_array()

@@ -121,7 +121,7 @@ mod tests {
             crlf: bool,
         ) {
             let end = if crlf { "\r\n" } else { "\n" };
-            let text: String = frames.iter().map(|(event, data)| format!("event: {event}{end}data: {data}{end}{end}")).collect();
+            let text = frames.iter().map(|(event, data)| format!("event: {event}{end}data: {data}{end}{end}")).collect::<Vec<_>>().concat();
             let expected: Vec<_> = frames.iter().map(|(event, data)| Frame { event: event.clone(), data: data.clone() }).collect();
             let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
             cuts.push(text.len());

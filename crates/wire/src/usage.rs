@@ -58,6 +58,7 @@ pub struct ServerToolUsage {
 
 impl Usage {
     /// What a later `message_delta` makes of this.
+    #[must_use]
     pub fn updated(mut self, delta: DeltaUsage) -> Self {
         let DeltaUsage {
             input_tokens,

@@ -16,7 +16,6 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
-use crate::api::error::RequestId;
 use crate::api::extract::Betas;
 use crate::clock::Clock;
 use crate::quirks::Quirks;
@@ -110,7 +109,7 @@ impl Server {
     async fn send_as(&self, workspace: usize, mut request: Request<Body>) -> Answer {
         request.extensions_mut().insert(Caller {
             workspace: Arc::clone(&self.workspaces[workspace]),
-            request_id: RequestId("req_test".to_owned()),
+            request_id: crate::api::error::RequestId("req_test".to_owned()),
             version: "2023-06-01".to_owned(),
             betas: self.betas.clone(),
             quirks: Quirks::default(),

@@ -46,7 +46,6 @@ pub(crate) struct Canned(Arc<Mutex<Told>>);
 struct Told {
     replies: VecDeque<Reply>,
     files: HashMap<String, String>,
-    asked: Vec<RequestBody>,
 }
 
 impl Canned {
@@ -61,11 +60,6 @@ impl Canned {
         let mut told = self.lock();
         told.replies = replies.into_iter().collect();
         told.files.clear();
-    }
-
-    /// What the guests were asked, hellos left out.
-    pub(crate) fn asked(&self) -> Vec<RequestBody> {
-        self.lock().asked.clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Told> {
@@ -95,9 +89,6 @@ impl Canned {
     /// `None`: the guest dies.
     fn answers(&self, body: RequestBody) -> Option<Vec<(AnswerBody, Vec<u8>)>> {
         let mut told = self.lock();
-        if !matches!(body, RequestBody::Hello { .. }) {
-            told.asked.push(body.clone());
-        }
         let one = |body| Some(vec![(body, Vec::new())]);
         match body {
             RequestBody::Hello { generation, .. } => one(AnswerBody::Hello {
@@ -107,9 +98,9 @@ impl Canned {
             RequestBody::Ping {} => one(AnswerBody::Pong {}),
             RequestBody::Put { .. }
             | RequestBody::Chunk { last: false }
-            | RequestBody::More { .. } => Some(Vec::new()),
+            | RequestBody::More { .. }
+            | RequestBody::Cancel {} => Some(Vec::new()),
             RequestBody::Chunk { last: true } => one(AnswerBody::PutDone { linked: true }),
-            RequestBody::Cancel {} => Some(Vec::new()),
             // Of guests that outlive their server; this one does not.
             RequestBody::Resume { .. }
             | RequestBody::Adopt { .. }

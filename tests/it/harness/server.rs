@@ -19,7 +19,7 @@ const SEED: u64 = 7;
 /// A running server and what a client needs to talk to it.
 #[derive(Debug)]
 pub(crate) struct TestServer {
-    pub(crate) server: Server,
+    _server: Server,
     pub(crate) address: SocketAddr,
 }
 
@@ -50,7 +50,7 @@ impl TestServer {
         let address = server.url().trim_start_matches("http://").parse();
         Self {
             address: address.expect("the URL has an address"),
-            server,
+            _server: server,
         }
     }
 
@@ -206,7 +206,7 @@ pub(crate) fn streamed(mut body: Value) -> Value {
 }
 
 /// The conversation goes on: the answer, then what the user says to it.
-pub(crate) fn then(mut body: Value, answer: &Value, user: Value) -> Value {
+pub(crate) fn then(mut body: Value, answer: &Value, user: &Value) -> Value {
     let messages = body["messages"].as_array_mut().expect("messages");
     messages.push(json!({"role": "assistant", "content": answer["content"]}));
     if !user.is_null() {

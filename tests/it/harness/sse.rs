@@ -44,7 +44,7 @@ pub(crate) fn fold_loosely(events: &[Event]) -> Value {
                     "thinking_delta" => append(&mut block["thinking"], &delta["thinking"]),
                     "signature_delta" => block["signature"] = delta["signature"].clone(),
                     "input_json_delta" => {
-                        partial.push_str(delta["partial_json"].as_str().expect("text"))
+                        partial.push_str(delta["partial_json"].as_str().expect("text"));
                     }
                     other => panic!("unknown delta `{other}`"),
                 }

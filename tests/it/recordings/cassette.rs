@@ -111,7 +111,10 @@ fn read(name: &str, text: &str) -> Vec<Exchange> {
             .filter_map(|(number, it)| of_decoded(name, number, &it))
             .collect();
     }
-    if name.ends_with(".json") {
+    if Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "json")
+    {
         let body: Value = serde_json::from_str(text).unwrap();
         let is_message = body["type"] == "message";
         let exchange = Exchange {

@@ -20,7 +20,7 @@ pub(crate) fn of(message: &Value) -> (Value, Vec<Reply>) {
             "text" => steps.push(json!({"text": block["text"]})),
             "thinking" => steps.push(json!({"thinking": block["thinking"]})),
             "tool_use" => {
-                group.push(json!({"tool_use": {"name": block["name"], "input": block["input"]}}))
+                group.push(json!({"tool_use": {"name": block["name"], "input": block["input"]}}));
             }
             "server_tool_use" => group.push(match block["name"].as_str().expect("a name") {
                 "bash_code_execution" => json!({"bash": block["input"]["command"]}),

@@ -62,21 +62,18 @@ fn joined(events: &[Event]) -> Vec<Event> {
                 && name == "content_block_delta"
                 && earlier["delta"]["type"] == event["delta"]["type"]
         });
-        match (same, text_of(&event["delta"])) {
-            (Some((_, earlier)), Some(key)) => {
-                let all = earlier["delta"][key].as_str().unwrap().to_owned()
-                    + event["delta"][key].as_str().unwrap();
-                earlier["delta"][key] = Value::String(all);
+        if let (Some((_, earlier)), Some(key)) = (same, text_of(&event["delta"])) {
+            let all = earlier["delta"][key].as_str().unwrap().to_owned()
+                + event["delta"][key].as_str().unwrap();
+            earlier["delta"][key] = Value::String(all);
+        } else {
+            if event["delta"]["type"] == "input_json_delta" {
+                assert_eq!(
+                    event["delta"]["partial_json"], "",
+                    "the first fragment is empty"
+                );
             }
-            _ => {
-                if event["delta"]["type"] == "input_json_delta" {
-                    assert_eq!(
-                        event["delta"]["partial_json"], "",
-                        "the first fragment is empty"
-                    );
-                }
-                joined.push((name.clone(), event.clone()));
-            }
+            joined.push((name.clone(), event.clone()));
         }
     }
     joined

@@ -1,5 +1,7 @@
 //! Every field of a request: missing, of every wrong type, out of range, and unknown.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::refused;
@@ -447,7 +449,7 @@ async fn values_out_of_range_are_refused_with_the_bound() {
         } else {
             value
         };
-        texts += &format!("{pointer} = {value}\n  {status} {kind}: {message}\n");
+        writeln!(texts, "{pointer} = {value}\n  {status} {kind}: {message}").unwrap();
     }
     insta::assert_snapshot!(texts);
 }
@@ -514,7 +516,7 @@ async fn the_newest_version_refuses_what_it_dropped() {
             .without("anthropic-version")
             .header("anthropic-version", "2026-10-21");
         let (status, kind, message) = refused(&server, &new).await;
-        texts += &format!("{status} {kind}: {message}\n");
+        writeln!(texts, "{status} {kind}: {message}").unwrap();
     }
     insta::assert_snapshot!(texts);
 }

@@ -1,5 +1,7 @@
 //! Requests whose parts are right and do not fit together: histories, files, models, tools.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::refused;
@@ -24,6 +26,10 @@ fn result(kind: &str, id: &str) -> Value {
 }
 
 /// user, assistant, user.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "reads best with the values in place"
+)]
 fn history(assistant: Value, user: Value) -> Value {
     json!([
         {"role": "user", "content": "hi"},
@@ -142,7 +148,7 @@ async fn histories_that_do_not_fit_together_are_refused_with_the_services_words(
             .expect("tools")
             .push(json!({"name": "f", "input_schema": {"type": "object"}}));
         let (status, kind, message) = refused(&server, &server.messages(&body)).await;
-        texts += &format!("{what}\n  {status} {kind}: {message}\n");
+        writeln!(texts, "{what}\n  {status} {kind}: {message}").unwrap();
     }
     insta::assert_snapshot!(texts);
 }
@@ -186,7 +192,7 @@ async fn files_of_the_wrong_kind_in_the_wrong_place_or_unknown_are_refused() {
     let mut texts = String::new();
     for (what, body) in cases {
         let (status, kind, message) = refused(&server, &server.messages(&body)).await;
-        texts += &format!("{what}\n  {status} {kind}: {message}\n");
+        writeln!(texts, "{what}\n  {status} {kind}: {message}").unwrap();
     }
     insta::assert_snapshot!(texts);
     assert_eq!(server.state().await, before);
@@ -264,7 +270,7 @@ async fn what_a_model_does_not_know_is_refused_in_the_services_words() {
         let mut body = body;
         body["max_tokens"] = json!(4096);
         let (status, kind, message) = refused(&server, &server.messages(&body)).await;
-        texts += &format!("{status} {kind}: {message}\n");
+        writeln!(texts, "{status} {kind}: {message}").unwrap();
     }
     insta::assert_snapshot!(texts);
 }

@@ -1,5 +1,7 @@
 //! What is wrong before a body is looked at: keys, versions, betas, routes, methods, content types.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::refused;
@@ -173,7 +175,7 @@ async fn texts_that_are_no_json_are_located() {
             .header("content-type", "application/json")
             .body(text);
         let (status, _, message) = refused(&server, &request).await;
-        texts += &format!("{text:?}\n  {status}: {message}\n");
+        writeln!(texts, "{text:?}\n  {status}: {message}").unwrap();
     }
     let deep = "[".repeat(100_000);
     let request = server
