@@ -22,12 +22,12 @@ use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
@@ -252,13 +252,14 @@ impl Inner {
             .map_err(|error| probe::refused(&error, self.privileged))?;
         // Its channel closes: it ends by itself, but need not be waited for so long.
         sys::kill(&launched.process).map_err(|error| failed("end a trial sandbox", &error))?;
-        for _ in 0..RELEASE_STEPS {
-            if sys::reap(&launched.process.as_fd()).unwrap_or(true) {
-                return Ok(());
+        let deadline = Instant::now() + FAREWELL;
+        while !sys::reap(&launched.process).unwrap_or(true) {
+            if Instant::now() > deadline {
+                return Err(failed("end a trial sandbox", &"it does not end"));
             }
             std::thread::sleep(Duration::from_micros(200));
         }
-        Err(failed("end a trial sandbox", &"it does not end"))
+        Ok(())
     }
 
     fn plan(&self, container_id: &str, limits: &Limits, storage: Storage) -> Plan {
@@ -597,7 +598,7 @@ fn uids(map: &str) -> Range<u32> {
         let mut numbers = line.split_ascii_whitespace().map(str::parse);
         let (first, _, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
         let first: u32 = first.ok()?;
-        Some(first..first.checked_add(count.ok()?).unwrap_or(u32::MAX))
+        Some(first..first.saturating_add(count.ok()?))
     });
     let ranges: Vec<Range<u32>> = ranges.collect();
     let usual = ranges
