@@ -15,7 +15,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 pub(crate) use crate::talk::{SMALL, bash, exec, in_30_days, new_spec, wake};
 
 /// A backend with a data directory of its own; what it started is removed by [`Bench::end`].
-#[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) backend: DockerBackend,
     pub(crate) folder: TempDir,
@@ -95,10 +94,8 @@ pub(crate) async fn run(channel: Channel, script: &str) -> String {
         mut reader,
         mut writer,
     } = channel;
-    // The shell's own end, not the channel's: with a kept data directory the channel has none.
-    let script = format!("{script}\nexit\n");
     writer.write_all(script.as_bytes()).await.unwrap();
-    writer.flush().await.unwrap();
+    writer.shutdown().await.unwrap();
     let mut said = String::new();
     let reading = reader.read_to_string(&mut said);
     tokio::time::timeout(Duration::from_mins(1), reading)
@@ -115,7 +112,7 @@ pub(crate) async fn contract() -> Option<Bench> {
 
 impl Bench {
     /// Whether a program over the memory limit is killed, at once.
-    #[expect(clippy::unused_self, reason = "another backend has to look at itself")]
+    #[expect(clippy::unused_self, reason = "the other backend has to look")]
     pub(crate) fn kills_at_the_memory_limit(&self) -> bool {
         true
     }
