@@ -137,7 +137,9 @@ pub(super) async fn build_with(
     let base = base::provide(engine, args, progress).await?;
     let image = args.tag.clone().unwrap_or_else(|| args.flavor.image());
     build::run(engine, args.flavor, &base, &image, progress).await?;
-    let size_bytes = match state(engine, &image).await? {
+    // It is built, even if a busy engine does not say how large it is.
+    let found = state(engine, &image).await;
+    let size_bytes = match found.unwrap_or(ImageState::Missing) {
         ImageState::Missing => 0,
         ImageState::Current { size_bytes }
         | ImageState::Stale { size_bytes }
