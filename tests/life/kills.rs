@@ -11,8 +11,10 @@ use crate::traces;
 
 const CLIENTS: u64 = 4;
 const DEFAULT_KILLS: usize = 6;
-/// Longest a server lives under load.
-const LIFE_MS: usize = 1500;
+/// Longest a server lives under load; every fourth for longer, so that new containers come to life on a
+/// busy machine, too.
+const LIFE_MS: u64 = 1500;
+const LONG_LIFE_MS: u64 = 5000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -54,7 +56,8 @@ fn survive(backend: &str, data_dir: &Path, kills: usize, seed: u64) {
         let server = Server::start(backend, data_dir, &["--warm", warm]).expect("it starts again");
         starts.push(begun.elapsed());
         check(&server, &actors, &mut dice);
-        let life = Duration::from_millis(dice.next() % LIFE_MS as u64 + 20);
+        let longest = if kill % 4 == 3 { LONG_LIFE_MS } else { LIFE_MS };
+        let life = Duration::from_millis(dice.next() % longest + 20);
         std::thread::scope(|scope| {
             for actor in &mut actors {
                 let client = server.client(&actor.key);
