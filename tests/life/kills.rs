@@ -11,8 +11,10 @@ use crate::traces;
 
 const CLIENTS: u64 = 4;
 const DEFAULT_KILLS: usize = 6;
-/// Longest a server lives under load.
-const LIFE_MS: usize = 1500;
+/// Longest a server lives under load; every fourth for longer, so that new containers come to life on a
+/// busy machine, too.
+const LIFE_MS: u64 = 1500;
+const LONG_LIFE_MS: u64 = 5000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -43,18 +45,20 @@ fn nothing_acknowledged_is_lost_and_nothing_is_left_over_when_a_server_is_killed
 fn survive(backend: &str, data_dir: &Path, kills: usize, seed: u64) {
     let mut dice = Dice::new(seed);
     let mut actors: Vec<Actor> = (0..CLIENTS).map(|n| Actor::new(n, seed)).collect();
-    let mut starts = Vec::new();
+    let (mut starts, mut pids) = (Vec::new(), Vec::new());
     for kill in 0..kills {
         if dice.below(8) == 0 {
             let after = Duration::from_millis(dice.next() % 150);
-            Server::start_and_kill(backend, data_dir, after);
+            pids.push(Server::start_and_kill(backend, data_dir, after));
         }
         let begun = Instant::now();
         let warm = ["0", "1"][dice.below(2)];
         let server = Server::start(backend, data_dir, &["--warm", warm]).expect("it starts again");
         starts.push(begun.elapsed());
+        pids.push(server.pid());
         check(&server, &actors, &mut dice);
-        let life = Duration::from_millis(dice.next() % LIFE_MS as u64 + 20);
+        let longest = if kill % 4 == 3 { LONG_LIFE_MS } else { LIFE_MS };
+        let life = Duration::from_millis(dice.next() % longest + 20);
         std::thread::scope(|scope| {
             for actor in &mut actors {
                 let client = server.client(&actor.key);
@@ -84,8 +88,9 @@ fn survive(backend: &str, data_dir: &Path, kills: usize, seed: u64) {
     let files: usize = (0..CLIENTS).map(|n| count(&server, n)).sum();
     assert_eq!(traces::blobs(data_dir), files, "blobs and files");
     let known = traces::known_containers(&server.client("client-0"));
+    pids.push(server.pid());
     assert!(server.stop().success());
-    traces::assert_nothing_is_left(data_dir, &known);
+    traces::assert_nothing_is_left(data_dir, &known, &pids);
     let acknowledged: usize = actors.iter().map(|a| a.ledger.acknowledged).sum();
     eprintln!(
         "MEASURED: {backend}: {kills} kills survived; {acknowledged} requests acknowledged, \

@@ -29,12 +29,17 @@ impl Server {
         Self { child, address }
     }
 
-    /// Starts a server and kills it after so long, wherever it is by then.
-    pub(crate) fn start_and_kill(backend: &str, data_dir: &Path, after: Duration) {
+    /// Starts a server and kills it after so long, wherever it is by then; answers its process id.
+    pub(crate) fn start_and_kill(backend: &str, data_dir: &Path, after: Duration) -> u32 {
         let mut child = spawn(backend, Some(data_dir), &[], &[]);
         std::thread::sleep(after);
         child.kill().unwrap();
         child.wait().unwrap();
+        child.id()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn client(&self, key: &str) -> Client {

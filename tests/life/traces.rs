@@ -74,19 +74,21 @@ pub(crate) fn known_containers(client: &Client) -> BTreeSet<String> {
         .collect()
 }
 
-/// Asserts that a server that has stopped left nothing but the sandboxes of containers it knows, asleep.
-pub(crate) fn assert_nothing_is_left(data_dir: &Path, known: &BTreeSet<String>) {
+/// Asserts that servers that have ended left nothing but the sandboxes of containers they know, asleep.
+pub(crate) fn assert_nothing_is_left(data_dir: &Path, known: &BTreeSet<String>, pids: &[u32]) {
     let data_dir = fs::canonicalize(data_dir).unwrap();
+    let cgroup = Path::new("/sys/fs/cgroup");
+    for pid in pids {
+        let ours =
+            |name: &str| name.starts_with("sandtable-") && name.contains(&format!("-{pid}-"));
+        assert_eq!(cgroups(cgroup, &ours, 2), 0, "server {pid} left a cgroup");
+    }
     for sandbox in sandboxes(&data_dir) {
         assert!(!sandbox.runs, "{sandbox:?} runs without a server");
         let container = sandbox.name.splitn(3, '-').nth(2).unwrap();
         assert!(known.contains(container), "{sandbox:?} belongs to nobody");
-        let cgroup = Path::new("/sys/fs/cgroup");
-        assert_eq!(
-            cgroups(cgroup, &sandbox.id, 4),
-            0,
-            "{sandbox:?} has a cgroup"
-        );
+        let of_it = |name: &str| name.contains(&sandbox.id);
+        assert_eq!(cgroups(cgroup, &of_it, 4), 0, "{sandbox:?} has a cgroup");
     }
     let temporary: Vec<_> = fs::read_dir(data_dir.join("tmp")).unwrap().collect();
     assert!(temporary.is_empty(), "{temporary:?}");
@@ -105,18 +107,17 @@ pub(crate) fn assert_nothing_is_left(data_dir: &Path, known: &BTreeSet<String>) 
     );
 }
 
-/// How many cgroups have a sandbox's id in their names.
-fn cgroups(folder: &Path, id: &str, depth: usize) -> usize {
+/// How many cgroups, so many levels deep, have such a name.
+fn cgroups(folder: &Path, is_meant: &dyn Fn(&str) -> bool, depth: usize) -> usize {
     let folders = fs::read_dir(folder).into_iter().flatten().flatten();
     folders
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .map(|entry| {
-            let deeper = if depth == 0 {
-                0
-            } else {
-                cgroups(&entry.path(), id, depth - 1)
+            let deeper = match depth {
+                0 => 0,
+                _ => cgroups(&entry.path(), is_meant, depth - 1),
             };
-            usize::from(entry.file_name().to_string_lossy().contains(id)) + deeper
+            usize::from(is_meant(&entry.file_name().to_string_lossy())) + deeper
         })
         .sum()
 }

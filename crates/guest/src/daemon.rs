@@ -1,5 +1,7 @@
 //! The loop: one thread waits for the host, for the programs, and for time.
 
+mod streams;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use guest_proto::{
     AnswerBody, Command, DecodeError, Decoder, Edit, EditErrorKind, ErrorKind, ExecDone,
-    GENERATION, Outcome, Request, RequestBody, Settings, Token, Unclaimed, is_call_tag,
+    GENERATION, Outcome, Request, RequestBody, Settings, is_call_tag,
 };
 
 use crate::disk::Watch;
@@ -326,34 +328,6 @@ impl Daemon {
         }
     }
 
-    /// A server comes, perhaps after another: what was half said is void, what runs goes on.
-    fn resume(&mut self, call: u64, settings: Settings, nonce: Token) {
-        self.out.restart(&nonce.mark());
-        self.puts.clear();
-        self.gets.clear();
-        if !self.settle(call, settings) {
-            return;
-        }
-        let Some(lease) = &mut self.lease else {
-            self.out
-                .error(call, ErrorKind::Invalid, "this guest has no lease");
-            return;
-        };
-        let epoch = lease.next_epoch();
-        let running = self.runs.iter().map(|(call, run)| Unclaimed {
-            call: *call,
-            output_dir: run.output_dir(),
-            done: false,
-        });
-        let body = AnswerBody::Resumed {
-            generation: GENERATION,
-            init: std::process::id() == 1,
-            epoch,
-            unclaimed: lease.unclaimed().chain(running).collect(),
-        };
-        self.out.answer(call, body, &[]);
-    }
-
     /// Takes the settings; `false` if they cannot be met, and the host knows.
     fn settle(&mut self, call: u64, settings: Settings) -> bool {
         match fs::create_dir_all(&settings.work_dir) {
@@ -367,38 +341,6 @@ impl Daemon {
                 self.settings = Some(settings);
                 true
             }
-        }
-    }
-
-    fn adopt(&mut self, call: u64, earlier: u64) {
-        if let Some(run) = self.runs.remove(&earlier) {
-            self.runs.insert(call, run);
-            return;
-        }
-        match self.lease.as_mut().and_then(|lease| lease.take(earlier)) {
-            Some(kept) => {
-                let output_dir = kept.output_dir().to_owned();
-                self.answer_exec(call, &output_dir, kept.done, &kept.payload);
-            }
-            None => self
-                .out
-                .error(call, ErrorKind::NotFound, "there is no such call"),
-        }
-    }
-
-    fn release(&mut self) {
-        let Some(lease) = &mut self.lease else {
-            return;
-        };
-        lease.release();
-        let earlier: Vec<u64> = self
-            .runs
-            .keys()
-            .copied()
-            .filter(|call| lease.is_earlier(*call))
-            .collect();
-        for call in earlier {
-            self.end(call, Outcome::Cancelled {});
         }
     }
 

@@ -3,20 +3,23 @@
 //! It alone reads and writes; nothing it does waits for a caller, so one slow reader of a file
 //! never holds up another call.
 
+mod marked;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use guest_proto::{
-    Answer, AnswerBody, DecodeError, Decoder, EPOCH_SHIFT, Finder, GENERATION, Request,
-    RequestBody, Token, WINDOW_CHUNKS, encode,
+    Answer, AnswerBody, DecodeError, Decoder, EPOCH_SHIFT, GENERATION, Request, RequestBody, Token,
+    WINDOW_CHUNKS, encode,
 };
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::marked::Marked;
 use super::GuestError;
 use crate::sandbox::{Channel, GuestLease};
 
@@ -27,8 +30,6 @@ const OUT_HIGH_BYTES: usize = 512 * 1024;
 /// How often a guest with a lease hears from an idle server.
 const PINGS_PER_LEASE: u32 = 4;
 const DATA_QUEUE: usize = 2;
-/// What may come of an older stream before the guest's mark: the largest frame, and all buffers on the way.
-const MAX_SKIPPED_BYTES: usize = 2 * guest_proto::MAX_PAYLOAD_BYTES;
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Reply = Result<(AnswerBody, Vec<u8>), GuestError>;
@@ -114,17 +115,10 @@ impl Link {
 
     /// A link to a guest with a lease: behind marks, and with pings.
     pub(super) fn start_leased(channel: Channel, lease: GuestLease, nonce: &Token) -> Self {
-        let stream = Stream {
-            mark: lease.token.mark().to_vec(),
-            finder: Some(Finder::new(nonce)),
-            skipped_bytes: 0,
-            span: lease.span,
-            heard: Instant::now(),
-        };
-        Self::with(channel, Some(stream))
+        Self::with(channel, Some(Marked::new(lease, nonce)))
     }
 
-    fn with(channel: Channel, stream: Option<Stream>) -> Self {
+    fn with(channel: Channel, stream: Option<Marked>) -> Self {
         let (orders, orders_in) = mpsc::unbounded_channel();
         let (data, data_in) = mpsc::channel(DATA_QUEUE);
         let (end_out, end) = watch::channel(None);
@@ -300,38 +294,8 @@ struct Owner {
     out_bytes: usize,
     decoder: Decoder,
     /// Of a guest with a lease.
-    stream: Option<Stream>,
+    stream: Option<Marked>,
     next_call: Arc<AtomicU64>,
-}
-
-/// The stream to a guest that outlives it.
-struct Stream {
-    /// Goes before everything.
-    mark: Vec<u8>,
-    /// Until the guest's mark has come, what comes is of an older stream.
-    finder: Option<Finder>,
-    skipped_bytes: usize,
-    span: Duration,
-    heard: Instant,
-}
-
-impl Stream {
-    /// What of these bytes is of this stream.
-    fn take<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], End> {
-        self.heard = Instant::now();
-        let Some(finder) = &mut self.finder else {
-            return Ok(bytes);
-        };
-        if let Some(start) = finder.push(bytes) {
-            self.finder = None;
-            return Ok(&bytes[start..]);
-        }
-        self.skipped_bytes += bytes.len();
-        if self.skipped_bytes > MAX_SKIPPED_BYTES {
-            return Err(End::Protocol("no end of an older stream".to_owned()));
-        }
-        Ok(&[])
-    }
 }
 
 impl Owner {
@@ -450,10 +414,10 @@ impl Owner {
         let Some(stream) = &self.stream else {
             return true;
         };
-        if stream.heard.elapsed() > stream.span {
+        if stream.is_silent() {
             return false;
         }
-        if stream.finder.is_none() {
+        if stream.has_begun() {
             let epoch = self.next_call.load(Ordering::Relaxed) >> EPOCH_SHIFT;
             // Nobody waits for this call, so its pong is dropped.
             if let Ok(ping) = request_frame(epoch << EPOCH_SHIFT, RequestBody::Ping {}, &[]) {
