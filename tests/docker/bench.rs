@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// A backend with a data directory of its own; what it started is removed by [`Bench::end`].
+#[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) backend: DockerBackend,
     pub(crate) folder: TempDir,

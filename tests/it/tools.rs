@@ -145,7 +145,10 @@ async fn parallel_calls_are_all_announced_before_their_results_come_in_the_same_
 
 #[tokio::test]
 async fn parallel_calls_have_the_same_file_ids_whichever_ends_first() {
-    let (soon, late) = ("touch go", "until [ -e go ]; do sleep 0.01; done; sleep 0.1");
+    let (soon, late) = (
+        "touch go",
+        "until [ -e go ]; do sleep 0.01; done; sleep 0.1",
+    );
     let mut ids = Vec::new();
     for (first, second) in [(soon, late), (late, soon)] {
         let server = running(json!([{"parallel": [
