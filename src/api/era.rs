@@ -105,11 +105,11 @@ pub(super) fn check_body(body: &Value, betas: &Betas) -> ApiResult<()> {
 
 fn check_tool(index: usize, tool: &Value, betas: &Betas) -> ApiResult<()> {
     let tag = tool["type"].as_str().unwrap_or("custom");
-    let open = |beta: &Option<&str>| beta.is_none_or(|beta| betas.has(beta));
-    if !TOOLS.iter().any(|(name, beta)| *name == tag && open(beta)) {
+    let open = |beta: Option<&str>| beta.is_none_or(|beta| betas.has(beta));
+    if !TOOLS.iter().any(|(name, beta)| *name == tag && open(*beta)) {
         let tags = TOOLS
             .iter()
-            .filter(|(_, beta)| open(beta))
+            .filter(|(_, beta)| open(*beta))
             .map(|(name, _)| format!("'{name}'"));
         let tags = tags.collect::<Vec<_>>().join(", ");
         return Err(ApiError::invalid(format!(

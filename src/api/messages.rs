@@ -173,12 +173,14 @@ pub(crate) fn service_error(error: ServiceError) -> ApiError {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = ApiError::new(status, error.kind, error.message);
     if let Some(details) = error.details {
-        answer = answer.with_details(details);
+        answer = answer.with_details(*details);
     }
     for (name, value) in error.headers {
-        match (HeaderName::try_from(&name), HeaderValue::from_str(&value)) {
-            (Ok(name), Ok(value)) => answer = answer.with_header(name, value),
-            _ => tracing::warn!(%name, %value, "a script names a header that cannot be sent"),
+        let header = (HeaderName::try_from(&name), HeaderValue::from_str(&value));
+        if let (Ok(name), Ok(value)) = header {
+            answer = answer.with_header(name, value);
+        } else {
+            tracing::warn!(%name, %value, "a script names a header that cannot be sent");
         }
     }
     answer

@@ -101,9 +101,7 @@ fn select(keys: &Keys<'_>) -> Result<Select, FaultError> {
     let tools = tool_names();
     Ok(Select {
         path: keys.pattern("path")?,
-        method: keys
-            .string("method")?
-            .map(|method| method.to_ascii_uppercase()),
+        method: keys.string("method")?.map(str::to_ascii_uppercase),
         model: keys.pattern("model")?,
         tool: keys.get("tool", &one_of(&tools), |value| {
             value.as_str().and_then(ServerTool::from_name)
@@ -131,10 +129,10 @@ fn http(keys: &Keys<'_>) -> Result<HttpAct, FaultError> {
                     )
                 })?;
                 if keys.string("type")?.is_none() {
-                    error.kind = kind.to_owned();
+                    kind.clone_into(&mut error.kind);
                 }
                 if keys.string("message")?.is_none() {
-                    error.message = message.to_owned();
+                    message.clone_into(&mut error.message);
                 }
             }
             Ok(HttpAct::Error { error, edge })
@@ -249,7 +247,7 @@ fn service_error(keys: &Keys<'_>, place: Option<&str>) -> Result<ServiceError, F
             .string("message")?
             .unwrap_or_else(|| usual::message_of(kind))
             .to_owned(),
-        details: code.map(|code| json!({ "error_code": code })),
+        details: code.map(|code| Box::new(json!({ "error_code": code }))),
         headers,
         after_events: None,
     })
