@@ -139,8 +139,8 @@ pub struct ServiceError {
     /// `overloaded_error`, `api_error`, …
     pub kind: String,
     pub message: String,
-    /// `error.details`, such as `{"error_code":"…"}`.
-    pub details: Option<Value>,
+    /// `error.details`, such as `{"error_code":"…"}`; boxed to keep results small.
+    pub details: Option<Box<Value>>,
     /// Further answer headers, such as `retry-after`.
     pub headers: Vec<(String, String)>,
     /// In a stream the error comes after this many events; 0 is an HTTP error.

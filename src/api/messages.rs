@@ -173,7 +173,7 @@ pub(crate) fn service_error(error: ServiceError) -> ApiError {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = ApiError::new(status, error.kind, error.message);
     if let Some(details) = error.details {
-        answer = answer.with_details(details);
+        answer = answer.with_details(*details);
     }
     for (name, value) in error.headers {
         let (Ok(known), Ok(sent)) = (HeaderName::try_from(&name), HeaderValue::from_str(&value))

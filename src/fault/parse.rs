@@ -247,7 +247,7 @@ fn service_error(keys: &Keys<'_>, place: Option<&str>) -> Result<ServiceError, F
             .string("message")?
             .unwrap_or_else(|| usual::message_of(kind))
             .to_owned(),
-        details: code.map(|code| json!({ "error_code": code })),
+        details: code.map(|code| Box::new(json!({ "error_code": code }))),
         headers,
         after_events: None,
     })

@@ -26,7 +26,6 @@ const EDGES: &[(&str, &[&str])] = &[
             "engine",
             "fault",
             "model",
-            "quirks",
             "sandbox",
             "store",
             "workspace",

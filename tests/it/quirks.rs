@@ -28,7 +28,7 @@ async fn both(server: &TestServer, name: &str, values: [&str; 2], body: &Value) 
         assert_eq!(response.status, 200, "{}", response.text());
         messages.push(response.json());
     }
-    messages.try_into().unwrap()
+    messages.try_into().expect("two values give two messages")
 }
 
 fn result(message: &Value) -> &Value {
