@@ -87,12 +87,16 @@ same("daemons", [line for line in left if b"31337" in line], [])
         "a daemon that takes over the terminal and its session",
         r#"
 os.setpgid(0, 0) if os.getpgrp() != os.getpid() else None
-master, slave = os.openpty()
-if os.fork() == 0:
-    os.setsid()
-    fcntl.ioctl(slave, 0x540E, 0)
-    os.dup2(slave, 0), os.dup2(slave, 1), os.dup2(slave, 2)
-    os.execlp("sleep", "sleep", "1000")
+try:
+    master, slave = os.openpty()
+except OSError as error:
+    print("held: no terminals -", error)
+else:
+    if os.fork() == 0:
+        os.setsid()
+        fcntl.ioctl(slave, 0x540E, 0)
+        os.dup2(slave, 0), os.dup2(slave, 1), os.dup2(slave, 2)
+        os.execlp("sleep", "sleep", "1000")
 "#,
     ),
     Case::python(

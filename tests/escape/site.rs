@@ -23,7 +23,7 @@ pub(crate) const LIMITS: Limits = Limits {
 /// The one input directory of these tests.
 pub(crate) const INPUT: &str = "0123456789abcdef";
 
-const PRELUDE: &str = include_str!("prelude.py");
+pub(crate) const PRELUDE: &str = include_str!("prelude.py");
 
 /// A backend under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
