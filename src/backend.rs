@@ -67,10 +67,10 @@ impl Chosen {
             match reaped {
                 Ok(0) => {}
                 Ok(removed) => {
-                    tracing::info!(removed, "removed sandboxes of servers that are gone")
+                    tracing::info!(removed, "removed sandboxes of servers that are gone");
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "sandboxes of servers that are gone may be left")
+                    tracing::warn!(%error, "sandboxes of servers that are gone may be left");
                 }
             }
         });

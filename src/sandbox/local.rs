@@ -22,15 +22,16 @@ use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
 
 use self::cgroup::{Cgroups, Group};
 use self::disk::Disks;
@@ -98,6 +99,8 @@ struct Inner {
     starts: Semaphore,
     watchdog: Option<Watchdog>,
     sandboxes: Mutex<HashMap<String, Arc<Sandbox>>>,
+    /// Makes the next container's disk.
+    aside: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A sandbox that runs, or is about to be gone.
@@ -118,6 +121,7 @@ impl LocalBackend {
         tokio::task::spawn_blocking(move || trial.trial())
             .await
             .map_err(|error| failed("try a sandbox", &error))??;
+        inner.put_a_disk_aside(Limits::default().disk_bytes);
         Ok(Self { inner })
     }
 
@@ -156,6 +160,12 @@ impl LocalBackend {
             if let Err(error) = self.inner.end(id).await {
                 tracing::warn!(container.id = %id, %error, "a sandbox may be left");
             }
+        }
+        let aside = self.inner.aside.lock();
+        let making = aside.unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(making) = making {
+            // Failed or not: nothing is written any more.
+            making.await.ok();
         }
         if let Some(cgroups) = &self.inner.cgroups {
             cgroups.close();
@@ -230,6 +240,7 @@ impl Inner {
             starts: Semaphore::new(CONCURRENT_STARTS),
             watchdog,
             sandboxes: Mutex::default(),
+            aside: Mutex::default(),
         })
     }
 
@@ -252,13 +263,14 @@ impl Inner {
             .map_err(|error| probe::refused(&error, self.privileged))?;
         // Its channel closes: it ends by itself, but need not be waited for so long.
         sys::kill(&launched.process).map_err(|error| failed("end a trial sandbox", &error))?;
-        for _ in 0..RELEASE_STEPS {
-            if sys::reap(&launched.process.as_fd()).unwrap_or(true) {
-                return Ok(());
+        let deadline = Instant::now() + FAREWELL;
+        while !sys::reap(&launched.process).unwrap_or(true) {
+            if Instant::now() > deadline {
+                return Err(failed("end a trial sandbox", &"it does not end"));
             }
             std::thread::sleep(Duration::from_micros(200));
         }
-        Err(failed("end a trial sandbox", &"it does not end"))
+        Ok(())
     }
 
     fn plan(&self, container_id: &str, limits: &Limits, storage: Storage) -> Plan {
@@ -373,6 +385,7 @@ impl Inner {
         let sandbox = Arc::new(Sandbox { process, gone });
         self.lock()
             .insert(spec.container_id.clone(), Arc::clone(&sandbox));
+        self.put_a_disk_aside(spec.limits.disk_bytes);
         let inner = Arc::clone(&self);
         tokio::spawn(async move {
             // An error means that it cannot be waited for: it is taken for gone.
@@ -439,12 +452,26 @@ impl Inner {
                     .then(|| (container.clone(), spec.limits.disk_bytes)),
             });
         }
-        if let Some(disks) = &self.disks
-            && let Err(error) = disks.prepare(spec.limits.disk_bytes)
-        {
-            tracing::debug!(%error, "no disk is put aside");
-        }
         Ok(Started { launched, group })
+    }
+
+    /// Has the next container's disk made while nobody waits for it.
+    fn put_a_disk_aside(self: &Arc<Self>, bytes: u64) {
+        if self.disks.is_none() {
+            return;
+        }
+        let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        if aside.as_ref().is_some_and(|making| !making.is_finished()) {
+            return;
+        }
+        let inner = Arc::clone(self);
+        *aside = Some(tokio::task::spawn_blocking(move || {
+            if let Some(disks) = &inner.disks
+                && let Err(error) = disks.prepare(bytes)
+            {
+                tracing::debug!(%error, "no disk is put aside");
+            }
+        }));
     }
 
     /// After its last process: takes its status and its control groups away.
@@ -490,7 +517,7 @@ impl Inner {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
-            if name.starts_with(".trial-") || name.starts_with(".tmp") {
+            if name.starts_with(".trial-") || disk::is_left_over(name) {
                 remove_folder(&entry.path()).ok();
             } else if !name.starts_with('.') && !known(name) && self.sandbox(name).is_none() {
                 match remove_folder(&entry.path()) {
@@ -602,7 +629,7 @@ fn uids(map: &str) -> Range<u32> {
         let mut numbers = line.split_ascii_whitespace().map(str::parse);
         let (first, _, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
         let first: u32 = first.ok()?;
-        Some(first..first.checked_add(count.ok()?).unwrap_or(u32::MAX))
+        Some(first..first.saturating_add(count.ok()?))
     });
     let ranges: Vec<Range<u32>> = ranges.collect();
     let usual = ranges

@@ -112,6 +112,7 @@ pub(crate) async fn contract() -> Option<Bench> {
 
 impl Bench {
     /// Whether a program over the memory limit is killed, at once.
+    #[expect(clippy::unused_self, reason = "the other backend has to look")]
     pub(crate) fn kills_at_the_memory_limit(&self) -> bool {
         true
     }

@@ -16,6 +16,7 @@ use super::sys;
 
 /// What a container's image is called in its folder.
 const IMAGE: &str = "disk.img";
+const PART: &str = ".part-";
 /// Where the kernel writes whether a file system was unmounted.
 const STATE_OFFSET: u64 = 1024 + 0x3A;
 const STATE_CLEAN: u8 = 1;
@@ -67,10 +68,17 @@ impl Disks {
         if spare.exists() {
             return Ok(());
         }
-        let part = tempfile::Builder::new().tempfile_in(&self.folder)?;
+        let part = self.part()?;
         self.copy(bytes, part.path())?;
         part.persist(&spare)?;
         Ok(())
+    }
+
+    /// A file that is not finished yet.
+    fn part(&self) -> io::Result<tempfile::NamedTempFile> {
+        tempfile::Builder::new()
+            .prefix(&part_prefix())
+            .tempfile_in(&self.folder)
     }
 
     fn spare(&self, bytes: u64) -> PathBuf {
@@ -80,7 +88,7 @@ impl Disks {
     fn template(&self, bytes: u64) -> io::Result<PathBuf> {
         let template = self.folder.join(format!(".template-{bytes}"));
         if !template.exists() {
-            let part = tempfile::Builder::new().tempfile_in(&self.folder)?;
+            let part = self.part()?;
             part.as_file().set_len(bytes)?;
             let made = Command::new(&self.mkfs)
                 .args(["-q", "-F", "-m", "0", "-b", "4096", "-O"])
@@ -122,6 +130,15 @@ impl Disks {
         }
         Ok(())
     }
+}
+
+/// Whether a file of this name is one that a server before us did not finish.
+pub(super) fn is_left_over(name: &str) -> bool {
+    name.starts_with(PART) && !name.starts_with(&part_prefix())
+}
+
+fn part_prefix() -> String {
+    format!("{PART}{}-", std::process::id())
 }
 
 fn program(name: &str) -> Option<PathBuf> {
