@@ -91,19 +91,6 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>>;
 }
 
-/// Settings of the kernel, below `kernel`, for System V memory, messages, and semaphores. They outlive
-/// their processes: more memory than in `/dev/shm` would starve later calls.
-pub(crate) fn ipc_limits() -> [(&'static str, String); 4] {
-    const PAGE_BYTES: i64 = 4096;
-    let bytes = crate::limits::SANDBOX_SHM_BYTES;
-    [
-        ("shmmax", bytes.to_string()),
-        ("shmall", (bytes / PAGE_BYTES).to_string()),
-        ("msgmni", "32".to_owned()),
-        ("sem", "250 32000 100 128".to_owned()),
-    ]
-}
-
 /// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {

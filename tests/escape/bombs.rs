@@ -46,14 +46,14 @@ pub(crate) const CASES: &[Case] = &[
         .must(Must::End),
     Case::python(
         "fork bomb of leaders of sessions",
-        r#"
+        r"
 while True:
     try:
         if os.fork() == 0:
             os.setsid()
     except OSError:
         time.sleep(0.01)
-"#,
+",
     )
     .runs_out(2000),
     Case::python(
@@ -118,7 +118,7 @@ same("the grandchild", got.stdout in ("137\n", ""), True)
     .must(Must::End),
     Case::python(
         "memory bomb by many",
-        r#"
+        r"
 for _ in range(8):
     if os.fork() == 0:
         hog = []
@@ -126,7 +126,7 @@ for _ in range(8):
             hog.append(bytearray(1 << 20))
 for _ in range(8):
     os.wait()
-"#,
+",
     )
     .must(Must::End),
     Case::python(

@@ -190,7 +190,7 @@ impl Daemon {
                     timeout: Duration::from_millis(timeout_ms),
                     env,
                 };
-                self.exec(job);
+                self.exec(&job);
             }
             RequestBody::Edit {
                 edit,
@@ -282,7 +282,7 @@ impl Daemon {
         }
     }
 
-    fn exec(&mut self, job: Job<'_>) {
+    fn exec(&mut self, job: &Job<'_>) {
         let (call, Some(settings)) = (job.call, &self.settings) else {
             return;
         };
@@ -297,12 +297,12 @@ impl Daemon {
             self.busy(call);
             return;
         }
-        let mut started = exec::start(settings, &job);
+        let mut started = exec::start(settings, job);
         if self.runs.is_empty()
             && sys::is_init()
             && matches!(&started, Err(refusal) if refusal.crowded)
         {
-            started = try_again(settings, &job);
+            started = try_again(settings, job);
         }
         match started {
             Ok(run) => {

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fs::{self, DirEntry, Metadata, Permissions, ReadDir};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use guest_proto::Settings;
@@ -195,7 +195,7 @@ impl Walk {
                         let below = metadata.is_dir().then(|| entry_of(directory, &entry));
                         self.count(&metadata);
                         if let Some(below) = below {
-                            self.enter(below);
+                            self.enter(&below);
                         }
                     }
                     // An error ends the listing: there is nothing more to learn.
@@ -242,23 +242,23 @@ impl Walk {
         }
     }
 
-    fn enter(&mut self, path: PathBuf) {
+    fn enter(&mut self, path: &Path) {
         if self.stack.len() > MAX_DEPTH {
             self.too_deep = true;
             return;
         }
         // Nothing can be looked at below a directory that its owner has closed.
-        if let Ok(metadata) = fs::symlink_metadata(&path)
+        if let Ok(metadata) = fs::symlink_metadata(path)
             && metadata.is_dir()
             && metadata.mode() & 0o700 != 0o700
         {
             let closed = metadata.permissions();
             let open = Permissions::from_mode(closed.mode() | 0o700);
-            if fs::set_permissions(&path, open).is_ok() {
-                self.stack.push(Place::Close(path.clone(), closed));
+            if fs::set_permissions(path, open).is_ok() {
+                self.stack.push(Place::Close(path.to_owned(), closed));
             }
         }
-        match Directory::open(&path) {
+        match Directory::open(path) {
             Ok(directory) => self.list(directory),
             Err(error) => self.miss(&error),
         }
@@ -320,7 +320,6 @@ fn is_dead(pid: u32) -> bool {
 mod tests {
     use std::fs::File;
     use std::io::Write;
-    use std::path::Path;
 
     use super::*;
 

@@ -11,7 +11,7 @@ use chrono::SecondsFormat;
 use super::lease::Lease;
 use super::volume;
 use crate::limits::SANDBOX_SHM_BYTES;
-use crate::sandbox::{SandboxSpec, ipc_limits};
+use crate::sandbox::SandboxSpec;
 
 /// The container's id.
 pub(super) const LABEL_CONTAINER: &str = "sandtable.container";
@@ -90,11 +90,7 @@ fn host_config(spec: &SandboxSpec, guest_volume: &str, cpus: &str, lacks: Lacks)
         storage_opt: (!lacks.disk_size)
             .then(|| HashMap::from([("size".to_owned(), disk.to_string())])),
         network_mode: Some("none".to_owned()),
-        sysctls: (!lacks.ipc_limits).then(|| {
-            ipc_limits()
-                .map(|(name, value)| (format!("kernel.{name}"), value))
-                .into()
-        }),
+        sysctls: (!lacks.ipc_limits).then(ipc_limits),
         ipc_mode: Some("private".to_owned()),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
@@ -118,6 +114,22 @@ fn host_config(spec: &SandboxSpec, guest_volume: &str, cpus: &str, lacks: Lacks)
         }]),
         ..HostConfig::default()
     }
+}
+
+/// System V memory outlives its processes: more of it than of `/dev/shm` would starve later calls.
+fn ipc_limits() -> HashMap<String, String> {
+    const PAGE_BYTES: i64 = 4096;
+    [
+        ("kernel.shmmax", SANDBOX_SHM_BYTES.to_string()),
+        (
+            "kernel.shmall",
+            (SANDBOX_SHM_BYTES / PAGE_BYTES).to_string(),
+        ),
+        ("kernel.msgmni", "32".to_owned()),
+        ("kernel.sem", "250 32000 100 128".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }
 
 fn ulimit(name: &str, value: i64) -> ResourcesUlimits {

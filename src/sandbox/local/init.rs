@@ -14,7 +14,6 @@ use std::process::ExitCode;
 
 use super::plan::{ARGUMENT, OWN, Plan, Storage, USER, Word};
 use super::{disk, filter, libraries, rootfs, sys};
-use crate::sandbox::ipc_limits;
 
 /// Devices, and mounts that must stay as they are, get no more than this.
 const ALWAYS: u64 = sys::ATTR_NOSUID;
@@ -230,10 +229,6 @@ fn root(plan: &Plan, trees: &Trees) -> Result<(), Failure> {
     }
     let quiet = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     sys::mount("proc", Path::new("proc"), "proc", quiet, "").step("mount `/proc`")?;
-    for (name, value) in ipc_limits() {
-        // Not every kernel lets the owner of the namespace write them.
-        fs::write(Path::new("proc/sys/kernel").join(name), value).ok();
-    }
     for place in rootfs::hidden().filter(|place| place.exists()) {
         sys::bind(Path::new("dev/null"), place).step("cover a part of `/proc`")?;
     }
