@@ -160,7 +160,7 @@ async fn large(room: &Room) {
             file_text: text.clone(),
         };
         match ask(room, edit).await {
-            Ok(_) | Err(GuestError::TooLarge { .. }) => {}
+            Ok(_) | Err(GuestError::TooLarge { .. } | GuestError::Refused { .. }) => {}
             Err(error) => panic!("{megabytes} MB: {error}"),
         }
         let edit = Edit::StrReplace {
@@ -169,7 +169,7 @@ async fn large(room: &Room) {
             new_str: "y".repeat(megabytes << 20),
         };
         match ask(room, edit).await {
-            Ok(_) | Err(GuestError::TooLarge { .. }) => {}
+            Ok(_) | Err(GuestError::TooLarge { .. } | GuestError::Refused { .. }) => {}
             Err(error) => panic!("{megabytes} MB: {error}"),
         }
     }

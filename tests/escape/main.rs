@@ -22,7 +22,6 @@ mod bombs;
 #[expect(dead_code, reason = "this suite needs only some of its helpers")]
 #[path = "../local/bench.rs"]
 mod local_bench;
-#[expect(dead_code, reason = "this suite needs only some of its helpers")]
 #[path = "../contract/talk.rs"]
 mod talk;
 
@@ -69,6 +68,32 @@ on_every_backend! {
     the_editor_reaches_no_further_than_the_code: crate::editor::hold;
     uploads_stay_in_their_directory: crate::uploads::hold;
     another_keys_container_and_files_stay_out_of_reach: crate::tenants::hold;
+}
+
+/// What the suite is worth: the same attempts succeed where nothing holds them.
+#[test]
+fn outside_a_sandbox_the_canaries_are_reached() {
+    let canary = canary::Canary::new();
+    let program = r#"
+denied("file", lambda: read(os.environ["CANARY_FILE"]))
+denied("tcp", lambda: connect(socket.AF_INET, ("127.0.0.1", int(os.environ["CANARY_PORT"]))))
+denied("unix", lambda: connect(socket.AF_UNIX, os.environ["CANARY_SOCKET"]))
+denied("abstract", lambda: connect(socket.AF_UNIX, "\0" + os.environ["CANARY_ABSTRACT"]))
+denied("new file", lambda: write(os.environ["CANARY_NEW_FILE"], flags=os.O_WRONLY | os.O_CREAT))
+denied("process", lambda: os.kill(int(os.environ["HOST_PID"]), 0))
+"#;
+    let done = std::process::Command::new("python3")
+        .args(["-c", &format!("{}\n{program}", site::PRELUDE)])
+        .envs(canary.env())
+        .output();
+    let Ok(done) = done else {
+        eprintln!("SKIPPED, nothing was tested: there is no `python3` outside the sandboxes");
+        return;
+    };
+    let out = String::from_utf8_lossy(&done.stdout);
+    assert_eq!(out.matches("ESCAPED").count(), 6, "{out}");
+    // One connection of each kind, and the new file.
+    assert_eq!(canary.harm().len(), 4);
 }
 
 #[test]

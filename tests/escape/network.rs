@@ -119,7 +119,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
     denied("address", lambda: fcntl.ioctl(udp, 0x8916, name + struct.pack("=HH4s", 2, 0, bytes([192, 0, 2, 9])) + bytes(16)))
     denied("bridge", lambda: fcntl.ioctl(udp, 0x89A0, b"br0".ljust(16, b"\0")))
 denied("tun", lambda: os.open("/dev/net/tun", os.O_RDWR))
-same("interfaces", sorted(name for _, name in socket.if_nameindex()), ["lo"])
+same("interfaces", [line.split(":")[0].strip() for line in list(open("/proc/net/dev"))[2:]], ["lo"])
 "#,
     ),
     Case::python(

@@ -65,13 +65,13 @@ pub(crate) const CASES: &[Case] = &[
     .must(Must::Give(nothing)),
     Case::bash(
         "the directory above the outputs as a link",
-        r#"cd /; mv /files/output /files/moved; ln -s /etc /files/output"#,
+        r"cd /; mv /files/output /files/moved; ln -s /etc /files/output",
     )
     .must(Must::Give(nothing))
     .messy(),
     Case::bash(
         "the directories above as files",
-        r#"cd /; rm -rf /files/output /files/input; echo x > /files/output; echo x > /files/input"#,
+        r"cd /; rm -rf /files/output /files/input; echo x > /files/output; echo x > /files/input",
     )
     .must(Must::Give(nothing))
     .messy(),
@@ -126,10 +126,10 @@ async fn races(kind: Kind) {
     };
     let room = site.room("racer").await;
     let swaps = [
-        ("a link to a file", r#"ln -sf /etc/passwd real"#),
-        ("a link to the guest", r#"ln -sf /proc/1/environ real"#),
-        ("a FIFO", r#"rm real; mkfifo real"#),
-        ("a directory", r#"rm real; mkdir real"#),
+        ("a link to a file", r"ln -sf /etc/passwd real"),
+        ("a link to the guest", r"ln -sf /proc/1/environ real"),
+        ("a FIFO", r"rm real; mkfifo real"),
+        ("a directory", r"rm real; mkdir real"),
         (
             "a link above",
             r#"cd ..; mv "$T" moved-$T; mkdir x-$T; ln -s /etc x-$T/real; ln -s x-$T "$T""#,
@@ -140,7 +140,7 @@ async fn races(kind: Kind) {
         ),
         (
             "a link two above",
-            r#"cd /files; mkdir -p o/$T; echo ROOTED > o/$T/real; mv output was; ln -s o output"#,
+            r"cd /files; mkdir -p o/$T; echo ROOTED > o/$T/real; mv output was; ln -s o output",
         ),
     ];
     for (n, (what, swap)) in swaps.iter().enumerate() {

@@ -22,13 +22,13 @@ os.kill(1, 0)
     ),
     Case::python(
         "queued and thread-directed signals to the guest",
-        r#"
+        r"
 tgkill = 234 if X86 else 131
 for number in range(1, 65):
     libc.syscall(ctypes.c_long(tgkill), 1, 1, number)
 for _ in range(5000):
     libc.sigqueue(1, 40, ctypes.c_void_p(1))
-"#,
+",
     ),
     Case::bash("kill everything", "kill -9 -1; sleep 100").runs_out(700),
     Case::bash("stop everything", "(sleep 1000 >/dev/null 2>&1 &); kill -STOP -1; kill -STOP $$; sleep 100").runs_out(1000),
@@ -87,17 +87,21 @@ same("daemons", [line for line in left if b"31337" in line], [])
         "a daemon that takes over the terminal and its session",
         r#"
 os.setpgid(0, 0) if os.getpgrp() != os.getpid() else None
-master, slave = os.openpty()
-if os.fork() == 0:
-    os.setsid()
-    fcntl.ioctl(slave, 0x540E, 0)
-    os.dup2(slave, 0), os.dup2(slave, 1), os.dup2(slave, 2)
-    os.execlp("sleep", "sleep", "1000")
+try:
+    master, slave = os.openpty()
+except OSError as error:
+    print("held: no terminals -", error)
+else:
+    if os.fork() == 0:
+        os.setsid()
+        fcntl.ioctl(slave, 0x540E, 0)
+        os.dup2(slave, 0), os.dup2(slave, 1), os.dup2(slave, 2)
+        os.execlp("sleep", "sleep", "1000")
 "#,
     ),
     Case::python(
         "children that reparent and exit at once",
-        r#"
+        r"
 for _ in range(100):
     pid = os.fork()
     if pid == 0:
@@ -105,7 +109,7 @@ for _ in range(100):
             os._exit(7)
         os._exit(0)
     os.waitpid(pid, 0)
-"#,
+",
     ),
     Case::python(
         "becoming the heir of orphans",

@@ -23,7 +23,7 @@ pub(crate) const LIMITS: Limits = Limits {
 /// The one input directory of these tests.
 pub(crate) const INPUT: &str = "0123456789abcdef";
 
-const PRELUDE: &str = include_str!("prelude.py");
+pub(crate) const PRELUDE: &str = include_str!("prelude.py");
 
 /// A backend under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +40,9 @@ pub(crate) struct Site {
 }
 
 enum House {
-    Docker(Bench),
+    Docker(Box<Bench>),
     #[cfg(target_os = "linux")]
-    Local(crate::local_bench::Bench),
+    Local(Box<crate::local_bench::Bench>),
 }
 
 /// A sandbox.
@@ -56,9 +56,9 @@ impl Site {
     /// `None` where the backend is missing and may be.
     pub(crate) async fn open(kind: Kind) -> Option<Self> {
         let house = match kind {
-            Kind::Docker => House::Docker(bench(Flavor::Slim, embedded()).await?),
+            Kind::Docker => House::Docker(Box::new(bench(Flavor::Slim, embedded()).await?)),
             #[cfg(target_os = "linux")]
-            Kind::Local => House::Local(crate::local_bench::contract().await?),
+            Kind::Local => House::Local(Box::new(crate::local_bench::contract().await?)),
             #[cfg(not(target_os = "linux"))]
             Kind::Local => return None,
         };

@@ -95,12 +95,17 @@ impl Guest {
     }
 
     fn hello(&mut self) -> bool {
+        self.hello_with(Settings::default())
+    }
+
+    /// Says hello with settings, but for the places.
+    fn hello_with(&mut self, settings: Settings) -> bool {
         let at = |name: &str| self.root.path().join(name).to_str().unwrap().to_owned();
         let settings = Settings {
             files_root: at("files"),
             tmp_root: at("tmp"),
             work_dir: at("work"),
-            ..Settings::default()
+            ..settings
         };
         let generation = GENERATION;
         self.send(
@@ -320,4 +325,36 @@ fn as_pid_1_it_survives_its_programs_reaps_orphans_and_ends_with_its_channel() {
     );
     assert_eq!(guest.done(5).1, "alone\n");
     assert!(guest.hang_up().success());
+}
+
+#[test]
+fn a_program_that_overfills_the_watched_disk_is_killed_and_room_can_be_made() {
+    let mut guest = Guest::start();
+    guest.hello_with(Settings {
+        max_disk_bytes: 8 << 20,
+        ..Settings::default()
+    });
+    let fill = "n=0; while :; do n=$((n + 1)); head -c 1M /dev/zero > hog-$n; sleep 0.02; done";
+    guest.bash(2, fill, 60_000);
+    let (done, said) = guest.done(2);
+    assert_eq!((done.outcome, done.return_code), (Outcome::Exited {}, 137));
+    assert!(said.contains("sandtable: disk full"), "{said}");
+
+    let put = RequestBody::Put {
+        input_dir: INPUT.to_owned(),
+        name: "a.csv".to_owned(),
+    };
+    guest.send(3, put.clone(), &[]);
+    guest.send(3, RequestBody::Chunk { last: true }, b"a,b\n");
+    match guest.answer(3) {
+        AnswerBody::Error { kind, .. } => assert_eq!(kind, ErrorKind::NoSpace),
+        other => panic!("{other:?}"),
+    }
+
+    guest.bash(4, "rm hog-*; echo made", 60_000);
+    let (done, said) = guest.done(4);
+    assert_eq!((done.return_code, said.as_str()), (0, "made\n"));
+    guest.send(5, put, &[]);
+    guest.send(5, RequestBody::Chunk { last: true }, b"a,b\n");
+    assert!(matches!(guest.answer(5), AnswerBody::PutDone { .. }));
 }

@@ -130,9 +130,8 @@ fn ipc_limits() -> HashMap<String, String> {
         ("kernel.msgmni", "32".to_owned()),
         ("kernel.sem", "250 32000 100 128".to_owned()),
     ]
-    .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
-    .collect()
+    .into()
 }
 
 fn ulimit(name: &str, value: i64) -> ResourcesUlimits {

@@ -75,6 +75,10 @@ const DENIED_HERE: &[libc::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const DENIED_HERE: &[libc::c_long] = &[];
 
+/// System V memory, messages, and semaphores: they outlive their processes and would starve later calls,
+/// and only an owner with a root user could limit them. POSIX ones live in `/dev/shm`.
+const NOT_THERE: [libc::c_long; 3] = [libc::SYS_shmget, libc::SYS_msgget, libc::SYS_semget];
+
 const NEW_NAMESPACES: [libc::c_int; 7] = [
     libc::CLONE_NEWNS,
     libc::CLONE_NEWCGROUP,
@@ -103,7 +107,15 @@ fn programs() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
     Ok(vec![
         program(denied()?, errno(libc::EPERM))?,
         // Its flags lie in memory, where no filter can look; the C library falls back on `clone`.
-        program(rules([(libc::SYS_clone3, vec![])]), errno(libc::ENOSYS))?,
+        program(
+            rules(
+                NOT_THERE
+                    .into_iter()
+                    .chain([libc::SYS_clone3])
+                    .map(|call| (call, vec![])),
+            ),
+            errno(libc::ENOSYS),
+        )?,
         program(sockets()?, errno(libc::EAFNOSUPPORT))?,
         // The CPU was chosen for good: says that it worked, and does nothing.
         program(rules([(libc::SYS_sched_setaffinity, vec![])]), errno(0))?,
