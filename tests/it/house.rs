@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
-        &["config", "limits", "model", "quirks", "sandbox", "server"],
+        &[
+            "config", "ids", "limits", "model", "quirks", "sandbox", "server",
+        ],
     ),
     (
         "server",
@@ -25,6 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "container",
             "engine",
             "fault",
+            "limits",
             "model",
             "sandbox",
             "store",
@@ -82,6 +85,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "container",
         &[
+            "clock",
             "ids",
             "limits",
             "model",
@@ -97,11 +101,11 @@ const EDGES: &[(&str, &[&str])] = &[
             "clock", "fault", "ids", "journal", "limits", "model", "quirks", "store",
         ],
     ),
-    ("config", &["model", "quirks"]),
+    ("config", &["limits", "model", "quirks"]),
     ("fault", &["ids", "limits", "model"]),
     ("quirks", &[]),
     ("model", &["limits"]),
-    ("sandbox", &["limits"]),
+    ("sandbox", &["clock", "ids", "limits"]),
     ("store", &["clock", "limits"]),
     ("journal", &["clock", "limits"]),
     ("clock", &[]),
