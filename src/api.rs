@@ -1,6 +1,7 @@
 //! The emulated surface: routes, one handler per endpoint, and the shapes of failure.
 
 mod cut;
+mod era;
 pub(crate) mod error;
 pub(crate) mod extract;
 pub(crate) mod files;

@@ -83,10 +83,10 @@ impl Chosen {
             match reaped {
                 Ok(0) => {}
                 Ok(removed) => {
-                    tracing::info!(removed, "removed sandboxes of servers that are gone")
+                    tracing::info!(removed, "removed sandboxes of servers that are gone");
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "sandboxes of servers that are gone may be left")
+                    tracing::warn!(%error, "sandboxes of servers that are gone may be left");
                 }
             }
         });
@@ -207,7 +207,6 @@ async fn local(place: &Place<'_>, because: &str) -> Result<Chosen, SandboxError>
         cache_dir: None,
         provision: place.config.provision == Provision::Auto,
         program: None,
-        hold_back: false,
     })
     .await?;
     let local = Arc::new(local);
@@ -318,6 +317,10 @@ impl Backend for Provisioned {
         container_id: &'a str,
     ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
         self.docker.take_up(container_id)
+    }
+
+    fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
+        self.docker.settings(spec)
     }
 
     fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {

@@ -13,6 +13,11 @@ use clap::Parser as _;
 
 use args::{Cli, Command, ImageCommand, ServeArgs};
 
+#[cfg(target_os = "linux")]
+use crate::sandbox::SandboxError;
+#[cfg(target_os = "linux")]
+use crate::sandbox::local::Libraries;
+
 /// A mistake in what was typed, in a script, or in a file.
 const USAGE: u8 = 2;
 const FAILURE: u8 = 1;
@@ -84,6 +89,33 @@ async fn build_image(args: args::ImageBuildArgs) -> ExitCode {
             print(&format!(
                 "built {} ({megabytes} MB) on {}\n",
                 built.image, built.base
+            ));
+            ExitCode::SUCCESS
+        }
+        #[cfg(target_os = "linux")]
+        Err(image::ImageError::Sandbox(SandboxError::Unavailable { reason, .. })) => {
+            install_libraries(&reason)
+        }
+        Err(error) => fail(FAILURE, &error.to_string()),
+    }
+}
+
+/// Without an engine there is no image to build, but `local` can have the libraries.
+#[cfg(target_os = "linux")]
+fn install_libraries(reason: &str) -> ExitCode {
+    let say = |text: &str| {
+        writeln!(io::stderr().lock(), "{text}").ok();
+    };
+    say(&format!(
+        "{reason}: no image is built; `local` gets the documented libraries instead"
+    ));
+    let installed =
+        Libraries::of_this_machine().and_then(|libraries| libraries.install(&mut |text| say(text)));
+    match installed {
+        Ok(folder) => {
+            print(&format!(
+                "the documented libraries are in {}\n",
+                folder.display()
             ));
             ExitCode::SUCCESS
         }

@@ -50,7 +50,7 @@ pub struct Config {
 /// Where the server listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Host {
-    /// 127.0.0.1 and, where there is one, ::1.
+    /// 127.0.0.1 and, where there is one, `::1`.
     Loopback,
     Address(IpAddr),
 }

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::Upload;
+use crate::quirks::ExpiresAt;
 use crate::sandbox::guest::{Guest, PutFile};
 use crate::sandbox::{Backend, Limits, SandboxError};
 use crate::store::{ContainerRow, ContainerState, MountedFile, Store, StoreError};
@@ -179,14 +180,20 @@ impl Containers {
     }
 
     /// The container of this id, if it is the workspace's and still lives.
-    pub(crate) async fn find(&self, workspace: &Workspace, id: &str) -> Result<Found, StoreError> {
+    /// With `idle`, one that was not used for so long ends here.
+    pub(crate) async fn find(
+        &self,
+        workspace: &Workspace,
+        id: &str,
+        idle: Option<TimeDelta>,
+    ) -> Result<Found, StoreError> {
         let Some(row) = self.0.store.container(&workspace.id, id).await? else {
             return Ok(Found::Missing);
         };
         if row.state == ContainerState::Expired {
             return Ok(Found::Expired);
         }
-        if ends_at(row.created_at) <= workspace.clock.now() {
+        if is_over(&row, workspace.clock.now(), idle) {
             self.expire(workspace, id).await?;
             return Ok(Found::Expired);
         }
@@ -226,14 +233,18 @@ impl Containers {
         futures_util::future::join_all(removals).await;
     }
 
-    /// Notes a use: `expires_at` is an hour from now (FACTS 1.3).
+    /// Notes a use, and says when the container expires: an hour from now (FACTS 1.3), or at its real end.
     pub(crate) async fn touch(
         &self,
         workspace: &Workspace,
         container: &Container,
+        tells: ExpiresAt,
     ) -> Result<DateTime<Utc>, StoreError> {
         let now = workspace.clock.now();
-        let expires_at = now + TimeDelta::minutes(limits::CONTAINER_ROLLING_MINUTES);
+        let expires_at = match tells {
+            ExpiresAt::Rolling => now + TimeDelta::minutes(limits::CONTAINER_ROLLING_MINUTES),
+            ExpiresAt::Hard => ends_at(container.created_at),
+        };
         self.0
             .store
             .touch_container(&workspace.id, &container.id, now, expires_at)
@@ -305,6 +316,23 @@ impl Containers {
 
     /// The container's sandbox, started if none runs, with all uploads in place.
     pub(crate) async fn lease(&self, container: &Arc<Container>) -> Result<Lease, SandboxError> {
+        let (containers, waking) = (self.clone(), Arc::clone(container));
+        // In a task of its own: who leaves meanwhile leaves no sandbox half started, and the next to
+        // come waits for it instead of starting another.
+        let lease = tokio::spawn(async move { containers.enter(&waking).await });
+        let lease = lease.await.map_err(|error| SandboxError::Engine {
+            operation: "wake the container",
+            reason: error.to_string(),
+        })??;
+        let mut sandbox = container.sandbox.lock().await;
+        while let Some(upload) = sandbox.waiting.first() {
+            self.put(container, &lease, upload).await?;
+            sandbox.waiting.remove(0);
+        }
+        Ok(lease)
+    }
+
+    async fn enter(&self, container: &Arc<Container>) -> Result<Lease, SandboxError> {
         let mut sandbox = container.sandbox.lock().await;
         let guest = match sandbox.guest.take() {
             Some(guest) if !guest.is_closed() => guest,
@@ -317,15 +345,10 @@ impl Containers {
         };
         sandbox.guest = Some(guest.clone());
         container.enter();
-        let lease = Lease {
+        Ok(Lease {
             guest,
             container: Arc::clone(container),
-        };
-        while let Some(upload) = sandbox.waiting.first() {
-            self.put(container, &lease, upload).await?;
-            sandbox.waiting.remove(0);
-        }
-        Ok(lease)
+        })
     }
 
     async fn put(
@@ -440,6 +463,11 @@ impl Inner {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Container>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a container has ended: by its age, or, with `idle`, by not being used.
+pub(crate) fn is_over(row: &ContainerRow, now: DateTime<Utc>, idle: Option<TimeDelta>) -> bool {
+    ends_at(row.created_at) <= now || idle.is_some_and(|idle| row.last_used_at + idle <= now)
 }
 
 /// When a container is over for good: 30 days after it was made.

@@ -13,6 +13,7 @@ mod sabotage;
 mod turn;
 mod usage;
 pub mod validate;
+mod workdir;
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ pub const MAX_OUTPUT_FILES: usize = 1000;
 /// What one call may write to stdout, and again to stderr, before the middle is dropped.
 pub const MAX_STREAM_BYTES: usize = 1024 * 1024;
 /// Wall clock of one bash or editor call.
-pub const BASH_TIMEOUT: Duration = Duration::from_secs(300);
+pub const BASH_TIMEOUT: Duration = Duration::from_mins(5);
 /// Wall clock of one Python cell.
 pub const CELL_TIMEOUT: Duration = Duration::from_secs(90);
 /// Life of a container from its creation, on the virtual clock.
@@ -21,7 +21,7 @@ pub const CONTAINER_LIFE_DAYS: i64 = 30;
 /// How far `expires_at` lies behind the last use of a container, on the virtual clock.
 pub const CONTAINER_ROLLING_MINUTES: i64 = 60;
 /// A container that was not used for so long falls asleep, on the wall clock or the virtual one.
-pub const CONTAINER_IDLE: Duration = Duration::from_secs(300);
+pub const CONTAINER_IDLE: Duration = Duration::from_mins(5);
 /// How long a Docker sandbox of a kept data directory outlives its server, to be taken up by the next.
 pub const SANDBOX_LEASE: Duration = Duration::from_mins(1);
 /// How long a sandbox is kept warm before a new one takes its place.

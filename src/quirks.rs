@@ -85,7 +85,7 @@ macro_rules! quirks {
             }
 
             /// Every row: its name, present value, and the values there are.
-            pub(crate) fn rows(&self) -> Vec<(&'static str, String, &'static [&'static str])> {
+            pub fn rows(&self) -> Vec<(&'static str, String, &'static [&'static str])> {
                 vec![$(($name, self.$field.text(), <$type as QuirkValue>::VALUES)),+]
             }
         }

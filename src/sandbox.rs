@@ -113,17 +113,21 @@ pub trait Backend: Send + Sync + fmt::Debug {
         Box::pin(std::future::ready(Ok(None)))
     }
 
+    /// What the guest of a started sandbox is to be told: what the launcher cannot limit itself, the
+    /// guest watches.
+    fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
+        guest::Settings {
+            max_file_bytes: spec.limits.disk_bytes,
+            max_disk_bytes: spec.limits.disk_bytes,
+            ..guest::Settings::default()
+        }
+    }
+
     /// Ends the processes and keeps the files. Fine if nothing runs.
     fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>>;
 
     /// Ends the processes and deletes the files. Fine if nothing is there.
     fn remove<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>>;
-
-    /// Where things lie in the sandbox of `spec`, and its caps.
-    fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
-        let _ = spec;
-        guest::Settings::default()
-    }
 
     /// Whether a sandbox could be had at once; the reason if not.
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>>;

@@ -101,14 +101,13 @@ impl Server {
         };
         // In the background: nothing waits for it.
         tokio::task::spawn_blocking(|| temporary::clear_up(&std::env::temp_dir()));
-        let chosen = match given {
-            Some(chosen) => chosen,
-            None => {
-                let server_id = Ids::random().next_hex16();
-                backend::choose(&config, &server_id, &data_dir, temporary.is_some())
-                    .await
-                    .map_err(StartError::Backend)?
-            }
+        let chosen = if let Some(chosen) = given {
+            chosen
+        } else {
+            let server_id = Ids::random().next_hex16();
+            backend::choose(&config, &server_id, &data_dir, temporary.is_some())
+                .await
+                .map_err(StartError::Backend)?
         };
         let listeners = bind(config.host, config.port).await?;
         let address = listeners.first().map(TcpListener::local_addr);

@@ -14,6 +14,7 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 use wire::request::MessagesRequest;
 
+use crate::api::era;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
 use crate::api::json;
@@ -23,6 +24,7 @@ use crate::clock::Clock;
 use crate::engine::{self, Report, TurnError, TurnInput};
 use crate::limits;
 use crate::model::ServiceError;
+use crate::quirks::Era;
 use plain::Plain;
 
 /// The first version with the stricter rules (spec 00 §3); versions are dates and compare as text.
@@ -64,6 +66,10 @@ async fn turn(
 ) -> ApiResult<Response> {
     replace_aliases(&mut body, &app.config.tool_aliases);
     refuse_threads(&body)?;
+    let old = caller.quirks.era == Era::Beta2025;
+    if old {
+        era::check_body(&body, &caller.betas)?;
+    }
     let request = MessagesRequest::decode(&body, !caller.betas.0.is_empty())
         .map_err(|fault| ApiError::invalid(fault.to_string()))?;
     refuse_skills(&request)?;
@@ -88,8 +94,14 @@ async fn turn(
     }
     done.map_err(refused)?;
     let message = message.ok_or_else(|| ApiError::internal(&"a turn ended without a message"))?;
-    let bytes =
-        Bytes::from(serde_json::to_vec(&message).map_err(|error| ApiError::internal(&error))?);
+    let bytes = if old {
+        let mut message =
+            serde_json::to_value(&message).map_err(|error| ApiError::internal(&error))?;
+        era::age(&mut message);
+        Bytes::from(message.to_string())
+    } else {
+        Bytes::from(serde_json::to_vec(&message).map_err(|error| ApiError::internal(&error))?)
+    };
     let mut response = (
         [(header::CONTENT_TYPE, "application/json")],
         Body::from(bytes.clone()),

@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
+use crate::api::era;
 use crate::api::error::{ApiError, ApiResult, RequestId};
 use crate::api::extract::Caller;
 use crate::app::App;
@@ -50,8 +51,7 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
         }
     };
     let id = RequestId(workspace.request_ids().next(Kind::Request));
-    let strict = app.config.strict_version;
-    let response = match identify(&workspace, &id, request.headers(), strict) {
+    let response = match read_caller(&app, &workspace, &id, &request) {
         Ok((caller, notes)) => {
             entry.lints = notes;
             match faults::meet(&caller, request).await {
@@ -103,29 +103,27 @@ async fn workspace(app: &App, headers: &HeaderMap) -> ApiResult<Arc<Workspace>> 
         })
 }
 
-/// What the headers say of the caller, and notes for the journal.
-fn identify(
+/// The caller as its headers say, and notes for the journal.
+fn read_caller(
+    app: &App,
     workspace: &Arc<Workspace>,
     id: &RequestId,
-    headers: &HeaderMap,
-    strict: bool,
+    request: &Request,
 ) -> ApiResult<(Caller, Vec<String>)> {
-    let read = version::read(headers, strict)?;
+    let headers = request.headers();
+    let read = version::read(headers, app.config.strict_version)?;
     let quirks = workspace.quirks().with(&quirks(headers)?).quirks;
-    if quirks.era == Era::Beta2025 && read.version.as_str() >= "2026" {
-        return Err(ApiError::invalid(format!(
-            "anthropic-version: \"{}\" is not a valid version",
-            read.version
-        )));
+    if quirks.era == Era::Beta2025 {
+        era::check_version(&read.version)?;
+        era::check_path(request.uri().path(), &read.betas)?;
     }
-    let faults = faults::of_request(headers, workspace.seed, &id.0)?;
     let caller = Caller {
         workspace: Arc::clone(workspace),
         request_id: id.clone(),
         version: read.version,
         betas: read.betas,
         quirks,
-        faults,
+        faults: faults::of_request(headers, workspace.seed, &id.0)?,
     };
     Ok((caller, read.notes))
 }

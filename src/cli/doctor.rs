@@ -11,10 +11,14 @@ use std::time::Duration;
 use tokio::process::Command;
 
 pub use self::report::{Finding, Report, State};
+#[cfg(target_os = "linux")]
+use crate::ids::Ids;
 use crate::limits::{SANDBOX_DISK_BYTES, SANDBOX_MEMORY_BYTES};
 use crate::sandbox::SandboxError;
 use crate::sandbox::docker::Facts;
 use crate::sandbox::docker::image::{self, Flavor, ImageState};
+#[cfg(target_os = "linux")]
+use crate::sandbox::local::{Description, LocalBackend, LocalConfig};
 
 /// Wait for a program of this machine to answer.
 const PROGRAM_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,6 +39,7 @@ pub struct DoctorArgs {
 /// Looks at everything.
 pub async fn report(args: &DoctorArgs) -> Report {
     let mut findings = Vec::new();
+    let mut engine_missing = None;
     match image::survey(args.host.as_deref()).await {
         Ok((facts, images)) => {
             findings.push(engine(&facts));
@@ -44,8 +49,18 @@ pub async fn report(args: &DoctorArgs) -> Report {
                 findings.push(disk("disk of the engine", &facts.root_dir).await);
             }
         }
-        Err(error) => findings.push(no_engine(&error)),
+        Err(error) => engine_missing = Some(no_engine(&error)),
     }
+    let local = local(engine_missing.is_some()).await;
+    if let Some(mut missing) = engine_missing {
+        // One of the two is enough.
+        if local.iter().any(|finding| finding.state == State::Ok) {
+            missing.state = State::Warn;
+            missing.hint = Some("nothing has to be done: `local` runs code without it".to_owned());
+        }
+        findings.push(missing);
+    }
+    findings.extend(local);
     findings.push(python().await);
     findings.push(data_dir(args.data_dir.as_deref()));
     findings.push(port(args.port));
@@ -79,6 +94,56 @@ fn no_engine(error: &SandboxError) -> Finding {
         None => hint,
     };
     Finding::bad("engine", State::Fail, text, hint)
+}
+
+/// Whether sandboxes run here without an engine, and what they lack.
+#[cfg(target_os = "linux")]
+async fn local(only: bool) -> Vec<Finding> {
+    const SUBJECT: &str = "local sandboxes";
+    let folder = match tempfile::tempdir() {
+        Ok(folder) => folder,
+        Err(error) => {
+            let hint = "make the folder for temporary files writable";
+            return vec![Finding::bad(SUBJECT, State::Warn, error.to_string(), hint)];
+        }
+    };
+    let config = LocalConfig {
+        server_id: Ids::random().next_hex16(),
+        data_dir: folder.path().to_owned(),
+        cache_dir: None,
+        provision: false,
+        program: None,
+    };
+    match LocalBackend::connect(config).await {
+        Ok(local) => {
+            let Description { text, improve } = local.describe();
+            local.close().await;
+            let mut findings = vec![Finding::ok(SUBJECT, text)];
+            // With an engine, the command is about its image.
+            if let Some(command) = improve.filter(|_| only) {
+                let text = "missing; they are installed when code is first run";
+                findings.push(Finding::bad(
+                    "libraries for `local`",
+                    State::Warn,
+                    text,
+                    command,
+                ));
+            }
+            findings
+        }
+        Err(SandboxError::Unavailable { reason, hint }) => {
+            vec![Finding::bad(SUBJECT, State::Warn, reason, hint)]
+        }
+        Err(error) => {
+            let hint = "use Docker";
+            vec![Finding::bad(SUBJECT, State::Warn, error.to_string(), hint)]
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn local(_: bool) -> Vec<Finding> {
+    Vec::new()
 }
 
 fn memory(facts: &Facts) -> Option<Finding> {

@@ -9,7 +9,7 @@ use super::error::ControlError;
 use super::target::{Target, Targets};
 use crate::app::App;
 use crate::clock::rfc3339_micros;
-use crate::container::{Found, ends_at};
+use crate::container::{Found, ends_at, is_over};
 use crate::store::{ContainerRow, ContainerState};
 use crate::workspace::Workspace;
 
@@ -28,8 +28,8 @@ pub(super) async fn list(
 }
 
 fn describe(app: &App, workspace: &Workspace, row: &ContainerRow) -> Value {
-    let over =
-        row.state == ContainerState::Expired || ends_at(row.created_at) <= workspace.clock.now();
+    let over = row.state == ContainerState::Expired
+        || is_over(row, workspace.clock.now(), idle(workspace));
     let state = match (over, app.containers.is_awake(&row.id)) {
         (true, _) => "expired",
         (false, true) => "awake",
@@ -44,6 +44,10 @@ fn describe(app: &App, workspace: &Workspace, row: &ContainerRow) -> Value {
         "expires_at": rfc3339_micros(row.expires_at),
         "ends_at": rfc3339_micros(ends_at(row.created_at)),
     })
+}
+
+fn idle(workspace: &Workspace) -> Option<chrono::TimeDelta> {
+    workspace.quirks().quirks.container_idle.0
 }
 
 /// Ends a container now, as if its 30 days were over.
@@ -64,7 +68,11 @@ pub(super) async fn sleep(
     Target(workspace): Target,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ControlError> {
-    match app.containers.find(&workspace, &id).await? {
+    match app
+        .containers
+        .find(&workspace, &id, idle(&workspace))
+        .await?
+    {
         Found::Missing => Err(unknown(&id)),
         Found::Expired => Ok(Json(json!({ "id": id, "state": "expired" }))),
         Found::Alive(container) => {

@@ -11,11 +11,14 @@ use wire::block::{
 };
 
 use crate::container::Container;
-use crate::engine::{Engine, TurnError, TurnInput};
+use crate::engine::{Engine, TurnError, TurnInput, workdir};
 use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::{CallResult, OutputFile, ServerTool};
+use crate::quirks::{
+    CaptureWorkdir, EditorDirectoryView, EditorKeys, EditorMissingString, LegacyStdoutNewline,
+};
 use crate::sandbox::SandboxError;
 use crate::sandbox::guest::{
     Edit, EditCall, EditError, EditErrorKind, EditOutcome, ExecCall, ExecKind, ExecResult, Guest,
@@ -129,7 +132,7 @@ pub(super) async fn execute(
             }
         }
     };
-    let block = block(&id, tool, &done);
+    let block = block(&id, tool, &done, input.quirks.editor_keys);
     Ok((block.clone(), call_result(id, tool, done, &block)))
 }
 
@@ -187,7 +190,16 @@ impl Running<'_> {
                     timeout: limits::BASH_TIMEOUT,
                     env: Vec::new(),
                 };
+                let before = self.workdir(&guest).await?;
                 let result = guest.exec(call).await?;
+                if let Some(before) = before
+                    && result.outcome == Outcome::Exited
+                    && result.outputs.is_empty()
+                {
+                    let (output_dir, outputs) = self.captured(&guest, &before).await?;
+                    let result = ExecResult { outputs, ..result };
+                    return self.ran(&guest, &output_dir, result).await;
+                }
                 self.ran(&guest, &output_dir, result).await
             }
             Parsed::Edit(edit) => {
@@ -198,10 +210,41 @@ impl Running<'_> {
                 };
                 Ok(match guest.edit(call).await? {
                     Ok(outcome) => Done::Edited(edited(outcome)),
-                    Err(error) => refused(error),
+                    Err(error) => refused(error, self.input),
                 })
             }
         }
+    }
+
+    fn is_legacy(&self) -> bool {
+        let mut tools = self.input.request.tools.iter();
+        tools.any(|tool| tool.tag == "code_execution_20250522")
+    }
+
+    /// What lies in the working directory, if new files in it are to come back.
+    async fn workdir(&self, guest: &Guest) -> Result<Option<workdir::Listing>, CallError> {
+        match self.input.quirks.capture_workdir {
+            CaptureWorkdir::Never => Ok(None),
+            CaptureWorkdir::WhenOutputDirEmpty => {
+                let result = self.helper(guest, workdir::LIST.to_owned()).await?;
+                Ok(Some(workdir::read(&result.stdout)))
+            }
+        }
+    }
+
+    /// Copies what is new in the working directory into an output directory of ours.
+    async fn captured(
+        &self,
+        guest: &Guest,
+        before: &workdir::Listing,
+    ) -> Result<(String, Vec<guest_proto::OutputFile>), CallError> {
+        let after = self.helper(guest, workdir::LIST.to_owned()).await?;
+        let Some(copy) = workdir::copy_of_new(before, &workdir::read(&after.stdout)) else {
+            return Ok((String::new(), Vec::new()));
+        };
+        let call = self.helper_call(copy);
+        let output_dir = call.output_dir.clone();
+        Ok((output_dir, guest.exec(call).await?.outputs))
     }
 
     async fn ran(
@@ -242,8 +285,16 @@ impl Running<'_> {
         for output in result.outputs {
             files.push(self.keep(guest, output_dir, output.name).await?);
         }
+        let mut stdout = String::from_utf8_lossy(&result.stdout).into_owned();
+        // Parity: since 2026-02 under 20250522 (FACTS 1.8).
+        if self.is_legacy()
+            && self.input.quirks.legacy_stdout_newline == LegacyStdoutNewline::Stripped
+            && stdout.ends_with('\n')
+        {
+            stdout.pop();
+        }
         Ok(Done::Ran {
-            stdout: String::from_utf8_lossy(&result.stdout).into_owned(),
+            stdout,
             stderr,
             return_code: i64::from(result.return_code),
             files,
@@ -408,10 +459,23 @@ fn edited(outcome: EditOutcome) -> EditorContent {
 }
 
 /// The documented codes (spec 02 §4.1); a directory and the like are `invalid_tool_input` (spec README).
-fn refused(error: EditError) -> Done {
+fn refused(error: EditError, input: &TurnInput) -> Done {
+    let mut message = error.message;
     let code = match error.kind {
         EditErrorKind::FileNotFound => "file_not_found",
-        EditErrorKind::StringNotFound => "string_not_found",
+        EditErrorKind::StringNotFound => match input.quirks.editor_missing_string {
+            EditorMissingString::StringNotFound => "string_not_found",
+            EditorMissingString::Unavailable => "unavailable",
+        },
+        EditErrorKind::IsDirectory
+            if input.quirks.editor_directory_view == EditorDirectoryView::Unavailable =>
+        {
+            // Parity: `view` of `/skills/xlsx`, 2026-08-27 (FACTS §6).
+            "Tool response parsing error for view: Failed to parse tool response as JSON: \
+             unexpected character: line 1 column 1 (char 0)"
+                .clone_into(&mut message);
+            "unavailable"
+        }
         EditErrorKind::Io => "unavailable",
         EditErrorKind::InvalidInput
         | EditErrorKind::IsDirectory
@@ -422,11 +486,37 @@ fn refused(error: EditError) -> Done {
     };
     Done::Failed {
         code: code.to_owned(),
-        message: Some(error.message),
+        message: Some(message),
     }
 }
 
-fn block(id: &str, tool: ServerTool, done: &Done) -> ContentBlock {
+/// An editor result in the keys the caller expects.
+fn by_keys(content: &EditorContent, keys: EditorKeys) -> EditorContent {
+    if keys == EditorKeys::SnakeCase {
+        return content.clone();
+    }
+    let Ok(Value::Object(members)) = serde_json::to_value(content) else {
+        return content.clone();
+    };
+    let renamed = members.into_iter().map(|(key, value)| {
+        let camel = match key.as_str() {
+            // One type for all three (seed 001).
+            "type" => return (key, Value::from("text_editor_code_execution_result")),
+            "num_lines" => "numLines",
+            "start_line" => "startLine",
+            "total_lines" => "totalLines",
+            "old_start" => "oldStart",
+            "old_lines" => "oldLines",
+            "new_start" => "newStart",
+            "new_lines" => "newLines",
+            _ => return (key, value),
+        };
+        (camel.to_owned(), value)
+    });
+    EditorContent::Raw(Value::Object(renamed.collect()))
+}
+
+fn block(id: &str, tool: ServerTool, done: &Done, keys: EditorKeys) -> ContentBlock {
     let tool_use_id = id.to_owned();
     match tool {
         ServerTool::Bash => ContentBlock::BashCodeExecutionToolResult {
@@ -481,7 +571,7 @@ fn block(id: &str, tool: ServerTool, done: &Done) -> ContentBlock {
         ServerTool::Editor => ContentBlock::TextEditorCodeExecutionToolResult {
             tool_use_id,
             content: match done {
-                Done::Edited(content) => content.clone(),
+                Done::Edited(content) => by_keys(content, keys),
                 Done::Failed { message, .. } => EditorContent::Error {
                     error_code: error_code(done),
                     error_message: message.clone(),

@@ -13,6 +13,7 @@ use wire::usage::{DeltaUsage, Usage};
 use crate::engine::{Sink, TurnError, Wait, json_text};
 use crate::fault::{Act, Fault, StreamAct};
 use crate::model::ServiceError;
+use crate::quirks::ServerCaller;
 
 /// Words in one text delta.
 const WORDS_PER_DELTA: usize = 3;
@@ -172,12 +173,14 @@ impl<'a> Emitter<'a> {
         id: String,
         name: &str,
         input: &Value,
+        caller: ServerCaller,
     ) -> Result<(), TurnError> {
         let empty = Value::Object(serde_json::Map::new());
         let index = self.open(ContentBlock::ServerToolUse {
             id,
             name: name.to_owned(),
             input: empty,
+            caller: (caller == ServerCaller::Direct).then_some(Caller::Direct),
         })?;
         self.input(index, input)
     }

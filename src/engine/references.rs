@@ -5,11 +5,13 @@ use wire::request::{Block, Message, MessagesRequest, Role, Source, ToolKind};
 
 use crate::engine::{Engine, TurnError, TurnInput};
 use crate::model::{CallResult, CodeTool, DeclaredTool, TurnRequest, Upload};
+use crate::quirks::UploadScope;
 use crate::store::FileRow;
 
 /// Checks every file the request names, and returns the uploads of the newest user turn.
 pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Vec<Upload>, TurnError> {
     let newest = newest_turn(&input.request.messages);
+    let scope = input.quirks.upload_scope;
     let has_code_tool = input
         .request
         .tools
@@ -31,14 +33,18 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Vec<Uplo
                     return Err(invalid(&path(), reason));
                 }
                 // Parity: an upload of an earlier turn is inert, whatever it names (spec 02 §6).
-                Block::ContainerUpload { file_id } if index < newest => {
-                    lint(
-                        input,
-                        format!(
-                            "{}: `{file_id}` is inert: only the newest user turn is mounted",
-                            path()
-                        ),
-                    );
+                Block::ContainerUpload { file_id }
+                    if index < newest && scope != UploadScope::All =>
+                {
+                    if scope == UploadScope::Newest {
+                        lint(
+                            input,
+                            format!(
+                                "{}: `{file_id}` is inert: only the newest user turn is mounted",
+                                path()
+                            ),
+                        );
+                    }
                 }
                 Block::ContainerUpload { file_id } => {
                     let file = find(engine, input, file_id).await?;

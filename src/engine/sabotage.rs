@@ -141,13 +141,16 @@ impl Running<'_> {
         guest: &Guest,
         command: String,
     ) -> Result<ExecResult, GuestError> {
-        guest
-            .exec(helper_call(
-                command,
-                self.container.input_dir.clone(),
-                self.ids.next_hex16(),
-            ))
-            .await
+        guest.exec(self.helper_call(command)).await
+    }
+
+    /// A command of ours, with an output directory of its own.
+    pub(super) fn helper_call(&self, command: String) -> ExecCall {
+        helper_call(
+            command,
+            self.container.input_dir.clone(),
+            self.ids.next_hex16(),
+        )
     }
 }
 

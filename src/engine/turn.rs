@@ -15,8 +15,10 @@ use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::{
-    self, Call, CallResult, CodeTool, Model, ModelError, ServerTool, Step, Stop, TurnRequest,
+    self, Call, CallResult, CodeTool, Model, ModelError, ServerTool, ServiceError, Step, Stop,
+    TurnRequest,
 };
+use crate::quirks::{CodeExecutionCounter, ExpiredContainer, PauseContainer, UnknownContainer};
 
 /// Carries out a turn. The events go to `sink`; on an error some may already be out.
 pub(crate) async fn run(
@@ -53,9 +55,11 @@ pub(crate) async fn run(
         ids,
         message_id,
         emitter,
-        meter: Meter::new(input_tokens(&input.body), geo, prints_details),
+        meter: Meter::new(input_tokens(&input.body), geo, prints_details)
+            .counting_code(input.quirks.code_execution_counter == CodeExecutionCounter::Counted),
         place,
         used_container: false,
+        code_waits: false,
         handed_out: Vec::new(),
     };
     turn.run(&request, pending, model).await
@@ -88,13 +92,31 @@ async fn find_container(engine: &Engine, input: &TurnInput) -> Result<Place, Tur
     else {
         return Ok(Place::None);
     };
-    match engine.containers.find(&input.workspace, id).await? {
+    let quirks = &input.quirks;
+    let idle = quirks.container_idle.0;
+    match engine.containers.find(&input.workspace, id, idle).await? {
         Found::Alive(container) => Ok(Place::Alive(container)),
-        Found::Expired => Ok(Place::Expired),
-        Found::Missing => Err(TurnError::NotFound {
-            message: format!("Container `{id}` not found."),
-            code: None,
-        }),
+        Found::Missing if quirks.unknown_container == UnknownContainer::NotFound => {
+            Err(TurnError::NotFound {
+                message: format!("Container `{id}` not found."),
+                code: None,
+            })
+        }
+        Found::Expired | Found::Missing => match quirks.expired_container {
+            ExpiredContainer::ToolError => Ok(Place::Expired),
+            // Parity: what a dead id gave in 2026-08 (FACTS §9).
+            ExpiredContainer::ServerError => Err(TurnError::Service(ServiceError {
+                status: 500,
+                kind: "api_error".to_owned(),
+                message: "Internal server error".to_owned(),
+                details: None,
+                headers: Vec::new(),
+                after_events: None,
+            })),
+            ExpiredContainer::RequestError => {
+                Err(TurnError::Invalid(format!("container: `{id}` has expired")))
+            }
+        },
     }
 }
 
@@ -124,6 +146,8 @@ struct Turn<'a> {
     meter: Meter,
     place: Place,
     used_container: bool,
+    /// Server calls wait for the client's.
+    code_waits: bool,
     /// Every tool-use id of this response.
     handed_out: Vec<String>,
 }
@@ -290,7 +314,9 @@ impl Turn<'_> {
                 } => {
                     self.check_offered(tool)?;
                     let id = self.ids.next(Kind::ServerToolUse);
-                    self.emitter.server_call(id.clone(), tool.name(), &input)?;
+                    let caller = self.input.quirks.server_caller;
+                    self.emitter
+                        .server_call(id.clone(), tool.name(), &input, caller)?;
                     self.meter.emitted(&input.to_string());
                     Order::Server {
                         id,
@@ -344,6 +370,7 @@ impl Turn<'_> {
             // `container` is sent when code execution is pending (spec 01 §5).
             self.meter.uses_container();
             self.container().await?;
+            self.code_waits = true;
         }
         let ids = orders.iter().map(|order| order.id().to_owned()).collect();
         Ok(Some(End::Park("tool_use", ids)))
@@ -361,9 +388,11 @@ impl Turn<'_> {
         self.meter.uses_container();
         let container = self.container().await?;
         let count = orders.len() as u64;
-        let (engine, input, ids) = (self.engine, self.input, Arc::new(self.next_ids(&orders)));
+        let (engine, input) = (self.engine, self.input);
         let work = futures_util::future::join_all(orders.into_iter().map(|order| {
-            let (container, ids) = (container.clone(), Arc::clone(&ids));
+            // What a call makes is named after the call alone: those that run beside it have no say.
+            let ids = input.workspace.ids(&[b"outputs", order.id().as_bytes()]);
+            let container = container.clone();
             async move { calls::execute(engine, input, container.as_ref(), order, &ids).await }
         }));
         let done = self.with_pings(work).await?;
@@ -377,14 +406,6 @@ impl Turn<'_> {
         }
         self.meter.round(count, read);
         Ok(results)
-    }
-
-    /// Ids for what the calls make: their directories and files. They derive from the calls' own ids,
-    /// so that calls which run at the same time cannot change each other's.
-    fn next_ids(&self, orders: &[Order]) -> Ids {
-        let mut scope: Vec<&[u8]> = vec![b"outputs"];
-        scope.extend(orders.iter().map(|order| order.id().as_bytes()));
-        self.input.workspace.ids(&scope)
     }
 
     /// The turn's container, made if there is none; `None` if the named one has expired.
@@ -419,8 +440,15 @@ impl Turn<'_> {
         let expires_at = self
             .engine
             .containers
-            .touch(&self.input.workspace, container)
+            .touch(
+                &self.input.workspace,
+                container,
+                self.input.quirks.container_expires_at,
+            )
             .await?;
+        if self.code_waits && self.input.quirks.pause_container == PauseContainer::Omit {
+            return Ok(None);
+        }
         Ok(Some(WireContainer {
             id: container.id.clone(),
             expires_at: rfc3339_micros(expires_at),

@@ -40,6 +40,8 @@ pub(super) struct Meter {
     output: u64,
     thinking: Option<u64>,
     calls: u64,
+    /// Whether the answer says how many calls there were.
+    tells_calls: bool,
     container: bool,
     inference_geo: &'static str,
     given: UsageOverride,
@@ -53,10 +55,17 @@ impl Meter {
             output: 0,
             thinking: prints_details.then_some(0),
             calls: 0,
+            tells_calls: true,
             container: false,
             inference_geo,
             given: UsageOverride::default(),
         }
+    }
+
+    /// Quirk `code-execution-counter`.
+    pub(super) fn counting_code(mut self, tells: bool) -> Self {
+        self.tells_calls = tells;
+        self
     }
 
     pub(super) fn emitted(&mut self, text: &str) {
@@ -127,7 +136,7 @@ impl Meter {
             server_tool_use: self.container.then_some(ServerToolUsage {
                 web_search_requests: 0,
                 web_fetch_requests: 0,
-                code_execution_requests: Some(self.calls),
+                code_execution_requests: self.tells_calls.then_some(self.calls),
             }),
         }
     }

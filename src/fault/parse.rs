@@ -101,9 +101,7 @@ fn select(keys: &Keys<'_>) -> Result<Select, FaultError> {
     let tools = tool_names();
     Ok(Select {
         path: keys.pattern("path")?,
-        method: keys
-            .string("method")?
-            .map(|method| method.to_ascii_uppercase()),
+        method: keys.string("method")?.map(str::to_ascii_uppercase),
         model: keys.pattern("model")?,
         tool: keys.get("tool", &one_of(&tools), |value| {
             value.as_str().and_then(ServerTool::from_name)

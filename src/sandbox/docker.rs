@@ -68,7 +68,10 @@ pub struct DockerBackend {
     /// Counts sandboxes made, so that they take turns on the CPUs.
     turns: AtomicUsize,
     lacks_disk_size: AtomicBool,
+    /// Whether the engine has taken a size for a container's disk.
+    has_disk_size: AtomicBool,
     lacks_cpu_set: AtomicBool,
+    lacks_ipc_limits: AtomicBool,
     /// Held while the image is built, so that it is built once.
     building: Mutex<()>,
 }
@@ -107,7 +110,9 @@ impl DockerBackend {
             starts: Semaphore::new(CONCURRENT_STARTS),
             turns: AtomicUsize::new(0),
             lacks_disk_size: AtomicBool::new(false),
+            has_disk_size: AtomicBool::new(false),
             lacks_cpu_set: AtomicBool::new(false),
+            lacks_ipc_limits: AtomicBool::new(false),
             building: Mutex::new(()),
         })
     }
@@ -154,9 +159,9 @@ impl DockerBackend {
 
     /// Whether the engine itself limits a sandbox's disk; `false` until a start has shown it.
     ///
-    /// Where it does not, only single files are limited (to the size of the disk).
+    /// Where it does not, single files are (to the size of the disk), and the guest watches the rest.
     pub fn disk_is_limited(&self) -> bool {
-        self.turns.load(Ordering::Relaxed) > 0 && !self.lacks_disk_size.load(Ordering::Relaxed)
+        self.has_disk_size.load(Ordering::Relaxed)
     }
 
     /// Builds the image if there is none; several callers share one build.
@@ -260,6 +265,19 @@ impl Backend for DockerBackend {
         container_id: &'a str,
     ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
         Box::pin(self.take_up_one(container_id))
+    }
+
+    fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
+        let disk_bytes = spec.limits.disk_bytes;
+        guest::Settings {
+            max_file_bytes: disk_bytes,
+            max_disk_bytes: if self.disk_is_limited() {
+                0
+            } else {
+                disk_bytes
+            },
+            ..guest::Settings::default()
+        }
     }
 
     fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {

@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -47,8 +48,9 @@ use crate::sandbox::{Backend, BoxFuture, Channel, Limits, SandboxError, SandboxS
 
 /// The users of sandboxes on the machine, as root: far from people, services, and the ranges that
 /// container tools share out.
-const FIRST_UID: u32 = 1_900_000_000;
-const UIDS: u32 = 1 << 24;
+const UIDS: Range<u32> = 1_900_000_000..1_900_000_000 + (1 << 24);
+/// The users that people and services have; not taken for sandboxes where users are few.
+const ORDINARY_UIDS: u32 = 10_000;
 const SOFT_FILES: u64 = 4096;
 const HARD_FILES: u64 = 65_536;
 /// How long the last of a sandbox may take to be gone.
@@ -69,8 +71,6 @@ pub struct LocalConfig {
     pub provision: bool,
     /// A copy of this program; the running one if `None`.
     pub program: Option<PathBuf>,
-    /// Do without what only root may, as any other user.
-    pub hold_back: bool,
 }
 
 /// Launches sandboxes as processes of this machine.
@@ -92,6 +92,7 @@ struct Inner {
     /// Whether the libraries have been looked after; held while that is done.
     provisioned: tokio::sync::Mutex<bool>,
     facts: Facts,
+    uids: Range<u32>,
     cpus: Vec<usize>,
     turns: AtomicUsize,
     starts: Semaphore,
@@ -170,7 +171,7 @@ impl LocalBackend {
 
 impl Inner {
     fn new(config: LocalConfig) -> Result<Self, SandboxError> {
-        let privileged = sys::effective_uid() == 0 && !config.hold_back;
+        let privileged = sys::effective_uid() == 0;
         let folder = config.data_dir.join("sandboxes");
         make_private(&folder).map_err(|error| failed("make the sandboxes' folder", &error))?;
         let folder = fs::canonicalize(&folder)
@@ -223,6 +224,7 @@ impl Inner {
             root: OnceLock::new(),
             provisioned: tokio::sync::Mutex::new(false),
             facts,
+            uids: uids(&fs::read_to_string("/proc/self/uid_map").unwrap_or_default()),
             cpus: sys::cpus(),
             turns: AtomicUsize::new(0),
             starts: Semaphore::new(CONCURRENT_STARTS),
@@ -261,7 +263,7 @@ impl Inner {
 
     fn plan(&self, container_id: &str, limits: &Limits, storage: Storage) -> Plan {
         let (host_uid, host_gid) = if self.privileged {
-            let uid = host_uid(&self.folder, container_id);
+            let uid = host_uid(&self.uids, &self.folder, container_id);
             (uid, uid)
         } else {
             (sys::effective_uid(), sys::effective_gid())
@@ -523,8 +525,13 @@ impl Backend for LocalBackend {
         "local"
     }
 
-    fn settings(&self, _: &SandboxSpec) -> Settings {
-        let mut settings = Settings::default();
+    fn settings(&self, spec: &SandboxSpec) -> Settings {
+        let disk_bytes = spec.limits.disk_bytes;
+        let mut settings = Settings {
+            max_file_bytes: disk_bytes,
+            max_disk_bytes: if self.disk_is_exact() { 0 } else { disk_bytes },
+            ..Settings::default()
+        };
         settings.path = format!("{}:{}", rootfs::BIN, settings.path);
         settings
             .env
@@ -579,14 +586,35 @@ fn failed(operation: &'static str, error: &dyn fmt::Display) -> SandboxError {
 }
 
 /// The user of a container's sandbox on the machine: always the same, and nobody else's.
-fn host_uid(folder: &Path, container_id: &str) -> u32 {
+fn host_uid(uids: &Range<u32>, folder: &Path, container_id: &str) -> u32 {
     let mut digest = Sha256::new();
     digest.update(folder.as_os_str().as_encoded_bytes());
     digest.update([0]);
     digest.update(container_id.as_bytes());
     let digest = digest.finalize();
     let number = u32::from_le_bytes([digest[0], digest[1], digest[2], 0]);
-    FIRST_UID + number % UIDS
+    uids.start + number % (uids.end - uids.start)
+}
+
+/// The users there are for sandboxes: the usual ones, or inside a container the last of its own.
+fn uids(map: &str) -> Range<u32> {
+    let ranges = map.lines().filter_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse);
+        let (first, _, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        let first: u32 = first.ok()?;
+        Some(first..first.saturating_add(count.ok()?))
+    });
+    let ranges: Vec<Range<u32>> = ranges.collect();
+    let usual = ranges
+        .iter()
+        .any(|range| range.start <= UIDS.start && UIDS.end <= range.end);
+    let last = ranges.into_iter().max_by_key(|range| range.end);
+    match last {
+        Some(last) if !usual && last.end > ORDINARY_UIDS + 1 => {
+            last.start.max(ORDINARY_UIDS)..last.end - 1
+        }
+        _ => UIDS,
+    }
 }
 
 fn make_private(folder: &Path) -> io::Result<()> {
@@ -613,5 +641,21 @@ fn open_up(folder: &Path) {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             open_up(&entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sandboxes_have_users_that_are_nobody_elses() {
+        assert_eq!(uids("         0          0 4294967295\n"), UIDS);
+        assert_eq!(uids("0 100000 65536\n"), 10_000..65_535);
+        assert_eq!(uids(""), UIDS);
+        let of = |id| host_uid(&UIDS, Path::new("/data/sandboxes"), id);
+        assert_eq!(of("container_01A"), of("container_01A"));
+        assert_ne!(of("container_01A"), of("container_01B"));
+        assert!(UIDS.contains(&of("container_01A")));
     }
 }

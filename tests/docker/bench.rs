@@ -2,33 +2,24 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use sandtable::cli::image::{BuildArgs, Flavor, Progress};
 use sandtable::ids;
 use sandtable::sandbox::docker::{DockerBackend, DockerConfig, image};
-use sandtable::sandbox::guest::{
-    ExecCall, ExecKind, ExecResult, Guest, GuestError, Outcome, Settings,
-};
-use sandtable::sandbox::{Backend as _, Channel, Limits, SandboxError, SandboxSpec};
+use sandtable::sandbox::guest::embedded;
+use sandtable::sandbox::{Channel, SandboxError};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+pub(crate) use crate::talk::{SMALL, bash, exec, in_30_days, new_spec, wake};
+
 /// A backend with a data directory of its own; what it started is removed by [`Bench::end`].
+#[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) backend: DockerBackend,
     pub(crate) folder: TempDir,
 }
-
-/// Small limits, so that a test reaches them fast.
-pub(crate) const SMALL: Limits = Limits {
-    memory_bytes: 128 * 1024 * 1024,
-    disk_bytes: 64 * 1024 * 1024,
-    milli_cpus: 1000,
-    pids: 64,
-};
 
 /// A guest for tests of the launcher alone: a shell that runs what comes over the channel.
 pub(crate) const SHELL: &[u8] = b"#!/bin/bash\nexec /bin/bash -s\n";
@@ -91,29 +82,11 @@ pub(crate) async fn image_ready(flavor: Flavor) -> bool {
     }
 }
 
-/// A new sandbox's specification.
-pub(crate) fn new_spec(limits: Limits) -> SandboxSpec {
-    SandboxSpec {
-        container_id: ids::Ids::random().next(ids::Kind::Container),
-        expires_at: in_30_days(),
-        limits,
-    }
-}
-
 impl Bench {
     /// Removes everything that was started.
     pub(crate) async fn end(self) {
         self.backend.close().await.unwrap();
     }
-}
-
-/// The wall clock, thirty days on.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the engine's labels are judged by the wall clock"
-)]
-pub(crate) fn in_30_days() -> DateTime<Utc> {
-    Utc::now() + chrono::TimeDelta::days(30)
 }
 
 /// Sends a script to a shell guest and answers all that it says until it ends.
@@ -135,43 +108,14 @@ pub(crate) async fn run(channel: Channel, script: &str) -> String {
     said
 }
 
-/// What a command in a sandbox did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Said {
-    pub(crate) code: i32,
-    pub(crate) out: String,
-    pub(crate) err: String,
+/// What the contract runs against: the slim image with the real guest.
+pub(crate) async fn contract() -> Option<Bench> {
+    bench(Flavor::Slim, embedded()).await
 }
 
-/// A sandbox with the real guest in it.
-pub(crate) async fn wake(bench: &Bench, spec: &SandboxSpec) -> Guest {
-    let channel = bench.backend.start(spec).await.unwrap();
-    Guest::connect(channel, Settings::default()).await.unwrap()
-}
-
-/// Runs a program through the guest.
-pub(crate) async fn exec(guest: &Guest, kind: ExecKind) -> Result<ExecResult, GuestError> {
-    static CALLS: AtomicU64 = AtomicU64::new(0);
-    let call = CALLS.fetch_add(1, Ordering::Relaxed);
-    let call = ExecCall {
-        kind,
-        input_dir: "0123456789abcdef".to_owned(),
-        output_dir: format!("{call:016x}"),
-        timeout: Duration::from_mins(2),
-        env: Vec::new(),
-    };
-    guest.exec(call).await
-}
-
-/// Runs a bash command that is expected to end by itself.
-pub(crate) async fn bash(guest: &Guest, command: &str) -> Said {
-    let done = exec(guest, ExecKind::Bash(command.to_owned()))
-        .await
-        .unwrap();
-    assert_eq!(done.outcome, Outcome::Exited, "{command}");
-    Said {
-        code: done.return_code,
-        out: String::from_utf8(done.stdout).unwrap(),
-        err: String::from_utf8(done.stderr).unwrap(),
+impl Bench {
+    /// Whether a program over the memory limit is killed, at once.
+    pub(crate) fn kills_at_the_memory_limit(&self) -> bool {
+        true
     }
 }

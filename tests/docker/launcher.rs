@@ -5,7 +5,7 @@ use sandtable::sandbox::docker::{DockerBackend, DockerConfig};
 use sandtable::sandbox::{Backend as _, Limits, SandboxError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::bench::{SHELL, SMALL, bench, config, in_30_days, new_spec, run};
+use crate::bench::{SHELL, SMALL, bash, bench, config, contract, in_30_days, new_spec, run, wake};
 
 #[tokio::test]
 async fn a_stopped_sandbox_starts_again_with_its_files_and_a_removed_one_without() {
@@ -286,4 +286,19 @@ async fn no_engine_is_told_at_once() {
     .unwrap_err();
     assert!(matches!(error, SandboxError::Unavailable { .. }), "{error}");
     assert!(started.elapsed().as_secs() < 2);
+}
+
+#[tokio::test]
+async fn nothing_in_the_image_gives_another_identity() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    let guest = wake(&bench, &new_spec(Limits::default())).await;
+    let said = bash(
+        &guest,
+        "find / -xdev -type f -perm /6000 2>/dev/null; getcap -r / 2>/dev/null; su -c id; true",
+    )
+    .await;
+    assert_eq!(said.out, "");
+    bench.end().await;
 }

@@ -9,8 +9,16 @@
 mod bench;
 mod documented;
 mod failure;
+mod faults;
 mod images;
-mod inside;
 mod launcher;
 mod lease;
+
+#[path = "../contract/calls.rs"]
+mod calls;
+#[path = "../contract/inside.rs"]
+mod inside;
+#[path = "../contract/life.rs"]
 mod life;
+#[path = "../contract/talk.rs"]
+mod talk;

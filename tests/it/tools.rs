@@ -144,6 +144,27 @@ async fn parallel_calls_are_all_announced_before_their_results_come_in_the_same_
 }
 
 #[tokio::test]
+async fn parallel_calls_have_the_same_file_ids_whichever_ends_first() {
+    let (soon, late) = (
+        "touch go",
+        "until [ -e go ]; do sleep 0.01; done; sleep 0.1",
+    );
+    let mut ids = Vec::new();
+    for (first, second) in [(soon, late), (late, soon)] {
+        let server = running(json!([{"parallel": [
+            {"bash": format!("{first}; touch $OUTPUT_DIR/first")},
+            {"bash": format!("{second}; touch $OUTPUT_DIR/second")},
+        ]}]))
+        .await;
+        let message = server.message(&code_prompt("both")).await;
+        let of = |result: &Value| result["content"][0]["file_id"].clone();
+        ids.push(results(&message).into_iter().map(of).collect::<Vec<_>>());
+    }
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[0][0], ids[0][1]);
+}
+
+#[tokio::test]
 async fn a_scripted_error_code_runs_nothing() {
     let server = running(json!([
         {"bash": "touch ran", "tool_error": "too_many_requests"},

@@ -26,6 +26,8 @@ pub struct Settings {
     pub max_output_file_bytes: u64,
     /// Largest file a program may write (`RLIMIT_FSIZE`); 0 for no limit.
     pub max_file_bytes: u64,
+    /// What all files together may take, by a watch that looks every second; 0 for no watch.
+    pub max_disk_bytes: u64,
     /// Largest text a view hands back.
     pub max_view_bytes: u64,
     /// Largest image or PDF a view hands back.
@@ -46,6 +48,7 @@ impl Default for Settings {
             max_output_files: 1000,
             max_output_file_bytes: 500 * 1024 * 1024,
             max_file_bytes: 5 * 1024 * 1024 * 1024,
+            max_disk_bytes: 0,
             max_view_bytes: 1024 * 1024,
             max_media_bytes: 16 * 1024 * 1024,
             max_edit_bytes: 64 * 1024 * 1024,

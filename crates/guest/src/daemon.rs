@@ -6,16 +6,18 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::process::ExitCode;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use guest_proto::{
-    AnswerBody, Command, DecodeError, Decoder, ErrorKind, ExecDone, GENERATION, Outcome, Request,
-    RequestBody, Settings, is_call_tag,
+    AnswerBody, Command, DecodeError, Decoder, Edit, EditErrorKind, ErrorKind, ExecDone,
+    GENERATION, Outcome, Request, RequestBody, Settings, is_call_tag,
 };
 
+use crate::disk::Watch;
 use crate::editor;
 use crate::environment::Places;
-use crate::exec::{self, Job, Run};
+use crate::exec::{self, Job, Refusal, Run};
 use crate::files::{Failure, Get, Put};
 use crate::lease::Lease;
 use crate::out::Out;
@@ -53,6 +55,7 @@ struct Daemon {
     puts: BTreeMap<u64, Put>,
     gets: BTreeMap<u64, Get>,
     sinks: Sinks,
+    disk: Option<Watch>,
     scratch: Vec<u8>,
 }
 
@@ -72,6 +75,7 @@ impl Daemon {
             puts: BTreeMap::new(),
             gets: BTreeMap::new(),
             sinks: Sinks::default(),
+            disk: None,
             scratch: vec![0; SCRATCH_BYTES],
         })
     }
@@ -97,6 +101,11 @@ impl Daemon {
                 .into_iter()
                 .flatten()
                 .min();
+            if let Some(disk) = &self.disk
+                && (!self.runs.is_empty() || sys::has_company())
+            {
+                next = [next, Some(disk.next_look())].into_iter().flatten().min();
+            }
             poll.wait(next.map(|next| next.saturating_duration_since(now)))?;
 
             self.sinks.empty(&poll, &mut self.scratch);
@@ -117,6 +126,7 @@ impl Daemon {
                 return Ok(());
             }
             self.end_overdue();
+            self.watch_disk();
             self.answer_done();
             self.take_requests()?;
             let out = &mut self.out;
@@ -239,6 +249,17 @@ impl Daemon {
                     self.out.error(call, ErrorKind::Invalid, NOT_A_TAG);
                     return;
                 };
+                if let Some(disk) = &mut self.disk
+                    && !matches!(edit, Edit::View { .. })
+                {
+                    disk.add(payload.len() as u64);
+                    if disk.room() == 0 {
+                        let (kind, message) = (EditErrorKind::Io, DISK_FULL.to_owned());
+                        let body = AnswerBody::EditFailed { kind, message };
+                        self.out.answer(call, body, &[]);
+                        return;
+                    }
+                }
                 match editor::edit(settings, &places, &edit, &path, payload) {
                     Ok((result, content)) => {
                         let body = AnswerBody::EditDone { result };
@@ -316,6 +337,7 @@ impl Daemon {
                 false
             }
             _ => {
+                self.disk = Watch::new(&settings);
                 self.settings = Some(settings);
                 true
             }
@@ -344,12 +366,19 @@ impl Daemon {
             self.busy(call);
             return;
         }
-        match exec::start(settings, job) {
+        let mut started = exec::start(settings, &job);
+        if self.runs.is_empty()
+            && sys::is_init()
+            && matches!(&started, Err(refusal) if refusal.crowded)
+        {
+            started = try_again(settings, &job);
+        }
+        match started {
             Ok(run) => {
                 self.runs.insert(call, run);
             }
-            Err(message) => {
-                let done = exec::could_not_start(message);
+            Err(refusal) => {
+                let done = exec::could_not_start(refusal.message);
                 self.out.answer(call, AnswerBody::ExecDone(done), &[]);
             }
         }
@@ -360,6 +389,13 @@ impl Daemon {
         let (Some(mut put), Some(settings)) = (self.puts.remove(&call), &self.settings) else {
             return;
         };
+        if let Some(disk) = &mut self.disk {
+            if disk.room() < bytes.len() as u64 {
+                self.fail(call, put.no_room());
+                return;
+            }
+            disk.add(bytes.len() as u64);
+        }
         match put.write(bytes) {
             Err(failure) => self.fail(call, failure),
             Ok(()) if !last => {
@@ -402,13 +438,37 @@ impl Daemon {
         }
     }
 
+    /// Ends everything if the disk is too full: what writes need not be what was called last.
+    fn watch_disk(&mut self) {
+        let now = Instant::now();
+        let Some(disk) = &mut self.disk else {
+            return;
+        };
+        let Some(full) = disk.look(now) else {
+            return;
+        };
+        if sys::is_init() {
+            sys::kill_all_others();
+        }
+        let calls: Vec<u64> = self.runs.keys().copied().collect();
+        for call in calls {
+            self.end(call, Outcome::Exited {});
+            if let Some(run) = self.runs.get_mut(&call) {
+                run.fail_for_disk(full.clone());
+            }
+        }
+    }
+
     fn answer_done(&mut self) {
         let now = Instant::now();
         let Some(settings) = &self.settings else {
             return;
         };
         let mut ended = Vec::new();
-        for (call, run) in self.runs.extract_if(.., |_, run| run.is_done(now)) {
+        for (call, mut run) in self.runs.extract_if(.., |_, run| run.is_done(now)) {
+            if let Some(full) = self.disk.as_mut().and_then(Watch::look_now) {
+                run.fail_for_disk(full);
+            }
             let output_dir = run.output_dir();
             let (done, payload) = run.finish(settings, &mut self.sinks, &mut self.scratch);
             ended.push((call, output_dir, done, payload));
@@ -429,6 +489,29 @@ impl Daemon {
             "too many calls at once in this sandbox",
         );
     }
+}
+
+/// As the kernel says it.
+const DISK_FULL: &str = "No space left on device (os error 28)";
+/// Starts a program where there is no process left, while no other call runs.
+fn try_again(settings: &Settings, job: &Job<'_>) -> Result<Run, Refusal> {
+    /// The kernel counts a process for a moment after its end.
+    const MOMENT: Duration = Duration::from_millis(100);
+    let mut result = exec::start(settings, job);
+    for last in [false, true] {
+        let patience = Instant::now() + MOMENT;
+        while matches!(&result, Err(refusal) if refusal.crowded) && Instant::now() < patience {
+            thread::sleep(Duration::from_millis(2));
+            result = exec::start(settings, job);
+        }
+        if result.is_ok() || last {
+            break;
+        }
+        // What calls that are over have left must not keep the next one out.
+        sys::kill_all_others();
+        tree::see_off();
+    }
+    result
 }
 
 const NOT_A_TAG: &str = "`input_dir` and `output_dir` must be 16 hex digits";

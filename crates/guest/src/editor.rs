@@ -8,6 +8,7 @@ mod path;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -224,6 +225,7 @@ fn read(settings: &Settings, place: &Path, path: &str) -> Result<Vec<u8>, Failur
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(place)
         .map_err(failure)?;
+    refuse_processes(&file).map_err(failure)?;
     let metadata = file.metadata().map_err(failure)?;
     if metadata.is_dir() {
         return Err(Failure::directory(path));
@@ -244,6 +246,18 @@ fn read(settings: &Settings, place: &Path, path: &str) -> Result<Vec<u8>, Failur
         return Err(too_large(path, bytes.len() as u64, most));
     }
     Ok(bytes)
+}
+
+/// The files of `/proc` about processes show and change what the code in the sandbox may not: the
+/// kernel sees the guest open them, and to the guest it shows itself.
+fn refuse_processes(file: &File) -> io::Result<()> {
+    let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let mut parts = path.strip_prefix("/proc").into_iter().flat_map(Path::iter);
+    let first = parts.next().and_then(|part| part.to_str());
+    if first.is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(())
 }
 
 /// Writes a whole file, with its parent directories; says whether it was there before.
@@ -269,6 +283,7 @@ fn overwrite(place: &Path, text: &[u8]) -> io::Result<()> {
         .truncate(false)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(place)?;
+    refuse_processes(&file)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::from_raw_os_error(libc::ENXIO));
     }

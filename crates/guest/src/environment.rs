@@ -7,9 +7,18 @@ use std::path::{Path, PathBuf};
 
 use guest_proto::{Settings, is_directory_tag};
 
+use crate::directory::Directory;
+
+/// Holds the input directories.
+pub(crate) const INPUT: &str = "input";
+/// Holds the output directories.
+const OUTPUT: &str = "output";
+
 /// The directories of one call.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
+    root: PathBuf,
+    tags: [String; 2],
     pub(crate) input: PathBuf,
     pub(crate) output: PathBuf,
 }
@@ -17,9 +26,13 @@ pub(crate) struct Places {
 impl Places {
     /// `None` if a tag is not 16 hex digits: it could lead anywhere.
     pub(crate) fn new(settings: &Settings, input_tag: &str, output_tag: &str) -> Option<Self> {
-        Some(Self {
-            input: directory(settings, "input", input_tag)?,
-            output: directory(settings, "output", output_tag)?,
+        let root = PathBuf::from(&settings.files_root);
+        let tags = [input_tag, output_tag];
+        tags.iter().all(|tag| is_directory_tag(tag)).then(|| Self {
+            input: root.join(INPUT).join(input_tag),
+            output: root.join(OUTPUT).join(output_tag),
+            root,
+            tags: tags.map(str::to_owned),
         })
     }
 
@@ -27,24 +40,39 @@ impl Places {
     ///
     /// A full disk is no reason to fail: the program may be the one that makes room.
     pub(crate) fn make(&self) -> io::Result<()> {
-        unless_full(fs::create_dir_all(&self.input))?;
-        if let Some(parent) = self.output.parent() {
-            unless_full(fs::create_dir_all(parent))?;
-        }
-        match fs::create_dir(&self.output) {
+        unless_full(self.try_make())
+    }
+
+    fn try_make(&self) -> io::Result<()> {
+        let [input_tag, output_tag] = &self.tags;
+        let root = Directory::own(&self.root)?;
+        root.enter_own(INPUT)?.enter_own(input_tag)?;
+        let outputs = root.enter_own(OUTPUT)?;
+        let output = outputs.entry(output_tag);
+        match fs::create_dir(&output) {
             // Only an empty one is taken again: what an earlier call left there is not ours to delete.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_dir(&self.output)?;
-                unless_full(fs::create_dir(&self.output))
+                fs::remove_dir(&output)?;
+                fs::create_dir(&output)
             }
-            result => unless_full(result),
+            result => result,
         }
+    }
+
+    /// Opens the output directory; a link in its place, or above it, is none.
+    pub(crate) fn open_output(&self) -> io::Result<Directory> {
+        open_output(&self.root, &self.tags[1])
     }
 }
 
-/// `<files_root>/<kind>/<tag>`, if the tag is one.
-pub(crate) fn directory(settings: &Settings, kind: &str, tag: &str) -> Option<PathBuf> {
-    is_directory_tag(tag).then(|| Path::new(&settings.files_root).join(kind).join(tag))
+/// Opens `<files_root>/input/<tag>`, made if need be, in place of whatever else is there.
+pub(crate) fn own_input(root: &Path, tag: &str) -> io::Result<Directory> {
+    Directory::own(root)?.enter_own(INPUT)?.enter_own(tag)
+}
+
+/// Opens `<files_root>/output/<tag>`, through no link.
+pub(crate) fn open_output(root: &Path, tag: &str) -> io::Result<Directory> {
+    Directory::open(root)?.enter(OUTPUT)?.enter(tag)
 }
 
 fn unless_full(result: io::Result<()>) -> io::Result<()> {

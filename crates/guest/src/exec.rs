@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use guest_proto::{Command, ExecDone, Outcome, Settings};
 
 use crate::capture::Capture;
+use crate::directory;
 use crate::environment::{Places, variables};
+use crate::filter;
 use crate::outputs;
 use crate::sinks::Sinks;
 use crate::sys::{self, Poll};
@@ -49,6 +51,8 @@ pub(crate) struct Run {
     stdout: Stream,
     stderr: Stream,
     script: Option<PathBuf>,
+    /// What the guest has to say below the program's stderr.
+    remark: Option<String>,
 }
 
 #[derive(Debug)]
@@ -58,11 +62,29 @@ struct Stream {
     capture: Capture,
 }
 
+/// Why a program cannot run.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) message: String,
+    /// Whether it is for want of processes.
+    pub(crate) crowded: bool,
+}
+
+impl From<String> for Refusal {
+    fn from(message: String) -> Self {
+        Self {
+            message,
+            crowded: false,
+        }
+    }
+}
+
 /// Starts a program, or says why it cannot run.
-pub(crate) fn start(settings: &Settings, job: Job<'_>) -> Result<Run, String> {
+pub(crate) fn start(settings: &Settings, job: &Job<'_>) -> Result<Run, Refusal> {
     let in_words = |what: &str, error: io::Error| format!("{what}: {error}");
     fs::create_dir_all(&settings.work_dir)
         .map_err(|e| in_words("making the working directory", e))?;
+    directory::make_usable(Path::new(&settings.work_dir));
     job.places
         .make()
         .map_err(|e| in_words("making `$OUTPUT_DIR`", e))?;
@@ -70,7 +92,7 @@ pub(crate) fn start(settings: &Settings, job: Job<'_>) -> Result<Run, String> {
     let mut script = None;
     let mut program = match &job.command {
         Command::Bash {} if job.text.contains(&0) => {
-            return Err("the command contains a NUL byte".to_owned());
+            return Err("the command contains a NUL byte".to_owned().into());
         }
         Command::Bash {} if job.text.len() > MAX_ARGUMENT_BYTES => {
             let path = tmp.join(format!("command-{}.sh", job.call));
@@ -101,7 +123,7 @@ pub(crate) fn start(settings: &Settings, job: Job<'_>) -> Result<Run, String> {
         .keys()
         .find(|name| name.is_empty() || name.contains('='))
     {
-        return Err(format!("`{name}` cannot name an environment variable"));
+        return Err(format!("`{name}` cannot name an environment variable").into());
     }
     program
         .env_clear()
@@ -110,10 +132,13 @@ pub(crate) fn start(settings: &Settings, job: Job<'_>) -> Result<Run, String> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    sys::as_user_program(&mut program, settings.max_file_bytes);
+    sys::as_user_program(&mut program, settings.max_file_bytes, filter::program());
     let mut child = program.spawn().map_err(|error| {
         let name = program.get_program().to_string_lossy();
-        format!("starting `{name}`: {error}")
+        Refusal {
+            message: format!("starting `{name}`: {error}"),
+            crowded: error.raw_os_error() == Some(libc::EAGAIN),
+        }
     })?;
     let pid = child.id().cast_signed();
     let stdout = Stream::new(child.stdout.take().map(OwnedFd::from), settings);
@@ -130,7 +155,7 @@ pub(crate) fn start(settings: &Settings, job: Job<'_>) -> Result<Run, String> {
                 .filter_map(|s| s.inode())
                 .collect(),
         },
-        places: job.places,
+        places: job.places.clone(),
         deadline: Instant::now()
             .checked_add(job.timeout)
             .unwrap_or_else(|| Instant::now() + Duration::from_hours(24)),
@@ -139,6 +164,7 @@ pub(crate) fn start(settings: &Settings, job: Job<'_>) -> Result<Run, String> {
         stdout,
         stderr,
         script,
+        remark: None,
     })
 }
 
@@ -203,6 +229,11 @@ impl Run {
         tree::kill(&self.owner, others)
     }
 
+    /// Its disk is full: it fails, and says why below its stderr.
+    pub(crate) fn fail_for_disk(&mut self, remark: String) {
+        self.remark.get_or_insert(remark);
+    }
+
     /// Its first process has ended; its output may be on the way still.
     pub(crate) fn ended(&mut self, return_code: i32) {
         self.return_code = Some(return_code);
@@ -237,11 +268,21 @@ impl Run {
         }
         let mut payload = self.stdout.finish(sinks, scratch);
         let stdout_bytes = payload.len() as u64;
-        payload.extend(self.stderr.finish(sinks, scratch));
-        let outputs = outputs::list(&self.places.output, settings);
+        let mut stderr = self.stderr.finish(sinks, scratch);
+        let mut return_code = self.return_code.unwrap_or(137);
+        if let Some(remark) = self.remark {
+            if !stderr.is_empty() && !stderr.ends_with(b"\n") {
+                stderr.push(b'\n');
+            }
+            stderr.extend_from_slice(remark.as_bytes());
+            stderr.push(b'\n');
+            return_code = return_code.max(1);
+        }
+        payload.extend(stderr);
+        let outputs = outputs::list(&self.places, settings);
         let done = ExecDone {
             outcome: self.ending.unwrap_or(Outcome::Exited {}),
-            return_code: self.return_code.unwrap_or(137),
+            return_code,
             stdout_bytes,
             outputs: outputs.files,
             too_large: outputs.too_large,

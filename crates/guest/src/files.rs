@@ -5,9 +5,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use guest_proto::{AnswerBody, CHUNK_BYTES, ErrorKind, Settings, WINDOW_CHUNKS, is_file_name};
+use guest_proto::{
+    AnswerBody, CHUNK_BYTES, ErrorKind, Settings, WINDOW_CHUNKS, is_directory_tag, is_file_name,
+};
 
-use crate::environment::{directory, is_full};
+use crate::directory::Directory;
+use crate::environment::{INPUT, is_full, open_output, own_input};
 use crate::out::Out;
 
 /// Why a file cannot move.
@@ -42,7 +45,9 @@ impl Failure {
 pub(crate) struct Put {
     file: File,
     name: String,
+    directory: Directory,
     temporary: PathBuf,
+    /// Where programs will find it.
     target: PathBuf,
     in_place: bool,
 }
@@ -54,15 +59,17 @@ impl Put {
         input_dir: &str,
         name: String,
     ) -> Result<Self, Failure> {
-        let Some(directory) = directory(settings, "input", input_dir) else {
+        if !is_directory_tag(input_dir) {
             return Err(Failure::invalid("`input_dir` is not 16 hex digits"));
-        };
+        }
         if !is_file_name(&name) {
             return Err(Failure::invalid(format!("`{name}` cannot name a file")));
         }
-        let temporary = directory.join(format!(".put-{call}"));
+        let failure = |e: &io::Error| Failure::io("writing", &name, e);
+        let root = Path::new(&settings.files_root);
+        let directory = own_input(root, input_dir).map_err(|e| failure(&e))?;
+        let temporary = directory.entry(&format!(".put-{call}"));
         let open = || {
-            fs::create_dir_all(&directory)?;
             match fs::remove_file(&temporary) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -73,10 +80,11 @@ impl Put {
                 .mode(0o644)
                 .open(&temporary)
         };
-        let file = open().map_err(|e| Failure::io("writing", &name, &e))?;
+        let file = open().map_err(|e| failure(&e))?;
         Ok(Self {
             file,
-            target: directory.join(&name),
+            directory,
+            target: root.join(INPUT).join(input_dir).join(&name),
             name,
             temporary,
             in_place: false,
@@ -89,12 +97,18 @@ impl Put {
             .map_err(|e| Failure::io("writing", &self.name, &e))
     }
 
+    /// Why it cannot go on where the disk is full without the kernel knowing.
+    pub(crate) fn no_room(&self) -> Failure {
+        let full = io::Error::from_raw_os_error(libc::ENOSPC);
+        Failure::io("writing", &self.name, &full)
+    }
+
     /// Puts the file in its place and links it; says whether the link is there.
     pub(crate) fn finish(mut self, settings: &Settings) -> Result<bool, Failure> {
-        fs::rename(&self.temporary, &self.target)
+        fs::rename(&self.temporary, self.directory.entry(&self.name))
             .map_err(|e| Failure::io("placing", &self.name, &e))?;
         self.in_place = true;
-        Ok(link(settings, &self.name, &self.target).unwrap_or(false))
+        Ok(link(settings, &self.name, &self.target, &self.directory).unwrap_or(false))
     }
 }
 
@@ -107,16 +121,16 @@ impl Drop for Put {
 }
 
 /// Links an input file by its name in the working directory: over nothing but an earlier link of ours.
-fn link(settings: &Settings, name: &str, target: &Path) -> io::Result<bool> {
+fn link(settings: &Settings, name: &str, target: &Path, directory: &Directory) -> io::Result<bool> {
     let place = Path::new(&settings.work_dir).join(name);
     match symlink(target, &place) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         result => return result.map(|()| true),
     }
-    let inputs = Path::new(&settings.files_root).join("input");
+    let inputs = Path::new(&settings.files_root).join(INPUT);
     let ours = fs::read_link(&place).is_ok_and(|old| old.starts_with(inputs));
     if ours {
-        let temporary = target.with_file_name(".link");
+        let temporary = directory.entry(".link");
         drop(fs::remove_file(&temporary));
         symlink(target, &temporary)?;
         // Two file systems: then there is a moment without the link.
@@ -145,15 +159,16 @@ impl Get {
         output_dir: &str,
         name: &str,
     ) -> Result<(Self, u64), Failure> {
-        let Some(directory) = directory(settings, "output", output_dir) else {
+        if !is_directory_tag(output_dir) {
             return Err(Failure::invalid("`output_dir` is not 16 hex digits"));
-        };
+        }
         if !is_file_name(name) {
             return Err(Failure::invalid(format!("`{name}` cannot name a file")));
         }
-        let path = directory.join(name);
         let failure = |e: &io::Error| Failure::io("reading", name, e);
-        let file = open(&path).map_err(|e| failure(&e))?;
+        let root = Path::new(&settings.files_root);
+        let directory = open_output(root, output_dir).map_err(|e| failure(&e))?;
+        let file = open(&directory.entry(name)).map_err(|e| failure(&e))?;
         let metadata = file.metadata().map_err(|e| failure(&e))?;
         if !metadata.is_file() {
             return Err(Failure::invalid(format!("`{name}` is not a regular file")));

@@ -6,10 +6,13 @@
 
 mod capture;
 mod daemon;
+mod directory;
+mod disk;
 mod editor;
 mod environment;
 mod exec;
 mod files;
+mod filter;
 mod lease;
 mod out;
 mod outputs;

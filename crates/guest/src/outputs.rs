@@ -1,9 +1,10 @@
 //! What a call left in `$OUTPUT_DIR`.
 
 use std::fs;
-use std::path::Path;
 
 use guest_proto::{OutputFile, Settings, is_file_name};
+
+use crate::environment::Places;
 
 /// The files of one call, sorted by name.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -15,13 +16,13 @@ pub(crate) struct Outputs {
 }
 
 /// Lists the regular files at the top level; nothing is opened, so nothing can block.
-pub(crate) fn list(directory: &Path, settings: &Settings) -> Outputs {
+pub(crate) fn list(places: &Places, settings: &Settings) -> Outputs {
     let mut outputs = Outputs::default();
     // A link in its place is no output directory.
-    if !fs::symlink_metadata(directory).is_ok_and(|metadata| metadata.is_dir()) {
+    let Ok(directory) = places.open_output() else {
         return outputs;
-    }
-    let Ok(entries) = fs::read_dir(directory) else {
+    };
+    let Ok(entries) = fs::read_dir(directory.path()) else {
         return outputs;
     };
     for entry in entries.flatten() {

@@ -4,10 +4,13 @@
     reason = "system calls the standard library does not offer"
 )]
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::ptr;
 use std::time::Duration;
@@ -42,6 +45,7 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 ///
 /// Not dumpable means that user code cannot open `/proc/<guest>/fd/1` and forge frames.
 pub(crate) fn become_guest() -> io::Result<()> {
+    spare_from_oom();
     // SAFETY: `prctl` with integers, `umask`, and `signal` with a constant take no pointers.
     unsafe {
         check(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0))?;
@@ -59,6 +63,23 @@ pub(crate) fn become_guest() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Lowers this process's score for the OOM killer as far as it may be lowered: programs may lower theirs
+/// as far, and should find nobody below. Before it is not dumpable, or its own file is closed to it.
+fn spare_from_oom() {
+    let file = "/proc/self/oom_score_adj";
+    let Some(now) = std::fs::read_to_string(file)
+        .ok()
+        .and_then(|score| score.trim().parse::<i32>().ok())
+    else {
+        return;
+    };
+    for score in (-1000..now).step_by(100) {
+        if std::fs::write(file, score.to_string()).is_ok() {
+            break;
+        }
+    }
 }
 
 /// Stdin and stdout as they are, without a copy: a forked child replaces both before it becomes
@@ -190,6 +211,32 @@ pub(crate) fn kill_all_others() {
     kill(-1);
 }
 
+/// Whether this process is the first of its sandbox.
+pub(crate) fn is_init() -> bool {
+    std::process::id() == 1
+}
+
+/// Whether there are processes beside this one, for PID 1; elsewhere there is no telling.
+pub(crate) fn has_company() -> bool {
+    // SAFETY: `kill` takes integers only; signal 0 is never sent.
+    is_init() && unsafe { libc::kill(-1, 0) } == 0
+}
+
+/// Bytes an ordinary user may still write to the disk a path lies on; 0 if it cannot be told.
+pub(crate) fn disk_room(path: &Path) -> u64 {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
+        return 0;
+    };
+    // SAFETY: the path ends with a NUL; `room` is a valid place for the length of the call.
+    unsafe {
+        let mut room: libc::statvfs = std::mem::zeroed();
+        if libc::statvfs(path.as_ptr(), &raw mut room) < 0 {
+            return 0;
+        }
+        room.f_bavail.saturating_mul(room.f_frsize)
+    }
+}
+
 /// How many bytes wait in a pipe.
 pub(crate) fn bytes_waiting(pipe: &impl AsFd) -> usize {
     let mut waiting: libc::c_int = 0;
@@ -202,8 +249,12 @@ pub(crate) fn bytes_waiting(pipe: &impl AsFd) -> usize {
 }
 
 /// Makes a command's child the leader of a new session, easy prey for the OOM killer, without core
-/// dumps, and unable to write files over a size (0: any size).
-pub(crate) fn as_user_program(command: &mut Command, max_file_bytes: u64) {
+/// dumps, unable to write files over a size (0: any size), and refused some system calls.
+pub(crate) fn as_user_program(
+    command: &mut Command,
+    max_file_bytes: u64,
+    filter: Vec<libc::sock_filter>,
+) {
     let prepare = move || {
         // SAFETY: between fork and exec in a single-threaded process; only system calls are made, with
         // integers or pointers to values that live through the call. Stdio is replaced by now.
@@ -233,6 +284,16 @@ pub(crate) fn as_user_program(command: &mut Command, max_file_bytes: u64) {
                 libc::write(fd, c"1000".as_ptr().cast(), 4);
                 libc::close(fd);
             }
+            check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+            let program = libc::sock_fprog {
+                len: u16::try_from(filter.len()).unwrap_or(0),
+                filter: filter.as_ptr().cast_mut(),
+            };
+            check(libc::prctl(
+                libc::PR_SET_SECCOMP,
+                libc::SECCOMP_MODE_FILTER,
+                &raw const program,
+            ))?;
         }
         Ok(())
     };

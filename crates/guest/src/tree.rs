@@ -66,6 +66,11 @@ pub(crate) fn kill_descendants() {
         members.remove(&own_pid());
         members
     });
+    see_off();
+}
+
+/// Takes the dead, until there are no children left or it takes too long.
+pub(crate) fn see_off() {
     let patience = Instant::now() + FAREWELL;
     while let Ok(ended) = sys::reap()
         && Instant::now() < patience
@@ -138,7 +143,14 @@ fn belongs_by_session(process: &Process, owner: &Owner) -> bool {
 fn is_our_orphan(process: &Process, target: &Owner, others: &[Owner]) -> bool {
     match output_dir_of(process.pid) {
         Some(output_dir) if output_dir == target.output_dir => true,
-        Some(output_dir) if is_sibling(&output_dir, &target.output_dir) => false,
+        // A program may say so of itself: it is believed if it can be another call's.
+        Some(output_dir)
+            if is_sibling(&output_dir, &target.output_dir)
+                && (process.started < target.root.started
+                    || others.iter().any(|other| other.output_dir == output_dir)) =>
+        {
+            false
+        }
         // It hides where it comes from: its output may still tell, else it is ours if nobody else
         // can have started it.
         _ if writes_to(process.pid, target) => true,

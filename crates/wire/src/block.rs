@@ -80,6 +80,9 @@ pub enum ContentBlock {
         id: String,
         name: String,
         input: Value,
+        /// Absent since 2026-04 on calls that the model wrote (FACTS §5).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        caller: Option<Caller>,
     },
     BashCodeExecutionToolResult {
         tool_use_id: String,
@@ -179,4 +182,7 @@ pub enum EditorContent {
         // Parity: nullable.
         error_message: Option<String>,
     },
+    /// A result in the keys of an older document: quirk `editor-keys`.
+    #[serde(untagged)]
+    Raw(Value),
 }

@@ -1,5 +1,7 @@
 //! Server-sent events: how the service frames them, and a decoder for what comes back.
 
+use serde::Serialize;
+
 use crate::event::StreamEvent;
 
 /// Longest run of spaces before the last brace (FACTS 1.1).
@@ -8,6 +10,11 @@ pub const MAX_PADDING: usize = 15;
 /// Appends one event as the service frames it: the name, one line of JSON, an empty line.
 /// `padding` (0 to [`MAX_PADDING`]) spaces stand before the last `}`; a ping never has any.
 pub fn write_event(out: &mut Vec<u8>, event: &StreamEvent, padding: usize) {
+    write_as(out, event, event, padding);
+}
+
+/// The same with another `data`, an object.
+pub fn write_as(out: &mut Vec<u8>, event: &StreamEvent, data: &impl Serialize, padding: usize) {
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(event.name().as_bytes());
     out.extend_from_slice(b"\ndata: ");
@@ -15,7 +22,7 @@ pub fn write_event(out: &mut Vec<u8>, event: &StreamEvent, padding: usize) {
         // Parity: always exactly this (FACTS 1.1).
         out.extend_from_slice(br#"{"type": "ping"}"#);
     } else {
-        serde_json::to_writer(&mut *out, event)
+        serde_json::to_writer(&mut *out, data)
             .expect("events serialise: no maps with other keys than strings");
         if padding > 0 {
             let brace = out.pop();

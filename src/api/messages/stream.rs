@@ -19,16 +19,18 @@ use wire::event::StreamEvent;
 use wire::sse;
 
 use crate::api::cut;
+use crate::api::era;
 use crate::api::error::ApiResult;
 use crate::api::messages::refused;
 use crate::app::App;
 use crate::engine::{self, Sink, TurnError, TurnInput, Wait};
+use crate::quirks::Era;
 
 const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
 
 /// Runs the turn up to its first event. A failure before it is an ordinary HTTP error.
 pub(super) async fn answer(app: App, input: TurnInput) -> ApiResult<Response> {
-    let frames = Frames::default();
+    let frames = Frames::of(input.quirks.era);
     let mut sink = frames.clone();
     let turn = Box::pin(async move { engine::run(&app.engine, &input, &mut sink).await });
     let mut body = TurnBody {
@@ -56,6 +58,8 @@ struct Frames(Arc<Mutex<Queue>>);
 struct Queue {
     items: VecDeque<Item>,
     padding: Padding,
+    /// In the shapes of 2025.
+    old: bool,
 }
 
 /// What goes out next.
@@ -88,6 +92,14 @@ impl Padding {
 }
 
 impl Frames {
+    fn of(era: Era) -> Self {
+        let queue = Queue {
+            old: era == Era::Beta2025,
+            ..Queue::default()
+        };
+        Self(Arc::new(Mutex::new(queue)))
+    }
+
     fn take(&self) -> Option<Item> {
         let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         queue.items.pop_front()
@@ -105,7 +117,11 @@ impl Frames {
 impl Sink for Frames {
     fn event(&mut self, event: StreamEvent) {
         let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Queue { items, padding } = &mut *queue;
+        let Queue {
+            items,
+            padding,
+            old,
+        } = &mut *queue;
         if let StreamEvent::MessageStart { message } = &event {
             padding.seed(&message.id);
         }
@@ -114,14 +130,21 @@ impl Sink for Frames {
         } else {
             padding.next()
         };
-        match items.back_mut() {
-            Some(Item::Bytes(bytes)) => sse::write_event(bytes, &event, spaces),
-            Some(Item::Wait(_)) | None => {
-                let mut bytes = Vec::new();
-                sse::write_event(&mut bytes, &event, spaces);
-                items.push_back(Item::Bytes(bytes));
+        let mut bytes = match items.pop_back() {
+            Some(Item::Bytes(bytes)) => bytes,
+            Some(wait @ Item::Wait(_)) => {
+                items.push_back(wait);
+                Vec::new()
             }
+            None => Vec::new(),
+        };
+        if *old && let Ok(mut data) = serde_json::to_value(&event) {
+            era::age(&mut data);
+            sse::write_as(&mut bytes, &event, &data, spaces);
+        } else {
+            sse::write_event(&mut bytes, &event, spaces);
         }
+        items.push_back(Item::Bytes(bytes));
     }
 
     fn wait(&mut self, wait: Wait) {

@@ -74,7 +74,7 @@ pub(super) async fn meet(caller: &Caller, request: Request) -> Result<Request, R
     let Act::Http(act) = &struck.act else {
         return Ok(request);
     };
-    tracing::info!(%method, path, ?act, "a fault fires");
+    tracing::info!(request.id = %caller.request_id.0, %method, path, ?act, "a fault fires");
     let response = match act {
         HttpAct::Wait(Some(span)) => {
             tokio::time::sleep(*span).await;

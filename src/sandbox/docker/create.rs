@@ -29,6 +29,8 @@ pub(super) struct Lacks {
     pub(super) disk_size: bool,
     /// A choice of CPUs.
     pub(super) cpu_set: bool,
+    /// Limits of System V memory, messages, and semaphores.
+    pub(super) ipc_limits: bool,
 }
 
 /// The name of a container's sandbox on the engine.
@@ -90,6 +92,7 @@ fn host_config(spec: &SandboxSpec, guest_volume: &str, cpus: &str, lacks: Lacks)
         storage_opt: (!lacks.disk_size)
             .then(|| HashMap::from([("size".to_owned(), disk.to_string())])),
         network_mode: Some("none".to_owned()),
+        sysctls: (!lacks.ipc_limits).then(ipc_limits),
         ipc_mode: Some("private".to_owned()),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
@@ -113,6 +116,23 @@ fn host_config(spec: &SandboxSpec, guest_volume: &str, cpus: &str, lacks: Lacks)
         }]),
         ..HostConfig::default()
     }
+}
+
+/// System V memory outlives its processes: more of it than of `/dev/shm` would starve later calls.
+fn ipc_limits() -> HashMap<String, String> {
+    const PAGE_BYTES: i64 = 4096;
+    [
+        ("kernel.shmmax", SANDBOX_SHM_BYTES.to_string()),
+        (
+            "kernel.shmall",
+            (SANDBOX_SHM_BYTES / PAGE_BYTES).to_string(),
+        ),
+        ("kernel.msgmni", "32".to_owned()),
+        ("kernel.sem", "250 32000 100 128".to_owned()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
 }
 
 fn ulimit(name: &str, value: i64) -> ResourcesUlimits {
@@ -187,10 +207,12 @@ mod tests {
         let host = made(Lacks {
             disk_size: true,
             cpu_set: true,
+            ipc_limits: true,
         })
         .host_config
         .unwrap();
         assert_eq!((host.storage_opt, host.cpuset_cpus), (None, None));
+        assert_eq!(host.sysctls, None);
     }
 
     #[test]

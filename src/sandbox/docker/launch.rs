@@ -39,12 +39,22 @@ impl DockerBackend {
             .acquire()
             .await
             .expect("the semaphore is never closed");
-        let lease = self.create(spec, name).await?;
+        let mut lease = self.create(spec, name).await?;
         let channel = match self.attach_and_start(spec, name).await {
             // Somebody has cleared away the guest's volume: put it back.
             Err(failure) if failure.says(&[volume::GUEST_PATH]) => {
                 *self.guest_in_place.lock().await = false;
                 self.put_guest_in_place(&self.image_in_use().await?).await?;
+                self.attach_and_start(spec, name).await?
+            }
+            // An engine without root: such a container has never run, so that no files go with it.
+            Err(failure)
+                if failure.says(&["sysctl", "/proc/sys"])
+                    && !self.lacks_ipc_limits.swap(true, Ordering::Relaxed) =>
+            {
+                tracing::debug!(reason = %failure.error, "the engine does not limit shared memory");
+                self.delete(name).await?;
+                lease = self.create(spec, name).await?;
                 self.attach_and_start(spec, name).await?
             }
             other => other?,
@@ -86,6 +96,7 @@ impl DockerBackend {
             let lacks = Lacks {
                 disk_size: self.lacks_disk_size.load(Ordering::Relaxed),
                 cpu_set: self.lacks_cpu_set.load(Ordering::Relaxed),
+                ipc_limits: self.lacks_ipc_limits.load(Ordering::Relaxed),
             };
             let body = create::body(
                 spec,
@@ -100,6 +111,9 @@ impl DockerBackend {
             let creation = self.engine.docker.create_container(Some(options), body);
             let Err(failure) = within("create the sandbox", ENGINE_CHANGE_TIMEOUT, creation).await
             else {
+                if !lacks.disk_size {
+                    self.has_disk_size.store(true, Ordering::Relaxed);
+                }
                 return Ok(lease);
             };
             match failure.status {

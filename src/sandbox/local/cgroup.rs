@@ -114,7 +114,7 @@ impl Cgroups {
         let pids = limits.pids.to_string();
         let quota = u64::from(limits.milli_cpus) * PERIOD_US / 1000;
         // Whole CPUs are given by affinity, which programs can see.
-        let part_of_a_cpu = limits.milli_cpus % 1000 != 0;
+        let part_of_a_cpu = !limits.milli_cpus.is_multiple_of(1000);
         let mut make = |base: &Path| -> io::Result<PathBuf> {
             let folder = base.join(&self.name).join(sandbox);
             if !group.folders.contains(&folder) {

@@ -14,6 +14,9 @@ const REQUIREMENTS: &str = include_str!("../../../images/requirements.txt");
 /// Compiled on the machine, if it has what that takes; the others work without them.
 const COMPILED: [&str; 2] = ["pycairo", "rlpycairo"];
 
+/// Holds matplotlib's list of the machine's fonts, beside the libraries.
+pub(super) const FONTS: &str = ".matplotlib";
+
 /// Where the libraries of an interpreter are, or will be.
 #[derive(Debug, Clone)]
 pub struct Libraries {
@@ -111,12 +114,28 @@ impl Libraries {
             .map_err(LibrariesError::Install)?;
         fs::write(&list, compiled)?;
         if let Err(reason) = installer.run(&list, &inside, false, &mut |_| {}) {
-            let reason = reason.lines().next_back().unwrap_or_default().to_owned();
-            say(&format!("went on without `pycairo`: {reason}"));
+            tracing::debug!(%reason, "pycairo was not installed");
+            say("left out `pycairo`, which takes a C compiler and the headers of cairo and Python");
         }
+        self.list_fonts(&inside);
         fs::rename(&inside, &folder)?;
         say("the documented libraries are installed");
         Ok(folder)
+    }
+}
+
+impl Libraries {
+    /// So that the first plot in a sandbox need not look for fonts. Without the list it does.
+    fn list_fonts(&self, inside: &Path) {
+        let listed = Command::new(&self.python.program)
+            .args(["-c", "import matplotlib.font_manager"])
+            .env("PYTHONPATH", inside)
+            .env("MPLCONFIGDIR", inside.join(FONTS))
+            .stdin(Stdio::null())
+            .output();
+        if !listed.is_ok_and(|output| output.status.success()) {
+            tracing::debug!("no list of fonts was made");
+        }
     }
 }
 

@@ -34,7 +34,7 @@ const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 
 const CAP_LAST: libc::c_ulong = 63;
-/// All securebits but KEEP_CAPS, each with its lock.
+/// All securebits but `KEEP_CAPS`, each with its lock.
 const SECUREBITS: libc::c_ulong = 0b1110_1111;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

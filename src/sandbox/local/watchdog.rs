@@ -103,7 +103,7 @@ fn look(entry: &mut Entry, disks: bool) -> bool {
         && let Some(biggest) = over_memory(&processes, *limit)
     {
         tracing::info!(container.id = %container_id, "a program used more memory than the sandbox has; it was killed");
-        kill_inside(biggest, *pid);
+        kill_inside(&[biggest], *pid);
     }
     if let Some((folder, limit)) = disk
         && disks
@@ -112,9 +112,7 @@ fn look(entry: &mut Entry, disks: bool) -> bool {
         // Programs that make room are left alone.
         if bytes > *limit && bytes > entry.disk_bytes {
             tracing::info!(container.id = %container_id, "a program filled the container's disk; it was killed");
-            for process in processes {
-                kill_inside(process, *pid);
-            }
+            kill_inside(&processes, *pid);
         }
         entry.disk_bytes = bytes;
     }
@@ -170,15 +168,19 @@ fn descendants(pid: i32) -> Vec<i32> {
     all
 }
 
-/// Kills a process, if it is one of the sandbox: the number may be another's by now.
-fn kill_inside(pid: i32, guest: i32) {
-    let namespace = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-    let Ok(process) = sys::process_descriptor(pid) else {
-        return;
-    };
-    if namespace(pid).is_some_and(|found| Some(found) == namespace(guest)) {
-        // It may have ended by itself.
-        sys::kill(&process).ok();
+/// Kills processes of a sandbox. A number may be another's by now: whoever is held fast and then still
+/// found below the guest is meant.
+fn kill_inside(processes: &[i32], guest: i32) {
+    let held = processes
+        .iter()
+        .filter_map(|pid| Some((*pid, sys::process_descriptor(*pid).ok()?)));
+    let held: Vec<(i32, OwnedFd)> = held.collect();
+    let still = descendants(guest);
+    for (pid, process) in held {
+        if still.contains(&pid) {
+            // It may have ended by itself.
+            sys::kill(&process).ok();
+        }
     }
 }
 

@@ -58,7 +58,14 @@ async fn a_call_is_announced_before_it_is_run() {
     }
     assert!(!seen.contains("tool_result"), "{seen}");
     // Another request on the same container lets the first one go on: both run at the same time.
-    let id = server.control("GET", "containers", &Value::Null).await["data"][0]["id"].clone();
+    // The announcement comes before the container: it is asked for until it is there.
+    let id = loop {
+        let containers = server.control("GET", "containers", &Value::Null).await;
+        match &containers["data"][0]["id"] {
+            Value::Null => tokio::task::yield_now().await,
+            id => break id.clone(),
+        }
+    };
     server.steps(&json!([{"bash": "touch go"}])).await;
     let mut other = code_prompt("go");
     other["container"] = id;

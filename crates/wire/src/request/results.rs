@@ -30,6 +30,8 @@ const SHAPES: [Shape; 3] = [
         block: "text_editor_code_execution_tool_result",
         results: &[
             "text_editor_code_execution_create_result",
+            // What quirk `editor-keys` sends comes back.
+            "text_editor_code_execution_result",
             "text_editor_code_execution_str_replace_result",
             "text_editor_code_execution_view_result",
         ],
@@ -50,6 +52,10 @@ pub(super) fn check(tag: &str, block: &Node<'_>) -> Decoded<()> {
         let error = content.tagged(shape.error);
         return error.required("error_code")?.string().map(|_| ());
     }
+    // What quirk `editor-keys` sends comes back.
+    if tag.starts_with("text_editor") && kind == "text_editor_code_execution_result" {
+        return Ok(());
+    }
     let Some(kind) = shape.results.iter().find(|known| **known == kind) else {
         let class = content.tagged(shape.class);
         return Err(match class.required("type") {
@@ -63,7 +69,9 @@ pub(super) fn check(tag: &str, block: &Node<'_>) -> Decoded<()> {
             result.required("is_file_update")?.boolean().map(|_| ())
         }
         // Its counters and lines may all be null.
-        "text_editor_code_execution_str_replace_result" => Ok(()),
+        "text_editor_code_execution_str_replace_result" | "text_editor_code_execution_result" => {
+            Ok(())
+        }
         "text_editor_code_execution_view_result" => {
             result.required("content")?.string()?;
             result

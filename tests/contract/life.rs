@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use sandtable::cli::image::Flavor;
-use sandtable::sandbox::guest::{ExecKind, GuestError, embedded};
+use sandtable::sandbox::guest::{ExecKind, GuestError};
 use sandtable::sandbox::{Backend as _, Limits};
 
-use crate::bench::{SMALL, bash, bench, exec, new_spec, wake};
+use crate::bench::contract;
+use crate::talk::{SMALL, bash, exec, new_spec, wake};
 
 #[tokio::test]
 async fn files_outlive_the_sandbox_and_processes_do_not() {
-    let Some(bench) = bench(Flavor::Slim, embedded()).await else {
+    let Some(bench) = contract().await else {
         return;
     };
     let spec = new_spec(Limits::default());
@@ -37,7 +37,7 @@ async fn files_outlive_the_sandbox_and_processes_do_not() {
 
 #[tokio::test]
 async fn a_sandbox_killed_during_a_call_is_gone_and_starts_again() {
-    let Some(bench) = bench(Flavor::Slim, embedded()).await else {
+    let Some(bench) = contract().await else {
         return;
     };
     let spec = new_spec(SMALL);
@@ -65,7 +65,7 @@ async fn starting_takes_no_longer_than_it_should() {
     const ROUNDS: usize = 15;
     /// Ten times what a quiet machine takes: only a real fault is slower.
     const MEDIAN: Duration = Duration::from_secs(2);
-    let Some(bench) = bench(Flavor::Slim, embedded()).await else {
+    let Some(bench) = contract().await else {
         return;
     };
     // The first start of all fills the guest's volume.

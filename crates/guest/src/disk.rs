@@ -1,0 +1,438 @@
+//! The watch over a sandbox's disk, where nothing below it sets a limit.
+//!
+//! It walks the places user code can write to, a slice at a time, and counts what it finds: blocks of
+//! files, deleted ones that are still open too, and at least [`ENTRY_BYTES`] for each name. Not exact:
+//! between two walks a program may write as much as the disk takes in that time.
+
+use std::collections::HashSet;
+use std::fs::{self, DirEntry, Metadata, Permissions, ReadDir};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use guest_proto::Settings;
+
+use crate::directory::Directory;
+use crate::sys;
+
+/// What an entry counts at least: an empty file uses up an inode.
+const ENTRY_BYTES: u64 = 4096;
+/// From the end of a walk to the start of the next.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// A walk goes on for so long, then the loop gets a turn of the same length.
+const SLICE: Duration = Duration::from_millis(10);
+/// How long the end of a call may wait for a walk.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// How much fuller a disk that is too full must get before that is told again: each call leaves a
+/// directory, and may write a word about its end.
+const SLACK_BYTES: u64 = 1024 * 1024;
+/// Directories in one another that are looked into; each costs two descriptors.
+const MAX_DEPTH: usize = 2000;
+/// Entries between two looks at the clock.
+const ENTRIES_A_LOOK: usize = 64;
+
+/// Knows how much a sandbox holds.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    limit: u64,
+    roots: Vec<PathBuf>,
+    used: u64,
+    /// What was used when it was last told to be too much, or less after that.
+    told: Option<u64>,
+    walk: Option<Walk>,
+    next: Instant,
+    /// Room on the disk when a process was first seen that hides what it has open.
+    room_before_hiding: Option<u64>,
+}
+
+impl Watch {
+    /// `None` where the disk needs no watch.
+    pub(crate) fn new(settings: &Settings) -> Option<Self> {
+        let roots = [&settings.files_root, &settings.tmp_root, &settings.work_dir];
+        (settings.max_disk_bytes > 0).then(|| Self {
+            limit: settings.max_disk_bytes,
+            roots: roots.map(PathBuf::from).to_vec(),
+            used: 0,
+            told: None,
+            walk: None,
+            next: Instant::now(),
+            room_before_hiding: None,
+        })
+    }
+
+    /// When to walk on, while there is anything that may write.
+    pub(crate) fn next_look(&self) -> Instant {
+        self.next
+    }
+
+    /// Walks on if it is time; says so if the disk is too full and got fuller.
+    pub(crate) fn look(&mut self, now: Instant) -> Option<String> {
+        (self.next <= now).then(|| self.walk_on(SLICE)).flatten()
+    }
+
+    /// Walks anew, as far as there is patience for it.
+    pub(crate) fn look_now(&mut self) -> Option<String> {
+        self.walk = None;
+        self.walk_on(PATIENCE)
+    }
+
+    /// Room that is left, as far as is known.
+    pub(crate) fn room(&self) -> u64 {
+        self.limit.saturating_sub(self.used)
+    }
+
+    /// Counts what the guest itself writes.
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.used = self.used.saturating_add(bytes);
+    }
+
+    fn walk_on(&mut self, patience: Duration) -> Option<String> {
+        let start = Instant::now();
+        let walk = self.walk.get_or_insert_with(|| Walk::new(&self.roots));
+        if !walk.go(start + patience) {
+            self.next = Instant::now() + SLICE;
+            return None;
+        }
+        let walk = self.walk.take()?;
+        self.next = Instant::now() + INTERVAL;
+        let mut used = walk.bytes;
+        if walk.hidden {
+            let room = self.roots.first().map_or(0, |root| sys::disk_room(root));
+            let before = *self.room_before_hiding.get_or_insert(room);
+            // Who else writes to the same disk counts too: a price for hiding.
+            used = used.max(before.saturating_sub(room));
+        } else {
+            self.room_before_hiding = None;
+        }
+        self.used = used;
+        if walk.too_deep {
+            self.used = used.max(self.limit);
+            return Some(
+                "sandtable: disk full: directories lie too deep in one another".to_owned(),
+            );
+        }
+        if used <= self.limit {
+            self.told = None;
+            return None;
+        }
+        // A program that makes room is let be, even if it takes its time.
+        if let Some(told) = &mut self.told
+            && used <= told.saturating_add(SLACK_BYTES)
+        {
+            *told = used.min(*told);
+            return None;
+        }
+        self.told = Some(used);
+        Some(format!(
+            "sandtable: disk full: the container holds {used} bytes, at most {} are allowed",
+            self.limit
+        ))
+    }
+}
+
+/// A walk under way.
+#[derive(Debug)]
+struct Walk {
+    stack: Vec<Place>,
+    /// Files with more than one name, and open ones without any.
+    seen: HashSet<(u64, u64)>,
+    bytes: u64,
+    /// Whether there are directories too deep to look into.
+    too_deep: bool,
+    /// Whether a process does not show what it has open.
+    hidden: bool,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Held open, so that it may lie deeper than a path reaches.
+    Tree(Directory, ReadDir),
+    /// `/proc`, for the processes in it.
+    Processes(ReadDir),
+    /// What a process has open.
+    Open(ReadDir),
+    /// A directory that was closed to us, to be closed again.
+    Close(PathBuf, Permissions),
+}
+
+impl Walk {
+    fn new(roots: &[PathBuf]) -> Self {
+        let mut walk = Self {
+            stack: Vec::new(),
+            seen: HashSet::new(),
+            bytes: 0,
+            too_deep: false,
+            hidden: false,
+        };
+        // Last, so that it comes first: what is deleted during the walk is then counted twice, not never.
+        for root in roots {
+            match Directory::open(root) {
+                Ok(directory) => walk.list(directory),
+                Err(error) => walk.miss(&error),
+            }
+        }
+        if let Ok(processes) = fs::read_dir("/proc") {
+            walk.stack.push(Place::Processes(processes));
+        }
+        walk
+    }
+
+    /// Goes on until then; whether it has come to the end.
+    fn go(&mut self, until: Instant) -> bool {
+        let mut entries = 0;
+        while let Some(place) = self.stack.last_mut() {
+            entries += 1;
+            if entries % ENTRIES_A_LOOK == 0 && Instant::now() >= until {
+                return false;
+            }
+            match place {
+                Place::Tree(directory, entries) => match entries.next() {
+                    Some(Ok(entry)) => {
+                        let Ok(metadata) = entry.metadata() else {
+                            continue;
+                        };
+                        let below = metadata.is_dir().then(|| entry_of(directory, &entry));
+                        self.count(&metadata);
+                        if let Some(below) = below {
+                            self.enter(below);
+                        }
+                    }
+                    // An error ends the listing: there is nothing more to learn.
+                    Some(Err(_)) | None => drop(self.stack.pop()),
+                },
+                Place::Processes(entries) => match entries.next() {
+                    Some(Ok(entry)) => {
+                        let name = entry.file_name();
+                        if let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) {
+                            self.enter_process(pid);
+                        }
+                    }
+                    Some(Err(_)) | None => drop(self.stack.pop()),
+                },
+                Place::Open(entries) => match entries.next() {
+                    Some(Ok(entry)) => {
+                        // Follows the link to the open file itself, whatever became of its name.
+                        if let Ok(metadata) = fs::metadata(entry.path())
+                            && metadata.is_file()
+                            && metadata.nlink() == 0
+                        {
+                            self.count(&metadata);
+                        }
+                    }
+                    Some(Err(_)) | None => drop(self.stack.pop()),
+                },
+                Place::Close(..) => {
+                    if let Some(Place::Close(path, permissions)) = self.stack.pop() {
+                        drop(fs::set_permissions(path, permissions));
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn count(&mut self, metadata: &Metadata) {
+        let first_seen = metadata.is_dir()
+            || metadata.nlink() == 1
+            || self.seen.insert((metadata.dev(), metadata.ino()));
+        if first_seen {
+            let bytes = metadata.blocks().saturating_mul(512).max(ENTRY_BYTES);
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
+    }
+
+    fn enter(&mut self, path: PathBuf) {
+        if self.stack.len() > MAX_DEPTH {
+            self.too_deep = true;
+            return;
+        }
+        // Nothing can be looked at below a directory that its owner has closed.
+        if let Ok(metadata) = fs::symlink_metadata(&path)
+            && metadata.is_dir()
+            && metadata.mode() & 0o700 != 0o700
+        {
+            let closed = metadata.permissions();
+            let open = Permissions::from_mode(closed.mode() | 0o700);
+            if fs::set_permissions(&path, open).is_ok() {
+                self.stack.push(Place::Close(path.clone(), closed));
+            }
+        }
+        match Directory::open(&path) {
+            Ok(directory) => self.list(directory),
+            Err(error) => self.miss(&error),
+        }
+    }
+
+    fn list(&mut self, directory: Directory) {
+        match fs::read_dir(directory.path()) {
+            Ok(entries) => self.stack.push(Place::Tree(directory, entries)),
+            Err(error) => self.miss(&error),
+        }
+    }
+
+    /// What is gone needs no count; what cannot be opened for want of descriptors does.
+    fn miss(&mut self, error: &io::Error) {
+        self.too_deep |= error.raw_os_error() == Some(libc::EMFILE);
+    }
+
+    fn enter_process(&mut self, pid: u32) {
+        if pid == std::process::id() {
+            return;
+        }
+        match fs::read_dir(format!("/proc/{pid}/fd")) {
+            Ok(entries) => self.stack.push(Place::Open(entries)),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                // The dead show nothing either, and have nothing open.
+                self.hidden |= sys::is_init() && !is_dead(pid);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl Drop for Walk {
+    fn drop(&mut self) {
+        while let Some(place) = self.stack.pop() {
+            if let Place::Close(path, permissions) = place {
+                drop(fs::set_permissions(path, permissions));
+            }
+        }
+    }
+}
+
+fn entry_of(directory: &Directory, entry: &DirEntry) -> PathBuf {
+    directory.path().join(entry.file_name())
+}
+
+fn is_dead(pid: u32) -> bool {
+    let Ok(stat) = fs::read(format!("/proc/{pid}/stat")) else {
+        return true;
+    };
+    let stat = String::from_utf8_lossy(&stat);
+    let state = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.chars().next());
+    matches!(state, Some('Z' | 'X' | 'x'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+    use std::path::Path;
+
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    fn watch(root: &Path, limit: u64) -> Watch {
+        let place = |name: &str| root.join(name).to_string_lossy().into_owned();
+        for name in ["files", "tmp", "home"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        let settings = Settings {
+            files_root: place("files"),
+            tmp_root: place("tmp"),
+            work_dir: place("home"),
+            max_disk_bytes: limit,
+            ..Settings::default()
+        };
+        Watch::new(&settings).unwrap()
+    }
+
+    /// Walks to the end.
+    fn look(watch: &mut Watch) -> Option<String> {
+        watch.walk = None;
+        watch.walk_on(Duration::from_mins(1))
+    }
+
+    fn write(path: &Path, bytes: u64) -> File {
+        let mut file = File::create_new(path).unwrap();
+        let bytes = vec![1; usize::try_from(bytes).unwrap()];
+        file.write_all(&bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn only_a_disk_that_is_too_full_and_gets_fuller_is_told_of() {
+        let root = tempfile::tempdir().unwrap();
+        let mut watch = watch(root.path(), 2 * MIB);
+        write(&root.path().join("files/a"), MIB);
+        assert_eq!(look(&mut watch), None);
+        write(&root.path().join("tmp/b"), 2 * MIB);
+        let line = look(&mut watch).unwrap();
+        assert!(line.contains("at most 2097152"), "{line}");
+        assert_eq!((look(&mut watch), watch.room()), (None, 0));
+        fs::remove_file(root.path().join("files/a")).unwrap();
+        assert_eq!(look(&mut watch), None);
+        write(&root.path().join("home/c"), 2 * MIB);
+        assert!(look(&mut watch).is_some());
+    }
+
+    #[test]
+    fn a_file_counts_once_whatever_its_names_and_a_deleted_one_while_it_is_open() {
+        let root = tempfile::tempdir().unwrap();
+        let mut watch = watch(root.path(), 64 * MIB);
+        look(&mut watch);
+        let before = watch.used;
+        let file = write(&root.path().join("home/a"), MIB);
+        fs::hard_link(root.path().join("home/a"), root.path().join("tmp/b")).unwrap();
+        look(&mut watch);
+        let with_names = watch.used - before;
+        assert!((MIB..MIB + 65536).contains(&with_names), "{with_names}");
+        drop(file);
+    }
+
+    #[test]
+    fn empty_files_count_too() {
+        let root = tempfile::tempdir().unwrap();
+        let mut watch = watch(root.path(), MIB);
+        for n in 0..300 {
+            write(&root.path().join(format!("home/{n}")), 0);
+        }
+        assert!(look(&mut watch).is_some());
+    }
+
+    #[test]
+    fn closed_directories_are_looked_into_and_closed_again() {
+        let root = tempfile::tempdir().unwrap();
+        let mut watch = watch(root.path(), MIB);
+        let closed = root.path().join("home/closed");
+        fs::create_dir(&closed).unwrap();
+        write(&closed.join("a"), 2 * MIB);
+        fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
+        assert!(look(&mut watch).is_some());
+        let mode = fs::metadata(&closed).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0);
+        fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    }
+
+    #[test]
+    fn directories_deeper_than_a_path_reaches_are_looked_into() {
+        let root = tempfile::tempdir().unwrap();
+        let mut watch = watch(root.path(), MIB);
+        let mut directory = Directory::open(&root.path().join("home")).unwrap();
+        for _ in 0..30 {
+            directory = directory.enter_own(&"d".repeat(200)).unwrap();
+        }
+        assert_eq!(look(&mut watch), None);
+        write(&directory.entry("a"), 2 * MIB);
+        assert!(look(&mut watch).is_some());
+    }
+
+    #[test]
+    fn a_walk_may_be_cut_into_slices() {
+        let root = tempfile::tempdir().unwrap();
+        let watch = watch(root.path(), MIB);
+        for n in 0..300 {
+            write(&root.path().join(format!("home/{n}")), 0);
+        }
+        let mut walk = Walk::new(&watch.roots);
+        let mut slices = 1;
+        while !walk.go(Instant::now()) {
+            slices += 1;
+        }
+        assert!(slices > 3 && walk.bytes >= 300 * ENTRY_BYTES, "{slices}");
+    }
+}

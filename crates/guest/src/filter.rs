@@ -1,0 +1,178 @@
+//! System calls that programs in a sandbox are refused, whatever the launcher below allows.
+//!
+//! A list of denials on top of the launcher's own filter: holes that are open on some engines (VSOCK,
+//! `io_uring`), and calls by which user code, having the guest's uid, could hamper the guest.
+
+use libc::{BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W};
+use libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, sock_filter};
+
+const NUMBER_AT: u32 = 0;
+const ARCHITECTURE_AT: u32 = 4;
+const ARGUMENTS_AT: u32 = 16;
+#[cfg(target_arch = "x86_64")]
+const ARCHITECTURE: u32 = 0xC000_003E;
+#[cfg(target_arch = "aarch64")]
+const ARCHITECTURE: u32 = 0xC000_00B7;
+/// The first number of x32, which x86-64 takes as well.
+const X32: u32 = 0x4000_0000;
+/// New namespaces of every kind but time.
+const NAMESPACES: u32 = 0x7E02_0000;
+/// `unshare` alone knows it by flag; in `clone` these bits are the signal.
+const TIME_NAMESPACE: u32 = 0x80;
+const GUEST: u32 = 1;
+
+/// Needs rights that no sandbox has, or opens ways into the kernel that no program needs.
+const DENIED: &[libc::c_long] = &[
+    libc::SYS_acct,
+    libc::SYS_add_key,
+    libc::SYS_bpf,
+    libc::SYS_chroot,
+    libc::SYS_clock_adjtime,
+    libc::SYS_clock_settime,
+    libc::SYS_delete_module,
+    libc::SYS_fanotify_init,
+    libc::SYS_finit_module,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fsopen,
+    libc::SYS_fspick,
+    libc::SYS_init_module,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_io_uring_setup,
+    libc::SYS_kexec_file_load,
+    libc::SYS_kexec_load,
+    libc::SYS_keyctl,
+    libc::SYS_mount,
+    libc::SYS_mount_setattr,
+    libc::SYS_move_mount,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_open_tree,
+    libc::SYS_perf_event_open,
+    libc::SYS_pivot_root,
+    libc::SYS_quotactl,
+    libc::SYS_reboot,
+    libc::SYS_request_key,
+    libc::SYS_setdomainname,
+    libc::SYS_sethostname,
+    libc::SYS_setns,
+    libc::SYS_settimeofday,
+    libc::SYS_swapoff,
+    libc::SYS_swapon,
+    libc::SYS_syslog,
+    libc::SYS_umount2,
+    libc::SYS_userfaultfd,
+    libc::SYS_vhangup,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_ioperm,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_iopl,
+];
+
+/// Would change the guest if this argument names it.
+const NOT_ON_THE_GUEST: &[(libc::c_long, u32)] = &[
+    (libc::SYS_ioprio_set, 1),
+    (libc::SYS_migrate_pages, 0),
+    (libc::SYS_move_pages, 0),
+    (libc::SYS_prlimit64, 0),
+    (libc::SYS_sched_setaffinity, 0),
+    (libc::SYS_sched_setattr, 0),
+    (libc::SYS_sched_setparam, 0),
+    (libc::SYS_sched_setscheduler, 0),
+    (libc::SYS_setpriority, 1),
+];
+
+/// `setpriority` and `ioprio_set` of all that a user has, the guest too.
+const NOT_ON_THE_USER: [(libc::c_long, u32); 2] =
+    [(libc::SYS_setpriority, 2), (libc::SYS_ioprio_set, 3)];
+
+/// The families of sockets there are: the others need no network of ours, or none at all.
+const FAMILIES: [libc::c_int; 4] = [
+    libc::AF_UNIX,
+    libc::AF_INET,
+    libc::AF_INET6,
+    libc::AF_NETLINK,
+];
+
+/// The filter as the kernel takes it.
+pub(crate) fn program() -> Vec<sock_filter> {
+    let mut program = vec![load(ARCHITECTURE_AT)];
+    program.extend([jump(BPF_JEQ, ARCHITECTURE, 1, 0), refuse(libc::ENOSYS)]);
+    program.push(load(NUMBER_AT));
+    program.extend([jump(BPF_JGE, X32, 0, 1), refuse(libc::ENOSYS)]);
+    for call in DENIED {
+        program.extend([jump(BPF_JEQ, number(*call), 0, 1), refuse(libc::EPERM)]);
+    }
+    // Its flags lie in memory, out of a filter's sight; C libraries fall back on `clone`.
+    program.extend([
+        jump(BPF_JEQ, number(libc::SYS_clone3), 0, 1),
+        refuse(libc::ENOSYS),
+    ]);
+    let flags = [
+        (libc::SYS_clone, NAMESPACES),
+        (libc::SYS_unshare, NAMESPACES | TIME_NAMESPACE),
+    ];
+    for (call, flags) in flags {
+        let checks = [jump(BPF_JSET, flags, 0, 1), refuse(libc::EPERM)];
+        program.extend(on_argument(call, 0, &checks));
+    }
+    for (call, argument) in NOT_ON_THE_GUEST {
+        let checks = [jump(BPF_JEQ, GUEST, 0, 1), refuse(libc::EPERM)];
+        program.extend(on_argument(*call, *argument, &checks));
+    }
+    for (call, which) in NOT_ON_THE_USER {
+        let checks = [jump(BPF_JEQ, which, 0, 1), refuse(libc::EPERM)];
+        program.extend(on_argument(call, 0, &checks));
+    }
+    let mut checks = Vec::new();
+    for (place, family) in (0..).zip(FAMILIES) {
+        // Over the other families and the refusal.
+        let over = 4 - place;
+        checks.push(jump(BPF_JEQ, family.cast_unsigned(), over, 0));
+    }
+    checks.push(refuse(libc::EAFNOSUPPORT));
+    program.extend(on_argument(libc::SYS_socket, 0, &checks));
+    program.push(statement(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+    program
+}
+
+/// Looks at the lower half of an argument of one call: all that the kernel looks at in an `int`.
+fn on_argument(call: libc::c_long, argument: u32, checks: &[sock_filter]) -> Vec<sock_filter> {
+    let over = u8::try_from(checks.len() + 2).expect("a handful of checks");
+    let mut block = vec![
+        jump(BPF_JEQ, number(call), 0, over),
+        load(ARGUMENTS_AT + 8 * argument),
+    ];
+    block.extend_from_slice(checks);
+    block.push(load(NUMBER_AT));
+    block
+}
+
+fn number(call: libc::c_long) -> u32 {
+    u32::try_from(call).expect("numbers of system calls are small")
+}
+
+fn load(offset: u32) -> sock_filter {
+    statement(BPF_LD | BPF_W | BPF_ABS, offset)
+}
+
+fn refuse(error: libc::c_int) -> sock_filter {
+    statement(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error.cast_unsigned())
+}
+
+fn jump(condition: u32, k: u32, then: u8, otherwise: u8) -> sock_filter {
+    sock_filter {
+        jt: then,
+        jf: otherwise,
+        ..statement(BPF_JMP | condition | BPF_K, k)
+    }
+}
+
+fn statement(code: u32, k: u32) -> sock_filter {
+    sock_filter {
+        code: u16::try_from(code).expect("codes have 16 bits"),
+        jt: 0,
+        jf: 0,
+        k,
+    }
+}

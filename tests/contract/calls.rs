@@ -1,0 +1,161 @@
+//! Bash, Python, the editor, and files, in a sandbox of any backend.
+
+use std::time::{Duration, Instant};
+
+use sandtable::sandbox::Limits;
+use sandtable::sandbox::guest::{
+    Edit, EditCall, EditErrorKind, EditOutcome, ExecCall, ExecKind, Guest, Outcome, PutFile,
+};
+use tokio::io::AsyncReadExt as _;
+
+use crate::bench::{Bench, contract};
+use crate::talk::{INPUT_DIR, bash, exec, exec_within, new_output_dir, new_spec, wake};
+
+async fn awake() -> Option<(Bench, Guest)> {
+    let bench = contract().await?;
+    let guest = wake(&bench, &new_spec(Limits::default())).await;
+    Some((bench, guest))
+}
+
+#[tokio::test]
+async fn output_is_handed_back_byte_for_byte() {
+    let Some((bench, guest)) = awake().await else {
+        return;
+    };
+    let command = ExecKind::Bash(r"printf '\x00\xff\xfe'; printf 'e\x01' >&2; exit 3".to_owned());
+    let done = exec(&guest, command).await.unwrap();
+    assert_eq!(done.return_code, 3);
+    assert_eq!(done.stdout, [0, 0xff, 0xfe]);
+    assert_eq!(done.stderr, [b'e', 1]);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn python_runs_as_a_cell() {
+    let Some((bench, guest)) = awake().await else {
+        return;
+    };
+    let kind = ExecKind::Python {
+        code: "import sys, multiprocessing as m\n\
+               if __name__ == '__main__':\n    print(sys.argv[0], m.Pool(2).map(abs, [-1, -2]))\n"
+            .to_owned(),
+        tag: "srvtoolu_01cell".to_owned(),
+    };
+    let done = exec(&guest, kind).await.unwrap();
+    let out = String::from_utf8(done.stdout).unwrap();
+    let err = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(out, "/tmp/srvtoolu_01cell/cell.py [1, 2]\n", "{err}");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn the_editor_makes_changes_and_says_what_it_cannot() {
+    let Some((bench, guest)) = awake().await else {
+        return;
+    };
+    let edit = async |edit: Edit| {
+        let call = EditCall {
+            edit,
+            input_dir: INPUT_DIR.to_owned(),
+            output_dir: new_output_dir(),
+        };
+        guest.edit(call).await.unwrap()
+    };
+    let create = |path: &str, text: &str| Edit::Create {
+        path: path.to_owned(),
+        file_text: text.to_owned(),
+    };
+    edit(create("config.yaml", "port: 5432\n")).await.unwrap();
+    let replace = Edit::StrReplace {
+        path: "config.yaml".to_owned(),
+        old_str: "5432".to_owned(),
+        new_str: "3306".to_owned(),
+    };
+    let replaced = edit(replace).await.unwrap();
+    assert!(
+        matches!(replaced, EditOutcome::StrReplace { hunk: Some(_) }),
+        "{replaced:?}"
+    );
+    assert_eq!(bash(&guest, "cat config.yaml").await.out, "port: 3306\n");
+    let refused = edit(create("/usr/bin/x", "")).await.unwrap_err();
+    assert!(
+        matches!(
+            refused.kind,
+            EditErrorKind::PermissionDenied | EditErrorKind::Io
+        ),
+        "{refused:?}"
+    );
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn files_go_in_and_come_out() {
+    let Some((bench, guest)) = awake().await else {
+        return;
+    };
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    let target = PutFile {
+        name: "in.bin",
+        input_dir: INPUT_DIR,
+    };
+    guest.put_file(target, &mut bytes.as_slice()).await.unwrap();
+    let output_dir = new_output_dir();
+    let call = ExecCall {
+        kind: ExecKind::Bash(
+            "cmp in.bin $INPUT_DIR/in.bin && cp in.bin $OUTPUT_DIR/out.bin".to_owned(),
+        ),
+        input_dir: INPUT_DIR.to_owned(),
+        output_dir: output_dir.clone(),
+        timeout: Duration::from_mins(1),
+        env: Vec::new(),
+    };
+    let done = guest.exec(call).await.unwrap();
+    let names: Vec<_> = done
+        .outputs
+        .iter()
+        .map(|file| (file.name.as_str(), file.size))
+        .collect();
+    assert_eq!(names, [("out.bin", 3_000_000)], "{done:?}");
+    let mut back = Vec::new();
+    let mut file = guest.get_file(&output_dir, "out.bin").await.unwrap();
+    file.read_to_end(&mut back).await.unwrap();
+    assert!(back == bytes, "{} bytes came back changed", back.len());
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_call_over_its_time_ends_with_all_it_started() {
+    let Some((bench, guest)) = awake().await else {
+        return;
+    };
+    let started = Instant::now();
+    let command = "echo before; (setsid sleep 1000 &); sleep 1000".to_owned();
+    let done = exec_within(&guest, ExecKind::Bash(command), Duration::from_millis(500))
+        .await
+        .unwrap();
+    assert_eq!(
+        (done.outcome, done.stdout),
+        (Outcome::TimedOut, b"before\n".to_vec())
+    );
+    assert!(started.elapsed() < Duration::from_secs(20));
+    assert_eq!(bash(&guest, "pgrep -c sleep").await.out, "0\n");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_is_ended() {
+    let Some((bench, guest)) = awake().await else {
+        return;
+    };
+    let call = exec(
+        &guest,
+        ExecKind::Bash("touch running; sleep 1000".to_owned()),
+    );
+    let seen = async { while bash(&guest, "ls running").await.code != 0 {} };
+    tokio::select! {
+        outcome = call => panic!("{outcome:?}"),
+        () = seen => {}
+    }
+    while bash(&guest, "pgrep -c sleep").await.out != "0\n" {}
+    bench.end().await;
+}

@@ -1,0 +1,92 @@
+//! Hostile programs in sandboxes: none gets out, none speaks for the guest, and the sandbox, its
+//! neighbour, and the next one work afterwards. One list of cases, run on every backend there is.
+//!
+//! A program of the suite reaches for canaries that the test itself has put there, and does no harm
+//! where it succeeds. Skipped, and said so, where a backend is missing; with its name in
+//! `SANDTABLE_TEST_REQUIRE` that is a failure.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests are tests"
+)]
+
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "this suite needs only some of its helpers"
+)]
+#[path = "../docker/bench.rs"]
+mod bench;
+mod bombs;
+#[cfg(target_os = "linux")]
+#[expect(dead_code, reason = "this suite needs only some of its helpers")]
+#[path = "../local/bench.rs"]
+mod local_bench;
+#[expect(dead_code, reason = "this suite needs only some of its helpers")]
+#[path = "../contract/talk.rs"]
+mod talk;
+
+mod canary;
+mod case;
+mod editor;
+mod forgery;
+mod host;
+mod kernel;
+mod network;
+mod outputs;
+mod processes;
+mod site;
+mod tenants;
+mod uploads;
+
+/// Makes one test of each group for each backend.
+macro_rules! on_every_backend {
+    ($($group:ident: $run:expr;)+) => {
+        mod docker {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $group() {
+                $run(crate::site::Kind::Docker).await;
+            })+
+        }
+
+        mod local {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $group() {
+                $run(crate::site::Kind::Local).await;
+            })+
+        }
+    };
+}
+
+on_every_backend! {
+    no_network_in_any_family: crate::network::hold;
+    nothing_of_the_host_can_be_read_or_written: crate::host::hold;
+    no_system_call_gives_more_rights: crate::kernel::hold;
+    no_frame_can_be_forged_and_nothing_leaks: crate::forgery::hold;
+    only_regular_files_of_the_output_directory_come_back: crate::outputs::hold;
+    bombs_hurt_only_their_own_call: crate::bombs::hold;
+    signals_and_daemons_do_not_outlive_or_end_the_guest: crate::processes::hold;
+    the_editor_reaches_no_further_than_the_code: crate::editor::hold;
+    uploads_stay_in_their_directory: crate::uploads::hold;
+    another_keys_container_and_files_stay_out_of_reach: crate::tenants::hold;
+}
+
+#[test]
+fn there_are_at_least_sixty_hostile_programs_and_no_two_share_a_name() {
+    let groups = [
+        network::CASES,
+        host::CASES,
+        kernel::CASES,
+        forgery::CASES,
+        outputs::CASES,
+        bombs::CASES,
+        processes::CASES,
+    ];
+    let names: Vec<&str> = groups
+        .iter()
+        .flat_map(|cases| cases.iter().map(|case| case.name))
+        .collect();
+    let distinct: std::collections::HashSet<_> = names.iter().collect();
+    assert!(names.len() >= 60, "{}", names.len());
+    assert_eq!(distinct.len(), names.len());
+}

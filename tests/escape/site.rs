@@ -1,0 +1,171 @@
+//! A backend with its canaries, and sandboxes on it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use guest_proto::{Answer, AnswerBody, ExecDone, encode};
+use sandtable::cli::image::Flavor;
+use sandtable::sandbox::guest::{ExecCall, ExecKind, ExecResult, Guest, GuestError, embedded};
+use sandtable::sandbox::{Backend, Limits, SandboxSpec};
+
+use crate::bench::{Bench, bench};
+use crate::canary::Canary;
+use crate::case::Program;
+use crate::talk::new_spec;
+
+/// Small, so that bombs go off fast.
+pub(crate) const LIMITS: Limits = Limits {
+    memory_bytes: 128 * 1024 * 1024,
+    disk_bytes: 64 * 1024 * 1024,
+    milli_cpus: 1000,
+    pids: 96,
+};
+/// The one input directory of these tests.
+pub(crate) const INPUT: &str = "0123456789abcdef";
+
+const PRELUDE: &str = include_str!("prelude.py");
+
+/// A backend under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Docker,
+    Local,
+}
+
+/// A backend of its own, with canaries on its host.
+pub(crate) struct Site {
+    house: House,
+    pub(crate) canary: Canary,
+    calls: AtomicU64,
+}
+
+enum House {
+    Docker(Bench),
+    #[cfg(target_os = "linux")]
+    Local(crate::local_bench::Bench),
+}
+
+/// A sandbox.
+pub(crate) struct Room {
+    pub(crate) spec: SandboxSpec,
+    pub(crate) guest: Guest,
+    what: &'static str,
+}
+
+impl Site {
+    /// `None` where the backend is missing and may be.
+    pub(crate) async fn open(kind: Kind) -> Option<Self> {
+        let house = match kind {
+            Kind::Docker => House::Docker(bench(Flavor::Slim, embedded()).await?),
+            #[cfg(target_os = "linux")]
+            Kind::Local => House::Local(crate::local_bench::contract().await?),
+            #[cfg(not(target_os = "linux"))]
+            Kind::Local => return None,
+        };
+        Some(Self {
+            house,
+            canary: Canary::new(),
+            calls: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        match &self.house {
+            House::Docker(bench) => &bench.backend,
+            #[cfg(target_os = "linux")]
+            House::Local(bench) => &bench.backend,
+        }
+    }
+
+    /// A new sandbox.
+    pub(crate) async fn room(&self, what: &'static str) -> Room {
+        self.room_with(what, LIMITS).await
+    }
+
+    /// A new sandbox with limits of its own.
+    pub(crate) async fn room_with(&self, what: &'static str, limits: Limits) -> Room {
+        let spec = new_spec(limits);
+        let guest = self.wake(&spec).await;
+        Room { spec, guest, what }
+    }
+
+    /// Starts a sandbox, or starts it again.
+    pub(crate) async fn wake(&self, spec: &SandboxSpec) -> Guest {
+        let channel = self.backend().start(spec).await.unwrap();
+        let settings = self.backend().settings(spec);
+        Guest::connect(channel, settings).await.unwrap()
+    }
+
+    /// Runs a program with the canaries' places in its environment.
+    pub(crate) async fn exec(
+        &self,
+        guest: &Guest,
+        program: Program,
+        timeout: Duration,
+    ) -> Result<ExecResult, GuestError> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let kind = match program {
+            Program::Bash(command) => ExecKind::Bash(command.to_owned()),
+            Program::Python(code) => ExecKind::Python {
+                code: format!("{PRELUDE}\n{code}\nprint('done')\n"),
+                tag: format!("srvtoolu_{call}"),
+            },
+        };
+        let mut env = self.canary.env();
+        env.push(("FORGED".to_owned(), forged(call)));
+        let call = ExecCall {
+            kind,
+            input_dir: INPUT.to_owned(),
+            output_dir: format!("{call:016x}"),
+            timeout,
+            env,
+        };
+        guest.exec(call).await
+    }
+
+    /// Removes everything that was started.
+    pub(crate) async fn close(self) {
+        match self.house {
+            House::Docker(bench) => bench.end().await,
+            #[cfg(target_os = "linux")]
+            House::Local(bench) => bench.end().await,
+        }
+    }
+}
+
+impl Room {
+    /// What a command prints.
+    pub(crate) async fn say(&self, command: &str) -> Result<String, String> {
+        static CALLS: AtomicU64 = AtomicU64::new(1 << 32);
+        let call = ExecCall {
+            kind: ExecKind::Bash(command.to_owned()),
+            input_dir: INPUT.to_owned(),
+            output_dir: format!("{:016x}", CALLS.fetch_add(1, Ordering::Relaxed)),
+            timeout: Duration::from_secs(20),
+            env: Vec::new(),
+        };
+        match self.guest.exec(call).await {
+            Ok(done) => Ok(String::from_utf8_lossy(&done.stdout).into_owned()),
+            Err(error) => Err(format!("{}: {error}", self.what)),
+        }
+    }
+}
+
+/// Whole frames, in hex, that say a call is over: for the calls that may be under way.
+fn forged(call: u64) -> String {
+    (0..call * 2 + 16)
+        .flat_map(|call| {
+            let done = ExecDone {
+                outcome: guest_proto::Outcome::Exited {},
+                return_code: 66,
+                stdout_bytes: 6,
+                outputs: Vec::new(),
+                too_large: Vec::new(),
+                refused: Vec::new(),
+                left_out: 0,
+            };
+            let body = AnswerBody::ExecDone(done);
+            encode(&Answer { call, body }, b"FORGED").unwrap()
+        })
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}

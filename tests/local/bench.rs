@@ -1,0 +1,65 @@
+//! What the tests share: backends of their own.
+
+use std::path::{Path, PathBuf};
+
+use sandtable::ids;
+use sandtable::sandbox::SandboxError;
+use sandtable::sandbox::local::{LocalBackend, LocalConfig};
+use tempfile::TempDir;
+
+/// Names a copy of the program that another user may run.
+pub(crate) const PROGRAM: &str = "SANDTABLE_TEST_PROGRAM";
+
+/// A backend with a data directory of its own.
+pub(crate) struct Bench {
+    pub(crate) backend: LocalBackend,
+    pub(crate) folder: TempDir,
+}
+
+/// The program under test.
+pub(crate) fn program() -> PathBuf {
+    std::env::var_os(PROGRAM).map_or_else(|| env!("CARGO_BIN_EXE_sandtable").into(), PathBuf::from)
+}
+
+/// A configuration that installs nothing.
+pub(crate) fn config(folder: &Path) -> LocalConfig {
+    LocalConfig {
+        server_id: ids::Ids::random().next_hex16(),
+        data_dir: folder.to_owned(),
+        cache_dir: Some(folder.join("cache")),
+        provision: false,
+        program: Some(program()),
+    }
+}
+
+/// What the contract runs against; `None` where this machine forbids it and it is not required.
+pub(crate) async fn contract() -> Option<Bench> {
+    let folder = tempfile::tempdir().unwrap();
+    match LocalBackend::connect(config(folder.path())).await {
+        Ok(backend) => Some(Bench { backend, folder }),
+        Err(SandboxError::Unavailable { reason, hint }) => {
+            let required = std::env::var("SANDTABLE_TEST_REQUIRE").unwrap_or_default();
+            assert!(
+                !required.contains("local"),
+                "local sandboxes are required: {reason} (hint: {hint})"
+            );
+            eprintln!("SKIPPED, nothing was tested: {reason} (hint: {hint})");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+impl Bench {
+    /// Ends everything that was started.
+    pub(crate) async fn end(self) {
+        self.backend.close().await;
+        drop(self.backend);
+        self.folder.close().unwrap();
+    }
+
+    /// Whether a program over the memory limit is killed, at once.
+    pub(crate) fn kills_at_the_memory_limit(&self) -> bool {
+        self.backend.has_cgroups()
+    }
+}

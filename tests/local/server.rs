@@ -1,0 +1,176 @@
+//! Whole servers: killed at once, they leave nothing that runs and nothing that is mounted.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::bench::{contract, program};
+
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(data_dir: &Path) -> Self {
+        let mut process = Command::new(program())
+            .args([
+                "serve",
+                "--backend",
+                "local",
+                "--provision",
+                "never",
+                "--port",
+                "0",
+            ])
+            .arg("--data-dir")
+            .arg(data_dir)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(process.stdout.as_mut().unwrap());
+        let address = stdout
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.split_once("http://")?.1.trim().to_owned()))
+            .unwrap();
+        Self { process, address }
+    }
+
+    /// Has a bash command run, in a container of its id if one is given; gives the answer's JSON.
+    fn bash(&self, command: &str, container: Option<&str>) -> serde_json::Value {
+        let mut body = serde_json::json!({
+            "model": "claude-opus-4-6",
+            "max_tokens": 1024,
+            "tools": [{"type": "code_execution_20250825", "name": "code_execution"}],
+            "messages": [{"role": "user", "content": format!("```bash\n{command}\n```")}],
+        });
+        if let Some(container) = container {
+            body["container"] = container.into();
+        }
+        let body = body.to_string();
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "POST /v1/messages HTTP/1.1\r\nhost: {}\r\nx-api-key: one\r\nanthropic-version: 2023-06-01\r\n\
+             anthropic-beta: code-execution-2025-08-25\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n{body}",
+            self.address,
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (_, json) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+/// What the machine has of sandboxes whose files lie below a folder.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Left {
+    processes: Vec<String>,
+    loops: Vec<String>,
+    mounts: Vec<String>,
+}
+
+fn left(marker: &str, data_dir: &Path) -> Left {
+    let folder = fs::canonicalize(data_dir).unwrap().display().to_string();
+    let mut left = Left::default();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let command = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+        if command.contains(marker) {
+            left.processes.push(command);
+        }
+    }
+    for entry in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+        let file = entry.path().join("loop/backing_file");
+        let backing = fs::read_to_string(file).unwrap_or_default();
+        if backing.starts_with(&folder) {
+            left.loops.push(backing);
+        }
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let ours = mounts.lines().filter(|line| line.contains(&folder));
+    left.mounts.extend(ours.map(str::to_owned));
+    left
+}
+
+fn cgroups_of(pid: u32) -> Vec<String> {
+    fn look(folder: &Path, part: &str, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if name.starts_with("sandtable-") && name.contains(part) {
+                    found.push(entry.path().display().to_string());
+                } else {
+                    look(&entry.path(), part, found);
+                }
+            }
+        }
+    }
+    let mut found = Vec::new();
+    look(Path::new("/sys/fs/cgroup"), &format!("-{pid}-"), &mut found);
+    found
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[tokio::test]
+async fn a_killed_server_takes_its_sandboxes_along_and_the_next_one_has_their_files() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    bench.end().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let pid = server.process.id();
+    let marker = format!("{}", 1_000_000 + pid);
+    let said = server.bash(
+        &format!("echo kept > note; (setsid sleep {marker} > /dev/null 2>&1 &); sync"),
+        None,
+    );
+    let container = said["container"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(left(&marker, folder.path()).processes.len(), 1);
+
+    server.kill();
+    until("everything ends with the server", || {
+        left(&marker, folder.path()) == Left::default()
+    });
+
+    let server = Server::start(folder.path());
+    let said = server.bash("cat note", Some(&container)).to_string();
+    assert!(said.contains(r#""stdout":"kept\n""#), "{said}");
+    until("the next server clears the control groups", || {
+        cgroups_of(pid).is_empty()
+    });
+    let next = server.process.id();
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    if is_root && Path::new("/sys/fs/cgroup").exists() {
+        assert!(!cgroups_of(next).is_empty());
+    }
+    // Told to end, it leaves nothing itself.
+    let terminated = Command::new("kill").arg(next.to_string()).status().unwrap();
+    assert!(terminated.success());
+    let mut process = server.process;
+    assert!(process.wait().unwrap().success());
+    assert_eq!(left(&marker, folder.path()), Left::default());
+    assert_eq!(cgroups_of(next), Vec::<String>::new());
+}

@@ -1,0 +1,21 @@
+//! The official SDKs, used the way their users use them, against a fresh server with real sandboxes.
+//!
+//! Each test is a program of a folder here, run by a real interpreter with a server and an API key of
+//! its own. What is missing (an SDK, an engine) is said aloud and skipped; with `sdk` or `docker` in
+//! `SANDTABLE_TEST_REQUIRE` it is a failure.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests are tests"
+)]
+
+#[path = "../shared/image.rs"]
+mod image;
+mod interpreter;
+mod program;
+mod python;
+#[path = "../shared/require.rs"]
+mod require;
+mod server;
+mod shell;
+mod typescript;

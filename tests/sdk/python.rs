@@ -1,0 +1,96 @@
+//! The Python programs.
+
+use crate::interpreter::Interpreter::{Python, Python075};
+use crate::program::Needs::{Sandbox, Server};
+use crate::program::{run, run_with};
+
+#[tokio::test]
+async fn a_csv_is_analyzed_its_chart_fetched_and_its_container_used_again() {
+    run(Python, "walkthrough.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn a_csv_is_analyzed_with_the_sdk_of_the_beta_era() {
+    run(Python075, "walkthrough.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn what_goes_wrong_in_the_documents_goes_wrong_here() {
+    run(Python, "mishaps.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn the_examples_of_the_documents_run() {
+    run(Python, "examples.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn a_notebook_s_helpers_run() {
+    run(Python, "notebook.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn a_notebook_s_helpers_run_with_the_sdk_of_the_beta_era() {
+    run(Python075, "notebook.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn a_tool_type_that_never_was_runs_under_an_alias() {
+    let alias = "code_execution_20260104=code_execution_20250825";
+    run_with(Python, "alias.py", Sandbox, &["--tool-alias", alias]).await;
+}
+
+#[tokio::test]
+async fn the_tool_of_2025_05_has_its_own_blocks_and_outputs() {
+    run(Python, "legacy.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn the_tool_of_2025_05_works_with_an_sdk_of_its_time() {
+    run(Python075, "legacy.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn a_stream_gathers_into_the_plain_answer() {
+    run(Python, "streams.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn a_stream_gathers_into_the_plain_answer_in_the_beta_era() {
+    run(Python075, "streams.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn client_tools_are_answered_by_hand_and_by_the_runner() {
+    run(Python, "tools.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn client_tools_are_answered_in_the_beta_era() {
+    run(Python075, "tools.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn every_block_and_event_fits_the_sdk_s_types() {
+    run(Python, "shapes.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn a_refusal_has_its_class_its_text_and_no_second_try() {
+    run(Python, "refusals.py", Server).await;
+}
+
+#[tokio::test]
+async fn a_refusal_has_its_class_in_the_beta_era() {
+    run(Python075, "refusals.py", Server).await;
+}
+
+#[tokio::test]
+async fn files_are_listed_named_and_deleted() {
+    run(Python, "files.py", Server).await;
+}
+
+#[tokio::test]
+async fn files_are_listed_named_and_deleted_in_the_beta_shape() {
+    run(Python075, "files.py", Server).await;
+}

@@ -1,0 +1,36 @@
+//! The sandbox image, built when it is missing or stale, by one test at a time.
+
+use std::fs::File;
+use std::path::Path;
+
+use sandtable::cli::image::{BuildArgs, Flavor, Progress};
+use sandtable::sandbox::SandboxError;
+use sandtable::sandbox::docker::image;
+
+use crate::require::skip;
+
+/// Whether the image is there now; false where no engine answers and none is required.
+pub(crate) async fn image_ready(flavor: Flavor) -> bool {
+    let args = BuildArgs {
+        flavor,
+        ..BuildArgs::default()
+    };
+    let lock = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("image-{flavor}.lock"));
+    let lock = File::create(lock).unwrap();
+    let _lock = tokio::task::spawn_blocking(|| lock.lock().map(|()| lock))
+        .await
+        .unwrap()
+        .unwrap();
+    let mut show = |event| match event {
+        Progress::Note(text) | Progress::Step { text, .. } => eprintln!("image {flavor}: {text}"),
+        Progress::Line(_) => {}
+    };
+    match image::ensure(&args, &mut show).await {
+        Ok(_) => true,
+        Err(image::ImageError::Sandbox(SandboxError::Unavailable { reason, .. })) => {
+            skip("docker", &reason);
+            false
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
