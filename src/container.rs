@@ -316,6 +316,23 @@ impl Containers {
 
     /// The container's sandbox, started if none runs, with all uploads in place.
     pub(crate) async fn lease(&self, container: &Arc<Container>) -> Result<Lease, SandboxError> {
+        let (containers, waking) = (self.clone(), Arc::clone(container));
+        // In a task of its own: who leaves meanwhile leaves no sandbox half started, and the next to
+        // come waits for it instead of starting another.
+        let lease = tokio::spawn(async move { containers.enter(&waking).await });
+        let lease = lease.await.map_err(|error| SandboxError::Engine {
+            operation: "wake the container",
+            reason: error.to_string(),
+        })??;
+        let mut sandbox = container.sandbox.lock().await;
+        while let Some(upload) = sandbox.waiting.first() {
+            self.put(container, &lease, upload).await?;
+            sandbox.waiting.remove(0);
+        }
+        Ok(lease)
+    }
+
+    async fn enter(&self, container: &Arc<Container>) -> Result<Lease, SandboxError> {
         let mut sandbox = container.sandbox.lock().await;
         let guest = match sandbox.guest.take() {
             Some(guest) if !guest.is_closed() => guest,
@@ -328,15 +345,10 @@ impl Containers {
         };
         sandbox.guest = Some(guest.clone());
         container.enter();
-        let lease = Lease {
+        Ok(Lease {
             guest,
             container: Arc::clone(container),
-        };
-        while let Some(upload) = sandbox.waiting.first() {
-            self.put(container, &lease, upload).await?;
-            sandbox.waiting.remove(0);
-        }
-        Ok(lease)
+        })
     }
 
     async fn put(

@@ -1,6 +1,7 @@
 //! The load: clients that do what comes into their heads, until their server is gone.
 
 use std::io::Read as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
@@ -74,10 +75,11 @@ impl Actor {
         &self.open
     }
 
-    /// Acts until the server is gone.
-    pub(crate) fn act(&mut self, client: &Client) {
+    /// Acts until the server is gone; `called` once a call in a container is acknowledged.
+    pub(crate) fn act(&mut self, client: &Client, called: &AtomicBool) {
         loop {
             self.count += 1;
+            let calls = self.ledger.calls;
             let done = match self.dice.below(10) {
                 0..2 => self.upload(client),
                 2..6 => self.write(client),
@@ -90,6 +92,9 @@ impl Actor {
                 return;
             }
             self.ledger.acknowledged += 1;
+            if self.ledger.calls > calls {
+                called.store(true, Ordering::Relaxed);
+            }
         }
     }
 
@@ -226,6 +231,7 @@ impl Actor {
             }
             self.open.push(id.to_owned());
         }
+        self.ledger.calls += 1;
         let content = format!("{text}\n");
         if let Some(output) = result["content"][0]["file_id"].as_str() {
             let digest = digest(content.as_bytes());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::clients::{Actor, Dice};
@@ -11,10 +12,11 @@ use crate::traces;
 
 const CLIENTS: u64 = 4;
 const DEFAULT_KILLS: usize = 6;
-/// Longest a server lives under load; every fourth for longer, so that new containers come to life on a
-/// busy machine, too.
+/// Longest a server lives under load. Every other one lives on until a call in a container is
+/// acknowledged, and so long again, so that a busy machine does not make the proof hollow.
 const LIFE_MS: u64 = 1500;
-const LONG_LIFE_MS: u64 = 5000;
+/// Longest wait for that call.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -57,12 +59,17 @@ fn survive(backend: &str, data_dir: &Path, kills: usize, seed: u64) {
         starts.push(begun.elapsed());
         pids.push(server.pid());
         check(&server, &actors, &mut dice);
-        let longest = if kill % 4 == 3 { LONG_LIFE_MS } else { LIFE_MS };
-        let life = Duration::from_millis(dice.next() % longest + 20);
+        let life = Duration::from_millis(dice.next() % LIFE_MS + 20);
+        let called = AtomicBool::new(kill % 2 == 0);
         std::thread::scope(|scope| {
             for actor in &mut actors {
                 let client = server.client(&actor.key);
-                scope.spawn(move || actor.act(&client));
+                let called = &called;
+                scope.spawn(move || actor.act(&client, called));
+            }
+            let begun = Instant::now();
+            while !called.load(Ordering::Relaxed) && begun.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(5));
             }
             std::thread::sleep(life);
             server.kill();
@@ -92,9 +99,11 @@ fn survive(backend: &str, data_dir: &Path, kills: usize, seed: u64) {
     assert!(server.stop().success());
     traces::assert_nothing_is_left(data_dir, &known, &pids);
     let acknowledged: usize = actors.iter().map(|a| a.ledger.acknowledged).sum();
+    let calls: usize = actors.iter().map(|a| a.ledger.calls).sum();
+    assert!(calls > kills / 2, "{calls} calls prove nothing");
     eprintln!(
         "MEASURED: {backend}: {kills} kills survived; {acknowledged} requests acknowledged, \
-         {containers} containers, {files} files; start to answer: median {:?}, max {:?}",
+         {calls} of them calls in {containers} containers, {files} files; start to answer: median {:?}, max {:?}",
         starts.get(starts.len() / 2),
         starts.last()
     );

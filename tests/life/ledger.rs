@@ -22,6 +22,8 @@ pub(crate) struct Ledger {
     pub(crate) wrong: Vec<String>,
     /// Acknowledged requests.
     pub(crate) acknowledged: usize,
+    /// Those of them that wrote into a container.
+    pub(crate) calls: usize,
 }
 
 pub(crate) fn digest(content: &[u8]) -> String {
