@@ -24,7 +24,8 @@ impl Canary {
         let folder = tempfile::tempdir().unwrap();
         let secret = sandtable::ids::Ids::random().next(sandtable::ids::Kind::File);
         fs::write(folder.path().join("secret"), &secret).unwrap();
-        let abstract_name = format!("sandtable-canary-{}", std::process::id());
+        let random = sandtable::ids::Ids::random().next_hex16();
+        let abstract_name = format!("sandtable-canary-{random}");
         let by_name = SocketAddr::from_abstract_name(&abstract_name).unwrap();
         let unix = vec![
             UnixListener::bind(folder.path().join("socket")).unwrap(),

@@ -99,7 +99,7 @@ pub(crate) fn program() -> Vec<sock_filter> {
     let mut program = vec![load(ARCHITECTURE_AT)];
     program.extend([jump(BPF_JEQ, ARCHITECTURE, 1, 0), refuse(libc::ENOSYS)]);
     program.push(load(NUMBER_AT));
-    program.extend([jump(BPF_JGE, X32, 0, 1), refuse(libc::ENOSYS)]);
+    program.extend([jump(BPF_JGE, X32, 0, 1), refuse(libc::EPERM)]);
     for call in DENIED {
         program.extend([jump(BPF_JEQ, number(*call), 0, 1), refuse(libc::EPERM)]);
     }
