@@ -1,17 +1,20 @@
 //! What the tests share: the engine, images built when missing, backends of their own, a byte channel.
 
-use std::fs::File;
+#[path = "../shared/image.rs"]
+mod image;
+
 use std::path::Path;
 use std::time::Duration;
 
-use sandtable::cli::image::{BuildArgs, Flavor, Progress};
+use sandtable::cli::image::Flavor;
 use sandtable::ids;
-use sandtable::sandbox::docker::{DockerBackend, DockerConfig, image};
+use sandtable::sandbox::Channel;
+use sandtable::sandbox::docker::{DockerBackend, DockerConfig};
 use sandtable::sandbox::guest::embedded;
-use sandtable::sandbox::{Channel, SandboxError};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+pub(crate) use self::image::image_ready;
 pub(crate) use crate::talk::{SMALL, bash, exec, in_30_days, new_spec, wake};
 
 /// A backend with a data directory of its own; what it started is removed by [`Bench::end`].
@@ -49,37 +52,6 @@ pub(crate) async fn bench(flavor: Flavor, guest: &'static [u8]) -> Option<Bench>
     };
     let backend = DockerBackend::connect(config).await.unwrap();
     Some(Bench { backend, folder })
-}
-
-/// Builds the image if it is missing or stale, one test at a time.
-pub(crate) async fn image_ready(flavor: Flavor) -> bool {
-    let args = BuildArgs {
-        flavor,
-        ..BuildArgs::default()
-    };
-    let lock = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("image-{flavor}.lock"));
-    let lock = File::create(lock).unwrap();
-    let _lock = tokio::task::spawn_blocking(|| lock.lock().map(|()| lock))
-        .await
-        .unwrap()
-        .unwrap();
-    let mut show = |event| match event {
-        Progress::Note(text) | Progress::Step { text, .. } => eprintln!("image {flavor}: {text}"),
-        Progress::Line(_) => {}
-    };
-    match image::ensure(&args, &mut show).await {
-        Ok(_) => true,
-        Err(image::ImageError::Sandbox(SandboxError::Unavailable { reason, .. })) => {
-            let required = std::env::var("SANDTABLE_TEST_REQUIRE").unwrap_or_default();
-            assert!(
-                !required.contains("docker"),
-                "a Docker engine is required: {reason}"
-            );
-            eprintln!("SKIPPED, nothing was tested: {reason}");
-            false
-        }
-        Err(error) => panic!("{error}"),
-    }
 }
 
 impl Bench {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::require::skip;
+use crate::image::require::skip;
 
 /// What runs a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

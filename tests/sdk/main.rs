@@ -14,8 +14,6 @@ mod image;
 mod interpreter;
 mod program;
 mod python;
-#[path = "../shared/require.rs"]
-mod require;
 mod server;
 mod shell;
 mod typescript;

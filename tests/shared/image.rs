@@ -1,5 +1,8 @@
 //! The sandbox image, built when it is missing or stale, by one test at a time.
 
+#[path = "require.rs"]
+pub(crate) mod require;
+
 use std::fs::File;
 use std::path::Path;
 
@@ -7,7 +10,7 @@ use sandtable::cli::image::{BuildArgs, Flavor, Progress};
 use sandtable::sandbox::SandboxError;
 use sandtable::sandbox::docker::image;
 
-use crate::require::skip;
+use self::require::skip;
 
 /// Whether the image is there now; false where no engine answers and none is required.
 pub(crate) async fn image_ready(flavor: Flavor) -> bool {
