@@ -389,6 +389,15 @@ impl Turn<'_> {
         let container = self.container().await?;
         let count = orders.len() as u64;
         let (engine, input) = (self.engine, self.input);
+        // Awake before several calls begin: they then reach the sandbox in the order they were written,
+        // in every run. What fails here fails again, with its answer, in each call.
+        let awake = match &container {
+            Some(container) if count > 1 => self
+                .with_pings(engine.containers.lease(container))
+                .await?
+                .ok(),
+            _ => None,
+        };
         let work = futures_util::future::join_all(orders.into_iter().map(|order| {
             // What a call makes is named after the call alone: those that run beside it have no say.
             let ids = input.workspace.ids(&[b"outputs", order.id().as_bytes()]);
@@ -396,6 +405,7 @@ impl Turn<'_> {
             async move { calls::execute(engine, input, container.as_ref(), order, &ids).await }
         }));
         let done = self.with_pings(work).await?;
+        drop(awake);
         let mut results = Vec::with_capacity(done.len());
         let mut read = 0;
         for outcome in done {
