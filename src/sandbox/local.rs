@@ -311,6 +311,7 @@ impl Inner {
             links,
             texts,
             storage,
+            joins: Vec::new(),
             shm_bytes: SANDBOX_SHM_BYTES,
             rlimits,
             cpus: self.cpus_of_the_next(limits.milli_cpus),
@@ -427,7 +428,8 @@ impl Inner {
             }
             None => Group::default(),
         };
-        let plan = self.plan(&spec.container_id, &spec.limits, storage);
+        let mut plan = self.plan(&spec.container_id, &spec.limits, storage);
+        plan.joins = group.joins();
         let launched = match self.launcher.launch(&plan, &group) {
             Ok(launched) => launched,
             Err(error) => {

@@ -41,6 +41,9 @@ enum Layout {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Group {
     folders: Vec<PathBuf>,
+    /// Whether a process that puts itself in gets in at once. The kernel takes milliseconds to let
+    /// anyone put another one in, and version 2 knows no other way.
+    is_joined: bool,
 }
 
 impl Cgroups {
@@ -100,7 +103,10 @@ impl Cgroups {
 
     /// Makes the groups of a sandbox.
     pub(super) fn make(&self, sandbox: &str, limits: &Limits) -> io::Result<Group> {
-        let mut group = Group::default();
+        let mut group = Group {
+            folders: Vec::new(),
+            is_joined: matches!(self.layout, Layout::One { .. }),
+        };
         let made = self.fill(&mut group, sandbox, limits);
         if made.is_err() {
             // What is left is empty, and the next server takes it away.
@@ -183,9 +189,15 @@ impl Drop for Cgroups {
 }
 
 impl Group {
-    /// Puts a process, and so all it forks later, into the groups.
+    /// Where the sandbox's first process, while it has one thread, writes `0` to be in the groups.
+    pub(super) fn joins(&self) -> Vec<PathBuf> {
+        let folders = self.folders.iter().filter(|_| self.is_joined);
+        folders.map(|folder| folder.join("tasks")).collect()
+    }
+
+    /// Puts a process, and so all it forks later, into the groups that it does not join itself.
     pub(super) fn add(&self, pid: u32) -> io::Result<()> {
-        for folder in &self.folders {
+        for folder in self.folders.iter().filter(|_| !self.is_joined) {
             fs::write(folder.join("cgroup.procs"), pid.to_string())?;
         }
         Ok(())
@@ -316,7 +328,9 @@ fn unmounted(held: &mut Vec<OwnedFd>) -> Result<Layout, String> {
     let mut mount = |flag: &std::ffi::CStr| {
         let mount = sys::mount_detached(c"cgroup", "sandtable", &[flag], 0)
             .map_err(|error| format!("there are no control groups: {error}"))?;
-        let place = PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd()));
+        // Of this process by its number: the sandbox's first process uses the path, too.
+        let (pid, fd) = (std::process::id(), mount.as_raw_fd());
+        let place = PathBuf::from(format!("/proc/{pid}/fd/{fd}"));
         held.push(mount);
         Ok::<_, String>(place)
     };

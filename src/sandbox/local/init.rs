@@ -97,6 +97,9 @@ fn run(control: &mut Control) -> Result<Role, Failure> {
     if plan.privileged {
         trees = Some(open(&plan, control)?);
     }
+    for file in &plan.joins {
+        fs::write(file, "0").step("join a control group")?;
+    }
     sys::unshare(libc::CLONE_NEWUSER).step("make a user namespace")?;
     control.say(&Word::Unshared).step("answer")?;
     control.wait().step("wait for the server")?;

@@ -26,6 +26,8 @@ pub(super) struct Plan {
     /// Small files of our own making.
     pub(super) texts: Vec<(PathBuf, String)>,
     pub(super) storage: Storage,
+    /// Files that the first process writes `0` to, to be in its control groups.
+    pub(super) joins: Vec<PathBuf>,
     pub(super) shm_bytes: i64,
     pub(super) rlimits: Vec<Rlimit>,
     pub(super) cpus: Vec<usize>,
