@@ -161,7 +161,8 @@ def bound(protocol, groups):
         made.bind((0, groups))
         made.settimeout(0.1)
         return made.recv(4096)
-for protocol in 9, 15, 12, 11, 6, 16:
+for protocol in range(1, 23):
+    denied(f"socket {protocol}", lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol))
     denied(f"protocol {protocol}", lambda: bound(protocol, 1))
 "#,
     ),

@@ -32,7 +32,11 @@ pub(crate) async fn hold(kind: Kind) {
         _ => return,
     };
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Command::new(env!("CARGO_BIN_EXE_sandtable"))
+    #[cfg(target_os = "linux")]
+    let program = crate::local_bench::program();
+    #[cfg(not(target_os = "linux"))]
+    let program = env!("CARGO_BIN_EXE_sandtable");
+    let mut server = Command::new(program)
         .args(["serve", "--port", "0", "--data-dir"])
         .arg(folder.path())
         .arg("--backend")

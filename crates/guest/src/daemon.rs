@@ -252,13 +252,14 @@ impl Daemon {
                 if let Some(disk) = &mut self.disk
                     && !matches!(edit, Edit::View { .. })
                 {
-                    disk.add(payload.len() as u64);
-                    if disk.room() == 0 {
+                    let bytes = payload.len() as u64;
+                    if !disk.has_room(bytes.max(1)) {
                         let (kind, message) = (EditErrorKind::Io, DISK_FULL.to_owned());
                         let body = AnswerBody::EditFailed { kind, message };
                         self.out.answer(call, body, &[]);
                         return;
                     }
+                    disk.add(bytes);
                 }
                 match editor::edit(settings, &places, &edit, &path, payload) {
                     Ok((result, content)) => {
@@ -390,7 +391,7 @@ impl Daemon {
             return;
         };
         if let Some(disk) = &mut self.disk {
-            if disk.room() < bytes.len() as u64 {
+            if !disk.has_room(bytes.len() as u64) {
                 self.fail(call, put.no_room());
                 return;
             }

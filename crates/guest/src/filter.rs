@@ -124,6 +124,14 @@ pub(crate) fn program() -> Vec<sock_filter> {
         let checks = [jump(BPF_JEQ, which, 0, 1), refuse(libc::EPERM)];
         program.extend(on_argument(call, 0, &checks));
     }
+    // Only routes: the kernel tells of the machine's devices in every network of its first user.
+    let checks = [
+        jump(BPF_JEQ, libc::AF_NETLINK.cast_unsigned(), 0, 3),
+        load(ARGUMENTS_AT + 16),
+        jump(BPF_JEQ, libc::NETLINK_ROUTE.cast_unsigned(), 1, 0),
+        refuse(libc::EPROTONOSUPPORT),
+    ];
+    program.extend(on_argument(libc::SYS_socket, 0, &checks));
     let mut checks = Vec::new();
     for (place, family) in (0..).zip(FAMILIES) {
         // Over the other families and the refusal.
