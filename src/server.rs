@@ -179,6 +179,8 @@ impl Server {
         }
         for watcher in self.watchers {
             watcher.abort();
+            // An error says that it was cut short. Until then it holds what this server holds.
+            watcher.await.ok();
         }
         self.chosen.close().await;
     }

@@ -67,8 +67,10 @@ pub(crate) async fn run(channel: Channel, script: &str) -> String {
         mut reader,
         mut writer,
     } = channel;
+    // Told to end: with a kept data directory the end of the input is not the end of the guest.
+    let script = format!("{script}\nexit\n");
     writer.write_all(script.as_bytes()).await.unwrap();
-    writer.shutdown().await.unwrap();
+    writer.flush().await.unwrap();
     let mut said = String::new();
     let reading = reader.read_to_string(&mut said);
     tokio::time::timeout(Duration::from_mins(1), reading)
