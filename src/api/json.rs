@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::api::error::{ApiError, ApiResult};
 
+/// Bodies up to this size are copied out of the connection's buffer.
+const SMALL_BYTES: usize = 64 * 1024;
+
 /// Reads a JSON body of at most `limit` bytes; also returns its bytes.
 pub(crate) async fn read(
     headers: &HeaderMap,
@@ -20,7 +23,17 @@ pub(crate) async fn read(
         .await
         .map_err(|error| body_error(&error))?;
     let value = parse(&bytes)?;
-    Ok((value, bytes))
+    Ok((value, owned(bytes)))
+}
+
+/// A small body that came in one piece lies in the connection's read buffer, and would keep all of it
+/// for as long as the journal keeps the body.
+fn owned(bytes: Bytes) -> Bytes {
+    if bytes.len() < SMALL_BYTES {
+        Bytes::copy_from_slice(&bytes)
+    } else {
+        bytes
+    }
 }
 
 fn check_headers(headers: &HeaderMap, limit: usize) -> ApiResult<()> {
