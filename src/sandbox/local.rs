@@ -217,7 +217,7 @@ impl Inner {
                 .map_err(Clone::clone),
             disk: disks.as_ref().map(|_| ()).map_err(Clone::clone),
         };
-        let watchdog = if cgroups.is_err() || disks.is_err() {
+        let watchdog = if cgroups.is_err() {
             Some(Watchdog::start().map_err(|error| failed("start the watchdog", &error))?)
         } else {
             None
@@ -447,11 +447,7 @@ impl Inner {
                 container_id: spec.container_id.clone(),
                 process,
                 pid: launched.pid,
-                memory_bytes: self.cgroups.is_none().then_some(spec.limits.memory_bytes),
-                disk: self
-                    .disks
-                    .is_none()
-                    .then(|| (container.clone(), spec.limits.disk_bytes)),
+                memory_bytes: spec.limits.memory_bytes,
             });
         }
         Ok(Started { launched, group })

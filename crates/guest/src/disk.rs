@@ -42,6 +42,9 @@ pub(crate) struct Watch {
     used: u64,
     /// What was used when it was last told to be too much, or less after that.
     told: Option<u64>,
+    /// Whether the next walk only finds out how full the disk is: what was told came from a walk during
+    /// which more was written, and who wrote has been killed since.
+    settling: bool,
     walk: Option<Walk>,
     next: Instant,
     /// Room on the disk when a process was first seen that hides what it has open.
@@ -57,6 +60,7 @@ impl Watch {
             roots: roots.map(PathBuf::from).to_vec(),
             used: 0,
             told: None,
+            settling: false,
             walk: None,
             next: Instant::now(),
             room_before_hiding: None,
@@ -125,6 +129,11 @@ impl Watch {
         }
         if used <= self.limit {
             self.told = None;
+            self.settling = false;
+            return None;
+        }
+        if std::mem::take(&mut self.settling) {
+            self.told = Some(used);
             return None;
         }
         // A program that makes room is let be, even if it takes its time.
@@ -135,6 +144,7 @@ impl Watch {
             return None;
         }
         self.told = Some(used);
+        self.settling = true;
         Some(format!(
             "sandtable: disk full: the container holds {used} bytes, at most {} are allowed",
             self.limit
@@ -378,6 +388,18 @@ mod tests {
         assert!(line.contains("at most 2097152"), "{line}");
         assert_eq!((look(&mut watch), watch.room()), (None, 0));
         fs::remove_file(root.path().join("files/a")).unwrap();
+        assert_eq!(look(&mut watch), None);
+        write(&root.path().join("home/c"), 2 * MIB);
+        assert!(look(&mut watch).is_some());
+    }
+
+    #[test]
+    fn what_was_written_during_the_walk_that_told_is_nobody_elses() {
+        let root = tempfile::tempdir().unwrap();
+        let mut watch = watch(root.path(), MIB);
+        write(&root.path().join("home/a"), 2 * MIB);
+        assert!(look(&mut watch).is_some());
+        write(&root.path().join("home/b"), 2 * MIB);
         assert_eq!(look(&mut watch), None);
         write(&root.path().join("home/c"), 2 * MIB);
         assert!(look(&mut watch).is_some());
