@@ -1,5 +1,7 @@
 //! Choosing what runs code, and saying why.
 
+pub(crate) mod pending;
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;

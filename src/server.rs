@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
+use crate::backend::pending::Pending;
 use crate::backend::{self, Chosen};
 use crate::config::{Config, Host};
 use crate::fault::{self, FaultError};
@@ -101,14 +102,6 @@ impl Server {
         };
         // In the background: nothing waits for it.
         tokio::task::spawn_blocking(|| temporary::clear_up(&std::env::temp_dir()));
-        let chosen = if let Some(chosen) = given {
-            chosen
-        } else {
-            let server_id = Ids::random().next_hex16();
-            backend::choose(&config, &server_id, &data_dir, temporary.is_some())
-                .await
-                .map_err(StartError::Backend)?
-        };
         let listeners = bind(config.host, config.port).await?;
         let address = listeners.first().map(TcpListener::local_addr);
         let address = address
@@ -119,22 +112,33 @@ impl Server {
             })?;
         let watcher = (!config.scripts.is_empty()).then(|| tokio::spawn(Arc::clone(&base).watch()));
         let scripts = base.len();
+        let backend = Arc::new(Pending::default());
         let app = App::new(
-            config,
+            config.clone(),
             store.clone(),
-            Arc::clone(&chosen.backend),
+            Arc::clone(&backend) as Arc<dyn Backend>,
             base,
             faults.into(),
         )
         .await?;
-        chosen.reap(living_containers(&store).await?);
-        let sweeper = tokio::spawn(app.clone().sweep());
         let (stop, stopped) = watch::channel(false);
         let router = router(&app);
-        let tasks = listeners
+        let tasks: Vec<_> = listeners
             .into_iter()
             .map(|listener| tokio::spawn(serve(listener, router.clone(), until(stopped.clone()))))
             .collect();
+        // An engine takes its time to answer; what needs no sandbox is served meanwhile.
+        let chosen = if let Some(chosen) = given {
+            chosen
+        } else {
+            let server_id = Ids::random().next_hex16();
+            let choice =
+                backend::choose(&config, &server_id, &data_dir, temporary.is_some()).await;
+            choice.map_err(StartError::Backend)?
+        };
+        backend.set(Arc::clone(&chosen.backend));
+        chosen.reap(living_containers(&store).await?);
+        let sweeper = tokio::spawn(app.sweep());
         let url = format!("http://{address}");
         Ok(Self {
             url,
