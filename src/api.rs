@@ -10,7 +10,9 @@ mod json;
 mod linger;
 mod messages;
 pub(crate) mod middleware;
+mod models;
 pub(crate) mod multipart;
+mod paging;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -23,7 +25,9 @@ use crate::app::App;
 pub(crate) fn router(app: &App) -> Router<App> {
     Router::new()
         .route("/v1/messages", post(messages::create))
+        .route("/v1/messages/count_tokens", post(messages::count_tokens))
         .merge(files::router())
+        .merge(models::router())
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(axum::middleware::from_fn_with_state(

@@ -7,7 +7,7 @@ mod calls;
 mod emitter;
 pub mod fold;
 mod json_text;
-mod models;
+pub(crate) mod models;
 mod references;
 mod sabotage;
 mod turn;
@@ -29,6 +29,12 @@ use crate::store::{Store, StoreError};
 use crate::workspace::Workspace;
 
 pub(crate) use turn::run;
+
+/// Checks a request as a turn would, and counts its input tokens; nothing is carried out.
+pub(crate) async fn count_tokens(engine: &Engine, input: &TurnInput) -> Result<u64, TurnError> {
+    turn::check(engine, input).await?;
+    Ok(usage::input_tokens(&input.body))
+}
 
 /// Where events go.
 pub trait Sink: Send {
@@ -69,6 +75,8 @@ pub(crate) struct TurnInput {
     pub(crate) quirks: Quirks,
     /// Faults that the request itself brings.
     pub(crate) faults: Option<Arc<Faults>>,
+    /// The batch and the `custom_id`, if it is an item of a batch.
+    pub(crate) batch_item: Option<(String, String)>,
 }
 
 impl TurnInput {
@@ -88,7 +96,12 @@ impl TurnInput {
             .workspace
             .seed
             .map(|_| self.body["messages"].to_string());
-        messages.unwrap_or_default().into_bytes()
+        let mut scope = messages.unwrap_or_default();
+        // Items of one batch run beside each other, equal ones too.
+        if let Some((batch, custom_id)) = &self.batch_item {
+            scope.extend([batch.as_str(), custom_id]);
+        }
+        scope.into_bytes()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::{
     self, Call, CallResult, CodeTool, Model, ModelError, ServerTool, ServiceError, Step, Stop,
-    TurnRequest,
+    TurnRequest, Upload,
 };
 use crate::quirks::{CodeExecutionCounter, ExpiredContainer, PauseContainer, UnknownContainer};
 
@@ -26,14 +26,7 @@ pub(crate) async fn run(
     input: &TurnInput,
     sink: &mut dyn Sink,
 ) -> Result<(), TurnError> {
-    validate::tools(&input.request).map_err(TurnError::Invalid)?;
-    models::check_thinking(&input.request.model, input.request.thinking)
-        .map_err(|text| TurnError::Invalid(text.to_owned()))?;
-    let pending = validate::history(&input.request).map_err(TurnError::Invalid)?;
-    if input.strict {
-        validate::strict(&input.request).map_err(TurnError::Invalid)?;
-    }
-    let uploads = references::check(engine, input).await?;
+    let (pending, uploads) = check(engine, input).await?;
     let request = references::turn_request(input, uploads);
     let model = choose_model(engine, input, &request)?;
     if let Ok(mut report) = input.report.lock() {
@@ -63,6 +56,22 @@ pub(crate) async fn run(
         handed_out: Vec::new(),
     };
     turn.run(&request, pending, model).await
+}
+
+/// Checks the request against itself and against what it names; nothing is changed.
+pub(super) async fn check(
+    engine: &Engine,
+    input: &TurnInput,
+) -> Result<(validate::Pending, Vec<Upload>), TurnError> {
+    validate::tools(&input.request).map_err(TurnError::Invalid)?;
+    models::check_thinking(&input.request.model, input.request.thinking)
+        .map_err(|text| TurnError::Invalid(text.to_owned()))?;
+    let pending = validate::history(&input.request).map_err(TurnError::Invalid)?;
+    if input.strict {
+        validate::strict(&input.request).map_err(TurnError::Invalid)?;
+    }
+    let uploads = references::check(engine, input).await?;
+    Ok((pending, uploads))
 }
 
 fn choose_model(

@@ -15,6 +15,7 @@ mod faults;
 mod fixtures;
 mod fold;
 mod house;
+mod models;
 mod quirks;
 mod recordings;
 mod refusals;
