@@ -1,5 +1,6 @@
 //! The emulated surface: routes, one handler per endpoint, and the shapes of failure.
 
+pub(crate) mod batches;
 mod cut;
 mod era;
 pub(crate) mod error;
@@ -27,6 +28,7 @@ pub(crate) fn router(app: &App) -> Router<App> {
         .route("/v1/messages", post(messages::create))
         .route("/v1/messages/count_tokens", post(messages::count_tokens))
         .merge(files::router())
+        .merge(batches::router())
         .merge(models::router())
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)

@@ -23,6 +23,7 @@ use wire::request::MessagesRequest;
 
 use crate::container::Containers;
 use crate::fault::{Fault, Faults, Occasion};
+use crate::limits;
 use crate::model::{ModelError, OnUnmatched, ServiceError};
 use crate::quirks::Quirks;
 use crate::store::{Store, StoreError};
@@ -90,6 +91,14 @@ impl TurnInput {
 }
 
 impl TurnInput {
+    /// Server tool iterations before `pause_turn`; a batch has more of them (spec 05 §4).
+    fn iterations(&self) -> u32 {
+        match self.batch_item {
+            Some(_) => limits::BATCH_TURN_ITERATIONS,
+            None => limits::TURN_ITERATIONS,
+        }
+    }
+
     /// What ids derive from, with a seed: the same for a plain and a streamed answer.
     fn conversation(&self) -> Vec<u8> {
         let messages = self
@@ -112,6 +121,8 @@ pub(crate) struct Report {
     pub(crate) source: Option<String>,
     /// Mistakes that the service punishes silently.
     pub(crate) lints: Vec<String>,
+    /// The container that was made for it.
+    pub(crate) made_container: Option<String>,
 }
 
 /// Why a turn did not come to its end.

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::backend::{self, Chosen};
+use crate::batch;
 use crate::config::{Config, Host};
 use crate::fault::{self, FaultError};
 use crate::ids::Ids;
@@ -38,6 +39,8 @@ pub struct Server {
     data_dir: PathBuf,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<io::Result<()>>>,
+    /// Run on until the server stops.
+    batches: Arc<batch::Pool>,
     /// Look for edits of the script files, and for containers that are idle or over.
     watchers: Vec<JoinHandle<()>>,
     /// Deleted with the server.
@@ -128,6 +131,8 @@ impl Server {
         )
         .await?;
         chosen.reap(living_containers(&store).await?);
+        api::batches::resume(&app).await?;
+        let batches = Arc::clone(&app.batches);
         let sweeper = tokio::spawn(app.clone().sweep());
         let (stop, stopped) = watch::channel(false);
         let router = router(&app);
@@ -143,6 +148,7 @@ impl Server {
             data_dir,
             stop,
             tasks,
+            batches,
             watchers: watcher.into_iter().chain([sweeper]).collect(),
             temporary,
         })
@@ -177,6 +183,7 @@ impl Server {
                 task.abort();
             }
         }
+        self.batches.stop(None).await;
         for watcher in self.watchers {
             watcher.abort();
             // An error says that it was cut short. Until then it holds what this server holds.

@@ -49,7 +49,8 @@ pub(crate) async fn run(
         message_id,
         emitter,
         meter: Meter::new(input_tokens(&input.body), geo, prints_details)
-            .counting_code(input.quirks.code_execution_counter == CodeExecutionCounter::Counted),
+            .counting_code(input.quirks.code_execution_counter == CodeExecutionCounter::Counted)
+            .in_batch(input.batch_item.is_some()),
         place,
         used_container: false,
         code_waits: false,
@@ -233,7 +234,7 @@ impl Turn<'_> {
                         return Ok(end);
                     }
                     iterations += 1;
-                    if iterations > limits::TURN_ITERATIONS {
+                    if iterations > self.input.iterations() {
                         // The call stays without a result; the continuation runs it first (spec 02 §9).
                         self.container().await?;
                         return Ok(self.pause());
@@ -439,6 +440,9 @@ impl Turn<'_> {
                     .containers
                     .create(&self.input.workspace, &self.ids)
                     .await?;
+                if let Ok(mut report) = self.input.report.lock() {
+                    report.made_container = Some(container.id.clone());
+                }
                 self.place = Place::Alive(Arc::clone(&container));
                 Ok(Some(container))
             }

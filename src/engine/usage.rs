@@ -46,6 +46,7 @@ pub(super) struct Meter {
     tells_calls: bool,
     container: bool,
     inference_geo: &'static str,
+    service_tier: &'static str,
     given: UsageOverride,
 }
 
@@ -60,6 +61,7 @@ impl Meter {
             tells_calls: true,
             container: false,
             inference_geo,
+            service_tier: "standard",
             given: UsageOverride::default(),
         }
     }
@@ -67,6 +69,14 @@ impl Meter {
     /// Quirk `code-execution-counter`.
     pub(super) fn counting_code(mut self, tells: bool) -> Self {
         self.tells_calls = tells;
+        self
+    }
+
+    /// Items of batches have a tier of their own.
+    pub(super) fn in_batch(mut self, is: bool) -> Self {
+        if is {
+            self.service_tier = "batch";
+        }
         self
     }
 
@@ -119,7 +129,7 @@ impl Meter {
             },
             output_tokens: 1,
             output_tokens_details: None,
-            service_tier: "standard",
+            service_tier: self.service_tier,
             inference_geo: self.inference_geo,
             server_tool_use: None,
         }

@@ -8,6 +8,7 @@
 mod harness;
 
 mod answers;
+mod batches;
 mod containers;
 mod continuations;
 mod failures;
