@@ -1,5 +1,6 @@
 //! The emulated surface: routes, one handler per endpoint, and the shapes of failure.
 
+pub(crate) mod batches;
 mod cut;
 mod era;
 pub(crate) mod error;
@@ -10,7 +11,9 @@ mod json;
 mod linger;
 mod messages;
 pub(crate) mod middleware;
+mod models;
 pub(crate) mod multipart;
+mod paging;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -23,7 +26,10 @@ use crate::app::App;
 pub(crate) fn router(app: &App) -> Router<App> {
     Router::new()
         .route("/v1/messages", post(messages::create))
+        .route("/v1/messages/count_tokens", post(messages::count_tokens))
         .merge(files::router())
+        .merge(batches::router())
+        .merge(models::router())
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(axum::middleware::from_fn_with_state(

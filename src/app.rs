@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::batch::Pool;
 use crate::config::Config;
 use crate::container::Containers;
 use crate::engine::Engine;
@@ -24,6 +25,8 @@ pub(crate) struct Inner {
     pub(crate) containers: Containers,
     pub(crate) engine: Engine,
     pub(crate) workspaces: Workspaces,
+    /// What runs of the batches.
+    pub(crate) batches: Arc<Pool>,
 }
 
 impl std::ops::Deref for App {
@@ -61,6 +64,7 @@ impl App {
             containers,
             engine,
             workspaces,
+            batches: Arc::default(),
         }))
     }
 }

@@ -408,6 +408,18 @@ impl Containers {
         self.stop(container, sandbox).await
     }
 
+    /// Puts a container to sleep that nobody uses any more; one that somebody uses stays as it is.
+    pub(crate) async fn rest(&self, id: &str) -> Result<(), SandboxError> {
+        let Some(container) = self.0.lock().get(id).cloned() else {
+            return Ok(());
+        };
+        let sandbox = container.sandbox.lock().await;
+        if container.usage().leases > 0 || sandbox.guest.is_none() {
+            return Ok(());
+        }
+        self.stop(&container, sandbox).await
+    }
+
     async fn sleep_if_idle(&self, container: &Container) -> Result<(), SandboxError> {
         let sandbox = container.sandbox.lock().await;
         // Somebody may have come while the lock was waited for.

@@ -7,7 +7,7 @@ mod calls;
 mod emitter;
 pub mod fold;
 mod json_text;
-mod models;
+pub(crate) mod models;
 mod references;
 mod sabotage;
 mod turn;
@@ -23,12 +23,19 @@ use wire::request::MessagesRequest;
 
 use crate::container::Containers;
 use crate::fault::{Fault, Faults, Occasion};
+use crate::limits;
 use crate::model::{ModelError, OnUnmatched, ServiceError};
 use crate::quirks::Quirks;
 use crate::store::{Store, StoreError};
 use crate::workspace::Workspace;
 
 pub(crate) use turn::run;
+
+/// Checks a request as a turn would, and counts its input tokens; nothing is carried out.
+pub(crate) async fn count_tokens(engine: &Engine, input: &TurnInput) -> Result<u64, TurnError> {
+    turn::check(engine, input).await?;
+    Ok(usage::input_tokens(&input.body))
+}
 
 /// Where events go.
 pub trait Sink: Send {
@@ -69,6 +76,8 @@ pub(crate) struct TurnInput {
     pub(crate) quirks: Quirks,
     /// Faults that the request itself brings.
     pub(crate) faults: Option<Arc<Faults>>,
+    /// The batch and the `custom_id`, if it is an item of a batch.
+    pub(crate) batch_item: Option<(String, String)>,
 }
 
 impl TurnInput {
@@ -82,13 +91,26 @@ impl TurnInput {
 }
 
 impl TurnInput {
+    /// Server tool iterations before `pause_turn`; a batch has more of them (spec 05 §4).
+    fn iterations(&self) -> u32 {
+        match self.batch_item {
+            Some(_) => limits::BATCH_TURN_ITERATIONS,
+            None => limits::TURN_ITERATIONS,
+        }
+    }
+
     /// What ids derive from, with a seed: the same for a plain and a streamed answer.
     fn conversation(&self) -> Vec<u8> {
         let messages = self
             .workspace
             .seed
             .map(|_| self.body["messages"].to_string());
-        messages.unwrap_or_default().into_bytes()
+        let mut scope = messages.unwrap_or_default();
+        // Items of one batch run beside each other, equal ones too.
+        if let Some((batch, custom_id)) = &self.batch_item {
+            scope.extend([batch.as_str(), custom_id]);
+        }
+        scope.into_bytes()
     }
 }
 
@@ -99,6 +121,8 @@ pub(crate) struct Report {
     pub(crate) source: Option<String>,
     /// Mistakes that the service punishes silently.
     pub(crate) lints: Vec<String>,
+    /// The container that was made for it.
+    pub(crate) made_container: Option<String>,
 }
 
 /// Why a turn did not come to its end.

@@ -22,6 +22,9 @@ pub enum Kind {
     File,
     Container,
     Workspace,
+    MessageBatch,
+    Skill,
+    SkillVersion,
 }
 
 impl Kind {
@@ -35,6 +38,9 @@ impl Kind {
             Self::File => "file",
             Self::Container => "container",
             Self::Workspace => "wrkspc",
+            Self::MessageBatch => "msgbatch",
+            Self::Skill => "skill",
+            Self::SkillVersion => "skver",
         }
     }
 }

@@ -5,6 +5,7 @@
 mod api;
 mod app;
 mod backend;
+mod batch;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -4,6 +4,22 @@ use std::time::Duration;
 
 /// Largest body of `/v1/messages` (spec 00 §6).
 pub const MAX_MESSAGES_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// Largest body of `/v1/messages/batches` (spec 00 §6).
+pub const MAX_BATCH_BODY_BYTES: usize = 256 * 1024 * 1024;
+/// Most requests in one batch (spec 05 §4).
+pub const MAX_BATCH_REQUESTS: usize = 100_000;
+/// Longest `custom_id` of a request in a batch, in characters.
+pub const MAX_CUSTOM_ID_CHARS: usize = 64;
+/// Life of a batch on the virtual clock: what was not begun by then expires.
+pub const BATCH_LIFE_HOURS: i64 = 24;
+/// How long the results of a batch are kept after its creation, on the virtual clock.
+pub const BATCH_RESULT_DAYS: i64 = 29;
+/// Items of batches that run at the same time, of all batches of a server together.
+pub const BATCH_CONCURRENT_ITEMS: usize = 4;
+/// Server tool iterations in one turn of a batch before `pause_turn`: more than elsewhere.
+pub const BATCH_TURN_ITERATIONS: u32 = 100;
+/// How often a batch looks whether it has expired.
+pub const BATCH_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Largest upload to `/v1/files` (spec 04 §2).
 pub const MAX_UPLOAD_BYTES: u64 = 500 * 1024 * 1024;
 /// Largest file that comes back from `$OUTPUT_DIR`; above it a call answers `output_file_too_large`.

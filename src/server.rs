@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::backend::pending::Pending;
 use crate::backend::{self, Chosen};
+use crate::batch;
 use crate::config::{Config, Host};
 use crate::fault::{self, FaultError};
 use crate::ids::Ids;
@@ -39,6 +40,8 @@ pub struct Server {
     data_dir: PathBuf,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<io::Result<()>>>,
+    /// Run on until the server stops.
+    batches: Arc<batch::Pool>,
     /// Look for edits of the script files, and for containers that are idle or over.
     watchers: Vec<JoinHandle<()>>,
     /// Deleted with the server.
@@ -121,6 +124,8 @@ impl Server {
             faults.into(),
         )
         .await?;
+        api::batches::resume(&app).await?;
+        let batches = Arc::clone(&app.batches);
         let (stop, stopped) = watch::channel(false);
         let router = router(&app);
         let tasks: Vec<_> = listeners
@@ -147,6 +152,7 @@ impl Server {
             data_dir,
             stop,
             tasks,
+            batches,
             watchers: watcher.into_iter().chain([sweeper]).collect(),
             temporary,
         })
@@ -181,6 +187,7 @@ impl Server {
                 task.abort();
             }
         }
+        self.batches.stop(None).await;
         for watcher in self.watchers {
             watcher.abort();
             // An error says that it was cut short. Until then it holds what this server holds.

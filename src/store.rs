@@ -4,6 +4,7 @@
 //! its row is committed, and the row before the answer. Ids are looked up together with a workspace,
 //! so another workspace's id is not found. Nothing here knows HTTP.
 
+mod batches;
 mod blobs;
 mod containers;
 mod db;
@@ -23,6 +24,7 @@ use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 
+pub use batches::{BatchRow, BatchState, ItemOutcome, ItemRow, NewBatch, NewItem, ResultRow};
 pub use blobs::{BlobWriter, TempBlob};
 pub use containers::{ContainerRow, ContainerState, MountedFile};
 pub use error::StoreError;

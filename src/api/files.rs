@@ -8,7 +8,7 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -17,6 +17,7 @@ use wire::files::{BetaFilePage, DeletedFile, DeletedFileType, FileMetadata, File
 
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
+use crate::api::paging;
 use crate::app::App;
 use crate::store::{FileRow, Page, StoreError};
 
@@ -122,11 +123,10 @@ async fn find(app: &App, caller: &Caller, id: &str) -> ApiResult<FileRow> {
 async fn list(
     State(app): State<App>,
     caller: Caller,
-    pairs: Result<Query<Vec<(String, String)>>, axum::extract::rejection::QueryRejection>,
+    query: paging::PairsResult,
 ) -> ApiResult<Response> {
     let shape = Shape::of(&caller);
-    let Query(pairs) = pairs.map_err(|error| ApiError::invalid(error.body_text()))?;
-    let select = query::parse(pairs, shape)?;
+    let select = query::parse(paging::pairs(query)?, shape)?;
     let page = match select {
         None => Page {
             rows: Vec::new(),

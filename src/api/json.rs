@@ -36,7 +36,7 @@ fn owned(bytes: Bytes) -> Bytes {
     }
 }
 
-fn check_headers(headers: &HeaderMap, limit: usize) -> ApiResult<()> {
+pub(crate) fn check_headers(headers: &HeaderMap, limit: usize) -> ApiResult<()> {
     let text = |name| {
         headers
             .get(name)
@@ -85,7 +85,7 @@ fn body_error(error: &axum::Error) -> ApiError {
     ApiError::invalid("The request body could not be read to its end")
 }
 
-fn parse(bytes: &[u8]) -> ApiResult<Value> {
+pub(crate) fn parse(bytes: &[u8]) -> ApiResult<Value> {
     serde_json::from_slice(bytes).map_err(|error| {
         let fault = Fault::of(bytes, &error);
         ApiError::invalid(format!("The request body is not valid JSON: {fault}"))

@@ -61,29 +61,15 @@ pub(crate) async fn create(
 async fn turn(
     app: &App,
     caller: Caller,
-    mut body: Value,
+    body: Value,
     report: Arc<Mutex<Report>>,
 ) -> ApiResult<Response> {
-    replace_aliases(&mut body, &app.config.tool_aliases);
-    refuse_threads(&body)?;
     let old = caller.quirks.era == Era::Beta2025;
-    if old {
-        era::check_body(&body, &caller.betas)?;
-    }
-    let request = MessagesRequest::decode(&body, !caller.betas.0.is_empty())
-        .map_err(|fault| ApiError::invalid(fault.to_string()))?;
-    refuse_skills(&request)?;
-    let streamed = request.stream;
     let input = TurnInput {
-        workspace: caller.workspace,
-        request,
-        body: Arc::new(body),
-        strict: caller.version.as_str() >= STRICT_FROM,
         report,
-        quirks: caller.quirks,
-        faults: caller.faults,
+        ..decode(app, caller, body, MessagesRequest::decode)?
     };
-    if streamed {
+    if input.request.stream {
         return stream::answer(app.clone(), input).await;
     }
     let mut plain = Plain::default();
@@ -108,6 +94,76 @@ async fn turn(
     )
         .into_response();
     response.extensions_mut().insert(bytes);
+    Ok(response)
+}
+
+/// What decodes a body, with and without betas.
+pub(super) type Decode = fn(&Value, bool) -> wire::decode::Decoded<MessagesRequest>;
+
+/// The turn that a body asks for.
+pub(super) fn decode(
+    app: &App,
+    caller: Caller,
+    mut body: Value,
+    decode: Decode,
+) -> ApiResult<TurnInput> {
+    replace_aliases(&mut body, &app.config.tool_aliases);
+    refuse_threads(&body)?;
+    if caller.quirks.era == Era::Beta2025 {
+        era::check_body(&body, &caller.betas)?;
+    }
+    let request = decode(&body, !caller.betas.0.is_empty())
+        .map_err(|fault| ApiError::invalid(fault.to_string()))?;
+    refuse_skills(&request)?;
+    Ok(TurnInput {
+        workspace: caller.workspace,
+        request,
+        body: Arc::new(body),
+        strict: caller.version.as_str() >= STRICT_FROM,
+        report: Arc::default(),
+        quirks: caller.quirks,
+        faults: caller.faults,
+        batch_item: None,
+    })
+}
+
+/// Counts the tokens of a request that is not carried out.
+pub(crate) async fn count_tokens(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> ApiResult<Response> {
+    let (body, raw) = json::read(&headers, body, limits::MAX_MESSAGES_BODY_BYTES).await?;
+    let context = caller
+        .betas
+        .0
+        .iter()
+        .any(|beta| beta.starts_with("context-management-"))
+        && body.get("context_management").is_some_and(Value::is_object);
+    let counted = match decode(&app, caller, body, MessagesRequest::decode_count) {
+        Ok(input) => engine::count_tokens(&app.engine, &input)
+            .await
+            .map_err(refused),
+        Err(error) => Err(error),
+    };
+    let mut exchange = Exchange {
+        request: Some(raw),
+        ..Exchange::default()
+    };
+    let mut response = match counted {
+        Ok(tokens) => {
+            let mut answer = json!({ "input_tokens": tokens });
+            if context {
+                // Nothing is ever cleared.
+                answer["context_management"] = json!({ "original_input_tokens": tokens });
+            }
+            exchange.response = Some(Bytes::from(answer.to_string()));
+            axum::Json(answer).into_response()
+        }
+        Err(error) => error.into_response(),
+    };
+    response.extensions_mut().insert(exchange);
     Ok(response)
 }
 
@@ -150,7 +206,7 @@ fn replace_aliases(body: &mut Value, aliases: &[(String, String)]) {
 }
 
 /// The answer to a turn that failed.
-fn refused(error: TurnError) -> ApiError {
+pub(super) fn refused(error: TurnError) -> ApiError {
     match error {
         TurnError::Invalid(message) => ApiError::invalid(message),
         TurnError::NotFound { message, code } => {

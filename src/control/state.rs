@@ -31,13 +31,14 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
     }
 }
 
-/// Forgets everything of the workspaces: files, containers and their sandboxes, scripts, clock, journal.
+/// Forgets everything of the workspaces: files, batches, containers and their sandboxes, scripts, clock, journal.
 pub(super) async fn reset(
     State(app): State<App>,
     Targets(workspaces): Targets,
 ) -> Result<Json<Value>, ControlError> {
     let mut containers = 0;
     for workspace in &workspaces {
+        app.batches.stop(Some(&workspace.id)).await;
         let cleared = app.store.clear_workspace(&workspace.id).await?;
         containers += cleared.containers.len();
         // Waited for: with a seed, the next container may have the id of one that goes.

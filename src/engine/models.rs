@@ -1,18 +1,8 @@
 //! What differs between the models on the wire. Any other name passes and answers like a current one.
 
-use wire::request::Thinking;
+pub(crate) mod catalog;
 
-/// Short names and the dated ids they answer as (spec 01 §3).
-const ALIASES: &[(&str, &str)] = &[
-    ("claude-3-5-haiku-latest", "claude-3-5-haiku-20241022"),
-    ("claude-3-7-sonnet-latest", "claude-3-7-sonnet-20250219"),
-    ("claude-haiku-4-5", "claude-haiku-4-5-20251001"),
-    ("claude-opus-4-0", "claude-opus-4-20250514"),
-    ("claude-opus-4-1", "claude-opus-4-1-20250805"),
-    ("claude-opus-4-5", "claude-opus-4-5-20251101"),
-    ("claude-sonnet-4-0", "claude-sonnet-4-20250514"),
-    ("claude-sonnet-4-5", "claude-sonnet-4-5-20250929"),
-];
+use wire::request::Thinking;
 
 /// Models before 4.6: they take a prefilled assistant message and know no adaptive thinking.
 const BEFORE_4_6: &[&str] = &[
@@ -58,10 +48,7 @@ pub(super) fn check_thinking(model: &str, thinking: Option<Thinking>) -> Result<
 
 /// The id a model answers as.
 pub(crate) fn resolve(model: &str) -> &str {
-    ALIASES
-        .iter()
-        .find(|(alias, _)| *alias == model)
-        .map_or(model, |(_, id)| id)
+    catalog::find(model).map_or(model, |entry| &entry.id)
 }
 
 /// Whether the last message may be the start of the assistant's own answer.

@@ -16,7 +16,7 @@ use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::{
     self, Call, CallResult, CodeTool, Model, ModelError, ServerTool, ServiceError, Step, Stop,
-    TurnRequest,
+    TurnRequest, Upload,
 };
 use crate::quirks::{CodeExecutionCounter, ExpiredContainer, PauseContainer, UnknownContainer};
 
@@ -26,14 +26,7 @@ pub(crate) async fn run(
     input: &TurnInput,
     sink: &mut dyn Sink,
 ) -> Result<(), TurnError> {
-    validate::tools(&input.request).map_err(TurnError::Invalid)?;
-    models::check_thinking(&input.request.model, input.request.thinking)
-        .map_err(|text| TurnError::Invalid(text.to_owned()))?;
-    let pending = validate::history(&input.request).map_err(TurnError::Invalid)?;
-    if input.strict {
-        validate::strict(&input.request).map_err(TurnError::Invalid)?;
-    }
-    let uploads = references::check(engine, input).await?;
+    let (pending, uploads) = check(engine, input).await?;
     let request = references::turn_request(input, uploads);
     let model = choose_model(engine, input, &request)?;
     if let Ok(mut report) = input.report.lock() {
@@ -56,13 +49,30 @@ pub(crate) async fn run(
         message_id,
         emitter,
         meter: Meter::new(input_tokens(&input.body), geo, prints_details)
-            .counting_code(input.quirks.code_execution_counter == CodeExecutionCounter::Counted),
+            .counting_code(input.quirks.code_execution_counter == CodeExecutionCounter::Counted)
+            .in_batch(input.batch_item.is_some()),
         place,
         used_container: false,
         code_waits: false,
         handed_out: Vec::new(),
     };
     turn.run(&request, pending, model).await
+}
+
+/// Checks the request against itself and against what it names; nothing is changed.
+pub(super) async fn check(
+    engine: &Engine,
+    input: &TurnInput,
+) -> Result<(validate::Pending, Vec<Upload>), TurnError> {
+    validate::tools(&input.request).map_err(TurnError::Invalid)?;
+    models::check_thinking(&input.request.model, input.request.thinking)
+        .map_err(|text| TurnError::Invalid(text.to_owned()))?;
+    let pending = validate::history(&input.request).map_err(TurnError::Invalid)?;
+    if input.strict {
+        validate::strict(&input.request).map_err(TurnError::Invalid)?;
+    }
+    let uploads = references::check(engine, input).await?;
+    Ok((pending, uploads))
 }
 
 fn choose_model(
@@ -224,7 +234,7 @@ impl Turn<'_> {
                         return Ok(end);
                     }
                     iterations += 1;
-                    if iterations > limits::TURN_ITERATIONS {
+                    if iterations > self.input.iterations() {
                         // The call stays without a result; the continuation runs it first (spec 02 §9).
                         self.container().await?;
                         return Ok(self.pause());
@@ -430,6 +440,9 @@ impl Turn<'_> {
                     .containers
                     .create(&self.input.workspace, &self.ids)
                     .await?;
+                if let Ok(mut report) = self.input.report.lock() {
+                    report.made_container = Some(container.id.clone());
+                }
                 self.place = Place::Alive(Arc::clone(&container));
                 Ok(Some(container))
             }

@@ -1,7 +1,9 @@
 //! Token counts by a stated rule, and what a turn used.
 //!
-//! The rule: a text counts one token for every four bytes, rounded up. It is monotone in its input
-//! and the same in every run; it is not the service's tokenizer.
+//! The rule: each text of the system prompt, the tools, and the messages (names of keys excepted) counts
+//! one token for every four bytes, rounded up, and a request counts at least one. It never falls when
+//! something is added, and is the same in every run and for every model; it is not the service's
+//! tokenizer. `count_tokens` and `usage` follow it alike.
 
 use serde_json::Value;
 use wire::usage::{CacheCreation, DeltaUsage, OutputTokensDetails, ServerToolUsage, Usage};
@@ -44,6 +46,7 @@ pub(super) struct Meter {
     tells_calls: bool,
     container: bool,
     inference_geo: &'static str,
+    service_tier: &'static str,
     given: UsageOverride,
 }
 
@@ -58,6 +61,7 @@ impl Meter {
             tells_calls: true,
             container: false,
             inference_geo,
+            service_tier: "standard",
             given: UsageOverride::default(),
         }
     }
@@ -65,6 +69,14 @@ impl Meter {
     /// Quirk `code-execution-counter`.
     pub(super) fn counting_code(mut self, tells: bool) -> Self {
         self.tells_calls = tells;
+        self
+    }
+
+    /// Items of batches have a tier of their own.
+    pub(super) fn in_batch(mut self, is: bool) -> Self {
+        if is {
+            self.service_tier = "batch";
+        }
         self
     }
 
@@ -117,7 +129,7 @@ impl Meter {
             },
             output_tokens: 1,
             output_tokens_details: None,
-            service_tier: "standard",
+            service_tier: self.service_tier,
             inference_geo: self.inference_geo,
             server_tool_use: None,
         }
@@ -145,7 +157,50 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
+
+    /// A conversation, as far as the rule looks at it.
+    fn bodies() -> impl Strategy<Value = Value> {
+        let block = prop_oneof![
+            ".{0,40}".prop_map(|text| json!({"type": "text", "text": text})),
+            ("[a-z]{1,9}", ".{0,40}")
+                .prop_map(|(name, text)| json!({"type": "tool_use", "name": name, "input": {"x": text, "n": 7}})),
+        ];
+        let message = prop::collection::vec(block, 0..4)
+            .prop_map(|content| json!({"role": "user", "content": content}));
+        let parts = (
+            prop::collection::vec(message, 0..5),
+            prop::option::of(".{0,40}"),
+            prop::collection::vec("[a-z]{1,9}", 0..3),
+        );
+        parts.prop_map(|(messages, system, tools)| {
+            let tools: Vec<_> = tools.iter().map(|name| json!({"name": name})).collect();
+            json!({"messages": messages, "system": system, "tools": tools})
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_addition_lowers_the_count(body in bodies(), more in bodies(), text in ".{0,60}") {
+            let before = input_tokens(&body);
+            let mut grown = body.clone();
+            for key in ["messages", "tools"] {
+                let added = more[key].as_array().unwrap().clone();
+                grown[key].as_array_mut().unwrap().extend(added);
+                prop_assert!(input_tokens(&grown) >= before);
+            }
+            let system = body["system"].as_str().unwrap_or_default();
+            grown["system"] = json!(format!("{system}{text}"));
+            prop_assert!(input_tokens(&grown) >= before);
+            if let Some(block) = body["messages"][0]["content"].get(0) {
+                let mut longer = body.clone();
+                let old = block["text"].as_str().unwrap_or_default();
+                longer["messages"][0]["content"][0]["text"] = json!(format!("{text}{old}"));
+                prop_assert!(input_tokens(&longer) >= before);
+            }
+        }
+    }
 
     #[test]
     fn more_input_never_counts_less() {

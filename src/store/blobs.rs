@@ -259,4 +259,9 @@ impl TempBlob {
     pub fn size_bytes(&self) -> u64 {
         self.0.size_bytes
     }
+
+    /// Opens it for reading.
+    pub fn open(&self) -> Result<File, StoreError> {
+        File::open(&self.0.guard.path).map_err(StoreError::io("read a temporary blob"))
+    }
 }

@@ -5,7 +5,10 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// One step each; only ever append.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+];
 
 /// Brings the schema up to date, one transaction a step.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {

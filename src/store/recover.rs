@@ -1,6 +1,7 @@
 //! What a killed server left half done is undone when the store is opened.
 //!
-//! Rows and blobs are matched by name alone: a blob gets its name when it is whole.
+//! Rows and blobs are matched by name alone: a blob gets its name when it is whole. A batch is whole when
+//! it is no longer `receiving`.
 
 use std::collections::HashSet;
 
@@ -9,7 +10,7 @@ use rusqlite::Connection;
 use super::StoreError;
 use super::blobs::BlobDir;
 
-/// Removes rows without a blob and blobs without a row.
+/// Removes rows without a blob, blobs without a row, and batches that lack items.
 pub(super) fn run(connection: &mut Connection, blobs: &BlobDir) -> Result<(), StoreError> {
     let sql = || StoreError::sql("match rows and blobs");
     let mut on_disk: HashSet<i64> = blobs.list()?.into_iter().collect();
@@ -32,5 +33,10 @@ pub(super) fn run(connection: &mut Connection, blobs: &BlobDir) -> Result<(), St
     for orphan in on_disk {
         blobs.remove(orphan)?;
     }
+    connection
+        .execute("DELETE FROM batches WHERE state = 'receiving'", [])
+        .map_err(StoreError::sql(
+            "remove batches that were not received whole",
+        ))?;
     Ok(())
 }

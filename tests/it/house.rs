@@ -15,14 +15,16 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "api", "app", "backend", "config", "control", "fault", "ids", "model", "sandbox",
-            "store",
+            "api", "app", "backend", "batch", "config", "control", "fault", "ids", "model",
+            "sandbox", "store",
         ],
     ),
+    ("batch", &["limits"]),
     ("backend", &["clock", "config", "sandbox"]),
     (
         "app",
         &[
+            "batch",
             "config",
             "container",
             "engine",

@@ -8,6 +8,7 @@
 mod harness;
 
 mod answers;
+mod batches;
 mod containers;
 mod continuations;
 mod failures;
@@ -15,6 +16,7 @@ mod faults;
 mod fixtures;
 mod fold;
 mod house;
+mod models;
 mod quirks;
 mod recordings;
 mod refusals;

@@ -7,6 +7,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod batches;
 mod clients;
 mod http;
 mod kills;

@@ -70,12 +70,45 @@ const FIELDS: &[&str] = &[
     "top_p",
 ];
 
+/// Those of them that `count_tokens` takes (SDK 2.11, `message_count_tokens_params.py`).
+const COUNT_FIELDS: &[&str] = &[
+    "cache_control",
+    "messages",
+    "model",
+    "output_config",
+    "speed",
+    "system",
+    "thinking",
+    "tool_choice",
+    "tools",
+];
+
+/// What a body is sent for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Answer,
+    Count,
+}
+
 impl MessagesRequest {
     /// Decodes a body. `betas` says whether any `anthropic-beta` header came: its unknown top-level
     /// fields are then ignored (spec 01 §1).
     pub fn decode(body: &Value, betas: bool) -> Decoded<Self> {
+        Self::decode_for(Purpose::Answer, body, betas)
+    }
+
+    /// Decodes the body of `POST /v1/messages/count_tokens`: nothing is generated, so `max_tokens` and
+    /// what else concerns the answer are not among its fields.
+    pub fn decode_count(body: &Value, betas: bool) -> Decoded<Self> {
+        Self::decode_for(Purpose::Count, body, betas)
+    }
+
+    fn decode_for(purpose: Purpose, body: &Value, betas: bool) -> Decoded<Self> {
         let root = Node::root(body);
-        let max_tokens = root.required("max_tokens")?.integer(0)?;
+        let max_tokens = match purpose {
+            Purpose::Answer => root.required("max_tokens")?.integer(0)?,
+            Purpose::Count => u64::MAX,
+        };
         let messages_node = root.required("messages")?;
         let messages = messages_node
             .items()?
@@ -128,8 +161,18 @@ impl MessagesRequest {
         if let Some(node) = root.optional("service_tier")? {
             node.literal(&["auto", "standard_only"])?;
         }
-        if !betas {
-            root.no_extras(FIELDS)?;
+        match purpose {
+            Purpose::Answer if !betas => root.no_extras(FIELDS)?,
+            Purpose::Count if !betas => root.no_extras(COUNT_FIELDS)?,
+            // A beta may add fields, and takes none away.
+            Purpose::Count => {
+                for name in FIELDS.iter().filter(|name| !COUNT_FIELDS.contains(name)) {
+                    if let Some(node) = root.optional(name)? {
+                        return Err(node.fault("Extra inputs are not permitted"));
+                    }
+                }
+            }
+            Purpose::Answer => {}
         }
         Ok(Self {
             model,
@@ -302,6 +345,25 @@ mod tests {
     #[test]
     fn a_beta_header_lets_unknown_top_level_fields_pass() {
         assert!(MessagesRequest::decode(&with("mcp_servers", json!([])), true).is_ok());
+    }
+
+    #[test]
+    fn counting_takes_neither_max_tokens_nor_what_concerns_the_answer() {
+        let mut body = valid();
+        let count = |body: &Value, betas| {
+            MessagesRequest::decode_count(body, betas).map_err(|fault| fault.to_string())
+        };
+        for betas in [false, true] {
+            assert_eq!(
+                count(&body, betas).unwrap_err(),
+                "max_tokens: Extra inputs are not permitted"
+            );
+        }
+        body.as_object_mut().unwrap().remove("max_tokens");
+        body["thinking"] = json!({"type": "enabled", "budget_tokens": 30_000});
+        assert!(count(&body, false).is_ok());
+        body["mcp_servers"] = json!([]);
+        assert!(count(&body, false).is_err() && count(&body, true).is_ok());
     }
 
     #[test]

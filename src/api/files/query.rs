@@ -2,6 +2,7 @@
 
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::files::Shape;
+use crate::api::paging::parse_limit;
 use crate::limits;
 use crate::store::{Position, Select, Start};
 
@@ -51,7 +52,7 @@ pub(super) fn parse(pairs: Vec<(String, String)>, shape: Shape) -> ApiResult<Opt
                     )));
                 }
             }
-            "limit" => limit = Some(parse_limit(&value)?),
+            "limit" => limit = Some(parse_limit(&value, limits::LIST_LIMIT_MAX)?),
             "page" => page = Some(value),
             "after_id" => after = Some(value),
             "before_id" => before = Some(value),
@@ -106,22 +107,4 @@ pub(super) fn parse(pairs: Vec<(String, String)>, shape: Shape) -> ApiResult<Opt
         limit: limit.unwrap_or(limits::LIST_LIMIT_DEFAULT),
         from,
     }))
-}
-
-fn parse_limit(text: &str) -> ApiResult<usize> {
-    let limit: i64 = text.parse().map_err(|_| {
-        ApiError::invalid(
-            "limit: Input should be a valid integer, unable to parse string as an integer",
-        )
-    })?;
-    match usize::try_from(limit) {
-        Ok(1..=limits::LIST_LIMIT_MAX) => Ok(usize::try_from(limit).unwrap_or(1)),
-        Ok(1..) => Err(ApiError::invalid(format!(
-            "limit: Input should be less than or equal to {}",
-            limits::LIST_LIMIT_MAX
-        ))),
-        _ => Err(ApiError::invalid(
-            "limit: Input should be greater than or equal to 1",
-        )),
-    }
 }

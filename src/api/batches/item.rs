@@ -1,0 +1,144 @@
+//! One item of a batch: checked when its turn comes, and carried out by the engine.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use wire::request::MessagesRequest;
+
+use crate::api::error::{ApiError, ApiResult, RequestId};
+use crate::api::extract::{Betas, Caller};
+use crate::api::{era, messages};
+use crate::app::App;
+use crate::engine::fold::Fold;
+use crate::engine::{self, TurnInput};
+use crate::ids::Kind;
+use crate::quirks::Era;
+use crate::store::{BatchRow, ItemOutcome, ItemRow};
+use crate::workspace::Workspace;
+
+/// Members that only make sense outside a batch (spec 05 §4).
+const REFUSED: &[&str] = &[
+    "speed",
+    "thread",
+    "store",
+    "previous_thread_event_id",
+    "cache_hint",
+    "context_hint",
+];
+
+/// Runs an item and keeps what came of it.
+pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow>, item: ItemRow) {
+    let (outcome, result) = match message(&app, &workspace, &batch, &item).await {
+        Ok(message) => (ItemOutcome::Succeeded, message),
+        Err(error) => {
+            let mut body = error.body(None);
+            body["request_id"] = Value::Null;
+            (ItemOutcome::Errored, body.to_string().into_bytes())
+        }
+    };
+    let kept = app
+        .store
+        .finish_batch_item(batch.n, item.position, outcome, result);
+    if let Err(error) = kept.await {
+        tracing::error!(batch.id = %batch.id, %error, "the result of an item was not kept");
+    }
+}
+
+/// The message, as JSON.
+async fn message(
+    app: &App,
+    workspace: &Arc<Workspace>,
+    batch: &BatchRow,
+    item: &ItemRow,
+) -> ApiResult<Vec<u8>> {
+    let params: Value =
+        serde_json::from_slice(&item.params).map_err(|error| ApiError::internal(&error))?;
+    check(&params)?;
+    let quirks = workspace.quirks().quirks;
+    let caller = Caller {
+        workspace: Arc::clone(workspace),
+        request_id: RequestId(workspace.request_ids().next(Kind::Request)),
+        version: batch.version.clone(),
+        betas: Betas(
+            batch
+                .betas
+                .split(',')
+                .filter(|beta| !beta.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        ),
+        quirks,
+        faults: None,
+    };
+    let input = TurnInput {
+        batch_item: Some((batch.id.clone(), item.custom_id.clone())),
+        ..messages::decode(app, caller, params, MessagesRequest::decode)?
+    };
+    // Nobody waits for the answer: what a fault would hold back is not held back.
+    let mut fold = Fold::default();
+    let done = engine::run(&app.engine, &input, &mut fold).await;
+    let made = input
+        .report
+        .lock()
+        .ok()
+        .and_then(|report| report.made_container.clone());
+    if let Some(id) = made
+        && let Err(error) = app.containers.rest(&id).await
+    {
+        tracing::warn!(container.id = %id, %error, "the container of an item stays awake");
+    }
+    done.map_err(messages::refused)?;
+    let message = fold
+        .finish()
+        .ok_or_else(|| ApiError::internal(&"a turn ended without a message"))?;
+    let mut message = serde_json::to_value(&message).map_err(|error| ApiError::internal(&error))?;
+    if input.quirks.era == Era::Beta2025 {
+        era::age(&mut message);
+    }
+    Ok(message.to_string().into_bytes())
+}
+
+/// What a batch takes no part of, whatever Messages says to it. The texts are inferred.
+fn check(params: &Value) -> ApiResult<()> {
+    let refuse = |text: &str| Err(ApiError::invalid(text));
+    if params["stream"] == true {
+        return refuse("stream: Streaming is not supported in a message batch");
+    }
+    if params["max_tokens"] == 0 {
+        return refuse("max_tokens: Input should be greater than or equal to 1 in a message batch");
+    }
+    if params["research_preview_2026_02"] == "active" {
+        return refuse("research_preview_2026_02: `active` is not supported in a message batch");
+    }
+    let given = |name: &&&str| params.get(**name).is_some_and(|value| !value.is_null());
+    match REFUSED.iter().find(given) {
+        Some(name) => refuse(&format!("{name}: Not supported in a message batch")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_a_batch_does_not_take_is_named() {
+        for (params, name) in [
+            (json!({"stream": true}), "stream"),
+            (json!({"max_tokens": 0}), "max_tokens"),
+            (json!({"speed": "fast"}), "speed"),
+            (json!({"thread": {"type": "create"}}), "thread"),
+            (json!({"cache_hint": {}}), "cache_hint"),
+            (
+                json!({"research_preview_2026_02": "active"}),
+                "research_preview_2026_02",
+            ),
+        ] {
+            let body = check(&params).unwrap_err().body(None);
+            let text = body["error"]["message"].as_str().unwrap();
+            assert!(text.starts_with(&format!("{name}: ")), "{text}");
+        }
+        assert!(check(&json!({"stream": false, "max_tokens": 1, "speed": null})).is_ok());
+    }
+}

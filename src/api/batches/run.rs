@@ -1,0 +1,81 @@
+//! A batch on its way: its items run beside each other, as far as the server's pool allows.
+//!
+//! What was begun runs to its end; what was not begun when the batch is canceled, or its 24 hours are
+//! over, ends without a result. After a restart finished items keep their results, and those that the
+//! end of the server cut short run again from their beginning.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Notify;
+
+use super::item;
+use crate::app::App;
+use crate::limits;
+use crate::store::{BatchRow, BatchState, ItemOutcome, StoreError};
+use crate::workspace::Workspace;
+
+/// Runs a batch in the background.
+pub(super) fn start(app: &App, workspace: Arc<Workspace>, batch: BatchRow) {
+    let (runner, n, owner) = (app.clone(), batch.n, batch.workspace.clone());
+    app.batches.start(n, owner, |wake| async move {
+        let id = batch.id.clone();
+        if let Err(error) = run(runner, workspace, Arc::new(batch), &wake).await {
+            tracing::error!(batch.id = %id, %error, "a batch stands still until the next start");
+        }
+    });
+}
+
+/// Goes on with the batches that an earlier server did not bring to their end.
+pub(crate) async fn resume(app: &App) -> Result<(), StoreError> {
+    for batch in app.store.unfinished_batches().await? {
+        if let Some(workspace) = app.workspaces.named(&batch.workspace) {
+            start(app, workspace, batch);
+        }
+    }
+    Ok(())
+}
+
+async fn run(
+    app: App,
+    workspace: Arc<Workspace>,
+    batch: Arc<BatchRow>,
+    wake: &Notify,
+) -> Result<(), StoreError> {
+    let mut running = FuturesUnordered::new();
+    let mut after = -1;
+    let mut more = true;
+    let rest = loop {
+        match app.store.batch_state(batch.n).await? {
+            None => return Ok(()),
+            Some(BatchState::Canceling) => break ItemOutcome::Canceled,
+            Some(_) => {}
+        }
+        if batch.expires_at() <= workspace.clock.now() || (!more && running.is_empty()) {
+            break ItemOutcome::Expired;
+        }
+        tokio::select! {
+            Some(()) = running.next(), if !running.is_empty() => {}
+            permit = Arc::clone(&app.batches.permits).acquire_owned(), if more => {
+                match app.store.next_batch_item(batch.n, after).await? {
+                    None => more = false,
+                    Some(item) => {
+                        after = item.position;
+                        let work = item::run(app.clone(), Arc::clone(&workspace), Arc::clone(&batch), item);
+                        running.push(Box::pin(async move {
+                            work.await;
+                            drop(permit);
+                        }));
+                    }
+                }
+            }
+            () = wake.notified() => {}
+            () = tokio::time::sleep(limits::BATCH_LOOK_INTERVAL) => {}
+        }
+    };
+    while running.next().await.is_some() {}
+    app.store
+        .end_batch(batch.n, workspace.clock.now(), rest)
+        .await
+}

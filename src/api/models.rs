@@ -1,0 +1,79 @@
+//! `GET /v1/models` and `/v1/models/{id}`.
+
+use axum::extract::Path;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::Value;
+
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::extract::Caller;
+use crate::api::paging::{self, IdPage, Pairs};
+use crate::app::App;
+use crate::engine::models::catalog;
+
+const STAGES: [&str; 3] = ["active", "deprecated", "retired"];
+
+/// The routes.
+pub(crate) fn router() -> Router<App> {
+    Router::new()
+        .route("/v1/models", get(list))
+        .route("/v1/models/{id}", get(one))
+}
+
+/// Lists the models, newest first; retired ones only where they are asked for.
+async fn list(_: Caller, query: paging::PairsResult) -> ApiResult<Json<Value>> {
+    let pairs = paging::pairs(query)?;
+    let page = IdPage::parse(&pairs)?;
+    let stages = stages(&pairs)?;
+    let listed: Vec<_> = catalog::all()
+        .iter()
+        .filter(|model| stages.contains(&model.lifecycle.as_str()))
+        .collect();
+    let (models, has_more) = page.cut(&listed, |model| &model.id).ok_or_else(|| {
+        let id = page.after.as_ref().or(page.before.as_ref());
+        ApiError::invalid(format!(
+            "after_id, before_id: Model `{}` not found.",
+            id.map_or("", String::as_str)
+        ))
+    })?;
+    let data: Vec<_> = models.iter().map(|model| model.to_wire()).collect();
+    Ok(Json(paging::id_page(&data, has_more)))
+}
+
+fn stages(pairs: &Pairs) -> ApiResult<Vec<&str>> {
+    let asked: Vec<&str> = pairs
+        .iter()
+        .filter(|(name, _)| name == "lifecycle[]" || name == "lifecycle")
+        .map(|(_, value)| value.as_str())
+        .collect();
+    if let Some(position) = asked.iter().position(|stage| !STAGES.contains(stage)) {
+        return Err(ApiError::invalid(format!(
+            "lifecycle.{position}: Input should be 'active', 'deprecated' or 'retired'"
+        )));
+    }
+    if asked.len() > STAGES.len() {
+        return Err(ApiError::invalid(format!(
+            "lifecycle: List should have at most {} items after validation, not {}",
+            STAGES.len(),
+            asked.len()
+        )));
+    }
+    Ok(if asked.is_empty() {
+        STAGES[..2].to_vec()
+    } else {
+        asked
+    })
+}
+
+/// One model, by its id or an alias.
+async fn one(
+    _: Caller,
+    path: Result<Path<String>, axum::extract::rejection::PathRejection>,
+) -> ApiResult<Json<Value>> {
+    // What cannot be read is no model's name.
+    let name = path.map(|Path(name)| name).unwrap_or_default();
+    let model = catalog::find(&name)
+        // Parity: recorded for Messages and count_tokens (FACTS §9).
+        .ok_or_else(|| ApiError::not_found(format!("model: {name}")))?;
+    Ok(Json(model.to_wire()))
+}
