@@ -11,7 +11,7 @@ use crate::limits;
 use crate::model::script::Base;
 use crate::sandbox::{Backend, Limits};
 use crate::store::{Store, StoreError};
-use crate::workspace::Workspaces;
+use crate::workspace::{Ground, Workspaces};
 
 /// A cheap handle to everything a handler needs.
 #[derive(Debug, Clone)]
@@ -46,8 +46,12 @@ impl App {
         faults: Arc<[Fault]>,
     ) -> Result<Self, StoreError> {
         let containers = Containers::new(store.clone(), backend, Limits::default(), config.idle);
-        let workspaces =
-            Workspaces::new(store.clone(), config.seed, base).over(faults, config.quirks);
+        let ground = Ground {
+            faults,
+            quirks: config.quirks,
+            rates: config.rates.clone().into(),
+        };
+        let workspaces = Workspaces::new(store.clone(), config.seed, base).over(ground);
         workspaces.take_up().await?;
         Ok(Self::with(config, store, containers, workspaces))
     }

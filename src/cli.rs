@@ -4,7 +4,9 @@ mod args;
 pub mod check;
 pub mod doctor;
 pub mod image;
+mod remote;
 mod serve;
+mod usage;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -61,6 +63,13 @@ async fn run(cli: Cli) -> ExitCode {
             });
             ExitCode::from(report.exit_code())
         }
+        Some(Command::Usage(args)) => match usage::run(&args).await {
+            Ok(text) => {
+                print(&text);
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(FAILURE, &error.to_string()),
+        },
     }
 }
 

@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::billing::Prices;
 use crate::limits;
 use crate::model::OnUnmatched;
 use crate::quirks::Layers;
+use crate::rate::RateLimit;
 
 /// A server's configuration.
 #[derive(Debug, Clone)]
@@ -45,6 +47,10 @@ pub struct Config {
     pub faults: Vec<PathBuf>,
     /// The profile, and the rows that differ from it.
     pub quirks: Layers,
+    /// What a minute allows; nothing is limited if empty.
+    pub rates: Vec<RateLimit>,
+    /// What tokens cost.
+    pub prices: Prices,
 }
 
 /// Where the server listens.
@@ -100,6 +106,8 @@ impl Default for Config {
             tool_aliases: Vec::new(),
             faults: Vec::new(),
             quirks: Layers::default(),
+            rates: Vec::new(),
+            prices: Prices::default(),
         }
     }
 }

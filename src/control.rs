@@ -9,9 +9,11 @@ mod error;
 mod faults;
 mod journal;
 mod quirks;
+mod rates;
 mod scripts;
 mod state;
 mod target;
+mod usage;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -51,6 +53,11 @@ pub(crate) fn router(app: &App) -> Router<App> {
             "/_sandtable/quirks",
             get(quirks::show).put(quirks::replace).delete(quirks::clear),
         )
+        .route(
+            "/_sandtable/rate-limits",
+            get(rates::show).put(rates::replace).delete(rates::clear),
+        )
+        .route("/_sandtable/usage", get(usage::show))
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),
             target::check_token,

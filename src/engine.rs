@@ -3,6 +3,7 @@
 //! The engine knows neither HTTP nor Docker. It takes a decoded request and a model, and puts events
 //! into a [`Sink`]; a streamed answer writes them, a plain one folds them ([`fold::Fold`]).
 
+mod account;
 mod calls;
 mod emitter;
 pub mod fold;
@@ -35,6 +36,11 @@ pub(crate) use turn::run;
 pub(crate) async fn count_tokens(engine: &Engine, input: &TurnInput) -> Result<u64, TurnError> {
     turn::check(engine, input).await?;
     Ok(usage::input_tokens(&input.body))
+}
+
+/// The input tokens of a request, by the stated rule.
+pub(crate) fn input_tokens(input: &TurnInput) -> u64 {
+    usage::input_tokens(&input.body)
 }
 
 /// Where events go.
@@ -78,6 +84,8 @@ pub(crate) struct TurnInput {
     pub(crate) faults: Option<Arc<Faults>>,
     /// The batch and the `custom_id`, if it is an item of a batch.
     pub(crate) batch_item: Option<(String, String)>,
+    /// The input tokens that rate limits let it in with, where there are any.
+    pub(crate) admitted_with: Option<u64>,
 }
 
 impl TurnInput {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 /// Largest body of `/v1/messages` (spec 00 §6).
 pub const MAX_MESSAGES_BODY_BYTES: usize = 32 * 1024 * 1024;
 /// Largest body of `/v1/messages/batches` (spec 00 §6).
@@ -114,3 +116,11 @@ pub const PARKED_BYTES: usize = 8 * 1024 * 1024;
 pub const TURN_ROUNDS: usize = 200;
 /// Faults that one workspace, or one request, takes.
 pub const MAX_FAULTS: usize = 1000;
+/// Containers, and turns, that a ledger keeps one by one; older ones are summed up by month.
+pub const LEDGER_ENTRIES: usize = 10_000;
+/// Least time that a container's session is billed (spec 06 §1).
+pub const BILLING_MINIMUM_SECONDS: u64 = 300;
+/// Uses of a container that lie no further apart belong to one session (spec 06 §3).
+pub const BILLING_SESSION_GAP: TimeDelta = TimeDelta::minutes(5);
+/// Container time that costs nothing, for each organization and month (spec 06 §1).
+pub const BILLING_FREE_SECONDS: u64 = 1550 * 3600;

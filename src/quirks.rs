@@ -179,7 +179,7 @@ words! {
         SnakeCase "snake_case",
         CamelCase "camelCase",
     }
-    /// Which web tools make code execution free; kept for billing, which does not read it yet.
+    /// Which web tools make code execution free in the ledger.
     FreeWithWeb {
         /// `web_search` and `web_fetch` of 2026-02-09 or later.
         Newer "20260209",

@@ -137,8 +137,7 @@ impl Server {
             chosen
         } else {
             let server_id = Ids::random().next_hex16();
-            let choice =
-                backend::choose(&config, &server_id, &data_dir, temporary.is_some()).await;
+            let choice = backend::choose(&config, &server_id, &data_dir, temporary.is_some()).await;
             choice.map_err(StartError::Backend)?
         };
         backend.set(Arc::clone(&chosen.backend));

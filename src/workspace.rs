@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
 
+use crate::billing::Ledger;
 use crate::clock::Clock;
 use crate::fault::{Dice, Fault, Faults};
 use crate::ids::{Ids, Kind};
@@ -16,6 +17,7 @@ use crate::journal::Journal;
 use crate::limits;
 use crate::model::script::{Base, Scripts};
 use crate::quirks::{Layer, Layers};
+use crate::rate::{RateLimit, Rates};
 use crate::store::{NewWorkspace, Store, StoreError, WorkspaceRow};
 
 /// One tenant.
@@ -23,6 +25,8 @@ use crate::store::{NewWorkspace, Store, StoreError, WorkspaceRow};
 pub struct Workspace {
     /// `wrkspc_…`, the id in answer headers and in the store.
     pub id: String,
+    /// Each workspace is its own organization: a UUID made from its id.
+    pub organization_id: String,
     /// What `?workspace=NAME` calls it.
     pub name: String,
     pub clock: Clock,
@@ -31,6 +35,9 @@ pub struct Workspace {
     pub scripts: Scripts,
     pub journal: Journal,
     pub faults: Faults,
+    /// What its turns would have cost.
+    pub ledger: Ledger,
+    pub rates: Rates,
     /// What the server's flags set.
     server_quirks: Layers,
     /// What the workspace sets over it.
@@ -42,17 +49,30 @@ pub struct Workspace {
     uses: Mutex<HashMap<[u8; 32], u64>>,
 }
 
+fn organization_id(workspace_id: &str) -> String {
+    let digest = Sha256::digest(workspace_id.as_bytes());
+    let bytes: [u8; 16] = digest[..16]
+        .try_into()
+        .expect("a SHA-256 digest has 32 bytes");
+    uuid::Builder::from_random_bytes(bytes)
+        .into_uuid()
+        .to_string()
+}
+
 impl Workspace {
     /// A workspace that is called by its id.
     pub fn new(id: String, clock: Clock, seed: Option<u64>, base: Arc<Base>) -> Self {
         Self {
             name: id.clone(),
+            organization_id: organization_id(&id),
             faults: Faults::new(Arc::default(), Dice::new(seed, &id)),
             id,
             clock,
             seed,
             scripts: Scripts::new(base),
             journal: Journal::default(),
+            ledger: Ledger::default(),
+            rates: Rates::default(),
             server_quirks: Layers::default(),
             own_quirks: RwLock::default(),
             ordinal: AtomicU64::new(0),
@@ -61,12 +81,13 @@ impl Workspace {
         }
     }
 
-    /// Puts the server's faults and quirks under the workspace's own.
+    /// Puts what the server sets under what the workspace sets itself.
     #[must_use]
-    pub fn over(self, faults: Arc<[Fault]>, quirks: Layers) -> Self {
+    pub fn over(self, ground: Ground) -> Self {
         Self {
-            faults: Faults::new(faults, Dice::new(self.seed, &self.id)),
-            server_quirks: quirks,
+            faults: Faults::new(ground.faults, Dice::new(self.seed, &self.id)),
+            server_quirks: ground.quirks,
+            rates: Rates::new(ground.rates),
             ..self
         }
     }
@@ -141,6 +162,8 @@ impl Workspace {
         self.clock.reset();
         self.scripts.reset();
         self.journal.clear();
+        self.ledger.clear();
+        self.rates.reset();
         self.faults.reset();
         self.set_quirks(Layer::default());
         self.ordinal.store(0, Ordering::Relaxed);
@@ -151,14 +174,21 @@ impl Workspace {
     }
 }
 
+/// What the server's flags set under every workspace.
+#[derive(Debug, Clone, Default)]
+pub struct Ground {
+    pub faults: Arc<[Fault]>,
+    pub quirks: Layers,
+    pub rates: Arc<[RateLimit]>,
+}
+
 /// All workspaces of a server. Each distinct key has its own.
 #[derive(Debug)]
 pub(crate) struct Workspaces {
     store: Store,
     seed: Option<u64>,
     base: Arc<Base>,
-    faults: Arc<[Fault]>,
-    quirks: Layers,
+    ground: Ground,
     known: RwLock<Known>,
 }
 
@@ -187,20 +217,15 @@ impl Workspaces {
             store,
             seed,
             base,
-            faults: Arc::default(),
-            quirks: Layers::default(),
+            ground: Ground::default(),
             known: RwLock::default(),
         }
     }
 
-    /// Sets what lies under the faults and quirks of every workspace.
+    /// Sets what lies under every workspace.
     #[must_use]
-    pub(crate) fn over(self, faults: Arc<[Fault]>, quirks: Layers) -> Self {
-        Self {
-            faults,
-            quirks,
-            ..self
-        }
+    pub(crate) fn over(self, ground: Ground) -> Self {
+        Self { ground, ..self }
     }
 
     /// Takes up the workspaces that the store knows.
@@ -256,7 +281,7 @@ impl Workspaces {
                 self.seed,
                 Arc::clone(&self.base),
             );
-            let workspace = workspace.over(Arc::clone(&self.faults), self.quirks);
+            let workspace = workspace.over(self.ground.clone());
             Arc::new(Workspace {
                 name: row.name,
                 salt,

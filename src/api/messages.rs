@@ -1,6 +1,7 @@
 //! `POST /v1/messages`, plain and streamed.
 
 mod plain;
+mod rates;
 mod stream;
 
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use chrono::SecondsFormat;
 use serde_json::{Value, json};
 use wire::request::MessagesRequest;
 
@@ -20,11 +20,11 @@ use crate::api::extract::Caller;
 use crate::api::json;
 use crate::api::middleware::Exchange;
 use crate::app::App;
-use crate::clock::Clock;
 use crate::engine::{self, Report, TurnError, TurnInput};
 use crate::limits;
 use crate::model::ServiceError;
 use crate::quirks::Era;
+use crate::rate::Standing;
 use plain::Plain;
 
 /// The first version with the stricter rules (spec 00 §3); versions are dates and compare as text.
@@ -48,7 +48,8 @@ pub(crate) async fn create(
     let answer = turn(&app, caller, body, report).await;
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     if response.status().is_success() {
-        add_rate_limits(response.headers_mut(), &clock);
+        let standing = response.extensions_mut().remove::<Standing>();
+        rates::add(response.headers_mut(), clock.now(), standing);
     }
     let answered = response.extensions_mut().remove::<Bytes>();
     response.extensions_mut().insert(Exchange {
@@ -64,23 +65,32 @@ async fn turn(
     body: Value,
     report: Arc<Mutex<Report>>,
 ) -> ApiResult<Response> {
-    let old = caller.quirks.era == Era::Beta2025;
-    let input = TurnInput {
+    let mut input = TurnInput {
         report,
         ..decode(app, caller, body, MessagesRequest::decode)?
     };
-    if input.request.stream {
-        return stream::answer(app.clone(), input).await;
+    let standing = rates::admit(&mut input)?;
+    let mut response = if input.request.stream {
+        stream::answer(app.clone(), input).await?
+    } else {
+        plain_answer(app, &input).await?
+    };
+    if let Some(standing) = standing {
+        response.extensions_mut().insert(standing);
     }
+    Ok(response)
+}
+
+async fn plain_answer(app: &App, input: &TurnInput) -> ApiResult<Response> {
     let mut plain = Plain::default();
-    let done = engine::run(&app.engine, &input, &mut plain).await;
+    let done = engine::run(&app.engine, input, &mut plain).await;
     let message = plain.finish().await;
     if matches!(done, Err(TurnError::Cut)) {
         return Ok(plain::cut(message.as_ref()));
     }
     done.map_err(refused)?;
     let message = message.ok_or_else(|| ApiError::internal(&"a turn ended without a message"))?;
-    let bytes = if old {
+    let bytes = if input.quirks.era == Era::Beta2025 {
         let mut message =
             serde_json::to_value(&message).map_err(|error| ApiError::internal(&error))?;
         era::age(&mut message);
@@ -124,6 +134,7 @@ pub(super) fn decode(
         quirks: caller.quirks,
         faults: caller.faults,
         batch_item: None,
+        admitted_with: None,
     })
 }
 
@@ -241,44 +252,3 @@ pub(crate) fn service_error(error: ServiceError) -> ApiError {
     }
     answer
 }
-
-/// Limits of an account that is far from them; `remaining` is rounded as recorded (FACTS §8).
-fn add_rate_limits(headers: &mut HeaderMap, clock: &Clock) {
-    let now = clock.now().to_rfc3339_opts(SecondsFormat::Secs, true);
-    let reset = HeaderValue::from_str(&now).unwrap_or(HeaderValue::from_static(""));
-    for [limit, remaining, resets] in RATE_LIMITS {
-        headers.insert(
-            HeaderName::from_static(limit.0),
-            HeaderValue::from_static(limit.1),
-        );
-        headers.insert(
-            HeaderName::from_static(remaining.0),
-            HeaderValue::from_static(remaining.1),
-        );
-        headers.insert(HeaderName::from_static(resets.0), reset.clone());
-    }
-}
-
-/// Name and value of each header; a reset's value is the present time.
-const RATE_LIMITS: [[(&str, &str); 3]; 4] = [
-    [
-        ("anthropic-ratelimit-requests-limit", "10000"),
-        ("anthropic-ratelimit-requests-remaining", "9999"),
-        ("anthropic-ratelimit-requests-reset", ""),
-    ],
-    [
-        ("anthropic-ratelimit-input-tokens-limit", "10000000"),
-        ("anthropic-ratelimit-input-tokens-remaining", "9998000"),
-        ("anthropic-ratelimit-input-tokens-reset", ""),
-    ],
-    [
-        ("anthropic-ratelimit-output-tokens-limit", "2000000"),
-        ("anthropic-ratelimit-output-tokens-remaining", "1999000"),
-        ("anthropic-ratelimit-output-tokens-reset", ""),
-    ],
-    [
-        ("anthropic-ratelimit-tokens-limit", "12000000"),
-        ("anthropic-ratelimit-tokens-remaining", "11997000"),
-        ("anthropic-ratelimit-tokens-reset", ""),
-    ],
-];

@@ -198,7 +198,7 @@ fn finish_for(
     if let Ok(value) = HeaderValue::from_str(&workspace.id) {
         headers.insert("anthropic-workspace-id", value);
     }
-    if let Ok(value) = HeaderValue::from_str(&organization_id(&workspace)) {
+    if let Ok(value) = HeaderValue::from_str(&workspace.organization_id) {
         headers.insert("anthropic-organization-id", value);
     }
     let exchange = response
@@ -229,18 +229,6 @@ fn finish_for(
     }
     record.push();
     response
-}
-
-/// Each workspace is its own organization; its id is a UUID made from the workspace's.
-fn organization_id(workspace: &Workspace) -> String {
-    use sha2::{Digest, Sha256};
-    let digest = Sha256::digest(workspace.id.as_bytes());
-    let bytes: [u8; 16] = digest[..16]
-        .try_into()
-        .expect("a SHA-256 digest has 32 bytes");
-    uuid::Builder::from_random_bytes(bytes)
-        .into_uuid()
-        .to_string()
 }
 
 #[cfg(test)]

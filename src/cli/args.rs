@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::billing::{Prices, PricesError};
 use crate::config::{BackendChoice, Config, Host, Provision};
 use crate::limits;
 use crate::model::OnUnmatched;
 use crate::quirks::{Layer, Layers, Profile, QuirkError};
+use crate::rate::RateLimit;
 use crate::sandbox::docker::image::Flavor;
 
 /// A local emulator for the code execution side of Anthropic's API.
@@ -41,6 +43,8 @@ pub(super) enum Command {
     Image(ImageCommand),
     /// Say what works on this machine and what the next step is.
     Doctor(DoctorArgs),
+    /// Say what a running server's turns would have cost.
+    Usage(UsageArgs),
 }
 
 /// Flags of `serve`. Each has an environment variable; a flag wins over it.
@@ -129,6 +133,18 @@ pub(super) struct ServeArgs {
     /// Set one row of docs/QUIRKS.md apart from the profile; may be given again.
     #[arg(long = "quirk", value_name = "NAME=VALUE", value_parser = quirk, env = "SANDTABLE_QUIRK", value_delimiter = ',')]
     pub(super) quirks: Vec<(String, String)>,
+    /// Limit each key, such as `requests=50,input_tokens=30000,output_tokens=8000`, a minute and model;
+    /// `model=PREFIX` limits some models only; may be given again.
+    #[arg(
+        long = "rate-limit",
+        value_name = "LIMIT",
+        env = "SANDTABLE_RATE_LIMIT",
+        value_delimiter = ';'
+    )]
+    pub(super) rates: Vec<RateLimit>,
+    /// JSON file of token prices over the shipped ones, in dollars for a million tokens.
+    #[arg(long, value_name = "FILE", env = "SANDTABLE_PRICES")]
+    pub(super) prices: Option<PathBuf>,
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
@@ -192,12 +208,14 @@ pub(super) enum UnmatchedArg {
     Direct,
 }
 
-/// What was typed makes no sense together.
+/// What was typed makes no sense.
 #[derive(Debug, thiserror::Error)]
-#[error("{message}\n  hint: {hint}")]
-pub(super) struct UsageError {
-    message: String,
-    hint: &'static str,
+pub(super) enum UsageError {
+    /// Together.
+    #[error("{message}\n  hint: {hint}")]
+    Flags { message: String, hint: &'static str },
+    #[error(transparent)]
+    Prices(#[from] PricesError),
 }
 
 impl ServeArgs {
@@ -209,7 +227,7 @@ impl ServeArgs {
                 Host::Address(address)
             }
             Some(address) => {
-                return Err(UsageError {
+                return Err(UsageError::Flags {
                     message: format!(
                         "`--host {address}` lets others on the network drive this server"
                     ),
@@ -218,11 +236,15 @@ impl ServeArgs {
             }
         };
         if self.control_token.as_deref() == Some("") {
-            return Err(UsageError {
+            return Err(UsageError::Flags {
                 message: "the control token is empty".to_owned(),
                 hint: "give `--control-token` a secret",
             });
         }
+        let prices = match &self.prices {
+            Some(path) => Prices::load(path)?,
+            None => Prices::default(),
+        };
         Ok(Config {
             host,
             port: self.port,
@@ -253,6 +275,8 @@ impl ServeArgs {
             tool_aliases: self.tool_aliases,
             faults: self.faults,
             quirks: layers(self.profile, &self.quirks),
+            rates: self.rates,
+            prices,
         })
     }
 }
@@ -312,4 +336,39 @@ pub(super) struct DoctorArgs {
     /// The data directory the server would use.
     #[arg(long, value_name = "DIR", env = "SANDTABLE_DATA_DIR")]
     pub(super) data_dir: Option<PathBuf>,
+}
+
+/// Flags of `usage`.
+#[derive(Debug, Args)]
+pub(super) struct UsageArgs {
+    /// The server.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:4010",
+        env = "ANTHROPIC_BASE_URL"
+    )]
+    pub(super) url: String,
+    /// The API key whose workspace is meant; needed where there are several.
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "ANTHROPIC_API_KEY",
+        hide_env_values = true
+    )]
+    pub(super) key: Option<String>,
+    /// The server's control token, if it has one.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "SANDTABLE_CONTROL_TOKEN",
+        hide_env_values = true
+    )]
+    pub(super) control_token: Option<String>,
+    /// Such as 2026-11; the present month of the workspace's clock without it.
+    #[arg(long, value_name = "MONTH")]
+    pub(super) month: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
 }

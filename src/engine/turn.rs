@@ -3,10 +3,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use wire::block::{Container as WireContainer, StopDetails};
 
 use crate::clock::rfc3339_micros;
 use crate::container::{Container, Found};
+use crate::engine::account::{self, Account};
 use crate::engine::calls::{self, Order};
 use crate::engine::emitter::Emitter;
 use crate::engine::usage::{Meter, input_tokens, tokens};
@@ -53,6 +55,7 @@ pub(crate) async fn run(
             .in_batch(input.batch_item.is_some()),
         place,
         used_container: false,
+        used_since: None,
         code_waits: false,
         handed_out: Vec::new(),
     };
@@ -156,6 +159,8 @@ struct Turn<'a> {
     meter: Meter,
     place: Place,
     used_container: bool,
+    /// When it began to use its container.
+    used_since: Option<DateTime<Utc>>,
     /// Server calls wait for the client's.
     code_waits: bool,
     /// Every tool-use id of this response.
@@ -431,6 +436,8 @@ impl Turn<'_> {
     /// The turn's container, made if there is none; `None` if the named one has expired.
     async fn container(&mut self) -> Result<Option<Arc<Container>>, TurnError> {
         self.used_container = true;
+        let now = self.input.workspace.clock.now();
+        self.used_since.get_or_insert(now);
         match &self.place {
             Place::Alive(container) => Ok(Some(Arc::clone(container))),
             Place::Expired => Ok(None),
@@ -488,6 +495,25 @@ impl Turn<'_> {
                 () = tokio::time::sleep(limits::PING_INTERVAL), if self.emitter.started() => self.emitter.ping()?,
             }
         }
+    }
+}
+
+/// However it ended: a client that leaves pays for what was done, too.
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.emitter.started() && self.used_since.is_none() {
+            return;
+        }
+        let container = match &self.place {
+            Place::Alive(container) => Some(container.id.clone()),
+            Place::None | Place::Expired => None,
+        };
+        let account = Account {
+            message_id: &self.message_id,
+            container: container.zip(self.used_since),
+            meter: &self.meter,
+        };
+        account::close(self.input, account);
     }
 }
 

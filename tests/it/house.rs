@@ -9,9 +9,11 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "config", "ids", "limits", "model", "quirks", "sandbox", "server",
+            "billing", "config", "ids", "limits", "model", "quirks", "rate", "sandbox", "server",
         ],
     ),
+    ("billing", &["clock", "limits"]),
+    ("rate", &[]),
     (
         "server",
         &[
@@ -40,7 +42,6 @@ const EDGES: &[(&str, &[&str])] = &[
         "api",
         &[
             "app",
-            "clock",
             "config",
             "engine",
             "fault",
@@ -49,6 +50,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "limits",
             "model",
             "quirks",
+            "rate",
             "store",
             "workspace",
         ],
@@ -58,6 +60,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "api",
             "app",
+            "billing",
             "clock",
             "container",
             "fault",
@@ -65,6 +68,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "limits",
             "model",
             "quirks",
+            "rate",
             "store",
             "workspace",
         ],
@@ -72,6 +76,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
+            "billing",
             "clock",
             "container",
             "fault",
@@ -100,10 +105,11 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "workspace",
         &[
-            "clock", "fault", "ids", "journal", "limits", "model", "quirks", "store",
+            "billing", "clock", "fault", "ids", "journal", "limits", "model", "quirks", "rate",
+            "store",
         ],
     ),
-    ("config", &["limits", "model", "quirks"]),
+    ("config", &["billing", "limits", "model", "quirks", "rate"]),
     ("fault", &["ids", "limits", "model"]),
     ("quirks", &[]),
     ("model", &["limits"]),

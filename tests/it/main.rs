@@ -9,6 +9,7 @@ mod harness;
 
 mod answers;
 mod batches;
+mod billing;
 mod containers;
 mod continuations;
 mod failures;
@@ -18,6 +19,7 @@ mod fold;
 mod house;
 mod models;
 mod quirks;
+mod rates;
 mod recordings;
 mod refusals;
 mod sockets;

@@ -72,6 +72,7 @@ async fn message(
     };
     let input = TurnInput {
         batch_item: Some((batch.id.clone(), item.custom_id.clone())),
+        admitted_with: None,
         ..messages::decode(app, caller, params, MessagesRequest::decode)?
     };
     // Nobody waits for the answer: what a fault would hold back is not held back.

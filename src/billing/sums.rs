@@ -1,0 +1,61 @@
+//! What a month adds up to.
+
+use std::collections::BTreeMap;
+
+use super::{Prices, Tokens, Turn};
+
+/// Sums that do not name who caused them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Sums {
+    pub(super) container_seconds: u64,
+    pub(super) turns: u64,
+    pub(super) web_searches: u64,
+    /// By model, and whether a batch's: prices may differ.
+    tokens: BTreeMap<(String, bool), Tokens>,
+}
+
+impl Sums {
+    pub(super) fn add_turn(&mut self, turn: &Turn) {
+        self.turns += 1;
+        self.web_searches += turn.web_searches;
+        let sums = self
+            .tokens
+            .entry((turn.model.clone(), turn.batch))
+            .or_default();
+        let more = &turn.tokens;
+        sums.input += more.input;
+        sums.output += more.output;
+        sums.cache_write += more.cache_write;
+        sums.cache_read += more.cache_read;
+    }
+
+    pub(super) fn add_seconds(&mut self, seconds: u64) {
+        self.container_seconds += seconds;
+    }
+
+    /// All tokens, whatever the model.
+    pub(super) fn tokens(&self) -> Tokens {
+        self.tokens
+            .values()
+            .fold(Tokens::default(), |all, more| Tokens {
+                input: all.input + more.input,
+                output: all.output + more.output,
+                cache_write: all.cache_write + more.cache_write,
+                cache_read: all.cache_read + more.cache_read,
+            })
+    }
+
+    /// What all tokens cost, and the models that have no price.
+    pub(super) fn token_dollars(&self, prices: &Prices) -> (f64, Vec<String>) {
+        let mut unpriced = Vec::new();
+        let mut dollars = 0.0;
+        for ((model, batch), tokens) in &self.tokens {
+            match prices.dollars(model, tokens, *batch) {
+                Some(more) => dollars += more,
+                None if unpriced.contains(model) => {}
+                None => unpriced.push(model.clone()),
+            }
+        }
+        (dollars, unpriced)
+    }
+}

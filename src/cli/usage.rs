@@ -1,0 +1,80 @@
+//! `sandtable usage`: the ledger of a server that runs, as a table.
+
+use std::fmt::{self, Write as _};
+
+use serde_json::Value;
+
+use super::args::UsageArgs;
+use super::remote::{Remote, RemoteError};
+
+/// Asks the server and puts its answer into words.
+pub(super) async fn run(args: &UsageArgs) -> Result<String, RemoteError> {
+    let remote = Remote {
+        url: &args.url,
+        key: args.key.as_deref(),
+        token: args.control_token.as_deref(),
+    };
+    let call = match &args.month {
+        Some(month) => format!("usage?month={month}"),
+        None => "usage".to_owned(),
+    };
+    let report: Value = remote.get(&call).await?;
+    if args.json {
+        return Ok(format!("{report:#}\n"));
+    }
+    let mut text = String::new();
+    table(&mut text, &report).expect("a String takes every write");
+    Ok(text)
+}
+
+fn table(out: &mut String, report: &Value) -> fmt::Result {
+    let (time, tokens) = (&report["container_time"], &report["tokens"]);
+    let month = report["month"].as_str().unwrap_or_default();
+    writeln!(out, "{month}: ${:.4} in all\n", number(&report["usd"]))?;
+    writeln!(
+        out,
+        "  container time  {:.4} h, {:.2} of {} free hours left, {:.4} h charged: ${:.4}",
+        number(&time["hours"]),
+        number(&time["free_hours_left"]),
+        time["free_hours"],
+        number(&time["charged_hours"]),
+        number(&time["usd"]),
+    )?;
+    writeln!(
+        out,
+        "  tokens          {} in, {} out, {} cache written, {} cache read: ${:.4}",
+        tokens["input_tokens"],
+        tokens["output_tokens"],
+        tokens["cache_creation_input_tokens"],
+        tokens["cache_read_input_tokens"],
+        number(&tokens["usd"]),
+    )?;
+    let searches = &report["web_searches"];
+    writeln!(
+        out,
+        "  web searches    {}: ${:.4}",
+        searches["requests"],
+        number(&searches["usd"])
+    )?;
+    for model in tokens["unpriced"].as_array().into_iter().flatten() {
+        writeln!(out, "  no price for    {model}")?;
+    }
+    let containers = report["containers"].as_array();
+    for (at, container) in containers.into_iter().flatten().enumerate() {
+        if at == 0 {
+            writeln!(out)?;
+        }
+        let id = container["id"].as_str().unwrap_or_default();
+        let sessions = container["sessions"].as_array().map_or(0, Vec::len);
+        writeln!(
+            out,
+            "  {id}  {} s in {sessions} session(s)",
+            container["seconds"]
+        )?;
+    }
+    Ok(())
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(0.0)
+}

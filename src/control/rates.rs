@@ -1,0 +1,45 @@
+//! `/_sandtable/rate-limits`: what a minute allows, for the workspace.
+
+use std::sync::Arc;
+
+use axum::Json;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::error::ControlError;
+use super::target::{Target, Targets};
+use crate::rate::RateLimit;
+
+const HINT: &str = r#"such as [{"model":"claude-sonnet","requests":50,"input_tokens":30000,"output_tokens":8000}]"#;
+
+/// The limits in force.
+pub(super) async fn show(Target(workspace): Target) -> Json<Value> {
+    Json(json!({ "data": workspace.rates.limits().as_ref() }))
+}
+
+/// Puts others in their place; the buckets are full again.
+pub(super) async fn replace(
+    Targets(workspaces): Targets,
+    body: Bytes,
+) -> Result<Json<Value>, ControlError> {
+    let limits: Vec<RateLimit> = serde_json::from_slice(&body)
+        .map_err(|error| ControlError::bad(format!("rate limits: {error}"), HINT))?;
+    for (at, limit) in limits.iter().enumerate() {
+        limit
+            .check()
+            .map_err(|error| ControlError::bad(format!("rate limit {at}: {error}"), HINT))?;
+    }
+    let limits: Arc<[RateLimit]> = limits.into();
+    for workspace in workspaces {
+        workspace.rates.set(Arc::clone(&limits));
+    }
+    Ok(Json(json!({ "data": limits.as_ref() })))
+}
+
+/// Back to what the server's flags say.
+pub(super) async fn clear(Targets(workspaces): Targets) -> Json<Value> {
+    for workspace in &workspaces {
+        workspace.rates.reset();
+    }
+    Json(json!({ "workspaces": workspaces.len() }))
+}

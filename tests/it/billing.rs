@@ -1,0 +1,119 @@
+//! What turns would have cost: `GET /_sandtable/usage`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::harness::server::{code_prompt, prompt, streamed, with_tool};
+use crate::harness::{Processes, TestServer};
+
+async fn usage(server: &TestServer) -> Value {
+    server.control("GET", "usage", &Value::Null).await
+}
+
+async fn running(steps: Value) -> TestServer {
+    let server = TestServer::on(Arc::new(Processes::new())).await;
+    server.freeze().await;
+    server.steps(&steps).await;
+    server
+}
+
+fn on(container: &Value, mut body: Value) -> Value {
+    body["container"] = container["container"]["id"].clone();
+    body
+}
+
+#[tokio::test]
+async fn the_tutorials_query_costs_what_it_says_once_a_script_sets_its_tokens() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/prices/tutorial.json");
+    let prices = sandtable::billing::Prices::load(&path).expect("the fixture");
+    let server = TestServer::with(|config| config.prices = prices).await;
+    let steps = json!([{"usage": {"input_tokens": 1500, "output_tokens": 800}}, {"text": "Done."}]);
+    server.steps(&steps).await;
+    let mut body = prompt("Summarize revenue.");
+    body["model"] = "claude-opus-4-7".into();
+    let message = server.message(&body).await;
+    let usage = usage(&server).await;
+    let line = &usage["turns"][0];
+    assert_eq!(line["usd"], 0.0825);
+    assert_eq!(line["message_id"], message["id"]);
+    assert_eq!(usage["tokens"]["usd"], 0.0825);
+    assert_eq!(usage["container_time"]["seconds"], 0);
+}
+
+#[tokio::test]
+async fn a_container_is_billed_five_minutes_at_least_and_once_for_uses_that_follow_closely() {
+    let server = running(json!([{"bash": "true"}])).await;
+    let first = server.message(&code_prompt("go")).await;
+    server.advance("2m").await;
+    server.message(&on(&first, code_prompt("again"))).await;
+    let time = usage(&server).await["container_time"]["seconds"].clone();
+    assert_eq!(time, 300);
+    server.advance("20m").await;
+    let later = on(&first, streamed(code_prompt("later")));
+    assert_eq!(server.send(&server.messages(&later)).await.status, 200);
+    let usage = usage(&server).await;
+    assert_eq!(usage["container_time"]["seconds"], 600);
+    assert_eq!(
+        usage["containers"][0]["sessions"].as_array().map(Vec::len),
+        Some(2)
+    );
+    let container = &usage["turns"][2]["container"];
+    assert_eq!(container["id"], first["container"]["id"]);
+    assert_eq!(container["usd_beyond_free_hours"], 0.004_167);
+}
+
+#[tokio::test]
+async fn a_preloaded_file_is_billed_though_nothing_runs() {
+    let server = running(json!([{"text": "I looked away."}])).await;
+    let file = server.upload("data.csv", "text/csv", "a,b\n").await;
+    let mut body = code_prompt("go");
+    body["messages"][0]["content"] = json!([
+        {"type": "text", "text": "go"},
+        {"type": "container_upload", "file_id": file},
+    ]);
+    server.message(&body).await;
+    assert_eq!(usage(&server).await["container_time"]["seconds"], 300);
+}
+
+#[tokio::test]
+async fn beside_a_newer_web_tool_the_container_is_free() {
+    for (tag, quirk, seconds) in [
+        ("web_search_20260209", "free-with-web=20260209", 0),
+        ("web_search_20250305", "free-with-web=20260209", 300),
+        ("web_search_20250305", "free-with-web=any", 0),
+    ] {
+        let server = running(json!([{"text": "Nothing to search."}])).await;
+        let file = server.upload("data.csv", "text/csv", "a,b\n").await;
+        let mut body = with_tool(code_prompt("go"), "code_execution_20260120");
+        body["messages"][0]["content"] = json!([
+            {"type": "text", "text": "go"},
+            {"type": "container_upload", "file_id": file},
+        ]);
+        let tools = body["tools"].as_array_mut().expect("tools");
+        tools.push(json!({"type": tag, "name": "web_search"}));
+        let request = server.messages(&body).header("x-sandtable-quirk", quirk);
+        let response = server.send(&request).await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        let time = usage(&server).await["container_time"]["seconds"].clone();
+        assert_eq!(time, seconds, "{tag} with {quirk}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_service_refuses_costs_nothing_and_a_reset_forgets() {
+    let server = running(json!([{"text": "Hello."}])).await;
+    let request = server.messages(&json!({"model": "claude-opus-5"}));
+    assert_eq!(server.send(&request).await.status, 400);
+    assert_eq!(usage(&server).await["turns"], json!([]));
+    server.message(&prompt("hi")).await;
+    assert_eq!(
+        usage(&server).await["turns"].as_array().map(Vec::len),
+        Some(1)
+    );
+    server.control("POST", "reset", &Value::Null).await;
+    let usage = usage(&server).await;
+    assert_eq!(usage["turns"], json!([]));
+    assert_eq!(usage["usd"], 0.0);
+}
