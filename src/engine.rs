@@ -10,6 +10,7 @@ mod json_text;
 pub(crate) mod models;
 mod references;
 mod sabotage;
+mod skills;
 mod turn;
 mod usage;
 pub mod validate;
@@ -78,6 +79,8 @@ pub(crate) struct TurnInput {
     pub(crate) faults: Option<Arc<Faults>>,
     /// The batch and the `custom_id`, if it is an item of a batch.
     pub(crate) batch_item: Option<(String, String)>,
+    /// Whether versions of skills are told as the beta tells them.
+    pub(crate) skills_beta: bool,
 }
 
 impl TurnInput {

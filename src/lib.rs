@@ -20,5 +20,6 @@ pub mod model;
 pub mod quirks;
 pub mod sandbox;
 pub mod server;
+mod skills;
 pub mod store;
 pub mod workspace;

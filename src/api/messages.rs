@@ -16,9 +16,10 @@ use wire::request::MessagesRequest;
 
 use crate::api::era;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Caller;
+use crate::api::extract::{Betas, Caller};
 use crate::api::json;
 use crate::api::middleware::Exchange;
+use crate::api::skills;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::engine::{self, Report, TurnError, TurnInput};
@@ -114,7 +115,7 @@ pub(super) fn decode(
     }
     let request = decode(&body, !caller.betas.0.is_empty())
         .map_err(|fault| ApiError::invalid(fault.to_string()))?;
-    refuse_skills(&request)?;
+    check_skills(&request, &caller.betas)?;
     Ok(TurnInput {
         workspace: caller.workspace,
         request,
@@ -124,6 +125,7 @@ pub(super) fn decode(
         quirks: caller.quirks,
         faults: caller.faults,
         batch_item: None,
+        skills_beta: caller.betas.has(skills::BETA),
     })
 }
 
@@ -177,15 +179,21 @@ fn refuse_threads(body: &Value) -> ApiResult<()> {
     Err(ApiError::invalid("thread: Message threads are not supported").with_details(details))
 }
 
-fn refuse_skills(request: &MessagesRequest) -> ApiResult<()> {
-    if request
+/// The beta took fewer of them (spec 05 §2).
+fn check_skills(request: &MessagesRequest, betas: &Betas) -> ApiResult<()> {
+    let most = if betas.has(skills::BETA) {
+        limits::MAX_REQUEST_SKILLS_BETA
+    } else {
+        limits::MAX_REQUEST_SKILLS
+    };
+    let named = request
         .container
         .as_ref()
-        .is_some_and(|container| container.skills > 0)
-    {
-        return Err(ApiError::invalid(
-            "container.skills: Skills are not emulated by this version of sandtable",
-        ));
+        .map_or(0, |container| container.skills.len());
+    if named > most {
+        return Err(ApiError::invalid(format!(
+            "container.skills: List should have at most {most} items after validation, not {named}"
+        )));
     }
     Ok(())
 }

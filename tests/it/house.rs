@@ -20,6 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("batch", &["limits"]),
+    ("skills", &["limits"]),
     ("backend", &["clock", "config", "sandbox"]),
     (
         "app",
@@ -51,6 +52,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "quirks",
             "store",
             "workspace",
+            "skills",
         ],
     ),
     (
@@ -82,6 +84,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "sandbox",
             "store",
             "workspace",
+            "skills",
         ],
     ),
     (
@@ -95,6 +98,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "sandbox",
             "store",
             "workspace",
+            "skills",
         ],
     ),
     (

@@ -20,5 +20,6 @@ mod models;
 mod quirks;
 mod recordings;
 mod refusals;
+mod skills;
 mod sockets;
 mod tools;
