@@ -13,6 +13,7 @@ mod containers;
 mod continuations;
 mod failures;
 mod faults;
+mod files;
 mod fixtures;
 mod fold;
 mod house;
