@@ -14,6 +14,7 @@ pub(crate) mod middleware;
 mod models;
 pub(crate) mod multipart;
 mod paging;
+pub(crate) mod skills;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -30,6 +31,7 @@ pub(crate) fn router(app: &App) -> Router<App> {
         .merge(files::router())
         .merge(batches::router())
         .merge(models::router())
+        .merge(skills::router())
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(axum::middleware::from_fn_with_state(

@@ -321,6 +321,13 @@ impl Backend for Provisioned {
         self.docker.take_up(container_id)
     }
 
+    fn prepare_skills<'a>(
+        &'a self,
+        container_id: &'a str,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        self.docker.prepare_skills(container_id)
+    }
+
     fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
         self.docker.settings(spec)
     }

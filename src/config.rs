@@ -33,6 +33,8 @@ pub struct Config {
     pub idle: Duration,
     /// Docker sandboxes that run already when a container needs one.
     pub warm: usize,
+    /// Bytes of files one workspace may hold.
+    pub quota_bytes: u64,
     /// Further names in `Host` that are answered.
     pub allow_hosts: Vec<String>,
     /// Origins of browser clients that are answered.
@@ -99,6 +101,7 @@ impl Default for Config {
             image: None,
             idle: limits::CONTAINER_IDLE,
             warm: 0,
+            quota_bytes: limits::STORAGE_QUOTA_BYTES,
             allow_hosts: Vec::new(),
             allow_origins: Vec::new(),
             control_token: None,

@@ -4,6 +4,7 @@
 //! something takes a [`Lease`], and gets the running sandbox or a newly started one. A container that
 //! nobody has used for a while falls asleep: its processes end, its files stay.
 
+mod skills;
 mod sweep;
 mod wake;
 
@@ -22,7 +23,7 @@ use crate::model::Upload;
 use crate::quirks::ExpiresAt;
 use crate::sandbox::guest::{Guest, PutFile};
 use crate::sandbox::{Backend, Limits, SandboxError};
-use crate::store::{ContainerRow, ContainerState, MountedFile, Store, StoreError};
+use crate::store::{ContainerRow, ContainerState, MountedFile, MountedSkill, Store, StoreError};
 use crate::workspace::Workspace;
 
 /// All containers of a server. Clones share them.
@@ -117,6 +118,8 @@ struct Sandbox {
     guest: Option<Guest>,
     /// Uploads that are not in the sandbox yet.
     waiting: Vec<Upload>,
+    /// Skills that are not in the sandbox yet.
+    waiting_skills: Vec<MountedSkill>,
 }
 
 /// What an id leads to.
@@ -294,7 +297,8 @@ impl Containers {
                 });
             }
         }
-        Ok(())
+        drop(sandbox);
+        self.take_up_skills(container).await
     }
 
     async fn note_upload(
@@ -332,6 +336,8 @@ impl Containers {
             self.put(container, &lease, upload).await?;
             sandbox.waiting.remove(0);
         }
+        self.put_skills(container, &lease, &mut sandbox.waiting_skills)
+            .await?;
         Ok(lease)
     }
 
@@ -340,7 +346,7 @@ impl Containers {
     fn enter_awake(container: &Arc<Container>) -> Option<Lease> {
         let sandbox = container.sandbox.try_lock().ok()?;
         let guest = sandbox.guest.clone()?;
-        if guest.is_closed() || !sandbox.waiting.is_empty() {
+        if guest.is_closed() || !sandbox.waiting.is_empty() || !sandbox.waiting_skills.is_empty() {
             return None;
         }
         container.enter();

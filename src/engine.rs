@@ -11,6 +11,7 @@ mod json_text;
 pub(crate) mod models;
 mod references;
 mod sabotage;
+mod skills;
 mod turn;
 mod usage;
 pub mod validate;
@@ -86,6 +87,8 @@ pub(crate) struct TurnInput {
     pub(crate) batch_item: Option<(String, String)>,
     /// The input tokens that rate limits let it in with, where there are any.
     pub(crate) admitted_with: Option<u64>,
+    /// Whether versions of skills are told as the beta tells them.
+    pub(crate) skills_beta: bool,
 }
 
 impl TurnInput {

@@ -22,5 +22,6 @@ pub mod quirks;
 pub mod rate;
 pub mod sandbox;
 pub mod server;
+mod skills;
 pub mod store;
 pub mod workspace;

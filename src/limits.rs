@@ -22,6 +22,22 @@ pub const BATCH_CONCURRENT_ITEMS: usize = 4;
 pub const BATCH_TURN_ITERATIONS: u32 = 100;
 /// How often a batch looks whether it has expired.
 pub const BATCH_LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// Largest skill, uncompressed, all files together (spec 05 §1).
+pub const MAX_SKILL_BYTES: usize = 30 * 1024 * 1024;
+/// Most files in a skill.
+pub const MAX_SKILL_FILES: usize = 10_000;
+/// Longest `name` of a skill, in characters.
+pub const MAX_SKILL_NAME_CHARS: usize = 64;
+/// Longest `description` of a skill, in characters.
+pub const MAX_SKILL_DESCRIPTION_CHARS: usize = 1024;
+/// Longest `display_name` of a skill, in characters.
+pub const MAX_SKILL_DISPLAY_NAME_CHARS: usize = 255;
+/// Most skills in one Messages request, and with the beta header.
+pub const MAX_REQUEST_SKILLS: usize = 20;
+/// See [`MAX_REQUEST_SKILLS`].
+pub const MAX_REQUEST_SKILLS_BETA: usize = 8;
+/// Largest `limit` of a list of skills with the beta header.
+pub const SKILL_LIST_LIMIT_BETA: usize = 100;
 /// Largest upload to `/v1/files` (spec 04 §2).
 pub const MAX_UPLOAD_BYTES: u64 = 500 * 1024 * 1024;
 /// Largest file that comes back from `$OUTPUT_DIR`; above it a call answers `output_file_too_large`.

@@ -113,6 +113,15 @@ pub trait Backend: Send + Sync + fmt::Debug {
         Box::pin(std::future::ready(Ok(None)))
     }
 
+    /// Makes the place of the skills in a sandbox that runs, writable for its guest. Fine if it is there.
+    fn prepare_skills<'a>(
+        &'a self,
+        container_id: &'a str,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        let _ = container_id;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// What the guest of a started sandbox is to be told: what the launcher cannot limit itself, the
     /// guest watches.
     fn settings(&self, spec: &SandboxSpec) -> guest::Settings {

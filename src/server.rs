@@ -25,7 +25,7 @@ use crate::fault::{self, FaultError};
 use crate::ids::Ids;
 use crate::model::script::{self, Base, Diagnostic};
 use crate::sandbox::Backend;
-use crate::store::{ContainerState, Store, StoreError};
+use crate::store::{ContainerState, Options, Store, StoreError};
 use crate::{api, control};
 
 /// How long open requests may take to end once the server is told to stop.
@@ -97,10 +97,14 @@ impl Server {
         for path in &config.faults {
             faults.extend(fault::load(path).map_err(StartError::Faults)?);
         }
+        let options = Options {
+            quota_bytes: config.quota_bytes,
+            ..Options::default()
+        };
         let (data_dir, temporary, store) = if let Some(dir) = &config.data_dir {
-            (dir.clone(), None, Store::open(dir)?)
+            (dir.clone(), None, Store::open_with(dir, options)?)
         } else {
-            let (dir, store) = temporary::open()?;
+            let (dir, store) = temporary::open(options)?;
             (dir.path().to_owned(), Some(dir), store)
         };
         // In the background: nothing waits for it.

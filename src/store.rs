@@ -13,6 +13,7 @@ mod files;
 mod lock;
 mod migrate;
 mod recover;
+mod skills;
 mod workspaces;
 
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use blobs::{BlobWriter, TempBlob};
 pub use containers::{ContainerRow, ContainerState, MountedFile};
 pub use error::StoreError;
 pub use files::{FileQuery, FileRow, NewFile, Page, Position, Select, Start};
+pub use skills::{MountedSkill, NewSkill, NewSkillVersion, SkillRow, SkillVersionRow};
 pub use workspaces::{Cleared, NewWorkspace, WorkspaceRow};
 
 use blobs::BlobDir;

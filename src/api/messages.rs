@@ -16,9 +16,10 @@ use wire::request::MessagesRequest;
 
 use crate::api::era;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Caller;
+use crate::api::extract::{Betas, Caller};
 use crate::api::json;
 use crate::api::middleware::Exchange;
+use crate::api::skills;
 use crate::app::App;
 use crate::engine::{self, Report, TurnError, TurnInput};
 use crate::limits;
@@ -124,7 +125,7 @@ pub(super) fn decode(
     }
     let request = decode(&body, !caller.betas.0.is_empty())
         .map_err(|fault| ApiError::invalid(fault.to_string()))?;
-    refuse_skills(&request)?;
+    check_skills(&request, &caller.betas)?;
     Ok(TurnInput {
         workspace: caller.workspace,
         request,
@@ -135,6 +136,7 @@ pub(super) fn decode(
         faults: caller.faults,
         batch_item: None,
         admitted_with: None,
+        skills_beta: caller.betas.has(skills::BETA),
     })
 }
 
@@ -188,15 +190,21 @@ fn refuse_threads(body: &Value) -> ApiResult<()> {
     Err(ApiError::invalid("thread: Message threads are not supported").with_details(details))
 }
 
-fn refuse_skills(request: &MessagesRequest) -> ApiResult<()> {
-    if request
+/// The beta took fewer of them (spec 05 §2).
+fn check_skills(request: &MessagesRequest, betas: &Betas) -> ApiResult<()> {
+    let most = if betas.has(skills::BETA) {
+        limits::MAX_REQUEST_SKILLS_BETA
+    } else {
+        limits::MAX_REQUEST_SKILLS
+    };
+    let named = request
         .container
         .as_ref()
-        .is_some_and(|container| container.skills > 0)
-    {
-        return Err(ApiError::invalid(
-            "container.skills: Skills are not emulated by this version of sandtable",
-        ));
+        .map_or(0, |container| container.skills.len());
+    if named > most {
+        return Err(ApiError::invalid(format!(
+            "container.skills: List should have at most {most} items after validation, not {named}"
+        )));
     }
     Ok(())
 }

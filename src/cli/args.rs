@@ -88,6 +88,9 @@ pub(super) struct ServeArgs {
     /// Docker sandboxes that are started ahead, so that a new container has one at once.
     #[arg(long, value_name = "COUNT", default_value_t = 0, env = "SANDTABLE_WARM", value_parser = clap::value_parser!(u64).range(0..=limits::MAX_WARM as u64))]
     pub(super) warm: u64,
+    /// Bytes of files one workspace may hold.
+    #[arg(long, value_name = "BYTES", default_value_t = limits::STORAGE_QUOTA_BYTES, env = "SANDTABLE_STORAGE_QUOTA")]
+    pub(super) storage_quota: u64,
     /// Answer this host name, too; may be given again.
     #[arg(
         long = "allow-host",
@@ -268,6 +271,7 @@ impl ServeArgs {
             image: self.image,
             idle: Duration::from_secs(self.idle_timeout),
             warm: usize::try_from(self.warm).unwrap_or(limits::MAX_WARM),
+            quota_bytes: self.storage_quota,
             allow_hosts: self.allow_hosts,
             allow_origins: self.allow_origins,
             control_token: self.control_token,

@@ -12,7 +12,7 @@ use crate::engine::account::{self, Account};
 use crate::engine::calls::{self, Order};
 use crate::engine::emitter::Emitter;
 use crate::engine::usage::{Meter, input_tokens, tokens};
-use crate::engine::{Engine, Sink, TurnError, TurnInput, models, references, validate};
+use crate::engine::{Engine, Sink, TurnError, TurnInput, models, references, skills, validate};
 use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
@@ -21,6 +21,7 @@ use crate::model::{
     TurnRequest, Upload,
 };
 use crate::quirks::{CodeExecutionCounter, ExpiredContainer, PauseContainer, UnknownContainer};
+use crate::store::MountedSkill;
 
 /// Carries out a turn. The events go to `sink`; on an error some may already be out.
 pub(crate) async fn run(
@@ -28,7 +29,11 @@ pub(crate) async fn run(
     input: &TurnInput,
     sink: &mut dyn Sink,
 ) -> Result<(), TurnError> {
-    let (pending, uploads) = check(engine, input).await?;
+    let Checked {
+        pending,
+        uploads,
+        skills,
+    } = check(engine, input).await?;
     let request = references::turn_request(input, uploads);
     let model = choose_model(engine, input, &request)?;
     if let Ok(mut report) = input.report.lock() {
@@ -54,6 +59,7 @@ pub(crate) async fn run(
             .counting_code(input.quirks.code_execution_counter == CodeExecutionCounter::Counted)
             .in_batch(input.batch_item.is_some()),
         place,
+        skills,
         used_container: false,
         used_since: None,
         code_waits: false,
@@ -62,11 +68,15 @@ pub(crate) async fn run(
     turn.run(&request, pending, model).await
 }
 
+/// What a request brings with it.
+pub(super) struct Checked {
+    pending: validate::Pending,
+    uploads: Vec<Upload>,
+    skills: Vec<MountedSkill>,
+}
+
 /// Checks the request against itself and against what it names; nothing is changed.
-pub(super) async fn check(
-    engine: &Engine,
-    input: &TurnInput,
-) -> Result<(validate::Pending, Vec<Upload>), TurnError> {
+pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Checked, TurnError> {
     validate::tools(&input.request).map_err(TurnError::Invalid)?;
     models::check_thinking(&input.request.model, input.request.thinking)
         .map_err(|text| TurnError::Invalid(text.to_owned()))?;
@@ -75,7 +85,12 @@ pub(super) async fn check(
         validate::strict(&input.request).map_err(TurnError::Invalid)?;
     }
     let uploads = references::check(engine, input).await?;
-    Ok((pending, uploads))
+    let skills = skills::resolve(engine, input).await?;
+    Ok(Checked {
+        pending,
+        uploads,
+        skills,
+    })
 }
 
 fn choose_model(
@@ -158,6 +173,8 @@ struct Turn<'a> {
     emitter: Emitter<'a>,
     meter: Meter,
     place: Place,
+    /// Those that the request names.
+    skills: Vec<MountedSkill>,
     used_container: bool,
     /// When it began to use its container.
     used_since: Option<DateTime<Utc>>,
@@ -174,7 +191,7 @@ impl Turn<'_> {
         pending: validate::Pending,
         mut model: Box<dyn Model>,
     ) -> Result<(), TurnError> {
-        if !request.uploads.is_empty() {
+        if !request.uploads.is_empty() || !self.skills.is_empty() {
             self.preload(request).await?;
         }
         let orders = waiting(pending, model.as_ref());
@@ -281,7 +298,7 @@ impl Turn<'_> {
             .start(self.message_id.clone(), model, self.meter.start())
     }
 
-    /// Files named in the request count as a use of the container even if nothing runs (spec 06 §1).
+    /// Files and skills named in the request count as a use of the container even if nothing runs (spec 06 §1).
     async fn preload(&mut self, request: &TurnRequest) -> Result<(), TurnError> {
         self.meter.uses_container();
         self.used_container = true;
@@ -289,6 +306,10 @@ impl Turn<'_> {
             self.engine
                 .containers
                 .add_uploads(&container, &request.uploads)
+                .await?;
+            self.engine
+                .containers
+                .add_skills(&container, &self.skills)
                 .await?;
         }
         Ok(())
@@ -482,6 +503,7 @@ impl Turn<'_> {
         Ok(Some(WireContainer {
             id: container.id.clone(),
             expires_at: rfc3339_micros(expires_at),
+            skills: skills::told(self.engine, self.input, &container.id).await?,
         }))
     }
 

@@ -12,6 +12,7 @@ pub mod image;
 mod launch;
 mod lease;
 mod reap;
+mod skills;
 mod steps;
 mod volume;
 mod warm;
@@ -265,6 +266,13 @@ impl Backend for DockerBackend {
         container_id: &'a str,
     ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
         Box::pin(self.take_up_one(container_id))
+    }
+
+    fn prepare_skills<'a>(
+        &'a self,
+        container_id: &'a str,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(skills::prepare(self, container_id))
     }
 
     fn settings(&self, spec: &SandboxSpec) -> guest::Settings {

@@ -187,6 +187,21 @@ impl Guest {
             input_dir: file.input_dir.to_owned(),
             name: file.name.to_owned(),
         };
+        self.put(body, source).await
+    }
+
+    /// Writes a file of a skill: `<skill>/<path>` below the directory of the skills.
+    pub async fn put_skill_file(&self, path: String, mut content: &[u8]) -> Result<(), GuestError> {
+        let executable = content.starts_with(b"#!");
+        let body = RequestBody::PutSkill { path, executable };
+        self.put(body, &mut content).await
+    }
+
+    async fn put(
+        &self,
+        body: RequestBody,
+        source: &mut (dyn AsyncRead + Send + Unpin),
+    ) -> Result<(), GuestError> {
         let mut waiting = self.link.call(body, &[])?;
         let mut chunk = vec![0; guest_proto::CHUNK_BYTES];
         loop {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use crate::store::Store;
+use crate::store::{Options, Store};
 
 /// What their names start with.
 pub(super) const PREFIX: &str = "sandtable-";
@@ -13,14 +13,14 @@ pub(super) const PREFIX: &str = "sandtable-";
 const TRIES: usize = 3;
 
 /// A new directory and the store in it.
-pub(super) fn open() -> Result<(tempfile::TempDir, Store), super::StartError> {
+pub(super) fn open(options: Options) -> Result<(tempfile::TempDir, Store), super::StartError> {
     let mut tries = 1;
     loop {
         let dir = tempfile::Builder::new()
             .prefix(PREFIX)
             .tempdir()
             .map_err(super::StartError::Temporary)?;
-        match Store::open(dir.path()) {
+        match Store::open_with(dir.path(), options) {
             Ok(store) => return Ok((dir, store)),
             Err(error) if tries == TRIES => return Err(error.into()),
             Err(_) => tries += 1,

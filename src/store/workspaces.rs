@@ -139,7 +139,7 @@ impl Store {
         .await
     }
 
-    /// Removes the workspace's files, containers, and batches, and forgets which ids it gave out.
+    /// Removes the workspace's files, containers, batches, and skills, and forgets which ids it gave out.
     pub async fn clear_workspace(&self, workspace: &str) -> Result<Cleared, StoreError> {
         let sql = || StoreError::sql("clear a workspace");
         let id = workspace.to_owned();
@@ -163,6 +163,7 @@ impl Store {
                     .map_err(sql())?;
                 for statement in [
                     "DELETE FROM batches WHERE workspace = ?1",
+                    "DELETE FROM skills WHERE workspace = ?1",
                     "DELETE FROM containers WHERE workspace = ?1",
                     "DELETE FROM files WHERE workspace = ?1",
                     "DELETE FROM deleted_files WHERE workspace = ?1",

@@ -53,9 +53,11 @@ async fn only_the_home_tmp_and_files_can_be_written() {
         .out
         .lines()
         .filter(|path| {
-            !["/files/", "/tmp/"]
-                .iter()
-                .any(|below| path.starts_with(below))
+            // Docker makes the place of the skills when there is one.
+            *path != "/skills"
+                && !["/files/", "/tmp/"]
+                    .iter()
+                    .any(|below| path.starts_with(below))
         })
         .collect();
     assert_eq!(places, ["/files", "/home/user", "/tmp"]);

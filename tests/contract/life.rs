@@ -36,6 +36,45 @@ async fn files_outlive_the_sandbox_and_processes_do_not() {
 }
 
 #[tokio::test]
+async fn skills_lie_in_a_place_of_their_own_and_outlive_the_sandbox() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    let spec = new_spec(Limits::default());
+    let guest = wake(&bench, &spec).await;
+    for (path, content) in [
+        ("my-skill/SKILL.md", &b"text\n"[..]),
+        ("my-skill/scripts/run.sh", b"#!/bin/sh\necho ran\n"),
+    ] {
+        // Again for each: what is there stays.
+        bench
+            .backend
+            .prepare_skills(&spec.container_id)
+            .await
+            .unwrap();
+        let put = guest.put_skill_file(path.to_owned(), content).await;
+        put.unwrap();
+    }
+    for path in ["my-skill", "../x/y", "/etc/x", "a//b", "a/../../b"] {
+        let refused = guest.put_skill_file(path.to_owned(), b"x").await;
+        assert!(refused.is_err(), "{path}");
+    }
+    let look = "cd /skills/my-skill; cat SKILL.md; scripts/run.sh; stat -c %a SKILL.md scripts/run.sh; ls /skills";
+    let expected = "text\nran\n444\n555\nmy-skill\n";
+    assert_eq!(bash(&guest, look).await.out, expected);
+
+    bench.backend.stop(&spec.container_id).await.unwrap();
+    guest.closed().await;
+    let guest = wake(&bench, &spec).await;
+    assert_eq!(bash(&guest, look).await.out, expected);
+    // A newer version takes the place of what is there.
+    let path = "my-skill/SKILL.md".to_owned();
+    guest.put_skill_file(path, b"newer\n").await.unwrap();
+    assert_eq!(bash(&guest, "cat /skills/*/SKILL.md").await.out, "newer\n");
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn a_sandbox_killed_during_a_call_is_gone_and_starts_again() {
     let Some(bench) = contract().await else {
         return;

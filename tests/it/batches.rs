@@ -14,7 +14,7 @@ use crate::harness::{Processes, Request, Response, TestServer};
 
 const PATH: &str = "/v1/messages/batches";
 
-fn item(id: &str, params: Value) -> Value {
+fn item(id: &str, params: &Value) -> Value {
     json!({"custom_id": id, "params": params})
 }
 
@@ -126,10 +126,10 @@ async fn a_batch_is_made_run_and_read() {
     let mut streamed = prompt("d");
     streamed["stream"] = json!(true);
     let items = [
-        item("a", prompt("a")),
-        item("b", prompt("b")),
-        item("c", wrong),
-        item("d", streamed),
+        item("a", &prompt("a")),
+        item("b", &prompt("b")),
+        item("c", &wrong),
+        item("d", &streamed),
     ];
     let made = transcript
         .exchange(&server, &creation(&server, &items))
@@ -158,7 +158,7 @@ async fn a_batch_is_made_run_and_read() {
 #[tokio::test]
 async fn the_results_are_where_the_client_reached_the_server() {
     let server = TestServer::with(|config| config.allow_hosts.push("api.test".to_owned())).await;
-    let made = create(&server, &[item("a", prompt("hi"))]).await;
+    let made = create(&server, &[item("a", &prompt("hi"))]).await;
     ended(&server, &made).await;
     let request = at(&server, "GET", &made, "")
         .header("host", "api.test")
@@ -178,7 +178,7 @@ async fn each_item_runs_in_a_container_of_its_own_which_is_asleep_in_the_end() {
         .steps(&json!([{"bash": "ls; echo here > file"}, {"text": "done"}]))
         .await;
     let items: Vec<_> = (0..10)
-        .map(|n| item(&format!("item-{n}"), code_prompt("go")))
+        .map(|n| item(&format!("item-{n}"), &code_prompt("go")))
         .collect();
     let made = create(&server, &items).await;
     let end = ended(&server, &made).await;
@@ -216,7 +216,7 @@ async fn at_the_door() -> (TestServer, Gate, Value) {
     let server = TestServer::on(Arc::new(Processes::new())).await;
     server.steps(&json!([{"bash": gate.command()}])).await;
     let items: Vec<_> = (0..6)
-        .map(|n| item(&format!("i{n}"), code_prompt("go")))
+        .map(|n| item(&format!("i{n}"), &code_prompt("go")))
         .collect();
     let made = create(&server, &items).await;
     gate.wait_for(4).await;
@@ -285,7 +285,7 @@ async fn what_has_not_begun_after_a_day_expires() {
 #[tokio::test]
 async fn results_are_kept_for_29_days() {
     let server = TestServer::start().await;
-    let made = create(&server, &[item("a", prompt("hi"))]).await;
+    let made = create(&server, &[item("a", &prompt("hi"))]).await;
     ended(&server, &made).await;
     server.advance("28d").await;
     server.advance("86399s").await;
@@ -302,7 +302,7 @@ async fn results_are_kept_for_29_days() {
 #[tokio::test]
 async fn another_workspace_knows_nothing_of_a_batch() {
     let server = TestServer::start().await;
-    let made = create(&server, &[item("a", prompt("hi"))]).await;
+    let made = create(&server, &[item("a", &prompt("hi"))]).await;
     ended(&server, &made).await;
     for (method, rest) in [
         ("GET", ""),
@@ -332,7 +332,7 @@ async fn batches_are_listed_newest_first_and_forgotten_by_a_reset() {
     let server = TestServer::start().await;
     let mut ids = Vec::new();
     for n in 0..5 {
-        let made = create(&server, &[item("a", prompt(&n.to_string()))]).await;
+        let made = create(&server, &[item("a", &prompt(&n.to_string()))]).await;
         ids.insert(0, made["id"].clone());
     }
     let get = async |query: String| {
@@ -378,7 +378,7 @@ async fn a_reset_ends_what_a_batch_is_running() {
     let gone = server.send(&at(&server, "GET", &made, "")).await;
     assert_eq!(gone.status, 404);
     // The pool is free again.
-    let next = create(&server, &[item("a", prompt("hi"))]).await;
+    let next = create(&server, &[item("a", &prompt("hi"))]).await;
     assert_eq!(
         ended(&server, &next).await["request_counts"]["succeeded"],
         1
@@ -413,7 +413,7 @@ async fn what_is_no_batch_is_refused_and_changes_nothing() {
             "requests: List should have at least 1 item after validation, not 0",
         ),
         (
-            creation(&server, &[item("a", json!({})), item("a", json!({}))]),
+            creation(&server, &[item("a", &json!({})), item("a", &json!({}))]),
             400,
             "requests.1.custom_id: Each `custom_id` must be unique in a batch: `a` is there twice",
         ),
@@ -440,7 +440,7 @@ async fn a_batch_larger_than_a_message_may_be_is_taken() {
     let server = TestServer::start().await;
     let long = "x".repeat(12 * 1024 * 1024);
     let items: Vec<_> = (0..3)
-        .map(|n| item(&format!("i{n}"), prompt(&long)))
+        .map(|n| item(&format!("i{n}"), &prompt(&long)))
         .collect();
     let made = create(&server, &items).await;
     assert_eq!(
@@ -454,7 +454,7 @@ async fn a_later_version_makes_its_items_strict() {
     let server = TestServer::start().await;
     let mut warm = prompt("hi");
     warm["temperature"] = json!(1);
-    let items = [item("a", warm)];
+    let items = [item("a", &warm)];
     for (version, outcome) in [("2023-06-01", "succeeded"), ("2026-10-21", "errored")] {
         let request = creation(&server, &items)
             .without("anthropic-version")

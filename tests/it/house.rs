@@ -22,6 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("batch", &["limits"]),
+    ("skills", &["limits"]),
     ("backend", &["clock", "config", "sandbox"]),
     (
         "app",
@@ -53,6 +54,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rate",
             "store",
             "workspace",
+            "skills",
         ],
     ),
     (
@@ -87,6 +89,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "sandbox",
             "store",
             "workspace",
+            "skills",
         ],
     ),
     (
@@ -100,6 +103,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "sandbox",
             "store",
             "workspace",
+            "skills",
         ],
     ),
     (

@@ -88,9 +88,6 @@ fn spawn(backend: &str, data_dir: Option<&Path>, more: &[&str], env: &[(&str, &P
     command.args(["--provision", "never"]);
     if backend == "docker" {
         command.args(["--image", "sandtable-sandbox:slim"]);
-    } else {
-        // Not what is looked at here, and it takes minutes.
-        command.args(["--provision", "never"]);
     }
     if let Some(dir) = data_dir {
         command.arg("--data-dir").arg(dir);

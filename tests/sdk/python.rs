@@ -86,6 +86,36 @@ async fn a_refusal_has_its_class_in_the_beta_era() {
 }
 
 #[tokio::test]
+async fn models_are_listed_and_tokens_counted() {
+    run(Python, "models.py", Server).await;
+}
+
+#[tokio::test]
+async fn models_are_listed_and_tokens_counted_in_the_beta_era() {
+    run(Python075, "models.py", Server).await;
+}
+
+#[tokio::test]
+async fn a_batch_runs_code_and_its_results_are_read() {
+    run(Python, "batches.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn a_batch_runs_code_in_the_beta_era() {
+    run(Python075, "batches.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn a_skill_is_uploaded_and_one_of_the_vendor_s_makes_a_workbook() {
+    run(Python, "skills.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn skills_have_titles_and_epochs_in_the_beta_era() {
+    run(Python075, "skills.py", Sandbox).await;
+}
+
+#[tokio::test]
 async fn files_are_listed_named_and_deleted() {
     run(Python, "files.py", Server).await;
 }

@@ -25,6 +25,11 @@ async fn client_tools_are_answered_in_typescript() {
 }
 
 #[tokio::test]
+async fn models_batches_and_skills_work_in_typescript() {
+    run(Node, "surfaces.ts", Sandbox).await;
+}
+
+#[tokio::test]
 async fn a_refusal_has_its_class_in_typescript() {
     run(Node, "refusals.ts", Server).await;
 }

@@ -44,6 +44,9 @@ pub enum RequestBody {
     },
     /// Opens a file in `$INPUT_DIR` for writing; its content follows as `chunk`s.
     Put { input_dir: String, name: String },
+    /// Opens a file of a skill for writing, `<skill>/<path>` below `skills_root`; its content follows as
+    /// `chunk`s.
+    PutSkill { path: String, executable: bool },
     /// The next bytes of a `put`, as payload.
     Chunk { last: bool },
     /// Opens a file of an output directory for reading.

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Holds `input/<16 hex>` and `output/<16 hex>`.
     pub files_root: String,
+    /// Holds the skills: `<skills_root>/<name>/SKILL.md`.
+    pub skills_root: String,
     /// Holds the cells: `<tmp_root>/<call tag>/cell.py`.
     pub tmp_root: String,
     /// Working directory of every call, and its `HOME`.
@@ -40,6 +42,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             files_root: "/files".to_owned(),
+            skills_root: "/skills".to_owned(),
             tmp_root: "/tmp".to_owned(),
             work_dir: "/home/user".to_owned(),
             path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),

@@ -284,6 +284,18 @@ impl Daemon {
                     Err(failure) => self.fail(call, failure),
                 }
             }
+            RequestBody::PutSkill { path, executable } => {
+                if self.puts.len() + self.gets.len() >= MAX_CALLS {
+                    self.busy(call);
+                    return;
+                }
+                match Put::start_skill(settings, call, &path, executable) {
+                    Ok(put) => {
+                        self.puts.insert(call, put);
+                    }
+                    Err(failure) => self.fail(call, failure),
+                }
+            }
             RequestBody::Chunk { last } => self.chunk(call, payload, last),
             RequestBody::Get { output_dir, name } => {
                 if self.puts.len() + self.gets.len() >= MAX_CALLS {

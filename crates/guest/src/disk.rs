@@ -54,7 +54,12 @@ pub(crate) struct Watch {
 impl Watch {
     /// `None` where the disk needs no watch.
     pub(crate) fn new(settings: &Settings) -> Option<Self> {
-        let roots = [&settings.files_root, &settings.tmp_root, &settings.work_dir];
+        let roots = [
+            &settings.files_root,
+            &settings.skills_root,
+            &settings.tmp_root,
+            &settings.work_dir,
+        ];
         (settings.max_disk_bytes > 0).then(|| Self {
             limit: settings.max_disk_bytes,
             roots: roots.map(PathBuf::from).to_vec(),
@@ -356,6 +361,7 @@ mod tests {
         }
         let settings = Settings {
             files_root: place("files"),
+            skills_root: place("skills"),
             tmp_root: place("tmp"),
             work_dir: place("home"),
             max_disk_bytes: limit,

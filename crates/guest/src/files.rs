@@ -40,15 +40,15 @@ impl Failure {
     }
 }
 
-/// A file that is being written into `$INPUT_DIR`. Dropped early, it leaves nothing.
+/// A file that is being written into `$INPUT_DIR` or a skill. Dropped early, it leaves nothing.
 #[derive(Debug)]
 pub(crate) struct Put {
     file: File,
     name: String,
     directory: Directory,
     temporary: PathBuf,
-    /// Where programs will find it.
-    target: PathBuf,
+    /// Where programs will find it, if it is to be linked there.
+    target: Option<PathBuf>,
     in_place: bool,
 }
 
@@ -84,8 +84,53 @@ impl Put {
         Ok(Self {
             file,
             directory,
-            target: root.join(INPUT).join(input_dir).join(&name),
+            target: Some(root.join(INPUT).join(input_dir).join(&name)),
             name,
+            temporary,
+            in_place: false,
+        })
+    }
+
+    /// A file of a skill, which programs may read, and change only where they mean to.
+    pub(crate) fn start_skill(
+        settings: &Settings,
+        call: u64,
+        path: &str,
+        executable: bool,
+    ) -> Result<Self, Failure> {
+        let mut folders: Vec<&str> = path.split('/').collect();
+        let name = folders.pop().unwrap_or_default();
+        let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
+        if folders.is_empty() || !folders.iter().all(|part| plain(part)) || !plain(name) {
+            return Err(Failure::invalid(format!("`{path}` is no file of a skill")));
+        }
+        let failure = |e: &io::Error| Failure::io("writing", path, e);
+        let enter = || {
+            let mut directory = Directory::own(Path::new(&settings.skills_root))?;
+            for folder in folders {
+                directory = directory.enter_own(folder)?;
+            }
+            Ok(directory)
+        };
+        let directory = enter().map_err(|e| failure(&e))?;
+        let temporary = directory.entry(&format!(".put-{call}"));
+        let open = || {
+            match fs::remove_file(&temporary) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(if executable { 0o555 } else { 0o444 })
+                .open(&temporary)
+        };
+        let file = open().map_err(|e| failure(&e))?;
+        Ok(Self {
+            file,
+            directory,
+            target: None,
+            name: name.to_owned(),
             temporary,
             in_place: false,
         })
@@ -108,7 +153,9 @@ impl Put {
         fs::rename(&self.temporary, self.directory.entry(&self.name))
             .map_err(|e| Failure::io("placing", &self.name, &e))?;
         self.in_place = true;
-        Ok(link(settings, &self.name, &self.target, &self.directory).unwrap_or(false))
+        Ok(self.target.as_ref().is_some_and(|target| {
+            link(settings, &self.name, target, &self.directory).unwrap_or(false)
+        }))
     }
 }
 

@@ -46,6 +46,20 @@ pub struct Container {
     pub id: String,
     /// RFC 3339 with microseconds.
     pub expires_at: String,
+    /// Absent without skills (FACTS §7).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<ContainerSkill>,
+}
+
+/// A skill in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ContainerSkill {
+    /// `anthropic` or `custom`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub skill_id: String,
+    /// The resolved one.
+    pub version: String,
 }
 
 /// Why a model refused.

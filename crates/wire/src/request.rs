@@ -33,8 +33,17 @@ pub struct MessagesRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ContainerParam {
     pub id: Option<String>,
-    /// How many `skills` were named.
-    pub skills: usize,
+    pub skills: Vec<SkillParam>,
+}
+
+/// One of `container.skills`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkillParam {
+    /// Whether it is the vendor's: `type` is `anthropic`, not `custom`.
+    pub vendor: bool,
+    pub skill_id: String,
+    /// The newest one if `None`, or `latest`.
+    pub version: Option<String>,
 }
 
 /// `thinking`.
@@ -242,7 +251,7 @@ fn decode_container(node: &Node<'_>) -> Decoded<ContainerParam> {
     if let Some(id) = node.value().as_str() {
         return Ok(ContainerParam {
             id: Some(id.to_owned()),
-            skills: 0,
+            skills: Vec::new(),
         });
     }
     if !node.value().is_object() {
@@ -255,15 +264,22 @@ fn decode_container(node: &Node<'_>) -> Decoded<ContainerParam> {
         .transpose()?;
     let skills = match node.optional("skills")? {
         Some(skills) => {
-            let mut count = 0;
-            for skill in skills.items()? {
-                skill.required("type")?.literal(&["anthropic", "custom"])?;
-                skill.required("skill_id")?.string()?;
-                count += 1;
-            }
-            count
+            let skills = skills.items()?.map(|skill| {
+                let kind = skill.required("type")?.literal(&["anthropic", "custom"])?;
+                let version = skill.optional("version")?;
+                let param = SkillParam {
+                    vendor: kind == "anthropic",
+                    skill_id: skill.required("skill_id")?.string()?.to_owned(),
+                    version: version
+                        .map(|version| version.string().map(str::to_owned))
+                        .transpose()?,
+                };
+                skill.no_extras(&["type", "skill_id", "version"])?;
+                Ok(param)
+            });
+            skills.collect::<Decoded<_>>()?
         }
-        None => 0,
+        None => Vec::new(),
     };
     Ok(ContainerParam { id, skills })
 }

@@ -21,6 +21,8 @@ pub(super) const LABEL_EXPIRES: &str = "sandtable.expires";
 /// Where the working directory and `HOME` lie.
 const HOME: &str = "/home/user";
 const USER: &str = "1000:1000";
+/// The same user and group as a number.
+pub(super) const USER_ID: u64 = 1000;
 
 /// What the engine at hand turned out not to do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

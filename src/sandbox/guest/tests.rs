@@ -38,6 +38,7 @@ impl Sandbox {
         let at = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
         let mut settings = Settings {
             files_root: at("files"),
+            skills_root: at("skills"),
             tmp_root: at("tmp"),
             work_dir: at("work"),
             ..Settings::default()

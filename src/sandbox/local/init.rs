@@ -209,6 +209,7 @@ fn root(plan: &Plan, trees: &Trees) -> Result<(), Failure> {
         "home/user",
         "tmp",
         "files",
+        "skills",
         OWN,
     ] {
         make_directory(Path::new(name)).step("make a directory")?;
@@ -267,6 +268,7 @@ fn own(plan: &Plan, trees: &Trees) -> Result<(), Failure> {
         ("home", "home/user", 0o755),
         ("tmp", "tmp", 0o1777),
         ("files", "files", 0o755),
+        ("skills", "skills", 0o755),
     ] {
         let source = below.join(name);
         if !plan.privileged && !source.is_dir() {
@@ -293,7 +295,12 @@ fn make_parent(path: &Path) -> io::Result<()> {
 
 /// Makes a container's directories for the sandbox's user; what is there stays.
 fn make_own(base: &Path, uid: u32, gid: u32) -> io::Result<()> {
-    for (name, mode) in [("home", 0o755), ("tmp", 0o1777), ("files", 0o755)] {
+    for (name, mode) in [
+        ("home", 0o755),
+        ("tmp", 0o1777),
+        ("files", 0o755),
+        ("skills", 0o755),
+    ] {
         let path: PathBuf = base.join(name);
         match DirBuilder::new().mode(mode).create(&path) {
             Ok(()) => {

@@ -28,3 +28,51 @@ CREATE TABLE batch_items (
     result    BLOB,
     UNIQUE (batch, position)
 ) STRICT;
+
+-- Skills. `n` orders those of one workspace; `display_name` is null where nobody gave one.
+CREATE TABLE skills (
+    n             INTEGER PRIMARY KEY AUTOINCREMENT,
+    workspace     TEXT NOT NULL REFERENCES workspaces (id),
+    id            TEXT NOT NULL,
+    name          TEXT NOT NULL,
+    display_name  TEXT,
+    created_at_us INTEGER NOT NULL,
+    updated_at_us INTEGER NOT NULL,
+    UNIQUE (workspace, id)
+) STRICT;
+
+-- `epoch_us` is what the beta calls a version by: unique in its skill, and near its time of creation.
+CREATE TABLE skill_versions (
+    n             INTEGER PRIMARY KEY AUTOINCREMENT,
+    workspace     TEXT NOT NULL,
+    skill         INTEGER NOT NULL REFERENCES skills (n) ON DELETE CASCADE,
+    id            TEXT NOT NULL,
+    epoch_us      INTEGER NOT NULL,
+    directory     TEXT NOT NULL,
+    description   TEXT NOT NULL,
+    created_at_us INTEGER NOT NULL,
+    UNIQUE (workspace, id),
+    UNIQUE (skill, epoch_us)
+) STRICT;
+
+CREATE TABLE skill_files (
+    version INTEGER NOT NULL REFERENCES skill_versions (n) ON DELETE CASCADE,
+    path    TEXT NOT NULL,
+    content BLOB NOT NULL,
+    UNIQUE (version, path)
+) STRICT;
+
+-- The skills of a container, by the name of their directory. `version` is the id of a version of our own,
+-- or the date of a vendor's.
+CREATE TABLE container_skills (
+    workspace TEXT NOT NULL,
+    container TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    position  INTEGER NOT NULL,
+    vendor    INTEGER NOT NULL,
+    skill_id  TEXT NOT NULL,
+    version   TEXT NOT NULL,
+    in_place  INTEGER NOT NULL,
+    PRIMARY KEY (workspace, container, name),
+    FOREIGN KEY (workspace, container) REFERENCES containers (workspace, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;

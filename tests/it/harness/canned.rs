@@ -97,6 +97,7 @@ impl Canned {
             }),
             RequestBody::Ping {} => one(AnswerBody::Pong {}),
             RequestBody::Put { .. }
+            | RequestBody::PutSkill { .. }
             | RequestBody::Chunk { last: false }
             | RequestBody::More { .. }
             | RequestBody::Cancel {} => Some(Vec::new()),

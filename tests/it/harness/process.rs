@@ -131,6 +131,7 @@ impl Backend for Processes {
         let at = |path: &Path| path.to_str().expect("a UTF-8 path").to_owned();
         Settings {
             files_root: at(&home.join("files")),
+            skills_root: at(&home.join("skills")),
             tmp_root: at(&home.join("tmp")),
             work_dir: at(&home.join("work")),
             path: std::env::var("PATH").unwrap_or_default(),

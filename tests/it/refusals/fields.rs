@@ -430,7 +430,7 @@ async fn values_out_of_range_are_refused_with_the_bound() {
         ("/container", json!({"skills": [{"type": "custom"}]})),
         (
             "/container",
-            json!({"skills": [{"type": "anthropic", "skill_id": "xlsx"}]}),
+            json!({"skills": [{"type": "anthropic", "skill_id": "odt"}]}),
         ),
         ("/service_tier", json!("gold")),
         ("/temperature", json!(-0.1)),

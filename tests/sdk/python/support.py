@@ -157,11 +157,30 @@ def _check_by_path(response):
     if path == "/v1/messages":
         fits(types.Message, response.text)
         fits(beta.BetaMessage, response.text)
-    elif path.startswith("/v1/files") and kind == "application/json":
+    elif path == "/v1/messages/count_tokens":
+        fits(types.MessageTokensCount, response.text)
+    elif path.endswith("/results"):
+        for line in response.text.splitlines():
+            fits(types.messages.MessageBatchIndividualResponse, line)
+            fits(beta.messages.BetaMessageBatchIndividualResponse, line)
+    elif kind == "application/json":
         body = response.json()
         for each in body["data"] if "data" in body else [body]:
-            deleted = each["type"] == "file_deleted"
-            fits(types.DeletedFile if deleted else types.FileMetadata, json.dumps(each))
+            fits(_TYPES[each["type"]], json.dumps(each))
+
+
+# Objects by the value of their `type`.
+_TYPES = STRICT and {
+    "file": types.FileMetadata,
+    "file_deleted": types.DeletedFile,
+    "message_batch": types.messages.MessageBatch,
+    "message_batch_deleted": types.messages.DeletedMessageBatch,
+    "model": types.ModelInfo,
+    "skill": types.Skill,
+    "skill_deleted": types.DeletedSkill,
+    "skill_version": types.skills.SkillVersion,
+    "skill_version_deleted": types.skills.DeletedSkillVersion,
+}
 
 
 def _check_error(response):

@@ -1,0 +1,184 @@
+//! The versions of a skill, and their files as a zip.
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::page::SkillPage;
+use super::shape::Shape;
+use super::{Found, SkillId, find, find_own, not_found, upload};
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::extract::Caller;
+use crate::api::paging;
+use crate::app::App;
+use crate::skills::{VendorSkill, archive};
+use crate::store::{SkillRow, SkillVersionRow, StoreError};
+
+type VersionId = Result<Path<(String, String)>, PathRejection>;
+
+/// What an id and a version lead to.
+enum FoundVersion {
+    Own(SkillRow, SkillVersionRow),
+    Vendor(VendorSkill, &'static str),
+}
+
+fn version_not_found(version: &str) -> ApiError {
+    ApiError::not_found(format!("Skill version `{version}` not found."))
+}
+
+async fn find_version(app: &App, caller: &Caller, ids: VersionId) -> ApiResult<FoundVersion> {
+    let (id, version) = ids.map(|Path(ids)| ids).unwrap_or_default();
+    match find(app, caller, &id).await? {
+        Found::Vendor(skill) => skill
+            .resolve(Some(&version))
+            .map(|known| FoundVersion::Vendor(skill, known))
+            .ok_or_else(|| version_not_found(&version)),
+        Found::Own(skill) => {
+            let mut versions = app.store.skill_versions(skill.n).await?.into_iter();
+            let found = versions.find(|row| version == "latest" || row.is_called(&version));
+            found
+                .map(|row| FoundVersion::Own(skill, row))
+                .ok_or_else(|| version_not_found(&version))
+        }
+    }
+}
+
+/// Takes an upload for a new version: a whole snapshot.
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    id: SkillId,
+    request: Request,
+) -> ApiResult<Json<Value>> {
+    let id = id.map(|Path(id)| id).unwrap_or_default();
+    let skill = find_own(&app, &caller, &id).await?;
+    let upload = upload::receive(request).await?;
+    let bundle = upload.bundle()?;
+    if bundle.name != skill.name {
+        return Err(ApiError::invalid(format!(
+            "The skill name '{}' in SKILL.md must match the name '{}' of the skill.",
+            bundle.name, skill.name
+        )));
+    }
+    let workspace = &caller.workspace;
+    let ids = workspace.ids(&[b"skill version", id.as_bytes(), &upload.digest]);
+    loop {
+        let version = upload::version(&bundle, &ids, workspace.clock.now());
+        match app.store.insert_skill_version(&skill, version).await {
+            // Seeded ids repeat over a restart.
+            Err(StoreError::IdTaken { .. }) => {}
+            row => {
+                let row = row?.ok_or_else(|| not_found(&id))?;
+                return Ok(Json(Shape::of(&caller).version(&skill, &row)));
+            }
+        }
+    }
+}
+
+/// Lists the versions, newest first.
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    id: SkillId,
+    query: paging::PairsResult,
+) -> ApiResult<Json<Value>> {
+    let id = id.map(|Path(id)| id).unwrap_or_default();
+    let shape = Shape::of(&caller);
+    let page = SkillPage::parse(&paging::pairs(query)?, shape)?;
+    let rows = match find(&app, &caller, &id).await? {
+        Found::Own(skill) => {
+            let versions = app.store.skill_versions(skill.n).await?;
+            let rows = versions
+                .iter()
+                .map(|row| (row.n, shape.version(&skill, row)));
+            rows.collect()
+        }
+        Found::Vendor(skill) => (1..)
+            .zip(skill.versions)
+            .map(|(n, version)| (-n, shape.vendor_version(skill, version)))
+            .collect(),
+    };
+    Ok(Json(page.cut(rows, shape)))
+}
+
+/// One version.
+pub(super) async fn one(
+    State(app): State<App>,
+    caller: Caller,
+    ids: VersionId,
+) -> ApiResult<Json<Value>> {
+    let shape = Shape::of(&caller);
+    Ok(Json(match find_version(&app, &caller, ids).await? {
+        FoundVersion::Own(skill, row) => shape.version(&skill, &row),
+        FoundVersion::Vendor(skill, version) => shape.vendor_version(skill, version),
+    }))
+}
+
+/// Deletes a version; outside the beta the last one stays.
+pub(super) async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    ids: VersionId,
+) -> ApiResult<Json<Value>> {
+    let shape = Shape::of(&caller);
+    let FoundVersion::Own(skill, row) = find_version(&app, &caller, ids).await? else {
+        return Err(ApiError::invalid(
+            "The versions of a skill that Anthropic provides cannot be deleted.",
+        ));
+    };
+    if !app
+        .store
+        .delete_skill_version(row.n, shape == Shape::Current)
+        .await?
+    {
+        return Err(ApiError::invalid(format!(
+            "Skill `{}` holds at least one version; delete the skill to delete its last one.",
+            skill.id
+        )));
+    }
+    let id = match shape {
+        Shape::Current => row.id,
+        Shape::Beta => row.epoch_us.to_string(),
+    };
+    Ok(Json(json!({ "id": id, "type": "skill_version_deleted" })))
+}
+
+/// The files of a version, as a zip.
+pub(super) async fn content(
+    State(app): State<App>,
+    caller: Caller,
+    ids: VersionId,
+) -> ApiResult<Response> {
+    let (name, bytes) = match find_version(&app, &caller, ids).await? {
+        FoundVersion::Own(skill, row) => {
+            let files = app.store.skill_files(&caller.workspace.id, &row.id).await?;
+            let files = files
+                .iter()
+                .map(|(path, content)| (path.as_str(), content.as_slice()));
+            let bytes = archive::pack(&skill.name, files);
+            (skill.name, bytes)
+        }
+        FoundVersion::Vendor(skill, _) => {
+            let files = skill.files.iter();
+            let files = files.map(|(path, content)| (*path, content.as_bytes()));
+            (skill.id.to_owned(), archive::pack(skill.id, files))
+        }
+    };
+    let bytes = bytes.map_err(|error| ApiError::internal(&error))?;
+    let name = format!("attachment; filename*=utf-8''{name}.zip");
+    let disposition = HeaderValue::try_from(name).expect("the name of a skill is ASCII");
+    Ok((
+        [
+            (
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/zip"),
+            ),
+            (header::CONTENT_DISPOSITION, disposition),
+        ],
+        bytes,
+    )
+        .into_response())
+}
