@@ -1,0 +1,51 @@
+//! Start-up and memory.
+
+use std::path::Path;
+
+use crate::messages;
+use crate::servers::{PROGRAM, Server, succeeds};
+use crate::table::{Samples, Table};
+
+const STARTS: usize = 20;
+const REQUESTS: usize = 1_000_000;
+const MEGABYTE: f64 = 1e6;
+
+pub(crate) fn measure(table: &mut Table) {
+    #[expect(clippy::cast_precision_loss, reason = "a program's size")]
+    let size = Path::new(PROGRAM).metadata().unwrap().len() as f64;
+    table.row("program", format!("{:.1} MB", size / MEGABYTE));
+    starts(
+        table,
+        "start to first answer, no backend",
+        &["--backend", "none"],
+    );
+    if succeeds("docker", &["version"]) {
+        starts(table, "start to first answer, Docker engine asked", &[]);
+    } else {
+        table.missing("start to first answer, Docker engine asked", "no engine");
+    }
+    let server = Server::sandtable(&["--backend", "none"]);
+    memory(table, "memory idle", &server, 8.0);
+}
+
+fn starts(table: &mut Table, what: &str, args: &[&str]) {
+    let mut spans = Samples::default();
+    for _ in 0..STARTS {
+        spans.push(Server::sandtable(args).first_answer);
+    }
+    table.at_most(what, spans.median_ms(), "ms", 8.0, &spans.spread());
+}
+
+pub(crate) fn after_many(table: &mut Table) {
+    let server = Server::sandtable(&["--backend", "none"]);
+    messages::script(&mut server.client());
+    messages::many(&server, REQUESTS);
+    memory(table, "memory after 1 M plain messages", &server, 16.0);
+}
+
+fn memory(table: &mut Table, what: &str, server: &Server, most: f64) {
+    let memory = server.memory();
+    let own = memory.own / MEGABYTE;
+    let note = format!("{own:.1} of its own, the rest is the program's file");
+    table.at_most(what, memory.all / MEGABYTE, "MB", most, &note);
+}
