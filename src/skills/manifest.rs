@@ -226,7 +226,7 @@ mod tests {
         let long = "x".repeat(1025);
         let with = |name: &str, description: &str| manifest(name, description);
         let top = "SKILL.md file must be exactly in the top-level folder.";
-        let cases: Vec<(Vec<(&str, Vec<u8>)>, &str)> = vec![
+        let cases = vec![
             (vec![], top),
             (vec![("my-skill/docs/SKILL.md", good.clone())], top),
             (vec![("my-skill/skill.md", good.clone())], top),

@@ -11,7 +11,6 @@ use crate::api::{era, messages};
 use crate::app::App;
 use crate::engine::fold::Fold;
 use crate::engine::{self, TurnInput};
-use crate::ids::Kind;
 use crate::quirks::Era;
 use crate::store::{BatchRow, ItemOutcome, ItemRow};
 use crate::workspace::Workspace;
@@ -57,7 +56,8 @@ async fn message(
     let quirks = workspace.quirks().quirks;
     let caller = Caller {
         workspace: Arc::clone(workspace),
-        request_id: RequestId(workspace.request_ids().next(Kind::Request)),
+        // Results carry none.
+        request_id: RequestId(String::new()),
         version: batch.version.clone(),
         betas: Betas(
             batch
