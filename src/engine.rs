@@ -8,6 +8,7 @@ mod emitter;
 pub mod fold;
 mod json_text;
 mod models;
+mod programmatic;
 mod references;
 mod sabotage;
 mod turn;
