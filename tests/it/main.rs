@@ -15,6 +15,7 @@ mod faults;
 mod fixtures;
 mod fold;
 mod house;
+mod programmatic;
 mod quirks;
 mod recordings;
 mod refusals;

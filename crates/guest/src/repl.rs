@@ -89,6 +89,8 @@ impl Repl {
             around.out.error(job.asker, kind, message);
             return;
         }
+        // With seeded ids a name comes again after a restart.
+        self.finished.retain(|finished| finished.tag != job.tag);
         self.queue.push_back(job);
         self.advance(around);
     }
@@ -96,7 +98,6 @@ impl Repl {
     fn knows(&self, tag: &str) -> bool {
         self.current.as_ref().is_some_and(|cell| cell.tag == tag)
             || self.queue.iter().any(|job| job.tag == tag)
-            || self.finished.iter().any(|finished| finished.tag == tag)
     }
 
     /// Hands the answers to the cell; `asker` waits for its next stop.
