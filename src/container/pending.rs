@@ -104,7 +104,7 @@ impl Containers {
     }
 
     /// Ends a cell that stands still and that nobody will come back for.
-    pub(crate) fn end_cell(&self, container: &Container, tag: &str) {
+    pub(crate) fn end_cell(container: &Container, tag: &str) {
         container.goes_on(tag);
         // Held: the sandbox is about to be stopped, or filled by somebody who waits for the cell's end.
         if let Ok(sandbox) = container.sandbox.try_lock()

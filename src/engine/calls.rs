@@ -70,7 +70,7 @@ pub(super) struct Carried {
 }
 
 pub(super) enum CarriedEnd {
-    Done(ContentBlock, CallResult),
+    Done(Box<(ContentBlock, CallResult)>),
     /// The code waits for the client.
     Waits(Vec<CodeUse>),
 }
@@ -167,7 +167,7 @@ pub(super) async fn execute(
     } else {
         let block = words::block(&id, tool, &done, input.quirks.editor_keys);
         let result = words::call_result(id, tool, done, &block);
-        CarriedEnd::Done(block, result)
+        CarriedEnd::Done(Box::new((block, result)))
     };
     Ok(Carried {
         nested: nested.into_inner().unwrap_or_else(PoisonError::into_inner),

@@ -64,10 +64,7 @@ pub(crate) async fn run(
         resumed_only: false,
         code_waits: false,
         code_stands: false,
-        begun: Begun {
-            containers: &engine.containers,
-            cells: Vec::new(),
-        },
+        begun: Begun::default(),
         handed_out: Vec::new(),
     };
     turn.run(&request, pending, model).await
@@ -160,15 +157,13 @@ struct Ran {
 
 /// Cells that this turn has begun and its client is about to hear of. If the turn fails before, nobody
 /// ever will, and they end.
-struct Begun<'a> {
-    containers: &'a Containers,
-    cells: Vec<(Arc<Container>, String)>,
-}
+#[derive(Default)]
+struct Begun(Vec<(Arc<Container>, String)>);
 
-impl Drop for Begun<'_> {
+impl Drop for Begun {
     fn drop(&mut self) {
-        for (container, cell) in self.cells.drain(..) {
-            self.containers.end_cell(&container, &cell);
+        for (container, cell) in self.0.drain(..) {
+            Containers::end_cell(&container, &cell);
         }
     }
 }
@@ -189,7 +184,7 @@ struct Turn<'a> {
     code_waits: bool,
     /// Code has come to where it waits for the client.
     code_stands: bool,
-    begun: Begun<'a>,
+    begun: Begun,
     /// Every tool-use id of this response.
     handed_out: Vec<String>,
 }
@@ -240,7 +235,7 @@ impl Turn<'_> {
             }
         };
         self.emitter.end(fields, container, usage)?;
-        self.begun.cells.clear();
+        self.begun.0.clear();
         Ok(())
     }
 
@@ -524,7 +519,8 @@ impl Turn<'_> {
                 self.emitter.result(block)?;
             }
             match carried.end {
-                CarriedEnd::Done(block, result) => {
+                CarriedEnd::Done(done) => {
+                    let (block, result) = *done;
                     read += tokens(&result.stdout) + tokens(&result.stderr);
                     self.emitter.result(block)?;
                     ran.results.push(result);
@@ -534,7 +530,7 @@ impl Turn<'_> {
                         (known[place], &container, calls.first())
                     {
                         let cell = (Arc::clone(container), call.cell.clone());
-                        self.begun.cells.push(cell);
+                        self.begun.0.push(cell);
                     }
                     uses = calls;
                 }

@@ -29,6 +29,9 @@ fn by_code(text: &str, version: &str) -> Value {
     body
 }
 
+/// What is wrong with a continuation.
+type Change<'a> = Box<dyn Fn(&mut Value) + 'a>;
+
 fn calls(message: &Value) -> Vec<&Value> {
     let blocks = message["content"].as_array().expect("content");
     blocks
@@ -49,7 +52,7 @@ fn answered(body: Value, message: &Value) -> Value {
     body
 }
 
-fn result<'m>(message: &'m Value) -> &'m Value {
+fn result(message: &Value) -> &Value {
     let blocks = message["content"].as_array().expect("content");
     let block = blocks
         .iter()
@@ -339,7 +342,6 @@ async fn what_a_continuation_must_hold_is_said_in_the_services_words() {
         .to_owned();
     let id = |n: usize| calls(&first)[n]["id"].as_str().unwrap().to_owned();
     let last = |body: &mut Value, content: Value| body["messages"][2]["content"] = content;
-    type Change<'a> = Box<dyn Fn(&mut Value) + 'a>;
     let cases: Vec<(Change<'_>, String)> = vec![
         (
             Box::new(|body| {

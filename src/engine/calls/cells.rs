@@ -143,8 +143,6 @@ impl Running<'_> {
     /// The place for tools that the service runs itself; [`programmatic::callable`] names them.
     #[expect(
         clippy::unused_async,
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
         reason = "so far every tool that code may call is the client's"
     )]
     async fn answer_here(

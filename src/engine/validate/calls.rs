@@ -90,15 +90,13 @@ fn answers(groups: &[Group<'_>], cell: &str) -> Option<Vec<CodeAnswer>> {
         return None;
     }
     let text_of = |wanted: &str| {
-        let blocks = groups[last + 1..].iter().flat_map(|group| &group.blocks);
-        blocks
-            .filter_map(|(_, _, block)| match block {
-                Block::ToolResult {
-                    tool_use_id, text, ..
-                } if tool_use_id == wanted => Some(text.clone()),
-                _ => None,
-            })
-            .next()
+        let mut blocks = groups[last + 1..].iter().flat_map(|group| &group.blocks);
+        blocks.find_map(|(_, _, block)| match block {
+            Block::ToolResult {
+                tool_use_id, text, ..
+            } if tool_use_id == wanted => Some(text.clone()),
+            _ => None,
+        })
     };
     let calls = calls_of(&groups[last]).into_iter();
     let answers = calls.map(|(id, name)| CodeAnswer {

@@ -25,8 +25,10 @@ use crate::sys::{self, Poll};
 use crate::tree::{self, Owner, Root};
 
 const RUNNER: &str = include_str!("runner.py");
-/// The runner's frames get a name of their own, by which it leaves them out of tracebacks.
-const LOADER: &str = "import sys; exec(compile(sys.argv.pop(), '<sandtable>', 'exec'))";
+/// The runner's frames get a name of their own, by which it leaves them out of tracebacks. It takes no
+/// module from the working directory, where user code may have put a `json.py`; cells do.
+const LOADER: &str = "import sys; sys.path[:1] == [''] and sys.path.pop(0); \
+                      exec(compile(sys.argv.pop(), '<sandtable>', 'exec'))";
 /// Says, in the directory of inputs and outputs, that an interpreter has run in this container.
 const MARK: &str = ".interpreter";
 /// Beside the arguments of calls, which JSON in JSON may double.

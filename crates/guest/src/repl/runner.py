@@ -17,6 +17,8 @@ def main():
     import types
     from _ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
 
+    sys.path.insert(0, "")
+
     OWN_NAME = main.__code__.co_filename
     IS_COROUTINE = 0x80
     # Turns of a loop that is never idle after which calls leave all the same.

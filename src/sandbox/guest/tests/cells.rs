@@ -84,6 +84,17 @@ async fn a_cell_finds_what_the_cells_before_it_have_set() {
 }
 
 #[tokio::test]
+async fn modules_of_the_working_directory_are_the_cells_and_not_the_interpreters() {
+    let sandbox = Sandbox::start().await;
+    for name in ["json.py", "traceback.py", "sitecustomize.py"] {
+        sandbox.write(name, "print('poison')\n");
+    }
+    sandbox.write("own.py", "VALUE = 7\n");
+    let code = "import own\nprint(own.VALUE)";
+    assert_eq!(done(sandbox.cell(1, code).await).1, "7\n");
+}
+
+#[tokio::test]
 async fn what_code_awaits_is_asked_for_at_once_and_handed_back_in_any_order() {
     let sandbox = Sandbox::start().await;
     let code = "import asyncio\nprint(await asyncio.gather(query({'a': 1}), get_weather({}), query({'ü': None})))\n\
