@@ -79,8 +79,14 @@ const SETTLE_ROUND: u128 = limits::SANDBOX_LEASE.as_millis() / limits::SWEEP_INT
 impl App {
     /// Looks after what happens by time alone, for as long as it is polled.
     pub(crate) async fn sweep(self) {
+        for workspace in self.workspaces.all() {
+            if let Err(error) = self.containers.take_up_waiting(&workspace).await {
+                tracing::warn!(workspace.id = %workspace.id, %error, "code that waits for its client was not looked for");
+            }
+        }
         for round in 0u64.. {
             tokio::time::sleep(limits::SWEEP_INTERVAL).await;
+            self.containers.time_out_calls();
             self.containers.sleep_idle().await;
             if u128::from(round) == SETTLE_ROUND {
                 for workspace in self.workspaces.all() {

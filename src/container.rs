@@ -4,6 +4,7 @@
 //! something takes a [`Lease`], and gets the running sandbox or a newly started one. A container that
 //! nobody has used for a while falls asleep: its processes end, its files stay.
 
+mod pending;
 mod skills;
 mod sweep;
 mod wake;
@@ -25,6 +26,8 @@ use crate::sandbox::guest::{Guest, PutFile};
 use crate::sandbox::{Backend, Limits, SandboxError};
 use crate::store::{ContainerRow, ContainerState, MountedFile, MountedSkill, Store, StoreError};
 use crate::workspace::Workspace;
+use pending::Pending;
+pub(crate) use pending::timed_out;
 
 /// All containers of a server. Clones share them.
 #[derive(Debug, Clone)]
@@ -53,6 +56,10 @@ pub(crate) struct Container {
     usage: Mutex<Usage>,
     /// Whether a sandbox may run that nobody is connected to.
     may_run: AtomicBool,
+    /// The cell that waits for the client's tools.
+    pending: Mutex<Option<Pending>>,
+    /// When it was last used, as it was first read.
+    last_used_at: DateTime<Utc>,
     /// Held while the sandbox is started, filled, or stopped.
     sandbox: tokio::sync::Mutex<Sandbox>,
 }
@@ -236,23 +243,31 @@ impl Containers {
         futures_util::future::join_all(removals).await;
     }
 
-    /// Notes a use, and says when the container expires: an hour from now (FACTS 1.3), or at its real end.
+    /// Notes a use, and says when the container expires: an hour from now, or five minutes while code in
+    /// it `waits` for the client (FACTS 1.3); or at its real end.
     pub(crate) async fn touch(
         &self,
         workspace: &Workspace,
         container: &Container,
         tells: ExpiresAt,
+        waits: bool,
     ) -> Result<DateTime<Utc>, StoreError> {
         let now = workspace.clock.now();
+        let hard = ends_at(container.created_at);
         let expires_at = match tells {
+            // The row says it whatever the answer tells: the next server looks for it.
+            _ if waits => pending::expires_at(now),
             ExpiresAt::Rolling => now + TimeDelta::minutes(limits::CONTAINER_ROLLING_MINUTES),
-            ExpiresAt::Hard => ends_at(container.created_at),
+            ExpiresAt::Hard => hard,
         };
         self.0
             .store
             .touch_container(&workspace.id, &container.id, now, expires_at)
             .await?;
-        Ok(expires_at)
+        Ok(match tells {
+            ExpiresAt::Rolling => expires_at,
+            ExpiresAt::Hard => hard,
+        })
     }
 
     /// Notes files that the next call must find in the container. A file that is there stays as it is.
@@ -442,6 +457,7 @@ impl Containers {
         mut sandbox: tokio::sync::MutexGuard<'_, Sandbox>,
     ) -> Result<(), SandboxError> {
         sandbox.guest = None;
+        container.waits_no_more();
         container.may_run.store(false, Ordering::Relaxed);
         self.0.backend.stop(&container.id).await?;
         self.set_state(container, ContainerState::Asleep).await;
@@ -488,6 +504,8 @@ impl Containers {
                 }),
                 clock: clock.clone(),
                 may_run: AtomicBool::new(row.state == ContainerState::Awake),
+                pending: Mutex::default(),
+                last_used_at: row.last_used_at,
                 sandbox: tokio::sync::Mutex::default(),
             })
         });

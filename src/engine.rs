@@ -9,6 +9,7 @@ mod emitter;
 pub mod fold;
 mod json_text;
 pub(crate) mod models;
+mod programmatic;
 mod references;
 mod sabotage;
 mod skills;

@@ -48,8 +48,18 @@ pub const MAX_OUTPUT_FILES: usize = 1000;
 pub const MAX_STREAM_BYTES: usize = 1024 * 1024;
 /// Wall clock of one bash or editor call.
 pub const BASH_TIMEOUT: Duration = Duration::from_mins(5);
-/// Wall clock of one Python cell.
+/// Wall clock of one Python cell, without the time it waits for a client's tool.
 pub const CELL_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a cell waits for those before it in its container; then it gets `too_many_requests`.
+pub const CELL_QUEUE_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long a call from code waits for the client, on the virtual clock (spec 03 §6).
+pub const CODE_CALL_SECONDS: i64 = 270;
+/// How far `expires_at` lies behind the last use while such a call waits (FACTS 1.3).
+pub const CONTAINER_PENDING_MINUTES: i64 = 5;
+/// Calls from the code of one cell that wait at once.
+pub const MAX_CODE_CALLS: usize = 64;
+/// What the arguments of all these may come to.
+pub const MAX_CODE_ARGS_BYTES: usize = 1024 * 1024;
 /// Life of a container from its creation, on the virtual clock.
 pub const CONTAINER_LIFE_DAYS: i64 = 30;
 /// How far `expires_at` lies behind the last use of a container, on the virtual clock.

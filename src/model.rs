@@ -47,8 +47,11 @@ pub struct DeclaredTool {
 pub enum CodeTool {
     /// `code_execution_20250522`: `code_execution` with Python alone.
     Python,
-    /// `code_execution_20250825` and later: `bash_code_execution` and `text_editor_code_execution`.
+    /// `code_execution_20250825`: `bash_code_execution` and `text_editor_code_execution`.
     BashAndEditor,
+    /// `code_execution_20260120` and later, or an older one with tools that code may call: both of
+    /// these, and `code_execution` with cells whose state is kept.
+    Cells,
 }
 
 /// A file that the request puts into the container.
@@ -211,8 +214,9 @@ pub trait Model: Send + std::fmt::Debug {
 
     /// The turn ended before the model was done: in client calls or a pause. `ids` are the tool-use
     /// ids of the response that still wait, or, for a pause, all of the response's tool-use ids and
-    /// its message id. The model keeps its place under them.
-    fn park(self: Box<Self>, ids: &[String]);
+    /// its message id. The model keeps its place under them, and under `by_code`: the ids of calls that
+    /// code made in one of these, which come back with answers that are not the model's.
+    fn park(self: Box<Self>, ids: &[String], by_code: &[String]);
 }
 
 /// What an unmatched turn gets while scripts are loaded.

@@ -169,7 +169,9 @@ fn age_usage(value: &mut Value) {
 }
 
 fn age_block(block: &mut Value) {
+    // Calls that code made had theirs from the beginning (FACTS §5).
     if block["type"] == "tool_use"
+        && block["caller"]["type"] == "direct"
         && let Some(members) = block.as_object_mut()
     {
         members.shift_remove("caller");

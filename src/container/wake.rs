@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Container, Containers, ends_at};
-use crate::sandbox::guest::{Guest, GuestError, HELLO_TIMEOUT, RESUME_TIMEOUT, Unclaimed};
+use crate::sandbox::guest::{Guest, GuestError, HELLO_TIMEOUT, RESUME_TIMEOUT, left_waiting};
 use crate::sandbox::{SandboxError, SandboxSpec};
 use crate::store::ContainerState;
 
@@ -35,7 +35,7 @@ impl Containers {
     }
 
     /// The sandbox that an earlier server left, or whose channel broke, with all that runs in it.
-    async fn take_up(&self, container: &Container) -> Option<Guest> {
+    pub(super) async fn take_up(&self, container: &Container) -> Option<Guest> {
         // Once: what does not answer is started anew.
         if !container.may_run.swap(false, Ordering::Relaxed) {
             return None;
@@ -49,9 +49,15 @@ impl Containers {
         };
         let settings = self.0.backend.settings(&self.spec(container));
         match Guest::resume(launched, settings, RESUME_TIMEOUT).await {
-            Ok((guest, unclaimed)) => {
-                adopt(&unclaimed);
+            Ok((guest, left)) => {
+                for call in &left.unclaimed {
+                    tracing::debug!(call.output_dir = %call.output_dir, call.done, "a call of an earlier server ends");
+                }
+                // A turn ends with its request; only cells that a client knows of go on.
                 guest.release();
+                if let Some(cell) = left.waiting {
+                    container.found_waiting(left_waiting(cell));
+                }
                 Some(guest)
             }
             Err(error) => {
@@ -89,13 +95,5 @@ impl Containers {
         let settings = self.0.backend.settings(&spec);
         let (guest, _) = Guest::resume(launched, settings, limit).await?;
         Ok(guest)
-    }
-}
-
-/// Which calls of an earlier server go on: so far none, because a turn ends with its request. A call
-/// that waits for a later request is to be kept here, with [`Guest::adopt`].
-fn adopt(unclaimed: &[Unclaimed]) {
-    for call in unclaimed {
-        tracing::debug!(call.output_dir = %call.output_dir, call.done, "a call of an earlier server ends");
     }
 }

@@ -30,6 +30,7 @@ pub(super) async fn change(
             .save_clock(&workspace.id, workspace.clock.state())
             .await?;
         app.containers.expire_old(&workspace).await?;
+        app.containers.time_out_calls();
         answer = describe(&workspace.clock);
     }
     Ok(Json(answer))

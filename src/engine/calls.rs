@@ -1,30 +1,28 @@
-//! Running one server call in the turn's container, and wording its result for the wire.
+//! Running one server call in the turn's container.
 
-use std::sync::Arc;
+mod cells;
+mod words;
 
-use base64::Engine as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
-use wire::block::{
-    BashContent, BashOutput, ContentBlock, EditorContent, PythonContent, PythonOutput,
-};
+use wire::block::{ContentBlock, EditorContent};
 
 use crate::container::Container;
+use crate::engine::programmatic::{self, CodeUse};
+use crate::engine::validate::CodeAnswer;
 use crate::engine::{Engine, TurnError, TurnInput, workdir};
 use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::{CallResult, OutputFile, ServerTool};
-use crate::quirks::{
-    CaptureWorkdir, EditorDirectoryView, EditorKeys, EditorMissingString, LegacyStdoutNewline,
-};
+use crate::quirks::{CaptureWorkdir, LegacyStdoutNewline};
 use crate::sandbox::SandboxError;
-use crate::sandbox::guest::{
-    Edit, EditCall, EditError, EditErrorKind, EditOutcome, ExecCall, ExecKind, ExecResult, Guest,
-    GuestError, Outcome, View,
-};
+use crate::sandbox::guest::{EditCall, ExecCall, ExecResult, Guest, GuestError, Outcome};
 use crate::store::{NewFile, StoreError};
+use words::Parsed;
 
 /// How much of an output file is in memory at a time.
 const COPY_BYTES: usize = 256 * 1024;
@@ -37,6 +35,8 @@ pub(super) enum Order {
         tool: ServerTool,
         input: Value,
         error_code: Option<String>,
+        /// What the client says to the calls that its code made: the cell runs already.
+        answers: Option<Vec<CodeAnswer>>,
     },
     Client {
         id: String,
@@ -49,6 +49,30 @@ impl Order {
             Self::Server { id, .. } | Self::Client { id } => id,
         }
     }
+
+    /// Whether code runs already, and waits for the client.
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(
+            self,
+            Self::Server {
+                answers: Some(_),
+                ..
+            }
+        )
+    }
+}
+
+/// What carrying out a call has come to.
+pub(super) struct Carried {
+    /// Calls to server tools that the code made meanwhile, with their results.
+    pub(super) nested: Vec<ContentBlock>,
+    pub(super) end: CarriedEnd,
+}
+
+pub(super) enum CarriedEnd {
+    Done(Box<(ContentBlock, CallResult)>),
+    /// The code waits for the client.
+    Waits(Vec<CodeUse>),
 }
 
 /// What became of a call.
@@ -60,6 +84,8 @@ pub(super) enum Done {
         files: Vec<OutputFile>,
     },
     Edited(EditorContent),
+    /// Code waits for the client.
+    Waits(Vec<CodeUse>),
     Failed {
         code: String,
         message: Option<String>,
@@ -89,18 +115,20 @@ pub(super) async fn execute(
     container: Option<&Arc<Container>>,
     order: Order,
     ids: &Ids,
-) -> Result<(ContentBlock, CallResult), TurnError> {
+) -> Result<Carried, TurnError> {
     let Order::Server {
         id,
         tool,
         input: arguments,
         error_code,
+        answers,
     } = order
     else {
         return Err(TurnError::Invalid(
             "a client call cannot run here".to_owned(),
         ));
     };
+    let nested = Mutex::default();
     let done = match (error_code, container) {
         (Some(code), _) => Done::failed(&code),
         (None, None) => Done::failed("container_expired"),
@@ -112,6 +140,8 @@ pub(super) async fn execute(
                 id: &id,
                 tool,
                 ids,
+                answers: answers.as_deref(),
+                nested: &nested,
             };
             // Before the first await: calls of a group meet their faults in order.
             let fault = input.strike(Occasion::Tool {
@@ -132,8 +162,17 @@ pub(super) async fn execute(
             }
         }
     };
-    let block = block(&id, tool, &done, input.quirks.editor_keys);
-    Ok((block.clone(), call_result(id, tool, done, &block)))
+    let end = if let Done::Waits(uses) = done {
+        CarriedEnd::Waits(uses)
+    } else {
+        let block = words::block(&id, tool, &done, input.quirks.editor_keys);
+        let result = words::call_result(id, tool, done, &block);
+        CarriedEnd::Done(Box::new((block, result)))
+    };
+    Ok(Carried {
+        nested: nested.into_inner().unwrap_or_else(PoisonError::into_inner),
+        end,
+    })
 }
 
 /// Why a call has no result of its own.
@@ -170,17 +209,25 @@ pub(super) struct Running<'a> {
     pub(super) id: &'a str,
     pub(super) tool: ServerTool,
     pub(super) ids: &'a Ids,
+    /// Of a cell that runs already.
+    answers: Option<&'a [CodeAnswer]>,
+    nested: &'a Mutex<Vec<ContentBlock>>,
 }
 
 impl Running<'_> {
     pub(super) async fn run(&self, arguments: &Value) -> Result<Done, CallError> {
-        let call = match parse(self.tool, arguments, self.id) {
+        let in_cells = self.has_cells();
+        let call = match words::parse(self.tool, arguments, self.id, in_cells) {
             Ok(call) => call,
             Err(message) => return Ok(Done::invalid(message)),
         };
         let guest = self.engine.containers.lease(self.container).await?;
+        if let Some(answers) = self.answers {
+            return self.go_on(&guest, answers).await;
+        }
         let output_dir = self.ids.next_hex16();
         match call {
+            Parsed::Cell(code) => self.cell(&guest, code, output_dir).await,
             Parsed::Exec(kind) => {
                 let call = ExecCall {
                     kind,
@@ -208,8 +255,8 @@ impl Running<'_> {
                     output_dir,
                 };
                 Ok(match guest.edit(call).await? {
-                    Ok(outcome) => Done::Edited(edited(outcome)),
-                    Err(error) => refused(error, self.input),
+                    Ok(outcome) => Done::Edited(words::edited(outcome)),
+                    Err(error) => words::refused(error, self.input),
                 })
             }
         }
@@ -218,6 +265,11 @@ impl Running<'_> {
     fn is_legacy(&self) -> bool {
         let mut tools = self.input.request.tools.iter();
         tools.any(|tool| tool.tag == "code_execution_20250522")
+    }
+
+    /// Whether Python runs in the interpreter of the container.
+    pub(super) fn has_cells(&self) -> bool {
+        programmatic::has_cells(&self.input.request)
     }
 
     /// What lies in the working directory, if new files in it are to come back.
@@ -352,274 +404,4 @@ impl Running<'_> {
 
 fn format_note(text: &str) -> String {
     format!("\nsandtable: {text}\n")
-}
-
-/// A call with its input checked.
-enum Parsed {
-    Exec(ExecKind),
-    Edit(Edit),
-}
-
-fn parse(tool: ServerTool, arguments: &Value, id: &str) -> Result<Parsed, String> {
-    let text = |key: &str| match &arguments[key] {
-        Value::String(text) => Ok(text.clone()),
-        Value::Null => Err(format!("`{key}` is missing")),
-        _ => Err(format!("`{key}` must be a string")),
-    };
-    Ok(match tool {
-        ServerTool::Bash => Parsed::Exec(ExecKind::Bash(text("command")?)),
-        ServerTool::Python => Parsed::Exec(ExecKind::Python {
-            code: text("code")?,
-            tag: id.to_owned(),
-        }),
-        ServerTool::Editor => Parsed::Edit(match text("command")?.as_str() {
-            "view" => Edit::View {
-                path: text("path")?,
-                view_range: view_range(&arguments["view_range"])?,
-            },
-            "create" => Edit::Create {
-                path: text("path")?,
-                file_text: text("file_text")?,
-            },
-            "str_replace" => Edit::StrReplace {
-                path: text("path")?,
-                old_str: text("old_str")?,
-                new_str: if arguments["new_str"].is_null() {
-                    String::new()
-                } else {
-                    text("new_str")?
-                },
-            },
-            other => {
-                return Err(format!(
-                    "unknown command `{other}`: it is view, create, or str_replace"
-                ));
-            }
-        }),
-    })
-}
-
-fn view_range(value: &Value) -> Result<Option<(i64, i64)>, String> {
-    match value {
-        Value::Null => Ok(None),
-        Value::Array(range) => match range.as_slice() {
-            [first, last] => first.as_i64().zip(last.as_i64()).map(Some),
-            _ => None,
-        }
-        .ok_or_else(|| "`view_range` must be two line numbers".to_owned()),
-        _ => Err("`view_range` must be two line numbers".to_owned()),
-    }
-}
-
-fn edited(outcome: EditOutcome) -> EditorContent {
-    let media = |file_type: &str, bytes: &[u8]| EditorContent::View {
-        file_type: file_type.to_owned(),
-        content: base64::engine::general_purpose::STANDARD.encode(bytes),
-        num_lines: None,
-        start_line: None,
-        total_lines: None,
-    };
-    match outcome {
-        EditOutcome::View(View::Text {
-            content,
-            num_lines,
-            start_line,
-            total_lines,
-        }) => EditorContent::View {
-            file_type: "text".to_owned(),
-            content,
-            num_lines: Some(num_lines),
-            start_line: Some(start_line),
-            total_lines: Some(total_lines),
-        },
-        EditOutcome::View(View::Image(bytes)) => media("image", &bytes),
-        EditOutcome::View(View::Pdf(bytes)) => media("pdf", &bytes),
-        EditOutcome::Create { is_file_update } => EditorContent::Create { is_file_update },
-        EditOutcome::StrReplace { hunk } => {
-            match hunk {
-                Some(hunk) => EditorContent::StrReplace {
-                    old_start: hunk.old_start,
-                    old_lines: hunk.old_lines,
-                    new_start: hunk.new_start,
-                    new_lines: hunk.new_lines,
-                    lines: hunk.lines,
-                },
-                // The new text is the old one: an empty hunk.
-                None => EditorContent::StrReplace {
-                    old_start: 0,
-                    old_lines: 0,
-                    new_start: 0,
-                    new_lines: 0,
-                    lines: Vec::new(),
-                },
-            }
-        }
-    }
-}
-
-/// The documented codes (spec 02 §4.1); a directory and the like are `invalid_tool_input` (spec README).
-fn refused(error: EditError, input: &TurnInput) -> Done {
-    let mut message = error.message;
-    let code = match error.kind {
-        EditErrorKind::FileNotFound => "file_not_found",
-        EditErrorKind::StringNotFound => match input.quirks.editor_missing_string {
-            EditorMissingString::StringNotFound => "string_not_found",
-            EditorMissingString::Unavailable => "unavailable",
-        },
-        EditErrorKind::IsDirectory
-            if input.quirks.editor_directory_view == EditorDirectoryView::Unavailable =>
-        {
-            // Parity: `view` of `/skills/xlsx`, 2026-08-27 (FACTS §6).
-            "Tool response parsing error for view: Failed to parse tool response as JSON: \
-             unexpected character: line 1 column 1 (char 0)"
-                .clone_into(&mut message);
-            "unavailable"
-        }
-        EditErrorKind::Io => "unavailable",
-        EditErrorKind::InvalidInput
-        | EditErrorKind::IsDirectory
-        | EditErrorKind::NotAFile
-        | EditErrorKind::NotText
-        | EditErrorKind::TooLarge
-        | EditErrorKind::PermissionDenied => "invalid_tool_input",
-    };
-    Done::Failed {
-        code: code.to_owned(),
-        message: Some(message),
-    }
-}
-
-/// An editor result in the keys the caller expects.
-fn by_keys(content: &EditorContent, keys: EditorKeys) -> EditorContent {
-    if keys == EditorKeys::SnakeCase {
-        return content.clone();
-    }
-    let Ok(Value::Object(members)) = serde_json::to_value(content) else {
-        return content.clone();
-    };
-    let renamed = members.into_iter().map(|(key, value)| {
-        let camel = match key.as_str() {
-            // One type for all three (seed 001).
-            "type" => return (key, Value::from("text_editor_code_execution_result")),
-            "num_lines" => "numLines",
-            "start_line" => "startLine",
-            "total_lines" => "totalLines",
-            "old_start" => "oldStart",
-            "old_lines" => "oldLines",
-            "new_start" => "newStart",
-            "new_lines" => "newLines",
-            _ => return (key, value),
-        };
-        (camel.to_owned(), value)
-    });
-    EditorContent::Raw(Value::Object(renamed.collect()))
-}
-
-fn block(id: &str, tool: ServerTool, done: &Done, keys: EditorKeys) -> ContentBlock {
-    let tool_use_id = id.to_owned();
-    match tool {
-        ServerTool::Bash => ContentBlock::BashCodeExecutionToolResult {
-            tool_use_id,
-            content: match done {
-                Done::Ran {
-                    stdout,
-                    stderr,
-                    return_code,
-                    files,
-                } => BashContent::Result {
-                    stdout: stdout.clone(),
-                    stderr: stderr.clone(),
-                    return_code: *return_code,
-                    content: files
-                        .iter()
-                        .map(|file| BashOutput::File {
-                            file_id: file.file_id.clone(),
-                        })
-                        .collect(),
-                },
-                other => BashContent::Error {
-                    error_code: error_code(other),
-                },
-            },
-        },
-        ServerTool::Python => ContentBlock::CodeExecutionToolResult {
-            tool_use_id,
-            content: match done {
-                Done::Ran {
-                    stdout,
-                    stderr,
-                    return_code,
-                    files,
-                } => PythonContent::Result {
-                    stdout: stdout.clone(),
-                    stderr: stderr.clone(),
-                    return_code: *return_code,
-                    content: files
-                        .iter()
-                        .map(|file| PythonOutput::File {
-                            file_id: file.file_id.clone(),
-                        })
-                        .collect(),
-                    abort_reason: None,
-                },
-                other => PythonContent::Error {
-                    error_code: error_code(other),
-                },
-            },
-        },
-        ServerTool::Editor => ContentBlock::TextEditorCodeExecutionToolResult {
-            tool_use_id,
-            content: match done {
-                Done::Edited(content) => by_keys(content, keys),
-                Done::Failed { message, .. } => EditorContent::Error {
-                    error_code: error_code(done),
-                    error_message: message.clone(),
-                },
-                Done::Ran { .. } => EditorContent::Error {
-                    error_code: error_code(done),
-                    error_message: None,
-                },
-            },
-        },
-    }
-}
-
-fn error_code(done: &Done) -> String {
-    match done {
-        Done::Failed { code, .. } => code.clone(),
-        Done::Ran { .. } | Done::Edited(_) => "unavailable".to_owned(),
-    }
-}
-
-fn call_result(id: String, tool: ServerTool, done: Done, block: &ContentBlock) -> CallResult {
-    let content = serde_json::to_value(block)
-        .map(|mut block| block["content"].take())
-        .unwrap_or_default();
-    let mut result = CallResult {
-        id,
-        name: tool.name().to_owned(),
-        stdout: String::new(),
-        stderr: String::new(),
-        return_code: None,
-        error_code: None,
-        content,
-        files: Vec::new(),
-    };
-    match done {
-        Done::Ran {
-            stdout,
-            stderr,
-            return_code,
-            files,
-        } => {
-            result.stdout = stdout;
-            result.stderr = stderr;
-            result.return_code = Some(return_code);
-            result.files = files;
-        }
-        Done::Failed { code, .. } => result.error_code = Some(code),
-        Done::Edited(EditorContent::View { content, .. }) => result.stdout = content,
-        Done::Edited(_) => {}
-    }
-    result
 }

@@ -185,6 +185,23 @@ impl<'a> Emitter<'a> {
         self.input(index, input)
     }
 
+    /// A call that code made comes whole (FACTS 1.4).
+    pub(super) fn code_call(
+        &mut self,
+        id: String,
+        name: String,
+        input: Value,
+        caller: Caller,
+    ) -> Result<(), TurnError> {
+        let index = self.open(ContentBlock::ToolUse {
+            id,
+            name,
+            input,
+            caller,
+        })?;
+        self.close(index)
+    }
+
     /// A result comes whole (FACTS 1.4).
     pub(super) fn result(&mut self, block: ContentBlock) -> Result<(), TurnError> {
         let index = self.open(block)?;

@@ -1,10 +1,10 @@
 //! What a request refers to: files by id, tools by version, and the results it brings.
 
 use serde_json::Value;
-use wire::request::{Block, Message, MessagesRequest, Role, Source, ToolKind};
+use wire::request::{Block, Message, MessagesRequest, Role, Source};
 
-use crate::engine::{Engine, TurnError, TurnInput};
-use crate::model::{CallResult, CodeTool, DeclaredTool, TurnRequest, Upload};
+use crate::engine::{Engine, TurnError, TurnInput, programmatic};
+use crate::model::{CallResult, DeclaredTool, TurnRequest, Upload};
 use crate::quirks::UploadScope;
 use crate::store::FileRow;
 
@@ -12,11 +12,7 @@ use crate::store::FileRow;
 pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Vec<Upload>, TurnError> {
     let newest = newest_turn(&input.request.messages);
     let scope = input.quirks.upload_scope;
-    let has_code_tool = input
-        .request
-        .tools
-        .iter()
-        .any(|tool| tool.kind == ToolKind::CodeExecution);
+    let has_code_tool = programmatic::is_provided(&input.request.tools);
     let mut uploads = Vec::new();
     for (index, message) in input.request.messages.iter().enumerate() {
         for (position, block) in message.content.iter().enumerate() {
@@ -123,17 +119,6 @@ pub(super) fn lint(input: &TurnInput, text: String) {
 /// The request as a model sees it.
 pub(super) fn turn_request(input: &TurnInput, uploads: Vec<Upload>) -> TurnRequest {
     let request = &input.request;
-    let code_tool = request
-        .tools
-        .iter()
-        .find(|tool| tool.kind == ToolKind::CodeExecution)
-        .map(|tool| {
-            if tool.tag == "code_execution_20250522" {
-                CodeTool::Python
-            } else {
-                CodeTool::BashAndEditor
-            }
-        });
     let tools = request
         .tools
         .iter()
@@ -146,7 +131,7 @@ pub(super) fn turn_request(input: &TurnInput, uploads: Vec<Upload>) -> TurnReque
         body: input.body.clone(),
         user_text: newest_text(&request.messages),
         tools,
-        code_tool,
+        code_tool: programmatic::code_tool(&request.tools),
         uploads,
         answered: answered(&request.messages),
         resumes_pause: request
@@ -209,17 +194,23 @@ fn newest_turn(messages: &[Message]) -> usize {
     0
 }
 
-/// The client's results in the last message, as the model gets them.
+/// The client's results in the last message, as the model gets them: what code has called stays with
+/// the code.
 pub(super) fn client_results(request: &MessagesRequest, answered: &[String]) -> Vec<CallResult> {
-    let name_of = |wanted: &str| {
+    let call = |wanted: &str| {
         request
             .messages
             .iter()
             .flat_map(|message| &message.content)
             .find_map(|block| match block {
-                Block::ToolUse { id, name, .. } if id == wanted => Some(name.clone()),
+                Block::ToolUse {
+                    id,
+                    name,
+                    caller_tool_id,
+                } if id == wanted => Some((name.clone(), caller_tool_id.is_some())),
                 _ => None,
             })
+            .unwrap_or_default()
     };
     request
         .messages
@@ -229,9 +220,9 @@ pub(super) fn client_results(request: &MessagesRequest, answered: &[String]) -> 
         .filter_map(|block| match block {
             Block::ToolResult {
                 tool_use_id, text, ..
-            } if answered.contains(tool_use_id) => Some(CallResult {
+            } if answered.contains(tool_use_id) && !call(tool_use_id).1 => Some(CallResult {
                 id: tool_use_id.clone(),
-                name: name_of(tool_use_id).unwrap_or_default(),
+                name: call(tool_use_id).0,
                 stdout: text.clone(),
                 stderr: String::new(),
                 return_code: None,

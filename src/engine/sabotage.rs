@@ -86,6 +86,17 @@ impl Running<'_> {
                 "command",
                 format!("trap 'ulimit -v {kib}; exec tail /dev/zero' EXIT; "),
             ),
+            ServerTool::Python if self.has_cells() => {
+                // The interpreter goes on after the cell: its end is no moment of the cell's.
+                if let Some(Value::String(text)) = arguments.get_mut("code") {
+                    let hog = format!(
+                        "\nimport resource; resource.setrlimit(resource.RLIMIT_AS, ({kib} * 1024,) * 2)\n\
+                         kept = [b'x' * 2**26 for _ in iter(int, 1)]\n"
+                    );
+                    text.push_str(&hog);
+                }
+                return;
+            }
             ServerTool::Python => (
                 "code",
                 format!(

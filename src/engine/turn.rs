@@ -7,10 +7,11 @@ use chrono::{DateTime, Utc};
 use wire::block::{Container as WireContainer, StopDetails};
 
 use crate::clock::rfc3339_micros;
-use crate::container::{Container, Found};
+use crate::container::{Container, Containers, Found};
 use crate::engine::account::{self, Account};
-use crate::engine::calls::{self, Order};
+use crate::engine::calls::{self, CarriedEnd, Order};
 use crate::engine::emitter::Emitter;
+use crate::engine::programmatic::{self, CodeUse};
 use crate::engine::usage::{Meter, input_tokens, tokens};
 use crate::engine::{Engine, Sink, TurnError, TurnInput, models, references, skills, validate};
 use crate::fault::Occasion;
@@ -39,7 +40,8 @@ pub(crate) async fn run(
     if let Ok(mut report) = input.report.lock() {
         report.source = Some(model.source().to_owned());
     }
-    let place = find_container(engine, input).await?;
+    let waits = pending.calls.iter().any(|call| call.answers.is_some());
+    let place = find_container(engine, input, waits).await?;
     let prints_details =
         models::prints_details(&input.request.model, input.request.thinking.is_some());
     let geo = models::inference_geo(models::resolve(&input.request.model));
@@ -62,7 +64,10 @@ pub(crate) async fn run(
         skills,
         used_container: false,
         used_since: None,
+        resumed_only: false,
         code_waits: false,
+        code_stands: false,
+        begun: Begun::default(),
         handed_out: Vec::new(),
     };
     turn.run(&request, pending, model).await
@@ -111,7 +116,12 @@ fn choose_model(
     Ok(model::select(request, scripts, engine.on_unmatched)?)
 }
 
-async fn find_container(engine: &Engine, input: &TurnInput) -> Result<Place, TurnError> {
+/// With code that `waits` in it, a container that is over fails the request (spec 03 §5).
+async fn find_container(
+    engine: &Engine,
+    input: &TurnInput,
+    waits: bool,
+) -> Result<Place, TurnError> {
     let Some(id) = input
         .request
         .container
@@ -131,7 +141,7 @@ async fn find_container(engine: &Engine, input: &TurnInput) -> Result<Place, Tur
             })
         }
         Found::Expired | Found::Missing => match quirks.expired_container {
-            ExpiredContainer::ToolError => Ok(Place::Expired),
+            ExpiredContainer::ToolError if !waits => Ok(Place::Expired),
             // Parity: what a dead id gave in 2026-08 (FACTS §9).
             ExpiredContainer::ServerError => Err(TurnError::Service(Box::new(ServiceError {
                 status: 500,
@@ -141,7 +151,7 @@ async fn find_container(engine: &Engine, input: &TurnInput) -> Result<Place, Tur
                 headers: Vec::new(),
                 after_events: None,
             }))),
-            ExpiredContainer::RequestError => {
+            ExpiredContainer::ToolError | ExpiredContainer::RequestError => {
                 Err(TurnError::Invalid(format!("container: `{id}` has expired")))
             }
         },
@@ -162,6 +172,28 @@ enum End {
     Stop(Stop),
     /// The model goes on in a later request: the stop reason, and the ids that lead back.
     Park(&'static str, Vec<String>),
+    /// Code waits for the client: the ids of the model's calls, and of the code's.
+    Wait(Vec<String>, Vec<String>),
+}
+
+/// What running a group of calls has come to.
+struct Ran {
+    results: Vec<CallResult>,
+    /// What code waits for, if it does; the turn ends with it.
+    by_code: Option<Vec<String>>,
+}
+
+/// Cells that this turn has begun and its client is about to hear of. If the turn fails before, nobody
+/// ever will, and they end.
+#[derive(Default)]
+struct Begun(Vec<(Arc<Container>, String)>);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        for (container, cell) in self.0.drain(..) {
+            Containers::end_cell(&container, &cell);
+        }
+    }
 }
 
 struct Turn<'a> {
@@ -178,8 +210,13 @@ struct Turn<'a> {
     used_container: bool,
     /// When it began to use its container.
     used_since: Option<DateTime<Utc>>,
+    /// It was used by code alone that an earlier answer had begun.
+    resumed_only: bool,
     /// Server calls wait for the client's.
     code_waits: bool,
+    /// Code has come to where it waits for the client.
+    code_stands: bool,
+    begun: Begun,
     /// Every tool-use id of this response.
     handed_out: Vec<String>,
 }
@@ -195,8 +232,14 @@ impl Turn<'_> {
             self.preload(request).await?;
         }
         let orders = waiting(pending, model.as_ref());
-        let mut results = self.earlier_results(request, orders).await?;
-        let end = if self.input.request.max_tokens == 0 {
+        let ids = orders.iter().map(|order| order.id().to_owned()).collect();
+        let Ran {
+            mut results,
+            by_code,
+        } = self.earlier_results(request, orders).await?;
+        let end = if let Some(by_code) = by_code {
+            End::Wait(ids, by_code)
+        } else if self.input.request.max_tokens == 0 {
             // A cache pre-warm: nothing is generated (spec 01 §1).
             End::Stop(Stop {
                 reason: "max_tokens".to_owned(),
@@ -212,14 +255,20 @@ impl Turn<'_> {
         self.emitter.settle()?;
         let container = self.container_of_answer().await?;
         let usage = self.meter.end();
-        match end {
-            End::Stop(stop) => self.emitter.end(stop_fields(stop), container, usage),
+        let fields = match end {
+            End::Stop(stop) => stop_fields(stop),
             End::Park(reason, ids) => {
-                model.park(&ids);
-                self.emitter
-                    .end((reason.to_owned(), None, None), container, usage)
+                model.park(&ids, &[]);
+                (reason.to_owned(), None, None)
             }
-        }
+            End::Wait(ids, by_code) => {
+                model.park(&ids, &by_code);
+                ("tool_use".to_owned(), None, None)
+            }
+        };
+        self.emitter.end(fields, container, usage)?;
+        self.begun.0.clear();
+        Ok(())
     }
 
     async fn steps(
@@ -261,7 +310,12 @@ impl Turn<'_> {
                         self.container().await?;
                         return Ok(self.pause());
                     }
-                    *results = self.execute(orders).await?;
+                    let ids = orders.iter().map(|order| order.id().to_owned()).collect();
+                    let ran = self.execute(orders).await?;
+                    if let Some(by_code) = ran.by_code {
+                        return Ok(End::Wait(ids, by_code));
+                    }
+                    *results = ran.results;
                 }
                 Some(Step::Delay(span)) => {
                     // A frozen clock makes no client wait.
@@ -321,19 +375,29 @@ impl Turn<'_> {
         &mut self,
         request: &TurnRequest,
         orders: Vec<Order>,
-    ) -> Result<Vec<CallResult>, TurnError> {
+    ) -> Result<Ran, TurnError> {
+        let used_before = self.used_container;
+        self.resumed_only = !orders.is_empty() && orders.iter().all(Order::is_under_way);
         let mut ran = if orders.is_empty() {
-            Vec::new()
+            Ran {
+                results: Vec::new(),
+                by_code: None,
+            }
         } else {
             self.execute(orders).await?
         };
+        if self.resumed_only && ran.by_code.is_none() {
+            // Parity: what only ends earlier code names no container (FACTS §10).
+            self.used_container = used_before;
+        }
         let answers = references::client_results(&self.input.request, &request.answered);
         if answers.is_empty() {
             return Ok(ran);
         }
-        ran.extend(answers);
+        ran.results.extend(answers);
         let order = references::call_order(&self.input.request);
-        ran.sort_by_key(|result| order.iter().position(|id| *id == result.id));
+        ran.results
+            .sort_by_key(|result| order.iter().position(|id| *id == result.id));
         Ok(ran)
     }
 
@@ -359,6 +423,7 @@ impl Turn<'_> {
                         tool,
                         input,
                         error_code,
+                        answers: None,
                     }
                 }
                 Call::Client { name, input } => {
@@ -377,12 +442,14 @@ impl Turn<'_> {
     fn check_offered(&self, tool: ServerTool) -> Result<(), ModelError> {
         let hint = match (self.code_tool, tool) {
             (Some(CodeTool::Python), ServerTool::Python)
+            | (Some(CodeTool::Cells), _)
             | (Some(CodeTool::BashAndEditor), ServerTool::Bash | ServerTool::Editor) => {
                 return Ok(());
             }
             (None, _) => "the request declares no code execution tool",
             (Some(CodeTool::Python), _) => "`code_execution_20250522` offers Python alone",
-            (Some(CodeTool::BashAndEditor), _) => {
+            // Written so that no later tool is let through by mistake.
+            (Some(CodeTool::BashAndEditor), ServerTool::Python) => {
                 "the declared tool offers bash and the text editor"
             }
         };
@@ -418,12 +485,13 @@ impl Turn<'_> {
         End::Park("pause_turn", ids)
     }
 
-    /// Runs server calls at the same time and emits their results in order.
-    async fn execute(&mut self, orders: Vec<Order>) -> Result<Vec<CallResult>, TurnError> {
+    /// Runs server calls at the same time and emits their results in order. Cells run one after the
+    /// other; those behind one that waits for the client are not begun.
+    async fn execute(&mut self, orders: Vec<Order>) -> Result<Ran, TurnError> {
         self.start()?;
         self.meter.uses_container();
         let container = self.container().await?;
-        let count = orders.len() as u64;
+        let count = orders.len();
         let (engine, input) = (self.engine, self.input);
         // Awake before several calls begin: they then reach the sandbox in the order they were written,
         // in every run. What fails here fails again, with its answer, in each call.
@@ -434,24 +502,102 @@ impl Turn<'_> {
                 .ok(),
             _ => None,
         };
-        let work = futures_util::future::join_all(orders.into_iter().map(|order| {
+        let known: Vec<bool> = orders.iter().map(Order::is_under_way).collect();
+        let carry = |order: Order| {
             // What a call makes is named after the call alone: those that run beside it have no say.
             let ids = input.workspace.ids(&[b"outputs", order.id().as_bytes()]);
             let container = container.clone();
             async move { calls::execute(engine, input, container.as_ref(), order, &ids).await }
+        };
+        let has_cells = programmatic::has_cells(&input.request);
+        let (cells, others): (Vec<_>, Vec<_>) =
+            orders.into_iter().enumerate().partition(|(_, order)| {
+                has_cells
+                    && matches!(
+                        order,
+                        Order::Server {
+                            tool: ServerTool::Python,
+                            ..
+                        }
+                    )
+            });
+        let beside = futures_util::future::join_all(others.into_iter().map(|(place, order)| {
+            let carried = carry(order);
+            async move { (place, carried.await) }
         }));
-        let done = self.with_pings(work).await?;
+        let in_turn = async {
+            let mut done = Vec::with_capacity(cells.len());
+            for (place, order) in cells {
+                let carried = carry(order).await;
+                let waits =
+                    matches!(&carried, Ok(carried) if matches!(carried.end, CarriedEnd::Waits(_)));
+                done.push((place, carried));
+                if waits {
+                    break;
+                }
+            }
+            done
+        };
+        let (mut done, cells) = self
+            .with_pings(futures_util::future::join(beside, in_turn))
+            .await?;
         drop(awake);
-        let mut results = Vec::with_capacity(done.len());
-        let mut read = 0;
-        for outcome in done {
-            let (block, result) = outcome?;
-            read += tokens(&result.stdout) + tokens(&result.stderr);
-            self.emitter.result(block)?;
-            results.push(result);
+        done.extend(cells);
+        done.sort_by_key(|(place, _)| *place);
+        let mut ran = Ran {
+            results: Vec::with_capacity(count),
+            by_code: None,
+        };
+        let (mut read, mut uses) = (0, Vec::new());
+        for (place, carried) in done {
+            let carried = carried?;
+            for block in carried.nested {
+                self.emitter.result(block)?;
+            }
+            match carried.end {
+                CarriedEnd::Done(done) => {
+                    let (block, result) = *done;
+                    read += tokens(&result.stdout) + tokens(&result.stderr);
+                    self.emitter.result(block)?;
+                    ran.results.push(result);
+                }
+                CarriedEnd::Waits(calls) => {
+                    if let (false, Some(container), Some(call)) =
+                        (known[place], &container, calls.first())
+                    {
+                        let cell = (Arc::clone(container), call.cell.clone());
+                        self.begun.0.push(cell);
+                    }
+                    uses = calls;
+                }
+            }
         }
-        self.meter.round(count, read);
-        Ok(results)
+        let finished = ran.results.len() as u64;
+        if uses.is_empty() {
+            self.meter.round(finished, read);
+        } else {
+            self.meter.called(finished);
+            ran.by_code = Some(self.hand_out(uses)?);
+        }
+        Ok(ran)
+    }
+
+    /// Emits what code asks of the client.
+    fn hand_out(&mut self, uses: Vec<CodeUse>) -> Result<Vec<String>, TurnError> {
+        self.code_stands = true;
+        let mut ids = Vec::with_capacity(uses.len());
+        for CodeUse {
+            id,
+            cell,
+            name,
+            input,
+        } in uses
+        {
+            let caller = programmatic::caller(&self.input.request, cell);
+            self.emitter.code_call(id.clone(), name, input, caller)?;
+            ids.push(id);
+        }
+        Ok(ids)
     }
 
     /// The turn's container, made if there is none; `None` if the named one has expired.
@@ -485,7 +631,7 @@ impl Turn<'_> {
             }
             return Ok(None);
         };
-        if !self.used_container {
+        if !self.used_container && !self.resumed_only {
             return Ok(None);
         }
         let expires_at = self
@@ -495,9 +641,15 @@ impl Turn<'_> {
                 &self.input.workspace,
                 container,
                 self.input.quirks.container_expires_at,
+                self.code_stands,
             )
             .await?;
-        if self.code_waits && self.input.quirks.pause_container == PauseContainer::Omit {
+        if !self.used_container {
+            return Ok(None);
+        }
+        if (self.code_waits || self.code_stands)
+            && self.input.quirks.pause_container == PauseContainer::Omit
+        {
             return Ok(None);
         }
         Ok(Some(WireContainer {
@@ -547,6 +699,7 @@ fn waiting(pending: validate::Pending, model: &dyn Model) -> Vec<Order> {
             error_code: model.error_of(&call.id),
             id: call.id,
             input: call.input,
+            answers: call.answers,
         })
     };
     pending.calls.into_iter().filter_map(order).collect()

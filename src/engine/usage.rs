@@ -21,7 +21,27 @@ pub(super) fn input_tokens(body: &Value) -> u64 {
         .iter()
         .map(|key| tokens_of_strings(&body[*key]))
         .sum::<u64>()
+        .saturating_sub(tokens_of_code_calls(&body["messages"]))
         .max(1)
+}
+
+/// What code has called, and what it was answered, never comes before the model (spec 03 §4).
+fn tokens_of_code_calls(messages: &Value) -> u64 {
+    let blocks = || {
+        let messages = messages.as_array().into_iter().flatten();
+        messages.flat_map(|message| message["content"].as_array().into_iter().flatten())
+    };
+    let calls: Vec<&Value> = blocks()
+        .filter(|block| block["type"] == "tool_use" && block["caller"]["tool_id"].is_string())
+        .collect();
+    let answers = blocks().filter(|block| {
+        block["type"] == "tool_result"
+            && calls.iter().any(|call| call["id"] == block["tool_use_id"])
+    });
+    answers
+        .chain(calls.iter().copied())
+        .map(tokens_of_strings)
+        .sum()
 }
 
 fn tokens_of_strings(value: &Value) -> u64 {
@@ -94,6 +114,11 @@ impl Meter {
         self.calls += calls;
         self.context += self.output + result_tokens;
         self.input += self.context;
+    }
+
+    /// Server calls ended in an answer that samples no more.
+    pub(super) fn called(&mut self, calls: u64) {
+        self.calls += calls;
     }
 
     /// A container took part, or files were preloaded.

@@ -9,7 +9,9 @@ const DELIMITER: &str = "PY";
 /// A shell command; `Err` says why this request cannot take one.
 pub(super) fn bash(tool: Option<CodeTool>, command: &str) -> Result<Call, &'static str> {
     match tool {
-        Some(CodeTool::BashAndEditor) => Ok(call(ServerTool::Bash, json!({"command": command}))),
+        Some(CodeTool::BashAndEditor | CodeTool::Cells) => {
+            Ok(call(ServerTool::Bash, json!({"command": command})))
+        }
         Some(CodeTool::Python) => Err(
             "bash needs `code_execution_20250825` or later, the request declares \
              `code_execution_20250522`\n  hint: use Python, or declare the newer tool",
@@ -21,7 +23,9 @@ pub(super) fn bash(tool: Option<CodeTool>, command: &str) -> Result<Call, &'stat
 /// Python: a cell where the tool has cells, else a shell command that feeds it to `python3`.
 pub(super) fn python(tool: Option<CodeTool>, code: &str) -> Result<Call, &'static str> {
     match tool {
-        Some(CodeTool::Python) => Ok(call(ServerTool::Python, json!({"code": code}))),
+        Some(CodeTool::Python | CodeTool::Cells) => {
+            Ok(call(ServerTool::Python, json!({"code": code})))
+        }
         Some(CodeTool::BashAndEditor) => {
             Ok(call(ServerTool::Bash, json!({"command": heredoc(code)})))
         }
@@ -32,7 +36,7 @@ pub(super) fn python(tool: Option<CodeTool>, code: &str) -> Result<Call, &'stati
 /// An editor command, whatever its input is.
 pub(super) fn editor(tool: Option<CodeTool>, input: Value) -> Result<Call, &'static str> {
     match tool {
-        Some(CodeTool::BashAndEditor) => Ok(call(ServerTool::Editor, input)),
+        Some(CodeTool::BashAndEditor | CodeTool::Cells) => Ok(call(ServerTool::Editor, input)),
         Some(CodeTool::Python) => Err(
             "the text editor needs `code_execution_20250825` or later, the request declares \
              `code_execution_20250522`\n  hint: use Python, or declare the newer tool",

@@ -89,7 +89,7 @@ impl Model for Direct {
     }
 
     /// Nothing to keep: the request says which blocks were run.
-    fn park(self: Box<Self>, _: &[String]) {}
+    fn park(self: Box<Self>, _: &[String], _: &[String]) {}
 }
 
 impl Block {

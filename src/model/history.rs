@@ -59,6 +59,10 @@ fn seen_in(content: &Value) -> Vec<Seen<'_>> {
 }
 
 fn seen_block(block: &Value) -> Option<Seen<'_>> {
+    // Code made this call, not the model.
+    if block["caller"]["tool_id"].is_string() {
+        return None;
+    }
     match block["type"].as_str()? {
         "text" => block["text"].as_str().map(Seen::Text),
         "thinking" | "redacted_thinking" => Some(Seen::Thinking),

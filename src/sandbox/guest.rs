@@ -4,6 +4,7 @@
 //! dropping a call's future cancels it in the sandbox. What comes from the guest is not trusted.
 
 mod call;
+mod cell;
 mod embedded;
 mod link;
 mod stream;
@@ -19,8 +20,12 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 pub use call::{
     Edit, EditCall, EditError, EditOutcome, ExecCall, ExecKind, ExecResult, Outcome, PutFile, View,
 };
+pub(crate) use cell::left_waiting;
+pub use cell::{Answered, CellCall, CellResult, CellStep, ToolAnswer, ToolCall};
 pub use embedded::{UNAVAILABLE, digest, embedded};
-pub use guest_proto::{EditErrorKind, ErrorKind, FileType, Hunk, OutputFile, Settings, Unclaimed};
+pub use guest_proto::{
+    EditErrorKind, ErrorKind, FileType, Hunk, OutputFile, Settings, Unclaimed, WaitingCell,
+};
 pub use stream::FileStream;
 
 use crate::ids::Ids;
@@ -69,6 +74,15 @@ pub struct Guest {
     link: Link,
 }
 
+/// What an earlier server has left in a guest.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// To be adopted or released.
+    pub unclaimed: Vec<Unclaimed>,
+    /// The cell that waits for answers; it goes on waiting.
+    pub waiting: Option<WaitingCell>,
+}
+
 impl Guest {
     /// Says hello over a fresh channel and checks the protocol generation.
     pub async fn connect(channel: Channel, settings: Settings) -> Result<Self, GuestError> {
@@ -91,16 +105,15 @@ impl Guest {
         }
     }
 
-    /// Says hello to a guest that was launched or taken up, and answers what an earlier server has left:
-    /// to be adopted or released.
+    /// Says hello to a guest that was launched or taken up, and answers what an earlier server has left.
     pub async fn resume(
         launched: Launched,
         settings: Settings,
         limit: Duration,
-    ) -> Result<(Self, Vec<Unclaimed>), GuestError> {
+    ) -> Result<(Self, Left), GuestError> {
         let Some(lease) = launched.lease else {
             let guest = Self::connect(launched.channel, settings).await?;
-            return Ok((guest, Vec::new()));
+            return Ok((guest, Left::default()));
         };
         let nonce = token();
         let guest = Self {
@@ -120,10 +133,13 @@ impl Guest {
                 ours: generation,
             }),
             AnswerBody::Resumed {
-                epoch, unclaimed, ..
+                epoch,
+                unclaimed,
+                waiting,
+                ..
             } => {
                 guest.link.enter_epoch(epoch);
-                Ok((guest, unclaimed))
+                Ok((guest, Left { unclaimed, waiting }))
             }
             other => Err(unexpected(&other)),
         }

@@ -24,10 +24,10 @@ async fn server(folder: &Path) -> DockerBackend {
 
 async fn launch(server: &DockerBackend, spec: &SandboxSpec) -> Guest {
     let launched = server.launch(spec).await.unwrap();
-    let (guest, unclaimed) = Guest::resume(launched, Settings::default(), RESUME_TIMEOUT)
+    let (guest, left) = Guest::resume(launched, Settings::default(), RESUME_TIMEOUT)
         .await
         .unwrap();
-    assert_eq!(unclaimed, []);
+    assert_eq!(left.unclaimed, []);
     guest
 }
 
@@ -66,9 +66,10 @@ async fn the_next_server_takes_a_sandbox_up_with_all_that_runs_in_it() {
     let second = server(folder.path()).await;
     let begun = Instant::now();
     let launched = second.take_up(&spec.container_id).await.unwrap().unwrap();
-    let (guest, mut unclaimed) = Guest::resume(launched, Settings::default(), RESUME_TIMEOUT)
+    let (guest, left) = Guest::resume(launched, Settings::default(), RESUME_TIMEOUT)
         .await
         .unwrap();
+    let mut unclaimed = left.unclaimed;
     guest.ping().await.unwrap();
     eprintln!("MEASURED: taking a sandbox up: {:?}", begun.elapsed());
     unclaimed.sort_by(|a, b| a.output_dir.cmp(&b.output_dir));
@@ -125,7 +126,7 @@ async fn half_a_frame_of_the_old_server_does_not_spoil_the_new_ones_stream() {
     let writer = &mut launched.channel.writer;
     writer.write_all(&token.mark()).await.unwrap();
     writer
-        .write_all(b"\xF5sbx\x01\0\0\0\x10\0\0\0\0\0\x01\0ten bytes!")
+        .write_all(b"\xF5sbx\x02\0\0\0\x10\0\0\0\0\0\x01\0ten bytes!")
         .await
         .unwrap();
     writer.write_all(&token.mark()[..20]).await.unwrap();

@@ -16,6 +16,8 @@ mod lease;
 
 #[path = "../contract/calls.rs"]
 mod calls;
+#[path = "../contract/cells.rs"]
+mod cells;
 #[path = "../contract/inside.rs"]
 mod inside;
 #[path = "../contract/life.rs"]

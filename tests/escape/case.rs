@@ -23,6 +23,8 @@ pub(crate) enum Program {
     Bash(&'static str),
     /// Runs below `prelude.py`.
     Python(&'static str),
+    /// The same, as a cell of the container's interpreter.
+    Cell(&'static str),
 }
 
 /// What must be true of the call itself.
@@ -63,6 +65,11 @@ impl Case {
     /// A Python program all of whose attempts must fail.
     pub(crate) const fn python(name: &'static str, code: &'static str) -> Self {
         Self::new(name, Program::Python(code), Must::Fail)
+    }
+
+    /// A cell all of whose attempts must fail.
+    pub(crate) const fn cell(name: &'static str, code: &'static str) -> Self {
+        Self::new(name, Program::Cell(code), Must::Fail)
     }
 
     /// A bash command all of whose attempts must fail.

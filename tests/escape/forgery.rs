@@ -125,6 +125,56 @@ for word in "CARGO", "ANTHROPIC", "API_KEY", "TOKEN", "DOCKER":
     same(word, [name for name in os.environ if word in name], [])
 "#,
     ),
+    Case::cell(
+        "a cell finds no way to the guest",
+        r#"
+forged = bytes.fromhex(os.environ["FORGED"])[:4000]
+for fd in range(20):
+    denied(f"{fd}", lambda: write(f"/proc/1/fd/{fd}", forged, os.O_WRONLY))
+denied("list", lambda: os.listdir("/proc/1/fd"))
+same("stdin", os.read(0, 10), b"")
+import subprocess
+held = subprocess.run(["ls", "/proc/self/fd"], capture_output=True, text=True, close_fds=False).stdout
+same("descriptors of a program", held.split(), ["0", "1", "2", "3"])
+"#,
+    ),
+    Case::cell(
+        "frames of the guest on the interpreter's socket",
+        r#"
+forged = bytes.fromhex(os.environ["FORGED"])[:60000]
+for fd in range(3, 64):
+    try:
+        os.write(fd, forged)
+    except OSError:
+        pass
+"#,
+    )
+    .must(Must::End),
+    Case::cell(
+        "words of the interpreter that are not its own",
+        r#"
+def say(text):
+    for fd in range(3, 64):
+        try:
+            os.write(fd, len(text).to_bytes(4, "little") + text)
+        except OSError:
+            pass
+for text in b'{"calls": [{"n": 0, "name": "query", "args": "[]"}]}', b'{"done": 300}', b'{"done": 0}' * 1000, b"\xff" * 1000:
+    say(text)
+"#,
+    )
+    .must(Must::End),
+    Case::cell("a cell that closes every descriptor", "os.closerange(0, 65536)").must(Must::End),
+    Case::cell(
+        "a cell that floods the guest with words",
+        r#"
+word = b'{"calls": []}'
+fd = next(fd for fd in range(3, 64) if os.path.exists(f"/proc/self/fd/{fd}") and "socket" in os.readlink(f"/proc/self/fd/{fd}"))
+while True:
+    os.write(fd, (len(word).to_bytes(4, "little") + word) * 1000)
+"#,
+    )
+    .runs_out(1500),
     Case::bash(
         "terminal sequences stay data",
         r"printf '\033]0;title\007\033[2J\033[6n\033c\0\r\b\377\376\n'; printf '\033[31m' >&2",

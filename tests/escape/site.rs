@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use guest_proto::{Answer, AnswerBody, ExecDone, encode};
 use sandtable::cli::image::Flavor;
-use sandtable::sandbox::guest::{ExecCall, ExecKind, ExecResult, Guest, GuestError, embedded};
+use sandtable::sandbox::guest::{
+    CellCall, CellStep, ExecCall, ExecKind, ExecResult, Guest, GuestError, embedded,
+};
 use sandtable::sandbox::{Backend, Limits, SandboxSpec};
 
 use crate::bench::{Bench, bench};
@@ -106,6 +108,7 @@ impl Site {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         let kind = match program {
             Program::Bash(command) => ExecKind::Bash(command.to_owned()),
+            Program::Cell(code) => return self.cell(guest, call, code, timeout).await,
             Program::Python(code) => ExecKind::Python {
                 code: format!("{PRELUDE}\n{code}\nprint('done')\n"),
                 tag: format!("srvtoolu_{call}"),
@@ -121,6 +124,34 @@ impl Site {
             env,
         };
         guest.exec(call).await
+    }
+
+    async fn cell(
+        &self,
+        guest: &Guest,
+        call: u64,
+        code: &str,
+        timeout: Duration,
+    ) -> Result<ExecResult, GuestError> {
+        let mut env = self.canary.env();
+        env.push(("FORGED".to_owned(), forged(call)));
+        let env: Vec<String> = env
+            .iter()
+            .map(|(name, value)| format!("os.environ[{name:?}] = {value:?}"))
+            .collect();
+        let env = env.join("\n");
+        let call = CellCall {
+            code: format!("import os\n{env}\n{PRELUDE}\n{code}\nprint('done')\n"),
+            tag: format!("srvtoolu_{call}"),
+            tools: vec!["query".to_owned()],
+            input_dir: INPUT.to_owned(),
+            output_dir: format!("{call:016x}"),
+            timeout,
+        };
+        match guest.cell(call).await? {
+            CellStep::Done(done) => Ok(done.exec),
+            CellStep::Waits(calls) => panic!("no case calls a tool: {calls:?}"),
+        }
     }
 
     /// Removes everything that was started.

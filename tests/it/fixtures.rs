@@ -50,6 +50,20 @@ async fn emitted(message: &Value, stream: bool) -> String {
     body["model"] = message["model"].clone();
     body["stream"] = json!(stream);
     body["tools"] = json!([{"type": tool, "name": "code_execution"}]);
+    let blocks = message["content"].as_array().expect("content");
+    let by_code: BTreeSet<&str> = blocks
+        .iter()
+        .filter(|block| block["caller"]["tool_id"].is_string())
+        .filter_map(|block| block["name"].as_str())
+        .collect();
+    if !by_code.is_empty() {
+        let version = "code_execution_20260120";
+        body["tools"][0]["type"] = json!(version);
+        let tools = body["tools"].as_array_mut().expect("tools");
+        tools.extend(by_code.into_iter().map(
+            |name| json!({"name": name, "input_schema": {"type": "object"}, "allowed_callers": [version]}),
+        ));
+    }
     let response = server.send(&server.messages(&body)).await;
     assert_eq!(response.status, 200, "{}", response.text());
     response.text().to_owned()

@@ -43,6 +43,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "api",
         &[
             "app",
+            "clock",
             "config",
             "engine",
             "fault",
@@ -52,9 +53,9 @@ const EDGES: &[(&str, &[&str])] = &[
             "model",
             "quirks",
             "rate",
+            "skills",
             "store",
             "workspace",
-            "skills",
         ],
     ),
     (

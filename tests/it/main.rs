@@ -19,6 +19,7 @@ mod fixtures;
 mod fold;
 mod house;
 mod models;
+mod programmatic;
 mod quirks;
 mod rates;
 mod recordings;

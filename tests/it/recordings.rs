@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use wire::request::MessagesRequest;
 
+use crate::harness::canned::Reply;
 use crate::harness::sse::events_of;
 use crate::harness::{Canned, TestServer};
 use cassette::{Answer, Exchange};
@@ -91,10 +92,10 @@ const OF_THE_EDGE: [&str; 13] = [
 ];
 
 /// Recordings of what this server does not do yet.
-const NOT_EMULATED: &[(&str, &str)] = &[
-    ("web-fetch", "web tools"),
-    ("programmatic", "calls made by code"),
-];
+const NOT_EMULATED: &[(&str, &str)] = &[("web-fetch", "web tools")];
+
+/// Code that waits for the client: two exchanges that belong together, played by a test of their own.
+const PROGRAMMATIC: &str = "programmatic";
 
 fn folder() -> Option<PathBuf> {
     let given = std::env::var_os("SANDTABLE_RECORDINGS").map(PathBuf::from);
@@ -123,7 +124,8 @@ fn playable(folder: &std::path::Path) -> Vec<Exchange> {
         if let Some((_, what)) = missing {
             eprintln!("not played, {what} are not emulated: {}", exchange.name);
         }
-        exchange.status == 200 && missing.is_none()
+        let apart = exchange.name.contains(PROGRAMMATIC);
+        exchange.status == 200 && missing.is_none() && !apart
     });
     assert!(all.len() >= 15, "only {} recordings were found", all.len());
     all
@@ -175,6 +177,75 @@ async fn the_same_emissions_have_the_recorded_shape() {
         .map(|entry| KNOWN[entry])
         .collect();
     assert!(unused.is_empty(), "differences that are gone: {unused:#?}");
+}
+
+/// Newer keys than the recording's.
+fn is_newer_than_2025(difference: &str) -> bool {
+    [
+        "usage.server_tool_use.code_execution_requests: ours alone",
+        "usage.server_tool_use.web_fetch_requests: ours alone",
+        "stop_details: ours alone",
+        "usage.inference_geo: ours alone",
+        "content.abort_reason: ours alone",
+        "content[].caller: theirs alone",
+    ]
+    .iter()
+    .any(|known| difference.contains(known))
+}
+
+#[tokio::test]
+async fn code_that_waits_for_the_client_is_recorded_as_we_play_it() {
+    let Some(folder) = folder() else { return };
+    let all = cassette::read_all(&folder);
+    let recorded: Vec<&Exchange> = all
+        .iter()
+        .filter(|exchange| exchange.name.contains(PROGRAMMATIC))
+        .collect();
+    let [first, second] = recorded.as_slice() else {
+        panic!("{} exchanges", recorded.len());
+    };
+    let theirs = [first.answer.message(), second.answer.message()];
+    let call = &theirs[0]["content"][2];
+    let name = call["name"].as_str().unwrap().to_owned();
+    let stdout = theirs[1]["content"][0]["content"]["stdout"].as_str();
+    let server = TestServer::on(Arc::new(Canned::new([
+        Reply::Calls(vec![(0, name, call["input"].clone())]),
+        Reply::stdout(stdout.unwrap()),
+    ])))
+    .await;
+    let steps = json!([
+        {"text": theirs[0]["content"][0]["text"]},
+        {"python": theirs[0]["content"][1]["input"]["code"]},
+        {"text": theirs[1]["content"][1]["text"]},
+    ]);
+    server.steps(&steps).await;
+    let ours = server.message(&first.request_body()).await;
+    // The recorded continuation, with the ids of this run.
+    let mut text = second.request.as_ref().unwrap().to_string();
+    for (their_id, our_id) in [
+        (&theirs[0]["content"][1]["id"], &ours["content"][1]["id"]),
+        (&theirs[0]["content"][2]["id"], &ours["content"][2]["id"]),
+        (&theirs[0]["container"]["id"], &ours["container"]["id"]),
+    ] {
+        let (their_id, our_id) = (their_id.as_str().unwrap(), our_id.as_str().unwrap());
+        text = text.replace(their_id, our_id);
+    }
+    assert_eq!(
+        ours["content"][2]["caller"]["tool_id"],
+        ours["content"][1]["id"]
+    );
+    let continuation: Value = serde_json::from_str(&text).unwrap();
+    let last = server.message(&continuation).await;
+    for (theirs, ours) in theirs.iter().zip([&ours, &last]) {
+        let mut differences = shape::of_messages(theirs, ours, false);
+        differences.retain(|difference| !is_newer_than_2025(difference));
+        assert_eq!(differences, Vec::<String>::new());
+        assert_eq!(ours["stop_reason"], theirs["stop_reason"]);
+    }
+    assert_eq!(
+        ours["content"][2]["caller"]["type"],
+        "code_execution_20250825"
+    );
 }
 
 #[tokio::test]
@@ -234,7 +305,7 @@ fn recorded_requests_are_taken() {
         };
         let decoded = MessagesRequest::decode(body, true)
             .unwrap_or_else(|fault| panic!("{}: {fault}", exchange.name));
-        if exchange.status == 200 && !exchange.name.contains("programmatic") {
+        if exchange.status == 200 {
             sandtable::engine::validate::history(&decoded)
                 .unwrap_or_else(|text| panic!("{}: {text}", exchange.name));
         }
@@ -249,7 +320,7 @@ async fn recorded_answers_come_back_in_a_history_as_clients_send_them() {
     let server = TestServer::start().await;
     server.steps(&json!([{"text": "ok"}])).await;
     for exchange in cassette::read_all(&folder) {
-        if exchange.status != 200 || exchange.name.contains("programmatic") {
+        if exchange.status != 200 || exchange.name.contains(PROGRAMMATIC) {
             continue;
         }
         let mut message = exchange.answer.message();

@@ -87,3 +87,81 @@ fn what_a_killed_temporary_server_left_goes_at_the_next_start_and_a_living_ones_
         assert_eq!(count(), 0);
     }
 }
+
+/// A request whose code waits for a tool, or goes on with its answer.
+fn programmatic(messages: &serde_json::Value, container: Option<&str>) -> String {
+    let mut body = serde_json::json!({
+        "model": "claude-opus-5",
+        "max_tokens": 1024,
+        "messages": messages,
+        "tools": [
+            {"type": "code_execution_20260120", "name": "code_execution"},
+            {"name": "query", "input_schema": {"type": "object"}, "allowed_callers": ["code_execution_20260120"]},
+        ],
+    });
+    if let Some(container) = container {
+        body["container"] = container.into();
+    }
+    body.to_string()
+}
+
+#[test]
+fn code_that_waits_for_a_tool_outlives_a_kill_of_the_server_where_the_sandbox_has_a_lease() {
+    for backend in backends() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join("data");
+        let server = Server::start(backend, &data_dir, &[]).unwrap();
+        let post = |server: &Server, body: &str| {
+            let client = server.client("key");
+            let answer = client.ask("POST", "/v1/messages", "application/json", body.as_bytes());
+            let answer = answer.unwrap();
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            answer.json()
+        };
+        let code = "before = 41\nprint(await query({}), before + 1)";
+        let prompt = format!("```python\n{code}\n```");
+        let mut messages = serde_json::json!([{"role": "user", "content": prompt}]);
+        let first = post(&server, &programmatic(&messages, None));
+        let container = first["container"]["id"].as_str().unwrap().to_owned();
+        server.kill();
+
+        let server = Server::start(backend, &data_dir, &[]).unwrap();
+        if backend == "docker" {
+            // Taken up by itself, before anybody uses it: else the sandbox's lease would end.
+            let client = server.client("key");
+            let is_awake = || {
+                let containers = client.get("/_sandtable/containers").unwrap().json();
+                containers["data"][0]["state"] == "awake"
+            };
+            let begun = Instant::now();
+            while !is_awake() {
+                assert!(begun.elapsed() < Duration::from_secs(30));
+                std::thread::yield_now();
+            }
+        }
+        let calls = first["content"].as_array().unwrap().iter();
+        let calls = calls.filter(|block| block["type"] == "tool_use");
+        let results: Vec<_> = calls
+            .map(|call| {
+                serde_json::json!({"type": "tool_result", "tool_use_id": call["id"], "content": "answer"})
+            })
+            .collect();
+        let more = [
+            serde_json::json!({"role": "assistant", "content": first["content"]}),
+            serde_json::json!({"role": "user", "content": results}),
+        ];
+        messages.as_array_mut().unwrap().extend(more);
+        let second = post(&server, &programmatic(&messages, Some(&container)));
+        let result = &second["content"][0]["content"];
+        assert_eq!(result["return_code"], 0, "{second}");
+        if backend == "docker" {
+            assert_eq!(result["stdout"], "answer 42\n", "{second}");
+        } else {
+            let expected =
+                "TimeoutError: Calling tool ['query'] timed out (no response after 270s).";
+            assert_eq!(result["stderr"], expected, "{second}");
+        }
+        assert!(server.stop().success());
+        traces::remove_sandboxes(&data_dir);
+    }
+}

@@ -84,7 +84,7 @@ fn spawn(backend: &str, data_dir: Option<&Path>, more: &[&str], env: &[(&str, &P
     let log = data_dir.map_or_else(Stdio::null, |dir| log_file(dir).into());
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandtable"));
     command.args(["serve", "--port", "0", "--backend", backend]);
-    // The documented libraries are nobody's concern here.
+    // The documented libraries are nobody's concern here, and they take minutes.
     command.args(["--provision", "never"]);
     if backend == "docker" {
         command.args(["--image", "sandtable-sandbox:slim"]);

@@ -15,6 +15,8 @@ mod user;
 
 #[path = "../contract/calls.rs"]
 mod calls;
+#[path = "../contract/cells.rs"]
+mod cells;
 #[path = "../contract/inside.rs"]
 mod inside;
 #[path = "../contract/life.rs"]

@@ -124,3 +124,13 @@ async fn files_are_listed_named_and_deleted() {
 async fn files_are_listed_named_and_deleted_in_the_beta_shape() {
     run(Python075, "files.py", Server).await;
 }
+
+#[tokio::test]
+async fn tools_that_code_awaits_are_answered_by_hand_and_by_the_runner() {
+    run(Python, "programmatic.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn tools_that_code_awaits_are_answered_in_the_beta_era() {
+    run(Python075, "programmatic.py", Sandbox).await;
+}

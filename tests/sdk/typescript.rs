@@ -33,3 +33,8 @@ async fn models_batches_and_skills_work_in_typescript() {
 async fn a_refusal_has_its_class_in_typescript() {
     run(Node, "refusals.ts", Server).await;
 }
+
+#[tokio::test]
+async fn tools_that_code_awaits_are_answered_in_typescript() {
+    run(Node, "programmatic.ts", Sandbox).await;
+}

@@ -13,8 +13,8 @@ pub use frame::{
     PRELUDE_BYTES, encode,
 };
 pub use message::{
-    Answer, AnswerBody, Command, Edit, EditErrorKind, EditResult, ErrorKind, ExecDone, FileType,
-    Hunk, Outcome, OutputFile, Request, RequestBody, Unclaimed,
+    Answer, AnswerBody, CodeAnswer, CodeCall, Command, Edit, EditErrorKind, EditResult, ErrorKind,
+    ExecDone, FileType, Hunk, Outcome, OutputFile, Request, RequestBody, Unclaimed, WaitingCell,
 };
 pub use resync::{Finder, MARK_BYTES, TOKEN_BYTES, Token};
 pub use settings::Settings;
@@ -22,7 +22,7 @@ pub use settings::Settings;
 /// The protocol generation this crate speaks; every frame carries it.
 ///
 /// Within a generation messages only grow: new request and answer kinds, new optional fields.
-pub const GENERATION: u16 = 1;
+pub const GENERATION: u16 = 2;
 
 /// Most payload bytes of one file chunk.
 pub const CHUNK_BYTES: usize = 256 * 1024;

@@ -35,6 +35,26 @@ pub enum RequestBody {
         #[serde(default)]
         env: BTreeMap<String, String>,
     },
+    /// Runs a cell in the container's one interpreter, after those that came before; the payload is its
+    /// code. It answers `cell_waits` or `cell_done`.
+    Cell {
+        /// Names the cell, and its directory below `tmp_root`.
+        tag: String,
+        input_dir: String,
+        output_dir: String,
+        /// Of running, not of waiting: for its turn, or for what it has called.
+        timeout_ms: u64,
+        /// What the cell may call.
+        tools: Vec<String>,
+    },
+    /// Hands a cell what it waits for, and waits for its next stop as `cell` does. What was answered
+    /// before is passed over: asked again, the cell says again where it is. The payload is the texts.
+    GoOn {
+        tag: String,
+        answers: Vec<CodeAnswer>,
+    },
+    /// Ends a cell, wherever it is.
+    EndCell { tag: String },
     /// Views or changes a file; the payload is the text of a `create`, or both of a `str_replace`.
     Edit {
         edit: Edit,
@@ -82,6 +102,34 @@ pub enum Command {
     Python { tag: String },
 }
 
+/// A call that code in a cell makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeCall {
+    /// Counts the calls of the cell, from 0.
+    pub n: u64,
+    pub name: String,
+    /// A JSON object as the code wrote it.
+    pub args: String,
+}
+
+/// What a call in a cell gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeAnswer {
+    pub n: u64,
+    /// How much of the payload is its text.
+    pub bytes: u64,
+    /// The call gets a `TimeoutError` of this text.
+    pub timed_out: bool,
+}
+
+/// A cell of an earlier stream that waits for answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingCell {
+    pub tag: String,
+    /// What it waits for.
+    pub calls: Vec<CodeCall>,
+}
+
 /// What the editor does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -117,6 +165,16 @@ pub enum AnswerBody {
     },
     /// An `exec` is over; the payload is stdout, then stderr.
     ExecDone(ExecDone),
+    /// A cell has come to where it waits for these calls and for nothing else of its own.
+    CellWaits { calls: Vec<CodeCall> },
+    /// A cell is over; the payload is stdout, then stderr.
+    CellDone {
+        done: ExecDone,
+        /// Names the cell's output directory, which an earlier server may have chosen.
+        output_dir: String,
+        /// Whether an interpreter that ran before is gone, and all that its cells had set.
+        state_lost: bool,
+    },
     /// An edit is done; the payload is the content of a view.
     EditDone { result: EditResult },
     /// An edit is not possible: the file's or the input's fault, never the sandbox's.
@@ -143,6 +201,9 @@ pub enum AnswerBody {
         epoch: u32,
         /// What earlier streams have left.
         unclaimed: Vec<Unclaimed>,
+        /// The cell that waits for answers, if one does.
+        #[serde(default)]
+        waiting: Option<WaitingCell>,
     },
     /// Answers no call: what came is no frame, and nothing is heard until the next mark.
     Lost {},

@@ -30,6 +30,10 @@ pub struct Settings {
     pub max_file_bytes: u64,
     /// What all files together may take, by a watch that looks every second; 0 for no watch.
     pub max_disk_bytes: u64,
+    /// Most calls of one cell that wait at once.
+    pub max_code_calls: u64,
+    /// What the arguments of all these may come to.
+    pub max_code_args_bytes: u64,
     /// Largest text a view hands back.
     pub max_view_bytes: u64,
     /// Largest image or PDF a view hands back.
@@ -52,6 +56,8 @@ impl Default for Settings {
             max_output_file_bytes: 500 * 1024 * 1024,
             max_file_bytes: 5 * 1024 * 1024 * 1024,
             max_disk_bytes: 0,
+            max_code_calls: 64,
+            max_code_args_bytes: 1024 * 1024,
             max_view_bytes: 1024 * 1024,
             max_media_bytes: 16 * 1024 * 1024,
             max_edit_bytes: 64 * 1024 * 1024,

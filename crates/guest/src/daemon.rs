@@ -1,5 +1,6 @@
 //! The loop: one thread waits for the host, for the programs, and for time.
 
+mod cells;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::exec::{self, Job, Refusal, Run};
 use crate::files::{Failure, Get, Put};
 use crate::lease::Lease;
 use crate::out::Out;
+use crate::repl::{self, Repl};
 use crate::sinks::Sinks;
 use crate::sys::{self, Poll};
 use crate::tree::{self, Owner};
@@ -54,6 +56,7 @@ struct Daemon {
     runs: BTreeMap<u64, Run>,
     puts: BTreeMap<u64, Put>,
     gets: BTreeMap<u64, Get>,
+    repl: Repl,
     sinks: Sinks,
     disk: Option<Watch>,
     scratch: Vec<u8>,
@@ -74,6 +77,7 @@ impl Daemon {
             runs: BTreeMap::new(),
             puts: BTreeMap::new(),
             gets: BTreeMap::new(),
+            repl: Repl::default(),
             sinks: Sinks::default(),
             disk: None,
             scratch: vec![0; SCRATCH_BYTES],
@@ -97,12 +101,14 @@ impl Daemon {
                 run.watch(&mut poll);
                 next = [next, run.next_look()].into_iter().flatten().min();
             }
+            self.repl.watch(&mut poll);
+            next = [next, self.repl.next_look()].into_iter().flatten().min();
             next = [next, self.lease.as_ref().map(Lease::end)]
                 .into_iter()
                 .flatten()
                 .min();
             if let Some(disk) = &self.disk
-                && (!self.runs.is_empty() || sys::has_company())
+                && (!self.runs.is_empty() || self.repl.is_busy() || sys::has_company())
             {
                 next = [next, Some(disk.next_look())].into_iter().flatten().min();
             }
@@ -112,6 +118,7 @@ impl Daemon {
             for run in self.runs.values_mut() {
                 run.read(&poll, &mut self.scratch);
             }
+            self.read_cells(&poll);
             if poll.is_ready(children) {
                 self.reap();
             }
@@ -141,6 +148,8 @@ impl Daemon {
         while let Ok(Some(ended)) = sys::reap() {
             if let Some(run) = self.runs.values_mut().find(|run| run.pid() == ended.pid) {
                 run.ended(ended.return_code);
+            } else {
+                self.interpreter_ended(ended);
             }
         }
     }
@@ -239,6 +248,28 @@ impl Daemon {
                 };
                 self.exec(&job);
             }
+            RequestBody::Cell {
+                tag,
+                input_dir,
+                output_dir,
+                timeout_ms,
+                tools,
+            } => {
+                let Some(places) = Places::new(settings, &input_dir, &output_dir) else {
+                    self.out.error(call, ErrorKind::Invalid, NOT_A_TAG);
+                    return;
+                };
+                self.cell(repl::Job {
+                    asker: call,
+                    tag,
+                    code: payload.to_vec(),
+                    places,
+                    timeout: Duration::from_millis(timeout_ms),
+                    tools,
+                });
+            }
+            RequestBody::GoOn { tag, answers } => self.go_on(call, &tag, &answers, payload),
+            RequestBody::EndCell { tag } => self.repl.end_cell(&tag, &owners(&self.runs)),
             RequestBody::Edit {
                 edit,
                 path,
@@ -326,6 +357,7 @@ impl Daemon {
             RequestBody::Cancel {} => {
                 self.puts.remove(&call);
                 self.gets.remove(&call);
+                self.repl.forget(call, &owners(&self.runs));
                 self.end(call, Outcome::Cancelled {});
             }
         }
@@ -381,6 +413,7 @@ impl Daemon {
         }
         let mut started = exec::start(settings, job);
         if self.runs.is_empty()
+            && !self.repl.is_busy()
             && sys::is_init()
             && matches!(&started, Err(refusal) if refusal.crowded)
         {
@@ -427,7 +460,9 @@ impl Daemon {
             .runs
             .iter()
             .filter(|(other, _)| **other != call)
-            .map(|(_, run)| run.owner().clone())
+            .map(|(_, run)| run.owner())
+            .chain(self.repl.owner())
+            .cloned()
             .collect();
         if let Some(run) = self.runs.get_mut(&call)
             && !run.end(outcome, &others)
@@ -470,6 +505,7 @@ impl Daemon {
                 run.fail_for_disk(full.clone());
             }
         }
+        self.repl.fail_for_disk(&full, &owners(&self.runs));
     }
 
     fn answer_done(&mut self) {
@@ -502,6 +538,11 @@ impl Daemon {
             "too many calls at once in this sandbox",
         );
     }
+}
+
+/// The calls that are no cells, as far as their processes go.
+fn owners(runs: &BTreeMap<u64, Run>) -> Vec<Owner> {
+    runs.values().map(|run| run.owner().clone()).collect()
 }
 
 /// As the kernel says it.

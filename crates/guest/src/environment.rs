@@ -36,6 +36,11 @@ impl Places {
         })
     }
 
+    /// The 16 hex digits that name the output directory.
+    pub(crate) fn output_tag(&self) -> &str {
+        &self.tags[1]
+    }
+
     /// Makes both; the output directory is new and empty.
     ///
     /// A full disk is no reason to fail: the program may be the one that makes room.

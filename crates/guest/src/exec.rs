@@ -55,8 +55,9 @@ pub(crate) struct Run {
     remark: Option<String>,
 }
 
+/// What a program writes to one of its descriptors.
 #[derive(Debug)]
-struct Stream {
+pub(crate) struct Stream {
     pipe: Option<File>,
     place: Option<usize>,
     capture: Capture,
@@ -169,7 +170,7 @@ pub(crate) fn start(settings: &Settings, job: &Job<'_>) -> Result<Run, Refusal> 
 }
 
 /// Writes a file that is ours alone: never through a link, never into a FIFO.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -202,8 +203,7 @@ impl Run {
 
     /// The 16 hex digits that name its output directory.
     pub(crate) fn output_dir(&self) -> String {
-        let name = self.places.output.file_name().unwrap_or_default();
-        name.to_string_lossy().into_owned()
+        self.places.output_tag().to_owned()
     }
 
     pub(crate) fn pid(&self) -> i32 {
@@ -294,7 +294,7 @@ impl Run {
 }
 
 impl Stream {
-    fn new(pipe: Option<OwnedFd>, settings: &Settings) -> Self {
+    pub(crate) fn new(pipe: Option<OwnedFd>, settings: &Settings) -> Self {
         Self {
             // A pipe that would block the loop is of no use; `fcntl` does not fail on an open pipe.
             pipe: pipe
@@ -305,15 +305,15 @@ impl Stream {
         }
     }
 
-    fn inode(&self) -> Option<u64> {
+    pub(crate) fn inode(&self) -> Option<u64> {
         Some(self.pipe.as_ref()?.metadata().ok()?.ino())
     }
 
-    fn watch(&mut self, poll: &mut Poll) {
+    pub(crate) fn watch(&mut self, poll: &mut Poll) {
         self.place = self.pipe.as_ref().map(|pipe| poll.readable(pipe));
     }
 
-    fn read(&mut self, poll: &Poll, scratch: &mut [u8]) {
+    pub(crate) fn read(&mut self, poll: &Poll, scratch: &mut [u8]) {
         if self.place.take().is_some_and(|place| poll.is_ready(place)) {
             self.read_some(scratch);
         }
@@ -342,8 +342,23 @@ impl Stream {
         }
     }
 
+    /// What came until now; what comes later is counted anew.
+    pub(crate) fn cut(&mut self, settings: &Settings, scratch: &mut [u8]) -> Vec<u8> {
+        self.drain(scratch);
+        let next = Capture::new(settings.max_stream_bytes);
+        std::mem::replace(&mut self.capture, next).finish()
+    }
+
+    pub(crate) fn finish(mut self, sinks: &mut Sinks, scratch: &mut [u8]) -> Vec<u8> {
+        self.drain(scratch);
+        if let Some(pipe) = self.pipe {
+            sinks.keep(pipe);
+        }
+        self.capture.finish()
+    }
+
     /// Takes what is in the pipe now, and no more: who still writes may never stop.
-    fn finish(mut self, sinks: &mut Sinks, scratch: &mut [u8]) -> Vec<u8> {
+    fn drain(&mut self, scratch: &mut [u8]) {
         let mut waiting = self.pipe.as_ref().map_or(0, sys::bytes_waiting);
         while waiting > 0 {
             let most = waiting.min(scratch.len());
@@ -352,9 +367,5 @@ impl Stream {
                 None => break,
             }
         }
-        if let Some(pipe) = self.pipe {
-            sinks.keep(pipe);
-        }
-        self.capture.finish()
     }
 }

@@ -16,6 +16,7 @@ mod filter;
 mod lease;
 mod out;
 mod outputs;
+mod repl;
 mod sinks;
 mod sys;
 mod tree;

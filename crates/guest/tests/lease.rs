@@ -7,9 +7,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use guest_proto::{
-    Answer, AnswerBody, Command as Run, Decoder, EPOCH_SHIFT, Finder, Frame, GENERATION,
-    LEASE_VARIABLE, MAGIC, Outcome, Request, RequestBody, Settings, TOKEN_BYTES, Token, Unclaimed,
-    encode,
+    Answer, AnswerBody, CodeAnswer, CodeCall, Command as Run, Decoder, EPOCH_SHIFT, Finder, Frame,
+    GENERATION, LEASE_VARIABLE, MAGIC, Outcome, Request, RequestBody, Settings, TOKEN_BYTES, Token,
+    Unclaimed, WaitingCell, encode,
 };
 use tempfile::TempDir;
 
@@ -68,6 +68,10 @@ impl Guest {
 
     /// Starts a stream, whatever the guest says before it hears of it.
     fn resume(&mut self, nonce: u8) -> Vec<Unclaimed> {
+        self.resume_with_cell(nonce).0
+    }
+
+    fn resume_with_cell(&mut self, nonce: u8) -> (Vec<Unclaimed>, Option<WaitingCell>) {
         let at = |name: &str| self.root.path().join(name).to_str().unwrap().to_owned();
         let settings = Settings {
             files_root: at("files"),
@@ -98,11 +102,14 @@ impl Guest {
         }
         match self.next().0.body {
             AnswerBody::Resumed {
-                epoch, unclaimed, ..
+                epoch,
+                unclaimed,
+                waiting,
+                ..
             } => {
                 assert_eq!(u64::from(epoch), self.epoch + 1);
                 self.epoch += 1;
-                unclaimed
+                (unclaimed, waiting)
             }
             other => panic!("{other:?}"),
         }
@@ -171,6 +178,89 @@ fn an_answer_that_was_not_acknowledged_is_there_on_the_next_stream_once() {
     guest.send(3, RequestBody::Ping {}, &[]);
     assert_eq!(guest.next().0.body, AnswerBody::Pong {});
     assert_eq!(guest.resume(4), []);
+}
+
+impl Guest {
+    fn cell(&mut self, call: u64, code: &str) {
+        let body = RequestBody::Cell {
+            tag: format!("srvtoolu_{call}"),
+            input_dir: INPUT.to_owned(),
+            output_dir: format!("{call:016x}"),
+            timeout_ms: 60_000,
+            tools: vec!["query".to_owned()],
+        };
+        self.send(call, body, code.as_bytes());
+    }
+
+    fn go_on(&mut self, call: u64, cell: u64, text: &str) {
+        let answer = CodeAnswer {
+            n: 0,
+            bytes: text.len() as u64,
+            timed_out: false,
+        };
+        let body = RequestBody::GoOn {
+            tag: format!("srvtoolu_{cell}"),
+            answers: vec![answer],
+        };
+        self.send(call, body, text.as_bytes());
+    }
+}
+
+#[test]
+fn a_cell_that_waits_goes_on_over_streams_and_one_that_nobody_knows_ends() {
+    let mut guest = Guest::start(60_000);
+    assert_eq!(guest.resume_with_cell(1), (Vec::new(), None));
+    guest.cell(2, "x = 1\nprint(await query({'a': x}), x)");
+    let calls = vec![CodeCall {
+        n: 0,
+        name: "query".to_owned(),
+        args: "{\"a\": 1}".to_owned(),
+    }];
+    let waits = AnswerBody::CellWaits {
+        calls: calls.clone(),
+    };
+    assert_eq!(guest.next().0.body, waits);
+    let tag = "srvtoolu_2".to_owned();
+    let (_, waiting) = guest.resume_with_cell(2);
+    assert_eq!(waiting, Some(WaitingCell { tag, calls }));
+    guest.send(2, RequestBody::Release {}, &[]);
+    // Asked on one stream, told on the next.
+    guest.go_on(3, 2, "answer");
+    guest.resume_with_cell(3);
+    guest.go_on(2, 2, "another");
+    let (answer, frame) = guest.next();
+    assert!(
+        matches!(
+            answer.body,
+            AnswerBody::CellDone {
+                state_lost: false,
+                ..
+            }
+        ),
+        "{answer:?}"
+    );
+    assert!(frame.payload.starts_with(b"an") && frame.payload.ends_with(b" 1\n"));
+
+    // One that no client has heard of ends with its stream.
+    guest.cell(3, "open('up', 'w')\nimport time\ntime.sleep(1000)");
+    while !guest.root.path().join("work/up").exists() {
+        std::thread::yield_now();
+    }
+    guest.resume_with_cell(4);
+    guest.send(2, RequestBody::Release {}, &[]);
+    guest.cell(4, "print('next')");
+    let (answer, frame) = guest.next();
+    assert!(
+        matches!(
+            answer.body,
+            AnswerBody::CellDone {
+                state_lost: true,
+                ..
+            }
+        ),
+        "{answer:?}"
+    );
+    assert_eq!(frame.payload, b"next\n");
 }
 
 #[test]

@@ -116,7 +116,20 @@ pub enum ContentBlock {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Caller {
+    /// The model.
     Direct,
+    /// Code in a cell, which ran under a tool of this version.
+    #[serde(rename = "code_execution_20250825")]
+    CodeExecution20250825 {
+        /// The cell's `server_tool_use`.
+        tool_id: String,
+    },
+    /// The same; the service says so under 20260521 as well.
+    #[serde(rename = "code_execution_20260120")]
+    CodeExecution20260120 {
+        /// The cell's `server_tool_use`.
+        tool_id: String,
+    },
 }
 
 /// `content` of a bash result.

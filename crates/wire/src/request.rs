@@ -5,10 +5,11 @@
 
 mod blocks;
 mod results;
+mod schema;
 mod tools;
 
 pub use blocks::{Block, Message, Role, Source};
-pub use tools::{Tool, ToolKind};
+pub use tools::{Tool, ToolChoice, ToolKind};
 
 use serde_json::Value;
 
@@ -22,6 +23,7 @@ pub struct MessagesRequest {
     pub messages: Vec<Message>,
     pub stream: bool,
     pub tools: Vec<Tool>,
+    pub tool_choice: Option<ToolChoice>,
     pub container: Option<ContainerParam>,
     pub thinking: Option<Thinking>,
     pub stop_sequences: Vec<String>,
@@ -151,7 +153,7 @@ impl MessagesRequest {
             None => Vec::new(),
         };
         check_system(&root)?;
-        tools::check_tool_choice(&root, &tools)?;
+        let tool_choice = tools::tool_choice(&root, &tools)?;
         let sampling = sampling(&root)?;
         let thinking = match root.optional("thinking")? {
             Some(node) => Some(decode_thinking(&node, max_tokens)?),
@@ -189,6 +191,7 @@ impl MessagesRequest {
             messages,
             stream,
             tools,
+            tool_choice,
             container,
             thinking,
             stop_sequences,

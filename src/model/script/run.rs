@@ -392,7 +392,7 @@ impl Model for Run {
         }
     }
 
-    fn park(self: Box<Self>, ids: &[String]) {
+    fn park(self: Box<Self>, ids: &[String], by_code: &[String]) {
         let Self {
             mut place,
             user_text,
@@ -404,7 +404,10 @@ impl Model for Run {
             return;
         };
         let calls: Vec<&String> = ids.iter().filter(|id| is_tool_use(id)).collect();
-        if let Some((op, pending)) = &mut place.pending {
+        // One that waits from an earlier answer knows its calls.
+        if let Some((op, pending)) = &mut place.pending
+            && pending.is_empty()
+        {
             // The last ids are those of the calls that wait.
             if let OpKind::Calls(waiting) = &place.rule.ops[*op].kind {
                 let skip = calls.len().saturating_sub(waiting.len());
@@ -420,7 +423,7 @@ impl Model for Run {
         if whole != keys[0] {
             keys.push(whole);
         }
-        keys.extend(ids.iter().cloned());
+        keys.extend(ids.iter().chain(by_code).cloned());
         scripts.keep(keys, place);
     }
 }

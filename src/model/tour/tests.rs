@@ -36,6 +36,7 @@ fn request(tool: CodeTool, text: &str, uploads: &[&str]) -> TurnRequest {
     let kind = match tool {
         CodeTool::Python => "code_execution_20250522",
         CodeTool::BashAndEditor => "code_execution_20250825",
+        CodeTool::Cells => "code_execution_20260120",
     };
     TurnRequest {
         body: Arc::new(json!({"messages": [{"role": "user", "content": text}]})),

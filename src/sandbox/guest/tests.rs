@@ -1,5 +1,6 @@
 //! Tests of the client against the real guest, run as an ordinary process in a temporary directory.
 
+mod cells;
 mod edits;
 mod ends;
 mod execs;

@@ -4,10 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use guest_proto::{
-    Answer, AnswerBody, Decoder, EditErrorKind, EditResult, ExecDone, Outcome, OutputFile, Request,
-    RequestBody,
+    Answer, AnswerBody, CodeCall, Decoder, EditErrorKind, EditResult, ExecDone, Outcome,
+    OutputFile, Request, RequestBody,
 };
 use sandtable::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 /// What the next call gets.
@@ -23,6 +24,8 @@ pub(crate) enum Reply {
     Ended(Outcome),
     Edited(EditResult, String),
     EditFailed(EditErrorKind, String),
+    /// A cell waits for these: names and arguments, numbered as the cell counts them.
+    Calls(Vec<(u64, String, Value)>),
     /// The sandbox dies.
     Dies,
 }
@@ -100,6 +103,7 @@ impl Canned {
             | RequestBody::PutSkill { .. }
             | RequestBody::Chunk { last: false }
             | RequestBody::More { .. }
+            | RequestBody::EndCell { .. }
             | RequestBody::Cancel {} => Some(Vec::new()),
             RequestBody::Chunk { last: true } => one(AnswerBody::PutDone { linked: true }),
             // Of guests that outlive their server; this one does not.
@@ -123,6 +127,19 @@ impl Canned {
             RequestBody::Exec { .. } | RequestBody::Edit { .. } => {
                 let reply = told.replies.pop_front().expect("a reply for every call");
                 Some(vec![told.reply(reply)?])
+            }
+            RequestBody::Cell { .. } | RequestBody::GoOn { .. } => {
+                let reply = told.replies.pop_front().expect("a reply for every cell");
+                let (body, payload) = told.reply(reply)?;
+                let body = match body {
+                    AnswerBody::ExecDone(done) => AnswerBody::CellDone {
+                        done,
+                        output_dir: "0123456789abcdef".to_owned(),
+                        state_lost: false,
+                    },
+                    other => other,
+                };
+                Some(vec![(body, payload)])
             }
         }
     }
@@ -165,6 +182,15 @@ impl Told {
             }
             Reply::EditFailed(kind, message) => {
                 (AnswerBody::EditFailed { kind, message }, Vec::new())
+            }
+            Reply::Calls(calls) => {
+                let calls = calls.into_iter().map(|(n, name, args)| CodeCall {
+                    n,
+                    name,
+                    args: args.to_string(),
+                });
+                let calls = calls.collect();
+                (AnswerBody::CellWaits { calls }, Vec::new())
             }
             Reply::Dies => return None,
         })

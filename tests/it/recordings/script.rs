@@ -17,6 +17,21 @@ pub(crate) fn of(message: &Value) -> (Value, Vec<Reply>) {
             flush(&mut steps, &mut group);
         }
         match kind {
+            // What code calls is no step: the sandbox says it.
+            "tool_use" if block["caller"]["tool_id"].is_string() => {
+                flush(&mut steps, &mut group);
+                let call = |n| {
+                    let name = block["name"].as_str().expect("a name").to_owned();
+                    (n, name, block["input"].clone())
+                };
+                match replies.last_mut() {
+                    Some(Reply::Calls(calls)) => {
+                        let n = calls.len() as u64;
+                        calls.push(call(n));
+                    }
+                    _ => replies.push(Reply::Calls(vec![call(0)])),
+                }
+            }
             "text" => steps.push(json!({"text": block["text"]})),
             "thinking" => steps.push(json!({"thinking": block["thinking"]})),
             "tool_use" => {

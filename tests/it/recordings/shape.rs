@@ -135,7 +135,7 @@ impl Differences {
                 true
             }
             (Value::String(a), Value::String(b)) => match key {
-                "id" | "tool_use_id" | "file_id" | "request_id" => same_form(a, b),
+                "id" | "tool_id" | "tool_use_id" | "file_id" | "request_id" => same_form(a, b),
                 "expires_at" => is_time(a) && is_time(b),
                 "signature" => a.is_empty() == b.is_empty(),
                 "partial_json" => {

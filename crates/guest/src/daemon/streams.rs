@@ -2,7 +2,7 @@
 
 use guest_proto::{AnswerBody, ErrorKind, GENERATION, Outcome, Settings, Token, Unclaimed};
 
-use super::Daemon;
+use super::{Daemon, owners};
 
 impl Daemon {
     /// A server comes, perhaps after another: what was half said is void, what runs goes on.
@@ -10,6 +10,7 @@ impl Daemon {
         self.out.restart(&nonce.mark());
         self.puts.clear();
         self.gets.clear();
+        self.repl.lose_askers();
         if !self.settle(call, settings) {
             return;
         }
@@ -29,6 +30,7 @@ impl Daemon {
             init: std::process::id() == 1,
             epoch,
             unclaimed: lease.unclaimed().chain(running).collect(),
+            waiting: self.repl.waiting(),
         };
         self.out.answer(call, body, &[]);
     }
@@ -63,5 +65,6 @@ impl Daemon {
         for call in earlier {
             self.end(call, Outcome::Cancelled {});
         }
+        self.repl.release(&owners(&self.runs));
     }
 }

@@ -41,6 +41,8 @@ pub enum Block {
         tool_use_id: String,
         text: String,
         is_error: bool,
+        /// Whether there is nothing in it but text.
+        is_text: bool,
     },
     ServerToolUse {
         id: String,
@@ -150,10 +152,12 @@ impl Block {
                     .map(|flag| flag.boolean())
                     .transpose()?
                     .unwrap_or(false);
+                let (text, is_text) = result_text(&block)?;
                 Self::ToolResult {
                     tool_use_id: string("tool_use_id")?,
-                    text: result_text(&block)?,
+                    text,
                     is_error,
+                    is_text,
                 }
             }
             "server_tool_use" => Self::ServerToolUse {
@@ -209,15 +213,16 @@ impl Source {
     }
 }
 
-/// The text of a `tool_result`: its string, or its text blocks joined.
-fn result_text(block: &Node<'_>) -> Decoded<String> {
+/// The text of a `tool_result`: its string, or its text blocks joined; and whether there is no more.
+fn result_text(block: &Node<'_>) -> Decoded<(String, bool)> {
     let Some(content) = block.optional("content")? else {
-        return Ok(String::new());
+        return Ok((String::new(), true));
     };
     if let Some(text) = content.value().as_str() {
-        return Ok(text.to_owned());
+        return Ok((text.to_owned(), true));
     }
     let mut texts = Vec::new();
+    let mut is_text = true;
     for item in content.items()? {
         match item.tag(&[
             "text",
@@ -229,9 +234,10 @@ fn result_text(block: &Node<'_>) -> Decoded<String> {
             "text" => texts.push(item.tagged("text").required("text")?.string()?.to_owned()),
             "image" => {
                 Source::decode(&item.tagged("image"), &["base64", "file", "url"])?;
+                is_text = false;
             }
-            _ => {}
+            _ => is_text = false,
         }
     }
-    Ok(texts.join("\n"))
+    Ok((texts.join("\n"), is_text))
 }

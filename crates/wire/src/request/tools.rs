@@ -1,5 +1,6 @@
 //! Entries of `tools`, and `tool_choice`.
 
+use super::schema;
 use crate::decode::{Decoded, Node};
 
 /// One declared tool.
@@ -9,7 +10,12 @@ pub struct Tool {
     pub tag: String,
     pub name: String,
     pub kind: ToolKind,
+    /// Empty where it is absent: see [`Tool::is_called_by_code`].
     pub allowed_callers: Vec<String>,
+    /// `strict`.
+    pub strict: bool,
+    /// A `$ref` of the `input_schema` that leads back to itself.
+    pub circular_ref: Option<String>,
     /// Whether the tool is only found by searching for it.
     pub deferred: bool,
 }
@@ -24,6 +30,17 @@ pub enum ToolKind {
     /// The service: web search and fetch, tool search.
     OtherServer,
 }
+
+/// `tool_choice`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolChoice {
+    /// The one tool to be called.
+    pub name: Option<String>,
+    pub disables_parallel: bool,
+}
+
+/// From this version on the web tools bring code execution with them, and are called from it.
+const WEB_WITH_CODE: &str = "20260209";
 
 /// Tags of the union, in the service's (alphabetical) order.
 const TAGS: &[&str] = &[
@@ -91,13 +108,44 @@ impl Tool {
             .map(|flag| flag.boolean())
             .transpose()?
             .unwrap_or(false);
+        let strict = tool
+            .optional("strict")?
+            .map(|flag| flag.boolean())
+            .transpose()?
+            .unwrap_or(false);
         Ok(Self {
             tag: tag.to_owned(),
             name,
             kind,
             allowed_callers,
+            strict,
+            circular_ref: schema::circular_ref(&node.value()["input_schema"]),
             deferred,
         })
+    }
+
+    /// Whether it is `web_search` or `web_fetch` of a version that brings code execution with it.
+    pub fn is_web_with_code(&self) -> bool {
+        self.tag
+            .strip_prefix("web_search_")
+            .or_else(|| self.tag.strip_prefix("web_fetch_"))
+            .is_some_and(|version| version >= WEB_WITH_CODE)
+    }
+
+    /// Whether code is among its callers.
+    pub fn is_called_by_code(&self) -> bool {
+        if self.allowed_callers.is_empty() {
+            return self.is_web_with_code();
+        }
+        self.allowed_callers.iter().any(|caller| caller != "direct")
+    }
+
+    /// Whether the model is among its callers.
+    pub fn is_called_directly(&self) -> bool {
+        if self.allowed_callers.is_empty() {
+            return !self.is_web_with_code();
+        }
+        self.allowed_callers.iter().any(|caller| caller == "direct")
     }
 }
 
@@ -116,19 +164,23 @@ fn check_custom(tool: &Node<'_>, name: &Node<'_>) -> Decoded<()> {
     Ok(())
 }
 
-pub(super) fn check_tool_choice(root: &Node<'_>, tools: &[Tool]) -> Decoded<()> {
+pub(super) fn tool_choice(root: &Node<'_>, tools: &[Tool]) -> Decoded<Option<ToolChoice>> {
     let Some(choice) = root.optional("tool_choice")? else {
-        return Ok(());
+        return Ok(None);
     };
     choice.object()?;
     let tag = choice.tag(&["any", "auto", "none", "tool"])?;
     let tagged = choice.tagged(tag);
-    if let Some(flag) = tagged.optional("disable_parallel_tool_use")? {
-        flag.boolean()?;
-    }
+    let disables_parallel = tagged
+        .optional("disable_parallel_tool_use")?
+        .map(|flag| flag.boolean())
+        .transpose()?
+        .unwrap_or(false);
+    let mut chosen = None;
     if tag == "tool" {
         let name = tagged.required("name")?;
         let wanted = name.string()?;
+        chosen = Some(wanted.to_owned());
         if !tools.iter().any(|tool| tool.name == wanted) {
             return Err(crate::decode::Fault {
                 path: String::new(),
@@ -139,7 +191,10 @@ pub(super) fn check_tool_choice(root: &Node<'_>, tools: &[Tool]) -> Decoded<()> 
     if matches!(tag, "any" | "tool") && tools.is_empty() {
         return Err(choice.fault("tool_choice may only be specified while providing tools"));
     }
-    Ok(())
+    Ok(Some(ToolChoice {
+        name: chosen,
+        disables_parallel,
+    }))
 }
 
 #[cfg(test)]

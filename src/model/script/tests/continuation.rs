@@ -37,7 +37,7 @@ fn first_turn(scripts: &Scripts) -> TurnRequest {
         panic!()
     };
     assert!(matches!(&calls[1], Call::Client { input, .. } if input["city"] == "Oslo"));
-    model.park(&["srvtoolu_1".to_owned(), "toolu_1".to_owned()]);
+    model.park(&["srvtoolu_1".to_owned(), "toolu_1".to_owned()], &[]);
     answered(&request, &first_answer(), &[("toolu_1", "12 degrees")])
 }
 
@@ -117,7 +117,7 @@ fn up_to_pause(mut model: Box<dyn Model>, ids: &[&str]) {
         }
     }
     let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    model.park(&ids);
+    model.park(&ids, &[]);
 }
 
 fn called() -> Vec<Value> {
@@ -171,7 +171,7 @@ fn the_engines_own_pause_keeps_the_call_that_waits() {
     model.next(&[]).unwrap();
     model.next(&[ran("srvtoolu_1", "A")]).unwrap();
     let ids = ["srvtoolu_1", "srvtoolu_2", "msg_1"].map(str::to_owned);
-    model.park(&ids);
+    model.park(&ids, &[]);
     let sent = json!([
         {"type": "server_tool_use", "id": "srvtoolu_1", "name": "bash_code_execution", "input": {}},
         {"type": "server_tool_use", "id": "srvtoolu_2", "name": "bash_code_execution", "input": {}},
@@ -214,7 +214,7 @@ fn a_rule_at_its_end_leaves_the_answer_to_another_that_fits() {
         let start = request("go");
         let mut model = scripts.start(&start).unwrap();
         model.next(&[]).unwrap();
-        model.park(&["toolu_1".to_owned()]);
+        model.park(&["toolu_1".to_owned()], &[]);
         let sent = json!([{"type": "tool_use", "id": "toolu_1", "name": "now", "input": {}}]);
         let request = answered(&start, &sent, &[("toolu_1", "noon")]);
         let model = match scripts.resume(&request).unwrap() {
@@ -231,7 +231,7 @@ fn an_expectation_on_a_client_tool_is_checked_when_its_result_comes() {
     let start = request("go");
     let mut model = scripts.start(&start).unwrap();
     model.next(&[]).unwrap();
-    model.park(&["toolu_1".to_owned()]);
+    model.park(&["toolu_1".to_owned()], &[]);
     let sent = json!([{"type": "tool_use", "id": "toolu_1", "name": "now", "input": {}}]);
     let wrong = answered(&start, &sent, &[("toolu_1", "midnight")]);
     let mut model = scripts.resume(&wrong).unwrap().unwrap();
@@ -252,7 +252,7 @@ fn a_client_tool_that_failed_is_known_by_its_error_code() {
     let start = request("go");
     let mut model = scripts.start(&start).unwrap();
     model.next(&[]).unwrap();
-    model.park(&["toolu_1".to_owned()]);
+    model.park(&["toolu_1".to_owned()], &[]);
     let sent = json!([{"type": "tool_use", "id": "toolu_1", "name": "now", "input": {}}]);
     let mut request = answered(&start, &sent, &[("toolu_1", "no clock")]);
     let mut body = (*request.body).clone();
@@ -287,7 +287,7 @@ fn only_so_many_places_are_kept_and_the_oldest_go_first() {
     for n in 0..places {
         let mut model = scripts.start(&start).unwrap();
         model.next(&[]).unwrap();
-        model.park(&[format!("toolu_{n}")]);
+        model.park(&[format!("toolu_{n}")], &[]);
     }
     let resumes = |n: usize| {
         let id = format!("toolu_{n}");

@@ -1,0 +1,291 @@
+//! One cell: what it calls, what it is answered, and the time it has.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use guest_proto::{CodeAnswer, CodeCall, Outcome, Settings};
+
+use crate::directory;
+use crate::environment::Places;
+use crate::exec::write_new;
+
+/// A cell that waits for its turn.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) asker: u64,
+    pub(crate) tag: String,
+    pub(crate) code: Vec<u8>,
+    pub(crate) places: Places,
+    pub(crate) timeout: Duration,
+    pub(crate) tools: Vec<String>,
+}
+
+impl Job {
+    /// Where the cell's file lies.
+    pub(super) fn path(&self, settings: &Settings) -> std::path::PathBuf {
+        Path::new(&settings.tmp_root)
+            .join(&self.tag)
+            .join("cell.py")
+    }
+
+    /// Puts its file and directories in place.
+    pub(super) fn prepare(&self, settings: &Settings) -> Result<(), String> {
+        if std::str::from_utf8(&self.code).is_err() {
+            return Err("the code is not UTF-8".to_owned());
+        }
+        fs::create_dir_all(&settings.work_dir)
+            .map_err(|error| format!("making the working directory: {error}"))?;
+        directory::make_usable(Path::new(&settings.work_dir));
+        self.places
+            .make()
+            .map_err(|error| format!("making `$OUTPUT_DIR`: {error}"))?;
+        let path = self.path(settings);
+        let directory = Path::new(&settings.tmp_root).join(&self.tag);
+        fs::create_dir_all(directory)
+            .and_then(|()| write_new(&path, &self.code))
+            .map_err(|error| format!("writing the cell: {error}"))
+    }
+}
+
+/// The cell that is under way.
+#[derive(Debug)]
+pub(super) struct Cell {
+    pub(super) tag: String,
+    pub(super) places: Places,
+    /// The call that waits for its next stop.
+    pub(super) asker: Option<u64>,
+    /// Whether a host was told where it stands, and may come back for it.
+    pub(super) is_known: bool,
+    pub(super) ending: Option<Outcome>,
+    pub(super) remark: Option<String>,
+    pub(super) state_lost: bool,
+    tools: Vec<String>,
+    calls: Vec<(CodeCall, Progress)>,
+    /// Whether the interpreter has nothing to do but to wait.
+    is_idle: bool,
+    clock: Clock,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Open,
+    Answered,
+}
+
+/// Its time: it does not pass while the cell stands still.
+#[derive(Debug)]
+enum Clock {
+    Runs { until: Instant },
+    Stands { left: Duration },
+}
+
+/// Where a cell is.
+pub(super) enum Stop {
+    Running,
+    /// It waits for these.
+    Here(Vec<CodeCall>),
+}
+
+impl Cell {
+    pub(super) fn new(job: Job, state_lost: bool) -> Self {
+        Self {
+            tag: job.tag,
+            places: job.places,
+            asker: Some(job.asker),
+            is_known: false,
+            ending: None,
+            remark: None,
+            state_lost,
+            tools: job.tools,
+            calls: Vec::new(),
+            is_idle: false,
+            clock: Clock::Runs {
+                until: Instant::now()
+                    .checked_add(job.timeout)
+                    .unwrap_or_else(|| Instant::now() + Duration::from_hours(24)),
+            },
+        }
+    }
+
+    /// The calls without an answer.
+    pub(super) fn open_calls(&self) -> Vec<CodeCall> {
+        self.calls
+            .iter()
+            .filter(|(_, progress)| *progress == Progress::Open)
+            .map(|(call, _)| call.clone())
+            .collect()
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.clock, Clock::Stands { .. })
+    }
+
+    pub(super) fn stop(&self) -> Stop {
+        if self.is_waiting() {
+            Stop::Here(self.open_calls())
+        } else {
+            Stop::Running
+        }
+    }
+
+    /// The interpreter is idle and has made these calls. What it says is user code's word.
+    pub(super) fn take_calls(
+        &mut self,
+        calls: Vec<CodeCall>,
+        settings: &Settings,
+    ) -> Result<(), String> {
+        for call in calls {
+            if call.n != self.calls.len() as u64 {
+                return Err("its calls are not in order".to_owned());
+            }
+            if !self.tools.contains(&call.name) {
+                return Err(format!(
+                    "it called `{:.80}`, which it was not given",
+                    call.name
+                ));
+            }
+            if serde_json::from_str::<serde_json::Map<_, _>>(&call.args).is_err() {
+                return Err("the arguments of a call are no JSON object, or too deep".to_owned());
+            }
+            self.calls.push((call, Progress::Open));
+        }
+        let open = self.open_calls();
+        let bytes: usize = open.iter().map(|call| call.args.len()).sum();
+        if open.len() as u64 > settings.max_code_calls {
+            return Err("it made too many calls at once".to_owned());
+        }
+        if bytes as u64 > settings.max_code_args_bytes {
+            return Err("it made calls that are too long".to_owned());
+        }
+        self.is_idle = true;
+        self.look_at_the_clock();
+        Ok(())
+    }
+
+    /// The answers that are new, with their texts; `None` if the texts are not theirs. From here on
+    /// the cell runs again.
+    pub(super) fn take_answers<'t>(
+        &mut self,
+        answers: &[CodeAnswer],
+        mut texts: &'t [u8],
+    ) -> Option<Vec<(CodeAnswer, &'t str)>> {
+        let mut fresh = Vec::new();
+        for answer in answers {
+            let bytes = usize::try_from(answer.bytes).ok()?;
+            let (text, rest) = texts.split_at_checked(bytes)?;
+            texts = rest;
+            let text = std::str::from_utf8(text).ok()?;
+            let open = self
+                .calls
+                .iter_mut()
+                .find(|(call, progress)| call.n == answer.n && *progress == Progress::Open);
+            if let Some((call, progress)) = open {
+                *progress = Progress::Answered;
+                // No longer needed; a cell may make very many calls.
+                call.args = String::new();
+                fresh.push((answer.clone(), text));
+            }
+        }
+        if !fresh.is_empty() {
+            self.is_idle = false;
+            self.look_at_the_clock();
+        }
+        Some(fresh)
+    }
+
+    fn look_at_the_clock(&mut self) {
+        let stands = self.is_idle
+            && self
+                .calls
+                .iter()
+                .any(|(_, progress)| *progress == Progress::Open);
+        let now = Instant::now();
+        self.clock = match (&self.clock, stands) {
+            (Clock::Runs { until }, true) => Clock::Stands {
+                left: until.saturating_duration_since(now),
+            },
+            (Clock::Stands { left }, false) => Clock::Runs { until: now + *left },
+            _ => return,
+        };
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.clock {
+            Clock::Runs { until } if self.ending.is_none() => Some(until),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.deadline().is_some_and(|until| until <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(tools: &[&str]) -> Cell {
+        let settings = Settings::default();
+        let tag = "0123456789abcdef";
+        let job = Job {
+            asker: 1,
+            tag: "srvtoolu_1".to_owned(),
+            code: Vec::new(),
+            places: Places::new(&settings, tag, tag).unwrap(),
+            timeout: Duration::from_secs(90),
+            tools: tools.iter().map(ToString::to_string).collect(),
+        };
+        Cell::new(job, false)
+    }
+
+    fn call(n: u64, name: &str, args: &str) -> CodeCall {
+        CodeCall {
+            n,
+            name: name.to_owned(),
+            args: args.to_owned(),
+        }
+    }
+
+    fn answer(n: u64, bytes: u64) -> CodeAnswer {
+        CodeAnswer {
+            n,
+            bytes,
+            timed_out: false,
+        }
+    }
+
+    #[test]
+    fn an_interpreter_that_does_not_keep_to_its_words_is_refused() {
+        let settings = Settings {
+            max_code_calls: 2,
+            max_code_args_bytes: 8,
+            ..Settings::default()
+        };
+        let wrong = |calls: Vec<CodeCall>| cell(&["f"]).take_calls(calls, &settings).unwrap_err();
+        assert!(wrong(vec![call(1, "f", "{}")]).contains("not in order"));
+        assert!(wrong(vec![call(0, "g", "{}")]).contains("`g`"));
+        assert!(wrong(vec![call(0, "f", "{\"a\":123}")]).contains("too long"));
+        let three = (0..3).map(|n| call(n, "f", "{}")).collect();
+        assert!(wrong(three).contains("too many"));
+    }
+
+    #[test]
+    fn time_stands_still_while_a_call_is_open_and_an_answer_counts_once() {
+        let mut cell = cell(&["f"]);
+        assert!(cell.deadline().is_some());
+        let calls = vec![call(0, "f", "{}"), call(1, "f", "{}")];
+        cell.take_calls(calls, &Settings::default()).unwrap();
+        assert!(cell.is_waiting() && cell.deadline().is_none());
+        assert!(cell.take_answers(&[answer(0, 9)], b"short").is_none());
+        let fresh = cell.take_answers(&[answer(0, 2), answer(7, 0)], b"ok");
+        assert_eq!(fresh.unwrap(), [(answer(0, 2), "ok")]);
+        assert!(!cell.is_waiting() && cell.deadline().is_some());
+        assert_eq!(cell.take_answers(&[answer(0, 2)], b"ok").unwrap(), []);
+        // The code goes on as far as it can without the other one.
+        cell.take_calls(Vec::new(), &Settings::default()).unwrap();
+        assert!(cell.is_waiting());
+        assert_eq!(cell.open_calls(), [call(1, "f", "{}")]);
+    }
+}

@@ -1,0 +1,285 @@
+//! The interpreter's process: its start, its socket, its output.
+//!
+//! The socket is its stdin. User code can reach it and say what it likes there: lengths are capped,
+//! and nothing that comes through it is more than a word about its own cell.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use guest_proto::{CodeAnswer, CodeCall, Settings};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Job;
+use crate::directory::Directory;
+use crate::environment::{Places, variables};
+use crate::exec::{Stream, write_new};
+use crate::filter;
+use crate::sinks::Sinks;
+use crate::sys::{self, Poll};
+use crate::tree::{self, Owner, Root};
+
+const RUNNER: &str = include_str!("runner.py");
+/// The runner's frames get a name of their own, by which it leaves them out of tracebacks. It takes no
+/// module from the working directory, where user code may have put a `json.py`; cells do.
+const LOADER: &str = "import sys; sys.path[:1] == [''] and sys.path.pop(0); \
+                      exec(compile(sys.argv.pop(), '<sandtable>', 'exec'))";
+/// Says, in the directory of inputs and outputs, that an interpreter has run in this container.
+const MARK: &str = ".interpreter";
+/// Beside the arguments of calls, which JSON in JSON may double.
+const MAX_WORDS_BYTES: u64 = 64 * 1024;
+
+/// A running interpreter.
+#[derive(Debug)]
+pub(super) struct Interpreter {
+    owner: Owner,
+    channel: UnixStream,
+    inbox: Vec<u8>,
+    outbox: VecDeque<Vec<u8>>,
+    written: usize,
+    places: [Option<usize>; 2],
+    stdout: Stream,
+    stderr: Stream,
+    is_ending: bool,
+}
+
+/// What an interpreter says.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// It is idle, and has made these calls since it last said so.
+    Calls(Vec<CodeCall>),
+    Done(i32),
+    Nonsense(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Words {
+    Calls(Vec<CodeCall>),
+    Done(u8),
+}
+
+/// Notes that an interpreter starts; whether one has run here before.
+pub(super) fn note_start(files_root: &Path) -> bool {
+    let Ok(root) = Directory::own(files_root) else {
+        return false;
+    };
+    let mark = root.entry(MARK);
+    if fs::symlink_metadata(&mark).is_ok() {
+        return true;
+    }
+    // On a full disk the next loss is not noticed.
+    drop(write_new(&mark, b""));
+    false
+}
+
+impl Interpreter {
+    pub(super) fn start(settings: &Settings, places: &Places) -> Result<Self, String> {
+        let (ours, theirs) =
+            UnixStream::pair().map_err(|error| format!("making a socket: {error}"))?;
+        ours.set_nonblocking(true)
+            .map_err(|error| format!("making a socket: {error}"))?;
+        let mut program = Command::new("python3");
+        program
+            .args(["-c", LOADER, RUNNER])
+            .env_clear()
+            .envs(variables(settings, places, &BTreeMap::new()))
+            .current_dir(&settings.work_dir)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        sys::as_user_program(&mut program, settings.max_file_bytes, filter::program());
+        let mut child = program
+            .spawn()
+            .map_err(|error| format!("starting `python3`: {error}"))?;
+        let pid = child.id().cast_signed();
+        let stdout = Stream::new(child.stdout.take().map(OwnedFd::from), settings);
+        let stderr = Stream::new(child.stderr.take().map(OwnedFd::from), settings);
+        Ok(Self {
+            owner: Owner {
+                root: Root {
+                    pid,
+                    started: tree::started(pid).unwrap_or(0),
+                },
+                output_dir: String::new(),
+                pipes: [&stdout, &stderr]
+                    .iter()
+                    .filter_map(|stream| stream.inode())
+                    .collect(),
+            },
+            channel: ours,
+            inbox: Vec::new(),
+            outbox: VecDeque::new(),
+            written: 0,
+            places: [None, None],
+            stdout,
+            stderr,
+            is_ending: false,
+        })
+    }
+
+    pub(super) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Whether it was killed and is not gone yet.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending
+    }
+
+    /// Gives it a cell.
+    pub(super) fn begin(&mut self, job: &Job, settings: &Settings, scratch: &mut [u8]) {
+        // What background work wrote between cells is nobody's.
+        self.cut_output(settings, scratch);
+        self.owner.output_dir = job.places.output.to_string_lossy().into_owned();
+        self.say(&json!({"cell": {
+            "path": job.path(settings).to_string_lossy(),
+            "code": String::from_utf8_lossy(&job.code),
+            "input_dir": job.places.input.to_string_lossy(),
+            "output_dir": job.places.output.to_string_lossy(),
+            "tools": job.tools,
+            "limits": [settings.max_code_calls, settings.max_code_args_bytes],
+        }}));
+    }
+
+    pub(super) fn answer(&mut self, answers: &[(CodeAnswer, &str)]) {
+        let answers: Vec<_> = answers
+            .iter()
+            .map(|(answer, text)| json!({"n": answer.n, "text": text, "timed_out": answer.timed_out}))
+            .collect();
+        self.say(&json!({"answers": answers}));
+    }
+
+    fn say(&mut self, words: &serde_json::Value) {
+        let text = words.to_string().into_bytes();
+        // The host's frames are far shorter than what four bytes can say.
+        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        self.outbox.push_back(length.to_le_bytes().to_vec());
+        self.outbox.push_back(text);
+        self.write();
+    }
+
+    fn write(&mut self) {
+        while let Some(front) = self.outbox.front() {
+            match self.channel.write(&front[self.written..]) {
+                Ok(bytes) => {
+                    self.written += bytes;
+                    if self.written == front.len() {
+                        self.outbox.pop_front();
+                        self.written = 0;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    // Gone; the end of its process says the rest.
+                    self.outbox.clear();
+                    self.written = 0;
+                }
+            }
+        }
+    }
+
+    pub(super) fn kill(&mut self, others: &[Owner]) {
+        self.is_ending = true;
+        if !tree::kill(&self.owner, others) && sys::is_init() {
+            // A fork bomb that outruns the scans takes the other programs with it.
+            sys::kill_all_others();
+        }
+    }
+
+    pub(super) fn watch(&mut self, poll: &mut Poll) {
+        self.places[0] = (!self.is_ending).then(|| poll.readable(&self.channel));
+        self.places[1] = (!self.outbox.is_empty()).then(|| poll.writable(&self.channel));
+        self.stdout.watch(poll);
+        self.stderr.watch(poll);
+    }
+
+    /// What it has said since, in order.
+    pub(super) fn read(
+        &mut self,
+        poll: &Poll,
+        scratch: &mut [u8],
+        max_args_bytes: u64,
+    ) -> Vec<Said> {
+        self.stdout.read(poll, scratch);
+        self.stderr.read(poll, scratch);
+        let [reads, writes] = std::mem::take(&mut self.places)
+            .map(|place| place.is_some_and(|place| poll.is_ready(place)));
+        if writes {
+            self.write();
+        }
+        if !reads {
+            return Vec::new();
+        }
+        match self.channel.read(scratch) {
+            Ok(0) => {
+                // It ends, or else it is of no more use.
+                self.is_ending = true;
+                sys::kill(self.owner.root.pid);
+                return Vec::new();
+            }
+            Ok(bytes) => self.inbox.extend_from_slice(&scratch[..bytes]),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) => {}
+            Err(error) => return vec![Said::Nonsense(format!("its socket: {error}"))],
+        }
+        let most = max_args_bytes
+            .saturating_mul(4)
+            .saturating_add(MAX_WORDS_BYTES);
+        self.take_words(usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
+    fn take_words(&mut self, most: usize) -> Vec<Said> {
+        let mut said = Vec::new();
+        while let Some((length, rest)) = self.inbox.split_first_chunk::<4>() {
+            let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+            if length > most {
+                said.push(Said::Nonsense(
+                    "it said more than it may at once".to_owned(),
+                ));
+                break;
+            }
+            let Some(text) = rest.get(..length) else {
+                break;
+            };
+            let words = serde_json::from_slice(text);
+            self.inbox.drain(..4 + length);
+            match words {
+                Ok(Words::Calls(calls)) => said.push(Said::Calls(calls)),
+                Ok(Words::Done(code)) => said.push(Said::Done(i32::from(code))),
+                Err(_) => {
+                    said.push(Said::Nonsense("what it said is no word of ours".to_owned()));
+                    break;
+                }
+            }
+        }
+        said
+    }
+
+    /// What was written to stdout and stderr until now.
+    pub(super) fn cut_output(
+        &mut self,
+        settings: &Settings,
+        scratch: &mut [u8],
+    ) -> (Vec<u8>, Vec<u8>) {
+        (
+            self.stdout.cut(settings, scratch),
+            self.stderr.cut(settings, scratch),
+        )
+    }
+
+    /// It has ended; what it started may write on.
+    pub(super) fn close(self, sinks: &mut Sinks, scratch: &mut [u8]) {
+        self.stdout.finish(sinks, scratch);
+        self.stderr.finish(sinks, scratch);
+    }
+}

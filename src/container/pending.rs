@@ -1,0 +1,170 @@
+//! Cells that wait for the client's tools: since when, and what ends their patience.
+//!
+//! The code stands still in the guest, which knows what it waits for. Here is only what the clock has
+//! to know; after a restart it comes back from the guest and the container's row.
+
+use std::sync::{Arc, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Container, Containers, Lease};
+use crate::limits;
+use crate::sandbox::guest::{Answered, CellStep, ToolAnswer, ToolCall};
+use crate::store::{ContainerRow, ContainerState, StoreError};
+use crate::workspace::Workspace;
+
+/// A cell that stands still.
+#[derive(Debug)]
+pub(super) struct Pending {
+    tag: String,
+    since: DateTime<Utc>,
+    calls: Vec<(u64, String)>,
+}
+
+impl Pending {
+    fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.since + TimeDelta::seconds(limits::CODE_CALL_SECONDS) <= now
+    }
+}
+
+/// What calls get that nobody has answered, as the service words it (spec 03 §6).
+pub(crate) fn timed_out<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
+    format!(
+        "Calling tool [{}] timed out (no response after {}s).",
+        names.join(", "),
+        limits::CODE_CALL_SECONDS
+    )
+}
+
+/// When a container expires that waits for a client's tool (FACTS 1.3).
+pub(super) fn expires_at(last_used_at: DateTime<Utc>) -> DateTime<Utc> {
+    last_used_at + TimeDelta::minutes(limits::CONTAINER_PENDING_MINUTES)
+}
+
+/// Whether a cell waited when the container was last used.
+fn may_wait(row: &ContainerRow) -> bool {
+    row.state == ContainerState::Awake && row.expires_at == expires_at(row.last_used_at)
+}
+
+impl Container {
+    fn pending(&self) -> std::sync::MutexGuard<'_, Option<Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cell `tag` stands still from now on.
+    pub(crate) fn waits(&self, tag: &str, calls: &[ToolCall]) {
+        self.waits_since(tag.to_owned(), calls, self.clock.now());
+    }
+
+    /// A cell that an earlier server has left: it stands still since the container was last used.
+    pub(super) fn found_waiting(&self, (tag, calls): (String, Vec<ToolCall>)) {
+        self.waits_since(tag, &calls, self.last_used_at);
+    }
+
+    fn waits_since(&self, tag: String, calls: &[ToolCall], since: DateTime<Utc>) {
+        let calls = calls
+            .iter()
+            .map(|call| (call.n, call.name.clone()))
+            .collect();
+        *self.pending() = Some(Pending { tag, since, calls });
+    }
+
+    /// Takes the cell `tag` up again; `true` if it has waited for too long.
+    pub(crate) fn goes_on(&self, tag: &str) -> bool {
+        let pending = self.pending().take_if(|pending| pending.tag == tag);
+        pending.is_some_and(|pending| pending.is_over(self.clock.now()))
+    }
+
+    /// The interpreter has ended.
+    pub(super) fn waits_no_more(&self) {
+        *self.pending() = None;
+    }
+}
+
+impl Containers {
+    /// Lets the calls time out that nobody has answered for too long.
+    pub(crate) fn time_out_calls(&self) {
+        let known: Vec<Arc<Container>> = self.0.lock().values().cloned().collect();
+        for container in known {
+            let now = container.clock.now();
+            let is_over = |pending: &mut Pending| pending.is_over(now);
+            if !container.pending().as_mut().is_some_and(is_over) {
+                continue;
+            }
+            // Where nothing runs there is nobody to tell: who comes back late learns it then.
+            let Some(lease) = Self::enter_awake(&container) else {
+                continue;
+            };
+            let over = container.pending().take_if(is_over);
+            if let Some(pending) = over {
+                tokio::spawn(time_out(lease, container, pending));
+            }
+        }
+    }
+
+    /// Ends a cell that stands still and that nobody will come back for.
+    pub(crate) fn end_cell(container: &Container, tag: &str) {
+        container.goes_on(tag);
+        // Held: the sandbox is about to be stopped, or filled by somebody who waits for the cell's end.
+        if let Ok(sandbox) = container.sandbox.try_lock()
+            && let Some(guest) = &sandbox.guest
+        {
+            guest.end_cell(tag);
+        }
+    }
+
+    /// After a restart: the sandboxes in which code waits are taken up at once, before their lease ends.
+    pub(crate) async fn take_up_waiting(&self, workspace: &Workspace) -> Result<(), StoreError> {
+        for row in self.0.store.containers(&workspace.id).await? {
+            if !may_wait(&row) {
+                continue;
+            }
+            let container = self.know(row, &workspace.clock);
+            self.take_up_uploads(&container).await?;
+            let mut sandbox = container.sandbox.lock().await;
+            if sandbox.guest.is_none() {
+                sandbox.guest = self.take_up(&container).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tells the code; what it does then is there for a client that comes late.
+async fn time_out(lease: Lease, container: Arc<Container>, pending: Pending) {
+    let text = timed_out(pending.calls.iter().map(|(_, name)| name.as_str()));
+    tracing::info!(container.id = %container.id, cell = %pending.tag, "{text}");
+    let answers: Vec<ToolAnswer> = pending
+        .calls
+        .iter()
+        .map(|(n, _)| ToolAnswer {
+            n: *n,
+            outcome: Answered::TimedOut(text.clone()),
+        })
+        .collect();
+    match lease
+        .go_on(&pending.tag, &answers, limits::CELL_TIMEOUT)
+        .await
+    {
+        Ok(CellStep::Waits(calls)) => container.waits(&pending.tag, &calls),
+        Ok(CellStep::Done(_)) => {}
+        Err(error) => {
+            tracing::debug!(container.id = %container.id, %error, "a late cell does not go on");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_out_is_worded_as_the_service_words_it() {
+        assert_eq!(
+            timed_out(["query_database"].into_iter()),
+            "Calling tool ['query_database'] timed out (no response after 270s)."
+        );
+        assert!(timed_out(["a", "b"].into_iter()).starts_with("Calling tool ['a', 'b'] timed out"));
+    }
+}

@@ -1,0 +1,187 @@
+//! Cells of Python: run in the container's interpreter, stopped where they wait for the client.
+
+use wire::block::ContentBlock;
+
+use super::{CallError, Done, Running, format_note};
+use crate::container::timed_out;
+use crate::engine::programmatic::{self, CodeUse};
+use crate::engine::validate::CodeAnswer;
+use crate::limits;
+use crate::sandbox::guest::{
+    Answered, CellCall, CellResult, CellStep, ErrorKind, ExecResult, Guest, GuestError, Outcome,
+    ToolAnswer, ToolCall,
+};
+
+/// What a cell over its time ends with; the service's own number is not known.
+const TIMED_OUT_CODE: i32 = 124;
+
+impl Running<'_> {
+    /// Runs a cell up to its end, or to where only the client can help it on.
+    pub(super) async fn cell(
+        &self,
+        guest: &Guest,
+        code: String,
+        output_dir: String,
+    ) -> Result<Done, CallError> {
+        let call = CellCall {
+            code,
+            tag: self.id.to_owned(),
+            tools: programmatic::callable(&self.input.request),
+            input_dir: self.container.input_dir.clone(),
+            output_dir,
+            timeout: limits::CELL_TIMEOUT,
+        };
+        let before = self.workdir(guest).await?;
+        let step = match guest.cell(call).await {
+            Ok(step) => step,
+            // Those before it have taken all its patience.
+            Err(GuestError::Timeout { .. }) if guest.ping().await.is_ok() => {
+                return Ok(Done::failed("too_many_requests"));
+            }
+            Err(GuestError::Refused {
+                kind: ErrorKind::Busy,
+                ..
+            }) => return Ok(Done::failed("too_many_requests")),
+            Err(error) => return Err(error.into()),
+        };
+        if let (Some(before), CellStep::Done(done)) = (before, &step)
+            && done.exec.outcome == Outcome::Exited
+            && done.exec.outputs.is_empty()
+        {
+            let (output_dir, outputs) = self.captured(guest, &before).await?;
+            let exec = ExecResult {
+                outputs,
+                ..done.exec.clone()
+            };
+            let done = CellResult {
+                exec,
+                output_dir,
+                ..done.clone()
+            };
+            return self.ended(guest, done).await;
+        }
+        self.follow(guest, step).await
+    }
+
+    /// Hands a cell that runs already what the client says.
+    pub(super) async fn go_on(
+        &self,
+        guest: &Guest,
+        answers: &[CodeAnswer],
+    ) -> Result<Done, CallError> {
+        let late = timed_out(answers.iter().map(|answer| answer.name.as_str()));
+        let is_late = self.container.goes_on(self.id);
+        let numbers = programmatic::numbers(&self.input.request, self.id, answers);
+        let answers: Vec<ToolAnswer> = numbers
+            .into_iter()
+            .map(|(n, answer)| ToolAnswer {
+                n,
+                outcome: if is_late {
+                    Answered::TimedOut(late.clone())
+                } else {
+                    Answered::Text(answer.text.clone())
+                },
+            })
+            .collect();
+        match guest.go_on(self.id, &answers, limits::CELL_TIMEOUT).await {
+            Ok(step) => self.follow(guest, step).await,
+            // Its interpreter has ended: by sleep, by a restart, by somebody's hand.
+            Err(GuestError::Refused {
+                kind: ErrorKind::NotFound,
+                ..
+            }) => {
+                let text = format!(
+                    "the code of `{}` has ended while it waited for the client; its result is a time-out",
+                    self.id
+                );
+                self.note(text);
+                Ok(Done::Ran {
+                    stdout: String::new(),
+                    stderr: format!("TimeoutError: {late}"),
+                    return_code: 0,
+                    files: Vec::new(),
+                })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Answers on the server what can be answered here, for as long as the code asks for it.
+    async fn follow(&self, guest: &Guest, mut step: CellStep) -> Result<Done, CallError> {
+        loop {
+            let calls = match step {
+                CellStep::Done(done) => return self.ended(guest, done).await,
+                CellStep::Waits(calls) => calls,
+            };
+            let mut answers = Vec::new();
+            let mut of_client = Vec::new();
+            for call in calls {
+                match self.answer_here(&call).await? {
+                    Some((text, blocks)) => {
+                        let outcome = Answered::Text(text);
+                        answers.push(ToolAnswer { n: call.n, outcome });
+                        if let Ok(mut nested) = self.nested.lock() {
+                            nested.extend(blocks);
+                        }
+                    }
+                    None => of_client.push(call),
+                }
+            }
+            if answers.is_empty() {
+                self.container.waits(self.id, &of_client);
+                let uses = of_client.into_iter().map(|call| CodeUse::of(self.id, call));
+                return Ok(Done::Waits(uses.collect()));
+            }
+            // What is the client's is asked for again once the code has made what it can of these.
+            step = guest.go_on(self.id, &answers, limits::CELL_TIMEOUT).await?;
+        }
+    }
+
+    /// What a server tool gives to a call from code: the text for the code, and the blocks of call and
+    /// result for the answer. `None` if the client runs the tool.
+    ///
+    /// The place for tools that the service runs itself; [`programmatic::callable`] names them.
+    #[expect(
+        clippy::unused_async,
+        reason = "so far every tool that code may call is the client's"
+    )]
+    async fn answer_here(
+        &self,
+        call: &ToolCall,
+    ) -> Result<Option<(String, Vec<ContentBlock>)>, CallError> {
+        let _ = call;
+        Ok(None)
+    }
+
+    async fn ended(&self, guest: &Guest, mut done: CellResult) -> Result<Done, CallError> {
+        if done.exec.outcome == Outcome::TimedOut {
+            // An ordinary result (spec 02 §4.2).
+            let seconds = limits::CELL_TIMEOUT.as_secs();
+            let text = format!(
+                "detection_timeout: the cell ran for more than {seconds} seconds and was ended"
+            );
+            if !done.exec.stderr.is_empty() && !done.exec.stderr.ends_with(b"\n") {
+                done.exec.stderr.push(b'\n');
+            }
+            done.exec.stderr.extend_from_slice(text.as_bytes());
+            done.exec.stderr.push(b'\n');
+            done.exec.outcome = Outcome::Exited;
+            done.exec.return_code = TIMED_OUT_CODE;
+        }
+        if done.state_lost {
+            const LOST: &str =
+                "the interpreter was started anew: what earlier cells had set is gone";
+            self.note(format!("`{}`: {LOST}", self.id));
+            let note = format_note(LOST);
+            done.exec.stderr.extend_from_slice(note.as_bytes());
+        }
+        self.ran(guest, &done.output_dir, done.exec).await
+    }
+
+    fn note(&self, text: String) {
+        tracing::info!(call.id = self.id, "{text}");
+        if let Ok(mut report) = self.input.report.lock() {
+            report.lints.push(text);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Server calls of a history and their results, and calls that code made in them.
+
+use std::collections::HashMap;
+
+use wire::request::{Block, MessagesRequest, Role};
+
+use super::{CodeAnswer, Group, PendingCall};
+use crate::engine::programmatic;
+
+pub(super) fn check_server_tools(
+    request: &MessagesRequest,
+    groups: &[Group<'_>],
+) -> Result<Vec<PendingCall>, String> {
+    let mut open: Vec<(usize, &Block)> = Vec::new();
+    let mut known: HashMap<&str, &str> = HashMap::new();
+    for (position, group) in groups.iter().enumerate() {
+        for (index, at, block) in &group.blocks {
+            match block {
+                Block::ServerToolUse { id, name, .. } => {
+                    known.insert(id, name);
+                    open.push((position, block));
+                }
+                Block::ServerToolResult { tag, tool_use_id } => {
+                    let fits = known
+                        .get(tool_use_id.as_str())
+                        .is_some_and(|name| result_tag_fits(name, tag));
+                    if !fits {
+                        return Err(format!(
+                            "messages.{index}.content.{at}: unexpected `tool_use_id` found in `{tag}` blocks: \
+                             {tool_use_id}. Each `{tag}` block must have a corresponding `server_tool_use` block \
+                             before it."
+                        ));
+                    }
+                    open.retain(|(_, block)| !matches!(block, Block::ServerToolUse { id, .. } if id == tool_use_id));
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut pending = Vec::new();
+    for (position, block) in open {
+        let Block::ServerToolUse {
+            id, name, input, ..
+        } = block
+        else {
+            continue;
+        };
+        let waits = groups[position + 1..].iter().all(Group::leaves_calls_open);
+        let tail = match (waits, offers(request, name)) {
+            (true, true) => {
+                pending.push(PendingCall {
+                    id: id.clone(),
+                    name: name.clone(),
+                    input: input.clone(),
+                    answers: answers(groups, id),
+                });
+                continue;
+            }
+            (true, false) => format!(", but no `{}` tool was provided", declared_name(name)),
+            (false, _) => String::new(),
+        };
+        return Err(format!(
+            "messages.{}: `{name}` tool use with id `{id}` was found without a corresponding \
+             `{name}_tool_result` block{tail}",
+            groups[position].first
+        ));
+    }
+    Ok(pending)
+}
+
+/// What the client says to the newest calls of a cell; `None` if its code has made none.
+fn answers(groups: &[Group<'_>], cell: &str) -> Option<Vec<CodeAnswer>> {
+    let last = groups
+        .iter()
+        .rposition(|group| group.role == Role::Assistant)?;
+    let calls_of = |group: &Group<'_>| -> Vec<(String, String)> {
+        let blocks = group.blocks.iter();
+        blocks
+            .filter_map(|(_, _, block)| match block {
+                Block::ToolUse {
+                    id,
+                    name,
+                    caller_tool_id: Some(source),
+                } if source == cell => Some((id.clone(), name.clone())),
+                _ => None,
+            })
+            .collect()
+    };
+    if groups.iter().all(|group| calls_of(group).is_empty()) {
+        return None;
+    }
+    let text_of = |wanted: &str| {
+        let mut blocks = groups[last + 1..].iter().flat_map(|group| &group.blocks);
+        blocks.find_map(|(_, _, block)| match block {
+            Block::ToolResult {
+                tool_use_id, text, ..
+            } if tool_use_id == wanted => Some(text.clone()),
+            _ => None,
+        })
+    };
+    let calls = calls_of(&groups[last]).into_iter();
+    let answers = calls.map(|(id, name)| CodeAnswer {
+        text: text_of(&id).unwrap_or_default(),
+        id,
+        name,
+    });
+    Some(answers.collect())
+}
+
+fn result_tag_fits(name: &str, tag: &str) -> bool {
+    tag.strip_suffix("_tool_result")
+        .is_some_and(|stem| stem == name || name.starts_with(stem))
+}
+
+/// Under which name a sub-tool is declared.
+fn declared_name(sub_tool: &str) -> &str {
+    if sub_tool.ends_with("code_execution") {
+        "code_execution"
+    } else {
+        sub_tool
+    }
+}
+
+fn offers(request: &MessagesRequest, sub_tool: &str) -> bool {
+    let name = declared_name(sub_tool);
+    request.tools.iter().any(|tool| tool.name == name)
+        || (name == "code_execution" && programmatic::is_provided(&request.tools))
+}
+
+/// Calls made by code: their cell must be in the history, and its container named.
+pub(super) fn check_code_callers(
+    request: &MessagesRequest,
+    groups: &[Group<'_>],
+) -> Result<(), String> {
+    let blocks = || {
+        groups
+            .iter()
+            .flat_map(|group| group.blocks.iter().map(|(_, _, block)| *block))
+    };
+    let mut by_code = Vec::new();
+    for block in blocks() {
+        let Block::ToolUse {
+            id,
+            caller_tool_id: Some(source),
+            ..
+        } = block
+        else {
+            continue;
+        };
+        by_code.push(id);
+        let known =
+            blocks().any(|other| matches!(other, Block::ServerToolUse { id, .. } if id == source));
+        if !known {
+            return Err(format!(
+                "source tool `{source}` not found for tool use block `{id}`"
+            ));
+        }
+        let done = blocks()
+            .any(|other| matches!(other, Block::ServerToolResult { tool_use_id, .. } if tool_use_id == source));
+        let named = request
+            .container
+            .as_ref()
+            .is_some_and(|container| container.id.is_some());
+        if !done && !named {
+            return Err("container_id is required when there are pending tool uses generated by code execution \
+                        with tools."
+                .to_owned());
+        }
+    }
+    // What code awaits is a string (spec 03 §5).
+    for (index, at, block) in groups.iter().flat_map(|group| &group.blocks) {
+        if let Block::ToolResult {
+            tool_use_id,
+            is_text: false,
+            ..
+        } = block
+            && by_code.contains(&tool_use_id)
+        {
+            return Err(format!(
+                "messages.{index}.content.{at}.tool_result.content: results of tools called by code execution must be \
+                 a string or `text` blocks"
+            ));
+        }
+    }
+    Ok(())
+}

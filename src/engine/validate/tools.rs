@@ -1,0 +1,118 @@
+//! The declared tools, against each other and against `tool_choice`.
+
+use wire::request::{MessagesRequest, Tool};
+
+use crate::engine::programmatic;
+use crate::model::CodeTool;
+
+/// Checks the declared tools against each other; the error is the text for the client.
+pub fn check(request: &MessagesRequest) -> Result<(), String> {
+    let tools = &request.tools;
+    for (position, tool) in tools.iter().enumerate() {
+        if tools[..position]
+            .iter()
+            .any(|other| other.name == tool.name)
+        {
+            return Err("tools: Tool names must be unique.".to_owned());
+        }
+    }
+    if !tools.is_empty() && tools.iter().all(|tool| tool.deferred) {
+        return Err("All tools have defer_loading: true".to_owned());
+    }
+    check_versions(tools)?;
+    for (position, tool) in tools.iter().enumerate() {
+        check_callers(position, tool, tools)?;
+    }
+    check_choice(request)
+}
+
+/// The newer web tools bring a code execution tool of their own, and an older one beside it is refused
+/// (spec 02 §1).
+fn check_versions(tools: &[Tool]) -> Result<(), String> {
+    let web = tools.iter().find(|tool| tool.is_web_with_code());
+    let code = tools.iter().position(|tool| {
+        matches!(
+            tool.tag.as_str(),
+            "code_execution_20250522" | "code_execution_20250825"
+        )
+    });
+    if let (Some(web), Some(code)) = (web, code) {
+        return Err(format!(
+            "tools.{code}: `{}` cannot be used together with `{}`; use `code_execution_20260120` or later",
+            tools[code].tag, web.tag
+        ));
+    }
+    Ok(())
+}
+
+/// What holds for a tool that names code among its callers (spec 03 §5). All texts are inferred.
+fn check_callers(position: usize, tool: &Tool, tools: &[Tool]) -> Result<(), String> {
+    let Some(caller) = tool
+        .allowed_callers
+        .iter()
+        .find(|caller| *caller != "direct")
+    else {
+        return Ok(());
+    };
+    let path = format!("tools.{position}.{}", tool.tag);
+    if ["browser_toolset_", "computer_toolset_"]
+        .iter()
+        .any(|toolset| tool.tag.starts_with(toolset))
+    {
+        return Err(format!(
+            "{path}.allowed_callers: `{}` only supports `direct`",
+            tool.tag
+        ));
+    }
+    match programmatic::code_tool(tools) {
+        Some(CodeTool::Cells | CodeTool::BashAndEditor) => {}
+        Some(CodeTool::Python) => {
+            return Err(format!(
+                "{path}.allowed_callers: `{caller}` needs `code_execution_20260120` or later, not `code_execution_20250522`"
+            ));
+        }
+        None => {
+            return Err(format!(
+                "{path}.allowed_callers: `{caller}` needs a code execution tool, but no `code_execution` tool was provided"
+            ));
+        }
+    }
+    if tool.strict {
+        return Err(format!(
+            "{path}.strict: `strict` is not supported for tools called by code execution"
+        ));
+    }
+    if let Some(reference) = &tool.circular_ref {
+        return Err(format!(
+            "{path}.input_schema: Circular $ref detected: {reference}"
+        ));
+    }
+    Ok(())
+}
+
+/// The model cannot be told to make a call that is code's to make.
+fn check_choice(request: &MessagesRequest) -> Result<(), String> {
+    let Some(choice) = &request.tool_choice else {
+        return Ok(());
+    };
+    let chosen = request
+        .tools
+        .iter()
+        .find(|tool| Some(&tool.name) == choice.name.as_ref());
+    if let Some(tool) = chosen
+        && !tool.is_called_directly()
+    {
+        return Err(format!(
+            "tool_choice: `{}` cannot be forced: its `allowed_callers` lacks `direct`",
+            tool.name
+        ));
+    }
+    let by_code = |tool: &Tool| tool.allowed_callers.iter().any(|caller| caller != "direct");
+    if choice.disables_parallel && request.tools.iter().any(by_code) {
+        return Err(
+            "tool_choice.disable_parallel_tool_use: not supported with tools called by code execution"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}

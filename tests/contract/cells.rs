@@ -1,0 +1,144 @@
+//! Cells in a sandbox of any backend: state, calls, time.
+
+use std::time::{Duration, Instant};
+
+use sandtable::sandbox::guest::{
+    Answered, CellCall, CellResult, CellStep, Guest, Outcome, ToolAnswer,
+};
+use sandtable::sandbox::{Backend as _, Limits};
+
+use crate::bench::contract;
+use crate::talk::{INPUT_DIR, SMALL, bash, new_output_dir, new_spec, wake};
+
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+async fn cell_within(guest: &Guest, tag: &str, code: &str, timeout: Duration) -> CellStep {
+    let call = CellCall {
+        code: code.to_owned(),
+        tag: format!("srvtoolu_{tag}"),
+        tools: vec!["query".to_owned()],
+        input_dir: INPUT_DIR.to_owned(),
+        output_dir: new_output_dir(),
+        timeout,
+    };
+    guest.cell(call).await.unwrap()
+}
+
+async fn cell(guest: &Guest, tag: &str, code: &str) -> CellStep {
+    cell_within(guest, tag, code, TIMEOUT).await
+}
+
+async fn go_on(guest: &Guest, tag: &str, n: u64, text: &str) -> CellStep {
+    let answer = ToolAnswer {
+        n,
+        outcome: Answered::Text(text.to_owned()),
+    };
+    let tag = format!("srvtoolu_{tag}");
+    guest.go_on(&tag, &[answer], TIMEOUT).await.unwrap()
+}
+
+fn done(step: CellStep) -> CellResult {
+    match step {
+        CellStep::Done(done) => done,
+        waits @ CellStep::Waits(_) => panic!("{waits:?}"),
+    }
+}
+
+fn out(step: CellStep) -> String {
+    let done = done(step).exec;
+    assert_eq!(
+        done.stderr,
+        b"",
+        "{:?}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn cells_share_variables_and_files_with_everything_else() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    let guest = wake(&bench, &new_spec(Limits::default())).await;
+    let first = "import os, subprocess\nx = subprocess.check_output('echo 4; pwd', shell=True, text=True).split()\n\
+                 open(os.environ['OUTPUT_DIR'] + '/out.txt', 'w').write('1')\nopen('here', 'w').write('h')";
+    let first = done(cell(&guest, "1", first).await);
+    assert_eq!(first.exec.outputs.len(), 1, "{first:?}");
+    assert_eq!(bash(&guest, "cat here").await.out, "h");
+    let second = "import multiprocessing as m\nprint(x, m.Pool(2).map(abs, [-1, -2]))";
+    assert_eq!(
+        out(cell(&guest, "2", second).await),
+        "['4', '/home/user'] [1, 2]\n"
+    );
+    let err = done(cell(&guest, "3", "1 / 0").await).exec.stderr;
+    let err = String::from_utf8(err).unwrap();
+    assert!(
+        err.contains("File \"/tmp/srvtoolu_3/cell.py\", line 1, in <module>\n    1 / 0\n"),
+        "{err}"
+    );
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn code_waits_for_its_calls_and_goes_on() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    let guest = wake(&bench, &new_spec(Limits::default())).await;
+    let code = "import asyncio\nfor n in range(20):\n    assert await query({'n': n}) == str(n)\nprint('done')";
+    let mut step = cell(&guest, "1", code).await;
+    let begun = Instant::now();
+    for n in 0..20 {
+        let CellStep::Waits(calls) = step else {
+            panic!("{step:?}");
+        };
+        assert_eq!(calls[0].args["n"], n);
+        step = go_on(&guest, "1", n, &n.to_string()).await;
+    }
+    eprintln!(
+        "MEASURED: 20 rounds of a call from code: {:?}",
+        begun.elapsed()
+    );
+    assert_eq!(out(step), "done\n");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn an_interpreter_that_is_killed_for_its_memory_or_time_leaves_a_sound_sandbox() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    let guest = wake(&bench, &new_spec(SMALL)).await;
+    let hungry = done(cell(&guest, "1", "x = b'x' * (1 << 30)").await);
+    if bench.kills_at_the_memory_limit() {
+        assert_eq!(hungry.exec.return_code, 137, "{hungry:?}");
+        assert!(done(cell(&guest, "2", "pass").await).state_lost);
+    } else {
+        assert_eq!(hungry.exec.return_code, 1, "{hungry:?}");
+    }
+    let code = "import subprocess\nsubprocess.Popen(['setsid', 'sleep', '1000'])\nwhile True: pass";
+    let step = cell_within(&guest, "3", code, Duration::from_millis(800)).await;
+    assert_eq!(done(step).exec.outcome, Outcome::TimedOut);
+    while bash(&guest, "pgrep -c sleep").await.out != "0\n" {}
+    assert!(done(cell(&guest, "4", "pass").await).state_lost);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn sleep_takes_the_variables_and_the_next_cell_says_so() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    let spec = new_spec(Limits::default());
+    let guest = wake(&bench, &spec).await;
+    assert!(!done(cell(&guest, "1", "x = 1").await).state_lost);
+    bench.backend.stop(&spec.container_id).await.unwrap();
+    guest.closed().await;
+    let guest = wake(&bench, &spec).await;
+    let next = done(cell(&guest, "2", "print('x' in globals())").await);
+    assert!(next.state_lost);
+    assert_eq!(next.exec.stdout, b"False\n");
+    assert!(!done(cell(&guest, "3", "pass").await).state_lost);
+    bench.end().await;
+}
