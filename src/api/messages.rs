@@ -97,7 +97,9 @@ async fn plain_answer(app: &App, input: &TurnInput) -> ApiResult<Response> {
         era::age(&mut message);
         Bytes::from(message.to_string())
     } else {
-        Bytes::from(serde_json::to_vec(&message).map_err(|error| ApiError::internal(&error))?)
+        let text = serde_json::to_vec(&message).map_err(|error| ApiError::internal(&error))?;
+        // Without the room the text had to grow into: the journal keeps it.
+        Bytes::from(text.into_boxed_slice())
     };
     let mut response = (
         [(header::CONTENT_TYPE, "application/json")],

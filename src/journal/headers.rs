@@ -15,23 +15,37 @@ const SECRET: &[&str] = &[
 const SECRET_PARTS: &[&str] = &["token", "secret", "password", "api-key", "apikey"];
 
 /// Headers in the order they came. There is no way to put a key into them.
+///
+/// One text for all, because every request has some and few are ever looked at: lines of a name, a NUL,
+/// and a value; neither character may be in a header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, String)>);
+pub struct Headers(Box<str>);
 
 impl Headers {
     /// Keeps what may be kept; values that are not UTF-8 are kept as well as they can be.
     pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
-        let pairs = pairs.into_iter().filter_map(|(name, value)| {
-            let name = name.to_ascii_lowercase();
-            (!is_secret(&name)).then(|| (name, String::from_utf8_lossy(value).into_owned()))
-        });
-        Self(pairs.collect())
+        let mut text = String::with_capacity(256);
+        for (name, value) in pairs {
+            let start = text.len();
+            text.push_str(name);
+            text[start..].make_ascii_lowercase();
+            if is_secret(&text[start..]) {
+                text.truncate(start);
+                continue;
+            }
+            text.push('\0');
+            text.push_str(&String::from_utf8_lossy(value));
+            text.push('\n');
+        }
+        Self(text.into_boxed_str())
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.lines().filter_map(|line| line.split_once('\0'))
     }
 
     pub(super) fn cost_bytes(&self) -> usize {
-        let pair = size_of::<(String, String)>();
-        let texts = self.0.iter().map(|(name, value)| name.len() + value.len());
-        texts.map(|bytes| bytes + pair).sum()
+        self.0.len()
     }
 }
 
@@ -43,13 +57,13 @@ impl Serialize for Headers {
     /// An object; values of a header that came several times are joined as HTTP joins them.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut joined: Vec<(&str, String)> = Vec::new();
-        for (name, value) in &self.0 {
-            match joined.iter_mut().find(|(known, _)| known == name) {
+        for (name, value) in self.pairs() {
+            match joined.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, values)) => {
                     values.push_str(", ");
                     values.push_str(value);
                 }
-                None => joined.push((name, value.clone())),
+                None => joined.push((name, value.to_owned())),
             }
         }
         let mut map = serializer.serialize_map(Some(joined.len()))?;

@@ -48,7 +48,7 @@ def make(folder):
     return path
 mounts = {line.split()[4].encode().decode("unicode_escape") for line in open("/proc/self/mountinfo")}
 for mount in sorted(mounts | {"/", "/etc", "/usr", "/usr/local/bin", "/var", "/var/tmp", "/var/cache", "/root", "/home", "/opt", "/run", "/srv", "/dev"}):
-    if mount not in ("/dev/shm", "/dev/mqueue", "/tmp", "/files", "/home/user", "/files/input", "/files/output"):
+    if mount not in ("/dev/shm", "/dev/mqueue", "/tmp", "/files", "/home/user", "/files/input", "/files/output", "/skills"):
         denied(mount, lambda: make(mount))
 "#,
     ),
