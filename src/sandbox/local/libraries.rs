@@ -32,7 +32,7 @@ pub enum LibrariesError {
     NoCache,
     #[error("there is no `python3` on this machine")]
     NoPython,
-    #[error("no `pip` was found for Python {0}")]
+    #[error("no `pip` was found for Python {0}; Debian and Ubuntu have it in `python3-pip`")]
     NoPip(String),
     #[error("installing the documented libraries: {0}")]
     Install(String),
