@@ -119,6 +119,8 @@ async fn counting_refuses_the_same_in_the_same_words_and_what_concerns_the_answe
 #[tokio::test]
 async fn values_out_of_range_are_refused_with_the_bound() {
     let server = TestServer::start().await;
+    let file = server.upload("a.txt", "text/plain", "a").await;
+    let before = server.state().await;
     let mut texts = String::new();
     for (pointer, value) in [
         ("/model", json!("")),
@@ -197,6 +199,7 @@ async fn values_out_of_range_are_refused_with_the_bound() {
         ("/top_k", json!(-1)),
     ] {
         let mut body = whole();
+        body["messages"][0]["content"][3]["file_id"] = json!(file);
         *body
             .pointer_mut(pointer)
             .unwrap_or_else(|| panic!("{pointer}")) = value.clone();
@@ -209,6 +212,7 @@ async fn values_out_of_range_are_refused_with_the_bound() {
         };
         writeln!(texts, "{pointer} = {value}\n  {status} {kind}: {message}").unwrap();
     }
+    assert_eq!(server.state().await, before);
     insta::assert_snapshot!(texts);
 }
 
