@@ -20,7 +20,9 @@ use crate::limits;
 use crate::model::{CallResult, OutputFile, ServerTool};
 use crate::quirks::{CaptureWorkdir, LegacyStdoutNewline};
 use crate::sandbox::SandboxError;
-use crate::sandbox::guest::{EditCall, ExecCall, ExecResult, Guest, GuestError, Outcome};
+use crate::sandbox::guest::{
+    EditCall, ErrorKind, ExecCall, ExecResult, Guest, GuestError, Outcome,
+};
 use crate::store::{NewFile, StoreError};
 use words::Parsed;
 
@@ -158,6 +160,7 @@ pub(super) async fn execute(
                     report(&id, &error);
                     Done::failed("unavailable")
                 }
+                Err(CallError::Busy) => Done::failed("too_many_requests"),
                 Err(CallError::Turn(error)) => return Err(error),
             }
         }
@@ -178,6 +181,8 @@ pub(super) async fn execute(
 /// Why a call has no result of its own.
 pub(super) enum CallError {
     Sandbox(SandboxError),
+    /// The sandbox carries out as many calls as it takes.
+    Busy,
     Turn(TurnError),
 }
 
@@ -189,7 +194,13 @@ impl From<SandboxError> for CallError {
 
 impl From<GuestError> for CallError {
     fn from(error: GuestError) -> Self {
-        Self::Sandbox(error.into())
+        match error {
+            GuestError::Refused {
+                kind: ErrorKind::Busy,
+                ..
+            } => Self::Busy,
+            error => Self::Sandbox(error.into()),
+        }
     }
 }
 

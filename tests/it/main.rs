@@ -12,6 +12,7 @@ mod batches;
 mod billing;
 mod containers;
 mod continuations;
+mod errors;
 mod failures;
 mod faults;
 mod files;

@@ -3,7 +3,10 @@
 
 mod fields;
 mod histories;
+mod lists;
+mod table;
 mod transport;
+mod uploads;
 
 use serde_json::Value;
 

@@ -4,6 +4,7 @@
 //! left in the raw body. Blocks of a history must round-trip, so extra keys inside blocks pass.
 
 mod blocks;
+mod rest;
 mod results;
 mod schema;
 mod tools;
@@ -172,6 +173,10 @@ impl MessagesRequest {
         if let Some(node) = root.optional("service_tier")? {
             node.literal(&["auto", "standard_only"])?;
         }
+        rest::check_options(&root)?;
+        if !betas {
+            rest::refuse_extras(&root)?;
+        }
         match purpose {
             Purpose::Answer if !betas => root.no_extras(FIELDS)?,
             Purpose::Count if !betas => root.no_extras(COUNT_FIELDS)?,
@@ -209,7 +214,9 @@ fn check_system(root: &Node<'_>) -> Decoded<()> {
     }
     for block in system.items()? {
         block.tag(&["text"])?;
-        block.tagged("text").required("text")?.string()?;
+        let text = block.tagged("text");
+        text.required("text")?.string()?;
+        rest::check_cache_control(&text)?;
     }
     Ok(())
 }

@@ -38,10 +38,6 @@ impl Running<'_> {
             Err(GuestError::Timeout { .. }) if guest.ping().await.is_ok() => {
                 return Ok(Done::failed("too_many_requests"));
             }
-            Err(GuestError::Refused {
-                kind: ErrorKind::Busy,
-                ..
-            }) => return Ok(Done::failed("too_many_requests")),
             Err(error) => return Err(error.into()),
         };
         if let (Some(before), CellStep::Done(done)) = (before, &step)

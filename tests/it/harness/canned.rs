@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use guest_proto::{
-    Answer, AnswerBody, CodeCall, Decoder, EditErrorKind, EditResult, ExecDone, Outcome,
+    Answer, AnswerBody, CodeCall, Decoder, EditErrorKind, EditResult, ErrorKind, ExecDone, Outcome,
     OutputFile, Request, RequestBody,
 };
 use sandtable::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec};
@@ -26,6 +26,8 @@ pub(crate) enum Reply {
     EditFailed(EditErrorKind, String),
     /// A cell waits for these: names and arguments, numbered as the cell counts them.
     Calls(Vec<(u64, String, Value)>),
+    /// The sandbox has all the calls it takes.
+    Busy,
     /// The sandbox dies.
     Dies,
 }
@@ -191,6 +193,10 @@ impl Told {
                 });
                 let calls = calls.collect();
                 (AnswerBody::CellWaits { calls }, Vec::new())
+            }
+            Reply::Busy => {
+                let (kind, message) = (ErrorKind::Busy, "too many calls at once".to_owned());
+                (AnswerBody::Error { kind, message }, Vec::new())
             }
             Reply::Dies => return None,
         })

@@ -150,11 +150,30 @@ impl TestServer {
         journal["data"].as_array().cloned().unwrap_or_default()
     }
 
-    /// Files and containers, by their ids: what a refused request must not change.
+    /// All that a workspace holds and all that was billed: what a refused request must not change.
     pub(crate) async fn state(&self) -> Value {
-        let files = self.send(&self.request("GET", "/v1/files")).await.json();
-        let containers = self.control("GET", "containers", &Value::Null).await;
-        json!({"files": files["data"], "containers": containers["data"]})
+        let mut state = json!({});
+        for list in ["files", "messages/batches", "skills?source=custom"] {
+            let path = format!("/v1/{list}");
+            let page = self.send(&self.request("GET", &path)).await.json();
+            state[list] = page["data"].clone();
+        }
+        for skill in state["skills?source=custom"]
+            .clone()
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let path = format!(
+                "/v1/skills/{}/versions",
+                skill["id"].as_str().expect("an id")
+            );
+            let page = self.send(&self.request("GET", &path)).await.json();
+            state[path] = page["data"].clone();
+        }
+        state["containers"] = self.control("GET", "containers", &Value::Null).await["data"].clone();
+        state["usage"] = self.control("GET", "usage", &Value::Null).await;
+        state
     }
 }
 

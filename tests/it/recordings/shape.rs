@@ -135,8 +135,16 @@ impl Differences {
                 true
             }
             (Value::String(a), Value::String(b)) => match key {
-                "id" | "tool_id" | "tool_use_id" | "file_id" | "request_id" => same_form(a, b),
-                "expires_at" => is_time(a) && is_time(b),
+                "id" | "tool_id" | "tool_use_id" | "file_id" | "request_id" | "skill_id" => {
+                    a == b || same_form(a, b)
+                }
+                key if key.ends_with("_at") => {
+                    a == b || (is_time(a) && is_time(b) && same_zone(a, b))
+                }
+                // A number of microseconds as text.
+                "latest_version" | "version" if a.len() == 16 => {
+                    b.len() == 16 && b.bytes().all(|byte| byte.is_ascii_digit())
+                }
                 "signature" => a.is_empty() == b.is_empty(),
                 "partial_json" => {
                     let parse = |text: &str| serde_json::from_str::<Value>(text).ok();
@@ -154,7 +162,7 @@ impl Differences {
 
 /// The same prefix, and ours is `01` and 22 digits of base 58. Some recordings carry made-up ids.
 fn same_form(theirs: &str, ours: &str) -> bool {
-    let (Some((prefix, _)), Some((own, rest))) = (theirs.split_once('_'), ours.split_once('_'))
+    let (Some((prefix, _)), Some((own, rest))) = (theirs.rsplit_once('_'), ours.rsplit_once('_'))
     else {
         return false;
     };
@@ -162,9 +170,13 @@ fn same_form(theirs: &str, ours: &str) -> bool {
     prefix == own && rest.len() == 24 && rest.starts_with("01") && rest[2..].chars().all(digits)
 }
 
-/// RFC 3339 with microseconds and `Z`.
+/// RFC 3339 with microseconds.
 fn is_time(text: &str) -> bool {
-    text.len() == "2030-01-02T03:04:05.000000Z".len()
-        && text.ends_with('Z')
+    let bare = text.trim_end_matches('Z').trim_end_matches("+00:00");
+    bare.len() == "2030-01-02T03:04:05.000000".len()
         && chrono::DateTime::parse_from_rfc3339(text).is_ok()
+}
+
+fn same_zone(theirs: &str, ours: &str) -> bool {
+    theirs.ends_with('Z') == ours.ends_with('Z')
 }

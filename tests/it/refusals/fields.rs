@@ -5,383 +5,113 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::refused;
-use crate::harness::TestServer;
+use super::table::{Case, MESSAGES, NOT_COUNTED, cases, samples, whole};
 use crate::harness::server::prompt;
+use crate::harness::{Request, TestServer};
 
-/// One value of each JSON type, to be put where another is expected.
-fn samples() -> [(&'static str, Value); 6] {
-    [
-        ("bool", json!(true)),
-        ("int", json!(7)),
-        ("float", json!(1.5)),
-        ("string", json!("some words")),
-        ("list", json!([1])),
-        ("object", json!({"a": 1})),
-    ]
-}
-
-/// A request in which every field that is checked is present and right.
-fn whole() -> Value {
-    json!({
-        "model": "claude-opus-4-6",
-        "max_tokens": 4096,
-        "system": [{"type": "text", "text": "Be brief."}],
-        "messages": [
-            {"role": "user", "content": [
-                {"type": "text", "text": "hi"},
-                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}},
-                {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "hi"}},
-            ]},
-            {"role": "assistant", "content": [
-                {"type": "thinking", "thinking": "hm", "signature": "x"},
-                {"type": "redacted_thinking", "data": "x"},
-                {"type": "server_tool_use", "id": "srvtoolu_1", "name": "bash_code_execution", "input": {"command": "ls"}},
-                {"type": "bash_code_execution_tool_result", "tool_use_id": "srvtoolu_1", "content":
-                    {"type": "bash_code_execution_result", "stdout": "", "stderr": "", "return_code": 0, "content": []}},
-                {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}},
-            ]},
-            {"role": "user", "content": [
-                {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "ok"}], "is_error": false},
-            ]},
-        ],
-        "tools": [
-            {"type": "code_execution_20250825", "name": "code_execution"},
-            {"name": "f", "description": "does", "input_schema": {"type": "object"}, "allowed_callers": ["direct"],
-             "defer_loading": false},
-        ],
-        "tool_choice": {"type": "auto", "disable_parallel_tool_use": false},
-        "thinking": {"type": "enabled", "budget_tokens": 1024},
-        "container": null,
-        "stream": false,
-        "stop_sequences": ["end"],
-        "metadata": {"user_id": "u"},
-        "service_tier": "auto",
-        "temperature": 1.0,
-        "top_p": 0.5,
-        "top_k": 5,
-    })
-}
-
-/// Where a field is, what it may be, and the path that a fault there is reported under.
-struct Field {
-    pointer: &'static str,
-    takes: &'static [&'static str],
-    path: &'static str,
-    required: bool,
-}
-
-const fn field(
-    pointer: &'static str,
-    takes: &'static [&'static str],
-    path: &'static str,
-    required: bool,
-) -> Field {
-    Field {
-        pointer,
-        takes,
-        path,
-        required,
-    }
-}
-
-const FIELDS: &[Field] = &[
-    field("/model", &["string"], "model", true),
-    field("/max_tokens", &["int"], "max_tokens", true),
-    field("/messages", &[], "messages", true),
-    field("/messages/0", &[], "messages.0", false),
-    field("/messages/0/role", &[], "messages.0.role", true),
-    field(
-        "/messages/0/content",
-        &["string"],
-        "messages.0.content",
-        true,
-    ),
-    field("/messages/0/content/0", &[], "messages.0.content.0", false),
-    field(
-        "/messages/0/content/0/type",
-        &[],
-        "messages.0.content.0",
-        true,
-    ),
-    field(
-        "/messages/0/content/0/text",
-        &["string"],
-        "messages.0.content.0.text.text",
-        true,
-    ),
-    field(
-        "/messages/0/content/1/source",
-        &[],
-        "messages.0.content.1.image.source",
-        true,
-    ),
-    field(
-        "/messages/0/content/1/source/type",
-        &[],
-        "messages.0.content.1.image.source",
-        true,
-    ),
-    field(
-        "/messages/0/content/1/source/media_type",
-        &["string"],
-        "messages.0.content.1.image.source.base64.media_type",
-        true,
-    ),
-    field(
-        "/messages/0/content/1/source/data",
-        &["string"],
-        "messages.0.content.1.image.source.base64.data",
-        true,
-    ),
-    field(
-        "/messages/0/content/2/source",
-        &[],
-        "messages.0.content.2.document.source",
-        true,
-    ),
-    field(
-        "/messages/0/content/2/source/data",
-        &["string"],
-        "messages.0.content.2.document.source.text.data",
-        true,
-    ),
-    field(
-        "/messages/1/content/0/thinking",
-        &["string"],
-        "messages.1.content.0.thinking.thinking",
-        true,
-    ),
-    field(
-        "/messages/1/content/0/signature",
-        &["string"],
-        "messages.1.content.0.thinking.signature",
-        true,
-    ),
-    field(
-        "/messages/1/content/1/data",
-        &["string"],
-        "messages.1.content.1.redacted_thinking.data",
-        true,
-    ),
-    field(
-        "/messages/1/content/2/id",
-        &["string"],
-        "messages.1.content.2.server_tool_use.id",
-        true,
-    ),
-    field(
-        "/messages/1/content/2/name",
-        &["string"],
-        "messages.1.content.2.server_tool_use.name",
-        true,
-    ),
-    field(
-        "/messages/1/content/2/input",
-        &["object"],
-        "messages.1.content.2.server_tool_use.input",
-        true,
-    ),
-    field(
-        "/messages/1/content/3/tool_use_id",
-        &["string"],
-        "messages.1.content.3.bash_code_execution_tool_result.tool_use_id",
-        true,
-    ),
-    field(
-        "/messages/1/content/3/content",
-        &[],
-        "messages.1.content.3.bash_code_execution_tool_result.content",
-        true,
-    ),
-    field(
-        "/messages/1/content/3/content/type",
-        &[],
-        "messages.1.content.3.bash_code_execution_tool_result.content.RequestBash",
-        true,
-    ),
-    field(
-        "/messages/1/content/3/content/stdout",
-        &["string"],
-        "messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.stdout",
-        true,
-    ),
-    field(
-        "/messages/1/content/3/content/return_code",
-        &["int"],
-        "messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.return_code",
-        true,
-    ),
-    field(
-        "/messages/1/content/3/content/content",
-        &[],
-        "messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.content",
-        true,
-    ),
-    field(
-        "/messages/1/content/4/id",
-        &["string"],
-        "messages.1.content.4.tool_use.id",
-        true,
-    ),
-    field(
-        "/messages/1/content/4/name",
-        &["string"],
-        "messages.1.content.4.tool_use.name",
-        true,
-    ),
-    field(
-        "/messages/1/content/4/input",
-        &["object"],
-        "messages.1.content.4.tool_use.input",
-        true,
-    ),
-    field(
-        "/messages/2/content/0/tool_use_id",
-        &["string"],
-        "messages.2.content.0.tool_result.tool_use_id",
-        true,
-    ),
-    field(
-        "/messages/2/content/0/content",
-        &["string"],
-        "messages.2.content.0.tool_result.content",
-        false,
-    ),
-    field(
-        "/messages/2/content/0/content/0",
-        &[],
-        "messages.2.content.0.tool_result.content.0",
-        false,
-    ),
-    field(
-        "/messages/2/content/0/is_error",
-        &["bool"],
-        "messages.2.content.0.tool_result.is_error",
-        false,
-    ),
-    field("/system", &["string"], "system", false),
-    field("/system/0", &[], "system.0", false),
-    field("/system/0/text", &["string"], "system.0.text.text", true),
-    field("/tools", &[], "tools", false),
-    field("/tools/0", &[], "tools.0", false),
-    field("/tools/0/type", &[], "tools.0", false),
-    field(
-        "/tools/0/name",
-        &[],
-        "tools.0.code_execution_20250825.name",
-        true,
-    ),
-    field("/tools/1/name", &["string"], "tools.1.custom.name", true),
-    field(
-        "/tools/1/description",
-        &["string"],
-        "tools.1.custom.description",
-        false,
-    ),
-    field(
-        "/tools/1/input_schema",
-        &[],
-        "tools.1.custom.input_schema",
-        true,
-    ),
-    field(
-        "/tools/1/input_schema/type",
-        &[],
-        "tools.1.custom.input_schema.type",
-        true,
-    ),
-    field(
-        "/tools/1/allowed_callers",
-        &[],
-        "tools.1.custom.allowed_callers",
-        false,
-    ),
-    field(
-        "/tools/1/defer_loading",
-        &["bool"],
-        "tools.1.custom.defer_loading",
-        false,
-    ),
-    field("/tool_choice", &[], "tool_choice", false),
-    field("/tool_choice/type", &[], "tool_choice", true),
-    field(
-        "/tool_choice/disable_parallel_tool_use",
-        &["bool"],
-        "tool_choice.auto.disable_parallel_tool_use",
-        false,
-    ),
-    field("/thinking", &[], "thinking", false),
-    field("/thinking/type", &[], "thinking", true),
-    field(
-        "/thinking/budget_tokens",
-        &[],
-        "thinking.enabled.budget_tokens",
-        true,
-    ),
-    field("/container", &["string"], "container", false),
-    field("/stream", &["bool"], "stream", false),
-    field("/stop_sequences", &[], "stop_sequences", false),
-    field("/stop_sequences/0", &["string"], "stop_sequences.0", false),
-    field("/metadata", &["object"], "metadata", false),
-    field("/metadata/user_id", &["string"], "metadata.user_id", false),
-    field("/service_tier", &[], "service_tier", false),
-    field("/temperature", &["int", "float"], "temperature", false),
-    field("/top_p", &["int", "float"], "top_p", false),
-    field("/top_k", &["int"], "top_k", false),
-];
-
-/// Each generated request, with what the answer must name.
-fn cases() -> Vec<(String, Value, &'static str)> {
-    let mut cases = Vec::new();
-    for field in FIELDS {
-        for (kind, sample) in samples() {
-            if field.takes.contains(&kind) {
-                continue;
+/// Sends every case; each must be refused with the path of its fault. Where, what, and the answers,
+/// one line for each field and answer.
+pub(super) async fn answers(
+    server: &TestServer,
+    cases: &[Case],
+    request: impl Fn(&Value) -> Request,
+) -> String {
+    let mut connection = server.connect().await;
+    let mut lines: Vec<(String, Vec<&str>, String)> = Vec::new();
+    for case in cases {
+        let what = format!("{} {}", case.field, case.mutation);
+        connection.send(&request(&case.body)).await;
+        let response = connection.read().await;
+        let text = response.text();
+        assert_eq!(response.status, 400, "{what}: {text}");
+        let kind = &response.json()["error"]["type"];
+        assert_eq!(kind, "invalid_request_error", "{what}: {text}");
+        let message = response.message();
+        assert!(message.starts_with(case.path), "{what}: {message}");
+        if case.mutation == "unknown member" {
+            let known = message.ends_with("surprise: Extra inputs are not permitted");
+            assert!(known, "{what}: {message}");
+        } else if !case.field.eq("/") {
+            assert!(message.contains(": "), "{what}: {message}");
+        }
+        let message: String = message.chars().take(200).collect();
+        match lines.last_mut() {
+            Some((field, mutations, last)) if *field == case.field && *last == message => {
+                mutations.push(&case.mutation);
             }
-            let mut body = whole();
-            *body.pointer_mut(field.pointer).expect("the field is there") = sample;
-            cases.push((format!("{} is a {kind}", field.pointer), body, field.path));
-        }
-        if field.required {
-            let mut body = whole();
-            let (parent, key) = field.pointer.rsplit_once('/').expect("a pointer");
-            let parent = body.pointer_mut(parent).expect("the parent is there");
-            parent.as_object_mut().expect("an object").remove(key);
-            cases.push((format!("{} is missing", field.pointer), body, field.path));
+            _ => lines.push((case.field.to_owned(), vec![&case.mutation], message)),
         }
     }
-    cases
+    let mut text = String::new();
+    for (field, mutations, message) in lines {
+        writeln!(text, "{field} = {}\n  {message}", mutations.join(", ")).unwrap();
+    }
+    text
 }
 
 #[tokio::test]
 async fn the_whole_request_is_taken() {
     let server = TestServer::start().await;
     server.steps(&json!([{"text": "ok"}])).await;
-    server.message(&whole()).await;
+    let mut body = whole();
+    body["messages"][0]["content"][3]["file_id"] =
+        json!(server.upload("a.txt", "text/plain", "a").await);
+    server.message(&body).await;
+    let count = server.request("POST", "/v1/messages/count_tokens");
+    let answer = server.send(&count.json(&counted())).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+/// The same, as `count_tokens` takes it.
+fn counted() -> Value {
+    let mut body = whole();
+    for name in NOT_COUNTED {
+        body.as_object_mut().expect("an object").remove(name);
+    }
+    let content = body["messages"][0]["content"].as_array_mut();
+    content.expect("blocks").pop();
+    body
 }
 
 #[tokio::test]
-async fn every_wrong_type_and_every_missing_field_is_refused_with_its_path_and_changes_nothing() {
+async fn every_fault_of_every_field_is_refused_with_its_path_and_changes_nothing() {
     let server = TestServer::start().await;
     server.steps(&json!([{"text": "ok"}])).await;
     server.upload("a.txt", "text/plain", "a").await;
     let before = server.state().await;
-    let cases = cases();
-    assert!(cases.len() >= 150, "{}", cases.len());
-    let mut connection = server.connect().await;
-    for (what, body, path) in &cases {
-        connection.send(&server.messages(body)).await;
-        let response = connection.read().await;
-        let text = response.text();
-        assert_eq!(response.status, 400, "{what}: {text}");
-        assert_eq!(
-            response.json()["error"]["type"],
-            "invalid_request_error",
-            "{what}: {text}"
-        );
-        let message = response.message();
-        assert!(message.starts_with(path), "{what}: {message}");
-        assert!(message.contains(": "), "{what}: {message}");
+    let cases = cases(MESSAGES, &whole());
+    assert!(cases.len() >= 500, "{}", cases.len());
+    let texts = answers(&server, &cases, |body| server.messages(body)).await;
+    assert_eq!(server.state().await, before);
+    insta::assert_snapshot!(texts);
+}
+
+#[tokio::test]
+async fn counting_refuses_the_same_in_the_same_words_and_what_concerns_the_answer() {
+    let server = TestServer::start().await;
+    let before = server.state().await;
+    let cases = cases(MESSAGES, &counted());
+    assert!(cases.len() >= 300, "{}", cases.len());
+    let count = |body: &Value| {
+        server
+            .request("POST", "/v1/messages/count_tokens")
+            .json(body)
+    };
+    let counting = answers(&server, &cases, count).await;
+    let mut wholes = cases;
+    for case in &mut wholes {
+        if case.body.is_object() {
+            case.body["max_tokens"] = json!(4096);
+        }
+    }
+    let answering = answers(&server, &wholes, |body| server.messages(body)).await;
+    assert_eq!(counting, answering);
+    for name in NOT_COUNTED {
+        let mut body = counted();
+        body[name] = whole()[name].clone();
+        let (status, _, message) = refused(&server, &count(&body)).await;
+        let expected = format!("{name}: Extra inputs are not permitted");
+        assert_eq!((status, message), (400, expected));
     }
     assert_eq!(server.state().await, before);
 }
@@ -389,6 +119,8 @@ async fn every_wrong_type_and_every_missing_field_is_refused_with_its_path_and_c
 #[tokio::test]
 async fn values_out_of_range_are_refused_with_the_bound() {
     let server = TestServer::start().await;
+    let file = server.upload("a.txt", "text/plain", "a").await;
+    let before = server.state().await;
     let mut texts = String::new();
     for (pointer, value) in [
         ("/model", json!("")),
@@ -432,6 +164,34 @@ async fn values_out_of_range_are_refused_with_the_bound() {
             "/container",
             json!({"skills": [{"type": "anthropic", "skill_id": "odt"}]}),
         ),
+        ("/container/skills/0/version", json!("20200101")),
+        (
+            "/container/skills",
+            json!([{"type": "anthropic", "skill_id": "xlsx", "extra": 1}]),
+        ),
+        ("/container/id", json!("container_1")),
+        ("/container/id", json!("")),
+        ("/messages/0/content/3/file_id", json!("")),
+        ("/messages/0/content/3/file_id", json!("file_1")),
+        (
+            "/messages/0/content/0/cache_control/type",
+            json!("permanent"),
+        ),
+        ("/messages/0/content/0/cache_control/ttl", json!("2h")),
+        ("/messages/1/content/5/content/file_type", json!("video")),
+        (
+            "/messages/1/content/5/content/type",
+            json!("text_editor_code_execution_insert_result"),
+        ),
+        ("/system/0/type", json!("image")),
+        ("/tools/0/allowed_callers", json!(["model"])),
+        ("/tools/1/name", json!("")),
+        ("/stop_sequences/0", json!(null)),
+        ("/inference_geo", json!(7)),
+        ("/speed", json!("slow")),
+        ("/output_config/effort", json!("most")),
+        ("/output_config/format/type", json!("yaml")),
+        ("/cache_control/type", json!("forever")),
         ("/service_tier", json!("gold")),
         ("/temperature", json!(-0.1)),
         ("/temperature", json!(1.1)),
@@ -439,6 +199,7 @@ async fn values_out_of_range_are_refused_with_the_bound() {
         ("/top_k", json!(-1)),
     ] {
         let mut body = whole();
+        body["messages"][0]["content"][3]["file_id"] = json!(file);
         *body
             .pointer_mut(pointer)
             .unwrap_or_else(|| panic!("{pointer}")) = value.clone();
@@ -451,6 +212,7 @@ async fn values_out_of_range_are_refused_with_the_bound() {
         };
         writeln!(texts, "{pointer} = {value}\n  {status} {kind}: {message}").unwrap();
     }
+    assert_eq!(server.state().await, before);
     insta::assert_snapshot!(texts);
 }
 

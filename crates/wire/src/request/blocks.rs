@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::results;
+use super::{rest, results};
 use crate::decode::{Decoded, Node};
 
 /// One message of the conversation.
@@ -120,6 +120,7 @@ impl Block {
     fn decode(node: &Node<'_>) -> Decoded<Self> {
         let tag = node.tag(TAGS)?;
         let block = node.tagged(tag);
+        rest::check_cache_control(&block)?;
         let string = |key: &str| block.required(key)?.string().map(str::to_owned);
         Ok(match tag {
             "text" => Self::Text {

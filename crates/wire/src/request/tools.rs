@@ -1,6 +1,6 @@
 //! Entries of `tools`, and `tool_choice`.
 
-use super::schema;
+use super::{rest, schema};
 use crate::decode::{Decoded, Node};
 
 /// One declared tool.
@@ -75,6 +75,7 @@ impl Tool {
             None => "custom",
         };
         let tool = node.tagged(tag);
+        rest::check_cache_control(&tool)?;
         let name_node = tool.required("name")?;
         let name = name_node.string()?.to_owned();
         let kind = if tag.starts_with("code_execution_") {
