@@ -42,6 +42,13 @@ impl Backend for Pending {
         Box::pin(async move { self.0.wait().await.take_up(container_id).await })
     }
 
+    fn prepare_skills<'a>(
+        &'a self,
+        container_id: &'a str,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move { self.0.wait().await.prepare_skills(container_id).await })
+    }
+
     fn settings(&self, spec: &SandboxSpec) -> Settings {
         let backend = self.0.get();
         backend.map_or_else(Settings::default, |backend| backend.settings(spec))
@@ -62,8 +69,103 @@ impl Backend for Pending {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use crate::backend::none;
+    use crate::sandbox::Limits;
+
+    /// Notes what it is asked for. Every method is its own: none falls back to what the trait would do.
+    #[derive(Debug, Default)]
+    struct Noting(Mutex<Vec<&'static str>>);
+
+    impl Noting {
+        fn refuse<T: Send + 'static>(
+            &self,
+            what: &'static str,
+        ) -> BoxFuture<'static, Result<T, SandboxError>> {
+            self.0.lock().unwrap().push(what);
+            Box::pin(std::future::ready(Err(SandboxError::Engine {
+                operation: what,
+                reason: String::new(),
+            })))
+        }
+    }
+
+    impl Backend for Noting {
+        fn name(&self) -> &'static str {
+            "noting"
+        }
+
+        fn start<'a>(&'a self, _: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
+            self.refuse("start")
+        }
+
+        fn launch<'a>(
+            &'a self,
+            _: &'a SandboxSpec,
+        ) -> BoxFuture<'a, Result<Launched, SandboxError>> {
+            self.refuse("launch")
+        }
+
+        fn take_up<'a>(
+            &'a self,
+            _: &'a str,
+        ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
+            self.refuse("take_up")
+        }
+
+        fn prepare_skills<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+            self.refuse("prepare_skills")
+        }
+
+        fn settings(&self, _: &SandboxSpec) -> Settings {
+            self.0.lock().unwrap().push("settings");
+            Settings::default()
+        }
+
+        fn stop<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+            self.refuse("stop")
+        }
+
+        fn remove<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+            self.refuse("remove")
+        }
+
+        fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
+            self.refuse("ready")
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_is_passed_on() {
+        let (pending, noting) = (Pending::default(), Arc::new(Noting::default()));
+        pending.set(Arc::clone(&noting) as Arc<dyn Backend>);
+        let spec = SandboxSpec {
+            container_id: "container_1".to_owned(),
+            expires_at: crate::clock::Clock::default().now(),
+            limits: Limits::default(),
+        };
+        assert!(pending.start(&spec).await.is_err());
+        assert!(pending.launch(&spec).await.is_err());
+        assert!(pending.take_up("container_1").await.is_err());
+        assert!(pending.prepare_skills("container_1").await.is_err());
+        pending.settings(&spec);
+        assert!(pending.stop("container_1").await.is_err());
+        assert!(pending.remove("container_1").await.is_err());
+        assert!(pending.ready().await.is_err());
+        let asked = [
+            "start",
+            "launch",
+            "take_up",
+            "prepare_skills",
+            "settings",
+            "stop",
+            "remove",
+            "ready",
+        ];
+        assert_eq!(*noting.0.lock().unwrap(), asked);
+    }
 
     #[tokio::test]
     async fn calls_wait_until_the_backend_is_chosen() {
