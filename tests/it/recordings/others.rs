@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{NOT_EMULATED, PROGRAMMATIC, cassette, folder, script, shape};
+use super::{KNOWN, NOT_EMULATED, PROGRAMMATIC, cassette, folder, script, shape};
 use crate::harness::canned::Reply;
 use crate::harness::server::code_prompt;
 use crate::harness::{Canned, Processes, Request, Response, TestServer};
@@ -134,6 +134,19 @@ fn every_recording_is_played_or_left_out_with_a_reason() {
             exchanges.iter().any(|it| it.name == *name),
             "there is no exchange {name}"
         );
+    }
+}
+
+#[test]
+fn every_difference_from_a_recording_is_in_the_page_about_parity() {
+    let page = include_str!("../../../docs/PARITY.md");
+    let (_, section) = page.split_once("## Recordings\n").expect("the section");
+    for (_, difference, reason) in KNOWN {
+        assert!(section.contains(difference), "not in PARITY: {difference}");
+        assert!(section.contains(reason), "not in PARITY: {reason}");
+    }
+    for (part, _) in NOT_EMULATED {
+        assert!(section.contains(part), "not in PARITY: {part}");
     }
 }
 
