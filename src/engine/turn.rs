@@ -13,6 +13,7 @@ use crate::engine::calls::{self, CarriedEnd, Order};
 use crate::engine::emitter::Emitter;
 use crate::engine::programmatic::{self, CodeUse};
 use crate::engine::usage::{Meter, input_tokens, tokens};
+use crate::engine::web::WebTools;
 use crate::engine::{Engine, Sink, TurnError, TurnInput, models, references, skills, validate};
 use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
@@ -60,6 +61,7 @@ pub(crate) async fn run(
         meter: Meter::new(input_tokens(&input.body), geo, prints_details)
             .counting_code(input.quirks.code_execution_counter == CodeExecutionCounter::Counted)
             .in_batch(input.batch_item.is_some()),
+        web: Arc::default(),
         place,
         skills,
         used_container: false,
@@ -204,6 +206,7 @@ struct Turn<'a> {
     message_id: String,
     emitter: Emitter<'a>,
     meter: Meter,
+    web: Arc<WebTools>,
     place: Place,
     /// Those that the request names.
     skills: Vec<MountedSkill>,
@@ -231,6 +234,7 @@ impl Turn<'_> {
         if !request.uploads.is_empty() || !self.skills.is_empty() {
             self.preload(request).await?;
         }
+        self.web.ask(model.web());
         let orders = waiting(pending, model.as_ref());
         let ids = orders.iter().map(|order| order.id().to_owned()).collect();
         let Ran {
@@ -307,7 +311,9 @@ impl Turn<'_> {
                     iterations += 1;
                     if iterations > self.input.iterations() {
                         // The call stays without a result; the continuation runs it first (spec 02 §9).
-                        self.container().await?;
+                        if orders.iter().any(Order::runs_code) {
+                            self.container().await?;
+                        }
                         return Ok(self.pause());
                     }
                     let ids = orders.iter().map(|order| order.id().to_owned()).collect();
@@ -411,6 +417,7 @@ impl Turn<'_> {
                     tool,
                     input,
                     error_code,
+                    found,
                 } => {
                     self.check_offered(tool)?;
                     let id = self.ids.next(Kind::ServerToolUse);
@@ -423,6 +430,7 @@ impl Turn<'_> {
                         tool,
                         input,
                         error_code,
+                        found,
                         answers: None,
                     }
                 }
@@ -440,6 +448,16 @@ impl Turn<'_> {
     }
 
     fn check_offered(&self, tool: ServerTool) -> Result<(), ModelError> {
+        if tool.is_web() {
+            let name = tool.name();
+            let mut tools = self.input.request.tools.iter();
+            if tools.any(|declared| declared.is_web() && declared.name == name) {
+                return Ok(());
+            }
+            return Err(ModelError {
+                message: format!("the model calls `{name}`, but the request declares no such tool"),
+            });
+        }
         let hint = match (self.code_tool, tool) {
             (Some(CodeTool::Python), ServerTool::Python)
             | (Some(CodeTool::Cells), _)
@@ -449,9 +467,10 @@ impl Turn<'_> {
             (None, _) => "the request declares no code execution tool",
             (Some(CodeTool::Python), _) => "`code_execution_20250522` offers Python alone",
             // Written so that no later tool is let through by mistake.
-            (Some(CodeTool::BashAndEditor), ServerTool::Python) => {
-                "the declared tool offers bash and the text editor"
-            }
+            (
+                Some(CodeTool::BashAndEditor),
+                ServerTool::Python | ServerTool::WebSearch | ServerTool::WebFetch,
+            ) => "the declared tool offers bash and the text editor",
         };
         Err(ModelError {
             message: format!("the model calls `{}`, but {hint}", tool.name()),
@@ -466,10 +485,7 @@ impl Turn<'_> {
         {
             return Ok(None);
         }
-        if orders
-            .iter()
-            .any(|order| matches!(order, Order::Server { .. }))
-        {
+        if orders.iter().any(Order::runs_code) {
             // `container` is sent when code execution is pending (spec 01 §5).
             self.meter.uses_container();
             self.container().await?;
@@ -489,9 +505,14 @@ impl Turn<'_> {
     /// other; those behind one that waits for the client are not begun.
     async fn execute(&mut self, orders: Vec<Order>) -> Result<Ran, TurnError> {
         self.start()?;
-        self.meter.uses_container();
-        let container = self.container().await?;
+        let container = if orders.iter().any(Order::runs_code) {
+            self.meter.uses_container();
+            self.container().await?
+        } else {
+            None
+        };
         let count = orders.len();
+        let web = Arc::clone(&self.web);
         let (engine, input) = (self.engine, self.input);
         // Awake before several calls begin: they then reach the sandbox in the order they were written,
         // in every run. What fails here fails again, with its answer, in each call.
@@ -507,7 +528,8 @@ impl Turn<'_> {
             // What a call makes is named after the call alone: those that run beside it have no say.
             let ids = input.workspace.ids(&[b"outputs", order.id().as_bytes()]);
             let container = container.clone();
-            async move { calls::execute(engine, input, container.as_ref(), order, &ids).await }
+            let web = Arc::clone(&web);
+            async move { calls::execute(engine, input, container.as_ref(), order, &ids, &web).await }
         };
         let has_cells = programmatic::has_cells(&input.request);
         let (cells, others): (Vec<_>, Vec<_>) =
@@ -572,7 +594,11 @@ impl Turn<'_> {
                 }
             }
         }
-        let finished = ran.results.len() as u64;
+        self.meter.uses_web(self.web.counted());
+        let is_code = |result: &&CallResult| {
+            ServerTool::from_name(&result.name).is_some_and(|tool| !tool.is_web())
+        };
+        let finished = ran.results.iter().filter(is_code).count() as u64;
         if uses.is_empty() {
             self.meter.round(finished, read);
         } else {
@@ -697,6 +723,7 @@ fn waiting(pending: validate::Pending, model: &dyn Model) -> Vec<Order> {
         Some(Order::Server {
             tool: ServerTool::from_name(&call.name)?,
             error_code: model.error_of(&call.id),
+            found: model.found_of(&call.id),
             id: call.id,
             input: call.input,
             answers: call.answers,

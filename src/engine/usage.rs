@@ -65,6 +65,8 @@ pub(super) struct Meter {
     /// Whether the answer says how many calls there were.
     tells_calls: bool,
     container: bool,
+    /// Searches and fetches, once a web tool has taken part.
+    web: Option<(u64, u64)>,
     inference_geo: &'static str,
     service_tier: &'static str,
     given: UsageOverride,
@@ -80,6 +82,7 @@ impl Meter {
             calls: 0,
             tells_calls: true,
             container: false,
+            web: None,
             inference_geo,
             service_tier: "standard",
             given: UsageOverride::default(),
@@ -126,6 +129,11 @@ impl Meter {
         self.container = true;
     }
 
+    /// If web tools took part: so many searches and fetches by now.
+    pub(super) fn uses_web(&mut self, counted: Option<(u64, u64)>) {
+        self.web = counted;
+    }
+
     pub(super) fn set(&mut self, given: UsageOverride) {
         let UsageOverride {
             input_tokens,
@@ -170,10 +178,13 @@ impl Meter {
             output_tokens_details: self
                 .thinking
                 .map(|thinking_tokens| OutputTokensDetails { thinking_tokens }),
-            server_tool_use: self.container.then_some(ServerToolUsage {
-                web_search_requests: 0,
-                web_fetch_requests: 0,
-                code_execution_requests: self.tells_calls.then_some(self.calls),
+            server_tool_use: (self.container || self.web.is_some()).then(|| {
+                let (searches, fetches) = self.web.unwrap_or_default();
+                ServerToolUsage {
+                    web_search_requests: searches,
+                    web_fetch_requests: fetches,
+                    code_execution_requests: self.tells_calls.then_some(self.calls),
+                }
             }),
         }
     }

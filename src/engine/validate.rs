@@ -50,7 +50,7 @@ impl Group<'_> {
         self.blocks.iter().all(|(_, _, block)| match block {
             Block::ToolResult { .. } => true,
             Block::ToolUse { caller_tool_id, .. } => caller_tool_id.is_some(),
-            Block::ServerToolUse { called_by_code, .. } => *called_by_code,
+            Block::ServerToolUse { caller_tool_id, .. } => caller_tool_id.is_some(),
             Block::ServerToolResult { .. } => self.role == Role::Assistant,
             _ => false,
         })

@@ -27,3 +27,4 @@ mod refusals;
 mod skills;
 mod sockets;
 mod tools;
+mod web;

@@ -9,7 +9,7 @@ mod schema;
 mod tools;
 
 pub use blocks::{Block, Message, Role, Source};
-pub use tools::{Tool, ToolChoice, ToolKind};
+pub use tools::{Tool, ToolChoice, ToolKind, WebOptions};
 
 use serde_json::Value;
 

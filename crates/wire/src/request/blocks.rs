@@ -48,12 +48,15 @@ pub enum Block {
         id: String,
         name: String,
         input: Value,
-        called_by_code: bool,
+        /// The cell whose code made the call.
+        caller_tool_id: Option<String>,
     },
     /// Any `*_tool_result` of a server tool; `tag` is its `type`.
     ServerToolResult {
         tag: &'static str,
         tool_use_id: String,
+        /// What the service had encrypted in it.
+        encrypted: Vec<String>,
     },
     Thinking,
     /// A known block that needs no look inside.
@@ -168,7 +171,9 @@ impl Block {
                     input.dictionary()?;
                     input.value().clone()
                 },
-                called_by_code: block.value()["caller"]["tool_id"].is_string(),
+                caller_tool_id: block.value()["caller"]["tool_id"]
+                    .as_str()
+                    .map(str::to_owned),
             },
             "thinking" => {
                 string("thinking")?;
@@ -184,6 +189,7 @@ impl Block {
                 Self::ServerToolResult {
                     tag,
                     tool_use_id: string("tool_use_id")?,
+                    encrypted: results::encrypted(&block.value()["content"]),
                 }
             }
             _ => Self::Other,
