@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 
 /// Gives the recorded beginning `EqoBCio` (FACTS §11), then says whose it is.
 const HEAD: &[u8] = b"\x12\xaa\x01\x0a\x2a\x08sandtable";
+/// Begins signatures, as recorded.
+const SIGNED: &str = "EqQB";
 const DIGEST_BYTES: usize = 16;
 
 /// `text`, sealed; the same text always gives the same.
@@ -38,6 +40,22 @@ pub(super) fn is_broken(sealed: &str) -> bool {
     Sha256::digest(text)[..DIGEST_BYTES] != *digest
 }
 
+/// A stand-in for the service's opaque signature: base64, the same for the same thought.
+pub(super) fn signature(thinking: &str) -> String {
+    let digest = Sha256::digest(thinking.as_bytes());
+    format!("{SIGNED}{}", STANDARD.encode([digest, digest].concat()))
+}
+
+/// Whether a thought with a signature of ours has another text than was signed. A thought that was
+/// shown without its text passes, and so does what was signed elsewhere.
+pub(super) fn is_edited(thinking: &str, signed: &str) -> bool {
+    let ours = signed
+        .strip_prefix(SIGNED)
+        .and_then(|digests| STANDARD.decode(digests).ok())
+        .is_some_and(|digests| digests.len() == 64 && digests[..32] == digests[32..]);
+    ours && !thinking.is_empty() && signature(thinking) != signed
+}
+
 /// Its own inverse.
 fn scrambled<'a>(digest: &'a [u8], bytes: &'a [u8]) -> impl Iterator<Item = u8> + 'a {
     let blocks = (0u64..).flat_map(move |number| {
@@ -62,5 +80,14 @@ mod tests {
         assert!(is_broken(&whole.replacen(&whole[40..41], "_", 1)));
         assert!(!is_broken("EqoBCioIBRgC"));
         assert!(!is_broken(""));
+    }
+
+    #[test]
+    fn a_signature_tells_an_edited_thought() {
+        let signed = signature("two and two");
+        assert!(!is_edited("two and two", &signed));
+        assert!(is_edited("two and three", &signed));
+        assert!(!is_edited("", &signed));
+        assert!(!is_edited("from elsewhere", "EqQBCkYIBhgCKkA"));
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::account::{self, Account};
 use crate::engine::calls::{self, CarriedEnd, Order};
 use crate::engine::emitter::Emitter;
 use crate::engine::programmatic::{self, CodeUse};
-use crate::engine::usage::{Meter, input_tokens, tokens};
+use crate::engine::usage::{Meter, input_tokens, text_tokens, tokens};
 use crate::engine::web::WebTools;
 use crate::engine::{Engine, Sink, TurnError, TurnInput, models, references, skills, validate};
 use crate::fault::Occasion;
@@ -36,6 +36,8 @@ pub(crate) async fn run(
         uploads,
         skills,
     } = check(engine, input).await?;
+    models::check_prompt(&input.request.model, text_tokens(&input.body))
+        .map_err(TurnError::Invalid)?;
     let request = references::turn_request(input, uploads);
     let model = choose_model(engine, input, &request)?;
     if let Ok(mut report) = input.report.lock() {
@@ -87,6 +89,7 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Checked,
     validate::tools(&input.request).map_err(TurnError::Invalid)?;
     models::check_thinking(&input.request.model, input.request.thinking)
         .map_err(|text| TurnError::Invalid(text.to_owned()))?;
+    models::check_output(&input.request, input.batch_item.is_some()).map_err(TurnError::Invalid)?;
     let pending = validate::history(&input.request).map_err(TurnError::Invalid)?;
     if input.strict {
         validate::strict(&input.request).map_err(TurnError::Invalid)?;
@@ -301,7 +304,8 @@ impl Turn<'_> {
                 Some(Step::Thinking(thinking)) => {
                     self.start()?;
                     self.meter.thought(&thinking);
-                    self.emitter.thinking(&thinking)?;
+                    let hidden = self.input.request.hides_thinking;
+                    self.emitter.thinking(&thinking, hidden)?;
                 }
                 Some(Step::Calls(calls)) => {
                     let orders = self.announce(calls)?;

@@ -44,6 +44,23 @@ fn tokens_of_code_calls(messages: &Value) -> u64 {
         .sum()
 }
 
+/// The same without the bytes of inline images and documents, which are no text: what has to fit into a
+/// model's context.
+pub(super) fn text_tokens(body: &Value) -> u64 {
+    input_tokens(body).saturating_sub(tokens_of_bytes(&body["messages"]))
+}
+
+fn tokens_of_bytes(value: &Value) -> u64 {
+    match value {
+        Value::Array(items) => items.iter().map(tokens_of_bytes).sum(),
+        Value::Object(members) if members.get("type").is_some_and(|kind| kind == "base64") => {
+            members.get("data").map_or(0, tokens_of_strings)
+        }
+        Value::Object(members) => members.values().map(tokens_of_bytes).sum(),
+        _ => 0,
+    }
+}
+
 fn tokens_of_strings(value: &Value) -> u64 {
     match value {
         Value::String(text) => tokens(text),

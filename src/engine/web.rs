@@ -214,18 +214,17 @@ fn fetched(
     let mut text = String::new();
     let content = match answer {
         WebAnswer::Page(page) => {
-            let source = match page.pdf {
-                Some(data) => WebSource::Base64 {
+            let source = if let Some(data) = page.pdf {
+                WebSource::Base64 {
                     media_type: "application/pdf",
                     data,
-                },
-                None => {
-                    page.text.clone_into(&mut text);
-                    cut(&mut text, options.max_content_tokens);
-                    WebSource::Text {
-                        media_type: "text/plain",
-                        data: text.clone(),
-                    }
+                }
+            } else {
+                page.text.clone_into(&mut text);
+                cut(&mut text, options.max_content_tokens);
+                WebSource::Text {
+                    media_type: "text/plain",
+                    data: text.clone(),
                 }
             };
             WebFetchContent::Result {

@@ -14,7 +14,7 @@ pub enum WebAnswer {
     /// Of a search.
     Pages(Vec<WebPage>),
     /// Of a fetch.
-    Page(WebPage),
+    Page(Box<WebPage>),
     Error(String),
 }
 

@@ -60,7 +60,7 @@ pub(super) fn answer_of(tool: ServerTool, value: &Value) -> WebAnswer {
         return WebAnswer::Error(code.to_owned());
     }
     if tool == ServerTool::WebFetch {
-        return WebAnswer::Page(page_of(value));
+        return WebAnswer::Page(Box::new(page_of(value)));
     }
     let results = value["results"].as_array().into_iter().flatten();
     WebAnswer::Pages(results.map(page_of).collect())

@@ -153,7 +153,7 @@ impl Parser {
             }
         }
         let found = |name: &&str| find(name).is_some();
-        if !own.iter().any(|key| found(&key)) && !found(&"error") {
+        if !own.iter().any(&found) && !found(&"error") {
             self.sink.error_with_hint(
                 node.at,
                 format!("this entry of `web` says nothing about what {what} finds"),
