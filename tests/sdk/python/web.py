@@ -42,7 +42,8 @@ script("""
         page = json.loads(await web_fetch({"url": pages[0]["url"]}))
         print(page["content"]["source"]["data"])
     - text: "${{ last.stdout | trim }}"
-    - python: print(json.loads(await web_fetch({"url": "https://a.example/"}))["url"])
+    - python: |
+        print(json.loads(await web_fetch({"url": "https://a.example/"}))["url"])
 - name: pause
   when: { user: pause }
   then:
