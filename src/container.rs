@@ -9,7 +9,7 @@ mod skills;
 mod sweep;
 mod wake;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,6 +58,8 @@ pub(crate) struct Container {
     may_run: AtomicBool,
     /// The cell that waits for the client's tools.
     pending: Mutex<Option<Pending>>,
+    /// The last cells that have searched the web.
+    searched: Mutex<VecDeque<String>>,
     /// When it was last used, as it was first read.
     last_used_at: DateTime<Utc>,
     /// Held while the sandbox is started, filled, or stopped.
@@ -505,6 +507,7 @@ impl Containers {
                 clock: clock.clone(),
                 may_run: AtomicBool::new(row.state == ContainerState::Awake),
                 pending: Mutex::default(),
+                searched: Mutex::default(),
                 last_used_at: row.last_used_at,
                 sandbox: tokio::sync::Mutex::default(),
             })

@@ -12,10 +12,12 @@ pub(crate) mod models;
 mod programmatic;
 mod references;
 mod sabotage;
+mod seal;
 mod skills;
 mod turn;
 mod usage;
 pub mod validate;
+mod web;
 mod workdir;
 
 use std::sync::Arc;

@@ -22,6 +22,11 @@ pub const BATCH_CONCURRENT_ITEMS: usize = 4;
 pub const BATCH_TURN_ITERATIONS: u32 = 100;
 /// How often a batch looks whether it has expired.
 pub const BATCH_LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// Cells of a container of which is remembered that they have searched the web: as many as the guest
+/// keeps results of.
+pub const KEPT_SEARCHING_CELLS: usize = 16;
+/// Longest URL that `web_fetch` takes, in characters.
+pub const MAX_FETCH_URL_CHARS: usize = 250;
 /// Largest skill, uncompressed, all files together (spec 05 §1).
 pub const MAX_SKILL_BYTES: usize = 30 * 1024 * 1024;
 /// Most files in a skill.

@@ -8,11 +8,14 @@ pub mod direct;
 mod history;
 pub mod script;
 pub mod tour;
+mod web;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+
+pub use web::{Web, WebAnswer, WebPage};
 
 /// A request as a model sees it.
 #[derive(Debug, Clone)]
@@ -89,6 +92,8 @@ pub enum Call {
         input: Value,
         /// The call is not run: its result is this error code.
         error_code: Option<String>,
+        /// What a web tool finds; `None` asks [`Model::web`].
+        found: Option<WebAnswer>,
     },
     Client {
         name: String,
@@ -96,12 +101,14 @@ pub enum Call {
     },
 }
 
-/// The sub-tools of code execution.
+/// The sub-tools of code execution, and the web tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ServerTool {
     Python,
     Bash,
     Editor,
+    WebSearch,
+    WebFetch,
 }
 
 impl ServerTool {
@@ -111,14 +118,28 @@ impl ServerTool {
             Self::Python => "code_execution",
             Self::Bash => "bash_code_execution",
             Self::Editor => "text_editor_code_execution",
+            Self::WebSearch => "web_search",
+            Self::WebFetch => "web_fetch",
         }
     }
 
+    /// Whether it needs no container.
+    pub fn is_web(self) -> bool {
+        matches!(self, Self::WebSearch | Self::WebFetch)
+    }
+
+    /// Every one of them.
+    pub const ALL: [Self; 5] = [
+        Self::Python,
+        Self::Bash,
+        Self::Editor,
+        Self::WebSearch,
+        Self::WebFetch,
+    ];
+
     /// The sub-tool of this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Python, Self::Bash, Self::Editor]
-            .into_iter()
-            .find(|tool| tool.name() == name)
+        Self::ALL.into_iter().find(|tool| tool.name() == name)
     }
 }
 
@@ -208,6 +229,18 @@ pub trait Model: Send + std::fmt::Debug {
 
     /// The error code that a call of an earlier answer gets instead of being run.
     fn error_of(&self, id: &str) -> Option<String> {
+        let _ = id;
+        None
+    }
+
+    /// What the web tools find, for calls that bring nothing with them: those of code above all.
+    /// `None`: nothing can be reached.
+    fn web(&self) -> Option<Arc<dyn Web>> {
+        None
+    }
+
+    /// What a web call of an earlier answer brings with it.
+    fn found_of(&self, id: &str) -> Option<WebAnswer> {
         let _ = id;
         None
     }

@@ -76,6 +76,21 @@ impl Container {
         pending.is_some_and(|pending| pending.is_over(self.clock.now()))
     }
 
+    /// The code of the cell `tag` has searched the web.
+    pub(crate) fn has_searched(&self, tag: &str) {
+        let mut searched = self.searched.lock().unwrap_or_else(PoisonError::into_inner);
+        if searched.len() >= limits::KEPT_SEARCHING_CELLS {
+            searched.pop_front();
+        }
+        searched.push_back(tag.to_owned());
+    }
+
+    /// Whether it has, as far as this is remembered.
+    pub(crate) fn did_search(&self, tag: &str) -> bool {
+        let searched = self.searched.lock().unwrap_or_else(PoisonError::into_inner);
+        searched.iter().any(|own| own == tag)
+    }
+
     /// The interpreter has ended.
     pub(super) fn waits_no_more(&self) {
         *self.pending() = None;

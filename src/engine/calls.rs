@@ -8,16 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
-use wire::block::{ContentBlock, EditorContent};
+use wire::block::{Caller, ContentBlock, EditorContent};
 
 use crate::container::Container;
 use crate::engine::programmatic::{self, CodeUse};
 use crate::engine::validate::CodeAnswer;
-use crate::engine::{Engine, TurnError, TurnInput, workdir};
+use crate::engine::web::{WebCall, WebResult, WebTools};
+use crate::engine::{Engine, TurnError, TurnInput, sabotage, workdir};
 use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
-use crate::model::{CallResult, OutputFile, ServerTool};
+use crate::model::{CallResult, OutputFile, ServerTool, WebAnswer};
 use crate::quirks::{CaptureWorkdir, LegacyStdoutNewline};
 use crate::sandbox::SandboxError;
 use crate::sandbox::guest::{
@@ -37,6 +38,8 @@ pub(super) enum Order {
         tool: ServerTool,
         input: Value,
         error_code: Option<String>,
+        /// What a web call brings with it.
+        found: Option<WebAnswer>,
         /// What the client says to the calls that its code made: the cell runs already.
         answers: Option<Vec<CodeAnswer>>,
     },
@@ -50,6 +53,11 @@ impl Order {
         match self {
             Self::Server { id, .. } | Self::Client { id } => id,
         }
+    }
+
+    /// Whether it needs a container.
+    pub(super) fn runs_code(&self) -> bool {
+        matches!(self, Self::Server { tool, .. } if !tool.is_web())
     }
 
     /// Whether code runs already, and waits for the client.
@@ -75,6 +83,13 @@ pub(super) enum CarriedEnd {
     Done(Box<(ContentBlock, CallResult)>),
     /// The code waits for the client.
     Waits(Vec<CodeUse>),
+}
+
+/// A call to a server tool that code made, with its result.
+struct Nested {
+    /// Not in the answer once the code has ended.
+    excluded: bool,
+    blocks: [ContentBlock; 2],
 }
 
 /// What became of a call.
@@ -117,12 +132,14 @@ pub(super) async fn execute(
     container: Option<&Arc<Container>>,
     order: Order,
     ids: &Ids,
+    web: &WebTools,
 ) -> Result<Carried, TurnError> {
     let Order::Server {
         id,
         tool,
         input: arguments,
         error_code,
+        found,
         answers,
     } = order
     else {
@@ -130,6 +147,9 @@ pub(super) async fn execute(
             "a client call cannot run here".to_owned(),
         ));
     };
+    if tool.is_web() {
+        return search_or_fetch(input, web, id, tool, &arguments, (error_code, found));
+    }
     let nested = Mutex::default();
     let done = match (error_code, container) {
         (Some(code), _) => Done::failed(&code),
@@ -144,6 +164,7 @@ pub(super) async fn execute(
                 ids,
                 answers: answers.as_deref(),
                 nested: &nested,
+                web,
             };
             // Before the first await: calls of a group meet their faults in order.
             let fault = input.strike(Occasion::Tool {
@@ -165,16 +186,51 @@ pub(super) async fn execute(
             }
         }
     };
+    let mut nested: Vec<Nested> = nested.into_inner().unwrap_or_else(PoisonError::into_inner);
     let end = if let Done::Waits(uses) = done {
         CarriedEnd::Waits(uses)
     } else {
-        let block = words::block(&id, tool, &done, input.quirks.editor_keys);
+        nested.retain(|call| !call.excluded);
+        let searched = container.is_some_and(|container| container.did_search(&id))
+            || programmatic::has_searched(&input.request, &id);
+        let mut block = words::block(&id, tool, &done, input.quirks.editor_keys);
+        if searched {
+            block = words::encrypted(block);
+        }
         let result = words::call_result(id, tool, done, &block);
         CarriedEnd::Done(Box::new((block, result)))
     };
     Ok(Carried {
-        nested: nested.into_inner().unwrap_or_else(PoisonError::into_inner),
+        nested: nested.into_iter().flat_map(|call| call.blocks).collect(),
         end,
+    })
+}
+
+/// Runs a web call that the model has made.
+fn search_or_fetch(
+    input: &TurnInput,
+    web: &WebTools,
+    id: String,
+    tool: ServerTool,
+    arguments: &Value,
+    (error_code, found): (Option<String>, Option<WebAnswer>),
+) -> Result<Carried, TurnError> {
+    let fault = input.strike(Occasion::Tool {
+        model: &input.request.model,
+        tool,
+    });
+    let call = WebCall {
+        id,
+        tool,
+        arguments,
+        error_code: error_code.or_else(|| sabotage::web_error(fault.as_deref())),
+        found,
+        caller: Caller::Direct,
+    };
+    let WebResult { block, result, .. } = web.run(input, call)?;
+    Ok(Carried {
+        nested: Vec::new(),
+        end: CarriedEnd::Done(Box::new((block, result))),
     })
 }
 
@@ -222,7 +278,8 @@ pub(super) struct Running<'a> {
     pub(super) ids: &'a Ids,
     /// Of a cell that runs already.
     answers: Option<&'a [CodeAnswer]>,
-    nested: &'a Mutex<Vec<ContentBlock>>,
+    nested: &'a Mutex<Vec<Nested>>,
+    web: &'a WebTools,
 }
 
 impl Running<'_> {

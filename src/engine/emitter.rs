@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use wire::block::{
     AssistantTag, Caller, Container, ContentBlock, Message, MessageTag, StopDetails,
 };
 use wire::event::{Delta, MessageDelta, StreamEvent};
 use wire::usage::{DeltaUsage, Usage};
 
-use crate::engine::{Sink, TurnError, Wait, json_text};
+use crate::engine::{Sink, TurnError, Wait, json_text, seal};
 use crate::fault::{Act, Fault, StreamAct};
 use crate::model::ServiceError;
 use crate::quirks::ServerCaller;
@@ -130,12 +129,12 @@ impl<'a> Emitter<'a> {
         self.close(index)
     }
 
-    pub(super) fn thinking(&mut self, thinking: &str) -> Result<(), TurnError> {
+    pub(super) fn thinking(&mut self, thinking: &str, hidden: bool) -> Result<(), TurnError> {
         let index = self.open(ContentBlock::Thinking {
             thinking: String::new(),
             signature: String::new(),
         })?;
-        for piece in pieces_of_words(thinking) {
+        for piece in pieces_of_words(if hidden { "" } else { thinking }) {
             self.delta(
                 index,
                 Delta::ThinkingDelta {
@@ -146,7 +145,7 @@ impl<'a> Emitter<'a> {
         self.delta(
             index,
             Delta::SignatureDelta {
-                signature: signature(thinking),
+                signature: seal::signature(thinking),
             },
         )?;
         self.close(index)
@@ -288,16 +287,6 @@ impl<'a> Emitter<'a> {
         self.sink.event(event);
         Ok(())
     }
-}
-
-/// A stand-in for the service's opaque signature: base64, the same for the same thought.
-fn signature(thinking: &str) -> String {
-    use base64::Engine as _;
-    let digest = Sha256::digest(thinking.as_bytes());
-    format!(
-        "EqQB{}",
-        base64::engine::general_purpose::STANDARD.encode([digest, digest].concat())
-    )
 }
 
 fn pieces_of_words(text: &str) -> impl Iterator<Item = &str> {

@@ -2,7 +2,7 @@
 
 pub(crate) mod catalog;
 
-use wire::request::Thinking;
+use wire::request::{MessagesRequest, Thinking};
 
 /// Models before 4.6: they take a prefilled assistant message and know no adaptive thinking.
 const BEFORE_4_6: &[&str] = &[
@@ -42,6 +42,48 @@ pub(super) fn check_thinking(model: &str, thinking: Option<Thinking>) -> Result<
         Some(Thinking::Adaptive) if is_one_of(BEFORE_4_6) => {
             Err("adaptive thinking is not supported on this model")
         }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses an effort or a length that the model does not know (FACTS §9). `batch` lets longer answers
+/// through (beta `output-300k-2026-03-24`).
+pub(super) fn check_output(request: &MessagesRequest, batch: bool) -> Result<(), String> {
+    let Some(model) = catalog::find(&request.model) else {
+        return Ok(());
+    };
+    // Counting has no `max_tokens`.
+    let counts = request.max_tokens == u64::MAX;
+    if request.max_tokens > model.max_tokens && !counts && !batch {
+        return Err(format!(
+            "max_tokens: {} > {}, which is the maximum allowed number of output tokens for {}",
+            request.max_tokens, model.max_tokens, model.id
+        ));
+    }
+    match &request.effort {
+        // Inferred: no source has the text.
+        Some(_) if model.effort.is_empty() => {
+            Err("This model does not support the effort parameter.".to_owned())
+        }
+        Some(effort) if !model.effort.contains(effort) => {
+            let mut known: Vec<&str> = model.effort.iter().map(String::as_str).collect();
+            known.sort_unstable();
+            Err(format!(
+                "This model does not support effort level '{effort}'. Supported levels: {}.",
+                known.join(", ")
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a prompt that does not fit into the model's context (FACTS §9).
+pub(super) fn check_prompt(model: &str, tokens: u64) -> Result<(), String> {
+    match catalog::find(model) {
+        Some(model) if tokens > model.max_input_tokens => Err(format!(
+            "prompt is too long: {tokens} tokens > {} maximum",
+            model.max_input_tokens
+        )),
         _ => Ok(()),
     }
 }

@@ -37,6 +37,20 @@ fn id_of(cell: &str, n: u64) -> String {
     Ids::seeded(n, &[b"a call from code", cell.as_bytes()]).next(Kind::ToolUse)
 }
 
+/// The id of a cell's call to a web tool.
+pub(super) fn web_id_of(cell: &str, n: u64) -> String {
+    Ids::seeded(n, &[b"a web call from code", cell.as_bytes()]).next(Kind::ServerToolUse)
+}
+
+/// Whether the history says that the code of `cell` has searched the web.
+pub(super) fn has_searched(request: &MessagesRequest, cell: &str) -> bool {
+    let mut blocks = request.messages.iter().flat_map(|message| &message.content);
+    blocks.any(|block| {
+        matches!(block, Block::ServerToolUse { name, caller_tool_id: Some(source), .. }
+            if source == cell && name == "web_search")
+    })
+}
+
 /// Which of the cell's calls these are the answers to.
 pub(super) fn numbers<'a>(
     request: &MessagesRequest,
@@ -44,7 +58,8 @@ pub(super) fn numbers<'a>(
     answers: &'a [CodeAnswer],
 ) -> Vec<(u64, &'a CodeAnswer)> {
     let blocks = request.messages.iter().flat_map(|message| &message.content);
-    let calls = blocks.filter(|block| matches!(block, Block::ToolUse { .. }));
+    let calls =
+        blocks.filter(|block| matches!(block, Block::ToolUse { .. } | Block::ServerToolUse { .. }));
     // Every call of the cell is in the history, but perhaps for some that it made at the end.
     let most = (calls.count() + limits::MAX_CODE_CALLS) as u64;
     (0..most)
@@ -91,7 +106,7 @@ fn declared(tools: &[Tool]) -> Option<&str> {
 pub(super) fn callable(request: &MessagesRequest) -> Vec<String> {
     let tools = request.tools.iter();
     tools
-        .filter(|tool| tool.kind == ToolKind::Client && tool.is_called_by_code())
+        .filter(|tool| (tool.kind == ToolKind::Client || tool.is_web()) && tool.is_called_by_code())
         .map(|tool| tool.name.clone())
         .collect()
 }

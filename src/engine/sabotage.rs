@@ -21,6 +21,14 @@ const UNBOUNDED: i32 = 3;
 /// What a program may take beyond the sandbox's memory, where nothing else stops it.
 const HOG_SLACK_BYTES: u64 = 256 * 1024 * 1024;
 
+/// The error that a fault gives to a web call.
+pub(super) fn web_error(fault: Option<&Fault>) -> Option<String> {
+    match &fault?.act {
+        Act::Tool(ToolAct::Code { code, .. }) => Some(code.clone()),
+        _ => None,
+    }
+}
+
 impl Running<'_> {
     /// Runs the call under a fault.
     pub(super) async fn sabotaged(
@@ -104,7 +112,7 @@ impl Running<'_> {
                      atexit.register(lambda kept=[]: [kept.append(b'x' * 2**26) for _ in iter(int, 1)])\n"
                 ),
             ),
-            ServerTool::Editor => return,
+            ServerTool::Editor | ServerTool::WebSearch | ServerTool::WebFetch => return,
         };
         if let Some(Value::String(text)) = arguments.get_mut(key) {
             text.insert_str(0, &prelude);

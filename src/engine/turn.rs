@@ -12,7 +12,8 @@ use crate::engine::account::{self, Account};
 use crate::engine::calls::{self, CarriedEnd, Order};
 use crate::engine::emitter::Emitter;
 use crate::engine::programmatic::{self, CodeUse};
-use crate::engine::usage::{Meter, input_tokens, tokens};
+use crate::engine::usage::{Meter, input_tokens, text_tokens, tokens};
+use crate::engine::web::WebTools;
 use crate::engine::{Engine, Sink, TurnError, TurnInput, models, references, skills, validate};
 use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
@@ -35,6 +36,8 @@ pub(crate) async fn run(
         uploads,
         skills,
     } = check(engine, input).await?;
+    models::check_prompt(&input.request.model, text_tokens(&input.body))
+        .map_err(TurnError::Invalid)?;
     let request = references::turn_request(input, uploads);
     let model = choose_model(engine, input, &request)?;
     if let Ok(mut report) = input.report.lock() {
@@ -60,6 +63,7 @@ pub(crate) async fn run(
         meter: Meter::new(input_tokens(&input.body), geo, prints_details)
             .counting_code(input.quirks.code_execution_counter == CodeExecutionCounter::Counted)
             .in_batch(input.batch_item.is_some()),
+        web: Arc::default(),
         place,
         skills,
         used_container: false,
@@ -85,6 +89,7 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Checked,
     validate::tools(&input.request).map_err(TurnError::Invalid)?;
     models::check_thinking(&input.request.model, input.request.thinking)
         .map_err(|text| TurnError::Invalid(text.to_owned()))?;
+    models::check_output(&input.request, input.batch_item.is_some()).map_err(TurnError::Invalid)?;
     let pending = validate::history(&input.request).map_err(TurnError::Invalid)?;
     if input.strict {
         validate::strict(&input.request).map_err(TurnError::Invalid)?;
@@ -204,6 +209,7 @@ struct Turn<'a> {
     message_id: String,
     emitter: Emitter<'a>,
     meter: Meter,
+    web: Arc<WebTools>,
     place: Place,
     /// Those that the request names.
     skills: Vec<MountedSkill>,
@@ -231,6 +237,7 @@ impl Turn<'_> {
         if !request.uploads.is_empty() || !self.skills.is_empty() {
             self.preload(request).await?;
         }
+        self.web.ask(model.web());
         let orders = waiting(pending, model.as_ref());
         let ids = orders.iter().map(|order| order.id().to_owned()).collect();
         let Ran {
@@ -297,7 +304,8 @@ impl Turn<'_> {
                 Some(Step::Thinking(thinking)) => {
                     self.start()?;
                     self.meter.thought(&thinking);
-                    self.emitter.thinking(&thinking)?;
+                    let hidden = self.input.request.hides_thinking;
+                    self.emitter.thinking(&thinking, hidden)?;
                 }
                 Some(Step::Calls(calls)) => {
                     let orders = self.announce(calls)?;
@@ -307,7 +315,9 @@ impl Turn<'_> {
                     iterations += 1;
                     if iterations > self.input.iterations() {
                         // The call stays without a result; the continuation runs it first (spec 02 §9).
-                        self.container().await?;
+                        if orders.iter().any(Order::runs_code) {
+                            self.container().await?;
+                        }
                         return Ok(self.pause());
                     }
                     let ids = orders.iter().map(|order| order.id().to_owned()).collect();
@@ -411,6 +421,7 @@ impl Turn<'_> {
                     tool,
                     input,
                     error_code,
+                    found,
                 } => {
                     self.check_offered(tool)?;
                     let id = self.ids.next(Kind::ServerToolUse);
@@ -423,6 +434,7 @@ impl Turn<'_> {
                         tool,
                         input,
                         error_code,
+                        found,
                         answers: None,
                     }
                 }
@@ -440,6 +452,16 @@ impl Turn<'_> {
     }
 
     fn check_offered(&self, tool: ServerTool) -> Result<(), ModelError> {
+        if tool.is_web() {
+            let name = tool.name();
+            let mut tools = self.input.request.tools.iter();
+            if tools.any(|declared| declared.is_web() && declared.name == name) {
+                return Ok(());
+            }
+            return Err(ModelError {
+                message: format!("the model calls `{name}`, but the request declares no such tool"),
+            });
+        }
         let hint = match (self.code_tool, tool) {
             (Some(CodeTool::Python), ServerTool::Python)
             | (Some(CodeTool::Cells), _)
@@ -449,9 +471,10 @@ impl Turn<'_> {
             (None, _) => "the request declares no code execution tool",
             (Some(CodeTool::Python), _) => "`code_execution_20250522` offers Python alone",
             // Written so that no later tool is let through by mistake.
-            (Some(CodeTool::BashAndEditor), ServerTool::Python) => {
-                "the declared tool offers bash and the text editor"
-            }
+            (
+                Some(CodeTool::BashAndEditor),
+                ServerTool::Python | ServerTool::WebSearch | ServerTool::WebFetch,
+            ) => "the declared tool offers bash and the text editor",
         };
         Err(ModelError {
             message: format!("the model calls `{}`, but {hint}", tool.name()),
@@ -466,10 +489,7 @@ impl Turn<'_> {
         {
             return Ok(None);
         }
-        if orders
-            .iter()
-            .any(|order| matches!(order, Order::Server { .. }))
-        {
+        if orders.iter().any(Order::runs_code) {
             // `container` is sent when code execution is pending (spec 01 §5).
             self.meter.uses_container();
             self.container().await?;
@@ -489,9 +509,14 @@ impl Turn<'_> {
     /// other; those behind one that waits for the client are not begun.
     async fn execute(&mut self, orders: Vec<Order>) -> Result<Ran, TurnError> {
         self.start()?;
-        self.meter.uses_container();
-        let container = self.container().await?;
+        let container = if orders.iter().any(Order::runs_code) {
+            self.meter.uses_container();
+            self.container().await?
+        } else {
+            None
+        };
         let count = orders.len();
+        let web = Arc::clone(&self.web);
         let (engine, input) = (self.engine, self.input);
         // Awake before several calls begin: they then reach the sandbox in the order they were written,
         // in every run. What fails here fails again, with its answer, in each call.
@@ -507,7 +532,8 @@ impl Turn<'_> {
             // What a call makes is named after the call alone: those that run beside it have no say.
             let ids = input.workspace.ids(&[b"outputs", order.id().as_bytes()]);
             let container = container.clone();
-            async move { calls::execute(engine, input, container.as_ref(), order, &ids).await }
+            let web = Arc::clone(&web);
+            async move { calls::execute(engine, input, container.as_ref(), order, &ids, &web).await }
         };
         let has_cells = programmatic::has_cells(&input.request);
         let (cells, others): (Vec<_>, Vec<_>) =
@@ -572,7 +598,11 @@ impl Turn<'_> {
                 }
             }
         }
-        let finished = ran.results.len() as u64;
+        self.meter.uses_web(self.web.counted());
+        let is_code = |result: &&CallResult| {
+            ServerTool::from_name(&result.name).is_some_and(|tool| !tool.is_web())
+        };
+        let finished = ran.results.iter().filter(is_code).count() as u64;
         if uses.is_empty() {
             self.meter.round(finished, read);
         } else {
@@ -697,6 +727,7 @@ fn waiting(pending: validate::Pending, model: &dyn Model) -> Vec<Order> {
         Some(Order::Server {
             tool: ServerTool::from_name(&call.name)?,
             error_code: model.error_of(&call.id),
+            found: model.found_of(&call.id),
             id: call.id,
             input: call.input,
             answers: call.answers,

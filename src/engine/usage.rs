@@ -44,6 +44,23 @@ fn tokens_of_code_calls(messages: &Value) -> u64 {
         .sum()
 }
 
+/// The same without the bytes of inline images and documents, which are no text: what has to fit into a
+/// model's context.
+pub(super) fn text_tokens(body: &Value) -> u64 {
+    input_tokens(body).saturating_sub(tokens_of_bytes(&body["messages"]))
+}
+
+fn tokens_of_bytes(value: &Value) -> u64 {
+    match value {
+        Value::Array(items) => items.iter().map(tokens_of_bytes).sum(),
+        Value::Object(members) if members.get("type").is_some_and(|kind| kind == "base64") => {
+            members.get("data").map_or(0, tokens_of_strings)
+        }
+        Value::Object(members) => members.values().map(tokens_of_bytes).sum(),
+        _ => 0,
+    }
+}
+
 fn tokens_of_strings(value: &Value) -> u64 {
     match value {
         Value::String(text) => tokens(text),
@@ -65,6 +82,8 @@ pub(super) struct Meter {
     /// Whether the answer says how many calls there were.
     tells_calls: bool,
     container: bool,
+    /// Searches and fetches, once a web tool has taken part.
+    web: Option<(u64, u64)>,
     inference_geo: &'static str,
     service_tier: &'static str,
     given: UsageOverride,
@@ -80,6 +99,7 @@ impl Meter {
             calls: 0,
             tells_calls: true,
             container: false,
+            web: None,
             inference_geo,
             service_tier: "standard",
             given: UsageOverride::default(),
@@ -126,6 +146,11 @@ impl Meter {
         self.container = true;
     }
 
+    /// If web tools took part: so many searches and fetches by now.
+    pub(super) fn uses_web(&mut self, counted: Option<(u64, u64)>) {
+        self.web = counted;
+    }
+
     pub(super) fn set(&mut self, given: UsageOverride) {
         let UsageOverride {
             input_tokens,
@@ -170,10 +195,13 @@ impl Meter {
             output_tokens_details: self
                 .thinking
                 .map(|thinking_tokens| OutputTokensDetails { thinking_tokens }),
-            server_tool_use: self.container.then_some(ServerToolUsage {
-                web_search_requests: 0,
-                web_fetch_requests: 0,
-                code_execution_requests: self.tells_calls.then_some(self.calls),
+            server_tool_use: (self.container || self.web.is_some()).then(|| {
+                let (searches, fetches) = self.web.unwrap_or_default();
+                ServerToolUsage {
+                    web_search_requests: searches,
+                    web_fetch_requests: fetches,
+                    code_execution_requests: self.tells_calls.then_some(self.calls),
+                }
             }),
         }
     }

@@ -6,6 +6,7 @@ mod tools;
 use serde_json::Value;
 use wire::request::{Block, Message, MessagesRequest, Role};
 
+use crate::engine::seal;
 pub use tools::check as tools;
 
 /// What an earlier response left for this one to do.
@@ -49,8 +50,9 @@ impl Group<'_> {
     fn leaves_calls_open(&self) -> bool {
         self.blocks.iter().all(|(_, _, block)| match block {
             Block::ToolResult { .. } => true,
-            Block::ToolUse { caller_tool_id, .. } => caller_tool_id.is_some(),
-            Block::ServerToolUse { called_by_code, .. } => *called_by_code,
+            Block::ToolUse { caller_tool_id, .. } | Block::ServerToolUse { caller_tool_id, .. } => {
+                caller_tool_id.is_some()
+            }
             Block::ServerToolResult { .. } => self.role == Role::Assistant,
             _ => false,
         })
@@ -61,6 +63,8 @@ impl Group<'_> {
 pub fn history(request: &MessagesRequest) -> Result<Pending, String> {
     check_content(&request.messages)?;
     let groups = group(&request.messages);
+    check_thoughts(&groups)?;
+    check_references(request)?;
     check_client_tools(&groups)?;
     let calls = calls::check_server_tools(request, &groups)?;
     calls::check_code_callers(request, &groups)?;
@@ -78,6 +82,12 @@ pub fn strict(request: &MessagesRequest) -> Result<(), String> {
                 (Role::Assistant, Block::Document(_)) => {
                     return Err(format!(
                         "messages.{index}.content.{position}: `document` blocks are not permitted in `assistant` messages"
+                    ));
+                }
+                (Role::User, Block::SearchResult { cited: true }) => {
+                    return Err(format!(
+                        "messages.{index}.content.{position}.search_result.content: `citations` are not permitted in \
+                         `user` messages"
                     ));
                 }
                 (Role::User, Block::Text { cited: true, .. }) => {
@@ -141,6 +151,42 @@ fn group(messages: &[Message]) -> Vec<Group<'_>> {
         }
     }
     groups
+}
+
+/// Thoughts of the newest assistant turn come back as they were (spec 01 §2).
+fn check_thoughts(groups: &[Group<'_>]) -> Result<(), String> {
+    let newest = groups.iter().rfind(|group| group.role == Role::Assistant);
+    for (index, at, block) in newest.into_iter().flat_map(|group| &group.blocks) {
+        if let Block::Thinking {
+            thinking,
+            signature,
+        } = block
+            && seal::is_edited(thinking, signature)
+        {
+            return Err(format!(
+                "messages.{index}.content.{at}: `thinking` or `redacted_thinking` blocks in the latest assistant \
+                 message cannot be modified. These blocks must remain as they were in the original response."
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What a result refers to must be declared (FACTS §9).
+fn check_references(request: &MessagesRequest) -> Result<(), String> {
+    let blocks = request.messages.iter().flat_map(|message| &message.content);
+    let references = blocks.flat_map(|block| match block {
+        Block::ToolResult { references, .. } => references.as_slice(),
+        _ => &[],
+    });
+    for name in references {
+        if !request.tools.iter().any(|tool| tool.name == *name) {
+            return Err(format!(
+                "Tool reference '{name}' not found in available tools"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn check_client_tools(groups: &[Group<'_>]) -> Result<(), String> {

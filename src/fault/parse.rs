@@ -194,6 +194,13 @@ fn tool(keys: &Keys<'_>) -> Result<ToolAct, FaultError> {
         ));
     }
     let editor = keys.string("tool")? == Some(ServerTool::Editor.name());
+    let web = keys.string("tool")?.and_then(ServerTool::from_name);
+    if web.is_some_and(ServerTool::is_web) {
+        return Err(bad(
+            "web tools have no sandbox that could fail",
+            "name an `error_code`, such as max_uses_exceeded",
+        ));
+    }
     if act == ToolAct::ExhaustMemory && editor {
         return Err(bad(
             "the text editor runs no program that could exhaust memory",
@@ -405,8 +412,8 @@ impl<'a> Keys<'a> {
     }
 }
 
-fn tool_names() -> [&'static str; 3] {
-    [ServerTool::Bash, ServerTool::Editor, ServerTool::Python].map(ServerTool::name)
+fn tool_names() -> [&'static str; 5] {
+    ServerTool::ALL.map(ServerTool::name)
 }
 
 fn bad(message: impl Into<String>, hint: impl Into<String>) -> FaultError {

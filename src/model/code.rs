@@ -53,6 +53,7 @@ fn call(tool: ServerTool, input: Value) -> Call {
         tool,
         input,
         error_code: None,
+        found: None,
     }
 }
 

@@ -214,6 +214,7 @@ mod tests {
             tool,
             input,
             error_code: None,
+            found: None,
         }])
     }
 

@@ -17,6 +17,7 @@ mod template;
 mod unmatched;
 mod usage;
 mod view;
+mod web;
 mod yaml;
 
 pub use base::{Base, POLL_INTERVAL, Reload, Survey, survey};

@@ -28,3 +28,5 @@ mod refusals;
 mod skills;
 mod sockets;
 mod tools;
+mod turns;
+mod web;

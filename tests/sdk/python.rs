@@ -134,3 +134,13 @@ async fn tools_that_code_awaits_are_answered_by_hand_and_by_the_runner() {
 async fn tools_that_code_awaits_are_answered_in_the_beta_era() {
     run(Python075, "programmatic.py", Sandbox).await;
 }
+
+#[tokio::test]
+async fn the_scripted_web_is_searched_by_the_model_and_by_code() {
+    run(Python, "web.py", Sandbox).await;
+}
+
+#[tokio::test]
+async fn the_scripted_web_is_searched_in_the_beta_era() {
+    run(Python075, "web.py", Sandbox).await;
+}

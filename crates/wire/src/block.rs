@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::usage::Usage;
+use crate::web::{WebFetchContent, WebSearchContent};
 
 /// A whole answer of `/v1/messages`. Key order as recorded since 2026-04 (FACTS §2).
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -110,6 +111,16 @@ pub enum ContentBlock {
         tool_use_id: String,
         content: EditorContent,
     },
+    WebSearchToolResult {
+        tool_use_id: String,
+        content: WebSearchContent,
+        caller: Caller,
+    },
+    WebFetchToolResult {
+        tool_use_id: String,
+        content: WebFetchContent,
+        caller: Caller,
+    },
 }
 
 /// Who made a call.
@@ -159,6 +170,14 @@ pub enum PythonContent {
         content: Vec<PythonOutput>,
         // Parity: prints null since 2026-02 (FACTS 1.8).
         abort_reason: Option<String>,
+    },
+    /// In place of the plain one when the code has searched the web (FACTS §2).
+    #[serde(rename = "encrypted_code_execution_result")]
+    Encrypted {
+        encrypted_stdout: String,
+        stderr: String,
+        return_code: i64,
+        content: Vec<PythonOutput>,
     },
     #[serde(rename = "code_execution_tool_result_error")]
     Error { error_code: String },

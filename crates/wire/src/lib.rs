@@ -11,3 +11,4 @@ pub mod request;
 pub mod sse;
 pub mod timestamp;
 pub mod usage;
+pub mod web;

@@ -10,7 +10,7 @@ mod schema;
 mod tools;
 
 pub use blocks::{Block, Message, Role, Source};
-pub use tools::{Tool, ToolChoice, ToolKind};
+pub use tools::{Tool, ToolChoice, ToolKind, WebOptions};
 
 use serde_json::Value;
 
@@ -27,6 +27,10 @@ pub struct MessagesRequest {
     pub tool_choice: Option<ToolChoice>,
     pub container: Option<ContainerParam>,
     pub thinking: Option<Thinking>,
+    /// `thinking.display` is `omitted`: thoughts have a signature alone.
+    pub hides_thinking: bool,
+    /// `output_config.effort`.
+    pub effort: Option<String>,
     pub stop_sequences: Vec<String>,
     /// The sampling parameters that are present, by name.
     pub sampling: Vec<&'static str>,
@@ -160,6 +164,8 @@ impl MessagesRequest {
             Some(node) => Some(decode_thinking(&node, max_tokens)?),
             None => None,
         };
+        let hides_thinking = hides_thinking(&root)?;
+        let effort = effort(&root)?;
         let container = match root.optional("container")? {
             Some(node) => Some(decode_container(&node)?),
             None => None,
@@ -199,6 +205,8 @@ impl MessagesRequest {
             tool_choice,
             container,
             thinking,
+            hides_thinking,
+            effort,
             stop_sequences,
             sampling,
         })
@@ -234,6 +242,32 @@ fn sampling(root: &Node<'_>) -> Decoded<Vec<&'static str>> {
         present.push("top_k");
     }
     Ok(present)
+}
+
+fn hides_thinking(root: &Node<'_>) -> Decoded<bool> {
+    let Some(thinking) = root.optional("thinking")? else {
+        return Ok(false);
+    };
+    let tag = thinking.tag(&["adaptive", "disabled", "enabled"])?;
+    let tagged = thinking.tagged(tag);
+    match tagged.optional("display")? {
+        Some(node) => Ok(node.literal(&["omitted", "summarized"])? == "omitted"),
+        None => Ok(false),
+    }
+}
+
+fn effort(root: &Node<'_>) -> Decoded<Option<String>> {
+    let Some(config) = root.optional("output_config")? else {
+        return Ok(None);
+    };
+    config.object()?;
+    let effort = config.optional("effort")?;
+    effort
+        .map(|node| {
+            node.literal(&["low", "medium", "high", "xhigh", "max"])
+                .map(str::to_owned)
+        })
+        .transpose()
 }
 
 fn decode_thinking(node: &Node<'_>, max_tokens: u64) -> Decoded<Thinking> {

@@ -1,12 +1,17 @@
 //! Cells of Python: run in the container's interpreter, stopped where they wait for the client.
 
+use serde_json::Value;
 use wire::block::ContentBlock;
 
-use super::{CallError, Done, Running, format_note};
+use super::{CallError, Done, Nested, Running, format_note};
 use crate::container::timed_out;
 use crate::engine::programmatic::{self, CodeUse};
+use crate::engine::sabotage;
 use crate::engine::validate::CodeAnswer;
+use crate::engine::web::{self, WebCall};
+use crate::fault::Occasion;
 use crate::limits;
+use crate::model::{ModelError, ServerTool};
 use crate::sandbox::guest::{
     Answered, CellCall, CellResult, CellStep, ErrorKind, ExecResult, Guest, GuestError, Outcome,
     ToolAnswer, ToolCall,
@@ -112,15 +117,17 @@ impl Running<'_> {
             let mut answers = Vec::new();
             let mut of_client = Vec::new();
             for call in calls {
-                match self.answer_here(&call).await? {
-                    Some((text, blocks)) => {
+                match self.answer_here(&call) {
+                    Ok(Some(text)) => {
                         let outcome = Answered::Text(text);
                         answers.push(ToolAnswer { n: call.n, outcome });
-                        if let Ok(mut nested) = self.nested.lock() {
-                            nested.extend(blocks);
-                        }
                     }
-                    None => of_client.push(call),
+                    Ok(None) => of_client.push(call),
+                    Err(error) => {
+                        // Nobody will come back for it.
+                        guest.end_cell(self.id);
+                        return Err(CallError::Turn(error.into()));
+                    }
                 }
             }
             if answers.is_empty() {
@@ -133,20 +140,54 @@ impl Running<'_> {
         }
     }
 
-    /// What a server tool gives to a call from code: the text for the code, and the blocks of call and
-    /// result for the answer. `None` if the client runs the tool.
-    ///
-    /// The place for tools that the service runs itself; [`programmatic::callable`] names them.
-    #[expect(
-        clippy::unused_async,
-        reason = "so far every tool that code may call is the client's"
-    )]
-    async fn answer_here(
-        &self,
-        call: &ToolCall,
-    ) -> Result<Option<(String, Vec<ContentBlock>)>, CallError> {
-        let _ = call;
-        Ok(None)
+    /// What a tool that the service runs gives to a call from code; `None` if the client runs it.
+    fn answer_here(&self, call: &ToolCall) -> Result<Option<String>, ModelError> {
+        let Some(tool) = ServerTool::from_name(&call.name).filter(|tool| tool.is_web()) else {
+            return Ok(None);
+        };
+        if !self
+            .input
+            .request
+            .tools
+            .iter()
+            .any(|declared| declared.is_web() && declared.name == call.name)
+        {
+            return Ok(None);
+        }
+        let id = programmatic::web_id_of(self.id, call.n);
+        let caller = programmatic::caller(&self.input.request, self.id.to_owned());
+        let arguments = Value::Object(call.args.clone());
+        let fault = self.input.strike(Occasion::Tool {
+            model: &self.input.request.model,
+            tool,
+        });
+        let ran = self.web.run(
+            self.input,
+            WebCall {
+                id: id.clone(),
+                tool,
+                arguments: &arguments,
+                error_code: sabotage::web_error(fault.as_deref()),
+                found: None,
+                caller: caller.clone(),
+            },
+        )?;
+        if tool == ServerTool::WebSearch {
+            self.container.has_searched(self.id);
+        }
+        let call = ContentBlock::ServerToolUse {
+            id,
+            name: call.name.clone(),
+            input: arguments,
+            caller: Some(caller),
+        };
+        if let Ok(mut nested) = self.nested.lock() {
+            nested.push(Nested {
+                excluded: web::is_excluded(self.input, tool),
+                blocks: [call, ran.block],
+            });
+        }
+        Ok(Some(ran.for_code))
     }
 
     async fn ended(&self, guest: &Guest, mut done: CellResult) -> Result<Done, CallError> {

@@ -7,7 +7,7 @@ use wire::block::{
 };
 
 use super::Done;
-use crate::engine::TurnInput;
+use crate::engine::{TurnInput, seal};
 use crate::model::{CallResult, ServerTool};
 use crate::quirks::{EditorDirectoryView, EditorKeys, EditorMissingString};
 use crate::sandbox::guest::{Edit, EditError, EditErrorKind, EditOutcome, ExecKind, View};
@@ -38,6 +38,9 @@ pub(super) fn parse(
             code: text("code")?,
             tag: id.to_owned(),
         }),
+        ServerTool::WebSearch | ServerTool::WebFetch => {
+            return Err(format!("`{}` needs no container", tool.name()));
+        }
         ServerTool::Editor => Parsed::Edit(match text("command")?.as_str() {
             "view" => Edit::View {
                 path: text("path")?,
@@ -208,31 +211,34 @@ pub(super) fn block(id: &str, tool: ServerTool, done: &Done, keys: EditorKeys) -
                 },
             },
         },
-        ServerTool::Python => ContentBlock::CodeExecutionToolResult {
-            tool_use_id,
-            content: match done {
-                Done::Ran {
-                    stdout,
-                    stderr,
-                    return_code,
-                    files,
-                } => PythonContent::Result {
-                    stdout: stdout.clone(),
-                    stderr: stderr.clone(),
-                    return_code: *return_code,
-                    content: files
-                        .iter()
-                        .map(|file| PythonOutput::File {
-                            file_id: file.file_id.clone(),
-                        })
-                        .collect(),
-                    abort_reason: None,
+        // Web calls never come here: they have blocks of their own.
+        ServerTool::Python | ServerTool::WebSearch | ServerTool::WebFetch => {
+            ContentBlock::CodeExecutionToolResult {
+                tool_use_id,
+                content: match done {
+                    Done::Ran {
+                        stdout,
+                        stderr,
+                        return_code,
+                        files,
+                    } => PythonContent::Result {
+                        stdout: stdout.clone(),
+                        stderr: stderr.clone(),
+                        return_code: *return_code,
+                        content: files
+                            .iter()
+                            .map(|file| PythonOutput::File {
+                                file_id: file.file_id.clone(),
+                            })
+                            .collect(),
+                        abort_reason: None,
+                    },
+                    other => PythonContent::Error {
+                        error_code: error_code(other),
+                    },
                 },
-                other => PythonContent::Error {
-                    error_code: error_code(other),
-                },
-            },
-        },
+            }
+        }
         ServerTool::Editor => ContentBlock::TextEditorCodeExecutionToolResult {
             tool_use_id,
             content: match done {
@@ -247,6 +253,32 @@ pub(super) fn block(id: &str, tool: ServerTool, done: &Done, keys: EditorKeys) -
                 },
             },
         },
+    }
+}
+
+/// What code has printed that has searched the web is not for the client's eyes (FACTS §11).
+pub(super) fn encrypted(block: ContentBlock) -> ContentBlock {
+    match block {
+        ContentBlock::CodeExecutionToolResult {
+            tool_use_id,
+            content:
+                PythonContent::Result {
+                    stdout,
+                    stderr,
+                    return_code,
+                    content,
+                    ..
+                },
+        } => ContentBlock::CodeExecutionToolResult {
+            tool_use_id,
+            content: PythonContent::Encrypted {
+                encrypted_stdout: seal::sealed(&stdout),
+                stderr,
+                return_code,
+                content,
+            },
+        },
+        other => other,
     }
 }
 

@@ -24,13 +24,13 @@ pub(crate) struct ModelEntry {
     /// `active`, `deprecated`, or `retired`.
     pub(crate) lifecycle: String,
     line: String,
-    max_input_tokens: u64,
+    pub(super) max_input_tokens: u64,
     pub(crate) max_tokens: u64,
     deprecated_at: Option<String>,
     retires_at: Option<String>,
     calls_tools_from_code: bool,
     structured_outputs: bool,
-    effort: Vec<String>,
+    pub(super) effort: Vec<String>,
     context_management: Vec<String>,
     thinking: Vec<String>,
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use wire::request::{Block, MessagesRequest, Role};
 
 use super::{CodeAnswer, Group, PendingCall};
-use crate::engine::programmatic;
+use crate::engine::{programmatic, seal};
 
 pub(super) fn check_server_tools(
     request: &MessagesRequest,
@@ -20,7 +20,17 @@ pub(super) fn check_server_tools(
                     known.insert(id, name);
                     open.push((position, block));
                 }
-                Block::ServerToolResult { tag, tool_use_id } => {
+                Block::ServerToolResult {
+                    tag,
+                    tool_use_id,
+                    encrypted,
+                } => {
+                    if encrypted.iter().any(|text| seal::is_broken(text)) {
+                        return Err(format!(
+                            "messages.{index}.content.{at}.{tag}: encrypted content must be sent back as it was \
+                             received"
+                        ));
+                    }
                     let fits = known
                         .get(tool_use_id.as_str())
                         .is_some_and(|name| result_tag_fits(name, tag));

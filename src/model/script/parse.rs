@@ -3,6 +3,7 @@
 mod calls;
 mod endings;
 mod steps;
+mod web;
 mod when;
 
 use std::sync::Arc;
@@ -19,7 +20,6 @@ pub(super) const RULE_KEYS: [&str; 5] = ["name", "when", "times", "then", "web"]
 pub(super) const TEXT_KEYS: [&str; 3] = ["equals", "contains", "regex"];
 /// Keys of a file that is a map.
 const FILE_KEYS: [&str; 2] = ["rules", "$schema"];
-const NOT_YET: &str = "web tools come with a later version";
 
 /// Reads the rules of one file.
 pub(super) fn rules(source: &str, file: &str) -> Result<Vec<Arc<Rule>>, Vec<Diagnostic>> {
@@ -121,6 +121,7 @@ impl Parser {
             clauses: Vec::new(),
             times: None,
             ops: Vec::new(),
+            web: Vec::new(),
             templates: Arc::new(Templates::new(self.sink.file())),
         };
         for (key, value) in entries {
@@ -129,7 +130,7 @@ impl Parser {
                 "when" => rule.clauses = self.when(value),
                 "times" => rule.times = self.count(value, "`times`", 1),
                 "then" => self.steps(value, &mut rule.ops),
-                "web" => self.not_yet(key),
+                "web" => rule.web = self.web(value),
                 _ => {}
             }
         }
@@ -170,14 +171,6 @@ impl Parser {
                 self.sink.unknown(at, "capture", &name, &known);
             }
         }
-    }
-
-    fn not_yet(&mut self, key: &Key) {
-        self.sink.error_with_hint(
-            key.at,
-            format!("`{}` is not supported yet", key.name),
-            NOT_YET,
-        );
     }
 
     // What follows reads one value each and says what is wrong with it.
@@ -386,6 +379,8 @@ pub(super) fn keys() -> Vec<&'static str> {
         &steps::BESIDE_KEYS,
         &calls::CALL_KEYS,
         &calls::EXPECT_KEYS,
+        &web::WEB_KEYS,
+        &web::PAGE_KEYS,
     ]
     .concat()
 }

@@ -10,7 +10,8 @@ use regex::Regex;
 use super::diagnostic::Position;
 use super::matching::{Clause, TextMatcher};
 use super::template::{Json, TemplateId, Templates, Text};
-use crate::model::{TurnRequest, UsageOverride};
+use super::web::WebEntry;
+use crate::model::{ServerTool, TurnRequest, UsageOverride};
 
 /// One rule of a script.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Rule {
     /// How often it answers; `None` is without end.
     pub(super) times: Option<u64>,
     pub(super) ops: Vec<Op>,
+    /// What its web tools find.
+    pub(super) web: Vec<WebEntry>,
     pub(super) templates: Arc<Templates>,
 }
 
@@ -74,6 +77,12 @@ pub(super) enum ScriptTool {
     Client {
         name: String,
         input: Json,
+    },
+    /// A web tool; without `found` the rule's `web` answers.
+    Web {
+        tool: ServerTool,
+        asked: Json,
+        found: Option<Json>,
     },
 }
 

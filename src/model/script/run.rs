@@ -11,10 +11,11 @@ use super::rule::{Capture, Condition, OpKind, Rule, ScriptCall, ScriptTool};
 use super::scripts::Scripts;
 use super::template::Text;
 use super::view::View;
+use super::web::answer_of;
 use crate::model::history::{self, Seen};
 use crate::model::{
-    Call, CallResult, CodeTool, Model, ModelError, ServiceError, Step, Stop, TurnRequest, Upload,
-    code,
+    Call, CallResult, CodeTool, Model, ModelError, ServerTool, ServiceError, Step, Stop,
+    TurnRequest, Upload, Web, WebAnswer, code,
 };
 
 /// One turn, or the rest of one, of a rule.
@@ -249,6 +250,23 @@ impl Run {
                 name: name.clone(),
                 input: rule.templates.render_json(input, self.view())?,
             }),
+            ScriptTool::Web { tool, asked, found } => {
+                let render = |json| rule.templates.render_json(json, self.view());
+                let key = if *tool == ServerTool::WebFetch {
+                    "url"
+                } else {
+                    "query"
+                };
+                Ok(Call::Server {
+                    tool: *tool,
+                    input: serde_json::json!({ key: render(asked)? }),
+                    error_code: None,
+                    found: found
+                        .as_ref()
+                        .map(|found| Ok(answer_of(*tool, &render(found)?)))
+                        .transpose()?,
+                })
+            }
         };
         let mut made = made.map_err(|reason| ModelError {
             message: format!(
@@ -388,6 +406,23 @@ impl Model for Run {
         let position = ids.iter().position(|own| own == id)?;
         match &self.place.rule.ops.get(*op)?.kind {
             OpKind::Calls(calls) => calls.get(position)?.error_code.clone(),
+            _ => None,
+        }
+    }
+
+    fn web(&self) -> Option<Arc<dyn Web>> {
+        Some(Arc::clone(&self.place.rule) as Arc<dyn Web>)
+    }
+
+    fn found_of(&self, id: &str) -> Option<WebAnswer> {
+        let (op, ids) = self.place.pending.as_ref()?;
+        let position = ids.iter().position(|own| own == id)?;
+        let rule = &self.place.rule;
+        let OpKind::Calls(calls) = &rule.ops.get(*op)?.kind else {
+            return None;
+        };
+        match self.call(rule, calls.get(position)?) {
+            Ok(Call::Server { found, .. }) => found,
             _ => None,
         }
     }

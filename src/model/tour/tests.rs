@@ -111,6 +111,7 @@ impl Host {
             ServerTool::Bash => self.process("bash", &["-c", input["command"].as_str().unwrap()]),
             ServerTool::Python => self.process("python3", &["-c", input["code"].as_str().unwrap()]),
             ServerTool::Editor => self.edit(input),
+            ServerTool::WebSearch | ServerTool::WebFetch => panic!("the tour searches no web"),
         }
     }
 

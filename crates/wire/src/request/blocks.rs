@@ -43,19 +43,32 @@ pub enum Block {
         is_error: bool,
         /// Whether there is nothing in it but text.
         is_text: bool,
+        /// The tools that it names in `tool_reference` blocks.
+        references: Vec<String>,
     },
     ServerToolUse {
         id: String,
         name: String,
         input: Value,
-        called_by_code: bool,
+        /// The cell whose code made the call.
+        caller_tool_id: Option<String>,
     },
     /// Any `*_tool_result` of a server tool; `tag` is its `type`.
     ServerToolResult {
         tag: &'static str,
         tool_use_id: String,
+        /// What the service had encrypted in it.
+        encrypted: Vec<String>,
     },
-    Thinking,
+    Thinking {
+        thinking: String,
+        signature: String,
+    },
+    RedactedThinking,
+    SearchResult {
+        /// Whether a text in it has citations.
+        cited: bool,
+    },
     /// A known block that needs no look inside.
     Other,
 }
@@ -125,9 +138,7 @@ impl Block {
         Ok(match tag {
             "text" => Self::Text {
                 text: string("text")?,
-                cited: block.value()["citations"]
-                    .as_array()
-                    .is_some_and(|list| !list.is_empty()),
+                cited: is_cited(block.value()),
             },
             "image" => Self::Image(Source::decode(&block, &["base64", "file", "url"])?),
             "document" => Self::Document(Source::decode(
@@ -154,11 +165,13 @@ impl Block {
                     .transpose()?
                     .unwrap_or(false);
                 let (text, is_text) = result_text(&block)?;
+                let references = tool_references(&block);
                 Self::ToolResult {
                     tool_use_id: string("tool_use_id")?,
                     text,
                     is_error,
                     is_text,
+                    references,
                 }
             }
             "server_tool_use" => Self::ServerToolUse {
@@ -169,22 +182,29 @@ impl Block {
                     input.dictionary()?;
                     input.value().clone()
                 },
-                called_by_code: block.value()["caller"]["tool_id"].is_string(),
+                caller_tool_id: block.value()["caller"]["tool_id"]
+                    .as_str()
+                    .map(str::to_owned),
             },
-            "thinking" => {
-                string("thinking")?;
-                string("signature")?;
-                Self::Thinking
-            }
+            "thinking" => Self::Thinking {
+                thinking: string("thinking")?,
+                signature: string("signature")?,
+            },
             "redacted_thinking" => {
                 string("data")?;
-                Self::Thinking
+                Self::RedactedThinking
             }
+            "search_result" => Self::SearchResult {
+                cited: block.value()["content"]
+                    .as_array()
+                    .is_some_and(|texts| texts.iter().any(is_cited)),
+            },
             tag if tag.ends_with("_tool_result") => {
                 results::check(tag, &block)?;
                 Self::ServerToolResult {
                     tag,
                     tool_use_id: string("tool_use_id")?,
+                    encrypted: results::encrypted(&block.value()["content"]),
                 }
             }
             _ => Self::Other,
@@ -212,6 +232,20 @@ impl Source {
             _ => source.required("content").map(|_| Self::Inline),
         }
     }
+}
+
+fn is_cited(text: &Value) -> bool {
+    text["citations"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty())
+}
+
+fn tool_references(block: &Node<'_>) -> Vec<String> {
+    let items = block.value()["content"].as_array().into_iter().flatten();
+    items
+        .filter(|item| item["type"] == "tool_reference")
+        .filter_map(|item| item["tool_name"].as_str().map(str::to_owned))
+        .collect()
 }
 
 /// The text of a `tool_result`: its string, or its text blocks joined; and whether there is no more.

@@ -1,6 +1,8 @@
 //! Results of code execution that come back in a history: their shape is checked, so that a client
 //! that builds them wrongly learns it here.
 
+use serde_json::Value;
+
 use crate::decode::{Decoded, Node};
 
 /// The contents a result block may have, and the name of its error in the service's union.
@@ -40,9 +42,61 @@ const SHAPES: [Shape; 3] = [
     },
 ];
 
+/// Every `encrypted_…` text of a result.
+pub(super) fn encrypted(content: &Value) -> Vec<String> {
+    let texts = |content: &Value| {
+        ["encrypted_stdout", "encrypted_content"]
+            .map(|key| content[key].as_str().map(str::to_owned))
+    };
+    match content {
+        Value::Array(items) => items.iter().flat_map(texts).flatten().collect(),
+        content => texts(content).into_iter().flatten().collect(),
+    }
+}
+
+/// Checks the `content` of a search result: a list of pages, or an error.
+fn check_search(content: &Node<'_>) -> Decoded<()> {
+    if !content.value().is_array() {
+        let class = content.tagged("RequestWebSearchToolResultError");
+        class
+            .required("type")?
+            .literal(&["web_search_tool_result_error"])?;
+        return class.required("error_code")?.string().map(|_| ());
+    }
+    for item in content.items()? {
+        item.required("type")?.literal(&["web_search_result"])?;
+        for key in ["encrypted_content", "title", "url"] {
+            item.required(key)?.string()?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks the `content` of a fetched page: a document, or an error.
+fn check_fetch(content: &Node<'_>) -> Decoded<()> {
+    content.object()?;
+    if content.value()["type"] == "web_fetch_result" {
+        let result = content.tagged("web_fetch_result");
+        result.required("url")?.string()?;
+        let document = result.required("content")?;
+        document.required("type")?.literal(&["document"])?;
+        return document.required("source")?.object().map(|_| ());
+    }
+    let class = content.tagged("RequestWebFetchToolResultError");
+    class
+        .required("type")?
+        .literal(&["web_fetch_tool_result_error"])?;
+    class.required("error_code")?.string().map(|_| ())
+}
+
 /// Checks the `content` of a result block; other tools' results pass.
 pub(super) fn check(tag: &str, block: &Node<'_>) -> Decoded<()> {
     let content = block.required("content")?;
+    match tag {
+        "web_search_tool_result" => return check_search(&content),
+        "web_fetch_tool_result" => return check_fetch(&content),
+        _ => {}
+    }
     let Some(shape) = SHAPES.iter().find(|shape| shape.block == tag) else {
         return Ok(());
     };
@@ -106,7 +160,7 @@ fn check_run(result: &Node<'_>, encrypted: bool) -> Decoded<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn fault(block: &Value) -> Option<String> {
         let tag = block["type"].as_str().unwrap();

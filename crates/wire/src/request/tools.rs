@@ -18,6 +18,23 @@ pub struct Tool {
     pub circular_ref: Option<String>,
     /// Whether the tool is only found by searching for it.
     pub deferred: bool,
+    /// What only web tools have.
+    pub web: WebOptions,
+}
+
+/// The options of `web_search` and `web_fetch`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WebOptions {
+    /// Calls in one request.
+    pub max_uses: Option<u64>,
+    /// `None`: every domain.
+    pub allowed_domains: Option<Vec<String>>,
+    pub blocked_domains: Vec<String>,
+    /// Text of a fetched page beyond this is cut off.
+    pub max_content_tokens: Option<u64>,
+    pub cites: bool,
+    /// `response_inclusion: "excluded"`: calls of code that has ended are not in the answer.
+    pub excluded: bool,
 }
 
 /// Who runs a tool.
@@ -81,7 +98,10 @@ impl Tool {
         let kind = if tag.starts_with("code_execution_") {
             name_node.literal(&["code_execution"])?;
             ToolKind::CodeExecution
-        } else if tag.starts_with("web_") || tag.starts_with("tool_search_") {
+        } else if tag.starts_with("web_") {
+            name_node.literal(&[web_name(tag)])?;
+            ToolKind::OtherServer
+        } else if tag.starts_with("tool_search_") {
             ToolKind::OtherServer
         } else {
             ToolKind::Client
@@ -114,7 +134,13 @@ impl Tool {
             .map(|flag| flag.boolean())
             .transpose()?
             .unwrap_or(false);
+        let web = if tag.starts_with("web_") {
+            WebOptions::decode(tag, &tool)?
+        } else {
+            WebOptions::default()
+        };
         Ok(Self {
+            web,
             tag: tag.to_owned(),
             name,
             kind,
@@ -133,6 +159,11 @@ impl Tool {
             .is_some_and(|version| version >= WEB_WITH_CODE)
     }
 
+    /// Whether it is `web_search` or `web_fetch`, of any version.
+    pub fn is_web(&self) -> bool {
+        self.tag.starts_with("web_")
+    }
+
     /// Whether code is among its callers.
     pub fn is_called_by_code(&self) -> bool {
         if self.allowed_callers.is_empty() {
@@ -147,6 +178,58 @@ impl Tool {
             return !self.is_web_with_code();
         }
         self.allowed_callers.iter().any(|caller| caller == "direct")
+    }
+}
+
+/// The one name that a web tool of this version may have.
+fn web_name(tag: &str) -> &'static str {
+    if tag.starts_with("web_search_") {
+        "web_search"
+    } else {
+        "web_fetch"
+    }
+}
+
+impl WebOptions {
+    fn decode(tag: &str, tool: &Node<'_>) -> Decoded<Self> {
+        let count = |key: &str| {
+            tool.optional(key)?
+                .map(|number| number.integer(1))
+                .transpose()
+        };
+        let domains = |key: &str| -> Decoded<Option<Vec<String>>> {
+            let Some(list) = tool.optional(key)? else {
+                return Ok(None);
+            };
+            let items = list.items()?;
+            items
+                .map(|item| item.string().map(str::to_owned))
+                .collect::<Decoded<Vec<_>>>()
+                .map(Some)
+        };
+        let allowed_domains = domains("allowed_domains")?;
+        let blocked_domains = domains("blocked_domains")?;
+        if allowed_domains.is_some() && blocked_domains.is_some() {
+            return Err(
+                tool.fault("Only one of `allowed_domains` and `blocked_domains` can be given")
+            );
+        }
+        let inclusion = tool.optional("response_inclusion")?;
+        let excluded = match inclusion {
+            Some(node) if tag.ends_with("_20260318") => {
+                node.literal(&["full", "excluded"])? == "excluded"
+            }
+            Some(node) => return Err(node.fault("Extra inputs are not permitted")),
+            None => false,
+        };
+        Ok(Self {
+            max_uses: count("max_uses")?,
+            allowed_domains,
+            blocked_domains: blocked_domains.unwrap_or_default(),
+            max_content_tokens: count("max_content_tokens")?,
+            cites: tool.value()["citations"]["enabled"] == true,
+            excluded,
+        })
     }
 }
 

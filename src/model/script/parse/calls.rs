@@ -1,5 +1,6 @@
 //! The steps that call a tool, and what may stand beside them.
 
+use super::web::errors_of;
 use super::{Parser, PlainText, one_of};
 use crate::model::ServerTool;
 use crate::model::script::rule::{Capture, Expect, ExpectedError, ScriptCall, ScriptTool};
@@ -7,7 +8,7 @@ use crate::model::script::template::{Json, has_template};
 use crate::model::script::yaml::{Key, Kind, Node};
 
 /// Steps that are calls.
-pub(in super::super) const CALL_KEYS: [&str; 7] = [
+pub(in super::super) const CALL_KEYS: [&str; 9] = [
     "bash",
     "python",
     "view",
@@ -15,6 +16,8 @@ pub(in super::super) const CALL_KEYS: [&str; 7] = [
     "str_replace",
     "text_editor",
     "tool_use",
+    "web_search",
+    "web_fetch",
 ];
 /// The error codes a result block can carry.
 pub(in super::super) const ERROR_CODES: [&str; 8] = [
@@ -111,6 +114,8 @@ impl Parser {
                 self.map(value, "`text_editor`")?;
                 ScriptTool::Editor(self.json(value)?)
             }
+            "web_search" => self.web_step(ServerTool::WebSearch, key, value)?,
+            "web_fetch" => self.web_step(ServerTool::WebFetch, key, value)?,
             _ => self.client_tool(key, value)?,
         })
     }
@@ -134,12 +139,15 @@ impl Parser {
         };
         let at = name.at;
         let name = self.string(name, "`name`")?;
-        if ServerTool::from_name(&name).is_some() {
-            self.sink.error_with_hint(
-                at,
-                format!("`{name}` runs on the server"),
-                "write `bash`, `python`, `view`, `create`, `str_replace`, or `text_editor`",
-            );
+        if let Some(tool) = ServerTool::from_name(&name) {
+            let hint = if tool.is_web() {
+                format!("write `{name}: …`")
+            } else {
+                "write `bash`, `python`, `view`, `create`, `str_replace`, or `text_editor`"
+                    .to_owned()
+            };
+            self.sink
+                .error_with_hint(at, format!("`{name}` runs on the server"), hint);
             return None;
         }
         let input = match input {
@@ -204,9 +212,12 @@ impl Parser {
             return None;
         }
         let code = self.string(value, "`tool_error`")?;
-        if !ERROR_CODES.contains(&code.as_str()) {
-            self.sink
-                .unknown(value.at, "error code", &code, &ERROR_CODES);
+        let known: &[&str] = match ServerTool::from_name(call) {
+            Some(web) => errors_of(web),
+            None => &ERROR_CODES,
+        };
+        if !known.contains(&code.as_str()) {
+            self.sink.unknown(value.at, "error code", &code, known);
         }
         Some(code)
     }

@@ -17,8 +17,6 @@ pub(in super::super) const PLAIN_STEP_KEYS: [&str; 9] = [
     "usage",
     "if",
 ];
-/// Steps that a later version will know.
-const LATER_KEYS: [&str; 2] = ["web_search", "web_fetch"];
 /// Keys that stand beside another.
 pub(in super::super) const BESIDE_KEYS: [&str; 5] =
     ["expect", "capture", "tool_error", "then", "else"];
@@ -138,9 +136,6 @@ impl Parser {
             let name = key.name.as_str();
             if CALL_KEYS.contains(&name) || PLAIN_STEP_KEYS.contains(&name) {
                 steps.push((key, value));
-            } else if LATER_KEYS.contains(&name) {
-                self.not_yet(key);
-                complained = true;
             } else if !BESIDE_KEYS.contains(&name) {
                 let known = [&PLAIN_STEP_KEYS[..], &CALL_KEYS, &BESIDE_KEYS].concat();
                 self.sink.unknown(key.at, "step", name, &known);

@@ -30,7 +30,9 @@ fn mistakes_of_a_rule_have_place_and_hint() {
     - text: a
       expect: { return_code: x }
     - parallel: [{ text: a }]
-    - web_search: x
+    - web_search: { results: [{ title: x }] }
+    - web_fetch: { url: x, query: y }
+    - tool_use: web_fetch
     - delay: 200
     - stop: tool_use
     - stop: max_token

@@ -12,6 +12,7 @@ fn call(tool: ServerTool, input: Value) -> Call {
         tool,
         input,
         error_code: None,
+        found: None,
     }
 }
 
@@ -120,6 +121,7 @@ fn a_tool_error_stands_beside_its_call() {
         tool: ServerTool::Bash,
         input: json!({"command": "sleep 9"}),
         error_code: Some("unavailable".to_owned()),
+        found: None,
     };
     assert_eq!(model.next(&[]).unwrap(), Some(Step::Calls(vec![expected])));
     assert_eq!(model.next(&[]).unwrap(), None);
