@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use wire::web::{FETCH_ERRORS, SEARCH_ERRORS};
 
 use super::usual;
 use super::{Act, Fault, FaultError, HttpAct, Select, StreamAct, ToolAct};
@@ -158,9 +159,14 @@ fn stream(keys: &Keys<'_>) -> Result<Act, FaultError> {
 }
 
 fn tool(keys: &Keys<'_>) -> Result<ToolAct, FaultError> {
-    let code = keys.get("error_code", &one_of(&TOOL_CODES), |value| {
+    let codes: &[&str] = match keys.string("tool")?.and_then(ServerTool::from_name) {
+        Some(ServerTool::WebSearch) => &SEARCH_ERRORS,
+        Some(ServerTool::WebFetch) => &FETCH_ERRORS,
+        _ => &TOOL_CODES,
+    };
+    let code = keys.get("error_code", &one_of(codes), |value| {
         let code = value.as_str()?;
-        TOOL_CODES.contains(&code).then(|| code.to_owned())
+        codes.contains(&code).then(|| code.to_owned())
     })?;
     let message = keys.string("error_message")?.map(str::to_owned);
     let deed = keys.get("do", &one_of(&TOOL_DEEDS), |value| {
@@ -175,7 +181,7 @@ fn tool(keys: &Keys<'_>) -> Result<ToolAct, FaultError> {
                     "a tool fault needs an `error_code` or a `do`",
                     format!(
                         "`error_code`: {}; `do`: {}",
-                        one_of(&TOOL_CODES),
+                        one_of(codes),
                         one_of(&TOOL_DEEDS)
                     ),
                 )

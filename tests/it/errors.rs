@@ -55,11 +55,25 @@ fn call(tool: &str) -> (Value, Value) {
     match tool {
         "bash_code_execution" => (json!({"bash": "true"}), code_prompt("go")),
         "text_editor_code_execution" => (json!({"view": "a.txt"}), code_prompt("go")),
+        "web_search" => (
+            json!({"web_search": {"query": "sand", "results": []}}),
+            web_prompt(tool, "web_search_20250305"),
+        ),
+        "web_fetch" => (
+            json!({"web_fetch": {"url": "https://example.com/a", "text": "sand"}}),
+            web_prompt(tool, "web_fetch_20250910"),
+        ),
         _ => (
             json!({"python": "1"}),
             with_tool(prompt("go"), "code_execution_20250522"),
         ),
     }
+}
+
+fn web_prompt(name: &str, kind: &str) -> Value {
+    let mut body = prompt("go");
+    body["tools"] = json!([{"type": kind, "name": name}]);
+    body
 }
 
 /// The error that a message holds, and that the same request gives in a stream.
@@ -101,7 +115,7 @@ fn failed(message: &Value) -> Value {
 #[tokio::test]
 async fn every_code_of_a_tool_comes_by_script_and_by_fault() {
     let rows = rows("Errors of a server tool");
-    assert_eq!(rows.len(), 18, "codes and tools of spec 02 §4.1");
+    assert_eq!(rows.len(), 34, "codes and tools of spec 02 §4.1 and §10");
     let server = TestServer::on(Arc::new(Canned::new([]))).await;
     for row in &rows {
         let [error, tool, _, script, fault, seen] = row.as_slice() else {

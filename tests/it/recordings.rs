@@ -92,8 +92,8 @@ const OF_THE_EDGE: [&str; 13] = [
     "content-encoding",
 ];
 
-/// Recordings of what this server does not do yet.
-const NOT_EMULATED: &[(&str, &str)] = &[("web-fetch", "web tools")];
+/// Recordings of what the player below does not script.
+const NOT_SCRIPTED: &[(&str, &str)] = &[("web-fetch", "web tools")];
 
 /// Code that waits for the client: two exchanges that belong together, played by a test of their own.
 const PROGRAMMATIC: &str = "programmatic";
@@ -119,11 +119,14 @@ fn folder() -> Option<PathBuf> {
 fn playable(folder: &std::path::Path) -> Vec<Exchange> {
     let mut all = cassette::read_all(folder);
     all.retain(|exchange| {
-        let missing = NOT_EMULATED
+        let missing = NOT_SCRIPTED
             .iter()
             .find(|(part, _)| exchange.name.contains(part));
         if let Some((_, what)) = missing {
-            eprintln!("not played, {what} are not emulated: {}", exchange.name);
+            eprintln!(
+                "not played, {what} are not scripted here: {}",
+                exchange.name
+            );
         }
         let apart = exchange.name.contains(PROGRAMMATIC);
         exchange.status == 200 && missing.is_none() && !apart

@@ -2,6 +2,29 @@
 
 use serde::Serialize;
 
+/// The error codes of a search (spec 02 §10).
+pub const SEARCH_ERRORS: [&str; 6] = [
+    "invalid_tool_input",
+    "unavailable",
+    "max_uses_exceeded",
+    "too_many_requests",
+    "query_too_long",
+    "request_too_large",
+];
+/// The error codes of a fetch (spec 02 §10).
+pub const FETCH_ERRORS: [&str; 10] = [
+    "invalid_tool_input",
+    "url_too_long",
+    "url_not_allowed",
+    "url_not_in_prior_context",
+    "url_not_accessible",
+    "unsupported_content_type",
+    "too_many_requests",
+    "max_uses_exceeded",
+    "unavailable",
+    "content_too_large",
+];
+
 /// `content` of a search result: a list, or an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]

@@ -32,7 +32,7 @@ pub(super) async fn tool(cause: &str, tool: &str) -> [Value; 2] {
             results(&real(&json!([step])).await, &body).await
         }
         "too many calls" => {
-            let calls = vec![json!({"bash": "sleep 1"}); 260];
+            let calls = vec![json!({"bash": "sleep 10"}); 260];
             let server = real(&json!([{"parallel": calls}])).await;
             results(&server, &body).await
         }
@@ -48,6 +48,27 @@ pub(super) async fn tool(cause: &str, tool: &str) -> [Value; 2] {
             let late = || Reply::Ended(guest_proto::Outcome::TimedOut {});
             let server = TestServer::on(Arc::new(Canned::new([late(), late()]))).await;
             server.steps(&json!([step])).await;
+            results(&server, &body).await
+        }
+        "max uses" => {
+            let server = TestServer::start().await;
+            server.steps(&json!([step, step])).await;
+            let mut body = body;
+            body["tools"][0]["max_uses"] = json!(1);
+            results(&server, &body).await
+        }
+        "long URL" => {
+            let server = TestServer::start().await;
+            let url = format!("https://example.com/{}", "a".repeat(300));
+            let step = json!({"web_fetch": {"url": url, "text": "sand"}});
+            server.steps(&json!([step])).await;
+            results(&server, &body).await
+        }
+        "blocked domain" => {
+            let server = TestServer::start().await;
+            server.steps(&json!([step])).await;
+            let mut body = body;
+            body["tools"][0]["blocked_domains"] = json!(["example.com"]);
             results(&server, &body).await
         }
         "500 MB" => {

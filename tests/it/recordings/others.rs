@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{KNOWN, NOT_EMULATED, PROGRAMMATIC, cassette, folder, script, shape};
+use super::{KNOWN, NOT_SCRIPTED, PROGRAMMATIC, cassette, folder, script, shape};
 use crate::harness::canned::Reply;
 use crate::harness::server::code_prompt;
 use crate::harness::{Canned, Processes, Request, Response, TestServer};
@@ -114,7 +114,7 @@ fn every_recording_is_played_or_left_out_with_a_reason() {
         assert!(apart || !of_file.is_empty(), "no test plays {file}");
         for exchange in of_file {
             let left_out = LEFT_OUT.iter().find(|(name, _)| *name == exchange.name);
-            let later = NOT_EMULATED
+            let later = NOT_SCRIPTED
                 .iter()
                 .find(|(part, _)| exchange.name.contains(part));
             if let Some((_, why)) = left_out.or(later) {
@@ -145,7 +145,7 @@ fn every_difference_from_a_recording_is_in_the_page_about_parity() {
         assert!(section.contains(difference), "not in PARITY: {difference}");
         assert!(section.contains(reason), "not in PARITY: {reason}");
     }
-    for (part, _) in NOT_EMULATED {
+    for (part, _) in NOT_SCRIPTED {
         assert!(section.contains(part), "not in PARITY: {part}");
     }
 }

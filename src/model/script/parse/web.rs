@@ -1,5 +1,7 @@
 //! `web_search` and `web_fetch`: the steps, and the table of a rule that serves what brings no results.
 
+use wire::web::{FETCH_ERRORS, SEARCH_ERRORS};
+
 use super::{Parser, PlainText};
 use crate::model::ServerTool;
 use crate::model::script::rule::ScriptTool;
@@ -14,28 +16,6 @@ pub(in super::super) const WEB_KEYS: [&str; 7] = [
 /// Keys of one of `results`.
 pub(in super::super) const PAGE_KEYS: [&str; 4] = ["url", "title", "text", "page_age"];
 const PAGE_OF_FETCH: [&str; 3] = ["title", "text", "pdf"];
-/// The error codes of a search.
-pub(in super::super) const SEARCH_ERRORS: [&str; 6] = [
-    "invalid_tool_input",
-    "unavailable",
-    "max_uses_exceeded",
-    "too_many_requests",
-    "query_too_long",
-    "request_too_large",
-];
-/// The error codes of a fetch.
-pub(in super::super) const FETCH_ERRORS: [&str; 10] = [
-    "invalid_tool_input",
-    "url_too_long",
-    "url_not_allowed",
-    "url_not_in_prior_context",
-    "url_not_accessible",
-    "unsupported_content_type",
-    "too_many_requests",
-    "max_uses_exceeded",
-    "unavailable",
-    "content_too_large",
-];
 
 /// The error codes that a call by this key can end with.
 pub(super) fn errors_of(tool: ServerTool) -> &'static [&'static str] {
