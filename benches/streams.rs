@@ -11,7 +11,7 @@ use crate::table::Table;
 
 const STREAMS: u32 = 10_000;
 /// How long each stays open after its first words.
-const OPEN: &str = "30s";
+const OPEN: &str = "20s";
 
 pub(crate) fn measure(table: &mut Table) {
     let server = Server::sandtable(&["--backend", "none"]);

@@ -155,3 +155,5 @@ pub const BILLING_MINIMUM_SECONDS: u64 = 300;
 pub const BILLING_SESSION_GAP: TimeDelta = TimeDelta::minutes(5);
 /// Container time that costs nothing, for each organization and month (spec 06 §1).
 pub const BILLING_FREE_SECONDS: u64 = 1550 * 3600;
+/// Connections that wait to be accepted; the kernel may hold fewer.
+pub const LISTEN_BACKLOG: u32 = 4096;

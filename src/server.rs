@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -23,6 +23,7 @@ use crate::batch;
 use crate::config::{Config, Host};
 use crate::fault::{self, FaultError};
 use crate::ids::Ids;
+use crate::limits;
 use crate::model::script::{self, Base, Diagnostic};
 use crate::sandbox::Backend;
 use crate::store::{ContainerState, Options, Store, StoreError};
@@ -109,7 +110,7 @@ impl Server {
         };
         // In the background: nothing waits for it.
         tokio::task::spawn_blocking(|| temporary::clear_up(&std::env::temp_dir()));
-        let listeners = bind(config.host, config.port).await?;
+        let listeners = bind(config.host, config.port)?;
         let address = listeners.first().map(TcpListener::local_addr);
         let address = address
             .and_then(Result::ok)
@@ -224,28 +225,39 @@ pub(crate) fn router(app: &App) -> Router {
         .with_state(app.clone())
 }
 
-async fn bind(host: Host, port: u16) -> Result<Vec<TcpListener>, StartError> {
+fn bind(host: Host, port: u16) -> Result<Vec<TcpListener>, StartError> {
     let first = match host {
         Host::Loopback => IpAddr::V4(Ipv4Addr::LOCALHOST),
         Host::Address(address) => address,
     };
-    let listen = async |address: SocketAddr| {
-        TcpListener::bind(address)
-            .await
-            .map_err(|source| StartError::Listen { address, source })
+    let listen = |address: SocketAddr| {
+        listen(address).map_err(|source| StartError::Listen { address, source })
     };
-    let mut listeners = vec![listen(SocketAddr::new(first, port)).await?];
+    let mut listeners = vec![listen(SocketAddr::new(first, port))?];
     if host == Host::Loopback {
         let port = listeners[0]
             .local_addr()
             .map_or(port, |address| address.port());
-        match listen(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), port)).await {
+        match listen(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), port)) {
             Ok(listener) => listeners.push(listener),
             // A machine without IPv6 has no ::1.
             Err(error) => tracing::debug!(%error, "not listening on ::1"),
         }
     }
     Ok(listeners)
+}
+
+/// A queue that holds a burst of clients: whoever does not fit in waits a second before the next try.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A port that an earlier server has just left can be taken again.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(limits::LISTEN_BACKLOG)
 }
 
 async fn serve(

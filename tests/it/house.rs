@@ -17,8 +17,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "api", "app", "backend", "batch", "config", "control", "fault", "ids", "model",
-            "sandbox", "store",
+            "api", "app", "backend", "batch", "config", "control", "fault", "ids", "limits",
+            "model", "sandbox", "store",
         ],
     ),
     ("batch", &["limits"]),
