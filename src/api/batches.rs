@@ -118,13 +118,7 @@ async fn list(
 ) -> ApiResult<Json<Value>> {
     let page = IdPage::parse(&paging::pairs(query)?)?;
     let rows = app.store.batches(&caller.workspace.id).await?;
-    let (rows, has_more) = page.cut(&rows, |row| &row.id).ok_or_else(|| {
-        let id = page.after.as_ref().or(page.before.as_ref());
-        ApiError::invalid(format!(
-            "after_id, before_id: Message Batch `{}` not found.",
-            id.map_or("", String::as_str)
-        ))
-    })?;
+    let (rows, has_more) = page.cut("Message Batch", &rows, |row| &row.id)?;
     let (now, base_url) = (caller.workspace.clock.now(), base_url(&headers));
     let data: Vec<_> = rows
         .iter()

@@ -136,7 +136,9 @@ async fn list(
             let now = caller.workspace.clock.now();
             let query = crate::store::FileQuery { select, now };
             match app.store.files(&caller.workspace.id, query).await {
-                Err(StoreError::UnknownCursor { id }) => return Err(query::unknown_cursor(&id)),
+                Err(StoreError::UnknownCursor { id }) => {
+                    return Err(paging::unknown_cursor("File", &id));
+                }
                 page => page?,
             }
         }

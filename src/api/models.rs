@@ -29,13 +29,7 @@ async fn list(_: Caller, query: paging::PairsResult) -> ApiResult<Json<Value>> {
         .iter()
         .filter(|model| stages.contains(&model.lifecycle.as_str()))
         .collect();
-    let (models, has_more) = page.cut(&listed, |model| &model.id).ok_or_else(|| {
-        let id = page.after.as_ref().or(page.before.as_ref());
-        ApiError::invalid(format!(
-            "after_id, before_id: Model `{}` not found.",
-            id.map_or("", String::as_str)
-        ))
-    })?;
+    let (models, has_more) = page.cut("Model", &listed, |model| &model.id)?;
     let data: Vec<_> = models.iter().map(|model| model.to_wire()).collect();
     Ok(Json(paging::id_page(&data, has_more)))
 }

@@ -36,6 +36,11 @@ pub(crate) fn parse_limit(text: &str, most: usize) -> ApiResult<usize> {
     }
 }
 
+/// The answer to a cursor that is the id of no `what`.
+pub(crate) fn unknown_cursor(what: &str, id: &str) -> ApiError {
+    ApiError::invalid(format!("after_id, before_id: {what} `{id}` not found."))
+}
+
 /// Where a page of a list begins: behind or before an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IdPage {
@@ -66,12 +71,21 @@ impl IdPage {
         })
     }
 
-    /// The page of a whole list, and whether it goes on; `None` if the cursor is not in it.
+    /// The page of a whole list of `what`, and whether it goes on.
     pub(crate) fn cut<'a, T>(
         &self,
+        what: &str,
         list: &'a [T],
         id: impl Fn(&T) -> &str,
-    ) -> Option<(&'a [T], bool)> {
+    ) -> ApiResult<(&'a [T], bool)> {
+        self.find(list, id).ok_or_else(|| {
+            let cursor = self.after.as_ref().or(self.before.as_ref());
+            unknown_cursor(what, cursor.map_or("", String::as_str))
+        })
+    }
+
+    /// `None` if the cursor is not in the list.
+    fn find<'a, T>(&self, list: &'a [T], id: impl Fn(&T) -> &str) -> Option<(&'a [T], bool)> {
         let place = |wanted: &str| list.iter().position(|item| id(item) == wanted);
         if let Some(before) = &self.before {
             let end = place(before)?;
@@ -109,7 +123,7 @@ mod tests {
     #[test]
     fn a_list_is_walked_forwards_and_backwards() {
         let list = ["e", "d", "c", "b", "a"];
-        let cut = |query: &[(&str, &str)]| page(query).cut(&list, |item| item);
+        let cut = |query: &[(&str, &str)]| page(query).find(&list, |item| item);
         assert_eq!(cut(&[("limit", "2")]), Some((&list[..2], true)));
         assert_eq!(
             cut(&[("limit", "3"), ("after_id", "d")]),

@@ -74,35 +74,8 @@ on_every_backend! {
 #[cfg(target_os = "linux")]
 #[test]
 fn all_of_this_holds_for_an_ordinary_user() {
-    use std::fs::{self, Permissions};
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-    use std::os::unix::process::CommandExt as _;
-
     const UID: u32 = 54_322;
-    if fs::metadata("/proc/self").unwrap().uid() != 0 {
-        eprintln!("SKIPPED, nothing was tested: this user is an ordinary one already");
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let place = |name: &str| folder.path().join(name);
-    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-    fs::copy(std::env::current_exe().unwrap(), place("tests")).unwrap();
-    fs::copy(local_bench::program(), place("sandtable")).unwrap();
-    fs::create_dir(place("tmp")).unwrap();
-    fs::set_permissions(place("tmp"), Permissions::from_mode(0o1777)).unwrap();
-    let output = std::process::Command::new(place("tests"))
-        .args(["local::", "--test-threads", "2", "--nocapture"])
-        .uid(UID)
-        .gid(UID)
-        .current_dir("/")
-        .env(local_bench::PROGRAM, place("sandtable"))
-        .env("TMPDIR", place("tmp"))
-        .env("HOME", place("tmp"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    eprintln!("{said}");
-    assert!(output.status.success());
+    local_bench::as_ordinary_user(UID, &["local::"]);
 }
 
 /// What the suite is worth: the same attempts succeed where nothing holds them.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::server::{code_prompt, prompt};
 use crate::harness::transcript::Transcript;
-use crate::harness::{Processes, Request, Response, TestServer};
+use crate::harness::{Processes, Request, TestServer};
 
 const PATH: &str = "/v1/messages/batches";
 
@@ -70,14 +70,6 @@ fn outcomes(results: &[Value]) -> Vec<&str> {
         .iter()
         .map(|result| result["result"]["type"].as_str().unwrap())
         .collect()
-}
-
-fn message_of(response: &Response) -> (u16, String) {
-    let text = response.json()["error"]["message"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    (response.status, text)
 }
 
 /// A door that commands wait at until it is opened.
@@ -233,9 +225,9 @@ async fn at_the_door() -> (TestServer, Gate, Value) {
 async fn a_canceled_batch_keeps_what_had_begun() {
     let (server, gate, made) = at_the_door().await;
     let early = server.send(&at(&server, "DELETE", &made, "")).await;
-    assert_eq!(message_of(&early).0, 400);
+    assert_eq!((early.status, early.message()).0, 400);
     let early = server.send(&at(&server, "GET", &made, "/results")).await;
-    assert_eq!(message_of(&early).0, 400);
+    assert_eq!((early.status, early.message()).0, 400);
     // As the SDKs send it: JSON is announced, and there is none.
     let cancel = at(&server, "POST", &made, "/cancel").header("content-type", "application/json");
     let canceling = server.send(&cancel).await;
@@ -269,7 +261,7 @@ async fn a_canceled_batch_keeps_what_had_begun() {
         json!({"custom_id": "i5", "result": {"type": "canceled"}})
     );
     let late = server.send(&cancel).await;
-    assert_eq!(message_of(&late).0, 400);
+    assert_eq!((late.status, late.message()).0, 400);
 }
 
 #[tokio::test]
@@ -322,7 +314,7 @@ async fn another_workspace_knows_nothing_of_a_batch() {
         let answer = server.send(&other).await;
         let id = made["id"].as_str().unwrap();
         assert_eq!(
-            message_of(&answer),
+            (answer.status, answer.message()),
             (404, format!("Message Batch `{id}` not found."))
         );
     }
@@ -435,7 +427,7 @@ async fn what_is_no_batch_is_refused_and_changes_nothing() {
         ),
     ] {
         let answer = server.send(&request).await;
-        assert_eq!(message_of(&answer), (status, text.to_owned()));
+        assert_eq!((answer.status, answer.message()), (status, text.to_owned()));
     }
     let list = server.send(&server.request("GET", PATH)).await.json();
     assert_eq!(list["data"], json!([]));

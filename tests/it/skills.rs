@@ -1,13 +1,12 @@
 //! Skills: uploaded, versioned, listed, deleted, downloaded, and put into containers.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::harness::server::{code_prompt, prompt};
 use crate::harness::transcript::Transcript;
-use crate::harness::{Processes, Request, Response, TestServer};
+use crate::harness::{Processes, Request, TestServer};
 
 const PATH: &str = "/v1/skills";
 const BETA: &str = "skills-2025-10-02";
@@ -16,21 +15,7 @@ const MANIFEST: &str =
 const SCRIPT: &str = "#!/bin/sh\necho hello\n";
 
 fn multipart(server: &TestServer, path: &str, parts: &[(&str, Option<&str>, &str)]) -> Request {
-    let mut body = String::new();
-    for (name, filename, content) in parts {
-        let filename = filename.map(|filename| format!("; filename=\"{filename}\""));
-        let filename = filename.unwrap_or_default();
-        write!(
-            body,
-            "--b\r\ncontent-disposition: form-data; name=\"{name}\"{filename}\r\n\r\n{content}\r\n"
-        )
-        .unwrap();
-    }
-    body += "--b--\r\n";
-    server
-        .request("POST", path)
-        .header("content-type", "multipart/form-data; boundary=b")
-        .body(body)
+    server.request("POST", path).multipart(parts)
 }
 
 fn upload(server: &TestServer, path: &str) -> Request {
@@ -45,14 +30,6 @@ async fn create(server: &TestServer) -> String {
     let response = server.send(&upload(server, PATH)).await;
     assert_eq!(response.status, 200, "{}", response.text());
     response.json()["id"].as_str().unwrap().to_owned()
-}
-
-fn message_of(response: &Response) -> (u16, String) {
-    let text = response.json()["error"]["message"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    (response.status, text)
 }
 
 #[tokio::test]
@@ -197,7 +174,7 @@ async fn an_upload_that_is_no_skill_is_refused_and_changes_nothing() {
         ),
     ] {
         let answer = server.send(&multipart(&server, PATH, &parts)).await;
-        assert_eq!(message_of(&answer), (400, text.to_owned()));
+        assert_eq!((answer.status, answer.message()), (400, text.to_owned()));
     }
     let id = create(&server).await;
     let other = MANIFEST.replace("my-skill", "other");
@@ -210,7 +187,7 @@ async fn an_upload_that_is_no_skill_is_refused_and_changes_nothing() {
         ))
         .await;
     assert_eq!(
-        message_of(&answer),
+        (answer.status, answer.message()),
         (
             400,
             "The skill name 'other' in SKILL.md must match the name 'my-skill' of the skill."
@@ -269,7 +246,7 @@ async fn another_workspace_knows_nothing_of_a_skill_and_nobody_changes_the_vendo
         let path = format!("{PATH}/{id}{rest}");
         let answer = server.send(&as_other(server.request(method, &path))).await;
         assert_eq!(
-            message_of(&answer),
+            (answer.status, answer.message()),
             (404, format!("Skill `{id}` not found."))
         );
     }
@@ -277,7 +254,7 @@ async fn another_workspace_knows_nothing_of_a_skill_and_nobody_changes_the_vendo
         .send(&server.request("GET", &format!("{PATH}/{id}/versions/1")))
         .await;
     assert_eq!(
-        message_of(&unknown),
+        (unknown.status, unknown.message()),
         (404, "Skill version `1` not found.".to_owned())
     );
     for (method, rest) in [("DELETE", ""), ("DELETE", "/versions/latest")] {
@@ -407,18 +384,19 @@ async fn wrong_skills_of_a_message_are_named_and_change_nothing() {
     ] {
         let body = with_skills(code_prompt("go"), container);
         let answer = server.send(&server.messages(&body)).await;
-        assert_eq!(message_of(&answer), (400, text.to_owned()));
+        assert_eq!((answer.status, answer.message()), (400, text.to_owned()));
     }
     let nine = server
         .messages(&with_skills(code_prompt("go"), many(9)))
         .header("anthropic-beta", BETA);
     assert_eq!(
-        message_of(&server.send(&nine).await).1,
+        server.send(&nine).await.message(),
         "container.skills: List should have at most 8 items after validation, not 9"
     );
     let toolless = server.messages(&with_skills(prompt("go"), one(xlsx.clone())));
+    let refused = server.send(&toolless).await;
     assert_eq!(
-        message_of(&server.send(&toolless).await),
+        (refused.status, refused.message()),
         (
             400,
             "container.skills: skills need the code execution tool in `tools`".to_owned()

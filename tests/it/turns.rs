@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::harness::server::{code_prompt, prompt, streamed, then};
+use crate::harness::server::{code_prompt, kinds, prompt, streamed, then};
 use crate::harness::transcript::Transcript;
 use crate::harness::{Processes, TestServer};
 
@@ -18,20 +18,8 @@ async fn running(steps: Value) -> TestServer {
 /// The text of a 400.
 async fn refusal(server: &TestServer, body: &Value) -> String {
     let response = server.send(&server.messages(body)).await;
-    let json = response.json();
-    assert_eq!(response.status, 400, "{json}");
-    json["error"]["message"]
-        .as_str()
-        .expect("a text")
-        .to_owned()
-}
-
-fn kinds(message: &Value) -> Vec<&str> {
-    let blocks = message["content"].as_array().expect("content");
-    blocks
-        .iter()
-        .map(|block| block["type"].as_str().expect("a type"))
-        .collect()
+    assert_eq!(response.status, 400, "{}", response.text());
+    response.message()
 }
 
 /// Ten calls, and an eleventh that waits for the continuation.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::harness::server::{prompt, streamed, then};
+use crate::harness::server::{kinds, prompt, streamed, then};
 use crate::harness::transcript::Transcript;
 use crate::harness::{Processes, TestServer};
 
@@ -50,14 +50,6 @@ fn by_code(text: &str) -> Value {
         &json!({"type": "web_search_20260318", "name": "web_search"}),
         &json!({"type": "web_fetch_20260318", "name": "web_fetch"}),
     )
-}
-
-fn kinds(message: &Value) -> Vec<&str> {
-    let blocks = message["content"].as_array().expect("content");
-    blocks
-        .iter()
-        .map(|block| block["type"].as_str().expect("a type"))
-        .collect()
 }
 
 fn last(message: &Value) -> &Value {

@@ -1,6 +1,10 @@
 //! What the tests share: backends of their own.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use sandtable::ids;
 use sandtable::sandbox::SandboxError;
@@ -48,6 +52,37 @@ pub(crate) async fn contract() -> Option<Bench> {
         }
         Err(error) => panic!("{error}"),
     }
+}
+
+/// Runs this very program's tests as an ordinary user, with `args`; all must pass. `None` for an
+/// ordinary user, whose own run is that already.
+pub(crate) fn as_ordinary_user(uid: u32, args: &[&str]) -> Option<TempDir> {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        eprintln!("SKIPPED, nothing was tested: this user is an ordinary one already");
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    fs::copy(std::env::current_exe().unwrap(), place("tests")).unwrap();
+    fs::copy(program(), place("sandtable")).unwrap();
+    fs::create_dir(place("tmp")).unwrap();
+    fs::set_permissions(place("tmp"), Permissions::from_mode(0o1777)).unwrap();
+    let output = Command::new(place("tests"))
+        .args(args)
+        .args(["--test-threads", "2", "--nocapture"])
+        .uid(uid)
+        .gid(uid)
+        .current_dir("/")
+        .env(PROGRAM, place("sandtable"))
+        .env("TMPDIR", place("tmp"))
+        .env("HOME", place("tmp"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    eprintln!("{said}");
+    assert!(output.status.success());
+    Some(folder)
 }
 
 impl Bench {

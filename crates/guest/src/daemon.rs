@@ -308,7 +308,7 @@ impl Daemon {
                     self.busy(call);
                     return;
                 }
-                match Put::start(settings, call, &input_dir, name) {
+                match Put::start(settings, call, &input_dir, &name) {
                     Ok(put) => {
                         self.puts.insert(call, put);
                     }

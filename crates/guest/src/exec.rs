@@ -15,9 +15,9 @@ use guest_proto::{Command, ExecDone, Outcome, Settings};
 
 use crate::capture::Capture;
 use crate::directory;
+use crate::ended::Ended;
 use crate::environment::{Places, variables};
 use crate::filter;
-use crate::outputs;
 use crate::sinks::Sinks;
 use crate::sys::{self, Poll};
 use crate::tree::{self, Owner, Root};
@@ -266,30 +266,14 @@ impl Run {
         if let Some(script) = &self.script {
             drop(fs::remove_file(script));
         }
-        let mut payload = self.stdout.finish(sinks, scratch);
-        let stdout_bytes = payload.len() as u64;
-        let mut stderr = self.stderr.finish(sinks, scratch);
-        let mut return_code = self.return_code.unwrap_or(137);
-        if let Some(remark) = self.remark {
-            if !stderr.is_empty() && !stderr.ends_with(b"\n") {
-                stderr.push(b'\n');
-            }
-            stderr.extend_from_slice(remark.as_bytes());
-            stderr.push(b'\n');
-            return_code = return_code.max(1);
-        }
-        payload.extend(stderr);
-        let outputs = outputs::list(&self.places, settings);
-        let done = ExecDone {
-            outcome: self.ending.unwrap_or(Outcome::Exited {}),
-            return_code,
-            stdout_bytes,
-            outputs: outputs.files,
-            too_large: outputs.too_large,
-            refused: outputs.refused,
-            left_out: outputs.left_out,
+        let ended = Ended {
+            ending: self.ending,
+            return_code: self.return_code.unwrap_or(137),
+            remark: self.remark,
+            stdout: self.stdout.finish(sinks, scratch),
+            stderr: self.stderr.finish(sinks, scratch),
         };
-        (done, payload)
+        ended.answer(&self.places, settings)
     }
 }
 

@@ -57,38 +57,20 @@ impl Put {
         settings: &Settings,
         call: u64,
         input_dir: &str,
-        name: String,
+        name: &str,
     ) -> Result<Self, Failure> {
         if !is_directory_tag(input_dir) {
             return Err(Failure::invalid("`input_dir` is not 16 hex digits"));
         }
-        if !is_file_name(&name) {
+        if !is_file_name(name) {
             return Err(Failure::invalid(format!("`{name}` cannot name a file")));
         }
-        let failure = |e: &io::Error| Failure::io("writing", &name, e);
+        let failure = |e: &io::Error| Failure::io("writing", name, e);
         let root = Path::new(&settings.files_root);
         let directory = own_input(root, input_dir).map_err(|e| failure(&e))?;
-        let temporary = directory.entry(&format!(".put-{call}"));
-        let open = || {
-            match fs::remove_file(&temporary) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o644)
-                .open(&temporary)
-        };
-        let file = open().map_err(|e| failure(&e))?;
-        Ok(Self {
-            file,
-            directory,
-            target: Some(root.join(INPUT).join(input_dir).join(&name)),
-            name,
-            temporary,
-            in_place: false,
-        })
+        let target = root.join(INPUT).join(input_dir).join(name);
+        let put = Self::create(directory, call, name.to_owned(), 0o644, Some(target));
+        put.map_err(|e| failure(&e))
     }
 
     /// A file of a skill, which programs may read, and change only where they mean to.
@@ -113,25 +95,35 @@ impl Put {
             Ok(directory)
         };
         let directory = enter().map_err(|e| failure(&e))?;
+        let mode = if executable { 0o555 } else { 0o444 };
+        let put = Self::create(directory, call, name.to_owned(), mode, None);
+        put.map_err(|e| failure(&e))
+    }
+
+    /// A new file beside its place, under a name of the call's own.
+    fn create(
+        directory: Directory,
+        call: u64,
+        name: String,
+        mode: u32,
+        target: Option<PathBuf>,
+    ) -> io::Result<Self> {
         let temporary = directory.entry(&format!(".put-{call}"));
-        let open = || {
-            match fs::remove_file(&temporary) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(if executable { 0o555 } else { 0o444 })
-                .open(&temporary)
-        };
-        let file = open().map_err(|e| failure(&e))?;
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&temporary)?;
         Ok(Self {
             file,
+            name,
             directory,
-            target: None,
-            name: name.to_owned(),
             temporary,
+            target,
             in_place: false,
         })
     }

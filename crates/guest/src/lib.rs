@@ -9,6 +9,7 @@ mod daemon;
 mod directory;
 mod disk;
 mod editor;
+mod ended;
 mod environment;
 mod exec;
 mod files;

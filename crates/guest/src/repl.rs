@@ -14,9 +14,9 @@ use guest_proto::{
     AnswerBody, CodeAnswer, ErrorKind, ExecDone, Outcome, Settings, WaitingCell, is_call_tag,
 };
 
+use crate::ended::Ended;
 use crate::exec::could_not_start;
 use crate::out::Out;
-use crate::outputs;
 use crate::sinks::Sinks;
 use crate::sys::Poll;
 use crate::tree::Owner;
@@ -279,28 +279,15 @@ impl Repl {
         let Some(interpreter) = &mut self.interpreter else {
             return;
         };
-        let (mut payload, stderr) = interpreter.cut_output(around.settings, around.scratch);
-        let stdout_bytes = payload.len() as u64;
-        payload.extend(stderr);
-        let mut return_code = return_code;
-        if let Some(remark) = &cell.remark {
-            if payload.len() as u64 > stdout_bytes && !payload.ends_with(b"\n") {
-                payload.push(b'\n');
-            }
-            payload.extend_from_slice(remark.as_bytes());
-            payload.push(b'\n');
-            return_code = return_code.max(1);
-        }
-        let outputs = outputs::list(&cell.places, around.settings);
-        let done = ExecDone {
-            outcome: cell.ending.unwrap_or(Outcome::Exited {}),
+        let (stdout, stderr) = interpreter.cut_output(around.settings, around.scratch);
+        let ended = Ended {
+            ending: cell.ending,
             return_code,
-            stdout_bytes,
-            outputs: outputs.files,
-            too_large: outputs.too_large,
-            refused: outputs.refused,
-            left_out: outputs.left_out,
+            remark: cell.remark,
+            stdout,
+            stderr,
         };
+        let (done, payload) = ended.answer(&cell.places, around.settings);
         let finished = Finished {
             tag: cell.tag,
             output_dir: cell.places.output_tag().to_owned(),

@@ -1,8 +1,11 @@
 //! The guest itself, over real pipes: what its client never lets it come to.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
+#[path = "talk/frames.rs"]
+mod frames;
+
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -77,15 +80,7 @@ impl Guest {
     }
 
     fn next(&mut self) -> (Answer, Frame) {
-        let mut buffer = [0; 4096];
-        loop {
-            if let Some(frame) = self.decoder.next_frame().unwrap() {
-                return (frame.header().unwrap(), frame);
-            }
-            let read = self.output.read(&mut buffer).unwrap();
-            assert!(read > 0, "the guest is gone");
-            self.decoder.push(&buffer[..read]);
-        }
+        frames::next(&mut self.output, &mut self.decoder)
     }
 
     fn answer(&mut self, call: u64) -> AnswerBody {

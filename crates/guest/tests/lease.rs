@@ -1,6 +1,9 @@
 //! A guest with a lease, over real pipes: it outlives silence and half frames for a while, then ends.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "talk/frames.rs"]
+mod frames;
+
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -116,15 +119,7 @@ impl Guest {
     }
 
     fn next(&mut self) -> (Answer, Frame) {
-        let mut buffer = [0; 4096];
-        loop {
-            if let Some(frame) = self.decoder.next_frame().unwrap() {
-                return (frame.header().unwrap(), frame);
-            }
-            let read = self.output.read(&mut buffer).unwrap();
-            assert!(read > 0, "the guest is gone");
-            self.decoder.push(&buffer[..read]);
-        }
+        frames::next(&mut self.output, &mut self.decoder)
     }
 
     /// The output of the next call that ends.

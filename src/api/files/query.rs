@@ -26,11 +26,6 @@ fn parse_page_cursor(text: &str) -> Option<Position> {
     })
 }
 
-/// The answer to a cursor that is no file's.
-pub(super) fn unknown_cursor(id: &str) -> ApiError {
-    ApiError::invalid(format!("after_id, before_id: File `{id}` not found."))
-}
-
 /// What to list; `None` asks for the files of a session, of which there are none here. Parameters
 /// that are not known are ignored, those of the other shape are not: a client that pages with them
 /// would go round in circles.

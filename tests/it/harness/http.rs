@@ -48,6 +48,23 @@ impl Request {
         self
     }
 
+    /// Parts of a form: the name of each, its file name, and its content.
+    pub(crate) fn multipart(self, parts: &[(&str, Option<&str>, &str)]) -> Self {
+        let mut body = String::new();
+        for (name, filename, content) in parts {
+            let filename = filename.map(|filename| format!("; filename=\"{filename}\""));
+            let filename = filename.unwrap_or_default();
+            write!(
+                body,
+                "--b\r\ncontent-disposition: form-data; name=\"{name}\"{filename}\r\n\r\n{content}\r\n"
+            )
+            .expect("a String takes every write");
+        }
+        body += "--b--\r\n";
+        self.header("content-type", "multipart/form-data; boundary=b")
+            .body(body)
+    }
+
     pub(crate) fn json(self, body: &Value) -> Self {
         self.header("content-type", "application/json")
             .body(body.to_string())

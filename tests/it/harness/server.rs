@@ -233,3 +233,12 @@ pub(crate) fn then(mut body: Value, answer: &Value, user: &Value) -> Value {
     }
     body
 }
+
+/// The types of a message's blocks.
+pub(crate) fn kinds(message: &Value) -> Vec<&str> {
+    let blocks = message["content"].as_array().expect("content");
+    blocks
+        .iter()
+        .map(|block| block["type"].as_str().expect("a type"))
+        .collect()
+}

@@ -11,18 +11,7 @@ const MANIFEST: &str = "---\nname: my-skill\ndescription: Says hello.\n---\n\nHe
 type Part<'a> = (&'a str, Option<&'a str>, &'a str);
 
 fn multipart(server: &TestServer, path: &str, parts: &[Part<'_>]) -> Request {
-    let mut body = String::new();
-    for (name, filename, content) in parts {
-        let filename = filename.map(|filename| format!("; filename=\"{filename}\""));
-        let filename = filename.unwrap_or_default();
-        write!(
-            body,
-            "--b\r\ncontent-disposition: form-data; name=\"{name}\"{filename}\r\n\r\n{content}\r\n"
-        )
-        .unwrap();
-    }
-    body += "--b--\r\n";
-    raw(server, path, &body)
+    server.request("POST", path).multipart(parts)
 }
 
 fn raw(server: &TestServer, path: &str, body: &str) -> Request {
