@@ -23,6 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("batch", &["limits"]),
     ("skills", &["limits"]),
+    ("cassette", &["ids"]),
     ("backend", &["clock", "config", "sandbox"]),
     (
         "app",
@@ -120,7 +121,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("model", &["limits"]),
     ("sandbox", &["clock", "ids", "limits"]),
     ("store", &["clock", "limits"]),
-    ("journal", &["clock", "limits"]),
+    ("journal", &["clock", "ids", "limits"]),
     ("clock", &[]),
     ("ids", &[]),
     ("limits", &[]),
