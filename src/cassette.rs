@@ -4,11 +4,28 @@
 //! are in `api`, because they carry requests and answers.
 
 pub mod body;
+mod canon;
+mod deck;
 mod file;
+mod frames;
+mod idents;
+mod miss;
+mod player;
+mod redact;
+mod spoil;
+mod tape;
+mod upstream;
 mod yaml;
 
 pub use body::{Blob, Body, Part};
+pub use deck::{Deck, DeckError, Mode, Mounts, Pace, Plan, Recorder};
 pub use file::{CassetteError, Timing, Writer, load, load_all, parse};
+pub(crate) use frames::split as split_frames;
+pub use player::{Miss, Played, Player};
+pub use redact::Redactor;
+pub(crate) use spoil::fail_calls;
+pub use tape::Tape;
+pub use upstream::{Answer, Sent, Upstream};
 pub use yaml::write_value;
 
 /// The version of the format; a reader refuses a newer one.

@@ -9,7 +9,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "billing", "config", "ids", "limits", "model", "quirks", "rate", "sandbox", "server",
+            "billing", "cassette", "clock", "config", "ids", "limits", "model", "quirks", "rate",
+            "sandbox", "server",
         ],
     ),
     ("billing", &["clock", "limits"]),
@@ -17,8 +18,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "api", "app", "backend", "batch", "config", "control", "fault", "ids", "limits",
-            "model", "sandbox", "store",
+            "api", "app", "backend", "batch", "cassette", "config", "control", "fault", "ids",
+            "limits", "model", "sandbox", "store",
         ],
     ),
     ("batch", &["limits"]),
@@ -29,6 +30,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "app",
         &[
             "batch",
+            "cassette",
             "config",
             "container",
             "engine",
@@ -44,6 +46,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "api",
         &[
             "app",
+            "cassette",
             "clock",
             "config",
             "engine",
@@ -65,7 +68,9 @@ const EDGES: &[(&str, &[&str])] = &[
             "api",
             "app",
             "billing",
+            "cassette",
             "clock",
+            "config",
             "container",
             "fault",
             "journal",
@@ -111,11 +116,14 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "workspace",
         &[
-            "billing", "clock", "fault", "ids", "journal", "limits", "model", "quirks", "rate",
-            "store",
+            "billing", "cassette", "clock", "fault", "ids", "journal", "limits", "model", "quirks",
+            "rate", "store",
         ],
     ),
-    ("config", &["billing", "limits", "model", "quirks", "rate"]),
+    (
+        "config",
+        &["billing", "cassette", "limits", "model", "quirks", "rate"],
+    ),
     ("fault", &["ids", "limits", "model"]),
     ("quirks", &[]),
     ("model", &["limits"]),
@@ -143,6 +151,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("bollard", &["src/sandbox/docker.rs", "src/sandbox/docker/"]),
     ("rusqlite", &["src/store.rs", "src/store/"]),
     ("clap", &["src/cli.rs", "src/cli/"]),
+    ("reqwest", &["src/cassette/upstream.rs"]),
 ];
 
 /// Soft and hard cap of a file's lines.
