@@ -11,6 +11,7 @@ use crate::fault::Fault;
 use crate::limits;
 use crate::model::script::Base;
 use crate::sandbox::{Backend, Limits};
+use crate::snapshot::Document;
 use crate::store::{Store, StoreError};
 use crate::workspace::{Ground, Workspaces};
 
@@ -48,6 +49,7 @@ impl App {
         base: Arc<Base>,
         faults: Arc<[Fault]>,
         cassettes: Option<Arc<Deck>>,
+        state: Option<Arc<Document>>,
     ) -> Result<Self, StoreError> {
         let containers = Containers::new(store.clone(), backend, Limits::default(), config.idle);
         let ground = Ground {
@@ -55,6 +57,7 @@ impl App {
             quirks: config.quirks,
             rates: config.rates.clone().into(),
             cassettes: cassettes.clone(),
+            state,
         };
         let workspaces = Workspaces::new(store.clone(), config.seed, base).over(ground);
         workspaces.take_up().await?;

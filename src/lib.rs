@@ -24,5 +24,6 @@ pub mod rate;
 pub mod sandbox;
 pub mod server;
 mod skills;
+pub mod snapshot;
 pub mod store;
 pub mod workspace;

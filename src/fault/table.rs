@@ -103,6 +103,13 @@ impl Faults {
             .collect()
     }
 
+    /// One's own, as they were given.
+    pub fn own(&self) -> Vec<Value> {
+        let state = self.lock();
+        let given = state.own.iter().map(|entry| entry.fault.given.clone());
+        given.collect()
+    }
+
     /// Forgets one's own; those of a file stay, with their counts.
     pub fn clear(&self) {
         self.lock().own.clear();

@@ -295,6 +295,9 @@ fn container(id: &str) -> ContainerRow {
         last_used_at: at(0),
         state: ContainerState::Awake,
         input_dir: "0123456789abcdef".to_owned(),
+        sandbox: id.to_owned(),
+        started: false,
+        tree_waits: false,
     }
 }
 
@@ -311,7 +314,7 @@ async fn a_container_is_kept_used_and_removed() {
     assert_eq!(store.container(OTHER, &row.id).await.unwrap(), None);
 
     (row.last_used_at, row.expires_at) = (at(60), at(3660));
-    row.state = ContainerState::Asleep;
+    (row.state, row.started) = (ContainerState::Asleep, false);
     let touched = store.touch_container(WORKSPACE, &row.id, row.last_used_at, row.expires_at);
     assert!(touched.await.unwrap());
     let set = store.set_container_state(WORKSPACE, &row.id, row.state);
