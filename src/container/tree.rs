@@ -33,6 +33,8 @@ pub(crate) enum TreeError {
     Store(#[from] StoreError),
 }
 
+const READ: &str = "read the files of the container";
+
 fn failed(operation: &'static str, reason: impl Into<String>) -> SandboxError {
     SandboxError::Engine {
         operation,
@@ -78,19 +80,17 @@ impl Containers {
         container: &Container,
         guest: &Guest,
     ) -> Result<Vec<TreeEntry>, TreeError> {
-        const OPERATION: &str = "read the files of the container";
         let settings = self.0.backend.settings(&self.spec(container));
         let tag = Ids::random().next_hex16();
         let most = limits::MAX_STATE_BYTES as u64;
-        // Cut, so that the disk of the sandbox need not hold everything twice.
-        let mut script =
-            "command -v tar > /dev/null || { echo 'there is no tar' >&2; exit 3; }\n".to_owned();
+        let mut script = PACK.to_owned();
         for (n, root) in roots(&settings).into_iter().enumerate() {
-            script.push_str(&format_pack(root, n, most));
+            let line = format!("pack '{root}' {n} {}\n", most + 1);
+            script.push_str(&line);
         }
         let packed = run(guest, container, &tag, script).await?;
         if packed.outcome != Outcome::Exited || packed.return_code != 0 {
-            return Err(failed(OPERATION, said(&packed)).into());
+            return Err(failed(READ, said(&packed)).into());
         }
         if !packed.stderr.is_empty() {
             tracing::warn!(container.id = %container.id, reason = %said(&packed), "some files are left out of the state");
@@ -98,17 +98,10 @@ impl Containers {
         let mut entries = Vec::new();
         let mut rest = most;
         for (n, place) in PLACES.into_iter().enumerate() {
-            let stream = guest.get_file(&tag, &format!("{n}.tar")).await;
-            let stream = stream.map_err(SandboxError::from)?;
-            let mut archive = Vec::new();
-            let read = stream.take(rest + 1).read_to_end(&mut archive).await;
-            read.map_err(|error| failed(OPERATION, error.to_string()))?;
-            rest = rest
-                .checked_sub(archive.len() as u64)
-                .filter(|rest| *rest > 0)
-                .ok_or(TreeError::TooLarge)?;
-            let found = unpack(&archive, place);
-            entries.extend(found.map_err(|error| failed(OPERATION, error.to_string()))?);
+            let archive = get(guest, &tag, &format!("{n}.tar"), &mut rest).await?;
+            let modes = get(guest, &tag, &format!("{n}.modes"), &mut rest).await?;
+            let found = unpack(&archive, &modes, place);
+            entries.extend(found.map_err(|error| failed(READ, error.to_string()))?);
         }
         let own = Ids::random().next_hex16();
         let output = format!("{}/output/{tag}", settings.files_root);
@@ -166,12 +159,42 @@ impl Containers {
     }
 }
 
-/// A file that cannot be read, or that changes meanwhile, is no reason to fail: it is said.
-fn format_pack(root: &str, n: usize, most: u64) -> String {
-    format!(
-        "tar -C '{root}' -cf - . | head -c {} > \"$OUTPUT_DIR/{n}.tar\"\n",
-        most + 1
-    )
+/// Packs `$1` into `$OUTPUT_DIR/$2.tar`, cut after `$3` bytes, so that the disk need not hold everything
+/// twice. What its owner has closed to himself is opened for that long, and its modes are told. A file
+/// that changes meanwhile is no reason to fail, nor is one that cannot be had: it is said.
+const PACK: &str = r#"command -v tar > /dev/null || { echo 'there is no tar' >&2; exit 3; }
+pack() {
+    : > "$OUTPUT_DIR/$2.tar"
+    : > "$OUTPUT_DIR/$2.modes"
+    cd "$1" 2> /dev/null || return 0
+    local closed=() round mode path n
+    for round in {1..64}; do
+        n=${#closed[@]}
+        while IFS= read -r -d '' mode && IFS= read -r -d '' path; do
+            chmod u+rwx -- "$path" && closed+=("$mode" "$path")
+        done < <(find . \( -type d ! \( -readable -executable \) -o -type f ! -readable \) \
+            -printf '%m\0%p\0' 2> /dev/null)
+        [ ${#closed[@]} -gt "$n" ] || break
+    done
+    tar -cf - . | head -c "$3" > "$OUTPUT_DIR/$2.tar"
+    for ((n = ${#closed[@]} - 2; n >= 0; n -= 2)); do
+        chmod -- "${closed[n]}" "${closed[n + 1]}"
+        printf '%s\0' "${closed[@]:n:2}" >> "$OUTPUT_DIR/$2.modes"
+    done
+}
+"#;
+
+/// A file of an output directory; `rest` is what may still come.
+async fn get(guest: &Guest, tag: &str, name: &str, rest: &mut u64) -> Result<Vec<u8>, TreeError> {
+    let stream = guest.get_file(tag, name).await;
+    let stream = stream.map_err(SandboxError::from)?;
+    let mut content = Vec::new();
+    let read = stream.take(*rest + 1).read_to_end(&mut content).await;
+    read.map_err(|error| failed(READ, error.to_string()))?;
+    *rest = rest
+        .checked_sub(content.len() as u64)
+        .ok_or(TreeError::TooLarge)?;
+    Ok(content)
 }
 
 async fn run(
@@ -238,10 +261,19 @@ fn drop_empty_outputs(entries: &mut Vec<TreeEntry>) {
 }
 
 /// What an archive of `place` holds. A second name of a file becomes a file of its own; sockets, pipes,
-/// and devices are left out.
-fn unpack(archive: &[u8], place: &str) -> std::io::Result<Vec<TreeEntry>> {
+/// and devices are left out. `modes` are those that had to be changed.
+fn unpack(archive: &[u8], modes: &[u8], place: &str) -> std::io::Result<Vec<TreeEntry>> {
     let mut files: HashMap<Vec<u8>, Bytes> = HashMap::new();
     let mut entries = Vec::new();
+    let words: Vec<&[u8]> = modes.split(|byte| *byte == 0).collect();
+    // The outermost comes last, and what was there first counts.
+    let modes: HashMap<Vec<u8>, u32> = words
+        .chunks_exact(2)
+        .filter_map(|pair| {
+            let mode = std::str::from_utf8(pair[0]).ok()?;
+            Some((below(pair[1])?, u32::from_str_radix(mode, 8).ok()? & 0o7777))
+        })
+        .collect();
     for entry in tar::Archive::new(archive).entries()? {
         let mut entry = entry?;
         let kind = entry.header().entry_type();
@@ -264,7 +296,7 @@ fn unpack(archive: &[u8], place: &str) -> std::io::Result<Vec<TreeEntry>> {
             let mut content = Vec::new();
             entry.read_to_end(&mut content)?;
             let content = Bytes::from(content);
-            files.insert(below, content.clone());
+            files.insert(below.clone(), content.clone());
             (TreeKind::File, content)
         } else {
             continue;
@@ -272,7 +304,10 @@ fn unpack(archive: &[u8], place: &str) -> std::io::Result<Vec<TreeEntry>> {
         let mode = match kind {
             // Links have none.
             TreeKind::Symlink => 0o777,
-            _ => entry.header().mode()? & 0o7777,
+            _ => match modes.get(&below) {
+                Some(mode) => *mode,
+                None => entry.header().mode()? & 0o7777,
+            },
         };
         entries.push(TreeEntry {
             path,
@@ -366,7 +401,7 @@ mod tests {
             entry(&long, TreeKind::Symlink, 0o777, &[b'z'; 300]),
         ];
         let archive = archive(&entries, &settings, 0).unwrap();
-        let found = unpack(&archive, "").unwrap();
+        let found = unpack(&archive, b"", "").unwrap();
         let moved = entries.map(|entry| TreeEntry {
             path: [b"/".as_slice(), &real(&entry.path, &settings)].concat(),
             ..entry

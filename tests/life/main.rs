@@ -15,4 +15,5 @@ mod leaving;
 mod ledger;
 mod restart;
 mod server;
+mod state;
 mod traces;
