@@ -50,6 +50,7 @@ impl App {
             faults,
             quirks: config.quirks,
             rates: config.rates.clone().into(),
+            events: containers.events().clone(),
         };
         let workspaces = Workspaces::new(store.clone(), config.seed, base).over(ground);
         workspaces.take_up().await?;

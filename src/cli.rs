@@ -5,8 +5,11 @@ pub mod check;
 pub mod doctor;
 pub mod image;
 mod remote;
+mod report;
+mod run;
 mod serve;
 mod usage;
+mod verify;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -63,6 +66,8 @@ async fn run(cli: Cli) -> ExitCode {
             });
             ExitCode::from(report.exit_code())
         }
+        Some(Command::Run(args)) => run::run(*args).await,
+        Some(Command::Verify(args)) => verify::run(&args).await,
         Some(Command::Usage(args)) => match usage::run(&args).await {
             Ok(text) => {
                 print(&text);

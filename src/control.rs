@@ -6,6 +6,7 @@
 mod clock;
 mod containers;
 mod error;
+mod events;
 mod faults;
 mod journal;
 mod quirks;
@@ -14,6 +15,7 @@ mod scripts;
 mod state;
 mod target;
 mod usage;
+mod verify;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -58,6 +60,8 @@ pub(crate) fn router(app: &App) -> Router<App> {
             get(rates::show).put(rates::replace).delete(rates::clear),
         )
         .route("/_sandtable/usage", get(usage::show))
+        .route("/_sandtable/verify", get(verify::show))
+        .route("/_sandtable/events", get(events::listen))
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),
             target::check_token,

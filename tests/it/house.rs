@@ -13,12 +13,18 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("billing", &["clock", "limits"]),
+    ("lint", &[]),
+    ("events", &["limits"]),
+    (
+        "verify",
+        &["clock", "fault", "journal", "limits", "lint", "model"],
+    ),
     ("rate", &[]),
     (
         "server",
         &[
             "api", "app", "backend", "batch", "config", "control", "fault", "ids", "limits",
-            "model", "sandbox", "store",
+            "model", "sandbox", "store", "events",
         ],
     ),
     ("batch", &["limits"]),
@@ -57,6 +63,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "skills",
             "store",
             "workspace",
+            "lint",
+            "verify",
         ],
     ),
     (
@@ -75,6 +83,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "rate",
             "store",
             "workspace",
+            "events",
+            "verify",
         ],
     ),
     (
@@ -92,6 +102,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "store",
             "workspace",
             "skills",
+            "lint",
+            "verify",
         ],
     ),
     (
@@ -106,13 +118,14 @@ const EDGES: &[(&str, &[&str])] = &[
             "store",
             "workspace",
             "skills",
+            "events",
         ],
     ),
     (
         "workspace",
         &[
             "billing", "clock", "fault", "ids", "journal", "limits", "model", "quirks", "rate",
-            "store",
+            "store", "events", "verify",
         ],
     ),
     ("config", &["billing", "limits", "model", "quirks", "rate"]),
@@ -121,7 +134,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("model", &["limits"]),
     ("sandbox", &["clock", "ids", "limits"]),
     ("store", &["clock", "limits"]),
-    ("journal", &["clock", "ids", "limits"]),
+    ("journal", &["clock", "ids", "limits", "lint"]),
     ("clock", &[]),
     ("ids", &[]),
     ("limits", &[]),
