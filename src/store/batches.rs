@@ -90,6 +90,11 @@ impl BatchRow {
     pub fn archived_at(&self) -> DateTime<Utc> {
         self.created_at + TimeDelta::days(limits::BATCH_RESULT_DAYS)
     }
+
+    /// Whether its results are no longer to be had. A batch that has not ended keeps what it is about.
+    pub fn is_archived(&self, now: DateTime<Utc>) -> bool {
+        self.state == BatchState::Ended && self.archived_at() <= now
+    }
 }
 
 /// A batch to add.

@@ -298,6 +298,23 @@ async fn results_are_kept_for_29_days() {
 }
 
 #[tokio::test]
+async fn a_batch_that_has_not_ended_after_29_days_keeps_its_items() {
+    let (server, gate, made) = at_the_door().await;
+    server.advance("29d").await;
+    let polled = poll(&server, &made).await;
+    assert_ne!(polled["processing_status"], "ended");
+    assert_eq!(polled["archived_at"], Value::Null);
+    gate.open();
+    let end = ended(&server, &made).await;
+    let counts =
+        json!({"processing": 0, "succeeded": 4, "errored": 0, "canceled": 0, "expired": 2});
+    assert_eq!(end["request_counts"], counts);
+    assert_eq!(end["archived_at"], "2030-01-31T03:04:05.000000+00:00");
+    let late = server.send(&at(&server, "GET", &made, "/results")).await;
+    assert_eq!(late.status, 404, "{}", late.text());
+}
+
+#[tokio::test]
 async fn another_workspace_knows_nothing_of_a_batch() {
     let server = TestServer::start().await;
     let made = create(&server, &[item("a", &prompt("hi"))]).await;
