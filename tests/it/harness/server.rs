@@ -81,8 +81,12 @@ impl TestServer {
 
     /// Replaces the scripts by one rule with these steps.
     pub(crate) async fn steps(&self, steps: &Value) {
-        let rules = json!([{"name": "test", "then": steps}]).to_string();
-        self.script(&as_yaml(&rules)).await;
+        self.rules(&json!([{"name": "test", "then": steps}])).await;
+    }
+
+    /// Replaces the scripts by these rules.
+    pub(crate) async fn rules(&self, rules: &Value) {
+        self.script(&as_yaml(&rules.to_string())).await;
     }
 
     /// A call under `/_sandtable`, which must succeed.
