@@ -27,6 +27,8 @@ pub const BATCH_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 pub const KEPT_SEARCHING_CELLS: usize = 16;
 /// Longest URL that `web_fetch` takes, in characters.
 pub const MAX_FETCH_URL_CHARS: usize = 250;
+/// Base64 of an inline image; the decoder looks at it (public threads of 2026-07 and later).
+pub use wire::request::MAX_IMAGE_BASE64_BYTES;
 /// Largest skill, uncompressed, all files together (spec 05 §1).
 pub const MAX_SKILL_BYTES: usize = 30 * 1024 * 1024;
 /// Most files in a skill.

@@ -144,3 +144,8 @@ async fn the_scripted_web_is_searched_by_the_model_and_by_code() {
 async fn the_scripted_web_is_searched_in_the_beta_era() {
     run(Python075, "web.py", Sandbox).await;
 }
+
+#[tokio::test]
+async fn every_member_that_the_sdk_s_types_have_is_taken() {
+    run(Python, "members.py", Server).await;
+}

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::refused;
-use super::table::{Case, MESSAGES, NOT_COUNTED, cases, samples, whole};
+use super::table::{Case, MESSAGES, NOT_COUNTED, PIXEL, cases, samples, whole};
 use crate::harness::server::prompt;
 use crate::harness::{Request, TestServer};
 
@@ -135,6 +135,24 @@ async fn values_out_of_range_are_refused_with_the_bound() {
         ("/messages/0/content/0/text", json!("")),
         ("/messages/0/content/1/source/type", json!("ftp")),
         (
+            "/messages/0/content/1/source/media_type",
+            json!("image/svg+xml"),
+        ),
+        (
+            "/messages/0/content/1/source/media_type",
+            json!("image/gif"),
+        ),
+        ("/messages/0/content/1/source/data", json!("aGk=")),
+        ("/messages/0/content/1/source/data", json!("no base64")),
+        (
+            "/messages/0/content/2/source",
+            json!({"type": "base64", "media_type": "text/csv", "data": "aGk="}),
+        ),
+        (
+            "/messages/0/content/2/source",
+            json!({"type": "base64", "media_type": "application/pdf", "data": "aGk="}),
+        ),
+        (
             "/messages/1/content/3/content/type",
             json!("code_execution_result"),
         ),
@@ -230,6 +248,71 @@ async fn an_unknown_field_is_refused_unless_a_beta_may_have_brought_it() {
     );
     let with_beta = request.header("anthropic-beta", "mcp-client-2025-11-20");
     assert_eq!(server.send(&with_beta).await.status, 200);
+}
+
+/// What only the types of betas have: tools, blocks, and members.
+#[tokio::test]
+async fn with_a_beta_its_tools_blocks_and_members_are_taken() {
+    let server = TestServer::start().await;
+    server.steps(&json!([{"text": "ok"}])).await;
+    let mut body = prompt("hi");
+    body["tools"] = json!([
+        {"type": "computer_20251124", "name": "computer", "display_width_px": 1, "display_height_px": 1},
+        {"type": "mcp_toolset", "mcp_server_name": "docs"},
+    ]);
+    body["messages"] = json!([
+        {"role": "user", "content": [{"type": "text", "text": "a", "surprise": 1}]},
+        {"role": "assistant", "content": [
+            {"type": "mcp_tool_use", "id": "mcptoolu_1", "name": "f", "server_name": "docs", "input": {}},
+            {"type": "mcp_tool_result", "tool_use_id": "mcptoolu_1", "content": "ok", "is_error": false},
+            {"type": "text", "text": "b"},
+        ]},
+        {"role": "user", "content": "c"},
+    ]);
+    let request = server.messages(&body);
+    assert_eq!(refused(&server, &request).await.0, 400);
+    let with_beta = request.header("anthropic-beta", "mcp-client-2025-11-20");
+    let answer = server.send(&with_beta).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_toolset_needs_no_name() {
+    let server = TestServer::start().await;
+    server.steps(&json!([{"text": "ok"}])).await;
+    let mut body = prompt("hi");
+    body["tools"] = json!([
+        {"type": "computer_toolset_20260801", "configs": {}},
+        {"type": "browser_toolset_20260801"},
+    ]);
+    server.message(&body).await;
+    body["tools"][1]["name"] = json!("browser");
+    let (_, _, message) = refused(&server, &server.messages(&body)).await;
+    assert_eq!(
+        message,
+        "tools.1.browser_toolset_20260801.name: Extra inputs are not permitted"
+    );
+}
+
+#[tokio::test]
+async fn an_inline_pdf_and_every_kind_of_image_are_taken() {
+    let server = TestServer::start().await;
+    server.steps(&json!([{"text": "ok"}])).await;
+    let image = |kind: &str, data: &str| {
+        let source = json!({"type": "base64", "media_type": format!("image/{kind}"), "data": data});
+        json!({"type": "image", "source": source})
+    };
+    let mut body = prompt("hi");
+    body["messages"][0]["content"] = json!([
+        image("png", PIXEL),
+        image("jpeg", "/9j/4AA="),
+        image("gif", "R0lGODlh"),
+        image("webp", "UklGRgAAAABXRUJQ"),
+        {"type": "document", "source":
+            {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQK"}},
+        {"type": "text", "text": "hi"},
+    ]);
+    server.message(&body).await;
 }
 
 #[tokio::test]
