@@ -16,6 +16,7 @@ fn entry(id: &str, path: &str, status: u16) -> Entry {
         status,
         duration: Duration::from_micros(1234),
         workspace: "wrkspc_1".to_owned(),
+        batch: None,
         request_headers: Headers::default(),
         request_body: Body::Empty,
         response_body: Body::Empty,

@@ -365,3 +365,38 @@ async fn the_newest_version_refuses_what_it_dropped() {
     }
     insta::assert_snapshot!(texts);
 }
+
+#[tokio::test]
+async fn an_item_of_a_batch_is_refused_in_the_words_of_messages() {
+    let server = TestServer::start().await;
+    let mut body = whole();
+    // No batch takes it.
+    body.as_object_mut().expect("an object").remove("speed");
+    let mut cases = cases(MESSAGES, &body);
+    cases.retain(|case| case.body.is_object());
+    let items = cases.iter().enumerate();
+    let items: Vec<Value> = items
+        .map(|(n, case)| json!({"custom_id": n.to_string(), "params": case.body}))
+        .collect();
+    let path = "/v1/messages/batches";
+    let request = server
+        .request("POST", path)
+        .json(&json!({"requests": items}));
+    let mut batch = server.send(&request).await.json();
+    let path = format!("{path}/{}", batch["id"].as_str().expect("an id"));
+    while batch["processing_status"] != "ended" {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        batch = server.send(&server.request("GET", &path)).await.json();
+    }
+    assert_eq!(batch["request_counts"]["errored"], cases.len(), "{batch}");
+    let results = server.request("GET", &format!("{path}/results"));
+    let results = server.send(&results).await;
+    let mut connection = server.connect().await;
+    for (case, line) in cases.iter().zip(results.text().lines()) {
+        let result: Value = serde_json::from_str(line).expect("a line of JSON");
+        connection.send(&server.messages(&case.body)).await;
+        let plain = connection.read().await.json();
+        let error = &result["result"]["error"]["error"];
+        assert_eq!(*error, plain["error"], "{} {}", case.field, case.mutation);
+    }
+}
