@@ -137,7 +137,7 @@ pub(super) struct ServeArgs {
     #[arg(long = "quirk", value_name = "NAME=VALUE", value_parser = quirk, env = "SANDTABLE_QUIRK", value_delimiter = ',')]
     pub(super) quirks: Vec<(String, String)>,
     /// Limit each key, such as `requests=50,input_tokens=30000,output_tokens=8000`, a minute and model;
-    /// `model=PREFIX` limits some models only; may be given again.
+    /// `model=PREFIX` limits some models only, `files=500` the Files API; may be given again.
     #[arg(
         long = "rate-limit",
         value_name = "LIMIT",

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use wire::block::{Container as WireContainer, StopDetails};
+use wire::block::{Container as WireContainer, ContentBlock, StopDetails};
 
 use crate::clock::rfc3339_micros;
 use crate::container::{Container, Containers, Found};
@@ -295,11 +295,22 @@ impl Turn<'_> {
                     }));
                 }
                 // The service never sends an empty text block.
-                Some(Step::Text(text)) if text.is_empty() => {}
+                Some(Step::Text(text) | Step::Cited(text, _)) if text.is_empty() => {}
                 Some(Step::Text(text)) => {
                     self.start()?;
                     self.meter.emitted(&text);
                     self.emitter.text(&text)?;
+                }
+                Some(Step::Cited(text, citations)) => {
+                    self.start()?;
+                    self.meter.emitted(&text);
+                    self.emitter.cited(&text, citations)?;
+                }
+                Some(Step::RedactedThinking(data)) => {
+                    self.start()?;
+                    self.meter.thought(&data);
+                    self.emitter
+                        .whole(ContentBlock::RedactedThinking { data })?;
                 }
                 Some(Step::Thinking(thinking)) => {
                     self.start()?;
@@ -578,13 +589,13 @@ impl Turn<'_> {
         for (place, carried) in done {
             let carried = carried?;
             for block in carried.nested {
-                self.emitter.result(block)?;
+                self.emitter.whole(block)?;
             }
             match carried.end {
                 CarriedEnd::Done(done) => {
                     let (block, result) = *done;
                     read += tokens(&result.stdout) + tokens(&result.stderr);
-                    self.emitter.result(block)?;
+                    self.emitter.whole(block)?;
                     ran.results.push(result);
                 }
                 CarriedEnd::Waits(calls) => {

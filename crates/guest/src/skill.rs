@@ -27,9 +27,9 @@ pub(crate) fn clear(settings: &Settings, call: u64, name: &str) -> Result<(), Fa
             let aside = skills.entry(&format!(".old-{number}"));
             match fs::symlink_metadata(&aside) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break aside,
-                result => drop(result?),
+                Err(error) => return Err(error),
+                Ok(_) => number += 1,
             }
-            number += 1;
         };
         match fs::rename(skills.entry(name), &aside) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
