@@ -8,6 +8,7 @@ mod pending;
 mod skills;
 mod sweep;
 mod wake;
+mod web_calls;
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
@@ -28,6 +29,8 @@ use crate::store::{ContainerRow, ContainerState, MountedFile, MountedSkill, Stor
 use crate::workspace::Workspace;
 use pending::Pending;
 pub(crate) use pending::timed_out;
+use web_calls::Since;
+pub(crate) use web_calls::WebCallMade;
 
 /// All containers of a server. Clones share them.
 #[derive(Debug, Clone)]
@@ -60,6 +63,8 @@ pub(crate) struct Container {
     pending: Mutex<Option<Pending>>,
     /// The last cells that have searched the web.
     searched: Mutex<VecDeque<String>>,
+    /// What the last cells have called on the web.
+    web_calls: Mutex<VecDeque<Since>>,
     /// When it was last used, as it was first read.
     last_used_at: DateTime<Utc>,
     /// Held while the sandbox is started, filled, or stopped.
@@ -508,6 +513,7 @@ impl Containers {
                 may_run: AtomicBool::new(row.state == ContainerState::Awake),
                 pending: Mutex::default(),
                 searched: Mutex::default(),
+                web_calls: Mutex::default(),
                 last_used_at: row.last_used_at,
                 sandbox: tokio::sync::Mutex::default(),
             })

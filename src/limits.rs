@@ -22,9 +22,9 @@ pub const BATCH_CONCURRENT_ITEMS: usize = 4;
 pub const BATCH_TURN_ITERATIONS: u32 = 100;
 /// How often a batch looks whether it has expired.
 pub const BATCH_LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// Cells of a container of which is remembered that they have searched the web: as many as the guest
+/// Cells of a container of which is remembered what they have called on the web: as many as the guest
 /// keeps results of.
-pub const KEPT_SEARCHING_CELLS: usize = 16;
+pub const KEPT_WEB_CELLS: usize = 16;
 /// Longest URL that `web_fetch` takes, in characters.
 pub const MAX_FETCH_URL_CHARS: usize = 250;
 /// Base64 of an inline image; the decoder looks at it (public threads of 2026-07 and later).

@@ -79,7 +79,7 @@ impl Container {
     /// The code of the cell `tag` has searched the web.
     pub(crate) fn has_searched(&self, tag: &str) {
         let mut searched = self.searched.lock().unwrap_or_else(PoisonError::into_inner);
-        if searched.len() >= limits::KEPT_SEARCHING_CELLS {
+        if searched.len() >= limits::KEPT_WEB_CELLS {
             searched.pop_front();
         }
         searched.push_back(tag.to_owned());
@@ -94,6 +94,8 @@ impl Container {
     /// The interpreter has ended.
     pub(super) fn waits_no_more(&self) {
         *self.pending() = None;
+        let calls = self.web_calls.lock();
+        calls.unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
