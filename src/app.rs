@@ -45,7 +45,12 @@ impl App {
         base: Arc<Base>,
         faults: Arc<[Fault]>,
     ) -> Result<Self, StoreError> {
-        let containers = Containers::new(store.clone(), backend, Limits::default(), config.idle);
+        let containers = Containers::new(
+            store.clone(),
+            backend,
+            Limits::default(),
+            (config.idle, config.timeouts),
+        );
         let ground = Ground {
             faults,
             quirks: config.quirks,
@@ -121,7 +126,7 @@ impl App {
             store.clone(),
             chosen.backend,
             Limits::default(),
-            config.idle,
+            (config.idle, config.timeouts),
         );
         let workspaces = Workspaces::new(store.clone(), None, Arc::default());
         Self::with(config, store, containers, workspaces)

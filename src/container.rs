@@ -20,7 +20,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::Clock;
 use crate::ids::{Ids, Kind};
-use crate::limits;
+use crate::limits::{self, Timeouts};
 use crate::model::Upload;
 use crate::quirks::ExpiresAt;
 use crate::sandbox::guest::{Guest, PutFile};
@@ -43,6 +43,7 @@ struct Inner {
     limits: Limits,
     /// A container that was not used for so long falls asleep.
     idle: Duration,
+    timeouts: Timeouts,
     known: Mutex<HashMap<String, Arc<Container>>>,
 }
 
@@ -151,13 +152,14 @@ impl Containers {
         store: Store,
         backend: Arc<dyn Backend>,
         limits: Limits,
-        idle: Duration,
+        (idle, timeouts): (Duration, Timeouts),
     ) -> Self {
         Self(Arc::new(Inner {
             store,
             backend,
             limits,
             idle,
+            timeouts,
             known: Mutex::default(),
         }))
     }
@@ -169,6 +171,11 @@ impl Containers {
     /// What each sandbox may use.
     pub(crate) fn limits(&self) -> Limits {
         self.0.limits
+    }
+
+    /// How long calls may take.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.0.timeouts
     }
 
     /// A new container; nothing runs behind it yet.

@@ -159,3 +159,24 @@ pub const BILLING_SESSION_GAP: TimeDelta = TimeDelta::minutes(5);
 pub const BILLING_FREE_SECONDS: u64 = 1550 * 3600;
 /// Connections that wait to be accepted; the kernel may hold fewer.
 pub const LISTEN_BACKLOG: u32 = 4096;
+
+/// How long calls may take: what a server may be given other values for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// In place of [`BASH_TIMEOUT`].
+    pub call: Duration,
+    /// In place of [`CELL_TIMEOUT`].
+    pub cell: Duration,
+    /// In place of [`CELL_QUEUE_TIMEOUT`].
+    pub cell_queue: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            call: BASH_TIMEOUT,
+            cell: CELL_TIMEOUT,
+            cell_queue: CELL_QUEUE_TIMEOUT,
+        }
+    }
+}

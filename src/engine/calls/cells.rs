@@ -10,7 +10,6 @@ use crate::engine::sabotage;
 use crate::engine::validate::CodeAnswer;
 use crate::engine::web::{self, WebCall};
 use crate::fault::Occasion;
-use crate::limits;
 use crate::model::{ModelError, ServerTool};
 use crate::sandbox::guest::{
     Answered, CellCall, CellResult, CellStep, ErrorKind, ExecResult, Guest, GuestError, Outcome,
@@ -34,7 +33,8 @@ impl Running<'_> {
             tools: programmatic::callable(&self.input.request),
             input_dir: self.container.input_dir.clone(),
             output_dir,
-            timeout: limits::CELL_TIMEOUT,
+            timeout: self.timeouts().cell,
+            patience: self.timeouts().cell_queue,
         };
         let before = self.workdir(guest).await?;
         let step = match guest.cell(call).await {
@@ -85,7 +85,7 @@ impl Running<'_> {
                 },
             })
             .collect();
-        match guest.go_on(self.id, &answers, limits::CELL_TIMEOUT).await {
+        match guest.go_on(self.id, &answers, self.timeouts().cell).await {
             Ok(step) => {
                 self.recall(&answered);
                 self.follow(guest, step, &answered).await
@@ -166,7 +166,7 @@ impl Running<'_> {
                 return Ok(Done::Waits(uses.collect()));
             }
             // What is the client's is asked for again once the code has made what it can of these.
-            step = guest.go_on(self.id, &answers, limits::CELL_TIMEOUT).await?;
+            step = guest.go_on(self.id, &answers, self.timeouts().cell).await?;
         }
     }
 
@@ -230,7 +230,7 @@ impl Running<'_> {
     async fn ended(&self, guest: &Guest, mut done: CellResult) -> Result<Done, CallError> {
         if done.exec.outcome == Outcome::TimedOut {
             // An ordinary result (spec 02 §4.2).
-            let seconds = limits::CELL_TIMEOUT.as_secs();
+            let seconds = self.timeouts().cell.as_secs();
             let text = format!(
                 "detection_timeout: the cell ran for more than {seconds} seconds and was ended"
             );

@@ -40,7 +40,17 @@ impl TestServer {
 
     /// Seeded and frozen; `backend` runs the calls.
     pub(crate) async fn on(backend: Arc<dyn Backend>) -> Self {
-        let server = Server::start_with(config(), backend).await;
+        Self::on_with(backend, |_| ()).await
+    }
+
+    /// The same with another configuration.
+    pub(crate) async fn on_with(
+        backend: Arc<dyn Backend>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let mut config = config();
+        change(&mut config);
+        let server = Server::start_with(config, backend).await;
         let server = Self::of(server.expect("the server starts"));
         server.freeze().await;
         server
