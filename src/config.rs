@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::billing::Prices;
+use crate::cassette::{Plan, Upstream};
 use crate::limits::{self, Timeouts};
 use crate::model::OnUnmatched;
 use crate::quirks::Layers;
@@ -55,6 +56,12 @@ pub struct Config {
     pub rates: Vec<RateLimit>,
     /// What tokens cost.
     pub prices: Prices,
+    /// Recordings under every workspace; nothing is emulated then.
+    pub cassettes: Option<Plan>,
+    /// Where the control API may mount and record cassettes.
+    pub cassette_dir: Option<PathBuf>,
+    /// Whom recordings are made of.
+    pub upstream: Option<Upstream>,
 }
 
 /// Where the server listens.
@@ -114,6 +121,9 @@ impl Default for Config {
             quirks: Layers::default(),
             rates: Vec::new(),
             prices: Prices::default(),
+            cassettes: None,
+            cassette_dir: None,
+            upstream: None,
         }
     }
 }

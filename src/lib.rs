@@ -7,6 +7,7 @@ mod app;
 mod backend;
 mod batch;
 pub mod billing;
+pub mod cassette;
 pub mod cli;
 pub mod clock;
 pub mod config;
