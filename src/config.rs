@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::billing::Prices;
 use crate::cassette::{Plan, Upstream};
-use crate::limits;
+use crate::limits::{self, Timeouts};
 use crate::model::OnUnmatched;
 use crate::quirks::Layers;
 use crate::rate::RateLimit;
@@ -32,6 +32,8 @@ pub struct Config {
     pub image: Option<String>,
     /// A container that was not used for so long falls asleep.
     pub idle: Duration,
+    /// How long calls may take.
+    pub timeouts: Timeouts,
     /// Docker sandboxes that run already when a container needs one.
     pub warm: usize,
     /// Bytes of files one workspace may hold.
@@ -107,6 +109,7 @@ impl Default for Config {
             seed: None,
             image: None,
             idle: limits::CONTAINER_IDLE,
+            timeouts: Timeouts::default(),
             warm: 0,
             quota_bytes: limits::STORAGE_QUOTA_BYTES,
             allow_hosts: Vec::new(),

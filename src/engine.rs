@@ -10,7 +10,6 @@ pub mod fold;
 mod json_text;
 mod lints;
 pub(crate) mod models;
-mod place;
 mod programmatic;
 mod references;
 mod sabotage;

@@ -41,6 +41,9 @@ pub struct Entry {
     pub duration: Duration,
     /// The workspace's id.
     pub workspace: String,
+    /// Which item of a batch it is; absent of requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchItem>,
     pub request_headers: Headers,
     pub request_body: Body,
     /// The answer's, without those that are secret.
@@ -57,6 +60,14 @@ pub struct Entry {
     pub client_left: bool,
 }
 
+/// An item of a batch, which is carried out as a request of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BatchItem {
+    /// `msgbatch_…`.
+    pub id: String,
+    pub custom_id: String,
+}
+
 fn micros<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&clock::rfc3339_micros(*at))
 }
@@ -70,7 +81,9 @@ impl Entry {
     fn cost_bytes(&self) -> usize {
         let texts = [&self.id, &self.method, &self.path, &self.workspace];
         let optional = [&self.query, &self.source].into_iter().flatten();
+        let item = self.batch.as_ref();
         ENTRY_OVERHEAD_BYTES
+            + item.map_or(0, |item| item.id.len() + item.custom_id.len())
             + texts
                 .into_iter()
                 .chain(optional)

@@ -445,6 +445,27 @@ fn every_file_says_what_lives_there() {
 }
 
 #[test]
+fn every_test_that_a_page_of_the_docs_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for page in fs::read_dir(root.join("docs")).unwrap().flatten() {
+        let Ok(text) = fs::read_to_string(page.path()) else {
+            continue;
+        };
+        for quoted in text.split('`').skip(1).step_by(2) {
+            if !quoted.starts_with("tests/") && !quoted.ends_with("/tests") {
+                continue;
+            }
+            let pattern = root.join(quoted.trim_end_matches('/'));
+            let mut found = glob::glob(pattern.to_str().unwrap()).unwrap();
+            assert!(found.next().is_some(), "{:?}: {quoted}", page.path());
+            named += 1;
+        }
+    }
+    assert!(named >= 20, "{named}");
+}
+
+#[test]
 fn imports_are_found_in_groups_and_paths() {
     let code =
         "use crate::{a, b::c, d::{e, f},\n g};\nlet x = crate::h::i(); $crate::j; my_crate::k";

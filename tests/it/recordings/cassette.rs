@@ -76,8 +76,21 @@ impl Exchange {
             "max_tokens": 4096,
             "stream": matches!(self.answer, Answer::Stream { .. }),
             "messages": [{"role": "user", "content": "hi"}],
-            "tools": [{"type": "code_execution_20250825", "name": "code_execution"}],
+            "tools": if message.to_string().contains("web_fetch") {
+                json!([
+                    {"type": "code_execution_20260120", "name": "code_execution"},
+                    {"type": "web_fetch_20260209", "name": "web_fetch"},
+                ])
+            } else {
+                json!([{"type": "code_execution_20250825", "name": "code_execution"}])
+            },
         })
+    }
+
+    /// Whether it goes on in the container of `first`.
+    pub(super) fn names_container_of(&self, first: &Self) -> bool {
+        let named = self.request.as_ref().map(|body| &body["container"]);
+        named.is_some_and(|id| id.is_string() && *id == first.answer.message()["container"]["id"])
     }
 }
 

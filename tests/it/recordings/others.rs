@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{KNOWN, NOT_SCRIPTED, PROGRAMMATIC, cassette, folder, script, shape};
+use super::{KNOWN, PROGRAMMATIC, cassette, folder, script, shape};
 use crate::harness::canned::Reply;
 use crate::harness::server::code_prompt;
 use crate::harness::{Canned, Processes, Request, Response, TestServer};
@@ -114,10 +114,7 @@ fn every_recording_is_played_or_left_out_with_a_reason() {
         assert!(apart || !of_file.is_empty(), "no test plays {file}");
         for exchange in of_file {
             let left_out = LEFT_OUT.iter().find(|(name, _)| *name == exchange.name);
-            let later = NOT_SCRIPTED
-                .iter()
-                .find(|(part, _)| exchange.name.contains(part));
-            if let Some((_, why)) = left_out.or(later) {
+            if let Some((_, why)) = left_out {
                 eprintln!("not played: {}: {why}", exchange.name);
                 continue;
             }
@@ -144,9 +141,6 @@ fn every_difference_from_a_recording_is_in_the_page_about_parity() {
     for (_, difference, reason) in KNOWN {
         assert!(section.contains(difference), "not in PARITY: {difference}");
         assert!(section.contains(reason), "not in PARITY: {reason}");
-    }
-    for (part, _) in NOT_SCRIPTED {
-        assert!(section.contains(part), "not in PARITY: {part}");
     }
 }
 
@@ -348,17 +342,18 @@ async fn a_recorded_file_of_a_call_is_read_and_downloaded_as_ours_is() {
     let [_, content, metadata] = &recorded(&folder, &format!("pydantic-ai/{name}"))[..] else {
         panic!("three exchanges");
     };
-    let (steps, mut replies) = script::of(&exchange.answer.message());
+    let mut played = script::of(&exchange.answer.message());
     let csv = "Number,Square\n1,1\n2,4\n3,9\n4,16\n5,25\n";
-    for reply in &mut replies {
+    for reply in &mut played.replies {
         if let Reply::Ran { files, .. } = reply
             && !files.is_empty()
         {
             *files = vec![("squares.csv".to_owned(), csv.to_owned())];
         }
     }
-    let server = TestServer::on(Arc::new(Canned::new(replies))).await;
-    server.steps(&steps).await;
+    let script = played.script();
+    let server = TestServer::on(Arc::new(Canned::new(played.replies))).await;
+    server.rules(&script).await;
     let message = server.message(&exchange.request_body()).await;
     let ours = message.to_string();
     let (_, id) = ours.split_once("\"file_id\":\"").expect("a file");
@@ -381,48 +376,4 @@ async fn a_recorded_file_of_a_call_is_read_and_downloaded_as_ours_is() {
     let ours = server.send(&get("")).await.json();
     let differences = shape::of_messages(&metadata.body, &ours, true);
     assert_eq!(differences, Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn a_recorded_request_that_names_its_container_goes_on_in_it() {
-    let Some(folder) = folder() else { return };
-    let all = cassette::read_all(&folder);
-    let named = |request: &Option<Value>| match request.as_ref().map(|body| &body["container"]) {
-        Some(Value::String(id)) => Some(id.clone()),
-        _ => None,
-    };
-    let mut played = 0;
-    for pair in all.windows(2) {
-        let [first, second] = pair else { continue };
-        let before = first.answer.message();
-        if named(&second.request).as_deref() != before["container"]["id"].as_str()
-            || first.status != 200
-            || first.name.contains(PROGRAMMATIC)
-            || before["container"].is_null()
-        {
-            continue;
-        }
-        let (mut steps, mut replies) = script::of(&before);
-        let message = second.answer.message();
-        let (more, later) = script::of(&message);
-        replies.extend(later);
-        let server = TestServer::on(Arc::new(Canned::new(replies))).await;
-        server.steps(&steps.take()).await;
-        let ours = server.message(&first.request_body()).await;
-        server.steps(&more).await;
-        let mut body = second.request_body();
-        body["container"] = ours["container"]["id"].clone();
-        let answer = server.message(&body).await;
-        assert_eq!(answer["container"]["id"], ours["container"]["id"]);
-        let blocks = |message: &Value| -> Vec<Value> {
-            let content = message["content"].as_array().unwrap().iter();
-            content.map(|block| block["type"].clone()).collect()
-        };
-        assert_eq!(blocks(&answer), blocks(&message), "{}", second.name);
-        played += 1;
-    }
-    assert!(
-        played >= 1,
-        "the recording of a container that is used again"
-    );
 }

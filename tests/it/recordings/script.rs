@@ -1,16 +1,36 @@
-//! From a recorded message to a script that emits the same, and the sandbox's replies to its calls.
+//! From a recorded message to a rule that emits the same, and the sandbox's replies to its calls.
 
 use guest_proto::{EditErrorKind, EditResult, FileType, Hunk, Outcome};
 use serde_json::{Value, json};
 
 use crate::harness::canned::Reply;
 
-/// The steps and the replies.
-pub(crate) fn of(message: &Value) -> (Value, Vec<Reply>) {
+/// What plays a recorded message.
+pub(crate) struct Played {
+    pub(crate) steps: Value,
+    /// The rule's `web`: the pages that were found.
+    pub(crate) web: Value,
+    pub(crate) replies: Vec<Reply>,
+}
+
+impl Played {
+    /// The rule, as a whole script.
+    pub(crate) fn script(&self) -> Value {
+        let mut rule = json!({"name": "test", "then": self.steps});
+        if self.web != json!([]) {
+            rule["web"] = self.web.clone();
+        }
+        json!([rule])
+    }
+}
+
+/// What plays `message`.
+pub(crate) fn of(message: &Value) -> Played {
     let blocks = message["content"].as_array().expect("content");
     let mut steps: Vec<Value> = Vec::new();
     let mut replies = Vec::new();
     let mut group: Vec<Value> = Vec::new();
+    let mut web: Vec<Value> = Vec::new();
     for block in blocks {
         let kind = block["type"].as_str().expect("a type");
         if !matches!(kind, "server_tool_use" | "tool_use") {
@@ -18,7 +38,7 @@ pub(crate) fn of(message: &Value) -> (Value, Vec<Reply>) {
         }
         match kind {
             // What code calls is no step: the sandbox says it.
-            "tool_use" if block["caller"]["tool_id"].is_string() => {
+            "tool_use" | "server_tool_use" if block["caller"]["tool_id"].is_string() => {
                 flush(&mut steps, &mut group);
                 let call = |n| {
                     let name = block["name"].as_str().expect("a name").to_owned();
@@ -43,6 +63,7 @@ pub(crate) fn of(message: &Value) -> (Value, Vec<Reply>) {
                 "code_execution" => json!({"python": block["input"]["code"]}),
                 other => panic!("`{other}` is not emulated"),
             }),
+            "web_fetch_tool_result" => web.push(page(&block["content"])),
             _ => replies.push(reply(&block["content"])),
         }
     }
@@ -66,7 +87,23 @@ pub(crate) fn of(message: &Value) -> (Value, Vec<Reply>) {
         !text.contains("${{") && !text.contains("${%"),
         "would be rendered: {text}"
     );
-    (steps, replies)
+    Played {
+        steps,
+        web: Value::Array(web),
+        replies,
+    }
+}
+
+/// A fetched page, as a rule's `web` gives it.
+fn page(content: &Value) -> Value {
+    assert_eq!(content["type"], "web_fetch_result");
+    let document = &content["content"];
+    assert_eq!(document["source"]["type"], "text");
+    json!({
+        "fetch": content["url"],
+        "title": document["title"],
+        "text": document["source"]["data"],
+    })
 }
 
 fn flush(steps: &mut Vec<Value>, group: &mut Vec<Value>) {
