@@ -31,3 +31,4 @@ mod sockets;
 mod tools;
 mod turns;
 mod web;
+mod wires;
