@@ -56,6 +56,7 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
         id: id.0.clone(),
         at: workspace.clock.now(),
         workspace: workspace.id.clone(),
+        started: Some(started),
         ..entry
     };
     // Dropped with this future if the client leaves before there is an answer.
