@@ -214,7 +214,9 @@ fn finish_for(mut record: Record, mut response: Response) -> Response {
         .remove::<Exchange>()
         .unwrap_or_default();
     record.entry.status = response.status().as_u16();
-    record.entry.response_headers = headers_of(response.headers());
+    let headers = response.headers().iter();
+    record.entry.response_headers =
+        Headers::of_answer(headers.map(|(name, value)| (name.as_str(), value.as_bytes())));
     let streams = response
         .headers()
         .get(header::CONTENT_TYPE)
