@@ -34,7 +34,7 @@ const FAILURE: u8 = 1;
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log();
+    start_log(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -183,10 +183,15 @@ fn fail(code: u8, message: &str) -> ExitCode {
 }
 
 /// Logs go to stderr; `RUST_LOG` or `SANDTABLE_LOG` chooses what.
-fn start_log() {
+fn start_log(cli: &Cli) {
+    // What a test run prints is its own.
+    let usual = match cli.command {
+        Some(Command::Run(_)) => "warn",
+        _ => "warn,sandtable=info",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("SANDTABLE_LOG")
         .or_else(|_| tracing_subscriber::EnvFilter::try_from_default_env())
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,sandtable=info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))

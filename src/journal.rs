@@ -8,7 +8,7 @@ mod headers;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
@@ -36,6 +36,9 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
     pub status: u16,
+    /// The same in real time: the clocks of two workspaces cannot be compared.
+    #[serde(skip)]
+    pub started: Option<Instant>,
     /// From the request's head to the last byte of the answer, on the real clock.
     #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
     pub duration: Duration,

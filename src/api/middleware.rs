@@ -61,6 +61,7 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
         id: id.0.clone(),
         at: workspace.clock.now(),
         workspace: workspace.id.clone(),
+        started: Some(started),
         ..entry
     };
     // Dropped with this future if the client leaves before there is an answer.
@@ -268,7 +269,9 @@ fn finish_for(
         .remove::<Exchange>()
         .unwrap_or_default();
     record.entry.status = response.status().as_u16();
-    record.entry.response_headers = headers_of(response.headers());
+    let headers = response.headers().iter();
+    record.entry.response_headers =
+        Headers::of_answer(headers.map(|(name, value)| (name.as_str(), value.as_bytes())));
     let response = faults::on_the_wire(&mut record, own, line, response);
     let streams = response
         .headers()

@@ -613,7 +613,7 @@ pub(super) struct VerifyArgs {
 /// What becomes of a verdict.
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// Write the verdict as JUnit XML.
+    /// Write the verdict as XML for CI servers, as `JUnit` does.
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
     /// Write the verdict as JSON.

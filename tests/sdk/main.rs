@@ -14,6 +14,7 @@ mod image;
 mod interpreter;
 mod program;
 mod python;
+mod run;
 mod server;
 mod shell;
 mod typescript;
