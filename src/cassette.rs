@@ -5,6 +5,7 @@
 
 pub mod body;
 mod file;
+pub mod import;
 mod yaml;
 
 pub use body::{Blob, Body, Part};

@@ -4,6 +4,7 @@ mod args;
 pub mod check;
 pub mod doctor;
 pub mod image;
+mod import;
 mod remote;
 mod serve;
 mod usage;
@@ -70,7 +71,21 @@ async fn run(cli: Cli) -> ExitCode {
             }
             Err(error) => fail(FAILURE, &error.to_string()),
         },
+        Some(Command::Import(args)) => import(&args),
     }
+}
+
+fn import(args: &args::ImportArgs) -> ExitCode {
+    let imported = match import::run(&args.paths, &args.out) {
+        Ok(imported) => imported,
+        Err(error) => return fail(FAILURE, &error.to_string()),
+    };
+    print(&imported.said);
+    let mut code = ExitCode::SUCCESS;
+    for error in &imported.refused {
+        code = fail(USAGE, &error.to_string());
+    }
+    code
 }
 
 async fn serve(args: ServeArgs) -> ExitCode {

@@ -45,6 +45,8 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Say what a running server's turns would have cost.
     Usage(UsageArgs),
+    /// Turn others' recordings (VCR, HAR, bare bodies, aimock) into cassettes.
+    Import(ImportArgs),
 }
 
 /// Flags of `serve`. Each has an environment variable; a flag wins over it.
@@ -375,4 +377,15 @@ pub(super) struct UsageArgs {
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Flags of `import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// Recordings, or folders of them.
+    #[arg(required = true)]
+    pub(super) paths: Vec<PathBuf>,
+    /// Folder for the cassettes.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
 }

@@ -9,7 +9,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "billing", "config", "ids", "limits", "model", "quirks", "rate", "sandbox", "server",
+            "billing", "cassette", "config", "ids", "limits", "model", "quirks", "rate", "sandbox",
+            "server",
         ],
     ),
     ("billing", &["clock", "limits"]),
