@@ -5,6 +5,7 @@ pub mod check;
 pub mod doctor;
 pub mod image;
 mod import;
+mod live;
 mod remote;
 mod serve;
 mod usage;
@@ -72,6 +73,21 @@ async fn run(cli: Cli) -> ExitCode {
             Err(error) => fail(FAILURE, &error.to_string()),
         },
         Some(Command::Import(args)) => import(&args),
+        Some(Command::Replay(args)) => replay_live(*args).await,
+    }
+}
+
+async fn replay_live(args: args::ReplayArgs) -> ExitCode {
+    let config = match args.serve.into_config() {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
+    match live::run(&args.paths, &args.live, config).await {
+        Ok(report) => {
+            print(&report.to_string());
+            ExitCode::from(report.exit_code())
+        }
+        Err(error) => fail(error.exit_code(), &error.to_string()),
     }
 }
 

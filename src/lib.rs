@@ -18,6 +18,7 @@ pub mod fault;
 pub mod ids;
 pub mod journal;
 pub mod limits;
+pub mod live;
 pub mod model;
 pub mod quirks;
 pub mod rate;

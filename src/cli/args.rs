@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::live::LiveArgs;
 use crate::billing::{Prices, PricesError};
 use crate::config::{BackendChoice, Config, Host, Provision};
 use crate::limits;
@@ -45,6 +46,8 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Say what a running server's turns would have cost.
     Usage(UsageArgs),
+    /// Answer from cassettes, or run what they recorded again (--live).
+    Replay(Box<ReplayArgs>),
     /// Turn others' recordings (VCR, HAR, bare bodies, aimock) into cassettes.
     Import(ImportArgs),
 }
@@ -296,6 +299,18 @@ fn layers(profile: Profile, quirks: &[(String, String)]) -> Layers {
             .expect("the flag's parser took the same text");
     }
     Layers::default().with(&layer)
+}
+
+/// Flags of `replay`.
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// Cassettes, or folders of them.
+    #[arg(required = true)]
+    pub(super) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) live: LiveArgs,
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
 }
 
 /// Flags of `check`.

@@ -9,8 +9,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "billing", "cassette", "config", "ids", "limits", "model", "quirks", "rate", "sandbox",
-            "server",
+            "billing", "cassette", "config", "ids", "limits", "live", "model", "quirks", "rate",
+            "sandbox", "server",
         ],
     ),
     ("billing", &["clock", "limits"]),
@@ -25,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("batch", &["limits"]),
     ("skills", &["limits"]),
     ("cassette", &["ids"]),
+    ("live", &["cassette", "clock", "config", "ids", "server"]),
     ("backend", &["clock", "config", "sandbox"]),
     (
         "app",
