@@ -168,7 +168,7 @@ fn recognise(text: &str) -> Result<Draft, Wrong> {
     let start = text.trim_start();
     if start.starts_with(['{', '[']) {
         return match serde_json::from_str::<Value>(text) {
-            Ok(value) => of_json(text, value),
+            Ok(value) => of_json(text, &value),
             Err(error) => bare::of_lines(text)
                 .ok_or_else(|| Wrong::new(format!("it is neither JSON ({error}) nor lines of it"))),
         };
@@ -192,17 +192,17 @@ fn recognise(text: &str) -> Result<Draft, Wrong> {
     })
 }
 
-fn of_json(text: &str, value: Value) -> Result<Draft, Wrong> {
-    if let Some(draft) = vcr::of_value(&value)? {
+fn of_json(text: &str, value: &Value) -> Result<Draft, Wrong> {
+    if let Some(draft) = vcr::of_value(value)? {
         return Ok(draft);
     }
     if let Some(entries) = value["log"]["entries"].as_array() {
         return Ok(har::of_entries(entries));
     }
-    if let Some(fixtures) = aimock::fixtures(&value) {
+    if let Some(fixtures) = aimock::fixtures(value) {
         return Ok(aimock::of_fixtures(fixtures));
     }
-    if let Some(list) = decoded::list(&value) {
+    if let Some(list) = decoded::list(value) {
         return Ok(decoded::of_list(list));
     }
     bare::of_json(text, value)

@@ -30,7 +30,7 @@ pub(super) struct LiveArgs {
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE", requires = "live")]
     pub(super) json: Option<PathBuf>,
-    /// Write the report as JUnit XML.
+    /// Write the report as `JUnit` XML.
     #[arg(long, value_name = "FILE", requires = "live")]
     pub(super) junit: Option<PathBuf>,
 }

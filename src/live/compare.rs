@@ -33,8 +33,7 @@ pub(super) fn results(
             continue;
         };
         match (key.as_str(), their_value, our_value) {
-            ("type", _, _) => {}
-            ("content", Value::Array(_), Value::Array(_)) => {}
+            ("type", _, _) | ("content", Value::Array(_), Value::Array(_)) => {}
             (key, Value::String(a), Value::String(b)) => {
                 let (a, b) = if bare_end {
                     (bare(a), bare(b))

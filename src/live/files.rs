@@ -146,7 +146,7 @@ fn archives(
         });
     }
     a.iter().find_map(|(name, recorded)| {
-        let inner = format!("{} in it", name);
+        let inner = format!("{name} in it");
         let mut found = compare(&inner, recorded, &b[name], when, options)?;
         found.what = format!("{what}: {}", found.what.trim_start_matches("file "));
         Some(found)

@@ -91,7 +91,7 @@ pub(super) fn gather(cassette: &Cassette) -> Gathered {
                 let turns = results(number, exchange, batches.get(*id), when);
                 gathered.items.extend(turns.into_iter().map(Item::Turn));
             }
-            ("POST", ["v1", "files"] | ["v1", "skills"] | ["v1", "skills", _, "versions"])
+            ("POST", ["v1", "files" | "skills"] | ["v1", "skills", _, "versions"])
                 if exchange.response.status == 200 =>
             {
                 gathered.items.push(Item::Upload(upload(request, exchange)));
@@ -194,4 +194,72 @@ fn rfc3339(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text)
         .ok()
         .map(|time| time.to_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cassette::Response;
+
+    fn exchange(method: &str, path: &str, sent: Value, answer: &str) -> Exchange {
+        Exchange {
+            request: Some(Request {
+                method: method.to_owned(),
+                path: path.to_owned(),
+                body: Body::Json(sent),
+                ..Request::default()
+            }),
+            response: Response {
+                status: 200,
+                body: Body::of(Bytes::from(answer.to_owned())),
+                ..Response::default()
+            },
+            timing: None,
+        }
+    }
+
+    #[test]
+    fn what_succeeded_of_a_batch_is_a_turn_each() {
+        let item = |id: &str| json!({"custom_id": id, "params": {"model": id}});
+        let message =
+            r#"{"content":[],"container":{"id":"c","expires_at":"2026-08-19T15:34:11Z"}}"#;
+        let results = format!(
+            "{{\"custom_id\":\"b\",\"result\":{{\"type\":\"succeeded\",\"message\":{message}}}}}\n\
+             {{\"custom_id\":\"a\",\"result\":{{\"type\":\"errored\"}}}}\n"
+        );
+        let gathered = gather(&Cassette {
+            exchanges: vec![
+                exchange(
+                    "POST",
+                    "/v1/messages/batches",
+                    json!({"requests": [item("a"), item("b")]}),
+                    "{\"id\":\"msgbatch_1\"}",
+                ),
+                exchange(
+                    "GET",
+                    "/v1/messages/batches/msgbatch_1/results",
+                    Value::Null,
+                    &results,
+                ),
+                exchange("GET", "/v1/files/file_1/content", Value::Null, "x,y"),
+                exchange(
+                    "GET",
+                    "/v1/files/file_1",
+                    Value::Null,
+                    "{\"filename\":\"a.csv\"}",
+                ),
+            ],
+            ..Cassette::default()
+        });
+        let [Item::Turn(turn)] = &gathered.items[..] else {
+            panic!("{:?}", gathered.items)
+        };
+        assert_eq!(turn.label, "2 (b)");
+        assert_eq!(turn.request, Ok(json!({"model": "b"})));
+        assert_eq!(turn.when, rfc3339("2026-08-19T14:34:11Z"));
+        assert_eq!(gathered.contents["file_1"], "x,y");
+        assert_eq!(gathered.names["file_1"], "a.csv");
+    }
 }

@@ -95,9 +95,9 @@ impl Report {
             let count = |is: fn(&Outcome) -> bool| {
                 cassette.calls.iter().filter(|it| is(&it.outcome)).count()
             };
-            write!(
+            writeln!(
                 text,
-                "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">\n",
+                "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
                 xml(&cassette.name),
                 cassette.calls.len(),
                 count(|it| matches!(it, Outcome::Different { .. })),
@@ -149,6 +149,7 @@ fn xml(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&apos;"),
             '\n' | '\t' => out.push(c),
             c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
             c => out.push(c),

@@ -1,24 +1,20 @@
 //! Running one cassette: uploads and skills put in place, the calls of its turns made in their order,
 //! containers, files, and tools known under the ids of this run.
 
+mod outcome;
+mod request;
+
 use std::collections::{HashMap, HashSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::client::Client;
 use super::gather::{self, Gathered, Item, Turn, Upload};
-use super::script::{self, Emit, is_from_code};
-use super::text::When;
-use super::{CallReport, CassetteReport, Difference, Options, Outcome, compare, files};
+use super::script::is_from_code;
+use super::{CallReport, CassetteReport, Difference, Options, Outcome};
 use crate::cassette::Cassette;
-use crate::clock::Clock;
 
-/// Who asks does not matter to a sandbox; the recorded model may be retired.
-const MODEL: &str = "claude-opus-5";
-/// The code tool of a request that names none, or whose code was called by web tools.
-const CODE_TOOL: &str = "code_execution_20260120";
-/// Longest excerpt of a call.
-const CALL_CHARS: usize = 80;
+const ENDED: &str = "the run ended before it";
 
 /// Makes the calls of a cassette.
 pub(super) async fn cassette(
@@ -239,153 +235,13 @@ impl Run<'_> {
                 Some(reason) => Outcome::NotExecutable { reason },
                 None => match live.next() {
                     Some(block) => self.outcome(call, block, &answers, broken.as_ref()).await,
-                    None => not_run(broken.as_ref()),
+                    None => Outcome::NotExecutable {
+                        reason: broken.as_ref().map_or(ENDED, Broken::text).to_owned(),
+                    },
                 },
             };
             self.told(call, outcome);
         }
-    }
-
-    /// Why a single call cannot be made.
-    fn obstacle(&self, call: &Call<'_>, turns: &[&Turn]) -> Option<String> {
-        let of_code = turns
-            .iter()
-            .flat_map(|turn| blocks(&turn.message))
-            .any(|block| {
-                block["type"] == "server_tool_use" && block["caller"]["tool_id"] == call.block["id"]
-            });
-        let result = self.results.get(id(call.block));
-        let sealed = result.is_some_and(|it| it["type"] == "encrypted_code_execution_result");
-        if of_code || sealed {
-            return Some(
-                "its code awaits results of the web, which a recording holds sealed".to_owned(),
-            );
-        }
-        if script::call(call.block).is_none() {
-            return Some("the call's input is not one that can be made".to_owned());
-        }
-        let request = call.turn.request.as_ref().ok()?;
-        let skills = request["container"]["skills"].as_array();
-        let vendors = skills
-            .into_iter()
-            .flatten()
-            .filter(|skill| skill["type"] == "anthropic");
-        let input = call.block["input"].to_string();
-        for skill in vendors {
-            let skill = skill["skill_id"].as_str().unwrap_or_default();
-            if input.contains(&format!("/skills/{skill}")) {
-                return Some(format!(
-                    "the vendor's skill `{skill}` is not in the recording"
-                ));
-            }
-        }
-        None
-    }
-
-    /// The request that makes the calls; why there can be none otherwise.
-    fn request(&self, turn: &Turn, calls: &[Call<'_>]) -> Result<Value, String> {
-        let recorded = turn.request.as_ref().map_err(Clone::clone)?;
-        let mut content = Vec::new();
-        for block in newest(recorded) {
-            if block["type"] == "container_upload" {
-                let file = block["file_id"].as_str().unwrap_or_default();
-                let live = known(&self.files, file)
-                    .map_err(|why| format!("the uploaded file `{file}` is not there: {why}"))?;
-                content.push(json!({"type": "container_upload", "file_id": live}));
-            }
-        }
-        content.push(json!({"type": "text", "text": marker(turn)}));
-        let mut body = json!({
-            "model": MODEL,
-            "max_tokens": 4096,
-            "tools": tools(recorded, calls),
-            "messages": [{"role": "user", "content": content}],
-        });
-        if let Some(container) = self.container(&recorded["container"])? {
-            body["container"] = container;
-        }
-        Ok(body)
-    }
-
-    fn container(&self, recorded: &Value) -> Result<Option<Value>, String> {
-        let name = recorded.as_str().or(recorded["id"].as_str());
-        let mut container = Map::new();
-        if let Some(name) = name {
-            let live = known(&self.containers, name)
-                .map_err(|why| format!("it goes on in the container `{name}`: {why}"))?;
-            container.insert("id".to_owned(), json!(live));
-        }
-        let mut skills = Vec::new();
-        for skill in recorded["skills"].as_array().into_iter().flatten() {
-            let mut skill = skill.clone();
-            let name = skill["skill_id"].as_str().unwrap_or_default().to_owned();
-            if skill["type"] == "custom" {
-                let live = known(&self.skills, &name)
-                    .map_err(|why| format!("the skill `{name}` is not there: {why}"))?;
-                skill["skill_id"] = json!(live);
-            }
-            // Versions are numbered anew in every run.
-            skill["version"] = json!("latest");
-            skills.push(skill);
-        }
-        if !skills.is_empty() {
-            container.insert("skills".to_owned(), json!(skills));
-        }
-        Ok((!container.is_empty()).then_some(Value::Object(container)))
-    }
-
-    /// Sends the turns; the answers as far as they came, and why no more did.
-    async fn send(
-        &self,
-        turns: &[&Turn],
-        calls: &[Call<'_>],
-        skipped: &HashSet<&str>,
-    ) -> (Vec<Value>, Option<Broken>) {
-        let mut answers = Vec::new();
-        let made: Vec<Value> = turns
-            .iter()
-            .flat_map(|turn| blocks(&turn.message))
-            .filter(|block| !skipped.contains(id(block)))
-            .cloned()
-            .collect();
-        let sent = self.send_all(turns, calls, &made, &mut answers).await;
-        (answers, sent.err())
-    }
-
-    async fn send_all(
-        &self,
-        turns: &[&Turn],
-        calls: &[Call<'_>],
-        made: &[Value],
-        answers: &mut Vec<Value>,
-    ) -> Result<(), Broken> {
-        let steps = script::steps(made, Emit::Calls)?;
-        let user = marker(turns[0]);
-        let rule = json!([{"name": user, "when": {"user": {"equals": user}}, "then": steps}]);
-        self.client.add_script(&rule).await?;
-        let mut body = self.request(turns[0], calls)?;
-        let mut answer = self.client.post("/v1/messages", &body).await?;
-        for pair in turns.windows(2) {
-            let [before, after] = pair else { continue };
-            answers.push(answer.clone());
-            let results = client_results(before, after, &answer)?;
-            if let Some(container) = answer["container"]["id"].as_str() {
-                body["container"] = json!(container);
-            }
-            if let Some(messages) = body["messages"].as_array_mut() {
-                messages.push(json!({"role": "assistant", "content": answer["content"]}));
-                messages.push(json!({"role": "user", "content": results}));
-            }
-            answer = self.client.post("/v1/messages", &body).await?;
-        }
-        let waits = answer["stop_reason"] == "tool_use";
-        answers.push(answer);
-        if waits {
-            return Err(Broken::Lacks(
-                "code waits for the client's tools, and the recording has no answer".to_owned(),
-            ));
-        }
-        Ok(())
     }
 
     fn lose(&mut self, turns: &[&Turn], reason: &str) {
@@ -415,178 +271,6 @@ impl Run<'_> {
             }
         }
     }
-
-    async fn outcome(
-        &mut self,
-        call: &Call<'_>,
-        block: &Value,
-        answers: &[Value],
-        broken: Option<&Broken>,
-    ) -> Outcome {
-        let all = answers.iter().flat_map(blocks);
-        let mut all = all.filter(|it| it["tool_use_id"] == block["id"]);
-        let Some(live) = all.next().map(|it| it["content"].clone()) else {
-            return not_run(broken);
-        };
-        let Some(recorded) = self.results.get(id(call.block)).cloned() else {
-            return Outcome::Same {
-                unchecked: vec!["the recording has no result".to_owned()],
-            };
-        };
-        let when = When {
-            recorded: call.turn.when,
-            live: Clock::default().now(),
-        };
-        let mut differences = compare::results(&recorded, &live, when, self.options);
-        let mut unchecked = Vec::new();
-        self.files(&recorded, &live, when, &mut differences, &mut unchecked)
-            .await;
-        if differences.is_empty() {
-            Outcome::Same { unchecked }
-        } else {
-            Outcome::Different { differences }
-        }
-    }
-
-    /// Compares the files of a result, and learns their ids.
-    async fn files(
-        &mut self,
-        recorded: &Value,
-        live: &Value,
-        when: When,
-        differences: &mut Vec<Difference>,
-        unchecked: &mut Vec<String>,
-    ) {
-        let ids = |content: &Value| -> Vec<String> {
-            let items = content["content"].as_array().into_iter().flatten();
-            items
-                .filter_map(|item| item["file_id"].as_str())
-                .map(str::to_owned)
-                .collect()
-        };
-        let theirs = ids(recorded);
-        let mut ours = Vec::new();
-        for id in ids(live) {
-            let about = self
-                .client
-                .get(&format!("/v1/files/{id}"))
-                .await
-                .unwrap_or_default();
-            let about: Value = serde_json::from_slice(&about).unwrap_or_default();
-            ours.push((
-                id,
-                about["filename"].as_str().unwrap_or_default().to_owned(),
-            ));
-        }
-        let list = |names: Vec<String>| {
-            format!("{} files {}", names.len(), names.join(", "))
-                .trim_end()
-                .to_owned()
-        };
-        let their_names: Vec<Option<String>> = theirs
-            .iter()
-            .map(|id| self.names.get(id).cloned())
-            .collect();
-        if theirs.len() != ours.len() {
-            differences.push(Difference {
-                what: "files".to_owned(),
-                recorded: list(
-                    their_names
-                        .iter()
-                        .zip(&theirs)
-                        .map(|(name, id)| name.clone().unwrap_or_else(|| id.clone()))
-                        .collect(),
-                ),
-                live: list(ours.iter().map(|(_, name)| name.clone()).collect()),
-            });
-        }
-        let mut unnamed = Vec::new();
-        for (their_id, name) in theirs.iter().zip(their_names) {
-            let Some(name) = name else {
-                unnamed.push(their_id);
-                continue;
-            };
-            match ours.iter().position(|(_, our_name)| *our_name == name) {
-                Some(at) => {
-                    let (our_id, name) = ours.remove(at);
-                    self.file(their_id, &our_id, &name, when, differences, unchecked)
-                        .await;
-                }
-                None => differences.push(Difference {
-                    what: format!("file {name}"),
-                    recorded: "there".to_owned(),
-                    live: "not there".to_owned(),
-                }),
-            }
-        }
-        // Without a name the order must do.
-        for (their_id, (our_id, name)) in unnamed.into_iter().zip(ours) {
-            self.file(their_id, &our_id, &name, when, differences, unchecked)
-                .await;
-        }
-    }
-
-    async fn file(
-        &mut self,
-        recorded: &str,
-        live: &str,
-        name: &str,
-        when: When,
-        differences: &mut Vec<Difference>,
-        unchecked: &mut Vec<String>,
-    ) {
-        self.files.insert(recorded.to_owned(), Ok(live.to_owned()));
-        let Some(theirs) = self.contents.get(recorded) else {
-            unchecked.push(format!("file {name}: its content was not recorded"));
-            return;
-        };
-        match self.client.get(&format!("/v1/files/{live}/content")).await {
-            Ok(ours) => differences.extend(files::compare(name, theirs, &ours, when, self.options)),
-            Err(why) => differences.push(Difference {
-                what: format!("file {name}"),
-                recorded: "downloaded".to_owned(),
-                live: why,
-            }),
-        }
-    }
-
-    fn told(&mut self, call: &Call<'_>, outcome: Outcome) {
-        let input = &call.block["input"];
-        let text = |key: &str| input[key].as_str().unwrap_or_default();
-        let line = match input["path"].as_str() {
-            Some(path) => format!("{} {path}", text("command")),
-            None => format!("{}{}", text("command"), text("code")),
-        };
-        let line = line.trim().lines().next().unwrap_or_default();
-        self.calls.push(CallReport {
-            exchange: call.turn.label.clone(),
-            id: id(call.block).to_owned(),
-            tool: call.block["name"].as_str().unwrap_or_default().to_owned(),
-            call: line.chars().take(CALL_CHARS).collect(),
-            outcome,
-        });
-    }
-}
-
-fn known(map: &Known, recorded: &str) -> Result<String, String> {
-    match map.get(recorded) {
-        Some(known) => known.clone(),
-        None => Err("where it came from is not in the recording".to_owned()),
-    }
-}
-
-fn not_run(broken: Option<&Broken>) -> Outcome {
-    match broken {
-        Some(Broken::Differs(difference)) => Outcome::Different {
-            differences: vec![difference.clone()],
-        },
-        Some(Broken::Lacks(reason)) => Outcome::NotExecutable {
-            reason: reason.clone(),
-        },
-        None => Outcome::NotExecutable {
-            reason: "the run ended before it".to_owned(),
-        },
-    }
 }
 
 /// Why a run ended early.
@@ -601,7 +285,7 @@ enum Broken {
 impl Broken {
     fn text(&self) -> &str {
         match self {
-            Self::Differs(_) => "its code went another way",
+            Self::Differs(_) => "code before it went another way",
             Self::Lacks(reason) => reason,
         }
     }
@@ -610,91 +294,5 @@ impl Broken {
 impl From<String> for Broken {
     fn from(reason: String) -> Self {
         Self::Lacks(reason)
-    }
-}
-
-/// The text of the user by which the turn's rule is found.
-fn marker(turn: &Turn) -> String {
-    format!("exchange {}", turn.label)
-}
-
-/// The recorded tools that matter to code: the code tool, and what code may call of the client's.
-fn tools(recorded: &Value, calls: &[Call<'_>]) -> Vec<Value> {
-    let mut tools: Vec<Value> = recorded["tools"].as_array().cloned().unwrap_or_default();
-    let is_code = |tool: &Value| {
-        tool["type"]
-            .as_str()
-            .is_some_and(|kind| kind.starts_with("code_execution"))
-    };
-    let from_code = |tool: &Value| {
-        tool["allowed_callers"]
-            .to_string()
-            .contains("code_execution")
-    };
-    tools.retain(|tool| is_code(tool) || tool["type"].is_null() || tool["type"] == "custom");
-    let cells = calls
-        .iter()
-        .any(|call| call.block["name"] == "code_execution");
-    let awaited = tools.iter().any(from_code);
-    for tool in tools.iter_mut().filter(|tool| is_code(tool)) {
-        // The web tools that made it run cells are gone.
-        if cells && !awaited && tool["type"] == "code_execution_20250825" {
-            tool["type"] = json!(CODE_TOOL);
-        }
-    }
-    if !tools.iter().any(is_code) {
-        tools.push(json!({"type": CODE_TOOL, "name": "code_execution"}));
-    }
-    tools
-}
-
-/// The recorded answers of the client's tools, for the calls that code made this time.
-fn client_results(before: &Turn, after: &Turn, answer: &Value) -> Result<Vec<Value>, Broken> {
-    let asked = |message: &Value| -> Vec<Value> {
-        let calls = blocks(message).iter();
-        calls
-            .filter(|block| block["type"] == "tool_use" && is_from_code(block))
-            .cloned()
-            .collect()
-    };
-    let list = |calls: &[Value]| {
-        let calls = calls.iter();
-        let calls: Vec<String> = calls
-            .map(|call| {
-                format!(
-                    "{}({})",
-                    call["name"].as_str().unwrap_or_default(),
-                    call["input"]
-                )
-            })
-            .collect();
-        calls.join(", ")
-    };
-    let theirs = asked(&before.message);
-    let ours = asked(answer);
-    let differs = || {
-        Broken::Differs(Difference {
-            what: "calls of the client's tools".to_owned(),
-            recorded: list(&theirs),
-            live: list(&ours),
-        })
-    };
-    let request = after.request.as_ref().map_err(Clone::clone)?;
-    let mut left: Vec<&Value> = ours.iter().collect();
-    let mut results = Vec::new();
-    for call in &theirs {
-        let same = |it: &&Value| it["name"] == call["name"] && it["input"] == call["input"];
-        let live = left.remove(left.iter().position(same).ok_or_else(differs)?);
-        let answered = answers(request).find(|it| it["tool_use_id"] == call["id"]);
-        let mut result = answered.cloned().ok_or_else(|| {
-            "the recording has no answer to a call of the client's tools".to_owned()
-        })?;
-        result["tool_use_id"] = live["id"].clone();
-        results.push(result);
-    }
-    if left.is_empty() {
-        Ok(results)
-    } else {
-        Err(differs())
     }
 }

@@ -142,8 +142,11 @@ fn request(matched: &Map<String, Value>) -> Option<Request> {
     })
 }
 
-/// Status, headers, and body; `None` for what Messages does not answer.
-fn answer(response: &Value, number: usize) -> Option<(u16, Vec<(String, String)>, Value)> {
+/// Status, headers, and body.
+type Answer = (u16, Vec<(String, String)>, Value);
+
+/// `None` for what Messages does not answer.
+fn answer(response: &Value, number: usize) -> Option<Answer> {
     if let Some(error) = response.get("error").filter(|error| error.is_object()) {
         let status = response["status"].as_u64().unwrap_or(500);
         let status = u16::try_from(status).unwrap_or(500);

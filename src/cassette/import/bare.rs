@@ -39,7 +39,7 @@ fn draft(status: u16, kind: &str, body: Body) -> Draft {
 }
 
 /// A JSON answer.
-pub(super) fn of_json(text: &str, value: Value) -> Result<Draft, Wrong> {
+pub(super) fn of_json(text: &str, value: &Value) -> Result<Draft, Wrong> {
     if let Some(list) = value.as_array() {
         // The payloads of a stream as a list.
         if let Some(lines) = payloads(list.iter().map(Value::to_string)) {
@@ -53,14 +53,14 @@ pub(super) fn of_json(text: &str, value: Value) -> Result<Draft, Wrong> {
             "it is a list of JSON, but of nothing that is known",
         ));
     }
-    if !is_answer(&value) {
+    if !is_answer(value) {
         return Err(Wrong::new(
             "it is JSON, but neither an answer of the API nor a known recording",
         ));
     }
     let compact = without_spaces(text);
     let mut draft = draft(
-        status_of(&value),
+        status_of(value),
         "application/json",
         Body::of(Bytes::from(compact.clone())),
     );

@@ -31,34 +31,10 @@ pub(super) fn of_entries(entries: &[Value]) -> Draft {
         }
         let method = request["method"].as_str().unwrap_or("GET");
         let sent = http::request(method, &address, &sent_headers, sent);
-        match &sent.body {
-            Body::Missing(why) => {
-                draft
-                    .notes
-                    .of(at, format!("the request's body is missing: {why}"));
-            }
-            Body::Form(parts) => {
-                for part in parts {
-                    if let Body::Missing(why) = &part.body {
-                        draft.notes.of(
-                            at,
-                            format!(
-                                "the content of the form's `{}` is missing: {why}",
-                                part.name
-                            ),
-                        );
-                    }
-                }
-            }
-            _ => {}
-        }
+        draft.notes.of_request(at, &sent.body);
         let headers = headers(&response["headers"]);
         let answer = received(&response["content"], &headers);
-        if let Body::Missing(why) = &answer {
-            draft
-                .notes
-                .of(at, format!("the answer's body is missing: {why}"));
-        }
+        draft.notes.of_answer(at, &answer);
         let status = response["status"].as_i64().unwrap_or_default();
         let status = u16::try_from(status).unwrap_or_default();
         let end = if status == 0 {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::cassette::Body;
+
 /// Lacks in the order in which they were met.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
@@ -18,6 +20,32 @@ impl Notes {
     /// Of the exchange `at`, counted from 0.
     pub(super) fn of(&mut self, at: usize, text: impl Into<String>) {
         self.entry(text.into()).insert(at);
+    }
+
+    /// What is missing of a request's body.
+    pub(super) fn of_request(&mut self, at: usize, body: &Body) {
+        match body {
+            Body::Missing(why) => self.of(at, format!("the request's body is missing: {why}")),
+            Body::Form(parts) => {
+                for part in parts {
+                    if let Body::Missing(why) = &part.body {
+                        let name = &part.name;
+                        self.of(
+                            at,
+                            format!("the content of the form's `{name}` is missing: {why}"),
+                        );
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What is missing of an answer's body.
+    pub(super) fn of_answer(&mut self, at: usize, body: &Body) {
+        if let Body::Missing(why) = body {
+            self.of(at, format!("the answer's body is missing: {why}"));
+        }
     }
 
     fn entry(&mut self, text: String) -> &mut BTreeSet<usize> {

@@ -44,33 +44,12 @@ pub(super) fn of_value(value: &Value) -> Result<Option<Draft>, Wrong> {
         let sent_headers = headers(&request["headers"]);
         let sent = body(request, &sent_headers, &mut draft, number);
         let sent = http::request(method, &address, &sent_headers, sent);
-        if let Body::Missing(why) = &sent.body {
-            draft
-                .notes
-                .of(number, format!("the request's body is missing: {why}"));
-        }
-        if let Body::Form(parts) = &sent.body {
-            for part in parts {
-                if let Body::Missing(why) = &part.body {
-                    draft.notes.of(
-                        number,
-                        format!(
-                            "the content of the form's `{}` is missing: {why}",
-                            part.name
-                        ),
-                    );
-                }
-            }
-        }
+        draft.notes.of_request(number, &sent.body);
         let headers = headers(&response["headers"]);
         let status = status(response)
             .ok_or_else(|| Wrong::new(format!("interaction {} has no status", at + 1)))?;
         let answer = body(response, &headers, &mut draft, number);
-        if let Body::Missing(why) = &answer {
-            draft
-                .notes
-                .of(number, format!("the answer's body is missing: {why}"));
-        }
+        draft.notes.of_answer(number, &answer);
         draft.upstream = draft.upstream.or(address.upstream);
         draft.exchanges.push(Exchange {
             request: Some(sent),

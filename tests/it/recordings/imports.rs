@@ -12,17 +12,18 @@ use super::folder;
 /// What the recorder kept of each exchange: the request's body and the answer's.
 fn kept(path: &Path) -> Vec<(Option<Kept>, Kept)> {
     let text = fs::read_to_string(path).unwrap();
-    let name = path.to_str().unwrap();
+    let name = path.to_str().unwrap().to_owned();
+    let ends = |end: &str| name.ends_with(end);
     let body = |text: &Value| Kept::Bytes(text.as_str().unwrap_or_default().to_owned());
-    if name.ends_with(".decoded.json") {
+    if ends(".decoded.json") {
         let list: Vec<Value> = serde_json::from_str(&text).unwrap();
         let pair = |it: &Value| (Some(body(&it["request_body"])), body(&it["response_body"]));
         return list.iter().map(pair).collect();
     }
-    if name.ends_with(".json") {
+    if ends(".json") {
         return vec![(None, Kept::Json(serde_json::from_str(&text).unwrap()))];
     }
-    if name.ends_with(".txt") {
+    if ends(".txt") {
         return vec![(None, Kept::Lines(text))];
     }
     let value: Value = serde_saphyr::from_str(&text).unwrap();
