@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::billing::Prices;
+use crate::cassette::{Plan, Upstream};
 use crate::limits;
 use crate::model::OnUnmatched;
 use crate::quirks::Layers;
@@ -53,6 +54,12 @@ pub struct Config {
     pub rates: Vec<RateLimit>,
     /// What tokens cost.
     pub prices: Prices,
+    /// Recordings under every workspace; nothing is emulated then.
+    pub cassettes: Option<Plan>,
+    /// Where the control API may mount and record cassettes.
+    pub cassette_dir: Option<PathBuf>,
+    /// Whom recordings are made of.
+    pub upstream: Option<Upstream>,
 }
 
 /// Where the server listens.
@@ -111,6 +118,9 @@ impl Default for Config {
             quirks: Layers::default(),
             rates: Vec::new(),
             prices: Prices::default(),
+            cassettes: None,
+            cassette_dir: None,
+            upstream: None,
         }
     }
 }

@@ -3,9 +3,11 @@
 //! Everything acts on the caller's workspace: the one of its key, or `?workspace=NAME`; a caller
 //! without either means the only one there is.
 
+mod cassettes;
 mod clock;
 mod containers;
 mod error;
+mod events;
 mod faults;
 mod journal;
 mod quirks;
@@ -14,6 +16,7 @@ mod scripts;
 mod state;
 mod target;
 mod usage;
+mod verify;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -57,7 +60,15 @@ pub(crate) fn router(app: &App) -> Router<App> {
             "/_sandtable/rate-limits",
             get(rates::show).put(rates::replace).delete(rates::clear),
         )
+        .route(
+            "/_sandtable/cassettes",
+            get(cassettes::show)
+                .put(cassettes::mount)
+                .delete(cassettes::unmount),
+        )
         .route("/_sandtable/usage", get(usage::show))
+        .route("/_sandtable/verify", get(verify::show))
+        .route("/_sandtable/events", get(events::listen))
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),
             target::check_token,

@@ -20,7 +20,9 @@ use crate::app::App;
 use crate::backend::pending::Pending;
 use crate::backend::{self, Chosen};
 use crate::batch;
+use crate::cassette::{Deck, DeckError};
 use crate::config::{Config, Host};
+use crate::events::Events;
 use crate::fault::{self, FaultError};
 use crate::ids::Ids;
 use crate::limits;
@@ -38,9 +40,12 @@ pub struct Server {
     url: String,
     chosen: Chosen,
     scripts: usize,
+    cassettes: Option<Arc<Deck>>,
     data_dir: PathBuf,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<io::Result<()>>>,
+    /// Closed when the server stops, or its readers would hold it up.
+    events: Events,
     /// Run on until the server stops.
     batches: Arc<batch::Pool>,
     /// Look for edits of the script files, and for containers that are idle or over.
@@ -67,6 +72,8 @@ pub enum StartError {
     Scripts(Vec<Diagnostic>),
     #[error("{}\n  hint: {}", .0.message, .0.hint)]
     Faults(FaultError),
+    #[error(transparent)]
+    Cassettes(#[from] DeckError),
     #[error("{0}")]
     Backend(String),
 }
@@ -75,7 +82,7 @@ impl StartError {
     /// 2 for what the user can correct in the flags or files, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Scripts(_) | Self::Faults(_) => 2,
+            Self::Scripts(_) | Self::Faults(_) | Self::Cassettes(_) => 2,
             Self::Listen { .. } | Self::Temporary(_) | Self::Store(_) | Self::Backend(_) => 1,
         }
     }
@@ -98,6 +105,8 @@ impl Server {
         for path in &config.faults {
             faults.extend(fault::load(path).map_err(StartError::Faults)?);
         }
+        let cassettes = config.cassettes.as_ref().map(Deck::mount).transpose()?;
+        let cassettes = cassettes.map(Arc::new);
         let options = Options {
             quota_bytes: config.quota_bytes,
             ..Options::default()
@@ -127,10 +136,12 @@ impl Server {
             Arc::clone(&backend) as Arc<dyn Backend>,
             base,
             faults.into(),
+            cassettes.clone(),
         )
         .await?;
         api::batches::resume(&app).await?;
         let batches = Arc::clone(&app.batches);
+        let events = app.containers.events().clone();
         let (stop, stopped) = watch::channel(false);
         let router = router(&app);
         let tasks: Vec<_> = listeners
@@ -153,9 +164,11 @@ impl Server {
             url,
             chosen,
             scripts,
+            cassettes,
             data_dir,
             stop,
             tasks,
+            events,
             batches,
             watchers: watcher.into_iter().chain([sweeper]).collect(),
             temporary,
@@ -177,6 +190,11 @@ impl Server {
         self.scripts
     }
 
+    /// The recordings that answer, or that are made.
+    pub fn cassettes(&self) -> Option<&Deck> {
+        self.cassettes.as_deref()
+    }
+
     /// Where the server keeps its data, and whether it goes with the server.
     pub fn data_dir(&self) -> (&Path, bool) {
         (&self.data_dir, self.temporary.is_some())
@@ -186,6 +204,7 @@ impl Server {
     pub async fn stop(self) {
         // Nobody listens if every task is over already.
         self.stop.send(true).ok();
+        self.events.close();
         for mut task in self.tasks {
             if tokio::time::timeout(DRAIN, &mut task).await.is_err() {
                 task.abort();

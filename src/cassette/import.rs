@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{About, Cassette, Exchange};
+use super::{About, Cassette, Exchange, Redactor};
 use notes::Notes;
 
 /// Largest recording that is read.
@@ -53,6 +53,8 @@ struct Draft {
     recorded_at: Option<String>,
     upstream: Option<String>,
     notes: Notes,
+    /// Keys, cookies, and ids of organizations that were among the headers.
+    secrets: Vec<String>,
 }
 
 /// Why a text is not of the kind it seemed to be.
@@ -152,15 +154,26 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Cassette, ImportError> {
         )));
     }
     let total = draft.exchanges.len();
+    let redactor = Redactor::default().with_known(draft.secrets.iter().map(String::as_str));
+    let exchanges: std::io::Result<Vec<Exchange>> = draft
+        .exchanges
+        .into_iter()
+        .map(|exchange| redactor.exchange(exchange))
+        .collect();
+    let exchanges = exchanges.map_err(|error| unknown(Wrong::new(error.to_string())))?;
+    let notes = draft.notes.into_lines(total);
     Ok(Cassette {
         name: name.to_owned(),
         about: About {
             recorded_at: draft.recorded_at,
             upstream: draft.upstream,
-            notes: draft.notes.into_lines(total),
+            notes: notes
+                .iter()
+                .map(|note| redactor.text(note).into_owned())
+                .collect(),
             ..About::default()
         },
-        exchanges: draft.exchanges,
+        exchanges,
     })
 }
 

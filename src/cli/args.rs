@@ -1,5 +1,6 @@
 //! What can be typed. Validated into [`Config`] where it is used.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::live::LiveArgs;
 use crate::billing::{Prices, PricesError};
+use crate::cassette::{Mode, Pace, Plan, Upstream};
 use crate::config::{BackendChoice, Config, Host, Provision};
 use crate::limits;
 use crate::model::OnUnmatched;
@@ -32,11 +34,23 @@ pub(super) struct Cli {
     pub(super) serve: ServeArgs,
 }
 
+/// Where a server listens that is not told.
+const DEFAULT_PORT: u16 = 4010;
+
+const EXIT_CODES: &str = "\
+Exit code: the command's own if it is not 0 (128 and the signal's number if a signal ended it),
+3 if the command ended well and the verdict is bad, 126 or 127 if the command cannot be started,
+2 for a mistake in flags, scripts, or faults, 1 if the server does not start or a report cannot be written.";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Start the server (also without a command).
     Serve(Box<ServeArgs>),
+    /// Answer from recordings, without a sandbox; with --live, run what they recorded again.
+    Replay(Box<ReplayArgs>),
+    /// Pass requests on to the real service, or to any other server, and record what passes.
+    Record(Box<RecordArgs>),
     /// Check script files and say what is wrong, with file, line, and column.
     Check(CheckArgs),
     /// Look after the image that Docker sandboxes run.
@@ -46,10 +60,13 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Say what a running server's turns would have cost.
     Usage(UsageArgs),
-    /// Answer from cassettes, or run what they recorded again (--live).
-    Replay(Box<ReplayArgs>),
     /// Turn others' recordings (VCR, HAR, bare bodies, aimock) into cassettes.
     Import(ImportArgs),
+    /// Start a server, run a command against it, and say whether all went as scripted.
+    #[command(after_help = EXIT_CODES)]
+    Run(Box<RunArgs>),
+    /// Say whether all went as scripted on a server that runs.
+    Verify(VerifyArgs),
 }
 
 /// Flags of `serve`. Each has an environment variable; a flag wins over it.
@@ -58,9 +75,9 @@ pub(super) struct ServeArgs {
     /// Address to listen on; beyond loopback a --control-token is required.
     #[arg(long, value_name = "IP", env = "SANDTABLE_HOST")]
     pub(super) host: Option<IpAddr>,
-    /// Port to listen on; 0 takes a free one.
-    #[arg(long, default_value_t = 4010, env = "SANDTABLE_PORT")]
-    pub(super) port: u16,
+    /// Port to listen on; 0 takes a free one [default: 4010].
+    #[arg(long, env = "SANDTABLE_PORT")]
+    pub(super) port: Option<u16>,
     /// Keep files and containers in this directory; otherwise they end with the server.
     #[arg(long, value_name = "DIR", env = "SANDTABLE_DATA_DIR")]
     pub(super) data_dir: Option<PathBuf>,
@@ -153,6 +170,50 @@ pub(super) struct ServeArgs {
     /// JSON file of token prices over the shipped ones, in dollars for a million tokens.
     #[arg(long, value_name = "FILE", env = "SANDTABLE_PRICES")]
     pub(super) prices: Option<PathBuf>,
+    /// Answer from recordings instead of emulating: a cassette or a folder of them; may be given again.
+    #[arg(
+        long = "cassette",
+        value_name = "PATH",
+        env = "SANDTABLE_CASSETTE",
+        value_delimiter = ','
+    )]
+    pub(super) cassettes: Vec<PathBuf>,
+    /// When to record into the cassette: none, once (if there is none yet), new (what it lacks), all.
+    #[arg(
+        long = "record",
+        value_name = "MODE",
+        default_value = "none",
+        env = "SANDTABLE_RECORD"
+    )]
+    pub(super) mode: Mode,
+    /// The service that is recorded, such as <https://api.anthropic.com>.
+    #[arg(long, value_name = "URL", env = "SANDTABLE_UPSTREAM", value_parser = Upstream::new)]
+    pub(super) upstream: Option<Upstream>,
+    /// How fast recordings answer: none (at once), recorded, or a factor of the recorded times.
+    #[arg(
+        long,
+        value_name = "PACE",
+        default_value = "none",
+        env = "SANDTABLE_PACE"
+    )]
+    pub(super) pace: Pace,
+    /// Keep what this regular expression matches out of recordings; may be given again.
+    #[arg(long = "redact", value_name = "REGEX", env = "SANDTABLE_REDACT")]
+    pub(super) redact: Vec<String>,
+    /// Keep the value of this environment variable out of recordings; may be given again.
+    #[arg(
+        long = "redact-env",
+        value_name = "NAME",
+        env = "SANDTABLE_REDACT_ENV",
+        value_delimiter = ','
+    )]
+    pub(super) redact_env: Vec<String>,
+    /// Let tests mount cassettes of this folder through the control API.
+    #[arg(long, value_name = "DIR", env = "SANDTABLE_CASSETTE_DIR")]
+    pub(super) cassette_dir: Option<PathBuf>,
+    /// Pass requests of others on the network on to the recorded service.
+    #[arg(long, env = "SANDTABLE_ALLOW_OPEN_PROXY")]
+    pub(super) allow_open_proxy: bool,
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
@@ -249,15 +310,28 @@ impl ServeArgs {
                 hint: "give `--control-token` a secret",
             });
         }
+        if host != Host::Loopback && self.upstream.is_some() && !self.allow_open_proxy {
+            let loopback = matches!(host, Host::Address(address) if address.is_loopback());
+            if !loopback {
+                return Err(UsageError::Flags {
+                    message: "a recording server beyond loopback passes anybody's requests on"
+                        .to_owned(),
+                    hint: "leave `--host` out, or add `--allow-open-proxy`",
+                });
+            }
+        }
+        let cassettes = plan(&self)?;
         let prices = match &self.prices {
             Some(path) => Prices::load(path)?,
             None => Prices::default(),
         };
         Ok(Config {
             host,
-            port: self.port,
+            port: self.port.unwrap_or(DEFAULT_PORT),
             data_dir: self.data_dir,
             backend: match self.backend {
+                // Recordings need no sandbox.
+                BackendArg::Auto if cassettes.is_some() => BackendChoice::None,
                 BackendArg::Auto => BackendChoice::Auto,
                 BackendArg::Docker => BackendChoice::Docker,
                 BackendArg::Local => BackendChoice::Local,
@@ -286,8 +360,49 @@ impl ServeArgs {
             quirks: layers(self.profile, &self.quirks),
             rates: self.rates,
             prices,
+            cassettes,
+            cassette_dir: self.cassette_dir,
+            upstream: self.upstream,
         })
     }
+}
+
+/// What of cassettes is mounted, if anything.
+fn plan(args: &ServeArgs) -> Result<Option<Plan>, UsageError> {
+    if args.cassettes.is_empty() {
+        if args.mode != Mode::None && args.cassette_dir.is_none() {
+            return Err(UsageError::Flags {
+                message: "`--record` needs a cassette to record into".to_owned(),
+                hint: "add `--cassette FILE`",
+            });
+        }
+        return Ok(None);
+    }
+    let mut secrets = Vec::new();
+    for name in &args.redact_env {
+        match std::env::var(name) {
+            Ok(value) => secrets.push(value),
+            Err(_) => {
+                return Err(UsageError::Flags {
+                    message: format!("`--redact-env {name}`: there is no such variable"),
+                    hint: "a secret that is not known cannot be kept out",
+                });
+            }
+        }
+    }
+    Ok(Some(Plan {
+        paths: args.cassettes.clone(),
+        mode: args.mode,
+        upstream: args.upstream.clone(),
+        pace: args.pace,
+        redact: args.redact.clone(),
+        secrets,
+        now: Some(
+            crate::clock::Clock::default()
+                .now()
+                .to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        ),
+    }))
 }
 
 fn layers(profile: Profile, quirks: &[(String, String)]) -> Layers {
@@ -311,6 +426,57 @@ pub(super) struct ReplayArgs {
     pub(super) live: LiveArgs,
     #[command(flatten)]
     pub(super) serve: ServeArgs,
+}
+
+impl ReplayArgs {
+    /// As flags of `serve`.
+    pub(super) fn into_serve(self) -> ServeArgs {
+        let mut serve = self.serve;
+        serve.cassettes.extend(self.paths);
+        serve
+    }
+}
+
+/// Flags of `record`.
+#[derive(Debug, Args)]
+pub(super) struct RecordArgs {
+    /// The cassette, or a folder for it: `DIR` means DIR/recording.yaml.
+    #[arg(long, value_name = "PATH", env = "SANDTABLE_RECORD_OUT")]
+    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
+    /// Run this command with the server's URL in its environment, and stop when it ends.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+impl RecordArgs {
+    /// As flags of `serve`, and the command.
+    pub(super) fn into_serve(self) -> Result<(ServeArgs, Vec<OsString>), UsageError> {
+        let mut serve = self.serve;
+        if serve.upstream.is_none() {
+            return Err(UsageError::Flags {
+                message: "`record` needs to know whom".to_owned(),
+                hint: "add `--upstream https://api.anthropic.com`, or any other server's URL",
+            });
+        }
+        let is_file = self
+            .out
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml");
+        serve.cassettes = vec![if is_file {
+            self.out
+        } else {
+            self.out.join("recording.yaml")
+        }];
+        if serve.mode == Mode::None {
+            serve.mode = Mode::All;
+        }
+        if !self.command.is_empty() {
+            serve.port = serve.port.or(Some(0));
+        }
+        Ok((serve, self.command))
+    }
 }
 
 /// Flags of `check`.
@@ -403,4 +569,87 @@ pub(super) struct ImportArgs {
     /// Folder for the cassettes.
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
+    #[command(flatten)]
+    pub(super) report: ReportArgs,
+    /// The command and its arguments, behind `--`.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+/// Flags of `verify`.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The server.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:4010",
+        env = "ANTHROPIC_BASE_URL"
+    )]
+    pub(super) url: String,
+    /// The API key whose workspace is meant; all workspaces without it.
+    #[arg(long, value_name = "KEY")]
+    pub(super) key: Option<String>,
+    /// The workspace that is meant; all without it.
+    #[arg(long, value_name = "NAME", conflicts_with = "key")]
+    pub(super) workspace: Option<String>,
+    /// The server's control token, if it has one.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "SANDTABLE_CONTROL_TOKEN",
+        hide_env_values = true
+    )]
+    pub(super) control_token: Option<String>,
+    #[command(flatten)]
+    pub(super) report: ReportArgs,
+}
+
+/// What becomes of a verdict.
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// Write the verdict as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    /// Write the verdict as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+    /// The mildest lint that makes the verdict bad.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "LEVEL",
+        default_value_t,
+        env = "SANDTABLE_LINTS"
+    )]
+    pub(super) lints: LintsArg,
+}
+
+/// Values of `--lints`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LintsArg {
+    /// None does.
+    Off,
+    /// What the service punishes silently.
+    #[default]
+    Error,
+    /// Also what may be meant so, such as an output file that nobody fetched.
+    Warning,
+}
+
+impl LintsArg {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
 }

@@ -9,17 +9,23 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "billing", "cassette", "config", "ids", "limits", "live", "model", "quirks", "rate",
-            "sandbox", "server",
+            "billing", "cassette", "clock", "config", "ids", "limits", "live", "model", "quirks",
+            "rate", "sandbox", "server",
         ],
     ),
     ("billing", &["clock", "limits"]),
+    ("lint", &[]),
+    ("events", &["limits"]),
+    (
+        "verify",
+        &["clock", "fault", "journal", "limits", "lint", "model"],
+    ),
     ("rate", &[]),
     (
         "server",
         &[
-            "api", "app", "backend", "batch", "config", "control", "fault", "ids", "limits",
-            "model", "sandbox", "store",
+            "api", "app", "backend", "batch", "cassette", "config", "control", "events", "fault",
+            "ids", "limits", "model", "sandbox", "store",
         ],
     ),
     ("batch", &["limits"]),
@@ -31,6 +37,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "app",
         &[
             "batch",
+            "cassette",
             "config",
             "container",
             "engine",
@@ -46,6 +53,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "api",
         &[
             "app",
+            "cassette",
             "clock",
             "config",
             "engine",
@@ -59,6 +67,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "skills",
             "store",
             "workspace",
+            "lint",
+            "verify",
         ],
     ),
     (
@@ -67,7 +77,9 @@ const EDGES: &[(&str, &[&str])] = &[
             "api",
             "app",
             "billing",
+            "cassette",
             "clock",
+            "config",
             "container",
             "fault",
             "journal",
@@ -77,6 +89,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "rate",
             "store",
             "workspace",
+            "events",
+            "verify",
         ],
     ),
     (
@@ -94,6 +108,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "store",
             "workspace",
             "skills",
+            "lint",
+            "verify",
         ],
     ),
     (
@@ -108,22 +124,26 @@ const EDGES: &[(&str, &[&str])] = &[
             "store",
             "workspace",
             "skills",
+            "events",
         ],
     ),
     (
         "workspace",
         &[
-            "billing", "clock", "fault", "ids", "journal", "limits", "model", "quirks", "rate",
-            "store",
+            "billing", "cassette", "clock", "events", "fault", "ids", "journal", "limits", "model",
+            "quirks", "rate", "store", "verify",
         ],
     ),
-    ("config", &["billing", "limits", "model", "quirks", "rate"]),
+    (
+        "config",
+        &["billing", "cassette", "limits", "model", "quirks", "rate"],
+    ),
     ("fault", &["ids", "limits", "model"]),
     ("quirks", &[]),
     ("model", &["limits"]),
     ("sandbox", &["clock", "ids", "limits"]),
     ("store", &["clock", "limits"]),
-    ("journal", &["clock", "ids", "limits"]),
+    ("journal", &["clock", "ids", "limits", "lint"]),
     ("clock", &[]),
     ("ids", &[]),
     ("limits", &[]),
@@ -145,6 +165,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("bollard", &["src/sandbox/docker.rs", "src/sandbox/docker/"]),
     ("rusqlite", &["src/store.rs", "src/store/"]),
     ("clap", &["src/cli.rs", "src/cli/"]),
+    ("reqwest", &["src/cassette/upstream.rs"]),
 ];
 
 /// Soft and hard cap of a file's lines.

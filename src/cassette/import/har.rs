@@ -33,6 +33,8 @@ pub(super) fn of_entries(entries: &[Value]) -> Draft {
         let sent = http::request(method, &address, &sent_headers, sent);
         draft.notes.of_request(at, &sent.body);
         let headers = headers(&response["headers"]);
+        draft.secrets.extend(http::secrets(&sent_headers));
+        draft.secrets.extend(http::secrets(&headers));
         let answer = received(&response["content"], &headers);
         draft.notes.of_answer(at, &answer);
         let status = response["status"].as_i64().unwrap_or_default();

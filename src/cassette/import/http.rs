@@ -77,6 +77,23 @@ pub(super) fn kept(headers: &[(String, String)]) -> Vec<(String, String)> {
     headers
 }
 
+/// Values of headers that nobody may keep, wherever they stand.
+pub(super) fn secrets(headers: &[(String, String)]) -> impl Iterator<Item = String> {
+    const SECRET: [&str; 7] = [
+        "anthropic-organization-id",
+        "anthropic-workspace-id",
+        "authorization",
+        "cookie",
+        "proxy-authorization",
+        "set-cookie",
+        "x-api-key",
+    ];
+    let secret = headers
+        .iter()
+        .filter(|(name, _)| SECRET.contains(&name.as_str()));
+    secret.map(|(_, value)| value.rsplit(' ').next().unwrap_or_default().to_owned())
+}
+
 /// A header's value.
 pub(super) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let found = headers.iter().find(|(known, _)| known == name);

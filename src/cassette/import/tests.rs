@@ -327,6 +327,34 @@ fn fixtures_of_aimock_come_in_where_they_map() {
 }
 
 #[test]
+fn no_secret_of_a_recording_comes_in() {
+    let cassette = taken(
+        r#"interactions:
+- request:
+    method: POST
+    uri: https://api.anthropic.com/v1/messages
+    headers: {X-Api-Key: [my-own-key-1234], Authorization: [Bearer token-abcdef], Cookie: [a=session-42]}
+    body: '{"a":"my-own-key-1234","b":"sk-ant-api03-abcdef"}'
+  response:
+    status: {code: 200}
+    headers: {anthropic-organization-id: [org-secret-id], set-cookie: [x=y12345]}
+    body: {string: '{"org":"org-secret-id","t":"token-abcdef"}'}
+"#,
+    );
+    let said = format!("{cassette:?}");
+    for secret in [
+        "my-own-key",
+        "token-abcdef",
+        "session-42",
+        "sk-ant-api03",
+        "org-secret-id",
+        "y12345",
+    ] {
+        assert!(!said.contains(secret), "{secret}: {said}");
+    }
+}
+
+#[test]
 fn what_is_unknown_is_refused_with_a_hint() {
     for (text, told) in [
         ("", "it is empty"),

@@ -48,6 +48,8 @@ pub(super) fn of_value(value: &Value) -> Result<Option<Draft>, Wrong> {
         let headers = headers(&response["headers"]);
         let status = status(response)
             .ok_or_else(|| Wrong::new(format!("interaction {} has no status", at + 1)))?;
+        draft.secrets.extend(http::secrets(&sent_headers));
+        draft.secrets.extend(http::secrets(&headers));
         let answer = body(response, &headers, &mut draft, number);
         draft.notes.of_answer(number, &answer);
         draft.upstream = draft.upstream.or(address.upstream);
