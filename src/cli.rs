@@ -5,6 +5,8 @@ pub mod check;
 mod child;
 pub mod doctor;
 pub mod image;
+mod import;
+mod live;
 mod remote;
 mod report;
 mod run;
@@ -49,6 +51,7 @@ async fn run(cli: Cli) -> ExitCode {
     match cli.command {
         None => serve(cli.serve).await,
         Some(Command::Serve(args)) => serve(*args).await,
+        Some(Command::Replay(args)) if args.live.live => replay_live(*args).await,
         Some(Command::Replay(args)) => serve(args.into_serve()).await,
         Some(Command::Record(args)) => match args.into_serve() {
             Ok((args, command)) if command.is_empty() => serve(args).await,
@@ -85,7 +88,35 @@ async fn run(cli: Cli) -> ExitCode {
             }
             Err(error) => fail(FAILURE, &error.to_string()),
         },
+        Some(Command::Import(args)) => import(&args),
     }
+}
+
+async fn replay_live(args: args::ReplayArgs) -> ExitCode {
+    let config = match args.serve.into_config() {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
+    match live::run(&args.paths, &args.live, config).await {
+        Ok(report) => {
+            print(&report.to_string());
+            ExitCode::from(report.exit_code())
+        }
+        Err(error) => fail(error.exit_code(), &error.to_string()),
+    }
+}
+
+fn import(args: &args::ImportArgs) -> ExitCode {
+    let imported = match import::run(&args.paths, &args.out) {
+        Ok(imported) => imported,
+        Err(error) => return fail(FAILURE, &error.to_string()),
+    };
+    print(&imported.said);
+    let mut code = ExitCode::SUCCESS;
+    for error in &imported.refused {
+        code = fail(USAGE, &error.to_string());
+    }
+    code
 }
 
 async fn serve(args: ServeArgs) -> ExitCode {

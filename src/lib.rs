@@ -20,6 +20,7 @@ pub mod ids;
 pub mod journal;
 pub mod limits;
 pub mod lint;
+pub mod live;
 pub mod model;
 pub mod quirks;
 pub mod rate;

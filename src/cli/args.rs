@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::live::LiveArgs;
 use crate::billing::{Prices, PricesError};
 use crate::cassette::{Mode, Pace, Plan, Upstream};
 use crate::config::{BackendChoice, Config, Host, Provision};
@@ -46,7 +47,7 @@ Exit code: the command's own if it is not 0 (128 and the signal's number if a si
 pub(super) enum Command {
     /// Start the server (also without a command).
     Serve(Box<ServeArgs>),
-    /// Answer from recordings, without a sandbox.
+    /// Answer from recordings, without a sandbox; with --live, run what they recorded again.
     Replay(Box<ReplayArgs>),
     /// Pass requests on to the real service, or to any other server, and record what passes.
     Record(Box<RecordArgs>),
@@ -59,6 +60,8 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Say what a running server's turns would have cost.
     Usage(UsageArgs),
+    /// Turn others' recordings (VCR, HAR, bare bodies, aimock) into cassettes.
+    Import(ImportArgs),
     /// Start a server, run a command against it, and say whether all went as scripted.
     #[command(after_help = EXIT_CODES)]
     Run(Box<RunArgs>),
@@ -434,6 +437,8 @@ pub(super) struct ReplayArgs {
     #[arg(required = true)]
     pub(super) paths: Vec<PathBuf>,
     #[command(flatten)]
+    pub(super) live: LiveArgs,
+    #[command(flatten)]
     pub(super) serve: ServeArgs,
 }
 
@@ -567,6 +572,17 @@ pub(super) struct UsageArgs {
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Flags of `import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// Recordings, or folders of them.
+    #[arg(required = true)]
+    pub(super) paths: Vec<PathBuf>,
+    /// Folder for the cassettes.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
 }
 
 /// Flags of `run`.

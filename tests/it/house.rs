@@ -9,8 +9,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "billing", "cassette", "clock", "config", "ids", "limits", "model", "quirks", "rate",
-            "sandbox", "server",
+            "billing", "cassette", "clock", "config", "ids", "limits", "live", "model", "quirks",
+            "rate", "sandbox", "server",
         ],
     ),
     ("billing", &["clock", "limits"]),
@@ -31,6 +31,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("batch", &["limits"]),
     ("skills", &["limits"]),
     ("cassette", &["ids"]),
+    ("live", &["cassette", "clock", "config", "ids", "server"]),
     ("backend", &["clock", "config", "sandbox"]),
     (
         "app",

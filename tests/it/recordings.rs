@@ -4,6 +4,7 @@
 //! Every difference is in [`KNOWN`] with its reason, and every entry there is still needed.
 
 mod cassette;
+mod imports;
 mod others;
 pub(crate) mod script;
 pub(crate) mod shape;

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use sandtable::cassette::{Body, import};
 use serde_json::{Value, json};
 
 use super::{KNOWN, PROGRAMMATIC, cassette, folder, script, shape};
@@ -43,33 +44,22 @@ struct Recorded {
 }
 
 fn recorded(folder: &Path, name: &str) -> Vec<Recorded> {
-    let text = fs::read_to_string(folder.join(name)).unwrap();
-    let cassette: Value = serde_saphyr::from_str(&text).unwrap();
-    let list = [&cassette["interactions"], &cassette["http_interactions"]];
-    let list = list
-        .iter()
-        .find_map(|list| list.as_array())
-        .expect("a cassette");
-    let json = |part: &Value| match &part["parsed_body"] {
-        Value::Null => {
-            let text = part["body"]["string"].as_str().unwrap_or_default();
-            serde_json::from_str(text).unwrap_or(Value::Null)
-        }
-        body => body.clone(),
+    let cassette = import::import_file(&folder.join(name)).unwrap();
+    let json = |body: &Body| {
+        body.json()
+            .map_or(Value::Null, std::borrow::Cow::into_owned)
     };
-    let recorded = list.iter().map(|it| {
-        let status = &it["response"]["status"];
-        let uri = it["request"]["uri"].as_str().expect("a URI");
+    let recorded = cassette.exchanges.iter().map(|it| {
+        let request = it.request.as_ref().expect("a request");
+        let query = request.query.as_ref();
         Recorded {
-            path: uri
-                .trim_start_matches("https://api.anthropic.com")
-                .to_owned(),
-            request: json(&it["request"]),
-            status: status
-                .as_u64()
-                .or(status["code"].as_u64())
-                .expect("a status"),
-            body: json(&it["response"]),
+            path: query.map_or_else(
+                || request.path.clone(),
+                |query| format!("{}?{query}", request.path),
+            ),
+            request: json(&request.body),
+            status: u64::from(it.response.status),
+            body: json(&it.response.body),
         }
     });
     recorded.collect()
