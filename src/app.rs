@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::batch::Pool;
+use crate::clock;
 use crate::config::Config;
 use crate::container::Containers;
 use crate::engine::Engine;
@@ -47,6 +48,10 @@ impl App {
     ) -> Result<Self, StoreError> {
         let containers = Containers::new(store.clone(), backend, Limits::default(), config.idle);
         let ground = Ground {
+            clock: clock::State {
+                frozen_at: config.frozen_at,
+                ..clock::State::default()
+            },
             faults,
             quirks: config.quirks,
             rates: config.rates.clone().into(),

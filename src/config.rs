@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::billing::Prices;
 use crate::limits;
 use crate::model::OnUnmatched;
@@ -27,8 +29,12 @@ pub struct Config {
     pub on_unmatched: OnUnmatched,
     /// Makes ids and random choices the same in every run.
     pub seed: Option<u64>,
+    /// When every workspace's clock begins, standing still; the present, running, if `None`.
+    pub frozen_at: Option<DateTime<Utc>>,
     /// The image Docker sandboxes run; the default flavor of ours if `None`.
     pub image: Option<String>,
+    /// What `local` starts as a sandbox's first process; a copy of the running program if `None`.
+    pub program: Option<PathBuf>,
     /// A container that was not used for so long falls asleep.
     pub idle: Duration,
     /// Docker sandboxes that run already when a container needs one.
@@ -98,7 +104,9 @@ impl Default for Config {
             scripts: Vec::new(),
             on_unmatched: OnUnmatched::Fail,
             seed: None,
+            frozen_at: None,
             image: None,
+            program: None,
             idle: limits::CONTAINER_IDLE,
             warm: 0,
             quota_bytes: limits::STORAGE_QUOTA_BYTES,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::billing::{Prices, PricesError};
@@ -79,6 +80,9 @@ pub(super) struct ServeArgs {
     /// Make ids the same in every run.
     #[arg(long, value_name = "NUMBER", env = "SANDTABLE_SEED")]
     pub(super) seed: Option<u64>,
+    /// Let every clock begin at this time (RFC 3339) and stand still, also after a reset.
+    #[arg(long, value_name = "TIME", env = "SANDTABLE_FROZEN_AT")]
+    pub(super) frozen_at: Option<DateTime<Utc>>,
     /// Image for Docker sandboxes, instead of the one `sandtable image build` makes.
     #[arg(long, value_name = "IMAGE", env = "SANDTABLE_IMAGE")]
     pub(super) image: Option<String>,
@@ -268,7 +272,9 @@ impl ServeArgs {
                 UnmatchedArg::Direct => OnUnmatched::Direct,
             },
             seed: self.seed,
+            frozen_at: self.frozen_at,
             image: self.image,
+            program: None,
             idle: Duration::from_secs(self.idle_timeout),
             warm: usize::try_from(self.warm).unwrap_or(limits::MAX_WARM),
             quota_bytes: self.storage_quota,

@@ -12,6 +12,12 @@ const EDGES: &[(&str, &[&str])] = &[
             "billing", "config", "ids", "limits", "model", "quirks", "rate", "sandbox", "server",
         ],
     ),
+    (
+        "embed",
+        &[
+            "billing", "config", "ids", "model", "quirks", "rate", "sandbox", "server",
+        ],
+    ),
     ("billing", &["clock", "limits"]),
     ("rate", &[]),
     (
@@ -28,6 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "app",
         &[
             "batch",
+            "clock",
             "config",
             "container",
             "engine",
