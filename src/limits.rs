@@ -101,8 +101,6 @@ pub const MAX_WORKSPACES: usize = 10_000;
 pub const SEEDED_SCOPES: usize = 65_536;
 /// Bytes of requests and answers the journal of one workspace keeps.
 pub const JOURNAL_BYTES: usize = 8 * 1024 * 1024;
-/// Bodies from this size on are read to their end even when they are refused.
-pub const LINGER_FROM_BYTES: u64 = 8 * 1024;
 /// Most of a refused body that is read and thrown away.
 pub const LINGER_BYTES: u64 = 64 * 1024 * 1024;
 /// How long a refused body is read and thrown away.

@@ -152,6 +152,9 @@ pub(super) struct ServeArgs {
     /// JSON file of token prices over the shipped ones, in dollars for a million tokens.
     #[arg(long, value_name = "FILE", env = "SANDTABLE_PRICES")]
     pub(super) prices: Option<PathBuf>,
+    /// Stop when standard input ends, as it does when the program that started this one is gone.
+    #[arg(long)]
+    pub(super) stop_at_eof: bool,
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
