@@ -30,6 +30,13 @@ impl Interpreter {
     }
 }
 
+/// The Python with what the tests of `clients/python` need.
+pub(crate) fn clients_python() -> Option<PathBuf> {
+    let found = python("SANDTABLE_TEST_PYTHON_CLIENTS", "sdk-clients");
+    let command = found.map_err(|missing| skip("sdk", &missing)).ok()?;
+    command.into_iter().next()
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
