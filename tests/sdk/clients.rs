@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::image::image_ready;
-use crate::interpreter::clients_python;
+use crate::interpreter::{clients_node, clients_python};
 use sandtable::cli::image::Flavor;
 
 const TIMEOUT: Duration = Duration::from_mins(8);
@@ -69,6 +69,51 @@ async fn pytest(file: &str) {
     run(file, &mut tests).await;
 }
 
+#[tokio::test]
+async fn the_node_package_finds_starts_and_ends_its_server() {
+    node("server.test.js").await;
+}
+
+#[tokio::test]
+async fn the_node_package_drives_workspaces_beside_the_sdk() {
+    node("workspace.test.js").await;
+}
+
+#[tokio::test]
+async fn the_node_package_s_helpers_work_in_vitest_and_jest() {
+    node("runners.test.js").await;
+}
+
+#[tokio::test]
+async fn the_node_package_is_typed() {
+    node("types.test.js").await;
+}
+
+#[tokio::test]
+async fn the_readme_of_the_node_package_runs_and_its_package_needs_nothing_else() {
+    node("readme.test.js").await;
+}
+
+/// Runs one file of `clients/node/tests` in a copy of the package.
+async fn node(file: &str) {
+    let Some((node, modules)) = clients_node() else {
+        return;
+    };
+    let backend = backend().await;
+    let folder = TempDir::new().unwrap();
+    let package = folder.path().join("package");
+    copy(&clients().join("node"), &package);
+    std::os::unix::fs::symlink(modules, package.join("node_modules")).unwrap();
+    let mut tests = Command::new(node);
+    tests
+        .arg("--test")
+        .arg(Path::new("tests").join(file))
+        .current_dir(&package)
+        .env("TMPDIR", folder.path())
+        .env("SANDTABLE_BACKEND", backend);
+    run(file, &mut tests).await;
+}
+
 /// What runs code in the packages' tests; those that need it skip without.
 async fn backend() -> &'static str {
     if image_ready(Flavor::Full).await {
@@ -88,7 +133,7 @@ fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name();
-        let junk = ["build", "dist", "node_modules", "__pycache__"];
+        let junk = ["bin", "build", "dist", "node_modules", "__pycache__"];
         let text = name.to_string_lossy();
         if junk.contains(&&*text) || text.ends_with(".egg-info") {
             continue;

@@ -37,6 +37,20 @@ pub(crate) fn clients_python() -> Option<PathBuf> {
     command.into_iter().next()
 }
 
+/// Node, and the folder with what the tests of `clients/node` need.
+pub(crate) fn clients_node() -> Option<(PathBuf, PathBuf)> {
+    let modules = root().join("clients/node/node_modules");
+    let found = if modules.join("vitest").is_dir() && modules.join("jest").is_dir() {
+        on_path("node").map(|node| (node, modules))
+    } else {
+        Err(format!(
+            "no packages in `{}`; `.ci/run --prepare` installs them",
+            modules.display()
+        ))
+    };
+    found.map_err(|missing| skip("sdk", &missing)).ok()
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -45,6 +45,7 @@ def fresh(tmp_path, monkeypatch):
     checkout = tmp_path / "checkout"
     junk = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
     shutil.copytree(PACKAGE, checkout / "clients/python", ignore=junk)
+    (checkout / "Cargo.toml").write_text('[package]\nname = "sandtable"\n')
     (checkout / "target/release").mkdir(parents=True)
     os.symlink(find_binary(), checkout / "target/release/sandtable")
     shims = tmp_path / "shims"
@@ -61,7 +62,7 @@ def fresh(tmp_path, monkeypatch):
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }.items():
         monkeypatch.setenv(name, value)
-    for name in ("SANDTABLE_BIN", "SANDTABLE_BUNDLE", "PIP_FIND_LINKS", "PYTHONDONTWRITEBYTECODE"):
+    for name in ("SANDTABLE_BIN", "SANDTABLE_BUNDLE", "PIP_FIND_LINKS", "PYTHONDONTWRITEBYTECODE", "CARGO_TARGET_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(checkout)
     return tmp_path
@@ -78,7 +79,15 @@ def installed(fresh):
 
 def test_the_package_is_installed_from_a_checkout(fresh):
     shell(snippets("sh")[0])
-    assert (installed(fresh) / "py.typed").is_file() and not (installed(fresh) / "bin").exists()
+    elsewhere = fresh / "elsewhere"
+    elsewhere.mkdir()
+    done = subprocess.run(
+        [fresh / "venv/bin/python", "-c", "import sandtable; print(sandtable.find_binary())"],
+        cwd=elsewhere,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.stdout == f"{fresh / 'checkout/target/release/sandtable'}\n"
 
 
 def test_a_wheel_that_holds_the_program_needs_nothing_else(fresh, monkeypatch):
