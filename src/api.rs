@@ -14,6 +14,7 @@ pub(crate) mod middleware;
 mod models;
 pub(crate) mod multipart;
 mod paging;
+mod replay;
 pub(crate) mod skills;
 
 use axum::Router;

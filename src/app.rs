@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::batch::Pool;
+use crate::cassette::Deck;
 use crate::clock;
 use crate::config::Config;
 use crate::container::Containers;
@@ -26,6 +27,8 @@ pub(crate) struct Inner {
     pub(crate) containers: Containers,
     pub(crate) engine: Engine,
     pub(crate) workspaces: Workspaces,
+    /// Recordings that are mounted under every workspace.
+    pub(crate) cassettes: Option<Arc<Deck>>,
     /// What runs of the batches.
     pub(crate) batches: Arc<Pool>,
 }
@@ -45,6 +48,7 @@ impl App {
         backend: Arc<dyn Backend>,
         base: Arc<Base>,
         faults: Arc<[Fault]>,
+        cassettes: Option<Arc<Deck>>,
     ) -> Result<Self, StoreError> {
         let containers = Containers::new(store.clone(), backend, Limits::default(), config.idle);
         let ground = Ground {
@@ -55,13 +59,20 @@ impl App {
             faults,
             quirks: config.quirks,
             rates: config.rates.clone().into(),
+            cassettes: cassettes.clone(),
         };
         let workspaces = Workspaces::new(store.clone(), config.seed, base).over(ground);
         workspaces.take_up().await?;
-        Ok(Self::with(config, store, containers, workspaces))
+        Ok(Self::with(config, store, containers, workspaces, cassettes))
     }
 
-    fn with(config: Config, store: Store, containers: Containers, workspaces: Workspaces) -> Self {
+    fn with(
+        config: Config,
+        store: Store,
+        containers: Containers,
+        workspaces: Workspaces,
+        cassettes: Option<Arc<Deck>>,
+    ) -> Self {
         let engine = Engine {
             store: store.clone(),
             containers: containers.clone(),
@@ -73,6 +84,7 @@ impl App {
             containers,
             engine,
             workspaces,
+            cassettes,
             batches: Arc::default(),
         }))
     }
@@ -129,6 +141,6 @@ impl App {
             config.idle,
         );
         let workspaces = Workspaces::new(store.clone(), None, Arc::default());
-        Self::with(config, store, containers, workspaces)
+        Self::with(config, store, containers, workspaces, None)
     }
 }

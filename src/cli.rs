@@ -2,18 +2,22 @@
 
 mod args;
 pub mod check;
+mod child;
 pub mod doctor;
 pub mod image;
 mod remote;
 mod serve;
 mod usage;
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 use args::{Cli, Command, ImageCommand, ServeArgs};
+
+use crate::server::Server;
 
 #[cfg(target_os = "linux")]
 use crate::sandbox::SandboxError;
@@ -42,6 +46,12 @@ async fn run(cli: Cli) -> ExitCode {
     match cli.command {
         None => serve(cli.serve).await,
         Some(Command::Serve(args)) => serve(*args).await,
+        Some(Command::Replay(args)) => serve(args.into_serve()).await,
+        Some(Command::Record(args)) => match args.into_serve() {
+            Ok((args, command)) if command.is_empty() => serve(args).await,
+            Ok((args, command)) => record(args, command).await,
+            Err(error) => fail(USAGE, &error.to_string()),
+        },
         Some(Command::Check(args)) => {
             let report = check::check(&args.paths);
             print(&report.to_string());
@@ -82,6 +92,31 @@ async fn serve(args: ServeArgs) -> ExitCode {
     match serve::run(config, stop_at_eof).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error.exit_code(), &error.to_string()),
+    }
+}
+
+/// Serves while a command runs, and ends as it did.
+async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
+    let config = match args.into_config() {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
+    let server = match Server::start(config).await {
+        Ok(server) => server,
+        Err(error) => return fail(error.exit_code(), &error.to_string()),
+    };
+    let ended = child::run(&command, server.url()).await;
+    let written = server
+        .cassettes()
+        .and_then(|deck| Some(deck.recorder()?.written()));
+    server.stop().await;
+    if let Some((path, count)) = written {
+        let text = format!("recorded {count} exchanges into {}\n", path.display());
+        io::stderr().lock().write_all(text.as_bytes()).ok();
+    }
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => fail(FAILURE, &error.to_string()),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::billing::Prices;
+use crate::cassette::{Plan, Upstream};
 use crate::limits;
 use crate::model::OnUnmatched;
 use crate::quirks::Layers;
@@ -59,6 +60,12 @@ pub struct Config {
     pub rates: Vec<RateLimit>,
     /// What tokens cost.
     pub prices: Prices,
+    /// Recordings under every workspace; nothing is emulated then.
+    pub cassettes: Option<Plan>,
+    /// Where the control API may mount and record cassettes.
+    pub cassette_dir: Option<PathBuf>,
+    /// Whom recordings are made of.
+    pub upstream: Option<Upstream>,
 }
 
 /// Where the server listens.
@@ -119,6 +126,9 @@ impl Default for Config {
             quirks: Layers::default(),
             rates: Vec::new(),
             prices: Prices::default(),
+            cassettes: None,
+            cassette_dir: None,
+            upstream: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Everything acts on the caller's workspace: the one of its key, or `?workspace=NAME`; a caller
 //! without either means the only one there is.
 
+mod cassettes;
 mod clock;
 mod containers;
 mod error;
@@ -56,6 +57,12 @@ pub(crate) fn router(app: &App) -> Router<App> {
         .route(
             "/_sandtable/rate-limits",
             get(rates::show).put(rates::replace).delete(rates::clear),
+        )
+        .route(
+            "/_sandtable/cassettes",
+            get(cassettes::show)
+                .put(cassettes::mount)
+                .delete(cassettes::unmount),
         )
         .route("/_sandtable/usage", get(usage::show))
         .layer(axum::middleware::from_fn_with_state(

@@ -91,13 +91,7 @@ impl Ids {
 
     /// The next 16 hexadecimal digits, as in `/files/input/<16 hex>`.
     pub fn next_hex16(&self) -> String {
-        let mut text = String::with_capacity(16);
-        let bytes = self.bits().to_le_bytes();
-        for byte in &bytes[..8] {
-            // Writing to a String cannot fail.
-            write!(text, "{byte:02x}").expect("a String takes every write");
-        }
-        text
+        hex(&self.bits().to_le_bytes()[..8])
     }
 
     /// The next 64 bits.
@@ -156,6 +150,15 @@ fn push_base58(text: &mut String, mut bits: u128) {
         }
     }
     text.extend(digits.iter().map(|&b| char::from(b)));
+}
+
+/// Bytes in lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("a String takes every write");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ mod batch;
 #[doc(hidden)]
 pub mod billing;
 #[doc(hidden)]
+pub mod cassette;
+#[doc(hidden)]
 pub mod cli;
 #[doc(hidden)]
 pub mod clock;

@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::backend::pending::Pending;
 use crate::backend::{self, Chosen};
 use crate::batch;
+use crate::cassette::{Deck, DeckError};
 use crate::config::{Config, Host};
 use crate::fault::{self, FaultError};
 use crate::ids::Ids;
@@ -38,6 +39,7 @@ pub struct Server {
     url: String,
     chosen: Chosen,
     scripts: usize,
+    cassettes: Option<Arc<Deck>>,
     data_dir: PathBuf,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<io::Result<()>>>,
@@ -67,6 +69,8 @@ pub enum StartError {
     Scripts(Vec<Diagnostic>),
     #[error("{}\n  hint: {}", .0.message, .0.hint)]
     Faults(FaultError),
+    #[error(transparent)]
+    Cassettes(#[from] DeckError),
     #[error("{0}")]
     Backend(String),
 }
@@ -75,7 +79,7 @@ impl StartError {
     /// 2 for what the user can correct in the flags or files, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Scripts(_) | Self::Faults(_) => 2,
+            Self::Scripts(_) | Self::Faults(_) | Self::Cassettes(_) => 2,
             Self::Listen { .. } | Self::Temporary(_) | Self::Store(_) | Self::Backend(_) => 1,
         }
     }
@@ -98,6 +102,8 @@ impl Server {
         for path in &config.faults {
             faults.extend(fault::load(path).map_err(StartError::Faults)?);
         }
+        let cassettes = config.cassettes.as_ref().map(Deck::mount).transpose()?;
+        let cassettes = cassettes.map(Arc::new);
         let options = Options {
             quota_bytes: config.quota_bytes,
             ..Options::default()
@@ -127,6 +133,7 @@ impl Server {
             Arc::clone(&backend) as Arc<dyn Backend>,
             base,
             faults.into(),
+            cassettes.clone(),
         )
         .await?;
         api::batches::resume(&app).await?;
@@ -153,6 +160,7 @@ impl Server {
             url,
             chosen,
             scripts,
+            cassettes,
             data_dir,
             stop,
             tasks,
@@ -175,6 +183,11 @@ impl Server {
     /// How many rules the script files hold.
     pub fn scripts(&self) -> usize {
         self.scripts
+    }
+
+    /// The recordings that answer, or that are made.
+    pub fn cassettes(&self) -> Option<&Deck> {
+        self.cassettes.as_deref()
     }
 
     /// Where the server keeps its data, and whether it goes with the server.

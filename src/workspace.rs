@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use sha2::{Digest, Sha256};
 
 use crate::billing::Ledger;
+use crate::cassette::{Deck, Mounts};
 use crate::clock::{self, Clock};
 use crate::fault::{Dice, Fault, Faults};
 use crate::ids::{Ids, Kind};
@@ -40,6 +41,8 @@ pub struct Workspace {
     /// What its turns would have cost.
     pub ledger: Ledger,
     pub rates: Rates,
+    /// Recordings that answer in place of the emulated service.
+    pub cassettes: Mounts,
     /// What the server's flags set.
     server_quirks: Layers,
     /// What the workspace sets over it.
@@ -76,6 +79,7 @@ impl Workspace {
             journal: Journal::default(),
             ledger: Ledger::default(),
             rates: Rates::default(),
+            cassettes: Mounts::default(),
             server_quirks: Layers::default(),
             own_quirks: RwLock::default(),
             ordinal: AtomicU64::new(0),
@@ -95,6 +99,7 @@ impl Workspace {
             faults: Faults::new(ground.faults, Dice::new(self.seed, &self.id)),
             server_quirks: ground.quirks,
             rates: Rates::new(ground.rates),
+            cassettes: Mounts::over(ground.cassettes),
             ..self
         }
     }
@@ -171,6 +176,7 @@ impl Workspace {
         self.journal.clear();
         self.ledger.clear();
         self.rates.reset();
+        self.cassettes.reset();
         self.faults.reset();
         self.set_quirks(Layer::default());
         self.ordinal.store(0, Ordering::Relaxed);
@@ -189,6 +195,7 @@ pub struct Ground {
     pub faults: Arc<[Fault]>,
     pub quirks: Layers,
     pub rates: Arc<[RateLimit]>,
+    pub cassettes: Option<Arc<Deck>>,
 }
 
 /// All workspaces of a server. Each distinct key has its own.

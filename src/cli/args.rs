@@ -1,5 +1,6 @@
 //! What can be typed. Validated into [`Config`] where it is used.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::billing::{Prices, PricesError};
+use crate::cassette::{Mode, Pace, Plan, Upstream};
 use crate::config::{BackendChoice, Config, Host, Provision};
 use crate::limits;
 use crate::model::OnUnmatched;
@@ -37,6 +39,10 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Start the server (also without a command).
     Serve(Box<ServeArgs>),
+    /// Answer from recordings, without a sandbox.
+    Replay(Box<ReplayArgs>),
+    /// Pass requests on to the real service, or to any other server, and record what passes.
+    Record(Box<RecordArgs>),
     /// Check script files and say what is wrong, with file, line, and column.
     Check(CheckArgs),
     /// Look after the image that Docker sandboxes run.
@@ -152,6 +158,50 @@ pub(super) struct ServeArgs {
     /// JSON file of token prices over the shipped ones, in dollars for a million tokens.
     #[arg(long, value_name = "FILE", env = "SANDTABLE_PRICES")]
     pub(super) prices: Option<PathBuf>,
+    /// Answer from recordings instead of emulating: a cassette or a folder of them; may be given again.
+    #[arg(
+        long = "cassette",
+        value_name = "PATH",
+        env = "SANDTABLE_CASSETTE",
+        value_delimiter = ','
+    )]
+    pub(super) cassettes: Vec<PathBuf>,
+    /// When to record into the cassette: none, once (if there is none yet), new (what it lacks), all.
+    #[arg(
+        long = "record",
+        value_name = "MODE",
+        default_value = "none",
+        env = "SANDTABLE_RECORD"
+    )]
+    pub(super) mode: Mode,
+    /// The service that is recorded, such as <https://api.anthropic.com>.
+    #[arg(long, value_name = "URL", env = "SANDTABLE_UPSTREAM", value_parser = Upstream::new)]
+    pub(super) upstream: Option<Upstream>,
+    /// How fast recordings answer: none (at once), recorded, or a factor of the recorded times.
+    #[arg(
+        long,
+        value_name = "PACE",
+        default_value = "none",
+        env = "SANDTABLE_PACE"
+    )]
+    pub(super) pace: Pace,
+    /// Keep what this regular expression matches out of recordings; may be given again.
+    #[arg(long = "redact", value_name = "REGEX", env = "SANDTABLE_REDACT")]
+    pub(super) redact: Vec<String>,
+    /// Keep the value of this environment variable out of recordings; may be given again.
+    #[arg(
+        long = "redact-env",
+        value_name = "NAME",
+        env = "SANDTABLE_REDACT_ENV",
+        value_delimiter = ','
+    )]
+    pub(super) redact_env: Vec<String>,
+    /// Let tests mount cassettes of this folder through the control API.
+    #[arg(long, value_name = "DIR", env = "SANDTABLE_CASSETTE_DIR")]
+    pub(super) cassette_dir: Option<PathBuf>,
+    /// Pass requests of others on the network on to the recorded service.
+    #[arg(long, env = "SANDTABLE_ALLOW_OPEN_PROXY")]
+    pub(super) allow_open_proxy: bool,
     /// Stop when standard input ends, as it does when the program that started this one is gone.
     #[arg(long)]
     pub(super) stop_at_eof: bool,
@@ -251,6 +301,17 @@ impl ServeArgs {
                 hint: "give `--control-token` a secret",
             });
         }
+        if host != Host::Loopback && self.upstream.is_some() && !self.allow_open_proxy {
+            let loopback = matches!(host, Host::Address(address) if address.is_loopback());
+            if !loopback {
+                return Err(UsageError::Flags {
+                    message: "a recording server beyond loopback passes anybody's requests on"
+                        .to_owned(),
+                    hint: "leave `--host` out, or add `--allow-open-proxy`",
+                });
+            }
+        }
+        let cassettes = plan(&self)?;
         let prices = match &self.prices {
             Some(path) => Prices::load(path)?,
             None => Prices::default(),
@@ -260,6 +321,8 @@ impl ServeArgs {
             port: self.port,
             data_dir: self.data_dir,
             backend: match self.backend {
+                // Recordings need no sandbox.
+                BackendArg::Auto if cassettes.is_some() => BackendChoice::None,
                 BackendArg::Auto => BackendChoice::Auto,
                 BackendArg::Docker => BackendChoice::Docker,
                 BackendArg::Local => BackendChoice::Local,
@@ -290,8 +353,49 @@ impl ServeArgs {
             quirks: layers(self.profile, &self.quirks),
             rates: self.rates,
             prices,
+            cassettes,
+            cassette_dir: self.cassette_dir,
+            upstream: self.upstream,
         })
     }
+}
+
+/// What of cassettes is mounted, if anything.
+fn plan(args: &ServeArgs) -> Result<Option<Plan>, UsageError> {
+    if args.cassettes.is_empty() {
+        if args.mode != Mode::None && args.cassette_dir.is_none() {
+            return Err(UsageError::Flags {
+                message: "`--record` needs a cassette to record into".to_owned(),
+                hint: "add `--cassette FILE`",
+            });
+        }
+        return Ok(None);
+    }
+    let mut secrets = Vec::new();
+    for name in &args.redact_env {
+        match std::env::var(name) {
+            Ok(value) => secrets.push(value),
+            Err(_) => {
+                return Err(UsageError::Flags {
+                    message: format!("`--redact-env {name}`: there is no such variable"),
+                    hint: "a secret that is not known cannot be kept out",
+                });
+            }
+        }
+    }
+    Ok(Some(Plan {
+        paths: args.cassettes.clone(),
+        mode: args.mode,
+        upstream: args.upstream.clone(),
+        pace: args.pace,
+        redact: args.redact.clone(),
+        secrets,
+        now: Some(
+            crate::clock::Clock::default()
+                .now()
+                .to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        ),
+    }))
 }
 
 fn layers(profile: Profile, quirks: &[(String, String)]) -> Layers {
@@ -303,6 +407,67 @@ fn layers(profile: Profile, quirks: &[(String, String)]) -> Layers {
             .expect("the flag's parser took the same text");
     }
     Layers::default().with(&layer)
+}
+
+/// Flags of `replay`.
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// Cassettes, or folders of them.
+    #[arg(required = true)]
+    pub(super) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
+}
+
+impl ReplayArgs {
+    /// As flags of `serve`.
+    pub(super) fn into_serve(self) -> ServeArgs {
+        let mut serve = self.serve;
+        serve.cassettes.extend(self.paths);
+        serve
+    }
+}
+
+/// Flags of `record`.
+#[derive(Debug, Args)]
+pub(super) struct RecordArgs {
+    /// The cassette, or a folder for it: `DIR` means DIR/recording.yaml.
+    #[arg(long, value_name = "PATH", env = "SANDTABLE_RECORD_OUT")]
+    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
+    /// Run this command with the server's URL in its environment, and stop when it ends.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+impl RecordArgs {
+    /// As flags of `serve`, and the command.
+    pub(super) fn into_serve(self) -> Result<(ServeArgs, Vec<OsString>), UsageError> {
+        let mut serve = self.serve;
+        if serve.upstream.is_none() {
+            return Err(UsageError::Flags {
+                message: "`record` needs to know whom".to_owned(),
+                hint: "add `--upstream https://api.anthropic.com`, or any other server's URL",
+            });
+        }
+        let is_file = self
+            .out
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml");
+        serve.cassettes = vec![if is_file {
+            self.out
+        } else {
+            self.out.join("recording.yaml")
+        }];
+        if serve.mode == Mode::None {
+            serve.mode = Mode::All;
+        }
+        if !self.command.is_empty() {
+            serve.port = 0;
+        }
+        Ok((serve, self.command))
+    }
 }
 
 /// Flags of `check`.

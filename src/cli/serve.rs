@@ -34,7 +34,23 @@ fn banner(server: &Server) -> String {
     if let Some(command) = &chosen.improve {
         line("", &format!("better with: {command}"));
     }
+    if let Some(deck) = server.cassettes() {
+        if !deck.tape().is_empty() || deck.closed {
+            line(
+                "replays",
+                &format!("{} recorded exchanges", deck.tape().len()),
+            );
+        }
+        if let Some(recorder) = deck.recorder() {
+            let path = recorder.written().0;
+            line(
+                "records",
+                &format!("{} into {}", recorder.upstream.url(), path.display()),
+            );
+        }
+    }
     match server.scripts() {
+        _ if server.cassettes().is_some() => {}
         0 => line(
             "answers",
             "no script is loaded: the tour answers the documents' prompts, `direct` runs fenced code (--script FILE loads one)",

@@ -1,11 +1,11 @@
 //! Bodies as they were, turned into something readable only when they are listed.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
+
+use crate::ids::hex;
 
 /// The body of a request or an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,14 +76,7 @@ fn binary<S: Serializer>(
     sha256: Option<[u8; 32]>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let digest = sha256.map(|digest| {
-        digest
-            .iter()
-            .fold(String::with_capacity(64), |mut hex, byte| {
-                write!(hex, "{byte:02x}").expect("a String takes every write");
-                hex
-            })
-    });
+    let digest = sha256.map(|digest| hex(&digest));
     let mut map = serializer.serialize_struct("Binary", 2)?;
     map.serialize_field("size_bytes", &size_bytes)?;
     match digest {

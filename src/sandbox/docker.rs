@@ -347,11 +347,3 @@ fn lease_refused(config: &DockerConfig, error: &io::Error) -> SandboxError {
         hint: "choose a `--data-dir` that can be written".to_owned(),
     }
 }
-
-/// Lower-case hex.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
-}

@@ -9,7 +9,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "billing", "config", "ids", "limits", "model", "quirks", "rate", "sandbox", "server",
+            "billing", "cassette", "clock", "config", "ids", "limits", "model", "quirks", "rate",
+            "sandbox", "server",
         ],
     ),
     (
@@ -23,17 +24,19 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "api", "app", "backend", "batch", "config", "control", "fault", "ids", "limits",
-            "model", "sandbox", "store",
+            "api", "app", "backend", "batch", "cassette", "config", "control", "fault", "ids",
+            "limits", "model", "sandbox", "store",
         ],
     ),
     ("batch", &["limits"]),
     ("skills", &["limits"]),
+    ("cassette", &["ids"]),
     ("backend", &["clock", "config", "sandbox"]),
     (
         "app",
         &[
             "batch",
+            "cassette",
             "clock",
             "config",
             "container",
@@ -50,6 +53,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "api",
         &[
             "app",
+            "cassette",
             "clock",
             "config",
             "engine",
@@ -71,7 +75,9 @@ const EDGES: &[(&str, &[&str])] = &[
             "api",
             "app",
             "billing",
+            "cassette",
             "clock",
+            "config",
             "container",
             "fault",
             "journal",
@@ -117,17 +123,20 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "workspace",
         &[
-            "billing", "clock", "fault", "ids", "journal", "limits", "model", "quirks", "rate",
-            "store",
+            "billing", "cassette", "clock", "fault", "ids", "journal", "limits", "model", "quirks",
+            "rate", "store",
         ],
     ),
-    ("config", &["billing", "limits", "model", "quirks", "rate"]),
+    (
+        "config",
+        &["billing", "cassette", "limits", "model", "quirks", "rate"],
+    ),
     ("fault", &["ids", "limits", "model"]),
     ("quirks", &[]),
     ("model", &["limits"]),
     ("sandbox", &["clock", "ids", "limits"]),
     ("store", &["clock", "limits"]),
-    ("journal", &["clock", "limits"]),
+    ("journal", &["clock", "ids", "limits"]),
     ("clock", &[]),
     ("ids", &[]),
     ("limits", &[]),
@@ -149,6 +158,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("bollard", &["src/sandbox/docker.rs", "src/sandbox/docker/"]),
     ("rusqlite", &["src/store.rs", "src/store/"]),
     ("clap", &["src/cli.rs", "src/cli/"]),
+    ("reqwest", &["src/cassette/upstream.rs"]),
 ];
 
 /// Soft and hard cap of a file's lines.

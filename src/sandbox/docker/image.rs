@@ -7,7 +7,8 @@ use bollard::models::ImageInspect;
 use sha2::{Digest as _, Sha256};
 
 use super::engine::{Engine, Facts};
-use super::{base, build, hex};
+use super::{base, build};
+use crate::ids::hex;
 use crate::sandbox::SandboxError;
 
 /// The recipe, as in the checkout this binary was built from.

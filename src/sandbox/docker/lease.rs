@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
 use super::create::{LABEL_CONTAINER, LABEL_EXPIRES};
+use crate::ids::hex;
 
 /// The data directory's own digest: also part of a sandbox's name on the engine.
 pub(super) const LABEL_SCOPE: &str = "sandtable.scope";
@@ -180,7 +181,7 @@ fn scope(first_server: &str, host: &str, data_dir: &Path) -> String {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }
-    super::hex(&digest.finalize())[..12].to_owned()
+    hex(&digest.finalize())[..12].to_owned()
 }
 
 /// Whether nobody holds the lock of a data directory, or the directory is gone.

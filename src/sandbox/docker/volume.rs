@@ -14,6 +14,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::engine::{Engine, Failure, within};
+use crate::ids::hex;
 use crate::limits::ENGINE_CHANGE_TIMEOUT;
 use crate::sandbox::SandboxError;
 
@@ -35,7 +36,7 @@ pub(super) struct GuestVolume {
 
 impl GuestVolume {
     pub(super) fn new(bytes: &'static [u8]) -> Self {
-        let digest = super::hex(&Sha256::digest(bytes));
+        let digest = hex(&Sha256::digest(bytes));
         Self {
             name: format!("sandtable-guest-{}", &digest[..16]),
             bytes,

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
+use crate::ids::hex;
+
 static GUEST: &[u8] = include_bytes!(env!("SANDTABLE_GUEST"));
 
 /// Why there is no guest in this program; `None` where there is one.
@@ -23,10 +25,6 @@ pub fn embedded() -> &'static [u8] {
 
 /// The SHA-256 of [`embedded`], in hex; tells one build's guest from another's.
 pub fn digest() -> &'static str {
-    static DIGEST: LazyLock<String> = LazyLock::new(|| {
-        Sha256::digest(GUEST)
-            .iter()
-            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
-    });
+    static DIGEST: LazyLock<String> = LazyLock::new(|| hex(&Sha256::digest(GUEST)));
     &DIGEST
 }

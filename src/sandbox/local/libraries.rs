@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use sha2::{Digest as _, Sha256};
 
 use super::python::Python;
+use crate::ids::hex;
 
 const REQUIREMENTS: &str = include_str!("../../../images/requirements.txt");
 /// Compiled on the machine, if it has what that takes; the others work without them.
@@ -56,10 +57,7 @@ impl Libraries {
 
     /// The folder, whether or not it is there.
     fn folder(&self) -> Option<PathBuf> {
-        let digest = Sha256::digest(REQUIREMENTS)
-            .iter()
-            .take(6)
-            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        let digest = hex(&Sha256::digest(REQUIREMENTS)[..6]);
         let name = format!("python-{}-{digest}", self.python.version);
         Some(self.cache.as_ref()?.join("sandtable").join(name))
     }

@@ -1,0 +1,276 @@
+//! A recorded answer as it goes out: its headers, its pace, and what faults and the clock do to it.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use chrono::TimeDelta;
+use wire::event::StreamEvent;
+use wire::sse;
+
+use super::paced::{Paced, Step};
+use crate::api::cut;
+use crate::api::error::ApiError;
+use crate::api::extract::Caller;
+use crate::api::messages::service_error;
+use crate::api::middleware::Exchange;
+use crate::cassette::{
+    Body as Recorded, Deck, End, Pace, Played, Request, Timing, fail_calls, split_frames,
+};
+use crate::fault::{Act, Faults, Occasion, StreamAct, ToolAct};
+use crate::limits;
+use crate::model::ServerTool;
+use crate::quirks::ExpiredContainer;
+
+/// Headers of a recording that belong to the connection it was made over, or to nobody.
+const NOT_GIVEN: [&str; 10] = [
+    "alt-svc",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "date",
+    "keep-alive",
+    "set-cookie",
+    "strict-transport-security",
+    "trailer",
+    "transfer-encoding",
+];
+
+/// The answer to `asked`.
+pub(super) async fn response(
+    caller: &Caller,
+    deck: &Deck,
+    asked: &Request,
+    mut played: Played,
+) -> Response {
+    let now = caller.workspace.clock.now();
+    let life = TimeDelta::days(limits::CONTAINER_LIFE_DAYS);
+    if played.container_made.is_some_and(|made| now - made >= life) {
+        match caller.quirks.expired_container {
+            ExpiredContainer::ToolError => {
+                fail_calls(&mut played.response, |_| {
+                    Some("container_expired".to_owned())
+                });
+            }
+            ExpiredContainer::ServerError => {
+                return ApiError::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "api_error",
+                    "Internal server error",
+                )
+                .into_response();
+            }
+            ExpiredContainer::RequestError => {
+                return ApiError::invalid("container: The container has expired").into_response();
+            }
+        }
+    }
+    let body = asked.body.json();
+    let model = body.as_ref().and_then(|body| body["model"].as_str());
+    let is_turn = asked.path.trim_end_matches('/') == "/v1/messages";
+    let mut act = None;
+    if let (true, Some(model)) = (is_turn, model) {
+        fail_calls(&mut played.response, |tool| tool_fault(caller, model, tool));
+        act = strike(caller, Occasion::Stream { model });
+    }
+    let End::UpstreamBroke(why) = &played.response.end else {
+        return sent(caller, deck, &played, act).await;
+    };
+    if played.response.status == 0 {
+        return super::unreachable(None, why);
+    }
+    sent(caller, deck, &played, act).await
+}
+
+async fn sent(caller: &Caller, deck: &Deck, played: &Played, act: Option<Act>) -> Response {
+    let response = &played.response;
+    let bytes = match response.body.bytes() {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            return ApiError::internal(&format!("a recorded body is gone: {error}"))
+                .into_response();
+        }
+    };
+    let Some(bytes) = bytes else {
+        return ApiError::invalid(format!(
+            "{} has no body of this answer: {}",
+            played.name,
+            match &response.body {
+                Recorded::Missing(why) => why.as_str(),
+                _ => "it is a form",
+            }
+        ))
+        .into_response();
+    };
+    let pace = match deck.pace {
+        // Nothing waits on the wall clock while the workspace's stands still.
+        Pace::Scaled(factor) if !caller.workspace.clock.is_frozen() => {
+            played.timing.as_ref().map(|timing| (timing, factor))
+        }
+        _ => None,
+    };
+    if let Some((timing, factor)) = pace {
+        tokio::time::sleep(scaled(timing.head_ms, factor)).await;
+    }
+    let mut steps = if response.is_stream() {
+        frames(&bytes, pace)
+    } else {
+        vec![Step::Send(bytes.clone())]
+    };
+    if response.end != End::Complete {
+        steps.push(Step::Cut);
+    }
+    if let Some(Act::Stream { after_events, act }) = act {
+        if response.is_stream() {
+            disturb(&mut steps, after_events, &act);
+        } else if let Some(answer) = disturbed_plain(&bytes, &act).await {
+            return answer;
+        }
+    }
+    let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::OK);
+    let mut answer = if steps.iter().all(|step| matches!(step, Step::Send(_))) && steps.len() <= 1 {
+        (status, Body::from(bytes.clone())).into_response()
+    } else {
+        (status, Body::from_stream(Paced::new(steps))).into_response()
+    };
+    let volatile = played.timing.iter().flat_map(|timing| &timing.headers);
+    *answer.headers_mut() = headers(response.headers.iter().chain(volatile));
+    answer.extensions_mut().insert(Exchange {
+        response: Some(bytes),
+        ..Exchange::default()
+    });
+    answer
+}
+
+fn headers<'a>(recorded: impl Iterator<Item = &'a (String, String)>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in recorded.filter(|(name, _)| !NOT_GIVEN.contains(&name.as_str())) {
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_str(value),
+        ) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+/// A stream event by event; with a pace, each when the piece came that completed it.
+fn frames(bytes: &Bytes, pace: Option<(&Timing, f64)>) -> Vec<Step> {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return vec![Step::Send(bytes.clone())];
+    };
+    let mut steps = Vec::new();
+    let (mut end, mut waited) = (0, 0);
+    for frame in split_frames(text) {
+        let start = end;
+        end += frame.len();
+        if let Some((timing, factor)) = pace {
+            let due = due(timing, end);
+            if due > waited {
+                steps.push(Step::Wait(scaled(due - waited, factor)));
+                waited = due;
+            }
+        }
+        steps.push(Step::Send(bytes.slice(start..end)));
+    }
+    steps
+}
+
+/// When the `end`th byte of a body had come, in milliseconds after its head.
+fn due(timing: &Timing, end: usize) -> u64 {
+    let mut seen = 0;
+    let mut last = 0;
+    for (at, size) in &timing.chunks {
+        seen += size;
+        last = *at;
+        if seen >= end {
+            break;
+        }
+    }
+    last
+}
+
+fn scaled(span_ms: u64, factor: f64) -> Duration {
+    Duration::from_millis(span_ms).mul_f64(factor)
+}
+
+fn strike(caller: &Caller, occasion: Occasion<'_>) -> Option<Act> {
+    let layers: [Option<&Faults>; 2] = [caller.faults.as_deref(), Some(&caller.workspace.faults)];
+    let mut layers = layers.into_iter().flatten();
+    layers
+        .find_map(|faults| faults.strike(occasion))
+        .map(|fault| fault.act.clone())
+}
+
+/// The error that a fault gives to a recorded call. What would happen to a sandbox cannot: there is none.
+fn tool_fault(caller: &Caller, model: &str, tool: &str) -> Option<String> {
+    let tool = match tool {
+        "bash_code_execution" => ServerTool::Bash,
+        "text_editor_code_execution" => ServerTool::Editor,
+        _ => ServerTool::Python,
+    };
+    match strike(caller, Occasion::Tool { model, tool })? {
+        Act::Tool(ToolAct::Code { code, .. }) => Some(code),
+        _ => Some("unavailable".to_owned()),
+    }
+}
+
+/// Puts a fault into a stream after so many events.
+fn disturb(steps: &mut Vec<Step>, after_events: Option<u32>, act: &StreamAct) {
+    let wait = |span: &Option<Duration>| match span {
+        Some(span) => Step::Wait(*span),
+        None => Step::Hang,
+    };
+    let Some(after) = after_events else {
+        if let StreamAct::Wait(span) = act {
+            let calm = std::mem::take(steps);
+            for step in calm {
+                if matches!(step, Step::Send(_)) {
+                    steps.push(wait(span));
+                }
+                steps.push(step);
+            }
+        }
+        return;
+    };
+    let after = usize::try_from(after).unwrap_or(usize::MAX);
+    let at = steps
+        .iter()
+        .enumerate()
+        .filter(|(_, step)| matches!(step, Step::Send(_)))
+        .nth(after)
+        .map_or(steps.len(), |(at, _)| at);
+    match act {
+        StreamAct::Wait(span) => steps.insert(at, wait(span)),
+        StreamAct::Cut => {
+            steps.truncate(at);
+            steps.push(Step::Cut);
+        }
+        StreamAct::Error(error) => {
+            steps.truncate(at);
+            let mut frame = Vec::new();
+            let error = service_error(error.clone()).stream_error();
+            sse::write_event(&mut frame, &StreamEvent::Error { error }, 0);
+            steps.push(Step::Send(Bytes::from(frame)));
+        }
+    }
+}
+
+/// What a stream's fault makes of an answer that is none.
+async fn disturbed_plain(bytes: &Bytes, act: &StreamAct) -> Option<Response> {
+    match act {
+        StreamAct::Error(error) => Some(service_error(error.clone()).into_response()),
+        StreamAct::Cut => Some(cut::response(
+            bytes.slice(..bytes.len() / 2),
+            "application/json",
+        )),
+        StreamAct::Wait(Some(span)) => {
+            tokio::time::sleep(*span).await;
+            None
+        }
+        StreamAct::Wait(None) => std::future::pending().await,
+    }
+}

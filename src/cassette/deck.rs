@@ -1,0 +1,302 @@
+//! What of cassettes is mounted: a tape to answer from, a file to record into, or both.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
+
+use regex::Regex;
+
+use super::{About, CassetteError, Exchange, Player, Redactor, Tape, Upstream, Writer, load_all};
+
+/// When requests are recorded: the words of other recorders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Never: what was not recorded is refused.
+    #[default]
+    None,
+    /// If there is no cassette yet.
+    Once,
+    /// What the cassette does not have.
+    New,
+    /// All of it, in place of what was there.
+    All,
+}
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            "once" => Ok(Self::Once),
+            "new" => Ok(Self::New),
+            "all" => Ok(Self::All),
+            _ => Err("one of `none`, `once`, `new`, and `all`".to_owned()),
+        }
+    }
+}
+
+/// How long an answer takes that is replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Pace {
+    /// No longer than it must.
+    #[default]
+    AtOnce,
+    /// As recorded, times this factor.
+    Scaled(f64),
+}
+
+impl FromStr for Pace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::AtOnce),
+            "recorded" => Ok(Self::Scaled(1.0)),
+            factor => match factor.parse::<f64>() {
+                Ok(factor) if factor > 0.0 && factor <= 1000.0 => Ok(Self::Scaled(factor)),
+                _ => Err("`none`, `recorded`, or a factor such as `0.5` (up to 1000)".to_owned()),
+            },
+        }
+    }
+}
+
+/// What to mount.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Files and folders to answer from. To record there is one, a file.
+    pub paths: Vec<PathBuf>,
+    pub mode: Mode,
+    /// Whom to ask for what is recorded.
+    pub upstream: Option<Upstream>,
+    pub pace: Pace,
+    /// Regular expressions of what is kept out.
+    pub redact: Vec<String>,
+    /// The very texts that are kept out; never written anywhere.
+    pub secrets: Vec<String>,
+    /// RFC 3339, for the cassette's head.
+    pub now: Option<String>,
+}
+
+/// Why nothing was mounted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeckError {
+    #[error(transparent)]
+    Cassette(#[from] CassetteError),
+    #[error(
+        "`{pattern}` is no regular expression: {reason}\n  hint: `\\` before a special character takes it as it is"
+    )]
+    Pattern { pattern: String, reason: String },
+    #[error("{0}\n  hint: {1}")]
+    Plan(String, &'static str),
+}
+
+/// Mounted cassettes. Shared by the workspaces that answer from them.
+#[derive(Debug)]
+pub struct Deck {
+    tape: Arc<Tape>,
+    pub pace: Pace,
+    recorder: Option<Recorder>,
+    /// Whether what is not on the tape is refused.
+    pub closed: bool,
+    redactor: Redactor,
+}
+
+/// Where new exchanges go.
+#[derive(Debug)]
+pub struct Recorder {
+    pub upstream: Upstream,
+    writer: Mutex<Writer>,
+    /// The orders that were handed out, and since when.
+    begun: Mutex<u64>,
+    started: Instant,
+}
+
+impl Deck {
+    /// Reads what is there and begins what is to be recorded.
+    pub fn mount(plan: &Plan) -> Result<Self, DeckError> {
+        let (cassettes, records) = match plan.mode {
+            Mode::None => {
+                let mut all = Vec::new();
+                for path in &plan.paths {
+                    all.extend(load_all(path)?);
+                }
+                (all, None)
+            }
+            mode => {
+                let path = file(plan)?;
+                let there = path.exists();
+                let cassettes = if there && mode != Mode::All {
+                    load_all(path)?
+                } else {
+                    Vec::new()
+                };
+                (cassettes, (mode != Mode::Once || !there).then_some(path))
+            }
+        };
+        let tape = Tape::of(cassettes)?;
+        let patterns: Vec<String> = plan.redact.iter().chain(&tape.redact).cloned().collect();
+        for pattern in &patterns {
+            Regex::new(pattern).map_err(|error| DeckError::Pattern {
+                pattern: pattern.clone(),
+                reason: error.to_string(),
+            })?;
+        }
+        let redactor = Redactor::default()
+            .with_patterns(&patterns)
+            .map_err(|error| DeckError::Pattern {
+                pattern: String::new(),
+                reason: error.to_string(),
+            })?
+            .with_known(plan.secrets.iter().map(String::as_str));
+        let recorder = records
+            .map(|path| Recorder::begin(plan, path))
+            .transpose()?;
+        Ok(Self {
+            tape: Arc::new(tape),
+            pace: plan.pace,
+            closed: recorder.is_none(),
+            recorder,
+            redactor,
+        })
+    }
+
+    /// Answers from cassettes that are no files.
+    pub fn of(tape: Tape, pace: Pace) -> Result<Self, DeckError> {
+        let redactor = Redactor::default()
+            .with_patterns(&tape.redact)
+            .map_err(|error| DeckError::Pattern {
+                pattern: tape.redact.join(" "),
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            tape: Arc::new(tape),
+            pace,
+            recorder: None,
+            closed: true,
+            redactor,
+        })
+    }
+
+    /// What is answered from.
+    pub fn tape(&self) -> &Arc<Tape> {
+        &self.tape
+    }
+
+    /// Where new exchanges go, if they go anywhere.
+    pub fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
+    }
+
+    /// Keeps secrets out, those of one request too.
+    pub fn redactor<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) -> Redactor {
+        self.redactor.clone().with_known(secrets)
+    }
+}
+
+fn file(plan: &Plan) -> Result<&Path, DeckError> {
+    match plan.paths.as_slice() {
+        [path] if !path.is_dir() => Ok(path),
+        [path] => Err(DeckError::Plan(
+            format!("{} is a folder", path.display()),
+            "name the file to record into, such as DIR/run.yaml",
+        )),
+        _ => Err(DeckError::Plan(
+            "a recording goes into one cassette".to_owned(),
+            "give one file",
+        )),
+    }
+}
+
+impl Recorder {
+    fn begin(plan: &Plan, path: &Path) -> Result<Self, DeckError> {
+        let upstream = plan.upstream.clone().ok_or_else(|| {
+            DeckError::Plan(
+                "nobody is named to record from".to_owned(),
+                "`--upstream https://api.anthropic.com`, or any other server's URL",
+            )
+        })?;
+        let about = About {
+            recorded_at: plan.now.clone(),
+            upstream: Some(upstream.url().to_owned()),
+            redact: plan.redact.clone(),
+            ..About::default()
+        };
+        let writer = if plan.mode == Mode::New {
+            Writer::open(path, &about)?
+        } else {
+            Writer::create(path, &about)?
+        };
+        Ok(Self {
+            upstream,
+            begun: Mutex::new(writer.next_order()),
+            writer: Mutex::new(writer),
+            started: Instant::now(),
+        })
+    }
+
+    /// A request begins: its place in the cassette, and how long the recording runs, in milliseconds.
+    pub fn begin_exchange(&self) -> (u64, u64) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        *begun += 1;
+        let since = self.started.elapsed().as_millis();
+        (*begun - 1, u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
+    /// Writes an exchange that has no secrets any more.
+    pub fn put(&self, order: u64, exchange: &Exchange) -> Result<(), CassetteError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.put(order, exchange)
+    }
+
+    /// The file, and how many exchanges it has.
+    pub fn written(&self) -> (PathBuf, usize) {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        (writer.path().to_owned(), writer.len())
+    }
+}
+
+/// What a workspace has mounted: its own, or else the server's.
+#[derive(Debug, Default)]
+pub struct Mounts {
+    /// With what was given from it.
+    base: Option<(Arc<Deck>, Arc<Player>)>,
+    own: RwLock<Option<(Arc<Deck>, Arc<Player>)>>,
+}
+
+impl Mounts {
+    /// Over what the server has mounted.
+    pub fn over(base: Option<Arc<Deck>>) -> Self {
+        Self {
+            base: base.map(with_player),
+            own: RwLock::default(),
+        }
+    }
+
+    /// What answers, if anything is mounted.
+    pub fn get(&self) -> Option<(Arc<Deck>, Arc<Player>)> {
+        let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
+        own.as_ref().or(self.base.as_ref()).cloned()
+    }
+
+    /// Mounts cassettes of the workspace's own, or takes them out.
+    pub fn set(&self, deck: Option<Deck>) -> Option<Arc<Deck>> {
+        let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
+        let new = deck.map(|deck| with_player(Arc::new(deck)));
+        std::mem::replace(&mut *own, new).map(|(deck, _)| deck)
+    }
+
+    /// Forgets its own, and what was given from the server's.
+    pub fn reset(&self) {
+        self.set(None);
+        if let Some((_, player)) = &self.base {
+            player.reset();
+        }
+    }
+}
+
+fn with_player(deck: Arc<Deck>) -> (Arc<Deck>, Arc<Player>) {
+    let player = Arc::new(Player::new(Arc::clone(deck.tape())));
+    (deck, player)
+}

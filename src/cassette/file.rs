@@ -1,0 +1,165 @@
+//! Cassettes on disk: `NAME.yaml`, large bodies in `NAME.blobs/`, times in `NAME.timing.json`.
+
+mod raw;
+mod write;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Cassette;
+
+pub use write::Writer;
+
+/// Largest cassette that is read; larger bodies lie beside it.
+const MAX_CASSETTE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// When an exchange happened, and what else differs from one recording to the next. Kept apart, so
+/// that recording again gives a small diff.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// From the recording's first request to this one, in milliseconds.
+    pub started_ms: u64,
+    /// From the request to the answer's head, in milliseconds.
+    pub head_ms: u64,
+    /// Pieces of the body as they came: milliseconds after the head, and bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chunks: Vec<(u64, usize)>,
+    /// Headers of the answer that say when and where it was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+}
+
+/// Why a cassette was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum CassetteError {
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{name} is no cassette: {reason}\n  hint: {hint}")]
+    Format {
+        name: String,
+        reason: String,
+        hint: &'static str,
+    },
+    #[error("there is no cassette in {}\n  hint: `sandtable record` makes them, `sandtable import` takes others' recordings", .0.display())]
+    Nothing(PathBuf),
+}
+
+/// Reads the cassettes of a file, or of a folder and the folders in it, in the order of their names.
+pub fn load_all(path: &Path) -> Result<Vec<Cassette>, CassetteError> {
+    let failed = |source| CassetteError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    if !fs::metadata(path).map_err(failed)?.is_dir() {
+        return Ok(vec![load(path)?]);
+    }
+    let mut found = Vec::new();
+    find(path, &mut found).map_err(failed)?;
+    if found.is_empty() {
+        return Err(CassetteError::Nothing(path.to_owned()));
+    }
+    found.sort();
+    // Reading is parsing: it takes as many threads as there are processors.
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = found.len().div_ceil(threads);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = found
+            .chunks(share)
+            .map(|part| scope.spawn(move || part.iter().map(|path| load(path)).collect::<Vec<_>>()))
+            .collect();
+        parts
+            .into_iter()
+            .flat_map(|part| part.join().expect("reading a cassette does not panic"))
+            .collect()
+    })
+}
+
+fn find(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            if path
+                .extension()
+                .is_none_or(|extension| extension != "blobs")
+            {
+                find(&path, found)?;
+            }
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml")
+        {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Reads one cassette.
+pub fn load(path: &Path) -> Result<Cassette, CassetteError> {
+    let failed = |source| CassetteError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let size = fs::metadata(path).map_err(failed)?.len();
+    if size > MAX_CASSETTE_BYTES {
+        return Err(CassetteError::Format {
+            name: path.display().to_string(),
+            reason: format!("it has {size} bytes, and {MAX_CASSETTE_BYTES} are the most"),
+            hint: "record into several cassettes",
+        });
+    }
+    let text = fs::read_to_string(path).map_err(failed)?;
+    let mut cassette = raw::parse(&path.display().to_string(), &text, &blobs(path))?;
+    cassette.name = stem(path);
+    let timing = timing(path);
+    if timing.exists() {
+        let text = fs::read_to_string(&timing).map_err(|source| CassetteError::Read {
+            path: timing.clone(),
+            source,
+        })?;
+        let times: Vec<Timing> =
+            serde_json::from_str(&text).map_err(|error| CassetteError::Format {
+                name: timing.display().to_string(),
+                reason: error.to_string(),
+                hint: "delete it: the cassette then replays without its times",
+            })?;
+        // After an edit of the cassette nobody knows what belongs to what.
+        if times.len() == cassette.exchanges.len() {
+            for (exchange, timing) in cassette.exchanges.iter_mut().zip(times) {
+                exchange.timing = Some(timing);
+            }
+        }
+    }
+    Ok(cassette)
+}
+
+/// Reads a cassette that is no file; it can have no large bodies.
+pub fn parse(name: &str, text: &str) -> Result<Cassette, CassetteError> {
+    raw::parse(name, text, Path::new(""))
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn blobs(path: &Path) -> PathBuf {
+    path.with_extension("blobs")
+}
+
+fn timing(path: &Path) -> PathBuf {
+    path.with_extension("timing.json")
+}

@@ -1,0 +1,288 @@
+//! The YAML of a cassette, as typed and as meant.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use serde_saphyr::{DuplicateKeyPolicy, MessageFormatter as _, UserMessageFormatter};
+
+use super::CassetteError;
+use crate::cassette::{
+    About, Blob, Body, Cassette, End, Exchange, Part, Request, Response, VERSION,
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCassette {
+    /// The format's version.
+    cassette: u64,
+    #[serde(default)]
+    recorded_at: Option<String>,
+    #[serde(default)]
+    upstream: Option<String>,
+    #[serde(default)]
+    ignore: Vec<String>,
+    #[serde(default)]
+    redact: Vec<String>,
+    #[serde(default)]
+    notes: Vec<String>,
+    #[serde(default)]
+    exchanges: Vec<RawExchange>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawExchange {
+    #[serde(default)]
+    request: Option<RawRequest>,
+    response: RawResponse,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRequest {
+    method: String,
+    path: String,
+    #[serde(default)]
+    query: Option<String>,
+    #[serde(default)]
+    headers: Map<String, Value>,
+    #[serde(default)]
+    body: RawBody,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawResponse {
+    #[serde(default)]
+    status: u16,
+    #[serde(default)]
+    headers: Map<String, Value>,
+    #[serde(default)]
+    body: RawBody,
+    /// `client left`, or `broke: WHY`; absent where the answer is whole.
+    #[serde(default)]
+    ended: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBody {
+    #[serde(default)]
+    json: Option<Value>,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    stream: Option<String>,
+    #[serde(default)]
+    base64: Option<String>,
+    #[serde(default)]
+    blob: Option<RawBlob>,
+    #[serde(default)]
+    form: Option<Vec<RawPart>>,
+    #[serde(default)]
+    missing: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBlob {
+    sha256: String,
+    size_bytes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPart {
+    name: String,
+    #[serde(default)]
+    filename: Option<String>,
+    #[serde(default)]
+    content_type: Option<String>,
+    #[serde(default)]
+    body: RawBody,
+}
+
+/// What `ended` begins with where the connection broke.
+pub(super) const BROKE: &str = "broke: ";
+/// What `ended` is where the client left.
+pub(super) const CLIENT_LEFT: &str = "client left";
+
+const HINT: &str =
+    "docs/CASSETTES.md has the format; `sandtable import` takes other tools' recordings";
+
+/// Reads the text of a cassette called `name`.
+pub(super) fn parse(name: &str, text: &str, blobs: &Path) -> Result<Cassette, CassetteError> {
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        // A recording is as large as it is; its size is bounded when it is read.
+        budget: None,
+        strict_booleans: true,
+    };
+    let wrong = |reason: String| CassetteError::Format {
+        name: name.to_owned(),
+        reason,
+        hint: HINT,
+    };
+    let raw: RawCassette = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let place = error.location().map_or_else(String::new, |at| {
+            format!("line {}, column {}: ", at.line(), at.column())
+        });
+        wrong(format!(
+            "{place}{}",
+            UserMessageFormatter.format_message(&error)
+        ))
+    })?;
+    if raw.cassette > VERSION {
+        return Err(wrong(format!(
+            "it has version {}, and this program reads up to {VERSION}",
+            raw.cassette
+        )));
+    }
+    let exchanges = raw
+        .exchanges
+        .into_iter()
+        .enumerate()
+        .map(|(at, exchange)| {
+            exchange
+                .read(blobs)
+                .map_err(|reason| wrong(format!("exchanges[{at}].{reason}")))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Cassette {
+        name: name.to_owned(),
+        about: About {
+            recorded_at: raw.recorded_at,
+            upstream: raw.upstream,
+            ignore: raw.ignore,
+            redact: raw.redact,
+            notes: raw.notes,
+        },
+        exchanges,
+    })
+}
+
+impl RawExchange {
+    fn read(self, blobs: &Path) -> Result<Exchange, String> {
+        let request = self
+            .request
+            .map(|raw| {
+                Ok::<_, String>(Request {
+                    method: raw.method.to_ascii_uppercase(),
+                    path: raw.path,
+                    query: raw.query,
+                    headers: headers(raw.headers),
+                    body: raw
+                        .body
+                        .read(blobs)
+                        .map_err(|reason| format!("request.{reason}"))?,
+                })
+            })
+            .transpose()?;
+        let response = self.response;
+        let end = match response.ended.as_deref() {
+            None => End::Complete,
+            Some(CLIENT_LEFT) => End::ClientLeft,
+            Some(text) => End::UpstreamBroke(
+                text.strip_prefix(BROKE)
+                    .ok_or_else(|| {
+                        format!(
+                            "response.ended: `{text}` is neither `{CLIENT_LEFT}` nor `{BROKE}…`"
+                        )
+                    })?
+                    .to_owned(),
+            ),
+        };
+        if response.status == 0 && end == End::Complete {
+            return Err("response.status: a complete answer has one".to_owned());
+        }
+        if response.status != 0 && !(100..=999).contains(&response.status) {
+            return Err(format!(
+                "response.status: `{}` is no HTTP status",
+                response.status
+            ));
+        }
+        Ok(Exchange {
+            request,
+            response: Response {
+                status: response.status,
+                headers: headers(response.headers),
+                body: response
+                    .body
+                    .read(blobs)
+                    .map_err(|reason| format!("response.{reason}"))?,
+                end,
+            },
+            timing: None,
+        })
+    }
+}
+
+fn headers(raw: Map<String, Value>) -> Vec<(String, String)> {
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    raw.into_iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), text(value)))
+        .collect()
+}
+
+impl RawBody {
+    fn read(self, blobs: &Path) -> Result<Body, String> {
+        let Self {
+            json,
+            text,
+            stream,
+            base64,
+            blob,
+            form,
+            missing,
+        } = self;
+        let mut kinds = Vec::new();
+        kinds.extend(json.map(Body::Json));
+        kinds.extend(text.or(stream).map(Body::Text));
+        if let Some(base64) = base64 {
+            let bytes = STANDARD
+                .decode(base64.split_whitespace().collect::<String>())
+                .map_err(|error| format!("body.base64: {error}"))?;
+            kinds.push(Body::Bytes(Bytes::from(bytes)));
+        }
+        if let Some(blob) = blob {
+            // It becomes a file's name.
+            if blob.sha256.len() != 64 || !blob.sha256.bytes().all(|c| c.is_ascii_hexdigit()) {
+                return Err("body.blob.sha256: 64 hexadecimal digits are needed".to_owned());
+            }
+            kinds.push(Body::Blob(Blob {
+                sha256: blob.sha256.to_ascii_lowercase(),
+                size_bytes: blob.size_bytes,
+                folder: blobs.to_owned(),
+            }));
+        }
+        if let Some(parts) = form {
+            let parts: Result<Vec<Part>, String> =
+                parts.into_iter().map(|part| part.read(blobs)).collect();
+            kinds.push(Body::Form(parts?));
+        }
+        kinds.extend(missing.map(Body::Missing));
+        match (kinds.pop(), kinds.is_empty()) {
+            (Some(body), true) => Ok(body),
+            (None, _) => Ok(Body::Empty),
+            (Some(_), false) => Err("body: one of `json`, `text`, `stream`, `base64`, `blob`, `form`, and `missing` is enough".to_owned()),
+        }
+    }
+}
+
+impl RawPart {
+    fn read(self, blobs: &Path) -> Result<Part, String> {
+        Ok(Part {
+            name: self.name,
+            filename: self.filename,
+            content_type: self.content_type,
+            body: self.body.read(blobs)?,
+        })
+    }
+}

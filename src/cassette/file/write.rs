@@ -1,0 +1,354 @@
+//! Writing a cassette while it is recorded: after every exchange the file is whole.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{CassetteError, Timing, blobs, raw, timing};
+use crate::cassette::body::INLINE_BYTES;
+use crate::cassette::{About, Body, End, Exchange, Part, VERSION, write_value};
+use crate::ids::hex;
+
+/// A cassette that is being recorded.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    head: String,
+    /// By the order of their requests: the text, and the times.
+    exchanges: BTreeMap<u64, (String, Timing)>,
+}
+
+impl Writer {
+    /// Begins a cassette, in place of one that is there.
+    pub fn create(path: &Path, about: &About) -> Result<Self, CassetteError> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
+        }
+        let writer = Self {
+            path: path.to_owned(),
+            head: head(about),
+            exchanges: BTreeMap::new(),
+        };
+        // Bodies of the recording before belong to nothing any more.
+        match fs::remove_dir_all(blobs(path)) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(&blobs(path), source));
+            }
+            _ => {}
+        }
+        writer.write_all()?;
+        Ok(writer)
+    }
+
+    /// Goes on with a cassette that is there, or begins one.
+    pub fn open(path: &Path, about: &About) -> Result<Self, CassetteError> {
+        if !path.exists() {
+            return Self::create(path, about);
+        }
+        let known = super::load(path)?;
+        let mut writer = Self {
+            path: path.to_owned(),
+            head: head(&known.about),
+            exchanges: BTreeMap::new(),
+        };
+        for (order, exchange) in (0..).zip(&known.exchanges) {
+            let text = writer.render(exchange)?;
+            let timing = exchange.timing.clone().unwrap_or_default();
+            writer.exchanges.insert(order, (text, timing));
+        }
+        Ok(writer)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many exchanges it has.
+    pub fn len(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.exchanges.is_empty()
+    }
+
+    /// The order of an exchange that begins after all that are there.
+    pub fn next_order(&self) -> u64 {
+        self.exchanges
+            .last_key_value()
+            .map_or(0, |(order, _)| order + 1)
+    }
+
+    /// Adds an exchange whose request was the `order`th.
+    pub fn put(&mut self, order: u64, exchange: &Exchange) -> Result<(), CassetteError> {
+        let text = self.render(exchange)?;
+        let last = order >= self.next_order();
+        let timing = exchange.timing.clone().unwrap_or_default();
+        self.exchanges.insert(order, (text.clone(), timing));
+        if last && self.exchanges.len() > 1 {
+            let mut file = File::options()
+                .append(true)
+                .open(&self.path)
+                .map_err(|source| failed(&self.path, source))?;
+            file.write_all(text.as_bytes())
+                .map_err(|source| failed(&self.path, source))?;
+            self.write_timing()
+        } else {
+            self.write_all()
+        }
+    }
+
+    fn write_all(&self) -> Result<(), CassetteError> {
+        let mut text = self.head.clone();
+        if self.exchanges.is_empty() {
+            text.push_str("exchanges: []\n");
+        } else {
+            text.push_str("exchanges:\n");
+        }
+        text.extend(self.exchanges.values().map(|(text, _)| text.as_str()));
+        replace(&self.path, text.as_bytes())?;
+        self.write_timing()
+    }
+
+    fn write_timing(&self) -> Result<(), CassetteError> {
+        let times: Vec<&Timing> = self.exchanges.values().map(|(_, timing)| timing).collect();
+        let path = timing(&self.path);
+        if times.iter().all(|timing| **timing == Timing::default()) {
+            return match fs::remove_file(&path) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    Err(failed(&path, source))
+                }
+                _ => Ok(()),
+            };
+        }
+        // A line each.
+        let lines: Vec<String> = times
+            .iter()
+            .map(|timing| serde_json::to_string(timing).expect("times are plain JSON"))
+            .collect();
+        replace(&path, format!("[\n{}\n]\n", lines.join(",\n")).as_bytes())
+    }
+
+    /// The exchange as an item of the list; what it says is read again before it counts.
+    fn render(&self, exchange: &Exchange) -> Result<String, CassetteError> {
+        let text = item(&self.tree(exchange, false)?);
+        let again = format!("cassette: {VERSION}\nexchanges:\n{text}");
+        let read = raw::parse("", &again, &blobs(&self.path));
+        if read.is_ok_and(|read| item_again(&self.tree_of(&read.exchanges)) == Some(text.as_str()))
+        {
+            return Ok(text);
+        }
+        // A number that YAML reads as another one: the body as text is exact.
+        Ok(item(&self.tree(exchange, true)?))
+    }
+
+    fn tree_of(&self, exchanges: &[Exchange]) -> Vec<String> {
+        exchanges
+            .iter()
+            .filter_map(|exchange| self.tree(exchange, false).ok())
+            .map(|tree| item(&tree))
+            .collect()
+    }
+
+    fn tree(&self, exchange: &Exchange, as_text: bool) -> Result<Value, CassetteError> {
+        let mut tree = Map::new();
+        if let Some(request) = &exchange.request {
+            let mut map = Map::new();
+            map.insert("method".to_owned(), json!(request.method));
+            map.insert("path".to_owned(), json!(request.path));
+            if let Some(query) = &request.query {
+                map.insert("query".to_owned(), json!(query));
+            }
+            put_headers(&mut map, &request.headers);
+            self.put_body(&mut map, &request.body, as_text)?;
+            tree.insert("request".to_owned(), Value::Object(map));
+        }
+        let response = &exchange.response;
+        let mut map = Map::new();
+        if response.status != 0 {
+            map.insert("status".to_owned(), json!(response.status));
+        }
+        put_headers(&mut map, &response.headers);
+        self.put_body(&mut map, &response.body, as_text)?;
+        let ended = match &response.end {
+            End::Complete => None,
+            End::ClientLeft => Some(raw::CLIENT_LEFT.to_owned()),
+            End::UpstreamBroke(why) => Some(format!("{}{why}", raw::BROKE)),
+        };
+        if let Some(ended) = ended {
+            map.insert("ended".to_owned(), Value::String(ended));
+        }
+        tree.insert("response".to_owned(), Value::Object(map));
+        Ok(Value::Object(tree))
+    }
+
+    fn put_body(
+        &self,
+        map: &mut Map<String, Value>,
+        body: &Body,
+        as_text: bool,
+    ) -> Result<(), CassetteError> {
+        if *body != Body::Empty {
+            map.insert("body".to_owned(), self.body(body, as_text)?);
+        }
+        Ok(())
+    }
+
+    fn body(&self, body: &Body, as_text: bool) -> Result<Value, CassetteError> {
+        Ok(match body {
+            Body::Empty => json!({}),
+            Body::Json(value) if as_text => json!({ "text": value.to_string() }),
+            Body::Json(value) => json!({ "json": value }),
+            Body::Text(text) if text.starts_with("event:") => json!({ "stream": text }),
+            Body::Text(text) if text.len() <= INLINE_BYTES => json!({ "text": text }),
+            Body::Text(text) => self.blob(&Bytes::from(text.clone()))?,
+            Body::Bytes(bytes) if bytes.len() <= INLINE_BYTES => {
+                json!({ "base64": STANDARD.encode(bytes) })
+            }
+            Body::Bytes(bytes) => self.blob(bytes)?,
+            Body::Blob(blob) => {
+                let folder = blobs(&self.path);
+                if blob.folder != folder {
+                    let path = folder.join(&blob.sha256);
+                    fs::create_dir_all(&folder)
+                        .and_then(|()| fs::copy(blob.path(), &path))
+                        .map_err(|source| failed(&path, source))?;
+                }
+                json!({ "blob": { "sha256": blob.sha256, "size_bytes": blob.size_bytes } })
+            }
+            Body::Form(parts) => {
+                let parts: Result<Vec<Value>, _> =
+                    parts.iter().map(|part| self.part(part)).collect();
+                json!({ "form": parts? })
+            }
+            Body::Missing(why) => json!({ "missing": why }),
+        })
+    }
+
+    fn part(&self, part: &Part) -> Result<Value, CassetteError> {
+        let mut map = Map::new();
+        map.insert("name".to_owned(), json!(part.name));
+        if let Some(filename) = &part.filename {
+            map.insert("filename".to_owned(), json!(filename));
+        }
+        if let Some(content_type) = &part.content_type {
+            map.insert("content_type".to_owned(), json!(content_type));
+        }
+        self.put_body(&mut map, &part.body, false)?;
+        Ok(Value::Object(map))
+    }
+
+    /// Puts bytes beside the cassette.
+    fn blob(&self, bytes: &Bytes) -> Result<Value, CassetteError> {
+        let folder = blobs(&self.path);
+        let sha256 = hex(&Sha256::digest(bytes));
+        let path = folder.join(&sha256);
+        fs::create_dir_all(&folder)
+            .and_then(|()| fs::write(&path, bytes))
+            .map_err(|source| failed(&path, source))?;
+        Ok(json!({ "blob": { "sha256": sha256, "size_bytes": bytes.len() } }))
+    }
+}
+
+fn put_headers(map: &mut Map<String, Value>, headers: &[(String, String)]) {
+    if headers.is_empty() {
+        return;
+    }
+    let mut joined: Map<String, Value> = Map::new();
+    for (name, value) in headers {
+        match joined.get_mut(name) {
+            Some(Value::String(values)) => {
+                values.push_str(", ");
+                values.push_str(value);
+            }
+            _ => {
+                joined.insert(name.clone(), json!(value));
+            }
+        }
+    }
+    map.insert("headers".to_owned(), Value::Object(joined));
+}
+
+fn head(about: &About) -> String {
+    let mut map = Map::new();
+    map.insert("cassette".to_owned(), json!(VERSION));
+    let texts = [
+        ("recorded_at", &about.recorded_at),
+        ("upstream", &about.upstream),
+    ];
+    for (key, text) in texts {
+        if let Some(text) = text {
+            map.insert(key.to_owned(), json!(text));
+        }
+    }
+    let lists = [
+        ("ignore", &about.ignore),
+        ("redact", &about.redact),
+        ("notes", &about.notes),
+    ];
+    for (key, list) in lists {
+        if !list.is_empty() {
+            map.insert(key.to_owned(), json!(list));
+        }
+    }
+    let mut text = String::new();
+    write_value(&mut text, &Value::Object(map), 0);
+    text.trim_start().to_owned() + if text.ends_with('\n') { "" } else { "\n" }
+}
+
+/// A tree as an item of the list of exchanges.
+fn item(tree: &Value) -> String {
+    let mut text = String::new();
+    write_value(&mut text, &Value::Array(vec![tree.clone()]), 0);
+    let mut text = text.trim_start_matches('\n').to_owned();
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
+fn item_again(items: &[String]) -> Option<&str> {
+    match items {
+        [only] => Some(only),
+        _ => None,
+    }
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), CassetteError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            // As any file that is made; a temporary one is its owner's alone.
+            file.as_file()
+                .set_permissions(fs::Permissions::from_mode(0o644))?;
+        }
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(|source| failed(path, source))
+}
+
+fn failed(path: &Path, source: std::io::Error) -> CassetteError {
+    CassetteError::Write {
+        path: path.to_owned(),
+        source,
+    }
+}

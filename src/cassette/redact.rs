@@ -1,0 +1,345 @@
+//! Keeping secrets out of recordings: before anything reaches the disk, and again when a request is
+//! compared with what was recorded.
+//!
+//! A secret is a known one (the key a request carries, an organization's id, what the user names), or
+//! what looks like an API key. It is looked for in texts as they are, in strings of JSON behind their
+//! escapes, behind percent-encoding and base64, and across the deltas of a stream.
+
+mod stream;
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use super::canon::REDACTED;
+use super::{Body, Exchange, Part, Request, Response};
+
+/// What an API key of the service looks like, and a bearer token in a text.
+const PATTERNS: [&str; 2] = [
+    r"sk-ant-[A-Za-z0-9_-]{6,}",
+    r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}=*",
+];
+
+/// Headers of an answer whose values are kept by nobody.
+const SECRET_HEADERS: [&str; 5] = [
+    "anthropic-organization-id",
+    "anthropic-workspace-id",
+    "proxy-authenticate",
+    "set-cookie",
+    "www-authenticate",
+];
+
+/// Headers of a request that are kept: what tells one request from another.
+const REQUEST_HEADERS: [&str; 5] = [
+    "accept",
+    "anthropic-beta",
+    "anthropic-version",
+    "content-type",
+    "idempotency-key",
+];
+
+/// Shortest known secret: what is shorter would be found everywhere.
+const SHORTEST: usize = 6;
+/// Shortest text that is looked at as base64.
+const SHORTEST_BASE64: usize = 24;
+
+/// What must not be kept.
+#[derive(Debug, Clone)]
+pub struct Redactor {
+    patterns: Vec<Regex>,
+    /// Longest first.
+    known: Vec<String>,
+}
+
+impl Default for Redactor {
+    fn default() -> Self {
+        let patterns = PATTERNS.map(|pattern| Regex::new(pattern).expect("the pattern is one"));
+        Self {
+            patterns: patterns.into(),
+            known: Vec::new(),
+        }
+    }
+}
+
+impl Redactor {
+    /// Also keeps out what these regular expressions match.
+    pub fn with_patterns(mut self, patterns: &[String]) -> Result<Self, regex::Error> {
+        for pattern in patterns {
+            self.patterns.push(Regex::new(pattern)?);
+        }
+        Ok(self)
+    }
+
+    /// Also keeps out these very texts.
+    #[must_use]
+    pub fn with_known<'a>(mut self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        for secret in secrets {
+            if secret.len() >= SHORTEST && !self.known.iter().any(|known| known == secret) {
+                self.known.push(secret.to_owned());
+            }
+        }
+        self.known
+            .sort_by_key(|known| std::cmp::Reverse(known.len()));
+        self
+    }
+
+    /// An exchange without secrets.
+    pub fn exchange(&self, mut exchange: Exchange) -> std::io::Result<Exchange> {
+        if let Some(request) = exchange.request {
+            exchange.request = Some(self.request(request)?);
+        }
+        exchange.response = self.response(exchange.response)?;
+        if let Some(timing) = &mut exchange.timing {
+            timing.headers = self.headers(std::mem::take(&mut timing.headers), |name| {
+                !SECRET_HEADERS.contains(&name)
+            });
+        }
+        Ok(exchange)
+    }
+
+    /// A request without secrets.
+    pub fn request(&self, request: Request) -> std::io::Result<Request> {
+        Ok(Request {
+            path: self.encoded(&request.path),
+            query: request.query.map(|query| self.encoded(&query)),
+            headers: self.headers(request.headers, |name| REQUEST_HEADERS.contains(&name)),
+            body: self.body(request.body)?,
+            ..request
+        })
+    }
+
+    fn response(&self, response: Response) -> std::io::Result<Response> {
+        let stream = response.is_stream();
+        let end = match response.end {
+            super::End::UpstreamBroke(why) => {
+                super::End::UpstreamBroke(self.text(&why).into_owned())
+            }
+            end => end,
+        };
+        let body = match response.body {
+            Body::Text(text) if stream => Body::Text(stream::redact(self, &text)),
+            body => self.body(body)?,
+        };
+        Ok(Response {
+            headers: self.headers(response.headers, |name| !SECRET_HEADERS.contains(&name)),
+            body,
+            end,
+            ..response
+        })
+    }
+
+    fn headers(
+        &self,
+        headers: Vec<(String, String)>,
+        keep: impl Fn(&str) -> bool,
+    ) -> Vec<(String, String)> {
+        headers
+            .into_iter()
+            .filter(|(name, _)| keep(name) && !name.contains("token") && !name.contains("secret"))
+            .map(|(name, value)| {
+                // The boundary is another one each time.
+                let value = match value.split_once(';') {
+                    Some((kind, _)) if kind == "multipart/form-data" => kind,
+                    _ => &value,
+                };
+                (name, self.text(value).into_owned())
+            })
+            .collect()
+    }
+
+    fn body(&self, body: Body) -> std::io::Result<Body> {
+        Ok(match body {
+            Body::Json(value) => Body::Json(self.json(value)),
+            Body::Text(text) => match serde_json::from_str::<Value>(&text) {
+                Ok(value) if value.is_object() || value.is_array() => {
+                    let clean = self.json(value.clone());
+                    if clean == value {
+                        Body::Text(text)
+                    } else {
+                        Body::of(Bytes::from(clean.to_string()))
+                    }
+                }
+                _ => Body::Text(self.deep_text(&text).into_owned()),
+            },
+            Body::Bytes(bytes) => Body::Bytes(self.bytes(bytes)),
+            Body::Form(parts) => Body::Form(
+                parts
+                    .into_iter()
+                    .map(|part| self.part(part))
+                    .collect::<std::io::Result<_>>()?,
+            ),
+            Body::Blob(blob) => {
+                let bytes = Bytes::from(std::fs::read(blob.path())?);
+                let clean = self.bytes(bytes.clone());
+                if clean == bytes {
+                    Body::Blob(blob)
+                } else {
+                    Body::Bytes(clean)
+                }
+            }
+            other => other,
+        })
+    }
+
+    fn part(&self, part: Part) -> std::io::Result<Part> {
+        let Part {
+            name,
+            filename,
+            content_type,
+            body,
+        } = part;
+        Ok(Part {
+            name: self.encoded(&name),
+            filename: filename.as_deref().map(|name| self.encoded(name)),
+            content_type,
+            body: self.body(body)?,
+        })
+    }
+
+    /// Every string of a value, and every key.
+    fn json(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.deep_text(&text).into_owned()),
+            Value::Array(items) => {
+                Value::Array(items.into_iter().map(|item| self.json(item)).collect())
+            }
+            Value::Object(map) => Value::Object(
+                map.into_iter()
+                    .map(|(key, value)| (self.text(&key).into_owned(), self.json(value)))
+                    .collect::<Map<_, _>>(),
+            ),
+            other => other,
+        }
+    }
+
+    /// A text, and what it says in base64 or as a URL.
+    fn deep_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.in_base64(text) {
+            return Cow::Borrowed(REDACTED);
+        }
+        let clean = self.text(text);
+        if clean.contains('%') {
+            return Cow::Owned(self.encoded(&clean));
+        }
+        clean
+    }
+
+    fn in_base64(&self, text: &str) -> bool {
+        if text.len() < SHORTEST_BASE64
+            || !text
+                .bytes()
+                .all(|c| c.is_ascii_alphanumeric() || b"+/=_-\r\n".contains(&c))
+        {
+            return false;
+        }
+        let compact: String = text.split_whitespace().collect();
+        let bare = compact
+            .trim_end_matches('=')
+            .replace('+', "-")
+            .replace('/', "_");
+        let decoded = STANDARD
+            .decode(&compact)
+            .or_else(|_| URL_SAFE_NO_PAD.decode(&bare));
+        decoded.is_ok_and(|bytes| self.bytes(Bytes::from(bytes.clone())) != bytes)
+    }
+
+    /// A path, a query, or a name in which bytes may be written as `%XX`.
+    fn encoded(&self, text: &str) -> String {
+        let clean = self.text(text);
+        let decoded = percent_encoding::percent_decode_str(&clean).decode_utf8_lossy();
+        let redacted = self.text(&decoded);
+        if redacted == decoded {
+            return clean.into_owned();
+        }
+        redacted.into_owned()
+    }
+
+    /// A text without what is secret.
+    pub(super) fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let spans = self.spans(text);
+        if spans.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let mut clean = String::with_capacity(text.len());
+        let mut from = 0;
+        for (start, end) in spans {
+            clean.push_str(&text[from..start]);
+            clean.push_str(REDACTED);
+            from = end;
+        }
+        clean.push_str(&text[from..]);
+        Cow::Owned(clean)
+    }
+
+    /// Where secrets are, in order and apart from one another.
+    pub(super) fn spans(&self, text: &str) -> Vec<(usize, usize)> {
+        let mut found: Vec<(usize, usize)> = Vec::new();
+        for known in &self.known {
+            found.extend(
+                text.match_indices(known)
+                    .map(|(at, it)| (at, at + it.len())),
+            );
+        }
+        for pattern in &self.patterns {
+            found.extend(
+                pattern
+                    .find_iter(text)
+                    .filter(|it| !it.is_empty())
+                    .map(|it| (it.start(), it.end())),
+            );
+        }
+        found.sort_unstable();
+        let mut merged: Vec<(usize, usize)> = Vec::new();
+        for (start, end) in found {
+            match merged.last_mut() {
+                Some(last) if start < last.1 => last.1 = last.1.max(end),
+                _ => merged.push((start, end)),
+            }
+        }
+        merged
+    }
+
+    /// Bytes without what is secret; what lies around it may be no text at all.
+    fn bytes(&self, bytes: Bytes) -> Bytes {
+        let mut spans: Vec<(usize, usize)> = Vec::new();
+        for known in &self.known {
+            let finder = memchr::memmem::find_iter(&bytes, known.as_bytes());
+            spans.extend(finder.map(|at| (at, at + known.len())));
+        }
+        for pattern in &self.patterns {
+            let Ok(pattern) = regex::bytes::Regex::new(pattern.as_str()) else {
+                continue;
+            };
+            spans.extend(
+                pattern
+                    .find_iter(&bytes)
+                    .filter(|it| !it.is_empty())
+                    .map(|it| (it.start(), it.end())),
+            );
+        }
+        if spans.is_empty() {
+            return bytes;
+        }
+        spans.sort_unstable();
+        let mut clean = Vec::with_capacity(bytes.len());
+        let mut from = 0;
+        for (start, end) in spans {
+            if start < from {
+                from = from.max(end);
+                continue;
+            }
+            clean.extend_from_slice(&bytes[from..start]);
+            clean.extend_from_slice(REDACTED.as_bytes());
+            from = end;
+        }
+        clean.extend_from_slice(&bytes[from.min(bytes.len())..]);
+        Bytes::from(clean)
+    }
+}
+
+#[cfg(test)]
+mod tests;

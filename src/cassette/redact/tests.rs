@@ -1,0 +1,166 @@
+//! Keys in every place that a request or an answer has.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::cassette::{End, Timing};
+
+const KEY: &str = "sk-ant-api03-aBcDeFgHiJkLmNoPqRsTuVwXyZ";
+const OWN: &str = "hunter2-of-the-user";
+
+/// A text, byte by byte in another spelling.
+fn spelled(text: &str, spell: fn(u8) -> String) -> String {
+    text.bytes().map(spell).collect()
+}
+
+fn redactor() -> Redactor {
+    Redactor::default().with_known([OWN])
+}
+
+/// Everything an exchange says, decoded as an attacker would.
+fn told(exchange: &Exchange) -> String {
+    format!("{exchange:?}")
+}
+
+#[test]
+fn a_key_is_nowhere_left() {
+    for key in [KEY, OWN] {
+        let coded = STANDARD.encode(format!("name:{key}"));
+        let percent = spelled(key, |byte| format!("%{byte:02X}"));
+        let exchange = Exchange {
+            request: Some(Request {
+                method: "POST".to_owned(),
+                path: format!("/v1/files/{key}/{percent}"),
+                query: Some(format!("a={key}&b={percent}")),
+                headers: [
+                    "x-api-key",
+                    "authorization",
+                    "cookie",
+                    "x-mine",
+                    "anthropic-beta",
+                    "user-agent",
+                ]
+                .map(|name| (name.to_owned(), format!("Bearer {key}")))
+                .into(),
+                body: Body::Form(vec![Part {
+                    name: key.to_owned(),
+                    filename: Some(format!("{key}.txt")),
+                    content_type: None,
+                    body: Body::Bytes(Bytes::from([&[0xff, 0xfe], key.as_bytes(), &[0]].concat())),
+                }]),
+            }),
+            response: Response {
+                status: 200,
+                headers: [
+                    "set-cookie",
+                    "anthropic-organization-id",
+                    "x-token",
+                    "location",
+                    "request-id",
+                ]
+                .map(|name| (name.to_owned(), key.to_owned()))
+                .into(),
+                body: Body::Json(json!({
+                    "text": format!("your key {key} is wrong"), "list": [[key]], key: 1,
+                    "data": coded, "url": format!("https://u:{key}@host/?k={percent}"),
+                })),
+                end: End::UpstreamBroke(format!("refused {key}")),
+            },
+            timing: Some(Timing {
+                headers: vec![("cf-ray".to_owned(), key.to_owned())],
+                ..Timing::default()
+            }),
+        };
+        let clean = redactor().exchange(exchange).unwrap();
+        let told = told(&clean);
+        assert!(!told.contains(key), "{told}");
+        assert!(!told.contains(&percent) && !told.contains(&coded), "{told}");
+        assert!(told.contains(REDACTED));
+        let Some(Request {
+            body: Body::Form(parts),
+            ..
+        }) = &clean.request
+        else {
+            panic!()
+        };
+        let bytes = parts[0].body.bytes().unwrap().unwrap();
+        assert!(memchr::memmem::find(&bytes, key.as_bytes()).is_none());
+        assert!(bytes.starts_with(&[0xff, 0xfe]));
+    }
+}
+
+#[test]
+fn a_key_behind_escapes_is_found() {
+    let escaped = spelled(KEY, |byte| format!("\\u{byte:04x}"));
+    let exchange = Exchange {
+        response: Response {
+            status: 400,
+            body: Body::of(Bytes::from(format!("{{ \"message\": \"{escaped}\" }}"))),
+            ..Response::default()
+        },
+        ..Exchange::default()
+    };
+    let clean = redactor().exchange(exchange).unwrap();
+    assert_eq!(
+        clean.response.body,
+        Body::Json(json!({"message": REDACTED}))
+    );
+}
+
+#[test]
+fn what_has_no_secret_stays_byte_for_byte() {
+    let stream = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"sk-ant is a prefix\"}     }\n\n";
+    assert_eq!(stream::redact(&redactor(), stream), stream);
+    let odd = "{ \"a\" : 1.0 }";
+    let clean = redactor().body(Body::Text(odd.to_owned())).unwrap();
+    assert_eq!(clean, Body::Text(odd.to_owned()));
+}
+
+fn deltas(pieces: &[String]) -> String {
+    let mut text = String::new();
+    for piece in pieces {
+        let data = json!({"type": "content_block_delta", "index": 3, "delta": {"type": "text_delta", "text": piece}});
+        let data = data.to_string();
+        text += "event: content_block_delta\ndata: ";
+        text += &data[..data.len() - 1];
+        text += "    }\n\n";
+    }
+    text
+}
+
+fn together(stream: &str) -> String {
+    stream
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| {
+            let data: Value = serde_json::from_str(data).unwrap();
+            data["delta"]["text"].as_str().unwrap().to_owned()
+        })
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn a_key_cut_over_deltas_is_found_and_the_rest_stays(
+        words in proptest::collection::vec("[a-z ]{0,8}", 1..5),
+        cuts in proptest::collection::vec(0usize..200, 0..12),
+    ) {
+        // Between words a key; none of its characters may join what follows.
+        let text = words.join(&format!(" {KEY} "));
+        let mut at: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+        at.extend([0, text.len()]);
+        at.sort_unstable();
+        let pieces: Vec<String> = at.windows(2).map(|pair| text[pair[0]..pair[1]].to_owned()).collect();
+        let clean = stream::redact(&redactor(), &deltas(&pieces));
+        prop_assert_eq!(together(&clean), words.join(&format!(" {REDACTED} ")));
+        let padded = clean.lines().filter(|line| line.starts_with("data")).all(|line| line.ends_with("    }"));
+        prop_assert!(padded, "the padding stays");
+    }
+
+    #[test]
+    fn any_text_can_be_redacted(text in "\\PC{0,200}") {
+        redactor().text(&text);
+        stream::redact(&redactor(), &text);
+    }
+}

@@ -1,0 +1,160 @@
+//! Cassettes made ready to be answered from: every exchange by what was asked.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use serde_json_path::JsonPath;
+
+use super::{Cassette, CassetteError, Exchange, canon, idents};
+
+/// All exchanges of the cassettes that are mounted together. Never changes.
+#[derive(Debug, Default)]
+pub struct Tape {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) ignore: Vec<JsonPath>,
+    pub(crate) redact: Vec<String>,
+    /// By the text of the canonical request, in recorded order.
+    by_request: HashMap<String, Vec<usize>>,
+    /// Those in whose request something was redacted.
+    wild: Vec<usize>,
+    /// Answers whose request was not recorded.
+    pub(crate) loose: Vec<usize>,
+    /// The first answer that an id is in, of those whose request it is not in.
+    pub(crate) born: HashMap<String, usize>,
+}
+
+/// One exchange.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) exchange: Exchange,
+    /// `NAME #3`, for people.
+    pub(crate) name: String,
+    /// [`canon::of`] its request.
+    pub(crate) canonical: Option<Value>,
+    /// Ids in the answer.
+    pub(crate) ids: Vec<String>,
+}
+
+impl Tape {
+    /// Puts cassettes in order.
+    pub fn of(cassettes: Vec<Cassette>) -> Result<Self, CassetteError> {
+        let mut tape = Self::default();
+        for cassette in &cassettes {
+            for path in &cassette.about.ignore {
+                let parsed = JsonPath::parse(path).map_err(|error| CassetteError::Format {
+                    name: cassette.name.clone(),
+                    reason: format!("ignore: `{path}` is no JSON path: {error}"),
+                    hint: "such as `$.metadata` or `$.messages[0].content`",
+                })?;
+                tape.ignore.push(parsed);
+            }
+            tape.redact.extend(cassette.about.redact.iter().cloned());
+        }
+        for cassette in cassettes {
+            for (at, exchange) in cassette.exchanges.into_iter().enumerate() {
+                tape.add(format!("{} #{}", cassette.name, at + 1), exchange);
+            }
+        }
+        Ok(tape)
+    }
+
+    fn add(&mut self, name: String, exchange: Exchange) {
+        let at = self.entries.len();
+        let canonical = exchange
+            .request
+            .as_ref()
+            .map(|request| canon::of(request, &self.ignore));
+        match &canonical {
+            Some(canonical) => {
+                let text = canonical.to_string();
+                if text.contains(canon::REDACTED) {
+                    self.wild.push(at);
+                }
+                self.by_request.entry(text).or_default().push(at);
+            }
+            None => self.loose.push(at),
+        }
+        let asked: Vec<String> = exchange.request.as_ref().map_or_else(Vec::new, |request| {
+            let body = request.body.text().unwrap_or_default();
+            [request.path.as_str(), &body]
+                .into_iter()
+                .flat_map(idents::find)
+                .map(str::to_owned)
+                .collect()
+        });
+        let mut ids: Vec<String> = Vec::new();
+        let headers = exchange
+            .response
+            .headers
+            .iter()
+            .map(|(_, value)| value.as_str());
+        let body = exchange.response.body.text().unwrap_or_default();
+        for id in headers.chain([body.as_ref()]).flat_map(idents::find) {
+            if !ids.iter().any(|known| known == id) {
+                ids.push(id.to_owned());
+            }
+        }
+        for id in &ids {
+            if !asked.contains(id) {
+                self.born.entry(id.clone()).or_insert(at);
+            }
+        }
+        self.entries.push(Entry {
+            exchange,
+            name,
+            canonical,
+            ids,
+        });
+    }
+
+    /// How many exchanges there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The exchanges with this request, in recorded order.
+    pub(crate) fn with(&self, canonical: &Value) -> Vec<usize> {
+        if let Some(found) = self.by_request.get(&canonical.to_string()) {
+            return found.clone();
+        }
+        self.wild
+            .iter()
+            .copied()
+            .filter(|at| {
+                let recorded = self.entries[*at].canonical.as_ref();
+                recorded.is_some_and(|recorded| canon::fits(recorded, canonical))
+            })
+            .collect()
+    }
+
+    /// What comes nearest to a request that is not there: its name, and the differences.
+    pub(crate) fn nearest(&self, canonical: &Value) -> Option<(&str, Vec<String>)> {
+        let same_route = |recorded: &Value| {
+            recorded["method"] == canonical["method"]
+                && route(&recorded["path"]) == route(&canonical["path"])
+        };
+        self.entries
+            .iter()
+            .filter_map(|entry| {
+                let recorded = entry.canonical.as_ref()?;
+                same_route(recorded).then(|| {
+                    (
+                        entry.name.as_str(),
+                        super::miss::differences(recorded, canonical),
+                    )
+                })
+            })
+            .min_by_key(|(_, differences)| differences.len())
+    }
+}
+
+/// A path without the ids in it.
+fn route(path: &Value) -> String {
+    let path = path.as_str().unwrap_or_default();
+    idents::rename(path, |_| Some("{id}".to_owned())).into_owned()
+}

@@ -1,0 +1,150 @@
+//! Cassettes come back as they were written.
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::*;
+
+fn exchange(prompt: &str) -> Exchange {
+    Exchange {
+        request: Some(Request {
+            method: "POST".to_owned(),
+            path: "/v1/messages".to_owned(),
+            query: Some("beta=true".to_owned()),
+            headers: vec![("anthropic-version".to_owned(), "2023-06-01".to_owned())],
+            body: Body::Json(json!({
+                "model": "claude-sonnet-5", "max_tokens": 4096, "stream": true,
+                "messages": [{"role": "user", "content": [{"type": "text", "text": prompt}]}],
+                "tools": [{"type": "code_execution_20250825", "name": "code_execution"}],
+            })),
+        }),
+        response: Response {
+            status: 200,
+            headers: vec![
+                ("content-type".to_owned(), "text/event-stream; charset=utf-8".to_owned()),
+                ("request-id".to_owned(), "req_011CdeLZvUMYd1CXj9nzwwbU".to_owned()),
+            ],
+            body: Body::Text(
+                "event: ping\ndata: {\"type\": \"ping\"}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"    }\n\n"
+                    .to_owned(),
+            ),
+            end: End::Complete,
+        },
+        timing: Some(Timing { started_ms: 3, head_ms: 40, chunks: vec![(0, 40), (7, 60)], headers: Vec::new() }),
+    }
+}
+
+#[test]
+fn a_cassette_is_read_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.yaml");
+    let about = About {
+        recorded_at: Some("2026-11-20T22:00:00Z".to_owned()),
+        upstream: Some("http://127.0.0.1:4010".to_owned()),
+        ignore: vec!["$.metadata".to_owned()],
+        ..About::default()
+    };
+    let upload = Exchange {
+        request: Some(Request {
+            method: "POST".to_owned(),
+            path: "/v1/files".to_owned(),
+            body: Body::Form(vec![Part {
+                name: "file".to_owned(),
+                filename: Some("a.bin".to_owned()),
+                content_type: Some("application/octet-stream".to_owned()),
+                body: Body::Bytes(Bytes::from(vec![0xff; 100_000])),
+            }]),
+            ..Request::default()
+        }),
+        response: Response {
+            end: End::UpstreamBroke("connection reset".to_owned()),
+            ..Response::default()
+        },
+        timing: None,
+    };
+    let odd = Exchange {
+        request: None,
+        response: Response {
+            status: 529,
+            body: Body::of(Bytes::from_static(b"{\"a\": 1.50, \"b\":\"\\u00e9\"}")),
+            ..Response::default()
+        },
+        timing: None,
+    };
+    let mut writer = Writer::create(&path, &about).unwrap();
+    writer.put(0, &exchange("one")).unwrap();
+    writer.put(2, &odd).unwrap();
+    writer.put(1, &upload).unwrap();
+
+    let read = load(&path).unwrap();
+
+    assert_eq!(read.about, about);
+    assert_eq!(read.name, "run");
+    assert_eq!(read.exchanges[0], exchange("one"));
+    assert_eq!(read.exchanges[2].response, odd.response);
+    let request = read.exchanges[1].request.as_ref().unwrap();
+    let Body::Form(parts) = &request.body else {
+        panic!("{request:?}")
+    };
+    assert_eq!(parts[0].body.bytes().unwrap().unwrap(), vec![0xff; 100_000]);
+    assert_eq!(
+        read.exchanges[1].response.end,
+        End::UpstreamBroke("connection reset".to_owned())
+    );
+    let again = Writer::open(&path, &About::default()).unwrap();
+    assert_eq!(again.next_order(), 3);
+}
+
+#[test]
+fn every_number_that_was_sent_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.yaml");
+    let bodies = [
+        "{\"a\":1e-7,\"b\":1.0,\"c\":18446744073709551615,\"d\":-0.0}",
+        "[1,2.5,\"x\\u2028y\"]",
+        "{\"a\":\"\\u0000\\u001b[0m\"}",
+        "{\"1\":{\"true\":[]}}",
+        "\"text\"",
+        " {} ",
+    ];
+    let mut writer = Writer::create(&path, &About::default()).unwrap();
+    for (order, body) in (0..).zip(bodies) {
+        let mut exchange = exchange("x");
+        exchange.response.body = Body::of(Bytes::from_static(body.as_bytes()));
+        writer.put(order, &exchange).unwrap();
+    }
+
+    let read = load(&path).unwrap();
+
+    for (exchange, body) in read.exchanges.iter().zip(bodies) {
+        let bytes = exchange.response.body.bytes().unwrap().unwrap();
+        assert_eq!(String::from_utf8_lossy(&bytes), body);
+    }
+}
+
+#[test]
+fn a_wrong_cassette_is_refused_with_the_place() {
+    for (text, told) in [
+        (
+            "cassette: 1\nexchanges:\n- respones: {}\n",
+            "line 3, column 3",
+        ),
+        ("cassette: 9\n", "version 9"),
+        ("interactions: []\n", "interactions"),
+        (
+            "cassette: 1\nexchanges:\n- response: {status: 200, body: {text: a, json: 1}}\n",
+            "exchanges[0].response.body: one of",
+        ),
+        (
+            "cassette: 1\nexchanges:\n- response: {status: 200, body: {blob: {sha256: ../../etc/passwd, size_bytes: 1}}}\n",
+            "64 hexadecimal digits",
+        ),
+        (
+            "cassette: 1\nexchanges:\n- response: {}\n",
+            "response.status",
+        ),
+    ] {
+        let error = parse("x.yaml", text).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+}

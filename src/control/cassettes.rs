@@ -1,0 +1,184 @@
+//! `/_sandtable/cassettes`: mount recordings on a workspace, look at them, take them out.
+
+use std::path::{Component, Path, PathBuf};
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::error::ControlError;
+use super::target::Target;
+use crate::app::App;
+use crate::cassette::{self, Deck, Mode, Pace, Plan, Tape};
+use crate::clock;
+use crate::config::Config;
+
+/// What a JSON body says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    path: PathBuf,
+    #[serde(default)]
+    mode: Option<String>,
+    #[serde(default)]
+    pace: Option<String>,
+    #[serde(default)]
+    upstream: Option<String>,
+}
+
+/// What is mounted: how many exchanges, and which were never given.
+pub(super) async fn show(Target(workspace): Target) -> Json<Value> {
+    let Some((deck, player)) = workspace.cassettes.get() else {
+        return Json(json!({ "mounted": false }));
+    };
+    let mut answer = json!({
+        "mounted": true,
+        "exchanges": deck.tape().len(),
+        "unused": player.unused(),
+    });
+    if let Some(recorder) = deck.recorder() {
+        let (path, recorded) = recorder.written();
+        answer["recording"] = json!({
+            "path": path, "exchanges": recorded, "upstream": recorder.upstream.url(),
+        });
+    }
+    Json(answer)
+}
+
+/// Mounts a cassette on the workspace, in place of what it has mounted: one of the server's folder, or
+/// the YAML that is sent.
+pub(super) async fn mount(
+    State(app): State<App>,
+    Target(workspace): Target,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, ControlError> {
+    let is_json = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let deck = if is_json {
+        let order: Order = serde_json::from_slice(&body).map_err(|error| {
+            ControlError::bad(
+                format!("the body is no order to mount a cassette: {error}"),
+                r#"such as {"path": "sales.yaml", "mode": "once"}"#,
+            )
+        })?;
+        let mut plan = plan(&app.config, order)?;
+        plan.now = Some(clock::rfc3339_micros(workspace.clock.now()));
+        Deck::mount(&plan)
+    } else {
+        let text = String::from_utf8_lossy(&body);
+        let read = cassette::parse("request body", &text)
+            .and_then(|cassette| Tape::of(vec![cassette]))
+            .map_err(|error| ControlError::bad(error.to_string(), "docs/CASSETTES.md"))?;
+        Deck::of(read, Pace::AtOnce)
+    };
+    let deck = deck.map_err(|error| {
+        let text = error.to_string();
+        match text.split_once("\n  hint: ") {
+            Some((message, hint)) => ControlError::bad(message, hint),
+            None => ControlError::bad(text, "docs/CASSETTES.md"),
+        }
+    })?;
+    workspace.cassettes.set(Some(deck));
+    Ok(show(Target(workspace)).await)
+}
+
+/// Takes the workspace's cassette out; what was recorded is on the disk already.
+pub(super) async fn unmount(Target(workspace): Target) -> (StatusCode, Json<Value>) {
+    let answer = match workspace.cassettes.set(None) {
+        Some(deck) => json!({
+            "recorded": deck.recorder().map(|recorder| {
+                let (path, exchanges) = recorder.written();
+                json!({ "path": path, "exchanges": exchanges })
+            }),
+        }),
+        None => json!({ "recorded": null }),
+    };
+    (StatusCode::OK, Json(answer))
+}
+
+fn plan(config: &Config, order: Order) -> Result<Plan, ControlError> {
+    let word = |text: Option<String>, what: &str| text.map(|text| (text, what.to_owned()));
+    let bad = |(text, what): (String, String), error: String| {
+        ControlError::bad(format!("{what}: `{text}` is not understood"), error)
+    };
+    let mode = match word(order.mode, "mode") {
+        None => Mode::None,
+        Some(given) => given.0.parse().map_err(|error| bad(given, error))?,
+    };
+    let pace = match word(order.pace, "pace") {
+        None => Pace::AtOnce,
+        Some(given) => given.0.parse().map_err(|error| bad(given, error))?,
+    };
+    if let Some(url) = &order.upstream
+        && config
+            .upstream
+            .as_ref()
+            .is_none_or(|known| known.url() != url.trim_end_matches('/'))
+    {
+        // A test must not be able to send keys wherever it likes.
+        return Err(ControlError::bad(
+            format!("upstream: this server records from `{url}` only if it was started so"),
+            format!("start it with `--upstream {url}`"),
+        ));
+    }
+    Ok(Plan {
+        paths: vec![inside(config, &order.path)?],
+        mode,
+        upstream: config.upstream.clone(),
+        pace,
+        ..Plan::default()
+    })
+}
+
+/// The path below the server's folder of cassettes.
+fn inside(config: &Config, path: &Path) -> Result<PathBuf, ControlError> {
+    let folder = config.cassette_dir.as_deref().ok_or_else(|| {
+        ControlError::bad(
+            "this server has no folder of cassettes",
+            "start it with `--cassette-dir DIR`, or send the cassette itself as YAML",
+        )
+    })?;
+    let folder = folder.canonicalize().map_err(|error| {
+        ControlError::bad(
+            format!("{}: {error}", folder.display()),
+            "make the folder that `--cassette-dir` names",
+        )
+    })?;
+    let wanted = folder.join(path);
+    let outside = || {
+        ControlError::bad(
+            format!("{} is not below {}", path.display(), folder.display()),
+            "name a file of the server's `--cassette-dir`",
+        )
+    };
+    if wanted
+        .components()
+        .any(|part| matches!(part, Component::ParentDir))
+    {
+        return Err(outside());
+    }
+    let is_yaml = wanted
+        .extension()
+        .is_some_and(|extension| extension == "yaml" || extension == "yml");
+    if !is_yaml && !wanted.is_dir() {
+        return Err(ControlError::bad(
+            format!("{} is no cassette's name", path.display()),
+            "cassettes end in `.yaml`",
+        ));
+    }
+    // What is there already may be a link that leads out.
+    let mut there = wanted.as_path();
+    while !there.exists() {
+        there = there.parent().ok_or_else(outside)?;
+    }
+    let real = there.canonicalize().map_err(|_| outside())?;
+    if !real.starts_with(&folder) {
+        return Err(outside());
+    }
+    Ok(wanted)
+}

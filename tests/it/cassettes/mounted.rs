@@ -1,0 +1,95 @@
+//! Cassettes mounted through the control API.
+
+use serde_json::{Value, json};
+
+use super::{Studio, ask};
+use crate::harness::TestServer;
+
+const YAML: &str = "cassette: 1\nexchanges:\n- response: {status: 200, headers: {content-type: application/json}, body: {json: {type: message, id: msg_1, content: []}}}\n";
+
+async fn call(server: &TestServer, body: &Value) -> crate::harness::Response {
+    let request = server.request("PUT", "/_sandtable/cassettes").json(body);
+    server.send(&request).await
+}
+
+#[tokio::test]
+async fn a_cassette_is_mounted_on_one_workspace_and_taken_out_again() {
+    let server = TestServer::start().await;
+    let request = server.request("PUT", "/_sandtable/cassettes").body(YAML);
+    let mounted = server.send(&request).await;
+    assert_eq!(
+        mounted.json(),
+        json!({"mounted": true, "exchanges": 1, "unused": ["request body #1"]})
+    );
+    let neighbour = ask(&server, "hi")
+        .without("x-api-key")
+        .header("x-api-key", "another");
+    assert_ne!(server.send(&neighbour).await.json()["id"], "msg_1");
+    assert_eq!(server.send(&ask(&server, "hi")).await.json()["id"], "msg_1");
+    let out = server
+        .send(&server.request("DELETE", "/_sandtable/cassettes"))
+        .await;
+    assert_eq!(out.json(), json!({"recorded": null}));
+    assert_ne!(server.send(&ask(&server, "hi")).await.json()["id"], "msg_1");
+}
+
+#[tokio::test]
+async fn a_test_records_into_the_folder_of_the_server_and_nowhere_else() {
+    let upstream = TestServer::start().await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let outside = tempfile::TempDir::new().unwrap();
+    std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
+    let url = format!("http://{}", upstream.address);
+    let server = TestServer::with(|config| {
+        config.cassette_dir = Some(folder.path().to_owned());
+        config.upstream = Some(sandtable::cassette::Upstream::new(&url).unwrap());
+    })
+    .await;
+    for (order, told) in [
+        (json!({"path": "../x.yaml", "mode": "all"}), "is not below"),
+        (
+            json!({"path": "/etc/x.yaml", "mode": "all"}),
+            "is not below",
+        ),
+        (
+            json!({"path": "link/x.yaml", "mode": "all"}),
+            "is not below",
+        ),
+        (json!({"path": "x.sh", "mode": "all"}), "no cassette's name"),
+        (json!({"path": "x.yaml", "mode": "always"}), "`always`"),
+        (json!({"path": "x.yaml", "mode": "none"}), "cannot read"),
+        (
+            json!({"path": "x.yaml", "mode": "all", "upstream": "http://127.0.0.1:1"}),
+            "only if it was started so",
+        ),
+        (json!({"file": "x.yaml"}), "unknown field"),
+    ] {
+        let refused = call(&server, &order).await;
+        assert_eq!(refused.status, 400, "{order}");
+        assert!(refused.message().contains(told), "{}", refused.text());
+    }
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+
+    let order = json!({"path": "sub/x.yaml", "mode": "once"});
+    assert_eq!(call(&server, &order).await.status, 200);
+    let first = server.send(&ask(&server, "hi")).await;
+    let out = server
+        .send(&server.request("DELETE", "/_sandtable/cassettes"))
+        .await
+        .json();
+    assert_eq!(out["recorded"]["exchanges"], 1);
+    upstream.control("POST", "reset", &json!({})).await;
+    assert_eq!(call(&server, &order).await.status, 200);
+    assert_eq!(server.send(&ask(&server, "hi")).await.body, first.body);
+}
+
+#[tokio::test]
+async fn a_reset_gives_the_recorded_ids_again() {
+    let studio = Studio::open().await;
+    let recorded = studio.recorder.send(&ask(&studio.recorder, "one")).await;
+    let player = super::player(&studio.path()).await;
+    assert_eq!(player.send(&ask(&player, "one")).await.body, recorded.body);
+    assert_ne!(player.send(&ask(&player, "one")).await.body, recorded.body);
+    player.control("POST", "reset", &json!({})).await;
+    assert_eq!(player.send(&ask(&player, "one")).await.body, recorded.body);
+}
