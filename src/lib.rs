@@ -32,6 +32,11 @@
 //! tests, and its benchmarks need them; they are hidden here and change without notice.
 //! `docs/ARCHITECTURE.md` has the map and the invariants.
 
+/// Its snippets in Rust are run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod api;
 mod app;
 mod backend;

@@ -15,6 +15,10 @@ export interface ServerOptions {
   /** Keeps files, containers, batches, and skills over restarts. */
   dataDir?: string;
   quirks?: Record<string, string>;
+  /** Workspaces may mount cassettes below this folder. */
+  cassetteDir?: string;
+  /** Where cassettes may be recorded from. */
+  upstream?: string;
   /** Further flags of the program. */
   args?: string[];
   /** Further variables of its environment. */
@@ -238,8 +242,11 @@ export type CassetteMode = "none" | "once" | "new" | "all";
 
 /** Recorded exchanges that answer the workspace's requests. */
 export interface Cassettes {
+  /** Lets a cassette answer that lies below the server's `cassetteDir`; to record, `upstream` is the server's, too. */
   mount(file: string, options?: { mode?: CassetteMode; upstream?: string | null }): Promise<unknown>;
-  /** Writes out what was recorded, and lets the cassette go. */
+  /** What is mounted, and which of its exchanges were not used. */
+  state(): Promise<any>;
+  /** Lets the cassette go, and says what was recorded. */
   unmount(): Promise<unknown>;
 }
 

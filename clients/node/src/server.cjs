@@ -148,7 +148,7 @@ class Server {
 }
 
 /** The options as flags; what is no file is put into one. */
-function given({ scripts = [], faults = [], seed, frozenAt, backend, dataDir, quirks = {} }, folder) {
+function given({ scripts = [], faults = [], seed, frozenAt, backend, dataDir, quirks = {}, cassetteDir, upstream }, folder) {
   const flags = [];
   scripts.forEach((rules, index) => {
     let file = rulesPath(rules);
@@ -168,6 +168,8 @@ function given({ scripts = [], faults = [], seed, frozenAt, backend, dataDir, qu
     "--frozen-at": frozenAt === undefined ? undefined : timeText(frozenAt),
     "--backend": backend,
     "--data-dir": dataDir,
+    "--cassette-dir": cassetteDir,
+    "--upstream": upstream,
   };
   for (const [flag, value] of Object.entries(single)) {
     if (value !== undefined) flags.push(flag, String(value));

@@ -17,14 +17,14 @@ const MODES = ["none", "once", "new", "all"];
 class Servers {
   #running = new Map();
 
-  get(seed, frozenAt, backend) {
+  get(wishes) {
     const shared = process.env.SANDTABLE_URL ?? process.env[RUN_URL];
-    const own = seed !== undefined || frozenAt !== undefined || backend !== undefined;
-    const key = JSON.stringify([seed, frozenAt, backend]);
+    const own = Object.values(wishes).some((wish) => wish !== undefined);
+    const key = JSON.stringify(wishes);
     if (!this.#running.has(key)) {
       const start = () => {
         if (!own && shared) return Server.connect(shared, { controlToken: process.env.SANDTABLE_CONTROL_TOKEN });
-        return Server.start({ seed, frozenAt, backend });
+        return Server.start(wishes);
       };
       this.#running.set(key, start());
     }
@@ -62,7 +62,7 @@ function hooks(runner, options = {}) {
     kept = setEnvironment({ ...workspace.env, ANTHROPIC_AUTH_TOKEN: undefined });
     await setUp(workspace, options, folder);
     if (cassette) {
-      fs.mkdirSync(path.dirname(cassette.file), { recursive: true });
+      if (cassette.mode !== "none") fs.mkdirSync(path.dirname(cassette.file), { recursive: true });
       await workspace.cassettes.mount(cassette.file, cassette);
     }
   });
@@ -99,16 +99,17 @@ async function make(servers, { seed, frozen, backend }, test, cassette) {
   const at = typeof frozen === "string" || frozen instanceof Date ? frozen : undefined;
   // The server's own clocks are not earlier than this machine's.
   const past = at !== undefined && new Date(at).getTime() <= Date.now() ? timeText(at) : undefined;
-  const server = await servers.get(seed, past, backend);
-  if (cassette && cassette.mode !== "none" && cassette.upstream && process.env.ANTHROPIC_API_KEY) {
-    // The real service has to be asked with the user's own key.
-    return server.workspace(process.env.ANTHROPIC_API_KEY);
-  }
+  const upstream = cassette?.upstream ?? undefined;
+  const cassetteDir = cassette && path.dirname(test.file);
+  const server = await servers.get({ seed, frozenAt: past, backend, cassetteDir, upstream });
+  // The real service has to be asked with the user's own key.
+  if (upstream && process.env.ANTHROPIC_API_KEY) return server.workspace(process.env.ANTHROPIC_API_KEY);
   // The same in every run, because with a seed ids follow from it.
   const name = `${path.relative(process.cwd(), test.file)}\0${test.name}`;
   const digest = createHash("sha256").update(name).digest("hex").slice(0, 24);
   // On somebody else's server others may run the same tests.
-  const suffix = process.env.SANDTABLE_URL && seed === undefined && past === undefined ? `-${process.pid}` : "";
+  const shared = process.env.SANDTABLE_URL !== undefined && server.pid === undefined;
+  const suffix = shared ? `-${process.pid}` : "";
   return server.workspace(`sk-ant-test-${digest}${suffix}`);
 }
 
@@ -124,12 +125,13 @@ function cassetteOf({ cassette }, test, folder) {
   if (!cassette) return undefined;
   const given = typeof cassette === "string" ? { name: cassette } : cassette === true ? {} : cassette;
   const name = given.name ?? test.name.replace(/[^\w.[\]-]+/g, "-");
-  const mode = process.env.SANDTABLE_RECORD || given.mode || "none";
+  const mode = process.env.SANDTABLE_CASSETTE_MODE || given.mode || "none";
   if (!MODES.includes(mode)) {
     throw new SandtableError(`a cassette's mode is one of ${MODES.join(", ")}, not \`${mode}\``);
   }
   const file = path.join(folder, "sandtable_cassettes", /\.ya?ml$/.test(name) ? name : `${name}.yaml`);
-  return { file, mode, upstream: given.upstream ?? process.env.SANDTABLE_UPSTREAM ?? null };
+  const upstream = mode === "none" ? null : (given.upstream ?? process.env.SANDTABLE_UPSTREAM ?? null);
+  return { file, mode, upstream };
 }
 
 async function verify(workspace) {

@@ -254,6 +254,10 @@ class Cassettes {
     return this.#client.call("PUT", "cassettes", { path: path.resolve(file), mode, upstream });
   }
 
+  state() {
+    return this.#client.call("GET", "cassettes");
+  }
+
   unmount() {
     return this.#client.call("DELETE", "cassettes");
   }

@@ -147,6 +147,51 @@ test("a running server is used", async (t) => {
   assert.ok(await server.workspace().clock.now());
 });
 
+test("a cassette is recorded once and replayed without its service", async (t) => {
+  const service = await Server.start({ scripts: ["- then: [{ text: recorded }]"], backend: "none" });
+  t.after(() => service.stop());
+  const upstream = service.baseUrl;
+  const file = (runner, extra = "") => `${runner}
+    const ask = async (prompt) => {
+      const messages = [{ role: "user", content: prompt }];
+      return new Anthropic().messages.create({ model: "claude-opus-4-6", max_tokens: 64, messages });
+    };
+    describe("named", () => {
+      useSandtable({ cassette: { name: "deep/hello", upstream: ${JSON.stringify(upstream)} } });
+      test("it", async () => expect((await ask("hi")).content[0].text).toBe("recorded"));
+    });
+    describe("un named", () => {
+      useSandtable({ cassette: true });
+      test("it", async () => expect((await ask("a b")).content[0].text).toBe("recorded"));
+    });`;
+  const root = project(t, { "package.json": ESM, "one.test.js": file(heads.vitest) });
+  const env = { ...none.env, SANDTABLE_UPSTREAM: upstream, ANTHROPIC_API_KEY: "sk-ant-of-the-user" };
+  const recorded = await vitest(root, [], { env: { ...env, SANDTABLE_CASSETTE_MODE: "once" } });
+  assert.equal(recorded.code, 0, recorded.said);
+  assert.equal((await service.workspace("sk-ant-of-the-user").journal.entries()).length, 2);
+  await service.stop();
+
+  const cassettes = path.join(root, "sandtable_cassettes");
+  const names = fs.readdirSync(cassettes, { recursive: true }).filter((name) => name.endsWith(".yaml")).sort();
+  assert.deepEqual(names, ["deep/hello.yaml", "un-named-it.yaml"]);
+  for (const name of names) {
+    const text = fs.readFileSync(path.join(cassettes, name), "utf8");
+    assert.ok(text.includes("recorded") && !text.includes("of-the-user"), text);
+  }
+  const replayed = await vitest(root, [], none);
+  assert.equal(replayed.code, 0, replayed.said);
+
+  fs.rmSync(path.join(root, "one.test.js"));
+  fs.writeFileSync(path.join(root, "package.json"), "{}");
+  fs.writeFileSync(path.join(root, "one.test.js"), file(heads.jestCjs));
+  const inJest = await jest(root, [], none);
+  assert.equal(inJest.code, 0, inJest.said);
+  fs.writeFileSync(path.join(root, "one.test.js"), file(heads.jestCjs).replace('"hi"', '"something else"'));
+  const missed = await jest(root, [], none);
+  assert.equal(missed.code, 1);
+  assert.match(missed.said, /no recorded exchange answers/);
+});
+
 test("fake timers of the test are left alone", async (t) => {
   const root = project(t, {
     "package.json": ESM,

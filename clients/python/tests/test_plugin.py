@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from sandtable import Server
+
 CONFTEST = """
     import pytest
 
@@ -229,6 +231,42 @@ def test_without_the_sdk_the_other_fixtures_work(run, pytester, monkeypatch):
     )
     done.assert_outcomes(passed=1, errors=1)
     done.stdout.fnmatch_lines(["*fixture 'anthropic_client' not found"])
+
+
+CASSETTE = """
+    import pytest
+
+    @pytest.mark.sandtable_cassette("deep/hello", upstream="UPSTREAM")
+    def test_named(ask):
+        assert ask("hi").content[0].text == "recorded"
+
+    @pytest.mark.parametrize("word", ["a b"])
+    @pytest.mark.sandtable_cassette
+    def test_unnamed(ask, word):
+        assert ask(word).content[0].text == "recorded"
+"""
+
+
+def test_a_cassette_is_recorded_once_and_replayed_without_its_service(run, pytester, monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-of-the-user")
+    pytester.makeini("[pytest]\nsandtable_upstream = http://127.0.0.1:9")
+    run(test_cassette=CASSETTE).assert_outcomes(errors=2)
+    with Server(scripts=["- then: [{ text: recorded }]"], backend="none") as service:
+        pytester.makeini(f"[pytest]\nsandtable_upstream = {service.base_url}")
+        tests = CASSETTE.replace("UPSTREAM", service.base_url)
+        run("--sandtable-record=once", test_cassette=tests).assert_outcomes(passed=2)
+        asked = service.workspace("sk-ant-of-the-user").journal.entries()
+        assert [entry.status for entry in asked] == [200, 200]
+    folder = pytester.path / "sandtable_cassettes"
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.yaml"))
+    assert names == ["deep/hello.yaml", "test_unnamed[a-b].yaml"]
+    texts = {name: (folder / name).read_text() for name in names}
+    assert all("recorded" in text and "of-the-user" not in text for text in texts.values())
+    # The service is gone: `none`, and `once` with a file that is there, do without.
+    run(test_cassette=tests).assert_outcomes(passed=2)
+    run("--sandtable-record=once").assert_outcomes(passed=2)
+    assert {name: (folder / name).read_text() for name in names} == texts
+    run(test_cassette=tests.replace('"hi"', '"something else"')).assert_outcomes(passed=1, failed=1)
 
 
 BOTH = """

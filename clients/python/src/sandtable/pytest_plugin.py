@@ -69,28 +69,36 @@ class _Servers:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._running: dict[tuple[Optional[int], Optional[str]], Server] = {}
+        self._running: dict[tuple[Any, ...], Server] = {}
 
     @property
     def url(self) -> Optional[str]:
         return self._config.getoption("--sandtable-url") or None
 
-    def get(self, seed: Optional[int] = None, frozen_at: Optional[str] = None) -> Server:
-        server = self._running.get((seed, frozen_at))
+    def get(
+        self, seed: Optional[int] = None, frozen_at: Optional[str] = None, upstream: Optional[str] = None
+    ) -> Server:
+        wish = (seed, frozen_at, upstream)
+        server = self._running.get(wish)
         if server is None:
-            server = self._running[seed, frozen_at] = self._start(seed, frozen_at)
+            server = self._running[wish] = self._start(seed, frozen_at, upstream)
         return server
 
-    def _start(self, seed: Optional[int], frozen_at: Optional[str]) -> Server:
+    def _start(self, seed: Optional[int], frozen_at: Optional[str], upstream: Optional[str]) -> Server:
         if self.url:
             if seed is not None or frozen_at is not None:
                 raise SandtableError(
                     "a seed, and a time that is past, need a server of their own\n  hint: leave --sandtable-url out"
                 )
             return Server.connect(self.url, os.environ.get("SANDTABLE_CONTROL_TOKEN"))
-        backend = self._config.getoption("--sandtable-backend")
-        args = self._config.getini("sandtable_args")
-        return Server(seed=seed, frozen_at=frozen_at, backend=backend, args=args).start()
+        return Server(
+            seed=seed,
+            frozen_at=frozen_at,
+            backend=self._config.getoption("--sandtable-backend"),
+            cassette_dir=self._config.rootpath,
+            upstream=upstream,
+            args=self._config.getini("sandtable_args"),
+        ).start()
 
     def stop(self) -> None:
         while self._running:
@@ -190,9 +198,12 @@ def _workspace(request: pytest.FixtureRequest, marks: dict[str, Any]) -> Workspa
         # The server's own clocks are not earlier than this machine's.
         if time.astimezone(timezone.utc) <= datetime.now(timezone.utc):
             past = time_text(frozen)
-    server = servers.get(marks.get("seed"), past)
-    key = _recording_key(request)
-    if key is None:
+    cassette = _cassette(request)
+    upstream = cassette[2] if cassette and cassette[1] != "none" else None
+    server = servers.get(marks.get("seed"), past, upstream)
+    # The real service has to be asked with the user's own key.
+    key = os.environ.get("ANTHROPIC_API_KEY") if upstream else None
+    if not key:
         # The same in every run, because with a seed ids follow from it.
         key = f"sk-ant-test-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:24]}"
         if servers.url:
@@ -236,21 +247,14 @@ def _cassette(request: pytest.FixtureRequest) -> Optional[tuple[pathlib.Path, st
     return path, mode, upstream
 
 
-def _recording_key(request: pytest.FixtureRequest) -> Optional[str]:
-    """The user's own key, where the real service has to be asked with it."""
-    cassette = _cassette(request)
-    if cassette is None or cassette[1] == "none" or cassette[2] is None:
-        return None
-    return os.environ.get("ANTHROPIC_API_KEY")
-
-
 def _mount(request: pytest.FixtureRequest, workspace: Workspace) -> bool:
     cassette = _cassette(request)
     if cassette is None:
         return False
     path, mode, upstream = cassette
-    path.parent.mkdir(parents=True, exist_ok=True)
-    workspace.cassettes.mount(path, mode, upstream)
+    if mode != "none":
+        path.parent.mkdir(parents=True, exist_ok=True)
+    workspace.cassettes.mount(path, mode, upstream if mode != "none" else None)
     return True
 
 

@@ -41,13 +41,15 @@ class Server:
         backend: Optional[str] = None,
         data_dir: Union[None, str, "os.PathLike[str]"] = None,
         quirks: Optional[Mapping[str, str]] = None,
+        cassette_dir: Union[None, str, "os.PathLike[str]"] = None,
+        upstream: Optional[str] = None,
         args: Sequence[str] = (),
         env: Optional[Mapping[str, str]] = None,
         start_timeout: float = 60.0,
     ) -> None:
         """`scripts` and `faults` lie under every workspace. `seed` makes ids the same in every run. With
         `frozen_at` every clock begins at that time and stands still. `backend` is auto, docker, local, or
-        none. `args` are further flags of the program, `env` further variables."""
+        none. Workspaces may mount cassettes below `cassette_dir`, and record them from `upstream`. `args` are further flags of the program, `env` further variables."""
         self._binary = binary
         self._scripts = list(scripts)
         self._faults = list(faults)
@@ -57,6 +59,8 @@ class Server:
             ("--frozen-at", frozen_at and time_text(frozen_at)),
             ("--backend", backend),
             ("--data-dir", data_dir),
+            ("--cassette-dir", cassette_dir),
+            ("--upstream", upstream),
         ):
             if value is not None:
                 self._flags += [flag, str(value)]

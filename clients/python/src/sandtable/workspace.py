@@ -288,10 +288,15 @@ class Cassettes:
         self._client = client
 
     def mount(self, path: Union[str, "os.PathLike[str]"], mode: str = "none", upstream: Optional[str] = None) -> Any:
-        """Lets a cassette answer. `mode` is ``none``, ``once``, ``new``, or ``all``."""
+        """Lets a cassette answer that lies below the server's `cassette_dir`. `mode` is ``none``, ``once``, ``new``,
+        or ``all``; to record, `upstream` is the server's, too."""
         body = {"path": os.path.abspath(path), "mode": mode, "upstream": upstream}
         return self._client.call("PUT", "cassettes", body)
 
+    def state(self) -> Any:
+        """What is mounted, and which of its exchanges were not used."""
+        return self._client.call("GET", "cassettes")
+
     def unmount(self) -> Any:
-        """Writes out what was recorded, and lets the cassette go."""
+        """Lets the cassette go, and says what was recorded."""
         return self._client.call("DELETE", "cassettes")
