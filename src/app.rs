@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::batch::Pool;
 use crate::cassette::Deck;
+use crate::clock;
 use crate::config::Config;
 use crate::container::Containers;
 use crate::engine::Engine;
@@ -56,6 +57,10 @@ impl App {
             (config.idle, config.timeouts),
         );
         let ground = Ground {
+            clock: clock::State {
+                frozen_at: config.frozen_at,
+                ..clock::State::default()
+            },
             faults,
             quirks: config.quirks,
             rates: config.rates.clone().into(),

@@ -120,11 +120,12 @@ fn import(args: &args::ImportArgs) -> ExitCode {
 }
 
 async fn serve(args: ServeArgs) -> ExitCode {
+    let stop_at_eof = args.stop_at_eof;
     let config = match args.into_config() {
         Ok(config) => config,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
-    match serve::run(config).await {
+    match serve::run(config, stop_at_eof).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error.exit_code(), &error.to_string()),
     }

@@ -85,9 +85,9 @@ impl Clock {
         }
     }
 
-    /// Back to the wall clock, running.
-    pub fn reset(&self) {
-        *self.lock() = State::default();
+    /// Back to where it began, which may be earlier: the wall clock is `State::default()`.
+    pub fn reset(&self, beginning: State) {
+        *self.lock() = beginning;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -121,8 +121,6 @@ pub const EVENT_QUEUE: usize = 1024;
 pub const EVENT_READERS: usize = 64;
 /// Silence in the stream of events after which a comment is sent.
 pub const EVENT_PING_INTERVAL: Duration = Duration::from_secs(15);
-/// Bodies from this size on are read to their end even when they are refused.
-pub const LINGER_FROM_BYTES: u64 = 8 * 1024;
 /// Most of a refused body that is read and thrown away.
 pub const LINGER_BYTES: u64 = 64 * 1024 * 1024;
 /// How long a refused body is read and thrown away.

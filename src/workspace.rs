@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::billing::Ledger;
 use crate::cassette::{Deck, Mounts};
-use crate::clock::{Clock, rfc3339_micros};
+use crate::clock::{self, Clock, rfc3339_micros};
 use crate::events::Events;
 use crate::fault::{Dice, Fault, Faults};
 use crate::ids::{Ids, Kind};
@@ -34,6 +34,8 @@ pub struct Workspace {
     /// What `?workspace=NAME` calls it.
     pub name: String,
     pub clock: Clock,
+    /// Where the clock begins, and is after a reset.
+    beginning: clock::State,
     /// With a seed, ids are the same in every run.
     pub seed: Option<u64>,
     pub scripts: Scripts,
@@ -77,6 +79,7 @@ impl Workspace {
             faults: Faults::new(Arc::default(), Dice::new(seed, &id)),
             id,
             clock,
+            beginning: clock::State::default(),
             seed,
             scripts: Scripts::new(base),
             journal: Journal::default(),
@@ -96,7 +99,11 @@ impl Workspace {
     /// Puts what the server sets under what the workspace sets itself.
     #[must_use]
     pub fn over(self, ground: Ground) -> Self {
+        if self.clock.state() == clock::State::default() {
+            self.clock.reset(ground.clock);
+        }
         Self {
+            beginning: ground.clock,
             faults: Faults::new(ground.faults, Dice::new(self.seed, &self.id)),
             server_quirks: ground.quirks,
             rates: Rates::new(ground.rates),
@@ -185,7 +192,7 @@ impl Workspace {
 
     /// Forgets everything that is not in the store.
     pub fn reset(&self) {
-        self.clock.reset();
+        self.clock.reset(self.beginning);
         self.scripts.reset();
         self.journal.clear();
         self.watch.clear();
@@ -205,6 +212,8 @@ impl Workspace {
 /// What the server's flags set under every workspace.
 #[derive(Debug, Clone, Default)]
 pub struct Ground {
+    /// Where a clock begins that nobody has moved yet.
+    pub clock: clock::State,
     pub faults: Arc<[Fault]>,
     pub quirks: Layers,
     pub rates: Arc<[RateLimit]>,

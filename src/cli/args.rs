@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::live::LiveArgs;
@@ -101,6 +102,9 @@ pub(super) struct ServeArgs {
     /// Make ids the same in every run.
     #[arg(long, value_name = "NUMBER", env = "SANDTABLE_SEED")]
     pub(super) seed: Option<u64>,
+    /// Let every clock begin at this time (RFC 3339) and stand still, also after a reset.
+    #[arg(long, value_name = "TIME", env = "SANDTABLE_FROZEN_AT")]
+    pub(super) frozen_at: Option<DateTime<Utc>>,
     /// Image for Docker sandboxes, instead of the one `sandtable image build` makes.
     #[arg(long, value_name = "IMAGE", env = "SANDTABLE_IMAGE")]
     pub(super) image: Option<String>,
@@ -223,6 +227,9 @@ pub(super) struct ServeArgs {
     /// Pass requests of others on the network on to the recorded service.
     #[arg(long, env = "SANDTABLE_ALLOW_OPEN_PROXY")]
     pub(super) allow_open_proxy: bool,
+    /// Stop when standard input ends, as it does when the program that started this one is gone.
+    #[arg(long)]
+    pub(super) stop_at_eof: bool,
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
@@ -356,7 +363,9 @@ impl ServeArgs {
                 UnmatchedArg::Direct => OnUnmatched::Direct,
             },
             seed: self.seed,
+            frozen_at: self.frozen_at,
             image: self.image,
+            program: None,
             idle: Duration::from_secs(self.idle_timeout),
             timeouts: Timeouts {
                 call: Duration::from_secs(self.call_timeout),

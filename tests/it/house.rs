@@ -13,6 +13,12 @@ const EDGES: &[(&str, &[&str])] = &[
             "rate", "sandbox", "server",
         ],
     ),
+    (
+        "embed",
+        &[
+            "billing", "config", "ids", "model", "quirks", "rate", "sandbox", "server",
+        ],
+    ),
     ("billing", &["clock", "limits"]),
     ("lint", &[]),
     ("events", &["limits"]),
@@ -38,6 +44,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "batch",
             "cassette",
+            "clock",
             "config",
             "container",
             "engine",

@@ -9,6 +9,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod clients;
 #[path = "../shared/image.rs"]
 mod image;
 mod interpreter;
