@@ -17,8 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, rfc3339_micros};
+use crate::events::Events;
 use crate::ids::{Ids, Kind};
 use crate::limits::{self, Timeouts};
 use crate::model::Upload;
@@ -45,6 +47,7 @@ struct Inner {
     idle: Duration,
     timeouts: Timeouts,
     known: Mutex<HashMap<String, Arc<Container>>>,
+    events: Events,
 }
 
 /// A container that can be used.
@@ -161,11 +164,25 @@ impl Containers {
             idle,
             timeouts,
             known: Mutex::default(),
+            events: Events::default(),
         }))
     }
 
     pub(crate) fn backend(&self) -> &dyn Backend {
         self.0.backend.as_ref()
+    }
+
+    /// Where is told what becomes of containers.
+    pub(crate) fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    fn tell(&self, container: &Container, kind: &'static str) {
+        self.0.events.tell(
+            &container.workspace,
+            kind,
+            || json!({ "at": rfc3339_micros(container.clock.now()), "container": container.id }),
+        );
     }
 
     /// What each sandbox may use.
@@ -198,7 +215,12 @@ impl Containers {
             match self.0.store.insert_container(row.clone()).await {
                 // Seeded ids repeat over a restart.
                 Err(StoreError::IdTaken { .. }) => {}
-                result => return result.map(|()| self.know(row, &workspace.clock)),
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    let container = self.know(row, &workspace.clock);
+                    self.tell(&container, "container_created");
+                    return Ok(container);
+                }
             }
         }
     }
@@ -238,6 +260,7 @@ impl Containers {
             .set_container_state(&workspace.id, id, state)
             .await?;
         if known {
+            workspace.tell("container_expired", || json!({ "container": id }));
             let (containers, id) = (self.clone(), id.to_owned());
             tokio::spawn(async move { containers.discard(&[id]).await });
         }
@@ -475,6 +498,7 @@ impl Containers {
         container.may_run.store(false, Ordering::Relaxed);
         self.0.backend.stop(&container.id).await?;
         self.set_state(container, ContainerState::Asleep).await;
+        self.tell(container, "container_slept");
         Ok(())
     }
 

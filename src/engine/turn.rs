@@ -16,13 +16,14 @@ use crate::engine::calls::Order;
 use crate::engine::emitter::Emitter;
 use crate::engine::usage::{Meter, input_tokens, text_tokens};
 use crate::engine::web::WebTools;
-use crate::engine::{Engine, Sink, TurnError, TurnInput, models, references, validate};
+use crate::engine::{Engine, Sink, TurnError, TurnInput, lints, models, references, validate};
 use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::{CallResult, CodeTool, Model, ModelError, Step, Stop, TurnRequest};
 use crate::quirks::CodeExecutionCounter;
 use crate::store::MountedSkill;
+use crate::verify::Miss;
 pub(super) use check::check;
 use check::{Checked, choose_model, find_container};
 use execute::waiting;
@@ -34,6 +35,21 @@ pub(crate) async fn run(
     input: &TurnInput,
     sink: &mut dyn Sink,
 ) -> Result<(), TurnError> {
+    let done = carry_out(engine, input, sink).await;
+    if let Err(TurnError::Model(error)) = &done {
+        input.note(|facts| {
+            let message = error.message.clone();
+            facts.miss.get_or_insert(Miss::Failed { message });
+        });
+    }
+    done
+}
+
+async fn carry_out(
+    engine: &Engine,
+    input: &TurnInput,
+    sink: &mut dyn Sink,
+) -> Result<(), TurnError> {
     let Checked {
         pending,
         uploads,
@@ -41,13 +57,21 @@ pub(crate) async fn run(
     } = check(engine, input).await?;
     models::check_prompt(&input.request.model, text_tokens(&input.body))
         .map_err(TurnError::Invalid)?;
-    let request = references::turn_request(input, uploads);
+    let request = references::turn_request(input, uploads.mounted);
     let model = choose_model(engine, input, &request)?;
     if let Ok(mut report) = input.report.lock() {
         report.source = Some(model.source().to_owned());
     }
     let waits = pending.calls.iter().any(|call| call.answers.is_some());
+    if request.resumes_pause {
+        lints::goes_on(input);
+    }
     let place = find_container(engine, input, waits).await?;
+    let container = match &place {
+        Place::Alive(container) => Some(container.as_ref()),
+        Place::None | Place::Expired => None,
+    };
+    lints::inert_uploads(&engine.store, input, &uploads.inert, container).await?;
     let prints_details =
         models::prints_details(&input.request.model, input.request.thinking.is_some());
     let geo = models::inference_geo(models::resolve(&input.request.model));
@@ -173,6 +197,10 @@ impl Turn<'_> {
         let fields = match end {
             End::Stop(stop) => stop_fields(stop),
             End::Park(reason, ids) => {
+                if reason == "pause_turn" {
+                    let calls = self.handed_out.clone();
+                    self.input.note(|facts| facts.paused = Some(calls));
+                }
                 model.park(&ids, &[]);
                 (reason.to_owned(), None, None)
             }

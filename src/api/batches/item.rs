@@ -62,7 +62,8 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
         request_body: Bytes::from(item.params).into(),
         response_body: Bytes::from(result.clone()).into(),
         source: report.source,
-        lints: report.lints,
+        lints: report.facts.lints.clone(),
+        ..Entry::default()
     };
     let kept = app
         .store
@@ -70,6 +71,9 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
     if let Err(error) = kept.await {
         tracing::error!(batch.id = %batch.id, %error, "the result of an item was not kept");
     }
+    workspace
+        .watch
+        .note_item(&entry.id, report.facts, outcome == ItemOutcome::Succeeded);
     workspace.journal.push(entry);
 }
 

@@ -2,15 +2,17 @@
 
 use super::Place;
 use crate::container::Found;
-use crate::engine::{Engine, TurnError, TurnInput, models, references, skills, validate};
-use crate::model::{self, Model, ServiceError, TurnRequest, Upload};
+use crate::engine::references::Uploads;
+use crate::engine::{Engine, TurnError, TurnInput, lints, models, references, skills, validate};
+use crate::model::{self, Model, ServiceError, TurnRequest};
 use crate::quirks::{ExpiredContainer, UnknownContainer};
 use crate::store::MountedSkill;
+use crate::verify::Miss;
 
 /// What a request brings with it.
 pub(in crate::engine) struct Checked {
     pub(super) pending: validate::Pending,
-    pub(super) uploads: Vec<Upload>,
+    pub(super) uploads: Uploads,
     pub(super) skills: Vec<MountedSkill>,
 }
 
@@ -23,7 +25,10 @@ pub(in crate::engine) async fn check(
     models::check_thinking(&input.request.model, input.request.thinking)
         .map_err(|text| TurnError::Invalid(text.to_owned()))?;
     models::check_output(&input.request, input.batch_item.is_some()).map_err(TurnError::Invalid)?;
-    let pending = validate::history(&input.request).map_err(TurnError::Invalid)?;
+    let pending = validate::history(&input.request).map_err(|text| {
+        lints::server_tool_results(input);
+        TurnError::Invalid(text)
+    })?;
     if input.strict {
         validate::strict(&input.request).map_err(TurnError::Invalid)?;
     }
@@ -51,7 +56,13 @@ pub(super) fn choose_model(
                 .to_owned(),
         ));
     }
-    Ok(model::select(request, scripts, engine.on_unmatched)?)
+    model::select(request, scripts, engine.on_unmatched).map_err(|error| {
+        if let Some(nearest) = scripts.nearest(request, &error) {
+            let message = error.message.clone();
+            input.note(|facts| facts.miss = Some(Miss::Unmatched { message, nearest }));
+        }
+        error.into()
+    })
 }
 
 /// With code that `waits` in it, a container that is over fails the request (spec 03 §5).

@@ -9,6 +9,7 @@ use crate::engine::usage::tokens;
 use crate::engine::{TurnError, references, validate};
 use crate::ids::Kind;
 use crate::model::{Call, CallResult, CodeTool, Model, ModelError, ServerTool, TurnRequest};
+use crate::verify::Output;
 
 impl Turn<'_> {
     /// Results that the model has not seen: those of client calls, and of server calls that had to
@@ -157,6 +158,11 @@ impl Turn<'_> {
             _ => None,
         };
         let known: Vec<bool> = orders.iter().map(Order::is_under_way).collect();
+        if let Some(container) = &container {
+            let calls = orders.iter().filter(|order| order.runs_code());
+            let watch = &input.workspace.watch;
+            watch.ran(&container.id, calls.map(Order::id));
+        }
         let carry = |order: Order| {
             // What a call makes is named after the call alone: those that run beside it have no say.
             let ids = input.workspace.ids(&[b"outputs", order.id().as_bytes()]);
@@ -214,6 +220,7 @@ impl Turn<'_> {
                     let (block, result) = *done;
                     read += tokens(&result.stdout) + tokens(&result.stderr);
                     self.emitter.whole(block)?;
+                    self.note_outputs(&result);
                     ran.results.push(result);
                 }
                 CarriedEnd::Waits(calls) => {
@@ -239,6 +246,17 @@ impl Turn<'_> {
             ran.by_code = Some(self.hand_out(uses)?);
         }
         Ok(ran)
+    }
+
+    fn note_outputs(&self, result: &CallResult) {
+        if result.files.is_empty() {
+            return;
+        }
+        let outputs = result.files.iter().map(|file| Output {
+            file_id: file.file_id.clone(),
+            filename: file.filename.clone(),
+        });
+        self.input.note(|facts| facts.outputs.extend(outputs));
     }
 
     /// Emits what code asks of the client.

@@ -7,7 +7,7 @@ use wire::block::Container as WireContainer;
 use super::Turn;
 use crate::clock::rfc3339_micros;
 use crate::container::Container;
-use crate::engine::{TurnError, references, skills};
+use crate::engine::{TurnError, lints, skills};
 use crate::model::TurnRequest;
 use crate::quirks::PauseContainer;
 
@@ -47,6 +47,7 @@ impl Turn<'_> {
             Place::Alive(container) => Ok(Some(Arc::clone(container))),
             Place::Expired => Ok(None),
             Place::None => {
+                lints::dropped_container(&self.engine.containers, self.input).await?;
                 let container = self
                     .engine
                     .containers
@@ -64,8 +65,7 @@ impl Turn<'_> {
     pub(super) async fn container_of_answer(&mut self) -> Result<Option<WireContainer>, TurnError> {
         let Place::Alive(container) = &self.place else {
             if matches!(self.place, Place::Expired) && !self.used_container {
-                let text = "container: it has expired, and no call noticed".to_owned();
-                references::lint(self.input, text);
+                lints::expired_container(self.input);
             }
             return Ok(None);
         };
