@@ -60,6 +60,7 @@ impl App {
             quirks: config.quirks,
             rates: config.rates.clone().into(),
             cassettes: cassettes.clone(),
+            events: containers.events().clone(),
         };
         let workspaces = Workspaces::new(store.clone(), config.seed, base).over(ground);
         workspaces.take_up().await?;

@@ -6,8 +6,11 @@ mod child;
 pub mod doctor;
 pub mod image;
 mod remote;
+mod report;
+mod run;
 mod serve;
 mod usage;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -73,6 +76,8 @@ async fn run(cli: Cli) -> ExitCode {
             });
             ExitCode::from(report.exit_code())
         }
+        Some(Command::Run(args)) => run::run(*args).await,
+        Some(Command::Verify(args)) => verify::run(&args).await,
         Some(Command::Usage(args)) => match usage::run(&args).await {
             Ok(text) => {
                 print(&text);

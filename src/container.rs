@@ -16,8 +16,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, rfc3339_micros};
+use crate::events::Events;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::Upload;
@@ -41,6 +43,7 @@ struct Inner {
     /// A container that was not used for so long falls asleep.
     idle: Duration,
     known: Mutex<HashMap<String, Arc<Container>>>,
+    events: Events,
 }
 
 /// A container that can be used.
@@ -154,11 +157,25 @@ impl Containers {
             limits,
             idle,
             known: Mutex::default(),
+            events: Events::default(),
         }))
     }
 
     pub(crate) fn backend(&self) -> &dyn Backend {
         self.0.backend.as_ref()
+    }
+
+    /// Where is told what becomes of containers.
+    pub(crate) fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    fn tell(&self, container: &Container, kind: &'static str) {
+        self.0.events.tell(
+            &container.workspace,
+            kind,
+            || json!({ "at": rfc3339_micros(container.clock.now()), "container": container.id }),
+        );
     }
 
     /// What each sandbox may use.
@@ -186,7 +203,12 @@ impl Containers {
             match self.0.store.insert_container(row.clone()).await {
                 // Seeded ids repeat over a restart.
                 Err(StoreError::IdTaken { .. }) => {}
-                result => return result.map(|()| self.know(row, &workspace.clock)),
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    let container = self.know(row, &workspace.clock);
+                    self.tell(&container, "container_created");
+                    return Ok(container);
+                }
             }
         }
     }
@@ -226,6 +248,7 @@ impl Containers {
             .set_container_state(&workspace.id, id, state)
             .await?;
         if known {
+            workspace.tell("container_expired", || json!({ "container": id }));
             let (containers, id) = (self.clone(), id.to_owned());
             tokio::spawn(async move { containers.discard(&[id]).await });
         }
@@ -463,6 +486,7 @@ impl Containers {
         container.may_run.store(false, Ordering::Relaxed);
         self.0.backend.stop(&container.id).await?;
         self.set_state(container, ContainerState::Asleep).await;
+        self.tell(container, "container_slept");
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod cassettes;
 mod clock;
 mod containers;
 mod error;
+mod events;
 mod faults;
 mod journal;
 mod quirks;
@@ -15,6 +16,7 @@ mod scripts;
 mod state;
 mod target;
 mod usage;
+mod verify;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -65,6 +67,8 @@ pub(crate) fn router(app: &App) -> Router<App> {
                 .delete(cassettes::unmount),
         )
         .route("/_sandtable/usage", get(usage::show))
+        .route("/_sandtable/verify", get(verify::show))
+        .route("/_sandtable/events", get(events::listen))
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),
             target::check_token,

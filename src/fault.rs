@@ -17,6 +17,7 @@ use crate::model::{ServerTool, ServiceError};
 
 pub use load::load;
 pub use parse::parse;
+pub(crate) use table::Struck;
 pub use table::{Dice, Faults};
 
 /// One fault, as given.

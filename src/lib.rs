@@ -57,6 +57,8 @@ mod embed;
 #[doc(hidden)]
 pub mod engine;
 #[doc(hidden)]
+pub mod events;
+#[doc(hidden)]
 pub mod fault;
 #[doc(hidden)]
 pub mod ids;
@@ -64,6 +66,8 @@ pub mod ids;
 pub mod journal;
 #[doc(hidden)]
 pub mod limits;
+#[doc(hidden)]
+pub mod lint;
 #[doc(hidden)]
 pub mod model;
 #[doc(hidden)]
@@ -77,6 +81,8 @@ pub mod server;
 mod skills;
 #[doc(hidden)]
 pub mod store;
+#[doc(hidden)]
+pub mod verify;
 #[doc(hidden)]
 pub mod workspace;
 

@@ -101,6 +101,24 @@ pub const MAX_WORKSPACES: usize = 10_000;
 pub const SEEDED_SCOPES: usize = 65_536;
 /// Bytes of requests and answers the journal of one workspace keeps.
 pub const JOURNAL_BYTES: usize = 8 * 1024 * 1024;
+/// Lints of one workspace that `verify` keeps in full; the others are counted.
+pub const VERIFY_LINTS: usize = 1000;
+/// Unmatched and failed turns of one workspace that `verify` keeps in full; the others are counted.
+pub const VERIFY_MISSES: usize = 200;
+/// Requests met by a fault whose retries `verify` follows, for one workspace; the others are counted.
+pub const VERIFY_CHAINS: usize = 500;
+/// Attempts of one such request that are kept; the others are counted.
+pub const VERIFY_ATTEMPTS: usize = 50;
+/// Output files, pauses, and calls of one workspace that `verify` remembers, the oldest making room.
+pub const VERIFY_MEMORY: usize = 4096;
+/// Largest JSON body that is read for the journal and `verify` though a fault answers the request.
+pub const FAULTED_BODY_BYTES: usize = 4 * 1024 * 1024;
+/// Events that wait for a slow reader of `GET /_sandtable/events`.
+pub const EVENT_QUEUE: usize = 1024;
+/// Readers of events at a time.
+pub const EVENT_READERS: usize = 64;
+/// Silence in the stream of events after which a comment is sent.
+pub const EVENT_PING_INTERVAL: Duration = Duration::from_secs(15);
 /// Most of a refused body that is read and thrown away.
 pub const LINGER_BYTES: u64 = 64 * 1024 * 1024;
 /// How long a refused body is read and thrown away.

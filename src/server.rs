@@ -22,6 +22,7 @@ use crate::backend::{self, Chosen};
 use crate::batch;
 use crate::cassette::{Deck, DeckError};
 use crate::config::{Config, Host};
+use crate::events::Events;
 use crate::fault::{self, FaultError};
 use crate::ids::Ids;
 use crate::limits;
@@ -43,6 +44,8 @@ pub struct Server {
     data_dir: PathBuf,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<io::Result<()>>>,
+    /// Closed when the server stops, or its readers would hold it up.
+    events: Events,
     /// Run on until the server stops.
     batches: Arc<batch::Pool>,
     /// Look for edits of the script files, and for containers that are idle or over.
@@ -138,6 +141,7 @@ impl Server {
         .await?;
         api::batches::resume(&app).await?;
         let batches = Arc::clone(&app.batches);
+        let events = app.containers.events().clone();
         let (stop, stopped) = watch::channel(false);
         let router = router(&app);
         let tasks: Vec<_> = listeners
@@ -164,6 +168,7 @@ impl Server {
             data_dir,
             stop,
             tasks,
+            events,
             batches,
             watchers: watcher.into_iter().chain([sweeper]).collect(),
             temporary,
@@ -199,6 +204,7 @@ impl Server {
     pub async fn stop(self) {
         // Nobody listens if every task is over already.
         self.stop.send(true).ok();
+        self.events.close();
         for mut task in self.tasks {
             if tokio::time::timeout(DRAIN, &mut task).await.is_err() {
                 task.abort();

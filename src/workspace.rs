@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::billing::Ledger;
 use crate::cassette::{Deck, Mounts};
-use crate::clock::{self, Clock};
+use crate::clock::{self, Clock, rfc3339_micros};
+use crate::events::Events;
 use crate::fault::{Dice, Fault, Faults};
 use crate::ids::{Ids, Kind};
 use crate::journal::Journal;
@@ -20,6 +22,7 @@ use crate::model::script::{Base, Scripts};
 use crate::quirks::{Layer, Layers};
 use crate::rate::{RateLimit, Rates};
 use crate::store::{NewWorkspace, Store, StoreError, WorkspaceRow};
+use crate::verify::Watch;
 
 /// One tenant.
 #[derive(Debug)]
@@ -37,12 +40,15 @@ pub struct Workspace {
     pub seed: Option<u64>,
     pub scripts: Scripts,
     pub journal: Journal,
+    /// What `verify` remembers.
+    pub watch: Watch,
     pub faults: Faults,
     /// What its turns would have cost.
     pub ledger: Ledger,
     pub rates: Rates,
     /// Recordings that answer in place of the emulated service.
     pub cassettes: Mounts,
+    events: Events,
     /// What the server's flags set.
     server_quirks: Layers,
     /// What the workspace sets over it.
@@ -77,9 +83,11 @@ impl Workspace {
             seed,
             scripts: Scripts::new(base),
             journal: Journal::default(),
+            watch: Watch::default(),
             ledger: Ledger::default(),
             rates: Rates::default(),
             cassettes: Mounts::default(),
+            events: Events::default(),
             server_quirks: Layers::default(),
             own_quirks: RwLock::default(),
             ordinal: AtomicU64::new(0),
@@ -100,8 +108,21 @@ impl Workspace {
             server_quirks: ground.quirks,
             rates: Rates::new(ground.rates),
             cassettes: Mounts::over(ground.cassettes),
+            events: ground.events,
             ..self
         }
+    }
+
+    /// Tells those who listen that something happened.
+    pub fn tell(&self, kind: &'static str, data: impl FnOnce() -> Value) {
+        let clock = &self.clock;
+        self.events.tell(&self.id, kind, || {
+            let mut all = json!({ "at": rfc3339_micros(clock.now()) });
+            if let (Some(all), Value::Object(data)) = (all.as_object_mut(), data()) {
+                all.extend(data);
+            }
+            all
+        });
     }
 
     /// The profile and quirks of a request that sets none itself.
@@ -174,6 +195,7 @@ impl Workspace {
         self.clock.reset(self.beginning);
         self.scripts.reset();
         self.journal.clear();
+        self.watch.clear();
         self.ledger.clear();
         self.rates.reset();
         self.cassettes.reset();
@@ -196,6 +218,8 @@ pub struct Ground {
     pub quirks: Layers,
     pub rates: Arc<[RateLimit]>,
     pub cassettes: Option<Arc<Deck>>,
+    /// Where it is told what happens.
+    pub events: Events,
 }
 
 /// All workspaces of a server. Each distinct key has its own.
@@ -242,6 +266,12 @@ impl Workspaces {
     #[must_use]
     pub(crate) fn over(self, ground: Ground) -> Self {
         Self { ground, ..self }
+    }
+
+    /// What lies under every workspace's scripts and faults, for a server that has none yet.
+    pub(crate) fn untouched(&self) -> Workspace {
+        let base = Arc::clone(&self.base);
+        Workspace::new(String::new(), Clock::default(), None, base).over(self.ground.clone())
     }
 
     /// Takes up the workspaces that the store knows.

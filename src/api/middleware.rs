@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::engine::Report;
 use crate::ids::{Ids, Kind};
 use crate::journal::{Entry, Headers};
+use crate::lint::Lint;
 use crate::quirks::{Era, Layer};
 use crate::workspace::{Workspace, WorkspaceError};
 
@@ -43,7 +44,7 @@ pub(crate) struct Exchange {
 /// Finds the caller, runs the handler, and finishes the answer.
 pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let mut entry = entry_of(&request);
+    let entry = entry_of(&request);
     let workspace = match workspace(&app, request.headers()).await {
         Ok(workspace) => workspace,
         Err(error) => {
@@ -52,24 +53,34 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
         }
     };
     let id = RequestId(workspace.request_ids().next(Kind::Request));
+    let entry = Entry {
+        id: id.0.clone(),
+        at: workspace.clock.now(),
+        workspace: workspace.id.clone(),
+        ..entry
+    };
+    // Dropped with this future if the client leaves before there is an answer.
+    let mut record = Record::begin(Arc::clone(&workspace), entry, started);
     if let Some(mounted) = workspace.cassettes.get() {
         let response = match lenient_caller(&workspace, &id, request.headers()) {
             Ok(caller) => {
                 let keys: Vec<String> = keys(request.headers()).map(str::to_owned).collect();
-                match faults::meet(&caller, request).await {
-                    Ok(request) => replay::answer(mounted, &caller, keys, request).await,
+                match faults::meet(&caller, request, &mut record.facts.struck).await {
+                    Ok(request) => {
+                        replay::answer(mounted, &caller, keys, request, &mut record.facts).await
+                    }
                     Err(response) => response,
                 }
             }
             Err(error) => error.into_response(),
         };
         let response = write_error(finish(response, &id), Some(&id));
-        return finish_for(workspace, entry, started, response);
+        return finish_for(record, response);
     }
     let response = match read_caller(&app, &workspace, &id, &request) {
         Ok((caller, notes)) => {
-            entry.lints = notes;
-            match faults::meet(&caller, request).await {
+            record.facts.lints = notes;
+            match faults::meet(&caller, request, &mut record.facts.struck).await {
                 Ok(mut request) => {
                     request.extensions_mut().insert(caller);
                     next.run(request).await
@@ -80,20 +91,22 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
         Err(error) => error.into_response(),
     };
     let response = write_error(finish(response, &id), Some(&id));
-    finish_for(workspace, entry, started, response)
+    finish_for(record, response)
 }
 
 fn entry_of(request: &Request) -> Entry {
-    let headers = request.headers().iter();
     Entry {
         method: request.method().as_str().to_owned(),
         path: request.uri().path().to_owned(),
         query: request.uri().query().map(str::to_owned),
-        request_headers: Headers::new(
-            headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
-        ),
+        request_headers: headers_of(request.headers()),
         ..Entry::default()
     }
+}
+
+fn headers_of(headers: &HeaderMap) -> Headers {
+    let pairs = headers.iter();
+    Headers::new(pairs.map(|(name, value)| (name.as_str(), value.as_bytes())))
 }
 
 /// The workspace behind the request's key.
@@ -133,7 +146,7 @@ fn read_caller(
     workspace: &Arc<Workspace>,
     id: &RequestId,
     request: &Request,
-) -> ApiResult<(Caller, Vec<String>)> {
+) -> ApiResult<(Caller, Vec<Lint>)> {
     let headers = request.headers();
     let read = version::read(headers, app.config.strict_version)?;
     let quirks = workspace.quirks().with(&quirks(headers)?).quirks;
@@ -229,12 +242,8 @@ pub(crate) fn write_error(mut response: Response, id: Option<&RequestId>) -> Res
     response
 }
 
-fn finish_for(
-    workspace: Arc<Workspace>,
-    entry: Entry,
-    started: Instant,
-    mut response: Response,
-) -> Response {
+fn finish_for(mut record: Record, mut response: Response) -> Response {
+    let workspace = &record.workspace;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&workspace.id) {
         headers.insert("anthropic-workspace-id", value);
@@ -242,25 +251,12 @@ fn finish_for(
     if let Ok(value) = HeaderValue::from_str(&workspace.organization_id) {
         headers.insert("anthropic-organization-id", value);
     }
-    let exchange = response
+    record.exchange = response
         .extensions_mut()
         .remove::<Exchange>()
         .unwrap_or_default();
-    let id = response.headers().get("request-id");
-    let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let entry = Entry {
-        id: id.to_owned(),
-        at: workspace.clock.now(),
-        workspace: workspace.id.clone(),
-        ..entry
-    };
-    let record = Record {
-        workspace,
-        entry,
-        started,
-        status: response.status().as_u16(),
-        exchange,
-    };
+    record.entry.status = response.status().as_u16();
+    record.entry.response_headers = headers_of(response.headers());
     let streams = response
         .headers()
         .get(header::CONTENT_TYPE)

@@ -34,6 +34,14 @@ pub(super) struct Cli {
     pub(super) serve: ServeArgs,
 }
 
+/// Where a server listens that is not told.
+const DEFAULT_PORT: u16 = 4010;
+
+const EXIT_CODES: &str = "\
+Exit code: the command's own if it is not 0 (128 and the signal's number if a signal ended it),
+3 if the command ended well and the verdict is bad, 126 or 127 if the command cannot be started,
+2 for a mistake in flags, scripts, or faults, 1 if the server does not start or a report cannot be written.";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -52,6 +60,11 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Say what a running server's turns would have cost.
     Usage(UsageArgs),
+    /// Start a server, run a command against it, and say whether all went as scripted.
+    #[command(after_help = EXIT_CODES)]
+    Run(Box<RunArgs>),
+    /// Say whether all went as scripted on a server that runs.
+    Verify(VerifyArgs),
 }
 
 /// Flags of `serve`. Each has an environment variable; a flag wins over it.
@@ -60,9 +73,9 @@ pub(super) struct ServeArgs {
     /// Address to listen on; beyond loopback a --control-token is required.
     #[arg(long, value_name = "IP", env = "SANDTABLE_HOST")]
     pub(super) host: Option<IpAddr>,
-    /// Port to listen on; 0 takes a free one.
-    #[arg(long, default_value_t = 4010, env = "SANDTABLE_PORT")]
-    pub(super) port: u16,
+    /// Port to listen on; 0 takes a free one [default: 4010].
+    #[arg(long, env = "SANDTABLE_PORT")]
+    pub(super) port: Option<u16>,
     /// Keep files and containers in this directory; otherwise they end with the server.
     #[arg(long, value_name = "DIR", env = "SANDTABLE_DATA_DIR")]
     pub(super) data_dir: Option<PathBuf>,
@@ -318,7 +331,7 @@ impl ServeArgs {
         };
         Ok(Config {
             host,
-            port: self.port,
+            port: self.port.unwrap_or(DEFAULT_PORT),
             data_dir: self.data_dir,
             backend: match self.backend {
                 // Recordings need no sandbox.
@@ -464,7 +477,7 @@ impl RecordArgs {
             serve.mode = Mode::All;
         }
         if !self.command.is_empty() {
-            serve.port = 0;
+            serve.port = serve.port.or(Some(0));
         }
         Ok((serve, self.command))
     }
@@ -549,4 +562,87 @@ pub(super) struct UsageArgs {
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
+    #[command(flatten)]
+    pub(super) report: ReportArgs,
+    /// The command and its arguments, behind `--`.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+/// Flags of `verify`.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The server.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:4010",
+        env = "ANTHROPIC_BASE_URL"
+    )]
+    pub(super) url: String,
+    /// The API key whose workspace is meant; all workspaces without it.
+    #[arg(long, value_name = "KEY")]
+    pub(super) key: Option<String>,
+    /// The workspace that is meant; all without it.
+    #[arg(long, value_name = "NAME", conflicts_with = "key")]
+    pub(super) workspace: Option<String>,
+    /// The server's control token, if it has one.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "SANDTABLE_CONTROL_TOKEN",
+        hide_env_values = true
+    )]
+    pub(super) control_token: Option<String>,
+    #[command(flatten)]
+    pub(super) report: ReportArgs,
+}
+
+/// What becomes of a verdict.
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// Write the verdict as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    /// Write the verdict as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+    /// The mildest lint that makes the verdict bad.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "LEVEL",
+        default_value_t,
+        env = "SANDTABLE_LINTS"
+    )]
+    pub(super) lints: LintsArg,
+}
+
+/// Values of `--lints`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LintsArg {
+    /// None does.
+    Off,
+    /// What the service punishes silently.
+    #[default]
+    Error,
+    /// Also what may be meant so, such as an output file that nobody fetched.
+    Warning,
+}
+
+impl LintsArg {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
 }

@@ -7,26 +7,45 @@ use chrono::{DateTime, Utc};
 use wire::block::{Container as WireContainer, StopDetails};
 
 use crate::clock::rfc3339_micros;
-use crate::container::{Container, Containers, Found};
+use crate::container::{Container, Containers};
 use crate::engine::account::{self, Account};
 use crate::engine::calls::{self, CarriedEnd, Order};
 use crate::engine::emitter::Emitter;
+use crate::engine::place::{Place, find_container};
 use crate::engine::programmatic::{self, CodeUse};
+use crate::engine::references::Uploads;
 use crate::engine::usage::{Meter, input_tokens, text_tokens, tokens};
 use crate::engine::web::WebTools;
-use crate::engine::{Engine, Sink, TurnError, TurnInput, models, references, skills, validate};
+use crate::engine::{
+    Engine, Sink, TurnError, TurnInput, lints, models, references, skills, validate,
+};
 use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::{
-    self, Call, CallResult, CodeTool, Model, ModelError, ServerTool, ServiceError, Step, Stop,
-    TurnRequest, Upload,
+    self, Call, CallResult, CodeTool, Model, ModelError, ServerTool, Step, Stop, TurnRequest,
 };
-use crate::quirks::{CodeExecutionCounter, ExpiredContainer, PauseContainer, UnknownContainer};
+use crate::quirks::{CodeExecutionCounter, PauseContainer};
 use crate::store::MountedSkill;
+use crate::verify::{Miss, Output};
 
 /// Carries out a turn. The events go to `sink`; on an error some may already be out.
 pub(crate) async fn run(
+    engine: &Engine,
+    input: &TurnInput,
+    sink: &mut dyn Sink,
+) -> Result<(), TurnError> {
+    let done = carry_out(engine, input, sink).await;
+    if let Err(TurnError::Model(error)) = &done {
+        input.note(|facts| {
+            let message = error.message.clone();
+            facts.miss.get_or_insert(Miss::Failed { message });
+        });
+    }
+    done
+}
+
+async fn carry_out(
     engine: &Engine,
     input: &TurnInput,
     sink: &mut dyn Sink,
@@ -38,13 +57,21 @@ pub(crate) async fn run(
     } = check(engine, input).await?;
     models::check_prompt(&input.request.model, text_tokens(&input.body))
         .map_err(TurnError::Invalid)?;
-    let request = references::turn_request(input, uploads);
+    let request = references::turn_request(input, uploads.mounted);
     let model = choose_model(engine, input, &request)?;
     if let Ok(mut report) = input.report.lock() {
         report.source = Some(model.source().to_owned());
     }
     let waits = pending.calls.iter().any(|call| call.answers.is_some());
+    if request.resumes_pause {
+        lints::goes_on(input);
+    }
     let place = find_container(engine, input, waits).await?;
+    let container = match &place {
+        Place::Alive(container) => Some(container.as_ref()),
+        Place::None | Place::Expired => None,
+    };
+    lints::inert_uploads(&engine.store, input, &uploads.inert, container).await?;
     let prints_details =
         models::prints_details(&input.request.model, input.request.thinking.is_some());
     let geo = models::inference_geo(models::resolve(&input.request.model));
@@ -80,7 +107,7 @@ pub(crate) async fn run(
 /// What a request brings with it.
 pub(super) struct Checked {
     pending: validate::Pending,
-    uploads: Vec<Upload>,
+    uploads: Uploads,
     skills: Vec<MountedSkill>,
 }
 
@@ -90,7 +117,10 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Checked,
     models::check_thinking(&input.request.model, input.request.thinking)
         .map_err(|text| TurnError::Invalid(text.to_owned()))?;
     models::check_output(&input.request, input.batch_item.is_some()).map_err(TurnError::Invalid)?;
-    let pending = validate::history(&input.request).map_err(TurnError::Invalid)?;
+    let pending = validate::history(&input.request).map_err(|text| {
+        lints::server_tool_results(input);
+        TurnError::Invalid(text)
+    })?;
     if input.strict {
         validate::strict(&input.request).map_err(TurnError::Invalid)?;
     }
@@ -118,58 +148,13 @@ fn choose_model(
                 .to_owned(),
         ));
     }
-    Ok(model::select(request, scripts, engine.on_unmatched)?)
-}
-
-/// With code that `waits` in it, a container that is over fails the request (spec 03 §5).
-async fn find_container(
-    engine: &Engine,
-    input: &TurnInput,
-    waits: bool,
-) -> Result<Place, TurnError> {
-    let Some(id) = input
-        .request
-        .container
-        .as_ref()
-        .and_then(|container| container.id.as_deref())
-    else {
-        return Ok(Place::None);
-    };
-    let quirks = &input.quirks;
-    let idle = quirks.container_idle.0;
-    match engine.containers.find(&input.workspace, id, idle).await? {
-        Found::Alive(container) => Ok(Place::Alive(container)),
-        Found::Missing if quirks.unknown_container == UnknownContainer::NotFound => {
-            Err(TurnError::NotFound {
-                message: format!("Container `{id}` not found."),
-                code: None,
-            })
+    model::select(request, scripts, engine.on_unmatched).map_err(|error| {
+        if let Some(nearest) = scripts.nearest(request, &error) {
+            let message = error.message.clone();
+            input.note(|facts| facts.miss = Some(Miss::Unmatched { message, nearest }));
         }
-        Found::Expired | Found::Missing => match quirks.expired_container {
-            ExpiredContainer::ToolError if !waits => Ok(Place::Expired),
-            // Parity: what a dead id gave in 2026-08 (FACTS §9).
-            ExpiredContainer::ServerError => Err(TurnError::Service(Box::new(ServiceError {
-                status: 500,
-                kind: "api_error".to_owned(),
-                message: "Internal server error".to_owned(),
-                details: None,
-                headers: Vec::new(),
-                after_events: None,
-            }))),
-            ExpiredContainer::ToolError | ExpiredContainer::RequestError => {
-                Err(TurnError::Invalid(format!("container: `{id}` has expired")))
-            }
-        },
-    }
-}
-
-/// Where the turn's calls run.
-enum Place {
-    /// Nowhere yet.
-    None,
-    Alive(Arc<Container>),
-    /// The named container is past its 30 days.
-    Expired,
+        error.into()
+    })
 }
 
 /// How a turn ends.
@@ -265,6 +250,10 @@ impl Turn<'_> {
         let fields = match end {
             End::Stop(stop) => stop_fields(stop),
             End::Park(reason, ids) => {
+                if reason == "pause_turn" {
+                    let calls = self.handed_out.clone();
+                    self.input.note(|facts| facts.paused = Some(calls));
+                }
                 model.park(&ids, &[]);
                 (reason.to_owned(), None, None)
             }
@@ -528,6 +517,11 @@ impl Turn<'_> {
             _ => None,
         };
         let known: Vec<bool> = orders.iter().map(Order::is_under_way).collect();
+        if let Some(container) = &container {
+            let calls = orders.iter().filter(|order| order.runs_code());
+            let watch = &input.workspace.watch;
+            watch.ran(&container.id, calls.map(Order::id));
+        }
         let carry = |order: Order| {
             // What a call makes is named after the call alone: those that run beside it have no say.
             let ids = input.workspace.ids(&[b"outputs", order.id().as_bytes()]);
@@ -585,6 +579,7 @@ impl Turn<'_> {
                     let (block, result) = *done;
                     read += tokens(&result.stdout) + tokens(&result.stderr);
                     self.emitter.result(block)?;
+                    self.note_outputs(&result);
                     ran.results.push(result);
                 }
                 CarriedEnd::Waits(calls) => {
@@ -610,6 +605,17 @@ impl Turn<'_> {
             ran.by_code = Some(self.hand_out(uses)?);
         }
         Ok(ran)
+    }
+
+    fn note_outputs(&self, result: &CallResult) {
+        if result.files.is_empty() {
+            return;
+        }
+        let outputs = result.files.iter().map(|file| Output {
+            file_id: file.file_id.clone(),
+            filename: file.filename.clone(),
+        });
+        self.input.note(|facts| facts.outputs.extend(outputs));
     }
 
     /// Emits what code asks of the client.
@@ -639,6 +645,7 @@ impl Turn<'_> {
             Place::Alive(container) => Ok(Some(Arc::clone(container))),
             Place::Expired => Ok(None),
             Place::None => {
+                lints::dropped_container(&self.engine.containers, self.input).await?;
                 let container = self
                     .engine
                     .containers
@@ -656,8 +663,7 @@ impl Turn<'_> {
     async fn container_of_answer(&mut self) -> Result<Option<WireContainer>, TurnError> {
         let Place::Alive(container) = &self.place else {
             if matches!(self.place, Place::Expired) && !self.used_container {
-                let text = "container: it has expired, and no call noticed".to_owned();
-                references::lint(self.input, text);
+                lints::expired_container(self.input);
             }
             return Ok(None);
         };

@@ -12,8 +12,9 @@ use wire::web::{
     WebSource,
 };
 
-use crate::engine::{TurnInput, json_text, references, seal};
+use crate::engine::{TurnInput, json_text, seal};
 use crate::limits;
+use crate::lint::WEB_WITHOUT_SCRIPT;
 use crate::model::{CallResult, ModelError, ServerTool, Web, WebAnswer, WebPage};
 
 /// The web tools of one request.
@@ -149,7 +150,7 @@ impl WebTools {
         let text = format!(
             "`{name}` finds nothing without a script: write what it finds under `web` in a rule"
         );
-        references::lint(input, text);
+        input.lint(&WEB_WITHOUT_SCRIPT, text);
         Ok(WebAnswer::Error("unavailable".to_owned()))
     }
 }

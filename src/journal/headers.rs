@@ -1,4 +1,4 @@
-//! Request headers without what is secret.
+//! Headers without what is secret.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -8,6 +8,7 @@ const SECRET: &[&str] = &[
     "authorization",
     "cookie",
     "proxy-authorization",
+    "set-cookie",
     "x-api-key",
 ];
 
@@ -40,7 +41,15 @@ impl Headers {
         Self(text.into_boxed_str())
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// The first value of a header, by its name in lower case.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.pairs()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Every name, in lower case, with its value.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.lines().filter_map(|line| line.split_once('\0'))
     }
 
@@ -49,7 +58,13 @@ impl Headers {
     }
 }
 
+/// What the answers say of rate limits counts tokens and is no secret.
+const COUNTS: &str = "anthropic-ratelimit-";
+
 fn is_secret(name: &str) -> bool {
+    if name.starts_with(COUNTS) {
+        return false;
+    }
     SECRET.contains(&name) || SECRET_PARTS.iter().any(|part| name.contains(part))
 }
 

@@ -20,12 +20,18 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("billing", &["clock", "limits"]),
+    ("lint", &[]),
+    ("events", &["limits"]),
+    (
+        "verify",
+        &["clock", "fault", "journal", "limits", "lint", "model"],
+    ),
     ("rate", &[]),
     (
         "server",
         &[
-            "api", "app", "backend", "batch", "cassette", "config", "control", "fault", "ids",
-            "limits", "model", "sandbox", "store",
+            "api", "app", "backend", "batch", "cassette", "config", "control", "events", "fault",
+            "ids", "limits", "model", "sandbox", "store",
         ],
     ),
     ("batch", &["limits"]),
@@ -67,6 +73,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "skills",
             "store",
             "workspace",
+            "lint",
+            "verify",
         ],
     ),
     (
@@ -87,6 +95,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "rate",
             "store",
             "workspace",
+            "events",
+            "verify",
         ],
     ),
     (
@@ -104,6 +114,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "store",
             "workspace",
             "skills",
+            "lint",
+            "verify",
         ],
     ),
     (
@@ -118,13 +130,14 @@ const EDGES: &[(&str, &[&str])] = &[
             "store",
             "workspace",
             "skills",
+            "events",
         ],
     ),
     (
         "workspace",
         &[
-            "billing", "cassette", "clock", "fault", "ids", "journal", "limits", "model", "quirks",
-            "rate", "store",
+            "billing", "cassette", "clock", "events", "fault", "ids", "journal", "limits", "model",
+            "quirks", "rate", "store", "verify",
         ],
     ),
     (
@@ -136,7 +149,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("model", &["limits"]),
     ("sandbox", &["clock", "ids", "limits"]),
     ("store", &["clock", "limits"]),
-    ("journal", &["clock", "ids", "limits"]),
+    ("journal", &["clock", "ids", "limits", "lint"]),
     ("clock", &[]),
     ("ids", &[]),
     ("limits", &[]),

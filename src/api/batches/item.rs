@@ -1,6 +1,6 @@
 //! One item of a batch: checked when its turn comes, and carried out by the engine.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use serde_json::Value;
 use wire::request::MessagesRequest;
@@ -78,11 +78,10 @@ async fn message(
     // Nobody waits for the answer: what a fault would hold back is not held back.
     let mut fold = Fold::default();
     let done = engine::run(&app.engine, &input, &mut fold).await;
-    let made = input
-        .report
-        .lock()
-        .ok()
-        .and_then(|report| report.made_container.clone());
+    let report = std::mem::take(&mut *input.report.lock().unwrap_or_else(PoisonError::into_inner));
+    let id = format!("{}/{}", batch.id, item.custom_id);
+    workspace.watch.note_item(&id, report.facts, done.is_ok());
+    let made = report.made_container;
     if let Some(id) = made
         && let Err(error) = app.containers.rest(&id).await
     {

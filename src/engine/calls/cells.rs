@@ -11,6 +11,7 @@ use crate::engine::validate::CodeAnswer;
 use crate::engine::web::{self, WebCall};
 use crate::fault::Occasion;
 use crate::limits;
+use crate::lint::STATE_LOST;
 use crate::model::{ModelError, ServerTool};
 use crate::sandbox::guest::{
     Answered, CellCall, CellResult, CellStep, ErrorKind, ExecResult, Guest, GuestError, Outcome,
@@ -216,9 +217,6 @@ impl Running<'_> {
     }
 
     fn note(&self, text: String) {
-        tracing::info!(call.id = self.id, "{text}");
-        if let Ok(mut report) = self.input.report.lock() {
-            report.lints.push(text);
-        }
+        self.input.lint(&STATE_LOST, text);
     }
 }
