@@ -173,6 +173,29 @@ async fn code_really_runs_and_its_container_expires_with_the_clock() {
 }
 
 #[tokio::test]
+async fn a_verdict_names_what_was_left_over_and_what_was_not_answered() {
+    let sandtable = quiet().await;
+    let workspace = sandtable.new_workspace();
+    let client = Client::of(&workspace);
+    assert_eq!(client.ask("hello").await.0, 200);
+    assert!(workspace.verify().await.unwrap().ok);
+    let rest = "- when: { user: moon }\n  then: [{ text: It is full. }]\n";
+    workspace.scripts().add(rest).await.unwrap();
+    let fault = json!({"at": "http", "path": "/v1/files", "status": 500});
+    workspace.faults().add(&fault).await.unwrap();
+    assert_eq!(client.ask("good bye").await.0, 400);
+    let verdict = workspace.verify().await.unwrap();
+    assert!(!verdict.ok);
+    let found = [
+        verdict.unmatched.len(),
+        verdict.unused_steps.len(),
+        verdict.unused_faults.len(),
+        verdict.failed.len(),
+    ];
+    assert_eq!(found, [1, 1, 1, 0], "{verdict:?}");
+}
+
+#[tokio::test]
 async fn what_was_kept_in_a_folder_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let start = || {

@@ -254,6 +254,8 @@ export interface Verdict {
   ok: boolean;
   /** Turns that no rule or recording answered. */
   unmatched: unknown[];
+  /** Turns that broke off because a rule expected something else. */
+  failed: unknown[];
   /** Steps of rules that nothing reached. */
   unused_steps: unknown[];
   /** Faults that never fired. */

@@ -137,7 +137,7 @@ function cassetteOf({ cassette }, test, folder) {
 async function verify(workspace) {
   const verdict = await workspace.verify();
   if (verdict.ok) return;
-  const parts = ["unmatched", "unused_steps", "unused_faults", "lints"];
+  const parts = ["unmatched", "failed", "unused_steps", "unused_faults", "lints"];
   const lines = parts.flatMap((part) => (verdict[part] ?? []).map((each) => `  ${part}: ${JSON.stringify(each)}`));
   throw new SandtableError(`sandtable verify: not ok\n${lines.join("\n")}`);
 }

@@ -192,6 +192,21 @@ test("a cassette is recorded once and replayed without its service", async (t) =
   assert.match(missed.said, /no recorded exchange answers/);
 });
 
+test("a test may have to leave nothing over", async (t) => {
+  const root = project(t, {
+    "package.json": ESM,
+    "one.test.js": `${heads.vitest}
+      useSandtable({ script: "- then: [{ text: hi }]", verify: true });
+      const messages = [{ role: "user", content: "x" }];
+      test("all used", () => new Anthropic().messages.create({ model: "claude-opus-4-6", max_tokens: 9, messages }));
+      test("left over", () => {});`,
+  });
+  const { code, said } = await vitest(root, [], none);
+  assert.equal(code, 1);
+  assert.match(said, /1 failed \| 1 passed/);
+  assert.match(said, /sandtable verify: not ok\n *unused_steps: \{/);
+});
+
 test("fake timers of the test are left alone", async (t) => {
   const root = project(t, {
     "package.json": ESM,

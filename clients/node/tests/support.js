@@ -53,6 +53,8 @@ export function run(command, args, { cwd, env = {}, ...more } = {}) {
   // Set by the runner of these very tests.
   delete own.NODE_TEST_CONTEXT;
   delete own.NODE_OPTIONS;
+  delete own.FORCE_COLOR;
+  own.NO_COLOR = "1";
   Object.assign(own, env);
   for (const [name, value] of Object.entries(own)) if (value === undefined) delete own[name];
   return new Promise((resolve, reject) => {

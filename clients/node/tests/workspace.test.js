@@ -110,6 +110,18 @@ test("each shorthand of a fault is met by the client", async () => {
   assert.deepEqual((await faults.list()).map((fault) => fault.left), [1, null]);
 });
 
+test("a verdict names what was left over and what was not answered", async () => {
+  assert.equal((await workspace.verify()).ok, true);
+  await workspace.scripts.put(HELLO);
+  await workspace.faults.add({ at: "http", path: "/v1/files", status: 500 });
+  await assert.rejects(ask(client, "good bye"), Anthropic.BadRequestError);
+  const verdict = await workspace.verify();
+  const { ok, unmatched, unused_steps, unused_faults, failed } = verdict;
+  assert.deepEqual([ok, unmatched.length, unused_steps.length, unused_faults.length, failed], [false, 1, 1, 1, []]);
+  await hello();
+  assert.deepEqual((await workspace.verify()).unused_steps, []);
+});
+
 test("a stream breaks where it is told to", async () => {
   await workspace.scripts.put(HELLO);
   const drain = async () => {

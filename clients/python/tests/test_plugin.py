@@ -161,6 +161,27 @@ def test_a_wrong_marker_is_told(run):
     )
 
 
+def test_a_test_may_have_to_leave_nothing_over(run):
+    done = run(
+        test_verify="""
+        import pytest
+
+        pytestmark = pytest.mark.sandtable(script="- then: [{ text: hi }]", verify=True)
+
+        def test_all_used(ask):
+            ask("x")
+
+        def test_left_over():
+            pass
+
+        def test_fails_first():
+            assert False
+        """,
+    )
+    done.assert_outcomes(passed=2, failed=1, errors=1)
+    done.stdout.fnmatch_lines(["*sandtable verify: not ok", "*  unused_steps: {*"])
+
+
 def test_a_failed_test_shows_what_was_asked(run):
     done = run(
         test_fails="""

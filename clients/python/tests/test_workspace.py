@@ -150,6 +150,21 @@ def test_code_really_runs_and_a_month_later_its_container_is_gone(sandbox, sandt
     assert usage["container_time"]["seconds"] >= 300 and usage["turns"][0]["container"]["id"] == container.id
 
 
+def test_a_verdict_names_what_was_left_over_and_what_was_not_answered(sandtable):
+    client = anthropic.Anthropic(max_retries=0)
+    assert sandtable.verify() and str(sandtable.verify()) == "ok"
+    sandtable.scripts.put(HELLO)
+    sandtable.faults.add(at="http", path="/v1/files", status=500)
+    with pytest.raises(anthropic.BadRequestError):
+        ask(client, "good bye")
+    verdict = sandtable.verify()
+    assert not verdict
+    assert (len(verdict.unmatched), len(verdict.unused_steps), len(verdict.unused_faults)) == (1, 1, 1)
+    assert "\n  unused_faults: {" in str(verdict)
+    assert ask(client, "hello").content
+    assert sandtable.verify().unused_steps == []
+
+
 async def _async_hello(client):
     async with client:
         return (await ask(client, "hello")).content[0].text

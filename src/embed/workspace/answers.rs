@@ -101,18 +101,15 @@ pub struct Verdict {
     /// Nothing is wrong.
     pub ok: bool,
     /// Turns that no rule or recording answered.
-    #[serde(default)]
     pub unmatched: Vec<Value>,
+    /// Turns that broke off because a rule expected something else.
+    pub failed: Vec<Value>,
     /// Steps of rules that nothing reached.
-    #[serde(default)]
     pub unused_steps: Vec<Value>,
     /// Faults that never fired.
-    #[serde(default)]
     pub unused_faults: Vec<Value>,
     /// What the client did about each fault.
-    #[serde(default)]
     pub faults: Vec<Value>,
     /// Mistakes that the real service would not have told.
-    #[serde(default)]
     pub lints: Vec<Value>,
 }

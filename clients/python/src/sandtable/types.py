@@ -109,6 +109,8 @@ class Verdict:
     ok: bool
     unmatched: list[Any] = field(default_factory=list)
     """Turns that no rule or recording answered."""
+    failed: list[Any] = field(default_factory=list)
+    """Turns that broke off because a rule expected something else."""
     unused_steps: list[Any] = field(default_factory=list)
     """Steps of rules that nothing reached."""
     unused_faults: list[Any] = field(default_factory=list)
@@ -124,7 +126,7 @@ class Verdict:
     def __str__(self) -> str:
         """What is wrong, one thing a line."""
         said = ["ok" if self.ok else "not ok"]
-        for name in ("unmatched", "unused_steps", "unused_faults", "lints"):
+        for name in ("unmatched", "failed", "unused_steps", "unused_faults", "lints"):
             said += [f"  {name}: {json.dumps(each, ensure_ascii=False)}" for each in getattr(self, name)]
         return "\n".join(said)
 
