@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::batch::Pool;
 use crate::cassette::Deck;
+use crate::clock;
 use crate::config::Config;
 use crate::container::Containers;
 use crate::engine::Engine;
@@ -51,13 +52,23 @@ impl App {
         cassettes: Option<Arc<Deck>>,
         state: Option<Arc<Document>>,
     ) -> Result<Self, StoreError> {
-        let containers = Containers::new(store.clone(), backend, Limits::default(), config.idle);
+        let containers = Containers::new(
+            store.clone(),
+            backend,
+            Limits::default(),
+            (config.idle, config.timeouts),
+        );
         let ground = Ground {
+            clock: clock::State {
+                frozen_at: config.frozen_at,
+                ..clock::State::default()
+            },
             faults,
             quirks: config.quirks,
             rates: config.rates.clone().into(),
             cassettes: cassettes.clone(),
             state,
+            events: containers.events().clone(),
         };
         let workspaces = Workspaces::new(store.clone(), config.seed, base).over(ground);
         workspaces.take_up().await?;
@@ -136,7 +147,7 @@ impl App {
             store.clone(),
             chosen.backend,
             Limits::default(),
-            config.idle,
+            (config.idle, config.timeouts),
         );
         let workspaces = Workspaces::new(store.clone(), None, Arc::default());
         Self::with(config, store, containers, workspaces, None)

@@ -15,7 +15,7 @@ use crate::config::{BackendChoice, Config};
 use crate::sandbox::docker::image::Progress;
 use crate::sandbox::docker::{DockerBackend, DockerConfig};
 #[cfg(target_os = "linux")]
-use crate::sandbox::local::{LocalBackend, LocalConfig};
+use crate::sandbox::local::{LocalBackend, LocalConfig, may_be_entered};
 use crate::sandbox::{
     Backend, BoxFuture, Channel, Launched, Limits, SandboxError, SandboxSpec, guest,
 };
@@ -203,12 +203,19 @@ async fn chosen_docker(docker: DockerBackend, warm: usize, because: &str) -> Cho
 
 #[cfg(target_os = "linux")]
 async fn local(place: &Place<'_>, because: &str) -> Result<Chosen, SandboxError> {
+    if place.config.program.is_none() && !may_be_entered() {
+        // A program that embeds the server: a copy of it would do what its own `main` says.
+        return Err(SandboxError::Unavailable {
+            reason: "`local` starts copies of a program that becomes a sandbox, and this one does not".to_owned(),
+            hint: "name the `sandtable` program with `Builder::program`, or begin `main` with `sandtable::sandbox_entry`".to_owned(),
+        });
+    }
     let local = LocalBackend::connect(LocalConfig {
         server_id: place.server_id.to_owned(),
         data_dir: place.data_dir.to_owned(),
         cache_dir: None,
         provision: place.config.provision == Provision::Auto,
-        program: None,
+        program: place.config.program.clone(),
     })
     .await?;
     let local = Arc::new(local);

@@ -15,7 +15,9 @@ use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use crate::limits;
 
 pub use prices::{Price, Prices, PricesError};
-pub use report::Report;
+pub use report::{
+    Container, ContainerTime, Report, Searches, SessionLine, TokenSums, TurnLine, UseLine,
+};
 use sums::Sums;
 
 /// What one turn used.

@@ -3,12 +3,17 @@
 //! What is here knows HTTP's shapes as text alone. The proxy that records and the player that answers
 //! are in `api`, because they carry requests and answers.
 
+use std::borrow::Cow;
+
+use serde_json::Value;
+
 pub mod body;
 mod canon;
 mod deck;
 mod file;
 mod frames;
 mod idents;
+pub mod import;
 mod miss;
 mod player;
 mod redact;
@@ -19,7 +24,7 @@ mod yaml;
 
 pub use body::{Blob, Body, Part};
 pub use deck::{Deck, DeckError, Mode, Mounts, Pace, Plan, Recorder};
-pub use file::{CassetteError, Timing, Writer, load, load_all, parse};
+pub use file::{CassetteError, Timing, Writer, load, load_all, parse, text};
 pub(crate) use frames::split as split_frames;
 pub use player::{Miss, Played, Player};
 pub use redact::Redactor;
@@ -112,6 +117,36 @@ impl Response {
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         header(&self.headers, name)
+    }
+
+    /// The blocks of a message, in a stream as they began.
+    pub fn blocks(&self) -> Vec<Value> {
+        match self.body.text() {
+            Some(text) if self.is_stream() => frames::split(&text)
+                .filter_map(frames::data)
+                .filter_map(|mut data| Some(data.get_mut("content_block")?.take()))
+                .collect(),
+            _ => {
+                let message = self.body.json().map(Cow::into_owned).unwrap_or_default();
+                message["content"].as_array().cloned().unwrap_or_default()
+            }
+        }
+    }
+
+    /// Why a message ended.
+    pub fn stop_reason(&self) -> Option<String> {
+        let text = self.body.text()?;
+        let mut values = if self.is_stream() {
+            frames::split(&text)
+                .filter_map(frames::data)
+                .map(|mut data| data["delta"]["stop_reason"].take())
+                .collect()
+        } else {
+            let message = self.body.json()?;
+            vec![message["stop_reason"].clone()]
+        };
+        values.retain(Value::is_string);
+        values.pop()?.as_str().map(str::to_owned)
     }
 
     /// Whether the body is a stream of events.

@@ -85,14 +85,9 @@ impl Clock {
         }
     }
 
-    /// Goes on from a kept state, even if that is earlier.
-    pub fn restore(&self, state: State) {
-        *self.lock() = state;
-    }
-
-    /// Back to the wall clock, running.
-    pub fn reset(&self) {
-        *self.lock() = State::default();
+    /// Back to where it began, which may be earlier: the wall clock is `State::default()`.
+    pub fn reset(&self, beginning: State) {
+        *self.lock() = beginning;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::billing::Prices;
 use crate::cassette::{Plan, Upstream};
-use crate::limits;
+use crate::limits::{self, Timeouts};
 use crate::model::OnUnmatched;
 use crate::quirks::Layers;
 use crate::rate::RateLimit;
@@ -28,10 +30,16 @@ pub struct Config {
     pub on_unmatched: OnUnmatched,
     /// Makes ids and random choices the same in every run.
     pub seed: Option<u64>,
+    /// When every workspace's clock begins, standing still; the present, running, if `None`.
+    pub frozen_at: Option<DateTime<Utc>>,
     /// The image Docker sandboxes run; the default flavor of ours if `None`.
     pub image: Option<String>,
+    /// What `local` starts as a sandbox's first process; a copy of the running program if `None`.
+    pub program: Option<PathBuf>,
     /// A container that was not used for so long falls asleep.
     pub idle: Duration,
+    /// How long calls may take.
+    pub timeouts: Timeouts,
     /// Docker sandboxes that run already when a container needs one.
     pub warm: usize,
     /// Bytes of files one workspace may hold.
@@ -107,8 +115,11 @@ impl Default for Config {
             scripts: Vec::new(),
             on_unmatched: OnUnmatched::Fail,
             seed: None,
+            frozen_at: None,
             image: None,
+            program: None,
             idle: limits::CONTAINER_IDLE,
+            timeouts: Timeouts::default(),
             warm: 0,
             quota_bytes: limits::STORAGE_QUOTA_BYTES,
             allow_hosts: Vec::new(),

@@ -9,6 +9,7 @@ mod skills;
 mod sweep;
 mod tree;
 mod wake;
+mod web_calls;
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
@@ -17,10 +18,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, rfc3339_micros};
+use crate::events::Events;
 use crate::ids::{Ids, Kind};
-use crate::limits;
+use crate::limits::{self, Timeouts};
 use crate::model::Upload;
 use crate::quirks::ExpiresAt;
 use crate::sandbox::guest::{Guest, PutFile};
@@ -30,6 +33,8 @@ use crate::workspace::Workspace;
 use pending::Pending;
 pub(crate) use pending::timed_out;
 pub(crate) use tree::TreeError;
+use web_calls::Since;
+pub(crate) use web_calls::WebCallMade;
 
 /// All containers of a server. Clones share them.
 #[derive(Debug, Clone)]
@@ -42,8 +47,10 @@ struct Inner {
     limits: Limits,
     /// A container that was not used for so long falls asleep.
     idle: Duration,
+    timeouts: Timeouts,
     /// By what backends call their sandboxes: an id may be another workspace's, too.
     known: Mutex<HashMap<String, Arc<Container>>>,
+    events: Events,
 }
 
 /// A container that can be used.
@@ -65,6 +72,8 @@ pub(crate) struct Container {
     pending: Mutex<Option<Pending>>,
     /// The last cells that have searched the web.
     searched: Mutex<VecDeque<String>>,
+    /// What the last cells have called on the web.
+    web_calls: Mutex<VecDeque<Since>>,
     /// When it was last used, as it was first read.
     last_used_at: DateTime<Utc>,
     /// Held while the sandbox is started, filled, or stopped.
@@ -159,14 +168,16 @@ impl Containers {
         store: Store,
         backend: Arc<dyn Backend>,
         limits: Limits,
-        idle: Duration,
+        (idle, timeouts): (Duration, Timeouts),
     ) -> Self {
         Self(Arc::new(Inner {
             store,
             backend,
             limits,
             idle,
+            timeouts,
             known: Mutex::default(),
+            events: Events::default(),
         }))
     }
 
@@ -174,9 +185,27 @@ impl Containers {
         self.0.backend.as_ref()
     }
 
+    /// Where is told what becomes of containers.
+    pub(crate) fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    fn tell(&self, container: &Container, kind: &'static str) {
+        self.0.events.tell(
+            &container.workspace,
+            kind,
+            || json!({ "at": rfc3339_micros(container.clock.now()), "container": container.id }),
+        );
+    }
+
     /// What each sandbox may use.
     pub(crate) fn limits(&self) -> Limits {
         self.0.limits
+    }
+
+    /// How long calls may take.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.0.timeouts
     }
 
     /// A new container; nothing runs behind it yet.
@@ -203,7 +232,12 @@ impl Containers {
             match self.0.store.insert_container(row.clone()).await {
                 // Seeded ids repeat over a restart.
                 Err(StoreError::IdTaken { .. }) => {}
-                result => return result.map(|()| self.know(row, &workspace.clock)),
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    let container = self.know(row, &workspace.clock);
+                    self.tell(&container, "container_created");
+                    return Ok(container);
+                }
             }
         }
     }
@@ -243,6 +277,7 @@ impl Containers {
         };
         let known = store.set_container_state(&workspace.id, id, state).await?;
         if known {
+            workspace.tell("container_expired", || json!({ "container": id }));
             let containers = self.clone();
             tokio::spawn(async move { containers.discard(&[row.sandbox]).await });
         }
@@ -486,6 +521,7 @@ impl Containers {
         container.may_run.store(false, Ordering::Relaxed);
         self.0.backend.stop(&container.sandbox_id).await?;
         self.set_state(container, ContainerState::Asleep).await;
+        self.tell(container, "container_slept");
         Ok(())
     }
 
@@ -532,6 +568,7 @@ impl Containers {
                 may_run: AtomicBool::new(row.state == ContainerState::Awake),
                 pending: Mutex::default(),
                 searched: Mutex::default(),
+                web_calls: Mutex::default(),
                 last_used_at: row.last_used_at,
                 sandbox: tokio::sync::Mutex::new(Sandbox {
                     tree_waits: row.tree_waits,

@@ -7,6 +7,7 @@ mod cassettes;
 mod clock;
 mod containers;
 mod error;
+mod events;
 mod faults;
 mod health;
 mod journal;
@@ -16,6 +17,7 @@ mod scripts;
 mod snapshot;
 mod target;
 mod usage;
+mod verify;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -74,6 +76,8 @@ pub(crate) fn router(app: &App) -> Router<App> {
                 .put(snapshot::import)
                 .layer(DefaultBodyLimit::max(limits::MAX_STATE_BYTES)),
         )
+        .route("/_sandtable/verify", get(verify::show))
+        .route("/_sandtable/events", get(events::listen))
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),
             target::check_token,

@@ -8,6 +8,7 @@ mod calls;
 mod emitter;
 pub mod fold;
 mod json_text;
+mod lints;
 pub(crate) mod models;
 mod programmatic;
 mod references;
@@ -27,11 +28,13 @@ use wire::event::StreamEvent;
 use wire::request::MessagesRequest;
 
 use crate::container::Containers;
-use crate::fault::{Fault, Faults, Occasion};
+use crate::fault::{Act, Fault, Faults, Occasion, StreamAct, Struck};
 use crate::limits;
+use crate::lint::{Lint, Rule};
 use crate::model::{ModelError, OnUnmatched, ServiceError};
 use crate::quirks::Quirks;
 use crate::store::{Store, StoreError};
+use crate::verify::Facts;
 use crate::workspace::Workspace;
 
 pub(crate) use turn::run;
@@ -98,13 +101,38 @@ impl TurnInput {
     /// The fault that fires on `occasion`: the request's own before the workspace's.
     fn strike(&self, occasion: Occasion<'_>) -> Option<Arc<Fault>> {
         let own = self.faults.as_ref().and_then(|own| own.strike(occasion));
+        let own = own.map(Struck::of_request);
         let struck = own.or_else(|| self.workspace.faults.strike(occasion))?;
-        tracing::info!(?occasion, fault = ?struck.act, "a fault fires");
-        Some(struck)
+        tracing::info!(?occasion, fault = ?struck.fault.act, "a fault fires");
+        self.workspace.tell("fault_fired", || struck.describe());
+        let fault = Arc::clone(&struck.fault);
+        self.note(|facts| facts.struck.push(struck));
+        // Nothing waits on the wall clock while the workspace's stands still.
+        let waits = matches!(
+            &fault.act,
+            Act::Stream {
+                act: StreamAct::Wait(Some(_)),
+                ..
+            }
+        );
+        (!(waits && self.workspace.clock.is_frozen())).then_some(fault)
     }
 }
 
 impl TurnInput {
+    /// Adds to what the journal and `verify` learn of the turn.
+    fn note(&self, add: impl FnOnce(&mut Facts)) {
+        if let Ok(mut report) = self.report.lock() {
+            add(&mut report.facts);
+        }
+    }
+
+    /// Notes a mistake that the service punishes silently.
+    fn lint(&self, rule: &'static Rule, text: String) {
+        tracing::warn!(code = rule.code, lint = %text, "the service would ignore this silently");
+        self.note(|facts| facts.lints.push(Lint::new(rule, text)));
+    }
+
     /// Server tool iterations before `pause_turn`; a batch has more of them (spec 05 §4).
     fn iterations(&self) -> u32 {
         match self.batch_item {
@@ -133,8 +161,8 @@ impl TurnInput {
 pub(crate) struct Report {
     /// `tour`, `direct`, or a rule's name.
     pub(crate) source: Option<String>,
-    /// Mistakes that the service punishes silently.
-    pub(crate) lints: Vec<String>,
+    /// What `verify` wants to know.
+    pub(crate) facts: Facts,
     /// The container that was made for it.
     pub(crate) made_container: Option<String>,
 }

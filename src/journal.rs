@@ -8,11 +8,12 @@ mod headers;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 
+use crate::lint::Lint;
 use crate::{clock, limits};
 
 pub use body::Body;
@@ -35,20 +36,39 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
     pub status: u16,
+    /// The same in real time: the clocks of two workspaces cannot be compared.
+    #[serde(skip)]
+    pub started: Option<Instant>,
     /// From the request's head to the last byte of the answer, on the real clock.
     #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
     pub duration: Duration,
     /// The workspace's id.
     pub workspace: String,
+    /// Which item of a batch it is; absent of requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchItem>,
     pub request_headers: Headers,
     pub request_body: Body,
+    /// The answer's, without those that are secret.
+    pub response_headers: Headers,
     /// A stream as the text of its events.
     pub response_body: Body,
     /// Where a turn's answers came from; absent where no model was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// What the real service might have objected to.
-    pub lints: Vec<String>,
+    /// What the real service punishes silently, or would refuse.
+    pub lints: Vec<Lint>,
+    /// The client went before the answer was complete. Without a status of its own the entry has 499.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub client_left: bool,
+}
+
+/// An item of a batch, which is carried out as a request of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BatchItem {
+    /// `msgbatch_…`.
+    pub id: String,
+    pub custom_id: String,
 }
 
 fn micros<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -64,14 +84,17 @@ impl Entry {
     fn cost_bytes(&self) -> usize {
         let texts = [&self.id, &self.method, &self.path, &self.workspace];
         let optional = [&self.query, &self.source].into_iter().flatten();
+        let item = self.batch.as_ref();
         ENTRY_OVERHEAD_BYTES
+            + item.map_or(0, |item| item.id.len() + item.custom_id.len())
             + texts
                 .into_iter()
                 .chain(optional)
-                .chain(&self.lints)
                 .map(String::len)
                 .sum::<usize>()
+            + self.lints.iter().map(Lint::cost_bytes).sum::<usize>()
             + self.request_headers.cost_bytes()
+            + self.response_headers.cost_bytes()
             + self.request_body.cost_bytes()
             + self.response_body.cost_bytes()
     }
@@ -113,12 +136,25 @@ impl std::str::FromStr for StatusFilter {
     }
 }
 
+/// From where on to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// What came at this time of the workspace's clock or later.
+    Time(DateTime<Utc>),
+    /// What ended after the request of this id.
+    Request(String),
+}
+
 /// Which entries to list.
 #[derive(Debug, Clone)]
 pub struct Filter {
     /// What the path starts with.
     pub path: Option<String>,
     pub status: Option<StatusFilter>,
+    pub method: Option<String>,
+    /// The request id.
+    pub id: Option<String>,
+    pub since: Option<Since>,
     pub limit: usize,
     /// [`Page::next_cursor`] of the page before.
     pub cursor: Option<u64>,
@@ -129,6 +165,9 @@ impl Default for Filter {
         Self {
             path: None,
             status: None,
+            method: None,
+            id: None,
+            since: None,
             limit: limits::LIST_LIMIT_DEFAULT,
             cursor: None,
         }
@@ -160,6 +199,45 @@ struct Kept {
     bytes: usize,
     /// Numbers are not used again after a [`Journal::clear`], so that old cursors stay harmless.
     next_number: u64,
+}
+
+impl Kept {
+    /// The first entry behind the request that the filter names; all, if it is kept no more.
+    fn after(&self, filter: &Filter) -> usize {
+        let Some(Since::Request(id)) = &filter.since else {
+            return 0;
+        };
+        let known = self
+            .entries
+            .iter()
+            .position(|numbered| numbered.entry.id == *id);
+        known.map_or(0, |at| at + 1)
+    }
+}
+
+impl Filter {
+    fn admits(&self, entry: &Entry) -> bool {
+        let Self {
+            path,
+            status,
+            method,
+            id,
+            since,
+            limit: _,
+            cursor: _,
+        } = self;
+        path.as_ref()
+            .is_none_or(|path| entry.path.starts_with(path.as_str()))
+            && status.is_none_or(|status| status.admits(entry.status))
+            && method
+                .as_ref()
+                .is_none_or(|method| entry.method.eq_ignore_ascii_case(method))
+            && id.as_ref().is_none_or(|id| entry.id == *id)
+            && match since {
+                Some(Since::Time(time)) => entry.at >= *time,
+                Some(Since::Request(_)) | None => true,
+            }
+    }
 }
 
 #[derive(Debug)]
@@ -227,16 +305,12 @@ impl Journal {
         let end = filter.cursor.map_or(kept.entries.len(), |cursor| {
             kept.entries.partition_point(|entry| entry.number < cursor)
         });
-        let mut matching = kept.entries.range(..end).rev().filter(|numbered| {
-            let entry = &numbered.entry;
-            filter
-                .path
-                .as_ref()
-                .is_none_or(|path| entry.path.starts_with(path.as_str()))
-                && filter
-                    .status
-                    .is_none_or(|status| status.admits(entry.status))
-        });
+        let start = kept.after(filter).min(end);
+        let mut matching = kept
+            .entries
+            .range(start..end)
+            .rev()
+            .filter(|numbered| filter.admits(&numbered.entry));
         let mut page = Page::default();
         let mut last = None;
         for numbered in matching.by_ref().take(filter.limit) {
@@ -245,6 +319,16 @@ impl Journal {
         }
         page.next_cursor = last.filter(|_| matching.next().is_some());
         page
+    }
+
+    /// All that is kept and wanted, oldest first, with bodies and headers: what exports are made of.
+    pub fn export(&self, filter: &Filter) -> Vec<Arc<Entry>> {
+        let kept = self.lock();
+        let wanted = kept.entries.range(kept.after(filter)..);
+        wanted
+            .filter(|numbered| filter.admits(&numbered.entry))
+            .map(|numbered| Arc::clone(&numbered.entry))
+            .collect()
     }
 
     /// Forgets everything.

@@ -1,29 +1,101 @@
 //! sandtable: a local emulator for the code execution side of Anthropic's API.
 //!
+//! As a library it is a server inside a test or another program. Point an SDK at [`Sandtable::base_url`]
+//! with the API key of a [`Workspace`], and say over the workspace what the model does, what goes wrong,
+//! and what time it is:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use sandtable::{BackendChoice, Sandtable};
+//!
+//! let sandtable = Sandtable::builder()
+//!     .script("- then: [{ text: Hello from a script. }]")
+//!     .backend(BackendChoice::None)
+//!     .frozen_at("2026-01-04T20:47:05Z")
+//!     .seed(7)
+//!     .start()
+//!     .await?;
+//! let workspace = sandtable.workspace("sk-ant-my-test");
+//! // … the code under test talks to sandtable.base_url() with the key "sk-ant-my-test" …
+//! workspace.clock().advance("30d").await?;
+//! assert_eq!(workspace.clock().now().await?.to_rfc3339(), "2026-02-03T20:47:05+00:00");
+//! assert!(workspace.journal().entries().await?.is_empty());
+//! sandtable.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is public
+//!
+//! What this page lists, and nothing else. The crate's modules can be reached because the program, its
+//! tests, and its benchmarks need them; they are hidden here and change without notice.
 //! `docs/ARCHITECTURE.md` has the map and the invariants.
+
+/// Its snippets in Rust are run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod api;
 mod app;
 mod backend;
 mod batch;
+#[doc(hidden)]
 pub mod billing;
+#[doc(hidden)]
 pub mod cassette;
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod clock;
+#[doc(hidden)]
 pub mod config;
 mod container;
 mod control;
+mod embed;
+#[doc(hidden)]
 pub mod engine;
+#[doc(hidden)]
+pub mod events;
+#[doc(hidden)]
 pub mod fault;
+#[doc(hidden)]
 pub mod ids;
+#[doc(hidden)]
 pub mod journal;
+#[doc(hidden)]
 pub mod limits;
+#[doc(hidden)]
+pub mod lint;
+#[doc(hidden)]
+pub mod live;
+#[doc(hidden)]
 pub mod model;
+#[doc(hidden)]
 pub mod quirks;
+#[doc(hidden)]
 pub mod rate;
+#[doc(hidden)]
 pub mod sandbox;
+#[doc(hidden)]
 pub mod server;
 mod skills;
+#[doc(hidden)]
 pub mod snapshot;
+#[doc(hidden)]
 pub mod store;
+#[doc(hidden)]
+pub mod verify;
+#[doc(hidden)]
 pub mod workspace;
+
+pub use billing::{
+    Container as UsageContainer, ContainerTime, Report as Usage, Searches, SessionLine, TokenSums,
+    TurnLine, UseLine,
+};
+pub use config::BackendChoice;
+pub use embed::{
+    Builder, Clock, ClockState, Container, Containers, Exchange, FaultState, Faults, Journal,
+    JournalQuery, RuleState, Sandtable, SandtableError, Scripts, Verdict, Workspace, sandbox_entry,
+};

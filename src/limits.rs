@@ -22,11 +22,13 @@ pub const BATCH_CONCURRENT_ITEMS: usize = 4;
 pub const BATCH_TURN_ITERATIONS: u32 = 100;
 /// How often a batch looks whether it has expired.
 pub const BATCH_LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// Cells of a container of which is remembered that they have searched the web: as many as the guest
+/// Cells of a container of which is remembered what they have called on the web: as many as the guest
 /// keeps results of.
-pub const KEPT_SEARCHING_CELLS: usize = 16;
+pub const KEPT_WEB_CELLS: usize = 16;
 /// Longest URL that `web_fetch` takes, in characters.
 pub const MAX_FETCH_URL_CHARS: usize = 250;
+/// Base64 of an inline image; the decoder looks at it (public threads of 2026-07 and later).
+pub use wire::request::MAX_IMAGE_BASE64_BYTES;
 /// Largest skill, uncompressed, all files together (spec 05 §1).
 pub const MAX_SKILL_BYTES: usize = 30 * 1024 * 1024;
 /// Most files in a skill.
@@ -101,8 +103,24 @@ pub const MAX_WORKSPACES: usize = 10_000;
 pub const SEEDED_SCOPES: usize = 65_536;
 /// Bytes of requests and answers the journal of one workspace keeps.
 pub const JOURNAL_BYTES: usize = 8 * 1024 * 1024;
-/// Bodies from this size on are read to their end even when they are refused.
-pub const LINGER_FROM_BYTES: u64 = 8 * 1024;
+/// Lints of one workspace that `verify` keeps in full; the others are counted.
+pub const VERIFY_LINTS: usize = 1000;
+/// Unmatched and failed turns of one workspace that `verify` keeps in full; the others are counted.
+pub const VERIFY_MISSES: usize = 200;
+/// Requests met by a fault whose retries `verify` follows, for one workspace; the others are counted.
+pub const VERIFY_CHAINS: usize = 500;
+/// Attempts of one such request that are kept; the others are counted.
+pub const VERIFY_ATTEMPTS: usize = 50;
+/// Output files, pauses, and calls of one workspace that `verify` remembers, the oldest making room.
+pub const VERIFY_MEMORY: usize = 4096;
+/// Largest JSON body that is read for the journal and `verify` though a fault answers the request.
+pub const FAULTED_BODY_BYTES: usize = 4 * 1024 * 1024;
+/// Events that wait for a slow reader of `GET /_sandtable/events`.
+pub const EVENT_QUEUE: usize = 1024;
+/// Readers of events at a time.
+pub const EVENT_READERS: usize = 64;
+/// Silence in the stream of events after which a comment is sent.
+pub const EVENT_PING_INTERVAL: Duration = Duration::from_secs(15);
 /// Most of a refused body that is read and thrown away.
 pub const LINGER_BYTES: u64 = 64 * 1024 * 1024;
 /// How long a refused body is read and thrown away.
@@ -165,3 +183,24 @@ pub const BILLING_SESSION_GAP: TimeDelta = TimeDelta::minutes(5);
 pub const BILLING_FREE_SECONDS: u64 = 1550 * 3600;
 /// Connections that wait to be accepted; the kernel may hold fewer.
 pub const LISTEN_BACKLOG: u32 = 4096;
+
+/// How long calls may take: what a server may be given other values for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// In place of [`BASH_TIMEOUT`].
+    pub call: Duration,
+    /// In place of [`CELL_TIMEOUT`].
+    pub cell: Duration,
+    /// In place of [`CELL_QUEUE_TIMEOUT`].
+    pub cell_queue: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            call: BASH_TIMEOUT,
+            cell: CELL_TIMEOUT,
+            cell_queue: CELL_QUEUE_TIMEOUT,
+        }
+    }
+}

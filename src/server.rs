@@ -1,6 +1,7 @@
 //! Putting a server together and taking it down: store, backend, scripts, sockets.
 
 mod temporary;
+mod wire;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -11,17 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::api::Line;
 use crate::app::App;
 use crate::backend::pending::Pending;
 use crate::backend::{self, Chosen};
 use crate::batch;
 use crate::cassette::{Deck, DeckError};
 use crate::config::{Config, Host};
+use crate::events::Events;
 use crate::fault::{self, FaultError};
 use crate::ids::Ids;
 use crate::limits;
@@ -44,6 +46,8 @@ pub struct Server {
     data_dir: PathBuf,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<io::Result<()>>>,
+    /// Closed when the server stops, or its readers would hold it up.
+    events: Events,
     /// Run on until the server stops.
     batches: Arc<batch::Pool>,
     /// Look for edits of the script files, and for containers that are idle or over.
@@ -145,6 +149,7 @@ impl Server {
         .await?;
         api::batches::resume(&app).await?;
         let batches = Arc::clone(&app.batches);
+        let events = app.containers.events().clone();
         let (stop, stopped) = watch::channel(false);
         let router = router(&app);
         let tasks: Vec<_> = listeners
@@ -171,6 +176,7 @@ impl Server {
             data_dir,
             stop,
             tasks,
+            events,
             batches,
             watchers: watcher.into_iter().chain([sweeper]).collect(),
             temporary,
@@ -206,6 +212,7 @@ impl Server {
     pub async fn stop(self) {
         // Nobody listens if every task is over already.
         self.stop.send(true).ok();
+        self.events.close();
         for mut task in self.tasks {
             if tokio::time::timeout(DRAIN, &mut task).await.is_err() {
                 task.abort();
@@ -285,13 +292,8 @@ async fn serve(
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let listener = listener.tap_io(|stream| {
-        // Without it each event of a stream waits for the acknowledgement of the one before.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
-        }
-    });
-    axum::serve(listener, router)
+    let service = router.into_make_service_with_connect_info::<Line>();
+    axum::serve(wire::Listening(listener), service)
         .with_graceful_shutdown(stop)
         .await
 }

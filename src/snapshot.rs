@@ -77,7 +77,7 @@ pub struct Mistake {
 }
 
 /// Most mistakes that are told.
-const MOST_TOLD: usize = 20;
+const MOST_TOLD: usize = 50;
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,7 +117,7 @@ impl Document {
             return Err(too_large());
         }
         let value = value(text)?;
-        let State { rules, .. } = read_all(&value, "", quota_bytes)?;
+        let State { rules, .. } = read_all(&value, "", clock::State::default(), quota_bytes)?;
         Ok(Self { value, rules })
     }
 
@@ -145,9 +145,9 @@ impl Document {
         Self::parse(&text, quota_bytes).map_err(inside)
     }
 
-    /// What a workspace is to hold, from now on.
-    pub(crate) fn contents(&self, workspace: &str) -> Contents {
-        read_all(&self.value, workspace, u64::MAX)
+    /// What a workspace is to hold, from now on; its clock begins so where the document has none.
+    pub(crate) fn contents(&self, workspace: &str, beginning: clock::State) -> Contents {
+        read_all(&self.value, workspace, beginning, u64::MAX)
             .expect("it was read before, and no mistake depends on the workspace or the time")
             .contents
     }
@@ -158,9 +158,14 @@ impl Document {
     }
 }
 
-fn read_all(value: &Value, workspace: &str, quota_bytes: u64) -> Result<State, Mistakes> {
+fn read_all(
+    value: &Value,
+    workspace: &str,
+    beginning: clock::State,
+    quota_bytes: u64,
+) -> Result<State, Mistakes> {
     let sink = Sink::default();
-    let state = read(&sink, value, workspace);
+    let state = read(&sink, value, workspace, beginning);
     let contents = &state.contents.files;
     let bytes: u64 = contents.iter().map(|file| file.content.len() as u64).sum();
     if bytes > quota_bytes {
@@ -216,7 +221,7 @@ fn value(text: &[u8]) -> Result<Value, Mistakes> {
     serde_saphyr::from_str(text).map_err(|error| bad(error.to_string()))
 }
 
-fn read(sink: &Sink, value: &Value, workspace: &str) -> State {
+fn read(sink: &Sink, value: &Value, workspace: &str, beginning: clock::State) -> State {
     let root = Node::root(value);
     let Some(members) = root.object(sink, &MEMBERS) else {
         return State::default();
@@ -232,7 +237,7 @@ fn read(sink: &Sink, value: &Value, workspace: &str) -> State {
     }
     let clock = members
         .get("clock")
-        .map_or_else(clock::State::default, |node| read_clock(sink, &node));
+        .map_or(beginning, |node| read_clock(sink, &node));
     let now = clock.now();
     let mut contents = Contents {
         clock,

@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::billing::Ledger;
 use crate::cassette::{Deck, Mounts};
-use crate::clock::Clock;
+use crate::clock::{self, Clock, rfc3339_micros};
+use crate::events::Events;
 use crate::fault::{Dice, Fault, Faults};
 use crate::ids::{Ids, Kind};
 use crate::journal::Journal;
@@ -21,6 +23,7 @@ use crate::quirks::{Layer, Layers};
 use crate::rate::{RateLimit, Rates};
 use crate::snapshot::{Document, Rules};
 use crate::store::{NewWorkspace, Store, StoreError, WorkspaceRow};
+use crate::verify::Watch;
 
 /// One tenant.
 #[derive(Debug)]
@@ -32,16 +35,21 @@ pub struct Workspace {
     /// What `?workspace=NAME` calls it.
     pub name: String,
     pub clock: Clock,
+    /// Where the clock begins, and is after a reset.
+    beginning: clock::State,
     /// With a seed, ids are the same in every run.
     pub seed: Option<u64>,
     pub scripts: Scripts,
     pub journal: Journal,
+    /// What `verify` remembers.
+    pub watch: Watch,
     pub faults: Faults,
     /// What its turns would have cost.
     pub ledger: Ledger,
     pub rates: Rates,
     /// Recordings that answer in place of the emulated service.
     pub cassettes: Mounts,
+    events: Events,
     /// What the server's flags set.
     server_quirks: Layers,
     /// What the workspace sets over it.
@@ -74,12 +82,15 @@ impl Workspace {
             faults: Faults::new(Arc::default(), Dice::new(seed, &id)),
             id,
             clock,
+            beginning: clock::State::default(),
             seed,
             scripts: Scripts::new(base),
             journal: Journal::default(),
+            watch: Watch::default(),
             ledger: Ledger::default(),
             rates: Rates::default(),
             cassettes: Mounts::default(),
+            events: Events::default(),
             server_quirks: Layers::default(),
             own_quirks: RwLock::default(),
             ordinal: AtomicU64::new(0),
@@ -92,13 +103,30 @@ impl Workspace {
     /// Puts what the server sets under what the workspace sets itself.
     #[must_use]
     pub fn over(self, ground: Ground) -> Self {
+        if self.clock.state() == clock::State::default() {
+            self.clock.reset(ground.clock);
+        }
         Self {
+            beginning: ground.clock,
             faults: Faults::new(ground.faults, Dice::new(self.seed, &self.id)),
             server_quirks: ground.quirks,
             rates: Rates::new(ground.rates),
             cassettes: Mounts::over(ground.cassettes),
+            events: ground.events,
             ..self
         }
+    }
+
+    /// Tells those who listen that something happened.
+    pub fn tell(&self, kind: &'static str, data: impl FnOnce() -> Value) {
+        let clock = &self.clock;
+        self.events.tell(&self.id, kind, || {
+            let mut all = json!({ "at": rfc3339_micros(clock.now()) });
+            if let (Some(all), Value::Object(data)) = (all.as_object_mut(), data()) {
+                all.extend(data);
+            }
+            all
+        });
     }
 
     /// The profile and quirks of a request that sets none itself.
@@ -166,6 +194,11 @@ impl Workspace {
         }
     }
 
+    /// What its clock shows where nothing else is said.
+    pub(crate) fn beginning(&self) -> clock::State {
+        self.beginning
+    }
+
     /// Whoever reads or replaces the whole state is alone in it.
     pub(crate) async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.whole.lock().await
@@ -189,9 +222,10 @@ impl Workspace {
 
     /// Forgets everything that is not in the store.
     pub fn reset(&self) {
-        self.clock.reset();
+        self.clock.reset(self.beginning);
         self.scripts.reset();
         self.journal.clear();
+        self.watch.clear();
         self.ledger.clear();
         self.rates.reset();
         self.cassettes.reset();
@@ -208,12 +242,16 @@ impl Workspace {
 /// What the server's flags set under every workspace.
 #[derive(Debug, Clone, Default)]
 pub struct Ground {
+    /// Where a clock begins that nobody has moved yet.
+    pub clock: clock::State,
     pub faults: Arc<[Fault]>,
     pub quirks: Layers,
     pub rates: Arc<[RateLimit]>,
     pub cassettes: Option<Arc<Deck>>,
     /// What a workspace holds when it first appears.
     pub state: Option<Arc<Document>>,
+    /// Where it is told what happens.
+    pub events: Events,
 }
 
 /// All workspaces of a server. Each distinct key has its own.
@@ -262,6 +300,12 @@ impl Workspaces {
         Self { ground, ..self }
     }
 
+    /// What lies under every workspace's scripts and faults, for a server that has none yet.
+    pub(crate) fn untouched(&self) -> Workspace {
+        let base = Arc::clone(&self.base);
+        Workspace::new(String::new(), Clock::default(), None, base).over(self.ground.clone())
+    }
+
     /// Takes up the workspaces that the store knows.
     pub(crate) async fn take_up(&self) -> Result<(), StoreError> {
         for row in self.store.workspaces().await? {
@@ -294,7 +338,7 @@ impl Workspaces {
             created_at,
         };
         let state = self.ground.state.as_ref();
-        let contents = || state.map(|document| document.contents(&new_id));
+        let contents = || state.map(|document| document.contents(&new_id, self.ground.clock));
         let row = self
             .store
             .workspace_for_key_with(&hash, new, contents)

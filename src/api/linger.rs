@@ -1,7 +1,8 @@
 //! Answers to requests whose body nobody read.
 //!
 //! A connection that is closed while the client still sends is reset, and the reset may destroy the
-//! answer before the client has read it. So what is left of a body is read and thrown away, within
+//! answer before the client has read it; one that is closed because a body had not come yet surprises a
+//! client that takes it for its next request. So what is left of a body is read and thrown away, within
 //! bounds, while the answer is on its way.
 
 use std::pin::Pin;
@@ -14,14 +15,14 @@ use http_body_util::BodyExt;
 
 use crate::limits;
 
-/// A body that is read to its end even if its handler does not.
+/// A body that is read to its end even if its handler does not read it.
 pub(super) struct Lingering(Body);
 
 impl Lingering {
-    /// Small bodies are there in full by the time they are refused.
+    /// Of small bodies, too: clients send them apart from the head.
     pub(super) fn wrap(body: Body) -> Body {
         match body.size_hint().exact() {
-            Some(0..limits::LINGER_FROM_BYTES) => body,
+            Some(0) => body,
             _ => Body::new(Self(body)),
         }
     }

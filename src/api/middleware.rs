@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -20,10 +20,13 @@ use crate::api::era;
 use crate::api::error::{ApiError, ApiResult, RequestId};
 use crate::api::extract::{Betas, Caller};
 use crate::api::replay;
+use crate::api::shaped::Line;
 use crate::app::App;
 use crate::engine::Report;
+use crate::fault::Faults;
 use crate::ids::{Ids, Kind};
 use crate::journal::{Entry, Headers};
+use crate::lint::Lint;
 use crate::quirks::{Era, Layer};
 use crate::workspace::{Workspace, WorkspaceError};
 
@@ -44,7 +47,9 @@ pub(crate) struct Exchange {
 /// Finds the caller, runs the handler, and finishes the answer.
 pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let mut entry = entry_of(&request);
+    let entry = entry_of(&request);
+    let line = request.extensions().get::<ConnectInfo<Line>>();
+    let line = line.map_or_else(Line::default, |ConnectInfo(line)| line.clone());
     let workspace = match workspace(&app, request.headers()).await {
         Ok(workspace) => workspace,
         Err(error) => {
@@ -53,24 +58,38 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
         }
     };
     let id = RequestId(workspace.request_ids().next(Kind::Request));
+    let entry = Entry {
+        id: id.0.clone(),
+        at: workspace.clock.now(),
+        workspace: workspace.id.clone(),
+        started: Some(started),
+        ..entry
+    };
+    // Dropped with this future if the client leaves before there is an answer.
+    let mut record = Record::begin(Arc::clone(&workspace), entry, started);
+    let mut of_request = None;
     if let Some(mounted) = workspace.cassettes.get() {
         let response = match lenient_caller(&workspace, &id, request.headers()) {
             Ok(caller) => {
+                of_request.clone_from(&caller.faults);
                 let keys: Vec<String> = keys(request.headers()).map(str::to_owned).collect();
-                match faults::meet(&caller, request).await {
-                    Ok(request) => replay::answer(mounted, &caller, keys, request).await,
+                match faults::meet(&caller, request, &mut record.facts.struck).await {
+                    Ok(request) => {
+                        replay::answer(mounted, &caller, keys, request, &mut record.facts).await
+                    }
                     Err(response) => response,
                 }
             }
             Err(error) => error.into_response(),
         };
         let response = write_error(finish(response, &id), Some(&id));
-        return finish_for(workspace, entry, started, response);
+        return finish_for(record, response, of_request.as_deref(), line);
     }
     let response = match read_caller(&app, &workspace, &id, &request) {
         Ok((caller, notes)) => {
-            entry.lints = notes;
-            match faults::meet(&caller, request).await {
+            record.facts.lints = notes;
+            of_request.clone_from(&caller.faults);
+            match faults::meet(&caller, request, &mut record.facts.struck).await {
                 Ok(mut request) => {
                     request.extensions_mut().insert(caller);
                     next.run(request).await
@@ -81,20 +100,22 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
         Err(error) => error.into_response(),
     };
     let response = write_error(finish(response, &id), Some(&id));
-    finish_for(workspace, entry, started, response)
+    finish_for(record, response, of_request.as_deref(), line)
 }
 
 fn entry_of(request: &Request) -> Entry {
-    let headers = request.headers().iter();
     Entry {
         method: request.method().as_str().to_owned(),
         path: request.uri().path().to_owned(),
         query: request.uri().query().map(str::to_owned),
-        request_headers: Headers::new(
-            headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
-        ),
+        request_headers: headers_of(request.headers()),
         ..Entry::default()
     }
+}
+
+fn headers_of(headers: &HeaderMap) -> Headers {
+    let pairs = headers.iter();
+    Headers::new(pairs.map(|(name, value)| (name.as_str(), value.as_bytes())))
 }
 
 /// The workspace behind the request's key.
@@ -145,7 +166,7 @@ fn read_caller(
     workspace: &Arc<Workspace>,
     id: &RequestId,
     request: &Request,
-) -> ApiResult<(Caller, Vec<String>)> {
+) -> ApiResult<(Caller, Vec<Lint>)> {
     let headers = request.headers();
     let read = version::read(headers, app.config.strict_version)?;
     let quirks = workspace.quirks().with(&quirks(headers)?).quirks;
@@ -242,11 +263,12 @@ pub(crate) fn write_error(mut response: Response, id: Option<&RequestId>) -> Res
 }
 
 fn finish_for(
-    workspace: Arc<Workspace>,
-    entry: Entry,
-    started: Instant,
+    mut record: Record,
     mut response: Response,
+    own: Option<&Faults>,
+    line: Line,
 ) -> Response {
+    let workspace = &record.workspace;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&workspace.id) {
         headers.insert("anthropic-workspace-id", value);
@@ -254,25 +276,15 @@ fn finish_for(
     if let Ok(value) = HeaderValue::from_str(&workspace.organization_id) {
         headers.insert("anthropic-organization-id", value);
     }
-    let exchange = response
+    record.exchange = response
         .extensions_mut()
         .remove::<Exchange>()
         .unwrap_or_default();
-    let id = response.headers().get("request-id");
-    let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let entry = Entry {
-        id: id.to_owned(),
-        at: workspace.clock.now(),
-        workspace: workspace.id.clone(),
-        ..entry
-    };
-    let record = Record {
-        workspace,
-        entry,
-        started,
-        status: response.status().as_u16(),
-        exchange,
-    };
+    record.entry.status = response.status().as_u16();
+    let headers = response.headers().iter();
+    record.entry.response_headers =
+        Headers::of_answer(headers.map(|(name, value)| (name.as_str(), value.as_bytes())));
+    let response = faults::on_the_wire(&mut record, own, line, response);
     let streams = response
         .headers()
         .get(header::CONTENT_TYPE)

@@ -7,7 +7,6 @@
 mod given;
 mod intake;
 mod kept;
-mod paced;
 mod proxy;
 
 use std::sync::{Arc, Mutex};
@@ -21,6 +20,7 @@ use crate::api::extract::Caller;
 use crate::api::middleware::Exchange;
 use crate::cassette::{Deck, Miss, Player};
 use crate::engine::Report;
+use crate::verify::{self, Facts};
 use intake::Intake;
 
 /// Answers a request from what is mounted.
@@ -29,6 +29,7 @@ pub(super) async fn answer(
     caller: &Caller,
     keys: Vec<String>,
     request: Request,
+    facts: &mut Facts,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let intake = match Intake::read(&parts, body).await {
@@ -47,10 +48,16 @@ pub(super) async fn answer(
     let (source, mut response) = match player.play(&asked, workspace.clock.now(), &ids) {
         Ok(played) => (
             format!("cassette {}", played.name),
-            given::response(caller, &deck, &asked, played).await,
+            given::response(caller, &deck, &asked, played, facts).await,
         ),
         Err(miss) => match deck.recorder() {
-            None => ("unmatched".to_owned(), refused(&miss)),
+            None => {
+                facts.miss = Some(verify::Miss::Unmatched {
+                    message: miss.message.clone(),
+                    nearest: Vec::new(),
+                });
+                ("unmatched".to_owned(), refused(&miss))
+            }
             Some(recorder) => (
                 format!("upstream {}", recorder.upstream.url()),
                 proxy::pass_on(Arc::clone(&deck), redactor, &parts, intake).await,

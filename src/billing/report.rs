@@ -1,6 +1,6 @@
 //! What `GET /_sandtable/usage` answers.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::sums::Sums;
 use super::{ContainerUse, Month, Prices, Session, Turn, billable};
@@ -11,7 +11,7 @@ const DOLLARS_AN_HOUR: f64 = 0.05;
 const DOLLARS_A_SEARCH: f64 = 0.01;
 
 /// A month of one workspace.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// `2026-11`.
     pub month: String,
@@ -29,7 +29,7 @@ pub struct Report {
 }
 
 /// Time of containers, against the free hours.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ContainerTime {
     pub seconds: u64,
     pub hours: f64,
@@ -40,7 +40,7 @@ pub struct ContainerTime {
 }
 
 /// Tokens of all turns.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenSums {
     pub input_tokens: u64,
     pub output_tokens: u64,
@@ -48,19 +48,19 @@ pub struct TokenSums {
     pub cache_read_input_tokens: u64,
     pub usd: f64,
     /// Models without a price: their tokens cost nothing here.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unpriced: Vec<String>,
 }
 
 /// Web searches.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Searches {
     pub requests: u64,
     pub usd: f64,
 }
 
 /// One container's time.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Container {
     pub id: String,
     pub seconds: u64,
@@ -68,7 +68,7 @@ pub struct Container {
 }
 
 /// A time a container was awake.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionLine {
     pub from: String,
     pub to: String,
@@ -77,7 +77,7 @@ pub struct SessionLine {
 }
 
 /// One turn.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TurnLine {
     pub message_id: String,
     pub at: String,
@@ -94,7 +94,7 @@ pub struct TurnLine {
 }
 
 /// A turn's time on a container.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UseLine {
     pub id: String,
     pub from: String,

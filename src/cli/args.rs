@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::live::LiveArgs;
 use crate::billing::{Prices, PricesError};
 use crate::cassette::{Mode, Pace, Plan, Upstream};
 use crate::config::{BackendChoice, Config, Host, Provision};
-use crate::limits;
+use crate::limits::{self, Timeouts};
 use crate::model::OnUnmatched;
 use crate::quirks::{Layer, Layers, Profile, QuirkError};
 use crate::rate::RateLimit;
@@ -33,12 +35,20 @@ pub(super) struct Cli {
     pub(super) serve: ServeArgs,
 }
 
+/// Where a server listens that is not told.
+const DEFAULT_PORT: u16 = 4010;
+
+const EXIT_CODES: &str = "\
+Exit code: the command's own if it is not 0 (128 and the signal's number if a signal ended it),
+3 if the command ended well and the verdict is bad, 126 or 127 if the command cannot be started,
+2 for a mistake in flags, scripts, or faults, 1 if the server does not start or a report cannot be written.";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Start the server (also without a command).
     Serve(Box<ServeArgs>),
-    /// Answer from recordings, without a sandbox.
+    /// Answer from recordings, without a sandbox; with --live, run what they recorded again.
     Replay(Box<ReplayArgs>),
     /// Pass requests on to the real service, or to any other server, and record what passes.
     Record(Box<RecordArgs>),
@@ -51,6 +61,13 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Say what a running server's turns would have cost.
     Usage(UsageArgs),
+    /// Turn others' recordings (VCR, HAR, bare bodies, aimock) into cassettes.
+    Import(ImportArgs),
+    /// Start a server, run a command against it, and say whether all went as scripted.
+    #[command(after_help = EXIT_CODES)]
+    Run(Box<RunArgs>),
+    /// Say whether all went as scripted on a server that runs.
+    Verify(VerifyArgs),
 }
 
 /// Flags of `serve`. Each has an environment variable; a flag wins over it.
@@ -59,9 +76,9 @@ pub(super) struct ServeArgs {
     /// Address to listen on; beyond loopback a --control-token is required.
     #[arg(long, value_name = "IP", env = "SANDTABLE_HOST")]
     pub(super) host: Option<IpAddr>,
-    /// Port to listen on; 0 takes a free one.
-    #[arg(long, default_value_t = 4010, env = "SANDTABLE_PORT")]
-    pub(super) port: u16,
+    /// Port to listen on; 0 takes a free one [default: 4010].
+    #[arg(long, env = "SANDTABLE_PORT")]
+    pub(super) port: Option<u16>,
     /// Keep files and containers in this directory; otherwise they end with the server.
     #[arg(long, value_name = "DIR", env = "SANDTABLE_DATA_DIR")]
     pub(super) data_dir: Option<PathBuf>,
@@ -85,12 +102,24 @@ pub(super) struct ServeArgs {
     /// Make ids the same in every run.
     #[arg(long, value_name = "NUMBER", env = "SANDTABLE_SEED")]
     pub(super) seed: Option<u64>,
+    /// Let every clock begin at this time (RFC 3339) and stand still, also after a reset.
+    #[arg(long, value_name = "TIME", env = "SANDTABLE_FROZEN_AT")]
+    pub(super) frozen_at: Option<DateTime<Utc>>,
     /// Image for Docker sandboxes, instead of the one `sandtable image build` makes.
     #[arg(long, value_name = "IMAGE", env = "SANDTABLE_IMAGE")]
     pub(super) image: Option<String>,
     /// Seconds without use after which a container's processes end; its files stay.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "SANDTABLE_IDLE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) idle_timeout: u64,
+    /// Seconds after which a command or program gets `execution_time_exceeded`.
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::BASH_TIMEOUT.as_secs(), env = "SANDTABLE_CALL_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) call_timeout: u64,
+    /// Seconds after which a cell of Python is ended; waiting for the client does not count.
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::CELL_TIMEOUT.as_secs(), env = "SANDTABLE_CELL_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) cell_timeout: u64,
+    /// Seconds that a cell waits for those before it; then it gets `too_many_requests`.
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::CELL_QUEUE_TIMEOUT.as_secs(), env = "SANDTABLE_CELL_QUEUE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) cell_queue_timeout: u64,
     /// Docker sandboxes that are started ahead, so that a new container has one at once.
     #[arg(long, value_name = "COUNT", default_value_t = 0, env = "SANDTABLE_WARM", value_parser = clap::value_parser!(u64).range(0..=limits::MAX_WARM as u64))]
     pub(super) warm: u64,
@@ -147,7 +176,7 @@ pub(super) struct ServeArgs {
     #[arg(long = "quirk", value_name = "NAME=VALUE", value_parser = quirk, env = "SANDTABLE_QUIRK", value_delimiter = ',')]
     pub(super) quirks: Vec<(String, String)>,
     /// Limit each key, such as `requests=50,input_tokens=30000,output_tokens=8000`, a minute and model;
-    /// `model=PREFIX` limits some models only; may be given again.
+    /// `model=PREFIX` limits some models only, `files=500` the Files API; may be given again.
     #[arg(
         long = "rate-limit",
         value_name = "LIMIT",
@@ -202,6 +231,9 @@ pub(super) struct ServeArgs {
     /// Pass requests of others on the network on to the recorded service.
     #[arg(long, env = "SANDTABLE_ALLOW_OPEN_PROXY")]
     pub(super) allow_open_proxy: bool,
+    /// Stop when standard input ends, as it does when the program that started this one is gone.
+    #[arg(long)]
+    pub(super) stop_at_eof: bool,
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
@@ -315,7 +347,7 @@ impl ServeArgs {
         };
         Ok(Config {
             host,
-            port: self.port,
+            port: self.port.unwrap_or(DEFAULT_PORT),
             data_dir: self.data_dir,
             backend: match self.backend {
                 // Recordings need no sandbox.
@@ -335,8 +367,15 @@ impl ServeArgs {
                 UnmatchedArg::Direct => OnUnmatched::Direct,
             },
             seed: self.seed,
+            frozen_at: self.frozen_at,
             image: self.image,
+            program: None,
             idle: Duration::from_secs(self.idle_timeout),
+            timeouts: Timeouts {
+                call: Duration::from_secs(self.call_timeout),
+                cell: Duration::from_secs(self.cell_timeout),
+                cell_queue: Duration::from_secs(self.cell_queue_timeout),
+            },
             warm: usize::try_from(self.warm).unwrap_or(limits::MAX_WARM),
             quota_bytes: self.storage_quota,
             allow_hosts: self.allow_hosts,
@@ -412,6 +451,8 @@ pub(super) struct ReplayArgs {
     #[arg(required = true)]
     pub(super) paths: Vec<PathBuf>,
     #[command(flatten)]
+    pub(super) live: LiveArgs,
+    #[command(flatten)]
     pub(super) serve: ServeArgs,
 }
 
@@ -460,7 +501,7 @@ impl RecordArgs {
             serve.mode = Mode::All;
         }
         if !self.command.is_empty() {
-            serve.port = 0;
+            serve.port = serve.port.or(Some(0));
         }
         Ok((serve, self.command))
     }
@@ -545,4 +586,98 @@ pub(super) struct UsageArgs {
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Flags of `import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// Recordings, or folders of them.
+    #[arg(required = true)]
+    pub(super) paths: Vec<PathBuf>,
+    /// Folder for the cassettes.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
+    #[command(flatten)]
+    pub(super) report: ReportArgs,
+    /// The command and its arguments, behind `--`.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+/// Flags of `verify`.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The server.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:4010",
+        env = "ANTHROPIC_BASE_URL"
+    )]
+    pub(super) url: String,
+    /// The API key whose workspace is meant; all workspaces without it.
+    #[arg(long, value_name = "KEY")]
+    pub(super) key: Option<String>,
+    /// The workspace that is meant; all without it.
+    #[arg(long, value_name = "NAME", conflicts_with = "key")]
+    pub(super) workspace: Option<String>,
+    /// The server's control token, if it has one.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "SANDTABLE_CONTROL_TOKEN",
+        hide_env_values = true
+    )]
+    pub(super) control_token: Option<String>,
+    #[command(flatten)]
+    pub(super) report: ReportArgs,
+}
+
+/// What becomes of a verdict.
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// Write the verdict as XML for CI servers, as `JUnit` does.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    /// Write the verdict as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+    /// The mildest lint that makes the verdict bad.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "LEVEL",
+        default_value_t,
+        env = "SANDTABLE_LINTS"
+    )]
+    pub(super) lints: LintsArg,
+}
+
+/// Values of `--lints`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LintsArg {
+    /// None does.
+    Off,
+    /// What the service punishes silently.
+    #[default]
+    Error,
+    /// Also what may be meant so, such as an output file that nobody fetched.
+    Warning,
+}
+
+impl LintsArg {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
 }

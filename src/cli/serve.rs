@@ -6,15 +6,18 @@ use std::io::{self, Write as _};
 use crate::config::Config;
 use crate::server::{Server, StartError};
 
-/// Serves until SIGINT or SIGTERM.
-pub(super) async fn run(config: Config) -> Result<(), StartError> {
+/// Serves until SIGINT or SIGTERM, or the end of standard input.
+pub(super) async fn run(config: Config, stop_at_eof: bool) -> Result<(), StartError> {
     let server = Server::start(config).await?;
     // A closed stdout is no reason not to serve.
     io::stdout()
         .lock()
         .write_all(banner(&server).as_bytes())
         .ok();
-    wait_for_signal().await;
+    tokio::select! {
+        () = wait_for_signal() => {}
+        () = end_of_input(), if stop_at_eof => {}
+    }
     tracing::info!("stopping");
     server.stop().await;
     Ok(())
@@ -68,6 +71,17 @@ fn banner(server: &Server) -> String {
     )
     .expect("a String takes every write");
     text
+}
+
+/// Returns when standard input has ended. A thread reads it, for the runtime would wait for its own.
+async fn end_of_input() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // An error is an end, too; nobody hears it if a signal was first.
+        io::copy(&mut io::stdin().lock(), &mut io::sink()).ok();
+        tell.send(()).ok();
+    });
+    told.await.ok();
 }
 
 #[cfg(unix)]

@@ -31,6 +31,7 @@ impl Containers {
             });
         }
         container.may_run.store(true, Ordering::Relaxed);
+        self.tell(container, "container_woken");
         Ok(guest)
     }
 

@@ -32,6 +32,7 @@ pub(super) async fn change(
         app.containers.expire_old(&workspace).await?;
         app.containers.time_out_calls();
         answer = describe(&workspace.clock);
+        workspace.tell("clock_moved", || answer.clone());
     }
     Ok(Json(answer))
 }

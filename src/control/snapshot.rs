@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::container::TreeError;
 use crate::limits::MAX_STATE_BYTES;
 use crate::snapshot::{self, Document};
-use crate::store::ContainerRow;
+use crate::store::{ContainerRow, Contents};
 use crate::workspace::Workspace;
 
 fn too_large(what: &str) -> ControlError {
@@ -265,10 +265,14 @@ async fn replace(
 ) -> Result<usize, ControlError> {
     let _alone = workspace.alone().await;
     app.batches.stop(Some(&workspace.id)).await;
-    let contents = document
-        .as_ref()
-        .map(|document| document.contents(&workspace.id));
-    let contents = contents.unwrap_or_default();
+    let beginning = workspace.beginning();
+    let contents = match &document {
+        Some(document) => document.contents(&workspace.id, beginning),
+        None => Contents {
+            clock: beginning,
+            ..Contents::default()
+        },
+    };
     let clock = contents.clock;
     let cleared = match app.store.restore_workspace(&workspace.id, contents).await {
         Ok(cleared) => cleared,
@@ -280,7 +284,7 @@ async fn replace(
     // Waited for: with a seed, the next container may have the id of one that goes.
     app.containers.discard(&cleared.containers).await;
     workspace.reset();
-    workspace.clock.restore(clock);
+    workspace.clock.reset(clock);
     if let Some(document) = document {
         workspace.set_up(document.rules());
     }

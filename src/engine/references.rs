@@ -3,17 +3,26 @@
 use serde_json::Value;
 use wire::request::{Block, Message, MessagesRequest, Role, Source};
 
+use crate::engine::lints::InertUpload;
 use crate::engine::{Engine, TurnError, TurnInput, programmatic};
 use crate::model::{CallResult, DeclaredTool, TurnRequest, Upload};
 use crate::quirks::UploadScope;
 use crate::store::FileRow;
 
-/// Checks every file the request names, and returns the uploads of the newest user turn.
-pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Vec<Upload>, TurnError> {
+/// The `container_upload` blocks of a request.
+#[derive(Debug, Default)]
+pub(super) struct Uploads {
+    /// Those of the newest user turn.
+    pub(super) mounted: Vec<Upload>,
+    pub(super) inert: Vec<InertUpload>,
+}
+
+/// Checks every file the request names.
+pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads, TurnError> {
     let newest = newest_turn(&input.request.messages);
     let scope = input.quirks.upload_scope;
     let has_code_tool = programmatic::is_provided(&input.request.tools);
-    let mut uploads = Vec::new();
+    let mut uploads = Uploads::default();
     for (index, message) in input.request.messages.iter().enumerate() {
         for (position, block) in message.content.iter().enumerate() {
             let path = || format!("messages.{index}.content.{position}");
@@ -32,18 +41,15 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Vec<Uplo
                 Block::ContainerUpload { file_id }
                     if index < newest && scope == UploadScope::Newest =>
                 {
-                    lint(
-                        input,
-                        format!(
-                            "{}: `{file_id}` is inert: only the newest user turn is mounted",
-                            path()
-                        ),
-                    );
+                    uploads.inert.push(InertUpload {
+                        path: path(),
+                        file_id: file_id.clone(),
+                    });
                 }
                 Block::ContainerUpload { .. } if index < newest && scope != UploadScope::All => {}
                 Block::ContainerUpload { file_id } => {
                     let file = find(engine, input, file_id).await?;
-                    uploads.push(Upload {
+                    uploads.mounted.push(Upload {
                         file_id: file.id,
                         filename: file.filename,
                     });
@@ -96,6 +102,7 @@ async fn find(engine: &Engine, input: &TurnInput, file_id: &str) -> Result<FileR
             message: format!("File `{file_id}` not found."),
             code: None,
         })?;
+    input.workspace.watch.hands_on(file_id);
     if row
         .expires_at
         .is_some_and(|end| end <= input.workspace.clock.now())
@@ -106,14 +113,6 @@ async fn find(engine: &Engine, input: &TurnInput, file_id: &str) -> Result<FileR
         });
     }
     Ok(row)
-}
-
-/// Notes a mistake that the service punishes silently.
-pub(super) fn lint(input: &TurnInput, text: String) {
-    tracing::warn!(lint = %text, "the service would ignore this silently");
-    if let Ok(mut report) = input.report.lock() {
-        report.lints.push(text);
-    }
 }
 
 /// The request as a model sees it.

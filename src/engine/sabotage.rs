@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::engine::calls::{CallError, Done, Running};
 use crate::fault::{Act, Fault, ToolAct};
+use crate::lint::FAULT_WITHOUT_EFFECT;
 use crate::model::ServerTool;
 use crate::sandbox::SandboxError;
 use crate::sandbox::guest::{ExecCall, ExecKind, ExecResult, Guest, GuestError};
@@ -140,10 +141,7 @@ impl Running<'_> {
             let text = format!(
                 "fill_disk: the disk of this sandbox has no bound of {bound} bytes, so nothing was filled; the call got `unavailable`"
             );
-            tracing::warn!(call.id = self.id, "{text}");
-            if let Ok(mut report) = self.input.report.lock() {
-                report.lints.push(text);
-            }
+            self.input.lint(&FAULT_WITHOUT_EFFECT, text);
             return Ok(Done::failed("unavailable"));
         }
         let done = self.run(arguments).await;

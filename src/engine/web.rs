@@ -12,8 +12,9 @@ use wire::web::{
     WebSource,
 };
 
-use crate::engine::{TurnInput, json_text, references, seal};
+use crate::engine::{TurnInput, json_text, seal};
 use crate::limits;
+use crate::lint::WEB_WITHOUT_SCRIPT;
 use crate::model::{CallResult, ModelError, ServerTool, Web, WebAnswer, WebPage};
 
 /// The web tools of one request.
@@ -51,6 +52,8 @@ pub(super) struct WebResult {
     pub(super) result: CallResult,
     /// What code gets that awaits it.
     pub(super) for_code: String,
+    /// Whether `usage` counts it.
+    pub(super) counts: bool,
 }
 
 impl WebTools {
@@ -75,19 +78,31 @@ impl WebTools {
         self.took_part.store(true, Ordering::Relaxed);
         let answer = self.answer(input, &call)?;
         // Parity: a fetch that fails counts (vercel-ai/anthropic-web-fetch-tool.error); a search does not (D).
-        match &answer {
-            WebAnswer::Error(code) if code == "max_uses_exceeded" => {}
-            WebAnswer::Error(_) if call.tool == ServerTool::WebSearch => {}
-            _ => {
-                self.uses(call.tool).counted.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        let counts = match &answer {
+            WebAnswer::Error(code) if code == "max_uses_exceeded" => false,
+            WebAnswer::Error(_) => call.tool != ServerTool::WebSearch,
+            _ => true,
+        };
+        self.count(call.tool, counts);
         let options = options(input, call.tool);
         let now = input.workspace.clock.now();
-        Ok(match call.tool {
+        let result = match call.tool {
             ServerTool::WebFetch => fetched(call, answer, &options, now),
             _ => searched(call, answer),
-        })
+        };
+        Ok(WebResult { counts, ..result })
+    }
+
+    /// A call that was carried out for an earlier request, of which this is the same again.
+    pub(super) fn recall(&self, tool: ServerTool, counts: bool) {
+        self.took_part.store(true, Ordering::Relaxed);
+        self.uses(tool).begun.fetch_add(1, Ordering::Relaxed);
+        self.count(tool, counts);
+    }
+
+    fn count(&self, tool: ServerTool, counts: bool) {
+        let one = u64::from(counts);
+        self.uses(tool).counted.fetch_add(one, Ordering::Relaxed);
     }
 
     fn uses(&self, tool: ServerTool) -> &Uses {
@@ -149,7 +164,7 @@ impl WebTools {
         let text = format!(
             "`{name}` finds nothing without a script: write what it finds under `web` in a rule"
         );
-        references::lint(input, text);
+        input.lint(&WEB_WITHOUT_SCRIPT, text);
         Ok(WebAnswer::Error("unavailable".to_owned()))
     }
 }
@@ -201,6 +216,7 @@ fn searched(call: WebCall<'_>, answer: WebAnswer) -> WebResult {
         },
         result,
         for_code,
+        counts: true,
     }
 }
 
@@ -261,6 +277,7 @@ fn fetched(
         },
         result,
         for_code,
+        counts: true,
     }
 }
 

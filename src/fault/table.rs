@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::{Fault, FaultError, Occasion};
+use super::{Act, Fault, FaultError, HttpAct, Occasion, StreamAct, WireAct};
 use crate::ids::Ids;
 use crate::limits;
 
@@ -37,6 +37,51 @@ struct Entry {
     fault: Arc<Fault>,
     matched: u64,
     fired: u64,
+}
+
+/// A fault that fires.
+#[derive(Debug, Clone)]
+pub(crate) struct Struck {
+    pub(crate) fault: Arc<Fault>,
+    id: u64,
+    layer: &'static str,
+}
+
+impl Struck {
+    /// The same, of a request's own.
+    #[must_use]
+    pub(crate) fn of_request(self) -> Self {
+        Self {
+            layer: "request",
+            ..self
+        }
+    }
+
+    /// Whether the client gets no good answer from it.
+    pub(crate) fn fails(&self) -> bool {
+        match &self.fault.act {
+            Act::Http(act) => !matches!(act, HttpAct::Wait(Some(_))),
+            Act::Stream { act, .. } => !matches!(act, StreamAct::Wait(Some(_))),
+            Act::Wire(act) => matches!(
+                act,
+                WireAct::Hang(_) | WireAct::Reset(_) | WireAct::Malformed { .. }
+            ),
+            Act::Tool(_) => false,
+        }
+    }
+
+    /// Whether the client gets a broken connection instead of a status.
+    pub(crate) fn cuts(&self) -> bool {
+        matches!(
+            self.fault.act,
+            Act::Http(HttpAct::Cut | HttpAct::Wait(None))
+        )
+    }
+
+    /// Which one it is.
+    pub(crate) fn describe(&self) -> Value {
+        json!({ "id": self.id, "layer": self.layer, "fault": self.fault.given })
+    }
 }
 
 impl Dice {
@@ -110,6 +155,19 @@ impl Faults {
         given.collect()
     }
 
+    /// Those that never fired, or not as often as they may, with the layer that they are of.
+    pub fn unused(&self) -> Vec<(&'static str, Value)> {
+        let state = self.lock();
+        let layers = [("workspace", &state.own), ("file", &state.base)];
+        layers
+            .into_iter()
+            .flat_map(|(layer, entries)| {
+                let unused = entries.iter().filter(|entry| entry.is_unused());
+                unused.map(move |entry| (layer, entry.describe(layer)))
+            })
+            .collect()
+    }
+
     /// Forgets one's own; those of a file stay, with their counts.
     pub fn clear(&self) {
         self.lock().own.clear();
@@ -128,16 +186,27 @@ impl Faults {
 
     /// The fault that fires on `occasion`; counts it. Every fault that fits counts the occasion, and the
     /// first that is due fires.
-    pub(crate) fn strike(&self, occasion: Occasion<'_>) -> Option<Arc<Fault>> {
+    pub(crate) fn strike(&self, occasion: Occasion<'_>) -> Option<Struck> {
         let mut state = self.lock();
+        if state.own.is_empty() && state.base.is_empty() {
+            return None;
+        }
         let State { own, base, .. } = &mut *state;
         let mut struck = None;
-        for entry in own.iter_mut().chain(base) {
+        let layers = [("workspace", own), ("file", base)];
+        let entries = layers
+            .into_iter()
+            .flat_map(|(layer, entries)| entries.iter_mut().map(move |entry| (layer, entry)));
+        for (layer, entry) in entries {
             if entry.fault.fits(occasion) {
                 entry.matched += 1;
                 if struck.is_none() && entry.is_due(&self.dice) {
                     entry.fired += 1;
-                    struck = Some(Arc::clone(&entry.fault));
+                    struck = Some(Struck {
+                        fault: Arc::clone(&entry.fault),
+                        id: entry.id,
+                        layer,
+                    });
                 }
             }
         }
@@ -185,6 +254,16 @@ impl Entry {
             && select
                 .probability
                 .is_none_or(|probability| dice.throw(self.id, self.matched) < probability)
+    }
+
+    fn is_unused(&self) -> bool {
+        let select = &self.fault.select;
+        match (select.times, select.probability) {
+            // Luck decided, and it had its occasions.
+            (_, Some(_)) => self.matched == 0,
+            (Some(times), None) => self.fired < times,
+            (None, None) => self.fired == 0,
+        }
     }
 
     fn describe(&self, layer: &str) -> Value {

@@ -1,4 +1,4 @@
-//! Request headers without what is secret.
+//! Headers without what is secret.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -10,6 +10,9 @@ const SECRET: &[&str] = &[
     "proxy-authorization",
     "x-api-key",
 ];
+
+/// Room for the headers of most answers.
+const ANSWER_BYTES: usize = 1024;
 
 /// Parts of names that tell of a secret.
 const SECRET_PARTS: &[&str] = &["token", "secret", "password", "api-key", "apikey"];
@@ -40,7 +43,30 @@ impl Headers {
         Self(text.into_boxed_str())
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// Those of an answer of ours, by names in lower case: nothing in them is secret but a cookie.
+    pub fn of_answer<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let mut text = String::with_capacity(ANSWER_BYTES);
+        for (name, value) in pairs {
+            if name == "set-cookie" {
+                continue;
+            }
+            text.push_str(name);
+            text.push('\0');
+            text.push_str(&String::from_utf8_lossy(value));
+            text.push('\n');
+        }
+        Self(text.into_boxed_str())
+    }
+
+    /// The first value of a header, by its name in lower case.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.pairs()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Every name, in lower case, with its value.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.lines().filter_map(|line| line.split_once('\0'))
     }
 

@@ -12,15 +12,10 @@ fn entry(id: &str, path: &str, status: u16) -> Entry {
         at: "2030-01-02T03:04:05.678901Z".parse().unwrap(),
         method: "POST".to_owned(),
         path: path.to_owned(),
-        query: None,
         status,
         duration: Duration::from_micros(1234),
         workspace: "wrkspc_1".to_owned(),
-        request_headers: Headers::default(),
-        request_body: Body::Empty,
-        response_body: Body::Empty,
-        source: None,
-        lints: Vec::new(),
+        ..Entry::default()
     }
 }
 
@@ -40,10 +35,10 @@ fn an_entry_is_listed_with_json_as_json_and_text_as_text() {
     entry.request_body = Bytes::from_static(b"{\"b\":1,\"a\":[2]}").into();
     entry.response_body = Bytes::from_static(b"event: ping\ndata: {}\n\n").into();
     entry.source = Some("tour".to_owned());
-    entry.lints = vec!["unknown beta `b`".to_owned()];
+    entry.lints = vec![Lint::new(&crate::lint::UNKNOWN_BETA, "unknown beta `b`")];
     insta::assert_snapshot!(
         serde_json::to_string(&entry).unwrap(),
-        @r#"{"id":"req_1","at":"2030-01-02T03:04:05.678901Z","method":"POST","path":"/v1/messages","query":"beta=true","status":200,"duration_ms":1.234,"workspace":"wrkspc_1","request_headers":{"anthropic-beta":"a, b","accept":"*/*"},"request_body":{"b":1,"a":[2]},"response_body":"event: ping\ndata: {}\n\n","source":"tour","lints":["unknown beta `b`"]}"#
+        @r#"{"id":"req_1","at":"2030-01-02T03:04:05.678901Z","method":"POST","path":"/v1/messages","query":"beta=true","status":200,"duration_ms":1.234,"workspace":"wrkspc_1","request_headers":{"anthropic-beta":"a, b","accept":"*/*"},"request_body":{"b":1,"a":[2]},"response_headers":{},"response_body":"event: ping\ndata: {}\n\n","source":"tour","lints":[{"code":"unknown_beta","level":"warning","message":"unknown beta `b`","hint":"the service refuses betas that it does not know: look for a misspelling"}]}"#
     );
 }
 

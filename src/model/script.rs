@@ -23,7 +23,8 @@ mod yaml;
 pub use base::{Base, POLL_INTERVAL, Reload, Survey, survey};
 pub use diagnostic::{Diagnostic, Position, render};
 pub use scripts::{Scripts, Summary};
-pub use usage::{LayerName, RuleInfo, UnusedStep};
+pub use unmatched::{FailedClause, Near, UsedUp};
+pub use usage::{LayerName, RuleInfo, UnusedStep, Why};
 
 pub(super) use shipped::Shipped;
 

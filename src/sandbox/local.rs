@@ -36,6 +36,7 @@ use tokio::task::JoinHandle;
 use self::cgroup::{Cgroups, Group};
 use self::disk::Disks;
 pub use self::init::entry;
+pub(crate) use self::init::may_be_entered;
 use self::launch::Launcher;
 pub use self::libraries::{Libraries, LibrariesError};
 use self::plan::{Plan, Rlimit, Storage};

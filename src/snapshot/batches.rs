@@ -7,9 +7,10 @@ use super::put_time;
 use super::reader::{Members, Node, Sink};
 use crate::clock::rfc3339_micros;
 use crate::limits;
+use crate::quirks::Layer;
 use crate::store::{BatchRow, BatchState, ItemOutcome, KeptBatch, KeptItem};
 
-const MEMBERS: [&str; 9] = [
+const MEMBERS: [&str; 10] = [
     "id",
     "state",
     "created_at",
@@ -17,6 +18,7 @@ const MEMBERS: [&str; 9] = [
     "cancel_initiated_at",
     "anthropic_version",
     "betas",
+    "quirks",
     "counts",
     "items",
 ];
@@ -39,6 +41,9 @@ pub(crate) fn write(row: &BatchRow, items: Vec<KeptItem>) -> Value {
     put_time(&mut batch, "cancel_initiated_at", row.cancel_initiated_at);
     batch["anthropic_version"] = row.version.as_str().into();
     batch["betas"] = json!(betas);
+    if !row.quirks.is_empty() {
+        batch["quirks"] = row.quirks.as_str().into();
+    }
     if items.is_empty() && row.total > 0 {
         // The results are no longer to be had, their number is.
         batch["counts"] = json!({
@@ -111,6 +116,7 @@ pub(super) fn read(
             state,
             version: text_or(sink, &members, "anthropic_version", VERSION),
             betas: betas(sink, &members),
+            quirks: quirks(sink, &members),
             created_at,
             ended_at: None,
             cancel_initiated_at: canceled_at,
@@ -152,6 +158,17 @@ fn betas(sink: &Sink, members: &Members<'_>) -> String {
     betas.join(",")
 }
 
+/// Those of the request that made it.
+fn quirks(sink: &Sink, members: &Members<'_>) -> String {
+    let Some(text) = members.text(sink, "quirks") else {
+        return String::new();
+    };
+    if let Err(error) = Layer::from_text(text) {
+        sink.add(&members.at("quirks"), error.message, error.hint);
+    }
+    text.to_owned()
+}
+
 fn state(sink: &Sink, members: &Members<'_>, items: &[KeptItem]) -> BatchState {
     let open = items.iter().filter(|item| item.outcome.is_none()).count();
     match members.word(sink, "state", &["in_progress", "canceling", "ended"]) {
@@ -160,7 +177,7 @@ fn state(sink: &Sink, members: &Members<'_>, items: &[KeptItem]) -> BatchState {
         Some(_) if open > 0 => {
             sink.add(
                 &members.at("items"),
-                format!("{open} items have no result, and the batch has ended"),
+                format!("items without a result: {open}, and the batch has ended"),
                 "give each a `result`, or leave `state` out so that they are run",
             );
             BatchState::Ended

@@ -51,9 +51,11 @@ pub(super) fn read(
             continue;
         };
         let id = members.id(sink, &mut seen);
-        let filename = filename(sink, &members, "filename")
-            .unwrap_or(&id)
-            .to_owned();
+        let filename = match filename(sink, &members, "filename") {
+            Some(filename) => filename.to_owned(),
+            None if fits(&id) => id.clone(),
+            None => "unnamed".to_owned(),
+        };
         let file = NewFile {
             id,
             workspace: workspace.to_owned(),
@@ -80,11 +82,7 @@ pub(super) fn read(
 /// A name that the Files API would take.
 pub(super) fn filename<'a>(sink: &Sink, members: &Members<'a>, name: &str) -> Option<&'a str> {
     let text = members.text(sink, name)?;
-    let plain = |c: char| c >= ' ' && !"<>:\"|?*\\/".contains(c);
-    let fits = !matches!(text, "" | "." | "..")
-        && text.chars().count() <= limits::MAX_FILENAME_CHARS
-        && text.chars().all(plain);
-    if !fits {
+    if !fits(text) {
         sink.add(
             &members.at(name),
             format!("`{}` cannot name a file", text.escape_debug()),
@@ -95,6 +93,13 @@ pub(super) fn filename<'a>(sink: &Sink, members: &Members<'a>, name: &str) -> Op
         );
     }
     Some(text)
+}
+
+fn fits(filename: &str) -> bool {
+    let plain = |c: char| c >= ' ' && !"<>:\"|?*\\/".contains(c);
+    !matches!(filename, "" | "." | "..")
+        && filename.chars().count() <= limits::MAX_FILENAME_CHARS
+        && filename.chars().all(plain)
 }
 
 fn mime_type(sink: &Sink, members: &Members<'_>, filename: &str) -> String {

@@ -1,5 +1,6 @@
 //! What only lives as long as the server: scripts, faults, quirks, and rate limits of the workspace's own.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -42,24 +43,35 @@ fn scripts(sink: &Sink, root: &Members<'_>) -> Vec<String> {
                 texts.push(text.clone());
             }
             Value::Object(_) => {
-                check_script(
-                    sink,
-                    &node.path,
-                    &Value::Array(vec![node.value.clone()]).to_string(),
-                );
+                let rule = Value::Array(vec![node.value.clone()]);
+                check_script(sink, &node.path, &as_yaml(&rule));
                 rules.push(node.value.clone());
             }
             _ => node.wrong(sink, "a rule, or the text of a script", ""),
         }
     }
     if !rules.is_empty() {
-        texts.push(Value::Array(rules).to_string());
+        texts.push(as_yaml(&Value::Array(rules)));
     }
     texts
 }
 
+/// JSON is YAML, but for characters that YAML wants escaped.
+fn as_yaml(value: &Value) -> String {
+    let mut text = String::new();
+    for c in value.to_string().chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                write!(text, "\\u{:04x}", u32::from(c)).expect("a String takes every write");
+            }
+            c => text.push(c),
+        }
+    }
+    text
+}
+
 fn check_script(sink: &Sink, path: &str, text: &str) {
-    if let Err(found) = Scripts::default().replace(text, path) {
+    if let Err(found) = Scripts::default().replace(text, "text") {
         let hint = "docs/SCRIPTS.md has an example of every step";
         sink.add(path, render(&found), hint);
     }

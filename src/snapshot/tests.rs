@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{Document, Mistakes};
+use crate::clock::State;
 use crate::store::{BatchState, ContainerState};
 
 fn parse(value: &Value) -> Result<Document, Mistakes> {
@@ -21,9 +22,9 @@ fn at(text: &str) -> DateTime<Utc> {
 
 #[test]
 fn an_empty_document_is_an_empty_workspace() {
-    let contents = parse(&json!({})).unwrap().contents("w");
+    let contents = parse(&json!({})).unwrap().contents("w", State::default());
     assert!(contents.files.is_empty() && contents.containers.is_empty());
-    assert_eq!(contents.clock, crate::clock::State::default());
+    assert_eq!(contents.clock, State::default());
 }
 
 #[test]
@@ -37,10 +38,13 @@ fn what_is_left_out_has_a_default() {
             {"id": "open", "items": [{"custom_id": "1", "params": {}}]},
         ],
     }));
-    let contents = document.unwrap().contents("w");
+    let contents = document.unwrap().contents("w", State::default());
     let now = at("2030-01-01T00:00:00Z");
     let file = &contents.files[0].file;
-    assert_eq!((file.mime_type.as_str(), file.created_at), ("text/csv", now));
+    assert_eq!(
+        (file.mime_type.as_str(), file.created_at),
+        ("text/csv", now)
+    );
     assert!(file.downloadable && file.expires_at.is_none());
     let file = &contents.files[1];
     assert_eq!(file.file.filename, "b");
@@ -50,14 +54,23 @@ fn what_is_left_out_has_a_default() {
     assert_eq!((row.state, row.created_at), (ContainerState::Asleep, now));
     assert_eq!(row.expires_at, at("2030-01-01T01:00:00Z"));
     assert_eq!(row.input_dir.len(), 16);
-    let states: Vec<_> = contents.batches.iter().map(|batch| batch.row.state).collect();
+    let states: Vec<_> = contents
+        .batches
+        .iter()
+        .map(|batch| batch.row.state)
+        .collect();
     assert_eq!(states, [BatchState::Ended, BatchState::InProgress]);
 }
 
 #[test]
 fn a_container_of_any_id_gets_a_sandbox_of_its_own() {
     let document = parse(&json!({"containers": [{"id": "same"}]})).unwrap();
-    let sandbox = |workspace| document.contents(workspace).containers[0].row.sandbox.clone();
+    let sandbox = |workspace| {
+        document.contents(workspace, State::default()).containers[0]
+            .row
+            .sandbox
+            .clone()
+    };
     assert_ne!(sandbox("a"), sandbox("b"));
     assert_ne!(sandbox("a"), sandbox("a"));
 }
@@ -110,7 +123,10 @@ fn what_is_no_document_at_all_is_refused() {
         ("[]", "expected an object, found a list"),
         ("{", "the state is not JSON: "),
         ("a: b: c", "neither JSON nor YAML"),
-        ("version: 2", "version: this sandtable reads version 1, not 2"),
+        (
+            "version: 2",
+            "version: this sandtable reads version 1, not 2",
+        ),
     ] {
         let error = Document::parse(text.as_bytes(), u64::MAX).unwrap_err();
         assert!(error.to_string().contains(part), "{text}: {error}");
@@ -129,7 +145,10 @@ fn yaml_says_the_same_and_a_file_names_itself_in_its_mistakes() {
     let path = folder.path().join("state.yaml");
     std::fs::write(&path, "files:\n- {id: file_id, content: \"a\\n\"}\n").unwrap();
     let document = Document::load(&path, u64::MAX).unwrap();
-    assert_eq!(document.contents("w").files[0].content, "a\n");
+    assert_eq!(
+        document.contents("w", State::default()).files[0].content,
+        "a\n"
+    );
     std::fs::write(&path, "files:\n- {id: file_id, contents: a}\n").unwrap();
     let error = Document::load(&path, u64::MAX).unwrap_err();
     assert!(

@@ -9,28 +9,48 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "billing", "cassette", "clock", "config", "ids", "limits", "model", "quirks", "rate",
-            "sandbox", "server",
+            "billing", "cassette", "clock", "config", "ids", "limits", "live", "model", "quirks",
+            "rate", "sandbox", "server",
+        ],
+    ),
+    (
+        "embed",
+        &[
+            "billing", "config", "ids", "model", "quirks", "rate", "sandbox", "server",
         ],
     ),
     ("billing", &["clock", "limits"]),
+    ("lint", &[]),
+    ("events", &["limits"]),
+    (
+        "verify",
+        &["clock", "fault", "journal", "limits", "lint", "model"],
+    ),
     ("rate", &[]),
     (
         "server",
         &[
-            "api", "app", "backend", "batch", "cassette", "config", "control", "fault", "ids",
-            "limits", "model", "sandbox", "store",
+            "api", "app", "backend", "batch", "cassette", "config", "control", "events", "fault",
+            "ids", "limits", "model", "sandbox", "store", "snapshot",
         ],
     ),
     ("batch", &["limits"]),
     ("skills", &["limits"]),
+    (
+        "snapshot",
+        &[
+            "clock", "fault", "ids", "limits", "model", "quirks", "rate", "skills", "store",
+        ],
+    ),
     ("cassette", &["ids"]),
+    ("live", &["cassette", "clock", "config", "ids", "server"]),
     ("backend", &["clock", "config", "sandbox"]),
     (
         "app",
         &[
             "batch",
             "cassette",
+            "clock",
             "config",
             "container",
             "engine",
@@ -40,6 +60,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "sandbox",
             "store",
             "workspace",
+            "snapshot",
         ],
     ),
     (
@@ -60,6 +81,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "skills",
             "store",
             "workspace",
+            "lint",
+            "verify",
         ],
     ),
     (
@@ -80,6 +103,9 @@ const EDGES: &[(&str, &[&str])] = &[
             "rate",
             "store",
             "workspace",
+            "events",
+            "verify",
+            "snapshot",
         ],
     ),
     (
@@ -97,6 +123,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "store",
             "workspace",
             "skills",
+            "lint",
+            "verify",
         ],
     ),
     (
@@ -111,13 +139,14 @@ const EDGES: &[(&str, &[&str])] = &[
             "store",
             "workspace",
             "skills",
+            "events",
         ],
     ),
     (
         "workspace",
         &[
-            "billing", "cassette", "clock", "fault", "ids", "journal", "limits", "model", "quirks",
-            "rate", "store",
+            "billing", "cassette", "clock", "events", "fault", "ids", "journal", "limits", "model",
+            "quirks", "rate", "store", "verify", "snapshot",
         ],
     ),
     (
@@ -129,7 +158,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("model", &["limits"]),
     ("sandbox", &["clock", "ids", "limits"]),
     ("store", &["clock", "limits"]),
-    ("journal", &["clock", "ids", "limits"]),
+    ("journal", &["clock", "ids", "limits", "lint"]),
     ("clock", &[]),
     ("ids", &[]),
     ("limits", &[]),
@@ -145,6 +174,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
             "src/control.rs",
             "src/control/",
             "src/server.rs",
+            "src/server/",
             "src/app.rs",
         ],
     ),
@@ -429,6 +459,27 @@ fn every_file_says_what_lives_there() {
             "{name}: the house has no mod.rs"
         );
     }
+}
+
+#[test]
+fn every_test_that_a_page_of_the_docs_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for page in fs::read_dir(root.join("docs")).unwrap().flatten() {
+        let Ok(text) = fs::read_to_string(page.path()) else {
+            continue;
+        };
+        for quoted in text.split('`').skip(1).step_by(2) {
+            if !quoted.starts_with("tests/") && !quoted.ends_with("/tests") {
+                continue;
+            }
+            let pattern = root.join(quoted.trim_end_matches('/'));
+            let mut found = glob::glob(pattern.to_str().unwrap()).unwrap();
+            assert!(found.next().is_some(), "{:?}: {quoted}", page.path());
+            named += 1;
+        }
+    }
+    assert!(named >= 20, "{named}");
 }
 
 #[test]

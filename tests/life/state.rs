@@ -59,7 +59,10 @@ fn an_export_put_back_is_exported_again_byte_for_byte() {
         let document: Value = serde_json::from_slice(&first).unwrap();
         let entries = document["containers"][0]["files"].as_array().unwrap();
         let find = |path: &str| entries.iter().find(|entry| entry["path"] == path);
-        assert_eq!(find("/home/user/closed/inner/file").unwrap()["mode"], "0000");
+        assert_eq!(
+            find("/home/user/closed/inner/file").unwrap()["mode"],
+            "0000"
+        );
         assert_eq!(find("/home/user/bytes").unwrap()["mode"], "4750");
         assert_eq!(find("/home/user/link").unwrap()["target"], "deep/er");
         assert!(find("/home/user/pipe").is_none() && find("/home/user/sock").is_none());
@@ -68,16 +71,25 @@ fn an_export_put_back_is_exported_again_byte_for_byte() {
         let empty: Value = serde_json::from_slice(&export(&client)).unwrap();
         assert_eq!(empty["containers"], json!([]));
         control(&client, "PUT", "/_sandtable/state", &first);
-        assert!(export(&client) == first, "{backend}: before its container ran");
+        assert!(
+            export(&client) == first,
+            "{backend}: before its container ran"
+        );
         let mut after = result(&client.bash(Some(id), LOOK).unwrap());
         // The two have no content, and are no part of a state.
         let listed = after["stdout"].as_str().unwrap().to_owned();
-        assert!(!listed.contains("pipe") && !listed.contains("sock"), "{listed}");
+        assert!(
+            !listed.contains("pipe") && !listed.contains("sock"),
+            "{listed}"
+        );
         let without = before["stdout"].as_str().unwrap();
         after["stdout"] = without.into();
         assert_eq!(listed, without.replace("pipe\n", "").replace("sock\n", ""));
         assert_eq!(after["return_code"], before["return_code"]);
-        assert!(export(&client) == first, "{backend}: after its container ran");
+        assert!(
+            export(&client) == first,
+            "{backend}: after its container ran"
+        );
         control(
             &client,
             "POST",
@@ -149,7 +161,12 @@ fn a_kill_in_the_middle_leaves_one_state_or_the_other() {
         seen[which.expect("neither of the two states")] += 1;
         let (next, _) = &sent[round % 2];
         let cut = client
-            .send("PUT", "/_sandtable/state", "application/json", next.as_bytes())
+            .send(
+                "PUT",
+                "/_sandtable/state",
+                "application/json",
+                next.as_bytes(),
+            )
             .unwrap();
         std::thread::sleep(Duration::from_millis(dice.next() % 60));
         server.kill();

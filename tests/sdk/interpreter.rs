@@ -30,6 +30,27 @@ impl Interpreter {
     }
 }
 
+/// The Python with what the tests of `clients/python` need.
+pub(crate) fn clients_python() -> Option<PathBuf> {
+    let found = python("SANDTABLE_TEST_PYTHON_CLIENTS", "sdk-clients");
+    let command = found.map_err(|missing| skip("sdk", &missing)).ok()?;
+    command.into_iter().next()
+}
+
+/// Node, and the folder with what the tests of `clients/node` need.
+pub(crate) fn clients_node() -> Option<(PathBuf, PathBuf)> {
+    let modules = root().join("clients/node/node_modules");
+    let found = if modules.join("vitest").is_dir() && modules.join("jest").is_dir() {
+        on_path("node").map(|node| (node, modules))
+    } else {
+        Err(format!(
+            "no packages in `{}`; `.ci/run --prepare` installs them",
+            modules.display()
+        ))
+    };
+    found.map_err(|missing| skip("sdk", &missing)).ok()
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

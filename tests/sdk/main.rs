@@ -9,11 +9,13 @@
     reason = "helpers of tests are tests"
 )]
 
+mod clients;
 #[path = "../shared/image.rs"]
 mod image;
 mod interpreter;
 mod program;
 mod python;
+mod run;
 mod server;
 mod shell;
 mod typescript;

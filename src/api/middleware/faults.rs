@@ -9,13 +9,15 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::recorded::Record;
 use super::{Exchange, text_of};
 use crate::api::cut;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
 use crate::api::messages::service_error;
+use crate::api::shaped::{Line, Shaped};
 use crate::engine::Report;
-use crate::fault::{self, Act, Dice, Faults, HttpAct, Occasion};
+use crate::fault::{self, Act, Dice, Faults, HttpAct, Occasion, Struck};
 use crate::limits;
 use crate::model::ServiceError;
 
@@ -48,10 +50,14 @@ pub(super) fn of_request(
     Ok(Some(Arc::new(faults)))
 }
 
-/// Lets the request on, perhaps later, or answers it.
-pub(super) async fn meet(caller: &Caller, request: Request) -> Result<Request, Response> {
-    let layers = [caller.faults.as_deref(), Some(&caller.workspace.faults)];
-    let layers: Vec<&Faults> = layers.into_iter().flatten().collect();
+/// Lets the request on, perhaps later, or answers it. What fires is added to `fired`.
+pub(super) async fn meet(
+    caller: &Caller,
+    request: Request,
+    fired: &mut Vec<Struck>,
+) -> Result<Request, Response> {
+    let (own, all) = (caller.faults.as_deref(), &caller.workspace.faults);
+    let layers: Vec<&Faults> = own.into_iter().chain([all]).collect();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let asks = layers
         .iter()
@@ -68,34 +74,80 @@ pub(super) async fn meet(caller: &Caller, request: Request) -> Result<Request, R
         path: &path,
         model: model.as_deref(),
     };
-    let Some(struck) = layers.iter().find_map(|faults| faults.strike(occasion)) else {
+    let struck = own.and_then(|faults| faults.strike(occasion));
+    let struck = struck.map(Struck::of_request);
+    let Some(struck) = struck.or_else(|| all.strike(occasion)) else {
         return Ok(request);
     };
-    let Act::Http(act) = &struck.act else {
+    caller.workspace.tell("fault_fired", || struck.describe());
+    let fault = Arc::clone(&struck.fault);
+    fired.push(struck);
+    let Act::Http(act) = &fault.act else {
         return Ok(request);
     };
     tracing::info!(request.id = %caller.request_id.0, %method, path, ?act, "a fault fires");
-    let response = match act {
-        HttpAct::Wait(Some(span)) => {
+    if let HttpAct::Wait(Some(span)) = act {
+        if !caller.workspace.clock.is_frozen() {
             tokio::time::sleep(*span).await;
-            return Ok(request);
         }
-        HttpAct::Wait(None) => std::future::pending().await,
+        return Ok(request);
+    }
+    let sent = read_for_journal(request).await;
+    let response = match act {
+        HttpAct::Wait(_) => std::future::pending().await,
         HttpAct::Cut => cut::response(Bytes::new(), "application/json"),
         HttpAct::Error { error, edge: false } => service_error(error.clone()).into_response(),
         HttpAct::Error { error, edge: true } => edge_response(error),
     };
-    Err(with_source(response))
+    Err(with_source(response, sent))
+}
+
+/// Lets the answer's bytes travel as a wire fault says.
+pub(super) fn on_the_wire(
+    record: &mut Record,
+    own: Option<&Faults>,
+    line: Line,
+    response: Response,
+) -> Response {
+    let workspace = Arc::clone(&record.workspace);
+    let stream = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+    let occasion = Occasion::Wire {
+        method: &record.entry.method,
+        path: &record.entry.path,
+        stream,
+    };
+    let struck = own.and_then(|faults| faults.strike(occasion));
+    let struck = struck.map(Struck::of_request);
+    let Some(struck) = struck.or_else(|| workspace.faults.strike(occasion)) else {
+        return response;
+    };
+    workspace.tell("fault_fired", || struck.describe());
+    let act = match &struck.fault.act {
+        Act::Wire(act) => act.clone(),
+        _ => return response,
+    };
+    tracing::info!(request.id = %record.entry.id, ?act, "a fault fires");
+    record.facts.struck.push(struck);
+    let ids = workspace.ids(&[b"wire", record.entry.id.as_bytes()]);
+    let clock = workspace.clock.clone();
+    let (mut parts, body) = response.into_parts();
+    // The length is true no more, or not yet.
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::new(Shaped::new(body, act, clock, ids, line)))
 }
 
 /// The journal says that a fault answered.
-fn with_source(mut response: Response) -> Response {
+fn with_source(mut response: Response, sent: Option<Bytes>) -> Response {
     let report = Report {
         source: Some("fault".to_owned()),
         ..Report::default()
     };
     let extensions = response.extensions_mut();
     let mut exchange = extensions.remove::<Exchange>().unwrap_or_default();
+    exchange.request = sent;
     exchange.report = Some(Arc::new(std::sync::Mutex::new(report)));
     extensions.insert(exchange);
     response
@@ -122,13 +174,23 @@ fn edge_response(error: &ServiceError) -> Response {
     response
 }
 
+/// The body of a request that its handler never sees: whether a later one repeats it is known by that.
+async fn read_for_journal(request: Request) -> Option<Bytes> {
+    if !is_json(&request) {
+        return None;
+    }
+    let body = axum::body::to_bytes(request.into_body(), limits::FAULTED_BODY_BYTES);
+    body.await.ok()
+}
+
+fn is_json(request: &Request) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+}
+
 /// Reads `model` out of a JSON body, and puts the body back.
 async fn read_model(request: Request) -> ApiResult<(Request, Option<String>)> {
-    let json = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    if !json {
+    if !is_json(&request) {
         return Ok((request, None));
     }
     let (parts, body) = request.into_parts();

@@ -8,41 +8,123 @@ use std::time::Instant;
 use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
+use serde_json::json;
 
 use super::Exchange;
 use crate::journal::Entry;
 use crate::limits;
+use crate::verify::{Facts, Seen};
 use crate::workspace::Workspace;
 
-/// An exchange on its way into the journal.
+/// What an entry without an answer has for a status, as nginx writes it.
+const LEFT: u16 = 499;
+
+/// An exchange on its way into the journal. One that is dropped is an exchange whose client has left.
 pub(super) struct Record {
     pub(super) workspace: Arc<Workspace>,
     pub(super) entry: Entry,
     pub(super) started: Instant,
-    pub(super) status: u16,
     pub(super) exchange: Exchange,
+    /// What is known beside the turn's own report.
+    pub(super) facts: Facts,
+    pushed: bool,
 }
 
 impl Record {
-    pub(super) fn push(self) {
-        let Self {
+    pub(super) fn begin(workspace: Arc<Workspace>, entry: Entry, started: Instant) -> Self {
+        let record = Self {
             workspace,
-            mut entry,
+            entry,
             started,
-            status,
-            exchange,
-        } = self;
-        entry.status = status;
-        entry.duration = started.elapsed();
+            exchange: Exchange::default(),
+            facts: Facts::default(),
+            pushed: false,
+        };
+        let Entry {
+            id, method, path, ..
+        } = &record.entry;
+        record.workspace.tell(
+            "request_begun",
+            || json!({ "request_id": id, "method": method, "path": path }),
+        );
+        record
+    }
+
+    /// The answer is complete.
+    pub(super) fn push(mut self) {
+        self.finish(false);
+    }
+
+    /// Once: later calls do nothing.
+    fn finish(&mut self, left: bool) {
+        if std::mem::replace(&mut self.pushed, true) {
+            return;
+        }
+        let mut entry = std::mem::take(&mut self.entry);
+        let exchange = std::mem::take(&mut self.exchange);
+        let mut facts = std::mem::take(&mut self.facts);
+        if entry.status == 0 {
+            entry.status = LEFT;
+        }
+        entry.client_left = left;
+        entry.duration = self.started.elapsed();
         entry.request_body = exchange.request.map_or(entry.request_body, Into::into);
         entry.response_body = exchange.response.map_or(entry.response_body, Into::into);
         if let Some(report) = exchange.report {
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
             entry.source = report.source.take();
-            entry.lints.append(&mut report.lints);
+            let Facts {
+                lints,
+                miss,
+                outputs,
+                paused,
+                struck,
+            } = std::mem::take(&mut report.facts);
+            facts.lints.extend(lints);
+            facts.struck.extend(struck);
+            facts = Facts {
+                miss,
+                outputs,
+                paused,
+                ..facts
+            };
         }
+        entry.lints.clone_from(&facts.lints);
+        let workspace = &self.workspace;
+        workspace.tell("request_ended", || {
+            json!({
+                "request_id": entry.id,
+                "method": entry.method,
+                "path": entry.path,
+                "status": entry.status,
+                "duration_ms": u64::try_from(entry.duration.as_millis()).unwrap_or(u64::MAX),
+                "source": entry.source,
+                "lints": entry.lints,
+                "client_left": left,
+            })
+        });
+        let seen = Seen {
+            entry: &entry,
+            started: self.started,
+            clock: &workspace.clock,
+            left,
+        };
+        workspace.watch.note(seen, facts);
         workspace.journal.push(entry);
     }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.finish(true);
+    }
+}
+
+/// Whether a stream's last event is the one that ends it.
+fn is_complete(stream: &[u8]) -> bool {
+    const LAST: &[u8] = b"event: message_stop\n";
+    let tail = &stream[stream.len().saturating_sub(128)..];
+    tail.windows(LAST.len()).any(|window| window == LAST)
 }
 
 /// A body that keeps what passes through it, up to what a journal takes.
@@ -61,17 +143,19 @@ impl RecordedBody {
         }
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, left: bool) {
         if let Some(mut record) = self.record.take() {
+            // Some clients close as soon as they have seen the last event.
+            let left = left && !is_complete(&self.kept);
             record.exchange.response = Some(self.kept.split().freeze());
-            record.push();
+            record.finish(left);
         }
     }
 }
 
 impl Drop for RecordedBody {
     fn drop(&mut self) {
-        self.finish();
+        self.finish(true);
     }
 }
 
@@ -92,7 +176,7 @@ impl HttpBody for RecordedBody {
                     this.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
                 }
             }
-            Some(Err(_)) | None => this.finish(),
+            Some(Err(_)) | None => this.finish(false),
         }
         Poll::Ready(frame)
     }

@@ -4,6 +4,7 @@ use axum::http::HeaderMap;
 
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Betas;
+use crate::lint::{Lint, UNKNOWN_BETA, UNKNOWN_VERSION};
 
 /// The versions the service knows; any other is noted, or refused with `--strict-version`.
 const VERSIONS: &[&str] = &["2023-01-01", "2023-06-01", "2026-10-21"];
@@ -13,7 +14,7 @@ pub(super) struct Read {
     pub(super) version: String,
     pub(super) betas: Betas,
     /// For the journal: what is unknown.
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<Lint>,
 }
 
 /// Reads both headers.
@@ -28,7 +29,7 @@ pub(super) fn read(headers: &HeaderMap, strict: bool) -> ApiResult<Read> {
 }
 
 /// The version, and a note for the journal if it is unknown.
-fn version(headers: &HeaderMap, strict: bool) -> ApiResult<(String, Option<String>)> {
+fn version(headers: &HeaderMap, strict: bool) -> ApiResult<(String, Option<Lint>)> {
     let given = headers
         .get("anthropic-version")
         .and_then(|value| value.to_str().ok());
@@ -48,11 +49,11 @@ fn version(headers: &HeaderMap, strict: bool) -> ApiResult<(String, Option<Strin
         "unknown `anthropic-version`; going on as with the newest"
     );
     let note = format!("unknown version `{version}`: the service refuses it");
-    Ok((version.to_owned(), Some(note)))
+    Ok((version.to_owned(), Some(Lint::new(&UNKNOWN_VERSION, note))))
 }
 
 /// The betas, and a note for the journal if some are unknown.
-fn betas(headers: &HeaderMap, strict: bool) -> ApiResult<(Betas, Option<String>)> {
+fn betas(headers: &HeaderMap, strict: bool) -> ApiResult<(Betas, Option<Lint>)> {
     let values = headers
         .get_all("anthropic-beta")
         .iter()
@@ -79,7 +80,7 @@ fn betas(headers: &HeaderMap, strict: bool) -> ApiResult<(Betas, Option<String>)
         )));
     }
     let note = format!("unknown beta {unknown}: the service refuses it");
-    Ok((Betas(betas), Some(note)))
+    Ok((Betas(betas), Some(Lint::new(&UNKNOWN_BETA, note))))
 }
 
 /// Those of the documents and of the official SDKs, in alphabetical order.
@@ -178,7 +179,7 @@ mod tests {
         let (betas_taken, note) = betas(&headers, false).unwrap();
         assert!(betas_taken.has("b"));
         assert_eq!(
-            note.as_deref(),
+            note.map(|note| note.message).as_deref(),
             Some("unknown beta `a-2020-01-01`, `b`: the service refuses it")
         );
         let refused = betas(&headers, true).unwrap_err().body(None)["error"]["message"].to_string();

@@ -10,19 +10,20 @@ use chrono::TimeDelta;
 use wire::event::StreamEvent;
 use wire::sse;
 
-use super::paced::{Paced, Step};
 use crate::api::cut;
 use crate::api::error::ApiError;
 use crate::api::extract::Caller;
 use crate::api::messages::service_error;
 use crate::api::middleware::Exchange;
+use crate::api::paced::{Paced, Step};
 use crate::cassette::{
     Body as Recorded, Deck, End, Pace, Played, Request, Timing, fail_calls, split_frames,
 };
-use crate::fault::{Act, Faults, Occasion, StreamAct, ToolAct};
+use crate::fault::{Act, Occasion, StreamAct, Struck, ToolAct};
 use crate::limits;
 use crate::model::ServerTool;
 use crate::quirks::ExpiredContainer;
+use crate::verify::{Facts, Output};
 
 /// Headers of a recording that belong to the connection it was made over, or to nobody.
 const NOT_GIVEN: [&str; 10] = [
@@ -44,6 +45,7 @@ pub(super) async fn response(
     deck: &Deck,
     asked: &Request,
     mut played: Played,
+    facts: &mut Facts,
 ) -> Response {
     let now = caller.workspace.clock.now();
     let life = TimeDelta::days(limits::CONTAINER_LIFE_DAYS);
@@ -72,8 +74,11 @@ pub(super) async fn response(
     let is_turn = asked.path.trim_end_matches('/') == "/v1/messages";
     let mut act = None;
     if let (true, Some(model)) = (is_turn, model) {
-        fail_calls(&mut played.response, |tool| tool_fault(caller, model, tool));
-        act = strike(caller, Occasion::Stream { model });
+        fail_calls(&mut played.response, |tool| {
+            tool_fault(caller, model, tool, facts)
+        });
+        act = strike(caller, Occasion::Stream { model }, facts);
+        note(&played, facts);
     }
     let End::UpstreamBroke(why) = &played.response.end else {
         return sent(caller, deck, &played, act).await;
@@ -105,13 +110,12 @@ async fn sent(caller: &Caller, deck: &Deck, played: &Played, act: Option<Act>) -
         .into_response();
     };
     let pace = match deck.pace {
-        // Nothing waits on the wall clock while the workspace's stands still.
-        Pace::Scaled(factor) if !caller.workspace.clock.is_frozen() => {
-            played.timing.as_ref().map(|timing| (timing, factor))
-        }
+        Pace::Scaled(factor) => played.timing.as_ref().map(|timing| (timing, factor)),
         _ => None,
     };
-    if let Some((timing, factor)) = pace {
+    if let Some((timing, factor)) = pace
+        && !caller.workspace.clock.is_frozen()
+    {
         tokio::time::sleep(scaled(timing.head_ms, factor)).await;
     }
     let mut steps = if response.is_stream() {
@@ -133,7 +137,11 @@ async fn sent(caller: &Caller, deck: &Deck, played: &Played, act: Option<Act>) -
     let mut answer = if steps.iter().all(|step| matches!(step, Step::Send(_))) && steps.len() <= 1 {
         (status, Body::from(bytes.clone())).into_response()
     } else {
-        (status, Body::from_stream(Paced::new(steps))).into_response()
+        (
+            status,
+            Body::from_stream(Paced::new(caller.workspace.clock.clone(), steps)),
+        )
+            .into_response()
     };
     let volatile = played.timing.iter().flat_map(|timing| &timing.headers);
     *answer.headers_mut() = headers(response.headers.iter().chain(volatile));
@@ -197,24 +205,49 @@ fn scaled(span_ms: u64, factor: f64) -> Duration {
     Duration::from_millis(span_ms).mul_f64(factor)
 }
 
-fn strike(caller: &Caller, occasion: Occasion<'_>) -> Option<Act> {
-    let layers: [Option<&Faults>; 2] = [caller.faults.as_deref(), Some(&caller.workspace.faults)];
-    let mut layers = layers.into_iter().flatten();
-    layers
-        .find_map(|faults| faults.strike(occasion))
-        .map(|fault| fault.act.clone())
+fn strike(caller: &Caller, occasion: Occasion<'_>, facts: &mut Facts) -> Option<Act> {
+    let own = caller.faults.as_ref().and_then(|own| own.strike(occasion));
+    let own = own.map(Struck::of_request);
+    let struck = own.or_else(|| caller.workspace.faults.strike(occasion))?;
+    caller.workspace.tell("fault_fired", || struck.describe());
+    let act = struck.fault.act.clone();
+    facts.struck.push(struck);
+    Some(act)
 }
 
 /// The error that a fault gives to a recorded call. What would happen to a sandbox cannot: there is none.
-fn tool_fault(caller: &Caller, model: &str, tool: &str) -> Option<String> {
+fn tool_fault(caller: &Caller, model: &str, tool: &str, facts: &mut Facts) -> Option<String> {
     let tool = match tool {
         "bash_code_execution" => ServerTool::Bash,
         "text_editor_code_execution" => ServerTool::Editor,
         _ => ServerTool::Python,
     };
-    match strike(caller, Occasion::Tool { model, tool })? {
+    match strike(caller, Occasion::Tool { model, tool }, facts)? {
         Act::Tool(ToolAct::Code { code, .. }) => Some(code),
         _ => Some("unavailable".to_owned()),
+    }
+}
+
+/// What a verdict on the client needs to know of the answer: files to fetch, a pause to go on from.
+fn note(played: &Played, facts: &mut Facts) {
+    let blocks = played.response.blocks();
+    for block in &blocks {
+        let items = block["content"]["content"].as_array();
+        facts
+            .outputs
+            .extend(items.into_iter().flatten().filter_map(|item| {
+                Some(Output {
+                    file_id: item["file_id"].as_str()?.to_owned(),
+                    filename: String::new(),
+                })
+            }));
+    }
+    if played.response.stop_reason().as_deref() == Some("pause_turn") {
+        let calls = blocks
+            .iter()
+            .filter(|block| block["type"] == "server_tool_use");
+        let ids = calls.filter_map(|block| block["id"].as_str().map(str::to_owned));
+        facts.paused = Some(ids.collect());
     }
 }
 

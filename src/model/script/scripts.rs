@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::base::Base;
 use super::diagnostic::Diagnostic;
 use super::park::{Parked, Place};
+use super::parse;
 use super::rule::Rule;
 use super::run::{Home, Run};
+use super::unmatched::{self, Near};
 use super::usage::{self, Counted, LayerName, RuleInfo, UnusedStep, counted, info};
-use super::{parse, unmatched};
 use crate::limits::TURN_ROUNDS;
 use crate::model::{Model, ModelError, TurnRequest, history};
 
@@ -97,6 +98,13 @@ impl Scripts {
     /// The texts of the workspace's own rules, as they were given.
     pub fn sources(&self) -> Vec<String> {
         read(&self.0.sources).clone()
+    }
+
+    /// Why no rule matched, if that is what `error` says: the nearest rules.
+    pub fn nearest(&self, request: &TurnRequest, error: &ModelError) -> Option<Vec<Near>> {
+        let layers = self.layers();
+        let rules = layers.iter().flat_map(|(_, rules)| rules.iter());
+        unmatched::is_one(error).then(|| unmatched::nearest(request, rules).0)
     }
 
     /// Drops the workspace's own rules. Turns under way go on.

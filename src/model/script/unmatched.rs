@@ -1,28 +1,101 @@
 //! What a client reads when no rule matches its request.
 
-use super::matching::{quoted, tools_gist, uploads_gist};
+use serde::Serialize;
+
+use super::matching::{Clause, quoted, tools_gist, uploads_gist};
 use super::usage::Counted;
 use crate::model::{ModelError, TurnRequest};
 
 /// How many rules the message names.
 const NEAREST: usize = 3;
 
+/// How every such message begins.
+const BEGINS: &str = "no script rule matches this request";
+
+/// A rule that did not match, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Near {
+    pub rule: String,
+    pub file: String,
+    pub line: u64,
+    /// How many of its clauses hold, and how many it has.
+    pub held: usize,
+    pub clauses: usize,
+    /// The first clause that failed; absent if its `times` are used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedClause>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_up: Option<UsedUp>,
+}
+
+/// A rule that matches and may answer no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UsedUp {
+    pub times: u64,
+    pub used: u64,
+}
+
+/// A clause that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FailedClause {
+    pub clause: String,
+    pub line: u64,
+    pub wants: String,
+    pub got: String,
+}
+
+/// Whether an error says that no rule matched.
+pub(super) fn is_one(error: &ModelError) -> bool {
+    error.message.starts_with(BEGINS)
+}
+
+/// The nearest rules, nearest first, and how many there are in all.
+pub(super) fn nearest<'r>(
+    request: &TurnRequest,
+    rules: impl Iterator<Item = &'r Counted>,
+) -> (Vec<Near>, usize) {
+    let mut ranked: Vec<(usize, Near)> = rules.map(|counted| near(request, counted)).collect();
+    // Stable: of equals the first in the order of matching.
+    ranked.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
+    let count = ranked.len();
+    let nearest = ranked.into_iter().take(NEAREST);
+    (nearest.map(|(_, near)| near).collect(), count)
+}
+
+fn near(request: &TurnRequest, (rule, usage): &Counted) -> (usize, Near) {
+    let holds = |clause: &&Clause| clause.holds(request);
+    let held = rule.clauses.iter().filter(holds).count();
+    let failed = rule.clauses.iter().find(|clause| !clause.holds(request));
+    // A rule that only ran out is nearer than any that failed a clause.
+    let rank = if failed.is_none() { usize::MAX } else { held };
+    let near = Near {
+        rule: rule.name.clone(),
+        file: rule.file.to_string(),
+        line: rule.at.line,
+        held,
+        clauses: rule.clauses.len(),
+        failed: failed.map(|clause| FailedClause {
+            clause: clause.name.clone(),
+            line: clause.at.line,
+            wants: clause.wants(),
+            got: clause.came(request),
+        }),
+        used_up: rule.times.filter(|_| failed.is_none()).map(|times| UsedUp {
+            times,
+            used: usage.used(),
+        }),
+    };
+    (rank, near)
+}
+
 /// Names the request's gist, the nearest rules, and the clause at which each failed.
 pub(super) fn error<'r>(
     request: &TurnRequest,
     rules: impl Iterator<Item = &'r Counted>,
 ) -> ModelError {
-    let mut ranked: Vec<(usize, usize, String)> = rules
-        .enumerate()
-        .map(|(order, counted)| {
-            let (held, line) = verdict(request, counted);
-            (held, order, line)
-        })
-        .collect();
-    ranked.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    let count = ranked.len();
+    let (nearest, count) = nearest(request, rules);
     let mut message = format!(
-        "no script rule matches this request: user text {}; {}{}; {}{}",
+        "{BEGINS}: user text {}; {}{}; {}{}",
         quoted(&request.user_text),
         if request.tools.is_empty() {
             ""
@@ -44,9 +117,9 @@ pub(super) fn error<'r>(
         _ => format!("\nthe nearest of {count} rules:"),
     };
     message.push_str(&heading);
-    for (_, _, line) in ranked.into_iter().take(NEAREST) {
+    for near in nearest {
         message.push_str("\n- ");
-        message.push_str(&line);
+        message.push_str(&near.to_string());
     }
     message.push_str(
         "\nhint: add a rule, or start sandtable with `--on-unmatched direct` to run what the text \
@@ -55,35 +128,23 @@ pub(super) fn error<'r>(
     ModelError { message }
 }
 
-fn verdict(request: &TurnRequest, (rule, usage): &Counted) -> (usize, String) {
-    let held = rule
-        .clauses
-        .iter()
-        .filter(|clause| clause.holds(request))
-        .count();
-    let failed = rule.clauses.iter().find(|clause| !clause.holds(request));
-    let why = match (failed, rule.times) {
-        (Some(clause), _) => format!(
-            "`{}` at line {} wants {}, got {}",
-            clause.name,
-            clause.at.line,
-            clause.wants(),
-            clause.came(request)
-        ),
-        (None, Some(times)) => {
-            let used = usage.used();
-            format!("matches, but its `times: {times}` is used up (answered {used})")
+impl std::fmt::Display for Near {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` ({}:{}): ", self.rule, self.file, self.line)?;
+        if self.clauses > 0 {
+            write!(f, "{} of {} hold; ", self.held, self.clauses)?;
         }
-        (None, None) => "matches".to_owned(),
-    };
-    let held_text = match rule.clauses.len() {
-        0 => String::new(),
-        all => format!("{held} of {all} hold; "),
-    };
-    // A rule that only ran out is nearer than any that failed a clause.
-    let rank = if failed.is_none() { usize::MAX } else { held };
-    (
-        rank,
-        format!("`{}` ({}): {held_text}{why}", rule.name, rule.place()),
-    )
+        match (&self.failed, &self.used_up) {
+            (Some(failed), _) => write!(
+                f,
+                "`{}` at line {} wants {}, got {}",
+                failed.clause, failed.line, failed.wants, failed.got
+            ),
+            (None, Some(UsedUp { times, used })) => write!(
+                f,
+                "matches, but its `times: {times}` is used up (answered {used})"
+            ),
+            (None, None) => write!(f, "matches"),
+        }
+    }
 }

@@ -41,15 +41,28 @@ pub struct RuleInfo {
     pub layer: LayerName,
 }
 
-/// A step that never ran.
+/// What of a rule was not used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnusedStep {
     pub rule: String,
     pub file: String,
     pub line: u64,
-    /// The step's key, such as `bash`.
-    pub step: &'static str,
+    /// The step's key, such as `bash`; null if it is about the rule as a whole.
+    pub step: Option<&'static str>,
+    pub why: Why,
     pub layer: LayerName,
+}
+
+/// How something was not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The rule never answered.
+    NeverAnswered,
+    /// It answered less often than its `times`.
+    TimesLeft { used: u64, times: u64 },
+    /// It answered, and its turn ended before the step.
+    NeverRan,
 }
 
 impl Usage {
@@ -111,18 +124,50 @@ pub(super) fn info((rule, usage): &Counted, layer: LayerName) -> RuleInfo {
     }
 }
 
-/// The steps of a rule that never ran.
+/// What of a rule was not used. The steps of a branch that was not taken are no matter: a condition is
+/// there for what may not come.
 pub(super) fn unused((rule, usage): &Counted, layer: LayerName) -> Vec<UnusedStep> {
-    rule.ops
-        .iter()
-        .zip(&usage.ran)
-        .filter(|(op, ran)| !matches!(op.kind, OpKind::Jump(_)) && !ran.load(Ordering::Relaxed))
-        .map(|(op, _)| UnusedStep {
-            rule: rule.name.clone(),
-            file: rule.file.to_string(),
-            line: op.at.line,
-            step: op.key,
-            layer,
-        })
-        .collect()
+    let used = usage.used();
+    let entry = |line, step, why| UnusedStep {
+        rule: rule.name.clone(),
+        file: rule.file.to_string(),
+        line,
+        step,
+        why,
+        layer,
+    };
+    let ran = |op: usize| usage.ran[op].load(Ordering::Relaxed);
+    let nothing_ran = !(0..rule.ops.len()).any(ran);
+    // A turn that another server began goes on here without being counted.
+    if used == 0 && nothing_ran {
+        return vec![entry(rule.at.line, None, Why::NeverAnswered)];
+    }
+    let mut unused = Vec::new();
+    if let Some(times) = rule.times.filter(|times| used < *times) {
+        unused.push(entry(rule.at.line, None, Why::TimesLeft { used, times }));
+    }
+    let conditional = in_branches(rule);
+    for (at, op) in rule.ops.iter().enumerate() {
+        if !ran(at) && !conditional[at] && !matches!(op.kind, OpKind::Jump(_)) {
+            unused.push(entry(op.at.line, Some(op.key), Why::NeverRan));
+        }
+    }
+    unused
+}
+
+/// Which instructions lie in a branch of an `if`.
+fn in_branches(rule: &Rule) -> Vec<bool> {
+    let mut inside = vec![false; rule.ops.len()];
+    for (at, op) in rule.ops.iter().enumerate() {
+        let OpKind::Branch { otherwise, .. } = op.kind else {
+            continue;
+        };
+        let jump = otherwise.checked_sub(1).map(|last| &rule.ops[last].kind);
+        let end = match jump {
+            Some(OpKind::Jump(end)) if otherwise - 1 > at => *end,
+            _ => otherwise,
+        };
+        inside[at + 1..end].fill(true);
+    }
+    inside
 }

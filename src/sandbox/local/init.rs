@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown, symlink}
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::plan::{ARGUMENT, OWN, Plan, Storage, USER, Word};
 use super::{disk, filter, libraries, rootfs, sys};
@@ -19,8 +20,17 @@ use super::{disk, filter, libraries, rootfs, sys};
 const ALWAYS: u64 = sys::ATTR_NOSUID;
 const READ_ONLY: u64 = sys::ATTR_RDONLY | sys::ATTR_NOSUID | sys::ATTR_NODEV;
 
+/// Whether this program's `main` begins with [`entry`].
+static ENTRY: AtomicBool = AtomicBool::new(false);
+
+/// Whether a copy of this program becomes a sandbox when it is told to.
+pub(crate) fn may_be_entered() -> bool {
+    ENTRY.load(Ordering::Relaxed)
+}
+
 /// Becomes a sandbox's first process if that is what this process was started as.
 pub fn entry() -> Option<ExitCode> {
+    ENTRY.store(true, Ordering::Relaxed);
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != ARGUMENT || arguments.next().is_some() {
         return None;

@@ -173,8 +173,9 @@ fn add_batch(db: &Transaction<'_>, workspace: &str, batch: KeptBatch) -> Result<
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     db.execute(
         "INSERT INTO batches (id, workspace, state, version, betas, created_at_us, ended_at_us,
-                              cancel_initiated_at_us, total, succeeded, errored, canceled, expired)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                              cancel_initiated_at_us, total, succeeded, errored, canceled, expired,
+                              quirks)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             row.id,
             workspace,
@@ -189,6 +190,7 @@ fn add_batch(db: &Transaction<'_>, workspace: &str, batch: KeptBatch) -> Result<
             count(row.errored),
             count(row.canceled),
             count(row.expired),
+            row.quirks,
         ],
     )
     .map_err(taken(row.id, "add a batch"))?;

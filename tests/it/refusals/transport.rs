@@ -59,12 +59,19 @@ async fn a_missing_version_is_refused_and_an_unknown_one_noted() {
     );
     assert_eq!(server.send(&unknown).await.status, 200);
     let lints = server.journal().await[0]["lints"].clone();
+    let said = |at: usize| (lints[at]["code"].clone(), lints[at]["message"].clone());
     assert_eq!(
-        lints,
-        json!([
-            "unknown version `2031-01-01`: the service refuses it",
-            "unknown beta `teleport-2031-01-01`: the service refuses it",
-        ])
+        [said(0), said(1)],
+        [
+            (
+                json!("unknown_version"),
+                json!("unknown version `2031-01-01`: the service refuses it")
+            ),
+            (
+                json!("unknown_beta"),
+                json!("unknown beta `teleport-2031-01-01`: the service refuses it")
+            ),
+        ]
     );
 }
 

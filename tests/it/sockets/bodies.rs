@@ -212,6 +212,27 @@ async fn a_connection_stays_open_over_errors_and_streams() {
 }
 
 #[tokio::test]
+async fn a_connection_stays_open_when_a_small_body_comes_later_than_its_refusal() {
+    let server = saying_ok().await;
+    for refused in [
+        server.request("POST", "/v1/messages").without("x-api-key"),
+        server
+            .request("POST", "/v1/messages")
+            .header("x-sandtable-fault", r#"{"at":"http","status":529}"#),
+    ] {
+        let mut connection = server.connect().await;
+        let refused = refused.header("content-length", "21");
+        let head = refused.head(server.address);
+        connection.write(head.as_bytes()).await;
+        let refusal = connection.read().await;
+        assert!(refusal.status >= 400, "{}", refusal.text());
+        connection.write(b"{\"what came\": \"late\"}").await;
+        connection.send(&server.request("GET", "/v1/models")).await;
+        assert_eq!(connection.read().await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn http_1_0_is_answered_and_closed() {
     let server = saying_ok().await;
     for body in [prompt("hi"), streamed(prompt("hi"))] {

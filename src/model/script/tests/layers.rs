@@ -101,19 +101,32 @@ fn only_the_empty_base_without_own_rules_is_empty() {
 }
 
 #[test]
-fn steps_that_never_ran_are_named() {
+fn steps_that_never_ran_are_named_but_those_of_a_branch_not_taken() {
     let scripts = scripts(
-        "- name: r\n  then:\n    - bash: x\n    - if: last.return_code == 0\n      then: [{ text: a }]\n      else: [{ text: b }]\n- name: s\n  then: [{ text: c }]\n",
+        "- name: r\n  then:\n    - bash: x\n    - if: last.return_code == 0\n      then: [{ text: a }]\n      else: [{ text: b }]\n    - text: d\n    - text: e\n- name: s\n  then: [{ text: c }]\n- name: t\n  when: { user: hi }\n  times: 2\n  then: [{ text: f }]\n",
     );
     let mut model = scripts.start(&request("hi")).unwrap();
     model.next(&[]).unwrap();
     model.next(&[ran("srvtoolu_1", "")]).unwrap();
+    model.next(&[]).unwrap();
     let unused: Vec<String> = scripts
         .unused_steps()
         .iter()
-        .map(|step| format!("{} {}:{} {}", step.rule, step.file, step.line, step.step))
+        .map(|step| {
+            format!(
+                "{} {}:{} {:?} {:?}",
+                step.rule, step.file, step.line, step.step, step.why
+            )
+        })
         .collect();
-    assert_eq!(unused, ["r a.yaml:6 text", "s a.yaml:8 text"]);
+    assert_eq!(
+        unused,
+        [
+            "r a.yaml:8 Some(\"text\") NeverRan",
+            "s a.yaml:9 None NeverAnswered",
+            "t a.yaml:11 None NeverAnswered"
+        ]
+    );
 }
 
 #[test]

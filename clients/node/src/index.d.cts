@@ -1,0 +1,329 @@
+// The types of the package.
+
+export interface ServerOptions {
+  /** The program; `findBinary()` if not given. */
+  binary?: string;
+  /** Under every workspace. */
+  scripts?: Rules[];
+  /** Under every workspace. */
+  faults?: Fault[];
+  /** Makes ids and random choices the same in every run. */
+  seed?: number;
+  /** Every clock begins at this time and stands still. */
+  frozenAt?: string | Date;
+  backend?: Backend;
+  /** Keeps files, containers, batches, and skills over restarts. */
+  dataDir?: string;
+  quirks?: Record<string, string>;
+  /** Workspaces may mount cassettes below this folder. */
+  cassetteDir?: string;
+  /** Where cassettes may be recorded from. */
+  upstream?: string;
+  /** Further flags of the program. */
+  args?: string[];
+  /** Further variables of its environment. */
+  env?: Record<string, string>;
+  startTimeoutMs?: number;
+}
+
+export type Backend = "auto" | "docker" | "local" | "none";
+
+/**
+ * A server on a free port of this machine. It ends with `stop()`, with `await using`, when the process
+ * exits, and when the process is killed.
+ */
+export class Server {
+  private constructor();
+  /** Starts a server; it answers when this resolves. */
+  static start(options?: ServerOptions): Promise<Server>;
+  /** A server that somebody else starts and stops. */
+  static connect(url: string, options?: { controlToken?: string }): Promise<Server>;
+  /** What a client's base URL must be. */
+  readonly baseUrl: string;
+  /** The process, if it is ours and runs. */
+  readonly pid: number | undefined;
+  /** The workspace of a key; one that nobody else has if there is none. */
+  workspace(apiKey?: string): Workspace;
+  /** What the server has logged. */
+  log(): string;
+  /** Ends the server and its sandboxes; leaves somebody else's alone. */
+  stop(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** All that belongs to one API key. Nothing crosses workspaces. */
+export class Workspace {
+  constructor(url: string, apiKey: string, controlToken?: string);
+  /** What a client's base URL must be. */
+  readonly baseUrl: string;
+  /** What a client's API key must be. */
+  readonly apiKey: string;
+  /** For the official client: `new Anthropic(workspace.options)`. */
+  readonly options: { baseURL: string; apiKey: string };
+  /** What a program needs in its environment to use this workspace. */
+  readonly env: { ANTHROPIC_BASE_URL: string; ANTHROPIC_API_KEY: string };
+  readonly clock: Clock;
+  readonly scripts: Scripts;
+  readonly faults: Faults;
+  readonly journal: Journal;
+  readonly containers: Containers;
+  readonly cassettes: Cassettes;
+  /** What a month (`2026-11`; that of the clock) of turns would have cost. */
+  usage(month?: string): Promise<Usage>;
+  /** Whether all that was scripted was used, and all that was asked was answered. */
+  verify(): Promise<Verdict>;
+  /** Forgets all: files, containers, batches, skills, scripts, faults, clock, journal, cost. */
+  reset(): Promise<void>;
+  /** Any other control call: the path below `/_sandtable/`; the body is text, or something to be JSON. */
+  call(method: string, path: string, body?: unknown, query?: Record<string, unknown>): Promise<any>;
+}
+
+/** The workspace's time. It goes forward only; a reset brings it back. */
+export interface Clock {
+  state(): Promise<{ now: Date; frozen: boolean }>;
+  now(): Promise<Date>;
+  /** Lets time pass: milliseconds, or `30d`, `12h`, `5m`, `90s`, `1h30m`; gives the new time. */
+  advance(span: string | number): Promise<Date>;
+  /** Goes forward to a time. */
+  set(time: string | Date): Promise<Date>;
+  /** Stops the clock where it is, or at a later time. */
+  freeze(at?: string | Date): Promise<Date>;
+  /** Lets it run on. */
+  thaw(): Promise<Date>;
+}
+
+/** Rules: a YAML or JSON text, the path or URL of a file, or objects. docs/SCRIPTS.md has the language. */
+export type Rules = string | FileUrl | Rule | Rule[] | { rules: Rule[] };
+
+/** As much of a `URL` as is needed, for projects without the types of Node or a browser. */
+export interface FileUrl {
+  readonly href: string;
+  readonly protocol: string;
+}
+
+export interface Rule {
+  name?: string;
+  when?: Record<string, unknown>;
+  times?: number;
+  then: Array<string | Record<string, unknown>>;
+  web?: unknown[];
+}
+
+export interface Scripts {
+  /** Replaces the workspace's rules. */
+  put(rules: Rules): Promise<void>;
+  /** Adds rules after those the workspace has. */
+  add(rules: Rules): Promise<void>;
+  /** All rules in the order they are tried, with how often each was used. */
+  list(): Promise<RuleState[]>;
+  /** Forgets the workspace's rules. */
+  clear(): Promise<void>;
+}
+
+export interface RuleState {
+  name: string;
+  file: string;
+  line: number;
+  /** How often it may answer; absent without end. */
+  times?: number;
+  used: number;
+  layer: "workspace" | "base";
+}
+
+/** docs/FAULTS.md has the words. */
+export interface Fault {
+  at: "http" | "stream" | "tool";
+  [member: string]: unknown;
+}
+
+/** Which occasions a fault fits. */
+export interface Select {
+  times?: number | "always";
+  nth?: number;
+  probability?: number;
+  path?: string;
+  method?: string;
+  model?: string;
+  name?: string;
+  message?: string;
+  headers?: Record<string, string>;
+  [member: string]: unknown;
+}
+
+export interface StreamSelect extends Select {
+  /** In the stream, after so many events, instead of the whole answer. */
+  afterEvents?: number;
+}
+
+export interface Faults {
+  /** Adds a fault, or a list. */
+  add(fault: Fault | Fault[]): Promise<FaultState[]>;
+  list(): Promise<FaultState[]>;
+  clear(): Promise<void>;
+  /** 529 `overloaded_error` instead of a Messages answer, or in its stream. */
+  overloaded(options?: StreamSelect): Promise<FaultState>;
+  /** 500 `api_error`, or in the stream. */
+  serverError(options?: StreamSelect): Promise<FaultState>;
+  /** 429 `rate_limit_error`; `retryAfter` in seconds. */
+  rateLimited(options?: Select & { retryAfter?: number }): Promise<FaultState>;
+  /** The connection closes: without an answer, or in the stream. */
+  cut(options?: StreamSelect): Promise<FaultState>;
+  /** Silence until the client leaves, or for `for_ms`. */
+  stall(options?: StreamSelect & { for_ms?: number }): Promise<FaultState>;
+  /** The answer is late. */
+  delay(delayMs: number, options?: StreamSelect): Promise<FaultState>;
+  /** A server tool call gets this error as its result. */
+  toolError(errorCode?: string, options?: Select & { tool?: string }): Promise<FaultState>;
+  /** The sandbox is killed while a call runs; its files stay. */
+  killSandbox(options?: Select & { tool?: string }): Promise<FaultState>;
+}
+
+export interface FaultState {
+  id: number;
+  layer: "workspace" | "file";
+  fault: Fault;
+  /** Occasions that fitted. */
+  matched: number;
+  fired: number;
+  /** How often it still fires; null for ever. */
+  left: number | null;
+}
+
+export interface Journal {
+  /** What the workspace was asked and answered, oldest first; `path` is how it starts, `status` 404 or "4xx". */
+  entries(filter?: { path?: string; status?: number | string }): Promise<Exchange[]>;
+  clear(): Promise<void>;
+}
+
+export interface Exchange {
+  id: string;
+  /** On the workspace's clock. */
+  at: string;
+  method: string;
+  path: string;
+  query?: string;
+  status: number;
+  duration_ms: number;
+  workspace: string;
+  /** Names in lower case; without keys and other secrets. */
+  request_headers: Record<string, string>;
+  /** JSON as such, other text as a string, else `size_bytes` and `sha256`. */
+  request_body: any;
+  /** The same; a stream as the text of its events. */
+  response_body: any;
+  /** Where a turn's answer came from. */
+  source?: string;
+  /** What the real service might have objected to. */
+  lints: string[];
+}
+
+export interface Containers {
+  /** All of them, newest first. */
+  list(): Promise<Container[]>;
+  /** Ends one now, as if its 30 days were over. */
+  expire(id: string): Promise<void>;
+  /** Ends its processes; its files stay, and the next use starts it again. */
+  sleep(id: string): Promise<void>;
+}
+
+export interface Container {
+  id: string;
+  workspace: string;
+  state: "awake" | "asleep" | "expired";
+  created_at: string;
+  last_used_at: string;
+  /** As the API says it. */
+  expires_at: string;
+  /** After this it is expired, however it is used. */
+  ends_at: string;
+}
+
+export type CassetteMode = "none" | "once" | "new" | "all";
+
+/** Recorded exchanges that answer the workspace's requests. */
+export interface Cassettes {
+  /** Lets a cassette answer that lies below the server's `cassetteDir`; to record, `upstream` is the server's, too. */
+  mount(file: string, options?: { mode?: CassetteMode; upstream?: string | null }): Promise<unknown>;
+  /** What is mounted, and which of its exchanges were not used. */
+  state(): Promise<any>;
+  /** Lets the cassette go, and says what was recorded. */
+  unmount(): Promise<unknown>;
+}
+
+export interface Verdict {
+  ok: boolean;
+  /** Turns that no rule or recording answered. */
+  unmatched: unknown[];
+  /** Turns that broke off because a rule expected something else. */
+  failed: unknown[];
+  /** Steps of rules that nothing reached. */
+  unused_steps: unknown[];
+  /** Faults that never fired. */
+  unused_faults: unknown[];
+  /** What the client did about each fault. */
+  faults: unknown[];
+  /** Mistakes that the real service would not have told. */
+  lints: unknown[];
+}
+
+/** docs/USAGE.md has the rules. */
+export interface Usage {
+  month: string;
+  usd: number;
+  container_time: {
+    seconds: number;
+    hours: number;
+    free_hours: number;
+    free_hours_left: number;
+    charged_hours: number;
+    usd: number;
+  };
+  tokens: {
+    input_tokens: number;
+    output_tokens: number;
+    cache_creation_input_tokens: number;
+    cache_read_input_tokens: number;
+    usd: number;
+    unpriced?: string[];
+  };
+  web_searches: { requests: number; usd: number };
+  containers: any[];
+  turns: any[];
+  summed_up: boolean;
+}
+
+/** What a test's workspace is set up with. */
+export interface UseOptions {
+  /** A text, the name of a file beside the test, or objects. */
+  script?: Rules;
+  /** `true`: the clock stands still; a time: it stands still there, also in the past. */
+  frozen?: boolean | string | Date;
+  /** Makes ids and random choices the same in every run. */
+  seed?: number;
+  faults?: Fault | Fault[];
+  quirks?: Record<string, string>;
+  /** The test fails if a step or a fault was left over, or a request was not answered. */
+  verify?: boolean;
+  /** Lets `sandtable_cassettes/NAME.yaml` beside the test answer. */
+  cassette?: boolean | string | { name?: string; mode?: CassetteMode; upstream?: string };
+  backend?: Backend;
+}
+
+/** Any error of this package. */
+export class SandtableError extends Error {}
+/** There is no `sandtable` program, or it cannot be built or started. */
+export class NotFoundError extends SandtableError {}
+/** The server gives no answer, or none that can be read. */
+export class SilentError extends SandtableError {}
+/** The server refused a call, and says how to do better. */
+export class RefusedError extends SandtableError {
+  readonly status: number;
+  readonly reason: string;
+  readonly hint: string;
+}
+
+/**
+ * The program: what SANDTABLE_BIN names, else `sandtable` on PATH, else the one inside this package, else
+ * one built by Cargo from the checkout around this package or around `near` (the present directory).
+ */
+export function findBinary(near?: string): string;

@@ -1,0 +1,2 @@
+// The helper for jest.
+export * from "./jest.cjs";

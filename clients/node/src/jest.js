@@ -1,0 +1,4 @@
+// The helper for jest, for `import`.
+import jest from "./jest.cjs";
+
+export const { useSandtable } = jest;

@@ -1,0 +1,10 @@
+// The helper for vitest.
+import { afterAll, afterEach, beforeEach, expect } from "vitest";
+import testing from "./testing.cjs";
+
+const current = () => {
+  const { currentTestName, testPath } = expect.getState();
+  return { name: currentTestName, file: testPath };
+};
+
+export const useSandtable = (options) => testing.hooks({ afterAll, afterEach, beforeEach, current }, options);

@@ -1,0 +1,266 @@
+// A workspace as a test sees it: its clock, scripts, faults, journal, containers, and cost.
+"use strict";
+
+const fs = require("node:fs");
+const path = require("node:path");
+const { fileURLToPath } = require("node:url");
+const { ControlClient } = require("./http.cjs");
+
+/** All that belongs to one API key. Nothing crosses workspaces: a key for each test keeps tests apart. */
+class Workspace {
+  #client;
+
+  constructor(url, apiKey, controlToken) {
+    this.#client = new ControlClient(url, apiKey, controlToken);
+    this.baseUrl = this.#client.url;
+    this.apiKey = apiKey;
+    this.clock = new Clock(this.#client);
+    this.scripts = new Scripts(this.#client);
+    this.faults = new Faults(this.#client);
+    this.journal = new Journal(this.#client);
+    this.containers = new Containers(this.#client);
+    this.cassettes = new Cassettes(this.#client);
+  }
+
+  get options() {
+    return { baseURL: this.baseUrl, apiKey: this.apiKey };
+  }
+
+  get env() {
+    return { ANTHROPIC_BASE_URL: this.baseUrl, ANTHROPIC_API_KEY: this.apiKey };
+  }
+
+  usage(month) {
+    return this.#client.call("GET", "usage", undefined, { month });
+  }
+
+  verify() {
+    return this.#client.call("GET", "verify");
+  }
+
+  async reset() {
+    await this.#client.call("POST", "reset");
+  }
+
+  call(method, path, body, query) {
+    return this.#client.call(method, path, body, query);
+  }
+}
+
+class Clock {
+  #client;
+
+  constructor(client) {
+    this.#client = client;
+  }
+
+  async state() {
+    return state(await this.#client.call("GET", "clock"));
+  }
+
+  async now() {
+    return (await this.state()).now;
+  }
+
+  advance(span) {
+    return this.#change({ advance: typeof span === "number" ? `${Math.round(span)}ms` : span });
+  }
+
+  set(time) {
+    return this.#change({ set: timeText(time) });
+  }
+
+  async freeze(at) {
+    // One after the other: in one call the clock would run on between the two.
+    const now = await this.#change({ freeze: true });
+    return at === undefined ? now : this.set(at);
+  }
+
+  thaw() {
+    return this.#change({ freeze: false });
+  }
+
+  async #change(change) {
+    return state(await this.#client.call("POST", "clock", change)).now;
+  }
+}
+
+function state({ now, frozen }) {
+  return { now: new Date(now), frozen };
+}
+
+function timeText(time) {
+  return typeof time === "string" ? time : time.toISOString();
+}
+
+class Scripts {
+  #client;
+
+  constructor(client) {
+    this.#client = client;
+  }
+
+  async put(rules) {
+    await this.#client.call("PUT", "scripts", rulesText(rules));
+  }
+
+  async add(rules) {
+    await this.#client.call("POST", "scripts", rulesText(rules));
+  }
+
+  async list() {
+    return (await this.#client.call("GET", "scripts")).data;
+  }
+
+  async clear() {
+    await this.#client.call("DELETE", "scripts");
+  }
+}
+
+/** The path of a file of rules, or undefined if they are something else; relative to `folder`. */
+function rulesPath(rules, folder = process.cwd()) {
+  if (rules instanceof URL) return fileURLToPath(rules);
+  const isPath = typeof rules === "string" && !rules.includes("\n") && /\.(ya?ml|json)$/.test(rules);
+  return isPath ? path.resolve(folder, rules) : undefined;
+}
+
+function rulesText(rules, folder) {
+  const file = rulesPath(rules, folder);
+  if (file !== undefined) return fs.readFileSync(file, "utf8");
+  if (typeof rules === "string") return rules;
+  // One rule alone is a list of one.
+  return JSON.stringify(!Array.isArray(rules) && "then" in rules ? [rules] : rules);
+}
+
+class Faults {
+  #client;
+
+  constructor(client) {
+    this.#client = client;
+  }
+
+  async add(fault) {
+    return (await this.#client.call("POST", "faults", fault)).data;
+  }
+
+  async list() {
+    return (await this.#client.call("GET", "faults")).data;
+  }
+
+  async clear() {
+    await this.#client.call("DELETE", "faults");
+  }
+
+  overloaded(options) {
+    return this.#one({ type: "overloaded_error" }, options);
+  }
+
+  serverError(options) {
+    return this.#one({ type: "api_error" }, options);
+  }
+
+  rateLimited({ retryAfter, headers = {}, ...options } = {}) {
+    if (retryAfter !== undefined) {
+      const [name, value] = Number.isInteger(retryAfter)
+        ? ["retry-after", retryAfter]
+        : ["retry-after-ms", Math.round(retryAfter * 1000)];
+      headers = { [name]: String(value), ...headers };
+    }
+    return this.#one({ type: "rate_limit_error", headers }, options);
+  }
+
+  cut(options) {
+    return this.#one({ do: "cut" }, options);
+  }
+
+  stall(options) {
+    return this.#one({ do: "stall" }, options);
+  }
+
+  delay(delayMs, options) {
+    return this.#one({ delay_ms: delayMs }, options);
+  }
+
+  toolError(errorCode = "unavailable", options = {}) {
+    return this.#first({ at: "tool", error_code: errorCode, ...options });
+  }
+
+  killSandbox(options = {}) {
+    return this.#first({ at: "tool", do: "kill_sandbox", ...options });
+  }
+
+  #one(act, { afterEvents, ...options } = {}) {
+    const place =
+      afterEvents === undefined ? { at: "http", path: "/v1/messages" } : { at: "stream", after_events: afterEvents };
+    return this.#first({ ...place, ...act, ...options });
+  }
+
+  async #first(fault) {
+    return (await this.add(fault))[0];
+  }
+}
+
+class Journal {
+  #client;
+
+  constructor(client) {
+    this.#client = client;
+  }
+
+  async entries({ path, status } = {}) {
+    const found = [];
+    let cursor;
+    do {
+      const page = await this.#client.call("GET", "journal", undefined, { limit: 1000, path, status, cursor });
+      found.push(...page.data);
+      cursor = page.next_cursor;
+    } while (cursor !== null && cursor !== undefined);
+    return found.reverse();
+  }
+
+  async clear() {
+    await this.#client.call("DELETE", "journal");
+  }
+}
+
+class Containers {
+  #client;
+
+  constructor(client) {
+    this.#client = client;
+  }
+
+  async list() {
+    return (await this.#client.call("GET", "containers")).data;
+  }
+
+  async expire(id) {
+    await this.#client.call("POST", `containers/${encodeURIComponent(id)}/expire`);
+  }
+
+  async sleep(id) {
+    await this.#client.call("POST", `containers/${encodeURIComponent(id)}/sleep`);
+  }
+}
+
+class Cassettes {
+  #client;
+
+  constructor(client) {
+    this.#client = client;
+  }
+
+  mount(file, { mode = "none", upstream = null } = {}) {
+    return this.#client.call("PUT", "cassettes", { path: path.resolve(file), mode, upstream });
+  }
+
+  state() {
+    return this.#client.call("GET", "cassettes");
+  }
+
+  unmount() {
+    return this.#client.call("DELETE", "cassettes");
+  }
+}
+
+module.exports = { Workspace, rulesPath, rulesText, timeText };

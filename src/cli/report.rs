@@ -1,0 +1,290 @@
+//! A verdict as people and CI servers read it: a short text, XML as of `JUnit`, JSON.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::args::ReportArgs;
+
+/// Findings of a list that the text shows.
+const SHOWN: usize = 10;
+
+/// A list of the verdict that makes it bad.
+struct List {
+    name: &'static str,
+    /// What holds if it is empty.
+    holds: &'static str,
+    word: &'static str,
+    line: fn(&Value) -> String,
+}
+
+const LISTS: &[List] = &[
+    List {
+        name: "unmatched",
+        holds: "every turn was answered by a rule",
+        word: "unmatched turn",
+        line: |item| format!("{}: {}", text(&item["request_id"]), text(&item["message"])),
+    },
+    List {
+        name: "failed",
+        holds: "every turn came to its end",
+        word: "failed turn",
+        line: |item| format!("{}: {}", text(&item["request_id"]), text(&item["message"])),
+    },
+    List {
+        name: "unused_steps",
+        holds: "every step ran",
+        word: "unused step",
+        line: unused_step,
+    },
+    List {
+        name: "unused_faults",
+        holds: "every fault fired",
+        word: "unused fault",
+        line: |item| {
+            format!(
+                "fault {}: fired {} times, {} left: {}",
+                item["id"], item["fired"], item["left"], item["fault"]
+            )
+        },
+    },
+    List {
+        name: "lints",
+        holds: "the client made no mistake",
+        word: "lint",
+        line: |item| {
+            format!(
+                "{}: {} [{}, {}]\n  hint: {}",
+                text(&item["request_id"]),
+                text(&item["message"]),
+                text(&item["code"]),
+                text(&item["level"]),
+                text(&item["hint"]),
+            )
+        },
+    },
+];
+
+/// Says the verdict on stderr and writes the files that are wanted. Whether it is good.
+pub(super) fn publish(verdict: &Value, args: &ReportArgs) -> Result<bool, String> {
+    io::stderr()
+        .lock()
+        .write_all(short(verdict).as_bytes())
+        .ok();
+    if let Some(path) = &args.json {
+        write(path, &format!("{verdict:#}\n"))?;
+    }
+    if let Some(path) = &args.junit {
+        write(path, &junit(verdict, args.lints.name()))?;
+    }
+    Ok(verdict["ok"] == true)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| {
+        let path = path.display();
+        format!("cannot write `{path}`: {error}\n  hint: does the folder exist?")
+    })
+}
+
+fn short(verdict: &Value) -> String {
+    let mut out = String::new();
+    let good = verdict["ok"] == true;
+    let mut counts = Vec::new();
+    for list in LISTS {
+        let items = items(verdict, list.name);
+        if !items.is_empty() {
+            let plural = if items.len() == 1 { "" } else { "s" };
+            counts.push(format!("{} {}{plural}", items.len(), list.word));
+        }
+        for item in items.iter().take(SHOWN) {
+            push(&mut out, &format!("{}: {}", list.word, (list.line)(item)));
+        }
+        if items.len() > SHOWN {
+            push(&mut out, &format!("and {} more", items.len() - SHOWN));
+        }
+    }
+    for chain in items(verdict, "faults").iter().take(SHOWN) {
+        push(&mut out, &told(chain));
+    }
+    let counts = if counts.is_empty() {
+        "all as scripted".to_owned()
+    } else {
+        counts.join(", ")
+    };
+    let word = if good { "ok" } else { "NOT ok" };
+    format!("sandtable: {word}, {counts}\n{out}")
+}
+
+/// What a client has sent may hold what moves a terminal's cursor: none of it comes through.
+fn push(out: &mut String, text: &str) {
+    let text: String = text
+        .chars()
+        .map(|c| match c {
+            '\n' => c,
+            c if c.is_control() => '\u{fffd}',
+            c => c,
+        })
+        .collect();
+    writeln!(out, "  {}", text.replace('\n', "\n    ")).expect("a String takes every write");
+}
+
+/// What the client did about a fault, in a line.
+fn told(chain: &Value) -> String {
+    let mut line = format!("fault met {}:", text(&chain["request"]));
+    for (at, attempt) in items(chain, "attempts").iter().enumerate() {
+        let status = attempt["status"].as_u64().map_or_else(
+            || {
+                let left = attempt["client_left"] == true;
+                let word = if left { "client left" } else { "cut" };
+                word.to_owned()
+            },
+            |status| status.to_string(),
+        );
+        let link = match attempt["after_ms"].as_f64() {
+            Some(after) if at > 0 => format!(", after {after:.0} ms"),
+            _ => String::new(),
+        };
+        write!(line, "{link} {status}").expect("a String takes every write");
+    }
+    format!("{line}: {}", text(&chain["outcome"]).replace('_', " "))
+}
+
+fn unused_step(item: &Value) -> String {
+    let place = format!("{}:{}", text(&item["file"]), item["line"]);
+    let rule = text(&item["rule"]);
+    let why = &item["why"];
+    if let Some(left) = why.get("times_left") {
+        let (used, times) = (&left["used"], &left["times"]);
+        return format!("{place}: rule `{rule}` answered {used} of {times} times");
+    }
+    match item["step"].as_str() {
+        Some(step) => format!("{place}: step `{step}` of rule `{rule}` never ran"),
+        None => format!("{place}: rule `{rule}` never answered"),
+    }
+}
+
+/// A test case for each finding, and one for each list without.
+fn junit(verdict: &Value, lints: &str) -> String {
+    let mut cases = String::new();
+    let (mut tests, mut failures) = (0, 0);
+    for list in LISTS {
+        let items = items(verdict, list.name);
+        let class = format!("sandtable.{}", list.name);
+        let bad: Vec<&Value> = items.iter().filter(|item| is_bad(item, lints)).collect();
+        tests += bad.len().max(1);
+        failures += bad.len();
+        if bad.is_empty() {
+            writeln!(
+                cases,
+                "    <testcase classname=\"{class}\" name=\"{}\"/>",
+                list.holds
+            )
+            .expect("a String takes every write");
+        }
+        for item in bad {
+            let line = (list.line)(item);
+            let first = line.lines().next().unwrap_or_default();
+            writeln!(
+                cases,
+                "    <testcase classname=\"{class}\" name=\"{0}\">\n      <failure message=\"{0}\" type=\"{1}\">{2}</failure>\n    </testcase>",
+                xml(first),
+                list.name,
+                xml(&line),
+            )
+            .expect("a String takes every write");
+        }
+    }
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites tests=\"{tests}\" failures=\"{failures}\">\n  \
+         <testsuite name=\"sandtable\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"0\">\n{cases}  \
+         </testsuite>\n</testsuites>\n"
+    )
+}
+
+/// Everything is, but lints that are milder than what was asked for.
+fn is_bad(item: &Value, lints: &str) -> bool {
+    match item["level"].as_str() {
+        None => true,
+        Some(level) => lints == "warning" || (lints == "error" && level == "error"),
+    }
+}
+
+fn items<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Text of an element or an attribute; what XML has no character for becomes U+FFFD.
+fn xml(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' => out.push_str("&#10;"),
+            '\t' => out.push('\t'),
+            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn verdict() -> Value {
+        json!({
+            "ok": false,
+            "unmatched": [{"request_id": "req_1", "message": "no rule <x> & \"y\"\u{1}\nsecond line"}],
+            "failed": [],
+            "unused_steps": [
+                {"rule": "a", "file": "a.yaml", "line": 3, "step": null, "why": {"times_left": {"used": 1, "times": 2}}},
+                {"rule": "b", "file": "a.yaml", "line": 9, "step": "bash", "why": "never_ran"},
+            ],
+            "unused_faults": [],
+            "faults": [{"request": "POST /v1/messages", "outcome": "recovered", "attempts": [
+                {"status": 529}, {"status": 200, "after_ms": 512.4}]}],
+            "lints": [{"request_id": "req_2", "code": "unfetched_output", "level": "warning", "message": "m", "hint": "h"}],
+        })
+    }
+
+    #[test]
+    fn the_text_names_every_finding_and_what_became_of_faults() {
+        insta::assert_snapshot!(short(&verdict()), @r#"
+        sandtable: NOT ok, 1 unmatched turn, 2 unused steps, 1 lint
+          unmatched turn: req_1: no rule <x> & "y"�
+            second line
+          unused step: a.yaml:3: rule `a` answered 1 of 2 times
+          unused step: a.yaml:9: step `bash` of rule `b` never ran
+          lint: req_2: m [unfetched_output, warning]
+              hint: h
+          fault met POST /v1/messages: 529, after 512 ms 200: recovered
+        "#);
+    }
+
+    #[test]
+    fn junit_has_a_failure_for_each_finding_and_counts_them() {
+        let xml = junit(&verdict(), "error");
+        assert!(xml.contains("tests=\"6\" failures=\"3\""), "{xml}");
+        assert!(
+            xml.contains("no rule &lt;x&gt; &amp; &quot;y&quot;\u{fffd}&#10;second line</failure>"),
+            "{xml}"
+        );
+        assert!(
+            xml.contains("name=\"the client made no mistake\"/>"),
+            "{xml}"
+        );
+        assert!(junit(&verdict(), "warning").contains("failures=\"4\""));
+    }
+}

@@ -1,0 +1,51 @@
+//! `sandtable verify`: the verdict of a server that runs.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::args::{ReportArgs, VerifyArgs};
+use super::remote::{Remote, RemoteError};
+use super::{FAILURE, fail, report};
+
+/// The exit code of a bad verdict.
+pub(super) const BAD: u8 = 3;
+
+/// Asks the server, says what it answers, and writes it where it is wanted.
+pub(super) async fn run(args: &VerifyArgs) -> ExitCode {
+    let remote = Remote {
+        url: &args.url,
+        key: args.key.as_deref(),
+        token: args.control_token.as_deref(),
+    };
+    let workspace = match (&args.workspace, &args.key) {
+        (Some(name), _) => Some(name.as_str()),
+        (None, Some(_)) => None,
+        (None, None) => Some("*"),
+    };
+    let verdict = match ask(remote, workspace, &args.report).await {
+        Ok(verdict) => verdict,
+        Err(error) => return fail(FAILURE, &error.to_string()),
+    };
+    match report::publish(&verdict, &args.report) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(BAD),
+        Err(error) => fail(FAILURE, &error),
+    }
+}
+
+/// The verdict on one workspace, or on all with `*`.
+pub(super) async fn ask(
+    remote: Remote<'_>,
+    workspace: Option<&str>,
+    args: &ReportArgs,
+) -> Result<Value, RemoteError> {
+    let lints = args.lints.name();
+    let workspace = workspace.map_or(String::new(), |name| {
+        let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+        format!("&workspace={name}")
+    });
+    remote
+        .get(&format!("verify?lints={lints}{workspace}"))
+        .await
+}

@@ -1,0 +1,91 @@
+//! What a client did that the real service punishes silently, or would refuse.
+//!
+//! Codes are stable: tests and reports name them. `docs/VERIFY.md` lists them, and a test holds the two
+//! together.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The test setup, or something that may be meant so.
+    Warning,
+    /// The client loses something, or would be refused.
+    Error,
+}
+
+/// A kind of mistake.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rule {
+    pub code: &'static str,
+    pub level: Level,
+    pub hint: &'static str,
+}
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lint {
+    pub rule: &'static Rule,
+    pub message: Cow<'static, str>,
+}
+
+impl Lint {
+    pub fn new(rule: &'static Rule, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            rule,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn cost_bytes(&self) -> usize {
+        self.message.len()
+    }
+}
+
+impl Serialize for Lint {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut map = serializer.serialize_struct("Lint", 4)?;
+        map.serialize_field("code", self.rule.code)?;
+        map.serialize_field("level", &self.rule.level)?;
+        map.serialize_field("message", &self.message)?;
+        map.serialize_field("hint", self.rule.hint)?;
+        map.end()
+    }
+}
+
+macro_rules! rules {
+    ($($name:ident = $code:literal, $level:ident, $hint:literal;)*) => {
+        $(pub static $name: Rule = Rule { code: $code, level: Level::$level, hint: $hint };)*
+        /// Every one of them.
+        pub static ALL: &[&Rule] = &[$(&$name),*];
+    };
+}
+
+rules! {
+    INERT_UPLOAD = "inert_container_upload", Error,
+        "send the `container_upload` block in the newest user message, or send the id of the container that has the file";
+    DROPPED_CONTAINER = "dropped_container", Error,
+        "send `container` with the id of the answer before: a new container has none of its files and variables";
+    IGNORED_PAUSE = "ignored_pause_turn", Error,
+        "when `stop_reason` is `pause_turn`, append the answer's content as it is and send the request again";
+    UNFETCHED_OUTPUT = "unfetched_output", Warning,
+        "fetch it with `GET /v1/files/{id}/content`, hand it on, or delete it";
+    SERVER_TOOL_RESULT = "tool_result_for_server_tool", Error,
+        "`server_tool_use` blocks are answered by the service: send `tool_result` for `tool_use` blocks alone";
+    EXPIRED_CONTAINER = "expired_container_reused", Error,
+        "look at `expires_at`, and leave `container` out once it is over; the files have to be sent again";
+    UNKNOWN_VERSION = "unknown_version", Warning,
+        "send `anthropic-version: 2023-06-01`";
+    UNKNOWN_BETA = "unknown_beta", Warning,
+        "the service refuses betas that it does not know: look for a misspelling";
+    STATE_LOST = "interpreter_state_lost", Warning,
+        "keep in files what a later cell needs";
+    WEB_WITHOUT_SCRIPT = "web_without_script", Warning,
+        "write what it finds under `web` in a rule";
+    FAULT_WITHOUT_EFFECT = "fault_without_effect", Warning,
+        "use a sandbox whose disk is limited: docs/SECURITY.md";
+}
