@@ -234,9 +234,8 @@ fn is_kept(entry: &TreeEntry, input_dir: &str, output_dir: &str) -> bool {
         b"/files/output",
         input_dir.as_bytes(),
     ];
-    !(usual.contains(&path) && entry.kind == TreeKind::Directory)
-        && !is_or_below(output_dir)
-        && !is_or_below("/tmp/matplotlib")
+    let is_usual = usual.contains(&path) && entry.kind == TreeKind::Directory;
+    !(is_usual || is_or_below(output_dir) || is_or_below("/tmp/matplotlib"))
 }
 
 /// Most calls leave an empty output directory.

@@ -133,15 +133,12 @@ fn read_version(
     default_at: DateTime<Utc>,
 ) -> Option<(KeptVersion, String)> {
     let members = node.object(sink, &VERSION_MEMBERS)?;
-    let id = match members.text(sink, "id") {
-        Some(id) => {
-            check_id(sink, &members.at("id"), id);
-            id.to_owned()
-        }
-        None => {
-            let scope: [&[u8]; 3] = [b"state", skill.as_bytes(), &n.to_le_bytes()];
-            Ids::seeded(0, &scope).next(Kind::SkillVersion)
-        }
+    let id = if let Some(id) = members.text(sink, "id") {
+        check_id(sink, &members.at("id"), id);
+        id.to_owned()
+    } else {
+        let scope: [&[u8]; 3] = [b"state", skill.as_bytes(), &n.to_le_bytes()];
+        Ids::seeded(0, &scope).next(Kind::SkillVersion)
     };
     if id == "latest" {
         let hint = "it means the newest version, whatever its id";

@@ -374,6 +374,56 @@ async fn a_reset_clears_one_workspace_and_lets_its_ids_come_again() {
 }
 
 #[tokio::test]
+async fn a_state_that_cannot_be_restored_changes_nothing_and_leaves_no_bytes() {
+    let dir = TempDir::new().unwrap();
+    let options = Options {
+        quota_bytes: 6,
+        ..Options::default()
+    };
+    let store = open_with(dir.path(), options).await;
+    let before = add(&store, WORKSPACE, "file_1", 0).await;
+    store
+        .insert_container(container("container_1"))
+        .await
+        .unwrap();
+    let kept = |id: &str, content: &'static [u8]| KeptFile {
+        file: new_file(WORKSPACE, id, 0),
+        content: content.into(),
+    };
+    for files in [
+        vec![kept("a", b"1"), kept("a", b"2")],
+        vec![kept("a", b"1"), kept("b", b"234567")],
+    ] {
+        let contents = Contents {
+            files,
+            ..Contents::default()
+        };
+        let refused = store.restore_workspace(WORKSPACE, contents).await;
+        assert!(
+            matches!(
+                refused,
+                Err(StoreError::IdTaken { .. } | StoreError::QuotaExceeded { .. })
+            ),
+            "{refused:?}"
+        );
+        let files = store.all_files(WORKSPACE).await.unwrap();
+        assert_eq!(files, std::slice::from_ref(&before));
+        assert_eq!(store.containers(WORKSPACE).await.unwrap().len(), 1);
+        assert_eq!(on_disk(dir.path()), (0, 1));
+    }
+    let contents = Contents {
+        files: vec![kept("file_1", b"123456")],
+        ..Contents::default()
+    };
+    let cleared = store.restore_workspace(WORKSPACE, contents).await.unwrap();
+    assert_eq!(cleared.containers, ["container_1"]);
+    let row = store.file(WORKSPACE, "file_1").await.unwrap().unwrap();
+    assert_eq!(read(&store, &row).await, b"123456");
+    assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 6);
+    assert_eq!(on_disk(dir.path()), (0, 1));
+}
+
+#[tokio::test]
 async fn uploads_and_deletions_at_once_leave_what_was_not_deleted() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path()).await;

@@ -1,7 +1,7 @@
 //! The state of a workspace, with real files in real containers: taken out, put back, and whole after a
 //! kill at any moment.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -141,10 +141,13 @@ fn a_kill_in_the_middle_leaves_one_state_or_the_other() {
     });
     let server = Server::start("none", &data_dir, &[]).unwrap();
     let first = sent[0].0.as_bytes();
+    let begun = Instant::now();
     control(&server.client("key"), "PUT", "/_sandtable/state", first);
+    let took = begun.elapsed();
     drop(server);
-    let mut seen = [0, 0];
-    for round in 0..12 {
+    // How often the kill came before the new state was there, and after.
+    let (mut held, mut last) = ([0, 0], 0);
+    for round in 0..16 {
         let server = Server::start("none", &data_dir, &[]).unwrap();
         let client = server.client("key");
         let found = export(&client);
@@ -158,8 +161,12 @@ fn a_kill_in_the_middle_leaves_one_state_or_the_other() {
             strip(kept) == strip(&found)
         };
         let which = sent.iter().position(|(_, kept)| same(kept));
-        seen[which.expect("neither of the two states")] += 1;
-        let (next, _) = &sent[round % 2];
+        let which = which.expect("neither of the two states");
+        if round > 0 {
+            held[usize::from(which == last)] += 1;
+        }
+        last = 1 - which;
+        let (next, _) = &sent[last];
         let cut = client
             .send(
                 "PUT",
@@ -168,10 +175,14 @@ fn a_kill_in_the_middle_leaves_one_state_or_the_other() {
                 next.as_bytes(),
             )
             .unwrap();
-        std::thread::sleep(Duration::from_millis(dice.next() % 60));
+        let share = u32::try_from(dice.next() % 150).unwrap();
+        std::thread::sleep(took * share / 100);
         server.kill();
         drop(cut);
     }
-    eprintln!("MEASURED: found {seen:?} of the two states");
+    eprintln!(
+        "MEASURED: a put takes {took:?}; killed before it was done: {}, after: {}",
+        held[0], held[1]
+    );
     assert_eq!(std::fs::read_dir(data_dir.join("tmp")).unwrap().count(), 0);
 }
