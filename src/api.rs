@@ -13,8 +13,10 @@ mod messages;
 pub(crate) mod middleware;
 mod models;
 pub(crate) mod multipart;
+mod paced;
 mod paging;
 mod replay;
+mod shaped;
 pub(crate) mod skills;
 
 use axum::Router;
@@ -54,3 +56,4 @@ async fn unknown_method() -> ApiError {
 }
 
 pub(crate) use guard::guard;
+pub(crate) use shaped::Line;

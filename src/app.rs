@@ -50,7 +50,12 @@ impl App {
         faults: Arc<[Fault]>,
         cassettes: Option<Arc<Deck>>,
     ) -> Result<Self, StoreError> {
-        let containers = Containers::new(store.clone(), backend, Limits::default(), config.idle);
+        let containers = Containers::new(
+            store.clone(),
+            backend,
+            Limits::default(),
+            (config.idle, config.timeouts),
+        );
         let ground = Ground {
             clock: clock::State {
                 frozen_at: config.frozen_at,
@@ -139,7 +144,7 @@ impl App {
             store.clone(),
             chosen.backend,
             Limits::default(),
-            config.idle,
+            (config.idle, config.timeouts),
         );
         let workspaces = Workspaces::new(store.clone(), None, Arc::default());
         Self::with(config, store, containers, workspaces, None)

@@ -13,6 +13,7 @@ mod deck;
 mod file;
 mod frames;
 mod idents;
+pub mod import;
 mod miss;
 mod player;
 mod redact;

@@ -5,6 +5,8 @@ pub mod check;
 mod child;
 pub mod doctor;
 pub mod image;
+mod import;
+mod live;
 mod remote;
 mod report;
 mod run;
@@ -34,7 +36,7 @@ const FAILURE: u8 = 1;
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log();
+    start_log(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -49,6 +51,7 @@ async fn run(cli: Cli) -> ExitCode {
     match cli.command {
         None => serve(cli.serve).await,
         Some(Command::Serve(args)) => serve(*args).await,
+        Some(Command::Replay(args)) if args.live.live => replay_live(*args).await,
         Some(Command::Replay(args)) => serve(args.into_serve()).await,
         Some(Command::Record(args)) => match args.into_serve() {
             Ok((args, command)) if command.is_empty() => serve(args).await,
@@ -85,7 +88,35 @@ async fn run(cli: Cli) -> ExitCode {
             }
             Err(error) => fail(FAILURE, &error.to_string()),
         },
+        Some(Command::Import(args)) => import(&args),
     }
+}
+
+async fn replay_live(args: args::ReplayArgs) -> ExitCode {
+    let config = match args.serve.into_config() {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
+    match live::run(&args.paths, &args.live, config).await {
+        Ok(report) => {
+            print(&report.to_string());
+            ExitCode::from(report.exit_code())
+        }
+        Err(error) => fail(error.exit_code(), &error.to_string()),
+    }
+}
+
+fn import(args: &args::ImportArgs) -> ExitCode {
+    let imported = match import::run(&args.paths, &args.out) {
+        Ok(imported) => imported,
+        Err(error) => return fail(FAILURE, &error.to_string()),
+    };
+    print(&imported.said);
+    let mut code = ExitCode::SUCCESS;
+    for error in &imported.refused {
+        code = fail(USAGE, &error.to_string());
+    }
+    code
 }
 
 async fn serve(args: ServeArgs) -> ExitCode {
@@ -184,10 +215,15 @@ fn fail(code: u8, message: &str) -> ExitCode {
 }
 
 /// Logs go to stderr; `RUST_LOG` or `SANDTABLE_LOG` chooses what.
-fn start_log() {
+fn start_log(cli: &Cli) {
+    // What a test run prints is its own.
+    let usual = match cli.command {
+        Some(Command::Run(_)) => "warn",
+        _ => "warn,sandtable=info",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("SANDTABLE_LOG")
         .or_else(|_| tracing_subscriber::EnvFilter::try_from_default_env())
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,sandtable=info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))

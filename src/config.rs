@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use crate::billing::Prices;
 use crate::cassette::{Plan, Upstream};
-use crate::limits;
+use crate::limits::{self, Timeouts};
 use crate::model::OnUnmatched;
 use crate::quirks::Layers;
 use crate::rate::RateLimit;
@@ -38,6 +38,8 @@ pub struct Config {
     pub program: Option<PathBuf>,
     /// A container that was not used for so long falls asleep.
     pub idle: Duration,
+    /// How long calls may take.
+    pub timeouts: Timeouts,
     /// Docker sandboxes that run already when a container needs one.
     pub warm: usize,
     /// Bytes of files one workspace may hold.
@@ -115,6 +117,7 @@ impl Default for Config {
             image: None,
             program: None,
             idle: limits::CONTAINER_IDLE,
+            timeouts: Timeouts::default(),
             warm: 0,
             quota_bytes: limits::STORAGE_QUOTA_BYTES,
             allow_hosts: Vec::new(),

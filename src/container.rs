@@ -8,6 +8,7 @@ mod pending;
 mod skills;
 mod sweep;
 mod wake;
+mod web_calls;
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
@@ -21,7 +22,7 @@ use serde_json::json;
 use crate::clock::{Clock, rfc3339_micros};
 use crate::events::Events;
 use crate::ids::{Ids, Kind};
-use crate::limits;
+use crate::limits::{self, Timeouts};
 use crate::model::Upload;
 use crate::quirks::ExpiresAt;
 use crate::sandbox::guest::{Guest, PutFile};
@@ -30,6 +31,8 @@ use crate::store::{ContainerRow, ContainerState, MountedFile, MountedSkill, Stor
 use crate::workspace::Workspace;
 use pending::Pending;
 pub(crate) use pending::timed_out;
+use web_calls::Since;
+pub(crate) use web_calls::WebCallMade;
 
 /// All containers of a server. Clones share them.
 #[derive(Debug, Clone)]
@@ -42,6 +45,7 @@ struct Inner {
     limits: Limits,
     /// A container that was not used for so long falls asleep.
     idle: Duration,
+    timeouts: Timeouts,
     known: Mutex<HashMap<String, Arc<Container>>>,
     events: Events,
 }
@@ -63,6 +67,8 @@ pub(crate) struct Container {
     pending: Mutex<Option<Pending>>,
     /// The last cells that have searched the web.
     searched: Mutex<VecDeque<String>>,
+    /// What the last cells have called on the web.
+    web_calls: Mutex<VecDeque<Since>>,
     /// When it was last used, as it was first read.
     last_used_at: DateTime<Utc>,
     /// Held while the sandbox is started, filled, or stopped.
@@ -149,13 +155,14 @@ impl Containers {
         store: Store,
         backend: Arc<dyn Backend>,
         limits: Limits,
-        idle: Duration,
+        (idle, timeouts): (Duration, Timeouts),
     ) -> Self {
         Self(Arc::new(Inner {
             store,
             backend,
             limits,
             idle,
+            timeouts,
             known: Mutex::default(),
             events: Events::default(),
         }))
@@ -181,6 +188,11 @@ impl Containers {
     /// What each sandbox may use.
     pub(crate) fn limits(&self) -> Limits {
         self.0.limits
+    }
+
+    /// How long calls may take.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.0.timeouts
     }
 
     /// A new container; nothing runs behind it yet.
@@ -532,6 +544,7 @@ impl Containers {
                 may_run: AtomicBool::new(row.state == ContainerState::Awake),
                 pending: Mutex::default(),
                 searched: Mutex::default(),
+                web_calls: Mutex::default(),
                 last_used_at: row.last_used_at,
                 sandbox: tokio::sync::Mutex::default(),
             })

@@ -10,7 +10,6 @@ pub mod fold;
 mod json_text;
 mod lints;
 pub(crate) mod models;
-mod place;
 mod programmatic;
 mod references;
 mod sabotage;
@@ -29,7 +28,7 @@ use wire::event::StreamEvent;
 use wire::request::MessagesRequest;
 
 use crate::container::Containers;
-use crate::fault::{Fault, Faults, Occasion, Struck};
+use crate::fault::{Act, Fault, Faults, Occasion, StreamAct, Struck};
 use crate::limits;
 use crate::lint::{Lint, Rule};
 use crate::model::{ModelError, OnUnmatched, ServiceError};
@@ -108,7 +107,15 @@ impl TurnInput {
         self.workspace.tell("fault_fired", || struck.describe());
         let fault = Arc::clone(&struck.fault);
         self.note(|facts| facts.struck.push(struck));
-        Some(fault)
+        // Nothing waits on the wall clock while the workspace's stands still.
+        let waits = matches!(
+            &fault.act,
+            Act::Stream {
+                act: StreamAct::Wait(Some(_)),
+                ..
+            }
+        );
+        (!(waits && self.workspace.clock.is_frozen())).then_some(fault)
     }
 }
 

@@ -42,6 +42,74 @@ pub(crate) enum Act {
     },
     /// In place of, or beside, a server tool call.
     Tool(ToolAct),
+    /// On the way of an answer's bytes, whatever they say.
+    Wire(WireAct),
+}
+
+/// What a wire fault does.
+#[derive(Debug, Clone)]
+pub(crate) enum WireAct {
+    /// The body comes no faster than this.
+    Slow { bytes_per_second: u64 },
+    /// Each piece leaves in writes of so many bytes.
+    Split { bytes: usize },
+    /// All of it leaves in one piece, at its end.
+    Merge,
+    /// Silence, and no end.
+    Hang(Where),
+    /// The connection is reset.
+    Reset(Where),
+    /// An event that is no JSON comes in between.
+    Malformed { after_events: u64 },
+    /// An event that no client knows comes in between.
+    Unknown { after_events: u64 },
+    /// Pings come in a row.
+    Pings { after_events: u64, count: u32 },
+    /// Text comes as fast as a model writes.
+    Pace(Pace),
+}
+
+/// How far an answer gets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Where {
+    Bytes(u64),
+    Events(u64),
+}
+
+/// How fast a model writes.
+#[derive(Debug, Clone)]
+pub(crate) struct Pace {
+    /// To the first token.
+    pub(crate) ttft: Duration,
+    pub(crate) tokens_per_second: Option<f64>,
+    /// 0 to 1: how much a wait may differ, up or down.
+    pub(crate) jitter: f64,
+}
+
+impl WireAct {
+    /// After how many events it is due, where it is about events.
+    pub(crate) fn after_events(&self) -> Option<u64> {
+        match self {
+            Self::Hang(Where::Events(after))
+            | Self::Reset(Where::Events(after))
+            | Self::Malformed {
+                after_events: after,
+            }
+            | Self::Unknown {
+                after_events: after,
+            }
+            | Self::Pings {
+                after_events: after,
+                ..
+            } => Some(*after),
+            _ => None,
+        }
+    }
+
+    /// Whether only a stream can meet it.
+    fn is_of_streams(&self) -> bool {
+        self.after_events().is_some() || matches!(self, Self::Pace(_))
+    }
 }
 
 /// What an HTTP fault does.
@@ -115,6 +183,12 @@ pub(crate) enum Occasion<'a> {
         model: &'a str,
         tool: ServerTool,
     },
+    /// An answer is about to leave.
+    Wire {
+        method: &'a str,
+        path: &'a str,
+        stream: bool,
+    },
 }
 
 /// Why a fault was not understood.
@@ -167,6 +241,20 @@ impl Fault {
                 possible
                     && wanted_tool.is_none_or(|wanted| wanted == tool)
                     && model_fits(Some(model))
+            }
+            (
+                Act::Wire(act),
+                Occasion::Wire {
+                    method,
+                    path,
+                    stream,
+                },
+            ) => {
+                (stream || !act.is_of_streams())
+                    && wanted_path
+                        .as_ref()
+                        .is_none_or(|pattern| pattern.matches(path))
+                    && wanted_method.as_ref().is_none_or(|wanted| wanted == method)
             }
             _ => false,
         }

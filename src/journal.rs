@@ -8,7 +8,7 @@ mod headers;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
@@ -36,11 +36,17 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
     pub status: u16,
+    /// The same in real time: the clocks of two workspaces cannot be compared.
+    #[serde(skip)]
+    pub started: Option<Instant>,
     /// From the request's head to the last byte of the answer, on the real clock.
     #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
     pub duration: Duration,
     /// The workspace's id.
     pub workspace: String,
+    /// Which item of a batch it is; absent of requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchItem>,
     pub request_headers: Headers,
     pub request_body: Body,
     /// The answer's, without those that are secret.
@@ -57,6 +63,14 @@ pub struct Entry {
     pub client_left: bool,
 }
 
+/// An item of a batch, which is carried out as a request of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BatchItem {
+    /// `msgbatch_…`.
+    pub id: String,
+    pub custom_id: String,
+}
+
 fn micros<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&clock::rfc3339_micros(*at))
 }
@@ -70,7 +84,9 @@ impl Entry {
     fn cost_bytes(&self) -> usize {
         let texts = [&self.id, &self.method, &self.path, &self.workspace];
         let optional = [&self.query, &self.source].into_iter().flatten();
+        let item = self.batch.as_ref();
         ENTRY_OVERHEAD_BYTES
+            + item.map_or(0, |item| item.id.len() + item.custom_id.len())
             + texts
                 .into_iter()
                 .chain(optional)

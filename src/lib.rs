@@ -69,6 +69,8 @@ pub mod limits;
 #[doc(hidden)]
 pub mod lint;
 #[doc(hidden)]
+pub mod live;
+#[doc(hidden)]
 pub mod model;
 #[doc(hidden)]
 pub mod quirks;

@@ -22,11 +22,13 @@ pub const BATCH_CONCURRENT_ITEMS: usize = 4;
 pub const BATCH_TURN_ITERATIONS: u32 = 100;
 /// How often a batch looks whether it has expired.
 pub const BATCH_LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// Cells of a container of which is remembered that they have searched the web: as many as the guest
+/// Cells of a container of which is remembered what they have called on the web: as many as the guest
 /// keeps results of.
-pub const KEPT_SEARCHING_CELLS: usize = 16;
+pub const KEPT_WEB_CELLS: usize = 16;
 /// Longest URL that `web_fetch` takes, in characters.
 pub const MAX_FETCH_URL_CHARS: usize = 250;
+/// Base64 of an inline image; the decoder looks at it (public threads of 2026-07 and later).
+pub use wire::request::MAX_IMAGE_BASE64_BYTES;
 /// Largest skill, uncompressed, all files together (spec 05 §1).
 pub const MAX_SKILL_BYTES: usize = 30 * 1024 * 1024;
 /// Most files in a skill.
@@ -173,3 +175,24 @@ pub const BILLING_SESSION_GAP: TimeDelta = TimeDelta::minutes(5);
 pub const BILLING_FREE_SECONDS: u64 = 1550 * 3600;
 /// Connections that wait to be accepted; the kernel may hold fewer.
 pub const LISTEN_BACKLOG: u32 = 4096;
+
+/// How long calls may take: what a server may be given other values for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// In place of [`BASH_TIMEOUT`].
+    pub call: Duration,
+    /// In place of [`CELL_TIMEOUT`].
+    pub cell: Duration,
+    /// In place of [`CELL_QUEUE_TIMEOUT`].
+    pub cell_queue: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            call: BASH_TIMEOUT,
+            cell: CELL_TIMEOUT,
+            cell_queue: CELL_QUEUE_TIMEOUT,
+        }
+    }
+}

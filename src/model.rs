@@ -68,7 +68,11 @@ pub struct Upload {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     Text(String),
+    /// A text, and its citations in the API's shape.
+    Cited(String, Vec<Value>),
     Thinking(String),
+    /// What nobody can read of a thought.
+    RedactedThinking(String),
     /// One call, or several at once. With a client call among them the turn ends with `tool_use`,
     /// and the server calls of the same group wait for the continuation.
     Calls(Vec<Call>),

@@ -22,6 +22,9 @@ pub struct RateLimit {
     pub input_tokens: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
+    /// Calls of the Files API, all of them together; models have no part in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
 }
 
 /// A limit that cannot be one.
@@ -32,22 +35,33 @@ pub struct RateLimitError(String);
 impl RateLimit {
     /// Whether it says anything.
     pub fn check(&self) -> Result<(), RateLimitError> {
-        let limits = [self.requests, self.input_tokens, self.output_tokens];
+        let limits = [
+            self.requests,
+            self.input_tokens,
+            self.output_tokens,
+            self.files,
+        ];
         if limits.contains(&Some(0)) {
             return Err(RateLimitError("a limit must be at least 1".to_owned()));
         }
         if limits.iter().all(Option::is_none) {
             return Err(RateLimitError(
-                "none of `requests`, `input_tokens`, and `output_tokens` is limited".to_owned(),
+                "none of `requests`, `input_tokens`, `output_tokens`, and `files` is limited"
+                    .to_owned(),
+            ));
+        }
+        if self.model.is_some() && self.files.is_some() {
+            return Err(RateLimitError(
+                "`files` is for no model: give it a limit of its own".to_owned(),
             ));
         }
         Ok(())
     }
 
     fn applies_to(&self, model: &str) -> bool {
-        self.model
-            .as_deref()
-            .is_none_or(|prefix| model.starts_with(prefix))
+        let limits_models = Kind::ALL.into_iter().any(|kind| self.of(kind).is_some());
+        let prefix = self.model.as_deref();
+        limits_models && prefix.is_none_or(|prefix| model.starts_with(prefix))
     }
 
     fn of(&self, kind: Kind) -> Option<u64> {
@@ -80,9 +94,10 @@ impl std::str::FromStr for RateLimit {
                 "requests" => limit.requests = number()?,
                 "input_tokens" => limit.input_tokens = number()?,
                 "output_tokens" => limit.output_tokens = number()?,
+                "files" => limit.files = number()?,
                 other => {
                     return Err(RateLimitError(format!(
-                        "`{other}` is none of `requests`, `input_tokens`, `output_tokens`, and `model`"
+                        "`{other}` is none of `requests`, `input_tokens`, `output_tokens`, `files`, and `model`"
                     )));
                 }
             }
@@ -155,6 +170,9 @@ struct Bucket {
     at: DateTime<Utc>,
 }
 
+/// Stands in the place of a model; no model is called so.
+const FILES: &str = "/v1/files";
+
 /// More models than this share no buckets any more: they start with full ones.
 const MAX_MODELS: usize = 1000;
 
@@ -194,9 +212,32 @@ impl Rates {
         now: DateTime<Utc>,
     ) -> Result<Option<Standing>, Refusal> {
         let limits = self.limits();
-        let Some(limit) = limits.iter().find(|limit| limit.applies_to(model)) else {
-            return Ok(None);
+        match limits.iter().find(|limit| limit.applies_to(model)) {
+            Some(limit) => self.take(limit, model, input_tokens, now).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Lets a call of the Files API in, or not.
+    pub fn admit_files(&self, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let limits = self.limits();
+        let Some(files) = limits.iter().find_map(|limit| limit.files) else {
+            return Ok(());
         };
+        let limit = RateLimit {
+            requests: Some(files),
+            ..RateLimit::default()
+        };
+        self.take(&limit, FILES, 0, now).map(|_| ())
+    }
+
+    fn take(
+        &self,
+        limit: &RateLimit,
+        model: &str,
+        input_tokens: u64,
+        now: DateTime<Utc>,
+    ) -> Result<Standing, Refusal> {
         let mut all = self.buckets();
         let buckets = fill(&mut all, model, limit, now);
         let wants = [1, input_tokens, 1];
@@ -216,7 +257,7 @@ impl Rates {
         }
         buckets[0].level -= 1.0;
         buckets[1].level -= number(input_tokens);
-        Ok(Some(standing(limit, buckets, now)))
+        Ok(standing(limit, buckets, now))
     }
 
     /// Settles what a turn used beyond the estimate it was let in with.

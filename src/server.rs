@@ -1,6 +1,7 @@
 //! Putting a server together and taking it down: store, backend, scripts, sockets.
 
 mod temporary;
+mod wire;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -11,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::api::Line;
 use crate::app::App;
 use crate::backend::pending::Pending;
 use crate::backend::{self, Chosen};
@@ -284,13 +285,8 @@ async fn serve(
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let listener = listener.tap_io(|stream| {
-        // Without it each event of a stream waits for the acknowledgement of the one before.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
-        }
-    });
-    axum::serve(listener, router)
+    let service = router.into_make_service_with_connect_info::<Line>();
+    axum::serve(wire::Listening(listener), service)
         .with_graceful_shutdown(stop)
         .await
 }

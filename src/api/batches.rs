@@ -42,7 +42,7 @@ async fn find(app: &App, caller: &Caller, id: BatchId) -> ApiResult<BatchRow> {
     let id = id.map(|Path(id)| id).unwrap_or_default();
     let found = app.store.batch(&caller.workspace.id, &id).await?;
     let row = found.ok_or_else(|| not_found(&id))?;
-    if row.archived_at() <= caller.workspace.clock.now() {
+    if row.is_archived(caller.workspace.clock.now()) {
         app.store.forget_batch_items(row.n).await?;
     }
     Ok(row)
@@ -64,7 +64,7 @@ fn to_wire(row: &BatchRow, now: DateTime<Utc>, base_url: &str) -> Value {
     // Parity: recorded with `+00:00`, unlike other times (FACTS §8).
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, false);
     let ended = row.state == BatchState::Ended;
-    let archived = ended && row.archived_at() <= now;
+    let archived = row.is_archived(now);
     let results_url =
         (ended && !archived).then(|| format!("{base_url}/v1/messages/batches/{}/results", row.id));
     json!({

@@ -8,8 +8,10 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -31,6 +33,24 @@ pub(crate) fn router() -> Router<App> {
         .route("/v1/files/{id}", get(metadata).delete(delete))
         .route("/v1/files/{id}/content", get(content::content))
         .layer(DefaultBodyLimit::disable())
+        .route_layer(middleware::from_fn(admit))
+}
+
+/// Refuses calls beyond the workspace's limit for files, before their bodies are read.
+async fn admit(caller: Caller, request: Request, next: Next) -> Response {
+    let workspace = &caller.workspace;
+    let Err(refusal) = workspace.rates.admit_files(workspace.clock.now()) else {
+        return next.run(request).await;
+    };
+    // Answers of files carry no headers that say how limits stand (FACTS §8); the wording is inferred.
+    let message = format!(
+        "This request would exceed your organization's rate limit of {} requests per minute for the Files API (org: {}). \
+         Please try again later.",
+        refusal.limit, workspace.organization_id
+    );
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message)
+        .with_header(header::RETRY_AFTER, refusal.retry_after.into())
+        .into_response()
 }
 
 /// Which shape the caller expects.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,8 +19,10 @@ use crate::api::era;
 use crate::api::error::{ApiError, ApiResult, RequestId};
 use crate::api::extract::{Betas, Caller};
 use crate::api::replay;
+use crate::api::shaped::Line;
 use crate::app::App;
 use crate::engine::Report;
+use crate::fault::Faults;
 use crate::ids::{Ids, Kind};
 use crate::journal::{Entry, Headers};
 use crate::lint::Lint;
@@ -45,6 +47,8 @@ pub(crate) struct Exchange {
 pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let entry = entry_of(&request);
+    let line = request.extensions().get::<ConnectInfo<Line>>();
+    let line = line.map_or_else(Line::default, |ConnectInfo(line)| line.clone());
     let workspace = match workspace(&app, request.headers()).await {
         Ok(workspace) => workspace,
         Err(error) => {
@@ -57,13 +61,16 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
         id: id.0.clone(),
         at: workspace.clock.now(),
         workspace: workspace.id.clone(),
+        started: Some(started),
         ..entry
     };
     // Dropped with this future if the client leaves before there is an answer.
     let mut record = Record::begin(Arc::clone(&workspace), entry, started);
+    let mut of_request = None;
     if let Some(mounted) = workspace.cassettes.get() {
         let response = match lenient_caller(&workspace, &id, request.headers()) {
             Ok(caller) => {
+                of_request.clone_from(&caller.faults);
                 let keys: Vec<String> = keys(request.headers()).map(str::to_owned).collect();
                 match faults::meet(&caller, request, &mut record.facts.struck).await {
                     Ok(request) => {
@@ -75,11 +82,12 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
             Err(error) => error.into_response(),
         };
         let response = write_error(finish(response, &id), Some(&id));
-        return finish_for(record, response);
+        return finish_for(record, response, of_request.as_deref(), line);
     }
     let response = match read_caller(&app, &workspace, &id, &request) {
         Ok((caller, notes)) => {
             record.facts.lints = notes;
+            of_request.clone_from(&caller.faults);
             match faults::meet(&caller, request, &mut record.facts.struck).await {
                 Ok(mut request) => {
                     request.extensions_mut().insert(caller);
@@ -91,7 +99,7 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
         Err(error) => error.into_response(),
     };
     let response = write_error(finish(response, &id), Some(&id));
-    finish_for(record, response)
+    finish_for(record, response, of_request.as_deref(), line)
 }
 
 fn entry_of(request: &Request) -> Entry {
@@ -242,7 +250,12 @@ pub(crate) fn write_error(mut response: Response, id: Option<&RequestId>) -> Res
     response
 }
 
-fn finish_for(mut record: Record, mut response: Response) -> Response {
+fn finish_for(
+    mut record: Record,
+    mut response: Response,
+    own: Option<&Faults>,
+    line: Line,
+) -> Response {
     let workspace = &record.workspace;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&workspace.id) {
@@ -256,7 +269,10 @@ fn finish_for(mut record: Record, mut response: Response) -> Response {
         .remove::<Exchange>()
         .unwrap_or_default();
     record.entry.status = response.status().as_u16();
-    record.entry.response_headers = headers_of(response.headers());
+    let headers = response.headers().iter();
+    record.entry.response_headers =
+        Headers::of_answer(headers.map(|(name, value)| (name.as_str(), value.as_bytes())));
+    let response = faults::on_the_wire(&mut record, own, line, response);
     let streams = response
         .headers()
         .get(header::CONTENT_TYPE)

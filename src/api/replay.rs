@@ -7,7 +7,6 @@
 mod given;
 mod intake;
 mod kept;
-mod paced;
 mod proxy;
 
 use std::sync::{Arc, Mutex};

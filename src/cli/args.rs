@@ -8,10 +8,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::live::LiveArgs;
 use crate::billing::{Prices, PricesError};
 use crate::cassette::{Mode, Pace, Plan, Upstream};
 use crate::config::{BackendChoice, Config, Host, Provision};
-use crate::limits;
+use crate::limits::{self, Timeouts};
 use crate::model::OnUnmatched;
 use crate::quirks::{Layer, Layers, Profile, QuirkError};
 use crate::rate::RateLimit;
@@ -47,7 +48,7 @@ Exit code: the command's own if it is not 0 (128 and the signal's number if a si
 pub(super) enum Command {
     /// Start the server (also without a command).
     Serve(Box<ServeArgs>),
-    /// Answer from recordings, without a sandbox.
+    /// Answer from recordings, without a sandbox; with --live, run what they recorded again.
     Replay(Box<ReplayArgs>),
     /// Pass requests on to the real service, or to any other server, and record what passes.
     Record(Box<RecordArgs>),
@@ -60,6 +61,8 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Say what a running server's turns would have cost.
     Usage(UsageArgs),
+    /// Turn others' recordings (VCR, HAR, bare bodies, aimock) into cassettes.
+    Import(ImportArgs),
     /// Start a server, run a command against it, and say whether all went as scripted.
     #[command(after_help = EXIT_CODES)]
     Run(Box<RunArgs>),
@@ -108,6 +111,15 @@ pub(super) struct ServeArgs {
     /// Seconds without use after which a container's processes end; its files stay.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "SANDTABLE_IDLE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) idle_timeout: u64,
+    /// Seconds after which a command or program gets `execution_time_exceeded`.
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::BASH_TIMEOUT.as_secs(), env = "SANDTABLE_CALL_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) call_timeout: u64,
+    /// Seconds after which a cell of Python is ended; waiting for the client does not count.
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::CELL_TIMEOUT.as_secs(), env = "SANDTABLE_CELL_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) cell_timeout: u64,
+    /// Seconds that a cell waits for those before it; then it gets `too_many_requests`.
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::CELL_QUEUE_TIMEOUT.as_secs(), env = "SANDTABLE_CELL_QUEUE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) cell_queue_timeout: u64,
     /// Docker sandboxes that are started ahead, so that a new container has one at once.
     #[arg(long, value_name = "COUNT", default_value_t = 0, env = "SANDTABLE_WARM", value_parser = clap::value_parser!(u64).range(0..=limits::MAX_WARM as u64))]
     pub(super) warm: u64,
@@ -160,7 +172,7 @@ pub(super) struct ServeArgs {
     #[arg(long = "quirk", value_name = "NAME=VALUE", value_parser = quirk, env = "SANDTABLE_QUIRK", value_delimiter = ',')]
     pub(super) quirks: Vec<(String, String)>,
     /// Limit each key, such as `requests=50,input_tokens=30000,output_tokens=8000`, a minute and model;
-    /// `model=PREFIX` limits some models only; may be given again.
+    /// `model=PREFIX` limits some models only, `files=500` the Files API; may be given again.
     #[arg(
         long = "rate-limit",
         value_name = "LIMIT",
@@ -355,6 +367,11 @@ impl ServeArgs {
             image: self.image,
             program: None,
             idle: Duration::from_secs(self.idle_timeout),
+            timeouts: Timeouts {
+                call: Duration::from_secs(self.call_timeout),
+                cell: Duration::from_secs(self.cell_timeout),
+                cell_queue: Duration::from_secs(self.cell_queue_timeout),
+            },
             warm: usize::try_from(self.warm).unwrap_or(limits::MAX_WARM),
             quota_bytes: self.storage_quota,
             allow_hosts: self.allow_hosts,
@@ -428,6 +445,8 @@ pub(super) struct ReplayArgs {
     /// Cassettes, or folders of them.
     #[arg(required = true)]
     pub(super) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) live: LiveArgs,
     #[command(flatten)]
     pub(super) serve: ServeArgs,
 }
@@ -564,6 +583,17 @@ pub(super) struct UsageArgs {
     pub(super) json: bool,
 }
 
+/// Flags of `import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// Recordings, or folders of them.
+    #[arg(required = true)]
+    pub(super) paths: Vec<PathBuf>,
+    /// Folder for the cassettes.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+}
+
 /// Flags of `run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -608,7 +638,7 @@ pub(super) struct VerifyArgs {
 /// What becomes of a verdict.
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// Write the verdict as JUnit XML.
+    /// Write the verdict as XML for CI servers, as `JUnit` does.
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
     /// Write the verdict as JSON.

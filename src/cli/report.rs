@@ -1,4 +1,4 @@
-//! A verdict as people and CI servers read it: a short text, JUnit XML, JSON.
+//! A verdict as people and CI servers read it: a short text, XML as of `JUnit`, JSON.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -109,9 +109,10 @@ fn short(verdict: &Value) -> String {
     for chain in items(verdict, "faults").iter().take(SHOWN) {
         push(&mut out, &told(chain));
     }
-    let counts = match counts.is_empty() {
-        true => "all as scripted".to_owned(),
-        false => counts.join(", "),
+    let counts = if counts.is_empty() {
+        "all as scripted".to_owned()
+    } else {
+        counts.join(", ")
     };
     let word = if good { "ok" } else { "NOT ok" };
     format!("sandtable: {word}, {counts}\n{out}")

@@ -4,6 +4,7 @@
 //! to know; after a restart it comes back from the guest and the container's row.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -79,7 +80,7 @@ impl Container {
     /// The code of the cell `tag` has searched the web.
     pub(crate) fn has_searched(&self, tag: &str) {
         let mut searched = self.searched.lock().unwrap_or_else(PoisonError::into_inner);
-        if searched.len() >= limits::KEPT_SEARCHING_CELLS {
+        if searched.len() >= limits::KEPT_WEB_CELLS {
             searched.pop_front();
         }
         searched.push_back(tag.to_owned());
@@ -94,6 +95,8 @@ impl Container {
     /// The interpreter has ended.
     pub(super) fn waits_no_more(&self) {
         *self.pending() = None;
+        let calls = self.web_calls.lock();
+        calls.unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -113,7 +116,7 @@ impl Containers {
             };
             let over = container.pending().take_if(is_over);
             if let Some(pending) = over {
-                tokio::spawn(time_out(lease, container, pending));
+                tokio::spawn(time_out(lease, container, pending, self.timeouts().cell));
             }
         }
     }
@@ -147,7 +150,7 @@ impl Containers {
 }
 
 /// Tells the code; what it does then is there for a client that comes late.
-async fn time_out(lease: Lease, container: Arc<Container>, pending: Pending) {
+async fn time_out(lease: Lease, container: Arc<Container>, pending: Pending, limit: Duration) {
     let text = timed_out(pending.calls.iter().map(|(_, name)| name.as_str()));
     tracing::info!(container.id = %container.id, cell = %pending.tag, "{text}");
     let answers: Vec<ToolAnswer> = pending
@@ -158,10 +161,7 @@ async fn time_out(lease: Lease, container: Arc<Container>, pending: Pending) {
             outcome: Answered::TimedOut(text.clone()),
         })
         .collect();
-    match lease
-        .go_on(&pending.tag, &answers, limits::CELL_TIMEOUT)
-        .await
-    {
+    match lease.go_on(&pending.tag, &answers, limit).await {
         Ok(CellStep::Waits(calls)) => container.waits(&pending.tag, &calls),
         Ok(CellStep::Done(_)) => {}
         Err(error) => {

@@ -68,6 +68,10 @@ impl Containers {
                 .files_of(container, skill)
                 .await
                 .map_err(|error| store_failed(&error))?;
+            // A version that is gone leaves what is there.
+            if !files.is_empty() {
+                guest.new_skill(skill.name.clone()).await?;
+            }
             for (path, content) in files {
                 let path = format!("{}/{path}", skill.name);
                 guest.put_skill_file(path, &content).await?;

@@ -48,7 +48,7 @@ pub(super) fn oldest_first(workspaces: &[Arc<Workspace>], filter: &Filter) -> Ve
         .flat_map(|workspace| workspace.journal.export(filter))
         .collect();
     if workspaces.len() > 1 {
-        all.sort_by_key(|entry| entry.at);
+        all.sort_by_key(|entry| entry.started);
     }
     all
 }

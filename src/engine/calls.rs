@@ -17,7 +17,7 @@ use crate::engine::web::{WebCall, WebResult, WebTools};
 use crate::engine::{Engine, TurnError, TurnInput, sabotage, workdir};
 use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
-use crate::limits;
+use crate::limits::{self, Timeouts};
 use crate::model::{CallResult, OutputFile, ServerTool, WebAnswer};
 use crate::quirks::{CaptureWorkdir, LegacyStdoutNewline};
 use crate::sandbox::SandboxError;
@@ -283,6 +283,10 @@ pub(super) struct Running<'a> {
 }
 
 impl Running<'_> {
+    fn timeouts(&self) -> Timeouts {
+        self.engine.containers.timeouts()
+    }
+
     pub(super) async fn run(&self, arguments: &Value) -> Result<Done, CallError> {
         let in_cells = self.has_cells();
         let call = match words::parse(self.tool, arguments, self.id, in_cells) {
@@ -301,7 +305,7 @@ impl Running<'_> {
                     kind,
                     input_dir: self.container.input_dir.clone(),
                     output_dir: output_dir.clone(),
-                    timeout: limits::BASH_TIMEOUT,
+                    timeout: self.timeouts().call,
                     env: Vec::new(),
                 };
                 let before = self.workdir(&guest).await?;

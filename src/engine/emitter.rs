@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wire::block::{
-    AssistantTag, Caller, Container, ContentBlock, Message, MessageTag, StopDetails,
+    AssistantTag, Caller, CitedText, Container, ContentBlock, Message, MessageTag, StopDetails,
+    TextTag,
 };
 use wire::event::{Delta, MessageDelta, StreamEvent};
 use wire::usage::{DeltaUsage, Usage};
@@ -118,15 +119,36 @@ impl<'a> Emitter<'a> {
         let index = self.open(ContentBlock::Text {
             text: String::new(),
         })?;
-        for piece in pieces_of_words(text) {
-            self.delta(
-                index,
-                Delta::TextDelta {
-                    text: piece.to_owned(),
-                },
-            )?;
-        }
+        self.words(index, text)?;
         self.close(index)
+    }
+
+    /// A text with what it is taken from, which is said first.
+    pub(super) fn cited(&mut self, text: &str, citations: Vec<Value>) -> Result<(), TurnError> {
+        let index = self.open(ContentBlock::CitedText(CitedText {
+            citations: Vec::new(),
+            kind: TextTag::Text,
+            text: String::new(),
+        }))?;
+        for mut citation in citations {
+            if citation["encrypted_index"].is_null()
+                && citation["type"] == "web_search_result_location"
+            {
+                let cited = citation["cited_text"].as_str().unwrap_or_default();
+                citation["encrypted_index"] = seal::sealed(cited).into();
+            }
+            self.delta(index, Delta::CitationsDelta { citation })?;
+        }
+        self.words(index, text)?;
+        self.close(index)
+    }
+
+    fn words(&mut self, index: usize, text: &str) -> Result<(), TurnError> {
+        for piece in pieces_of_words(text) {
+            let text = piece.to_owned();
+            self.delta(index, Delta::TextDelta { text })?;
+        }
+        Ok(())
     }
 
     pub(super) fn thinking(&mut self, thinking: &str, hidden: bool) -> Result<(), TurnError> {
@@ -201,8 +223,8 @@ impl<'a> Emitter<'a> {
         self.close(index)
     }
 
-    /// A result comes whole (FACTS 1.4).
-    pub(super) fn result(&mut self, block: ContentBlock) -> Result<(), TurnError> {
+    /// A block that comes whole: a result (FACTS 1.4), a redacted thought.
+    pub(super) fn whole(&mut self, block: ContentBlock) -> Result<(), TurnError> {
         let index = self.open(block)?;
         self.close(index)
     }

@@ -1,6 +1,6 @@
 //! Folding the events of a turn into the plain message.
 
-use wire::block::{ContentBlock, Message};
+use wire::block::{CitedText, ContentBlock, Message};
 use wire::event::{Delta, StreamEvent};
 
 use crate::engine::Sink;
@@ -34,8 +34,20 @@ impl Sink for Fold {
                     .as_mut()
                     .and_then(|message| message.content.get_mut(index));
                 match (block, delta) {
-                    (Some(ContentBlock::Text { text }), Delta::TextDelta { text: more }) => {
+                    (
+                        Some(
+                            ContentBlock::Text { text }
+                            | ContentBlock::CitedText(CitedText { text, .. }),
+                        ),
+                        Delta::TextDelta { text: more },
+                    ) => {
                         text.push_str(&more);
+                    }
+                    (
+                        Some(ContentBlock::CitedText(CitedText { citations, .. })),
+                        Delta::CitationsDelta { citation },
+                    ) => {
+                        citations.push(citation);
                     }
                     (
                         Some(ContentBlock::Thinking { thinking, .. }),

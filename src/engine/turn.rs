@@ -1,33 +1,33 @@
 //! One turn, step by step.
 
+mod check;
+mod execute;
+mod place;
+
 use std::future::Future;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use wire::block::{Container as WireContainer, StopDetails};
+use wire::block::{ContentBlock, StopDetails};
 
-use crate::clock::rfc3339_micros;
 use crate::container::{Container, Containers};
 use crate::engine::account::{self, Account};
-use crate::engine::calls::{self, CarriedEnd, Order};
+use crate::engine::calls::Order;
 use crate::engine::emitter::Emitter;
-use crate::engine::place::{Place, find_container};
-use crate::engine::programmatic::{self, CodeUse};
-use crate::engine::references::Uploads;
-use crate::engine::usage::{Meter, input_tokens, text_tokens, tokens};
+use crate::engine::usage::{Meter, input_tokens, text_tokens};
 use crate::engine::web::WebTools;
-use crate::engine::{
-    Engine, Sink, TurnError, TurnInput, lints, models, references, skills, validate,
-};
+use crate::engine::{Engine, Sink, TurnError, TurnInput, lints, models, references, validate};
 use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
-use crate::model::{
-    self, Call, CallResult, CodeTool, Model, ModelError, ServerTool, Step, Stop, TurnRequest,
-};
-use crate::quirks::{CodeExecutionCounter, PauseContainer};
+use crate::model::{CallResult, CodeTool, Model, ModelError, Step, Stop, TurnRequest};
+use crate::quirks::CodeExecutionCounter;
 use crate::store::MountedSkill;
-use crate::verify::{Miss, Output};
+use crate::verify::Miss;
+pub(super) use check::check;
+use check::{Checked, choose_model, find_container};
+use execute::waiting;
+use place::Place;
 
 /// Carries out a turn. The events go to `sink`; on an error some may already be out.
 pub(crate) async fn run(
@@ -102,59 +102,6 @@ async fn carry_out(
         handed_out: Vec::new(),
     };
     turn.run(&request, pending, model).await
-}
-
-/// What a request brings with it.
-pub(super) struct Checked {
-    pending: validate::Pending,
-    uploads: Uploads,
-    skills: Vec<MountedSkill>,
-}
-
-/// Checks the request against itself and against what it names; nothing is changed.
-pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Checked, TurnError> {
-    validate::tools(&input.request).map_err(TurnError::Invalid)?;
-    models::check_thinking(&input.request.model, input.request.thinking)
-        .map_err(|text| TurnError::Invalid(text.to_owned()))?;
-    models::check_output(&input.request, input.batch_item.is_some()).map_err(TurnError::Invalid)?;
-    let pending = validate::history(&input.request).map_err(|text| {
-        lints::server_tool_results(input);
-        TurnError::Invalid(text)
-    })?;
-    if input.strict {
-        validate::strict(&input.request).map_err(TurnError::Invalid)?;
-    }
-    let uploads = references::check(engine, input).await?;
-    let skills = skills::resolve(engine, input).await?;
-    Ok(Checked {
-        pending,
-        uploads,
-        skills,
-    })
-}
-
-fn choose_model(
-    engine: &Engine,
-    input: &TurnInput,
-    request: &TurnRequest,
-) -> Result<Box<dyn Model>, TurnError> {
-    let scripts = &input.workspace.scripts;
-    if let Some(model) = scripts.resume(request)? {
-        return Ok(model);
-    }
-    if validate::ends_with_prefill(&input.request) && !models::takes_prefill(&input.request.model) {
-        return Err(TurnError::Invalid(
-            "This model does not support assistant message prefill. The conversation must end with a user message."
-                .to_owned(),
-        ));
-    }
-    model::select(request, scripts, engine.on_unmatched).map_err(|error| {
-        if let Some(nearest) = scripts.nearest(request, &error) {
-            let message = error.message.clone();
-            input.note(|facts| facts.miss = Some(Miss::Unmatched { message, nearest }));
-        }
-        error.into()
-    })
 }
 
 /// How a turn ends.
@@ -284,11 +231,22 @@ impl Turn<'_> {
                     }));
                 }
                 // The service never sends an empty text block.
-                Some(Step::Text(text)) if text.is_empty() => {}
+                Some(Step::Text(text) | Step::Cited(text, _)) if text.is_empty() => {}
                 Some(Step::Text(text)) => {
                     self.start()?;
                     self.meter.emitted(&text);
                     self.emitter.text(&text)?;
+                }
+                Some(Step::Cited(text, citations)) => {
+                    self.start()?;
+                    self.meter.emitted(&text);
+                    self.emitter.cited(&text, citations)?;
+                }
+                Some(Step::RedactedThinking(data)) => {
+                    self.start()?;
+                    self.meter.thought(&data);
+                    self.emitter
+                        .whole(ContentBlock::RedactedThinking { data })?;
                 }
                 Some(Step::Thinking(thinking)) => {
                     self.start()?;
@@ -351,348 +309,10 @@ impl Turn<'_> {
             .start(self.message_id.clone(), model, self.meter.start())
     }
 
-    /// Files and skills named in the request count as a use of the container even if nothing runs (spec 06 §1).
-    async fn preload(&mut self, request: &TurnRequest) -> Result<(), TurnError> {
-        self.meter.uses_container();
-        self.used_container = true;
-        if let Some(container) = self.container().await? {
-            self.engine
-                .containers
-                .add_uploads(&container, &request.uploads)
-                .await?;
-            self.engine
-                .containers
-                .add_skills(&container, &self.skills)
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// Results that the model has not seen: those of client calls, and of server calls that had to
-    /// wait for them or for a pause to end. In the order of the calls.
-    async fn earlier_results(
-        &mut self,
-        request: &TurnRequest,
-        orders: Vec<Order>,
-    ) -> Result<Ran, TurnError> {
-        let used_before = self.used_container;
-        self.resumed_only = !orders.is_empty() && orders.iter().all(Order::is_under_way);
-        let mut ran = if orders.is_empty() {
-            Ran {
-                results: Vec::new(),
-                by_code: None,
-            }
-        } else {
-            self.execute(orders).await?
-        };
-        if self.resumed_only && ran.by_code.is_none() {
-            // Parity: what only ends earlier code names no container (FACTS §10).
-            self.used_container = used_before;
-        }
-        let answers = references::client_results(&self.input.request, &request.answered);
-        if answers.is_empty() {
-            return Ok(ran);
-        }
-        ran.results.extend(answers);
-        let order = references::call_order(&self.input.request);
-        ran.results
-            .sort_by_key(|result| order.iter().position(|id| *id == result.id));
-        Ok(ran)
-    }
-
-    /// Emits the calls of one group and gives them ids.
-    fn announce(&mut self, calls: Vec<Call>) -> Result<Vec<Order>, TurnError> {
-        self.start()?;
-        let mut orders = Vec::with_capacity(calls.len());
-        for call in calls {
-            let order = match call {
-                Call::Server {
-                    tool,
-                    input,
-                    error_code,
-                    found,
-                } => {
-                    self.check_offered(tool)?;
-                    let id = self.ids.next(Kind::ServerToolUse);
-                    let caller = self.input.quirks.server_caller;
-                    self.emitter
-                        .server_call(id.clone(), tool.name(), &input, caller)?;
-                    self.meter.emitted(&input.to_string());
-                    Order::Server {
-                        id,
-                        tool,
-                        input,
-                        error_code,
-                        found,
-                        answers: None,
-                    }
-                }
-                Call::Client { name, input } => {
-                    let id = self.ids.next(Kind::ToolUse);
-                    self.meter.emitted(&input.to_string());
-                    self.emitter.client_call(id.clone(), name, &input)?;
-                    Order::Client { id }
-                }
-            };
-            self.handed_out.push(order.id().to_owned());
-            orders.push(order);
-        }
-        Ok(orders)
-    }
-
-    fn check_offered(&self, tool: ServerTool) -> Result<(), ModelError> {
-        if tool.is_web() {
-            let name = tool.name();
-            let mut tools = self.input.request.tools.iter();
-            if tools.any(|declared| declared.is_web() && declared.name == name) {
-                return Ok(());
-            }
-            return Err(ModelError {
-                message: format!("the model calls `{name}`, but the request declares no such tool"),
-            });
-        }
-        let hint = match (self.code_tool, tool) {
-            (Some(CodeTool::Python), ServerTool::Python)
-            | (Some(CodeTool::Cells), _)
-            | (Some(CodeTool::BashAndEditor), ServerTool::Bash | ServerTool::Editor) => {
-                return Ok(());
-            }
-            (None, _) => "the request declares no code execution tool",
-            (Some(CodeTool::Python), _) => "`code_execution_20250522` offers Python alone",
-            // Written so that no later tool is let through by mistake.
-            (
-                Some(CodeTool::BashAndEditor),
-                ServerTool::Python | ServerTool::WebSearch | ServerTool::WebFetch,
-            ) => "the declared tool offers bash and the text editor",
-        };
-        Err(ModelError {
-            message: format!("the model calls `{}`, but {hint}", tool.name()),
-        })
-    }
-
-    /// With a client call in the group the turn ends here, and the group's server calls wait.
-    async fn hand_to_client(&mut self, orders: &[Order]) -> Result<Option<End>, TurnError> {
-        if !orders
-            .iter()
-            .any(|order| matches!(order, Order::Client { .. }))
-        {
-            return Ok(None);
-        }
-        if orders.iter().any(Order::runs_code) {
-            // `container` is sent when code execution is pending (spec 01 §5).
-            self.meter.uses_container();
-            self.container().await?;
-            self.code_waits = true;
-        }
-        let ids = orders.iter().map(|order| order.id().to_owned()).collect();
-        Ok(Some(End::Park("tool_use", ids)))
-    }
-
     fn pause(&self) -> End {
         let mut ids = self.handed_out.clone();
         ids.push(self.message_id.clone());
         End::Park("pause_turn", ids)
-    }
-
-    /// Runs server calls at the same time and emits their results in order. Cells run one after the
-    /// other; those behind one that waits for the client are not begun.
-    async fn execute(&mut self, orders: Vec<Order>) -> Result<Ran, TurnError> {
-        self.start()?;
-        let container = if orders.iter().any(Order::runs_code) {
-            self.meter.uses_container();
-            self.container().await?
-        } else {
-            None
-        };
-        let count = orders.len();
-        let web = Arc::clone(&self.web);
-        let (engine, input) = (self.engine, self.input);
-        // Awake before several calls begin: they then reach the sandbox in the order they were written,
-        // in every run. What fails here fails again, with its answer, in each call.
-        let awake = match &container {
-            Some(container) if count > 1 => self
-                .with_pings(engine.containers.lease(container))
-                .await?
-                .ok(),
-            _ => None,
-        };
-        let known: Vec<bool> = orders.iter().map(Order::is_under_way).collect();
-        if let Some(container) = &container {
-            let calls = orders.iter().filter(|order| order.runs_code());
-            let watch = &input.workspace.watch;
-            watch.ran(&container.id, calls.map(Order::id));
-        }
-        let carry = |order: Order| {
-            // What a call makes is named after the call alone: those that run beside it have no say.
-            let ids = input.workspace.ids(&[b"outputs", order.id().as_bytes()]);
-            let container = container.clone();
-            let web = Arc::clone(&web);
-            async move { calls::execute(engine, input, container.as_ref(), order, &ids, &web).await }
-        };
-        let has_cells = programmatic::has_cells(&input.request);
-        let (cells, others): (Vec<_>, Vec<_>) =
-            orders.into_iter().enumerate().partition(|(_, order)| {
-                has_cells
-                    && matches!(
-                        order,
-                        Order::Server {
-                            tool: ServerTool::Python,
-                            ..
-                        }
-                    )
-            });
-        let beside = futures_util::future::join_all(others.into_iter().map(|(place, order)| {
-            let carried = carry(order);
-            async move { (place, carried.await) }
-        }));
-        let in_turn = async {
-            let mut done = Vec::with_capacity(cells.len());
-            for (place, order) in cells {
-                let carried = carry(order).await;
-                let waits =
-                    matches!(&carried, Ok(carried) if matches!(carried.end, CarriedEnd::Waits(_)));
-                done.push((place, carried));
-                if waits {
-                    break;
-                }
-            }
-            done
-        };
-        let (mut done, cells) = self
-            .with_pings(futures_util::future::join(beside, in_turn))
-            .await?;
-        drop(awake);
-        done.extend(cells);
-        done.sort_by_key(|(place, _)| *place);
-        let mut ran = Ran {
-            results: Vec::with_capacity(count),
-            by_code: None,
-        };
-        let (mut read, mut uses) = (0, Vec::new());
-        for (place, carried) in done {
-            let carried = carried?;
-            for block in carried.nested {
-                self.emitter.result(block)?;
-            }
-            match carried.end {
-                CarriedEnd::Done(done) => {
-                    let (block, result) = *done;
-                    read += tokens(&result.stdout) + tokens(&result.stderr);
-                    self.emitter.result(block)?;
-                    self.note_outputs(&result);
-                    ran.results.push(result);
-                }
-                CarriedEnd::Waits(calls) => {
-                    if let (false, Some(container), Some(call)) =
-                        (known[place], &container, calls.first())
-                    {
-                        let cell = (Arc::clone(container), call.cell.clone());
-                        self.begun.0.push(cell);
-                    }
-                    uses = calls;
-                }
-            }
-        }
-        self.meter.uses_web(self.web.counted());
-        let is_code = |result: &&CallResult| {
-            ServerTool::from_name(&result.name).is_some_and(|tool| !tool.is_web())
-        };
-        let finished = ran.results.iter().filter(is_code).count() as u64;
-        if uses.is_empty() {
-            self.meter.round(finished, read);
-        } else {
-            self.meter.called(finished);
-            ran.by_code = Some(self.hand_out(uses)?);
-        }
-        Ok(ran)
-    }
-
-    fn note_outputs(&self, result: &CallResult) {
-        if result.files.is_empty() {
-            return;
-        }
-        let outputs = result.files.iter().map(|file| Output {
-            file_id: file.file_id.clone(),
-            filename: file.filename.clone(),
-        });
-        self.input.note(|facts| facts.outputs.extend(outputs));
-    }
-
-    /// Emits what code asks of the client.
-    fn hand_out(&mut self, uses: Vec<CodeUse>) -> Result<Vec<String>, TurnError> {
-        self.code_stands = true;
-        let mut ids = Vec::with_capacity(uses.len());
-        for CodeUse {
-            id,
-            cell,
-            name,
-            input,
-        } in uses
-        {
-            let caller = programmatic::caller(&self.input.request, cell);
-            self.emitter.code_call(id.clone(), name, input, caller)?;
-            ids.push(id);
-        }
-        Ok(ids)
-    }
-
-    /// The turn's container, made if there is none; `None` if the named one has expired.
-    async fn container(&mut self) -> Result<Option<Arc<Container>>, TurnError> {
-        self.used_container = true;
-        let now = self.input.workspace.clock.now();
-        self.used_since.get_or_insert(now);
-        match &self.place {
-            Place::Alive(container) => Ok(Some(Arc::clone(container))),
-            Place::Expired => Ok(None),
-            Place::None => {
-                lints::dropped_container(&self.engine.containers, self.input).await?;
-                let container = self
-                    .engine
-                    .containers
-                    .create(&self.input.workspace, &self.ids)
-                    .await?;
-                if let Ok(mut report) = self.input.report.lock() {
-                    report.made_container = Some(container.id.clone());
-                }
-                self.place = Place::Alive(Arc::clone(&container));
-                Ok(Some(container))
-            }
-        }
-    }
-
-    async fn container_of_answer(&mut self) -> Result<Option<WireContainer>, TurnError> {
-        let Place::Alive(container) = &self.place else {
-            if matches!(self.place, Place::Expired) && !self.used_container {
-                lints::expired_container(self.input);
-            }
-            return Ok(None);
-        };
-        if !self.used_container && !self.resumed_only {
-            return Ok(None);
-        }
-        let expires_at = self
-            .engine
-            .containers
-            .touch(
-                &self.input.workspace,
-                container,
-                self.input.quirks.container_expires_at,
-                self.code_stands,
-            )
-            .await?;
-        if !self.used_container {
-            return Ok(None);
-        }
-        if (self.code_waits || self.code_stands)
-            && self.input.quirks.pause_container == PauseContainer::Omit
-        {
-            return Ok(None);
-        }
-        Ok(Some(WireContainer {
-            id: container.id.clone(),
-            expires_at: rfc3339_micros(expires_at),
-            skills: skills::told(self.engine, self.input, &container.id).await?,
-        }))
     }
 
     /// Waits for `work`; a stream that stays silent gets pings meanwhile.
@@ -725,21 +345,6 @@ impl Drop for Turn<'_> {
         };
         account::close(self.input, account);
     }
-}
-
-/// The calls that an earlier answer left to be run.
-fn waiting(pending: validate::Pending, model: &dyn Model) -> Vec<Order> {
-    let order = |call: validate::PendingCall| {
-        Some(Order::Server {
-            tool: ServerTool::from_name(&call.name)?,
-            error_code: model.error_of(&call.id),
-            found: model.found_of(&call.id),
-            id: call.id,
-            input: call.input,
-            answers: call.answers,
-        })
-    };
-    pending.calls.into_iter().filter_map(order).collect()
 }
 
 fn stop_fields(stop: Stop) -> (String, Option<String>, Option<StopDetails>) {

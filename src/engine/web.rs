@@ -52,6 +52,8 @@ pub(super) struct WebResult {
     pub(super) result: CallResult,
     /// What code gets that awaits it.
     pub(super) for_code: String,
+    /// Whether `usage` counts it.
+    pub(super) counts: bool,
 }
 
 impl WebTools {
@@ -76,19 +78,31 @@ impl WebTools {
         self.took_part.store(true, Ordering::Relaxed);
         let answer = self.answer(input, &call)?;
         // Parity: a fetch that fails counts (vercel-ai/anthropic-web-fetch-tool.error); a search does not (D).
-        match &answer {
-            WebAnswer::Error(code) if code == "max_uses_exceeded" => {}
-            WebAnswer::Error(_) if call.tool == ServerTool::WebSearch => {}
-            _ => {
-                self.uses(call.tool).counted.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        let counts = match &answer {
+            WebAnswer::Error(code) if code == "max_uses_exceeded" => false,
+            WebAnswer::Error(_) => call.tool != ServerTool::WebSearch,
+            _ => true,
+        };
+        self.count(call.tool, counts);
         let options = options(input, call.tool);
         let now = input.workspace.clock.now();
-        Ok(match call.tool {
+        let result = match call.tool {
             ServerTool::WebFetch => fetched(call, answer, &options, now),
             _ => searched(call, answer),
-        })
+        };
+        Ok(WebResult { counts, ..result })
+    }
+
+    /// A call that was carried out for an earlier request, of which this is the same again.
+    pub(super) fn recall(&self, tool: ServerTool, counts: bool) {
+        self.took_part.store(true, Ordering::Relaxed);
+        self.uses(tool).begun.fetch_add(1, Ordering::Relaxed);
+        self.count(tool, counts);
+    }
+
+    fn count(&self, tool: ServerTool, counts: bool) {
+        let one = u64::from(counts);
+        self.uses(tool).counted.fetch_add(one, Ordering::Relaxed);
     }
 
     fn uses(&self, tool: ServerTool) -> &Uses {
@@ -202,6 +216,7 @@ fn searched(call: WebCall<'_>, answer: WebAnswer) -> WebResult {
         },
         result,
         for_code,
+        counts: true,
     }
 }
 
@@ -262,6 +277,7 @@ fn fetched(
         },
         result,
         for_code,
+        counts: true,
     }
 }
 

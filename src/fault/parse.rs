@@ -1,9 +1,11 @@
 //! Reading faults: every key checked, nothing guessed.
 
+mod wire;
+
 use std::time::Duration;
 
+use ::wire::web::{FETCH_ERRORS, SEARCH_ERRORS};
 use serde_json::{Map, Value, json};
-use wire::web::{FETCH_ERRORS, SEARCH_ERRORS};
 
 use super::usual;
 use super::{Act, Fault, FaultError, HttpAct, Select, StreamAct, ToolAct};
@@ -20,7 +22,7 @@ const TOOL_CODES: [&str; 8] = [
     "string_not_found",
     "container_expired",
 ];
-const PLACES: [&str; 3] = ["http", "stream", "tool"];
+const PLACES: [&str; 4] = ["http", "stream", "tool", "wire"];
 const COMMON: [&str; 6] = ["at", "name", "model", "nth", "times", "probability"];
 const ERROR: [&str; 5] = ["status", "type", "message", "error_code", "headers"];
 const HTTP: [&str; 6] = ["path", "method", "do", "edge", "for_ms", "delay_ms"];
@@ -74,6 +76,7 @@ fn fault(value: &Value) -> Result<Fault, FaultError> {
         Some("http") => (Act::Http(http(&keys)?), [&HTTP[..], &ERROR].concat()),
         Some("stream") => (stream(&keys)?, [&STREAM[..], &ERROR].concat()),
         Some("tool") => (Act::Tool(tool(&keys)?), TOOL.to_vec()),
+        Some("wire") => (Act::Wire(wire::read(&keys)?), wire::KEYS.to_vec()),
         _ => return Err(bad(format!("`at` is {at}"), one_of(&PLACES))),
     };
     keys.check_known(&[&COMMON[..], &own].concat())?;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::{Act, Fault, FaultError, HttpAct, Occasion, StreamAct};
+use super::{Act, Fault, FaultError, HttpAct, Occasion, StreamAct, WireAct};
 use crate::ids::Ids;
 use crate::limits;
 
@@ -62,6 +62,10 @@ impl Struck {
         match &self.fault.act {
             Act::Http(act) => !matches!(act, HttpAct::Wait(Some(_))),
             Act::Stream { act, .. } => !matches!(act, StreamAct::Wait(Some(_))),
+            Act::Wire(act) => matches!(
+                act,
+                WireAct::Hang(_) | WireAct::Reset(_) | WireAct::Malformed { .. }
+            ),
             Act::Tool(_) => false,
         }
     }
@@ -177,6 +181,9 @@ impl Faults {
     /// first that is due fires.
     pub(crate) fn strike(&self, occasion: Occasion<'_>) -> Option<Struck> {
         let mut state = self.lock();
+        if state.own.is_empty() && state.base.is_empty() {
+            return None;
+        }
         let State { own, base, .. } = &mut *state;
         let mut struck = None;
         let layers = [("workspace", own), ("file", base)];

@@ -8,9 +8,11 @@ const SECRET: &[&str] = &[
     "authorization",
     "cookie",
     "proxy-authorization",
-    "set-cookie",
     "x-api-key",
 ];
+
+/// Room for the headers of most answers.
+const ANSWER_BYTES: usize = 1024;
 
 /// Parts of names that tell of a secret.
 const SECRET_PARTS: &[&str] = &["token", "secret", "password", "api-key", "apikey"];
@@ -41,6 +43,21 @@ impl Headers {
         Self(text.into_boxed_str())
     }
 
+    /// Those of an answer of ours, by names in lower case: nothing in them is secret but a cookie.
+    pub fn of_answer<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let mut text = String::with_capacity(ANSWER_BYTES);
+        for (name, value) in pairs {
+            if name == "set-cookie" {
+                continue;
+            }
+            text.push_str(name);
+            text.push('\0');
+            text.push_str(&String::from_utf8_lossy(value));
+            text.push('\n');
+        }
+        Self(text.into_boxed_str())
+    }
+
     /// The first value of a header, by its name in lower case.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.pairs()
@@ -58,13 +75,7 @@ impl Headers {
     }
 }
 
-/// What the answers say of rate limits counts tokens and is no secret.
-const COUNTS: &str = "anthropic-ratelimit-";
-
 fn is_secret(name: &str) -> bool {
-    if name.starts_with(COUNTS) {
-        return false;
-    }
     SECRET.contains(&name) || SECRET_PARTS.iter().any(|part| name.contains(part))
 }
 

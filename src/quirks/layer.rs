@@ -47,6 +47,28 @@ impl Layer {
         Ok(layer)
     }
 
+    /// Every row of `quirks`: what [`Layer::to_text`] keeps, whatever the layers below say later.
+    pub fn of(quirks: &Quirks) -> Self {
+        let rows = quirks.rows().into_iter();
+        Self {
+            profile: None,
+            rows: rows
+                .map(|(name, value, _)| (name.to_owned(), value))
+                .collect(),
+        }
+    }
+
+    /// The rows as [`Layer::from_text`] reads them.
+    pub fn to_text(&self) -> String {
+        let profile = self.profile.map(|profile| ("profile", profile.name()));
+        let parts: Vec<_> = profile
+            .into_iter()
+            .chain(self.rows())
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        parts.join(",")
+    }
+
     /// Reads `{"name":"value"}`.
     pub fn from_json(value: &Value) -> Result<Self, QuirkError> {
         let hint = || r#"such as {"profile":"observed","container-idle":"270s"}"#.to_owned();
@@ -116,6 +138,17 @@ mod tests {
         assert_eq!(layers.quirks.unknown_container, UnknownContainer::AsExpired);
         let request = Layer::from_text("profile=documented").unwrap();
         assert_eq!(layers.with(&request), Layers::default());
+    }
+
+    #[test]
+    fn all_rows_go_into_a_text_and_come_out_of_it() {
+        let set = Layer::from_text("profile=observed, era=beta-2025, container-idle=270s");
+        let quirks = Layers::default().with(&set.unwrap()).quirks;
+        let text = Layer::of(&quirks).to_text();
+        let read = Layer::from_text(&text).unwrap();
+        assert_eq!(Layers::default().with(&read).quirks, quirks);
+        let mixed = Layer::from_text("profile=observed,era=beta-2025").unwrap();
+        assert_eq!(mixed.to_text(), "profile=observed,era=beta-2025");
     }
 
     #[test]

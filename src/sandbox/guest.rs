@@ -206,6 +206,12 @@ impl Guest {
         self.put(body, source).await
     }
 
+    /// Empties the place of a skill, whose files are to follow.
+    pub async fn new_skill(&self, name: String) -> Result<(), GuestError> {
+        let mut waiting = self.link.call(RequestBody::NewSkill { name }, &[])?;
+        put_done(&within(STEP_TIMEOUT, waiting.answer()).await?.0)
+    }
+
     /// Writes a file of a skill: `<skill>/<path>` below the directory of the skills.
     pub async fn put_skill_file(&self, path: String, mut content: &[u8]) -> Result<(), GuestError> {
         let executable = content.starts_with(b"#!");

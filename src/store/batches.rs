@@ -67,6 +67,8 @@ pub struct BatchRow {
     pub version: String,
     /// The betas of that request, separated by commas.
     pub betas: String,
+    /// The quirks of that request, as [`NewBatch::quirks`] had them.
+    pub quirks: String,
     pub created_at: DateTime<Utc>,
     pub ended_at: Option<DateTime<Utc>>,
     pub cancel_initiated_at: Option<DateTime<Utc>>,
@@ -90,6 +92,11 @@ impl BatchRow {
     pub fn archived_at(&self) -> DateTime<Utc> {
         self.created_at + TimeDelta::days(limits::BATCH_RESULT_DAYS)
     }
+
+    /// Whether its results are no longer to be had. A batch that has not ended keeps what it is about.
+    pub fn is_archived(&self, now: DateTime<Utc>) -> bool {
+        self.state == BatchState::Ended && self.archived_at() <= now
+    }
 }
 
 /// A batch to add.
@@ -99,11 +106,13 @@ pub struct NewBatch {
     pub workspace: String,
     pub version: String,
     pub betas: String,
+    /// `NAME=VALUE`, separated by commas.
+    pub quirks: String,
     pub created_at: DateTime<Utc>,
 }
 
 const COLUMNS: &str = "id, workspace, state, version, betas, created_at_us, ended_at_us, \
-                       cancel_initiated_at_us, total, succeeded, errored, canceled, expired, n";
+                       cancel_initiated_at_us, total, succeeded, errored, canceled, expired, n, quirks";
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<BatchRow> {
     let count = |index| -> rusqlite::Result<u64> {
@@ -125,6 +134,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<BatchRow> {
         canceled: count(11)?,
         expired: count(12)?,
         n: row.get(13)?,
+        quirks: row.get(14)?,
     })
 }
 
@@ -134,8 +144,8 @@ impl Store {
     pub async fn begin_batch(&self, new: NewBatch) -> Result<i64, StoreError> {
         self.write(move |db| {
             db.execute(
-                "INSERT INTO batches (id, workspace, state, version, betas, created_at_us)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO batches (id, workspace, state, version, betas, created_at_us, quirks)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 params![
                     new.id,
                     new.workspace,
@@ -143,6 +153,7 @@ impl Store {
                     new.version,
                     new.betas,
                     micros(new.created_at),
+                    new.quirks,
                 ],
             )
             .map_err(|source| match source {

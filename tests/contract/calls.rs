@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use sandtable::sandbox::Limits;
 use sandtable::sandbox::guest::{
     Edit, EditCall, EditErrorKind, EditOutcome, ExecCall, ExecKind, Guest, Outcome, PutFile,
 };
+use sandtable::sandbox::{Backend as _, Limits};
 use tokio::io::AsyncReadExt as _;
 
 use crate::bench::{Bench, contract};
@@ -157,5 +157,54 @@ async fn a_call_that_nobody_waits_for_is_ended() {
         () = seen => {}
     }
     while bash(&guest, "pgrep -c sleep").await.out != "0\n" {}
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_skill_s_new_files_lie_in_an_empty_place() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    let spec = new_spec(Limits::default());
+    let guest = wake(&bench, &spec).await;
+    bench
+        .backend
+        .prepare_skills(&spec.container_id)
+        .await
+        .unwrap();
+    let put = async |path: &str| {
+        guest
+            .put_skill_file(path.to_owned(), b"text")
+            .await
+            .unwrap();
+    };
+    guest.new_skill("maps".to_owned()).await.unwrap();
+    put("maps/SKILL.md").await;
+    put("maps/old/data.txt").await;
+    // As a program may leave it: closed, and with a link out of it.
+    let mess = "cd /skills/maps; touch ~/kept; ln -s ~/kept out; mkdir shut; touch shut/in; chmod 0 shut; chmod 555 .";
+    assert_eq!(bash(&guest, mess).await.code, 0);
+    guest.new_skill("maps".to_owned()).await.unwrap();
+    put("maps/SKILL.md").await;
+    let look = bash(&guest, "find /skills/maps -mindepth 1; ls ~/kept").await;
+    assert_eq!(look.out, "/skills/maps/SKILL.md\n/home/user/kept\n");
+    // Where a file or a link stands in its way.
+    assert_eq!(
+        bash(
+            &guest,
+            "mv /skills/maps /skills/.mine; ln -s ~ /skills/maps"
+        )
+        .await
+        .code,
+        0
+    );
+    guest.new_skill("maps".to_owned()).await.unwrap();
+    put("maps/SKILL.md").await;
+    assert_eq!(
+        bash(&guest, "ls /skills/maps; ls ~").await.out,
+        "SKILL.md\nkept\n"
+    );
+    let wrong = guest.new_skill("../home".to_owned()).await;
+    assert!(wrong.is_err(), "{wrong:?}");
     bench.end().await;
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sandtable::sandbox::guest::{
-    Answered, CellCall, CellResult, CellStep, Guest, Outcome, ToolAnswer,
+    Answered, CellCall, CellResult, CellStep, Guest, GuestError, Outcome, ToolAnswer,
 };
 use sandtable::sandbox::{Backend as _, Limits};
 
@@ -20,6 +20,7 @@ async fn cell_within(guest: &Guest, tag: &str, code: &str, timeout: Duration) ->
         input_dir: INPUT_DIR.to_owned(),
         output_dir: new_output_dir(),
         timeout,
+        patience: Duration::from_mins(5),
     };
     guest.cell(call).await.unwrap()
 }
@@ -140,5 +141,30 @@ async fn sleep_takes_the_variables_and_the_next_cell_says_so() {
     assert!(next.state_lost);
     assert_eq!(next.exec.stdout, b"False\n");
     assert!(!done(cell(&guest, "3", "pass").await).state_lost);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_cell_waits_for_those_before_it_for_as_long_as_it_may() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    let guest = wake(&bench, &new_spec(Limits::default())).await;
+    let waits = cell(&guest, "1", "print(await query({}))").await;
+    assert!(matches!(waits, CellStep::Waits(_)), "{waits:?}");
+    let behind = CellCall {
+        code: "print('late')".to_owned(),
+        tag: "srvtoolu_2".to_owned(),
+        tools: Vec::new(),
+        input_dir: INPUT_DIR.to_owned(),
+        output_dir: new_output_dir(),
+        timeout: Duration::from_millis(100),
+        patience: Duration::from_millis(100),
+    };
+    let late = guest.cell(behind).await;
+    assert!(matches!(late, Err(GuestError::Timeout { .. })), "{late:?}");
+    // It is gone from the queue, and nothing else has suffered.
+    assert_eq!(out(go_on(&guest, "1", 0, "yes").await), "yes\n");
+    assert_eq!(out(cell(&guest, "3", "print('next')").await), "next\n");
     bench.end().await;
 }

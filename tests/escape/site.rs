@@ -147,6 +147,7 @@ impl Site {
             input_dir: INPUT.to_owned(),
             output_dir: format!("{call:016x}"),
             timeout,
+            patience: Duration::from_mins(5),
         };
         match guest.cell(call).await? {
             CellStep::Done(done) => Ok(done.exec),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::harness::TestServer;
-use crate::harness::server::{prompt, streamed};
+use crate::harness::server::{prompt, streamed, then};
 use crate::harness::transcript::golden;
 
 /// A server whose only rule has these steps.
@@ -36,6 +36,39 @@ async fn thinking_ends_with_one_signature_and_is_counted_by_models_that_print_it
         server.messages(&body),
         server.messages(&streamed(body.clone()))
     );
+}
+
+#[tokio::test]
+async fn a_redacted_thought_comes_whole_and_may_come_back() {
+    let server = saying(json!([{"redacted_thinking": "EmwKAhgB"}, {"text": "Hello."}])).await;
+    let body = prompt("hi");
+    golden!(
+        &server,
+        server.messages(&body),
+        server.messages(&streamed(body.clone()))
+    );
+    let answer = server.message(&body).await;
+    let again = then(body, &answer, &json!([{"type": "text", "text": "again"}]));
+    server.message(&again).await;
+}
+
+#[tokio::test]
+async fn citations_come_before_the_text_they_are_for() {
+    let server = saying(json!([{"text": "It rains, says the page.", "citations": [
+        {"type": "web_search_result_location", "url": "https://a.example/", "title": "A", "cited_text": "Rain."},
+        {"type": "page_location", "cited_text": "Rain.", "document_index": 0, "document_title": "B",
+         "start_page_number": 1, "end_page_number": 2},
+    ]}]))
+    .await;
+    let body = prompt("hi");
+    golden!(
+        &server,
+        server.messages(&body),
+        server.messages(&streamed(body.clone()))
+    );
+    let answer = server.message(&body).await;
+    let again = then(body, &answer, &json!([{"type": "text", "text": "again"}]));
+    server.message(&again).await;
 }
 
 #[tokio::test]

@@ -298,6 +298,23 @@ async fn results_are_kept_for_29_days() {
 }
 
 #[tokio::test]
+async fn a_batch_that_has_not_ended_after_29_days_keeps_its_items() {
+    let (server, gate, made) = at_the_door().await;
+    server.advance("29d").await;
+    let polled = poll(&server, &made).await;
+    assert_ne!(polled["processing_status"], "ended");
+    assert_eq!(polled["archived_at"], Value::Null);
+    gate.open();
+    let end = ended(&server, &made).await;
+    let counts =
+        json!({"processing": 0, "succeeded": 4, "errored": 0, "canceled": 0, "expired": 2});
+    assert_eq!(end["request_counts"], counts);
+    assert_eq!(end["archived_at"], "2030-01-31T03:04:05.000000+00:00");
+    let late = server.send(&at(&server, "GET", &made, "/results")).await;
+    assert_eq!(late.status, 404, "{}", late.text());
+}
+
+#[tokio::test]
 async fn another_workspace_knows_nothing_of_a_batch() {
     let server = TestServer::start().await;
     let made = create(&server, &[item("a", &prompt("hi"))]).await;
@@ -461,4 +478,66 @@ async fn a_later_version_makes_its_items_strict() {
         ended(&server, &made).await;
         assert_eq!(outcomes(&results(&server, &made).await), [outcome]);
     }
+}
+
+#[tokio::test]
+async fn every_item_is_in_the_journal_as_a_request_of_its_batch() {
+    let server = TestServer::start().await;
+    server.steps(&json!([{"text": "ok"}])).await;
+    let mut wrong = prompt("b");
+    wrong["max_tokens"] = json!("many");
+    let items = [item("a", &prompt("a")), item("b", &wrong)];
+    let request = creation(&server, &items).header("anthropic-beta", "output-300k-2026-03-24");
+    let made = server.send(&request).await.json();
+    ended(&server, &made).await;
+    let journal = server.journal().await;
+    let mut noted: Vec<_> = journal
+        .iter()
+        .filter(|entry| entry["path"] == "/v1/messages")
+        .collect();
+    noted.sort_by_key(|entry| entry["batch"]["custom_id"].to_string());
+    let [first, second] = noted[..] else {
+        panic!("{} items are noted", noted.len());
+    };
+    assert_eq!(
+        first["batch"],
+        json!({"id": made["id"], "custom_id": "a"}),
+        "{first}"
+    );
+    assert_eq!(
+        (&first["method"], &first["status"]),
+        (&json!("POST"), &json!(200))
+    );
+    assert_eq!(first["source"], "test");
+    assert_eq!(first["request_body"]["messages"][0]["content"], "a");
+    assert_eq!(first["response_body"]["content"][0]["text"], "ok");
+    assert_eq!(
+        first["request_headers"],
+        json!({"anthropic-version": "2023-06-01", "anthropic-beta": "output-300k-2026-03-24"})
+    );
+    assert!(is_well_formed(Kind::Request, first["id"].as_str().unwrap()));
+    assert_eq!(
+        (&second["status"], &second["batch"]["custom_id"]),
+        (&json!(400), &json!("b"))
+    );
+    let error = &second["response_body"]["error"]["message"];
+    assert_eq!(error, "max_tokens: Input should be a valid integer");
+}
+
+#[tokio::test]
+async fn items_run_under_the_betas_and_quirks_of_the_request_that_made_their_batch() {
+    let server = TestServer::on(Arc::new(Processes::new())).await;
+    server.steps(&json!([{"bash": "true"}])).await;
+    let mut unknown = code_prompt("go");
+    unknown["mcp_servers"] = json!([]);
+    let items = [item("a", &unknown)];
+    let request = creation(&server, &items)
+        .header("anthropic-beta", "mcp-client-2025-11-20")
+        .header("x-sandtable-quirk", "code-execution-counter=absent");
+    let made = server.send(&request).await.json();
+    ended(&server, &made).await;
+    let results = results(&server, &made).await;
+    assert_eq!(outcomes(&results), ["succeeded"], "{results:?}");
+    let used = &results[0]["result"]["message"]["usage"]["server_tool_use"];
+    assert_eq!(used.get("code_execution_requests"), None, "{used}");
 }

@@ -219,6 +219,7 @@ async fn an_http_cut_closes_without_a_byte_and_a_stall_sends_none() {
     )
     .await;
     assert_eq!((bytes.as_str(), closed), ("", false));
+    server.thaw().await;
     let started = Instant::now();
     let late = with(request, &json!({"at": "http", "delay_ms": 120}));
     assert_eq!(server.send(&late).await.status, 200);
@@ -305,6 +306,7 @@ async fn a_stalled_stream_is_silent_and_goes_on_if_it_has_an_end() {
     let (bytes, closed) = raw(&server, &with(server.messages(&prompt("hi")), &forever)).await;
     assert_eq!((bytes.as_str(), closed), ("", false));
     let for_a_while = json!({"at": "stream", "do": "stall", "after_events": 3, "for_ms": 150});
+    server.thaw().await;
     for body in [prompt("hi"), streamed(prompt("hi"))] {
         let started = Instant::now();
         let response = server
@@ -318,6 +320,7 @@ async fn a_stalled_stream_is_silent_and_goes_on_if_it_has_an_end() {
 #[tokio::test]
 async fn a_delay_comes_before_each_event_or_before_one() {
     let server = talking().await;
+    server.thaw().await;
     let each = json!({"at": "stream", "delay_ms": 20});
     let response = server
         .send(&with(server.messages(&streamed(prompt("hi"))), &each))

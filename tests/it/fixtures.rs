@@ -35,9 +35,10 @@ fn fixtures(begin: &str, end: &str) -> Vec<(String, String)> {
 
 /// What a scripted server answers that emits what `message` holds.
 async fn emitted(message: &Value, stream: bool) -> String {
-    let (steps, replies) = script::of(message);
-    let server = TestServer::on(Arc::new(Canned::new(replies))).await;
-    server.steps(&steps).await;
+    let played = script::of(message);
+    let script = played.script();
+    let server = TestServer::on(Arc::new(Canned::new(played.replies))).await;
+    server.rules(&script).await;
     let is_python = message["content"]
         .to_string()
         .contains("\"code_execution\"");

@@ -94,6 +94,15 @@ fn piece() -> impl Strategy<Value = Piece> {
     prop_oneof![
         text().prop_map(|text| Piece::Say(json!({"text": text.replace("${", "$ {")}))),
         text().prop_map(|text| Piece::Say(json!({"thinking": text.replace("${", "$ {")}))),
+        text().prop_map(|text| Piece::Say(json!({"redacted_thinking": text.replace("${", "$ {")}))),
+        (text(), prop::collection::vec(text(), 1..3)).prop_map(|(text, cited)| {
+            let citation = |text: &String| {
+                json!({"type": "char_location", "cited_text": text.replace("${", "$ {"),
+                       "document_index": 0, "start_char_index": 0, "end_char_index": 1})
+            };
+            let citations: Vec<_> = cited.iter().map(citation).collect();
+            Piece::Say(json!({"text": text.replace("${", "$ {"), "citations": citations}))
+        }),
         (0..5000u64).prop_map(|count| Piece::Say(json!({"usage": {"output_tokens": count}}))),
         call().prop_map(|(step, reply)| Piece::Call(step, reply)),
         prop::collection::vec(call(), 2..4).prop_map(Piece::Parallel),

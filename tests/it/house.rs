@@ -9,8 +9,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "billing", "cassette", "clock", "config", "ids", "limits", "model", "quirks", "rate",
-            "sandbox", "server",
+            "billing", "cassette", "clock", "config", "ids", "limits", "live", "model", "quirks",
+            "rate", "sandbox", "server",
         ],
     ),
     (
@@ -37,6 +37,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("batch", &["limits"]),
     ("skills", &["limits"]),
     ("cassette", &["ids"]),
+    ("live", &["cassette", "clock", "config", "ids", "server"]),
     ("backend", &["clock", "config", "sandbox"]),
     (
         "app",
@@ -449,6 +450,27 @@ fn every_file_says_what_lives_there() {
             "{name}: the house has no mod.rs"
         );
     }
+}
+
+#[test]
+fn every_test_that_a_page_of_the_docs_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for page in fs::read_dir(root.join("docs")).unwrap().flatten() {
+        let Ok(text) = fs::read_to_string(page.path()) else {
+            continue;
+        };
+        for quoted in text.split('`').skip(1).step_by(2) {
+            if !quoted.starts_with("tests/") && !quoted.ends_with("/tests") {
+                continue;
+            }
+            let pattern = root.join(quoted.trim_end_matches('/'));
+            let mut found = glob::glob(pattern.to_str().unwrap()).unwrap();
+            assert!(found.next().is_some(), "{:?}: {quoted}", page.path());
+            named += 1;
+        }
+    }
+    assert!(named >= 20, "{named}");
 }
 
 #[test]

@@ -100,3 +100,26 @@ async fn limits_can_be_given_at_the_start_shown_and_taken_back() {
         assert_eq!(server.send(&server.messages(&opus)).await.status, status);
     }
 }
+
+#[tokio::test]
+async fn calls_of_the_files_api_have_a_limit_of_their_own() {
+    let server = limited(&json!([{"files": 2}, {"requests": 1}])).await;
+    let list = server.request("GET", "/v1/files");
+    server.upload("a.txt", "text/plain", "a").await;
+    assert_eq!(server.send(&list).await.status, 200);
+    let refused = server.send(&list).await;
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert_eq!(refused.header("retry-after"), Some("30"));
+    assert_eq!(refused.header("x-should-retry"), Some("true"));
+    assert_eq!(refused.header("anthropic-ratelimit-requests-limit"), None);
+    assert_eq!(refused.json()["error"]["type"], "rate_limit_error");
+    // Messages count for themselves, and so does another key.
+    assert_eq!(send(&server).await.status, 200);
+    let other = list
+        .clone()
+        .without("x-api-key")
+        .header("x-api-key", "another");
+    assert_eq!(server.send(&other).await.status, 200);
+    server.advance("30s").await;
+    assert_eq!(server.send(&list).await.status, 200);
+}

@@ -4,6 +4,7 @@
 //! Every difference is in [`KNOWN`] with its reason, and every entry there is still needed.
 
 mod cassette;
+mod imports;
 mod others;
 pub(crate) mod script;
 pub(crate) mod shape;
@@ -92,9 +93,6 @@ const OF_THE_EDGE: [&str; 13] = [
     "content-encoding",
 ];
 
-/// Recordings of what the player below does not script.
-const NOT_SCRIPTED: &[(&str, &str)] = &[("web-fetch", "web tools")];
-
 /// Code that waits for the client: two exchanges that belong together, played by a test of their own.
 const PROGRAMMATIC: &str = "programmatic";
 
@@ -118,21 +116,25 @@ fn folder() -> Option<PathBuf> {
 /// Every recorded Messages exchange that succeeded and that this server can play.
 fn playable(folder: &std::path::Path) -> Vec<Exchange> {
     let mut all = cassette::read_all(folder);
-    all.retain(|exchange| {
-        let missing = NOT_SCRIPTED
-            .iter()
-            .find(|(part, _)| exchange.name.contains(part));
-        if let Some((_, what)) = missing {
-            eprintln!(
-                "not played, {what} are not scripted here: {}",
-                exchange.name
-            );
-        }
-        let apart = exchange.name.contains(PROGRAMMATIC);
-        exchange.status == 200 && missing.is_none() && !apart
-    });
-    assert!(all.len() >= 15, "only {} recordings were found", all.len());
+    all.retain(|exchange| exchange.status == 200 && !exchange.name.contains(PROGRAMMATIC));
+    assert!(all.len() >= 19, "only {} recordings were found", all.len());
     all
+}
+
+/// A server that has answered `first`, and the body of `second`, which names the container of that.
+async fn in_its_container(first: &Exchange, second: &Exchange) -> (TestServer, Value) {
+    let played = [first, second].map(|exchange| script::of(&exchange.answer.message()));
+    let scripts = played.each_ref().map(script::Played::script);
+    let replies = played.into_iter().flat_map(|played| played.replies);
+    let server = TestServer::on(Arc::new(Canned::new(replies))).await;
+    server.rules(&scripts[0]).await;
+    let mut body = first.request_body();
+    body["stream"] = json!(false);
+    let before = server.message(&body).await;
+    server.rules(&scripts[1]).await;
+    let mut body = second.request_body();
+    body["container"] = before["container"]["id"].clone();
+    (server, body)
 }
 
 #[tokio::test]
@@ -140,14 +142,28 @@ async fn the_same_emissions_have_the_recorded_shape() {
     let Some(folder) = folder() else { return };
     let mut found = BTreeSet::new();
     let mut surprises = Vec::new();
+    let mut reused = 0;
+    let mut before: Option<Exchange> = None;
     for exchange in playable(&folder) {
         let message = exchange.answer.message();
-        let (steps, replies) = script::of(&message);
-        let server = TestServer::on(Arc::new(Canned::new(replies))).await;
-        server.steps(&steps).await;
-        let response = server
-            .send(&server.messages(&exchange.request_body()))
-            .await;
+        let first = before
+            .take()
+            .filter(|before| exchange.names_container_of(before));
+        let (server, mut body) = match &first {
+            None => {
+                let played = script::of(&message);
+                let script = played.script();
+                let server = TestServer::on(Arc::new(Canned::new(played.replies))).await;
+                server.rules(&script).await;
+                (server, exchange.request_body())
+            }
+            Some(first) => {
+                reused += 1;
+                in_its_container(first, &exchange).await
+            }
+        };
+        body["stream"] = json!(matches!(exchange.answer, Answer::Stream { .. }));
+        let response = server.send(&server.messages(&body)).await;
         assert_eq!(
             response.status,
             200,
@@ -174,7 +190,9 @@ async fn the_same_emissions_have_the_recorded_shape() {
                 None => surprises.push(format!("{}: {difference}", exchange.name)),
             }
         }
+        before = Some(exchange);
     }
+    assert!(reused >= 1, "a container that is used again");
     assert!(surprises.is_empty(), "{}", surprises.join("\n"));
     let unused: Vec<_> = (0..KNOWN.len())
         .filter(|entry| !found.contains(entry))

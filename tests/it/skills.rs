@@ -305,6 +305,32 @@ async fn skills_lie_in_the_container_and_stay_there() {
 }
 
 #[tokio::test]
+async fn a_newer_version_leaves_no_file_of_the_older_one() {
+    let server = TestServer::on(Arc::new(Processes::new())).await;
+    let own = create(&server).await;
+    let steps = json!([{"bash": "cd ../skills; find . -mindepth 1 | sort; cat my-skill/SKILL.md; touch my-skill/own; chmod a-w my-skill"}]);
+    server.steps(&steps).await;
+    let skill = json!({"type": "custom", "skill_id": own, "version": "latest"});
+    let body = with_skills(code_prompt("go"), json!({"skills": [skill]}));
+    let first = server.message(&body).await;
+    let stdout = &first["content"][1]["content"]["stdout"];
+    assert!(stdout.as_str().unwrap().contains("hello.sh"), "{stdout}");
+
+    let parts = [("files[]", Some("SKILL.md"), MANIFEST)];
+    let versions = format!("{PATH}/{own}/versions");
+    let newer = server.send(&multipart(&server, &versions, &parts)).await;
+    assert_eq!(newer.status, 200, "{}", newer.text());
+    let container = json!({"id": first["container"]["id"], "skills": [skill]});
+    let again = server
+        .message(&with_skills(code_prompt("go"), container))
+        .await;
+    assert_eq!(
+        again["content"][1]["content"]["stdout"],
+        format!("./my-skill\n./my-skill/SKILL.md\n{MANIFEST}")
+    );
+}
+
+#[tokio::test]
 async fn a_version_is_named_by_id_epoch_or_not_at_all() {
     let server = TestServer::on(Arc::new(Processes::new())).await;
     server

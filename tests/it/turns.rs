@@ -187,7 +187,7 @@ async fn what_is_over_the_limits_of_a_model_is_refused_in_the_services_words() {
         assert_eq!(refusal(&server, &body).await, expected);
     }
     // Bytes are no text.
-    let image = json!({"type": "base64", "media_type": "image/png", "data": "x".repeat(800_000)});
+    let image = json!({"type": "base64", "media_type": "image/png", "data": format!("iVBORw0KGgoA{}", "A".repeat(800_000))});
     let mut body = prompt("hi");
     body["model"] = json!("claude-haiku-4-5");
     body["messages"][0]["content"] = json!([{"type": "image", "source": image}]);

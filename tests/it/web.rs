@@ -130,7 +130,7 @@ async fn excluded_calls_are_counted_and_not_sent() {
 #[tokio::test]
 async fn code_that_waits_for_the_client_sends_what_it_has_searched_even_if_excluded() {
     let server = running(json!([
-        {"python": "found = await web_search({'query': 'rain'})\nprint(await ask({'n': 1}), len(found) > 9)"},
+        {"python": "found = await web_search({'query': 'rain'})\nprint(await ask({'n': 1}), len(found) > 9)\nawait web_fetch({'url': 'https://weather.example/oslo'})"},
         {"text": "${{ last.stdout }}"},
     ]))
     .await;
@@ -155,9 +155,21 @@ async fn code_that_waits_for_the_client_sends_what_it_has_searched_even_if_exclu
         &json!([{"type": "tool_result", "tool_use_id": call, "content": "yes"}]),
     );
     body["container"] = first["container"]["id"].clone();
+    let mut ids = None;
+    // Sent again, it is answered again, with what its code has called.
     for _ in 0..2 {
         let second = server.message(&body).await;
-        let result = &second["content"][0]["content"];
+        let expected = [
+            "server_tool_use",
+            "web_fetch_tool_result",
+            "code_execution_tool_result",
+            "text",
+        ];
+        assert_eq!(kinds(&second), expected);
+        assert_eq!(second["usage"]["server_tool_use"]["web_fetch_requests"], 1);
+        let id = &second["content"][0]["id"];
+        assert_eq!(*ids.get_or_insert(id.clone()), *id);
+        let result = &second["content"][2]["content"];
         assert_eq!(result["type"], "encrypted_code_execution_result");
         assert_eq!(last(&second)["text"], "yes True\n");
     }

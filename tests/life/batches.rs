@@ -10,6 +10,7 @@ use crate::server::{Server, backends};
 use crate::traces;
 
 const PATH: &str = "/v1/messages/batches";
+const QUIRKS: &str = "/_sandtable/quirks";
 const ITEMS: usize = 12;
 
 fn create(client: &Client) -> String {
@@ -52,7 +53,12 @@ fn a_batch_goes_on_after_each_kill_and_every_item_has_one_result() {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().join("data");
         let server = Server::start(backend, &data_dir, &[]).unwrap();
-        let id = create(&server.client("key"));
+        let client = server.client("key");
+        // Kept with the batch; the workspace itself forgets it.
+        let quirk = json!({"code-execution-counter": "absent"}).to_string();
+        let set = client.ask("PUT", QUIRKS, "application/json", quirk.as_bytes());
+        assert_eq!(set.unwrap().status, 200);
+        let id = create(&client);
         server.kill();
         // Cut short in the middle of its items, too.
         let server = Server::start(backend, &data_dir, &[]).unwrap();
@@ -67,6 +73,8 @@ fn a_batch_goes_on_after_each_kill_and_every_item_has_one_result() {
         let batch = ended(&client, &id);
         assert_eq!(batch["request_counts"]["succeeded"], ITEMS, "{batch}");
         let results = client.get(&format!("{PATH}/{id}/results")).unwrap();
+        let counted = results.text().contains("code_execution_requests");
+        assert!(!counted, "the quirks of the first request hold");
         let said: BTreeSet<(String, String)> = results
             .text()
             .lines()

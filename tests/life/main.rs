@@ -13,6 +13,7 @@ mod http;
 mod kills;
 mod leaving;
 mod ledger;
+mod live;
 mod restart;
 mod server;
 mod traces;

@@ -144,3 +144,15 @@ async fn the_scripted_web_is_searched_by_the_model_and_by_code() {
 async fn the_scripted_web_is_searched_in_the_beta_era() {
     run(Python075, "web.py", Sandbox).await;
 }
+
+#[tokio::test]
+async fn every_member_that_the_sdk_s_types_have_is_taken() {
+    run(Python, "members.py", Server).await;
+}
+
+#[tokio::test]
+async fn calls_over_their_time_and_cells_out_of_patience_are_told_so() {
+    let flags = ["--call-timeout", "--cell-timeout", "--cell-queue-timeout"];
+    let flags = flags.map(|flag| [flag, "1"]).concat();
+    run_with(Python, "waits.py", Sandbox, &flags).await;
+}

@@ -64,6 +64,8 @@ pub enum RequestBody {
     },
     /// Opens a file in `$INPUT_DIR` for writing; its content follows as `chunk`s.
     Put { input_dir: String, name: String },
+    /// Takes away what lies in the place of a skill, before its files are put there; answers `put_done`.
+    NewSkill { name: String },
     /// Opens a file of a skill for writing, `<skill>/<path>` below `skills_root`; its content follows as
     /// `chunk`s.
     PutSkill { path: String, executable: bool },

@@ -24,6 +24,7 @@ use crate::lease::Lease;
 use crate::out::Out;
 use crate::repl::{self, Repl};
 use crate::sinks::Sinks;
+use crate::skill;
 use crate::sys::{self, Poll};
 use crate::tree::{self, Owner};
 
@@ -315,6 +316,13 @@ impl Daemon {
                     Err(failure) => self.fail(call, failure),
                 }
             }
+            RequestBody::NewSkill { name } => match skill::clear(settings, call, &name) {
+                Ok(()) => {
+                    let body = AnswerBody::PutDone { linked: false };
+                    self.out.answer(call, body, &[]);
+                }
+                Err(failure) => self.fail(call, failure),
+            },
             RequestBody::PutSkill { path, executable } => {
                 if self.puts.len() + self.gets.len() >= MAX_CALLS {
                     self.busy(call);

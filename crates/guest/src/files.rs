@@ -21,14 +21,14 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    fn invalid(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self {
             kind: ErrorKind::Invalid,
             message: message.into(),
         }
     }
 
-    fn io(what: &str, name: &str, error: &io::Error) -> Self {
+    pub(crate) fn io(what: &str, name: &str, error: &io::Error) -> Self {
         Self {
             kind: match error.kind() {
                 _ if is_full(error) => ErrorKind::NoSpace,

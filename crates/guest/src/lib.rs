@@ -19,6 +19,7 @@ mod out;
 mod outputs;
 mod repl;
 mod sinks;
+mod skill;
 mod sys;
 mod tree;
 

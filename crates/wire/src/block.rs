@@ -121,6 +121,28 @@ pub enum ContentBlock {
         content: WebFetchContent,
         caller: Caller,
     },
+    RedactedThinking {
+        data: String,
+    },
+    #[serde(untagged)]
+    CitedText(CitedText),
+}
+
+/// A text with citations; they come first.
+// Parity: as streams of the web tools are quoted in public code; the recordings here have none.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CitedText {
+    pub citations: Vec<Value>,
+    #[serde(rename = "type")]
+    pub kind: TextTag,
+    pub text: String,
+}
+
+/// The constant `"text"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum TextTag {
+    #[serde(rename = "text")]
+    Text,
 }
 
 /// Who made a call.

@@ -206,6 +206,12 @@ impl<'a> Node<'a> {
             .ok_or_else(|| self.unexpected_tag(found, expected))
     }
 
+    /// Whether the `type` of this value is one of `tags`.
+    pub fn is_tagged(&self, tags: &[&str]) -> bool {
+        let found = self.value["type"].as_str();
+        tags.iter().any(|tag| found == Some(tag))
+    }
+
     /// The fault for a `type` that is none of `expected`.
     pub fn unexpected_tag(&self, found: &str, expected: &[&str]) -> Fault {
         let list = expected
@@ -227,6 +233,18 @@ impl<'a> Node<'a> {
         {
             Some(key) => Err(self
                 .child(key, &Value::Null)
+                .fault("Extra inputs are not permitted")),
+            None => Ok(()),
+        }
+    }
+
+    /// The same, but what is null passes.
+    pub fn no_given_extras(&self, known: &[&str]) -> Decoded<()> {
+        let mut members = self.object()?.iter();
+        let extra = members.find(|(key, value)| !value.is_null() && !known.contains(&key.as_str()));
+        match extra {
+            Some((key, value)) => Err(self
+                .child(key, value)
                 .fault("Extra inputs are not permitted")),
             None => Ok(()),
         }

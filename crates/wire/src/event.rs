@@ -53,13 +53,14 @@ impl StreamEvent {
 }
 
 /// A piece of a block.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Delta {
     TextDelta { text: String },
     ThinkingDelta { thinking: String },
     SignatureDelta { signature: String },
     InputJsonDelta { partial_json: String },
+    CitationsDelta { citation: Value },
 }
 
 /// What is only known at the end.

@@ -1,15 +1,18 @@
 //! The body of `POST /v1/messages`, decoded.
 //!
 //! Only what the server acts on becomes a field; the rest is checked where it is cheap and otherwise
-//! left in the raw body. Blocks of a history must round-trip, so extra keys inside blocks pass.
+//! left in the raw body.
 
 mod blocks;
+mod extras;
+mod media;
 mod rest;
 mod results;
 mod schema;
 mod tools;
 
 pub use blocks::{Block, Message, Role, Source};
+pub use media::MAX_IMAGE_BASE64_BYTES;
 pub use tools::{Tool, ToolChoice, ToolKind, WebOptions};
 
 use serde_json::Value;
@@ -107,8 +110,8 @@ enum Purpose {
 }
 
 impl MessagesRequest {
-    /// Decodes a body. `betas` says whether any `anthropic-beta` header came: its unknown top-level
-    /// fields are then ignored (spec 01 §1).
+    /// Decodes a body. `betas` says whether any `anthropic-beta` header came: members that nothing knows
+    /// are then ignored (spec 01 §1), and blocks and tools that only betas have are taken.
     pub fn decode(body: &Value, betas: bool) -> Decoded<Self> {
         Self::decode_for(Purpose::Answer, body, betas)
     }
@@ -128,7 +131,7 @@ impl MessagesRequest {
         let messages_node = root.required("messages")?;
         let messages = messages_node
             .items()?
-            .map(|node| Message::decode(&node))
+            .map(|node| Message::decode(&node, betas))
             .collect::<Decoded<Vec<_>>>()?;
         if messages.is_empty() {
             return Err(messages_node.fault("at least one message is required"));
@@ -146,7 +149,7 @@ impl MessagesRequest {
         let tools = match root.optional("tools")? {
             Some(node) => node
                 .items()?
-                .map(|tool| Tool::decode(&tool))
+                .map(|tool| Tool::decode(&tool, betas))
                 .collect::<Decoded<Vec<_>>>()?,
             None => Vec::new(),
         };
@@ -181,7 +184,7 @@ impl MessagesRequest {
         }
         rest::check_options(&root)?;
         if !betas {
-            rest::refuse_extras(&root)?;
+            extras::refuse(&root)?;
         }
         match purpose {
             Purpose::Answer if !betas => root.no_extras(FIELDS)?,
@@ -221,10 +224,11 @@ fn check_system(root: &Node<'_>) -> Decoded<()> {
         return Ok(());
     }
     for block in system.items()? {
-        block.tag(&["text"])?;
-        let text = block.tagged("text");
-        text.required("text")?.string()?;
-        rest::check_cache_control(&text)?;
+        // Parity: there is no union, and no tag in the path: `system.1.cache_control.ephemeral.scope`
+        // (public threads of 2026-03).
+        block.required("type")?.literal(&["text"])?;
+        block.required("text")?.string()?;
+        rest::check_cache_control(&block)?;
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ use crate::api::middleware::Exchange;
 use crate::app::App;
 use crate::ids::Kind;
 use crate::limits;
+use crate::quirks::Layer;
 use crate::store::{BatchRow, NewBatch, NewItem, StoreError, TempBlob};
 
 mod parse;
@@ -120,6 +121,7 @@ async fn begin(app: &App, caller: &Caller, digest: &[u8]) -> ApiResult<i64> {
             workspace: workspace.id.clone(),
             version: caller.version.clone(),
             betas: caller.betas.0.join(","),
+            quirks: Layer::of(&caller.quirks).to_text(),
             created_at: workspace.clock.now(),
         };
         match app.store.begin_batch(new).await {

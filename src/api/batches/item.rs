@@ -1,7 +1,9 @@
 //! One item of a batch: checked when its turn comes, and carried out by the engine.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use bytes::Bytes;
 use serde_json::Value;
 use wire::request::MessagesRequest;
 
@@ -10,8 +12,10 @@ use crate::api::extract::{Betas, Caller};
 use crate::api::{era, messages};
 use crate::app::App;
 use crate::engine::fold::Fold;
-use crate::engine::{self, TurnInput};
-use crate::quirks::Era;
+use crate::engine::{self, Report, TurnInput};
+use crate::ids::Kind;
+use crate::journal::{BatchItem, Entry, Headers};
+use crate::quirks::{Era, Layer, Quirks};
 use crate::store::{BatchRow, ItemOutcome, ItemRow};
 use crate::workspace::Workspace;
 
@@ -25,21 +29,72 @@ const REFUSED: &[&str] = &[
     "context_hint",
 ];
 
-/// Runs an item and keeps what came of it.
+/// Runs an item, keeps what came of it, and notes it in the journal.
 pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow>, item: ItemRow) {
-    let (outcome, result) = match message(&app, &workspace, &batch, &item).await {
-        Ok(message) => (ItemOutcome::Succeeded, message),
+    let started = Instant::now();
+    let at = workspace.clock.now();
+    let report = Arc::default();
+    let (outcome, status, result) = match message(&app, &workspace, &batch, &item, &report).await {
+        Ok(message) => (ItemOutcome::Succeeded, 200, message),
         Err(error) => {
             let mut body = error.body(None);
             body["request_id"] = Value::Null;
-            (ItemOutcome::Errored, body.to_string().into_bytes())
+            let status = error.status().as_u16();
+            (ItemOutcome::Errored, status, body.to_string().into_bytes())
         }
+    };
+    let ids = workspace.ids(&[b"item", batch.id.as_bytes(), item.custom_id.as_bytes()]);
+    let report = std::mem::take(&mut *report.lock().unwrap_or_else(PoisonError::into_inner));
+    let entry = Entry {
+        id: ids.next(Kind::Request),
+        at,
+        method: "POST".to_owned(),
+        path: "/v1/messages".to_owned(),
+        query: None,
+        status,
+        duration: started.elapsed(),
+        workspace: workspace.id.clone(),
+        batch: Some(BatchItem {
+            id: batch.id.clone(),
+            custom_id: item.custom_id,
+        }),
+        request_headers: headers(&batch),
+        request_body: Bytes::from(item.params).into(),
+        response_body: Bytes::from(result.clone()).into(),
+        source: report.source,
+        lints: report.facts.lints.clone(),
+        ..Entry::default()
     };
     let kept = app
         .store
         .finish_batch_item(batch.n, item.position, outcome, result);
     if let Err(error) = kept.await {
         tracing::error!(batch.id = %batch.id, %error, "the result of an item was not kept");
+    }
+    workspace
+        .watch
+        .note_item(&entry.id, report.facts, outcome == ItemOutcome::Succeeded);
+    workspace.journal.push(entry);
+}
+
+/// Those of the batch's own request that its items are asked under.
+fn headers(batch: &BatchRow) -> Headers {
+    let version = ("anthropic-version", batch.version.as_bytes());
+    let betas = ("anthropic-beta", batch.betas.as_bytes());
+    let sent = [version, betas];
+    Headers::new(sent.into_iter().filter(|(_, value)| !value.is_empty()))
+}
+
+/// What the batch's own request was asked under, whatever the workspace has set since.
+fn quirks(workspace: &Workspace, batch: &BatchRow) -> Quirks {
+    let layers = workspace.quirks();
+    match Layer::from_text(&batch.quirks) {
+        Ok(kept) => layers.with(&kept).quirks,
+        Err(error) => {
+            // Of another version of this program.
+            tracing::warn!(batch.id = %batch.id, %error, "the batch's quirks are not known here");
+            layers.quirks
+        }
     }
 }
 
@@ -49,11 +104,11 @@ async fn message(
     workspace: &Arc<Workspace>,
     batch: &BatchRow,
     item: &ItemRow,
+    report: &Arc<Mutex<Report>>,
 ) -> ApiResult<Vec<u8>> {
     let params: Value =
         serde_json::from_slice(&item.params).map_err(|error| ApiError::internal(&error))?;
     check(&params)?;
-    let quirks = workspace.quirks().quirks;
     let caller = Caller {
         workspace: Arc::clone(workspace),
         // Results carry none.
@@ -67,21 +122,22 @@ async fn message(
                 .map(str::to_owned)
                 .collect(),
         ),
-        quirks,
+        quirks: quirks(workspace, batch),
         faults: None,
     };
     let input = TurnInput {
         batch_item: Some((batch.id.clone(), item.custom_id.clone())),
         admitted_with: None,
+        report: Arc::clone(report),
         ..messages::decode(app, caller, params, MessagesRequest::decode)?
     };
     // Nobody waits for the answer: what a fault would hold back is not held back.
     let mut fold = Fold::default();
     let done = engine::run(&app.engine, &input, &mut fold).await;
-    let report = std::mem::take(&mut *input.report.lock().unwrap_or_else(PoisonError::into_inner));
-    let id = format!("{}/{}", batch.id, item.custom_id);
-    workspace.watch.note_item(&id, report.facts, done.is_ok());
-    let made = report.made_container;
+    let made = report
+        .lock()
+        .ok()
+        .and_then(|report| report.made_container.clone());
     if let Some(id) = made
         && let Err(error) = app.containers.rest(&id).await
     {

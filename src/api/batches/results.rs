@@ -32,7 +32,7 @@ pub(super) async fn results(
             row.id
         )));
     }
-    if row.archived_at() <= caller.workspace.clock.now() {
+    if row.is_archived(caller.workspace.clock.now()) {
         return Err(ApiError::not_found(format!(
             "The results of Message Batch `{}` are no longer available.",
             row.id

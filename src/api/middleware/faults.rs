@@ -9,11 +9,13 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::recorded::Record;
 use super::{Exchange, text_of};
 use crate::api::cut;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
 use crate::api::messages::service_error;
+use crate::api::shaped::{Line, Shaped};
 use crate::engine::Report;
 use crate::fault::{self, Act, Dice, Faults, HttpAct, Occasion, Struck};
 use crate::limits;
@@ -85,7 +87,9 @@ pub(super) async fn meet(
     };
     tracing::info!(request.id = %caller.request_id.0, %method, path, ?act, "a fault fires");
     if let HttpAct::Wait(Some(span)) = act {
-        tokio::time::sleep(*span).await;
+        if !caller.workspace.clock.is_frozen() {
+            tokio::time::sleep(*span).await;
+        }
         return Ok(request);
     }
     let sent = read_for_journal(request).await;
@@ -96,6 +100,43 @@ pub(super) async fn meet(
         HttpAct::Error { error, edge: true } => edge_response(error),
     };
     Err(with_source(response, sent))
+}
+
+/// Lets the answer's bytes travel as a wire fault says.
+pub(super) fn on_the_wire(
+    record: &mut Record,
+    own: Option<&Faults>,
+    line: Line,
+    response: Response,
+) -> Response {
+    let workspace = Arc::clone(&record.workspace);
+    let stream = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+    let occasion = Occasion::Wire {
+        method: &record.entry.method,
+        path: &record.entry.path,
+        stream,
+    };
+    let struck = own.and_then(|faults| faults.strike(occasion));
+    let struck = struck.map(Struck::of_request);
+    let Some(struck) = struck.or_else(|| workspace.faults.strike(occasion)) else {
+        return response;
+    };
+    workspace.tell("fault_fired", || struck.describe());
+    let act = match &struck.fault.act {
+        Act::Wire(act) => act.clone(),
+        _ => return response,
+    };
+    tracing::info!(request.id = %record.entry.id, ?act, "a fault fires");
+    record.facts.struck.push(struck);
+    let ids = workspace.ids(&[b"wire", record.entry.id.as_bytes()]);
+    let clock = workspace.clock.clone();
+    let (mut parts, body) = response.into_parts();
+    // The length is true no more, or not yet.
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::new(Shaped::new(body, act, clock, ids, line)))
 }
 
 /// The journal says that a fault answered.

@@ -97,7 +97,7 @@ impl Record {
                 "method": entry.method,
                 "path": entry.path,
                 "status": entry.status,
-                "duration_ms": entry.duration.as_millis() as u64,
+                "duration_ms": u64::try_from(entry.duration.as_millis()).unwrap_or(u64::MAX),
                 "source": entry.source,
                 "lints": entry.lints,
                 "client_left": left,

@@ -10,12 +10,12 @@ use chrono::TimeDelta;
 use wire::event::StreamEvent;
 use wire::sse;
 
-use super::paced::{Paced, Step};
 use crate::api::cut;
 use crate::api::error::ApiError;
 use crate::api::extract::Caller;
 use crate::api::messages::service_error;
 use crate::api::middleware::Exchange;
+use crate::api::paced::{Paced, Step};
 use crate::cassette::{
     Body as Recorded, Deck, End, Pace, Played, Request, Timing, fail_calls, split_frames,
 };
@@ -110,13 +110,12 @@ async fn sent(caller: &Caller, deck: &Deck, played: &Played, act: Option<Act>) -
         .into_response();
     };
     let pace = match deck.pace {
-        // Nothing waits on the wall clock while the workspace's stands still.
-        Pace::Scaled(factor) if !caller.workspace.clock.is_frozen() => {
-            played.timing.as_ref().map(|timing| (timing, factor))
-        }
+        Pace::Scaled(factor) => played.timing.as_ref().map(|timing| (timing, factor)),
         _ => None,
     };
-    if let Some((timing, factor)) = pace {
+    if let Some((timing, factor)) = pace
+        && !caller.workspace.clock.is_frozen()
+    {
         tokio::time::sleep(scaled(timing.head_ms, factor)).await;
     }
     let mut steps = if response.is_stream() {
@@ -138,7 +137,11 @@ async fn sent(caller: &Caller, deck: &Deck, played: &Played, act: Option<Act>) -
     let mut answer = if steps.iter().all(|step| matches!(step, Step::Send(_))) && steps.len() <= 1 {
         (status, Body::from(bytes.clone())).into_response()
     } else {
-        (status, Body::from_stream(Paced::new(steps))).into_response()
+        (
+            status,
+            Body::from_stream(Paced::new(caller.workspace.clock.clone(), steps)),
+        )
+            .into_response()
     };
     let volatile = played.timing.iter().flat_map(|timing| &timing.headers);
     *answer.headers_mut() = headers(response.headers.iter().chain(volatile));

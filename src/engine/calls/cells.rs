@@ -4,13 +4,12 @@ use serde_json::Value;
 use wire::block::ContentBlock;
 
 use super::{CallError, Done, Nested, Running, format_note};
-use crate::container::timed_out;
+use crate::container::{WebCallMade, timed_out};
 use crate::engine::programmatic::{self, CodeUse};
 use crate::engine::sabotage;
 use crate::engine::validate::CodeAnswer;
 use crate::engine::web::{self, WebCall};
 use crate::fault::Occasion;
-use crate::limits;
 use crate::lint::STATE_LOST;
 use crate::model::{ModelError, ServerTool};
 use crate::sandbox::guest::{
@@ -35,7 +34,8 @@ impl Running<'_> {
             tools: programmatic::callable(&self.input.request),
             input_dir: self.container.input_dir.clone(),
             output_dir,
-            timeout: limits::CELL_TIMEOUT,
+            timeout: self.timeouts().cell,
+            patience: self.timeouts().cell_queue,
         };
         let before = self.workdir(guest).await?;
         let step = match guest.cell(call).await {
@@ -62,7 +62,7 @@ impl Running<'_> {
             };
             return self.ended(guest, done).await;
         }
-        self.follow(guest, step).await
+        self.follow(guest, step, &[]).await
     }
 
     /// Hands a cell that runs already what the client says.
@@ -74,6 +74,7 @@ impl Running<'_> {
         let late = timed_out(answers.iter().map(|answer| answer.name.as_str()));
         let is_late = self.container.goes_on(self.id);
         let numbers = programmatic::numbers(&self.input.request, self.id, answers);
+        let answered: Vec<u64> = numbers.iter().map(|(n, _)| *n).collect();
         let answers: Vec<ToolAnswer> = numbers
             .into_iter()
             .map(|(n, answer)| ToolAnswer {
@@ -85,8 +86,11 @@ impl Running<'_> {
                 },
             })
             .collect();
-        match guest.go_on(self.id, &answers, limits::CELL_TIMEOUT).await {
-            Ok(step) => self.follow(guest, step).await,
+        match guest.go_on(self.id, &answers, self.timeouts().cell).await {
+            Ok(step) => {
+                self.recall(&answered);
+                self.follow(guest, step, &answered).await
+            }
             // Its interpreter has ended: by sleep, by a restart, by somebody's hand.
             Err(GuestError::Refused {
                 kind: ErrorKind::NotFound,
@@ -108,8 +112,34 @@ impl Running<'_> {
         }
     }
 
-    /// Answers on the server what can be answered here, for as long as the code asks for it.
-    async fn follow(&self, guest: &Guest, mut step: CellStep) -> Result<Done, CallError> {
+    /// Tells again what the code has called on the web since, if this continuation has come before.
+    fn recall(&self, answered: &[u64]) {
+        for call in self.container.web_calls(self.id, answered) {
+            let [ContentBlock::ServerToolUse { name, .. }, _] = &call.blocks else {
+                continue;
+            };
+            if let Some(tool) = ServerTool::from_name(name) {
+                self.web.recall(tool, call.counts);
+                self.nest(tool, call.blocks);
+            }
+        }
+    }
+
+    fn nest(&self, tool: ServerTool, blocks: [ContentBlock; 2]) {
+        if let Ok(mut nested) = self.nested.lock() {
+            let excluded = web::is_excluded(self.input, tool);
+            nested.push(Nested { excluded, blocks });
+        }
+    }
+
+    /// Answers on the server what can be answered here, for as long as the code asks for it. `answered`
+    /// are the calls that the client has answered before.
+    async fn follow(
+        &self,
+        guest: &Guest,
+        mut step: CellStep,
+        answered: &[u64],
+    ) -> Result<Done, CallError> {
         loop {
             let calls = match step {
                 CellStep::Done(done) => return self.ended(guest, done).await,
@@ -118,7 +148,7 @@ impl Running<'_> {
             let mut answers = Vec::new();
             let mut of_client = Vec::new();
             for call in calls {
-                match self.answer_here(&call) {
+                match self.answer_here(&call, answered) {
                     Ok(Some(text)) => {
                         let outcome = Answered::Text(text);
                         answers.push(ToolAnswer { n: call.n, outcome });
@@ -137,12 +167,12 @@ impl Running<'_> {
                 return Ok(Done::Waits(uses.collect()));
             }
             // What is the client's is asked for again once the code has made what it can of these.
-            step = guest.go_on(self.id, &answers, limits::CELL_TIMEOUT).await?;
+            step = guest.go_on(self.id, &answers, self.timeouts().cell).await?;
         }
     }
 
     /// What a tool that the service runs gives to a call from code; `None` if the client runs it.
-    fn answer_here(&self, call: &ToolCall) -> Result<Option<String>, ModelError> {
+    fn answer_here(&self, call: &ToolCall, answered: &[u64]) -> Result<Option<String>, ModelError> {
         let Some(tool) = ServerTool::from_name(&call.name).filter(|tool| tool.is_web()) else {
             return Ok(None);
         };
@@ -154,6 +184,11 @@ impl Running<'_> {
             .any(|declared| declared.is_web() && declared.name == call.name)
         {
             return Ok(None);
+        }
+        // The code has not heard of it yet: a client left in between.
+        let made = self.container.web_calls(self.id, answered);
+        if let Some(made) = made.into_iter().find(|made| made.n == call.n) {
+            return Ok(Some(made.for_code));
         }
         let id = programmatic::web_id_of(self.id, call.n);
         let caller = programmatic::caller(&self.input.request, self.id.to_owned());
@@ -176,25 +211,27 @@ impl Running<'_> {
         if tool == ServerTool::WebSearch {
             self.container.has_searched(self.id);
         }
-        let call = ContentBlock::ServerToolUse {
+        let block = ContentBlock::ServerToolUse {
             id,
             name: call.name.clone(),
             input: arguments,
             caller: Some(caller),
         };
-        if let Ok(mut nested) = self.nested.lock() {
-            nested.push(Nested {
-                excluded: web::is_excluded(self.input, tool),
-                blocks: [call, ran.block],
-            });
-        }
+        let made = WebCallMade {
+            n: call.n,
+            blocks: [block, ran.block],
+            for_code: ran.for_code.clone(),
+            counts: ran.counts,
+        };
+        self.nest(tool, made.blocks.clone());
+        self.container.made_web_call(self.id, answered, made);
         Ok(Some(ran.for_code))
     }
 
     async fn ended(&self, guest: &Guest, mut done: CellResult) -> Result<Done, CallError> {
         if done.exec.outcome == Outcome::TimedOut {
             // An ordinary result (spec 02 §4.2).
-            let seconds = limits::CELL_TIMEOUT.as_secs();
+            let seconds = self.timeouts().cell.as_secs();
             let text = format!(
                 "detection_timeout: the cell ran for more than {seconds} seconds and was ended"
             );

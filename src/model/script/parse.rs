@@ -1,6 +1,7 @@
 //! From the tree of a file to its rules: every mistake is collected, with its place.
 
 mod calls;
+mod citations;
 mod endings;
 mod steps;
 mod web;

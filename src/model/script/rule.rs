@@ -41,7 +41,10 @@ pub(super) struct Op {
 #[derive(Debug)]
 pub(super) enum OpKind {
     Text(Text),
+    /// A text, and the list of its citations.
+    Cited(Text, Json),
     Thinking(Text),
+    RedactedThinking(Text),
     Calls(Vec<ScriptCall>),
     Delay(Duration),
     Pause,

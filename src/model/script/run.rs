@@ -77,8 +77,8 @@ impl Run {
             group.clear();
             match step {
                 // The engine sends no empty text.
-                Some(Step::Text(text)) if text.is_empty() => {}
-                Some(Step::Text(text)) => match rest.split_first() {
+                Some(Step::Text(text) | Step::Cited(text, _)) if text.is_empty() => {}
+                Some(Step::Text(text) | Step::Cited(text, _)) => match rest.split_first() {
                     Some((Seen::Text(said), after)) if !exact || alike(said, &text) => rest = after,
                     Some((Seen::Thinking, _)) => {
                         rest = &rest[1..];
@@ -90,7 +90,7 @@ impl Run {
                     // Clients may drop texts.
                     _ => {}
                 },
-                Some(Step::Thinking(_)) => {
+                Some(Step::Thinking(_) | Step::RedactedThinking(_)) => {
                     if let Some((Seen::Thinking, after)) = rest.split_first() {
                         rest = after;
                     }
@@ -324,6 +324,16 @@ impl Run {
                     continue;
                 }
                 OpKind::Text(text) => Step::Text(self.render(&rule, text)?.into_owned()),
+                OpKind::Cited(text, citations) => {
+                    let text = self.render(&rule, text)?.into_owned();
+                    match rule.templates.render_json(citations, self.view())? {
+                        Value::Array(citations) => Step::Cited(text, citations),
+                        _ => Step::Text(text),
+                    }
+                }
+                OpKind::RedactedThinking(data) => {
+                    Step::RedactedThinking(self.render(&rule, data)?.into_owned())
+                }
                 OpKind::Thinking(text) => Step::Thinking(self.render(&rule, text)?.into_owned()),
                 OpKind::Calls(calls) => {
                     let calls = calls
@@ -371,7 +381,7 @@ impl Run {
     /// Keeps what a later continuation is known by.
     fn note(&mut self, step: &Step) {
         match step {
-            Step::Text(text) => {
+            Step::Text(text) | Step::Cited(text, _) => {
                 self.trail.push_str(text);
                 self.place.trail.push_str(text);
             }

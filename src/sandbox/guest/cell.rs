@@ -6,7 +6,7 @@ use guest_proto::{AnswerBody, CodeAnswer, CodeCall, RequestBody, WaitingCell};
 use serde_json::{Map, Value};
 
 use super::{ExecResult, GRACE, Guest, GuestError, unexpected};
-use crate::limits::{CELL_QUEUE_TIMEOUT, MAX_CODE_ARGS_BYTES, MAX_CODE_CALLS};
+use crate::limits::{MAX_CODE_ARGS_BYTES, MAX_CODE_CALLS};
 
 /// A cell to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct CellCall {
     pub output_dir: String,
     /// Of running; the time a cell waits is not counted.
     pub timeout: Duration,
+    /// How long it may wait for those before it.
+    pub patience: Duration,
 }
 
 /// Where a cell has come to.
@@ -71,7 +73,7 @@ impl Guest {
     /// Runs a cell after those before it, up to its end or to where it waits. Dropping the future ends a
     /// cell that has not come to a first stop.
     pub async fn cell(&self, call: CellCall) -> Result<CellStep, GuestError> {
-        let limit = call.timeout + CELL_QUEUE_TIMEOUT + GRACE;
+        let limit = call.timeout + call.patience + GRACE;
         let CellCall {
             code,
             tag,
@@ -79,6 +81,7 @@ impl Guest {
             input_dir,
             output_dir,
             timeout,
+            patience: _,
         } = call;
         let body = RequestBody::Cell {
             tag,

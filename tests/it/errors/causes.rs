@@ -1,6 +1,7 @@
 //! The natural causes of errors, by the names that `docs/ERRORS.md` gives them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -36,17 +37,22 @@ pub(super) async fn tool(cause: &str, tool: &str) -> [Value; 2] {
             let server = real(&json!([{"parallel": calls}])).await;
             results(&server, &body).await
         }
-        // Here, too, the guest is told to say what it says then.
+        // The guest is told to say what it says then; real ones: `tests/sdk/python/waits.py`.
         "long queue" => {
             let server = TestServer::on(Arc::new(Canned::new([Reply::Busy, Reply::Busy]))).await;
             server.steps(&json!([step])).await;
             let body = with_tool(prompt("go"), "code_execution_20260120");
             results(&server, &body).await
         }
-        // The guest is told to say what it says after five minutes (`tests/contract` has it do so).
         "over time" => {
-            let late = || Reply::Ended(guest_proto::Outcome::TimedOut {});
-            let server = TestServer::on(Arc::new(Canned::new([late(), late()]))).await;
+            let server = TestServer::on_with(Arc::new(Processes::new()), |config| {
+                config.timeouts.call = Duration::from_millis(200);
+            })
+            .await;
+            let step = match tool {
+                "bash_code_execution" => json!({"bash": "sleep 60"}),
+                _ => json!({"python": "import time; time.sleep(60)"}),
+            };
             server.steps(&json!([step])).await;
             results(&server, &body).await
         }

@@ -107,6 +107,7 @@ impl Canned {
             | RequestBody::More { .. }
             | RequestBody::EndCell { .. }
             | RequestBody::Cancel {} => Some(Vec::new()),
+            RequestBody::NewSkill { .. } => one(AnswerBody::PutDone { linked: false }),
             RequestBody::Chunk { last: true } => one(AnswerBody::PutDone { linked: true }),
             // Of guests that outlive their server; this one does not.
             RequestBody::Resume { .. }

@@ -40,7 +40,17 @@ impl TestServer {
 
     /// Seeded and frozen; `backend` runs the calls.
     pub(crate) async fn on(backend: Arc<dyn Backend>) -> Self {
-        let server = Server::start_with(config(), backend).await;
+        Self::on_with(backend, |_| ()).await
+    }
+
+    /// The same with another configuration.
+    pub(crate) async fn on_with(
+        backend: Arc<dyn Backend>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let mut config = config();
+        change(&mut config);
+        let server = Server::start_with(config, backend).await;
         let server = Self::of(server.expect("the server starts"));
         server.freeze().await;
         server
@@ -81,8 +91,12 @@ impl TestServer {
 
     /// Replaces the scripts by one rule with these steps.
     pub(crate) async fn steps(&self, steps: &Value) {
-        let rules = json!([{"name": "test", "then": steps}]).to_string();
-        self.script(&as_yaml(&rules)).await;
+        self.rules(&json!([{"name": "test", "then": steps}])).await;
+    }
+
+    /// Replaces the scripts by these rules.
+    pub(crate) async fn rules(&self, rules: &Value) {
+        self.script(&as_yaml(&rules.to_string())).await;
     }
 
     /// A call under `/_sandtable`, which must succeed.

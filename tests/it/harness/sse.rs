@@ -42,6 +42,10 @@ pub(crate) fn fold_loosely(events: &[Event]) -> Value {
                 match delta["type"].as_str().expect("a type") {
                     "text_delta" => append(&mut block["text"], &delta["text"]),
                     "thinking_delta" => append(&mut block["thinking"], &delta["thinking"]),
+                    "citations_delta" => block["citations"]
+                        .as_array_mut()
+                        .expect("a list")
+                        .push(delta["citation"].clone()),
                     "signature_delta" => block["signature"] = delta["signature"].clone(),
                     "input_json_delta" => {
                         partial.push_str(delta["partial_json"].as_str().expect("text"));

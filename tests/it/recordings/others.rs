@@ -6,9 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use sandtable::cassette::{Body, import};
 use serde_json::{Value, json};
 
-use super::{KNOWN, NOT_SCRIPTED, PROGRAMMATIC, cassette, folder, script, shape};
+use super::{KNOWN, PROGRAMMATIC, cassette, folder, script, shape};
 use crate::harness::canned::Reply;
 use crate::harness::server::code_prompt;
 use crate::harness::{Canned, Processes, Request, Response, TestServer};
@@ -43,33 +44,22 @@ struct Recorded {
 }
 
 fn recorded(folder: &Path, name: &str) -> Vec<Recorded> {
-    let text = fs::read_to_string(folder.join(name)).unwrap();
-    let cassette: Value = serde_saphyr::from_str(&text).unwrap();
-    let list = [&cassette["interactions"], &cassette["http_interactions"]];
-    let list = list
-        .iter()
-        .find_map(|list| list.as_array())
-        .expect("a cassette");
-    let json = |part: &Value| match &part["parsed_body"] {
-        Value::Null => {
-            let text = part["body"]["string"].as_str().unwrap_or_default();
-            serde_json::from_str(text).unwrap_or(Value::Null)
-        }
-        body => body.clone(),
+    let cassette = import::import_file(&folder.join(name)).unwrap();
+    let json = |body: &Body| {
+        body.json()
+            .map_or(Value::Null, std::borrow::Cow::into_owned)
     };
-    let recorded = list.iter().map(|it| {
-        let status = &it["response"]["status"];
-        let uri = it["request"]["uri"].as_str().expect("a URI");
+    let recorded = cassette.exchanges.iter().map(|it| {
+        let request = it.request.as_ref().expect("a request");
+        let query = request.query.as_ref();
         Recorded {
-            path: uri
-                .trim_start_matches("https://api.anthropic.com")
-                .to_owned(),
-            request: json(&it["request"]),
-            status: status
-                .as_u64()
-                .or(status["code"].as_u64())
-                .expect("a status"),
-            body: json(&it["response"]),
+            path: query.map_or_else(
+                || request.path.clone(),
+                |query| format!("{}?{query}", request.path),
+            ),
+            request: json(&request.body),
+            status: u64::from(it.response.status),
+            body: json(&it.response.body),
         }
     });
     recorded.collect()
@@ -114,10 +104,7 @@ fn every_recording_is_played_or_left_out_with_a_reason() {
         assert!(apart || !of_file.is_empty(), "no test plays {file}");
         for exchange in of_file {
             let left_out = LEFT_OUT.iter().find(|(name, _)| *name == exchange.name);
-            let later = NOT_SCRIPTED
-                .iter()
-                .find(|(part, _)| exchange.name.contains(part));
-            if let Some((_, why)) = left_out.or(later) {
+            if let Some((_, why)) = left_out {
                 eprintln!("not played: {}: {why}", exchange.name);
                 continue;
             }
@@ -144,9 +131,6 @@ fn every_difference_from_a_recording_is_in_the_page_about_parity() {
     for (_, difference, reason) in KNOWN {
         assert!(section.contains(difference), "not in PARITY: {difference}");
         assert!(section.contains(reason), "not in PARITY: {reason}");
-    }
-    for (part, _) in NOT_SCRIPTED {
-        assert!(section.contains(part), "not in PARITY: {part}");
     }
 }
 
@@ -348,17 +332,18 @@ async fn a_recorded_file_of_a_call_is_read_and_downloaded_as_ours_is() {
     let [_, content, metadata] = &recorded(&folder, &format!("pydantic-ai/{name}"))[..] else {
         panic!("three exchanges");
     };
-    let (steps, mut replies) = script::of(&exchange.answer.message());
+    let mut played = script::of(&exchange.answer.message());
     let csv = "Number,Square\n1,1\n2,4\n3,9\n4,16\n5,25\n";
-    for reply in &mut replies {
+    for reply in &mut played.replies {
         if let Reply::Ran { files, .. } = reply
             && !files.is_empty()
         {
             *files = vec![("squares.csv".to_owned(), csv.to_owned())];
         }
     }
-    let server = TestServer::on(Arc::new(Canned::new(replies))).await;
-    server.steps(&steps).await;
+    let script = played.script();
+    let server = TestServer::on(Arc::new(Canned::new(played.replies))).await;
+    server.rules(&script).await;
     let message = server.message(&exchange.request_body()).await;
     let ours = message.to_string();
     let (_, id) = ours.split_once("\"file_id\":\"").expect("a file");
@@ -381,48 +366,4 @@ async fn a_recorded_file_of_a_call_is_read_and_downloaded_as_ours_is() {
     let ours = server.send(&get("")).await.json();
     let differences = shape::of_messages(&metadata.body, &ours, true);
     assert_eq!(differences, Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn a_recorded_request_that_names_its_container_goes_on_in_it() {
-    let Some(folder) = folder() else { return };
-    let all = cassette::read_all(&folder);
-    let named = |request: &Option<Value>| match request.as_ref().map(|body| &body["container"]) {
-        Some(Value::String(id)) => Some(id.clone()),
-        _ => None,
-    };
-    let mut played = 0;
-    for pair in all.windows(2) {
-        let [first, second] = pair else { continue };
-        let before = first.answer.message();
-        if named(&second.request).as_deref() != before["container"]["id"].as_str()
-            || first.status != 200
-            || first.name.contains(PROGRAMMATIC)
-            || before["container"].is_null()
-        {
-            continue;
-        }
-        let (mut steps, mut replies) = script::of(&before);
-        let message = second.answer.message();
-        let (more, later) = script::of(&message);
-        replies.extend(later);
-        let server = TestServer::on(Arc::new(Canned::new(replies))).await;
-        server.steps(&steps.take()).await;
-        let ours = server.message(&first.request_body()).await;
-        server.steps(&more).await;
-        let mut body = second.request_body();
-        body["container"] = ours["container"]["id"].clone();
-        let answer = server.message(&body).await;
-        assert_eq!(answer["container"]["id"], ours["container"]["id"]);
-        let blocks = |message: &Value| -> Vec<Value> {
-            let content = message["content"].as_array().unwrap().iter();
-            content.map(|block| block["type"].clone()).collect()
-        };
-        assert_eq!(blocks(&answer), blocks(&message), "{}", second.name);
-        played += 1;
-    }
-    assert!(
-        played >= 1,
-        "the recording of a container that is used again"
-    );
 }

@@ -1,25 +1,40 @@
-//! From a recorded message to a script that emits the same, and the sandbox's replies to its calls.
+//! From a recorded message to a rule that emits the same, and the sandbox's replies to its calls.
 
 use guest_proto::{EditErrorKind, EditResult, FileType, Hunk, Outcome};
+use sandtable::live::script::{self, Emit};
 use serde_json::{Value, json};
 
 use crate::harness::canned::Reply;
 
-/// The steps and the replies.
-pub(crate) fn of(message: &Value) -> (Value, Vec<Reply>) {
-    let blocks = message["content"].as_array().expect("content");
-    let mut steps: Vec<Value> = Vec::new();
-    let mut replies = Vec::new();
-    let mut group: Vec<Value> = Vec::new();
-    for block in blocks {
-        let kind = block["type"].as_str().expect("a type");
-        if !matches!(kind, "server_tool_use" | "tool_use") {
-            flush(&mut steps, &mut group);
+/// What plays a recorded message.
+pub(crate) struct Played {
+    pub(crate) steps: Value,
+    /// The rule's `web`: the pages that were found.
+    pub(crate) web: Value,
+    pub(crate) replies: Vec<Reply>,
+}
+
+impl Played {
+    /// The rule, as a whole script.
+    pub(crate) fn script(&self) -> Value {
+        let mut rule = json!({"name": "test", "then": self.steps});
+        if self.web != json!([]) {
+            rule["web"] = self.web.clone();
         }
-        match kind {
+        json!([rule])
+    }
+}
+
+/// What plays `message`.
+pub(crate) fn of(message: &Value) -> Played {
+    let blocks = message["content"].as_array().expect("content");
+    let mut steps = script::steps(blocks, Emit::Everything).expect("only what is emulated");
+    let mut replies = Vec::new();
+    let mut web: Vec<Value> = Vec::new();
+    for block in blocks {
+        match block["type"].as_str().expect("a type") {
             // What code calls is no step: the sandbox says it.
-            "tool_use" if block["caller"]["tool_id"].is_string() => {
-                flush(&mut steps, &mut group);
+            "tool_use" | "server_tool_use" if script::is_from_code(block) => {
                 let call = |n| {
                     let name = block["name"].as_str().expect("a name").to_owned();
                     (n, name, block["input"].clone())
@@ -32,21 +47,11 @@ pub(crate) fn of(message: &Value) -> (Value, Vec<Reply>) {
                     _ => replies.push(Reply::Calls(vec![call(0)])),
                 }
             }
-            "text" => steps.push(json!({"text": block["text"]})),
-            "thinking" => steps.push(json!({"thinking": block["thinking"]})),
-            "tool_use" => {
-                group.push(json!({"tool_use": {"name": block["name"], "input": block["input"]}}));
-            }
-            "server_tool_use" => group.push(match block["name"].as_str().expect("a name") {
-                "bash_code_execution" => json!({"bash": block["input"]["command"]}),
-                "text_editor_code_execution" => json!({"text_editor": block["input"]}),
-                "code_execution" => json!({"python": block["input"]["code"]}),
-                other => panic!("`{other}` is not emulated"),
-            }),
+            "text" | "thinking" | "tool_use" | "server_tool_use" => {}
+            "web_fetch_tool_result" => web.push(page(&block["content"])),
             _ => replies.push(reply(&block["content"])),
         }
     }
-    flush(&mut steps, &mut group);
     let reason = message["stop_reason"].as_str().expect("a reason");
     match reason {
         "end_turn" | "tool_use" => {}
@@ -60,21 +65,23 @@ pub(crate) fn of(message: &Value) -> (Value, Vec<Reply>) {
         }
         _ => steps.push(json!({"stop": reason})),
     }
-    let steps = Value::Array(steps);
-    let text = steps.to_string();
-    assert!(
-        !text.contains("${{") && !text.contains("${%"),
-        "would be rendered: {text}"
-    );
-    (steps, replies)
+    Played {
+        steps: Value::Array(steps),
+        web: Value::Array(web),
+        replies,
+    }
 }
 
-fn flush(steps: &mut Vec<Value>, group: &mut Vec<Value>) {
-    match group.len() {
-        0 => {}
-        1 => steps.append(group),
-        _ => steps.push(json!({"parallel": std::mem::take(group)})),
-    }
+/// A fetched page, as a rule's `web` gives it.
+fn page(content: &Value) -> Value {
+    assert_eq!(content["type"], "web_fetch_result");
+    let document = &content["content"];
+    assert_eq!(document["source"]["type"], "text");
+    json!({
+        "fetch": content["url"],
+        "title": document["title"],
+        "text": document["source"]["data"],
+    })
 }
 
 /// What the sandbox must have said.

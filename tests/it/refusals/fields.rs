@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::refused;
-use super::table::{Case, MESSAGES, NOT_COUNTED, cases, samples, whole};
+use super::table::{Case, MESSAGES, NOT_COUNTED, PIXEL, cases, samples, whole};
 use crate::harness::server::prompt;
 use crate::harness::{Request, TestServer};
 
@@ -135,6 +135,24 @@ async fn values_out_of_range_are_refused_with_the_bound() {
         ("/messages/0/content/0/text", json!("")),
         ("/messages/0/content/1/source/type", json!("ftp")),
         (
+            "/messages/0/content/1/source/media_type",
+            json!("image/svg+xml"),
+        ),
+        (
+            "/messages/0/content/1/source/media_type",
+            json!("image/gif"),
+        ),
+        ("/messages/0/content/1/source/data", json!("aGk=")),
+        ("/messages/0/content/1/source/data", json!("no base64")),
+        (
+            "/messages/0/content/2/source",
+            json!({"type": "base64", "media_type": "text/csv", "data": "aGk="}),
+        ),
+        (
+            "/messages/0/content/2/source",
+            json!({"type": "base64", "media_type": "application/pdf", "data": "aGk="}),
+        ),
+        (
             "/messages/1/content/3/content/type",
             json!("code_execution_result"),
         ),
@@ -232,6 +250,71 @@ async fn an_unknown_field_is_refused_unless_a_beta_may_have_brought_it() {
     assert_eq!(server.send(&with_beta).await.status, 200);
 }
 
+/// What only the types of betas have: tools, blocks, and members.
+#[tokio::test]
+async fn with_a_beta_its_tools_blocks_and_members_are_taken() {
+    let server = TestServer::start().await;
+    server.steps(&json!([{"text": "ok"}])).await;
+    let mut body = prompt("hi");
+    body["tools"] = json!([
+        {"type": "computer_20251124", "name": "computer", "display_width_px": 1, "display_height_px": 1},
+        {"type": "mcp_toolset", "mcp_server_name": "docs"},
+    ]);
+    body["messages"] = json!([
+        {"role": "user", "content": [{"type": "text", "text": "a", "surprise": 1}]},
+        {"role": "assistant", "content": [
+            {"type": "mcp_tool_use", "id": "mcptoolu_1", "name": "f", "server_name": "docs", "input": {}},
+            {"type": "mcp_tool_result", "tool_use_id": "mcptoolu_1", "content": "ok", "is_error": false},
+            {"type": "text", "text": "b"},
+        ]},
+        {"role": "user", "content": "c"},
+    ]);
+    let request = server.messages(&body);
+    assert_eq!(refused(&server, &request).await.0, 400);
+    let with_beta = request.header("anthropic-beta", "mcp-client-2025-11-20");
+    let answer = server.send(&with_beta).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_toolset_needs_no_name() {
+    let server = TestServer::start().await;
+    server.steps(&json!([{"text": "ok"}])).await;
+    let mut body = prompt("hi");
+    body["tools"] = json!([
+        {"type": "computer_toolset_20260801", "configs": {}},
+        {"type": "browser_toolset_20260801"},
+    ]);
+    server.message(&body).await;
+    body["tools"][1]["name"] = json!("browser");
+    let (_, _, message) = refused(&server, &server.messages(&body)).await;
+    assert_eq!(
+        message,
+        "tools.1.browser_toolset_20260801.name: Extra inputs are not permitted"
+    );
+}
+
+#[tokio::test]
+async fn an_inline_pdf_and_every_kind_of_image_are_taken() {
+    let server = TestServer::start().await;
+    server.steps(&json!([{"text": "ok"}])).await;
+    let image = |kind: &str, data: &str| {
+        let source = json!({"type": "base64", "media_type": format!("image/{kind}"), "data": data});
+        json!({"type": "image", "source": source})
+    };
+    let mut body = prompt("hi");
+    body["messages"][0]["content"] = json!([
+        image("png", PIXEL),
+        image("jpeg", "/9j/4AA="),
+        image("gif", "R0lGODlh"),
+        image("webp", "UklGRgAAAABXRUJQ"),
+        {"type": "document", "source":
+            {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQK"}},
+        {"type": "text", "text": "hi"},
+    ]);
+    server.message(&body).await;
+}
+
 #[tokio::test]
 async fn a_body_that_is_no_object_is_refused() {
     let server = TestServer::start().await;
@@ -281,4 +364,39 @@ async fn the_newest_version_refuses_what_it_dropped() {
         writeln!(texts, "{status} {kind}: {message}").unwrap();
     }
     insta::assert_snapshot!(texts);
+}
+
+#[tokio::test]
+async fn an_item_of_a_batch_is_refused_in_the_words_of_messages() {
+    let server = TestServer::start().await;
+    let mut body = whole();
+    // No batch takes it.
+    body.as_object_mut().expect("an object").remove("speed");
+    let mut cases = cases(MESSAGES, &body);
+    cases.retain(|case| case.body.is_object());
+    let items = cases.iter().enumerate();
+    let items: Vec<Value> = items
+        .map(|(n, case)| json!({"custom_id": n.to_string(), "params": case.body}))
+        .collect();
+    let path = "/v1/messages/batches";
+    let request = server
+        .request("POST", path)
+        .json(&json!({"requests": items}));
+    let mut batch = server.send(&request).await.json();
+    let path = format!("{path}/{}", batch["id"].as_str().expect("an id"));
+    while batch["processing_status"] != "ended" {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        batch = server.send(&server.request("GET", &path)).await.json();
+    }
+    assert_eq!(batch["request_counts"]["errored"], cases.len(), "{batch}");
+    let results = server.request("GET", &format!("{path}/results"));
+    let results = server.send(&results).await;
+    let mut connection = server.connect().await;
+    for (case, line) in cases.iter().zip(results.text().lines()) {
+        let result: Value = serde_json::from_str(line).expect("a line of JSON");
+        connection.send(&server.messages(&case.body)).await;
+        let plain = connection.read().await.json();
+        let error = &result["result"]["error"]["error"];
+        assert_eq!(*error, plain["error"], "{} {}", case.field, case.mutation);
+    }
 }

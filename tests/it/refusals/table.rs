@@ -15,6 +15,9 @@ pub(super) fn samples() -> [(&'static str, Value); 6] {
     ]
 }
 
+/// A PNG of one pixel.
+pub(super) const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
 /// A request in which every field that is checked is present and right.
 pub(super) fn whole() -> Value {
     json!({
@@ -24,7 +27,7 @@ pub(super) fn whole() -> Value {
         "messages": [
             {"role": "user", "content": [
                 {"type": "text", "text": "hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
-                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}},
+                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}},
                 {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "hi"}},
                 {"type": "container_upload", "file_id": "file_1"},
             ]},
@@ -48,7 +51,7 @@ pub(super) fn whole() -> Value {
             {"role": "user", "content": [
                 {"type": "tool_result", "tool_use_id": "toolu_1", "content": [
                     {"type": "text", "text": "ok"},
-                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}},
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}},
                 ], "is_error": false},
             ]},
         ],
@@ -98,35 +101,43 @@ pub(super) const MESSAGES: &str = "
 /model                                         string    model required
 /max_tokens                                    int       max_tokens required
 /system                                        string    system
-/system/0                                      -         system.0
-/system/0/cache_control                        -         system.0.text.cache_control
-/system/0/text                                 string    system.0.text.text required
+/system/0                                      -         system.0 closed
+/system/0/cache_control                        -         system.0.cache_control closed
+/system/0/text                                 string    system.0.text required
 /system/0/type                                 -         system.0 required
 /messages                                      -         messages required
 /messages/0                                    -         messages.0 closed
 /messages/0/content                            string    messages.0.content required
-/messages/0/content/0                          -         messages.0.content.0
-/messages/0/content/0/cache_control            -         messages.0.content.0.text.cache_control
+/messages/0/content/0                          -         messages.0.content.0 closed
+/messages/0/content/0/cache_control            -         messages.0.content.0.text.cache_control closed
 /messages/0/content/0/cache_control/ttl        -         messages.0.content.0.text.cache_control.ephemeral.ttl
 /messages/0/content/0/cache_control/type       -         messages.0.content.0.text.cache_control required
 /messages/0/content/0/text                     string    messages.0.content.0.text.text required
 /messages/0/content/0/type                     -         messages.0.content.0 required
-/messages/0/content/1/source                   -         messages.0.content.1.image.source required
+/messages/0/content/1                          -         messages.0.content.1 closed
+/messages/0/content/1/source                   -         messages.0.content.1.image.source required closed
 /messages/0/content/1/source/data              string    messages.0.content.1.image.source.base64.data required
 /messages/0/content/1/source/media_type        string    messages.0.content.1.image.source.base64.media_type required
 /messages/0/content/1/source/type              -         messages.0.content.1.image.source required
-/messages/0/content/2/source                   -         messages.0.content.2.document.source required
+/messages/0/content/2                          -         messages.0.content.2 closed
+/messages/0/content/2/source                   -         messages.0.content.2.document.source required closed
 /messages/0/content/2/source/data              string    messages.0.content.2.document.source.text.data required
+/messages/0/content/2/source/media_type        -         messages.0.content.2.document.source.text.media_type required
 /messages/0/content/2/source/type              -         messages.0.content.2.document.source required
+/messages/0/content/3                          -         messages.0.content.3 closed
 /messages/0/content/3/file_id                  string    messages.0.content.3.container_upload.file_id required
 /messages/0/role                               -         messages.0.role required
+/messages/1/content/0                          -         messages.1.content.0 closed
 /messages/1/content/0/signature                string    messages.1.content.0.thinking.signature required
 /messages/1/content/0/thinking                 string    messages.1.content.0.thinking.thinking required
+/messages/1/content/1                          -         messages.1.content.1 closed
 /messages/1/content/1/data                     string    messages.1.content.1.redacted_thinking.data required
+/messages/1/content/2                          -         messages.1.content.2 closed
 /messages/1/content/2/id                       string    messages.1.content.2.server_tool_use.id required
 /messages/1/content/2/input                    object    messages.1.content.2.server_tool_use.input required
 /messages/1/content/2/name                     string    messages.1.content.2.server_tool_use.name required
-/messages/1/content/3/content                  -         messages.1.content.3.bash_code_execution_tool_result.content required
+/messages/1/content/3                          -         messages.1.content.3 closed
+/messages/1/content/3/content                  -         messages.1.content.3.bash_code_execution_tool_result.content required closed
 /messages/1/content/3/content/content          -         messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.content required
 /messages/1/content/3/content/content/0        -         messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.content.0
 /messages/1/content/3/content/content/0/file_id string    messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.content.0.file_id required
@@ -135,26 +146,36 @@ pub(super) const MESSAGES: &str = "
 /messages/1/content/3/content/stdout           string    messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.stdout required
 /messages/1/content/3/content/type             -         messages.1.content.3.bash_code_execution_tool_result.content.RequestBash required
 /messages/1/content/3/tool_use_id              string    messages.1.content.3.bash_code_execution_tool_result.tool_use_id required
-/messages/1/content/5/content                  -         messages.1.content.5.text_editor_code_execution_tool_result.content required
+/messages/1/content/4                          -         messages.1.content.4 closed
+/messages/1/content/5                          -         messages.1.content.5 closed
+/messages/1/content/5/content                  -         messages.1.content.5.text_editor_code_execution_tool_result.content required closed
 /messages/1/content/5/content/content          string    messages.1.content.5.text_editor_code_execution_tool_result.content.text_editor_code_execution_view_result.content required
 /messages/1/content/5/content/file_type        -         messages.1.content.5.text_editor_code_execution_tool_result.content.text_editor_code_execution_view_result.file_type required
 /messages/1/content/5/tool_use_id              string    messages.1.content.5.text_editor_code_execution_tool_result.tool_use_id required
+/messages/1/content/6                          -         messages.1.content.6 closed
+/messages/1/content/7                          -         messages.1.content.7 closed
+/messages/1/content/7/content                  -         messages.1.content.7.bash_code_execution_tool_result.content required closed
 /messages/1/content/7/content/error_code       string    messages.1.content.7.bash_code_execution_tool_result.content.bash_code_execution_tool_result_error.error_code required
+/messages/1/content/8                          -         messages.1.content.8 closed
 /messages/1/content/8/id                       string    messages.1.content.8.tool_use.id required
 /messages/1/content/8/input                    object    messages.1.content.8.tool_use.input required
 /messages/1/content/8/name                     string    messages.1.content.8.tool_use.name required
+/messages/2/content/0                          -         messages.2.content.0 closed
 /messages/2/content/0/content                  string    messages.2.content.0.tool_result.content
-/messages/2/content/0/content/0                -         messages.2.content.0.tool_result.content.0
+/messages/2/content/0/content/0                -         messages.2.content.0.tool_result.content.0 closed
 /messages/2/content/0/content/0/text           string    messages.2.content.0.tool_result.content.0.text.text required
-/messages/2/content/0/content/1/source         -         messages.2.content.0.tool_result.content.1.image.source required
+/messages/2/content/0/content/1                -         messages.2.content.0.tool_result.content.1 closed
+/messages/2/content/0/content/1/source         -         messages.2.content.0.tool_result.content.1.image.source required closed
+/messages/2/content/0/content/1/source/data    -         messages.2.content.0.tool_result.content.1.image.source.base64 required
 /messages/2/content/0/is_error                 bool      messages.2.content.0.tool_result.is_error
 /messages/2/content/0/tool_use_id              string    messages.2.content.0.tool_result.tool_use_id required
 /tools                                         -         tools
 /tools/0                                       -         tools.0 closed
 /tools/0/allowed_callers                       -         tools.0.code_execution_20250825.allowed_callers
-/tools/0/cache_control                         -         tools.0.code_execution_20250825.cache_control
+/tools/0/cache_control                         -         tools.0.code_execution_20250825.cache_control closed
 /tools/0/name                                  -         tools.0.code_execution_20250825.name required
 /tools/0/type                                  -         tools.0
+/tools/1                                       -         tools.1 closed
 /tools/1/allowed_callers                       -         tools.1.custom.allowed_callers
 /tools/1/allowed_callers/0                     -         tools.1.custom.allowed_callers.0
 /tools/1/defer_loading                         bool      tools.1.custom.defer_loading
@@ -176,14 +197,14 @@ pub(super) const MESSAGES: &str = "
 /container/skills/0/skill_id                   string    container.skills.0.skill_id required
 /container/skills/0/type                       -         container.skills.0.type required
 /container/skills/0/version                    string    container.skills.0.version
-/cache_control                                 -         cache_control
-/diagnostics                                   object    diagnostics
+/cache_control                                 -         cache_control closed
+/diagnostics                                   object    diagnostics closed
 /inference_geo                                 string    inference_geo
 /metadata                                      object    metadata closed
 /metadata/user_id                              string    metadata.user_id
 /output_config                                 -         output_config closed
 /output_config/effort                          -         output_config.effort
-/output_config/format                          -         output_config.format
+/output_config/format                          -         output_config.format closed
 /output_config/format/schema                   object    output_config.format.schema required
 /output_config/format/type                     -         output_config.format.type required
 /service_tier                                  -         service_tier

@@ -44,6 +44,14 @@ script("""
     - text: "${{ last.stdout | trim }}"
     - python: |
         print(json.loads(await web_fetch({"url": "https://a.example/"}))["url"])
+- name: cite
+  when: { user: cite }
+  then:
+    - redacted_thinking: EmwKAhgB
+    - text: Ships come at noon, they say.
+      citations:
+        - { type: web_search_result_location, url: "https://a.example/", title: A, cited_text: Ships. }
+        - { type: char_location, cited_text: noon, document_index: 0, start_char_index: 3, end_char_index: 7 }
 - name: pause
   when: { user: pause }
   then:
@@ -110,3 +118,16 @@ if STRICT:
     # The types know the blocks.
     assert answer.content[2].content[0].encrypted_content
     assert answer.content[3].content.encrypted_stdout
+
+# Citations and a redacted thought, plain and gathered from the stream.
+plain = create("cite", [SEARCH])
+with api.beta.messages.stream(model=MODEL, max_tokens=1024, messages=[user("cite")], tools=[SEARCH]) as stream:
+    gathered = stream.get_final_message()
+for answer in (plain, gathered):
+    thought, text = answer.content
+    assert thought.type == "redacted_thinking" and thought.data == "EmwKAhgB", thought
+    assert text.text == "Ships come at noon, they say.", text
+    web, place = text.citations
+    assert (web.url, web.cited_text) == ("https://a.example/", "Ships."), web
+    assert (place.type, place.start_char_index, place.document_title) == ("char_location", 3, None), place
+create("cite", [SEARCH], [{"role": "assistant", "content": gathered.content}, user("cite again")])

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{rest, results};
+use super::{media, rest, results};
 use crate::decode::{Decoded, Node};
 
 /// One message of the conversation.
@@ -102,8 +102,23 @@ const TAGS: &[&str] = &[
     "web_search_tool_result",
 ];
 
+/// The forms that a document's source may have.
+const DOCUMENT_SOURCES: &[&str] = &["base64", "content", "file", "text", "url"];
+
+/// The tags of the SDK's beta types that are not among them.
+const BETA_TAGS: &[&str] = &[
+    "advisor_tool_result",
+    "compaction",
+    "fallback",
+    "mcp_tool_listing",
+    "mcp_tool_result",
+    "mcp_tool_use",
+    "tool_addition",
+    "tool_removal",
+];
+
 impl Message {
-    pub(crate) fn decode(node: &Node<'_>) -> Decoded<Self> {
+    pub(crate) fn decode(node: &Node<'_>, betas: bool) -> Decoded<Self> {
         node.object()?;
         let role = match node
             .required("role")?
@@ -122,7 +137,7 @@ impl Message {
             }],
             _ => content
                 .items()?
-                .map(|block| Block::decode(&block))
+                .map(|block| Block::decode(&block, betas))
                 .collect::<Decoded<_>>()?,
         };
         Ok(Self { role, content })
@@ -130,7 +145,10 @@ impl Message {
 }
 
 impl Block {
-    fn decode(node: &Node<'_>) -> Decoded<Self> {
+    fn decode(node: &Node<'_>, betas: bool) -> Decoded<Self> {
+        if betas && node.is_tagged(BETA_TAGS) {
+            return Ok(Self::Other);
+        }
         let tag = node.tag(TAGS)?;
         let block = node.tagged(tag);
         rest::check_cache_control(&block)?;
@@ -141,10 +159,7 @@ impl Block {
                 cited: is_cited(block.value()),
             },
             "image" => Self::Image(Source::decode(&block, &["base64", "file", "url"])?),
-            "document" => Self::Document(Source::decode(
-                &block,
-                &["base64", "content", "file", "text", "url"],
-            )?),
+            "document" => Self::Document(Source::decode(&block, DOCUMENT_SOURCES)?),
             "container_upload" => Self::ContainerUpload {
                 file_id: string("file_id")?,
             },
@@ -214,20 +229,19 @@ impl Block {
 
 impl Source {
     fn decode(block: &Node<'_>, tags: &[&str]) -> Decoded<Self> {
-        let source = block.required("source")?;
-        source.object()?;
-        let tag = source.tag(tags)?;
-        let source = source.tagged(tag);
+        let whole = block.required("source")?;
+        whole.object()?;
+        let tag = whole.tag(tags)?;
+        let source = whole.tagged(tag);
         match tag {
             "file" => Ok(Self::File {
                 file_id: source.required("file_id")?.string()?.to_owned(),
             }),
-            "base64" => {
-                source.required("media_type")?.string()?;
-                source.required("data")?.string()?;
-                Ok(Self::Inline)
+            "base64" if block.value()["type"] == "image" => {
+                media::check_image(&source).map(|()| Self::Inline)
             }
-            "text" => source.required("data")?.string().map(|_| Self::Inline),
+            "base64" => media::check_pdf(block, &source).map(|()| Self::Inline),
+            "text" => media::check_text(&source).map(|()| Self::Inline),
             "url" => source.required("url")?.string().map(|_| Self::Inline),
             _ => source.required("content").map(|_| Self::Inline),
         }
@@ -269,6 +283,10 @@ fn result_text(block: &Node<'_>) -> Decoded<(String, bool)> {
             "text" => texts.push(item.tagged("text").required("text")?.string()?.to_owned()),
             "image" => {
                 Source::decode(&item.tagged("image"), &["base64", "file", "url"])?;
+                is_text = false;
+            }
+            "document" => {
+                Source::decode(&item.tagged("document"), DOCUMENT_SOURCES)?;
                 is_text = false;
             }
             _ => is_text = false,

@@ -1,4 +1,4 @@
-//! Fields that are checked and not kept, and members that nothing knows.
+//! Fields that are checked and not kept.
 
 use crate::decode::{Decoded, Node};
 
@@ -39,62 +39,4 @@ pub(super) fn check_cache_control(node: &Node<'_>) -> Decoded<()> {
         ttl.literal(&["5m", "1h"])?;
     }
     Ok(())
-}
-
-/// Refuses unknown members of what only clients write. Blocks are not looked at: in a history they
-/// come back with whatever an SDK's model kept.
-pub(super) fn refuse_extras(root: &Node<'_>) -> Decoded<()> {
-    for message in root.required("messages")?.items()? {
-        message.no_extras(&["role", "content"])?;
-    }
-    if let Some(tools) = root.optional("tools")? {
-        for tool in tools.items()? {
-            refuse_tool_extras(&tool)?;
-        }
-    }
-    let unions: [(&str, &[&str]); 2] = [
-        (
-            "tool_choice",
-            &["type", "name", "disable_parallel_tool_use"],
-        ),
-        ("thinking", &["type", "budget_tokens", "display"]),
-    ];
-    for (name, known) in unions {
-        if let Some(node) = root.optional(name)? {
-            let tag = node.required("type")?.string()?;
-            node.tagged(tag).no_extras(known)?;
-        }
-    }
-    if let Some(metadata) = root.optional("metadata")? {
-        metadata.no_extras(&["user_id"])?;
-    }
-    if let Some(config) = root.optional("output_config")? {
-        config.no_extras(&["effort", "format"])?;
-    }
-    Ok(())
-}
-
-fn refuse_tool_extras(tool: &Node<'_>) -> Decoded<()> {
-    const COMMON: [&str; 6] = [
-        "type",
-        "name",
-        "allowed_callers",
-        "cache_control",
-        "defer_loading",
-        "strict",
-    ];
-    const CUSTOM: [&str; 4] = [
-        "description",
-        "input_schema",
-        "input_examples",
-        "eager_input_streaming",
-    ];
-    let tag = tool.value()["type"].as_str().unwrap_or("custom");
-    if tag == "custom" {
-        tool.tagged(tag).no_extras(&[&COMMON[..], &CUSTOM].concat())
-    } else if tag.starts_with("code_execution_") {
-        tool.tagged(tag).no_extras(&COMMON)
-    } else {
-        Ok(())
-    }
 }

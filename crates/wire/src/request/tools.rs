@@ -84,15 +84,35 @@ const TAGS: &[&str] = &[
     "web_search_20260318",
 ];
 
+/// Those that need a beta (SDK 2.11).
+const BETA_TAGS: &[&str] = &[
+    "advisor_20260301",
+    "bash_20241022",
+    "computer_20241022",
+    "computer_20250124",
+    "computer_20251124",
+    "mcp_toolset",
+    "text_editor_20241022",
+];
+
+/// Whether a tool of this type stands for several, and has no name of its own.
+pub(super) fn is_toolset(tag: &str) -> bool {
+    tag.contains("_toolset")
+}
+
 impl Tool {
-    pub(crate) fn decode(node: &Node<'_>) -> Decoded<Self> {
+    pub(crate) fn decode(node: &Node<'_>, betas: bool) -> Decoded<Self> {
         node.object()?;
         let tag = match node.optional("type")? {
+            Some(kind) if betas && node.is_tagged(BETA_TAGS) => kind.string()?,
             Some(_) => node.tag(TAGS)?,
             None => "custom",
         };
         let tool = node.tagged(tag);
         rest::check_cache_control(&tool)?;
+        if is_toolset(tag) {
+            return Self::toolset(tag, &tool);
+        }
         let name_node = tool.required("name")?;
         let name = name_node.string()?.to_owned();
         let kind = if tag.starts_with("code_execution_") {
@@ -101,7 +121,7 @@ impl Tool {
         } else if tag.starts_with("web_") {
             name_node.literal(&[web_name(tag)])?;
             ToolKind::OtherServer
-        } else if tag.starts_with("tool_search_") {
+        } else if tag.starts_with("tool_search_") || tag.starts_with("advisor_") {
             ToolKind::OtherServer
         } else {
             ToolKind::Client
@@ -109,21 +129,7 @@ impl Tool {
         if tag == "custom" {
             check_custom(&tool, &name_node)?;
         }
-        let allowed_callers = match tool.optional("allowed_callers")? {
-            Some(list) => list
-                .items()?
-                .map(|item| {
-                    item.literal(&[
-                        "direct",
-                        "code_execution_20250825",
-                        "code_execution_20260120",
-                        "code_execution_20260521",
-                    ])
-                    .map(str::to_owned)
-                })
-                .collect::<Decoded<_>>()?,
-            None => Vec::new(),
-        };
+        let allowed_callers = allowed_callers(&tool)?;
         let deferred = tool
             .optional("defer_loading")?
             .map(|flag| flag.boolean())
@@ -148,6 +154,26 @@ impl Tool {
             strict,
             circular_ref: schema::circular_ref(&node.value()["input_schema"]),
             deferred,
+        })
+    }
+
+    /// A toolset is named after its type.
+    fn toolset(tag: &str, tool: &Node<'_>) -> Decoded<Self> {
+        let kind = match tag {
+            "mcp_toolset" => ToolKind::OtherServer,
+            _ => ToolKind::Client,
+        };
+        let server = tool.optional("mcp_server_name")?;
+        let name = server.map(|server| server.string()).transpose()?;
+        Ok(Self {
+            tag: tag.to_owned(),
+            name: name.unwrap_or(tag).to_owned(),
+            kind,
+            allowed_callers: allowed_callers(tool)?,
+            strict: false,
+            circular_ref: None,
+            deferred: false,
+            web: WebOptions::default(),
         })
     }
 
@@ -179,6 +205,22 @@ impl Tool {
         }
         self.allowed_callers.iter().any(|caller| caller == "direct")
     }
+}
+
+fn allowed_callers(tool: &Node<'_>) -> Decoded<Vec<String>> {
+    let Some(list) = tool.optional("allowed_callers")? else {
+        return Ok(Vec::new());
+    };
+    let callers = list.items()?.map(|item| {
+        item.literal(&[
+            "direct",
+            "code_execution_20250825",
+            "code_execution_20260120",
+            "code_execution_20260521",
+        ])
+        .map(str::to_owned)
+    });
+    callers.collect()
 }
 
 /// The one name that a web tool of this version may have.
@@ -287,7 +329,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn decode(tool: &Value) -> Result<Tool, String> {
-        Tool::decode(&Node::root(tool)).map_err(|fault| fault.to_string())
+        Tool::decode(&Node::root(tool), false).map_err(|fault| fault.to_string())
     }
 
     #[test]

@@ -6,9 +6,10 @@ use crate::model::script::rule::{Condition, Op, OpKind};
 use crate::model::script::yaml::{Key, Kind, Node};
 
 /// Keys that are steps and not calls.
-pub(in super::super) const PLAIN_STEP_KEYS: [&str; 9] = [
+pub(in super::super) const PLAIN_STEP_KEYS: [&str; 10] = [
     "text",
     "thinking",
+    "redacted_thinking",
     "parallel",
     "pause_turn",
     "stop",
@@ -18,8 +19,14 @@ pub(in super::super) const PLAIN_STEP_KEYS: [&str; 9] = [
     "if",
 ];
 /// Keys that stand beside another.
-pub(in super::super) const BESIDE_KEYS: [&str; 5] =
-    ["expect", "capture", "tool_error", "then", "else"];
+pub(in super::super) const BESIDE_KEYS: [&str; 6] = [
+    "expect",
+    "capture",
+    "tool_error",
+    "citations",
+    "then",
+    "else",
+];
 
 impl Parser {
     /// Appends the instructions of a list of steps.
@@ -93,7 +100,11 @@ impl Parser {
             return;
         }
         for (other, _) in entries {
-            let belongs = name == "if" && matches!(other.name.as_str(), "then" | "else");
+            let belongs = match other.name.as_str() {
+                "then" | "else" => name == "if",
+                "citations" => name == "text",
+                _ => false,
+            };
             if other.name != name && !belongs {
                 self.beside(other, name);
             }
@@ -105,7 +116,12 @@ impl Parser {
         let Some(key_name) = PLAIN_STEP_KEYS.into_iter().find(|known| *known == name) else {
             return;
         };
-        if let Some(kind) = self.plain_step(key_name, value) {
+        let cited = entries.iter().find(|(other, _)| other.name == "citations");
+        let kind = match (key_name, cited) {
+            ("text", Some((key, list))) => self.cited(value, key, list),
+            _ => self.plain_step(key_name, value),
+        };
+        if let Some(kind) = kind {
             ops.push(Op {
                 at: key.at,
                 key: key_name,
@@ -114,10 +130,19 @@ impl Parser {
         }
     }
 
+    fn cited(&mut self, text: &Node, key: &Key, list: &Node) -> Option<OpKind> {
+        let citations = self.citations(key, list);
+        let text = self.template(text, "`text`")?;
+        Some(OpKind::Cited(text, citations?))
+    }
+
     fn plain_step(&mut self, key: &str, value: &Node) -> Option<OpKind> {
         match key {
             "text" => self.template(value, "`text`").map(OpKind::Text),
             "thinking" => self.template(value, "`thinking`").map(OpKind::Thinking),
+            "redacted_thinking" => self
+                .template(value, "`redacted_thinking`")
+                .map(OpKind::RedactedThinking),
             "parallel" => self.parallel(value).map(OpKind::Calls),
             "pause_turn" => self.pause(value).map(|()| OpKind::Pause),
             "stop" => self.stop(value).map(OpKind::Stop),
@@ -148,6 +173,7 @@ impl Parser {
                 if !complained && let Some((key, _)) = entries.first() {
                     let hint = match key.name.as_str() {
                         "then" | "else" => "it belongs beside `if`",
+                        "citations" => "it belongs beside `text`",
                         _ => "it belongs beside a call, such as `bash`",
                     };
                     let message = format!("`{}` stands alone", key.name);
@@ -173,6 +199,7 @@ impl Parser {
                 "put it beside a call inside `parallel`"
             }
             ("expect" | "capture" | "tool_error", _) => "it belongs beside a call, such as `bash`",
+            ("citations", _) => "it belongs beside `text`",
             _ => "begin each step with `- `",
         };
         let message = format!("`{}` cannot stand beside `{step}`", other.name);

@@ -31,6 +31,22 @@ fn every_step_says_what_it_should() {
         ("text: 007", Step::Text("007".to_owned())),
         ("thinking: hm", Step::Thinking("hm".to_owned())),
         (
+            "redacted_thinking: Em9w",
+            Step::RedactedThinking("Em9w".to_owned()),
+        ),
+        (
+            "{text: a, citations: [{type: page_location, cited_text: a, document_index: 0, \
+             start_page_number: 1, end_page_number: '${{ 1 + 1 }}'}]}",
+            Step::Cited(
+                "a".to_owned(),
+                vec![
+                    json!({"type": "page_location", "cited_text": "a", "document_index": 0,
+                            "document_title": null, "start_page_number": 1, "end_page_number": 2,
+                            "file_id": null}),
+                ],
+            ),
+        ),
+        (
             "bash: true",
             one(call(ServerTool::Bash, json!({"command": "true"}))),
         ),

@@ -14,6 +14,7 @@ fn cell(number: u64, code: &str) -> CellCall {
         input_dir: INPUT.to_owned(),
         output_dir: output_dir(number),
         timeout: Duration::from_secs(30),
+        patience: Duration::from_mins(5),
     }
 }
 

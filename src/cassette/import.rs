@@ -1,0 +1,225 @@
+//! Others' recordings as cassettes. What a recording lacks is said in its notes, and never guessed.
+
+mod aimock;
+mod bare;
+mod decoded;
+mod form;
+mod har;
+mod http;
+mod notes;
+mod tagged;
+mod vcr;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{About, Cassette, Exchange, Redactor};
+use notes::Notes;
+
+/// Largest recording that is read.
+const MAX_IMPORT_BYTES: u64 = 256 * 1024 * 1024;
+
+/// What a folder is searched for.
+const EXTENSIONS: [&str; 8] = [
+    "yaml", "yml", "json", "har", "txt", "sse", "jsonl", "ndjson",
+];
+
+const KNOWN: &str = "VCR cassettes (YAML or JSON), HAR, aimock fixtures, and bare JSON or event-stream bodies are taken; docs/IMPORT.md describes each";
+
+/// Why a recording was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{name}: {reason}\n  hint: {hint}")]
+    Unknown {
+        name: String,
+        reason: String,
+        hint: &'static str,
+    },
+    #[error("there is no recording in {}\n  hint: {KNOWN}", .0.display())]
+    Nothing(PathBuf),
+}
+
+/// What an importer found in one file.
+#[derive(Debug, Default)]
+struct Draft {
+    exchanges: Vec<Exchange>,
+    recorded_at: Option<String>,
+    upstream: Option<String>,
+    notes: Notes,
+    /// Keys, cookies, and ids of organizations that were among the headers.
+    secrets: Vec<String>,
+}
+
+/// Why a text is not of the kind it seemed to be.
+#[derive(Debug)]
+struct Wrong {
+    reason: String,
+    hint: &'static str,
+}
+
+impl Wrong {
+    fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            hint: KNOWN,
+        }
+    }
+}
+
+/// Takes the recordings of a file, or of a folder and the folders in it, in the order of their names.
+pub fn import(path: &Path) -> Result<Vec<Cassette>, ImportError> {
+    find(path)?.iter().map(|path| import_file(path)).collect()
+}
+
+/// The file, or the files below a folder that may be recordings.
+pub fn find(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    let failed = |source| ImportError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    if !fs::metadata(path).map_err(failed)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    walk(path, &mut found).map_err(failed)?;
+    found.sort();
+    if found.is_empty() {
+        return Err(ImportError::Nothing(path.to_owned()));
+    }
+    Ok(found)
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            walk(&path, found)?;
+        } else if path
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .is_some_and(|extension| EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()))
+        {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Takes one recording.
+pub fn import_file(path: &Path) -> Result<Cassette, ImportError> {
+    let failed = |source| ImportError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let size = fs::metadata(path).map_err(failed)?.len();
+    if size > MAX_IMPORT_BYTES {
+        return Err(ImportError::Unknown {
+            name: path.display().to_string(),
+            reason: format!("it has {size} bytes, and {MAX_IMPORT_BYTES} are the most"),
+            hint: "split it",
+        });
+    }
+    let bytes = fs::read(path).map_err(failed)?;
+    let mut cassette = parse(&path.display().to_string(), &bytes)?;
+    cassette.name = path
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    Ok(cassette)
+}
+
+/// Takes the recording `bytes` that came as `name`.
+pub fn parse(name: &str, bytes: &[u8]) -> Result<Cassette, ImportError> {
+    let unknown = |wrong: Wrong| ImportError::Unknown {
+        name: name.to_owned(),
+        reason: wrong.reason,
+        hint: wrong.hint,
+    };
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| unknown(Wrong::new("it is no text")))?
+        .trim_start_matches('\u{feff}');
+    let draft = recognise(text).map_err(unknown)?;
+    if draft.exchanges.is_empty() {
+        return Err(unknown(Wrong::new(
+            "it has no exchange with the API: no path with /v1/",
+        )));
+    }
+    let total = draft.exchanges.len();
+    let redactor = Redactor::default().with_known(draft.secrets.iter().map(String::as_str));
+    let exchanges: std::io::Result<Vec<Exchange>> = draft
+        .exchanges
+        .into_iter()
+        .map(|exchange| redactor.exchange(exchange))
+        .collect();
+    let exchanges = exchanges.map_err(|error| unknown(Wrong::new(error.to_string())))?;
+    let notes = draft.notes.into_lines(total);
+    Ok(Cassette {
+        name: name.to_owned(),
+        about: About {
+            recorded_at: draft.recorded_at,
+            upstream: draft.upstream,
+            notes: notes
+                .iter()
+                .map(|note| redactor.text(note).into_owned())
+                .collect(),
+            ..About::default()
+        },
+        exchanges,
+    })
+}
+
+fn recognise(text: &str) -> Result<Draft, Wrong> {
+    let start = text.trim_start();
+    if start.starts_with(['{', '[']) {
+        return match serde_json::from_str::<Value>(text) {
+            Ok(value) => of_json(text, &value),
+            Err(error) => bare::of_lines(text)
+                .ok_or_else(|| Wrong::new(format!("it is neither JSON ({error}) nor lines of it"))),
+        };
+    }
+    if start.starts_with("event:") || start.starts_with("data:") || start.starts_with(':') {
+        return bare::of_stream(text);
+    }
+    if start.is_empty() {
+        return Err(Wrong::new("it is empty"));
+    }
+    let value = tagged::read(text)?;
+    vcr::of_value(&value)?.ok_or_else(|| {
+        if value.get("cassette").is_some() {
+            Wrong {
+                reason: "it is a cassette already".to_owned(),
+                hint: "`sandtable replay` takes it as it is",
+            }
+        } else {
+            Wrong::new("it is YAML, but neither `interactions` nor `http_interactions` is in it")
+        }
+    })
+}
+
+fn of_json(text: &str, value: &Value) -> Result<Draft, Wrong> {
+    if let Some(draft) = vcr::of_value(value)? {
+        return Ok(draft);
+    }
+    if let Some(entries) = value["log"]["entries"].as_array() {
+        return Ok(har::of_entries(entries));
+    }
+    if let Some(fixtures) = aimock::fixtures(value) {
+        return Ok(aimock::of_fixtures(fixtures));
+    }
+    if let Some(list) = decoded::list(value) {
+        return Ok(decoded::of_list(list));
+    }
+    bare::of_json(text, value)
+}
+
+#[cfg(test)]
+mod tests;

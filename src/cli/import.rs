@@ -1,0 +1,145 @@
+//! `sandtable import`: others' recordings become cassettes, file by file.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::cassette::import::{self, ImportError};
+use crate::cassette::{Cassette, CassetteError, Writer};
+
+/// What an import did.
+#[derive(Debug, Default)]
+pub(super) struct Imported {
+    /// A line for each file that came in, and one for each lack.
+    pub(super) said: String,
+    /// Files that did not.
+    pub(super) refused: Vec<ImportError>,
+}
+
+/// Takes every recording of `paths` into cassettes below `out`.
+pub(super) fn run(paths: &[PathBuf], out: &Path) -> Result<Imported, CassetteError> {
+    let mut imported = Imported::default();
+    let (mut files, mut exchanges) = (0, 0);
+    let mut taken = BTreeSet::new();
+    for given in paths {
+        let found = match import::find(given) {
+            Ok(found) => found,
+            Err(error) => {
+                imported.refused.push(error);
+                continue;
+            }
+        };
+        for path in found {
+            let cassette = match import::import_file(&path) {
+                Ok(cassette) => cassette,
+                Err(error) => {
+                    imported.refused.push(error);
+                    continue;
+                }
+            };
+            let target = target(given, &path, out, &mut taken);
+            write(&target, &cassette)?;
+            let count = cassette.exchanges.len();
+            files += 1;
+            exchanges += count;
+            let said = &mut imported.said;
+            let plural = if count == 1 { "" } else { "s" };
+            line(
+                said,
+                &format!(
+                    "{}: {count} exchange{plural} → {}",
+                    path.display(),
+                    target.display()
+                ),
+            );
+            for note in &cassette.about.notes {
+                line(said, &format!("  lacking: {note}"));
+            }
+        }
+    }
+    line(
+        &mut imported.said,
+        &format!("{files} files, {exchanges} exchanges"),
+    );
+    Ok(imported)
+}
+
+fn line(text: &mut String, line: &str) {
+    writeln!(text, "{line}").expect("a String takes every write");
+}
+
+/// The folders below what was given are kept; two files of one name keep their extensions, too.
+fn target(given: &Path, path: &Path, out: &Path, taken: &mut BTreeSet<PathBuf>) -> PathBuf {
+    let below = path.strip_prefix(given).ok().and_then(Path::parent);
+    let folder = below.map_or_else(|| out.to_owned(), |below| out.join(below));
+    let named = |name: Option<&std::ffi::OsStr>| {
+        let name = name.unwrap_or_default().to_string_lossy();
+        folder.join(format!("{name}.yaml"))
+    };
+    let mut target = named(path.file_stem());
+    if taken.contains(&target) {
+        target = named(path.file_name());
+    }
+    let mut number = 2;
+    while !taken.insert(target.clone()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        target = folder.join(format!("{name}-{number}.yaml"));
+        number += 1;
+    }
+    target
+}
+
+fn write(target: &Path, cassette: &Cassette) -> Result<(), CassetteError> {
+    let mut writer = Writer::create(target, &cassette.about)?;
+    for (order, exchange) in (0..).zip(&cassette.exchanges) {
+        writer.put(order, exchange)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cassette;
+
+    #[test]
+    fn good_files_come_in_beside_bad_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, out) = (folder.path().join("from"), folder.path().join("out"));
+        std::fs::create_dir_all(from.join("deep")).unwrap();
+        let body = "{\"type\":\"message\",\"id\":\"msg_1\"}";
+        for name in ["a.json", "a.txt", "deep/a.json"] {
+            std::fs::write(from.join(name), body).unwrap();
+        }
+        std::fs::write(from.join("b.yaml"), "no: recording\n").unwrap();
+        std::fs::write(from.join("README.md"), "not looked at").unwrap();
+
+        let imported = run(&[from], &out).unwrap();
+
+        assert_eq!(imported.refused.len(), 1);
+        assert!(imported.refused[0].to_string().contains("b.yaml"));
+        assert!(
+            imported.said.contains("lacking: only the answer"),
+            "{}",
+            imported.said
+        );
+        assert!(
+            imported.said.ends_with("3 files, 3 exchanges\n"),
+            "{}",
+            imported.said
+        );
+        let names: Vec<String> = cassette::load_all(&out)
+            .unwrap()
+            .into_iter()
+            .map(|it| it.name)
+            .collect();
+        assert_eq!(names, ["a.txt", "a", "a"]);
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let imported = run(&[folder.path().join("nowhere")], folder.path()).unwrap();
+        assert!(imported.refused[0].to_string().contains("cannot read"));
+    }
+}

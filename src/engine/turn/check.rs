@@ -1,0 +1,108 @@
+//! Before a turn: the request against itself and against what it names, its model, its container.
+
+use super::Place;
+use crate::container::Found;
+use crate::engine::references::Uploads;
+use crate::engine::{Engine, TurnError, TurnInput, lints, models, references, skills, validate};
+use crate::model::{self, Model, ServiceError, TurnRequest};
+use crate::quirks::{ExpiredContainer, UnknownContainer};
+use crate::store::MountedSkill;
+use crate::verify::Miss;
+
+/// What a request brings with it.
+pub(in crate::engine) struct Checked {
+    pub(super) pending: validate::Pending,
+    pub(super) uploads: Uploads,
+    pub(super) skills: Vec<MountedSkill>,
+}
+
+/// Checks the request against itself and against what it names; nothing is changed.
+pub(in crate::engine) async fn check(
+    engine: &Engine,
+    input: &TurnInput,
+) -> Result<Checked, TurnError> {
+    validate::tools(&input.request).map_err(TurnError::Invalid)?;
+    models::check_thinking(&input.request.model, input.request.thinking)
+        .map_err(|text| TurnError::Invalid(text.to_owned()))?;
+    models::check_output(&input.request, input.batch_item.is_some()).map_err(TurnError::Invalid)?;
+    let pending = validate::history(&input.request).map_err(|text| {
+        lints::server_tool_results(input);
+        TurnError::Invalid(text)
+    })?;
+    if input.strict {
+        validate::strict(&input.request).map_err(TurnError::Invalid)?;
+    }
+    let uploads = references::check(engine, input).await?;
+    let skills = skills::resolve(engine, input).await?;
+    Ok(Checked {
+        pending,
+        uploads,
+        skills,
+    })
+}
+
+pub(super) fn choose_model(
+    engine: &Engine,
+    input: &TurnInput,
+    request: &TurnRequest,
+) -> Result<Box<dyn Model>, TurnError> {
+    let scripts = &input.workspace.scripts;
+    if let Some(model) = scripts.resume(request)? {
+        return Ok(model);
+    }
+    if validate::ends_with_prefill(&input.request) && !models::takes_prefill(&input.request.model) {
+        return Err(TurnError::Invalid(
+            "This model does not support assistant message prefill. The conversation must end with a user message."
+                .to_owned(),
+        ));
+    }
+    model::select(request, scripts, engine.on_unmatched).map_err(|error| {
+        if let Some(nearest) = scripts.nearest(request, &error) {
+            let message = error.message.clone();
+            input.note(|facts| facts.miss = Some(Miss::Unmatched { message, nearest }));
+        }
+        error.into()
+    })
+}
+
+/// With code that `waits` in it, a container that is over fails the request (spec 03 §5).
+pub(super) async fn find_container(
+    engine: &Engine,
+    input: &TurnInput,
+    waits: bool,
+) -> Result<Place, TurnError> {
+    let Some(id) = input
+        .request
+        .container
+        .as_ref()
+        .and_then(|container| container.id.as_deref())
+    else {
+        return Ok(Place::None);
+    };
+    let quirks = &input.quirks;
+    let idle = quirks.container_idle.0;
+    match engine.containers.find(&input.workspace, id, idle).await? {
+        Found::Alive(container) => Ok(Place::Alive(container)),
+        Found::Missing if quirks.unknown_container == UnknownContainer::NotFound => {
+            Err(TurnError::NotFound {
+                message: format!("Container `{id}` not found."),
+                code: None,
+            })
+        }
+        Found::Expired | Found::Missing => match quirks.expired_container {
+            ExpiredContainer::ToolError if !waits => Ok(Place::Expired),
+            // Parity: what a dead id gave in 2026-08 (FACTS §9).
+            ExpiredContainer::ServerError => Err(TurnError::Service(Box::new(ServiceError {
+                status: 500,
+                kind: "api_error".to_owned(),
+                message: "Internal server error".to_owned(),
+                details: None,
+                headers: Vec::new(),
+                after_events: None,
+            }))),
+            ExpiredContainer::ToolError | ExpiredContainer::RequestError => {
+                Err(TurnError::Invalid(format!("container: `{id}` has expired")))
+            }
+        },
+    }
+}

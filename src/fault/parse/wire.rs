@@ -1,0 +1,133 @@
+//! Reading wire faults.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{FaultError, Keys, bad, one_of};
+use crate::fault::{Pace, Where, WireAct};
+
+/// What a wire fault may say beside what all may.
+pub(super) const KEYS: [&str; 11] = [
+    "path",
+    "method",
+    "do",
+    "bytes",
+    "bytes_per_second",
+    "after_bytes",
+    "after_events",
+    "count",
+    "ttft_ms",
+    "tokens_per_second",
+    "jitter",
+];
+
+/// What it can do, and the keys that go with it.
+const DEEDS: [(&str, &[&str]); 9] = [
+    ("slow", &["bytes_per_second"]),
+    ("split", &["bytes"]),
+    ("merge", &[]),
+    ("hang", &["after_bytes", "after_events"]),
+    ("reset", &["after_bytes", "after_events"]),
+    ("malformed", &["after_events"]),
+    ("unknown_event", &["after_events"]),
+    ("pings", &["after_events", "count"]),
+    ("pace", &["ttft_ms", "tokens_per_second", "jitter"]),
+];
+
+/// Most pings in a row.
+const MAX_PINGS: u64 = 1000;
+const MAX_TOKENS_PER_SECOND: f64 = 1e6;
+
+pub(super) fn read(keys: &Keys<'_>) -> Result<WireAct, FaultError> {
+    let names = DEEDS.map(|(name, _)| name);
+    let deed = keys.get("do", &one_of(&names), |value| {
+        let name = value.as_str()?;
+        DEEDS.iter().find(|(known, _)| *known == name)
+    })?;
+    let Some((name, own)) = deed else {
+        return Err(bad("a wire fault needs a `do`", one_of(&names)));
+    };
+    let mut of_others = DEEDS.iter().flat_map(|(_, keys)| *keys);
+    if let Some(stray) =
+        of_others.find(|key| keys.members.contains_key(**key) && !own.contains(key))
+    {
+        return Err(bad(
+            format!("`{stray}` does not go with `do: {name}`"),
+            match own {
+                [] => "it takes no number".to_owned(),
+                own => format!("it takes {}", own.join(", ")),
+            },
+        ));
+    }
+    let whole = |key: &str| keys.get(key, "a number from 0", Value::as_u64);
+    let after = whole("after_events")?.unwrap_or(1);
+    let needed = |key: &'static str, example: &str| {
+        let value = keys.get(key, "a number from 1", |value| {
+            value.as_u64().filter(|number| *number > 0)
+        })?;
+        value.ok_or_else(|| bad(format!("`do: {name}` needs `{key}`"), example))
+    };
+    let place = || -> Result<Where, FaultError> {
+        match (whole("after_bytes")?, whole("after_events")?) {
+            (Some(_), Some(_)) => Err(bad(
+                "`after_bytes` and `after_events` say two places",
+                "leave one out",
+            )),
+            (Some(bytes), None) => Ok(Where::Bytes(bytes)),
+            (None, Some(events)) => Ok(Where::Events(events)),
+            (None, None) => Ok(Where::Bytes(0)),
+        }
+    };
+    Ok(match *name {
+        "slow" => WireAct::Slow {
+            bytes_per_second: needed("bytes_per_second", "such as \"bytes_per_second\": 1000")?,
+        },
+        "split" => WireAct::Split {
+            bytes: usize::try_from(needed("bytes", "such as \"bytes\": 7")?).unwrap_or(usize::MAX),
+        },
+        "merge" => WireAct::Merge,
+        "hang" => WireAct::Hang(place()?),
+        "reset" => WireAct::Reset(place()?),
+        "malformed" => WireAct::Malformed {
+            after_events: after,
+        },
+        "unknown_event" => WireAct::Unknown {
+            after_events: after,
+        },
+        "pings" => WireAct::Pings {
+            after_events: after,
+            count: keys
+                .get("count", "a number from 1 to 1000", |value| {
+                    let count = value
+                        .as_u64()
+                        .filter(|count| (1..=MAX_PINGS).contains(count));
+                    count.and_then(|count| u32::try_from(count).ok())
+                })?
+                .unwrap_or(2),
+        },
+        _ => WireAct::Pace(pace(keys)?),
+    })
+}
+
+fn pace(keys: &Keys<'_>) -> Result<Pace, FaultError> {
+    let ttft = keys.milliseconds("ttft_ms")?;
+    let tokens_per_second = keys.get("tokens_per_second", "a number above 0", |value| {
+        let rate = value.as_f64()?;
+        (rate > 0.0 && rate <= MAX_TOKENS_PER_SECOND).then_some(rate)
+    })?;
+    let jitter = keys.get("jitter", "a number from 0 to 1", |value| {
+        value.as_f64().filter(|part| (0.0..=1.0).contains(part))
+    })?;
+    if ttft.is_none() && tokens_per_second.is_none() {
+        return Err(bad(
+            "`do: pace` needs `ttft_ms` or `tokens_per_second`",
+            "such as \"ttft_ms\": 300, \"tokens_per_second\": 60",
+        ));
+    }
+    Ok(Pace {
+        ttft: ttft.unwrap_or(Duration::ZERO),
+        tokens_per_second,
+        jitter: jitter.unwrap_or(0.0),
+    })
+}

@@ -1,0 +1,128 @@
+//! Requests to the server that runs the calls.
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client as Hyper;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use crate::cassette::{Body, Part};
+
+const BOUNDARY: &str = "sandtable-live-7d1f3a9c25";
+const BETAS: &str = "code-execution-2025-08-25,files-api-2025-04-14,skills-2025-10-02";
+
+/// One workspace of the server.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: Hyper<HttpConnector, Full<Bytes>>,
+    url: String,
+    key: String,
+}
+
+impl Client {
+    pub(super) fn new(url: &str, key: String) -> Self {
+        Self {
+            http: Hyper::builder(TokioExecutor::new()).build(HttpConnector::new()),
+            url: url.to_owned(),
+            key,
+        }
+    }
+
+    /// The bytes of an answer, or what was said instead.
+    pub(super) async fn get(&self, path: &str) -> Result<Bytes, String> {
+        self.send("GET", path, "", Bytes::new()).await
+    }
+
+    /// The answer to a JSON request.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
+        let body = Bytes::from(body.to_string());
+        let answer = self.send("POST", path, "application/json", body).await?;
+        parse(&answer)
+    }
+
+    /// Adds rules, written as YAML, to the workspace's scripts.
+    pub(super) async fn add_script(&self, rules: &Value) -> Result<(), String> {
+        let mut yaml = String::new();
+        crate::cassette::write_value(&mut yaml, rules, 0);
+        let body = Bytes::from(yaml);
+        self.send("POST", "/_sandtable/scripts", "application/yaml", body)
+            .await?;
+        Ok(())
+    }
+
+    /// Sends a recorded form again.
+    pub(super) async fn post_form(&self, path: &str, parts: &[Part]) -> Result<Value, String> {
+        let mut body = Vec::new();
+        for part in parts {
+            let content = match &part.body {
+                Body::Missing(why) => return Err(format!("an upload's bytes are missing: {why}")),
+                body => body.bytes().map_err(|error| error.to_string())?,
+            };
+            let name = quoted(&part.name);
+            body.extend(
+                format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"").bytes(),
+            );
+            if let Some(filename) = &part.filename {
+                body.extend(format!("; filename=\"{}\"", quoted(filename)).bytes());
+            }
+            if let Some(kind) = &part.content_type {
+                body.extend(format!("\r\ncontent-type: {kind}").bytes());
+            }
+            body.extend(b"\r\n\r\n");
+            body.extend(content.unwrap_or_default());
+            body.extend(b"\r\n");
+        }
+        body.extend(format!("--{BOUNDARY}--\r\n").bytes());
+        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+        let answer = self.send("POST", path, &kind, Bytes::from(body)).await?;
+        parse(&answer)
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        kind: &str,
+        body: Bytes,
+    ) -> Result<Bytes, String> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header("x-api-key", &self.key)
+            .header("anthropic-version", "2023-06-01")
+            .header("anthropic-beta", BETAS);
+        if !kind.is_empty() {
+            request = request.header("content-type", kind);
+        }
+        let request = request
+            .body(Full::new(body))
+            .map_err(|error| error.to_string())?;
+        let response = self
+            .http
+            .request(request)
+            .await
+            .map_err(|error| error.to_string())?;
+        let status = response.status();
+        let body = response.into_body().collect().await;
+        let body = body.map_err(|error| error.to_string())?.to_bytes();
+        if status == StatusCode::OK {
+            return Ok(body);
+        }
+        let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let message = said["error"]["message"].as_str().unwrap_or_default();
+        Err(format!("{} {message}", status.as_u16()))
+    }
+}
+
+fn parse(answer: &Bytes) -> Result<Value, String> {
+    serde_json::from_slice(answer).map_err(|error| error.to_string())
+}
+
+/// As browsers write names.
+fn quoted(name: &str) -> String {
+    name.replace('"', "%22")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
+}

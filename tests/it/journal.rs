@@ -1,0 +1,136 @@
+//! The journal over HTTP: filters, pages, and the export as HAR.
+
+use serde_json::{Value, json};
+
+use crate::harness::TestServer;
+use crate::harness::server::{prompt, streamed};
+
+async fn list(server: &TestServer, query: &str) -> Value {
+    server
+        .control("GET", &format!("journal?{query}"), &Value::Null)
+        .await
+}
+
+/// Method and status of each entry.
+fn gist(page: &Value) -> Vec<String> {
+    let entries = page["data"].as_array().unwrap();
+    entries
+        .iter()
+        .map(|entry| format!("{} {}", entry["method"].as_str().unwrap(), entry["status"]))
+        .collect()
+}
+
+/// A model list, a message, and a file that is not there, a minute apart.
+async fn used() -> TestServer {
+    let server = TestServer::start().await;
+    server
+        .send(&server.request("GET", "/v1/models?limit=1&after_id=a%20b"))
+        .await;
+    server.advance("1m").await;
+    server.message(&prompt("secret? sk-no")).await;
+    server.advance("1m").await;
+    server
+        .send(&server.request("DELETE", "/v1/files/file_1"))
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn entries_are_filtered_by_method_status_path_id_and_since() {
+    let server = used().await;
+    let all = list(&server, "").await;
+    assert_eq!(gist(&all), ["DELETE 404", "POST 200", "GET 400"]);
+    let id = all["data"][1]["id"].as_str().unwrap();
+    for (query, wanted) in [
+        ("method=post".to_owned(), vec!["POST 200"]),
+        ("status=4xx&path=/v1/files".to_owned(), vec!["DELETE 404"]),
+        (format!("id={id}"), vec!["POST 200"]),
+        (format!("since={id}"), vec!["DELETE 404"]),
+        (
+            "since=req_unknown".to_owned(),
+            vec!["DELETE 404", "POST 200", "GET 400"],
+        ),
+        (
+            "since=2030-01-02T03:05:05Z".to_owned(),
+            vec!["DELETE 404", "POST 200"],
+        ),
+        ("limit=1".to_owned(), vec!["DELETE 404"]),
+    ] {
+        assert_eq!(gist(&list(&server, &query).await), wanted, "{query}");
+    }
+    let first = list(&server, "limit=2").await;
+    let rest = list(&server, &format!("cursor={}", first["next_cursor"])).await;
+    assert_eq!(gist(&rest), ["GET 400"]);
+    for wrong in ["since=noon", "format=pcap", "colour=red"] {
+        let path = format!("/_sandtable/journal?{wrong}");
+        let response = server.send(&server.request("GET", &path)).await;
+        assert_eq!(response.status, 400, "{wrong}");
+        assert!(response.text().contains("the filters are"));
+    }
+}
+
+#[tokio::test]
+async fn the_export_is_valid_har_oldest_first_and_has_no_key() {
+    let server = used().await;
+    server
+        .send(&server.messages(&streamed(prompt("stream"))))
+        .await;
+    server
+        .upload("a.bin", "application/octet-stream", "bytes")
+        .await;
+    let other = server.messages(&prompt("other")).without("x-api-key");
+    let other = other.header("authorization", "Bearer sk-ant-other");
+    server.send(&other).await;
+    let har = list(&server, "format=har&workspace=*").await;
+    let schema: Value = serde_json::from_str(include_str!("har.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let faults: Vec<String> = validator
+        .iter_errors(&har)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert_eq!(faults, [""; 0]);
+    let entries = har["log"]["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 6);
+    let first = &entries[0]["request"];
+    assert_eq!(
+        first["url"],
+        format!("http://{}/v1/models?limit=1&after_id=a%20b", server.address)
+    );
+    assert_eq!(
+        first["queryString"][1],
+        json!({"name": "after_id", "value": "a b"})
+    );
+    let message = &entries[1];
+    assert!(
+        message["request"]["postData"]["text"]
+            .as_str()
+            .unwrap()
+            .contains("secret? sk-no")
+    );
+    assert_eq!(
+        message["response"]["content"]["mimeType"],
+        "application/json"
+    );
+    let headers = message["response"]["headers"].as_array().unwrap();
+    for name in [
+        "request-id",
+        "anthropic-ratelimit-tokens-limit",
+        "anthropic-organization-id",
+    ] {
+        assert!(
+            headers.iter().any(|header| header["name"] == name),
+            "{name}"
+        );
+    }
+    let stream = &entries[3]["response"]["content"];
+    assert!(
+        stream["text"]
+            .as_str()
+            .unwrap()
+            .contains("event: message_stop")
+    );
+    let text = har.to_string();
+    assert!(!text.contains("sk-ant-"), "a key is in the export");
+    let one = list(&server, "format=har&method=DELETE").await;
+    assert_eq!(one["log"]["entries"].as_array().unwrap().len(), 1);
+}

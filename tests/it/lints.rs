@@ -1,0 +1,246 @@
+//! Mistakes of clients that the real service punishes silently: each is found, and what is right is not.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::harness::server::{code_prompt, prompt, streamed, then};
+use crate::harness::{Processes, TestServer};
+
+async fn running(steps: Value) -> TestServer {
+    let server = TestServer::on(Arc::new(Processes::new())).await;
+    server.steps(&steps).await;
+    server
+}
+
+/// Every lint of the verdict: its code, its level, and whether it names a request.
+async fn lints(server: &TestServer) -> Vec<(String, String)> {
+    let verdict = server.control("GET", "verify", &Value::Null).await;
+    let lints = verdict["lints"].as_array().unwrap();
+    lints
+        .iter()
+        .map(|lint| {
+            assert!(lint["request_id"].as_str().unwrap().starts_with("req_"));
+            assert!(!lint["hint"].as_str().unwrap().is_empty());
+            let text = |name: &str| lint[name].as_str().unwrap().to_owned();
+            (text("code"), text("level"))
+        })
+        .collect()
+}
+
+fn one(code: &str, level: &str) -> Vec<(String, String)> {
+    vec![(code.to_owned(), level.to_owned())]
+}
+
+/// The verdict on everything but the scripts.
+async fn is_ok(server: &TestServer, lints: &str) -> bool {
+    let verdict = server
+        .control("GET", &format!("verify?lints={lints}"), &Value::Null)
+        .await;
+    assert_eq!(verdict["unused_steps"], json!([]));
+    verdict["ok"] == true
+}
+
+async fn codes_of_newest(server: &TestServer) -> Value {
+    let journal = server.journal().await;
+    let lints = journal[0]["lints"].as_array().unwrap();
+    lints.iter().map(|lint| lint["code"].clone()).collect()
+}
+
+fn with_upload(file: &str, text: &str) -> Value {
+    let mut body = code_prompt("");
+    body["messages"][0]["content"] =
+        json!([{"type": "container_upload", "file_id": file}, {"type": "text", "text": text}]);
+    body
+}
+
+#[tokio::test]
+async fn an_upload_of_an_earlier_message_is_inert_unless_its_container_is_sent() {
+    let server = running(json!([{"bash": "cat data.csv; true"}])).await;
+    let file = server.upload("data.csv", "text/csv", "a\n").await;
+    let first = with_upload(&file, "one");
+    let answer = server.message(&first).await;
+    let mut second = then(first, &answer, &json!("two"));
+    second["container"] = answer["container"]["id"].clone();
+    let reused = server.message(&second).await;
+    assert_eq!(reused["content"][1]["content"]["stdout"], "a\n");
+    assert_eq!(lints(&server).await, []);
+    let mut alone = with_upload(&file, "one");
+    alone["messages"].as_array_mut().unwrap().extend([
+        json!({"role": "assistant", "content": "Fine."}),
+        json!({"role": "user", "content": "two"}),
+    ]);
+    let missing = server.message(&alone).await;
+    assert_eq!(missing["content"][1]["content"]["stdout"], "");
+    assert_eq!(lints(&server).await, one("inert_container_upload", "error"));
+    assert_eq!(
+        codes_of_newest(&server).await,
+        json!(["inert_container_upload"])
+    );
+    assert!(!is_ok(&server, "error").await);
+    assert!(is_ok(&server, "off").await);
+}
+
+#[tokio::test]
+async fn a_dropped_container_is_found_when_code_runs_again_and_only_then() {
+    let server = running(json!([{"bash": "echo x >> note; cat note"}])).await;
+    let body = code_prompt("one");
+    let answer = server.message(&body).await;
+    let next = then(body, &answer, &json!("two"));
+    let mut kept = next.clone();
+    kept["container"] = answer["container"]["id"].clone();
+    server.message(&kept).await;
+    // Nothing runs, nothing is lost.
+    server.steps(&json!([{"text": "No call."}])).await;
+    server.message(&next).await;
+    assert_eq!(lints(&server).await, []);
+    server.steps(&json!([{"bash": "cat note"}])).await;
+    server.message(&next).await;
+    assert_eq!(lints(&server).await, one("dropped_container", "error"));
+    // Who starts anew because the old one is over does right.
+    server.control("POST", "reset", &Value::Null).await;
+    server.steps(&json!([{"bash": "true"}])).await;
+    let body = code_prompt("one");
+    let answer = server.message(&body).await;
+    server.advance("30d").await;
+    server.message(&then(body, &answer, &json!("two"))).await;
+    assert_eq!(lints(&server).await, []);
+}
+
+#[tokio::test]
+async fn a_pause_that_nobody_goes_on_with_is_ignored() {
+    let server = running(json!([{"bash": "echo 1"}, "pause_turn", {"text": "Done."}])).await;
+    let body = code_prompt("go");
+    let paused = server.message(&body).await;
+    assert_eq!(paused["stop_reason"], "pause_turn");
+    assert_eq!(lints(&server).await, one("ignored_pause_turn", "error"));
+    let mut next = then(body, &paused, &Value::Null);
+    next["container"] = paused["container"]["id"].clone();
+    server.message(&next).await;
+    assert_eq!(lints(&server).await, []);
+    let answer = server
+        .send(&server.messages(&streamed(code_prompt("again"))))
+        .await;
+    assert!(answer.text().contains("pause_turn"));
+    assert_eq!(lints(&server).await, one("ignored_pause_turn", "error"));
+}
+
+#[tokio::test]
+async fn a_pause_without_calls_goes_on_too() {
+    let server = TestServer::start().await;
+    server
+        .steps(&json!([{"text": "Wait."}, "pause_turn", {"text": "Done."}]))
+        .await;
+    let body = prompt("go");
+    let paused = server.message(&body).await;
+    assert_eq!(lints(&server).await, one("ignored_pause_turn", "error"));
+    server.message(&then(body, &paused, &Value::Null)).await;
+    assert_eq!(lints(&server).await, []);
+}
+
+#[tokio::test]
+async fn output_files_are_fetched_deleted_or_handed_on_or_they_are_lost() {
+    let write = "for f in a b c d; do echo $f > $OUTPUT_DIR/$f.txt; done";
+    let server = running(json!([{"bash": write}])).await;
+    let message = server.message(&code_prompt("go")).await;
+    let files = message["content"][1]["content"]["content"]
+        .as_array()
+        .unwrap();
+    let ids: Vec<&str> = files
+        .iter()
+        .map(|file| file["file_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(lints(&server).await.len(), 4);
+    let path = |id: &str| format!("/v1/files/{id}");
+    // Its metadata are not the file.
+    server.send(&server.request("GET", &path(ids[0]))).await;
+    assert_eq!(lints(&server).await.len(), 4);
+    server
+        .send(&server.request("GET", &(path(ids[0]) + "/content")))
+        .await;
+    server.send(&server.request("DELETE", &path(ids[1]))).await;
+    server.steps(&json!([{"text": "Thanks."}])).await;
+    server.message(&with_upload(ids[2], "take it")).await;
+    assert_eq!(lints(&server).await, one("unfetched_output", "warning"));
+    let verdict = server.control("GET", "verify", &Value::Null).await;
+    let lint = &verdict["lints"][0];
+    assert!(
+        lint["message"].as_str().unwrap().contains("d.txt"),
+        "{lint}"
+    );
+    assert!(is_ok(&server, "error").await);
+    assert!(!is_ok(&server, "warning").await);
+}
+
+#[tokio::test]
+async fn a_tool_result_for_a_server_tool_is_refused_and_noted() {
+    let server = running(json!([{"bash": "echo 1"}])).await;
+    let body = code_prompt("go");
+    let answer = server.message(&body).await;
+    let id = &answer["content"][0]["id"];
+    let result = json!([{"type": "tool_result", "tool_use_id": id, "content": "1"}]);
+    let mut next = then(body, &answer, &result);
+    next["container"] = answer["container"]["id"].clone();
+    let response = server.send(&server.messages(&next)).await;
+    assert_eq!(response.status, 400);
+    assert_eq!(
+        lints(&server).await,
+        one("tool_result_for_server_tool", "error")
+    );
+    assert_eq!(
+        codes_of_newest(&server).await,
+        json!(["tool_result_for_server_tool"])
+    );
+    // One that nothing has asked for is another mistake.
+    let mut other = prompt("go");
+    other["messages"][0]["content"] = json!([{"type": "tool_result", "tool_use_id": "toolu_01AAAAAAAAAAAAAAAAAAAAAA", "content": "1"}]);
+    assert_eq!(server.send(&server.messages(&other)).await.status, 400);
+    assert_eq!(codes_of_newest(&server).await, json!([]));
+}
+
+#[tokio::test]
+async fn an_expired_container_that_no_call_notices_is_noted() {
+    let server = running(json!([{"bash": "true"}])).await;
+    let mut body = code_prompt("go");
+    body["container"] = server.message(&body).await["container"]["id"].clone();
+    server.advance("30d").await;
+    // A call tells the client.
+    server.message(&body).await;
+    assert_eq!(lints(&server).await, []);
+    server.steps(&json!([{"text": "No call."}])).await;
+    server.message(&body).await;
+    assert_eq!(
+        lints(&server).await,
+        one("expired_container_reused", "error")
+    );
+    assert_eq!(
+        codes_of_newest(&server).await,
+        json!(["expired_container_reused"])
+    );
+}
+
+#[test]
+fn every_lint_is_in_the_table_of_the_documents_and_no_other_is() {
+    let page = include_str!("../../docs/VERIFY.md");
+    let rows: Vec<(&str, &str)> = page
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split(" | ");
+            let code = cells.next()?.strip_suffix('`')?;
+            let level = cells.next()?;
+            matches!(level, "error" | "warning").then_some((code, level))
+        })
+        .collect();
+    let rules = sandtable::lint::ALL.iter().map(|rule| {
+        let level = serde_json::to_value(rule.level).unwrap();
+        (rule.code, level.as_str().unwrap().to_owned())
+    });
+    let rules: Vec<(&str, String)> = rules.collect();
+    assert_eq!(
+        rows,
+        rules
+            .iter()
+            .map(|(code, level)| (*code, level.as_str()))
+            .collect::<Vec<_>>()
+    );
+}
