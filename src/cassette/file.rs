@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cassette;
 
-pub use write::Writer;
+pub use write::{Writer, text};
 
 /// Largest cassette that is read; larger bodies lie beside it.
 const MAX_CASSETTE_BYTES: u64 = 256 * 1024 * 1024;

@@ -15,7 +15,7 @@ pub struct Tape {
     pub(crate) redact: Vec<String>,
     /// By the text of the canonical request, in recorded order.
     by_request: HashMap<String, Vec<usize>>,
-    /// Those in whose request something was redacted.
+    /// Those in whose request something was redacted or not kept.
     wild: Vec<usize>,
     /// Answers whose request was not recorded.
     pub(crate) loose: Vec<usize>,
@@ -67,7 +67,7 @@ impl Tape {
         match &canonical {
             Some(canonical) => {
                 let text = canonical.to_string();
-                if text.contains(canon::REDACTED) {
+                if text.contains(canon::REDACTED) || text.contains(r#"{"missing":true}"#) {
                     self.wild.push(at);
                 }
                 self.by_request.entry(text).or_default().push(at);

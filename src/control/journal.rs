@@ -1,5 +1,6 @@
 //! `/_sandtable/journal`: what the workspace asked and was answered, newest first, or as an export.
 
+mod cassette;
 mod har;
 
 use std::collections::HashMap;
@@ -7,9 +8,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::Query;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use chrono::DateTime;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::error::ControlError;
 use super::target::Targets;
@@ -17,28 +19,33 @@ use crate::journal::{Entry, Filter, Since};
 use crate::limits;
 use crate::workspace::Workspace;
 
-const HINT: &str = "the filters are `path`, `method`, `status` (404 or 4xx), `id`, `since` (a request id or a time), `limit`, `cursor`, and `format` (har)";
+const HINT: &str = "the filters are `path`, `method`, `status` (404 or 4xx), `id`, `since` (a request id or a time), `limit`, `cursor`, and `format` (har, cassette)";
 
 /// A page of the journal; with `?format=har` all of it, and with `?workspace=*` that of all.
 pub(super) async fn list(
     Targets(workspaces): Targets,
     Query(query): Query<HashMap<String, String>>,
-) -> Result<Json<Value>, ControlError> {
+) -> Result<Response, ControlError> {
     let filter = filter(&query)?;
-    if query.contains_key("format") {
+    if let Some(format) = query.get("format") {
         let entries = oldest_first(&workspaces, &filter);
-        return Ok(Json(har::archive(entries.iter().map(AsRef::as_ref))));
+        if format == "cassette" {
+            let text = cassette::text(&entries).map_err(|error| ControlError::internal(&error))?;
+            return Ok(([(header::CONTENT_TYPE, "application/yaml")], text).into_response());
+        }
+        return Ok(Json(har::archive(entries.iter().map(AsRef::as_ref))).into_response());
     }
     let [workspace] = workspaces.as_slice() else {
         return Err(ControlError::bad(
             "a page is of one workspace",
-            "name it: `?workspace=NAME`, or export all with `format=har`",
+            "name it: `?workspace=NAME`, or export all with `format=har` or `format=cassette`",
         ));
     };
     let page = workspace.journal.list(&filter);
     Ok(Json(
         json!({ "data": page.entries.iter().map(AsRef::as_ref).collect::<Vec<&Entry>>(), "next_cursor": page.next_cursor }),
-    ))
+    )
+    .into_response())
 }
 
 /// All that is wanted, with bodies and headers, oldest first: where every export begins.
@@ -85,7 +92,7 @@ fn filter(query: &HashMap<String, String>) -> Result<Filter, ControlError> {
                 let time = DateTime::parse_from_rfc3339(value).map_err(|_| bad())?;
                 filter.since = Some(Since::Time(time.to_utc()));
             }
-            "format" if value == "har" => {}
+            "format" if value == "har" || value == "cassette" => {}
             "workspace" => {}
             _ => return Err(bad()),
         }

@@ -1,5 +1,7 @@
 //! Recording through the proxy, and answering from what was recorded.
 
+mod golden;
+mod handed_out;
 mod mounted;
 mod recording;
 mod replaying;

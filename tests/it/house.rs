@@ -166,6 +166,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
             "src/control.rs",
             "src/control/",
             "src/server.rs",
+            "src/server/",
             "src/app.rs",
         ],
     ),

@@ -21,6 +21,7 @@ mod files;
 mod fixtures;
 mod fold;
 mod house;
+mod isolation;
 mod journal;
 mod lints;
 mod models;

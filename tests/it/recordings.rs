@@ -96,7 +96,7 @@ const OF_THE_EDGE: [&str; 13] = [
 /// Code that waits for the client: two exchanges that belong together, played by a test of their own.
 const PROGRAMMATIC: &str = "programmatic";
 
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let given = std::env::var_os("SANDTABLE_RECORDINGS").map(PathBuf::from);
     let folder = given
         .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/recordings"));

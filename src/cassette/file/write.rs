@@ -23,6 +23,28 @@ pub struct Writer {
     head: String,
     /// By the order of their requests: the text, and the times.
     exchanges: BTreeMap<u64, (String, Timing)>,
+    /// Nothing lies beside the file, and there is none.
+    inline: bool,
+}
+
+/// The text of a cassette that is no file: large bodies are in it.
+pub fn text(about: &About, exchanges: &[Exchange]) -> Result<String, CassetteError> {
+    let writer = Writer {
+        path: PathBuf::new(),
+        head: head(about),
+        exchanges: BTreeMap::new(),
+        inline: true,
+    };
+    let items: Vec<String> = exchanges
+        .iter()
+        .map(|exchange| writer.render(exchange))
+        .collect::<Result<_, _>>()?;
+    let list = if items.is_empty() {
+        "exchanges: []\n"
+    } else {
+        "exchanges:\n"
+    };
+    Ok(head(about) + list + &items.concat())
 }
 
 impl Writer {
@@ -35,6 +57,7 @@ impl Writer {
             path: path.to_owned(),
             head: head(about),
             exchanges: BTreeMap::new(),
+            inline: false,
         };
         // Bodies of the recording before belong to nothing any more.
         match fs::remove_dir_all(blobs(path)) {
@@ -57,6 +80,7 @@ impl Writer {
             path: path.to_owned(),
             head: head(&known.about),
             exchanges: BTreeMap::new(),
+            inline: false,
         };
         for (order, exchange) in (0..).zip(&known.exchanges) {
             let text = writer.render(exchange)?;
@@ -209,9 +233,11 @@ impl Writer {
             Body::Json(value) if as_text => json!({ "text": value.to_string() }),
             Body::Json(value) => json!({ "json": value }),
             Body::Text(text) if text.starts_with("event:") => json!({ "stream": text }),
-            Body::Text(text) if text.len() <= INLINE_BYTES => json!({ "text": text }),
+            Body::Text(text) if self.inline || text.len() <= INLINE_BYTES => {
+                json!({ "text": text })
+            }
             Body::Text(text) => self.blob(&Bytes::from(text.clone()))?,
-            Body::Bytes(bytes) if bytes.len() <= INLINE_BYTES => {
+            Body::Bytes(bytes) if self.inline || bytes.len() <= INLINE_BYTES => {
                 json!({ "base64": STANDARD.encode(bytes) })
             }
             Body::Bytes(bytes) => self.blob(bytes)?,
