@@ -148,7 +148,7 @@ async fn every_code_of_a_tool_with_a_natural_cause_comes_by_itself() {
             continue;
         };
         let expected = json!({"type": code(&row[5]), "error_code": code(&row[0])});
-        for result in causes::tool(cause, code(&row[1])).await {
+        for result in Box::pin(causes::tool(cause, code(&row[1]))).await {
             assert_eq!(result, expected, "{row:?}");
         }
     }

@@ -51,7 +51,7 @@ impl Own<'_> {
             .await;
         let status = [429, 500, 529][n % 3];
         let fault = json!({"at": "http", "path": "/v1/messages", "status": status, "times": n % 3});
-        if n % 3 > 0 {
+        if !n.is_multiple_of(3) {
             self.json("POST", "/_sandtable/faults", &fault).await;
         }
         for _ in 0..n % 3 {
@@ -77,13 +77,14 @@ impl Own<'_> {
         let time = |clock: &Value| {
             chrono::DateTime::parse_from_rfc3339(clock["now"].as_str().unwrap()).unwrap()
         };
-        assert_eq!((time(&after) - time(&before)).num_days(), (n % 40) as i64);
+        let passed = (time(&after) - time(&before)).num_days();
+        assert_eq!(usize::try_from(passed), Ok(n % 40));
         let (_, journal) = self
             .json("GET", "/_sandtable/journal?limit=100", &Value::Null)
             .await;
         // Faults, the answer, the upload, the list.
         assert_eq!(journal["data"].as_array().unwrap().len(), n % 3 + 3);
-        if n % 5 == 0 {
+        if n.is_multiple_of(5) {
             self.json("POST", "/_sandtable/reset", &json!({})).await;
             let (_, files) = self.json("GET", "/v1/files", &Value::Null).await;
             assert_eq!(files["data"], json!([]));

@@ -32,15 +32,24 @@ pub(crate) async fn run(interpreter: Interpreter, file: &str, needs: Needs) {
 
 /// As [`run`], with flags for the server.
 pub(crate) async fn run_with(interpreter: Interpreter, file: &str, needs: Needs, flags: &[&str]) {
-    let Some(command) = interpreter.find() else {
+    if interpreter.find().is_none() {
         return;
-    };
+    }
     let backend = match needs {
         Needs::Server => "none",
         Needs::Sandbox if image_ready(Flavor::Full).await => "docker",
         Needs::Sandbox => return,
     };
     let server = Server::start(&[&["--backend", backend], flags].concat()).await;
+    against(&server, interpreter, file).await;
+    server.stop().await;
+}
+
+/// Runs `file` against a server that is there.
+pub(crate) async fn against(server: &Server, interpreter: Interpreter, file: &str) {
+    let Some(command) = interpreter.find() else {
+        return;
+    };
     let folder = Folder::of(interpreter);
     let mut child = Command::new(&command[0]);
     child
@@ -84,7 +93,6 @@ pub(crate) async fn run_with(interpreter: Interpreter, file: &str, needs: Needs,
         .unwrap();
         panic!("{report}");
     }
-    server.stop().await;
 }
 
 /// A fresh working directory, and where the programs are.

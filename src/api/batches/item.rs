@@ -71,9 +71,11 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
     if let Err(error) = kept.await {
         tracing::error!(batch.id = %batch.id, %error, "the result of an item was not kept");
     }
-    workspace
-        .watch
-        .note_item(&entry.id, report.facts, outcome == ItemOutcome::Succeeded);
+    if let Some(item) = &entry.batch {
+        let id = format!("{}/{}", item.id, item.custom_id);
+        let succeeded = outcome == ItemOutcome::Succeeded;
+        workspace.watch.note_item(&id, report.facts, succeeded);
+    }
     workspace.journal.push(entry);
 }
 

@@ -111,7 +111,7 @@ async fn sent(caller: &Caller, deck: &Deck, played: &Played, act: Option<Act>) -
     };
     let pace = match deck.pace {
         Pace::Scaled(factor) => played.timing.as_ref().map(|timing| (timing, factor)),
-        _ => None,
+        Pace::AtOnce => None,
     };
     if let Some((timing, factor)) = pace
         && !caller.workspace.clock.is_frozen()
