@@ -163,7 +163,7 @@ pub const PARKED_PLACES: usize = 1024;
 pub const PARKED_BYTES: usize = 8 * 1024 * 1024;
 /// Answers in one turn before the loop guard takes a script for endless.
 pub const TURN_ROUNDS: usize = 200;
-/// Largest document of a workspace's state, coming or going. It is held in memory, about twice.
+/// Largest document of a workspace's state, coming or going. It is held in memory, about three times.
 pub const MAX_STATE_BYTES: usize = 64 * 1024 * 1024;
 /// Largest such document in YAML, which is slower to read.
 pub const MAX_STATE_YAML_BYTES: usize = 8 * 1024 * 1024;

@@ -1,6 +1,7 @@
 //! The state of a workspace, with real files in real containers: taken out, put back, and whole after a
 //! kill at any moment.
 
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -184,5 +185,12 @@ fn a_kill_in_the_middle_leaves_one_state_or_the_other() {
         "MEASURED: a put takes {took:?}; killed before it was done: {}, after: {}",
         held[0], held[1]
     );
-    assert_eq!(std::fs::read_dir(data_dir.join("tmp")).unwrap().count(), 0);
+    // What the last kill left half written goes with the next start.
+    let server = Server::start("none", &data_dir, &[]).unwrap();
+    let found: Value = serde_json::from_slice(&export(&server.client("key"))).unwrap();
+    let files = |dir: &Path| std::fs::read_dir(dir).unwrap().count();
+    assert_eq!(files(&data_dir.join("tmp")), 0);
+    let shelves = std::fs::read_dir(data_dir.join("blobs")).unwrap();
+    let blobs: usize = shelves.map(|shelf| files(&shelf.unwrap().path())).sum();
+    assert_eq!(blobs, found["files"].as_array().unwrap().len());
 }
