@@ -12,6 +12,7 @@ use crate::fault::Fault;
 use crate::limits;
 use crate::model::script::Base;
 use crate::sandbox::{Backend, Limits};
+use crate::snapshot::Document;
 use crate::store::{Store, StoreError};
 use crate::workspace::{Ground, Workspaces};
 
@@ -49,6 +50,7 @@ impl App {
         base: Arc<Base>,
         faults: Arc<[Fault]>,
         cassettes: Option<Arc<Deck>>,
+        state: Option<Arc<Document>>,
     ) -> Result<Self, StoreError> {
         let containers = Containers::new(
             store.clone(),
@@ -65,6 +67,7 @@ impl App {
             quirks: config.quirks,
             rates: config.rates.clone().into(),
             cassettes: cassettes.clone(),
+            state,
             events: containers.events().clone(),
         };
         let workspaces = Workspaces::new(store.clone(), config.seed, base).over(ground);

@@ -98,7 +98,18 @@ impl Clock {
 }
 
 impl State {
-    fn now(&self) -> DateTime<Utc> {
+    /// Of a clock that shows `now` (the present where there is none).
+    pub fn at(now: Option<DateTime<Utc>>, frozen: bool) -> Self {
+        let wall = wall();
+        let now = now.unwrap_or(wall);
+        Self {
+            offset: now - wall,
+            frozen_at: frozen.then_some(now),
+        }
+    }
+
+    /// The time that its clock shows at present.
+    pub fn now(&self) -> DateTime<Utc> {
         self.frozen_at.unwrap_or_else(|| {
             wall()
                 .checked_add_signed(self.offset)

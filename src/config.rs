@@ -54,6 +54,8 @@ pub struct Config {
     pub strict_version: bool,
     /// Tool types that stand for others: `code_execution_20260104` → `code_execution_20250825`.
     pub tool_aliases: Vec<(String, String)>,
+    /// The state that every workspace starts from.
+    pub state: Option<PathBuf>,
     /// Files of faults under every workspace.
     pub faults: Vec<PathBuf>,
     /// The profile, and the rows that differ from it.
@@ -125,6 +127,7 @@ impl Default for Config {
             control_token: None,
             strict_version: false,
             tool_aliases: Vec::new(),
+            state: None,
             faults: Vec::new(),
             quirks: Layers::default(),
             rates: Vec::new(),

@@ -7,6 +7,7 @@
 mod pending;
 mod skills;
 mod sweep;
+mod tree;
 mod wake;
 mod web_calls;
 
@@ -31,6 +32,7 @@ use crate::store::{ContainerRow, ContainerState, MountedFile, MountedSkill, Stor
 use crate::workspace::Workspace;
 use pending::Pending;
 pub(crate) use pending::timed_out;
+pub(crate) use tree::TreeError;
 use web_calls::Since;
 pub(crate) use web_calls::WebCallMade;
 
@@ -46,6 +48,7 @@ struct Inner {
     /// A container that was not used for so long falls asleep.
     idle: Duration,
     timeouts: Timeouts,
+    /// By what backends call their sandboxes: an id may be another workspace's, too.
     known: Mutex<HashMap<String, Arc<Container>>>,
     events: Events,
 }
@@ -56,6 +59,8 @@ pub(crate) struct Container {
     /// `container_…`.
     pub(crate) id: String,
     pub(crate) workspace: String,
+    /// What backends call its sandbox.
+    sandbox_id: String,
     pub(crate) created_at: DateTime<Utc>,
     /// The 16 hexadecimal digits in `/files/input/<16 hex>`.
     pub(crate) input_dir: String,
@@ -138,6 +143,14 @@ struct Sandbox {
     waiting: Vec<Upload>,
     /// Skills that are not in the sandbox yet.
     waiting_skills: Vec<MountedSkill>,
+    /// Whether files of an imported state are not in the sandbox yet.
+    tree_waits: bool,
+}
+
+impl Sandbox {
+    fn is_filled(&self) -> bool {
+        self.waiting.is_empty() && self.waiting_skills.is_empty() && !self.tree_waits
+    }
 }
 
 /// What an id leads to.
@@ -203,14 +216,18 @@ impl Containers {
     ) -> Result<Arc<Container>, StoreError> {
         let now = workspace.clock.now();
         loop {
+            let id = ids.next(Kind::Container);
             let row = ContainerRow {
-                id: ids.next(Kind::Container),
+                sandbox: id.clone(),
+                id,
                 workspace: workspace.id.clone(),
                 created_at: now,
                 expires_at: now + TimeDelta::minutes(limits::CONTAINER_ROLLING_MINUTES),
                 last_used_at: now,
                 state: ContainerState::Asleep,
                 input_dir: ids.next_hex16(),
+                started: false,
+                tree_waits: false,
             };
             match self.0.store.insert_container(row.clone()).await {
                 // Seeded ids repeat over a restart.
@@ -243,7 +260,7 @@ impl Containers {
             self.expire(workspace, id).await?;
             return Ok(Found::Expired);
         }
-        let known = self.0.lock().contains_key(id);
+        let known = self.0.lock().contains_key(&row.sandbox);
         let container = self.know(row, &workspace.clock);
         if !known {
             self.take_up_uploads(&container).await?;
@@ -254,27 +271,27 @@ impl Containers {
     /// Ends a container now; its id stays known as expired. False if there is none of this id.
     pub(crate) async fn expire(&self, workspace: &Workspace, id: &str) -> Result<bool, StoreError> {
         let state = ContainerState::Expired;
-        let known = self
-            .0
-            .store
-            .set_container_state(&workspace.id, id, state)
-            .await?;
+        let store = &self.0.store;
+        let Some(row) = store.container(&workspace.id, id).await? else {
+            return Ok(false);
+        };
+        let known = store.set_container_state(&workspace.id, id, state).await?;
         if known {
             workspace.tell("container_expired", || json!({ "container": id }));
-            let (containers, id) = (self.clone(), id.to_owned());
-            tokio::spawn(async move { containers.discard(&[id]).await });
+            let containers = self.clone();
+            tokio::spawn(async move { containers.discard(&[row.sandbox]).await });
         }
         Ok(known)
     }
 
-    /// Removes the sandboxes and files of containers whose rows are gone or expired.
-    pub(crate) async fn discard(&self, ids: &[String]) {
-        for id in ids {
+    /// Removes sandboxes, with their files, of containers whose rows are gone or expired.
+    pub(crate) async fn discard(&self, sandboxes: &[String]) {
+        for id in sandboxes {
             self.0.lock().remove(id);
         }
-        let removals = ids.iter().map(|id| async move {
+        let removals = sandboxes.iter().map(|id| async move {
             if let Err(error) = self.0.backend.remove(id).await {
-                tracing::warn!(container.id = %id, %error, "a sandbox could not be removed");
+                tracing::warn!(sandbox.id = %id, %error, "a sandbox could not be removed");
             }
         });
         futures_util::future::join_all(removals).await;
@@ -384,6 +401,10 @@ impl Containers {
             reason: error.to_string(),
         })??;
         let mut sandbox = container.sandbox.lock().await;
+        if sandbox.tree_waits {
+            self.put_tree(container, &lease).await?;
+            sandbox.tree_waits = false;
+        }
         while let Some(upload) = sandbox.waiting.first() {
             self.put(container, &lease, upload).await?;
             sandbox.waiting.remove(0);
@@ -398,7 +419,7 @@ impl Containers {
     fn enter_awake(container: &Arc<Container>) -> Option<Lease> {
         let sandbox = container.sandbox.try_lock().ok()?;
         let guest = sandbox.guest.clone()?;
-        if guest.is_closed() || !sandbox.waiting.is_empty() || !sandbox.waiting_skills.is_empty() {
+        if guest.is_closed() || !sandbox.is_filled() {
             return None;
         }
         container.enter();
@@ -467,8 +488,10 @@ impl Containers {
     }
 
     /// Puts a container to sleep that nobody uses any more; one that somebody uses stays as it is.
-    pub(crate) async fn rest(&self, id: &str) -> Result<(), SandboxError> {
-        let Some(container) = self.0.lock().get(id).cloned() else {
+    pub(crate) async fn rest(&self, workspace: &str, id: &str) -> Result<(), SandboxError> {
+        let row = self.0.store.container(workspace, id).await;
+        let row = row.map_err(|error| store_failed(&error))?;
+        let Some(container) = row.and_then(|row| self.0.lock().get(&row.sandbox).cloned()) else {
             return Ok(());
         };
         let sandbox = container.sandbox.lock().await;
@@ -496,15 +519,15 @@ impl Containers {
         sandbox.guest = None;
         container.waits_no_more();
         container.may_run.store(false, Ordering::Relaxed);
-        self.0.backend.stop(&container.id).await?;
+        self.0.backend.stop(&container.sandbox_id).await?;
         self.set_state(container, ContainerState::Asleep).await;
         self.tell(container, "container_slept");
         Ok(())
     }
 
-    /// For the control API; the row itself says less than whether a guest answers.
-    pub(crate) fn is_awake(&self, id: &str) -> bool {
-        let container = self.0.lock().get(id).cloned();
+    /// Whether a guest answers, of which the row says less.
+    pub(crate) fn is_awake(&self, sandbox: &str) -> bool {
+        let container = self.0.lock().get(sandbox).cloned();
         container.is_some_and(|container| match container.sandbox.try_lock() {
             Ok(sandbox) => sandbox
                 .guest
@@ -529,10 +552,11 @@ impl Containers {
 
     fn know(&self, row: ContainerRow, clock: &Clock) -> Arc<Container> {
         let mut known = self.0.lock();
-        let container = known.entry(row.id.clone()).or_insert_with(|| {
+        let container = known.entry(row.sandbox.clone()).or_insert_with(|| {
             Arc::new(Container {
                 id: row.id,
                 workspace: row.workspace,
+                sandbox_id: row.sandbox,
                 created_at: row.created_at,
                 input_dir: row.input_dir,
                 usage: Mutex::new(Usage {
@@ -546,7 +570,10 @@ impl Containers {
                 searched: Mutex::default(),
                 web_calls: Mutex::default(),
                 last_used_at: row.last_used_at,
-                sandbox: tokio::sync::Mutex::default(),
+                sandbox: tokio::sync::Mutex::new(Sandbox {
+                    tree_waits: row.tree_waits,
+                    ..Sandbox::default()
+                }),
             })
         });
         Arc::clone(container)

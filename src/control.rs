@@ -9,28 +9,31 @@ mod containers;
 mod error;
 mod events;
 mod faults;
+mod health;
 mod journal;
 mod quirks;
 mod rates;
 mod scripts;
-mod state;
+mod snapshot;
 mod target;
 mod usage;
 mod verify;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::http::Uri;
 use axum::routing::{any, get, post};
 
 use crate::app::App;
+use crate::limits;
 use error::ControlError;
 
 /// Every path of ours, health checks included.
 pub(crate) fn router(app: &App) -> Router<App> {
     let guarded = Router::new()
         .route("/_sandtable/clock", get(clock::show).post(clock::change))
-        .route("/_sandtable/reset", post(state::reset))
+        .route("/_sandtable/reset", post(snapshot::reset))
         .route(
             "/_sandtable/journal",
             get(journal::list).delete(journal::clear),
@@ -67,6 +70,12 @@ pub(crate) fn router(app: &App) -> Router<App> {
                 .delete(cassettes::unmount),
         )
         .route("/_sandtable/usage", get(usage::show))
+        .route(
+            "/_sandtable/state",
+            get(snapshot::export)
+                .put(snapshot::import)
+                .layer(DefaultBodyLimit::max(limits::MAX_STATE_BYTES)),
+        )
         .route("/_sandtable/verify", get(verify::show))
         .route("/_sandtable/events", get(events::listen))
         .layer(axum::middleware::from_fn_with_state(
@@ -74,11 +83,11 @@ pub(crate) fn router(app: &App) -> Router<App> {
             target::check_token,
         ));
     Router::new()
-        .route("/_sandtable/health", get(state::health))
-        .route("/_sandtable/ready", get(state::ready))
-        .route("/health", get(state::health))
-        .route("/ready", get(state::ready))
-        .route("/_x-steady/health", get(state::health))
+        .route("/_sandtable/health", get(health::health))
+        .route("/_sandtable/ready", get(health::ready))
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready))
+        .route("/_x-steady/health", get(health::health))
         .route("/_sandtable/{*path}", any(unknown))
         .merge(guarded)
 }

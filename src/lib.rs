@@ -82,6 +82,8 @@ pub mod sandbox;
 pub mod server;
 mod skills;
 #[doc(hidden)]
+pub mod snapshot;
+#[doc(hidden)]
 pub mod store;
 #[doc(hidden)]
 pub mod verify;

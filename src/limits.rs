@@ -163,6 +163,14 @@ pub const PARKED_PLACES: usize = 1024;
 pub const PARKED_BYTES: usize = 8 * 1024 * 1024;
 /// Answers in one turn before the loop guard takes a script for endless.
 pub const TURN_ROUNDS: usize = 200;
+/// Largest document of a workspace's state, coming or going. It is held in memory, about twice.
+pub const MAX_STATE_BYTES: usize = 64 * 1024 * 1024;
+/// Largest such document in YAML, which is slower to read.
+pub const MAX_STATE_YAML_BYTES: usize = 8 * 1024 * 1024;
+/// How long the files of one container may take on their way into a state, or out of it.
+pub const STATE_TREE_TIMEOUT: Duration = Duration::from_mins(2);
+/// Longest id in an imported state, in characters.
+pub const MAX_ID_CHARS: usize = 128;
 /// Faults that one workspace, or one request, takes.
 pub const MAX_FAULTS: usize = 1000;
 /// Containers, and turns, that a ledger keeps one by one; older ones are summed up by month.

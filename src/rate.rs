@@ -192,6 +192,12 @@ impl Rates {
         Arc::clone(&limits)
     }
 
+    /// The limits in force, if they are not the server's.
+    pub fn own(&self) -> Option<Arc<[RateLimit]>> {
+        let limits = self.limits();
+        (!Arc::ptr_eq(&limits, &self.base)).then_some(limits)
+    }
+
     /// Other limits, with full buckets.
     pub fn set(&self, limits: Arc<[RateLimit]>) {
         let mut current = self.limits.write().unwrap_or_else(PoisonError::into_inner);

@@ -29,6 +29,7 @@ use crate::ids::Ids;
 use crate::limits;
 use crate::model::script::{self, Base, Diagnostic};
 use crate::sandbox::Backend;
+use crate::snapshot::Document;
 use crate::store::{ContainerState, Options, Store, StoreError};
 use crate::{api, control};
 
@@ -73,6 +74,8 @@ pub enum StartError {
     Scripts(Vec<Diagnostic>),
     #[error("{}\n  hint: {}", .0.message, .0.hint)]
     Faults(FaultError),
+    #[error("the state has mistakes\n{0}")]
+    State(String),
     #[error(transparent)]
     Cassettes(#[from] DeckError),
     #[error("{0}")]
@@ -83,7 +86,7 @@ impl StartError {
     /// 2 for what the user can correct in the flags or files, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Scripts(_) | Self::Faults(_) | Self::Cassettes(_) => 2,
+            Self::Scripts(_) | Self::Faults(_) | Self::State(_) | Self::Cassettes(_) => 2,
             Self::Listen { .. } | Self::Temporary(_) | Self::Store(_) | Self::Backend(_) => 1,
         }
     }
@@ -106,6 +109,9 @@ impl Server {
         for path in &config.faults {
             faults.extend(fault::load(path).map_err(StartError::Faults)?);
         }
+        let state = config.state.as_ref();
+        let state = state.map(|path| Document::load(path, config.quota_bytes).map(Arc::new));
+        let state = state.transpose().map_err(StartError::State)?;
         let cassettes = config.cassettes.as_ref().map(Deck::mount).transpose()?;
         let cassettes = cassettes.map(Arc::new);
         let options = Options {
@@ -138,6 +144,7 @@ impl Server {
             base,
             faults.into(),
             cassettes.clone(),
+            state,
         )
         .await?;
         api::batches::resume(&app).await?;
@@ -228,7 +235,7 @@ async fn living_containers(store: &Store) -> Result<HashSet<String>, StoreError>
         known.extend(
             rows.into_iter()
                 .filter(|row| row.state != ContainerState::Expired)
-                .map(|row| row.id),
+                .map(|row| row.sandbox),
         );
     }
     Ok(known)

@@ -7,6 +7,7 @@
 mod batches;
 mod blobs;
 mod containers;
+mod contents;
 mod db;
 mod error;
 mod files;
@@ -28,6 +29,10 @@ use rusqlite::Connection;
 pub use batches::{BatchRow, BatchState, ItemOutcome, ItemRow, NewBatch, NewItem, ResultRow};
 pub use blobs::{BlobWriter, TempBlob};
 pub use containers::{ContainerRow, ContainerState, MountedFile};
+pub use contents::{
+    Contents, KeptBatch, KeptContainer, KeptFile, KeptItem, KeptSkill, KeptVersion, PLACES,
+    TreeEntry, TreeKind,
+};
 pub use error::StoreError;
 pub use files::{FileQuery, FileRow, NewFile, Page, Position, Select, Start};
 pub use skills::{MountedSkill, NewSkill, NewSkillVersion, SkillRow, SkillVersionRow};

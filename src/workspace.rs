@@ -18,9 +18,10 @@ use crate::fault::{Dice, Fault, Faults};
 use crate::ids::{Ids, Kind};
 use crate::journal::Journal;
 use crate::limits;
-use crate::model::script::{Base, Scripts};
+use crate::model::script::{Base, Scripts, render};
 use crate::quirks::{Layer, Layers};
 use crate::rate::{RateLimit, Rates};
+use crate::snapshot::{Document, Rules};
 use crate::store::{NewWorkspace, Store, StoreError, WorkspaceRow};
 use crate::verify::Watch;
 
@@ -58,6 +59,8 @@ pub struct Workspace {
     salt: Option<u64>,
     /// With a seed: how often each scope of ids was used.
     uses: Mutex<HashMap<[u8; 32], u64>>,
+    /// Held while the whole state is read or replaced.
+    whole: tokio::sync::Mutex<()>,
 }
 
 fn organization_id(workspace_id: &str) -> String {
@@ -93,6 +96,7 @@ impl Workspace {
             ordinal: AtomicU64::new(0),
             salt: None,
             uses: Mutex::default(),
+            whole: tokio::sync::Mutex::default(),
         }
     }
 
@@ -190,6 +194,32 @@ impl Workspace {
         }
     }
 
+    /// What its clock shows where nothing else is said.
+    pub(crate) fn beginning(&self) -> clock::State {
+        self.beginning
+    }
+
+    /// Whoever reads or replaces the whole state is alone in it.
+    pub(crate) async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.whole.lock().await
+    }
+
+    /// Lays what a state says over the server's.
+    pub(crate) fn set_up(&self, rules: &Rules) {
+        for source in &rules.scripts {
+            if let Err(found) = self.scripts.add(source, "state") {
+                tracing::error!(reason = %render(&found), "a script of the state was fine before");
+            }
+        }
+        if let Err(error) = self.faults.add(rules.faults.clone()) {
+            tracing::error!(%error, "the faults of the state were fine before");
+        }
+        self.set_quirks(rules.quirks.clone());
+        if let Some(limits) = &rules.rates {
+            self.rates.set(Arc::clone(limits));
+        }
+    }
+
     /// Forgets everything that is not in the store.
     pub fn reset(&self) {
         self.clock.reset(self.beginning);
@@ -218,6 +248,8 @@ pub struct Ground {
     pub quirks: Layers,
     pub rates: Arc<[RateLimit]>,
     pub cassettes: Option<Arc<Deck>>,
+    /// What a workspace holds when it first appears.
+    pub state: Option<Arc<Document>>,
     /// Where it is told what happens.
     pub events: Events,
 }
@@ -277,28 +309,40 @@ impl Workspaces {
     /// Takes up the workspaces that the store knows.
     pub(crate) async fn take_up(&self) -> Result<(), StoreError> {
         for row in self.store.workspaces().await? {
-            self.know(None, row, Some(Ids::random().next_u64()));
+            // What it holds it has from its store.
+            let _: (Arc<Workspace>, bool) = self.know(None, row, Some(Ids::random().next_u64()));
         }
         Ok(())
     }
 
-    /// The workspace behind a key; a new key gets a new one.
-    pub(crate) async fn of_key(&self, key: &str) -> Result<Arc<Workspace>, WorkspaceError> {
+    /// What a workspace holds when it first appears, and after a reset.
+    pub(crate) fn state(&self) -> Option<Arc<Document>> {
+        self.ground.state.clone()
+    }
+
+    /// The workspace behind a key; a new key gets a new one, which is told.
+    pub(crate) async fn of_key(&self, key: &str) -> Result<(Arc<Workspace>, bool), WorkspaceError> {
         let hash: [u8; 32] = Sha256::digest(key.as_bytes()).into();
         if let Some(workspace) = self.read().by_key.get(&hash) {
-            return Ok(Arc::clone(workspace));
+            return Ok((Arc::clone(workspace), false));
         }
         if self.read().by_id.len() >= limits::MAX_WORKSPACES {
             return Err(WorkspaceError::TooMany);
         }
         let id = Ids::new(self.seed, &[b"workspace", &hash]).next(Kind::Workspace);
         let created_at = Clock::default().now();
+        let new_id = id.clone();
         let new = NewWorkspace {
             name: id.clone(),
             id,
             created_at,
         };
-        let row = self.store.workspace_for_key(&hash, new).await?;
+        let state = self.ground.state.as_ref();
+        let contents = || state.map(|document| document.contents(&new_id, self.ground.clock));
+        let row = self
+            .store
+            .workspace_for_key_with(&hash, new, contents)
+            .await?;
         Ok(self.know(Some(hash), row, None))
     }
 
@@ -318,8 +362,14 @@ impl Workspaces {
         all
     }
 
-    fn know(&self, key: Option<[u8; 32]>, row: WorkspaceRow, salt: Option<u64>) -> Arc<Workspace> {
+    fn know(
+        &self,
+        key: Option<[u8; 32]>,
+        row: WorkspaceRow,
+        salt: Option<u64>,
+    ) -> (Arc<Workspace>, bool) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut is_new = false;
         let workspace = known.by_id.entry(row.id.clone()).or_insert_with(|| {
             let workspace = Workspace::new(
                 row.id,
@@ -328,6 +378,10 @@ impl Workspaces {
                 Arc::clone(&self.base),
             );
             let workspace = workspace.over(self.ground.clone());
+            if let Some(document) = &self.ground.state {
+                workspace.set_up(document.rules());
+            }
+            is_new = true;
             Arc::new(Workspace {
                 name: row.name,
                 salt,
@@ -338,7 +392,7 @@ impl Workspaces {
         if let Some(key) = key {
             known.by_key.insert(key, Arc::clone(&workspace));
         }
-        workspace
+        (workspace, is_new)
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Known> {

@@ -20,7 +20,7 @@ use crate::api::paging::{self, IdPage};
 use crate::app::App;
 use crate::store::{BatchRow, BatchState};
 
-pub(crate) use run::resume;
+pub(crate) use run::{resume, resume_in};
 
 /// The routes.
 pub(crate) fn router() -> Router<App> {

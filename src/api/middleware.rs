@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
+use crate::api::batches;
 use crate::api::era;
 use crate::api::error::{ApiError, ApiResult, RequestId};
 use crate::api::extract::{Betas, Caller};
@@ -134,9 +135,20 @@ async fn workspace(app: &App, headers: &HeaderMap) -> ApiResult<Arc<Workspace>> 
     of_key(app, key).await
 }
 
+/// The workspace behind a key. One that has just appeared may have batches from `--state` to run.
+pub(crate) async fn workspace_of_key(
+    app: &App,
+    key: &str,
+) -> Result<Arc<Workspace>, WorkspaceError> {
+    let (workspace, is_new) = app.workspaces.of_key(key).await?;
+    if is_new && app.workspaces.state().is_some() {
+        batches::resume_in(app, &workspace).await?;
+    }
+    Ok(workspace)
+}
+
 async fn of_key(app: &App, key: &str) -> ApiResult<Arc<Workspace>> {
-    app.workspaces
-        .of_key(key)
+    workspace_of_key(app, key)
         .await
         .map_err(|error| match error {
             WorkspaceError::TooMany => ApiError::new(

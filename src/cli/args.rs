@@ -157,6 +157,10 @@ pub(super) struct ServeArgs {
     /// `code_execution_20260104=code_execution_20250825`; may be given again.
     #[arg(long = "tool-alias", value_name = "TYPE=TYPE", value_parser = alias, env = "SANDTABLE_TOOL_ALIAS", value_delimiter = ',')]
     pub(super) tool_aliases: Vec<(String, String)>,
+    /// State that every new workspace starts from, and returns to on a reset: a file in JSON or YAML, such as
+    /// `GET /_sandtable/state` gives.
+    #[arg(long, value_name = "FILE", env = "SANDTABLE_STATE")]
+    pub(super) state: Option<PathBuf>,
     /// File of faults (YAML or JSON) under every workspace; may be given again.
     #[arg(
         long = "faults",
@@ -379,6 +383,7 @@ impl ServeArgs {
             control_token: self.control_token,
             strict_version: self.strict_version,
             tool_aliases: self.tool_aliases,
+            state: self.state,
             faults: self.faults,
             quirks: layers(self.profile, &self.quirks),
             rates: self.rates,
@@ -676,3 +681,6 @@ impl LintsArg {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

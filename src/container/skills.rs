@@ -62,7 +62,7 @@ impl Containers {
         if waiting.is_empty() {
             return Ok(());
         }
-        self.0.backend.prepare_skills(&container.id).await?;
+        self.0.backend.prepare_skills(&container.sandbox_id).await?;
         while let Some(skill) = waiting.first() {
             let files = self
                 .files_of(container, skill)

@@ -12,7 +12,7 @@ impl Containers {
         let known: Vec<Arc<Container>> = self.0.lock().values().cloned().collect();
         for container in known {
             if container.is_idle_for(self.0.idle)
-                && self.is_awake(&container.id)
+                && self.is_awake(&container.sandbox_id)
                 && let Err(error) = self.sleep_if_idle(&container).await
             {
                 tracing::warn!(container.id = %container.id, %error, "an idle container stays awake");
@@ -23,7 +23,7 @@ impl Containers {
     /// After a restart: what was awake before and nobody has used since is asleep.
     pub(crate) async fn settle_unclaimed(&self, workspace: &Workspace) -> Result<(), StoreError> {
         for row in self.0.store.containers(&workspace.id).await? {
-            if row.state != ContainerState::Awake || self.is_awake(&row.id) {
+            if row.state != ContainerState::Awake || self.is_awake(&row.sandbox) {
                 continue;
             }
             let container = self.know(row, &workspace.clock);

@@ -24,7 +24,7 @@ impl Containers {
         );
         if !self.set_state(container, ContainerState::Awake).await {
             // It expired, or was reset, while it woke.
-            self.0.backend.remove(&container.id).await?;
+            self.0.backend.remove(&container.sandbox_id).await?;
             return Err(SandboxError::Engine {
                 operation: "wake the container",
                 reason: "it is no more".to_owned(),
@@ -41,7 +41,7 @@ impl Containers {
         if !container.may_run.swap(false, Ordering::Relaxed) {
             return None;
         }
-        let launched = match self.0.backend.take_up(&container.id).await {
+        let launched = match self.0.backend.take_up(&container.sandbox_id).await {
             Ok(launched) => launched?,
             Err(error) => {
                 tracing::debug!(container.id = %container.id, %error, "the sandbox is not taken up");
@@ -78,9 +78,9 @@ impl Containers {
         }
     }
 
-    fn spec(&self, container: &Container) -> SandboxSpec {
+    pub(super) fn spec(&self, container: &Container) -> SandboxSpec {
         SandboxSpec {
-            container_id: container.id.clone(),
+            container_id: container.sandbox_id.clone(),
             expires_at: ends_at(container.created_at),
             limits: self.0.limits,
         }

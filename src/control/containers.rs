@@ -30,7 +30,7 @@ pub(super) async fn list(
 fn describe(app: &App, workspace: &Workspace, row: &ContainerRow) -> Value {
     let over = row.state == ContainerState::Expired
         || is_over(row, workspace.clock.now(), idle(workspace));
-    let state = match (over, app.containers.is_awake(&row.id)) {
+    let state = match (over, app.containers.is_awake(&row.sandbox)) {
         (true, _) => "expired",
         (false, true) => "awake",
         (false, false) => "asleep",

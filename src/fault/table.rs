@@ -148,6 +148,13 @@ impl Faults {
             .collect()
     }
 
+    /// One's own, as they were given.
+    pub fn own(&self) -> Vec<Value> {
+        let state = self.lock();
+        let given = state.own.iter().map(|entry| entry.fault.given.clone());
+        given.collect()
+    }
+
     /// Those that never fired, or not as often as they may, with the layer that they are of.
     pub fn unused(&self) -> Vec<(&'static str, Value)> {
         let state = self.lock();

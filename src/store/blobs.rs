@@ -87,6 +87,17 @@ impl BlobDir {
         }
     }
 
+    /// Writes a whole blob at once, as [`Self::keep`] would place it.
+    pub(super) fn write(&self, blob: i64, content: &[u8]) -> Result<(), StoreError> {
+        let io = || StoreError::io("write a blob");
+        let n = self.next_tmp.fetch_add(1, Ordering::Relaxed);
+        let (temporary, path) = (self.tmp.join(n.to_string()), self.path(blob));
+        fs::write(&temporary, content).map_err(io())?;
+        let shelf = path.parent().expect("a blob lies on a shelf");
+        fs::create_dir_all(shelf).map_err(io())?;
+        fs::rename(&temporary, &path).map_err(io())
+    }
+
     pub(super) fn remove(&self, blob: i64) -> Result<(), StoreError> {
         match fs::remove_file(self.path(blob)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
-use rusqlite::{OptionalExtension, Row, ToSql, params};
+use rusqlite::{OptionalExtension, Row, ToSql, Transaction, params};
 
 use super::files::is_unique_violation;
 use super::{Store, StoreError, from_micros, micros};
@@ -57,6 +57,12 @@ pub struct ContainerRow {
     pub state: ContainerState,
     /// The 16 hexadecimal digits in `/files/input/<16 hex>`.
     pub input_dir: String,
+    /// What backends call its sandbox: the same for no two containers of a server.
+    pub sandbox: String,
+    /// Whether there may be a sandbox.
+    pub started: bool,
+    /// Whether files of an imported state are still to be put into it.
+    pub tree_waits: bool,
 }
 
 /// An upload that belongs into a container.
@@ -68,8 +74,8 @@ pub struct MountedFile {
     pub in_place: bool,
 }
 
-const COLUMNS: &str =
-    "id, workspace, created_at_us, expires_at_us, last_used_at_us, state, input_dir";
+const COLUMNS: &str = "id, workspace, created_at_us, expires_at_us, last_used_at_us, state, input_dir, sandbox, \
+     started, tree_waits";
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<ContainerRow> {
     Ok(ContainerRow {
@@ -80,32 +86,16 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<ContainerRow> {
         last_used_at: from_micros(row.get(4)?),
         state: row.get(5)?,
         input_dir: row.get(6)?,
+        sandbox: row.get(7)?,
+        started: row.get(8)?,
+        tree_waits: row.get(9)?,
     })
 }
 
 impl Store {
     /// Adds a container; [`StoreError::IdTaken`] if the workspace has one of this id.
     pub async fn insert_container(&self, row: ContainerRow) -> Result<(), StoreError> {
-        self.write(move |db| {
-            db.execute(
-                &format!("INSERT INTO containers ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"),
-                params![
-                    row.id,
-                    row.workspace,
-                    micros(row.created_at),
-                    micros(row.expires_at),
-                    micros(row.last_used_at),
-                    row.state,
-                    row.input_dir,
-                ],
-            )
-            .map_err(|source| match source {
-                error if is_unique_violation(&error) => StoreError::IdTaken { id: row.id },
-                source => StoreError::sql("add a container")(source),
-            })?;
-            Ok(())
-        })
-        .await
+        self.write(move |db| insert(db, row)).await
     }
 
     /// One container of the workspace.
@@ -170,7 +160,7 @@ impl Store {
         let (workspace, id) = (workspace.to_owned(), id.to_owned());
         self.write(move |db| {
             db.execute(
-                "UPDATE containers SET state = ?3
+                "UPDATE containers SET state = ?3, started = started OR ?3 = 'awake'
                  WHERE workspace = ?1 AND id = ?2 AND (state <> 'expired' OR ?3 = 'expired')",
                 params![workspace, id, state],
             )
@@ -203,17 +193,8 @@ impl Store {
         file: MountedFile,
     ) -> Result<(), StoreError> {
         let (workspace, container) = (workspace.to_owned(), container.to_owned());
-        self.write(move |db| {
-            db.execute(
-                "INSERT INTO container_files (workspace, container, file_id, filename, in_place)
-                 VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET filename = excluded.filename, in_place = excluded.in_place",
-                params![workspace, container, file.file_id, file.filename, file.in_place],
-            )
-            .map(|_| ())
-            .map_err(StoreError::sql("note an upload in a container"))
-        })
-        .await
+        self.write(move |db| mount(db, &workspace, &container, &file))
+            .await
     }
 
     /// The uploads that belong into a container.
@@ -242,4 +223,51 @@ impl Store {
         })
         .await
     }
+}
+
+pub(super) fn insert(db: &Transaction<'_>, row: ContainerRow) -> Result<(), StoreError> {
+    db.execute(
+        &format!(
+            "INSERT INTO containers ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+        ),
+        params![
+            row.id,
+            row.workspace,
+            micros(row.created_at),
+            micros(row.expires_at),
+            micros(row.last_used_at),
+            row.state,
+            row.input_dir,
+            row.sandbox,
+            row.started,
+            row.tree_waits,
+        ],
+    )
+    .map_err(|source| match source {
+        error if is_unique_violation(&error) => StoreError::IdTaken { id: row.id },
+        source => StoreError::sql("add a container")(source),
+    })?;
+    Ok(())
+}
+
+pub(super) fn mount(
+    db: &Transaction<'_>,
+    workspace: &str,
+    container: &str,
+    file: &MountedFile,
+) -> Result<(), StoreError> {
+    db.execute(
+        "INSERT INTO container_files (workspace, container, file_id, filename, in_place)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET filename = excluded.filename, in_place = excluded.in_place",
+        params![
+            workspace,
+            container,
+            file.file_id,
+            file.filename,
+            file.in_place
+        ],
+    )
+    .map(|_| ())
+    .map_err(StoreError::sql("note an upload in a container"))
 }

@@ -27,7 +27,7 @@ pub struct FileRow {
     pub expires_at: Option<DateTime<Utc>>,
     /// The container whose call made it.
     pub container_id: Option<String>,
-    blob: i64,
+    pub(super) blob: i64,
     ordinal: i64,
 }
 
@@ -223,6 +223,19 @@ impl Store {
         }
     }
 
+    /// All files of the workspace, the oldest first.
+    pub async fn all_files(&self, workspace: &str) -> Result<Vec<FileRow>, StoreError> {
+        let workspace = workspace.to_owned();
+        self.scan(move |db| {
+            db.prepare(&format!(
+                "SELECT {COLUMNS} FROM files WHERE workspace = ?1 ORDER BY created_at_us, ordinal"
+            ))
+            .and_then(|mut query| query.query_map([workspace], read_row)?.collect())
+            .map_err(StoreError::sql("list all files"))
+        })
+        .await
+    }
+
     /// Bytes that the workspace's files take; 0 for an unknown workspace.
     pub async fn used_bytes(&self, workspace: &str) -> Result<u64, StoreError> {
         self.look_up(|db| {
@@ -253,7 +266,7 @@ impl Store {
     }
 }
 
-fn insert(
+pub(super) fn insert(
     db: &Transaction<'_>,
     file: NewFile,
     size_bytes: u64,

@@ -9,6 +9,7 @@ use super::files::is_unique_violation;
 use super::{Store, StoreError, from_micros, micros};
 
 pub use mounted::MountedSkill;
+pub(super) use mounted::mount;
 
 /// One skill as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

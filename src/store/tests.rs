@@ -295,6 +295,9 @@ fn container(id: &str) -> ContainerRow {
         last_used_at: at(0),
         state: ContainerState::Awake,
         input_dir: "0123456789abcdef".to_owned(),
+        sandbox: id.to_owned(),
+        started: false,
+        tree_waits: false,
     }
 }
 
@@ -311,7 +314,7 @@ async fn a_container_is_kept_used_and_removed() {
     assert_eq!(store.container(OTHER, &row.id).await.unwrap(), None);
 
     (row.last_used_at, row.expires_at) = (at(60), at(3660));
-    row.state = ContainerState::Asleep;
+    (row.state, row.started) = (ContainerState::Asleep, false);
     let touched = store.touch_container(WORKSPACE, &row.id, row.last_used_at, row.expires_at);
     assert!(touched.await.unwrap());
     let set = store.set_container_state(WORKSPACE, &row.id, row.state);
@@ -368,6 +371,56 @@ async fn a_reset_clears_one_workspace_and_lets_its_ids_come_again() {
     assert!(store.file(OTHER, "file_1").await.unwrap().is_some());
     let again = add(&store, WORKSPACE, "file_1", 0).await;
     assert_eq!(again.position(), first.position());
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_restored_changes_nothing_and_leaves_no_bytes() {
+    let dir = TempDir::new().unwrap();
+    let options = Options {
+        quota_bytes: 6,
+        ..Options::default()
+    };
+    let store = open_with(dir.path(), options).await;
+    let before = add(&store, WORKSPACE, "file_1", 0).await;
+    store
+        .insert_container(container("container_1"))
+        .await
+        .unwrap();
+    let kept = |id: &str, content: &'static [u8]| KeptFile {
+        file: new_file(WORKSPACE, id, 0),
+        content: content.into(),
+    };
+    for files in [
+        vec![kept("a", b"1"), kept("a", b"2")],
+        vec![kept("a", b"1"), kept("b", b"234567")],
+    ] {
+        let contents = Contents {
+            files,
+            ..Contents::default()
+        };
+        let refused = store.restore_workspace(WORKSPACE, contents).await;
+        assert!(
+            matches!(
+                refused,
+                Err(StoreError::IdTaken { .. } | StoreError::QuotaExceeded { .. })
+            ),
+            "{refused:?}"
+        );
+        let files = store.all_files(WORKSPACE).await.unwrap();
+        assert_eq!(files, std::slice::from_ref(&before));
+        assert_eq!(store.containers(WORKSPACE).await.unwrap().len(), 1);
+        assert_eq!(on_disk(dir.path()), (0, 1));
+    }
+    let contents = Contents {
+        files: vec![kept("file_1", b"123456")],
+        ..Contents::default()
+    };
+    let cleared = store.restore_workspace(WORKSPACE, contents).await.unwrap();
+    assert_eq!(cleared.containers, ["container_1"]);
+    let row = store.file(WORKSPACE, "file_1").await.unwrap().unwrap();
+    assert_eq!(read(&store, &row).await, b"123456");
+    assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 6);
+    assert_eq!(on_disk(dir.path()), (0, 1));
 }
 
 #[tokio::test]

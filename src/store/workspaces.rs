@@ -1,9 +1,9 @@
 //! Workspaces, the keys that lead to them, and their clocks.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::{Store, StoreError, from_micros, micros};
+use super::{Contents, Store, StoreError, from_micros, micros};
 use crate::clock;
 
 /// One workspace as it is kept.
@@ -31,7 +31,7 @@ pub struct NewWorkspace {
 /// What a reset leaves to be done outside the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cleared {
-    /// Containers that were there; their sandboxes must go.
+    /// The sandboxes of the containers that were there: they must go.
     pub containers: Vec<String>,
 }
 
@@ -67,6 +67,16 @@ impl Store {
         key_hash: &[u8; 32],
         new: NewWorkspace,
     ) -> Result<WorkspaceRow, StoreError> {
+        self.workspace_for_key_with(key_hash, new, || None).await
+    }
+
+    /// The same; a workspace that is made holds `contents` from its first moment on.
+    pub async fn workspace_for_key_with(
+        &self,
+        key_hash: &[u8; 32],
+        new: NewWorkspace,
+        contents: impl FnOnce() -> Option<Contents> + Send,
+    ) -> Result<WorkspaceRow, StoreError> {
         let sql = || StoreError::sql("find a key's workspace");
         if let Some(row) = self
             .look_up(|db| by_key(db, key_hash).map_err(sql()))
@@ -75,7 +85,8 @@ impl Store {
             return Ok(row);
         }
         let (hash, limit) = (*key_hash, self.0.options.max_workspaces);
-        self.write(move |db| {
+        let contents = contents();
+        self.write_with_blobs(move |db, blobs| {
             // Another request may have been first.
             if let Some(row) = by_key(db, &hash).map_err(sql())? {
                 return Ok(row);
@@ -88,9 +99,15 @@ impl Store {
                 )
                 .optional()
                 .map_err(sql())?;
-            let row = match by_name {
-                Some(row) => row,
-                None => make(db, new, limit)?,
+            let row = match (by_name, contents) {
+                (Some(row), _) => row,
+                (None, None) => make(db, new, limit)?,
+                (None, Some(contents)) => {
+                    let row = make(db, new, limit)?;
+                    let clock = contents.clock;
+                    blobs.fill(db, &row.id, contents)?;
+                    WorkspaceRow { clock, ..row }
+                }
             };
             db.execute(
                 "INSERT INTO workspace_keys (hash, workspace) VALUES (?1, ?2)",
@@ -121,62 +138,73 @@ impl Store {
     /// Keeps a workspace's clock over a restart.
     pub async fn save_clock(&self, workspace: &str, state: clock::State) -> Result<(), StoreError> {
         let workspace = workspace.to_owned();
-        // A shift of more than 290,000 years does not fit; the dates end before it.
-        let offset_us = state.offset.num_microseconds().unwrap_or(i64::MAX);
-        self.write(move |db| {
-            let changed = db
-                .execute(
-                    "UPDATE workspaces SET clock_offset_us = ?2, clock_frozen_at_us = ?3
-                     WHERE id = ?1",
-                    params![workspace, offset_us, state.frozen_at.map(micros)],
-                )
-                .map_err(StoreError::sql("keep a clock"))?;
-            match changed {
-                0 => Err(StoreError::UnknownWorkspace { id: workspace }),
-                _ => Ok(()),
-            }
-        })
-        .await
+        self.write(move |db| keep_clock(db, &workspace, state))
+            .await
     }
 
     /// Removes the workspace's files, containers, batches, and skills, and forgets which ids it gave out.
     pub async fn clear_workspace(&self, workspace: &str) -> Result<Cleared, StoreError> {
-        let sql = || StoreError::sql("clear a workspace");
         let id = workspace.to_owned();
-        let (blobs, containers) = self
-            .write(move |db| {
-                let list = |query: &str| -> rusqlite::Result<Vec<String>> {
-                    db.prepare(query)?
-                        .query_map([&id], |row| row.get(0))?
-                        .collect()
-                };
-                let containers = list(
-                    "SELECT id FROM containers WHERE workspace = ?1 ORDER BY created_at_us, id",
-                )
-                .map_err(sql())?;
-                let blobs: Vec<i64> = db
-                    .prepare("SELECT blob FROM files WHERE workspace = ?1")
-                    .map_err(sql())?
-                    .query_map([&id], |row| row.get(0))
-                    .map_err(sql())?
-                    .collect::<Result<_, _>>()
-                    .map_err(sql())?;
-                for statement in [
-                    "DELETE FROM batches WHERE workspace = ?1",
-                    "DELETE FROM skills WHERE workspace = ?1",
-                    "DELETE FROM containers WHERE workspace = ?1",
-                    "DELETE FROM files WHERE workspace = ?1",
-                    "DELETE FROM deleted_files WHERE workspace = ?1",
-                    "UPDATE workspaces SET files_made = 0 WHERE id = ?1",
-                ] {
-                    db.execute(statement, [&id]).map_err(sql())?;
-                }
-                Ok((blobs, containers))
-            })
-            .await?;
+        let (blobs, cleared) = self.write(move |db| clear(db, &id)).await?;
         self.remove_blobs(blobs).await?;
-        Ok(Cleared { containers })
+        Ok(cleared)
     }
+}
+
+pub(super) fn keep_clock(
+    db: &Transaction<'_>,
+    workspace: &str,
+    state: clock::State,
+) -> Result<(), StoreError> {
+    // A shift of more than 290,000 years does not fit; the dates end before it.
+    let offset_us = state.offset.num_microseconds().unwrap_or(i64::MAX);
+    let changed = db
+        .execute(
+            "UPDATE workspaces SET clock_offset_us = ?2, clock_frozen_at_us = ?3 WHERE id = ?1",
+            params![workspace, offset_us, state.frozen_at.map(micros)],
+        )
+        .map_err(StoreError::sql("keep a clock"))?;
+    match changed {
+        0 => Err(StoreError::UnknownWorkspace {
+            id: workspace.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the rows; the blobs are to be removed once that is committed.
+pub(super) fn clear(
+    db: &Transaction<'_>,
+    workspace: &str,
+) -> Result<(Vec<i64>, Cleared), StoreError> {
+    let sql = || StoreError::sql("clear a workspace");
+    let containers = db
+        .prepare("SELECT sandbox FROM containers WHERE workspace = ?1 ORDER BY created_at_us, id")
+        .and_then(|mut query| {
+            query
+                .query_map([workspace], |row| row.get(0))?
+                .collect::<Result<_, _>>()
+        })
+        .map_err(sql())?;
+    let blobs = db
+        .prepare("SELECT blob FROM files WHERE workspace = ?1")
+        .and_then(|mut query| {
+            query
+                .query_map([workspace], |row| row.get(0))?
+                .collect::<Result<_, _>>()
+        })
+        .map_err(sql())?;
+    for statement in [
+        "DELETE FROM batches WHERE workspace = ?1",
+        "DELETE FROM skills WHERE workspace = ?1",
+        "DELETE FROM containers WHERE workspace = ?1",
+        "DELETE FROM files WHERE workspace = ?1",
+        "DELETE FROM deleted_files WHERE workspace = ?1",
+        "UPDATE workspaces SET files_made = 0 WHERE id = ?1",
+    ] {
+        db.execute(statement, [workspace]).map_err(sql())?;
+    }
+    Ok((blobs, Cleared { containers }))
 }
 
 fn make(db: &Connection, new: NewWorkspace, limit: usize) -> Result<WorkspaceRow, StoreError> {

@@ -31,11 +31,17 @@ const EDGES: &[(&str, &[&str])] = &[
         "server",
         &[
             "api", "app", "backend", "batch", "cassette", "config", "control", "events", "fault",
-            "ids", "limits", "model", "sandbox", "store",
+            "ids", "limits", "model", "sandbox", "store", "snapshot",
         ],
     ),
     ("batch", &["limits"]),
     ("skills", &["limits"]),
+    (
+        "snapshot",
+        &[
+            "clock", "fault", "ids", "limits", "model", "quirks", "rate", "skills", "store",
+        ],
+    ),
     ("cassette", &["ids"]),
     ("live", &["cassette", "clock", "config", "ids", "server"]),
     ("backend", &["clock", "config", "sandbox"]),
@@ -54,6 +60,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "sandbox",
             "store",
             "workspace",
+            "snapshot",
         ],
     ),
     (
@@ -98,6 +105,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "workspace",
             "events",
             "verify",
+            "snapshot",
         ],
     ),
     (
@@ -138,7 +146,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "workspace",
         &[
             "billing", "cassette", "clock", "events", "fault", "ids", "journal", "limits", "model",
-            "quirks", "rate", "store", "verify",
+            "quirks", "rate", "store", "verify", "snapshot",
         ],
     ),
     (

@@ -32,6 +32,7 @@ mod recordings;
 mod refusals;
 mod skills;
 mod sockets;
+mod state;
 mod tools;
 mod turns;
 mod verify;

@@ -16,4 +16,5 @@ mod ledger;
 mod live;
 mod restart;
 mod server;
+mod state;
 mod traces;

@@ -141,7 +141,7 @@ async fn message(
         .ok()
         .and_then(|report| report.made_container.clone());
     if let Some(id) = made
-        && let Err(error) = app.containers.rest(&id).await
+        && let Err(error) = app.containers.rest(&input.workspace.id, &id).await
     {
         tracing::warn!(container.id = %id, %error, "the container of an item stays awake");
     }

@@ -37,6 +37,16 @@ pub(crate) async fn resume(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Goes on with the batches of one workspace.
+pub(crate) async fn resume_in(app: &App, workspace: &Arc<Workspace>) -> Result<(), StoreError> {
+    for batch in app.store.unfinished_batches().await? {
+        if batch.workspace == workspace.id {
+            start(app, Arc::clone(workspace), batch);
+        }
+    }
+    Ok(())
+}
+
 async fn run(
     app: App,
     workspace: Arc<Workspace>,

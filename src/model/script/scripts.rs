@@ -23,6 +23,8 @@ pub struct Scripts(Arc<Inner>);
 struct Inner {
     base: Arc<Base>,
     own: RwLock<Arc<[Counted]>>,
+    /// The texts that these came from.
+    sources: RwLock<Vec<String>>,
     /// The base layer's rules with this workspace's counts, and the generation they belong to.
     beneath: RwLock<(u64, Arc<[Counted]>)>,
     parked: Mutex<Parked>,
@@ -48,7 +50,9 @@ impl Scripts {
     /// name would.
     pub fn replace(&self, source: &str, origin: &str) -> Result<Summary, Vec<Diagnostic>> {
         let rules = parse::rules(source, origin)?;
-        *write(&self.0.own) = counted(&rules);
+        let mut own = write(&self.0.own);
+        *own = counted(&rules);
+        *write(&self.0.sources) = vec![source.to_owned()];
         Ok(Summary { rules: rules.len() })
     }
 
@@ -61,6 +65,7 @@ impl Scripts {
             .cloned()
             .chain(counted(&rules).iter().cloned())
             .collect();
+        write(&self.0.sources).push(source.to_owned());
         Ok(Summary { rules: own.len() })
     }
 
@@ -90,6 +95,11 @@ impl Scripts {
             .collect()
     }
 
+    /// The texts of the workspace's own rules, as they were given.
+    pub fn sources(&self) -> Vec<String> {
+        read(&self.0.sources).clone()
+    }
+
     /// Why no rule matched, if that is what `error` says: the nearest rules.
     pub fn nearest(&self, request: &TurnRequest, error: &ModelError) -> Option<Vec<Near>> {
         let layers = self.layers();
@@ -99,7 +109,9 @@ impl Scripts {
 
     /// Drops the workspace's own rules. Turns under way go on.
     pub fn clear(&self) {
-        *write(&self.0.own) = Arc::default();
+        let mut own = write(&self.0.own);
+        *own = Arc::default();
+        write(&self.0.sources).clear();
     }
 
     /// Back to the base layer with fresh counts; turns that wait are forgotten.

@@ -1,6 +1,6 @@
 //! The items of batches: what is to be run, and what came of it.
 
-use rusqlite::types::ToSqlOutput;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{OptionalExtension, ToSql, params};
 
 use crate::store::{Store, StoreError};
@@ -29,6 +29,21 @@ impl ItemOutcome {
 impl ToSql for ItemOutcome {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(self.name().into())
+    }
+}
+
+impl FromSql for ItemOutcome {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let name = value.as_str()?;
+        [
+            Self::Succeeded,
+            Self::Errored,
+            Self::Canceled,
+            Self::Expired,
+        ]
+        .into_iter()
+        .find(|outcome| outcome.name() == name)
+        .ok_or(FromSqlError::InvalidType)
     }
 }
 

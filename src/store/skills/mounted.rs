@@ -1,6 +1,6 @@
 //! Which skills lie in a container.
 
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 
 use crate::store::{Store, StoreError};
 
@@ -27,29 +27,8 @@ impl Store {
         skill: MountedSkill,
     ) -> Result<(), StoreError> {
         let (workspace, container) = (workspace.to_owned(), container.to_owned());
-        self.write(move |db| {
-            db.execute(
-                "INSERT INTO container_skills
-                     (workspace, container, name, position, vendor, skill_id, version, in_place)
-                 VALUES (?1, ?2, ?3,
-                         (SELECT count(*) FROM container_skills WHERE workspace = ?1 AND container = ?2),
-                         ?4, ?5, ?6, ?7)
-                 ON CONFLICT DO UPDATE SET vendor = excluded.vendor, skill_id = excluded.skill_id,
-                     version = excluded.version, in_place = excluded.in_place",
-                params![
-                    workspace,
-                    container,
-                    skill.name,
-                    skill.vendor,
-                    skill.skill_id,
-                    skill.version,
-                    skill.in_place
-                ],
-            )
-            .map(|_| ())
-            .map_err(StoreError::sql("note a skill in a container"))
-        })
-        .await
+        self.write(move |db| mount(db, &workspace, &container, &skill))
+            .await
     }
 
     /// The skills that belong into a container, in the order they came.
@@ -80,4 +59,32 @@ impl Store {
         })
         .await
     }
+}
+
+pub(in crate::store) fn mount(
+    db: &Transaction<'_>,
+    workspace: &str,
+    container: &str,
+    skill: &MountedSkill,
+) -> Result<(), StoreError> {
+    db.execute(
+        "INSERT INTO container_skills
+             (workspace, container, name, position, vendor, skill_id, version, in_place)
+         VALUES (?1, ?2, ?3,
+                 (SELECT count(*) FROM container_skills WHERE workspace = ?1 AND container = ?2),
+                 ?4, ?5, ?6, ?7)
+         ON CONFLICT DO UPDATE SET vendor = excluded.vendor, skill_id = excluded.skill_id,
+             version = excluded.version, in_place = excluded.in_place",
+        params![
+            workspace,
+            container,
+            skill.name,
+            skill.vendor,
+            skill.skill_id,
+            skill.version,
+            skill.in_place
+        ],
+    )
+    .map(|_| ())
+    .map_err(StoreError::sql("note a skill in a container"))
 }

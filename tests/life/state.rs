@@ -1,0 +1,188 @@
+//! The state of a workspace, with real files in real containers: taken out, put back, and whole after a
+//! kill at any moment.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::clients::Dice;
+use crate::http::{Client, message, result};
+use crate::server::{Server, backends};
+use crate::traces;
+
+fn export(client: &Client) -> Vec<u8> {
+    let answer = client.get("/_sandtable/state").unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.body
+}
+
+fn control(client: &Client, method: &str, path: &str, body: &[u8]) -> Value {
+    let answer = client.ask(method, path, "application/json", body).unwrap();
+    assert!(answer.status < 300, "{path}: {}", answer.text());
+    answer.json()
+}
+
+/// Everything that a file system may hold and an export must not stumble over.
+const MAKE: &str = r#"mkdir -p deep/er empty ro closed/inner; echo 1 > deep/er/file; chmod 755 deep
+ln -s deep/er link; ln -s /nowhere dangling; ln deep/er/file hard
+head -c 3000 /dev/urandom > bytes; chmod 4750 bytes; : > void
+touch "$(printf 'odd\n \377"name')"; mkfifo pipe
+python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("sock")'
+n=$(printf 'x%.0s' $(seq 150)); mkdir -p $n/$n; echo deep > $n/$n/$n
+echo secret > closed/inner/file; chmod 000 closed/inner/file closed/inner closed; chmod 555 ro
+echo temporary > /tmp/kept; echo out > $OUTPUT_DIR/out.txt; echo more >> $INPUT_DIR/in.txt"#;
+
+const LOOK: &str = r#"cat /tmp/kept in.txt deep/er/file hard link/file; sha256sum < bytes
+chmod 755 closed closed/inner; stat -c '%A %F' bytes ro closed/inner/file; chmod 600 closed/inner/file
+cat closed/inner/file; chmod 000 closed/inner/file closed/inner closed; readlink dangling; ls -b | head -30"#;
+
+#[test]
+fn an_export_put_back_is_exported_again_byte_for_byte() {
+    for backend in backends() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join("data");
+        let server = Server::start(backend, &data_dir, &[]).unwrap();
+        let client = server.client("key");
+        control(&client, "POST", "/_sandtable/clock", br#"{"freeze":true}"#);
+        let upload = client.upload("in.txt", b"in\n").unwrap().json();
+        let upload = upload["id"].as_str().unwrap();
+        let body = message(None, MAKE, &[upload], false);
+        let made = client
+            .ask("POST", "/v1/messages", "application/json", &body)
+            .unwrap();
+        assert_eq!(result(&made)["return_code"], 0, "{}", made.text());
+        let json = made.json();
+        let id = json["container"]["id"].as_str().unwrap();
+        let before = result(&client.bash(Some(id), LOOK).unwrap());
+
+        let first = export(&client);
+        let document: Value = serde_json::from_slice(&first).unwrap();
+        let entries = document["containers"][0]["files"].as_array().unwrap();
+        let find = |path: &str| entries.iter().find(|entry| entry["path"] == path);
+        assert_eq!(
+            find("/home/user/closed/inner/file").unwrap()["mode"],
+            "0000"
+        );
+        assert_eq!(find("/home/user/bytes").unwrap()["mode"], "4750");
+        assert_eq!(find("/home/user/link").unwrap()["target"], "deep/er");
+        assert!(find("/home/user/pipe").is_none() && find("/home/user/sock").is_none());
+
+        control(&client, "POST", "/_sandtable/reset", b"");
+        let empty: Value = serde_json::from_slice(&export(&client)).unwrap();
+        assert_eq!(empty["containers"], json!([]));
+        control(&client, "PUT", "/_sandtable/state", &first);
+        assert!(
+            export(&client) == first,
+            "{backend}: before its container ran"
+        );
+        let mut after = result(&client.bash(Some(id), LOOK).unwrap());
+        // The two have no content, and are no part of a state.
+        let listed = after["stdout"].as_str().unwrap().to_owned();
+        assert!(
+            !listed.contains("pipe") && !listed.contains("sock"),
+            "{listed}"
+        );
+        let without = before["stdout"].as_str().unwrap();
+        after["stdout"] = without.into();
+        assert_eq!(listed, without.replace("pipe\n", "").replace("sock\n", ""));
+        assert_eq!(after["return_code"], before["return_code"]);
+        assert!(
+            export(&client) == first,
+            "{backend}: after its container ran"
+        );
+        control(
+            &client,
+            "POST",
+            &format!("/_sandtable/containers/{id}/sleep"),
+            b"",
+        );
+        assert!(export(&client) == first, "{backend}: asleep");
+
+        // What another server exports again is the same, and its container has the id.
+        server.kill();
+        let server = Server::start(backend, &data_dir, &[]).unwrap();
+        let client = server.client("another");
+        control(&client, "PUT", "/_sandtable/state", &first);
+        assert_eq!(
+            result(&client.bash(Some(id), "cat in.txt").unwrap())["stdout"],
+            "in\nmore\n"
+        );
+        assert_eq!(
+            result(&server.client("key").bash(Some(id), "cat in.txt").unwrap())["stdout"],
+            "in\nmore\n"
+        );
+        assert!(export(&client) == first, "{backend}: on the next server");
+        assert!(server.stop().success());
+        traces::remove_sandboxes(&data_dir);
+    }
+}
+
+fn document(name: &str, files: usize) -> Value {
+    let file = |n: usize| json!({"id": format!("{name}_{n}"), "content": name.repeat(20_000)});
+    json!({
+        "clock": {"now": "2030-01-02T03:04:05.000000Z", "frozen": true},
+        "files": (0..files).map(file).collect::<Vec<_>>(),
+        "containers": [{"id": "container", "files": [{"path": "name", "content": name}]}],
+    })
+}
+
+#[test]
+fn a_kill_in_the_middle_leaves_one_state_or_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let mut dice = Dice::new(u64::from(std::process::id()));
+    let sent = [("a", 30), ("b", 40)].map(|(name, files)| {
+        let server = Server::start("none", &folder.path().join(name), &[]).unwrap();
+        let client = server.client("key");
+        let document = document(name, files).to_string();
+        control(&client, "PUT", "/_sandtable/state", document.as_bytes());
+        let kept = export(&client);
+        (document, kept)
+    });
+    let server = Server::start("none", &data_dir, &[]).unwrap();
+    let first = sent[0].0.as_bytes();
+    let begun = Instant::now();
+    control(&server.client("key"), "PUT", "/_sandtable/state", first);
+    let took = begun.elapsed();
+    drop(server);
+    // How often the kill came before the new state was there, and after.
+    let (mut held, mut last) = ([0, 0], 0);
+    for round in 0..16 {
+        let server = Server::start("none", &data_dir, &[]).unwrap();
+        let client = server.client("key");
+        let found = export(&client);
+        // The default of `input_dir` follows from the workspace.
+        let same = |kept: &[u8]| {
+            let strip = |bytes: &[u8]| {
+                let mut value: Value = serde_json::from_slice(bytes).unwrap();
+                value["containers"][0]["input_dir"] = Value::Null;
+                value
+            };
+            strip(kept) == strip(&found)
+        };
+        let which = sent.iter().position(|(_, kept)| same(kept));
+        let which = which.expect("neither of the two states");
+        if round > 0 {
+            held[usize::from(which == last)] += 1;
+        }
+        last = 1 - which;
+        let (next, _) = &sent[last];
+        let cut = client
+            .send(
+                "PUT",
+                "/_sandtable/state",
+                "application/json",
+                next.as_bytes(),
+            )
+            .unwrap();
+        let share = u32::try_from(dice.next() % 150).unwrap();
+        std::thread::sleep(took * share / 100);
+        server.kill();
+        drop(cut);
+    }
+    eprintln!(
+        "MEASURED: a put takes {took:?}; killed before it was done: {}, after: {}",
+        held[0], held[1]
+    );
+    assert_eq!(std::fs::read_dir(data_dir.join("tmp")).unwrap().count(), 0);
+}
