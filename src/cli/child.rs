@@ -6,6 +6,8 @@ use std::process::ExitStatus;
 
 use tokio::process::{Child, Command};
 
+use super::FAILURE;
+
 /// The exit codes of shells for a command that is not there, or cannot be run.
 const NOT_FOUND: u8 = 127;
 const NOT_RUN: u8 = 126;

@@ -32,9 +32,9 @@ n=$(printf 'x%.0s' $(seq 150)); mkdir -p $n/$n; echo deep > $n/$n/$n
 echo secret > closed/inner/file; chmod 000 closed/inner/file closed/inner closed; chmod 555 ro
 echo temporary > /tmp/kept; echo out > $OUTPUT_DIR/out.txt; echo more >> $INPUT_DIR/in.txt"#;
 
-const LOOK: &str = r#"cat /tmp/kept in.txt deep/er/file hard link/file; sha256sum < bytes
+const LOOK: &str = r"cat /tmp/kept in.txt deep/er/file hard link/file; sha256sum < bytes
 chmod 755 closed closed/inner; stat -c '%A %F' bytes ro closed/inner/file; chmod 600 closed/inner/file
-cat closed/inner/file; chmod 000 closed/inner/file closed/inner closed; readlink dangling; ls -b | head -30"#;
+cat closed/inner/file; chmod 000 closed/inner/file closed/inner closed; readlink dangling; ls -b | head -30";
 
 #[test]
 fn an_export_put_back_is_exported_again_byte_for_byte() {
