@@ -74,7 +74,7 @@ pub enum StartError {
     Scripts(Vec<Diagnostic>),
     #[error("{}\n  hint: {}", .0.message, .0.hint)]
     Faults(FaultError),
-    #[error("the state has mistakes\n{0}")]
+    #[error("{0}")]
     State(String),
     #[error(transparent)]
     Cassettes(#[from] DeckError),

@@ -129,7 +129,10 @@ impl Document {
                 .lines()
                 .map(|line| format!("{}: {line}", path.display()))
                 .collect();
-            format!("{}\n  hint: {HINT}", lines.join("\n"))
+            format!(
+                "the state has mistakes\n{}\n  hint: {HINT}",
+                lines.join("\n")
+            )
         };
         let failed = |error: std::io::Error| {
             format!(

@@ -22,7 +22,9 @@ impl Containers {
             start.duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             "container awake: {how}"
         );
-        if !self.set_state(container, ContainerState::Awake).await {
+        // One that was discarded may have left its id to another.
+        let is_known = self.0.lock().contains_key(&container.sandbox_id);
+        if !is_known || !self.set_state(container, ContainerState::Awake).await {
             // It expired, or was reset, while it woke.
             self.0.backend.remove(&container.sandbox_id).await?;
             return Err(SandboxError::Engine {
