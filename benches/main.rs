@@ -12,6 +12,7 @@
 
 mod bare;
 mod calls;
+mod cassettes;
 mod files;
 mod http;
 mod load;
@@ -32,6 +33,7 @@ const PARTS: &[Part] = &[
     ("streams", streams::measure),
     ("upload", files::measure),
     ("calls", calls::measure),
+    ("cassettes", cassettes::measure),
 ];
 
 fn main() {

@@ -133,6 +133,7 @@ async fn serve(args: ServeArgs) -> ExitCode {
 
 /// Serves while a command runs, and ends as it did.
 async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
+    let token = args.control_token.clone();
     let config = match args.into_config() {
         Ok(config) => config,
         Err(error) => return fail(USAGE, &error.to_string()),
@@ -141,7 +142,14 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
         Ok(server) => server,
         Err(error) => return fail(error.exit_code(), &error.to_string()),
     };
-    let ended = child::run(&command, server.url()).await;
+    let ended = match child::start(&command, server.url(), None, token.as_deref()) {
+        Ok(mut child) => child::wait(&mut child).await.map(child::exit_code),
+        Err(error) => {
+            let (code, text) = child::not_run(&command, &error);
+            server.stop().await;
+            return fail(code, &text);
+        }
+    };
     let written = server
         .cassettes()
         .and_then(|deck| Some(deck.recorder()?.written()));

@@ -681,3 +681,6 @@ impl LintsArg {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

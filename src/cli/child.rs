@@ -1,52 +1,110 @@
-//! A command that runs against a server of ours.
+//! A command that runs against a server of ours: started with its URL, signals passed on, its exit code.
 
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitStatus;
 
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
-/// Exit code where a command cannot be run, as shells have it.
-const CANNOT_RUN: u8 = 127;
+use super::FAILURE;
 
-/// Runs a command with the server's URL in its environment until it ends; its exit code.
-///
-/// An interrupt from the terminal reaches the command by itself; it may clean up, and decides the code.
-pub(super) async fn run(command: &[OsString], url: &str) -> io::Result<u8> {
-    let Some((program, arguments)) = command.split_first() else {
-        return Ok(0);
+/// The exit codes of shells for a command that is not there, or cannot be run.
+const NOT_FOUND: u8 = 127;
+const NOT_RUN: u8 = 126;
+
+/// The exit code, and what to say, where a command cannot be run.
+pub(super) fn not_run(command: &[OsString], error: &io::Error) -> (u8, String) {
+    let code = match error.kind() {
+        io::ErrorKind::NotFound => NOT_FOUND,
+        _ => NOT_RUN,
     };
-    let spawned = Command::new(program)
-        .args(arguments)
+    let name = command.first().cloned().unwrap_or_default();
+    (code, format!("cannot run `{}`: {error}", name.display()))
+}
+
+/// Starts a command with the server's URL in its environment, and a key of its own if it gets one.
+pub(super) fn start(
+    command: &[OsString],
+    url: &str,
+    key: Option<&str>,
+    token: Option<&str>,
+) -> io::Result<Child> {
+    let (program, args) = command
+        .split_first()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    let mut child = Command::new(program);
+    child
+        .args(args)
         .env("ANTHROPIC_BASE_URL", url)
         .env("SANDTABLE_URL", url)
-        .kill_on_drop(true)
-        .spawn();
-    let mut child = match spawned {
-        Ok(child) => child,
-        Err(error) => {
-            tracing::error!(program = %program.to_string_lossy(), %error, "the command cannot be run");
-            return Ok(CANNOT_RUN);
-        }
-    };
+        .kill_on_drop(true);
+    if let Some(key) = key {
+        child
+            .env("ANTHROPIC_API_KEY", key)
+            // A real token would win over the key.
+            .env_remove("ANTHROPIC_AUTH_TOKEN");
+    }
+    if let Some(token) = token {
+        child.env("SANDTABLE_CONTROL_TOKEN", token);
+    }
+    for name in ["NO_PROXY", "no_proxy"] {
+        let others = std::env::var(name).unwrap_or_default();
+        let mut hosts: Vec<&str> = others.split(',').filter(|host| !host.is_empty()).collect();
+        hosts.extend(["127.0.0.1", "localhost", "::1"]);
+        child.env(name, hosts.join(","));
+    }
+    child.spawn()
+}
+
+/// Until the command has ended; SIGINT and SIGTERM are passed on to it.
+#[cfg(unix)]
+pub(super) async fn wait(child: &mut Child) -> io::Result<ExitStatus> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     loop {
         tokio::select! {
-            status = child.wait() => return status.map(code),
-            _ = tokio::signal::ctrl_c() => {}
+            ended = child.wait() => return ended,
+            // A terminal has sent it to the command as well: twice would mean in earnest.
+            _ = interrupt.recv() => if !at_a_terminal() { pass_on(child, libc::SIGINT) },
+            _ = terminate.recv() => pass_on(child, libc::SIGTERM),
         }
     }
 }
 
-/// As shells have it: 128 and the signal's number for what a signal has ended.
-fn code(status: ExitStatus) -> u8 {
+#[cfg(not(unix))]
+pub(super) async fn wait(child: &mut Child) -> io::Result<ExitStatus> {
+    child.wait().await
+}
+
+/// Whether this process is in the foreground of the terminal that its keys' signals come from.
+#[cfg(unix)]
+#[expect(
+    unsafe_code,
+    reason = "the standard library does not know of terminals"
+)]
+fn at_a_terminal() -> bool {
+    // SAFETY: both calls take and return numbers alone.
+    unsafe { libc::tcgetpgrp(libc::STDIN_FILENO) == libc::getpgrp() }
+}
+
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "the standard library sends SIGKILL alone")]
+fn pass_on(child: &Child, signal: libc::c_int) {
+    // No id: it has ended and was waited for.
+    if let Some(pid) = child.id().and_then(|id| libc::pid_t::try_from(id).ok()) {
+        // SAFETY: the child is not waited for yet, so that the number is still its own.
+        unsafe { libc::kill(pid, signal) };
+    }
+}
+
+/// As a shell would say it.
+pub(super) fn exit_code(status: ExitStatus) -> u8 {
     #[cfg(unix)]
-    {
-        use std::os::unix::process::ExitStatusExt as _;
-        if let Some(signal) = status.signal() {
-            return u8::try_from(128 + signal).unwrap_or(u8::MAX);
-        }
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return u8::try_from(128 + signal).unwrap_or(u8::MAX);
     }
     status
         .code()
-        .map_or(1, |code| u8::try_from(code & 0xff).unwrap_or(1))
+        .map_or(FAILURE, |code| u8::try_from(code).unwrap_or(u8::MAX))
 }

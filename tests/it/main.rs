@@ -13,6 +13,7 @@ mod billing;
 mod cassettes;
 mod containers;
 mod continuations;
+mod determinism;
 mod errors;
 mod events;
 mod failures;

@@ -1,0 +1,53 @@
+//! With a seed and a clock that stands still, two runs are the same bytes, whatever comes first.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::harness::server::{code_prompt, streamed};
+use crate::harness::{Processes, TestServer};
+
+const CONVERSATIONS: usize = 50;
+
+/// One conversation: an upload, a plain turn with a call that leaves a file, and a streamed one in the
+/// same container. Everything that was answered, but for the ids of requests, which count arrivals.
+async fn converse(server: &TestServer, number: usize) -> String {
+    let upload = server.request("POST", "/v1/files").multipart(&[(
+        "file",
+        Some(&format!("{number}.txt")),
+        "x",
+    )]);
+    let mut said = server.send(&upload).await.text().to_owned();
+    let call = format!("```bash\necho {number} | tee \"$OUTPUT_DIR/{number}.txt\"\n```");
+    let first = server.send(&server.messages(&code_prompt(&call))).await;
+    said += first.text();
+    let mut second = streamed(code_prompt(&format!("```bash\necho again {number}\n```")));
+    second["container"] = first.json()["container"]["id"].clone();
+    said += server.send(&server.messages(&second)).await.text();
+    said
+}
+
+#[tokio::test]
+async fn fifty_conversations_at_once_are_the_same_bytes_in_two_runs() {
+    let mut runs: Vec<Vec<String>> = Vec::new();
+    for backwards in [false, true] {
+        let server = TestServer::on(Arc::new(Processes::new())).await;
+        let mut numbers: Vec<usize> = (0..CONVERSATIONS).collect();
+        if backwards {
+            numbers.reverse();
+        }
+        let all = numbers.iter().map(|number| converse(&server, *number));
+        let mut said = futures_util::future::join_all(all).await;
+        if backwards {
+            said.reverse();
+        }
+        runs.push(said);
+    }
+    for (number, (one, other)) in runs[0].iter().zip(&runs[1]).enumerate() {
+        assert_eq!(one, other, "conversation {number}");
+        assert!(
+            one.contains(&json!(format!("again {number}\n")).to_string()),
+            "{one}"
+        );
+    }
+}
