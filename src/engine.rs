@@ -28,7 +28,7 @@ use wire::event::StreamEvent;
 use wire::request::MessagesRequest;
 
 use crate::container::Containers;
-use crate::fault::{Act, Fault, Faults, Occasion, StreamAct, Struck};
+use crate::fault::{Act, Fault, Faults, Occasion, StreamAct};
 use crate::limits;
 use crate::lint::{Lint, Rule};
 use crate::model::{ModelError, OnUnmatched, ServiceError};
@@ -100,11 +100,8 @@ pub(crate) struct TurnInput {
 impl TurnInput {
     /// The fault that fires on `occasion`: the request's own before the workspace's.
     fn strike(&self, occasion: Occasion<'_>) -> Option<Arc<Fault>> {
-        let own = self.faults.as_ref().and_then(|own| own.strike(occasion));
-        let own = own.map(Struck::of_request);
-        let struck = own.or_else(|| self.workspace.faults.strike(occasion))?;
+        let struck = self.workspace.strike(self.faults.as_deref(), occasion)?;
         tracing::info!(?occasion, fault = ?struck.fault.act, "a fault fires");
-        self.workspace.tell("fault_fired", || struck.describe());
         let fault = Arc::clone(&struck.fault);
         self.note(|facts| facts.struck.push(struck));
         // Nothing waits on the wall clock while the workspace's stands still.

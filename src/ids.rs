@@ -28,6 +28,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Message,
+        Self::Request,
+        Self::ToolUse,
+        Self::ServerToolUse,
+        Self::File,
+        Self::Container,
+        Self::Workspace,
+        Self::MessageBatch,
+        Self::Skill,
+        Self::SkillVersion,
+    ];
+
     /// The id's prefix, without the underscore.
     pub fn prefix(self) -> &'static str {
         match self {

@@ -89,6 +89,7 @@ pub mod store;
 pub mod verify;
 #[doc(hidden)]
 pub mod workspace;
+mod xml;
 
 pub use billing::{
     Container as UsageContainer, ContainerTime, Report as Usage, Searches, SessionLine, TokenSums,

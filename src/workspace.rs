@@ -14,7 +14,7 @@ use crate::billing::Ledger;
 use crate::cassette::{Deck, Mounts};
 use crate::clock::{self, Clock, rfc3339_micros};
 use crate::events::Events;
-use crate::fault::{Dice, Fault, Faults};
+use crate::fault::{Dice, Fault, Faults, Occasion, Struck};
 use crate::ids::{Ids, Kind};
 use crate::journal::Journal;
 use crate::limits;
@@ -218,6 +218,16 @@ impl Workspace {
         if let Some(limits) = &rules.rates {
             self.rates.set(Arc::clone(limits));
         }
+    }
+
+    /// The fault that fires on `occasion`: of the request's `own`, else of the workspace's.
+    pub(crate) fn strike(&self, own: Option<&Faults>, occasion: Occasion<'_>) -> Option<Struck> {
+        let own = own.and_then(|own| own.strike(occasion));
+        let struck = own
+            .map(Struck::of_request)
+            .or_else(|| self.faults.strike(occasion))?;
+        self.tell("fault_fired", || struck.describe());
+        Some(struck)
     }
 
     /// Forgets everything that is not in the store.

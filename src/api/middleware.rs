@@ -68,33 +68,27 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
     // Dropped with this future if the client leaves before there is an answer.
     let mut record = Record::begin(Arc::clone(&workspace), entry, started);
     let mut of_request = None;
-    if let Some(mounted) = workspace.cassettes.get() {
-        let response = match lenient_caller(&workspace, &id, request.headers()) {
-            Ok(caller) => {
-                of_request.clone_from(&caller.faults);
-                let keys: Vec<String> = keys(request.headers()).map(str::to_owned).collect();
-                match faults::meet(&caller, request, &mut record.facts.struck).await {
-                    Ok(request) => {
-                        replay::answer(mounted, &caller, keys, request, &mut record.facts).await
-                    }
-                    Err(response) => response,
-                }
-            }
-            Err(error) => error.into_response(),
-        };
-        let response = write_error(finish(response, &id), Some(&id));
-        return finish_for(record, response, of_request.as_deref(), line);
-    }
-    let response = match read_caller(&app, &workspace, &id, &request) {
+    let mounted = workspace.cassettes.get();
+    let called = match &mounted {
+        Some(_) => lenient_caller(&workspace, &id, request.headers()).map(|it| (it, Vec::new())),
+        None => read_caller(&app, &workspace, &id, &request),
+    };
+    let response = match called {
         Ok((caller, notes)) => {
             record.facts.lints = notes;
             of_request.clone_from(&caller.faults);
-            match faults::meet(&caller, request, &mut record.facts.struck).await {
-                Ok(mut request) => {
+            match (
+                faults::meet(&caller, request, &mut record.facts.struck).await,
+                mounted,
+            ) {
+                (Ok(request), Some(mounted)) => {
+                    replay::answer(mounted, &caller, request, &mut record.facts).await
+                }
+                (Ok(mut request), None) => {
                     request.extensions_mut().insert(caller);
                     next.run(request).await
                 }
-                Err(response) => response,
+                (Err(response), _) => response,
             }
         }
         Err(error) => error.into_response(),
@@ -221,7 +215,7 @@ pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Both keys a request may carry, the one in `x-api-key` first.
-fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+pub(super) fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let text = |name: HeaderName| {
         headers
             .get(name)
@@ -262,6 +256,13 @@ pub(crate) fn write_error(mut response: Response, id: Option<&RequestId>) -> Res
     response
 }
 
+fn is_stream(response: &Response) -> bool {
+    response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+}
+
 fn finish_for(
     mut record: Record,
     mut response: Response,
@@ -285,11 +286,7 @@ fn finish_for(
     record.entry.response_headers =
         Headers::of_answer(headers.map(|(name, value)| (name.as_str(), value.as_bytes())));
     let response = faults::on_the_wire(&mut record, own, line, response);
-    let streams = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
-    if streams {
+    if is_stream(&response) {
         return response.map(|body| Body::new(RecordedBody::new(body, record)));
     }
     record.push();

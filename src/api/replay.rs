@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::api::error::ApiError;
 use crate::api::extract::Caller;
-use crate::api::middleware::Exchange;
+use crate::api::middleware::{self, Exchange};
 use crate::cassette::{Deck, Miss, Player};
 use crate::engine::Report;
 use crate::verify::{self, Facts};
@@ -27,7 +27,6 @@ use intake::Intake;
 pub(super) async fn answer(
     (deck, player): (Arc<Deck>, Arc<Player>),
     caller: &Caller,
-    keys: Vec<String>,
     request: Request,
     facts: &mut Facts,
 ) -> Response {
@@ -36,14 +35,18 @@ pub(super) async fn answer(
         Ok(intake) => intake,
         Err(error) => return error.into_response(),
     };
-    let redactor = deck.redactor(keys.iter().map(String::as_str));
+    let redactor = deck.redactor(middleware::keys(&parts.headers));
     let asked = match redactor.request(intake.request.clone()) {
         Ok(asked) => asked,
         Err(error) => return ApiError::internal(&error).into_response(),
     };
     let raw = intake.raw();
     let workspace = &caller.workspace;
-    let scope = asked.body.text().unwrap_or_default();
+    // Without a seed nothing follows from what was sent.
+    let scope = workspace
+        .seed
+        .and_then(|_| asked.body.text())
+        .unwrap_or_default();
     let ids = workspace.ids(&[b"replay", asked.path.as_bytes(), scope.as_bytes()]);
     let (source, mut response) = match player.play(&asked, workspace.clock.now(), &ids) {
         Ok(played) => (

@@ -23,6 +23,11 @@ pub(crate) fn of(request: &Request, ignore: &[JsonPath]) -> Value {
     })
 }
 
+/// The value whose text this is.
+pub(crate) fn read(text: &str) -> Value {
+    serde_json::from_str(text).expect("it was written from a value, and ids need no escapes")
+}
+
 /// Parameters by name; `beta` says only which of the SDK's doors was taken.
 fn query(query: Option<&str>) -> Value {
     let mut pairs: Vec<(String, String)> = query

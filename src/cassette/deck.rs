@@ -5,8 +5,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
-use regex::Regex;
-
+use super::redact::PatternError;
 use super::{About, CassetteError, Exchange, Player, Redactor, Tape, Upstream, Writer, load_all};
 
 /// When requests are recorded: the words of other recorders.
@@ -84,10 +83,8 @@ pub struct Plan {
 pub enum DeckError {
     #[error(transparent)]
     Cassette(#[from] CassetteError),
-    #[error(
-        "`{pattern}` is no regular expression: {reason}\n  hint: `\\` before a special character takes it as it is"
-    )]
-    Pattern { pattern: String, reason: String },
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
     #[error("{0}\n  hint: {1}")]
     Plan(String, &'static str),
 }
@@ -136,19 +133,8 @@ impl Deck {
             }
         };
         let tape = Tape::of(cassettes)?;
-        let patterns: Vec<String> = plan.redact.iter().chain(&tape.redact).cloned().collect();
-        for pattern in &patterns {
-            Regex::new(pattern).map_err(|error| DeckError::Pattern {
-                pattern: pattern.clone(),
-                reason: error.to_string(),
-            })?;
-        }
         let redactor = Redactor::default()
-            .with_patterns(&patterns)
-            .map_err(|error| DeckError::Pattern {
-                pattern: String::new(),
-                reason: error.to_string(),
-            })?
+            .with_patterns(plan.redact.iter().chain(&tape.redact))?
             .with_known(plan.secrets.iter().map(String::as_str));
         let recorder = records
             .map(|path| Recorder::begin(plan, path))
@@ -164,12 +150,7 @@ impl Deck {
 
     /// Answers from cassettes that are no files.
     pub fn of(tape: Tape, pace: Pace) -> Result<Self, DeckError> {
-        let redactor = Redactor::default()
-            .with_patterns(&tape.redact)
-            .map_err(|error| DeckError::Pattern {
-                pattern: tape.redact.join(" "),
-                reason: error.to_string(),
-            })?;
+        let redactor = Redactor::default().with_patterns(&tape.redact)?;
         Ok(Self {
             tape: Arc::new(tape),
             pace,

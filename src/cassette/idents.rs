@@ -34,19 +34,8 @@ pub(crate) fn is_one_way(id: &str) -> bool {
 
 /// A new id of the same kind.
 pub(crate) fn fresh(id: &str, ids: &Ids) -> String {
-    const KINDS: [Kind; 9] = [
-        Kind::Message,
-        Kind::Request,
-        Kind::ToolUse,
-        Kind::ServerToolUse,
-        Kind::File,
-        Kind::Container,
-        Kind::MessageBatch,
-        Kind::Skill,
-        Kind::SkillVersion,
-    ];
     let prefix = id.rsplit_once('_').map_or(id, |(prefix, _)| prefix);
-    let known = KINDS.into_iter().find(|kind| kind.prefix() == prefix);
+    let known = Kind::ALL.into_iter().find(|kind| kind.prefix() == prefix);
     let new = ids.next(known.unwrap_or(Kind::SkillVersion));
     match (known, new.split_once('_')) {
         (None, Some((_, rest))) => format!("{prefix}_{rest}"),

@@ -8,7 +8,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::tape::{Entry, Tape};
@@ -93,14 +92,10 @@ impl Player {
     /// The answer to a request. `ids` gives the ids of answers that are given again.
     pub fn play(&self, request: &Request, now: DateTime<Utc>, ids: &Ids) -> Result<Played, Miss> {
         let mut state = self.lock();
-        let sent = canon::of(request, &self.tape.ignore);
-        let told = sent.to_string();
-        let meant: Value = {
-            let text = idents::rename(&told, |id| {
-                state.behind.get(id).map(|(recorded, _)| recorded.clone())
-            });
-            serde_json::from_str(&text).unwrap_or(sent)
-        };
+        let told = canon::of(request, &self.tape.ignore).to_string();
+        let meant = idents::rename(&told, |id| {
+            state.behind.get(id).map(|(recorded, _)| recorded.clone())
+        });
         let digest: [u8; 32] = Sha256::digest(told.as_bytes()).into();
         let found = self.tape.with(&meant);
         let count = state.asked.get(&digest).copied().unwrap_or(0);
@@ -119,9 +114,8 @@ impl Player {
         let names = state.names(&self.tape, at, entry, idents::find(&told), ids);
         let container_made = container(request).and_then(|id| state.containers.get(&id).copied());
         let response = renamed(&entry.exchange.response, &names);
-        let text = response.body.text().unwrap_or_default();
-        for id in idents::find(&text).filter(|id| id.starts_with("container_")) {
-            state.containers.entry(id.to_owned()).or_insert(now);
+        for id in names.values().filter(|id| id.starts_with("container_")) {
+            state.containers.entry(id.clone()).or_insert(now);
         }
         Ok(Played {
             name: entry.name.clone(),
@@ -143,13 +137,14 @@ impl Player {
         })
     }
 
-    fn miss(&self, meant: &Value) -> Miss {
+    fn miss(&self, meant: &str) -> Miss {
+        let meant = canon::read(meant);
         let asked = format!(
             "{} {}",
             meant["method"].as_str().unwrap_or_default(),
             meant["path"].as_str().unwrap_or_default()
         );
-        match self.tape.nearest(meant) {
+        match self.tape.nearest(&meant) {
             Some((name, differences)) => Miss {
                 message: format!(
                     "no recorded exchange answers this {asked}; the nearest is {name}, which differs in:\n{}",

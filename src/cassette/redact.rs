@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use regex::Regex;
+use regex::bytes::Regex;
 use serde_json::{Map, Value};
 
 use super::canon::REDACTED;
@@ -55,6 +55,16 @@ pub struct Redactor {
     known: Vec<String>,
 }
 
+/// What is no regular expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{pattern}` is no regular expression: {reason}\n  hint: `\\` before a special character takes it as it is"
+)]
+pub struct PatternError {
+    pub pattern: String,
+    pub reason: String,
+}
+
 impl Default for Redactor {
     fn default() -> Self {
         let patterns = PATTERNS.map(|pattern| Regex::new(pattern).expect("the pattern is one"));
@@ -67,9 +77,18 @@ impl Default for Redactor {
 
 impl Redactor {
     /// Also keeps out what these regular expressions match.
-    pub fn with_patterns(mut self, patterns: &[String]) -> Result<Self, regex::Error> {
+    pub fn with_patterns<'a>(
+        mut self,
+        patterns: impl IntoIterator<Item = &'a String>,
+    ) -> Result<Self, PatternError> {
         for pattern in patterns {
-            self.patterns.push(Regex::new(pattern)?);
+            let wrong = |error: regex::Error| PatternError {
+                pattern: pattern.clone(),
+                reason: error.to_string(),
+            };
+            // Of texts: it may not ask for bytes that are none.
+            regex::Regex::new(pattern).map_err(wrong)?;
+            self.patterns.push(Regex::new(pattern).map_err(wrong)?);
         }
         Ok(self)
     }
@@ -244,7 +263,7 @@ impl Redactor {
         let decoded = STANDARD
             .decode(&compact)
             .or_else(|_| URL_SAFE_NO_PAD.decode(&bare));
-        decoded.is_ok_and(|bytes| self.bytes(Bytes::from(bytes.clone())) != bytes)
+        decoded.is_ok_and(|bytes| !self.spans(&bytes).is_empty())
     }
 
     /// A path, a query, or a name in which bytes may be written as `%XX`.
@@ -260,7 +279,7 @@ impl Redactor {
 
     /// A text without what is secret.
     pub(super) fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let spans = self.spans(text);
+        let spans = self.spans(text.as_bytes());
         if spans.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -275,22 +294,17 @@ impl Redactor {
         Cow::Owned(clean)
     }
 
-    /// Where secrets are, in order and apart from one another.
-    pub(super) fn spans(&self, text: &str) -> Vec<(usize, usize)> {
+    /// Where secrets are, in order and apart from one another. In a text they begin and end between
+    /// characters, because patterns and known secrets are texts.
+    pub(super) fn spans(&self, bytes: &[u8]) -> Vec<(usize, usize)> {
         let mut found: Vec<(usize, usize)> = Vec::new();
         for known in &self.known {
-            found.extend(
-                text.match_indices(known)
-                    .map(|(at, it)| (at, at + it.len())),
-            );
+            let finder = memchr::memmem::find_iter(bytes, known.as_bytes());
+            found.extend(finder.map(|at| (at, at + known.len())));
         }
         for pattern in &self.patterns {
-            found.extend(
-                pattern
-                    .find_iter(text)
-                    .filter(|it| !it.is_empty())
-                    .map(|it| (it.start(), it.end())),
-            );
+            let matches = pattern.find_iter(bytes).filter(|it| !it.is_empty());
+            found.extend(matches.map(|it| (it.start(), it.end())));
         }
         found.sort_unstable();
         let mut merged: Vec<(usize, usize)> = Vec::new();
@@ -305,38 +319,18 @@ impl Redactor {
 
     /// Bytes without what is secret; what lies around it may be no text at all.
     fn bytes(&self, bytes: Bytes) -> Bytes {
-        let mut spans: Vec<(usize, usize)> = Vec::new();
-        for known in &self.known {
-            let finder = memchr::memmem::find_iter(&bytes, known.as_bytes());
-            spans.extend(finder.map(|at| (at, at + known.len())));
-        }
-        for pattern in &self.patterns {
-            let Ok(pattern) = regex::bytes::Regex::new(pattern.as_str()) else {
-                continue;
-            };
-            spans.extend(
-                pattern
-                    .find_iter(&bytes)
-                    .filter(|it| !it.is_empty())
-                    .map(|it| (it.start(), it.end())),
-            );
-        }
+        let spans = self.spans(&bytes);
         if spans.is_empty() {
             return bytes;
         }
-        spans.sort_unstable();
         let mut clean = Vec::with_capacity(bytes.len());
         let mut from = 0;
         for (start, end) in spans {
-            if start < from {
-                from = from.max(end);
-                continue;
-            }
             clean.extend_from_slice(&bytes[from..start]);
             clean.extend_from_slice(REDACTED.as_bytes());
             from = end;
         }
-        clean.extend_from_slice(&bytes[from.min(bytes.len())..]);
+        clean.extend_from_slice(&bytes[from..]);
         Bytes::from(clean)
     }
 }

@@ -117,17 +117,21 @@ impl Tape {
         self.entries.is_empty()
     }
 
-    /// The exchanges with this request, in recorded order.
-    pub(crate) fn with(&self, canonical: &Value) -> Vec<usize> {
-        if let Some(found) = self.by_request.get(&canonical.to_string()) {
+    /// The exchanges with this request, the text of its canonical value, in recorded order.
+    pub(crate) fn with(&self, canonical: &str) -> Vec<usize> {
+        if let Some(found) = self.by_request.get(canonical) {
             return found.clone();
         }
+        if self.wild.is_empty() {
+            return Vec::new();
+        }
+        let canonical = canon::read(canonical);
         self.wild
             .iter()
             .copied()
             .filter(|at| {
                 let recorded = self.entries[*at].canonical.as_ref();
-                recorded.is_some_and(|recorded| canon::fits(recorded, canonical))
+                recorded.is_some_and(|recorded| canon::fits(recorded, &canonical))
             })
             .collect()
     }

@@ -553,9 +553,9 @@ pub(super) struct DoctorArgs {
     pub(super) data_dir: Option<PathBuf>,
 }
 
-/// Flags of `usage`.
+/// A server that runs.
 #[derive(Debug, Args)]
-pub(super) struct UsageArgs {
+pub(super) struct ServerArgs {
     /// The server.
     #[arg(
         long,
@@ -564,14 +564,6 @@ pub(super) struct UsageArgs {
         env = "ANTHROPIC_BASE_URL"
     )]
     pub(super) url: String,
-    /// The API key whose workspace is meant; needed where there are several.
-    #[arg(
-        long,
-        value_name = "KEY",
-        env = "ANTHROPIC_API_KEY",
-        hide_env_values = true
-    )]
-    pub(super) key: Option<String>,
     /// The server's control token, if it has one.
     #[arg(
         long,
@@ -580,6 +572,21 @@ pub(super) struct UsageArgs {
         hide_env_values = true
     )]
     pub(super) control_token: Option<String>,
+}
+
+/// Flags of `usage`.
+#[derive(Debug, Args)]
+pub(super) struct UsageArgs {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    /// The API key whose workspace is meant; needed where there are several.
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "ANTHROPIC_API_KEY",
+        hide_env_values = true
+    )]
+    pub(super) key: Option<String>,
     /// Such as 2026-11; the present month of the workspace's clock without it.
     #[arg(long, value_name = "MONTH")]
     pub(super) month: Option<String>,
@@ -614,28 +621,14 @@ pub(super) struct RunArgs {
 /// Flags of `verify`.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// The server.
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:4010",
-        env = "ANTHROPIC_BASE_URL"
-    )]
-    pub(super) url: String,
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
     /// The API key whose workspace is meant; all workspaces without it.
     #[arg(long, value_name = "KEY")]
     pub(super) key: Option<String>,
     /// The workspace that is meant; all without it.
     #[arg(long, value_name = "NAME", conflicts_with = "key")]
     pub(super) workspace: Option<String>,
-    /// The server's control token, if it has one.
-    #[arg(
-        long,
-        value_name = "TOKEN",
-        env = "SANDTABLE_CONTROL_TOKEN",
-        hide_env_values = true
-    )]
-    pub(super) control_token: Option<String>,
     #[command(flatten)]
     pub(super) report: ReportArgs,
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::args::ReportArgs;
+use crate::xml::escaped as xml;
 
 /// Findings of a list that the text shows.
 const SHOWN: usize = 10;
@@ -218,24 +219,6 @@ fn items<'a>(value: &'a Value, name: &str) -> &'a [Value] {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
-}
-
-/// Text of an element or an attribute; what XML has no character for becomes U+FFFD.
-fn xml(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' => out.push_str("&#10;"),
-            '\t' => out.push('\t'),
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

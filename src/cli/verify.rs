@@ -14,9 +14,9 @@ pub(super) const BAD: u8 = 3;
 /// Asks the server, says what it answers, and writes it where it is wanted.
 pub(super) async fn run(args: &VerifyArgs) -> ExitCode {
     let remote = Remote {
-        url: &args.url,
+        url: &args.server.url,
         key: args.key.as_deref(),
-        token: args.control_token.as_deref(),
+        token: args.server.control_token.as_deref(),
     };
     let workspace = match (&args.workspace, &args.key) {
         (Some(name), _) => Some(name.as_str()),

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::xml::escaped as xml;
 use serde::Serialize;
 
 /// All cassettes.
@@ -138,24 +139,6 @@ fn told(difference: &Difference) -> String {
         "{}\n  recorded: {}\n  live:     {}",
         difference.what, difference.recorded, difference.live
     )
-}
-
-/// Text within XML: what XML cannot hold becomes U+FFFD.
-fn xml(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            '\n' | '\t' => out.push(c),
-            c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 impl fmt::Display for Report {

@@ -10,7 +10,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "cli",
         &[
             "billing", "cassette", "clock", "config", "ids", "limits", "live", "model", "quirks",
-            "rate", "sandbox", "server",
+            "rate", "sandbox", "server", "xml",
         ],
     ),
     (
@@ -43,7 +43,10 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("cassette", &["ids"]),
-    ("live", &["cassette", "clock", "config", "ids", "server"]),
+    (
+        "live",
+        &["cassette", "clock", "config", "ids", "server", "xml"],
+    ),
     ("backend", &["clock", "config", "sandbox"]),
     (
         "app",
@@ -162,6 +165,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("ids", &[]),
     ("limits", &[]),
+    ("xml", &[]),
 ];
 
 /// Where a package may be used; a path that ends in `/` is a folder.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::recorded::Record;
-use super::{Exchange, text_of};
+use super::{Exchange, is_stream, text_of};
 use crate::api::cut;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
@@ -74,12 +74,9 @@ pub(super) async fn meet(
         path: &path,
         model: model.as_deref(),
     };
-    let struck = own.and_then(|faults| faults.strike(occasion));
-    let struck = struck.map(Struck::of_request);
-    let Some(struck) = struck.or_else(|| all.strike(occasion)) else {
+    let Some(struck) = caller.workspace.strike(own, occasion) else {
         return Ok(request);
     };
-    caller.workspace.tell("fault_fired", || struck.describe());
     let fault = Arc::clone(&struck.fault);
     fired.push(struck);
     let Act::Http(act) = &fault.act else {
@@ -110,21 +107,14 @@ pub(super) fn on_the_wire(
     response: Response,
 ) -> Response {
     let workspace = Arc::clone(&record.workspace);
-    let stream = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
     let occasion = Occasion::Wire {
         method: &record.entry.method,
         path: &record.entry.path,
-        stream,
+        stream: is_stream(&response),
     };
-    let struck = own.and_then(|faults| faults.strike(occasion));
-    let struck = struck.map(Struck::of_request);
-    let Some(struck) = struck.or_else(|| workspace.faults.strike(occasion)) else {
+    let Some(struck) = workspace.strike(own, occasion) else {
         return response;
     };
-    workspace.tell("fault_fired", || struck.describe());
     let act = match &struck.fault.act {
         Act::Wire(act) => act.clone(),
         _ => return response,

@@ -19,7 +19,7 @@ use crate::api::paced::{Paced, Step};
 use crate::cassette::{
     Body as Recorded, Deck, End, Pace, Played, Request, Timing, fail_calls, split_frames,
 };
-use crate::fault::{Act, Occasion, StreamAct, Struck, ToolAct};
+use crate::fault::{Act, Occasion, StreamAct, ToolAct};
 use crate::limits;
 use crate::model::ServerTool;
 use crate::quirks::ExpiredContainer;
@@ -206,10 +206,9 @@ fn scaled(span_ms: u64, factor: f64) -> Duration {
 }
 
 fn strike(caller: &Caller, occasion: Occasion<'_>, facts: &mut Facts) -> Option<Act> {
-    let own = caller.faults.as_ref().and_then(|own| own.strike(occasion));
-    let own = own.map(Struck::of_request);
-    let struck = own.or_else(|| caller.workspace.faults.strike(occasion))?;
-    caller.workspace.tell("fault_fired", || struck.describe());
+    let struck = caller
+        .workspace
+        .strike(caller.faults.as_deref(), occasion)?;
     let act = struck.fault.act.clone();
     facts.struck.push(struck);
     Some(act)

@@ -80,7 +80,7 @@ fn across_deltas(redactor: &Redactor, frames: &mut [Frame<'_>]) {
         }
     }
     for ((_, name), Together { text, starts }) in texts {
-        let spans = redactor.spans(&text);
+        let spans = redactor.spans(text.as_bytes());
         if spans.is_empty() {
             continue;
         }
