@@ -52,6 +52,10 @@ pub struct Config {
     pub control_token: Option<String>,
     /// Unknown versions and betas are refused instead of noted.
     pub strict_version: bool,
+    /// Unknown betas are refused instead of noted.
+    pub strict_betas: bool,
+    /// Models that the list of models lacks are not found.
+    pub strict_models: bool,
     /// Tool types that stand for others: `code_execution_20260104` → `code_execution_20250825`.
     pub tool_aliases: Vec<(String, String)>,
     /// The state that every workspace starts from.
@@ -126,6 +130,8 @@ impl Default for Config {
             allow_origins: Vec::new(),
             control_token: None,
             strict_version: false,
+            strict_betas: false,
+            strict_models: false,
             tool_aliases: Vec::new(),
             state: None,
             faults: Vec::new(),

@@ -134,7 +134,7 @@ impl TurnInput {
     fn iterations(&self) -> u32 {
         match self.batch_item {
             Some(_) => limits::BATCH_TURN_ITERATIONS,
-            None => limits::TURN_ITERATIONS,
+            None => self.quirks.turn_iterations.0,
         }
     }
 

@@ -20,6 +20,10 @@ pub const BATCH_RESULT_DAYS: i64 = 29;
 pub const BATCH_CONCURRENT_ITEMS: usize = 4;
 /// Server tool iterations in one turn of a batch before `pause_turn`: more than elsewhere.
 pub const BATCH_TURN_ITERATIONS: u32 = 100;
+/// Blocks with a `cache_control` in one request.
+pub const MAX_CACHE_MARKS: usize = 4;
+/// Levels of a JSON schema that are looked at.
+pub const MAX_SCHEMA_DEPTH: usize = 64;
 /// How often a batch looks whether it has expired.
 pub const BATCH_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Cells of a container of which is remembered what they have called on the web: as many as the guest
@@ -91,8 +95,6 @@ pub const SANDBOX_DISK_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 pub const SANDBOX_PIDS: i64 = 512;
 /// Sandboxes started at the same time; further starts wait.
 pub const CONCURRENT_STARTS: usize = 8;
-/// Server tool iterations in one turn before `pause_turn`.
-pub const TURN_ITERATIONS: u32 = 10;
 /// Steps of one turn before the loop guard ends it.
 pub const TURN_STEPS: u32 = 10_000;
 /// Silence in a stream after which a `ping` is sent.

@@ -141,6 +141,9 @@ pub(super) fn age(value: &mut Value) {
     }
     if let Some(delta) = value.get_mut("delta").and_then(Value::as_object_mut) {
         delta.shift_remove("stop_details");
+        if delta.get("container").is_some_and(Value::is_null) {
+            delta.shift_remove("container");
+        }
     }
     age_usage(value);
 }
@@ -153,7 +156,9 @@ fn age_message(message: &mut Value) {
     if let Some(members) = message.as_object_mut() {
         let mut old = Map::new();
         for key in MESSAGE_KEYS {
-            if let Some((key, value)) = members.remove_entry(key) {
+            if let Some((key, value)) = members.remove_entry(key)
+                && !(key == "container" && value.is_null())
+            {
                 old.insert(key, value);
             }
         }

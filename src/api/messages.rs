@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use wire::refusal;
 use wire::request::MessagesRequest;
 
 use crate::api::era;
@@ -127,6 +128,10 @@ pub(super) fn decode(
     }
     let request = decode(&body, !caller.betas.0.is_empty())
         .map_err(|fault| ApiError::invalid(fault.to_string()))?;
+    if app.config.strict_models && !engine::models::is_listed(&request.model) {
+        let message = refusal::MODEL_UNKNOWN.say(&[("model", &request.model)]);
+        return Err(ApiError::not_found(message));
+    }
     check_skills(&request, &caller.betas)?;
     Ok(TurnInput {
         workspace: caller.workspace,

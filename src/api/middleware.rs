@@ -162,7 +162,7 @@ fn read_caller(
     request: &Request,
 ) -> ApiResult<(Caller, Vec<Lint>)> {
     let headers = request.headers();
-    let read = version::read(headers, app.config.strict_version)?;
+    let read = version::read(headers, &app.config)?;
     let quirks = workspace.quirks().with(&quirks(headers)?).quirks;
     if quirks.era == Era::Beta2025 {
         era::check_version(&read.version)?;

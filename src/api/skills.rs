@@ -10,6 +10,7 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use wire::refusal;
 
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
@@ -52,7 +53,7 @@ enum Found {
 }
 
 fn not_found(id: &str) -> ApiError {
-    ApiError::not_found(format!("Skill `{id}` not found."))
+    ApiError::not_found(refusal::SKILL_NOT_FOUND.say(&[("id", &id)]))
 }
 
 /// The caller's skill of this id, or the vendor's.
@@ -80,7 +81,8 @@ async fn create(
     caller: Caller,
     request: Request,
 ) -> ApiResult<Json<Value>> {
-    let upload = upload::receive(request).await?;
+    let shape = Shape::of(&caller);
+    let upload = upload::receive(request, shape).await?;
     let bundle = upload.bundle()?;
     let workspace = &caller.workspace;
     let ids = workspace.ids(&[b"skill", &upload.digest]);
@@ -95,7 +97,7 @@ async fn create(
         match app.store.insert_skill(new, version).await {
             // Seeded ids repeat over a restart.
             Err(StoreError::IdTaken { .. }) => {}
-            row => return Ok(Json(Shape::of(&caller).skill(&row?))),
+            row => return Ok(Json(shape.skill(&row?))),
         }
     }
 }
@@ -115,9 +117,7 @@ async fn list(
         Some("custom") => (true, false),
         Some("anthropic") => (false, true),
         Some(_) => {
-            return Err(ApiError::invalid(
-                "source: Input should be 'custom' or 'anthropic'",
-            ));
+            return Err(ApiError::invalid(refusal::SKILL_SOURCE.say(&[])));
         }
     };
     let mut rows = Vec::new();
@@ -147,9 +147,7 @@ async fn delete(State(app): State<App>, caller: Caller, id: SkillId) -> ApiResul
     let id = id.map(|Path(id)| id).unwrap_or_default();
     let row = find_own(&app, &caller, &id).await?;
     if Shape::of(&caller) == Shape::Beta && row.latest.is_some() {
-        return Err(ApiError::invalid(format!(
-            "Skill `{id}` cannot be deleted while it has versions; delete them first."
-        )));
+        return Err(ApiError::invalid(refusal::SKILL_HAS_VERSIONS.say(&[])));
     }
     if !app.store.delete_skill(row.n).await? {
         return Err(not_found(&id));

@@ -153,6 +153,12 @@ pub(super) struct ServeArgs {
     /// Refuse an unknown anthropic-version instead of noting it.
     #[arg(long, env = "SANDTABLE_STRICT_VERSION")]
     pub(super) strict_version: bool,
+    /// Refuse unknown values of anthropic-beta instead of noting them.
+    #[arg(long, env = "SANDTABLE_STRICT_BETAS")]
+    pub(super) strict_betas: bool,
+    /// Answer 404 for models that the list of models lacks instead of taking them.
+    #[arg(long, env = "SANDTABLE_STRICT_MODELS")]
+    pub(super) strict_models: bool,
     /// Take one tool type for another, such as
     /// `code_execution_20260104=code_execution_20250825`; may be given again.
     #[arg(long = "tool-alias", value_name = "TYPE=TYPE", value_parser = alias, env = "SANDTABLE_TOOL_ALIAS", value_delimiter = ',')]
@@ -382,6 +388,8 @@ impl ServeArgs {
             allow_origins: self.allow_origins,
             control_token: self.control_token,
             strict_version: self.strict_version,
+            strict_betas: self.strict_betas,
+            strict_models: self.strict_models,
             tool_aliases: self.tool_aliases,
             state: self.state,
             faults: self.faults,

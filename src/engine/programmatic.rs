@@ -92,7 +92,7 @@ pub(super) fn has_cells(request: &MessagesRequest) -> bool {
 
 /// Whether there is code execution, declared or brought along.
 pub(super) fn is_provided(tools: &[Tool]) -> bool {
-    declared(tools).is_some() || tools.iter().any(Tool::is_web_with_code)
+    declared(tools).is_some() || tools.iter().any(Tool::brings_code)
 }
 
 fn declared(tools: &[Tool]) -> Option<&str> {

@@ -56,6 +56,14 @@ pub(super) fn is_edited(thinking: &str, signed: &str) -> bool {
     ours && !thinking.is_empty() && signature(thinking) != signed
 }
 
+/// Whether a text has the form of a signature: base64 of more than a digest.
+pub(super) fn may_be_signature(text: &str) -> bool {
+    const LEAST_BYTES: usize = 32;
+    let padded = text.trim_end_matches('=');
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_');
+    padded.chars().all(plain) && padded.len() * 3 / 4 >= LEAST_BYTES
+}
+
 /// Its own inverse.
 fn scrambled<'a>(digest: &'a [u8], bytes: &'a [u8]) -> impl Iterator<Item = u8> + 'a {
     let blocks = (0u64..).flat_map(move |number| {

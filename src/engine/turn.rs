@@ -8,12 +8,13 @@ use std::future::Future;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use wire::block::{ContentBlock, StopDetails};
+use serde_json::json;
+use wire::block::{Container as WireContainer, ContentBlock, Printed, StopDetails};
 
 use crate::container::{Container, Containers};
 use crate::engine::account::{self, Account};
 use crate::engine::calls::Order;
-use crate::engine::emitter::Emitter;
+use crate::engine::emitter::{Emitter, Head, Tail};
 use crate::engine::usage::{Meter, input_tokens, text_tokens};
 use crate::engine::web::WebTools;
 use crate::engine::{Engine, Sink, TurnError, TurnInput, lints, models, references, validate};
@@ -21,7 +22,7 @@ use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::{CallResult, CodeTool, Model, ModelError, Step, Stop, TurnRequest};
-use crate::quirks::CodeExecutionCounter;
+use crate::quirks::{CodeExecutionCounter, NoContainer, ThinkingDetails};
 use crate::store::MountedSkill;
 use crate::verify::Miss;
 pub(super) use check::check;
@@ -72,8 +73,7 @@ async fn carry_out(
         Place::None | Place::Expired => None,
     };
     lints::inert_uploads(&engine.store, input, &uploads.inert, container).await?;
-    let prints_details =
-        models::prints_details(&input.request.model, input.request.thinking.is_some());
+    let prints_details = prints_details(input);
     let geo = models::inference_geo(models::resolve(&input.request.model));
     let ids = input.workspace.ids(&[b"turn", &input.conversation()]);
     let message_id = ids.next(Kind::Message);
@@ -102,6 +102,16 @@ async fn carry_out(
         handed_out: Vec::new(),
     };
     turn.run(&request, pending, model).await
+}
+
+/// Whether `usage` says how many tokens were thinking.
+fn prints_details(input: &TurnInput) -> bool {
+    let model = &input.request.model;
+    let early = match input.quirks.thinking_details {
+        ThinkingDetails::WithThinking => true,
+        ThinkingDetails::ByModel => models::printed_details_early(model),
+    };
+    models::prints_details(model) || (early && validate::thinks(&input.request))
 }
 
 /// How a turn ends.
@@ -192,8 +202,17 @@ impl Turn<'_> {
         }
         self.start()?;
         self.emitter.settle()?;
-        let container = self.container_of_answer().await?;
-        let usage = self.meter.end();
+        let container = match self.container_of_answer().await? {
+            Some(container) => Printed::Of(container),
+            None => self.no_container(self.used_container || self.resumed_only),
+        };
+        let tail = Tail {
+            container,
+            usage: self.meter.end(),
+            context_management: self.input.body["context_management"]
+                .is_object()
+                .then(|| json!({ "applied_edits": [] })),
+        };
         let fields = match end {
             End::Stop(stop) => stop_fields(stop),
             End::Park(reason, ids) => {
@@ -209,7 +228,7 @@ impl Turn<'_> {
                 ("tool_use".to_owned(), None, None)
             }
         };
-        self.emitter.end(fields, container, usage)?;
+        self.emitter.end(fields, tail)?;
         self.begun.0.clear();
         Ok(())
     }
@@ -251,7 +270,8 @@ impl Turn<'_> {
                 Some(Step::Thinking(thinking)) => {
                     self.start()?;
                     self.meter.thought(&thinking);
-                    let hidden = self.input.request.hides_thinking;
+                    let hides = self.input.request.hides_thinking;
+                    let hidden = hides.then_some(self.input.quirks.hidden_thinking);
                     self.emitter.thinking(&thinking, hidden)?;
                 }
                 Some(Step::Calls(calls)) => {
@@ -305,8 +325,20 @@ impl Turn<'_> {
             return Ok(());
         }
         let model = models::resolve(&self.input.request.model).to_owned();
+        let head = Head {
+            container: self.no_container(self.code_tool.is_some()),
+            diagnostics: self.input.body["diagnostics"].is_object().then_some(()),
+        };
         self.emitter
-            .start(self.message_id.clone(), model, self.meter.start())
+            .start(self.message_id.clone(), model, self.meter.start(), head)
+    }
+
+    /// What stands where an answer has no container: nothing if it runs code, or may.
+    fn no_container(&self, with_code: bool) -> Printed<WireContainer> {
+        match self.input.quirks.no_container {
+            NoContainer::Null if !with_code => Printed::Null,
+            NoContainer::Null | NoContainer::Absent => Printed::Absent,
+        }
     }
 
     fn pause(&self) -> End {

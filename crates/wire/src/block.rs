@@ -15,9 +15,9 @@ pub struct Message {
     pub kind: MessageTag,
     pub role: AssistantTag,
     pub content: Vec<ContentBlock>,
-    /// Absent when no container took part.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub container: Option<Container>,
+    /// Null when no container took part, and absent before 2026-09-15 (quirk `no-container`).
+    #[serde(skip_serializing_if = "Printed::is_absent")]
+    pub container: Printed<Container>,
     // Parity: prints null in `message_start` (pydantic-ai/test_anthropic_code_execution_tool_stream).
     pub stop_reason: Option<String>,
     // Parity: prints null.
@@ -25,6 +25,37 @@ pub struct Message {
     // Parity: prints null since 2026-04.
     pub stop_details: Option<StopDetails>,
     pub usage: Usage,
+    /// What was cleared from the context, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_management: Option<Value>,
+    /// Null where it was asked for (2026-10).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<()>,
+}
+
+/// A member that may be there and null, or not there at all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Printed<T> {
+    #[default]
+    Absent,
+    Null,
+    Of(T),
+}
+
+impl<T> Printed<T> {
+    /// Whether it is left out.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+}
+
+impl<T: Serialize> Serialize for Printed<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Absent | Self::Null => serializer.serialize_none(),
+            Self::Of(value) => value.serialize(serializer),
+        }
+    }
 }
 
 /// The constant `"message"`.

@@ -151,6 +151,26 @@ impl<'a> Node<'a> {
             .ok_or_else(|| self.fault("Input should be a valid string"))
     }
 
+    /// This value as the id of a call, of the service's (`srvtoolu_…`) or of the client's.
+    pub fn call_id(&self, of_service: bool) -> Decoded<&'a str> {
+        let id = self.string()?;
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        // Parity: both patterns are quoted in public threads.
+        let (fits, pattern) = if of_service {
+            let rest = id.strip_prefix("srvtoolu_");
+            let fits = rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(word));
+            (fits, "^srvtoolu_[a-zA-Z0-9_]+$")
+        } else {
+            let fits = !id.is_empty() && id.chars().all(|c| word(c) || c == '-');
+            (fits, "^[a-zA-Z0-9_-]+$")
+        };
+        if fits {
+            Ok(id)
+        } else {
+            Err(self.fault(format!("String should match pattern '{pattern}'")))
+        }
+    }
+
     /// This value as a non-negative integer of at least `least`.
     pub fn integer(&self, least: i64) -> Decoded<u64> {
         let number = self

@@ -18,6 +18,7 @@ pub use tools::{Tool, ToolChoice, ToolKind, WebOptions};
 use serde_json::Value;
 
 use crate::decode::{Decoded, Node};
+use crate::refusal;
 
 /// A decoded request.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,6 +123,12 @@ impl MessagesRequest {
         Self::decode_for(Purpose::Count, body, betas)
     }
 
+    /// The last message of the conversation: a `system` message goes on with what it interrupts.
+    pub fn last_said(&self) -> Option<&Message> {
+        let mut messages = self.messages.iter().rev();
+        messages.find(|message| message.role != Role::System)
+    }
+
     fn decode_for(purpose: Purpose, body: &Value, betas: bool) -> Decoded<Self> {
         let root = Node::root(body);
         let max_tokens = match purpose {
@@ -153,13 +160,7 @@ impl MessagesRequest {
                 .collect::<Decoded<Vec<_>>>()?,
             None => Vec::new(),
         };
-        let stop_sequences = match root.optional("stop_sequences")? {
-            Some(node) => node
-                .items()?
-                .map(|item| item.string().map(str::to_owned))
-                .collect::<Decoded<Vec<_>>>()?,
-            None => Vec::new(),
-        };
+        let stop_sequences = stop_sequences(&root)?;
         check_system(&root)?;
         let tool_choice = tools::tool_choice(&root, &tools)?;
         let sampling = sampling(&root)?;
@@ -214,6 +215,18 @@ impl MessagesRequest {
             sampling,
         })
     }
+}
+
+fn stop_sequences(root: &Node<'_>) -> Decoded<Vec<String>> {
+    let Some(node) = root.optional("stop_sequences")? else {
+        return Ok(Vec::new());
+    };
+    let texts = node.items()?.map(|item| item.string().map(str::to_owned));
+    let texts = texts.collect::<Decoded<Vec<_>>>()?;
+    if texts.iter().any(|text| text.trim().is_empty()) {
+        return Err(node.fault(refusal::BLANK_STOP.text));
+    }
+    Ok(texts)
 }
 
 fn check_system(root: &Node<'_>) -> Decoded<()> {

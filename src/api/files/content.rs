@@ -33,10 +33,13 @@ pub(super) async fn content(
     let file = find(&app, &caller, &id).await?;
     if !file.downloadable {
         // Parity: recorded text (FACTS §9).
-        return Err(
-            ApiError::invalid(format!("File '{id}' is not downloadable"))
-                .with_code("file_not_downloadable"),
-        );
+        let refused = ApiError::invalid(format!("File '{id}' is not downloadable"));
+        // Parity: the beta shape's error has no details.
+        return Err(if caller.betas.has(super::FILES_BETA) {
+            refused
+        } else {
+            refused.with_code("file_not_downloadable")
+        });
     }
     if file.is_expired(caller.workspace.clock.now()) {
         return Err(

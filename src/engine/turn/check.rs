@@ -21,10 +21,7 @@ pub(in crate::engine) async fn check(
     engine: &Engine,
     input: &TurnInput,
 ) -> Result<Checked, TurnError> {
-    validate::tools(&input.request).map_err(TurnError::Invalid)?;
-    models::check_thinking(&input.request.model, input.request.thinking)
-        .map_err(|text| TurnError::Invalid(text.to_owned()))?;
-    models::check_output(&input.request, input.batch_item.is_some()).map_err(TurnError::Invalid)?;
+    check_fields(input).map_err(TurnError::Invalid)?;
     let pending = validate::history(&input.request).map_err(|text| {
         lints::server_tool_results(input);
         TurnError::Invalid(text)
@@ -39,6 +36,22 @@ pub(in crate::engine) async fn check(
         uploads,
         skills,
     })
+}
+
+/// The rules between the fields of a request, and those of its model.
+fn check_fields(input: &TurnInput) -> Result<(), String> {
+    let request = &input.request;
+    models::check_callers(request)?;
+    validate::tools(request)?;
+    models::check_thinking(&request.model, request.thinking)?;
+    models::check_sampling(request, &input.body)?;
+    models::check_output(request, input.batch_item.is_some())?;
+    validate::thoughts(request, &input.body, |id| input.workspace.scripts.knows(id))?;
+    validate::fields(request, &input.body)?;
+    if models::takes_prefill(&request.model) {
+        validate::prefill(request)?;
+    }
+    Ok(())
 }
 
 pub(super) fn choose_model(

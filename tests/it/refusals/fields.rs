@@ -56,6 +56,10 @@ async fn the_whole_request_is_taken() {
     let mut body = whole();
     body["messages"][0]["content"][3]["file_id"] =
         json!(server.upload("a.txt", "text/plain", "a").await);
+    // Each is right, and beside thinking and `temperature` they are refused.
+    for name in ["top_p", "top_k"] {
+        body.as_object_mut().expect("an object").remove(name);
+    }
     server.message(&body).await;
     let count = server.request("POST", "/v1/messages/count_tokens");
     let answer = server.send(&count.json(&counted())).await;
