@@ -139,7 +139,7 @@ async fn lists_are_filtered_by_source_and_walked_by_page() {
     assert_eq!(seen, [&newest_first[..], &ids(&vendors)].concat());
     assert_eq!(
         get("source=plugin").await["error"]["message"],
-        "source: Input should be 'custom' or 'anthropic'"
+        "source must be one of custom, anthropic"
     );
     server.control("POST", "reset", &Value::Null).await;
     assert_eq!(ids(&get("source=custom").await), Vec::<String>::new());
@@ -167,7 +167,7 @@ async fn an_upload_that_is_no_skill_is_refused_and_changes_nothing() {
         ),
         (
             vec![("display_name", None, &long), file("SKILL.md", MANIFEST)],
-            "display_name: String should have at most 255 characters",
+            "display_name must be at most 255 characters long",
         ),
         (
             vec![
@@ -437,7 +437,7 @@ async fn wrong_skills_of_a_message_are_named_and_change_nothing() {
         (refused.status, refused.message()),
         (
             400,
-            "container.skills: skills need the code execution tool in `tools`".to_owned()
+            "container: skills can only be used when a code execution tool is enabled".to_owned()
         )
     );
     assert_eq!(server.state().await, before);

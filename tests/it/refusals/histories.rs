@@ -129,10 +129,6 @@ async fn histories_that_do_not_fit_together_are_refused_with_the_services_words(
             "a prefill",
             json!([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "I"}]),
         ),
-        (
-            "the assistant begins",
-            json!([{"role": "assistant", "content": "I"}, {"role": "user", "content": "hi"}]),
-        ),
         ("an empty message", history(json!([]), json!("go on"))),
         (
             "an empty text",
