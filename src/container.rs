@@ -298,7 +298,7 @@ impl Containers {
     }
 
     /// Notes a use, and says when the container expires: an hour from now, or five minutes while code in
-    /// it `waits` for the client (FACTS 1.3); or at its real end.
+    /// it `waits` for the client (F052); or at its real end.
     pub(crate) async fn touch(
         &self,
         workspace: &Workspace,

@@ -130,7 +130,7 @@ impl TurnInput {
         self.note(|facts| facts.lints.push(Lint::new(rule, text)));
     }
 
-    /// Server tool iterations before `pause_turn`; a batch has more of them (spec 05 §4).
+    /// Server tool iterations before `pause_turn`; a batch has more of them (F110).
     fn iterations(&self) -> u32 {
         match self.batch_item {
             Some(_) => limits::BATCH_TURN_ITERATIONS,

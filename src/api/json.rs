@@ -131,7 +131,7 @@ impl fmt::Display for Fault {
     }
 }
 
-// Parity: the first is quoted in public threads (FACTS §9); the others are what the same parser says.
+// Parity: the first is quoted (F134); the others are what the same parser says.
 fn reason(error: &str) -> &'static str {
     const REASONS: [(&str, &str); 7] = [
         (

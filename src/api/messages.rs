@@ -28,7 +28,7 @@ use crate::quirks::Era;
 use crate::rate::Standing;
 use plain::Plain;
 
-/// The first version with the stricter rules (spec 00 §3); versions are dates and compare as text.
+/// The first version with the stricter rules (F013); versions are dates and compare as text.
 const STRICT_FROM: &str = "2026-10-21";
 
 /// Carries out a turn.
@@ -182,7 +182,7 @@ pub(crate) async fn count_tokens(
     Ok(response)
 }
 
-/// The SDKs' tool runners then send everything again without the thread (spec 07 §5). Looked at before
+/// The SDKs' tool runners then send everything again without the thread (F014). Looked at before
 /// the rest: a thread's later requests lack what others need.
 fn refuse_threads(body: &Value) -> ApiResult<()> {
     if body.get("thread").is_none_or(Value::is_null) {
@@ -192,7 +192,7 @@ fn refuse_threads(body: &Value) -> ApiResult<()> {
     Err(ApiError::invalid("thread: Message threads are not supported").with_details(details))
 }
 
-/// The beta took fewer of them (spec 05 §2).
+/// The beta took fewer of them (F102).
 fn check_skills(request: &MessagesRequest, betas: &Betas) -> ApiResult<()> {
     let most = if betas.has(skills::BETA) {
         limits::MAX_REQUEST_SKILLS_BETA

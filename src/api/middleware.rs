@@ -209,7 +209,7 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &'static str) -> ApiResult<Option<&
     value.map_err(|_| ApiError::invalid(format!("{name}: the value is not ASCII text")))
 }
 
-/// The key, from `x-api-key` or `authorization: Bearer` (spec 00 §3).
+/// The key, from `x-api-key` or `authorization: Bearer` (F130).
 pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
     keys(headers).next()
 }

@@ -40,7 +40,7 @@ const TOKEN_CHARS: usize = 4;
 const PING: &str = "event: ping\ndata: {\"type\": \"ping\"}\n\n";
 const MALFORMED: &str =
     "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"del\n\n";
-/// Parity: new events may come at any time, and clients are told to pass over them (spec 01 §4).
+/// Parity: new events may come at any time, and clients are told to pass over them (F027).
 const UNKNOWN: &str = "event: sandtable_unknown\ndata: {\"type\":\"sandtable_unknown\"}\n\n";
 
 /// A body with a fault on its way.

@@ -409,7 +409,7 @@ impl Running<'_> {
             files.push(self.keep(guest, output_dir, output.name).await?);
         }
         let mut stdout = String::from_utf8_lossy(&result.stdout).into_owned();
-        // Parity: since 2026-02 under 20250522 (FACTS 1.8).
+        // Parity: since 2026-02 under 20250522 (F041).
         if self.is_legacy()
             && self.input.quirks.legacy_stdout_newline == LegacyStdoutNewline::Stripped
             && stdout.ends_with('\n')

@@ -19,7 +19,7 @@ const BEFORE_4_6: &[&str] = &[
     "claude-sonnet-4-5",
 ];
 
-/// Models that always print `output_tokens_details` (FACTS §2).
+/// Models that always print `output_tokens_details` (F003).
 const WITH_DETAILS: &[&str] = &[
     "claude-fable-5",
     "claude-opus-4-7",
@@ -31,7 +31,7 @@ const WITH_DETAILS: &[&str] = &[
 /// Models from 4.7 on: they know no thinking by budget.
 const FROM_4_7: &[&str] = WITH_DETAILS;
 
-/// Refuses a kind of thinking that the model does not know (spec 01 §2).
+/// Refuses a kind of thinking that the model does not know (F008).
 pub(super) fn check_thinking(model: &str, thinking: Option<Thinking>) -> Result<(), &'static str> {
     let is_one_of = |prefixes: &[&str]| prefixes.iter().any(|prefix| model.starts_with(prefix));
     match thinking {
@@ -46,7 +46,7 @@ pub(super) fn check_thinking(model: &str, thinking: Option<Thinking>) -> Result<
     }
 }
 
-/// Refuses an effort or a length that the model does not know (FACTS §9). `batch` lets longer answers
+/// Refuses an effort or a length that the model does not know (F015). `batch` lets longer answers
 /// through (beta `output-300k-2026-03-24`).
 pub(super) fn check_output(request: &MessagesRequest, batch: bool) -> Result<(), String> {
     let Some(model) = catalog::find(&request.model) else {
@@ -77,7 +77,7 @@ pub(super) fn check_output(request: &MessagesRequest, batch: bool) -> Result<(),
     }
 }
 
-/// Refuses a prompt that does not fit into the model's context (FACTS §9).
+/// Refuses a prompt that does not fit into the model's context (F015).
 pub(super) fn check_prompt(model: &str, tokens: u64) -> Result<(), String> {
     match catalog::find(model) {
         Some(model) if tokens > model.max_input_tokens => Err(format!(

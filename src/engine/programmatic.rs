@@ -73,7 +73,7 @@ pub(super) fn numbers<'a>(
         .collect()
 }
 
-/// The declared code execution tool, with what else decides which calls the model may make (FACTS 1.7).
+/// The declared code execution tool, with what else decides which calls the model may make (F040).
 pub(super) fn code_tool(tools: &[Tool]) -> Option<CodeTool> {
     match declared(tools) {
         Some("code_execution_20250522") => Some(CodeTool::Python),
@@ -111,7 +111,7 @@ pub(super) fn callable(request: &MessagesRequest) -> Vec<String> {
         .collect()
 }
 
-/// Who makes the calls of `cell`. Under 20260521 the service names 20260120, too (spec 03 §3).
+/// Who makes the calls of `cell`. Under 20260521 the service names 20260120, too (F057).
 pub(super) fn caller(request: &MessagesRequest, cell: String) -> Caller {
     match declared(&request.tools) {
         Some("code_execution_20250825") => Caller::CodeExecution20250825 { tool_id: cell },

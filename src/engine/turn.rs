@@ -179,7 +179,7 @@ impl Turn<'_> {
         let end = if let Some(by_code) = by_code {
             End::Wait(ids, by_code)
         } else if self.input.request.max_tokens == 0 {
-            // A cache pre-warm: nothing is generated (spec 01 §1).
+            // A cache pre-warm: nothing is generated (F007).
             End::Stop(Stop {
                 reason: "max_tokens".to_owned(),
                 ..Stop::default()
@@ -261,7 +261,7 @@ impl Turn<'_> {
                     }
                     iterations += 1;
                     if iterations > self.input.iterations() {
-                        // The call stays without a result; the continuation runs it first (spec 02 §9).
+                        // The call stays without a result; the continuation runs it first (F012).
                         if orders.iter().any(Order::runs_code) {
                             self.container().await?;
                         }

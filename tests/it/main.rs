@@ -31,6 +31,7 @@ mod quirks;
 mod rates;
 mod recordings;
 mod refusals;
+mod service;
 mod skills;
 mod sockets;
 mod state;

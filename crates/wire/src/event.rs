@@ -1,4 +1,4 @@
-//! The events of a streamed message, in the shapes of the recordings (FACTS §3).
+//! The events of a streamed message, in the shapes of the recordings (F022).
 
 use serde::Serialize;
 use serde_json::Value;
@@ -69,7 +69,7 @@ pub struct MessageDelta {
     pub stop_reason: Option<String>,
     pub stop_sequence: Option<String>,
     pub stop_details: Option<StopDetails>,
-    /// Absent when no container took part (FACTS 1.2).
+    /// Absent when no container took part (F021).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<Container>,
 }

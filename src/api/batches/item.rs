@@ -19,7 +19,7 @@ use crate::quirks::{Era, Layer, Quirks};
 use crate::store::{BatchRow, ItemOutcome, ItemRow};
 use crate::workspace::Workspace;
 
-/// Members that only make sense outside a batch (spec 05 §4).
+/// Members that only make sense outside a batch (F110).
 const REFUSED: &[&str] = &[
     "speed",
     "thread",

@@ -32,7 +32,7 @@ pub(super) async fn content(
 ) -> ApiResult<Response> {
     let file = find(&app, &caller, &id).await?;
     if !file.downloadable {
-        // Parity: recorded text (FACTS §9).
+        // Parity: recorded text (F086).
         return Err(
             ApiError::invalid(format!("File '{id}' is not downloadable"))
                 .with_code("file_not_downloadable"),
@@ -51,7 +51,7 @@ pub(super) async fn content(
     });
     let mime_type = HeaderValue::from_str(&file.mime_type)
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    // Parity: recorded as `attachment; filename*=utf-8''squares.csv` (FACTS §8).
+    // Parity: recorded as `attachment; filename*=utf-8''squares.csv` (F087).
     let name = utf8_percent_encode(&file.filename, ENCODED);
     let disposition = HeaderValue::try_from(format!("attachment; filename*=utf-8''{name}"))
         .expect("a percent-encoded name is ASCII");

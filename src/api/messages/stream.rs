@@ -70,7 +70,7 @@ enum Item {
     Wait(Wait),
 }
 
-/// The run of paddings of one stream: uniform from 0 to 15 (FACTS 1.1), and the same for the same
+/// The run of paddings of one stream: uniform from 0 to 15 (F020), and the same for the same
 /// message id.
 #[derive(Debug, Default)]
 struct Padding(u64);

@@ -143,7 +143,7 @@ fn with_source(mut response: Response, sent: Option<Bytes>) -> Response {
     response
 }
 
-/// Parity: what the service's edge refuses has no outer `type` and no request id (FACTS 1.12).
+/// Parity: what the service's edge refuses has no outer `type` and no request id (F135).
 fn edge_response(error: &ServiceError) -> Response {
     let body = json!({ "error": { "type": error.kind, "message": error.message } }).to_string();
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::FORBIDDEN);

@@ -65,7 +65,7 @@ pub(super) fn choose_model(
     })
 }
 
-/// With code that `waits` in it, a container that is over fails the request (spec 03 §5).
+/// With code that `waits` in it, a container that is over fails the request (F059).
 pub(super) async fn find_container(
     engine: &Engine,
     input: &TurnInput,
@@ -91,7 +91,7 @@ pub(super) async fn find_container(
         }
         Found::Expired | Found::Missing => match quirks.expired_container {
             ExpiredContainer::ToolError if !waits => Ok(Place::Expired),
-            // Parity: what a dead id gave in 2026-08 (FACTS §9).
+            // Parity: what a dead id gave in 2026-08 (F055).
             ExpiredContainer::ServerError => Err(TurnError::Service(Box::new(ServiceError {
                 status: 500,
                 kind: "api_error".to_owned(),

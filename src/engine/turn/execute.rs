@@ -30,7 +30,7 @@ impl Turn<'_> {
             self.execute(orders).await?
         };
         if self.resumed_only && ran.by_code.is_none() {
-            // Parity: what only ends earlier code names no container (FACTS §10).
+            // Parity: what only ends earlier code names no container (F056).
             self.used_container = used_before;
         }
         let answers = references::client_results(&self.input.request, &request.answered);
@@ -126,7 +126,7 @@ impl Turn<'_> {
             return Ok(None);
         }
         if orders.iter().any(Order::runs_code) {
-            // `container` is sent when code execution is pending (spec 01 §5).
+            // `container` is sent when code execution is pending (F011).
             self.meter.uses_container();
             self.container().await?;
             self.code_waits = true;

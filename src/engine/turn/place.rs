@@ -21,7 +21,7 @@ pub(super) enum Place {
 }
 
 impl Turn<'_> {
-    /// Files and skills named in the request count as a use of the container even if nothing runs (spec 06 §1).
+    /// Files and skills named in the request count as a use of the container even if nothing runs (F180).
     pub(super) async fn preload(&mut self, request: &TurnRequest) -> Result<(), TurnError> {
         self.meter.uses_container();
         self.used_container = true;

@@ -27,7 +27,7 @@ pub fn check(request: &MessagesRequest) -> Result<(), String> {
 }
 
 /// The newer web tools bring a code execution tool of their own, and an older one beside it is refused
-/// (spec 02 §1).
+/// (F048).
 fn check_versions(tools: &[Tool]) -> Result<(), String> {
     let web = tools.iter().find(|tool| tool.is_web_with_code());
     let code = tools.iter().position(|tool| {
@@ -45,7 +45,7 @@ fn check_versions(tools: &[Tool]) -> Result<(), String> {
     Ok(())
 }
 
-/// What holds for a tool that names code among its callers (spec 03 §5). All texts are inferred.
+/// What holds for a tool that names code among its callers (F059). All texts are inferred.
 fn check_callers(position: usize, tool: &Tool, tools: &[Tool]) -> Result<(), String> {
     let Some(caller) = tool
         .allowed_callers
