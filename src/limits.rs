@@ -63,6 +63,10 @@ pub const CELL_QUEUE_TIMEOUT: Duration = Duration::from_mins(5);
 pub const CODE_CALL_SECONDS: i64 = 270;
 /// How far `expires_at` lies behind the last use while such a call waits (F052).
 pub const CONTAINER_PENDING_MINUTES: i64 = 5;
+/// How long after its last request a message thread can be continued, on the virtual clock (F017).
+pub const THREAD_MINUTES: i64 = 5;
+/// How long after its last use a thread is kept.
+pub const THREAD_KEPT_MINUTES: i64 = 60;
 /// Calls from the code of one cell that wait at once.
 pub const MAX_CODE_CALLS: usize = 64;
 /// What the arguments of all these may come to.

@@ -15,6 +15,7 @@ mod lock;
 mod migrate;
 mod recover;
 mod skills;
+mod threads;
 mod workspaces;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use contents::{
 pub use error::StoreError;
 pub use files::{FileQuery, FileRow, NewFile, Page, Position, Select, Start};
 pub use skills::{MountedSkill, NewSkill, NewSkillVersion, SkillRow, SkillVersionRow};
+pub use threads::{NewThreadTurn, ThreadRow};
 pub use workspaces::{Cleared, NewWorkspace, WorkspaceRow};
 
 use blobs::BlobDir;

@@ -3,7 +3,7 @@
 //! Files and containers refer to a workspace by its id in the store; what only lives as long as the
 //! server hangs on the [`Workspace`] itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -59,6 +59,8 @@ pub struct Workspace {
     salt: Option<u64>,
     /// With a seed: how often each scope of ids was used.
     uses: Mutex<HashMap<[u8; 32], u64>>,
+    /// The answers from which a thread is being continued.
+    continuing: Mutex<HashSet<String>>,
     /// Held while the whole state is read or replaced.
     whole: tokio::sync::Mutex<()>,
 }
@@ -71,6 +73,24 @@ fn organization_id(workspace_id: &str) -> String {
     uuid::Builder::from_random_bytes(bytes)
         .into_uuid()
         .to_string()
+}
+
+/// Held by the request that goes on from an answer of a thread.
+#[derive(Debug)]
+pub(crate) struct Continuing {
+    workspace: Arc<Workspace>,
+    message: String,
+}
+
+impl Drop for Continuing {
+    fn drop(&mut self) {
+        let mut all = self
+            .workspace
+            .continuing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.remove(&self.message);
+    }
 }
 
 impl Workspace {
@@ -96,6 +116,7 @@ impl Workspace {
             ordinal: AtomicU64::new(0),
             salt: None,
             uses: Mutex::default(),
+            continuing: Mutex::default(),
             whole: tokio::sync::Mutex::default(),
         }
     }
@@ -148,6 +169,18 @@ impl Workspace {
             .own_quirks
             .write()
             .unwrap_or_else(PoisonError::into_inner) = quirks;
+    }
+
+    /// Takes the answer `message` for a request that goes on from it; none while another does.
+    pub(crate) fn continue_from(self: &Arc<Self>, message: &str) -> Option<Continuing> {
+        let mut all = self
+            .continuing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.insert(message.to_owned()).then(|| Continuing {
+            workspace: Arc::clone(self),
+            message: message.to_owned(),
+        })
     }
 
     /// Ids for what `scope` names: what the client sent, or an id of ours. With a seed, the same scope

@@ -3,6 +3,7 @@
 mod plain;
 mod rates;
 mod stream;
+mod threads;
 
 use std::sync::{Arc, Mutex};
 
@@ -27,6 +28,7 @@ use crate::model::ServiceError;
 use crate::quirks::Era;
 use crate::rate::Standing;
 use plain::Plain;
+use threads::Thread;
 
 /// The first version with the stricter rules (F013); versions are dates and compare as text.
 const STRICT_FROM: &str = "2026-10-21";
@@ -63,18 +65,19 @@ pub(crate) async fn create(
 async fn turn(
     app: &App,
     caller: Caller,
-    body: Value,
+    mut body: Value,
     report: Arc<Mutex<Report>>,
 ) -> ApiResult<Response> {
+    let thread = threads::open(app, &caller, &mut body).await?;
     let mut input = TurnInput {
         report,
         ..decode(app, caller, body, MessagesRequest::decode)?
     };
     let standing = rates::admit(&mut input)?;
     let mut response = if input.request.stream {
-        stream::answer(app.clone(), input).await?
+        stream::answer(app.clone(), input, thread).await?
     } else {
-        plain_answer(app, &input).await?
+        plain_answer(app, &input, thread).await?
     };
     if let Some(standing) = standing {
         response.extensions_mut().insert(standing);
@@ -82,9 +85,9 @@ async fn turn(
     Ok(response)
 }
 
-async fn plain_answer(app: &App, input: &TurnInput) -> ApiResult<Response> {
+async fn plain_answer(app: &App, input: &TurnInput, thread: Option<Thread>) -> ApiResult<Response> {
     let mut plain = Plain::default();
-    let done = engine::run(&app.engine, input, &mut plain).await;
+    let done = threads::run(&app.engine, input, thread, &mut plain).await;
     let message = plain.finish().await;
     if matches!(done, Err(TurnError::Cut)) {
         return Ok(plain::cut(message.as_ref()));
@@ -121,7 +124,6 @@ pub(super) fn decode(
     decode: Decode,
 ) -> ApiResult<TurnInput> {
     replace_aliases(&mut body, &app.config.tool_aliases);
-    refuse_threads(&body)?;
     if caller.quirks.era == Era::Beta2025 {
         era::check_body(&body, &caller.betas)?;
     }
@@ -156,6 +158,7 @@ pub(crate) async fn count_tokens(
         .iter()
         .any(|beta| beta.starts_with("context-management-"))
         && body.get("context_management").is_some_and(Value::is_object);
+    threads::refuse(&body)?;
     let counted = match decode(&app, caller, body, MessagesRequest::decode_count) {
         Ok(input) => engine::count_tokens(&app.engine, &input)
             .await
@@ -180,16 +183,6 @@ pub(crate) async fn count_tokens(
     };
     response.extensions_mut().insert(exchange);
     Ok(response)
-}
-
-/// The SDKs' tool runners then send everything again without the thread (F014). Looked at before
-/// the rest: a thread's later requests lack what others need.
-fn refuse_threads(body: &Value) -> ApiResult<()> {
-    if body.get("thread").is_none_or(Value::is_null) {
-        return Ok(());
-    }
-    let details = json!({ "error_code": "thread_unsupported_request", "unsupported": [] });
-    Err(ApiError::invalid("thread: Message threads are not supported").with_details(details))
 }
 
 /// The beta took fewer of them (F102).

@@ -154,7 +154,10 @@ fn provoke(server: &TestServer, name: &str) -> Request {
         "error-details.json" => {
             let mut body = prompt("hi");
             body["thread"] = json!({"type": "create"});
-            server.messages(&body)
+            body["fallbacks"] = json!([{"model": "claude-sonnet-5"}]);
+            server
+                .messages(&body)
+                .header("anthropic-beta", "message-threads-2026-08-12")
         }
         other => panic!("nothing provokes {other}"),
     }

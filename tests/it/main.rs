@@ -35,6 +35,7 @@ mod service;
 mod skills;
 mod sockets;
 mod state;
+mod threads;
 mod tools;
 mod turns;
 mod verify;
