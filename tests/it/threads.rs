@@ -19,7 +19,7 @@ fn create(mut body: Value) -> Value {
 }
 
 /// `messages` alone, after `answer`.
-fn go_on(answer: &Value, messages: Value) -> Value {
+fn go_on(answer: &Value, messages: &Value) -> Value {
     json!({"model": "claude-opus-4-6", "max_tokens": 1024, "messages": messages,
            "thread": {"type": "continue", "previous_message_id": answer["id"]}})
 }
@@ -62,10 +62,10 @@ async fn a_continued_request_is_the_whole_conversation_plain_and_streamed() {
     let said = |message: &Value| message["content"][0]["text"].as_str().unwrap().to_owned();
     let first = answered(&server, &first).await;
     assert_eq!(said(&first), "1 messages, system be short, 1 tools");
-    let second = go_on(&first, json!([user("two")]));
+    let second = go_on(&first, &json!([user("two")]));
     let second = answered(&server, &streamed(second)).await;
     assert_eq!(said(&second), "3 messages, system be short, 1 tools");
-    let third = answered(&server, &go_on(&second, json!([user("three")]))).await;
+    let third = answered(&server, &go_on(&second, &json!([user("three")]))).await;
     assert_eq!(said(&third), "5 messages, system be short, 1 tools");
     // The journal holds what was sent.
     let newest = &server.journal().await[0];
@@ -77,7 +77,7 @@ async fn each_answer_is_continued_once_and_a_failed_request_leaves_it_free() {
     let server = TestServer::start().await;
     telling(&server).await;
     let first = answered(&server, &create(prompt("one"))).await;
-    let second = go_on(&first, json!([user("two")]));
+    let second = go_on(&first, &json!([user("two")]));
     let fault = json!({"at": "stream", "after_events": 3, "type": "overloaded_error"});
     server.control("POST", "faults", &fault).await;
     let (status, ..) = refused(&server, &second).await;
@@ -86,7 +86,7 @@ async fn each_answer_is_continued_once_and_a_failed_request_leaves_it_free() {
     let (status, code, message) = refused(&server, &second).await;
     assert_eq!((status, code), (400, json!("thread_already_continued")));
     assert!(message.contains("has already been continued"), "{message}");
-    answered(&server, &go_on(&answer, json!([user("three")]))).await;
+    answered(&server, &go_on(&answer, &json!([user("three")]))).await;
 }
 
 #[tokio::test]
@@ -97,21 +97,21 @@ async fn a_thread_is_over_after_five_minutes_and_belongs_to_its_key() {
     let mut answer = answered(&server, &create(prompt("one"))).await;
     for _ in 0..3 {
         server.advance("299s").await;
-        answer = answered(&server, &go_on(&answer, json!([user("more")]))).await;
+        answer = answered(&server, &go_on(&answer, &json!([user("more")]))).await;
     }
-    let body = go_on(&answer, json!([user("more")]));
+    let body = go_on(&answer, &json!([user("more")]));
     let other = in_thread(&server, &body)
         .without("x-api-key")
         .header("x-api-key", "sk-ant-another");
     assert_eq!(server.send(&other).await.status, 404);
-    let unknown = go_on(&json!({"id": "msg_1"}), json!([user("more")]));
+    let unknown = go_on(&json!({"id": "msg_1"}), &json!([user("more")]));
     for (body, wait) in [(&unknown, "1s"), (&body, "5m")] {
         server.advance(wait).await;
         let (status, code, _) = refused(&server, body).await;
         assert_eq!((status, code), (404, json!("thread_not_found")));
     }
     let plain = answered(&server, &prompt("no thread")).await;
-    let (status, ..) = refused(&server, &go_on(&plain, json!([user("more")]))).await;
+    let (status, ..) = refused(&server, &go_on(&plain, &json!([user("more")]))).await;
     assert_eq!(status, 404, "an answer without a thread is none");
 }
 
@@ -120,7 +120,7 @@ async fn a_reset_forgets_threads() {
     let server = TestServer::start().await;
     let first = answered(&server, &create(prompt("one"))).await;
     server.control("POST", "reset", &Value::Null).await;
-    let (status, code, _) = refused(&server, &go_on(&first, json!([user("two")]))).await;
+    let (status, code, _) = refused(&server, &go_on(&first, &json!([user("two")]))).await;
     assert_eq!((status, code), (404, json!("thread_not_found")));
 }
 
@@ -133,7 +133,7 @@ async fn a_later_request_repeats_and_changes_nothing_that_the_thread_keeps() {
     first["output_config"] = json!({"effort": "high"});
     let first = answered(&server, &first).await;
     let with = |changes: Value| {
-        let mut body = go_on(&first, json!([user("two")]));
+        let mut body = go_on(&first, &json!([user("two")]));
         body["output_config"] = json!({"effort": "high"});
         for (key, value) in changes.as_object().unwrap() {
             body[key] = value.clone();
@@ -219,7 +219,7 @@ async fn a_pause_goes_on_without_a_message_and_in_its_container() {
         .await;
     let paused = answered(&server, &create(code_prompt("go"))).await;
     assert_eq!(paused["stop_reason"], "pause_turn");
-    let mut rest = go_on(&paused, json!([]));
+    let mut rest = go_on(&paused, &json!([]));
     rest["container"] = paused["container"]["id"].clone();
     let rest = answered(&server, &streamed(rest)).await;
     assert_eq!(rest["container"]["id"], paused["container"]["id"]);
