@@ -11,6 +11,7 @@ mod remote;
 mod report;
 mod run;
 mod serve;
+mod signals;
 mod usage;
 mod verify;
 
@@ -22,6 +23,10 @@ use clap::Parser as _;
 
 use args::{Cli, Command, ImageCommand, ServeArgs};
 
+use serve::ServeError;
+use signals::Signals;
+
+use crate::config::Config;
 use crate::server::Server;
 
 #[cfg(target_os = "linux")]
@@ -127,8 +132,18 @@ async fn serve(args: ServeArgs) -> ExitCode {
     };
     match serve::run(config, stop_at_eof).await {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ ServeError::Ended(_)) => {
+            let code = error.exit_code();
+            fail(code, &error.to_string());
+            leave(code)
+        }
         Err(error) => fail(error.exit_code(), &error.to_string()),
     }
+}
+
+#[expect(clippy::exit, reason = "the runtime would wait for what is under way")]
+fn leave(code: u8) -> ! {
+    std::process::exit(i32::from(code))
 }
 
 /// Serves while a command runs, and ends as it did.
@@ -138,12 +153,14 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
-    let server = match Server::start(config).await {
-        Ok(server) => server,
-        Err(error) => return fail(error.exit_code(), &error.to_string()),
+    let (server, mut signals) = match start_for_a_command(config).await {
+        Ok(started) => started,
+        Err(code) => return code,
     };
     let ended = match child::start(&command, server.url(), None, token.as_deref()) {
-        Ok(mut child) => child::wait(&mut child).await.map(child::exit_code),
+        Ok(mut child) => child::wait(&mut child, &mut signals)
+            .await
+            .map(child::exit_code),
         Err(error) => {
             let (code, text) = child::not_run(&command, &error);
             server.stop().await;
@@ -162,6 +179,18 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => fail(FAILURE, &error.to_string()),
     }
+}
+
+/// A server for a command, and the signals that are to reach it.
+async fn start_for_a_command(config: Config) -> Result<(Server, Signals), ExitCode> {
+    let mut signals = Signals::listen()
+        .map_err(|error| fail(FAILURE, &format!("cannot listen for signals: {error}")))?;
+    let started = tokio::select! {
+        started = Server::start(config) => started,
+        came = signals.next() => return Err(ExitCode::from(came.exit_code())),
+    };
+    let server = started.map_err(|error| fail(error.exit_code(), &error.to_string()))?;
+    Ok((server, signals))
 }
 
 async fn build_image(args: args::ImageBuildArgs) -> ExitCode {

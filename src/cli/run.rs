@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use super::args::RunArgs;
 use super::remote::Remote;
 use super::verify::{BAD, ask};
-use super::{FAILURE, USAGE, child, fail, report};
+use super::{FAILURE, USAGE, child, fail, report, start_for_a_command};
 use crate::ids::Ids;
-use crate::server::Server;
 
 /// Starts, exports, runs, verifies, and passes on the exit code.
 pub(super) async fn run(args: RunArgs) -> ExitCode {
@@ -23,9 +22,9 @@ pub(super) async fn run(args: RunArgs) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
-    let server = match Server::start(config).await {
-        Ok(server) => server,
-        Err(error) => return fail(error.exit_code(), &error.to_string()),
+    let (server, mut signals) = match start_for_a_command(config).await {
+        Ok(started) => started,
+        Err(code) => return code,
     };
     let ids = Ids::random();
     let key = format!("sk-ant-run-{}{}", ids.next_hex16(), ids.next_hex16());
@@ -37,7 +36,7 @@ pub(super) async fn run(args: RunArgs) -> ExitCode {
             return fail(code, &text);
         }
     };
-    let ended = child::wait(&mut child).await;
+    let ended = child::wait(&mut child, &mut signals).await;
     let remote = Remote {
         url: server.url(),
         key: None,

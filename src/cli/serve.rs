@@ -3,24 +3,63 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
+use super::signals::{Came, Signals};
 use crate::config::Config;
 use crate::server::{Server, StartError};
 
-/// Serves until SIGINT or SIGTERM, or the end of standard input.
-pub(super) async fn run(config: Config, stop_at_eof: bool) -> Result<(), StartError> {
-    let server = Server::start(config).await?;
+/// Serves until SIGINT, SIGTERM, or SIGHUP, or the end of standard input. A second Ctrl-C does not wait for
+/// the orderly end: what is left is the next server's to remove.
+pub(super) async fn run(config: Config, stop_at_eof: bool) -> Result<(), ServeError> {
+    let mut signals = Signals::listen().map_err(ServeError::Signals)?;
+    let server = tokio::select! {
+        started = Server::start(config) => started?,
+        _ = signals.next() => return Ok(()),
+    };
     // A closed stdout is no reason not to serve.
     io::stdout()
         .lock()
         .write_all(banner(&server).as_bytes())
         .ok();
     tokio::select! {
-        () = wait_for_signal() => {}
+        _ = signals.next() => {}
         () = end_of_input(), if stop_at_eof => {}
     }
-    tracing::info!("stopping");
-    server.stop().await;
-    Ok(())
+    tracing::info!("stopping; Ctrl-C ends at once");
+    tokio::select! {
+        () = server.stop() => Ok(()),
+        came = again(&mut signals) => Err(ServeError::Ended(came)),
+    }
+}
+
+/// A further Ctrl-C. A terminal that goes sends SIGHUP, and whoever ends a service may send SIGTERM twice.
+async fn again(signals: &mut Signals) -> Came {
+    loop {
+        let came = signals.next().await;
+        if came == Came::Interrupt {
+            return came;
+        }
+    }
+}
+
+/// Why serving did not end in order.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServeError {
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[source] io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("ended at once; what is left is removed by the next server")]
+    Ended(Came),
+}
+
+impl ServeError {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Signals(_) => super::FAILURE,
+            Self::Start(error) => error.exit_code(),
+            Self::Ended(came) => came.exit_code(),
+        }
+    }
 }
 
 fn banner(server: &Server) -> String {
@@ -82,21 +121,4 @@ async fn end_of_input() {
         tell.send(()).ok();
     });
     told.await.ok();
-}
-
-#[cfg(unix)]
-async fn wait_for_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-#[cfg(not(unix))]
-async fn wait_for_signal() {
-    tokio::signal::ctrl_c().await.ok();
 }

@@ -16,5 +16,6 @@ mod ledger;
 mod live;
 mod restart;
 mod server;
+mod signals;
 mod state;
 mod traces;

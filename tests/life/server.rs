@@ -56,11 +56,20 @@ impl Server {
     }
 
     /// SIGTERM, and its orderly end.
-    pub(crate) fn stop(mut self) -> ExitStatus {
-        let killed = Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status();
-        assert!(killed.unwrap().success());
+    pub(crate) fn stop(self) -> ExitStatus {
+        self.end_with("TERM")
+    }
+
+    /// A signal by its name, and the end.
+    pub(crate) fn end_with(self, signal: &str) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(sent.unwrap().success());
+        self.ended()
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn ended(mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
