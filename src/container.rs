@@ -4,6 +4,7 @@
 //! something takes a [`Lease`], and gets the running sandbox or a newly started one. A container that
 //! nobody has used for a while falls asleep: its processes end, its files stay.
 
+pub(crate) mod over;
 mod pending;
 mod skills;
 mod sweep;
@@ -19,6 +20,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
+
+pub(crate) use over::ends_at;
 
 use crate::clock::{Clock, rfc3339_micros};
 use crate::events::Events;
@@ -586,14 +589,8 @@ impl Inner {
     }
 }
 
-/// Whether a container has ended: by its age, or, with `idle`, by not being used.
 pub(crate) fn is_over(row: &ContainerRow, now: DateTime<Utc>, idle: Option<TimeDelta>) -> bool {
-    ends_at(row.created_at) <= now || idle.is_some_and(|idle| row.last_used_at + idle <= now)
-}
-
-/// When a container is over for good: 30 days after it was made.
-pub(crate) fn ends_at(created_at: DateTime<Utc>) -> DateTime<Utc> {
-    created_at + TimeDelta::days(limits::CONTAINER_LIFE_DAYS)
+    over::is_over(row.created_at, row.last_used_at, now, idle)
 }
 
 fn store_failed(error: &StoreError) -> SandboxError {

@@ -189,3 +189,9 @@ pub(crate) enum TurnError {
     #[error("the connection is cut")]
     Cut,
 }
+
+/// Whether code that an earlier answer began waits for the results that a request brings.
+pub(crate) fn code_waits(request: &MessagesRequest) -> bool {
+    validate::history(request)
+        .is_ok_and(|pending| pending.calls.iter().any(|call| call.answers.is_some()))
+}

@@ -97,6 +97,7 @@ pub use billing::{
 };
 pub use config::BackendChoice;
 pub use embed::{
-    Builder, Clock, ClockState, Container, Containers, Exchange, FaultState, Faults, Journal,
-    JournalQuery, RuleState, Sandtable, SandtableError, Scripts, Verdict, Workspace, sandbox_entry,
+    BatchItem, Builder, Clock, ClockState, Container, Containers, Exchange, FaultState, Faults,
+    Journal, JournalQuery, Lint, RuleState, Sandtable, SandtableError, Scripts, Verdict, Workspace,
+    sandbox_entry,
 };

@@ -42,7 +42,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "clock", "fault", "ids", "limits", "model", "quirks", "rate", "skills", "store",
         ],
     ),
-    ("cassette", &["ids"]),
+    ("cassette", &["ids", "limits"]),
     (
         "live",
         &["cassette", "clock", "config", "ids", "server", "xml"],

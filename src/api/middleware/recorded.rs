@@ -82,12 +82,10 @@ impl Record {
             } = std::mem::take(&mut report.facts);
             facts.lints.extend(lints);
             facts.struck.extend(struck);
-            facts = Facts {
-                miss,
-                outputs,
-                paused,
-                ..facts
-            };
+            // Replay has noted what it knows itself.
+            facts.miss = miss.or(facts.miss);
+            facts.outputs.extend(outputs);
+            facts.paused = paused.or(facts.paused);
         }
         entry.lints.clone_from(&facts.lints);
         let workspace = &self.workspace;

@@ -60,16 +60,47 @@ pub struct Exchange {
     pub status: u16,
     /// From the request's head to the last byte of the answer, on the real clock.
     pub duration_ms: f64,
+    /// The workspace's id, `wrkspc_…`.
+    pub workspace: String,
     /// Names in lower case; without keys and other secrets.
     pub request_headers: Map<String, Value>,
     /// JSON as such, other text as a string, else `size_bytes` and `sha256`.
     pub request_body: Value,
-    /// The same; a stream as the text of its events.
+    /// The answer's, without those that are secret.
+    pub response_headers: Map<String, Value>,
+    /// As the request's body; a stream as the text of its events.
     pub response_body: Value,
     /// Where a turn's answers came from.
     pub source: Option<String>,
     /// What the real service might have objected to.
-    pub lints: Vec<String>,
+    pub lints: Vec<Lint>,
+    /// The client went before the answer was complete.
+    #[serde(default)]
+    pub client_left: bool,
+    /// The batch whose item this is.
+    #[serde(default)]
+    pub batch: Option<BatchItem>,
+}
+
+/// A mistake of the client's that the real service punishes silently.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Lint {
+    /// Stays the same, such as `inert_container_upload`.
+    pub code: String,
+    /// `error` or `warning`.
+    pub level: String,
+    pub message: String,
+    pub hint: String,
+}
+
+/// An item of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct BatchItem {
+    /// `msgbatch_…`.
+    pub id: String,
+    pub custom_id: String,
 }
 
 #[derive(Debug, Deserialize)]
