@@ -98,5 +98,6 @@ pub use billing::{
 pub use config::BackendChoice;
 pub use embed::{
     Builder, Clock, ClockState, Container, Containers, Exchange, FaultState, Faults, Journal,
-    JournalQuery, RuleState, Sandtable, SandtableError, Scripts, Verdict, Workspace, sandbox_entry,
+    JournalQuery, RequestCounts, RuleState, Sandtable, SandtableError, Scripts, Verdict, Workspace,
+    sandbox_entry,
 };

@@ -126,7 +126,7 @@ async fn a_bad_verdict_is_an_exit_code_of_its_own_and_a_failure_in_junit() {
         "{stderr}"
     );
     assert!(
-        place.junit().contains("tests=\"6\" failures=\"2\""),
+        place.junit().contains("tests=\"9\" failures=\"3\""),
         "{}",
         place.junit()
     );
