@@ -133,16 +133,19 @@ async fn whoever_takes_one_of_the_two_back_has_recovered() {
 async fn a_turn_that_ran_code_twice_is_a_duplicate_however_its_answer_was_lost() {
     let server = TestServer::on(Arc::new(Processes::new())).await;
     server
-        .steps(&json!([{"bash": "echo 1 >> n"}, {"text": "Done."}]))
+        .steps(&json!([{"bash": "echo 1 >> n"}, {"text": "Done. ".repeat(100)}]))
         .await;
     let ways = [
         (false, LOST),
-        (false, r#"{"at": "stream", "after_events": 8, "do": "cut"}"#),
         (
             false,
-            r#"{"at": "stream", "after_events": 8, "status": 529}"#,
+            r#"{"at": "stream", "after_events": 20, "do": "cut"}"#,
         ),
-        (true, r#"{"at": "wire", "do": "reset", "after_events": 8}"#),
+        (
+            false,
+            r#"{"at": "stream", "after_events": 20, "status": 529}"#,
+        ),
+        (true, r#"{"at": "wire", "do": "reset", "after_events": 20}"#),
     ];
     for (n, (stream, fault)) in ways.iter().enumerate() {
         let body = code_prompt(&format!("go {n}"));
