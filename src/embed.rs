@@ -16,7 +16,8 @@ use tokio::sync::oneshot;
 pub use builder::Builder;
 pub use error::SandtableError;
 pub use workspace::answers::{
-    BatchItem, ClockState, Container, Exchange, FaultState, Lint, RuleState, Verdict,
+    BatchItem, ClockState, Container, Exchange, FaultState, Lint, RequestCounts, RuleState,
+    Verdict,
 };
 pub use workspace::{Clock, Containers, Faults, Journal, JournalQuery, Scripts, Workspace};
 

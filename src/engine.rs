@@ -34,7 +34,7 @@ use crate::lint::{Lint, Rule};
 use crate::model::{ModelError, OnUnmatched, ServiceError};
 use crate::quirks::Quirks;
 use crate::store::{Store, StoreError};
-use crate::verify::Facts;
+use crate::verify::{Facts, Made};
 use crate::workspace::Workspace;
 
 pub(crate) use turn::run;
@@ -89,6 +89,8 @@ pub(crate) struct TurnInput {
     pub(crate) quirks: Quirks,
     /// Faults that the request itself brings.
     pub(crate) faults: Option<Arc<Faults>>,
+    /// What it makes.
+    pub(crate) made: Made,
     /// The batch and the `custom_id`, if it is an item of a batch.
     pub(crate) batch_item: Option<(String, String)>,
     /// The input tokens that rate limits let it in with, where there are any.

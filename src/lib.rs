@@ -98,6 +98,7 @@ pub use billing::{
 pub use config::BackendChoice;
 pub use embed::{
     BatchItem, Builder, Clock, ClockState, Container, Containers, Exchange, FaultState, Faults,
-    Journal, JournalQuery, Lint, RuleState, Sandtable, SandtableError, Scripts, Verdict, Workspace,
+    Journal, JournalQuery, Lint, RequestCounts, RuleState, Sandtable, SandtableError, Scripts,
+    Verdict, Workspace,
     sandbox_entry,
 };

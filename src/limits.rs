@@ -117,7 +117,11 @@ pub const VERIFY_CHAINS: usize = 500;
 pub const VERIFY_ATTEMPTS: usize = 50;
 /// Output files, pauses, and calls of one workspace that `verify` remembers, the oldest making room.
 pub const VERIFY_MEMORY: usize = 4096;
-/// Largest JSON body that is read for the journal and `verify` though a fault answers the request.
+/// Findings of one workspace from before its resets, in each list; the others are counted.
+pub const VERIFY_ARCHIVED: usize = 1000;
+/// Characters of a workspace's label.
+pub const MAX_LABEL_CHARS: usize = 1000;
+/// Largest body that is read for the journal and `verify` though a fault answers the request.
 pub const FAULTED_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// Events that wait for a slow reader of `GET /_sandtable/events`.
 pub const EVENT_QUEUE: usize = 1024;

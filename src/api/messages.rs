@@ -138,6 +138,7 @@ pub(super) fn decode(
         report: Arc::default(),
         quirks: caller.quirks,
         faults: caller.faults,
+        made: caller.made,
         batch_item: None,
         admitted_with: None,
         skills_beta: caller.betas.has(skills::BETA),

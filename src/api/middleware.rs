@@ -28,6 +28,7 @@ use crate::ids::{Ids, Kind};
 use crate::journal::{Entry, Headers};
 use crate::lint::Lint;
 use crate::quirks::{Era, Layer};
+use crate::verify::Made;
 use crate::workspace::{Workspace, WorkspaceError};
 
 use recorded::{Record, RecordedBody};
@@ -53,6 +54,7 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
     let workspace = match workspace(&app, request.headers()).await {
         Ok(workspace) => workspace,
         Err(error) => {
+            app.workspaces.turned_away();
             let id = RequestId(Ids::random().next(Kind::Request));
             return write_error(finish(error.into_response(), &id), Some(&id));
         }
@@ -77,6 +79,7 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
         Ok((caller, notes)) => {
             record.facts.lints = notes;
             of_request.clone_from(&caller.faults);
+            record.made = caller.made.clone();
             match (
                 faults::meet(&caller, request, &mut record.facts.struck).await,
                 mounted,
@@ -175,6 +178,7 @@ fn read_caller(
         betas: read.betas,
         quirks,
         faults: faults::of_request(headers, workspace.seed, &id.0)?,
+        made: Made::default(),
     };
     Ok((caller, read.notes))
 }
@@ -192,6 +196,7 @@ fn lenient_caller(
         betas: Betas::default(),
         quirks: workspace.quirks().with(&quirks(headers)?).quirks,
         faults: faults::of_request(headers, workspace.seed, &id.0)?,
+        made: Made::default(),
     })
 }
 

@@ -81,6 +81,13 @@ async fn create(
     request: Request,
 ) -> ApiResult<Json<Value>> {
     let upload = upload::receive(request).await?;
+    caller.made.says(upload.content);
+    // In a task of its own: of a client that leaves now it is known all the same what was made.
+    let made = tokio::spawn(async move { keep(&app, &caller, &upload).await });
+    made.await.map_err(|error| ApiError::internal(&error))?
+}
+
+async fn keep(app: &App, caller: &Caller, upload: &upload::Upload) -> ApiResult<Json<Value>> {
     let bundle = upload.bundle()?;
     let workspace = &caller.workspace;
     let ids = workspace.ids(&[b"skill", &upload.digest]);
@@ -95,7 +102,11 @@ async fn create(
         match app.store.insert_skill(new, version).await {
             // Seeded ids repeat over a restart.
             Err(StoreError::IdTaken { .. }) => {}
-            row => return Ok(Json(Shape::of(&caller).skill(&row?))),
+            row => {
+                let row = row?;
+                caller.made.note(&row.id);
+                return Ok(Json(Shape::of(caller).skill(&row)));
+            }
         }
     }
 }

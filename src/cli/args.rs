@@ -651,6 +651,12 @@ pub(super) struct ReportArgs {
         env = "SANDTABLE_LINTS"
     )]
     pub(super) lints: LintsArg,
+    /// Take a run for good in which no API request was answered.
+    #[arg(long, env = "SANDTABLE_ALLOW_EMPTY")]
+    pub(super) allow_empty: bool,
+    /// Take it for good that a request whose answer was lost was carried out again.
+    #[arg(long, env = "SANDTABLE_ALLOW_DUPLICATES")]
+    pub(super) allow_duplicates: bool,
 }
 
 /// Values of `--lints`.

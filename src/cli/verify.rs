@@ -41,11 +41,21 @@ pub(super) async fn ask(
     args: &ReportArgs,
 ) -> Result<Value, RemoteError> {
     let lints = args.lints.name();
+    let duplicates = if args.allow_duplicates { "ok" } else { "bad" };
+    // One workspace of several may well have been asked nothing.
+    let is_run = workspace == Some("*");
+    let empty = if args.allow_empty || !is_run {
+        "ok"
+    } else {
+        "bad"
+    };
     let workspace = workspace.map_or(String::new(), |name| {
         let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
         format!("&workspace={name}")
     });
     remote
-        .get(&format!("verify?lints={lints}{workspace}"))
+        .get(&format!(
+            "verify?lints={lints}&duplicates={duplicates}&empty={empty}{workspace}"
+        ))
         .await
 }

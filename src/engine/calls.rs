@@ -55,6 +55,14 @@ impl Order {
         }
     }
 
+    /// What it is to do.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Server { input, .. } => input.to_string(),
+            Self::Client { .. } => String::new(),
+        }
+    }
+
     /// Whether it needs a container.
     pub(super) fn runs_code(&self) -> bool {
         matches!(self, Self::Server { tool, .. } if !tool.is_web())

@@ -140,7 +140,7 @@ pub(super) fn turn_request(input: &TurnInput, uploads: Vec<Upload>) -> TurnReque
     }
 }
 
-fn newest_text(messages: &[Message]) -> String {
+pub(super) fn newest_text(messages: &[Message]) -> String {
     let texts = |message: &Message| {
         message
             .content

@@ -14,6 +14,7 @@ use crate::container::{Container, Containers};
 use crate::engine::account::{self, Account};
 use crate::engine::calls::Order;
 use crate::engine::emitter::Emitter;
+use crate::engine::lints::Means;
 use crate::engine::usage::{Meter, input_tokens, text_tokens};
 use crate::engine::web::WebTools;
 use crate::engine::{Engine, Sink, TurnError, TurnInput, lints, models, references, validate};
@@ -67,11 +68,10 @@ async fn carry_out(
         lints::goes_on(input);
     }
     let place = find_container(engine, input, waits).await?;
-    let container = match &place {
-        Place::Alive(container) => Some(container.as_ref()),
-        Place::None | Place::Expired => None,
+    let means = lints::Means {
+        inert: uploads.inert,
+        told_over: lints::asks_again(input),
     };
-    lints::inert_uploads(&engine.store, input, &uploads.inert, container).await?;
     let prints_details =
         models::prints_details(&input.request.model, input.request.thinking.is_some());
     let geo = models::inference_geo(models::resolve(&input.request.model));
@@ -93,6 +93,7 @@ async fn carry_out(
         web: Arc::default(),
         place,
         skills,
+        means: Some(means),
         used_container: false,
         used_since: None,
         resumed_only: false,
@@ -145,6 +146,8 @@ struct Turn<'a> {
     place: Place,
     /// Those that the request names.
     skills: Vec<MountedSkill>,
+    /// Until code runs for the first time.
+    means: Option<Means>,
     used_container: bool,
     /// When it began to use its container.
     used_since: Option<DateTime<Utc>>,

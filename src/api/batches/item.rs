@@ -17,6 +17,7 @@ use crate::ids::Kind;
 use crate::journal::{BatchItem, Entry, Headers};
 use crate::quirks::{Era, Layer, Quirks};
 use crate::store::{BatchRow, ItemOutcome, ItemRow};
+use crate::verify::Made;
 use crate::workspace::Workspace;
 
 /// Members that only make sense outside a batch (F110).
@@ -126,6 +127,7 @@ async fn message(
         ),
         quirks: quirks(workspace, batch),
         faults: None,
+        made: Made::default(),
     };
     let input = TurnInput {
         batch_item: Some((batch.id.clone(), item.custom_id.clone())),

@@ -15,6 +15,7 @@ use crate::api::cut;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
 use crate::api::messages::service_error;
+use crate::api::multipart;
 use crate::api::shaped::{Line, Shaped};
 use crate::engine::Report;
 use crate::fault::{self, Act, Dice, Faults, HttpAct, Occasion, Struck};
@@ -89,7 +90,7 @@ pub(super) async fn meet(
         }
         return Ok(request);
     }
-    let sent = read_for_journal(request).await;
+    let sent = read_for_journal(caller, request).await;
     let response = match act {
         HttpAct::Wait(_) => std::future::pending().await,
         HttpAct::Cut => cut::response(Bytes::new(), "application/json"),
@@ -165,12 +166,23 @@ fn edge_response(error: &ServiceError) -> Response {
 }
 
 /// The body of a request that its handler never sees: whether a later one repeats it is known by that.
-async fn read_for_journal(request: Request) -> Option<Bytes> {
-    if !is_json(&request) {
+async fn read_for_journal(caller: &Caller, request: Request) -> Option<Bytes> {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let boundary = kind
+        .and_then(|value| value.to_str().ok())
+        .and_then(multipart::boundary);
+    if boundary.is_none() && !is_json(&request) {
         return None;
     }
     let body = axum::body::to_bytes(request.into_body(), limits::FAULTED_BODY_BYTES);
-    body.await.ok()
+    let body = body.await.ok()?;
+    let Some(boundary) = boundary else {
+        return Some(body);
+    };
+    if let Some(content) = multipart::content_of(&boundary, body) {
+        caller.made.says(content);
+    }
+    None
 }
 
 fn is_json(request: &Request) -> bool {

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::Exchange;
 use crate::journal::Entry;
 use crate::limits;
-use crate::verify::{Facts, Seen};
+use crate::verify::{Facts, Made, Seen};
 use crate::workspace::Workspace;
 
 /// What an entry without an answer has for a status, as nginx writes it.
@@ -27,6 +27,7 @@ pub(super) struct Record {
     pub(super) exchange: Exchange,
     /// What is known beside the turn's own report.
     pub(super) facts: Facts,
+    pub(super) made: Made,
     pushed: bool,
 }
 
@@ -38,6 +39,7 @@ impl Record {
             started,
             exchange: Exchange::default(),
             facts: Facts::default(),
+            made: Made::default(),
             pushed: false,
         };
         let Entry {
@@ -78,6 +80,7 @@ impl Record {
                 miss,
                 outputs,
                 paused,
+                told,
                 struck,
             } = std::mem::take(&mut report.facts);
             facts.lints.extend(lints);
@@ -86,6 +89,7 @@ impl Record {
             facts.miss = miss.or(facts.miss);
             facts.outputs.extend(outputs);
             facts.paused = paused.or(facts.paused);
+            facts.told = told;
         }
         entry.lints.clone_from(&facts.lints);
         let workspace = &self.workspace;
@@ -106,6 +110,7 @@ impl Record {
             started: self.started,
             clock: &workspace.clock,
             left,
+            made: &self.made,
         };
         workspace.watch.note(seen, facts);
         workspace.journal.push(entry);

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::multipart::{self, Event};
+use crate::api::multipart::{self, Content, Event};
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::skills::{Bundle, archive};
@@ -22,6 +22,8 @@ pub(super) struct Upload {
     pub(super) display_name: Option<String>,
     /// Where ids derive from what was sent.
     pub(super) digest: [u8; 32],
+    /// Of all that was sent.
+    pub(super) content: [u8; 32],
 }
 
 enum Sink {
@@ -56,7 +58,9 @@ pub(super) async fn receive(request: Request) -> ApiResult<Upload> {
         files: Vec::new(),
         display_name: None,
         digest: [0; 32],
+        content: [0; 32],
     };
+    let mut content = Content::default();
     let (mut sink, mut read) = (Sink::Nowhere, 0);
     loop {
         let event = parser
@@ -80,6 +84,7 @@ pub(super) async fn receive(request: Request) -> ApiResult<Upload> {
             }
             continue;
         };
+        content.add(&event);
         match event {
             Event::Part(head) => {
                 sink = match (head.name.as_str(), head.filename) {
@@ -104,6 +109,7 @@ pub(super) async fn receive(request: Request) -> ApiResult<Upload> {
     }
     // An epilogue is read, so that the connection can be used again.
     while let Some(Ok(_)) = body.next().await {}
+    upload.content = content.finish();
     upload.finish()
 }
 

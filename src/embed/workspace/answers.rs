@@ -1,5 +1,7 @@
 //! What control calls answer.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -139,8 +141,28 @@ pub struct Verdict {
     pub unused_steps: Vec<Value>,
     /// Faults that never fired.
     pub unused_faults: Vec<Value>,
+    /// What was made more than once, because an answer was lost and the request sent again.
+    pub duplicated: Vec<Value>,
     /// What the client did about each fault.
     pub faults: Vec<Value>,
     /// Mistakes that the real service would not have told.
     pub lints: Vec<Value>,
+    /// Workspaces without a label that made requests, where others have one. Only over all workspaces.
+    pub unclaimed: Vec<Value>,
+    /// Why the run proves nothing, if that is asked.
+    pub empty: Vec<Value>,
+    /// How many requests there were.
+    pub requests: RequestCounts,
+    /// How many findings were not kept, by list.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+/// API requests since the last reset, or over all resets if all workspaces are judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct RequestCounts {
+    /// Answered by a rule, a recording, a fault, or otherwise as asked.
+    pub answered: u64,
+    /// Refused as wrong.
+    pub refused: u64,
 }

@@ -30,6 +30,7 @@ pub(in crate::engine) async fn check(
         lints::server_tool_results(input);
         TurnError::Invalid(text)
     })?;
+    lints::lost_caller(input, &pending).map_err(TurnError::Invalid)?;
     if input.strict {
         validate::strict(&input.request).map_err(TurnError::Invalid)?;
     }
