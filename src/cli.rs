@@ -7,10 +7,12 @@ pub mod doctor;
 pub mod image;
 mod import;
 mod live;
+mod log;
 mod remote;
 mod report;
 mod run;
 mod serve;
+mod signals;
 mod usage;
 mod verify;
 
@@ -36,7 +38,7 @@ const FAILURE: u8 = 1;
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log(&cli);
+    log::start(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -146,14 +148,14 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
         Ok(mut child) => child::wait(&mut child).await.map(child::exit_code),
         Err(error) => {
             let (code, text) = child::not_run(&command, &error);
-            server.stop().await;
+            signals::stop(server).await;
             return fail(code, &text);
         }
     };
     let written = server
         .cassettes()
         .and_then(|deck| Some(deck.recorder()?.written()));
-    server.stop().await;
+    signals::stop(server).await;
     if let Some((path, count)) = written {
         let text = format!("recorded {count} exchanges into {}\n", path.display());
         io::stderr().lock().write_all(text.as_bytes()).ok();
@@ -220,21 +222,4 @@ fn print(text: &str) {
 fn fail(code: u8, message: &str) -> ExitCode {
     writeln!(io::stderr().lock(), "error: {message}").ok();
     ExitCode::from(code)
-}
-
-/// Logs go to stderr; `RUST_LOG` or `SANDTABLE_LOG` chooses what.
-fn start_log(cli: &Cli) {
-    // What a test run prints is its own.
-    let usual = match cli.command {
-        Some(Command::Run(_)) => "warn",
-        _ => "warn,sandtable=info",
-    };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SANDTABLE_LOG")
-        .or_else(|_| tracing_subscriber::EnvFilter::try_from_default_env())
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .with_writer(io::stderr)
-        .init();
 }

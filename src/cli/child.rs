@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 
 use tokio::process::{Child, Command};
 
-use super::FAILURE;
+use super::{FAILURE, signals};
 
 /// The exit codes of shells for a command that is not there, or cannot be run.
 const NOT_FOUND: u8 = 127;
@@ -56,19 +56,34 @@ pub(super) fn start(
     child.spawn()
 }
 
-/// Until the command has ended; SIGINT and SIGTERM are passed on to it.
+/// Until the command has ended; SIGINT, SIGTERM, and SIGHUP are passed on to it.
 #[cfg(unix)]
 pub(super) async fn wait(child: &mut Child) -> io::Result<ExitStatus> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = if signals::hangs_on() {
+        None
+    } else {
+        Some(signal(SignalKind::hangup())?)
+    };
     loop {
         tokio::select! {
             ended = child.wait() => return ended,
             // A terminal has sent it to the command as well: twice would mean in earnest.
             _ = interrupt.recv() => if !at_a_terminal() { pass_on(child, libc::SIGINT) },
             _ = terminate.recv() => pass_on(child, libc::SIGTERM),
+            Some(()) = next(hangup.as_mut()) => pass_on(child, libc::SIGHUP),
         }
+    }
+}
+
+/// The next signal, where it is listened for.
+#[cfg(unix)]
+async fn next(signals: Option<&mut tokio::signal::unix::Signal>) -> Option<()> {
+    match signals {
+        Some(signals) => signals.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::args::RunArgs;
 use super::remote::Remote;
 use super::verify::{BAD, ask};
-use super::{FAILURE, USAGE, child, fail, report};
+use super::{FAILURE, USAGE, child, fail, report, signals};
 use crate::ids::Ids;
 use crate::server::Server;
 
@@ -32,7 +32,7 @@ pub(super) async fn run(args: RunArgs) -> ExitCode {
     let mut child = match child::start(&command, server.url(), Some(&key), token.as_deref()) {
         Ok(child) => child,
         Err(error) => {
-            server.stop().await;
+            signals::stop(server).await;
             let (code, text) = child::not_run(&command, &error);
             return fail(code, &text);
         }
@@ -44,7 +44,7 @@ pub(super) async fn run(args: RunArgs) -> ExitCode {
         token: token.as_deref(),
     };
     let verdict = ask(remote, Some("*"), &wanted).await;
-    server.stop().await;
+    signals::stop(server).await;
     let verdict = verdict
         .map_err(|error| error.to_string())
         .and_then(|verdict| report::publish(&verdict, &wanted));

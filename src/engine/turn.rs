@@ -61,6 +61,7 @@ async fn carry_out(
     let model = choose_model(engine, input, &request)?;
     if let Ok(mut report) = input.report.lock() {
         report.source = Some(model.source().to_owned());
+        report.model = Some(input.request.model.clone());
     }
     let waits = pending.calls.iter().any(|call| call.answers.is_some());
     if request.resumes_pause {
@@ -71,6 +72,9 @@ async fn carry_out(
         Place::Alive(container) => Some(container.as_ref()),
         Place::None | Place::Expired => None,
     };
+    if let (Some(container), Ok(mut report)) = (container, input.report.lock()) {
+        report.container = Some(container.id.clone());
+    }
     lints::inert_uploads(&engine.store, input, &uploads.inert, container).await?;
     let prints_details =
         models::prints_details(&input.request.model, input.request.thinking.is_some());

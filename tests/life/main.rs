@@ -9,6 +9,7 @@
 
 mod batches;
 mod clients;
+mod ends;
 mod http;
 mod kills;
 mod leaving;
@@ -16,5 +17,6 @@ mod ledger;
 mod live;
 mod restart;
 mod server;
+mod sizes;
 mod state;
 mod traces;
