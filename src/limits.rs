@@ -186,7 +186,7 @@ pub const LISTEN_BACKLOG: u32 = 4096;
 /// Bytes that one template may make, everything in between included.
 pub const TEMPLATE_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes that one template may look at: a filter reads all of what it is given, each time.
-pub const TEMPLATE_READ_BYTES: u64 = 1024 * 1024 * 1024;
+pub const TEMPLATE_READ_BYTES: u64 = 256 * 1024 * 1024;
 /// How deep a value in a template may be nested; a request is not nested deeper.
 pub const TEMPLATE_DEPTH: usize = 160;
 /// Most operators between `${{` and `}}`, and most `elif` in a template.
