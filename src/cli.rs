@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod image;
 mod import;
 mod live;
+mod log;
 mod remote;
 mod report;
 mod run;
@@ -23,7 +24,6 @@ use clap::Parser as _;
 
 use args::{Cli, Command, ImageCommand, ServeArgs};
 
-use serve::ServeError;
 use signals::Signals;
 
 use crate::config::Config;
@@ -41,7 +41,7 @@ const FAILURE: u8 = 1;
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log(&cli);
+    log::start(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -132,18 +132,8 @@ async fn serve(args: ServeArgs) -> ExitCode {
     };
     match serve::run(config, stop_at_eof).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ ServeError::Ended(_)) => {
-            let code = error.exit_code();
-            fail(code, &error.to_string());
-            leave(code)
-        }
         Err(error) => fail(error.exit_code(), &error.to_string()),
     }
-}
-
-#[expect(clippy::exit, reason = "the runtime would wait for what is under way")]
-fn leave(code: u8) -> ! {
-    std::process::exit(i32::from(code))
 }
 
 /// Serves while a command runs, and ends as it did.
@@ -163,14 +153,14 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
             .map(child::exit_code),
         Err(error) => {
             let (code, text) = child::not_run(&command, &error);
-            server.stop().await;
+            signals::stop(server).await;
             return fail(code, &text);
         }
     };
     let written = server
         .cassettes()
         .and_then(|deck| Some(deck.recorder()?.written()));
-    server.stop().await;
+    signals::stop(server).await;
     if let Some((path, count)) = written {
         let text = format!("recorded {count} exchanges into {}\n", path.display());
         io::stderr().lock().write_all(text.as_bytes()).ok();
@@ -249,21 +239,4 @@ fn print(text: &str) {
 fn fail(code: u8, message: &str) -> ExitCode {
     writeln!(io::stderr().lock(), "error: {message}").ok();
     ExitCode::from(code)
-}
-
-/// Logs go to stderr; `RUST_LOG` or `SANDTABLE_LOG` chooses what.
-fn start_log(cli: &Cli) {
-    // What a test run prints is its own.
-    let usual = match cli.command {
-        Some(Command::Run(_)) => "warn",
-        _ => "warn,sandtable=info",
-    };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SANDTABLE_LOG")
-        .or_else(|_| tracing_subscriber::EnvFilter::try_from_default_env())
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .with_writer(io::stderr)
-        .init();
 }

@@ -162,6 +162,9 @@ pub(crate) struct Report {
     pub(crate) source: Option<String>,
     /// What `verify` wants to know.
     pub(crate) facts: Facts,
+    /// The model that was asked for, and the container, for the log.
+    pub(crate) model: Option<String>,
+    pub(crate) container: Option<String>,
     /// The container that was made for it.
     pub(crate) made_container: Option<String>,
 }

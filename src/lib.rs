@@ -87,6 +87,7 @@ pub mod snapshot;
 pub mod store;
 #[doc(hidden)]
 pub mod verify;
+mod work;
 #[doc(hidden)]
 pub mod workspace;
 mod xml;

@@ -191,6 +191,28 @@ pub const BILLING_SESSION_GAP: TimeDelta = TimeDelta::minutes(5);
 pub const BILLING_FREE_SECONDS: u64 = 1550 * 3600;
 /// Connections that wait to be accepted; the kernel may hold fewer.
 pub const LISTEN_BACKLOG: u32 = 4096;
+/// Bytes that one template may make, everything in between included.
+pub const TEMPLATE_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes that one template may look at: a filter reads all of what it is given, each time.
+pub const TEMPLATE_READ_BYTES: u64 = 256 * 1024 * 1024;
+/// How deep a value in a template may be nested; a request is not nested deeper.
+pub const TEMPLATE_DEPTH: usize = 160;
+/// Most operators between `${{` and `}}`, and most `elif` in a template.
+pub const TEMPLATE_OPERATORS: usize = 200;
+/// Text, or JSON, up to this size is gone through where it comes; above it nobody else waits for that.
+pub const WORK_IN_PLACE_BYTES: usize = 64 * 1024;
+/// Most `..` in one JSONPath of a script: each goes through all that the one before has found.
+pub const JSON_PATH_DESCENTS: usize = 3;
+/// Values that one JSONPath may look at in a request, those that it comes by more than once included.
+pub const JSON_PATH_VISITS: u64 = 20_000_000;
+/// Size of one compiled regular expression.
+pub const REGEX_BYTES: usize = 1024 * 1024;
+/// Regular expressions in one script.
+pub const SCRIPT_REGEXES: usize = 1000;
+/// How long the head of a request may take, from its first byte or the beginning of the connection.
+pub const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How long the body of a request may stay silent.
+pub const BODY_SILENCE: Duration = Duration::from_mins(1);
 
 /// How long calls may take: what a server may be given other values for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -68,6 +68,8 @@ pub enum StartError {
     },
     #[error("cannot make a temporary data directory: {0}")]
     Temporary(#[source] io::Error),
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[source] io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the scripts have mistakes\n{}", script::render(.0))]
@@ -87,7 +89,11 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Scripts(_) | Self::Faults(_) | Self::State(_) | Self::Cassettes(_) => 2,
-            Self::Listen { .. } | Self::Temporary(_) | Self::Store(_) | Self::Backend(_) => 1,
+            Self::Listen { .. }
+            | Self::Temporary(_)
+            | Self::Signals(_)
+            | Self::Store(_)
+            | Self::Backend(_) => 1,
         }
     }
 }

@@ -75,6 +75,19 @@ impl ApiError {
         )
     }
 
+    /// 500 `api_error` of a store that failed; what only the machine's owner can mend is said.
+    pub(crate) fn failed(error: &StoreError) -> Self {
+        let Some(full) = error.full() else {
+            return Self::internal(error);
+        };
+        tracing::error!(cause = %error, hint = StoreError::FULL_HINT, "{full}");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "api_error",
+            format!("{full} (hint: {})", StoreError::FULL_HINT),
+        )
+    }
+
     /// Adds `details.error_code`.
     pub(crate) fn with_code(self, error_code: &str) -> Self {
         self.with_details(json!({ "error_code": error_code }))
@@ -130,7 +143,7 @@ impl From<StoreError> for ApiError {
             ))
             .with_code("storage_quota_exceeded"),
             StoreError::BlobGone { id } => Self::file_not_found(id),
-            _ => Self::internal(&error),
+            _ => Self::failed(&error),
         }
     }
 }

@@ -233,7 +233,7 @@ pub(super) fn refused(error: TurnError) -> ApiError {
         }
         TurnError::Model(error) => ApiError::invalid(error.message),
         TurnError::Service(error) => service_error(*error),
-        TurnError::Store(error) => ApiError::internal(&error),
+        TurnError::Store(error) => ApiError::failed(&error),
         // Whoever carries the answer closes the connection.
         TurnError::Cut => ApiError::internal(&"a cut has no answer"),
     }

@@ -6,7 +6,7 @@ mod recorded;
 mod version;
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use tracing::Instrument as _;
 
 use crate::api::batches;
 use crate::api::era;
@@ -32,6 +33,14 @@ use crate::verify::Made;
 use crate::workspace::{Workspace, WorkspaceError};
 
 use recorded::{Record, RecordedBody};
+
+/// Where the log's line of each request comes from.
+pub(crate) const REQUESTS: &str = "sandtable::request";
+
+/// A span in whole milliseconds.
+pub(crate) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// A key that is always wrong, so that clients can test their 401.
 const INVALID_KEY: &str = "sk-ant-invalid";
@@ -56,6 +65,9 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
         Err(error) => {
             app.workspaces.turned_away();
             let id = RequestId(Ids::random().next(Kind::Request));
+            let (method, path, status) = (&entry.method, &entry.path, error.status().as_u16());
+            let (ms, request_id) = (millis(started.elapsed()), id.0.as_str());
+            tracing::info!(target: REQUESTS, method, path, status, ms, request_id, "answered");
             return write_error(finish(error.into_response(), &id), Some(&id));
         }
     };
@@ -67,13 +79,28 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
         started: Some(started),
         ..entry
     };
+    // At the level of errors, so that whatever is logged says whose it is.
+    let span = tracing::error_span!("request", id = %id.0, workspace = %workspace.id);
+    let work = carry_out(&app, workspace, id, (entry, line), request, next);
+    work.instrument(span).await
+}
+
+async fn carry_out(
+    app: &App,
+    workspace: Arc<Workspace>,
+    id: RequestId,
+    (entry, line): (Entry, Line),
+    request: Request,
+    next: Next,
+) -> Response {
+    let started = entry.started.unwrap_or_else(Instant::now);
     // Dropped with this future if the client leaves before there is an answer.
     let mut record = Record::begin(Arc::clone(&workspace), entry, started);
     let mut of_request = None;
     let mounted = workspace.cassettes.get();
     let called = match &mounted {
         Some(_) => lenient_caller(&workspace, &id, request.headers()).map(|it| (it, Vec::new())),
-        None => read_caller(&app, &workspace, &id, &request),
+        None => read_caller(app, &workspace, &id, &request),
     };
     let response = match called {
         Ok((caller, notes)) => {
@@ -153,7 +180,7 @@ async fn of_key(app: &App, key: &str) -> ApiResult<Arc<Workspace>> {
                 "rate_limit_error",
                 format!("{error}; reuse keys, or restart the server"),
             ),
-            WorkspaceError::Store(error) => ApiError::internal(&error),
+            WorkspaceError::Store(error) => error.into(),
         })
 }
 

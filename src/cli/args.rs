@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::live::LiveArgs;
+use super::log::LogFormat;
 use crate::billing::{Prices, PricesError};
 use crate::cassette::{Mode, Pace, Plan, Upstream};
 use crate::config::{BackendChoice, Config, Host, Provision};
@@ -231,6 +232,9 @@ pub(super) struct ServeArgs {
     /// Pass requests of others on the network on to the recorded service.
     #[arg(long, env = "SANDTABLE_ALLOW_OPEN_PROXY")]
     pub(super) allow_open_proxy: bool,
+    /// Form of the log on stderr; SANDTABLE_LOG chooses what is in it (docs/LOGGING.md).
+    #[arg(long, value_enum, default_value_t, env = "SANDTABLE_LOG_FORMAT")]
+    pub(super) log_format: LogFormat,
     /// Stop when standard input ends, as it does when the program that started this one is gone.
     #[arg(long)]
     pub(super) stop_at_eof: bool,

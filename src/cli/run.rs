@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::args::RunArgs;
 use super::remote::Remote;
 use super::verify::{BAD, ask};
-use super::{FAILURE, USAGE, child, fail, report, start_for_a_command};
+use super::{FAILURE, USAGE, child, fail, report, signals, start_for_a_command};
 use crate::ids::Ids;
 
 /// Starts, exports, runs, verifies, and passes on the exit code.
@@ -31,7 +31,7 @@ pub(super) async fn run(args: RunArgs) -> ExitCode {
     let mut child = match child::start(&command, server.url(), Some(&key), token.as_deref()) {
         Ok(child) => child,
         Err(error) => {
-            server.stop().await;
+            signals::stop(server).await;
             let (code, text) = child::not_run(&command, &error);
             return fail(code, &text);
         }
@@ -43,7 +43,7 @@ pub(super) async fn run(args: RunArgs) -> ExitCode {
         token: token.as_deref(),
     };
     let verdict = ask(remote, Some("*"), &wanted).await;
-    server.stop().await;
+    signals::stop(server).await;
     let verdict = verdict
         .map_err(|error| error.to_string())
         .and_then(|verdict| report::publish(&verdict, &wanted));

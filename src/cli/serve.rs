@@ -3,16 +3,15 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use super::signals::{Came, Signals};
+use super::signals::{self, Signals};
 use crate::config::Config;
 use crate::server::{Server, StartError};
 
-/// Serves until SIGINT, SIGTERM, or SIGHUP, or the end of standard input. A second Ctrl-C does not wait for
-/// the orderly end: what is left is the next server's to remove.
-pub(super) async fn run(config: Config, stop_at_eof: bool) -> Result<(), ServeError> {
-    let mut signals = Signals::listen().map_err(ServeError::Signals)?;
+/// Serves until SIGINT, SIGTERM, or SIGHUP, or the end of standard input.
+pub(super) async fn run(config: Config, stop_at_eof: bool) -> Result<(), StartError> {
+    let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let server = tokio::select! {
-        started = Server::start(config) => started?,
+        server = Server::start(config) => server?,
         _ = signals.next() => return Ok(()),
     };
     // A closed stdout is no reason not to serve.
@@ -24,42 +23,9 @@ pub(super) async fn run(config: Config, stop_at_eof: bool) -> Result<(), ServeEr
         _ = signals.next() => {}
         () = end_of_input(), if stop_at_eof => {}
     }
-    tracing::info!("stopping; Ctrl-C ends at once");
-    tokio::select! {
-        () = server.stop() => Ok(()),
-        came = again(&mut signals) => Err(ServeError::Ended(came)),
-    }
-}
-
-/// A further Ctrl-C. A terminal that goes sends SIGHUP, and whoever ends a service may send SIGTERM twice.
-async fn again(signals: &mut Signals) -> Came {
-    loop {
-        let came = signals.next().await;
-        if came == Came::Interrupt {
-            return came;
-        }
-    }
-}
-
-/// Why serving did not end in order.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ServeError {
-    #[error("cannot listen for signals: {0}")]
-    Signals(#[source] io::Error),
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error("ended at once; what is left is removed by the next server")]
-    Ended(Came),
-}
-
-impl ServeError {
-    pub(super) fn exit_code(&self) -> u8 {
-        match self {
-            Self::Signals(_) => super::FAILURE,
-            Self::Start(error) => error.exit_code(),
-            Self::Ended(came) => came.exit_code(),
-        }
-    }
+    tracing::info!("stopping");
+    signals::stop(server).await;
+    Ok(())
 }
 
 fn banner(server: &Server) -> String {

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::server::Server;
+
 /// Which one came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Came {
@@ -19,7 +21,8 @@ pub(super) enum Came {
 pub(super) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
+    /// None for a program that was started to outlive its terminal.
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
@@ -29,16 +32,25 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: match hangs_on() {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
         })
     }
 
     /// The next one.
     pub(super) async fn next(&mut self) -> Came {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => Came::Interrupt,
             _ = self.terminate.recv() => Came::Terminate,
-            _ = self.hangup.recv() => Came::Hangup,
+            _ = hangup => Came::Hangup,
         }
     }
 }
@@ -78,4 +90,45 @@ impl Came {
             Self::Hangup => 129,
         }
     }
+}
+
+/// Stops a server; a signal that comes meanwhile ends the program at once. What that leaves behind, the
+/// next server clears up.
+pub(super) async fn stop(server: Server) {
+    let Ok(mut signals) = Signals::listen() else {
+        return server.stop().await;
+    };
+    tokio::select! {
+        () = server.stop() => {}
+        came = signals.next() => end_at_once(came),
+    }
+}
+
+#[expect(
+    clippy::exit,
+    reason = "nothing that is still under way may hold it up"
+)]
+fn end_at_once(came: Came) {
+    tracing::warn!("ended at once; the next start clears up");
+    std::process::exit(i32::from(came.exit_code()));
+}
+
+/// Whether this program was started to outlive its terminal, as `nohup` does: it ignores SIGHUP.
+#[cfg(unix)]
+#[expect(
+    unsafe_code,
+    reason = "the standard library does not tell what is ignored"
+)]
+fn hangs_on() -> bool {
+    use std::sync::OnceLock;
+    // Asked once: a handler of ours says nothing about what was there before.
+    static IGNORED: OnceLock<bool> = OnceLock::new();
+    *IGNORED.get_or_init(|| {
+        // SAFETY: all zeros is a valid `sigaction`, and the call only writes it.
+        unsafe {
+            let mut present: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(libc::SIGHUP, std::ptr::null(), &raw mut present) == 0
+                && present.sa_sigaction == libc::SIG_IGN
+        }
+    })
 }

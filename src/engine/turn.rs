@@ -62,6 +62,7 @@ async fn carry_out(
     let model = choose_model(engine, input, &request)?;
     if let Ok(mut report) = input.report.lock() {
         report.source = Some(model.source().to_owned());
+        report.model = Some(input.request.model.clone());
     }
     let waits = pending.calls.iter().any(|call| call.answers.is_some());
     if request.resumes_pause {
@@ -72,6 +73,7 @@ async fn carry_out(
         inert: uploads.inert,
         told_over: lints::asks_again(input),
     };
+    note_container(input, &place);
     let prints_details =
         models::prints_details(&input.request.model, input.request.thinking.is_some());
     let geo = models::inference_geo(models::resolve(&input.request.model));
@@ -103,6 +105,13 @@ async fn carry_out(
         handed_out: Vec::new(),
     };
     turn.run(&request, pending, model).await
+}
+
+/// The request's line of the log names the container.
+fn note_container(input: &TurnInput, place: &Place) {
+    if let (Place::Alive(container), Ok(mut report)) = (place, input.report.lock()) {
+        report.container = Some(container.id.clone());
+    }
 }
 
 /// How a turn ends.

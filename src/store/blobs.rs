@@ -70,10 +70,11 @@ impl BlobDir {
         let shelf = path.parent().expect("a blob lies on a shelf");
         match fs::rename(&temp.0.guard.path, &path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(shelf).map_err(io())?;
-                fs::rename(&temp.0.guard.path, &path).map_err(io())?;
+                let moved =
+                    fs::create_dir_all(shelf).and_then(|()| fs::rename(&temp.0.guard.path, &path));
+                moved.map_err(|error| io()(error).on(&self.blobs))?;
             }
-            result => result.map_err(io())?,
+            result => result.map_err(|error| io()(error).on(&self.blobs))?,
         }
         temp.0.guard.armed.store(false, Ordering::Relaxed);
         Ok(())
@@ -92,10 +93,15 @@ impl BlobDir {
         let io = || StoreError::io("write a blob");
         let n = self.next_tmp.fetch_add(1, Ordering::Relaxed);
         let (temporary, path) = (self.tmp.join(n.to_string()), self.path(blob));
-        fs::write(&temporary, content).map_err(io())?;
         let shelf = path.parent().expect("a blob lies on a shelf");
-        fs::create_dir_all(shelf).map_err(io())?;
-        fs::rename(&temporary, &path).map_err(io())
+        let written = fs::write(&temporary, content)
+            .and_then(|()| fs::create_dir_all(shelf))
+            .and_then(|()| fs::rename(&temporary, &path));
+        written.map_err(|error| {
+            // Half of it would take what room there is.
+            TempGuard::remove(&temporary);
+            io()(error).on(&self.blobs)
+        })
     }
 
     pub(super) fn remove(&self, blob: i64) -> Result<(), StoreError> {
@@ -231,7 +237,9 @@ impl BlobWriter {
         match std::mem::replace(&mut self.slot, Slot::Failed) {
             Slot::Unmade => Ok(None),
             Slot::Busy(write) => match write.await {
-                Ok(done) => done.map(Some).map_err(io),
+                Ok(done) => done
+                    .map(Some)
+                    .map_err(|error| io(error).on(&self.guard.path)),
                 Err(error) => Err(io(io::Error::other(error))),
             },
             Slot::Failed => Err(io(io::Error::other("an earlier write failed"))),

@@ -86,11 +86,14 @@ const EDGES: &[(&str, &[&str])] = &[
             "workspace",
             "lint",
             "verify",
+            "work",
         ],
     ),
+    ("work", &["limits"]),
     (
         "control",
         &[
+            "work",
             "api",
             "app",
             "billing",
@@ -158,7 +161,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("fault", &["ids", "limits", "model"]),
     ("quirks", &[]),
-    ("model", &["limits"]),
+    ("model", &["limits", "work"]),
     ("sandbox", &["clock", "ids", "limits"]),
     ("store", &["clock", "limits"]),
     ("journal", &["clock", "ids", "limits", "lint"]),

@@ -9,6 +9,7 @@
 
 mod batches;
 mod clients;
+mod ends;
 mod http;
 mod kills;
 mod leaving;
@@ -17,5 +18,6 @@ mod live;
 mod restart;
 mod server;
 mod signals;
+mod sizes;
 mod state;
 mod traces;

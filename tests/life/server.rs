@@ -60,16 +60,16 @@ impl Server {
         self.end_with("TERM")
     }
 
-    /// A signal by its name, and the end.
-    pub(crate) fn end_with(self, signal: &str) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
-        assert!(sent.unwrap().success());
-        self.ended()
+    pub(crate) fn signal(&self, name: &str) {
+        let killed = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status();
+        assert!(killed.unwrap().success());
     }
 
-    /// How it ended, once it has.
-    pub(crate) fn ended(mut self) -> ExitStatus {
+    /// A signal, and the end that comes of it.
+    pub(crate) fn end_with(mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -9,8 +9,9 @@ use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use serde_json::json;
+use tracing::Span;
 
-use super::Exchange;
+use super::{Exchange, REQUESTS, millis};
 use crate::journal::Entry;
 use crate::limits;
 use crate::verify::{Facts, Made, Seen};
@@ -28,6 +29,8 @@ pub(super) struct Record {
     /// What is known beside the turn's own report.
     pub(super) facts: Facts,
     pub(super) made: Made,
+    /// Whose the log's lines are, those of the body included.
+    span: Span,
     pushed: bool,
 }
 
@@ -40,6 +43,7 @@ impl Record {
             exchange: Exchange::default(),
             facts: Facts::default(),
             made: Made::default(),
+            span: Span::current(),
             pushed: false,
         };
         let Entry {
@@ -72,9 +76,12 @@ impl Record {
         entry.duration = self.started.elapsed();
         entry.request_body = exchange.request.map_or(entry.request_body, Into::into);
         entry.response_body = exchange.response.map_or(entry.response_body, Into::into);
+        let (mut model, mut container) = (None, None);
         if let Some(report) = exchange.report {
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
             entry.source = report.source.take();
+            model = report.model.take();
+            container = report.container.take();
             let Facts {
                 lints,
                 miss,
@@ -93,6 +100,22 @@ impl Record {
         }
         entry.lints.clone_from(&facts.lints);
         let workspace = &self.workspace;
+        // Without the span: it says the same.
+        tracing::info!(
+            target: REQUESTS,
+            parent: None,
+            method = entry.method,
+            path = entry.path,
+            status = entry.status,
+            ms = millis(entry.duration),
+            request_id = entry.id,
+            workspace = workspace.id,
+            model,
+            rule = entry.source,
+            container,
+            client_left = left.then_some(true),
+            "answered"
+        );
         workspace.tell("request_ended", || {
             json!({
                 "request_id": entry.id,
@@ -171,6 +194,8 @@ impl HttpBody for RecordedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
+        let span = this.record.as_ref().map(|record| record.span.clone());
+        let _within = span.as_ref().map(Span::enter);
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {

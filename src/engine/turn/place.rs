@@ -55,6 +55,7 @@ impl Turn<'_> {
                     .await?;
                 if let Ok(mut report) = self.input.report.lock() {
                     report.made_container = Some(container.id.clone());
+                    report.container = Some(container.id.clone());
                 }
                 self.place = Place::Alive(Arc::clone(&container));
                 Ok(Some(container))
