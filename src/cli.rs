@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod image;
 mod import;
 mod live;
+mod output;
 mod remote;
 mod report;
 mod run;
