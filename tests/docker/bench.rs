@@ -32,6 +32,7 @@ pub(crate) fn config(folder: &Path) -> DockerConfig {
     DockerConfig {
         host: None,
         image: Some(Flavor::Slim.image()),
+        runtime: None,
         server_id: ids::Ids::random().next(ids::Kind::Request),
         data_dir: folder.to_owned(),
         temporary: true,
