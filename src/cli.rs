@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod image;
 mod import;
 mod live;
+mod log;
 mod output;
 mod remote;
 mod report;
@@ -223,19 +224,12 @@ fn fail(code: u8, message: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Logs go to stderr; `RUST_LOG` or `SANDTABLE_LOG` chooses what.
+/// The log, as loud as the command wants it.
 fn start_log(cli: &Cli) {
     // What a test run prints is its own.
     let usual = match cli.command {
         Some(Command::Run(_)) => "warn",
         _ => "warn,sandtable=info",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SANDTABLE_LOG")
-        .or_else(|_| tracing_subscriber::EnvFilter::try_from_default_env())
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .with_writer(io::stderr)
-        .init();
+    log::start(usual);
 }

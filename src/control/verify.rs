@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::error::ControlError;
 use super::target::Targets;
 use crate::app::App;
+use crate::cassette::Redactor;
 use crate::model::script::{LayerName, UnusedStep, Why};
 use crate::verify::Findings;
 use crate::workspace::Workspace;
@@ -156,7 +157,7 @@ impl Report {
             && unused_steps.is_empty()
             && unused_faults.is_empty()
             && !lints_are_bad;
-        json!({
+        let verdict = json!({
             "ok": ok,
             "unmatched": unmatched,
             "failed": failed,
@@ -165,7 +166,9 @@ impl Report {
             "faults": faults,
             "lints": lints,
             "dropped": dropped,
-        })
+        });
+        // Scripts and faults are told as they were given.
+        Redactor::default().json(verdict)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is left after a kill, and two servers on one directory.
 
+use std::fs;
+
 use super::*;
 
 #[tokio::test]
