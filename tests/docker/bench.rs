@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 pub(crate) use self::image::image_ready;
+pub(crate) use self::image::require::skip;
 pub(crate) use crate::talk::{SMALL, bash, exec, in_30_days, new_spec, wake};
 
 /// A backend with a data directory of its own; what it started is removed by [`Bench::end`].
