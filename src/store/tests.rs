@@ -3,6 +3,7 @@
 mod crash;
 mod lists;
 
+use std::fs;
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -139,6 +139,7 @@ async fn run(
 
 /// A `dockerd` with certificates, on a port of its own.
 struct Engine {
+    child: Child,
     folder: TempDir,
     host: String,
 }
@@ -175,18 +176,21 @@ impl Engine {
             "--add-runtime",
             &format!("{RUNTIME}=runc"),
         ]);
-        // Its children outlive a signal to it for a moment; it is waited for by its file.
         let log_of_errors = log.try_clone().unwrap();
         command
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(log_of_errors);
-        let mut child = command.spawn().unwrap();
-        let engine = Self { folder, host };
+        let child = command.spawn().unwrap();
+        let mut engine = Self {
+            child,
+            folder,
+            host,
+        };
         until("dockerd", || {
             let log = || fs::read_to_string(engine.at("log")).unwrap_or_default();
             assert!(
-                child.try_wait().unwrap().is_none(),
+                engine.child.try_wait().unwrap().is_none(),
                 "dockerd ended: {}",
                 log()
             );
@@ -231,10 +235,10 @@ impl Drop for Engine {
         let Ok(pid) = fs::read_to_string(self.at("pid")) else {
             return;
         };
-        let gone = || !Path::new("/proc").join(pid.trim()).exists();
         as_root(Path::new("kill")).arg(pid.trim()).status().ok();
         let begun = Instant::now();
-        while !gone() && begun.elapsed() < Duration::from_secs(30) {
+        while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < Duration::from_secs(30)
+        {
             std::thread::sleep(Duration::from_millis(50));
         }
         as_root(Path::new("rm"))
@@ -269,13 +273,13 @@ cp client/cert.pem client/key.pem strangers/
 "#;
 
 const IMAGE: &str = r#"
-mkdir -p root/home/user root/tmp root/etc root/bin root/usr/bin
+mkdir -p root/home/user root/files root/tmp root/etc root/bin root/usr/bin
 for file in /bin/bash $(ldd /bin/bash | grep -o '/[^ )]*'); do
   mkdir -p "root$(dirname "$file")"
   cp -L "$file" "root$file"
 done
 [ -e root/bin/bash ] || cp -L /bin/bash root/bin/bash
-chmod 777 root/home/user root/tmp
+chmod 777 root/home/user root/files root/tmp
 tar -C root -cf image.tar .
 "#;
 
@@ -323,7 +327,7 @@ async fn an_engine_with_certificates_runs_code_over_tls_and_is_never_asked_witho
         ("alone", "certificate"),
         ("data-of-nobody", "ca.pem"),
     ] {
-        let said = with(folder);
+        let said = with(folder).to_lowercase();
         assert!(
             said.contains(word) && said.contains("hint"),
             "{folder}: {said}"

@@ -178,7 +178,7 @@ async fn a_key_that_a_request_carries_anywhere_is_noted_nowhere() {
                 request("POST", "/v1/messages")
                     .header("x-sandtable-fault", &fault.to_string())
                     .json(&prompt(&spelled)),
-                request("POST", "/v1/messages").json(&streamed(&prompt(&spelled))),
+                request("POST", "/v1/messages").json(&streamed(prompt(&spelled))),
             ];
             for one in all {
                 server.send(&one).await;

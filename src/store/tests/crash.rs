@@ -1,7 +1,5 @@
 //! What is left after a kill, and two servers on one directory.
 
-use std::fs;
-
 use super::*;
 
 #[tokio::test]
