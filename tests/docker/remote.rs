@@ -188,11 +188,11 @@ impl Engine {
             host,
         };
         until("dockerd", || {
-            let log = || fs::read_to_string(engine.at("log")).unwrap_or_default();
+            let log = fs::read_to_string(engine.at("log")).unwrap_or_default();
             assert!(
                 engine.child.try_wait().unwrap().is_none(),
                 "dockerd ended: {}",
-                log()
+                log
             );
             engine.docker(&["version"]).status.success()
         })
