@@ -8,6 +8,7 @@ pub mod image;
 mod import;
 mod live;
 mod log;
+mod output;
 mod remote;
 mod report;
 mod run;

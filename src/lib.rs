@@ -72,6 +72,7 @@ pub mod lint;
 pub mod live;
 #[doc(hidden)]
 pub mod model;
+mod private;
 #[doc(hidden)]
 pub mod quirks;
 #[doc(hidden)]

@@ -141,6 +141,8 @@ pub const LIST_LIMIT_MAX: usize = 1000;
 pub const LIST_IDS_MAX: usize = 100;
 /// Wait for an engine to say that it is there.
 pub const ENGINE_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same where each request connects with SSH first.
+pub const ENGINE_SSH_CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Wait for an engine's answer to a look-up.
 pub const ENGINE_CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Wait for an engine to create, start, kill, or delete a container.

@@ -9,6 +9,7 @@ mod blobs;
 mod containers;
 mod contents;
 mod db;
+mod directory;
 mod error;
 mod files;
 mod lock;
@@ -21,7 +22,6 @@ mod workspaces;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -82,19 +82,23 @@ impl Store {
     pub const LOCK_FILE: &str = lock::FILE;
     /// Holds the rows.
     pub const DATABASE_FILE: &str = "sandtable.db";
+    /// Lies in a data directory that ends with its server, from before the store is made in it.
+    pub const TEMPORARY_MARK: &str = "sandtable-temporary";
 
-    /// Opens the store in `dir`, made if it is not there, with the documented limits.
+    /// Opens the store in `dir`, made if it is not there, with the documented limits. A folder that holds
+    /// anything but a store is refused.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         Self::open_with(dir, Options::default())
     }
 
     /// Opens the store in `dir` with limits of the caller's.
     pub fn open_with(dir: &Path, options: Options) -> Result<Self, StoreError> {
-        fs::create_dir_all(dir).map_err(StoreError::io("create the data directory"))?;
+        directory::claim(dir)?;
         let lock = lock::DirLock::take(dir)?;
-        let blobs = BlobDir::open(dir)?;
         let path: PathBuf = dir.join(Self::DATABASE_FILE);
         let mut connection = db::connect_writer(&path)?;
+        // Not before the database has proved to be one of ours.
+        let blobs = BlobDir::open(dir)?;
         recover::run(&mut connection, &blobs)?;
         Ok(Self(Arc::new(Inner {
             options,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::billing::Ledger;
-use crate::cassette::{Deck, Mounts};
+use crate::cassette::{Deck, Mounts, Redactor};
 use crate::clock::{self, Clock, rfc3339_micros};
 use crate::events::Events;
 use crate::fault::{Dice, Fault, Faults, Occasion, Struck};
@@ -155,7 +155,8 @@ impl Workspace {
             if let (Some(all), Value::Object(data)) = (all.as_object_mut(), data()) {
                 all.extend(data);
             }
-            all
+            // A fault may have been given with a key in it.
+            Redactor::default().json(all)
         });
     }
 

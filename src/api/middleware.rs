@@ -5,6 +5,7 @@ mod faults;
 mod recorded;
 mod version;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use crate::api::extract::{Betas, Caller};
 use crate::api::replay;
 use crate::api::shaped::Line;
 use crate::app::App;
+use crate::cassette::Redactor;
 use crate::engine::Report;
 use crate::fault::Faults;
 use crate::ids::{Ids, Kind};
@@ -57,7 +59,9 @@ pub(crate) struct Exchange {
 /// Finds the caller, runs the handler, and finishes the answer.
 pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let entry = entry_of(&request);
+    // Nothing that is noted of the request holds its key, wherever the client has put it.
+    let redactor = Redactor::default().with_known(keys(request.headers()));
+    let entry = entry_of(&request, &redactor);
     let line = request.extensions().get::<ConnectInfo<Line>>();
     let line = line.map_or_else(Line::default, |ConnectInfo(line)| line.clone());
     let workspace = match workspace(&app, request.headers()).await {
@@ -95,7 +99,7 @@ async fn carry_out(
 ) -> Response {
     let started = entry.started.unwrap_or_else(Instant::now);
     // Dropped with this future if the client leaves before there is an answer.
-    let mut record = Record::begin(Arc::clone(&workspace), entry, started);
+    let mut record = Record::begin(Arc::clone(&workspace), entry, started, redactor);
     let mut of_request = None;
     let mounted = workspace.cassettes.get();
     let called = match &mounted {
@@ -127,19 +131,30 @@ async fn carry_out(
     finish_for(record, response, of_request.as_deref(), line)
 }
 
-fn entry_of(request: &Request) -> Entry {
+fn entry_of(request: &Request, redactor: &Redactor) -> Entry {
     Entry {
-        method: request.method().as_str().to_owned(),
-        path: request.uri().path().to_owned(),
-        query: request.uri().query().map(str::to_owned),
-        request_headers: headers_of(request.headers()),
+        method: redactor.text(request.method().as_str()).into_owned(),
+        path: redactor.encoded(request.uri().path()),
+        query: request.uri().query().map(|query| redactor.encoded(query)),
+        request_headers: Headers::new(
+            clean(request.headers(), redactor)
+                .iter()
+                .map(|(name, value)| (name.as_ref(), value.as_bytes())),
+        ),
         ..Entry::default()
     }
 }
 
-fn headers_of(headers: &HeaderMap) -> Headers {
+/// Headers in which no key is left, in a name or a value.
+fn clean<'a>(headers: &'a HeaderMap, redactor: &Redactor) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+    let clean = |value: &'a HeaderValue| match String::from_utf8_lossy(value.as_bytes()) {
+        Cow::Borrowed(text) => redactor.inside(text),
+        Cow::Owned(text) => Cow::Owned(redactor.inside(&text).into_owned()),
+    };
     let pairs = headers.iter();
-    Headers::new(pairs.map(|(name, value)| (name.as_str(), value.as_bytes())))
+    pairs
+        .map(|(name, value)| (redactor.text(name.as_str()), clean(value)))
+        .collect()
 }
 
 /// The workspace behind the request's key.
@@ -314,9 +329,10 @@ fn finish_for(
         .remove::<Exchange>()
         .unwrap_or_default();
     record.entry.status = response.status().as_u16();
-    let headers = response.headers().iter();
+    let headers = clean(response.headers(), &record.redactor);
+    let headers = headers.iter();
     record.entry.response_headers =
-        Headers::of_answer(headers.map(|(name, value)| (name.as_str(), value.as_bytes())));
+        Headers::of_answer(headers.map(|(name, value)| (name.as_ref(), value.as_bytes())));
     let response = faults::on_the_wire(&mut record, own, line, response);
     if is_stream(&response) {
         return response.map(|body| Body::new(RecordedBody::new(body, record)));

@@ -109,6 +109,9 @@ pub(super) struct ServeArgs {
     /// Image for Docker sandboxes, instead of the one `sandtable image build` makes.
     #[arg(long, value_name = "IMAGE", env = "SANDTABLE_IMAGE")]
     pub(super) image: Option<String>,
+    /// Runtime of the Docker engine that runs sandboxes, such as runsc or kata; implies --backend docker.
+    #[arg(long, value_name = "NAME", env = "SANDTABLE_DOCKER_RUNTIME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(super) docker_runtime: Option<String>,
     /// Seconds without use after which a container's processes end; its files stay.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "SANDTABLE_IDLE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) idle_timeout: u64,
@@ -344,6 +347,13 @@ impl ServeArgs {
                 });
             }
         }
+        if self.docker_runtime.is_some() && self.backend == BackendArg::Local {
+            return Err(UsageError::Flags {
+                message: "`--docker-runtime` is of Docker, and `--backend local` is without it"
+                    .to_owned(),
+                hint: "leave one of them out",
+            });
+        }
         let cassettes = plan(&self)?;
         let prices = match &self.prices {
             Some(path) => Prices::load(path)?,
@@ -356,6 +366,8 @@ impl ServeArgs {
             backend: match self.backend {
                 // Recordings need no sandbox.
                 BackendArg::Auto if cassettes.is_some() => BackendChoice::None,
+                // Nothing less strict in its place.
+                BackendArg::Auto if self.docker_runtime.is_some() => BackendChoice::Docker,
                 BackendArg::Auto => BackendChoice::Auto,
                 BackendArg::Docker => BackendChoice::Docker,
                 BackendArg::Local => BackendChoice::Local,
@@ -373,6 +385,7 @@ impl ServeArgs {
             seed: self.seed,
             frozen_at: self.frozen_at,
             image: self.image,
+            docker_runtime: self.docker_runtime,
             program: None,
             idle: Duration::from_secs(self.idle_timeout),
             timeouts: Timeouts {

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::Path;
 
 use serde_json::Value;
 
 use super::args::ReportArgs;
+use super::output::{self, Form};
 use crate::xml::escaped as xml;
 
 /// Findings of a list that the text shows.
@@ -141,19 +141,12 @@ pub(super) fn publish(verdict: &Value, args: &ReportArgs) -> Result<bool, String
         .write_all(short(verdict).as_bytes())
         .ok();
     if let Some(path) = &args.json {
-        write(path, &format!("{verdict:#}\n"))?;
+        output::write(path, Form::Json, &format!("{verdict:#}\n"))?;
     }
     if let Some(path) = &args.junit {
-        write(path, &junit(verdict, args.lints.name()))?;
+        output::write(path, Form::Junit, &junit(verdict, args.lints.name()))?;
     }
     Ok(verdict["ok"] == true)
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(path, text).map_err(|error| {
-        let path = path.display();
-        format!("cannot write `{path}`: {error}\n  hint: does the folder exist?")
-    })
 }
 
 fn short(verdict: &Value) -> String {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::args::RunArgs;
 use super::remote::Remote;
 use super::verify::{BAD, ask};
-use super::{FAILURE, USAGE, child, fail, report, signals, start_for_a_command};
+use super::{FAILURE, USAGE, child, fail, output, report, signals, start_for_a_command};
 use crate::ids::Ids;
 
 /// Starts, exports, runs, verifies, and passes on the exit code.
@@ -16,6 +16,9 @@ pub(super) async fn run(args: RunArgs) -> ExitCode {
         report: wanted,
         command,
     } = args;
+    if let Err(error) = output::check(wanted.json.as_deref(), wanted.junit.as_deref()) {
+        return fail(USAGE, &error);
+    }
     serve.port.get_or_insert(0);
     let token = serve.control_token.clone();
     let config = match serve.into_config() {

@@ -6,13 +6,17 @@ use serde_json::Value;
 
 use super::args::{ReportArgs, VerifyArgs};
 use super::remote::{Remote, RemoteError};
-use super::{FAILURE, fail, report};
+use super::{FAILURE, USAGE, fail, output, report};
 
 /// The exit code of a bad verdict.
 pub(super) const BAD: u8 = 3;
 
 /// Asks the server, says what it answers, and writes it where it is wanted.
 pub(super) async fn run(args: &VerifyArgs) -> ExitCode {
+    let wanted = &args.report;
+    if let Err(error) = output::check(wanted.json.as_deref(), wanted.junit.as_deref()) {
+        return fail(USAGE, &error);
+    }
     let remote = Remote {
         url: &args.server.url,
         key: args.key.as_deref(),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::error::ControlError;
 use super::target::Targets;
 use crate::app::App;
+use crate::cassette::Redactor;
 use crate::model::script::UnusedStep;
 use crate::verify::{Findings, Requests, unused};
 use crate::workspace::Workspace;
@@ -211,7 +212,7 @@ impl Report {
         let is_bad = bad
             .iter()
             .any(|(name, list)| !list.is_empty() || lost.contains_key(name));
-        json!({
+        let verdict = json!({
             "ok": !is_bad && !lints_are_bad,
             "unmatched": unmatched,
             "failed": failed,
@@ -224,7 +225,9 @@ impl Report {
             "empty": empty,
             "requests": { "answered": requests.answered, "refused": requests.refused },
             "dropped": dropped,
-        })
+        });
+        // Scripts and faults are told as they were given.
+        Redactor::default().json(verdict)
     }
 }
 

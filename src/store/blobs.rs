@@ -12,7 +12,10 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::StoreError;
+use crate::private;
 
+/// Where blobs are while they are written. The name is ours, because it is cleared.
+const TMP: &str = "sandtable-tmp";
 /// Bytes collected before they are handed to the disk.
 const BATCH_BYTES: usize = 512 * 1024;
 
@@ -29,16 +32,16 @@ impl BlobDir {
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
         let this = Self {
             blobs: dir.join("blobs"),
-            tmp: dir.join("tmp"),
+            tmp: dir.join(TMP),
             next_tmp: AtomicU64::new(0),
         };
         let io = || StoreError::io("prepare the blob directory");
-        fs::create_dir_all(&this.blobs).map_err(io())?;
+        private::create_dir_all(&this.blobs).map_err(io())?;
         match fs::remove_dir_all(&this.tmp) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io()(error)),
             _ => {}
         }
-        fs::create_dir(&this.tmp).map_err(io())?;
+        private::create_dir_all(&this.tmp).map_err(io())?;
         Ok(this)
     }
 
@@ -53,7 +56,11 @@ impl BlobDir {
         let io = || StoreError::io("list the blobs");
         let mut found = Vec::new();
         for shelf in fs::read_dir(&self.blobs).map_err(io())? {
-            for entry in fs::read_dir(shelf.map_err(io())?.path()).map_err(io())? {
+            let shelf = shelf.map_err(io())?;
+            if !shelf.file_type().map_err(io())?.is_dir() {
+                continue;
+            }
+            for entry in fs::read_dir(shelf.path()).map_err(io())? {
                 let name = entry.map_err(io())?.file_name();
                 let number = name.to_str().filter(|name| name.len() == 16);
                 // What is not ours stays.
@@ -71,7 +78,7 @@ impl BlobDir {
         match fs::rename(&temp.0.guard.path, &path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let moved =
-                    fs::create_dir_all(shelf).and_then(|()| fs::rename(&temp.0.guard.path, &path));
+                    private::create_dir_all(shelf).and_then(|()| fs::rename(&temp.0.guard.path, &path));
                 moved.map_err(|error| io()(error).on(&self.blobs))?;
             }
             result => result.map_err(|error| io()(error).on(&self.blobs))?,
@@ -94,8 +101,9 @@ impl BlobDir {
         let n = self.next_tmp.fetch_add(1, Ordering::Relaxed);
         let (temporary, path) = (self.tmp.join(n.to_string()), self.path(blob));
         let shelf = path.parent().expect("a blob lies on a shelf");
-        let written = fs::write(&temporary, content)
-            .and_then(|()| fs::create_dir_all(shelf))
+        let written = private::create_new(&temporary)
+            .and_then(|mut file| file.write_all(content))
+            .and_then(|()| private::create_dir_all(shelf))
             .and_then(|()| fs::rename(&temporary, &path));
         written.map_err(|error| {
             // Half of it would take what room there is.
@@ -253,7 +261,7 @@ impl BlobWriter {
         self.slot = Slot::Busy(tokio::task::spawn_blocking(move || {
             let mut file = match file {
                 Some(file) => file,
-                None => File::create_new(&guard.path)?,
+                None => private::create_new(&guard.path)?,
             };
             file.write_all(&batch)?;
             batch.clear();

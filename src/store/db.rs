@@ -32,8 +32,13 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
 /// The connection that writes, with the schema up to date.
 pub(super) fn connect_writer(path: &Path) -> Result<Connection, StoreError> {
     let sql = || StoreError::sql("open the database");
-    let is_new = !path.exists();
+    let is_new = std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
     let mut connection = connect(path)?;
+    if !is_new && !super::migrate::is_ours(&connection)? {
+        return Err(StoreError::ForeignDatabase {
+            path: path.to_owned(),
+        });
+    }
     let synchronous = |connection: &Connection, level: &str| {
         connection
             .pragma_update(None, "synchronous", level)

@@ -12,6 +12,30 @@ pub enum StoreError {
         /// The owner as it wrote itself down, or `unknown`.
         pid: String,
     },
+    #[error(
+        "use `{}` as a data directory: it holds `{found}`, and no store of sandtable's\n  hint: give `--data-dir` a new or an empty folder, such as `{}`",
+        dir.display(), dir.join("sandtable-data").display()
+    )]
+    Foreign {
+        dir: PathBuf,
+        /// Something that is there.
+        found: String,
+    },
+    #[error(
+        "use `{}`: it is a database of another program\n  hint: give `--data-dir` another folder",
+        path.display()
+    )]
+    ForeignDatabase { path: PathBuf },
+    #[error(
+        "lock `{}`: the file is not sandtable's\n  hint: move it away, or give `--data-dir` another folder",
+        path.display()
+    )]
+    ForeignLock { path: PathBuf },
+    #[error(
+        "keep other users out of the data directory `{}`: {source}\n  hint: `chmod 700` it as its owner, or give `--data-dir` a folder of your own",
+        dir.display()
+    )]
+    Open { dir: PathBuf, source: io::Error },
     #[error("open a store of schema version {found}: this sandtable knows versions up to {known}")]
     TooNew { found: u32, known: u32 },
     #[error("{operation}: {source}")]
@@ -106,7 +130,7 @@ impl StoreError {
         move |source| Self::Sql { operation, source }
     }
 
-    pub(super) fn io(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { operation, source }
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod batches;
+mod belongings;
 mod clients;
 mod ends;
 mod http;

@@ -11,6 +11,7 @@ use crate::api::error::{ApiError, ApiResult, RequestId};
 use crate::api::extract::{Betas, Caller};
 use crate::api::{era, messages};
 use crate::app::App;
+use crate::cassette::Redactor;
 use crate::engine::fold::Fold;
 use crate::engine::{self, Report, TurnInput};
 use crate::ids::Kind;
@@ -46,6 +47,7 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
     };
     let ids = workspace.ids(&[b"item", batch.id.as_bytes(), item.custom_id.as_bytes()]);
     let report = std::mem::take(&mut *report.lock().unwrap_or_else(PoisonError::into_inner));
+    let redactor = Redactor::default();
     let entry = Entry {
         id: ids.next(Kind::Request),
         at,
@@ -57,11 +59,11 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
         workspace: workspace.id.clone(),
         batch: Some(BatchItem {
             id: batch.id.clone(),
-            custom_id: item.custom_id,
+            custom_id: redactor.text(&item.custom_id).into_owned(),
         }),
         request_headers: headers(&batch),
-        request_body: Bytes::from(item.params).into(),
-        response_body: Bytes::from(result.clone()).into(),
+        request_body: redactor.content(Bytes::from(item.params)).into(),
+        response_body: redactor.content(Bytes::from(result.clone())).into(),
         source: report.source,
         lints: report.facts.lints.clone(),
         ..Entry::default()

@@ -10,13 +10,14 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::recorded::Record;
-use super::{Exchange, is_stream, text_of};
+use super::{Exchange, is_stream, keys, text_of};
 use crate::api::cut;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
 use crate::api::messages::service_error;
 use crate::api::multipart;
 use crate::api::shaped::{Line, Shaped};
+use crate::cassette::Redactor;
 use crate::engine::Report;
 use crate::fault::{self, Act, Dice, Faults, HttpAct, Occasion, Struck};
 use crate::limits;
@@ -44,6 +45,12 @@ pub(super) fn of_request(
         )
     })?;
     let parsed = fault::parse(&value).map_err(|error| bad(error.message, &error.hint))?;
+    // Events and verdicts tell a fault as it was given.
+    let redactor = Redactor::default().with_known(keys(headers));
+    let parsed = parsed
+        .into_iter()
+        .map(|fault| fault.told(|given| redactor.json(given)))
+        .collect();
     let faults = Faults::new(Arc::default(), Dice::new(seed, request_id));
     faults
         .add(parsed)

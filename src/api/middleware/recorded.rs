@@ -1,5 +1,6 @@
 //! The journal's view of an answer: pushed when it is complete, or when the client has left.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -12,11 +13,14 @@ use serde_json::json;
 use tracing::Span;
 
 use super::{Exchange, REQUESTS, millis};
+use crate::cassette::Redactor;
 use crate::journal::Entry;
 use crate::limits;
-use crate::verify::{Facts, Made, Seen};
+use crate::verify::{Facts, Made, Miss, Seen};
 use crate::workspace::Workspace;
 
+/// The largest body of an entry that has one.
+const CONTENT_BYTES: usize = limits::JOURNAL_BYTES / 4;
 /// What an entry without an answer has for a status, as nginx writes it.
 const LEFT: u16 = 499;
 
@@ -25,6 +29,8 @@ pub(super) struct Record {
     pub(super) workspace: Arc<Workspace>,
     pub(super) entry: Entry,
     pub(super) started: Instant,
+    /// Keeps the request's key out of all that is noted.
+    pub(super) redactor: Redactor,
     pub(super) exchange: Exchange,
     /// What is known beside the turn's own report.
     pub(super) facts: Facts,
@@ -35,11 +41,17 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn begin(workspace: Arc<Workspace>, entry: Entry, started: Instant) -> Self {
+    pub(super) fn begin(
+        workspace: Arc<Workspace>,
+        entry: Entry,
+        started: Instant,
+        redactor: Redactor,
+    ) -> Self {
         let record = Self {
             workspace,
             entry,
             started,
+            redactor,
             exchange: Exchange::default(),
             facts: Facts::default(),
             made: Made::default(),
@@ -74,8 +86,13 @@ impl Record {
         }
         entry.client_left = left;
         entry.duration = self.started.elapsed();
-        entry.request_body = exchange.request.map_or(entry.request_body, Into::into);
-        entry.response_body = exchange.response.map_or(entry.response_body, Into::into);
+        // The journal keeps no larger one.
+        let content = |bytes: Bytes| match bytes.len() {
+            0..=CONTENT_BYTES => self.redactor.content(bytes).into(),
+            _ => bytes.into(),
+        };
+        entry.request_body = exchange.request.map_or(entry.request_body, content);
+        entry.response_body = exchange.response.map_or(entry.response_body, content);
         let (mut model, mut container) = (None, None);
         if let Some(report) = exchange.report {
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,6 +115,7 @@ impl Record {
             facts.paused = paused.or(facts.paused);
             facts.told = told;
         }
+        without_keys(&mut facts, &self.redactor);
         entry.lints.clone_from(&facts.lints);
         let workspace = &self.workspace;
         // Without the span: it says the same.
@@ -143,6 +161,18 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.finish(true);
+    }
+}
+
+/// What a verdict says in words may quote the request.
+fn without_keys(facts: &mut Facts, redactor: &Redactor) {
+    for lint in &mut facts.lints {
+        if let Cow::Owned(clean) = redactor.text(&lint.message) {
+            lint.message = clean.into();
+        }
+    }
+    if let Some(Miss::Unmatched { message, .. } | Miss::Failed { message }) = &mut facts.miss {
+        *message = redactor.text(message).into_owned();
     }
 }
 

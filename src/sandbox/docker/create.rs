@@ -78,6 +78,13 @@ pub(super) fn body(
     }
 }
 
+/// Has the sandbox run by another runtime of the engine's.
+pub(super) fn run_by(body: &mut ContainerCreateBody, runtime: Option<&str>) {
+    if let Some(host) = &mut body.host_config {
+        host.runtime = runtime.map(str::to_owned);
+    }
+}
+
 fn host_config(spec: &SandboxSpec, guest_volume: &str, cpus: &str, lacks: Lacks) -> HostConfig {
     let memory = signed(spec.limits.memory_bytes);
     let disk = signed(spec.limits.disk_bytes);

@@ -98,7 +98,7 @@ impl DockerBackend {
                 cpu_set: self.lacks_cpu_set.load(Ordering::Relaxed),
                 ipc_limits: self.lacks_ipc_limits.load(Ordering::Relaxed),
             };
-            let body = create::body(
+            let mut body = create::body(
                 spec,
                 &image,
                 &self.guest.name,
@@ -107,6 +107,7 @@ impl DockerBackend {
                 &cpus,
                 lacks,
             );
+            create::run_by(&mut body, self.runtime.as_deref());
             let options = CreateContainerOptionsBuilder::default().name(name).build();
             let creation = self.engine.docker.create_container(Some(options), body);
             let Err(failure) = within("create the sandbox", ENGINE_CHANGE_TIMEOUT, creation).await
