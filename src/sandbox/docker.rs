@@ -73,6 +73,7 @@ pub struct DockerBackend {
     has_disk_size: AtomicBool,
     lacks_cpu_set: AtomicBool,
     lacks_ipc_limits: AtomicBool,
+    lacks_terminals: AtomicBool,
     /// Held while the image is built, so that it is built once.
     building: Mutex<()>,
 }
@@ -114,6 +115,7 @@ impl DockerBackend {
             has_disk_size: AtomicBool::new(false),
             lacks_cpu_set: AtomicBool::new(false),
             lacks_ipc_limits: AtomicBool::new(false),
+            lacks_terminals: AtomicBool::new(false),
             building: Mutex::new(()),
         })
     }
