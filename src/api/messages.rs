@@ -21,7 +21,7 @@ use crate::api::json;
 use crate::api::middleware::Exchange;
 use crate::api::skills;
 use crate::app::App;
-use crate::engine::{self, Report, TurnError, TurnInput};
+use crate::engine::{self, Allowance, Report, TurnError, TurnInput};
 use crate::limits;
 use crate::model::ServiceError;
 use crate::quirks::Era;
@@ -139,6 +139,7 @@ pub(super) fn decode(
         batch_item: None,
         admitted_with: None,
         skills_beta: caller.betas.has(skills::BETA),
+        allowance: Allowance::default(),
     })
 }
 
