@@ -438,13 +438,13 @@ impl Daemon {
             return;
         };
         let mut started = exec::start(settings, job);
-        match &started {
-            Err(refusal) if refusal.cause == Cause::Crowd => {
-                if self.runs.is_empty() && !self.repl.is_busy() && sys::is_init() {
-                    started = try_again(settings, job);
-                }
+        match started.as_ref().err().map(|refusal| refusal.cause) {
+            Some(Cause::Crowd)
+                if self.runs.is_empty() && !self.repl.is_busy() && sys::is_init() =>
+            {
+                started = try_again(settings, job);
             }
-            Err(refusal) if refusal.cause == Cause::Place => {
+            Some(Cause::Place) => {
                 if self.clear_way()
                     && let Some(settings) = &self.settings
                 {

@@ -84,7 +84,7 @@ fn spare_from_oom() {
     }
 }
 
-/// Stdin and stdout as they are, without a copy: a forked child replaces both before it becomes
+/// Stdin and stdout as they are, without a copy: a forked child replaces both before `exec` makes it
 /// dumpable, so that no open end of the channel is ever within reach of user code.
 pub(crate) fn channel() -> io::Result<(File, File)> {
     // SAFETY: the descriptors 0 and 1 are owned by this process, nothing else here uses them, and the
