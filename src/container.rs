@@ -29,7 +29,7 @@ use crate::ids::{Ids, Kind};
 use crate::limits::{self, Timeouts};
 use crate::model::Upload;
 use crate::quirks::ExpiresAt;
-use crate::sandbox::guest::{Guest, PutFile};
+use crate::sandbox::guest::{ErrorKind, Guest, GuestError, PutFile};
 use crate::sandbox::{Backend, Limits, SandboxError};
 use crate::store::{ContainerRow, ContainerState, MountedFile, MountedSkill, Store, StoreError};
 use crate::workspace::Workspace;
@@ -409,12 +409,18 @@ impl Containers {
             sandbox.tree_waits = false;
         }
         while let Some(upload) = sandbox.waiting.first() {
-            self.put(container, &lease, upload).await?;
+            if let Err(error) = self.put(container, &lease, upload).await {
+                return go_without(container, error).map(|()| lease);
+            }
             sandbox.waiting.remove(0);
         }
-        self.put_skills(container, &lease, &mut sandbox.waiting_skills)
-            .await?;
-        Ok(lease)
+        match self
+            .put_skills(container, &lease, &mut sandbox.waiting_skills)
+            .await
+        {
+            Err(error) => go_without(container, error).map(|()| lease),
+            Ok(()) => Ok(lease),
+        }
     }
 
     /// A running sandbox with everything in place: nothing is waited for, so that calls which begin
@@ -591,6 +597,18 @@ impl Inner {
 
 pub(crate) fn is_over(row: &ContainerRow, now: DateTime<Utc>, idle: Option<TimeDelta>) -> bool {
     over::is_over(row.created_at, row.last_used_at, now, idle)
+}
+
+/// A container that is too full for a file, or in which code has put something in its way for good, still
+/// runs calls: one of them may make room. What waits is tried again with the next.
+fn go_without(container: &Container, error: SandboxError) -> Result<(), SandboxError> {
+    match error {
+        SandboxError::Guest(GuestError::Refused { kind, message }) if kind != ErrorKind::Busy => {
+            tracing::warn!(container.id = %container.id, reason = %message, "an upload has not reached its container");
+            Ok(())
+        }
+        error => Err(error),
+    }
 }
 
 fn store_failed(error: &StoreError) -> SandboxError {

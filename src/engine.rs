@@ -37,6 +37,7 @@ use crate::store::{Store, StoreError};
 use crate::verify::{Facts, Made};
 use crate::workspace::Workspace;
 
+pub(crate) use calls::Allowance;
 pub(crate) use turn::run;
 
 /// Checks a request as a turn would, and counts its input tokens; nothing is carried out.
@@ -97,6 +98,8 @@ pub(crate) struct TurnInput {
     pub(crate) admitted_with: Option<u64>,
     /// Whether versions of skills are told as the beta tells them.
     pub(crate) skills_beta: bool,
+    /// What its calls may still hand back in files.
+    pub(crate) allowance: Allowance,
 }
 
 impl TurnInput {

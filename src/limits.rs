@@ -93,6 +93,11 @@ pub const SANDBOX_MEMORY_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 pub const SANDBOX_DISK_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 /// Processes and threads in a sandbox.
 pub const SANDBOX_PIDS: i64 = 512;
+/// Pseudo terminals of a sandbox at once; the kernel has 4,096 for the whole machine.
+pub const SANDBOX_TERMINALS: u32 = 64;
+/// What one call hands back from `$OUTPUT_DIR`, all files together: what the container's disk may hold,
+/// so that files which take no room there (sparse, or blocks that are shared) cannot fill the server's.
+pub const MAX_OUTPUT_BYTES: u64 = SANDBOX_DISK_BYTES;
 /// Sandboxes started at the same time; further starts wait.
 pub const CONCURRENT_STARTS: usize = 8;
 /// Server tool iterations in one turn before `pause_turn`.

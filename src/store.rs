@@ -117,6 +117,17 @@ impl Store {
     pub async fn begin_blob(&self) -> Result<BlobWriter, StoreError> {
         Ok(BlobWriter::new(&self.0.blobs))
     }
+
+    /// A temporary blob of the same bytes, for a file of another name. They are kept once where the file
+    /// system of the data directory can do that.
+    pub async fn twin(&self, blob: &TempBlob) -> Result<TempBlob, StoreError> {
+        let (blobs, blob) = (Arc::clone(&self.0.blobs), blob.clone());
+        tokio::task::spawn_blocking(move || blobs.twin(&blob))
+            .await
+            .unwrap_or_else(|error| {
+                Err(StoreError::io("copy a blob")(std::io::Error::other(error)))
+            })
+    }
 }
 
 /// A time as the database keeps it.

@@ -22,7 +22,7 @@ use crate::api::json;
 use crate::api::middleware::Exchange;
 use crate::api::skills;
 use crate::app::App;
-use crate::engine::{self, Report, TurnError, TurnInput};
+use crate::engine::{self, Allowance, Report, TurnError, TurnInput};
 use crate::limits;
 use crate::model::ServiceError;
 use crate::quirks::Era;
@@ -142,6 +142,7 @@ pub(super) fn decode(
         batch_item: None,
         admitted_with: None,
         skills_beta: caller.betas.has(skills::BETA),
+        allowance: Allowance::default(),
     })
 }
 

@@ -78,6 +78,7 @@ pub struct DockerBackend {
     has_disk_size: AtomicBool,
     lacks_cpu_set: AtomicBool,
     lacks_ipc_limits: AtomicBool,
+    lacks_terminals: AtomicBool,
     /// Held while the image is built, so that it is built once.
     building: Mutex<()>,
 }
@@ -123,6 +124,7 @@ impl DockerBackend {
             has_disk_size: AtomicBool::new(false),
             lacks_cpu_set: AtomicBool::new(false),
             lacks_ipc_limits: AtomicBool::new(false),
+            lacks_terminals: AtomicBool::new(false),
             building: Mutex::new(()),
         })
     }

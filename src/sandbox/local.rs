@@ -44,7 +44,7 @@ pub use self::probe::{Description, Facts};
 use self::python::Python;
 use self::rootfs::RootFs;
 use self::watchdog::{Watchdog, Watched};
-use crate::limits::{CONCURRENT_STARTS, SANDBOX_SHM_BYTES};
+use crate::limits::{CONCURRENT_STARTS, SANDBOX_SHM_BYTES, SANDBOX_TERMINALS};
 use crate::sandbox::guest::Settings;
 use crate::sandbox::{Backend, BoxFuture, Channel, Limits, SandboxError, SandboxSpec};
 
@@ -316,6 +316,7 @@ impl Inner {
             storage,
             joins: Vec::new(),
             shm_bytes: SANDBOX_SHM_BYTES,
+            terminals: SANDBOX_TERMINALS,
             rlimits,
             cpus: self.cpus_of_the_next(limits.milli_cpus),
         }

@@ -112,6 +112,24 @@ impl BlobDir {
         })
     }
 
+    /// A temporary blob of the same bytes, which takes no room where the file system lets it have them.
+    pub(super) fn twin(&self, of: &TempBlob) -> Result<TempBlob, StoreError> {
+        let n = self.next_tmp.fetch_add(1, Ordering::Relaxed);
+        let path = self.tmp.join(n.to_string());
+        let from = &of.0.guard.path;
+        // As many names as a file may have are rarely needed, and some file systems know only one.
+        if fs::hard_link(from, &path).is_err() {
+            fs::copy(from, &path).map_err(StoreError::io("copy a blob"))?;
+        }
+        Ok(TempBlob(Arc::new(Whole {
+            guard: Arc::new(TempGuard {
+                path,
+                armed: AtomicBool::new(true),
+            }),
+            size_bytes: of.size_bytes(),
+        })))
+    }
+
     pub(super) fn remove(&self, blob: i64) -> Result<(), StoreError> {
         match fs::remove_file(self.path(blob)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

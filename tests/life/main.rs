@@ -16,6 +16,7 @@ mod kills;
 mod leaving;
 mod ledger;
 mod live;
+mod outputs;
 mod restart;
 mod server;
 mod signals;
