@@ -16,8 +16,7 @@ use tokio::sync::oneshot;
 pub use builder::Builder;
 pub use error::SandtableError;
 pub use workspace::answers::{
-    BatchItem, ClockState, Container, Exchange, FaultState, Lint, RequestCounts, RuleState,
-    Verdict,
+    BatchItem, ClockState, Container, Exchange, FaultState, Lint, RequestCounts, RuleState, Verdict,
 };
 pub use workspace::{Clock, Containers, Faults, Journal, JournalQuery, Scripts, Workspace};
 

@@ -101,6 +101,5 @@ pub use config::BackendChoice;
 pub use embed::{
     BatchItem, Builder, Clock, ClockState, Container, Containers, Exchange, FaultState, Faults,
     Journal, JournalQuery, Lint, RequestCounts, RuleState, Sandtable, SandtableError, Scripts,
-    Verdict, Workspace,
-    sandbox_entry,
+    Verdict, Workspace, sandbox_entry,
 };

@@ -85,7 +85,8 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
     };
     // At the level of errors, so that whatever is logged says whose it is.
     let span = tracing::error_span!("request", id = %id.0, workspace = %workspace.id);
-    let work = carry_out(&app, workspace, id, (entry, line), request, next);
+    let record = span.in_scope(|| Record::begin(Arc::clone(&workspace), entry, started, redactor));
+    let work = carry_out(&app, workspace, id, (record, line), request, next);
     work.instrument(span).await
 }
 
@@ -93,13 +94,11 @@ async fn carry_out(
     app: &App,
     workspace: Arc<Workspace>,
     id: RequestId,
-    (entry, line): (Entry, Line),
+    // Dropped with this future if the client leaves before there is an answer.
+    (mut record, line): (Record, Line),
     request: Request,
     next: Next,
 ) -> Response {
-    let started = entry.started.unwrap_or_else(Instant::now);
-    // Dropped with this future if the client leaves before there is an answer.
-    let mut record = Record::begin(Arc::clone(&workspace), entry, started, redactor);
     let mut of_request = None;
     let mounted = workspace.cassettes.get();
     let called = match &mounted {

@@ -77,8 +77,8 @@ impl BlobDir {
         let shelf = path.parent().expect("a blob lies on a shelf");
         match fs::rename(&temp.0.guard.path, &path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let moved =
-                    private::create_dir_all(shelf).and_then(|()| fs::rename(&temp.0.guard.path, &path));
+                let moved = private::create_dir_all(shelf)
+                    .and_then(|()| fs::rename(&temp.0.guard.path, &path));
                 moved.map_err(|error| io()(error).on(&self.blobs))?;
             }
             result => result.map_err(|error| io()(error).on(&self.blobs))?,
