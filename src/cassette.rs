@@ -26,7 +26,7 @@ pub use body::{Blob, Body, Part};
 pub use deck::{Deck, DeckError, Mode, Mounts, Pace, Plan, Recorder};
 pub use file::{CassetteError, Timing, Writer, load, load_all, parse, text};
 pub(crate) use frames::split as split_frames;
-pub use player::{Miss, Played, Player};
+pub use player::{Miss, Named, Played, Player};
 pub use redact::Redactor;
 pub(crate) use spoil::fail_calls;
 pub use tape::Tape;

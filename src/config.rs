@@ -34,6 +34,8 @@ pub struct Config {
     pub frozen_at: Option<DateTime<Utc>>,
     /// The image Docker sandboxes run; the default flavor of ours if `None`.
     pub image: Option<String>,
+    /// The engine's runtime for sandboxes, such as `runsc`; its usual one if `None`.
+    pub docker_runtime: Option<String>,
     /// What `local` starts as a sandbox's first process; a copy of the running program if `None`.
     pub program: Option<PathBuf>,
     /// A container that was not used for so long falls asleep.
@@ -121,6 +123,7 @@ impl Default for Config {
             seed: None,
             frozen_at: None,
             image: None,
+            docker_runtime: None,
             program: None,
             idle: limits::CONTAINER_IDLE,
             timeouts: Timeouts::default(),

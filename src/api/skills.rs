@@ -81,8 +81,14 @@ async fn create(
     caller: Caller,
     request: Request,
 ) -> ApiResult<Json<Value>> {
-    let shape = Shape::of(&caller);
-    let upload = upload::receive(request, shape).await?;
+    let upload = upload::receive(request, Shape::of(&caller)).await?;
+    caller.made.says(upload.content);
+    // In a task of its own: of a client that leaves now it is known all the same what was made.
+    let made = tokio::spawn(async move { keep(&app, &caller, &upload).await });
+    made.await.map_err(|error| ApiError::internal(&error))?
+}
+
+async fn keep(app: &App, caller: &Caller, upload: &upload::Upload) -> ApiResult<Json<Value>> {
     let bundle = upload.bundle()?;
     let workspace = &caller.workspace;
     let ids = workspace.ids(&[b"skill", &upload.digest]);
@@ -97,7 +103,11 @@ async fn create(
         match app.store.insert_skill(new, version).await {
             // Seeded ids repeat over a restart.
             Err(StoreError::IdTaken { .. }) => {}
-            row => return Ok(Json(shape.skill(&row?))),
+            row => {
+                let row = row?;
+                caller.made.note(&row.id);
+                return Ok(Json(Shape::of(caller).skill(&row)));
+            }
         }
     }
 }

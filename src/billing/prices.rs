@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Tokens;
 
 const SHIPPED: &str = include_str!("prices.json");
-/// Part of the standard price that a batch's tokens cost (spec 06 §1).
+/// Part of the standard price that a batch's tokens cost (F180).
 const BATCH_FACTOR: f64 = 0.5;
 const MILLION: f64 = 1e6;
 

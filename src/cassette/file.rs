@@ -1,5 +1,6 @@
 //! Cassettes on disk: `NAME.yaml`, large bodies in `NAME.blobs/`, times in `NAME.timing.json`.
 
+mod place;
 mod raw;
 mod write;
 
@@ -44,6 +45,8 @@ pub enum CassetteError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("{} is there and is no {kind}, so it is not overwritten\n  hint: name another file, or remove it", path.display())]
+    Foreign { path: PathBuf, kind: &'static str },
     #[error("{name} is no cassette: {reason}\n  hint: {hint}")]
     Format {
         name: String,

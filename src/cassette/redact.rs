@@ -8,6 +8,7 @@
 mod stream;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -20,7 +21,7 @@ use super::{Body, Exchange, Part, Request, Response};
 
 /// What an API key of the service looks like, and a bearer token in a text.
 const PATTERNS: [&str; 2] = [
-    r"sk-ant-[A-Za-z0-9_-]{6,}",
+    r"(?i)sk-ant-[A-Za-z0-9_-]{6,}",
     r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}=*",
 ];
 
@@ -44,6 +45,8 @@ const REQUEST_HEADERS: [&str; 5] = [
 
 /// Shortest known secret: what is shorter would be found everywhere.
 const SHORTEST: usize = 6;
+/// How often a text may be percent-encoded over and over.
+const PERCENT_LAYERS: usize = 4;
 /// Shortest text that is looked at as base64.
 const SHORTEST_BASE64: usize = 24;
 
@@ -67,9 +70,11 @@ pub struct PatternError {
 
 impl Default for Redactor {
     fn default() -> Self {
-        let patterns = PATTERNS.map(|pattern| Regex::new(pattern).expect("the pattern is one"));
+        static OURS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+            PATTERNS.map(|pattern| Regex::new(pattern).expect("the pattern is one"))
+        });
         Self {
-            patterns: patterns.into(),
+            patterns: OURS.to_vec(),
             known: Vec::new(),
         }
     }
@@ -173,16 +178,10 @@ impl Redactor {
     fn body(&self, body: Body) -> std::io::Result<Body> {
         Ok(match body {
             Body::Json(value) => Body::Json(self.json(value)),
-            Body::Text(text) => match serde_json::from_str::<Value>(&text) {
-                Ok(value) if value.is_object() || value.is_array() => {
-                    let clean = self.json(value.clone());
-                    if clean == value {
-                        Body::Text(text)
-                    } else {
-                        Body::of(Bytes::from(clean.to_string()))
-                    }
-                }
-                _ => Body::Text(self.deep_text(&text).into_owned()),
+            Body::Text(text) => match self.inside(&text) {
+                Cow::Borrowed(_) => Body::Text(text),
+                Cow::Owned(clean) if clean.starts_with(['{', '[']) => Body::of(Bytes::from(clean)),
+                Cow::Owned(clean) => Body::Text(clean),
             },
             Body::Bytes(bytes) => Body::Bytes(self.bytes(bytes)),
             Body::Form(parts) => Body::Form(
@@ -219,8 +218,39 @@ impl Redactor {
         })
     }
 
+    /// A text that may be JSON; what has no secret stays byte for byte.
+    pub fn inside<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match serde_json::from_str::<Value>(text) {
+            Ok(value) if value.is_object() || value.is_array() => {
+                let clean = self.json(value.clone());
+                if clean == value {
+                    Cow::Borrowed(text)
+                } else {
+                    Cow::Owned(clean.to_string())
+                }
+            }
+            _ => self.deep_text(text),
+        }
+    }
+
+    /// A whole body, a stream's as well; what has no secret stays byte for byte.
+    pub fn content(&self, bytes: Bytes) -> Bytes {
+        let clean = match std::str::from_utf8(&bytes) {
+            Err(_) => return self.bytes(bytes),
+            Ok(text) if text.starts_with("event:") => stream::redact(self, text),
+            Ok(text) => match self.inside(text) {
+                Cow::Borrowed(same) if same.len() == text.len() => return bytes,
+                clean => clean.into_owned(),
+            },
+        };
+        if clean.as_bytes() == bytes {
+            return bytes;
+        }
+        Bytes::from(clean)
+    }
+
     /// Every string of a value, and every key.
-    fn json(&self, value: Value) -> Value {
+    pub fn json(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.deep_text(&text).into_owned()),
             Value::Array(items) => {
@@ -266,19 +296,27 @@ impl Redactor {
         decoded.is_ok_and(|bytes| !self.spans(&bytes).is_empty())
     }
 
-    /// A path, a query, or a name in which bytes may be written as `%XX`.
-    fn encoded(&self, text: &str) -> String {
-        let clean = self.text(text);
-        let decoded = percent_encoding::percent_decode_str(&clean).decode_utf8_lossy();
-        let redacted = self.text(&decoded);
-        if redacted == decoded {
-            return clean.into_owned();
+    /// A path, a query, or a name in which bytes may be written as `%XX`, also more than once.
+    pub fn encoded(&self, text: &str) -> String {
+        let mut clean = self.text(text).into_owned();
+        let mut decoded = clean.clone();
+        for _ in 0..PERCENT_LAYERS {
+            let next = percent_encoding::percent_decode_str(&decoded).decode_utf8_lossy();
+            if next == decoded {
+                break;
+            }
+            decoded = next.into_owned();
+            let redacted = self.text(&decoded);
+            if redacted != decoded {
+                decoded = redacted.into_owned();
+                clean.clone_from(&decoded);
+            }
         }
-        redacted.into_owned()
+        clean
     }
 
     /// A text without what is secret.
-    pub(super) fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let spans = self.spans(text.as_bytes());
         if spans.is_empty() {
             return Cow::Borrowed(text);

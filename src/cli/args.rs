@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::live::LiveArgs;
+use super::log::LogFormat;
 use crate::billing::{Prices, PricesError};
 use crate::cassette::{Mode, Pace, Plan, Upstream};
 use crate::config::{BackendChoice, Config, Host, Provision};
@@ -108,6 +109,9 @@ pub(super) struct ServeArgs {
     /// Image for Docker sandboxes, instead of the one `sandtable image build` makes.
     #[arg(long, value_name = "IMAGE", env = "SANDTABLE_IMAGE")]
     pub(super) image: Option<String>,
+    /// Runtime of the Docker engine that runs sandboxes, such as runsc or kata; implies --backend docker.
+    #[arg(long, value_name = "NAME", env = "SANDTABLE_DOCKER_RUNTIME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(super) docker_runtime: Option<String>,
     /// Seconds without use after which a container's processes end; its files stay.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "SANDTABLE_IDLE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) idle_timeout: u64,
@@ -237,6 +241,9 @@ pub(super) struct ServeArgs {
     /// Pass requests of others on the network on to the recorded service.
     #[arg(long, env = "SANDTABLE_ALLOW_OPEN_PROXY")]
     pub(super) allow_open_proxy: bool,
+    /// Form of the log on stderr; SANDTABLE_LOG chooses what is in it (docs/LOGGING.md).
+    #[arg(long, value_enum, default_value_t, env = "SANDTABLE_LOG_FORMAT")]
+    pub(super) log_format: LogFormat,
     /// Stop when standard input ends, as it does when the program that started this one is gone.
     #[arg(long)]
     pub(super) stop_at_eof: bool,
@@ -346,6 +353,13 @@ impl ServeArgs {
                 });
             }
         }
+        if self.docker_runtime.is_some() && self.backend == BackendArg::Local {
+            return Err(UsageError::Flags {
+                message: "`--docker-runtime` is of Docker, and `--backend local` is without it"
+                    .to_owned(),
+                hint: "leave one of them out",
+            });
+        }
         let cassettes = plan(&self)?;
         let prices = match &self.prices {
             Some(path) => Prices::load(path)?,
@@ -358,6 +372,8 @@ impl ServeArgs {
             backend: match self.backend {
                 // Recordings need no sandbox.
                 BackendArg::Auto if cassettes.is_some() => BackendChoice::None,
+                // Nothing less strict in its place.
+                BackendArg::Auto if self.docker_runtime.is_some() => BackendChoice::Docker,
                 BackendArg::Auto => BackendChoice::Auto,
                 BackendArg::Docker => BackendChoice::Docker,
                 BackendArg::Local => BackendChoice::Local,
@@ -375,6 +391,7 @@ impl ServeArgs {
             seed: self.seed,
             frozen_at: self.frozen_at,
             image: self.image,
+            docker_runtime: self.docker_runtime,
             program: None,
             idle: Duration::from_secs(self.idle_timeout),
             timeouts: Timeouts {
@@ -659,6 +676,12 @@ pub(super) struct ReportArgs {
         env = "SANDTABLE_LINTS"
     )]
     pub(super) lints: LintsArg,
+    /// Take a run for good in which no API request was answered.
+    #[arg(long, env = "SANDTABLE_ALLOW_EMPTY")]
+    pub(super) allow_empty: bool,
+    /// Take it for good that a request whose answer was lost was carried out again.
+    #[arg(long, env = "SANDTABLE_ALLOW_DUPLICATES")]
+    pub(super) allow_duplicates: bool,
 }
 
 /// Values of `--lints`.

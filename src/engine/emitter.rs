@@ -232,7 +232,7 @@ impl<'a> Emitter<'a> {
         self.input(index, input)
     }
 
-    /// A call that code made comes whole (FACTS 1.4).
+    /// A call that code made comes whole (F023).
     pub(super) fn code_call(
         &mut self,
         id: String,
@@ -249,7 +249,7 @@ impl<'a> Emitter<'a> {
         self.close(index)
     }
 
-    /// A block that comes whole: a result (FACTS 1.4), a redacted thought.
+    /// A block that comes whole: a result (F023), a redacted thought.
     pub(super) fn whole(&mut self, block: ContentBlock) -> Result<(), TurnError> {
         let index = self.open(block)?;
         self.close(index)
@@ -285,7 +285,7 @@ impl<'a> Emitter<'a> {
     }
 
     fn input(&mut self, index: usize, input: &Value) -> Result<(), TurnError> {
-        // Parity: the first fragment is always empty (FACTS 1.5); a call without arguments has no other.
+        // Parity: the first fragment is always empty (F024); a call without arguments has no other.
         self.delta(
             index,
             Delta::InputJsonDelta {
@@ -313,7 +313,7 @@ impl<'a> Emitter<'a> {
             content_block,
         })?;
         if !self.pinged {
-            // Parity: the third event of most streams is a ping (FACTS §3).
+            // Parity: the third event of most streams is a ping (F022).
             self.ping()?;
         }
         Ok(index)

@@ -21,7 +21,7 @@ const BEFORE_4_6: &[&str] = &[
     "claude-sonnet-4-5",
 ];
 
-/// Models that always print `output_tokens_details` (FACTS §2).
+/// Models that always print `output_tokens_details` (F003).
 const WITH_DETAILS: &[&str] = &[
     "claude-fable-5",
     "claude-haiku-5",
@@ -63,7 +63,7 @@ fn is_one_of(model: &str, prefixes: &[&str]) -> bool {
     prefixes.iter().any(|prefix| model.starts_with(prefix))
 }
 
-/// Refuses a kind of thinking that the model does not know (spec 01 §2).
+/// Refuses a kind of thinking that the model does not know (F008).
 pub(super) fn check_thinking(model: &str, thinking: Option<Thinking>) -> Result<(), String> {
     let refused = match thinking {
         Some(Thinking::Enabled { .. }) if is_one_of(model, FROM_4_7) => &refusal::THINKING_ENABLED,
@@ -126,7 +126,7 @@ pub(super) fn takes_system_messages(model: &str) -> bool {
         || (is_one_of(model, FROM_4_7) && !model.starts_with("claude-opus-4-7"))
 }
 
-/// Refuses an effort or a length that the model does not know (FACTS §9). `batch` lets longer answers
+/// Refuses an effort or a length that the model does not know (F015). `batch` lets longer answers
 /// through (beta `output-300k-2026-03-24`).
 pub(super) fn check_output(request: &MessagesRequest, batch: bool) -> Result<(), String> {
     let Some(model) = catalog::find(&request.model) else {
@@ -157,7 +157,7 @@ pub(super) fn check_output(request: &MessagesRequest, batch: bool) -> Result<(),
     }
 }
 
-/// Refuses a prompt that does not fit into the model's context (FACTS §9).
+/// Refuses a prompt that does not fit into the model's context (F015).
 pub(super) fn check_prompt(model: &str, tokens: u64) -> Result<(), String> {
     match catalog::find(model) {
         Some(model) if tokens > model.max_input_tokens => Err(format!(

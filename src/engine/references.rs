@@ -37,7 +37,7 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
                     let reason = "container_upload blocks need the code execution tool in `tools`";
                     return Err(invalid(&path(), reason));
                 }
-                // Parity: an upload of an earlier turn is inert, whatever it names (spec 02 §6).
+                // Parity: an upload of an earlier turn is inert, whatever it names (F051).
                 Block::ContainerUpload { file_id }
                     if index < newest && scope == UploadScope::Newest =>
                 {
@@ -139,7 +139,7 @@ pub(super) fn turn_request(input: &TurnInput, uploads: Vec<Upload>) -> TurnReque
     }
 }
 
-fn newest_text(messages: &[Message]) -> String {
+pub(super) fn newest_text(messages: &[Message]) -> String {
     let texts = |message: &Message| {
         message
             .content

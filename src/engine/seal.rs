@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-/// Gives the recorded beginning `EqoBCio` (FACTS §11), then says whose it is.
+/// Gives the recorded beginning `EqoBCio` (F042), then says whose it is.
 const HEAD: &[u8] = b"\x12\xaa\x01\x0a\x2a\x08sandtable";
 /// Begins signatures, as recorded.
 const SIGNED: &str = "EqQB";

@@ -15,6 +15,7 @@ use crate::container::{Container, Containers};
 use crate::engine::account::{self, Account};
 use crate::engine::calls::Order;
 use crate::engine::emitter::{Emitter, Head, Tail};
+use crate::engine::lints::Means;
 use crate::engine::usage::{Meter, input_tokens, text_tokens};
 use crate::engine::web::WebTools;
 use crate::engine::{Engine, Sink, TurnError, TurnInput, lints, models, references, validate};
@@ -62,17 +63,18 @@ async fn carry_out(
     let model = choose_model(engine, input, &request)?;
     if let Ok(mut report) = input.report.lock() {
         report.source = Some(model.source().to_owned());
+        report.model = Some(input.request.model.clone());
     }
     let waits = pending.calls.iter().any(|call| call.answers.is_some());
     if request.resumes_pause {
         lints::goes_on(input);
     }
     let place = find_container(engine, input, waits).await?;
-    let container = match &place {
-        Place::Alive(container) => Some(container.as_ref()),
-        Place::None | Place::Expired => None,
+    let means = lints::Means {
+        inert: uploads.inert,
+        told_over: lints::asks_again(input),
     };
-    lints::inert_uploads(&engine.store, input, &uploads.inert, container).await?;
+    note_container(input, &place);
     let prints_details = prints_details(input);
     let geo = models::inference_geo(models::resolve(&input.request.model));
     let ids = input.workspace.ids(&[b"turn", &input.conversation()]);
@@ -93,6 +95,7 @@ async fn carry_out(
         web: Arc::default(),
         place,
         skills,
+        means: Some(means),
         used_container: false,
         used_since: None,
         resumed_only: false,
@@ -112,6 +115,13 @@ fn prints_details(input: &TurnInput) -> bool {
         ThinkingDetails::ByModel => models::printed_details_early(model),
     };
     models::prints_details(model) || (early && validate::thinks(&input.request))
+}
+
+/// The request's line of the log names the container.
+fn note_container(input: &TurnInput, place: &Place) {
+    if let (Place::Alive(container), Ok(mut report)) = (place, input.report.lock()) {
+        report.container = Some(container.id.clone());
+    }
 }
 
 /// How a turn ends.
@@ -155,6 +165,8 @@ struct Turn<'a> {
     place: Place,
     /// Those that the request names.
     skills: Vec<MountedSkill>,
+    /// Until code runs for the first time.
+    means: Option<Means>,
     used_container: bool,
     /// When it began to use its container.
     used_since: Option<DateTime<Utc>>,
@@ -189,7 +201,7 @@ impl Turn<'_> {
         let end = if let Some(by_code) = by_code {
             End::Wait(ids, by_code)
         } else if self.input.request.max_tokens == 0 {
-            // A cache pre-warm: nothing is generated (spec 01 §1).
+            // A cache pre-warm: nothing is generated (F007).
             End::Stop(Stop {
                 reason: "max_tokens".to_owned(),
                 ..Stop::default()
@@ -281,7 +293,7 @@ impl Turn<'_> {
                     }
                     iterations += 1;
                     if iterations > self.input.iterations() {
-                        // The call stays without a result; the continuation runs it first (spec 02 §9).
+                        // The call stays without a result; the continuation runs it first (F012).
                         if orders.iter().any(Order::runs_code) {
                             self.container().await?;
                         }

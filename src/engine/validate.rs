@@ -1,4 +1,4 @@
-//! The rules between the messages of a history (spec 01 §2, FACTS §9), and what they leave pending.
+//! The rules between the messages of a history (F010), and what they leave pending.
 
 mod body;
 mod calls;
@@ -85,7 +85,7 @@ pub fn history(request: &MessagesRequest) -> Result<Pending, String> {
     Ok(Pending { calls })
 }
 
-/// The stricter rules of `anthropic-version: 2026-10-21` (spec 00 §3).
+/// The stricter rules of `anthropic-version: 2026-10-21` (F013).
 pub fn strict(request: &MessagesRequest) -> Result<(), String> {
     if let Some(name) = request.sampling.first() {
         return Err(format!("{name}: Extra inputs are not permitted"));
@@ -197,7 +197,7 @@ fn group(messages: &[Message]) -> Vec<Group<'_>> {
     groups
 }
 
-/// Thoughts of the newest assistant turn come back as they were (spec 01 §2).
+/// Thoughts of the newest assistant turn come back as they were (F009).
 fn check_thoughts(groups: &[Group<'_>]) -> Result<(), String> {
     let newest = groups.iter().rfind(|group| group.role == Role::Assistant);
     for (index, at, block) in newest.into_iter().flat_map(|group| &group.blocks) {
@@ -216,7 +216,7 @@ fn check_thoughts(groups: &[Group<'_>]) -> Result<(), String> {
     Ok(())
 }
 
-/// What a result refers to must be declared (FACTS §9).
+/// What a result refers to must be declared (F016).
 fn check_references(request: &MessagesRequest) -> Result<(), String> {
     let blocks = request.messages.iter().flat_map(|message| &message.content);
     let references = blocks.flat_map(|block| match block {

@@ -9,14 +9,14 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "billing", "cassette", "clock", "config", "ids", "limits", "live", "model", "quirks",
-            "rate", "sandbox", "server", "xml",
+            "private", "billing", "cassette", "clock", "config", "ids", "limits", "live", "model",
+            "quirks", "rate", "sandbox", "server", "xml",
         ],
     ),
     (
         "embed",
         &[
-            "billing", "config", "ids", "model", "quirks", "rate", "sandbox", "server",
+            "private", "billing", "config", "ids", "model", "quirks", "rate", "sandbox", "server",
         ],
     ),
     ("billing", &["clock", "limits"]),
@@ -30,8 +30,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "api", "app", "backend", "batch", "cassette", "config", "control", "events", "fault",
-            "ids", "limits", "model", "sandbox", "store", "snapshot",
+            "private", "api", "app", "backend", "batch", "cassette", "config", "control", "events",
+            "fault", "ids", "limits", "model", "sandbox", "store", "snapshot",
         ],
     ),
     ("batch", &["limits"]),
@@ -42,7 +42,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "clock", "fault", "ids", "limits", "model", "quirks", "rate", "skills", "store",
         ],
     ),
-    ("cassette", &["ids"]),
+    ("cassette", &["private", "ids", "limits"]),
     (
         "live",
         &["cassette", "clock", "config", "ids", "server", "xml"],
@@ -69,6 +69,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "api",
         &[
+            "private",
             "app",
             "cassette",
             "clock",
@@ -86,11 +87,14 @@ const EDGES: &[(&str, &[&str])] = &[
             "workspace",
             "lint",
             "verify",
+            "work",
         ],
     ),
+    ("work", &["limits"]),
     (
         "control",
         &[
+            "work",
             "api",
             "app",
             "billing",
@@ -158,13 +162,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("fault", &["ids", "limits", "model"]),
     ("quirks", &[]),
-    ("model", &["limits"]),
-    ("sandbox", &["clock", "ids", "limits"]),
-    ("store", &["clock", "limits"]),
+    ("model", &["limits", "work"]),
+    ("sandbox", &["private", "clock", "ids", "limits"]),
+    ("store", &["clock", "limits", "private"]),
     ("journal", &["clock", "ids", "limits", "lint"]),
     ("clock", &[]),
     ("ids", &[]),
     ("limits", &[]),
+    ("private", &[]),
     ("xml", &[]),
 ];
 

@@ -34,27 +34,27 @@ const KNOWN: &[(&str, &str, &str)] = &[
     (
         "",
         "content[].caller: theirs alone",
-        "quirk `server-caller`: a fashion of 2025-12 to 2026-03 (FACTS §5)",
+        "quirk `server-caller`: a fashion of 2025-12 to 2026-03 (F005)",
     ),
     (
         "",
         "content[].caller: ours alone",
-        "on client calls since 2026-02; the recording is older (FACTS §5)",
+        "on client calls since 2026-02; the recording is older (F005)",
     ),
     (
         "",
         "stop_details: ours alone",
-        "always there since 2026-04; the recording is older (FACTS §2)",
+        "always there since 2026-04; the recording is older (F001)",
     ),
     (
         "",
         "usage.inference_geo: ours alone",
-        "there since 2026-02; the recording is older (FACTS §2)",
+        "there since 2026-02; the recording is older (F002)",
     ),
     (
         "test_anthropic_code_execution_tool_stream",
         "usage.output_tokens_details: ours alone",
-        "with thinking since about 2026-06; the recording is of 2026-04 (FACTS §2)",
+        "with thinking since about 2026-06; the recording is of 2026-04 (F003)",
     ),
     (
         "anthropic-refusal",
@@ -64,7 +64,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     (
         "anthropic-refusal",
         "usage.output_tokens_details: ours alone",
-        "a single hand-made example; other recordings of the model have it (FACTS §2)",
+        "a single hand-made example; other recordings of the model have it (F003)",
     ),
     (
         "anthropic-refusal",

@@ -8,13 +8,18 @@
 )]
 
 mod batches;
+mod belongings;
 mod clients;
+mod ends;
 mod http;
 mod kills;
 mod leaving;
 mod ledger;
 mod live;
+mod outputs;
 mod restart;
 mod server;
+mod signals;
+mod sizes;
 mod state;
 mod traces;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::usage::Usage;
 use crate::web::{WebFetchContent, WebSearchContent};
 
-/// A whole answer of `/v1/messages`. Key order as recorded since 2026-04 (FACTS §2).
+/// A whole answer of `/v1/messages`. Key order as recorded since 2026-04 (F001).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Message {
     pub model: String,
@@ -78,7 +78,7 @@ pub struct Container {
     pub id: String,
     /// RFC 3339 with microseconds.
     pub expires_at: String,
-    /// Absent without skills (FACTS §7).
+    /// Absent without skills (F053).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<ContainerSkill>,
 }
@@ -126,7 +126,7 @@ pub enum ContentBlock {
         id: String,
         name: String,
         input: Value,
-        /// Absent since 2026-04 on calls that the model wrote (FACTS §5).
+        /// Absent since 2026-04 on calls that the model wrote (F005).
         #[serde(skip_serializing_if = "Option::is_none")]
         caller: Option<Caller>,
     },
@@ -221,10 +221,10 @@ pub enum PythonContent {
         stderr: String,
         return_code: i64,
         content: Vec<PythonOutput>,
-        // Parity: prints null since 2026-02 (FACTS 1.8).
+        // Parity: prints null since 2026-02 (F041).
         abort_reason: Option<String>,
     },
-    /// In place of the plain one when the code has searched the web (FACTS §2).
+    /// In place of the plain one when the code has searched the web (F042).
     #[serde(rename = "encrypted_code_execution_result")]
     Encrypted {
         encrypted_stdout: String,

@@ -1,7 +1,7 @@
 //! Reading JSON with the path of every mistake, worded as the service words it.
 //!
 //! The service validates with discriminated unions, and its paths name the tag:
-//! `messages.0.content.1.container_upload.file_id: Field required` (FACTS §9).
+//! `messages.0.content.1.container_upload.file_id: Field required` (F131).
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The events of a streamed message, in the shapes of the recordings (FACTS §3).
+//! The events of a streamed message, in the shapes of the recordings (F022).
 
 use serde::Serialize;
 use serde_json::Value;
@@ -72,7 +72,7 @@ pub struct MessageDelta {
     pub stop_reason: Option<String>,
     pub stop_sequence: Option<String>,
     pub stop_details: Option<StopDetails>,
-    /// Null when no container took part, and absent before 2026-09-15.
+    /// Null when no container took part, and absent before 2026-09-15 (F019, F021).
     #[serde(skip_serializing_if = "Printed::is_absent")]
     pub container: Printed<Container>,
 }

@@ -112,7 +112,7 @@ enum Purpose {
 
 impl MessagesRequest {
     /// Decodes a body. `betas` says whether any `anthropic-beta` header came: members that nothing knows
-    /// are then ignored (spec 01 §1), and blocks and tools that only betas have are taken.
+    /// are then ignored (F006), and blocks and tools that only betas have are taken.
     pub fn decode(body: &Value, betas: bool) -> Decoded<Self> {
         Self::decode_for(Purpose::Answer, body, betas)
     }
@@ -238,7 +238,7 @@ fn check_system(root: &Node<'_>) -> Decoded<()> {
     }
     for block in system.items()? {
         // Parity: there is no union, and no tag in the path: `system.1.cache_control.ephemeral.scope`
-        // (public threads of 2026-03).
+        // (F144).
         block.required("type")?.literal(&["text"])?;
         block.required("text")?.string()?;
         rest::check_cache_control(&block)?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::block::Printed;
 
-/// The error codes of a search (spec 02 §10).
+/// The error codes of a search (F049).
 pub const SEARCH_ERRORS: [&str; 6] = [
     "invalid_tool_input",
     "unavailable",
@@ -13,7 +13,7 @@ pub const SEARCH_ERRORS: [&str; 6] = [
     "query_too_long",
     "request_too_large",
 ];
-/// The error codes of a fetch (spec 02 §10).
+/// The error codes of a fetch (F050).
 pub const FETCH_ERRORS: [&str; 10] = [
     "invalid_tool_input",
     "url_too_long",

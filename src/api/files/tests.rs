@@ -20,6 +20,7 @@ use crate::api::extract::Betas;
 use crate::clock::Clock;
 use crate::quirks::Quirks;
 use crate::store::{NewFile, NewWorkspace, Options, Store};
+use crate::verify::Made;
 use crate::workspace::Workspace;
 
 /// The router over a store of its own, and the workspaces `a` and `b`, both seeded and frozen.
@@ -114,6 +115,7 @@ impl Server {
             betas: self.betas.clone(),
             quirks: Quirks::default(),
             faults: None,
+            made: Made::default(),
         });
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();

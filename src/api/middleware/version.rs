@@ -74,7 +74,7 @@ fn betas(headers: &HeaderMap, strict: bool) -> ApiResult<(Betas, Option<Lint>)> 
     }
     let unknown = unknown.join(", ");
     if strict {
-        // Parity: quoted in public threads (FACTS §9).
+        // Parity: quoted (F139).
         return Err(ApiError::invalid(format!(
             "Unexpected value(s) {unknown} for the `anthropic-beta` header. Please consult our documentation at \
              docs.claude.com or try again without the header."

@@ -1,4 +1,4 @@
-//! Pages of skills and versions: `limit` and an opaque `page` (spec 00 §7).
+//! Pages of skills and versions: `limit` and an opaque `page` (F120).
 
 use serde_json::{Value, json};
 use wire::refusal;

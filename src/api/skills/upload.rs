@@ -9,7 +9,7 @@ use wire::refusal;
 
 use super::shape::Shape;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::multipart::{self, Event};
+use crate::api::multipart::{self, Content, Event};
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::skills::{Bundle, archive};
@@ -24,6 +24,8 @@ pub(super) struct Upload {
     pub(super) display_name: Option<String>,
     /// Where ids derive from what was sent.
     pub(super) digest: [u8; 32],
+    /// Of all that was sent.
+    pub(super) content: [u8; 32],
 }
 
 enum Sink {
@@ -58,7 +60,9 @@ pub(super) async fn receive(request: Request, shape: Shape) -> ApiResult<Upload>
         files: Vec::new(),
         display_name: None,
         digest: [0; 32],
+        content: [0; 32],
     };
+    let mut content = Content::default();
     let (mut sink, mut read) = (Sink::Nowhere, 0);
     loop {
         let event = parser
@@ -82,6 +86,7 @@ pub(super) async fn receive(request: Request, shape: Shape) -> ApiResult<Upload>
             }
             continue;
         };
+        content.add(&event);
         match event {
             Event::Part(head) => {
                 sink = match (head.name.as_str(), head.filename) {
@@ -108,6 +113,7 @@ pub(super) async fn receive(request: Request, shape: Shape) -> ApiResult<Upload>
     }
     // An epilogue is read, so that the connection can be used again.
     while let Some(Ok(_)) = body.next().await {}
+    upload.content = content.finish();
     upload.finish()
 }
 

@@ -101,6 +101,19 @@ pub(super) async fn create(
     let id = id.map(|Path(id)| id).unwrap_or_default();
     let skill = find_own(&app, &caller, &id).await?;
     let upload = upload::receive(request, Shape::of(&caller)).await?;
+    caller.made.says(upload.content);
+    // In a task of its own: of a client that leaves now it is known all the same what was made.
+    let made = tokio::spawn(async move { keep(&app, &caller, &skill, &upload).await });
+    made.await.map_err(|error| ApiError::internal(&error))?
+}
+
+async fn keep(
+    app: &App,
+    caller: &Caller,
+    skill: &SkillRow,
+    upload: &upload::Upload,
+) -> ApiResult<Json<Value>> {
+    let id = &skill.id;
     let bundle = upload.bundle()?;
     if bundle.name != skill.name {
         let names: [(&str, &dyn Display); 2] = [("name", &bundle.name), ("expected", &skill.name)];
@@ -110,12 +123,15 @@ pub(super) async fn create(
     let ids = workspace.ids(&[b"skill version", id.as_bytes(), &upload.digest]);
     loop {
         let version = upload::version(&bundle, &ids, workspace.clock.now());
-        match app.store.insert_skill_version(&skill, version).await {
+        match app.store.insert_skill_version(skill, version).await {
             // Seeded ids repeat over a restart.
             Err(StoreError::IdTaken { .. }) => {}
             row => {
-                let row = row?.ok_or_else(|| not_found(&id))?;
-                return Ok(Json(Shape::of(&caller).version(&skill, &row)));
+                let row = row?.ok_or_else(|| not_found(id))?;
+                let answer = Shape::of(caller).version(skill, &row);
+                let version = answer["version"].as_str().unwrap_or(&row.id);
+                caller.made.note(format!("{id}/versions/{version}"));
+                return Ok(Json(answer));
             }
         }
     }

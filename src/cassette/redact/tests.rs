@@ -91,6 +91,45 @@ fn a_key_is_nowhere_left() {
 }
 
 #[test]
+fn a_key_encoded_over_and_over_or_in_the_other_case_is_found() {
+    for key in [KEY, OWN] {
+        let mut text = format!("/v1/files/{key}?a=b");
+        for _ in 0..PERCENT_LAYERS {
+            text = text
+                .replace('%', "%25")
+                .replace('n', "%6e")
+                .replace('-', "%2D");
+            let clean = redactor().encoded(&text);
+            assert!(clean.contains(REDACTED), "{text} became {clean}");
+        }
+    }
+    assert_eq!(redactor().text(&KEY.to_ascii_uppercase()), REDACTED);
+    assert_eq!(redactor().encoded("/v1/a%20b%2520"), "/v1/a%20b%2520");
+}
+
+#[test]
+fn contents_of_any_kind_lose_the_key_and_nothing_else() {
+    let stream = deltas(&["one sk-ant-api03".to_owned(), format!("{} two", &KEY[12..])]);
+    let binary = [&[0xff], KEY.as_bytes()].concat();
+    for whole in [
+        stream.into_bytes(),
+        binary,
+        format!("a {KEY}").into_bytes(),
+        format!("{{\"a\":[\"{KEY}\"]}}").into_bytes(),
+    ] {
+        let clean = redactor().content(Bytes::from(whole));
+        let told = String::from_utf8_lossy(&clean).into_owned();
+        assert!(
+            told.contains(REDACTED) && !told.contains("aBcDeF"),
+            "{told}"
+        );
+    }
+    for same in ["{ \"a\" : 1.0 }", "text %41", "event: ping\ndata: { }\n\n"] {
+        assert_eq!(redactor().content(Bytes::from(same)), same);
+    }
+}
+
+#[test]
 fn a_key_behind_escapes_is_found() {
     let escaped = spelled(KEY, |byte| format!("\\u{byte:04x}"));
     let exchange = Exchange {

@@ -2,10 +2,11 @@
 
 use super::Place;
 use crate::container::Found;
+use crate::container::over::{self, Over};
 use crate::engine::references::Uploads;
 use crate::engine::{Engine, TurnError, TurnInput, lints, models, references, skills, validate};
-use crate::model::{self, Model, ServiceError, TurnRequest};
-use crate::quirks::{ExpiredContainer, UnknownContainer};
+use crate::model::{self, Model, TurnRequest};
+use crate::quirks::UnknownContainer;
 use crate::store::MountedSkill;
 use crate::verify::Miss;
 
@@ -26,6 +27,7 @@ pub(in crate::engine) async fn check(
         lints::server_tool_results(input);
         TurnError::Invalid(text)
     })?;
+    lints::lost_caller(input, &pending).map_err(TurnError::Invalid)?;
     if input.strict {
         validate::strict(&input.request).map_err(TurnError::Invalid)?;
     }
@@ -78,7 +80,7 @@ pub(super) fn choose_model(
     })
 }
 
-/// With code that `waits` in it, a container that is over fails the request (spec 03 §5).
+/// With code that `waits` in it, a container that is over fails the request (F059).
 pub(super) async fn find_container(
     engine: &Engine,
     input: &TurnInput,
@@ -102,20 +104,10 @@ pub(super) async fn find_container(
                 code: None,
             })
         }
-        Found::Expired | Found::Missing => match quirks.expired_container {
-            ExpiredContainer::ToolError if !waits => Ok(Place::Expired),
-            // Parity: what a dead id gave in 2026-08 (FACTS §9).
-            ExpiredContainer::ServerError => Err(TurnError::Service(Box::new(ServiceError {
-                status: 500,
-                kind: "api_error".to_owned(),
-                message: "Internal server error".to_owned(),
-                details: None,
-                headers: Vec::new(),
-                after_events: None,
-            }))),
-            ExpiredContainer::ToolError | ExpiredContainer::RequestError => {
-                Err(TurnError::Invalid(format!("container: `{id}` has expired")))
-            }
+        Found::Expired | Found::Missing => match over::outcome(quirks, id, waits) {
+            Over::Calls => Ok(Place::Expired),
+            Over::Refused(message) => Err(TurnError::Invalid(message)),
+            Over::Failed(error) => Err(TurnError::Service(error)),
         },
     }
 }

@@ -225,7 +225,7 @@ pub(super) fn check_code_callers(
             return Err(refusal::CONTAINER_REQUIRED.say(&[]));
         }
     }
-    // What code awaits is a string (spec 03 §5).
+    // What code awaits is a string (F059).
     for (index, at, block) in groups.iter().flat_map(|group| &group.blocks) {
         if let Block::ToolResult {
             tool_use_id,

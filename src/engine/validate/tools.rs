@@ -27,7 +27,7 @@ pub fn check(request: &MessagesRequest) -> Result<(), String> {
     check_choice(request)
 }
 
-/// Some web tools bring a code execution tool of their own; a tool of its name beside them must be the same.
+/// Some web tools bring a code execution tool of their own; a tool of its name beside them must be the same (F048).
 fn check_versions(tools: &[Tool]) -> Result<(), String> {
     let is_other = |tool: &Tool| {
         tool.name == "code_execution"
@@ -42,7 +42,7 @@ fn check_versions(tools: &[Tool]) -> Result<(), String> {
     Ok(())
 }
 
-/// What holds for a tool that names code among its callers (spec 03 §5). All texts are inferred.
+/// What holds for a tool that names code among its callers (F059). All texts are inferred.
 fn check_callers(position: usize, tool: &Tool, tools: &[Tool]) -> Result<(), String> {
     let Some(caller) = tool
         .allowed_callers

@@ -14,6 +14,7 @@ use super::matching::{TextMatcher, TextTest};
 use super::rule::Rule;
 use super::template::{Json, Mistake, Templates, Text};
 use super::yaml::{self, Key, Kind, Node};
+use crate::limits;
 
 /// Keys of a rule.
 pub(super) const RULE_KEYS: [&str; 5] = ["name", "when", "times", "then", "web"];
@@ -28,6 +29,7 @@ pub(super) fn rules(source: &str, file: &str) -> Result<Vec<Arc<Rule>>, Vec<Diag
     let mut parser = Parser {
         sink: Sink::new(file),
         templates: Templates::new(file.into()),
+        regexes: 0,
         reads: Vec::new(),
     };
     let rules = match &tree {
@@ -59,6 +61,8 @@ pub(super) fn rules(source: &str, file: &str) -> Result<Vec<Arc<Rule>>, Vec<Diag
 struct Parser {
     sink: Sink,
     templates: Templates,
+    /// Regular expressions that were tried.
+    regexes: usize,
     /// Captures that the templates of the present rule read, and where.
     reads: Vec<(String, u64)>,
 }
@@ -276,7 +280,24 @@ impl Parser {
     }
 
     fn regex(&mut self, source: &str, at: Position) -> Option<regex::Regex> {
-        regex::Regex::new(source)
+        self.regexes += 1;
+        // What each costs is bounded, and so is what all of them do.
+        if self.regexes > limits::SCRIPT_REGEXES {
+            if self.regexes == limits::SCRIPT_REGEXES + 1 {
+                self.sink.error_with_hint(
+                    at,
+                    format!(
+                        "a script has at most {} regular expressions",
+                        limits::SCRIPT_REGEXES
+                    ),
+                    "`contains` and `equals` cost nothing",
+                );
+            }
+            return None;
+        }
+        regex::RegexBuilder::new(source)
+            .size_limit(limits::REGEX_BYTES)
+            .build()
             .map_err(|error| {
                 let text = error.to_string();
                 let reason = text.lines().last().unwrap_or_default();

@@ -1,7 +1,10 @@
 //! Templates: `${{ … }}` and `${% … %}` in the strings of a step.
 //!
 //! The usual delimiters collide with shell, awk, and Python. A string without `${` never reaches
-//! the template engine.
+//! the template engine. What one may make and read is bounded: see `respell` and `meter`.
+
+mod meter;
+mod respell;
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -14,6 +17,7 @@ use serde_json::Value;
 use super::diagnostic::nearest;
 use super::view::{ROOTS, View, item};
 use crate::model::ModelError;
+use crate::work;
 
 /// What `last`, and each of `results`, has.
 pub(super) const RESULT_FIELDS: [&str; 8] = [
@@ -28,6 +32,8 @@ pub(super) const RESULT_FIELDS: [&str; 8] = [
 ];
 /// Work one template may do before it is taken for endless.
 const FUEL: u64 = 1_000_000;
+/// Macros and recursive loops in one another; each takes some of the stack.
+const RECURSION: usize = 100;
 /// Marks a condition's template as true.
 const TRUE: &str = "1";
 
@@ -47,6 +53,8 @@ pub(super) struct TemplateId {
     first_line: u64,
     /// Which of [`ROOTS`] it reads: a request may be large, so only these are built.
     reads: [bool; ROOTS.len()],
+    /// It may take long, whatever it reads.
+    loops: bool,
 }
 
 /// JSON of a step, with templates in its strings.
@@ -127,7 +135,9 @@ impl Templates {
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_fuel(Some(FUEL));
         environment.set_debug(true);
+        environment.set_recursion_limit(RECURSION);
         environment.add_filter("fromjson", from_json);
+        meter::install(&mut environment);
         Self {
             file,
             environment,
@@ -163,9 +173,7 @@ impl Templates {
             .filter(|inner| !inner.contains("}}"));
         match expression {
             Some(inner) => {
-                self.environment
-                    .compile_expression(inner)
-                    .map_err(|error| mistake(&error, first_line))?;
+                check_expression(inner, first_line)?;
                 self.add(format!("${{{{ ({inner})|tojson }}}}"), first_line, captures)
                     .map(Json::Native)
             }
@@ -185,9 +193,7 @@ impl Templates {
             .strip_prefix("${{")
             .and_then(|rest| rest.strip_suffix("}}"))
             .unwrap_or(bare);
-        self.environment
-            .compile_expression(bare)
-            .map_err(|error| mistake(&error, first_line))?;
+        check_expression(bare, first_line)?;
         let wrapped = format!("${{% if ({bare}) %}}{TRUE}${{% endif %}}");
         self.add(wrapped, first_line, captures)
     }
@@ -200,7 +206,9 @@ impl Templates {
     ) -> Result<TemplateId, Mistake> {
         let name = self.count.to_string();
         self.count += 1;
-        let text = source.clone();
+        let text = source;
+        let source =
+            respell::respell(&text, &SYNTAX).map_err(|error| mistake(&error, first_line))?;
         let line_of = |path: &str| {
             let before = text.find(path).map_or("", |index| &text[..index]);
             let lines = before.bytes().filter(|byte| *byte == b'\n').count();
@@ -245,6 +253,7 @@ impl Templates {
             }
         }
         Ok(TemplateId {
+            loops: respell::can_loop(&text),
             name,
             first_line,
             reads,
@@ -295,7 +304,14 @@ impl Templates {
     fn evaluate(&self, id: &TemplateId, view: View<'_>) -> Result<String, ModelError> {
         self.environment
             .get_template(&id.name)
-            .and_then(|template| template.render(view.context(id.reads)))
+            .and_then(|template| {
+                let render = || meter::metered(|| template.render(view.context(id.reads)));
+                if id.loops {
+                    work::apart(render)
+                } else {
+                    work::apart_if_large(view.text_bytes(id.reads), render)
+                }
+            })
             .map_err(|error| {
                 let mistake = mistake(&error, id.first_line);
                 let mut message = format!("{}:{}: {}", self.file, mistake.line, mistake.message);
@@ -310,6 +326,11 @@ impl Templates {
 /// Whether the template engine is needed for `text`.
 pub(super) fn has_template(text: &str) -> bool {
     text.contains("${{") || text.contains("${%") || text.contains("${//")
+}
+
+/// An expression alone, before something is put around it.
+fn check_expression(source: &str, first_line: u64) -> Result<(), Mistake> {
+    respell::check_expression(source).map_err(|error| mistake(&error, first_line))
 }
 
 fn from_json(text: &str) -> Result<Item, minijinja::Error> {

@@ -89,7 +89,7 @@ pub enum Source {
     Inline,
 }
 
-/// The tags of the service's own list (FACTS §9).
+/// The tags of the service's own list (F132).
 const TAGS: &[&str] = &[
     "bash_code_execution_tool_result",
     "code_execution_tool_result",

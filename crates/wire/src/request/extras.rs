@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn an_unknown_member_of_a_block_is_named_as_the_service_names_it() {
-        // Quoted in public threads.
+        // F145
         let call = json!({"type": "tool_use", "id": "t", "name": "f", "input": {}, "index": 1});
         assert_eq!(
             fault(&call).unwrap(),
