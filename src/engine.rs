@@ -28,6 +28,7 @@ use wire::event::StreamEvent;
 use wire::request::MessagesRequest;
 
 use crate::container::Containers;
+pub(crate) use crate::container::over;
 use crate::fault::{Act, Fault, Faults, Occasion, StreamAct};
 use crate::limits;
 use crate::lint::{Lint, Rule};

@@ -300,7 +300,7 @@ mod tests {
                 {"rule": "b", "file": "a.yaml", "line": 9, "step": "bash", "why": "never_ran"},
             ],
             "unused_faults": [],
-            "faults": [{"request": "POST /v1/messages", "outcome": "recovered", "attempts": [
+            "faults": [{"request": "POST /v1/messages", "outcome": "recovered", "faults": [{"id": 1}], "attempts": [
                 {"status": 529}, {"status": 200, "after_ms": 512.4}]}],
             "lints": [{"request_id": "req_2", "code": "unfetched_output", "level": "warning", "message": "m", "hint": "h"}],
         })

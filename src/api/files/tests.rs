@@ -182,7 +182,7 @@ impl Server {
             assert_eq!(answer.json()["data"], serde_json::json!([]));
         }
         assert_eq!(
-            std::fs::read_dir(self.dir.path().join("tmp"))
+            std::fs::read_dir(self.dir.path().join("sandtable-tmp"))
                 .unwrap()
                 .count(),
             0

@@ -19,8 +19,8 @@ use crate::api::paced::{Paced, Step};
 use crate::cassette::{
     Body as Recorded, Deck, End, Named, Pace, Played, Request, Timing, fail_calls, split_frames,
 };
-use crate::container::over::{self, Over};
-use crate::engine;
+use crate::engine::over::Over;
+use crate::engine::{self, over};
 use crate::fault::{Act, Occasion, StreamAct, ToolAct};
 use crate::model::ServerTool;
 use crate::verify::{Facts, Output};

@@ -497,6 +497,26 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_taken_of_whatever_an_expression_makes() {
+        for (source, said) in [
+            ("${{ range(3)[1] }}", "1"),
+            ("${{ [1, 2, 3][1] }}", "2"),
+            ("${{ (1, 2)[0] }}", "1"),
+            ("${{ {'a': {'b': 3}}.a.b }}", "3"),
+            ("${{ {'a': 3}['a'] }}", "3"),
+            ("${{ ('ab' * 2)[1:3] }}", "ba"),
+            ("${{ ('a,b'|split(','))[1:][0] }}", "b"),
+            ("${{ (('x' ~ 'y') + 'z')[1] }}", "y"),
+            ("${{ namespace(a=4).a }}", "4"),
+            ("${{ last.stdout[0:2][1] }}", "4"),
+            ("${{ dict(a=[5]).a[0] }}", "5"),
+        ] {
+            let rendered = render_with(source, &[result("34")]);
+            assert_eq!(rendered.as_deref(), Ok(said), "{source}");
+        }
+    }
+
+    #[test]
     fn json_in_an_output_can_be_read() {
         let source = "${{ (last.stdout|fromjson).total }}";
         assert_eq!(

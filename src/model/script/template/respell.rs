@@ -329,6 +329,23 @@ impl Writer {
         self.put(")");
     }
 
+    /// An expression of which a part is taken, or which is called: behind the filter that many end with, a dot
+    /// would belong to the filter's name.
+    fn owner(&mut self, expr: &Expr<'_>) {
+        let ends_with_filter = match expr {
+            Expr::Filter(_) | Expr::Slice(_) | Expr::Call(_) => true,
+            Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => true,
+            Expr::BinOp(node) => matches!(node.op, BinOpKind::Mul),
+            _ => false,
+        };
+        if !ends_with_filter {
+            return self.operand(expr);
+        }
+        self.put("(");
+        self.expr(expr);
+        self.put(")");
+    }
+
     fn filter(&mut self, name: &str) {
         self.put("|");
         self.put(name);
@@ -386,18 +403,18 @@ impl Writer {
                 }
             }
             Expr::GetAttr(node) => {
-                self.operand(&node.expr);
+                self.owner(&node.expr);
                 self.put(".");
                 self.put(node.name);
             }
             Expr::GetItem(node) => {
-                self.operand(&node.expr);
+                self.owner(&node.expr);
                 self.put("[");
                 self.expr(&node.subscript_expr);
                 self.put("]");
             }
             Expr::Slice(node) => {
-                self.operand(&node.expr);
+                self.owner(&node.expr);
                 self.put("[");
                 for (index, part) in [&node.start, &node.stop, &node.step].iter().enumerate() {
                     self.put(if index > 0 { ":" } else { "" });
@@ -564,7 +581,7 @@ impl Writer {
     }
 
     fn call(&mut self, node: &Call<'_>) {
-        self.operand(&node.expr);
+        self.owner(&node.expr);
         self.arguments(&node.args);
     }
 
