@@ -19,7 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "billing", "config", "ids", "model", "quirks", "rate", "sandbox", "server",
         ],
     ),
-    ("billing", &["clock", "limits"]),
+    ("billing", &["clock", "input", "limits"]),
     ("lint", &[]),
     ("events", &["limits"]),
     (
@@ -39,10 +39,11 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "snapshot",
         &[
-            "clock", "fault", "ids", "limits", "model", "quirks", "rate", "skills", "store",
+            "clock", "fault", "ids", "input", "limits", "model", "quirks", "rate", "skills",
+            "store",
         ],
     ),
-    ("cassette", &["ids"]),
+    ("cassette", &["ids", "input"]),
     (
         "live",
         &["cassette", "clock", "config", "ids", "server", "xml"],
@@ -156,14 +157,15 @@ const EDGES: &[(&str, &[&str])] = &[
         "config",
         &["billing", "cassette", "limits", "model", "quirks", "rate"],
     ),
-    ("fault", &["ids", "limits", "model"]),
+    ("fault", &["ids", "input", "limits", "model"]),
     ("quirks", &[]),
-    ("model", &["limits"]),
+    ("model", &["input", "limits"]),
     ("sandbox", &["clock", "ids", "limits"]),
     ("store", &["clock", "limits"]),
     ("journal", &["clock", "ids", "limits", "lint"]),
     ("clock", &[]),
     ("ids", &[]),
+    ("input", &[]),
     ("limits", &[]),
     ("xml", &[]),
 ];
