@@ -62,6 +62,7 @@ pub mod events;
 pub mod fault;
 #[doc(hidden)]
 pub mod ids;
+mod input;
 #[doc(hidden)]
 pub mod journal;
 #[doc(hidden)]

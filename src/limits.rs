@@ -49,6 +49,8 @@ pub const MAX_REQUEST_SKILLS: usize = 20;
 pub const MAX_REQUEST_SKILLS_BETA: usize = 8;
 /// Largest `limit` of a list of skills with the beta header.
 pub const SKILL_LIST_LIMIT_BETA: usize = 100;
+/// Largest script, file of faults, or file of prices that is read.
+pub const MAX_INPUT_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Largest upload to `/v1/files` (F081).
 pub const MAX_UPLOAD_BYTES: u64 = 500 * 1024 * 1024;
 /// Largest file that comes back from `$OUTPUT_DIR`; above it a call answers `output_file_too_large`.

@@ -51,7 +51,8 @@ impl Prices {
             path: path.display().to_string(),
             reason,
         };
-        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let text = crate::input::read_text(path, crate::limits::MAX_INPUT_FILE_BYTES)
+            .map_err(|error| fail(error.to_string()))?;
         let own: BTreeMap<String, Price> =
             serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
         let Self(mut prices) = Self::default();

@@ -127,7 +127,7 @@ pub fn import_file(path: &Path) -> Result<Cassette, ImportError> {
             hint: "split it",
         });
     }
-    let bytes = fs::read(path).map_err(failed)?;
+    let bytes = crate::input::read(path, MAX_IMPORT_BYTES).map_err(failed)?;
     let mut cassette = parse(&path.display().to_string(), &bytes)?;
     cassette.name = path
         .file_stem()

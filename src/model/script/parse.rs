@@ -2,6 +2,7 @@
 
 mod calls;
 mod citations;
+mod doubts;
 mod endings;
 mod steps;
 mod web;
@@ -25,6 +26,14 @@ const FILE_KEYS: [&str; 2] = ["rules", "$schema"];
 
 /// Reads the rules of one file.
 pub(super) fn rules(source: &str, file: &str) -> Result<Vec<Arc<Rule>>, Vec<Diagnostic>> {
+    rules_and_warnings(source, file).map(|(rules, _)| rules)
+}
+
+/// Reads the rules of one file, and what in them is probably not meant.
+pub(super) fn rules_and_warnings(
+    source: &str,
+    file: &str,
+) -> Result<(Vec<Arc<Rule>>, Vec<Diagnostic>), Vec<Diagnostic>> {
     let tree = yaml::read(source, file).map_err(|diagnostic| vec![diagnostic])?;
     let mut parser = Parser {
         sink: Sink::new(file),
@@ -43,11 +52,13 @@ pub(super) fn rules(source: &str, file: &str) -> Result<Vec<Arc<Rule>>, Vec<Diag
         }
         Some(tree) => parser.file(tree),
     };
-    if parser.sink.len() > 0 {
-        return Err(parser.sink.into_found());
+    doubts::of_rules(&rules, &mut parser.sink);
+    let (mistakes, warnings) = parser.sink.into_found();
+    if !mistakes.is_empty() {
+        return Err(mistakes);
     }
     let templates = Arc::new(parser.templates);
-    Ok(rules
+    let rules = rules
         .into_iter()
         .map(|draft| {
             Arc::new(Rule {
@@ -55,7 +66,8 @@ pub(super) fn rules(source: &str, file: &str) -> Result<Vec<Arc<Rule>>, Vec<Diag
                 ..draft
             })
         })
-        .collect())
+        .collect();
+    Ok((rules, warnings))
 }
 
 struct Parser {
@@ -232,6 +244,7 @@ impl Parser {
 
     fn template(&mut self, node: &Node, what: &str) -> Option<Text> {
         let source = self.string(node, what)?;
+        doubts::of_text(&source, node, &mut self.sink);
         let made = self
             .templates
             .text(&source, node.first_line, &mut self.reads);
@@ -241,6 +254,7 @@ impl Parser {
     fn json(&mut self, node: &Node) -> Option<Json> {
         match &node.kind {
             Kind::Text(source) => {
+                doubts::of_text(source, node, &mut self.sink);
                 let made = self
                     .templates
                     .json_text(source, node.first_line, &mut self.reads);

@@ -6,6 +6,8 @@
 mod meter;
 mod respell;
 
+mod names;
+
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
@@ -217,6 +219,13 @@ impl Templates {
         self.environment
             .add_template_owned(name.clone(), source)
             .map_err(|error| mistake(&error, first_line))?;
+        if let Some(unknown) = names::unknown(&self.environment, &text) {
+            return Err(Mistake {
+                line: first_line + u64::try_from(unknown.line).unwrap_or(0),
+                message: format!("unknown {} `{}`", unknown.kind, unknown.name),
+                hint: Some("templates have the filters and tests of minijinja".to_owned()),
+            });
+        }
         let template = self
             .environment
             .get_template(&name)
