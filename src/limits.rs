@@ -212,9 +212,9 @@ pub const TEMPLATE_DEPTH: usize = 160;
 pub const TEMPLATE_OPERATORS: usize = 200;
 /// Text, or JSON, up to this size is gone through where it comes; above it nobody else waits for that.
 pub const WORK_IN_PLACE_BYTES: usize = 64 * 1024;
-/// Most `..` in one JSONPath of a script: each goes through all that the one before has found.
+/// Most `..` in one `JSONPath` of a script: each goes through all that the one before has found.
 pub const JSON_PATH_DESCENTS: usize = 3;
-/// Values that one JSONPath may look at in a request, those that it comes by more than once included.
+/// Values that one `JSONPath` may look at in a request, those that it comes by more than once included.
 pub const JSON_PATH_VISITS: u64 = 20_000_000;
 /// Size of one compiled regular expression.
 pub const REGEX_BYTES: usize = 1024 * 1024;

@@ -107,6 +107,8 @@ pub(crate) fn replace(path: &Path, text: &[u8], ours: impl Fn(&[u8]) -> bool) ->
 
 #[cfg(all(test, unix))]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;

@@ -92,8 +92,11 @@ impl StartError {
                 StoreError::Foreign { .. }
                 | StoreError::ForeignDatabase { .. }
                 | StoreError::ForeignLock { .. },
-            ) => 2,
-            Self::Scripts(_) | Self::Faults(_) | Self::State(_) | Self::Cassettes(_) => 2,
+            )
+            | Self::Scripts(_)
+            | Self::Faults(_)
+            | Self::State(_)
+            | Self::Cassettes(_) => 2,
             Self::Listen { .. }
             | Self::Temporary(_)
             | Self::Signals(_)

@@ -32,17 +32,15 @@ pub(super) struct Lingering {
 impl Lingering {
     /// Of small bodies, too: clients send them apart from the head.
     pub(super) fn wrap(body: Body, line: Line) -> Body {
-        match body.size_hint().exact() {
-            Some(0) => body,
-            _ => {
-                line.set_in_body(true);
-                Body::new(Self {
-                    inner: body,
-                    line,
-                    silence: None,
-                })
-            }
+        if body.size_hint().exact() == Some(0) {
+            return body;
         }
+        line.set_in_body(true);
+        Body::new(Self {
+            inner: body,
+            line,
+            silence: None,
+        })
     }
 }
 

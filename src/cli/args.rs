@@ -1,5 +1,7 @@
 //! What can be typed. Validated into [`Config`] where it is used.
 
+mod values;
+
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,9 +17,10 @@ use crate::cassette::{Mode, Pace, Plan, Upstream};
 use crate::config::{BackendChoice, Config, Host, Provision};
 use crate::limits::{self, Timeouts};
 use crate::model::OnUnmatched;
-use crate::quirks::{Layer, Layers, Profile, QuirkError};
+use crate::quirks::{Layer, Layers, Profile};
 use crate::rate::RateLimit;
 use crate::sandbox::docker::image::Flavor;
+use values::{UnmatchedArg, alias, profile, quirk};
 
 /// A local emulator for the code execution side of Anthropic's API.
 ///
@@ -162,7 +165,7 @@ pub(super) struct ServeArgs {
     )]
     pub(super) image: Option<String>,
     /// Runtime of the Docker engine that runs sandboxes, such as runsc or kata; implies --backend docker.
-    #[arg(long, value_name = "NAME", env = "SANDTABLE_DOCKER_RUNTIME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", env = "SANDTABLE_DOCKER_RUNTIME", value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = "Sandboxes", hide_short_help = true)]
     pub(super) docker_runtime: Option<String>,
     /// Seconds without use after which a container's processes end; its files stay.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "SANDTABLE_IDLE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Sandboxes", hide_short_help = true)]
@@ -221,10 +224,18 @@ pub(super) struct ServeArgs {
     )]
     pub(super) strict_version: bool,
     /// Refuse unknown values of anthropic-beta instead of noting them.
-    #[arg(long, env = "SANDTABLE_STRICT_BETAS")]
+    #[arg(
+        long,
+        env = "SANDTABLE_STRICT_BETAS",
+        help_heading = "Behaviour of the service"
+    )]
     pub(super) strict_betas: bool,
     /// Answer 404 for models that the list of models lacks instead of taking them.
-    #[arg(long, env = "SANDTABLE_STRICT_MODELS")]
+    #[arg(
+        long,
+        env = "SANDTABLE_STRICT_MODELS",
+        help_heading = "Behaviour of the service"
+    )]
     pub(super) strict_models: bool,
     /// Take one tool type for another, such as
     /// `code_execution_20260104=code_execution_20250825`; may be given again.
@@ -342,39 +353,19 @@ pub(super) struct ServeArgs {
         hide_short_help = true
     )]
     pub(super) allow_open_proxy: bool,
-    /// Form of the log on stderr; SANDTABLE_LOG chooses what is in it (docs/LOGGING.md).
-    #[arg(long, value_enum, default_value_t, env = "SANDTABLE_LOG_FORMAT")]
+    /// Form of the log on stderr; `SANDTABLE_LOG` chooses what is in it (docs/LOGGING.md).
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        env = "SANDTABLE_LOG_FORMAT",
+        help_heading = "Server",
+        hide_short_help = true
+    )]
     pub(super) log_format: LogFormat,
     /// Stop when standard input ends, as it does when the program that started this one is gone.
     #[arg(long, help_heading = "Server", hide_short_help = true)]
     pub(super) stop_at_eof: bool,
-}
-
-fn profile(text: &str) -> Result<Profile, String> {
-    text.parse().map_err(|error| with_hint(&error))
-}
-
-fn quirk(text: &str) -> Result<(String, String), String> {
-    let layer = Layer::from_text(text).map_err(|error| with_hint(&error))?;
-    let mut rows = layer.rows();
-    match (layer.profile(), rows.next(), rows.next()) {
-        (None, Some((name, value)), None) => Ok((name.to_owned(), value.to_owned())),
-        (Some(_), _, _) => Err("the profile has a flag of its own: --profile".to_owned()),
-        _ => Err("expected NAME=VALUE".to_owned()),
-    }
-}
-
-fn with_hint(error: &QuirkError) -> String {
-    format!("{error}: {}", error.hint)
-}
-
-fn alias(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((from, to)) if !from.is_empty() && !to.is_empty() => {
-            Ok((from.to_owned(), to.to_owned()))
-        }
-        _ => Err("expected TYPE=TYPE".to_owned()),
-    }
 }
 
 /// Values of `--backend`.
@@ -399,16 +390,6 @@ pub(super) enum ProvisionArg {
     Auto,
     /// Do without; imports of missing libraries fail.
     Never,
-}
-
-/// Values of `--on-unmatched`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum UnmatchedArg {
-    /// A 400 that names the nearest rules.
-    #[default]
-    Fail,
-    /// The direct model: it runs the fenced blocks of the user's text.
-    Direct,
 }
 
 /// What was typed makes no sense.

@@ -58,7 +58,11 @@ mod tests {
     fn a_good_script_gives_0_and_a_bad_one_2() {
         let folder = tempfile::tempdir().unwrap();
         let good = folder.path().join("good.yaml");
-        std::fs::write(&good, "- then: [text: hi]\n- then: [text: ho]\n").unwrap();
+        std::fs::write(
+            &good,
+            "- when: {user: hi}\n  then: [text: hi]\n- then: [text: ho]\n",
+        )
+        .unwrap();
         let report = check(std::slice::from_ref(&good));
         assert_eq!(report.exit_code(), 0);
         assert_eq!(report.to_string(), "2 rules, 1 file\n");

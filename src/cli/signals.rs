@@ -32,9 +32,10 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: match hangs_on() {
-                true => None,
-                false => Some(signal(SignalKind::hangup())?),
+            hangup: if hangs_on() {
+                None
+            } else {
+                Some(signal(SignalKind::hangup())?)
             },
         })
     }

@@ -90,6 +90,8 @@ fn close(dir: &Path) -> Result<(), StoreError> {
 
 #[cfg(all(test, unix))]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;

@@ -191,8 +191,7 @@ impl Engine {
             let log = fs::read_to_string(engine.at("log")).unwrap_or_default();
             assert!(
                 engine.child.try_wait().unwrap().is_none(),
-                "dockerd ended: {}",
-                log
+                "dockerd ended: {log}"
             );
             engine.docker(&["version"]).status.success()
         })

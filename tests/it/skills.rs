@@ -194,7 +194,7 @@ async fn an_upload_that_is_no_skill_is_refused_and_changes_nothing() {
         (answer.status, answer.message()),
         (
             400,
-            "The skill name 'other' in SKILL.md must match the name 'my-skill' of the skill."
+            "Skill name 'other' in SKILL.md must be consistent across all versions for a given `skill_id`. Expected 'my-skill'."
                 .to_owned()
         )
     );

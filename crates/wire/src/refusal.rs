@@ -3,7 +3,7 @@
 //! `docs/ERRORS.md` lists the same rows, and a test compares them. Faults of shape, whose texts follow one
 //! pattern, are in `decode`.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 
 /// One rule, and what breaking it gives.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Refusal {
                 Some((value.1, after))
             });
             if let Some((value, after)) = named {
-                let _ = write!(message, "{value}");
+                message.push_str(&value.to_string());
                 rest = after;
             } else {
                 message.push('{');

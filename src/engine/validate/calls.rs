@@ -44,15 +44,15 @@ pub(super) fn check_server_tools(
                 Block::McpToolUse { id } => {
                     connected.insert(id.as_str());
                 }
-                Block::McpToolResult { tool_use_id } => {
-                    if !connected.contains(tool_use_id.as_str()) {
-                        return Err(orphan(
-                            (*index, *at),
-                            "mcp_tool_result",
-                            tool_use_id,
-                            "mcp_tool_use",
-                        ));
-                    }
+                Block::McpToolResult { tool_use_id }
+                    if !connected.contains(tool_use_id.as_str()) =>
+                {
+                    return Err(orphan(
+                        (*index, *at),
+                        "mcp_tool_result",
+                        tool_use_id,
+                        "mcp_tool_use",
+                    ));
                 }
                 _ => {}
             }

@@ -78,7 +78,7 @@ fn check_first(
         messages.filter(|(_, message)| message.role != Role::System)
     };
     let is_result = |block: &Block| matches!(block, Block::ToolResult { .. });
-    let Some((_, last)) = talk().last() else {
+    let Some((_, last)) = talk().next_back() else {
         return Ok(());
     };
     if last.role != Role::User || !last.content.iter().any(is_result) {
@@ -86,8 +86,7 @@ fn check_first(
     }
     // The turn began after the last message in which the user did not only answer.
     let asked = talk()
-        .filter(|(_, message)| message.role == Role::User && !message.content.iter().any(is_result))
-        .last()
+        .rfind(|(_, message)| message.role == Role::User && !message.content.iter().any(is_result))
         .map(|(index, _)| index);
     let answers = || {
         talk().filter(|(index, message)| {

@@ -250,8 +250,7 @@ fn is_script(file: &Path) -> bool {
     known && !hidden && file.is_file()
 }
 
-/// The rules of a file and the warnings, or its mistakes.
-fn read_file(file: &Path) -> Result<(Vec<Arc<Rule>>, Vec<Diagnostic>), Vec<Diagnostic>> {
+fn read_file(file: &Path) -> parse::Found {
     let name = file.display().to_string();
     let bytes = crate::input::read(file, crate::limits::MAX_INPUT_FILE_BYTES)
         .map_err(|error| vec![cannot_read(file, &error)])?;

@@ -89,7 +89,7 @@ impl Sink {
     }
 
     /// The script works, and probably not as it is meant.
-    pub(super) fn warn(&mut self, at: Position, message: String, hint: &str) {
+    pub(super) fn warn(&mut self, at: Position, message: &str, hint: &str) {
         let hint = Some(hint.to_owned());
         let warning = self.diagnostic(at, format!("warning: {message}"), hint);
         self.warnings.push(warning);

@@ -29,11 +29,11 @@ pub(super) fn rules(source: &str, file: &str) -> Result<Vec<Arc<Rule>>, Vec<Diag
     rules_and_warnings(source, file).map(|(rules, _)| rules)
 }
 
+/// The rules of a file and the warnings, or its mistakes.
+pub(super) type Found = Result<(Vec<Arc<Rule>>, Vec<Diagnostic>), Vec<Diagnostic>>;
+
 /// Reads the rules of one file, and what in them is probably not meant.
-pub(super) fn rules_and_warnings(
-    source: &str,
-    file: &str,
-) -> Result<(Vec<Arc<Rule>>, Vec<Diagnostic>), Vec<Diagnostic>> {
+pub(super) fn rules_and_warnings(source: &str, file: &str) -> Found {
     let tree = yaml::read(source, file).map_err(|diagnostic| vec![diagnostic])?;
     let mut parser = Parser {
         sink: Sink::new(file),

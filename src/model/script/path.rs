@@ -1,4 +1,4 @@
-//! JSONPaths into a request, and how much they may look at.
+//! `JSONPath`s into a request, and how much they may look at.
 //!
 //! The query language has loops in it: `..` goes to every depth, several selectors in one bracket each
 //! go on, and a filter may ask a query of its own for each value. What a path would visit is estimated
@@ -12,7 +12,7 @@ use crate::{limits, work};
 /// A path, and what its text says of its cost.
 #[derive(Debug)]
 pub(super) struct Path {
-    path: JsonPath,
+    query: JsonPath,
     descents: usize,
     /// In how many ways selectors of one bracket go on from one value.
     ways: u64,
@@ -48,7 +48,7 @@ impl Path {
             .filter(|filter| filter.contains(['*', '$', ':']) || filter.contains(".."))
             .count();
         Self {
-            path,
+            query: path,
             descents: text.matches("..").count(),
             ways,
             searches: u32::try_from(searches).unwrap_or(u32::MAX),
@@ -60,13 +60,13 @@ impl Path {
     /// What it finds.
     pub(super) fn query<'b>(&self, body: &'b Value) -> Result<Vec<&'b Value>, TooMany> {
         if self.is_plain {
-            return Ok(self.path.query(body).all());
+            return Ok(self.query.query(body).all());
         }
         work::apart(|| {
             if self.visits(body) > limits::JSON_PATH_VISITS {
                 return Err(limits::JSON_PATH_VISITS);
             }
-            Ok(self.path.query(body).all())
+            Ok(self.query.query(body).all())
         })
     }
 

@@ -125,7 +125,7 @@ impl Place {
         let lacks = held
             .filter(|(key, value)| response.json()[key.as_str()] != **value)
             .count();
-        let same = Value::from(response.status) == wanted["status"]
+        let same = response.status == wanted["status"]
             && comparable(&message) == comparable(&self.named(said))
             && lacks == 0;
         (!same).then(|| {

@@ -31,7 +31,7 @@ pub(super) fn of_rules(rules: &[Rule], sink: &mut Sink) {
             );
             sink.warn(
                 rule.at,
-                message,
+                &message,
                 "move the rule without `when` to the end, or give it `times`",
             );
         }
@@ -45,7 +45,7 @@ pub(super) fn of_rules(rules: &[Rule], sink: &mut Sink) {
             );
             sink.warn(
                 rule.at,
-                message,
+                &message,
                 "reports tell rules by their names: give each its own",
             );
         } else {
@@ -74,7 +74,7 @@ pub(super) fn of_text(source: &str, node: &Node, sink: &mut Sink) {
     };
     sink.warn(
         Position { line, column },
-        format!("`{}` stays as it is", place.as_str()),
+        &format!("`{}` stays as it is", place.as_str()),
         "a template begins with `${{` or `${%`",
     );
 }

@@ -284,6 +284,7 @@ fn is_list(value: &Item) -> bool {
     matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "filters take values")]
 fn times(left: Item, right: Item) -> Result<Item, Error> {
     let bool_as_number = |value: &Item| {
         integer(value)
@@ -382,6 +383,7 @@ fn all(args: &[Item]) -> Result<u64, Error> {
         .try_fold(0, |sum: u64, value| Ok(sum.saturating_add(weigh(value)?)))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "others of the table can fail")]
 fn indented(args: &[Item]) -> Result<u64, Error> {
     let text = args.first().and_then(Item::as_str).unwrap_or_default();
     let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64 + 1;
@@ -403,6 +405,7 @@ fn joined(args: &[Item]) -> Result<u64, Error> {
     Ok(weigh(list)?.saturating_add(items.saturating_mul(between)))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "others of the table can fail")]
 fn replaced(args: &[Item]) -> Result<u64, Error> {
     let [text, from, to, ..] = args else {
         return Ok(0);

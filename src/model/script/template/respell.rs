@@ -333,8 +333,12 @@ impl Writer {
     /// would belong to the filter's name.
     fn owner(&mut self, expr: &Expr<'_>) {
         let ends_with_filter = match expr {
-            Expr::Filter(_) | Expr::Slice(_) | Expr::Call(_) => true,
-            Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => true,
+            Expr::Filter(_)
+            | Expr::Slice(_)
+            | Expr::Call(_)
+            | Expr::List(_)
+            | Expr::Tuple(_)
+            | Expr::Map(_) => true,
             Expr::BinOp(node) => matches!(node.op, BinOpKind::Mul),
             _ => false,
         };
