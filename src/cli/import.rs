@@ -12,7 +12,7 @@ use crate::cassette::{Cassette, CassetteError, Writer};
 pub(super) struct Imported {
     /// A line for each file that came in, and one for each lack.
     pub(super) said: String,
-    /// Files that did not.
+    /// Files that did not, or not whole.
     pub(super) refused: Vec<ImportError>,
 }
 
@@ -55,6 +55,13 @@ pub(super) fn run(paths: &[PathBuf], out: &Path) -> Result<Imported, CassetteErr
             for note in &cassette.about.notes {
                 line(said, &format!("  lacking: {note}"));
             }
+            let hollow = import::hollow(&cassette).into_iter();
+            imported
+                .refused
+                .extend(hollow.map(|lack| ImportError::Hollow {
+                    name: path.display().to_string(),
+                    lack,
+                }));
         }
     }
     line(
@@ -72,13 +79,10 @@ fn line(text: &mut String, line: &str) {
 fn target(given: &Path, path: &Path, out: &Path, taken: &mut BTreeSet<PathBuf>) -> PathBuf {
     let below = path.strip_prefix(given).ok().and_then(Path::parent);
     let folder = below.map_or_else(|| out.to_owned(), |below| out.join(below));
-    let named = |name: Option<&std::ffi::OsStr>| {
-        let name = name.unwrap_or_default().to_string_lossy();
-        folder.join(format!("{name}.yaml"))
-    };
-    let mut target = named(path.file_stem());
+    let named = |name: &str| folder.join(format!("{name}.yaml"));
+    let mut target = named(&import::stem(path));
     if taken.contains(&target) {
-        target = named(path.file_name());
+        target = named(&path.file_name().unwrap_or_default().to_string_lossy());
     }
     let mut number = 2;
     while !taken.insert(target.clone()) {
@@ -134,6 +138,24 @@ mod tests {
             .map(|it| it.name)
             .collect();
         assert_eq!(names, ["a.txt", "a", "a"]);
+    }
+
+    #[test]
+    fn what_came_in_without_a_body_is_written_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, out) = (folder.path().join("from"), folder.path().join("out"));
+        std::fs::create_dir_all(&from).unwrap();
+        let text = "interactions:\n- request: {method: POST, uri: 'https://api.anthropic.com/v1/messages', headers: {}, body: null}\n  response: {status: 200, headers: {}, body: {string: '{}'}}\n";
+        std::fs::write(from.join("a.yaml"), text).unwrap();
+        let imported = run(&[from], &out).unwrap();
+        assert_eq!(imported.refused.len(), 1);
+        let told = imported.refused[0].to_string();
+        assert!(
+            told.contains("a.yaml: exchange 1 has no body of its request"),
+            "{told}"
+        );
+        assert!(told.contains("hint: "), "{told}");
+        assert!(out.join("a.yaml").exists());
     }
 
     #[test]

@@ -48,6 +48,23 @@ impl Notes {
         }
     }
 
+    /// Headers of the answer of which the names alone were kept, the content type's among them or not.
+    pub(super) fn of_hidden_headers(&mut self, at: usize, names: &[String]) {
+        if names.is_empty() {
+            return;
+        }
+        let kind = if names.iter().any(|name| name == "content-type") {
+            ", and the content type follows from the body"
+        } else {
+            ""
+        };
+        let names = names.join(", ");
+        self.of(
+            at,
+            format!("of the answer's headers only the names were kept{kind}: {names}"),
+        );
+    }
+
     fn entry(&mut self, text: String) -> &mut BTreeSet<usize> {
         let known = self.lacks.iter().position(|(known, _)| *known == text);
         let at = known.unwrap_or_else(|| {
