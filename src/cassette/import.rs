@@ -10,6 +10,7 @@ mod http;
 mod kept;
 mod notes;
 mod packed;
+mod replaced;
 mod tagged;
 mod vcr;
 
@@ -21,6 +22,7 @@ use serde_json::Value;
 use super::{About, Cassette, Exchange, Redactor};
 pub use hollow::hollow;
 use notes::Notes;
+pub use notes::REPLACED;
 
 /// Largest recording that is read.
 const MAX_IMPORT_BYTES: u64 = 256 * 1024 * 1024;
@@ -189,13 +191,17 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Cassette, ImportError> {
     }
     let total = draft.exchanges.len();
     let redactor = Redactor::default().with_known(draft.secrets.iter().map(String::as_str));
-    let exchanges: std::io::Result<Vec<Exchange>> = draft
-        .exchanges
-        .into_iter()
-        .map(|exchange| redactor.exchange(exchange))
-        .collect();
-    let exchanges = exchanges.map_err(|error| unknown(Wrong::new(error.to_string())))?;
-    let notes = draft.notes.into_lines(total);
+    let mut exchanges = Vec::with_capacity(total);
+    let mut replaced = Notes::default();
+    for (at, exchange) in draft.exchanges.into_iter().enumerate() {
+        let clean = redactor
+            .exchange(exchange.clone())
+            .map_err(|error| unknown(Wrong::new(error.to_string())))?;
+        replaced::note(&mut replaced, at, &exchange, &clean);
+        exchanges.push(clean);
+    }
+    let mut notes = draft.notes.into_lines("", total);
+    notes.extend(replaced.into_lines(REPLACED, total));
     Ok(Cassette {
         name: name.to_owned(),
         about: About {

@@ -3,18 +3,20 @@
 //!
 //! A secret is a known one (the key a request carries, an organization's id, what the user names), or
 //! what looks like an API key. It is looked for in texts as they are, in strings of JSON behind their
-//! escapes, behind percent-encoding and base64, and across the deltas of a stream.
+//! escapes, behind percent-encoding and base64, and across the deltas of a stream. Of what the service
+//! signs or encrypts, only the account's id within is replaced.
 
+mod base64;
 mod stream;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use regex::bytes::Regex;
 use serde_json::{Map, Value};
+
+pub(super) use base64::{fits as zeros_fit, has_zeros};
 
 use super::canon::REDACTED;
 use super::{Body, Exchange, Part, Request, Response};
@@ -47,8 +49,6 @@ const REQUEST_HEADERS: [&str; 5] = [
 const SHORTEST: usize = 6;
 /// How often a text may be percent-encoded over and over.
 const PERCENT_LAYERS: usize = 4;
-/// Shortest text that is looked at as base64.
-const SHORTEST_BASE64: usize = 24;
 
 /// What must not be kept.
 #[derive(Debug, Clone)]
@@ -267,33 +267,14 @@ impl Redactor {
 
     /// A text, and what it says in base64 or as a URL.
     fn deep_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if self.in_base64(text) {
-            return Cow::Borrowed(REDACTED);
+        if let Some(clean) = base64::redact(self, text) {
+            return Cow::Owned(clean);
         }
         let clean = self.text(text);
         if clean.contains('%') {
             return Cow::Owned(self.encoded(&clean));
         }
         clean
-    }
-
-    fn in_base64(&self, text: &str) -> bool {
-        if text.len() < SHORTEST_BASE64
-            || !text
-                .bytes()
-                .all(|c| c.is_ascii_alphanumeric() || b"+/=_-\r\n".contains(&c))
-        {
-            return false;
-        }
-        let compact: String = text.split_whitespace().collect();
-        let bare = compact
-            .trim_end_matches('=')
-            .replace('+', "-")
-            .replace('/', "_");
-        let decoded = STANDARD
-            .decode(&compact)
-            .or_else(|_| URL_SAFE_NO_PAD.decode(&bare));
-        decoded.is_ok_and(|bytes| !self.spans(&bytes).is_empty())
     }
 
     /// A path, a query, or a name in which bytes may be written as `%XX`, also more than once.

@@ -68,7 +68,7 @@ impl Tape {
         match &canonical {
             Some(canonical) => {
                 let text = canonical.to_string();
-                if text.contains(canon::REDACTED) || text.contains(r#"{"missing":true}"#) {
+                if canon::is_wild(&text) {
                     self.wild.push(at);
                 }
                 self.by_request.entry(text).or_default().push(at);

@@ -53,7 +53,12 @@ pub(super) fn run(paths: &[PathBuf], out: &Path) -> Result<Imported, CassetteErr
                 ),
             );
             for note in &cassette.about.notes {
-                line(said, &format!("  lacking: {note}"));
+                let lacking = if note.starts_with(import::REPLACED) {
+                    ""
+                } else {
+                    "lacking: "
+                };
+                line(said, &format!("  {lacking}{note}"));
             }
             let hollow = import::hollow(&cassette).into_iter();
             imported

@@ -189,7 +189,7 @@ fn two_lists_come_in_packed_and_with_the_values_of_their_headers_crossed_out() {
             "{notes}"
         );
         assert!(notes.contains("only the names were kept"), "{notes}");
-        assert!(!format!("{cassette:?}").contains("[redacted]"));
+        assert!(!notes.contains(REPLACED), "{notes}");
         assert_eq!(hollow(&cassette), Vec::<String>::new());
     }
 }
@@ -408,4 +408,59 @@ fn what_stands_for_a_secret_is_none() {
     ] {
         assert!(!http::is_placeholder(value), "{value}");
     }
+}
+
+#[test]
+fn what_was_replaced_is_listed_by_its_place() {
+    let id = "44ae676c-958f-4d68-9108-eae9de7b366b";
+    let with =
+        |id: &str, seed: u8| STANDARD.encode([&[0x12, seed], id.as_bytes(), &[seed; 30]].concat());
+    let signed = |seed: u8| with(id, seed);
+    let zeros = |seed: u8| with(&"0".repeat(36), seed);
+    let said = json!({"type": "message", "content": [
+        {"type": "thinking", "thinking": "", "signature": signed(1)},
+        {"type": "web_search_tool_result", "content": [
+            {"url": "u", "encrypted_content": signed(2)},
+            {"url": "v", "encrypted_content": signed(3)},
+        ]},
+        {"type": "text", "text": format!("for {id}")},
+    ]});
+    let delta = json!({"type": "signature_delta", "signature": signed(4)});
+    let delta = json!({"type": "content_block_delta", "index": 0, "delta": delta});
+    let stream =
+        format!("event: ping\ndata: {{}}\n\nevent: content_block_delta\ndata: {delta}\n\n");
+    let interaction = |kind: &str, body: &str| {
+        json!({
+            "request": {
+                "method": "POST", "uri": "https://api.anthropic.com/v1/messages",
+                "headers": {"x-api-key": ["my-own-key-1"]}, "body": "{\"a\":\"my-own-key-1\"}",
+            },
+            "response": {
+                "status": 200, "body": {"string": body},
+                "headers": {"content-type": [kind], "anthropic-organization-id": [id]},
+            },
+        })
+    };
+    let interactions = json!({"interactions": [
+        interaction("application/json", &said.to_string()),
+        interaction("text/event-stream", &stream),
+    ]});
+    let cassette = taken(&interactions.to_string());
+    let body = cassette.exchanges[0].response.body.json().unwrap();
+    assert_eq!(body["content"][0]["signature"], zeros(1));
+    assert_eq!(
+        body["content"][1]["content"][1]["encrypted_content"],
+        zeros(3)
+    );
+    assert!(answer(&cassette, 1).contains(&zeros(4)));
+    assert_eq!(
+        cassette.about.notes,
+        [
+            "replaced: a secret, by `[redacted]`, in the request's `a`",
+            "replaced: exchange 1: an id of the organization, by zeros, in the answer's `content[0].signature`",
+            "replaced: exchange 1: an id of the organization, by zeros, in the answer's `content[*].content[*].encrypted_content` (2 times)",
+            "replaced: exchange 1: a secret, by `[redacted]`, in the answer's `content[2].text`",
+            "replaced: exchange 2: an id of the organization, by zeros, in the answer's `event[2].delta.signature`",
+        ]
+    );
 }
