@@ -113,7 +113,7 @@ async fn replay_live(args: args::ReplayArgs) -> ExitCode {
 }
 
 fn import(args: &args::ImportArgs) -> ExitCode {
-    let imported = match import::run(&args.paths, &args.out) {
+    let imported = match import::run(&args.paths, &args.out, &args.ignore) {
         Ok(imported) => imported,
         Err(error) => return fail(FAILURE, &error.to_string()),
     };

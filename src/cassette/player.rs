@@ -167,7 +167,7 @@ impl Player {
                     "no recorded exchange answers this {asked}; the nearest is {name}, which differs in:\n{}",
                     miss::told(&differences)
                 ),
-                hint: "record it (`--record new --upstream URL`), or let a path that may differ be ignored (`ignore:` in the cassette)".to_owned(),
+                hint: "record it (`--record new --upstream URL`), or let a path that may differ be ignored (`--ignore PATH`, or `ignore:` in the cassette)".to_owned(),
             },
             None => Miss {
                 message: format!(

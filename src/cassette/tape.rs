@@ -39,16 +39,18 @@ pub(crate) struct Entry {
 impl Tape {
     /// Puts cassettes in order.
     pub fn of(cassettes: Vec<Cassette>) -> Result<Self, CassetteError> {
-        let mut tape = Self::default();
+        Self::ignoring(cassettes, &[])
+    }
+
+    /// Puts cassettes in order; what `ignore` names, as JSON paths, counts in none of them.
+    pub fn ignoring(cassettes: Vec<Cassette>, ignore: &[String]) -> Result<Self, CassetteError> {
+        let mut tape = Self {
+            ignore: json_paths("what is to be mounted", ignore)?,
+            ..Self::default()
+        };
         for cassette in &cassettes {
-            for path in &cassette.about.ignore {
-                let parsed = JsonPath::parse(path).map_err(|error| CassetteError::Format {
-                    name: cassette.name.clone(),
-                    reason: format!("ignore: `{path}` is no JSON path: {error}"),
-                    hint: "such as `$.metadata` or `$.messages[0].content`",
-                })?;
-                tape.ignore.push(parsed);
-            }
+            tape.ignore
+                .extend(json_paths(&cassette.name, &cassette.about.ignore)?);
             tape.redact.extend(cassette.about.redact.iter().cloned());
         }
         for cassette in cassettes {
@@ -168,6 +170,22 @@ fn text(body: &Body) -> Cow<'_, str> {
             .map_or(Cow::Borrowed(""), |json| Cow::Owned(json.to_string())),
         body => body.text().unwrap_or_default(),
     }
+}
+
+fn json_paths(name: &str, paths: &[String]) -> Result<Vec<JsonPath>, CassetteError> {
+    let parse = |path: &String| {
+        json_path(path).map_err(|reason| CassetteError::Format {
+            name: name.to_owned(),
+            reason: format!("ignore: {reason}"),
+            hint: "such as `$.metadata` or `$.messages[0].content`",
+        })
+    };
+    paths.iter().map(parse).collect()
+}
+
+/// Reads a JSON path, or says why it is none.
+pub fn json_path(path: &str) -> Result<JsonPath, String> {
+    JsonPath::parse(path).map_err(|error| format!("`{path}` is no JSON path: {error}"))
 }
 
 /// A path without the ids in it.

@@ -1,5 +1,6 @@
 //! What can be typed. Validated into [`Config`] where it is used.
 
+mod import;
 mod values;
 
 use std::ffi::OsString;
@@ -20,7 +21,8 @@ use crate::model::OnUnmatched;
 use crate::quirks::{Layer, Layers, Profile};
 use crate::rate::RateLimit;
 use crate::sandbox::docker::image::Flavor;
-use values::{UnmatchedArg, alias, profile, quirk};
+pub(super) use import::ImportArgs;
+use values::{UnmatchedArg, alias, json_path, profile, quirk};
 
 /// A local emulator for the code execution side of Anthropic's API.
 ///
@@ -317,6 +319,9 @@ pub(super) struct ServeArgs {
         hide_short_help = true
     )]
     pub(super) pace: Pace,
+    /// Let what this JSON path names differ from the recording, such as `$.system`; may be given again.
+    #[arg(long, value_name = "PATH", env = "SANDTABLE_IGNORE", value_parser = json_path, help_heading = "Recordings")]
+    pub(super) ignore: Vec<String>,
     /// Keep what this regular expression matches out of recordings; may be given again.
     #[arg(
         long = "redact",
@@ -530,6 +535,7 @@ fn plan(args: &ServeArgs) -> Result<Option<Plan>, UsageError> {
         mode: args.mode,
         upstream: args.upstream.clone(),
         pace: args.pace,
+        ignore: args.ignore.clone(),
         redact: args.redact.clone(),
         secrets,
         now: Some(
@@ -700,17 +706,6 @@ pub(super) struct UsageArgs {
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
-}
-
-/// Flags of `import`.
-#[derive(Debug, Args)]
-pub(super) struct ImportArgs {
-    /// Recordings, or folders of them.
-    #[arg(required = true)]
-    pub(super) paths: Vec<PathBuf>,
-    /// Folder for the cassettes.
-    #[arg(long, value_name = "DIR")]
-    pub(super) out: PathBuf,
 }
 
 /// Flags of `run`.

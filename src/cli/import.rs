@@ -16,8 +16,13 @@ pub(super) struct Imported {
     pub(super) refused: Vec<ImportError>,
 }
 
-/// Takes every recording of `paths` into cassettes below `out`.
-pub(super) fn run(paths: &[PathBuf], out: &Path) -> Result<Imported, CassetteError> {
+/// Takes every recording of `paths` into cassettes below `out`; what `ignore` names does not count when
+/// they are replayed.
+pub(super) fn run(
+    paths: &[PathBuf],
+    out: &Path,
+    ignore: &[String],
+) -> Result<Imported, CassetteError> {
     let mut imported = Imported::default();
     let (mut files, mut exchanges) = (0, 0);
     let mut taken = BTreeSet::new();
@@ -30,13 +35,14 @@ pub(super) fn run(paths: &[PathBuf], out: &Path) -> Result<Imported, CassetteErr
             }
         };
         for path in found {
-            let cassette = match import::import_file(&path) {
+            let mut cassette = match import::import_file(&path) {
                 Ok(cassette) => cassette,
                 Err(error) => {
                     imported.refused.push(error);
                     continue;
                 }
             };
+            cassette.about.ignore = ignore.to_vec();
             let target = target(given, &path, out, &mut taken);
             write(&target, &cassette)?;
             let count = cassette.exchanges.len();
@@ -123,7 +129,7 @@ mod tests {
         std::fs::write(from.join("b.yaml"), "no: recording\n").unwrap();
         std::fs::write(from.join("README.md"), "not looked at").unwrap();
 
-        let imported = run(&[from], &out).unwrap();
+        let imported = run(&[from], &out, &[]).unwrap();
 
         assert_eq!(imported.refused.len(), 1);
         assert!(imported.refused[0].to_string().contains("b.yaml"));
@@ -146,13 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn what_came_in_without_a_body_is_written_and_told() {
+    fn what_came_in_without_a_body_is_written_and_told_and_ignored_paths_with_it() {
         let folder = tempfile::tempdir().unwrap();
         let (from, out) = (folder.path().join("from"), folder.path().join("out"));
         std::fs::create_dir_all(&from).unwrap();
         let text = "interactions:\n- request: {method: POST, uri: 'https://api.anthropic.com/v1/messages', headers: {}, body: null}\n  response: {status: 200, headers: {}, body: {string: '{}'}}\n";
         std::fs::write(from.join("a.yaml"), text).unwrap();
-        let imported = run(&[from], &out).unwrap();
+        let ignore = ["$.system".to_owned()];
+        let imported = run(&[from], &out, &ignore).unwrap();
         assert_eq!(imported.refused.len(), 1);
         let told = imported.refused[0].to_string();
         assert!(
@@ -160,13 +167,14 @@ mod tests {
             "{told}"
         );
         assert!(told.contains("hint: "), "{told}");
-        assert!(out.join("a.yaml").exists());
+        let written = cassette::load(&out.join("a.yaml")).unwrap();
+        assert_eq!(written.about.ignore, ignore);
     }
 
     #[test]
     fn a_path_that_is_not_there_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let imported = run(&[folder.path().join("nowhere")], folder.path()).unwrap();
+        let imported = run(&[folder.path().join("nowhere")], folder.path(), &[]).unwrap();
         assert!(imported.refused[0].to_string().contains("cannot read"));
     }
 }

@@ -28,6 +28,9 @@ struct Order {
     pace: Option<String>,
     #[serde(default)]
     upstream: Option<String>,
+    /// JSON paths that may differ.
+    #[serde(default)]
+    ignore: Vec<String>,
 }
 
 /// What is mounted: how many exchanges, and which were never given.
@@ -132,6 +135,7 @@ fn plan(config: &Config, order: Order) -> Result<Plan, ControlError> {
         mode,
         upstream: config.upstream.clone(),
         pace,
+        ignore: order.ignore,
         ..Plan::default()
     })
 }

@@ -12,6 +12,7 @@ mod belongings;
 mod clients;
 mod ends;
 mod http;
+mod import;
 mod kills;
 mod leaving;
 mod ledger;

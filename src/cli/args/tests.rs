@@ -104,3 +104,17 @@ fn short_help_shows_the_flags_used_most_and_long_help_all() {
         assert!(long.contains("--cell-queue-timeout"), "{long}");
     }
 }
+
+#[test]
+fn an_ignored_path_is_checked_where_it_is_typed() {
+    let line = "sandtable replay a.yaml --ignore $.system --ignore $.messages[*].content";
+    assert_eq!(
+        config(line).unwrap().cassettes.unwrap().ignore,
+        ["$.system", "$.messages[*].content"]
+    );
+    let told = config("sandtable replay a.yaml --ignore system").unwrap_err();
+    assert!(told.contains("`system` is no JSON path"), "{told}");
+    let line = "sandtable import a.yaml --out b --ignore $[";
+    let told = Cli::try_parse_from(line.split(' ')).unwrap_err();
+    assert!(told.to_string().contains("no JSON path"), "{told}");
+}

@@ -22,6 +22,11 @@ pub(super) fn with_hint(error: &QuirkError) -> String {
     format!("{error}: {}", error.hint)
 }
 
+/// A JSON path, as it was typed.
+pub(super) fn json_path(text: &str) -> Result<String, String> {
+    crate::cassette::json_path(text).map(|_| text.to_owned())
+}
+
 pub(super) fn alias(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((from, to)) if !from.is_empty() && !to.is_empty() => {

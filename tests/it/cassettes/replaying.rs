@@ -354,3 +354,29 @@ async fn a_history_with_the_id_that_was_replaced_in_a_signature_is_matched() {
     let changed = format!("{}m", &signature[..signature.len() - 1]);
     assert_eq!(send(&changed).await.status, 400);
 }
+
+#[tokio::test]
+async fn a_path_that_is_ignored_for_one_replay_may_differ_and_no_other() {
+    let studio = Studio::open().await;
+    let mut asked = code_prompt("```bash\necho one\n```");
+    asked["system"] = json!("today");
+    let recorded = studio
+        .recorder
+        .send(&studio.recorder.messages(&asked))
+        .await;
+    let plan = sandtable::cassette::Plan {
+        paths: vec![studio.path()],
+        ignore: vec!["$.system".to_owned()],
+        ..Default::default()
+    };
+    let player = TestServer::with(|config| config.cassettes = Some(plan)).await;
+    asked["system"] = json!("tomorrow");
+    let played = player.send(&player.messages(&asked)).await;
+    assert_eq!(played.text(), recorded.text());
+    asked["max_tokens"] = json!(77);
+    let miss = player.send(&player.messages(&asked)).await;
+    assert_eq!(miss.status, 400);
+    assert!(miss.text().contains("body.max_tokens"), "{}", miss.text());
+    assert!(miss.text().contains("--ignore PATH"), "{}", miss.text());
+    assert!(!miss.text().contains("body.system"), "{}", miss.text());
+}
