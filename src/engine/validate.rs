@@ -2,6 +2,7 @@
 
 mod body;
 mod calls;
+mod media;
 mod system;
 mod thoughts;
 mod tools;
@@ -13,6 +14,7 @@ use wire::refusal;
 use wire::request::{Block, Message, MessagesRequest, Role};
 
 use crate::engine::seal;
+pub use media::{TooLarge, check as media, is_in as has_media};
 pub use thoughts::{check as thoughts, is_on as thinks};
 pub use tools::check as tools;
 
@@ -29,6 +31,8 @@ pub struct PendingCall {
     pub id: String,
     pub name: String,
     pub input: Value,
+    /// The MCP server that it goes to, if it does.
+    pub connector: Option<String>,
     /// Its code runs already, and waited for these.
     pub answers: Option<Vec<CodeAnswer>>,
 }
@@ -60,7 +64,9 @@ impl Group<'_> {
             Block::ToolUse { caller_tool_id, .. } | Block::ServerToolUse { caller_tool_id, .. } => {
                 caller_tool_id.is_some()
             }
-            Block::ServerToolResult { .. } => self.role == Role::Assistant,
+            Block::ServerToolResult { .. } | Block::McpToolResult { .. } => {
+                self.role == Role::Assistant
+            }
             _ => false,
         })
     }
@@ -220,7 +226,9 @@ fn check_thoughts(groups: &[Group<'_>]) -> Result<(), String> {
 fn check_references(request: &MessagesRequest) -> Result<(), String> {
     let blocks = request.messages.iter().flat_map(|message| &message.content);
     let references = blocks.flat_map(|block| match block {
-        Block::ToolResult { references, .. } => references.as_slice(),
+        Block::ToolResult { references, .. } | Block::ServerToolResult { references, .. } => {
+            references.as_slice()
+        }
         _ => &[],
     });
     for name in references {
@@ -241,7 +249,7 @@ fn check_ids(groups: &[Group<'_>]) -> Result<(), String> {
         let (kind, id) = match block {
             Block::ToolUse { id, .. }
             | Block::ServerToolUse { id, .. }
-            | Block::McpToolUse { id } => {
+            | Block::McpToolUse { id, .. } => {
                 if !calls.insert(id) {
                     return Err(refusal::DOUBLED_ID.say(&place));
                 }
@@ -351,7 +359,11 @@ pub fn ends_with_prefill(request: &MessagesRequest) -> bool {
             && !message.content.iter().any(|block| {
                 matches!(
                     block,
-                    Block::ServerToolUse { .. } | Block::ServerToolResult { .. }
+                    Block::ServerToolUse { .. }
+                        | Block::ServerToolResult { .. }
+                        | Block::McpToolUse { .. }
+                        | Block::McpToolResult { .. }
+                        | Block::Compaction { .. }
                 )
             })
     })

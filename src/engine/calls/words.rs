@@ -38,7 +38,11 @@ pub(super) fn parse(
             code: text("code")?,
             tag: id.to_owned(),
         }),
-        ServerTool::WebSearch | ServerTool::WebFetch => {
+        ServerTool::WebSearch
+        | ServerTool::WebFetch
+        | ServerTool::ToolSearchRegex
+        | ServerTool::ToolSearchBm25
+        | ServerTool::Advisor => {
             return Err(format!("`{}` needs no container", tool.name()));
         }
         ServerTool::Editor => Parsed::Edit(match text("command")?.as_str() {
@@ -211,34 +215,37 @@ pub(super) fn block(id: &str, tool: ServerTool, done: &Done, keys: EditorKeys) -
                 },
             },
         },
-        // Web calls never come here: they have blocks of their own.
-        ServerTool::Python | ServerTool::WebSearch | ServerTool::WebFetch => {
-            ContentBlock::CodeExecutionToolResult {
-                tool_use_id,
-                content: match done {
-                    Done::Ran {
-                        stdout,
-                        stderr,
-                        return_code,
-                        files,
-                    } => PythonContent::Result {
-                        stdout: stdout.clone(),
-                        stderr: stderr.clone(),
-                        return_code: *return_code,
-                        content: files
-                            .iter()
-                            .map(|file| PythonOutput::File {
-                                file_id: file.file_id.clone(),
-                            })
-                            .collect(),
-                        abort_reason: None,
-                    },
-                    other => PythonContent::Error {
-                        error_code: error_code(other),
-                    },
+        // Those without a container never come here: they have blocks of their own.
+        ServerTool::Python
+        | ServerTool::WebSearch
+        | ServerTool::WebFetch
+        | ServerTool::ToolSearchRegex
+        | ServerTool::ToolSearchBm25
+        | ServerTool::Advisor => ContentBlock::CodeExecutionToolResult {
+            tool_use_id,
+            content: match done {
+                Done::Ran {
+                    stdout,
+                    stderr,
+                    return_code,
+                    files,
+                } => PythonContent::Result {
+                    stdout: stdout.clone(),
+                    stderr: stderr.clone(),
+                    return_code: *return_code,
+                    content: files
+                        .iter()
+                        .map(|file| PythonOutput::File {
+                            file_id: file.file_id.clone(),
+                        })
+                        .collect(),
+                    abort_reason: None,
                 },
-            }
-        }
+                other => PythonContent::Error {
+                    error_code: error_code(other),
+                },
+            },
+        },
         ServerTool::Editor => ContentBlock::TextEditorCodeExecutionToolResult {
             tool_use_id,
             content: match done {

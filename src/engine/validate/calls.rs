@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use wire::refusal;
-use wire::request::{Block, MessagesRequest, Role};
+use wire::request::{Block, MessagesRequest, Role, ToolKind};
 
 use super::{CodeAnswer, Group, PendingCall};
 use crate::engine::{programmatic, seal};
@@ -26,6 +26,7 @@ pub(super) fn check_server_tools(
                     tag,
                     tool_use_id,
                     encrypted,
+                    ..
                 } => {
                     if encrypted.iter().any(|text| seal::is_broken(text)) {
                         return Err(format!(
@@ -41,18 +42,20 @@ pub(super) fn check_server_tools(
                     }
                     open.retain(|(_, block)| !matches!(block, Block::ServerToolUse { id, .. } if id == tool_use_id));
                 }
-                Block::McpToolUse { id } => {
+                Block::McpToolUse { id, .. } => {
                     connected.insert(id.as_str());
+                    open.push((position, block));
                 }
-                Block::McpToolResult { tool_use_id }
-                    if !connected.contains(tool_use_id.as_str()) =>
-                {
-                    return Err(orphan(
-                        (*index, *at),
-                        "mcp_tool_result",
-                        tool_use_id,
-                        "mcp_tool_use",
-                    ));
+                Block::McpToolResult { tool_use_id } => {
+                    if !connected.contains(tool_use_id.as_str()) {
+                        return Err(orphan(
+                            (*index, *at),
+                            "mcp_tool_result",
+                            tool_use_id,
+                            "mcp_tool_use",
+                        ));
+                    }
+                    open.retain(|(_, block)| !matches!(block, Block::McpToolUse { id, .. } if id == tool_use_id));
                 }
                 _ => {}
             }
@@ -60,20 +63,43 @@ pub(super) fn check_server_tools(
     }
     let mut pending = Vec::new();
     for (position, block) in open {
-        let Block::ServerToolUse {
-            id, name, input, ..
-        } = block
-        else {
-            continue;
+        let waits = groups[position + 1..].iter().all(Group::leaves_calls_open);
+        let (id, name, input) = match block {
+            Block::ServerToolUse {
+                id, name, input, ..
+            } => (id, name, input),
+            Block::McpToolUse {
+                id,
+                name,
+                server,
+                input,
+            } => {
+                if !waits {
+                    // The wording is inferred from that of other calls.
+                    return Err(format!(
+                        "messages.{}: `mcp_tool_use` ids were found without a corresponding `mcp_tool_result` block: {id}",
+                        groups[position].first
+                    ));
+                }
+                pending.push(PendingCall {
+                    id: id.clone(),
+                    name: name.clone(),
+                    input: input.clone(),
+                    connector: Some(server.clone()),
+                    answers: None,
+                });
+                continue;
+            }
+            _ => continue,
         };
-        let waits = groups[position + 1..].iter().all(Group::leaves_calls_open)
-            && !is_passed_over(request, &groups[position], id);
+        let waits = waits && !is_passed_over(request, &groups[position], id);
         let tail = match (waits, offers(request, name)) {
             (true, true) => {
                 pending.push(PendingCall {
                     id: id.clone(),
                     name: name.clone(),
                     input: input.clone(),
+                    connector: None,
                     answers: answers(groups, id),
                 });
                 continue;
@@ -175,8 +201,12 @@ fn declared_name(sub_tool: &str) -> &str {
 
 fn offers(request: &MessagesRequest, sub_tool: &str) -> bool {
     let name = declared_name(sub_tool);
-    request.tools.iter().any(|tool| tool.name == name)
-        || (name == "code_execution" && programmatic::is_provided(&request.tools))
+    if name == "code_execution" {
+        return programmatic::is_provided(&request.tools);
+    }
+    // A tool of the client may have the same name.
+    let mut tools = request.tools.iter();
+    tools.any(|tool| tool.kind == ToolKind::OtherServer && tool.name == name)
 }
 
 /// Calls made by code: their cell must be in the history, and its container named.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{media, rest, results};
+use super::{hosted, media, rest, results};
 use crate::decode::{Decoded, Node};
 
 /// One message of the conversation.
@@ -61,6 +61,8 @@ pub enum Block {
         tool_use_id: String,
         /// What the service had encrypted in it.
         encrypted: Vec<String>,
+        /// The tools that a search for tools has found.
+        references: Vec<String>,
     },
     Thinking {
         thinking: String,
@@ -74,9 +76,16 @@ pub enum Block {
     /// A call of a connector.
     McpToolUse {
         id: String,
+        name: String,
+        server: String,
+        input: Value,
     },
     McpToolResult {
         tool_use_id: String,
+    },
+    /// It stands for all that is before it, unless nothing came of it.
+    Compaction {
+        stands: bool,
     },
     /// A known block that needs no look inside.
     Other,
@@ -238,12 +247,19 @@ impl Block {
                     .as_array()
                     .is_some_and(|texts| texts.iter().any(is_cited)),
             },
+            "tool_search_tool_result" => Self::ServerToolResult {
+                tag,
+                tool_use_id: call_id("tool_use_id", true)?,
+                encrypted: Vec::new(),
+                references: hosted::tool_search(&block.required("content")?)?,
+            },
             tag if tag.ends_with("_tool_result") => {
                 results::check(tag, &block)?;
                 Self::ServerToolResult {
                     tag,
                     tool_use_id: call_id("tool_use_id", true)?,
                     encrypted: results::encrypted(&block.value()["content"]),
+                    references: Vec::new(),
                 }
             }
             _ => Self::Other,
@@ -256,18 +272,27 @@ impl Block {
     fn decode_beta(node: &Node<'_>) -> Decoded<Self> {
         let tag = node.tag(BETA_TAGS)?;
         let block = node.tagged(tag);
+        rest::check_cache_control(&block)?;
         Ok(match tag {
             "advisor_tool_result" => Self::ServerToolResult {
                 tag,
                 tool_use_id: block.required("tool_use_id")?.call_id(true)?.to_owned(),
-                encrypted: Vec::new(),
+                encrypted: hosted::advice(&block.required("content")?)?,
+                references: Vec::new(),
             },
-            "mcp_tool_use" => Self::McpToolUse {
-                id: block.required("id")?.call_id(false)?.to_owned(),
+            "mcp_tool_use" => hosted::mcp_call(&block)?,
+            "mcp_tool_result" => hosted::mcp_result(&block)?,
+            "mcp_tool_listing" => {
+                hosted::mcp_listing(&block)?;
+                Self::Other
+            }
+            "compaction" => Self::Compaction {
+                stands: hosted::compaction(&block)?,
             },
-            "mcp_tool_result" => Self::McpToolResult {
-                tool_use_id: block.required("tool_use_id")?.call_id(false)?.to_owned(),
-            },
+            "fallback" => {
+                hosted::fallback(&block)?;
+                Self::Other
+            }
             _ => Self::Other,
         })
     }

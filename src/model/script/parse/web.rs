@@ -1,7 +1,5 @@
 //! `web_search` and `web_fetch`: the steps, and the table of a rule that serves what brings no results.
 
-use wire::web::{FETCH_ERRORS, SEARCH_ERRORS};
-
 use super::{Parser, PlainText};
 use crate::model::ServerTool;
 use crate::model::script::rule::ScriptTool;
@@ -16,14 +14,6 @@ pub(in super::super) const WEB_KEYS: [&str; 7] = [
 /// Keys of one of `results`.
 pub(in super::super) const PAGE_KEYS: [&str; 4] = ["url", "title", "text", "page_age"];
 const PAGE_OF_FETCH: [&str; 3] = ["title", "text", "pdf"];
-
-/// The error codes that a call by this key can end with.
-pub(super) fn errors_of(tool: ServerTool) -> &'static [&'static str] {
-    match tool {
-        ServerTool::WebFetch => &FETCH_ERRORS,
-        _ => &SEARCH_ERRORS,
-    }
-}
 
 impl Parser {
     /// A `web_search` or `web_fetch` step.
@@ -116,7 +106,7 @@ impl Parser {
                 "search" | "fetch" => {}
                 "error" => {
                     let code = self.string(value, "`error`")?;
-                    let known = errors_of(tool);
+                    let known = tool.error_codes();
                     if !known.contains(&code.as_str()) {
                         self.sink.unknown(value.at, "error code", &code, known);
                     }
