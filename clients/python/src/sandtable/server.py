@@ -72,6 +72,7 @@ class Server:
         self._folder: Optional[tempfile.TemporaryDirectory[str]] = None
         self._url: Optional[str] = None
         self._token: Optional[str] = None
+        self._handed_out: set[str] = set()
 
     @classmethod
     def connect(cls, url: str, control_token: Optional[str] = None) -> Server:
@@ -95,7 +96,20 @@ class Server:
 
     def workspace(self, api_key: Optional[str] = None) -> Workspace:
         """The workspace of a key; one that nobody else has if None."""
-        return Workspace(self.base_url, api_key or f"sk-ant-{uuid.uuid4().hex}", self._token)
+        key = api_key or f"sk-ant-{uuid.uuid4().hex}"
+        self._handed_out.add(key)
+        return Workspace(self.base_url, key, self._token)
+
+    def behind(self, real_key: str, entrance: str, api_key: str) -> Workspace:
+        """The workspace of a key that clients do not get to know: they ask `entrance` with `api_key`."""
+        workspace = Workspace(self.base_url, real_key, self._token)
+        workspace.entrance, workspace.api_key = entrance, api_key
+        workspace._is_behind = True
+        return workspace
+
+    def has_handed_out(self, api_key: str) -> bool:
+        """Whether :meth:`workspace` has given this key to somebody."""
+        return api_key in self._handed_out
 
     def log(self) -> str:
         """What the server has logged."""
