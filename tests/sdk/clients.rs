@@ -90,6 +90,11 @@ async fn the_node_package_s_helpers_work_in_vitest_and_jest() {
 }
 
 #[tokio::test]
+async fn nothing_reaches_the_real_service_from_a_test_in_node() {
+    node("seal.test.js").await;
+}
+
+#[tokio::test]
 async fn the_node_package_is_typed() {
     node("types.test.js").await;
 }

@@ -40,7 +40,8 @@ pub(crate) fn clients_python() -> Option<PathBuf> {
 /// Node, and the folder with what the tests of `clients/node` need.
 pub(crate) fn clients_node() -> Option<(PathBuf, PathBuf)> {
     let modules = root().join("clients/node/node_modules");
-    let found = if modules.join("vitest").is_dir() && modules.join("jest").is_dir() {
+    let packages = ["vitest", "jest", "@ai-sdk/anthropic"];
+    let found = if packages.iter().all(|name| modules.join(name).is_dir()) {
         on_path("node").map(|node| (node, modules))
     } else {
         Err(format!(
