@@ -143,10 +143,12 @@ async fn automatic(place: &Place<'_>) -> Chosen {
         other => other,
     };
     let because = match &docker {
-        Ok(_) => "Docker answers, but its sandbox image is not built",
-        Err(_) => "no Docker engine answers",
+        Ok(_) => "Docker answers, but its sandbox image is not built".to_owned(),
+        // Whoever names an engine is told what is wrong with it.
+        Err(error) if is_named() => in_words(error),
+        Err(_) => "no Docker engine answers".to_owned(),
     };
-    let refusal = match local(place, because).await {
+    let refusal = match local(place, &because).await {
         Ok(chosen) => return chosen,
         Err(error) => error,
     };
@@ -174,6 +176,7 @@ async fn connect(place: &Place<'_>) -> Result<DockerBackend, SandboxError> {
     DockerBackend::connect(DockerConfig {
         host: None,
         image: place.config.image.clone(),
+        runtime: place.config.docker_runtime.clone(),
         server_id: place.server_id.to_owned(),
         data_dir: place.data_dir.to_owned(),
         temporary: place.temporary,
@@ -199,6 +202,13 @@ async fn chosen_docker(docker: DockerBackend, warm: usize, because: &str) -> Cho
         improve: description.improve,
         keeper: Keeper::Docker(docker),
     }
+}
+
+/// Whether the user says which engine it is.
+fn is_named() -> bool {
+    ["DOCKER_HOST", "DOCKER_CONTEXT"]
+        .into_iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! What the workspace's turns would have cost: time of containers, tokens, web searches (spec 06).
+//! What the workspace's turns would have cost: time of containers, tokens, web searches (F180).
 //!
 //! The ledger takes notes while turns run and does its sums when it is asked. It is kept in memory: the
 //! oldest containers and requests are folded into their month's sums, so that it stays bounded.

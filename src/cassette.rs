@@ -26,10 +26,10 @@ pub use body::{Blob, Body, Part};
 pub use deck::{Deck, DeckError, Mode, Mounts, Pace, Plan, Recorder};
 pub use file::{CassetteError, Timing, Writer, load, load_all, parse, text};
 pub(crate) use frames::split as split_frames;
-pub use player::{Miss, Played, Player};
+pub use player::{Miss, Named, Played, Player};
 pub use redact::Redactor;
 pub(crate) use spoil::fail_calls;
-pub use tape::Tape;
+pub use tape::{Tape, json_path};
 pub use upstream::{Answer, Sent, Upstream};
 pub use yaml::write_value;
 
@@ -57,7 +57,7 @@ pub struct About {
     pub ignore: Vec<String>,
     /// Regular expressions of what the user keeps out of recordings.
     pub redact: Vec<String>,
-    /// What an import lacks, in words.
+    /// What an import lacks and what it replaced, in words.
     pub notes: Vec<String>,
 }
 

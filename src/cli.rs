@@ -7,10 +7,13 @@ pub mod doctor;
 pub mod image;
 mod import;
 mod live;
+mod log;
+mod output;
 mod remote;
 mod report;
 mod run;
 mod serve;
+mod signals;
 mod usage;
 mod verify;
 
@@ -22,6 +25,9 @@ use clap::Parser as _;
 
 use args::{Cli, Command, ImageCommand, ServeArgs};
 
+use signals::Signals;
+
+use crate::config::Config;
 use crate::server::Server;
 
 #[cfg(target_os = "linux")]
@@ -36,7 +42,7 @@ const FAILURE: u8 = 1;
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log(&cli);
+    log::start(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -107,7 +113,7 @@ async fn replay_live(args: args::ReplayArgs) -> ExitCode {
 }
 
 fn import(args: &args::ImportArgs) -> ExitCode {
-    let imported = match import::run(&args.paths, &args.out) {
+    let imported = match import::run(&args.paths, &args.out, &args.ignore) {
         Ok(imported) => imported,
         Err(error) => return fail(FAILURE, &error.to_string()),
     };
@@ -138,22 +144,24 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
-    let server = match Server::start(config).await {
-        Ok(server) => server,
-        Err(error) => return fail(error.exit_code(), &error.to_string()),
+    let (server, mut signals) = match start_for_a_command(config).await {
+        Ok(started) => started,
+        Err(code) => return code,
     };
     let ended = match child::start(&command, server.url(), None, token.as_deref()) {
-        Ok(mut child) => child::wait(&mut child).await.map(child::exit_code),
+        Ok(mut child) => child::wait(&mut child, &mut signals)
+            .await
+            .map(child::exit_code),
         Err(error) => {
             let (code, text) = child::not_run(&command, &error);
-            server.stop().await;
+            signals::stop(server).await;
             return fail(code, &text);
         }
     };
     let written = server
         .cassettes()
         .and_then(|deck| Some(deck.recorder()?.written()));
-    server.stop().await;
+    signals::stop(server).await;
     if let Some((path, count)) = written {
         let text = format!("recorded {count} exchanges into {}\n", path.display());
         io::stderr().lock().write_all(text.as_bytes()).ok();
@@ -162,6 +170,18 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => fail(FAILURE, &error.to_string()),
     }
+}
+
+/// A server for a command, and the signals that are to reach it.
+async fn start_for_a_command(config: Config) -> Result<(Server, Signals), ExitCode> {
+    let mut signals = Signals::listen()
+        .map_err(|error| fail(FAILURE, &format!("cannot listen for signals: {error}")))?;
+    let started = tokio::select! {
+        started = Server::start(config) => started,
+        came = signals.next() => return Err(ExitCode::from(came.exit_code())),
+    };
+    let server = started.map_err(|error| fail(error.exit_code(), &error.to_string()))?;
+    Ok((server, signals))
 }
 
 async fn build_image(args: args::ImageBuildArgs) -> ExitCode {
@@ -220,21 +240,4 @@ fn print(text: &str) {
 fn fail(code: u8, message: &str) -> ExitCode {
     writeln!(io::stderr().lock(), "error: {message}").ok();
     ExitCode::from(code)
-}
-
-/// Logs go to stderr; `RUST_LOG` or `SANDTABLE_LOG` chooses what.
-fn start_log(cli: &Cli) {
-    // What a test run prints is its own.
-    let usual = match cli.command {
-        Some(Command::Run(_)) => "warn",
-        _ => "warn,sandtable=info",
-    };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SANDTABLE_LOG")
-        .or_else(|_| tracing_subscriber::EnvFilter::try_from_default_env())
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .with_writer(io::stderr)
-        .init();
 }

@@ -58,9 +58,7 @@ impl Clock {
     pub fn advance(&self, by: TimeDelta) -> Result<DateTime<Utc>, BackwardsError> {
         let mut state = self.lock();
         let now = state.now();
-        let wanted = now
-            .checked_add_signed(by)
-            .unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let wanted = now.checked_add_signed(by).unwrap_or(LAST);
         state.move_to(now, wanted)
     }
 
@@ -97,6 +95,9 @@ impl Clock {
     }
 }
 
+/// Where every clock stops: 9999-01-01, so that what ends some months later still has a year of four digits.
+const LAST: DateTime<Utc> = DateTime::from_timestamp_secs(253_370_764_800).expect("it is in range");
+
 impl State {
     /// Of a clock that shows `now` (the present where there is none).
     pub fn at(now: Option<DateTime<Utc>>, frozen: bool) -> Self {
@@ -110,11 +111,10 @@ impl State {
 
     /// The time that its clock shows at present.
     pub fn now(&self) -> DateTime<Utc> {
-        self.frozen_at.unwrap_or_else(|| {
-            wall()
-                .checked_add_signed(self.offset)
-                .unwrap_or(DateTime::<Utc>::MAX_UTC)
-        })
+        let now = self
+            .frozen_at
+            .or_else(|| wall().checked_add_signed(self.offset));
+        now.unwrap_or(LAST).min(LAST)
     }
 
     fn move_to(
@@ -122,6 +122,7 @@ impl State {
         now: DateTime<Utc>,
         wanted: DateTime<Utc>,
     ) -> Result<DateTime<Utc>, BackwardsError> {
+        let wanted = wanted.min(LAST);
         if wanted < now {
             return Err(BackwardsError { now, wanted });
         }
@@ -173,6 +174,17 @@ mod tests {
             now >= stood && now - stood < TimeDelta::seconds(5),
             "{stood} then {now}"
         );
+    }
+
+    #[test]
+    fn a_clock_stops_before_times_have_no_name() {
+        let clock = Clock::default();
+        clock.advance(TimeDelta::MAX).unwrap();
+        clock.freeze(true);
+        clock.advance(TimeDelta::MAX).unwrap();
+        assert_eq!(rfc3339_micros(clock.now()), "9999-01-01T00:00:00.000000Z");
+        clock.freeze(false);
+        assert_eq!(clock.set(DateTime::<Utc>::MAX_UTC).unwrap(), LAST);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Config {
     pub frozen_at: Option<DateTime<Utc>>,
     /// The image Docker sandboxes run; the default flavor of ours if `None`.
     pub image: Option<String>,
+    /// The engine's runtime for sandboxes, such as `runsc`; its usual one if `None`.
+    pub docker_runtime: Option<String>,
     /// What `local` starts as a sandbox's first process; a copy of the running program if `None`.
     pub program: Option<PathBuf>,
     /// A container that was not used for so long falls asleep.
@@ -52,6 +54,10 @@ pub struct Config {
     pub control_token: Option<String>,
     /// Unknown versions and betas are refused instead of noted.
     pub strict_version: bool,
+    /// Unknown betas are refused instead of noted.
+    pub strict_betas: bool,
+    /// Models that the list of models lacks are not found.
+    pub strict_models: bool,
     /// Tool types that stand for others: `code_execution_20260104` → `code_execution_20250825`.
     pub tool_aliases: Vec<(String, String)>,
     /// The state that every workspace starts from.
@@ -117,6 +123,7 @@ impl Default for Config {
             seed: None,
             frozen_at: None,
             image: None,
+            docker_runtime: None,
             program: None,
             idle: limits::CONTAINER_IDLE,
             timeouts: Timeouts::default(),
@@ -126,6 +133,8 @@ impl Default for Config {
             allow_origins: Vec::new(),
             control_token: None,
             strict_version: false,
+            strict_betas: false,
+            strict_models: false,
             tool_aliases: Vec::new(),
             state: None,
             faults: Vec::new(),

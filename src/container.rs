@@ -4,6 +4,7 @@
 //! something takes a [`Lease`], and gets the running sandbox or a newly started one. A container that
 //! nobody has used for a while falls asleep: its processes end, its files stay.
 
+pub(crate) mod over;
 mod pending;
 mod skills;
 mod sweep;
@@ -20,13 +21,15 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
+pub(crate) use over::ends_at;
+
 use crate::clock::{Clock, rfc3339_micros};
 use crate::events::Events;
 use crate::ids::{Ids, Kind};
 use crate::limits::{self, Timeouts};
 use crate::model::Upload;
 use crate::quirks::ExpiresAt;
-use crate::sandbox::guest::{Guest, PutFile};
+use crate::sandbox::guest::{ErrorKind, Guest, GuestError, PutFile};
 use crate::sandbox::{Backend, Limits, SandboxError};
 use crate::store::{ContainerRow, ContainerState, MountedFile, MountedSkill, Store, StoreError};
 use crate::workspace::Workspace;
@@ -298,7 +301,7 @@ impl Containers {
     }
 
     /// Notes a use, and says when the container expires: an hour from now, or five minutes while code in
-    /// it `waits` for the client (FACTS 1.3); or at its real end.
+    /// it `waits` for the client (F052); or at its real end.
     pub(crate) async fn touch(
         &self,
         workspace: &Workspace,
@@ -406,12 +409,18 @@ impl Containers {
             sandbox.tree_waits = false;
         }
         while let Some(upload) = sandbox.waiting.first() {
-            self.put(container, &lease, upload).await?;
+            if let Err(error) = self.put(container, &lease, upload).await {
+                return go_without(container, error).map(|()| lease);
+            }
             sandbox.waiting.remove(0);
         }
-        self.put_skills(container, &lease, &mut sandbox.waiting_skills)
-            .await?;
-        Ok(lease)
+        match self
+            .put_skills(container, &lease, &mut sandbox.waiting_skills)
+            .await
+        {
+            Err(error) => go_without(container, error).map(|()| lease),
+            Ok(()) => Ok(lease),
+        }
     }
 
     /// A running sandbox with everything in place: nothing is waited for, so that calls which begin
@@ -586,14 +595,20 @@ impl Inner {
     }
 }
 
-/// Whether a container has ended: by its age, or, with `idle`, by not being used.
 pub(crate) fn is_over(row: &ContainerRow, now: DateTime<Utc>, idle: Option<TimeDelta>) -> bool {
-    ends_at(row.created_at) <= now || idle.is_some_and(|idle| row.last_used_at + idle <= now)
+    over::is_over(row.created_at, row.last_used_at, now, idle)
 }
 
-/// When a container is over for good: 30 days after it was made.
-pub(crate) fn ends_at(created_at: DateTime<Utc>) -> DateTime<Utc> {
-    created_at + TimeDelta::days(limits::CONTAINER_LIFE_DAYS)
+/// A container that is too full for a file, or in which code has put something in its way for good, still
+/// runs calls: one of them may make room. What waits is tried again with the next.
+fn go_without(container: &Container, error: SandboxError) -> Result<(), SandboxError> {
+    match error {
+        SandboxError::Guest(GuestError::Refused { kind, message }) if kind != ErrorKind::Busy => {
+            tracing::warn!(container.id = %container.id, reason = %message, "an upload has not reached its container");
+            Ok(())
+        }
+        error => Err(error),
+    }
 }
 
 fn store_failed(error: &StoreError) -> SandboxError {

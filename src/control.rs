@@ -11,6 +11,7 @@ mod events;
 mod faults;
 mod health;
 mod journal;
+mod label;
 mod quirks;
 mod rates;
 mod scripts;
@@ -23,7 +24,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::http::Uri;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 
 use crate::app::App;
 use crate::limits;
@@ -38,6 +39,7 @@ pub(crate) fn router(app: &App) -> Router<App> {
             "/_sandtable/journal",
             get(journal::list).delete(journal::clear),
         )
+        .route("/_sandtable/label", put(label::put))
         .route("/_sandtable/containers", get(containers::list))
         .route(
             "/_sandtable/containers/{id}/expire",

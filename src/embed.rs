@@ -15,7 +15,9 @@ use tokio::sync::oneshot;
 
 pub use builder::Builder;
 pub use error::SandtableError;
-pub use workspace::answers::{ClockState, Container, Exchange, FaultState, RuleState, Verdict};
+pub use workspace::answers::{
+    BatchItem, ClockState, Container, Exchange, FaultState, Lint, RequestCounts, RuleState, Verdict,
+};
 pub use workspace::{Clock, Containers, Faults, Journal, JournalQuery, Scripts, Workspace};
 
 use crate::ids::Ids;

@@ -28,15 +28,17 @@ use wire::event::StreamEvent;
 use wire::request::MessagesRequest;
 
 use crate::container::Containers;
+pub(crate) use crate::container::over;
 use crate::fault::{Act, Fault, Faults, Occasion, StreamAct};
 use crate::limits;
 use crate::lint::{Lint, Rule};
 use crate::model::{ModelError, OnUnmatched, ServiceError};
 use crate::quirks::Quirks;
 use crate::store::{Store, StoreError};
-use crate::verify::Facts;
+use crate::verify::{Facts, Made};
 use crate::workspace::Workspace;
 
+pub(crate) use calls::Allowance;
 pub(crate) use turn::run;
 
 /// Checks a request as a turn would, and counts its input tokens; nothing is carried out.
@@ -89,12 +91,16 @@ pub(crate) struct TurnInput {
     pub(crate) quirks: Quirks,
     /// Faults that the request itself brings.
     pub(crate) faults: Option<Arc<Faults>>,
+    /// What it makes.
+    pub(crate) made: Made,
     /// The batch and the `custom_id`, if it is an item of a batch.
     pub(crate) batch_item: Option<(String, String)>,
     /// The input tokens that rate limits let it in with, where there are any.
     pub(crate) admitted_with: Option<u64>,
     /// Whether versions of skills are told as the beta tells them.
     pub(crate) skills_beta: bool,
+    /// What its calls may still hand back in files.
+    pub(crate) allowance: Allowance,
 }
 
 impl TurnInput {
@@ -130,11 +136,11 @@ impl TurnInput {
         self.note(|facts| facts.lints.push(Lint::new(rule, text)));
     }
 
-    /// Server tool iterations before `pause_turn`; a batch has more of them (spec 05 §4).
+    /// Server tool iterations before `pause_turn`; a batch has more of them (F110).
     fn iterations(&self) -> u32 {
         match self.batch_item {
             Some(_) => limits::BATCH_TURN_ITERATIONS,
-            None => limits::TURN_ITERATIONS,
+            None => self.quirks.turn_iterations.0,
         }
     }
 
@@ -160,6 +166,9 @@ pub(crate) struct Report {
     pub(crate) source: Option<String>,
     /// What `verify` wants to know.
     pub(crate) facts: Facts,
+    /// The model that was asked for, and the container, for the log.
+    pub(crate) model: Option<String>,
+    pub(crate) container: Option<String>,
     /// The container that was made for it.
     pub(crate) made_container: Option<String>,
 }
@@ -188,4 +197,10 @@ pub(crate) enum TurnError {
     /// A fault closes the connection here.
     #[error("the connection is cut")]
     Cut,
+}
+
+/// Whether code that an earlier answer began waits for the results that a request brings.
+pub(crate) fn code_waits(request: &MessagesRequest) -> bool {
+    validate::history(request)
+        .is_ok_and(|pending| pending.calls.iter().any(|call| call.answers.is_some()))
 }

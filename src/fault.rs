@@ -29,6 +29,15 @@ pub struct Fault {
     given: Value,
 }
 
+impl Fault {
+    /// The same, told otherwise than it was given.
+    #[must_use]
+    pub(crate) fn told(mut self, otherwise: impl FnOnce(Value) -> Value) -> Self {
+        self.given = otherwise(self.given);
+        self
+    }
+}
+
 /// What happens.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {

@@ -62,6 +62,7 @@ pub mod events;
 pub mod fault;
 #[doc(hidden)]
 pub mod ids;
+mod input;
 #[doc(hidden)]
 pub mod journal;
 #[doc(hidden)]
@@ -72,6 +73,7 @@ pub mod lint;
 pub mod live;
 #[doc(hidden)]
 pub mod model;
+mod private;
 #[doc(hidden)]
 pub mod quirks;
 #[doc(hidden)]
@@ -87,6 +89,7 @@ pub mod snapshot;
 pub mod store;
 #[doc(hidden)]
 pub mod verify;
+mod work;
 #[doc(hidden)]
 pub mod workspace;
 mod xml;
@@ -97,6 +100,7 @@ pub use billing::{
 };
 pub use config::BackendChoice;
 pub use embed::{
-    Builder, Clock, ClockState, Container, Containers, Exchange, FaultState, Faults, Journal,
-    JournalQuery, RuleState, Sandtable, SandtableError, Scripts, Verdict, Workspace, sandbox_entry,
+    BatchItem, Builder, Clock, ClockState, Container, Containers, Exchange, FaultState, Faults,
+    Journal, JournalQuery, Lint, RequestCounts, RuleState, Sandtable, SandtableError, Scripts,
+    Verdict, Workspace, sandbox_entry,
 };

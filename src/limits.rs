@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-/// Largest body of `/v1/messages` (spec 00 §6).
+/// Largest body of `/v1/messages` (F143).
 pub const MAX_MESSAGES_BODY_BYTES: usize = 32 * 1024 * 1024;
-/// Largest body of `/v1/messages/batches` (spec 00 §6).
+/// Largest body of `/v1/messages/batches` (F143).
 pub const MAX_BATCH_BODY_BYTES: usize = 256 * 1024 * 1024;
-/// Most requests in one batch (spec 05 §4).
+/// Most requests in one batch (F110).
 pub const MAX_BATCH_REQUESTS: usize = 100_000;
 /// Longest `custom_id` of a request in a batch, in characters.
 pub const MAX_CUSTOM_ID_CHARS: usize = 64;
@@ -20,6 +20,10 @@ pub const BATCH_RESULT_DAYS: i64 = 29;
 pub const BATCH_CONCURRENT_ITEMS: usize = 4;
 /// Server tool iterations in one turn of a batch before `pause_turn`: more than elsewhere.
 pub const BATCH_TURN_ITERATIONS: u32 = 100;
+/// Blocks with a `cache_control` in one request.
+pub const MAX_CACHE_MARKS: usize = 4;
+/// Levels of a JSON schema that are looked at.
+pub const MAX_SCHEMA_DEPTH: usize = 64;
 /// How often a batch looks whether it has expired.
 pub const BATCH_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Cells of a container of which is remembered what they have called on the web: as many as the guest
@@ -27,9 +31,9 @@ pub const BATCH_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 pub const KEPT_WEB_CELLS: usize = 16;
 /// Longest URL that `web_fetch` takes, in characters.
 pub const MAX_FETCH_URL_CHARS: usize = 250;
-/// Base64 of an inline image; the decoder looks at it (public threads of 2026-07 and later).
+/// Base64 of an inline image; the decoder looks at it (F146).
 pub use wire::request::MAX_IMAGE_BASE64_BYTES;
-/// Largest skill, uncompressed, all files together (spec 05 §1).
+/// Largest skill, uncompressed, all files together (F100).
 pub const MAX_SKILL_BYTES: usize = 30 * 1024 * 1024;
 /// Most files in a skill.
 pub const MAX_SKILL_FILES: usize = 10_000;
@@ -45,7 +49,9 @@ pub const MAX_REQUEST_SKILLS: usize = 20;
 pub const MAX_REQUEST_SKILLS_BETA: usize = 8;
 /// Largest `limit` of a list of skills with the beta header.
 pub const SKILL_LIST_LIMIT_BETA: usize = 100;
-/// Largest upload to `/v1/files` (spec 04 §2).
+/// Largest script, file of faults, or file of prices that is read.
+pub const MAX_INPUT_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// Largest upload to `/v1/files` (F081).
 pub const MAX_UPLOAD_BYTES: u64 = 500 * 1024 * 1024;
 /// Largest file that comes back from `$OUTPUT_DIR`; above it a call answers `output_file_too_large`.
 pub const MAX_OUTPUT_FILE_BYTES: u64 = 500 * 1024 * 1024;
@@ -59,10 +65,14 @@ pub const BASH_TIMEOUT: Duration = Duration::from_mins(5);
 pub const CELL_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long a cell waits for those before it in its container; then it gets `too_many_requests`.
 pub const CELL_QUEUE_TIMEOUT: Duration = Duration::from_mins(5);
-/// How long a call from code waits for the client, on the virtual clock (spec 03 §6).
+/// How long a call from code waits for the client, on the virtual clock (F060).
 pub const CODE_CALL_SECONDS: i64 = 270;
-/// How far `expires_at` lies behind the last use while such a call waits (FACTS 1.3).
+/// How far `expires_at` lies behind the last use while such a call waits (F052).
 pub const CONTAINER_PENDING_MINUTES: i64 = 5;
+/// How long after its last request a message thread can be continued, on the virtual clock (F017).
+pub const THREAD_MINUTES: i64 = 5;
+/// How long after its last use a thread is kept.
+pub const THREAD_KEPT_MINUTES: i64 = 60;
 /// Calls from the code of one cell that wait at once.
 pub const MAX_CODE_CALLS: usize = 64;
 /// What the arguments of all these may come to.
@@ -89,10 +99,13 @@ pub const SANDBOX_MEMORY_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 pub const SANDBOX_DISK_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 /// Processes and threads in a sandbox.
 pub const SANDBOX_PIDS: i64 = 512;
+/// Pseudo terminals of a sandbox at once; the kernel has 4,096 for the whole machine.
+pub const SANDBOX_TERMINALS: u32 = 64;
+/// What one call hands back from `$OUTPUT_DIR`, all files together: what the container's disk may hold,
+/// so that files which take no room there (sparse, or blocks that are shared) cannot fill the server's.
+pub const MAX_OUTPUT_BYTES: u64 = SANDBOX_DISK_BYTES;
 /// Sandboxes started at the same time; further starts wait.
 pub const CONCURRENT_STARTS: usize = 8;
-/// Server tool iterations in one turn before `pause_turn`.
-pub const TURN_ITERATIONS: u32 = 10;
 /// Steps of one turn before the loop guard ends it.
 pub const TURN_STEPS: u32 = 10_000;
 /// Silence in a stream after which a `ping` is sent.
@@ -113,7 +126,11 @@ pub const VERIFY_CHAINS: usize = 500;
 pub const VERIFY_ATTEMPTS: usize = 50;
 /// Output files, pauses, and calls of one workspace that `verify` remembers, the oldest making room.
 pub const VERIFY_MEMORY: usize = 4096;
-/// Largest JSON body that is read for the journal and `verify` though a fault answers the request.
+/// Findings of one workspace from before its resets, in each list; the others are counted.
+pub const VERIFY_ARCHIVED: usize = 1000;
+/// Characters of a workspace's label.
+pub const MAX_LABEL_CHARS: usize = 1000;
+/// Largest body that is read for the journal and `verify` though a fault answers the request.
 pub const FAULTED_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// Events that wait for a slow reader of `GET /_sandtable/events`.
 pub const EVENT_QUEUE: usize = 1024;
@@ -125,14 +142,16 @@ pub const EVENT_PING_INTERVAL: Duration = Duration::from_secs(15);
 pub const LINGER_BYTES: u64 = 64 * 1024 * 1024;
 /// How long a refused body is read and thrown away.
 pub const LINGER_TIME: Duration = Duration::from_secs(10);
-/// Default and largest `limit` of a list, and the smallest is 1 (spec 00 §7).
+/// Default and largest `limit` of a list, and the smallest is 1 (F120).
 pub const LIST_LIMIT_DEFAULT: usize = 20;
 /// See [`LIST_LIMIT_DEFAULT`].
 pub const LIST_LIMIT_MAX: usize = 1000;
-/// Most `ids[]` in one list of files (spec 04 §3).
+/// Most `ids[]` in one list of files (F082).
 pub const LIST_IDS_MAX: usize = 100;
 /// Wait for an engine to say that it is there.
 pub const ENGINE_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same where each request connects with SSH first.
+pub const ENGINE_SSH_CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Wait for an engine's answer to a look-up.
 pub const ENGINE_CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Wait for an engine to create, start, kill, or delete a container.
@@ -143,19 +162,19 @@ pub const ENGINE_PULL_SILENCE: Duration = Duration::from_mins(1);
 pub const IMAGE_BUILD_TIMEOUT: Duration = Duration::from_hours(1);
 /// `/dev/shm` of a sandbox.
 pub const SANDBOX_SHM_BYTES: i64 = 64 * 1024 * 1024;
-/// Bytes of files one workspace may hold (spec 04 §2).
+/// Bytes of files one workspace may hold (F081).
 pub const STORAGE_QUOTA_BYTES: u64 = 1024 * 1024 * 1024 * 1024;
 /// What a multipart body may hold beside the file's own bytes: boundaries, part headers, other parts.
 pub const MULTIPART_OVERHEAD_BYTES: u64 = 64 * 1024;
-/// Shortest and longest `expires_in_seconds` of an upload (spec 04 §2).
+/// Shortest and longest `expires_in_seconds` of an upload (F081).
 pub const FILE_LIFE_MIN_SECONDS: i64 = 3600;
 /// See [`FILE_LIFE_MIN_SECONDS`].
 pub const FILE_LIFE_MAX_SECONDS: i64 = 7_776_000;
-/// How long the metadata of an expired file stays readable, on the virtual clock (spec 04 §4).
+/// How long the metadata of an expired file stays readable, on the virtual clock (F083).
 pub const EXPIRED_METADATA_DAYS: i64 = 30;
-/// Longest name of a file, in characters (spec 04 §2).
+/// Longest name of a file, in characters (F081).
 pub const MAX_FILENAME_CHARS: usize = 255;
-/// Longest media type of a file, in characters (spec 04 §2).
+/// Longest media type of a file, in characters (F081).
 pub const MAX_MIME_TYPE_CHARS: usize = 255;
 /// Places at which turns of one workspace wait for a continuation; the oldest go first.
 pub const PARKED_PLACES: usize = 1024;
@@ -175,14 +194,36 @@ pub const MAX_ID_CHARS: usize = 128;
 pub const MAX_FAULTS: usize = 1000;
 /// Containers, and turns, that a ledger keeps one by one; older ones are summed up by month.
 pub const LEDGER_ENTRIES: usize = 10_000;
-/// Least time that a container's session is billed (spec 06 §1).
+/// Least time that a container's session is billed (F180).
 pub const BILLING_MINIMUM_SECONDS: u64 = 300;
-/// Uses of a container that lie no further apart belong to one session (spec 06 §3).
+/// Uses of a container that lie no further apart belong to one session (F181).
 pub const BILLING_SESSION_GAP: TimeDelta = TimeDelta::minutes(5);
-/// Container time that costs nothing, for each organization and month (spec 06 §1).
+/// Container time that costs nothing, for each organization and month (F180).
 pub const BILLING_FREE_SECONDS: u64 = 1550 * 3600;
 /// Connections that wait to be accepted; the kernel may hold fewer.
 pub const LISTEN_BACKLOG: u32 = 4096;
+/// Bytes that one template may make, everything in between included.
+pub const TEMPLATE_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes that one template may look at: a filter reads all of what it is given, each time.
+pub const TEMPLATE_READ_BYTES: u64 = 256 * 1024 * 1024;
+/// How deep a value in a template may be nested; a request is not nested deeper.
+pub const TEMPLATE_DEPTH: usize = 160;
+/// Most operators between `${{` and `}}`, and most `elif` in a template.
+pub const TEMPLATE_OPERATORS: usize = 200;
+/// Text, or JSON, up to this size is gone through where it comes; above it nobody else waits for that.
+pub const WORK_IN_PLACE_BYTES: usize = 64 * 1024;
+/// Most `..` in one `JSONPath` of a script: each goes through all that the one before has found.
+pub const JSON_PATH_DESCENTS: usize = 3;
+/// Values that one `JSONPath` may look at in a request, those that it comes by more than once included.
+pub const JSON_PATH_VISITS: u64 = 20_000_000;
+/// Size of one compiled regular expression.
+pub const REGEX_BYTES: usize = 1024 * 1024;
+/// Regular expressions in one script.
+pub const SCRIPT_REGEXES: usize = 1000;
+/// How long the head of a request may take, from its first byte or the beginning of the connection.
+pub const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How long the body of a request may stay silent.
+pub const BODY_SILENCE: Duration = Duration::from_mins(1);
 
 /// How long calls may take: what a server may be given other values for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

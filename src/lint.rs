@@ -72,6 +72,14 @@ rules! {
         "send `container` with the id of the answer before: a new container has none of its files and variables";
     IGNORED_PAUSE = "ignored_pause_turn", Error,
         "when `stop_reason` is `pause_turn`, append the answer's content as it is and send the request again";
+    FORGOTTEN_UPLOAD = "upload_not_sent_again", Error,
+        "a new container is empty: send every `container_upload` that is still needed in the message that starts it";
+    IGNORED_EXPIRY = "ignored_container_expired", Error,
+        "`container_expired` is no answer: send the question again without `container`, and with its files";
+    LOST_CALLER = "lost_caller", Error,
+        "send every block of the answer back as it came, `caller` included";
+    FURTHER_OUTPUT = "unread_further_output", Error,
+        "an answer may hold several files, in one result and in several: go through all of them";
     UNFETCHED_OUTPUT = "unfetched_output", Warning,
         "fetch it with `GET /v1/files/{id}/content`, hand it on, or delete it";
     SERVER_TOOL_RESULT = "tool_result_for_server_tool", Error,

@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 pub use layer::{Layer, Layers};
 use value::QuirkValue;
 
+/// Recorded for web search in 2026-05; answers with code have had 16 and 32.
+const TURN_ITERATIONS: u32 = 10;
+
 /// Which source decides the meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
@@ -209,6 +212,41 @@ words! {
     }
 }
 
+words! {
+    /// What an answer without code has in place of a container.
+    NoContainer {
+        /// `"container": null`, since 2026-09-15.
+        Null "null",
+        /// No `container`, until 2026-09-02.
+        Absent "absent",
+    }
+    /// How a thought is streamed whose text is hidden.
+    HiddenThinking {
+        /// One empty `thinking_delta` before the signature, recorded since 2026-09-22.
+        EmptyDelta "empty-delta",
+        /// The signature alone.
+        SignatureAlone "signature-alone",
+    }
+    /// Which answers of models before 4.7 have `output_tokens_details`.
+    ThinkingDetails {
+        /// All whose request has thinking on, recorded since 2026-08.
+        WithThinking "with-thinking",
+        /// Of these, those of Sonnet 4.5 and 4.6 alone.
+        ByModel "by-model",
+    }
+    /// The document of a fetched page.
+    FetchDocument {
+        /// `retrieved_at` without a zone, `title` null, what was said of citations; since 2026-06.
+        Current "current",
+        /// `retrieved_at` with a zone, no `title` without one, citations only where they are on.
+        Until202605 "until-2026-05",
+    }
+}
+
+/// Rounds of server tools before `pause_turn`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TurnIterations(pub u32);
+
 /// How long a container may idle before it expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContainerIdle(pub Option<TimeDelta>);
@@ -229,6 +267,11 @@ quirks! {
     upload_scope "upload-scope": UploadScope = UploadScope::Newest, UploadScope::NewestSilently;
     era "era": Era = Era::Current, Era::Current;
     capture_workdir "capture-workdir": CaptureWorkdir = CaptureWorkdir::Never, CaptureWorkdir::Never;
+    no_container "no-container": NoContainer = NoContainer::Null, NoContainer::Null;
+    hidden_thinking "hidden-thinking": HiddenThinking = HiddenThinking::EmptyDelta, HiddenThinking::EmptyDelta;
+    thinking_details "thinking-details": ThinkingDetails = ThinkingDetails::WithThinking, ThinkingDetails::WithThinking;
+    fetch_document "fetch-document": FetchDocument = FetchDocument::Current, FetchDocument::Current;
+    turn_iterations "turn-iterations": TurnIterations = TurnIterations(TURN_ITERATIONS), TurnIterations(TURN_ITERATIONS);
 }
 
 impl Default for Quirks {
@@ -267,7 +310,11 @@ mod tests {
     fn every_value_of_every_row_is_read_back_as_it_is_printed() {
         for (name, _, values) in Quirks::default().rows() {
             for value in values {
-                let value = if value.contains('<') { "270s" } else { value };
+                let value = match (name, value.contains('<')) {
+                    ("turn-iterations", true) => "16",
+                    (_, true) => "270s",
+                    (_, false) => value,
+                };
                 let mut quirks = Quirks::default();
                 quirks.set(name, value).unwrap();
                 let row = quirks.rows().into_iter().find(|row| row.0 == name);

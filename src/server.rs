@@ -68,6 +68,8 @@ pub enum StartError {
     },
     #[error("cannot make a temporary data directory: {0}")]
     Temporary(#[source] io::Error),
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[source] io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the scripts have mistakes\n{}", script::render(.0))]
@@ -86,8 +88,20 @@ impl StartError {
     /// 2 for what the user can correct in the flags or files, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Scripts(_) | Self::Faults(_) | Self::State(_) | Self::Cassettes(_) => 2,
-            Self::Listen { .. } | Self::Temporary(_) | Self::Store(_) | Self::Backend(_) => 1,
+            Self::Store(
+                StoreError::Foreign { .. }
+                | StoreError::ForeignDatabase { .. }
+                | StoreError::ForeignLock { .. },
+            )
+            | Self::Scripts(_)
+            | Self::Faults(_)
+            | Self::State(_)
+            | Self::Cassettes(_) => 2,
+            Self::Listen { .. }
+            | Self::Temporary(_)
+            | Self::Signals(_)
+            | Self::Store(_)
+            | Self::Backend(_) => 1,
         }
     }
 }
@@ -119,7 +133,9 @@ impl Server {
             ..Options::default()
         };
         let (data_dir, temporary, store) = if let Some(dir) = &config.data_dir {
-            (dir.clone(), None, Store::open_with(dir, options)?)
+            let store = Store::open_with(dir, options)?;
+            temporary::keep(dir).map_err(StoreError::io("keep the data directory"))?;
+            (dir.clone(), None, store)
         } else {
             let (dir, store) = temporary::open(options)?;
             (dir.path().to_owned(), Some(dir), store)

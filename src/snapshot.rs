@@ -144,7 +144,7 @@ impl Document {
         if size > limits::MAX_STATE_BYTES as u64 {
             return Err(inside(too_large()));
         }
-        let text = std::fs::read(path).map_err(failed)?;
+        let text = crate::input::read(path, limits::MAX_STATE_BYTES as u64).map_err(failed)?;
         Self::parse(&text, quota_bytes).map_err(inside)
     }
 

@@ -9,18 +9,19 @@ mod blobs;
 mod containers;
 mod contents;
 mod db;
+mod directory;
 mod error;
 mod files;
 mod lock;
 mod migrate;
 mod recover;
 mod skills;
+mod threads;
 mod workspaces;
 
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -36,6 +37,7 @@ pub use contents::{
 pub use error::StoreError;
 pub use files::{FileQuery, FileRow, NewFile, Page, Position, Select, Start};
 pub use skills::{MountedSkill, NewSkill, NewSkillVersion, SkillRow, SkillVersionRow};
+pub use threads::{NewThreadTurn, ThreadRow};
 pub use workspaces::{Cleared, NewWorkspace, WorkspaceRow};
 
 use blobs::BlobDir;
@@ -80,19 +82,23 @@ impl Store {
     pub const LOCK_FILE: &str = lock::FILE;
     /// Holds the rows.
     pub const DATABASE_FILE: &str = "sandtable.db";
+    /// Lies in a data directory that ends with its server, from before the store is made in it.
+    pub const TEMPORARY_MARK: &str = "sandtable-temporary";
 
-    /// Opens the store in `dir`, made if it is not there, with the documented limits.
+    /// Opens the store in `dir`, made if it is not there, with the documented limits. A folder that holds
+    /// anything but a store is refused.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         Self::open_with(dir, Options::default())
     }
 
     /// Opens the store in `dir` with limits of the caller's.
     pub fn open_with(dir: &Path, options: Options) -> Result<Self, StoreError> {
-        fs::create_dir_all(dir).map_err(StoreError::io("create the data directory"))?;
+        directory::claim(dir)?;
         let lock = lock::DirLock::take(dir)?;
-        let blobs = BlobDir::open(dir)?;
         let path: PathBuf = dir.join(Self::DATABASE_FILE);
         let mut connection = db::connect_writer(&path)?;
+        // Not before the database has proved to be one of ours.
+        let blobs = BlobDir::open(dir)?;
         recover::run(&mut connection, &blobs)?;
         Ok(Self(Arc::new(Inner {
             options,
@@ -110,6 +116,17 @@ impl Store {
     )]
     pub async fn begin_blob(&self) -> Result<BlobWriter, StoreError> {
         Ok(BlobWriter::new(&self.0.blobs))
+    }
+
+    /// A temporary blob of the same bytes, for a file of another name. They are kept once where the file
+    /// system of the data directory can do that.
+    pub async fn twin(&self, blob: &TempBlob) -> Result<TempBlob, StoreError> {
+        let (blobs, blob) = (Arc::clone(&self.0.blobs), blob.clone());
+        tokio::task::spawn_blocking(move || blobs.twin(&blob))
+            .await
+            .unwrap_or_else(|error| {
+                Err(StoreError::io("copy a blob")(std::io::Error::other(error)))
+            })
     }
 }
 

@@ -4,9 +4,13 @@
 //! is to be said of costs two loads and no lock.
 
 mod chains;
+mod findings;
+mod made;
 mod memory;
+mod notices;
+pub mod unused;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -19,7 +23,10 @@ use crate::limits;
 use crate::lint::{Level, Lint};
 use crate::model::script::Near;
 use chains::Chains;
-use memory::Memory;
+pub use findings::{Findings, Requests};
+pub use made::Made;
+use memory::{Handling, Memory};
+pub use notices::Told;
 
 /// What one request brought to light.
 #[derive(Debug, Default)]
@@ -30,6 +37,8 @@ pub struct Facts {
     pub outputs: Vec<Output>,
     /// It ended in `pause_turn`: the ids of its calls.
     pub paused: Option<Vec<String>>,
+    /// It said `container_expired`.
+    pub told: Option<Told>,
     /// The faults that met it.
     pub(crate) struck: Vec<Struck>,
 }
@@ -63,20 +72,58 @@ pub struct Seen<'a> {
     pub clock: &'a Clock,
     /// The client went before the answer was complete.
     pub left: bool,
+    pub made: &'a Made,
+}
+
+impl Seen<'_> {
+    /// The client left before any of the answer was out, and what it asked for may be made all the same. Who
+    /// leaves a stream in its middle has seen what it wanted.
+    fn is_lost_creation(&self) -> bool {
+        let Entry {
+            method,
+            path,
+            status,
+            ..
+        } = self.entry;
+        let makes = matches!(
+            path.as_str(),
+            "/v1/files" | "/v1/messages" | "/v1/messages/batches"
+        ) || path.starts_with("/v1/skills");
+        self.left && method == "POST" && makes && *status >= 400
+    }
+
+    /// By anything else than a refusal.
+    fn is_answered(&self, struck: &[Struck]) -> bool {
+        let Entry { status, source, .. } = self.entry;
+        *status < 400 || self.left || source.is_some() || !struck.is_empty()
+    }
+
+    /// Whether the client has learned what the answer says.
+    fn is_heard(&self, struck: &[Struck]) -> bool {
+        self.entry.status < 400 && !self.left && !struck.iter().any(Struck::fails)
+    }
 }
 
 /// The records of one workspace.
 #[derive(Debug, Default)]
 pub struct Watch {
     state: Mutex<State>,
+    answered: AtomicU64,
+    refused: AtomicU64,
     /// Requests that a fault made fail and nobody has sent again.
     open_chains: AtomicUsize,
+    /// Those that somebody has sent again.
+    repeated: AtomicUsize,
     /// Files that nobody has fetched.
     outputs: AtomicUsize,
+    /// Whether anybody was told that a container has expired.
+    told: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// The first request.
+    first: Option<String>,
     lints: Vec<(String, Lint)>,
     lints_dropped: u64,
     /// Among those that were dropped.
@@ -87,41 +134,39 @@ struct State {
     memory: Memory,
 }
 
-/// What `verify` says of one workspace, but for scripts and unused faults.
-#[derive(Debug, Default)]
-pub struct Findings {
-    pub unmatched: Vec<Value>,
-    pub failed: Vec<Value>,
-    pub faults: Vec<Value>,
-    pub lints: Vec<Value>,
-    pub errors: u64,
-    pub warnings: u64,
-    /// Counts of what was not kept, by list; empty if all was.
-    pub dropped: Vec<(&'static str, u64)>,
-}
-
 impl Watch {
     /// Takes note of an exchange that is over.
     pub fn note(&self, seen: Seen<'_>, facts: Facts) {
-        let quiet = facts.lints.is_empty()
-            && facts.miss.is_none()
-            && facts.outputs.is_empty()
-            && facts.paused.is_none()
-            && facts.struck.is_empty();
-        if quiet
-            && self.open_chains.load(Ordering::Relaxed) == 0
-            && self.outputs.load(Ordering::Relaxed) == 0
-        {
+        let count = if seen.is_answered(&facts.struck) {
+            &self.answered
+        } else {
+            &self.refused
+        };
+        let others = self.answered.load(Ordering::Relaxed) + self.refused.load(Ordering::Relaxed);
+        count.fetch_add(1, Ordering::Relaxed);
+        let id = &seen.entry.id;
+        if others == 0 {
+            self.lock().first.get_or_insert_with(|| id.clone());
+        }
+        let handling = handling(seen.entry)
+            .filter(|_| seen.entry.status < 400 && self.outputs.load(Ordering::Relaxed) > 0);
+        let removed = removed(seen.entry).filter(|_| self.repeated.load(Ordering::Relaxed) > 0);
+        let quiet = facts.is_empty() && handling.is_none() && removed.is_none();
+        if quiet && !seen.is_lost_creation() && self.open_chains.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let answered = seen.entry.status < 400;
-        let id = &seen.entry.id;
+        let heard = seen.is_heard(&facts.struck);
         let mut state = self.lock();
-        if answered && let Some(file) = fetched(seen.entry) {
-            state.memory.handled(file);
+        if let Some((file, handling)) = handling {
+            state.memory.handled(file, handling);
+        }
+        if let Some(removed) = removed
+            && seen.entry.status < 400
+        {
+            state.chains.removed(removed);
         }
         state.chains.note(seen, &facts.struck);
-        state.keep(id, facts, answered);
+        state.keep(id, facts, heard);
         self.count(&state);
     }
 
@@ -137,12 +182,30 @@ impl Watch {
         self.lock().memory.ran(container, calls);
     }
 
-    /// The container that one of these calls ran in, the newest first.
-    pub fn container_of<'a>(&self, calls: impl IntoIterator<Item = &'a str>) -> Option<String> {
-        let state = self.lock();
-        calls
-            .into_iter()
-            .find_map(|call| state.memory.container_of(call).map(str::to_owned))
+    /// The containers that these calls ran in, each once, in the calls' order.
+    pub fn containers_of<'a>(&self, calls: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        self.lock().memory.containers_of(calls)
+    }
+
+    /// A question comes, with this container named: the containers of which it was told that they are over
+    /// when it came before.
+    pub fn asks(&self, question: &[u8; 32], named: Option<&str>) -> Vec<String> {
+        if self.told.load(Ordering::Relaxed) == 0 {
+            return Vec::new();
+        }
+        self.lock().memory.notices.asked_again(question, named)
+    }
+
+    /// Code has run in a conversation that these calls are in.
+    pub fn works_on(&self, calls: &[&str]) {
+        if self.told.load(Ordering::Relaxed) > 0 {
+            self.lock().memory.notices.goes_on(calls);
+        }
+    }
+
+    /// Whether a client was told that this container has expired, be it so or not.
+    pub fn is_told_over(&self, container: &str) -> bool {
+        self.told.load(Ordering::Relaxed) > 0 && self.lock().memory.notices.is_over(container)
     }
 
     /// A request goes on after a pause with these calls in it.
@@ -154,7 +217,7 @@ impl Watch {
     pub fn hands_on(&self, file_id: &str) {
         if self.outputs.load(Ordering::Relaxed) > 0 {
             let mut state = self.lock();
-            state.memory.handled(file_id);
+            state.memory.handled(Some(file_id), Handling::Takes);
             self.count(&state);
         }
     }
@@ -162,7 +225,14 @@ impl Watch {
     /// All there is to say, in the order it happened.
     pub fn findings(&self, workspace: &str) -> Findings {
         let state = self.lock();
-        let mut found = Findings::default();
+        let mut found = Findings {
+            requests: Requests {
+                answered: self.answered.load(Ordering::Relaxed),
+                refused: self.refused.load(Ordering::Relaxed),
+                first: state.first.clone(),
+            },
+            ..Findings::default()
+        };
         for (id, miss) in &state.misses {
             match miss {
                 Miss::Unmatched { message, nearest } => found.unmatched.push(json!({
@@ -174,6 +244,7 @@ impl Watch {
             }
         }
         found.faults = state.chains.list(workspace);
+        found.duplicated = state.chains.duplicated(workspace);
         found.errors = state.dropped_errors;
         found.warnings = state.lints_dropped - state.dropped_errors;
         let late = state.memory.late_lints();
@@ -207,14 +278,20 @@ impl Watch {
     pub fn clear(&self) {
         let mut state = self.lock();
         *state = State::default();
+        self.answered.store(0, Ordering::Relaxed);
+        self.refused.store(0, Ordering::Relaxed);
         self.count(&state);
     }
 
     fn count(&self, state: &State) {
         self.open_chains
             .store(state.chains.open(), Ordering::Relaxed);
+        self.repeated
+            .store(state.chains.repeated(), Ordering::Relaxed);
         self.outputs
             .store(state.memory.outputs(), Ordering::Relaxed);
+        let told = usize::from(!state.memory.notices.is_empty());
+        self.told.store(told, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -223,7 +300,7 @@ impl Watch {
 }
 
 impl State {
-    fn keep(&mut self, id: &str, facts: Facts, answered: bool) {
+    fn keep(&mut self, id: &str, facts: Facts, heard: bool) {
         for lint in facts.lints {
             if self.lints.len() < limits::VERIFY_LINTS {
                 self.lints.push((id.to_owned(), lint));
@@ -239,9 +316,12 @@ impl State {
                 self.misses_dropped += 1;
             }
         }
-        // Of an answer that was an error the client learned nothing of these.
-        if answered {
+        // Of an answer that was an error, or that was lost, the client learned nothing of these.
+        if heard {
             self.memory.made(id, facts.outputs);
+            if let Some(told) = facts.told {
+                self.memory.told(id, told);
+            }
             if let Some(calls) = facts.paused {
                 self.memory.paused(id, calls);
             }
@@ -249,12 +329,49 @@ impl State {
     }
 }
 
-/// The file that this request downloads, or deletes.
-fn fetched(entry: &Entry) -> Option<&str> {
-    let file = entry.path.strip_prefix("/v1/files/")?;
-    match (entry.method.as_str(), file.split_once('/')) {
-        ("GET", Some((id, "content"))) => Some(id),
-        ("DELETE", None) => Some(file),
+/// What this request does with a file, or with all files.
+fn handling(entry: &Entry) -> Option<(Option<&str>, Handling)> {
+    let rest = entry.path.strip_prefix("/v1/files")?;
+    let (method, id) = (entry.method.as_str(), rest.strip_prefix('/'));
+    let handling = match (method, id.map(|id| id.split_once('/'))) {
+        ("GET", None) => return Some((None, Handling::LooksAt)),
+        ("GET", Some(Some((id, "content")))) => return Some((Some(id), Handling::Takes)),
+        ("GET", Some(None)) => Handling::LooksAt,
+        ("DELETE", Some(None)) => Handling::Deletes,
+        _ => return None,
+    };
+    Some((id, handling))
+}
+
+/// What this request takes back.
+fn removed(entry: &Entry) -> Option<&str> {
+    const HOMES: &[&str] = &["/v1/files/", "/v1/messages/batches/", "/v1/skills/"];
+    let id = HOMES
+        .iter()
+        .find_map(|home| entry.path.strip_prefix(home))?;
+    match entry.method.as_str() {
+        "DELETE" => Some(id),
+        "POST" => id.strip_suffix("/cancel"),
         _ => None,
+    }
+}
+
+impl Facts {
+    /// Whether there is nothing to remember.
+    fn is_empty(&self) -> bool {
+        let Self {
+            lints,
+            miss,
+            outputs,
+            paused,
+            told,
+            struck,
+        } = self;
+        lints.is_empty()
+            && miss.is_none()
+            && outputs.is_empty()
+            && paused.is_none()
+            && told.is_none()
+            && struck.is_empty()
     }
 }

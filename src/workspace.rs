@@ -3,27 +3,27 @@
 //! Files and containers refer to a workspace by its id in the store; what only lives as long as the
 //! server hangs on the [`Workspace`] itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::billing::Ledger;
-use crate::cassette::{Deck, Mounts};
+use crate::cassette::{Deck, Mounts, Redactor};
 use crate::clock::{self, Clock, rfc3339_micros};
 use crate::events::Events;
 use crate::fault::{Dice, Fault, Faults, Occasion, Struck};
 use crate::ids::{Ids, Kind};
 use crate::journal::Journal;
 use crate::limits;
-use crate::model::script::{Base, Scripts, render};
+use crate::model::script::{Base, LayerName, Scripts, UnusedStep, render};
 use crate::quirks::{Layer, Layers};
 use crate::rate::{RateLimit, Rates};
 use crate::snapshot::{Document, Rules};
 use crate::store::{NewWorkspace, Store, StoreError, WorkspaceRow};
-use crate::verify::Watch;
+use crate::verify::{Findings, Watch};
 
 /// One tenant.
 #[derive(Debug)]
@@ -43,6 +43,12 @@ pub struct Workspace {
     pub journal: Journal,
     /// What `verify` remembers.
     pub watch: Watch,
+    /// What there was to say before the resets.
+    archive: Mutex<Option<Findings>>,
+    /// Whom a test runner handed the key to. A reset leaves it.
+    label: RwLock<Option<String>>,
+    /// The last characters of its key, where it is long enough to give them away.
+    key_end: OnceLock<String>,
     pub faults: Faults,
     /// What its turns would have cost.
     pub ledger: Ledger,
@@ -59,6 +65,8 @@ pub struct Workspace {
     salt: Option<u64>,
     /// With a seed: how often each scope of ids was used.
     uses: Mutex<HashMap<[u8; 32], u64>>,
+    /// The answers from which a thread is being continued.
+    continuing: Mutex<HashSet<String>>,
     /// Held while the whole state is read or replaced.
     whole: tokio::sync::Mutex<()>,
 }
@@ -71,6 +79,24 @@ fn organization_id(workspace_id: &str) -> String {
     uuid::Builder::from_random_bytes(bytes)
         .into_uuid()
         .to_string()
+}
+
+/// Held by the request that goes on from an answer of a thread.
+#[derive(Debug)]
+pub(crate) struct Continuing {
+    workspace: Arc<Workspace>,
+    message: String,
+}
+
+impl Drop for Continuing {
+    fn drop(&mut self) {
+        let mut all = self
+            .workspace
+            .continuing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.remove(&self.message);
+    }
 }
 
 impl Workspace {
@@ -87,6 +113,9 @@ impl Workspace {
             scripts: Scripts::new(base),
             journal: Journal::default(),
             watch: Watch::default(),
+            archive: Mutex::default(),
+            label: RwLock::default(),
+            key_end: OnceLock::new(),
             ledger: Ledger::default(),
             rates: Rates::default(),
             cassettes: Mounts::default(),
@@ -96,6 +125,7 @@ impl Workspace {
             ordinal: AtomicU64::new(0),
             salt: None,
             uses: Mutex::default(),
+            continuing: Mutex::default(),
             whole: tokio::sync::Mutex::default(),
         }
     }
@@ -125,7 +155,8 @@ impl Workspace {
             if let (Some(all), Value::Object(data)) = (all.as_object_mut(), data()) {
                 all.extend(data);
             }
-            all
+            // A fault may have been given with a key in it.
+            Redactor::default().json(all)
         });
     }
 
@@ -148,6 +179,18 @@ impl Workspace {
             .own_quirks
             .write()
             .unwrap_or_else(PoisonError::into_inner) = quirks;
+    }
+
+    /// Takes the answer `message` for a request that goes on from it; none while another does.
+    pub(crate) fn continue_from(self: &Arc<Self>, message: &str) -> Option<Continuing> {
+        let mut all = self
+            .continuing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.insert(message.to_owned()).then(|| Continuing {
+            workspace: Arc::clone(self),
+            message: message.to_owned(),
+        })
     }
 
     /// Ids for what `scope` names: what the client sent, or an id of ours. With a seed, the same scope
@@ -230,8 +273,71 @@ impl Workspace {
         Some(struck)
     }
 
-    /// Forgets everything that is not in the store.
+    /// What `verify` has to say of it since its last reset.
+    pub fn findings(&self) -> Findings {
+        let mut found = self.watch.findings(&self.name);
+        let named = |mut value: Value| {
+            if let Value::Object(members) = &mut value {
+                members.shift_insert(0, "workspace".to_owned(), self.name.as_str().into());
+            }
+            value
+        };
+        let (own, shared) = self
+            .scripts
+            .unused_steps()
+            .into_iter()
+            .partition(|step| step.layer == LayerName::Workspace);
+        let own: Vec<UnusedStep> = own;
+        found.unused_steps = own.iter().map(|step| named(json!(step))).collect();
+        found.shared_steps = shared;
+        for (layer, fault) in self.faults.unused() {
+            match layer {
+                "workspace" => found.unused_faults.push(named(fault)),
+                "file" => found.shared_faults.push(fault),
+                _ => {}
+            }
+        }
+        if let Some(label) = self.label() {
+            found.label(&label);
+        }
+        found
+    }
+
+    /// What `verify` had to say of it at its resets.
+    pub fn findings_before(&self) -> Option<Findings> {
+        self.archived().clone()
+    }
+
+    fn archived(&self) -> MutexGuard<'_, Option<Findings>> {
+        self.archive.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom its key was handed to.
+    pub fn label(&self) -> Option<String> {
+        let label = self.label.read().unwrap_or_else(PoisonError::into_inner);
+        label.clone()
+    }
+
+    /// Names whom its key was handed to.
+    pub fn set_label(&self, label: String) {
+        *self.label.write().unwrap_or_else(PoisonError::into_inner) = Some(label);
+    }
+
+    /// The last characters of its key, if they may be told.
+    pub fn key_end(&self) -> Option<&str> {
+        self.key_end.get().map(String::as_str)
+    }
+
+    /// Forgets everything that is not in the store, but for what was to be said of it.
     pub fn reset(&self) {
+        let found = self.findings();
+        {
+            let mut before = self.archived();
+            match &mut *before {
+                Some(before) => before.absorb(found),
+                None => *before = Some(found),
+            }
+        }
         self.clock.reset(self.beginning);
         self.scripts.reset();
         self.journal.clear();
@@ -272,12 +378,24 @@ pub(crate) struct Workspaces {
     base: Arc<Base>,
     ground: Ground,
     known: RwLock<Known>,
+    /// Requests without a key that counts.
+    turned_away: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     by_key: HashMap<[u8; 32], Arc<Workspace>>,
     by_id: HashMap<String, Arc<Workspace>>,
+}
+
+/// Characters of a key that are told, and how many it must have for that.
+const KEY_END_CHARS: usize = 4;
+const KEY_MIN_CHARS: usize = 16;
+
+fn end_of(key: &str) -> Option<String> {
+    let chars: Vec<char> = key.chars().collect();
+    let end = chars.len().checked_sub(KEY_END_CHARS)?;
+    (chars.len() >= KEY_MIN_CHARS).then(|| chars[end..].iter().collect())
 }
 
 /// Why a key gets no workspace.
@@ -301,7 +419,18 @@ impl Workspaces {
             base,
             ground: Ground::default(),
             known: RwLock::default(),
+            turned_away: AtomicU64::new(0),
         }
+    }
+
+    /// Notes a request that belongs to no workspace.
+    pub(crate) fn turned_away(&self) {
+        self.turned_away.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The requests that belonged to no workspace.
+    pub(crate) fn turned_away_count(&self) -> u64 {
+        self.turned_away.load(Ordering::Relaxed)
     }
 
     /// Sets what lies under every workspace.
@@ -353,7 +482,11 @@ impl Workspaces {
             .store
             .workspace_for_key_with(&hash, new, contents)
             .await?;
-        Ok(self.know(Some(hash), row, None))
+        let (workspace, is_new) = self.know(Some(hash), row, None);
+        if let Some(end) = end_of(key) {
+            workspace.key_end.get_or_init(|| end);
+        }
+        Ok((workspace, is_new))
     }
 
     /// The workspace of this id or name.

@@ -61,7 +61,7 @@ fn base_url(headers: &HeaderMap) -> String {
 
 /// A batch as the API prints it.
 fn to_wire(row: &BatchRow, now: DateTime<Utc>, base_url: &str) -> Value {
-    // Parity: recorded with `+00:00`, unlike other times (FACTS §8).
+    // Parity: recorded with `+00:00`, unlike other times (F111).
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, false);
     let ended = row.state == BatchState::Ended;
     let archived = row.is_archived(now);
@@ -102,7 +102,7 @@ async fn one(
     let row = find(&app, &caller, id).await?;
     let mut response = answer(&row, &caller, &headers);
     if row.state != BatchState::Ended {
-        // Parity: recorded on a poll (FACTS §8).
+        // Parity: recorded on a poll (F112).
         let seconds = HeaderValue::from_static("10");
         response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }

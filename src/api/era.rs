@@ -30,7 +30,7 @@ const TOOLS: &[(&str, Option<&str>)] = &[
 /// Blocks of that time, without `container_upload`.
 const BLOCKS: &str = "'document', 'image', 'redacted_thinking', 'search_result', 'server_tool_use', 'text', 'thinking', \
                       'tool_result', 'tool_use', 'web_search_tool_result'";
-/// Keys of a message before 2025-09, in their order (FACTS §2); `stop_details` came in 2026-04.
+/// Keys of a message before 2025-09, in their order (F001); `stop_details` came in 2026-04.
 const MESSAGE_KEYS: [&str; 9] = [
     "id",
     "type",
@@ -83,7 +83,7 @@ pub(super) fn check_body(body: &Value, betas: &Betas) -> ApiResult<()> {
                 )));
             }
             if block["source"]["type"] == "file" && !with_files {
-                // Parity: quoted in public threads (FACTS §9).
+                // Parity: quoted (F133).
                 let tags = match kind {
                     "image" => "'base64', 'url'",
                     _ => "'base64', 'content', 'text', 'url'",
@@ -95,7 +95,7 @@ pub(super) fn check_body(body: &Value, betas: &Betas) -> ApiResult<()> {
         }
     }
     if body["container"].is_object() && !betas.has(SKILLS) {
-        // Parity: FACTS §9.
+        // Parity: F054.
         return Err(ApiError::invalid(
             "container: Input should be a valid string",
         ));
@@ -141,6 +141,9 @@ pub(super) fn age(value: &mut Value) {
     }
     if let Some(delta) = value.get_mut("delta").and_then(Value::as_object_mut) {
         delta.shift_remove("stop_details");
+        if delta.get("container").is_some_and(Value::is_null) {
+            delta.shift_remove("container");
+        }
     }
     age_usage(value);
 }
@@ -153,7 +156,9 @@ fn age_message(message: &mut Value) {
     if let Some(members) = message.as_object_mut() {
         let mut old = Map::new();
         for key in MESSAGE_KEYS {
-            if let Some((key, value)) = members.remove_entry(key) {
+            if let Some((key, value)) = members.remove_entry(key)
+                && !(key == "container" && value.is_null())
+            {
                 old.insert(key, value);
             }
         }
@@ -169,7 +174,7 @@ fn age_usage(value: &mut Value) {
 }
 
 fn age_block(block: &mut Value) {
-    // Calls that code made had theirs from the beginning (FACTS §5).
+    // Calls that code made had theirs from the beginning (F005).
     if block["type"] == "tool_use"
         && block["caller"]["type"] == "direct"
         && let Some(members) = block.as_object_mut()

@@ -46,7 +46,7 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found_error", message)
     }
 
-    /// 404 for a file of another workspace, a deleted one, or one that never was (spec 04 §5).
+    /// 404 for a file of another workspace, a deleted one, or one that never was (F084).
     pub(crate) fn file_not_found(id: &str) -> Self {
         Self::not_found(format!("File `{id}` not found."))
     }
@@ -56,7 +56,7 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "authentication_error", message)
     }
 
-    /// 413 `request_too_large`, as the service's edge words it (FACTS §9).
+    /// 413 `request_too_large`, as the service's edge words it (F135).
     pub(crate) fn too_large() -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -72,6 +72,19 @@ impl ApiError {
             StatusCode::INTERNAL_SERVER_ERROR,
             "api_error",
             "Internal server error",
+        )
+    }
+
+    /// 500 `api_error` of a store that failed; what only the machine's owner can mend is said.
+    pub(crate) fn failed(error: &StoreError) -> Self {
+        let Some(full) = error.full() else {
+            return Self::internal(error);
+        };
+        tracing::error!(cause = %error, hint = StoreError::FULL_HINT, "{full}");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "api_error",
+            format!("{full} (hint: {})", StoreError::FULL_HINT),
         )
     }
 
@@ -97,7 +110,7 @@ impl ApiError {
     }
 
     /// The `error` object. Inside a stream `details` comes first and is null where there is none
-    /// (FACTS §3); in a body it comes last and is absent.
+    /// (F026); in a body it comes last and is absent.
     pub(crate) fn stream_error(&self) -> Value {
         json!({ "details": self.details, "type": self.kind, "message": self.message })
     }
@@ -120,7 +133,7 @@ impl From<StoreError> for ApiError {
     /// What a caller can bring about has an answer of its own; the rest is a failure of ours.
     fn from(error: StoreError) -> Self {
         match &error {
-            // The wording is inferred; the code is the service's (spec 04 §2).
+            // The wording is inferred; the code is the service's (F081).
             StoreError::QuotaExceeded {
                 used_bytes,
                 quota_bytes,
@@ -130,7 +143,7 @@ impl From<StoreError> for ApiError {
             ))
             .with_code("storage_quota_exceeded"),
             StoreError::BlobGone { id } => Self::file_not_found(id),
-            _ => Self::internal(&error),
+            _ => Self::failed(&error),
         }
     }
 }
@@ -146,7 +159,7 @@ impl IntoResponse for ApiError {
             (self.status, [(header::CONTENT_TYPE, "application/json")]).into_response();
         let retry =
             matches!(self.status.as_u16(), 408 | 409 | 429) || self.status.is_server_error();
-        // Parity: recorded 4xx carry `x-should-retry: false`, a 529 `true` (FACTS §8).
+        // Parity: recorded 4xx carry `x-should-retry: false`, a 529 `true` (F136).
         let verdict = HeaderValue::from_static(if retry { "true" } else { "false" });
         response.headers_mut().insert("x-should-retry", verdict);
         for (name, value) in &self.headers {

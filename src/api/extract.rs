@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use crate::api::error::{ApiError, RequestId};
 use crate::fault::Faults;
 use crate::quirks::Quirks;
+use crate::verify::Made;
 use crate::workspace::Workspace;
 
 /// Who sends the request. The middleware puts it into the request's extensions.
@@ -20,6 +21,8 @@ pub(crate) struct Caller {
     pub(crate) quirks: Quirks,
     /// Those that the request itself brings.
     pub(crate) faults: Option<Arc<Faults>>,
+    /// What the request makes, for whoever looks at its retries.
+    pub(crate) made: Made,
 }
 
 /// The values of every `anthropic-beta` header, trimmed.

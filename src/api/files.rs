@@ -23,7 +23,7 @@ use crate::api::paging;
 use crate::app::App;
 use crate::store::{FileRow, Page, StoreError};
 
-/// The beta that selects the older shape (spec 04 §6).
+/// The beta that selects the older shape (F085).
 const FILES_BETA: &str = "files-api-2025-04-14";
 
 /// The routes. Uploads count their bytes themselves, so no body limit may lie over them.
@@ -42,7 +42,7 @@ async fn admit(caller: Caller, request: Request, next: Next) -> Response {
     let Err(refusal) = workspace.rates.admit_files(workspace.clock.now()) else {
         return next.run(request).await;
     };
-    // Answers of files carry no headers that say how limits stand (FACTS §8); the wording is inferred.
+    // Answers of files carry no headers that say how limits stand (F088); the wording is inferred.
     let message = format!(
         "This request would exceed your organization's rate limit of {} requests per minute for the Files API (org: {}). \
          Please try again later.",

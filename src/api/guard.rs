@@ -2,26 +2,38 @@
 //! allowed. Keeps web pages on the same machine from driving it (DNS rebinding, cross-site requests).
 
 use std::net::IpAddr;
+use std::time::Instant;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::api::error::ApiError;
 use crate::api::linger::Lingering;
+use crate::api::middleware::{REQUESTS, millis};
+use crate::api::shaped::Line;
 use crate::app::App;
 use crate::config::Host;
 
 /// Runs before everything else, on both surfaces.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let request = request.map(Lingering::wrap);
-    if let Err(error) = check_host(&app, request.headers()) {
-        return refuse(error);
+    let began = Instant::now();
+    let line = line_of(&request);
+    if let Some(line) = &line {
+        line.begin();
+    }
+    let wire = line.clone().unwrap_or_default();
+    let request = request.map(|body| Lingering::wrap(body, wire));
+    let about = About::of(&request);
+    // Over a connection, that is: what calls the router itself has no use for it.
+    let must_name = line.is_some() && request.version() >= Version::HTTP_11;
+    if let Err(error) = check_host(&app, request.headers(), must_name) {
+        return about.log(refuse(error), began);
     }
     let origin = match check_origin(&app, request.headers()) {
         Ok(origin) => origin,
-        Err(error) => return refuse(error),
+        Err(error) => return about.log(refuse(error), began),
     };
     let preflight = request.method() == Method::OPTIONS
         && request
@@ -31,6 +43,9 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
         (Some(_), true) => preflight_answer(request.headers()),
         _ => next.run(request).await,
     };
+    if about.is_ours || preflight {
+        response = about.log(response, began);
+    }
     if let Some(origin) = origin {
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -43,6 +58,42 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
+fn line_of(request: &Request) -> Option<Line> {
+    let info = request.extensions().get::<ConnectInfo<Line>>();
+    info.map(|ConnectInfo(line)| line.clone())
+}
+
+/// What the log says of a request that has no workspace.
+struct About {
+    method: Method,
+    path: String,
+    /// Of `/_sandtable`, or a health check: asked often, and by the user's own tools.
+    is_ours: bool,
+}
+
+impl About {
+    fn of(request: &Request) -> Self {
+        let path = request.uri().path();
+        Self {
+            method: request.method().clone(),
+            path: path.to_owned(),
+            is_ours: !path.starts_with("/v1/"),
+        }
+    }
+
+    fn log(&self, response: Response, began: Instant) -> Response {
+        let Self { method, path, .. } = self;
+        let status = response.status().as_u16();
+        let ms = millis(began.elapsed());
+        if self.is_ours && status < 400 {
+            tracing::debug!(target: REQUESTS, %method, path, status, ms, "answered");
+        } else {
+            tracing::info!(target: REQUESTS, %method, path, status, ms, "answered");
+        }
+        response
+    }
+}
+
 fn refuse(error: ApiError) -> Response {
     super::middleware::write_error(error.into_response(), None)
 }
@@ -51,9 +102,14 @@ fn forbidden(message: String) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "permission_error", message)
 }
 
-fn check_host(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+fn check_host(app: &App, headers: &HeaderMap, must_name: bool) -> Result<(), ApiError> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let text = match (hosts.next(), hosts.next()) {
+        (None, _) if must_name => {
+            return Err(ApiError::invalid(
+                "host: Field required, HTTP/1.1 requests name their host",
+            ));
+        }
         // HTTP/1.0 has none; no browser speaks it.
         (None, _) => return Ok(()),
         (Some(host), None) => host.to_str().unwrap_or_default(),

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use serde_json::Value;
 
 use crate::api::error::{ApiError, ApiResult};
+use crate::work;
 
 /// Bodies up to this size are copied out of the connection's buffer.
 const SMALL_BYTES: usize = 64 * 1024;
@@ -22,7 +23,7 @@ pub(crate) async fn read(
     let bytes = axum::body::to_bytes(body, limit)
         .await
         .map_err(|error| body_error(&error))?;
-    let value = parse(&bytes)?;
+    let value = work::apart_if_large(bytes.len(), || parse(&bytes))?;
     Ok((value, owned(bytes)))
 }
 
@@ -80,6 +81,15 @@ fn body_error(error: &axum::Error) -> ApiError {
         if inner.is::<http_body_util::LengthLimitError>() {
             return ApiError::too_large();
         }
+        if let Some(error) = inner.downcast_ref::<std::io::Error>()
+            && error.kind() == std::io::ErrorKind::TimedOut
+        {
+            return ApiError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout_error",
+                "The request body stayed silent for too long",
+            );
+        }
         source = inner.source();
     }
     ApiError::invalid("The request body could not be read to its end")
@@ -131,7 +141,7 @@ impl fmt::Display for Fault {
     }
 }
 
-// Parity: the first is quoted in public threads (FACTS §9); the others are what the same parser says.
+// Parity: the first is quoted (F134); the others are what the same parser says.
 fn reason(error: &str) -> &'static str {
     const REASONS: [(&str, &str); 7] = [
         (

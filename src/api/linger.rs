@@ -5,6 +5,8 @@
 //! client that takes it for its next request. So what is left of a body is read and thrown away, within
 //! bounds, while the answer is on its way.
 
+use std::future::Future as _;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -12,19 +14,33 @@ use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
+use tokio::time::Sleep;
 
+use super::shaped::Line;
 use crate::limits;
 
 /// A body that is read to its end even if its handler does not read it.
-pub(super) struct Lingering(Body);
+///
+/// One that stays silent for too long ends with an error, so that it holds nothing for ever.
+pub(super) struct Lingering {
+    inner: Body,
+    line: Line,
+    /// Runs while the next bytes are waited for.
+    silence: Option<Pin<Box<Sleep>>>,
+}
 
 impl Lingering {
     /// Of small bodies, too: clients send them apart from the head.
-    pub(super) fn wrap(body: Body) -> Body {
-        match body.size_hint().exact() {
-            Some(0) => body,
-            _ => Body::new(Self(body)),
+    pub(super) fn wrap(body: Body, line: Line) -> Body {
+        if body.size_hint().exact() == Some(0) {
+            return body;
         }
+        line.set_in_body(true);
+        Body::new(Self {
+            inner: body,
+            line,
+            silence: None,
+        })
     }
 }
 
@@ -36,26 +52,44 @@ impl HttpBody for Lingering {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
+        let this = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
+            this.silence = None;
+            return Poll::Ready(frame);
+        }
+        let silence = this
+            .silence
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::BODY_SILENCE)));
+        match silence.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Some(Err(axum::Error::new(io::Error::from(
+                io::ErrorKind::TimedOut,
+            ))))),
+            Poll::Pending => Poll::Pending,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.inner.size_hint()
     }
 }
 
 impl Drop for Lingering {
     fn drop(&mut self) {
-        if self.0.is_end_stream() {
-            return;
+        if self.inner.is_end_stream() {
+            return self.line.set_in_body(false);
         }
+        let (body, line) = (std::mem::take(&mut self.inner), self.line.clone());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let body = std::mem::take(&mut self.0);
-            runtime.spawn(tokio::time::timeout(limits::LINGER_TIME, discard(body)));
+            runtime.spawn(async move {
+                tokio::time::timeout(limits::LINGER_TIME, discard(body))
+                    .await
+                    .ok();
+                line.set_in_body(false);
+            });
         }
     }
 }

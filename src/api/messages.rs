@@ -3,6 +3,7 @@
 mod plain;
 mod rates;
 mod stream;
+mod threads;
 
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +13,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use wire::refusal;
 use wire::request::MessagesRequest;
 
 use crate::api::era;
@@ -21,14 +23,15 @@ use crate::api::json;
 use crate::api::middleware::Exchange;
 use crate::api::skills;
 use crate::app::App;
-use crate::engine::{self, Report, TurnError, TurnInput};
+use crate::engine::{self, Allowance, Report, TurnError, TurnInput};
 use crate::limits;
 use crate::model::ServiceError;
 use crate::quirks::Era;
 use crate::rate::Standing;
 use plain::Plain;
+use threads::Thread;
 
-/// The first version with the stricter rules (spec 00 §3); versions are dates and compare as text.
+/// The first version with the stricter rules (F013); versions are dates and compare as text.
 const STRICT_FROM: &str = "2026-10-21";
 
 /// Carries out a turn.
@@ -63,18 +66,19 @@ pub(crate) async fn create(
 async fn turn(
     app: &App,
     caller: Caller,
-    body: Value,
+    mut body: Value,
     report: Arc<Mutex<Report>>,
 ) -> ApiResult<Response> {
+    let thread = threads::open(app, &caller, &mut body).await?;
     let mut input = TurnInput {
         report,
         ..decode(app, caller, body, MessagesRequest::decode)?
     };
     let standing = rates::admit(&mut input)?;
     let mut response = if input.request.stream {
-        stream::answer(app.clone(), input).await?
+        stream::answer(app.clone(), input, thread).await?
     } else {
-        plain_answer(app, &input).await?
+        plain_answer(app, &input, thread).await?
     };
     if let Some(standing) = standing {
         response.extensions_mut().insert(standing);
@@ -82,9 +86,9 @@ async fn turn(
     Ok(response)
 }
 
-async fn plain_answer(app: &App, input: &TurnInput) -> ApiResult<Response> {
+async fn plain_answer(app: &App, input: &TurnInput, thread: Option<Thread>) -> ApiResult<Response> {
     let mut plain = Plain::default();
-    let done = engine::run(&app.engine, input, &mut plain).await;
+    let done = threads::run(&app.engine, input, thread, &mut plain).await;
     let message = plain.finish().await;
     if matches!(done, Err(TurnError::Cut)) {
         return Ok(plain::cut(message.as_ref()));
@@ -121,12 +125,15 @@ pub(super) fn decode(
     decode: Decode,
 ) -> ApiResult<TurnInput> {
     replace_aliases(&mut body, &app.config.tool_aliases);
-    refuse_threads(&body)?;
     if caller.quirks.era == Era::Beta2025 {
         era::check_body(&body, &caller.betas)?;
     }
     let request = decode(&body, !caller.betas.0.is_empty())
         .map_err(|fault| ApiError::invalid(fault.to_string()))?;
+    if app.config.strict_models && !engine::models::is_listed(&request.model) {
+        let message = refusal::MODEL_UNKNOWN.say(&[("model", &request.model)]);
+        return Err(ApiError::not_found(message));
+    }
     check_skills(&request, &caller.betas)?;
     Ok(TurnInput {
         workspace: caller.workspace,
@@ -136,9 +143,11 @@ pub(super) fn decode(
         report: Arc::default(),
         quirks: caller.quirks,
         faults: caller.faults,
+        made: caller.made,
         batch_item: None,
         admitted_with: None,
         skills_beta: caller.betas.has(skills::BETA),
+        allowance: Allowance::default(),
     })
 }
 
@@ -156,6 +165,7 @@ pub(crate) async fn count_tokens(
         .iter()
         .any(|beta| beta.starts_with("context-management-"))
         && body.get("context_management").is_some_and(Value::is_object);
+    threads::refuse(&body)?;
     let counted = match decode(&app, caller, body, MessagesRequest::decode_count) {
         Ok(input) => engine::count_tokens(&app.engine, &input)
             .await
@@ -182,17 +192,7 @@ pub(crate) async fn count_tokens(
     Ok(response)
 }
 
-/// The SDKs' tool runners then send everything again without the thread (spec 07 §5). Looked at before
-/// the rest: a thread's later requests lack what others need.
-fn refuse_threads(body: &Value) -> ApiResult<()> {
-    if body.get("thread").is_none_or(Value::is_null) {
-        return Ok(());
-    }
-    let details = json!({ "error_code": "thread_unsupported_request", "unsupported": [] });
-    Err(ApiError::invalid("thread: Message threads are not supported").with_details(details))
-}
-
-/// The beta took fewer of them (spec 05 §2).
+/// The beta took fewer of them (F102).
 fn check_skills(request: &MessagesRequest, betas: &Betas) -> ApiResult<()> {
     let most = if betas.has(skills::BETA) {
         limits::MAX_REQUEST_SKILLS_BETA
@@ -239,7 +239,7 @@ pub(super) fn refused(error: TurnError) -> ApiError {
         }
         TurnError::Model(error) => ApiError::invalid(error.message),
         TurnError::Service(error) => service_error(*error),
-        TurnError::Store(error) => ApiError::internal(&error),
+        TurnError::Store(error) => ApiError::failed(&error),
         // Whoever carries the answer closes the connection.
         TurnError::Cut => ApiError::internal(&"a cut has no answer"),
     }

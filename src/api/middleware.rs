@@ -5,8 +5,9 @@ mod faults;
 mod recorded;
 mod version;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -14,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use tracing::Instrument as _;
 
 use crate::api::batches;
 use crate::api::era;
@@ -22,15 +24,25 @@ use crate::api::extract::{Betas, Caller};
 use crate::api::replay;
 use crate::api::shaped::Line;
 use crate::app::App;
+use crate::cassette::Redactor;
 use crate::engine::Report;
 use crate::fault::Faults;
 use crate::ids::{Ids, Kind};
 use crate::journal::{Entry, Headers};
 use crate::lint::Lint;
 use crate::quirks::{Era, Layer};
+use crate::verify::Made;
 use crate::workspace::{Workspace, WorkspaceError};
 
 use recorded::{Record, RecordedBody};
+
+/// Where the log's line of each request comes from.
+pub(crate) const REQUESTS: &str = "sandtable::request";
+
+/// A span in whole milliseconds.
+pub(crate) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// A key that is always wrong, so that clients can test their 401.
 const INVALID_KEY: &str = "sk-ant-invalid";
@@ -47,13 +59,19 @@ pub(crate) struct Exchange {
 /// Finds the caller, runs the handler, and finishes the answer.
 pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let entry = entry_of(&request);
+    // Nothing that is noted of the request holds its key, wherever the client has put it.
+    let redactor = Redactor::default().with_known(keys(request.headers()));
+    let entry = entry_of(&request, &redactor);
     let line = request.extensions().get::<ConnectInfo<Line>>();
     let line = line.map_or_else(Line::default, |ConnectInfo(line)| line.clone());
     let workspace = match workspace(&app, request.headers()).await {
         Ok(workspace) => workspace,
         Err(error) => {
+            app.workspaces.turned_away();
             let id = RequestId(Ids::random().next(Kind::Request));
+            let (method, path, status) = (&entry.method, &entry.path, error.status().as_u16());
+            let (ms, request_id) = (millis(started.elapsed()), id.0.as_str());
+            tracing::info!(target: REQUESTS, method, path, status, ms, request_id, "answered");
             return write_error(finish(error.into_response(), &id), Some(&id));
         }
     };
@@ -65,18 +83,33 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
         started: Some(started),
         ..entry
     };
+    // At the level of errors, so that whatever is logged says whose it is.
+    let span = tracing::error_span!("request", id = %id.0, workspace = %workspace.id);
+    let record = span.in_scope(|| Record::begin(Arc::clone(&workspace), entry, started, redactor));
+    let work = carry_out(&app, workspace, id, (record, line), request, next);
+    work.instrument(span).await
+}
+
+async fn carry_out(
+    app: &App,
+    workspace: Arc<Workspace>,
+    id: RequestId,
     // Dropped with this future if the client leaves before there is an answer.
-    let mut record = Record::begin(Arc::clone(&workspace), entry, started);
+    (mut record, line): (Record, Line),
+    request: Request,
+    next: Next,
+) -> Response {
     let mut of_request = None;
     let mounted = workspace.cassettes.get();
     let called = match &mounted {
         Some(_) => lenient_caller(&workspace, &id, request.headers()).map(|it| (it, Vec::new())),
-        None => read_caller(&app, &workspace, &id, &request),
+        None => read_caller(app, &workspace, &id, &request),
     };
     let response = match called {
         Ok((caller, notes)) => {
             record.facts.lints = notes;
             of_request.clone_from(&caller.faults);
+            record.made = caller.made.clone();
             match (
                 faults::meet(&caller, request, &mut record.facts.struck).await,
                 mounted,
@@ -97,19 +130,30 @@ pub(crate) async fn caller(State(app): State<App>, request: Request, next: Next)
     finish_for(record, response, of_request.as_deref(), line)
 }
 
-fn entry_of(request: &Request) -> Entry {
+fn entry_of(request: &Request, redactor: &Redactor) -> Entry {
     Entry {
-        method: request.method().as_str().to_owned(),
-        path: request.uri().path().to_owned(),
-        query: request.uri().query().map(str::to_owned),
-        request_headers: headers_of(request.headers()),
+        method: redactor.text(request.method().as_str()).into_owned(),
+        path: redactor.encoded(request.uri().path()),
+        query: request.uri().query().map(|query| redactor.encoded(query)),
+        request_headers: Headers::new(
+            clean(request.headers(), redactor)
+                .iter()
+                .map(|(name, value)| (name.as_ref(), value.as_bytes())),
+        ),
         ..Entry::default()
     }
 }
 
-fn headers_of(headers: &HeaderMap) -> Headers {
+/// Headers in which no key is left, in a name or a value.
+fn clean<'a>(headers: &'a HeaderMap, redactor: &Redactor) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+    let clean = |value: &'a HeaderValue| match String::from_utf8_lossy(value.as_bytes()) {
+        Cow::Borrowed(text) => redactor.inside(text),
+        Cow::Owned(text) => Cow::Owned(redactor.inside(&text).into_owned()),
+    };
     let pairs = headers.iter();
-    Headers::new(pairs.map(|(name, value)| (name.as_str(), value.as_bytes())))
+    pairs
+        .map(|(name, value)| (redactor.text(name.as_str()), clean(value)))
+        .collect()
 }
 
 /// The workspace behind the request's key.
@@ -150,7 +194,7 @@ async fn of_key(app: &App, key: &str) -> ApiResult<Arc<Workspace>> {
                 "rate_limit_error",
                 format!("{error}; reuse keys, or restart the server"),
             ),
-            WorkspaceError::Store(error) => ApiError::internal(&error),
+            WorkspaceError::Store(error) => error.into(),
         })
 }
 
@@ -162,7 +206,7 @@ fn read_caller(
     request: &Request,
 ) -> ApiResult<(Caller, Vec<Lint>)> {
     let headers = request.headers();
-    let read = version::read(headers, app.config.strict_version)?;
+    let read = version::read(headers, &app.config)?;
     let quirks = workspace.quirks().with(&quirks(headers)?).quirks;
     if quirks.era == Era::Beta2025 {
         era::check_version(&read.version)?;
@@ -175,6 +219,7 @@ fn read_caller(
         betas: read.betas,
         quirks,
         faults: faults::of_request(headers, workspace.seed, &id.0)?,
+        made: Made::default(),
     };
     Ok((caller, read.notes))
 }
@@ -192,6 +237,7 @@ fn lenient_caller(
         betas: Betas::default(),
         quirks: workspace.quirks().with(&quirks(headers)?).quirks,
         faults: faults::of_request(headers, workspace.seed, &id.0)?,
+        made: Made::default(),
     })
 }
 
@@ -209,7 +255,7 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &'static str) -> ApiResult<Option<&
     value.map_err(|_| ApiError::invalid(format!("{name}: the value is not ASCII text")))
 }
 
-/// The key, from `x-api-key` or `authorization: Bearer` (spec 00 §3).
+/// The key, from `x-api-key` or `authorization: Bearer` (F130).
 pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
     keys(headers).next()
 }
@@ -282,9 +328,10 @@ fn finish_for(
         .remove::<Exchange>()
         .unwrap_or_default();
     record.entry.status = response.status().as_u16();
-    let headers = response.headers().iter();
+    let headers = clean(response.headers(), &record.redactor);
+    let headers = headers.iter();
     record.entry.response_headers =
-        Headers::of_answer(headers.map(|(name, value)| (name.as_str(), value.as_bytes())));
+        Headers::of_answer(headers.map(|(name, value)| (name.as_ref(), value.as_bytes())));
     let response = faults::on_the_wire(&mut record, own, line, response);
     if is_stream(&response) {
         return response.map(|body| Body::new(RecordedBody::new(body, record)));

@@ -67,7 +67,7 @@ async fn one(
     // What cannot be read is no model's name.
     let name = path.map(|Path(name)| name).unwrap_or_default();
     let model = catalog::find(&name)
-        // Parity: recorded for Messages and count_tokens (FACTS §9).
+        // Parity: recorded for Messages and count_tokens (F140).
         .ok_or_else(|| ApiError::not_found(format!("model: {name}")))?;
     Ok(Json(model.to_wire()))
 }

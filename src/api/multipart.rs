@@ -4,11 +4,13 @@
 //! what came in, so that a large upload is not copied, and nothing else is kept beyond
 //! [`MAX_HEAD_BYTES`]. It knows nothing of any endpoint.
 
+mod content;
 mod header;
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem::Finder;
 
+pub(crate) use content::{Content, content_of};
 pub(crate) use header::{PartHead, boundary};
 
 /// Longest head of a part, and longest text before the first part.

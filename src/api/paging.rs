@@ -1,4 +1,4 @@
-//! What lists share: `limit`, and cursors that are ids (spec 00 §7).
+//! What lists share: `limit`, and cursors that are ids (F120).
 
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,19 +17,48 @@ use crate::clock::Clock;
 use crate::fault::{Pace, Where, WireAct};
 use crate::ids::Ids;
 
-/// A connection's switch: whether it ends with a reset.
+/// What a connection and its requests tell one another.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Line(Arc<AtomicBool>);
+pub(crate) struct Line(Arc<LineState>);
+
+#[derive(Debug, Default)]
+struct LineState {
+    resets: AtomicBool,
+    /// Requests whose heads are whole.
+    begun: AtomicU64,
+    /// What comes next belongs to a body.
+    in_body: AtomicBool,
+}
 
 impl Line {
     /// The connection will be reset when it closes.
     pub(crate) fn reset(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.resets.store(true, Ordering::Relaxed);
     }
 
     /// Whether it will be.
     pub(crate) fn resets(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.resets.load(Ordering::Relaxed)
+    }
+
+    /// A request's head is whole.
+    pub(crate) fn begin(&self) {
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What comes next is of a body, or no longer.
+    pub(crate) fn set_in_body(&self, is: bool) {
+        self.0.in_body.store(is, Ordering::Relaxed);
+    }
+
+    /// Whether it is.
+    pub(crate) fn in_body(&self) -> bool {
+        self.0.in_body.load(Ordering::Relaxed)
+    }
+
+    /// How many were.
+    pub(crate) fn begun(&self) -> u64 {
+        self.0.begun.load(Ordering::Relaxed)
     }
 }
 
@@ -40,7 +69,7 @@ const TOKEN_CHARS: usize = 4;
 const PING: &str = "event: ping\ndata: {\"type\": \"ping\"}\n\n";
 const MALFORMED: &str =
     "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"del\n\n";
-/// Parity: new events may come at any time, and clients are told to pass over them (spec 01 §4).
+/// Parity: new events may come at any time, and clients are told to pass over them (F027).
 const UNKNOWN: &str = "event: sandtable_unknown\ndata: {\"type\":\"sandtable_unknown\"}\n\n";
 
 /// A body with a fault on its way.

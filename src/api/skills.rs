@@ -10,6 +10,7 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use wire::refusal;
 
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
@@ -52,7 +53,7 @@ enum Found {
 }
 
 fn not_found(id: &str) -> ApiError {
-    ApiError::not_found(format!("Skill `{id}` not found."))
+    ApiError::not_found(refusal::SKILL_NOT_FOUND.say(&[("id", &id)]))
 }
 
 /// The caller's skill of this id, or the vendor's.
@@ -80,7 +81,14 @@ async fn create(
     caller: Caller,
     request: Request,
 ) -> ApiResult<Json<Value>> {
-    let upload = upload::receive(request).await?;
+    let upload = upload::receive(request, Shape::of(&caller)).await?;
+    caller.made.says(upload.content);
+    // In a task of its own: of a client that leaves now it is known all the same what was made.
+    let made = tokio::spawn(async move { keep(&app, &caller, &upload).await });
+    made.await.map_err(|error| ApiError::internal(&error))?
+}
+
+async fn keep(app: &App, caller: &Caller, upload: &upload::Upload) -> ApiResult<Json<Value>> {
     let bundle = upload.bundle()?;
     let workspace = &caller.workspace;
     let ids = workspace.ids(&[b"skill", &upload.digest]);
@@ -95,7 +103,11 @@ async fn create(
         match app.store.insert_skill(new, version).await {
             // Seeded ids repeat over a restart.
             Err(StoreError::IdTaken { .. }) => {}
-            row => return Ok(Json(Shape::of(&caller).skill(&row?))),
+            row => {
+                let row = row?;
+                caller.made.note(&row.id);
+                return Ok(Json(Shape::of(caller).skill(&row)));
+            }
         }
     }
 }
@@ -115,9 +127,7 @@ async fn list(
         Some("custom") => (true, false),
         Some("anthropic") => (false, true),
         Some(_) => {
-            return Err(ApiError::invalid(
-                "source: Input should be 'custom' or 'anthropic'",
-            ));
+            return Err(ApiError::invalid(refusal::SKILL_SOURCE.say(&[])));
         }
     };
     let mut rows = Vec::new();
@@ -147,9 +157,7 @@ async fn delete(State(app): State<App>, caller: Caller, id: SkillId) -> ApiResul
     let id = id.map(|Path(id)| id).unwrap_or_default();
     let row = find_own(&app, &caller, &id).await?;
     if Shape::of(&caller) == Shape::Beta && row.latest.is_some() {
-        return Err(ApiError::invalid(format!(
-            "Skill `{id}` cannot be deleted while it has versions; delete them first."
-        )));
+        return Err(ApiError::invalid(refusal::SKILL_HAS_VERSIONS.say(&[])));
     }
     if !app.store.delete_skill(row.n).await? {
         return Err(not_found(&id));

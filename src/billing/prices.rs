@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Tokens;
 
 const SHIPPED: &str = include_str!("prices.json");
-/// Part of the standard price that a batch's tokens cost (spec 06 §1).
+/// Part of the standard price that a batch's tokens cost (F180).
 const BATCH_FACTOR: f64 = 0.5;
 const MILLION: f64 = 1e6;
 
@@ -51,7 +51,8 @@ impl Prices {
             path: path.display().to_string(),
             reason,
         };
-        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let text = crate::input::read_text(path, crate::limits::MAX_INPUT_FILE_BYTES)
+            .map_err(|error| fail(error.to_string()))?;
         let own: BTreeMap<String, Price> =
             serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
         let Self(mut prices) = Self::default();

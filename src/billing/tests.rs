@@ -1,4 +1,4 @@
-//! Sums against the rules of spec 06, and the tutorial's own example.
+//! Sums against the rules of F180, and the tutorial's own example.
 
 use chrono::TimeZone as _;
 

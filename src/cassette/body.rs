@@ -1,10 +1,13 @@
 //! Bodies of recorded requests and answers.
 
 use std::borrow::Cow;
+use std::io::Read as _;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 use serde_json::Value;
+
+use crate::limits::MAX_BATCH_BODY_BYTES;
 
 /// What a request or an answer carried.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -84,11 +87,12 @@ impl Body {
         }))
     }
 
-    /// The body as JSON, if it is some.
+    /// The body as JSON, if it is some, of any size and however it is laid out.
     pub fn json(&self) -> Option<Cow<'_, Value>> {
         match self {
             Self::Json(value) => Some(Cow::Borrowed(value)),
             Self::Text(text) => serde_json::from_str(text).ok().map(Cow::Owned),
+            Self::Blob(blob) => blob.json().map(Cow::Owned),
             _ => None,
         }
     }
@@ -104,6 +108,18 @@ impl Body {
 }
 
 impl Blob {
+    /// Its JSON: an object or a list, as every body of the API is.
+    fn json(&self) -> Option<Value> {
+        let mut file = std::fs::File::open(self.path()).ok()?;
+        let mut begin = [0; 64];
+        let read = file.read(&mut begin).ok()?;
+        let first = begin[..read].trim_ascii_start().first()?;
+        if !matches!(first, b'{' | b'[') || self.size_bytes > MAX_BATCH_BODY_BYTES as u64 {
+            return None;
+        }
+        serde_json::from_slice(&std::fs::read(self.path()).ok()?).ok()
+    }
+
     /// Where its bytes are.
     pub fn path(&self) -> PathBuf {
         self.folder.join(&self.sha256)

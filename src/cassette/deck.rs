@@ -70,6 +70,8 @@ pub struct Plan {
     /// Whom to ask for what is recorded.
     pub upstream: Option<Upstream>,
     pub pace: Pace,
+    /// JSON paths that do not count when requests are compared, beside those of the cassettes.
+    pub ignore: Vec<String>,
     /// Regular expressions of what is kept out.
     pub redact: Vec<String>,
     /// The very texts that are kept out; never written anywhere.
@@ -132,7 +134,7 @@ impl Deck {
                 (cassettes, (mode != Mode::Once || !there).then_some(path))
             }
         };
-        let tape = Tape::of(cassettes)?;
+        let tape = Tape::ignoring(cassettes, &plan.ignore)?;
         let redactor = Redactor::default()
             .with_patterns(plan.redact.iter().chain(&tape.redact))?
             .with_known(plan.secrets.iter().map(String::as_str));
@@ -201,6 +203,7 @@ impl Recorder {
         let about = About {
             recorded_at: plan.now.clone(),
             upstream: Some(upstream.url().to_owned()),
+            ignore: plan.ignore.clone(),
             redact: plan.redact.clone(),
             ..About::default()
         };

@@ -1,5 +1,6 @@
 //! Cassettes on disk: `NAME.yaml`, large bodies in `NAME.blobs/`, times in `NAME.timing.json`.
 
+mod place;
 mod raw;
 mod write;
 
@@ -44,6 +45,8 @@ pub enum CassetteError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("{} is there and is no {kind}, so it is not overwritten\n  hint: name another file, or remove it", path.display())]
+    Foreign { path: PathBuf, kind: &'static str },
     #[error("{name} is no cassette: {reason}\n  hint: {hint}")]
     Format {
         name: String,
@@ -119,14 +122,16 @@ pub fn load(path: &Path) -> Result<Cassette, CassetteError> {
             hint: "record into several cassettes",
         });
     }
-    let text = fs::read_to_string(path).map_err(failed)?;
+    let text = crate::input::read_text(path, MAX_CASSETTE_BYTES).map_err(failed)?;
     let mut cassette = raw::parse(&path.display().to_string(), &text, &blobs(path))?;
     cassette.name = stem(path);
     let timing = timing(path);
     if timing.exists() {
-        let text = fs::read_to_string(&timing).map_err(|source| CassetteError::Read {
-            path: timing.clone(),
-            source,
+        let text = crate::input::read_text(&timing, MAX_CASSETTE_BYTES).map_err(|source| {
+            CassetteError::Read {
+                path: timing.clone(),
+                source,
+            }
         })?;
         let times: Vec<Timing> =
             serde_json::from_str(&text).map_err(|error| CassetteError::Format {

@@ -5,8 +5,12 @@ mod bare;
 mod decoded;
 mod form;
 mod har;
+mod hollow;
 mod http;
+mod kept;
 mod notes;
+mod packed;
+mod replaced;
 mod tagged;
 mod vcr;
 
@@ -16,12 +20,14 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{About, Cassette, Exchange, Redactor};
+pub use hollow::hollow;
 use notes::Notes;
+pub use notes::REPLACED;
 
 /// Largest recording that is read.
 const MAX_IMPORT_BYTES: u64 = 256 * 1024 * 1024;
 
-/// What a folder is searched for.
+/// What a folder is searched for, packed with gzip (`.yaml.gz`) or not.
 const EXTENSIONS: [&str; 8] = [
     "yaml", "yml", "json", "har", "txt", "sse", "jsonl", "ndjson",
 ];
@@ -42,6 +48,10 @@ pub enum ImportError {
         reason: String,
         hint: &'static str,
     },
+    #[error(
+        "{name}: {lack}\n  hint: the cassette was written, and cannot replay this; import what the recorder kept whole, or record it again"
+    )]
+    Hollow { name: String, lack: String },
     #[error("there is no recording in {}\n  hint: {KNOWN}", .0.display())]
     Nothing(PathBuf),
 }
@@ -102,7 +112,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
         let path = entry.path();
         if entry.file_type()?.is_dir() {
             walk(&path, found)?;
-        } else if path
+        } else if unpacked_name(&path)
             .extension()
             .and_then(|extension| extension.to_str())
             .is_some_and(|extension| EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()))
@@ -111,6 +121,35 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A file's name without `.gz`.
+fn unpacked_name(path: &Path) -> PathBuf {
+    let is_packed = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+    if is_packed {
+        path.with_extension("")
+    } else {
+        path.to_owned()
+    }
+}
+
+/// What a recording is called: its file's name without the extensions.
+pub fn stem(path: &Path) -> String {
+    unpacked_name(path)
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Whether requests to this path upload files, as forms.
+fn takes_files(path: &str) -> bool {
+    let path = path.trim_end_matches('/');
+    path == "/v1/files"
+        || path == "/v1/skills"
+        || (path.starts_with("/v1/skills/") && path.ends_with("/versions"))
 }
 
 /// Takes one recording.
@@ -127,13 +166,9 @@ pub fn import_file(path: &Path) -> Result<Cassette, ImportError> {
             hint: "split it",
         });
     }
-    let bytes = fs::read(path).map_err(failed)?;
+    let bytes = crate::input::read(path, MAX_IMPORT_BYTES).map_err(failed)?;
     let mut cassette = parse(&path.display().to_string(), &bytes)?;
-    cassette.name = path
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    cassette.name = stem(path);
     Ok(cassette)
 }
 
@@ -144,7 +179,8 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Cassette, ImportError> {
         reason: wrong.reason,
         hint: wrong.hint,
     };
-    let text = std::str::from_utf8(bytes)
+    let bytes = packed::unpacked(bytes).map_err(unknown)?;
+    let text = std::str::from_utf8(&bytes)
         .map_err(|_| unknown(Wrong::new("it is no text")))?
         .trim_start_matches('\u{feff}');
     let draft = recognise(text).map_err(unknown)?;
@@ -155,13 +191,17 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Cassette, ImportError> {
     }
     let total = draft.exchanges.len();
     let redactor = Redactor::default().with_known(draft.secrets.iter().map(String::as_str));
-    let exchanges: std::io::Result<Vec<Exchange>> = draft
-        .exchanges
-        .into_iter()
-        .map(|exchange| redactor.exchange(exchange))
-        .collect();
-    let exchanges = exchanges.map_err(|error| unknown(Wrong::new(error.to_string())))?;
-    let notes = draft.notes.into_lines(total);
+    let mut exchanges = Vec::with_capacity(total);
+    let mut replaced = Notes::default();
+    for (at, exchange) in draft.exchanges.into_iter().enumerate() {
+        let clean = redactor
+            .exchange(exchange.clone())
+            .map_err(|error| unknown(Wrong::new(error.to_string())))?;
+        replaced::note(&mut replaced, at, &exchange, &clean);
+        exchanges.push(clean);
+    }
+    let mut notes = draft.notes.into_lines("", total);
+    notes.extend(replaced.into_lines(REPLACED, total));
     Ok(Cassette {
         name: name.to_owned(),
         about: About {
@@ -192,6 +232,12 @@ fn recognise(text: &str) -> Result<Draft, Wrong> {
     if start.is_empty() {
         return Err(Wrong::new("it is empty"));
     }
+    if start.contains("[[interactions]]") && start.contains("body_type = ") {
+        return Err(Wrong {
+            reason: "it is a cassette of cassetter in TOML".to_owned(),
+            hint: "`cassetter convert FILE.toml FILE.yaml` makes the YAML that is taken",
+        });
+    }
     let value = tagged::read(text)?;
     vcr::of_value(&value)?.ok_or_else(|| {
         if value.get("cassette").is_some() {
@@ -200,7 +246,7 @@ fn recognise(text: &str) -> Result<Draft, Wrong> {
                 hint: "`sandtable replay` takes it as it is",
             }
         } else {
-            Wrong::new("it is YAML, but neither `interactions` nor `http_interactions` is in it")
+            Wrong::new("it is YAML, but neither `interactions` nor `http_interactions` is in it, nor `requests` and `responses`")
         }
     })
 }

@@ -45,15 +45,17 @@ fn walk(path: &str, recorded: &Value, sent: &Value, found: &mut Vec<String>) {
             }
         }
         (Value::Array(a), Value::Array(b)) => {
-            for (at, (a, b)) in a.iter().zip(b).enumerate() {
+            let (before, after) = shared_ends(a, b);
+            let (only_a, only_b) = (&a[before..a.len() - after], &b[before..b.len() - after]);
+            for (at, (a, b)) in (before..).zip(only_a.iter().zip(only_b)) {
                 walk(&format!("{path}[{at}]"), a, b, found);
             }
-            if a.len() != b.len() {
-                found.push(format!(
-                    "{path}: recorded {} items, sent {}",
-                    a.len(),
-                    b.len()
-                ));
+            let paired = only_a.len().min(only_b.len());
+            for (at, a) in (before + paired..).zip(&only_a[paired..]) {
+                found.push(format!("{path}[{at}]: recorded {}, not sent", piece(a)));
+            }
+            for (at, b) in (before + paired..).zip(&only_b[paired..]) {
+                found.push(format!("{path}[{at}]: sent {}, not recorded", piece(b)));
             }
         }
         (a, b) if super::canon::fits(a, b) => {}
@@ -62,6 +64,67 @@ fn walk(path: &str, recorded: &Value, sent: &Value, found: &mut Vec<String>) {
             found.push(format!("{path}: recorded {a}, sent {b}"));
         }
         (a, b) => found.push(format!("{path}: recorded {}, sent {}", piece(a), piece(b))),
+    }
+}
+
+/// How many items two lists share at their beginnings, and then at their ends.
+fn shared_ends(a: &[Value], b: &[Value]) -> (usize, usize) {
+    let fits = |(a, b): &(&Value, &Value)| super::canon::fits(a, b);
+    let before = a.iter().zip(b).take_while(fits).count();
+    let (a, b) = (&a[before..], &b[before..]);
+    (
+        before,
+        a.iter().rev().zip(b.iter().rev()).take_while(fits).count(),
+    )
+}
+
+/// How much of two values is the same, from 0 to 1: texts weigh by their length, so that a conversation comes
+/// nearest to the one that shares most of what was said.
+pub(crate) fn likeness(recorded: &Value, sent: &Value) -> f64 {
+    let all = weight(recorded) + weight(sent);
+    2.0 * shared(recorded, sent) / all
+}
+
+/// Characters above which a text weighs no more, and how many weigh as much as any other value.
+const HEAVY_CHARS: usize = 2000;
+const CHARS_OF_A_VALUE: f64 = 16.0;
+
+fn weight(value: &Value) -> f64 {
+    match value {
+        Value::Object(map) => 1.0 + map.values().map(weight).sum::<f64>(),
+        Value::Array(items) => 1.0 + items.iter().map(weight).sum::<f64>(),
+        Value::String(text) => weight_of(text.len().min(HEAVY_CHARS)),
+        _ => 1.0,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "at most a few thousand")]
+fn weight_of(chars: usize) -> f64 {
+    1.0 + chars as f64 / CHARS_OF_A_VALUE
+}
+
+/// The weight of what both have.
+fn shared(a: &Value, b: &Value) -> f64 {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            let both = a.iter().filter_map(|(key, a)| Some((a, b.get(key)?)));
+            1.0 + both.map(|(a, b)| shared(a, b)).sum::<f64>()
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            let (before, after) = shared_ends(a, b);
+            let ends = a[..before].iter().chain(&a[a.len() - after..]);
+            let middle = a[before..a.len() - after]
+                .iter()
+                .zip(&b[before..b.len() - after]);
+            1.0 + ends.map(weight).sum::<f64>() + middle.map(|(a, b)| shared(a, b)).sum::<f64>()
+        }
+        (a, b) if super::canon::fits(a, b) => weight(a).min(weight(b)),
+        (Value::String(a), Value::String(b)) => {
+            let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+            // The value itself differs; what comes before the difference speaks for it.
+            weight_of(same.min(HEAVY_CHARS)) - 1.0
+        }
+        _ => 0.0,
     }
 }
 
@@ -102,7 +165,7 @@ mod tests {
         insta::assert_snapshot!(told(&differences(&recorded, &sent)), @r#"
           body.model: recorded "a", sent "b"
           body.messages[0].content[0].text: recorded "hello", sent "hullo"
-          body.messages: recorded 1 items, sent 2
+          body.messages[1]: sent {}, not recorded
           body.only: recorded 1, not sent
           body.mine: sent 2, not recorded
         "#);

@@ -35,8 +35,8 @@ struct State {
     behind: HashMap<String, (String, usize)>,
     /// The names that belong together: recorded ids and what a conversation calls them.
     groups: Vec<HashMap<String, String>>,
-    /// When each container, by the name it was given, was first given.
-    containers: HashMap<String, DateTime<Utc>>,
+    /// When each container, by the name it was given, was first and last given.
+    containers: HashMap<String, (DateTime<Utc>, DateTime<Utc>)>,
     loose: HashSet<usize>,
 }
 
@@ -48,8 +48,19 @@ pub struct Played {
     /// When its pieces came.
     pub timing: Option<Timing>,
     pub response: Response,
-    /// When the container that the request names was first given, on the workspace's clock.
-    pub container_made: Option<DateTime<Utc>>,
+    /// The container that the request names, if an earlier answer gave it.
+    pub container: Option<Named>,
+}
+
+/// A container of recorded answers, on the workspace's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// As the client knows it.
+    pub id: String,
+    /// When an answer first named it.
+    pub made_at: DateTime<Utc>,
+    /// When one last did, before this request.
+    pub last_used_at: DateTime<Utc>,
 }
 
 /// Why there is no recorded answer.
@@ -112,16 +123,22 @@ impl Player {
         }
         let entry = &self.tape.entries[at];
         let names = state.names(&self.tape, at, entry, idents::find(&told), ids);
-        let container_made = container(request).and_then(|id| state.containers.get(&id).copied());
+        let named = container(request);
+        let container = named.and_then(|id| Some((*state.containers.get(&id)?, id)));
+        let container = container.map(|((made_at, last_used_at), id)| Named {
+            id,
+            made_at,
+            last_used_at,
+        });
         let response = renamed(&entry.exchange.response, &names);
         for id in names.values().filter(|id| id.starts_with("container_")) {
-            state.containers.entry(id.clone()).or_insert(now);
+            state.containers.entry(id.clone()).or_insert((now, now)).1 = now;
         }
         Ok(Played {
             name: entry.name.clone(),
             timing: entry.exchange.timing.clone(),
             response,
-            container_made,
+            container,
         })
     }
 
@@ -150,7 +167,7 @@ impl Player {
                     "no recorded exchange answers this {asked}; the nearest is {name}, which differs in:\n{}",
                     miss::told(&differences)
                 ),
-                hint: "record it (`--record new --upstream URL`), or let a path that may differ be ignored (`ignore:` in the cassette)".to_owned(),
+                hint: "record it (`--record new --upstream URL`), or let a path that may differ be ignored (`--ignore PATH`, or `ignore:` in the cassette)".to_owned(),
             },
             None => Miss {
                 message: format!(
@@ -270,7 +287,14 @@ fn renamed(response: &Response, names: &HashMap<String, String>) -> Response {
             serde_json::from_str(&text).map_or(Body::Text(text.into_owned()), Body::Json)
         }
         Body::Text(text) => Body::Text(idents::rename(&text, other).into_owned()),
-        other => other,
+        // An answer that was laid out otherwise, and so lies beside the cassette. What is no JSON is somebody's file.
+        Body::Blob(blob) => match std::fs::read_to_string(blob.path()) {
+            Ok(text) if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() => {
+                Body::Text(idents::rename(&text, other).into_owned())
+            }
+            _ => Body::Blob(blob),
+        },
+        body => body,
     };
     response
 }

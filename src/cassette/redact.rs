@@ -3,24 +3,27 @@
 //!
 //! A secret is a known one (the key a request carries, an organization's id, what the user names), or
 //! what looks like an API key. It is looked for in texts as they are, in strings of JSON behind their
-//! escapes, behind percent-encoding and base64, and across the deltas of a stream.
+//! escapes, behind percent-encoding and base64, and across the deltas of a stream. Of what the service
+//! signs or encrypts, only the account's id within is replaced.
 
+mod base64;
 mod stream;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use regex::bytes::Regex;
 use serde_json::{Map, Value};
+
+pub(super) use base64::{fits as zeros_fit, has_zeros};
 
 use super::canon::REDACTED;
 use super::{Body, Exchange, Part, Request, Response};
 
 /// What an API key of the service looks like, and a bearer token in a text.
 const PATTERNS: [&str; 2] = [
-    r"sk-ant-[A-Za-z0-9_-]{6,}",
+    r"(?i)sk-ant-[A-Za-z0-9_-]{6,}",
     r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}=*",
 ];
 
@@ -44,8 +47,8 @@ const REQUEST_HEADERS: [&str; 5] = [
 
 /// Shortest known secret: what is shorter would be found everywhere.
 const SHORTEST: usize = 6;
-/// Shortest text that is looked at as base64.
-const SHORTEST_BASE64: usize = 24;
+/// How often a text may be percent-encoded over and over.
+const PERCENT_LAYERS: usize = 4;
 
 /// What must not be kept.
 #[derive(Debug, Clone)]
@@ -67,9 +70,11 @@ pub struct PatternError {
 
 impl Default for Redactor {
     fn default() -> Self {
-        let patterns = PATTERNS.map(|pattern| Regex::new(pattern).expect("the pattern is one"));
+        static OURS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+            PATTERNS.map(|pattern| Regex::new(pattern).expect("the pattern is one"))
+        });
         Self {
-            patterns: patterns.into(),
+            patterns: OURS.to_vec(),
             known: Vec::new(),
         }
     }
@@ -173,16 +178,10 @@ impl Redactor {
     fn body(&self, body: Body) -> std::io::Result<Body> {
         Ok(match body {
             Body::Json(value) => Body::Json(self.json(value)),
-            Body::Text(text) => match serde_json::from_str::<Value>(&text) {
-                Ok(value) if value.is_object() || value.is_array() => {
-                    let clean = self.json(value.clone());
-                    if clean == value {
-                        Body::Text(text)
-                    } else {
-                        Body::of(Bytes::from(clean.to_string()))
-                    }
-                }
-                _ => Body::Text(self.deep_text(&text).into_owned()),
+            Body::Text(text) => match self.inside(&text) {
+                Cow::Borrowed(_) => Body::Text(text),
+                Cow::Owned(clean) if clean.starts_with(['{', '[']) => Body::of(Bytes::from(clean)),
+                Cow::Owned(clean) => Body::Text(clean),
             },
             Body::Bytes(bytes) => Body::Bytes(self.bytes(bytes)),
             Body::Form(parts) => Body::Form(
@@ -219,8 +218,39 @@ impl Redactor {
         })
     }
 
+    /// A text that may be JSON; what has no secret stays byte for byte.
+    pub fn inside<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match serde_json::from_str::<Value>(text) {
+            Ok(value) if value.is_object() || value.is_array() => {
+                let clean = self.json(value.clone());
+                if clean == value {
+                    Cow::Borrowed(text)
+                } else {
+                    Cow::Owned(clean.to_string())
+                }
+            }
+            _ => self.deep_text(text),
+        }
+    }
+
+    /// A whole body, a stream's as well; what has no secret stays byte for byte.
+    pub fn content(&self, bytes: Bytes) -> Bytes {
+        let clean = match std::str::from_utf8(&bytes) {
+            Err(_) => return self.bytes(bytes),
+            Ok(text) if text.starts_with("event:") => stream::redact(self, text),
+            Ok(text) => match self.inside(text) {
+                Cow::Borrowed(same) if same.len() == text.len() => return bytes,
+                clean => clean.into_owned(),
+            },
+        };
+        if clean.as_bytes() == bytes {
+            return bytes;
+        }
+        Bytes::from(clean)
+    }
+
     /// Every string of a value, and every key.
-    fn json(&self, value: Value) -> Value {
+    pub fn json(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.deep_text(&text).into_owned()),
             Value::Array(items) => {
@@ -237,8 +267,8 @@ impl Redactor {
 
     /// A text, and what it says in base64 or as a URL.
     fn deep_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if self.in_base64(text) {
-            return Cow::Borrowed(REDACTED);
+        if let Some(clean) = base64::redact(self, text) {
+            return Cow::Owned(clean);
         }
         let clean = self.text(text);
         if clean.contains('%') {
@@ -247,38 +277,27 @@ impl Redactor {
         clean
     }
 
-    fn in_base64(&self, text: &str) -> bool {
-        if text.len() < SHORTEST_BASE64
-            || !text
-                .bytes()
-                .all(|c| c.is_ascii_alphanumeric() || b"+/=_-\r\n".contains(&c))
-        {
-            return false;
+    /// A path, a query, or a name in which bytes may be written as `%XX`, also more than once.
+    pub fn encoded(&self, text: &str) -> String {
+        let mut clean = self.text(text).into_owned();
+        let mut decoded = clean.clone();
+        for _ in 0..PERCENT_LAYERS {
+            let next = percent_encoding::percent_decode_str(&decoded).decode_utf8_lossy();
+            if next == decoded {
+                break;
+            }
+            decoded = next.into_owned();
+            let redacted = self.text(&decoded);
+            if redacted != decoded {
+                decoded = redacted.into_owned();
+                clean.clone_from(&decoded);
+            }
         }
-        let compact: String = text.split_whitespace().collect();
-        let bare = compact
-            .trim_end_matches('=')
-            .replace('+', "-")
-            .replace('/', "_");
-        let decoded = STANDARD
-            .decode(&compact)
-            .or_else(|_| URL_SAFE_NO_PAD.decode(&bare));
-        decoded.is_ok_and(|bytes| !self.spans(&bytes).is_empty())
-    }
-
-    /// A path, a query, or a name in which bytes may be written as `%XX`.
-    fn encoded(&self, text: &str) -> String {
-        let clean = self.text(text);
-        let decoded = percent_encoding::percent_decode_str(&clean).decode_utf8_lossy();
-        let redacted = self.text(&decoded);
-        if redacted == decoded {
-            return clean.into_owned();
-        }
-        redacted.into_owned()
+        clean
     }
 
     /// A text without what is secret.
-    pub(super) fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let spans = self.spans(text.as_bytes());
         if spans.is_empty() {
             return Cow::Borrowed(text);

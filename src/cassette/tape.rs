@@ -1,11 +1,12 @@
 //! Cassettes made ready to be answered from: every exchange by what was asked.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-use super::{Cassette, CassetteError, Exchange, canon, idents};
+use super::{Body, Cassette, CassetteError, Exchange, canon, idents};
 
 /// All exchanges of the cassettes that are mounted together. Never changes.
 #[derive(Debug, Default)]
@@ -38,16 +39,18 @@ pub(crate) struct Entry {
 impl Tape {
     /// Puts cassettes in order.
     pub fn of(cassettes: Vec<Cassette>) -> Result<Self, CassetteError> {
-        let mut tape = Self::default();
+        Self::ignoring(cassettes, &[])
+    }
+
+    /// Puts cassettes in order; what `ignore` names, as JSON paths, counts in none of them.
+    pub fn ignoring(cassettes: Vec<Cassette>, ignore: &[String]) -> Result<Self, CassetteError> {
+        let mut tape = Self {
+            ignore: json_paths("what is to be mounted", ignore)?,
+            ..Self::default()
+        };
         for cassette in &cassettes {
-            for path in &cassette.about.ignore {
-                let parsed = JsonPath::parse(path).map_err(|error| CassetteError::Format {
-                    name: cassette.name.clone(),
-                    reason: format!("ignore: `{path}` is no JSON path: {error}"),
-                    hint: "such as `$.metadata` or `$.messages[0].content`",
-                })?;
-                tape.ignore.push(parsed);
-            }
+            tape.ignore
+                .extend(json_paths(&cassette.name, &cassette.about.ignore)?);
             tape.redact.extend(cassette.about.redact.iter().cloned());
         }
         for cassette in cassettes {
@@ -67,7 +70,7 @@ impl Tape {
         match &canonical {
             Some(canonical) => {
                 let text = canonical.to_string();
-                if text.contains(canon::REDACTED) || text.contains(r#"{"missing":true}"#) {
+                if canon::is_wild(&text) {
                     self.wild.push(at);
                 }
                 self.by_request.entry(text).or_default().push(at);
@@ -75,7 +78,7 @@ impl Tape {
             None => self.loose.push(at),
         }
         let asked: Vec<String> = exchange.request.as_ref().map_or_else(Vec::new, |request| {
-            let body = request.body.text().unwrap_or_default();
+            let body = text(&request.body);
             [request.path.as_str(), &body]
                 .into_iter()
                 .flat_map(idents::find)
@@ -88,7 +91,7 @@ impl Tape {
             .headers
             .iter()
             .map(|(_, value)| value.as_str());
-        let body = exchange.response.body.text().unwrap_or_default();
+        let body = text(&exchange.response.body);
         for id in headers.chain([body.as_ref()]).flat_map(idents::find) {
             if !ids.iter().any(|known| known == id) {
                 ids.push(id.to_owned());
@@ -142,19 +145,47 @@ impl Tape {
             recorded["method"] == canonical["method"]
                 && route(&recorded["path"]) == route(&canonical["path"])
         };
-        self.entries
-            .iter()
-            .filter_map(|entry| {
-                let recorded = entry.canonical.as_ref()?;
-                same_route(recorded).then(|| {
-                    (
-                        entry.name.as_str(),
-                        super::miss::differences(recorded, canonical),
-                    )
-                })
-            })
-            .min_by_key(|(_, differences)| differences.len())
+        let mut best: Option<(&Entry, &Value, f64)> = None;
+        for entry in &self.entries {
+            let Some(recorded) = entry.canonical.as_ref().filter(|it| same_route(it)) else {
+                continue;
+            };
+            let likeness = super::miss::likeness(recorded, canonical);
+            if best.is_none_or(|(_, _, most)| likeness > most) {
+                best = Some((entry, recorded, likeness));
+            }
+        }
+        best.map(|(entry, recorded, _)| {
+            let differences = super::miss::differences(recorded, canonical);
+            (entry.name.as_str(), differences)
+        })
     }
+}
+
+/// What may name ids: a text, and JSON wherever it lies.
+fn text(body: &Body) -> Cow<'_, str> {
+    match body {
+        Body::Blob(_) => body
+            .json()
+            .map_or(Cow::Borrowed(""), |json| Cow::Owned(json.to_string())),
+        body => body.text().unwrap_or_default(),
+    }
+}
+
+fn json_paths(name: &str, paths: &[String]) -> Result<Vec<JsonPath>, CassetteError> {
+    let parse = |path: &String| {
+        json_path(path).map_err(|reason| CassetteError::Format {
+            name: name.to_owned(),
+            reason: format!("ignore: {reason}"),
+            hint: "such as `$.metadata` or `$.messages[0].content`",
+        })
+    };
+    paths.iter().map(parse).collect()
+}
+
+/// Reads a JSON path, or says why it is none.
+pub fn json_path(path: &str) -> Result<JsonPath, String> {
+    JsonPath::parse(path).map_err(|error| format!("`{path}` is no JSON path: {error}"))
 }
 
 /// A path without the ids in it.

@@ -1,5 +1,8 @@
 //! What can be typed. Validated into [`Config`] where it is used.
 
+mod import;
+mod values;
+
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,14 +12,17 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::live::LiveArgs;
+use super::log::LogFormat;
 use crate::billing::{Prices, PricesError};
 use crate::cassette::{Mode, Pace, Plan, Upstream};
 use crate::config::{BackendChoice, Config, Host, Provision};
 use crate::limits::{self, Timeouts};
 use crate::model::OnUnmatched;
-use crate::quirks::{Layer, Layers, Profile, QuirkError};
+use crate::quirks::{Layer, Layers, Profile};
 use crate::rate::RateLimit;
 use crate::sandbox::docker::image::Flavor;
+pub(super) use import::ImportArgs;
+use values::{UnmatchedArg, alias, json_path, profile, quirk};
 
 /// A local emulator for the code execution side of Anthropic's API.
 ///
@@ -26,7 +32,8 @@ use crate::sandbox::docker::image::Flavor;
     name = "sandtable",
     version,
     args_conflicts_with_subcommands = true,
-    max_term_width = 100
+    max_term_width = 100,
+    after_help = MORE
 )]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -37,6 +44,9 @@ pub(super) struct Cli {
 
 /// Where a server listens that is not told.
 const DEFAULT_PORT: u16 = 4010;
+
+const MORE: &str = "\
+`-h` shows the flags used most, `--help` all of them. Each has an environment variable.";
 
 const EXIT_CODES: &str = "\
 Exit code: the command's own if it is not 0 (128 and the signal's number if a signal ended it),
@@ -74,64 +84,117 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     /// Address to listen on; beyond loopback a --control-token is required.
-    #[arg(long, value_name = "IP", env = "SANDTABLE_HOST")]
+    #[arg(
+        long,
+        value_name = "IP",
+        env = "SANDTABLE_HOST",
+        help_heading = "Server"
+    )]
     pub(super) host: Option<IpAddr>,
-    /// Port to listen on; 0 takes a free one [default: 4010].
-    #[arg(long, env = "SANDTABLE_PORT")]
+    /// Port to listen on; 0 takes a free one [default: 4010; a free one for a command behind `--`].
+    #[arg(long, env = "SANDTABLE_PORT", help_heading = "Server")]
     pub(super) port: Option<u16>,
     /// Keep files and containers in this directory; otherwise they end with the server.
-    #[arg(long, value_name = "DIR", env = "SANDTABLE_DATA_DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "SANDTABLE_DATA_DIR",
+        help_heading = "Server"
+    )]
     pub(super) data_dir: Option<PathBuf>,
     /// What runs code.
-    #[arg(long, value_enum, default_value_t, env = "SANDTABLE_BACKEND")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        env = "SANDTABLE_BACKEND",
+        help_heading = "Sandboxes"
+    )]
     pub(super) backend: BackendArg,
     /// Whether `local` installs the documented libraries when they are missing.
-    #[arg(long, value_enum, default_value_t, env = "SANDTABLE_PROVISION")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        env = "SANDTABLE_PROVISION",
+        help_heading = "Sandboxes",
+        hide_short_help = true
+    )]
     pub(super) provision: ProvisionArg,
     /// Script file or folder of scripts; may be given again. Edits are picked up.
     #[arg(
         long = "script",
         value_name = "PATH",
         env = "SANDTABLE_SCRIPT",
-        value_delimiter = ','
+        value_delimiter = ',',
+        help_heading = "Scripts and time"
     )]
     pub(super) scripts: Vec<PathBuf>,
     /// What answers a turn that no rule matches while scripts are loaded.
-    #[arg(long, value_enum, default_value_t, env = "SANDTABLE_ON_UNMATCHED")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        env = "SANDTABLE_ON_UNMATCHED",
+        help_heading = "Scripts and time",
+        hide_short_help = true
+    )]
     pub(super) on_unmatched: UnmatchedArg,
     /// Make ids the same in every run.
-    #[arg(long, value_name = "NUMBER", env = "SANDTABLE_SEED")]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "SANDTABLE_SEED",
+        help_heading = "Scripts and time"
+    )]
     pub(super) seed: Option<u64>,
     /// Let every clock begin at this time (RFC 3339) and stand still, also after a reset.
-    #[arg(long, value_name = "TIME", env = "SANDTABLE_FROZEN_AT")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "SANDTABLE_FROZEN_AT",
+        help_heading = "Scripts and time",
+        hide_short_help = true
+    )]
     pub(super) frozen_at: Option<DateTime<Utc>>,
     /// Image for Docker sandboxes, instead of the one `sandtable image build` makes.
-    #[arg(long, value_name = "IMAGE", env = "SANDTABLE_IMAGE")]
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        env = "SANDTABLE_IMAGE",
+        help_heading = "Sandboxes",
+        hide_short_help = true
+    )]
     pub(super) image: Option<String>,
+    /// Runtime of the Docker engine that runs sandboxes, such as runsc or kata; implies --backend docker.
+    #[arg(long, value_name = "NAME", env = "SANDTABLE_DOCKER_RUNTIME", value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = "Sandboxes", hide_short_help = true)]
+    pub(super) docker_runtime: Option<String>,
     /// Seconds without use after which a container's processes end; its files stay.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "SANDTABLE_IDLE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "SANDTABLE_IDLE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Sandboxes", hide_short_help = true)]
     pub(super) idle_timeout: u64,
     /// Seconds after which a command or program gets `execution_time_exceeded`.
-    #[arg(long, value_name = "SECONDS", default_value_t = limits::BASH_TIMEOUT.as_secs(), env = "SANDTABLE_CALL_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::BASH_TIMEOUT.as_secs(), env = "SANDTABLE_CALL_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400), help_heading = "Sandboxes", hide_short_help = true)]
     pub(super) call_timeout: u64,
     /// Seconds after which a cell of Python is ended; waiting for the client does not count.
-    #[arg(long, value_name = "SECONDS", default_value_t = limits::CELL_TIMEOUT.as_secs(), env = "SANDTABLE_CELL_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::CELL_TIMEOUT.as_secs(), env = "SANDTABLE_CELL_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400), help_heading = "Sandboxes", hide_short_help = true)]
     pub(super) cell_timeout: u64,
     /// Seconds that a cell waits for those before it; then it gets `too_many_requests`.
-    #[arg(long, value_name = "SECONDS", default_value_t = limits::CELL_QUEUE_TIMEOUT.as_secs(), env = "SANDTABLE_CELL_QUEUE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::CELL_QUEUE_TIMEOUT.as_secs(), env = "SANDTABLE_CELL_QUEUE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400), help_heading = "Sandboxes", hide_short_help = true)]
     pub(super) cell_queue_timeout: u64,
     /// Docker sandboxes that are started ahead, so that a new container has one at once.
-    #[arg(long, value_name = "COUNT", default_value_t = 0, env = "SANDTABLE_WARM", value_parser = clap::value_parser!(u64).range(0..=limits::MAX_WARM as u64))]
+    #[arg(long, value_name = "COUNT", default_value_t = 0, env = "SANDTABLE_WARM", value_parser = clap::value_parser!(u64).range(0..=limits::MAX_WARM as u64), help_heading = "Sandboxes", hide_short_help = true)]
     pub(super) warm: u64,
     /// Bytes of files one workspace may hold.
-    #[arg(long, value_name = "BYTES", default_value_t = limits::STORAGE_QUOTA_BYTES, env = "SANDTABLE_STORAGE_QUOTA")]
+    #[arg(long, value_name = "BYTES", default_value_t = limits::STORAGE_QUOTA_BYTES, env = "SANDTABLE_STORAGE_QUOTA", help_heading = "Server", hide_short_help = true)]
     pub(super) storage_quota: u64,
     /// Answer this host name, too; may be given again.
     #[arg(
         long = "allow-host",
         value_name = "NAME",
         env = "SANDTABLE_ALLOW_HOST",
-        value_delimiter = ','
+        value_delimiter = ',',
+        help_heading = "Server",
+        hide_short_help = true
     )]
     pub(super) allow_hosts: Vec<String>,
     /// Answer browsers on pages of this origin; may be given again.
@@ -139,7 +202,9 @@ pub(super) struct ServeArgs {
         long = "allow-origin",
         value_name = "ORIGIN",
         env = "SANDTABLE_ALLOW_ORIGIN",
-        value_delimiter = ','
+        value_delimiter = ',',
+        help_heading = "Server",
+        hide_short_help = true
     )]
     pub(super) allow_origins: Vec<String>,
     /// Calls under /_sandtable must carry this token.
@@ -147,33 +212,60 @@ pub(super) struct ServeArgs {
         long,
         value_name = "TOKEN",
         env = "SANDTABLE_CONTROL_TOKEN",
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = "Server",
+        hide_short_help = true
     )]
     pub(super) control_token: Option<String>,
     /// Refuse an unknown anthropic-version instead of noting it.
-    #[arg(long, env = "SANDTABLE_STRICT_VERSION")]
+    #[arg(
+        long,
+        env = "SANDTABLE_STRICT_VERSION",
+        help_heading = "Behaviour of the service",
+        hide_short_help = true
+    )]
     pub(super) strict_version: bool,
+    /// Refuse unknown values of anthropic-beta instead of noting them.
+    #[arg(
+        long,
+        env = "SANDTABLE_STRICT_BETAS",
+        help_heading = "Behaviour of the service"
+    )]
+    pub(super) strict_betas: bool,
+    /// Answer 404 for models that the list of models lacks instead of taking them.
+    #[arg(
+        long,
+        env = "SANDTABLE_STRICT_MODELS",
+        help_heading = "Behaviour of the service"
+    )]
+    pub(super) strict_models: bool,
     /// Take one tool type for another, such as
     /// `code_execution_20260104=code_execution_20250825`; may be given again.
-    #[arg(long = "tool-alias", value_name = "TYPE=TYPE", value_parser = alias, env = "SANDTABLE_TOOL_ALIAS", value_delimiter = ',')]
+    #[arg(long = "tool-alias", value_name = "TYPE=TYPE", value_parser = alias, env = "SANDTABLE_TOOL_ALIAS", value_delimiter = ',', help_heading = "Behaviour of the service", hide_short_help = true)]
     pub(super) tool_aliases: Vec<(String, String)>,
     /// State that every new workspace starts from, and returns to on a reset: a file in JSON or YAML, such as
     /// `GET /_sandtable/state` gives.
-    #[arg(long, value_name = "FILE", env = "SANDTABLE_STATE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SANDTABLE_STATE",
+        help_heading = "Server"
+    )]
     pub(super) state: Option<PathBuf>,
     /// File of faults (YAML or JSON) under every workspace; may be given again.
     #[arg(
         long = "faults",
         value_name = "FILE",
         env = "SANDTABLE_FAULTS",
-        value_delimiter = ','
+        value_delimiter = ',',
+        help_heading = "Behaviour of the service"
     )]
     pub(super) faults: Vec<PathBuf>,
     /// Which source decides where the documents and recorded traffic differ: documented or observed.
-    #[arg(long, value_name = "PROFILE", default_value = "documented", value_parser = profile, env = "SANDTABLE_PROFILE")]
+    #[arg(long, value_name = "PROFILE", default_value = "documented", value_parser = profile, env = "SANDTABLE_PROFILE", help_heading = "Behaviour of the service", hide_short_help = true)]
     pub(super) profile: Profile,
     /// Set one row of docs/QUIRKS.md apart from the profile; may be given again.
-    #[arg(long = "quirk", value_name = "NAME=VALUE", value_parser = quirk, env = "SANDTABLE_QUIRK", value_delimiter = ',')]
+    #[arg(long = "quirk", value_name = "NAME=VALUE", value_parser = quirk, env = "SANDTABLE_QUIRK", value_delimiter = ',', help_heading = "Behaviour of the service", hide_short_help = true)]
     pub(super) quirks: Vec<(String, String)>,
     /// Limit each key, such as `requests=50,input_tokens=30000,output_tokens=8000`, a minute and model;
     /// `model=PREFIX` limits some models only, `files=500` the Files API; may be given again.
@@ -181,18 +273,27 @@ pub(super) struct ServeArgs {
         long = "rate-limit",
         value_name = "LIMIT",
         env = "SANDTABLE_RATE_LIMIT",
-        value_delimiter = ';'
+        value_delimiter = ';',
+        help_heading = "Behaviour of the service",
+        hide_short_help = true
     )]
     pub(super) rates: Vec<RateLimit>,
     /// JSON file of token prices over the shipped ones, in dollars for a million tokens.
-    #[arg(long, value_name = "FILE", env = "SANDTABLE_PRICES")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SANDTABLE_PRICES",
+        help_heading = "Behaviour of the service",
+        hide_short_help = true
+    )]
     pub(super) prices: Option<PathBuf>,
     /// Answer from recordings instead of emulating: a cassette or a folder of them; may be given again.
     #[arg(
         long = "cassette",
         value_name = "PATH",
         env = "SANDTABLE_CASSETTE",
-        value_delimiter = ','
+        value_delimiter = ',',
+        help_heading = "Recordings"
     )]
     pub(super) cassettes: Vec<PathBuf>,
     /// When to record into the cassette: none, once (if there is none yet), new (what it lacks), all.
@@ -200,67 +301,76 @@ pub(super) struct ServeArgs {
         long = "record",
         value_name = "MODE",
         default_value = "none",
-        env = "SANDTABLE_RECORD"
+        env = "SANDTABLE_RECORD",
+        help_heading = "Recordings",
+        hide_short_help = true
     )]
     pub(super) mode: Mode,
     /// The service that is recorded, such as <https://api.anthropic.com>.
-    #[arg(long, value_name = "URL", env = "SANDTABLE_UPSTREAM", value_parser = Upstream::new)]
+    #[arg(long, value_name = "URL", env = "SANDTABLE_UPSTREAM", value_parser = Upstream::new, help_heading = "Recordings")]
     pub(super) upstream: Option<Upstream>,
     /// How fast recordings answer: none (at once), recorded, or a factor of the recorded times.
     #[arg(
         long,
         value_name = "PACE",
         default_value = "none",
-        env = "SANDTABLE_PACE"
+        env = "SANDTABLE_PACE",
+        help_heading = "Recordings",
+        hide_short_help = true
     )]
     pub(super) pace: Pace,
+    /// Let what this JSON path names differ from the recording, such as `$.system`; may be given again.
+    #[arg(long, value_name = "PATH", env = "SANDTABLE_IGNORE", value_parser = json_path, help_heading = "Recordings")]
+    pub(super) ignore: Vec<String>,
     /// Keep what this regular expression matches out of recordings; may be given again.
-    #[arg(long = "redact", value_name = "REGEX", env = "SANDTABLE_REDACT")]
+    #[arg(
+        long = "redact",
+        value_name = "REGEX",
+        env = "SANDTABLE_REDACT",
+        help_heading = "Recordings",
+        hide_short_help = true
+    )]
     pub(super) redact: Vec<String>,
     /// Keep the value of this environment variable out of recordings; may be given again.
     #[arg(
         long = "redact-env",
         value_name = "NAME",
         env = "SANDTABLE_REDACT_ENV",
-        value_delimiter = ','
+        value_delimiter = ',',
+        help_heading = "Recordings",
+        hide_short_help = true
     )]
     pub(super) redact_env: Vec<String>,
     /// Let tests mount cassettes of this folder through the control API.
-    #[arg(long, value_name = "DIR", env = "SANDTABLE_CASSETTE_DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "SANDTABLE_CASSETTE_DIR",
+        help_heading = "Recordings",
+        hide_short_help = true
+    )]
     pub(super) cassette_dir: Option<PathBuf>,
     /// Pass requests of others on the network on to the recorded service.
-    #[arg(long, env = "SANDTABLE_ALLOW_OPEN_PROXY")]
+    #[arg(
+        long,
+        env = "SANDTABLE_ALLOW_OPEN_PROXY",
+        help_heading = "Recordings",
+        hide_short_help = true
+    )]
     pub(super) allow_open_proxy: bool,
+    /// Form of the log on stderr; `SANDTABLE_LOG` chooses what is in it (docs/LOGGING.md).
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        env = "SANDTABLE_LOG_FORMAT",
+        help_heading = "Server",
+        hide_short_help = true
+    )]
+    pub(super) log_format: LogFormat,
     /// Stop when standard input ends, as it does when the program that started this one is gone.
-    #[arg(long)]
+    #[arg(long, help_heading = "Server", hide_short_help = true)]
     pub(super) stop_at_eof: bool,
-}
-
-fn profile(text: &str) -> Result<Profile, String> {
-    text.parse().map_err(|error| with_hint(&error))
-}
-
-fn quirk(text: &str) -> Result<(String, String), String> {
-    let layer = Layer::from_text(text).map_err(|error| with_hint(&error))?;
-    let mut rows = layer.rows();
-    match (layer.profile(), rows.next(), rows.next()) {
-        (None, Some((name, value)), None) => Ok((name.to_owned(), value.to_owned())),
-        (Some(_), _, _) => Err("the profile has a flag of its own: --profile".to_owned()),
-        _ => Err("expected NAME=VALUE".to_owned()),
-    }
-}
-
-fn with_hint(error: &QuirkError) -> String {
-    format!("{error}: {}", error.hint)
-}
-
-fn alias(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((from, to)) if !from.is_empty() && !to.is_empty() => {
-            Ok((from.to_owned(), to.to_owned()))
-        }
-        _ => Err("expected TYPE=TYPE".to_owned()),
-    }
 }
 
 /// Values of `--backend`.
@@ -285,16 +395,6 @@ pub(super) enum ProvisionArg {
     Auto,
     /// Do without; imports of missing libraries fail.
     Never,
-}
-
-/// Values of `--on-unmatched`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum UnmatchedArg {
-    /// A 400 that names the nearest rules.
-    #[default]
-    Fail,
-    /// The direct model: it runs the fenced blocks of the user's text.
-    Direct,
 }
 
 /// What was typed makes no sense.
@@ -340,6 +440,13 @@ impl ServeArgs {
                 });
             }
         }
+        if self.docker_runtime.is_some() && self.backend == BackendArg::Local {
+            return Err(UsageError::Flags {
+                message: "`--docker-runtime` is of Docker, and `--backend local` is without it"
+                    .to_owned(),
+                hint: "leave one of them out",
+            });
+        }
         let cassettes = plan(&self)?;
         let prices = match &self.prices {
             Some(path) => Prices::load(path)?,
@@ -352,6 +459,8 @@ impl ServeArgs {
             backend: match self.backend {
                 // Recordings need no sandbox.
                 BackendArg::Auto if cassettes.is_some() => BackendChoice::None,
+                // Nothing less strict in its place.
+                BackendArg::Auto if self.docker_runtime.is_some() => BackendChoice::Docker,
                 BackendArg::Auto => BackendChoice::Auto,
                 BackendArg::Docker => BackendChoice::Docker,
                 BackendArg::Local => BackendChoice::Local,
@@ -369,6 +478,7 @@ impl ServeArgs {
             seed: self.seed,
             frozen_at: self.frozen_at,
             image: self.image,
+            docker_runtime: self.docker_runtime,
             program: None,
             idle: Duration::from_secs(self.idle_timeout),
             timeouts: Timeouts {
@@ -382,6 +492,8 @@ impl ServeArgs {
             allow_origins: self.allow_origins,
             control_token: self.control_token,
             strict_version: self.strict_version,
+            strict_betas: self.strict_betas,
+            strict_models: self.strict_models,
             tool_aliases: self.tool_aliases,
             state: self.state,
             faults: self.faults,
@@ -423,6 +535,7 @@ fn plan(args: &ServeArgs) -> Result<Option<Plan>, UsageError> {
         mode: args.mode,
         upstream: args.upstream.clone(),
         pace: args.pace,
+        ignore: args.ignore.clone(),
         redact: args.redact.clone(),
         secrets,
         now: Some(
@@ -595,24 +708,13 @@ pub(super) struct UsageArgs {
     pub(super) json: bool,
 }
 
-/// Flags of `import`.
-#[derive(Debug, Args)]
-pub(super) struct ImportArgs {
-    /// Recordings, or folders of them.
-    #[arg(required = true)]
-    pub(super) paths: Vec<PathBuf>,
-    /// Folder for the cassettes.
-    #[arg(long, value_name = "DIR")]
-    pub(super) out: PathBuf,
-}
-
 /// Flags of `run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]
-    pub(super) serve: ServeArgs,
-    #[command(flatten)]
     pub(super) report: ReportArgs,
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
     /// The command and its arguments, behind `--`.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(super) command: Vec<OsString>,
@@ -651,6 +753,12 @@ pub(super) struct ReportArgs {
         env = "SANDTABLE_LINTS"
     )]
     pub(super) lints: LintsArg,
+    /// Take a run for good in which no API request was answered.
+    #[arg(long, env = "SANDTABLE_ALLOW_EMPTY")]
+    pub(super) allow_empty: bool,
+    /// Take it for good that a request whose answer was lost was carried out again.
+    #[arg(long, env = "SANDTABLE_ALLOW_DUPLICATES")]
+    pub(super) allow_duplicates: bool,
 }
 
 /// Values of `--lints`.

@@ -15,7 +15,7 @@ pub fn check(paths: &[PathBuf]) -> Report {
 }
 
 impl Report {
-    /// 0 if all is well, 2 if there is a mistake.
+    /// 0 if there is no mistake, else 2. Warnings do not count.
     pub fn exit_code(&self) -> u8 {
         if self.0.diagnostics.is_empty() { 0 } else { 2 }
     }
@@ -27,7 +27,11 @@ impl fmt::Display for Report {
             files,
             rules,
             diagnostics,
+            warnings,
         } = &self.0;
+        if !warnings.is_empty() {
+            writeln!(f, "{}", script::render(warnings))?;
+        }
         if diagnostics.is_empty() {
             return writeln!(f, "{}, {}", count(*rules, "rule"), count(*files, "file"));
         }
@@ -54,7 +58,11 @@ mod tests {
     fn a_good_script_gives_0_and_a_bad_one_2() {
         let folder = tempfile::tempdir().unwrap();
         let good = folder.path().join("good.yaml");
-        std::fs::write(&good, "- then: [text: hi]\n- then: [text: ho]\n").unwrap();
+        std::fs::write(
+            &good,
+            "- when: {user: hi}\n  then: [text: hi]\n- then: [text: ho]\n",
+        )
+        .unwrap();
         let report = check(std::slice::from_ref(&good));
         assert_eq!(report.exit_code(), 0);
         assert_eq!(report.to_string(), "2 rules, 1 file\n");
@@ -65,6 +73,72 @@ mod tests {
         let text = report.to_string();
         assert!(text.contains("wrong.yaml:1:3: unknown key of a rule `thn`"));
         assert!(text.ends_with("2 mistakes in 2 files\n"), "{text}");
+    }
+
+    #[test]
+    fn a_warning_is_shown_with_its_place_and_fails_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("doubtful.yaml");
+        let script = "\
+- name: all
+  then: [text: \"It is {{ last.stdout }}, {{ user }}.\"]
+- name: all
+  when: { user: hi }
+  then:
+    - bash: |
+        echo {{a,b}}
+        echo '{% if captures.x %}'
+";
+        std::fs::write(&file, script).unwrap();
+        let report = check(std::slice::from_ref(&file));
+        let text = report.to_string();
+        assert_eq!(report.exit_code(), 0, "{text}");
+        for told in [
+            "yaml:2:16: warning: `{{ last.stdout }}` stays as it is\n  hint: a template begins with `${{`",
+            "yaml:3:3: warning: no request reaches `all`: `all` at line 1 answers all\n  hint: ",
+            "yaml:3:3: warning: the name `all` is that of line 1, too\n  hint: ",
+            "yaml:8:1: warning: `{% if captures.x %}` stays as it is",
+        ] {
+            assert!(text.contains(told), "{told}\n---\n{text}");
+        }
+        assert_eq!(text.matches("warning:").count(), 4, "{text}");
+    }
+
+    #[test]
+    fn an_unknown_filter_or_test_is_a_mistake() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("wrong.yaml");
+        let script = "- then:\n    - bash: ls\n    - text: \"${{ last.stdout | trimm }}\"\n    - if: last.stdout is defned\n      then: [text: x]\n";
+        std::fs::write(&file, script).unwrap();
+        let report = check(&[file]);
+        let text = report.to_string();
+        assert_eq!(report.exit_code(), 2, "{text}");
+        assert!(
+            text.contains("wrong.yaml:3:13: unknown filter `trimm`"),
+            "{text}"
+        );
+        assert!(text.contains("unknown test `defned`"), "{text}");
+    }
+
+    #[test]
+    fn the_scripts_of_the_repository_have_no_warnings() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/scripts");
+        let report = check(&[folder]);
+        assert!(
+            report.0.warnings.is_empty() && report.exit_code() == 0,
+            "{report}"
+        );
+    }
+
+    #[test]
+    fn a_pipe_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe.yaml");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let report = check(&[pipe]);
+        assert_eq!(report.exit_code(), 2);
+        assert!(report.to_string().contains("not a file"), "{report}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::process::ExitStatus;
 use tokio::process::{Child, Command};
 
 use super::FAILURE;
+use super::signals::{Came, Signals};
 
 /// The exit codes of shells for a command that is not there, or cannot be run.
 const NOT_FOUND: u8 = 127;
@@ -56,26 +57,27 @@ pub(super) fn start(
     child.spawn()
 }
 
-/// Until the command has ended; SIGINT and SIGTERM are passed on to it.
-#[cfg(unix)]
-pub(super) async fn wait(child: &mut Child) -> io::Result<ExitStatus> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+/// Until the command has ended; SIGINT, SIGTERM, and SIGHUP are passed on to it.
+pub(super) async fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
     loop {
         tokio::select! {
             ended = child.wait() => return ended,
-            // A terminal has sent it to the command as well: twice would mean in earnest.
-            _ = interrupt.recv() => if !at_a_terminal() { pass_on(child, libc::SIGINT) },
-            _ = terminate.recv() => pass_on(child, libc::SIGTERM),
+            came = signals.next() => tell(child, came),
         }
     }
 }
 
-#[cfg(not(unix))]
-pub(super) async fn wait(child: &mut Child) -> io::Result<ExitStatus> {
-    child.wait().await
+#[cfg(unix)]
+fn tell(child: &Child, came: Came) {
+    // A terminal has sent it to the command as well: twice would mean in earnest.
+    if came != Came::Interrupt || !at_a_terminal() {
+        pass_on(child, came.number());
+    }
 }
+
+/// The system has told the command itself.
+#[cfg(not(unix))]
+fn tell(_: &Child, _: Came) {}
 
 /// Whether this process is in the foreground of the terminal that its keys' signals come from.
 #[cfg(unix)]

@@ -70,6 +70,7 @@ pub async fn report(args: &DoctorArgs) -> Report {
 fn engine(facts: &Facts) -> Finding {
     let Facts {
         address,
+        between,
         version,
         api_version,
         storage_driver,
@@ -78,7 +79,7 @@ fn engine(facts: &Facts) -> Finding {
         ..
     } = facts;
     let text = format!(
-        "Docker {version} (API {api_version}) at `{address}`, {system}, storage {storage_driver}, cgroup v{cgroup_version}"
+        "Docker {version} (API {api_version}) at `{address}`{between}, {system}, storage {storage_driver}, cgroup v{cgroup_version}"
     );
     Finding::ok("engine", text)
 }

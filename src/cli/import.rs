@@ -12,12 +12,17 @@ use crate::cassette::{Cassette, CassetteError, Writer};
 pub(super) struct Imported {
     /// A line for each file that came in, and one for each lack.
     pub(super) said: String,
-    /// Files that did not.
+    /// Files that did not, or not whole.
     pub(super) refused: Vec<ImportError>,
 }
 
-/// Takes every recording of `paths` into cassettes below `out`.
-pub(super) fn run(paths: &[PathBuf], out: &Path) -> Result<Imported, CassetteError> {
+/// Takes every recording of `paths` into cassettes below `out`; what `ignore` names does not count when
+/// they are replayed.
+pub(super) fn run(
+    paths: &[PathBuf],
+    out: &Path,
+    ignore: &[String],
+) -> Result<Imported, CassetteError> {
     let mut imported = Imported::default();
     let (mut files, mut exchanges) = (0, 0);
     let mut taken = BTreeSet::new();
@@ -30,13 +35,14 @@ pub(super) fn run(paths: &[PathBuf], out: &Path) -> Result<Imported, CassetteErr
             }
         };
         for path in found {
-            let cassette = match import::import_file(&path) {
+            let mut cassette = match import::import_file(&path) {
                 Ok(cassette) => cassette,
                 Err(error) => {
                     imported.refused.push(error);
                     continue;
                 }
             };
+            cassette.about.ignore = ignore.to_vec();
             let target = target(given, &path, out, &mut taken);
             write(&target, &cassette)?;
             let count = cassette.exchanges.len();
@@ -53,8 +59,20 @@ pub(super) fn run(paths: &[PathBuf], out: &Path) -> Result<Imported, CassetteErr
                 ),
             );
             for note in &cassette.about.notes {
-                line(said, &format!("  lacking: {note}"));
+                let lacking = if note.starts_with(import::REPLACED) {
+                    ""
+                } else {
+                    "lacking: "
+                };
+                line(said, &format!("  {lacking}{note}"));
             }
+            let hollow = import::hollow(&cassette).into_iter();
+            imported
+                .refused
+                .extend(hollow.map(|lack| ImportError::Hollow {
+                    name: path.display().to_string(),
+                    lack,
+                }));
         }
     }
     line(
@@ -72,13 +90,10 @@ fn line(text: &mut String, line: &str) {
 fn target(given: &Path, path: &Path, out: &Path, taken: &mut BTreeSet<PathBuf>) -> PathBuf {
     let below = path.strip_prefix(given).ok().and_then(Path::parent);
     let folder = below.map_or_else(|| out.to_owned(), |below| out.join(below));
-    let named = |name: Option<&std::ffi::OsStr>| {
-        let name = name.unwrap_or_default().to_string_lossy();
-        folder.join(format!("{name}.yaml"))
-    };
-    let mut target = named(path.file_stem());
+    let named = |name: &str| folder.join(format!("{name}.yaml"));
+    let mut target = named(&import::stem(path));
     if taken.contains(&target) {
-        target = named(path.file_name());
+        target = named(&path.file_name().unwrap_or_default().to_string_lossy());
     }
     let mut number = 2;
     while !taken.insert(target.clone()) {
@@ -114,7 +129,7 @@ mod tests {
         std::fs::write(from.join("b.yaml"), "no: recording\n").unwrap();
         std::fs::write(from.join("README.md"), "not looked at").unwrap();
 
-        let imported = run(&[from], &out).unwrap();
+        let imported = run(&[from], &out, &[]).unwrap();
 
         assert_eq!(imported.refused.len(), 1);
         assert!(imported.refused[0].to_string().contains("b.yaml"));
@@ -137,9 +152,29 @@ mod tests {
     }
 
     #[test]
+    fn what_came_in_without_a_body_is_written_and_told_and_ignored_paths_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, out) = (folder.path().join("from"), folder.path().join("out"));
+        std::fs::create_dir_all(&from).unwrap();
+        let text = "interactions:\n- request: {method: POST, uri: 'https://api.anthropic.com/v1/messages', headers: {}, body: null}\n  response: {status: 200, headers: {}, body: {string: '{}'}}\n";
+        std::fs::write(from.join("a.yaml"), text).unwrap();
+        let ignore = ["$.system".to_owned()];
+        let imported = run(&[from], &out, &ignore).unwrap();
+        assert_eq!(imported.refused.len(), 1);
+        let told = imported.refused[0].to_string();
+        assert!(
+            told.contains("a.yaml: exchange 1 has no body of its request"),
+            "{told}"
+        );
+        assert!(told.contains("hint: "), "{told}");
+        let written = cassette::load(&out.join("a.yaml")).unwrap();
+        assert_eq!(written.about.ignore, ignore);
+    }
+
+    #[test]
     fn a_path_that_is_not_there_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let imported = run(&[folder.path().join("nowhere")], folder.path()).unwrap();
+        let imported = run(&[folder.path().join("nowhere")], folder.path(), &[]).unwrap();
         assert!(imported.refused[0].to_string().contains("cannot read"));
     }
 }

@@ -1,11 +1,11 @@
 //! `sandtable replay --live`: recorded calls run again, differences told and written down.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use regex::Regex;
 
+use super::output::{self, Form};
 use crate::cassette::{self, CassetteError};
 use crate::config::Config;
 use crate::live::{self, Options, Report};
@@ -49,20 +49,19 @@ pub(super) enum LiveError {
     Cassette(#[from] CassetteError),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("cannot write {}: {source}", path.display())]
-    Write {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Write(String),
 }
 
 impl LiveError {
     /// 2 for what the user can correct in paths and files, else 1.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Cassette(_) => 2,
+            Self::Cassette(_) | Self::Refused(_) => 2,
             Self::Start(error) => error.exit_code(),
-            Self::Write { .. } => 1,
+            Self::Write(_) => 1,
         }
     }
 }
@@ -73,6 +72,7 @@ pub(super) async fn run(
     args: &LiveArgs,
     config: Config,
 ) -> Result<Report, LiveError> {
+    output::check(args.json.as_deref(), args.junit.as_deref()).map_err(LiveError::Refused)?;
     let mut cassettes = Vec::new();
     for path in paths {
         cassettes.extend(cassette::load_all(path)?);
@@ -89,17 +89,10 @@ pub(super) async fn run(
     };
     let report = live::replay(&cassettes, config, &options).await?;
     if let Some(path) = &args.json {
-        write(path, &report.to_json())?;
+        output::write(path, Form::Json, &report.to_json()).map_err(LiveError::Write)?;
     }
     if let Some(path) = &args.junit {
-        write(path, &report.to_junit())?;
+        output::write(path, Form::Junit, &report.to_junit()).map_err(LiveError::Write)?;
     }
     Ok(report)
-}
-
-fn write(path: &Path, text: &str) -> Result<(), LiveError> {
-    fs::write(path, text).map_err(|source| LiveError::Write {
-        path: path.to_owned(),
-        source,
-    })
 }

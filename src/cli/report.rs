@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::Path;
 
 use serde_json::Value;
 
 use super::args::ReportArgs;
+use super::output::{self, Form};
 use crate::xml::escaped as xml;
 
 /// Findings of a list that the text shows.
@@ -26,13 +26,13 @@ const LISTS: &[List] = &[
         name: "unmatched",
         holds: "every turn was answered by a rule",
         word: "unmatched turn",
-        line: |item| format!("{}: {}", text(&item["request_id"]), text(&item["message"])),
+        line: turn,
     },
     List {
         name: "failed",
         holds: "every turn came to its end",
         word: "failed turn",
-        line: |item| format!("{}: {}", text(&item["request_id"]), text(&item["message"])),
+        line: turn,
     },
     List {
         name: "unused_steps",
@@ -46,8 +46,28 @@ const LISTS: &[List] = &[
         word: "unused fault",
         line: |item| {
             format!(
-                "fault {}: fired {} times, {} left: {}",
-                item["id"], item["fired"], item["left"], item["fault"]
+                "{}fault {}: fired {} times, {} left: {}",
+                label(item),
+                item["id"],
+                item["fired"],
+                item["left"],
+                item["fault"]
+            )
+        },
+    },
+    List {
+        name: "duplicated",
+        holds: "nothing was made twice",
+        word: "duplicate",
+        line: |item| {
+            format!(
+                "{}{} was carried out {} times ({}) and left {}\n  hint: look for what a lost answer has made before \
+                 sending again, or remove all but one",
+                label(item),
+                text(&item["request"]),
+                items(item, "request_ids").len(),
+                listed(item, "request_ids"),
+                listed(item, "ids"),
             )
         },
     },
@@ -57,7 +77,8 @@ const LISTS: &[List] = &[
         word: "lint",
         line: |item| {
             format!(
-                "{}: {} [{}, {}]\n  hint: {}",
+                "{}{}: {} [{}, {}]\n  hint: {}",
+                label(item),
                 text(&item["request_id"]),
                 text(&item["message"]),
                 text(&item["code"]),
@@ -66,7 +87,52 @@ const LISTS: &[List] = &[
             )
         },
     },
+    List {
+        name: "unclaimed",
+        holds: "every key was handed out",
+        word: "unclaimed key",
+        line: |item| {
+            format!(
+                "a key that no test handed out{} made {} requests, the first is {}\n  hint: a client that is made outside \
+                 of a test, such as at import, keeps the key it found there",
+                item["key"]
+                    .as_str()
+                    .map_or_else(String::new, |end| format!(" ({end})")),
+                item["requests"],
+                text(&item["first_request_id"]),
+            )
+        },
+    },
+    List {
+        name: "empty",
+        holds: "something was asked",
+        word: "empty run",
+        line: |item| {
+            format!(
+                "{}\n  hint: {}",
+                text(&item["message"]),
+                text(&item["hint"])
+            )
+        },
+    },
 ];
+
+/// Whom the key was handed to, before what is said.
+fn label(item: &Value) -> String {
+    item["label"]
+        .as_str()
+        .map_or_else(String::new, |label| format!("{label}: "))
+}
+
+fn listed(item: &Value, name: &str) -> String {
+    let texts: Vec<&str> = items(item, name).iter().map(text).collect();
+    texts.join(", ")
+}
+
+fn turn(item: &Value) -> String {
+    let (id, message) = (text(&item["request_id"]), text(&item["message"]));
+    format!("{}{id}: {message}", label(item))
+}
 
 /// Says the verdict on stderr and writes the files that are wanted. Whether it is good.
 pub(super) fn publish(verdict: &Value, args: &ReportArgs) -> Result<bool, String> {
@@ -75,19 +141,12 @@ pub(super) fn publish(verdict: &Value, args: &ReportArgs) -> Result<bool, String
         .write_all(short(verdict).as_bytes())
         .ok();
     if let Some(path) = &args.json {
-        write(path, &format!("{verdict:#}\n"))?;
+        output::write(path, Form::Json, &format!("{verdict:#}\n"))?;
     }
     if let Some(path) = &args.junit {
-        write(path, &junit(verdict, args.lints.name()))?;
+        output::write(path, Form::Junit, &junit(verdict, args.lints.name()))?;
     }
     Ok(verdict["ok"] == true)
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(path, text).map_err(|error| {
-        let path = path.display();
-        format!("cannot write `{path}`: {error}\n  hint: does the folder exist?")
-    })
 }
 
 fn short(verdict: &Value) -> String {
@@ -134,7 +193,12 @@ fn push(out: &mut String, text: &str) {
 
 /// What the client did about a fault, in a line.
 fn told(chain: &Value) -> String {
-    let mut line = format!("fault met {}:", text(&chain["request"]));
+    let met = if items(chain, "faults").is_empty() {
+        "client left"
+    } else {
+        "fault met"
+    };
+    let mut line = format!("{}{met} {}:", label(chain), text(&chain["request"]));
     for (at, attempt) in items(chain, "attempts").iter().enumerate() {
         let status = attempt["status"].as_u64().map_or_else(
             || {
@@ -154,7 +218,7 @@ fn told(chain: &Value) -> String {
 }
 
 fn unused_step(item: &Value) -> String {
-    let place = format!("{}:{}", text(&item["file"]), item["line"]);
+    let place = format!("{}{}:{}", label(item), text(&item["file"]), item["line"]);
     let rule = text(&item["rule"]);
     let why = &item["why"];
     if let Some(left) = why.get("times_left") {
@@ -236,7 +300,7 @@ mod tests {
                 {"rule": "b", "file": "a.yaml", "line": 9, "step": "bash", "why": "never_ran"},
             ],
             "unused_faults": [],
-            "faults": [{"request": "POST /v1/messages", "outcome": "recovered", "attempts": [
+            "faults": [{"request": "POST /v1/messages", "outcome": "recovered", "faults": [{"id": 1}], "attempts": [
                 {"status": 529}, {"status": 200, "after_ms": 512.4}]}],
             "lints": [{"request_id": "req_2", "code": "unfetched_output", "level": "warning", "message": "m", "hint": "h"}],
         })
@@ -259,7 +323,7 @@ mod tests {
     #[test]
     fn junit_has_a_failure_for_each_finding_and_counts_them() {
         let xml = junit(&verdict(), "error");
-        assert!(xml.contains("tests=\"6\" failures=\"3\""), "{xml}");
+        assert!(xml.contains("tests=\"9\" failures=\"3\""), "{xml}");
         assert!(
             xml.contains("no rule &lt;x&gt; &amp; &quot;y&quot;\u{fffd}&#10;second line</failure>"),
             "{xml}"

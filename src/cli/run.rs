@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use super::args::RunArgs;
 use super::remote::Remote;
 use super::verify::{BAD, ask};
-use super::{FAILURE, USAGE, child, fail, report};
+use super::{FAILURE, USAGE, child, fail, output, report, signals, start_for_a_command};
 use crate::ids::Ids;
-use crate::server::Server;
 
 /// Starts, exports, runs, verifies, and passes on the exit code.
 pub(super) async fn run(args: RunArgs) -> ExitCode {
@@ -17,34 +16,37 @@ pub(super) async fn run(args: RunArgs) -> ExitCode {
         report: wanted,
         command,
     } = args;
+    if let Err(error) = output::check(wanted.json.as_deref(), wanted.junit.as_deref()) {
+        return fail(USAGE, &error);
+    }
     serve.port.get_or_insert(0);
     let token = serve.control_token.clone();
     let config = match serve.into_config() {
         Ok(config) => config,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
-    let server = match Server::start(config).await {
-        Ok(server) => server,
-        Err(error) => return fail(error.exit_code(), &error.to_string()),
+    let (server, mut signals) = match start_for_a_command(config).await {
+        Ok(started) => started,
+        Err(code) => return code,
     };
     let ids = Ids::random();
     let key = format!("sk-ant-run-{}{}", ids.next_hex16(), ids.next_hex16());
     let mut child = match child::start(&command, server.url(), Some(&key), token.as_deref()) {
         Ok(child) => child,
         Err(error) => {
-            server.stop().await;
+            signals::stop(server).await;
             let (code, text) = child::not_run(&command, &error);
             return fail(code, &text);
         }
     };
-    let ended = child::wait(&mut child).await;
+    let ended = child::wait(&mut child, &mut signals).await;
     let remote = Remote {
         url: server.url(),
         key: None,
         token: token.as_deref(),
     };
     let verdict = ask(remote, Some("*"), &wanted).await;
-    server.stop().await;
+    signals::stop(server).await;
     let verdict = verdict
         .map_err(|error| error.to_string())
         .and_then(|verdict| report::publish(&verdict, &wanted));

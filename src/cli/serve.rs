@@ -3,23 +3,28 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
+use super::signals::{self, Signals};
 use crate::config::Config;
 use crate::server::{Server, StartError};
 
-/// Serves until SIGINT or SIGTERM, or the end of standard input.
+/// Serves until SIGINT, SIGTERM, or SIGHUP, or the end of standard input.
 pub(super) async fn run(config: Config, stop_at_eof: bool) -> Result<(), StartError> {
-    let server = Server::start(config).await?;
+    let mut signals = Signals::listen().map_err(StartError::Signals)?;
+    let server = tokio::select! {
+        server = Server::start(config) => server?,
+        _ = signals.next() => return Ok(()),
+    };
     // A closed stdout is no reason not to serve.
     io::stdout()
         .lock()
         .write_all(banner(&server).as_bytes())
         .ok();
     tokio::select! {
-        () = wait_for_signal() => {}
+        _ = signals.next() => {}
         () = end_of_input(), if stop_at_eof => {}
     }
     tracing::info!("stopping");
-    server.stop().await;
+    signals::stop(server).await;
     Ok(())
 }
 
@@ -82,21 +87,4 @@ async fn end_of_input() {
         tell.send(()).ok();
     });
     told.await.ok();
-}
-
-#[cfg(unix)]
-async fn wait_for_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-#[cfg(not(unix))]
-async fn wait_for_signal() {
-    tokio::signal::ctrl_c().await.ok();
 }

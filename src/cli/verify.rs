@@ -6,13 +6,17 @@ use serde_json::Value;
 
 use super::args::{ReportArgs, VerifyArgs};
 use super::remote::{Remote, RemoteError};
-use super::{FAILURE, fail, report};
+use super::{FAILURE, USAGE, fail, output, report};
 
 /// The exit code of a bad verdict.
 pub(super) const BAD: u8 = 3;
 
 /// Asks the server, says what it answers, and writes it where it is wanted.
 pub(super) async fn run(args: &VerifyArgs) -> ExitCode {
+    let wanted = &args.report;
+    if let Err(error) = output::check(wanted.json.as_deref(), wanted.junit.as_deref()) {
+        return fail(USAGE, &error);
+    }
     let remote = Remote {
         url: &args.server.url,
         key: args.key.as_deref(),
@@ -41,11 +45,21 @@ pub(super) async fn ask(
     args: &ReportArgs,
 ) -> Result<Value, RemoteError> {
     let lints = args.lints.name();
+    let duplicates = if args.allow_duplicates { "ok" } else { "bad" };
+    // One workspace of several may well have been asked nothing.
+    let is_run = workspace == Some("*");
+    let empty = if args.allow_empty || !is_run {
+        "ok"
+    } else {
+        "bad"
+    };
     let workspace = workspace.map_or(String::new(), |name| {
         let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
         format!("&workspace={name}")
     });
     remote
-        .get(&format!("verify?lints={lints}{workspace}"))
+        .get(&format!(
+            "verify?lints={lints}&duplicates={duplicates}&empty={empty}{workspace}"
+        ))
         .await
 }

@@ -28,7 +28,7 @@ impl Pending {
     }
 }
 
-/// What calls get that nobody has answered, as the service words it (spec 03 §6).
+/// What calls get that nobody has answered, as the service words it (F060).
 pub(crate) fn timed_out<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
     format!(
@@ -38,7 +38,7 @@ pub(crate) fn timed_out<'n>(names: impl Iterator<Item = &'n str>) -> String {
     )
 }
 
-/// When a container expires that waits for a client's tool (FACTS 1.3).
+/// When a container expires that waits for a client's tool (F052).
 pub(super) fn expires_at(last_used_at: DateTime<Utc>) -> DateTime<Utc> {
     last_used_at + TimeDelta::minutes(limits::CONTAINER_PENDING_MINUTES)
 }

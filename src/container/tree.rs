@@ -27,6 +27,8 @@ use crate::workspace::Workspace;
 pub(crate) enum TreeError {
     #[error("its files are larger than {} MiB", limits::MAX_STATE_BYTES / 1024 / 1024)]
     TooLarge,
+    #[error("its files cannot be read")]
+    Archive(#[from] std::io::Error),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error(transparent)]
@@ -97,11 +99,13 @@ impl Containers {
         }
         let mut entries = Vec::new();
         let mut rest = most;
+        // A second name of a file is a few bytes in an archive, and a file of its own in a state.
+        let mut room = most;
         for (n, place) in PLACES.into_iter().enumerate() {
             let archive = get(guest, &tag, &format!("{n}.tar"), &mut rest).await?;
             let modes = get(guest, &tag, &format!("{n}.modes"), &mut rest).await?;
-            let found = unpack(&archive, &modes, place);
-            entries.extend(found.map_err(|error| failed(READ, error.to_string()))?);
+            let found = unpack(&archive, &modes, place, &mut room)?;
+            entries.extend(found);
         }
         let own = Ids::random().next_hex16();
         let output = format!("{}/output/{tag}", settings.files_root);
@@ -261,7 +265,13 @@ fn drop_empty_outputs(entries: &mut Vec<TreeEntry>) {
 
 /// What an archive of `place` holds. A second name of a file becomes a file of its own; sockets, pipes,
 /// and devices are left out. `modes` are those that had to be changed.
-fn unpack(archive: &[u8], modes: &[u8], place: &str) -> std::io::Result<Vec<TreeEntry>> {
+/// `room` is what the contents may still come to.
+fn unpack(
+    archive: &[u8],
+    modes: &[u8],
+    place: &str,
+    room: &mut u64,
+) -> Result<Vec<TreeEntry>, TreeError> {
     let mut files: HashMap<Vec<u8>, Bytes> = HashMap::new();
     let mut entries = Vec::new();
     let words: Vec<&[u8]> = modes.split(|byte| *byte == 0).collect();
@@ -308,6 +318,9 @@ fn unpack(archive: &[u8], modes: &[u8], place: &str) -> std::io::Result<Vec<Tree
                 None => entry.header().mode()? & 0o7777,
             },
         };
+        *room = room
+            .checked_sub(content.len() as u64)
+            .ok_or(TreeError::TooLarge)?;
         entries.push(TreeEntry {
             path,
             kind,
@@ -400,13 +413,34 @@ mod tests {
             entry(&long, TreeKind::Symlink, 0o777, &[b'z'; 300]),
         ];
         let archive = archive(&entries, &settings, 0).unwrap();
-        let found = unpack(&archive, b"", "").unwrap();
+        let found = unpack(&archive, b"", "", &mut u64::MAX.clone()).unwrap();
         let moved = entries.map(|entry| TreeEntry {
             path: [b"/".as_slice(), &real(&entry.path, &settings)].concat(),
             ..entry
         });
         assert!(moved[0].path.starts_with(b"/somewhere/else/\xff"));
         assert_eq!(found, moved);
+    }
+
+    #[test]
+    fn further_names_of_a_file_count_as_files_of_their_own() {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(1000);
+        builder
+            .append_data(&mut header, "first", [b'x'; 1000].as_slice())
+            .unwrap();
+        header.set_entry_type(tar::EntryType::Link);
+        header.set_size(0);
+        for n in 0..9 {
+            let name = format!("name-{n}");
+            builder.append_link(&mut header, name, "first").unwrap();
+        }
+        let archive = builder.into_inner().unwrap();
+        let names = |mut room: u64| unpack(&archive, b"", "/tmp", &mut room);
+        assert_eq!(names(10_000).unwrap().len(), 10);
+        assert!(matches!(names(9_999), Err(TreeError::TooLarge)));
     }
 
     #[test]

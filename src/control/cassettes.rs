@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::cassette::{self, Deck, Mode, Pace, Plan, Tape};
 use crate::clock;
 use crate::config::Config;
+use crate::work;
 
 /// What a JSON body says.
 #[derive(Debug, Deserialize)]
@@ -27,6 +28,9 @@ struct Order {
     pace: Option<String>,
     #[serde(default)]
     upstream: Option<String>,
+    /// JSON paths that may differ.
+    #[serde(default)]
+    ignore: Vec<String>,
 }
 
 /// What is mounted: how many exchanges, and which were never given.
@@ -68,11 +72,11 @@ pub(super) async fn mount(
         })?;
         let mut plan = plan(&app.config, order)?;
         plan.now = Some(clock::rfc3339_micros(workspace.clock.now()));
-        Deck::mount(&plan)
+        work::apart(|| Deck::mount(&plan))
     } else {
         let text = String::from_utf8_lossy(&body);
-        let read = cassette::parse("request body", &text)
-            .and_then(|cassette| Tape::of(vec![cassette]))
+        let read = work::apart(|| cassette::parse("request body", &text))
+            .and_then(|cassette| work::apart(|| Tape::of(vec![cassette])))
             .map_err(|error| ControlError::bad(error.to_string(), "docs/CASSETTES.md"))?;
         Deck::of(read, Pace::AtOnce)
     };
@@ -131,6 +135,7 @@ fn plan(config: &Config, order: Order) -> Result<Plan, ControlError> {
         mode,
         upstream: config.upstream.clone(),
         pace,
+        ignore: order.ignore,
         ..Plan::default()
     })
 }

@@ -42,7 +42,17 @@ impl ControlError {
 
 impl From<crate::store::StoreError> for ControlError {
     fn from(error: crate::store::StoreError) -> Self {
-        Self::internal(&error)
+        match error.full() {
+            Some(full) => {
+                tracing::error!(cause = %error, "{full}");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    full,
+                    crate::store::StoreError::FULL_HINT,
+                )
+            }
+            None => Self::internal(&error),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::error::ControlError;
 use super::target::{Target, Targets};
 use crate::fault::{self, FaultError};
+use crate::work;
 
 /// Every fault with its counts, in the order they are asked.
 pub(super) async fn list(Target(workspace): Target) -> Json<Value> {
@@ -19,13 +20,15 @@ pub(super) async fn add(
     Targets(workspaces): Targets,
     body: Bytes,
 ) -> Result<Json<Value>, ControlError> {
-    let value: Value = serde_json::from_slice(&body).map_err(|error| {
-        ControlError::bad(
-            format!("the body is not JSON: {error}"),
-            r#"such as {"at":"http","status":529,"times":2}"#,
-        )
+    let faults = work::apart_if_large(body.len(), || {
+        let value: Value = serde_json::from_slice(&body).map_err(|error| {
+            ControlError::bad(
+                format!("the body is not JSON: {error}"),
+                r#"such as {"at":"http","status":529,"times":2}"#,
+            )
+        })?;
+        fault::parse(&value).map_err(bad)
     })?;
-    let faults = fault::parse(&value).map_err(bad)?;
     let mut data = Vec::new();
     for workspace in workspaces {
         data = workspace.faults.add(faults.clone()).map_err(bad)?;

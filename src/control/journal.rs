@@ -17,6 +17,7 @@ use super::error::ControlError;
 use super::target::Targets;
 use crate::journal::{Entry, Filter, Since};
 use crate::limits;
+use crate::work;
 use crate::workspace::Workspace;
 
 const HINT: &str = "the filters are `path`, `method`, `status` (404 or 4xx), `id`, `since` (a request id or a time), `limit`, `cursor`, and `format` (har, cassette)";
@@ -28,12 +29,7 @@ pub(super) async fn list(
 ) -> Result<Response, ControlError> {
     let filter = filter(&query)?;
     if let Some(format) = query.get("format") {
-        let entries = oldest_first(&workspaces, &filter);
-        if format == "cassette" {
-            let text = cassette::text(&entries).map_err(|error| ControlError::internal(&error))?;
-            return Ok(([(header::CONTENT_TYPE, "application/yaml")], text).into_response());
-        }
-        return Ok(Json(har::archive(entries.iter().map(AsRef::as_ref))).into_response());
+        return work::apart(|| export(&workspaces, &filter, format));
     }
     let [workspace] = workspaces.as_slice() else {
         return Err(ControlError::bad(
@@ -41,11 +37,26 @@ pub(super) async fn list(
             "name it: `?workspace=NAME`, or export all with `format=har` or `format=cassette`",
         ));
     };
-    let page = workspace.journal.list(&filter);
-    Ok(Json(
-        json!({ "data": page.entries.iter().map(AsRef::as_ref).collect::<Vec<&Entry>>(), "next_cursor": page.next_cursor }),
-    )
-    .into_response())
+    work::apart(|| {
+        let page = workspace.journal.list(&filter);
+        Ok(Json(
+            json!({ "data": page.entries.iter().map(AsRef::as_ref).collect::<Vec<&Entry>>(), "next_cursor": page.next_cursor }),
+        )
+        .into_response())
+    })
+}
+
+fn export(
+    workspaces: &[Arc<Workspace>],
+    filter: &Filter,
+    format: &str,
+) -> Result<Response, ControlError> {
+    let entries = oldest_first(workspaces, filter);
+    if format == "cassette" {
+        let text = cassette::text(&entries).map_err(|error| ControlError::internal(&error))?;
+        return Ok(([(header::CONTENT_TYPE, "application/yaml")], text).into_response());
+    }
+    Ok(Json(har::archive(entries.iter().map(AsRef::as_ref))).into_response())
 }
 
 /// All that is wanted, with bodies and headers, oldest first: where every export begins.

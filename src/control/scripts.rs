@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::error::ControlError;
 use super::target::{Target, Targets};
 use crate::model::script::{Diagnostic, render};
+use crate::work;
 
 /// What messages call a script that came with a call.
 const ORIGIN: &str = "request body";
@@ -24,9 +25,7 @@ pub(super) async fn replace(
     let mut summary = Value::Null;
     for workspace in workspaces {
         summary = json!(
-            workspace
-                .scripts
-                .replace(&body, ORIGIN)
+            work::apart(|| workspace.scripts.replace(&body, ORIGIN))
                 .map_err(|faults| bad(&faults))?
         );
     }
@@ -41,10 +40,7 @@ pub(super) async fn add(
     let mut summary = Value::Null;
     for workspace in workspaces {
         summary = json!(
-            workspace
-                .scripts
-                .add(&body, ORIGIN)
-                .map_err(|faults| bad(&faults))?
+            work::apart(|| workspace.scripts.add(&body, ORIGIN)).map_err(|faults| bad(&faults))?
         );
     }
     Ok(Json(summary))

@@ -177,7 +177,7 @@ fn unreadable(row: &ContainerRow, error: &TreeError) -> ControlError {
     let message = format!("the files of container `{}` cannot be had: {error}", row.id);
     match error {
         TreeError::TooLarge => too_large(&message),
-        TreeError::Sandbox(_) | TreeError::Store(_) => ControlError::new(
+        TreeError::Archive(_) | TreeError::Sandbox(_) | TreeError::Store(_) => ControlError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             message,
             format!(

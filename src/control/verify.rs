@@ -1,18 +1,27 @@
 //! `GET /_sandtable/verify`: whether all went as the scripts and faults say, and what the client did.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Query, State};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::error::ControlError;
 use super::target::Targets;
 use crate::app::App;
-use crate::model::script::{LayerName, UnusedStep, Why};
-use crate::verify::Findings;
+use crate::cassette::Redactor;
+use crate::model::script::UnusedStep;
+use crate::verify::{Findings, Requests, unused};
 use crate::workspace::Workspace;
+
+/// What the caller takes for bad.
+#[derive(Debug, Clone, Copy)]
+struct Measure {
+    lints: Strictness,
+    duplicates_are_bad: bool,
+    silence_is_bad: bool,
+}
 
 /// Which lints make the verdict bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,181 +31,217 @@ enum Strictness {
     Warning,
 }
 
-/// The verdict on the workspaces asked for; `?lints=off|error|warning` says how strict it is.
+impl Measure {
+    fn read(query: &HashMap<String, String>) -> Result<Self, ControlError> {
+        let lints = match query.get("lints").map(String::as_str) {
+            Some("off") => Strictness::Off,
+            None | Some("error") => Strictness::Error,
+            Some("warning") => Strictness::Warning,
+            Some(other) => {
+                return Err(ControlError::bad(
+                    format!("`lints={other}` is no strictness"),
+                    "`off`, `error` (the default), or `warning`: the mildest lint that makes the verdict bad",
+                ));
+            }
+        };
+        let is_bad =
+            |name: &str, default: &str| match query.get(name).map_or(default, String::as_str) {
+                "ok" => Ok(false),
+                "bad" => Ok(true),
+                other => Err(ControlError::bad(
+                    format!("`{name}={other}` is not known"),
+                    "`ok` or `bad`: what it makes of the verdict",
+                )),
+            };
+        Ok(Self {
+            lints,
+            duplicates_are_bad: is_bad("duplicates", "bad")?,
+            silence_is_bad: is_bad("empty", "ok")?,
+        })
+    }
+}
+
+/// The verdict on the workspaces asked for: on one since its last reset, on all with `*` over all resets.
+/// `?lints=off|error|warning`, `?duplicates=ok|bad`, and `?empty=ok|bad` say how strict it is.
 pub(super) async fn show(
     State(app): State<App>,
     Targets(workspaces): Targets,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Json<Value>, ControlError> {
-    let strictness = match query.get("lints").map(String::as_str) {
-        Some("off") => Strictness::Off,
-        None | Some("error") => Strictness::Error,
-        Some("warning") => Strictness::Warning,
-        Some(other) => {
-            return Err(ControlError::bad(
-                format!("`lints={other}` is no strictness"),
-                "`off`, `error` (the default), or `warning`: the mildest lint that makes the verdict bad",
-            ));
-        }
-    };
-    let all = app.workspaces.all();
+    let measure = Measure::read(&query)?;
+    let is_run = query.get("workspace").is_some_and(|name| name == "*");
+    let mut report = Report::default();
+    let mut parts = Vec::new();
+    for workspace in &workspaces {
+        parts.extend(workspace.findings_before().filter(|_| is_run));
+        parts.push(workspace.findings());
+    }
     // What files give to every workspace is judged where every workspace is looked at.
-    let whole = all.len() <= workspaces.len();
-    Ok(Json(verdict(&app, &workspaces, whole, strictness)))
+    if app.workspaces.all().len() <= workspaces.len() {
+        report.shared(&app, &parts);
+    }
+    for part in parts {
+        report.add(part);
+    }
+    if is_run {
+        report.unclaimed = unclaimed(&workspaces);
+        report.requests.refused += app.workspaces.turned_away_count();
+    }
+    Ok(Json(report.into_json(measure)))
 }
 
-fn verdict(app: &App, workspaces: &[Arc<Workspace>], whole: bool, strictness: Strictness) -> Value {
-    let mut report = Report::default();
-    let (mut errors, mut warnings) = (0, 0);
-    for workspace in workspaces {
-        let name = &workspace.name;
-        let Findings {
-            unmatched,
-            failed,
-            faults,
-            lints,
-            errors: more_errors,
-            warnings: more_warnings,
-            dropped,
-        } = workspace.watch.findings(name);
-        report.unmatched.extend(unmatched);
-        report.failed.extend(failed);
-        report.faults.extend(faults);
-        report.lints.extend(lints);
-        errors += more_errors;
-        warnings += more_warnings;
-        for (list, count) in dropped {
-            *report.dropped.entry(list).or_insert(0) += count;
-        }
-        report.own(workspace);
+/// Workspaces that made requests and that nobody has a name for, where others have one.
+fn unclaimed(workspaces: &[Arc<Workspace>]) -> Vec<Value> {
+    if workspaces
+        .iter()
+        .all(|workspace| workspace.label().is_none())
+    {
+        return Vec::new();
     }
-    if whole {
-        report.shared(app, workspaces);
-    }
-    let lints_are_bad = match strictness {
-        Strictness::Off => false,
-        Strictness::Error => errors > 0,
-        Strictness::Warning => errors + warnings > 0,
-    };
-    report.into_json(lints_are_bad)
+    let nameless = workspaces
+        .iter()
+        .filter(|workspace| workspace.label().is_none());
+    let asked = nameless.filter_map(|workspace| {
+        let parts = [workspace.findings_before(), Some(workspace.findings())];
+        let parts = || parts.iter().flatten().map(|part| &part.requests);
+        let requests: u64 = parts().map(Requests::all).sum();
+        let first = parts().find_map(|requests| requests.first.clone());
+        (requests > 0).then(|| {
+            json!({
+                "workspace": workspace.name,
+                "key": workspace.key_end().map(|end| format!("…{end}")),
+                "requests": requests,
+                "first_request_id": first,
+                "level": "warning",
+            })
+        })
+    });
+    asked.collect()
 }
 
 #[derive(Debug, Default)]
 struct Report {
-    unmatched: Vec<Value>,
-    failed: Vec<Value>,
-    unused_steps: Vec<Value>,
-    unused_faults: Vec<Value>,
-    faults: Vec<Value>,
-    lints: Vec<Value>,
-    dropped: HashMap<&'static str, u64>,
+    all: Findings,
+    shared_steps: Vec<Value>,
+    shared_faults: Vec<Value>,
+    unclaimed: Vec<Value>,
+    requests: Requests,
 }
 
 impl Report {
-    /// What the workspace itself was given and did not use.
-    fn own(&mut self, workspace: &Workspace) {
-        let steps = workspace.scripts.unused_steps();
-        let own = steps
-            .iter()
-            .filter(|step| step.layer == LayerName::Workspace);
-        self.unused_steps
-            .extend(own.map(|step| with_workspace(Some(&workspace.name), json!(step))));
-        for (layer, fault) in workspace.faults.unused() {
-            if layer == "workspace" {
-                self.unused_faults
-                    .push(with_workspace(Some(&workspace.name), fault));
-            }
+    /// Without a bound: every part has one.
+    fn add(&mut self, part: Findings) {
+        let all = &mut self.all;
+        all.unmatched.extend(part.unmatched);
+        all.failed.extend(part.failed);
+        all.faults.extend(part.faults);
+        all.duplicated.extend(part.duplicated);
+        all.lints.extend(part.lints);
+        all.unused_steps.extend(part.unused_steps);
+        all.unused_faults.extend(part.unused_faults);
+        all.errors += part.errors;
+        all.warnings += part.warnings;
+        for (list, count) in part.dropped {
+            *all.dropped.entry(list).or_default() += count;
         }
+        self.requests.answered += part.requests.answered;
+        self.requests.refused += part.requests.refused;
     }
 
     /// What files give to all, and nobody used.
-    fn shared(&mut self, app: &App, workspaces: &[Arc<Workspace>]) {
+    fn shared(&mut self, app: &App, parts: &[Findings]) {
         let untouched;
-        let mut all: Vec<&Workspace> = workspaces.iter().map(AsRef::as_ref).collect();
+        let mut all: Vec<&Findings> = parts.iter().collect();
         if all.is_empty() {
-            untouched = app.workspaces.untouched();
+            untouched = app.workspaces.untouched().findings();
             all.push(&untouched);
         }
-        let steps = all.iter().map(|workspace| {
-            let unused = workspace.scripts.unused_steps().into_iter();
-            unused
-                .filter(|step| step.layer == LayerName::Base)
-                .collect()
-        });
-        let steps = unused_by_all(&steps.collect::<Vec<_>>(), covers_step);
-        self.unused_steps
-            .extend(steps.iter().map(|step| with_workspace(None, json!(step))));
-        let faults = all.iter().map(|workspace| {
-            let unused = workspace.faults.unused().into_iter();
-            unused
-                .filter(|(layer, _)| *layer == "file")
-                .map(|(_, fault)| fault)
-                .collect()
-        });
-        let same = |a: &Value, b: &Value| a["id"] == b["id"];
-        let faults = unused_by_all(&faults.collect::<Vec<_>>(), same);
-        self.unused_faults
-            .extend(faults.into_iter().map(|fault| with_workspace(None, fault)));
+        let steps: Vec<&[UnusedStep]> = all.iter().map(|part| &part.shared_steps[..]).collect();
+        let steps = unused::steps_unused_by_all(&steps);
+        self.shared_steps = steps.iter().map(|step| json!(step)).collect();
+        let faults: Vec<&[Value]> = all.iter().map(|part| &part.shared_faults[..]).collect();
+        self.shared_faults = unused::faults_unused_by_all(&faults);
     }
 
-    fn into_json(self, lints_are_bad: bool) -> Value {
+    fn into_json(self, measure: Measure) -> Value {
         let Self {
+            all,
+            shared_steps,
+            shared_faults,
+            unclaimed,
+            requests,
+        } = self;
+        let Findings {
             unmatched,
             failed,
-            unused_steps,
-            unused_faults,
             faults,
+            mut duplicated,
             lints,
+            mut unused_steps,
+            mut unused_faults,
+            errors,
+            warnings,
             dropped,
-        } = self;
-        let lost = |list| dropped.get(list).is_some_and(|count| *count > 0);
-        let ok = unmatched.is_empty()
-            && !lost("unmatched")
-            && failed.is_empty()
-            && unused_steps.is_empty()
-            && unused_faults.is_empty()
-            && !lints_are_bad;
-        json!({
-            "ok": ok,
+            ..
+        } = all;
+        unused_steps.extend(shared_steps);
+        unused_faults.extend(shared_faults);
+        let mut lost: BTreeMap<&str, u64> = dropped.clone();
+        if !measure.duplicates_are_bad {
+            duplicated.clear();
+            lost.remove("duplicated");
+        }
+        let empty = if measure.silence_is_bad && requests.answered == 0 {
+            vec![silence(&requests)]
+        } else {
+            Vec::new()
+        };
+        let lints_are_bad = match measure.lints {
+            Strictness::Off => false,
+            Strictness::Error => errors > 0,
+            Strictness::Warning => errors + warnings > 0 || !unclaimed.is_empty(),
+        };
+        let bad = [
+            ("unmatched", &unmatched),
+            ("failed", &failed),
+            ("unused_steps", &unused_steps),
+            ("unused_faults", &unused_faults),
+            ("duplicated", &duplicated),
+            ("empty", &empty),
+        ];
+        let is_bad = bad
+            .iter()
+            .any(|(name, list)| !list.is_empty() || lost.contains_key(name));
+        let verdict = json!({
+            "ok": !is_bad && !lints_are_bad,
             "unmatched": unmatched,
             "failed": failed,
             "unused_steps": unused_steps,
             "unused_faults": unused_faults,
+            "duplicated": duplicated,
             "faults": faults,
             "lints": lints,
+            "unclaimed": unclaimed,
+            "empty": empty,
+            "requests": { "answered": requests.answered, "refused": requests.refused },
             "dropped": dropped,
-        })
+        });
+        // Scripts and faults are told as they were given.
+        Redactor::default().json(verdict)
     }
 }
 
-/// What is unused in every list. A rule that never answered stands for all its steps.
-fn unused_by_all<T: Clone>(lists: &[Vec<T>], covers: impl Fn(&T, &T) -> bool) -> Vec<T> {
-    let mut common: Vec<T> = Vec::new();
-    for item in lists.iter().flatten() {
-        let everywhere = lists
-            .iter()
-            .all(|list| list.iter().any(|other| covers(other, item)));
-        let listed = common.iter().any(|known| covers(known, item));
-        if everywhere && !listed {
-            common.push(item.clone());
-        }
-    }
-    common
-}
-
-/// Whether `a` says at least what `b` says.
-fn covers_step(a: &UnusedStep, b: &UnusedStep) -> bool {
-    let of_rule = a.file == b.file && a.rule == b.rule;
-    of_rule && (a.why == Why::NeverAnswered || (a.line, a.step) == (b.line, b.step))
-}
-
-fn with_workspace(workspace: Option<&str>, value: Value) -> Value {
-    let mut all = Map::new();
-    if let Some(workspace) = workspace {
-        all.insert("workspace".to_owned(), workspace.into());
-    }
-    if let Value::Object(members) = value {
-        all.extend(members);
-    }
-    Value::Object(all)
+/// A run in which nothing was asked proves nothing.
+fn silence(requests: &Requests) -> Value {
+    let message = match requests.refused {
+        0 => "no API request came".to_owned(),
+        1 => "the only API request was refused".to_owned(),
+        refused => format!("all {refused} API requests were refused"),
+    };
+    let hint = if requests.refused == 0 {
+        "does the client take its URL from `ANTHROPIC_BASE_URL`, and did a test run? `--allow-empty` takes it for good"
+    } else {
+        "`GET /_sandtable/journal` says why; `--allow-empty` takes it for good"
+    };
+    json!({ "message": message, "hint": hint })
 }

@@ -1,6 +1,6 @@
 //! What an embedded server is started with.
 
-use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use super::{Sandtable, SandtableError, start};
 use crate::billing::Prices;
 use crate::config::{BackendChoice, Config};
 use crate::model::OnUnmatched;
+use crate::private;
 use crate::quirks::{Layer, Layers};
 use crate::rate::RateLimit;
 use crate::sandbox::Backend;
@@ -256,7 +257,9 @@ impl Texts {
             Given::Text(text) => {
                 let name = format!("{name}-{}.{extension}", index + 1);
                 let path = self.folder()?.join(name);
-                fs::write(&path, text).map_err(|error| no_folder(&error))?;
+                private::create_new(&path)
+                    .and_then(|mut file| file.write_all(text.as_bytes()))
+                    .map_err(|error| no_folder(&error))?;
                 Ok(path)
             }
         });
@@ -265,7 +268,8 @@ impl Texts {
 
     fn folder(&mut self) -> Result<&Path, SandtableError> {
         if self.folder.is_none() {
-            self.folder = Some(tempfile::tempdir().map_err(|error| no_folder(&error))?);
+            self.folder =
+                Some(private::temp_dir("sandtable-texts-").map_err(|error| no_folder(&error))?);
         }
         Ok(self.folder.as_ref().expect("it was just made").path())
     }

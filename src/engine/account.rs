@@ -7,7 +7,7 @@ use crate::engine::usage::Meter;
 use crate::engine::{TurnInput, models};
 use crate::quirks::FreeWithWeb;
 
-/// The first web tools beside which code execution is free (spec 06 §1); their dates compare as text.
+/// The first web tools beside which code execution is free (F180); their dates compare as text.
 const FREE_FROM: &str = "20260209";
 
 /// What the ledger needs to know beside the meter.

@@ -1,13 +1,12 @@
 //! Running one server call in the turn's container.
 
 mod cells;
+mod files;
 mod words;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tokio::io::AsyncReadExt;
 use wire::block::{Caller, ContentBlock, EditorContent};
 
 use crate::container::Container;
@@ -16,7 +15,7 @@ use crate::engine::validate::CodeAnswer;
 use crate::engine::web::{WebCall, WebResult, WebTools};
 use crate::engine::{Engine, TurnError, TurnInput, sabotage, workdir};
 use crate::fault::Occasion;
-use crate::ids::{Ids, Kind};
+use crate::ids::Ids;
 use crate::limits::{self, Timeouts};
 use crate::model::{CallResult, OutputFile, ServerTool, WebAnswer};
 use crate::quirks::{CaptureWorkdir, LegacyStdoutNewline};
@@ -24,11 +23,8 @@ use crate::sandbox::SandboxError;
 use crate::sandbox::guest::{
     EditCall, ErrorKind, ExecCall, ExecResult, Guest, GuestError, Outcome,
 };
-use crate::store::{NewFile, StoreError};
+pub(crate) use files::Allowance;
 use words::Parsed;
-
-/// How much of an output file is in memory at a time.
-const COPY_BYTES: usize = 256 * 1024;
 
 /// A call with its id.
 #[derive(Debug)]
@@ -52,6 +48,14 @@ impl Order {
     pub(super) fn id(&self) -> &str {
         match self {
             Self::Server { id, .. } | Self::Client { id } => id,
+        }
+    }
+
+    /// What it is to do.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Server { input, .. } => input.to_string(),
+            Self::Client { .. } => String::new(),
         }
     }
 
@@ -404,12 +408,20 @@ impl Running<'_> {
                 "some files in `$OUTPUT_DIR` were not returned"
             );
         }
-        let mut files = Vec::with_capacity(result.outputs.len());
-        for output in result.outputs {
-            files.push(self.keep(guest, output_dir, output.name).await?);
+        let (files, over) = self.take_files(guest, output_dir, result.outputs).await?;
+        if over > 0 {
+            let gigabytes = limits::MAX_OUTPUT_BYTES / (1024 * 1024 * 1024);
+            tracing::warn!(
+                call.id = self.id,
+                files = over,
+                "output files over the limit of a turn"
+            );
+            stderr.push_str(&format_note(&format!(
+                "{over} files in `$OUTPUT_DIR` were not returned: those of one turn come to more than {gigabytes} GiB"
+            )));
         }
         let mut stdout = String::from_utf8_lossy(&result.stdout).into_owned();
-        // Parity: since 2026-02 under 20250522 (FACTS 1.8).
+        // Parity: since 2026-02 under 20250522 (F041).
         if self.is_legacy()
             && self.input.quirks.legacy_stdout_newline == LegacyStdoutNewline::Stripped
             && stdout.ends_with('\n')
@@ -421,55 +433,6 @@ impl Running<'_> {
             stderr,
             return_code: i64::from(result.return_code),
             files,
-        })
-    }
-
-    /// Takes one output file out of the sandbox and makes it an object of the Files API.
-    async fn keep(
-        &self,
-        guest: &Guest,
-        output_dir: &str,
-        name: String,
-    ) -> Result<OutputFile, CallError> {
-        let store = &self.engine.store;
-        let turn = |error: StoreError| CallError::Turn(error.into());
-        let mut blob = store.begin_blob().await.map_err(turn)?;
-        let mut stream = guest.get_file(output_dir, &name).await?;
-        loop {
-            let mut chunk = bytes::BytesMut::with_capacity(COPY_BYTES);
-            let read = stream
-                .read_buf(&mut chunk)
-                .await
-                .map_err(|_| GuestError::Gone)?;
-            if read == 0 {
-                break;
-            }
-            blob.write(chunk.freeze()).await.map_err(turn)?;
-        }
-        let blob = blob.finish().await.map_err(turn)?;
-        let now: DateTime<Utc> = self.input.workspace.clock.now();
-        let mime = mime_guess::from_path(&name).first_or_octet_stream();
-        let row = loop {
-            let file = NewFile {
-                id: self.ids.next(Kind::File),
-                workspace: self.input.workspace.id.clone(),
-                filename: name.clone(),
-                mime_type: mime.essence_str().to_owned(),
-                downloadable: true,
-                created_at: now,
-                expires_at: None,
-                container_id: Some(self.container.id.clone()),
-            };
-            match store.insert_file(file, blob.clone()).await {
-                // Seeded ids repeat over a restart.
-                Err(StoreError::IdTaken { .. }) => {}
-                result => break result.map_err(turn)?,
-            }
-        };
-        Ok(OutputFile {
-            file_id: row.id,
-            filename: row.filename,
-            size_bytes: row.size_bytes,
         })
     }
 }

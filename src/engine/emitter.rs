@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wire::block::{
-    AssistantTag, Caller, CitedText, Container, ContentBlock, Message, MessageTag, StopDetails,
-    TextTag,
+    AssistantTag, Caller, CitedText, Container, ContentBlock, Message, MessageTag, Printed,
+    StopDetails, TextTag,
 };
 use wire::event::{Delta, MessageDelta, StreamEvent};
 use wire::usage::{DeltaUsage, Usage};
@@ -13,7 +13,7 @@ use wire::usage::{DeltaUsage, Usage};
 use crate::engine::{Sink, TurnError, Wait, json_text, seal};
 use crate::fault::{Act, Fault, StreamAct};
 use crate::model::ServiceError;
-use crate::quirks::ServerCaller;
+use crate::quirks::{HiddenThinking, ServerCaller};
 
 /// Words in one text delta.
 const WORDS_PER_DELTA: usize = 3;
@@ -22,6 +22,19 @@ const FRAGMENT_CHARS: [usize; 8] = [8, 5, 11, 3, 12, 6, 9, 4];
 /// Inputs longer than this come in [`LONG_FRAGMENT_CHARS`], so that a large file is not 10,000 events.
 const LONG_INPUT_CHARS: usize = 4096;
 const LONG_FRAGMENT_CHARS: usize = 1024;
+
+/// What `message_start` says beside the constants.
+pub(super) struct Head {
+    pub(super) container: Printed<Container>,
+    pub(super) diagnostics: Option<()>,
+}
+
+/// What is only known at the end.
+pub(super) struct Tail {
+    pub(super) container: Printed<Container>,
+    pub(super) usage: DeltaUsage,
+    pub(super) context_management: Option<Value>,
+}
 
 /// Writes events, counts them, and breaks off where a fault is armed.
 pub(super) struct Emitter<'a> {
@@ -98,6 +111,7 @@ impl<'a> Emitter<'a> {
         id: String,
         model: String,
         usage: Usage,
+        head: Head,
     ) -> Result<(), TurnError> {
         self.put(StreamEvent::MessageStart {
             message: Box::new(Message {
@@ -106,11 +120,13 @@ impl<'a> Emitter<'a> {
                 kind: MessageTag::Message,
                 role: AssistantTag::Assistant,
                 content: Vec::new(),
-                container: None,
+                container: head.container,
                 stop_reason: None,
                 stop_sequence: None,
                 stop_details: None,
                 usage,
+                context_management: None,
+                diagnostics: head.diagnostics,
             }),
         })
     }
@@ -151,12 +167,22 @@ impl<'a> Emitter<'a> {
         Ok(())
     }
 
-    pub(super) fn thinking(&mut self, thinking: &str, hidden: bool) -> Result<(), TurnError> {
+    /// A thought; hidden, it has no text, and `hidden` says whether an empty delta stands for it.
+    pub(super) fn thinking(
+        &mut self,
+        thinking: &str,
+        hidden: Option<HiddenThinking>,
+    ) -> Result<(), TurnError> {
         let index = self.open(ContentBlock::Thinking {
             thinking: String::new(),
             signature: String::new(),
         })?;
-        for piece in pieces_of_words(if hidden { "" } else { thinking }) {
+        if hidden == Some(HiddenThinking::EmptyDelta) {
+            // Parity: recordings of 2026-09 to 2026-10.
+            let thinking = String::new();
+            self.delta(index, Delta::ThinkingDelta { thinking })?;
+        }
+        for piece in pieces_of_words(if hidden.is_some() { "" } else { thinking }) {
             self.delta(
                 index,
                 Delta::ThinkingDelta {
@@ -206,7 +232,7 @@ impl<'a> Emitter<'a> {
         self.input(index, input)
     }
 
-    /// A call that code made comes whole (FACTS 1.4).
+    /// A call that code made comes whole (F023).
     pub(super) fn code_call(
         &mut self,
         id: String,
@@ -223,7 +249,7 @@ impl<'a> Emitter<'a> {
         self.close(index)
     }
 
-    /// A block that comes whole: a result (FACTS 1.4), a redacted thought.
+    /// A block that comes whole: a result (F023), a redacted thought.
     pub(super) fn whole(&mut self, block: ContentBlock) -> Result<(), TurnError> {
         let index = self.open(block)?;
         self.close(index)
@@ -237,8 +263,7 @@ impl<'a> Emitter<'a> {
     pub(super) fn end(
         &mut self,
         stop: (String, Option<String>, Option<StopDetails>),
-        container: Option<Container>,
-        usage: DeltaUsage,
+        tail: Tail,
     ) -> Result<(), TurnError> {
         if !self.pinged {
             // Parity: a message without content has its ping after the start (vercel-ai/anthropic-refusal).
@@ -249,14 +274,18 @@ impl<'a> Emitter<'a> {
             stop_reason: Some(stop_reason),
             stop_sequence,
             stop_details,
-            container,
+            container: tail.container,
         };
-        self.put(StreamEvent::MessageDelta { delta, usage })?;
+        self.put(StreamEvent::MessageDelta {
+            delta,
+            usage: tail.usage,
+            context_management: tail.context_management,
+        })?;
         self.put(StreamEvent::MessageStop)
     }
 
     fn input(&mut self, index: usize, input: &Value) -> Result<(), TurnError> {
-        // Parity: the first fragment is always empty (FACTS 1.5); a call without arguments has no other.
+        // Parity: the first fragment is always empty (F024); a call without arguments has no other.
         self.delta(
             index,
             Delta::InputJsonDelta {
@@ -284,7 +313,7 @@ impl<'a> Emitter<'a> {
             content_block,
         })?;
         if !self.pinged {
-            // Parity: the third event of most streams is a ping (FACTS §3).
+            // Parity: the third event of most streams is a ping (F022).
             self.ping()?;
         }
         Ok(index)

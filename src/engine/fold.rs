@@ -82,12 +82,19 @@ impl Sink for Fold {
                         .expect("the fragments are one JSON text, cut up");
                 }
             }
-            StreamEvent::MessageDelta { delta, usage } => {
+            StreamEvent::MessageDelta {
+                delta,
+                usage,
+                context_management,
+            } => {
                 if let Some(message) = &mut self.message {
                     message.stop_reason = delta.stop_reason;
                     message.stop_sequence = delta.stop_sequence;
                     message.stop_details = delta.stop_details;
-                    message.container = delta.container.or(message.container.take());
+                    if !delta.container.is_absent() {
+                        message.container = delta.container;
+                    }
+                    message.context_management = context_management;
                     message.usage = message.usage.updated(usage);
                 }
             }

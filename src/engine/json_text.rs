@@ -1,4 +1,4 @@
-//! The JSON text of a tool's input as a model writes it: a space after `:` and `,` (FACTS §3).
+//! The JSON text of a tool's input as a model writes it: a space after `:` and `,` (F025).
 
 use std::io;
 

@@ -1,11 +1,17 @@
 //! Mistakes of clients that the service punishes silently, found in a turn.
 
+use sha2::{Digest, Sha256};
 use wire::request::{Block, MessagesRequest, Role};
 
 use crate::container::{Container, Containers, Found};
-use crate::engine::TurnInput;
-use crate::lint::{DROPPED_CONTAINER, EXPIRED_CONTAINER, INERT_UPLOAD, SERVER_TOOL_RESULT};
-use crate::store::{Store, StoreError};
+use crate::engine::validate::Pending;
+use crate::engine::{Engine, TurnError, TurnInput, programmatic, references};
+use crate::lint::{
+    DROPPED_CONTAINER, EXPIRED_CONTAINER, FORGOTTEN_UPLOAD, INERT_UPLOAD, LOST_CALLER,
+    SERVER_TOOL_RESULT,
+};
+use crate::store::{MountedFile, StoreError};
+use crate::verify::Told;
 
 /// An upload of an earlier turn: where it stands, and its file.
 #[derive(Debug)]
@@ -14,33 +20,131 @@ pub(super) struct InertUpload {
     pub(super) file_id: String,
 }
 
-/// Uploads that are not mounted, unless the turn's container has them from before.
-pub(super) async fn inert_uploads(
-    store: &Store,
+/// The request asks what was asked before, of a container that was over then: which ones those were.
+pub(super) fn asks_again(input: &TurnInput) -> Vec<String> {
+    let request = &input.request;
+    if !programmatic::is_provided(&request.tools) {
+        return Vec::new();
+    }
+    let watch = &input.workspace.watch;
+    watch.asks(&question(request), named(request))
+}
+
+/// A call's answer is `container_expired`.
+pub(super) fn told_expired(input: &TurnInput, container: &str, call: &str) {
+    let question = question(&input.request);
+    input.note(|facts| {
+        let told = facts.told.get_or_insert_with(|| Told {
+            container: container.to_owned(),
+            calls: Vec::new(),
+            question,
+        });
+        told.calls.push(call.to_owned());
+    });
+}
+
+fn question(request: &MessagesRequest) -> [u8; 32] {
+    Sha256::digest(references::newest_text(&request.messages)).into()
+}
+
+fn named(request: &MessagesRequest) -> Option<&str> {
+    request.container.as_ref()?.id.as_deref()
+}
+
+/// What a turn has to run code with.
+#[derive(Debug, Default)]
+pub(super) struct Means {
+    pub(super) inert: Vec<InertUpload>,
+    /// Of which this turn's question was told that they are over.
+    pub(super) told_over: Vec<String>,
+}
+
+/// Code is about to run in `container`: whether it has the files that the conversation has given.
+pub(super) async fn uploads(
+    engine: &Engine,
     input: &TurnInput,
-    uploads: &[InertUpload],
-    container: Option<&Container>,
-) -> Result<(), StoreError> {
-    if uploads.is_empty() {
+    means: &Means,
+    container: &Container,
+    code: &str,
+) -> Result<(), TurnError> {
+    let request = &input.request;
+    let calls: Vec<&str> = calls_of(request).collect();
+    let watch = &input.workspace.watch;
+    watch.works_on(&calls);
+    let is_new = named(request).is_none();
+    if means.inert.is_empty() && !is_new {
         return Ok(());
     }
-    let mounted = match container {
-        Some(container) => {
-            store
-                .mounted_files(&container.workspace, &container.id)
-                .await?
-        }
-        None => Vec::new(),
+    let workspace = &container.workspace;
+    let there = engine.store.mounted_files(workspace, &container.id).await?;
+    let has = |file: &MountedFile| {
+        let mut there = there.iter();
+        there.any(|other| other.file_id == file.file_id || other.filename == file.filename)
     };
-    for InertUpload { path, file_id } in uploads {
-        if !mounted.iter().any(|file| file.file_id == *file_id) {
-            input.lint(
-                &INERT_UPLOAD,
-                format!("{path}: `{file_id}` is inert: only the newest user turn is mounted"),
-            );
+    let mut former = watch.containers_of(calls.iter().copied());
+    former.extend(means.told_over.iter().cloned());
+    let mut settled: Vec<String> = Vec::new();
+    for former in former.iter().filter(|former| **former != container.id) {
+        let lives = is_alive(&engine.containers, input, former).await?;
+        for file in engine.store.mounted_files(workspace, former).await? {
+            if has(&file) || settled.contains(&file.file_id) {
+                continue;
+            }
+            let in_history = means
+                .inert
+                .iter()
+                .any(|upload| upload.file_id == file.file_id);
+            let is_needed =
+                in_history || means.told_over.contains(former) || code.contains(&file.filename);
+            let still_kept = engine.store.file(workspace, &file.file_id).await?.is_some();
+            // One that lives was left out: `dropped_container` says so.
+            if !lives && is_needed && still_kept {
+                let text = format!(
+                    "`{}` (`{}`) was in container `{former}`, which has expired, and is not in `{}`, where the code runs",
+                    file.filename, file.file_id, container.id
+                );
+                input.lint(&FORGOTTEN_UPLOAD, text);
+            }
+            if !lives || is_new {
+                settled.push(file.file_id);
+            }
+        }
+    }
+    for InertUpload { path, file_id } in &means.inert {
+        let row = engine.store.file(workspace, file_id).await?;
+        let by_name = row.is_some_and(|row| there.iter().any(|file| file.filename == row.filename));
+        let by_id = there.iter().any(|file| file.file_id == *file_id);
+        if !by_id && !by_name && !settled.contains(file_id) {
+            settled.push(file_id.clone());
+            let text =
+                format!("{path}: `{file_id}` is inert: only the newest user turn is mounted");
+            input.lint(&INERT_UPLOAD, text);
         }
     }
     Ok(())
+}
+
+/// Whether the container lives, as far as the client knows.
+async fn is_alive(
+    containers: &Containers,
+    input: &TurnInput,
+    id: &str,
+) -> Result<bool, StoreError> {
+    let workspace = &input.workspace;
+    if workspace.watch.is_told_over(id) {
+        return Ok(false);
+    }
+    let idle = input.quirks.container_idle.0;
+    let found = containers.find(workspace, id, idle).await?;
+    Ok(matches!(found, Found::Alive(_)))
+}
+
+/// The ids of the conversation's server calls, the newest first.
+fn calls_of(request: &MessagesRequest) -> impl Iterator<Item = &str> {
+    let messages = request.messages.iter().rev();
+    messages
+        .flat_map(|message| message.content.iter().rev())
+        .filter_map(server_call)
 }
 
 /// The turn makes a container, and the conversation has one that lives.
@@ -48,20 +152,65 @@ pub(super) async fn dropped_container(
     containers: &Containers,
     input: &TurnInput,
 ) -> Result<(), StoreError> {
-    let blocks = input.request.messages.iter().rev();
-    let calls = blocks
-        .flat_map(|message| message.content.iter().rev())
-        .filter_map(server_call);
-    let workspace = &input.workspace;
-    let Some(former) = workspace.watch.container_of(calls) else {
-        return Ok(());
-    };
-    let idle = input.quirks.container_idle.0;
-    if let Found::Alive(_) = containers.find(workspace, &former, idle).await? {
+    let watch = &input.workspace.watch;
+    let former = watch.containers_of(calls_of(&input.request));
+    if let Some(former) = former.first()
+        && is_alive(containers, input, former).await?
+    {
         let text = format!(
             "code runs in a new container: the conversation's `{former}` was not sent in `container`"
         );
         input.lint(&DROPPED_CONTAINER, text);
+    }
+    Ok(())
+}
+
+/// Code waits for its client, and the call that it made has come back as the model's own.
+pub(super) fn lost_caller(input: &TurnInput, pending: &Pending) -> Result<(), String> {
+    let messages = &input.request.messages;
+    let blocks = || {
+        let messages = messages.iter().enumerate();
+        messages
+            .flat_map(|(index, message)| message.content.iter().map(move |block| (index, block)))
+    };
+    let own = || {
+        blocks().filter_map(|(_, block)| match block {
+            Block::ToolUse {
+                id,
+                caller_tool_id: None,
+                ..
+            }
+            | Block::ServerToolUse {
+                id,
+                caller_tool_id: None,
+                ..
+            } => Some(id.as_str()),
+            _ => None,
+        })
+    };
+    for cell in pending
+        .calls
+        .iter()
+        .filter(|call| call.name == "code_execution")
+    {
+        let others: Vec<&str> = own().filter(|id| *id != cell.id).collect();
+        let Some(lost) = programmatic::made_by(&input.request, &cell.id, &others) else {
+            continue;
+        };
+        let text = format!(
+            "`{lost}` was called by the code of `{}`, and came back without its `caller`",
+            cell.id
+        );
+        input.lint(&LOST_CALLER, text);
+        let at = blocks().find(|(_, block)| server_call(block) == Some(&cell.id));
+        // Parity: as for web calls of code that come back so (python SDK #1801).
+        return Err(format!(
+            "messages.{}: `{}` tool use with id `{}` was found without a corresponding `{}_tool_result` block",
+            at.map_or(0, |(index, _)| index),
+            cell.name,
+            cell.id,
+            cell.name
+        ));
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 pub(crate) mod catalog;
 
+use serde_json::Value;
+use wire::refusal;
 use wire::request::{MessagesRequest, Thinking};
 
 /// Models before 4.6: they take a prefilled assistant message and know no adaptive thinking.
@@ -19,9 +21,11 @@ const BEFORE_4_6: &[&str] = &[
     "claude-sonnet-4-5",
 ];
 
-/// Models that always print `output_tokens_details` (FACTS §2).
+/// Models that always print `output_tokens_details` (F003).
 const WITH_DETAILS: &[&str] = &[
     "claude-fable-5",
+    "claude-haiku-5",
+    "claude-mythos-5",
     "claude-opus-4-7",
     "claude-opus-4-8",
     "claude-opus-5",
@@ -31,22 +35,98 @@ const WITH_DETAILS: &[&str] = &[
 /// Models from 4.7 on: they know no thinking by budget.
 const FROM_4_7: &[&str] = WITH_DETAILS;
 
-/// Refuses a kind of thinking that the model does not know (spec 01 §2).
-pub(super) fn check_thinking(model: &str, thinking: Option<Thinking>) -> Result<(), &'static str> {
-    let is_one_of = |prefixes: &[&str]| prefixes.iter().any(|prefix| model.starts_with(prefix));
-    match thinking {
-        Some(Thinking::Enabled { .. }) if is_one_of(FROM_4_7) => Err(
-            "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\" and \
-             \"output_config.effort\" to control thinking behavior.",
-        ),
-        Some(Thinking::Adaptive) if is_one_of(BEFORE_4_6) => {
-            Err("adaptive thinking is not supported on this model")
-        }
-        _ => Ok(()),
-    }
+/// Models that always think.
+const ALWAYS_THINK: &[&str] = &[
+    "claude-fable-5",
+    "claude-mythos-5",
+    "claude-opus-5-5",
+    "claude-sonnet-5-5",
+];
+
+/// Models that cannot be made to call a tool.
+const UNFORCED: &[&str] = &["claude-fable-5-1", "claude-mythos-5-1", "claude-opus-5-5"];
+
+/// Models up to 4.6 that take one of `temperature` and `top_p`.
+const ONE_SAMPLING: &[&str] = &[
+    "claude-haiku-4-5",
+    "claude-opus-4-1",
+    "claude-opus-4-5",
+    "claude-opus-4-6",
+    "claude-sonnet-4-5",
+    "claude-sonnet-4-6",
+];
+
+/// From here on `top_p` changes nothing.
+const NO_TOP_P: f64 = 0.99;
+
+fn is_one_of(model: &str, prefixes: &[&str]) -> bool {
+    prefixes.iter().any(|prefix| model.starts_with(prefix))
 }
 
-/// Refuses an effort or a length that the model does not know (FACTS §9). `batch` lets longer answers
+/// Refuses a kind of thinking that the model does not know (F008).
+pub(super) fn check_thinking(model: &str, thinking: Option<Thinking>) -> Result<(), String> {
+    let refused = match thinking {
+        Some(Thinking::Enabled { .. }) if is_one_of(model, FROM_4_7) => &refusal::THINKING_ENABLED,
+        Some(Thinking::Adaptive) if is_one_of(model, BEFORE_4_6) => &refusal::THINKING_ADAPTIVE,
+        Some(Thinking::Disabled) if is_one_of(model, ALWAYS_THINK) => &refusal::THINKING_DISABLED,
+        Some(Thinking::Disabled) if model == "claude-mythos-preview" => {
+            &refusal::THINKING_DISABLED_PREVIEW
+        }
+        _ => return Ok(()),
+    };
+    Err(refused.say(&[]))
+}
+
+/// Refuses sampling parameters and a forced tool that the model does not know.
+pub(super) fn check_sampling(request: &MessagesRequest, body: &Value) -> Result<(), String> {
+    let model = &request.model;
+    let number = |name: &str| body[name].as_f64();
+    let deprecated = |name: &str| Err(refusal::SAMPLING_DEPRECATED.say(&[("name", &name)]));
+    if is_one_of(model, FROM_4_7) {
+        if number("temperature").is_some_and(|value| (value - 1.0).abs() > f64::EPSILON) {
+            return deprecated("temperature");
+        }
+        if number("top_p").is_some_and(|value| value < NO_TOP_P) {
+            return deprecated("top_p");
+        }
+        if number("top_k").is_some() {
+            return deprecated("top_k");
+        }
+    }
+    if is_one_of(model, ONE_SAMPLING) && number("temperature").and(number("top_p")).is_some() {
+        return Err(refusal::SAMPLING_BOTH.say(&[]));
+    }
+    let forces = request
+        .tool_choice
+        .as_ref()
+        .is_some_and(|choice| choice.forces);
+    if forces && is_one_of(model, UNFORCED) {
+        return Err(refusal::FORCED_TOOL_MODEL.say(&[]));
+    }
+    Ok(())
+}
+
+/// Refuses tools that only code calls, by default or by name, where the model's code calls none.
+pub(super) fn check_callers(request: &MessagesRequest) -> Result<(), String> {
+    let Some(model) = catalog::find(&request.model) else {
+        return Ok(());
+    };
+    let tools = request.tools.iter().filter(|tool| tool.is_called_by_code());
+    let names: Vec<&str> = tools.map(|tool| tool.name.as_str()).collect();
+    if names.is_empty() || model.calls_tools_from_code {
+        return Ok(());
+    }
+    let names = names.join(", ");
+    Err(refusal::PROGRAMMATIC_MODEL.say(&[("model", &model.id), ("tools", &names)]))
+}
+
+/// Whether the model takes `system` messages in the middle of a conversation: from 4.8 on.
+pub(super) fn takes_system_messages(model: &str) -> bool {
+    catalog::find(model).is_none()
+        || (is_one_of(model, FROM_4_7) && !model.starts_with("claude-opus-4-7"))
+}
+
+/// Refuses an effort or a length that the model does not know (F015). `batch` lets longer answers
 /// through (beta `output-300k-2026-03-24`).
 pub(super) fn check_output(request: &MessagesRequest, batch: bool) -> Result<(), String> {
     let Some(model) = catalog::find(&request.model) else {
@@ -77,7 +157,7 @@ pub(super) fn check_output(request: &MessagesRequest, batch: bool) -> Result<(),
     }
 }
 
-/// Refuses a prompt that does not fit into the model's context (FACTS §9).
+/// Refuses a prompt that does not fit into the model's context (F015).
 pub(super) fn check_prompt(model: &str, tokens: u64) -> Result<(), String> {
     match catalog::find(model) {
         Some(model) if tokens > model.max_input_tokens => Err(format!(
@@ -86,6 +166,11 @@ pub(super) fn check_prompt(model: &str, tokens: u64) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
+}
+
+/// Whether the list of models has it.
+pub(crate) fn is_listed(model: &str) -> bool {
+    catalog::find(model).is_some()
 }
 
 /// The id a model answers as.
@@ -107,13 +192,14 @@ pub(super) fn inference_geo(model: &str) -> &'static str {
     }
 }
 
-/// Whether `usage.output_tokens_details` is printed.
-pub(super) fn prints_details(model: &str, thinking: bool) -> bool {
-    WITH_DETAILS.iter().any(|prefix| model.starts_with(prefix))
-        || (thinking
-            && ["claude-sonnet-4-5", "claude-sonnet-4-6"]
-                .iter()
-                .any(|p| model.starts_with(p)))
+/// Whether `usage.output_tokens_details` is printed, whatever the request: from 4.7 on.
+pub(super) fn prints_details(model: &str) -> bool {
+    is_one_of(model, WITH_DETAILS)
+}
+
+/// The same where thinking is on, before every model did so.
+pub(super) fn printed_details_early(model: &str) -> bool {
+    is_one_of(model, &["claude-sonnet-4-5", "claude-sonnet-4-6"])
 }
 
 #[cfg(test)]

@@ -51,18 +51,37 @@ pub(super) fn has_searched(request: &MessagesRequest, cell: &str) -> bool {
     })
 }
 
+/// The first of `ids` that the code of `cell` has given out.
+pub(super) fn made_by<'a>(
+    request: &MessagesRequest,
+    cell: &str,
+    ids: &[&'a str],
+) -> Option<&'a str> {
+    if ids.is_empty() {
+        return None;
+    }
+    let made: Vec<String> = (0..most_calls(request))
+        .flat_map(|n| [id_of(cell, n), web_id_of(cell, n)])
+        .collect();
+    let mut ids = ids.iter();
+    ids.find(|id| made.iter().any(|made| made == **id)).copied()
+}
+
+/// Every call of a cell is in the history, but perhaps for some that it made at the end.
+fn most_calls(request: &MessagesRequest) -> u64 {
+    let blocks = request.messages.iter().flat_map(|message| &message.content);
+    let calls =
+        blocks.filter(|block| matches!(block, Block::ToolUse { .. } | Block::ServerToolUse { .. }));
+    (calls.count() + limits::MAX_CODE_CALLS) as u64
+}
+
 /// Which of the cell's calls these are the answers to.
 pub(super) fn numbers<'a>(
     request: &MessagesRequest,
     cell: &str,
     answers: &'a [CodeAnswer],
 ) -> Vec<(u64, &'a CodeAnswer)> {
-    let blocks = request.messages.iter().flat_map(|message| &message.content);
-    let calls =
-        blocks.filter(|block| matches!(block, Block::ToolUse { .. } | Block::ServerToolUse { .. }));
-    // Every call of the cell is in the history, but perhaps for some that it made at the end.
-    let most = (calls.count() + limits::MAX_CODE_CALLS) as u64;
-    (0..most)
+    (0..most_calls(request))
         .filter_map(|n| {
             let id = id_of(cell, n);
             answers
@@ -73,7 +92,7 @@ pub(super) fn numbers<'a>(
         .collect()
 }
 
-/// The declared code execution tool, with what else decides which calls the model may make (FACTS 1.7).
+/// The declared code execution tool, with what else decides which calls the model may make (F040).
 pub(super) fn code_tool(tools: &[Tool]) -> Option<CodeTool> {
     match declared(tools) {
         Some("code_execution_20250522") => Some(CodeTool::Python),
@@ -92,7 +111,7 @@ pub(super) fn has_cells(request: &MessagesRequest) -> bool {
 
 /// Whether there is code execution, declared or brought along.
 pub(super) fn is_provided(tools: &[Tool]) -> bool {
-    declared(tools).is_some() || tools.iter().any(Tool::is_web_with_code)
+    declared(tools).is_some() || tools.iter().any(Tool::brings_code)
 }
 
 fn declared(tools: &[Tool]) -> Option<&str> {
@@ -111,7 +130,7 @@ pub(super) fn callable(request: &MessagesRequest) -> Vec<String> {
         .collect()
 }
 
-/// Who makes the calls of `cell`. Under 20260521 the service names 20260120, too (spec 03 §3).
+/// Who makes the calls of `cell`. Under 20260521 the service names 20260120, too (F057).
 pub(super) fn caller(request: &MessagesRequest, cell: String) -> Caller {
     match declared(&request.tools) {
         Some("code_execution_20250825") => Caller::CodeExecution20250825 { tool_id: cell },

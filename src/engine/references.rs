@@ -37,7 +37,7 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
                     let reason = "container_upload blocks need the code execution tool in `tools`";
                     return Err(invalid(&path(), reason));
                 }
-                // Parity: an upload of an earlier turn is inert, whatever it names (spec 02 §6).
+                // Parity: an upload of an earlier turn is inert, whatever it names (F051).
                 Block::ContainerUpload { file_id }
                     if index < newest && scope == UploadScope::Newest =>
                 {
@@ -132,15 +132,14 @@ pub(super) fn turn_request(input: &TurnInput, uploads: Vec<Upload>) -> TurnReque
         tools,
         code_tool: programmatic::code_tool(&request.tools),
         uploads,
-        answered: answered(&request.messages),
+        answered: answered(request),
         resumes_pause: request
-            .messages
-            .last()
+            .last_said()
             .is_some_and(|message| message.role == Role::Assistant),
     }
 }
 
-fn newest_text(messages: &[Message]) -> String {
+pub(super) fn newest_text(messages: &[Message]) -> String {
     let texts = |message: &Message| {
         message
             .content
@@ -162,9 +161,9 @@ fn newest_text(messages: &[Message]) -> String {
 }
 
 /// The ids that the last message answers.
-fn answered(messages: &[Message]) -> Vec<String> {
-    messages
-        .last()
+fn answered(request: &MessagesRequest) -> Vec<String> {
+    request
+        .last_said()
         .into_iter()
         .flat_map(|message| &message.content)
         .filter_map(|block| match block {
@@ -212,8 +211,7 @@ pub(super) fn client_results(request: &MessagesRequest, answered: &[String]) -> 
             .unwrap_or_default()
     };
     request
-        .messages
-        .last()
+        .last_said()
         .into_iter()
         .flat_map(|message| &message.content)
         .filter_map(|block| match block {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-/// Gives the recorded beginning `EqoBCio` (FACTS §11), then says whose it is.
+/// Gives the recorded beginning `EqoBCio` (F042), then says whose it is.
 const HEAD: &[u8] = b"\x12\xaa\x01\x0a\x2a\x08sandtable";
 /// Begins signatures, as recorded.
 const SIGNED: &str = "EqQB";
@@ -54,6 +54,14 @@ pub(super) fn is_edited(thinking: &str, signed: &str) -> bool {
         .and_then(|digests| STANDARD.decode(digests).ok())
         .is_some_and(|digests| digests.len() == 64 && digests[..32] == digests[32..]);
     ours && !thinking.is_empty() && signature(thinking) != signed
+}
+
+/// Whether a text has the form of a signature: base64 of more than a digest.
+pub(super) fn may_be_signature(text: &str) -> bool {
+    const LEAST_BYTES: usize = 32;
+    let padded = text.trim_end_matches('=');
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_');
+    padded.chars().all(plain) && padded.len() * 3 / 4 >= LEAST_BYTES
 }
 
 /// Its own inverse.

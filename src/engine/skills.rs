@@ -1,9 +1,10 @@
 //! `container.skills`: which skills a request wants in its container, and how they are told again.
 
 use wire::block::ContainerSkill;
-use wire::request::{SkillParam, ToolKind};
+use wire::refusal;
+use wire::request::SkillParam;
 
-use crate::engine::{Engine, TurnError, TurnInput};
+use crate::engine::{Engine, TurnError, TurnInput, programmatic};
 use crate::skills;
 use crate::store::{MountedSkill, StoreError};
 
@@ -14,10 +15,14 @@ pub(super) async fn resolve(
 ) -> Result<Vec<MountedSkill>, TurnError> {
     let params = input.request.container.as_ref();
     let params = params.map_or(&[][..], |container| &container.skills);
-    let mut runs_code = input.request.tools.iter().map(|tool| tool.kind);
-    if !params.is_empty() && !runs_code.any(|kind| kind == ToolKind::CodeExecution) {
+    let runs_code = programmatic::is_provided(&input.request.tools);
+    if !params.is_empty() && !runs_code && !input.skills_beta {
+        return Err(TurnError::Invalid(refusal::SKILLS_WITHOUT_CODE.say(&[])));
+    }
+    // Counting runs nothing.
+    if input.skills_beta && !runs_code && input.request.max_tokens != u64::MAX {
         return Err(TurnError::Invalid(
-            "container.skills: skills need the code execution tool in `tools`".to_owned(),
+            refusal::SKILLS_BETA_WITHOUT_CODE.say(&[]),
         ));
     }
     let mut found: Vec<MountedSkill> = Vec::new();

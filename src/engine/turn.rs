@@ -8,12 +8,14 @@ use std::future::Future;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use wire::block::{ContentBlock, StopDetails};
+use serde_json::json;
+use wire::block::{Container as WireContainer, ContentBlock, Printed, StopDetails};
 
 use crate::container::{Container, Containers};
 use crate::engine::account::{self, Account};
 use crate::engine::calls::Order;
-use crate::engine::emitter::Emitter;
+use crate::engine::emitter::{Emitter, Head, Tail};
+use crate::engine::lints::Means;
 use crate::engine::usage::{Meter, input_tokens, text_tokens};
 use crate::engine::web::WebTools;
 use crate::engine::{Engine, Sink, TurnError, TurnInput, lints, models, references, validate};
@@ -21,7 +23,7 @@ use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::{CallResult, CodeTool, Model, ModelError, Step, Stop, TurnRequest};
-use crate::quirks::CodeExecutionCounter;
+use crate::quirks::{CodeExecutionCounter, NoContainer, ThinkingDetails};
 use crate::store::MountedSkill;
 use crate::verify::Miss;
 pub(super) use check::check;
@@ -61,19 +63,19 @@ async fn carry_out(
     let model = choose_model(engine, input, &request)?;
     if let Ok(mut report) = input.report.lock() {
         report.source = Some(model.source().to_owned());
+        report.model = Some(input.request.model.clone());
     }
     let waits = pending.calls.iter().any(|call| call.answers.is_some());
     if request.resumes_pause {
         lints::goes_on(input);
     }
     let place = find_container(engine, input, waits).await?;
-    let container = match &place {
-        Place::Alive(container) => Some(container.as_ref()),
-        Place::None | Place::Expired => None,
+    let means = lints::Means {
+        inert: uploads.inert,
+        told_over: lints::asks_again(input),
     };
-    lints::inert_uploads(&engine.store, input, &uploads.inert, container).await?;
-    let prints_details =
-        models::prints_details(&input.request.model, input.request.thinking.is_some());
+    note_container(input, &place);
+    let prints_details = prints_details(input);
     let geo = models::inference_geo(models::resolve(&input.request.model));
     let ids = input.workspace.ids(&[b"turn", &input.conversation()]);
     let message_id = ids.next(Kind::Message);
@@ -93,6 +95,7 @@ async fn carry_out(
         web: Arc::default(),
         place,
         skills,
+        means: Some(means),
         used_container: false,
         used_since: None,
         resumed_only: false,
@@ -102,6 +105,23 @@ async fn carry_out(
         handed_out: Vec::new(),
     };
     turn.run(&request, pending, model).await
+}
+
+/// Whether `usage` says how many tokens were thinking.
+fn prints_details(input: &TurnInput) -> bool {
+    let model = &input.request.model;
+    let early = match input.quirks.thinking_details {
+        ThinkingDetails::WithThinking => true,
+        ThinkingDetails::ByModel => models::printed_details_early(model),
+    };
+    models::prints_details(model) || (early && validate::thinks(&input.request))
+}
+
+/// The request's line of the log names the container.
+fn note_container(input: &TurnInput, place: &Place) {
+    if let (Place::Alive(container), Ok(mut report)) = (place, input.report.lock()) {
+        report.container = Some(container.id.clone());
+    }
 }
 
 /// How a turn ends.
@@ -145,6 +165,8 @@ struct Turn<'a> {
     place: Place,
     /// Those that the request names.
     skills: Vec<MountedSkill>,
+    /// Until code runs for the first time.
+    means: Option<Means>,
     used_container: bool,
     /// When it began to use its container.
     used_since: Option<DateTime<Utc>>,
@@ -179,7 +201,7 @@ impl Turn<'_> {
         let end = if let Some(by_code) = by_code {
             End::Wait(ids, by_code)
         } else if self.input.request.max_tokens == 0 {
-            // A cache pre-warm: nothing is generated (spec 01 §1).
+            // A cache pre-warm: nothing is generated (F007).
             End::Stop(Stop {
                 reason: "max_tokens".to_owned(),
                 ..Stop::default()
@@ -192,8 +214,17 @@ impl Turn<'_> {
         }
         self.start()?;
         self.emitter.settle()?;
-        let container = self.container_of_answer().await?;
-        let usage = self.meter.end();
+        let container = match self.container_of_answer().await? {
+            Some(container) => Printed::Of(container),
+            None => self.no_container(self.used_container || self.resumed_only),
+        };
+        let tail = Tail {
+            container,
+            usage: self.meter.end(),
+            context_management: self.input.body["context_management"]
+                .is_object()
+                .then(|| json!({ "applied_edits": [] })),
+        };
         let fields = match end {
             End::Stop(stop) => stop_fields(stop),
             End::Park(reason, ids) => {
@@ -209,7 +240,7 @@ impl Turn<'_> {
                 ("tool_use".to_owned(), None, None)
             }
         };
-        self.emitter.end(fields, container, usage)?;
+        self.emitter.end(fields, tail)?;
         self.begun.0.clear();
         Ok(())
     }
@@ -251,7 +282,8 @@ impl Turn<'_> {
                 Some(Step::Thinking(thinking)) => {
                     self.start()?;
                     self.meter.thought(&thinking);
-                    let hidden = self.input.request.hides_thinking;
+                    let hides = self.input.request.hides_thinking;
+                    let hidden = hides.then_some(self.input.quirks.hidden_thinking);
                     self.emitter.thinking(&thinking, hidden)?;
                 }
                 Some(Step::Calls(calls)) => {
@@ -261,7 +293,7 @@ impl Turn<'_> {
                     }
                     iterations += 1;
                     if iterations > self.input.iterations() {
-                        // The call stays without a result; the continuation runs it first (spec 02 §9).
+                        // The call stays without a result; the continuation runs it first (F012).
                         if orders.iter().any(Order::runs_code) {
                             self.container().await?;
                         }
@@ -305,8 +337,20 @@ impl Turn<'_> {
             return Ok(());
         }
         let model = models::resolve(&self.input.request.model).to_owned();
+        let head = Head {
+            container: self.no_container(self.code_tool.is_some()),
+            diagnostics: self.input.body["diagnostics"].is_object().then_some(()),
+        };
         self.emitter
-            .start(self.message_id.clone(), model, self.meter.start())
+            .start(self.message_id.clone(), model, self.meter.start(), head)
+    }
+
+    /// What stands where an answer has no container: nothing if it runs code, or may.
+    fn no_container(&self, with_code: bool) -> Printed<WireContainer> {
+        match self.input.quirks.no_container {
+            NoContainer::Null if !with_code => Printed::Null,
+            NoContainer::Null | NoContainer::Absent => Printed::Absent,
+        }
     }
 
     fn pause(&self) -> End {

@@ -25,7 +25,7 @@ pub(super) fn input_tokens(body: &Value) -> u64 {
         .max(1)
 }
 
-/// What code has called, and what it was answered, never comes before the model (spec 03 §4).
+/// What code has called, and what it was answered, never comes before the model (F058).
 fn tokens_of_code_calls(messages: &Value) -> u64 {
     let blocks = || {
         let messages = messages.as_array().into_iter().flatten();
@@ -73,7 +73,7 @@ fn tokens_of_strings(value: &Value) -> u64 {
 /// The counters of one turn.
 #[derive(Debug)]
 pub(super) struct Meter {
-    /// Input of one sampling round; every round of server calls reads it again (FACTS §2).
+    /// Input of one sampling round; every round of server calls reads it again (F004).
     context: u64,
     input: u64,
     output: u64,

@@ -1,12 +1,19 @@
-//! The rules between the messages of a history (spec 01 §2, FACTS §9), and what they leave pending.
+//! The rules between the messages of a history (F010), and what they leave pending.
 
+mod body;
 mod calls;
+mod system;
+mod thoughts;
 mod tools;
 
+use std::collections::HashSet;
+
 use serde_json::Value;
+use wire::refusal;
 use wire::request::{Block, Message, MessagesRequest, Role};
 
 use crate::engine::seal;
+pub use thoughts::{check as thoughts, is_on as thinks};
 pub use tools::check as tools;
 
 /// What an earlier response left for this one to do.
@@ -59,19 +66,26 @@ impl Group<'_> {
     }
 }
 
+/// Checks fields against each other; the error is the text for the client.
+pub fn fields(request: &MessagesRequest, raw: &Value) -> Result<(), String> {
+    body::check(raw)?;
+    system::check(request, raw)
+}
+
 /// Checks the history and returns what is pending; the error is the text for the client.
 pub fn history(request: &MessagesRequest) -> Result<Pending, String> {
     check_content(&request.messages)?;
     let groups = group(&request.messages);
     check_thoughts(&groups)?;
     check_references(request)?;
+    check_ids(&groups)?;
     check_client_tools(&groups)?;
     let calls = calls::check_server_tools(request, &groups)?;
     calls::check_code_callers(request, &groups)?;
     Ok(Pending { calls })
 }
 
-/// The stricter rules of `anthropic-version: 2026-10-21` (spec 00 §3).
+/// The stricter rules of `anthropic-version: 2026-10-21` (F013).
 pub fn strict(request: &MessagesRequest) -> Result<(), String> {
     if let Some(name) = request.sampling.first() {
         return Err(format!("{name}: Extra inputs are not permitted"));
@@ -105,24 +119,54 @@ pub fn strict(request: &MessagesRequest) -> Result<(), String> {
 fn check_content(messages: &[Message]) -> Result<(), String> {
     let last = messages.len().saturating_sub(1);
     for (index, message) in messages.iter().enumerate() {
+        check_roles(index, message)?;
         let optional = index == last && message.role == Role::Assistant;
-        if message.content.is_empty() && !optional {
+        if message.content.is_empty() && !optional && !system::only_directs(message) {
             return Err(format!(
                 "messages.{index}: all messages must have non-empty content except for the optional final \
                  assistant message"
             ));
         }
-        if message
-            .content
-            .iter()
-            .any(|block| matches!(block, Block::Text { text, .. } if text.is_empty()))
-        {
-            return Err("messages: text content blocks must be non-empty".to_owned());
+        for block in &message.content {
+            if let Block::Text { text, .. } = block {
+                body::check_text(text, ("path", &"messages"))?;
+            }
         }
     }
-    match messages.iter().find(|message| message.role != Role::System) {
-        Some(message) if message.role == Role::User => Ok(()),
-        _ => Err("messages: first message must use the \"user\" role".to_owned()),
+    Ok(())
+}
+
+/// Blocks that only one side sends.
+fn check_roles(index: usize, message: &Message) -> Result<(), String> {
+    for block in &message.content {
+        let (kind, role, right) = match block {
+            Block::ToolResult { .. } => ("tool_result", "user", Role::User),
+            Block::ToolUse { .. } => ("tool_use", "assistant", Role::Assistant),
+            Block::Thinking { .. } => ("thinking", "assistant", Role::Assistant),
+            Block::RedactedThinking => ("redacted_thinking", "assistant", Role::Assistant),
+            _ => continue,
+        };
+        if message.role != right {
+            let values: [(&str, &dyn std::fmt::Display); 3] =
+                [("message", &index), ("kind", &kind), ("role", &role)];
+            return Err(refusal::BLOCK_ROLE.say(&values));
+        }
+    }
+    Ok(())
+}
+
+/// A prefill ends where the answer goes on: not in white space.
+pub fn prefill(request: &MessagesRequest) -> Result<(), String> {
+    let last = request
+        .last_said()
+        .and_then(|message| message.content.last());
+    match last {
+        Some(Block::Text { text, .. })
+            if ends_with_prefill(request) && text.ends_with(char::is_whitespace) =>
+        {
+            Err(refusal::TRAILING_SPACE.say(&[]))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -153,7 +197,7 @@ fn group(messages: &[Message]) -> Vec<Group<'_>> {
     groups
 }
 
-/// Thoughts of the newest assistant turn come back as they were (spec 01 §2).
+/// Thoughts of the newest assistant turn come back as they were (F009).
 fn check_thoughts(groups: &[Group<'_>]) -> Result<(), String> {
     let newest = groups.iter().rfind(|group| group.role == Role::Assistant);
     for (index, at, block) in newest.into_iter().flat_map(|group| &group.blocks) {
@@ -172,7 +216,7 @@ fn check_thoughts(groups: &[Group<'_>]) -> Result<(), String> {
     Ok(())
 }
 
-/// What a result refers to must be declared (FACTS §9).
+/// What a result refers to must be declared (F016).
 fn check_references(request: &MessagesRequest) -> Result<(), String> {
     let blocks = request.messages.iter().flat_map(|message| &message.content);
     let references = blocks.flat_map(|block| match block {
@@ -184,6 +228,40 @@ fn check_references(request: &MessagesRequest) -> Result<(), String> {
             return Err(format!(
                 "Tool reference '{name}' not found in available tools"
             ));
+        }
+    }
+    Ok(())
+}
+
+/// Each id is of one call, and each call has one result.
+fn check_ids(groups: &[Group<'_>]) -> Result<(), String> {
+    let (mut calls, mut results) = (HashSet::new(), HashSet::new());
+    for (message, at, block) in groups.iter().flat_map(|group| &group.blocks) {
+        let place: [(&str, &dyn std::fmt::Display); 2] = [("message", message), ("block", at)];
+        let (kind, id) = match block {
+            Block::ToolUse { id, .. }
+            | Block::ServerToolUse { id, .. }
+            | Block::McpToolUse { id } => {
+                if !calls.insert(id) {
+                    return Err(refusal::DOUBLED_ID.say(&place));
+                }
+                continue;
+            }
+            Block::ToolResult { tool_use_id, .. } => ("tool_result", tool_use_id),
+            Block::ServerToolResult {
+                tag, tool_use_id, ..
+            } => (*tag, tool_use_id),
+            Block::McpToolResult { tool_use_id } => ("mcp_tool_result", tool_use_id),
+            _ => continue,
+        };
+        if !results.insert(id) {
+            let [message, block] = place;
+            return Err(refusal::DOUBLED_RESULT.say(&[
+                message,
+                block,
+                ("kind", &kind),
+                ("id", id),
+            ]));
         }
     }
     Ok(())
@@ -268,7 +346,7 @@ fn leading_results<'a>(group: &Group<'a>) -> Vec<&'a str> {
 
 /// Whether the conversation ends with an assistant message of text alone: a prefill.
 pub fn ends_with_prefill(request: &MessagesRequest) -> bool {
-    request.messages.last().is_some_and(|message| {
+    request.last_said().is_some_and(|message| {
         message.role == Role::Assistant
             && !message.content.iter().any(|block| {
                 matches!(

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use wire::block::Printed;
 use wire::block::{Caller, ContentBlock};
 use wire::request::WebOptions;
 use wire::web::{
@@ -16,6 +17,7 @@ use crate::engine::{TurnInput, json_text, seal};
 use crate::limits;
 use crate::lint::WEB_WITHOUT_SCRIPT;
 use crate::model::{CallResult, ModelError, ServerTool, Web, WebAnswer, WebPage};
+use crate::quirks::FetchDocument;
 
 /// The web tools of one request.
 #[derive(Debug, Default)]
@@ -87,7 +89,9 @@ impl WebTools {
         let options = options(input, call.tool);
         let now = input.workspace.clock.now();
         let result = match call.tool {
-            ServerTool::WebFetch => fetched(call, answer, &options, now),
+            ServerTool::WebFetch => {
+                fetched(call, answer, &options, now, input.quirks.fetch_document)
+            }
             _ => searched(call, answer),
         };
         Ok(WebResult { counts, ..result })
@@ -225,6 +229,7 @@ fn fetched(
     answer: WebAnswer,
     options: &WebOptions,
     now: DateTime<Utc>,
+    form: FetchDocument,
 ) -> WebResult {
     let mut error_code = None;
     let mut text = String::new();
@@ -248,12 +253,25 @@ fn fetched(
                     .as_str()
                     .unwrap_or_default()
                     .to_owned(),
-                // Parity: milliseconds, padded (vercel-ai/anthropic-web-fetch-tool-20260209).
-                retrieved_at: now.format("%Y-%m-%dT%H:%M:%S%.3f000+00:00").to_string(),
+                retrieved_at: match form {
+                    // Parity: recorded in 2026-08 as `2026-08-02T17:44:16.540847`.
+                    FetchDocument::Current => now.format("%Y-%m-%dT%H:%M:%S%.6f").to_string(),
+                    // Parity: milliseconds, padded (vercel-ai/anthropic-web-fetch-tool-20260209).
+                    FetchDocument::Until202605 => {
+                        now.format("%Y-%m-%dT%H:%M:%S%.3f000+00:00").to_string()
+                    }
+                },
                 content: WebDocument::Document {
                     source,
-                    title: page.title,
-                    citations: options.cites.then_some(WebCitations { enabled: true }),
+                    title: match (page.title, form) {
+                        (Some(title), _) => Printed::Of(title),
+                        (None, FetchDocument::Current) => Printed::Null,
+                        (None, FetchDocument::Until202605) => Printed::Absent,
+                    },
+                    citations: options
+                        .cites
+                        .filter(|enabled| *enabled || form == FetchDocument::Current)
+                        .map(|enabled| WebCitations { enabled }),
                 },
             }
         }

@@ -12,7 +12,7 @@ pub fn load(path: &Path) -> Result<Vec<Fault>, FaultError> {
         message: format!("{}: {message}", path.display()),
         hint: hint.to_owned(),
     };
-    let text = std::fs::read_to_string(path)
+    let text = crate::input::read_text(path, crate::limits::MAX_INPUT_FILE_BYTES)
         .map_err(|error| bad(error.to_string(), "`--faults` takes a YAML or JSON file"))?;
     let value: Value = serde_saphyr::from_str(&text)
         .map_err(|error| bad(error.to_string(), "the file is no YAML or JSON"))?;

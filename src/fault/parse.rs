@@ -11,7 +11,7 @@ use super::usual;
 use super::{Act, Fault, FaultError, HttpAct, Select, StreamAct, ToolAct};
 use crate::model::{ServerTool, ServiceError};
 
-/// Error codes a tool's result may carry (spec 02 §4.1).
+/// Error codes a tool's result may carry (F044).
 const TOOL_CODES: [&str; 8] = [
     "unavailable",
     "invalid_tool_input",
@@ -251,7 +251,7 @@ fn service_error(keys: &Keys<'_>, place: Option<&str>) -> Result<ServiceError, F
     let says_when = |name: &str| {
         name.eq_ignore_ascii_case("retry-after") || name.eq_ignore_ascii_case("retry-after-ms")
     };
-    // Spend caps come without it (spec 00 §4).
+    // Spend caps come without it (F141).
     let spent = code.is_some_and(|code| code.contains("spend_limit"));
     if status == 429 && !spent && !headers.iter().any(|(name, _)| says_when(name)) {
         headers.push(("retry-after".to_owned(), "1".to_owned()));

@@ -1,4 +1,4 @@
-//! Which status, type, and message go together, and the headers an error has by itself (spec 00 §5, FACTS §9).
+//! Which status, type, and message go together, and the headers an error has by itself (F142).
 
 /// Status, type, and message. The first row of a status or type is its usual one.
 const ERRORS: &[(u16, &str, &str)] = &[
@@ -58,7 +58,7 @@ pub(super) fn message_of(kind: &str) -> &'static str {
     row.map_or("Bad request", |(_, _, message)| message)
 }
 
-/// The edge's words for what it refuses (FACTS §9).
+/// The edge's words for what it refuses (F135).
 pub(super) fn edge_of(status: u16) -> Option<(&'static str, &'static str)> {
     match status {
         403 => Some(("forbidden", "Request not allowed")),

@@ -54,7 +54,9 @@ pub(super) fn gather(cassette: &Cassette) -> Gathered {
     let mut batches: HashMap<String, Value> = HashMap::new();
     let about = cassette.about.recorded_at.as_deref().and_then(rfc3339);
     for (number, exchange) in (1..).zip(&cassette.exchanges) {
-        let when = when(exchange).or(about);
+        // What the answer itself says is nearer than when the cassette was begun, perhaps days before.
+        let own = when(exchange);
+        let when = own.or(about);
         let Some(request) = &exchange.request else {
             if let Ok(message) = message::of(&exchange.response) {
                 gathered.items.push(Item::Turn(Turn {
@@ -76,7 +78,7 @@ pub(super) fn gather(cassette: &Cassette) -> Gathered {
                 gathered.items.push(Item::Turn(Turn {
                     label: format!("{number}"),
                     request: body.ok_or_else(|| "the request's body was not recorded".to_owned()),
-                    when: when.or(expiry(&message)),
+                    when: own.or(expiry(&message)).or(about),
                     message,
                 }));
             }
@@ -218,6 +220,27 @@ mod tests {
             },
             timing: None,
         }
+    }
+
+    #[test]
+    fn an_answers_own_time_is_nearer_than_the_cassettes() {
+        let message =
+            r#"{"content":[],"container":{"id":"c","expires_at":"2026-08-19T15:34:11Z"}}"#;
+        let mut cassette = Cassette {
+            exchanges: vec![
+                exchange("POST", "/v1/messages", json!({}), message),
+                exchange("POST", "/v1/messages", json!({}), r#"{"content":[]}"#),
+            ],
+            ..Cassette::default()
+        };
+        cassette.about.recorded_at = Some("2026-08-01T00:00:00Z".to_owned());
+        let gathered = gather(&cassette);
+        let times = gathered.items.iter().map(|item| match item {
+            Item::Turn(turn) => turn.when,
+            Item::Upload(upload) => panic!("{upload:?}"),
+        });
+        let expected = ["2026-08-19T14:34:11Z", "2026-08-01T00:00:00Z"].map(rfc3339);
+        assert_eq!(times.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -15,6 +15,9 @@ const NO_TOOL: &str = "This is sandtable's direct model. Your message has a bloc
     request declares no code execution tool: add \
     {\"type\": \"code_execution_20250825\", \"name\": \"code_execution\"} to `tools`.";
 
+const UNAVAILABLE: &str =
+    " Nothing runs code here, or it failed: the server's log and `sandtable doctor` say why.";
+
 /// A fenced block of the user's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Block {
@@ -35,23 +38,18 @@ enum Language {
 struct Direct {
     blocks: std::vec::IntoIter<Block>,
     code_tool: Option<CodeTool>,
-    /// The text after the last block.
-    last_words: Option<String>,
+    /// How many blocks the message has.
+    count: usize,
+    /// Error codes that calls got in place of results.
+    failed: Vec<String>,
+    /// The closing text was said.
+    ended: bool,
 }
 
 /// The model that answers `request`.
 pub fn answer(request: &TurnRequest) -> Box<dyn Model> {
     let blocks = blocks(&request.user_text);
-    let last_words = match (blocks.len(), request.code_tool) {
-        (0, _) => NO_BLOCK.to_owned(),
-        (_, None) => NO_TOOL.to_owned(),
-        (1, _) => "sandtable's direct model ran the block of your message; its result is above."
-            .to_owned(),
-        (count, _) => format!(
-            "sandtable's direct model ran the {count} blocks of your message; their results are \
-             above."
-        ),
-    };
+    let count = blocks.len();
     let mut blocks = blocks.into_iter();
     if request.code_tool.is_none() {
         blocks = Vec::new().into_iter();
@@ -65,8 +63,47 @@ pub fn answer(request: &TurnRequest) -> Box<dyn Model> {
     Box::new(Direct {
         blocks,
         code_tool: request.code_tool,
-        last_words: Some(last_words),
+        count,
+        failed: Vec::new(),
+        ended: false,
     })
+}
+
+impl Direct {
+    /// The text after the last block: what became of them.
+    fn last_words(&self) -> String {
+        match (self.count, self.code_tool) {
+            (0, _) => return NO_BLOCK.to_owned(),
+            (_, None) => return NO_TOOL.to_owned(),
+            _ => {}
+        }
+        let all = self.failed.len() == self.count;
+        let text = match (self.failed.first(), self.count) {
+            (None, 1) => "ran the block of your message; its result is above.".to_owned(),
+            (None, count) => {
+                format!("ran the {count} blocks of your message; their results are above.")
+            }
+            (Some(code), 1) => {
+                format!("could not run the block of your message: the call got `{code}`.")
+            }
+            (Some(code), count) if all => {
+                format!(
+                    "could not run the {count} blocks of your message: the first call got `{code}`."
+                )
+            }
+            (Some(code), count) => format!(
+                "ran the {count} blocks of your message, but {} of the calls got an error, the first `{code}`; \
+                 the other results are above.",
+                self.failed.len()
+            ),
+        };
+        let hint = if self.failed.iter().any(|code| code == "unavailable") {
+            UNAVAILABLE
+        } else {
+            ""
+        };
+        format!("sandtable's direct model {text}{hint}")
+    }
 }
 
 /// Whether the text has a block that [`answer`] would run.
@@ -79,12 +116,21 @@ impl Model for Direct {
         "direct"
     }
 
-    fn next(&mut self, _: &[CallResult]) -> Result<Option<Step>, ModelError> {
+    fn next(&mut self, results: &[CallResult]) -> Result<Option<Step>, ModelError> {
+        self.failed.extend(
+            results
+                .iter()
+                .filter_map(|result| result.error_code.clone()),
+        );
         match self.blocks.next() {
             Some(block) => block
                 .call(self.code_tool)
                 .map(|call| Some(Step::Calls(vec![call]))),
-            None => Ok(self.last_words.take().map(Step::Text)),
+            None if self.ended => Ok(None),
+            None => {
+                self.ended = true;
+                Ok(Some(Step::Text(self.last_words())))
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod expect;
 mod matching;
 mod park;
 mod parse;
+mod path;
 mod rule;
 mod run;
 mod scripts;

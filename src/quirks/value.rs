@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::ContainerIdle;
+use super::{ContainerIdle, TurnIterations};
 
 /// A value with its words.
 pub(super) trait QuirkValue: Sized {
@@ -41,6 +41,19 @@ impl QuirkValue for ContainerIdle {
             None => "none".to_owned(),
             Some(span) => format!("{}s", span.num_seconds()),
         }
+    }
+}
+
+impl QuirkValue for TurnIterations {
+    const VALUES: &'static [&'static str] = &["<1 to 1000>"];
+
+    fn read(text: &str) -> Option<Self> {
+        let number = text.parse().ok()?;
+        (1..=1000).contains(&number).then_some(Self(number))
+    }
+
+    fn text(&self) -> String {
+        self.0.to_string()
     }
 }
 

@@ -3,6 +3,7 @@
 //! A sandbox is one container with the guest as PID 1 and its stdin and stdout attached. Files live in
 //! the container's own upper layer: a killed container keeps them, and starts again with them.
 
+mod address;
 mod base;
 mod build;
 mod channel;
@@ -13,6 +14,7 @@ mod launch;
 mod lease;
 mod reap;
 mod skills;
+mod ssh;
 mod steps;
 mod volume;
 mod warm;
@@ -44,6 +46,8 @@ pub struct DockerConfig {
     pub host: Option<String>,
     /// The image of the sandboxes; `None` for `sandtable-sandbox:full`, or `:slim` if only that is there.
     pub image: Option<String>,
+    /// The runtime of the engine that runs sandboxes, such as `runsc`; the engine's usual one if `None`.
+    pub runtime: Option<String>,
     /// Names this run of the server in labels; unique, never derived from a seed.
     pub server_id: String,
     /// The server's data directory; holds the lock that says it lives.
@@ -58,6 +62,7 @@ pub struct DockerConfig {
 pub struct DockerBackend {
     engine: Engine,
     image: Option<String>,
+    runtime: Option<String>,
     lease: Lease,
     /// How long its sandboxes outlive it; `None` if they end with it.
     lease_span: Option<Duration>,
@@ -73,6 +78,7 @@ pub struct DockerBackend {
     has_disk_size: AtomicBool,
     lacks_cpu_set: AtomicBool,
     lacks_ipc_limits: AtomicBool,
+    lacks_terminals: AtomicBool,
     /// Held while the image is built, so that it is built once.
     building: Mutex<()>,
 }
@@ -98,11 +104,15 @@ impl DockerBackend {
             });
         }
         let engine = Engine::connect(config.host.as_deref()).await?;
+        if let Some(runtime) = &config.runtime {
+            has_runtime(&engine.facts, runtime)?;
+        }
         let lease = Lease::take(&config.server_id, &config.data_dir, config.temporary)
             .map_err(|error| lease_refused(&config, &error))?;
         Ok(Self {
             engine,
             image: config.image,
+            runtime: config.runtime,
             lease,
             lease_span: (!config.temporary).then_some(SANDBOX_LEASE),
             warm: warm::Pool::default(),
@@ -114,6 +124,7 @@ impl DockerBackend {
             has_disk_size: AtomicBool::new(false),
             lacks_cpu_set: AtomicBool::new(false),
             lacks_ipc_limits: AtomicBool::new(false),
+            lacks_terminals: AtomicBool::new(false),
             building: Mutex::new(()),
         })
     }
@@ -332,6 +343,22 @@ fn image_missing(named: Option<&str>) -> SandboxError {
             hint: "sandtable image build".to_owned(),
         },
     }
+}
+
+/// Refuses a runtime that the engine does not have; names of containerd's are not in its list.
+fn has_runtime(facts: &Facts, runtime: &str) -> Result<(), SandboxError> {
+    let mut known = facts.runtimes.clone();
+    if known.is_empty() || runtime.contains(['.', '/']) || known.iter().any(|it| it == runtime) {
+        return Ok(());
+    }
+    known.sort();
+    Err(SandboxError::Unavailable {
+        reason: format!("the engine has no runtime `{runtime}`"),
+        hint: format!(
+            "it has `{}`; others are added in its `daemon.json`",
+            known.join("`, `")
+        ),
+    })
 }
 
 fn lease_refused(config: &DockerConfig, error: &io::Error) -> SandboxError {

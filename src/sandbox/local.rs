@@ -44,7 +44,7 @@ pub use self::probe::{Description, Facts};
 use self::python::Python;
 use self::rootfs::RootFs;
 use self::watchdog::{Watchdog, Watched};
-use crate::limits::{CONCURRENT_STARTS, SANDBOX_SHM_BYTES};
+use crate::limits::{CONCURRENT_STARTS, SANDBOX_SHM_BYTES, SANDBOX_TERMINALS};
 use crate::sandbox::guest::Settings;
 use crate::sandbox::{Backend, BoxFuture, Channel, Limits, SandboxError, SandboxSpec};
 
@@ -53,6 +53,8 @@ use crate::sandbox::{Backend, BoxFuture, Channel, Limits, SandboxError, SandboxS
 const UIDS: Range<u32> = 1_900_000_000..1_900_000_000 + (1 << 24);
 /// The users that people and services have; not taken for sandboxes where users are few.
 const ORDINARY_UIDS: u32 = 10_000;
+/// What the names of containers, and of their folders, start with.
+const CONTAINER: &str = "container_";
 const SOFT_FILES: u64 = 4096;
 const HARD_FILES: u64 = 65_536;
 /// How long the last of a sandbox may take to be gone.
@@ -314,6 +316,7 @@ impl Inner {
             storage,
             joins: Vec::new(),
             shm_bytes: SANDBOX_SHM_BYTES,
+            terminals: SANDBOX_TERMINALS,
             rlimits,
             cpus: self.cpus_of_the_next(limits.milli_cpus),
         }
@@ -518,7 +521,7 @@ impl Inner {
             let Some(name) = name.to_str() else { continue };
             if name.starts_with(".trial-") || disk::is_left_over(name) {
                 remove_folder(&entry.path()).ok();
-            } else if !name.starts_with('.') && !known(name) && self.sandbox(name).is_none() {
+            } else if name.starts_with(CONTAINER) && !known(name) && self.sandbox(name).is_none() {
                 match remove_folder(&entry.path()) {
                     Ok(()) => removed += 1,
                     Err(error) => {

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use crate::private;
 use crate::store::{Options, Store};
 
 /// What their names start with.
@@ -16,15 +17,22 @@ const TRIES: usize = 3;
 pub(super) fn open(options: Options) -> Result<(tempfile::TempDir, Store), super::StartError> {
     let mut tries = 1;
     loop {
-        let dir = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .tempdir()
+        let dir = private::temp_dir(PREFIX).map_err(super::StartError::Temporary)?;
+        private::create_new(&dir.path().join(Store::TEMPORARY_MARK))
             .map_err(super::StartError::Temporary)?;
         match Store::open_with(dir.path(), options) {
             Ok(store) => return Ok((dir, store)),
             Err(error) if tries == TRIES => return Err(error.into()),
             Err(_) => tries += 1,
         }
+    }
+}
+
+/// Takes the mark from a directory that is to be kept from now on.
+pub(super) fn keep(dir: &Path) -> io::Result<()> {
+    match fs::remove_file(dir.join(Store::TEMPORARY_MARK)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -50,9 +58,13 @@ pub(super) fn clear_up(folder: &Path) {
 }
 
 fn remove_if_abandoned(dir: &Path) -> io::Result<bool> {
-    // Both are a data directory's; a directory that somebody else named so has not both.
-    let marks = [Store::LOCK_FILE, Store::DATABASE_FILE];
-    if !marks.iter().all(|mark| dir.join(mark).exists()) {
+    // Without the first it is a `--data-dir`, or somebody else's.
+    let marks = [
+        Store::TEMPORARY_MARK,
+        Store::LOCK_FILE,
+        Store::DATABASE_FILE,
+    ];
+    if !marks.iter().all(|mark| dir.join(mark).exists()) || !is_own(dir)? {
         return Ok(false);
     }
     // Held meanwhile, so that no server begins in what is half gone.
@@ -76,6 +88,20 @@ fn remove_if_abandoned(dir: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Whether it is this user's: another could put a link in its place meanwhile.
+#[cfg(unix)]
+fn is_own(dir: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    // A file that is made now says whom this process is.
+    let own = tempfile::tempfile()?.metadata()?.uid();
+    Ok(fs::symlink_metadata(dir)?.uid() == own)
+}
+
+#[cfg(not(unix))]
+fn is_own(_: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,8 +110,17 @@ mod tests {
     fn only_what_no_server_holds_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let living = Store::open(&at("sandtable-living")).unwrap();
-        drop(Store::open(&at("sandtable-gone")).unwrap());
+        let temporary = |name: &str| {
+            std::fs::create_dir(at(name)).unwrap();
+            std::fs::write(at(name).join(Store::TEMPORARY_MARK), "").unwrap();
+            Store::open(&at(name)).unwrap()
+        };
+        let living = temporary("sandtable-living");
+        drop(temporary("sandtable-gone"));
+        // One of a user who likes the name, and one that a user has taken over.
+        drop(Store::open(&at("sandtable-data")).unwrap());
+        drop(temporary("sandtable-kept"));
+        keep(&at("sandtable-kept")).unwrap();
         drop(Store::open(&at("kept-data")).unwrap());
         std::fs::create_dir(at("sandtable-somebody-elses")).unwrap();
         std::fs::write(at("sandtable-file"), "").unwrap();
@@ -97,7 +132,9 @@ mod tests {
         left.sort();
         let expected = [
             "kept-data",
+            "sandtable-data",
             "sandtable-file",
+            "sandtable-kept",
             "sandtable-living",
             "sandtable-somebody-elses",
         ];

@@ -1,5 +1,6 @@
-//! Connections: bytes leave at once, and a fault may end one with a reset.
+//! Connections: bytes leave at once, a fault may end one with a reset, and heads do not take for ever.
 
+use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,8 +10,10 @@ use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Sleep;
 
 use crate::api::Line;
+use crate::limits;
 
 /// A socket that is listened on.
 #[derive(Debug)]
@@ -26,8 +29,7 @@ impl Listener for Listening {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps Nagle's algorithm");
         }
-        let line = Line::default();
-        (Wire { stream, line }, address)
+        (Wire::new(stream), address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -46,6 +48,39 @@ impl Connected<IncomingStream<'_, Listening>> for Line {
 pub(super) struct Wire {
     stream: TcpStream,
     line: Line,
+    /// The end of the time for the head that is under way.
+    head: Option<Pin<Box<Sleep>>>,
+    /// Heads that were whole when the last byte came.
+    begun: u64,
+}
+
+impl Wire {
+    fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            line: Line::default(),
+            head: Some(Box::pin(tokio::time::sleep(limits::HEAD_TIME))),
+            begun: 0,
+        }
+    }
+
+    /// Looks at the clock while a head is under way. Between requests a connection may rest.
+    fn poll_head(&mut self, cx: &mut Context<'_>, came: bool) -> Poll<io::Result<()>> {
+        let begun = self.line.begun();
+        if begun != self.begun {
+            self.begun = begun;
+            self.head = None;
+        } else if came && self.head.is_none() && !self.line.in_body() {
+            self.head = Some(Box::pin(tokio::time::sleep(limits::HEAD_TIME)));
+        }
+        match &mut self.head {
+            Some(end) => end
+                .as_mut()
+                .poll(cx)
+                .map(|()| Err(io::ErrorKind::TimedOut.into())),
+            None => Poll::Pending,
+        }
+    }
 }
 
 impl Drop for Wire {
@@ -64,7 +99,14 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buffer)
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let came = buffer.filled().len() > before;
+        match this.poll_head(cx, came) {
+            Poll::Ready(late) => Poll::Ready(late),
+            Poll::Pending => read,
+        }
     }
 }
 

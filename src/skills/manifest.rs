@@ -1,4 +1,4 @@
-//! The rules of an upload (spec 05 §1). Two texts are the service's (FACTS §9); the others are inferred,
+//! The rules of an upload (F100). Two texts are the service's (F103); the others are inferred,
 //! and name the skill as the service's do.
 
 use std::collections::HashSet;
@@ -48,11 +48,11 @@ impl Bundle {
         let (folder, files) = below_one_folder(files)?;
         let manifest = files.iter().find(|(path, _)| path == MANIFEST);
         let (_, manifest) = manifest
-            // Parity: FACTS §9.
+            // Parity: F103.
             .ok_or_else(|| "SKILL.md file must be exactly in the top-level folder.".to_owned())?;
         let (name, description) = frontmatter(manifest, folder.as_deref())?;
         if let Some(folder) = folder.as_ref().filter(|folder| **folder != name) {
-            // Parity: FACTS §9.
+            // Parity: F103.
             return Err(format!(
                 "The folder name '{folder}' must match the skill name '{name}' in SKILL.md."
             ));

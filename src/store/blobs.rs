@@ -12,7 +12,10 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::StoreError;
+use crate::private;
 
+/// Where blobs are while they are written. The name is ours, because it is cleared.
+const TMP: &str = "sandtable-tmp";
 /// Bytes collected before they are handed to the disk.
 const BATCH_BYTES: usize = 512 * 1024;
 
@@ -29,16 +32,16 @@ impl BlobDir {
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
         let this = Self {
             blobs: dir.join("blobs"),
-            tmp: dir.join("tmp"),
+            tmp: dir.join(TMP),
             next_tmp: AtomicU64::new(0),
         };
         let io = || StoreError::io("prepare the blob directory");
-        fs::create_dir_all(&this.blobs).map_err(io())?;
+        private::create_dir_all(&this.blobs).map_err(io())?;
         match fs::remove_dir_all(&this.tmp) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io()(error)),
             _ => {}
         }
-        fs::create_dir(&this.tmp).map_err(io())?;
+        private::create_dir_all(&this.tmp).map_err(io())?;
         Ok(this)
     }
 
@@ -53,7 +56,11 @@ impl BlobDir {
         let io = || StoreError::io("list the blobs");
         let mut found = Vec::new();
         for shelf in fs::read_dir(&self.blobs).map_err(io())? {
-            for entry in fs::read_dir(shelf.map_err(io())?.path()).map_err(io())? {
+            let shelf = shelf.map_err(io())?;
+            if !shelf.file_type().map_err(io())?.is_dir() {
+                continue;
+            }
+            for entry in fs::read_dir(shelf.path()).map_err(io())? {
                 let name = entry.map_err(io())?.file_name();
                 let number = name.to_str().filter(|name| name.len() == 16);
                 // What is not ours stays.
@@ -70,10 +77,11 @@ impl BlobDir {
         let shelf = path.parent().expect("a blob lies on a shelf");
         match fs::rename(&temp.0.guard.path, &path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(shelf).map_err(io())?;
-                fs::rename(&temp.0.guard.path, &path).map_err(io())?;
+                let moved = private::create_dir_all(shelf)
+                    .and_then(|()| fs::rename(&temp.0.guard.path, &path));
+                moved.map_err(|error| io()(error).on(&self.blobs))?;
             }
-            result => result.map_err(io())?,
+            result => result.map_err(|error| io()(error).on(&self.blobs))?,
         }
         temp.0.guard.armed.store(false, Ordering::Relaxed);
         Ok(())
@@ -92,10 +100,34 @@ impl BlobDir {
         let io = || StoreError::io("write a blob");
         let n = self.next_tmp.fetch_add(1, Ordering::Relaxed);
         let (temporary, path) = (self.tmp.join(n.to_string()), self.path(blob));
-        fs::write(&temporary, content).map_err(io())?;
         let shelf = path.parent().expect("a blob lies on a shelf");
-        fs::create_dir_all(shelf).map_err(io())?;
-        fs::rename(&temporary, &path).map_err(io())
+        let written = private::create_new(&temporary)
+            .and_then(|mut file| file.write_all(content))
+            .and_then(|()| private::create_dir_all(shelf))
+            .and_then(|()| fs::rename(&temporary, &path));
+        written.map_err(|error| {
+            // Half of it would take what room there is.
+            TempGuard::remove(&temporary);
+            io()(error).on(&self.blobs)
+        })
+    }
+
+    /// A temporary blob of the same bytes, which takes no room where the file system lets it have them.
+    pub(super) fn twin(&self, of: &TempBlob) -> Result<TempBlob, StoreError> {
+        let n = self.next_tmp.fetch_add(1, Ordering::Relaxed);
+        let path = self.tmp.join(n.to_string());
+        let from = &of.0.guard.path;
+        // As many names as a file may have are rarely needed, and some file systems know only one.
+        if fs::hard_link(from, &path).is_err() {
+            fs::copy(from, &path).map_err(StoreError::io("copy a blob"))?;
+        }
+        Ok(TempBlob(Arc::new(Whole {
+            guard: Arc::new(TempGuard {
+                path,
+                armed: AtomicBool::new(true),
+            }),
+            size_bytes: of.size_bytes(),
+        })))
     }
 
     pub(super) fn remove(&self, blob: i64) -> Result<(), StoreError> {
@@ -231,7 +263,9 @@ impl BlobWriter {
         match std::mem::replace(&mut self.slot, Slot::Failed) {
             Slot::Unmade => Ok(None),
             Slot::Busy(write) => match write.await {
-                Ok(done) => done.map(Some).map_err(io),
+                Ok(done) => done
+                    .map(Some)
+                    .map_err(|error| io(error).on(&self.guard.path)),
                 Err(error) => Err(io(io::Error::other(error))),
             },
             Slot::Failed => Err(io(io::Error::other("an earlier write failed"))),
@@ -245,7 +279,7 @@ impl BlobWriter {
         self.slot = Slot::Busy(tokio::task::spawn_blocking(move || {
             let mut file = match file {
                 Some(file) => file,
-                None => File::create_new(&guard.path)?,
+                None => private::create_new(&guard.path)?,
             };
             file.write_all(&batch)?;
             batch.clear();

@@ -1,6 +1,6 @@
 //! Connections: one thread that writes, and what it takes to read beside it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -32,8 +32,13 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
 /// The connection that writes, with the schema up to date.
 pub(super) fn connect_writer(path: &Path) -> Result<Connection, StoreError> {
     let sql = || StoreError::sql("open the database");
-    let is_new = !path.exists();
+    let is_new = std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
     let mut connection = connect(path)?;
+    if !is_new && !super::migrate::is_ours(&connection)? {
+        return Err(StoreError::ForeignDatabase {
+            path: path.to_owned(),
+        });
+    }
     let synchronous = |connection: &Connection, level: &str| {
         connection
             .pragma_update(None, "synchronous", level)
@@ -59,12 +64,15 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 /// The thread that alone writes. It ends, and gives up the directory's lock, when this is dropped.
 #[derive(Debug)]
 pub(super) struct Writer {
+    /// The database's file.
+    path: PathBuf,
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub(super) fn start(mut connection: Connection, lock: DirLock) -> Result<Self, StoreError> {
+        let path = PathBuf::from(connection.path().unwrap_or_default());
         let (jobs, queue) = mpsc::channel::<Job>();
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
@@ -77,6 +85,7 @@ impl Writer {
             })
             .map_err(StoreError::io("start the writer thread"))?;
         Ok(Self {
+            path,
             jobs: Some(jobs),
             thread: Some(thread),
         })
@@ -95,7 +104,8 @@ impl Writer {
         });
         let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
         jobs.send(job).map_err(|_| StoreError::Closed)?;
-        done.await.map_err(|_| StoreError::Closed)?
+        let answer = done.await.map_err(|_| StoreError::Closed)?;
+        answer.map_err(|error| error.on(&self.path))
     }
 }
 

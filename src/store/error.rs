@@ -1,7 +1,7 @@
 //! Why the store did not do what it was asked.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +12,30 @@ pub enum StoreError {
         /// The owner as it wrote itself down, or `unknown`.
         pid: String,
     },
+    #[error(
+        "use `{}` as a data directory: it holds `{found}`, and no store of sandtable's\n  hint: give `--data-dir` a new or an empty folder, such as `{}`",
+        dir.display(), dir.join("sandtable-data").display()
+    )]
+    Foreign {
+        dir: PathBuf,
+        /// Something that is there.
+        found: String,
+    },
+    #[error(
+        "use `{}`: it is a database of another program\n  hint: give `--data-dir` another folder",
+        path.display()
+    )]
+    ForeignDatabase { path: PathBuf },
+    #[error(
+        "lock `{}`: the file is not sandtable's\n  hint: move it away, or give `--data-dir` another folder",
+        path.display()
+    )]
+    ForeignLock { path: PathBuf },
+    #[error(
+        "keep other users out of the data directory `{}`: {source}\n  hint: `chmod 700` it as its owner, or give `--data-dir` a folder of your own",
+        dir.display()
+    )]
+    Open { dir: PathBuf, source: io::Error },
     #[error("open a store of schema version {found}: this sandtable knows versions up to {known}")]
     TooNew { found: u32, known: u32 },
     #[error("{operation}: {source}")]
@@ -23,6 +47,14 @@ pub enum StoreError {
     Io {
         operation: &'static str,
         source: io::Error,
+    },
+    /// There was no room for it.
+    #[error("{operation}: no space is left on the disk of `{}`: {cause}", path.display())]
+    Full {
+        operation: &'static str,
+        /// What was written.
+        path: PathBuf,
+        cause: String,
     },
     #[error("store {size_bytes} bytes: the workspace holds {used_bytes} of {quota_bytes}")]
     QuotaExceeded {
@@ -54,11 +86,51 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What to do about a full disk.
+    pub const FULL_HINT: &str =
+        "make room there, or start with `--data-dir` (or `TMPDIR`) on another disk";
+
+    /// What is full, if that is the reason.
+    pub fn full(&self) -> Option<String> {
+        match self {
+            Self::Full {
+                operation, path, ..
+            } => Some(format!(
+                "no space is left on the disk of `{}`, failed to {operation}",
+                path.display()
+            )),
+            _ => None,
+        }
+    }
+
+    /// The same of a file or folder: a full disk is told with its path.
+    pub(super) fn on(self, path: &Path) -> Self {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        let (operation, cause) = match &self {
+            Self::Io { operation, source }
+                if matches!(source.kind(), StorageFull | QuotaExceeded) =>
+            {
+                (*operation, source.to_string())
+            }
+            Self::Sql { operation, source }
+                if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) =>
+            {
+                (*operation, source.to_string())
+            }
+            _ => return self,
+        };
+        Self::Full {
+            operation,
+            path: path.to_owned(),
+            cause,
+        }
+    }
+
     pub(super) fn sql(operation: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| Self::Sql { operation, source }
     }
 
-    pub(super) fn io(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { operation, source }
     }
 }

@@ -1,10 +1,11 @@
 //! One server per data directory.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
 use super::StoreError;
+use crate::private;
 
 /// Its name.
 pub(super) const FILE: &str = "lock";
@@ -19,12 +20,13 @@ pub(super) struct DirLock {
 impl DirLock {
     pub(super) fn take(dir: &Path) -> Result<Self, StoreError> {
         let io = || StoreError::io("lock the data directory");
-        let mut file = OpenOptions::new()
+        let path = dir.join(FILE);
+        let mut file = private::options()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .open(dir.join(FILE))
+            .open(&path)
             .map_err(io())?;
         match file.try_lock() {
             Ok(()) => {}
@@ -42,6 +44,15 @@ impl DirLock {
                 });
             }
             Err(TryLockError::Error(source)) => return Err(io()(source)),
+        }
+        let mut owner = Vec::new();
+        file.read_to_end(&mut owner).map_err(io())?;
+        // A number and the end of a line; a file of that name with anything else is somebody's.
+        if !owner
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || *byte == b'\n')
+        {
+            return Err(StoreError::ForeignLock { path });
         }
         file.set_len(0).map_err(io())?;
         file.rewind().map_err(io())?;

@@ -10,7 +10,19 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
+    include_str!("migrations/0005.sql"),
 ];
+
+/// Whether a database is of this program: it has our tables, or none yet.
+pub(super) fn is_ours(connection: &Connection) -> Result<bool, StoreError> {
+    let sql = || StoreError::sql("look at the database");
+    let query = "SELECT count(*), count(*) FILTER (WHERE name IN ('workspaces', 'workspace_keys'))
+                 FROM sqlite_master WHERE type = 'table'";
+    let (tables, ours): (u32, u32) = connection
+        .query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(sql())?;
+    Ok(tables == 0 || ours == 2)
+}
 
 /// Brings the schema up to date, one transaction a step.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {

@@ -43,7 +43,7 @@ pub struct SkillVersionRow {
 }
 
 const PREFIX: &str = "skver_";
-/// As recorded with the beta header (FACTS §8).
+/// As recorded with the beta header (F101).
 const PREFIX_BETA: &str = "skill_version_";
 
 impl SkillVersionRow {

@@ -3,6 +3,7 @@
 mod crash;
 mod lists;
 
+use std::fs;
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -75,7 +76,7 @@ async fn read(store: &Store, file: &FileRow) -> Vec<u8> {
     bytes
 }
 
-/// Every file below `dir/tmp` and `dir/blobs`.
+/// Every file below `dir/sandtable-tmp` and `dir/blobs`.
 fn on_disk(dir: &Path) -> (usize, usize) {
     fn count(dir: &Path) -> usize {
         fs::read_dir(dir)
@@ -84,7 +85,7 @@ fn on_disk(dir: &Path) -> (usize, usize) {
             .map(|path| if path.is_dir() { count(&path) } else { 1 })
             .sum()
     }
-    (count(&dir.join("tmp")), count(&dir.join("blobs")))
+    (count(&dir.join("sandtable-tmp")), count(&dir.join("blobs")))
 }
 
 #[tokio::test]

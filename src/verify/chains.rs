@@ -1,4 +1,5 @@
-//! What clients do about faults: a request that a fault met, and the requests that repeat it.
+//! What clients do about answers that they lose: a request that a fault met, or whose client left before
+//! its answer, the requests that repeat it, and what each of them has made.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +7,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Seen;
+use super::{Made, Seen};
 use crate::fault::Struck;
 use crate::journal::{Body, Entry};
 use crate::limits;
 
 /// The header in which the official SDKs count their retries.
 const RETRY_COUNT: &str = "x-stainless-retry-count";
+
+/// What tells a server that two requests are one. No SDK sends it by itself, and the service documents none.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// All of a workspace, oldest first.
 #[derive(Debug, Default)]
@@ -28,6 +32,9 @@ struct Chain {
     path: String,
     query: Option<String>,
     body: Likeness,
+    idempotency_key: Option<String>,
+    /// Of what the attempts made, what the client has taken back since.
+    removed: Vec<String>,
     attempts: Vec<Attempt>,
     attempts_dropped: u64,
     /// The last attempt failed by a fault, or its client left.
@@ -38,12 +45,12 @@ struct Chain {
     ended_at: DateTime<Utc>,
 }
 
-/// What is known of a request's body.
+/// What is known of a request's body. Of one that was not read, such as of a large upload that a fault
+/// refused, it is the length alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Likeness {
-    Digest([u8; 32]),
-    /// Of a body that is not kept: an upload is sent with another boundary each time, of the same length.
-    Length(u64),
+struct Likeness {
+    sha256: Option<[u8; 32]>,
+    bytes: u64,
 }
 
 #[derive(Debug)]
@@ -55,12 +62,14 @@ struct Attempt {
     faults: Vec<Value>,
     after: Option<(Duration, TimeDelta)>,
     by_sdk: bool,
+    /// Read late: a handler whose client has left may still be at it.
+    made: Made,
 }
 
 impl Chains {
     pub(super) fn note(&mut self, seen: Seen<'_>, struck: &[Struck]) {
         let known = self.find(seen);
-        if struck.is_empty() && known.is_none() {
+        if struck.is_empty() && known.is_none() && !seen.is_lost_creation() {
             return;
         }
         let Seen {
@@ -68,6 +77,7 @@ impl Chains {
             started,
             clock,
             left,
+            made,
         } = seen;
         let ended_at = clock.now();
         let cut = struck.iter().any(Struck::cuts);
@@ -78,18 +88,22 @@ impl Chains {
             faults: struck.iter().map(Struck::describe).collect(),
             after: None,
             by_sdk: is_sdk_retry(entry),
+            made: made.clone(),
         };
         let at = if let Some(at) = known {
             let chain = &self.all[at];
             let real = started.saturating_duration_since(chain.ended);
             attempt.after = Some((real, (entry.at - chain.ended_at).max(TimeDelta::zero())));
+            if chain.body.sha256.is_none() {
+                self.all[at].body = Likeness::of(seen);
+            }
             at
         } else {
             if self.all.len() >= limits::VERIFY_CHAINS {
                 self.dropped += 1;
                 return;
             }
-            self.all.push(Chain::of(entry, started, ended_at));
+            self.all.push(Chain::of(seen, ended_at));
             self.all.len() - 1
         };
         let chain = &mut self.all[at];
@@ -115,7 +129,7 @@ impl Chains {
                 && chain.query == entry.query
                 // Equal requests may run beside each other. That one has left may be seen late.
                 && (chain.last_left || chain.ended <= seen.started || is_sdk_retry(entry))
-                && chain.body.fits(entry)
+                && chain.body.fits(seen)
         })
     }
 
@@ -127,34 +141,96 @@ impl Chains {
         self.dropped
     }
 
+    /// Those that were repeated: what they made may be taken back.
+    pub(super) fn repeated(&self) -> usize {
+        let chains = self.all.iter();
+        chains.filter(|chain| chain.attempts.len() > 1).count()
+    }
+
+    /// The client has deleted or cancelled what has this id.
+    pub(super) fn removed(&mut self, id: &str) {
+        for chain in self.all.iter_mut().filter(|chain| chain.attempts.len() > 1) {
+            chain.removed.push(id.to_owned());
+        }
+    }
+
+    /// A client that leaves by itself is no news, unless it made something twice by that.
     pub(super) fn list(&self, workspace: &str) -> Vec<Value> {
         self.all
             .iter()
+            .filter(|chain| chain.was_struck() || chain.is_duplicated())
             .map(|chain| chain.describe(workspace))
+            .collect()
+    }
+
+    /// What was made more than once, and is still there.
+    pub(super) fn duplicated(&self, workspace: &str) -> Vec<Value> {
+        let chains = self.all.iter().filter(|chain| chain.is_duplicated());
+        chains
+            .map(|chain| chain.describe_duplicates(workspace))
             .collect()
     }
 }
 
 impl Chain {
-    fn of(entry: &Entry, ended: Instant, ended_at: DateTime<Utc>) -> Self {
+    fn of(seen: Seen<'_>, ended_at: DateTime<Utc>) -> Self {
+        let entry = seen.entry;
+        let idempotency_key = entry.request_headers.get(IDEMPOTENCY_KEY);
         Self {
             method: entry.method.clone(),
             path: entry.path.clone(),
             query: entry.query.clone(),
-            body: Likeness::of(entry),
+            body: Likeness::of(seen),
+            idempotency_key: idempotency_key.map(str::to_owned),
+            removed: Vec::new(),
             attempts: Vec::new(),
             attempts_dropped: 0,
             open: false,
             last_left: false,
             last_status: None,
-            ended,
+            ended: seen.started,
             ended_at,
         }
+    }
+
+    fn was_struck(&self) -> bool {
+        let mut attempts = self.attempts.iter();
+        attempts.any(|attempt| !attempt.faults.is_empty())
+    }
+
+    /// The attempts that made something that is still there, and what.
+    fn makers(&self) -> Vec<(&Attempt, Vec<String>)> {
+        let attempts = self.attempts.iter().map(|attempt| {
+            let mut ids = attempt.made.ids();
+            ids.retain(|id| !self.removed.iter().any(|gone| covers(gone, id)));
+            (attempt, ids)
+        });
+        attempts.filter(|(_, ids)| !ids.is_empty()).collect()
+    }
+
+    fn is_duplicated(&self) -> bool {
+        self.attempts.len() > 1 && self.makers().len() > 1
+    }
+
+    fn describe_duplicates(&self, workspace: &str) -> Value {
+        let makers = self.makers();
+        let requests: Vec<&str> = makers
+            .iter()
+            .map(|(attempt, _)| attempt.request_id.as_str())
+            .collect();
+        let ids: Vec<&String> = makers.iter().flat_map(|(_, ids)| ids).collect();
+        json!({
+            "workspace": workspace,
+            "request": format!("{} {}", self.method, self.path),
+            "request_ids": requests,
+            "ids": ids,
+        })
     }
 
     /// How it came out.
     fn outcome(&self) -> &'static str {
         match (self.open, self.last_status) {
+            _ if self.is_duplicated() => "duplicated",
             (true, _) => "gave_up",
             (false, Some(400..) | None) => "failed",
             _ if self.attempts.len() > 1 => "recovered",
@@ -182,6 +258,9 @@ impl Chain {
         if self.attempts_dropped > 0 {
             value["attempts_dropped"] = self.attempts_dropped.into();
         }
+        if let Some(key) = &self.idempotency_key {
+            value["idempotency_key"] = key.as_str().into();
+        }
         value
     }
 }
@@ -194,6 +273,10 @@ impl Attempt {
             "status": self.status,
             "faults": faults,
         });
+        let made = self.made.ids();
+        if !made.is_empty() {
+            value["made"] = made.into();
+        }
         if self.left {
             value["client_left"] = true.into();
         }
@@ -208,19 +291,30 @@ impl Attempt {
 }
 
 impl Likeness {
-    fn of(entry: &Entry) -> Self {
-        match &entry.request_body {
-            Body::Bytes(bytes) => Self::Digest(Sha256::digest(bytes).into()),
-            Body::Empty | Body::Omitted { .. } => Self::Length(length(entry)),
+    fn of(Seen { entry, made, .. }: Seen<'_>) -> Self {
+        let sha256 = match &entry.request_body {
+            Body::Bytes(bytes) => Some(Sha256::digest(bytes).into()),
+            Body::Empty | Body::Omitted { .. } => made.content(),
+        };
+        Self {
+            sha256,
+            bytes: length(entry),
         }
     }
 
-    fn fits(self, entry: &Entry) -> bool {
-        match self {
-            Self::Digest(_) => self == Self::of(entry),
-            Self::Length(bytes) => bytes == length(entry),
+    fn fits(self, seen: Seen<'_>) -> bool {
+        let other = Self::of(seen);
+        match (self.sha256, other.sha256) {
+            (Some(before), Some(now)) => before == now,
+            _ => self.bytes == other.bytes,
         }
     }
+}
+
+/// Whether what has the id goes with what `gone` names: a version with its skill.
+fn covers(gone: &str, id: &str) -> bool {
+    id.strip_prefix(gone)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// What the request's head says of its body.

@@ -1,26 +1,52 @@
 //! What a client was given and may forget: output files, pauses, and the containers of its calls.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::Output;
+use super::notices::{Notices, Told};
 use crate::limits;
-use crate::lint::{IGNORED_PAUSE, Lint, UNFETCHED_OUTPUT};
+use crate::lint::{FURTHER_OUTPUT, IGNORED_EXPIRY, IGNORED_PAUSE, Lint, UNFETCHED_OUTPUT};
 
 /// The newest [`limits::VERIFY_MEMORY`] of each.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// By the request that made them.
-    outputs: VecDeque<(String, Output)>,
+    outputs: VecDeque<Unread>,
+    /// Answers of which the client has read one file, and not yet every other.
+    partly_read: HashSet<String>,
+    pub(super) notices: Notices,
     pauses: VecDeque<(String, Vec<String>)>,
     containers: HashMap<String, String>,
     calls: VecDeque<String>,
     dropped: u64,
 }
 
+/// An output file that the client has not taken.
+#[derive(Debug)]
+struct Unread {
+    /// That made it.
+    request: String,
+    output: Output,
+    /// The client has seen its name: who leaves it then may mean to.
+    looked_at: bool,
+}
+
+/// What a client does with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Handling {
+    /// It has the content, or hands it on.
+    Takes,
+    Deletes,
+    LooksAt,
+}
+
 impl Memory {
     pub(super) fn made(&mut self, request: &str, outputs: Vec<Output>) {
         for output in outputs {
-            self.outputs.push_back((request.to_owned(), output));
+            self.outputs.push_back(Unread {
+                request: request.to_owned(),
+                output,
+                looked_at: false,
+            });
         }
         while self.outputs.len() > limits::VERIFY_MEMORY {
             self.outputs.pop_front();
@@ -28,9 +54,29 @@ impl Memory {
         }
     }
 
-    /// The client has the file, hands it on, or wants it no more.
-    pub(super) fn handled(&mut self, file_id: &str) {
-        self.outputs.retain(|(_, output)| output.file_id != file_id);
+    /// What the client does with one file, or with `None` all there are.
+    pub(super) fn handled(&mut self, file_id: Option<&str>, handling: Handling) {
+        let is_meant = |unread: &Unread| file_id.is_none_or(|id| unread.output.file_id == id);
+        if handling == Handling::LooksAt {
+            for unread in self.outputs.iter_mut().filter(|unread| is_meant(unread)) {
+                unread.looked_at = true;
+            }
+            return;
+        }
+        if handling == Handling::Takes {
+            let taken = self.outputs.iter().filter(|unread| is_meant(unread));
+            self.partly_read
+                .extend(taken.map(|unread| unread.request.clone()));
+        }
+        self.outputs.retain(|unread| !is_meant(unread));
+        let left = &self.outputs;
+        self.partly_read
+            .retain(|request| left.iter().any(|unread| unread.request == *request));
+    }
+
+    /// The client was told that its container has expired.
+    pub(super) fn told(&mut self, request: &str, told: Told) {
+        self.notices.told(request, told);
     }
 
     pub(super) fn paused(&mut self, request: &str, calls: Vec<String>) {
@@ -70,8 +116,20 @@ impl Memory {
         }
     }
 
-    pub(super) fn container_of(&self, call: &str) -> Option<&str> {
-        self.containers.get(call).map(String::as_str)
+    /// The containers that these calls ran in, each once, in the calls' order.
+    pub(super) fn containers_of<'a>(
+        &self,
+        calls: impl IntoIterator<Item = &'a str>,
+    ) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for call in calls {
+            if let Some(container) = self.containers.get(call)
+                && !found.contains(container)
+            {
+                found.push(container.clone());
+            }
+        }
+        found
     }
 
     /// What is only known at the end, with the request it began with.
@@ -80,14 +138,27 @@ impl Memory {
             let text = "the answer ended with `pause_turn`, and no request went on with it";
             (request.clone(), Lint::new(&IGNORED_PAUSE, text))
         });
-        let outputs = self.outputs.iter().map(|(request, output)| {
+        let notices = self.notices.open().map(|(request, told)| {
             let text = format!(
-                "the output file `{}` (`{}`) was never fetched",
-                output.file_id, output.filename
+                "the answer said `container_expired` of `{}`, and what it should do was never asked again",
+                told.container
             );
-            (request.clone(), Lint::new(&UNFETCHED_OUTPUT, text))
+            (request.clone(), Lint::new(&IGNORED_EXPIRY, text))
         });
-        pauses.chain(outputs).collect()
+        let outputs = self.outputs.iter().map(|unread| {
+            let Output { file_id, filename } = &unread.output;
+            let request = unread.request.clone();
+            if self.partly_read.contains(&request) && !unread.looked_at {
+                let text = format!(
+                    "the output file `{file_id}` (`{filename}`) was never looked at, though another of the same answer \
+                     was fetched"
+                );
+                return (request, Lint::new(&FURTHER_OUTPUT, text));
+            }
+            let text = format!("the output file `{file_id}` (`{filename}`) was never fetched");
+            (request, Lint::new(&UNFETCHED_OUTPUT, text))
+        });
+        pauses.chain(notices).chain(outputs).collect()
     }
 
     pub(super) fn outputs(&self) -> usize {

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 pub(crate) use self::image::image_ready;
+pub(crate) use self::image::require::skip;
 pub(crate) use crate::talk::{SMALL, bash, exec, in_30_days, new_spec, wake};
 
 /// A backend with a data directory of its own; what it started is removed by [`Bench::end`].
@@ -32,6 +33,7 @@ pub(crate) fn config(folder: &Path) -> DockerConfig {
     DockerConfig {
         host: None,
         image: Some(Flavor::Slim.image()),
+        runtime: None,
         server_id: ids::Ids::random().next(ids::Kind::Request),
         data_dir: folder.to_owned(),
         temporary: true,

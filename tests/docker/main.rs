@@ -13,6 +13,7 @@ mod faults;
 mod images;
 mod launcher;
 mod lease;
+mod remote;
 
 #[path = "../contract/calls.rs"]
 mod calls;

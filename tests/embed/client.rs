@@ -53,14 +53,33 @@ impl Client {
             .await
     }
 
+    /// A request with a JSON body, and betas of its own.
+    pub(crate) async fn post(&self, path: &str, body: &Value, beta: &str) -> (u16, Value) {
+        let kind = "application/json";
+        self.send_with(Method::POST, path, kind, body.to_string(), beta)
+            .await
+    }
+
     /// The status and the body: JSON, or its text.
     async fn send(&self, method: Method, path: &str, kind: &str, body: String) -> (u16, Value) {
+        self.send_with(method, path, kind, body, "files-api-2025-04-14")
+            .await
+    }
+
+    async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: String,
+        beta: &str,
+    ) -> (u16, Value) {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
             .header("x-api-key", &self.key)
             .header("anthropic-version", "2023-06-01")
-            .header("anthropic-beta", "files-api-2025-04-14")
+            .header("anthropic-beta", beta)
             .header("content-type", kind)
             .body(Full::from(body))
             .unwrap();

@@ -51,6 +51,45 @@ async fn a_script_answers_and_the_journal_and_the_usage_tell_of_it() {
 }
 
 #[tokio::test]
+async fn every_member_that_the_journal_prints_is_read() {
+    let sandtable = quiet().await;
+    let workspace = sandtable.new_workspace();
+    let client = Client::of(&workspace);
+    let body = json!({"model": "claude-opus-4-6", "max_tokens": 10, "messages": [{"role": "user", "content": "hello"}]});
+    client
+        .post("/v1/messages?beta=true", &body, "nobody-knows-2026-01-01")
+        .await;
+    let items = json!({"requests": [{"custom_id": "one", "params": body}]});
+    client
+        .post("/v1/messages/batches", &items, "message-batches-2024-09-24")
+        .await;
+    let entries = loop {
+        let entries = workspace.journal().entries().await.unwrap();
+        if entries.iter().any(|entry| entry.batch.is_some()) {
+            break entries;
+        }
+    };
+    let first = &entries[0];
+    assert_eq!(first.lints[0].code, "unknown_beta");
+    assert_eq!(first.lints[0].level, "warning");
+    assert!(!first.lints[0].message.is_empty() && !first.lints[0].hint.is_empty());
+    assert_eq!(first.query.as_deref(), Some("beta=true"));
+    assert!(first.source.is_some() && !first.client_left);
+    assert!(
+        first.workspace.starts_with("wrkspc_"),
+        "{}",
+        first.workspace
+    );
+    assert_eq!(first.response_headers["content-type"], "application/json");
+    let item = entries
+        .iter()
+        .find_map(|entry| entry.batch.as_ref())
+        .unwrap();
+    assert_eq!(item.custom_id, "one");
+    assert!(item.id.starts_with("msgbatch_"), "{}", item.id);
+}
+
+#[tokio::test]
 async fn the_journal_is_read_to_its_end() {
     let sandtable = quiet().await;
     let workspace = sandtable.new_workspace();

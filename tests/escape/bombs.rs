@@ -286,6 +286,51 @@ except OSError as error:
 "#,
     ),
     Case::python(
+        "terminal bomb",
+        r#"
+taken = 0
+try:
+    while taken < 4000:
+        os.openpty()
+        taken += 1
+except OSError as error:
+    print("held:", error)
+same("terminals stop at the limit", 0 < taken <= 64, True)
+"#,
+    ),
+    Case::python(
+        "terminal bomb by many, which stays",
+        r#"
+for _ in range(8):
+    if os.fork() == 0:
+        os.setsid()
+        os.closerange(0, 3)
+        taken = []
+        while True:
+            try: taken.append(os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY))
+            except OSError: time.sleep(0.01)
+time.sleep(0.3)
+same("terminals of all", len(os.listdir("/dev/pts")) <= 65, True)
+"#,
+    )
+    .messy(),
+    Case::python(
+        "programs that need a terminal have one",
+        r#"
+import pty
+heard = []
+def hear(fd):
+    heard.append(os.read(fd, 1024))
+    return heard[-1]
+same("pty.spawn", pty.spawn(["/bin/sh", "-c", "test -t 0 && test -t 1 && tty < /dev/tty > /dev/null && echo ok"], hear), 0)
+same("what it said", b"ok" in b"".join(heard), True)
+import shutil
+if shutil.which("script"):
+    got = subprocess.run(["script", "-qec", "test -t 1 && echo ok", "/dev/null"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    same("script", (got.returncode, "ok" in got.stdout), (0, True))
+"#,
+    ),
+    Case::python(
         "pipes, timers, and watches of the user",
         r#"
 # These quotas are the user's on the whole machine: a neighbour must be able to work all the same.

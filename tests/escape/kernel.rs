@@ -272,6 +272,25 @@ if X86:
 "#,
     ),
     Case::python(
+        "another process's limits and place in the queue",
+        r#"
+other = os.fork()
+if other == 0:
+    time.sleep(30)
+    os._exit(0)
+denied("limits", lambda: resource.prlimit(other, resource.RLIMIT_NOFILE, (3, 3)), errno.EPERM)
+denied("nice", lambda: os.setpriority(os.PRIO_PROCESS, other, 19), errno.EPERM)
+denied("nice of a group", lambda: os.setpriority(os.PRIO_PGRP, os.getpgrp(), 19), errno.EPERM)
+denied("policy", lambda: os.sched_setscheduler(other, os.SCHED_IDLE, os.sched_param(0)), errno.EPERM)
+# Its own may be lowered, and all may be looked at.
+resource.prlimit(0, resource.RLIMIT_NOFILE, (64, 64))
+same("limits", resource.prlimit(other, resource.RLIMIT_CORE), (0, 0))
+same("nice", os.nice(1), 1)
+os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+os.kill(other, signal.SIGKILL)
+"#,
+    ),
+    Case::python(
         "priorities, affinity, and memory that cannot be taken away",
         r#"
 denied("nice", lambda: os.setpriority(os.PRIO_PROCESS, 0, -5))

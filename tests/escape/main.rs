@@ -31,6 +31,7 @@ mod editor;
 mod forgery;
 mod host;
 mod kernel;
+mod leftovers;
 mod network;
 mod outputs;
 mod processes;
@@ -67,6 +68,7 @@ on_every_backend! {
     signals_and_daemons_do_not_outlive_or_end_the_guest: crate::processes::hold;
     the_editor_reaches_no_further_than_the_code: crate::editor::hold;
     uploads_stay_in_their_directory: crate::uploads::hold;
+    what_calls_have_left_keeps_no_later_one_from_working: crate::leftovers::hold;
     another_keys_container_and_files_stay_out_of_reach: crate::tenants::hold;
 }
 

@@ -2,6 +2,7 @@
 
 mod golden;
 mod handed_out;
+mod judged;
 mod mounted;
 mod recording;
 mod replaying;

@@ -77,7 +77,7 @@ async fn a_turn_that_never_notices_its_expired_container_is_noted() {
     server.control("POST", &path, &Value::Null).await;
     server.steps(&json!([{"text": "No call."}])).await;
     let message = server.message(&on(&id)).await;
-    assert_eq!(message.get("container"), None);
+    assert_eq!(message["container"], Value::Null, "{message}");
     let journal = server.journal().await;
     assert_eq!(
         journal[0]["lints"][0]["message"],

@@ -115,7 +115,7 @@ fn failed(message: &Value) -> Value {
 #[tokio::test]
 async fn every_code_of_a_tool_comes_by_script_and_by_fault() {
     let rows = rows("Errors of a server tool");
-    assert_eq!(rows.len(), 34, "codes and tools of spec 02 §4.1 and §10");
+    assert_eq!(rows.len(), 34, "codes and tools of F044");
     let server = TestServer::on(Arc::new(Canned::new([]))).await;
     for row in &rows {
         let [error, tool, _, script, fault, seen] = row.as_slice() else {

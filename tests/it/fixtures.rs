@@ -65,7 +65,11 @@ async fn emitted(message: &Value, stream: bool) -> String {
             |name| json!({"name": name, "input_schema": {"type": "object"}, "allowed_callers": [version]}),
         ));
     }
-    let response = server.send(&server.messages(&body)).await;
+    // The fixtures are older than 2026-09-15 (F019).
+    let request = server
+        .messages(&body)
+        .header("x-sandtable-quirk", "no-container=absent");
+    let response = server.send(&request).await;
     assert_eq!(response.status, 200, "{}", response.text());
     response.text().to_owned()
 }
@@ -154,7 +158,10 @@ fn provoke(server: &TestServer, name: &str) -> Request {
         "error-details.json" => {
             let mut body = prompt("hi");
             body["thread"] = json!({"type": "create"});
-            server.messages(&body)
+            body["fallbacks"] = json!([{"model": "claude-sonnet-5"}]);
+            server
+                .messages(&body)
+                .header("anthropic-beta", "message-threads-2026-08-12")
         }
         other => panic!("nothing provokes {other}"),
     }

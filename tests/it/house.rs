@@ -9,17 +9,17 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "billing", "cassette", "clock", "config", "ids", "limits", "live", "model", "quirks",
-            "rate", "sandbox", "server", "xml",
+            "private", "billing", "cassette", "clock", "config", "ids", "limits", "live", "model",
+            "quirks", "rate", "sandbox", "server", "xml",
         ],
     ),
     (
         "embed",
         &[
-            "billing", "config", "ids", "model", "quirks", "rate", "sandbox", "server",
+            "private", "billing", "config", "ids", "model", "quirks", "rate", "sandbox", "server",
         ],
     ),
-    ("billing", &["clock", "limits"]),
+    ("billing", &["clock", "input", "limits"]),
     ("lint", &[]),
     ("events", &["limits"]),
     (
@@ -30,8 +30,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "api", "app", "backend", "batch", "cassette", "config", "control", "events", "fault",
-            "ids", "limits", "model", "sandbox", "store", "snapshot",
+            "private", "api", "app", "backend", "batch", "cassette", "config", "control", "events",
+            "fault", "ids", "limits", "model", "sandbox", "store", "snapshot",
         ],
     ),
     ("batch", &["limits"]),
@@ -39,10 +39,11 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "snapshot",
         &[
-            "clock", "fault", "ids", "limits", "model", "quirks", "rate", "skills", "store",
+            "clock", "fault", "ids", "input", "limits", "model", "quirks", "rate", "skills",
+            "store",
         ],
     ),
-    ("cassette", &["ids"]),
+    ("cassette", &["private", "ids", "input", "limits"]),
     (
         "live",
         &["cassette", "clock", "config", "ids", "server", "xml"],
@@ -69,6 +70,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "api",
         &[
+            "private",
             "app",
             "cassette",
             "clock",
@@ -86,11 +88,14 @@ const EDGES: &[(&str, &[&str])] = &[
             "workspace",
             "lint",
             "verify",
+            "work",
         ],
     ),
+    ("work", &["limits"]),
     (
         "control",
         &[
+            "work",
             "api",
             "app",
             "billing",
@@ -156,15 +161,17 @@ const EDGES: &[(&str, &[&str])] = &[
         "config",
         &["billing", "cassette", "limits", "model", "quirks", "rate"],
     ),
-    ("fault", &["ids", "limits", "model"]),
+    ("fault", &["ids", "input", "limits", "model"]),
     ("quirks", &[]),
-    ("model", &["limits"]),
-    ("sandbox", &["clock", "ids", "limits"]),
-    ("store", &["clock", "limits"]),
+    ("model", &["input", "limits", "work"]),
+    ("sandbox", &["private", "clock", "ids", "limits"]),
+    ("store", &["clock", "limits", "private"]),
     ("journal", &["clock", "ids", "limits", "lint"]),
     ("clock", &[]),
     ("ids", &[]),
+    ("input", &[]),
     ("limits", &[]),
+    ("private", &[]),
     ("xml", &[]),
 ];
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::TestServer;
+use crate::harness::http::Request;
 use crate::harness::server::{prompt, streamed};
 
 async fn list(server: &TestServer, query: &str) -> Value {
@@ -133,4 +134,82 @@ async fn the_export_is_valid_har_oldest_first_and_has_no_key() {
     assert!(!text.contains("sk-ant-"), "a key is in the export");
     let one = list(&server, "format=har&method=DELETE").await;
     assert_eq!(one["log"]["entries"].as_array().unwrap().len(), 1);
+}
+
+/// Every spelling in which a client may put its key where it does not belong.
+fn spellings(key: &str) -> Vec<String> {
+    let spelled = |spell: fn(u8) -> String| key.bytes().map(spell).collect::<String>();
+    let upper = spelled(|byte| format!("%{byte:02X}"));
+    let lower = spelled(|byte| format!("%{byte:02x}"));
+    let twice = upper.replace('%', "%25");
+    vec![key.to_owned(), upper, lower, twice]
+}
+
+#[tokio::test]
+async fn a_key_that_a_request_carries_anywhere_is_noted_nowhere() {
+    // The key itself, and one that only looks like one.
+    for (key, sent) in [
+        ("a-key-of-a-test-0815", "a-key-of-a-test-0815"),
+        ("a-key-of-a-test-0816", "sk-ant-api03-somebody-elses-key"),
+    ] {
+        let server = TestServer::start().await;
+        let request = |method: &str, path: &str| {
+            Request::new(method, path)
+                .header("x-api-key", key)
+                .header("anthropic-version", "2023-06-01")
+        };
+        let mut reader = server.connect().await;
+        reader
+            .send(&request("GET", "/_sandtable/events?workspace=*"))
+            .await;
+        while !reader.pending().contains(": listening") {
+            assert!(reader.fill().await);
+        }
+        let fault = json!({"at": "http", "status": 529, "message": format!("no {sent}")});
+        let mut count = 0;
+        for spelled in spellings(sent) {
+            let all = [
+                request("GET", &format!("/v1/files/{spelled}")),
+                request("GET", &format!("/v1/models?api_key={spelled}&a={spelled}")),
+                request("GET", &format!("/v1/{spelled}"))
+                    .header("referer", &format!("http://host/?k={spelled}"))
+                    .header("x-mine", &format!("Bearer {spelled}")),
+                request("POST", "/v1/messages").json(&json!({"model": spelled, "max": spelled})),
+                request("POST", "/v1/messages")
+                    .header("x-sandtable-fault", &fault.to_string())
+                    .json(&prompt(&spelled)),
+                request("POST", "/v1/messages").json(&streamed(prompt(&spelled))),
+            ];
+            for one in all {
+                server.send(&one).await;
+                count += 1;
+            }
+        }
+        let mut told = Vec::new();
+        for path in [
+            "journal?limit=1000",
+            "journal?format=har",
+            "journal?format=cassette",
+            "verify",
+        ] {
+            let answer = server
+                .send(&request("GET", &format!("/_sandtable/{path}")))
+                .await;
+            assert_eq!(answer.status, 200, "{path}");
+            told.push((path, answer.text().to_owned()));
+        }
+        while reader.pending().matches("request_ended").count() < count {
+            assert!(reader.fill().await);
+        }
+        told.push(("events", reader.pending()));
+        for (path, text) in told {
+            for spelled in spellings(sent) {
+                let at = text.find(&spelled);
+                let around = at.map(|at| &text[at.saturating_sub(200)..(at + 60).min(text.len())]);
+                assert_eq!(around, None, "{path}");
+            }
+            let noted = path == "verify" || text.contains("/v1/files/");
+            assert!(noted, "{path}: {text}");
+        }
+    }
 }

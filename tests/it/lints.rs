@@ -161,6 +161,9 @@ async fn output_files_are_fetched_deleted_or_handed_on_or_they_are_lost() {
     server.send(&server.request("DELETE", &path(ids[1]))).await;
     server.steps(&json!([{"text": "Thanks."}])).await;
     server.message(&with_upload(ids[2], "take it")).await;
+    assert_eq!(lints(&server).await, one("unread_further_output", "error"));
+    // Who has seen its name may not want it.
+    server.send(&server.request("GET", &path(ids[3]))).await;
     assert_eq!(lints(&server).await, one("unfetched_output", "warning"));
     let verdict = server.control("GET", "verify", &Value::Null).await;
     let lint = &verdict["lints"][0];
@@ -204,10 +207,13 @@ async fn an_expired_container_that_no_call_notices_is_noted() {
     let mut body = code_prompt("go");
     body["container"] = server.message(&body).await["container"]["id"].clone();
     server.advance("30d").await;
-    // A call tells the client.
+    // A call tells the client, who asks again without it.
+    server.message(&body).await;
+    let expired = std::mem::take(&mut body["container"]);
     server.message(&body).await;
     assert_eq!(lints(&server).await, []);
     server.steps(&json!([{"text": "No call."}])).await;
+    body["container"] = expired;
     server.message(&body).await;
     assert_eq!(
         lints(&server).await,

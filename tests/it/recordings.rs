@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sandtable::config::Config;
+use sandtable::quirks::{Layer, Layers};
 use serde_json::{Value, json};
 use wire::request::MessagesRequest;
 
@@ -32,27 +34,27 @@ const KNOWN: &[(&str, &str, &str)] = &[
     (
         "",
         "content[].caller: theirs alone",
-        "quirk `server-caller`: a fashion of 2025-12 to 2026-03 (FACTS §5)",
+        "quirk `server-caller`: a fashion of 2025-12 to 2026-03 (F005)",
     ),
     (
         "",
         "content[].caller: ours alone",
-        "on client calls since 2026-02; the recording is older (FACTS §5)",
+        "on client calls since 2026-02; the recording is older (F005)",
     ),
     (
         "",
         "stop_details: ours alone",
-        "always there since 2026-04; the recording is older (FACTS §2)",
+        "always there since 2026-04; the recording is older (F001)",
     ),
     (
         "",
         "usage.inference_geo: ours alone",
-        "there since 2026-02; the recording is older (FACTS §2)",
+        "there since 2026-02; the recording is older (F002)",
     ),
     (
         "test_anthropic_code_execution_tool_stream",
         "usage.output_tokens_details: ours alone",
-        "with thinking since about 2026-06; the recording is of 2026-04 (FACTS §2)",
+        "with thinking since about 2026-06; the recording is of 2026-04 (F003)",
     ),
     (
         "anthropic-refusal",
@@ -62,7 +64,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     (
         "anthropic-refusal",
         "usage.output_tokens_details: ours alone",
-        "a single hand-made example; other recordings of the model have it (FACTS §2)",
+        "a single hand-made example; other recordings of the model have it (F003)",
     ),
     (
         "anthropic-refusal",
@@ -122,11 +124,19 @@ fn playable(folder: &std::path::Path) -> Vec<Exchange> {
 }
 
 /// A server that has answered `first`, and the body of `second`, which names the container of that.
+/// What the recordings, all older than 2026-09, had otherwise.
+fn of_their_time(config: &mut Config) {
+    let older = "no-container=absent, hidden-thinking=signature-alone, thinking-details=by-model, \
+                 fetch-document=until-2026-05";
+    let layer = Layer::from_text(older).expect("rows of the table");
+    config.quirks = Layers::default().with(&layer);
+}
+
 async fn in_its_container(first: &Exchange, second: &Exchange) -> (TestServer, Value) {
     let played = [first, second].map(|exchange| script::of(&exchange.answer.message()));
     let scripts = played.each_ref().map(script::Played::script);
     let replies = played.into_iter().flat_map(|played| played.replies);
-    let server = TestServer::on(Arc::new(Canned::new(replies))).await;
+    let server = TestServer::on_with(Arc::new(Canned::new(replies)), of_their_time).await;
     server.rules(&scripts[0]).await;
     let mut body = first.request_body();
     body["stream"] = json!(false);
@@ -153,7 +163,8 @@ async fn the_same_emissions_have_the_recorded_shape() {
             None => {
                 let played = script::of(&message);
                 let script = played.script();
-                let server = TestServer::on(Arc::new(Canned::new(played.replies))).await;
+                let server =
+                    TestServer::on_with(Arc::new(Canned::new(played.replies)), of_their_time).await;
                 server.rules(&script).await;
                 (server, exchange.request_body())
             }
@@ -230,11 +241,11 @@ async fn code_that_waits_for_the_client_is_recorded_as_we_play_it() {
     let call = &theirs[0]["content"][2];
     let name = call["name"].as_str().unwrap().to_owned();
     let stdout = theirs[1]["content"][0]["content"]["stdout"].as_str();
-    let server = TestServer::on(Arc::new(Canned::new([
+    let canned = Canned::new([
         Reply::Calls(vec![(0, name, call["input"].clone())]),
         Reply::stdout(stdout.unwrap()),
-    ])))
-    .await;
+    ]);
+    let server = TestServer::on_with(Arc::new(canned), of_their_time).await;
     let steps = json!([
         {"text": theirs[0]["content"][0]["text"]},
         {"python": theirs[0]["content"][1]["input"]["code"]},
@@ -339,7 +350,7 @@ fn recorded_requests_are_taken() {
 #[tokio::test]
 async fn recorded_answers_come_back_in_a_history_as_clients_send_them() {
     let Some(folder) = folder() else { return };
-    let server = TestServer::start().await;
+    let server = TestServer::with(of_their_time).await;
     server.steps(&json!([{"text": "ok"}])).await;
     for exchange in cassette::read_all(&folder) {
         if exchange.status != 200 || exchange.name.contains(PROGRAMMATIC) {
@@ -375,7 +386,8 @@ async fn recorded_answers_come_back_in_a_history_as_clients_send_them() {
         body["stream"] = json!(false);
         body["tools"] = json!([
             {"type": "code_execution_20260120", "name": "code_execution"},
-            {"type": "web_fetch_20260209", "name": "web_fetch"},
+            // Not every recorded model lets code call tools.
+            {"type": "web_fetch_20260209", "name": "web_fetch", "allowed_callers": ["direct"]},
         ]);
         body["messages"] = json!([
             {"role": "user", "content": "hi"},
@@ -396,7 +408,7 @@ async fn recorded_answers_come_back_in_a_history_as_clients_send_them() {
 #[tokio::test]
 async fn recorded_refusals_are_worded_like_ours() {
     let Some(folder) = folder() else { return };
-    let server = TestServer::start().await;
+    let server = TestServer::with(of_their_time).await;
     let text = |name: &str| std::fs::read_to_string(folder.join("vercel-ai").join(name)).unwrap();
     let call = |source: &str| {
         json!({"type": "tool_use", "id": "toolu_01Issue12504Lookup", "name": "lookup", "input": {},
@@ -437,7 +449,7 @@ async fn recorded_refusals_are_worded_like_ours() {
 #[tokio::test]
 async fn the_headers_of_recorded_answers_are_there() {
     let Some(folder) = folder() else { return };
-    let server = TestServer::start().await;
+    let server = TestServer::with(of_their_time).await;
     server.steps(&json!([{"text": "ok"}])).await;
     let mut compared = 0;
     for exchange in cassette::read_all(&folder) {

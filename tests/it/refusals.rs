@@ -4,6 +4,7 @@
 mod fields;
 mod histories;
 mod lists;
+mod quoted;
 mod table;
 mod transport;
 mod uploads;

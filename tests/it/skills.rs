@@ -56,6 +56,10 @@ async fn a_skill_is_made_versioned_read_and_deleted() {
             format!("{versions}/{}", second["id"].as_str().unwrap()),
         ),
         ("DELETE", format!("{versions}/latest")),
+        (
+            "DELETE",
+            format!("{versions}/{}", made["latest_version_id"].as_str().unwrap()),
+        ),
         ("GET", format!("{PATH}?limit=2")),
         ("DELETE", at.clone()),
         ("GET", at.clone()),
@@ -135,7 +139,7 @@ async fn lists_are_filtered_by_source_and_walked_by_page() {
     assert_eq!(seen, [&newest_first[..], &ids(&vendors)].concat());
     assert_eq!(
         get("source=plugin").await["error"]["message"],
-        "source: Input should be 'custom' or 'anthropic'"
+        "source must be one of custom, anthropic"
     );
     server.control("POST", "reset", &Value::Null).await;
     assert_eq!(ids(&get("source=custom").await), Vec::<String>::new());
@@ -147,11 +151,11 @@ async fn an_upload_that_is_no_skill_is_refused_and_changes_nothing() {
     let file = |path: &'static str, text: &'static str| ("files[]", Some(path), text);
     let long = "x".repeat(256);
     for (parts, text) in [
-        (vec![], "files: Field required"),
+        (vec![], "files[]: Field required"),
         // What the SDK of the beta era makes of tuples in a list.
         (
             vec![("files[][]", None, "SKILL.md")],
-            "files: Field required",
+            "files[]: Field required",
         ),
         (
             vec![file("a/b/SKILL.md", MANIFEST)],
@@ -163,7 +167,7 @@ async fn an_upload_that_is_no_skill_is_refused_and_changes_nothing() {
         ),
         (
             vec![("display_name", None, &long), file("SKILL.md", MANIFEST)],
-            "display_name: String should have at most 255 characters",
+            "display_name must be at most 255 characters long",
         ),
         (
             vec![
@@ -190,7 +194,7 @@ async fn an_upload_that_is_no_skill_is_refused_and_changes_nothing() {
         (answer.status, answer.message()),
         (
             400,
-            "The skill name 'other' in SKILL.md must match the name 'my-skill' of the skill."
+            "Skill name 'other' in SKILL.md must be consistent across all versions for a given `skill_id`. Expected 'my-skill'."
                 .to_owned()
         )
     );
@@ -203,11 +207,22 @@ async fn an_upload_that_is_no_skill_is_refused_and_changes_nothing() {
     assert_eq!(own["data"].as_array().unwrap().len(), 1);
 }
 
+/// Where the newest version of a skill is downloaded: by its id, as `latest` is refused there.
+async fn content_of(server: &TestServer, id: &str) -> String {
+    let skill = server.request("GET", &format!("{PATH}/{id}"));
+    let skill = server.send(&skill).await.json();
+    let version = skill["latest_version_id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    format!("{PATH}/{id}/versions/{version}/content")
+}
+
 #[tokio::test]
 async fn what_is_downloaded_can_be_uploaded_again() {
     let server = TestServer::start().await;
     let id = create(&server).await;
-    let path = format!("{PATH}/{id}/versions/latest/content");
+    let path = content_of(&server, &id).await;
     let zip = server.send(&server.request("GET", &path)).await;
     assert_eq!(zip.status, 200);
     assert_eq!(zip.header("content-type"), Some("application/zip"));
@@ -222,10 +237,7 @@ async fn what_is_downloaded_can_be_uploaded_again() {
         .body(body);
     let again = server.send(&again).await;
     assert_eq!(again.status, 200, "{}", again.text());
-    let path = format!(
-        "{PATH}/{}/versions/latest/content",
-        again.json()["id"].as_str().unwrap()
-    );
+    let path = content_of(&server, again.json()["id"].as_str().unwrap()).await;
     let second = server.send(&server.request("GET", &path)).await;
     assert_eq!(zip.body, second.body);
 }
@@ -247,15 +259,15 @@ async fn another_workspace_knows_nothing_of_a_skill_and_nobody_changes_the_vendo
         let answer = server.send(&as_other(server.request(method, &path))).await;
         assert_eq!(
             (answer.status, answer.message()),
-            (404, format!("Skill `{id}` not found."))
+            (404, format!("Skill not found: {id}"))
         );
     }
     let unknown = server
-        .send(&server.request("GET", &format!("{PATH}/{id}/versions/1")))
+        .send(&server.request("GET", &format!("{PATH}/{id}/versions/skver_1")))
         .await;
     assert_eq!(
         (unknown.status, unknown.message()),
-        (404, "Skill version `1` not found.".to_owned())
+        (404, "Skill version `skver_1` not found.".to_owned())
     );
     for (method, rest) in [("DELETE", ""), ("DELETE", "/versions/latest")] {
         let path = format!("{PATH}/xlsx{rest}");
@@ -425,7 +437,7 @@ async fn wrong_skills_of_a_message_are_named_and_change_nothing() {
         (refused.status, refused.message()),
         (
             400,
-            "container.skills: skills need the code execution tool in `tools`".to_owned()
+            "container: skills can only be used when a code execution tool is enabled".to_owned()
         )
     );
     assert_eq!(server.state().await, before);

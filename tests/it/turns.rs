@@ -131,7 +131,8 @@ async fn thoughts_of_the_newest_answer_come_back_as_they_were() {
     // An older answer is nobody's business, and a foreign signature cannot be checked.
     let older = then(next.clone(), &second, &json!("and again"));
     server.message(&older).await;
-    next["messages"][1]["content"][0]["signature"] = json!("EqQBfromelsewhere");
+    next["messages"][1]["content"][0]["signature"] =
+        json!("EqQBfromelsewhereCkYIBhgCKkDVwfyh0mWSkEWlgBkoNbPbHYCUC");
     server.message(&next).await;
 }
 

@@ -217,7 +217,7 @@ async fn the_limits_of_the_request_come_before_the_script() {
     );
     let used = &answer["usage"]["server_tool_use"];
     assert_eq!(used["web_search_requests"], 0);
-    assert!(answer.get("container").is_none());
+    assert_eq!(answer["container"], Value::Null, "{answer}");
 
     // Pages of a search, and the length of a page.
     server
@@ -282,7 +282,7 @@ async fn a_search_beside_a_client_call_waits_and_its_result_opens_the_next_answe
     body["tools"].as_array_mut().expect("tools").push(ask);
     let first = server.message(&body).await;
     assert_eq!(kinds(&first), ["server_tool_use", "tool_use"]);
-    assert!(first.get("container").is_none(), "{first}");
+    assert_eq!(first["container"], Value::Null, "{first}");
     let call = &last(&first)["id"];
     let body = then(
         body,
@@ -308,7 +308,7 @@ async fn ten_searches_end_in_a_pause_and_the_waiting_one_opens_the_continuation(
     let first = server.message(&body).await;
     assert_eq!(first["stop_reason"], "pause_turn");
     assert_eq!(first["usage"]["server_tool_use"]["web_search_requests"], 10);
-    assert!(first.get("container").is_none(), "{first}");
+    assert_eq!(first["container"], Value::Null, "{first}");
     let content = &first["content"];
     let messages = body["messages"].as_array_mut().expect("messages");
     messages.push(json!({"role": "assistant", "content": content}));

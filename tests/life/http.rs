@@ -44,7 +44,7 @@ impl Client {
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\nx-api-key: {}\r\n\
              anthropic-version: 2023-06-01\r\n\
-             anthropic-beta: code-execution-2025-08-25,files-api-2025-04-14\r\n\
+             anthropic-beta: code-execution-2025-08-25,files-api-2025-04-14,message-threads-2026-08-12\r\n\
              content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
             self.address,
             self.key,

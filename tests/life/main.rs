@@ -8,13 +8,19 @@
 )]
 
 mod batches;
+mod belongings;
 mod clients;
+mod ends;
 mod http;
+mod import;
 mod kills;
 mod leaving;
 mod ledger;
 mod live;
+mod outputs;
 mod restart;
 mod server;
+mod signals;
+mod sizes;
 mod state;
 mod traces;

@@ -165,3 +165,39 @@ fn code_that_waits_for_a_tool_outlives_a_kill_of_the_server_where_the_sandbox_ha
         traces::remove_sandboxes(&data_dir);
     }
 }
+
+#[test]
+fn a_thread_goes_on_after_a_kill() {
+    for backend in backends() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join("data");
+        let ask = |server: &Server, body: serde_json::Value| {
+            let body = serde_json::to_vec(&body).unwrap();
+            let client = server.client("key");
+            client.ask("POST", "/v1/messages", "application/json", &body)
+        };
+        let text = |text: &str| serde_json::json!([{"role": "user", "content": text}]);
+        let server = Server::start(backend, &data_dir, &[]).unwrap();
+        let first = serde_json::json!({"model": "claude-test", "max_tokens": 100, "messages": text("one"),
+            "tools": [{"type": "code_execution_20250825", "name": "code_execution"}],
+            "thread": {"type": "create"}});
+        let first = ask(&server, first).unwrap().json();
+        server.kill();
+
+        let server = Server::start(backend, &data_dir, &[]).unwrap();
+        let body = serde_json::json!({"model": "claude-test", "max_tokens": 100,
+            "messages": text("```bash\necho two\n```"),
+            "thread": {"type": "continue", "previous_message_id": first["id"]}});
+        let again = body.clone();
+        let answer = ask(&server, body).unwrap();
+        // The thread's tools are there, else nothing would run.
+        assert_eq!(result(&answer)["stdout"], "two\n", "{}", answer.text());
+        let again = ask(&server, again).unwrap().json();
+        assert_eq!(
+            again["error"]["details"]["error_code"],
+            "thread_already_continued"
+        );
+        assert!(server.stop().success());
+        traces::remove_sandboxes(&data_dir);
+    }
+}

@@ -56,11 +56,20 @@ impl Server {
     }
 
     /// SIGTERM, and its orderly end.
-    pub(crate) fn stop(mut self) -> ExitStatus {
+    pub(crate) fn stop(self) -> ExitStatus {
+        self.end_with("TERM")
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let killed = Command::new("kill")
-            .arg(self.child.id().to_string())
+            .args(["-s", name, &self.child.id().to_string()])
             .status();
         assert!(killed.unwrap().success());
+    }
+
+    /// A signal, and the end that comes of it.
+    pub(crate) fn end_with(mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

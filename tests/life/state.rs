@@ -189,7 +189,7 @@ fn a_kill_in_the_middle_leaves_one_state_or_the_other() {
     let server = Server::start("none", &data_dir, &[]).unwrap();
     let found: Value = serde_json::from_slice(&export(&server.client("key"))).unwrap();
     let files = |dir: &Path| std::fs::read_dir(dir).unwrap().count();
-    assert_eq!(files(&data_dir.join("tmp")), 0);
+    assert_eq!(files(&data_dir.join("sandtable-tmp")), 0);
     let shelves = std::fs::read_dir(data_dir.join("blobs")).unwrap();
     let blobs: usize = shelves.map(|shelf| files(&shelf.unwrap().path())).sum();
     assert_eq!(blobs, found["files"].as_array().unwrap().len());

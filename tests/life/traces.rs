@@ -90,7 +90,9 @@ pub(crate) fn assert_nothing_is_left(data_dir: &Path, known: &BTreeSet<String>, 
         let of_it = |name: &str| name.contains(&sandbox.id);
         assert_eq!(cgroups(cgroup, &of_it, 4), 0, "{sandbox:?} has a cgroup");
     }
-    let temporary: Vec<_> = fs::read_dir(data_dir.join("tmp")).unwrap().collect();
+    let temporary: Vec<_> = fs::read_dir(data_dir.join("sandtable-tmp"))
+        .unwrap()
+        .collect();
     assert!(temporary.is_empty(), "{temporary:?}");
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let place = data_dir.to_str().unwrap();

@@ -35,12 +35,15 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// `sandtable run` with the script and both reports, and `flags`.
+    /// `sandtable run` with the script, if it is there, both reports, and `flags`.
     fn run(&self, flags: &[&str], command: &[&Path]) -> Command {
         let mut run = Command::new(env!("CARGO_BIN_EXE_sandtable"));
-        run.args(["run", "--backend", "none", "--script"])
-            .arg(self.path("script.yaml"))
-            .arg("--json")
+        run.args(["run", "--backend", "none"]);
+        let script = self.path("script.yaml");
+        if script.exists() {
+            run.arg("--script").arg(script);
+        }
+        run.arg("--json")
             .arg(self.path("report.json"))
             .arg("--junit")
             .arg(self.path("report.xml"))
@@ -126,7 +129,7 @@ async fn a_bad_verdict_is_an_exit_code_of_its_own_and_a_failure_in_junit() {
         "{stderr}"
     );
     assert!(
-        place.junit().contains("tests=\"6\" failures=\"2\""),
+        place.junit().contains("tests=\"9\" failures=\"3\""),
         "{}",
         place.junit()
     );
@@ -243,4 +246,65 @@ async fn a_running_server_is_verified_whole_or_by_workspace() {
     assert_eq!(output.status.code(), Some(1));
     assert!(told(&output).contains("no workspace `nobody`"));
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_in_which_nothing_was_asked_is_no_success_unless_that_is_allowed() {
+    let place = Place::new();
+    std::fs::remove_file(place.path("script.yaml")).unwrap();
+    let output = place.run(&[], &shell("true")).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let stderr = told(&output);
+    assert!(
+        stderr.contains("sandtable: NOT ok, 1 empty run"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("no API request came"), "{stderr}");
+    assert!(stderr.contains("--allow-empty"), "{stderr}");
+    assert!(
+        place.junit().contains("failures=\"1\""),
+        "{}",
+        place.junit()
+    );
+    let mut run = place.run(&["--allow-empty"], &shell("true"));
+    let output = run.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+}
+
+#[tokio::test]
+async fn the_sdk_s_retry_of_an_upload_whose_answer_was_lost_is_a_duplicate() {
+    let Some(python) = Python.find() else {
+        return;
+    };
+    let place = Place::new();
+    std::fs::remove_file(place.path("script.yaml")).unwrap();
+    let lost = json!([{"at": "wire", "path": "/v1/files", "method": "POST", "do": "reset"}]);
+    std::fs::write(place.path("faults.json"), lost.to_string()).unwrap();
+    let program = place.path("upload.py");
+    let text = "import anthropic\n\
+                made = anthropic.Anthropic().beta.files.upload(file=(\"a.txt\", b\"text\", \"text/plain\"))\n\
+                print(made.id)\n";
+    std::fs::write(&program, text).unwrap();
+    let mut command: Vec<&Path> = python.iter().map(PathBuf::as_path).collect();
+    command.push(&program);
+    let mut run = place.run(&["--faults", "faults.json"], &command);
+    let output = run.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let known = String::from_utf8(output.stdout.clone()).unwrap();
+    let report = place.report();
+    let chain = &report["faults"][0];
+    assert_eq!(
+        (&chain["outcome"], &chain["retries"]),
+        (&json!("duplicated"), &json!(1))
+    );
+    let ids = report["duplicated"][0]["ids"].as_array().unwrap();
+    assert_eq!((ids.len(), &ids[1]), (2, &json!(known.trim())));
+    let stderr = told(&output);
+    assert!(
+        stderr.contains("sandtable: NOT ok, 1 duplicate\n"),
+        "{stderr}"
+    );
+    let mut run = place.run(&["--faults", "faults.json", "--allow-duplicates"], &command);
+    let output = run.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
 }

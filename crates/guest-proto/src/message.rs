@@ -258,6 +258,20 @@ pub enum Outcome {
 pub struct OutputFile {
     pub name: String,
     pub size: u64,
+    /// Files of one call that say the same number are one file under several names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same: Option<u64>,
+}
+
+impl OutputFile {
+    /// A file that has one name.
+    pub fn new(name: impl Into<String>, size: u64) -> Self {
+        Self {
+            name: name.into(),
+            size,
+            same: None,
+        }
+    }
 }
 
 /// What an edit gave.

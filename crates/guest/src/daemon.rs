@@ -2,6 +2,7 @@
 
 mod cells;
 mod streams;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,10 +16,11 @@ use guest_proto::{
     GENERATION, Outcome, Request, RequestBody, Settings, is_call_tag,
 };
 
+use crate::decoy;
 use crate::disk::Watch;
 use crate::editor;
 use crate::environment::Places;
-use crate::exec::{self, Job, Refusal, Run};
+use crate::exec::{self, Cause, Job, Refusal, Run};
 use crate::files::{Failure, Get, Put};
 use crate::lease::Lease;
 use crate::out::Out;
@@ -61,6 +63,12 @@ struct Daemon {
     sinks: Sinks,
     disk: Option<Watch>,
     scratch: Vec<u8>,
+    /// What speaks for it that earlier calls have left something that kills later ones.
+    strikes: u32,
+    /// When somebody was ended who held up others.
+    freed: Option<Instant>,
+    /// Whether it is known what the calls have left, none being under way.
+    rested: bool,
 }
 
 impl Daemon {
@@ -82,6 +90,9 @@ impl Daemon {
             sinks: Sinks::default(),
             disk: None,
             scratch: vec![0; SCRATCH_BYTES],
+            strikes: 0,
+            freed: None,
+            rested: true,
         })
     }
 
@@ -121,8 +132,11 @@ impl Daemon {
             }
             self.read_cells(&poll);
             if poll.is_ready(children) {
+                // Empties the descriptor; what it says is merged anyway, so all children are asked for.
+                while matches!(self.children.read(&mut self.scratch), Ok(1..)) {}
                 self.reap();
             }
+            self.look_after();
             let speaks = input.is_some_and(|input| poll.is_ready(input));
             if speaks && !self.listen()? {
                 return Ok(());
@@ -136,22 +150,11 @@ impl Daemon {
             self.end_overdue();
             self.watch_disk();
             self.answer_done();
+            self.mind_decoy();
             self.take_requests()?;
             let out = &mut self.out;
             self.gets.retain(|call, get| !get.pump(*call, out));
             out.write(&mut self.output)?;
-        }
-    }
-
-    fn reap(&mut self) {
-        // Empties the descriptor; what it says is merged anyway, so all the ended are asked for.
-        while matches!(self.children.read(&mut self.scratch), Ok(1..)) {}
-        while let Ok(Some(ended)) = sys::reap() {
-            if let Some(run) = self.runs.values_mut().find(|run| run.pid() == ended.pid) {
-                run.ended(ended.return_code);
-            } else {
-                self.interpreter_ended(ended);
-            }
         }
     }
 
@@ -220,9 +223,16 @@ impl Daemon {
             } => return self.resume(call, settings, nonce),
             _ => {}
         }
-        let Some(settings) = &self.settings else {
+        if self.settings.is_none() {
             self.out
                 .error(call, ErrorKind::Invalid, "the first request must be hello");
+            return;
+        }
+        if decoy::is_out() {
+            // Before anything new begins: what struck it would strike that, too.
+            self.reap();
+        }
+        let Some(settings) = &self.settings else {
             return;
         };
         match body {
@@ -293,6 +303,10 @@ impl Daemon {
                     }
                     disk.add(bytes);
                 }
+                self.secure(exec::open_work_dir);
+                let Some(settings) = &self.settings else {
+                    return;
+                };
                 match editor::edit(settings, &places, &edit, &path, payload) {
                     Ok((result, content)) => {
                         let body = AnswerBody::EditDone { result };
@@ -309,26 +323,28 @@ impl Daemon {
                     self.busy(call);
                     return;
                 }
-                match Put::start(settings, call, &input_dir, &name) {
+                match self.insist(|settings| Put::start(settings, &input_dir, &name)) {
                     Ok(put) => {
                         self.puts.insert(call, put);
                     }
                     Err(failure) => self.fail(call, failure),
                 }
             }
-            RequestBody::NewSkill { name } => match skill::clear(settings, call, &name) {
-                Ok(()) => {
-                    let body = AnswerBody::PutDone { linked: false };
-                    self.out.answer(call, body, &[]);
+            RequestBody::NewSkill { name } => {
+                match self.insist(|settings| skill::clear(settings, &name)) {
+                    Ok(()) => {
+                        let body = AnswerBody::PutDone { linked: false };
+                        self.out.answer(call, body, &[]);
+                    }
+                    Err(failure) => self.fail(call, failure),
                 }
-                Err(failure) => self.fail(call, failure),
-            },
+            }
             RequestBody::PutSkill { path, executable } => {
                 if self.puts.len() + self.gets.len() >= MAX_CALLS {
                     self.busy(call);
                     return;
                 }
-                match Put::start_skill(settings, call, &path, executable) {
+                match self.insist(|settings| Put::start_skill(settings, &path, executable)) {
                     Ok(put) => {
                         self.puts.insert(call, put);
                     }
@@ -405,9 +421,7 @@ impl Daemon {
     }
 
     fn exec(&mut self, job: &Job<'_>) {
-        let (call, Some(settings)) = (job.call, &self.settings) else {
-            return;
-        };
+        let call = job.call;
         if let Command::Python { tag } = &job.command
             && !is_call_tag(tag)
         {
@@ -419,13 +433,25 @@ impl Daemon {
             self.busy(call);
             return;
         }
+        self.secure(|settings| exec::make_places(settings, &job.places));
+        let Some(settings) = &self.settings else {
+            return;
+        };
         let mut started = exec::start(settings, job);
-        if self.runs.is_empty()
-            && !self.repl.is_busy()
-            && sys::is_init()
-            && matches!(&started, Err(refusal) if refusal.crowded)
-        {
-            started = try_again(settings, job);
+        match started.as_ref().err().map(|refusal| refusal.cause) {
+            Some(Cause::Crowd)
+                if self.runs.is_empty() && !self.repl.is_busy() && sys::is_init() =>
+            {
+                started = try_again(settings, job);
+            }
+            Some(Cause::Place) => {
+                if self.clear_way()
+                    && let Some(settings) = &self.settings
+                {
+                    started = exec::start(settings, job);
+                }
+            }
+            _ => {}
         }
         match started {
             Ok(run) => {
@@ -440,7 +466,7 @@ impl Daemon {
 
     fn chunk(&mut self, call: u64, bytes: &[u8], last: bool) {
         // Unknown: cancelled, or failed with an answer that has crossed this chunk.
-        let (Some(mut put), Some(settings)) = (self.puts.remove(&call), &self.settings) else {
+        let Some(mut put) = self.puts.remove(&call) else {
             return;
         };
         if let Some(disk) = &mut self.disk {
@@ -455,7 +481,7 @@ impl Daemon {
             Ok(()) if !last => {
                 self.puts.insert(call, put);
             }
-            Ok(()) => match put.finish(settings) {
+            Ok(()) => match self.insist(|settings| put.finish(settings)) {
                 Ok(linked) => self.out.answer(call, AnswerBody::PutDone { linked }, &[]),
                 Err(failure) => self.fail(call, failure),
             },
@@ -490,7 +516,12 @@ impl Daemon {
             .map(|(call, _)| *call)
             .collect();
         for call in overdue {
+            let run = self.runs.get(&call);
+            let was_hampered = run.is_some_and(|run| tree::is_hampered(run.owner()));
             self.end(call, Outcome::TimedOut {});
+            if was_hampered {
+                self.end_left();
+            }
         }
     }
 
@@ -562,7 +593,9 @@ fn try_again(settings: &Settings, job: &Job<'_>) -> Result<Run, Refusal> {
     let mut result = exec::start(settings, job);
     for last in [false, true] {
         let patience = Instant::now() + MOMENT;
-        while matches!(&result, Err(refusal) if refusal.crowded) && Instant::now() < patience {
+        while matches!(&result, Err(refusal) if refusal.cause == Cause::Crowd)
+            && Instant::now() < patience
+        {
             thread::sleep(Duration::from_millis(2));
             result = exec::start(settings, job);
         }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use guest_proto::Settings;
 
 use crate::directory::Directory;
-use crate::sys;
+use crate::{decoy, sys};
 
 /// What an entry counts at least: an empty file uses up an inode.
 const ENTRY_BYTES: u64 = 4096;
@@ -306,7 +306,8 @@ impl Walk {
     }
 
     fn enter_process(&mut self, pid: u32) {
-        if pid == std::process::id() {
+        let number = i32::try_from(pid).unwrap_or(0);
+        if pid == std::process::id() || decoy::is_decoy(number) {
             return;
         }
         match fs::read_dir(format!("/proc/{pid}/fd")) {

@@ -57,7 +57,11 @@ impl Places {
         match fs::create_dir(&output) {
             // Only an empty one is taken again: what an earlier call left there is not ours to delete.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_dir(&output)?;
+                if outputs.enter(output_tag).is_ok() {
+                    fs::remove_dir(&output)?;
+                } else {
+                    outputs.clear(output_tag)?;
+                }
                 fs::create_dir(&output)
             }
             result => result,

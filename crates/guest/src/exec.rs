@@ -3,30 +3,34 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command as Program, Stdio};
 use std::time::{Duration, Instant};
 
 use guest_proto::{Command, ExecDone, Outcome, Settings};
 
 use crate::capture::Capture;
+use crate::child::{Child, End};
 use crate::directory;
 use crate::ended::Ended;
 use crate::environment::{Places, variables};
-use crate::filter;
 use crate::sinks::Sinks;
-use crate::sys::{self, Poll};
-use crate::tree::{self, Owner, Root};
+use crate::sys::{self, Change, Poll, Program};
+use crate::tree::{self, Owner};
 
 /// The kernel takes no longer argument (`MAX_ARG_STRLEN`, with its NUL); longer commands become a file.
 const MAX_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 /// How long the output of processes that outlive their call is still its output. Enough for the end of
 /// a process substitution, too short to notice when a server was started in the background.
 const LINGER: Duration = Duration::from_millis(20);
+
+/// What a shell says of a program that it cannot run.
+const NEVER_RAN: i32 = 126;
+/// What it says of one that was killed.
+const KILLED: i32 = 128 + libc::SIGKILL;
 
 /// What to run.
 #[derive(Debug)]
@@ -42,6 +46,7 @@ pub(crate) struct Job<'a> {
 /// A program under way.
 #[derive(Debug)]
 pub(crate) struct Run {
+    child: Child,
     owner: Owner,
     places: Places,
     deadline: Instant,
@@ -67,56 +72,57 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) message: String,
-    /// Whether it is for want of processes.
-    pub(crate) crowded: bool,
+    pub(crate) cause: Cause,
+}
+
+/// What stands in a program's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// What was asked for.
+    Request,
+    /// There is no process left for it.
+    Crowd,
+    /// Its files cannot be put in their place.
+    Place,
 }
 
 impl From<String> for Refusal {
     fn from(message: String) -> Self {
         Self {
             message,
-            crowded: false,
+            cause: Cause::Request,
         }
     }
 }
 
 /// Starts a program, or says why it cannot run.
 pub(crate) fn start(settings: &Settings, job: &Job<'_>) -> Result<Run, Refusal> {
-    let in_words = |what: &str, error: io::Error| format!("{what}: {error}");
-    fs::create_dir_all(&settings.work_dir)
-        .map_err(|e| in_words("making the working directory", e))?;
-    directory::make_usable(Path::new(&settings.work_dir));
-    job.places
-        .make()
-        .map_err(|e| in_words("making `$OUTPUT_DIR`", e))?;
+    let in_words = |what: &str, error: io::Error| Refusal {
+        message: format!("{what}: {error}"),
+        cause: Cause::Place,
+    };
+    make_places(settings, &job.places).map_err(|(what, error)| in_words(what, error))?;
     let tmp = Path::new(&settings.tmp_root);
     let mut script = None;
-    let mut program = match &job.command {
+    let (name, arguments) = match &job.command {
         Command::Bash {} if job.text.contains(&0) => {
             return Err("the command contains a NUL byte".to_owned().into());
         }
         Command::Bash {} if job.text.len() > MAX_ARGUMENT_BYTES => {
             let path = tmp.join(format!("command-{}.sh", job.call));
+            directory::make_usable(tmp);
             write_new(&path, job.text).map_err(|e| in_words("writing the command", e))?;
-            let mut program = Program::new("/bin/bash");
-            program.arg(&path);
-            script = Some(path);
-            program
+            script = Some(path.clone());
+            ("/bin/bash", vec![path.into_os_string()])
         }
         Command::Bash {} => {
-            let mut program = Program::new("/bin/bash");
-            program.arg("-c").arg(OsStr::from_bytes(job.text));
-            program
+            let command = OsStr::from_bytes(job.text).to_owned();
+            ("/bin/bash", vec!["-c".into(), command])
         }
         Command::Python { tag } => {
-            let directory = tmp.join(tag);
-            let cell = directory.join("cell.py");
-            fs::create_dir_all(&directory)
-                .and_then(|()| write_new(&cell, job.text))
-                .map_err(|e| in_words("writing the cell", e))?;
-            let mut program = Program::new("python3");
-            program.arg(&cell);
-            program
+            let cell =
+                write_cell(tmp, tag, job.text).map_err(|e| in_words("writing the cell", e))?;
+            ("python3", vec![cell.into_os_string()])
         }
     };
     let environment = variables(settings, &job.places, &job.env);
@@ -126,36 +132,30 @@ pub(crate) fn start(settings: &Settings, job: &Job<'_>) -> Result<Run, Refusal> 
     {
         return Err(format!("`{name}` cannot name an environment variable").into());
     }
-    program
-        .env_clear()
-        .envs(environment)
-        .current_dir(&settings.work_dir)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    sys::as_user_program(&mut program, settings.max_file_bytes, filter::program());
-    let mut child = program.spawn().map_err(|error| {
-        let name = program.get_program().to_string_lossy();
-        Refusal {
-            message: format!("starting `{name}`: {error}"),
-            crowded: error.raw_os_error() == Some(libc::EAGAIN),
-        }
-    })?;
-    let pid = child.id().cast_signed();
-    let stdout = Stream::new(child.stdout.take().map(OwnedFd::from), settings);
-    let stderr = Stream::new(child.stderr.take().map(OwnedFd::from), settings);
+    let arguments: Vec<&[u8]> = arguments.iter().map(|text| text.as_bytes()).collect();
+    let (work_dir, most) = (&settings.work_dir, settings.max_file_bytes);
+    let program = Program::new(name, &arguments, &environment, work_dir, most)
+        .map_err(|_| format!("starting `{name}`: a variable contains a NUL byte"))?;
+    let could_not = |error: io::Error| Refusal {
+        message: format!("starting `{name}`: {error}"),
+        cause: match error.raw_os_error() {
+            Some(libc::EAGAIN) => Cause::Crowd,
+            _ => Cause::Request,
+        },
+    };
+    let ([stdout, stderr], [out, err]) = streams(settings).map_err(could_not)?;
+    let null = File::open("/dev/null").map_err(could_not)?;
+    let child = Child::start(program, [&null, &out, &err]).map_err(could_not)?;
     Ok(Run {
         owner: Owner {
-            root: Root {
-                pid,
-                started: tree::started(pid).unwrap_or(0),
-            },
+            root: child.root(),
             output_dir: job.places.output.to_string_lossy().into_owned(),
             pipes: [&stdout, &stderr]
                 .iter()
                 .filter_map(|s| s.inode())
                 .collect(),
         },
+        child,
         places: job.places.clone(),
         deadline: Instant::now()
             .checked_add(job.timeout)
@@ -169,12 +169,48 @@ pub(crate) fn start(settings: &Settings, job: &Job<'_>) -> Result<Run, Refusal> 
     })
 }
 
+/// Puts the directories of a call in place, or says what cannot be done.
+pub(crate) fn make_places(
+    settings: &Settings,
+    places: &Places,
+) -> Result<(), (&'static str, io::Error)> {
+    open_work_dir(settings).map_err(|error| ("making the working directory", error))?;
+    places
+        .make()
+        .map_err(|error| ("making `$OUTPUT_DIR`", error))
+}
+
+pub(crate) fn open_work_dir(settings: &Settings) -> io::Result<()> {
+    fs::create_dir_all(&settings.work_dir)?;
+    directory::make_usable(Path::new(&settings.work_dir));
+    Ok(())
+}
+
+/// What a program writes to its stdout and stderr, and what it writes to.
+pub(crate) fn streams(settings: &Settings) -> io::Result<([Stream; 2], [PipeWriter; 2])> {
+    let (stdout, out) = io::pipe()?;
+    let (stderr, err) = io::pipe()?;
+    let streams = [stdout, stderr].map(|pipe| Stream::new(Some(pipe.into()), settings));
+    Ok((streams, [out, err]))
+}
+
+/// Puts a cell's code where tracebacks say it lies.
+pub(crate) fn write_cell(tmp: &Path, tag: &str, code: &[u8]) -> io::Result<PathBuf> {
+    directory::make_usable(tmp);
+    let directory = tmp.join(tag);
+    let cell = directory.join("cell.py");
+    if fs::symlink_metadata(&directory).is_ok_and(|metadata| !metadata.is_dir()) {
+        directory::clear_away(&directory)?;
+    }
+    fs::create_dir_all(&directory)?;
+    directory::make_usable(&directory);
+    write_new(&cell, code)?;
+    Ok(cell)
+}
+
 /// Writes a file that is ours alone: never through a link, never into a FIFO.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    directory::clear_away(path)?;
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -187,7 +223,7 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub(crate) fn could_not_start(message: String) -> ExecDone {
     ExecDone {
         outcome: Outcome::CouldNotStart { message },
-        return_code: 126,
+        return_code: NEVER_RAN,
         stdout_bytes: 0,
         outputs: Vec::new(),
         too_large: Vec::new(),
@@ -210,6 +246,39 @@ impl Run {
         self.owner.root.pid
     }
 
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// Whether its first process is there.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.return_code.is_none()
+    }
+
+    /// Starts it once more: its first process never became its program.
+    pub(crate) fn start_again(&mut self, settings: &Settings) {
+        let started = streams(settings).and_then(|([stdout, stderr], [out, err])| {
+            open_work_dir(settings)?;
+            let null = File::open("/dev/null")?;
+            self.child.start_again([&null, &out, &err])?;
+            (self.stdout, self.stderr) = (stdout, stderr);
+            Ok(())
+        });
+        match started {
+            Ok(()) => {
+                self.owner.root = self.child.root();
+                let streams = [&self.stdout, &self.stderr];
+                self.owner.pipes = streams.iter().filter_map(|s| s.inode()).collect();
+            }
+            Err(error) => {
+                let message = format!("starting the program again: {error}");
+                self.ending
+                    .get_or_insert(Outcome::CouldNotStart { message });
+                self.return_code = Some(NEVER_RAN);
+            }
+        }
+    }
+
     /// Whether its time is up and it still runs.
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
         self.return_code.is_none() && self.ending.is_none() && self.deadline <= now
@@ -217,7 +286,9 @@ impl Run {
 
     /// When to look again without being called.
     pub(crate) fn next_look(&self) -> Option<Instant> {
-        (self.return_code.is_some() || self.ending.is_none()).then_some(self.deadline)
+        let held = self.is_under_way().then(|| self.child.next_look());
+        let end = (self.return_code.is_some() || self.ending.is_none()).then_some(self.deadline);
+        [held, end].into_iter().flatten().min()
     }
 
     /// Ends it with its whole tree. `false` if it would not end.
@@ -234,10 +305,24 @@ impl Run {
         self.remark.get_or_insert(remark);
     }
 
-    /// Its first process has ended; its output may be on the way still.
-    pub(crate) fn ended(&mut self, return_code: i32) {
+    /// Its first process was stopped, or has ended; its output may be on the way still. Answers why.
+    pub(crate) fn changed(&mut self, change: Change) -> Option<End> {
+        let Change::Ended { return_code, .. } = change else {
+            self.child.was_stopped();
+            return None;
+        };
+        let end = self.child.ended(change);
+        if self.ending.is_some() {
+            // By us, so that it says nothing of others.
+        } else if end == End::Unborn {
+            return Some(end);
+        } else if let Some(message) = self.child.failure() {
+            let message = message.to_owned();
+            self.ending = Some(Outcome::CouldNotStart { message });
+        }
         self.return_code = Some(return_code);
         self.deadline = Instant::now() + LINGER;
+        self.ending.is_none().then_some(end)
     }
 
     /// Whether there is nothing more to wait for.
@@ -247,11 +332,13 @@ impl Run {
     }
 
     pub(crate) fn watch(&mut self, poll: &mut Poll) {
+        self.child.watch(poll);
         self.stdout.watch(poll);
         self.stderr.watch(poll);
     }
 
     pub(crate) fn read(&mut self, poll: &Poll, scratch: &mut [u8]) {
+        self.child.read(poll);
         self.stdout.read(poll, scratch);
         self.stderr.read(poll, scratch);
     }
@@ -266,9 +353,12 @@ impl Run {
         if let Some(script) = &self.script {
             drop(fs::remove_file(script));
         }
+        if let Some(Outcome::CouldNotStart { message }) = self.ending {
+            return (could_not_start(message), Vec::new());
+        }
         let ended = Ended {
             ending: self.ending,
-            return_code: self.return_code.unwrap_or(137),
+            return_code: self.return_code.unwrap_or(KILLED),
             remark: self.remark,
             stdout: self.stdout.finish(sinks, scratch),
             stderr: self.stderr.finish(sinks, scratch),

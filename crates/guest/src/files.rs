@@ -1,5 +1,6 @@
 //! Files on their way in and out.
 
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
@@ -9,7 +10,7 @@ use guest_proto::{
     AnswerBody, CHUNK_BYTES, ErrorKind, Settings, WINDOW_CHUNKS, is_directory_tag, is_file_name,
 };
 
-use crate::directory::Directory;
+use crate::directory::{self, Directory};
 use crate::environment::{INPUT, is_full, open_output, own_input};
 use crate::out::Out;
 
@@ -49,16 +50,11 @@ pub(crate) struct Put {
     temporary: PathBuf,
     /// Where programs will find it, if it is to be linked there.
     target: Option<PathBuf>,
-    in_place: bool,
+    in_place: Cell<bool>,
 }
 
 impl Put {
-    pub(crate) fn start(
-        settings: &Settings,
-        call: u64,
-        input_dir: &str,
-        name: &str,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn start(settings: &Settings, input_dir: &str, name: &str) -> Result<Self, Failure> {
         if !is_directory_tag(input_dir) {
             return Err(Failure::invalid("`input_dir` is not 16 hex digits"));
         }
@@ -69,14 +65,13 @@ impl Put {
         let root = Path::new(&settings.files_root);
         let directory = own_input(root, input_dir).map_err(|e| failure(&e))?;
         let target = root.join(INPUT).join(input_dir).join(name);
-        let put = Self::create(directory, call, name.to_owned(), 0o644, Some(target));
+        let put = Self::create(directory, name.to_owned(), 0o644, Some(target));
         put.map_err(|e| failure(&e))
     }
 
     /// A file of a skill, which programs may read, and change only where they mean to.
     pub(crate) fn start_skill(
         settings: &Settings,
-        call: u64,
         path: &str,
         executable: bool,
     ) -> Result<Self, Failure> {
@@ -96,23 +91,18 @@ impl Put {
         };
         let directory = enter().map_err(|e| failure(&e))?;
         let mode = if executable { 0o555 } else { 0o444 };
-        let put = Self::create(directory, call, name.to_owned(), mode, None);
+        let put = Self::create(directory, name.to_owned(), mode, None);
         put.map_err(|e| failure(&e))
     }
 
-    /// A new file beside its place, under a name of the call's own.
+    /// A new file beside its place, under a name that user code cannot have taken.
     fn create(
         directory: Directory,
-        call: u64,
         name: String,
         mode: u32,
         target: Option<PathBuf>,
     ) -> io::Result<Self> {
-        let temporary = directory.entry(&format!(".put-{call}"));
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        let temporary = directory::unguessable_beside(&directory.entry(&name))?;
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -124,7 +114,7 @@ impl Put {
             directory,
             temporary,
             target,
-            in_place: false,
+            in_place: Cell::new(false),
         })
     }
 
@@ -140,20 +130,35 @@ impl Put {
         Failure::io("writing", &self.name, &full)
     }
 
-    /// Puts the file in its place and links it; says whether the link is there.
-    pub(crate) fn finish(mut self, settings: &Settings) -> Result<bool, Failure> {
-        fs::rename(&self.temporary, self.directory.entry(&self.name))
+    /// Puts the file in its place, whatever is there, and links it; says whether the link is there.
+    pub(crate) fn finish(&self, settings: &Settings) -> Result<bool, Failure> {
+        self.place()
             .map_err(|e| Failure::io("placing", &self.name, &e))?;
-        self.in_place = true;
+        self.in_place.set(true);
         Ok(self.target.as_ref().is_some_and(|target| {
             link(settings, &self.name, target, &self.directory).unwrap_or(false)
         }))
     }
 }
 
+impl Put {
+    fn place(&self) -> io::Result<()> {
+        let place = self.directory.entry(&self.name);
+        // Its owner may have closed it while the bytes came.
+        directory::make_usable(&self.directory.path());
+        match fs::rename(&self.temporary, &place) {
+            Err(error) if error.raw_os_error() == Some(libc::EISDIR) => {
+                directory::clear_away(&place)?;
+                fs::rename(&self.temporary, &place)
+            }
+            result => result,
+        }
+    }
+}
+
 impl Drop for Put {
     fn drop(&mut self) {
-        if !self.in_place {
+        if !self.in_place.get() {
             drop(fs::remove_file(&self.temporary));
         }
     }
@@ -161,7 +166,9 @@ impl Drop for Put {
 
 /// Links an input file by its name in the working directory: over nothing but an earlier link of ours.
 fn link(settings: &Settings, name: &str, target: &Path, directory: &Directory) -> io::Result<bool> {
-    let place = Path::new(&settings.work_dir).join(name);
+    let work_dir = Path::new(&settings.work_dir);
+    directory::make_usable(work_dir);
+    let place = work_dir.join(name);
     match symlink(target, &place) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         result => return result.map(|()| true),
@@ -169,8 +176,7 @@ fn link(settings: &Settings, name: &str, target: &Path, directory: &Directory) -
     let inputs = Path::new(&settings.files_root).join(INPUT);
     let ours = fs::read_link(&place).is_ok_and(|old| old.starts_with(inputs));
     if ours {
-        let temporary = directory.entry(".link");
-        drop(fs::remove_file(&temporary));
+        let temporary = directory::unguessable_beside(&directory.entry(name))?;
         symlink(target, &temporary)?;
         // Two file systems: then there is a moment without the link.
         if fs::rename(&temporary, &place).is_err() {

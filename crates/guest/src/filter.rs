@@ -71,11 +71,16 @@ const DENIED: &[libc::c_long] = &[
 
 /// Would change the guest if this argument names it.
 const NOT_ON_THE_GUEST: &[(libc::c_long, u32)] = &[
-    (libc::SYS_ioprio_set, 1),
     (libc::SYS_migrate_pages, 0),
     (libc::SYS_move_pages, 0),
     (libc::SYS_prlimit64, 0),
     (libc::SYS_sched_setaffinity, 0),
+];
+
+/// Would set another process back, the next call's too, if this argument names it; nobody here has the
+/// right to undo that. One's own is named by 0.
+const NOT_ON_OTHERS: &[(libc::c_long, u32)] = &[
+    (libc::SYS_ioprio_set, 1),
     (libc::SYS_sched_setattr, 0),
     (libc::SYS_sched_setparam, 0),
     (libc::SYS_sched_setscheduler, 0),
@@ -120,10 +125,24 @@ pub(crate) fn program() -> Vec<sock_filter> {
         let checks = [jump(BPF_JEQ, GUEST, 0, 1), refuse(libc::EPERM)];
         program.extend(on_argument(*call, *argument, &checks));
     }
+    for (call, argument) in NOT_ON_OTHERS {
+        let checks = [jump(BPF_JEQ, 0, 1, 0), refuse(libc::EPERM)];
+        program.extend(on_argument(*call, *argument, &checks));
+    }
     for (call, which) in NOT_ON_THE_USER {
         let checks = [jump(BPF_JEQ, which, 0, 1), refuse(libc::EPERM)];
         program.extend(on_argument(call, 0, &checks));
     }
+    // Looking at another's limits is let be, and so is changing one's own, by the number 0.
+    let checks = [
+        jump(BPF_JEQ, 0, 5, 0),
+        load(ARGUMENTS_AT + 16),
+        jump(BPF_JEQ, 0, 0, 2),
+        load(ARGUMENTS_AT + 20),
+        jump(BPF_JEQ, 0, 1, 0),
+        refuse(libc::EPERM),
+    ];
+    program.extend(on_argument(libc::SYS_prlimit64, 0, &checks));
     // Only routes: the kernel tells of the machine's devices in every network of its first user.
     let checks = [
         jump(BPF_JEQ, libc::AF_NETLINK.cast_unsigned(), 0, 3),

@@ -5,7 +5,9 @@
 #![cfg(target_os = "linux")]
 
 mod capture;
+mod child;
 mod daemon;
+mod decoy;
 mod directory;
 mod disk;
 mod editor;

@@ -1,6 +1,8 @@
 //! What a call left in `$OUTPUT_DIR`.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
 
 use guest_proto::{OutputFile, Settings, is_file_name};
 
@@ -15,6 +17,9 @@ pub(crate) struct Outputs {
     pub(crate) left_out: u64,
 }
 
+/// How long the listing may take: who writes on may add names faster than they are read.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Lists the regular files at the top level; nothing is opened, so nothing can block.
 pub(crate) fn list(places: &Places, settings: &Settings) -> Outputs {
     let mut outputs = Outputs::default();
@@ -25,7 +30,11 @@ pub(crate) fn list(places: &Places, settings: &Settings) -> Outputs {
     let Ok(entries) = fs::read_dir(directory.path()) else {
         return outputs;
     };
+    let until = Instant::now() + PATIENCE;
     for entry in entries.flatten() {
+        if Instant::now() >= until {
+            break;
+        }
         // Of the entry itself: a link is not followed.
         let Ok(metadata) = entry.metadata() else {
             continue;
@@ -37,9 +46,11 @@ pub(crate) fn list(places: &Places, settings: &Settings) -> Outputs {
         match entry.file_name().into_string() {
             Ok(name) if is_file_name(&name) => {
                 if size > settings.max_output_file_bytes {
-                    outputs.too_large.push(OutputFile { name, size });
+                    outputs.too_large.push(OutputFile::new(name, size));
                 } else {
-                    outputs.files.push(OutputFile { name, size });
+                    let same = (metadata.nlink() > 1).then(|| metadata.ino());
+                    let file = OutputFile { name, size, same };
+                    outputs.files.push(file);
                 }
             }
             Ok(name) => outputs.refused.push(name),

@@ -14,12 +14,13 @@ use guest_proto::{
     AnswerBody, CodeAnswer, ErrorKind, ExecDone, Outcome, Settings, WaitingCell, is_call_tag,
 };
 
+use crate::child::{AFTERMATH, End, Look};
 use crate::ended::Ended;
 use crate::exec::could_not_start;
 use crate::out::Out;
 use crate::sinks::Sinks;
-use crate::sys::Poll;
-use crate::tree::Owner;
+use crate::sys::{Change, Poll};
+use crate::tree::{self, Killed, Owner};
 pub(crate) use cell::Job;
 use cell::{Cell, Stop};
 use interpreter::{Interpreter, Said};
@@ -37,6 +38,8 @@ pub(crate) struct Repl {
     current: Option<Cell>,
     queue: VecDeque<Job>,
     finished: VecDeque<Finished>,
+    /// When somebody was ended who held the interpreter.
+    freed: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -62,6 +65,11 @@ impl Repl {
     /// Whether a cell is under way.
     pub(crate) fn is_busy(&self) -> bool {
         self.current.is_some()
+    }
+
+    /// Whether there is an interpreter that runs no cell.
+    pub(crate) fn has_idle_interpreter(&self) -> bool {
+        self.interpreter.is_some() && !self.is_busy()
     }
 
     /// Whether there is nothing to look after.
@@ -212,9 +220,13 @@ impl Repl {
         }
     }
 
-    /// When the cell's time is up.
-    pub(crate) fn next_look(&self) -> Option<Instant> {
-        self.current.as_ref().and_then(Cell::deadline)
+    /// When the cell's time is up, or the interpreter is to be looked at.
+    pub(crate) fn next_look(&mut self) -> Option<Instant> {
+        let deadline = self.current.as_ref().and_then(Cell::deadline);
+        let is_under_way = self.runs_code();
+        let interpreter = self.interpreter.as_mut().filter(|_| is_under_way);
+        let held = interpreter.map(|interpreter| interpreter.child().next_look());
+        [deadline, held].into_iter().flatten().min()
     }
 
     /// Takes in what the interpreter has said and written.
@@ -246,8 +258,13 @@ impl Repl {
         if let Some(cell) = &self.current
             && cell.is_overdue(Instant::now())
         {
+            let was_hampered = self.owner().is_some_and(tree::is_hampered);
             self.kill(Outcome::TimedOut {}, around.others);
+            if was_hampered {
+                tree::kill_strangers(around.others);
+            }
         }
+        self.look(around.others);
         self.advance(around);
     }
 
@@ -260,10 +277,36 @@ impl Repl {
         self.kill(Outcome::Exited {}, others);
     }
 
-    /// A process has ended; `true` if it was the interpreter.
-    pub(crate) fn ended(&mut self, pid: i32, return_code: i32, around: &mut Around<'_>) -> bool {
-        if self.owner().is_none_or(|owner| owner.root.pid != pid) {
-            return false;
+    /// A process was stopped or has ended; `false` if it is not the interpreter. Says why a cell ended
+    /// with it.
+    pub(crate) fn changed(
+        &mut self,
+        pid: i32,
+        change: Change,
+        around: &mut Around<'_>,
+    ) -> (bool, Option<End>) {
+        let Some(interpreter) = self
+            .interpreter
+            .as_mut()
+            .filter(|interpreter| interpreter.owner().root.pid == pid)
+        else {
+            return (false, None);
+        };
+        let Change::Ended { return_code, .. } = change else {
+            interpreter.child().was_stopped();
+            return (true, None);
+        };
+        let end = interpreter.ended(change);
+        let is_wanted = self
+            .current
+            .as_ref()
+            .is_some_and(|cell| cell.ending.is_none());
+        if end == End::Unborn && is_wanted {
+            // Nobody of ours runs in it yet, so that all but the other calls are in its way.
+            tree::kill_strangers(around.others);
+            if interpreter.start_again(around.settings).is_ok() {
+                return (true, None);
+            }
         }
         if let Some(cell) = self.current.take() {
             self.finish(cell, return_code, around);
@@ -272,7 +315,36 @@ impl Repl {
             interpreter.close(around.sinks, around.scratch);
         }
         self.advance(around);
-        true
+        (true, is_wanted.then_some(end))
+    }
+
+    /// Sees to an interpreter that others hold while a cell is under way.
+    fn look(&mut self, others: &[Owner]) {
+        let is_under_way = self.runs_code();
+        let Some(interpreter) = self.interpreter.as_mut().filter(|_| is_under_way) else {
+            return;
+        };
+        let now = Instant::now();
+        let Some(look) = interpreter.child().look(now) else {
+            return;
+        };
+        let since = interpreter.cell_since();
+        let own = interpreter.owner();
+        let kept: Vec<Owner> = others.iter().chain([own]).cloned().collect();
+        if look != Look::Free
+            && (tree::kill_strangers(&kept) != Killed::Nobody
+                || tree::kill_former(own, others, since) != Killed::Nobody)
+        {
+            self.freed = Some(now);
+        }
+        if self.freed.is_some_and(|freed| now < freed + AFTERMATH) {
+            tree::go_on(own);
+        }
+    }
+
+    /// Whether a cell is under way and does not wait for its host.
+    fn runs_code(&self) -> bool {
+        self.current.as_ref().is_some_and(|cell| !cell.is_waiting())
     }
 
     fn finish(&mut self, cell: Cell, return_code: i32, around: &mut Around<'_>) {
@@ -280,6 +352,7 @@ impl Repl {
             return;
         };
         let (stdout, stderr) = interpreter.cut_output(around.settings, around.scratch);
+        let failure = interpreter.child().failure().map(str::to_owned);
         let ended = Ended {
             ending: cell.ending,
             return_code,
@@ -287,7 +360,10 @@ impl Repl {
             stdout,
             stderr,
         };
-        let (done, payload) = ended.answer(&cell.places, around.settings);
+        let (done, payload) = match failure {
+            Some(message) => (could_not_start(message), Vec::new()),
+            None => ended.answer(&cell.places, around.settings),
+        };
         let finished = Finished {
             tag: cell.tag,
             output_dir: cell.places.output_tag().to_owned(),

@@ -4,16 +4,18 @@
     reason = "system calls the standard library does not offer"
 )]
 
+mod spawn;
+
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
 use std::ptr;
 use std::time::Duration;
+
+pub(crate) use spawn::{Program, Spawned, Status, Word, decoy, spawn};
 
 /// Signals that must not end the guest. User code has the guest's uid and may send any of them; PID 1
 /// cannot be killed from inside, an ordinary process in a test should not fall to a stray one either.
@@ -82,7 +84,7 @@ fn spare_from_oom() {
     }
 }
 
-/// Stdin and stdout as they are, without a copy: a forked child replaces both before it becomes
+/// Stdin and stdout as they are, without a copy: a forked child replaces both before `exec` makes it
 /// dumpable, so that no open end of the channel is ever within reach of user code.
 pub(crate) fn channel() -> io::Result<(File, File)> {
     // SAFETY: the descriptors 0 and 1 are owned by this process, nothing else here uses them, and the
@@ -176,27 +178,44 @@ impl Poll {
     }
 }
 
-/// A child that has ended.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ended {
-    pub(crate) pid: i32,
+/// What has become of a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Stopped,
     /// Exit status, or 128 and the signal.
-    pub(crate) return_code: i32,
+    Ended {
+        return_code: i32,
+        by_signal: bool,
+    },
 }
 
-/// Takes one ended child, ours or inherited, without waiting; an error if there are no children at all.
-pub(crate) fn reap() -> io::Result<Option<Ended>> {
+/// Takes one change of a child, ours or inherited, without waiting; an error if there are no children
+/// at all.
+pub(crate) fn reap() -> io::Result<Option<(i32, Change)>> {
     let mut status = 0;
+    let how = libc::WNOHANG | libc::WUNTRACED;
     // SAFETY: `status` is a valid place for an integer for the length of the call.
-    let pid = check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) })?;
-    Ok((pid > 0).then(|| Ended {
-        pid,
-        return_code: if libc::WIFSIGNALED(status) {
-            128 + libc::WTERMSIG(status)
-        } else {
-            libc::WEXITSTATUS(status)
-        },
-    }))
+    let pid = check(unsafe { libc::waitpid(-1, &raw mut status, how) })?;
+    let by_signal = libc::WIFSIGNALED(status);
+    let change = if libc::WIFSTOPPED(status) {
+        Change::Stopped
+    } else {
+        Change::Ended {
+            return_code: if by_signal {
+                128 + libc::WTERMSIG(status)
+            } else {
+                libc::WEXITSTATUS(status)
+            },
+            by_signal,
+        }
+    };
+    Ok((pid > 0).then_some((pid, change)))
+}
+
+/// Has a process go on that was stopped.
+pub(crate) fn go_on(pid: i32) {
+    // SAFETY: `kill` takes integers only.
+    unsafe { libc::kill(pid, libc::SIGCONT) };
 }
 
 /// Kills one process. It may be gone already.
@@ -246,59 +265,6 @@ pub(crate) fn bytes_waiting(pipe: &impl AsFd) -> usize {
         return 0;
     }
     usize::try_from(waiting).unwrap_or(0)
-}
-
-/// Makes a command's child the leader of a new session, easy prey for the OOM killer, without core
-/// dumps, unable to write files over a size (0: any size), and refused some system calls.
-pub(crate) fn as_user_program(
-    command: &mut Command,
-    max_file_bytes: u64,
-    filter: Vec<libc::sock_filter>,
-) {
-    let prepare = move || {
-        // SAFETY: between fork and exec in a single-threaded process; only system calls are made, with
-        // integers or pointers to values that live through the call. Stdio is replaced by now.
-        unsafe {
-            check(libc::setsid())?;
-            // All of them: a launcher may have left others ignored. KILL and STOP refuse, harmlessly.
-            for signal in 1..32 {
-                libc::signal(signal, libc::SIG_DFL);
-            }
-            let mut none: libc::sigset_t = std::mem::zeroed();
-            libc::sigemptyset(&raw mut none);
-            check(libc::sigprocmask(
-                libc::SIG_SETMASK,
-                &raw const none,
-                ptr::null_mut(),
-            ))?;
-            limit(libc::RLIMIT_CORE, 0)?;
-            if max_file_bytes > 0 {
-                limit(libc::RLIMIT_FSIZE, max_file_bytes)?;
-            }
-            // Needed to raise our own score; `exec` would make the program dumpable anyway.
-            check(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0))?;
-            let path = c"/proc/self/oom_score_adj";
-            let fd = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-            if fd >= 0 {
-                // Best effort: some sandboxes mount `/proc` read-only.
-                libc::write(fd, c"1000".as_ptr().cast(), 4);
-                libc::close(fd);
-            }
-            check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
-            let program = libc::sock_fprog {
-                len: u16::try_from(filter.len()).unwrap_or(0),
-                filter: filter.as_ptr().cast_mut(),
-            };
-            check(libc::prctl(
-                libc::PR_SET_SECCOMP,
-                libc::SECCOMP_MODE_FILTER,
-                &raw const program,
-            ))?;
-        }
-        Ok(())
-    };
-    // SAFETY: `prepare` allocates nothing, takes no lock, and calls only async-signal-safe functions.
-    unsafe { command.pre_exec(prepare) };
 }
 
 /// Lowers a limit, hard and soft, never above what is allowed.

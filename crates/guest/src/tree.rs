@@ -10,12 +10,16 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::sys;
+use crate::{decoy, sys};
 
 /// Scans after which a tree counts as a fork bomb. Each one kills all it sees.
 const MAX_SCANS: usize = 100;
 /// How long the killed may take to be gone; they may have gigabytes to give back.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Stopped by a signal, as `/proc` says it.
+const STOPPED: char = 'T';
+/// Stopped for its tracer.
+const TRACED: char = 't';
 
 /// The first process of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,22 +39,148 @@ pub(crate) struct Owner {
     pub(crate) pipes: Vec<u64>,
 }
 
+impl Root {
+    /// A child of the guest's, which it has not taken the end of.
+    pub(crate) fn of(pid: i32) -> Self {
+        Self {
+            pid,
+            started: read_process(pid).map_or(0, |process| process.started),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Process {
     pid: i32,
     parent: i32,
     session: i32,
     started: u64,
+    threads: u32,
+    state: char,
 }
 
-/// When a process started; `None` if it is gone.
-pub(crate) fn started(pid: i32) -> Option<u64> {
-    read_process(pid).map(|(process, _)| process.started)
+/// What killing to the last came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Killed {
+    Nobody,
+    All,
+    /// They multiply faster than they are seen.
+    Outrun,
 }
 
 /// Kills the processes of `target`, and none of the other calls under way. `false` if it would not end.
 pub(crate) fn kill(target: &Owner, others: &[Owner]) -> bool {
-    kill_to_the_last(|processes| members(target, others, processes, own_pid()))
+    kill_to_the_last(|processes| members(target, others, processes, own_pid())) != Killed::Outrun
+}
+
+/// Kills what belongs to none of `kept` by session or by birth: what calls that are over have left, and
+/// what has cut itself loose. For PID 1 of a sandbox only; elsewhere nobody is a stranger.
+pub(crate) fn kill_strangers(kept: &[Owner]) -> Killed {
+    if !sys::is_init() {
+        return Killed::Nobody;
+    }
+    kill_to_the_last(|processes| {
+        let ours = kin(kept, processes);
+        let strangers = processes.iter().map(|process| process.pid);
+        strangers.filter(|pid| !ours.contains(pid)).collect()
+    })
+}
+
+/// Kills what a call has started before `since`, but for its first process and what other calls have.
+pub(crate) fn kill_former(owner: &Owner, others: &[Owner], since: u64) -> Killed {
+    kill_to_the_last(|processes| {
+        let theirs = kin(others, processes);
+        let ours = kin(std::slice::from_ref(owner), processes);
+        let former = processes.iter().filter(|process| {
+            process.pid != owner.root.pid && process.started < since && ours.contains(&process.pid)
+        });
+        let former = former.map(|process| process.pid);
+        former.filter(|pid| !theirs.contains(pid)).collect()
+    })
+}
+
+/// Now, as the start of a process is told: in clock ticks since boot, a hundred a second.
+pub(crate) fn now() -> u64 {
+    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds = uptime.split_ascii_whitespace().next().unwrap_or_default();
+    // With two digits behind the point.
+    seconds.replace('.', "").parse().unwrap_or(0)
+}
+
+/// Whether there is anybody of whom the guest has no account: what calls that are over have left, or
+/// code that an idle interpreter runs beside its cells.
+pub(crate) fn has_strangers(interpreter: Option<&Owner>) -> bool {
+    scan().iter().any(|process| {
+        process.pid != own_pid()
+            && (process.threads > 1 || interpreter.is_none_or(|own| own.root.pid != process.pid))
+    })
+}
+
+/// Has all processes of a call go on that are stopped.
+pub(crate) fn go_on(owner: &Owner) {
+    let processes = scan();
+    let ours = kin(std::slice::from_ref(owner), &processes);
+    for process in &processes {
+        if process.state == STOPPED && ours.contains(&process.pid) {
+            sys::go_on(process.pid);
+        }
+    }
+}
+
+/// Whether a call cannot get on: a process of it is stopped, or held by a tracer of others.
+pub(crate) fn is_hampered(owner: &Owner) -> bool {
+    let processes = scan();
+    let ours = kin(std::slice::from_ref(owner), &processes);
+    processes
+        .iter()
+        .any(|process| ours.contains(&process.pid) && is_held_up(process, &ours))
+}
+
+/// Whether a call's first process stands still and is none of its own that holds it.
+pub(crate) fn is_held(root: Root) -> bool {
+    read_process(root.pid).is_some_and(|process| {
+        process.started == root.started
+            && match process.state {
+                STOPPED => true,
+                TRACED => tracer_of(root.pid)
+                    .and_then(read_process)
+                    .is_none_or(|tracer| tracer.session != root.pid),
+                _ => false,
+            }
+    })
+}
+
+fn is_held_up(process: &Process, ours: &HashSet<i32>) -> bool {
+    match process.state {
+        STOPPED => true,
+        TRACED => tracer_of(process.pid).is_none_or(|tracer| !ours.contains(&tracer)),
+        _ => false,
+    }
+}
+
+fn tracer_of(pid: i32) -> Option<i32> {
+    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+    String::from_utf8_lossy(&status)
+        .lines()
+        .find_map(|line| line.strip_prefix("TracerPid:"))
+        .and_then(|pid| pid.trim().parse().ok())
+}
+
+/// Who belongs to these calls by session or by birth, and the guest.
+fn kin(owners: &[Owner], processes: &[Process]) -> HashSet<i32> {
+    let mut kin: HashSet<i32> = processes
+        .iter()
+        .filter(|process| {
+            owners
+                .iter()
+                .any(|owner| belongs_by_session(process, owner))
+        })
+        .map(|process| process.pid)
+        .collect();
+    kin.remove(&own_pid());
+    add_descendants(&mut kin, processes, &HashSet::new());
+    kin.insert(own_pid());
+    kin
 }
 
 /// Kills everything that descends from this process, and sees it off.
@@ -83,7 +213,7 @@ pub(crate) fn see_off() {
 
 /// Until a scan shows nobody new: who has a SIGKILL pending cannot fork any more, so that then nobody
 /// is left. No need to wait for the dead, who may have gigabytes to give back.
-fn kill_to_the_last(members: impl Fn(&[Process]) -> HashSet<i32>) -> bool {
+fn kill_to_the_last(members: impl Fn(&[Process]) -> HashSet<i32>) -> Killed {
     let mut killed: HashSet<Root> = HashSet::new();
     for _ in 0..MAX_SCANS {
         let processes = scan();
@@ -100,10 +230,14 @@ fn kill_to_the_last(members: impl Fn(&[Process]) -> HashSet<i32>) -> bool {
             }
         }
         if !anybody_new {
-            return true;
+            return if killed.is_empty() {
+                Killed::Nobody
+            } else {
+                Killed::All
+            };
         }
     }
-    false
+    Killed::Outrun
 }
 
 fn own_pid() -> i32 {
@@ -215,28 +349,29 @@ fn scan() -> Vec<Process> {
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| !decoy::is_decoy(*pid))
         .filter_map(read_process)
-        .filter(|(_, state)| !matches!(state, 'Z' | 'X' | 'x'))
-        .map(|(process, _)| process)
+        .filter(|process| !matches!(process.state, 'Z' | 'X' | 'x'))
         .collect()
 }
 
-fn read_process(pid: i32) -> Option<(Process, char)> {
+fn read_process(pid: i32) -> Option<Process> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     parse_stat(pid, &String::from_utf8_lossy(&stat))
 }
 
 /// Reads `/proc/<pid>/stat`. The name in it is user code's: it may hold blanks and parentheses.
-fn parse_stat(pid: i32, stat: &str) -> Option<(Process, char)> {
+fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    let process = Process {
+    Some(Process {
         pid,
+        state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
+        threads: fields.get(17)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
-    };
-    Some((process, fields.first()?.chars().next()?))
+    })
 }
 
 #[cfg(test)]
@@ -251,6 +386,8 @@ mod tests {
             parent,
             session,
             started,
+            threads: 1,
+            state: 'S',
         }
     }
 
@@ -269,11 +406,9 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
         let stat = "7 (a) b (R) S 5 7 6 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
-        let (process, state) = parse_stat(7, stat).unwrap();
-        assert_eq!(
-            (process.parent, process.session, process.started, state),
-            (5, 6, 4711, 'S')
-        );
+        let process = parse_stat(7, stat).unwrap();
+        assert_eq!((process.parent, process.session), (5, 6));
+        assert_eq!((process.started, process.state), (4711, 'S'));
     }
 
     #[test]
@@ -288,6 +423,18 @@ mod tests {
         ];
         let got = members(&owner(A, 100), &[], &processes, GUEST);
         assert_eq!(got, HashSet::from([A, A + 1, A + 2, A + 3, A + 4]));
+    }
+
+    #[test]
+    fn who_belongs_by_neither_session_nor_birth_is_a_stranger() {
+        let processes = [
+            process(A, GUEST, A, 100),
+            process(A + 1, A, A + 1, 101),
+            process(A + 2, GUEST, A + 2, 102),
+            process(A + 3, A + 2, A + 2, 103),
+        ];
+        let kin = kin(&[owner(A, 100)], &processes);
+        assert_eq!(kin, HashSet::from([A, A + 1, own_pid()]));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::usage::Usage;
 use crate::web::{WebFetchContent, WebSearchContent};
 
-/// A whole answer of `/v1/messages`. Key order as recorded since 2026-04 (FACTS §2).
+/// A whole answer of `/v1/messages`. Key order as recorded since 2026-04 (F001).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Message {
     pub model: String,
@@ -15,9 +15,9 @@ pub struct Message {
     pub kind: MessageTag,
     pub role: AssistantTag,
     pub content: Vec<ContentBlock>,
-    /// Absent when no container took part.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub container: Option<Container>,
+    /// Null when no container took part, and absent before 2026-09-15 (quirk `no-container`).
+    #[serde(skip_serializing_if = "Printed::is_absent")]
+    pub container: Printed<Container>,
     // Parity: prints null in `message_start` (pydantic-ai/test_anthropic_code_execution_tool_stream).
     pub stop_reason: Option<String>,
     // Parity: prints null.
@@ -25,6 +25,37 @@ pub struct Message {
     // Parity: prints null since 2026-04.
     pub stop_details: Option<StopDetails>,
     pub usage: Usage,
+    /// What was cleared from the context, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_management: Option<Value>,
+    /// Null where it was asked for (2026-10).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<()>,
+}
+
+/// A member that may be there and null, or not there at all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Printed<T> {
+    #[default]
+    Absent,
+    Null,
+    Of(T),
+}
+
+impl<T> Printed<T> {
+    /// Whether it is left out.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+}
+
+impl<T: Serialize> Serialize for Printed<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Absent | Self::Null => serializer.serialize_none(),
+            Self::Of(value) => value.serialize(serializer),
+        }
+    }
 }
 
 /// The constant `"message"`.
@@ -47,7 +78,7 @@ pub struct Container {
     pub id: String,
     /// RFC 3339 with microseconds.
     pub expires_at: String,
-    /// Absent without skills (FACTS §7).
+    /// Absent without skills (F053).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<ContainerSkill>,
 }
@@ -95,7 +126,7 @@ pub enum ContentBlock {
         id: String,
         name: String,
         input: Value,
-        /// Absent since 2026-04 on calls that the model wrote (FACTS §5).
+        /// Absent since 2026-04 on calls that the model wrote (F005).
         #[serde(skip_serializing_if = "Option::is_none")]
         caller: Option<Caller>,
     },
@@ -190,10 +221,10 @@ pub enum PythonContent {
         stderr: String,
         return_code: i64,
         content: Vec<PythonOutput>,
-        // Parity: prints null since 2026-02 (FACTS 1.8).
+        // Parity: prints null since 2026-02 (F041).
         abort_reason: Option<String>,
     },
-    /// In place of the plain one when the code has searched the web (FACTS §2).
+    /// In place of the plain one when the code has searched the web (F042).
     #[serde(rename = "encrypted_code_execution_result")]
     Encrypted {
         encrypted_stdout: String,

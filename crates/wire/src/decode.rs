@@ -1,7 +1,7 @@
 //! Reading JSON with the path of every mistake, worded as the service words it.
 //!
 //! The service validates with discriminated unions, and its paths name the tag:
-//! `messages.0.content.1.container_upload.file_id: Field required` (FACTS §9).
+//! `messages.0.content.1.container_upload.file_id: Field required` (F131).
 
 use std::fmt;
 
@@ -149,6 +149,26 @@ impl<'a> Node<'a> {
         self.value
             .as_str()
             .ok_or_else(|| self.fault("Input should be a valid string"))
+    }
+
+    /// This value as the id of a call, of the service's (`srvtoolu_…`) or of the client's.
+    pub fn call_id(&self, of_service: bool) -> Decoded<&'a str> {
+        let id = self.string()?;
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        // Parity: both patterns are quoted in public threads.
+        let (fits, pattern) = if of_service {
+            let rest = id.strip_prefix("srvtoolu_");
+            let fits = rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(word));
+            (fits, "^srvtoolu_[a-zA-Z0-9_]+$")
+        } else {
+            let fits = !id.is_empty() && id.chars().all(|c| word(c) || c == '-');
+            (fits, "^[a-zA-Z0-9_-]+$")
+        };
+        if fits {
+            Ok(id)
+        } else {
+            Err(self.fault(format!("String should match pattern '{pattern}'")))
+        }
     }
 
     /// This value as a non-negative integer of at least `least`.

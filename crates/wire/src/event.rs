@@ -1,9 +1,9 @@
-//! The events of a streamed message, in the shapes of the recordings (FACTS §3).
+//! The events of a streamed message, in the shapes of the recordings (F022).
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::block::{Container, ContentBlock, Message, StopDetails};
+use crate::block::{Container, ContentBlock, Message, Printed, StopDetails};
 use crate::usage::DeltaUsage;
 
 /// One event of a stream.
@@ -28,6 +28,9 @@ pub enum StreamEvent {
     MessageDelta {
         delta: MessageDelta,
         usage: DeltaUsage,
+        /// Where it was asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        context_management: Option<Value>,
     },
     MessageStop,
     /// The stream ends here; `error` is `{"details","type","message"}`.
@@ -69,7 +72,7 @@ pub struct MessageDelta {
     pub stop_reason: Option<String>,
     pub stop_sequence: Option<String>,
     pub stop_details: Option<StopDetails>,
-    /// Absent when no container took part (FACTS 1.2).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub container: Option<Container>,
+    /// Null when no container took part, and absent before 2026-09-15 (F019, F021).
+    #[serde(skip_serializing_if = "Printed::is_absent")]
+    pub container: Printed<Container>,
 }

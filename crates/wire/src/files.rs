@@ -52,7 +52,7 @@ pub struct FileMetadata {
     pub mime_type: String,
     /// `false` for uploads, `true` for what code execution made.
     pub downloadable: bool,
-    /// When the content ends. Parity: prints `null` for a file that does not expire (spec 04 §1).
+    /// When the content ends. Parity: prints `null` for a file that does not expire (F080).
     #[serde(with = "crate::timestamp::option")]
     pub expires_at: Option<DateTime<Utc>>,
 }

@@ -7,6 +7,7 @@ pub mod block;
 pub mod decode;
 pub mod event;
 pub mod files;
+pub mod refusal;
 pub mod request;
 pub mod sse;
 pub mod timestamp;

@@ -18,6 +18,7 @@ pub use tools::{Tool, ToolChoice, ToolKind, WebOptions};
 use serde_json::Value;
 
 use crate::decode::{Decoded, Node};
+use crate::refusal;
 
 /// A decoded request.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,7 +112,7 @@ enum Purpose {
 
 impl MessagesRequest {
     /// Decodes a body. `betas` says whether any `anthropic-beta` header came: members that nothing knows
-    /// are then ignored (spec 01 §1), and blocks and tools that only betas have are taken.
+    /// are then ignored (F006), and blocks and tools that only betas have are taken.
     pub fn decode(body: &Value, betas: bool) -> Decoded<Self> {
         Self::decode_for(Purpose::Answer, body, betas)
     }
@@ -120,6 +121,12 @@ impl MessagesRequest {
     /// what else concerns the answer are not among its fields.
     pub fn decode_count(body: &Value, betas: bool) -> Decoded<Self> {
         Self::decode_for(Purpose::Count, body, betas)
+    }
+
+    /// The last message of the conversation: a `system` message goes on with what it interrupts.
+    pub fn last_said(&self) -> Option<&Message> {
+        let mut messages = self.messages.iter().rev();
+        messages.find(|message| message.role != Role::System)
     }
 
     fn decode_for(purpose: Purpose, body: &Value, betas: bool) -> Decoded<Self> {
@@ -153,13 +160,7 @@ impl MessagesRequest {
                 .collect::<Decoded<Vec<_>>>()?,
             None => Vec::new(),
         };
-        let stop_sequences = match root.optional("stop_sequences")? {
-            Some(node) => node
-                .items()?
-                .map(|item| item.string().map(str::to_owned))
-                .collect::<Decoded<Vec<_>>>()?,
-            None => Vec::new(),
-        };
+        let stop_sequences = stop_sequences(&root)?;
         check_system(&root)?;
         let tool_choice = tools::tool_choice(&root, &tools)?;
         let sampling = sampling(&root)?;
@@ -216,6 +217,18 @@ impl MessagesRequest {
     }
 }
 
+fn stop_sequences(root: &Node<'_>) -> Decoded<Vec<String>> {
+    let Some(node) = root.optional("stop_sequences")? else {
+        return Ok(Vec::new());
+    };
+    let texts = node.items()?.map(|item| item.string().map(str::to_owned));
+    let texts = texts.collect::<Decoded<Vec<_>>>()?;
+    if texts.iter().any(|text| text.trim().is_empty()) {
+        return Err(node.fault(refusal::BLANK_STOP.text));
+    }
+    Ok(texts)
+}
+
 fn check_system(root: &Node<'_>) -> Decoded<()> {
     let Some(system) = root.optional("system")? else {
         return Ok(());
@@ -225,7 +238,7 @@ fn check_system(root: &Node<'_>) -> Decoded<()> {
     }
     for block in system.items()? {
         // Parity: there is no union, and no tag in the path: `system.1.cache_control.ephemeral.scope`
-        // (public threads of 2026-03).
+        // (F144).
         block.required("type")?.literal(&["text"])?;
         block.required("text")?.string()?;
         rest::check_cache_control(&block)?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::event::StreamEvent;
 
-/// Longest run of spaces before the last brace (FACTS 1.1).
+/// Longest run of spaces before the last brace (F020).
 pub const MAX_PADDING: usize = 15;
 
 /// Appends one event as the service frames it: the name, one line of JSON, an empty line.
@@ -19,7 +19,7 @@ pub fn write_as(out: &mut Vec<u8>, event: &StreamEvent, data: &impl Serialize, p
     out.extend_from_slice(event.name().as_bytes());
     out.extend_from_slice(b"\ndata: ");
     if *event == StreamEvent::Ping {
-        // Parity: always exactly this (FACTS 1.1).
+        // Parity: always exactly this (F020).
         out.extend_from_slice(br#"{"type": "ping"}"#);
     } else {
         serde_json::to_writer(&mut *out, data)

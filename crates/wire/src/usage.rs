@@ -1,4 +1,4 @@
-//! Token and tool counters, in the key order of the recordings (FACTS §2).
+//! Token and tool counters, in the key order of the recordings (F002).
 
 use serde::Serialize;
 

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-/// The error codes of a search (spec 02 §10).
+use crate::block::Printed;
+
+/// The error codes of a search (F049).
 pub const SEARCH_ERRORS: [&str; 6] = [
     "invalid_tool_input",
     "unavailable",
@@ -11,7 +13,7 @@ pub const SEARCH_ERRORS: [&str; 6] = [
     "query_too_long",
     "request_too_large",
 ];
-/// The error codes of a fetch (spec 02 §10).
+/// The error codes of a fetch (F050).
 pub const FETCH_ERRORS: [&str; 10] = [
     "invalid_tool_input",
     "url_too_long",
@@ -63,7 +65,7 @@ pub enum WebFetchContent {
     #[serde(rename = "web_fetch_result")]
     Result {
         url: String,
-        /// ISO 8601 with microseconds and `+00:00`.
+        /// ISO 8601 with microseconds; with `+00:00` before 2026-06.
         retrieved_at: String,
         content: WebDocument,
     },
@@ -78,10 +80,10 @@ pub enum WebDocument {
     #[serde(rename = "document")]
     Document {
         source: WebSource,
-        /// Absent where the page has none.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        title: Option<String>,
-        /// Only if the tool asks for citations.
+        /// Null where the page has none, and absent before 2026-06.
+        #[serde(skip_serializing_if = "Printed::is_absent")]
+        title: Printed<String>,
+        /// Only if the tool says whether it wants citations.
         #[serde(skip_serializing_if = "Option::is_none")]
         citations: Option<WebCitations>,
     },

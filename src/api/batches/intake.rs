@@ -36,16 +36,19 @@ pub(super) async fn create(
     body: Body,
 ) -> ApiResult<Response> {
     json::check_headers(&headers, limits::MAX_BATCH_BODY_BYTES)?;
-    let mut received = receive(&app, &caller, body).await?;
+    let mut received = receive(&app, body).await?;
     let raw = received.raw.take();
-    let mut response = match keep(&app, &caller, received).await {
-        Ok(row) => {
-            let answer = answer(&row, &caller, &headers);
-            run::start(&app, caller.workspace, row);
-            answer
-        }
-        Err(error) => error.into_response(),
-    };
+    caller.made.says(received.digest);
+    // In a task of its own: what a client that leaves now has made is known all the same, and runs.
+    let kept = tokio::spawn(async move {
+        let row = keep(&app, &caller, received).await?;
+        caller.made.note(&row.id);
+        let answer = answer(&row, &caller, &headers);
+        run::start(&app, caller.workspace, row);
+        Ok::<_, ApiError>(answer)
+    });
+    let kept = kept.await.map_err(|error| ApiError::internal(&error))?;
+    let mut response = kept.unwrap_or_else(IntoResponse::into_response);
     response.extensions_mut().insert(Exchange {
         request: raw,
         ..Exchange::default()
@@ -56,14 +59,12 @@ pub(super) async fn create(
 /// A whole body.
 struct Received {
     blob: TempBlob,
-    /// Where ids derive from what was sent.
     digest: [u8; 32],
     /// For the journal.
     raw: Option<Bytes>,
 }
 
-async fn receive(app: &App, caller: &Caller, body: Body) -> ApiResult<Received> {
-    let seeded = caller.workspace.seed.is_some();
+async fn receive(app: &App, body: Body) -> ApiResult<Received> {
     let mut writer = app.store.begin_blob().await?;
     let mut hash = Sha256::new();
     let mut raw = Some(BytesMut::new());
@@ -72,9 +73,7 @@ async fn receive(app: &App, caller: &Caller, body: Body) -> ApiResult<Received> 
     while let Some(chunk) = body.next().await {
         let chunk = chunk
             .map_err(|_| ApiError::invalid("The request body could not be read to its end"))?;
-        if seeded {
-            hash.update(&chunk);
-        }
+        hash.update(&chunk);
         writer.write(&chunk).await?;
         if writer.size_bytes() > limit {
             writer.discard().await;

@@ -11,15 +11,17 @@ use crate::api::error::{ApiError, ApiResult, RequestId};
 use crate::api::extract::{Betas, Caller};
 use crate::api::{era, messages};
 use crate::app::App;
+use crate::cassette::Redactor;
 use crate::engine::fold::Fold;
 use crate::engine::{self, Report, TurnInput};
 use crate::ids::Kind;
 use crate::journal::{BatchItem, Entry, Headers};
 use crate::quirks::{Era, Layer, Quirks};
 use crate::store::{BatchRow, ItemOutcome, ItemRow};
+use crate::verify::Made;
 use crate::workspace::Workspace;
 
-/// Members that only make sense outside a batch (spec 05 §4).
+/// Members that only make sense outside a batch (F110).
 const REFUSED: &[&str] = &[
     "speed",
     "thread",
@@ -45,6 +47,7 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
     };
     let ids = workspace.ids(&[b"item", batch.id.as_bytes(), item.custom_id.as_bytes()]);
     let report = std::mem::take(&mut *report.lock().unwrap_or_else(PoisonError::into_inner));
+    let redactor = Redactor::default();
     let entry = Entry {
         id: ids.next(Kind::Request),
         at,
@@ -56,11 +59,11 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
         workspace: workspace.id.clone(),
         batch: Some(BatchItem {
             id: batch.id.clone(),
-            custom_id: item.custom_id,
+            custom_id: redactor.text(&item.custom_id).into_owned(),
         }),
         request_headers: headers(&batch),
-        request_body: Bytes::from(item.params).into(),
-        response_body: Bytes::from(result.clone()).into(),
+        request_body: redactor.content(Bytes::from(item.params)).into(),
+        response_body: redactor.content(Bytes::from(result.clone())).into(),
         source: report.source,
         lints: report.facts.lints.clone(),
         ..Entry::default()
@@ -126,6 +129,7 @@ async fn message(
         ),
         quirks: quirks(workspace, batch),
         faults: None,
+        made: Made::default(),
     };
     let input = TurnInput {
         batch_item: Some((batch.id.clone(), item.custom_id.clone())),

@@ -38,7 +38,7 @@ pub(super) async fn results(
             row.id
         )));
     }
-    // Parity: type and name as recorded (FACTS §8).
+    // Parity: type and name as recorded (F113).
     let name = format!("attachment; filename*=utf-8''{}_results.jsonl", row.id);
     let disposition = HeaderValue::try_from(name).expect("ids are ASCII");
     let lines = Lines {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 
 use super::item;
 use crate::app::App;
@@ -19,11 +20,15 @@ use crate::workspace::Workspace;
 /// Runs a batch in the background.
 pub(super) fn start(app: &App, workspace: Arc<Workspace>, batch: BatchRow) {
     let (runner, n, owner) = (app.clone(), batch.n, batch.workspace.clone());
-    app.batches.start(n, owner, |wake| async move {
-        let id = batch.id.clone();
-        if let Err(error) = run(runner, workspace, Arc::new(batch), &wake).await {
-            tracing::error!(batch.id = %id, %error, "a batch stands still until the next start");
-        }
+    let span =
+        tracing::error_span!(parent: None, "batch", id = %batch.id, workspace = %batch.workspace);
+    app.batches.start(n, owner, |wake| {
+        let work = async move {
+            if let Err(error) = run(runner, workspace, Arc::new(batch), &wake).await {
+                tracing::error!(%error, "a batch stands still until the next start");
+            }
+        };
+        work.instrument(span)
     });
 }
 

@@ -32,11 +32,14 @@ pub(super) async fn content(
 ) -> ApiResult<Response> {
     let file = find(&app, &caller, &id).await?;
     if !file.downloadable {
-        // Parity: recorded text (FACTS §9).
-        return Err(
-            ApiError::invalid(format!("File '{id}' is not downloadable"))
-                .with_code("file_not_downloadable"),
-        );
+        // Parity: recorded text (F086).
+        let refused = ApiError::invalid(format!("File '{id}' is not downloadable"));
+        // Parity: the beta shape's error has no details (F089).
+        return Err(if caller.betas.has(super::FILES_BETA) {
+            refused
+        } else {
+            refused.with_code("file_not_downloadable")
+        });
     }
     if file.is_expired(caller.workspace.clock.now()) {
         return Err(
@@ -51,7 +54,7 @@ pub(super) async fn content(
     });
     let mime_type = HeaderValue::from_str(&file.mime_type)
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    // Parity: recorded as `attachment; filename*=utf-8''squares.csv` (FACTS §8).
+    // Parity: recorded as `attachment; filename*=utf-8''squares.csv` (F087).
     let name = utf8_percent_encode(&file.filename, ENCODED);
     let disposition = HeaderValue::try_from(format!("attachment; filename*=utf-8''{name}"))
         .expect("a percent-encoded name is ASCII");

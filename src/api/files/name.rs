@@ -1,4 +1,4 @@
-//! Names and media types of uploads (spec 04 §2).
+//! Names and media types of uploads (F081).
 
 use mime_guess::Mime;
 

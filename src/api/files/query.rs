@@ -1,4 +1,4 @@
-//! What a client may ask of a list of files (spec 04 §3 and §6).
+//! What a client may ask of a list of files (F082).
 
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::files::Shape;

@@ -20,6 +20,7 @@ use crate::api::extract::Betas;
 use crate::clock::Clock;
 use crate::quirks::Quirks;
 use crate::store::{NewFile, NewWorkspace, Options, Store};
+use crate::verify::Made;
 use crate::workspace::Workspace;
 
 /// The router over a store of its own, and the workspaces `a` and `b`, both seeded and frozen.
@@ -114,6 +115,7 @@ impl Server {
             betas: self.betas.clone(),
             quirks: Quirks::default(),
             faults: None,
+            made: Made::default(),
         });
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
@@ -180,7 +182,7 @@ impl Server {
             assert_eq!(answer.json()["data"], serde_json::json!([]));
         }
         assert_eq!(
-            std::fs::read_dir(self.dir.path().join("tmp"))
+            std::fs::read_dir(self.dir.path().join("sandtable-tmp"))
                 .unwrap()
                 .count(),
             0

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Shape, name};
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
-use crate::api::multipart::{self, Event, MultipartError, PartHead};
+use crate::api::multipart::{self, Content, Event, MultipartError, PartHead};
 use crate::app::App;
 use crate::ids::Kind;
 use crate::limits;
@@ -35,8 +35,12 @@ pub(super) async fn upload(
     let mut intake = Intake::new(&app, body);
     match intake.receive(&caller, &parts.headers, announced).await {
         Ok(received) => {
-            let row = keep(&app, &caller, received).await?;
-            Ok(Shape::of(&caller).file(row))
+            caller.made.says(received.content);
+            let shape = Shape::of(&caller);
+            // In a task of its own: of a client that leaves now it is known all the same what was made.
+            let kept = tokio::spawn(async move { keep(&app, &caller, received).await });
+            let row = kept.await.map_err(|error| ApiError::internal(&error))??;
+            Ok(shape.file(row))
         }
         Err(error) => {
             intake.abandon(&error).await;
@@ -61,6 +65,8 @@ struct Received {
     blob: TempBlob,
     /// Only where ids derive from what was sent.
     digest: Option<[u8; 32]>,
+    /// Of all that was sent.
+    content: [u8; 32],
     life: Option<TimeDelta>,
 }
 
@@ -84,7 +90,12 @@ async fn keep(app: &App, caller: &Caller, received: Received) -> Result<FileRow,
         };
         match app.store.insert_file(file, received.blob.clone()).await {
             Err(StoreError::IdTaken { .. }) => {}
-            result => return result,
+            result => {
+                if let Ok(row) = &result {
+                    caller.made.note(&row.id);
+                }
+                return result;
+            }
         }
     }
 }
@@ -158,6 +169,7 @@ impl<'a> Intake<'a> {
         let mut parser = multipart::Parser::new(&boundary);
         let mut sink = Sink::Nowhere;
         let mut life = None;
+        let mut content = Content::default();
         loop {
             let Some(event) = parser.next().map_err(malformed)? else {
                 match self.chunk().await? {
@@ -166,6 +178,7 @@ impl<'a> Intake<'a> {
                 }
                 continue;
             };
+            content.add(&event);
             match event {
                 Event::Part(head) => sink = self.begin(head, workspace.seed.is_some()).await?,
                 Event::Data(data) => match &mut sink {
@@ -209,6 +222,7 @@ impl<'a> Intake<'a> {
             )?,
             blob: file.writer.finish().await?,
             digest: file.hash.map(|hash| hash.finalize().into()),
+            content: content.finish(),
             life,
         })
     }

@@ -25,7 +25,7 @@ pub(super) fn admit(input: &mut TurnInput) -> ApiResult<Option<Standing>> {
     Ok(standing)
 }
 
-/// Parity: the service's text (FACTS §9).
+/// Parity: the service's text (F137).
 fn refused(refusal: &Refusal, organization: &str, model: &str, now: DateTime<Utc>) -> ApiError {
     let limit = with_commas(refusal.limit);
     let kind = refusal.kind.text();
@@ -95,7 +95,7 @@ const NAMES: [Names; 4] = [
     },
 ];
 
-/// An account that is far from its limits; `remaining` is rounded as recorded (FACTS §8).
+/// An account that is far from its limits; `remaining` is rounded as recorded (F138).
 const FAR_FROM: [(&str, &str); 4] = [
     ("10000", "9999"),
     ("10000000", "9998000"),
@@ -132,7 +132,7 @@ pub(super) fn add(headers: &mut HeaderMap, now: DateTime<Utc>, standing: Option<
     }
 }
 
-/// Tokens are told to the thousand (spec 00 §5).
+/// Tokens are told to the thousand (F138).
 fn rounded(remaining: u64, tokens: bool) -> u64 {
     if tokens {
         (remaining + 500) / 1000 * 1000

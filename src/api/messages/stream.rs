@@ -22,17 +22,22 @@ use crate::api::cut;
 use crate::api::era;
 use crate::api::error::ApiResult;
 use crate::api::messages::refused;
+use crate::api::messages::threads::{self, Thread};
 use crate::app::App;
-use crate::engine::{self, Sink, TurnError, TurnInput, Wait};
+use crate::engine::{Sink, TurnError, TurnInput, Wait};
 use crate::quirks::Era;
 
 const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
 
 /// Runs the turn up to its first event. A failure before it is an ordinary HTTP error.
-pub(super) async fn answer(app: App, input: TurnInput) -> ApiResult<Response> {
+pub(super) async fn answer(
+    app: App,
+    input: TurnInput,
+    thread: Option<Thread>,
+) -> ApiResult<Response> {
     let frames = Frames::of(input.quirks.era);
     let mut sink = frames.clone();
-    let turn = Box::pin(async move { engine::run(&app.engine, &input, &mut sink).await });
+    let turn = Box::pin(async move { threads::run(&app.engine, &input, thread, &mut sink).await });
     let mut body = TurnBody {
         turn: Some(turn),
         frames,
@@ -70,7 +75,7 @@ enum Item {
     Wait(Wait),
 }
 
-/// The run of paddings of one stream: uniform from 0 to 15 (FACTS 1.1), and the same for the same
+/// The run of paddings of one stream: uniform from 0 to 15 (F020), and the same for the same
 /// message id.
 #[derive(Debug, Default)]
 struct Padding(u64);

@@ -10,12 +10,14 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::recorded::Record;
-use super::{Exchange, is_stream, text_of};
+use super::{Exchange, is_stream, keys, text_of};
 use crate::api::cut;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
 use crate::api::messages::service_error;
+use crate::api::multipart;
 use crate::api::shaped::{Line, Shaped};
+use crate::cassette::Redactor;
 use crate::engine::Report;
 use crate::fault::{self, Act, Dice, Faults, HttpAct, Occasion, Struck};
 use crate::limits;
@@ -43,6 +45,12 @@ pub(super) fn of_request(
         )
     })?;
     let parsed = fault::parse(&value).map_err(|error| bad(error.message, &error.hint))?;
+    // Events and verdicts tell a fault as it was given.
+    let redactor = Redactor::default().with_known(keys(headers));
+    let parsed = parsed
+        .into_iter()
+        .map(|fault| fault.told(|given| redactor.json(given)))
+        .collect();
     let faults = Faults::new(Arc::default(), Dice::new(seed, request_id));
     faults
         .add(parsed)
@@ -89,7 +97,7 @@ pub(super) async fn meet(
         }
         return Ok(request);
     }
-    let sent = read_for_journal(request).await;
+    let sent = read_for_journal(caller, request).await;
     let response = match act {
         HttpAct::Wait(_) => std::future::pending().await,
         HttpAct::Cut => cut::response(Bytes::new(), "application/json"),
@@ -143,7 +151,7 @@ fn with_source(mut response: Response, sent: Option<Bytes>) -> Response {
     response
 }
 
-/// Parity: what the service's edge refuses has no outer `type` and no request id (FACTS 1.12).
+/// Parity: what the service's edge refuses has no outer `type` and no request id (F135).
 fn edge_response(error: &ServiceError) -> Response {
     let body = json!({ "error": { "type": error.kind, "message": error.message } }).to_string();
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::FORBIDDEN);
@@ -165,12 +173,23 @@ fn edge_response(error: &ServiceError) -> Response {
 }
 
 /// The body of a request that its handler never sees: whether a later one repeats it is known by that.
-async fn read_for_journal(request: Request) -> Option<Bytes> {
-    if !is_json(&request) {
+async fn read_for_journal(caller: &Caller, request: Request) -> Option<Bytes> {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let boundary = kind
+        .and_then(|value| value.to_str().ok())
+        .and_then(multipart::boundary);
+    if boundary.is_none() && !is_json(&request) {
         return None;
     }
     let body = axum::body::to_bytes(request.into_body(), limits::FAULTED_BODY_BYTES);
-    body.await.ok()
+    let body = body.await.ok()?;
+    let Some(boundary) = boundary else {
+        return Some(body);
+    };
+    if let Some(content) = multipart::content_of(&boundary, body) {
+        caller.made.says(content);
+    }
+    None
 }
 
 fn is_json(request: &Request) -> bool {

@@ -1,5 +1,6 @@
 //! The journal's view of an answer: pushed when it is complete, or when the client has left.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -9,13 +10,17 @@ use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use serde_json::json;
+use tracing::Span;
 
-use super::Exchange;
+use super::{Exchange, REQUESTS, millis};
+use crate::cassette::Redactor;
 use crate::journal::Entry;
 use crate::limits;
-use crate::verify::{Facts, Seen};
+use crate::verify::{Facts, Made, Miss, Seen};
 use crate::workspace::Workspace;
 
+/// The largest body of an entry that has one.
+const CONTENT_BYTES: usize = limits::JOURNAL_BYTES / 4;
 /// What an entry without an answer has for a status, as nginx writes it.
 const LEFT: u16 = 499;
 
@@ -24,20 +29,33 @@ pub(super) struct Record {
     pub(super) workspace: Arc<Workspace>,
     pub(super) entry: Entry,
     pub(super) started: Instant,
+    /// Keeps the request's key out of all that is noted.
+    pub(super) redactor: Redactor,
     pub(super) exchange: Exchange,
     /// What is known beside the turn's own report.
     pub(super) facts: Facts,
+    pub(super) made: Made,
+    /// Whose the log's lines are, those of the body included.
+    span: Span,
     pushed: bool,
 }
 
 impl Record {
-    pub(super) fn begin(workspace: Arc<Workspace>, entry: Entry, started: Instant) -> Self {
+    pub(super) fn begin(
+        workspace: Arc<Workspace>,
+        entry: Entry,
+        started: Instant,
+        redactor: Redactor,
+    ) -> Self {
         let record = Self {
             workspace,
             entry,
             started,
+            redactor,
             exchange: Exchange::default(),
             facts: Facts::default(),
+            made: Made::default(),
+            span: Span::current(),
             pushed: false,
         };
         let Entry {
@@ -68,29 +86,54 @@ impl Record {
         }
         entry.client_left = left;
         entry.duration = self.started.elapsed();
-        entry.request_body = exchange.request.map_or(entry.request_body, Into::into);
-        entry.response_body = exchange.response.map_or(entry.response_body, Into::into);
+        // The journal keeps no larger one.
+        let content = |bytes: Bytes| match bytes.len() {
+            0..=CONTENT_BYTES => self.redactor.content(bytes).into(),
+            _ => bytes.into(),
+        };
+        entry.request_body = exchange.request.map_or(entry.request_body, content);
+        entry.response_body = exchange.response.map_or(entry.response_body, content);
+        let (mut model, mut container) = (None, None);
         if let Some(report) = exchange.report {
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
             entry.source = report.source.take();
+            model = report.model.take();
+            container = report.container.take();
             let Facts {
                 lints,
                 miss,
                 outputs,
                 paused,
+                told,
                 struck,
             } = std::mem::take(&mut report.facts);
             facts.lints.extend(lints);
             facts.struck.extend(struck);
-            facts = Facts {
-                miss,
-                outputs,
-                paused,
-                ..facts
-            };
+            // Replay has noted what it knows itself.
+            facts.miss = miss.or(facts.miss);
+            facts.outputs.extend(outputs);
+            facts.paused = paused.or(facts.paused);
+            facts.told = told;
         }
+        without_keys(&mut facts, &self.redactor);
         entry.lints.clone_from(&facts.lints);
         let workspace = &self.workspace;
+        // Without the span: it says the same.
+        tracing::info!(
+            target: REQUESTS,
+            parent: None,
+            method = entry.method,
+            path = entry.path,
+            status = entry.status,
+            ms = millis(entry.duration),
+            request_id = entry.id,
+            workspace = workspace.id,
+            model,
+            rule = entry.source,
+            container,
+            client_left = left.then_some(true),
+            "answered"
+        );
         workspace.tell("request_ended", || {
             json!({
                 "request_id": entry.id,
@@ -108,6 +151,7 @@ impl Record {
             started: self.started,
             clock: &workspace.clock,
             left,
+            made: &self.made,
         };
         workspace.watch.note(seen, facts);
         workspace.journal.push(entry);
@@ -117,6 +161,18 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.finish(true);
+    }
+}
+
+/// What a verdict says in words may quote the request.
+fn without_keys(facts: &mut Facts, redactor: &Redactor) {
+    for lint in &mut facts.lints {
+        if let Cow::Owned(clean) = redactor.text(&lint.message) {
+            lint.message = clean.into();
+        }
+    }
+    if let Some(Miss::Unmatched { message, .. } | Miss::Failed { message }) = &mut facts.miss {
+        *message = redactor.text(message).into_owned();
     }
 }
 
@@ -168,6 +224,8 @@ impl HttpBody for RecordedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
+        let span = this.record.as_ref().map(|record| record.span.clone());
+        let _within = span.as_ref().map(Span::enter);
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {

@@ -4,6 +4,7 @@ use axum::http::HeaderMap;
 
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Betas;
+use crate::config::Config;
 use crate::lint::{Lint, UNKNOWN_BETA, UNKNOWN_VERSION};
 
 /// The versions the service knows; any other is noted, or refused with `--strict-version`.
@@ -18,9 +19,9 @@ pub(super) struct Read {
 }
 
 /// Reads both headers.
-pub(super) fn read(headers: &HeaderMap, strict: bool) -> ApiResult<Read> {
-    let (version, version_note) = version(headers, strict)?;
-    let (betas, betas_note) = betas(headers, strict)?;
+pub(super) fn read(headers: &HeaderMap, config: &Config) -> ApiResult<Read> {
+    let (version, version_note) = version(headers, config.strict_version)?;
+    let (betas, betas_note) = betas(headers, config.strict_version || config.strict_betas)?;
     Ok(Read {
         version,
         betas,
@@ -73,7 +74,7 @@ fn betas(headers: &HeaderMap, strict: bool) -> ApiResult<(Betas, Option<Lint>)> 
     }
     let unknown = unknown.join(", ");
     if strict {
-        // Parity: quoted in public threads (FACTS §9).
+        // Parity: quoted (F139).
         return Err(ApiError::invalid(format!(
             "Unexpected value(s) {unknown} for the `anthropic-beta` header. Please consult our documentation at \
              docs.claude.com or try again without the header."

@@ -6,8 +6,8 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use chrono::TimeDelta;
 use wire::event::StreamEvent;
+use wire::request::MessagesRequest;
 use wire::sse;
 
 use crate::api::cut;
@@ -17,12 +17,12 @@ use crate::api::messages::service_error;
 use crate::api::middleware::Exchange;
 use crate::api::paced::{Paced, Step};
 use crate::cassette::{
-    Body as Recorded, Deck, End, Pace, Played, Request, Timing, fail_calls, split_frames,
+    Body as Recorded, Deck, End, Named, Pace, Played, Request, Timing, fail_calls, split_frames,
 };
+use crate::engine::over::Over;
+use crate::engine::{self, over};
 use crate::fault::{Act, Occasion, StreamAct, ToolAct};
-use crate::limits;
 use crate::model::ServerTool;
-use crate::quirks::ExpiredContainer;
 use crate::verify::{Facts, Output};
 
 /// Headers of a recording that belong to the connection it was made over, or to nobody.
@@ -47,26 +47,15 @@ pub(super) async fn response(
     mut played: Played,
     facts: &mut Facts,
 ) -> Response {
-    let now = caller.workspace.clock.now();
-    let life = TimeDelta::days(limits::CONTAINER_LIFE_DAYS);
-    if played.container_made.is_some_and(|made| now - made >= life) {
-        match caller.quirks.expired_container {
-            ExpiredContainer::ToolError => {
-                fail_calls(&mut played.response, |_| {
-                    Some("container_expired".to_owned())
-                });
-            }
-            ExpiredContainer::ServerError => {
-                return ApiError::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "api_error",
-                    "Internal server error",
-                )
-                .into_response();
-            }
-            ExpiredContainer::RequestError => {
-                return ApiError::invalid("container: The container has expired").into_response();
-            }
+    if let Some(named) = played.container.take()
+        && is_over(caller, &named)
+    {
+        match over::outcome(&caller.quirks, &named.id, waits(asked)) {
+            Over::Calls => fail_calls(&mut played.response, |_| {
+                Some("container_expired".to_owned())
+            }),
+            Over::Refused(message) => return ApiError::invalid(message).into_response(),
+            Over::Failed(error) => return service_error(*error).into_response(),
         }
     }
     let body = asked.body.json();
@@ -87,6 +76,19 @@ pub(super) async fn response(
         return super::unreachable(None, why);
     }
     sent(caller, deck, &played, act).await
+}
+
+fn is_over(caller: &Caller, named: &Named) -> bool {
+    let (now, idle) = (caller.workspace.clock.now(), caller.quirks.container_idle.0);
+    over::is_over(named.made_at, named.last_used_at, now, idle)
+}
+
+/// Whether code in the container waits for what the request brings. A request of another time's shape is none
+/// of ours to read.
+fn waits(asked: &Request) -> bool {
+    let body = asked.body.json();
+    body.and_then(|body| MessagesRequest::decode(&body, true).ok())
+        .is_some_and(|request| engine::code_waits(&request))
 }
 
 async fn sent(caller: &Caller, deck: &Deck, played: &Played, act: Option<Act>) -> Response {

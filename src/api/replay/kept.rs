@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::cassette::{Blob, Body};
 use crate::ids::hex;
+use crate::private;
 
 /// What is kept in memory; beyond it lies in a file.
 const IN_MEMORY_BYTES: usize = 1024 * 1024;
@@ -46,8 +47,8 @@ impl Kept {
                 self.memory.extend_from_slice(bytes);
                 return Ok(());
             }
-            let folder = TempDir::with_prefix("sandtable-body-")?;
-            let file = File::create_new(folder.path().join(PARTIAL))?;
+            let folder = private::temp_dir("sandtable-body-")?;
+            let file = private::create_new(&folder.path().join(PARTIAL))?;
             let spilled = Spilled {
                 folder,
                 file,

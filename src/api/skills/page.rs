@@ -1,6 +1,7 @@
-//! Pages of skills and versions: `limit` and an opaque `page` (spec 00 §7).
+//! Pages of skills and versions: `limit` and an opaque `page` (F120).
 
 use serde_json::{Value, json};
+use wire::refusal;
 
 use super::shape::Shape;
 use crate::api::error::{ApiError, ApiResult};
@@ -28,11 +29,22 @@ impl SkillPage {
             Shape::Beta => limits::SKILL_LIST_LIMIT_BETA,
         };
         let limit = last("limit").map_or(Ok(limits::LIST_LIMIT_DEFAULT), |text| {
-            parse_limit(text, most)
+            let limit = parse_limit(text, usize::MAX);
+            let of_range = |limit: &usize| *limit <= most;
+            // What is no number at all is refused as everywhere.
+            match (text.parse::<i64>(), limit.ok().filter(of_range)) {
+                (Err(_), _) => parse_limit(text, most),
+                (_, Some(limit)) => Ok(limit),
+                (_, None) => Err(ApiError::invalid(
+                    refusal::SKILL_LIMIT.say(&[("most", &most)]),
+                )),
+            }
         })?;
         let below = match last("page") {
             None => i64::MAX,
-            Some(page) => cursor(page).ok_or_else(|| ApiError::invalid("page: Invalid cursor"))?,
+            Some(page) => {
+                cursor(page).ok_or_else(|| ApiError::invalid(refusal::SKILL_PAGE.say(&[])))?
+            }
         };
         Ok(Self { limit, below })
     }

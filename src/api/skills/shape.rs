@@ -1,4 +1,4 @@
-//! Skills and versions as the two shapes of the API print them (spec 05 §1 and §3).
+//! Skills and versions as the two shapes of the API print them (F100).
 
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ impl Shape {
                 "description": row.description,
                 "created_at": created_at,
             }),
-            // Parity: this key order as recorded (FACTS §8).
+            // Parity: this key order as recorded (F101).
             Self::Beta => json!({
                 "type": "skill_version",
                 "skill_id": skill.id,

@@ -5,9 +5,11 @@ use axum::http::header;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
+use wire::refusal;
 
+use super::shape::Shape;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::multipart::{self, Event};
+use crate::api::multipart::{self, Content, Event};
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::skills::{Bundle, archive};
@@ -22,6 +24,8 @@ pub(super) struct Upload {
     pub(super) display_name: Option<String>,
     /// Where ids derive from what was sent.
     pub(super) digest: [u8; 32],
+    /// Of all that was sent.
+    pub(super) content: [u8; 32],
 }
 
 enum Sink {
@@ -31,7 +35,7 @@ enum Sink {
 }
 
 /// Reads a multipart body to its end.
-pub(super) async fn receive(request: Request) -> ApiResult<Upload> {
+pub(super) async fn receive(request: Request, shape: Shape) -> ApiResult<Upload> {
     let (parts, body) = request.into_parts();
     let text = |name| {
         parts
@@ -56,7 +60,9 @@ pub(super) async fn receive(request: Request) -> ApiResult<Upload> {
         files: Vec::new(),
         display_name: None,
         digest: [0; 32],
+        content: [0; 32],
     };
+    let mut content = Content::default();
     let (mut sink, mut read) = (Sink::Nowhere, 0);
     loop {
         let event = parser
@@ -80,12 +86,15 @@ pub(super) async fn receive(request: Request) -> ApiResult<Upload> {
             }
             continue;
         };
+        content.add(&event);
         match event {
             Event::Part(head) => {
                 sink = match (head.name.as_str(), head.filename) {
                     // The whole path counts, unlike in the Files API.
-                    ("files[]" | "files", Some(path)) => Sink::File(path, Vec::new()),
-                    ("display_name" | "display_title", _) => Sink::Name(Vec::new()),
+                    ("files[]", Some(path)) => Sink::File(path, Vec::new()),
+                    // Parity: the other shape's name is ignored (recorded 2026-09-04).
+                    ("display_name", _) if shape == Shape::Current => Sink::Name(Vec::new()),
+                    ("display_title", _) if shape == Shape::Beta => Sink::Name(Vec::new()),
                     _ => Sink::Nowhere,
                 }
             }
@@ -104,6 +113,7 @@ pub(super) async fn receive(request: Request) -> ApiResult<Upload> {
     }
     // An epilogue is read, so that the connection can be used again.
     while let Some(Ok(_)) = body.next().await {}
+    upload.content = content.finish();
     upload.finish()
 }
 
@@ -121,7 +131,7 @@ impl Upload {
 
     fn finish(mut self) -> ApiResult<Self> {
         if self.files.is_empty() {
-            return Err(ApiError::invalid("files: Field required"));
+            return Err(ApiError::invalid(refusal::SKILL_FILES.say(&[])));
         }
         if let [(_, content)] = &self.files[..]
             && archive::is_zip(content)
@@ -152,10 +162,7 @@ fn display_name(text: &[u8]) -> ApiResult<Option<String>> {
         return Ok(None);
     }
     if name.chars().count() > limits::MAX_SKILL_DISPLAY_NAME_CHARS {
-        return Err(invalid(&format!(
-            "String should have at most {} characters",
-            limits::MAX_SKILL_DISPLAY_NAME_CHARS
-        )));
+        return Err(ApiError::invalid(refusal::SKILL_DISPLAY_NAME.say(&[])));
     }
     if name.chars().any(char::is_control) {
         return Err(invalid("The name of a skill is a single line"));

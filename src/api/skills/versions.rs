@@ -1,11 +1,14 @@
 //! The versions of a skill, and their files as a zip.
 
+use std::fmt::Display;
+
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use wire::refusal;
 
 use super::page::SkillPage;
 use super::shape::Shape;
@@ -29,9 +32,51 @@ fn version_not_found(version: &str) -> ApiError {
     ApiError::not_found(format!("Skill version `{version}` not found."))
 }
 
-async fn find_version(app: &App, caller: &Caller, ids: VersionId) -> ApiResult<FoundVersion> {
+/// What is done with a version: `latest` is a version to read alone, and a number one to download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Reading,
+    Deleting,
+    Downloading,
+}
+
+/// The form that a version's name has in this shape (recorded 2026-09-04).
+fn check_form(shape: Shape, version: &str, purpose: Use) -> ApiResult<()> {
+    let is_number = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+    let said: [(&str, &dyn Display); 1] = [("version", &version)];
+    let doing: &dyn Display = match purpose {
+        Use::Deleting => &"deleting",
+        Use::Reading | Use::Downloading => &"downloading",
+    };
+    let refused = match shape {
+        Shape::Beta if !is_number => refusal::SKILL_VERSION_FORMAT.say(&said),
+        Shape::Current if version == "latest" && purpose != Use::Reading => {
+            refusal::SKILL_LATEST.say(&[("doing", doing)])
+        }
+        Shape::Current
+            if version != "latest"
+                && !version.starts_with("skver_")
+                && !(is_number && purpose == Use::Downloading) =>
+        {
+            refusal::SKILL_VERSION_ID.say(&said)
+        }
+        _ => return Ok(()),
+    };
+    Err(ApiError::invalid(refused))
+}
+
+async fn find_version(
+    app: &App,
+    caller: &Caller,
+    ids: VersionId,
+    purpose: Use,
+) -> ApiResult<FoundVersion> {
     let (id, version) = ids.map(|Path(ids)| ids).unwrap_or_default();
-    match find(app, caller, &id).await? {
+    let found = find(app, caller, &id).await?;
+    if matches!(found, Found::Own(_)) || version == "latest" {
+        check_form(Shape::of(caller), &version, purpose)?;
+    }
+    match found {
         Found::Vendor(skill) => skill
             .resolve(Some(&version))
             .map(|known| FoundVersion::Vendor(skill, known))
@@ -55,24 +100,38 @@ pub(super) async fn create(
 ) -> ApiResult<Json<Value>> {
     let id = id.map(|Path(id)| id).unwrap_or_default();
     let skill = find_own(&app, &caller, &id).await?;
-    let upload = upload::receive(request).await?;
+    let upload = upload::receive(request, Shape::of(&caller)).await?;
+    caller.made.says(upload.content);
+    // In a task of its own: of a client that leaves now it is known all the same what was made.
+    let made = tokio::spawn(async move { keep(&app, &caller, &skill, &upload).await });
+    made.await.map_err(|error| ApiError::internal(&error))?
+}
+
+async fn keep(
+    app: &App,
+    caller: &Caller,
+    skill: &SkillRow,
+    upload: &upload::Upload,
+) -> ApiResult<Json<Value>> {
+    let id = &skill.id;
     let bundle = upload.bundle()?;
     if bundle.name != skill.name {
-        return Err(ApiError::invalid(format!(
-            "The skill name '{}' in SKILL.md must match the name '{}' of the skill.",
-            bundle.name, skill.name
-        )));
+        let names: [(&str, &dyn Display); 2] = [("name", &bundle.name), ("expected", &skill.name)];
+        return Err(ApiError::invalid(refusal::SKILL_NAME_CHANGED.say(&names)));
     }
     let workspace = &caller.workspace;
     let ids = workspace.ids(&[b"skill version", id.as_bytes(), &upload.digest]);
     loop {
         let version = upload::version(&bundle, &ids, workspace.clock.now());
-        match app.store.insert_skill_version(&skill, version).await {
+        match app.store.insert_skill_version(skill, version).await {
             // Seeded ids repeat over a restart.
             Err(StoreError::IdTaken { .. }) => {}
             row => {
-                let row = row?.ok_or_else(|| not_found(&id))?;
-                return Ok(Json(Shape::of(&caller).version(&skill, &row)));
+                let row = row?.ok_or_else(|| not_found(id))?;
+                let answer = Shape::of(caller).version(skill, &row);
+                let version = answer["version"].as_str().unwrap_or(&row.id);
+                caller.made.note(format!("{id}/versions/{version}"));
+                return Ok(Json(answer));
             }
         }
     }
@@ -111,10 +170,12 @@ pub(super) async fn one(
     ids: VersionId,
 ) -> ApiResult<Json<Value>> {
     let shape = Shape::of(&caller);
-    Ok(Json(match find_version(&app, &caller, ids).await? {
-        FoundVersion::Own(skill, row) => shape.version(&skill, &row),
-        FoundVersion::Vendor(skill, version) => shape.vendor_version(skill, version),
-    }))
+    Ok(Json(
+        match find_version(&app, &caller, ids, Use::Reading).await? {
+            FoundVersion::Own(skill, row) => shape.version(&skill, &row),
+            FoundVersion::Vendor(skill, version) => shape.vendor_version(skill, version),
+        },
+    ))
 }
 
 /// Deletes a version; outside the beta the last one stays.
@@ -124,7 +185,7 @@ pub(super) async fn delete(
     ids: VersionId,
 ) -> ApiResult<Json<Value>> {
     let shape = Shape::of(&caller);
-    let FoundVersion::Own(skill, row) = find_version(&app, &caller, ids).await? else {
+    let FoundVersion::Own(_, row) = find_version(&app, &caller, ids, Use::Deleting).await? else {
         return Err(ApiError::invalid(
             "The versions of a skill that Anthropic provides cannot be deleted.",
         ));
@@ -134,10 +195,7 @@ pub(super) async fn delete(
         .delete_skill_version(row.n, shape == Shape::Current)
         .await?
     {
-        return Err(ApiError::invalid(format!(
-            "Skill `{}` holds at least one version; delete the skill to delete its last one.",
-            skill.id
-        )));
+        return Err(ApiError::invalid(refusal::SKILL_ONLY_VERSION.say(&[])));
     }
     let id = match shape {
         Shape::Current => row.id,
@@ -152,7 +210,7 @@ pub(super) async fn content(
     caller: Caller,
     ids: VersionId,
 ) -> ApiResult<Response> {
-    let (name, bytes) = match find_version(&app, &caller, ids).await? {
+    let (name, bytes) = match find_version(&app, &caller, ids, Use::Downloading).await? {
         FoundVersion::Own(skill, row) => {
             let files = app.store.skill_files(&caller.workspace.id, &row.id).await?;
             let files = files

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -11,10 +11,12 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::place::{is_there, put_body, remove_bodies, replace, starts_as_cassette};
 use super::{CassetteError, Timing, blobs, raw, timing};
 use crate::cassette::body::INLINE_BYTES;
 use crate::cassette::{About, Body, End, Exchange, Part, VERSION, write_value};
 use crate::ids::hex;
+use crate::private;
 
 /// A cassette that is being recorded.
 #[derive(Debug)]
@@ -48,23 +50,23 @@ pub fn text(about: &About, exchanges: &[Exchange]) -> Result<String, CassetteErr
 }
 
 impl Writer {
-    /// Begins a cassette, in place of one that is there.
+    /// Begins a cassette, in place of one that is there. Any other file is left alone.
     pub fn create(path: &Path, about: &About) -> Result<Self, CassetteError> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
+            private::create_dir_all(folder).map_err(|source| failed(folder, source))?;
         }
+        let was_there = is_there(path, "cassette", starts_as_cassette)?;
+        is_there(&timing(path), "list of times", |old| {
+            serde_json::from_slice::<Vec<Timing>>(old).is_ok()
+        })?;
         let writer = Self {
             path: path.to_owned(),
             head: head(about),
             exchanges: BTreeMap::new(),
             inline: false,
         };
-        // Bodies of the recording before belong to nothing any more.
-        match fs::remove_dir_all(blobs(path)) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(failed(&blobs(path), source));
-            }
-            _ => {}
+        if was_there {
+            remove_bodies(&blobs(path)).map_err(|source| failed(&blobs(path), source))?;
         }
         writer.write_all()?;
         Ok(writer)
@@ -76,6 +78,14 @@ impl Writer {
             return Self::create(path, about);
         }
         let known = super::load(path)?;
+        for path in [path, &timing(path), &blobs(path)] {
+            match private::tighten(path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed(path, source));
+                }
+                _ => {}
+            }
+        }
         let mut writer = Self {
             path: path.to_owned(),
             head: head(&known.about),
@@ -245,8 +255,8 @@ impl Writer {
                 let folder = blobs(&self.path);
                 if blob.folder != folder {
                     let path = folder.join(&blob.sha256);
-                    fs::create_dir_all(&folder)
-                        .and_then(|()| fs::copy(blob.path(), &path))
+                    private::create_dir_all(&folder)
+                        .and_then(|()| put_body(&path, &mut fs::File::open(blob.path())?))
                         .map_err(|source| failed(&path, source))?;
                 }
                 json!({ "blob": { "sha256": blob.sha256, "size_bytes": blob.size_bytes } })
@@ -278,8 +288,8 @@ impl Writer {
         let folder = blobs(&self.path);
         let sha256 = hex(&Sha256::digest(bytes));
         let path = folder.join(&sha256);
-        fs::create_dir_all(&folder)
-            .and_then(|()| fs::write(&path, bytes))
+        private::create_dir_all(&folder)
+            .and_then(|()| put_body(&path, &mut bytes.as_ref()))
             .map_err(|source| failed(&path, source))?;
         Ok(json!({ "blob": { "sha256": sha256, "size_bytes": bytes.len() } }))
     }
@@ -349,30 +359,7 @@ fn item_again(items: &[String]) -> Option<&str> {
     }
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), CassetteError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            // As any file that is made; a temporary one is its owner's alone.
-            file.as_file()
-                .set_permissions(fs::Permissions::from_mode(0o644))?;
-        }
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(|source| failed(path, source))
-}
-
-fn failed(path: &Path, source: std::io::Error) -> CassetteError {
+pub(super) fn failed(path: &Path, source: std::io::Error) -> CassetteError {
     CassetteError::Write {
         path: path.to_owned(),
         source,

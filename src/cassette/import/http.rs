@@ -90,8 +90,48 @@ pub(super) fn secrets(headers: &[(String, String)]) -> impl Iterator<Item = Stri
     ];
     let secret = headers
         .iter()
-        .filter(|(name, _)| SECRET.contains(&name.as_str()));
+        .filter(|(name, value)| SECRET.contains(&name.as_str()) && !is_placeholder(value));
     secret.map(|(_, value)| value.rsplit(' ').next().unwrap_or_default().to_owned())
+}
+
+/// Whether a recorder put this in the place of what it did not want to keep.
+pub(super) fn is_placeholder(value: &str) -> bool {
+    const WORDS: [&str; 11] = [
+        "apikey",
+        "dummy",
+        "fake",
+        "filtered",
+        "hidden",
+        "masked",
+        "placeholder",
+        "redacted",
+        "removed",
+        "sanitized",
+        "scrubbed",
+    ];
+    let value = value.trim().trim_start_matches("Bearer ");
+    let crossed_out = value.len() > 2 && value.chars().all(|c| "*.xX-".contains(c));
+    let letters: String = value
+        .chars()
+        .filter(|c| !c.is_ascii_punctuation())
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    crossed_out
+        || WORDS.contains(&letters.as_str())
+        || (value.starts_with('<') && value.ends_with('>'))
+}
+
+/// Takes out the headers of which the recorder kept the names alone; tells those names.
+pub(super) fn without_placeholders(headers: &mut Vec<(String, String)>) -> Vec<String> {
+    let mut names = Vec::new();
+    headers.retain(|(name, value)| {
+        let placed = is_placeholder(value);
+        if placed && !names.contains(name) {
+            names.push(name.clone());
+        }
+        !placed
+    });
+    names
 }
 
 /// A header's value.
@@ -165,7 +205,8 @@ pub(super) fn decoded(headers: &[(String, String)], bytes: Bytes) -> Body {
     Body::of(bytes)
 }
 
-fn inflate(reader: impl Read) -> Option<Bytes> {
+/// What a decoder reads to its end; `None` if it is broken or too large.
+pub(super) fn inflate(reader: impl Read) -> Option<Bytes> {
     let mut plain = Vec::new();
     reader
         .take(MAX_BODY_BYTES + 1)

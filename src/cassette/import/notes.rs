@@ -1,10 +1,13 @@
-//! What an import lacks: each lack once, with the exchanges that have it.
+//! What an import lacks, and what it replaced: each once, with the exchanges that have it.
 
 use std::collections::BTreeSet;
 
 use crate::cassette::Body;
 
-/// Lacks in the order in which they were met.
+/// What a note begins with that tells what was replaced, and not what is lacking.
+pub const REPLACED: &str = "replaced: ";
+
+/// Lacks, or what was replaced, in the order in which they were met.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     /// The text, and the exchanges counted from 0; none for the file as a whole.
@@ -48,6 +51,23 @@ impl Notes {
         }
     }
 
+    /// Headers of the answer of which the names alone were kept, the content type's among them or not.
+    pub(super) fn of_hidden_headers(&mut self, at: usize, names: &[String]) {
+        if names.is_empty() {
+            return;
+        }
+        let kind = if names.iter().any(|name| name == "content-type") {
+            ", and the content type follows from the body"
+        } else {
+            ""
+        };
+        let names = names.join(", ");
+        self.of(
+            at,
+            format!("of the answer's headers only the names were kept{kind}: {names}"),
+        );
+    }
+
     fn entry(&mut self, text: String) -> &mut BTreeSet<usize> {
         let known = self.lacks.iter().position(|(known, _)| *known == text);
         let at = known.unwrap_or_else(|| {
@@ -57,15 +77,15 @@ impl Notes {
         &mut self.lacks[at].1
     }
 
-    /// A line each, for a file of `total` exchanges.
-    pub(super) fn into_lines(self, total: usize) -> Vec<String> {
+    /// A line each behind `mark`, for a file of `total` exchanges.
+    pub(super) fn into_lines(self, mark: &str, total: usize) -> Vec<String> {
         let line = |(text, exchanges): (String, BTreeSet<usize>)| {
             let numbers: Vec<String> = exchanges.iter().map(|at| (at + 1).to_string()).collect();
             match numbers.len() {
-                0 => text,
-                count if count == total => text,
-                1 => format!("exchange {}: {text}", numbers[0]),
-                _ => format!("exchanges {}: {text}", numbers.join(", ")),
+                0 => format!("{mark}{text}"),
+                count if count == total => format!("{mark}{text}"),
+                1 => format!("{mark}exchange {}: {text}", numbers[0]),
+                _ => format!("{mark}exchanges {}: {text}", numbers.join(", ")),
             }
         };
         self.lacks.into_iter().map(line).collect()

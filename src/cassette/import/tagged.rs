@@ -1,4 +1,8 @@
 //! YAML as a tree of JSON in which `!!binary` scalars can be told from texts.
+//!
+//! Recorders in Python write the objects of their HTTP library with tags of its classes. A class whose
+//! constructor takes one text is that text (aiohttp's `istr`, which may be a key); of others the arguments
+//! and the fields are there, and whoever knows the class can read them.
 
 use std::fmt;
 
@@ -43,13 +47,46 @@ pub(super) fn read(text: &str) -> Result<Value, Wrong> {
 
 struct Node(Value);
 
+/// What tags of Python begin with that name a class or a function to call; the `!!` may be spelt out.
+const CONSTRUCTORS: [&str; 2] = ["python/object/apply:", "python/object/new:"];
+
 fn value(Tagged(Node(value), tag): Tagged<Node>) -> Value {
-    let binary = tag.is_some_and(|tag| tag.ends_with("binary"));
+    let tag = tag.unwrap_or_default();
     match value {
-        Value::String(text) if binary => {
+        Value::String(text) if tag.ends_with("binary") => {
             Value::Object(Map::from_iter([(BINARY.to_owned(), Value::String(text))]))
         }
+        value if CONSTRUCTORS.iter().any(|kind| tag.contains(kind)) => constructed(value),
         value => value,
+    }
+}
+
+/// The text, or the bytes, that is all a constructor is given; else what there is.
+fn constructed(value: Value) -> Value {
+    let arguments = match &value {
+        Value::Array(arguments) => arguments,
+        Value::Object(map) => match map.get("args") {
+            Some(Value::Array(arguments)) => arguments,
+            _ => return value,
+        },
+        _ => return value,
+    };
+    match arguments.as_slice() {
+        [text @ Value::String(_)] => text.clone(),
+        [bytes @ Value::Object(map)] if map.contains_key(BINARY) => bytes.clone(),
+        _ => value,
+    }
+}
+
+/// A key as a text. One that is none keeps its place under its JSON, where nobody looks for it.
+fn key(node: Tagged<Node>) -> String {
+    match value(node) {
+        Value::String(text) => text,
+        Value::Object(map) if map.contains_key(BINARY) => {
+            let bytes = map[BINARY].as_str().and_then(super::http::base64);
+            String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+        }
+        other => other.to_string(),
     }
 }
 
@@ -111,8 +148,8 @@ impl<'de> Visitor<'de> for Tree {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some((key, item)) = entries.next_entry::<String, Tagged<Node>>()? {
-            map.insert(key, value(item));
+        while let Some((name, item)) = entries.next_entry::<Tagged<Node>, Tagged<Node>>()? {
+            map.insert(key(name), value(item));
         }
         Ok(Value::Object(map))
     }

@@ -1,5 +1,8 @@
 //! Every dialect comes in, what it lacks is said, and foreign bytes are refused in words.
 
+mod dialects;
+mod hollow;
+
 use std::io::Write as _;
 
 use base64::Engine as _;

@@ -1,5 +1,7 @@
 //! Keys in every place that a request or an answer has.
 
+use ::base64::Engine as _;
+use ::base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -91,6 +93,45 @@ fn a_key_is_nowhere_left() {
 }
 
 #[test]
+fn a_key_encoded_over_and_over_or_in_the_other_case_is_found() {
+    for key in [KEY, OWN] {
+        let mut text = format!("/v1/files/{key}?a=b");
+        for _ in 0..PERCENT_LAYERS {
+            text = text
+                .replace('%', "%25")
+                .replace('n', "%6e")
+                .replace('-', "%2D");
+            let clean = redactor().encoded(&text);
+            assert!(clean.contains(REDACTED), "{text} became {clean}");
+        }
+    }
+    assert_eq!(redactor().text(&KEY.to_ascii_uppercase()), REDACTED);
+    assert_eq!(redactor().encoded("/v1/a%20b%2520"), "/v1/a%20b%2520");
+}
+
+#[test]
+fn contents_of_any_kind_lose_the_key_and_nothing_else() {
+    let stream = deltas(&["one sk-ant-api03".to_owned(), format!("{} two", &KEY[12..])]);
+    let binary = [&[0xff], KEY.as_bytes()].concat();
+    for whole in [
+        stream.into_bytes(),
+        binary,
+        format!("a {KEY}").into_bytes(),
+        format!("{{\"a\":[\"{KEY}\"]}}").into_bytes(),
+    ] {
+        let clean = redactor().content(Bytes::from(whole));
+        let told = String::from_utf8_lossy(&clean).into_owned();
+        assert!(
+            told.contains(REDACTED) && !told.contains("aBcDeF"),
+            "{told}"
+        );
+    }
+    for same in ["{ \"a\" : 1.0 }", "text %41", "event: ping\ndata: { }\n\n"] {
+        assert_eq!(redactor().content(Bytes::from(same)), same);
+    }
+}
+
+#[test]
 fn a_key_behind_escapes_is_found() {
     let escaped = spelled(KEY, |byte| format!("\\u{byte:04x}"));
     let exchange = Exchange {
@@ -115,6 +156,60 @@ fn what_has_no_secret_stays_byte_for_byte() {
     let odd = "{ \"a\" : 1.0 }";
     let clean = redactor().body(Body::Text(odd.to_owned())).unwrap();
     assert_eq!(clean, Body::Text(odd.to_owned()));
+}
+
+const ORGANIZATION: &str = "44ae676c-958f-4d68-9108-eae9de7b366b";
+
+/// Bytes as the service signs them: the organization's id between others.
+fn signed(before: &[u8], after: &[u8]) -> Vec<u8> {
+    [before, ORGANIZATION.as_bytes(), after].concat()
+}
+
+#[test]
+fn of_a_signature_only_the_id_within_is_replaced() {
+    let redactor = Redactor::default().with_known([ORGANIZATION]);
+    let bytes = signed(b"\x12\xba\x13\n*\x08\x07\x18\x02\"$", &[0xe5; 90]);
+    let mut zeros = bytes.clone();
+    zeros[11..47].fill(b'0');
+    for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
+        let block = |bytes: &[u8]| {
+            let text = engine.encode(bytes);
+            json!({"signature": text, "encrypted_content": text})
+        };
+        assert_eq!(redactor.json(block(&bytes)), block(&zeros));
+    }
+    let folded = STANDARD.encode(&bytes);
+    let folded = format!("{}\r\n{}", &folded[..60], &folded[60..]);
+    let clean = redactor.json(json!(folded));
+    let clean = clean.as_str().unwrap();
+    assert_eq!(clean.find('\r'), Some(60));
+    assert_eq!(STANDARD.decode(clean.replace("\r\n", "")).unwrap(), zeros);
+}
+
+#[test]
+fn an_id_by_itself_and_a_key_in_base64_are_replaced_as_a_whole() {
+    let redactor = Redactor::default().with_known([ORGANIZATION]);
+    assert_eq!(redactor.json(json!(ORGANIZATION)), json!(REDACTED));
+    let key = STANDARD.encode([ORGANIZATION.as_bytes(), b" ", KEY.as_bytes()].concat());
+    assert_eq!(redactor.json(json!(key)), json!(REDACTED));
+}
+
+#[test]
+fn a_signature_in_pieces_keeps_its_pieces() {
+    let redactor = Redactor::default().with_known([ORGANIZATION]);
+    let bytes = signed(b"\x12\xba", &[0xe5; 40]);
+    let mut zeros = bytes.clone();
+    zeros[2..38].fill(b'0');
+    let stream = |bytes: &[u8]| {
+        let text = STANDARD.encode(bytes);
+        let piece = |text: &str| {
+            let delta = json!({"type": "signature_delta", "signature": text});
+            let data = json!({"type": "content_block_delta", "index": 0, "delta": delta});
+            format!("event: content_block_delta\ndata: {data}\n\n")
+        };
+        [&text[..5], &text[5..31], &text[31..]].map(piece).concat()
+    };
+    assert_eq!(stream::redact(&redactor, &stream(&bytes)), stream(&zeros));
 }
 
 fn deltas(pieces: &[String]) -> String {
@@ -156,6 +251,29 @@ proptest! {
         prop_assert_eq!(together(&clean), words.join(&format!(" {REDACTED} ")));
         let padded = clean.lines().filter(|line| line.starts_with("data")).all(|line| line.ends_with("    }"));
         prop_assert!(padded, "the padding stays");
+    }
+
+    #[test]
+    fn what_was_signed_is_known_again_with_any_id_in_it_and_by_all_the_rest(
+        before in proptest::collection::vec(any::<u8>(), 0..40),
+        after in proptest::collection::vec(any::<u8>(), 0..40),
+        other in "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+    ) {
+        let redactor = Redactor::default().with_known([ORGANIZATION]);
+        let clean = redactor.json(json!(STANDARD.encode(signed(&before, &after))));
+        let clean = clean.as_str().unwrap();
+        prop_assert!(has_zeros(clean), "{}", clean);
+        let fits = |bytes: Vec<u8>| zeros_fit(clean, &STANDARD.encode(bytes));
+        prop_assert!(fits([&before, other.as_bytes(), &after].concat()));
+        prop_assert!(fits(signed(&before, &after)));
+        let longer = [&after[..], &[1, 2, 3]].concat();
+        prop_assert!(!fits(signed(&before, &longer)));
+        // Bytes right beside the id share characters with it.
+        if after.len() > 4 {
+            let mut changed = after;
+            *changed.last_mut().unwrap() ^= 0x55;
+            prop_assert!(!fits(signed(&before, &changed)));
+        }
     }
 
     #[test]

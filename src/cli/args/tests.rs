@@ -45,3 +45,76 @@ fn recordings_need_no_backend_and_a_recorder_needs_an_upstream() {
     let told = config("sandtable --record all").unwrap_err();
     assert!(told.contains("--cassette"), "{told}");
 }
+
+/// The headings of a command's help, in order, and all of it.
+fn help(line: &str) -> (Vec<String>, String) {
+    let text = Cli::try_parse_from(line.split(' '))
+        .unwrap_err()
+        .to_string();
+    let headings = text
+        .lines()
+        .filter(|line| line.ends_with(':') && !line.starts_with(' '))
+        .map(str::to_owned)
+        .collect();
+    (headings, text)
+}
+
+#[test]
+fn help_groups_the_shared_flags_behind_the_command_s_own() {
+    const SHARED: [&str; 5] = [
+        "Server:",
+        "Sandboxes:",
+        "Scripts and time:",
+        "Behaviour of the service:",
+        "Recordings:",
+    ];
+    for (command, own) in [
+        ("run", "--junit"),
+        ("record", "--out"),
+        ("replay", "--live"),
+        ("serve", "--help"),
+    ] {
+        let (mut headings, text) = help(&format!("sandtable {command} --help"));
+        headings.retain(|heading| SHARED.contains(&heading.as_str()));
+        headings.sort_by_key(|heading| text.find(&format!("\n{heading}\n")));
+        assert_eq!(headings.len(), SHARED.len(), "{command}: {text}");
+        let first = text.find(&format!("\n{}\n", headings[0])).unwrap();
+        let own = text
+            .find(&format!("      {own}"))
+            .or_else(|| text.find(own));
+        assert!(own.unwrap() < first, "{command}: {text}");
+        let flat: Vec<&str> = text.split_whitespace().collect();
+        assert!(
+            flat.join(" ")
+                .contains("a free one for a command behind `--`"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn short_help_shows_the_flags_used_most_and_long_help_all() {
+    for command in ["run", "record", "replay", "serve"] {
+        let (_, short) = help(&format!("sandtable {command} -h"));
+        let (_, long) = help(&format!("sandtable {command} --help"));
+        assert!(
+            short.contains("--backend") && !short.contains("--cell-queue-timeout"),
+            "{short}"
+        );
+        assert!(long.contains("--cell-queue-timeout"), "{long}");
+    }
+}
+
+#[test]
+fn an_ignored_path_is_checked_where_it_is_typed() {
+    let line = "sandtable replay a.yaml --ignore $.system --ignore $.messages[*].content";
+    assert_eq!(
+        config(line).unwrap().cassettes.unwrap().ignore,
+        ["$.system", "$.messages[*].content"]
+    );
+    let told = config("sandtable replay a.yaml --ignore system").unwrap_err();
+    assert!(told.contains("`system` is no JSON path"), "{told}");
+    let line = "sandtable import a.yaml --out b --ignore $[";
+    let told = Cli::try_parse_from(line.split(' ')).unwrap_err();
+    assert!(told.to_string().contains("no JSON path"), "{told}");
+}

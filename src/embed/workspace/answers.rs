@@ -1,5 +1,7 @@
 //! What control calls answer.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -60,16 +62,47 @@ pub struct Exchange {
     pub status: u16,
     /// From the request's head to the last byte of the answer, on the real clock.
     pub duration_ms: f64,
+    /// The workspace's id, `wrkspc_…`.
+    pub workspace: String,
     /// Names in lower case; without keys and other secrets.
     pub request_headers: Map<String, Value>,
     /// JSON as such, other text as a string, else `size_bytes` and `sha256`.
     pub request_body: Value,
-    /// The same; a stream as the text of its events.
+    /// The answer's, without those that are secret.
+    pub response_headers: Map<String, Value>,
+    /// As the request's body; a stream as the text of its events.
     pub response_body: Value,
     /// Where a turn's answers came from.
     pub source: Option<String>,
     /// What the real service might have objected to.
-    pub lints: Vec<String>,
+    pub lints: Vec<Lint>,
+    /// The client went before the answer was complete.
+    #[serde(default)]
+    pub client_left: bool,
+    /// The batch whose item this is.
+    #[serde(default)]
+    pub batch: Option<BatchItem>,
+}
+
+/// A mistake of the client's that the real service punishes silently.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Lint {
+    /// Stays the same, such as `inert_container_upload`.
+    pub code: String,
+    /// `error` or `warning`.
+    pub level: String,
+    pub message: String,
+    pub hint: String,
+}
+
+/// An item of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct BatchItem {
+    /// `msgbatch_…`.
+    pub id: String,
+    pub custom_id: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -108,8 +141,28 @@ pub struct Verdict {
     pub unused_steps: Vec<Value>,
     /// Faults that never fired.
     pub unused_faults: Vec<Value>,
+    /// What was made more than once, because an answer was lost and the request sent again.
+    pub duplicated: Vec<Value>,
     /// What the client did about each fault.
     pub faults: Vec<Value>,
     /// Mistakes that the real service would not have told.
     pub lints: Vec<Value>,
+    /// Workspaces without a label that made requests, where others have one. Only over all workspaces.
+    pub unclaimed: Vec<Value>,
+    /// Why the run proves nothing, if that is asked.
+    pub empty: Vec<Value>,
+    /// How many requests there were.
+    pub requests: RequestCounts,
+    /// How many findings were not kept, by list.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+/// API requests since the last reset, or over all resets if all workspaces are judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct RequestCounts {
+    /// Answered by a rule, a recording, a fault, or otherwise as asked.
+    pub answered: u64,
+    /// Refused as wrong.
+    pub refused: u64,
 }

@@ -230,7 +230,7 @@ impl Running<'_> {
 
     async fn ended(&self, guest: &Guest, mut done: CellResult) -> Result<Done, CallError> {
         if done.exec.outcome == Outcome::TimedOut {
-            // An ordinary result (spec 02 §4.2).
+            // An ordinary result (F047).
             let seconds = self.timeouts().cell.as_secs();
             let text = format!(
                 "detection_timeout: the cell ran for more than {seconds} seconds and was ended"

@@ -126,7 +126,7 @@ pub(super) fn edited(outcome: EditOutcome) -> EditorContent {
     }
 }
 
-/// The documented codes (spec 02 §4.1); a directory and the like are `invalid_tool_input` (spec README).
+/// The documented codes (F044); a directory and the like are `invalid_tool_input`, which is inferred.
 pub(super) fn refused(error: EditError, input: &TurnInput) -> Done {
     let mut message = error.message;
     let code = match error.kind {
@@ -138,7 +138,7 @@ pub(super) fn refused(error: EditError, input: &TurnInput) -> Done {
         EditErrorKind::IsDirectory
             if input.quirks.editor_directory_view == EditorDirectoryView::Unavailable =>
         {
-            // Parity: `view` of `/skills/xlsx`, 2026-08-27 (FACTS §6).
+            // Parity: `view` of `/skills/xlsx`, 2026-08-27 (F045).
             "Tool response parsing error for view: Failed to parse tool response as JSON: \
              unexpected character: line 1 column 1 (char 0)"
                 .clone_into(&mut message);
@@ -168,7 +168,7 @@ fn by_keys(content: &EditorContent, keys: EditorKeys) -> EditorContent {
     };
     let renamed = members.into_iter().map(|(key, value)| {
         let camel = match key.as_str() {
-            // One type for all three (seed 001).
+            // One type for all three (F046).
             "type" => return (key, Value::from("text_editor_code_execution_result")),
             "num_lines" => "numLines",
             "start_line" => "startLine",
@@ -256,7 +256,7 @@ pub(super) fn block(id: &str, tool: ServerTool, done: &Done, keys: EditorKeys) -
     }
 }
 
-/// What code has printed that has searched the web is not for the client's eyes (FACTS §11).
+/// What code has printed that has searched the web is not for the client's eyes (F042).
 pub(super) fn encrypted(block: ContentBlock) -> ContentBlock {
     match block {
         ContentBlock::CodeExecutionToolResult {

@@ -28,7 +28,7 @@ pub(crate) struct ModelEntry {
     pub(crate) max_tokens: u64,
     deprecated_at: Option<String>,
     retires_at: Option<String>,
-    calls_tools_from_code: bool,
+    pub(super) calls_tools_from_code: bool,
     structured_outputs: bool,
     pub(super) effort: Vec<String>,
     context_management: Vec<String>,

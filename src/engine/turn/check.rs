@@ -2,10 +2,11 @@
 
 use super::Place;
 use crate::container::Found;
+use crate::container::over::{self, Over};
 use crate::engine::references::Uploads;
 use crate::engine::{Engine, TurnError, TurnInput, lints, models, references, skills, validate};
-use crate::model::{self, Model, ServiceError, TurnRequest};
-use crate::quirks::{ExpiredContainer, UnknownContainer};
+use crate::model::{self, Model, TurnRequest};
+use crate::quirks::UnknownContainer;
 use crate::store::MountedSkill;
 use crate::verify::Miss;
 
@@ -21,14 +22,12 @@ pub(in crate::engine) async fn check(
     engine: &Engine,
     input: &TurnInput,
 ) -> Result<Checked, TurnError> {
-    validate::tools(&input.request).map_err(TurnError::Invalid)?;
-    models::check_thinking(&input.request.model, input.request.thinking)
-        .map_err(|text| TurnError::Invalid(text.to_owned()))?;
-    models::check_output(&input.request, input.batch_item.is_some()).map_err(TurnError::Invalid)?;
+    check_fields(input).map_err(TurnError::Invalid)?;
     let pending = validate::history(&input.request).map_err(|text| {
         lints::server_tool_results(input);
         TurnError::Invalid(text)
     })?;
+    lints::lost_caller(input, &pending).map_err(TurnError::Invalid)?;
     if input.strict {
         validate::strict(&input.request).map_err(TurnError::Invalid)?;
     }
@@ -39,6 +38,22 @@ pub(in crate::engine) async fn check(
         uploads,
         skills,
     })
+}
+
+/// The rules between the fields of a request, and those of its model.
+fn check_fields(input: &TurnInput) -> Result<(), String> {
+    let request = &input.request;
+    models::check_callers(request)?;
+    validate::tools(request)?;
+    models::check_thinking(&request.model, request.thinking)?;
+    models::check_sampling(request, &input.body)?;
+    models::check_output(request, input.batch_item.is_some())?;
+    validate::thoughts(request, &input.body, |id| input.workspace.scripts.knows(id))?;
+    validate::fields(request, &input.body)?;
+    if models::takes_prefill(&request.model) {
+        validate::prefill(request)?;
+    }
+    Ok(())
 }
 
 pub(super) fn choose_model(
@@ -65,7 +80,7 @@ pub(super) fn choose_model(
     })
 }
 
-/// With code that `waits` in it, a container that is over fails the request (spec 03 §5).
+/// With code that `waits` in it, a container that is over fails the request (F059).
 pub(super) async fn find_container(
     engine: &Engine,
     input: &TurnInput,
@@ -89,20 +104,10 @@ pub(super) async fn find_container(
                 code: None,
             })
         }
-        Found::Expired | Found::Missing => match quirks.expired_container {
-            ExpiredContainer::ToolError if !waits => Ok(Place::Expired),
-            // Parity: what a dead id gave in 2026-08 (FACTS §9).
-            ExpiredContainer::ServerError => Err(TurnError::Service(Box::new(ServiceError {
-                status: 500,
-                kind: "api_error".to_owned(),
-                message: "Internal server error".to_owned(),
-                details: None,
-                headers: Vec::new(),
-                after_events: None,
-            }))),
-            ExpiredContainer::ToolError | ExpiredContainer::RequestError => {
-                Err(TurnError::Invalid(format!("container: `{id}` has expired")))
-            }
+        Found::Expired | Found::Missing => match over::outcome(quirks, id, waits) {
+            Over::Calls => Ok(Place::Expired),
+            Over::Refused(message) => Err(TurnError::Invalid(message)),
+            Over::Failed(error) => Err(TurnError::Service(error)),
         },
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::{End, Ran, Turn};
+use crate::container::Container;
 use crate::engine::calls::{self, CarriedEnd, Order};
 use crate::engine::programmatic::{self, CodeUse};
 use crate::engine::usage::tokens;
-use crate::engine::{TurnError, references, validate};
+use crate::engine::{TurnError, lints, references, validate};
 use crate::ids::Kind;
 use crate::model::{Call, CallResult, CodeTool, Model, ModelError, ServerTool, TurnRequest};
 use crate::verify::Output;
@@ -30,7 +31,7 @@ impl Turn<'_> {
             self.execute(orders).await?
         };
         if self.resumed_only && ran.by_code.is_none() {
-            // Parity: what only ends earlier code names no container (FACTS §10).
+            // Parity: what only ends earlier code names no container (F056).
             self.used_container = used_before;
         }
         let answers = references::client_results(&self.input.request, &request.answered);
@@ -126,7 +127,7 @@ impl Turn<'_> {
             return Ok(None);
         }
         if orders.iter().any(Order::runs_code) {
-            // `container` is sent when code execution is pending (spec 01 §5).
+            // `container` is sent when code execution is pending (F011).
             self.meter.uses_container();
             self.container().await?;
             self.code_waits = true;
@@ -159,9 +160,7 @@ impl Turn<'_> {
         };
         let known: Vec<bool> = orders.iter().map(Order::is_under_way).collect();
         if let Some(container) = &container {
-            let calls = orders.iter().filter(|order| order.runs_code());
-            let watch = &input.workspace.watch;
-            watch.ran(&container.id, calls.map(Order::id));
+            self.note_place(container, &orders).await?;
         }
         let carry = |order: Order| {
             // What a call makes is named after the call alone: those that run beside it have no say.
@@ -219,8 +218,9 @@ impl Turn<'_> {
                 CarriedEnd::Done(done) => {
                     let (block, result) = *done;
                     read += tokens(&result.stdout) + tokens(&result.stderr);
+                    // Before it is told: the answer may break off here.
+                    self.note_result(&result, container.as_deref(), known[place]);
                     self.emitter.whole(block)?;
-                    self.note_outputs(&result);
                     ran.results.push(result);
                 }
                 CarriedEnd::Waits(calls) => {
@@ -229,6 +229,7 @@ impl Turn<'_> {
                     {
                         let cell = (Arc::clone(container), call.cell.clone());
                         self.begun.0.push(cell);
+                        self.note_made(container);
                     }
                     uses = calls;
                 }
@@ -248,7 +249,41 @@ impl Turn<'_> {
         Ok(ran)
     }
 
-    fn note_outputs(&self, result: &CallResult) {
+    /// Code is about to run: where, and whether it finds what the client has given.
+    async fn note_place(
+        &mut self,
+        container: &Container,
+        orders: &[Order],
+    ) -> Result<(), TurnError> {
+        let calls = || orders.iter().filter(|order| order.runs_code());
+        if let Some(means) = self.means.take() {
+            let code: Vec<String> = calls().map(Order::text).collect();
+            lints::uploads(self.engine, self.input, &means, container, &code.join("\n")).await?;
+        }
+        let watch = &self.input.workspace.watch;
+        watch.ran(&container.id, calls().map(Order::id));
+        Ok(())
+    }
+
+    /// What a later look at the client must know of a call; one that an earlier request began `was_begun`.
+    fn note_result(&self, result: &CallResult, container: Option<&Container>, was_begun: bool) {
+        let is_code = ServerTool::from_name(&result.name).is_some_and(|tool| !tool.is_web());
+        match (result.error_code.as_deref(), container) {
+            (Some("container_expired"), _) if is_code => {
+                let named = self.input.request.container.as_ref();
+                let named = named.and_then(|container| container.id.as_deref());
+                let made = container.map(|container| container.id.as_str());
+                if let Some(over) = named.or(made) {
+                    lints::told_expired(self.input, over, &result.id);
+                }
+            }
+            (None | Some("execution_time_exceeded" | "output_file_too_large"), Some(container))
+                if is_code && !was_begun =>
+            {
+                self.note_made(container);
+            }
+            _ => {}
+        }
         if result.files.is_empty() {
             return;
         }
@@ -257,6 +292,19 @@ impl Turn<'_> {
             filename: file.filename.clone(),
         });
         self.input.note(|facts| facts.outputs.extend(outputs));
+    }
+
+    /// The turn has run code.
+    fn note_made(&self, container: &Container) {
+        let (input, made) = (self.input, &self.input.made);
+        made.note(&self.message_id);
+        if input
+            .report
+            .lock()
+            .is_ok_and(|report| report.made_container.is_some())
+        {
+            made.note(&container.id);
+        }
     }
 
     /// Emits what code asks of the client.

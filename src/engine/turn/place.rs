@@ -21,7 +21,7 @@ pub(super) enum Place {
 }
 
 impl Turn<'_> {
-    /// Files and skills named in the request count as a use of the container even if nothing runs (spec 06 §1).
+    /// Files and skills named in the request count as a use of the container even if nothing runs (F180).
     pub(super) async fn preload(&mut self, request: &TurnRequest) -> Result<(), TurnError> {
         self.meter.uses_container();
         self.used_container = true;
@@ -55,6 +55,7 @@ impl Turn<'_> {
                     .await?;
                 if let Ok(mut report) = self.input.report.lock() {
                     report.made_container = Some(container.id.clone());
+                    report.container = Some(container.id.clone());
                 }
                 self.place = Place::Alive(Arc::clone(&container));
                 Ok(Some(container))

@@ -1,7 +1,8 @@
 //! Server calls of a history and their results, and calls that code made in them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use wire::refusal;
 use wire::request::{Block, MessagesRequest, Role};
 
 use super::{CodeAnswer, Group, PendingCall};
@@ -13,6 +14,7 @@ pub(super) fn check_server_tools(
 ) -> Result<Vec<PendingCall>, String> {
     let mut open: Vec<(usize, &Block)> = Vec::new();
     let mut known: HashMap<&str, &str> = HashMap::new();
+    let mut connected: HashSet<&str> = HashSet::new();
     for (position, group) in groups.iter().enumerate() {
         for (index, at, block) in &group.blocks {
             match block {
@@ -35,13 +37,22 @@ pub(super) fn check_server_tools(
                         .get(tool_use_id.as_str())
                         .is_some_and(|name| result_tag_fits(name, tag));
                     if !fits {
-                        return Err(format!(
-                            "messages.{index}.content.{at}: unexpected `tool_use_id` found in `{tag}` blocks: \
-                             {tool_use_id}. Each `{tag}` block must have a corresponding `server_tool_use` block \
-                             before it."
-                        ));
+                        return Err(orphan((*index, *at), tag, tool_use_id, "server_tool_use"));
                     }
                     open.retain(|(_, block)| !matches!(block, Block::ServerToolUse { id, .. } if id == tool_use_id));
+                }
+                Block::McpToolUse { id } => {
+                    connected.insert(id.as_str());
+                }
+                Block::McpToolResult { tool_use_id }
+                    if !connected.contains(tool_use_id.as_str()) =>
+                {
+                    return Err(orphan(
+                        (*index, *at),
+                        "mcp_tool_result",
+                        tool_use_id,
+                        "mcp_tool_use",
+                    ));
                 }
                 _ => {}
             }
@@ -55,7 +66,8 @@ pub(super) fn check_server_tools(
         else {
             continue;
         };
-        let waits = groups[position + 1..].iter().all(Group::leaves_calls_open);
+        let waits = groups[position + 1..].iter().all(Group::leaves_calls_open)
+            && !is_passed_over(request, &groups[position], id);
         let tail = match (waits, offers(request, name)) {
             (true, true) => {
                 pending.push(PendingCall {
@@ -76,6 +88,36 @@ pub(super) fn check_server_tools(
         ));
     }
     Ok(pending)
+}
+
+/// A result whose call is not there.
+fn orphan(place: (usize, usize), kind: &str, id: &str, call: &str) -> String {
+    refusal::ORPHAN_RESULT.say(&[
+        ("message", &place.0),
+        ("block", &place.1),
+        ("kind", &kind),
+        ("id", &id),
+        ("call", &call),
+    ])
+}
+
+/// Whether the answer went on behind a cell that has no result: with a call that only code can make, and
+/// that has lost its `caller` on the way.
+fn is_passed_over(request: &MessagesRequest, group: &Group<'_>, cell: &str) -> bool {
+    let is_cell = |block: &Block| matches!(block, Block::ServerToolUse { id, .. } if id == cell);
+    let blocks = group.blocks.iter().map(|(_, _, block)| *block);
+    let mut behind = blocks.skip_while(|block| !is_cell(block)).skip(1);
+    behind.any(|block| match block {
+        Block::ServerToolUse {
+            name,
+            caller_tool_id: None,
+            ..
+        } => {
+            let mut tools = request.tools.iter();
+            tools.any(|tool| tool.name == *name && tool.is_web() && !tool.is_called_directly())
+        }
+        _ => false,
+    })
 }
 
 /// What the client says to the newest calls of a cell; `None` if its code has made none.
@@ -149,15 +191,23 @@ pub(super) fn check_code_callers(
     };
     let mut by_code = Vec::new();
     for block in blocks() {
-        let Block::ToolUse {
-            id,
-            caller_tool_id: Some(source),
-            ..
-        } = block
-        else {
-            continue;
+        let (id, source) = match block {
+            Block::ToolUse {
+                id,
+                caller_tool_id: Some(source),
+                ..
+            } => {
+                by_code.push(id);
+                (id, source)
+            }
+            // Web calls that code made leave its cell waiting, too.
+            Block::ServerToolUse {
+                id,
+                caller_tool_id: Some(source),
+                ..
+            } => (id, source),
+            _ => continue,
         };
-        by_code.push(id);
         let known =
             blocks().any(|other| matches!(other, Block::ServerToolUse { id, .. } if id == source));
         if !known {
@@ -172,12 +222,10 @@ pub(super) fn check_code_callers(
             .as_ref()
             .is_some_and(|container| container.id.is_some());
         if !done && !named {
-            return Err("container_id is required when there are pending tool uses generated by code execution \
-                        with tools."
-                .to_owned());
+            return Err(refusal::CONTAINER_REQUIRED.say(&[]));
         }
     }
-    // What code awaits is a string (spec 03 §5).
+    // What code awaits is a string (F059).
     for (index, at, block) in groups.iter().flat_map(|group| &group.blocks) {
         if let Block::ToolResult {
             tool_use_id,

@@ -40,8 +40,8 @@ fn tools_that_exclude_each_other_are_refused() {
     let own = json!({"name": "f", "input_schema": {"type": "object"}, "defer_loading": true});
     assert_eq!(
         check(&json!([web, code("code_execution_20250825")])).unwrap_err(),
-        "tools.1: `code_execution_20250825` cannot be used together with `web_search_20260209`; use \
-         `code_execution_20260120` or later"
+        "Auto-injecting tools would conflict with existing tool names: ['code_execution']. Each tool name must \
+         be unique."
     );
     assert_eq!(
         check(&json!([web, code("code_execution_20260120")])),

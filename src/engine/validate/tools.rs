@@ -1,5 +1,6 @@
 //! The declared tools, against each other and against `tool_choice`.
 
+use wire::refusal;
 use wire::request::{MessagesRequest, Tool};
 
 use crate::engine::programmatic;
@@ -26,26 +27,22 @@ pub fn check(request: &MessagesRequest) -> Result<(), String> {
     check_choice(request)
 }
 
-/// The newer web tools bring a code execution tool of their own, and an older one beside it is refused
-/// (spec 02 §1).
+/// Some web tools bring a code execution tool of their own; a tool of its name beside them must be the same (F048).
 fn check_versions(tools: &[Tool]) -> Result<(), String> {
-    let web = tools.iter().find(|tool| tool.is_web_with_code());
-    let code = tools.iter().position(|tool| {
-        matches!(
-            tool.tag.as_str(),
-            "code_execution_20250522" | "code_execution_20250825"
-        )
-    });
-    if let (Some(web), Some(code)) = (web, code) {
-        return Err(format!(
-            "tools.{code}: `{}` cannot be used together with `{}`; use `code_execution_20260120` or later",
-            tools[code].tag, web.tag
-        ));
+    let is_other = |tool: &Tool| {
+        tool.name == "code_execution"
+            && !matches!(
+                tool.tag.as_str(),
+                "code_execution_20260120" | "code_execution_20260521"
+            )
+    };
+    if tools.iter().any(Tool::brings_code) && tools.iter().any(is_other) {
+        return Err(refusal::INJECTION_CONFLICT.say(&[]));
     }
     Ok(())
 }
 
-/// What holds for a tool that names code among its callers (spec 03 §5). All texts are inferred.
+/// What holds for a tool that names code among its callers (F059). All texts are inferred.
 fn check_callers(position: usize, tool: &Tool, tools: &[Tool]) -> Result<(), String> {
     let Some(caller) = tool
         .allowed_callers

@@ -145,11 +145,18 @@ pub struct Survey {
     pub files: usize,
     pub rules: usize,
     pub diagnostics: Vec<Diagnostic>,
+    /// What works and is probably not meant.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Reads every file, keeps nothing.
 pub fn survey(paths: &[PathBuf]) -> Survey {
-    let (files, rules, mut diagnostics) = read_each(paths);
+    let Reading {
+        files,
+        rules,
+        mistakes: mut diagnostics,
+        warnings,
+    } = read_each(paths);
     if paths.is_empty() {
         diagnostics.push(Diagnostic {
             file: "sandtable check".to_owned(),
@@ -162,11 +169,14 @@ pub fn survey(paths: &[PathBuf]) -> Survey {
         files,
         rules: rules.len(),
         diagnostics,
+        warnings,
     }
 }
 
 fn read_all(paths: &[PathBuf]) -> Result<Vec<Arc<Rule>>, Vec<Diagnostic>> {
-    let (_, rules, mistakes) = read_each(paths);
+    let Reading {
+        rules, mistakes, ..
+    } = read_each(paths);
     if mistakes.is_empty() {
         Ok(rules)
     } else {
@@ -174,26 +184,36 @@ fn read_all(paths: &[PathBuf]) -> Result<Vec<Arc<Rule>>, Vec<Diagnostic>> {
     }
 }
 
-/// Reads every file and collects the mistakes of all: how many files, their rules, the mistakes.
-fn read_each(paths: &[PathBuf]) -> (usize, Vec<Arc<Rule>>, Vec<Diagnostic>) {
-    let mut count = 0;
-    let mut rules = Vec::new();
-    let mut mistakes = Vec::new();
+/// What is in all files together.
+#[derive(Debug, Default)]
+struct Reading {
+    files: usize,
+    rules: Vec<Arc<Rule>>,
+    mistakes: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+}
+
+/// Reads every file and collects what each has.
+fn read_each(paths: &[PathBuf]) -> Reading {
+    let mut all = Reading::default();
     for path in paths {
         match files(path) {
             Ok(files) => {
-                count += files.len();
+                all.files += files.len();
                 for file in files {
                     match read_file(&file) {
-                        Ok(more) => rules.extend(more),
-                        Err(more) => mistakes.extend(more),
+                        Ok((rules, warnings)) => {
+                            all.rules.extend(rules);
+                            all.warnings.extend(warnings);
+                        }
+                        Err(more) => all.mistakes.extend(more),
                     }
                 }
             }
-            Err(mistake) => mistakes.push(mistake),
+            Err(mistake) => all.mistakes.push(mistake),
         }
     }
-    (count, rules, mistakes)
+    all
 }
 
 /// The script files that `path` stands for: itself, or a folder's in the order of their names.
@@ -230,9 +250,10 @@ fn is_script(file: &Path) -> bool {
     known && !hidden && file.is_file()
 }
 
-fn read_file(file: &Path) -> Result<Vec<Arc<Rule>>, Vec<Diagnostic>> {
+fn read_file(file: &Path) -> parse::Found {
     let name = file.display().to_string();
-    let bytes = std::fs::read(file).map_err(|error| vec![cannot_read(file, &error)])?;
+    let bytes = crate::input::read(file, crate::limits::MAX_INPUT_FILE_BYTES)
+        .map_err(|error| vec![cannot_read(file, &error)])?;
     let source = String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = String::from_utf8_lossy(&error.as_bytes()[..good])
@@ -248,7 +269,7 @@ fn read_file(file: &Path) -> Result<Vec<Arc<Rule>>, Vec<Diagnostic>> {
             hint: Some("save it as UTF-8".to_owned()),
         }]
     })?;
-    parse::rules(source.trim_start_matches('\u{feff}'), &name)
+    parse::rules_and_warnings(source.trim_start_matches('\u{feff}'), &name)
 }
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> Diagnostic {

@@ -49,6 +49,8 @@ pub fn render(diagnostics: &[Diagnostic]) -> String {
 pub(super) struct Sink {
     file: Arc<str>,
     found: Vec<Diagnostic>,
+    /// What is probably not meant, and does no harm.
+    warnings: Vec<Diagnostic>,
 }
 
 impl Sink {
@@ -56,6 +58,7 @@ impl Sink {
         Self {
             file: file.into(),
             found: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -85,24 +88,33 @@ impl Sink {
         self.push(at, format!("unknown {what} `{given}`"), Some(hint));
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.found.len()
+    /// The script works, and probably not as it is meant.
+    pub(super) fn warn(&mut self, at: Position, message: &str, hint: &str) {
+        let hint = Some(hint.to_owned());
+        let warning = self.diagnostic(at, format!("warning: {message}"), hint);
+        self.warnings.push(warning);
     }
 
-    /// In the order of the file.
-    pub(super) fn into_found(mut self) -> Vec<Diagnostic> {
-        self.found
-            .sort_by_key(|found| (found.at.line, found.at.column));
-        self.found
+    /// Mistakes and warnings, each in the order of the file.
+    pub(super) fn into_found(mut self) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
+        for list in [&mut self.found, &mut self.warnings] {
+            list.sort_by_key(|found| (found.at.line, found.at.column));
+        }
+        (self.found, self.warnings)
     }
 
     fn push(&mut self, at: Position, message: String, hint: Option<String>) {
-        self.found.push(Diagnostic {
+        let mistake = self.diagnostic(at, message, hint);
+        self.found.push(mistake);
+    }
+
+    fn diagnostic(&self, at: Position, message: String, hint: Option<String>) -> Diagnostic {
+        Diagnostic {
             file: self.file.to_string(),
             at,
             message,
             hint,
-        });
+        }
     }
 }
 

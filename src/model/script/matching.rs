@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 use serde_json::Value;
-use serde_json_path::JsonPath;
 
 use super::diagnostic::Position;
+use super::path::Path;
 use crate::model::{DeclaredTool, TurnRequest};
+use crate::work;
 
 /// Characters of a request that a message quotes.
 const GIST_CHARS: usize = 80;
@@ -52,7 +53,7 @@ pub(super) enum ClauseTest {
     System(TextMatcher),
     Model(TextMatcher),
     Uploads(UploadTest),
-    Body(Box<JsonPath>, BodyTest),
+    Body(Box<Path>, BodyTest),
     Stream(bool),
     Container(bool),
 }
@@ -69,7 +70,7 @@ impl TextTest {
         match self {
             Self::Equals(wanted) => text == wanted,
             Self::Contains(wanted) => text.contains(wanted.as_str()),
-            Self::Regex(regex) => regex.is_match(text),
+            Self::Regex(regex) => work::apart_if_large(text.len(), || regex.is_match(text)),
             Self::Glob(glob) => glob.matches(text),
         }
     }
@@ -200,7 +201,9 @@ impl Clause {
                 .uploads
                 .iter()
                 .any(|file| globs.iter().any(|glob| glob.matches(&file.filename))),
-            ClauseTest::Body(path, test) => test.holds(&path.query(&request.body).all()),
+            ClauseTest::Body(path, test) => path
+                .query(&request.body)
+                .is_ok_and(|found| test.holds(&found)),
             ClauseTest::Stream(wanted) => *wanted == streams(&request.body),
             ClauseTest::Container(wanted) => *wanted == names_container(&request.body),
         }
@@ -232,10 +235,11 @@ impl Clause {
             ClauseTest::System(_) => quoted(&system_text(&request.body)),
             ClauseTest::Model(_) => quoted(model_name(&request.body)),
             ClauseTest::Uploads(_) => uploads_gist(request),
-            ClauseTest::Body(path, _) => match path.query(&request.body).all().as_slice() {
-                [] => "nothing there".to_owned(),
-                [one] => format!("`{}`", gist(&one.to_string())),
-                [first, rest @ ..] => {
+            ClauseTest::Body(path, _) => match path.query(&request.body).as_deref() {
+                Err(visits) => format!("more to look at than {visits} values"),
+                Ok([]) => "nothing there".to_owned(),
+                Ok([one]) => format!("`{}`", gist(&one.to_string())),
+                Ok([first, rest @ ..]) => {
                     format!("`{}` and {} more", gist(&first.to_string()), rest.len())
                 }
             },
@@ -251,7 +255,7 @@ impl Clause {
             ClauseTest::System(matcher) => matcher.capture(&system_text(&request.body), into),
             ClauseTest::Model(matcher) => matcher.capture(model_name(&request.body), into),
             ClauseTest::Body(path, BodyTest::Text(matcher)) => {
-                for value in path.query(&request.body).all() {
+                for value in path.query(&request.body).unwrap_or_default() {
                     if let Value::String(text) = value
                         && matcher.holds(text)
                     {

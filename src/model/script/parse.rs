@@ -2,6 +2,7 @@
 
 mod calls;
 mod citations;
+mod doubts;
 mod endings;
 mod steps;
 mod web;
@@ -14,6 +15,7 @@ use super::matching::{TextMatcher, TextTest};
 use super::rule::Rule;
 use super::template::{Json, Mistake, Templates, Text};
 use super::yaml::{self, Key, Kind, Node};
+use crate::limits;
 
 /// Keys of a rule.
 pub(super) const RULE_KEYS: [&str; 5] = ["name", "when", "times", "then", "web"];
@@ -24,10 +26,19 @@ const FILE_KEYS: [&str; 2] = ["rules", "$schema"];
 
 /// Reads the rules of one file.
 pub(super) fn rules(source: &str, file: &str) -> Result<Vec<Arc<Rule>>, Vec<Diagnostic>> {
+    rules_and_warnings(source, file).map(|(rules, _)| rules)
+}
+
+/// The rules of a file and the warnings, or its mistakes.
+pub(super) type Found = Result<(Vec<Arc<Rule>>, Vec<Diagnostic>), Vec<Diagnostic>>;
+
+/// Reads the rules of one file, and what in them is probably not meant.
+pub(super) fn rules_and_warnings(source: &str, file: &str) -> Found {
     let tree = yaml::read(source, file).map_err(|diagnostic| vec![diagnostic])?;
     let mut parser = Parser {
         sink: Sink::new(file),
         templates: Templates::new(file.into()),
+        regexes: 0,
         reads: Vec::new(),
     };
     let rules = match &tree {
@@ -41,11 +52,13 @@ pub(super) fn rules(source: &str, file: &str) -> Result<Vec<Arc<Rule>>, Vec<Diag
         }
         Some(tree) => parser.file(tree),
     };
-    if parser.sink.len() > 0 {
-        return Err(parser.sink.into_found());
+    doubts::of_rules(&rules, &mut parser.sink);
+    let (mistakes, warnings) = parser.sink.into_found();
+    if !mistakes.is_empty() {
+        return Err(mistakes);
     }
     let templates = Arc::new(parser.templates);
-    Ok(rules
+    let rules = rules
         .into_iter()
         .map(|draft| {
             Arc::new(Rule {
@@ -53,12 +66,15 @@ pub(super) fn rules(source: &str, file: &str) -> Result<Vec<Arc<Rule>>, Vec<Diag
                 ..draft
             })
         })
-        .collect())
+        .collect();
+    Ok((rules, warnings))
 }
 
 struct Parser {
     sink: Sink,
     templates: Templates,
+    /// Regular expressions that were tried.
+    regexes: usize,
     /// Captures that the templates of the present rule read, and where.
     reads: Vec<(String, u64)>,
 }
@@ -228,6 +244,7 @@ impl Parser {
 
     fn template(&mut self, node: &Node, what: &str) -> Option<Text> {
         let source = self.string(node, what)?;
+        doubts::of_text(&source, node, &mut self.sink);
         let made = self
             .templates
             .text(&source, node.first_line, &mut self.reads);
@@ -237,6 +254,7 @@ impl Parser {
     fn json(&mut self, node: &Node) -> Option<Json> {
         match &node.kind {
             Kind::Text(source) => {
+                doubts::of_text(source, node, &mut self.sink);
                 let made = self
                     .templates
                     .json_text(source, node.first_line, &mut self.reads);
@@ -276,7 +294,24 @@ impl Parser {
     }
 
     fn regex(&mut self, source: &str, at: Position) -> Option<regex::Regex> {
-        regex::Regex::new(source)
+        self.regexes += 1;
+        // What each costs is bounded, and so is what all of them do.
+        if self.regexes > limits::SCRIPT_REGEXES {
+            if self.regexes == limits::SCRIPT_REGEXES + 1 {
+                self.sink.error_with_hint(
+                    at,
+                    format!(
+                        "a script has at most {} regular expressions",
+                        limits::SCRIPT_REGEXES
+                    ),
+                    "`contains` and `equals` cost nothing",
+                );
+            }
+            return None;
+        }
+        regex::RegexBuilder::new(source)
+            .size_limit(limits::REGEX_BYTES)
+            .build()
             .map_err(|error| {
                 let text = error.to_string();
                 let reason = text.lines().last().unwrap_or_default();

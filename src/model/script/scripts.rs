@@ -170,6 +170,13 @@ impl Scripts {
         Ok((!over).then(|| Box::new(run) as Box<dyn Model>))
     }
 
+    /// Whether a run waits for the answer to this call.
+    pub fn knows(&self, call: &str) -> bool {
+        self.parked()
+            .find(std::iter::once(&call.to_owned()))
+            .is_some()
+    }
+
     /// Keeps the place of a run under `keys`.
     pub(super) fn keep(&self, keys: Vec<String>, place: Place) {
         self.parked().insert(keys, place);

@@ -1,7 +1,12 @@
 //! Templates: `${{ … }}` and `${% … %}` in the strings of a step.
 //!
 //! The usual delimiters collide with shell, awk, and Python. A string without `${` never reaches
-//! the template engine.
+//! the template engine. What one may make and read is bounded: see `respell` and `meter`.
+
+mod meter;
+mod respell;
+
+mod names;
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -14,6 +19,7 @@ use serde_json::Value;
 use super::diagnostic::nearest;
 use super::view::{ROOTS, View, item};
 use crate::model::ModelError;
+use crate::work;
 
 /// What `last`, and each of `results`, has.
 pub(super) const RESULT_FIELDS: [&str; 8] = [
@@ -28,6 +34,8 @@ pub(super) const RESULT_FIELDS: [&str; 8] = [
 ];
 /// Work one template may do before it is taken for endless.
 const FUEL: u64 = 1_000_000;
+/// Macros and recursive loops in one another; each takes some of the stack.
+const RECURSION: usize = 100;
 /// Marks a condition's template as true.
 const TRUE: &str = "1";
 
@@ -47,6 +55,8 @@ pub(super) struct TemplateId {
     first_line: u64,
     /// Which of [`ROOTS`] it reads: a request may be large, so only these are built.
     reads: [bool; ROOTS.len()],
+    /// It may take long, whatever it reads.
+    loops: bool,
 }
 
 /// JSON of a step, with templates in its strings.
@@ -127,7 +137,9 @@ impl Templates {
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_fuel(Some(FUEL));
         environment.set_debug(true);
+        environment.set_recursion_limit(RECURSION);
         environment.add_filter("fromjson", from_json);
+        meter::install(&mut environment);
         Self {
             file,
             environment,
@@ -163,9 +175,7 @@ impl Templates {
             .filter(|inner| !inner.contains("}}"));
         match expression {
             Some(inner) => {
-                self.environment
-                    .compile_expression(inner)
-                    .map_err(|error| mistake(&error, first_line))?;
+                check_expression(inner, first_line)?;
                 self.add(format!("${{{{ ({inner})|tojson }}}}"), first_line, captures)
                     .map(Json::Native)
             }
@@ -185,9 +195,7 @@ impl Templates {
             .strip_prefix("${{")
             .and_then(|rest| rest.strip_suffix("}}"))
             .unwrap_or(bare);
-        self.environment
-            .compile_expression(bare)
-            .map_err(|error| mistake(&error, first_line))?;
+        check_expression(bare, first_line)?;
         let wrapped = format!("${{% if ({bare}) %}}{TRUE}${{% endif %}}");
         self.add(wrapped, first_line, captures)
     }
@@ -200,7 +208,9 @@ impl Templates {
     ) -> Result<TemplateId, Mistake> {
         let name = self.count.to_string();
         self.count += 1;
-        let text = source.clone();
+        let text = source;
+        let source =
+            respell::respell(&text, &SYNTAX).map_err(|error| mistake(&error, first_line))?;
         let line_of = |path: &str| {
             let before = text.find(path).map_or("", |index| &text[..index]);
             let lines = before.bytes().filter(|byte| *byte == b'\n').count();
@@ -209,6 +219,13 @@ impl Templates {
         self.environment
             .add_template_owned(name.clone(), source)
             .map_err(|error| mistake(&error, first_line))?;
+        if let Some(unknown) = names::unknown(&self.environment, &text) {
+            return Err(Mistake {
+                line: first_line + u64::try_from(unknown.line).unwrap_or(0),
+                message: format!("unknown {} `{}`", unknown.kind, unknown.name),
+                hint: Some("templates have the filters and tests of minijinja".to_owned()),
+            });
+        }
         let template = self
             .environment
             .get_template(&name)
@@ -245,6 +262,7 @@ impl Templates {
             }
         }
         Ok(TemplateId {
+            loops: respell::can_loop(&text),
             name,
             first_line,
             reads,
@@ -295,7 +313,14 @@ impl Templates {
     fn evaluate(&self, id: &TemplateId, view: View<'_>) -> Result<String, ModelError> {
         self.environment
             .get_template(&id.name)
-            .and_then(|template| template.render(view.context(id.reads)))
+            .and_then(|template| {
+                let render = || meter::metered(|| template.render(view.context(id.reads)));
+                if id.loops {
+                    work::apart(render)
+                } else {
+                    work::apart_if_large(view.text_bytes(id.reads), render)
+                }
+            })
             .map_err(|error| {
                 let mistake = mistake(&error, id.first_line);
                 let mut message = format!("{}:{}: {}", self.file, mistake.line, mistake.message);
@@ -310,6 +335,11 @@ impl Templates {
 /// Whether the template engine is needed for `text`.
 pub(super) fn has_template(text: &str) -> bool {
     text.contains("${{") || text.contains("${%") || text.contains("${//")
+}
+
+/// An expression alone, before something is put around it.
+fn check_expression(source: &str, first_line: u64) -> Result<(), Mistake> {
+    respell::check_expression(source).map_err(|error| mistake(&error, first_line))
 }
 
 fn from_json(text: &str) -> Result<Item, minijinja::Error> {
@@ -473,6 +503,25 @@ mod tests {
         let source =
             "${% for a in range(10000) %}${% for b in range(10000) %}${% endfor %}${% endfor %}";
         assert!(render_with(source, &[]).unwrap_err().contains("end"));
+    }
+
+    #[test]
+    fn a_part_is_taken_of_whatever_an_expression_makes() {
+        for (source, said) in [
+            ("${{ range(3)[1] }}", "1"),
+            ("${{ [1, 2, 3][1] }}", "2"),
+            ("${{ (1, 2)[0] }}", "1"),
+            ("${{ {'a': {'b': 3}}.a.b }}", "3"),
+            ("${{ {'a': 3}['a'] }}", "3"),
+            ("${{ ('ab' * 2)[1:3] }}", "ba"),
+            ("${{ ('a,b'|split(','))[1:][0] }}", "b"),
+            ("${{ (('x' ~ 'y') + 'z')[1:2] }}", "y"),
+            ("${{ namespace(a=4).a }}", "4"),
+            ("${{ dict(a=[5]).a[0] }}", "5"),
+        ] {
+            let rendered = render_with(source, &[result("34")]);
+            assert_eq!(rendered.as_deref(), Ok(said), "{source}");
+        }
     }
 
     #[test]

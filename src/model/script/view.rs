@@ -53,6 +53,33 @@ impl View<'_> {
         Item::from_pairs(names)
     }
 
+    /// About how much text a template that reads these roots may go through.
+    pub(super) fn text_bytes(&self, [request, last, results, ..]: [bool; ROOTS.len()]) -> usize {
+        // How long a request is, nobody has kept; one of a few messages is short.
+        let long = |body: &Value| {
+            body["messages"].as_array().is_none_or(|all| all.len() > 8)
+                || self.text_of_request() > crate::limits::WORK_IN_PLACE_BYTES
+        };
+        let said = self.results.iter().map(|result| result.stdout.len());
+        let mut bytes = if last || results { said.sum() } else { 0 };
+        if request && long(self.body) {
+            bytes += crate::limits::WORK_IN_PLACE_BYTES + 1;
+        }
+        bytes
+    }
+
+    fn text_of_request(&self) -> usize {
+        let contents = self.body["messages"].as_array().into_iter().flatten();
+        contents
+            .flat_map(|message| match &message["content"] {
+                Value::Array(blocks) => blocks.iter().collect(),
+                other => vec![other],
+            })
+            .filter_map(|block| block.as_str().or_else(|| block["text"].as_str()))
+            .map(str::len)
+            .sum()
+    }
+
     /// Uploads, then the files that calls handed back.
     fn files(&self) -> Value {
         let uploads = self.uploads.iter().map(

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
-    ResourcesUlimits,
+    MountVolumeOptionsDriverConfig, ResourcesUlimits,
 };
 use chrono::SecondsFormat;
 
 use super::lease::Lease;
 use super::{launch, volume};
-use crate::limits::SANDBOX_SHM_BYTES;
+use crate::limits::{SANDBOX_SHM_BYTES, SANDBOX_TERMINALS};
 use crate::sandbox::{GuestLease, SandboxSpec};
 
 /// The container's id.
@@ -21,6 +21,8 @@ pub(super) const LABEL_EXPIRES: &str = "sandtable.expires";
 /// Where the working directory and `HOME` lie.
 const HOME: &str = "/home/user";
 const USER: &str = "1000:1000";
+/// Where the terminals lie.
+pub(super) const TERMINALS: &str = "/dev/pts";
 /// The same user and group as a number.
 pub(super) const USER_ID: u64 = 1000;
 
@@ -33,6 +35,8 @@ pub(super) struct Lacks {
     pub(super) cpu_set: bool,
     /// Limits of System V memory, messages, and semaphores.
     pub(super) ipc_limits: bool,
+    /// Terminals of a container's own that can be counted.
+    pub(super) terminals: bool,
 }
 
 /// The name of a container's sandbox on the engine.
@@ -78,6 +82,13 @@ pub(super) fn body(
     }
 }
 
+/// Has the sandbox run by another runtime of the engine's.
+pub(super) fn run_by(body: &mut ContainerCreateBody, runtime: Option<&str>) {
+    if let Some(host) = &mut body.host_config {
+        host.runtime = runtime.map(str::to_owned);
+    }
+}
+
 fn host_config(spec: &SandboxSpec, guest_volume: &str, cpus: &str, lacks: Lacks) -> HostConfig {
     let memory = signed(spec.limits.memory_bytes);
     let disk = signed(spec.limits.disk_bytes);
@@ -105,18 +116,52 @@ fn host_config(spec: &SandboxSpec, guest_volume: &str, cpus: &str, lacks: Lacks)
             typ: Some("none".to_owned()),
             config: None,
         }),
-        mounts: Some(vec![Mount {
-            typ: Some(MountType::VOLUME),
-            source: Some(guest_volume.to_owned()),
-            target: Some(volume::GUEST_FOLDER.to_owned()),
-            read_only: Some(true),
-            volume_options: Some(MountVolumeOptions {
-                no_copy: Some(true),
-                ..MountVolumeOptions::default()
-            }),
-            ..Mount::default()
-        }]),
+        mounts: Some(mounts(guest_volume, lacks)),
         ..HostConfig::default()
+    }
+}
+
+fn mounts(guest_volume: &str, lacks: Lacks) -> Vec<Mount> {
+    let guest = Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(guest_volume.to_owned()),
+        target: Some(volume::GUEST_FOLDER.to_owned()),
+        read_only: Some(true),
+        volume_options: Some(MountVolumeOptions {
+            no_copy: Some(true),
+            ..MountVolumeOptions::default()
+        }),
+        ..Mount::default()
+    };
+    let terminals = (!lacks.terminals).then(terminals);
+    [guest].into_iter().chain(terminals).collect()
+}
+
+/// The container's terminals, in place of those that the engine gives without a number: all containers
+/// and the machine share that of the kernel. A volume without a name goes with its container.
+fn terminals() -> Mount {
+    let options = [
+        ("type", "devpts".to_owned()),
+        ("device", "devpts".to_owned()),
+        (
+            "o",
+            format!(
+                "newinstance,ptmxmode=0666,mode=0620,gid=5,nosuid,noexec,max={SANDBOX_TERMINALS}"
+            ),
+        ),
+    ];
+    Mount {
+        typ: Some(MountType::VOLUME),
+        target: Some(TERMINALS.to_owned()),
+        volume_options: Some(MountVolumeOptions {
+            no_copy: Some(true),
+            driver_config: Some(MountVolumeOptionsDriverConfig {
+                name: Some("local".to_owned()),
+                options: Some(options.map(|(key, value)| (key.to_owned(), value)).into()),
+            }),
+            ..MountVolumeOptions::default()
+        }),
+        ..Mount::default()
     }
 }
 
@@ -196,11 +241,14 @@ mod tests {
         assert_eq!(host.binds, None);
         assert_eq!(host.port_bindings, None);
         let mounts = host.mounts.unwrap();
-        assert!(
-            mounts
-                .iter()
-                .all(|mount| mount.read_only == Some(true) && mount.typ == Some(MountType::VOLUME))
-        );
+        assert!(mounts.iter().all(|mount| {
+            let is_read_only = mount.read_only == Some(true);
+            let is_own = mount.source.is_none();
+            mount.typ == Some(MountType::VOLUME) && (is_read_only || is_own)
+        }));
+        let terminals = mounts[1].volume_options.clone().unwrap();
+        let options = terminals.driver_config.unwrap().options.unwrap();
+        assert!(options["o"].ends_with(",max=64"), "{options:?}");
     }
 
     #[test]
@@ -209,9 +257,11 @@ mod tests {
             disk_size: true,
             cpu_set: true,
             ipc_limits: true,
+            terminals: true,
         })
         .host_config
         .unwrap();
+        assert_eq!(host.mounts.map(|mounts| mounts.len()), Some(1));
         assert_eq!((host.storage_opt, host.cpuset_cpus), (None, None));
         assert_eq!(host.sysctls, None);
     }

@@ -1,14 +1,15 @@
 //! The engine: found, asked with a time-out on every call, its failures named.
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use bollard::Docker;
 use bollard::errors::Error as BollardError;
 use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
-use bollard::{API_DEFAULT_VERSION, Docker};
 
-use crate::limits::{ENGINE_CALL_TIMEOUT, ENGINE_CHANGE_TIMEOUT, ENGINE_CONNECT_TIMEOUT};
+use super::address::Address;
+use crate::limits::ENGINE_CALL_TIMEOUT;
 use crate::sandbox::SandboxError;
 
 /// What to do when no engine answers.
@@ -26,6 +27,10 @@ pub(crate) struct Engine {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
     pub(crate) address: String,
+    /// ` over TLS` and the like; empty of a socket.
+    pub(crate) between: &'static str,
+    /// The names of the runtimes it has; empty where it does not say.
+    pub(crate) runtimes: Vec<String>,
     pub(crate) version: String,
     pub(crate) api_version: String,
     pub(crate) storage_driver: String,
@@ -39,21 +44,23 @@ pub(crate) struct Facts {
 impl Engine {
     /// Finds the engine: `host` if given, else `DOCKER_HOST`, else the usual sockets.
     pub(crate) async fn connect(host: Option<&str>) -> Result<Self, SandboxError> {
-        let address = host.map_or_else(default_address, str::to_owned);
+        let address = Address::find(host, |name| std::env::var(name).ok())?;
         let unavailable = |reason: String| SandboxError::Unavailable {
             reason: format!("no Docker engine at `{address}`: {reason}"),
             hint: NO_ENGINE_HINT.to_owned(),
         };
-        let docker = open(&address).map_err(|error| unavailable(reason(&error)))?;
+        let docker = address
+            .open()
+            .map_err(|error| unavailable(reason(&error)))?;
         let greeting = async {
             let docker = docker.negotiate_version().await?;
             let version = docker.version().await?;
             Ok::<_, BollardError>((docker, version))
         };
-        let (docker, version) = tokio::time::timeout(ENGINE_CONNECT_TIMEOUT, greeting)
+        let (docker, version) = tokio::time::timeout(address.patience(), greeting)
             .await
             .map_err(|_| {
-                let seconds = ENGINE_CONNECT_TIMEOUT.as_secs();
+                let seconds = address.patience().as_secs();
                 unavailable(format!("no answer within {seconds} s"))
             })?
             .map_err(|error| unavailable(reason(&error)))?;
@@ -63,7 +70,7 @@ impl Engine {
             docker.info(),
         )
         .await?;
-        let facts = Facts::new(address.clone(), version, info);
+        let facts = Facts::new(&address, version, info);
         Ok(Self { docker, facts })
     }
 
@@ -148,14 +155,16 @@ impl From<Failure> for SandboxError {
 }
 
 impl Facts {
-    fn new(address: String, version: SystemVersion, info: SystemInfo) -> Self {
+    fn new(address: &Address, version: SystemVersion, info: SystemInfo) -> Self {
         let cgroup_version = match info.cgroup_version {
             Some(SystemInfoCgroupVersionEnum::_1) => "1",
             Some(SystemInfoCgroupVersionEnum::_2) => "2",
             _ => "unknown",
         };
         Self {
-            address,
+            address: address.text.clone(),
+            between: address.between(),
+            runtimes: info.runtimes.unwrap_or_default().into_keys().collect(),
             version: version.version.unwrap_or_default(),
             api_version: version.api_version.unwrap_or_default(),
             storage_driver: info.driver.unwrap_or_default(),
@@ -207,41 +216,5 @@ fn is_unreachable(error: &BollardError) -> bool {
             | BollardError::HyperResponseError { .. }
             | BollardError::SocketNotFoundError(_)
             | BollardError::IOError { .. }
-    )
-}
-
-fn open(address: &str) -> Result<Docker, BollardError> {
-    if address.starts_with("unix://") {
-        return Docker::connect_with_unix(
-            address,
-            // Every call has a shorter one of its own.
-            ENGINE_CHANGE_TIMEOUT.as_secs(),
-            API_DEFAULT_VERSION,
-        );
-    }
-    Docker::connect_with_host(address)
-}
-
-/// `DOCKER_HOST`, else the first socket there is of: the system's, the user's own, Docker Desktop's.
-fn default_address() -> String {
-    const SYSTEM: &str = "/var/run/docker.sock";
-    if let Some(host) = std::env::var("DOCKER_HOST")
-        .ok()
-        .filter(|host| !host.is_empty())
-    {
-        return host;
-    }
-    let below = |variable: &str, rest: &str| {
-        std::env::var_os(variable).map(|folder| Path::new(&folder).join(rest))
-    };
-    let sockets = [
-        Some(PathBuf::from(SYSTEM)),
-        below("XDG_RUNTIME_DIR", "docker.sock"),
-        below("HOME", ".docker/run/docker.sock"),
-    ];
-    let found = sockets.into_iter().flatten().find(|socket| socket.exists());
-    format!(
-        "unix://{}",
-        found.unwrap_or_else(|| SYSTEM.into()).display()
     )
 }

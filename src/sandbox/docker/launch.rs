@@ -3,7 +3,7 @@
 //! With a temporary data directory the guest's stdin ends with the attached connection, and so does the
 //! guest. With a kept one it goes on for the span of a lease, so that the next server finds it.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bollard::models::ContainerConfig;
 use bollard::query_parameters::{
@@ -40,26 +40,49 @@ impl DockerBackend {
             .await
             .expect("the semaphore is never closed");
         let mut lease = self.create(spec, name).await?;
-        let channel = match self.attach_and_start(spec, name).await {
-            // Somebody has cleared away the guest's volume: put it back.
-            Err(failure) if failure.says(&[volume::GUEST_PATH]) => {
+        let mut was_filled = false;
+        loop {
+            let failure = match self.attach_and_start(spec, name).await {
+                Ok(channel) => return Ok(Launched { channel, lease }),
+                Err(failure) => failure,
+            };
+            if failure.says(&[volume::GUEST_PATH]) && !was_filled {
+                // Somebody has cleared away the guest's volume: put it back.
                 *self.guest_in_place.lock().await = false;
                 self.put_guest_in_place(&self.image_in_use().await?).await?;
-                self.attach_and_start(spec, name).await?
-            }
-            // An engine without root: such a container has never run, so that no files go with it.
-            Err(failure)
-                if failure.says(&["sysctl", "/proc/sys"])
-                    && !self.lacks_ipc_limits.swap(true, Ordering::Relaxed) =>
-            {
-                tracing::debug!(reason = %failure.error, "the engine does not limit shared memory");
+                was_filled = true;
+            } else if self.cannot_be_had(&failure) {
+                // Such a container has never run, so that no files go with it.
                 self.delete(name).await?;
                 lease = self.create(spec, name).await?;
-                self.attach_and_start(spec, name).await?
+            } else {
+                return Err(failure.error);
             }
-            other => other?,
-        };
-        Ok(Launched { channel, lease })
+        }
+    }
+
+    /// Whether a start failed for want of something that sandboxes can do without, and are without now.
+    fn cannot_be_had(&self, failure: &Failure) -> bool {
+        // An engine without root has neither.
+        let wants: [(&[&str], &AtomicBool, &str); 2] = [
+            (
+                &["sysctl", "/proc/sys"],
+                &self.lacks_ipc_limits,
+                "shared memory",
+            ),
+            (
+                &["devpts", create::TERMINALS],
+                &self.lacks_terminals,
+                "terminals",
+            ),
+        ];
+        wants.into_iter().any(|(words, lacks, what)| {
+            let is_new = failure.says(words) && !lacks.swap(true, Ordering::Relaxed);
+            if is_new {
+                tracing::debug!(reason = %failure.error, "the engine does not limit {what}");
+            }
+            is_new
+        })
     }
 
     /// A new channel to a guest that runs and has a lease.
@@ -97,8 +120,9 @@ impl DockerBackend {
                 disk_size: self.lacks_disk_size.load(Ordering::Relaxed),
                 cpu_set: self.lacks_cpu_set.load(Ordering::Relaxed),
                 ipc_limits: self.lacks_ipc_limits.load(Ordering::Relaxed),
+                terminals: self.lacks_terminals.load(Ordering::Relaxed),
             };
-            let body = create::body(
+            let mut body = create::body(
                 spec,
                 &image,
                 &self.guest.name,
@@ -107,6 +131,7 @@ impl DockerBackend {
                 &cpus,
                 lacks,
             );
+            create::run_by(&mut body, self.runtime.as_deref());
             let options = CreateContainerOptionsBuilder::default().name(name).build();
             let creation = self.engine.docker.create_container(Some(options), body);
             let Err(failure) = within("create the sandbox", ENGINE_CHANGE_TIMEOUT, creation).await
@@ -131,6 +156,7 @@ impl DockerBackend {
                 _ if !lacks.cpu_set && failure.says(&["cpuset", "cpus are not available"]) => {
                     self.lacks_cpu_set.store(true, Ordering::Relaxed);
                 }
+                _ if self.cannot_be_had(&failure) => {}
                 _ => return Err(failure.error),
             }
         }

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::create::{LABEL_CONTAINER, LABEL_EXPIRES};
 use crate::ids::hex;
+use crate::private;
 
 /// The data directory's own digest: also part of a sandbox's name on the engine.
 pub(super) const LABEL_SCOPE: &str = "sandtable.scope";
@@ -65,7 +66,7 @@ impl Lease {
     /// Takes the lock of a data directory; fails with `WouldBlock` if another server has it.
     pub(super) fn take(server: &str, data_dir: &Path, temporary: bool) -> io::Result<Self> {
         let data_dir = std::fs::canonicalize(data_dir)?;
-        let mut lock = File::options()
+        let mut lock = private::options()
             .read(true)
             .write(true)
             .create(true)

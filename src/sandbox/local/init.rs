@@ -249,6 +249,10 @@ fn root(plan: &Plan, trees: &Trees) -> Result<(), Failure> {
     let size = format!("size={},mode=1777", plan.shm_bytes);
     let shm = libc::MS_NOSUID | libc::MS_NODEV;
     sys::mount("shm", Path::new("dev/shm"), "tmpfs", shm, &size).step("mount `/dev/shm`")?;
+    // Of the sandbox's own, with as many terminals as it may have.
+    let pts = libc::MS_NOSUID | libc::MS_NOEXEC;
+    let most = format!("newinstance,ptmxmode=0666,mode=0620,max={}", plan.terminals);
+    sys::mount("devpts", Path::new("dev/pts"), "devpts", pts, &most).step("mount `/dev/pts`")?;
     own(plan, trees)?;
     sys::pivot_here().step("enter the new root")?;
     let root = File::open("/").step("open the root")?;

@@ -15,6 +15,8 @@ const REQUIREMENTS: &str = include_str!("../../../images/requirements.txt");
 /// Compiled on the machine, if it has what that takes; the others work without them.
 const COMPILED: [&str; 2] = ["pycairo", "rlpycairo"];
 
+/// What an installation that is not finished is called.
+const PART: &str = "sandtable-part-";
 /// Holds matplotlib's list of the machine's fonts, beside the libraries.
 pub(super) const FONTS: &str = ".matplotlib";
 
@@ -91,13 +93,15 @@ impl Libraries {
         }
         // What an interrupted one left; nobody else installs now.
         for entry in fs::read_dir(parent)?.flatten() {
-            if entry.file_name().as_encoded_bytes().starts_with(b"part-") {
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(PART.as_bytes())
+            {
                 fs::remove_dir_all(entry.path())?;
             }
         }
-        let part = tempfile::Builder::new()
-            .prefix("part-")
-            .tempdir_in(parent)?;
+        let part = tempfile::Builder::new().prefix(PART).tempdir_in(parent)?;
         let inside = part.path().join("libraries");
         say(&format!(
             "installing the documented libraries for Python {}, once; this takes some minutes",

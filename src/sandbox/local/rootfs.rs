@@ -12,7 +12,8 @@ pub(super) const BIN: &str = "/opt/sandtable/bin";
 pub(super) const LIBRARIES: &str = "/opt/sandtable/python";
 
 const TOP: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+/// `tty` is whatever terminal a program has: one of the sandbox's own, or none.
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Public parts of `/etc` that programs look for; what is not there is left out.
 const ETC: [&str; 18] = [
     "alternatives",
@@ -132,6 +133,7 @@ impl RootFs {
             });
         }
         for (name, target) in [
+            ("ptmx", "pts/ptmx"),
             ("fd", "/proc/self/fd"),
             ("stdin", "/proc/self/fd/0"),
             ("stdout", "/proc/self/fd/1"),

@@ -141,7 +141,7 @@ async fn a_store_of_a_later_version_is_left_alone() {
         Store::open(dir.path()),
         Err(StoreError::TooNew {
             found: 99,
-            known: 4
+            known: 5
         })
     ));
 }

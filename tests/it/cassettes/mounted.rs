@@ -93,3 +93,25 @@ async fn a_reset_gives_the_recorded_ids_again() {
     player.control("POST", "reset", &json!({})).await;
     assert_eq!(player.send(&ask(&player, "one")).await.body, recorded.body);
 }
+
+#[tokio::test]
+async fn a_mounted_cassette_ignores_what_its_order_names() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let yaml = "cassette: 1\nexchanges:\n- request: {method: POST, path: /v1/messages, body: {json: {model: m, system: today}}}\n  response: {status: 200, headers: {content-type: application/json}, body: {json: {type: message, id: msg_1, content: []}}}\n";
+    std::fs::write(folder.path().join("a.yaml"), yaml).unwrap();
+    let server =
+        TestServer::with(|config| config.cassette_dir = Some(folder.path().to_owned())).await;
+    let asked = server.messages(&json!({"model": "m", "system": "tomorrow"}));
+    for (ignore, status) in [(json!([]), 400), (json!(["$.system"]), 200)] {
+        let mounted = call(&server, &json!({"path": "a.yaml", "ignore": ignore})).await;
+        assert_eq!(mounted.status, 200, "{}", mounted.text());
+        assert_eq!(server.send(&asked).await.status, status);
+    }
+    let refused = call(&server, &json!({"path": "a.yaml", "ignore": ["system"]})).await;
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.text().contains("no JSON path"),
+        "{}",
+        refused.text()
+    );
+}

@@ -1,6 +1,6 @@
 //! Answers from a cassette: what matches, which ids they have, and what faults and the clock do to them.
 
-use sandtable::cassette::{About, Body, Exchange, Writer};
+use sandtable::cassette::{About, Body, Exchange, Writer, import};
 use serde_json::{Value, json};
 
 use super::{Studio, ask, container_of, converse, player};
@@ -310,4 +310,73 @@ async fn a_large_download_lies_beside_the_cassette() {
     player.send(&player.messages(&body)).await;
     let again = player.send(&player.request("GET", &route)).await;
     assert_eq!(again.body, recorded.body);
+}
+
+#[tokio::test]
+async fn a_history_with_the_id_that_was_replaced_in_a_signature_is_matched() {
+    let id = "44ae676c-958f-4d68-9108-eae9de7b366b";
+    // Two bytes, the id, and what was signed, in base64.
+    let signature = "EiQ0NGFlNjc2Yy05NThmLTRkNjgtOTEwOC1lYWU5ZGU3YjM2NmLl5eXl5eXl5eXl";
+    let asked = |signature: &str| {
+        let thinking = json!({"type": "thinking", "thinking": "", "signature": signature});
+        json!({"model": "m", "max_tokens": 5, "messages": [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": [thinking]},
+            {"role": "user", "content": "and?"},
+        ]})
+    };
+    let said = json!({"type": "message", "id": "msg_1", "content": [
+        {"type": "thinking", "thinking": "", "signature": signature}]});
+    let recording = json!({"interactions": [{
+        "request": {
+            "method": "POST", "uri": "https://api.anthropic.com/v1/messages",
+            "headers": {}, "body": asked(signature).to_string(),
+        },
+        "response": {
+            "status": 200, "body": {"string": said.to_string()},
+            "headers": {"content-type": "application/json", "anthropic-organization-id": id},
+        },
+    }]});
+    let cassette = import::parse("vcr", recording.to_string().as_bytes()).unwrap();
+    let text = sandtable::cassette::text(&cassette.about, &cassette.exchanges).unwrap();
+    let server = TestServer::start().await;
+    let mount = server.request("PUT", "/_sandtable/cassettes").body(text);
+    assert_eq!(server.send(&mount).await.status, 200);
+    let send = async |signature: &str| server.send(&server.messages(&asked(signature))).await;
+    let given = send(signature).await.json()["content"][0]["signature"].clone();
+    let given = given.as_str().unwrap();
+    assert_ne!(given, signature);
+    assert_eq!(given.len(), signature.len());
+    assert!(given.ends_with("l5eXl5eXl5eXl"), "{given}");
+    for again in [given, signature] {
+        assert_eq!(send(again).await.status, 200, "{again}");
+    }
+    let changed = format!("{}m", &signature[..signature.len() - 1]);
+    assert_eq!(send(&changed).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_path_that_is_ignored_for_one_replay_may_differ_and_no_other() {
+    let studio = Studio::open().await;
+    let mut asked = code_prompt("```bash\necho one\n```");
+    asked["system"] = json!("today");
+    let recorded = studio
+        .recorder
+        .send(&studio.recorder.messages(&asked))
+        .await;
+    let plan = sandtable::cassette::Plan {
+        paths: vec![studio.path()],
+        ignore: vec!["$.system".to_owned()],
+        ..Default::default()
+    };
+    let player = TestServer::with(|config| config.cassettes = Some(plan)).await;
+    asked["system"] = json!("tomorrow");
+    let played = player.send(&player.messages(&asked)).await;
+    assert_eq!(played.text(), recorded.text());
+    asked["max_tokens"] = json!(77);
+    let miss = player.send(&player.messages(&asked)).await;
+    assert_eq!(miss.status, 400);
+    assert!(miss.text().contains("body.max_tokens"), "{}", miss.text());
+    assert!(miss.text().contains("--ignore PATH"), "{}", miss.text());
+    assert!(!miss.text().contains("body.system"), "{}", miss.text());
 }

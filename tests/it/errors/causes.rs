@@ -162,7 +162,41 @@ pub(super) async fn request(cause: &str) -> Vec<Response> {
     let one = |request| async move { vec![sender.send(&request).await] };
     match cause {
         "missing field" => both(with("max_tokens", Value::Null)).await,
-        "thread" => both(with("thread", json!({"type": "create"}))).await,
+        "thread" => {
+            let mut body = with("thread", json!({"type": "create"}));
+            body["context_management"] = json!({"edits": []});
+            threaded(&server, body).await
+        }
+        "continued twice" => {
+            let first = begun(&server).await;
+            let sent = server.send(&in_thread(&server, &going_on(&first))).await;
+            assert_eq!(sent.status, 200, "{}", sent.text());
+            threaded(&server, going_on(&first)).await
+        }
+        "continued at once" => {
+            let first = begun(&server).await;
+            server.thaw().await;
+            server
+                .steps(&json!([{"text": "Wait."}, {"delay": "1h"}]))
+                .await;
+            // Its first event is out, so it has begun.
+            let mut held = server.connect().await;
+            let slow = streamed(going_on(&first));
+            held.send(&in_thread(&server, &slow)).await;
+            assert_eq!(held.read_head().await.expect("a head").status, 200);
+            threaded(&server, going_on(&first)).await
+        }
+        "changed output_config" => {
+            let first = begun(&server).await;
+            let mut body = going_on(&first);
+            body["output_config"] = json!({"effort": "low"});
+            threaded(&server, body).await
+        }
+        "thread over" => {
+            let first = begun(&server).await;
+            server.advance("5m").await;
+            threaded(&server, going_on(&first)).await
+        }
         "no key" => {
             let bare = server.messages(&prompt("hi")).without("x-api-key");
             one(bare).await
@@ -212,4 +246,33 @@ pub(super) async fn request(cause: &str) -> Vec<Response> {
         }
         other => panic!("the page names a cause that nobody knows: {other}"),
     }
+}
+
+/// A request of a thread, with the beta it needs.
+fn in_thread(server: &TestServer, body: &Value) -> crate::harness::Request {
+    let request = server.messages(body);
+    request.header("anthropic-beta", "message-threads-2026-08-12")
+}
+
+async fn threaded(server: &TestServer, body: Value) -> Vec<Response> {
+    let mut responses = Vec::new();
+    for body in [body.clone(), streamed(body)] {
+        responses.push(server.send(&in_thread(server, &body)).await);
+    }
+    responses
+}
+
+/// The first answer of a thread.
+async fn begun(server: &TestServer) -> Value {
+    let mut body = prompt("hi");
+    body["thread"] = json!({"type": "create"});
+    let response = server.send(&in_thread(server, &body)).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    response.json()
+}
+
+fn going_on(answer: &Value) -> Value {
+    let mut body = prompt("and then?");
+    body["thread"] = json!({"type": "continue", "previous_message_id": answer["id"]});
+    body
 }

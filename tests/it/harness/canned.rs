@@ -170,10 +170,7 @@ impl Told {
             } => {
                 let outputs = files
                     .iter()
-                    .map(|(name, content)| OutputFile {
-                        name: name.clone(),
-                        size: content.len() as u64,
-                    })
+                    .map(|(name, content)| OutputFile::new(name, content.len() as u64))
                     .collect();
                 self.files.extend(files);
                 let body = done(Outcome::Exited {}, return_code, stdout.len(), outputs);

@@ -32,7 +32,7 @@ const PLAYED_APART: &[&str] = &[
 /// Exchanges that are not played, and why.
 const LEFT_OUT: &[(&str, &str)] = &[(
     "test_anthropic_container_setting_explicit_dict_form_live.yaml #2",
-    "the refusal of `container` as an object, of 2026-04: since skills need no beta it is taken (spec 02 §7)",
+    "the refusal of `container` as an object, of 2026-04: since skills need no beta it is taken (F054)",
 )];
 
 /// One exchange of a cassette with any endpoint.

@@ -129,10 +129,6 @@ async fn histories_that_do_not_fit_together_are_refused_with_the_services_words(
             "a prefill",
             json!([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "I"}]),
         ),
-        (
-            "the assistant begins",
-            json!([{"role": "assistant", "content": "I"}, {"role": "user", "content": "hi"}]),
-        ),
         ("an empty message", history(json!([]), json!("go on"))),
         (
             "an empty text",
@@ -273,30 +269,6 @@ async fn what_a_model_does_not_know_is_refused_in_the_services_words() {
         writeln!(texts, "{status} {kind}: {message}").unwrap();
     }
     insta::assert_snapshot!(texts);
-}
-
-#[tokio::test]
-async fn a_thread_is_refused_so_that_tool_runners_go_on_without_it() {
-    let server = TestServer::start().await;
-    let mut body = prompt("hi");
-    body["thread"] = json!({"type": "create"});
-    let request = server
-        .messages(&body)
-        .header("anthropic-beta", "message-threads-2026-08-12");
-    let response = server.send(&request).await;
-    assert_eq!(response.status, 400);
-    let error = &response.json()["error"];
-    assert_eq!(
-        error["details"],
-        json!({"error_code": "thread_unsupported_request", "unsupported": []})
-    );
-    body["thread"] = json!({"type": "continue", "previous_message_id": "msg_1"});
-    body["messages"] = json!([]);
-    let response = server.send(&request.body(body.to_string())).await;
-    assert_eq!(
-        response.json()["error"]["details"]["error_code"],
-        "thread_unsupported_request"
-    );
 }
 
 #[tokio::test]

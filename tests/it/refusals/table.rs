@@ -15,6 +15,9 @@ pub(super) fn samples() -> [(&'static str, Value); 6] {
     ]
 }
 
+/// As long as a signature of the service at least is.
+const SIGNATURE: &str = "EqQBCkYIBhgCKkDVwfyh0mWSkEWlgBkoNbPbHYCUCEqQBCkYIBhgCKkDVwfyh0==";
+
 /// A PNG of one pixel.
 pub(super) const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
@@ -26,13 +29,13 @@ pub(super) fn whole() -> Value {
         "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
         "messages": [
             {"role": "user", "content": [
-                {"type": "text", "text": "hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+                {"type": "text", "text": "hi", "cache_control": {"type": "ephemeral", "ttl": "5m"}},
                 {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}},
                 {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "hi"}},
                 {"type": "container_upload", "file_id": "file_1"},
             ]},
             {"role": "assistant", "content": [
-                {"type": "thinking", "thinking": "hm", "signature": "x"},
+                {"type": "thinking", "thinking": "hm", "signature": SIGNATURE},
                 {"type": "redacted_thinking", "data": "x"},
                 {"type": "server_tool_use", "id": "srvtoolu_1", "name": "bash_code_execution", "input": {"command": "ls"}},
                 {"type": "bash_code_execution_tool_result", "tool_use_id": "srvtoolu_1", "content":

@@ -226,8 +226,8 @@ async fn every_wrong_upload_of_a_skill_is_refused_and_changes_nothing() {
         assert_eq!(answers[0], answers[1], "{what}");
         let lower = answers[0].to_lowercase();
         let named = lower.contains("skill")
-            || lower.starts_with("files: ")
-            || lower.starts_with("display_name: ");
+            || lower.starts_with("files[]: ")
+            || lower.starts_with("display_name ");
         assert!(named, "{what}: {}", answers[0]);
         writeln!(texts, "{what}\n  {}", answers[0]).unwrap();
     }

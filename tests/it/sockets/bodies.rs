@@ -277,3 +277,73 @@ async fn a_client_that_asks_first_is_told_to_go_on_or_refused() {
     connection.write(head(LIMIT + 1).as_bytes()).await;
     assert_eq!(connection.read_head().await.expect("a head").status, 413);
 }
+
+#[tokio::test]
+async fn a_head_that_does_not_come_to_its_end_is_waited_for_no_longer() {
+    let server = saying_ok().await;
+    let mut half = server.connect().await;
+    half.write(b"POST /v1/messages HTTP/1.1\r\nhost: ").await;
+    let mut silent = server.connect().await;
+    tokio::time::pause();
+    // The time for an answer in tests would be over before that for a head.
+    while half.fill().await {}
+    while silent.fill().await {}
+    assert_eq!(half.pending() + &silent.pending(), "");
+}
+
+#[tokio::test]
+async fn a_connection_may_rest_between_two_requests() {
+    let server = saying_ok().await;
+    let mut connection = server.connect().await;
+    let request = server.request("GET", "/v1/models");
+    for _ in 0..2 {
+        connection
+            .write(request.head(server.address).as_bytes())
+            .await;
+        assert_eq!(connection.read().await.status, 200);
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_hours(1)).await;
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stays_silent_is_a_timeout() {
+    let server = saying_ok().await;
+    let mut connection = server.connect().await;
+    let request = server
+        .request("POST", "/v1/messages")
+        .header("content-type", "application/json")
+        .header("content-length", "100");
+    connection
+        .write(request.head(server.address).as_bytes())
+        .await;
+    connection.write(b"{").await;
+    tokio::time::pause();
+    let answer = connection.read_head().await.expect("an answer");
+    tokio::time::resume();
+    assert_eq!(answer.status, 408);
+}
+
+#[tokio::test]
+async fn a_request_without_a_host_is_refused() {
+    let server = saying_ok().await;
+    let mut connection = server.connect().await;
+    connection
+        .write(b"GET /v1/models HTTP/1.1\r\nx-api-key: key\r\n\r\n")
+        .await;
+    let answer = connection.read().await;
+    assert_eq!(answer.status, 400);
+    assert!(
+        answer.json()["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("host")
+    );
+    let mut old = server.connect().await;
+    old.write(
+        b"GET /v1/models HTTP/1.0\r\nx-api-key: key\r\nanthropic-version: 2023-06-01\r\n\r\n",
+    )
+    .await;
+    assert_eq!(old.read().await.status, 200);
+}

@@ -42,6 +42,8 @@ def whole(hint, depth=0):
         value = {key: whole(inner, depth + 1) for key, inner in kept.items()}
         if value.get("media_type") in DATA:
             value["data"] = DATA[value["media_type"]]
+        if value.get("type") == "server_tool_use":
+            value["id"] = "srvtoolu_1"
         return value
     if origin is typing.Literal or origin is typing_extensions.Literal:
         return typing_extensions.get_args(hint)[0]

@@ -167,18 +167,27 @@ for message in asyncio.run(at_once("fails")):
 if not STRICT:
     raise SystemExit
 
-# The runner asks for a thread, is refused, and goes on without one: the same messages, the same end.
+# The runner sends a thread: later requests bring what is new alone, and none is refused.
 before = len(requests())
 last = list(runner("How is the weather in Oslo?"))[-1]
 assert said(last) == "Twice as warm: -8. Elsewhere: 9 degrees", last
-refused, *entries = requests()[before:]
-assert refused["status"] == 400 and refused["request_body"]["thread"] == {"type": "create"}, refused
-assert "message-threads-2026-08-12" in refused["request_headers"]["anthropic-beta"], refused
-assert refused["response_body"]["error"]["details"]["error_code"] == "thread_unsupported_request", refused
+entries = requests()[before:]
 assert [entry["status"] for entry in entries] == [200, 200, 200], entries
-for entry, messages in zip(entries, [1, 3, 5]):
-    assert "anthropic-beta" not in entry["request_headers"], entry["request_headers"]
-    assert "thread" not in entry["request_body"] and len(entry["request_body"]["messages"]) == messages, entry
+assert entries[0]["request_body"]["thread"] == {"type": "create"}, entries[0]
+for entry, previous in zip(entries[1:], entries):
+    body = entry["request_body"]
+    assert "message-threads-2026-08-12" in entry["request_headers"]["anthropic-beta"], entry
+    assert body["thread"] == {"type": "continue", "previous_message_id": previous["response_body"]["id"]}, body
+    assert len(body["messages"]) == 1 and "tools" not in body and "system" not in body, body
+
+# The same by hand, with the helper that has no way around a refusal.
+thread = api.beta.messages.thread(model=MODEL, max_tokens=1024, tools=[CODE], system="Be short.")
+first = thread.send(user("pauses"))
+second = thread.send()
+sent = requests()[-1]["request_body"]
+assert first.stop_reason == "pause_turn" and said(second) == "Second half.", second
+assert sent["thread"]["previous_message_id"] == first.id and sent["messages"] == [], sent
+assert sent["container"] == first.container.id == second.container.id, sent
 
 # The same for mixed calls, pauses, streams, and four at a time.
 assert said(runner("mixed").until_done()) == "from the server, -4 degrees"

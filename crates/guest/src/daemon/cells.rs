@@ -3,11 +3,16 @@
 use guest_proto::CodeAnswer;
 
 use super::{Daemon, owners};
+use crate::child::End;
+use crate::exec::make_places;
 use crate::repl::{Around, Job, Repl};
-use crate::sys::{Ended, Poll};
+use crate::sys::{Change, Poll};
 
 impl Daemon {
     pub(super) fn cell(&mut self, job: Job) {
+        if !self.repl.is_busy() {
+            self.secure(|settings| make_places(settings, &job.places));
+        }
         self.with_repl(|repl, around| repl.run(job, around));
     }
 
@@ -22,10 +27,11 @@ impl Daemon {
         self.with_repl(|repl, around| repl.read(poll, around));
     }
 
-    pub(super) fn interpreter_ended(&mut self, ended: Ended) {
-        self.with_repl(|repl, around| {
-            repl.ended(ended.pid, ended.return_code, around);
-        });
+    /// A process that runs no call was stopped or has ended; `false` if it is not the interpreter.
+    pub(super) fn interpreter_changed(&mut self, pid: i32, change: Change) -> (bool, Option<End>) {
+        let mut result = (false, None);
+        self.with_repl(|repl, around| result = repl.changed(pid, change, around));
+        result
     }
 
     /// Lends the interpreter what else there is. Without settings there is none.

@@ -1,14 +1,12 @@
 //! One cell: what it calls, what it is answered, and the time it has.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use guest_proto::{CodeAnswer, CodeCall, Outcome, Settings};
 
-use crate::directory;
 use crate::environment::Places;
-use crate::exec::write_new;
+use crate::exec::{make_places, write_cell};
 
 /// A cell that waits for its turn.
 #[derive(Debug)]
@@ -34,16 +32,9 @@ impl Job {
         if std::str::from_utf8(&self.code).is_err() {
             return Err("the code is not UTF-8".to_owned());
         }
-        fs::create_dir_all(&settings.work_dir)
-            .map_err(|error| format!("making the working directory: {error}"))?;
-        directory::make_usable(Path::new(&settings.work_dir));
-        self.places
-            .make()
-            .map_err(|error| format!("making `$OUTPUT_DIR`: {error}"))?;
-        let path = self.path(settings);
-        let directory = Path::new(&settings.tmp_root).join(&self.tag);
-        fs::create_dir_all(directory)
-            .and_then(|()| write_new(&path, &self.code))
+        make_places(settings, &self.places).map_err(|(what, error)| format!("{what}: {error}"))?;
+        write_cell(Path::new(&settings.tmp_root), &self.tag, &self.code)
+            .map(drop)
             .map_err(|error| format!("writing the cell: {error}"))
     }
 }

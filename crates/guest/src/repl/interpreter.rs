@@ -6,24 +6,23 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use guest_proto::{CodeAnswer, CodeCall, Settings};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::Job;
+use crate::child::{Child, End};
 use crate::directory::Directory;
 use crate::environment::{Places, variables};
-use crate::exec::{Stream, write_new};
-use crate::filter;
+use crate::exec::{Stream, open_work_dir, streams, write_new};
 use crate::sinks::Sinks;
-use crate::sys::{self, Poll};
-use crate::tree::{self, Owner, Root};
+use crate::sys::{self, Change, Poll, Program};
+use crate::tree::{self, Owner};
 
+const PYTHON: &str = "python3";
 const RUNNER: &str = include_str!("runner.py");
 /// The runner's frames get a name of their own, by which it leaves them out of tracebacks. It takes no
 /// module from the working directory, where user code may have put a `json.py`; cells do.
@@ -37,15 +36,20 @@ const MAX_WORDS_BYTES: u64 = 64 * 1024;
 /// A running interpreter.
 #[derive(Debug)]
 pub(super) struct Interpreter {
+    child: Child,
     owner: Owner,
     channel: UnixStream,
     inbox: Vec<u8>,
     outbox: VecDeque<Vec<u8>>,
     written: usize,
+    /// What it was told since its start, until it runs: one that is started again is told anew.
+    told: Vec<Vec<u8>>,
     places: [Option<usize>; 2],
     stdout: Stream,
     stderr: Stream,
     is_ending: bool,
+    /// When its last cell began, in clock ticks since boot.
+    cell_since: u64,
 }
 
 /// What an interpreter says.
@@ -64,6 +68,13 @@ enum Words {
     Done(u8),
 }
 
+/// The socket of an interpreter: our end, which never makes us wait, and its own.
+fn channel() -> io::Result<(UnixStream, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    Ok((ours, theirs))
+}
+
 /// Notes that an interpreter starts; whether one has run here before.
 pub(super) fn note_start(files_root: &Path) -> bool {
     let Ok(root) = Directory::own(files_root) else {
@@ -80,51 +91,73 @@ pub(super) fn note_start(files_root: &Path) -> bool {
 
 impl Interpreter {
     pub(super) fn start(settings: &Settings, places: &Places) -> Result<Self, String> {
-        let (ours, theirs) =
-            UnixStream::pair().map_err(|error| format!("making a socket: {error}"))?;
-        ours.set_nonblocking(true)
-            .map_err(|error| format!("making a socket: {error}"))?;
-        let mut program = Command::new("python3");
-        program
-            .args(["-c", LOADER, RUNNER])
-            .env_clear()
-            .envs(variables(settings, places, &BTreeMap::new()))
-            .current_dir(&settings.work_dir)
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        sys::as_user_program(&mut program, settings.max_file_bytes, filter::program());
-        let mut child = program
-            .spawn()
-            .map_err(|error| format!("starting `python3`: {error}"))?;
-        let pid = child.id().cast_signed();
-        let stdout = Stream::new(child.stdout.take().map(OwnedFd::from), settings);
-        let stderr = Stream::new(child.stderr.take().map(OwnedFd::from), settings);
+        let said = |error: io::Error| format!("starting `{PYTHON}`: {error}");
+        let arguments = ["-c", LOADER, RUNNER].map(str::as_bytes);
+        let variables = variables(settings, places, &BTreeMap::new());
+        let (work_dir, most) = (&settings.work_dir, settings.max_file_bytes);
+        let program = Program::new(PYTHON, &arguments, &variables, work_dir, most)
+            .map_err(|error| said(error.into()))?;
+        let (ours, theirs) = channel().map_err(said)?;
+        let ([stdout, stderr], [out, err]) = streams(settings).map_err(said)?;
+        let child = Child::start(program, [&theirs, &out, &err]).map_err(said)?;
         Ok(Self {
             owner: Owner {
-                root: Root {
-                    pid,
-                    started: tree::started(pid).unwrap_or(0),
-                },
+                root: child.root(),
                 output_dir: String::new(),
                 pipes: [&stdout, &stderr]
                     .iter()
                     .filter_map(|stream| stream.inode())
                     .collect(),
             },
+            child,
             channel: ours,
             inbox: Vec::new(),
             outbox: VecDeque::new(),
             written: 0,
+            told: Vec::new(),
             places: [None, None],
             stdout,
             stderr,
             is_ending: false,
+            cell_since: 0,
         })
     }
 
     pub(super) fn owner(&self) -> &Owner {
         &self.owner
+    }
+
+    /// When its last cell began, in clock ticks since boot.
+    pub(super) fn cell_since(&self) -> u64 {
+        self.cell_since
+    }
+
+    pub(super) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// Its process has ended, or was stopped; answers why.
+    pub(super) fn ended(&mut self, change: Change) -> End {
+        self.child.ended(change)
+    }
+
+    /// Starts it once more: its process never became Python.
+    pub(super) fn start_again(&mut self, settings: &Settings) -> io::Result<()> {
+        open_work_dir(settings)?;
+        let (ours, theirs) = channel()?;
+        let ([stdout, stderr], [out, err]) = streams(settings)?;
+        self.child.start_again([&theirs, &out, &err])?;
+        self.owner.root = self.child.root();
+        self.owner.pipes = [&stdout, &stderr]
+            .iter()
+            .filter_map(|s| s.inode())
+            .collect();
+        (self.stdout, self.stderr, self.channel) = (stdout, stderr, ours);
+        self.inbox.clear();
+        self.outbox = self.told.iter().cloned().collect();
+        self.written = 0;
+        self.is_ending = false;
+        Ok(())
     }
 
     /// Whether it was killed and is not gone yet.
@@ -134,6 +167,9 @@ impl Interpreter {
 
     /// Gives it a cell.
     pub(super) fn begin(&mut self, job: &Job, settings: &Settings, scratch: &mut [u8]) {
+        self.cell_since = tree::now();
+        // An idle one has no reason to stand still.
+        sys::go_on(self.owner.root.pid);
         // What background work wrote between cells is nobody's.
         self.cut_output(settings, scratch);
         self.owner.output_dir = job.places.output.to_string_lossy().into_owned();
@@ -159,8 +195,11 @@ impl Interpreter {
         let text = words.to_string().into_bytes();
         // The host's frames are far shorter than what four bytes can say.
         let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        self.outbox.push_back(length.to_le_bytes().to_vec());
-        self.outbox.push_back(text);
+        let frame = [&length.to_le_bytes(), text.as_slice()].concat();
+        if !self.child.runs() {
+            self.told.push(frame.clone());
+        }
+        self.outbox.push_back(frame);
         self.write();
     }
 
@@ -194,6 +233,10 @@ impl Interpreter {
     }
 
     pub(super) fn watch(&mut self, poll: &mut Poll) {
+        self.child.watch(poll);
+        if self.child.runs() {
+            self.told.clear();
+        }
         self.places[0] = (!self.is_ending).then(|| poll.readable(&self.channel));
         self.places[1] = (!self.outbox.is_empty()).then(|| poll.writable(&self.channel));
         self.stdout.watch(poll);
@@ -207,6 +250,7 @@ impl Interpreter {
         scratch: &mut [u8],
         max_args_bytes: u64,
     ) -> Vec<Said> {
+        self.child.read(poll);
         self.stdout.read(poll, scratch);
         self.stderr.read(poll, scratch);
         let [reads, writes] = std::mem::take(&mut self.places)

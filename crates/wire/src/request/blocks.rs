@@ -10,6 +10,8 @@ use crate::decode::{Decoded, Node};
 pub struct Message {
     pub role: Role,
     pub content: Vec<Block>,
+    /// It has an `output_config`: a `system` message may then be nothing else.
+    pub directs_output: bool,
 }
 
 /// Who speaks.
@@ -69,6 +71,13 @@ pub enum Block {
         /// Whether a text in it has citations.
         cited: bool,
     },
+    /// A call of a connector.
+    McpToolUse {
+        id: String,
+    },
+    McpToolResult {
+        tool_use_id: String,
+    },
     /// A known block that needs no look inside.
     Other,
 }
@@ -80,7 +89,7 @@ pub enum Source {
     Inline,
 }
 
-/// The tags of the service's own list (FACTS §9).
+/// The tags of the service's own list (F132).
 const TAGS: &[&str] = &[
     "bash_code_execution_tool_result",
     "code_execution_tool_result",
@@ -140,19 +149,34 @@ impl Message {
                 .map(|block| Block::decode(&block, betas))
                 .collect::<Decoded<_>>()?,
         };
-        Ok(Self { role, content })
+        let directs_output = node.optional("output_config")?.is_some();
+        Ok(Self {
+            role,
+            content,
+            directs_output,
+        })
     }
 }
 
 impl Block {
     fn decode(node: &Node<'_>, betas: bool) -> Decoded<Self> {
         if betas && node.is_tagged(BETA_TAGS) {
-            return Ok(Self::Other);
+            return Self::decode_beta(node);
         }
         let tag = node.tag(TAGS)?;
         let block = node.tagged(tag);
+        if matches!(tag, "thinking" | "redacted_thinking")
+            && let Some(control) = block.optional("cache_control")?
+        {
+            // Parity: thoughts cannot be cached by themselves (quoted in 2026-01).
+            return Err(control.fault("Extra inputs are not permitted"));
+        }
         rest::check_cache_control(&block)?;
         let string = |key: &str| block.required(key)?.string().map(str::to_owned);
+        let call_id = |key: &str, of_service: bool| {
+            let id = block.required(key)?;
+            id.call_id(of_service).map(str::to_owned)
+        };
         Ok(match tag {
             "text" => Self::Text {
                 text: string("text")?,
@@ -166,7 +190,7 @@ impl Block {
             "tool_use" => {
                 block.required("input")?.dictionary()?;
                 Self::ToolUse {
-                    id: string("id")?,
+                    id: call_id("id", false)?,
                     name: string("name")?,
                     caller_tool_id: block.value()["caller"]["tool_id"]
                         .as_str()
@@ -182,7 +206,7 @@ impl Block {
                 let (text, is_text) = result_text(&block)?;
                 let references = tool_references(&block);
                 Self::ToolResult {
-                    tool_use_id: string("tool_use_id")?,
+                    tool_use_id: call_id("tool_use_id", false)?,
                     text,
                     is_error,
                     is_text,
@@ -190,7 +214,7 @@ impl Block {
                 }
             }
             "server_tool_use" => Self::ServerToolUse {
-                id: string("id")?,
+                id: call_id("id", true)?,
                 name: string("name")?,
                 input: {
                     let input = block.required("input")?;
@@ -218,10 +242,32 @@ impl Block {
                 results::check(tag, &block)?;
                 Self::ServerToolResult {
                     tag,
-                    tool_use_id: string("tool_use_id")?,
+                    tool_use_id: call_id("tool_use_id", true)?,
                     encrypted: results::encrypted(&block.value()["content"]),
                 }
             }
+            _ => Self::Other,
+        })
+    }
+}
+
+impl Block {
+    /// A block of the SDK's beta types: calls and their results are looked at, the rest is not.
+    fn decode_beta(node: &Node<'_>) -> Decoded<Self> {
+        let tag = node.tag(BETA_TAGS)?;
+        let block = node.tagged(tag);
+        Ok(match tag {
+            "advisor_tool_result" => Self::ServerToolResult {
+                tag,
+                tool_use_id: block.required("tool_use_id")?.call_id(true)?.to_owned(),
+                encrypted: Vec::new(),
+            },
+            "mcp_tool_use" => Self::McpToolUse {
+                id: block.required("id")?.call_id(false)?.to_owned(),
+            },
+            "mcp_tool_result" => Self::McpToolResult {
+                tool_use_id: block.required("tool_use_id")?.call_id(false)?.to_owned(),
+            },
             _ => Self::Other,
         })
     }

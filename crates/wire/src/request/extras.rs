@@ -94,6 +94,7 @@ const CONTENTS: &[Members] = &[
             "total_lines",
         ],
     ),
+    ("tool_search_tool_result_error", &["error_code"]),
     ("web_fetch_result", &["content", "retrieved_at", "url"]),
     ("web_fetch_tool_result_error", &["error_code"]),
     (
@@ -267,7 +268,11 @@ fn refuse_in_block(block: &Node<'_>, tag: &str) -> Decoded<()> {
         }
         return Ok(());
     }
-    let tag = content.value()["type"].as_str().unwrap_or_default();
+    let tag = match content.value()["type"].as_str().unwrap_or_default() {
+        // Parity: the service names its class (anthropic-sdk-typescript#862).
+        "tool_search_tool_result_error" => "RequestToolSearchToolResultError",
+        tag => tag,
+    };
     refuse_in_content(&content, &content.tagged(tag))
 }
 
@@ -317,7 +322,7 @@ mod tests {
 
     #[test]
     fn an_unknown_member_of_a_block_is_named_as_the_service_names_it() {
-        // Quoted in public threads.
+        // F145
         let call = json!({"type": "tool_use", "id": "t", "name": "f", "input": {}, "index": 1});
         assert_eq!(
             fault(&call).unwrap(),

@@ -9,8 +9,7 @@ const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"]
 /// As much of the beginning as says what the bytes are.
 const LOOK_BYTES: usize = 1024;
 
-/// Checks a `base64` source of an image. All texts are the service's own, from public threads of
-/// 2025 and 2026, but for the one about base64.
+/// Checks a `base64` source of an image. All texts but the one about base64 are the service's own (F146).
 pub(super) fn check_image(source: &Node<'_>) -> Decoded<()> {
     let told = source.required("media_type")?.literal(&IMAGES)?;
     let data = source.required("data")?;
@@ -42,7 +41,7 @@ pub(super) fn check_pdf(block: &Node<'_>, source: &Node<'_>) -> Decoded<()> {
     if begin.windows(5).any(|bytes| bytes == b"%PDF-") {
         return Ok(());
     }
-    // Parity: the service calls the block `pdf` here (public threads of 2025-08).
+    // Parity: the service calls the block `pdf` here (F146).
     let path = block.path();
     let path = path.strip_suffix("document").unwrap_or(&path);
     Err(Fault {

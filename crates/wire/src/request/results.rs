@@ -14,7 +14,7 @@ struct Shape {
     class: &'static str,
 }
 
-// Parity: the first class is quoted in public threads (FACTS §9); the others are named after it.
+// Parity: the first class is quoted in public threads (F043); the others are named after it.
 const SHAPES: [Shape; 3] = [
     Shape {
         block: "code_execution_tool_result",

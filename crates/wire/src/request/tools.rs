@@ -32,7 +32,8 @@ pub struct WebOptions {
     pub blocked_domains: Vec<String>,
     /// Text of a fetched page beyond this is cut off.
     pub max_content_tokens: Option<u64>,
-    pub cites: bool,
+    /// `citations.enabled`, if it is said.
+    pub cites: Option<bool>,
     /// `response_inclusion: "excluded"`: calls of code that has ended are not in the answer.
     pub excluded: bool,
 }
@@ -51,6 +52,8 @@ pub enum ToolKind {
 /// `tool_choice`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolChoice {
+    /// `any` or `tool`: the model has to call one.
+    pub forces: bool,
     /// The one tool to be called.
     pub name: Option<String>,
     pub disables_parallel: bool,
@@ -185,6 +188,11 @@ impl Tool {
             .is_some_and(|version| version >= WEB_WITH_CODE)
     }
 
+    /// Whether the service adds a code execution tool for it: not if only the model may call it.
+    pub fn brings_code(&self) -> bool {
+        self.is_web_with_code() && self.is_called_by_code()
+    }
+
     /// Whether it is `web_search` or `web_fetch`, of any version.
     pub fn is_web(&self) -> bool {
         self.tag.starts_with("web_")
@@ -269,7 +277,7 @@ impl WebOptions {
             allowed_domains,
             blocked_domains: blocked_domains.unwrap_or_default(),
             max_content_tokens: count("max_content_tokens")?,
-            cites: tool.value()["citations"]["enabled"] == true,
+            cites: tool.value()["citations"]["enabled"].as_bool(),
             excluded,
         })
     }
@@ -294,8 +302,11 @@ pub(super) fn tool_choice(root: &Node<'_>, tools: &[Tool]) -> Decoded<Option<Too
     let Some(choice) = root.optional("tool_choice")? else {
         return Ok(None);
     };
-    choice.object()?;
-    let tag = choice.tag(&["any", "auto", "none", "tool"])?;
+    if !choice.value().is_object() {
+        // Parity: a probe of 2026-08-28, and the order of the tags.
+        return Err(choice.fault("Input should be an object"));
+    }
+    let tag = choice.tag(&["auto", "any", "tool", "none"])?;
     let tagged = choice.tagged(tag);
     let disables_parallel = tagged
         .optional("disable_parallel_tool_use")?
@@ -318,6 +329,7 @@ pub(super) fn tool_choice(root: &Node<'_>, tools: &[Tool]) -> Decoded<Option<Too
         return Err(choice.fault("tool_choice may only be specified while providing tools"));
     }
     Ok(Some(ToolChoice {
+        forces: matches!(tag, "any" | "tool"),
         name: chosen,
         disables_parallel,
     }))

@@ -3,7 +3,9 @@
 use serde_json_path::JsonPath;
 
 use super::{Parser, PlainText};
-use crate::model::script::matching::{BodyTest, Clause, ClauseTest, UploadTest};
+use crate::limits;
+use crate::model::script::matching::{BodyTest, Clause, ClauseTest, UploadTest, gist};
+use crate::model::script::path::Path;
 use crate::model::script::yaml::{Key, Kind, Node};
 
 /// Keys of `when`.
@@ -103,8 +105,22 @@ impl Parser {
             .collect()
     }
 
-    fn json_path(&mut self, key: &Key) -> Option<JsonPath> {
+    fn json_path(&mut self, key: &Key) -> Option<Path> {
+        let descents = key.name.matches("..").count();
+        if descents > limits::JSON_PATH_DESCENTS {
+            self.sink.error_with_hint(
+                key.at,
+                format!(
+                    "`{}` goes through everything {descents} times, the most is {}",
+                    gist(&key.name),
+                    limits::JSON_PATH_DESCENTS
+                ),
+                "`..` goes to every depth: name the keys between instead",
+            );
+            return None;
+        }
         JsonPath::parse(&key.name)
+            .map(|path| Path::new(path, &key.name))
             .map_err(|error| {
                 self.sink.error_with_hint(
                     key.at,

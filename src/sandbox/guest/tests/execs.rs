@@ -289,10 +289,7 @@ async fn a_file_over_the_cap_is_named_with_its_size() {
         )
         .await;
     assert!(start.elapsed() < Duration::from_secs(5));
-    let big = OutputFile {
-        name: "big".to_owned(),
-        size: 600 * 1024 * 1024,
-    };
+    let big = OutputFile::new("big", 600 * 1024 * 1024);
     assert_eq!(result.too_large, [big]);
     assert_eq!(result.outputs.len(), 1);
 }

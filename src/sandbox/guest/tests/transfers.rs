@@ -238,13 +238,18 @@ async fn names_that_lead_elsewhere_are_refused() {
 
 #[tokio::test]
 async fn a_put_that_fails_half_way_says_so_and_stops_reading() {
-    let sandbox = Sandbox::start().await;
-    sandbox.bash(1, r#"mkdir "$INPUT_DIR/taken""#).await;
-    let error = sandbox.put("taken", b"x").await.unwrap_err();
+    let sandbox = Sandbox::with(|settings| settings.max_disk_bytes = 1024 * 1024).await;
+    let mut source = Pattern::new(LARGE_BYTES);
+    let file = PutFile {
+        name: "large",
+        input_dir: "0123456789abcdef",
+    };
+    let error = sandbox.guest.put_file(file, &mut source).await.unwrap_err();
     assert!(
-        matches!(&error, GuestError::Refused { kind: ErrorKind::Io, message } if message.contains("taken")),
+        matches!(&error, GuestError::Refused { kind: ErrorKind::NoSpace, message } if message.contains("large")),
         "{error}"
     );
+    assert!(source.at < LARGE_BYTES);
     let long = "ä".repeat(255);
     let mut source = Pattern::new(LARGE_BYTES);
     let file = PutFile {
@@ -253,6 +258,20 @@ async fn a_put_that_fails_half_way_says_so_and_stops_reading() {
     };
     sandbox.guest.put_file(file, &mut source).await.unwrap_err();
     assert!(source.at < LARGE_BYTES);
+}
+
+#[tokio::test]
+async fn a_put_takes_the_place_of_a_directory_of_its_name() {
+    let sandbox = Sandbox::start().await;
+    sandbox
+        .bash(
+            1,
+            r#"mkdir -p "$INPUT_DIR/taken/x/y"; chmod 0 "$INPUT_DIR/taken/x""#,
+        )
+        .await;
+    sandbox.put("taken", b"x").await.unwrap();
+    let said = sandbox.bash(2, r#"cat "$INPUT_DIR/taken"; ls -A "$INPUT_DIR""#);
+    assert_eq!(said.await.stdout, b"xtaken\n");
 }
 
 #[tokio::test]

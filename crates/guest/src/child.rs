@@ -1,0 +1,222 @@
+//! A child on its way to its program, and held up on it or later by processes that earlier calls left.
+//!
+//! User code may stop, kill, or trace whatever has its uid. The guest therefore never waits for a child:
+//! it looks, from time to time, whether one is held, and starts one again that never became its program.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use crate::sys::{self, Change, Poll, Program, Spawned, Status, Word};
+use crate::tree::{self, Root};
+
+/// Starts of one program before it counts as one that cannot run.
+const MAX_STARTS: u32 = 8;
+/// From a start to the first look whether it is held; each further one is twice as far, up to the last.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+const LAST_LOOK: Duration = Duration::from_secs(1);
+/// A program that is killed so soon after its start has hardly asked for it.
+const EARLY: Duration = Duration::from_secs(1);
+/// What tells the kernel to end it first where memory is short.
+const PREY: &str = "1000";
+
+/// A program that was started.
+#[derive(Debug)]
+pub(crate) struct Child {
+    program: Program,
+    root: Root,
+    /// Until it is known what became of its start.
+    status: Option<Status>,
+    place: Option<usize>,
+    failure: Option<String>,
+    runs: bool,
+    starts: u32,
+    since: Instant,
+    next_look: Instant,
+    pause: Duration,
+    /// How often it was found held.
+    held: u32,
+}
+
+/// Why a child has ended, as far as the guest can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It did what it was to do, or what it did was its own fault.
+    Own,
+    /// A signal, or a program of its own that got one: a call may do that to itself.
+    Signal,
+    /// A signal that nothing but another process can have sent, so early.
+    Blow,
+    /// It never became its program, and may be started again.
+    Unborn,
+}
+
+/// What a look at a child shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    Free,
+    /// It stands still, as it was found so often before.
+    Held {
+        before: u32,
+    },
+}
+
+/// For so long after somebody was ended who held up others, what is stopped goes on: a last signal may
+/// have been on its way.
+pub(crate) const AFTERMATH: Duration = Duration::from_secs(2);
+
+impl Child {
+    /// Starts a program with these as its stdin, stdout, and stderr.
+    pub(crate) fn start(program: Program, stdio: [&dyn AsRawFd; 3]) -> io::Result<Self> {
+        let Spawned { pid, status } = sys::spawn(&program, stdio)?;
+        let now = Instant::now();
+        Ok(Self {
+            program,
+            root: Root::of(pid),
+            status: Some(status),
+            place: None,
+            failure: None,
+            runs: false,
+            starts: 1,
+            since: now,
+            next_look: now + FIRST_LOOK,
+            pause: FIRST_LOOK,
+            held: 0,
+        })
+    }
+
+    /// Starts it anew, after one that was [`End::Unborn`].
+    pub(crate) fn start_again(&mut self, stdio: [&dyn AsRawFd; 3]) -> io::Result<()> {
+        let Spawned { pid, status } = sys::spawn(&self.program, stdio)?;
+        self.root = Root::of(pid);
+        self.status = Some(status);
+        self.starts += 1;
+        self.since = Instant::now();
+        self.look_again(FIRST_LOOK);
+        Ok(())
+    }
+
+    /// Its first process.
+    pub(crate) fn root(&self) -> Root {
+        self.root
+    }
+
+    /// How often it was started.
+    pub(crate) fn starts(&self) -> u32 {
+        self.starts
+    }
+
+    /// Why it could not become its program.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    pub(crate) fn watch(&mut self, poll: &mut Poll) {
+        self.place = self.status.as_ref().map(|status| poll.readable(status));
+    }
+
+    pub(crate) fn read(&mut self, poll: &Poll) {
+        if self.place.take().is_some_and(|place| poll.is_ready(place)) {
+            self.hear();
+        }
+    }
+
+    /// Takes note of what it has said of its start.
+    fn hear(&mut self) {
+        match self.status.as_mut().map(Status::read) {
+            None | Some(Word::Begins | Word::Disturbed) => return,
+            Some(Word::Runs) => {
+                self.runs = true;
+                // Not sooner: what is not dumpable has its files of `/proc` closed to the guest, too.
+                // Best effort: some sandboxes mount `/proc` read-only.
+                let score = format!("/proc/{}/oom_score_adj", self.root.pid);
+                drop(std::fs::write(score, PREY));
+            }
+            Some(Word::Failed(error)) => {
+                self.failure = Some(format!("starting `{}`: {error}", self.program.name()));
+            }
+        }
+        self.status = None;
+    }
+
+    /// What its end comes to; after this it is not looked at any more.
+    pub(crate) fn ended(&mut self, change: Change) -> End {
+        self.hear();
+        let Change::Ended {
+            return_code,
+            by_signal,
+        } = change
+        else {
+            return End::Own;
+        };
+        if !self.runs && self.failure.is_none() {
+            if self.starts < MAX_STARTS {
+                return End::Unborn;
+            }
+            self.failure = Some(format!(
+                "starting `{}`: other processes in the container keep it from running",
+                self.program.name()
+            ));
+        }
+        match return_code - 128 {
+            signal if by_signal && !is_own_fault(signal) && self.since.elapsed() < EARLY => {
+                End::Blow
+            }
+            libc::SIGKILL => End::Signal,
+            _ if by_signal => End::Signal,
+            _ => End::Own,
+        }
+    }
+
+    /// When to look again whether it is held.
+    pub(crate) fn next_look(&self) -> Instant {
+        self.next_look
+    }
+
+    /// Looks at once: the kernel says that it was stopped.
+    pub(crate) fn was_stopped(&mut self) {
+        self.next_look = Instant::now();
+    }
+
+    /// Looks whether it is held, if it is time to.
+    pub(crate) fn look(&mut self, now: Instant) -> Option<Look> {
+        if now < self.next_look {
+            return None;
+        }
+        if !tree::is_held(self.root) {
+            self.look_again((self.pause * 2).min(LAST_LOOK));
+            return Some(Look::Free);
+        }
+        self.look_again(FIRST_LOOK);
+        self.held = self.held.saturating_add(1);
+        Some(Look::Held {
+            before: self.held - 1,
+        })
+    }
+
+    fn look_again(&mut self, pause: Duration) {
+        self.pause = pause;
+        self.next_look = Instant::now() + pause;
+    }
+
+    /// Whether it has become its program.
+    pub(crate) fn runs(&self) -> bool {
+        self.runs
+    }
+}
+
+/// Signals that a program brings upon itself.
+fn is_own_fault(signal: i32) -> bool {
+    matches!(
+        signal,
+        libc::SIGABRT
+            | libc::SIGBUS
+            | libc::SIGFPE
+            | libc::SIGILL
+            | libc::SIGPIPE
+            | libc::SIGSEGV
+            | libc::SIGSYS
+            | libc::SIGTRAP
+            | libc::SIGXFSZ
+    )
+}

@@ -1,0 +1,237 @@
+//! The refusals that the service words itself: one row a rule, with where its text was seen.
+//!
+//! `docs/ERRORS.md` lists the same rows, and a test compares them. Faults of shape, whose texts follow one
+//! pattern, are in `decode`.
+
+use std::fmt::Display;
+
+/// One rule, and what breaking it gives.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Stable; tests and `docs/ERRORS.md` name it.
+    pub id: &'static str,
+    /// Where the fault is, with `{names}` of what varies; empty where the service names no place.
+    pub path: &'static str,
+    pub text: &'static str,
+    /// When it was seen, and where: threads as `owner/repository#number`, or what kind of probe or log it was.
+    pub source: &'static str,
+}
+
+impl Refusal {
+    /// Path and text as one template.
+    pub fn template(&self) -> String {
+        if self.path.is_empty() {
+            self.text.to_owned()
+        } else {
+            format!("{}: {}", self.path, self.text)
+        }
+    }
+
+    /// The message, with a value for each name. A name without a value stays as it is.
+    pub fn say(&self, values: &[(&str, &dyn Display)]) -> String {
+        let template = self.template();
+        let mut message = String::with_capacity(template.len());
+        let mut rest = template.as_str();
+        while let Some((before, after)) = rest.split_once('{') {
+            message.push_str(before);
+            let named = after.split_once('}').and_then(|(name, after)| {
+                let value = values.iter().find(|(known, _)| *known == name)?;
+                Some((value.1, after))
+            });
+            if let Some((value, after)) = named {
+                message.push_str(&value.to_string());
+                rest = after;
+            } else {
+                message.push('{');
+                rest = after;
+            }
+        }
+        message.push_str(rest);
+        message
+    }
+}
+
+macro_rules! refusals {
+    ($($name:ident $id:literal $path:literal $text:literal $source:literal;)+) => {
+        $(
+            #[doc = $id]
+            pub const $name: Refusal = Refusal { id: $id, path: $path, text: $text, source: $source };
+        )+
+
+        /// All of them, in the order of the page.
+        pub const ALL: &[&Refusal] = &[$(&$name),+];
+    };
+}
+
+refusals! {
+    CACHE_COUNT "cache-count" ""
+        "A maximum of 4 blocks with cache_control may be provided. Found {found}."
+        "2026-05-29, log of a proxy; github/copilot-cli#4185";
+    CACHE_TTL_ORDER "cache-ttl-order" "{path}.cache_control.ttl"
+        "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. Note that blocks are processed in the following order: `tools`, `system`, `messages`."
+        "2026, three logs, the whole text in one";
+    CACHE_EMPTY_TEXT "cache-empty-text" "{path}"
+        "cache_control cannot be set for empty text blocks"
+        "2026, log with request id";
+    EMPTY_TEXT "empty-text" "{path}"
+        "text content blocks must be non-empty"
+        "2026-10-06, probes of claude-opus-5-5";
+    BLANK_TEXT "blank-text" "{path}"
+        "text content blocks must contain non-whitespace text"
+        "2026, live run and two probes";
+    BLANK_STOP "blank-stop" "stop_sequences"
+        "each stop sequence must contain non-whitespace"
+        "2026-10-04, live run";
+    TRAILING_SPACE "trailing-space" "messages"
+        "final assistant content cannot end with trailing whitespace"
+        "2025 to 2026, live run; the path is of older threads";
+    THINKING_FORCED "thinking-forced-tool" ""
+        "Thinking may not be enabled when tool_choice forces tool use."
+        "2026, live run";
+    THINKING_TEMPERATURE "thinking-temperature" ""
+        "`temperature` may only be set to 1 when thinking is enabled or in adaptive mode. Please consult our documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking#important-considerations-when-using-extended-thinking"
+        "2026, two threads; the end is of an older one";
+    THINKING_TOP_P "thinking-top-p" ""
+        "`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled or in adaptive mode. Please consult our documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking#important-considerations-when-using-extended-thinking"
+        "2026-01-08, log; the end as for `temperature`";
+    THINKING_TOP_K "thinking-top-k" ""
+        "`top_k` must be unset when thinking is enabled or in adaptive mode. Please consult our documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking#important-considerations-when-using-extended-thinking"
+        "2025 to 2026, threads; the end as for `temperature`";
+    THINKING_FIRST "thinking-first" "messages.{message}.content.0.type"
+        "Expected `thinking` or `redacted_thinking`, but found `{found}`. When `thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost set of `tool_use` and `tool_result` blocks). We recommend you include thinking blocks from previous turns. To avoid this requirement, disable `thinking`. Please consult our documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
+        "2025 to 2026, three threads, the whole text in one";
+    THINKING_SIGNATURE "thinking-signature" "messages.{message}.content.{block}"
+        "Invalid `signature` in `thinking` block"
+        "2026-07 to 2026-08, logs with request ids; microsoft/vscode#322138";
+    THINKING_ENABLED "thinking-enabled" ""
+        "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\" and \"output_config.effort\" to control thinking behavior."
+        "2026, three threads";
+    THINKING_DISABLED "thinking-disabled" ""
+        "\"thinking.type.disabled\" is not supported for this model. Use \"thinking.type.adaptive\" and \"output_config.effort\" to control thinking behavior."
+        "2026, two threads";
+    THINKING_DISABLED_PREVIEW "thinking-disabled-preview" ""
+        "\"thinking.type.disabled\" is not supported for this model. Thinking defaults to adaptive mode when not specified; use \"thinking.type.enabled\" with \"budget_tokens\" for extended thinking."
+        "2026, two gateways that quote it";
+    THINKING_ADAPTIVE "thinking-adaptive" ""
+        "adaptive thinking is not supported on this model"
+        "2026, threads";
+    FORCED_TOOL_MODEL "forced-tool-model" ""
+        "tool_choice: type \"tool\" and \"any\" are not supported for this model."
+        "2026-09, two gateways that quote it";
+    SAMPLING_DEPRECATED "sampling-deprecated" ""
+        "`{name}` is deprecated for this model."
+        "2026-08-29, probe of claude-sonnet-5; many threads";
+    SAMPLING_BOTH "sampling-both" ""
+        "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+        "2026-08-30, probe of claude-sonnet-4-5; many threads";
+    PROGRAMMATIC_MODEL "programmatic-model" ""
+        "'{model}' does not support programmatic tool calling. The following tools have `allowed_callers` that require it: {tools}. Explicitly set `allowed_callers=[\"direct\"]` on these tools, or use a model that supports programmatic tool calling."
+        "2026-04-02 to 2026-08-28, logs, one with a request id";
+    INJECTION_CONFLICT "injection-conflict" ""
+        "Auto-injecting tools would conflict with existing tool names: ['code_execution']. Each tool name must be unique."
+        "2026, four logs";
+    STRICT_SCHEMA "strict-schema" "{path}"
+        "For 'object' type, 'additionalProperties' must be explicitly set to false"
+        "2026-08-28, probe of claude-haiku-4-5; many threads";
+    SKILLS_WITHOUT_CODE "skills-without-code" "container"
+        "skills can only be used when a code execution tool is enabled"
+        "2026-04, five failed runs";
+    SKILLS_BETA_WITHOUT_CODE "skills-beta-without-code" ""
+        "Skills beta requires the code_execution tool to be included in the request."
+        "2026-08-18, probes of three models";
+    SYSTEM_FIRST "system-first" "messages.{message}"
+        "use the top-level 'system' parameter for the initial system prompt; the directive-only form (content: [] with output_config) is accepted at any position"
+        "2026-10-06, probes of claude-opus-5-5";
+    SYSTEM_MODEL "system-model" ""
+        "role 'system' is not supported on this model"
+        "2026-07 to 2026-09, live tests of several models";
+    SYSTEM_AFTER "system-after" "messages.{message}"
+        "role 'system' must follow a 'user' message or an 'assistant' message ending in a server tool result; the directive-only form (content: [] with output_config) is accepted at any position"
+        "2026-10-06, probes of claude-opus-5-5";
+    SYSTEM_BEFORE "system-before" "messages.{message}"
+        "role 'system' must precede an 'assistant' message or end the array; the directive-only form (content: [] with output_config) is accepted at any position"
+        "2026-10-06, probes of claude-opus-5-5";
+    SYSTEM_EMPTY "system-empty" "messages.{message}"
+        "system content must contain at least one block"
+        "2026-10-06, probes of claude-opus-5-5";
+    SYSTEM_BLOCKS "system-blocks" "messages.{message}"
+        "role 'system' supports text, tool_addition, and tool_removal blocks only"
+        "2026-10-06, probes of claude-opus-5-5";
+    BLOCK_ROLE "block-role" "messages.{message}"
+        "`{kind}` blocks can only be in `{role}` messages"
+        "2026-08-28, probe of claude-haiku-4-5, for `tool_result`; others after it";
+    DOUBLED_ID "doubled-id" "messages.{message}.content.{block}"
+        "`tool_use` ids must be unique"
+        "2026, logs with request ids";
+    DOUBLED_RESULT "doubled-result" "messages.{message}.content.{block}"
+        "each tool_use must have a single result. Found multiple `{kind}` blocks with id: {id}"
+        "2025-11-17, BerriAI/litellm#16711; 2026-10-08, log";
+    ORPHAN_RESULT "orphan-result" "messages.{message}.content.{block}"
+        "unexpected `tool_use_id` found in `{kind}` blocks: {id}. Each `{kind}` block must have a corresponding `{call}` block before it."
+        "2026-05-26 and 2026-09-18, anthropics/claude-code#62577 and #95406";
+    CONTAINER_REQUIRED "container-required" ""
+        "container_id is required when there are pending tool uses generated by code execution with tools."
+        "2026-04 to 2026-08-05, anthropics/anthropic-sdk-python#1424 and #1801";
+    MODEL_UNKNOWN "model-unknown" "model"
+        "{model}"
+        "2026-07-22, log with request ids";
+    SKILL_DISPLAY_NAME "skill-display-name" ""
+        "display_name must be at most 255 characters long"
+        "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform";
+    SKILL_FILES "skill-files" "files[]"
+        "Field required"
+        "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform";
+    SKILL_NAME_CHANGED "skill-name-changed" ""
+        "Skill name '{name}' in SKILL.md must be consistent across all versions for a given `skill_id`. Expected '{expected}'."
+        "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform";
+    SKILL_VERSION_ID "skill-version-id" ""
+        "Invalid version id: '{version}'"
+        "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform; the status is inferred";
+    SKILL_VERSION_FORMAT "skill-version-format" ""
+        "Invalid version format: '{version}'. Version must be a numeric timestamp (e.g., '1759178010641129')."
+        "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform";
+    SKILL_LATEST "skill-latest" ""
+        "'latest' is not accepted when {doing} a skill version. Address a specific version id: read the skill's latest_version_id, or GET /v1/skills/{skill_id}/versions/latest, and use that id."
+        "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform";
+    SKILL_ONLY_VERSION "skill-only-version" ""
+        "cannot delete a Skill's only version. Delete the Skill, or create another version first"
+        "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform";
+    SKILL_HAS_VERSIONS "skill-has-versions" ""
+        "Cannot delete skill with existing versions. Delete all versions first."
+        "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform";
+    SKILL_SOURCE "skill-source" ""
+        "source must be one of custom, anthropic"
+        "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform";
+    SKILL_LIMIT "skill-limit" ""
+        "limit must be between 1 and {most}"
+        "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform";
+    SKILL_PAGE "skill-page" ""
+        "page is not a valid page token."
+        "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform";
+    SKILL_NOT_FOUND "skill-not-found" ""
+        "Skill not found: {id}"
+        "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_values_and_other_braces_stay() {
+        let said = SKILL_LATEST.say(&[("doing", &"deleting")]);
+        assert!(said.starts_with("'latest' is not accepted when deleting a skill version."));
+        assert!(said.contains("/v1/skills/{skill_id}/versions"), "{said}");
+        assert_eq!(
+            DOUBLED_ID.say(&[("message", &1), ("block", &2)]),
+            "messages.1.content.2: `tool_use` ids must be unique"
+        );
+    }
+
+    #[test]
+    fn every_id_is_there_once() {
+        let mut ids: Vec<_> = ALL.iter().map(|row| row.id).collect();
+        ids.sort_unstable();
+        assert!(ids.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+}

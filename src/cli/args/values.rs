@@ -1,0 +1,47 @@
+//! Values of flags that say more than a word.
+
+use clap::ValueEnum;
+
+use crate::quirks::{Layer, Profile, QuirkError};
+
+pub(super) fn profile(text: &str) -> Result<Profile, String> {
+    text.parse().map_err(|error| with_hint(&error))
+}
+
+pub(super) fn quirk(text: &str) -> Result<(String, String), String> {
+    let layer = Layer::from_text(text).map_err(|error| with_hint(&error))?;
+    let mut rows = layer.rows();
+    match (layer.profile(), rows.next(), rows.next()) {
+        (None, Some((name, value)), None) => Ok((name.to_owned(), value.to_owned())),
+        (Some(_), _, _) => Err("the profile has a flag of its own: --profile".to_owned()),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+pub(super) fn with_hint(error: &QuirkError) -> String {
+    format!("{error}: {}", error.hint)
+}
+
+/// A JSON path, as it was typed.
+pub(super) fn json_path(text: &str) -> Result<String, String> {
+    crate::cassette::json_path(text).map(|_| text.to_owned())
+}
+
+pub(super) fn alias(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((from, to)) if !from.is_empty() && !to.is_empty() => {
+            Ok((from.to_owned(), to.to_owned()))
+        }
+        _ => Err("expected TYPE=TYPE".to_owned()),
+    }
+}
+
+/// Values of `--on-unmatched`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum UnmatchedArg {
+    /// A 400 that names the nearest rules.
+    #[default]
+    Fail,
+    /// The direct model: it runs the fenced blocks of the user's text.
+    Direct,
+}

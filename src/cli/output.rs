@@ -1,0 +1,85 @@
+//! Reports on disk: private, and in place of nothing but an earlier report.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::private;
+
+/// What a report is written as.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form {
+    Json,
+    Junit,
+}
+
+/// Says before the work begins that a report could not be written after it.
+pub(super) fn check(json: Option<&Path>, junit: Option<&Path>) -> Result<(), String> {
+    for (path, form) in [(json, Form::Json), (junit, Form::Junit)] {
+        if let Some(path) = path {
+            private::may_replace(path, |old| form.is(old)).map_err(|error| failed(path, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a report. A file that is there and is no report stays.
+pub(super) fn write(path: &Path, form: Form, text: &str) -> Result<(), String> {
+    private::replace(path, text.as_bytes(), |old| form.is(old))
+        .map_err(|error| failed(path, &error))
+}
+
+impl Form {
+    fn is(self, old: &[u8]) -> bool {
+        match self {
+            Self::Json => serde_json::from_slice(old).is_ok_and(|old: Value| {
+                let has = |names: &[&str]| names.iter().all(|name| old.get(name).is_some());
+                // A verdict, or the comparison of a live replay.
+                has(&["ok", "unmatched"]) || has(&["same", "different", "cassettes"])
+            }),
+            Self::Junit => {
+                let start = &old[..old.len().min(512)];
+                memchr::memmem::find(start, b"<testsuite").is_some()
+            }
+        }
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        return format!(
+            "`{path}` is there and is no report, so it is not overwritten\n  hint: name another file, or remove it"
+        );
+    }
+    format!("cannot write `{path}`: {error}\n  hint: does the folder exist?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_replaces_an_earlier_one_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let verdict = r#"{"ok": true, "unmatched": []}"#;
+        let suites = "<?xml version=\"1.0\"?>\n<testsuites/>";
+        for (form, text, foreign) in [
+            (Form::Json, verdict, r#"{"name": "my package"}"#),
+            (Form::Junit, suites, "- then: [text: hi]\n"),
+        ] {
+            let path = at("report");
+            std::fs::remove_file(&path).ok();
+            write(&path, form, text).unwrap();
+            write(&path, form, text).unwrap();
+            std::fs::write(&path, foreign).unwrap();
+            let error = write(&path, form, text).unwrap_err();
+            assert!(error.contains("hint: "), "{error}");
+            assert!(check(Some(&path), Some(&path)).is_err());
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), foreign);
+        }
+        assert!(check(Some(&at("none")), Some(Path::new("/dev/null"))).is_ok());
+    }
+}

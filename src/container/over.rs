@@ -1,0 +1,53 @@
+//! When a container is over, and what a request gets that names one that is: for turns and for replay.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::limits;
+use crate::model::ServiceError;
+use crate::quirks::{ExpiredContainer, Quirks};
+
+/// What a request gets whose container is over.
+#[derive(Debug)]
+pub(crate) enum Over {
+    /// It runs; each call gets `container_expired`.
+    Calls,
+    /// It is refused: 400, with this message.
+    Refused(String),
+    /// It fails as the service failed.
+    Failed(Box<ServiceError>),
+}
+
+/// When a container is over for good: 30 days after it was made.
+pub(crate) fn ends_at(created_at: DateTime<Utc>) -> DateTime<Utc> {
+    created_at + TimeDelta::days(limits::CONTAINER_LIFE_DAYS)
+}
+
+/// Whether a container has ended: by its age, or, with `idle`, by not being used.
+pub(crate) fn is_over(
+    created_at: DateTime<Utc>,
+    last_used_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+    idle: Option<TimeDelta>,
+) -> bool {
+    ends_at(created_at) <= now || idle.is_some_and(|idle| last_used_at + idle <= now)
+}
+
+/// What a request gets that names the container `id`, which is over. With code that `waits` in it, the request
+/// fails whatever its calls would get (F059).
+pub(crate) fn outcome(quirks: &Quirks, id: &str, waits: bool) -> Over {
+    match quirks.expired_container {
+        ExpiredContainer::ToolError if !waits => Over::Calls,
+        // Parity: what a dead id gave in 2026-08 (F055).
+        ExpiredContainer::ServerError => Over::Failed(Box::new(ServiceError {
+            status: 500,
+            kind: "api_error".to_owned(),
+            message: "Internal server error".to_owned(),
+            details: None,
+            headers: Vec::new(),
+            after_events: None,
+        })),
+        ExpiredContainer::ToolError | ExpiredContainer::RequestError => {
+            Over::Refused(format!("container: `{id}` has expired"))
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Filters and tests that a template names and that do not exist. The engine itself finds out only when it runs them.
+
+use std::sync::LazyLock;
+
+use minijinja::{Environment, ErrorKind};
+use regex::Regex;
+
+/// A filter or a test that there is not.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unknown {
+    /// `filter` or `test`.
+    pub(super) kind: &'static str,
+    pub(super) name: String,
+    /// Newlines before it.
+    pub(super) line: usize,
+}
+
+/// What stands between the delimiters.
+static CODE: LazyLock<Regex> = LazyLock::new(|| fixed(r"(?s)\$\{\{(.*?)\}\}|\$\{%(.*?)%\}"));
+static STRING: LazyLock<Regex> =
+    LazyLock::new(|| fixed(r#"(?s)"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"#));
+static NAME: LazyLock<Regex> = LazyLock::new(|| {
+    fixed(
+        r"(?P<filter>\||^\s*-?\s*filter\s)\s*(?P<filtered>[A-Za-z_]\w*)|\bis\s+(?:not\s+)?(?P<test>[A-Za-z_]\w*)",
+    )
+});
+
+fn fixed(source: &str) -> Regex {
+    Regex::new(source).expect("the expression is constant")
+}
+
+/// The first of `source` that `environment` lacks.
+pub(super) fn unknown(environment: &Environment<'_>, source: &str) -> Option<Unknown> {
+    // Strings keep their length, so that places stay; a delimiter in one ends nothing.
+    let blank = |found: &regex::Captures<'_>| {
+        let keep = |byte: u8| if byte == b'\n' { '\n' } else { ' ' };
+        found[0].bytes().map(keep).collect::<String>()
+    };
+    CODE.captures_iter(source).find_map(|code| {
+        let code = code.get(1).or_else(|| code.get(2))?;
+        let bare = STRING.replace_all(code.as_str(), blank);
+        NAME.captures_iter(&bare).find_map(|found| {
+            let (kind, name) = match (found.name("filtered"), found.name("test")) {
+                (Some(name), _) => ("filter", name),
+                (None, Some(name)) => ("test", name),
+                (None, None) => return None,
+            };
+            let missing = !is_there(environment, kind, name.as_str());
+            let before = &source[..code.start()];
+            missing.then(|| Unknown {
+                kind,
+                name: name.as_str().to_owned(),
+                line: newlines(before) + newlines(&bare[..name.start()]),
+            })
+        })
+    })
+}
+
+fn newlines(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'\n').count()
+}
+
+/// Asks the engine, which looks a name up before it looks at the arguments.
+fn is_there(environment: &Environment<'_>, kind: &str, name: &str) -> bool {
+    let (probe, refusal) = if kind == "filter" {
+        (format!("0|{name}"), ErrorKind::UnknownFilter)
+    } else {
+        (format!("0 is {name}"), ErrorKind::UnknownTest)
+    };
+    let asked = environment
+        .compile_expression(&probe)
+        .and_then(|expression| expression.eval(()));
+    !asked.is_err_and(|error| error.kind() == refusal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(source: &str) -> Option<(&'static str, String, usize)> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+        unknown(&environment, source).map(|one| (one.kind, one.name, one.line))
+    }
+
+    #[test]
+    fn filters_and_tests_that_do_not_exist_are_found_with_their_line() {
+        let filter = |name: &str, line| Some(("filter", name.to_owned(), line));
+        assert_eq!(found("a\n${{ x | trim | uper }}"), filter("uper", 1));
+        assert_eq!(found("${% if x\n|lenght > 1 %}"), filter("lenght", 1));
+        assert_eq!(
+            found("${% filter uper %}a${% endfilter %}"),
+            filter("uper", 0)
+        );
+        let test = Some(("test", "defned".to_owned(), 0));
+        assert_eq!(found("${{ 1 if x is not defned }}"), test);
+    }
+
+    #[test]
+    fn what_is_known_or_stands_in_a_string_or_outside_is_none() {
+        for source in [
+            "${{ x | trim | default('| nope') | replace('a', \"is bad\") }}",
+            "${% if x is defined and y is not none %}a | nope${% endif %}",
+            "${{ x is divisibleby 3 }} ${{ x|join(', ') }} ${{ x is odd }}",
+            "ls | nope; echo ${HOME} is fine",
+        ] {
+            assert_eq!(found(source), None, "{source}");
+        }
+    }
+}

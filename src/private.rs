@@ -1,0 +1,146 @@
+//! Files and folders that are their owner's alone, whatever the umask; and files that replace only what
+//! is of their own kind.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use tempfile::TempDir;
+
+#[cfg(unix)]
+const FOLDER: u32 = 0o700;
+#[cfg(unix)]
+const FILE: u32 = 0o600;
+/// Rights of anybody but the owner.
+#[cfg(unix)]
+const OTHERS: u32 = 0o077;
+
+/// Makes a folder and those above it that are missing; one that is there stays as it is.
+pub(crate) fn create_dir_all(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(FOLDER);
+    }
+    builder.recursive(true).create(path)
+}
+
+/// Options whose new files are private, and that go through no link.
+pub(crate) fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(FILE).custom_flags(libc::O_NOFOLLOW);
+    }
+    options
+}
+
+/// A new file; there must be none.
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
+    options().write(true).create_new(true).open(path)
+}
+
+/// A new folder in that of the system, removed when it is dropped.
+pub(crate) fn temp_dir(prefix: &str) -> io::Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(fs::Permissions::from_mode(FOLDER));
+    }
+    builder.tempdir()
+}
+
+/// Takes everybody else's rights from a file or folder; the mode it had, if that was wider.
+#[cfg(unix)]
+pub(crate) fn tighten(path: &Path) -> io::Result<Option<u32>> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::metadata(path)?.permissions().mode() & 0o7777;
+    if mode & OTHERS == 0 {
+        return Ok(None);
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700))?;
+    Ok(Some(mode))
+}
+
+/// Where there are no modes, there is nothing to take.
+#[cfg(not(unix))]
+pub(crate) fn tighten(_: &Path) -> io::Result<Option<u32>> {
+    Ok(None)
+}
+
+/// Whether a text may be written to `path`: there is nothing, nothing in it, what is `ours`, or what is
+/// no file at all, such as `/dev/stdout`. Else the error is `AlreadyExists`.
+pub(crate) fn may_replace(path: &Path, ours: impl Fn(&[u8]) -> bool) -> io::Result<()> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() || found.len() == 0 => return Ok(()),
+        Ok(_) => {}
+    }
+    if ours(&fs::read(path)?) {
+        return Ok(());
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Writes a text where [`may_replace`] allows it.
+pub(crate) fn replace(path: &Path, text: &[u8], ours: impl Fn(&[u8]) -> bool) -> io::Result<()> {
+    may_replace(path, ours)?;
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(FILE);
+    }
+    // A link that is there is followed: what it leads to was looked at.
+    let mut file = options.write(true).create(true).truncate(true).open(path)?;
+    if file.metadata()?.is_file() {
+        tighten(path)?;
+    }
+    file.write_all(text)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_text_replaces_its_own_kind_alone_and_becomes_private() {
+        let folder = temp_dir("sandtable-test-").unwrap();
+        assert_eq!(mode(folder.path()), 0o700);
+        let path = folder.path().join("report.json");
+        let ours = |old: &[u8]| old.starts_with(b"{");
+        replace(&path, b"{1}", ours).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+        replace(&path, b"{2}", ours).unwrap();
+        assert_eq!(
+            (fs::read(&path).unwrap().as_slice(), mode(&path)),
+            (b"{2}".as_slice(), 0o600)
+        );
+
+        fs::write(&path, "notes").unwrap();
+        let refused = replace(&path, b"{3}", ours).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"notes");
+        // A link to somebody's file is no way around.
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(replace(&link, b"{4}", ours).is_err());
+        replace(Path::new("/dev/null"), b"{5}", ours).unwrap();
+        assert_ne!(mode(Path::new("/dev/null")), 0o600);
+    }
+}

@@ -1,0 +1,35 @@
+//! What of the files' scripts and faults nobody has used.
+
+use serde_json::Value;
+
+use crate::model::script::{UnusedStep, Why};
+
+/// The steps that every list has. A rule that never answered stands for all its steps.
+pub fn steps_unused_by_all(lists: &[&[UnusedStep]]) -> Vec<UnusedStep> {
+    unused_by_all(lists, covers_step)
+}
+
+/// The faults that every list has.
+pub fn faults_unused_by_all(lists: &[&[Value]]) -> Vec<Value> {
+    unused_by_all(lists, |a, b| a["id"] == b["id"])
+}
+
+fn unused_by_all<T: Clone>(lists: &[&[T]], covers: impl Fn(&T, &T) -> bool) -> Vec<T> {
+    let mut common: Vec<T> = Vec::new();
+    for item in lists.iter().copied().flatten() {
+        let everywhere = lists
+            .iter()
+            .all(|list| list.iter().any(|other| covers(other, item)));
+        let listed = common.iter().any(|known| covers(known, item));
+        if everywhere && !listed {
+            common.push(item.clone());
+        }
+    }
+    common
+}
+
+/// Whether `a` says at least what `b` says.
+fn covers_step(a: &UnusedStep, b: &UnusedStep) -> bool {
+    let of_rule = a.file == b.file && a.rule == b.rule;
+    of_rule && (a.why == Why::NeverAnswered || (a.line, a.step) == (b.line, b.step))
+}
