@@ -134,7 +134,7 @@ export interface RuleState {
 
 /** docs/FAULTS.md has the words. */
 export interface Fault {
-  at: "http" | "stream" | "tool";
+  at: "http" | "stream" | "tool" | "wire";
   [member: string]: unknown;
 }
 
@@ -261,8 +261,14 @@ export type CassetteMode = "none" | "once" | "new" | "all";
 
 /** Recorded exchanges that answer the workspace's requests. */
 export interface Cassettes {
-  /** Lets a cassette answer that lies below the server's `cassetteDir`; to record, `upstream` is the server's, too. */
-  mount(file: string, options?: { mode?: CassetteMode; upstream?: string | null }): Promise<Mounted>;
+  /**
+   * Lets a cassette answer that lies below the server's `cassetteDir`; to record, `upstream` is the server's, too. What
+   * the JSON paths of `ignore` name may differ from what was recorded.
+   */
+  mount(
+    file: string,
+    options?: { mode?: CassetteMode; upstream?: string | null; ignore?: string | string[] },
+  ): Promise<Mounted>;
   /** What is mounted, and which of its exchanges were not used. */
   state(): Promise<Mounted>;
   /** Lets the cassette go, and says what was recorded. */
@@ -432,7 +438,7 @@ export interface UseOptions {
    */
   verify?: boolean | LintLevel;
   /** Lets `sandtable_cassettes/NAME.yaml` beside the test answer. */
-  cassette?: boolean | string | { name?: string; mode?: CassetteMode; upstream?: string };
+  cassette?: boolean | string | { name?: string; mode?: CassetteMode; upstream?: string; ignore?: string | string[] };
   backend?: Backend;
 }
 

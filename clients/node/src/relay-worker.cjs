@@ -11,13 +11,11 @@ const OURS = /^\/(v1|_sandtable)(\/|\?|$)/;
 const SECRET = ["x-api-key", "authorization"];
 const DROPPED = [...SECRET, "host", "connection", "keep-alive", "proxy-authorization", "cookie"];
 
-const known = new Map();
 let current;
 let fallback;
 
 parentPort.on("message", (told) => {
   ({ current, fallback } = told);
-  for (const [key, url] of told.known ?? []) known.set(key, url);
   done();
 });
 
@@ -50,7 +48,8 @@ function serve(client) {
 
 function pass(client, head, body) {
   const key = keyOf(head);
-  const target = known.has(key) ? { url: known.get(key), key } : (current ?? fallback);
+  // Whatever the key is, that of an earlier test included: clients are kept and used again.
+  const target = current ?? fallback;
   if (!target) {
     refuse(client, "no test with `useSandtable` runs, and there is no server for the whole run: docs of `sandtable/vitest/setup`");
     return;

@@ -35,11 +35,11 @@ class Relay {
 
   /**
    * What the relay does from now on: `current` is where requests go, `fallback` where they go if there is none;
-   * either is a `{ url, key }`. `known` are keys that are passed on as they are, with their server's URL.
+   * either is a `{ url, key }`.
    */
-  tell({ current, fallback, known }) {
+  tell({ current, fallback }) {
     this.#sent += 1;
-    this.#worker.postMessage({ current, fallback, known });
+    this.#worker.postMessage({ current, fallback });
     this.#wait(this.#sent);
   }
 

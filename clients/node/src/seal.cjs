@@ -31,13 +31,16 @@ const EMPTIED = [
   "ANTHROPIC_API_BASE",
 ];
 /** Past a proxy of the machine: calls to the machine itself, and those that are to be stopped here. */
-const DIRECT = "127.0.0.1,localhost,anthropic.com,.anthropic.com";
+const LOCAL = "127.0.0.1,localhost";
+const DIRECT = `${LOCAL},anthropic.com,.anthropic.com`;
+const PROXIES = ["NO_PROXY", "no_proxy"];
 /** There is no such folder: profiles of the user's own hold tokens. */
 const NO_PROFILES = path.join(__dirname, "no-profiles");
 
 class Seal {
   #key;
   #real;
+  #past;
   #reached = [];
   #fallback;
 
@@ -48,6 +51,7 @@ class Seal {
     this.#key = inherited ? undefined : env.ANTHROPIC_API_KEY || undefined;
     this.#real = inherited ? undefined : addressOf(env.ANTHROPIC_BASE_URL);
     if (sameAddress(this.#real, addressOf(env.SANDTABLE_URL))) this.#real = undefined;
+    this.#past = pastProxies(env);
   }
 
   /** The user's own key, for recordings alone. */
@@ -57,40 +61,44 @@ class Seal {
 
   /** What a worker has to be handed, because the environment it inherits no longer has it. */
   get secrets() {
-    return { key: this.#key, real: this.#real };
+    return { key: this.#key, real: this.#real, past: this.#past };
   }
 
-  set secrets({ key, real }) {
+  set secrets({ key, real, past }) {
     this.#key ??= key;
     this.#real ??= real;
+    this.#past = past;
+  }
+
+  /** Variables that a server needs otherwise than the tests: one that records asks the real service through a proxy. */
+  get ofServers() {
+    return Object.fromEntries(PROXIES.map((name) => [name, joined(this.#past[name], LOCAL)]));
   }
 
   /** The variables that lead to sandtable; those that are undefined must not be there. */
   variables(env) {
-    const past = (name) =>
-      env[name]?.includes(DIRECT) ? env[name] : [env[name], DIRECT, this.#real?.host].filter(Boolean).join(",");
+    const hosts = pastProxies(env);
+    const past = (name) => (hosts[name]?.includes(DIRECT) ? hosts[name] : joined(hosts[name], DIRECT, this.#real?.host));
     return {
       ...Object.fromEntries(EMPTIED.map((name) => [name, undefined])),
       ANTHROPIC_BASE_URL: this.relay.url,
       ANTHROPIC_API_KEY: this.runKey,
       ANTHROPIC_CONFIG_DIR: NO_PROFILES,
       [RELAY_URL]: this.relay.url,
-      NO_PROXY: past("NO_PROXY"),
-      no_proxy: past("no_proxy"),
+      ...Object.fromEntries(PROXIES.map((name) => [name, past(name)])),
     };
   }
 
   /** Where requests go while a test runs, a `{ url, key }`; `undefined` when it is over. */
-  lead(target, { isKnown = true } = {}) {
-    const known = target && isKnown ? [[target.key, target.url]] : [];
-    this.relay.tell({ current: target, fallback: this.#fallback, known });
+  lead(target) {
+    this.relay.tell({ current: target, fallback: this.#fallback });
   }
 
   /** Where requests go while no test runs. */
   fallBack(url) {
     if (!url || this.#fallback?.url === url) return;
     this.#fallback = { url, key: this.runKey };
-    this.relay.tell({ fallback: this.#fallback, known: [] });
+    this.relay.tell({ fallback: this.#fallback });
   }
 
   /** The place that a connection is meant for if it may not be made. */
@@ -136,6 +144,14 @@ function addressOf(url) {
 const sameAddress = (one, other) =>
   one !== undefined && other !== undefined && one.host === other.host && one.port === other.port;
 
+/** The hosts that are asked past a proxy. Who finds one of the names does not look for the other. */
+function pastProxies(env) {
+  const only = env.NO_PROXY ?? env.no_proxy;
+  return Object.fromEntries(PROXIES.map((name) => [name, env[name] ?? only]));
+}
+
+const joined = (...hosts) => hosts.filter(Boolean).join(",");
+
 /** The options of a call of `Socket.connect`, however they were given. */
 function optionsOf([first, second]) {
   if (Array.isArray(first)) return first[0];
@@ -172,9 +188,15 @@ function setEnvironment(variables) {
   return before;
 }
 
+/** The seal of this process, if it has one. */
+const present = () => net.Socket.prototype.connect[SEAL];
+
+/** Variables that a server of this process needs otherwise than its tests. */
+const ofServers = () => present()?.ofServers ?? {};
+
 /** The seal of this process; from the first call on the environment leads to sandtable. */
 function sealed() {
-  let seal = net.Socket.prototype.connect[SEAL];
+  let seal = present();
   if (seal === undefined) {
     seal = new Seal(process.env);
     watch(seal);
@@ -184,4 +206,4 @@ function sealed() {
   return seal;
 }
 
-module.exports = { sealed, setEnvironment };
+module.exports = { ofServers, sealed, setEnvironment };

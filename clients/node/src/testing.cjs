@@ -12,6 +12,7 @@ const { rulesPath, rulesText, timeText } = require("./workspace.cjs");
 /** Set by the setup modules for the test files of their run. */
 const RUN_URL = "SANDTABLE_RUN_URL";
 const OPTIONS = ["script", "frozen", "seed", "faults", "quirks", "verify", "cassette", "backend"];
+const CASSETTE_WORDS = ["name", "mode", "upstream", "ignore"];
 const MODES = ["none", "once", "new", "all"];
 const LEVELS = ["off", "error", "warning"];
 
@@ -65,13 +66,15 @@ function hooks(runner, options = {}) {
     let target;
     [workspace, target] = await make(servers, options, test, cassette, seal);
     kept = setEnvironment({ ...seal.variables(process.env), ...workspace.env });
+    // What somebody else may have left is not this test's.
+    await workspace.reset();
     await workspace.label(`${path.relative(process.cwd(), test.file)} > ${test.name}`);
     await setUp(workspace, options, folder);
     if (cassette) {
       if (cassette.mode !== "none") fs.mkdirSync(path.dirname(cassette.file), { recursive: true });
       await workspace.cassettes.mount(cassette.file, cassette);
     }
-    seal.lead(target, { isKnown: target.key === workspace.apiKey });
+    seal.lead(target);
   });
 
   runner.afterEach(async () => {
@@ -144,6 +147,10 @@ async function setUp(workspace, { frozen, quirks, script, faults }, folder) {
 function cassetteOf({ cassette }, test, folder) {
   if (!cassette) return undefined;
   const given = typeof cassette === "string" ? { name: cassette } : cassette === true ? {} : cassette;
+  const unknown = Object.keys(given).find((word) => !CASSETTE_WORDS.includes(word));
+  if (unknown !== undefined) {
+    throw new SandtableError(`a cassette has no \`${unknown}\`\n  hint: there are: ${CASSETTE_WORDS.join(", ")}`);
+  }
   const name = given.name ?? test.name.replace(/[^\w.[\]-]+/g, "-");
   const mode = process.env.SANDTABLE_CASSETTE_MODE || given.mode || "none";
   if (!MODES.includes(mode)) {
@@ -151,7 +158,7 @@ function cassetteOf({ cassette }, test, folder) {
   }
   const file = path.join(folder, "sandtable_cassettes", /\.ya?ml$/.test(name) ? name : `${name}.yaml`);
   const upstream = mode === "none" ? null : (given.upstream ?? process.env.SANDTABLE_UPSTREAM ?? null);
-  return { file, mode, upstream };
+  return { file, mode, upstream, ignore: given.ignore };
 }
 
 async function verify(workspace, level) {

@@ -4,8 +4,7 @@ import testing from "./testing.cjs";
 
 export default async function setup(project) {
   const server = await testing.startRun();
-  const { key, real } = testing.sealed().secrets;
-  project?.provide?.("sandtable", { key, real });
+  project?.provide?.("sandtable", testing.sealed().secrets);
   // Before the user's own, which may make clients.
   const file = fileURLToPath(new URL("vitest-env.js", import.meta.url));
   const files = project?.config?.setupFiles;

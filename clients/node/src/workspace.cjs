@@ -270,8 +270,11 @@ class Cassettes {
     this.#client = client;
   }
 
-  mount(file, { mode = "none", upstream = null } = {}) {
-    return this.#client.call("PUT", "cassettes", { path: path.resolve(file), mode, upstream });
+  mount(file, { mode = "none", upstream = null, ignore = [] } = {}) {
+    const paths = [ignore].flat();
+    // Older servers do not know it.
+    const more = paths.length > 0 ? { ignore: paths } : {};
+    return this.#client.call("PUT", "cassettes", { path: path.resolve(file), mode, upstream, ...more });
   }
 
   state() {

@@ -12,14 +12,18 @@ const REAL = "sk-ant-real-of-the-user";
 /** Stands where the environment says that the real service is, and counts who comes. */
 async function trap(t) {
   const arrivals = [];
+  const requests = [];
   const server = net.createServer((socket) => {
     socket.on("error", () => {});
     arrivals.push(socket.remotePort);
-    socket.end("HTTP/1.1 418 Trap\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    socket.once("data", (data) => {
+      requests.push(String(data));
+      socket.end("HTTP/1.1 418 Trap\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    });
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   t.after(() => server.close());
-  return { arrivals, url: `http://127.0.0.1:${server.address().port}` };
+  return { arrivals, requests, url: `http://127.0.0.1:${server.address().port}` };
 }
 
 const environment = (url) => ({
@@ -46,6 +50,8 @@ export const question = (prompt) => ({
 });
 export const ask = async (client, prompt = "hello") => (await client.messages.create(question(prompt))).content[0].text;
 const model = anthropic("claude-opus-4-6");
+let one;
+export const kept = () => (one ??= new Anthropic({ maxRetries: 0 }));
 export const askModel = async () => {
   const prompt = [{ role: "user", content: [{ type: "text", text: "hello" }] }];
   return (await model.doGenerate({ prompt })).content[0].text;
@@ -55,20 +61,21 @@ export const askModel = async () => {
 const TESTS = `
 import { execFileSync } from "node:child_process";
 import Anthropic from "@anthropic-ai/sdk";
-import { KEY, ask, askModel, client, question } from "./app.js";
+import { KEY, ask, askModel, client, kept, question } from "./app.js";
 
 describe("with a workspace", () => {
   const sandtable = useSandtable();
 
   test.each(["one", "two"])("each test has its own answer: %s", async (text) => {
     await sandtable.scripts.put([{ then: [{ text }] }]);
-    const clients = [client, new Anthropic(), new Anthropic({ apiKey: KEY }), new Anthropic({ apiKey: "real-and-given" })];
+    // Of the module, of the first test, of now, and of every mixture.
+    const clients = [client, kept(), new Anthropic(), new Anthropic({ apiKey: KEY }), new Anthropic({ apiKey: "real-and-given" })];
     for (const each of clients) expect(await ask(each)).toBe(text);
     expect(await askModel()).toBe(text);
     const stream = client.messages.stream(question("x"));
     expect((await stream.finalMessage()).content[0].text).toBe(text);
     const entries = await sandtable.journal.entries();
-    expect(entries.map((entry) => [entry.path, entry.status])).toEqual(Array(6).fill(["/v1/messages", 200]));
+    expect(entries.map((entry) => [entry.path, entry.status])).toEqual(Array(7).fill(["/v1/messages", 200]));
     expect(JSON.stringify(entries)).not.toContain("real");
   });
 
@@ -235,5 +242,41 @@ for (const [name, setup] of Object.entries(setups)) {
     const replayed = await start();
     assert.equal(replayed.code, 0, replayed.said);
     assert.deepEqual(arrivals, []);
+  });
+}
+
+// With a worker that is handed what its environment no longer has, and with one that seals itself.
+for (const name of ["vitest with globalSetup", "jest with setupFilesAfterEnv"]) {
+  const setup = setups[name];
+  test(`a recording goes through the machine's proxy: ${name}`, async (t) => {
+    const { requests, url } = await trap(t);
+    const text = `${heads[setup[0]]}
+      import fs from "node:fs";
+      import Anthropic from "@anthropic-ai/sdk";
+      import { Server } from "sandtable";
+      import { ask, client } from "./app.js";
+      const REAL = "http://api.anthropic.com";
+      describe("recorded", () => {
+        useSandtable({ cassette: { name: "one", mode: "all", upstream: REAL } });
+        test("it", () => expect(ask(client)).rejects.toThrow(/418/));
+      });
+      test("by a server of its own", async () => {
+        const cassetteDir = fs.mkdtempSync("cassettes-");
+        const server = await Server.start({ backend: "none", cassetteDir, upstream: REAL });
+        const workspace = server.workspace();
+        await workspace.cassettes.mount(cassetteDir + "/two.yaml", { mode: "all", upstream: REAL });
+        await expect(ask(new Anthropic({ ...workspace.options, maxRetries: 0 }))).rejects.toThrow(/418/);
+        await server.stop();
+      });
+      test("what went past the proxy still does", () => {
+        for (const name of ["NO_PROXY", "no_proxy"]) expect(process.env[name].split(",")[0]).toBe("intranet.example");
+      });`;
+    const env = { ...environment(url), NO_PROXY: undefined, no_proxy: "intranet.example" };
+    const { start } = run(t, setup, { "one.test.js": text }, env);
+    const { code, said } = await start();
+    assert.equal(code, 0, said);
+    assert.equal(requests.length, 2);
+    for (const request of requests) assert.match(request, /http:\/\/api\.anthropic\.com\/v1\/messages/);
+    assert.equal(requests.filter((request) => request.includes(REAL)).length, 1);
   });
 }

@@ -65,10 +65,11 @@ const RULES = `
 /** A workspace in which everything has happened that a plain server can tell of. */
 async function busy(server) {
   const workspace = server.workspace();
+  await workspace.label("one.test.js > it");
   await workspace.scripts.put(RULES);
   await workspace.faults.add([
     { at: "http", path: "/v1/messages", status: 529, headers: { "retry-after-ms": "1" } },
-    { at: "http", path: "/v1/files", status: 500 },
+    { at: "http", path: "/v1/skills", status: 500 },
     { at: "http", path: "/v1/models", status: 500, times: "always" },
   ]);
   const client = new Anthropic({ ...workspace.options, maxRetries: 1 });
@@ -81,6 +82,10 @@ async function busy(server) {
   await workspace.faults.cut();
   await workspace.faults.cut();
   await assert.rejects(ask(client, "lunch"), Anthropic.APIConnectionError);
+  await workspace.faults.add({ at: "wire", do: "reset", path: "/v1/files", after_bytes: 0 });
+  const upload = async () => client.beta.files.upload({ file: await Anthropic.toFile(Buffer.from("one"), "a.txt") });
+  await assert.rejects(upload());
+  await upload();
   const { id } = await client.messages.batches.create({ requests: [{ custom_id: "one", params: body }] });
   const deadline = Date.now() + 30_000;
   while ((await client.messages.batches.retrieve(id)).processing_status !== "ended") assert.ok(Date.now() < deadline);
@@ -89,6 +94,18 @@ async function busy(server) {
     await ask(client, "code", { tools: [{ type: "code_execution_20250825", name: "code_execution" }] });
   }
   return workspace;
+}
+
+/** Verdicts on whole runs: one that nobody asked anything, and one in which somebody is no test. */
+async function judged(server) {
+  const run = (more) => server.workspace().call("GET", "verify", undefined, { workspace: "*", ...more });
+  const empty = await run({ empty: "bad" });
+  await server.workspace().label("one.test.js > it");
+  await new Anthropic(server.workspace().options).models.list();
+  const unclaimed = await run();
+  assert.ok(empty.empty.length > 0 && unclaimed.unclaimed.length > 0);
+  assert.deepEqual(unclaimed.requests, { answered: 1, refused: 0 });
+  return [empty, unclaimed];
 }
 
 test("every answer of a real server has the shape that its type says", async (t) => {
@@ -104,8 +121,8 @@ test("every answer of a real server has the shape that its type says", async (t)
   const file = path.join(cassetteDir, "one.yaml");
   const mounted = [await cassettes.state(), await cassettes.mount(file, { mode: "once", upstream: service.baseUrl })];
   const verdict = await workspace.verify();
-  for (const name of ["unmatched", "failed", "unused_steps", "unused_faults", "faults", "lints"]) {
-    assert.ok(verdict[name].length > 0, name);
+  for (const name of ["unmatched", "failed", "unused_steps", "unused_faults", "faults", "lints", "duplicated"]) {
+    assert.equal(verdict[name][0]?.label, "one.test.js > it", name);
   }
   const answers = [
     ["RuleState[]", await workspace.scripts.list()],
@@ -113,7 +130,7 @@ test("every answer of a real server has the shape that its type says", async (t)
     ["Exchange[]", await workspace.journal.entries()],
     ["Container[]", await workspace.containers.list()],
     ["Usage", await workspace.usage()],
-    ["Verdict[]", [verdict, await workspace.call("GET", "verify", undefined, { workspace: "*" })]],
+    ["Verdict[]", [verdict, await workspace.call("GET", "verify", undefined, { workspace: "*" }), ...(await judged(service))]],
     ["Mounted[]", mounted],
     ["Awaited<ReturnType<Cassettes[\"unmount\"]>>[]", [await cassettes.unmount(), await cassettes.unmount()]],
   ];

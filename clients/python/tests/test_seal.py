@@ -70,13 +70,17 @@ def run(pytester, monkeypatch, trap, tmp_path):
 
 
 APP = """
-    import os
+    import functools, os
     import anthropic
 
     KEY = os.environ["ANTHROPIC_API_KEY"]
     URL = os.environ["ANTHROPIC_BASE_URL"]
     client = anthropic.Anthropic()
     asynchronous = anthropic.AsyncAnthropic()
+
+    @functools.lru_cache
+    def kept():
+        return anthropic.Anthropic()
 
     def question(prompt):
         return {"model": "claude-opus-4-6", "max_tokens": 64, "messages": [{"role": "user", "content": prompt}]}
@@ -91,8 +95,9 @@ TESTS = """
     from app import ask
 
     def clients():
-        # Of the module, of settings that were read early, of now, and of every mixture.
+        # Of the module, of the first test, of settings that were read early, of now, and of every mixture.
         yield app.client
+        yield app.kept()
         yield anthropic.Anthropic()
         yield anthropic.Anthropic(api_key=app.KEY)
         yield anthropic.Anthropic(base_url=app.URL, api_key=app.KEY)
@@ -105,9 +110,16 @@ TESTS = """
         sandtable.scripts.put([{"then": [{"text": f"of test {number}"}]}])
         for client in clients():
             assert ask(client) == f"of test {number}"
-        assert [entry.status for entry in sandtable.journal] == [200] * 7
+        assert [entry.status for entry in sandtable.journal] == [200] * 8
         said = str([entry.request_headers for entry in sandtable.journal])
         assert "real" not in said
+
+    def test_a_further_workspace_has_its_own_answer(sandtable, sandtable_server):
+        sandtable.scripts.put("- then: [{ text: hi }]")
+        other = sandtable_server.workspace()
+        other.scripts.put("- then: [{ text: of the other }]")
+        assert ask(anthropic.Anthropic(api_key=other.api_key)) == "of the other"
+        assert ask(anthropic.Anthropic(base_url=sandtable.base_url, api_key=sandtable.api_key)) == "hi"
 
     def test_an_asynchronous_client_and_a_stream(sandtable):
         sandtable.scripts.put("- then: [{ text: hi }]")
@@ -148,7 +160,7 @@ CONFTEST = """
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "workers"])
 def test_clients_of_modules_lead_to_the_running_test_s_workspace(run, trap, workers):
     done = run(*workers, conftest=CONFTEST, app=APP, test_app=TESTS)
-    done.assert_outcomes(passed=8)
+    done.assert_outcomes(passed=9)
     assert trap.requests == []
 
 
@@ -208,8 +220,9 @@ REACHES = """
 """
 
 
-def test_what_still_reaches_for_the_real_service_fails_its_test(run, trap):
-    done = run("-rA", app=APP, test_reaches=REACHES.replace("TRAP", trap.url))
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "workers"])
+def test_what_still_reaches_for_the_real_service_fails_its_test(run, trap, workers):
+    done = run("-rA", *workers, app=APP, test_reaches=REACHES.replace("TRAP", trap.url))
     done.assert_outcomes(passed=1, failed=9)
     done.stdout.fnmatch_lines_random(["PASSED *::test_elsewhere", "*this reached for api.anthropic.com:443, not for sandtable*"])
     assert f"reached for {trap.url.removeprefix('http://')}" in done.stdout.str()
@@ -264,6 +277,41 @@ def test_a_recording_asks_the_service_with_the_real_key_that_no_client_knows(run
     assert texts and all(REAL not in text for text in texts)
     run(app=APP, test_records=RECORDS).assert_outcomes(passed=3)
     assert trap.requests == []
+
+
+PROXIED = """
+    import os
+    import pytest, app
+    from sandtable import Server
+
+    REAL = "http://api.anthropic.com"
+
+    @pytest.mark.sandtable_cassette("one", mode="all", upstream=REAL)
+    def test_recorded(sandtable):
+        with pytest.raises(Exception, match="418|Trap"):
+            app.ask(app.client.with_options(max_retries=0))
+
+    def test_by_a_server_of_its_own(sandtable, tmp_path):
+        with Server(backend="none", cassette_dir=tmp_path, upstream=REAL) as server:
+            workspace = server.workspace()
+            workspace.cassettes.mount(tmp_path / "two.yaml", "all", REAL)
+            client = app.client.with_options(base_url=workspace.base_url, api_key=workspace.api_key, max_retries=0)
+            with pytest.raises(Exception, match="418|Trap"):
+                app.ask(client)
+
+    def test_what_went_past_the_proxy_still_does():
+        for name in ("NO_PROXY", "no_proxy"):
+            assert os.environ[name].split(",")[0] == "intranet.example"
+"""
+
+
+@pytest.mark.parametrize(("workers", "name"), [((), "NO_PROXY"), (("-n2",), "no_proxy")], ids=["alone", "workers"])
+def test_a_recording_goes_through_the_machine_s_proxy(run, trap, monkeypatch, workers, name):
+    monkeypatch.setenv(name, "intranet.example")
+    run(*workers, app=APP, test_proxied=PROXIED).assert_outcomes(passed=3)
+    assert len(trap.requests) == 2
+    assert all(b"http://api.anthropic.com/v1/messages" in request for request in trap.requests)
+    assert sum(REAL.encode() in request for request in trap.requests) == 1
 
 
 def test_a_run_puts_the_environment_back(pytester, monkeypatch, trap):

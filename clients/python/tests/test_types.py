@@ -110,7 +110,7 @@ def busy(sandtable):
     """A workspace in which everything has happened that a plain server can tell of."""
     sandtable.scripts.put(RULES)
     sandtable.faults.add(at="http", path="/v1/messages", status=529, headers={"retry-after-ms": "1"})
-    sandtable.faults.add(at="http", path="/v1/files", status=500)
+    sandtable.faults.add(at="http", path="/v1/skills", status=500)
     sandtable.faults.add(at="http", path="/v1/models", status=500, times="always")
     client = anthropic.Anthropic(base_url=sandtable.base_url, api_key=sandtable.api_key, max_retries=1)
 
@@ -129,6 +129,8 @@ def busy(sandtable):
     sandtable.faults.cut()
     with pytest.raises(anthropic.APIConnectionError):
         ask("lunch")
+    sandtable.faults.add(at="wire", do="reset", path="/v1/files", after_bytes=0)
+    client.beta.files.upload(file=("a.txt", b"one"))
     params = {"model": "claude-opus-4-6", "max_tokens": 64, "messages": [{"role": "user", "content": "lunch"}]}
     batch = client.messages.batches.create(requests=[{"custom_id": "one", "params": params}])
     deadline = time.monotonic() + 30
@@ -142,7 +144,19 @@ def busy(sandtable):
     return sandtable
 
 
-def test_every_answer_of_a_real_server_has_the_shape_that_its_type_says(busy):
+@pytest.fixture
+def judged(sandtable_server):
+    """Verdicts on whole runs: one that nobody asked anything, and one in which somebody is no test."""
+    with sandtable.Server(backend="none") as server:
+        first = server.workspace()
+        runs = [first.call("GET", "verify", query={"workspace": "*", "empty": "bad"})]
+        first.label("tests/test_a.py::test_b")
+        other = server.workspace()
+        anthropic.Anthropic(base_url=other.base_url, api_key=other.api_key).models.list()
+        return [*runs, first.call("GET", "verify", query={"workspace": "*"})]
+
+
+def test_every_answer_of_a_real_server_has_the_shape_that_its_type_says(busy, judged):
     verdict = busy.call("GET", "verify")
     answers = [
         (types.ClockState, [busy.call("GET", "clock")]),
@@ -151,13 +165,16 @@ def test_every_answer_of_a_real_server_has_the_shape_that_its_type_says(busy):
         (types.Exchange, busy.call("GET", "journal", query={"limit": 1000})["data"]),
         (types.Container, busy.call("GET", "containers")["data"]),
         (types.Usage, [busy.call("GET", "usage")]),
-        (types.Verdict, [verdict, busy.call("GET", "verify", query={"workspace": "*"})]),
+        (types.Verdict, [verdict, busy.call("GET", "verify", query={"workspace": "*"}), *judged]),
         (types.Mounted, [busy.call("GET", "cassettes")]),
     ]
     assert [fault for kind, all in answers for each in all for fault in mismatches(kind, each, kind.__name__)] == []
     # And nothing of it was only right because it was not there.
-    for name in ("unmatched", "failed", "unused_steps", "unused_faults", "faults", "lints"):
-        assert verdict[name], name
+    for name in ("unmatched", "failed", "unused_steps", "unused_faults", "faults", "lints", "duplicated"):
+        assert [each["label"].partition("::")[0] for each in verdict[name][:1]] == ["tests/test_types.py"], name
+    assert judged[0]["empty"] and judged[1]["unclaimed"]
+    assert judged[1]["requests"] == {"answered": 1, "refused": 0}
+    assert sandtable.types.read(types.Verdict, judged[1]).unclaimed[0]["requests"] == 1
     entries = busy.journal.entries()
     assert {lint["code"] for entry in entries for lint in entry.lints} == {"unknown_version", "unknown_beta"}
     assert [entry.batch["custom_id"] for entry in entries if entry.batch] == ["one"]

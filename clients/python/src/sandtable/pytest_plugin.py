@@ -16,7 +16,7 @@ import threading
 import uuid
 import weakref
 from datetime import datetime, timezone
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, NamedTuple, Optional, Sequence, Union
 
 import pytest
 
@@ -28,6 +28,7 @@ from .types import parse_time, time_text
 from .workspace import Workspace, is_path
 
 _MARKS = ("script", "frozen", "seed", "faults", "quirks", "verify")
+_CASSETTE_WORDS = {"name", "mode", "upstream", "ignore"}
 _MODES = ("none", "once", "new", "all")
 _LEVELS = ("off", "error", "warning")
 _SERVERS = pytest.StashKey["_Servers"]()
@@ -64,8 +65,9 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line(
         "markers",
-        "sandtable_cassette(name, mode=, upstream=): let the recording sandtable_cassettes/NAME.yaml beside the"
-        " test answer; the mode is none, once, new, or all",
+        "sandtable_cassette(name, mode=, upstream=, ignore=): let the recording sandtable_cassettes/NAME.yaml beside"
+        " the test answer; the mode is none, once, new, or all; what the JSON paths of ignore= name may differ from what"
+        " was recorded",
     )
     level = config.getini("sandtable_verify")
     if level and level not in _LEVELS:
@@ -74,15 +76,15 @@ def pytest_configure(config: pytest.Config) -> None:
     run.servers = config.stash[_SERVERS] = _Servers(config, run)
     run.seal.allow(run.servers.url)
     # The controller has sealed the environment that its workers inherit.
-    given = getattr(config, "workerinput", {}).get("sandtable_key")
+    given = getattr(config, "workerinput", {}).get("sandtable")
     if given is not None:
-        run.seal.key = given or None
+        run.seal.secrets = given
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Hands a worker of pytest-xdist the user's own key, which is no longer in the environment."""
-    node.workerinput["sandtable_key"] = _RUNS[node.config.pluginmanager].seal.key or ""
+    """Hands a worker of pytest-xdist what is no longer in the environment, such as the user's own key."""
+    node.workerinput["sandtable"] = _RUNS[node.config.pluginmanager].seal.secrets
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -103,7 +105,8 @@ class _Run:
         """The workspace of the test that runs."""
 
     def _route(self, key: Optional[str]) -> Target:
-        """A key that was handed out is its own workspace's; any other is the running test's."""
+        """A key of a further workspace is that one's. Any other is the running test's, also that of an earlier test:
+        clients are kept and used again."""
         if self.servers is None:
             raise SandtableError("sandtable is not ready\n  hint: make requests in tests and fixtures")
         found = self.servers.find(key) or self.current
@@ -194,6 +197,8 @@ def sandtable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         else:
             monkeypatch.setenv(name, value)
     try:
+        # What somebody else may have left is not this test's.
+        workspace.reset()
         workspace.label(request.node.nodeid)
         _set_up(workspace, marks, _folder(request.node))
         cassette = _mount(request, workspace)
@@ -284,20 +289,17 @@ def _workspace(request: pytest.FixtureRequest, marks: dict[str, Any]) -> tuple[W
         if time.astimezone(timezone.utc) <= datetime.now(timezone.utc):
             past = time_text(frozen)
     cassette = _cassette(request)
-    upstream = cassette[2] if cassette and cassette[1] != "none" else None
+    upstream = cassette.upstream if cassette else None
     server = servers.get(marks.get("seed"), past, upstream)
     # The same in every run, because with a seed ids follow from it.
     key = f"sk-ant-test-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:24]}"
     if servers.url:
         # Others may run the same tests on it.
         key += f"-{os.environ.get('PYTEST_XDIST_TESTRUNUID', '')[:8]}{os.getpid()}"
-    relay, real = servers.run.relay.url, servers.run.seal.key
-    if upstream and real:
-        # The real service has to be asked with the user's own key, which only the relay gets to know.
-        return server.behind(real, relay, key), Target(server.base_url, real)
-    workspace = server.workspace(key)
-    workspace.entrance = relay
-    return workspace, Target(server.base_url, key)
+    # The real service has to be asked with the user's own key, which only the relay gets to know.
+    real = servers.run.seal.key if upstream else None
+    workspace = server.workspace_behind(servers.run.relay.url, key, real)
+    return workspace, Target(server.base_url, real or key)
 
 
 def _set_up(workspace: Workspace, marks: dict[str, Any], folder: pathlib.Path) -> None:
@@ -315,34 +317,44 @@ def _set_up(workspace: Workspace, marks: dict[str, Any], folder: pathlib.Path) -
         workspace.faults.add(marks["faults"])
 
 
-def _cassette(request: pytest.FixtureRequest) -> Optional[tuple[pathlib.Path, str, Optional[str]]]:
-    """The path, mode, and upstream of the test's cassette."""
-    marker = request.node.get_closest_marker("sandtable_cassette")
-    if marker is None:
+class _Cassette(NamedTuple):
+    """What the markers say together, as :meth:`Cassettes.mount` takes it."""
+
+    path: pathlib.Path
+    mode: str
+    upstream: Optional[str]
+    ignore: Union[str, Sequence[str]]
+
+
+def _cassette(request: pytest.FixtureRequest) -> Optional[_Cassette]:
+    """The name is the closest marker's; for each other word the closest that has it wins."""
+    markers = list(request.node.iter_markers("sandtable_cassette"))
+    if not markers:
         return None
-    unknown = set(marker.kwargs) - {"name", "mode", "upstream"}
-    if unknown or len(marker.args) > 1:
-        _wrong("the marker `sandtable_cassette` takes a name, mode=, and upstream=")
-    plain = re.sub(r"[^\w.\[\]-]+", "-", request.node.name)
-    name = marker.args[0] if marker.args else marker.kwargs.get("name", plain)
-    mode = request.config.getoption("--sandtable-record") or marker.kwargs.get("mode", "none")
+    said: dict[str, Any] = {}
+    for marker in markers:
+        if marker.kwargs.keys() - _CASSETTE_WORDS or len(marker.args) > 1:
+            _wrong("the marker `sandtable_cassette` takes a name, mode=, upstream=, and ignore=")
+        said = {**marker.kwargs, **said}
+    name = markers[0].args[0] if markers[0].args else markers[0].kwargs.get("name")
+    mode = request.config.getoption("--sandtable-record") or said.get("mode", "none")
     if mode not in _MODES:
         _wrong(f"a cassette's mode is one of {', '.join(_MODES)}, not `{mode}`")
-    path = _folder(request.node) / "sandtable_cassettes" / name
+    plain = re.sub(r"[^\w.\[\]-]+", "-", request.node.name)
+    path = _folder(request.node) / "sandtable_cassettes" / (plain if name is None else name)
     if path.suffix not in (".yaml", ".yml"):
         path = path.with_name(path.name + ".yaml")
-    upstream = marker.kwargs.get("upstream") or request.config.getini("sandtable_upstream") or None
-    return path, mode, upstream
+    upstream = said.get("upstream") or request.config.getini("sandtable_upstream") or None
+    return _Cassette(path, mode, upstream if mode != "none" else None, said.get("ignore", ()))
 
 
 def _mount(request: pytest.FixtureRequest, workspace: Workspace) -> bool:
     cassette = _cassette(request)
     if cassette is None:
         return False
-    path, mode, upstream = cassette
-    if mode != "none":
-        path.parent.mkdir(parents=True, exist_ok=True)
-    workspace.cassettes.mount(path, mode, upstream if mode != "none" else None)
+    if cassette.mode != "none":
+        cassette.path.parent.mkdir(parents=True, exist_ok=True)
+    workspace.cassettes.mount(*cassette)
     return True
 
 

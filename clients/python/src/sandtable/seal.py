@@ -30,7 +30,8 @@ _EMPTIED = (
 )
 _PROXIES = ("NO_PROXY", "no_proxy")
 # Past a proxy of the machine: calls to the machine itself, and those that are to be stopped here.
-_DIRECT = "127.0.0.1,localhost,anthropic.com,.anthropic.com"
+_LOCAL = "127.0.0.1,localhost"
+_DIRECT = f"{_LOCAL},anthropic.com,.anthropic.com"
 # There is no such folder: profiles of the user's own hold tokens.
 _NO_PROFILES = pathlib.Path(__file__).with_name("no_profiles")
 
@@ -46,8 +47,10 @@ class Seal:
         changes: dict[str, Optional[str]] = dict.fromkeys(_EMPTIED)
         changes.update(ANTHROPIC_BASE_URL=url, ANTHROPIC_API_KEY=key, ANTHROPIC_CONFIG_DIR=str(_NO_PROFILES))
         self._real = _address(os.environ.get("ANTHROPIC_BASE_URL"))
-        for name in _PROXIES:
-            changes[name] = ",".join(filter(None, (os.environ.get(name), _DIRECT, self._real and self._real[0])))
+        past = _past_proxies()
+        self._past = {name: _joined(hosts, _LOCAL) for name, hosts in past.items()}
+        real_host = self._real[0] if self._real else None
+        changes.update({name: _joined(hosts, _DIRECT, real_host) for name, hosts in past.items()})
         self.changes = changes
         self._before = {name: os.environ.get(name) for name in changes}
         self.key = os.environ.get("ANTHROPIC_API_KEY") or None
@@ -61,6 +64,20 @@ class Seal:
         """That is a sandtable's URL, and the environment may have named it before."""
         if self._real is not None and self._real == _address(url):
             self._real = None
+
+    @property
+    def secrets(self) -> dict[str, Any]:
+        """What a worker has to be handed, because the environment that it inherits no longer has it."""
+        return {"key": self.key, "real": self._real, "past": self._past}
+
+    @secrets.setter
+    def secrets(self, given: dict[str, Any]) -> None:
+        self.key, self._real, self._past = given["key"], given["real"], given["past"]
+
+    @property
+    def past(self) -> dict[str, str]:
+        """What goes past the machine's proxy, as it was: a server that records asks the real service through it."""
+        return self._past
 
     def reached(self) -> list[str]:
         """What was reached for since the last call."""
@@ -92,6 +109,12 @@ def complaint(places: list[str]) -> str:
     )
 
 
+def of_servers() -> dict[str, str]:
+    """Variables that a server of this process needs otherwise than its tests."""
+    # A run within another has found the other's.
+    return _seals[0].past if _seals else {}
+
+
 def put(variables: dict[str, Optional[str]]) -> None:
     """Sets variables of the environment, or deletes them."""
     for name, value in variables.items():
@@ -99,6 +122,17 @@ def put(variables: dict[str, Optional[str]]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+def _past_proxies() -> dict[str, Optional[str]]:
+    """The hosts that are asked past a proxy. Who finds one of the names does not look for the other."""
+    given = {name: os.environ.get(name) for name in _PROXIES}
+    only = next((hosts for hosts in given.values() if hosts is not None), None)
+    return {name: only if hosts is None else hosts for name, hosts in given.items()}
+
+
+def _joined(*hosts: Optional[str]) -> str:
+    return ",".join(filter(None, hosts))
 
 
 def _address(url: Optional[str]) -> Optional[tuple[str, Any]]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Mapping, Optional, Sequence, Union
 
+from . import seal
 from .binary import find_binary
 from .errors import NotFoundError, SandtableError
 from .http import ControlClient
@@ -100,11 +101,11 @@ class Server:
         self._handed_out.add(key)
         return Workspace(self.base_url, key, self._token)
 
-    def behind(self, real_key: str, entrance: str, api_key: str) -> Workspace:
-        """The workspace of a key that clients do not get to know: they ask `entrance` with `api_key`."""
-        workspace = Workspace(self.base_url, real_key, self._token)
-        workspace.entrance, workspace.api_key = entrance, api_key
-        workspace._is_behind = True
+    def workspace_behind(self, entrance: str, api_key: str, real_key: Optional[str] = None) -> Workspace:
+        """The workspace of a key, which programs enter by another URL. With a real key it is that one's, and all
+        clients enter there and get to know `api_key` alone."""
+        workspace = Workspace(self.base_url, real_key or api_key, self._token)
+        workspace.enter_by(entrance, api_key if real_key else None)
         return workspace
 
     def has_handed_out(self, api_key: str) -> bool:
@@ -143,7 +144,7 @@ class Server:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env={**os.environ, **self._env},
+                    env={**os.environ, **seal.of_servers(), **self._env},
                     # Ctrl-C is for the tests, which may still need the server to clear up.
                     start_new_session=True,
                 )

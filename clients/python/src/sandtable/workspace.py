@@ -39,9 +39,8 @@ class Workspace:
         self._client = ControlClient(url, api_key, control_token)
         self.api_key = api_key
         """What a client's API key must be."""
-        self.entrance: Optional[str] = None
-        """Where programs enter, if that is not the server itself."""
-        self._is_behind = False
+        self._base_url = url = self._client.url
+        self._entrance = url
         self.clock = Clock(self._client)
         self.scripts = Scripts(self._client)
         self.faults = Faults(self._client)
@@ -52,12 +51,18 @@ class Workspace:
     @property
     def base_url(self) -> str:
         """What a client's base URL must be."""
-        return self.entrance if self._is_behind and self.entrance else self._client.url
+        return self._base_url
 
     @property
     def env(self) -> dict[str, str]:
         """What a program needs in its environment to use this workspace."""
-        return {"ANTHROPIC_BASE_URL": self.entrance or self.base_url, "ANTHROPIC_API_KEY": self.api_key}
+        return {"ANTHROPIC_BASE_URL": self._entrance, "ANTHROPIC_API_KEY": self.api_key}
+
+    def enter_by(self, url: str, api_key: Optional[str] = None) -> None:
+        """Programs enter by another URL; with a key all clients do, and do not get to know the workspace's own."""
+        self._entrance = url
+        if api_key is not None:
+            self._base_url, self.api_key = url, api_key
 
     def usage(self, month: Optional[str] = None) -> Usage:
         """What a month (``2026-11``; that of the clock if None) of turns would have cost."""
@@ -314,10 +319,20 @@ class Cassettes:
     def __init__(self, client: ControlClient) -> None:
         self._client = client
 
-    def mount(self, path: Union[str, "os.PathLike[str]"], mode: str = "none", upstream: Optional[str] = None) -> Mounted:
+    def mount(
+        self,
+        path: Union[str, "os.PathLike[str]"],
+        mode: str = "none",
+        upstream: Optional[str] = None,
+        ignore: Union[str, Sequence[str]] = (),
+    ) -> Mounted:
         """Lets a cassette answer that lies below the server's `cassette_dir`. `mode` is ``none``, ``once``, ``new``,
-        or ``all``; to record, `upstream` is the server's, too."""
-        body = {"path": os.path.abspath(path), "mode": mode, "upstream": upstream}
+        or ``all``; to record, `upstream` is the server's, too. What the JSON paths of `ignore` name may differ from
+        what was recorded."""
+        body: dict[str, Any] = {"path": os.path.abspath(path), "mode": mode, "upstream": upstream}
+        # Older servers do not know it.
+        if ignore:
+            body["ignore"] = [ignore] if isinstance(ignore, str) else list(ignore)
         return cast(Mounted, self._client.call("PUT", "cassettes", body))
 
     def state(self) -> Mounted:
