@@ -42,8 +42,10 @@ def whole(hint, depth=0):
         value = {key: whole(inner, depth + 1) for key, inner in kept.items()}
         if value.get("media_type") in DATA:
             value["data"] = DATA[value["media_type"]]
-        if value.get("type") == "server_tool_use":
-            value["id"] = "srvtoolu_1"
+        value.update({key: "srvtoolu_1" for key in ("id", "tool_use_id") if key in value})
+        if value.get("type") == "tool_search_tool_result_error":
+            # The service has refused what the SDK's type has (anthropic-sdk-typescript#862); null passes.
+            value["error_message"] = None
         return value
     if origin is typing.Literal or origin is typing_extensions.Literal:
         return typing_extensions.get_args(hint)[0]
