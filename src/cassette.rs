@@ -23,7 +23,7 @@ mod upstream;
 mod yaml;
 
 pub use body::{Blob, Body, Part};
-pub use deck::{Deck, DeckError, Mode, Mounts, Pace, Plan, Recorder};
+pub use deck::{Deck, DeckError, Mode, Mounts, Pace, Plan, Recorder, Written};
 pub use file::{CassetteError, Timing, Writer, load, load_all, parse, text};
 pub(crate) use frames::split as split_frames;
 pub use player::{Miss, Named, Played, Player};
@@ -147,6 +147,23 @@ impl Response {
         };
         values.retain(Value::is_string);
         values.pop()?.as_str().map(str::to_owned)
+    }
+
+    /// The id of a message's container.
+    pub fn container(&self) -> Option<String> {
+        let text = self.body.text()?;
+        let found = if self.is_stream() {
+            frames::split(&text)
+                .filter_map(frames::data)
+                .find_map(|data| match &data["message"]["container"]["id"] {
+                    Value::Null => data["delta"]["container"]["id"].as_str().map(str::to_owned),
+                    id => id.as_str().map(str::to_owned),
+                })
+        } else {
+            let message = self.body.json()?;
+            message["container"]["id"].as_str().map(str::to_owned)
+        };
+        found
     }
 
     /// Whether the body is a stream of events.

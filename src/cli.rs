@@ -27,6 +27,7 @@ use args::{Cli, Command, ImageCommand, ServeArgs};
 
 use signals::Signals;
 
+use crate::cassette::Written;
 use crate::config::Config;
 use crate::server::Server;
 
@@ -162,11 +163,29 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
         .cassettes()
         .and_then(|deck| Some(deck.recorder()?.written()));
     signals::stop(server).await;
-    if let Some((path, count)) = written {
-        let text = format!("recorded {count} exchanges into {}\n", path.display());
+    let mut is_whole = true;
+    if let Some(written) = written {
+        let Written {
+            path,
+            exchanges,
+            missing,
+            reason,
+        } = written;
+        let text = format!("recorded {exchanges} exchanges into {}\n", path.display());
         io::stderr().lock().write_all(text.as_bytes()).ok();
+        if missing > 0 {
+            is_whole = false;
+            fail(
+                FAILURE,
+                &format!(
+                    "{missing} exchanges are not in it, or not as a whole: {}",
+                    reason.unwrap_or_default()
+                ),
+            );
+        }
     }
     match ended {
+        Ok(0) if !is_whole => ExitCode::from(FAILURE),
         Ok(code) => ExitCode::from(code),
         Err(error) => fail(FAILURE, &error.to_string()),
     }

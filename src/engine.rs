@@ -39,6 +39,7 @@ use crate::verify::{Facts, Made};
 use crate::workspace::Workspace;
 
 pub(crate) use calls::Allowance;
+pub(crate) use lints::{heard, recorded};
 pub(crate) use turn::run;
 
 /// Checks a request as a turn would, and counts its input tokens; nothing is carried out.

@@ -133,7 +133,7 @@ impl Server {
             ..Options::default()
         };
         let (data_dir, temporary, store) = if let Some(dir) = &config.data_dir {
-            let store = Store::open_with(dir, options)?;
+            let store = Store::open_with(dir, options).map_err(|error| error.on(dir))?;
             temporary::keep(dir).map_err(StoreError::io("keep the data directory"))?;
             (dir.clone(), None, store)
         } else {

@@ -297,6 +297,11 @@ impl Workspace {
                 _ => {}
             }
         }
+        let recordings = self.cassettes.unused();
+        let own = recordings.own.iter();
+        found.unused_recordings = own.map(|unused| named(json!(unused))).collect();
+        let shared = recordings.shared.iter();
+        found.shared_recordings = shared.map(|unused| json!(unused)).collect();
         if let Some(label) = self.label() {
             found.label(&label);
         }

@@ -19,7 +19,7 @@ use crate::api::error::ApiError;
 use crate::api::extract::Caller;
 use crate::api::middleware::{self, Exchange};
 use crate::cassette::{Deck, Miss, Player};
-use crate::engine::Report;
+use crate::engine::{self, Report};
 use crate::verify::{self, Facts};
 use intake::Intake;
 
@@ -48,10 +48,14 @@ pub(super) async fn answer(
         .and_then(|_| asked.body.text())
         .unwrap_or_default();
     let ids = workspace.ids(&[b"replay", asked.path.as_bytes(), scope.as_bytes()]);
+    let turn = given::turn(&asked);
+    if let Some(turn) = &turn {
+        engine::heard(&workspace.watch, turn);
+    }
     let (source, mut response) = match player.play(&asked, workspace.clock.now(), &ids) {
         Ok(played) => (
             format!("cassette {}", played.name),
-            given::response(caller, &deck, &asked, played, facts).await,
+            given::response(caller, &deck, (&asked, turn.as_ref()), played, facts).await,
         ),
         Err(miss) => match deck.recorder() {
             None => {

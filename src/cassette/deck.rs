@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
+use super::player::Unused;
 use super::redact::PatternError;
 use super::{About, CassetteError, Exchange, Player, Redactor, Tape, Upstream, Writer, load_all};
 
@@ -110,6 +111,20 @@ pub struct Recorder {
     /// The orders that were handed out, and since when.
     begun: Mutex<u64>,
     started: Instant,
+    /// Exchanges that are not in the cassette as a whole, and why the last of them.
+    lost: Mutex<(usize, Option<String>)>,
+}
+
+/// What came of a recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    pub path: PathBuf,
+    /// In the file.
+    pub exchanges: usize,
+    /// Not in the file, or not as a whole.
+    pub missing: usize,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 impl Deck {
@@ -217,6 +232,7 @@ impl Recorder {
             begun: Mutex::new(writer.next_order()),
             writer: Mutex::new(writer),
             started: Instant::now(),
+            lost: Mutex::default(),
         })
     }
 
@@ -229,15 +245,39 @@ impl Recorder {
     }
 
     /// Writes an exchange that has no secrets any more.
-    pub fn put(&self, order: u64, exchange: &Exchange) -> Result<(), CassetteError> {
+    pub fn put(&self, order: u64, exchange: &Exchange) {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.put(order, exchange)
+        let waiting = writer.waiting();
+        if let Err(error) = writer.put(order, exchange) {
+            if writer.waiting() > waiting {
+                tracing::error!(%error, "an exchange is not in the cassette yet");
+            } else {
+                self.lose(&error.to_string());
+            }
+        }
     }
 
-    /// The file, and how many exchanges it has.
-    pub fn written(&self) -> (PathBuf, usize) {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        (writer.path().to_owned(), writer.len())
+    /// An exchange cannot be kept, or not as a whole.
+    pub fn lose(&self, reason: &str) {
+        tracing::error!(
+            reason,
+            "an exchange is not in the cassette, or not as a whole"
+        );
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        *lost = (lost.0 + 1, Some(reason.to_owned()));
+    }
+
+    /// Writes what could not be written before, and says what came of it all.
+    pub fn written(&self) -> Written {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let error = writer.flush().err();
+        let (lost, why) = &*self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        Written {
+            path: writer.path().to_owned(),
+            exchanges: writer.len(),
+            missing: writer.waiting() + lost,
+            reason: error.map(|error| error.to_string()).or_else(|| why.clone()),
+        }
     }
 }
 
@@ -247,6 +287,17 @@ pub struct Mounts {
     /// With what was given from it.
     base: Option<(Arc<Deck>, Arc<Player>)>,
     own: RwLock<Option<(Arc<Deck>, Arc<Player>)>>,
+    /// What was not given from cassettes of its own that were taken out.
+    left: Mutex<Vec<Unused>>,
+}
+
+/// Exchanges that were not given.
+#[derive(Debug, Default)]
+pub struct Leftovers {
+    /// Of the workspace's own cassettes.
+    pub own: Vec<Unused>,
+    /// Of the server's.
+    pub shared: Vec<Unused>,
 }
 
 impl Mounts {
@@ -254,7 +305,7 @@ impl Mounts {
     pub fn over(base: Option<Arc<Deck>>) -> Self {
         Self {
             base: base.map(with_player),
-            own: RwLock::default(),
+            ..Self::default()
         }
     }
 
@@ -266,14 +317,34 @@ impl Mounts {
 
     /// Mounts cassettes of the workspace's own, or takes them out.
     pub fn set(&self, deck: Option<Deck>) -> Option<Arc<Deck>> {
-        let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
         let new = deck.map(|deck| with_player(Arc::new(deck)));
-        std::mem::replace(&mut *own, new).map(|(deck, _)| deck)
+        let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
+        let (deck, player) = std::mem::replace(&mut *own, new)?;
+        self.left().extend(player.unused());
+        Some(deck)
+    }
+
+    /// What nobody has asked for since the last reset.
+    pub fn unused(&self) -> Leftovers {
+        let mut own = self.left().clone();
+        if let Some((_, player)) = &*self.own.read().unwrap_or_else(PoisonError::into_inner) {
+            own.extend(player.unused());
+        }
+        let base = self.base.as_ref();
+        Leftovers {
+            own,
+            shared: base.map_or_else(Vec::new, |(_, player)| player.unused()),
+        }
+    }
+
+    fn left(&self) -> MutexGuard<'_, Vec<Unused>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets its own, and what was given from the server's.
     pub fn reset(&self) {
         self.set(None);
+        self.left().clear();
         if let Some((_, player)) = &self.base {
             player.reset();
         }

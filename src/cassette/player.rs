@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::tape::{Entry, Tape};
@@ -71,6 +72,41 @@ pub struct Miss {
     pub hint: String,
 }
 
+/// An exchange that nobody has asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unused {
+    /// `NAME #3`.
+    pub recording: String,
+    /// `POST /v1/messages`; null of an answer that was recorded alone.
+    pub request: Option<String>,
+}
+
+impl Unused {
+    fn of(entry: &Entry) -> Self {
+        let request = entry.exchange.request.as_ref();
+        Self {
+            recording: entry.name.clone(),
+            request: request.map(|request| format!("{} {}", request.method, request.path)),
+        }
+    }
+}
+
+impl State {
+    fn is_given(&self, tape: &Tape, at: usize, entry: &Entry) -> bool {
+        if self.given.contains_key(&at) {
+            return true;
+        }
+        let (Some(request), Some(canonical)) = (&entry.exchange.request, &entry.canonical) else {
+            return false;
+        };
+        request.method == "GET"
+            && tape
+                .with(&canonical.to_string())
+                .iter()
+                .any(|other| self.given.contains_key(other))
+    }
+}
+
 impl Player {
     /// Nothing was given yet.
     pub fn new(tape: Arc<Tape>) -> Self {
@@ -90,13 +126,14 @@ impl Player {
         *self.lock() = State::default();
     }
 
-    /// Exchanges that were never given, by name.
-    pub fn unused(&self) -> Vec<String> {
+    /// Exchanges that were never given. A request that only looks counts as given once one with the same words
+    /// was: how often a client asks whether something has ended is a matter of time.
+    pub fn unused(&self) -> Vec<Unused> {
         let state = self.lock();
         let entries = self.tape.entries.iter().enumerate();
         entries
-            .filter(|(at, _)| !state.given.contains_key(at))
-            .map(|(_, entry)| entry.name.clone())
+            .filter(|(at, entry)| !state.is_given(&self.tape, *at, entry))
+            .map(|(_, entry)| Unused::of(entry))
             .collect()
     }
 

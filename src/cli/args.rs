@@ -759,6 +759,9 @@ pub(super) struct ReportArgs {
     /// Take it for good that a request whose answer was lost was carried out again.
     #[arg(long, env = "SANDTABLE_ALLOW_DUPLICATES")]
     pub(super) allow_duplicates: bool,
+    /// Take it for good that recorded exchanges were not asked for.
+    #[arg(long, env = "SANDTABLE_ALLOW_UNUSED_RECORDINGS")]
+    pub(super) allow_unused_recordings: bool,
 }
 
 /// Values of `--lints`.

@@ -56,6 +56,19 @@ const LISTS: &[List] = &[
         },
     },
     List {
+        name: "unused_recordings",
+        holds: "every recorded request was made",
+        word: "unused recording",
+        line: |item| {
+            format!(
+                "{}{}: {} was never asked for",
+                label(item),
+                text(&item["recording"]),
+                item["request"].as_str().unwrap_or("the answer"),
+            )
+        },
+    },
+    List {
         name: "duplicated",
         holds: "nothing was made twice",
         word: "duplicate",
@@ -323,7 +336,7 @@ mod tests {
     #[test]
     fn junit_has_a_failure_for_each_finding_and_counts_them() {
         let xml = junit(&verdict(), "error");
-        assert!(xml.contains("tests=\"9\" failures=\"3\""), "{xml}");
+        assert!(xml.contains("tests=\"10\" failures=\"3\""), "{xml}");
         assert!(
             xml.contains("no rule &lt;x&gt; &amp; &quot;y&quot;\u{fffd}&#10;second line</failure>"),
             "{xml}"

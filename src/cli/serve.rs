@@ -47,7 +47,7 @@ fn banner(server: &Server) -> String {
             );
         }
         if let Some(recorder) = deck.recorder() {
-            let path = recorder.written().0;
+            let path = recorder.written().path;
             line(
                 "records",
                 &format!("{} into {}", recorder.upstream.url(), path.display()),

@@ -46,6 +46,11 @@ pub(super) async fn ask(
 ) -> Result<Value, RemoteError> {
     let lints = args.lints.name();
     let duplicates = if args.allow_duplicates { "ok" } else { "bad" };
+    let recordings = if args.allow_unused_recordings {
+        "ok"
+    } else {
+        "bad"
+    };
     // One workspace of several may well have been asked nothing.
     let is_run = workspace == Some("*");
     let empty = if args.allow_empty || !is_run {
@@ -59,7 +64,7 @@ pub(super) async fn ask(
     });
     remote
         .get(&format!(
-            "verify?lints={lints}&duplicates={duplicates}&empty={empty}{workspace}"
+            "verify?lints={lints}&duplicates={duplicates}&recordings={recordings}&empty={empty}{workspace}"
         ))
         .await
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::error::ControlError;
 use super::target::Target;
 use crate::app::App;
-use crate::cassette::{self, Deck, Mode, Pace, Plan, Tape};
+use crate::cassette::{self, Deck, Mode, Pace, Plan, Tape, Written};
 use crate::clock;
 use crate::config::Config;
 use crate::work;
@@ -41,13 +41,11 @@ pub(super) async fn show(Target(workspace): Target) -> Json<Value> {
     let mut answer = json!({
         "mounted": true,
         "exchanges": deck.tape().len(),
-        "unused": player.unused(),
+        "unused": player.unused().into_iter().map(|unused| unused.recording).collect::<Vec<_>>(),
     });
     if let Some(recorder) = deck.recorder() {
-        let (path, recorded) = recorder.written();
-        answer["recording"] = json!({
-            "path": path, "exchanges": recorded, "upstream": recorder.upstream.url(),
-        });
+        answer["recording"] = told(&recorder.written());
+        answer["recording"]["upstream"] = json!(recorder.upstream.url());
     }
     Json(answer)
 }
@@ -95,14 +93,25 @@ pub(super) async fn mount(
 pub(super) async fn unmount(Target(workspace): Target) -> (StatusCode, Json<Value>) {
     let answer = match workspace.cassettes.set(None) {
         Some(deck) => json!({
-            "recorded": deck.recorder().map(|recorder| {
-                let (path, exchanges) = recorder.written();
-                json!({ "path": path, "exchanges": exchanges })
-            }),
+            "recorded": deck.recorder().map(|recorder| told(&recorder.written())),
         }),
         None => json!({ "recorded": null }),
     };
     (StatusCode::OK, Json(answer))
+}
+
+fn told(written: &Written) -> Value {
+    let Written {
+        path,
+        exchanges,
+        missing,
+        reason,
+    } = written;
+    let mut told = json!({ "path": path, "exchanges": exchanges });
+    if *missing > 0 {
+        told["missing"] = json!({ "exchanges": missing, "reason": reason });
+    }
+    told
 }
 
 fn plan(config: &Config, order: Order) -> Result<Plan, ControlError> {

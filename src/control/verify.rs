@@ -20,6 +20,7 @@ use crate::workspace::Workspace;
 struct Measure {
     lints: Strictness,
     duplicates_are_bad: bool,
+    unused_recordings_are_bad: bool,
     silence_is_bad: bool,
 }
 
@@ -56,13 +57,14 @@ impl Measure {
         Ok(Self {
             lints,
             duplicates_are_bad: is_bad("duplicates", "bad")?,
+            unused_recordings_are_bad: is_bad("recordings", "bad")?,
             silence_is_bad: is_bad("empty", "ok")?,
         })
     }
 }
 
 /// The verdict on the workspaces asked for: on one since its last reset, on all with `*` over all resets.
-/// `?lints=off|error|warning`, `?duplicates=ok|bad`, and `?empty=ok|bad` say how strict it is.
+/// `?lints=off|error|warning`, `?duplicates=ok|bad`, `?recordings=ok|bad`, and `?empty=ok|bad` say how strict it is.
 pub(super) async fn show(
     State(app): State<App>,
     Targets(workspaces): Targets,
@@ -124,6 +126,7 @@ struct Report {
     all: Findings,
     shared_steps: Vec<Value>,
     shared_faults: Vec<Value>,
+    shared_recordings: Vec<Value>,
     unclaimed: Vec<Value>,
     requests: Requests,
 }
@@ -139,6 +142,7 @@ impl Report {
         all.lints.extend(part.lints);
         all.unused_steps.extend(part.unused_steps);
         all.unused_faults.extend(part.unused_faults);
+        all.unused_recordings.extend(part.unused_recordings);
         all.errors += part.errors;
         all.warnings += part.warnings;
         for (list, count) in part.dropped {
@@ -161,6 +165,9 @@ impl Report {
         self.shared_steps = steps.iter().map(|step| json!(step)).collect();
         let faults: Vec<&[Value]> = all.iter().map(|part| &part.shared_faults[..]).collect();
         self.shared_faults = unused::faults_unused_by_all(&faults);
+        let recordings: Vec<&[Value]> =
+            all.iter().map(|part| &part.shared_recordings[..]).collect();
+        self.shared_recordings = unused::recordings_unused_by_all(&recordings);
     }
 
     fn into_json(self, measure: Measure) -> Value {
@@ -168,6 +175,7 @@ impl Report {
             all,
             shared_steps,
             shared_faults,
+            shared_recordings,
             unclaimed,
             requests,
         } = self;
@@ -179,6 +187,7 @@ impl Report {
             lints,
             mut unused_steps,
             mut unused_faults,
+            mut unused_recordings,
             errors,
             warnings,
             dropped,
@@ -186,10 +195,15 @@ impl Report {
         } = all;
         unused_steps.extend(shared_steps);
         unused_faults.extend(shared_faults);
+        unused_recordings.extend(shared_recordings);
         let mut lost: BTreeMap<&str, u64> = dropped.clone();
         if !measure.duplicates_are_bad {
             duplicated.clear();
             lost.remove("duplicated");
+        }
+        if !measure.unused_recordings_are_bad {
+            unused_recordings.clear();
+            lost.remove("unused_recordings");
         }
         let empty = if measure.silence_is_bad && requests.answered == 0 {
             vec![silence(&requests)]
@@ -206,6 +220,7 @@ impl Report {
             ("failed", &failed),
             ("unused_steps", &unused_steps),
             ("unused_faults", &unused_faults),
+            ("unused_recordings", &unused_recordings),
             ("duplicated", &duplicated),
             ("empty", &empty),
         ];
@@ -218,6 +233,7 @@ impl Report {
             "failed": failed,
             "unused_steps": unused_steps,
             "unused_faults": unused_faults,
+            "unused_recordings": unused_recordings,
             "duplicated": duplicated,
             "faults": faults,
             "lints": lints,

@@ -11,7 +11,7 @@ use crate::lint::{
     SERVER_TOOL_RESULT,
 };
 use crate::store::{MountedFile, StoreError};
-use crate::verify::Told;
+use crate::verify::{Told, Watch};
 
 /// An upload of an earlier turn: where it stands, and its file.
 #[derive(Debug)]
@@ -41,6 +41,41 @@ pub(super) fn told_expired(input: &TurnInput, container: &str, call: &str) {
         });
         told.calls.push(call.to_owned());
     });
+}
+
+/// What a request shows of the answers before it, where a recorded answer stands for the turn.
+pub(crate) fn heard(watch: &Watch, request: &MessagesRequest) {
+    if request.resumes_pause() {
+        goes_on(watch, request);
+    }
+    for file_id in references::handed_on(request) {
+        watch.hands_on(file_id);
+    }
+    if programmatic::is_provided(&request.tools) {
+        watch.asks(&question(request), named(request));
+    }
+}
+
+/// What the results in a recorded answer to `request` show: code that ran, or a container that is over.
+/// `results` are the calls' ids and error codes; `container` is the one that they ran in.
+pub(crate) fn recorded(
+    watch: &Watch,
+    request: &MessagesRequest,
+    container: Option<&str>,
+    results: &[(String, Option<String>)],
+) -> Option<Told> {
+    let is_over = |code: &Option<String>| code.as_deref() == Some("container_expired");
+    if results.iter().any(|(_, code)| !is_over(code)) {
+        watch.works_on(&calls_of(request).collect::<Vec<_>>());
+    }
+    let over = results.iter().filter(|(_, code)| is_over(code));
+    let calls: Vec<String> = over.map(|(id, _)| id.clone()).collect();
+    let container = named(request).or(container).filter(|_| !calls.is_empty())?;
+    Some(Told {
+        container: container.to_owned(),
+        calls,
+        question: question(request),
+    })
 }
 
 fn question(request: &MessagesRequest) -> [u8; 32] {
@@ -251,8 +286,8 @@ fn server_call(block: &Block) -> Option<&str> {
 }
 
 /// The request goes on after a pause: the calls of the answers that it goes on from.
-pub(super) fn goes_on(input: &TurnInput) {
-    let messages = &input.request.messages;
+pub(super) fn goes_on(watch: &Watch, request: &MessagesRequest) {
+    let messages = &request.messages;
     let said = messages
         .iter()
         .rev()
@@ -264,5 +299,5 @@ pub(super) fn goes_on(input: &TurnInput) {
             other => server_call(other),
         })
         .collect();
-    input.workspace.watch.goes_on(&calls);
+    watch.goes_on(&calls);
 }

@@ -115,6 +115,20 @@ async fn find(engine: &Engine, input: &TurnInput, file_id: &str) -> Result<FileR
     Ok(row)
 }
 
+/// The files that a request hands on: those of the newest turn, and what is shown to the model.
+pub(super) fn handed_on(request: &MessagesRequest) -> impl Iterator<Item = &str> {
+    let newest = newest_turn(&request.messages);
+    let messages = request.messages.iter().enumerate();
+    let blocks = messages.flat_map(|(at, message)| message.content.iter().map(move |it| (at, it)));
+    blocks.filter_map(move |(at, block)| match block {
+        Block::ContainerUpload { file_id } if at >= newest => Some(file_id.as_str()),
+        Block::Image(Source::File { file_id }) | Block::Document(Source::File { file_id }) => {
+            Some(file_id.as_str())
+        }
+        _ => None,
+    })
+}
+
 /// The request as a model sees it.
 pub(super) fn turn_request(input: &TurnInput, uploads: Vec<Upload>) -> TurnRequest {
     let request = &input.request;
@@ -133,9 +147,7 @@ pub(super) fn turn_request(input: &TurnInput, uploads: Vec<Upload>) -> TurnReque
         code_tool: programmatic::code_tool(&request.tools),
         uploads,
         answered: answered(request),
-        resumes_pause: request
-            .last_said()
-            .is_some_and(|message| message.role == Role::Assistant),
+        resumes_pause: request.resumes_pause(),
     }
 }
 

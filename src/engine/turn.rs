@@ -67,7 +67,7 @@ async fn carry_out(
     }
     let waits = pending.calls.iter().any(|call| call.answers.is_some());
     if request.resumes_pause {
-        lints::goes_on(input);
+        lints::goes_on(&input.workspace.watch, &input.request);
     }
     let place = find_container(engine, input, waits).await?;
     let means = lints::Means {

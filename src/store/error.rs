@@ -104,7 +104,7 @@ impl StoreError {
     }
 
     /// The same of a file or folder: a full disk is told with its path.
-    pub(super) fn on(self, path: &Path) -> Self {
+    pub(crate) fn on(self, path: &Path) -> Self {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         let (operation, cause) = match &self {
             Self::Io { operation, source }

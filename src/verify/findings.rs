@@ -19,9 +19,11 @@ pub struct Findings {
     /// Of its own scripts and faults.
     pub unused_steps: Vec<Value>,
     pub unused_faults: Vec<Value>,
+    pub unused_recordings: Vec<Value>,
     /// Of what files give to all.
     pub shared_steps: Vec<UnusedStep>,
     pub shared_faults: Vec<Value>,
+    pub shared_recordings: Vec<Value>,
     pub errors: u64,
     pub warnings: u64,
     pub requests: Requests,
@@ -77,9 +79,16 @@ impl Findings {
             &mut self.unused_faults,
             later.unused_faults,
         );
+        add(
+            "unused_recordings",
+            &mut self.unused_recordings,
+            later.unused_recordings,
+        );
         self.shared_steps = unused::steps_unused_by_all(&[&self.shared_steps, &later.shared_steps]);
         self.shared_faults =
             unused::faults_unused_by_all(&[&self.shared_faults, &later.shared_faults]);
+        self.shared_recordings =
+            unused::recordings_unused_by_all(&[&self.shared_recordings, &later.shared_recordings]);
     }
 
     /// Every finding says whose it is, beside the workspace.
@@ -92,6 +101,7 @@ impl Findings {
             &mut self.lints,
             &mut self.unused_steps,
             &mut self.unused_faults,
+            &mut self.unused_recordings,
         ];
         for finding in lists.into_iter().flatten() {
             if let Value::Object(members) = finding {

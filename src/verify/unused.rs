@@ -1,4 +1,6 @@
-//! What of the files' scripts and faults nobody has used.
+//! What of the files' scripts, faults, and recordings nobody has used.
+
+use std::collections::HashSet;
 
 use serde_json::Value;
 
@@ -12,6 +14,20 @@ pub fn steps_unused_by_all(lists: &[&[UnusedStep]]) -> Vec<UnusedStep> {
 /// The faults that every list has.
 pub fn faults_unused_by_all(lists: &[&[Value]]) -> Vec<Value> {
     unused_by_all(lists, |a, b| a["id"] == b["id"])
+}
+
+/// The recorded exchanges that every list has.
+pub fn recordings_unused_by_all(lists: &[&[Value]]) -> Vec<Value> {
+    let Some((first, others)) = lists.split_first() else {
+        return Vec::new();
+    };
+    let mut common = first.to_vec();
+    for list in others {
+        // A suite may have thousands of recordings and of tests.
+        let names: HashSet<&Value> = list.iter().map(|item| &item["recording"]).collect();
+        common.retain(|item| names.contains(&item["recording"]));
+    }
+    common
 }
 
 fn unused_by_all<T: Clone>(lists: &[&[T]], covers: impl Fn(&T, &T) -> bool) -> Vec<T> {

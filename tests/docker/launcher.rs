@@ -162,6 +162,34 @@ async fn a_guest_volume_that_was_cleared_away_is_filled_again() {
 }
 
 #[tokio::test]
+async fn servers_that_fill_a_new_guest_volume_at_once_do_not_disturb_one_another() {
+    // A guest that no engine has yet.
+    let id = sandtable::ids::Ids::random().next(sandtable::ids::Kind::Request);
+    let script = format!("#!/bin/bash\n# {id}\nexec /bin/bash -s\n");
+    let guest: &'static [u8] = script.into_bytes().leak();
+    let mut servers = Vec::new();
+    for _ in 0..6 {
+        let Some(server) = bench(Flavor::Slim, guest).await else {
+            return;
+        };
+        servers.push(server);
+    }
+    let specs: Vec<_> = servers.iter().map(|_| new_spec(SMALL)).collect();
+    let starts = servers.iter().zip(&specs);
+    let starts = starts.map(|(server, spec)| server.backend.start(spec));
+    for channel in futures_util::future::join_all(starts).await {
+        assert_eq!(run(channel.unwrap(), "echo up").await, "up\n");
+    }
+    for (server, spec) in servers.iter().zip(&specs) {
+        server.backend.remove(&spec.container_id).await.unwrap();
+    }
+    servers[0].backend.forget_guest_volume().await.unwrap();
+    for server in servers {
+        server.end().await;
+    }
+}
+
+#[tokio::test]
 async fn a_gone_servers_sandboxes_are_reaped_and_a_live_ones_are_not() {
     let Some(gone) = bench(Flavor::Slim, SHELL).await else {
         return;

@@ -6,6 +6,7 @@ mod judged;
 mod mounted;
 mod recording;
 mod replaying;
+mod used;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

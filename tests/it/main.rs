@@ -39,6 +39,7 @@ mod skills;
 mod sockets;
 mod state;
 mod threads;
+mod today;
 mod tools;
 mod turns;
 mod verify;

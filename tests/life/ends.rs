@@ -3,19 +3,12 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
 use crate::http::Client;
 use crate::server::{Server, log_path};
-
-fn run(program: &str, args: &[&str]) -> bool {
-    Command::new(program)
-        .args(args)
-        .status()
-        .is_ok_and(|status| status.success())
-}
+use crate::small::{self, Small};
 
 fn entries(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap();
@@ -56,32 +49,6 @@ fn a_second_interrupt_ends_a_server_at_once() {
         std::thread::yield_now();
     }
     assert_eq!(server.end_with("INT").code(), Some(130));
-}
-
-/// A file system of two megabytes, for as long as it is there.
-struct Small<'a>(&'a Path);
-
-impl<'a> Small<'a> {
-    fn mount(path: &'a Path) -> Option<Self> {
-        fs::create_dir(path).unwrap();
-        let path_text = path.to_str().unwrap();
-        if run(
-            "mount",
-            &["-t", "tmpfs", "-o", "size=2m", "tmpfs", path_text],
-        ) {
-            return Some(Self(path));
-        }
-        let required = std::env::var("SANDTABLE_TEST_REQUIRE").unwrap_or_default();
-        assert!(!required.contains("mount"), "mounting is required");
-        eprintln!("SKIPPED, nothing was tested: this user cannot mount a file system");
-        None
-    }
-}
-
-impl Drop for Small<'_> {
-    fn drop(&mut self) {
-        assert!(run("umount", &["-l", self.0.to_str().unwrap()]));
-    }
 }
 
 #[test]
@@ -129,9 +96,7 @@ fn a_full_disk_is_named_in_the_answer_and_the_log_and_is_no_end() {
     );
     says_so("a batch", &answer.unwrap());
     // What is left goes to somebody else, and rows find no room.
-    let filler = data_dir.join("filler");
-    let mut file = fs::File::create(&filler).unwrap();
-    while file.write_all(&[1; 4096]).is_ok() {}
+    let filler = small::fill(&data_dir);
     let mut refused = None;
     for n in 0..1000 {
         let client = Client {
@@ -150,7 +115,6 @@ fn a_full_disk_is_named_in_the_answer_and_the_log_and_is_no_end() {
         log.contains("no space is left") && log.contains("--data-dir"),
         "{log}"
     );
-    drop(file);
     fs::remove_file(filler).unwrap();
     assert_eq!(client.upload("small", b"x").unwrap().status, 200);
     assert!(server.stop().success());

@@ -129,6 +129,12 @@ impl MessagesRequest {
         messages.find(|message| message.role != Role::System)
     }
 
+    /// Whether it goes on from an answer that paused.
+    pub fn resumes_pause(&self) -> bool {
+        self.last_said()
+            .is_some_and(|message| message.role == Role::Assistant)
+    }
+
     fn decode_for(purpose: Purpose, body: &Value, betas: bool) -> Decoded<Self> {
         let root = Node::root(body);
         let max_tokens = match purpose {

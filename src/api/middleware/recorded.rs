@@ -113,7 +113,7 @@ impl Record {
             facts.miss = miss.or(facts.miss);
             facts.outputs.extend(outputs);
             facts.paused = paused.or(facts.paused);
-            facts.told = told;
+            facts.told = told.or(facts.told);
         }
         without_keys(&mut facts, &self.redactor);
         entry.lints.clone_from(&facts.lints);

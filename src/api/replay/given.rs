@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use serde_json::Value;
 use wire::event::StreamEvent;
 use wire::request::MessagesRequest;
 use wire::sse;
@@ -39,18 +40,33 @@ const NOT_GIVEN: [&str; 10] = [
     "transfer-encoding",
 ];
 
-/// The answer to `asked`.
+/// The turn that a request asks for. A request of another time's shape is none of ours to read.
+pub(super) fn turn(asked: &Request) -> Option<MessagesRequest> {
+    if !is_turn(asked) {
+        return None;
+    }
+    let body = asked.body.json()?;
+    MessagesRequest::decode(&body, true).ok()
+}
+
+fn is_turn(asked: &Request) -> bool {
+    asked.path.trim_end_matches('/') == "/v1/messages"
+}
+
+/// The answer to `asked`, with the turn that it asks for.
 pub(super) async fn response(
     caller: &Caller,
     deck: &Deck,
-    asked: &Request,
+    (asked, turn): (&Request, Option<&MessagesRequest>),
     mut played: Played,
     facts: &mut Facts,
 ) -> Response {
     if let Some(named) = played.container.take()
         && is_over(caller, &named)
     {
-        match over::outcome(&caller.quirks, &named.id, waits(asked)) {
+        // Whether code in the container waits for what the request brings.
+        let waits = turn.is_some_and(engine::code_waits);
+        match over::outcome(&caller.quirks, &named.id, waits) {
             Over::Calls => fail_calls(&mut played.response, |_| {
                 Some("container_expired".to_owned())
             }),
@@ -60,14 +76,13 @@ pub(super) async fn response(
     }
     let body = asked.body.json();
     let model = body.as_ref().and_then(|body| body["model"].as_str());
-    let is_turn = asked.path.trim_end_matches('/') == "/v1/messages";
     let mut act = None;
-    if let (true, Some(model)) = (is_turn, model) {
+    if let (true, Some(model)) = (is_turn(asked), model) {
         fail_calls(&mut played.response, |tool| {
             tool_fault(caller, model, tool, facts)
         });
         act = strike(caller, Occasion::Stream { model }, facts);
-        note(&played, facts);
+        note(caller, turn, &played, facts);
     }
     let End::UpstreamBroke(why) = &played.response.end else {
         return sent(caller, deck, &played, act).await;
@@ -81,14 +96,6 @@ pub(super) async fn response(
 fn is_over(caller: &Caller, named: &Named) -> bool {
     let (now, idle) = (caller.workspace.clock.now(), caller.quirks.container_idle.0);
     over::is_over(named.made_at, named.last_used_at, now, idle)
-}
-
-/// Whether code in the container waits for what the request brings. A request of another time's shape is none
-/// of ours to read.
-fn waits(asked: &Request) -> bool {
-    let body = asked.body.json();
-    body.and_then(|body| MessagesRequest::decode(&body, true).ok())
-        .is_some_and(|request| engine::code_waits(&request))
 }
 
 async fn sent(caller: &Caller, deck: &Deck, played: &Played, act: Option<Act>) -> Response {
@@ -229,9 +236,16 @@ fn tool_fault(caller: &Caller, model: &str, tool: &str, facts: &mut Facts) -> Op
     }
 }
 
-/// What a verdict on the client needs to know of the answer: files to fetch, a pause to go on from.
-fn note(played: &Played, facts: &mut Facts) {
+/// What a verdict on the client needs to know of the answer: files to fetch, a pause to go on from, a container
+/// that is over.
+fn note(caller: &Caller, turn: Option<&MessagesRequest>, played: &Played, facts: &mut Facts) {
     let blocks = played.response.blocks();
+    if let Some(turn) = turn {
+        let container = played.response.container();
+        let results: Vec<_> = blocks.iter().filter_map(code_result).collect();
+        let watch = &caller.workspace.watch;
+        facts.told = engine::recorded(watch, turn, container.as_deref(), &results);
+    }
     for block in &blocks {
         let items = block["content"]["content"].as_array();
         facts
@@ -250,6 +264,18 @@ fn note(played: &Played, facts: &mut Facts) {
         let ids = calls.filter_map(|block| block["id"].as_str().map(str::to_owned));
         facts.paused = Some(ids.collect());
     }
+}
+
+/// The call and the error code of a code execution result.
+fn code_result(block: &Value) -> Option<(String, Option<String>)> {
+    let kind = block["type"].as_str()?;
+    kind.strip_suffix("_tool_result")
+        .filter(|tool| tool.ends_with("code_execution"))?;
+    let code = block["content"]["error_code"].as_str();
+    Some((
+        block["tool_use_id"].as_str()?.to_owned(),
+        code.map(str::to_owned),
+    ))
 }
 
 /// Puts a fault into a stream after so many events.

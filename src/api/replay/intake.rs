@@ -1,6 +1,6 @@
 //! A request read as a whole: its bytes, and what a cassette would say of it.
 
-use std::io::{self, Read as _};
+use std::io::Read as _;
 
 use axum::body::Body as HttpBody;
 use axum::http::header;
@@ -9,11 +9,12 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tempfile::TempDir;
 
-use super::kept::{Kept, Whole};
+use super::kept::{self, Kept, Whole};
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::multipart::{self, Event, MultipartError, Parser, PartHead};
 use crate::cassette::{Body, Part, Request, Sent};
 use crate::limits;
+use crate::store::StoreError;
 
 /// Room for what a form has beside its file.
 const FORM_SLACK_BYTES: u64 = 1024 * 1024;
@@ -41,11 +42,12 @@ impl Intake {
             if size > limits::MAX_UPLOAD_BYTES + FORM_SLACK_BYTES {
                 return Err(ApiError::too_large());
             }
-            kept.push(&piece)
-                .map_err(|error| ApiError::internal(&error))?;
+            if !kept.push(&piece) {
+                break;
+            }
         }
-        let whole = kept.whole().map_err(|error| ApiError::internal(&error))?;
-        let (body, folders) = body_of(parts, &whole).map_err(|error| ApiError::internal(&error))?;
+        let whole = kept.whole().map_err(|error| ApiError::failed(&error))?;
+        let (body, folders) = body_of(parts, &whole).map_err(|error| ApiError::failed(&error))?;
         let uri = &parts.uri;
         let request = Request {
             method: parts.method.as_str().to_owned(),
@@ -90,7 +92,7 @@ impl Intake {
     }
 }
 
-fn body_of(parts: &Parts, whole: &Whole) -> io::Result<(Body, Vec<TempDir>)> {
+fn body_of(parts: &Parts, whole: &Whole) -> Result<(Body, Vec<TempDir>), StoreError> {
     let content_type = parts
         .headers
         .get(header::CONTENT_TYPE)
@@ -101,10 +103,10 @@ fn body_of(parts: &Parts, whole: &Whole) -> io::Result<(Body, Vec<TempDir>)> {
         match whole {
             Whole::Memory(bytes) => form.feed(bytes.clone())?,
             Whole::File(blob, _) => {
-                let mut file = std::fs::File::open(blob.path())?;
+                let mut file = std::fs::File::open(blob.path()).map_err(kept::failed)?;
                 let mut piece = vec![0; PIECE_BYTES];
                 loop {
-                    let read = file.read(&mut piece)?;
+                    let read = file.read(&mut piece).map_err(kept::failed)?;
                     if read == 0 {
                         break;
                     }
@@ -119,7 +121,9 @@ fn body_of(parts: &Parts, whole: &Whole) -> io::Result<(Body, Vec<TempDir>)> {
     Ok(match whole {
         Whole::Memory(bytes) => (Body::of(bytes.clone()), Vec::new()),
         Whole::File(blob, _) if content_type.starts_with("application/json") => (
-            Body::of(Bytes::from(std::fs::read(blob.path())?)),
+            Body::of(Bytes::from(
+                std::fs::read(blob.path()).map_err(kept::failed)?,
+            )),
             Vec::new(),
         ),
         Whole::File(blob, _) => (Body::Blob(blob.clone()), Vec::new()),
@@ -148,7 +152,7 @@ impl Form {
         }
     }
 
-    fn feed(&mut self, bytes: Bytes) -> io::Result<()> {
+    fn feed(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         if self.failed.is_some() {
             return Ok(());
         }
@@ -156,7 +160,9 @@ impl Form {
         loop {
             match self.parser.next() {
                 Ok(Some(Event::Part(head))) => self.head = Some(head),
-                Ok(Some(Event::Data(data))) => self.kept.push(&data)?,
+                Ok(Some(Event::Data(data))) => {
+                    self.kept.push(&data);
+                }
                 Ok(Some(Event::PartEnd)) => self.end_part()?,
                 Ok(Some(Event::End)) => {}
                 Ok(None) => return Ok(()),
@@ -168,7 +174,7 @@ impl Form {
         }
     }
 
-    fn end_part(&mut self) -> io::Result<()> {
+    fn end_part(&mut self) -> Result<(), StoreError> {
         let Some(head) = self.head.take() else {
             return Ok(());
         };

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::cassette::{Blob, Body};
 use crate::ids::hex;
 use crate::private;
+use crate::store::StoreError;
 
 /// What is kept in memory; beyond it lies in a file.
 const IN_MEMORY_BYTES: usize = 1024 * 1024;
@@ -19,6 +20,8 @@ const IN_MEMORY_BYTES: usize = 1024 * 1024;
 pub(super) struct Kept {
     memory: BytesMut,
     spilled: Option<Spilled>,
+    /// Once something was lost, nothing of it is whole.
+    broken: Option<StoreError>,
 }
 
 #[derive(Debug)]
@@ -41,7 +44,15 @@ pub(super) enum Whole {
 }
 
 impl Kept {
-    pub(super) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Whether all of it is still here.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> bool {
+        if self.broken.is_none() {
+            self.broken = self.keep(bytes).err().map(failed);
+        }
+        self.broken.is_none()
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.spilled.is_none() {
             if self.memory.len() + bytes.len() <= IN_MEMORY_BYTES {
                 self.memory.extend_from_slice(bytes);
@@ -64,13 +75,16 @@ impl Kept {
         }
     }
 
-    pub(super) fn whole(self) -> io::Result<Whole> {
+    pub(super) fn whole(self) -> Result<Whole, StoreError> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
         let Some(spilled) = self.spilled else {
             return Ok(Whole::Memory(self.memory.freeze()));
         };
         let sha256 = hex(&spilled.hash.finalize());
         let folder = spilled.folder.path();
-        fs::rename(folder.join(PARTIAL), folder.join(&sha256))?;
+        fs::rename(folder.join(PARTIAL), folder.join(&sha256)).map_err(failed)?;
         let blob = Blob {
             sha256,
             size_bytes: spilled.size_bytes,
@@ -78,6 +92,11 @@ impl Kept {
         };
         Ok(Whole::File(blob, spilled.folder))
     }
+}
+
+/// A full disk is told with its path.
+pub(super) fn failed(source: io::Error) -> StoreError {
+    StoreError::io("keep a body")(source).on(&std::env::temp_dir())
 }
 
 impl Spilled {
@@ -90,11 +109,14 @@ impl Spilled {
 
 impl Whole {
     /// As a cassette keeps it, and the folder it needs until it is written.
-    pub(super) fn body(self, is_text: bool) -> io::Result<(Body, Option<TempDir>)> {
+    pub(super) fn body(self, is_text: bool) -> Result<(Body, Option<TempDir>), StoreError> {
         Ok(match self {
             Self::Memory(bytes) => (Body::of(bytes), None),
             // What is compared or redacted as text has to be there.
-            Self::File(blob, _) if is_text => (Body::of(Bytes::from(fs::read(blob.path())?)), None),
+            Self::File(blob, _) if is_text => {
+                let bytes = fs::read(blob.path()).map_err(failed)?;
+                (Body::of(Bytes::from(bytes)), None)
+            }
             Self::File(blob, folder) => (Body::Blob(blob), Some(folder)),
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use axum::body::Body;
+use axum::body::Body as HttpBody;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use futures_util::Stream;
 
 use super::intake::Intake;
 use super::kept::Kept;
-use crate::cassette::{Deck, End, Exchange, Redactor, Response as Recorded, Timing};
+use crate::cassette::{Body, Deck, End, Exchange, Redactor, Response as Recorded, Timing};
 
 /// Headers of an answer that say when and where it was given.
 const VOLATILE: [&str; 5] = [
@@ -93,7 +93,7 @@ pub(super) async fn pass_on(
     }
     tee.inner = answer.body;
     let status = StatusCode::from_u16(tee.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let mut response = (status, Body::from_stream(tee)).into_response();
+    let mut response = (status, HttpBody::from_stream(tee)).into_response();
     *response.headers_mut() = headers;
     response
 }
@@ -126,30 +126,28 @@ impl Tee {
             name == "content-type"
                 && (value.starts_with("text/") || value.starts_with("application/json"))
         });
-        let written = std::mem::take(&mut self.kept)
-            .whole()
-            .and_then(|whole| whole.body(is_text))
-            .and_then(|(body, folder)| {
-                let exchange = Exchange {
-                    request: Some(intake.request.clone()),
-                    response: Recorded {
-                        status: self.status,
-                        headers: std::mem::take(&mut self.headers),
-                        body,
-                        end,
-                    },
-                    timing: Some(std::mem::take(&mut self.timing)),
-                };
-                Ok((self.redactor.exchange(exchange)?, folder))
-            });
-        let result = match written {
-            Ok((exchange, _folder)) => recorder
-                .put(self.order, &exchange)
-                .map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
+        let kept = std::mem::take(&mut self.kept).whole();
+        let (body, _folder) = match kept.and_then(|whole| whole.body(is_text)) {
+            Ok(kept) => kept,
+            Err(error) => {
+                let why = error.full().unwrap_or_else(|| error.to_string());
+                recorder.lose(&why);
+                (Body::Missing(why), None)
+            }
         };
-        if let Err(error) = result {
-            tracing::error!(%error, "an exchange was not recorded");
+        let exchange = Exchange {
+            request: Some(intake.request.clone()),
+            response: Recorded {
+                status: self.status,
+                headers: std::mem::take(&mut self.headers),
+                body,
+                end,
+            },
+            timing: Some(std::mem::take(&mut self.timing)),
+        };
+        match self.redactor.exchange(exchange) {
+            Ok(exchange) => recorder.put(self.order, &exchange),
+            Err(error) => recorder.lose(&error.to_string()),
         }
     }
 }
@@ -162,9 +160,7 @@ impl Stream for Tee {
         match ready!(this.inner.as_mut().poll_next(cx)) {
             Some(Ok(bytes)) => {
                 this.timing.chunks.push((millis(this.head_at), bytes.len()));
-                if let Err(error) = this.kept.push(&bytes) {
-                    tracing::error!(%error, "an answer is not recorded as a whole");
-                }
+                this.kept.push(&bytes);
                 Poll::Ready(Some(Ok(bytes)))
             }
             Some(Err(why)) => {

@@ -27,6 +27,8 @@ pub struct Writer {
     exchanges: BTreeMap<u64, (String, Timing)>,
     /// Nothing lies beside the file, and there is none.
     inline: bool,
+    /// Exchanges that could not be written yet, such as on a full disk. The file is whole without them.
+    waiting: usize,
 }
 
 /// The text of a cassette that is no file: large bodies are in it.
@@ -36,6 +38,7 @@ pub fn text(about: &About, exchanges: &[Exchange]) -> Result<String, CassetteErr
         head: head(about),
         exchanges: BTreeMap::new(),
         inline: true,
+        waiting: 0,
     };
     let items: Vec<String> = exchanges
         .iter()
@@ -64,11 +67,13 @@ impl Writer {
             head: head(about),
             exchanges: BTreeMap::new(),
             inline: false,
+            waiting: 0,
         };
+        // What was there goes once the new one stands.
+        writer.write_all()?;
         if was_there {
             remove_bodies(&blobs(path)).map_err(|source| failed(&blobs(path), source))?;
         }
-        writer.write_all()?;
         Ok(writer)
     }
 
@@ -91,6 +96,7 @@ impl Writer {
             head: head(&known.about),
             exchanges: BTreeMap::new(),
             inline: false,
+            waiting: 0,
         };
         for (order, exchange) in (0..).zip(&known.exchanges) {
             let text = writer.render(exchange)?;
@@ -105,14 +111,19 @@ impl Writer {
         &self.path
     }
 
-    /// How many exchanges it has.
+    /// How many exchanges are in the file.
     pub fn len(&self) -> usize {
-        self.exchanges.len()
+        self.exchanges.len() - self.waiting
     }
 
-    /// Whether it has none.
+    /// Whether none are.
     pub fn is_empty(&self) -> bool {
-        self.exchanges.is_empty()
+        self.len() == 0
+    }
+
+    /// How many exchanges could not be written yet.
+    pub fn waiting(&self) -> usize {
+        self.waiting
     }
 
     /// The order of an exchange that begins after all that are there.
@@ -122,23 +133,30 @@ impl Writer {
             .map_or(0, |(order, _)| order + 1)
     }
 
-    /// Adds an exchange whose request was the `order`th.
+    /// Adds an exchange whose request was the `order`th. One that cannot be written waits for the next one, or
+    /// for [`Self::flush`].
     pub fn put(&mut self, order: u64, exchange: &Exchange) -> Result<(), CassetteError> {
         let text = self.render(exchange)?;
         let last = order >= self.next_order();
         let timing = exchange.timing.clone().unwrap_or_default();
         self.exchanges.insert(order, (text.clone(), timing));
-        if last && self.exchanges.len() > 1 {
-            let mut file = File::options()
-                .append(true)
-                .open(&self.path)
-                .map_err(|source| failed(&self.path, source))?;
-            file.write_all(text.as_bytes())
-                .map_err(|source| failed(&self.path, source))?;
-            self.write_timing()
-        } else {
-            self.write_all()
+        let appends = last && self.exchanges.len() > 1 && self.waiting == 0;
+        self.waiting += 1;
+        if !appends {
+            return self.flush();
         }
+        append(&self.path, text.as_bytes()).map_err(|source| failed(&self.path, source))?;
+        self.waiting = 0;
+        self.write_timing()
+    }
+
+    /// Writes what waits.
+    pub fn flush(&mut self) -> Result<(), CassetteError> {
+        if self.waiting > 0 {
+            self.write_all()?;
+            self.waiting = 0;
+        }
+        Ok(())
     }
 
     fn write_all(&self) -> Result<(), CassetteError> {
@@ -357,6 +375,17 @@ fn item_again(items: &[String]) -> Option<&str> {
         [only] => Some(only),
         _ => None,
     }
+}
+
+/// All of the bytes at the end of the file, or none.
+fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::options().append(true).open(path)?;
+    let before = file.metadata()?.len();
+    file.write_all(bytes).inspect_err(|_| {
+        if let Err(error) = file.set_len(before) {
+            tracing::error!(%error, path = %path.display(), "half an exchange is left in the cassette");
+        }
+    })
 }
 
 pub(super) fn failed(path: &Path, source: std::io::Error) -> CassetteError {

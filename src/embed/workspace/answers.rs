@@ -141,6 +141,8 @@ pub struct Verdict {
     pub unused_steps: Vec<Value>,
     /// Faults that never fired.
     pub unused_faults: Vec<Value>,
+    /// Exchanges of the mounted cassettes that nothing asked for.
+    pub unused_recordings: Vec<Value>,
     /// What was made more than once, because an answer was lost and the request sent again.
     pub duplicated: Vec<Value>,
     /// What the client did about each fault.

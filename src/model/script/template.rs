@@ -226,11 +226,13 @@ impl Templates {
                 hint: Some("templates have the filters and tests of minijinja".to_owned()),
             });
         }
-        let template = self
+        let plain =
+            respell::without_slices(&text, &SYNTAX).map_err(|error| mistake(&error, first_line))?;
+        let plain = self
             .environment
-            .get_template(&name)
+            .template_from_str(&plain)
             .map_err(|error| mistake(&error, first_line))?;
-        let mut names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+        let mut names: Vec<String> = plain.undeclared_variables(true).into_iter().collect();
         names.sort();
         let mut reads = [false; ROOTS.len()];
         for path in names {
@@ -462,6 +464,17 @@ mod tests {
         assert_eq!(
             render_with(source, &[result("out")]).unwrap(),
             "m {\"b\": 1, \"a\": [1, 2]} out 1 a.csv Oslo\n"
+        );
+    }
+
+    #[test]
+    fn a_slice_names_what_it_is_taken_of() {
+        let source = "${{ last.stdout[0:2] }} ${{ results[0:1][0].stdout[1:] }} ${{ request.model[:(last.stdout|length)] }}";
+        assert_eq!(render_with(source, &[result("out")]).unwrap(), "ou ut m");
+        let error = render_with("one\n${{ last.stdot[1:] }}", &[]).unwrap_err();
+        assert!(
+            error.starts_with("8: ") && error.contains("did you mean `stdout`"),
+            "{error}"
         );
     }
 

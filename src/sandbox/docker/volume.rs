@@ -3,7 +3,7 @@
 //! So any image will do, and a container starts without an upload of its own.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, VolumeCreateRequest};
 use bollard::query_parameters::{
@@ -23,9 +23,12 @@ pub(super) const GUEST_FOLDER: &str = "/.sandtable";
 /// The guest in a sandbox.
 pub(super) const GUEST_PATH: &str = "/.sandtable/guest";
 
-/// How often another server's filling of the same volume is looked at, and how often at most.
+/// How often another server's filling of the same volume is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-const LOOKS: u32 = 100;
+/// After so long its server must have ended: a filling is four requests, of which one takes long.
+const PATIENCE: Duration = ENGINE_CHANGE_TIMEOUT.saturating_add(Duration::from_secs(10));
+/// How often a filling is begun that another server broke off.
+const TRIES: u32 = 3;
 
 /// The guest as one static executable, and the volume it is delivered by.
 #[derive(Debug, Clone)]
@@ -46,7 +49,8 @@ impl GuestVolume {
     /// Makes sure that the engine has the volume with the whole guest in it.
     ///
     /// A helper container of the volume's name, never started, gives access to it. Its name is the
-    /// lock: of several servers one fills, and the others wait until the helper is gone.
+    /// lock: of several servers one fills, and the others wait until the helper is gone. Everything else is
+    /// done by the helper's id, so that nobody touches another's.
     pub(super) async fn fill(&self, engine: &Engine, image: &str) -> Result<(), SandboxError> {
         let request = VolumeCreateRequest {
             name: Some(self.name.clone()),
@@ -62,32 +66,57 @@ impl GuestVolume {
                 engine.docker.create_volume(request),
             )
             .await?;
-        self.take_helper(engine, image).await?;
-        let filled = self.fill_by_helper(engine).await;
-        let removed = self.remove_helper(engine).await;
-        filled.and(removed)
-    }
-
-    async fn take_helper(&self, engine: &Engine, image: &str) -> Result<(), SandboxError> {
-        for _ in 0..LOOKS {
-            match self.create_helper(engine, image).await {
-                Err(failure) if failure.status == Some(409) => {}
+        let archive = archive(self.bytes).map_err(|error| SandboxError::Engine {
+            operation: "pack the guest",
+            reason: error.to_string(),
+        })?;
+        let mut tries = TRIES;
+        loop {
+            let helper = self.take_helper(engine, image).await?;
+            let filled = self.fill_by(engine, &helper, archive.clone()).await;
+            remove(engine, &helper).await?;
+            tries -= 1;
+            match filled {
+                // Somebody took it for abandoned.
+                Err(failure) if failure.status == Some(404) && tries > 0 => {}
                 other => return Ok(other?),
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The id of a helper of our own.
+    async fn take_helper(&self, engine: &Engine, image: &str) -> Result<String, SandboxError> {
+        // Whose it is, and since when it is seen.
+        let mut other: Option<(String, Instant)> = None;
+        loop {
+            match self.create_helper(engine, image).await {
+                Err(failure) if failure.status == Some(409) => {}
+                made => return Ok(made?),
+            }
             let look = engine
                 .docker
                 .inspect_container(&self.name, None::<InspectContainerOptions>);
-            if let Err(failure) = engine.ask("look at the guest's helper", look).await {
-                failure.unless(&[404])?;
+            let id = match engine.ask("look at the guest's helper", look).await {
+                Ok(found) => found.id.unwrap_or_default(),
+                Err(failure) => {
+                    failure.unless(&[404])?;
+                    continue;
+                }
+            };
+            match &other {
+                Some((seen, since)) if *seen == id => {
+                    if since.elapsed() > PATIENCE {
+                        // Whoever made it must have ended.
+                        remove(engine, &id).await?;
+                    }
+                }
+                _ => other = Some((id, Instant::now())),
             }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        // Whoever made it must have ended in between.
-        self.remove_helper(engine).await?;
-        Ok(self.create_helper(engine, image).await?)
     }
 
-    async fn create_helper(&self, engine: &Engine, image: &str) -> Result<(), Failure> {
+    async fn create_helper(&self, engine: &Engine, image: &str) -> Result<String, Failure> {
         let options = CreateContainerOptionsBuilder::default()
             .name(&self.name)
             .build();
@@ -107,50 +136,46 @@ impl GuestVolume {
             }),
             ..ContainerCreateBody::default()
         };
-        engine
+        let made = engine
             .ask(
                 "create the guest's helper",
                 engine.docker.create_container(Some(options), body),
             )
             .await?;
-        Ok(())
+        Ok(made.id)
     }
 
-    async fn fill_by_helper(&self, engine: &Engine) -> Result<(), SandboxError> {
+    async fn fill_by(&self, engine: &Engine, helper: &str, archive: Bytes) -> Result<(), Failure> {
         let options = ContainerArchiveInfoOptionsBuilder::default()
             .path(GUEST_PATH)
             .build();
         let look = engine
             .docker
-            .get_container_archive_info(&self.name, Some(options));
+            .get_container_archive_info(helper, Some(options));
         match engine.ask("look for the guest", look).await {
             // A part of it, from a filling that was cut off, is written again.
             Ok(found) if u64::try_from(found.size) == Ok(self.bytes.len() as u64) => return Ok(()),
             Ok(_) => {}
-            Err(failure) => failure.unless(&[404])?,
+            Err(failure) if failure.status == Some(404) => {}
+            Err(failure) => return Err(failure),
         }
-        let archive = archive(self.bytes).map_err(|error| SandboxError::Engine {
-            operation: "pack the guest",
-            reason: error.to_string(),
-        })?;
         let options = UploadToContainerOptionsBuilder::default()
             .path(GUEST_FOLDER)
             .build();
-        let upload = engine.docker.upload_to_container(
-            &self.name,
-            Some(options),
-            bollard::body_full(archive),
-        );
-        Ok(within("put the guest in place", ENGINE_CHANGE_TIMEOUT, upload).await?)
+        let upload =
+            engine
+                .docker
+                .upload_to_container(helper, Some(options), bollard::body_full(archive));
+        within("put the guest in place", ENGINE_CHANGE_TIMEOUT, upload).await
     }
+}
 
-    async fn remove_helper(&self, engine: &Engine) -> Result<(), SandboxError> {
-        let options = RemoveContainerOptionsBuilder::default().force(true).build();
-        let removal = engine.docker.remove_container(&self.name, Some(options));
-        match engine.ask("remove the guest's helper", removal).await {
-            Ok(()) => Ok(()),
-            Err(failure) => failure.unless(&[404, 409]),
-        }
+async fn remove(engine: &Engine, helper: &str) -> Result<(), SandboxError> {
+    let options = RemoveContainerOptionsBuilder::default().force(true).build();
+    let removal = engine.docker.remove_container(helper, Some(options));
+    match engine.ask("remove the guest's helper", removal).await {
+        Ok(()) => Ok(()),
+        Err(failure) => failure.unless(&[404, 409]),
     }
 }
 

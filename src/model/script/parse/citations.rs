@@ -4,12 +4,14 @@ use super::{Parser, one_of};
 use crate::model::script::template::Json;
 use crate::model::script::yaml::{Key, Kind, Node};
 
-/// One kind of citation: its `type`, the members it must have, and those that are null where they are
-/// absent; in the API's order, in which `?` marks the second.
+/// One kind of citation: its `type`, and its members in the API's order. `?` marks those that are null where a script
+/// has none, `-` those that are left out then: no recorded citation has a `file_id` (F240).
 struct Form {
     kind: &'static str,
     members: &'static [&'static str],
 }
+
+const MARKS: [char; 2] = ['?', '-'];
 
 const FORMS: [Form; 5] = [
     Form {
@@ -20,7 +22,7 @@ const FORMS: [Form; 5] = [
             "document_title?",
             "start_char_index",
             "end_char_index",
-            "file_id?",
+            "file_id-",
         ],
     },
     Form {
@@ -31,7 +33,7 @@ const FORMS: [Form; 5] = [
             "document_title?",
             "start_block_index",
             "end_block_index",
-            "file_id?",
+            "file_id-",
         ],
     },
     Form {
@@ -42,7 +44,7 @@ const FORMS: [Form; 5] = [
             "document_title?",
             "start_page_number",
             "end_page_number",
-            "file_id?",
+            "file_id-",
         ],
     },
     Form {
@@ -106,14 +108,15 @@ impl Parser {
         let names = form
             .members
             .iter()
-            .map(|member| member.trim_end_matches('?'));
+            .map(|member| member.trim_end_matches(MARKS));
         let known: Vec<_> = names.chain(["type"]).collect();
         self.known_keys(entries, &known, &format!("member of `{kind}`"));
         let mut members = vec![("type".to_owned(), Json::Plain(kind.clone().into()))];
         for member in form.members {
-            let name = member.trim_end_matches('?');
+            let name = member.trim_end_matches(MARKS);
             let value = match find(name) {
                 Some((_, value)) => self.json(value)?,
+                None if member.ends_with('-') => continue,
                 None if member.ends_with('?') => Json::Plain(serde_json::Value::Null),
                 None => {
                     let message = format!("`{kind}` has no `{name}`");

@@ -37,12 +37,22 @@ const KINDS: [&str; 12] = [
 
 /// The metered spelling of `source`.
 pub(super) fn respell(source: &str, syntax: &SyntaxConfig) -> Result<String, Error> {
+    write(source, syntax, false)
+}
+
+/// Names the same variables as `source`. The engine lists none of those that a slice is taken of.
+pub(super) fn without_slices(source: &str, syntax: &SyntaxConfig) -> Result<String, Error> {
+    write(source, syntax, true)
+}
+
+fn write(source: &str, syntax: &SyntaxConfig, lists_slices: bool) -> Result<String, Error> {
     check_tokens(tokenize(source, false, syntax.clone()))?;
     let template = parse(source, "template", syntax.clone())?;
     let mut writer = Writer {
         out: String::with_capacity(source.len() * 2),
         line: 1,
         refused: None,
+        lists_slices,
     };
     writer.statement(&template);
     match writer.refused {
@@ -108,6 +118,8 @@ struct Writer {
     line: u16,
     /// A statement that needs other templates.
     refused: Option<&'static str>,
+    /// A slice is spelled as the list of its parts.
+    lists_slices: bool,
 }
 
 impl Writer {
@@ -415,6 +427,15 @@ impl Writer {
                 self.owner(&node.expr);
                 self.put("[");
                 self.expr(&node.subscript_expr);
+                self.put("]");
+            }
+            Expr::Slice(node) if self.lists_slices => {
+                let bounds = [&node.start, &node.stop, &node.step].into_iter().flatten();
+                self.put("[");
+                for part in [&node.expr].into_iter().chain(bounds) {
+                    self.operand(part);
+                    self.put(",");
+                }
                 self.put("]");
             }
             Expr::Slice(node) => {
