@@ -287,6 +287,8 @@ export interface Mounted {
 export interface Recorded {
   path: string;
   exchanges: number;
+  /** What could not be written, if anything. */
+  missing?: { exchanges: number; reason: string };
 }
 
 export interface Verdict {
@@ -299,6 +301,11 @@ export interface Verdict {
   unused_steps: UnusedStep[];
   /** Faults that never fired. */
   unused_faults: Array<FaultState & OfWorkspace>;
+  /**
+   * Exchanges of the cassettes that nothing asked for: `NAME #3`, and `POST /v1/messages`, or null of an answer that was
+   * recorded alone. Older servers do not look for them.
+   */
+  unused_recordings?: Array<OfWorkspace & { recording: string; request: string | null }>;
   /** What the client did about each fault. */
   faults: FaultedRequest[];
   /** Mistakes that the real service would not have told. */
@@ -433,8 +440,8 @@ export interface UseOptions {
   faults?: Fault | Fault[];
   quirks?: Record<string, string>;
   /**
-   * `true`, or the mildest lint that is bad (`"error"` is what `true` means): the test fails if a step or a fault was
-   * left over, a request was not answered, or the client made a mistake.
+   * `true`, or the mildest lint that is bad (`"error"` is what `true` means): the test fails if a step, a fault, or a recorded
+   * exchange was left over, a request was not answered, or the client made a mistake.
    */
   verify?: boolean | LintLevel;
   /** Lets `sandtable_cassettes/NAME.yaml` beside the test answer. */

@@ -164,7 +164,7 @@ function cassetteOf({ cassette }, test, folder) {
 async function verify(workspace, level) {
   const verdict = await workspace.verify({ lints: level });
   if (verdict.ok) return;
-  const parts = ["unmatched", "failed", "unused_steps", "unused_faults", "duplicated", "lints"];
+  const parts = ["unmatched", "failed", "unused_steps", "unused_faults", "unused_recordings", "duplicated", "lints"];
   const lines = parts.flatMap((part) => (verdict[part] ?? []).map((each) => `  ${part}: ${JSON.stringify(each)}`));
   throw new SandtableError(`sandtable verify: not ok\n${lines.join("\n")}`);
 }

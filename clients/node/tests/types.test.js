@@ -1,5 +1,6 @@
 // The types, as the compiler of a user sees them.
 import assert from "node:assert/strict";
+import fs from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
@@ -108,6 +109,25 @@ async function judged(server) {
   return [empty, unclaimed];
 }
 
+const CASSETTE = `
+cassette: 1
+exchanges:
+- request: { method: GET, path: /v1/models }
+  response: &response { status: 200, headers: { content-type: application/json }, body: { json: { data: [] } } }
+- response: *response
+`;
+
+/** The verdict on a workspace whose cassette nobody asked. */
+async function unasked(server, file) {
+  fs.writeFileSync(file, CASSETTE);
+  const workspace = server.workspace();
+  await workspace.label("one.test.js > it");
+  await workspace.cassettes.mount(file);
+  const verdict = await workspace.verify();
+  assert.deepEqual(verdict.unused_recordings.map((each) => each.request), ["GET /v1/models", null]);
+  return verdict;
+}
+
 test("every answer of a real server has the shape that its type says", async (t) => {
   const server = await Server.start();
   t.after(() => server.stop());
@@ -120,6 +140,7 @@ test("every answer of a real server has the shape that its type says", async (t)
   const { cassettes } = recording.workspace();
   const file = path.join(cassetteDir, "one.yaml");
   const mounted = [await cassettes.state(), await cassettes.mount(file, { mode: "once", upstream: service.baseUrl })];
+  const unused = await unasked(recording, path.join(cassetteDir, "unasked.yaml"));
   const verdict = await workspace.verify();
   for (const name of ["unmatched", "failed", "unused_steps", "unused_faults", "faults", "lints", "duplicated"]) {
     assert.equal(verdict[name][0]?.label, "one.test.js > it", name);
@@ -130,7 +151,7 @@ test("every answer of a real server has the shape that its type says", async (t)
     ["Exchange[]", await workspace.journal.entries()],
     ["Container[]", await workspace.containers.list()],
     ["Usage", await workspace.usage()],
-    ["Verdict[]", [verdict, await workspace.call("GET", "verify", undefined, { workspace: "*" }), ...(await judged(service))]],
+    ["Verdict[]", [verdict, await workspace.call("GET", "verify", undefined, { workspace: "*" }), ...(await judged(service)), unused]],
     ["Mounted[]", mounted],
     ["Awaited<ReturnType<Cassettes[\"unmount\"]>>[]", [await cassettes.unmount(), await cassettes.unmount()]],
   ];

@@ -191,3 +191,25 @@ def test_a_mounted_cassette_has_the_shape_that_its_type_says(tmp_path):
     assert states[1]["exchanges"] == 0 and left[1] == {"recorded": None}
     faults = [mismatches(types.Mounted, each, "state") for each in states]
     assert faults + [mismatches(types.Unmounted, each, "left") for each in left] == [[]] * 4
+
+
+CASSETTE = """
+cassette: 1
+exchanges:
+- request: { method: GET, path: /v1/models }
+  response: &response { status: 200, headers: { content-type: application/json }, body: { json: { data: [] } } }
+- response: *response
+"""
+
+
+def test_a_recording_that_nobody_asked_for_has_the_shape_that_its_type_says(tmp_path):
+    (tmp_path / "one.yaml").write_text(CASSETTE)
+    with sandtable.Server(backend="none", cassette_dir=tmp_path) as server:
+        workspace = server.workspace()
+        workspace.label("tests/test_a.py::test_b")
+        workspace.cassettes.mount(tmp_path / "one.yaml")
+        verdict = workspace.call("GET", "verify")
+        said = str(workspace.verify())
+    assert mismatches(types.Verdict, verdict, "verdict") == []
+    assert [each["request"] for each in verdict["unused_recordings"]] == ["GET /v1/models", None]
+    assert "unused_recordings: " in said and "tests/test_a.py::test_b" in said

@@ -208,6 +208,16 @@ class UnusedFault(_UnusedFault, _OfWorkspace):
     """A fault that fired less often than it may."""
 
 
+class _UnusedRecording(TypedDict):
+    recording: str
+    request: Optional[str]
+
+
+class UnusedRecording(_UnusedRecording, _OfWorkspace):
+    """A recorded exchange that nothing asked for: ``NAME #3``, and ``POST /v1/messages``, or None of an answer that was
+    recorded alone."""
+
+
 class FaultGiven(TypedDict):
     """A fault that met a request."""
 
@@ -290,6 +300,10 @@ class RequestCounts(TypedDict):
     refused: int
 
 
+_UNUSED = ("unused_steps", "unused_faults", "unused_recordings")
+_WRONG = ("unmatched", "failed", *_UNUSED, "duplicated", "empty", "lints", "unclaimed")
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What verification found."""
@@ -303,6 +317,8 @@ class Verdict:
     """Steps of rules that nothing reached."""
     unused_faults: list[UnusedFault] = field(default_factory=list)
     """Faults that never fired."""
+    unused_recordings: list[UnusedRecording] = field(default_factory=list)
+    """Exchanges of the cassettes that nothing asked for. Older servers do not look for them."""
     faults: list[FaultedRequest] = field(default_factory=list)
     """What the client did about each fault."""
     lints: list[FoundLint] = field(default_factory=list)
@@ -324,7 +340,7 @@ class Verdict:
     def __str__(self) -> str:
         """What is wrong, one thing a line."""
         said = ["ok" if self.ok else "not ok"]
-        for name in ("unmatched", "failed", "unused_steps", "unused_faults", "duplicated", "empty", "lints", "unclaimed"):
+        for name in _WRONG:
             said += [f"  {name}: {json.dumps(each, ensure_ascii=False)}" for each in getattr(self, name)]
         return "\n".join(said)
 
@@ -408,11 +424,22 @@ class Usage(TypedDict):
     summed_up: bool
 
 
-class Recorded(TypedDict):
-    """What was recorded, and where."""
+class MissingExchanges(TypedDict):
+    """How many exchanges could not be written, and why."""
 
+    exchanges: int
+    reason: str
+
+
+class _Recorded(TypedDict):
     path: str
     exchanges: int
+
+
+class Recorded(_Recorded, total=False):
+    """What was recorded, and where; `missing` only if something is."""
+
+    missing: MissingExchanges
 
 
 class Recording(Recorded):
