@@ -29,6 +29,11 @@ async fn the_pytest_plugin_works_alone_in_parallel_and_beside_vcr() {
 }
 
 #[tokio::test]
+async fn nothing_reaches_the_real_service_from_a_test_in_python() {
+    pytest("test_seal.py").await;
+}
+
+#[tokio::test]
 async fn the_python_package_is_typed() {
     pytest("test_types.py").await;
 }
@@ -82,6 +87,11 @@ async fn the_node_package_drives_workspaces_beside_the_sdk() {
 #[tokio::test]
 async fn the_node_package_s_helpers_work_in_vitest_and_jest() {
     node("runners.test.js").await;
+}
+
+#[tokio::test]
+async fn nothing_reaches_the_real_service_from_a_test_in_node() {
+    node("seal.test.js").await;
 }
 
 #[tokio::test]

@@ -11,7 +11,9 @@ pub(crate) enum Interpreter {
     Python,
     /// Python with the SDK of the beta era.
     Python075,
-    /// Node with the current SDK.
+    /// Python with the libraries that are built on the SDK.
+    PythonLibraries,
+    /// Node with the current SDK, and the AI SDK.
     Node,
     /// Bash with curl and jq.
     Bash,
@@ -23,6 +25,7 @@ impl Interpreter {
         let found = match self {
             Self::Python => python("SANDTABLE_TEST_PYTHON", "sdk-2.11"),
             Self::Python075 => python("SANDTABLE_TEST_PYTHON_075", "sdk-0.75"),
+            Self::PythonLibraries => python("SANDTABLE_TEST_PYTHON_LIBRARIES", "sdk-libraries"),
             Self::Node => node(),
             Self::Bash => bash(),
         };
@@ -40,7 +43,8 @@ pub(crate) fn clients_python() -> Option<PathBuf> {
 /// Node, and the folder with what the tests of `clients/node` need.
 pub(crate) fn clients_node() -> Option<(PathBuf, PathBuf)> {
     let modules = root().join("clients/node/node_modules");
-    let found = if modules.join("vitest").is_dir() && modules.join("jest").is_dir() {
+    let packages = ["vitest", "jest", "@ai-sdk/anthropic"];
+    let found = if packages.iter().all(|name| modules.join(name).is_dir()) {
         on_path("node").map(|node| (node, modules))
     } else {
         Err(format!(
@@ -73,9 +77,10 @@ fn python(variable: &str, environment: &str) -> Result<Vec<PathBuf>, String> {
 fn node() -> Result<Vec<PathBuf>, String> {
     let modules = modules();
     let tsx = modules.join("tsx/dist/cli.mjs");
-    if !tsx.is_file() || !modules.join("@anthropic-ai/sdk").is_dir() {
+    let packages = ["@anthropic-ai/sdk", "@ai-sdk/anthropic", "ai"];
+    if !tsx.is_file() || packages.iter().any(|name| !modules.join(name).is_dir()) {
         return Err(format!(
-            "no TypeScript SDK in `{}`; `.ci/run --prepare` installs it, or SANDTABLE_TEST_NODE_MODULES names a folder with the packages of tests/sdk/typescript/package.json",
+            "not all packages in `{}`; `.ci/run --prepare` installs it, or SANDTABLE_TEST_NODE_MODULES names a folder with the packages of tests/sdk/typescript/package.json",
             modules.display()
         ));
     }

@@ -1,4 +1,5 @@
-//! The official SDKs, used the way their users use them, against a fresh server with real sandboxes.
+//! The official SDKs, and libraries that are built on them, used the way their users use them, against a
+//! fresh server with real sandboxes.
 //!
 //! Each test is a program of a folder here, run by a real interpreter with a server and an API key of
 //! its own. What is missing (an SDK, an engine) is said aloud and skipped; with `sdk` or `docker` in
@@ -13,6 +14,7 @@ mod clients;
 #[path = "../shared/image.rs"]
 mod image;
 mod interpreter;
+mod libraries;
 mod program;
 mod python;
 mod recorded;

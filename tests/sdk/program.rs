@@ -63,9 +63,13 @@ pub(crate) async fn against(server: &Server, interpreter: Interpreter, file: &st
         .stdin(Stdio::null())
         .kill_on_drop(true);
     for other in [
+        "ANTHROPIC_API_BASE",
+        "ANTHROPIC_API_URL",
         "ANTHROPIC_AUTH_TOKEN",
         "ANTHROPIC_CUSTOM_HEADERS",
         "ANTHROPIC_LOG",
+        "LANGCHAIN_TRACING_V2",
+        "LANGSMITH_TRACING",
         "PYTHONPATH",
     ] {
         child.env_remove(other);
@@ -106,7 +110,9 @@ impl Folder {
         let work = tempfile::tempdir().unwrap();
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk");
         let programs = match interpreter {
-            Interpreter::Python | Interpreter::Python075 => tests.join("python"),
+            Interpreter::Python | Interpreter::Python075 | Interpreter::PythonLibraries => {
+                tests.join("python")
+            }
             Interpreter::Bash => tests.join("shell"),
             // Node looks for packages beside the program: a copy sees them wherever they are.
             Interpreter::Node => {

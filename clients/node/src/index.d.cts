@@ -70,8 +70,10 @@ export class Workspace {
   readonly cassettes: Cassettes;
   /** What a month (`2026-11`; that of the clock) of turns would have cost. */
   usage(month?: string): Promise<Usage>;
-  /** Whether all that was scripted was used, and all that was asked was answered. */
-  verify(): Promise<Verdict>;
+  /** Whether all that was scripted was used, and all that was asked was answered; `lints` is the mildest that is bad. */
+  verify(options?: { lints?: LintLevel }): Promise<Verdict>;
+  /** Says whom the workspace was given to, such as a test: findings bear its name. Older servers do not know it. */
+  label(name: string): Promise<void>;
   /** Forgets all: files, containers, batches, skills, scripts, faults, clock, journal, cost. */
   reset(): Promise<void>;
   /** Any other control call: the path below `/_sandtable/`; the body is text, or something to be JSON. */
@@ -132,7 +134,7 @@ export interface RuleState {
 
 /** docs/FAULTS.md has the words. */
 export interface Fault {
-  at: "http" | "stream" | "tool";
+  at: "http" | "stream" | "tool" | "wire";
   [member: string]: unknown;
 }
 
@@ -211,11 +213,28 @@ export interface Exchange {
   request_body: any;
   /** The same; a stream as the text of its events. */
   response_body: any;
+  /** Names in lower case; without secrets. */
+  response_headers: Record<string, string>;
   /** Where a turn's answer came from. */
   source?: string;
   /** What the real service might have objected to. */
-  lints: string[];
+  lints: Lint[];
+  /** Only of an item of a batch. */
+  batch?: { id: string; custom_id: string };
+  /** The client went before the answer was complete. */
+  client_left?: boolean;
 }
+
+/** A mistake of the client; docs/VERIFY.md lists the codes. */
+export interface Lint {
+  code: string;
+  level: "error" | "warning";
+  message: string;
+  hint: string;
+}
+
+/** The mildest lint that makes a verdict bad. */
+export type LintLevel = "off" | "error" | "warning";
 
 export interface Containers {
   /** All of them, newest first. */
@@ -242,28 +261,129 @@ export type CassetteMode = "none" | "once" | "new" | "all";
 
 /** Recorded exchanges that answer the workspace's requests. */
 export interface Cassettes {
-  /** Lets a cassette answer that lies below the server's `cassetteDir`; to record, `upstream` is the server's, too. */
-  mount(file: string, options?: { mode?: CassetteMode; upstream?: string | null }): Promise<unknown>;
+  /**
+   * Lets a cassette answer that lies below the server's `cassetteDir`; to record, `upstream` is the server's, too. What
+   * the JSON paths of `ignore` name may differ from what was recorded.
+   */
+  mount(
+    file: string,
+    options?: { mode?: CassetteMode; upstream?: string | null; ignore?: string | string[] },
+  ): Promise<Mounted>;
   /** What is mounted, and which of its exchanges were not used. */
-  state(): Promise<any>;
+  state(): Promise<Mounted>;
   /** Lets the cassette go, and says what was recorded. */
-  unmount(): Promise<unknown>;
+  unmount(): Promise<{ recorded: Recorded | null }>;
+}
+
+export interface Mounted {
+  mounted: boolean;
+  exchanges?: number;
+  /** The names of those that were not given. */
+  unused?: string[];
+  /** Where it records. */
+  recording?: Recorded & { upstream: string };
+}
+
+export interface Recorded {
+  path: string;
+  exchanges: number;
+  /** What could not be written, if anything. */
+  missing?: { exchanges: number; reason: string };
 }
 
 export interface Verdict {
   ok: boolean;
   /** Turns that no rule or recording answered. */
-  unmatched: unknown[];
+  unmatched: Array<FailedTurn & { nearest: Near[] }>;
   /** Turns that broke off because a rule expected something else. */
-  failed: unknown[];
+  failed: FailedTurn[];
   /** Steps of rules that nothing reached. */
-  unused_steps: unknown[];
+  unused_steps: UnusedStep[];
   /** Faults that never fired. */
-  unused_faults: unknown[];
+  unused_faults: Array<FaultState & OfWorkspace>;
+  /**
+   * Exchanges of the cassettes that nothing asked for: `NAME #3`, and `POST /v1/messages`, or null of an answer that was
+   * recorded alone. Older servers do not look for them.
+   */
+  unused_recordings?: Array<OfWorkspace & { recording: string; request: string | null }>;
   /** What the client did about each fault. */
-  faults: unknown[];
+  faults: FaultedRequest[];
   /** Mistakes that the real service would not have told. */
-  lints: unknown[];
+  lints: Array<Lint & OfWorkspace & { request_id: string }>;
+  /** What was made more than once, because an answer was lost. Older servers do not look for it. */
+  duplicated?: Array<OfWorkspace & { request: string; request_ids: string[]; ids: string[] }>;
+  /** Who made requests and is no test. Only over all workspaces. */
+  unclaimed?: Array<{
+    workspace: string;
+    key: string | null;
+    requests: number;
+    first_request_id: string | null;
+    level: "warning";
+  }>;
+  /** Why the run proves nothing, if that was asked. */
+  empty?: Array<{ message: string; hint: string }>;
+  requests?: { answered: number; refused: number };
+  /** How many findings were not kept, by list. */
+  dropped: Record<string, number>;
+}
+
+export interface OfWorkspace {
+  /** Absent of what files give to all workspaces. */
+  workspace?: string;
+  /** Whom the workspace was given to, such as a test. */
+  label?: string;
+}
+
+export interface FailedTurn extends OfWorkspace {
+  request_id: string;
+  message: string;
+}
+
+/** A rule that almost matched: `held` of its `clauses` hold. */
+export interface Near {
+  rule: string;
+  file: string;
+  line: number;
+  held: number;
+  clauses: number;
+  /** The first clause that does not hold. */
+  failed?: { clause: string; line: number; wants: string; got: string };
+  used_up?: { used: number; times: number };
+}
+
+export interface UnusedStep extends OfWorkspace {
+  rule: string;
+  file: string;
+  line: number;
+  /** null if it is about the rule as a whole. */
+  step: string | null;
+  why: "never_answered" | "never_ran" | { times_left: { used: number; times: number } };
+  layer: "workspace" | "base";
+}
+
+/** What the client did about a request that a fault met; docs/VERIFY.md lists the outcomes. */
+export interface FaultedRequest extends OfWorkspace {
+  request: string;
+  faults: Array<{ id: number; layer: "workspace" | "file"; fault: Fault }>;
+  attempts: Attempt[];
+  retries: number;
+  last_status: number | null;
+  outcome: "recovered" | "gave_up" | "failed" | "answered" | "duplicated";
+  attempts_dropped?: number;
+  idempotency_key?: string;
+}
+
+/** A request, or one of its repetitions. */
+export interface Attempt {
+  request_id: string;
+  /** null where the connection was closed. */
+  status: number | null;
+  faults: number[];
+  client_left?: boolean;
+  after_ms?: number;
+  after_virtual_ms?: number;
+  by?: "sdk" | "client";
+  made?: string[];
 }
 
 /** docs/USAGE.md has the rules. */
@@ -287,8 +407,25 @@ export interface Usage {
     unpriced?: string[];
   };
   web_searches: { requests: number; usd: number };
-  containers: any[];
-  turns: any[];
+  containers: Array<{
+    id: string;
+    seconds: number;
+    sessions: Array<{ from: string; to: string; seconds: number }>;
+  }>;
+  turns: Array<{
+    message_id: string;
+    at: string;
+    model: string;
+    batch: boolean;
+    input_tokens: number;
+    output_tokens: number;
+    cache_creation_input_tokens: number;
+    cache_read_input_tokens: number;
+    web_search_requests: number;
+    /** null where the model has no price. */
+    usd: number | null;
+    container: { id: string; from: string; to: string; free: boolean; usd_beyond_free_hours: number } | null;
+  }>;
   summed_up: boolean;
 }
 
@@ -302,10 +439,13 @@ export interface UseOptions {
   seed?: number;
   faults?: Fault | Fault[];
   quirks?: Record<string, string>;
-  /** The test fails if a step or a fault was left over, or a request was not answered. */
-  verify?: boolean;
+  /**
+   * `true`, or the mildest lint that is bad (`"error"` is what `true` means): the test fails if a step, a fault, or a recorded
+   * exchange was left over, a request was not answered, or the client made a mistake.
+   */
+  verify?: boolean | LintLevel;
   /** Lets `sandtable_cassettes/NAME.yaml` beside the test answer. */
-  cassette?: boolean | string | { name?: string; mode?: CassetteMode; upstream?: string };
+  cassette?: boolean | string | { name?: string; mode?: CassetteMode; upstream?: string; ignore?: string | string[] };
   backend?: Backend;
 }
 

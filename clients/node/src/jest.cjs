@@ -1,7 +1,10 @@
 // The helper for jest.
 "use strict";
 
-const { hooks } = require("./testing.cjs");
+const { hooks, sealed } = require("./testing.cjs");
+
+// For clients that are made from now on; earlier ones need `sandtable/jest/env`.
+sealed();
 
 function useSandtable(options) {
   // There only inside a test file.

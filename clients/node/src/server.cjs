@@ -9,6 +9,7 @@ const path = require("node:path");
 const { findBinary } = require("./binary.cjs");
 const { NotFoundError, SandtableError } = require("./errors.cjs");
 const { ControlClient } = require("./http.cjs");
+const { ofServers } = require("./seal.cjs");
 const { Workspace, rulesPath, rulesText, timeText } = require("./workspace.cjs");
 
 // A test's fake clock is not meant for us.
@@ -86,7 +87,7 @@ class Server {
     // Ctrl-C for the tests, which may still need the server to clear up.
     const child = spawn(binary, ["--port", "0", "--stop-at-eof", ...flags], {
       stdio: ["pipe", "pipe", log],
-      env: { ...process.env, ...env },
+      env: { ...process.env, ...ofServers(), ...env },
       detached: true,
     });
     fs.closeSync(log);

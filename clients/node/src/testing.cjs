@@ -5,13 +5,16 @@ const { createHash } = require("node:crypto");
 const fs = require("node:fs");
 const path = require("node:path");
 const { SandtableError } = require("./errors.cjs");
+const { sealed, setEnvironment } = require("./seal.cjs");
 const { Server } = require("./server.cjs");
 const { rulesPath, rulesText, timeText } = require("./workspace.cjs");
 
 /** Set by the setup modules for the test files of their run. */
 const RUN_URL = "SANDTABLE_RUN_URL";
 const OPTIONS = ["script", "frozen", "seed", "faults", "quirks", "verify", "cassette", "backend"];
+const CASSETTE_WORDS = ["name", "mode", "upstream", "ignore"];
 const MODES = ["none", "once", "new", "all"];
+const LEVELS = ["off", "error", "warning"];
 
 /** The servers of this test file, started when a test first needs one. */
 class Servers {
@@ -50,7 +53,9 @@ function hooks(runner, options = {}) {
       throw new SandtableError(`useSandtable has no option \`${name}\`\n  hint: there are: ${OPTIONS.join(", ")}`);
     }
   }
+  const level = levelOf(options);
   const servers = new Servers();
+  const seal = sealed();
   let workspace;
   let kept = {};
 
@@ -58,26 +63,33 @@ function hooks(runner, options = {}) {
     const test = runner.current();
     const folder = path.dirname(test.file);
     const cassette = cassetteOf(options, test, folder);
-    workspace = await make(servers, options, test, cassette);
-    kept = setEnvironment({ ...workspace.env, ANTHROPIC_AUTH_TOKEN: undefined });
+    let target;
+    [workspace, target] = await make(servers, options, test, cassette, seal);
+    kept = setEnvironment({ ...seal.variables(process.env), ...workspace.env });
+    // What somebody else may have left is not this test's.
+    await workspace.reset();
+    await workspace.label(`${path.relative(process.cwd(), test.file)} > ${test.name}`);
     await setUp(workspace, options, folder);
     if (cassette) {
       if (cassette.mode !== "none") fs.mkdirSync(path.dirname(cassette.file), { recursive: true });
       await workspace.cassettes.mount(cassette.file, cassette);
     }
+    seal.lead(target);
   });
 
   runner.afterEach(async () => {
     const used = workspace;
     workspace = undefined;
     setEnvironment(kept);
+    seal.lead(undefined);
     if (!used) return;
     try {
       if (options.cassette) await used.cassettes.unmount();
-      if (options.verify) await verify(used);
+      if (level) await verify(used, level);
     } finally {
       await used.reset();
     }
+    seal.check();
   });
 
   runner.afterAll(() => servers.stop());
@@ -95,22 +107,33 @@ function hooks(runner, options = {}) {
   });
 }
 
-async function make(servers, { seed, frozen, backend }, test, cassette) {
+/** The mildest lint that makes the verdict bad; undefined if there is to be no verdict. */
+function levelOf({ verify: given = false }) {
+  if (typeof given === "boolean") return given ? "error" : undefined;
+  if (LEVELS.includes(given)) return given;
+  throw new SandtableError(`verify is true, false, or one of ${LEVELS.join(", ")}, not \`${given}\``);
+}
+
+/** The test's workspace, and where the relay leads while it runs. */
+async function make(servers, { seed, frozen, backend }, test, cassette, seal) {
   const at = typeof frozen === "string" || frozen instanceof Date ? frozen : undefined;
   // The server's own clocks are not earlier than this machine's.
   const past = at !== undefined && new Date(at).getTime() <= Date.now() ? timeText(at) : undefined;
   const upstream = cassette?.upstream ?? undefined;
   const cassetteDir = cassette && path.dirname(test.file);
   const server = await servers.get({ seed, frozenAt: past, backend, cassetteDir, upstream });
-  // The real service has to be asked with the user's own key.
-  if (upstream && process.env.ANTHROPIC_API_KEY) return server.workspace(process.env.ANTHROPIC_API_KEY);
   // The same in every run, because with a seed ids follow from it.
   const name = `${path.relative(process.cwd(), test.file)}\0${test.name}`;
   const digest = createHash("sha256").update(name).digest("hex").slice(0, 24);
   // On somebody else's server others may run the same tests.
   const shared = process.env.SANDTABLE_URL !== undefined && server.pid === undefined;
-  const suffix = shared ? `-${process.pid}` : "";
-  return server.workspace(`sk-ant-test-${digest}${suffix}`);
+  const key = `sk-ant-test-${digest}${shared ? `-${process.pid}` : ""}`;
+  const url = server.baseUrl;
+  // The real service has to be asked with the user's own key, which only the relay gets to know.
+  if (upstream && seal.key) {
+    return [server.workspace(seal.key).enteredBy(seal.relay.url, key), { url, key: seal.key }];
+  }
+  return [server.workspace(key).enteredBy(seal.relay.url), { url, key }];
 }
 
 async function setUp(workspace, { frozen, quirks, script, faults }, folder) {
@@ -124,6 +147,10 @@ async function setUp(workspace, { frozen, quirks, script, faults }, folder) {
 function cassetteOf({ cassette }, test, folder) {
   if (!cassette) return undefined;
   const given = typeof cassette === "string" ? { name: cassette } : cassette === true ? {} : cassette;
+  const unknown = Object.keys(given).find((word) => !CASSETTE_WORDS.includes(word));
+  if (unknown !== undefined) {
+    throw new SandtableError(`a cassette has no \`${unknown}\`\n  hint: there are: ${CASSETTE_WORDS.join(", ")}`);
+  }
   const name = given.name ?? test.name.replace(/[^\w.[\]-]+/g, "-");
   const mode = process.env.SANDTABLE_CASSETTE_MODE || given.mode || "none";
   if (!MODES.includes(mode)) {
@@ -131,34 +158,38 @@ function cassetteOf({ cassette }, test, folder) {
   }
   const file = path.join(folder, "sandtable_cassettes", /\.ya?ml$/.test(name) ? name : `${name}.yaml`);
   const upstream = mode === "none" ? null : (given.upstream ?? process.env.SANDTABLE_UPSTREAM ?? null);
-  return { file, mode, upstream };
+  return { file, mode, upstream, ignore: given.ignore };
 }
 
-async function verify(workspace) {
-  const verdict = await workspace.verify();
+async function verify(workspace, level) {
+  const verdict = await workspace.verify({ lints: level });
   if (verdict.ok) return;
-  const parts = ["unmatched", "failed", "unused_steps", "unused_faults", "lints"];
+  const parts = ["unmatched", "failed", "unused_steps", "unused_faults", "unused_recordings", "duplicated", "lints"];
   const lines = parts.flatMap((part) => (verdict[part] ?? []).map((each) => `  ${part}: ${JSON.stringify(each)}`));
   throw new SandtableError(`sandtable verify: not ok\n${lines.join("\n")}`);
 }
 
-/** Sets or deletes variables, and returns what they were. */
-function setEnvironment(variables) {
-  const before = {};
-  for (const [name, value] of Object.entries(variables)) {
-    before[name] = process.env[name];
-    if (value === undefined) delete process.env[name];
-    else process.env[name] = value;
-  }
-  return before;
-}
-
-/** Starts the server of a run, for its test files to find. */
+/** Starts the server of a run, for its test files to find, and seals the environment that they inherit. */
 async function startRun() {
-  if (process.env.SANDTABLE_URL) return { stop: async () => {} };
+  if (process.env.SANDTABLE_URL) {
+    sealed();
+    return { stop: async () => {} };
+  }
   const server = await Server.start();
   process.env[RUN_URL] = server.baseUrl;
+  sealed();
   return server;
 }
 
-module.exports = { hooks, startRun };
+/**
+ * Seals the environment of a test file before its modules are imported; `hooks` has the runner's `afterEach` and
+ * `afterAll`, if they are there by then, and `secrets` what `startRun`'s process has taken out of the environment.
+ */
+function sealFile(hooks, secrets) {
+  const seal = sealed();
+  if (secrets) seal.secrets = secrets;
+  hooks.afterEach?.(() => seal.check());
+  hooks.afterAll?.(() => seal.check());
+}
+
+module.exports = { hooks, sealFile, sealed, startRun };

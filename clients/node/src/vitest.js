@@ -2,6 +2,9 @@
 import { afterAll, afterEach, beforeEach, expect } from "vitest";
 import testing from "./testing.cjs";
 
+// For clients that are made from now on; earlier ones need `sandtable/vitest/env`.
+testing.sealed();
+
 const current = () => {
   const { currentTestName, testPath } = expect.getState();
   return { name: currentTestName, file: testPath };

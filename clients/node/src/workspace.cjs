@@ -4,11 +4,15 @@
 const fs = require("node:fs");
 const path = require("node:path");
 const { fileURLToPath } = require("node:url");
+const { RefusedError } = require("./errors.cjs");
 const { ControlClient } = require("./http.cjs");
+
+const MAX_LABEL_CHARS = 1000;
 
 /** All that belongs to one API key. Nothing crosses workspaces: a key for each test keeps tests apart. */
 class Workspace {
   #client;
+  #entrance;
 
   constructor(url, apiKey, controlToken) {
     this.#client = new ControlClient(url, apiKey, controlToken);
@@ -27,15 +31,31 @@ class Workspace {
   }
 
   get env() {
-    return { ANTHROPIC_BASE_URL: this.baseUrl, ANTHROPIC_API_KEY: this.apiKey };
+    return { ANTHROPIC_BASE_URL: this.#entrance ?? this.baseUrl, ANTHROPIC_API_KEY: this.apiKey };
+  }
+
+  /** Programs enter by another URL; with a key, all clients do, and do not get to know the workspace's own. */
+  enteredBy(url, key) {
+    this.#entrance = url;
+    if (key !== undefined) [this.baseUrl, this.apiKey] = [url, key];
+    return this;
   }
 
   usage(month) {
     return this.#client.call("GET", "usage", undefined, { month });
   }
 
-  verify() {
-    return this.#client.call("GET", "verify");
+  verify({ lints } = {}) {
+    return this.#client.call("GET", "verify", undefined, { lints });
+  }
+
+  async label(name) {
+    try {
+      await this.#client.call("PUT", "label", { label: [...name].slice(0, MAX_LABEL_CHARS).join("") });
+    } catch (error) {
+      // Older servers do not know it.
+      if (!(error instanceof RefusedError && [404, 405].includes(error.status))) throw error;
+    }
   }
 
   async reset() {
@@ -250,8 +270,11 @@ class Cassettes {
     this.#client = client;
   }
 
-  mount(file, { mode = "none", upstream = null } = {}) {
-    return this.#client.call("PUT", "cassettes", { path: path.resolve(file), mode, upstream });
+  mount(file, { mode = "none", upstream = null, ignore = [] } = {}) {
+    const paths = [ignore].flat();
+    // Older servers do not know it.
+    const more = paths.length > 0 ? { ignore: paths } : {};
+    return this.#client.call("PUT", "cassettes", { path: path.resolve(file), mode, upstream, ...more });
   }
 
   state() {

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import { Server } from "sandtable";
-import { HELLO, jest, project, vitest } from "./support.js";
+import { Server, findBinary } from "sandtable";
+import { HELLO, MODULES, jest, project, run, vitest } from "./support.js";
 
 const ESM = '{ "type": "module" }';
 
@@ -58,8 +58,8 @@ describe("in the future", () => {
   });
 });
 
-test("outside of it nothing is set", () => {
-  expect(process.env.ANTHROPIC_BASE_URL).toBe(undefined);
+test("outside of it nothing real is set", () => {
+  expect(process.env.ANTHROPIC_BASE_URL).toMatch(/^http:\\/\\/127\\.0\\.0\\.1:/);
 });
 
 test("an unknown option is told", () => {
@@ -192,6 +192,37 @@ test("a cassette is recorded once and replayed without its service", async (t) =
   assert.match(missed.said, /no recorded exchange answers/);
 });
 
+test("what a cassette ignores may differ from a recording", async (t) => {
+  const service = await Server.start({ scripts: ["- then: [{ text: recorded }]"], backend: "none" });
+  t.after(() => service.stop());
+  const ask = (name, options, { system = "of tomorrow", prompt = "hi" } = {}) => `
+    describe(${JSON.stringify(name)}, () => {
+      useSandtable({ cassette: ${JSON.stringify({ name: "one", ...options })} });
+      const body = ${JSON.stringify({ system, max_tokens: 9, model: "m", messages: [{ role: "user", content: prompt }] })};
+      test("it", async () => expect((await new Anthropic().messages.create(body)).content[0].text).toBe("recorded"));
+    });`;
+  const recording = ask("recorded", { mode: "all", upstream: service.baseUrl }, { system: "of today" });
+  const root = project(t, { "package.json": ESM, "one.test.js": heads.vitest + recording });
+  const recorded = await vitest(root, [], none);
+  assert.equal(recorded.code, 0, recorded.said);
+  const tests = [
+    ask("a list", { ignore: ["$.system"] }),
+    ask("one path", { ignore: "$.system" }),
+    ask("nothing", {}),
+    ask("something else", { ignore: "$.system" }, { prompt: "something else" }),
+    ask("no path", { ignore: "system" }),
+    ask("no such word", { ingore: "$.system" }),
+  ];
+  fs.writeFileSync(path.join(root, "one.test.js"), heads.vitest + tests.join(""));
+  const { said } = await vitest(root, [], none);
+  assert.match(said, /4 failed \| 2 passed/);
+  for (const name of ["nothing", "something else", "no path", "no such word"]) {
+    assert.ok(said.includes(`FAIL  one.test.js > ${name} > it`), said);
+  }
+  assert.match(said, /`system` is no JSON path/);
+  assert.match(said, /a cassette has no `ingore`\n *hint: .*ignore/);
+});
+
 test("a test may have to leave nothing over", async (t) => {
   const root = project(t, {
     "package.json": ESM,
@@ -205,6 +236,54 @@ test("a test may have to leave nothing over", async (t) => {
   assert.equal(code, 1);
   assert.match(said, /1 failed \| 1 passed/);
   assert.match(said, /sandtable verify: not ok\n *unused_steps: \{/);
+});
+
+test("a verdict is as strict as the test says", async (t) => {
+  const file = (level) => `${heads.vitest}
+    const warned = () => new Anthropic().messages.create(
+      { model: "claude-opus-4-6", max_tokens: 9, messages: [{ role: "user", content: "x" }] },
+      { headers: { "anthropic-version": "2020-01-01" } },
+    );
+    describe(${JSON.stringify(String(level))}, () => {
+      useSandtable({ verify: ${JSON.stringify(level)} });
+      test("it", warned);
+    });`;
+  const levels = { true: true, false: false, error: "error", warning: "warning", off: "off", strict: "strict" };
+  const files = Object.entries(levels).map(([name, level]) => [`${name}.test.js`, file(level)]);
+  const { code, said } = await vitest(project(t, { "package.json": ESM, ...Object.fromEntries(files) }), [], none);
+  assert.equal(code, 1);
+  assert.match(said, /1 failed \| 4 passed/);
+  assert.match(said, /FAIL {2}warning\.test\.js[^]*sandtable verify: not ok\n *lints: \{.*unknown_version/);
+  assert.match(said, /FAIL {2}strict\.test\.js[^]*verify is true, false, or one of off, error, warning, not `strict`/);
+});
+
+test("a run that is judged is judged by its one server", async (t) => {
+  const root = project(t, {
+    "package.json": ESM,
+    "vitest.config.js": `export default { test: { globalSetup: ["sandtable/vitest/setup"] } };`,
+    "one.test.js": `${heads.vitest}
+      describe("judged", () => {
+        const sandtable = useSandtable({ script: "- then: [{ text: hi }]" });
+        test("it", async () => {
+          expect(sandtable.baseUrl).toBe(process.env.SANDTABLE_URL);
+          await new Anthropic().messages.create({ model: "m", max_tokens: 9, messages: [{ role: "user", content: "x" }] });
+          await sandtable.faults.add({ at: "http", path: "/v1/files", status: 500 });
+          const [unused] = (await sandtable.verify()).unused_faults;
+          expect(unused.label).toBe("one.test.js > judged > it");
+        });
+      });`,
+  });
+  const report = path.join(root, "verdict.json");
+  const args = ["run", "--backend", "none", "--json", report, "--"];
+  const { said } = await run(findBinary(), [...args, process.execPath, path.join(MODULES, "vitest/vitest.mjs"), "run", "--root", root], {
+    cwd: root,
+    ...none,
+  });
+  assert.match(said, /1 passed/);
+  const verdict = JSON.parse(fs.readFileSync(report, "utf8"));
+  // The reset at the test's end has not made it forget.
+  assert.deepEqual(verdict.unused_faults.map((unused) => unused.label), ["one.test.js > judged > it"]);
+  assert.deepEqual(verdict.unclaimed, []);
 });
 
 test("fake timers of the test are left alone", async (t) => {

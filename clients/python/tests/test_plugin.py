@@ -1,10 +1,12 @@
 """The plugin, seen from whole runs of pytest."""
 
+import json
 import os
+import sys
 
 import pytest
 
-from sandtable import Server
+from sandtable import Server, find_binary
 
 CONFTEST = """
     import pytest
@@ -113,7 +115,7 @@ def test_markers_set_the_workspace_up(run, pytester):
         import os
 
         def test_unmarked():
-            assert "ANTHROPIC_BASE_URL" not in os.environ
+            assert os.environ["ANTHROPIC_BASE_URL"].startswith("http://127.0.0.1:")
         """,
     )
     done.assert_outcomes(passed=7)
@@ -182,6 +184,58 @@ def test_a_test_may_have_to_leave_nothing_over(run):
     done.stdout.fnmatch_lines(["*sandtable verify: not ok", "*  unused_steps: {*"])
 
 
+def test_a_verdict_is_as_strict_as_the_marker_or_the_configuration_says(run, pytester):
+    tests = """
+        import pytest
+
+        def warned(client):
+            client.messages.create(
+                model="m", max_tokens=9, messages=[{"role": "user", "content": "x"}],
+                extra_headers={"anthropic-version": "2020-01-01"},
+            )
+
+        @pytest.mark.sandtable(verify=True)
+        def test_true(anthropic_client):
+            warned(anthropic_client)
+
+        @pytest.mark.sandtable(verify="error")
+        def test_error(anthropic_client):
+            warned(anthropic_client)
+
+        @pytest.mark.sandtable(verify="warning")
+        def test_warning(anthropic_client):
+            warned(anthropic_client)
+
+        @pytest.mark.sandtable(verify="off", script="- then: [{ text: hi }]")
+        def test_off(sandtable, anthropic_client):
+            warned(anthropic_client)
+            # No lint is bad, and what is left over still is.
+            assert sandtable.verify(lints="off") and not sandtable.verify(lints="warning")
+
+        @pytest.mark.sandtable(verify=False)
+        def test_false(anthropic_client):
+            warned(anthropic_client)
+
+        def test_unmarked(anthropic_client):
+            warned(anthropic_client)
+
+        @pytest.mark.sandtable(verify="strict")
+        def test_wrong(sandtable):
+            pass
+    """
+    done = run("-rA", test_level=tests)
+    done.assert_outcomes(passed=6, errors=2)
+    done.stdout.fnmatch_lines_random(
+        ["ERROR *::test_warning - *verify: not ok*", "verify= is True, False, or one of off, error, warning, not `strict`"]
+    )
+    pytester.makeini("[pytest]\nsandtable_verify = warning")
+    done = run("-rA")
+    done.assert_outcomes(passed=6, errors=4)
+    done.stdout.fnmatch_lines_random([f"ERROR *::test_{name} - *" for name in ("true", "warning", "unmarked", "wrong")])
+    pytester.makeini("[pytest]\nsandtable_verify = strict")
+    assert run().ret == pytest.ExitCode.USAGE_ERROR
+
+
 def test_a_failed_test_shows_what_was_asked(run):
     done = run(
         test_fails="""
@@ -229,6 +283,40 @@ def test_a_running_server_is_used(run, sandtable_server):
     done.assert_outcomes(passed=1, errors=1)
     done.stdout.fnmatch_lines(["*hint: leave --sandtable-url out*"])
     assert sandtable_server.workspace().clock.now
+
+
+JUDGED = """
+    import os, pytest
+
+    def test_judged(sandtable, sandtable_server, ask):
+        assert sandtable_server.pid is None and sandtable.base_url == os.environ["SANDTABLE_URL"]
+        assert os.environ["ANTHROPIC_BASE_URL"] != os.environ["SANDTABLE_URL"]
+        sandtable.scripts.put("- then: [{ text: hi }]")
+        assert ask("x").content[0].text == "hi"
+        sandtable.faults.add(at="http", path="/v1/files", status=500)
+        (unused,) = sandtable.verify().unused_faults
+        assert unused["label"] == "test_judged.py::test_judged"
+"""
+
+
+def test_a_run_that_is_judged_is_judged_by_its_one_server(run, pytester):
+    """As with `sandtable run -- pytest`: what the plugin starts itself, nobody judges."""
+    pytester.makepyfile(test_judged=JUDGED)
+    pytest_ = [sys.executable, "-m", "pytest", "--strict-markers"]
+    done = pytester.run(find_binary(), "run", "--backend", "none", "--json", "verdict.json", "--", *pytest_, timeout=120)
+    done.assert_outcomes(passed=1)
+    verdict = json.loads((pytester.path / "verdict.json").read_text())
+    # The reset at the test's end has not made it forget.
+    assert [unused["label"] for unused in verdict["unused_faults"]] == ["test_judged.py::test_judged"]
+    assert verdict["unclaimed"] == []
+
+
+def test_a_server_that_the_environment_names_is_used(run, sandtable_server, monkeypatch):
+    monkeypatch.setenv("SANDTABLE_URL", sandtable_server.base_url)
+    run(test_judged=JUDGED).assert_outcomes(passed=1)
+    done = run(test_seed="import pytest\n@pytest.mark.sandtable(seed=1)\ndef test_seed(): pass")
+    done.assert_outcomes(errors=1, passed=1)
+    done.stdout.fnmatch_lines(["*hint: leave --sandtable-url out, and SANDTABLE_URL*"])
 
 
 def test_without_the_sdk_the_other_fixtures_work(run, pytester, monkeypatch):
@@ -288,6 +376,52 @@ def test_a_cassette_is_recorded_once_and_replayed_without_its_service(run, pytes
     run("--sandtable-record=once").assert_outcomes(passed=2)
     assert {name: (folder / name).read_text() for name in names} == texts
     run(test_cassette=tests.replace('"hi"', '"something else"')).assert_outcomes(passed=1, failed=1)
+
+
+IGNORES = """
+    import pytest
+
+    pytestmark = pytest.mark.sandtable_cassette(ignore=["$.system"])
+
+    @pytest.mark.sandtable_cassette("one")
+    def test_of_the_module(ask):
+        assert ask("hi", system="of SYSTEM").content[0].text == "recorded"
+"""
+MORE_IGNORES = """
+    @pytest.mark.sandtable_cassette("one", ignore="$.system")
+    def test_one_path(ask):
+        ask("hi", system="of tomorrow")
+
+    @pytest.mark.sandtable_cassette("one", ignore=[])
+    def test_nothing(ask):
+        ask("hi", system="of tomorrow")
+
+    @pytest.mark.sandtable_cassette("one")
+    def test_something_else(ask):
+        ask("something else", system="of tomorrow")
+
+    @pytest.mark.sandtable_cassette("one", ignore=["system"])
+    def test_no_path(ask):
+        pass
+
+    @pytest.mark.sandtable_cassette("one", ingore=["$.system"])
+    def test_no_such_word(ask):
+        pass
+"""
+
+
+def test_what_a_marker_says_may_differ_from_a_recording(run, pytester):
+    with Server(scripts=["- then: [{ text: recorded }]"], backend="none") as service:
+        pytester.makeini(f"[pytest]\nsandtable_upstream = {service.base_url}")
+        recorded = IGNORES.replace('ignore=["$.system"]', "").replace("SYSTEM", "today")
+        run("--sandtable-record=all", test_ignores=recorded).assert_outcomes(passed=1)
+    done = run("-rA", test_ignores=IGNORES.replace("SYSTEM", "tomorrow") + MORE_IGNORES)
+    done.assert_outcomes(passed=2, failed=2, errors=2)
+    outcomes = ["PASSED *::test_of_the_module", "PASSED *::test_one_path", "FAILED *::test_nothing*"]
+    outcomes += ["FAILED *::test_something_else*", "ERROR *::test_no_path*", "ERROR *::test_no_such_word*"]
+    done.stdout.fnmatch_lines_random(outcomes)
+    done.stdout.fnmatch_lines(["*`system` is no JSON path*"])
+    done.stdout.fnmatch_lines(["*takes a name, mode=, upstream=, and ignore=*"])
 
 
 BOTH = """

@@ -12,7 +12,7 @@ With pytest there is nothing to import: the fixture is called ``sandtable``.
 from .errors import NotFoundError, RefusedError, SandtableError, SilentError
 from .binary import find_binary
 from .server import Server
-from .types import ClockState, Container, Exchange, FaultState, RuleState, Usage, Verdict
+from .types import ClockState, Container, Exchange, FaultState, Lint, RuleState, Usage, Verdict
 from .workspace import Cassettes, Clock, Containers, Faults, Journal, Scripts, Workspace
 
 __version__ = "0.1.0"
@@ -27,6 +27,7 @@ __all__ = [
     "FaultState",
     "Faults",
     "Journal",
+    "Lint",
     "NotFoundError",
     "RefusedError",
     "RuleState",

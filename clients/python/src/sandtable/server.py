@@ -14,6 +14,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Mapping, Optional, Sequence, Union
 
+from . import seal
 from .binary import find_binary
 from .errors import NotFoundError, SandtableError
 from .http import ControlClient
@@ -72,6 +73,7 @@ class Server:
         self._folder: Optional[tempfile.TemporaryDirectory[str]] = None
         self._url: Optional[str] = None
         self._token: Optional[str] = None
+        self._handed_out: set[str] = set()
 
     @classmethod
     def connect(cls, url: str, control_token: Optional[str] = None) -> Server:
@@ -95,7 +97,20 @@ class Server:
 
     def workspace(self, api_key: Optional[str] = None) -> Workspace:
         """The workspace of a key; one that nobody else has if None."""
-        return Workspace(self.base_url, api_key or f"sk-ant-{uuid.uuid4().hex}", self._token)
+        key = api_key or f"sk-ant-{uuid.uuid4().hex}"
+        self._handed_out.add(key)
+        return Workspace(self.base_url, key, self._token)
+
+    def workspace_behind(self, entrance: str, api_key: str, real_key: Optional[str] = None) -> Workspace:
+        """The workspace of a key, which programs enter by another URL. With a real key it is that one's, and all
+        clients enter there and get to know `api_key` alone."""
+        workspace = Workspace(self.base_url, real_key or api_key, self._token)
+        workspace.enter_by(entrance, api_key if real_key else None)
+        return workspace
+
+    def has_handed_out(self, api_key: str) -> bool:
+        """Whether :meth:`workspace` has given this key to somebody."""
+        return api_key in self._handed_out
 
     def log(self) -> str:
         """What the server has logged."""
@@ -129,7 +144,7 @@ class Server:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env={**os.environ, **self._env},
+                    env={**os.environ, **seal.of_servers(), **self._env},
                     # Ctrl-C is for the tests, which may still need the server to clear up.
                     start_new_session=True,
                 )

@@ -9,13 +9,27 @@ import urllib.parse
 from datetime import datetime, timedelta
 from typing import Any, Iterator, List, Mapping, Optional, Sequence, Union, cast
 
+from .errors import RefusedError
 from .http import ControlClient
-from .types import ClockState, Container, Exchange, FaultState, RuleState, Usage, Verdict, read, time_text
+from .types import (
+    ClockState,
+    Container,
+    Exchange,
+    FaultState,
+    Mounted,
+    RuleState,
+    Unmounted,
+    Usage,
+    Verdict,
+    read,
+    time_text,
+)
 
 Rules = Union[str, "os.PathLike[str]", Mapping[str, Any], Sequence[Any]]
 Fault = Mapping[str, Any]
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+_MAX_LABEL_CHARS = 1000
 
 
 class Workspace:
@@ -25,6 +39,8 @@ class Workspace:
         self._client = ControlClient(url, api_key, control_token)
         self.api_key = api_key
         """What a client's API key must be."""
+        self._base_url = url = self._client.url
+        self._entrance = url
         self.clock = Clock(self._client)
         self.scripts = Scripts(self._client)
         self.faults = Faults(self._client)
@@ -35,20 +51,35 @@ class Workspace:
     @property
     def base_url(self) -> str:
         """What a client's base URL must be."""
-        return self._client.url
+        return self._base_url
 
     @property
     def env(self) -> dict[str, str]:
         """What a program needs in its environment to use this workspace."""
-        return {"ANTHROPIC_BASE_URL": self.base_url, "ANTHROPIC_API_KEY": self.api_key}
+        return {"ANTHROPIC_BASE_URL": self._entrance, "ANTHROPIC_API_KEY": self.api_key}
+
+    def enter_by(self, url: str, api_key: Optional[str] = None) -> None:
+        """Programs enter by another URL; with a key all clients do, and do not get to know the workspace's own."""
+        self._entrance = url
+        if api_key is not None:
+            self._base_url, self.api_key = url, api_key
 
     def usage(self, month: Optional[str] = None) -> Usage:
         """What a month (``2026-11``; that of the clock if None) of turns would have cost."""
         return cast(Usage, self._client.call("GET", "usage", query={"month": month}))
 
-    def verify(self) -> Verdict:
-        """Whether all that was scripted was used, and all that was asked was answered."""
-        return read(Verdict, self._client.call("GET", "verify"))
+    def verify(self, lints: Optional[str] = None) -> Verdict:
+        """Whether all that was scripted was used, and all that was asked was answered. `lints` is the mildest
+        mistake of a client that is bad: ``off`` for none, ``error`` (if None), or ``warning``."""
+        return read(Verdict, self._client.call("GET", "verify", query={"lints": lints}))
+
+    def label(self, name: str) -> None:
+        """Says whom the workspace was given to, such as a test: findings bear its name. Older servers do not know it."""
+        try:
+            self._client.call("PUT", "label", {"label": name[:_MAX_LABEL_CHARS]})
+        except RefusedError as error:
+            if error.status not in (404, 405):
+                raise
 
     def reset(self) -> None:
         """Forgets all: files, containers, batches, skills, scripts, faults, clock, journal, cost."""
@@ -59,7 +90,8 @@ class Workspace:
         return self._client.call(method, path, body, query)
 
     def __repr__(self) -> str:
-        return f"<sandtable.Workspace {self.api_key} at {self.base_url}>"
+        # Not the whole of it: what a failed test prints ends in logs, and a key may be somebody's own.
+        return f"<sandtable.Workspace …{self.api_key[-4:]} at {self.base_url}>"
 
 
 class Clock:
@@ -287,16 +319,26 @@ class Cassettes:
     def __init__(self, client: ControlClient) -> None:
         self._client = client
 
-    def mount(self, path: Union[str, "os.PathLike[str]"], mode: str = "none", upstream: Optional[str] = None) -> Any:
+    def mount(
+        self,
+        path: Union[str, "os.PathLike[str]"],
+        mode: str = "none",
+        upstream: Optional[str] = None,
+        ignore: Union[str, Sequence[str]] = (),
+    ) -> Mounted:
         """Lets a cassette answer that lies below the server's `cassette_dir`. `mode` is ``none``, ``once``, ``new``,
-        or ``all``; to record, `upstream` is the server's, too."""
-        body = {"path": os.path.abspath(path), "mode": mode, "upstream": upstream}
-        return self._client.call("PUT", "cassettes", body)
+        or ``all``; to record, `upstream` is the server's, too. What the JSON paths of `ignore` name may differ from
+        what was recorded."""
+        body: dict[str, Any] = {"path": os.path.abspath(path), "mode": mode, "upstream": upstream}
+        # Older servers do not know it.
+        if ignore:
+            body["ignore"] = [ignore] if isinstance(ignore, str) else list(ignore)
+        return cast(Mounted, self._client.call("PUT", "cassettes", body))
 
-    def state(self) -> Any:
+    def state(self) -> Mounted:
         """What is mounted, and which of its exchanges were not used."""
-        return self._client.call("GET", "cassettes")
+        return cast(Mounted, self._client.call("GET", "cassettes"))
 
-    def unmount(self) -> Any:
+    def unmount(self) -> Unmounted:
         """Lets the cassette go, and says what was recorded."""
-        return self._client.call("DELETE", "cassettes")
+        return cast(Unmounted, self._client.call("DELETE", "cassettes"))
