@@ -111,7 +111,12 @@ impl WireAct {
                 after_events: after,
                 ..
             } => Some(*after),
-            _ => None,
+            Self::Hang(Where::Bytes(_))
+            | Self::Reset(Where::Bytes(_))
+            | Self::Slow { .. }
+            | Self::Split { .. }
+            | Self::Merge
+            | Self::Pace(_) => None,
         }
     }
 

@@ -291,13 +291,14 @@ impl From<SandboxError> for CallError {
 
 impl From<GuestError> for CallError {
     fn from(error: GuestError) -> Self {
-        match error {
-            GuestError::Refused {
-                kind: ErrorKind::Busy,
-                ..
-            } => Self::Busy,
-            error => Self::Sandbox(error.into()),
+        if let GuestError::Refused {
+            kind: ErrorKind::Busy,
+            ..
+        } = error
+        {
+            return Self::Busy;
         }
+        Self::Sandbox(error.into())
     }
 }
 

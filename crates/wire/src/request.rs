@@ -12,7 +12,7 @@ mod results;
 mod schema;
 mod tools;
 
-pub use blocks::{Block, Message, Role, Source};
+pub use blocks::{Answer, Block, By, Call, Message, Role, Source};
 pub use hosted::{ContextManagement, McpServer};
 pub use media::MAX_IMAGE_BASE64_BYTES;
 pub use tools::{AdvisorOptions, Tool, ToolChoice, ToolKind, WebOptions};

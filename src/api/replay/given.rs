@@ -226,10 +226,12 @@ fn strike(caller: &Caller, occasion: Occasion<'_>, facts: &mut Facts) -> Option<
 /// The error that a fault gives to a recorded call. What would happen to a sandbox cannot: there is none.
 fn tool_fault(caller: &Caller, model: &str, tool: &str, facts: &mut Facts) -> Option<String> {
     let tool = ServerTool::from_name(tool)?;
-    match strike(caller, Occasion::Tool { model, tool }, facts)? {
-        Act::Tool(ToolAct::Code { code, .. }) => Some(code),
-        _ => Some("unavailable".to_owned()),
-    }
+    let act = strike(caller, Occasion::Tool { model, tool }, facts)?;
+    Some(if let Act::Tool(ToolAct::Code { code, .. }) = act {
+        code
+    } else {
+        "unavailable".to_owned()
+    })
 }
 
 /// What a verdict on the client needs to know of the answer: files to fetch, a pause to go on from, a container

@@ -210,8 +210,8 @@ pub(super) fn block(id: &str, tool: ServerTool, done: &Done, keys: EditorKeys) -
                         })
                         .collect(),
                 },
-                other => BashContent::Error {
-                    error_code: error_code(other),
+                Done::Edited(_) | Done::Waits(_) | Done::Failed { .. } => BashContent::Error {
+                    error_code: error_code(done),
                 },
             },
         },
@@ -241,8 +241,8 @@ pub(super) fn block(id: &str, tool: ServerTool, done: &Done, keys: EditorKeys) -
                         .collect(),
                     abort_reason: None,
                 },
-                other => PythonContent::Error {
-                    error_code: error_code(other),
+                Done::Edited(_) | Done::Waits(_) | Done::Failed { .. } => PythonContent::Error {
+                    error_code: error_code(done),
                 },
             },
         },
@@ -265,27 +265,28 @@ pub(super) fn block(id: &str, tool: ServerTool, done: &Done, keys: EditorKeys) -
 
 /// What code has printed that has searched the web is not for the client's eyes (F042).
 pub(super) fn encrypted(block: ContentBlock) -> ContentBlock {
-    match block {
-        ContentBlock::CodeExecutionToolResult {
-            tool_use_id,
-            content:
-                PythonContent::Result {
-                    stdout,
-                    stderr,
-                    return_code,
-                    content,
-                    ..
-                },
-        } => ContentBlock::CodeExecutionToolResult {
-            tool_use_id,
-            content: PythonContent::Encrypted {
-                encrypted_stdout: seal::sealed(&stdout),
+    let ContentBlock::CodeExecutionToolResult {
+        tool_use_id,
+        content:
+            PythonContent::Result {
+                stdout,
                 stderr,
                 return_code,
                 content,
+                ..
             },
+    } = block
+    else {
+        return block;
+    };
+    ContentBlock::CodeExecutionToolResult {
+        tool_use_id,
+        content: PythonContent::Encrypted {
+            encrypted_stdout: seal::sealed(&stdout),
+            stderr,
+            return_code,
+            content,
         },
-        other => other,
     }
 }
 

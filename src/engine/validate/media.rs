@@ -27,7 +27,18 @@ pub fn is_in(request: &MessagesRequest) -> bool {
     blocks.any(|block| match block {
         Block::Image(source) | Block::Document(source) => *source == Source::Inline,
         Block::ToolResult { is_text, .. } => !is_text,
-        _ => false,
+        Block::Text { .. }
+        | Block::ContainerUpload { .. }
+        | Block::ToolUse { .. }
+        | Block::ServerToolUse { .. }
+        | Block::ServerToolResult { .. }
+        | Block::Thinking { .. }
+        | Block::RedactedThinking
+        | Block::SearchResult { .. }
+        | Block::McpToolUse { .. }
+        | Block::McpToolResult { .. }
+        | Block::Compaction { .. }
+        | Block::Other => false,
     })
 }
 

@@ -24,10 +24,8 @@ impl Run {
                 finds,
             } => {
                 let tool = variant.unwrap_or_else(|| declared_search(self.body()));
-                let key = match tool {
-                    ServerTool::ToolSearchBm25 => "query",
-                    _ => "pattern",
-                };
+                let by_words = tool == ServerTool::ToolSearchBm25;
+                let key = if by_words { "query" } else { "pattern" };
                 let mut input = json!({ key: self.render_json(rule, asked)? });
                 if let Some(limit) = limit {
                     input["limit"] = json!(limit);

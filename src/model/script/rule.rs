@@ -38,6 +38,16 @@ pub(super) struct Op {
     pub(super) kind: OpKind,
 }
 
+impl Op {
+    /// Its calls, if it makes any.
+    pub(super) fn calls(&self) -> Option<&[ScriptCall]> {
+        let OpKind::Calls(calls) = &self.kind else {
+            return None;
+        };
+        Some(calls)
+    }
+}
+
 /// What an instruction does.
 #[derive(Debug)]
 pub(super) enum OpKind {
@@ -197,10 +207,7 @@ impl Rule {
     pub(super) fn captured_names(&self) -> impl Iterator<Item = &str> {
         self.ops
             .iter()
-            .filter_map(|op| match &op.kind {
-                OpKind::Calls(calls) => Some(calls),
-                _ => None,
-            })
+            .filter_map(Op::calls)
             .flatten()
             .flat_map(|call| call.captures.iter().map(|(name, _)| name.as_str()))
     }

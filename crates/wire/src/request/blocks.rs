@@ -91,6 +91,112 @@ pub enum Block {
     Other,
 }
 
+/// Who carries out a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    Client,
+    Service,
+    Connector,
+}
+
+/// A call of a tool, whoever carries it out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Call<'a> {
+    pub by: By,
+    pub id: &'a str,
+    pub name: &'a str,
+    /// The cell whose code made the call.
+    pub caller_tool_id: Option<&'a str>,
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer<'a> {
+    pub by: By,
+    /// The block's `type`.
+    pub tag: &'a str,
+    pub tool_use_id: &'a str,
+}
+
+impl Block {
+    /// The call that it is, if it is one.
+    pub fn call(&self) -> Option<Call<'_>> {
+        self.part().0
+    }
+
+    /// The call that it is, if the client carries it out.
+    pub fn client_call(&self) -> Option<Call<'_>> {
+        self.call().filter(|call| call.by == By::Client)
+    }
+
+    /// The result that it is, if it is one.
+    pub fn answer(&self) -> Option<Answer<'_>> {
+        self.part().1
+    }
+
+    /// The `tool_use_id` of a client's result.
+    pub fn client_answer(&self) -> Option<&str> {
+        let answer = self.answer().filter(|answer| answer.by == By::Client)?;
+        Some(answer.tool_use_id)
+    }
+
+    /// The only place that tells calls and results from the rest: a new block has to say what it is.
+    fn part(&self) -> (Option<Call<'_>>, Option<Answer<'_>>) {
+        let (by, id, name, caller) = match self {
+            Self::ToolUse {
+                id,
+                name,
+                caller_tool_id,
+            } => (By::Client, id, name, caller_tool_id.as_deref()),
+            Self::ServerToolUse {
+                id,
+                name,
+                caller_tool_id,
+                ..
+            } => (By::Service, id, name, caller_tool_id.as_deref()),
+            Self::McpToolUse { id, name, .. } => (By::Connector, id, name, None),
+            Self::ToolResult { tool_use_id, .. } => {
+                return result(By::Client, "tool_result", tool_use_id);
+            }
+            Self::ServerToolResult {
+                tag, tool_use_id, ..
+            } => return result(By::Service, tag, tool_use_id),
+            Self::McpToolResult { tool_use_id } => {
+                return result(By::Connector, "mcp_tool_result", tool_use_id);
+            }
+            Self::Text { .. }
+            | Self::Image(_)
+            | Self::Document(_)
+            | Self::ContainerUpload { .. }
+            | Self::Thinking { .. }
+            | Self::RedactedThinking
+            | Self::SearchResult { .. }
+            | Self::Compaction { .. }
+            | Self::Other => return (None, None),
+        };
+        let call = Call {
+            by,
+            id,
+            name,
+            caller_tool_id: caller,
+        };
+        (Some(call), None)
+    }
+}
+
+fn result<'a>(
+    by: By,
+    tag: &'a str,
+    tool_use_id: &'a str,
+) -> (Option<Call<'a>>, Option<Answer<'a>>) {
+    let answer = Answer {
+        by,
+        tag,
+        tool_use_id,
+    };
+    (None, Some(answer))
+}
+
 /// Where an image or a document comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {

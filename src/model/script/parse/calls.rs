@@ -213,9 +213,10 @@ impl Parser {
     /// `tool_error`: a code, or a map with a message as well.
     fn failure(&mut self, key: &Key, value: &Node, step: CallStep) -> Option<ScriptFailure> {
         let Some((known, prints)) = step.errors() else {
-            let hint = match step {
-                CallStep::McpToolUse => "write `is_error: true` and a `text`",
-                _ => "the client answers its own tools",
+            let hint = if step == CallStep::McpToolUse {
+                "write `is_error: true` and a `text`"
+            } else {
+                "the client answers its own tools"
             };
             let message = format!("`tool_error` cannot stand beside `{}`", step.name());
             self.sink.error_with_hint(key.at, message, hint);

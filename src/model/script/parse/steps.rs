@@ -2,7 +2,7 @@
 
 use super::calls::CallStep;
 use super::{Parser, one_of};
-use crate::model::script::rule::{Condition, Op, OpKind};
+use crate::model::script::rule::{Condition, Op, OpKind, ScriptError};
 use crate::model::script::yaml::{Key, Kind, Node};
 
 wire::words! {
@@ -64,11 +64,12 @@ impl Parser {
             }
             let before = ops.len();
             self.step(item, ops);
-            ended = ops[before..].first().and_then(|op| match op.kind {
-                OpKind::Stop(_) => Some(op.key),
+            ended = ops[before..].first().and_then(|op| {
                 // With `after_events` the turn goes on up to that event.
-                OpKind::Fail(ref error) if error.after_events.is_none() => Some(op.key),
-                _ => None,
+                let fails = |error: &ScriptError| error.after_events.is_none();
+                let ends = matches!(&op.kind, OpKind::Stop(_))
+                    || matches!(&op.kind, OpKind::Fail(error) if fails(error));
+                ends.then_some(op.key)
             });
         }
     }

@@ -23,9 +23,10 @@ impl Parser {
         key: &Key,
         value: &Node,
     ) -> Option<ScriptTool> {
-        let (asks, found_keys): (_, &[&str]) = match tool {
-            ServerTool::WebFetch => ("url", &PAGE_OF_FETCH),
-            _ => ("query", &["results"]),
+        let (asks, found_keys): (_, &[&str]) = if tool == ServerTool::WebFetch {
+            ("url", &PAGE_OF_FETCH)
+        } else {
+            ("query", &["results"])
         };
         let Kind::Map(entries) = &value.kind else {
             let asked = Json::text(self.template(value, &format!("`{}`", key.name))?);
@@ -97,9 +98,10 @@ impl Parser {
                 return None;
             }
         };
-        let (what, own): (_, &[&str]) = match tool {
-            ServerTool::WebFetch => ("`fetch`", &PAGE_OF_FETCH),
-            _ => ("`search`", &["results"]),
+        let (what, own): (_, &[&str]) = if tool == ServerTool::WebFetch {
+            ("`fetch`", &PAGE_OF_FETCH)
+        } else {
+            ("`search`", &["results"])
         };
         for (key, value) in entries {
             match key.name.as_str() {
