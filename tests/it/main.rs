@@ -40,6 +40,7 @@ mod sockets;
 mod state;
 mod threads;
 mod tools;
+mod tour;
 mod turns;
 mod verify;
 mod web;
