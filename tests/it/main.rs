@@ -28,6 +28,7 @@ mod isolation;
 mod journal;
 mod lints;
 mod models;
+mod pages;
 mod programmatic;
 mod quirks;
 mod rates;
