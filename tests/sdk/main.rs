@@ -15,6 +15,7 @@ mod image;
 mod interpreter;
 mod program;
 mod python;
+mod readme;
 mod recorded;
 mod run;
 mod server;
