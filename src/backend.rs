@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::Provision;
 use crate::config::{BackendChoice, Config};
 use crate::sandbox::docker::image::Progress;
-use crate::sandbox::docker::{DockerBackend, DockerConfig};
+use crate::sandbox::docker::{DockerBackend, DockerConfig, NO_ENGINE_HINT};
 #[cfg(target_os = "linux")]
 use crate::sandbox::local::{LocalBackend, LocalConfig, may_be_entered};
 use crate::sandbox::{
@@ -134,6 +134,34 @@ pub(crate) async fn choose(
     }
 }
 
+/// Whether the backend that was asked for works, with `folder` as the data directory; no sandbox stays.
+pub(crate) async fn examine(
+    config: &Config,
+    server_id: &str,
+    folder: &Path,
+) -> Result<String, String> {
+    let place = Place {
+        config,
+        server_id,
+        data_dir: folder,
+        temporary: true,
+    };
+    match config.backend {
+        BackendChoice::Auto | BackendChoice::None => Ok("nothing is asked for".to_owned()),
+        BackendChoice::Docker => match connect(&place).await {
+            Ok(docker) => Ok(format!("docker: {}", docker.describe().await.text)),
+            Err(error) => Err(in_words(&error)),
+        },
+        BackendChoice::Local => match local(&place, "").await {
+            Ok(chosen) => {
+                chosen.close().await;
+                Ok(chosen.why)
+            }
+            Err(error) => Err(in_words(&error)),
+        },
+    }
+}
+
 /// Docker if its image is there (or one was named), else `local`, else Docker with the image still to build.
 async fn automatic(place: &Place<'_>) -> Chosen {
     let docker = match connect(place).await {
@@ -154,16 +182,29 @@ async fn automatic(place: &Place<'_>) -> Chosen {
     };
     match docker {
         Ok(docker) => chosen_docker(docker, place.config.warm, "`local` does not work here").await,
-        Err(SandboxError::Unavailable { reason, hint }) => {
-            tracing::debug!(error = %refusal, "`local` does not work here");
+        Err(error) => {
+            let (reason, hint) = neither(&error, &refusal, is_named());
             none(&reason, &hint, Some("sandtable doctor".to_owned()))
         }
-        Err(error) => none(
-            &error.to_string(),
-            "run `sandtable doctor`",
-            Some("sandtable doctor".to_owned()),
-        ),
     }
+}
+
+/// Why nothing runs code, and the shorter way to something that does: `local`, unless an engine was named.
+fn neither(docker: &SandboxError, local: &SandboxError, named: bool) -> (String, String) {
+    let parts = |error: &SandboxError| match error {
+        SandboxError::Unavailable { reason, hint } => (reason.clone(), hint.clone()),
+        other => (other.to_string(), "run `sandtable doctor`".to_owned()),
+    };
+    let ((engine, start), (refusal, allow)) = (parts(docker), parts(local));
+    let reason = format!("{engine}; and `local` does not work here: {refusal}");
+    let hint = if named {
+        start
+    } else if start == NO_ENGINE_HINT {
+        allow
+    } else {
+        format!("{start}; or without Docker: {allow}")
+    };
+    (reason, hint)
 }
 
 async fn connect(place: &Place<'_>) -> Result<DockerBackend, SandboxError> {

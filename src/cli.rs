@@ -3,6 +3,7 @@
 mod args;
 pub mod check;
 mod child;
+mod docs;
 pub mod doctor;
 pub mod image;
 mod import;
@@ -71,21 +72,14 @@ async fn run(cli: Cli) -> ExitCode {
             ExitCode::from(report.exit_code())
         }
         Some(Command::Image(ImageCommand::Build(args))) => build_image(args).await,
-        Some(Command::Doctor(args)) => {
-            let json = args.json;
-            let report = doctor::report(&doctor::DoctorArgs {
-                data_dir: args.data_dir,
-                port: args.port,
-                host: None,
-            })
-            .await;
-            print(&if json {
-                report.to_json() + "\n"
-            } else {
-                report.to_string()
-            });
-            ExitCode::from(report.exit_code())
-        }
+        Some(Command::Doctor(args)) => doctor(*args).await,
+        Some(Command::Docs(args)) => match docs::print(args.page.as_deref()) {
+            Ok(text) => {
+                print(&text);
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(USAGE, &error.to_string()),
+        },
         Some(Command::Run(args)) => run::run(*args).await,
         Some(Command::Verify(args)) => verify::run(&args).await,
         Some(Command::Usage(args)) => match usage::run(&args).await {
@@ -97,6 +91,50 @@ async fn run(cli: Cli) -> ExitCode {
         },
         Some(Command::Import(args)) => import(&args),
     }
+}
+
+async fn doctor(args: args::DoctorArgs) -> ExitCode {
+    if args.apparmor {
+        return print_profile();
+    }
+    let port = args.serve.port;
+    let (config, misused) = match args.serve.into_config() {
+        Ok(config) => (config, None),
+        // The rest can be looked at all the same.
+        Err(error) => {
+            let usual = Config::default();
+            let port = port.unwrap_or(usual.port);
+            let misused = doctor::misused(&error.to_string());
+            (Config { port, ..usual }, Some(misused))
+        }
+    };
+    let mut report = doctor::report(&config, None).await;
+    report.findings.splice(0..0, misused);
+    print(&if args.json {
+        report.to_json() + "\n"
+    } else {
+        report.to_string() + "\n"
+    });
+    ExitCode::from(report.exit_code())
+}
+
+#[cfg(target_os = "linux")]
+fn print_profile() -> ExitCode {
+    match std::env::current_exe() {
+        Ok(program) => {
+            print(&crate::sandbox::local::apparmor_profile(&program));
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(
+            FAILURE,
+            &format!("cannot tell where this program is: {error}"),
+        ),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn print_profile() -> ExitCode {
+    fail(USAGE, "AppArmor is of Linux")
 }
 
 async fn replay_live(args: args::ReplayArgs) -> ExitCode {
@@ -240,11 +278,11 @@ fn install_libraries(reason: &str) -> ExitCode {
     let installed =
         Libraries::of_this_machine().and_then(|libraries| libraries.install(&mut |text| say(text)));
     match installed {
-        Ok(folder) => {
-            print(&format!(
-                "the documented libraries are in {}\n",
-                folder.display()
-            ));
+        Ok(place) => {
+            print(&match place.folder() {
+                Some(folder) => format!("the documented libraries are in {}\n", folder.display()),
+                None => "this machine's Python has the documented libraries\n".to_owned(),
+            });
             ExitCode::SUCCESS
         }
         Err(error) => fail(FAILURE, &error.to_string()),

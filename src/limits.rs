@@ -105,6 +105,8 @@ pub const CONTAINER_ROLLING_MINUTES: i64 = 60;
 pub const CONTAINER_IDLE: Duration = Duration::from_mins(5);
 /// How long a Docker sandbox of a kept data directory outlives its server, to be taken up by the next.
 pub const SANDBOX_LEASE: Duration = Duration::from_mins(1);
+/// How long a failed installation of the documented libraries is not tried again by servers.
+pub const LIBRARIES_RETRY: Duration = Duration::from_hours(6);
 /// How long a sandbox is kept warm before a new one takes its place.
 pub const WARM_LIFE: Duration = Duration::from_hours(24);
 /// Most sandboxes that are kept warm.

@@ -95,5 +95,5 @@ rules! {
     WEB_WITHOUT_SCRIPT = "web_without_script", Warning,
         "write what it finds under `web` in a rule";
     FAULT_WITHOUT_EFFECT = "fault_without_effect", Warning,
-        "use a sandbox whose disk is limited: docs/SECURITY.md";
+        "use a sandbox whose disk is limited: `sandtable docs security`";
 }

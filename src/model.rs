@@ -357,7 +357,7 @@ pub fn select(
         return Ok(model);
     }
     if scripts.is_empty() {
-        return Ok(tour::answer(request).unwrap_or_else(|| direct::answer(request)));
+        return Ok(tour::answer(request, scripts).unwrap_or_else(|| direct::answer(request)));
     }
     match scripts.start(request) {
         Ok(model) => Ok(model),

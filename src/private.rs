@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -52,6 +52,80 @@ pub(crate) fn temp_dir(prefix: &str) -> io::Result<TempDir> {
         builder.permissions(fs::Permissions::from_mode(FOLDER));
     }
     builder.tempdir()
+}
+
+/// The path itself, or the nearest folder above it that is there.
+fn nearest(path: &Path) -> Option<PathBuf> {
+    let here = |path: &Path| {
+        if path.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            path.to_owned()
+        }
+    };
+    path.ancestors()
+        .map(here)
+        // A link that leads nowhere is there, and nothing can be made in its place.
+        .find(|path| fs::symlink_metadata(path).is_ok())
+}
+
+/// The error with which a file in a folder, or below the nearest one that is there, could not be made. What
+/// is made to see it has no name.
+pub(crate) fn may_add_to(folder: &Path) -> io::Result<()> {
+    let there = nearest(folder).unwrap_or_else(|| folder.to_owned());
+    if fs::metadata(&there)?.is_dir() {
+        return tempfile::tempfile_in(there).map(drop);
+    }
+    // As the system has it where a folder is to be made.
+    #[cfg(unix)]
+    return Err(io::Error::from_raw_os_error(if there == folder {
+        libc::EEXIST
+    } else {
+        libc::ENOTDIR
+    }));
+    #[cfg(not(unix))]
+    Err(io::ErrorKind::NotADirectory.into())
+}
+
+/// Whether it is this user's. A link is not followed: another could put one in its place meanwhile.
+#[cfg(unix)]
+pub(crate) fn is_own(path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    Ok(fs::symlink_metadata(path)?.uid() == own_user()?)
+}
+
+/// Where there are no owners, it is everybody's.
+#[cfg(not(unix))]
+pub(crate) fn is_own(_: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+#[cfg(unix)]
+fn own_user() -> io::Result<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    // A file that is made now says whom this process is.
+    Ok(tempfile::tempfile()?.metadata()?.uid())
+}
+
+/// The error with which [`tighten`] would be refused.
+#[cfg(unix)]
+pub(crate) fn may_tighten(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let found = fs::metadata(path)?;
+    if found.permissions().mode() & OTHERS == 0 {
+        return Ok(());
+    }
+    let own = own_user()?;
+    if own == 0 || found.uid() == own {
+        return Ok(());
+    }
+    Err(io::Error::from_raw_os_error(libc::EPERM))
+}
+
+/// Where there are no modes, nothing is refused.
+#[cfg(not(unix))]
+pub(crate) fn may_tighten(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Takes everybody else's rights from a file or folder; the mode it had, if that was wider.

@@ -7,6 +7,7 @@ pub mod docker;
 pub mod guest;
 #[cfg(target_os = "linux")]
 pub mod local;
+mod memory;
 
 use std::fmt;
 use std::future::Future;

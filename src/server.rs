@@ -1,5 +1,6 @@
 //! Putting a server together and taking it down: store, backend, scripts, sockets.
 
+mod steps;
 mod temporary;
 mod wire;
 
@@ -24,14 +25,15 @@ use crate::batch;
 use crate::cassette::{Deck, DeckError};
 use crate::config::{Config, Host};
 use crate::events::Events;
-use crate::fault::{self, FaultError};
+use crate::fault::FaultError;
 use crate::ids::Ids;
 use crate::limits;
-use crate::model::script::{self, Base, Diagnostic};
+use crate::model::script::{self, Diagnostic};
 use crate::sandbox::Backend;
-use crate::snapshot::Document;
-use crate::store::{ContainerState, Options, Store, StoreError};
+use crate::store::{ContainerState, Store, StoreError};
 use crate::{api, control};
+
+pub use steps::{DATA_DIR, Step, examine};
 
 /// How long open requests may take to end once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -60,13 +62,17 @@ pub struct Server {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(
-        "cannot listen on {address}: {source}\n  hint: `--port 0` takes a free port, `--port N` another one"
+        "cannot listen on {address}: {source}\n  hint: {}",
+        listen_hint(source)
     )]
     Listen {
         address: SocketAddr,
         source: io::Error,
     },
-    #[error("cannot make a temporary data directory: {0}")]
+    #[error(
+        "cannot make a temporary data directory in `{place}`: {0}\n  hint: make it, name another folder with `TMPDIR`, or give one with `--data-dir`",
+        place = std::env::temp_dir().display()
+    )]
     Temporary(#[source] io::Error),
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] io::Error),
@@ -82,6 +88,18 @@ pub enum StartError {
     Cassettes(#[from] DeckError),
     #[error("{0}")]
     Backend(String),
+}
+
+fn listen_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: give `--host` one of its own, or leave it out"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 are root's: `--port N` takes another one"
+        }
+        _ => "`--port 0` takes a free port, `--port N` another one",
+    }
 }
 
 impl StartError {
@@ -118,20 +136,12 @@ impl Server {
     }
 
     async fn launch(config: Config, given: Option<Chosen>) -> Result<Self, StartError> {
-        let base = Arc::new(Base::load(&config.scripts).map_err(StartError::Scripts)?);
-        let mut faults = Vec::new();
-        for path in &config.faults {
-            faults.extend(fault::load(path).map_err(StartError::Faults)?);
-        }
-        let state = config.state.as_ref();
-        let state = state.map(|path| Document::load(path, config.quota_bytes).map(Arc::new));
-        let state = state.transpose().map_err(StartError::State)?;
+        let base = Arc::new(steps::scripts(&config)?);
+        let faults = steps::faults(&config)?;
+        let state = steps::state(&config)?.map(Arc::new);
         let cassettes = config.cassettes.as_ref().map(Deck::mount).transpose()?;
         let cassettes = cassettes.map(Arc::new);
-        let options = Options {
-            quota_bytes: config.quota_bytes,
-            ..Options::default()
-        };
+        let options = steps::options(&config);
         let (data_dir, temporary, store) = if let Some(dir) = &config.data_dir {
             let store = Store::open_with(dir, options).map_err(|error| error.on(dir))?;
             temporary::keep(dir).map_err(StoreError::io("keep the data directory"))?;

@@ -32,7 +32,7 @@ pub(crate) use skills::{write as skill, write_version as skill_version};
 /// What the document is called that has nothing above it.
 pub(crate) const VERSION: u64 = 1;
 /// Where it is explained.
-pub(crate) const HINT: &str = "docs/STATE.md shows what a state holds";
+pub(crate) const HINT: &str = "`sandtable docs state` shows what a state holds";
 
 const MEMBERS: [&str; 10] = [
     "version",

@@ -96,10 +96,10 @@ impl Store {
         directory::claim(dir)?;
         let lock = lock::DirLock::take(dir)?;
         let path: PathBuf = dir.join(Self::DATABASE_FILE);
-        let mut connection = db::connect_writer(&path)?;
+        let mut connection = db::connect_writer(&path).map_err(|error| error.on(&path))?;
         // Not before the database has proved to be one of ours.
         let blobs = BlobDir::open(dir)?;
-        recover::run(&mut connection, &blobs)?;
+        recover::run(&mut connection, &blobs).map_err(|error| error.on(&path))?;
         Ok(Self(Arc::new(Inner {
             options,
             blobs: Arc::new(blobs),
@@ -107,6 +107,17 @@ impl Store {
             scans: Arc::new(Mutex::new(db::connect(&path)?)),
             writer: Writer::start(connection, lock)?,
         })))
+    }
+
+    /// What opening the store in `dir` would be refused for, without a change to anything there: a database
+    /// is looked at as a copy.
+    pub fn examine(dir: &Path) -> Result<(), StoreError> {
+        let is_there = directory::examine(dir)?;
+        lock::examine(dir)?;
+        if is_there {
+            db::examine(dir)?;
+        }
+        Ok(())
     }
 
     /// A new temporary blob to write into; it is removed if it is dropped before it becomes a file.

@@ -130,6 +130,32 @@ pub struct Written {
 impl Deck {
     /// Reads what is there and begins what is to be recorded.
     pub fn mount(plan: &Plan) -> Result<Self, DeckError> {
+        let (deck, records) = Self::read(plan)?;
+        let recorder = records
+            .map(|path| Recorder::begin(plan, path))
+            .transpose()?;
+        Ok(Self {
+            closed: recorder.is_none(),
+            recorder,
+            ..deck
+        })
+    }
+
+    /// What [`Self::mount`] would refuse, without a file made or changed: the exchanges to answer from, and
+    /// the file to record into.
+    pub fn examine(plan: &Plan) -> Result<(usize, Option<PathBuf>), DeckError> {
+        let (deck, records) = Self::read(plan)?;
+        if let Some(path) = records {
+            upstream_of(plan)?;
+            if !(plan.mode == Mode::New && path.exists()) {
+                Writer::may_create(path)?;
+            }
+        }
+        Ok((deck.tape.len(), records.map(Path::to_owned)))
+    }
+
+    /// What is there, and where to record.
+    fn read(plan: &Plan) -> Result<(Self, Option<&Path>), DeckError> {
         let (cassettes, records) = match plan.mode {
             Mode::None => {
                 let mut all = Vec::new();
@@ -156,16 +182,14 @@ impl Deck {
         let redactor = Redactor::default()
             .with_patterns(plan.redact.iter().chain(&tape.redact))?
             .with_known(plan.secrets.iter().map(String::as_str));
-        let recorder = records
-            .map(|path| Recorder::begin(plan, path))
-            .transpose()?;
-        Ok(Self {
+        let deck = Self {
             tape: Arc::new(tape),
             pace: plan.pace,
-            closed: recorder.is_none(),
-            recorder,
+            closed: true,
+            recorder: None,
             redactor,
-        })
+        };
+        Ok((deck, records))
     }
 
     /// Answers from cassettes that are no files.
@@ -210,14 +234,19 @@ fn file(plan: &Plan) -> Result<&Path, DeckError> {
     }
 }
 
+/// Whom to record from.
+fn upstream_of(plan: &Plan) -> Result<Upstream, DeckError> {
+    plan.upstream.clone().ok_or_else(|| {
+        DeckError::Plan(
+            "nobody is named to record from".to_owned(),
+            "`--upstream https://api.anthropic.com`, or any other server's URL",
+        )
+    })
+}
+
 impl Recorder {
     fn begin(plan: &Plan, path: &Path) -> Result<Self, DeckError> {
-        let upstream = plan.upstream.clone().ok_or_else(|| {
-            DeckError::Plan(
-                "nobody is named to record from".to_owned(),
-                "`--upstream https://api.anthropic.com`, or any other server's URL",
-            )
-        })?;
+        let upstream = upstream_of(plan)?;
         let about = About {
             recorded_at: plan.now.clone(),
             upstream: Some(upstream.url().to_owned()),

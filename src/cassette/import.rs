@@ -32,7 +32,7 @@ const EXTENSIONS: [&str; 8] = [
     "yaml", "yml", "json", "har", "txt", "sse", "jsonl", "ndjson",
 ];
 
-const KNOWN: &str = "VCR cassettes (YAML or JSON), HAR, aimock fixtures, and bare JSON or event-stream bodies are taken; docs/IMPORT.md describes each";
+const KNOWN: &str = "VCR cassettes (YAML or JSON), HAR, aimock fixtures, and bare JSON or event-stream bodies are taken; `sandtable docs import` describes each";
 
 /// Why a recording was not taken.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! What can be typed. Validated into [`Config`] where it is used.
 
+mod doctor;
 mod import;
 mod values;
 
@@ -21,6 +22,7 @@ use crate::model::OnUnmatched;
 use crate::quirks::{Layer, Layers, Profile};
 use crate::rate::RateLimit;
 use crate::sandbox::docker::image::Flavor;
+pub(super) use doctor::{DocsArgs, DoctorArgs};
 pub(super) use import::ImportArgs;
 use values::{UnmatchedArg, alias, json_path, profile, quirk};
 
@@ -68,7 +70,9 @@ pub(super) enum Command {
     #[command(subcommand)]
     Image(ImageCommand),
     /// Say what works on this machine and what the next step is.
-    Doctor(DoctorArgs),
+    Doctor(Box<DoctorArgs>),
+    /// Print a page of the documentation, or the list of pages.
+    Docs(DocsArgs),
     /// Say what a running server's turns would have cost.
     Usage(UsageArgs),
     /// Turn others' recordings (VCR, HAR, bare bodies, aimock) into cassettes.
@@ -264,7 +268,7 @@ pub(super) struct ServeArgs {
     /// Which source decides where the documents and recorded traffic differ: documented or observed.
     #[arg(long, value_name = "PROFILE", default_value = "documented", value_parser = profile, env = "SANDTABLE_PROFILE", help_heading = "Behaviour of the service", hide_short_help = true)]
     pub(super) profile: Profile,
-    /// Set one row of docs/QUIRKS.md apart from the profile; may be given again.
+    /// Set one row of `sandtable docs quirks` apart from the profile; may be given again.
     #[arg(long = "quirk", value_name = "NAME=VALUE", value_parser = quirk, env = "SANDTABLE_QUIRK", value_delimiter = ',', help_heading = "Behaviour of the service", hide_short_help = true)]
     pub(super) quirks: Vec<(String, String)>,
     /// Limit each key, such as `requests=50,input_tokens=30000,output_tokens=8000`, a minute and model;
@@ -358,7 +362,7 @@ pub(super) struct ServeArgs {
         hide_short_help = true
     )]
     pub(super) allow_open_proxy: bool,
-    /// Form of the log on stderr; `SANDTABLE_LOG` chooses what is in it (docs/LOGGING.md).
+    /// Form of the log on stderr; `SANDTABLE_LOG` chooses what is in it (`sandtable docs logging`).
     #[arg(
         long,
         value_enum,
@@ -369,7 +373,12 @@ pub(super) struct ServeArgs {
     )]
     pub(super) log_format: LogFormat,
     /// Stop when standard input ends, as it does when the program that started this one is gone.
-    #[arg(long, help_heading = "Server", hide_short_help = true)]
+    #[arg(
+        long,
+        env = "SANDTABLE_STOP_AT_EOF",
+        help_heading = "Server",
+        hide_short_help = true
+    )]
     pub(super) stop_at_eof: bool,
 }
 
@@ -650,20 +659,6 @@ pub(super) struct ImageBuildArgs {
     /// Name of the result.
     #[arg(long, value_name = "NAME")]
     pub(super) tag: Option<String>,
-}
-
-/// Flags of `doctor`.
-#[derive(Debug, Args)]
-pub(super) struct DoctorArgs {
-    /// Print JSON.
-    #[arg(long)]
-    pub(super) json: bool,
-    /// The port the server would take.
-    #[arg(long, default_value_t = 4010, env = "SANDTABLE_PORT")]
-    pub(super) port: u16,
-    /// The data directory the server would use.
-    #[arg(long, value_name = "DIR", env = "SANDTABLE_DATA_DIR")]
-    pub(super) data_dir: Option<PathBuf>,
 }
 
 /// A server that runs.

@@ -1,226 +1,99 @@
 //! `sandtable doctor`: what works here, what doesn't, and the next step.
 
+mod engine;
+#[cfg(target_os = "linux")]
+mod local;
 mod report;
 
-use std::io;
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
 
 pub use self::report::{Finding, Report, State};
-#[cfg(target_os = "linux")]
-use crate::ids::Ids;
-use crate::limits::{SANDBOX_DISK_BYTES, SANDBOX_MEMORY_BYTES};
-use crate::sandbox::SandboxError;
-use crate::sandbox::docker::Facts;
-use crate::sandbox::docker::image::{self, Flavor, ImageState};
-#[cfg(target_os = "linux")]
-use crate::sandbox::local::{Description, LocalBackend, LocalConfig};
+use crate::config::{BackendChoice, Config};
+use crate::sandbox::docker::image::{self, ImageState};
+use crate::server::{self, Step};
 
 /// Wait for a program of this machine to answer.
 const PROGRAM_TIMEOUT: Duration = Duration::from_secs(5);
-/// Below this a build of the full image is likely to fail.
-const BUILD_DISK_BYTES: u64 = SANDBOX_DISK_BYTES;
 
-/// What to look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DoctorArgs {
-    /// The data directory the server would be given, if any.
-    pub data_dir: Option<PathBuf>,
-    /// The port the server would take; 0 for any.
-    pub port: u16,
-    /// The engine's address; `None` for `DOCKER_HOST` or the usual sockets.
-    pub host: Option<String>,
-}
-
-/// Looks at everything.
-pub async fn report(args: &DoctorArgs) -> Report {
-    let mut findings = Vec::new();
-    let mut engine_missing = None;
-    match image::survey(args.host.as_deref()).await {
-        Ok((facts, images)) => {
-            findings.push(engine(&facts));
-            findings.extend(memory(&facts));
-            findings.extend(images_found(&images));
-            if facts.is_local() {
-                findings.push(disk("disk of the engine", &facts.root_dir).await);
-            }
-        }
-        Err(error) => engine_missing = Some(no_engine(&error)),
-    }
-    let local = local(engine_missing.is_some()).await;
-    if let Some(mut missing) = engine_missing {
-        // One of the two is enough.
-        if local.iter().any(|finding| finding.state == State::Ok) {
-            missing.state = State::Warn;
-            missing.hint = Some("nothing has to be done: `local` runs code without it".to_owned());
-        }
-        findings.push(missing);
-    }
-    findings.extend(local);
+/// Looks at everything that a server of this configuration needs, and changes nothing. `host` is the
+/// engine's address; `None` for `DOCKER_HOST` or the usual sockets.
+pub async fn report(config: &Config, host: Option<&str>) -> Report {
+    let mut findings = sandboxes(config, host).await;
     findings.push(python().await);
-    findings.push(data_dir(args.data_dir.as_deref()));
-    findings.push(port(args.port));
+    findings.extend(server::examine(config).await.iter().map(Finding::of));
+    findings.extend(cassette_dir(config));
     Report { findings }
 }
 
-fn engine(facts: &Facts) -> Finding {
-    let Facts {
-        address,
-        between,
-        version,
-        api_version,
-        storage_driver,
-        cgroup_version,
-        system,
-        ..
-    } = facts;
-    let text = format!(
-        "Docker {version} (API {api_version}) at `{address}`{between}, {system}, storage {storage_driver}, cgroup v{cgroup_version}"
-    );
-    Finding::ok("engine", text)
+/// That flags contradict each other, before anything is looked at.
+pub(super) fn misused(error: &str) -> Finding {
+    Finding::from_message("flags", error)
 }
 
-fn no_engine(error: &SandboxError) -> Finding {
-    let (text, hint) = match error {
-        SandboxError::Unavailable { reason, hint } => (reason.clone(), hint.clone()),
-        other => (other.to_string(), "look at the engine's own log".to_owned()),
+/// What runs code.
+async fn sandboxes(config: &Config, host: Option<&str>) -> Vec<Finding> {
+    let (docker, local) = match config.backend {
+        BackendChoice::None => return Vec::new(),
+        BackendChoice::Docker => (true, false),
+        BackendChoice::Local => (false, true),
+        BackendChoice::Auto => (true, true),
     };
-    // Its usual hint leads here.
-    let hint = match hint.split_once("; `sandtable doctor`") {
-        Some((first, _)) => format!("{first}; until then the server runs without executing code"),
-        None => hint,
+    let named = config.image.as_deref();
+    let mut findings = Vec::new();
+    let mut engine_missing = None;
+    let mut has_image = false;
+    if docker {
+        match image::survey(host, named).await {
+            Ok(survey) => {
+                let all = survey.flavors.iter().map(|(_, state)| state);
+                has_image = all
+                    .chain(&survey.named)
+                    .any(|state| *state != ImageState::Missing);
+                findings.extend(engine::findings(&survey, named).await);
+            }
+            Err(error) => engine_missing = Some(engine::no_engine(&error)),
+        }
+    }
+    let mut without = Vec::new();
+    if local {
+        without = without_docker(config, !has_image).await;
+    }
+    if let Some(missing) = engine_missing {
+        findings.push(one_of_two(missing, &mut without));
+    }
+    findings.extend(without);
+    findings
+}
+
+/// The missing engine beside `local`, of which one is enough.
+fn one_of_two(mut engine: Finding, local: &mut [Finding]) -> Finding {
+    let Some(first) = local.first_mut() else {
+        return engine;
     };
-    Finding::bad("engine", State::Fail, text, hint)
+    if first.state == State::Ok {
+        engine.state = State::Warn;
+        engine.hint = Some("nothing has to be done: `local` runs code without it".to_owned());
+    } else if !engine::is_there(&engine) {
+        // Its way is the shorter one.
+        first.state = State::Fail;
+        engine.state = State::Warn;
+        engine.hint = Some("not needed where `local` works".to_owned());
+    }
+    engine
 }
 
 /// Whether sandboxes run here without an engine, and what they lack.
 #[cfg(target_os = "linux")]
-async fn local(only: bool) -> Vec<Finding> {
-    const SUBJECT: &str = "local sandboxes";
-    let folder = match tempfile::tempdir() {
-        Ok(folder) => folder,
-        Err(error) => {
-            let hint = "make the folder for temporary files writable";
-            return vec![Finding::bad(SUBJECT, State::Warn, error.to_string(), hint)];
-        }
-    };
-    let config = LocalConfig {
-        server_id: Ids::random().next_hex16(),
-        data_dir: folder.path().to_owned(),
-        cache_dir: None,
-        provision: false,
-        program: None,
-    };
-    match LocalBackend::connect(config).await {
-        Ok(local) => {
-            let Description { text, improve } = local.describe();
-            local.close().await;
-            let mut findings = vec![Finding::ok(SUBJECT, text)];
-            // With an engine, the command is about its image.
-            if let Some(command) = improve.filter(|_| only) {
-                let text = "missing; they are installed when code is first run";
-                findings.push(Finding::bad(
-                    "libraries for `local`",
-                    State::Warn,
-                    text,
-                    command,
-                ));
-            }
-            findings
-        }
-        Err(SandboxError::Unavailable { reason, hint }) => {
-            vec![Finding::bad(SUBJECT, State::Warn, reason, hint)]
-        }
-        Err(error) => {
-            let hint = "use Docker";
-            vec![Finding::bad(SUBJECT, State::Warn, error.to_string(), hint)]
-        }
-    }
+async fn without_docker(config: &Config, used: bool) -> Vec<Finding> {
+    local::findings(config, used).await
 }
 
 #[cfg(not(target_os = "linux"))]
-async fn local(_: bool) -> Vec<Finding> {
+async fn without_docker(_: &Config, _: bool) -> Vec<Finding> {
     Vec::new()
-}
-
-fn memory(facts: &Facts) -> Option<Finding> {
-    (facts.memory_bytes < SANDBOX_MEMORY_BYTES).then(|| {
-        let text = format!(
-            "{} for all, and one sandbox may use {}",
-            size(facts.memory_bytes),
-            size(SANDBOX_MEMORY_BYTES)
-        );
-        Finding::bad(
-            "memory of the engine",
-            State::Warn,
-            text,
-            "give the engine more memory",
-        )
-    })
-}
-
-fn images_found(images: &[(Flavor, ImageState)]) -> Vec<Finding> {
-    let any = images
-        .iter()
-        .any(|(_, state)| *state != ImageState::Missing);
-    images
-        .iter()
-        .filter_map(|(flavor, state)| {
-            let subject = match flavor {
-                Flavor::Full => "image `full`",
-                Flavor::Slim => "image `slim`",
-            };
-            let build = format!("sandtable image build --flavor {flavor}");
-            Some(match state {
-                ImageState::Current { size_bytes } => Finding::ok(subject, size(*size_bytes)),
-                ImageState::Stale { size_bytes } => {
-                    let text = format!(
-                        "{}, built by another version of sandtable",
-                        size(*size_bytes)
-                    );
-                    Finding::bad(subject, State::Warn, text, build)
-                }
-                ImageState::Foreign { size_bytes } => {
-                    let text = format!(
-                        "{}, not built by `sandtable image build`",
-                        size(*size_bytes)
-                    );
-                    Finding::ok(subject, text)
-                }
-                // Optional, unless it is all there could be.
-                ImageState::Missing if *flavor == Flavor::Slim => return None,
-                ImageState::Missing if any => {
-                    let text = "missing; sandboxes run without the documented libraries";
-                    Finding::bad(subject, State::Warn, text, build)
-                }
-                ImageState::Missing => {
-                    let text = "missing; it is built when code is first run, which takes minutes";
-                    Finding::bad(subject, State::Warn, text, build)
-                }
-            })
-        })
-        .collect()
-}
-
-async fn disk(subject: &'static str, folder: &Path) -> Finding {
-    match free_bytes(folder).await {
-        Some(free) if free < BUILD_DISK_BYTES => {
-            let hint = "free some: the full image and one sandbox may each need 5 GiB";
-            Finding::bad(subject, State::Warn, format!("{} free", size(free)), hint)
-        }
-        Some(free) => Finding::ok(subject, format!("{} free", size(free))),
-        None => Finding::ok(subject, "not to be seen from here"),
-    }
-}
-
-async fn free_bytes(folder: &Path) -> Option<u64> {
-    let output = answer_of(Command::new("df").arg("-Pk").arg(folder)).await?;
-    let free = output.lines().nth(1)?.split_whitespace().nth(3)?;
-    free.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 async fn python() -> Finding {
@@ -228,9 +101,15 @@ async fn python() -> Finding {
     match answer_of(Command::new("python3").arg("--version")).await {
         Some(version) => {
             let version = version.trim().trim_start_matches("Python ").to_owned();
-            Finding::ok(SUBJECT, format!("{version} (sandboxes have their own)"))
+            Finding::ok(
+                SUBJECT,
+                format!("{version} (Docker sandboxes have their own)"),
+            )
         }
-        None => Finding::ok(SUBJECT, "none, and none is needed"),
+        None => Finding::ok(
+            SUBJECT,
+            "none on the PATH (Docker sandboxes have their own)",
+        ),
     }
 }
 
@@ -247,58 +126,45 @@ async fn answer_of(command: &mut Command) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn data_dir(folder: Option<&Path>) -> Finding {
-    const SUBJECT: &str = "data directory";
-    let (place, shown) = match folder {
-        Some(folder) => (folder.to_owned(), folder.display().to_string()),
-        None => (
-            std::env::temp_dir(),
-            format!("a temporary one in {}", std::env::temp_dir().display()),
-        ),
-    };
-    match writable(&place) {
-        Ok(()) => Finding::ok(SUBJECT, format!("{shown}, writable")),
-        Err(error) => {
-            let hint = "give a folder that can be written with `--data-dir`";
-            Finding::bad(SUBJECT, State::Fail, format!("{shown}: {error}"), hint)
-        }
-    }
-}
-
-/// Tries to write; in a folder that isn't there yet, where it would be made.
-fn writable(folder: &Path) -> io::Result<()> {
-    let there = folder
-        .ancestors()
-        .find(|folder| folder.exists())
-        .unwrap_or(Path::new("."));
-    let there = if there.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        there
-    };
-    tempfile::tempfile_in(there).map(drop)
-}
-
-fn port(port: u16) -> Finding {
-    const SUBJECT: &str = "port";
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-        Ok(_) if port == 0 => Finding::ok(SUBJECT, "any free one"),
-        Ok(_) => Finding::ok(SUBJECT, format!("{port} is free")),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let text = format!("{port} is in use; if that is sandtable, it is running already");
-            Finding::bad(
-                SUBJECT,
-                State::Warn,
-                text,
-                "stop what uses it, or give another with `--port`",
-            )
-        }
+/// The folder that tests may mount cassettes of: a server starts without it, and every mount fails.
+fn cassette_dir(config: &Config) -> Option<Finding> {
+    const SUBJECT: &str = "folder of cassettes";
+    let folder = config.cassette_dir.as_deref()?;
+    Some(match std::fs::read_dir(folder) {
+        Ok(_) => Finding::ok(SUBJECT, folder.display().to_string()),
         Err(error) => Finding::bad(
             SUBJECT,
             State::Fail,
-            format!("{port}: {error}"),
-            "give another with `--port`",
+            format!("{}: {error}", folder.display()),
+            "make the folder that `--cassette-dir` names",
         ),
+    })
+}
+
+/// What to do where the message does not say.
+fn usual_hint(subject: &str) -> &'static str {
+    if subject == server::DATA_DIR {
+        "give a folder that can be written with `--data-dir`"
+    } else {
+        "mend what it names, or leave the flag out"
+    }
+}
+
+impl Finding {
+    /// A step of a server's start; one that fails keeps every server of these flags from starting.
+    fn of(step: &Step) -> Self {
+        match &step.outcome {
+            Ok(text) => Self::ok(step.subject, text),
+            Err(error) => Self::from_message(step.subject, &error.to_string()),
+        }
+    }
+
+    /// What a server would end with; its last line is the hint.
+    fn from_message(subject: &'static str, message: &str) -> Self {
+        let (text, hint) = message
+            .rsplit_once("\n  hint: ")
+            .unwrap_or((message, usual_hint(subject)));
+        Self::bad(subject, State::Fail, text, hint)
     }
 }
 
@@ -320,17 +186,14 @@ fn size(bytes: u64) -> String {
 mod tests {
     use super::*;
 
-    fn args() -> DoctorArgs {
-        DoctorArgs {
-            data_dir: None,
-            port: 0,
-            host: Some("unix:///nowhere/docker.sock".to_owned()),
-        }
-    }
-
     #[tokio::test]
     async fn without_an_engine_the_report_fails_and_says_what_to_do() {
-        let report = report(&args()).await;
+        let config = Config {
+            port: 0,
+            backend: BackendChoice::Docker,
+            ..Config::default()
+        };
+        let report = report(&config, Some("unix:///nowhere/docker.sock")).await;
         assert_eq!(report.exit_code(), 1);
         let text = report.to_string();
         assert!(
@@ -344,44 +207,42 @@ mod tests {
     }
 
     #[test]
-    fn a_port_in_use_is_a_warning() {
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let finding = port(taken.local_addr().unwrap().port());
-        assert_eq!(finding.state, State::Warn);
-    }
+    fn the_shorter_way_is_the_next_step() {
+        let engine = || {
+            Finding::bad(
+                "engine",
+                State::Fail,
+                "no Docker engine",
+                "start Docker, or",
+            )
+        };
+        let no_python = "`sudo apt install python3` is enough";
+        let mut local = vec![Finding::bad(
+            "local sandboxes",
+            State::Warn,
+            "no",
+            no_python,
+        )];
+        let findings = [vec![one_of_two(engine(), &mut local)], local].concat();
+        let text = Report { findings }.to_string();
+        assert!(text.ends_with(&format!("next step: {no_python}")), "{text}");
 
-    #[test]
-    fn a_data_directory_that_cannot_be_made_fails() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(
-            data_dir(Some(&file.path().join("below"))).state,
-            State::Fail
+        // An engine that is there and does not let the user in is the shorter way itself.
+        let closed = Finding::bad("engine", State::Fail, "no Docker engine", "usermod");
+        let mut local = vec![Finding::bad(
+            "local sandboxes",
+            State::Warn,
+            "no",
+            no_python,
+        )];
+        let findings = [vec![one_of_two(closed, &mut local)], local].concat();
+        assert!(
+            Report { findings }
+                .to_string()
+                .ends_with("next step: usermod")
         );
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(data_dir(Some(&folder.path().join("a/b"))).state, State::Ok);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
 
-    #[test]
-    fn a_stale_image_is_a_warning_with_the_command() {
-        let findings = images_found(&[
-            (
-                Flavor::Full,
-                ImageState::Stale {
-                    size_bytes: 3 << 29,
-                },
-            ),
-            (Flavor::Slim, ImageState::Missing),
-        ]);
-        assert_eq!(findings.len(), 1);
-        assert_eq!(findings[0].state, State::Warn);
-        assert_eq!(
-            findings[0].text,
-            "1.5 GiB, built by another version of sandtable"
-        );
-        assert_eq!(
-            findings[0].hint.as_deref(),
-            Some("sandtable image build --flavor full")
-        );
+        let mut local = vec![Finding::ok("local sandboxes", "yes")];
+        assert_eq!(one_of_two(engine(), &mut local).state, State::Warn);
     }
 }

@@ -50,6 +50,8 @@ pub(super) async fn show(Target(workspace): Target) -> Json<Value> {
     Json(answer)
 }
 
+const CASSETTES_HINT: &str = "`sandtable docs cassettes` has the format";
+
 /// Mounts a cassette on the workspace, in place of what it has mounted: one of the server's folder, or
 /// the YAML that is sent.
 pub(super) async fn mount(
@@ -75,14 +77,14 @@ pub(super) async fn mount(
         let text = String::from_utf8_lossy(&body);
         let read = work::apart(|| cassette::parse("request body", &text))
             .and_then(|cassette| work::apart(|| Tape::of(vec![cassette])))
-            .map_err(|error| ControlError::bad(error.to_string(), "docs/CASSETTES.md"))?;
+            .map_err(|error| ControlError::bad(error.to_string(), CASSETTES_HINT))?;
         Deck::of(read, Pace::AtOnce)
     };
     let deck = deck.map_err(|error| {
         let text = error.to_string();
         match text.split_once("\n  hint: ") {
             Some((message, hint)) => ControlError::bad(message, hint),
-            None => ControlError::bad(text, "docs/CASSETTES.md"),
+            None => ControlError::bad(text, CASSETTES_HINT),
         }
     })?;
     workspace.cassettes.set(Some(deck));

@@ -57,6 +57,6 @@ pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
 fn bad(faults: &[Diagnostic]) -> ControlError {
     ControlError::bad(
         render(faults),
-        "docs/SCRIPTS.md has an example of every step",
+        "`sandtable docs scripts` has an example of every step",
     )
 }

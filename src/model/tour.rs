@@ -3,13 +3,14 @@
 
 use std::sync::LazyLock;
 
-use super::script::{Shipped, render};
+use super::script::{Scripts, Shipped, render};
 use super::{Model, TurnRequest, direct};
 
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("tour/basics.yaml", include_str!("tour/basics.yaml")),
     ("tour/sales.yaml", include_str!("tour/sales.yaml")),
     ("tour/analysis.yaml", include_str!("tour/analysis.yaml")),
+    ("tour/weather.yaml", include_str!("tour/weather.yaml")),
 ];
 
 static RULES: LazyLock<Shipped> = LazyLock::new(|| {
@@ -19,12 +20,12 @@ static RULES: LazyLock<Shipped> = LazyLock::new(|| {
 });
 
 /// The model of the first shipped rule that knows the prompt. A block to run goes to `direct`.
-pub fn answer(request: &TurnRequest) -> Option<Box<dyn Model>> {
+pub fn answer(request: &TurnRequest, scripts: &Scripts) -> Option<Box<dyn Model>> {
     request.code_tool?;
     if direct::has_block(&request.user_text) {
         return None;
     }
-    RULES.answer(request)
+    RULES.answer(request, scripts)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ use self::volume::GuestVolume;
 use crate::limits::{CONCURRENT_STARTS, ENGINE_CHANGE_TIMEOUT, SANDBOX_LEASE};
 use crate::sandbox::{Backend, BoxFuture, Channel, Launched, SandboxError, SandboxSpec, guest};
 
-pub(crate) use self::engine::Facts;
+pub(crate) use self::engine::{Facts, NO_ENGINE_HINT};
 
 /// What a Docker backend needs to know.
 #[derive(Debug, Clone)]
@@ -68,8 +68,9 @@ pub struct DockerBackend {
     lease_span: Option<Duration>,
     warm: warm::Pool,
     guest: GuestVolume,
-    /// Whether the engine is known to have the guest's volume.
-    guest_in_place: Mutex<bool>,
+    /// Once the engine is known to have the guest's volume: the file for `/proc/meminfo` in it, if it can
+    /// be lent.
+    guest_in_place: Mutex<Option<Option<String>>>,
     starts: Semaphore,
     /// Counts sandboxes made, so that they take turns on the CPUs.
     turns: AtomicUsize,
@@ -79,6 +80,7 @@ pub struct DockerBackend {
     lacks_cpu_set: AtomicBool,
     lacks_ipc_limits: AtomicBool,
     lacks_terminals: AtomicBool,
+    lacks_memory_file: AtomicBool,
     /// Held while the image is built, so that it is built once.
     building: Mutex<()>,
 }
@@ -117,7 +119,7 @@ impl DockerBackend {
             lease_span: (!config.temporary).then_some(SANDBOX_LEASE),
             warm: warm::Pool::default(),
             guest: GuestVolume::new(config.guest),
-            guest_in_place: Mutex::new(false),
+            guest_in_place: Mutex::new(None),
             starts: Semaphore::new(CONCURRENT_STARTS),
             turns: AtomicUsize::new(0),
             lacks_disk_size: AtomicBool::new(false),
@@ -125,6 +127,7 @@ impl DockerBackend {
             lacks_cpu_set: AtomicBool::new(false),
             lacks_ipc_limits: AtomicBool::new(false),
             lacks_terminals: AtomicBool::new(false),
+            lacks_memory_file: AtomicBool::new(false),
             building: Mutex::new(()),
         })
     }
@@ -209,13 +212,13 @@ impl DockerBackend {
         create::name(&self.lease.scope, container_id)
     }
 
-    async fn put_guest_in_place(&self, image: &str) -> Result<(), SandboxError> {
+    async fn put_guest_in_place(&self, image: &str) -> Result<Option<String>, SandboxError> {
         let mut in_place = self.guest_in_place.lock().await;
-        if !*in_place {
-            self.guest.fill(&self.engine, image).await?;
-            *in_place = true;
+        if let Some(memory) = &*in_place {
+            return Ok(memory.clone());
         }
-        Ok(())
+        let memory = self.guest.fill(&self.engine, image).await?;
+        Ok(in_place.insert(memory).clone())
     }
 
     /// Deletes the guest's volume, as clearing up by hand does; the next start fills it again.

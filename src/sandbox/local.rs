@@ -15,6 +15,7 @@ mod probe;
 mod python;
 mod rootfs;
 mod sys;
+mod tools;
 mod watchdog;
 
 use std::collections::HashMap;
@@ -38,15 +39,16 @@ use self::disk::Disks;
 pub use self::init::entry;
 pub(crate) use self::init::may_be_entered;
 use self::launch::Launcher;
-pub use self::libraries::{Libraries, LibrariesError};
+pub use self::libraries::{COMPILED_HINT, Failure, Libraries, LibrariesError, Place};
 use self::plan::{Plan, Rlimit, Storage};
-pub use self::probe::{Description, Facts};
+pub use self::probe::{Description, Facts, apparmor_profile};
 use self::python::Python;
 use self::rootfs::RootFs;
+pub use self::tools::Lacking;
 use self::watchdog::{Watchdog, Watched};
 use crate::limits::{CONCURRENT_STARTS, SANDBOX_SHM_BYTES, SANDBOX_TERMINALS};
 use crate::sandbox::guest::Settings;
-use crate::sandbox::{Backend, BoxFuture, Channel, Limits, SandboxError, SandboxSpec};
+use crate::sandbox::{Backend, BoxFuture, Channel, Limits, SandboxError, SandboxSpec, memory};
 
 /// The users of sandboxes on the machine, as root: far from people, services, and the ranges that
 /// container tools share out.
@@ -55,6 +57,8 @@ const UIDS: Range<u32> = 1_900_000_000..1_900_000_000 + (1 << 24);
 const ORDINARY_UIDS: u32 = 10_000;
 /// What the names of containers, and of their folders, start with.
 const CONTAINER: &str = "container_";
+const NO_PYTHON_HINT: &str =
+    "`sudo apt install python3` (or your system's way to Python, best 3.11) is enough";
 const SOFT_FILES: u64 = 4096;
 const HARD_FILES: u64 = 65_536;
 /// How long the last of a sandbox may take to be gone.
@@ -130,7 +134,17 @@ impl LocalBackend {
 
     /// What the banner says: the interpreter, the limits, and what would improve it.
     pub fn describe(&self) -> Description {
-        probe::describe(&self.inner.facts, self.inner.libraries.are_there())
+        probe::describe(&self.inner.facts, self.inner.libraries.place().is_there())
+    }
+
+    /// The documented libraries for its interpreter.
+    pub fn libraries(&self) -> &Libraries {
+        &self.inner.libraries
+    }
+
+    /// The documented tools that its sandboxes lack.
+    pub fn lacking(&self) -> &Lacking {
+        &self.inner.facts.lacking
     }
 
     /// Whether a container's disk has an exact size.
@@ -192,7 +206,7 @@ impl Inner {
         let Some(python) = Python::find() else {
             return Err(SandboxError::Unavailable {
                 reason: "there is no `python3` on this machine".to_owned(),
-                hint: "install Python 3.11, or use Docker".to_owned(),
+                hint: NO_PYTHON_HINT.to_owned(),
             });
         };
         let program = config.program.unwrap_or_else(|| "/proc/self/exe".into());
@@ -219,6 +233,7 @@ impl Inner {
                 .map(Cgroups::describe)
                 .map_err(Clone::clone),
             disk: disks.as_ref().map(|_| ()).map_err(Clone::clone),
+            lacking: Lacking::of_this_machine(),
         };
         let watchdog = if cgroups.is_err() {
             Some(Watchdog::start().map_err(|error| failed("start the watchdog", &error))?)
@@ -304,8 +319,9 @@ impl Inner {
         let RootFs {
             binds,
             links,
-            texts,
+            mut texts,
         } = self.root.get().cloned().unwrap_or_default();
+        texts.push((rootfs::MEMORY.into(), memory::text(limits.memory_bytes)));
         Plan {
             privileged: self.privileged,
             host_uid,
@@ -340,28 +356,42 @@ impl Inner {
         if *done {
             return;
         }
-        if self.provision && !self.libraries.are_there() {
-            let libraries = self.libraries.clone();
-            let installing = tokio::task::spawn_blocking(move || {
-                libraries.install(&mut |text| {
-                    tracing::info!("{text}");
-                })
-            });
-            if let Ok(Err(error)) = installing.await {
-                tracing::warn!(
-                    %error,
-                    hint = "`sandtable image build` tries again; `--provision never` does without",
-                    "sandboxes run without the documented libraries"
-                );
-            }
-        }
         let inner = Arc::clone(self);
         let look = move || {
-            let libraries = inner.libraries.place();
-            let root = RootFs::of_this_machine(&inner.python, libraries.as_deref());
+            let place = if inner.provision {
+                inner.install()
+            } else {
+                inner.libraries.place()
+            };
+            let root = RootFs::of_this_machine(&inner.python, place.folder().as_deref());
             inner.root.set(root).ok();
         };
         *done = tokio::task::spawn_blocking(look).await.is_ok();
+    }
+
+    /// Installs the libraries that are missing, unless that has failed lately.
+    fn install(&self) -> Place {
+        let installed = self.libraries.provide(&mut |text| {
+            tracing::info!("{text}");
+        });
+        match installed {
+            Ok(place) => return place,
+            // Said when it failed, and by the banner.
+            Err(LibrariesError::Lately(failure)) => {
+                tracing::debug!(
+                    at = %failure.at, until = %failure.until(), reason = failure.reason,
+                    "the documented libraries are not tried again yet"
+                );
+            }
+            Err(error) => {
+                tracing::warn!(
+                    %error,
+                    hint = "`sandtable image build` tries again; `--provision never` does without",
+                    "sandboxes run without some of the documented libraries"
+                );
+            }
+        }
+        self.libraries.place()
     }
 
     async fn start(self: Arc<Self>, spec: SandboxSpec) -> Result<Channel, SandboxError> {

@@ -64,7 +64,7 @@ fn remove_if_abandoned(dir: &Path) -> io::Result<bool> {
         Store::LOCK_FILE,
         Store::DATABASE_FILE,
     ];
-    if !marks.iter().all(|mark| dir.join(mark).exists()) || !is_own(dir)? {
+    if !marks.iter().all(|mark| dir.join(mark).exists()) || !private::is_own(dir)? {
         return Ok(false);
     }
     // Held meanwhile, so that no server begins in what is half gone.
@@ -85,20 +85,6 @@ fn remove_if_abandoned(dir: &Path) -> io::Result<bool> {
         }
     }
     fs::remove_dir_all(dir)?;
-    Ok(true)
-}
-
-/// Whether it is this user's: another could put a link in its place meanwhile.
-#[cfg(unix)]
-fn is_own(dir: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt as _;
-    // A file that is made now says whom this process is.
-    let own = tempfile::tempfile()?.metadata()?.uid();
-    Ok(fs::symlink_metadata(dir)?.uid() == own)
-}
-
-#[cfg(not(unix))]
-fn is_own(_: &Path) -> io::Result<bool> {
     Ok(true)
 }
 

@@ -72,7 +72,7 @@ fn as_yaml(value: &Value) -> String {
 
 fn check_script(sink: &Sink, path: &str, text: &str) {
     if let Err(found) = Scripts::default().replace(text, "text") {
-        let hint = "docs/SCRIPTS.md has an example of every step";
+        let hint = "`sandtable docs scripts` has an example of every step";
         sink.add(path, render(&found), hint);
     }
 }

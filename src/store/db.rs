@@ -59,6 +59,32 @@ pub(super) fn connect_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Opens a copy of a data directory's database as [`connect_writer`] would, and reads all of it.
+pub(super) fn examine(dir: &Path) -> Result<(), StoreError> {
+    let io = || StoreError::io("copy the database to look at it");
+    let aside = crate::private::temp_dir("sandtable-look-").map_err(io())?;
+    for end in ["", "-wal"] {
+        let name = format!("{}{end}", Store::DATABASE_FILE);
+        match std::fs::copy(dir.join(&name), aside.path().join(&name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io()(error)),
+            _ => {}
+        }
+    }
+    let copy = aside.path().join(Store::DATABASE_FILE);
+    let path = dir.join(Store::DATABASE_FILE);
+    let looked = connect_writer(&copy).and_then(|connection| {
+        connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
+            .map_err(StoreError::sql("read the database"))
+    });
+    match looked {
+        Ok(said) if said == "ok" => Ok(()),
+        Ok(cause) => Err(StoreError::Damaged { path, cause }),
+        Err(StoreError::ForeignDatabase { .. }) => Err(StoreError::ForeignDatabase { path }),
+        Err(error) => Err(error.on(&path)),
+    }
+}
+
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// The thread that alone writes. It ends, and gives up the directory's lock, when this is dropped.

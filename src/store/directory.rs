@@ -19,14 +19,7 @@ pub(super) fn claim(dir: &Path) -> Result<(), StoreError> {
     let io = || StoreError::io("prepare the data directory");
     private::create_dir_all(dir).map_err(io())?;
     let database = dir.join(Store::DATABASE_FILE);
-    // An empty one was never finished, or has lost what it knew of the bytes that lie beside it.
-    if fs::metadata(&database).map_or(0, |file| file.len()) == 0 {
-        if let Some(found) = first_of_others(dir).map_err(io())? {
-            return Err(StoreError::Foreign {
-                dir: dir.to_owned(),
-                found,
-            });
-        }
+    if begins(dir)? {
         close(dir)?;
         match private::create_new(&database) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io()(error)),
@@ -49,6 +42,49 @@ pub(super) fn claim(dir: &Path) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Whether a store would begin in the folder, rather than be found there. One that holds anything else is
+/// refused.
+fn begins(dir: &Path) -> Result<bool, StoreError> {
+    // An empty one was never finished, or has lost what it knew of the bytes that lie beside it.
+    if fs::metadata(dir.join(Store::DATABASE_FILE)).map_or(0, |file| file.len()) > 0 {
+        return Ok(false);
+    }
+    match first_of_others(dir).map_err(StoreError::io("prepare the data directory"))? {
+        Some(found) => Err(StoreError::Foreign {
+            dir: dir.to_owned(),
+            found,
+        }),
+        None => Ok(true),
+    }
+}
+
+/// What [`claim`] would refuse, without a change. Whether a store is there already.
+pub(super) fn examine(dir: &Path) -> Result<bool, StoreError> {
+    let io = || StoreError::io("prepare the data directory");
+    if !dir.is_dir() {
+        // It would be made.
+        private::may_add_to(dir).map_err(io())?;
+        return Ok(false);
+    }
+    let is_there = !begins(dir)?;
+    private::may_tighten(dir).map_err(|source| StoreError::Open {
+        dir: dir.to_owned(),
+        source,
+    })?;
+    private::may_add_to(dir).map_err(io())?;
+    // The lock goes through no link.
+    for (name, mut options) in [
+        (Store::DATABASE_FILE, fs::File::options()),
+        (Store::LOCK_FILE, private::options()),
+    ] {
+        match options.read(true).write(true).open(dir.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io()(error)),
+            _ => {}
+        }
+    }
+    Ok(is_there)
 }
 
 /// Anything in a folder but what a data directory begins with: the database, not filled yet, and the lock.

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 /// Reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("lock the data directory `{}`: process {pid} is using it", dir.display())]
+    #[error(
+        "lock the data directory `{}`: process {pid} is using it\n  hint: stop that server, or give `--data-dir` another folder",
+        dir.display()
+    )]
     Locked {
         dir: PathBuf,
         /// The owner as it wrote itself down, or `unknown`.
@@ -36,8 +39,15 @@ pub enum StoreError {
         dir.display()
     )]
     Open { dir: PathBuf, source: io::Error },
-    #[error("open a store of schema version {found}: this sandtable knows versions up to {known}")]
+    #[error(
+        "open a store of schema version {found}: this sandtable knows versions up to {known}\n  hint: take the newer sandtable that made it, or give `--data-dir` another folder"
+    )]
     TooNew { found: u32, known: u32 },
+    #[error(
+        "read `{}`: the database is damaged ({cause})\n  hint: move the data directory away to keep what is left of it, or give `--data-dir` another folder",
+        path.display()
+    )]
+    Damaged { path: PathBuf, cause: String },
     #[error("{operation}: {source}")]
     Sql {
         operation: &'static str,
@@ -103,9 +113,18 @@ impl StoreError {
         }
     }
 
-    /// The same of a file or folder: a full disk is told with its path.
+    /// The same of a file or folder: a full disk and a damaged database are told with their path.
     pub(crate) fn on(self, path: &Path) -> Self {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        if let Self::Sql { source, .. } = &self
+            && let Some(DatabaseCorrupt | NotADatabase) = source.sqlite_error_code()
+        {
+            return Self::Damaged {
+                path: path.to_owned(),
+                cause: source.to_string(),
+            };
+        }
         let (operation, cause) = match &self {
             Self::Io { operation, source }
                 if matches!(source.kind(), StorageFull | QuotaExceeded) =>

@@ -204,3 +204,64 @@ async fn pid_1_cannot_be_killed_or_looked_into() {
     assert_eq!(said.out, "", "{}", said.err);
     bench.end().await;
 }
+
+#[tokio::test]
+async fn memory_and_its_tools_tell_the_sandbox_s_limit_and_cannot_be_made_to_lie() {
+    let Some((bench, guest)) = inside(Limits::default()).await else {
+        return;
+    };
+    let total = Limits::default().memory_bytes / 1024;
+    let said = bash(
+        &guest,
+        "grep -E '^(MemTotal|SwapTotal)' /proc/meminfo | tr -s ' '",
+    )
+    .await;
+    assert_eq!(
+        said.out,
+        format!("MemTotal: {total} kB\nSwapTotal: 0 kB\n"),
+        "{}",
+        said.err
+    );
+    let said = bash(&guest, "command -v free >/dev/null || exit 9; free -k").await;
+    if said.code != 9 {
+        let row = said.out.lines().nth(1).unwrap_or_default();
+        let numbers: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(numbers[..2], ["Mem:", &total.to_string()], "{}", said.out);
+    }
+    for attempt in [
+        "echo 'MemTotal: 1 kB' > /proc/meminfo",
+        "chmod 666 /proc/meminfo && echo x >> /proc/meminfo",
+        "rm -f /proc/meminfo",
+        "umount /proc/meminfo",
+    ] {
+        assert_ne!(bash(&guest, attempt).await.code, 0, "{attempt}");
+    }
+    let said = bash(&guest, "head -1 /proc/meminfo | tr -s ' '").await;
+    assert_eq!(said.out, format!("MemTotal: {total} kB\n"));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn pip_fails_for_want_of_a_network_and_of_nothing_else() {
+    let Some((bench, guest)) = inside(Limits::default()).await else {
+        return;
+    };
+    if bash(&guest, "python3 -m pip --version").await.code != 0 {
+        eprintln!("SKIPPED, nothing was tested: this machine's Python has no pip");
+        bench.end().await;
+        return;
+    }
+    for pip in ["python3 -m pip", "pip"] {
+        let said = bash(&guest, &format!("{pip} install --retries 1 left-over")).await;
+        assert_eq!(said.code, 1, "{pip}: {} {}", said.out, said.err);
+        for words in [
+            "Temporary failure in name resolution",
+            "ERROR: Could not find a version that satisfies the requirement left-over (from versions: none)",
+            "ERROR: No matching distribution found for left-over",
+        ] {
+            assert!(said.err.contains(words), "{pip}: {}", said.err);
+        }
+        assert!(!said.err.contains("externally-managed"), "{}", said.err);
+    }
+    bench.end().await;
+}

@@ -2,8 +2,9 @@
 
 use bollard::Docker;
 use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
-use sandtable::cli::doctor::{DoctorArgs, State, report};
+use sandtable::cli::doctor::{State, report};
 use sandtable::cli::image::{BuildArgs, Flavor, ImageError};
+use sandtable::config::Config;
 use sandtable::sandbox::docker::image;
 
 use crate::bench::image_ready;
@@ -100,12 +101,11 @@ async fn the_doctor_sees_the_engine_and_its_image() {
     if !image_ready(Flavor::Slim).await {
         return;
     }
-    let args = DoctorArgs {
-        data_dir: None,
+    let config = Config {
         port: 0,
-        host: None,
+        ..Config::default()
     };
-    let report = report(&args).await;
+    let report = report(&config, None).await;
     assert_eq!(report.exit_code(), 0, "{report}");
     let state = |subject: &str| {
         report

@@ -10,6 +10,7 @@
 mod batches;
 mod belongings;
 mod clients;
+mod doctor;
 mod ends;
 mod http;
 mod import;

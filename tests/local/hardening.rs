@@ -49,7 +49,7 @@ async fn nothing_of_the_server_is_inherited() {
     .await;
     // Three and the one that lists them.
     let wanted = "4\nHOME INPUT_DIR LANG MKL_NUM_THREADS MPLBACKEND MPLCONFIGDIR OMP_NUM_THREADS \
-                  OPENBLAS_NUM_THREADS OUTPUT_DIR PATH PWD PYTHONPATH SHLVL _ ";
+                  OPENBLAS_NUM_THREADS OUTPUT_DIR PATH PIP_BREAK_SYSTEM_PACKAGES PWD PYTHONPATH SHLVL _ ";
     assert_eq!(said.out, wanted);
     let said = bash(&guest, "tr '\\0' ' ' < /proc/1/cmdline").await;
     assert_eq!(said.out, "sandtable-guest __sandbox-init ");

@@ -125,3 +125,68 @@ async fn a_removed_container_leaves_no_file() {
     }
     bench.end().await;
 }
+
+#[tokio::test]
+async fn df_shows_the_size_of_the_disk_where_it_is_exact() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    if bench.backend.disk_is_exact() {
+        let limits = Limits::default();
+        let guest = wake(&bench, &new_spec(limits)).await;
+        for place in ["~", "/tmp", "/files"] {
+            let said = bash(&guest, &format!("df -B1 --output=size {place} | tail -1")).await;
+            let size: u64 = said.out.trim().parse().expect(&said.err);
+            // The file system keeps a little for itself.
+            let least = limits.disk_bytes / 10 * 9;
+            assert!(
+                (least..=limits.disk_bytes).contains(&size),
+                "{place}: {size}"
+            );
+        }
+    }
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn the_documented_tools_are_there_by_their_names_or_said_to_be_missing() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    let guest = wake(&bench, &new_spec(Limits::default())).await;
+    let lacking = bench.backend.lacking();
+    let mut found = 0;
+    for tool in [
+        "7z",
+        "bc",
+        "fd",
+        "free",
+        "java",
+        "pdftoppm",
+        "pip",
+        "rg",
+        "sqlite3",
+        "unrar",
+        "unzip",
+        "wkhtmltopdf",
+    ] {
+        let is_there = bash(&guest, &format!("command -v {tool}")).await.code == 0;
+        assert_ne!(
+            is_there,
+            lacking.tools.contains(&tool),
+            "{tool}: {lacking:?}"
+        );
+        found += usize::from(is_there);
+    }
+    let banner = bench.backend.describe();
+    match lacking.command() {
+        None => assert!(found == 12 && !banner.text.contains("without `")),
+        Some(command) => {
+            assert!(command.starts_with("sudo apt install ") || !command.is_empty());
+            assert!(banner.improve.unwrap().starts_with(&command));
+            let tools = lacking.tools.join("`, `");
+            assert!(banner.text.contains(&tools), "{}", banner.text);
+        }
+    }
+    bench.end().await;
+}

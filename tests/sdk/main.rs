@@ -17,6 +17,7 @@ mod interpreter;
 mod libraries;
 mod program;
 mod python;
+mod readme;
 mod recorded;
 mod run;
 mod server;

@@ -94,7 +94,7 @@ export interface Clock {
   thaw(): Promise<Date>;
 }
 
-/** Rules: a YAML or JSON text, the path or URL of a file, or objects. docs/SCRIPTS.md has the language. */
+/** Rules: a YAML or JSON text, the path or URL of a file, or objects. `sandtable docs scripts` has the language. */
 export type Rules = string | FileUrl | Rule | Rule[] | { rules: Rule[] };
 
 /** As much of a `URL` as is needed, for projects without the types of Node or a browser. */
@@ -132,7 +132,7 @@ export interface RuleState {
   layer: "workspace" | "base";
 }
 
-/** docs/FAULTS.md has the words. */
+/** `sandtable docs faults` has the words. */
 export interface Fault {
   at: "http" | "stream" | "tool" | "wire";
   [member: string]: unknown;
@@ -386,7 +386,7 @@ export interface Attempt {
   made?: string[];
 }
 
-/** docs/USAGE.md has the rules. */
+/** `sandtable docs usage` has the rules. */
 export interface Usage {
   month: string;
   usd: number;

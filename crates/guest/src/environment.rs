@@ -118,6 +118,9 @@ pub(crate) fn variables(
         ("OMP_NUM_THREADS", "1".to_owned()),
         ("OPENBLAS_NUM_THREADS", "1".to_owned()),
         ("MKL_NUM_THREADS", "1".to_owned()),
+        // On every base pip goes as far as the network that is not there, also where a distribution has
+        // its Python marked as its own.
+        ("PIP_BREAK_SYSTEM_PACKAGES", "1".to_owned()),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))

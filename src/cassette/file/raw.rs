@@ -112,7 +112,7 @@ pub(super) const BROKE: &str = "broke: ";
 pub(super) const CLIENT_LEFT: &str = "client left";
 
 const HINT: &str =
-    "docs/CASSETTES.md has the format; `sandtable import` takes other tools' recordings";
+    "`sandtable docs cassettes` has the format; `sandtable import` takes other tools' recordings";
 
 /// Reads the text of a cassette called `name`.
 pub(super) fn parse(name: &str, text: &str, blobs: &Path) -> Result<Cassette, CassetteError> {

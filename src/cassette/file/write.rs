@@ -52,16 +52,22 @@ pub fn text(about: &About, exchanges: &[Exchange]) -> Result<String, CassetteErr
     Ok(head(about) + list + &items.concat())
 }
 
+/// Whether a cassette is there that a new one may replace, and nothing else is.
+fn may_replace(path: &Path) -> Result<bool, CassetteError> {
+    let was_there = is_there(path, "cassette", starts_as_cassette)?;
+    is_there(&timing(path), "list of times", |old| {
+        serde_json::from_slice::<Vec<Timing>>(old).is_ok()
+    })?;
+    Ok(was_there)
+}
+
 impl Writer {
     /// Begins a cassette, in place of one that is there. Any other file is left alone.
     pub fn create(path: &Path, about: &About) -> Result<Self, CassetteError> {
         if let Some(folder) = path.parent() {
             private::create_dir_all(folder).map_err(|source| failed(folder, source))?;
         }
-        let was_there = is_there(path, "cassette", starts_as_cassette)?;
-        is_there(&timing(path), "list of times", |old| {
-            serde_json::from_slice::<Vec<Timing>>(old).is_ok()
-        })?;
+        let was_there = may_replace(path)?;
         let writer = Self {
             path: path.to_owned(),
             head: head(about),
@@ -75,6 +81,13 @@ impl Writer {
             remove_bodies(&blobs(path)).map_err(|source| failed(&blobs(path), source))?;
         }
         Ok(writer)
+    }
+
+    /// What [`Self::create`] would refuse, without a change.
+    pub fn may_create(path: &Path) -> Result<(), CassetteError> {
+        may_replace(path)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        private::may_add_to(folder).map_err(|source| failed(folder, source))
     }
 
     /// Goes on with a cassette that is there, or begins one.

@@ -1,6 +1,6 @@
 //! Which flags go together.
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use super::{Cli, Command};
 use crate::config::{BackendChoice, Config};
@@ -117,4 +117,29 @@ fn an_ignored_path_is_checked_where_it_is_typed() {
     let line = "sandtable import a.yaml --out b --ignore $[";
     let told = Cli::try_parse_from(line.split(' ')).unwrap_err();
     assert!(told.to_string().contains("no JSON path"), "{told}");
+}
+
+#[test]
+fn every_flag_of_a_server_has_an_environment_variable() {
+    let cli = Cli::command();
+    let serve = cli.find_subcommand("serve").unwrap();
+    let without: Vec<_> = serve
+        .get_arguments()
+        .filter(|flag| flag.get_env().is_none())
+        .map(|flag| flag.get_id().as_str())
+        .filter(|flag| !["help", "version"].contains(flag))
+        .collect();
+    assert_eq!(without, [""; 0]);
+    assert!(serve.get_arguments().count() > 30);
+}
+
+#[test]
+fn the_doctor_is_asked_about_a_server_of_any_flags() {
+    let line = "sandtable doctor --json --script a.yaml --backend local --port 0 --data-dir d";
+    let Some(Command::Doctor(args)) = Cli::try_parse_from(line.split(' ')).unwrap().command else {
+        panic!("another command");
+    };
+    let config = args.serve.into_config().unwrap();
+    assert_eq!(config.backend, BackendChoice::Local);
+    assert_eq!(config.scripts.len(), 1);
 }

@@ -28,7 +28,7 @@ pub enum State {
     Ok,
     /// It works, but not as well as it could.
     Warn,
-    /// Something users count on does not work.
+    /// No server starts with these flags, or nothing runs code.
     Fail,
 }
 
@@ -64,11 +64,8 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for finding in &self.findings {
-            writeln!(
-                f,
-                "{:<5} {}: {}",
-                finding.state, finding.subject, finding.text
-            )?;
+            let text = finding.text.replace('\n', "\n      ");
+            writeln!(f, "{:<5} {}: {text}", finding.state, finding.subject)?;
             if let Some(hint) = &finding.hint {
                 writeln!(f, "      hint: {hint}")?;
             }

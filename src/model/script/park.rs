@@ -13,6 +13,8 @@ use crate::model::CallResult;
 pub(super) struct Place {
     pub(super) rule: Arc<Rule>,
     pub(super) usage: Arc<Usage>,
+    /// Whether the rule is of the tour.
+    pub(super) shipped: bool,
     /// The next instruction.
     pub(super) next: usize,
     /// The instruction whose calls have no results yet, and their ids in the order of the calls.
@@ -30,6 +32,7 @@ impl Place {
         Self {
             rule,
             usage,
+            shipped: false,
             next: 0,
             pending: None,
             captures: BTreeMap::new(),

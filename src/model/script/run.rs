@@ -29,20 +29,13 @@ pub(super) struct Run {
     code_tool: Option<CodeTool>,
     /// Text since the last call of this answer alone; the place has that of the whole turn.
     trail: String,
-    home: Home,
-}
-
-/// Who keeps the place if the turn ends early.
-#[derive(Debug)]
-pub(super) enum Home {
-    Scripts(Scripts),
-    /// A shipped rule; its turns end in one answer.
-    Tour,
+    /// Who keeps the place if the turn ends early.
+    home: Scripts,
 }
 
 impl Run {
     /// Goes on from `place`, in answer to `request`.
-    pub(super) fn new(place: Place, request: &TurnRequest, home: Home) -> Self {
+    pub(super) fn new(place: Place, request: &TurnRequest, home: Scripts) -> Self {
         Self {
             place,
             body: Arc::clone(&request.body),
@@ -55,7 +48,7 @@ impl Run {
     }
 
     /// Begins `place`'s rule: keeps what its matchers name.
-    pub(super) fn begin(mut place: Place, request: &TurnRequest, home: Home) -> Self {
+    pub(super) fn begin(mut place: Place, request: &TurnRequest, home: Scripts) -> Self {
         for clause in &place.rule.clauses {
             clause.capture(request, &mut place.captures);
         }
@@ -503,10 +496,10 @@ impl Run {
 
 impl Model for Run {
     fn source(&self) -> &str {
-        match self.home {
-            Home::Scripts(_) => &self.place.rule.name,
-            Home::Tour => "tour",
+        if self.place.shipped {
+            return "tour";
         }
+        &self.place.rule.name
     }
 
     fn next(&mut self, results: &[CallResult]) -> Result<Option<Step>, ModelError> {
@@ -544,9 +537,6 @@ impl Model for Run {
             home,
             ..
         } = *self;
-        let Home::Scripts(scripts) = home else {
-            return;
-        };
         let calls: Vec<&String> = ids.iter().filter(|id| is_tool_use(id)).collect();
         // One that waits from an earlier answer knows its calls.
         if let Some((op, pending)) = &mut place.pending
@@ -568,7 +558,7 @@ impl Model for Run {
             keys.push(whole);
         }
         keys.extend(ids.iter().chain(by_code).cloned());
-        scripts.keep(keys, place);
+        home.keep(keys, place);
     }
 }
 

@@ -9,7 +9,7 @@ use super::diagnostic::Diagnostic;
 use super::park::{Parked, Place};
 use super::parse;
 use super::rule::Rule;
-use super::run::{Home, Run};
+use super::run::Run;
 use super::unmatched::{self, Near};
 use super::usage::{self, Counted, LayerName, RuleInfo, UnusedStep, counted, info};
 use crate::limits::TURN_ROUNDS;
@@ -142,7 +142,7 @@ impl Scripts {
             }
             if rule.matches(request) && usage.claim(rule.times) {
                 let place = Place::start(Arc::clone(rule), Arc::clone(usage));
-                return Ok(Box::new(Run::begin(place, request, self.home())));
+                return Ok(Box::new(Run::begin(place, request, self.clone())));
             }
         }
         let rules = layers.iter().flat_map(|(_, rules)| rules.iter());
@@ -164,7 +164,7 @@ impl Scripts {
             return Ok(None);
         };
         guard(&place.rule, request)?;
-        let run = Run::new(Arc::unwrap_or_clone(place), request, self.home());
+        let run = Run::new(Arc::unwrap_or_clone(place), request, self.clone());
         // Another rule may have been written for the client's answer.
         let over = run.is_done() && self.has_other_rule(request);
         Ok((!over).then(|| Box::new(run) as Box<dyn Model>))
@@ -197,7 +197,7 @@ impl Scripts {
             return false;
         }
         let place = Place::start(Arc::clone(rule), usage::Usage::of(rule));
-        let mut run = Run::begin(place, request, self.home());
+        let mut run = Run::begin(place, request, self.clone());
         !run.skip_history(request, false).unwrap_or(false)
     }
 
@@ -220,7 +220,7 @@ impl Scripts {
         for exact in [true, false] {
             for (rule, usage) in &candidates {
                 let place = Place::start(Arc::clone(rule), Arc::clone(usage));
-                let mut run = Run::begin(place, request, self.home());
+                let mut run = Run::begin(place, request, self.clone());
                 if !run.skip_history(request, exact).unwrap_or(false) {
                     continue;
                 }
@@ -259,10 +259,6 @@ impl Scripts {
             *beneath = (generation, counted(&rules));
         }
         Arc::clone(&beneath.1)
-    }
-
-    fn home(&self) -> Home {
-        Home::Scripts(self.clone())
     }
 
     fn parked(&self) -> MutexGuard<'_, Parked> {

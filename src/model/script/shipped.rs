@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::diagnostic::Diagnostic;
 use super::park::Place;
 use super::parse;
-use super::run::{Home, Run};
+use super::run::Run;
+use super::scripts::Scripts;
 use super::usage::{Counted, counted};
 use crate::model::{Model, TurnRequest};
 
@@ -23,10 +24,17 @@ impl Shipped {
         Ok(Self(counted(&rules)))
     }
 
-    /// The model of the first rule that matches.
-    pub(in crate::model) fn answer(&self, request: &TurnRequest) -> Option<Box<dyn Model>> {
+    /// The model of the first rule that matches; `scripts` keep its place if the turn ends early.
+    pub(in crate::model) fn answer(
+        &self,
+        request: &TurnRequest,
+        scripts: &Scripts,
+    ) -> Option<Box<dyn Model>> {
         let (rule, usage) = self.0.iter().find(|(rule, _)| rule.matches(request))?;
-        let place = Place::start(Arc::clone(rule), Arc::clone(usage));
-        Some(Box::new(Run::begin(place, request, Home::Tour)))
+        let place = Place {
+            shipped: true,
+            ..Place::start(Arc::clone(rule), Arc::clone(usage))
+        };
+        Some(Box::new(Run::begin(place, request, scripts.clone())))
     }
 }

@@ -77,7 +77,8 @@ impl Host {
 
     fn ask(&mut self, tool: CodeTool, text: &str, uploads: &[&str]) -> Answer {
         let request = request(tool, text, uploads);
-        let mut model = answer(&request).unwrap_or_else(|| panic!("no tour for {text:?}"));
+        let mut model =
+            answer(&request, &Scripts::default()).unwrap_or_else(|| panic!("no tour for {text:?}"));
         assert_eq!(model.source(), "tour");
         let mut seen = Answer::default();
         let mut results = Vec::new();
@@ -430,10 +431,11 @@ fn churn_is_found_in_columns_nobody_foresaw() {
 #[test]
 fn other_prompts_blocks_and_requests_without_the_tool_are_left_alone() {
     let shell = CodeTool::BashAndEditor;
-    assert!(answer(&request(shell, "Hello", &[])).is_none());
+    let scripts = Scripts::default();
+    assert!(answer(&request(shell, "Hello", &[]), &scripts).is_none());
     let block = "the mean and standard deviation of [1]\n```bash\nls\n```";
-    assert!(answer(&request(shell, block, &[])).is_none());
+    assert!(answer(&request(shell, block, &[]), &scripts).is_none());
     let mut no_tool = request(shell, "Analyze this CSV data", &[]);
     no_tool.code_tool = None;
-    assert!(answer(&no_tool).is_none());
+    assert!(answer(&no_tool, &scripts).is_none());
 }

@@ -3,6 +3,8 @@
 //! What is not understood is refused. Whoever asks for TLS gets TLS, checked, and never plain HTTP.
 
 use std::fmt;
+#[cfg(unix)]
+use std::os::unix::{fs::MetadataExt as _, net::UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -97,6 +99,30 @@ impl Address {
     }
 
     /// What lies between, for people; nothing to say of a socket.
+    /// What to do if the engine's socket is there and does not let this user in.
+    #[cfg(not(unix))]
+    pub(super) fn closed(&self) -> Option<String> {
+        None
+    }
+
+    /// What to do if the engine's socket is there and does not let this user in.
+    #[cfg(unix)]
+    pub(super) fn closed(&self) -> Option<String> {
+        let Way::Unix = self.way else {
+            return None;
+        };
+        let path = self.text.strip_prefix("unix://")?;
+        let refused = UnixStream::connect(path).err()?;
+        if refused.kind() != std::io::ErrorKind::PermissionDenied {
+            return None;
+        }
+        let group = group_of(Path::new(path)).unwrap_or_else(|| "docker".to_owned());
+        Some(format!(
+            "this user may not use `{path}`: become a member of the group `{group}` with `sudo usermod -aG {group} $USER`, \
+             then log in again; `sandtable doctor` says more"
+        ))
+    }
+
     pub(super) fn between(&self) -> &'static str {
         match self.way {
             Way::Unix => "",
@@ -139,6 +165,19 @@ impl Way {
             )),
         }
     }
+}
+
+#[cfg(unix)]
+/// The group that a socket lets in, if it is not root's.
+fn group_of(socket: &Path) -> Option<String> {
+    let id = std::fs::metadata(socket).ok()?.gid().to_string();
+    let groups = std::fs::read_to_string("/etc/group").ok()?;
+    let mut names = groups.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _, gid) = (fields.next()?, fields.next(), fields.next()?);
+        (gid == id && gid != "0").then(|| name.to_owned())
+    });
+    names.next()
 }
 
 /// That an address cannot be used as it is.

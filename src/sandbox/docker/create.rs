@@ -11,7 +11,7 @@ use chrono::SecondsFormat;
 use super::lease::Lease;
 use super::{launch, volume};
 use crate::limits::{SANDBOX_SHM_BYTES, SANDBOX_TERMINALS};
-use crate::sandbox::{GuestLease, SandboxSpec};
+use crate::sandbox::{GuestLease, SandboxSpec, memory};
 
 /// The container's id.
 pub(super) const LABEL_CONTAINER: &str = "sandtable.container";
@@ -86,6 +86,20 @@ pub(super) fn body(
 pub(super) fn run_by(body: &mut ContainerCreateBody, runtime: Option<&str>) {
     if let Some(host) = &mut body.host_config {
         host.runtime = runtime.map(str::to_owned);
+    }
+}
+
+/// Covers what the kernel says of the machine's memory with a file of the engine's machine.
+pub(super) fn tell_memory(body: &mut ContainerCreateBody, file: &str) {
+    let mount = Mount {
+        typ: Some(MountType::BIND),
+        source: Some(file.to_owned()),
+        target: Some(memory::PLACE.to_owned()),
+        read_only: Some(true),
+        ..Mount::default()
+    };
+    if let Some(host) = &mut body.host_config {
+        host.mounts.get_or_insert_default().push(mount);
     }
 }
 

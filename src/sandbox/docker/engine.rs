@@ -13,7 +13,7 @@ use crate::limits::ENGINE_CALL_TIMEOUT;
 use crate::sandbox::SandboxError;
 
 /// What to do when no engine answers.
-const NO_ENGINE_HINT: &str =
+pub(crate) const NO_ENGINE_HINT: &str =
     "start Docker, or set `DOCKER_HOST` to the engine; `sandtable doctor` says more";
 
 /// A connection to an engine that answered at least once.
@@ -47,7 +47,9 @@ impl Engine {
         let address = Address::find(host, |name| std::env::var(name).ok())?;
         let unavailable = |reason: String| SandboxError::Unavailable {
             reason: format!("no Docker engine at `{address}`: {reason}"),
-            hint: NO_ENGINE_HINT.to_owned(),
+            hint: address
+                .closed()
+                .unwrap_or_else(|| NO_ENGINE_HINT.to_owned()),
         };
         let docker = address
             .open()

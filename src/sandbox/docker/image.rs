@@ -162,16 +162,35 @@ pub(super) async fn state(engine: &Engine, image: &str) -> Result<ImageState, Sa
     }
 }
 
-/// An engine and its images, for reports: what it is, and the state of each flavor.
+/// What an engine is and has, for reports.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    pub(crate) facts: Facts,
+    /// The state of each flavor.
+    pub(crate) flavors: Vec<(Flavor, ImageState)>,
+    /// The state of the image that was asked for.
+    pub(crate) named: Option<ImageState>,
+}
+
+/// Looks at an engine, our images, and the one `named`.
 pub(crate) async fn survey(
     host: Option<&str>,
-) -> Result<(Facts, Vec<(Flavor, ImageState)>), SandboxError> {
+    named: Option<&str>,
+) -> Result<Survey, SandboxError> {
     let engine = Engine::connect(host).await?;
-    let mut states = Vec::new();
+    let mut flavors = Vec::new();
     for flavor in [Flavor::Full, Flavor::Slim] {
-        states.push((flavor, state(&engine, &flavor.image()).await?));
+        flavors.push((flavor, state(&engine, &flavor.image()).await?));
     }
-    Ok((engine.facts, states))
+    let named = match named {
+        Some(name) => Some(state(&engine, name).await?),
+        None => None,
+    };
+    Ok(Survey {
+        facts: engine.facts,
+        flavors,
+        named,
+    })
 }
 
 fn state_of(image: &ImageInspect) -> ImageState {

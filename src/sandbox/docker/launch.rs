@@ -15,8 +15,8 @@ use guest_proto::{LEASE_VARIABLE, Token};
 use super::create::{self, Lacks};
 use super::engine::{Failure, within};
 use super::{DockerBackend, channel, image_missing, volume};
-use crate::limits::ENGINE_CHANGE_TIMEOUT;
-use crate::sandbox::{Channel, GuestLease, Launched, SandboxError, SandboxSpec, guest};
+use crate::limits::{ENGINE_CHANGE_TIMEOUT, SANDBOX_MEMORY_BYTES};
+use crate::sandbox::{Channel, GuestLease, Launched, SandboxError, SandboxSpec, guest, memory};
 
 impl DockerBackend {
     /// Starts a container's sandbox: a warm one if it has none yet and one is there.
@@ -46,13 +46,13 @@ impl DockerBackend {
                 Ok(channel) => return Ok(Launched { channel, lease }),
                 Err(failure) => failure,
             };
-            if failure.says(&[volume::GUEST_PATH]) && !was_filled {
+            if failure.says(&[volume::GUEST_PATH, &self.guest.name]) && !was_filled {
                 // Somebody has cleared away the guest's volume: put it back.
-                *self.guest_in_place.lock().await = false;
+                *self.guest_in_place.lock().await = None;
                 self.put_guest_in_place(&self.image_in_use().await?).await?;
                 was_filled = true;
-            } else if self.cannot_be_had(&failure) {
-                // Such a container has never run, so that no files go with it.
+            } else if self.cannot_be_had(&failure) && self.has_never_run(name).await? {
+                // So that no files go with it.
                 self.delete(name).await?;
                 lease = self.create(spec, name).await?;
             } else {
@@ -64,7 +64,12 @@ impl DockerBackend {
     /// Whether a start failed for want of something that sandboxes can do without, and are without now.
     fn cannot_be_had(&self, failure: &Failure) -> bool {
         // An engine without root has neither.
-        let wants: [(&[&str], &AtomicBool, &str); 2] = [
+        let wants: [(&[&str], &AtomicBool, &str); 3] = [
+            (
+                &[memory::PLACE],
+                &self.lacks_memory_file,
+                "what is said of memory",
+            ),
             (
                 &["sysctl", "/proc/sys"],
                 &self.lacks_ipc_limits,
@@ -108,7 +113,9 @@ impl DockerBackend {
         name: &str,
     ) -> Result<Option<GuestLease>, SandboxError> {
         let image = self.image_in_use().await?;
-        self.put_guest_in_place(&image).await?;
+        let memory_file = self.put_guest_in_place(&image).await?;
+        // The file says the usual size.
+        let memory_file = memory_file.filter(|_| spec.limits.memory_bytes == SANDBOX_MEMORY_BYTES);
         let turn = self.turns.fetch_add(1, Ordering::Relaxed);
         let cpus = create::cpu_set(turn, spec.limits.milli_cpus, self.engine.facts.cpus);
         let lease = self.lease_span.map(|span| GuestLease {
@@ -122,6 +129,7 @@ impl DockerBackend {
                 ipc_limits: self.lacks_ipc_limits.load(Ordering::Relaxed),
                 terminals: self.lacks_terminals.load(Ordering::Relaxed),
             };
+            let lacks_memory_file = self.lacks_memory_file.load(Ordering::Relaxed);
             let mut body = create::body(
                 spec,
                 &image,
@@ -132,6 +140,9 @@ impl DockerBackend {
                 lacks,
             );
             create::run_by(&mut body, self.runtime.as_deref());
+            if let Some(file) = memory_file.as_deref().filter(|_| !lacks_memory_file) {
+                create::tell_memory(&mut body, file);
+            }
             let options = CreateContainerOptionsBuilder::default().name(name).build();
             let creation = self.engine.docker.create_container(Some(options), body);
             let Err(failure) = within("create the sandbox", ENGINE_CHANGE_TIMEOUT, creation).await
@@ -197,6 +208,18 @@ impl DockerBackend {
             ))),
             Err(failure) => failure.unless(&[404]).map(|()| None),
         }
+    }
+
+    /// Whether a sandbox was made and never started.
+    async fn has_never_run(&self, name: &str) -> Result<bool, SandboxError> {
+        let look = self
+            .engine
+            .docker
+            .inspect_container(name, None::<InspectContainerOptions>);
+        let found = self.engine.ask("look at the sandbox", look).await?;
+        let started = found.state.and_then(|state| state.started_at);
+        // The engine's zero.
+        Ok(started.is_none_or(|at| at.starts_with("0001-")))
     }
 
     /// Whether a container's sandbox exists, and whether it runs.

@@ -15,13 +15,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::engine::{Engine, Failure, within};
 use crate::ids::hex;
-use crate::limits::ENGINE_CHANGE_TIMEOUT;
-use crate::sandbox::SandboxError;
+use crate::limits::{ENGINE_CHANGE_TIMEOUT, SANDBOX_MEMORY_BYTES};
+use crate::sandbox::{SandboxError, memory};
 
 /// Where the volume lies in a sandbox.
 pub(super) const GUEST_FOLDER: &str = "/.sandtable";
 /// The guest in a sandbox.
 pub(super) const GUEST_PATH: &str = "/.sandtable/guest";
+/// In the volume: what `/proc/meminfo` says in a sandbox of the usual size.
+const MEMORY: &str = "meminfo";
 
 /// How often another server's filling of the same volume is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -39,19 +41,26 @@ pub(super) struct GuestVolume {
 
 impl GuestVolume {
     pub(super) fn new(bytes: &'static [u8]) -> Self {
-        let digest = hex(&Sha256::digest(bytes));
+        let mut digest = Sha256::new_with_prefix(bytes);
+        digest.update(memory::text(SANDBOX_MEMORY_BYTES));
+        let digest = hex(&digest.finalize());
         Self {
             name: format!("sandtable-guest-{}", &digest[..16]),
             bytes,
         }
     }
 
-    /// Makes sure that the engine has the volume with the whole guest in it.
+    /// Makes sure that the engine has the volume with the whole guest in it; answers the file for
+    /// `/proc/meminfo`, as the engine's machine calls it, if the engine says where its volumes lie.
     ///
     /// A helper container of the volume's name, never started, gives access to it. Its name is the
     /// lock: of several servers one fills, and the others wait until the helper is gone. Everything else is
     /// done by the helper's id, so that nobody touches another's.
-    pub(super) async fn fill(&self, engine: &Engine, image: &str) -> Result<(), SandboxError> {
+    pub(super) async fn fill(
+        &self,
+        engine: &Engine,
+        image: &str,
+    ) -> Result<Option<String>, SandboxError> {
         let request = VolumeCreateRequest {
             name: Some(self.name.clone()),
             labels: Some(HashMap::from([(
@@ -60,7 +69,7 @@ impl GuestVolume {
             )])),
             ..VolumeCreateRequest::default()
         };
-        engine
+        let volume = engine
             .ask(
                 "make the guest's volume",
                 engine.docker.create_volume(request),
@@ -79,7 +88,11 @@ impl GuestVolume {
             match filled {
                 // Somebody took it for abandoned.
                 Err(failure) if failure.status == Some(404) && tries > 0 => {}
-                other => return Ok(other?),
+                other => {
+                    other?;
+                    let place = volume.mountpoint;
+                    return Ok(place.starts_with('/').then(|| format!("{place}/{MEMORY}")));
+                }
             }
         }
     }
@@ -180,12 +193,16 @@ async fn remove(engine: &Engine, helper: &str) -> Result<(), SandboxError> {
 }
 
 fn archive(guest: &[u8]) -> std::io::Result<Bytes> {
+    let memory = memory::text(SANDBOX_MEMORY_BYTES);
     let mut archive = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_size(guest.len() as u64);
-    header.set_mode(0o755);
-    header.set_uid(0);
-    header.set_gid(0);
-    archive.append_data(&mut header, "guest", guest)?;
+    // The guest last: where it is whole, all of it is.
+    for (name, mode, content) in [(MEMORY, 0o444, memory.as_bytes()), ("guest", 0o755, guest)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        archive.append_data(&mut header, name, content)?;
+    }
     Ok(archive.into_inner()?.into())
 }

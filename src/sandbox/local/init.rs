@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::plan::{ARGUMENT, OWN, Plan, Storage, USER, Word};
 use super::{disk, filter, libraries, rootfs, sys};
+use crate::sandbox::memory;
 
 /// Devices, and mounts that must stay as they are, get no more than this.
 const ALWAYS: u64 = sys::ATTR_NOSUID;
@@ -246,6 +247,7 @@ fn root(plan: &Plan, trees: &Trees) -> Result<(), Failure> {
     for place in rootfs::hidden().filter(|place| place.exists()) {
         sys::bind(Path::new("dev/null"), place).step("cover a part of `/proc`")?;
     }
+    memory().step("tell the memory")?;
     let size = format!("size={},mode=1777", plan.shm_bytes);
     let shm = libc::MS_NOSUID | libc::MS_NODEV;
     sys::mount("shm", Path::new("dev/shm"), "tmpfs", shm, &size).step("mount `/dev/shm`")?;
@@ -257,6 +259,17 @@ fn root(plan: &Plan, trees: &Trees) -> Result<(), Failure> {
     sys::pivot_here().step("enter the new root")?;
     let root = File::open("/").step("open the root")?;
     sys::restrict_mount(&root, READ_ONLY).step("make the root read-only")
+}
+
+/// Covers the machine's memory with the sandbox's, for good: the file belongs to the sandbox's user.
+fn memory() -> io::Result<()> {
+    let place = Path::new(rootfs::MEMORY);
+    if !place.exists() {
+        return Ok(());
+    }
+    let target = Path::new(memory::PLACE.trim_start_matches('/'));
+    sys::bind(place, target)?;
+    sys::restrict_mount(&File::open(target)?, READ_ONLY)
 }
 
 /// Puts matplotlib's list of fonts where the guest tells programs to look for it.

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 use super::launch::LaunchError;
+use super::tools::Lacking;
 use crate::sandbox::SandboxError;
 
 /// What was found.
@@ -18,6 +20,8 @@ pub struct Facts {
     pub cgroups: Result<&'static str, String>,
     /// Whether disks have an exact size, or why not.
     pub disk: Result<(), String>,
+    /// Documented tools that are not on the machine.
+    pub lacking: Lacking,
 }
 
 /// What a backend says of itself in the banner.
@@ -44,9 +48,16 @@ pub(super) fn describe(facts: &Facts, libraries: bool) -> Description {
         Err(_) => "disk by a watchdog",
     };
     write!(text, "; {memory}, {disk}").expect("writing to a string cannot fail");
+    if !facts.lacking.tools.is_empty() {
+        let tools = facts.lacking.tools.join("`, `");
+        write!(text, "; without `{tools}`").expect("writing to a string cannot fail");
+    }
+    let tools = facts.lacking.command();
+    let libraries = (!libraries).then(|| "sandtable image build".to_owned());
+    let commands: Vec<String> = tools.into_iter().chain(libraries).collect();
     Description {
         text,
-        improve: (!libraries).then(|| "sandtable image build".to_owned()),
+        improve: (!commands.is_empty()).then(|| commands.join(" && ")),
     }
 }
 
@@ -78,10 +89,26 @@ pub(super) fn refused(error: &LaunchError, privileged: bool) -> SandboxError {
 }
 
 const APPARMOR: &str = "AppArmor keeps ordinary users from making namespaces: \
-    `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0` allows it to all, \
-    the profile `images/apparmor/sandtable` to sandtable alone; or run as root";
-const GENERAL: &str = "allow user namespaces (`sysctl kernel.apparmor_restrict_unprivileged_userns=0`, \
-    or the AppArmor profile `images/apparmor/sandtable`), run as root, or use Docker";
+    `sandtable doctor --apparmor | sudo tee /etc/apparmor.d/sandtable && sudo apparmor_parser -r /etc/apparmor.d/sandtable` \
+    allows it to sandtable alone, `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0` to all; or run as root";
+const GENERAL: &str = "allow user namespaces (`sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`, \
+    or for sandtable alone the AppArmor profile that `sandtable doctor --apparmor` prints), run as root, or use Docker";
+
+/// As in the checkout this binary was built from.
+const PROFILE: &str = include_str!("../../../images/apparmor/sandtable");
+/// The program that the profile in the checkout is for.
+const PROFILE_PROGRAM: &str = "/usr/local/bin/sandtable";
+
+/// The AppArmor profile that lets `program` make namespaces.
+pub fn apparmor_profile(program: &Path) -> String {
+    let program = program.display().to_string();
+    let program = if program.contains(char::is_whitespace) {
+        format!("\"{program}\"")
+    } else {
+        program
+    };
+    PROFILE.replace(PROFILE_PROGRAM, &program)
+}
 
 #[cfg(test)]
 mod tests {
@@ -95,6 +122,7 @@ mod tests {
             python_is_documented: true,
             cgroups: Err("only root may".to_owned()),
             disk: Err("only root may".to_owned()),
+            lacking: Lacking::default(),
         };
         let said = describe(&facts, false);
         assert_eq!(

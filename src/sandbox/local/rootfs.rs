@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::plan::{Bind, USER};
 use super::python::Python;
+use super::tools;
 
 /// Where our own programs and libraries lie in a sandbox.
 pub(super) const BIN: &str = "/opt/sandtable/bin";
+/// What `/proc/meminfo` is to say, below the root.
+pub(super) const MEMORY: &str = "opt/sandtable/meminfo";
 /// See [`BIN`].
 pub(super) const LIBRARIES: &str = "/opt/sandtable/python";
 
@@ -82,6 +85,16 @@ impl RootFs {
         for name in ["python", "python3"] {
             root.link(bin.join(name), &python.program.to_string_lossy());
         }
+        // An interpreter from elsewhere brings its own.
+        let pip = python
+            .program
+            .with_file_name(format!("pip{}", python.version));
+        if python.prefix.is_some() && pip.exists() {
+            for name in ["pip", "pip3"] {
+                root.link(bin.join(name), &pip.to_string_lossy());
+            }
+        }
+        root.links.extend(tools::links());
         root.devices();
         root.texts();
         root
@@ -165,9 +178,10 @@ impl RootFs {
             "127.0.0.1 localhost sandbox\n::1 localhost\n".to_owned(),
         );
         text("hostname", "sandbox\n".to_owned());
+        // With a resolver that nobody answers, as in Docker: names fail for want of a network, not as unknown.
         text(
             "nsswitch.conf",
-            "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n"
+            "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
                 .to_owned(),
         );
         text("resolv.conf", String::new());

@@ -120,7 +120,10 @@ async fn a_second_server_on_the_directory_is_told_who_has_it() {
     let text = error.to_string();
     assert!(matches!(error, StoreError::Locked { .. }), "{text}");
     assert!(
-        text.ends_with(&format!("process {} is using it", std::process::id())),
+        text.contains(&format!(
+            "process {} is using it\n  hint: ",
+            std::process::id()
+        )),
         "{text}"
     );
     // The refusal harmed nothing, and the directory is free once the first is gone.

@@ -60,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "sandtable(script=, frozen=, seed=, faults=, quirks=, verify=): how the test's workspace is set up: rules"
         " (a text, a file beside the test, or lists and dictionaries); a clock that stands still (True, or at a"
-        " time); ids by a seed; a fault or a list of them; rows of docs/QUIRKS.md; whether GET verify must be ok at the"
+        " time); ids by a seed; a fault or a list of them; rows of `sandtable docs quirks`; whether GET verify must be ok at the"
         " end: True, or off, error, warning for the mildest lint that is bad",
     )
     config.addinivalue_line(

@@ -412,7 +412,7 @@ class TurnCost(TypedDict):
 
 
 class Usage(TypedDict):
-    """What a month of the workspace would have cost; docs/USAGE.md has the rules."""
+    """What a month of the workspace would have cost; `sandtable docs usage` has the rules."""
 
     month: str
     usd: float

@@ -140,7 +140,7 @@ class Clock:
 
 
 class Scripts:
-    """What the workspace's model says. docs/SCRIPTS.md has the language.
+    """What the workspace's model says. `sandtable docs scripts` has the language.
 
     Rules are a YAML or JSON text, the path of a file (a PathLike, or a string that ends in .yaml, .yml, or
     .json), or lists and dictionaries."""
@@ -182,7 +182,7 @@ def _text(rules: Rules) -> str:
 
 
 class Faults:
-    """What goes wrong on purpose. docs/FAULTS.md has the words.
+    """What goes wrong on purpose. `sandtable docs faults` has the words.
 
     A shorthand takes the selectors as keywords: ``overloaded(times=2, nth=3, path="/v1/messages")``."""
 

@@ -25,6 +25,16 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// What takes the name of a filter or a test as a string, up to that string.
+static BY_NAME: LazyLock<Regex> =
+    LazyLock::new(|| fixed(r"\|\s*(?:(?P<map>map)|(?:select|reject)(?P<attr>attr)?)\s*\(\s*"));
+/// A string that names something.
+static NAMED: LazyLock<Regex> = LazyLock::new(|| fixed(r#"^(?:"([^"\\]*)"|'([^'\\]*)')\s*[,)]"#));
+/// The attribute that a test is asked of.
+static ATTRIBUTE: LazyLock<Regex> = LazyLock::new(|| fixed(r#"^(?:"[^"\\]*"|'[^'\\]*')\s*,\s*"#));
+/// Tests whose names are no words.
+const SIGNS: [&str; 6] = ["==", "!=", "<", "<=", ">", ">="];
+
 fn fixed(source: &str) -> Regex {
     Regex::new(source).expect("the expression is constant")
 }
@@ -39,7 +49,7 @@ pub(super) fn unknown(environment: &Environment<'_>, source: &str) -> Option<Unk
     CODE.captures_iter(source).find_map(|code| {
         let code = code.get(1).or_else(|| code.get(2))?;
         let bare = STRING.replace_all(code.as_str(), blank);
-        NAME.captures_iter(&bare).find_map(|found| {
+        let spoken = NAME.captures_iter(&bare).find_map(|found| {
             let (kind, name) = match (found.name("filtered"), found.name("test")) {
                 (Some(name), _) => ("filter", name),
                 (None, Some(name)) => ("test", name),
@@ -52,7 +62,46 @@ pub(super) fn unknown(environment: &Environment<'_>, source: &str) -> Option<Unk
                 name: name.as_str().to_owned(),
                 line: newlines(before) + newlines(&bare[..name.start()]),
             })
+        });
+        spoken.or_else(|| {
+            let (kind, name, at) = by_name(environment, code.as_str(), &bare)?;
+            Some(Unknown {
+                kind,
+                name,
+                line: newlines(&source[..code.start()]) + newlines(&bare[..at]),
+            })
         })
+    })
+}
+
+/// The first that is named by a string, as in `map("trim")`, and is not there: its kind, its name, and where
+/// it stands. `bare` is `code` with its strings blanked.
+fn by_name(
+    environment: &Environment<'_>,
+    code: &str,
+    bare: &str,
+) -> Option<(&'static str, String, usize)> {
+    BY_NAME.captures_iter(bare).find_map(|found| {
+        let mut at = found.get(0)?.end();
+        if found.name("attr").is_some() {
+            at += ATTRIBUTE.find(&code[at..])?.end();
+        }
+        let named = NAMED.captures(&code[at..])?;
+        let name = named.get(1).or_else(|| named.get(2))?.as_str();
+        let kind = if found.name("map").is_some() {
+            "filter"
+        } else {
+            "test"
+        };
+        let is_word = !name.is_empty()
+            && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+            && !name.starts_with(|c: char| c.is_ascii_digit());
+        let there = if is_word {
+            is_there(environment, kind, name)
+        } else {
+            kind == "test" && SIGNS.contains(&name)
+        };
+        (!there).then(|| (kind, name.to_owned(), at))
     })
 }
 
@@ -94,6 +143,29 @@ mod tests {
         );
         let test = Some(("test", "defned".to_owned(), 0));
         assert_eq!(found("${{ 1 if x is not defned }}"), test);
+    }
+
+    #[test]
+    fn those_that_are_named_by_a_string_are_found_too() {
+        let filter = |name: &str, line| Some(("filter", name.to_owned(), line));
+        let test = |name: &str| Some(("test", name.to_owned(), 0));
+        assert_eq!(found("${{ x | map('nosuch') }}"), filter("nosuch", 0));
+        assert_eq!(
+            found("a\n${{ x\n| map ( \"uper\", 1) | join }}"),
+            filter("uper", 2)
+        );
+        assert_eq!(found("${{ x|map('no such') }}"), filter("no such", 0));
+        assert_eq!(found("${{ x|select('nosuch') }}"), test("nosuch"));
+        assert_eq!(found("${{ x|reject(\"evn\") }}"), test("evn"));
+        assert_eq!(found("${% if x|selectattr('a', 'evn') %}"), test("evn"));
+        assert_eq!(found("${{ x|rejectattr('a', '=') }}"), test("="));
+        for source in [
+            "${{ x|map('trim')|select('odd')|reject(\"==\", 2)|map(attribute='nosuch') }}",
+            "${{ x|selectattr('nosuch') }} ${{ x|selectattr('nosuch', 'equalto', 'no') }}",
+            "${{ \"x|map('nosuch')\" }} ${{ x|map(y) }} ${{ x|select }}",
+        ] {
+            assert_eq!(found(source), None, "{source}");
+        }
     }
 
     #[test]

@@ -1,0 +1,118 @@
+//! Who installs packages for an interpreter: its own pip, uv, or another interpreter's pip.
+
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::LibrariesError;
+use crate::sandbox::local::python::Python;
+
+/// A program that installs packages, with the arguments that lead it to our interpreter.
+#[derive(Debug)]
+pub(super) struct Installer {
+    program: PathBuf,
+    arguments: Vec<String>,
+    /// Whether it is the interpreter's own, and can compile for it.
+    own: bool,
+}
+
+impl Installer {
+    /// The first that works.
+    pub(super) fn find(python: &Python) -> Result<Self, LibrariesError> {
+        let pip = ["-m", "pip", "install"].map(str::to_owned).to_vec();
+        let works = |program: &Path, arguments: &[&str]| {
+            Command::new(program)
+                .args(arguments)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
+        };
+        if works(&python.program, &["-m", "pip", "--version"]) {
+            return Ok(Self {
+                program: python.program.clone(),
+                arguments: pip,
+                own: true,
+            });
+        }
+        let uv = Path::new("uv");
+        if works(uv, &["--version"]) {
+            let interpreter = python.program.to_string_lossy();
+            return Ok(Self {
+                program: uv.to_owned(),
+                arguments: ["pip", "install", "--python", &*interpreter]
+                    .map(str::to_owned)
+                    .to_vec(),
+                own: true,
+            });
+        }
+        // Another interpreter's can fetch wheels for ours.
+        let other = Path::new("python3");
+        if works(other, &["-m", "pip", "--version"]) {
+            let mut arguments = pip;
+            arguments.extend(["--python-version".to_owned(), python.version.clone()]);
+            return Ok(Self {
+                program: other.to_owned(),
+                arguments,
+                own: false,
+            });
+        }
+        Err(LibrariesError::NoPip(python.version.clone()))
+    }
+
+    /// Installs what a list names, and nothing else, as `wheels` or compiled; the error is the end of what
+    /// it said.
+    pub(super) fn run(
+        &self,
+        list: &Path,
+        target: &Path,
+        wheels: bool,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(), String> {
+        let in_words = |error: io::Error| error.to_string();
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).arg("--target").arg(target);
+        if wheels || !self.own {
+            command.arg("--only-binary=:all:");
+        }
+        command.arg("--no-deps");
+        let (mut output, both) = io::pipe().map_err(in_words)?;
+        command
+            .arg("-r")
+            .arg(list)
+            .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+            .env("PIP_PROGRESS_BAR", "off")
+            .env("PIP_ROOT_USER_ACTION", "ignore")
+            .env("PIP_NO_INPUT", "1")
+            .env_remove("PYTHONPATH")
+            .env_remove("PYTHONHOME")
+            .stdin(Stdio::null())
+            .stdout(both.try_clone().map_err(in_words)?)
+            .stderr(both);
+        let mut child = command.spawn().map_err(in_words)?;
+        // Holds the other end of the pipe.
+        drop(command);
+        let mut last = String::new();
+        let mut collected = 0;
+        for line in BufReader::new(&mut output).lines().map_while(Result::ok) {
+            if let Some(name) = line.trim().strip_prefix("Collecting ") {
+                collected += 1;
+                if collected % 10 == 0 {
+                    say(&format!("{collected} libraries so far, now `{name}`"));
+                }
+            } else if line.starts_with("Installing collected packages") {
+                say("unpacking the libraries");
+            }
+            if line.contains("ERROR") || line.contains("error:") || last.is_empty() {
+                last = line;
+            }
+        }
+        output.read_to_end(&mut Vec::new()).map_err(in_words)?;
+        match child.wait() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(_) => Err(last),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
