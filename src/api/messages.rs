@@ -49,7 +49,7 @@ pub(crate) async fn create(
         ..Exchange::default()
     };
     let clock = caller.workspace.clock.clone();
-    let answer = turn(&app, caller, body, report).await;
+    let answer = Box::pin(turn(&app, caller, body, report)).await;
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     if response.status().is_success() {
         let standing = response.extensions_mut().remove::<Standing>();

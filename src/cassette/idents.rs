@@ -10,7 +10,7 @@ use crate::ids::{Ids, Kind};
 /// A prefix and what looks random. Words such as `container_upload` and `file_deleted` are shorter.
 static ID: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"\b(msg|msgbatch|file|container|toolu|srvtoolu|req|skill|skver|skill_version)_[A-Za-z0-9]{16,}\b",
+        r"\b(msg|msgbatch|file|container|toolu|srvtoolu|mcptoolu|req|skill|skver|skill_version)_[A-Za-z0-9]{16,}\b",
     )
     .expect("the pattern is one")
 });
@@ -49,11 +49,12 @@ mod tests {
 
     #[test]
     fn ids_are_found_in_json_and_in_paths_and_words_are_none() {
-        let text = r#"{"type":"container_upload","file_id":"file_011CdeLZvUMYd1CXj9nzwwbU"} /v1/skills/skill_01Xud7kLMsjLfc7Aa6RvigZf/versions/skill_version_01GD1pqKAjok68MJxg1f9bTA file_deleted"#;
+        let text = r#"{"type":"container_upload","file_id":"file_011CdeLZvUMYd1CXj9nzwwbU","id":"mcptoolu_017CuqaJcXe5ZHJjaz3KS1AT"} /v1/skills/skill_01Xud7kLMsjLfc7Aa6RvigZf/versions/skill_version_01GD1pqKAjok68MJxg1f9bTA file_deleted"#;
         assert_eq!(
             find(text).collect::<Vec<_>>(),
             [
                 "file_011CdeLZvUMYd1CXj9nzwwbU",
+                "mcptoolu_017CuqaJcXe5ZHJjaz3KS1AT",
                 "skill_01Xud7kLMsjLfc7Aa6RvigZf",
                 "skill_version_01GD1pqKAjok68MJxg1f9bTA",
             ]

@@ -27,12 +27,8 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
         for (position, block) in message.content.iter().enumerate() {
             let path = || format!("messages.{index}.content.{position}");
             match block {
-                Block::ContainerUpload { .. } if message.role != Role::User => {
-                    return Err(invalid(
-                        &path(),
-                        "container_upload blocks are only allowed in user messages",
-                    ));
-                }
+                // An answer tells of a file that lies in the container already (SDK type 2.11).
+                Block::ContainerUpload { .. } if message.role != Role::User => {}
                 Block::ContainerUpload { .. } if !has_code_tool => {
                     let reason = "container_upload blocks need the code execution tool in `tools`";
                     return Err(invalid(&path(), reason));

@@ -42,11 +42,9 @@ fn since_compaction(messages: &Value) -> Cow<'_, Value> {
     let stands =
         |block: &Value| block["type"] == "compaction" && block["content"].as_str().is_some();
     let of = |message: &Value| message["content"].as_array()?.iter().rposition(stands);
-    let last = list.iter().enumerate().rev();
-    let Some((message, block)) = last
-        .filter_map(|(index, message)| Some((index, of(message)?)))
-        .next()
-    else {
+    let mut latest = list.iter().enumerate().rev();
+    let last = latest.find_map(|(index, message)| Some((index, of(message)?)));
+    let Some((message, block)) = last else {
         return whole;
     };
     let mut rest = list[message..].to_vec();

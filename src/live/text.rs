@@ -17,7 +17,7 @@ static VOLATILE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let month = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)";
     let day = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)";
     [
-        (r"\b(srvtoolu|toolu|container|file|msg|msgbatch|req|skill_version|skill)_[0-9A-Za-z]{20,}".to_owned(), "${1}_<id>"),
+        (r"\b(srvtoolu|mcptoolu|toolu|container|file|msg|msgbatch|req|skill_version|skill)_[0-9A-Za-z]{20,}".to_owned(), "${1}_<id>"),
         (r"/files/(input|output)/[0-9a-f]{16}\b".to_owned(), "/files/${1}/<id>"),
         (r"/tmp/tmp(?:\.[0-9A-Za-z]{10}|[a-z0-9_]{8})\b".to_owned(), "/tmp/tmp<id>"),
         (r"\bat 0x[0-9a-f]{6,16}\b".to_owned(), "at 0x<address>"),

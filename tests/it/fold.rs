@@ -10,7 +10,7 @@ use wire::request::MessagesRequest;
 use crate::harness::canned::{Canned, Reply};
 use crate::harness::server::{code_prompt, streamed, then};
 use crate::harness::sse::{events_of, fold};
-use crate::harness::{Response, TestServer};
+use crate::harness::{Request, Response, TestServer};
 
 /// Each is two answers with their files and containers; `PROPTEST_CASES` asks for more.
 const CASES: u32 = 40;
@@ -104,9 +104,28 @@ fn piece() -> impl Strategy<Value = Piece> {
             Piece::Say(json!({"text": text.replace("${", "$ {"), "citations": citations}))
         }),
         (0..5000u64).prop_map(|count| Piece::Say(json!({"usage": {"output_tokens": count}}))),
+        (text(), 0..10usize).prop_map(|(text, which)| Piece::Say(hosted(&text, which))),
         call().prop_map(|(step, reply)| Piece::Call(step, reply)),
         prop::collection::vec(call(), 2..4).prop_map(Piece::Parallel),
     ]
+}
+
+/// What the service does itself, each in its turn.
+fn hosted(text: &str, which: usize) -> Value {
+    let text = text.replace("${", "$ {");
+    let steps = [
+        json!({"thinking": {"update": text}}),
+        json!({"tool_search": {"pattern": text, "limit": 2}}),
+        json!({"tool_search": {"pattern": "a", "finds": ["g", text]}}),
+        json!({"advisor": {"text": text, "redacted": text.len() % 2 == 0}}),
+        json!({"advisor": text, "tool_error": "overloaded"}),
+        json!({"mcp_tool_use": {"server": "m", "name": "f", "input": {"a": text}, "text": [text, "b"]}}),
+        json!({"mcp_tool_listing": {"server": "m", "tools": [{"name": "f", "description": text}]}}),
+        json!({"compaction": {"content": text, "tool_changes": [{"type": "tool_removal"}]}}),
+        json!({"fallback": {"category": "bio"}}),
+        json!({"applied_edits": [{"type": "clear_thinking_20251015", "cleared_thinking_turns": text.len()}]}),
+    ];
+    steps[which % steps.len()].clone()
 }
 
 fn ending() -> impl Strategy<Value = Option<Value>> {
@@ -182,17 +201,29 @@ impl Forgetful {
         self.server.freeze().await;
         self.server.steps(steps).await;
         self.canned.tell(replies.to_vec());
-        self.server.send(&self.server.messages(body)).await
+        self.server.send(&asked(&self.server, body)).await
     }
+}
+
+/// Under betas that bring every block.
+fn asked(server: &TestServer, body: &Value) -> Request {
+    let betas = "advisor-tool-2026-03-01, mcp-client-2025-11-20, compact-2026-01-12";
+    server.messages(body).header("anthropic-beta", betas)
 }
 
 fn body() -> Value {
     let mut body = code_prompt("go");
-    let client_tool = json!({"name": "f", "input_schema": {"type": "object"}});
-    body["tools"]
-        .as_array_mut()
-        .expect("tools")
-        .push(client_tool);
+    let tools = body["tools"].as_array_mut().expect("tools");
+    tools.extend([
+        json!({"name": "f", "input_schema": {"type": "object"}}),
+        json!({"name": "g", "input_schema": {"type": "object"}, "defer_loading": true}),
+        json!({"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"}),
+        json!({"type": "advisor_20260301", "name": "advisor", "model": "claude-opus-4-8"}),
+        json!({"type": "mcp_toolset", "mcp_server_name": "m"}),
+    ]);
+    body["mcp_servers"] = json!([{"type": "url", "url": "https://m.example/", "name": "m"}]);
+    body["fallbacks"] = json!([{"model": "claude-opus-4-8"}]);
+    body["context_management"] = json!({"edits": [{"type": "compact_20260112"}]});
     body
 }
 
@@ -300,12 +331,12 @@ async fn a_continuation_folds_to_its_plain_answer_as_well() {
     for stream in [false, true] {
         let server = TestServer::on(Arc::new(Canned::new([Reply::stdout("out\n")]))).await;
         server.steps(&steps).await;
-        let first = server.message(&body()).await;
+        let first = server.send(&asked(&server, &body())).await.json();
         let results = json!([{"type": "tool_result", "tool_use_id": first["content"][1]["id"], "content": "x"}]);
         let mut next = then(body(), &first, &results);
         next["container"] = first["container"]["id"].clone();
         let next = if stream { streamed(next) } else { next };
-        answers.push(server.send(&server.messages(&next)).await);
+        answers.push(server.send(&asked(&server, &next)).await);
     }
     assert_eq!(
         fold(&events_of([answers[1].body.as_slice()])).to_string(),

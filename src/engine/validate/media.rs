@@ -247,8 +247,8 @@ fn pages(pdf: &[u8]) -> u64 {
         let packed = rest.get(begin + 6..).unwrap_or_default().trim_ascii_start();
         let mut text = Vec::new();
         // What is no such stream, or breaks off, is looked at as far as it goes.
-        let _ = ZlibDecoder::new(packed).take(left).read_to_end(&mut text);
-        left = left.saturating_sub(text.len() as u64);
+        let read = ZlibDecoder::new(packed).take(left).read_to_end(&mut text);
+        left = left.saturating_sub(read.unwrap_or(text.len()) as u64);
         look(&text);
     }
     counted.unwrap_or(objects)

@@ -309,16 +309,14 @@ impl Parser {
 
     /// `true` or `false`; the latter where it is absent.
     fn flag(&mut self, entries: &[Entry], name: &str) -> Option<bool> {
-        match find(entries, name) {
-            None => Some(false),
-            Some(node) => match node.kind {
-                Kind::Bool(flag) => Some(flag),
-                _ => {
-                    let message = format!("`{name}` must be true or false, got {}", node.what());
-                    self.sink.error(node.at, message);
-                    None
-                }
-            },
+        let Some(node) = find(entries, name) else {
+            return Some(false);
+        };
+        if let Kind::Bool(flag) = node.kind {
+            return Some(flag);
         }
+        let message = format!("`{name}` must be true or false, got {}", node.what());
+        self.sink.error(node.at, message);
+        None
     }
 }
