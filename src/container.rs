@@ -602,13 +602,13 @@ pub(crate) fn is_over(row: &ContainerRow, now: DateTime<Utc>, idle: Option<TimeD
 /// A container that is too full for a file, or in which code has put something in its way for good, still
 /// runs calls: one of them may make room. What waits is tried again with the next.
 fn go_without(container: &Container, error: SandboxError) -> Result<(), SandboxError> {
-    match error {
-        SandboxError::Guest(GuestError::Refused { kind, message }) if kind != ErrorKind::Busy => {
-            tracing::warn!(container.id = %container.id, reason = %message, "an upload has not reached its container");
-            Ok(())
-        }
-        error => Err(error),
+    if let SandboxError::Guest(GuestError::Refused { kind, message }) = &error
+        && *kind != ErrorKind::Busy
+    {
+        tracing::warn!(container.id = %container.id, reason = %message, "an upload has not reached its container");
+        return Ok(());
     }
+    Err(error)
 }
 
 fn store_failed(error: &StoreError) -> SandboxError {

@@ -7,6 +7,7 @@ mod account;
 mod calls;
 mod emitter;
 pub mod fold;
+mod hosted;
 mod json_text;
 mod lints;
 pub(crate) mod models;
@@ -15,6 +16,7 @@ mod references;
 mod sabotage;
 mod seal;
 mod skills;
+mod tool_search;
 mod turn;
 mod usage;
 pub mod validate;
@@ -185,6 +187,12 @@ pub(crate) enum TurnError {
     NotFound {
         message: String,
         code: Option<&'static str>,
+    },
+    /// The request is wrong, and an SDK reads more of it than the text.
+    #[error("{message}")]
+    Detailed {
+        message: String,
+        details: Box<Value>,
     },
     /// The script could not go on.
     #[error(transparent)]

@@ -111,7 +111,12 @@ impl WireAct {
                 after_events: after,
                 ..
             } => Some(*after),
-            _ => None,
+            Self::Hang(Where::Bytes(_))
+            | Self::Reset(Where::Bytes(_))
+            | Self::Slow { .. }
+            | Self::Split { .. }
+            | Self::Merge
+            | Self::Pace(_) => None,
         }
     }
 
@@ -241,11 +246,11 @@ impl Fault {
             (Act::Stream { .. }, Occasion::Stream { model }) => model_fits(Some(model)),
             (Act::Tool(act), Occasion::Tool { model, tool }) => {
                 // The guest itself edits files: no program of the user's could run out of memory.
-                let possible = if tool.is_web() {
+                let possible = if tool.runs_code() {
+                    *act != ToolAct::ExhaustMemory || tool != ServerTool::Editor
+                } else {
                     // Their codes are not those of code execution, and they have no sandbox.
                     matches!(act, ToolAct::Code { .. }) && wanted_tool.is_some()
-                } else {
-                    *act != ToolAct::ExhaustMemory || tool != ServerTool::Editor
                 };
                 possible
                     && wanted_tool.is_none_or(|wanted| wanted == tool)

@@ -19,6 +19,7 @@ pub enum Kind {
     Request,
     ToolUse,
     ServerToolUse,
+    McpToolUse,
     File,
     Container,
     Workspace,
@@ -29,11 +30,12 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Message,
         Self::Request,
         Self::ToolUse,
         Self::ServerToolUse,
+        Self::McpToolUse,
         Self::File,
         Self::Container,
         Self::Workspace,
@@ -49,6 +51,7 @@ impl Kind {
             Self::Request => "req",
             Self::ToolUse => "toolu",
             Self::ServerToolUse => "srvtoolu",
+            Self::McpToolUse => "mcptoolu",
             Self::File => "file",
             Self::Container => "container",
             Self::Workspace => "wrkspc",

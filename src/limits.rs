@@ -24,6 +24,26 @@ pub const BATCH_TURN_ITERATIONS: u32 = 100;
 pub const MAX_CACHE_MARKS: usize = 4;
 /// Levels of a JSON schema that are looked at.
 pub const MAX_SCHEMA_DEPTH: usize = 64;
+/// Images of a request beyond which each must be smaller (F209).
+pub const MANY_IMAGES: usize = 20;
+/// Pixels of the longer side of an image (F209).
+pub const MAX_IMAGE_SIDE: u32 = 8000;
+/// The same where a request has many.
+pub const MAX_IMAGE_SIDE_OF_MANY: u32 = 2000;
+/// Pages of all PDFs of a request (F210).
+pub const MAX_PDF_PAGES: u64 = 600;
+/// The same for models whose context is not a million tokens.
+pub const MAX_PDF_PAGES_OF_SHORT_CONTEXT: u64 = 100;
+/// Bytes of packed objects that are unpacked to count the pages of a PDF.
+pub const MAX_PDF_INFLATED_BYTES: u64 = 64 * 1024 * 1024;
+/// Packed streams that are looked at for it.
+pub const MAX_PDF_STREAMS: usize = 10_000;
+/// Characters of a pattern that searches for tools (document, 2026-09).
+pub const MAX_TOOL_SEARCH_CHARS: usize = 200;
+/// Bytes that such a pattern may compile to.
+pub const TOOL_SEARCH_REGEX_BYTES: usize = 1024 * 1024;
+/// Tools that one search finds, where it does not say how many (document: three to five).
+pub const TOOL_SEARCH_RESULTS: usize = 5;
 /// How often a batch looks whether it has expired.
 pub const BATCH_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Cells of a container of which is remembered what they have called on the web: as many as the guest

@@ -6,6 +6,7 @@
 mod code;
 pub mod direct;
 mod history;
+mod hosted;
 pub mod script;
 pub mod tour;
 mod web;
@@ -15,7 +16,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use hosted::{Advice, Finding, McpAnswer};
 pub use web::{Web, WebAnswer, WebPage};
+use wire::hosted::{McpTool, RefusalCategory};
 
 /// A request as a model sees it.
 #[derive(Debug, Clone)]
@@ -71,6 +74,8 @@ pub enum Step {
     /// A text, and its citations in the API's shape.
     Cited(String, Vec<Value>),
     Thinking(String),
+    /// A thought that tells how the work goes on.
+    Progress(String),
     /// What nobody can read of a thought.
     RedactedThinking(String),
     /// One call, or several at once. With a client call among them the turn ends with `tool_use`,
@@ -86,6 +91,32 @@ pub enum Step {
     Fail(ServiceError),
     /// Sets token counters of this turn.
     Usage(UsageOverride),
+    /// What was said before becomes this summary.
+    Compaction(Compacted),
+    /// This model declines, and another goes on.
+    Fallback {
+        /// The first of the request's, if `None`.
+        to: Option<String>,
+        category: Option<RefusalCategory>,
+    },
+    /// The tools that an MCP server has.
+    McpListing {
+        server: String,
+        tools: Vec<McpTool>,
+    },
+    /// A file that lies in the container.
+    ContainerUpload(String),
+    /// What was cleared from the context, in the API's shape.
+    AppliedEdits(Vec<Value>),
+}
+
+/// A compaction that the model emits.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Compacted {
+    /// `None`: nothing came of it.
+    pub summary: Option<String>,
+    /// In the API's shape.
+    pub tool_changes: Option<Vec<Value>>,
 }
 
 /// A tool call the model writes.
@@ -94,10 +125,17 @@ pub enum Call {
     Server {
         tool: ServerTool,
         input: Value,
-        /// The call is not run: its result is this error code.
-        error_code: Option<String>,
-        /// What a web tool finds; `None` asks [`Model::web`].
-        found: Option<WebAnswer>,
+        /// The call is not run: this is its result.
+        failure: Option<ToolFailure>,
+        /// What a tool finds that needs no container; `None` asks [`Model::web`], or the request.
+        found: Option<Finding>,
+    },
+    /// A tool of an MCP server, which the service asks.
+    Mcp {
+        server: String,
+        name: String,
+        input: Value,
+        answer: McpAnswer,
     },
     Client {
         name: String,
@@ -105,45 +143,89 @@ pub enum Call {
     },
 }
 
-/// The sub-tools of code execution, and the web tools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ServerTool {
-    Python,
-    Bash,
-    Editor,
-    WebSearch,
-    WebFetch,
+/// The error that a call gets in place of being run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolFailure {
+    pub code: String,
+    /// Only the editor and the search for tools print one.
+    pub message: Option<String>,
+}
+
+impl ToolFailure {
+    /// A code, and nothing more.
+    pub fn of(code: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: None,
+        }
+    }
+}
+
+wire::words! {
+    /// The sub-tools of code execution, the web tools, and what else the service carries out. Their names
+    /// are those of `server_tool_use`.
+    pub ServerTool {
+        Python "code_execution",
+        Bash "bash_code_execution",
+        Editor "text_editor_code_execution",
+        WebSearch "web_search",
+        WebFetch "web_fetch",
+        ToolSearchRegex "tool_search_tool_regex",
+        ToolSearchBm25 "tool_search_tool_bm25",
+        Advisor "advisor",
+    }
+}
+
+/// What a tool of the service works with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A container.
+    Container,
+    /// The web.
+    Web,
+    /// The request alone.
+    Service,
 }
 
 impl ServerTool {
-    /// The name in `server_tool_use`.
-    pub fn name(self) -> &'static str {
+    /// What it works with.
+    pub fn place(self) -> Place {
         match self {
-            Self::Python => "code_execution",
-            Self::Bash => "bash_code_execution",
-            Self::Editor => "text_editor_code_execution",
-            Self::WebSearch => "web_search",
-            Self::WebFetch => "web_fetch",
+            Self::Python | Self::Bash | Self::Editor => Place::Container,
+            Self::WebSearch | Self::WebFetch => Place::Web,
+            Self::ToolSearchRegex | Self::ToolSearchBm25 | Self::Advisor => Place::Service,
         }
     }
 
-    /// Whether it needs no container.
-    pub fn is_web(self) -> bool {
-        matches!(self, Self::WebSearch | Self::WebFetch)
+    /// Whether it needs a container.
+    pub fn runs_code(self) -> bool {
+        self.place() == Place::Container
     }
 
-    /// Every one of them.
-    pub const ALL: [Self; 5] = [
-        Self::Python,
-        Self::Bash,
-        Self::Editor,
-        Self::WebSearch,
-        Self::WebFetch,
-    ];
+    /// Whether it is a web tool.
+    pub fn is_web(self) -> bool {
+        self.place() == Place::Web
+    }
 
-    /// The sub-tool of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|tool| tool.name() == name)
+    /// The codes that its errors can have.
+    pub fn error_codes(self) -> &'static [&'static str] {
+        match self {
+            Self::Python | Self::Bash | Self::Editor => &wire::block::CODE_ERRORS,
+            Self::WebSearch => &wire::web::SEARCH_ERRORS,
+            Self::WebFetch => &wire::web::FETCH_ERRORS,
+            Self::ToolSearchRegex | Self::ToolSearchBm25 => {
+                wire::hosted::ToolSearchErrorCode::NAMES
+            }
+            Self::Advisor => wire::hosted::AdvisorErrorCode::NAMES,
+        }
+    }
+
+    /// Whether an error of it says more than its code.
+    pub fn prints_messages(self) -> bool {
+        match self {
+            Self::Editor | Self::ToolSearchRegex | Self::ToolSearchBm25 => true,
+            Self::Python | Self::Bash | Self::WebSearch | Self::WebFetch | Self::Advisor => false,
+        }
     }
 }
 
@@ -231,8 +313,8 @@ pub trait Model: Send + std::fmt::Debug {
     /// calls; empty after any other step. `Ok(None)` ends the turn with `end_turn`.
     fn next(&mut self, results: &[CallResult]) -> Result<Option<Step>, ModelError>;
 
-    /// The error code that a call of an earlier answer gets instead of being run.
-    fn error_of(&self, id: &str) -> Option<String> {
+    /// What a call of an earlier answer gets instead of being run.
+    fn failure_of(&self, id: &str) -> Option<ToolFailure> {
         let _ = id;
         None
     }
@@ -243,8 +325,8 @@ pub trait Model: Send + std::fmt::Debug {
         None
     }
 
-    /// What a web call of an earlier answer brings with it.
-    fn found_of(&self, id: &str) -> Option<WebAnswer> {
+    /// What a call of an earlier answer brings with it.
+    fn found_of(&self, id: &str) -> Option<Finding> {
         let _ = id;
         None
     }

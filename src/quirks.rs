@@ -135,10 +135,12 @@ words! {
     ExpiredContainer {
         /// Each call gets `container_expired`.
         ToolError "tool-error",
-        /// 500 `api_error`.
+        /// 500 `api_error`, as it was before.
         ServerError "server-error",
         /// 400 `invalid_request_error`.
         RequestError "request-error",
+        /// 404 `not_found_error`, as clients meet it today.
+        NotFound "not-found",
     }
     /// What naming an unknown container gives.
     UnknownContainer {

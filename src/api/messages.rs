@@ -114,6 +114,11 @@ async fn plain_answer(app: &App, input: &TurnInput, thread: Option<Thread>) -> A
     Ok(response)
 }
 
+/// How the betas of connectors begin.
+const MCP_BETA: &str = "mcp-client-";
+/// The one that knew no toolsets.
+const FIRST_MCP_BETA: &str = "mcp-client-2025-04-04";
+
 /// What decodes a body, with and without betas.
 pub(super) type Decode = fn(&Value, bool) -> wire::decode::Decoded<MessagesRequest>;
 
@@ -135,6 +140,7 @@ pub(super) fn decode(
         return Err(ApiError::not_found(message));
     }
     check_skills(&request, &caller.betas)?;
+    check_connectors(&request, &caller.betas)?;
     Ok(TurnInput {
         workspace: caller.workspace,
         request,
@@ -211,6 +217,26 @@ fn check_skills(request: &MessagesRequest, betas: &Betas) -> ApiResult<()> {
     Ok(())
 }
 
+/// Since the second beta of connectors each server has a toolset that names it.
+fn check_connectors(request: &MessagesRequest, betas: &Betas) -> ApiResult<()> {
+    let later = |beta: &String| beta.starts_with(MCP_BETA) && beta != FIRST_MCP_BETA;
+    if betas.has(FIRST_MCP_BETA) && !betas.0.iter().any(later) {
+        return Ok(());
+    }
+    let names = |name: &str| {
+        let mut tools = request.tools.iter();
+        tools.any(|tool| tool.is_connector() && tool.name == name)
+    };
+    let mut servers = request.mcp_servers.iter();
+    match servers.find(|server| !names(&server.name)) {
+        Some(server) => {
+            let message = refusal::MCP_UNREFERENCED.say(&[("name", &server.name)]);
+            Err(ApiError::invalid(message))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Replaces the tool types that the user declared to be another's name.
 fn replace_aliases(body: &mut Value, aliases: &[(String, String)]) {
     if aliases.is_empty() {
@@ -230,6 +256,9 @@ fn replace_aliases(body: &mut Value, aliases: &[(String, String)]) {
 pub(super) fn refused(error: TurnError) -> ApiError {
     match error {
         TurnError::Invalid(message) => ApiError::invalid(message),
+        TurnError::Detailed { message, details } => {
+            ApiError::invalid(message).with_details(*details)
+        }
         TurnError::NotFound { message, code } => {
             let error = ApiError::not_found(message);
             match code {

@@ -167,7 +167,12 @@ impl Shaper {
                 let after = *after;
                 self.after_bytes(bytes, after)
             }
-            _ => {
+            WireAct::Hang(Where::Events(_))
+            | WireAct::Reset(Where::Events(_))
+            | WireAct::Malformed { .. }
+            | WireAct::Unknown { .. }
+            | WireAct::Pings { .. }
+            | WireAct::Pace(_) => {
                 self.held.extend_from_slice(&bytes);
                 self.whole_events()
             }

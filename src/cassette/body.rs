@@ -93,7 +93,7 @@ impl Body {
             Self::Json(value) => Some(Cow::Borrowed(value)),
             Self::Text(text) => serde_json::from_str(text).ok().map(Cow::Owned),
             Self::Blob(blob) => blob.json().map(Cow::Owned),
-            _ => None,
+            Self::Empty | Self::Bytes(_) | Self::Form(_) | Self::Missing(_) => None,
         }
     }
 
@@ -102,7 +102,7 @@ impl Body {
         match self {
             Self::Json(value) => Some(Cow::Owned(value.to_string())),
             Self::Text(text) => Some(Cow::Borrowed(text)),
-            _ => None,
+            Self::Empty | Self::Bytes(_) | Self::Blob(_) | Self::Form(_) | Self::Missing(_) => None,
         }
     }
 }

@@ -88,7 +88,8 @@ fn part(part: &Part) -> Value {
     let content = match &part.body {
         Body::Blob(blob) => json!({ "sha256": blob.sha256, "size_bytes": blob.size_bytes }),
         Body::Missing(_) => json!({ "missing": true }),
-        other => other
+        Body::Empty | Body::Json(_) | Body::Text(_) | Body::Bytes(_) | Body::Form(_) => part
+            .body
             .bytes()
             .ok()
             .flatten()

@@ -138,15 +138,18 @@ impl Deck {
                 }
                 (all, None)
             }
-            mode => {
+            Mode::Once | Mode::New | Mode::All => {
                 let path = file(plan)?;
                 let there = path.exists();
-                let cassettes = if there && mode != Mode::All {
+                let cassettes = if there && plan.mode != Mode::All {
                     load_all(path)?
                 } else {
                     Vec::new()
                 };
-                (cassettes, (mode != Mode::Once || !there).then_some(path))
+                (
+                    cassettes,
+                    (plan.mode != Mode::Once || !there).then_some(path),
+                )
             }
         };
         let tape = Tape::ignoring(cassettes, &plan.ignore)?;

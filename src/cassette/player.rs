@@ -331,7 +331,7 @@ fn renamed(response: &Response, names: &HashMap<String, String>) -> Response {
             }
             _ => Body::Blob(blob),
         },
-        body => body,
+        body @ (Body::Empty | Body::Bytes(_) | Body::Form(_) | Body::Missing(_)) => body,
     };
     response
 }

@@ -142,11 +142,12 @@ impl Redactor {
             super::End::UpstreamBroke(why) => {
                 super::End::UpstreamBroke(self.text(&why).into_owned())
             }
-            end => end,
+            end @ (super::End::Complete | super::End::ClientLeft) => end,
         };
-        let body = match response.body {
-            Body::Text(text) if stream => Body::Text(stream::redact(self, &text)),
-            body => self.body(body)?,
+        let body = if let (Body::Text(text), true) = (&response.body, stream) {
+            Body::Text(stream::redact(self, text))
+        } else {
+            self.body(response.body)?
         };
         Ok(Response {
             headers: self.headers(response.headers, |name| !SECRET_HEADERS.contains(&name)),
@@ -199,7 +200,8 @@ impl Redactor {
                     Body::Bytes(clean)
                 }
             }
-            other => other,
+            Body::Empty => Body::Empty,
+            Body::Missing(why) => Body::Missing(why),
         })
     }
 

@@ -25,7 +25,13 @@ pub(crate) fn fail_calls(response: &mut Response, mut code: impl FnMut(&str) -> 
                 })
                 .collect();
         }
-        _ => {}
+        Body::Json(_)
+        | Body::Text(_)
+        | Body::Empty
+        | Body::Bytes(_)
+        | Body::Blob(_)
+        | Body::Form(_)
+        | Body::Missing(_) => {}
     }
 }
 

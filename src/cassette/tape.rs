@@ -164,12 +164,12 @@ impl Tape {
 
 /// What may name ids: a text, and JSON wherever it lies.
 fn text(body: &Body) -> Cow<'_, str> {
-    match body {
-        Body::Blob(_) => body
+    if matches!(body, Body::Blob(_)) {
+        return body
             .json()
-            .map_or(Cow::Borrowed(""), |json| Cow::Owned(json.to_string())),
-        body => body.text().unwrap_or_default(),
+            .map_or(Cow::Borrowed(""), |json| Cow::Owned(json.to_string()));
     }
+    body.text().unwrap_or_default()
 }
 
 fn json_paths(name: &str, paths: &[String]) -> Result<Vec<JsonPath>, CassetteError> {

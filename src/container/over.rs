@@ -46,6 +46,15 @@ pub(crate) fn outcome(quirks: &Quirks, id: &str, waits: bool) -> Over {
             headers: Vec::new(),
             after_events: None,
         })),
+        // Parity: by its beginning a client knows that it has to go on without the container (F061).
+        ExpiredContainer::NotFound => Over::Failed(Box::new(ServiceError {
+            status: 404,
+            kind: "not_found_error".to_owned(),
+            message: format!("Container not found: {id}"),
+            details: None,
+            headers: Vec::new(),
+            after_events: None,
+        })),
         ExpiredContainer::ToolError | ExpiredContainer::RequestError => {
             Over::Refused(format!("container: `{id}` has expired"))
         }

@@ -222,7 +222,9 @@ fn said(done: &ExecResult) -> String {
     let text: String = text.trim().chars().take(300).collect();
     match &done.outcome {
         Outcome::Exited => format!("exit code {}: {text}", done.return_code),
-        other => format!("{other:?}: {text}"),
+        outcome @ (Outcome::TimedOut | Outcome::Cancelled | Outcome::CouldNotStart { .. }) => {
+            format!("{outcome:?}: {text}")
+        }
     }
 }
 
@@ -313,7 +315,7 @@ fn unpack(
         let mode = match kind {
             // Links have none.
             TreeKind::Symlink => 0o777,
-            _ => match modes.get(&below) {
+            TreeKind::File | TreeKind::Directory => match modes.get(&below) {
                 Some(mode) => *mode,
                 None => entry.header().mode()? & 0o7777,
             },

@@ -10,6 +10,7 @@ use serde_json::Value;
 use wire::block::{Caller, ContentBlock, EditorContent};
 
 use crate::container::Container;
+use crate::engine::hosted::{HostedCall, HostedTools};
 use crate::engine::programmatic::{self, CodeUse};
 use crate::engine::validate::CodeAnswer;
 use crate::engine::web::{WebCall, WebResult, WebTools};
@@ -17,7 +18,7 @@ use crate::engine::{Engine, TurnError, TurnInput, sabotage, workdir};
 use crate::fault::Occasion;
 use crate::ids::Ids;
 use crate::limits::{self, Timeouts};
-use crate::model::{CallResult, OutputFile, ServerTool, WebAnswer};
+use crate::model::{CallResult, Finding, McpAnswer, OutputFile, Place, ServerTool, ToolFailure};
 use crate::quirks::{CaptureWorkdir, LegacyStdoutNewline};
 use crate::sandbox::SandboxError;
 use crate::sandbox::guest::{
@@ -33,11 +34,16 @@ pub(super) enum Order {
         id: String,
         tool: ServerTool,
         input: Value,
-        error_code: Option<String>,
-        /// What a web call brings with it.
-        found: Option<WebAnswer>,
+        failure: Option<ToolFailure>,
+        /// What a call brings with it that needs no container.
+        found: Option<Finding>,
         /// What the client says to the calls that its code made: the cell runs already.
         answers: Option<Vec<CodeAnswer>>,
+    },
+    Mcp {
+        id: String,
+        name: String,
+        answer: McpAnswer,
     },
     Client {
         id: String,
@@ -47,7 +53,7 @@ pub(super) enum Order {
 impl Order {
     pub(super) fn id(&self) -> &str {
         match self {
-            Self::Server { id, .. } | Self::Client { id } => id,
+            Self::Server { id, .. } | Self::Mcp { id, .. } | Self::Client { id } => id,
         }
     }
 
@@ -55,13 +61,13 @@ impl Order {
     pub(super) fn text(&self) -> String {
         match self {
             Self::Server { input, .. } => input.to_string(),
-            Self::Client { .. } => String::new(),
+            Self::Mcp { .. } | Self::Client { .. } => String::new(),
         }
     }
 
     /// Whether it needs a container.
     pub(super) fn runs_code(&self) -> bool {
-        matches!(self, Self::Server { tool, .. } if !tool.is_web())
+        matches!(self, Self::Server { tool, .. } if tool.runs_code())
     }
 
     /// Whether code runs already, and waits for the client.
@@ -81,6 +87,15 @@ pub(super) struct Carried {
     /// Calls to server tools that the code made meanwhile, with their results.
     pub(super) nested: Vec<ContentBlock>,
     pub(super) end: CarriedEnd,
+}
+
+impl Carried {
+    fn done(done: (ContentBlock, CallResult)) -> Self {
+        Self {
+            nested: Vec::new(),
+            end: CarriedEnd::Done(Box::new(done)),
+        }
+    }
 }
 
 pub(super) enum CarriedEnd {
@@ -136,27 +151,47 @@ pub(super) async fn execute(
     container: Option<&Arc<Container>>,
     order: Order,
     ids: &Ids,
-    web: &WebTools,
+    (web, hosted): (&WebTools, &HostedTools),
 ) -> Result<Carried, TurnError> {
-    let Order::Server {
-        id,
-        tool,
-        input: arguments,
-        error_code,
-        found,
-        answers,
-    } = order
-    else {
-        return Err(TurnError::Invalid(
-            "a client call cannot run here".to_owned(),
-        ));
+    let (id, tool, arguments, failure, found, answers) = match order {
+        Order::Server {
+            id,
+            tool,
+            input,
+            failure,
+            found,
+            answers,
+        } => (id, tool, input, failure, found, answers),
+        Order::Mcp { id, name, answer } => {
+            return Ok(Carried::done(hosted.connect(id, &name, answer)));
+        }
+        Order::Client { .. } => {
+            return Err(TurnError::Invalid(
+                "a client call cannot run here".to_owned(),
+            ));
+        }
     };
-    if tool.is_web() {
-        return search_or_fetch(input, web, id, tool, &arguments, (error_code, found));
+    match tool.place() {
+        Place::Container => {}
+        Place::Web => return search_or_fetch(input, web, id, tool, &arguments, (failure, found)),
+        Place::Service => {
+            let failure = failure.or_else(|| {
+                let model = &input.request.model;
+                sabotage::failure(input.strike(Occasion::Tool { model, tool }).as_deref())
+            });
+            let call = HostedCall {
+                id,
+                tool,
+                arguments: &arguments,
+                failure,
+                found,
+            };
+            return Ok(Carried::done(hosted.run(input, call)));
+        }
     }
     let nested = Mutex::default();
-    let done = match (error_code, container) {
-        (Some(code), _) => Done::failed(&code),
+    let done = match (failure, container) {
+        (Some(ToolFailure { code, message }), _) => Done::Failed { code, message },
         (None, None) => Done::failed("container_expired"),
         (None, Some(container)) => {
             let call = Running {
@@ -217,7 +252,7 @@ fn search_or_fetch(
     id: String,
     tool: ServerTool,
     arguments: &Value,
-    (error_code, found): (Option<String>, Option<WebAnswer>),
+    (failure, found): (Option<ToolFailure>, Option<Finding>),
 ) -> Result<Carried, TurnError> {
     let fault = input.strike(Occasion::Tool {
         model: &input.request.model,
@@ -227,15 +262,17 @@ fn search_or_fetch(
         id,
         tool,
         arguments,
-        error_code: error_code.or_else(|| sabotage::web_error(fault.as_deref())),
-        found,
+        error_code: failure
+            .or_else(|| sabotage::failure(fault.as_deref()))
+            .map(|failure| failure.code),
+        found: match found {
+            Some(Finding::Web(answer)) => Some(answer),
+            Some(Finding::Tools(_) | Finding::Advice(_) | Finding::Mcp(_)) | None => None,
+        },
         caller: Caller::Direct,
     };
     let WebResult { block, result, .. } = web.run(input, call)?;
-    Ok(Carried {
-        nested: Vec::new(),
-        end: CarriedEnd::Done(Box::new((block, result))),
-    })
+    Ok(Carried::done((block, result)))
 }
 
 /// Why a call has no result of its own.
@@ -254,13 +291,14 @@ impl From<SandboxError> for CallError {
 
 impl From<GuestError> for CallError {
     fn from(error: GuestError) -> Self {
-        match error {
-            GuestError::Refused {
-                kind: ErrorKind::Busy,
-                ..
-            } => Self::Busy,
-            error => Self::Sandbox(error.into()),
+        if let GuestError::Refused {
+            kind: ErrorKind::Busy,
+            ..
+        } = error
+        {
+            return Self::Busy;
         }
+        Self::Sandbox(error.into())
     }
 }
 

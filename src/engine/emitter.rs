@@ -8,6 +8,7 @@ use wire::block::{
     StopDetails, TextTag,
 };
 use wire::event::{Delta, MessageDelta, StreamEvent};
+use wire::hosted::Compaction;
 use wire::usage::{DeltaUsage, Usage};
 
 use crate::engine::{Sink, TurnError, Wait, json_text, seal};
@@ -230,6 +231,41 @@ impl<'a> Emitter<'a> {
             caller: (caller == ServerCaller::Direct).then_some(Caller::Direct),
         })?;
         self.input(index, input)
+    }
+
+    /// A call that the service hands to an MCP server.
+    pub(super) fn mcp_call(
+        &mut self,
+        id: String,
+        name: String,
+        server_name: String,
+        input: &Value,
+    ) -> Result<(), TurnError> {
+        let empty = Value::Object(serde_json::Map::new());
+        let index = self.open(ContentBlock::McpToolUse {
+            id,
+            name,
+            input: empty,
+            server_name,
+        })?;
+        self.input(index, input)
+    }
+
+    /// A summary, which comes in one piece (F203).
+    pub(super) fn compaction(&mut self, block: Compaction) -> Result<(), TurnError> {
+        let content = block.content.clone();
+        let encrypted_content = block.encrypted_content.clone();
+        let index = self.open(ContentBlock::Compaction(Compaction {
+            content: None,
+            encrypted_content: None,
+            ..block
+        }))?;
+        let delta = Delta::CompactionDelta {
+            content,
+            encrypted_content,
+        };
+        self.delta(index, delta)?;
+        self.close(index)
     }
 
     /// A call that code made comes whole (F023).

@@ -25,6 +25,10 @@ impl Sink for Fold {
             StreamEvent::MessageStart { message } => self.message = Some(*message),
             StreamEvent::ContentBlockStart { content_block, .. } => {
                 if let Some(message) = &mut self.message {
+                    if let ContentBlock::Fallback { to, .. } = &content_block {
+                        // The message is of the model that has answered (F206).
+                        message.model.clone_from(&to.model);
+                    }
                     message.content.push(content_block);
                 }
             }
@@ -61,6 +65,16 @@ impl Sink for Fold {
                     ) => {
                         *signature = all;
                     }
+                    (
+                        Some(ContentBlock::Compaction(compaction)),
+                        Delta::CompactionDelta {
+                            content,
+                            encrypted_content,
+                        },
+                    ) => {
+                        compaction.content = content;
+                        compaction.encrypted_content = encrypted_content;
+                    }
                     (Some(_), Delta::InputJsonDelta { partial_json }) => {
                         self.partial_json.push_str(&partial_json);
                     }
@@ -74,7 +88,9 @@ impl Sink for Fold {
                     .as_mut()
                     .and_then(|message| message.content.get_mut(index));
                 if let Some(
-                    ContentBlock::ToolUse { input, .. } | ContentBlock::ServerToolUse { input, .. },
+                    ContentBlock::ToolUse { input, .. }
+                    | ContentBlock::ServerToolUse { input, .. }
+                    | ContentBlock::McpToolUse { input, .. },
                 ) = block
                     && !text.is_empty()
                 {
@@ -95,7 +111,7 @@ impl Sink for Fold {
                         message.container = delta.container;
                     }
                     message.context_management = context_management;
-                    message.usage = message.usage.updated(usage);
+                    message.usage.update(usage);
                 }
             }
             StreamEvent::Ping | StreamEvent::MessageStop | StreamEvent::Error { .. } => {}

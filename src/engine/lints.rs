@@ -1,7 +1,7 @@
 //! Mistakes of clients that the service punishes silently, found in a turn.
 
 use sha2::{Digest, Sha256};
-use wire::request::{Block, MessagesRequest, Role};
+use wire::request::{Block, By, MessagesRequest, Role};
 
 use crate::container::{Container, Containers, Found};
 use crate::engine::validate::Pending;
@@ -209,19 +209,10 @@ pub(super) fn lost_caller(input: &TurnInput, pending: &Pending) -> Result<(), St
             .flat_map(|(index, message)| message.content.iter().map(move |block| (index, block)))
     };
     let own = || {
-        blocks().filter_map(|(_, block)| match block {
-            Block::ToolUse {
-                id,
-                caller_tool_id: None,
-                ..
-            }
-            | Block::ServerToolUse {
-                id,
-                caller_tool_id: None,
-                ..
-            } => Some(id.as_str()),
-            _ => None,
-        })
+        blocks()
+            .filter_map(|(_, block)| block.call())
+            .filter(|call| call.caller_tool_id.is_none() && call.by != By::Connector)
+            .map(|call| call.id)
     };
     for cell in pending
         .calls
@@ -279,10 +270,8 @@ fn is_server_call(request: &MessagesRequest, id: &str) -> bool {
 }
 
 fn server_call(block: &Block) -> Option<&str> {
-    match block {
-        Block::ServerToolUse { id, .. } => Some(id),
-        _ => None,
-    }
+    let call = block.call().filter(|call| call.by == By::Service)?;
+    Some(call.id)
 }
 
 /// The request goes on after a pause: the calls of the answers that it goes on from.
@@ -294,10 +283,9 @@ pub(super) fn goes_on(watch: &Watch, request: &MessagesRequest) {
         .take_while(|message| message.role != Role::User)
         .flat_map(|message| &message.content);
     let calls: Vec<&str> = said
-        .filter_map(|block| match block {
-            Block::ToolUse { id, .. } => Some(id.as_str()),
-            other => server_call(other),
-        })
+        .filter_map(Block::call)
+        .filter(|call| call.by != By::Connector)
+        .map(|call| call.id)
         .collect();
     watch.goes_on(&calls);
 }

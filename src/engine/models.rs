@@ -56,6 +56,9 @@ const ONE_SAMPLING: &[&str] = &[
     "claude-sonnet-4-6",
 ];
 
+/// Models with so much context take more pages (F210).
+const LONG_CONTEXT_TOKENS: u64 = 1_000_000;
+
 /// From here on `top_p` changes nothing.
 const NO_TOP_P: f64 = 0.99;
 
@@ -166,6 +169,11 @@ pub(super) fn check_prompt(model: &str, tokens: u64) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
+}
+
+/// Whether the model's context is one of a million tokens, or the model unknown.
+pub(super) fn has_long_context(model: &str) -> bool {
+    catalog::find(model).is_none_or(|model| model.max_input_tokens >= LONG_CONTEXT_TOKENS)
 }
 
 /// Whether the list of models has it.

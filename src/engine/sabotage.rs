@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::engine::calls::{CallError, Done, Running};
 use crate::fault::{Act, Fault, ToolAct};
 use crate::lint::FAULT_WITHOUT_EFFECT;
-use crate::model::ServerTool;
+use crate::model::{ServerTool, ToolFailure};
 use crate::sandbox::SandboxError;
 use crate::sandbox::guest::{ExecCall, ExecKind, ExecResult, Guest, GuestError};
 
@@ -22,12 +22,15 @@ const UNBOUNDED: i32 = 3;
 /// What a program may take beyond the sandbox's memory, where nothing else stops it.
 const HOG_SLACK_BYTES: u64 = 256 * 1024 * 1024;
 
-/// The error that a fault gives to a web call.
-pub(super) fn web_error(fault: Option<&Fault>) -> Option<String> {
-    match &fault?.act {
-        Act::Tool(ToolAct::Code { code, .. }) => Some(code.clone()),
-        _ => None,
-    }
+/// The error that a fault gives to a call that has no sandbox.
+pub(super) fn failure(fault: Option<&Fault>) -> Option<ToolFailure> {
+    let Act::Tool(ToolAct::Code { code, message }) = &fault?.act else {
+        return None;
+    };
+    Some(ToolFailure {
+        code: code.clone(),
+        message: message.clone(),
+    })
 }
 
 impl Running<'_> {
@@ -113,7 +116,12 @@ impl Running<'_> {
                      atexit.register(lambda kept=[]: [kept.append(b'x' * 2**26) for _ in iter(int, 1)])\n"
                 ),
             ),
-            ServerTool::Editor | ServerTool::WebSearch | ServerTool::WebFetch => return,
+            ServerTool::Editor
+            | ServerTool::WebSearch
+            | ServerTool::WebFetch
+            | ServerTool::ToolSearchRegex
+            | ServerTool::ToolSearchBm25
+            | ServerTool::Advisor => return,
         };
         if let Some(Value::String(text)) = arguments.get_mut(key) {
             text.insert_str(0, &prelude);

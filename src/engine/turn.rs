@@ -2,19 +2,21 @@
 
 mod check;
 mod execute;
+mod hosted;
 mod place;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use wire::block::{Container as WireContainer, ContentBlock, Printed, StopDetails};
 
 use crate::container::{Container, Containers};
 use crate::engine::account::{self, Account};
 use crate::engine::calls::Order;
 use crate::engine::emitter::{Emitter, Head, Tail};
+use crate::engine::hosted::HostedTools;
 use crate::engine::lints::Means;
 use crate::engine::usage::{Meter, input_tokens, text_tokens};
 use crate::engine::web::WebTools;
@@ -29,6 +31,7 @@ use crate::verify::Miss;
 pub(super) use check::check;
 use check::{Checked, choose_model, find_container};
 use execute::waiting;
+use hosted::Thought;
 use place::Place;
 
 /// Carries out a turn. The events go to `sink`; on an error some may already be out.
@@ -82,6 +85,12 @@ async fn carry_out(
     let mut emitter = Emitter::new(sink);
     let model_name = &input.request.model;
     emitter.meet(input.strike(Occasion::Stream { model: model_name }));
+    let mut meter = Meter::new(input_tokens(&input.body), geo, prints_details)
+        .counting_code(input.quirks.code_execution_counter == CodeExecutionCounter::Counted)
+        .in_batch(input.batch_item.is_some());
+    if input.request.context_management.compacts {
+        meter.tell_iterations();
+    }
     let turn = Turn {
         engine,
         input,
@@ -89,10 +98,11 @@ async fn carry_out(
         ids,
         message_id,
         emitter,
-        meter: Meter::new(input_tokens(&input.body), geo, prints_details)
-            .counting_code(input.quirks.code_execution_counter == CodeExecutionCounter::Counted)
-            .in_batch(input.batch_item.is_some()),
+        meter,
         web: Arc::default(),
+        hosted: Arc::default(),
+        served_by: None,
+        applied_edits: Vec::new(),
         place,
         skills,
         means: Some(means),
@@ -162,6 +172,11 @@ struct Turn<'a> {
     emitter: Emitter<'a>,
     meter: Meter,
     web: Arc<WebTools>,
+    hosted: Arc<HostedTools>,
+    /// The model that has gone on for the request's.
+    served_by: Option<String>,
+    /// What was cleared from the context.
+    applied_edits: Vec<Value>,
     place: Place,
     /// Those that the request names.
     skills: Vec<MountedSkill>,
@@ -223,7 +238,7 @@ impl Turn<'_> {
             usage: self.meter.end(),
             context_management: self.input.body["context_management"]
                 .is_object()
-                .then(|| json!({ "applied_edits": [] })),
+                .then(|| json!({ "applied_edits": std::mem::take(&mut self.applied_edits) })),
         };
         let fields = match end {
             End::Stop(stop) => stop_fields(stop),
@@ -279,13 +294,21 @@ impl Turn<'_> {
                     self.emitter
                         .whole(ContentBlock::RedactedThinking { data })?;
                 }
-                Some(Step::Thinking(thinking)) => {
-                    self.start()?;
-                    self.meter.thought(&thinking);
-                    let hides = self.input.request.hides_thinking;
-                    let hidden = hides.then_some(self.input.quirks.hidden_thinking);
-                    self.emitter.thinking(&thinking, hidden)?;
+                Some(Step::Thinking(thinking)) => self.think(&thinking, Thought::Reasoning)?,
+                Some(Step::Progress(thinking)) => self.think(&thinking, Thought::Progress)?,
+                Some(Step::Compaction(compacted)) => {
+                    if let Some(end) = self.compact(compacted)? {
+                        return Ok(end);
+                    }
                 }
+                Some(Step::Fallback { to, category }) => self.fall_back(to, category)?,
+                Some(Step::McpListing { server, tools }) => self.list_tools(server, tools)?,
+                Some(Step::ContainerUpload(file_id)) => {
+                    self.start()?;
+                    self.emitter
+                        .whole(ContentBlock::ContainerUpload { file_id })?;
+                }
+                Some(Step::AppliedEdits(edits)) => self.apply(edits)?,
                 Some(Step::Calls(calls)) => {
                     let orders = self.announce(calls)?;
                     if let Some(end) = self.hand_to_client(&orders).await? {
@@ -354,9 +377,14 @@ impl Turn<'_> {
     }
 
     fn pause(&self) -> End {
+        self.park("pause_turn")
+    }
+
+    /// Ends the answer where the client sends it back as it is.
+    fn park(&self, reason: &'static str) -> End {
         let mut ids = self.handed_out.clone();
         ids.push(self.message_id.clone());
-        End::Park("pause_turn", ids)
+        End::Park(reason, ids)
     }
 
     /// Waits for `work`; a stream that stays silent gets pings meanwhile.

@@ -5,8 +5,13 @@
 //! something is added, and is the same in every run and for every model; it is not the service's
 //! tokenizer. `count_tokens` and `usage` follow it alike.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
-use wire::usage::{CacheCreation, DeltaUsage, OutputTokensDetails, ServerToolUsage, Usage};
+use wire::usage::{
+    CacheCreation, DeltaUsage, Iteration, IterationKind, OutputTokensDetails, ServerToolUsage,
+    Usage,
+};
 
 use crate::model::UsageOverride;
 
@@ -17,12 +22,38 @@ pub(super) fn tokens(text: &str) -> u64 {
 
 /// Tokens of what a request puts before the model: system, tools, and messages.
 pub(super) fn input_tokens(body: &Value) -> u64 {
-    ["system", "tools", "messages"]
-        .iter()
-        .map(|key| tokens_of_strings(&body[*key]))
-        .sum::<u64>()
-        .saturating_sub(tokens_of_code_calls(&body["messages"]))
+    let messages = since_compaction(&body["messages"]);
+    (tokens_before_messages(body) + tokens_of_strings(&messages))
+        .saturating_sub(tokens_of_code_calls(&messages))
         .max(1)
+}
+
+/// Tokens of the system prompt and the tools.
+pub(super) fn tokens_before_messages(body: &Value) -> u64 {
+    tokens_of_strings(&body["system"]) + tokens_of_strings(&body["tools"])
+}
+
+/// The messages from the last compaction on, which stands for those before it (F203).
+fn since_compaction(messages: &Value) -> Cow<'_, Value> {
+    let whole = Cow::Borrowed(messages);
+    let Some(list) = messages.as_array() else {
+        return whole;
+    };
+    let stands =
+        |block: &Value| block["type"] == "compaction" && block["content"].as_str().is_some();
+    let of = |message: &Value| message["content"].as_array()?.iter().rposition(stands);
+    let last = list.iter().enumerate().rev();
+    let Some((message, block)) = last
+        .filter_map(|(index, message)| Some((index, of(message)?)))
+        .next()
+    else {
+        return whole;
+    };
+    let mut rest = list[message..].to_vec();
+    if let Some(Value::Array(blocks)) = rest[0].get_mut("content") {
+        blocks.drain(..block);
+    }
+    Cow::Owned(Value::Array(rest))
 }
 
 /// What code has called, and what it was answered, never comes before the model (F058).
@@ -84,6 +115,9 @@ pub(super) struct Meter {
     container: bool,
     /// Searches and fetches, once a web tool has taken part.
     web: Option<(u64, u64)>,
+    /// A tool of the service took part that is neither code nor the web.
+    hosted: bool,
+    iterations: Iterations,
     inference_geo: &'static str,
     service_tier: &'static str,
     given: UsageOverride,
@@ -100,6 +134,8 @@ impl Meter {
             tells_calls: true,
             container: false,
             web: None,
+            hosted: false,
+            iterations: Iterations::default(),
             inference_geo,
             service_tier: "standard",
             given: UsageOverride::default(),
@@ -132,6 +168,7 @@ impl Meter {
     /// A round of server calls ended; the next one reads everything again, and the results.
     pub(super) fn round(&mut self, calls: u64, result_tokens: u64) {
         self.calls += calls;
+        self.sampled();
         self.context += self.output + result_tokens;
         self.input += self.context;
     }
@@ -149,6 +186,61 @@ impl Meter {
     /// If web tools took part: so many searches and fetches by now.
     pub(super) fn uses_web(&mut self, counted: Option<(u64, u64)>) {
         self.web = counted;
+    }
+
+    /// A tool took part that the service carries out without container and web.
+    pub(super) fn uses_hosted(&mut self) {
+        self.hosted = true;
+    }
+
+    /// The answer tells each sampling by itself.
+    pub(super) fn tell_iterations(&mut self) {
+        self.iterations.told = true;
+    }
+
+    /// An advisor was sampled for `output` tokens, with all that the model sees.
+    pub(super) fn advised(&mut self, model: String, output: u64) {
+        self.tell_iterations();
+        let input = self.context;
+        self.iterations
+            .add(IterationKind::AdvisorMessage, Some(model), input, output);
+    }
+
+    /// What the model sees has become `summary`, and `fixed` tokens before it. Parity: the counters of the
+    /// message leave the compaction out (F205).
+    pub(super) fn compacted(&mut self, summary: &str, fixed: u64) {
+        let unread = self.output == self.iterations.output_told;
+        if !unread {
+            self.sampled();
+        }
+        let (input, output) = (self.context, tokens(summary).max(1));
+        self.tell_iterations();
+        self.iterations
+            .add(IterationKind::Compaction, None, input, output);
+        if unread {
+            self.input -= self.context;
+        }
+        self.context = fixed + tokens(summary);
+        self.input += self.context;
+    }
+
+    /// `from` has declined, and `to` goes on. Parity: the input is that of the model that has answered (F206).
+    pub(super) fn fell_back(&mut self, from: String, to: String) {
+        self.tell_iterations();
+        self.iterations.model = Some(from);
+        self.sampled();
+        self.iterations.model = Some(to);
+        self.iterations.fell_back = true;
+        self.input = self.context;
+    }
+
+    /// The model's own sampling has come to an end.
+    fn sampled(&mut self) {
+        let output = self.output - self.iterations.output_told;
+        self.iterations.output_told = self.output;
+        let model = self.iterations.model.clone();
+        self.iterations
+            .add(IterationKind::Message, model, self.context, output);
     }
 
     pub(super) fn set(&mut self, given: UsageOverride) {
@@ -177,6 +269,7 @@ impl Meter {
                 ephemeral_5m_input_tokens: written,
                 ephemeral_1h_input_tokens: 0,
             },
+            iterations: None,
             output_tokens: 1,
             output_tokens_details: None,
             service_tier: self.service_tier,
@@ -195,7 +288,7 @@ impl Meter {
             output_tokens_details: self
                 .thinking
                 .map(|thinking_tokens| OutputTokensDetails { thinking_tokens }),
-            server_tool_use: (self.container || self.web.is_some()).then(|| {
+            server_tool_use: (self.container || self.web.is_some() || self.hosted).then(|| {
                 let (searches, fetches) = self.web.unwrap_or_default();
                 ServerToolUsage {
                     web_search_requests: searches,
@@ -203,7 +296,66 @@ impl Meter {
                     code_execution_requests: self.tells_calls.then_some(self.calls),
                 }
             }),
+            iterations: self.iterations.told.then(|| self.all_iterations()),
         }
+    }
+
+    /// Those that have ended, and the last.
+    fn all_iterations(&self) -> Vec<Iteration> {
+        let mut all = self.iterations.ended.clone();
+        let is_models = |one: &Iteration| match one.kind {
+            IterationKind::Message | IterationKind::FallbackMessage => true,
+            IterationKind::Compaction | IterationKind::AdvisorMessage => false,
+        };
+        let only = !all.iter().any(is_models);
+        let output = self.output - self.iterations.output_told;
+        // What a script sets is that of the one sampling there was.
+        let given = |given: Option<u64>, own: u64| given.filter(|_| only).unwrap_or(own);
+        let kind = if self.iterations.fell_back {
+            IterationKind::FallbackMessage
+        } else {
+            IterationKind::Message
+        };
+        let input = given(self.given.input_tokens, self.context);
+        let output = given(self.given.output_tokens, output.max(u64::from(only)));
+        let mut last = iteration(kind, self.iterations.model.clone(), input, output);
+        last.cache_read_input_tokens = given(self.given.cache_read_input_tokens, 0);
+        let written = given(self.given.cache_creation_input_tokens, 0);
+        last.cache_creation_input_tokens = written;
+        last.cache_creation.ephemeral_5m_input_tokens = written;
+        all.push(last);
+        all
+    }
+}
+
+/// The samplings of one turn.
+#[derive(Debug, Default)]
+struct Iterations {
+    /// Whether the answer has them.
+    told: bool,
+    ended: Vec<Iteration>,
+    /// As much of the output as stands in one that has ended.
+    output_told: u64,
+    /// Said only where two models have answered.
+    model: Option<String>,
+    fell_back: bool,
+}
+
+impl Iterations {
+    fn add(&mut self, kind: IterationKind, model: Option<String>, input: u64, output: u64) {
+        self.ended.push(iteration(kind, model, input, output));
+    }
+}
+
+fn iteration(kind: IterationKind, model: Option<String>, input: u64, output: u64) -> Iteration {
+    Iteration {
+        input_tokens: input,
+        output_tokens: output,
+        cache_read_input_tokens: 0,
+        cache_creation_input_tokens: 0,
+        cache_creation: CacheCreation::default(),
+        kind,
+        model,
     }
 }
 

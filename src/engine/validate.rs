@@ -2,6 +2,7 @@
 
 mod body;
 mod calls;
+mod media;
 mod system;
 mod thoughts;
 mod tools;
@@ -10,9 +11,10 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 use wire::refusal;
-use wire::request::{Block, Message, MessagesRequest, Role};
+use wire::request::{Block, By, Message, MessagesRequest, Role};
 
 use crate::engine::seal;
+pub use media::{TooLarge, check as media, is_in as has_media};
 pub use thoughts::{check as thoughts, is_on as thinks};
 pub use tools::check as tools;
 
@@ -29,6 +31,8 @@ pub struct PendingCall {
     pub id: String,
     pub name: String,
     pub input: Value,
+    /// The MCP server that it goes to, if it does.
+    pub connector: Option<String>,
     /// Its code runs already, and waited for these.
     pub answers: Option<Vec<CodeAnswer>>,
 }
@@ -55,13 +59,13 @@ impl Group<'_> {
     /// Whether what the model has called before may still be without a result: the client has only
     /// answered, and code has only called.
     fn leaves_calls_open(&self) -> bool {
-        self.blocks.iter().all(|(_, _, block)| match block {
-            Block::ToolResult { .. } => true,
-            Block::ToolUse { caller_tool_id, .. } | Block::ServerToolUse { caller_tool_id, .. } => {
-                caller_tool_id.is_some()
+        self.blocks.iter().all(|(_, _, block)| {
+            if let Some(answer) = block.answer() {
+                return answer.by == By::Client || self.role == Role::Assistant;
             }
-            Block::ServerToolResult { .. } => self.role == Role::Assistant,
-            _ => false,
+            block
+                .call()
+                .is_some_and(|call| call.caller_tool_id.is_some())
         })
     }
 }
@@ -144,7 +148,17 @@ fn check_roles(index: usize, message: &Message) -> Result<(), String> {
             Block::ToolUse { .. } => ("tool_use", "assistant", Role::Assistant),
             Block::Thinking { .. } => ("thinking", "assistant", Role::Assistant),
             Block::RedactedThinking => ("redacted_thinking", "assistant", Role::Assistant),
-            _ => continue,
+            Block::Text { .. }
+            | Block::Image(_)
+            | Block::Document(_)
+            | Block::ContainerUpload { .. }
+            | Block::ServerToolUse { .. }
+            | Block::ServerToolResult { .. }
+            | Block::SearchResult { .. }
+            | Block::McpToolUse { .. }
+            | Block::McpToolResult { .. }
+            | Block::Compaction { .. }
+            | Block::Other => continue,
         };
         if message.role != right {
             let values: [(&str, &dyn std::fmt::Display); 3] =
@@ -220,8 +234,22 @@ fn check_thoughts(groups: &[Group<'_>]) -> Result<(), String> {
 fn check_references(request: &MessagesRequest) -> Result<(), String> {
     let blocks = request.messages.iter().flat_map(|message| &message.content);
     let references = blocks.flat_map(|block| match block {
-        Block::ToolResult { references, .. } => references.as_slice(),
-        _ => &[],
+        Block::ToolResult { references, .. } | Block::ServerToolResult { references, .. } => {
+            references.as_slice()
+        }
+        Block::Text { .. }
+        | Block::Image(_)
+        | Block::Document(_)
+        | Block::ContainerUpload { .. }
+        | Block::ToolUse { .. }
+        | Block::ServerToolUse { .. }
+        | Block::Thinking { .. }
+        | Block::RedactedThinking
+        | Block::SearchResult { .. }
+        | Block::McpToolUse { .. }
+        | Block::McpToolResult { .. }
+        | Block::Compaction { .. }
+        | Block::Other => &[],
     });
     for name in references {
         if !request.tools.iter().any(|tool| tool.name == *name) {
@@ -238,29 +266,22 @@ fn check_ids(groups: &[Group<'_>]) -> Result<(), String> {
     let (mut calls, mut results) = (HashSet::new(), HashSet::new());
     for (message, at, block) in groups.iter().flat_map(|group| &group.blocks) {
         let place: [(&str, &dyn std::fmt::Display); 2] = [("message", message), ("block", at)];
-        let (kind, id) = match block {
-            Block::ToolUse { id, .. }
-            | Block::ServerToolUse { id, .. }
-            | Block::McpToolUse { id } => {
-                if !calls.insert(id) {
-                    return Err(refusal::DOUBLED_ID.say(&place));
-                }
-                continue;
-            }
-            Block::ToolResult { tool_use_id, .. } => ("tool_result", tool_use_id),
-            Block::ServerToolResult {
-                tag, tool_use_id, ..
-            } => (*tag, tool_use_id),
-            Block::McpToolResult { tool_use_id } => ("mcp_tool_result", tool_use_id),
-            _ => continue,
+        if let Some(call) = block.call()
+            && !calls.insert(call.id)
+        {
+            return Err(refusal::DOUBLED_ID.say(&place));
+        }
+        let Some(answer) = block.answer() else {
+            continue;
         };
+        let (kind, id) = (answer.tag, answer.tool_use_id);
         if !results.insert(id) {
             let [message, block] = place;
             return Err(refusal::DOUBLED_RESULT.say(&[
                 message,
                 block,
                 ("kind", &kind),
-                ("id", id),
+                ("id", &id),
             ]));
         }
     }
@@ -272,10 +293,7 @@ fn check_client_tools(groups: &[Group<'_>]) -> Result<(), String> {
         let uses: Vec<&str> = group
             .blocks
             .iter()
-            .filter_map(|(_, _, block)| match block {
-                Block::ToolUse { id, .. } => Some(id.as_str()),
-                _ => None,
-            })
+            .filter_map(|(_, _, block)| Some(block.client_call()?.id))
             .collect();
         let answers: Vec<&str> = groups
             .get(position + 1)
@@ -299,10 +317,7 @@ fn check_client_tools(groups: &[Group<'_>]) -> Result<(), String> {
                 groups[previous]
                     .blocks
                     .iter()
-                    .filter_map(|(_, _, block)| match block {
-                        Block::ToolUse { id, .. } => Some(id.as_str()),
-                        _ => None,
-                    })
+                    .filter_map(|(_, _, block)| Some(block.client_call()?.id))
                     .collect()
             })
             .unwrap_or_default();
@@ -337,10 +352,7 @@ fn leading_results<'a>(group: &Group<'a>) -> Vec<&'a str> {
     group
         .blocks
         .iter()
-        .map_while(|(_, _, block)| match block {
-            Block::ToolResult { tool_use_id, .. } => Some(tool_use_id.as_str()),
-            _ => None,
-        })
+        .map_while(|(_, _, block)| block.client_answer())
         .collect()
 }
 
@@ -351,7 +363,11 @@ pub fn ends_with_prefill(request: &MessagesRequest) -> bool {
             && !message.content.iter().any(|block| {
                 matches!(
                     block,
-                    Block::ServerToolUse { .. } | Block::ServerToolResult { .. }
+                    Block::ServerToolUse { .. }
+                        | Block::ServerToolResult { .. }
+                        | Block::McpToolUse { .. }
+                        | Block::McpToolResult { .. }
+                        | Block::Compaction { .. }
                 )
             })
     })

@@ -83,16 +83,15 @@ impl WebTools {
         let counts = match &answer {
             WebAnswer::Error(code) if code == "max_uses_exceeded" => false,
             WebAnswer::Error(_) => call.tool != ServerTool::WebSearch,
-            _ => true,
+            WebAnswer::Pages(_) | WebAnswer::Page(_) => true,
         };
         self.count(call.tool, counts);
         let options = options(input, call.tool);
         let now = input.workspace.clock.now();
-        let result = match call.tool {
-            ServerTool::WebFetch => {
-                fetched(call, answer, &options, now, input.quirks.fetch_document)
-            }
-            _ => searched(call, answer),
+        let result = if call.tool == ServerTool::WebFetch {
+            fetched(call, answer, &options, now, input.quirks.fetch_document)
+        } else {
+            searched(call, answer)
         };
         Ok(WebResult { counts, ..result })
     }
@@ -110,9 +109,10 @@ impl WebTools {
     }
 
     fn uses(&self, tool: ServerTool) -> &Uses {
-        match tool {
-            ServerTool::WebFetch => &self.fetches,
-            _ => &self.searches,
+        if tool == ServerTool::WebFetch {
+            &self.fetches
+        } else {
+            &self.searches
         }
     }
 
@@ -126,10 +126,8 @@ impl WebTools {
         if options.max_uses.is_some_and(|most| before >= most) {
             return error("max_uses_exceeded");
         }
-        let key = match call.tool {
-            ServerTool::WebFetch => "url",
-            _ => "query",
-        };
+        let fetches = call.tool == ServerTool::WebFetch;
+        let key = if fetches { "url" } else { "query" };
         let Some(asked) = call.arguments[key].as_str().filter(|text| !text.is_empty()) else {
             return error("invalid_tool_input");
         };

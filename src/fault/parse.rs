@@ -4,24 +4,12 @@ mod wire;
 
 use std::time::Duration;
 
-use ::wire::web::{FETCH_ERRORS, SEARCH_ERRORS};
 use serde_json::{Map, Value, json};
 
 use super::usual;
 use super::{Act, Fault, FaultError, HttpAct, Select, StreamAct, ToolAct};
-use crate::model::{ServerTool, ServiceError};
+use crate::model::{Place, ServerTool, ServiceError};
 
-/// Error codes a tool's result may carry (F044).
-const TOOL_CODES: [&str; 8] = [
-    "unavailable",
-    "invalid_tool_input",
-    "too_many_requests",
-    "execution_time_exceeded",
-    "output_file_too_large",
-    "file_not_found",
-    "string_not_found",
-    "container_expired",
-];
 const PLACES: [&str; 4] = ["http", "stream", "tool", "wire"];
 const COMMON: [&str; 6] = ["at", "name", "model", "nth", "times", "probability"];
 const ERROR: [&str; 5] = ["status", "type", "message", "error_code", "headers"];
@@ -102,12 +90,11 @@ fn select(keys: &Keys<'_>) -> Result<Select, FaultError> {
             _ => None,
         }
     })?;
-    let tools = tool_names();
     Ok(Select {
         path: keys.pattern("path")?,
         method: keys.string("method")?.map(str::to_ascii_uppercase),
         model: keys.pattern("model")?,
-        tool: keys.get("tool", &one_of(&tools), |value| {
+        tool: keys.get("tool", &one_of(ServerTool::NAMES), |value| {
             value.as_str().and_then(ServerTool::from_name)
         })?,
         nth: keys
@@ -162,11 +149,9 @@ fn stream(keys: &Keys<'_>) -> Result<Act, FaultError> {
 }
 
 fn tool(keys: &Keys<'_>) -> Result<ToolAct, FaultError> {
-    let codes: &[&str] = match keys.string("tool")?.and_then(ServerTool::from_name) {
-        Some(ServerTool::WebSearch) => &SEARCH_ERRORS,
-        Some(ServerTool::WebFetch) => &FETCH_ERRORS,
-        _ => &TOOL_CODES,
-    };
+    let wanted = keys.string("tool")?.and_then(ServerTool::from_name);
+    // Without a tool: one that runs code.
+    let codes = wanted.unwrap_or(ServerTool::Bash).error_codes();
     let code = keys.get("error_code", &one_of(codes), |value| {
         let code = value.as_str()?;
         codes.contains(&code).then(|| code.to_owned())
@@ -202,15 +187,22 @@ fn tool(keys: &Keys<'_>) -> Result<ToolAct, FaultError> {
             "what really fails has an error of its own",
         ));
     }
-    let editor = keys.string("tool")? == Some(ServerTool::Editor.name());
-    let web = keys.string("tool")?.and_then(ServerTool::from_name);
-    if web.is_some_and(ServerTool::is_web) {
-        return Err(bad(
-            "web tools have no sandbox that could fail",
-            "name an `error_code`, such as max_uses_exceeded",
-        ));
+    match wanted.map(ServerTool::place) {
+        Some(Place::Container) | None => {}
+        Some(Place::Web) => {
+            return Err(bad(
+                "web tools have no sandbox that could fail",
+                "name an `error_code`, such as max_uses_exceeded",
+            ));
+        }
+        Some(Place::Service) => {
+            return Err(bad(
+                "tool search and the advisor have no sandbox that could fail",
+                format!("name an `error_code`: {}", one_of(codes)),
+            ));
+        }
     }
-    if act == ToolAct::ExhaustMemory && editor {
+    if act == ToolAct::ExhaustMemory && wanted == Some(ServerTool::Editor) {
         return Err(bad(
             "the text editor runs no program that could exhaust memory",
             "leave `tool` out, or name bash_code_execution or code_execution",
@@ -419,10 +411,6 @@ impl<'a> Keys<'a> {
             },
         ))
     }
-}
-
-fn tool_names() -> [&'static str; 5] {
-    ServerTool::ALL.map(ServerTool::name)
 }
 
 fn bad(message: impl Into<String>, hint: impl Into<String>) -> FaultError {

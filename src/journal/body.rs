@@ -37,7 +37,7 @@ impl Body {
                 size_bytes: bytes.len() as u64,
                 sha256: None,
             },
-            other => other.clone(),
+            Self::Empty | Self::Omitted { .. } => self.clone(),
         }
     }
 }

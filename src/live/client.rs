@@ -56,10 +56,10 @@ impl Client {
     pub(super) async fn post_form(&self, path: &str, parts: &[Part]) -> Result<Value, String> {
         let mut body = Vec::new();
         for part in parts {
-            let content = match &part.body {
-                Body::Missing(why) => return Err(format!("an upload's bytes are missing: {why}")),
-                body => body.bytes().map_err(|error| error.to_string())?,
-            };
+            if let Body::Missing(why) = &part.body {
+                return Err(format!("an upload's bytes are missing: {why}"));
+            }
+            let content = part.body.bytes().map_err(|error| error.to_string())?;
             let name = quoted(&part.name);
             body.extend(
                 format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"").bytes(),

@@ -120,7 +120,9 @@ fn upload(request: &Request, exchange: &Exchange) -> Upload {
         parts: match &request.body {
             Body::Form(parts) => Ok(parts.clone()),
             Body::Missing(why) => Err(why.clone()),
-            _ => Err("the request is no form".to_owned()),
+            Body::Empty | Body::Json(_) | Body::Text(_) | Body::Bytes(_) | Body::Blob(_) => {
+                Err("the request is no form".to_owned())
+            }
         },
         answer: answer(exchange),
     }

@@ -52,7 +52,7 @@ fn call(tool: ServerTool, input: Value) -> Call {
     Call::Server {
         tool,
         input,
-        error_code: None,
+        failure: None,
         found: None,
     }
 }

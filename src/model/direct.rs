@@ -259,7 +259,7 @@ mod tests {
         Step::Calls(vec![Call::Server {
             tool,
             input,
-            error_code: None,
+            failure: None,
             found: None,
         }])
     }

@@ -66,7 +66,7 @@ fn seen_block(block: &Value) -> Option<Seen<'_>> {
     match block["type"].as_str()? {
         "text" => block["text"].as_str().map(Seen::Text),
         "thinking" | "redacted_thinking" => Some(Seen::Thinking),
-        "tool_use" | "server_tool_use" => Some(Seen::Call {
+        "tool_use" | "server_tool_use" | "mcp_tool_use" => Some(Seen::Call {
             id: block["id"].as_str()?,
             name: block["name"].as_str()?,
         }),
@@ -133,7 +133,7 @@ pub(super) fn results(body: &Value) -> HashMap<&str, CallResult> {
     {
         let kind = block["type"].as_str().unwrap_or_default();
         match kind {
-            "tool_use" | "server_tool_use" => {
+            "tool_use" | "server_tool_use" | "mcp_tool_use" => {
                 if let (Some(id), Some(name)) = (block["id"].as_str(), block["name"].as_str()) {
                     names.insert(id, name);
                 }
@@ -143,10 +143,9 @@ pub(super) fn results(body: &Value) -> HashMap<&str, CallResult> {
                     continue;
                 };
                 let name = names.get(id).copied().unwrap_or_default();
-                let result = if kind == "tool_result" {
-                    client_result(id, name, block)
-                } else {
-                    server_result(id, name, &block["content"])
+                let result = match kind {
+                    "tool_result" | "mcp_tool_result" => client_result(id, name, block),
+                    _ => server_result(id, name, &block["content"]),
                 };
                 results.insert(id, result);
             }
@@ -185,7 +184,11 @@ fn server_result(id: &str, name: &str, content: &Value) -> CallResult {
     CallResult {
         id: id.to_owned(),
         name: name.to_owned(),
-        stdout: text("stdout"),
+        stdout: match content["type"].as_str() {
+            Some("tool_search_tool_search_result") => names_found(content),
+            Some("advisor_result") => text("text"),
+            _ => text("stdout"),
+        },
         stderr: text("stderr"),
         return_code: content["return_code"].as_i64(),
         error_code: content["error_code"].as_str().map(ToOwned::to_owned),
@@ -202,6 +205,15 @@ fn server_result(id: &str, name: &str, content: &Value) -> CallResult {
             })
             .collect(),
     }
+}
+
+/// The tools that a search has found, one a line.
+fn names_found(content: &Value) -> String {
+    let found = content["tool_references"].as_array().into_iter().flatten();
+    let names: Vec<&str> = found
+        .filter_map(|reference| reference["tool_name"].as_str())
+        .collect();
+    names.join("\n")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod base;
 mod diagnostic;
 mod expect;
+mod hosted;
 mod matching;
 mod park;
 mod parse;

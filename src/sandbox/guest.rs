@@ -93,16 +93,17 @@ impl Guest {
             generation: guest_proto::GENERATION,
             settings,
         };
-        match guest.ask(hello, &[], HELLO_TIMEOUT).await?.0 {
-            AnswerBody::Hello { generation, .. } if generation == guest_proto::GENERATION => {
-                Ok(guest)
-            }
-            AnswerBody::Hello { generation, .. } => Err(GuestError::Generation {
-                theirs: generation,
-                ours: guest_proto::GENERATION,
-            }),
-            other => Err(unexpected(&other)),
+        let (answer, _) = guest.ask(hello, &[], HELLO_TIMEOUT).await?;
+        let AnswerBody::Hello { generation, .. } = answer else {
+            return Err(unexpected(&answer));
+        };
+        if generation == guest_proto::GENERATION {
+            return Ok(guest);
         }
+        Err(GuestError::Generation {
+            theirs: generation,
+            ours: guest_proto::GENERATION,
+        })
     }
 
     /// Says hello to a guest that was launched or taken up, and answers what an earlier server has left.
@@ -125,24 +126,25 @@ impl Guest {
             settings,
             nonce,
         };
-        match guest.ask(resume, &[], limit).await?.0 {
-            AnswerBody::Resumed {
-                generation: theirs, ..
-            } if theirs != generation => Err(GuestError::Generation {
+        let (answer, _) = guest.ask(resume, &[], limit).await?;
+        let AnswerBody::Resumed {
+            generation: theirs,
+            epoch,
+            unclaimed,
+            waiting,
+            ..
+        } = answer
+        else {
+            return Err(unexpected(&answer));
+        };
+        if theirs != generation {
+            return Err(GuestError::Generation {
                 theirs,
                 ours: generation,
-            }),
-            AnswerBody::Resumed {
-                epoch,
-                unclaimed,
-                waiting,
-                ..
-            } => {
-                guest.link.enter_epoch(epoch);
-                Ok((guest, Left { unclaimed, waiting }))
-            }
-            other => Err(unexpected(&other)),
+            });
         }
+        guest.link.enter_epoch(epoch);
+        Ok((guest, Left { unclaimed, waiting }))
     }
 
     /// Waits for a call of an earlier server's, as if it were made now.
@@ -153,10 +155,10 @@ impl Guest {
     ) -> Result<ExecResult, GuestError> {
         let earlier = earlier.call;
         let (answer, payload) = self.ask(RequestBody::Adopt { earlier }, &[], limit).await?;
-        match answer {
-            AnswerBody::ExecDone(done) => ExecResult::from_answer(done, payload),
-            other => Err(unexpected(&other)),
-        }
+        let AnswerBody::ExecDone(done) = answer else {
+            return Err(unexpected(&answer));
+        };
+        ExecResult::from_answer(done, payload)
     }
 
     /// Ends what earlier servers have left and nobody has adopted.
@@ -174,21 +176,23 @@ impl Guest {
         let limit = call.timeout.saturating_add(GRACE);
         let (body, payload) = call.into_request();
         let (answer, payload) = self.ask(body, &payload, limit).await?;
-        match answer {
-            AnswerBody::ExecDone(done) => ExecResult::from_answer(done, payload),
-            other => Err(unexpected(&other)),
-        }
+        let AnswerBody::ExecDone(done) = answer else {
+            return Err(unexpected(&answer));
+        };
+        ExecResult::from_answer(done, payload)
     }
 
     /// Views or changes a file; the inner error is the file's or the input's fault.
     pub async fn edit(&self, call: EditCall) -> Result<Result<EditOutcome, EditError>, GuestError> {
         let (body, payload) = call.into_request();
         let (answer, payload) = self.ask(body, &payload, STEP_TIMEOUT).await?;
-        match answer {
-            AnswerBody::EditDone { result } => EditOutcome::from_answer(result, payload).map(Ok),
-            AnswerBody::EditFailed { kind, message } => Ok(Err(EditError { kind, message })),
-            other => Err(unexpected(&other)),
+        if let AnswerBody::EditFailed { kind, message } = answer {
+            return Ok(Err(EditError { kind, message }));
         }
+        let AnswerBody::EditDone { result } = answer else {
+            return Err(unexpected(&answer));
+        };
+        EditOutcome::from_answer(result, payload).map(Ok)
     }
 
     /// Writes `$INPUT_DIR/<name>` and links it by its name in the working directory.
@@ -248,19 +252,21 @@ impl Guest {
             name: name.to_owned(),
         };
         let (mut waiting, chunks) = self.link.stream(body)?;
-        match within(STEP_TIMEOUT, waiting.answer()).await?.0 {
-            AnswerBody::Opened { size } => Ok(FileStream::new(size, waiting, chunks)),
-            other => Err(unexpected(&other)),
-        }
+        let (answer, _) = within(STEP_TIMEOUT, waiting.answer()).await?;
+        let AnswerBody::Opened { size } = answer else {
+            return Err(unexpected(&answer));
+        };
+        Ok(FileStream::new(size, waiting, chunks))
     }
 
     /// Asks for a sign of life and says how long it took.
     pub async fn ping(&self) -> Result<Duration, GuestError> {
         let start = Instant::now();
-        match self.ask(RequestBody::Ping {}, &[], STEP_TIMEOUT).await?.0 {
-            AnswerBody::Pong {} => Ok(start.elapsed()),
-            other => Err(unexpected(&other)),
-        }
+        let (answer, _) = self.ask(RequestBody::Ping {}, &[], STEP_TIMEOUT).await?;
+        let AnswerBody::Pong {} = answer else {
+            return Err(unexpected(&answer));
+        };
+        Ok(start.elapsed())
     }
 
     /// Whether the sandbox has ended.
@@ -303,21 +309,21 @@ async fn within<T>(
 }
 
 fn put_done(answer: &AnswerBody) -> Result<(), GuestError> {
-    match answer {
-        AnswerBody::PutDone { .. } => Ok(()),
-        other => Err(unexpected(other)),
-    }
+    let AnswerBody::PutDone { .. } = answer else {
+        return Err(unexpected(answer));
+    };
+    Ok(())
 }
 
 /// An answer of the wrong kind: an `error`, or nonsense.
 fn unexpected(answer: &AnswerBody) -> GuestError {
-    match answer {
-        AnswerBody::Error { kind, message } => GuestError::Refused {
+    if let AnswerBody::Error { kind, message } = answer {
+        return GuestError::Refused {
             kind: *kind,
             message: message.clone(),
-        },
-        other => GuestError::Protocol {
-            reason: format!("unexpected answer {other:.80?}"),
-        },
+        };
+    }
+    GuestError::Protocol {
+        reason: format!("unexpected answer {answer:.80?}"),
     }
 }

@@ -68,7 +68,7 @@ fn write_item(item: KeptItem) -> Value {
     if let Some(result) = item.result {
         let name = match outcome {
             ItemOutcome::Succeeded => "message",
-            _ => "error",
+            ItemOutcome::Errored | ItemOutcome::Canceled | ItemOutcome::Expired => "error",
         };
         written["result"][name] = value(&result);
     }

@@ -63,11 +63,40 @@ fn call(tool: &str) -> (Value, Value) {
             json!({"web_fetch": {"url": "https://example.com/a", "text": "sand"}}),
             web_prompt(tool, "web_fetch_20250910"),
         ),
+        "tool_search_tool_regex" => (
+            json!({"tool_search": {"pattern": "sand"}}),
+            search_prompt("regex"),
+        ),
+        "tool_search_tool_bm25" => (
+            json!({"tool_search": {"query": "sand"}}),
+            search_prompt("bm25"),
+        ),
+        "advisor" => (json!({"advisor": "Dig."}), advisor_prompt()),
         _ => (
             json!({"python": "1"}),
             with_tool(prompt("go"), "code_execution_20250522"),
         ),
     }
+}
+
+fn search_prompt(variant: &str) -> Value {
+    let name = format!("tool_search_tool_{variant}");
+    let mut body = web_prompt(&name, &format!("{name}_20251119"));
+    let found = json!({"name": "dig", "description": "In sand", "defer_loading": true,
+        "input_schema": {"type": "object"}});
+    body["tools"].as_array_mut().unwrap().push(found);
+    body
+}
+
+fn advisor_prompt() -> Value {
+    let mut body = web_prompt("advisor", "advisor_20260301");
+    body["tools"][0]["model"] = json!("claude-opus-4-8");
+    body
+}
+
+/// The beta that brings every tool of this page.
+pub(crate) fn with_betas(request: crate::harness::Request) -> crate::harness::Request {
+    request.header("anthropic-beta", "advisor-tool-2026-03-01")
 }
 
 fn web_prompt(name: &str, kind: &str) -> Value {
@@ -78,8 +107,11 @@ fn web_prompt(name: &str, kind: &str) -> Value {
 
 /// The error that a message holds, and that the same request gives in a stream.
 async fn results(server: &TestServer, body: &Value) -> [Value; 2] {
-    let plain = server.message(body).await;
-    let response = server.send(&server.messages(&streamed(body.clone()))).await;
+    let plain = server.send(&with_betas(server.messages(body))).await;
+    assert_eq!(plain.status, 200, "{}", plain.text());
+    let plain = plain.json();
+    let request = with_betas(server.messages(&streamed(body.clone())));
+    let response = server.send(&request).await;
     assert_eq!(response.status, 200, "{}", response.text());
     let events = events_of([response.body.as_slice()]);
     let whole = events.iter().any(|(name, event)| {
@@ -102,7 +134,7 @@ fn failed(message: &Value) -> Value {
     let mut content = block["content"].clone();
     let kind = content["type"].as_str().expect("a type").to_owned();
     assert_eq!(block["type"], kind.trim_end_matches("_error"));
-    if kind.starts_with("text_editor") {
+    if kind.starts_with("text_editor") || kind.starts_with("tool_search") {
         let text = content
             .as_object_mut()
             .expect("an object")
@@ -115,7 +147,11 @@ fn failed(message: &Value) -> Value {
 #[tokio::test]
 async fn every_code_of_a_tool_comes_by_script_and_by_fault() {
     let rows = rows("Errors of a server tool");
-    assert_eq!(rows.len(), 34, "codes and tools of F044");
+    assert_eq!(
+        rows.len(),
+        49,
+        "codes and tools of F044, F049, F050, F200, F202"
+    );
     let server = TestServer::on(Arc::new(Canned::new([]))).await;
     for row in &rows {
         let [error, tool, _, script, fault, seen] = row.as_slice() else {

@@ -133,6 +133,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "skills",
             "lint",
             "verify",
+            "work",
         ],
     ),
     (

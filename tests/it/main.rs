@@ -10,6 +10,7 @@ mod harness;
 mod answers;
 mod batches;
 mod billing;
+mod blocks;
 mod cassettes;
 mod containers;
 mod continuations;

@@ -99,6 +99,15 @@ async fn expired_container_fails_its_calls_or_the_request() {
         server_error.json()["error"],
         json!({"type": "api_error", "message": "Internal server error"})
     );
+    // By the beginning of the text clients of today know that they have to go on without it (F061).
+    for body in [body.clone(), streamed(body.clone())] {
+        let not_found = with(&server, "expired-container=not-found", &body).await;
+        assert_eq!(not_found.status, 404);
+        let error = not_found.json()["error"].clone();
+        assert_eq!(error["type"], "not_found_error");
+        let message = error["message"].as_str().expect("a message");
+        assert!(message.starts_with("Container not found"), "{message}");
+    }
     let request_error = with(&server, "expired-container=request-error", &streamed(body)).await;
     assert_eq!(
         (request_error.status, request_error.message()),

@@ -51,6 +51,11 @@ async fn the_tool_of_2025_05_works_with_an_sdk_of_its_time() {
 }
 
 #[tokio::test]
+async fn blocks_beside_code_are_of_the_sdk_s_types_and_come_back() {
+    run(Python, "blocks.py", Server).await;
+}
+
+#[tokio::test]
 async fn a_stream_gathers_into_the_plain_answer() {
     run(Python, "streams.py", Sandbox).await;
 }

@@ -38,3 +38,8 @@ async fn a_refusal_has_its_class_in_typescript() {
 async fn tools_that_code_awaits_are_answered_in_typescript() {
     run(Node, "programmatic.ts", Sandbox).await;
 }
+
+#[tokio::test]
+async fn blocks_beside_code_are_gathered_and_come_back_in_typescript() {
+    run(Node, "blocks.ts", Server).await;
+}

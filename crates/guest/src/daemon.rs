@@ -221,7 +221,22 @@ impl Daemon {
             RequestBody::Resume {
                 settings, nonce, ..
             } => return self.resume(call, settings, nonce),
-            _ => {}
+            RequestBody::Exec { .. }
+            | RequestBody::Cell { .. }
+            | RequestBody::GoOn { .. }
+            | RequestBody::EndCell { .. }
+            | RequestBody::Edit { .. }
+            | RequestBody::Put { .. }
+            | RequestBody::NewSkill { .. }
+            | RequestBody::PutSkill { .. }
+            | RequestBody::Chunk { .. }
+            | RequestBody::Get { .. }
+            | RequestBody::More { .. }
+            | RequestBody::Cancel {}
+            | RequestBody::Ping {}
+            | RequestBody::Adopt { .. }
+            | RequestBody::Release {}
+            | RequestBody::Ack {} => {}
         }
         if self.settings.is_none() {
             self.out

@@ -3,8 +3,24 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::hosted::{
+    AdvisorContent, Compaction, FallbackModel, FallbackTrigger, McpContent, McpTool,
+    ToolSearchContent,
+};
 use crate::usage::Usage;
 use crate::web::{WebFetchContent, WebSearchContent};
+
+/// The error codes of code execution (F044).
+pub const CODE_ERRORS: [&str; 8] = [
+    "unavailable",
+    "invalid_tool_input",
+    "too_many_requests",
+    "execution_time_exceeded",
+    "output_file_too_large",
+    "file_not_found",
+    "string_not_found",
+    "container_expired",
+];
 
 /// A whole answer of `/v1/messages`. Key order as recorded since 2026-04 (F001).
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -154,6 +170,39 @@ pub enum ContentBlock {
     },
     RedactedThinking {
         data: String,
+    },
+    ToolSearchToolResult {
+        tool_use_id: String,
+        content: ToolSearchContent,
+    },
+    AdvisorToolResult {
+        tool_use_id: String,
+        content: AdvisorContent,
+    },
+    McpToolUse {
+        id: String,
+        name: String,
+        input: Value,
+        server_name: String,
+    },
+    // Parity: `is_error` comes before `content` (F204).
+    McpToolResult {
+        tool_use_id: String,
+        is_error: bool,
+        content: Vec<McpContent>,
+    },
+    McpToolListing {
+        mcp_server_name: String,
+        tools: Vec<McpTool>,
+    },
+    ContainerUpload {
+        file_id: String,
+    },
+    Compaction(Compaction),
+    Fallback {
+        from: FallbackModel,
+        to: FallbackModel,
+        trigger: FallbackTrigger,
     },
     #[serde(untagged)]
     CitedText(CitedText),

@@ -5,15 +5,17 @@
 
 mod blocks;
 mod extras;
+mod hosted;
 mod media;
 mod rest;
 mod results;
 mod schema;
 mod tools;
 
-pub use blocks::{Block, Message, Role, Source};
+pub use blocks::{Answer, Block, By, Call, Message, Role, Source};
+pub use hosted::{ContextManagement, McpServer};
 pub use media::MAX_IMAGE_BASE64_BYTES;
-pub use tools::{Tool, ToolChoice, ToolKind, WebOptions};
+pub use tools::{AdvisorOptions, Tool, ToolChoice, ToolKind, WebOptions};
 
 use serde_json::Value;
 
@@ -31,13 +33,29 @@ pub struct MessagesRequest {
     pub tool_choice: Option<ToolChoice>,
     pub container: Option<ContainerParam>,
     pub thinking: Option<Thinking>,
-    /// `thinking.display` is `omitted`: thoughts have a signature alone.
-    pub hides_thinking: bool,
+    /// `thinking.display`, if it is said.
+    pub display: Option<ThinkingDisplay>,
     /// `output_config.effort`.
     pub effort: Option<String>,
     pub stop_sequences: Vec<String>,
     /// The sampling parameters that are present, by name.
     pub sampling: Vec<&'static str>,
+    /// `mcp_servers`.
+    pub mcp_servers: Vec<McpServer>,
+    pub context_management: ContextManagement,
+    /// Other models may go on where this one declines: `fallbacks`.
+    pub falls_back: bool,
+}
+
+crate::words! {
+    /// How much of a thought an answer shows.
+    pub ThinkingDisplay {
+        /// A signature alone.
+        Omitted "omitted",
+        Summarized "summarized",
+        /// A signature alone, but for what tells how the work goes on (F208).
+        Updates "updates",
+    }
 }
 
 /// `container`: an id, or an object.
@@ -174,7 +192,17 @@ impl MessagesRequest {
             Some(node) => Some(decode_thinking(&node, max_tokens)?),
             None => None,
         };
-        let hides_thinking = hides_thinking(&root)?;
+        let display = thinking_display(&root, betas)?;
+        // Without a beta these are unknown members, whatever they hold.
+        let (mcp_servers, context_management, falls_back) = if betas {
+            (
+                hosted::mcp_servers(&root)?,
+                hosted::context_management(&root)?,
+                hosted::falls_back(&root)?,
+            )
+        } else {
+            (Vec::new(), ContextManagement::default(), false)
+        };
         let effort = effort(&root)?;
         let container = match root.optional("container")? {
             Some(node) => Some(decode_container(&node)?),
@@ -215,10 +243,13 @@ impl MessagesRequest {
             tool_choice,
             container,
             thinking,
-            hides_thinking,
+            display,
             effort,
             stop_sequences,
             sampling,
+            mcp_servers,
+            context_management,
+            falls_back,
         })
     }
 }
@@ -267,16 +298,22 @@ fn sampling(root: &Node<'_>) -> Decoded<Vec<&'static str>> {
     Ok(present)
 }
 
-fn hides_thinking(root: &Node<'_>) -> Decoded<bool> {
+fn thinking_display(root: &Node<'_>, betas: bool) -> Decoded<Option<ThinkingDisplay>> {
     let Some(thinking) = root.optional("thinking")? else {
-        return Ok(false);
+        return Ok(None);
     };
     let tag = thinking.tag(&["adaptive", "disabled", "enabled"])?;
     let tagged = thinking.tagged(tag);
-    match tagged.optional("display")? {
-        Some(node) => Ok(node.literal(&["omitted", "summarized"])? == "omitted"),
-        None => Ok(false),
-    }
+    let Some(display) = tagged.optional("display")? else {
+        return Ok(None);
+    };
+    // The last of them came with a beta.
+    let known = if betas {
+        ThinkingDisplay::NAMES
+    } else {
+        &ThinkingDisplay::NAMES[..2]
+    };
+    display.literal(known).map(ThinkingDisplay::from_name)
 }
 
 fn effort(root: &Node<'_>) -> Decoded<Option<String>> {

@@ -3,12 +3,15 @@
 use serde::Serialize;
 
 /// `usage` of a whole message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Usage {
     pub input_tokens: u64,
     pub cache_creation_input_tokens: u64,
     pub cache_read_input_tokens: u64,
     pub cache_creation: CacheCreation,
+    /// Each sampling by itself, where there was more than the model's own (F205).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iterations: Option<Vec<Iteration>>,
     pub output_tokens: u64,
     /// Only on the models that print it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,7 +24,7 @@ pub struct Usage {
 }
 
 /// `usage` of a `message_delta`: cumulative, without the fields that never change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeltaUsage {
     pub input_tokens: u64,
     pub cache_creation_input_tokens: u64,
@@ -31,6 +34,35 @@ pub struct DeltaUsage {
     pub output_tokens_details: Option<OutputTokensDetails>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_tool_use: Option<ServerToolUsage>,
+    /// Here it comes last (F205).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iterations: Option<Vec<Iteration>>,
+}
+
+/// What one sampling of a request has used. Key order as recorded (F205).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Iteration {
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub cache_read_input_tokens: u64,
+    pub cache_creation_input_tokens: u64,
+    pub cache_creation: CacheCreation,
+    #[serde(rename = "type")]
+    pub kind: IterationKind,
+    /// Where it is not the one that the request names, or where two have answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+crate::words! {
+    /// What was sampled.
+    pub IterationKind {
+        Message "message",
+        Compaction "compaction",
+        AdvisorMessage "advisor_message",
+        /// By the model that has gone on for another.
+        FallbackMessage "fallback_message",
+    }
 }
 
 /// Tokens written to the prompt cache, by life.
@@ -57,9 +89,8 @@ pub struct ServerToolUsage {
 }
 
 impl Usage {
-    /// What a later `message_delta` makes of this.
-    #[must_use]
-    pub fn updated(mut self, delta: DeltaUsage) -> Self {
+    /// Takes in a later `message_delta`.
+    pub fn update(&mut self, delta: DeltaUsage) {
         let DeltaUsage {
             input_tokens,
             cache_creation_input_tokens,
@@ -67,6 +98,7 @@ impl Usage {
             output_tokens,
             output_tokens_details,
             server_tool_use,
+            iterations,
         } = delta;
         self.input_tokens = input_tokens;
         self.cache_creation_input_tokens = cache_creation_input_tokens;
@@ -74,6 +106,8 @@ impl Usage {
         self.output_tokens = output_tokens;
         self.output_tokens_details = output_tokens_details.or(self.output_tokens_details);
         self.server_tool_use = server_tool_use.or(self.server_tool_use);
-        self
+        if iterations.is_some() {
+            self.iterations = iterations;
+        }
     }
 }

@@ -123,10 +123,10 @@ pub(super) fn on_the_wire(
     let Some(struck) = workspace.strike(own, occasion) else {
         return response;
     };
-    let act = match &struck.fault.act {
-        Act::Wire(act) => act.clone(),
-        _ => return response,
+    let Act::Wire(act) = &struck.fault.act else {
+        return response;
     };
+    let act = act.clone();
     tracing::info!(request.id = %record.entry.id, ?act, "a fault fires");
     record.facts.struck.push(struck);
     let ids = workspace.ids(&[b"wire", record.entry.id.as_bytes()]);

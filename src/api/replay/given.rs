@@ -225,15 +225,13 @@ fn strike(caller: &Caller, occasion: Occasion<'_>, facts: &mut Facts) -> Option<
 
 /// The error that a fault gives to a recorded call. What would happen to a sandbox cannot: there is none.
 fn tool_fault(caller: &Caller, model: &str, tool: &str, facts: &mut Facts) -> Option<String> {
-    let tool = match tool {
-        "bash_code_execution" => ServerTool::Bash,
-        "text_editor_code_execution" => ServerTool::Editor,
-        _ => ServerTool::Python,
-    };
-    match strike(caller, Occasion::Tool { model, tool }, facts)? {
-        Act::Tool(ToolAct::Code { code, .. }) => Some(code),
-        _ => Some("unavailable".to_owned()),
-    }
+    let tool = ServerTool::from_name(tool)?;
+    let act = strike(caller, Occasion::Tool { model, tool }, facts)?;
+    Some(if let Act::Tool(ToolAct::Code { code, .. }) = act {
+        code
+    } else {
+        "unavailable".to_owned()
+    })
 }
 
 /// What a verdict on the client needs to know of the answer: files to fetch, a pause to go on from, a container

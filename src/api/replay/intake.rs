@@ -76,7 +76,7 @@ impl Intake {
             Whole::Memory(bytes) if !matches!(self.request.body, Body::Form(_)) => {
                 Some(bytes.clone())
             }
-            _ => None,
+            Whole::Memory(_) | Whole::File(..) => None,
         }
     }
 

@@ -60,7 +60,7 @@ fn check_form(shape: Shape, version: &str, purpose: Use) -> ApiResult<()> {
         {
             refusal::SKILL_VERSION_ID.say(&said)
         }
-        _ => return Ok(()),
+        Shape::Beta | Shape::Current => return Ok(()),
     };
     Err(ApiError::invalid(refused))
 }

@@ -18,7 +18,9 @@ pub(super) fn content_type(body: &Body) -> &'static str {
         Body::Text(text) if text.starts_with(['{', '[']) => "application/json",
         Body::Json(_) => "application/json",
         Body::Empty | Body::Text(_) => "text/plain",
-        _ => "application/octet-stream",
+        Body::Bytes(_) | Body::Blob(_) | Body::Form(_) | Body::Missing(_) => {
+            "application/octet-stream"
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn of(kind: &str, body: Body) -> Body {
         Body::Text(text) => Bytes::from(text.clone()),
         Body::Bytes(bytes) => bytes.clone(),
         Body::Json(value) => Bytes::from(value.to_string()),
-        _ => return body,
+        Body::Empty | Body::Blob(_) | Body::Form(_) | Body::Missing(_) => return body,
     };
     let parts = boundary(kind).and_then(|boundary| split(&bytes, &boundary));
     match parts {

@@ -40,7 +40,7 @@ impl Notes {
                     }
                 }
             }
-            _ => {}
+            Body::Empty | Body::Json(_) | Body::Text(_) | Body::Bytes(_) | Body::Blob(_) => {}
         }
     }
 

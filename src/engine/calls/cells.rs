@@ -203,7 +203,7 @@ impl Running<'_> {
                 id: id.clone(),
                 tool,
                 arguments: &arguments,
-                error_code: sabotage::web_error(fault.as_deref()),
+                error_code: sabotage::failure(fault.as_deref()).map(|failure| failure.code),
                 found: None,
                 caller: caller.clone(),
             },

@@ -38,7 +38,11 @@ pub(super) fn parse(
             code: text("code")?,
             tag: id.to_owned(),
         }),
-        ServerTool::WebSearch | ServerTool::WebFetch => {
+        ServerTool::WebSearch
+        | ServerTool::WebFetch
+        | ServerTool::ToolSearchRegex
+        | ServerTool::ToolSearchBm25
+        | ServerTool::Advisor => {
             return Err(format!("`{}` needs no container", tool.name()));
         }
         ServerTool::Editor => Parsed::Edit(match text("command")?.as_str() {
@@ -206,39 +210,42 @@ pub(super) fn block(id: &str, tool: ServerTool, done: &Done, keys: EditorKeys) -
                         })
                         .collect(),
                 },
-                other => BashContent::Error {
-                    error_code: error_code(other),
+                Done::Edited(_) | Done::Waits(_) | Done::Failed { .. } => BashContent::Error {
+                    error_code: error_code(done),
                 },
             },
         },
-        // Web calls never come here: they have blocks of their own.
-        ServerTool::Python | ServerTool::WebSearch | ServerTool::WebFetch => {
-            ContentBlock::CodeExecutionToolResult {
-                tool_use_id,
-                content: match done {
-                    Done::Ran {
-                        stdout,
-                        stderr,
-                        return_code,
-                        files,
-                    } => PythonContent::Result {
-                        stdout: stdout.clone(),
-                        stderr: stderr.clone(),
-                        return_code: *return_code,
-                        content: files
-                            .iter()
-                            .map(|file| PythonOutput::File {
-                                file_id: file.file_id.clone(),
-                            })
-                            .collect(),
-                        abort_reason: None,
-                    },
-                    other => PythonContent::Error {
-                        error_code: error_code(other),
-                    },
+        // Those without a container never come here: they have blocks of their own.
+        ServerTool::Python
+        | ServerTool::WebSearch
+        | ServerTool::WebFetch
+        | ServerTool::ToolSearchRegex
+        | ServerTool::ToolSearchBm25
+        | ServerTool::Advisor => ContentBlock::CodeExecutionToolResult {
+            tool_use_id,
+            content: match done {
+                Done::Ran {
+                    stdout,
+                    stderr,
+                    return_code,
+                    files,
+                } => PythonContent::Result {
+                    stdout: stdout.clone(),
+                    stderr: stderr.clone(),
+                    return_code: *return_code,
+                    content: files
+                        .iter()
+                        .map(|file| PythonOutput::File {
+                            file_id: file.file_id.clone(),
+                        })
+                        .collect(),
+                    abort_reason: None,
                 },
-            }
-        }
+                Done::Edited(_) | Done::Waits(_) | Done::Failed { .. } => PythonContent::Error {
+                    error_code: error_code(done),
+                },
+            },
+        },
         ServerTool::Editor => ContentBlock::TextEditorCodeExecutionToolResult {
             tool_use_id,
             content: match done {
@@ -258,27 +265,28 @@ pub(super) fn block(id: &str, tool: ServerTool, done: &Done, keys: EditorKeys) -
 
 /// What code has printed that has searched the web is not for the client's eyes (F042).
 pub(super) fn encrypted(block: ContentBlock) -> ContentBlock {
-    match block {
-        ContentBlock::CodeExecutionToolResult {
-            tool_use_id,
-            content:
-                PythonContent::Result {
-                    stdout,
-                    stderr,
-                    return_code,
-                    content,
-                    ..
-                },
-        } => ContentBlock::CodeExecutionToolResult {
-            tool_use_id,
-            content: PythonContent::Encrypted {
-                encrypted_stdout: seal::sealed(&stdout),
+    let ContentBlock::CodeExecutionToolResult {
+        tool_use_id,
+        content:
+            PythonContent::Result {
+                stdout,
                 stderr,
                 return_code,
                 content,
+                ..
             },
+    } = block
+    else {
+        return block;
+    };
+    ContentBlock::CodeExecutionToolResult {
+        tool_use_id,
+        content: PythonContent::Encrypted {
+            encrypted_stdout: seal::sealed(&stdout),
+            stderr,
+            return_code,
+            content,
         },
-        other => other,
     }
 }
 

@@ -4,11 +4,13 @@ use super::Place;
 use crate::container::Found;
 use crate::container::over::{self, Over};
 use crate::engine::references::Uploads;
+use crate::engine::validate::TooLarge;
 use crate::engine::{Engine, TurnError, TurnInput, lints, models, references, skills, validate};
 use crate::model::{self, Model, TurnRequest};
 use crate::quirks::UnknownContainer;
 use crate::store::MountedSkill;
 use crate::verify::Miss;
+use crate::work;
 
 /// What a request brings with it.
 pub(in crate::engine) struct Checked {
@@ -23,6 +25,7 @@ pub(in crate::engine) async fn check(
     input: &TurnInput,
 ) -> Result<Checked, TurnError> {
     check_fields(input).map_err(TurnError::Invalid)?;
+    check_media(input)?;
     let pending = validate::history(&input.request).map_err(|text| {
         lints::server_tool_results(input);
         TurnError::Invalid(text)
@@ -37,6 +40,18 @@ pub(in crate::engine) async fn check(
         pending,
         uploads,
         skills,
+    })
+}
+
+/// Pixels of images and pages of PDFs.
+fn check_media(input: &TurnInput) -> Result<(), TurnError> {
+    if !validate::has_media(&input.request) {
+        return Ok(());
+    }
+    let checked = work::apart(|| validate::media(&input.request.model, &input.body));
+    checked.map_err(|TooLarge { message, details }| match details {
+        Some(details) => TurnError::Detailed { message, details },
+        None => TurnError::Invalid(message),
     })
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use wire::request::ToolKind;
+
 use super::{End, Ran, Turn};
 use crate::container::Container;
 use crate::engine::calls::{self, CarriedEnd, Order};
@@ -9,7 +11,10 @@ use crate::engine::programmatic::{self, CodeUse};
 use crate::engine::usage::tokens;
 use crate::engine::{TurnError, lints, references, validate};
 use crate::ids::Kind;
-use crate::model::{Call, CallResult, CodeTool, Model, ModelError, ServerTool, TurnRequest};
+use crate::model::{
+    Call, CallResult, CodeTool, Finding, McpAnswer, Model, ModelError, Place, ServerTool,
+    TurnRequest,
+};
 use crate::verify::Output;
 
 impl Turn<'_> {
@@ -54,7 +59,7 @@ impl Turn<'_> {
                 Call::Server {
                     tool,
                     input,
-                    error_code,
+                    failure,
                     found,
                 } => {
                     self.check_offered(tool)?;
@@ -67,12 +72,26 @@ impl Turn<'_> {
                         id,
                         tool,
                         input,
-                        error_code,
+                        failure,
                         found,
                         answers: None,
                     }
                 }
+                Call::Mcp {
+                    server,
+                    name,
+                    input,
+                    answer,
+                } => {
+                    self.check_connected(&server)?;
+                    let id = self.ids.next(Kind::McpToolUse);
+                    self.meter.emitted(&input.to_string());
+                    self.emitter
+                        .mcp_call(id.clone(), name.clone(), server, &input)?;
+                    Order::Mcp { id, name, answer }
+                }
                 Call::Client { name, input } => {
+                    self.check_of_client(&name)?;
                     let id = self.ids.next(Kind::ToolUse);
                     self.meter.emitted(&input.to_string());
                     self.emitter.client_call(id.clone(), name, &input)?;
@@ -86,15 +105,22 @@ impl Turn<'_> {
     }
 
     fn check_offered(&self, tool: ServerTool) -> Result<(), ModelError> {
-        if tool.is_web() {
-            let name = tool.name();
-            let mut tools = self.input.request.tools.iter();
-            if tools.any(|declared| declared.is_web() && declared.name == name) {
-                return Ok(());
+        match tool.place() {
+            Place::Container => {}
+            Place::Web | Place::Service => {
+                let name = tool.name();
+                let mut tools = self.input.request.tools.iter();
+                if tools
+                    .any(|declared| declared.kind == ToolKind::OtherServer && declared.name == name)
+                {
+                    return Ok(());
+                }
+                return Err(ModelError {
+                    message: format!(
+                        "the model calls `{name}`, but the request declares no such tool"
+                    ),
+                });
             }
-            return Err(ModelError {
-                message: format!("the model calls `{name}`, but the request declares no such tool"),
-            });
         }
         let hint = match (self.code_tool, tool) {
             (Some(CodeTool::Python), ServerTool::Python)
@@ -107,11 +133,32 @@ impl Turn<'_> {
             // Written so that no later tool is let through by mistake.
             (
                 Some(CodeTool::BashAndEditor),
-                ServerTool::Python | ServerTool::WebSearch | ServerTool::WebFetch,
+                ServerTool::Python
+                | ServerTool::WebSearch
+                | ServerTool::WebFetch
+                | ServerTool::ToolSearchRegex
+                | ServerTool::ToolSearchBm25
+                | ServerTool::Advisor,
             ) => "the declared tool offers bash and the text editor",
         };
         Err(ModelError {
             message: format!("the model calls `{}`, but {hint}", tool.name()),
+        })
+    }
+
+    /// A tool of the client may have the name of one of the service's: then it is declared.
+    fn check_of_client(&self, name: &str) -> Result<(), ModelError> {
+        let mut tools = self.input.request.tools.iter();
+        if ServerTool::from_name(name).is_none()
+            || tools.any(|tool| tool.kind == ToolKind::Client && tool.name == name)
+        {
+            return Ok(());
+        }
+        Err(ModelError {
+            message: format!(
+                "the model calls `{name}` as a tool of the client, but the request declares none of that name\n  \
+                 hint: what runs on the server has steps of its own, such as `bash` or `web_search`"
+            ),
         })
     }
 
@@ -147,7 +194,8 @@ impl Turn<'_> {
             None
         };
         let count = orders.len();
-        let web = Arc::clone(&self.web);
+        let (web, hosted) = (Arc::clone(&self.web), Arc::clone(&self.hosted));
+        let code: Vec<bool> = orders.iter().map(Order::runs_code).collect();
         let (engine, input) = (self.engine, self.input);
         // Awake before several calls begin: they then reach the sandbox in the order they were written,
         // in every run. What fails here fails again, with its answer, in each call.
@@ -166,8 +214,11 @@ impl Turn<'_> {
             // What a call makes is named after the call alone: those that run beside it have no say.
             let ids = input.workspace.ids(&[b"outputs", order.id().as_bytes()]);
             let container = container.clone();
-            let web = Arc::clone(&web);
-            async move { calls::execute(engine, input, container.as_ref(), order, &ids, &web).await }
+            let tools = (Arc::clone(&web), Arc::clone(&hosted));
+            async move {
+                let tools = (&*tools.0, &*tools.1);
+                calls::execute(engine, input, container.as_ref(), order, &ids, tools).await
+            }
         };
         let has_cells = programmatic::has_cells(&input.request);
         let (cells, others): (Vec<_>, Vec<_>) =
@@ -208,7 +259,7 @@ impl Turn<'_> {
             results: Vec::with_capacity(count),
             by_code: None,
         };
-        let (mut read, mut uses) = (0, Vec::new());
+        let (mut read, mut uses, mut finished) = (0, Vec::new(), 0);
         for (place, carried) in done {
             let carried = carried?;
             for block in carried.nested {
@@ -219,7 +270,11 @@ impl Turn<'_> {
                     let (block, result) = *done;
                     read += tokens(&result.stdout) + tokens(&result.stderr);
                     // Before it is told: the answer may break off here.
-                    self.note_result(&result, container.as_deref(), known[place]);
+                    if code[place] {
+                        finished += 1;
+                        self.note_code(&result, container.as_deref(), known[place]);
+                    }
+                    self.note_files(&result);
                     self.emitter.whole(block)?;
                     ran.results.push(result);
                 }
@@ -236,12 +291,14 @@ impl Turn<'_> {
             }
         }
         self.meter.uses_web(self.web.counted());
-        let is_code = |result: &&CallResult| {
-            ServerTool::from_name(&result.name).is_some_and(|tool| !tool.is_web())
-        };
-        let finished = ran.results.iter().filter(is_code).count() as u64;
+        if self.hosted.took_part() {
+            self.meter.uses_hosted();
+        }
         if uses.is_empty() {
             self.meter.round(finished, read);
+            for advised in self.hosted.take_advice() {
+                self.meter.advised(advised.model, advised.output_tokens);
+            }
         } else {
             self.meter.called(finished);
             ran.by_code = Some(self.hand_out(uses)?);
@@ -265,11 +322,11 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// What a later look at the client must know of a call; one that an earlier request began `was_begun`.
-    fn note_result(&self, result: &CallResult, container: Option<&Container>, was_begun: bool) {
-        let is_code = ServerTool::from_name(&result.name).is_some_and(|tool| !tool.is_web());
+    /// What a later look at the client must know of a call that ran code; one that an earlier request began
+    /// `was_begun`.
+    fn note_code(&self, result: &CallResult, container: Option<&Container>, was_begun: bool) {
         match (result.error_code.as_deref(), container) {
-            (Some("container_expired"), _) if is_code => {
+            (Some("container_expired"), _) => {
                 let named = self.input.request.container.as_ref();
                 let named = named.and_then(|container| container.id.as_deref());
                 let made = container.map(|container| container.id.as_str());
@@ -278,12 +335,16 @@ impl Turn<'_> {
                 }
             }
             (None | Some("execution_time_exceeded" | "output_file_too_large"), Some(container))
-                if is_code && !was_begun =>
+                if !was_begun =>
             {
                 self.note_made(container);
             }
             _ => {}
         }
+    }
+
+    /// The files that a call has handed back.
+    fn note_files(&self, result: &CallResult) {
         if result.files.is_empty() {
             return;
         }
@@ -329,14 +390,36 @@ impl Turn<'_> {
 /// The calls that an earlier answer left to be run.
 pub(super) fn waiting(pending: validate::Pending, model: &dyn Model) -> Vec<Order> {
     let order = |call: validate::PendingCall| {
+        let found = model.found_of(&call.id);
+        if call.connector.is_some() {
+            let answer = match found {
+                Some(Finding::Mcp(answer)) => answer,
+                Some(Finding::Web(_) | Finding::Tools(_) | Finding::Advice(_)) | None => {
+                    unanswered(&call.name)
+                }
+            };
+            return Some(Order::Mcp {
+                id: call.id,
+                name: call.name,
+                answer,
+            });
+        }
         Some(Order::Server {
             tool: ServerTool::from_name(&call.name)?,
-            error_code: model.error_of(&call.id),
-            found: model.found_of(&call.id),
+            failure: model.failure_of(&call.id),
+            found,
             id: call.id,
             input: call.input,
             answers: call.answers,
         })
     };
     pending.calls.into_iter().filter_map(order).collect()
+}
+
+/// What a call of a connector gets that another server has made.
+fn unanswered(name: &str) -> McpAnswer {
+    McpAnswer {
+        texts: vec![format!("sandtable: no script says what `{name}` answers")],
+        is_error: true,
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use wire::refusal;
-use wire::request::{Block, MessagesRequest, Role};
+use wire::request::{Block, By, Call, MessagesRequest, Role, ToolKind};
 
 use super::{CodeAnswer, Group, PendingCall};
 use crate::engine::{programmatic, seal};
@@ -26,6 +26,7 @@ pub(super) fn check_server_tools(
                     tag,
                     tool_use_id,
                     encrypted,
+                    ..
                 } => {
                     if encrypted.iter().any(|text| seal::is_broken(text)) {
                         return Err(format!(
@@ -41,39 +42,86 @@ pub(super) fn check_server_tools(
                     }
                     open.retain(|(_, block)| !matches!(block, Block::ServerToolUse { id, .. } if id == tool_use_id));
                 }
-                Block::McpToolUse { id } => {
+                Block::McpToolUse { id, .. } => {
                     connected.insert(id.as_str());
+                    open.push((position, block));
                 }
-                Block::McpToolResult { tool_use_id }
-                    if !connected.contains(tool_use_id.as_str()) =>
-                {
-                    return Err(orphan(
-                        (*index, *at),
-                        "mcp_tool_result",
-                        tool_use_id,
-                        "mcp_tool_use",
-                    ));
+                Block::McpToolResult { tool_use_id } => {
+                    if !connected.contains(tool_use_id.as_str()) {
+                        return Err(orphan(
+                            (*index, *at),
+                            "mcp_tool_result",
+                            tool_use_id,
+                            "mcp_tool_use",
+                        ));
+                    }
+                    open.retain(|(_, block)| !matches!(block, Block::McpToolUse { id, .. } if id == tool_use_id));
                 }
-                _ => {}
+                Block::Text { .. }
+                | Block::Image(_)
+                | Block::Document(_)
+                | Block::ContainerUpload { .. }
+                | Block::ToolUse { .. }
+                | Block::ToolResult { .. }
+                | Block::Thinking { .. }
+                | Block::RedactedThinking
+                | Block::SearchResult { .. }
+                | Block::Compaction { .. }
+                | Block::Other => {}
             }
         }
     }
     let mut pending = Vec::new();
     for (position, block) in open {
-        let Block::ServerToolUse {
-            id, name, input, ..
-        } = block
-        else {
-            continue;
+        let waits = groups[position + 1..].iter().all(Group::leaves_calls_open);
+        let (id, name, input) = match block {
+            Block::ServerToolUse {
+                id, name, input, ..
+            } => (id, name, input),
+            Block::McpToolUse {
+                id,
+                name,
+                server,
+                input,
+            } => {
+                if !waits {
+                    // The wording is inferred from that of other calls.
+                    return Err(format!(
+                        "messages.{}: `mcp_tool_use` ids were found without a corresponding `mcp_tool_result` block: {id}",
+                        groups[position].first
+                    ));
+                }
+                pending.push(PendingCall {
+                    id: id.clone(),
+                    name: name.clone(),
+                    input: input.clone(),
+                    connector: Some(server.clone()),
+                    answers: None,
+                });
+                continue;
+            }
+            Block::Text { .. }
+            | Block::Image(_)
+            | Block::Document(_)
+            | Block::ContainerUpload { .. }
+            | Block::ToolUse { .. }
+            | Block::ToolResult { .. }
+            | Block::ServerToolResult { .. }
+            | Block::Thinking { .. }
+            | Block::RedactedThinking
+            | Block::SearchResult { .. }
+            | Block::McpToolResult { .. }
+            | Block::Compaction { .. }
+            | Block::Other => continue,
         };
-        let waits = groups[position + 1..].iter().all(Group::leaves_calls_open)
-            && !is_passed_over(request, &groups[position], id);
+        let waits = waits && !is_passed_over(request, &groups[position], id);
         let tail = match (waits, offers(request, name)) {
             (true, true) => {
                 pending.push(PendingCall {
                     id: id.clone(),
                     name: name.clone(),
                     input: input.clone(),
+                    connector: None,
                     answers: answers(groups, id),
                 });
                 continue;
@@ -106,17 +154,13 @@ fn orphan(place: (usize, usize), kind: &str, id: &str, call: &str) -> String {
 fn is_passed_over(request: &MessagesRequest, group: &Group<'_>, cell: &str) -> bool {
     let is_cell = |block: &Block| matches!(block, Block::ServerToolUse { id, .. } if id == cell);
     let blocks = group.blocks.iter().map(|(_, _, block)| *block);
-    let mut behind = blocks.skip_while(|block| !is_cell(block)).skip(1);
-    behind.any(|block| match block {
-        Block::ServerToolUse {
-            name,
-            caller_tool_id: None,
-            ..
-        } => {
-            let mut tools = request.tools.iter();
-            tools.any(|tool| tool.name == *name && tool.is_web() && !tool.is_called_directly())
-        }
-        _ => false,
+    let behind = blocks.skip_while(|block| !is_cell(block)).skip(1);
+    behind.filter_map(Block::call).any(|call| {
+        let mut tools = request.tools.iter();
+        call.by == By::Service
+            && call.caller_tool_id.is_none()
+            && tools
+                .any(|tool| tool.name == call.name && tool.is_web() && !tool.is_called_directly())
     })
 }
 
@@ -128,14 +172,9 @@ fn answers(groups: &[Group<'_>], cell: &str) -> Option<Vec<CodeAnswer>> {
     let calls_of = |group: &Group<'_>| -> Vec<(String, String)> {
         let blocks = group.blocks.iter();
         blocks
-            .filter_map(|(_, _, block)| match block {
-                Block::ToolUse {
-                    id,
-                    name,
-                    caller_tool_id: Some(source),
-                } if source == cell => Some((id.clone(), name.clone())),
-                _ => None,
-            })
+            .filter_map(|(_, _, block)| block.client_call())
+            .filter(|call| call.caller_tool_id == Some(cell))
+            .map(|call| (call.id.to_owned(), call.name.to_owned()))
             .collect()
     };
     if groups.iter().all(|group| calls_of(group).is_empty()) {
@@ -143,11 +182,15 @@ fn answers(groups: &[Group<'_>], cell: &str) -> Option<Vec<CodeAnswer>> {
     }
     let text_of = |wanted: &str| {
         let mut blocks = groups[last + 1..].iter().flat_map(|group| &group.blocks);
-        blocks.find_map(|(_, _, block)| match block {
-            Block::ToolResult {
+        blocks.find_map(|(_, _, block)| {
+            if let Block::ToolResult {
                 tool_use_id, text, ..
-            } if tool_use_id == wanted => Some(text.clone()),
-            _ => None,
+            } = block
+                && tool_use_id == wanted
+            {
+                return Some(text.clone());
+            }
+            None
         })
     };
     let calls = calls_of(&groups[last]).into_iter();
@@ -175,8 +218,12 @@ fn declared_name(sub_tool: &str) -> &str {
 
 fn offers(request: &MessagesRequest, sub_tool: &str) -> bool {
     let name = declared_name(sub_tool);
-    request.tools.iter().any(|tool| tool.name == name)
-        || (name == "code_execution" && programmatic::is_provided(&request.tools))
+    if name == "code_execution" {
+        return programmatic::is_provided(&request.tools);
+    }
+    // A tool of the client may have the same name.
+    let mut tools = request.tools.iter();
+    tools.any(|tool| tool.kind == ToolKind::OtherServer && tool.name == name)
 }
 
 /// Calls made by code: their cell must be in the history, and its container named.
@@ -191,23 +238,19 @@ pub(super) fn check_code_callers(
     };
     let mut by_code = Vec::new();
     for block in blocks() {
-        let (id, source) = match block {
-            Block::ToolUse {
-                id,
-                caller_tool_id: Some(source),
-                ..
-            } => {
-                by_code.push(id);
-                (id, source)
-            }
-            // Web calls that code made leave its cell waiting, too.
-            Block::ServerToolUse {
-                id,
-                caller_tool_id: Some(source),
-                ..
-            } => (id, source),
-            _ => continue,
+        let Some(Call {
+            by,
+            id,
+            caller_tool_id: Some(source),
+            ..
+        }) = block.call()
+        else {
+            continue;
         };
+        // Web calls that code made leave its cell waiting, too.
+        if by == By::Client {
+            by_code.push(id);
+        }
         let known =
             blocks().any(|other| matches!(other, Block::ServerToolUse { id, .. } if id == source));
         if !known {
@@ -232,7 +275,7 @@ pub(super) fn check_code_callers(
             is_text: false,
             ..
         } = block
-            && by_code.contains(&tool_use_id)
+            && by_code.contains(&tool_use_id.as_str())
         {
             return Err(format!(
                 "messages.{index}.content.{at}.tool_result.content: results of tools called by code execution must be \

@@ -62,6 +62,11 @@ fn may_precede(message: &Message) -> bool {
     message.role == Role::User
         || matches!(
             message.content.last(),
-            Some(Block::ServerToolResult { .. } | Block::ServerToolUse { .. })
+            Some(
+                Block::ServerToolResult { .. }
+                    | Block::ServerToolUse { .. }
+                    | Block::McpToolResult { .. }
+                    | Block::McpToolUse { .. }
+            )
         )
 }

@@ -10,10 +10,10 @@ use crate::model::CodeTool;
 pub fn check(request: &MessagesRequest) -> Result<(), String> {
     let tools = &request.tools;
     for (position, tool) in tools.iter().enumerate() {
-        if tools[..position]
-            .iter()
-            .any(|other| other.name == tool.name)
-        {
+        // A connector is named by its server, no tool of its own.
+        let alike =
+            |other: &&Tool| other.name == tool.name && other.is_connector() == tool.is_connector();
+        if tools[..position].iter().any(|other| alike(&other)) {
             return Err("tools: Tool names must be unique.".to_owned());
         }
     }

@@ -278,7 +278,11 @@ impl Clause {
             | ClauseTest::System(matcher)
             | ClauseTest::Model(matcher)
             | ClauseTest::Body(_, BodyTest::Text(matcher)) => matcher.group_names().collect(),
-            _ => Vec::new(),
+            ClauseTest::Body(_, BodyTest::Exists(_) | BodyTest::AnyOf(_))
+            | ClauseTest::Tools(_)
+            | ClauseTest::Uploads(_)
+            | ClauseTest::Stream(_)
+            | ClauseTest::Container(_) => Vec::new(),
         }
     }
 }

@@ -4,6 +4,7 @@ mod calls;
 mod citations;
 mod doubts;
 mod endings;
+mod hosted;
 mod steps;
 mod web;
 mod when;
@@ -411,10 +412,12 @@ pub(super) fn keys() -> Vec<&'static str> {
         &TEXT_KEYS,
         &when::WHEN_KEYS,
         &when::BODY_KEYS,
-        &steps::PLAIN_STEP_KEYS,
+        steps::PlainStep::NAMES,
         &steps::BESIDE_KEYS,
-        &calls::CALL_KEYS,
+        calls::CallStep::NAMES,
         &calls::EXPECT_KEYS,
+        &calls::FAILURE_KEYS,
+        &hosted::keys(),
         &web::WEB_KEYS,
         &web::PAGE_KEYS,
     ]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
+use wire::hosted::RefusalCategory;
 
 use super::diagnostic::Position;
 use super::matching::{Clause, TextMatcher};
@@ -37,6 +38,16 @@ pub(super) struct Op {
     pub(super) kind: OpKind,
 }
 
+impl Op {
+    /// Its calls, if it makes any.
+    pub(super) fn calls(&self) -> Option<&[ScriptCall]> {
+        let OpKind::Calls(calls) = &self.kind else {
+            return None;
+        };
+        Some(calls)
+    }
+}
+
 /// What an instruction does.
 #[derive(Debug)]
 pub(super) enum OpKind {
@@ -44,6 +55,8 @@ pub(super) enum OpKind {
     /// A text, and the list of its citations.
     Cited(Text, Json),
     Thinking(Text),
+    /// A thought that tells how the work goes on.
+    Progress(Text),
     RedactedThinking(Text),
     Calls(Vec<ScriptCall>),
     Delay(Duration),
@@ -51,6 +64,21 @@ pub(super) enum OpKind {
     Stop(ScriptStop),
     Fail(ScriptError),
     Usage(UsageOverride),
+    Compaction {
+        /// `None`: nothing comes of it.
+        summary: Option<Text>,
+        tool_changes: Option<Json>,
+    },
+    Fallback {
+        to: Option<Text>,
+        category: Option<RefusalCategory>,
+    },
+    McpListing {
+        server: Text,
+        tools: Json,
+    },
+    ContainerUpload(Text),
+    AppliedEdits(Json),
     /// Goes to `otherwise` unless the condition holds.
     Branch {
         condition: Condition,
@@ -65,9 +93,16 @@ pub(super) struct ScriptCall {
     pub(super) at: Position,
     pub(super) key: &'static str,
     pub(super) tool: ScriptTool,
-    pub(super) error_code: Option<String>,
+    pub(super) failure: Option<ScriptFailure>,
     pub(super) expect: Option<Expect>,
     pub(super) captures: Vec<(String, Capture)>,
+}
+
+/// `tool_error`.
+#[derive(Debug)]
+pub(super) struct ScriptFailure {
+    pub(super) code: String,
+    pub(super) message: Option<Text>,
 }
 
 /// What is called.
@@ -86,6 +121,27 @@ pub(super) enum ScriptTool {
         tool: ServerTool,
         asked: Json,
         found: Option<Json>,
+    },
+    /// A search for tools; without a variant the one that is declared.
+    ToolSearch {
+        variant: Option<ServerTool>,
+        asked: Json,
+        limit: Option<u64>,
+        /// Else the request's own tools are searched.
+        finds: Option<Json>,
+    },
+    Advisor {
+        text: Text,
+        redacted: bool,
+        stop_reason: Option<String>,
+    },
+    /// A tool of an MCP server.
+    Mcp {
+        server: Text,
+        name: String,
+        input: Json,
+        texts: Vec<Text>,
+        is_error: bool,
     },
 }
 
@@ -151,10 +207,7 @@ impl Rule {
     pub(super) fn captured_names(&self) -> impl Iterator<Item = &str> {
         self.ops
             .iter()
-            .filter_map(|op| match &op.kind {
-                OpKind::Calls(calls) => Some(calls),
-                _ => None,
-            })
+            .filter_map(Op::calls)
             .flatten()
             .flat_map(|call| call.captures.iter().map(|(name, _)| name.as_str()))
     }

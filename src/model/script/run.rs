@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::hosted::{list_of, mcp_tools};
 use super::park::Place;
 use super::rule::{Capture, Condition, OpKind, Rule, ScriptCall, ScriptTool};
 use super::scripts::Scripts;
-use super::template::Text;
+use super::template::{Json, Text};
 use super::view::View;
 use super::web::answer_of;
 use crate::model::history::{self, Seen};
 use crate::model::{
-    Call, CallResult, CodeTool, Model, ModelError, ServerTool, ServiceError, Step, Stop,
-    TurnRequest, Upload, Web, WebAnswer, code,
+    Call, CallResult, CodeTool, Compacted, Finding, Model, ModelError, ServerTool, ServiceError,
+    Step, Stop, ToolFailure, TurnRequest, Upload, Web, code,
 };
 
 /// One turn, or the rest of one, of a rule.
@@ -90,7 +91,7 @@ impl Run {
                     // Clients may drop texts.
                     _ => {}
                 },
-                Some(Step::Thinking(_) | Step::RedactedThinking(_)) => {
+                Some(Step::Thinking(_) | Step::Progress(_) | Step::RedactedThinking(_)) => {
                     if let Some((Seen::Thinking, after)) = rest.split_first() {
                         rest = after;
                     }
@@ -107,7 +108,17 @@ impl Run {
                         *pending = ids;
                     }
                 }
-                Some(Step::Delay(_) | Step::Usage(_) | Step::Pause) => {}
+                // What is no text, thought, or call is not among what was seen.
+                Some(
+                    Step::Delay(_)
+                    | Step::Usage(_)
+                    | Step::Pause
+                    | Step::Compaction(_)
+                    | Step::Fallback { .. }
+                    | Step::McpListing { .. }
+                    | Step::ContainerUpload(_)
+                    | Step::AppliedEdits(_),
+                ) => {}
                 Some(Step::Fail(error)) if error.after_events.is_some() => {}
                 Some(Step::Stop(_) | Step::Fail(_)) | None => return Ok(false),
             }
@@ -123,13 +134,26 @@ impl Run {
         let mut next = self.place.next;
         while let Some(op) = self.place.rule.ops.get(next) {
             match op.kind {
-                OpKind::Pause => {
+                OpKind::Pause | OpKind::Compaction { .. } => {
                     self.place.next = next + 1;
                     return;
                 }
                 OpKind::Jump(to) => next = to,
-                OpKind::Delay(_) | OpKind::Usage(_) => next += 1,
-                _ => return,
+                OpKind::Delay(_)
+                | OpKind::Usage(_)
+                | OpKind::AppliedEdits(_)
+                | OpKind::Fallback { .. }
+                | OpKind::McpListing { .. }
+                | OpKind::ContainerUpload(_) => next += 1,
+                OpKind::Text(_)
+                | OpKind::Cited(..)
+                | OpKind::Thinking(_)
+                | OpKind::Progress(_)
+                | OpKind::RedactedThinking(_)
+                | OpKind::Calls(_)
+                | OpKind::Stop(_)
+                | OpKind::Fail(_)
+                | OpKind::Branch { .. } => return,
             }
         }
     }
@@ -231,7 +255,11 @@ impl Run {
         }
     }
 
-    fn render<'t>(&self, rule: &'t Rule, text: &'t Text) -> Result<Cow<'t, str>, ModelError> {
+    pub(super) fn render<'t>(
+        &self,
+        rule: &'t Rule,
+        text: &'t Text,
+    ) -> Result<Cow<'t, str>, ModelError> {
         match text {
             Text::Plain(text) => Ok(Cow::Borrowed(text)),
             Text::Template(_) => rule.templates.render(text, self.view()),
@@ -260,13 +288,16 @@ impl Run {
                 Ok(Call::Server {
                     tool: *tool,
                     input: serde_json::json!({ key: render(asked)? }),
-                    error_code: None,
+                    failure: None,
                     found: found
                         .as_ref()
-                        .map(|found| Ok(answer_of(*tool, &render(found)?)))
+                        .map(|found| Ok(Finding::Web(answer_of(*tool, &render(found)?))))
                         .transpose()?,
                 })
             }
+            tool @ (ScriptTool::ToolSearch { .. }
+            | ScriptTool::Advisor { .. }
+            | ScriptTool::Mcp { .. }) => return self.hosted_call(rule, call, tool),
         };
         let mut made = made.map_err(|reason| ModelError {
             message: format!(
@@ -276,10 +307,37 @@ impl Run {
                 call.key
             ),
         })?;
-        if let Call::Server { error_code, .. } = &mut made {
-            error_code.clone_from(&call.error_code);
+        if let Call::Server { failure, .. } = &mut made {
+            *failure = self.failure(rule, call)?;
         }
         Ok(made)
+    }
+
+    /// What stands beside a call as its `tool_error`.
+    pub(super) fn failure(
+        &self,
+        rule: &Rule,
+        call: &ScriptCall,
+    ) -> Result<Option<ToolFailure>, ModelError> {
+        let Some(failure) = &call.failure else {
+            return Ok(None);
+        };
+        let message = failure.message.as_ref();
+        let message = message.map(|text| self.render(rule, text)).transpose()?;
+        Ok(Some(ToolFailure {
+            code: failure.code.clone(),
+            message: message.map(Cow::into_owned),
+        }))
+    }
+
+    /// JSON with its templates filled in.
+    pub(super) fn render_json(&self, rule: &Rule, json: &Json) -> Result<Value, ModelError> {
+        rule.templates.render_json(json, self.view())
+    }
+
+    /// The body of the request that is answered.
+    pub(super) fn body(&self) -> &Value {
+        &self.body
     }
 
     fn holds(&self, rule: &Rule, op: usize, condition: &Condition) -> Result<bool, ModelError> {
@@ -335,6 +393,36 @@ impl Run {
                     Step::RedactedThinking(self.render(&rule, data)?.into_owned())
                 }
                 OpKind::Thinking(text) => Step::Thinking(self.render(&rule, text)?.into_owned()),
+                OpKind::Progress(text) => Step::Progress(self.render(&rule, text)?.into_owned()),
+                OpKind::Compaction {
+                    summary,
+                    tool_changes,
+                } => {
+                    let summary = summary.as_ref().map(|text| self.render(&rule, text));
+                    let changes = tool_changes.as_ref();
+                    let changes = changes.map(|list| self.render_json(&rule, list));
+                    Step::Compaction(Compacted {
+                        summary: summary.transpose()?.map(Cow::into_owned),
+                        tool_changes: changes.transpose()?.map(list_of),
+                    })
+                }
+                OpKind::Fallback { to, category } => {
+                    let to = to.as_ref().map(|text| self.render(&rule, text));
+                    Step::Fallback {
+                        to: to.transpose()?.map(Cow::into_owned),
+                        category: *category,
+                    }
+                }
+                OpKind::McpListing { server, tools } => Step::McpListing {
+                    server: self.render(&rule, server)?.into_owned(),
+                    tools: mcp_tools(self.render_json(&rule, tools)?),
+                },
+                OpKind::ContainerUpload(file_id) => {
+                    Step::ContainerUpload(self.render(&rule, file_id)?.into_owned())
+                }
+                OpKind::AppliedEdits(edits) => {
+                    Step::AppliedEdits(list_of(self.render_json(&rule, edits)?))
+                }
                 OpKind::Calls(calls) => {
                     let calls = calls
                         .iter()
@@ -378,6 +466,13 @@ impl Run {
         }
     }
 
+    /// The call of an earlier answer that waits under this id.
+    fn waiting(&self, id: &str) -> Option<&ScriptCall> {
+        let (op, ids) = self.place.pending.as_ref()?;
+        let position = ids.iter().position(|own| own == id)?;
+        self.place.rule.ops.get(*op)?.calls()?.get(position)
+    }
+
     /// Keeps what a later continuation is known by.
     fn note(&mut self, step: &Step) {
         match step {
@@ -389,7 +484,19 @@ impl Run {
                 self.trail.clear();
                 self.place.trail.clear();
             }
-            _ => {}
+            Step::Thinking(_)
+            | Step::Progress(_)
+            | Step::RedactedThinking(_)
+            | Step::Delay(_)
+            | Step::Pause
+            | Step::Stop(_)
+            | Step::Fail(_)
+            | Step::Usage(_)
+            | Step::Compaction(_)
+            | Step::Fallback { .. }
+            | Step::McpListing { .. }
+            | Step::ContainerUpload(_)
+            | Step::AppliedEdits(_) => {}
         }
     }
 }
@@ -411,29 +518,21 @@ impl Model for Run {
         Ok(step)
     }
 
-    fn error_of(&self, id: &str) -> Option<String> {
-        let (op, ids) = self.place.pending.as_ref()?;
-        let position = ids.iter().position(|own| own == id)?;
-        match &self.place.rule.ops.get(*op)?.kind {
-            OpKind::Calls(calls) => calls.get(position)?.error_code.clone(),
-            _ => None,
-        }
+    fn failure_of(&self, id: &str) -> Option<ToolFailure> {
+        let call = self.waiting(id)?;
+        self.failure(&self.place.rule, call).ok().flatten()
     }
 
     fn web(&self) -> Option<Arc<dyn Web>> {
         Some(Arc::clone(&self.place.rule) as Arc<dyn Web>)
     }
 
-    fn found_of(&self, id: &str) -> Option<WebAnswer> {
-        let (op, ids) = self.place.pending.as_ref()?;
-        let position = ids.iter().position(|own| own == id)?;
-        let rule = &self.place.rule;
-        let OpKind::Calls(calls) = &rule.ops.get(*op)?.kind else {
-            return None;
-        };
-        match self.call(rule, calls.get(position)?) {
+    fn found_of(&self, id: &str) -> Option<Finding> {
+        let call = self.waiting(id)?;
+        match self.call(&self.place.rule, call) {
             Ok(Call::Server { found, .. }) => found,
-            _ => None,
+            Ok(Call::Mcp { answer, .. }) => Some(Finding::Mcp(answer)),
+            Ok(Call::Client { .. }) | Err(_) => None,
         }
     }
 
@@ -474,7 +573,9 @@ impl Model for Run {
 }
 
 fn is_tool_use(id: &str) -> bool {
-    id.starts_with("toolu_") || id.starts_with("srvtoolu_")
+    ["toolu_", "srvtoolu_", "mcptoolu_"]
+        .iter()
+        .any(|prefix| id.starts_with(prefix))
 }
 
 /// The results of `ids`: of client tools as the client sent them, of server tools as the engine
@@ -505,7 +606,7 @@ fn skip_calls(rest: &mut &[Seen<'_>], calls: &[Call]) -> Option<Vec<String>> {
     for call in calls {
         let wanted = match call {
             Call::Server { tool, .. } => tool.name(),
-            Call::Client { name, .. } => name,
+            Call::Client { name, .. } | Call::Mcp { name, .. } => name,
         };
         match rest.split_first() {
             Some((Seen::Call { id, name }, after)) if *name == wanted => {

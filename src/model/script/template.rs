@@ -122,10 +122,10 @@ impl Json {
     }
 
     fn as_plain(&self) -> Option<Value> {
-        match self {
-            Self::Plain(value) => Some(value.clone()),
-            _ => None,
+        if let Self::Plain(value) = self {
+            return Some(value.clone());
         }
+        None
     }
 }
 

@@ -48,9 +48,10 @@ impl Web for Rule {
 }
 
 fn key_of(tool: ServerTool) -> &'static str {
-    match tool {
-        ServerTool::WebFetch => "fetch",
-        _ => "search",
+    if tool == ServerTool::WebFetch {
+        "fetch"
+    } else {
+        "search"
     }
 }
 

@@ -111,7 +111,11 @@ impl Host {
             ServerTool::Bash => self.process("bash", &["-c", input["command"].as_str().unwrap()]),
             ServerTool::Python => self.process("python3", &["-c", input["code"].as_str().unwrap()]),
             ServerTool::Editor => self.edit(input),
-            ServerTool::WebSearch | ServerTool::WebFetch => panic!("the tour searches no web"),
+            ServerTool::WebSearch
+            | ServerTool::WebFetch
+            | ServerTool::ToolSearchRegex
+            | ServerTool::ToolSearchBm25
+            | ServerTool::Advisor => panic!("the tour has no use for it"),
         }
     }
 

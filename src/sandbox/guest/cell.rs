@@ -130,24 +130,25 @@ impl Guest {
 }
 
 fn step((answer, payload): (AnswerBody, Vec<u8>)) -> Result<CellStep, GuestError> {
-    match answer {
-        AnswerBody::CellWaits { calls } => tool_calls(calls).map(CellStep::Waits),
-        AnswerBody::CellDone {
-            done,
-            output_dir,
-            state_lost,
-        } => {
-            if !guest_proto::is_directory_tag(&output_dir) {
-                return Err(nonsense("an output directory of another name"));
-            }
-            Ok(CellStep::Done(CellResult {
-                exec: ExecResult::from_answer(done, payload)?,
-                output_dir,
-                state_lost,
-            }))
-        }
-        other => Err(unexpected(&other)),
+    if let AnswerBody::CellWaits { calls } = answer {
+        return tool_calls(calls).map(CellStep::Waits);
     }
+    let AnswerBody::CellDone {
+        done,
+        output_dir,
+        state_lost,
+    } = answer
+    else {
+        return Err(unexpected(&answer));
+    };
+    if !guest_proto::is_directory_tag(&output_dir) {
+        return Err(nonsense("an output directory of another name"));
+    }
+    Ok(CellStep::Done(CellResult {
+        exec: ExecResult::from_answer(done, payload)?,
+        output_dir,
+        state_lost,
+    }))
 }
 
 /// What a guest has said of calls, looked over.

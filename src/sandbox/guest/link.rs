@@ -83,9 +83,13 @@ impl End {
 
 impl From<DecodeError> for End {
     fn from(error: DecodeError) -> Self {
-        match error {
-            DecodeError::Generation(theirs) => Self::Generation(theirs),
-            other => Self::Protocol(other.to_string()),
+        match &error {
+            DecodeError::Generation(theirs) => Self::Generation(*theirs),
+            DecodeError::Magic(_)
+            | DecodeError::Reserved(_)
+            | DecodeError::HeaderTooLong(_)
+            | DecodeError::PayloadTooLong(_)
+            | DecodeError::Header(_) => Self::Protocol(error.to_string()),
         }
     }
 }
@@ -439,7 +443,18 @@ impl Owner {
                 // The guest has lost the thread; another stream finds it again.
                 AnswerBody::Lost {} => return Err(End::Gone),
                 AnswerBody::ExecDone(_) if self.stream.is_some() => self.acknowledge(call),
-                _ => {}
+                AnswerBody::ExecDone(_)
+                | AnswerBody::Hello { .. }
+                | AnswerBody::CellWaits { .. }
+                | AnswerBody::CellDone { .. }
+                | AnswerBody::EditDone { .. }
+                | AnswerBody::EditFailed { .. }
+                | AnswerBody::Opened { .. }
+                | AnswerBody::Chunk { .. }
+                | AnswerBody::PutDone { .. }
+                | AnswerBody::Error { .. }
+                | AnswerBody::Pong {}
+                | AnswerBody::Resumed { .. } => {}
             }
             self.deliver(call, body, frame.payload);
         }

@@ -28,6 +28,11 @@ pub(super) async fn tool(cause: &str, tool: &str) -> [Value; 2] {
             results(&server, &body).await
         }
         "edited call" => edited_call(&step, &body).await,
+        "bad pattern" => {
+            let server = TestServer::start().await;
+            server.steps(&json!([{"tool_search": "["}])).await;
+            results(&server, &body).await
+        }
         "unknown command" => {
             let step = json!({"text_editor": {"command": "undo_edit", "path": "a.txt"}});
             results(&real(&json!([step])).await, &body).await
@@ -162,6 +167,17 @@ pub(super) async fn request(cause: &str) -> Vec<Response> {
     let one = |request| async move { vec![sender.send(&request).await] };
     match cause {
         "missing field" => both(with("max_tokens", Value::Null)).await,
+        "large image" => {
+            // A PNG of 8,001 by 1 pixels, as far as its header goes.
+            let data = "iVBORw0KGgoAAAANSUhEUgAAH0EAAAAB";
+            let source = json!({"type": "base64", "media_type": "image/png", "data": data});
+            let content = json!([{"type": "image", "source": source}]);
+            both(with(
+                "messages",
+                json!([{"role": "user", "content": content}]),
+            ))
+            .await
+        }
         "thread" => {
             let mut body = with("thread", json!({"type": "create"}));
             body["context_management"] = json!({"edits": []});

@@ -35,6 +35,10 @@ pub(crate) fn fold_loosely(events: &[Event]) -> Value {
                 let content = message["content"].as_array_mut().expect("content");
                 assert_eq!(event["index"], content.len(), "indices are contiguous");
                 content.push(event["content_block"].clone());
+                if event["content_block"]["type"] == "fallback" {
+                    // As the SDKs do.
+                    message["model"] = event["content_block"]["to"]["model"].clone();
+                }
             }
             "content_block_delta" => {
                 let block = block(&mut message, event);
@@ -46,6 +50,13 @@ pub(crate) fn fold_loosely(events: &[Event]) -> Value {
                         .as_array_mut()
                         .expect("a list")
                         .push(delta["citation"].clone()),
+                    "compaction_delta" => {
+                        for (key, value) in delta.as_object().expect("an object") {
+                            if key != "type" {
+                                block[key] = value.clone();
+                            }
+                        }
+                    }
                     "signature_delta" => block["signature"] = delta["signature"].clone(),
                     "input_json_delta" => {
                         partial.push_str(delta["partial_json"].as_str().expect("text"));
@@ -64,6 +75,9 @@ pub(crate) fn fold_loosely(events: &[Event]) -> Value {
             "message_delta" => {
                 merge(&mut message, &event["delta"]);
                 merge(&mut message["usage"], &event["usage"]);
+                if let Some(done) = event.get("context_management") {
+                    message["context_management"] = done.clone();
+                }
             }
             "message_stop" | "ping" => {}
             other => panic!("unexpected event `{other}`: {event}"),
@@ -90,7 +104,7 @@ fn merge(to: &mut Value, from: &Value) {
 
 /// The recorded order of keys: what a stream brings late has its place in the middle of a message.
 fn in_order(message: &Value) -> Value {
-    const MESSAGE: [&str; 10] = [
+    const MESSAGE: [&str; 12] = [
         "model",
         "id",
         "type",
@@ -101,12 +115,15 @@ fn in_order(message: &Value) -> Value {
         "stop_sequence",
         "stop_details",
         "usage",
+        "context_management",
+        "diagnostics",
     ];
-    const USAGE: [&str; 9] = [
+    const USAGE: [&str; 10] = [
         "input_tokens",
         "cache_creation_input_tokens",
         "cache_read_input_tokens",
         "cache_creation",
+        "iterations",
         "output_tokens",
         "output_tokens_details",
         "service_tier",

@@ -204,7 +204,7 @@ impl Cell {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.clock {
             Clock::Runs { until } if self.ending.is_none() => Some(until),
-            _ => None,
+            Clock::Runs { .. } | Clock::Stands { .. } => None,
         }
     }
 

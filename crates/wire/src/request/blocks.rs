@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{media, rest, results};
+use super::{hosted, media, rest, results};
 use crate::decode::{Decoded, Node};
 
 /// One message of the conversation.
@@ -61,6 +61,8 @@ pub enum Block {
         tool_use_id: String,
         /// What the service had encrypted in it.
         encrypted: Vec<String>,
+        /// The tools that a search for tools has found.
+        references: Vec<String>,
     },
     Thinking {
         thinking: String,
@@ -74,12 +76,125 @@ pub enum Block {
     /// A call of a connector.
     McpToolUse {
         id: String,
+        name: String,
+        server: String,
+        input: Value,
     },
     McpToolResult {
         tool_use_id: String,
     },
+    /// It stands for all that is before it, unless nothing came of it.
+    Compaction {
+        stands: bool,
+    },
     /// A known block that needs no look inside.
     Other,
+}
+
+/// Who carries out a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    Client,
+    Service,
+    Connector,
+}
+
+/// A call of a tool, whoever carries it out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Call<'a> {
+    pub by: By,
+    pub id: &'a str,
+    pub name: &'a str,
+    /// The cell whose code made the call.
+    pub caller_tool_id: Option<&'a str>,
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer<'a> {
+    pub by: By,
+    /// The block's `type`.
+    pub tag: &'a str,
+    pub tool_use_id: &'a str,
+}
+
+impl Block {
+    /// The call that it is, if it is one.
+    pub fn call(&self) -> Option<Call<'_>> {
+        self.part().0
+    }
+
+    /// The call that it is, if the client carries it out.
+    pub fn client_call(&self) -> Option<Call<'_>> {
+        self.call().filter(|call| call.by == By::Client)
+    }
+
+    /// The result that it is, if it is one.
+    pub fn answer(&self) -> Option<Answer<'_>> {
+        self.part().1
+    }
+
+    /// The `tool_use_id` of a client's result.
+    pub fn client_answer(&self) -> Option<&str> {
+        let answer = self.answer().filter(|answer| answer.by == By::Client)?;
+        Some(answer.tool_use_id)
+    }
+
+    /// The only place that tells calls and results from the rest: a new block has to say what it is.
+    fn part(&self) -> (Option<Call<'_>>, Option<Answer<'_>>) {
+        let (by, id, name, caller) = match self {
+            Self::ToolUse {
+                id,
+                name,
+                caller_tool_id,
+            } => (By::Client, id, name, caller_tool_id.as_deref()),
+            Self::ServerToolUse {
+                id,
+                name,
+                caller_tool_id,
+                ..
+            } => (By::Service, id, name, caller_tool_id.as_deref()),
+            Self::McpToolUse { id, name, .. } => (By::Connector, id, name, None),
+            Self::ToolResult { tool_use_id, .. } => {
+                return result(By::Client, "tool_result", tool_use_id);
+            }
+            Self::ServerToolResult {
+                tag, tool_use_id, ..
+            } => return result(By::Service, tag, tool_use_id),
+            Self::McpToolResult { tool_use_id } => {
+                return result(By::Connector, "mcp_tool_result", tool_use_id);
+            }
+            Self::Text { .. }
+            | Self::Image(_)
+            | Self::Document(_)
+            | Self::ContainerUpload { .. }
+            | Self::Thinking { .. }
+            | Self::RedactedThinking
+            | Self::SearchResult { .. }
+            | Self::Compaction { .. }
+            | Self::Other => return (None, None),
+        };
+        let call = Call {
+            by,
+            id,
+            name,
+            caller_tool_id: caller,
+        };
+        (Some(call), None)
+    }
+}
+
+fn result<'a>(
+    by: By,
+    tag: &'a str,
+    tool_use_id: &'a str,
+) -> (Option<Call<'a>>, Option<Answer<'a>>) {
+    let answer = Answer {
+        by,
+        tag,
+        tool_use_id,
+    };
+    (None, Some(answer))
 }
 
 /// Where an image or a document comes from.
@@ -238,12 +353,19 @@ impl Block {
                     .as_array()
                     .is_some_and(|texts| texts.iter().any(is_cited)),
             },
+            "tool_search_tool_result" => Self::ServerToolResult {
+                tag,
+                tool_use_id: call_id("tool_use_id", true)?,
+                encrypted: Vec::new(),
+                references: hosted::tool_search(&block.required("content")?)?,
+            },
             tag if tag.ends_with("_tool_result") => {
                 results::check(tag, &block)?;
                 Self::ServerToolResult {
                     tag,
                     tool_use_id: call_id("tool_use_id", true)?,
                     encrypted: results::encrypted(&block.value()["content"]),
+                    references: Vec::new(),
                 }
             }
             _ => Self::Other,
@@ -256,18 +378,27 @@ impl Block {
     fn decode_beta(node: &Node<'_>) -> Decoded<Self> {
         let tag = node.tag(BETA_TAGS)?;
         let block = node.tagged(tag);
+        rest::check_cache_control(&block)?;
         Ok(match tag {
             "advisor_tool_result" => Self::ServerToolResult {
                 tag,
                 tool_use_id: block.required("tool_use_id")?.call_id(true)?.to_owned(),
-                encrypted: Vec::new(),
+                encrypted: hosted::advice(&block.required("content")?)?,
+                references: Vec::new(),
             },
-            "mcp_tool_use" => Self::McpToolUse {
-                id: block.required("id")?.call_id(false)?.to_owned(),
+            "mcp_tool_use" => hosted::mcp_call(&block)?,
+            "mcp_tool_result" => hosted::mcp_result(&block)?,
+            "mcp_tool_listing" => {
+                hosted::mcp_listing(&block)?;
+                Self::Other
+            }
+            "compaction" => Self::Compaction {
+                stands: hosted::compaction(&block)?,
             },
-            "mcp_tool_result" => Self::McpToolResult {
-                tool_use_id: block.required("tool_use_id")?.call_id(false)?.to_owned(),
-            },
+            "fallback" => {
+                hosted::fallback(&block)?;
+                Self::Other
+            }
             _ => Self::Other,
         })
     }

@@ -20,6 +20,17 @@ pub struct Tool {
     pub deferred: bool,
     /// What only web tools have.
     pub web: WebOptions,
+    /// What only the advisor has.
+    pub advisor: Option<AdvisorOptions>,
+}
+
+/// The options of `advisor`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AdvisorOptions {
+    pub model: String,
+    /// Calls in one request.
+    pub max_uses: Option<u64>,
+    pub max_tokens: Option<u64>,
 }
 
 /// The options of `web_search` and `web_fetch`.
@@ -98,6 +109,9 @@ const BETA_TAGS: &[&str] = &[
     "text_editor_20241022",
 ];
 
+/// Types of the SDKs that are short for one with a version.
+const SHORT_TAGS: &[&str] = &["tool_search_tool_bm25", "tool_search_tool_regex"];
+
 /// Whether a tool of this type stands for several, and has no name of its own.
 pub(super) fn is_toolset(tag: &str) -> bool {
     tag.contains("_toolset")
@@ -108,6 +122,7 @@ impl Tool {
         node.object()?;
         let tag = match node.optional("type")? {
             Some(kind) if betas && node.is_tagged(BETA_TAGS) => kind.string()?,
+            Some(kind) if node.is_tagged(SHORT_TAGS) => kind.string()?,
             Some(_) => node.tag(TAGS)?,
             None => "custom",
         };
@@ -124,7 +139,8 @@ impl Tool {
         } else if tag.starts_with("web_") {
             name_node.literal(&[web_name(tag)])?;
             ToolKind::OtherServer
-        } else if tag.starts_with("tool_search_") || tag.starts_with("advisor_") {
+        } else if let Some(name) = hosted_name(tag) {
+            name_node.literal(&[name])?;
             ToolKind::OtherServer
         } else {
             ToolKind::Client
@@ -148,8 +164,14 @@ impl Tool {
         } else {
             WebOptions::default()
         };
+        let advisor = if tag.starts_with("advisor_") {
+            Some(AdvisorOptions::decode(&tool)?)
+        } else {
+            None
+        };
         Ok(Self {
             web,
+            advisor,
             tag: tag.to_owned(),
             name,
             kind,
@@ -166,17 +188,20 @@ impl Tool {
             "mcp_toolset" => ToolKind::OtherServer,
             _ => ToolKind::Client,
         };
-        let server = tool.optional("mcp_server_name")?;
-        let name = server.map(|server| server.string()).transpose()?;
+        let name = match kind {
+            ToolKind::OtherServer => tool.required("mcp_server_name")?.string()?.to_owned(),
+            ToolKind::Client | ToolKind::CodeExecution => tag.to_owned(),
+        };
         Ok(Self {
             tag: tag.to_owned(),
-            name: name.unwrap_or(tag).to_owned(),
+            name,
             kind,
             allowed_callers: allowed_callers(tool)?,
             strict: false,
             circular_ref: None,
             deferred: false,
             web: WebOptions::default(),
+            advisor: None,
         })
     }
 
@@ -191,6 +216,11 @@ impl Tool {
     /// Whether the service adds a code execution tool for it: not if only the model may call it.
     pub fn brings_code(&self) -> bool {
         self.is_web_with_code() && self.is_called_by_code()
+    }
+
+    /// Whether it stands for the tools of an MCP server, whose name is its own.
+    pub fn is_connector(&self) -> bool {
+        self.tag == "mcp_toolset"
     }
 
     /// Whether it is `web_search` or `web_fetch`, of any version.
@@ -237,6 +267,34 @@ fn web_name(tag: &str) -> &'static str {
         "web_search"
     } else {
         "web_fetch"
+    }
+}
+
+/// The one name that a tool may have which the service carries out itself.
+fn hosted_name(tag: &str) -> Option<&'static str> {
+    let names = [
+        ("tool_search_tool_regex", "tool_search_tool_regex"),
+        ("tool_search_tool_bm25", "tool_search_tool_bm25"),
+        ("advisor_", "advisor"),
+    ];
+    let mut names = names.into_iter();
+    names
+        .find(|(begin, _)| tag.starts_with(begin))
+        .map(|(_, name)| name)
+}
+
+impl AdvisorOptions {
+    fn decode(tool: &Node<'_>) -> Decoded<Self> {
+        let count = |key: &str| {
+            tool.optional(key)?
+                .map(|number| number.integer(1))
+                .transpose()
+        };
+        Ok(Self {
+            model: tool.required("model")?.string()?.to_owned(),
+            max_uses: count("max_uses")?,
+            max_tokens: count("max_tokens")?,
+        })
     }
 }
 

@@ -1,35 +1,50 @@
 //! The steps that call a tool, and what may stand beside them.
 
-use super::web::errors_of;
 use super::{Parser, PlainText, one_of};
 use crate::model::ServerTool;
-use crate::model::script::rule::{Capture, Expect, ExpectedError, ScriptCall, ScriptTool};
+use crate::model::script::rule::{
+    Capture, Expect, ExpectedError, ScriptCall, ScriptFailure, ScriptTool,
+};
 use crate::model::script::template::{Json, has_template};
 use crate::model::script::yaml::{Key, Kind, Node};
 
-/// Steps that are calls.
-pub(in super::super) const CALL_KEYS: [&str; 9] = [
-    "bash",
-    "python",
-    "view",
-    "create",
-    "str_replace",
-    "text_editor",
-    "tool_use",
-    "web_search",
-    "web_fetch",
-];
-/// The error codes a result block can carry.
-pub(in super::super) const ERROR_CODES: [&str; 8] = [
-    "unavailable",
-    "invalid_tool_input",
-    "too_many_requests",
-    "execution_time_exceeded",
-    "output_file_too_large",
-    "file_not_found",
-    "string_not_found",
-    "container_expired",
-];
+wire::words! {
+    /// Steps that are calls.
+    pub(in super::super) CallStep {
+        Bash "bash",
+        Python "python",
+        View "view",
+        Create "create",
+        StrReplace "str_replace",
+        TextEditor "text_editor",
+        ToolUse "tool_use",
+        WebSearch "web_search",
+        WebFetch "web_fetch",
+        ToolSearch "tool_search",
+        Advisor "advisor",
+        McpToolUse "mcp_tool_use",
+    }
+}
+
+impl CallStep {
+    /// The codes that the result of such a step can carry, and whether a text stands beside them; `None`
+    /// where somebody else answers.
+    fn errors(self) -> Option<(&'static [&'static str], bool)> {
+        let tool = match self {
+            Self::Bash | Self::Python => ServerTool::Bash,
+            Self::View | Self::Create | Self::StrReplace | Self::TextEditor => ServerTool::Editor,
+            Self::WebSearch => ServerTool::WebSearch,
+            Self::WebFetch => ServerTool::WebFetch,
+            Self::ToolSearch => ServerTool::ToolSearchRegex,
+            Self::Advisor => ServerTool::Advisor,
+            Self::ToolUse | Self::McpToolUse => return None,
+        };
+        Some((tool.error_codes(), tool.prints_messages()))
+    }
+}
+
+/// Keys of `tool_error`, where it is a map.
+pub(in super::super) const FAILURE_KEYS: [&str; 2] = ["code", "message"];
 /// Keys of `expect`, and of `if` when it is a map.
 pub(in super::super) const EXPECT_KEYS: [&str; 5] =
     ["return_code", "stdout", "stderr", "error_code", "files"];
@@ -42,16 +57,17 @@ impl Parser {
         value: &Node,
         entries: &[(Key, Node)],
     ) -> Option<ScriptCall> {
-        let name = CALL_KEYS.into_iter().find(|known| *known == key.name)?;
-        let tool = self.tool(name, key, value);
+        let step = CallStep::from_name(&key.name)?;
+        let name = step.name();
+        let tool = self.tool(step, key, value);
         let mut expect = None;
         let mut captures = Vec::new();
-        let mut error_code = None;
+        let mut failure = None;
         for (other, value) in entries {
             match other.name.as_str() {
                 "expect" => expect = self.expect(value),
                 "capture" => captures = self.captures(value),
-                "tool_error" => error_code = self.error_code(other, value, name),
+                "tool_error" => failure = self.failure(other, value, step),
                 same if same == name => {}
                 _ => self.beside(other, name),
             }
@@ -60,7 +76,7 @@ impl Parser {
             at: key.at,
             key: name,
             tool: tool?,
-            error_code,
+            failure,
             expect,
             captures,
         })
@@ -81,42 +97,45 @@ impl Parser {
             let entries = self.map(item, "a call")?;
             let found = entries
                 .iter()
-                .find(|(key, _)| CALL_KEYS.contains(&key.name.as_str()));
+                .find(|(key, _)| CallStep::from_name(&key.name).is_some());
             match found {
                 Some((key, value)) => calls.extend(self.call(key, value, entries)),
                 None => self.sink.error_with_hint(
                     item.at,
                     "only calls can stand in `parallel`",
-                    one_of(&CALL_KEYS),
+                    one_of(CallStep::NAMES),
                 ),
             }
         }
         Some(calls)
     }
 
-    fn tool(&mut self, name: &str, key: &Key, value: &Node) -> Option<ScriptTool> {
-        Some(match name {
-            "bash" => ScriptTool::Bash(self.template(value, "`bash`")?),
-            "python" => ScriptTool::Python(self.template(value, "`python`")?),
-            "view" => match &value.kind {
+    fn tool(&mut self, step: CallStep, key: &Key, value: &Node) -> Option<ScriptTool> {
+        Some(match step {
+            CallStep::Bash => ScriptTool::Bash(self.template(value, "`bash`")?),
+            CallStep::Python => ScriptTool::Python(self.template(value, "`python`")?),
+            CallStep::View => match &value.kind {
                 Kind::Map(_) => self.editor("view", key, value, &["path"], &["view_range"])?,
                 _ => with_command(
                     "view",
                     vec![("path".to_owned(), self.text(value, "`view`")?)],
                 ),
             },
-            "create" => self.editor("create", key, value, &["path", "file_text"], &[])?,
-            "str_replace" => {
+            CallStep::Create => self.editor("create", key, value, &["path", "file_text"], &[])?,
+            CallStep::StrReplace => {
                 let keys = ["path", "old_str", "new_str"];
                 self.editor("str_replace", key, value, &keys, &[])?
             }
-            "text_editor" => {
+            CallStep::TextEditor => {
                 self.map(value, "`text_editor`")?;
                 ScriptTool::Editor(self.json(value)?)
             }
-            "web_search" => self.web_step(ServerTool::WebSearch, key, value)?,
-            "web_fetch" => self.web_step(ServerTool::WebFetch, key, value)?,
-            _ => self.client_tool(key, value)?,
+            CallStep::WebSearch => self.web_step(ServerTool::WebSearch, key, value)?,
+            CallStep::WebFetch => self.web_step(ServerTool::WebFetch, key, value)?,
+            CallStep::ToolUse => self.client_tool(key, value)?,
+            CallStep::ToolSearch => self.tool_search(key, value)?,
+            CallStep::Advisor => self.advisor(key, value)?,
+            CallStep::McpToolUse => self.mcp_tool_use(key, value)?,
         })
     }
 
@@ -137,19 +156,8 @@ impl Parser {
             }
             _ => (value, None),
         };
-        let at = name.at;
+        // It may be that of a tool of the service: a client may call its own so.
         let name = self.string(name, "`name`")?;
-        if let Some(tool) = ServerTool::from_name(&name) {
-            let hint = if tool.is_web() {
-                format!("write `{name}: …`")
-            } else {
-                "write `bash`, `python`, `view`, `create`, `str_replace`, or `text_editor`"
-                    .to_owned()
-            };
-            self.sink
-                .error_with_hint(at, format!("`{name}` runs on the server"), hint);
-            return None;
-        }
         let input = match input {
             Some(input) => {
                 self.map(input, "`input`")?;
@@ -202,24 +210,50 @@ impl Parser {
         self.template(node, what).map(Json::text)
     }
 
-    fn error_code(&mut self, key: &Key, value: &Node, call: &str) -> Option<String> {
-        if call == "tool_use" {
-            self.sink.error_with_hint(
-                key.at,
-                "`tool_error` cannot stand beside `tool_use`",
-                "the client answers its own tools",
-            );
+    /// `tool_error`: a code, or a map with a message as well.
+    fn failure(&mut self, key: &Key, value: &Node, step: CallStep) -> Option<ScriptFailure> {
+        let Some((known, prints)) = step.errors() else {
+            let hint = if step == CallStep::McpToolUse {
+                "write `is_error: true` and a `text`"
+            } else {
+                "the client answers its own tools"
+            };
+            let message = format!("`tool_error` cannot stand beside `{}`", step.name());
+            self.sink.error_with_hint(key.at, message, hint);
             return None;
-        }
-        let code = self.string(value, "`tool_error`")?;
-        let known: &[&str] = match ServerTool::from_name(call) {
-            Some(web) => errors_of(web),
-            None => &ERROR_CODES,
         };
+        let (code, message) = match &value.kind {
+            Kind::Map(entries) => {
+                self.known_keys(entries, &FAILURE_KEYS, "key of `tool_error`");
+                let find = |name: &str| entries.iter().find(|(key, _)| key.name == name);
+                let Some((_, code)) = find("code") else {
+                    let hint = one_of(known);
+                    self.sink
+                        .error_with_hint(value.at, "`tool_error` has no `code`", hint);
+                    return None;
+                };
+                (code, find("message"))
+            }
+            _ => (value, None),
+        };
+        let at = code.at;
+        let code = self.string(code, "`tool_error`")?;
         if !known.contains(&code.as_str()) {
-            self.sink.unknown(value.at, "error code", &code, known);
+            self.sink.unknown(at, "error code", &code, known);
         }
-        Some(code)
+        let message = match message {
+            Some((key, _)) if !prints => {
+                self.sink.error_with_hint(
+                    key.at,
+                    format!("an error of `{}` has no `message`", step.name()),
+                    "only those of the text editor and of `tool_search` have one",
+                );
+                None
+            }
+            Some((_, text)) => Some(self.template(text, "`message`")?),
+            None => None,
+        };
+        Some(ScriptFailure { code, message })
     }
 
     /// `expect`, or an `if` that is a map.

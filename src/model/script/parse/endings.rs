@@ -81,6 +81,10 @@ impl Parser {
         let wrong = match reason.as_str() {
             known if STOP_REASONS.contains(&known) => return Some(reason),
             "pause_turn" => ("`pause_turn` is a step of its own", "write `- pause_turn`"),
+            "compaction" => (
+                "a turn stops with `compaction` by itself",
+                "write a `compaction` step, and `pause_after_compaction` in the request",
+            ),
             "tool_use" => (
                 "a turn stops with `tool_use` by itself",
                 "write a `tool_use` step",

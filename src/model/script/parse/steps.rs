@@ -1,23 +1,31 @@
 //! `then`: the steps of an answer, except calls and endings.
 
-use super::calls::CALL_KEYS;
+use super::calls::CallStep;
 use super::{Parser, one_of};
-use crate::model::script::rule::{Condition, Op, OpKind};
+use crate::model::script::rule::{Condition, Op, OpKind, ScriptError};
 use crate::model::script::yaml::{Key, Kind, Node};
 
-/// Keys that are steps and not calls.
-pub(in super::super) const PLAIN_STEP_KEYS: [&str; 10] = [
-    "text",
-    "thinking",
-    "redacted_thinking",
-    "parallel",
-    "pause_turn",
-    "stop",
-    "delay",
-    "http_error",
-    "usage",
-    "if",
-];
+wire::words! {
+    /// Keys that are steps and not calls.
+    pub(in super::super) PlainStep {
+        Text "text",
+        Thinking "thinking",
+        RedactedThinking "redacted_thinking",
+        Parallel "parallel",
+        PauseTurn "pause_turn",
+        Stop "stop",
+        Delay "delay",
+        HttpError "http_error",
+        Usage "usage",
+        If "if",
+        Compaction "compaction",
+        Fallback "fallback",
+        McpToolListing "mcp_tool_listing",
+        ContainerUpload "container_upload",
+        AppliedEdits "applied_edits",
+    }
+}
+
 /// Keys that stand beside another.
 pub(in super::super) const BESIDE_KEYS: [&str; 6] = [
     "expect",
@@ -56,11 +64,12 @@ impl Parser {
             }
             let before = ops.len();
             self.step(item, ops);
-            ended = ops[before..].first().and_then(|op| match op.kind {
-                OpKind::Stop(_) => Some(op.key),
+            ended = ops[before..].first().and_then(|op| {
                 // With `after_events` the turn goes on up to that event.
-                OpKind::Fail(ref error) if error.after_events.is_none() => Some(op.key),
-                _ => None,
+                let fails = |error: &ScriptError| error.after_events.is_none();
+                let ends = matches!(&op.kind, OpKind::Stop(_))
+                    || matches!(&op.kind, OpKind::Fail(error) if fails(error));
+                ends.then_some(op.key)
             });
         }
     }
@@ -78,7 +87,7 @@ impl Parser {
             Kind::Map(entries) if !entries.is_empty() => entries.as_slice(),
             _ => {
                 let hint = node.text().map_or_else(
-                    || one_of(&PLAIN_STEP_KEYS),
+                    || one_of(PlainStep::NAMES),
                     |_| "write `text: …` to say something".to_owned(),
                 );
                 let message = format!("a step must be a map, got {}", node.what());
@@ -89,7 +98,7 @@ impl Parser {
             return;
         };
         let name = key.name.as_str();
-        if CALL_KEYS.contains(&name) {
+        if CallStep::from_name(name).is_some() {
             if let Some(call) = self.call(key, value, entries) {
                 ops.push(Op {
                     at: key.at,
@@ -109,22 +118,22 @@ impl Parser {
                 self.beside(other, name);
             }
         }
-        if name == "if" {
+        let Some(step) = PlainStep::from_name(name) else {
+            return;
+        };
+        if step == PlainStep::If {
             self.branch(key, value, entries, ops);
             return;
         }
-        let Some(key_name) = PLAIN_STEP_KEYS.into_iter().find(|known| *known == name) else {
-            return;
-        };
         let cited = entries.iter().find(|(other, _)| other.name == "citations");
-        let kind = match (key_name, cited) {
-            ("text", Some((key, list))) => self.cited(value, key, list),
-            _ => self.plain_step(key_name, value),
+        let kind = match cited {
+            Some((key, list)) if step == PlainStep::Text => self.cited(value, key, list),
+            _ => self.plain_step(step, key, value),
         };
         if let Some(kind) = kind {
             ops.push(Op {
                 at: key.at,
-                key: key_name,
+                key: step.name(),
                 kind,
             });
         }
@@ -136,20 +145,28 @@ impl Parser {
         Some(OpKind::Cited(text, citations?))
     }
 
-    fn plain_step(&mut self, key: &str, value: &Node) -> Option<OpKind> {
-        match key {
-            "text" => self.template(value, "`text`").map(OpKind::Text),
-            "thinking" => self.template(value, "`thinking`").map(OpKind::Thinking),
-            "redacted_thinking" => self
+    fn plain_step(&mut self, step: PlainStep, key: &Key, value: &Node) -> Option<OpKind> {
+        match step {
+            PlainStep::Text => self.template(value, "`text`").map(OpKind::Text),
+            PlainStep::Thinking => self.thinking(value),
+            PlainStep::RedactedThinking => self
                 .template(value, "`redacted_thinking`")
                 .map(OpKind::RedactedThinking),
-            "parallel" => self.parallel(value).map(OpKind::Calls),
-            "pause_turn" => self.pause(value).map(|()| OpKind::Pause),
-            "stop" => self.stop(value).map(OpKind::Stop),
-            "delay" => self.delay(value).map(OpKind::Delay),
-            "http_error" => self.http_error(value).map(OpKind::Fail),
-            "usage" => self.usage(value).map(OpKind::Usage),
-            _ => None,
+            PlainStep::Parallel => self.parallel(value).map(OpKind::Calls),
+            PlainStep::PauseTurn => self.pause(value).map(|()| OpKind::Pause),
+            PlainStep::Stop => self.stop(value).map(OpKind::Stop),
+            PlainStep::Delay => self.delay(value).map(OpKind::Delay),
+            PlainStep::HttpError => self.http_error(value).map(OpKind::Fail),
+            PlainStep::Usage => self.usage(value).map(OpKind::Usage),
+            PlainStep::Compaction => self.compaction(key, value),
+            PlainStep::Fallback => self.fallback(value),
+            PlainStep::McpToolListing => self.mcp_listing(key, value),
+            PlainStep::ContainerUpload => self
+                .template(value, "`container_upload`")
+                .map(OpKind::ContainerUpload),
+            PlainStep::AppliedEdits => self.applied_edits(value),
+            // It has steps of its own.
+            PlainStep::If => None,
         }
     }
 
@@ -159,10 +176,10 @@ impl Parser {
         let mut complained = false;
         for (key, value) in entries {
             let name = key.name.as_str();
-            if CALL_KEYS.contains(&name) || PLAIN_STEP_KEYS.contains(&name) {
+            if CallStep::from_name(name).is_some() || PlainStep::from_name(name).is_some() {
                 steps.push((key, value));
             } else if !BESIDE_KEYS.contains(&name) {
-                let known = [&PLAIN_STEP_KEYS[..], &CALL_KEYS, &BESIDE_KEYS].concat();
+                let known = [PlainStep::NAMES, CallStep::NAMES, &BESIDE_KEYS[..]].concat();
                 self.sink.unknown(key.at, "step", name, &known);
                 complained = true;
             }

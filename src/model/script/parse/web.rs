@@ -1,7 +1,5 @@
 //! `web_search` and `web_fetch`: the steps, and the table of a rule that serves what brings no results.
 
-use wire::web::{FETCH_ERRORS, SEARCH_ERRORS};
-
 use super::{Parser, PlainText};
 use crate::model::ServerTool;
 use crate::model::script::rule::ScriptTool;
@@ -17,14 +15,6 @@ pub(in super::super) const WEB_KEYS: [&str; 7] = [
 pub(in super::super) const PAGE_KEYS: [&str; 4] = ["url", "title", "text", "page_age"];
 const PAGE_OF_FETCH: [&str; 3] = ["title", "text", "pdf"];
 
-/// The error codes that a call by this key can end with.
-pub(super) fn errors_of(tool: ServerTool) -> &'static [&'static str] {
-    match tool {
-        ServerTool::WebFetch => &FETCH_ERRORS,
-        _ => &SEARCH_ERRORS,
-    }
-}
-
 impl Parser {
     /// A `web_search` or `web_fetch` step.
     pub(super) fn web_step(
@@ -33,9 +23,10 @@ impl Parser {
         key: &Key,
         value: &Node,
     ) -> Option<ScriptTool> {
-        let (asks, found_keys): (_, &[&str]) = match tool {
-            ServerTool::WebFetch => ("url", &PAGE_OF_FETCH),
-            _ => ("query", &["results"]),
+        let (asks, found_keys): (_, &[&str]) = if tool == ServerTool::WebFetch {
+            ("url", &PAGE_OF_FETCH)
+        } else {
+            ("query", &["results"])
         };
         let Kind::Map(entries) = &value.kind else {
             let asked = Json::text(self.template(value, &format!("`{}`", key.name))?);
@@ -107,16 +98,17 @@ impl Parser {
                 return None;
             }
         };
-        let (what, own): (_, &[&str]) = match tool {
-            ServerTool::WebFetch => ("`fetch`", &PAGE_OF_FETCH),
-            _ => ("`search`", &["results"]),
+        let (what, own): (_, &[&str]) = if tool == ServerTool::WebFetch {
+            ("`fetch`", &PAGE_OF_FETCH)
+        } else {
+            ("`search`", &["results"])
         };
         for (key, value) in entries {
             match key.name.as_str() {
                 "search" | "fetch" => {}
                 "error" => {
                     let code = self.string(value, "`error`")?;
-                    let known = errors_of(tool);
+                    let known = tool.error_codes();
                     if !known.contains(&code.as_str()) {
                         self.sink.unknown(value.at, "error code", &code, known);
                     }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::model::{Call, ServerTool, ServiceError, Stop, UsageOverride};
+use crate::model::{Call, ServerTool, ServiceError, Stop, ToolFailure, UsageOverride};
 
 fn call(tool: ServerTool, input: Value) -> Call {
     Call::Server {
         tool,
         input,
-        error_code: None,
+        failure: None,
         found: None,
     }
 }
@@ -136,7 +136,7 @@ fn a_tool_error_stands_beside_its_call() {
     let expected = Call::Server {
         tool: ServerTool::Bash,
         input: json!({"command": "sleep 9"}),
-        error_code: Some("unavailable".to_owned()),
+        failure: Some(ToolFailure::of("unavailable")),
         found: None,
     };
     assert_eq!(model.next(&[]).unwrap(), Some(Step::Calls(vec![expected])));

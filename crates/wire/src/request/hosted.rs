@@ -1,0 +1,204 @@
+//! Blocks of what the service did itself, beside code and the web, as they come back in a history; and
+//! the members of a body that ask for it.
+
+use super::Block;
+use crate::decode::{Decoded, Node};
+
+/// The forms of `context_management.edits` (F207).
+const EDITS: &[&str] = &[
+    "clear_thinking_20251015",
+    "clear_tool_uses_20250919",
+    "compact_20260112",
+];
+
+/// A server of `mcp_servers`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct McpServer {
+    pub name: String,
+}
+
+/// What a request lets the service do to its context.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ContextManagement {
+    /// Something was asked for, and the answer says what was done.
+    pub asked: bool,
+    /// It may be compacted: by an edit, or because the request asks for nothing else.
+    pub compacts: bool,
+    /// The answer ends with the compaction.
+    pub stops_compacted: bool,
+    /// The request asks for the compaction alone.
+    pub only_compacts: bool,
+}
+
+/// Checks the `content` of a search for tools, and gives the tools that it names.
+pub(super) fn tool_search(content: &Node<'_>) -> Decoded<Vec<String>> {
+    content.object()?;
+    if content.value()["type"] == "tool_search_tool_search_result" {
+        let result = content.tagged("tool_search_tool_search_result");
+        let mut names = Vec::new();
+        for reference in result.required("tool_references")?.items()? {
+            reference.required("type")?.literal(&["tool_reference"])?;
+            names.push(reference.required("tool_name")?.string()?.to_owned());
+        }
+        return Ok(names);
+    }
+    // Parity: the class is quoted (F200).
+    let class = content.tagged("RequestToolSearchToolResultError");
+    class
+        .required("type")?
+        .literal(&["tool_search_tool_result_error"])?;
+    class.required("error_code")?.string()?;
+    Ok(Vec::new())
+}
+
+/// Checks the `content` of an advisor's result, and gives what the service had encrypted in it.
+pub(super) fn advice(content: &Node<'_>) -> Decoded<Vec<String>> {
+    content.object()?;
+    let tags = [
+        "advisor_redacted_result",
+        "advisor_result",
+        "advisor_tool_result_error",
+    ];
+    match content.tag(&tags)? {
+        "advisor_redacted_result" => {
+            let result = content.tagged("advisor_redacted_result");
+            let sealed = result.required("encrypted_content")?.string()?.to_owned();
+            Ok(vec![sealed])
+        }
+        "advisor_result" => {
+            let result = content.tagged("advisor_result");
+            result.required("text")?.string().map(|_| Vec::new())
+        }
+        tag => {
+            let error = content.tagged(tag);
+            error.required("error_code")?.string().map(|_| Vec::new())
+        }
+    }
+}
+
+/// A call of a connector.
+pub(super) fn mcp_call(block: &Node<'_>) -> Decoded<Block> {
+    let input = block.required("input")?;
+    input.dictionary()?;
+    Ok(Block::McpToolUse {
+        id: block.required("id")?.call_id(false)?.to_owned(),
+        name: block.required("name")?.string()?.to_owned(),
+        server: block.required("server_name")?.string()?.to_owned(),
+        input: input.value().clone(),
+    })
+}
+
+/// Its result.
+pub(super) fn mcp_result(block: &Node<'_>) -> Decoded<Block> {
+    if let Some(flag) = block.optional("is_error")? {
+        flag.boolean()?;
+    }
+    if let Some(content) = block.optional("content")?
+        && !content.value().is_string()
+    {
+        for item in content.items()? {
+            item.required("type")?.literal(&["text"])?;
+            item.required("text")?.string()?;
+        }
+    }
+    Ok(Block::McpToolResult {
+        tool_use_id: block.required("tool_use_id")?.call_id(false)?.to_owned(),
+    })
+}
+
+/// Checks a list of an MCP server's tools.
+pub(super) fn mcp_listing(block: &Node<'_>) -> Decoded<()> {
+    block.required("mcp_server_name")?.string()?;
+    for tool in block.required("tools")?.items()? {
+        tool.required("name")?.string()?;
+        tool.required("input_schema")?.dictionary()?;
+    }
+    Ok(())
+}
+
+/// Checks a compaction; whether it stands for what is before it.
+pub(super) fn compaction(block: &Node<'_>) -> Decoded<bool> {
+    for key in ["encrypted_content", "signature"] {
+        if let Some(text) = block.optional(key)? {
+            text.string()?;
+        }
+    }
+    // One that came to nothing is null, and passed over.
+    let Some(content) = block.optional("content")? else {
+        return Ok(false);
+    };
+    if content.string()?.is_empty() {
+        return Err(content.fault("String should have at least 1 character"));
+    }
+    Ok(true)
+}
+
+/// Checks a mark of where one model has gone on for another.
+pub(super) fn fallback(block: &Node<'_>) -> Decoded<()> {
+    for key in ["from", "to"] {
+        let side = block.required(key)?;
+        side.object()?;
+        side.required("model")?.string()?;
+    }
+    Ok(())
+}
+
+/// `mcp_servers`.
+pub(super) fn mcp_servers(root: &Node<'_>) -> Decoded<Vec<McpServer>> {
+    let Some(list) = root.optional("mcp_servers")? else {
+        return Ok(Vec::new());
+    };
+    let servers = list.items()?.map(|server| {
+        server.object()?;
+        server.required("type")?.literal(&["url"])?;
+        server.required("url")?.string()?;
+        let name = server.required("name")?.string()?.to_owned();
+        Ok(McpServer { name })
+    });
+    servers.collect()
+}
+
+/// `context_management` and `compaction`.
+pub(super) fn context_management(root: &Node<'_>) -> Decoded<ContextManagement> {
+    let mut found = ContextManagement::default();
+    if let Some(config) = root.optional("context_management")? {
+        config.object()?;
+        found.asked = true;
+        if let Some(edits) = config.optional("edits")? {
+            for edit in edits.items()? {
+                if edit.tag(EDITS)? == "compact_20260112" {
+                    found.compacts = true;
+                    let edit = edit.tagged("compact_20260112");
+                    if let Some(pause) = edit.optional("pause_after_compaction")? {
+                        found.stops_compacted |= pause.boolean()?;
+                    }
+                }
+            }
+        }
+    }
+    if let Some(config) = root.optional("compaction")? {
+        config.object()?;
+        config.required("type")?.literal(&["summarize"])?;
+        found.compacts = true;
+        found.stops_compacted = true;
+        found.only_compacts = true;
+    }
+    Ok(found)
+}
+
+/// Whether other models may go on where this one declines: `fallbacks`.
+pub(super) fn falls_back(root: &Node<'_>) -> Decoded<bool> {
+    let Some(list) = root.optional("fallbacks")? else {
+        return Ok(false);
+    };
+    if list.value().is_string() {
+        return list.literal(&["default"]).map(|_| true);
+    }
+    let mut any = false;
+    for entry in list.items()? {
+        entry.object()?;
+        entry.required("model")?.string()?;
+        any = true;
+    }
+    Ok(any)
+}

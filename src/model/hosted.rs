@@ -1,0 +1,31 @@
+//! What the service's own tools find, where a model says it.
+
+use super::WebAnswer;
+
+/// What a call brings with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    Web(WebAnswer),
+    /// The names of the tools that a search finds.
+    Tools(Vec<String>),
+    Advice(Advice),
+    Mcp(McpAnswer),
+}
+
+/// What an advisor says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Advice {
+    pub text: String,
+    /// Nobody but the model can read it.
+    pub redacted: bool,
+    /// Why it ended; only printed where the tool has `max_tokens`.
+    pub stop_reason: Option<String>,
+}
+
+/// What a tool of an MCP server answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct McpAnswer {
+    /// One block each.
+    pub texts: Vec<String>,
+    pub is_error: bool,
+}
