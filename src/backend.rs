@@ -193,7 +193,9 @@ async fn automatic(place: &Place<'_>) -> Chosen {
 fn neither(docker: &SandboxError, local: &SandboxError, named: bool) -> (String, String) {
     let parts = |error: &SandboxError| match error {
         SandboxError::Unavailable { reason, hint } => (reason.clone(), hint.clone()),
-        other => (other.to_string(), "run `sandtable doctor`".to_owned()),
+        SandboxError::Engine { .. }
+        | SandboxError::EngineTimeout { .. }
+        | SandboxError::Guest(_) => (error.to_string(), "run `sandtable doctor`".to_owned()),
     };
     let ((engine, start), (refusal, allow)) = (parts(docker), parts(local));
     let reason = format!("{engine}; and `local` does not work here: {refusal}");
@@ -298,7 +300,9 @@ fn why(name: &str, text: &str, because: &str) -> String {
 fn in_words(error: &SandboxError) -> String {
     match error {
         SandboxError::Unavailable { hint, .. } => format!("{error}\n  hint: {hint}"),
-        _ => error.to_string(),
+        SandboxError::Engine { .. }
+        | SandboxError::EngineTimeout { .. }
+        | SandboxError::Guest(_) => error.to_string(),
     }
 }
 

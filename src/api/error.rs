@@ -132,19 +132,22 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     /// What a caller can bring about has an answer of its own; the rest is a failure of ours.
     fn from(error: StoreError) -> Self {
-        match &error {
-            // The wording is inferred; the code is the service's (F081).
-            StoreError::QuotaExceeded {
-                used_bytes,
-                quota_bytes,
-                ..
-            } => Self::invalid(format!(
-                "Storage quota exceeded: {used_bytes} of {quota_bytes} bytes are in use."
-            ))
-            .with_code("storage_quota_exceeded"),
-            StoreError::BlobGone { id } => Self::file_not_found(id),
-            _ => Self::failed(&error),
+        if let StoreError::BlobGone { id } = &error {
+            return Self::file_not_found(id);
         }
+        let StoreError::QuotaExceeded {
+            used_bytes,
+            quota_bytes,
+            ..
+        } = error
+        else {
+            return Self::failed(&error);
+        };
+        // The wording is inferred; the code is the service's (F081).
+        Self::invalid(format!(
+            "Storage quota exceeded: {used_bytes} of {quota_bytes} bytes are in use."
+        ))
+        .with_code("storage_quota_exceeded")
     }
 }
 

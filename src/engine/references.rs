@@ -1,7 +1,7 @@
 //! What a request refers to: files by id, tools by version, and the results it brings.
 
 use serde_json::Value;
-use wire::request::{Block, Message, MessagesRequest, Role, Source};
+use wire::request::{Block, By, Message, MessagesRequest, Role, Source};
 
 use crate::engine::lints::InertUpload;
 use crate::engine::{Engine, TurnError, TurnInput, programmatic};
@@ -62,7 +62,20 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
                         return Err(wrong_format(&path(), "document", &file));
                     }
                 }
-                _ => {}
+                Block::Text { .. }
+                | Block::Image(_)
+                | Block::Document(_)
+                | Block::ToolUse { .. }
+                | Block::ToolResult { .. }
+                | Block::ServerToolUse { .. }
+                | Block::ServerToolResult { .. }
+                | Block::Thinking { .. }
+                | Block::RedactedThinking
+                | Block::SearchResult { .. }
+                | Block::McpToolUse { .. }
+                | Block::McpToolResult { .. }
+                | Block::Compaction { .. }
+                | Block::Other => {}
             }
         }
     }
@@ -121,7 +134,21 @@ pub(super) fn handed_on(request: &MessagesRequest) -> impl Iterator<Item = &str>
         Block::Image(Source::File { file_id }) | Block::Document(Source::File { file_id }) => {
             Some(file_id.as_str())
         }
-        _ => None,
+        Block::ContainerUpload { .. }
+        | Block::Text { .. }
+        | Block::Image(_)
+        | Block::Document(_)
+        | Block::ToolUse { .. }
+        | Block::ToolResult { .. }
+        | Block::ServerToolUse { .. }
+        | Block::ServerToolResult { .. }
+        | Block::Thinking { .. }
+        | Block::RedactedThinking
+        | Block::SearchResult { .. }
+        | Block::McpToolUse { .. }
+        | Block::McpToolResult { .. }
+        | Block::Compaction { .. }
+        | Block::Other => None,
     })
 }
 
@@ -152,10 +179,7 @@ pub(super) fn newest_text(messages: &[Message]) -> String {
         message
             .content
             .iter()
-            .filter_map(|block| match block {
-                Block::Text { text, .. } => Some(text.as_str()),
-                _ => None,
-            })
+            .filter_map(Block::text)
             .collect::<Vec<_>>()
             .join("\n")
     };
@@ -174,10 +198,8 @@ fn answered(request: &MessagesRequest) -> Vec<String> {
         .last_said()
         .into_iter()
         .flat_map(|message| &message.content)
-        .filter_map(|block| match block {
-            Block::ToolResult { tool_use_id, .. } => Some(tool_use_id.clone()),
-            _ => None,
-        })
+        .filter_map(Block::client_answer)
+        .map(str::to_owned)
         .collect()
 }
 
@@ -208,34 +230,34 @@ pub(super) fn client_results(request: &MessagesRequest, answered: &[String]) -> 
             .messages
             .iter()
             .flat_map(|message| &message.content)
-            .find_map(|block| match block {
-                Block::ToolUse {
-                    id,
-                    name,
-                    caller_tool_id,
-                } if id == wanted => Some((name.clone(), caller_tool_id.is_some())),
-                _ => None,
-            })
+            .filter_map(Block::client_call)
+            .find(|call| call.id == wanted)
+            .map(|call| (call.name.to_owned(), call.caller_tool_id.is_some()))
             .unwrap_or_default()
     };
     request
         .last_said()
         .into_iter()
         .flat_map(|message| &message.content)
-        .filter_map(|block| match block {
-            Block::ToolResult {
+        .filter_map(|block| {
+            let Block::ToolResult {
                 tool_use_id, text, ..
-            } if answered.contains(tool_use_id) && !call(tool_use_id).1 => Some(CallResult {
+            } = block
+            else {
+                return None;
+            };
+            let (name, by_code) = call(tool_use_id);
+            let is_own = answered.contains(tool_use_id) && !by_code;
+            is_own.then(|| CallResult {
                 id: tool_use_id.clone(),
-                name: call(tool_use_id).0,
+                name,
                 stdout: text.clone(),
                 stderr: String::new(),
                 return_code: None,
                 error_code: None,
                 content: Value::String(text.clone()),
                 files: Vec::new(),
-            }),
-            _ => None,
+            })
         })
         .collect()
 }
@@ -249,10 +271,9 @@ pub(super) fn call_order(request: &MessagesRequest) -> Vec<&str> {
         .find(|message| message.role == Role::Assistant);
     last.into_iter()
         .flat_map(|message| &message.content)
-        .filter_map(|block| match block {
-            Block::ToolUse { id, .. } | Block::ServerToolUse { id, .. } => Some(id.as_str()),
-            _ => None,
-        })
+        .filter_map(Block::call)
+        .filter(|call| call.by != By::Connector)
+        .map(|call| call.id)
         .collect()
 }
 

@@ -102,15 +102,16 @@ impl StoreError {
 
     /// What is full, if that is the reason.
     pub fn full(&self) -> Option<String> {
-        match self {
-            Self::Full {
-                operation, path, ..
-            } => Some(format!(
-                "no space is left on the disk of `{}`, failed to {operation}",
-                path.display()
-            )),
-            _ => None,
-        }
+        let Self::Full {
+            operation, path, ..
+        } = self
+        else {
+            return None;
+        };
+        Some(format!(
+            "no space is left on the disk of `{}`, failed to {operation}",
+            path.display()
+        ))
     }
 
     /// The same of a file or folder: a full disk and a damaged database are told with their path.
@@ -125,18 +126,16 @@ impl StoreError {
                 cause: source.to_string(),
             };
         }
-        let (operation, cause) = match &self {
-            Self::Io { operation, source }
-                if matches!(source.kind(), StorageFull | QuotaExceeded) =>
-            {
-                (*operation, source.to_string())
-            }
-            Self::Sql { operation, source }
-                if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) =>
-            {
-                (*operation, source.to_string())
-            }
-            _ => return self,
+        let (operation, cause) = if let Self::Io { operation, source } = &self
+            && matches!(source.kind(), StorageFull | QuotaExceeded)
+        {
+            (*operation, source.to_string())
+        } else if let Self::Sql { operation, source } = &self
+            && source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+        {
+            (*operation, source.to_string())
+        } else {
+            return self;
         };
         Self::Full {
             operation,

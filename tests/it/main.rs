@@ -47,4 +47,5 @@ mod tour;
 mod turns;
 mod verify;
 mod web;
+mod wildcards;
 mod wires;

@@ -73,7 +73,9 @@ pub(super) fn is_there(missing: &Finding) -> bool {
 pub(super) fn no_engine(error: &SandboxError) -> Finding {
     let (text, hint) = match error {
         SandboxError::Unavailable { reason, hint } => (reason.clone(), hint.clone()),
-        other => (other.to_string(), "look at the engine's own log".to_owned()),
+        SandboxError::Engine { .. }
+        | SandboxError::EngineTimeout { .. }
+        | SandboxError::Guest(_) => (error.to_string(), "look at the engine's own log".to_owned()),
     };
     // Its usual hint leads here.
     let hint = match hint.split_once("; `sandtable doctor`") {

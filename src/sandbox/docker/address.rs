@@ -94,7 +94,7 @@ impl Address {
     pub(super) fn patience(&self) -> Duration {
         match self.way {
             Way::Ssh(_) => ENGINE_SSH_CONNECT_TIMEOUT,
-            _ => ENGINE_CONNECT_TIMEOUT,
+            Way::Unix | Way::Plain(_) | Way::Tls { .. } => ENGINE_CONNECT_TIMEOUT,
         }
     }
 

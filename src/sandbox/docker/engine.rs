@@ -132,13 +132,11 @@ impl Failure {
 
     /// Whether the engine's words contain one of `parts`.
     pub(crate) fn says(&self, parts: &[&str]) -> bool {
-        match &self.error {
-            SandboxError::Engine { reason, .. } => {
-                let reason = reason.to_ascii_lowercase();
-                parts.iter().any(|part| reason.contains(part))
-            }
-            _ => false,
-        }
+        let SandboxError::Engine { reason, .. } = &self.error else {
+            return false;
+        };
+        let reason = reason.to_ascii_lowercase();
+        parts.iter().any(|part| reason.contains(part))
     }
 
     /// Turns "there is no such thing" and the other given codes into success.

@@ -165,9 +165,9 @@ impl Libraries {
         too_early: impl Fn(&Failure, DateTime<Utc>) -> bool,
         say: &mut dyn FnMut(&str),
     ) -> Result<Place, LibrariesError> {
-        let missing = match self.place() {
-            Place::Missing(missing) => missing,
-            there => return Ok(there),
+        let place = self.place();
+        let Place::Missing(missing) = place else {
+            return Ok(place);
         };
         let folder = self.folder(&missing).ok_or(LibrariesError::NoCache)?;
         let parent = folder.parent().ok_or(LibrariesError::NoCache)?;

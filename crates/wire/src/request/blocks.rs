@@ -119,6 +119,14 @@ pub struct Answer<'a> {
 }
 
 impl Block {
+    /// What is said in it, if it is a text.
+    pub fn text(&self) -> Option<&str> {
+        let Self::Text { text, .. } = self else {
+            return None;
+        };
+        Some(text)
+    }
+
     /// The call that it is, if it is one.
     pub fn call(&self) -> Option<Call<'_>> {
         self.part().0
