@@ -1,6 +1,6 @@
 //! Folding the events of a turn into the plain message.
 
-use wire::block::{CitedText, ContentBlock, Message};
+use wire::block::{CitedText, ContentBlock, Message, Open};
 use wire::event::{Delta, StreamEvent};
 
 use crate::engine::Sink;
@@ -37,36 +37,30 @@ impl Sink for Fold {
                     .message
                     .as_mut()
                     .and_then(|message| message.content.get_mut(index));
-                match (block, delta) {
+                let Some(block) = block else {
+                    debug_assert!(false, "{delta:?} has no block");
+                    return;
+                };
+                match (block.open(), delta) {
                     (
-                        Some(
-                            ContentBlock::Text { text }
-                            | ContentBlock::CitedText(CitedText { text, .. }),
-                        ),
+                        Open::Text(text) | Open::CitedText(CitedText { text, .. }),
                         Delta::TextDelta { text: more },
-                    ) => {
-                        text.push_str(&more);
-                    }
+                    ) => text.push_str(&more),
                     (
-                        Some(ContentBlock::CitedText(CitedText { citations, .. })),
+                        Open::CitedText(CitedText { citations, .. }),
                         Delta::CitationsDelta { citation },
-                    ) => {
-                        citations.push(citation);
+                    ) => citations.push(citation),
+                    (Open::Thinking { thinking, .. }, Delta::ThinkingDelta { thinking: more }) => {
+                        thinking.push_str(&more)
                     }
                     (
-                        Some(ContentBlock::Thinking { thinking, .. }),
-                        Delta::ThinkingDelta { thinking: more },
-                    ) => {
-                        thinking.push_str(&more);
-                    }
-                    (
-                        Some(ContentBlock::Thinking { signature, .. }),
+                        Open::Thinking { signature, .. },
                         Delta::SignatureDelta { signature: all },
                     ) => {
                         *signature = all;
                     }
                     (
-                        Some(ContentBlock::Compaction(compaction)),
+                        Open::Compaction(compaction),
                         Delta::CompactionDelta {
                             content,
                             encrypted_content,
@@ -75,10 +69,10 @@ impl Sink for Fold {
                         compaction.content = content;
                         compaction.encrypted_content = encrypted_content;
                     }
-                    (Some(_), Delta::InputJsonDelta { partial_json }) => {
+                    (Open::Input(_), Delta::InputJsonDelta { partial_json }) => {
                         self.partial_json.push_str(&partial_json);
                     }
-                    (block, delta) => debug_assert!(false, "{delta:?} does not fit {block:?}"),
+                    (open, delta) => debug_assert!(false, "{delta:?} does not fit {open:?}"),
                 }
             }
             StreamEvent::ContentBlockStop { index } => {
@@ -87,11 +81,7 @@ impl Sink for Fold {
                     .message
                     .as_mut()
                     .and_then(|message| message.content.get_mut(index));
-                if let Some(
-                    ContentBlock::ToolUse { input, .. }
-                    | ContentBlock::ServerToolUse { input, .. }
-                    | ContentBlock::McpToolUse { input, .. },
-                ) = block
+                if let Some(Open::Input(input)) = block.map(ContentBlock::open)
                     && !text.is_empty()
                 {
                     *input = serde_json::from_str(&text)

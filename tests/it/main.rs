@@ -12,6 +12,7 @@ mod batches;
 mod billing;
 mod blocks;
 mod cassettes;
+mod compiler;
 mod containers;
 mod continuations;
 mod determinism;

@@ -208,6 +208,55 @@ pub enum ContentBlock {
     CitedText(CitedText),
 }
 
+/// What a block still takes once it has begun in a stream.
+#[derive(Debug)]
+pub enum Open<'a> {
+    Text(&'a mut String),
+    CitedText(&'a mut CitedText),
+    Thinking {
+        thinking: &'a mut String,
+        signature: &'a mut String,
+    },
+    /// A JSON text in pieces.
+    Input(&'a mut Value),
+    Compaction(&'a mut Compaction),
+    /// It comes whole (F023).
+    Nothing,
+}
+
+impl ContentBlock {
+    /// What deltas may add to it.
+    pub fn open(&mut self) -> Open<'_> {
+        match self {
+            Self::Text { text } => Open::Text(text),
+            Self::CitedText(cited) => Open::CitedText(cited),
+            Self::Thinking {
+                thinking,
+                signature,
+            } => Open::Thinking {
+                thinking,
+                signature,
+            },
+            Self::ToolUse { input, .. }
+            | Self::ServerToolUse { input, .. }
+            | Self::McpToolUse { input, .. } => Open::Input(input),
+            Self::Compaction(compaction) => Open::Compaction(compaction),
+            Self::BashCodeExecutionToolResult { .. }
+            | Self::CodeExecutionToolResult { .. }
+            | Self::TextEditorCodeExecutionToolResult { .. }
+            | Self::WebSearchToolResult { .. }
+            | Self::WebFetchToolResult { .. }
+            | Self::RedactedThinking { .. }
+            | Self::ToolSearchToolResult { .. }
+            | Self::AdvisorToolResult { .. }
+            | Self::McpToolResult { .. }
+            | Self::McpToolListing { .. }
+            | Self::ContainerUpload { .. }
+            | Self::Fallback { .. } => Open::Nothing,
+        }
+    }
+}
+
 /// A text with citations; they come first.
 // Parity: as streams of the web tools are quoted in public code; the recordings here have none.
 #[derive(Debug, Clone, PartialEq, Serialize)]

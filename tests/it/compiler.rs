@@ -1,0 +1,101 @@
+//! What is added to an enum does not compile until every place has an answer for it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What the workspace is built from.
+const PARTS: [&str; 10] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "build.rs",
+    "benches",
+    "crates",
+    "docs",
+    "images",
+    "src",
+    "tests",
+    "Dockerfile.sandbox",
+];
+
+fn copy(from: &Path, to: &Path) {
+    if !from.is_dir() {
+        fs::copy(from, to).unwrap();
+        return;
+    }
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if !["node_modules", ".venv", "target"].contains(&&*entry.file_name().to_string_lossy()) {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        }
+    }
+}
+
+/// The files in which a match lacks something after `new` was put behind `place` of `file`.
+fn asked(workspace: &Path, package: &str, (file, place, new): (&str, &str, &str)) -> Vec<String> {
+    let path = workspace.join(file);
+    let before = fs::read_to_string(&path).unwrap();
+    assert_eq!(before.matches(place).count(), 1, "`{place}` in {file}");
+    fs::write(&path, before.replace(place, &format!("{place}{new}"))).unwrap();
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
+        PathBuf::from,
+    );
+    let checked = Command::new(env!("CARGO"))
+        .current_dir(workspace)
+        .args(["check", "--offline", "--lib", "--package", package])
+        .args(["--message-format", "short"])
+        .env("CARGO_TARGET_DIR", target)
+        // The guest itself is not what is asked about.
+        .env("SANDTABLE_GUEST_BINARY", path.as_os_str())
+        .output()
+        .unwrap();
+    fs::write(&path, before).unwrap();
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(!checked.status.success(), "it compiles: {said}");
+    let mut files: Vec<String> = said
+        .lines()
+        .filter(|line| line.contains("error[E0004]"))
+        .filter_map(|line| Some(line.split(':').next()?.to_owned()))
+        .collect();
+    files.dedup();
+    assert!(!files.is_empty(), "{said}");
+    files
+}
+
+#[test]
+fn a_new_block_tool_or_fault_asks_every_place_that_has_to_know() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    for part in PARTS {
+        copy(&root.join(part), &folder.path().join(part));
+    }
+    let wire = |place| asked(folder.path(), "sandtable-wire", place);
+    let block = (
+        "crates/wire/src/block.rs",
+        "pub enum ContentBlock {",
+        "\n    Hologram {},",
+    );
+    assert_eq!(wire(block), ["crates/wire/src/block.rs"]);
+    let sent_back = (
+        "crates/wire/src/request/blocks.rs",
+        "pub enum Block {",
+        "\n    Hologram {},",
+    );
+    assert_eq!(wire(sent_back), ["crates/wire/src/request/blocks.rs"]);
+    let server = |place| asked(folder.path(), "sandtable", place);
+    let tool = (
+        "src/model.rs",
+        "        Advisor \"advisor\",",
+        "\n        Hologram \"hologram\",",
+    );
+    let files = server(tool);
+    for file in [
+        "src/engine/calls/words.rs",
+        "src/engine/sabotage.rs",
+        "src/model.rs",
+    ] {
+        assert!(files.iter().any(|asked| asked == file), "{file}: {files:?}");
+    }
+}
