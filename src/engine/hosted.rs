@@ -113,7 +113,9 @@ impl HostedTools {
                 (Ok(said(&options, advice)), text)
             }
             // A call that another server has made: nothing here knows what was said.
-            (None, _) => (Err("unavailable".to_owned()), String::new()),
+            (None, Some(Finding::Web(_) | Finding::Tools(_) | Finding::Mcp(_)) | None) => {
+                (Err("unavailable".to_owned()), String::new())
+            }
         };
         let error_code = content.as_ref().err().cloned();
         let content = content.unwrap_or_else(|error_code| AdvisorContent::Error { error_code });
@@ -192,7 +194,7 @@ fn names(
     match (failure, found) {
         (Some(failure), _) => Err(failure),
         (None, Some(Finding::Tools(names))) => Ok(names),
-        (None, _) => search(),
+        (None, Some(Finding::Web(_) | Finding::Advice(_) | Finding::Mcp(_)) | None) => search(),
     }
 }
 

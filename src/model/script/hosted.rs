@@ -24,9 +24,10 @@ impl Run {
                 finds,
             } => {
                 let tool = variant.unwrap_or_else(|| declared_search(self.body()));
-                let key = match tool {
-                    ServerTool::ToolSearchBm25 => "query",
-                    _ => "pattern",
+                let key = if tool == ServerTool::ToolSearchBm25 {
+                    "query"
+                } else {
+                    "pattern"
                 };
                 let mut input = json!({ key: self.render_json(rule, asked)? });
                 if let Some(limit) = limit {

@@ -470,10 +470,10 @@ impl Run {
     fn waiting(&self, id: &str) -> Option<&ScriptCall> {
         let (op, ids) = self.place.pending.as_ref()?;
         let position = ids.iter().position(|own| own == id)?;
-        match &self.place.rule.ops.get(*op)?.kind {
-            OpKind::Calls(calls) => calls.get(position),
-            _ => None,
-        }
+        let OpKind::Calls(calls) = &self.place.rule.ops.get(*op)?.kind else {
+            return None;
+        };
+        calls.get(position)
     }
 
     /// Keeps what a later continuation is known by.

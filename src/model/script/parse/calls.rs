@@ -27,9 +27,9 @@ wire::words! {
 }
 
 impl CallStep {
-    /// The codes that the result of such a step can carry, and whether a text stands beside them; `None`
+    /// The codes that the result of such a step can carry, and whether a text stands beside them; a hint
     /// where somebody else answers.
-    fn errors(self) -> Option<(&'static [&'static str], bool)> {
+    fn errors(self) -> Result<(&'static [&'static str], bool), &'static str> {
         let tool = match self {
             Self::Bash | Self::Python => ServerTool::Bash,
             Self::View | Self::Create | Self::StrReplace | Self::TextEditor => ServerTool::Editor,
@@ -37,9 +37,10 @@ impl CallStep {
             Self::WebFetch => ServerTool::WebFetch,
             Self::ToolSearch => ServerTool::ToolSearchRegex,
             Self::Advisor => ServerTool::Advisor,
-            Self::ToolUse | Self::McpToolUse => return None,
+            Self::ToolUse => return Err("the client answers its own tools"),
+            Self::McpToolUse => return Err("write `is_error: true` and a `text`"),
         };
-        Some((tool.error_codes(), tool.prints_messages()))
+        Ok((tool.error_codes(), tool.prints_messages()))
     }
 }
 
@@ -212,14 +213,13 @@ impl Parser {
 
     /// `tool_error`: a code, or a map with a message as well.
     fn failure(&mut self, key: &Key, value: &Node, step: CallStep) -> Option<ScriptFailure> {
-        let Some((known, prints)) = step.errors() else {
-            let hint = match step {
-                CallStep::McpToolUse => "write `is_error: true` and a `text`",
-                _ => "the client answers its own tools",
-            };
-            let message = format!("`tool_error` cannot stand beside `{}`", step.name());
-            self.sink.error_with_hint(key.at, message, hint);
-            return None;
+        let (known, prints) = match step.errors() {
+            Ok(errors) => errors,
+            Err(hint) => {
+                let message = format!("`tool_error` cannot stand beside `{}`", step.name());
+                self.sink.error_with_hint(key.at, message, hint);
+                return None;
+            }
         };
         let (code, message) = match &value.kind {
             Kind::Map(entries) => {
