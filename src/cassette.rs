@@ -152,7 +152,7 @@ impl Response {
     /// The id of a message's container.
     pub fn container(&self) -> Option<String> {
         let text = self.body.text()?;
-        let found = if self.is_stream() {
+        if self.is_stream() {
             frames::split(&text)
                 .filter_map(frames::data)
                 .find_map(|data| match &data["message"]["container"]["id"] {
@@ -162,8 +162,7 @@ impl Response {
         } else {
             let message = self.body.json()?;
             message["container"]["id"].as_str().map(str::to_owned)
-        };
-        found
+        }
     }
 
     /// Whether the body is a stream of events.

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use wire::ToolErrorCode;
+
 use crate::model::{ServerTool, ServiceError};
 
 pub use load::load;
@@ -155,7 +157,7 @@ pub(crate) enum StreamAct {
 pub(crate) enum ToolAct {
     /// The call is not run; its result is this error.
     Code {
-        code: String,
+        code: ToolErrorCode,
         message: Option<String>,
     },
     /// The sandbox ends while the call runs.

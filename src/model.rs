@@ -18,6 +18,7 @@ use serde_json::Value;
 
 pub use hosted::{Advice, Finding, McpAnswer};
 pub use web::{Web, WebAnswer, WebPage};
+use wire::ToolErrorCode;
 use wire::hosted::{McpTool, RefusalCategory};
 
 /// A request as a model sees it.
@@ -146,16 +147,16 @@ pub enum Call {
 /// The error that a call gets in place of being run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolFailure {
-    pub code: String,
+    pub code: ToolErrorCode,
     /// Only the editor and the search for tools print one.
     pub message: Option<String>,
 }
 
 impl ToolFailure {
     /// A code, and nothing more.
-    pub fn of(code: impl Into<String>) -> Self {
+    pub fn of(code: ToolErrorCode) -> Self {
         Self {
-            code: code.into(),
+            code,
             message: None,
         }
     }
@@ -208,16 +209,24 @@ impl ServerTool {
     }
 
     /// The codes that its errors can have.
-    pub fn error_codes(self) -> &'static [&'static str] {
+    pub fn error_codes(self) -> &'static [ToolErrorCode] {
         match self {
-            Self::Python | Self::Bash | Self::Editor => &wire::block::CODE_ERRORS,
-            Self::WebSearch => &wire::web::SEARCH_ERRORS,
-            Self::WebFetch => &wire::web::FETCH_ERRORS,
-            Self::ToolSearchRegex | Self::ToolSearchBm25 => {
-                wire::hosted::ToolSearchErrorCode::NAMES
-            }
-            Self::Advisor => wire::hosted::AdvisorErrorCode::NAMES,
+            Self::Python | Self::Bash | Self::Editor => wire::OF_CODE,
+            Self::WebSearch => wire::OF_SEARCH,
+            Self::WebFetch => wire::OF_FETCH,
+            Self::ToolSearchRegex | Self::ToolSearchBm25 => wire::OF_TOOL_SEARCH,
+            Self::Advisor => wire::OF_ADVISOR,
         }
+    }
+
+    /// The one of its codes that has this name.
+    pub fn error_code(self, name: &str) -> Option<ToolErrorCode> {
+        ToolErrorCode::from_name(name).filter(|code| self.error_codes().contains(code))
+    }
+
+    /// The names of its codes.
+    pub fn error_names(self) -> Vec<&'static str> {
+        self.error_codes().iter().map(|code| code.name()).collect()
     }
 
     /// Whether an error of it says more than its code.

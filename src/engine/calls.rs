@@ -7,6 +7,7 @@ mod words;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
+use wire::ToolErrorCode;
 use wire::block::{Caller, ContentBlock, EditorContent};
 
 use crate::container::Container;
@@ -123,22 +124,22 @@ pub(super) enum Done {
     /// Code waits for the client.
     Waits(Vec<CodeUse>),
     Failed {
-        code: String,
+        code: ToolErrorCode,
         message: Option<String>,
     },
 }
 
 impl Done {
-    pub(super) fn failed(code: &str) -> Self {
+    pub(super) fn failed(code: ToolErrorCode) -> Self {
         Self::Failed {
-            code: code.to_owned(),
+            code,
             message: None,
         }
     }
 
     fn invalid(message: impl Into<String>) -> Self {
         Self::Failed {
-            code: "invalid_tool_input".to_owned(),
+            code: ToolErrorCode::InvalidToolInput,
             message: Some(message.into()),
         }
     }
@@ -192,7 +193,7 @@ pub(super) async fn execute(
     let nested = Mutex::default();
     let done = match (failure, container) {
         (Some(ToolFailure { code, message }), _) => Done::Failed { code, message },
-        (None, None) => Done::failed("container_expired"),
+        (None, None) => Done::failed(ToolErrorCode::ContainerExpired),
         (None, Some(container)) => {
             let call = Running {
                 engine,
@@ -218,9 +219,9 @@ pub(super) async fn execute(
                 Ok(done) => done,
                 Err(CallError::Sandbox(error)) => {
                     report(&id, &error);
-                    Done::failed("unavailable")
+                    Done::failed(ToolErrorCode::Unavailable)
                 }
-                Err(CallError::Busy) => Done::failed("too_many_requests"),
+                Err(CallError::Busy) => Done::failed(ToolErrorCode::TooManyRequests),
                 Err(CallError::Turn(error)) => return Err(error),
             }
         }
@@ -420,11 +421,11 @@ impl Running<'_> {
     ) -> Result<Done, CallError> {
         match result.outcome {
             Outcome::Exited => {}
-            Outcome::TimedOut => return Ok(Done::failed("execution_time_exceeded")),
-            Outcome::Cancelled => return Ok(Done::failed("unavailable")),
+            Outcome::TimedOut => return Ok(Done::failed(ToolErrorCode::ExecutionTimeExceeded)),
+            Outcome::Cancelled => return Ok(Done::failed(ToolErrorCode::Unavailable)),
             Outcome::CouldNotStart { message } => {
                 tracing::warn!(call.id = self.id, %message, "a call could not start");
-                return Ok(Done::failed("unavailable"));
+                return Ok(Done::failed(ToolErrorCode::Unavailable));
             }
         }
         let mut stderr = String::from_utf8_lossy(&result.stderr).into_owned();
@@ -432,7 +433,7 @@ impl Running<'_> {
             let megabytes = limits::MAX_OUTPUT_FILE_BYTES / (1024 * 1024);
             tracing::warn!(call.id = self.id, file = %file.name, file.size = file.size, "output file over the limit");
             if self.tool == ServerTool::Bash {
-                return Ok(Done::failed("output_file_too_large"));
+                return Ok(Done::failed(ToolErrorCode::OutputFileTooLarge));
             }
             // The Python tool knows no such code: the file stays in the container, and the model is told.
             stderr.push_str(&format_note(&format!(

@@ -51,7 +51,7 @@ impl Sink for Fold {
                         Delta::CitationsDelta { citation },
                     ) => citations.push(citation),
                     (Open::Thinking { thinking, .. }, Delta::ThinkingDelta { thinking: more }) => {
-                        thinking.push_str(&more)
+                        thinking.push_str(&more);
                     }
                     (
                         Open::Thinking { signature, .. },

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
+use wire::ToolErrorCode;
 use wire::block::ContentBlock;
 use wire::hosted::{AdvisorContent, McpContent, ToolReference, ToolSearchContent};
 use wire::request::AdvisorOptions;
@@ -104,7 +105,8 @@ impl HostedTools {
             .unwrap_or_default();
         let before = self.asked.fetch_add(1, Ordering::Relaxed);
         let over = options.max_uses.is_some_and(|most| before >= most);
-        let failure = failure.or_else(|| over.then(|| ToolFailure::of("max_uses_exceeded")));
+        let failure =
+            failure.or_else(|| over.then(|| ToolFailure::of(ToolErrorCode::MaxUsesExceeded)));
         let (content, text) = match (failure, found) {
             (Some(failure), _) => (Err(failure.code), String::new()),
             (None, Some(Finding::Advice(advice))) => {
@@ -113,9 +115,11 @@ impl HostedTools {
                 (Ok(said(&options, advice)), text)
             }
             // A call that another server has made: nothing here knows what was said.
-            (None, _) => (Err("unavailable".to_owned()), String::new()),
+            (None, Some(Finding::Web(_) | Finding::Tools(_) | Finding::Mcp(_)) | None) => {
+                (Err(ToolErrorCode::Unavailable), String::new())
+            }
         };
-        let error_code = content.as_ref().err().cloned();
+        let error_code = content.as_ref().err().map(|code| code.name().to_owned());
         let content = content.unwrap_or_else(|error_code| AdvisorContent::Error { error_code });
         let result = result(
             id.clone(),
@@ -192,7 +196,7 @@ fn names(
     match (failure, found) {
         (Some(failure), _) => Err(failure),
         (None, Some(Finding::Tools(names))) => Ok(names),
-        (None, _) => search(),
+        (None, Some(Finding::Web(_) | Finding::Advice(_) | Finding::Mcp(_)) | None) => search(),
     }
 }
 
@@ -212,10 +216,10 @@ fn searched(
         }
         Err(ToolFailure { code, message }) => {
             let content = ToolSearchContent::Error {
-                error_code: code.clone(),
+                error_code: code,
                 error_message: message,
             };
-            (content, Some(code), String::new())
+            (content, Some(code.name().to_owned()), String::new())
         }
     };
     let result = result(id.clone(), tool.name(), error_code, &content, text);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use wire::ToolErrorCode;
+
 use crate::engine::calls::{CallError, Done, Running};
 use crate::fault::{Act, Fault, ToolAct};
 use crate::lint::FAULT_WITHOUT_EFFECT;
@@ -28,7 +30,7 @@ pub(super) fn failure(fault: Option<&Fault>) -> Option<ToolFailure> {
         return None;
     };
     Some(ToolFailure {
-        code: code.clone(),
+        code: *code,
         message: message.clone(),
     })
 }
@@ -45,7 +47,7 @@ impl Running<'_> {
         };
         match act {
             ToolAct::Code { code, message } => Ok(Done::Failed {
-                code: code.clone(),
+                code: *code,
                 message: message.clone(),
             }),
             ToolAct::EngineUnreachable => Err(CallError::Sandbox(SandboxError::Engine {
@@ -150,7 +152,7 @@ impl Running<'_> {
                 "fill_disk: the disk of this sandbox has no bound of {bound} bytes, so nothing was filled; the call got `unavailable`"
             );
             self.input.lint(&FAULT_WITHOUT_EFFECT, text);
-            return Ok(Done::failed("unavailable"));
+            return Ok(Done::failed(ToolErrorCode::Unavailable));
         }
         let done = self.run(arguments).await;
         // A sandbox that ended meanwhile is cleared by the next use of the fault alone.

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use regex::RegexBuilder;
 use serde_json::Value;
 
+use wire::ToolErrorCode;
+
 use crate::limits;
 use crate::model::ToolFailure;
 
@@ -87,7 +89,7 @@ fn asked<'a>(arguments: &'a Value, key: &str) -> Result<&'a str, ToolFailure> {
 
 fn invalid(message: String) -> ToolFailure {
     ToolFailure {
-        code: "invalid_tool_input".to_owned(),
+        code: ToolErrorCode::InvalidToolInput,
         message: Some(message),
     }
 }
@@ -210,7 +212,7 @@ mod tests {
         assert!(said(&"a".repeat(201)).contains("200"));
         assert_eq!(
             by_regex(&body(), &json!({})).unwrap_err().code,
-            "invalid_tool_input"
+            ToolErrorCode::InvalidToolInput
         );
     }
 

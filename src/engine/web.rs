@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use wire::ToolErrorCode;
 use wire::block::Printed;
 use wire::block::{Caller, ContentBlock};
 use wire::request::WebOptions;
@@ -42,7 +43,7 @@ pub(super) struct WebCall<'a> {
     pub(super) tool: ServerTool,
     pub(super) arguments: &'a Value,
     /// The call is not carried out: its result is this error.
-    pub(super) error_code: Option<String>,
+    pub(super) error_code: Option<ToolErrorCode>,
     /// What it finds; else the script's table says.
     pub(super) found: Option<WebAnswer>,
     pub(super) caller: Caller,
@@ -81,7 +82,7 @@ impl WebTools {
         let answer = self.answer(input, &call)?;
         // Parity: a fetch that fails counts (vercel-ai/anthropic-web-fetch-tool.error); a search does not (D).
         let counts = match &answer {
-            WebAnswer::Error(code) if code == "max_uses_exceeded" => false,
+            WebAnswer::Error(ToolErrorCode::MaxUsesExceeded) => false,
             WebAnswer::Error(_) => call.tool != ServerTool::WebSearch,
             WebAnswer::Pages(_) | WebAnswer::Page(_) => true,
         };
@@ -117,29 +118,29 @@ impl WebTools {
     }
 
     fn answer(&self, input: &TurnInput, call: &WebCall<'_>) -> Result<WebAnswer, ModelError> {
-        let error = |code: &str| Ok(WebAnswer::Error(code.to_owned()));
-        if let Some(code) = &call.error_code {
+        let error = |code| Ok(WebAnswer::Error(code));
+        if let Some(code) = call.error_code {
             return error(code);
         }
         let options = options(input, call.tool);
         let before = self.uses(call.tool).begun.fetch_add(1, Ordering::Relaxed);
         if options.max_uses.is_some_and(|most| before >= most) {
-            return error("max_uses_exceeded");
+            return error(ToolErrorCode::MaxUsesExceeded);
         }
         let fetches = call.tool == ServerTool::WebFetch;
         let key = if fetches { "url" } else { "query" };
         let Some(asked) = call.arguments[key].as_str().filter(|text| !text.is_empty()) else {
-            return error("invalid_tool_input");
+            return error(ToolErrorCode::InvalidToolInput);
         };
         if call.tool == ServerTool::WebFetch {
             if host(asked).is_none() {
-                return error("invalid_tool_input");
+                return error(ToolErrorCode::InvalidToolInput);
             }
             if asked.chars().count() > limits::MAX_FETCH_URL_CHARS {
-                return error("url_too_long");
+                return error(ToolErrorCode::UrlTooLong);
             }
             if !is_allowed(&options, asked) {
-                return error("url_not_allowed");
+                return error(ToolErrorCode::UrlNotAllowed);
             }
         }
         let mut answer = match &call.found {
@@ -167,7 +168,7 @@ impl WebTools {
             "`{name}` finds nothing without a script: write what it finds under `web` in a rule"
         );
         input.lint(&WEB_WITHOUT_SCRIPT, text);
-        Ok(WebAnswer::Error("unavailable".to_owned()))
+        Ok(WebAnswer::Error(ToolErrorCode::Unavailable))
     }
 }
 
@@ -189,7 +190,7 @@ fn searched(call: WebCall<'_>, answer: WebAnswer) -> WebResult {
     let mut error_code = None;
     let (content, for_code, text) = match answer {
         WebAnswer::Error(code) => {
-            error_code = Some(code.clone());
+            error_code = Some(code);
             let error = WebSearchError::Error { error_code: code };
             let text = json_text::spaced(&as_json(&error));
             (WebSearchContent::Error(error), text, String::new())
@@ -274,12 +275,12 @@ fn fetched(
             }
         }
         WebAnswer::Error(code) => {
-            error_code = Some(code.clone());
+            error_code = Some(code);
             WebFetchContent::Error { error_code: code }
         }
         // A script's fetch gives one page.
         WebAnswer::Pages(_) => WebFetchContent::Error {
-            error_code: "unavailable".to_owned(),
+            error_code: ToolErrorCode::Unavailable,
         },
     };
     let json = as_json(&content);
@@ -299,7 +300,7 @@ fn fetched(
 
 fn call_result(
     call: &WebCall<'_>,
-    error_code: Option<String>,
+    error_code: Option<ToolErrorCode>,
     content: Value,
     text: String,
 ) -> CallResult {
@@ -309,7 +310,7 @@ fn call_result(
         stdout: text,
         stderr: String::new(),
         return_code: None,
-        error_code,
+        error_code: error_code.map(|code| code.name().to_owned()),
         content,
         files: Vec::new(),
     }

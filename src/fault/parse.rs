@@ -10,21 +10,37 @@ use super::usual;
 use super::{Act, Fault, FaultError, HttpAct, Select, StreamAct, ToolAct};
 use crate::model::{Place, ServerTool, ServiceError};
 
-const PLACES: [&str; 4] = ["http", "stream", "tool", "wire"];
 const COMMON: [&str; 6] = ["at", "name", "model", "nth", "times", "probability"];
 const ERROR: [&str; 5] = ["status", "type", "message", "error_code", "headers"];
 const HTTP: [&str; 6] = ["path", "method", "do", "edge", "for_ms", "delay_ms"];
 const STREAM: [&str; 4] = ["do", "after_events", "for_ms", "delay_ms"];
 const TOOL: [&str; 4] = ["tool", "do", "error_code", "error_message"];
-const TRANSPORT_DEEDS: [&str; 4] = ["error", "cut", "stall", "delay_ms"];
-const TOOL_DEEDS: [&str; 5] = [
-    "error",
-    "kill_sandbox",
-    "exhaust_memory",
-    "fill_disk",
-    "engine_unreachable",
-];
 const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1000;
+
+::wire::words! {
+    /// `at`.
+    Layer {
+        Http "http",
+        Stream "stream",
+        Tool "tool",
+        Wire "wire",
+    }
+    /// `do` of faults of HTTP and of streams.
+    Transport {
+        Error "error",
+        Cut "cut",
+        Stall "stall",
+        Delay "delay_ms",
+    }
+    /// `do` of faults of tools.
+    ToolWord {
+        Error "error",
+        KillSandbox "kill_sandbox",
+        ExhaustMemory "exhaust_memory",
+        FillDisk "fill_disk",
+        EngineUnreachable "engine_unreachable",
+    }
+}
 
 /// Reads one fault, or a list of them. Of a list with a mistake nothing is taken.
 pub fn parse(value: &Value) -> Result<Vec<Fault>, FaultError> {
@@ -55,17 +71,18 @@ fn fault(value: &Value) -> Result<Fault, FaultError> {
     let Some(at) = members.get("at") else {
         return Err(bad(
             "`at` is missing",
-            format!("{}; {example}", one_of(&PLACES)),
+            format!("{}; {example}", one_of(Layer::NAMES)),
         ));
     };
     let keys = Keys { members };
     keys.string("name")?;
-    let (act, own): (Act, Vec<&str>) = match at.as_str() {
-        Some("http") => (Act::Http(http(&keys)?), [&HTTP[..], &ERROR].concat()),
-        Some("stream") => (stream(&keys)?, [&STREAM[..], &ERROR].concat()),
-        Some("tool") => (Act::Tool(tool(&keys)?), TOOL.to_vec()),
-        Some("wire") => (Act::Wire(wire::read(&keys)?), wire::KEYS.to_vec()),
-        _ => return Err(bad(format!("`at` is {at}"), one_of(&PLACES))),
+    let layer = at.as_str().and_then(Layer::from_name);
+    let (act, own): (Act, Vec<&str>) = match layer {
+        Some(Layer::Http) => (Act::Http(http(&keys)?), [&HTTP[..], &ERROR].concat()),
+        Some(Layer::Stream) => (stream(&keys)?, [&STREAM[..], &ERROR].concat()),
+        Some(Layer::Tool) => (Act::Tool(tool(&keys)?), TOOL.to_vec()),
+        Some(Layer::Wire) => (Act::Wire(wire::read(&keys)?), wire::KEYS.to_vec()),
+        None => return Err(bad(format!("`at` is {at}"), one_of(Layer::NAMES))),
     };
     keys.check_known(&[&COMMON[..], &own].concat())?;
     Ok(Fault {
@@ -108,7 +125,7 @@ fn select(keys: &Keys<'_>) -> Result<Select, FaultError> {
 }
 
 fn http(keys: &Keys<'_>) -> Result<HttpAct, FaultError> {
-    match keys.deed(&TRANSPORT_DEEDS)? {
+    match keys.deed()? {
         Deed::Error => {
             let edge = keys.boolean("edge")?.unwrap_or(false);
             let mut error = service_error(keys, None)?;
@@ -140,7 +157,7 @@ fn stream(keys: &Keys<'_>) -> Result<Act, FaultError> {
     let each = after.is_none() && keys.is_delay();
     // Without a number: as soon as the stream has begun.
     let after_events = if each { None } else { Some(after.unwrap_or(1)) };
-    let act = match keys.deed(&TRANSPORT_DEEDS)? {
+    let act = match keys.deed()? {
         Deed::Error => StreamAct::Error(service_error(keys, Some("stream"))?),
         Deed::Cut => StreamAct::Cut,
         Deed::Wait(span) => StreamAct::Wait(span),
@@ -151,35 +168,28 @@ fn stream(keys: &Keys<'_>) -> Result<Act, FaultError> {
 fn tool(keys: &Keys<'_>) -> Result<ToolAct, FaultError> {
     let wanted = keys.string("tool")?.and_then(ServerTool::from_name);
     // Without a tool: one that runs code.
-    let codes = wanted.unwrap_or(ServerTool::Bash).error_codes();
-    let code = keys.get("error_code", &one_of(codes), |value| {
-        let code = value.as_str()?;
-        codes.contains(&code).then(|| code.to_owned())
+    let tool = wanted.unwrap_or(ServerTool::Bash);
+    let codes = one_of(&tool.error_names());
+    let code = keys.get("error_code", &codes, |value| {
+        tool.error_code(value.as_str()?)
     })?;
     let message = keys.string("error_message")?.map(str::to_owned);
-    let deed = keys.get("do", &one_of(&TOOL_DEEDS), |value| {
-        TOOL_DEEDS
-            .into_iter()
-            .find(|deed| value.as_str() == Some(deed))
-    })?;
+    let deeds = one_of(ToolWord::NAMES);
+    let deed = keys.get("do", &deeds, |value| ToolWord::from_name(value.as_str()?))?;
     let act = match deed {
-        None | Some("error") => {
+        None | Some(ToolWord::Error) => {
             let code = code.ok_or_else(|| {
                 bad(
                     "a tool fault needs an `error_code` or a `do`",
-                    format!(
-                        "`error_code`: {}; `do`: {}",
-                        one_of(codes),
-                        one_of(&TOOL_DEEDS)
-                    ),
+                    format!("`error_code`: {codes}; `do`: {deeds}"),
                 )
             })?;
             return Ok(ToolAct::Code { code, message });
         }
-        Some("kill_sandbox") => ToolAct::KillSandbox,
-        Some("exhaust_memory") => ToolAct::ExhaustMemory,
-        Some("fill_disk") => ToolAct::FillDisk,
-        Some(_) => ToolAct::EngineUnreachable,
+        Some(ToolWord::KillSandbox) => ToolAct::KillSandbox,
+        Some(ToolWord::ExhaustMemory) => ToolAct::ExhaustMemory,
+        Some(ToolWord::FillDisk) => ToolAct::FillDisk,
+        Some(ToolWord::EngineUnreachable) => ToolAct::EngineUnreachable,
     };
     if code.is_some() || message.is_some() {
         return Err(bad(
@@ -198,7 +208,7 @@ fn tool(keys: &Keys<'_>) -> Result<ToolAct, FaultError> {
         Some(Place::Service) => {
             return Err(bad(
                 "tool search and the advisor have no sandbox that could fail",
-                format!("name an `error_code`: {}", one_of(codes)),
+                format!("name an `error_code`: {codes}"),
             ));
         }
     }
@@ -227,7 +237,7 @@ fn service_error(keys: &Keys<'_>, place: Option<&str>) -> Result<ServiceError, F
             )
         })?,
         (None, None) => {
-            let deeds = one_of(&TRANSPORT_DEEDS);
+            let deeds = one_of(Transport::NAMES);
             let place = place.unwrap_or("http");
             return Err(bad(
                 format!("{place} fault without `status`, `type`, or `do`"),
@@ -346,31 +356,31 @@ impl<'a> Keys<'a> {
         })
     }
 
-    fn deed(&self, known: &[&str]) -> Result<Deed, FaultError> {
-        let deed = self.get("do", &one_of(known), |value| {
-            value.as_str().filter(|deed| known.contains(deed))
+    fn deed(&self) -> Result<Deed, FaultError> {
+        let deed = self.get("do", &one_of(Transport::NAMES), |value| {
+            Transport::from_name(value.as_str()?)
         })?;
         let span = self.milliseconds("for_ms")?;
         let delay = self.milliseconds("delay_ms")?;
         let deed = match deed {
             Some(deed) => deed,
-            None if delay.is_some() => "delay_ms",
-            None => "error",
+            None if delay.is_some() => Transport::Delay,
+            None => Transport::Error,
         };
         let stray = |key: &str, of: &str| {
             bad(
-                format!("`{key}` does not go with `do: {deed}`"),
+                format!("`{key}` does not go with `do: {}`", deed.name()),
                 format!("`{key}` is for {of}"),
             )
         };
-        let waits = matches!(deed, "stall" | "delay_ms");
+        let waits = matches!(deed, Transport::Stall | Transport::Delay);
         if span.is_some() && !waits {
             return Err(stray("for_ms", "`stall` and `delay_ms`"));
         }
-        if delay.is_some() && deed != "delay_ms" {
+        if delay.is_some() && deed != Transport::Delay {
             return Err(stray("delay_ms", "a fault that only delays"));
         }
-        if deed != "error"
+        if deed != Transport::Error
             && let Some(key) = ERROR
                 .iter()
                 .chain(&["edge"])
@@ -379,10 +389,10 @@ impl<'a> Keys<'a> {
             return Err(stray(key, "a fault that is an error"));
         }
         match deed {
-            "error" => Ok(Deed::Error),
-            "cut" => Ok(Deed::Cut),
-            "stall" => Ok(Deed::Wait(span)),
-            _ => match delay.or(span) {
+            Transport::Error => Ok(Deed::Error),
+            Transport::Cut => Ok(Deed::Cut),
+            Transport::Stall => Ok(Deed::Wait(span)),
+            Transport::Delay => match delay.or(span) {
                 Some(span) => Ok(Deed::Wait(Some(span))),
                 None => Err(bad("a delay needs its length", "such as \"delay_ms\": 250")),
             },

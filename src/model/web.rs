@@ -1,5 +1,7 @@
 //! What the web tools find: canned, never the real web.
 
+use wire::ToolErrorCode;
+
 use super::{ModelError, ServerTool};
 
 /// Answers for calls that bring none with them.
@@ -15,7 +17,7 @@ pub enum WebAnswer {
     Pages(Vec<WebPage>),
     /// Of a fetch.
     Page(Box<WebPage>),
-    Error(String),
+    Error(ToolErrorCode),
 }
 
 /// A page of the scripted web.

@@ -117,7 +117,7 @@ fn hosted(text: &str, which: usize) -> Value {
         json!({"thinking": {"update": text}}),
         json!({"tool_search": {"pattern": text, "limit": 2}}),
         json!({"tool_search": {"pattern": "a", "finds": ["g", text]}}),
-        json!({"advisor": {"text": text, "redacted": text.len() % 2 == 0}}),
+        json!({"advisor": {"text": text, "redacted": text.len().is_multiple_of(2)}}),
         json!({"advisor": text, "tool_error": "overloaded"}),
         json!({"mcp_tool_use": {"server": "m", "name": "f", "input": {"a": text}, "text": [text, "b"]}}),
         json!({"mcp_tool_listing": {"server": "m", "tools": [{"name": "f", "description": text}]}}),

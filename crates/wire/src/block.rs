@@ -3,24 +3,13 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::ToolErrorCode;
 use crate::hosted::{
     AdvisorContent, Compaction, FallbackModel, FallbackTrigger, McpContent, McpTool,
     ToolSearchContent,
 };
 use crate::usage::Usage;
 use crate::web::{WebFetchContent, WebSearchContent};
-
-/// The error codes of code execution (F044).
-pub const CODE_ERRORS: [&str; 8] = [
-    "unavailable",
-    "invalid_tool_input",
-    "too_many_requests",
-    "execution_time_exceeded",
-    "output_file_too_large",
-    "file_not_found",
-    "string_not_found",
-    "container_expired",
-];
 
 /// A whole answer of `/v1/messages`. Key order as recorded since 2026-04 (F001).
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -306,7 +295,7 @@ pub enum BashContent {
         content: Vec<BashOutput>,
     },
     #[serde(rename = "bash_code_execution_tool_result_error")]
-    Error { error_code: String },
+    Error { error_code: ToolErrorCode },
 }
 
 /// `content` of a Python result.
@@ -331,7 +320,7 @@ pub enum PythonContent {
         content: Vec<PythonOutput>,
     },
     #[serde(rename = "code_execution_tool_result_error")]
-    Error { error_code: String },
+    Error { error_code: ToolErrorCode },
 }
 
 /// A file that a bash call left in `$OUTPUT_DIR`.
@@ -375,7 +364,7 @@ pub enum EditorContent {
     },
     #[serde(rename = "text_editor_code_execution_tool_result_error")]
     Error {
-        error_code: String,
+        error_code: ToolErrorCode,
         // Parity: nullable.
         error_message: Option<String>,
     },

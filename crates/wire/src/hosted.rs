@@ -4,26 +4,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::words;
+use crate::{ToolErrorCode, words};
 
 words! {
-    /// Why a search for tools has no result (F200).
-    pub ToolSearchErrorCode {
-        InvalidToolInput "invalid_tool_input",
-        Unavailable "unavailable",
-        TooManyRequests "too_many_requests",
-        ExecutionTimeExceeded "execution_time_exceeded",
-    }
-    /// Why an advisor says nothing (F202).
-    pub AdvisorErrorCode {
-        MaxUsesExceeded "max_uses_exceeded",
-        PromptTooLong "prompt_too_long",
-        TooManyRequests "too_many_requests",
-        Overloaded "overloaded",
-        Unavailable "unavailable",
-        ExecutionTimeExceeded "execution_time_exceeded",
-        ModelNotFound "model_not_found",
-    }
     /// Why a model has declined (F206).
     pub RefusalCategory {
         Cyber "cyber",
@@ -42,7 +25,7 @@ pub enum ToolSearchContent {
     Found { tool_references: Vec<ToolReference> },
     #[serde(rename = "tool_search_tool_result_error")]
     Error {
-        error_code: String,
+        error_code: ToolErrorCode,
         // Parity: nullable.
         error_message: Option<String>,
     },
@@ -76,7 +59,7 @@ pub enum AdvisorContent {
         stop_reason: Option<String>,
     },
     #[serde(rename = "advisor_tool_result_error")]
-    Error { error_code: String },
+    Error { error_code: ToolErrorCode },
 }
 
 /// A text that a tool of an MCP server answers with.

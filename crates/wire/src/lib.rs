@@ -12,6 +12,9 @@ pub mod refusal;
 pub mod request;
 pub mod sse;
 pub mod timestamp;
+mod tool_error;
 pub mod usage;
 pub mod web;
 mod words;
+
+pub use tool_error::{OF_ADVISOR, OF_CODE, OF_FETCH, OF_SEARCH, OF_TOOL_SEARCH, ToolErrorCode};

@@ -2,30 +2,8 @@
 
 use serde::Serialize;
 
+use crate::ToolErrorCode;
 use crate::block::Printed;
-
-/// The error codes of a search (F049).
-pub const SEARCH_ERRORS: [&str; 6] = [
-    "invalid_tool_input",
-    "unavailable",
-    "max_uses_exceeded",
-    "too_many_requests",
-    "query_too_long",
-    "request_too_large",
-];
-/// The error codes of a fetch (F050).
-pub const FETCH_ERRORS: [&str; 10] = [
-    "invalid_tool_input",
-    "url_too_long",
-    "url_not_allowed",
-    "url_not_in_prior_context",
-    "url_not_accessible",
-    "unsupported_content_type",
-    "too_many_requests",
-    "max_uses_exceeded",
-    "unavailable",
-    "content_too_large",
-];
 
 /// `content` of a search result: a list, or an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,7 +33,7 @@ pub enum WebSearchResult {
 #[serde(tag = "type")]
 pub enum WebSearchError {
     #[serde(rename = "web_search_tool_result_error")]
-    Error { error_code: String },
+    Error { error_code: ToolErrorCode },
 }
 
 /// `content` of a fetched page.
@@ -70,7 +48,7 @@ pub enum WebFetchContent {
         content: WebDocument,
     },
     #[serde(rename = "web_fetch_tool_result_error")]
-    Error { error_code: String },
+    Error { error_code: ToolErrorCode },
 }
 
 /// What was fetched.

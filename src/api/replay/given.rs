@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::Value;
+use wire::ToolErrorCode;
 use wire::event::StreamEvent;
 use wire::request::MessagesRequest;
 use wire::sse;
@@ -227,11 +228,12 @@ fn strike(caller: &Caller, occasion: Occasion<'_>, facts: &mut Facts) -> Option<
 fn tool_fault(caller: &Caller, model: &str, tool: &str, facts: &mut Facts) -> Option<String> {
     let tool = ServerTool::from_name(tool)?;
     let act = strike(caller, Occasion::Tool { model, tool }, facts)?;
-    Some(if let Act::Tool(ToolAct::Code { code, .. }) = act {
+    let code = if let Act::Tool(ToolAct::Code { code, .. }) = act {
         code
     } else {
-        "unavailable".to_owned()
-    })
+        ToolErrorCode::Unavailable
+    };
+    Some(code.name().to_owned())
 }
 
 /// What a verdict on the client needs to know of the answer: files to fetch, a pause to go on from, a container

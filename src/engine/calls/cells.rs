@@ -1,6 +1,7 @@
 //! Cells of Python: run in the container's interpreter, stopped where they wait for the client.
 
 use serde_json::Value;
+use wire::ToolErrorCode;
 use wire::block::ContentBlock;
 
 use super::{CallError, Done, Nested, Running, format_note};
@@ -42,7 +43,7 @@ impl Running<'_> {
             Ok(step) => step,
             // Those before it have taken all its patience.
             Err(GuestError::Timeout { .. }) if guest.ping().await.is_ok() => {
-                return Ok(Done::failed("too_many_requests"));
+                return Ok(Done::failed(ToolErrorCode::TooManyRequests));
             }
             Err(error) => return Err(error.into()),
         };

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use serde_json::Value;
+use wire::ToolErrorCode;
 use wire::block::{
     BashContent, BashOutput, ContentBlock, EditorContent, PythonContent, PythonOutput,
 };
@@ -134,10 +135,10 @@ pub(super) fn edited(outcome: EditOutcome) -> EditorContent {
 pub(super) fn refused(error: EditError, input: &TurnInput) -> Done {
     let mut message = error.message;
     let code = match error.kind {
-        EditErrorKind::FileNotFound => "file_not_found",
+        EditErrorKind::FileNotFound => ToolErrorCode::FileNotFound,
         EditErrorKind::StringNotFound => match input.quirks.editor_missing_string {
-            EditorMissingString::StringNotFound => "string_not_found",
-            EditorMissingString::Unavailable => "unavailable",
+            EditorMissingString::StringNotFound => ToolErrorCode::StringNotFound,
+            EditorMissingString::Unavailable => ToolErrorCode::Unavailable,
         },
         EditErrorKind::IsDirectory
             if input.quirks.editor_directory_view == EditorDirectoryView::Unavailable =>
@@ -146,18 +147,18 @@ pub(super) fn refused(error: EditError, input: &TurnInput) -> Done {
             "Tool response parsing error for view: Failed to parse tool response as JSON: \
              unexpected character: line 1 column 1 (char 0)"
                 .clone_into(&mut message);
-            "unavailable"
+            ToolErrorCode::Unavailable
         }
-        EditErrorKind::Io => "unavailable",
+        EditErrorKind::Io => ToolErrorCode::Unavailable,
         EditErrorKind::InvalidInput
         | EditErrorKind::IsDirectory
         | EditErrorKind::NotAFile
         | EditErrorKind::NotText
         | EditErrorKind::TooLarge
-        | EditErrorKind::PermissionDenied => "invalid_tool_input",
+        | EditErrorKind::PermissionDenied => ToolErrorCode::InvalidToolInput,
     };
     Done::Failed {
-        code: code.to_owned(),
+        code,
         message: Some(message),
     }
 }
@@ -290,10 +291,10 @@ pub(super) fn encrypted(block: ContentBlock) -> ContentBlock {
     }
 }
 
-fn error_code(done: &Done) -> String {
+fn error_code(done: &Done) -> ToolErrorCode {
     match done {
-        Done::Failed { code, .. } => code.clone(),
-        Done::Ran { .. } | Done::Edited(_) | Done::Waits(_) => "unavailable".to_owned(),
+        Done::Failed { code, .. } => *code,
+        Done::Ran { .. } | Done::Edited(_) | Done::Waits(_) => ToolErrorCode::Unavailable,
     }
 }
 
@@ -328,7 +329,7 @@ pub(super) fn call_result(
             result.return_code = Some(return_code);
             result.files = files;
         }
-        Done::Failed { code, .. } => result.error_code = Some(code),
+        Done::Failed { code, .. } => result.error_code = Some(code.name().to_owned()),
         Done::Edited(EditorContent::View { content, .. }) => result.stdout = content,
         Done::Edited(_) | Done::Waits(_) => {}
     }

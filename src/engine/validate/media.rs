@@ -317,7 +317,7 @@ mod tests {
             &[0x41, 0x1f, 2, 0],
         ]
         .concat();
-        let bits = 8000_u32 | (9 << 14);
+        let bits = 8000_u32 + (9 << 14);
         let vp8l = [b"RIFF....WEBPVP8L....\x2f".as_slice(), &bits.to_le_bytes()].concat();
         let vp8x = [
             b"RIFF....WEBPVP8X....\0\0\0\0".as_slice(),
@@ -399,7 +399,7 @@ mod tests {
     #[test]
     fn a_long_context_takes_more_pages() {
         let one = document(&plain_pdf(101));
-        let refused = check("claude-haiku-4-5", &body(&[one.clone()])).unwrap_err();
+        let refused = check("claude-haiku-4-5", &body(std::slice::from_ref(&one))).unwrap_err();
         assert_eq!(
             refused.message,
             "messages.0.content.0.pdf.source.base64.data: A maximum of 100 PDF pages may be provided."

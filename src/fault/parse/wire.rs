@@ -22,33 +22,48 @@ pub(super) const KEYS: [&str; 11] = [
     "jitter",
 ];
 
-/// What it can do, and the keys that go with it.
-const DEEDS: [(&str, &[&str]); 9] = [
-    ("slow", &["bytes_per_second"]),
-    ("split", &["bytes"]),
-    ("merge", &[]),
-    ("hang", &["after_bytes", "after_events"]),
-    ("reset", &["after_bytes", "after_events"]),
-    ("malformed", &["after_events"]),
-    ("unknown_event", &["after_events"]),
-    ("pings", &["after_events", "count"]),
-    ("pace", &["ttft_ms", "tokens_per_second", "jitter"]),
-];
+::wire::words! {
+    /// `do`.
+    Word {
+        Slow "slow",
+        Split "split",
+        Merge "merge",
+        Hang "hang",
+        Reset "reset",
+        Malformed "malformed",
+        UnknownEvent "unknown_event",
+        Pings "pings",
+        Pace "pace",
+    }
+}
+
+impl Word {
+    /// The keys that go with it.
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Slow => &["bytes_per_second"],
+            Self::Split => &["bytes"],
+            Self::Merge => &[],
+            Self::Hang | Self::Reset => &["after_bytes", "after_events"],
+            Self::Malformed | Self::UnknownEvent => &["after_events"],
+            Self::Pings => &["after_events", "count"],
+            Self::Pace => &["ttft_ms", "tokens_per_second", "jitter"],
+        }
+    }
+}
 
 /// Most pings in a row.
 const MAX_PINGS: u64 = 1000;
 const MAX_TOKENS_PER_SECOND: f64 = 1e6;
 
 pub(super) fn read(keys: &Keys<'_>) -> Result<WireAct, FaultError> {
-    let names = DEEDS.map(|(name, _)| name);
-    let deed = keys.get("do", &one_of(&names), |value| {
-        let name = value.as_str()?;
-        DEEDS.iter().find(|(known, _)| *known == name)
-    })?;
-    let Some((name, own)) = deed else {
-        return Err(bad("a wire fault needs a `do`", one_of(&names)));
+    let names = one_of(Word::NAMES);
+    let word = keys.get("do", &names, |value| Word::from_name(value.as_str()?))?;
+    let Some(word) = word else {
+        return Err(bad("a wire fault needs a `do`", names));
     };
-    let mut of_others = DEEDS.iter().flat_map(|(_, keys)| *keys);
+    let (name, own) = (word.name(), word.keys());
+    let mut of_others = Word::ALL.iter().flat_map(|word| word.keys());
     if let Some(stray) =
         of_others.find(|key| keys.members.contains_key(**key) && !own.contains(key))
     {
@@ -79,23 +94,23 @@ pub(super) fn read(keys: &Keys<'_>) -> Result<WireAct, FaultError> {
             (None, None) => Ok(Where::Bytes(0)),
         }
     };
-    Ok(match *name {
-        "slow" => WireAct::Slow {
+    Ok(match word {
+        Word::Slow => WireAct::Slow {
             bytes_per_second: needed("bytes_per_second", "such as \"bytes_per_second\": 1000")?,
         },
-        "split" => WireAct::Split {
+        Word::Split => WireAct::Split {
             bytes: usize::try_from(needed("bytes", "such as \"bytes\": 7")?).unwrap_or(usize::MAX),
         },
-        "merge" => WireAct::Merge,
-        "hang" => WireAct::Hang(place()?),
-        "reset" => WireAct::Reset(place()?),
-        "malformed" => WireAct::Malformed {
+        Word::Merge => WireAct::Merge,
+        Word::Hang => WireAct::Hang(place()?),
+        Word::Reset => WireAct::Reset(place()?),
+        Word::Malformed => WireAct::Malformed {
             after_events: after,
         },
-        "unknown_event" => WireAct::Unknown {
+        Word::UnknownEvent => WireAct::Unknown {
             after_events: after,
         },
-        "pings" => WireAct::Pings {
+        Word::Pings => WireAct::Pings {
             after_events: after,
             count: keys
                 .get("count", "a number from 1 to 1000", |value| {
@@ -106,7 +121,7 @@ pub(super) fn read(keys: &Keys<'_>) -> Result<WireAct, FaultError> {
                 })?
                 .unwrap_or(2),
         },
-        _ => WireAct::Pace(pace(keys)?),
+        Word::Pace => WireAct::Pace(pace(keys)?),
     })
 }
 

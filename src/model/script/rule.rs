@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
+use wire::ToolErrorCode;
 use wire::hosted::RefusalCategory;
 
 use super::diagnostic::Position;
@@ -101,7 +102,7 @@ pub(super) struct ScriptCall {
 /// `tool_error`.
 #[derive(Debug)]
 pub(super) struct ScriptFailure {
-    pub(super) code: String,
+    pub(super) code: ToolErrorCode,
     pub(super) message: Option<Text>,
 }
 

@@ -318,7 +318,7 @@ impl Run {
         let message = failure.message.as_ref();
         let message = message.map(|text| self.render(rule, text)).transpose()?;
         Ok(Some(ToolFailure {
-            code: failure.code.clone(),
+            code: failure.code,
             message: message.map(Cow::into_owned),
         }))
     }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use wire::ToolErrorCode;
+
 use super::diagnostic::Position;
 use super::matching::{TextMatcher, quoted};
 use super::rule::Rule;
@@ -58,7 +60,7 @@ fn key_of(tool: ServerTool) -> &'static str {
 /// What the keys of a step or an entry say that `tool` finds.
 pub(super) fn answer_of(tool: ServerTool, value: &Value) -> WebAnswer {
     if let Some(code) = value["error"].as_str() {
-        return WebAnswer::Error(code.to_owned());
+        return WebAnswer::Error(tool.error_code(code).unwrap_or(ToolErrorCode::Unavailable));
     }
     if tool == ServerTool::WebFetch {
         return WebAnswer::Page(Box::new(page_of(value)));

@@ -27,19 +27,18 @@ wire::words! {
 }
 
 impl CallStep {
-    /// The codes that the result of such a step can carry, and whether a text stands beside them; `None`
-    /// where somebody else answers.
-    fn errors(self) -> Option<(&'static [&'static str], bool)> {
-        let tool = match self {
+    /// The tool whose errors the result of such a step can carry; a hint where somebody else answers.
+    fn fails_as(self) -> Result<ServerTool, &'static str> {
+        Ok(match self {
             Self::Bash | Self::Python => ServerTool::Bash,
             Self::View | Self::Create | Self::StrReplace | Self::TextEditor => ServerTool::Editor,
             Self::WebSearch => ServerTool::WebSearch,
             Self::WebFetch => ServerTool::WebFetch,
             Self::ToolSearch => ServerTool::ToolSearchRegex,
             Self::Advisor => ServerTool::Advisor,
-            Self::ToolUse | Self::McpToolUse => return None,
-        };
-        Some((tool.error_codes(), tool.prints_messages()))
+            Self::ToolUse => return Err("the client answers its own tools"),
+            Self::McpToolUse => return Err("write `is_error: true` and a `text`"),
+        })
     }
 }
 
@@ -212,22 +211,20 @@ impl Parser {
 
     /// `tool_error`: a code, or a map with a message as well.
     fn failure(&mut self, key: &Key, value: &Node, step: CallStep) -> Option<ScriptFailure> {
-        let Some((known, prints)) = step.errors() else {
-            let hint = if step == CallStep::McpToolUse {
-                "write `is_error: true` and a `text`"
-            } else {
-                "the client answers its own tools"
-            };
-            let message = format!("`tool_error` cannot stand beside `{}`", step.name());
-            self.sink.error_with_hint(key.at, message, hint);
-            return None;
+        let tool = match step.fails_as() {
+            Ok(tool) => tool,
+            Err(hint) => {
+                let message = format!("`tool_error` cannot stand beside `{}`", step.name());
+                self.sink.error_with_hint(key.at, message, hint);
+                return None;
+            }
         };
         let (code, message) = match &value.kind {
             Kind::Map(entries) => {
                 self.known_keys(entries, &FAILURE_KEYS, "key of `tool_error`");
                 let find = |name: &str| entries.iter().find(|(key, _)| key.name == name);
                 let Some((_, code)) = find("code") else {
-                    let hint = one_of(known);
+                    let hint = one_of(&tool.error_names());
                     self.sink
                         .error_with_hint(value.at, "`tool_error` has no `code`", hint);
                     return None;
@@ -237,12 +234,14 @@ impl Parser {
             _ => (value, None),
         };
         let at = code.at;
-        let code = self.string(code, "`tool_error`")?;
-        if !known.contains(&code.as_str()) {
-            self.sink.unknown(at, "error code", &code, known);
-        }
+        let name = self.string(code, "`tool_error`")?;
+        let Some(code) = tool.error_code(&name) else {
+            self.sink
+                .unknown(at, "error code", &name, &tool.error_names());
+            return None;
+        };
         let message = match message {
-            Some((key, _)) if !prints => {
+            Some((key, _)) if !tool.prints_messages() => {
                 self.sink.error_with_hint(
                     key.at,
                     format!("an error of `{}` has no `message`", step.name()),

@@ -108,9 +108,9 @@ impl Parser {
                 "search" | "fetch" => {}
                 "error" => {
                     let code = self.string(value, "`error`")?;
-                    let known = tool.error_codes();
-                    if !known.contains(&code.as_str()) {
-                        self.sink.unknown(value.at, "error code", &code, known);
+                    if tool.error_code(&code).is_none() {
+                        self.sink
+                            .unknown(value.at, "error code", &code, &tool.error_names());
                     }
                 }
                 name if !own.contains(&name) => {

@@ -136,7 +136,7 @@ fn a_tool_error_stands_beside_its_call() {
     let expected = Call::Server {
         tool: ServerTool::Bash,
         input: json!({"command": "sleep 9"}),
-        failure: Some(ToolFailure::of("unavailable")),
+        failure: Some(ToolFailure::of(wire::ToolErrorCode::Unavailable)),
         found: None,
     };
     assert_eq!(model.next(&[]).unwrap(), Some(Step::Calls(vec![expected])));
