@@ -29,6 +29,14 @@ const MEMORY: &str = "meminfo";
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const LOOKS: u32 = 100;
 
+/// What a volume that is filled holds beside the guest.
+#[derive(Debug, Clone)]
+pub(super) struct Filled {
+    /// The file for `/proc/meminfo`, as the engine's machine calls it, if the engine says where its
+    /// volumes lie.
+    pub(super) memory_file: Option<String>,
+}
+
 /// The guest as one static executable, and the volume it is delivered by.
 #[derive(Debug, Clone)]
 pub(super) struct GuestVolume {
@@ -47,16 +55,11 @@ impl GuestVolume {
         }
     }
 
-    /// Makes sure that the engine has the volume with the whole guest in it; answers the file for
-    /// `/proc/meminfo`, as the engine's machine calls it, if the engine says where its volumes lie.
+    /// Makes sure that the engine has the volume with the whole guest in it.
     ///
     /// A helper container of the volume's name, never started, gives access to it. Its name is the
     /// lock: of several servers one fills, and the others wait until the helper is gone.
-    pub(super) async fn fill(
-        &self,
-        engine: &Engine,
-        image: &str,
-    ) -> Result<Option<String>, SandboxError> {
+    pub(super) async fn fill(&self, engine: &Engine, image: &str) -> Result<Filled, SandboxError> {
         let request = VolumeCreateRequest {
             name: Some(self.name.clone()),
             labels: Some(HashMap::from([(
@@ -76,7 +79,8 @@ impl GuestVolume {
         let removed = self.remove_helper(engine).await;
         filled.and(removed)?;
         let place = volume.mountpoint;
-        Ok(place.starts_with('/').then(|| format!("{place}/{MEMORY}")))
+        let memory_file = place.starts_with('/').then(|| format!("{place}/{MEMORY}"));
+        Ok(Filled { memory_file })
     }
 
     async fn take_helper(&self, engine: &Engine, image: &str) -> Result<(), SandboxError> {
