@@ -444,3 +444,28 @@ impl Backend for NoBackend {
         Box::pin(std::future::ready(Err(self.error())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_runs_code_the_shorter_way_is_told_and_a_named_engine_first() {
+        let unavailable = |reason: &str, hint: &str| SandboxError::Unavailable {
+            reason: reason.to_owned(),
+            hint: hint.to_owned(),
+        };
+        let absent = unavailable("no Docker engine", NO_ENGINE_HINT);
+        let closed = unavailable("no Docker engine", "usermod");
+        let local = unavailable("there is no `python3`", "apt install python3");
+        let (reason, hint) = neither(&absent, &local, false);
+        assert_eq!(hint, "apt install python3");
+        assert!(
+            reason.contains("no Docker engine") && reason.contains("there is no `python3`"),
+            "{reason}"
+        );
+        assert_eq!(neither(&absent, &local, true).1, NO_ENGINE_HINT);
+        let hint = neither(&closed, &local, false).1;
+        assert_eq!(hint, "usermod; or without Docker: apt install python3");
+    }
+}

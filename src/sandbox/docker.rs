@@ -33,7 +33,7 @@ use tokio::sync::{Mutex, Semaphore};
 use self::engine::{Engine, within};
 use self::image::{BuildArgs, Flavor, ImageError, ImageState, Progress};
 use self::lease::Lease;
-use self::volume::GuestVolume;
+use self::volume::{Filled, GuestVolume};
 use crate::limits::{CONCURRENT_STARTS, ENGINE_CHANGE_TIMEOUT, SANDBOX_LEASE};
 use crate::sandbox::{Backend, BoxFuture, Channel, Launched, SandboxError, SandboxSpec, guest};
 
@@ -68,9 +68,8 @@ pub struct DockerBackend {
     lease_span: Option<Duration>,
     warm: warm::Pool,
     guest: GuestVolume,
-    /// Once the engine is known to have the guest's volume: the file for `/proc/meminfo` in it, if it can
-    /// be lent.
-    guest_in_place: Mutex<Option<Option<String>>>,
+    /// What is in the guest's volume, once the engine is known to have it.
+    guest_in_place: Mutex<Option<Filled>>,
     starts: Semaphore,
     /// Counts sandboxes made, so that they take turns on the CPUs.
     turns: AtomicUsize,
@@ -212,13 +211,13 @@ impl DockerBackend {
         create::name(&self.lease.scope, container_id)
     }
 
-    async fn put_guest_in_place(&self, image: &str) -> Result<Option<String>, SandboxError> {
+    async fn put_guest_in_place(&self, image: &str) -> Result<Filled, SandboxError> {
         let mut in_place = self.guest_in_place.lock().await;
-        if let Some(memory) = &*in_place {
-            return Ok(memory.clone());
+        if let Some(filled) = &*in_place {
+            return Ok(filled.clone());
         }
-        let memory = self.guest.fill(&self.engine, image).await?;
-        Ok(in_place.insert(memory).clone())
+        let filled = self.guest.fill(&self.engine, image).await?;
+        Ok(in_place.insert(filled).clone())
     }
 
     /// Deletes the guest's volume, as clearing up by hand does; the next start fills it again.

@@ -93,6 +93,8 @@ struct Inner {
     cgroups: Option<Cgroups>,
     disks: Option<Disks>,
     python: Python,
+    /// Whether it is there: without it nothing but the trial is run.
+    has_python: bool,
     libraries: Libraries,
     provision: bool,
     /// Made at the first start: the libraries may come late.
@@ -128,6 +130,13 @@ impl LocalBackend {
         tokio::task::spawn_blocking(move || trial.trial())
             .await
             .map_err(|error| failed("try a sandbox", &error))??;
+        // Not before the trial: where that fails, Python alone would not be enough.
+        if !inner.has_python {
+            return Err(SandboxError::Unavailable {
+                reason: "there is no `python3` on this machine".to_owned(),
+                hint: NO_PYTHON_HINT.to_owned(),
+            });
+        }
         inner.put_a_disk_aside(Limits::default().disk_bytes);
         Ok(Self { inner })
     }
@@ -203,12 +212,9 @@ impl Inner {
         make_private(&folder).map_err(|error| failed("make the sandboxes' folder", &error))?;
         let folder = fs::canonicalize(&folder)
             .map_err(|error| failed("make the sandboxes' folder", &error))?;
-        let Some(python) = Python::find() else {
-            return Err(SandboxError::Unavailable {
-                reason: "there is no `python3` on this machine".to_owned(),
-                hint: NO_PYTHON_HINT.to_owned(),
-            });
-        };
+        let found = Python::find();
+        let has_python = found.is_some();
+        let python = found.unwrap_or_else(Python::of_debian);
         let program = config.program.unwrap_or_else(|| "/proc/self/exe".into());
         let launcher =
             Launcher::start(program).map_err(|error| failed("start the launcher", &error))?;
@@ -247,6 +253,7 @@ impl Inner {
             cgroups: cgroups.ok(),
             disks: disks.ok(),
             python,
+            has_python,
             libraries,
             provision: config.provision,
             root: OnceLock::new(),

@@ -58,6 +58,46 @@ const TOOLS: [(&str, &str); 9] = [
     ("pip --version | grep -o 'python 3.11'", "python 3.11\n"),
 ];
 
+/// What the full image has beside Python: a command for each, and what it prints.
+const LANGUAGES: [(&str, &str); 3] = [
+    (
+        "cat > slides.js <<'JS'\n\
+         const Pptx = require('pptxgenjs');\n\
+         const pptx = new Pptx();\n\
+         pptx.addSlide().addText('Hello', { x: 1, y: 1 });\n\
+         pptx.writeFile({ fileName: 'slides.pptx' }).then((name) => console.log(name));\n\
+         JS\n\
+         node slides.js && python3 -c \"from pptx import Presentation; print(len(Presentation('slides.pptx').slides))\"",
+        "slides.pptx\n1\n",
+    ),
+    (
+        "printf '#include <stdio.h>\\nint main(void) { puts(\"compiled\"); return 0; }' > a.c && gcc a.c -o a && ./a",
+        "compiled\n",
+    ),
+    (
+        "git init -q g && cd g && git -c user.name=n -c user.email=e commit -q --allow-empty -m first && git log --format=%s",
+        "first\n",
+    ),
+];
+
+#[tokio::test]
+async fn the_full_image_runs_node_with_pptxgenjs_a_c_compiler_and_git() {
+    let Some(bench) = bench(Flavor::Full, embedded()).await else {
+        return;
+    };
+    let guest = wake(&bench, &new_spec(Limits::default())).await;
+    for (command, wanted) in LANGUAGES {
+        let said = bash(&guest, command).await;
+        assert_eq!(
+            (said.code, said.out.as_str()),
+            (0, wanted),
+            "{command}: {}",
+            said.err
+        );
+    }
+    bench.end().await;
+}
+
 #[tokio::test]
 async fn every_documented_library_works() {
     let Some(bench) = bench(Flavor::Full, embedded()).await else {

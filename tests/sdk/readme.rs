@@ -76,7 +76,7 @@ fn blocks(page: &str) -> Vec<Block> {
         let inside = lines.by_ref().take_while(|line| *line != fence);
         found.push(Block {
             language: line[fence.len()..].to_owned(),
-            text: inside.map(|line| format!("{line}\n")).collect(),
+            text: inside.flat_map(|line| [line, "\n"]).collect(),
         });
     }
     found

@@ -10,7 +10,7 @@ pub(in crate::cli) struct DoctorArgs {
     /// Print JSON.
     #[arg(long)]
     pub(in crate::cli) json: bool,
-    /// Print the AppArmor profile that lets this program make sandboxes as an ordinary user, and end.
+    /// Print the `AppArmor` profile that lets this program make sandboxes as an ordinary user, and end.
     #[arg(long, conflicts_with = "json")]
     pub(in crate::cli) apparmor: bool,
     /// The server that is meant: what would keep it from starting is said.

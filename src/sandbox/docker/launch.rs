@@ -113,7 +113,7 @@ impl DockerBackend {
         name: &str,
     ) -> Result<Option<GuestLease>, SandboxError> {
         let image = self.image_in_use().await?;
-        let memory_file = self.put_guest_in_place(&image).await?;
+        let memory_file = self.put_guest_in_place(&image).await?.memory_file;
         // The file says the usual size.
         let memory_file = memory_file.filter(|_| spec.limits.memory_bytes == SANDBOX_MEMORY_BYTES);
         let turn = self.turns.fetch_add(1, Ordering::Relaxed);

@@ -32,6 +32,14 @@ const PATIENCE: Duration = ENGINE_CHANGE_TIMEOUT.saturating_add(Duration::from_s
 /// How often a filling is begun that another server broke off.
 const TRIES: u32 = 3;
 
+/// What a volume that is filled holds beside the guest.
+#[derive(Debug, Clone)]
+pub(super) struct Filled {
+    /// The file for `/proc/meminfo`, as the engine's machine calls it, if the engine says where its
+    /// volumes lie.
+    pub(super) memory_file: Option<String>,
+}
+
 /// The guest as one static executable, and the volume it is delivered by.
 #[derive(Debug, Clone)]
 pub(super) struct GuestVolume {
@@ -50,17 +58,12 @@ impl GuestVolume {
         }
     }
 
-    /// Makes sure that the engine has the volume with the whole guest in it; answers the file for
-    /// `/proc/meminfo`, as the engine's machine calls it, if the engine says where its volumes lie.
+    /// Makes sure that the engine has the volume with the whole guest in it.
     ///
     /// A helper container of the volume's name, never started, gives access to it. Its name is the
     /// lock: of several servers one fills, and the others wait until the helper is gone. Everything else is
     /// done by the helper's id, so that nobody touches another's.
-    pub(super) async fn fill(
-        &self,
-        engine: &Engine,
-        image: &str,
-    ) -> Result<Option<String>, SandboxError> {
+    pub(super) async fn fill(&self, engine: &Engine, image: &str) -> Result<Filled, SandboxError> {
         let request = VolumeCreateRequest {
             name: Some(self.name.clone()),
             labels: Some(HashMap::from([(
@@ -91,7 +94,8 @@ impl GuestVolume {
                 other => {
                     other?;
                     let place = volume.mountpoint;
-                    return Ok(place.starts_with('/').then(|| format!("{place}/{MEMORY}")));
+                    let memory_file = place.starts_with('/').then(|| format!("{place}/{MEMORY}"));
+                    return Ok(Filled { memory_file });
                 }
             }
         }

@@ -149,9 +149,12 @@ impl Libraries {
     /// Installs what is missing, whatever was before; returns at once if nothing is. Waits for another
     /// process that does the same.
     pub fn install(&self, say: &mut dyn FnMut(&str)) -> Result<Place, LibrariesError> {
+        let before = self.place();
         let place = self.install_unless(|_, _| false, say)?;
         // What was left out for want of a compiler may be had by now.
-        if let Place::Folder(folder) = &place {
+        if before == place
+            && let Place::Folder(folder) = &place
+        {
             let lines: Vec<&str> = lines().collect();
             let absent = look::missing(&self.python, &[folder], &lines).unwrap_or_default();
             let (_, compiled) = split(&absent);
@@ -196,7 +199,10 @@ impl Libraries {
                 Ok(Place::Folder(folder))
             }
             Err(error) => {
-                let reason = error.to_string();
+                let reason = match &error {
+                    LibrariesError::Install(reason) => reason.clone(),
+                    other => other.to_string(),
+                };
                 mark::write(&folder, &Failure { at: now, reason })?;
                 Err(error)
             }

@@ -75,6 +75,8 @@ pub(super) fn refused(error: &LaunchError, privileged: bool) -> SandboxError {
         "allow user namespaces: `sudo sysctl -w user.max_user_namespaces=15000`"
     } else if privileged {
         "inside a container, give it `--privileged`, or the Docker socket"
+    } else if CONTAINER_MARKS.iter().any(|mark| Path::new(mark).exists()) {
+        CONTAINED
     } else if apparmor {
         APPARMOR
     } else if switched_off {
@@ -88,6 +90,10 @@ pub(super) fn refused(error: &LaunchError, privileged: bool) -> SandboxError {
     }
 }
 
+/// What engines put into their containers.
+const CONTAINER_MARKS: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
+const CONTAINED: &str = "inside a container, start it with `--security-opt seccomp=unconfined --security-opt systempaths=unconfined`, \
+    or give it the Docker socket";
 const APPARMOR: &str = "AppArmor keeps ordinary users from making namespaces: \
     `sandtable doctor --apparmor | sudo tee /etc/apparmor.d/sandtable && sudo apparmor_parser -r /etc/apparmor.d/sandtable` \
     allows it to sandtable alone, `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0` to all; or run as root";
@@ -99,7 +105,7 @@ const PROFILE: &str = include_str!("../../../images/apparmor/sandtable");
 /// The program that the profile in the checkout is for.
 const PROFILE_PROGRAM: &str = "/usr/local/bin/sandtable";
 
-/// The AppArmor profile that lets `program` make namespaces.
+/// The `AppArmor` profile that lets `program` make namespaces.
 pub fn apparmor_profile(program: &Path) -> String {
     let program = program.display().to_string();
     let program = if program.contains(char::is_whitespace) {

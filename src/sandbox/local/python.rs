@@ -31,6 +31,15 @@ impl Python {
             .or_else(|| Self::elsewhere(Path::new("python3")))
     }
 
+    /// The one that would be used if it was installed.
+    pub(super) fn of_debian() -> Self {
+        Self {
+            program: Path::new(FOLDERS[0]).join("python3"),
+            version: WANTED.to_owned(),
+            prefix: None,
+        }
+    }
+
     /// One in a system directory; its name tells its version, so that it need not be run.
     fn of_the_system(program: &Path) -> Option<Self> {
         let real = fs::canonicalize(program).ok()?;

@@ -25,13 +25,14 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// What takes the name of a filter or a test as a string, up to that string.
+/// What takes the name of a filter or a test as a string. The string itself is blank there.
 static BY_NAME: LazyLock<Regex> =
-    LazyLock::new(|| fixed(r"\|\s*(?:(?P<map>map)|(?:select|reject)(?P<attr>attr)?)\s*\(\s*"));
+    LazyLock::new(|| fixed(r"\|\s*(?:(?P<map>map)|(?:select|reject)(?P<attr>attr)?)\s*\("));
 /// A string that names something.
-static NAMED: LazyLock<Regex> = LazyLock::new(|| fixed(r#"^(?:"([^"\\]*)"|'([^'\\]*)')\s*[,)]"#));
+static NAMED: LazyLock<Regex> =
+    LazyLock::new(|| fixed(r#"^\s*(?:"([^"\\]*)"|'([^'\\]*)')\s*[,)]"#));
 /// The attribute that a test is asked of.
-static ATTRIBUTE: LazyLock<Regex> = LazyLock::new(|| fixed(r#"^(?:"[^"\\]*"|'[^'\\]*')\s*,\s*"#));
+static ATTRIBUTE: LazyLock<Regex> = LazyLock::new(|| fixed(r#"^\s*(?:"[^"\\]*"|'[^'\\]*')\s*,"#));
 /// Tests whose names are no words.
 const SIGNS: [&str; 6] = ["==", "!=", "<", "<=", ">", ">="];
 

@@ -7,6 +7,16 @@ use std::process::{Command, Stdio};
 use super::LibrariesError;
 use crate::sandbox::local::python::Python;
 
+/// How often pip asks again; without a network each time takes longer than the one before.
+const RETRIES: &str = "2";
+/// What pip and uv say where there is no network.
+const UNREACHABLE: [&str; 4] = [
+    "Failed to establish a new connection",
+    "Failed to resolve",
+    "Network is unreachable",
+    "dns error",
+];
+
 /// A program that installs packages, with the arguments that lead it to our interpreter.
 #[derive(Debug)]
 pub(super) struct Installer {
@@ -85,6 +95,7 @@ impl Installer {
             .env("PIP_PROGRESS_BAR", "off")
             .env("PIP_ROOT_USER_ACTION", "ignore")
             .env("PIP_NO_INPUT", "1")
+            .env("PIP_RETRIES", RETRIES)
             .env_remove("PYTHONPATH")
             .env_remove("PYTHONHOME")
             .stdin(Stdio::null())
@@ -94,6 +105,7 @@ impl Installer {
         // Holds the other end of the pipe.
         drop(command);
         let mut last = String::new();
+        let mut unreachable = "";
         let mut collected = 0;
         for line in BufReader::new(&mut output).lines().map_while(Result::ok) {
             if let Some(name) = line.trim().strip_prefix("Collecting ") {
@@ -104,6 +116,9 @@ impl Installer {
             } else if line.starts_with("Installing collected packages") {
                 say("unpacking the libraries");
             }
+            if UNREACHABLE.iter().any(|words| line.contains(words)) {
+                unreachable = ": the package index cannot be reached";
+            }
             if line.contains("ERROR") || line.contains("error:") || last.is_empty() {
                 last = line;
             }
@@ -111,7 +126,7 @@ impl Installer {
         output.read_to_end(&mut Vec::new()).map_err(in_words)?;
         match child.wait() {
             Ok(status) if status.success() => Ok(()),
-            Ok(_) => Err(last),
+            Ok(_) => Err(format!("{last}{unreachable}")),
             Err(error) => Err(error.to_string()),
         }
     }
