@@ -11,7 +11,7 @@ use crate::image::image_ready;
 use crate::interpreter::{clients_node, clients_python};
 use sandtable::cli::image::Flavor;
 
-const TIMEOUT: Duration = Duration::from_mins(8);
+const TIMEOUT: Duration = Duration::from_mins(10);
 
 #[tokio::test]
 async fn the_python_package_finds_starts_and_ends_its_server() {

@@ -129,7 +129,7 @@ async fn a_bad_verdict_is_an_exit_code_of_its_own_and_a_failure_in_junit() {
         "{stderr}"
     );
     assert!(
-        place.junit().contains("tests=\"9\" failures=\"3\""),
+        place.junit().contains("tests=\"10\" failures=\"3\""),
         "{}",
         place.junit()
     );

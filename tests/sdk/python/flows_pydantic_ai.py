@@ -84,22 +84,24 @@ fresh = coder.run_sync(
 )
 assert "No such file" in fresh.output and container(fresh) not in (None, container(made)), fresh
 
-# As it was measured in August 2026: a 500 without a reason. With an upload the library drops the container by itself.
-control("PUT", "quirks", {"expired-container": "server-error"})
+# Refused as a whole: a 404 that says so, and before that a 500 without a reason. With an upload the library drops the
+# history's container by itself.
 upload = api.beta.files.upload(file=("sales.csv", b"region\nharbor\n", "text/csv"))
 files = [UploadedFile(file_id=upload.id, provider_name="anthropic")]
 counter = Agent(NAME, capabilities=[NativeTool(CodeExecutionTool(files=files))])
-first = counter.run_sync("Count the upload")
-assert first.output.endswith("It has 2 lines."), first.output
-control("POST", f"containers/{container(first)}/expire")
-before = len(requests())
-second = counter.run_sync("Count the upload", message_history=first.all_messages())
-assert second.output == first.output and container(second) not in (None, container(first)), second
-sent = [(entry["status"], entry["request_body"].get("container")) for entry in requests()[before:]]
-assert sent[0] == (500, container(first)) and sent[-1] == (200, None), sent
-# Without one it gives up.
-error = raises(ModelHTTPError, coder.run_sync, "Read the table", message_history=made.all_messages())
-assert error.status_code == 500 and error.body["error"]["type"] == "api_error", error
+for quirk, status, kind in [("not-found", 404, "not_found_error"), ("server-error", 500, "api_error")]:
+    control("PUT", "quirks", {"expired-container": quirk})
+    first = counter.run_sync("Count the upload")
+    assert first.output.endswith("It has 2 lines."), first.output
+    control("POST", f"containers/{container(first)}/expire")
+    before = len(requests())
+    second = counter.run_sync("Count the upload", message_history=first.all_messages())
+    assert second.output == first.output and container(second) not in (None, container(first)), second
+    sent = [(entry["status"], entry["request_body"].get("container")) for entry in requests()[before:]]
+    assert sent[0] == (status, container(first)) and sent[-1] == (200, None), sent
+    # Without one it gives up.
+    error = raises(ModelHTTPError, coder.run_sync, "Read the table", message_history=made.all_messages())
+    assert error.status_code == status and error.body["error"]["type"] == kind, error
 
 # Overloaded: in a stream for good, before it the SDK tries twice more.
 control("POST", "faults", {"at": "stream", "after_events": 4, "type": "overloaded_error"})
