@@ -36,6 +36,10 @@ const PAGES: &[Page] = &[
         include_str!("../../docs/service/billing.md"),
     ),
     page(
+        "service/blocks",
+        include_str!("../../docs/service/blocks.md"),
+    ),
+    page(
         "service/code-execution",
         include_str!("../../docs/service/code-execution.md"),
     ),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wire::block::{
-    AssistantTag, Caller, CitedText, Container, ContentBlock, Message, MessageTag, Open, Printed,
+    AssistantTag, Caller, CitedText, Container, ContentBlock, Message, MessageTag, Printed,
     StopDetails, TextTag,
 };
 use wire::event::{Delta, MessageDelta, StreamEvent};
@@ -286,11 +286,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// A block that comes whole: a result (F023), a redacted thought.
-    pub(super) fn whole(&mut self, mut block: ContentBlock) -> Result<(), TurnError> {
-        debug_assert!(
-            matches!(block.open(), Open::Nothing),
-            "{block:?} comes in pieces"
-        );
+    pub(super) fn whole(&mut self, block: ContentBlock) -> Result<(), TurnError> {
         let index = self.open(block)?;
         self.close(index)
     }

@@ -15,7 +15,7 @@ fn sources() -> Vec<PathBuf> {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() && name != "tests" && name != "target" {
                 folders.push(path);
-            } else if name.ends_with(".rs") && name != "tests.rs" {
+            } else if path.extension().is_some_and(|end| end == "rs") && name != "tests.rs" {
                 found.push(path);
             }
         }
@@ -250,7 +250,7 @@ fn no_match_over_an_enum_of_ours_has_a_catch_all() {
 
 #[test]
 fn a_catch_all_is_found_where_it_is_and_nowhere_else() {
-    let source = r##"
+    let source = r#"
 fn a(it: &It) -> u8 {
     // match it { It::One => 1, _ => 2 }
     let _ = "match it { It::One => 1, _ => 2 }";
@@ -269,7 +269,7 @@ fn b(it: It, text: &str) -> u8 {
         _ => 2,
     }
 }
-"##;
+"#;
     let ours = BTreeSet::from(["It"]);
     assert_eq!(catch_alls(&code(source), &ours), [5, 15]);
 }

@@ -225,7 +225,7 @@ export interface Exchange {
   client_left?: boolean;
 }
 
-/** A mistake of the client; docs/VERIFY.md lists the codes. */
+/** A mistake of the client; `sandtable docs verify` lists the codes. */
 export interface Lint {
   code: string;
   level: "error" | "warning";
@@ -361,7 +361,7 @@ export interface UnusedStep extends OfWorkspace {
   layer: "workspace" | "base";
 }
 
-/** What the client did about a request that a fault met; docs/VERIFY.md lists the outcomes. */
+/** What the client did about a request that a fault met; `sandtable docs verify` lists the outcomes. */
 export interface FaultedRequest extends OfWorkspace {
   request: string;
   faults: Array<{ id: number; layer: "workspace" | "file"; fault: Fault }>;

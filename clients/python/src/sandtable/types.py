@@ -49,7 +49,7 @@ class FaultState:
 
 
 class Lint(TypedDict):
-    """A mistake of the client; docs/VERIFY.md lists the codes."""
+    """A mistake of the client; `sandtable docs verify` lists the codes."""
 
     code: str
     level: str
@@ -252,7 +252,7 @@ class _FaultedRequest(TypedDict):
 
 
 class FaultedRequest(_FaultedRequest, _OfWorkspace, total=False):
-    """What the client did about a request that a fault met; docs/VERIFY.md lists the outcomes."""
+    """What the client did about a request that a fault met; `sandtable docs verify` lists the outcomes."""
 
     attempts_dropped: int
     idempotency_key: str

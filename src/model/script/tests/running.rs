@@ -41,8 +41,7 @@ fn every_step_says_what_it_should() {
                 "a".to_owned(),
                 vec![
                     json!({"type": "page_location", "cited_text": "a", "document_index": 0,
-                            "document_title": null, "start_page_number": 1, "end_page_number": 2,
-                            "file_id": null}),
+                            "document_title": null, "start_page_number": 1, "end_page_number": 2}),
                 ],
             ),
         ),
