@@ -127,6 +127,9 @@ fn every_row_that_is_near_says_what_would_raise_it() {
     assert!(states.len() > 80, "{}", states.len());
     for state in states {
         let word = state.strip_prefix("near: ").unwrap_or_default();
-        assert!(page.contains(&format!("| `{word}` | ")), "`{state}` has no word of the table");
+        assert!(
+            page.contains(&format!("| `{word}` | ")),
+            "`{state}` has no word of the table"
+        );
     }
 }
