@@ -12,6 +12,7 @@ use crate::clock::Clock;
 #[cfg(target_os = "linux")]
 use crate::config::Provision;
 use crate::config::{BackendChoice, Config};
+use crate::ids::SandboxId;
 use crate::sandbox::docker::image::Progress;
 use crate::sandbox::docker::{DockerBackend, DockerConfig, NO_ENGINE_HINT};
 #[cfg(target_os = "linux")]
@@ -378,28 +379,28 @@ impl Backend for Provisioned {
 
     fn take_up<'a>(
         &'a self,
-        container_id: &'a str,
+        sandbox_id: &'a SandboxId,
     ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
-        self.docker.take_up(container_id)
+        self.docker.take_up(sandbox_id)
     }
 
     fn prepare_skills<'a>(
         &'a self,
-        container_id: &'a str,
+        sandbox_id: &'a SandboxId,
     ) -> BoxFuture<'a, Result<(), SandboxError>> {
-        self.docker.prepare_skills(container_id)
+        self.docker.prepare_skills(sandbox_id)
     }
 
     fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
         self.docker.settings(spec)
     }
 
-    fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
-        self.docker.stop(container_id)
+    fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
+        self.docker.stop(sandbox_id)
     }
 
-    fn remove<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
-        self.docker.remove(container_id)
+    fn remove<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
+        self.docker.remove(sandbox_id)
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
@@ -432,11 +433,11 @@ impl Backend for NoBackend {
         Box::pin(std::future::ready(Err(self.error())))
     }
 
-    fn stop<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+    fn stop<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn remove<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+    fn remove<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 

@@ -25,6 +25,7 @@ pub(crate) use over::ends_at;
 
 use crate::clock::{Clock, rfc3339_micros};
 use crate::events::Events;
+use crate::ids::{ContainerId, SandboxId};
 use crate::ids::{Ids, Kind};
 use crate::limits::{self, Timeouts};
 use crate::model::Upload;
@@ -52,7 +53,7 @@ struct Inner {
     idle: Duration,
     timeouts: Timeouts,
     /// By what backends call their sandboxes: an id may be another workspace's, too.
-    known: Mutex<HashMap<String, Arc<Container>>>,
+    known: Mutex<HashMap<SandboxId, Arc<Container>>>,
     events: Events,
 }
 
@@ -60,10 +61,10 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct Container {
     /// `container_…`.
-    pub(crate) id: String,
+    pub(crate) id: ContainerId,
     pub(crate) workspace: String,
     /// What backends call its sandbox.
-    sandbox_id: String,
+    sandbox_id: SandboxId,
     pub(crate) created_at: DateTime<Utc>,
     /// The 16 hexadecimal digits in `/files/input/<16 hex>`.
     pub(crate) input_dir: String,
@@ -197,7 +198,7 @@ impl Containers {
         self.0.events.tell(
             &container.workspace,
             kind,
-            || json!({ "at": rfc3339_micros(container.clock.now()), "container": container.id }),
+            || json!({ "at": rfc3339_micros(container.clock.now()), "container": &*container.id }),
         );
     }
 
@@ -263,7 +264,7 @@ impl Containers {
             self.expire(workspace, id).await?;
             return Ok(Found::Expired);
         }
-        let known = self.0.lock().contains_key(&row.sandbox);
+        let known = self.0.lock().contains_key(row.sandbox.as_str());
         let container = self.know(row, &workspace.clock);
         if !known {
             self.take_up_uploads(&container).await?;
@@ -282,13 +283,13 @@ impl Containers {
         if known {
             workspace.tell("container_expired", || json!({ "container": id }));
             let containers = self.clone();
-            tokio::spawn(async move { containers.discard(&[row.sandbox]).await });
+            tokio::spawn(async move { containers.discard(&[row.sandbox.into()]).await });
         }
         Ok(known)
     }
 
     /// Removes sandboxes, with their files, of containers whose rows are gone or expired.
-    pub(crate) async fn discard(&self, sandboxes: &[String]) {
+    pub(crate) async fn discard(&self, sandboxes: &[SandboxId]) {
         for id in sandboxes {
             self.0.lock().remove(id);
         }
@@ -500,7 +501,8 @@ impl Containers {
     pub(crate) async fn rest(&self, workspace: &str, id: &str) -> Result<(), SandboxError> {
         let row = self.0.store.container(workspace, id).await;
         let row = row.map_err(|error| store_failed(&error))?;
-        let Some(container) = row.and_then(|row| self.0.lock().get(&row.sandbox).cloned()) else {
+        let Some(container) = row.and_then(|row| self.0.lock().get(row.sandbox.as_str()).cloned())
+        else {
             return Ok(());
         };
         let sandbox = container.sandbox.lock().await;
@@ -561,11 +563,11 @@ impl Containers {
 
     fn know(&self, row: ContainerRow, clock: &Clock) -> Arc<Container> {
         let mut known = self.0.lock();
-        let container = known.entry(row.sandbox.clone()).or_insert_with(|| {
+        let container = known.entry(row.sandbox.as_str().into()).or_insert_with(|| {
             Arc::new(Container {
-                id: row.id,
+                id: row.id.into(),
                 workspace: row.workspace,
-                sandbox_id: row.sandbox,
+                sandbox_id: row.sandbox.into(),
                 created_at: row.created_at,
                 input_dir: row.input_dir,
                 usage: Mutex::new(Usage {
@@ -590,7 +592,7 @@ impl Containers {
 }
 
 impl Inner {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Container>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SandboxId, Arc<Container>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,9 @@
 //! bits are random. With a seed they derive from (seed, scope, ordinal), where the scope is what the
 //! client sent, so that concurrent conversations get the same ids in every run.
 
-use std::fmt::Write as _;
+use std::borrow::Borrow;
+use std::fmt::{self, Write as _};
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
@@ -60,6 +62,50 @@ impl Kind {
             Self::SkillVersion => "skver",
         }
     }
+}
+
+/// Makes ids that are no text of any kind: each is a type of its own.
+macro_rules! typed {
+    ($($(#[$doc:meta])* $type:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(String);
+
+        impl<T: Into<String>> From<T> for $type {
+            fn from(id: T) -> Self {
+                Self(id.into())
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        /// Maps may be asked with what the store or a client says.
+        impl Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Deref for $type {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+    )+};
+}
+
+typed! {
+    /// A container as the API calls it: `container_01…`.
+    ContainerId;
+    /// A sandbox as its backend knows it: the id of the container that it was made for, whoever uses it now. What
+    /// an engine calls it is something else again.
+    SandboxId;
 }
 
 /// A source of ids for one conversation, one upload, or one request.

@@ -17,6 +17,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::ids::SandboxId;
+
 /// A boxed future, as trait objects need them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -24,7 +26,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[derive(Debug, Clone)]
 pub struct SandboxSpec {
     /// The container's id (`container_01…`): names the sandbox on the engine.
-    pub container_id: String,
+    pub sandbox_id: SandboxId,
     /// When the container ends for good; a label, so that a later server can clear up.
     pub expires_at: DateTime<Utc>,
     pub limits: Limits,
@@ -108,18 +110,18 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// the engine's.
     fn take_up<'a>(
         &'a self,
-        container_id: &'a str,
+        sandbox_id: &'a SandboxId,
     ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
-        let _ = container_id;
+        let _ = sandbox_id;
         Box::pin(std::future::ready(Ok(None)))
     }
 
     /// Makes the place of the skills in a sandbox that runs, writable for its guest. Fine if it is there.
     fn prepare_skills<'a>(
         &'a self,
-        container_id: &'a str,
+        sandbox_id: &'a SandboxId,
     ) -> BoxFuture<'a, Result<(), SandboxError>> {
-        let _ = container_id;
+        let _ = sandbox_id;
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -134,10 +136,10 @@ pub trait Backend: Send + Sync + fmt::Debug {
     }
 
     /// Ends the processes and keeps the files. Fine if nothing runs.
-    fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>>;
+    fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>>;
 
     /// Ends the processes and deletes the files. Fine if nothing is there.
-    fn remove<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>>;
+    fn remove<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>>;
 
     /// Whether a sandbox could be had at once; the reason if not.
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>>;

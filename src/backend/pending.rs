@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::SetOnce;
 
+use crate::ids::SandboxId;
 use crate::sandbox::guest::Settings;
 use crate::sandbox::{Backend, BoxFuture, Channel, Launched, SandboxError, SandboxSpec};
 
@@ -37,16 +38,16 @@ impl Backend for Pending {
 
     fn take_up<'a>(
         &'a self,
-        container_id: &'a str,
+        sandbox_id: &'a SandboxId,
     ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
-        Box::pin(async move { self.0.wait().await.take_up(container_id).await })
+        Box::pin(async move { self.0.wait().await.take_up(sandbox_id).await })
     }
 
     fn prepare_skills<'a>(
         &'a self,
-        container_id: &'a str,
+        sandbox_id: &'a SandboxId,
     ) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(async move { self.0.wait().await.prepare_skills(container_id).await })
+        Box::pin(async move { self.0.wait().await.prepare_skills(sandbox_id).await })
     }
 
     fn settings(&self, spec: &SandboxSpec) -> Settings {
@@ -54,12 +55,12 @@ impl Backend for Pending {
         backend.map_or_else(Settings::default, |backend| backend.settings(spec))
     }
 
-    fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(async move { self.0.wait().await.stop(container_id).await })
+    fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move { self.0.wait().await.stop(sandbox_id).await })
     }
 
-    fn remove<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(async move { self.0.wait().await.remove(container_id).await })
+    fn remove<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move { self.0.wait().await.remove(sandbox_id).await })
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
@@ -110,12 +111,15 @@ mod tests {
 
         fn take_up<'a>(
             &'a self,
-            _: &'a str,
+            _: &'a SandboxId,
         ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
             self.refuse("take_up")
         }
 
-        fn prepare_skills<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+        fn prepare_skills<'a>(
+            &'a self,
+            _: &'a SandboxId,
+        ) -> BoxFuture<'a, Result<(), SandboxError>> {
             self.refuse("prepare_skills")
         }
 
@@ -124,11 +128,11 @@ mod tests {
             Settings::default()
         }
 
-        fn stop<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+        fn stop<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
             self.refuse("stop")
         }
 
-        fn remove<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+        fn remove<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
             self.refuse("remove")
         }
 
@@ -142,17 +146,17 @@ mod tests {
         let (pending, noting) = (Pending::default(), Arc::new(Noting::default()));
         pending.set(Arc::clone(&noting) as Arc<dyn Backend>);
         let spec = SandboxSpec {
-            container_id: "container_1".to_owned(),
+            sandbox_id: "container_1".into(),
             expires_at: crate::clock::Clock::default().now(),
             limits: Limits::default(),
         };
         assert!(pending.start(&spec).await.is_err());
         assert!(pending.launch(&spec).await.is_err());
-        assert!(pending.take_up("container_1").await.is_err());
-        assert!(pending.prepare_skills("container_1").await.is_err());
+        assert!(pending.take_up(&spec.sandbox_id).await.is_err());
+        assert!(pending.prepare_skills(&spec.sandbox_id).await.is_err());
         pending.settings(&spec);
-        assert!(pending.stop("container_1").await.is_err());
-        assert!(pending.remove("container_1").await.is_err());
+        assert!(pending.stop(&spec.sandbox_id).await.is_err());
+        assert!(pending.remove(&spec.sandbox_id).await.is_err());
         assert!(pending.ready().await.is_err());
         let asked = [
             "start",

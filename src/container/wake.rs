@@ -82,7 +82,7 @@ impl Containers {
 
     pub(super) fn spec(&self, container: &Container) -> SandboxSpec {
         SandboxSpec {
-            container_id: container.sandbox_id.clone(),
+            sandbox_id: container.sandbox_id.clone(),
             expires_at: ends_at(container.created_at),
             limits: self.0.limits,
         }

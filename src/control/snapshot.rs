@@ -282,7 +282,8 @@ async fn replace(
         }
     };
     // Waited for: with a seed, the next container may have the id of one that goes.
-    app.containers.discard(&cleared.containers).await;
+    let sandboxes = cleared.containers.iter().map(|id| id.as_str().into());
+    app.containers.discard(&sandboxes.collect::<Vec<_>>()).await;
     workspace.reset();
     workspace.clock.reset(clock);
     if let Some(document) = document {

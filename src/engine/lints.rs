@@ -119,7 +119,7 @@ pub(super) async fn uploads(
     let mut former = watch.containers_of(calls.iter().copied());
     former.extend(means.told_over.iter().cloned());
     let mut settled: Vec<String> = Vec::new();
-    for former in former.iter().filter(|former| **former != container.id) {
+    for former in former.iter().filter(|former| ***former != *container.id) {
         let lives = is_alive(&engine.containers, input, former).await?;
         for file in engine.store.mounted_files(workspace, former).await? {
             if has(&file) || settled.contains(&file.file_id) {

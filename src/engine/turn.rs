@@ -130,7 +130,7 @@ fn prints_details(input: &TurnInput) -> bool {
 /// The request's line of the log names the container.
 fn note_container(input: &TurnInput, place: &Place) {
     if let (Place::Alive(container), Ok(mut report)) = (place, input.report.lock()) {
-        report.container = Some(container.id.clone());
+        report.container = Some(container.id.to_string());
     }
 }
 
@@ -407,7 +407,7 @@ impl Drop for Turn<'_> {
             return;
         }
         let container = match &self.place {
-            Place::Alive(container) => Some(container.id.clone()),
+            Place::Alive(container) => Some(container.id.to_string()),
             Place::None | Place::Expired => None,
         };
         let account = Account {

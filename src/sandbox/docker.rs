@@ -34,6 +34,7 @@ use self::engine::{Engine, within};
 use self::image::{BuildArgs, Flavor, ImageError, ImageState, Progress};
 use self::lease::Lease;
 use self::volume::{Filled, GuestVolume};
+use crate::ids::SandboxId;
 use crate::limits::{CONCURRENT_STARTS, ENGINE_CHANGE_TIMEOUT, SANDBOX_LEASE};
 use crate::sandbox::{Backend, BoxFuture, Channel, Launched, SandboxError, SandboxSpec, guest};
 
@@ -207,8 +208,8 @@ impl DockerBackend {
         Err(image_missing(self.image.as_deref()))
     }
 
-    fn sandbox_name(&self, container_id: &str) -> String {
-        create::name(&self.lease.scope, container_id)
+    fn sandbox_name(&self, sandbox_id: &str) -> String {
+        create::name(&self.lease.scope, sandbox_id)
     }
 
     async fn put_guest_in_place(&self, image: &str) -> Result<Filled, SandboxError> {
@@ -276,16 +277,16 @@ impl Backend for DockerBackend {
 
     fn take_up<'a>(
         &'a self,
-        container_id: &'a str,
+        sandbox_id: &'a SandboxId,
     ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
-        Box::pin(self.take_up_one(container_id))
+        Box::pin(self.take_up_one(sandbox_id))
     }
 
     fn prepare_skills<'a>(
         &'a self,
-        container_id: &'a str,
+        sandbox_id: &'a SandboxId,
     ) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(skills::prepare(self, container_id))
+        Box::pin(skills::prepare(self, sandbox_id))
     }
 
     fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
@@ -301,12 +302,12 @@ impl Backend for DockerBackend {
         }
     }
 
-    fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(async move { self.kill(&self.sandbox_name(container_id)).await })
+    fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move { self.kill(&self.sandbox_name(sandbox_id)).await })
     }
 
-    fn remove<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(async move { self.delete(&self.sandbox_name(container_id)).await })
+    fn remove<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move { self.delete(&self.sandbox_name(sandbox_id)).await })
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {

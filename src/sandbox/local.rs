@@ -46,6 +46,7 @@ use self::python::Python;
 use self::rootfs::RootFs;
 pub use self::tools::Lacking;
 use self::watchdog::{Watchdog, Watched};
+use crate::ids::SandboxId;
 use crate::limits::{CONCURRENT_STARTS, SANDBOX_SHM_BYTES, SANDBOX_TERMINALS};
 use crate::sandbox::guest::Settings;
 use crate::sandbox::{Backend, BoxFuture, Channel, Limits, SandboxError, SandboxSpec, memory};
@@ -107,7 +108,7 @@ struct Inner {
     turns: AtomicUsize,
     starts: Semaphore,
     watchdog: Option<Watchdog>,
-    sandboxes: Mutex<HashMap<String, Arc<Sandbox>>>,
+    sandboxes: Mutex<HashMap<SandboxId, Arc<Sandbox>>>,
     /// Makes the next container's disk.
     aside: Mutex<Option<JoinHandle<()>>>,
 }
@@ -199,8 +200,8 @@ impl LocalBackend {
     }
 
     /// The process id of a container's guest, while it runs.
-    pub fn pid(&self, container_id: &str) -> Option<i32> {
-        let sandbox = self.inner.sandbox(container_id)?;
+    pub fn pid(&self, sandbox_id: &str) -> Option<i32> {
+        let sandbox = self.inner.sandbox(sandbox_id)?;
         watchdog::pid_of(&sandbox.process)
     }
 }
@@ -298,9 +299,9 @@ impl Inner {
         Ok(())
     }
 
-    fn plan(&self, container_id: &str, limits: &Limits, storage: Storage) -> Plan {
+    fn plan(&self, sandbox_id: &str, limits: &Limits, storage: Storage) -> Plan {
         let (host_uid, host_gid) = if self.privileged {
-            let uid = host_uid(&self.uids, &self.folder, container_id);
+            let uid = host_uid(&self.uids, &self.folder, sandbox_id);
             (uid, uid)
         } else {
             (sys::effective_uid(), sys::effective_gid())
@@ -403,7 +404,7 @@ impl Inner {
 
     async fn start(self: Arc<Self>, spec: SandboxSpec) -> Result<Channel, SandboxError> {
         self.provision().await;
-        self.end(&spec.container_id).await?;
+        self.end(&spec.sandbox_id).await?;
         let _permit = self
             .starts
             .acquire()
@@ -426,7 +427,7 @@ impl Inner {
         let (gone_out, gone) = watch::channel(false);
         let sandbox = Arc::new(Sandbox { process, gone });
         self.lock()
-            .insert(spec.container_id.clone(), Arc::clone(&sandbox));
+            .insert(spec.sandbox_id.clone(), Arc::clone(&sandbox));
         self.put_a_disk_aside(spec.limits.disk_bytes);
         let inner = Arc::clone(&self);
         tokio::spawn(async move {
@@ -435,10 +436,10 @@ impl Inner {
             inner.see_off(&sandbox, &started.group).await;
             let mut sandboxes = inner.lock();
             if sandboxes
-                .get(&spec.container_id)
+                .get(&spec.sandbox_id)
                 .is_some_and(|current| Arc::ptr_eq(current, &sandbox))
             {
-                sandboxes.remove(&spec.container_id);
+                sandboxes.remove(&spec.sandbox_id);
             }
             drop(sandboxes);
             gone_out.send_replace(true);
@@ -450,7 +451,7 @@ impl Inner {
     }
 
     fn launch(&self, spec: &SandboxSpec) -> Result<Started, SandboxError> {
-        let container = self.folder.join(&spec.container_id);
+        let container = self.folder.join(&*spec.sandbox_id);
         make_private(&container).map_err(|error| failed("make the container's folder", &error))?;
         let storage = match &self.disks {
             Some(disks) => disks
@@ -462,14 +463,14 @@ impl Inner {
         let group = match &self.cgroups {
             Some(cgroups) => {
                 let turn = self.turns.load(Ordering::Relaxed);
-                let name = format!("{}-{turn}", spec.container_id);
+                let name = format!("{}-{turn}", spec.sandbox_id);
                 cgroups
                     .make(&name, &spec.limits)
                     .map_err(|error| failed("limit the sandbox", &error))?
             }
             None => Group::default(),
         };
-        let mut plan = self.plan(&spec.container_id, &spec.limits, storage);
+        let mut plan = self.plan(&spec.sandbox_id, &spec.limits, storage);
         plan.joins = group.joins();
         let launched = match self.launcher.launch(&plan, &group) {
             Ok(launched) => launched,
@@ -485,7 +486,7 @@ impl Inner {
                 .try_clone()
                 .map_err(|error| failed("watch the sandbox", &error))?;
             watchdog.watch(Watched {
-                container_id: spec.container_id.clone(),
+                sandbox_id: spec.sandbox_id.clone(),
                 process,
                 pid: launched.pid,
                 memory_bytes: spec.limits.memory_bytes,
@@ -533,8 +534,8 @@ impl Inner {
     }
 
     /// Kills a container's sandbox and waits until nothing is left of it but the files.
-    async fn end(&self, container_id: &str) -> Result<(), SandboxError> {
-        let Some(sandbox) = self.sandbox(container_id) else {
+    async fn end(&self, sandbox_id: &str) -> Result<(), SandboxError> {
+        let Some(sandbox) = self.sandbox(sandbox_id) else {
             return Ok(());
         };
         sys::kill(&sandbox.process).map_err(|error| failed("stop the sandbox", &error))?;
@@ -570,11 +571,11 @@ impl Inner {
         removed
     }
 
-    fn sandbox(&self, container_id: &str) -> Option<Arc<Sandbox>> {
-        self.lock().get(container_id).cloned()
+    fn sandbox(&self, sandbox_id: &str) -> Option<Arc<Sandbox>> {
+        self.lock().get(sandbox_id).cloned()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Sandbox>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SandboxId, Arc<Sandbox>>> {
         self.sandboxes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -615,14 +616,14 @@ impl Backend for LocalBackend {
         })
     }
 
-    fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(self.inner.end(container_id))
+    fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(self.inner.end(sandbox_id))
     }
 
-    fn remove<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+    fn remove<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(async move {
-            self.inner.end(container_id).await?;
-            let folder = self.inner.folder.join(container_id);
+            self.inner.end(sandbox_id).await?;
+            let folder = self.inner.folder.join(&**sandbox_id);
             tokio::task::spawn_blocking(move || remove_folder(&folder))
                 .await
                 .map_err(|error| failed("remove the container's files", &error))?
@@ -652,11 +653,11 @@ fn failed(operation: &'static str, error: &dyn fmt::Display) -> SandboxError {
 }
 
 /// The user of a container's sandbox on the machine: always the same, and nobody else's.
-fn host_uid(uids: &Range<u32>, folder: &Path, container_id: &str) -> u32 {
+fn host_uid(uids: &Range<u32>, folder: &Path, sandbox_id: &str) -> u32 {
     let mut digest = Sha256::new();
     digest.update(folder.as_os_str().as_encoded_bytes());
     digest.update([0]);
-    digest.update(container_id.as_bytes());
+    digest.update(sandbox_id.as_bytes());
     let digest = digest.finalize();
     let number = u32::from_le_bytes([digest[0], digest[1], digest[2], 0]);
     uids.start + number % (uids.end - uids.start)

@@ -169,7 +169,7 @@ async fn a_skill_s_new_files_lie_in_an_empty_place() {
     let guest = wake(&bench, &spec).await;
     bench
         .backend
-        .prepare_skills(&spec.container_id)
+        .prepare_skills(&spec.sandbox_id)
         .await
         .unwrap();
     let put = async |path: &str| {

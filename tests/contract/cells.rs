@@ -134,7 +134,7 @@ async fn sleep_takes_the_variables_and_the_next_cell_says_so() {
     let spec = new_spec(Limits::default());
     let guest = wake(&bench, &spec).await;
     assert!(!done(cell(&guest, "1", "x = 1").await).state_lost);
-    bench.backend.stop(&spec.container_id).await.unwrap();
+    bench.backend.stop(&spec.sandbox_id).await.unwrap();
     guest.closed().await;
     let guest = wake(&bench, &spec).await;
     let next = done(cell(&guest, "2", "print('x' in globals())").await);

@@ -19,7 +19,7 @@ async fn files_outlive_the_sandbox_and_processes_do_not() {
         "echo 7 > number.txt; echo 8 > /tmp/number.txt; (setsid sleep 1000 > /dev/null 2>&1 &)";
     assert_eq!(bash(&guest, first).await.code, 0);
 
-    bench.backend.stop(&spec.container_id).await.unwrap();
+    bench.backend.stop(&spec.sandbox_id).await.unwrap();
     guest.closed().await;
     let guest = wake(&bench, &spec).await;
     assert_eq!(
@@ -28,7 +28,7 @@ async fn files_outlive_the_sandbox_and_processes_do_not() {
     );
     assert_eq!(bash(&guest, "pgrep -c sleep").await.out, "0\n");
 
-    bench.backend.remove(&spec.container_id).await.unwrap();
+    bench.backend.remove(&spec.sandbox_id).await.unwrap();
     guest.closed().await;
     let guest = wake(&bench, &spec).await;
     assert_eq!(bash(&guest, "ls -A ~").await.out, "");
@@ -49,7 +49,7 @@ async fn skills_lie_in_a_place_of_their_own_and_outlive_the_sandbox() {
         // Again for each: what is there stays.
         bench
             .backend
-            .prepare_skills(&spec.container_id)
+            .prepare_skills(&spec.sandbox_id)
             .await
             .unwrap();
         let put = guest.put_skill_file(path.to_owned(), content).await;
@@ -63,7 +63,7 @@ async fn skills_lie_in_a_place_of_their_own_and_outlive_the_sandbox() {
     let expected = "text\nran\n444\n555\nmy-skill\n";
     assert_eq!(bash(&guest, look).await.out, expected);
 
-    bench.backend.stop(&spec.container_id).await.unwrap();
+    bench.backend.stop(&spec.sandbox_id).await.unwrap();
     guest.closed().await;
     let guest = wake(&bench, &spec).await;
     assert_eq!(bash(&guest, look).await.out, expected);
@@ -88,7 +88,7 @@ async fn a_sandbox_killed_during_a_call_is_gone_and_starts_again() {
     );
     let kill = async {
         while bash(&guest, "ls running").await.code != 0 {}
-        bench.backend.stop(&spec.container_id).await.unwrap();
+        bench.backend.stop(&spec.sandbox_id).await.unwrap();
     };
     let (outcome, ()) = tokio::join!(call, kill);
     assert!(matches!(outcome, Err(GuestError::Gone)), "{outcome:?}");
@@ -122,11 +122,11 @@ async fn starting_takes_no_longer_than_it_should() {
         let started = Instant::now();
         bash(&guest, "true").await;
         bashes.push(started.elapsed());
-        bench.backend.stop(&spec.container_id).await.unwrap();
+        bench.backend.stop(&spec.sandbox_id).await.unwrap();
         let started = Instant::now();
         wake(&bench, &spec).await.ping().await.unwrap();
         again.push(started.elapsed());
-        bench.backend.remove(&spec.container_id).await.unwrap();
+        bench.backend.remove(&spec.sandbox_id).await.unwrap();
     }
     for (what, times) in [
         ("cold start to first pong", &mut cold),

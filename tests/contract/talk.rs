@@ -24,7 +24,7 @@ pub(crate) const INPUT_DIR: &str = "0123456789abcdef";
 /// A new sandbox's specification.
 pub(crate) fn new_spec(limits: Limits) -> SandboxSpec {
     SandboxSpec {
-        container_id: ids::Ids::random().next(ids::Kind::Container),
+        sandbox_id: ids::Ids::random().next(ids::Kind::Container).into(),
         expires_at: in_30_days(),
         limits,
     }

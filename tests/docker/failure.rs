@@ -83,7 +83,7 @@ fn through(relay: &Relay, folder: &Path) -> DockerConfig {
 
 fn spec(id: &str) -> SandboxSpec {
     SandboxSpec {
-        container_id: id.to_owned(),
+        sandbox_id: id.into(),
         expires_at: in_30_days(),
         limits: SMALL,
     }
@@ -108,7 +108,7 @@ async fn an_engine_that_goes_away_is_told_at_once_and_used_again_when_it_is_back
     let started = std::time::Instant::now();
     for outcome in [
         backend.ready().await,
-        backend.stop(&spec.container_id).await,
+        backend.stop(&spec.sandbox_id).await,
         backend.start(&spec).await.map(drop),
     ] {
         let error = outcome.unwrap_err();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sandtable::cli::image::Flavor;
 use sandtable::config::{BackendChoice, Config};
+use sandtable::ids::SandboxId;
 use sandtable::sandbox::guest::{Settings, embedded};
 use sandtable::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec};
 use sandtable::server::Server;
@@ -33,11 +34,11 @@ impl Backend for Little {
         })
     }
 
-    fn stop<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+    fn stop<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         self.0.backend.stop(id)
     }
 
-    fn remove<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+    fn remove<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         self.0.backend.remove(id)
     }
 

@@ -20,14 +20,14 @@ async fn a_stopped_sandbox_starts_again_with_its_files_and_a_removed_one_without
     )
     .await;
 
-    bench.backend.stop(&spec.container_id).await.unwrap();
+    bench.backend.stop(&spec.sandbox_id).await.unwrap();
     let channel = bench.backend.start(&spec).await.unwrap();
     let said = run(channel, "cat ~/note /tmp/note /files/note").await;
     assert_eq!(said, "kept\nkept\nkept\n");
 
-    bench.backend.remove(&spec.container_id).await.unwrap();
+    bench.backend.remove(&spec.sandbox_id).await.unwrap();
     assert_eq!(
-        bench.backend.is_running(&spec.container_id).await.unwrap(),
+        bench.backend.is_running(&spec.sandbox_id).await.unwrap(),
         None
     );
     let channel = bench.backend.start(&spec).await.unwrap();
@@ -45,18 +45,18 @@ async fn stopping_and_removing_what_is_not_there_is_fine() {
     };
     let spec = new_spec(SMALL);
     for _ in 0..2 {
-        bench.backend.stop(&spec.container_id).await.unwrap();
-        bench.backend.remove(&spec.container_id).await.unwrap();
+        bench.backend.stop(&spec.sandbox_id).await.unwrap();
+        bench.backend.remove(&spec.sandbox_id).await.unwrap();
     }
     let mut channel = bench.backend.start(&spec).await.unwrap();
     assert_eq!(
-        bench.backend.is_running(&spec.container_id).await.unwrap(),
+        bench.backend.is_running(&spec.sandbox_id).await.unwrap(),
         Some(true)
     );
     for _ in 0..2 {
-        bench.backend.stop(&spec.container_id).await.unwrap();
+        bench.backend.stop(&spec.sandbox_id).await.unwrap();
         assert_eq!(
-            bench.backend.is_running(&spec.container_id).await.unwrap(),
+            bench.backend.is_running(&spec.sandbox_id).await.unwrap(),
             Some(false)
         );
     }
@@ -116,7 +116,7 @@ async fn a_sandbox_ends_when_its_channel_is_dropped() {
     let spec = new_spec(SMALL);
     drop(bench.backend.start(&spec).await.unwrap());
     let mut tries = 0;
-    while bench.backend.is_running(&spec.container_id).await.unwrap() == Some(true) {
+    while bench.backend.is_running(&spec.sandbox_id).await.unwrap() == Some(true) {
         tries += 1;
         assert!(tries < 10_000, "still running");
         tokio::task::yield_now().await;
@@ -154,7 +154,7 @@ async fn a_guest_volume_that_was_cleared_away_is_filled_again() {
         "echo kept > note",
     )
     .await;
-    bench.backend.remove(&spec.container_id).await.unwrap();
+    bench.backend.remove(&spec.sandbox_id).await.unwrap();
     bench.backend.forget_guest_volume().await.unwrap();
     let channel = bench.backend.start(&spec).await.unwrap();
     assert_eq!(run(channel, "echo up").await, "up\n");
@@ -181,7 +181,7 @@ async fn servers_that_fill_a_new_guest_volume_at_once_do_not_disturb_one_another
         assert_eq!(run(channel.unwrap(), "echo up").await, "up\n");
     }
     for (server, spec) in servers.iter().zip(&specs) {
-        server.backend.remove(&spec.container_id).await.unwrap();
+        server.backend.remove(&spec.sandbox_id).await.unwrap();
     }
     servers[0].backend.forget_guest_volume().await.unwrap();
     for server in servers {
@@ -204,7 +204,7 @@ async fn a_gone_servers_sandboxes_are_reaped_and_a_live_ones_are_not() {
     reaper.backend.reap(now, |_| true).await.unwrap();
     assert!(
         gone.backend
-            .is_running(&orphan.container_id)
+            .is_running(&orphan.sandbox_id)
             .await
             .unwrap()
             .is_some()
@@ -220,7 +220,7 @@ async fn a_gone_servers_sandboxes_are_reaped_and_a_live_ones_are_not() {
         ..looker
     };
     let again = DockerBackend::connect(again).await.unwrap();
-    assert_eq!(again.is_running(&orphan.container_id).await.unwrap(), None);
+    assert_eq!(again.is_running(&orphan.sandbox_id).await.unwrap(), None);
     assert_eq!(run(channel, "echo alive").await, "alive\n");
     live.end().await;
 }
@@ -245,7 +245,7 @@ async fn the_next_server_of_a_data_directory_finds_the_files_and_drops_what_it_d
         "{refused}"
     );
     let spec = |id: &str| sandtable::sandbox::SandboxSpec {
-        container_id: id.to_owned(),
+        sandbox_id: id.into(),
         expires_at: in_30_days(),
         limits: SMALL,
     };
@@ -257,19 +257,13 @@ async fn the_next_server_of_a_data_directory_finds_the_files_and_drops_what_it_d
 
     let second = DockerBackend::connect(kept()).await.unwrap();
     let now = in_30_days() - chrono::TimeDelta::days(30);
-    second
-        .reap(now, |id| id == known.container_id)
-        .await
-        .unwrap();
-    assert_eq!(
-        second.is_running(&unknown.container_id).await.unwrap(),
-        None
-    );
+    second.reap(now, |id| id == &*known.sandbox_id).await.unwrap();
+    assert_eq!(second.is_running(&unknown.sandbox_id).await.unwrap(), None);
     assert_eq!(
         run(second.start(&known).await.unwrap(), "cat note").await,
         "kept\n"
     );
-    second.remove(&known.container_id).await.unwrap();
+    second.remove(&known.sandbox_id).await.unwrap();
 }
 
 #[tokio::test]

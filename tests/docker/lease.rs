@@ -65,7 +65,7 @@ async fn the_next_server_takes_a_sandbox_up_with_all_that_runs_in_it() {
 
     let second = server(folder.path()).await;
     let begun = Instant::now();
-    let launched = second.take_up(&spec.container_id).await.unwrap().unwrap();
+    let launched = second.take_up(&spec.sandbox_id).await.unwrap().unwrap();
     let (guest, left) = Guest::resume(launched, Settings::default(), RESUME_TIMEOUT)
         .await
         .unwrap();
@@ -78,7 +78,7 @@ async fn the_next_server_takes_a_sandbox_up_with_all_that_runs_in_it() {
     let (adopted, ()) = tokio::join!(adopted, async { guest.release() });
     assert_eq!(adopted.unwrap().stdout, b"adopted\n");
     while bash(&guest, "pgrep -c sleep").await.out != "1\n" {}
-    second.remove(&spec.container_id).await.unwrap();
+    second.remove(&spec.sandbox_id).await.unwrap();
 }
 
 #[tokio::test]
@@ -99,14 +99,14 @@ async fn a_sandbox_without_a_server_ends_itself_and_keeps_its_files() {
 
     let second = server(folder.path()).await;
     let begun = Instant::now();
-    while second.is_running(&spec.container_id).await.unwrap() == Some(true) {
+    while second.is_running(&spec.sandbox_id).await.unwrap() == Some(true) {
         assert!(begun.elapsed() < Duration::from_secs(30), "it runs still");
         tokio::task::yield_now().await;
     }
-    assert!(second.take_up(&spec.container_id).await.unwrap().is_none());
+    assert!(second.take_up(&spec.sandbox_id).await.unwrap().is_none());
     let guest = launch(&second, &spec).await;
     assert_eq!(bash(&guest, "cat note").await.out, "kept\n");
-    second.remove(&spec.container_id).await.unwrap();
+    second.remove(&spec.sandbox_id).await.unwrap();
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn half_a_frame_of_the_old_server_does_not_spoil_the_new_ones_stream() {
     bash(&guest, "true").await;
     drop(guest);
     // A frame that announces 64 KiB and holds ten bytes, then garbage with half a mark in it.
-    let mut launched = first.take_up(&spec.container_id).await.unwrap().unwrap();
+    let mut launched = first.take_up(&spec.sandbox_id).await.unwrap().unwrap();
     let token = launched.lease.unwrap().token;
     let writer = &mut launched.channel.writer;
     writer.write_all(&token.mark()).await.unwrap();
@@ -132,7 +132,7 @@ async fn half_a_frame_of_the_old_server_does_not_spoil_the_new_ones_stream() {
     writer.write_all(&token.mark()[..20]).await.unwrap();
     writer.flush().await.unwrap();
     let guest = {
-        let launched = first.take_up(&spec.container_id).await.unwrap().unwrap();
+        let launched = first.take_up(&spec.sandbox_id).await.unwrap().unwrap();
         let resumed = Guest::resume(launched, Settings::default(), RESUME_TIMEOUT).await;
         resumed.unwrap().0
     };
@@ -149,10 +149,10 @@ async fn half_a_frame_of_the_old_server_does_not_spoil_the_new_ones_stream() {
         ));
         assert!(!guest.is_spoilt());
     }
-    let launched = first.take_up(&spec.container_id).await.unwrap().unwrap();
+    let launched = first.take_up(&spec.sandbox_id).await.unwrap().unwrap();
     let resumed = Guest::resume(launched, Settings::default(), RESUME_TIMEOUT).await;
     assert_eq!(bash(&resumed.unwrap().0, "echo sound").await.out, "sound\n");
-    first.remove(&spec.container_id).await.unwrap();
+    first.remove(&spec.sandbox_id).await.unwrap();
 }
 
 #[tokio::test]
@@ -178,19 +178,19 @@ async fn a_warm_sandbox_is_there_at_once_and_only_for_a_container_that_has_none(
         let guest = launch(&backend, &spec).await;
         times.push(begun.elapsed());
         bash(&guest, "echo kept > note").await;
-        backend.stop(&spec.container_id).await.unwrap();
+        backend.stop(&spec.sandbox_id).await.unwrap();
         filled().await;
         let guest = launch(&backend, &spec).await;
         assert_eq!(backend.warm_count(), 2, "a container has its own sandbox");
         assert_eq!(bash(&guest, "cat note").await.out, "kept\n");
-        backend.remove(&spec.container_id).await.unwrap();
+        backend.remove(&spec.sandbox_id).await.unwrap();
     }
     times.sort();
     eprintln!("MEASURED: taking a warm sandbox: {times:?}");
     let other = new_spec(Limits { pids: 65, ..SMALL });
     launch(&backend, &other).await;
     assert_eq!(backend.warm_count(), 2, "limits differ");
-    backend.remove(&other.container_id).await.unwrap();
+    backend.remove(&other.sandbox_id).await.unwrap();
     backend.close().await.unwrap();
     drop(backend);
 
@@ -221,12 +221,9 @@ async fn warm_sandboxes_of_a_killed_server_are_removed_by_the_next() {
 
     let next = server(folder.path()).await;
     let now = crate::bench::in_30_days() - chrono::TimeDelta::days(30);
-    let known = spec.container_id.clone();
-    let removed = next.reap(now, |id| id == known).await.unwrap();
+    let known = spec.sandbox_id.clone();
+    let removed = next.reap(now, |id| id == &*known).await.unwrap();
     assert!(removed >= 1);
-    assert_eq!(
-        next.is_running(&spec.container_id).await.unwrap(),
-        Some(true)
-    );
+    assert_eq!(next.is_running(&spec.sandbox_id).await.unwrap(), Some(true));
     assert_eq!(next.remove_all_of_this_directory().await.unwrap(), 1);
 }

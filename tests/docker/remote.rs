@@ -169,7 +169,9 @@ impl Engine {
         command.arg("--tlscacert").arg(at("server/ca.pem"));
         command.arg("--tlscert").arg(at("server/cert.pem"));
         command.arg("--tlskey").arg(at("server/key.pem"));
-        command.args(["--bridge", "none", "--iptables=false", "--ip6tables=false"]);
+        // Not `--bridge none`: an engine without a bridge takes the other engines' `docker0` away.
+        command.args(["--iptables=false", "--ip6tables=false"]);
+        command.args(["--ip-forward=false", "--ip-masq=false"]);
         command.args([
             "--storage-driver",
             "vfs",

@@ -198,10 +198,7 @@ async fn run_one(site: &Site, case: &Case, room: &mut Room, neighbour: &Room) ->
         other => faults.push(format!("the neighbour: {other:?}")),
     }
     if case.messy {
-        site.backend()
-            .remove(&room.spec.container_id)
-            .await
-            .unwrap();
+        site.backend().remove(&room.spec.sandbox_id).await.unwrap();
         *room = site.room("cell").await;
     }
     faults

@@ -126,10 +126,7 @@ pub(crate) async fn hold(kind: Kind) {
                 faults.push(format!("{}, left by {how}: {fault}", leftover.name));
             }
         }
-        site.backend()
-            .remove(&room.spec.container_id)
-            .await
-            .unwrap();
+        site.backend().remove(&room.spec.sandbox_id).await.unwrap();
         eprintln!("{:>6} ms  {}", begun.elapsed().as_millis(), leftover.name);
     }
     faults.extend(unfiltered(&site).await);

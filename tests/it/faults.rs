@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sandtable::ids::SandboxId;
 use sandtable::sandbox::guest::Settings;
 use sandtable::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec};
 use serde_json::{Value, json};
@@ -473,11 +474,11 @@ impl Backend for SmallDisk {
         self.inner.start(spec)
     }
 
-    fn stop<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+    fn stop<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         self.inner.stop(id)
     }
 
-    fn remove<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+    fn remove<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         self.inner.remove(id)
     }
 

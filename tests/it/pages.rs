@@ -115,3 +115,21 @@ fn a_page_that_a_message_names_is_printed_by_the_program() {
         assert!(output.stdout.starts_with(b"# "), "{page}");
     }
 }
+
+#[test]
+fn every_row_that_is_near_says_what_would_raise_it() {
+    let page = include_str!("../../docs/PARITY.md");
+    let states: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix('|')?.split(" | ").nth(1))
+        .filter(|state| state.starts_with("near"))
+        .collect();
+    assert!(states.len() > 80, "{}", states.len());
+    for state in states {
+        let word = state.strip_prefix("near: ").unwrap_or_default();
+        assert!(
+            page.contains(&format!("| `{word}` | ")),
+            "`{state}` has no word of the table"
+        );
+    }
+}

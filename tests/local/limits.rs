@@ -31,7 +31,7 @@ async fn the_disk_is_full_at_its_size() {
         bash(&guest, "rm -f f*; echo x > g && cat g").await.out,
         "x\n"
     );
-    bench.backend.stop(&spec.container_id).await.unwrap();
+    bench.backend.stop(&spec.sandbox_id).await.unwrap();
     let guest = wake(&bench, &spec).await;
     assert_eq!(bash(&guest, "cat g").await.out, "x\n");
     bench.end().await;
@@ -111,17 +111,13 @@ async fn a_removed_container_leaves_no_file() {
         "mkdir -p a/b && touch a/b/c && chmod 0 a/b && chmod 0 a",
     )
     .await;
-    let folder = bench
-        .folder
-        .path()
-        .join("sandboxes")
-        .join(&spec.container_id);
+    let folder = bench.folder.path().join("sandboxes").join(&*spec.sandbox_id);
     assert!(folder.exists());
-    bench.backend.remove(&spec.container_id).await.unwrap();
+    bench.backend.remove(&spec.sandbox_id).await.unwrap();
     assert!(!folder.exists());
     for _ in 0..2 {
-        bench.backend.stop(&spec.container_id).await.unwrap();
-        bench.backend.remove(&spec.container_id).await.unwrap();
+        bench.backend.stop(&spec.sandbox_id).await.unwrap();
+        bench.backend.remove(&spec.sandbox_id).await.unwrap();
     }
     bench.end().await;
 }

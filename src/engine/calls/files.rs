@@ -136,7 +136,7 @@ impl Running<'_> {
                 downloadable: true,
                 created_at: now,
                 expires_at: None,
-                container_id: Some(self.container.id.clone()),
+                container_id: Some(self.container.id.to_string()),
             };
             match self.engine.store.insert_file(file, blob.clone()).await {
                 // Seeded ids repeat over a restart.

@@ -329,7 +329,7 @@ impl Turn<'_> {
             (Some("container_expired"), _) => {
                 let named = self.input.request.container.as_ref();
                 let named = named.and_then(|container| container.id.as_deref());
-                let made = container.map(|container| container.id.as_str());
+                let made = container.map(|container| &*container.id);
                 if let Some(over) = named.or(made) {
                     lints::told_expired(self.input, over, &result.id);
                 }
@@ -364,7 +364,7 @@ impl Turn<'_> {
             .lock()
             .is_ok_and(|report| report.made_container.is_some())
         {
-            made.note(&container.id);
+            made.note(&*container.id);
         }
     }
 

@@ -54,8 +54,8 @@ impl Turn<'_> {
                     .create(&self.input.workspace, &self.ids)
                     .await?;
                 if let Ok(mut report) = self.input.report.lock() {
-                    report.made_container = Some(container.id.clone());
-                    report.container = Some(container.id.clone());
+                    report.made_container = Some(container.id.to_string());
+                    report.container = Some(container.id.to_string());
                 }
                 self.place = Place::Alive(Arc::clone(&container));
                 Ok(Some(container))
@@ -92,7 +92,7 @@ impl Turn<'_> {
             return Ok(None);
         }
         Ok(Some(WireContainer {
-            id: container.id.clone(),
+            id: container.id.to_string(),
             expires_at: rfc3339_micros(expires_at),
             skills: skills::told(self.engine, self.input, &container.id).await?,
         }))

@@ -16,10 +16,10 @@ use crate::sandbox::Channel;
 type Frames = Pin<Box<dyn Stream<Item = Result<LogOutput, BollardError>> + Send>>;
 
 /// Makes a channel of an attached container; what the guest says on stderr goes to the log.
-pub(super) fn channel(container_id: &str, attached: AttachContainerResults) -> Channel {
+pub(super) fn channel(sandbox_id: &str, attached: AttachContainerResults) -> Channel {
     Channel {
         reader: Box::new(Stdout {
-            container_id: container_id.to_owned(),
+            sandbox_id: sandbox_id.to_owned(),
             frames: attached.output,
             rest: Bytes::new(),
         }),
@@ -29,7 +29,7 @@ pub(super) fn channel(container_id: &str, attached: AttachContainerResults) -> C
 
 /// The guest's stdout.
 struct Stdout {
-    container_id: String,
+    sandbox_id: String,
     frames: Frames,
     rest: Bytes,
 }
@@ -37,7 +37,7 @@ struct Stdout {
 impl fmt::Debug for Stdout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stdout")
-            .field("container_id", &self.container_id)
+            .field("sandbox_id", &self.sandbox_id)
             .finish_non_exhaustive()
     }
 }
@@ -53,7 +53,7 @@ impl AsyncRead for Stdout {
                 None => return Poll::Ready(Ok(())),
                 Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
                 Some(Ok(LogOutput::StdOut { message })) => self.rest = message,
-                Some(Ok(LogOutput::StdErr { message })) => log(&self.container_id, &message),
+                Some(Ok(LogOutput::StdErr { message })) => log(&self.sandbox_id, &message),
                 Some(Ok(LogOutput::StdIn { .. } | LogOutput::Console { .. })) => {
                     let error = "the engine's attach stream is not framed";
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
@@ -67,9 +67,9 @@ impl AsyncRead for Stdout {
     }
 }
 
-fn log(container_id: &str, message: &[u8]) {
+fn log(sandbox_id: &str, message: &[u8]) {
     for line in String::from_utf8_lossy(message).lines() {
-        tracing::debug!(container.id = container_id, "guest: {line}");
+        tracing::debug!(container.id = sandbox_id, "guest: {line}");
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
 
     fn reader(frames: Vec<LogOutput>) -> Stdout {
         Stdout {
-            container_id: "container_01".to_owned(),
+            sandbox_id: "container_01".to_owned(),
             frames: Box::pin(futures_util::stream::iter(frames.into_iter().map(Ok))),
             rest: Bytes::new(),
         }

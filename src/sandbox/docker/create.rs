@@ -40,8 +40,8 @@ pub(super) struct Lacks {
 }
 
 /// The name of a container's sandbox on the engine.
-pub(super) fn name(scope: &str, container_id: &str) -> String {
-    format!("sandtable-{scope}-{container_id}")
+pub(super) fn name(scope: &str, sandbox_id: &str) -> String {
+    format!("sandtable-{scope}-{sandbox_id}")
 }
 
 /// Everything about a new sandbox. `cpus` are those it may run on.
@@ -55,7 +55,7 @@ pub(super) fn body(
     lacks: Lacks,
 ) -> ContainerCreateBody {
     let mut labels = lease.labels();
-    labels.insert(LABEL_CONTAINER.to_owned(), spec.container_id.clone());
+    labels.insert(LABEL_CONTAINER.to_owned(), spec.sandbox_id.to_string());
     labels.insert(
         LABEL_EXPIRES.to_owned(),
         spec.expires_at.to_rfc3339_opts(SecondsFormat::Secs, true),
@@ -227,7 +227,7 @@ mod tests {
 
     fn spec() -> SandboxSpec {
         SandboxSpec {
-            container_id: "container_01ABC".to_owned(),
+            sandbox_id: "container_01ABC".into(),
             expires_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
             limits: Limits::default(),
         }

@@ -21,7 +21,7 @@ use crate::sandbox::{Channel, GuestLease, Launched, SandboxError, SandboxSpec, g
 impl DockerBackend {
     /// Starts a container's sandbox: a warm one if it has none yet and one is there.
     pub(super) async fn launch_one(&self, spec: &SandboxSpec) -> Result<Launched, SandboxError> {
-        let name = self.sandbox_name(&spec.container_id);
+        let name = self.sandbox_name(&spec.sandbox_id);
         if let Some(launched) = self.take_warm(spec, &name).await {
             return Ok(launched);
         }
@@ -93,13 +93,13 @@ impl DockerBackend {
     /// A new channel to a guest that runs and has a lease.
     pub(super) async fn take_up_one(
         &self,
-        container_id: &str,
+        sandbox_id: &str,
     ) -> Result<Option<Launched>, SandboxError> {
-        let name = self.sandbox_name(container_id);
+        let name = self.sandbox_name(sandbox_id);
         let Some((true, Some(lease))) = self.look(&name).await? else {
             return Ok(None);
         };
-        let channel = self.attach(container_id, &name).await?;
+        let channel = self.attach(sandbox_id, &name).await?;
         Ok(Some(Launched {
             channel,
             lease: Some(lease),
@@ -174,7 +174,7 @@ impl DockerBackend {
     }
 
     async fn attach_and_start(&self, spec: &SandboxSpec, name: &str) -> Result<Channel, Failure> {
-        let channel = self.attach(&spec.container_id, name).await?;
+        let channel = self.attach(&spec.sandbox_id, name).await?;
         let start = self
             .engine
             .docker
@@ -183,7 +183,7 @@ impl DockerBackend {
         Ok(channel)
     }
 
-    async fn attach(&self, container_id: &str, name: &str) -> Result<Channel, Failure> {
+    async fn attach(&self, sandbox_id: &str, name: &str) -> Result<Channel, Failure> {
         let options = AttachContainerOptionsBuilder::default()
             .stream(true)
             .stdin(true)
@@ -192,7 +192,7 @@ impl DockerBackend {
             .build();
         let attachment = self.engine.docker.attach_container(name, Some(options));
         let attached = self.engine.ask("attach to the sandbox", attachment).await?;
-        Ok(channel::channel(container_id, attached))
+        Ok(channel::channel(sandbox_id, attached))
     }
 
     /// Whether a sandbox runs, and its guest's lease; `None` if it does not exist.
@@ -223,8 +223,8 @@ impl DockerBackend {
     }
 
     /// Whether a container's sandbox exists, and whether it runs.
-    pub async fn is_running(&self, container_id: &str) -> Result<Option<bool>, SandboxError> {
-        let found = self.look(&self.sandbox_name(container_id)).await?;
+    pub async fn is_running(&self, sandbox_id: &str) -> Result<Option<bool>, SandboxError> {
+        let found = self.look(&self.sandbox_name(sandbox_id)).await?;
         Ok(found.map(|(running, _)| running))
     }
 }

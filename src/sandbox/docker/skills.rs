@@ -11,16 +11,13 @@ use crate::limits::ENGINE_CHANGE_TIMEOUT;
 use crate::sandbox::SandboxError;
 
 /// Makes `/skills` in a container's sandbox; what is in it stays.
-pub(super) async fn prepare(
-    backend: &DockerBackend,
-    container_id: &str,
-) -> Result<(), SandboxError> {
+pub(super) async fn prepare(backend: &DockerBackend, sandbox_id: &str) -> Result<(), SandboxError> {
     const OPERATION: &str = "make the place of the skills";
     let archive = archive().map_err(|error| SandboxError::Engine {
         operation: OPERATION,
         reason: error.to_string(),
     })?;
-    let name = backend.sandbox_name(container_id);
+    let name = backend.sandbox_name(sandbox_id);
     let options = UploadToContainerOptionsBuilder::default().path("/").build();
     let upload = backend.engine.docker.upload_to_container(
         &name,

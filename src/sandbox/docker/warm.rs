@@ -101,7 +101,7 @@ impl DockerBackend {
         let id = format!("warm-{}", Ids::random().next_hex16());
         let name = self.sandbox_name(&id);
         let spec = SandboxSpec {
-            container_id: id,
+            sandbox_id: id.into(),
             // Later than the end of any container it may be given to.
             expires_at: Clock::default().now()
                 + chrono::TimeDelta::days(crate::limits::CONTAINER_LIFE_DAYS)

@@ -199,9 +199,10 @@ impl Libraries {
                 Ok(Place::Folder(folder))
             }
             Err(error) => {
-                let reason = match &error {
-                    LibrariesError::Install(reason) => reason.clone(),
-                    other => other.to_string(),
+                let reason = if let LibrariesError::Install(reason) = &error {
+                    reason.clone()
+                } else {
+                    error.to_string()
                 };
                 mark::write(&folder, &Failure { at: now, reason })?;
                 Err(error)

@@ -11,6 +11,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use super::sys;
+use crate::ids::SandboxId;
 
 const INTERVAL: Duration = Duration::from_millis(250);
 const PAGE_BYTES: u64 = 4096;
@@ -18,7 +19,7 @@ const PAGE_BYTES: u64 = 4096;
 /// A sandbox under watch.
 #[derive(Debug)]
 pub(super) struct Watched {
-    pub(super) container_id: String,
+    pub(super) sandbox_id: SandboxId,
     pub(super) process: OwnedFd,
     pub(super) pid: i32,
     pub(super) memory_bytes: u64,
@@ -70,7 +71,7 @@ fn look(watched: &Watched) -> bool {
     }
     let processes = descendants(watched.pid);
     if let Some(biggest) = over_memory(&processes, watched.memory_bytes) {
-        tracing::info!(container.id = %watched.container_id, "a program used more memory than the sandbox has; it was killed");
+        tracing::info!(container.id = %watched.sandbox_id, "a program used more memory than the sandbox has; it was killed");
         kill_inside(biggest, watched.pid);
     }
     true

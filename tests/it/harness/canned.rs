@@ -7,6 +7,7 @@ use guest_proto::{
     Answer, AnswerBody, CodeCall, Decoder, EditErrorKind, EditResult, ErrorKind, ExecDone, Outcome,
     OutputFile, Request, RequestBody,
 };
+use sandtable::ids::SandboxId;
 use sandtable::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -216,11 +217,11 @@ impl Backend for Canned {
         })))
     }
 
-    fn stop<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+    fn stop<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn remove<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+    fn remove<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 
+use sandtable::ids::SandboxId;
 use sandtable::sandbox::guest::{Settings, embedded};
 use sandtable::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec};
 use tempfile::TempDir;
@@ -42,24 +43,24 @@ impl Processes {
     }
 
     /// Kills the sandbox of a container from outside, as an engine might.
-    pub(crate) async fn kill(&self, container_id: &str) {
-        let child = self.lock().remove(container_id);
+    pub(crate) async fn kill(&self, sandbox_id: &str) {
+        let child = self.lock().remove(sandbox_id);
         if let Some(mut child) = child {
             child.kill().await.unwrap();
         }
     }
 
-    fn home(&self, container_id: &str) -> PathBuf {
-        self.root.path().join(container_id)
+    fn home(&self, sandbox_id: &str) -> PathBuf {
+        self.root.path().join(sandbox_id)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Child>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn launch(&self, container_id: &str) -> std::io::Result<Channel> {
-        self.kill(container_id).await;
-        let home = self.home(container_id);
+    async fn launch(&self, sandbox_id: &str) -> std::io::Result<Channel> {
+        self.kill(sandbox_id).await;
+        let home = self.home(sandbox_id);
         for name in ["", "files", "tmp", "work"] {
             let directory = home.join(name);
             fs::create_dir_all(&directory)?;
@@ -86,7 +87,7 @@ impl Processes {
             }
         };
         let (reader, writer) = (child.stdout.take(), child.stdin.take());
-        self.lock().insert(container_id.to_owned(), child);
+        self.lock().insert(sandbox_id.to_owned(), child);
         Ok(Channel {
             reader: Box::new(reader.expect("stdout is piped")),
             writer: Box::new(writer.expect("stdin is piped")),
@@ -101,7 +102,7 @@ impl Backend for Processes {
 
     fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
         Box::pin(async move {
-            self.launch(&spec.container_id)
+            self.launch(&spec.sandbox_id)
                 .await
                 .map_err(|error| SandboxError::Engine {
                     operation: "start a guest",
@@ -110,24 +111,24 @@ impl Backend for Processes {
         })
     }
 
-    fn stop<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+    fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(async move {
-            self.kill(container_id).await;
+            self.kill(sandbox_id).await;
             Ok(())
         })
     }
 
-    fn remove<'a>(&'a self, container_id: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+    fn remove<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(async move {
-            self.kill(container_id).await;
+            self.kill(sandbox_id).await;
             // It may never have been started.
-            fs::remove_dir_all(self.home(container_id)).ok();
+            fs::remove_dir_all(self.home(sandbox_id)).ok();
             Ok(())
         })
     }
 
     fn settings(&self, spec: &SandboxSpec) -> Settings {
-        let home = self.home(&spec.container_id);
+        let home = self.home(&spec.sandbox_id);
         let at = |path: &Path| path.to_str().expect("a UTF-8 path").to_owned();
         Settings {
             files_root: at(&home.join("files")),
