@@ -26,7 +26,8 @@ pub(crate) fn read_text(path: &Path, max_bytes: u64) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| refusal("it is not UTF-8".to_owned()))
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// Opens the regular file `path`; anything else is an error at once.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]

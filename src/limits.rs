@@ -77,6 +77,9 @@ pub const MAX_UPLOAD_BYTES: u64 = 500 * 1024 * 1024;
 pub const MAX_OUTPUT_FILE_BYTES: u64 = 500 * 1024 * 1024;
 /// Most files one call hands back from `$OUTPUT_DIR`, by name; the others stay in the container.
 pub const MAX_OUTPUT_FILES: usize = 1000;
+/// What the `result` of one step of a script may hold, all texts and the bytes of its files together; a file
+/// that is given by its path counts as one of a sandbox.
+pub const RESULT_BYTES: usize = 64 * 1024 * 1024;
 /// What one call may write to stdout, and again to stderr, before the middle is dropped.
 pub const MAX_STREAM_BYTES: usize = 1024 * 1024;
 /// Wall clock of one bash or editor call.

@@ -5,6 +5,7 @@
 
 mod code;
 pub mod direct;
+mod given;
 mod history;
 mod hosted;
 pub mod script;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use given::{CodeResult, GivenBytes, GivenFile, GivenPath};
 pub use hosted::{Advice, Finding, McpAnswer};
 pub use web::{Web, WebAnswer, WebPage};
 use wire::ToolErrorCode;
@@ -128,7 +130,8 @@ pub enum Call {
         input: Value,
         /// The call is not run: this is its result.
         failure: Option<ToolFailure>,
-        /// What a tool finds that needs no container; `None` asks [`Model::web`], or the request.
+        /// What a tool finds that needs no container, or the result of code that does not run; `None`
+        /// asks [`Model::web`], or the request, or runs the code.
         found: Option<Finding>,
     },
     /// A tool of an MCP server, which the service asks.

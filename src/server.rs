@@ -44,6 +44,7 @@ pub struct Server {
     url: String,
     chosen: Chosen,
     scripts: usize,
+    sandboxed_steps: usize,
     cassettes: Option<Arc<Deck>>,
     data_dir: PathBuf,
     stop: watch::Sender<bool>,
@@ -161,7 +162,7 @@ impl Server {
                 source: io::Error::other("no socket was bound"),
             })?;
         let watcher = (!config.scripts.is_empty()).then(|| tokio::spawn(Arc::clone(&base).watch()));
-        let scripts = base.len();
+        let (scripts, sandboxed_steps) = (base.len(), base.sandboxed_steps());
         let backend = Arc::new(Pending::default());
         let app = App::new(
             config.clone(),
@@ -198,6 +199,7 @@ impl Server {
             url,
             chosen,
             scripts,
+            sandboxed_steps,
             cassettes,
             data_dir,
             stop,
@@ -222,6 +224,11 @@ impl Server {
     /// How many rules the script files hold.
     pub fn scripts(&self) -> usize {
         self.scripts
+    }
+
+    /// How many steps of these run something in a sandbox, as the files were when the server started.
+    pub fn sandboxed_steps(&self) -> usize {
+        self.sandboxed_steps
     }
 
     /// The recordings that answer, or that are made.

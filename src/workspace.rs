@@ -428,6 +428,11 @@ impl Workspaces {
         }
     }
 
+    /// The scripts that were given by file.
+    pub(crate) fn base(&self) -> &Base {
+        &self.base
+    }
+
     /// Notes a request that belongs to no workspace.
     pub(crate) fn turned_away(&self) {
         self.turned_away.fetch_add(1, Ordering::Relaxed);

@@ -60,7 +60,13 @@ fn banner(server: &Server) -> String {
             "answers",
             "no script is loaded: the tour answers the documents' prompts, `direct` runs fenced code (--script FILE loads one)",
         ),
-        rules => line("answers", &format!("{rules} scripted rules")),
+        rules => {
+            let note = match server.sandboxed_steps() {
+                0 => ", none of which needs a sandbox",
+                _ => "",
+            };
+            line("answers", &format!("{rules} scripted rules{note}"));
+        }
     }
     match server.data_dir() {
         (_, true) => line(

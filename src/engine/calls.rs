@@ -2,6 +2,7 @@
 
 mod cells;
 mod files;
+mod given;
 mod words;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,9 @@ use crate::engine::{Engine, TurnError, TurnInput, sabotage, workdir};
 use crate::fault::Occasion;
 use crate::ids::Ids;
 use crate::limits::{self, Timeouts};
-use crate::model::{CallResult, Finding, McpAnswer, OutputFile, Place, ServerTool, ToolFailure};
+use crate::model::{
+    CallResult, CodeResult, Finding, McpAnswer, OutputFile, Place, ServerTool, ToolFailure,
+};
 use crate::quirks::{CaptureWorkdir, LegacyStdoutNewline};
 use crate::sandbox::SandboxError;
 use crate::sandbox::guest::{
@@ -36,7 +39,7 @@ pub(super) enum Order {
         tool: ServerTool,
         input: Value,
         failure: Option<ToolFailure>,
-        /// What a call brings with it that needs no container.
+        /// What a call brings with it that needs no sandbox.
         found: Option<Finding>,
         /// What the client says to the calls that its code made: the cell runs already.
         answers: Option<Vec<CodeAnswer>>,
@@ -69,6 +72,22 @@ impl Order {
     /// Whether it needs a container.
     pub(super) fn runs_code(&self) -> bool {
         matches!(self, Self::Server { tool, .. } if tool.runs_code())
+    }
+
+    /// Whether something runs in its container.
+    pub(super) fn needs_sandbox(&self) -> bool {
+        match self {
+            Self::Server {
+                tool,
+                failure,
+                found,
+                ..
+            } => {
+                let is_given = matches!(found, Some(Finding::Code(_)));
+                tool.runs_code() && failure.is_none() && !is_given
+            }
+            Self::Mcp { .. } | Self::Client { .. } => false,
+        }
     }
 
     /// Whether code runs already, and waits for the client.
@@ -211,9 +230,10 @@ pub(super) async fn execute(
                 model: &input.request.model,
                 tool,
             });
-            let ran = match fault.as_deref() {
-                Some(fault) => call.sabotaged(fault, arguments).await,
-                None => call.run(&arguments).await,
+            let ran = match (given(found), fault.as_deref()) {
+                (Some(result), fault) => call.given(*result, fault).await,
+                (None, Some(fault)) => call.sabotaged(fault, arguments).await,
+                (None, None) => call.run(&arguments).await,
             };
             match ran {
                 Ok(done) => done,
@@ -246,6 +266,16 @@ pub(super) async fn execute(
     })
 }
 
+/// The result that a call to code execution brings with it.
+fn given(found: Option<Finding>) -> Option<Box<CodeResult>> {
+    match found {
+        Some(Finding::Code(result)) => Some(result),
+        Some(Finding::Web(_) | Finding::Tools(_) | Finding::Advice(_) | Finding::Mcp(_)) | None => {
+            None
+        }
+    }
+}
+
 /// Runs a web call that the model has made.
 fn search_or_fetch(
     input: &TurnInput,
@@ -268,7 +298,8 @@ fn search_or_fetch(
             .map(|failure| failure.code),
         found: match found {
             Some(Finding::Web(answer)) => Some(answer),
-            Some(Finding::Tools(_) | Finding::Advice(_) | Finding::Mcp(_)) | None => None,
+            Some(Finding::Tools(_) | Finding::Advice(_) | Finding::Mcp(_) | Finding::Code(_))
+            | None => None,
         },
         caller: Caller::Direct,
     };

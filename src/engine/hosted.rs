@@ -115,9 +115,11 @@ impl HostedTools {
                 (Ok(said(&options, advice)), text)
             }
             // A call that another server has made: nothing here knows what was said.
-            (None, Some(Finding::Web(_) | Finding::Tools(_) | Finding::Mcp(_)) | None) => {
-                (Err(ToolErrorCode::Unavailable), String::new())
-            }
+            (
+                None,
+                Some(Finding::Web(_) | Finding::Tools(_) | Finding::Mcp(_) | Finding::Code(_))
+                | None,
+            ) => (Err(ToolErrorCode::Unavailable), String::new()),
         };
         let error_code = content.as_ref().err().map(|code| code.name().to_owned());
         let content = content.unwrap_or_else(|error_code| AdvisorContent::Error { error_code });
@@ -196,7 +198,10 @@ fn names(
     match (failure, found) {
         (Some(failure), _) => Err(failure),
         (None, Some(Finding::Tools(names))) => Ok(names),
-        (None, Some(Finding::Web(_) | Finding::Advice(_) | Finding::Mcp(_)) | None) => search(),
+        (
+            None,
+            Some(Finding::Web(_) | Finding::Advice(_) | Finding::Mcp(_) | Finding::Code(_)) | None,
+        ) => search(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the service's own tools find, where a model says it.
 
-use super::WebAnswer;
+use super::{CodeResult, WebAnswer};
 
 /// What a call brings with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub enum Finding {
     Tools(Vec<String>),
     Advice(Advice),
     Mcp(McpAnswer),
+    /// The result of code that does not run.
+    Code(Box<CodeResult>),
 }
 
 /// What an advisor says.

@@ -11,6 +11,7 @@ mod matching;
 mod park;
 mod parse;
 mod path;
+mod results;
 mod rule;
 mod run;
 mod scripts;

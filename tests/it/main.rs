@@ -36,6 +36,7 @@ mod quirks;
 mod rates;
 mod recordings;
 mod refusals;
+mod results;
 mod runs;
 mod service;
 mod skills;

@@ -56,6 +56,11 @@ async fn blocks_beside_code_are_of_the_sdk_s_types_and_come_back() {
 }
 
 #[tokio::test]
+async fn results_that_a_script_brings_need_no_sandbox_and_their_files_are_downloaded() {
+    run(Python, "results.py", Server).await;
+}
+
+#[tokio::test]
 async fn a_stream_gathers_into_the_plain_answer() {
     run(Python, "streams.py", Sandbox).await;
 }

@@ -14,7 +14,7 @@ use crate::sandbox::guest::{ErrorKind, Guest, GuestError};
 use crate::store::{NewFile, StoreError, TempBlob};
 
 /// How much of an output file is in memory at a time.
-const COPY_BYTES: usize = 256 * 1024;
+pub(super) const COPY_BYTES: usize = 256 * 1024;
 
 /// What the calls of one turn may still hand back.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Default for Allowance {
 
 impl Allowance {
     /// Takes so many bytes; `false`, and nothing is taken, if that many are not left.
-    fn take(&self, bytes: u64) -> bool {
+    pub(super) fn take(&self, bytes: u64) -> bool {
         self.0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(bytes)
@@ -36,12 +36,12 @@ impl Allowance {
             .is_ok()
     }
 
-    fn give_back(&self, bytes: u64) {
+    pub(super) fn give_back(&self, bytes: u64) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
-fn turn(error: StoreError) -> CallError {
+pub(super) fn turn(error: StoreError) -> CallError {
     CallError::Turn(error.into())
 }
 
@@ -124,7 +124,7 @@ impl Running<'_> {
         Ok(Fetched::Whole(blob))
     }
 
-    async fn add(&self, name: String, blob: TempBlob) -> Result<OutputFile, CallError> {
+    pub(super) async fn add(&self, name: String, blob: TempBlob) -> Result<OutputFile, CallError> {
         let now: DateTime<Utc> = self.input.workspace.clock.now();
         let mime = mime_guess::from_path(&name).first_or_octet_stream();
         let row = loop {

@@ -200,7 +200,7 @@ impl Turn<'_> {
         // Awake before several calls begin: they then reach the sandbox in the order they were written,
         // in every run. What fails here fails again, with its answer, in each call.
         let awake = match &container {
-            Some(container) if count > 1 => self
+            Some(container) if count > 1 && orders.iter().any(Order::needs_sandbox) => self
                 .with_pings(engine.containers.lease(container))
                 .await?
                 .ok(),
@@ -394,9 +394,10 @@ pub(super) fn waiting(pending: validate::Pending, model: &dyn Model) -> Vec<Orde
         if call.connector.is_some() {
             let answer = match found {
                 Some(Finding::Mcp(answer)) => answer,
-                Some(Finding::Web(_) | Finding::Tools(_) | Finding::Advice(_)) | None => {
-                    unanswered(&call.name)
-                }
+                Some(
+                    Finding::Web(_) | Finding::Tools(_) | Finding::Advice(_) | Finding::Code(_),
+                )
+                | None => unanswered(&call.name),
             };
             return Some(Order::Mcp {
                 id: call.id,

@@ -71,6 +71,12 @@ impl Base {
         self.rules().1.len()
     }
 
+    /// How many steps of them run something in a sandbox.
+    pub fn sandboxed_steps(&self) -> usize {
+        let (_, rules) = self.rules();
+        rules.iter().map(|rule| rule.sandboxed_steps()).sum()
+    }
+
     /// Looks at the files once and takes up a change. A change that cannot be read is only rejected
     /// when the files have stood still from one look to the next: an editor may be writing.
     pub fn poll(&self) -> Reload {
@@ -269,7 +275,11 @@ fn read_file(file: &Path) -> parse::Found {
             hint: Some("save it as UTF-8".to_owned()),
         }]
     })?;
-    parse::rules_and_warnings(source.trim_start_matches('\u{feff}'), &name)
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    parse::rules_and_warnings(source.trim_start_matches('\u{feff}'), &name, Some(folder))
 }
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> Diagnostic {

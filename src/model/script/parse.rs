@@ -5,10 +5,14 @@ mod citations;
 mod doubts;
 mod endings;
 mod hosted;
+mod results;
 mod steps;
 mod web;
 mod when;
 
+pub(super) use results::{inside, last_part};
+
+use std::path::Path;
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Position, Sink, list};
@@ -27,17 +31,19 @@ const FILE_KEYS: [&str; 2] = ["rules", "$schema"];
 
 /// Reads the rules of one file.
 pub(super) fn rules(source: &str, file: &str) -> Result<Vec<Arc<Rule>>, Vec<Diagnostic>> {
-    rules_and_warnings(source, file).map(|(rules, _)| rules)
+    rules_and_warnings(source, file, None).map(|(rules, _)| rules)
 }
 
 /// The rules of a file and the warnings, or its mistakes.
 pub(super) type Found = Result<(Vec<Arc<Rule>>, Vec<Diagnostic>), Vec<Diagnostic>>;
 
-/// Reads the rules of one file, and what in them is probably not meant.
-pub(super) fn rules_and_warnings(source: &str, file: &str) -> Found {
+/// Reads the rules of one file, and what in them is probably not meant. `folder` is where the file lies, if
+/// it is one.
+pub(super) fn rules_and_warnings(source: &str, file: &str, folder: Option<&Path>) -> Found {
     let tree = yaml::read(source, file).map_err(|diagnostic| vec![diagnostic])?;
     let mut parser = Parser {
         sink: Sink::new(file),
+        folder: folder.map(Arc::from),
         templates: Templates::new(file.into()),
         regexes: 0,
         reads: Vec::new(),
@@ -73,6 +79,8 @@ pub(super) fn rules_and_warnings(source: &str, file: &str) -> Found {
 
 struct Parser {
     sink: Sink,
+    /// Where the file lies.
+    folder: Option<Arc<Path>>,
     templates: Templates,
     /// Regular expressions that were tried.
     regexes: usize,
@@ -135,6 +143,7 @@ impl Parser {
         let mut rule = Rule {
             name: String::new(),
             file: self.sink.file(),
+            folder: self.folder.clone(),
             at: entries.first().map_or(node.at, |(key, _)| key.at),
             clauses: Vec::new(),
             times: None,
@@ -417,6 +426,7 @@ pub(super) fn keys() -> Vec<&'static str> {
         calls::CallStep::NAMES,
         &calls::EXPECT_KEYS,
         &calls::FAILURE_KEYS,
+        &results::keys(),
         &hosted::keys(),
         &web::WEB_KEYS,
         &web::PAGE_KEYS,

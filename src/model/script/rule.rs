@@ -2,9 +2,11 @@
 //!
 //! `if` becomes jumps, so that a place in a rule is one number.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use regex::Regex;
 use wire::ToolErrorCode;
 use wire::hosted::RefusalCategory;
@@ -20,6 +22,8 @@ use crate::model::{ServerTool, TurnRequest, UsageOverride};
 pub(super) struct Rule {
     pub(super) name: String,
     pub(super) file: Arc<str>,
+    /// Where the file lies, if it is one.
+    pub(super) folder: Option<Arc<Path>>,
     pub(super) at: Position,
     pub(super) clauses: Vec<Clause>,
     /// How often it answers; `None` is without end.
@@ -95,11 +99,73 @@ pub(super) struct ScriptCall {
     pub(super) key: &'static str,
     pub(super) tool: ScriptTool,
     pub(super) failure: Option<ScriptFailure>,
+    pub(super) result: Option<ScriptResult>,
     pub(super) expect: Option<Expect>,
     pub(super) captures: Vec<(String, Capture)>,
 }
 
-/// `tool_error`.
+impl ScriptCall {
+    /// Whether it runs something in a sandbox.
+    fn needs_sandbox(&self) -> bool {
+        let is_code = match &self.tool {
+            ScriptTool::Bash(_) | ScriptTool::Python(_) | ScriptTool::Editor(_) => true,
+            ScriptTool::Client { .. }
+            | ScriptTool::Web { .. }
+            | ScriptTool::ToolSearch { .. }
+            | ScriptTool::Advisor { .. }
+            | ScriptTool::Mcp { .. } => false,
+        };
+        is_code && self.failure.is_none() && self.result.is_none()
+    }
+}
+
+/// `result`, where it is no error.
+#[derive(Debug)]
+pub(super) enum ScriptResult {
+    Ran {
+        stdout: Text,
+        stderr: Text,
+        /// A whole number.
+        return_code: Json,
+        files: Vec<ScriptFile>,
+    },
+    Edited {
+        command: EditorCommand,
+        /// The members of its result block.
+        members: Json,
+    },
+}
+
+wire::words! {
+    /// What the editor does.
+    pub(super) EditorCommand {
+        View "view",
+        Create "create",
+        StrReplace "str_replace",
+    }
+}
+
+/// One of the `files` of a `result`.
+#[derive(Debug)]
+pub(super) struct ScriptFile {
+    pub(super) at: Position,
+    /// Else the last part of its path.
+    pub(super) name: Option<Text>,
+    pub(super) source: ScriptSource,
+}
+
+/// What is in it.
+#[derive(Debug)]
+pub(super) enum ScriptSource {
+    /// There is no template in it.
+    Plain(Bytes),
+    Text(Text),
+    Base64(Text),
+    /// Relative to the script's folder.
+    Path(Text),
+}
+
+/// `tool_error`, or a `result` that is an error.
 #[derive(Debug)]
 pub(super) struct ScriptFailure {
     pub(super) code: ToolErrorCode,
@@ -202,6 +268,12 @@ impl Rule {
     /// Whether every clause holds.
     pub(super) fn matches(&self, request: &TurnRequest) -> bool {
         self.clauses.iter().all(|clause| clause.holds(request))
+    }
+
+    /// How many of its steps run something in a sandbox.
+    pub(super) fn sandboxed_steps(&self) -> usize {
+        let calls = self.ops.iter().filter_map(Op::calls).flatten();
+        calls.filter(|call| call.needs_sandbox()).count()
     }
 
     /// The names that `capture` beside its calls gives.

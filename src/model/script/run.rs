@@ -300,8 +300,17 @@ impl Run {
                 call.key
             ),
         })?;
-        if let Call::Server { failure, .. } = &mut made {
+        if let Call::Server {
+            failure,
+            found,
+            input,
+            ..
+        } = &mut made
+        {
             *failure = self.failure(rule, call)?;
+            if let Some(given) = self.given(rule, call, input)? {
+                *found = Some(given);
+            }
         }
         Ok(made)
     }

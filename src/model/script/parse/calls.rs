@@ -1,5 +1,6 @@
 //! The steps that call a tool, and what may stand beside them.
 
+use super::results::Brought;
 use super::{Parser, PlainText, one_of};
 use crate::model::ServerTool;
 use crate::model::script::rule::{
@@ -28,7 +29,7 @@ wire::words! {
 
 impl CallStep {
     /// The tool whose errors the result of such a step can carry; a hint where somebody else answers.
-    fn fails_as(self) -> Result<ServerTool, &'static str> {
+    pub(super) fn fails_as(self) -> Result<ServerTool, &'static str> {
         Ok(match self {
             Self::Bash | Self::Python => ServerTool::Bash,
             Self::View | Self::Create | Self::StrReplace | Self::TextEditor => ServerTool::Editor,
@@ -62,20 +63,35 @@ impl Parser {
         let mut expect = None;
         let mut captures = Vec::new();
         let mut failure = None;
-        for (other, value) in entries {
+        let mut result = None;
+        for (other, node) in entries {
             match other.name.as_str() {
-                "expect" => expect = self.expect(value),
-                "capture" => captures = self.captures(value),
-                "tool_error" => failure = self.failure(other, value, step),
+                "expect" => expect = self.expect(node),
+                "capture" => captures = self.captures(node),
+                "tool_error" => failure = self.failure(other, node, step),
+                "result" => match self.result(other, node, (step, value)) {
+                    Some(Brought::Failure(brought)) => failure = Some(brought),
+                    Some(Brought::Result(brought)) => result = Some(brought),
+                    None => {}
+                },
                 same if same == name => {}
                 _ => self.beside(other, name),
             }
+        }
+        let stands = |name: &str| entries.iter().find(|(key, _)| key.name == name);
+        if let (Some(_), Some((second, _))) = (stands("tool_error"), stands("result")) {
+            self.sink.error_with_hint(
+                second.at,
+                "`tool_error` and `result` beside one call",
+                "`result: { error_code: … }` says the same as `tool_error`",
+            );
         }
         Some(ScriptCall {
             at: key.at,
             key: name,
             tool: tool?,
             failure,
+            result,
             expect,
             captures,
         })
@@ -233,8 +249,19 @@ impl Parser {
             }
             _ => (value, None),
         };
+        self.failure_of(code, message, (step, tool), "`tool_error`")
+    }
+
+    /// An error by its code, and its message where it can have one.
+    pub(super) fn failure_of(
+        &mut self,
+        code: &Node,
+        message: Option<&(Key, Node)>,
+        (step, tool): (CallStep, ServerTool),
+        what: &str,
+    ) -> Option<ScriptFailure> {
         let at = code.at;
-        let name = self.string(code, "`tool_error`")?;
+        let name = self.string(code, what)?;
         let Some(code) = tool.error_code(&name) else {
             self.sink
                 .unknown(at, "error code", &name, &tool.error_names());

@@ -27,10 +27,11 @@ wire::words! {
 }
 
 /// Keys that stand beside another.
-pub(in super::super) const BESIDE_KEYS: [&str; 6] = [
+pub(in super::super) const BESIDE_KEYS: [&str; 7] = [
     "expect",
     "capture",
     "tool_error",
+    "result",
     "citations",
     "then",
     "else",
@@ -212,10 +213,12 @@ impl Parser {
     /// `other` cannot stand beside `step`.
     pub(super) fn beside(&mut self, other: &Key, step: &str) {
         let hint = match (other.name.as_str(), step) {
-            ("expect" | "capture" | "tool_error", "parallel") => {
+            ("expect" | "capture" | "tool_error" | "result", "parallel") => {
                 "put it beside a call inside `parallel`"
             }
-            ("expect" | "capture" | "tool_error", _) => "it belongs beside a call, such as `bash`",
+            ("expect" | "capture" | "tool_error" | "result", _) => {
+                "it belongs beside a call, such as `bash`"
+            }
             ("citations", _) => "it belongs beside `text`",
             _ => "begin each step with `- `",
         };

@@ -53,6 +53,52 @@ fn mistakes_of_a_rule_have_place_and_hint() {
 }
 
 #[test]
+fn mistakes_of_results_have_place_and_hint() {
+    insta::assert_snapshot!(mistakes(
+        r#"
+- then:
+    - bash: a
+      result: { stdot: x, return_code: one }
+    - bash: a
+      result: { error_code: unavailabel }
+    - bash: a
+      result: { error_code: unavailable, stdout: x, message: y }
+    - bash: a
+      result: { message: y }
+    - bash: a
+      result: { files: [{ name: a }, { text: b }, { name: a/b, text: c }, { name: c, base64: "*" }] }
+    - bash: a
+      result: { files: [{ name: a, text: b }, { name: a, text: c }] }
+    - bash: a
+      result: { files: [{ path: a.txt }] }
+    - view: a
+      result: { stdout: a }
+    - view: a
+      result: { file_type: video }
+    - view: a
+      result: { num_lines: -1 }
+    - create: { path: a, file_text: b }
+      result: { is_file_update: 1 }
+    - str_replace: { path: a, old_str: b, new_str: c }
+      result: { lines: x }
+    - text_editor: { command: undo_edit }
+      result: { content: x }
+    - web_search: a
+      result: {}
+    - tool_use: a
+      result: {}
+    - parallel: [{ bash: a, result: {} }]
+      result: {}
+    - bash: a
+      tool_error: unavailable
+      result: {}
+    - python: a
+      result: { calls: [] }
+"#
+    ));
+}
+
+#[test]
 fn mistakes_of_matchers_and_templates_have_place_and_hint() {
     insta::assert_snapshot!(mistakes(
         r#"
