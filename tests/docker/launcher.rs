@@ -257,7 +257,10 @@ async fn the_next_server_of_a_data_directory_finds_the_files_and_drops_what_it_d
 
     let second = DockerBackend::connect(kept()).await.unwrap();
     let now = in_30_days() - chrono::TimeDelta::days(30);
-    second.reap(now, |id| id == &*known.sandbox_id).await.unwrap();
+    second
+        .reap(now, |id| id == &*known.sandbox_id)
+        .await
+        .unwrap();
     assert_eq!(second.is_running(&unknown.sandbox_id).await.unwrap(), None);
     assert_eq!(
         run(second.start(&known).await.unwrap(), "cat note").await,

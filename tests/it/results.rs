@@ -438,11 +438,17 @@ impl Backend for Absent {
         Box::pin(std::future::ready(Err(Self::error())))
     }
 
-    fn stop<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+    fn stop<'a>(
+        &'a self,
+        _: &'a sandtable::ids::SandboxId,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn remove<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), SandboxError>> {
+    fn remove<'a>(
+        &'a self,
+        _: &'a sandtable::ids::SandboxId,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 

@@ -111,7 +111,11 @@ async fn a_removed_container_leaves_no_file() {
         "mkdir -p a/b && touch a/b/c && chmod 0 a/b && chmod 0 a",
     )
     .await;
-    let folder = bench.folder.path().join("sandboxes").join(&*spec.sandbox_id);
+    let folder = bench
+        .folder
+        .path()
+        .join("sandboxes")
+        .join(&*spec.sandbox_id);
     assert!(folder.exists());
     bench.backend.remove(&spec.sandbox_id).await.unwrap();
     assert!(!folder.exists());
