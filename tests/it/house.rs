@@ -48,7 +48,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "live",
         &["cassette", "clock", "config", "ids", "server", "xml"],
     ),
-    ("backend", &["clock", "config", "sandbox"]),
+    ("backend", &["clock", "config", "ids", "sandbox"]),
     (
         "app",
         &[
