@@ -108,7 +108,8 @@ const LEFTOVERS: &[Leftover] = &[
     ),
     leftover(
         "puts directories in the place of files",
-        "for folder in glob.glob('/files/input/*'): os.makedirs(f'{folder}/data.csv/x/y', exist_ok=True); os.unlink(f'{folder}/data.csv')",
+        // Not in the place of the upload that has just come: taking that away is the program's good right.
+        "for path in [f'{folder}/data.csv' for folder in glob.glob('/files/input/*')]: os.path.isfile(path) and time.time() - os.path.getmtime(path) > 1 and os.unlink(path); os.makedirs(f'{path}/x/y', exist_ok=True)",
     ),
 ];
 
