@@ -59,7 +59,7 @@ test("rules are texts, files, and objects", async (t) => {
 
 test("a mistake says where, and how to do better", async () => {
   await assert.rejects(workspace.scripts.put("- than: []"), (error) => {
-    assert.ok(error instanceof RefusedError && error.status === 400 && error.hint.includes("SCRIPTS.md"));
+    assert.ok(error instanceof RefusedError && error.status === 400 && error.hint.includes("sandtable docs scripts"));
     assert.match(error.message, /request body:1:3: .*\n.*did you mean `then`\?/);
     return true;
   });

@@ -53,7 +53,7 @@ def test_rules_are_texts_files_and_objects(sandtable, anthropic_client, tmp_path
 def test_a_mistake_says_where_and_how_to_do_better(sandtable):
     with pytest.raises(RefusedError, match=r"request body:1:3: .*\n.*did you mean `then`\?") as caught:
         sandtable.scripts.put("- than: []")
-    assert caught.value.status == 400 and "SCRIPTS.md" in caught.value.hint
+    assert caught.value.status == 400 and "sandtable docs scripts" in caught.value.hint
     with pytest.raises(RefusedError, match="`a while` is no span of time"):
         sandtable.clock.advance("a while")
 
