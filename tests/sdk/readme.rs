@@ -25,10 +25,14 @@ const NOT_RUN: [(&str, &str); 1] = [(
 const FIRST_TERMINAL: &str = "cargo run --release -- image build";
 
 /// Commands that fail on purpose, and how.
-const FAILS: [(&str, i32); 1] = [(
-    "sandtable run --cassette ask.yaml --faults overloaded.json -- python ask.py",
-    1,
-)];
+const FAILS: [(&str, i32); 2] = [
+    (
+        "sandtable run --cassette ask.yaml --faults overloaded.json -- python ask.py",
+        1,
+    ),
+    // The client takes `container_expired` for an answer, and the verdict says so.
+    ("sandtable verify", 3),
+];
 
 /// In place of the compiler: `cargo run` and `cargo install` with the program that is built already.
 const CARGO: &str = r#"#!/bin/sh
