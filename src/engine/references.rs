@@ -129,26 +129,14 @@ pub(super) fn handed_on(request: &MessagesRequest) -> impl Iterator<Item = &str>
     let newest = newest_turn(&request.messages);
     let messages = request.messages.iter().enumerate();
     let blocks = messages.flat_map(|(at, message)| message.content.iter().map(move |it| (at, it)));
-    blocks.filter_map(move |(at, block)| match block {
-        Block::ContainerUpload { file_id } if at >= newest => Some(file_id.as_str()),
-        Block::Image(Source::File { file_id }) | Block::Document(Source::File { file_id }) => {
-            Some(file_id.as_str())
+    blocks.filter_map(move |(at, block)| {
+        if let Some(Source::File { file_id }) = block.source() {
+            return Some(file_id.as_str());
         }
-        Block::ContainerUpload { .. }
-        | Block::Text { .. }
-        | Block::Image(_)
-        | Block::Document(_)
-        | Block::ToolUse { .. }
-        | Block::ToolResult { .. }
-        | Block::ServerToolUse { .. }
-        | Block::ServerToolResult { .. }
-        | Block::Thinking { .. }
-        | Block::RedactedThinking
-        | Block::SearchResult { .. }
-        | Block::McpToolUse { .. }
-        | Block::McpToolResult { .. }
-        | Block::Compaction { .. }
-        | Block::Other => None,
+        let Block::ContainerUpload { file_id } = block else {
+            return None;
+        };
+        (at >= newest).then_some(file_id.as_str())
     })
 }
 

@@ -233,24 +233,8 @@ fn check_thoughts(groups: &[Group<'_>]) -> Result<(), String> {
 /// What a result refers to must be declared (F016).
 fn check_references(request: &MessagesRequest) -> Result<(), String> {
     let blocks = request.messages.iter().flat_map(|message| &message.content);
-    let references = blocks.flat_map(|block| match block {
-        Block::ToolResult { references, .. } | Block::ServerToolResult { references, .. } => {
-            references.as_slice()
-        }
-        Block::Text { .. }
-        | Block::Image(_)
-        | Block::Document(_)
-        | Block::ContainerUpload { .. }
-        | Block::ToolUse { .. }
-        | Block::ServerToolUse { .. }
-        | Block::Thinking { .. }
-        | Block::RedactedThinking
-        | Block::SearchResult { .. }
-        | Block::McpToolUse { .. }
-        | Block::McpToolResult { .. }
-        | Block::Compaction { .. }
-        | Block::Other => &[],
-    });
+    let answers = blocks.filter_map(Block::answer);
+    let references = answers.flat_map(|answer| answer.references);
     for name in references {
         if !request.tools.iter().any(|tool| tool.name == *name) {
             return Err(format!(

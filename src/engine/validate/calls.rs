@@ -74,45 +74,35 @@ pub(super) fn check_server_tools(
     let mut pending = Vec::new();
     for (position, block) in open {
         let waits = groups[position + 1..].iter().all(Group::leaves_calls_open);
-        let (id, name, input) = match block {
-            Block::ServerToolUse {
-                id, name, input, ..
-            } => (id, name, input),
-            Block::McpToolUse {
-                id,
-                name,
-                server,
-                input,
-            } => {
-                if !waits {
-                    // The wording is inferred from that of other calls.
-                    return Err(format!(
-                        "messages.{}: `mcp_tool_use` ids were found without a corresponding `mcp_tool_result` block: {id}",
-                        groups[position].first
-                    ));
-                }
-                pending.push(PendingCall {
-                    id: id.clone(),
-                    name: name.clone(),
-                    input: input.clone(),
-                    connector: Some(server.clone()),
-                    answers: None,
-                });
-                continue;
+        if let Block::McpToolUse {
+            id,
+            name,
+            server,
+            input,
+        } = block
+        {
+            if !waits {
+                // The wording is inferred from that of other calls.
+                return Err(format!(
+                    "messages.{}: `mcp_tool_use` ids were found without a corresponding `mcp_tool_result` block: {id}",
+                    groups[position].first
+                ));
             }
-            Block::Text { .. }
-            | Block::Image(_)
-            | Block::Document(_)
-            | Block::ContainerUpload { .. }
-            | Block::ToolUse { .. }
-            | Block::ToolResult { .. }
-            | Block::ServerToolResult { .. }
-            | Block::Thinking { .. }
-            | Block::RedactedThinking
-            | Block::SearchResult { .. }
-            | Block::McpToolResult { .. }
-            | Block::Compaction { .. }
-            | Block::Other => continue,
+            pending.push(PendingCall {
+                id: id.clone(),
+                name: name.clone(),
+                input: input.clone(),
+                connector: Some(server.clone()),
+                answers: None,
+            });
+            continue;
+        }
+        // Nothing else is open.
+        let Block::ServerToolUse {
+            id, name, input, ..
+        } = block
+        else {
+            continue;
         };
         let waits = waits && !is_passed_over(request, &groups[position], id);
         let tail = match (waits, offers(request, name)) {

@@ -24,21 +24,9 @@ pub struct TooLarge {
 /// Whether a request has images or documents whose bytes may stand in it.
 pub fn is_in(request: &MessagesRequest) -> bool {
     let mut blocks = request.messages.iter().flat_map(|message| &message.content);
-    blocks.any(|block| match block {
-        Block::Image(source) | Block::Document(source) => *source == Source::Inline,
-        Block::ToolResult { is_text, .. } => !is_text,
-        Block::Text { .. }
-        | Block::ContainerUpload { .. }
-        | Block::ToolUse { .. }
-        | Block::ServerToolUse { .. }
-        | Block::ServerToolResult { .. }
-        | Block::Thinking { .. }
-        | Block::RedactedThinking
-        | Block::SearchResult { .. }
-        | Block::McpToolUse { .. }
-        | Block::McpToolResult { .. }
-        | Block::Compaction { .. }
-        | Block::Other => false,
+    blocks.any(|block| {
+        block.source() == Some(&Source::Inline)
+            || matches!(block, Block::ToolResult { is_text: false, .. })
     })
 }
 

@@ -116,6 +116,18 @@ pub struct Answer<'a> {
     /// The block's `type`.
     pub tag: &'a str,
     pub tool_use_id: &'a str,
+    /// The tools that it names.
+    pub references: &'a [String],
+}
+
+/// What a block is to those who check and follow a history.
+enum Part<'a> {
+    Call(Call<'a>),
+    Answer(Answer<'a>),
+    /// An image or a document.
+    Shown(&'a Source),
+    /// Nothing that refers to anything.
+    Said,
 }
 
 impl Block {
@@ -129,7 +141,10 @@ impl Block {
 
     /// The call that it is, if it is one.
     pub fn call(&self) -> Option<Call<'_>> {
-        self.part().0
+        match self.part() {
+            Part::Call(call) => Some(call),
+            Part::Answer(_) | Part::Shown(_) | Part::Said => None,
+        }
     }
 
     /// The call that it is, if the client carries it out.
@@ -139,7 +154,10 @@ impl Block {
 
     /// The result that it is, if it is one.
     pub fn answer(&self) -> Option<Answer<'_>> {
-        self.part().1
+        match self.part() {
+            Part::Answer(answer) => Some(answer),
+            Part::Call(_) | Part::Shown(_) | Part::Said => None,
+        }
     }
 
     /// The `tool_use_id` of a client's result.
@@ -148,61 +166,69 @@ impl Block {
         Some(answer.tool_use_id)
     }
 
-    /// The only place that tells calls and results from the rest: a new block has to say what it is.
-    fn part(&self) -> (Option<Call<'_>>, Option<Answer<'_>>) {
-        let (by, id, name, caller) = match self {
+    /// Where its image or document comes from, if it is one.
+    pub fn source(&self) -> Option<&Source> {
+        match self.part() {
+            Part::Shown(source) => Some(source),
+            Part::Call(_) | Part::Answer(_) | Part::Said => None,
+        }
+    }
+
+    /// The only place that tells one kind from another: a new block has to say what it is.
+    fn part(&self) -> Part<'_> {
+        let call = |by, id, name, caller_tool_id| {
+            Part::Call(Call {
+                by,
+                id,
+                name,
+                caller_tool_id,
+            })
+        };
+        let answer = |by, tag, tool_use_id, references| {
+            Part::Answer(Answer {
+                by,
+                tag,
+                tool_use_id,
+                references,
+            })
+        };
+        match self {
             Self::ToolUse {
                 id,
                 name,
                 caller_tool_id,
-            } => (By::Client, id, name, caller_tool_id.as_deref()),
+            } => call(By::Client, id, name, caller_tool_id.as_deref()),
             Self::ServerToolUse {
                 id,
                 name,
                 caller_tool_id,
                 ..
-            } => (By::Service, id, name, caller_tool_id.as_deref()),
-            Self::McpToolUse { id, name, .. } => (By::Connector, id, name, None),
-            Self::ToolResult { tool_use_id, .. } => {
-                return result(By::Client, "tool_result", tool_use_id);
-            }
+            } => call(By::Service, id, name, caller_tool_id.as_deref()),
+            Self::McpToolUse { id, name, .. } => call(By::Connector, id, name, None),
+            Self::ToolResult {
+                tool_use_id,
+                references,
+                ..
+            } => answer(By::Client, "tool_result", tool_use_id, references),
             Self::ServerToolResult {
-                tag, tool_use_id, ..
-            } => return result(By::Service, tag, tool_use_id),
+                tag,
+                tool_use_id,
+                references,
+                ..
+            } => answer(By::Service, tag, tool_use_id, references),
             Self::McpToolResult { tool_use_id } => {
-                return result(By::Connector, "mcp_tool_result", tool_use_id);
+                answer(By::Connector, "mcp_tool_result", tool_use_id, &[])
             }
+            Self::Image(source) | Self::Document(source) => Part::Shown(source),
             Self::Text { .. }
-            | Self::Image(_)
-            | Self::Document(_)
             | Self::ContainerUpload { .. }
             | Self::Thinking { .. }
             | Self::RedactedThinking
             | Self::SearchResult { .. }
             | Self::Compaction { .. }
-            | Self::Other => return (None, None),
-        };
-        let call = Call {
-            by,
-            id,
-            name,
-            caller_tool_id: caller,
-        };
-        (Some(call), None)
+            | Self::Other => Part::Said,
+        }
     }
-}
-
-fn result<'a>(
-    by: By,
-    tag: &'a str,
-    tool_use_id: &'a str,
-) -> (Option<Call<'a>>, Option<Answer<'a>>) {
-    let answer = Answer {
-        by,
-        tag,
-        tool_use_id,
-    };
-    (None, Some(answer))
 }
 
 /// Where an image or a document comes from.
