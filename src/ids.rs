@@ -68,7 +68,8 @@ impl Kind {
 macro_rules! typed {
     ($($(#[$doc:meta])* $type:ident;)+) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+        #[serde(transparent)]
         pub struct $type(String);
 
         impl<T: Into<String>> From<T> for $type {
@@ -80,6 +81,19 @@ macro_rules! typed {
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
+            }
+        }
+
+        impl $type {
+            /// The text alone, as the wire and scripts have it.
+            pub fn into_string(self) -> String {
+                self.0
+            }
+        }
+
+        impl PartialEq<str> for $type {
+            fn eq(&self, other: &str) -> bool {
+                self.0 == other
             }
         }
 
@@ -103,6 +117,8 @@ macro_rules! typed {
 typed! {
     /// A container as the API calls it: `container_01…`.
     ContainerId;
+    /// A file as the API calls it: `file_01…`.
+    FileId;
     /// A sandbox as its backend knows it: the id of the container that it was made for, whoever uses it now. What
     /// an engine calls it is something else again.
     SandboxId;

@@ -23,6 +23,8 @@ pub use web::{Web, WebAnswer, WebPage};
 use wire::ToolErrorCode;
 use wire::hosted::{McpTool, RefusalCategory};
 
+use crate::ids::FileId;
+
 /// A request as a model sees it.
 #[derive(Debug, Clone)]
 pub struct TurnRequest {
@@ -66,7 +68,7 @@ pub enum CodeTool {
 /// A file that the request puts into the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
-    pub file_id: String,
+    pub file_id: FileId,
     pub filename: String,
 }
 
@@ -302,7 +304,7 @@ pub struct CallResult {
 /// A file made by a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputFile {
-    pub file_id: String,
+    pub file_id: FileId,
     pub filename: String,
     pub size_bytes: u64,
 }

@@ -243,6 +243,12 @@ words! {
         /// `retrieved_at` with a zone, no `title` without one, citations only where they are on.
         Until202605 "until-2026-05",
     }
+    /// What becomes of a request that the service is not known to refuse today.
+    WeakRefusals {
+        /// Refused, in the words that others quote or that it had once.
+        Refused "refused",
+        Taken "taken",
+    }
 }
 
 /// Rounds of server tools before `pause_turn`.
@@ -273,6 +279,7 @@ quirks! {
     hidden_thinking "hidden-thinking": HiddenThinking = HiddenThinking::EmptyDelta, HiddenThinking::EmptyDelta;
     thinking_details "thinking-details": ThinkingDetails = ThinkingDetails::WithThinking, ThinkingDetails::WithThinking;
     fetch_document "fetch-document": FetchDocument = FetchDocument::Current, FetchDocument::Current;
+    weak_refusals "weak-refusals": WeakRefusals = WeakRefusals::Refused, WeakRefusals::Refused;
     turn_iterations "turn-iterations": TurnIterations = TurnIterations(TURN_ITERATIONS), TurnIterations(TURN_ITERATIONS);
 }
 

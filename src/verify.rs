@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::fault::Struck;
+use crate::ids::FileId;
 use crate::journal::Entry;
 use crate::limits;
 use crate::lint::{Level, Lint};
@@ -59,7 +60,7 @@ pub enum Miss {
 /// A generated file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
-    pub file_id: String,
+    pub file_id: FileId,
     pub filename: String,
 }
 

@@ -21,6 +21,7 @@ use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
 use crate::api::paging;
 use crate::app::App;
+use crate::ids::FileId;
 use crate::store::{FileRow, Page, StoreError};
 
 /// The beta that selects the older shape (F085).
@@ -104,7 +105,7 @@ impl Shape {
 fn file_metadata(row: FileRow) -> FileMetadata {
     FileMetadata {
         kind: FileType::File,
-        id: row.id,
+        id: row.id.into_string(),
         size_bytes: row.size_bytes,
         created_at: row.created_at,
         filename: row.filename,
@@ -116,21 +117,21 @@ fn file_metadata(row: FileRow) -> FileMetadata {
 
 /// The `{id}` of a path. What cannot be an id is the id of nothing.
 #[derive(Debug)]
-struct FileId(String);
+struct Named(FileId);
 
-impl<S: Send + Sync> FromRequestParts<S> for FileId {
+impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
         Path::<String>::from_request_parts(parts, state)
             .await
-            .map(|Path(id)| Self(id))
+            .map(|Path(id)| Self(id.into()))
             .map_err(|_| ApiError::file_not_found(parts.uri.path()))
     }
 }
 
 /// The caller's file of this id, expired or not.
-async fn find(app: &App, caller: &Caller, id: &str) -> ApiResult<FileRow> {
+async fn find(app: &App, caller: &Caller, id: &FileId) -> ApiResult<FileRow> {
     let now = caller.workspace.clock.now();
     app.store
         .file(&caller.workspace.id, id)
@@ -167,11 +168,7 @@ async fn list(
 }
 
 /// Returns the metadata of one file.
-async fn metadata(
-    State(app): State<App>,
-    caller: Caller,
-    FileId(id): FileId,
-) -> ApiResult<Response> {
+async fn metadata(State(app): State<App>, caller: Caller, Named(id): Named) -> ApiResult<Response> {
     let file = find(&app, &caller, &id).await?;
     Ok(Shape::of(&caller).file(file))
 }
@@ -180,14 +177,14 @@ async fn metadata(
 async fn delete(
     State(app): State<App>,
     caller: Caller,
-    FileId(id): FileId,
+    Named(id): Named,
 ) -> ApiResult<Json<DeletedFile>> {
     let file = find(&app, &caller, &id).await?;
     if !app.store.delete_file(&file.workspace, &file.id).await? {
         return Err(ApiError::file_not_found(&id));
     }
     Ok(Json(DeletedFile {
-        id,
+        id: id.into_string(),
         kind: DeletedFileType::FileDeleted,
     }))
 }

@@ -26,7 +26,7 @@ use crate::app::App;
 use crate::engine::{self, Allowance, Report, TurnError, TurnInput};
 use crate::limits;
 use crate::model::ServiceError;
-use crate::quirks::Era;
+use crate::quirks::{Era, WeakRefusals};
 use crate::rate::Standing;
 use plain::Plain;
 use threads::Thread;
@@ -133,6 +133,9 @@ pub(super) fn decode(
     if caller.quirks.era == Era::Beta2025 {
         era::check_body(&body, &caller.betas)?;
     }
+    if caller.quirks.weak_refusals == WeakRefusals::Taken {
+        forget_search_messages(&mut body);
+    }
     let request = decode(&body, !caller.betas.0.is_empty())
         .map_err(|fault| ApiError::invalid(fault.to_string()))?;
     if app.config.strict_models && !engine::models::is_listed(&request.model) {
@@ -155,6 +158,22 @@ pub(super) fn decode(
         skills_beta: caller.betas.has(skills::BETA),
         allowance: Allowance::default(),
     })
+}
+
+/// Takes `error_message` from the errors of tool searches: nothing reads it, and the quirk lets it pass.
+fn forget_search_messages(body: &mut Value) {
+    let messages = body["messages"].as_array_mut().into_iter().flatten();
+    let contents = messages.filter_map(|message| message.get_mut("content")?.as_array_mut());
+    for result in contents
+        .flatten()
+        .filter_map(|block| block.get_mut("content"))
+    {
+        if result["type"] == "tool_search_tool_result_error"
+            && let Some(result) = result.as_object_mut()
+        {
+            result.remove("error_message");
+        }
+    }
 }
 
 /// Counts the tokens of a request that is not carried out.

@@ -6,6 +6,7 @@ use wire::request::{Block, By, MessagesRequest, Role};
 use crate::container::{Container, Containers, Found};
 use crate::engine::validate::Pending;
 use crate::engine::{Engine, TurnError, TurnInput, programmatic, references};
+use crate::ids::FileId;
 use crate::lint::{
     DROPPED_CONTAINER, EXPIRED_CONTAINER, FORGOTTEN_UPLOAD, INERT_UPLOAD, LOST_CALLER,
     SERVER_TOOL_RESULT,
@@ -17,7 +18,7 @@ use crate::verify::{Told, Watch};
 #[derive(Debug)]
 pub(super) struct InertUpload {
     pub(super) path: String,
-    pub(super) file_id: String,
+    pub(super) file_id: FileId,
 }
 
 /// The request asks what was asked before, of a container that was over then: which ones those were.
@@ -118,7 +119,7 @@ pub(super) async fn uploads(
     };
     let mut former = watch.containers_of(calls.iter().copied());
     former.extend(means.told_over.iter().cloned());
-    let mut settled: Vec<String> = Vec::new();
+    let mut settled: Vec<FileId> = Vec::new();
     for former in former.iter().filter(|former| ***former != *container.id) {
         let lives = is_alive(&engine.containers, input, former).await?;
         for file in engine.store.mounted_files(workspace, former).await? {

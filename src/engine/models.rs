@@ -2,9 +2,13 @@
 
 pub(crate) mod catalog;
 
+use std::fmt::Display;
+
 use serde_json::Value;
-use wire::refusal;
+use wire::refusal::{self, Refusal};
 use wire::request::{MessagesRequest, Thinking};
+
+use crate::quirks::WeakRefusals;
 
 /// Models before 4.6: they take a prefilled assistant message and know no adaptive thinking.
 const BEFORE_4_6: &[&str] = &[
@@ -66,8 +70,24 @@ fn is_one_of(model: &str, prefixes: &[&str]) -> bool {
     prefixes.iter().any(|prefix| model.starts_with(prefix))
 }
 
+/// What a rule says where it is broken; nothing if it is weak and weak rules are off.
+pub(super) fn unless_taken(
+    rule: &Refusal,
+    values: &[(&str, &dyn Display)],
+    weak: WeakRefusals,
+) -> Result<(), String> {
+    if rule.weak && weak == WeakRefusals::Taken {
+        return Ok(());
+    }
+    Err(rule.say(values))
+}
+
 /// Refuses a kind of thinking that the model does not know (F008).
-pub(super) fn check_thinking(model: &str, thinking: Option<Thinking>) -> Result<(), String> {
+pub(super) fn check_thinking(
+    model: &str,
+    thinking: Option<Thinking>,
+    weak: WeakRefusals,
+) -> Result<(), String> {
     let refused = match thinking {
         Some(Thinking::Enabled { .. }) if is_one_of(model, FROM_4_7) => &refusal::THINKING_ENABLED,
         Some(Thinking::Adaptive) if is_one_of(model, BEFORE_4_6) => &refusal::THINKING_ADAPTIVE,
@@ -77,11 +97,15 @@ pub(super) fn check_thinking(model: &str, thinking: Option<Thinking>) -> Result<
         }
         _ => return Ok(()),
     };
-    Err(refused.say(&[]))
+    unless_taken(refused, &[], weak)
 }
 
 /// Refuses sampling parameters and a forced tool that the model does not know.
-pub(super) fn check_sampling(request: &MessagesRequest, body: &Value) -> Result<(), String> {
+pub(super) fn check_sampling(
+    request: &MessagesRequest,
+    body: &Value,
+    weak: WeakRefusals,
+) -> Result<(), String> {
     let model = &request.model;
     let number = |name: &str| body[name].as_f64();
     let deprecated = |name: &str| Err(refusal::SAMPLING_DEPRECATED.say(&[("name", &name)]));
@@ -104,7 +128,7 @@ pub(super) fn check_sampling(request: &MessagesRequest, body: &Value) -> Result<
         .as_ref()
         .is_some_and(|choice| choice.forces);
     if forces && is_one_of(model, UNFORCED) {
-        return Err(refusal::FORCED_TOOL_MODEL.say(&[]));
+        return unless_taken(&refusal::FORCED_TOOL_MODEL, &[], weak);
     }
     Ok(())
 }
@@ -226,12 +250,15 @@ mod tests {
             budget_tokens: 2000,
         });
         let adaptive = Some(Thinking::Adaptive);
-        assert!(check_thinking("claude-sonnet-4-5-20250929", enabled).is_ok());
-        assert!(check_thinking("claude-sonnet-4-5", adaptive).is_err());
-        assert!(check_thinking("claude-opus-4-7", enabled).is_err());
+        assert!(
+            check_thinking("claude-sonnet-4-5-20250929", enabled, WeakRefusals::Refused).is_ok()
+        );
+        assert!(check_thinking("claude-sonnet-4-5", adaptive, WeakRefusals::Refused).is_err());
+        assert!(check_thinking("claude-opus-4-7", enabled, WeakRefusals::Refused).is_err());
         for model in ["claude-opus-4-6", "claude-of-tomorrow"] {
             assert!(
-                check_thinking(model, enabled).is_ok() && check_thinking(model, adaptive).is_ok()
+                check_thinking(model, enabled, WeakRefusals::Refused).is_ok()
+                    && check_thinking(model, adaptive, WeakRefusals::Refused).is_ok()
             );
         }
     }

@@ -39,7 +39,7 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
                 {
                     uploads.inert.push(InertUpload {
                         path: path(),
-                        file_id: file_id.clone(),
+                        file_id: file_id.as_str().into(),
                     });
                 }
                 Block::ContainerUpload { .. } if index < newest && scope != UploadScope::All => {}
@@ -105,7 +105,7 @@ fn wrong_format(path: &str, block: &str, file: &FileRow) -> TurnError {
 async fn find(engine: &Engine, input: &TurnInput, file_id: &str) -> Result<FileRow, TurnError> {
     let row = engine
         .store
-        .file(&input.workspace.id, file_id)
+        .file(&input.workspace.id, &file_id.into())
         .await?
         .ok_or_else(|| TurnError::NotFound {
             message: format!("File `{file_id}` not found."),

@@ -197,7 +197,7 @@ fn server_result(id: &str, name: &str, content: &Value) -> CallResult {
             .iter()
             .filter_map(|file| {
                 Some(OutputFile {
-                    file_id: file["file_id"].as_str()?.to_owned(),
+                    file_id: file["file_id"].as_str()?.into(),
                     // The messages name no more than the id.
                     filename: String::new(),
                     size_bytes: 0,

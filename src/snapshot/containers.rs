@@ -183,14 +183,14 @@ fn read_uploads(sink: &Sink, members: &Members<'_>, others: &Contents) -> Vec<Mo
             );
             continue;
         };
-        let file = others.files.iter().find(|kept| kept.file.id == file_id);
+        let file = others.files.iter().find(|kept| kept.file.id == *file_id);
         let in_place = upload.flag(sink, "in_place").unwrap_or(false);
         let filename = filename(sink, &upload, "filename");
         let filename = filename.or_else(|| file.map(|kept| kept.file.filename.as_str()));
         let gone = file.is_none() && !in_place;
         match filename {
             Some(filename) if !gone => uploads.push(MountedFile {
-                file_id: file_id.to_owned(),
+                file_id: file_id.into(),
                 filename: filename.to_owned(),
                 in_place,
             }),

@@ -32,7 +32,7 @@ pub(crate) fn write(row: &FileRow, content: Vec<u8>) -> Value {
     });
     put_time(&mut file, "expires_at", row.expires_at);
     if let Some(container) = &row.container_id {
-        file["container_id"] = container.as_str().into();
+        file["container_id"] = (**container).into();
     }
     put_content(&mut file, "content", content);
     file
@@ -57,7 +57,7 @@ pub(super) fn read(
             None => "unnamed".to_owned(),
         };
         let file = NewFile {
-            id,
+            id: id.into(),
             workspace: workspace.to_owned(),
             mime_type: mime_type(sink, &members, &filename),
             filename,
@@ -66,7 +66,7 @@ pub(super) fn read(
             expires_at: members.time(sink, "expires_at"),
             container_id: members.text(sink, "container_id").map(|id| {
                 check_id(sink, &members.at("container_id"), id);
-                id.to_owned()
+                id.into()
             }),
         };
         files.push(KeptFile {

@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{OptionalExtension, Row, ToSql, Transaction, params};
 
+use crate::ids::FileId;
+
 use super::files::is_unique_violation;
 use super::{Store, StoreError, from_micros, micros};
 
@@ -68,7 +70,7 @@ pub struct ContainerRow {
 /// An upload that belongs into a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountedFile {
-    pub file_id: String,
+    pub file_id: FileId,
     pub filename: String,
     /// Whether it lies there, or waits for the container to wake.
     pub in_place: bool,

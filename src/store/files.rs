@@ -5,9 +5,13 @@ mod list;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::{
+    Connection, OptionalExtension, Row, ToSql, Transaction, TransactionBehavior, params,
+};
 
 use super::{Store, StoreError, TempBlob, from_micros, micros};
+use crate::ids::{ContainerId, FileId};
 use crate::limits;
 
 pub use list::{FileQuery, Page, Select, Start};
@@ -15,8 +19,7 @@ pub use list::{FileQuery, Page, Select, Start};
 /// One file as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRow {
-    /// `file_…`.
-    pub id: String,
+    pub id: FileId,
     pub workspace: String,
     pub filename: String,
     pub mime_type: String,
@@ -26,7 +29,7 @@ pub struct FileRow {
     pub created_at: DateTime<Utc>,
     pub expires_at: Option<DateTime<Utc>>,
     /// The container whose call made it.
-    pub container_id: Option<String>,
+    pub container_id: Option<ContainerId>,
     pub(super) blob: i64,
     ordinal: i64,
 }
@@ -34,14 +37,14 @@ pub struct FileRow {
 /// A file to add.
 #[derive(Debug, Clone)]
 pub struct NewFile {
-    pub id: String,
+    pub id: FileId,
     pub workspace: String,
     pub filename: String,
     pub mime_type: String,
     pub downloadable: bool,
     pub created_at: DateTime<Utc>,
     pub expires_at: Option<DateTime<Utc>>,
-    pub container_id: Option<String>,
+    pub container_id: Option<ContainerId>,
 }
 
 /// A place in the list of files, newest first. It stays good when files around it come and go.
@@ -97,16 +100,35 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
     })
 }
 
+/// Lets an id stand in a row.
+macro_rules! kept {
+    ($($id:ty),+) => {$(
+        impl ToSql for $id {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::from(&**self))
+            }
+        }
+
+        impl FromSql for $id {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                value.as_str().map(Self::from)
+            }
+        }
+    )+};
+}
+
+kept!(ContainerId, FileId);
+
 /// Sizes are counted by triggers and never below zero.
 fn bytes(size: i64) -> u64 {
     u64::try_from(size).unwrap_or(0)
 }
 
-fn find(db: &Connection, workspace: &str, id: &str) -> rusqlite::Result<Option<FileRow>> {
+fn find(db: &Connection, workspace: &str, id: &FileId) -> rusqlite::Result<Option<FileRow>> {
     db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM files WHERE workspace = ?1 AND id = ?2"
     ))?
-    .query_row([workspace, id], read_row)
+    .query_row(params![workspace, id], read_row)
     .optional()
 }
 
@@ -143,19 +165,19 @@ impl Store {
     }
 
     /// One file of the workspace, expired or not.
-    pub async fn file(&self, workspace: &str, id: &str) -> Result<Option<FileRow>, StoreError> {
+    pub async fn file(&self, workspace: &str, id: &FileId) -> Result<Option<FileRow>, StoreError> {
         self.look_up(|db| find(db, workspace, id).map_err(StoreError::sql("find a file")))
             .await
     }
 
     /// Deletes a file, its row first and then its bytes. `false` if the workspace has no such file.
-    pub async fn delete_file(&self, workspace: &str, id: &str) -> Result<bool, StoreError> {
-        let (workspace, id) = (workspace.to_owned(), id.to_owned());
+    pub async fn delete_file(&self, workspace: &str, id: &FileId) -> Result<bool, StoreError> {
+        let (workspace, id) = (workspace.to_owned(), id.clone());
         let blob: Option<i64> = self
             .write(move |db| {
                 db.query_row(
                     "DELETE FROM files WHERE workspace = ?1 AND id = ?2 RETURNING blob",
-                    [workspace, id],
+                    params![workspace, id],
                     |row| row.get(0),
                 )
                 .optional()
@@ -210,13 +232,13 @@ impl Store {
         match opened.await.map_err(|_| StoreError::Closed)? {
             Ok((open, found)) if found == file.size_bytes => Ok(tokio::fs::File::from_std(open)),
             Ok((_, found)) => Err(StoreError::BlobDamaged {
-                id: file.id.clone(),
+                id: file.id.to_string(),
                 found,
                 expected: file.size_bytes,
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(StoreError::BlobGone {
-                    id: file.id.clone(),
+                    id: file.id.to_string(),
                 })
             }
             Err(error) => Err(StoreError::io("open a blob")(error)),
@@ -298,10 +320,12 @@ pub(super) fn insert(
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM deleted_files WHERE workspace = ?1 AND id = ?2)",
         )
-        .and_then(|mut query| query.query_row([&file.workspace, &file.id], |row| row.get(0)))
+        .and_then(|mut query| query.query_row(params![file.workspace, file.id], |row| row.get(0)))
         .map_err(sql())?;
     if was_deleted {
-        return Err(StoreError::IdTaken { id: file.id });
+        return Err(StoreError::IdTaken {
+            id: file.id.into_string(),
+        });
     }
     let created_at_us = micros(file.created_at);
     let expires_at_us = file.expires_at.map(micros);
@@ -327,7 +351,7 @@ pub(super) fn insert(
     .map_err(|source| {
         if is_unique_violation(&source) {
             StoreError::IdTaken {
-                id: file.id.clone(),
+                id: file.id.to_string(),
             }
         } else {
             sql()(source)

@@ -38,7 +38,7 @@ async fn open_with(dir: &Path, options: Options) -> Store {
 
 fn new_workspace(id: &str) -> NewWorkspace {
     NewWorkspace {
-        id: id.to_owned(),
+        id: id.into(),
         name: id.to_owned(),
         created_at: at(0),
     }
@@ -46,7 +46,7 @@ fn new_workspace(id: &str) -> NewWorkspace {
 
 fn new_file(workspace: &str, id: &str, seconds: i64) -> NewFile {
     NewFile {
-        id: id.to_owned(),
+        id: id.into(),
         workspace: workspace.to_owned(),
         filename: "a.csv".to_owned(),
         mime_type: "text/csv".to_owned(),
@@ -94,15 +94,25 @@ async fn a_file_is_found_read_counted_and_deleted() {
     let store = open(dir.path()).await;
     let added = add(&store, WORKSPACE, "file_1", 0).await;
     assert_eq!(added.size_bytes, 6);
-    let found = store.file(WORKSPACE, "file_1").await.unwrap();
+    let found = store.file(WORKSPACE, &"file_1".into()).await.unwrap();
     assert_eq!(found.as_ref(), Some(&added));
     assert_eq!(read(&store, &added).await, b"file_1");
     assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 6);
     assert_eq!(on_disk(dir.path()), (0, 1));
 
-    assert!(store.delete_file(WORKSPACE, "file_1").await.unwrap());
-    assert!(!store.delete_file(WORKSPACE, "file_1").await.unwrap());
-    assert_eq!(store.file(WORKSPACE, "file_1").await.unwrap(), None);
+    assert!(
+        store
+            .delete_file(WORKSPACE, &"file_1".into())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .delete_file(WORKSPACE, &"file_1".into())
+            .await
+            .unwrap()
+    );
+    assert_eq!(store.file(WORKSPACE, &"file_1".into()).await.unwrap(), None);
     assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 0);
     assert_eq!(on_disk(dir.path()), (0, 0));
     assert!(matches!(
@@ -116,10 +126,15 @@ async fn another_workspace_sees_nothing_and_may_use_the_same_ids() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path()).await;
     add(&store, WORKSPACE, "file_1", 0).await;
-    assert_eq!(store.file(OTHER, "file_1").await.unwrap(), None);
-    assert!(!store.delete_file(OTHER, "file_1").await.unwrap());
+    assert_eq!(store.file(OTHER, &"file_1".into()).await.unwrap(), None);
+    assert!(!store.delete_file(OTHER, &"file_1".into()).await.unwrap());
     let theirs = add(&store, OTHER, "file_1", 0).await;
-    assert!(store.delete_file(WORKSPACE, "file_1").await.unwrap());
+    assert!(
+        store
+            .delete_file(WORKSPACE, &"file_1".into())
+            .await
+            .unwrap()
+    );
     assert_eq!(read(&store, &theirs).await, b"file_1");
     assert_eq!(store.used_bytes(OTHER).await.unwrap(), 6);
 }
@@ -130,7 +145,10 @@ async fn an_id_is_never_given_twice_and_the_blob_can_be_offered_again() {
     let store = open(dir.path()).await;
     add(&store, WORKSPACE, "file_1", 0).await;
     add(&store, WORKSPACE, "file_2", 0).await;
-    store.delete_file(WORKSPACE, "file_2").await.unwrap();
+    store
+        .delete_file(WORKSPACE, &"file_2".into())
+        .await
+        .unwrap();
     let blob = blob(&store, b"x").await;
     for taken in ["file_1", "file_2"] {
         let file = new_file(WORKSPACE, taken, 0);
@@ -289,7 +307,7 @@ async fn an_unknown_workspace_can_hold_nothing() {
 
 fn container(id: &str) -> ContainerRow {
     ContainerRow {
-        id: id.to_owned(),
+        id: id.into(),
         workspace: WORKSPACE.to_owned(),
         created_at: at(0),
         expires_at: at(3600),
@@ -326,7 +344,7 @@ async fn a_container_is_kept_used_and_removed() {
     assert!(store.containers(OTHER).await.unwrap().is_empty());
 
     let mount = |name: &str| MountedFile {
-        file_id: "file_1".to_owned(),
+        file_id: "file_1".into(),
         filename: name.to_owned(),
         in_place: name == "b.csv",
     };
@@ -369,7 +387,7 @@ async fn a_reset_clears_one_workspace_and_lets_its_ids_come_again() {
     assert_eq!(cleared.containers, ["container_1", "container_2"]);
     assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 0);
     assert_eq!(on_disk(dir.path()), (0, 1));
-    assert!(store.file(OTHER, "file_1").await.unwrap().is_some());
+    assert!(store.file(OTHER, &"file_1".into()).await.unwrap().is_some());
     let again = add(&store, WORKSPACE, "file_1", 0).await;
     assert_eq!(again.position(), first.position());
 }
@@ -418,7 +436,11 @@ async fn a_state_that_cannot_be_restored_changes_nothing_and_leaves_no_bytes() {
     };
     let cleared = store.restore_workspace(WORKSPACE, contents).await.unwrap();
     assert_eq!(cleared.containers, ["container_1"]);
-    let row = store.file(WORKSPACE, "file_1").await.unwrap().unwrap();
+    let row = store
+        .file(WORKSPACE, &"file_1".into())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(read(&store, &row).await, b"123456");
     assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 6);
     assert_eq!(on_disk(dir.path()), (0, 1));
@@ -436,7 +458,7 @@ async fn uploads_and_deletions_at_once_leave_what_was_not_deleted() {
                 let row = add(&store, WORKSPACE, &id, 0).await;
                 assert_eq!(read(&store, &row).await, id.as_bytes());
                 if n % 2 == 0 {
-                    assert!(store.delete_file(WORKSPACE, &id).await.unwrap());
+                    assert!(store.delete_file(WORKSPACE, &id.into()).await.unwrap());
                 }
             })
         })

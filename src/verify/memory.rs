@@ -56,7 +56,7 @@ impl Memory {
 
     /// What the client does with one file, or with `None` all there are.
     pub(super) fn handled(&mut self, file_id: Option<&str>, handling: Handling) {
-        let is_meant = |unread: &Unread| file_id.is_none_or(|id| unread.output.file_id == id);
+        let is_meant = |unread: &Unread| file_id.is_none_or(|id| unread.output.file_id == *id);
         if handling == Handling::LooksAt {
             for unread in self.outputs.iter_mut().filter(|unread| is_meant(unread)) {
                 unread.looked_at = true;

@@ -24,7 +24,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("events", &["limits"]),
     (
         "verify",
-        &["clock", "fault", "journal", "limits", "lint", "model"],
+        &[
+            "clock", "fault", "ids", "journal", "limits", "lint", "model",
+        ],
     ),
     ("rate", &[]),
     (
@@ -164,9 +166,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("fault", &["ids", "input", "limits", "model"]),
     ("quirks", &[]),
-    ("model", &["input", "limits", "work"]),
+    ("model", &["ids", "input", "limits", "work"]),
     ("sandbox", &["private", "clock", "ids", "limits"]),
-    ("store", &["clock", "limits", "private"]),
+    ("store", &["ids", "clock", "limits", "private"]),
     ("journal", &["clock", "ids", "limits", "lint"]),
     ("clock", &[]),
     ("ids", &[]),

@@ -302,7 +302,12 @@ async fn a_conversation_may_begin_with_an_assistant_message() {
 #[test]
 fn every_quirk_has_a_test() {
     let page = include_str!("../../docs/QUIRKS.md");
-    let tests = [include_str!("quirks.rs"), include_str!("today.rs")].concat();
+    let tests = [
+        include_str!("quirks.rs"),
+        include_str!("refusals/quoted.rs"),
+        include_str!("today.rs"),
+    ]
+    .concat();
     let names: Vec<&str> = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())

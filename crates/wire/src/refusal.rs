@@ -15,6 +15,9 @@ pub struct Refusal {
     pub text: &'static str,
     /// When it was seen, and where: threads as `owner/repository#number`, or what kind of probe or log it was.
     pub source: &'static str,
+    /// Whether nothing shows the service itself saying so in this case: the quirk `weak-refusals` takes what
+    /// it refuses.
+    pub weak: bool,
 }
 
 impl Refusal {
@@ -52,15 +55,23 @@ impl Refusal {
 }
 
 macro_rules! refusals {
-    ($($name:ident $id:literal $path:literal $text:literal $source:literal;)+) => {
+    ($($name:ident $id:literal $path:literal $text:literal $source:literal $($weak:ident)?;)+) => {
         $(
             #[doc = $id]
-            pub const $name: Refusal = Refusal { id: $id, path: $path, text: $text, source: $source };
+            pub const $name: Refusal = Refusal {
+                id: $id,
+                path: $path,
+                text: $text,
+                source: $source,
+                weak: refusals!(@ $($weak)?),
+            };
         )+
 
         /// All of them, in the order of the page.
         pub const ALL: &[&Refusal] = &[$(&$name),+];
     };
+    (@ weak) => { true };
+    (@) => { false };
 }
 
 refusals! {
@@ -111,13 +122,13 @@ refusals! {
         "2026, two threads";
     THINKING_DISABLED_PREVIEW "thinking-disabled-preview" ""
         "\"thinking.type.disabled\" is not supported for this model. Thinking defaults to adaptive mode when not specified; use \"thinking.type.enabled\" with \"budget_tokens\" for extended thinking."
-        "2026, two gateways that quote it";
+        "2026, two gateways that quote it" weak;
     THINKING_ADAPTIVE "thinking-adaptive" ""
         "adaptive thinking is not supported on this model"
         "2026, threads";
     FORCED_TOOL_MODEL "forced-tool-model" ""
         "tool_choice: type \"tool\" and \"any\" are not supported for this model."
-        "2026-09, two gateways that quote it";
+        "2026-09, two gateways that quote it" weak;
     SAMPLING_DEPRECATED "sampling-deprecated" ""
         "`{name}` is deprecated for this model."
         "2026-08-29, probe of claude-sonnet-5; many threads";
@@ -183,7 +194,7 @@ refusals! {
         "2025-08-21 and 2025-11-20, anthropics/claude-code#6231 and warpdotdev/warp#8114";
     PDF_PAGES_IN_ALL "pdf-pages-in-all" ""
         "A maximum of {most} PDF pages may be provided."
-        "2025-08-13 and 2026-02-05, anthropics/claude-code#5707 and warpdotdev/warp#8573; that it is for all together is inferred";
+        "2025-08-13 and 2026-02-05, anthropics/claude-code#5707 and warpdotdev/warp#8573; that it is for all together is inferred" weak;
     MCP_UNREFERENCED "mcp-unreferenced" ""
         "MCP server '{name}' is defined but not referenced by any `mcp_toolset` in `tools`."
         "2026-09-01, anthropics/anthropic-sdk-csharp#255";

@@ -9,7 +9,7 @@ use futures_util::stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::AsyncReadExt;
 
-use super::{FileId, find};
+use super::{Named, find};
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
 use crate::app::App;
@@ -28,7 +28,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 pub(super) async fn content(
     State(app): State<App>,
     caller: Caller,
-    FileId(id): FileId,
+    Named(id): Named,
 ) -> ApiResult<Response> {
     let file = find(&app, &caller, &id).await?;
     if !file.downloadable {

@@ -82,7 +82,7 @@ pub(super) fn parse(pairs: Vec<(String, String)>, shape: Shape) -> ApiResult<Opt
             Some(name) => Err(ApiError::invalid(format!(
                 "{name}: Cannot be combined with `ids[]`"
             ))),
-            None => Ok((!scoped).then_some(Select::Ids(ids))),
+            None => Ok((!scoped).then_some(Select::Ids(ids.into_iter().map(Into::into).collect()))),
         };
     }
     let from = match (page, after, before) {
@@ -94,8 +94,8 @@ pub(super) fn parse(pairs: Vec<(String, String)>, shape: Shape) -> ApiResult<Opt
                 "before_id: Cannot be combined with `after_id`",
             ));
         }
-        (None, Some(id), None) => Start::AfterId(id),
-        (None, None, Some(id)) => Start::BeforeId(id),
+        (None, Some(id), None) => Start::AfterId(id.into()),
+        (None, None, Some(id)) => Start::BeforeId(id.into()),
         (None, None, None) => Start::Newest,
     };
     Ok((!scoped).then_some(Select::Page {

@@ -161,17 +161,22 @@ impl Server {
         let mut writer = self.store.begin_blob().await.unwrap();
         writer.write(content).await.unwrap();
         let new = NewFile {
-            id: format!("file_{}", self.store.used_bytes("wrkspc_1").await.unwrap()),
+            id: format!("file_{}", self.store.used_bytes("wrkspc_1").await.unwrap()).into(),
             workspace: self.a().id.clone(),
             filename: filename.to_owned(),
             mime_type: "text/csv".to_owned(),
             downloadable: true,
             created_at: self.a().clock.now(),
             expires_at: Some(self.a().clock.now() + chrono::TimeDelta::hours(1)),
-            container_id: Some("container_1".to_owned()),
+            container_id: Some("container_1".into()),
         };
         let blob = writer.finish().await.unwrap();
-        self.store.insert_file(new, blob).await.unwrap().id
+        self.store
+            .insert_file(new, blob)
+            .await
+            .unwrap()
+            .id
+            .into_string()
     }
 
     /// What there is in both workspaces, and on the disk beside whole files.

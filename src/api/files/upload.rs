@@ -79,7 +79,7 @@ async fn keep(app: &App, caller: &Caller, received: Received) -> Result<FileRow,
     let ids = workspace.ids(&[b"upload", received.named.filename.as_bytes(), &digest]);
     loop {
         let file = NewFile {
-            id: ids.next(Kind::File),
+            id: ids.next(Kind::File).into(),
             workspace: workspace.id.clone(),
             filename: received.named.filename.clone(),
             mime_type: received.named.mime_type.clone(),
@@ -92,7 +92,7 @@ async fn keep(app: &App, caller: &Caller, received: Received) -> Result<FileRow,
             Err(StoreError::IdTaken { .. }) => {}
             result => {
                 if let Ok(row) = &result {
-                    caller.made.note(&row.id);
+                    caller.made.note(&*row.id);
                 }
                 return result;
             }

@@ -252,7 +252,7 @@ fn note(caller: &Caller, turn: Option<&MessagesRequest>, played: &Played, facts:
             .outputs
             .extend(items.into_iter().flatten().filter_map(|item| {
                 Some(Output {
-                    file_id: item["file_id"].as_str()?.to_owned(),
+                    file_id: item["file_id"].as_str()?.into(),
                     filename: String::new(),
                 })
             }));

@@ -129,14 +129,14 @@ impl Running<'_> {
         let mime = mime_guess::from_path(&name).first_or_octet_stream();
         let row = loop {
             let file = NewFile {
-                id: self.ids.next(Kind::File),
+                id: self.ids.next(Kind::File).into(),
                 workspace: self.input.workspace.id.clone(),
                 filename: name.clone(),
                 mime_type: mime.essence_str().to_owned(),
                 downloadable: true,
                 created_at: now,
                 expires_at: None,
-                container_id: Some(self.container.id.to_string()),
+                container_id: Some(self.container.id.clone()),
             };
             match self.engine.store.insert_file(file, blob.clone()).await {
                 // Seeded ids repeat over a restart.

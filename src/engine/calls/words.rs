@@ -207,7 +207,7 @@ pub(super) fn block(id: &str, tool: ServerTool, done: &Done, keys: EditorKeys) -
                     content: files
                         .iter()
                         .map(|file| BashOutput::File {
-                            file_id: file.file_id.clone(),
+                            file_id: file.file_id.to_string(),
                         })
                         .collect(),
                 },
@@ -237,7 +237,7 @@ pub(super) fn block(id: &str, tool: ServerTool, done: &Done, keys: EditorKeys) -
                     content: files
                         .iter()
                         .map(|file| PythonOutput::File {
-                            file_id: file.file_id.clone(),
+                            file_id: file.file_id.to_string(),
                         })
                         .collect(),
                     abort_reason: None,

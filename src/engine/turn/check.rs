@@ -48,7 +48,8 @@ fn check_media(input: &TurnInput) -> Result<(), TurnError> {
     if !validate::has_media(&input.request) {
         return Ok(());
     }
-    let checked = work::apart(|| validate::media(&input.request.model, &input.body));
+    let weak = input.quirks.weak_refusals;
+    let checked = work::apart(|| validate::media(&input.request.model, &input.body, weak));
     checked.map_err(|TooLarge { message, details }| match details {
         Some(details) => TurnError::Detailed { message, details },
         None => TurnError::Invalid(message),
@@ -60,8 +61,9 @@ fn check_fields(input: &TurnInput) -> Result<(), String> {
     let request = &input.request;
     models::check_callers(request)?;
     validate::tools(request)?;
-    models::check_thinking(&request.model, request.thinking)?;
-    models::check_sampling(request, &input.body)?;
+    let weak = input.quirks.weak_refusals;
+    models::check_thinking(&request.model, request.thinking, weak)?;
+    models::check_sampling(request, &input.body, weak)?;
     models::check_output(request, input.batch_item.is_some())?;
     validate::thoughts(request, &input.body, |id| input.workspace.scripts.knows(id))?;
     validate::fields(request, &input.body)?;

@@ -10,6 +10,7 @@ use wire::request::{Block, MessagesRequest, Source};
 
 use crate::engine::models;
 use crate::limits;
+use crate::quirks::WeakRefusals;
 
 /// How far from its type the count of a page tree is looked for.
 const DICTIONARY_BYTES: usize = 4096;
@@ -38,7 +39,7 @@ struct Found<'a> {
 }
 
 /// Checks pixels and pages; `body` has the bytes.
-pub fn check(model: &str, body: &Value) -> Result<(), TooLarge> {
+pub fn check(model: &str, body: &Value, weak: WeakRefusals) -> Result<(), TooLarge> {
     let mut found = Vec::new();
     let messages = body["messages"].as_array().into_iter().flatten();
     for (index, message) in messages.enumerate() {
@@ -46,7 +47,7 @@ pub fn check(model: &str, body: &Value) -> Result<(), TooLarge> {
         gather(&mut found, (&path, &path), &message["content"]);
     }
     check_images(&found)?;
-    check_pages(model, &found)
+    check_pages(model, &found, weak)
 }
 
 /// The images and documents of a list of blocks, and of what they hold.
@@ -117,7 +118,7 @@ fn check_images(found: &[Found<'_>]) -> Result<(), TooLarge> {
 }
 
 /// One document has too many pages, or all together have (F210).
-fn check_pages(model: &str, found: &[Found<'_>]) -> Result<(), TooLarge> {
+fn check_pages(model: &str, found: &[Found<'_>], weak: WeakRefusals) -> Result<(), TooLarge> {
     let most = if models::has_long_context(model) {
         limits::MAX_PDF_PAGES
     } else {
@@ -141,13 +142,15 @@ fn check_pages(model: &str, found: &[Found<'_>]) -> Result<(), TooLarge> {
             });
         }
     }
-    if all > most {
-        return Err(TooLarge {
-            message: refusal::PDF_PAGES_IN_ALL.say(&[("most", &most)]),
-            details: None,
-        });
+    if all <= most {
+        return Ok(());
     }
-    Ok(())
+    models::unless_taken(&refusal::PDF_PAGES_IN_ALL, &[("most", &most)], weak).map_err(|message| {
+        TooLarge {
+            message,
+            details: None,
+        }
+    })
 }
 
 /// The longer side of an image in pixels, where its format says it.
@@ -274,6 +277,10 @@ mod tests {
 
     use super::*;
 
+    fn checked(model: &str, body: &Value) -> Result<(), TooLarge> {
+        check(model, body, WeakRefusals::Refused)
+    }
+
     fn encode(bytes: &[u8]) -> String {
         base64::engine::general_purpose::STANDARD.encode(bytes)
     }
@@ -324,7 +331,7 @@ mod tests {
 
     #[test]
     fn an_image_has_at_most_8000_pixels_a_side_and_2000_among_many() {
-        let check = |content: &[Value]| check("claude-opus-5", &body(content));
+        let check = |content: &[Value]| checked("claude-opus-5", &body(content));
         assert_eq!(check(&[image(&png(8000, 1))]), Ok(()));
         let result =
             json!({"type": "tool_result", "tool_use_id": "t", "content": [image(&png(1, 8001))]});
@@ -387,19 +394,19 @@ mod tests {
     #[test]
     fn a_long_context_takes_more_pages() {
         let one = document(&plain_pdf(101));
-        let refused = check("claude-haiku-4-5", &body(std::slice::from_ref(&one))).unwrap_err();
+        let refused = checked("claude-haiku-4-5", &body(std::slice::from_ref(&one))).unwrap_err();
         assert_eq!(
             refused.message,
             "messages.0.content.0.pdf.source.base64.data: A maximum of 100 PDF pages may be provided."
         );
-        assert_eq!(check("claude-opus-5", &body(&[one])), Ok(()));
+        assert_eq!(checked("claude-opus-5", &body(&[one])), Ok(()));
         let half = document(&plain_pdf(60));
-        let refused = check("claude-haiku-4-5", &body(&[half.clone(), half])).unwrap_err();
+        let refused = checked("claude-haiku-4-5", &body(&[half.clone(), half])).unwrap_err();
         assert_eq!(
             refused.message,
             "A maximum of 100 PDF pages may be provided."
         );
-        let refused = check("claude-opus-5", &body(&[document(&plain_pdf(601))])).unwrap_err();
+        let refused = checked("claude-opus-5", &body(&[document(&plain_pdf(601))])).unwrap_err();
         assert!(
             refused
                 .message

@@ -417,7 +417,7 @@ mod tests {
             })?;
         let captures = BTreeMap::from([("city".to_owned(), "Oslo".to_owned())]);
         let uploads = [Upload {
-            file_id: "file_1".to_owned(),
+            file_id: "file_1".into(),
             filename: "a.csv".to_owned(),
         }];
         let view = View {

@@ -52,7 +52,7 @@ fn tool(kind: &str, name: &str) -> DeclaredTool {
 
 fn upload(name: &str) -> Upload {
     Upload {
-        file_id: format!("file_{name}"),
+        file_id: format!("file_{name}").into(),
         filename: name.to_owned(),
     }
 }
@@ -113,7 +113,7 @@ fn ran(id: &str, stdout: &str) -> CallResult {
 
 fn output(name: &str) -> OutputFile {
     OutputFile {
-        file_id: format!("file_{name}"),
+        file_id: format!("file_{name}").into(),
         filename: name.to_owned(),
         size_bytes: 3,
     }

@@ -49,7 +49,7 @@ fn request(tool: CodeTool, text: &str, uploads: &[&str]) -> TurnRequest {
         uploads: uploads
             .iter()
             .map(|name| Upload {
-                file_id: format!("file_{name}"),
+                file_id: format!("file_{name}").into(),
                 filename: (*name).to_owned(),
             })
             .collect(),
@@ -136,7 +136,7 @@ impl Host {
         let mut files: Vec<OutputFile> = std::fs::read_dir(output_dir.path())
             .unwrap()
             .map(|entry| OutputFile {
-                file_id: "file_1".to_owned(),
+                file_id: "file_1".into(),
                 filename: entry.unwrap().file_name().into_string().unwrap(),
                 size_bytes: 1,
             })

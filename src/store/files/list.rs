@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{COLUMNS, FileRow, Position, find, gone_before, read_row};
+use crate::ids::FileId;
 use crate::store::{Store, StoreError, micros};
 
 impl Position {
@@ -22,9 +23,9 @@ pub enum Start {
     /// Behind a place, which older files follow.
     Position(Position),
     /// Behind this file. It may have been deleted since.
-    AfterId(String),
+    AfterId(FileId),
     /// The page ends before this file. It may have been deleted since.
-    BeforeId(String),
+    BeforeId(FileId),
 }
 
 /// Which files to list.
@@ -35,7 +36,7 @@ pub enum Select {
         from: Start,
     },
     /// Those of these that are there.
-    Ids(Vec<String>),
+    Ids(Vec<FileId>),
 }
 
 /// A question for a list of files.
@@ -141,7 +142,7 @@ fn page(
 }
 
 /// Where a file stands in the list, or stood before it was deleted.
-fn locate(db: &Connection, workspace: &str, id: String) -> Result<Position, StoreError> {
+fn locate(db: &Connection, workspace: &str, id: FileId) -> Result<Position, StoreError> {
     db.prepare_cached(
         "SELECT created_at_us, ordinal FROM files WHERE workspace = ?1 AND id = ?2
          UNION ALL
@@ -149,7 +150,7 @@ fn locate(db: &Connection, workspace: &str, id: String) -> Result<Position, Stor
     )
     .and_then(|mut query| {
         query
-            .query_row([workspace, &id], |row| {
+            .query_row(params![workspace, id], |row| {
                 Ok(Position {
                     created_at_us: row.get(0)?,
                     ordinal: row.get(1)?,
@@ -158,5 +159,7 @@ fn locate(db: &Connection, workspace: &str, id: String) -> Result<Position, Stor
             .optional()
     })
     .map_err(StoreError::sql("find a cursor's file"))?
-    .ok_or(StoreError::UnknownCursor { id })
+    .ok_or(StoreError::UnknownCursor {
+        id: id.into_string(),
+    })
 }

@@ -13,7 +13,7 @@ async fn what_was_acknowledged_is_there_after_reopening() {
         let store = open(dir.path()).await;
         let mut new = new_file(WORKSPACE, "file_1", 1);
         new.expires_at = Some(at(7200));
-        new.container_id = Some("container_1".to_owned());
+        new.container_id = Some("container_1".into());
         let blob = blob(&store, b"content").await;
         let file = store.insert_file(new, blob).await.unwrap();
         store
@@ -24,7 +24,7 @@ async fn what_was_acknowledged_is_there_after_reopening() {
         (file, container("container_1"))
     };
     let store = Store::open(dir.path()).unwrap();
-    let found = store.file(WORKSPACE, "file_1").await.unwrap();
+    let found = store.file(WORKSPACE, &"file_1".into()).await.unwrap();
     assert_eq!(found.as_ref(), Some(&file));
     assert_eq!(read(&store, &file).await, b"content");
     let found = store.container(WORKSPACE, "container_1").await.unwrap();
@@ -91,8 +91,14 @@ async fn a_row_without_its_bytes_is_removed_and_no_longer_counted() {
     }
     fs::remove_file(dir.path().join("blobs/01/0000000000000001")).unwrap();
     let store = Store::open(dir.path()).unwrap();
-    assert_eq!(store.file(WORKSPACE, "file_1").await.unwrap(), None);
-    assert!(store.file(WORKSPACE, "file_22").await.unwrap().is_some());
+    assert_eq!(store.file(WORKSPACE, &"file_1".into()).await.unwrap(), None);
+    assert!(
+        store
+            .file(WORKSPACE, &"file_22".into())
+            .await
+            .unwrap()
+            .is_some()
+    );
     assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 7);
 }
 
@@ -167,7 +173,7 @@ async fn a_process_that_stores_until_it_is_killed() {
         store.insert_file(file, blob).await.unwrap();
         println!("\nstored {n}");
         if n % 3 == 2 {
-            assert!(store.delete_file(WORKSPACE, &id).await.unwrap());
+            assert!(store.delete_file(WORKSPACE, &id.into()).await.unwrap());
             println!("\ndeleted {n}");
         }
     }
@@ -203,7 +209,10 @@ async fn a_server_killed_while_it_stores_loses_nothing_it_acknowledged() {
 
         let store = Store::open(dir.path()).unwrap();
         for (verb, n) in &acknowledged {
-            let found = store.file(WORKSPACE, &format!("file_{n}")).await.unwrap();
+            let found = store
+                .file(WORKSPACE, &format!("file_{n}").into())
+                .await
+                .unwrap();
             if verb == "deleted" {
                 assert_eq!(found, None, "{n} of {acknowledged:?}");
             } else if n % 3 != 2 {

@@ -9,7 +9,11 @@ async fn list(store: &Store, select: Select, now: DateTime<Utc>) -> (Vec<String>
         .files(WORKSPACE, FileQuery { select, now })
         .await
         .unwrap();
-    let ids = page.rows.into_iter().map(|row| row.id).collect();
+    let ids = page
+        .rows
+        .into_iter()
+        .map(|row| row.id.into_string())
+        .collect();
     (ids, page.has_more)
 }
 
@@ -27,7 +31,7 @@ async fn the_newest_come_first_and_equal_times_keep_their_order() {
     let (ids, has_more) = list(&store, page(10, Start::Newest), at(2)).await;
     assert_eq!(ids, ["file_c", "file_a", "file_b", "file_old"]);
     assert!(!has_more);
-    let some = ["file_old", "file_none", "file_c"].map(str::to_owned);
+    let some = ["file_old", "file_none", "file_c"].map(Into::into);
     let (ids, _) = list(&store, Select::Ids(some.to_vec()), at(2)).await;
     assert_eq!(ids, ["file_c", "file_old"]);
 }
@@ -39,12 +43,19 @@ async fn a_cursor_stays_good_when_its_file_is_deleted_and_new_ones_come() {
     for n in 0..6 {
         add(&store, WORKSPACE, &format!("file_{n}"), 0).await;
     }
-    let cursor = store.file(WORKSPACE, "file_4").await.unwrap().unwrap();
-    store.delete_file(WORKSPACE, "file_4").await.unwrap();
+    let cursor = store
+        .file(WORKSPACE, &"file_4".into())
+        .await
+        .unwrap()
+        .unwrap();
+    store
+        .delete_file(WORKSPACE, &"file_4".into())
+        .await
+        .unwrap();
     add(&store, WORKSPACE, "file_6", 0).await;
     for from in [
         Start::Position(cursor.position()),
-        Start::AfterId("file_4".to_owned()),
+        Start::AfterId("file_4".into()),
     ] {
         let (ids, has_more) = list(&store, page(2, from), at(0)).await;
         assert_eq!(
@@ -52,7 +63,7 @@ async fn a_cursor_stays_good_when_its_file_is_deleted_and_new_ones_come() {
             (vec!["file_3".into(), "file_2".into()], true)
         );
     }
-    let from = Start::BeforeId("file_4".to_owned());
+    let from = Start::BeforeId("file_4".into());
     let (ids, has_more) = list(&store, page(1, from), at(0)).await;
     assert_eq!((ids, has_more), (vec!["file_5".into()], true));
 }
@@ -62,11 +73,11 @@ async fn a_cursor_of_another_workspace_is_an_unknown_one() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path()).await;
     add(&store, OTHER, "file_1", 0).await;
-    store.delete_file(OTHER, "file_1").await.unwrap();
+    store.delete_file(OTHER, &"file_1".into()).await.unwrap();
     add(&store, OTHER, "file_2", 0).await;
     for id in ["file_1", "file_2", "file_none"] {
         let query = FileQuery {
-            select: page(1, Start::AfterId(id.to_owned())),
+            select: page(1, Start::AfterId(id.into())),
             now: at(0),
         };
         let refused = store.files(WORKSPACE, query).await;
@@ -92,7 +103,7 @@ async fn an_expired_file_is_listed_for_thirty_days_and_then_swept() {
         assert_eq!(row.is_gone(now), expected == 0);
         let (ids, _) = list(&store, page(10, Start::Newest), now).await;
         assert_eq!(ids.len(), expected);
-        let (ids, _) = list(&store, Select::Ids(vec!["file_1".to_owned()]), now).await;
+        let (ids, _) = list(&store, Select::Ids(vec!["file_1".into()]), now).await;
         assert_eq!(ids.len(), expected);
     }
     store.sweep_files(WORKSPACE, last).await.unwrap();
@@ -126,7 +137,7 @@ async fn ten_thousand_deleted_cursors_are_remembered_and_no_more() {
         .await
         .unwrap();
     let after = |id: &str| FileQuery {
-        select: page(1, Start::AfterId(id.to_owned())),
+        select: page(1, Start::AfterId(id.into())),
         now: at(0),
     };
     let forgotten = store.files(WORKSPACE, after("file_0")).await;
@@ -145,7 +156,7 @@ async fn walk(store: &Store, limit: usize, next: impl Fn(&FileRow) -> Start) -> 
         let page = store.files(WORKSPACE, query).await.unwrap();
         assert!(page.rows.len() <= limit);
         let last = page.rows.last().cloned();
-        ids.extend(page.rows.into_iter().map(|row| row.id));
+        ids.extend(page.rows.into_iter().map(|row| row.id.into_string()));
         match last.filter(|_| page.has_more) {
             Some(last) => from = next(&last),
             None => return ids,
@@ -157,7 +168,8 @@ async fn walk(store: &Store, limit: usize, next: impl Fn(&FileRow) -> Start) -> 
 async fn walk_back(store: &Store, limit: usize, oldest: &str) -> Vec<String> {
     let (mut ids, mut from) = (vec![oldest.to_owned()], oldest.to_owned());
     loop {
-        let (mut page, has_more) = list(store, page(limit, Start::BeforeId(from)), at(0)).await;
+        let (mut page, has_more) =
+            list(store, page(limit, Start::BeforeId(from.into())), at(0)).await;
         let first = page.first().cloned();
         page.append(&mut ids);
         ids = page;
