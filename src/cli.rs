@@ -7,6 +7,7 @@ mod docs;
 pub mod doctor;
 pub mod image;
 mod import;
+mod init;
 mod live;
 mod log;
 mod output;
@@ -14,6 +15,8 @@ mod remote;
 mod report;
 mod run;
 mod serve;
+mod settings;
+mod shell;
 mod signals;
 mod usage;
 mod verify;
@@ -21,8 +24,6 @@ mod verify;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-
-use clap::Parser as _;
 
 use args::{Cli, Command, ImageCommand, ServeArgs};
 
@@ -43,7 +44,10 @@ const FAILURE: u8 = 1;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match settings::parse() {
+        Ok(cli) => cli,
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
     log::start(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -80,6 +84,22 @@ async fn run(cli: Cli) -> ExitCode {
             }
             Err(error) => fail(USAGE, &error.to_string()),
         },
+        Some(Command::Init(args)) => match init::init(&args) {
+            Ok(text) => {
+                print(&text);
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(USAGE, &error.to_string()),
+        },
+        Some(Command::Schema) => {
+            print(crate::model::script::SCHEMA);
+            ExitCode::SUCCESS
+        }
+        Some(Command::Completions(args)) => {
+            print(&shell::completions(args.shell));
+            ExitCode::SUCCESS
+        }
+        Some(Command::Man(args)) => man(args.out.as_deref()),
         Some(Command::Run(args)) => run::run(*args).await,
         Some(Command::Verify(args)) => verify::run(&args).await,
         Some(Command::Usage(args)) => match usage::run(&args).await {
@@ -90,6 +110,22 @@ async fn run(cli: Cli) -> ExitCode {
             Err(error) => fail(FAILURE, &error.to_string()),
         },
         Some(Command::Import(args)) => import(&args),
+    }
+}
+
+fn man(folder: Option<&std::path::Path>) -> ExitCode {
+    let written = match folder {
+        None => shell::man(),
+        Some(folder) => {
+            shell::write_man(folder).map(|pages| format!("{pages} pages in {}\n", folder.display()))
+        }
+    };
+    match written {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(FAILURE, &format!("cannot write the manual: {error}")),
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod doctor;
 mod import;
+mod running;
+mod shell;
 mod values;
 
 use std::ffi::OsString;
@@ -24,6 +26,8 @@ use crate::rate::RateLimit;
 use crate::sandbox::docker::image::Flavor;
 pub(super) use doctor::{DocsArgs, DoctorArgs};
 pub(super) use import::ImportArgs;
+pub(super) use running::{ReportArgs, UsageArgs, VerifyArgs};
+pub(super) use shell::{CompletionsArgs, InitArgs, ManArgs, Project};
 use values::{UnmatchedArg, alias, json_path, profile, quirk};
 
 /// A local emulator for the code execution side of Anthropic's API.
@@ -32,7 +36,7 @@ use values::{UnmatchedArg, alias, json_path, profile, quirk};
 #[derive(Debug, Parser)]
 #[command(
     name = "sandtable",
-    version,
+    version = VERSION,
     args_conflicts_with_subcommands = true,
     max_term_width = 100,
     after_help = MORE
@@ -44,11 +48,15 @@ pub(super) struct Cli {
     pub(super) serve: ServeArgs,
 }
 
+/// What this program is: its version and, in a release, the commit that it was built of.
+pub(super) const VERSION: &str = env!("SANDTABLE_VERSION");
+
 /// Where a server listens that is not told.
 const DEFAULT_PORT: u16 = 4010;
 
 const MORE: &str = "\
-`-h` shows the flags used most, `--help` all of them. Each has an environment variable.";
+`-h` shows the flags used most, `--help` all of them. Each has an environment variable, and a line in sandtable.toml
+without its dashes (`sandtable docs settings`).";
 
 const EXIT_CODES: &str = "\
 Exit code: the command's own if it is not 0 (128 and the signal's number if a signal ended it),
@@ -73,6 +81,14 @@ pub(super) enum Command {
     Doctor(Box<DoctorArgs>),
     /// Print a page of the documentation, or the list of pages.
     Docs(DocsArgs),
+    /// Write a first script, a test, and a CI file into a project.
+    Init(InitArgs),
+    /// Print the JSON schema of scripts, for editors.
+    Schema,
+    /// Print completions for a shell.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command.
+    Man(ManArgs),
     /// Say what a running server's turns would have cost.
     Usage(UsageArgs),
     /// Turn others' recordings (VCR, HAR, bare bodies, aimock) into cassettes.
@@ -87,6 +103,9 @@ pub(super) enum Command {
 /// Flags of `serve`. Each has an environment variable; a flag wins over it.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
+    /// Take flags from this file; without it from `sandtable.toml` in the working directory, if there is one.
+    #[arg(long, value_name = "FILE", env = super::settings::VARIABLE, help_heading = "Server")]
+    pub(super) config: Option<PathBuf>,
     /// Address to listen on; beyond loopback a --control-token is required.
     #[arg(
         long,
@@ -661,48 +680,6 @@ pub(super) struct ImageBuildArgs {
     pub(super) tag: Option<String>,
 }
 
-/// A server that runs.
-#[derive(Debug, Args)]
-pub(super) struct ServerArgs {
-    /// The server.
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:4010",
-        env = "ANTHROPIC_BASE_URL"
-    )]
-    pub(super) url: String,
-    /// The server's control token, if it has one.
-    #[arg(
-        long,
-        value_name = "TOKEN",
-        env = "SANDTABLE_CONTROL_TOKEN",
-        hide_env_values = true
-    )]
-    pub(super) control_token: Option<String>,
-}
-
-/// Flags of `usage`.
-#[derive(Debug, Args)]
-pub(super) struct UsageArgs {
-    #[command(flatten)]
-    pub(super) server: ServerArgs,
-    /// The API key whose workspace is meant; needed where there are several.
-    #[arg(
-        long,
-        value_name = "KEY",
-        env = "ANTHROPIC_API_KEY",
-        hide_env_values = true
-    )]
-    pub(super) key: Option<String>,
-    /// Such as 2026-11; the present month of the workspace's clock without it.
-    #[arg(long, value_name = "MONTH")]
-    pub(super) month: Option<String>,
-    /// Print JSON.
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
 /// Flags of `run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -713,72 +690,6 @@ pub(super) struct RunArgs {
     /// The command and its arguments, behind `--`.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(super) command: Vec<OsString>,
-}
-
-/// Flags of `verify`.
-#[derive(Debug, Args)]
-pub(super) struct VerifyArgs {
-    #[command(flatten)]
-    pub(super) server: ServerArgs,
-    /// The API key whose workspace is meant; all workspaces without it.
-    #[arg(long, value_name = "KEY")]
-    pub(super) key: Option<String>,
-    /// The workspace that is meant; all without it.
-    #[arg(long, value_name = "NAME", conflicts_with = "key")]
-    pub(super) workspace: Option<String>,
-    #[command(flatten)]
-    pub(super) report: ReportArgs,
-}
-
-/// What becomes of a verdict.
-#[derive(Debug, Args)]
-pub(super) struct ReportArgs {
-    /// Write the verdict as XML for CI servers, as `JUnit` does.
-    #[arg(long, value_name = "FILE")]
-    pub(super) junit: Option<PathBuf>,
-    /// Write the verdict as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub(super) json: Option<PathBuf>,
-    /// The mildest lint that makes the verdict bad.
-    #[arg(
-        long,
-        value_enum,
-        value_name = "LEVEL",
-        default_value_t,
-        env = "SANDTABLE_LINTS"
-    )]
-    pub(super) lints: LintsArg,
-    /// Take a run for good in which no API request was answered.
-    #[arg(long, env = "SANDTABLE_ALLOW_EMPTY")]
-    pub(super) allow_empty: bool,
-    /// Take it for good that a request whose answer was lost was carried out again.
-    #[arg(long, env = "SANDTABLE_ALLOW_DUPLICATES")]
-    pub(super) allow_duplicates: bool,
-    /// Take it for good that recorded exchanges were not asked for.
-    #[arg(long, env = "SANDTABLE_ALLOW_UNUSED_RECORDINGS")]
-    pub(super) allow_unused_recordings: bool,
-}
-
-/// Values of `--lints`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum LintsArg {
-    /// None does.
-    Off,
-    /// What the service punishes silently.
-    #[default]
-    Error,
-    /// Also what may be meant so, such as an output file that nobody fetched.
-    Warning,
-}
-
-impl LintsArg {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Error => "error",
-            Self::Warning => "warning",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ const PAGES: &[Page] = &[
     page("quirks", include_str!("../../docs/QUIRKS.md")),
     page("scripts", include_str!("../../docs/SCRIPTS.md")),
     page("security", include_str!("../../docs/SECURITY.md")),
+    page("settings", include_str!("../../docs/SETTINGS.md")),
     page("state", include_str!("../../docs/STATE.md")),
     page("usage", include_str!("../../docs/USAGE.md")),
     page("verify", include_str!("../../docs/VERIFY.md")),

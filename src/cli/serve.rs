@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
+use super::args::VERSION;
 use super::signals::{self, Signals};
 use crate::config::Config;
 use crate::server::{Server, StartError};
@@ -30,7 +31,7 @@ pub(super) async fn run(config: Config, stop_at_eof: bool) -> Result<(), StartEr
 
 fn banner(server: &Server) -> String {
     let chosen = server.chosen();
-    let mut text = format!("sandtable {}\n\n", env!("CARGO_PKG_VERSION"));
+    let mut text = format!("sandtable {VERSION}\n\n");
     let mut line = |name: &str, value: &str| {
         writeln!(text, "  {name:<9} {value}").expect("a String takes every write");
     };

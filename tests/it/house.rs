@@ -9,8 +9,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "private", "billing", "cassette", "clock", "config", "ids", "limits", "live", "model",
-            "quirks", "rate", "sandbox", "server", "xml",
+            "private", "billing", "cassette", "clock", "config", "ids", "input", "limits", "live",
+            "model", "quirks", "rate", "sandbox", "server", "xml",
         ],
     ),
     (

@@ -51,16 +51,7 @@ async fn pytest(file: &str) {
     let backend = backend().await;
     let folder = TempDir::new().unwrap();
     let package = folder.path().join("package");
-    let site = folder.path().join("site");
-    copy(&clients().join("python"), &package);
-    // Without an index and without isolation: nothing is fetched.
-    let mut install = Command::new(&python);
-    install
-        .args(["-m", "pip", "install", "--quiet", "--no-deps", "--no-index"])
-        .args(["--no-build-isolation", "--disable-pip-version-check"])
-        .arg("--target")
-        .args([&site, &package]);
-    run("pip install", &mut install).await;
+    let site = install(&python, folder.path()).await;
     let mut tests = Command::new(&python);
     tests
         .args(["-m", "pytest", "-p", "no:cacheprovider", "--strict-markers"])
@@ -72,6 +63,21 @@ async fn pytest(file: &str) {
         .env("SANDTABLE_BACKEND", backend)
         .env_remove("PYTEST_ADDOPTS");
     run(file, &mut tests).await;
+}
+
+/// Installs a copy of the package, `package` in the folder; where it is imported from.
+pub(crate) async fn install(python: &Path, folder: &Path) -> PathBuf {
+    let (package, site) = (folder.join("package"), folder.join("site"));
+    copy(&clients().join("python"), &package);
+    // Without an index and without isolation: nothing is fetched.
+    let mut install = Command::new(python);
+    install
+        .args(["-m", "pip", "install", "--quiet", "--no-deps", "--no-index"])
+        .args(["--no-build-isolation", "--disable-pip-version-check"])
+        .arg("--target")
+        .args([&site, &package]);
+    run("pip install", &mut install).await;
+    site
 }
 
 #[tokio::test]
@@ -125,7 +131,7 @@ async fn node(file: &str) {
 }
 
 /// What runs code in the packages' tests; those that need it skip without.
-async fn backend() -> &'static str {
+pub(crate) async fn backend() -> &'static str {
     if image_ready(Flavor::Full).await {
         "docker"
     } else {
@@ -133,12 +139,12 @@ async fn backend() -> &'static str {
     }
 }
 
-fn clients() -> PathBuf {
+pub(crate) fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
 /// Copies a package without what its tools leave behind.
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -156,7 +162,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-async fn run(what: &str, command: &mut Command) {
+pub(crate) async fn run(what: &str, command: &mut Command) {
     command
         .env("SANDTABLE_BIN", env!("CARGO_BIN_EXE_sandtable"))
         .stdin(Stdio::null())

@@ -13,6 +13,7 @@
 mod clients;
 #[path = "../shared/image.rs"]
 mod image;
+mod init;
 mod interpreter;
 mod libraries;
 mod program;

@@ -1,0 +1,113 @@
+//! Flags of the commands that ask a server that runs.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// A server that runs.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ServerArgs {
+    /// The server.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:4010",
+        env = "ANTHROPIC_BASE_URL"
+    )]
+    pub(in crate::cli) url: String,
+    /// The server's control token, if it has one.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "SANDTABLE_CONTROL_TOKEN",
+        hide_env_values = true
+    )]
+    pub(in crate::cli) control_token: Option<String>,
+}
+
+/// Flags of `usage`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct UsageArgs {
+    #[command(flatten)]
+    pub(in crate::cli) server: ServerArgs,
+    /// The API key whose workspace is meant; needed where there are several.
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "ANTHROPIC_API_KEY",
+        hide_env_values = true
+    )]
+    pub(in crate::cli) key: Option<String>,
+    /// Such as 2026-11; the present month of the workspace's clock without it.
+    #[arg(long, value_name = "MONTH")]
+    pub(in crate::cli) month: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// Flags of `verify`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct VerifyArgs {
+    #[command(flatten)]
+    pub(in crate::cli) server: ServerArgs,
+    /// The API key whose workspace is meant; all workspaces without it.
+    #[arg(long, value_name = "KEY")]
+    pub(in crate::cli) key: Option<String>,
+    /// The workspace that is meant; all without it.
+    #[arg(long, value_name = "NAME", conflicts_with = "key")]
+    pub(in crate::cli) workspace: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) report: ReportArgs,
+}
+
+/// What becomes of a verdict.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ReportArgs {
+    /// Write the verdict as XML for CI servers, as `JUnit` does.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) junit: Option<PathBuf>,
+    /// Write the verdict as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) json: Option<PathBuf>,
+    /// The mildest lint that makes the verdict bad.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "LEVEL",
+        default_value_t,
+        env = "SANDTABLE_LINTS"
+    )]
+    pub(in crate::cli) lints: LintsArg,
+    /// Take a run for good in which no API request was answered.
+    #[arg(long, env = "SANDTABLE_ALLOW_EMPTY")]
+    pub(in crate::cli) allow_empty: bool,
+    /// Take it for good that a request whose answer was lost was carried out again.
+    #[arg(long, env = "SANDTABLE_ALLOW_DUPLICATES")]
+    pub(in crate::cli) allow_duplicates: bool,
+    /// Take it for good that recorded exchanges were not asked for.
+    #[arg(long, env = "SANDTABLE_ALLOW_UNUSED_RECORDINGS")]
+    pub(in crate::cli) allow_unused_recordings: bool,
+}
+
+/// Values of `--lints`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum LintsArg {
+    /// None does.
+    Off,
+    /// What the service punishes silently.
+    #[default]
+    Error,
+    /// Also what may be meant so, such as an output file that nobody fetched.
+    Warning,
+}
+
+impl LintsArg {
+    pub(in crate::cli) fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! `sandtable.toml`: flags of the server in a file. A flag wins over its variable, a variable over the file.
+//!
+//! A key is a flag without its dashes, so that there is nothing to learn and nothing to keep in step. The file
+//! gives clap other defaults, after each value has gone through the flag's own parser.
+
+use std::any::TypeId;
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+use toml::de::{DeTable, DeValue};
+
+use super::args::Cli;
+use crate::input;
+
+/// Names the file; the flag is `--config`.
+pub(super) const VARIABLE: &str = "SANDTABLE_CONFIG";
+/// The file that is looked for in the working directory.
+const USUAL: &str = "sandtable.toml";
+/// The command whose flags may be set.
+const SERVE: &str = "serve";
+/// What is not set by a file that has itself to be found first.
+const NOT_SET: [&str; 2] = ["config", "help"];
+/// A file of flags is not long.
+const MAX_BYTES: u64 = 1024 * 1024;
+/// How near a key must be to be meant.
+const LIKENESS: f64 = 0.75;
+
+/// What is wrong with the file, with the place.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {message}\n  hint: {hint}")]
+pub(super) struct SettingsError {
+    place: String,
+    message: String,
+    hint: String,
+}
+
+/// One line of the file: a flag and the values it gets.
+#[derive(Debug, PartialEq, Eq)]
+struct Setting {
+    id: String,
+    values: Vec<OsString>,
+}
+
+/// What was typed, with the file's values for what was not. Ends the process where clap does.
+pub(super) fn parse() -> Result<Cli, SettingsError> {
+    let plain = Cli::command().get_matches();
+    let settings = match find(&plain) {
+        Some(path) => load(&path)?,
+        None => Vec::new(),
+    };
+    let matches = with(Cli::command(), &settings).get_matches();
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// The file that is named, or the usual one if it is there and the command takes a server's flags.
+fn find(matches: &ArgMatches) -> Option<PathBuf> {
+    let (name, command) = matches.subcommand().unwrap_or((SERVE, matches));
+    if !takes_flags_of_serve(Cli::command().find_subcommand(name)?) {
+        return None;
+    }
+    match command.get_one::<PathBuf>("config") {
+        // The empty name means none.
+        Some(path) => Some(path.clone()).filter(|path| !path.as_os_str().is_empty()),
+        None => Some(PathBuf::from(USUAL)).filter(|path| path.exists()),
+    }
+}
+
+fn takes_flags_of_serve(command: &Command) -> bool {
+    command.get_arguments().any(|arg| arg.get_id() == "config")
+}
+
+fn load(path: &Path) -> Result<Vec<Setting>, SettingsError> {
+    let text = input::read_text(path, MAX_BYTES).map_err(|error| SettingsError {
+        place: path.display().to_string(),
+        message: format!("cannot be read: {error}"),
+        hint: format!(
+            "`--config FILE` names another file; `--config ''` or an empty {VARIABLE} means none"
+        ),
+    })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    read(&text, folder).map_err(|(span, message, hint)| SettingsError {
+        place: place(path, &text, span),
+        message,
+        hint,
+    })
+}
+
+/// A mistake, and where it stands.
+type Mistake = (Range<usize>, String, String);
+
+fn read(text: &str, folder: &Path) -> Result<Vec<Setting>, Mistake> {
+    let table = DeTable::parse(text).map_err(|error| {
+        let span = error.span().unwrap_or(0..0);
+        let hint =
+            "the file is TOML: `port = 4010`, `script = [\"a.yaml\"]`, `strict-betas = true`";
+        (span, error.message().to_owned(), hint.to_owned())
+    })?;
+    let root = Cli::command();
+    let serve = root.find_subcommand(SERVE).expect("serve is a command");
+    let mut settings = Vec::new();
+    for (key, value) in table.get_ref() {
+        let arg = flag(serve, key.get_ref()).map_err(|hint| {
+            let message = format!("there is no flag `--{}`", key.get_ref());
+            (key.span(), message, hint)
+        })?;
+        let values = values(arg, value.get_ref(), folder)
+            .map_err(|message| (value.span(), message, usage(arg)))?;
+        check(arg, &values).map_err(|message| (value.span(), message, usage(arg)))?;
+        settings.push(Setting {
+            id: arg.get_id().to_string(),
+            values,
+        });
+    }
+    Ok(settings)
+}
+
+/// The flag of a key, or a hint.
+fn flag<'a>(serve: &'a Command, key: &str) -> Result<&'a Arg, String> {
+    let flags = || {
+        serve
+            .get_arguments()
+            .filter(|arg| !NOT_SET.contains(&arg.get_id().as_str()))
+            .filter_map(|arg| Some((arg.get_long()?, arg)))
+    };
+    if let Some((_, arg)) = flags().find(|(long, _)| *long == key) {
+        return Ok(arg);
+    }
+    let near = flags()
+        .map(|(long, _)| (strsim::jaro_winkler(key, long), long))
+        .filter(|(likeness, _)| *likeness >= LIKENESS)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    Err(match near {
+        Some((_, long)) => format!("did you mean `{long}`?"),
+        None => "keys are the flags of `sandtable serve --help` without their dashes".to_owned(),
+    })
+}
+
+/// What the flag gets, as it would be typed; paths are from the file's folder on.
+fn values(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<Vec<OsString>, String> {
+    let repeats = matches!(arg.get_action(), ArgAction::Append);
+    match value {
+        DeValue::Array(items) if repeats => items
+            .iter()
+            .map(|item| one(arg, item.get_ref(), folder))
+            .collect(),
+        DeValue::Array(_) => Err("one value is wanted, not a list".to_owned()),
+        value => one(arg, value, folder).map(|value| vec![value]),
+    }
+}
+
+fn one(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<OsString, String> {
+    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+    let text = match value {
+        DeValue::Boolean(on) if is_switch => on.to_string(),
+        _ if is_switch => return Err("true or false is wanted".to_owned()),
+        DeValue::String(text) => text.to_string(),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Boolean(_) | DeValue::Array(_) | DeValue::Table(_) => {
+            return Err("a text or a number is wanted".to_owned());
+        }
+    };
+    if arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
+        return Ok(folder.join(text).into_os_string());
+    }
+    Ok(text.into())
+}
+
+/// Lets the flag's own parser look at the values.
+fn check(arg: &Arg, values: &[OsString]) -> Result<(), String> {
+    if matches!(arg.get_action(), ArgAction::SetTrue) {
+        return Ok(());
+    }
+    let long = arg.get_long().unwrap_or_default();
+    let mut line = vec![OsString::from("sandtable"), SERVE.into()];
+    for value in values {
+        let mut typed = OsString::from(format!("--{long}="));
+        typed.push(value);
+        line.push(typed);
+    }
+    let error = match Cli::command().try_get_matches_from(line) {
+        Ok(_) => return Ok(()),
+        Err(error) => error.to_string(),
+    };
+    let said = error.trim_start_matches("error: ");
+    let said = said.split("\n\n").next().unwrap_or_default();
+    Err(said.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn usage(arg: &Arg) -> String {
+    let help = arg.get_help().map(ToString::to_string);
+    let long = arg.get_long().unwrap_or_default();
+    format!("`--{long}`: {}", help.unwrap_or_default())
+}
+
+/// The commands with the file's values as defaults.
+fn with(command: Command, settings: &[Setting]) -> Command {
+    let names: Vec<String> = command
+        .get_subcommands()
+        .filter(|command| takes_flags_of_serve(command))
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    let set = |command: Command| {
+        settings.iter().fold(command, |command, setting| {
+            command.mut_arg(&setting.id, |arg| {
+                arg.default_values(setting.values.clone())
+            })
+        })
+    };
+    names.iter().fold(set(command), |command, name| {
+        command.mut_subcommand(name, set)
+    })
+}
+
+fn place(path: &Path, text: &str, span: Range<usize>) -> String {
+    let before = text.get(..span.start).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("{}:{line}:{column}", path.display())
+}
+
+#[cfg(test)]
+mod tests;
