@@ -10,6 +10,7 @@ mod import;
 mod init;
 mod live;
 mod log;
+mod mcp;
 mod output;
 mod remote;
 mod report;
@@ -18,6 +19,7 @@ mod serve;
 mod settings;
 mod shell;
 mod signals;
+mod tail;
 mod usage;
 mod verify;
 
@@ -90,6 +92,14 @@ async fn run(cli: Cli) -> ExitCode {
                 ExitCode::SUCCESS
             }
             Err(error) => fail(USAGE, &error.to_string()),
+        },
+        Some(Command::Tail(args)) => match tail::run(&args).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(FAILURE, &error.to_string()),
+        },
+        Some(Command::Mcp(args)) => match mcp::run(args).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(FAILURE, &error.to_string()),
         },
         Some(Command::Schema) => {
             print(crate::model::script::SCHEMA);

@@ -5,6 +5,7 @@
 
 mod client;
 mod compare;
+pub mod draft;
 mod files;
 mod gather;
 pub mod message;

@@ -26,7 +26,7 @@ use crate::rate::RateLimit;
 use crate::sandbox::docker::image::Flavor;
 pub(super) use doctor::{DocsArgs, DoctorArgs};
 pub(super) use import::ImportArgs;
-pub(super) use running::{ReportArgs, UsageArgs, VerifyArgs};
+pub(super) use running::{McpArgs, ReportArgs, TailArgs, UsageArgs, VerifyArgs};
 pub(super) use shell::{CompletionsArgs, InitArgs, ManArgs, Project};
 use values::{UnmatchedArg, alias, json_path, profile, quirk};
 
@@ -81,6 +81,10 @@ pub(super) enum Command {
     Doctor(Box<DoctorArgs>),
     /// Print a page of the documentation, or the list of pages.
     Docs(DocsArgs),
+    /// Print each turn of a server that runs: what was said and called, and what came of it.
+    Tail(TailArgs),
+    /// Let a coding agent look at and steer a server that runs, by the Model Context Protocol.
+    Mcp(McpArgs),
     /// Write a first script, a test, and a CI file into a project.
     Init(InitArgs),
     /// Print the JSON schema of scripts, for editors.

@@ -13,56 +13,59 @@ const fn page(name: &'static str, text: &'static str) -> Page {
     Page { name, text }
 }
 
+/// In the order of `docs/SUMMARY.md`: a reader's way in.
 const PAGES: &[Page] = &[
-    page("architecture", include_str!("../../docs/ARCHITECTURE.md")),
-    page("benchmarks", include_str!("../../docs/BENCHMARKS.md")),
+    page("readme", include_str!("../../README.md")),
+    page("recipes", include_str!("../../docs/RECIPES.md")),
+    page("scripts", include_str!("../../docs/SCRIPTS.md")),
     page("cassettes", include_str!("../../docs/CASSETTES.md")),
-    page("errors", include_str!("../../docs/ERRORS.md")),
-    page("faults", include_str!("../../docs/FAULTS.md")),
     page("import", include_str!("../../docs/IMPORT.md")),
     page("live", include_str!("../../docs/LIVE.md")),
-    page("logging", include_str!("../../docs/LOGGING.md")),
-    page("parity", include_str!("../../docs/PARITY.md")),
-    page("quirks", include_str!("../../docs/QUIRKS.md")),
-    page("scripts", include_str!("../../docs/SCRIPTS.md")),
-    page("security", include_str!("../../docs/SECURITY.md")),
-    page("settings", include_str!("../../docs/SETTINGS.md")),
+    page("faults", include_str!("../../docs/FAULTS.md")),
     page("state", include_str!("../../docs/STATE.md")),
-    page("usage", include_str!("../../docs/USAGE.md")),
     page("verify", include_str!("../../docs/VERIFY.md")),
-    page("wishes", include_str!("../../docs/WISHES.md")),
+    page("ci", include_str!("../../docs/CI.md")),
+    page("settings", include_str!("../../docs/SETTINGS.md")),
+    page("image", include_str!("../../images/README.md")),
+    page("logging", include_str!("../../docs/LOGGING.md")),
+    page("errors", include_str!("../../docs/ERRORS.md")),
+    page("quirks", include_str!("../../docs/QUIRKS.md")),
+    page("usage", include_str!("../../docs/USAGE.md")),
     page("service", include_str!("../../docs/service/README.md")),
-    page(
-        "service/billing",
-        include_str!("../../docs/service/billing.md"),
-    ),
-    page(
-        "service/blocks",
-        include_str!("../../docs/service/blocks.md"),
-    ),
-    page(
-        "service/code-execution",
-        include_str!("../../docs/service/code-execution.md"),
-    ),
-    page("service/files", include_str!("../../docs/service/files.md")),
     page(
         "service/messages",
         include_str!("../../docs/service/messages.md"),
-    ),
-    page(
-        "service/skills-batches",
-        include_str!("../../docs/service/skills-batches.md"),
     ),
     page(
         "service/streams",
         include_str!("../../docs/service/streams.md"),
     ),
     page(
+        "service/code-execution",
+        include_str!("../../docs/service/code-execution.md"),
+    ),
+    page(
+        "service/blocks",
+        include_str!("../../docs/service/blocks.md"),
+    ),
+    page("service/files", include_str!("../../docs/service/files.md")),
+    page(
+        "service/skills-batches",
+        include_str!("../../docs/service/skills-batches.md"),
+    ),
+    page(
         "service/transport",
         include_str!("../../docs/service/transport.md"),
     ),
-    page("readme", include_str!("../../README.md")),
-    page("image", include_str!("../../images/README.md")),
+    page(
+        "service/billing",
+        include_str!("../../docs/service/billing.md"),
+    ),
+    page("security", include_str!("../../docs/SECURITY.md")),
+    page("architecture", include_str!("../../docs/ARCHITECTURE.md")),
+    page("wishes", include_str!("../../docs/WISHES.md")),
+    page("parity", include_str!("../../docs/PARITY.md")),
+    page("benchmarks", include_str!("../../docs/BENCHMARKS.md")),
     page(
         "script.schema.json",
         include_str!("../../docs/script.schema.json"),
@@ -143,7 +146,10 @@ mod tests {
         for folder in [root.clone(), root.join("service")] {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
-                if path.extension().is_some_and(|ending| ending == "md") {
+                // The list of the book's chapters is no page of its own.
+                let is_page = path.extension().is_some_and(|ending| ending == "md")
+                    && !path.ends_with("SUMMARY.md");
+                if is_page {
                     let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
                     let text = std::fs::read_to_string(&path).unwrap();
                     assert_eq!(print(Some(name)).as_ref(), Ok(&text), "{name}");

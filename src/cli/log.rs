@@ -84,7 +84,7 @@ fn filter(usual: &str) -> EnvFilter {
 }
 
 /// <https://no-color.org>: any value but an empty one means none.
-fn has_colours(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+pub(super) fn has_colours(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
     is_terminal && no_color.is_none_or(OsStr::is_empty)
 }
 

@@ -29,7 +29,7 @@ pub fn of(response: &Response) -> Result<Value, String> {
 }
 
 /// What the events of a stream amount to, as far as they go.
-fn folded(text: &str) -> Result<Value, String> {
+pub fn folded(text: &str) -> Result<Value, String> {
     let mut message = Value::Null;
     let mut partial = String::new();
     let mut decoder = wire::sse::Decoder::default();

@@ -190,6 +190,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
             "src/server.rs",
             "src/server/",
             "src/app.rs",
+            "src/cli/mcp.rs",
         ],
     ),
     ("bollard", &["src/sandbox/docker.rs", "src/sandbox/docker/"]),

@@ -28,6 +28,7 @@ mod fold;
 mod house;
 mod isolation;
 mod journal;
+mod links;
 mod lints;
 mod models;
 mod pages;

@@ -26,4 +26,5 @@ mod signals;
 mod sizes;
 mod small;
 mod state;
+mod tail;
 mod traces;

@@ -50,8 +50,7 @@ async fn pytest(file: &str) {
     };
     let backend = backend().await;
     let folder = TempDir::new().unwrap();
-    let package = folder.path().join("package");
-    let site = install(&python, folder.path()).await;
+    let (package, site) = installed(&python, folder.path()).await;
     let mut tests = Command::new(&python);
     tests
         .args(["-m", "pytest", "-p", "no:cacheprovider", "--strict-markers"])
@@ -65,9 +64,10 @@ async fn pytest(file: &str) {
     run(file, &mut tests).await;
 }
 
-/// Installs a copy of the package, `package` in the folder; where it is imported from.
-pub(crate) async fn install(python: &Path, folder: &Path) -> PathBuf {
-    let (package, site) = (folder.join("package"), folder.join("site"));
+/// Copies the Python package into a folder and installs it there: the copy, and what belongs on the `PYTHONPATH`.
+pub(crate) async fn installed(python: &Path, folder: &Path) -> (PathBuf, PathBuf) {
+    let package = folder.join("package");
+    let site = folder.join("site");
     copy(&clients().join("python"), &package);
     // Without an index and without isolation: nothing is fetched.
     let mut install = Command::new(python);
@@ -77,7 +77,7 @@ pub(crate) async fn install(python: &Path, folder: &Path) -> PathBuf {
         .arg("--target")
         .args([&site, &package]);
     run("pip install", &mut install).await;
-    site
+    (package, site)
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ pub(crate) fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
-/// Copies a package without what its tools leave behind.
+/// Copies a folder without what tools leave behind.
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -162,7 +162,13 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-pub(crate) async fn run(what: &str, command: &mut Command) {
+/// Runs a command that must end well; what it said.
+pub(crate) async fn run(what: &str, command: &mut Command) -> String {
+    run_in(what, command, &[]).await
+}
+
+/// The same with variables that are else taken away.
+pub(crate) async fn run_in(what: &str, command: &mut Command, variables: &[(&str, &str)]) -> String {
     command
         .env("SANDTABLE_BIN", env!("CARGO_BIN_EXE_sandtable"))
         .stdin(Stdio::null())
@@ -176,13 +182,11 @@ pub(crate) async fn run(what: &str, command: &mut Command) {
     ] {
         command.env_remove(other);
     }
+    command.envs(variables.iter().copied());
     let output = tokio::time::timeout(TIMEOUT, command.output()).await;
     let output = output.expect("it ends in time").unwrap();
-    assert!(
-        output.status.success(),
-        "{what}: {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.push_str(&String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{what}: {}\n{said}", output.status);
+    said
 }

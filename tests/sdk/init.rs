@@ -5,7 +5,7 @@ use std::path::Path;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::clients::{backend, clients, copy, install, run};
+use crate::clients::{backend, clients, copy, installed, run};
 use crate::image::require::skip;
 use crate::interpreter::{clients_node, clients_python};
 
@@ -27,7 +27,7 @@ async fn a_python_project_s_first_tests_pass() {
         return skip("docker", "the first tests run code");
     }
     let folder = TempDir::new().unwrap();
-    let site = install(&python, folder.path()).await;
+    let (_, site) = installed(&python, folder.path()).await;
     let project = folder.path().join("project");
     std::fs::create_dir(&project).unwrap();
     init(&project, "pytest").await;

@@ -40,6 +40,13 @@ pub(crate) fn clients_python() -> Option<PathBuf> {
     command.into_iter().next()
 }
 
+/// The Python that the client of the Model Context Protocol is installed for.
+pub(crate) fn mcp_python() -> Option<PathBuf> {
+    let found = python("SANDTABLE_TEST_PYTHON_MCP", "sdk-mcp");
+    let command = found.map_err(|missing| skip("sdk", &missing)).ok()?;
+    command.into_iter().next()
+}
+
 /// Node, and the folder with what the tests of `clients/node` need.
 pub(crate) fn clients_node() -> Option<(PathBuf, PathBuf)> {
     let modules = root().join("clients/node/node_modules");

@@ -11,16 +11,20 @@
 )]
 
 mod clients;
+mod examples;
 #[path = "../shared/image.rs"]
 mod image;
 mod init;
 mod interpreter;
 mod libraries;
+mod mcp;
 mod program;
 mod python;
 mod readme;
+mod recipes;
 mod recorded;
 mod run;
 mod server;
 mod shell;
 mod typescript;
+mod workshop;

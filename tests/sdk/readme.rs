@@ -64,12 +64,13 @@ const BLOCK: &str = r#"source "$block" > "$block.out" 2>&1 < /dev/null"#;
 
 /// A block of code: its language, and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Block {
-    language: String,
-    text: String,
+pub(crate) struct Block {
+    pub(crate) language: String,
+    pub(crate) text: String,
 }
 
-fn blocks(page: &str) -> Vec<Block> {
+/// The blocks of code of a page, in their order.
+pub(crate) fn blocks(page: &str) -> Vec<Block> {
     let mut found = Vec::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {

@@ -111,3 +111,38 @@ impl LintsArg {
         }
     }
 }
+
+/// Flags of `mcp`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct McpArgs {
+    #[command(flatten)]
+    pub(in crate::cli) server: ServerArgs,
+    /// The API key whose workspace is meant; needed where there are several.
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "ANTHROPIC_API_KEY",
+        hide_env_values = true
+    )]
+    pub(in crate::cli) key: Option<String>,
+    /// Serve over HTTP at /mcp on this port of the loopback address, instead of standard input and output; 0 takes a
+    /// free one.
+    #[arg(long, value_name = "PORT")]
+    pub(in crate::cli) http: Option<u16>,
+}
+
+/// Flags of `tail`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct TailArgs {
+    #[command(flatten)]
+    pub(in crate::cli) server: ServerArgs,
+    /// The API key whose workspace is meant; all workspaces without it.
+    #[arg(long, value_name = "KEY")]
+    pub(in crate::cli) key: Option<String>,
+    /// Requests of this path alone, such as /v1/messages.
+    #[arg(long, value_name = "PATH")]
+    pub(in crate::cli) path: Option<String>,
+    /// Print texts, code, and outputs whole, not their first lines.
+    #[arg(long)]
+    pub(in crate::cli) full: bool,
+}
