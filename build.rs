@@ -8,6 +8,13 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Flags of the outer build that say where sources lie, and not what is made of them: with them the same
+/// program comes out of every folder.
+const REMAP: &str = "--remap-path-prefix";
+
+/// The functions that code here, or Rust's libraries, want of a newer glibc than the oldest that the program runs with.
+const OLD_GLIBC: &str = "scripts/old_glibc.c";
+
 /// What the outer build sets for itself.
 const NOT_FOR_THE_GUEST: [&str; 12] = [
     "CARGO_BUILD_BUILD_DIR",
@@ -16,7 +23,7 @@ const NOT_FOR_THE_GUEST: [&str; 12] = [
     "CARGO_BUILD_TARGET",
     "CARGO_BUILD_TARGET_DIR",
     "CARGO_ENCODED_RUSTDOCFLAGS",
-    "CARGO_ENCODED_RUSTFLAGS",
+    "RUSTFLAGS",
     "CARGO_TARGET_DIR",
     "RUSTC_WORKSPACE_WRAPPER",
     "RUSTDOCFLAGS",
@@ -54,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let version = env::var("CARGO_PKG_VERSION")?;
     let version = commit().map_or(version.clone(), |commit| format!("{version} ({commit})"));
     println!("cargo::rustc-env=SANDTABLE_VERSION={version}");
-    Ok(())
+    link_what_an_old_glibc_lacks(&out)
 }
 
 /// The commit that a release is made of, such as `2bd8fda 2026-11-28`: as `SANDTABLE_COMMIT` says, or as git does.
@@ -98,12 +105,64 @@ fn build(out: &Path) -> Result<PathBuf, Box<dyn Error>> {
         .args(["--target", &target])
         .arg("--target-dir")
         .arg(&target_dir)
-        .env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+        .env("CARGO_ENCODED_RUSTFLAGS", guest_flags());
     for name in NOT_FOR_THE_GUEST {
         cargo.env_remove(name);
+    }
+    // cargo-zigbuild has zig link for its target, and zig has no static glibc. The guest asks nothing of the
+    // glibc of the machine that it runs on, so the usual linker's will do.
+    let linker = format!(
+        "CARGO_TARGET_{}_LINKER",
+        target.to_uppercase().replace('-', "_")
+    );
+    if env::var(&linker).is_ok_and(|linker| linker.contains("zig")) {
+        cargo.env_remove(linker);
     }
     if !cargo.status()?.success() {
         return Err("building the guest failed (see above); it needs a static C library".into());
     }
     Ok(target_dir.join(target).join("guest/sandtable-guest"))
+}
+
+/// The variable that names zig as the linker, and what it names: so cargo-zigbuild and maturin build for the glibc of
+/// their choice.
+fn zig() -> Result<Option<(String, String)>, Box<dyn Error>> {
+    let target = env::var("TARGET")?.to_uppercase().replace('-', "_");
+    let variable = format!("CARGO_TARGET_{target}_LINKER");
+    println!("cargo::rerun-if-env-changed={variable}");
+    let linker = env::var(&variable)
+        .ok()
+        .filter(|linker| linker.contains("zig"));
+    Ok(linker.map(|linker| (variable, linker)))
+}
+
+/// Links [`OLD_GLIBC`] into the program, compiled by the linker itself.
+fn link_what_an_old_glibc_lacks(out: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={OLD_GLIBC}");
+    let Some((_, compiler)) = zig()? else {
+        return Ok(());
+    };
+    let object = out.join("old_glibc.o");
+    let mut compile = Command::new(compiler);
+    compile.args(["-c", "-O2", OLD_GLIBC, "-o"]).arg(&object);
+    if !compile.status()?.success() {
+        return Err(format!("compiling `{OLD_GLIBC}` failed (see above)").into());
+    }
+    println!("cargo::rustc-link-arg-bins={}", object.display());
+    Ok(())
+}
+
+/// The guest's flags, in cargo's encoding, with the outer build's [`REMAP`] in either of its spellings.
+fn guest_flags() -> String {
+    let outer = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    let mut outer = outer.split('\u{1f}');
+    while let Some(flag) = outer.next() {
+        if flag == REMAP {
+            flags.extend(outer.next().map(|value| format!("{REMAP}={value}")));
+        } else if flag.starts_with(REMAP) {
+            flags.push(flag.to_owned());
+        }
+    }
+    flags.join("\u{1f}")
 }

@@ -50,7 +50,7 @@ pub struct Config {
     pub allow_hosts: Vec<String>,
     /// Origins of browser clients that are answered.
     pub allow_origins: Vec<String>,
-    /// Guards `/_sandtable`; required for a bind beyond loopback.
+    /// Guards `/_sandtable`; beyond loopback it is there unless the user opened that surface.
     pub control_token: Option<String>,
     /// Unknown versions and betas are refused instead of noted.
     pub strict_version: bool,

@@ -194,7 +194,7 @@ impl Server {
         backend.set(Arc::clone(&chosen.backend));
         chosen.reap(living_containers(&store).await?);
         let sweeper = tokio::spawn(app.sweep());
-        let url = format!("http://{address}");
+        let url = format!("http://{}", reached_at(address));
         Ok(Self {
             url,
             chosen,
@@ -211,7 +211,7 @@ impl Server {
         })
     }
 
-    /// `http://127.0.0.1:4010`.
+    /// `http://127.0.0.1:4010`: where this machine reaches the server, also if others do.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -305,6 +305,16 @@ fn bind(host: Host, port: u16) -> Result<Vec<TcpListener>, StartError> {
         }
     }
     Ok(listeners)
+}
+
+/// Where a client on this machine connects to: what listens everywhere listens on loopback.
+fn reached_at(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bound.port())
 }
 
 /// A queue that holds a burst of clients: whoever does not fit in waits a second before the next try.

@@ -1,4 +1,5 @@
-"""Puts the server's binary into the wheel, if SANDTABLE_BUNDLE names it; the rest is in pyproject.toml."""
+"""Puts the server's binary into the wheel, if SANDTABLE_BUNDLE names it, and the command beside it; the rest is in
+pyproject.toml."""
 
 import os
 import pathlib
@@ -34,7 +35,14 @@ class WheelOfThisPlatform(bdist_wheel):
         return ("py3", "none", super().get_tag()[2])
 
 
-class WithBinary(Distribution):
+class WithCommand(Distribution):
+    def parse_config_files(self, *arguments, **more):
+        super().parse_config_files(*arguments, **more)
+        # Not in pyproject.toml: in maturin's wheels the program itself has this name.
+        self.entry_points["console_scripts"] = ["sandtable = sandtable.command:main"]
+
+
+class WithBinary(WithCommand):
     def has_ext_modules(self):
         return True
 
@@ -42,4 +50,4 @@ class WithBinary(Distribution):
 if BUNDLE:
     setup(distclass=WithBinary, cmdclass={"build_py": BuildWithBinary, "bdist_wheel": WheelOfThisPlatform})
 else:
-    setup(cmdclass={"build_py": BuildWithBinary})
+    setup(distclass=WithCommand, cmdclass={"build_py": BuildWithBinary})

@@ -110,7 +110,7 @@ pub(super) struct ServeArgs {
     /// Take flags from this file; without it from `sandtable.toml` in the working directory, if there is one.
     #[arg(long, value_name = "FILE", env = super::settings::VARIABLE, help_heading = "Server")]
     pub(super) config: Option<PathBuf>,
-    /// Address to listen on; beyond loopback a --control-token is required.
+    /// Address to listen on; beyond loopback --control-token or --open-control is required.
     #[arg(
         long,
         value_name = "IP",
@@ -244,6 +244,15 @@ pub(super) struct ServeArgs {
         hide_short_help = true
     )]
     pub(super) control_token: Option<String>,
+    /// Let whoever reaches the port make calls under /_sandtable: for containers, where whoever publishes the port
+    /// says who that is.
+    #[arg(
+        long,
+        env = "SANDTABLE_OPEN_CONTROL",
+        help_heading = "Server",
+        hide_short_help = true
+    )]
+    pub(super) open_control: bool,
     /// Refuse an unknown anthropic-version instead of noting it.
     #[arg(
         long,
@@ -444,7 +453,9 @@ impl ServeArgs {
     pub(super) fn into_config(self) -> Result<Config, UsageError> {
         let host = match self.host {
             None => Host::Loopback,
-            Some(address) if address.is_loopback() || self.control_token.is_some() => {
+            Some(address)
+                if address.is_loopback() || self.control_token.is_some() || self.open_control =>
+            {
                 Host::Address(address)
             }
             Some(address) => {
@@ -452,7 +463,7 @@ impl ServeArgs {
                     message: format!(
                         "`--host {address}` lets others on the network drive this server"
                     ),
-                    hint: "add `--control-token TOKEN`, or leave `--host` out",
+                    hint: "add `--control-token TOKEN`, or leave `--host` out; in a container whose port is published for few, `--open-control` will do",
                 });
             }
         };
@@ -462,13 +473,20 @@ impl ServeArgs {
                 hint: "give `--control-token` a secret",
             });
         }
-        if host != Host::Loopback && self.upstream.is_some() && !self.allow_open_proxy {
-            let loopback = matches!(host, Host::Address(address) if address.is_loopback());
-            if !loopback {
+        let reachable = matches!(host, Host::Address(address) if !address.is_loopback());
+        if reachable && self.upstream.is_some() {
+            if !self.allow_open_proxy {
                 return Err(UsageError::Flags {
                     message: "a recording server beyond loopback passes anybody's requests on"
                         .to_owned(),
                     hint: "leave `--host` out, or add `--allow-open-proxy`",
+                });
+            }
+            if self.control_token.is_none() {
+                return Err(UsageError::Flags {
+                    message: "a recording server beyond loopback is driven by nobody but you"
+                        .to_owned(),
+                    hint: "add `--control-token TOKEN`; `--open-control` does not do here",
                 });
             }
         }

@@ -16,6 +16,7 @@ const fn page(name: &'static str, text: &'static str) -> Page {
 /// In the order of `docs/SUMMARY.md`: a reader's way in.
 const PAGES: &[Page] = &[
     page("readme", include_str!("../../README.md")),
+    page("install", include_str!("../../docs/INSTALL.md")),
     page("recipes", include_str!("../../docs/RECIPES.md")),
     page("scripts", include_str!("../../docs/SCRIPTS.md")),
     page("cassettes", include_str!("../../docs/CASSETTES.md")),

@@ -135,7 +135,7 @@ pub(super) fn init(args: &InitArgs) -> Result<String, InitError> {
     for line in project.next() {
         writeln!(said, "  {line}").expect("a String takes every write");
     }
-    said.push_str("\n`sandtable docs readme` says where the packages come from.\n");
+    said.push_str("\n`sandtable docs install` says where the packages come from.\n");
     Ok(said)
 }
 

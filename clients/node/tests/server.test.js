@@ -134,6 +134,17 @@ test("the program is found in this order", async (t) => {
   assert.equal(await find(), bundled);
   const onPath = program(path.join(root, "path/sandtable"), "");
   assert.equal(await find(), onPath);
+  // Commands that look for the program themselves are passed over, also the one of this package itself.
+  const python = "#!/usr/bin/python3\nfrom sandtable.command import main\nmain()\n";
+  for (const text of [python, fs.readFileSync(path.join(PACKAGE, "src/command.cjs"), "utf8")]) {
+    program(onPath, text);
+    assert.equal(await find(), bundled);
+  }
+  const ofPlatform = `package/node_modules/@sandtable/${process.platform}-${process.arch}`;
+  write(root, { [`${ofPlatform}/package.json`]: "{}" });
+  const there = program(path.join(root, ofPlatform, "bin/sandtable"), "");
+  fs.rmSync(bundled);
+  assert.equal(await find(), there);
   const named = program(path.join(root, "named"), "");
   assert.equal(await find({ SANDTABLE_BIN: named }), named);
   assert.match(await find({ SANDTABLE_BIN: root }), /no file/);

@@ -195,6 +195,30 @@ def test_the_program_is_found_in_this_order(nothing_around, monkeypatch):
         find_binary()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#!/usr/bin/python3\nfrom sandtable.command import main\nmain()\n",
+        "#!/usr/bin/env node\n// `sandtable/src/command`\n",
+        '@node "%~dp0\\..\\sandtable\\src\\command.cjs" %*\n',
+    ],
+    ids=["pip", "npm", "npm on Windows"],
+)
+def test_a_command_that_looks_for_the_program_is_not_taken_for_it(nothing_around, monkeypatch, text):
+    launcher = program(nothing_around / "path/sandtable", text)
+    with pytest.raises(NotFoundError, match="(?s)hint: set SANDTABLE_BIN.*docker run .* sandtable:full"):
+        find_binary()
+    behind = program(nothing_around / "further/sandtable", "")
+    monkeypatch.setenv("PATH", f"{launcher.parent}:{behind.parent}")
+    assert find_binary() == behind
+
+
+def test_the_program_beside_the_interpreter_is_found_without_a_path(nothing_around, monkeypatch):
+    beside = program(nothing_around / "environment/sandtable", "")
+    monkeypatch.setattr(binary_module.sysconfig, "get_path", lambda *_: str(beside.parent))
+    assert find_binary() == beside
+
+
 def test_a_build_that_fails_shows_what_cargo_said(nothing_around):
     (nothing_around / "Cargo.toml").write_text('[package]\nname = "sandtable"\n')
     program(nothing_around / "path/cargo", "#!/bin/sh\necho error: no linker >&2\nexit 101\n")

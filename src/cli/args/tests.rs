@@ -26,6 +26,15 @@ fn beyond_loopback_a_control_token_is_needed() {
 }
 
 #[test]
+fn in_a_container_an_open_control_surface_is_asked_for_and_a_recorder_s_is_refused() {
+    assert!(config("sandtable --host 0.0.0.0 --open-control").is_ok());
+    let line = "sandtable record --upstream http://127.0.0.1:1 --out x --host 0.0.0.0 --allow-open-proxy --open-control";
+    let told = config(line).unwrap_err();
+    assert!(told.contains("--control-token"), "{told}");
+    assert!(config(&format!("{line} --control-token secret")).is_ok());
+}
+
+#[test]
 fn a_recorder_beyond_loopback_is_asked_for_twice() {
     let line = "sandtable record --upstream http://127.0.0.1:1 --out x --host 0.0.0.0 --control-token secret";
     let told = config(line).unwrap_err();

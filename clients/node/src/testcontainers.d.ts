@@ -1,0 +1,2 @@
+// The image as a Testcontainers module.
+export * from "./testcontainers.cjs";
