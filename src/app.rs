@@ -69,6 +69,7 @@ impl App {
             cassettes: cassettes.clone(),
             state,
             events: containers.events().clone(),
+            telemetry: containers.telemetry().clone(),
         };
         let workspaces = Workspaces::new(store.clone(), config.seed, base).over(ground);
         workspaces.take_up().await?;

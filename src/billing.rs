@@ -15,9 +15,6 @@ use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use crate::limits;
 
 pub use prices::{Price, Prices, PricesError};
-pub use report::{
-    Container, ContainerTime, Report, Searches, SessionLine, TokenSums, TurnLine, UseLine,
-};
 use sums::Sums;
 
 /// What one turn used.
@@ -170,7 +167,7 @@ impl Ledger {
     }
 
     /// What a month comes to so far.
-    pub fn report(&self, month: Month, prices: &Prices) -> Report {
+    pub fn report(&self, month: Month, prices: &Prices) -> control_api::Usage {
         let kept = self.lock();
         let folded = kept.folded.get(&month).cloned().unwrap_or_default();
         let containers = kept.containers.iter().filter_map(|id| {

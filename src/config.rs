@@ -50,6 +50,8 @@ pub struct Config {
     pub allow_hosts: Vec<String>,
     /// Origins of browser clients that are answered.
     pub allow_origins: Vec<String>,
+    /// Where spans go.
+    pub otlp: Option<String>,
     /// Guards `/_sandtable`; beyond loopback it is there unless the user opened that surface.
     pub control_token: Option<String>,
     /// Unknown versions and betas are refused instead of noted.
@@ -131,6 +133,7 @@ impl Default for Config {
             quota_bytes: limits::STORAGE_QUOTA_BYTES,
             allow_hosts: Vec::new(),
             allow_origins: Vec::new(),
+            otlp: None,
             control_token: None,
             strict_version: false,
             strict_betas: false,

@@ -4,6 +4,7 @@
 //! something takes a [`Lease`], and gets the running sandbox or a newly started one. A container that
 //! nobody has used for a while falls asleep: its processes end, its files stay.
 
+mod files;
 pub(crate) mod over;
 mod pending;
 mod skills;
@@ -33,7 +34,9 @@ use crate::quirks::ExpiresAt;
 use crate::sandbox::guest::{ErrorKind, Guest, GuestError, PutFile};
 use crate::sandbox::{Backend, Limits, SandboxError};
 use crate::store::{ContainerRow, ContainerState, MountedFile, MountedSkill, Store, StoreError};
+use crate::telemetry::Telemetry;
 use crate::workspace::Workspace;
+pub(crate) use files::{FilesError, Listed, Opened};
 use pending::Pending;
 pub(crate) use pending::timed_out;
 pub(crate) use tree::TreeError;
@@ -55,6 +58,7 @@ struct Inner {
     /// By what backends call their sandboxes: an id may be another workspace's, too.
     known: Mutex<HashMap<SandboxId, Arc<Container>>>,
     events: Events,
+    telemetry: Telemetry,
 }
 
 /// A container that can be used.
@@ -182,6 +186,7 @@ impl Containers {
             timeouts,
             known: Mutex::default(),
             events: Events::default(),
+            telemetry: Telemetry::default(),
         }))
     }
 
@@ -192,6 +197,11 @@ impl Containers {
     /// Where is told what becomes of containers.
     pub(crate) fn events(&self) -> &Events {
         &self.0.events
+    }
+
+    /// What the server counts.
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.0.telemetry
     }
 
     fn tell(&self, container: &Container, kind: &'static str) {

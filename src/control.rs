@@ -9,9 +9,14 @@ mod containers;
 mod error;
 mod events;
 mod faults;
+mod files;
+mod fork;
 mod health;
 mod journal;
 mod label;
+mod metrics;
+mod openapi;
+mod page;
 mod quirks;
 mod rates;
 mod scripts;
@@ -19,6 +24,8 @@ mod snapshot;
 mod target;
 mod usage;
 mod verify;
+mod wait;
+mod workspaces;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -39,6 +46,10 @@ pub(crate) fn router(app: &App) -> Router<App> {
             "/_sandtable/journal",
             get(journal::list).delete(journal::clear),
         )
+        .route("/_sandtable/journal/{id}", get(journal::one))
+        .route("/_sandtable/workspaces", get(workspaces::list))
+        .route("/_sandtable/wait", get(wait::wait))
+        .route("/_sandtable/metrics", get(metrics::show))
         .route("/_sandtable/label", put(label::put))
         .route("/_sandtable/containers", get(containers::list))
         .route(
@@ -46,6 +57,13 @@ pub(crate) fn router(app: &App) -> Router<App> {
             post(containers::expire),
         )
         .route("/_sandtable/containers/{id}/sleep", post(containers::sleep))
+        .route("/_sandtable/containers/{id}/files", get(files::list))
+        .route(
+            "/_sandtable/containers/{id}/files/{*path}",
+            get(files::read),
+        )
+        .route("/_sandtable/scripts/check", post(scripts::check))
+        .route("/_sandtable/state/fork", post(fork::fork))
         .route(
             "/_sandtable/scripts",
             get(scripts::list)
@@ -80,6 +98,7 @@ pub(crate) fn router(app: &App) -> Router<App> {
         )
         .route("/_sandtable/verify", get(verify::show))
         .route("/_sandtable/events", get(events::listen))
+        .merge(page::router())
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),
             target::check_token,
@@ -87,6 +106,7 @@ pub(crate) fn router(app: &App) -> Router<App> {
     Router::new()
         .route("/_sandtable/health", get(health::health))
         .route("/_sandtable/ready", get(health::ready))
+        .route("/_sandtable/openapi.json", get(openapi::show))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/_x-steady/health", get(health::health))

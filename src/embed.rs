@@ -15,10 +15,9 @@ use tokio::sync::oneshot;
 
 pub use builder::Builder;
 pub use error::SandtableError;
-pub use workspace::answers::{
-    BatchItem, ClockState, Container, Exchange, FaultState, Lint, RequestCounts, RuleState, Verdict,
-};
-pub use workspace::{Clock, Containers, Faults, Journal, JournalQuery, Scripts, Workspace};
+pub use workspace::{Clock, Containers, Faults, Journal, JournalQuery, Scripts, Until, Workspace};
+
+use control_api::Exchange;
 
 use crate::ids::Ids;
 use crate::server::Server;

@@ -34,9 +34,10 @@ pub(crate) use crate::container::over;
 use crate::fault::{Act, Fault, Faults, Occasion, StreamAct};
 use crate::limits;
 use crate::lint::{Lint, Rule};
-use crate::model::{ModelError, OnUnmatched, ServiceError};
+use crate::model::{ModelError, OnUnmatched, ServiceError, StepPlace};
 use crate::quirks::Quirks;
 use crate::store::{Store, StoreError};
+use crate::telemetry::TurnDone;
 use crate::verify::{Facts, Made};
 use crate::workspace::Workspace;
 
@@ -165,13 +166,16 @@ impl TurnInput {
 /// What a turn says of itself to the journal.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
+    /// The steps of its script, the first [`limits::JOURNAL_STEPS`].
+    pub(crate) steps: Vec<StepPlace>,
     /// `tour`, `direct`, or a rule's name.
     pub(crate) source: Option<String>,
     /// What `verify` wants to know.
     pub(crate) facts: Facts,
-    /// The model that was asked for, and the container, for the log.
-    pub(crate) model: Option<String>,
+    /// The container, for the log.
     pub(crate) container: Option<String>,
+    /// What it has done, for those who count.
+    pub(crate) done: TurnDone,
     /// The container that was made for it.
     pub(crate) made_container: Option<String>,
 }

@@ -5,47 +5,44 @@
 
 mod body;
 mod headers;
+mod part;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use serde::{Serialize, Serializer};
 
+use crate::limits;
 use crate::lint::Lint;
-use crate::{clock, limits};
 
 pub use body::Body;
+pub use control_api::BatchItem;
 pub use headers::Headers;
+pub use part::{Mark, Part};
 
 /// What an entry costs beside its texts.
 const ENTRY_OVERHEAD_BYTES: usize = 512;
 
 /// One exchange.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Entry {
     /// The request id, `req_…`.
     pub id: String,
     /// When the request came, on the workspace's clock.
-    #[serde(serialize_with = "micros")]
     pub at: DateTime<Utc>,
     pub method: String,
     pub path: String,
     /// Without the question mark; absent where there was none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
     pub status: u16,
     /// The same in real time: the clocks of two workspaces cannot be compared.
-    #[serde(skip)]
     pub started: Option<Instant>,
     /// From the request's head to the last byte of the answer, on the real clock.
-    #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
     pub duration: Duration,
     /// The workspace's id.
     pub workspace: String,
     /// Which item of a batch it is; absent of requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchItem>,
     pub request_headers: Headers,
     pub request_body: Body,
@@ -54,33 +51,50 @@ pub struct Entry {
     /// A stream as the text of its events.
     pub response_body: Body,
     /// Where a turn's answers came from; absent where no model was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// What the real service punishes silently, or would refuse.
     pub lints: Vec<Lint>,
     /// The client went before the answer was complete. Without a status of its own the entry has 499.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub client_left: bool,
-}
-
-/// An item of a batch, which is carried out as a request of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BatchItem {
-    /// `msgbatch_…`.
-    pub id: String,
-    pub custom_id: String,
-}
-
-fn micros<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&clock::rfc3339_micros(*at))
-}
-
-fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
-    serializer.serialize_f64(f64::from(micros) / 1000.0)
+    /// When which part of a stream was out, the first [`limits::JOURNAL_MARKS`].
+    pub marks: Vec<Mark>,
+    /// The faults that met it, as the verdict tells them.
+    pub struck: Vec<control_api::FaultGiven>,
+    /// The steps of the script that answered, with their lines.
+    pub steps: Vec<(&'static str, u64)>,
 }
 
 impl Entry {
+    /// As control calls tell it; without `bodies` they are told by their lengths.
+    pub fn told(&self, bodies: bool) -> control_api::Exchange {
+        let micros = u32::try_from(self.duration.as_micros()).unwrap_or(u32::MAX);
+        let body = |body: &Body| {
+            if bodies {
+                body.value()
+            } else {
+                body.without_content().value()
+            }
+        };
+        control_api::Exchange {
+            id: self.id.clone(),
+            at: self.at,
+            method: self.method.clone(),
+            path: self.path.clone(),
+            query: self.query.clone(),
+            status: self.status,
+            duration_ms: f64::from(micros) / 1000.0,
+            workspace: self.workspace.clone(),
+            batch: self.batch.clone(),
+            request_headers: self.request_headers.joined(),
+            request_body: body(&self.request_body),
+            response_headers: self.response_headers.joined(),
+            response_body: body(&self.response_body),
+            source: self.source.clone(),
+            lints: self.lints.iter().map(Lint::told).collect(),
+            client_left: self.client_left,
+        }
+    }
+
     fn cost_bytes(&self) -> usize {
         let texts = [&self.id, &self.method, &self.path, &self.workspace];
         let optional = [&self.query, &self.source].into_iter().flatten();
@@ -93,6 +107,9 @@ impl Entry {
                 .map(String::len)
                 .sum::<usize>()
             + self.lints.iter().map(Lint::cost_bytes).sum::<usize>()
+            + self.marks.len() * size_of::<Mark>()
+            + self.steps.len() * size_of::<(&str, u64)>()
+            + self.struck.len() * ENTRY_OVERHEAD_BYTES
             + self.request_headers.cost_bytes()
             + self.response_headers.cost_bytes()
             + self.request_body.cost_bytes()
@@ -182,6 +199,16 @@ pub struct Page {
     pub next_cursor: Option<u64>,
 }
 
+/// What has come since an earlier part, oldest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Growth {
+    pub entries: Vec<Arc<Entry>>,
+    /// Where the next part begins.
+    pub next_after: u64,
+    /// How many in between are kept no more.
+    pub dropped: u64,
+}
+
 /// The journal of one workspace. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Journal(Arc<Inner>);
@@ -262,9 +289,9 @@ impl Journal {
         }))
     }
 
-    /// Notes an exchange; the oldest make room for it. A body that would take more than a quarter of
+    /// Notes an exchange, and gives it as it is kept; the oldest make room for it. A body that would take more than a quarter of
     /// the journal is noted by its length alone, and an entry that is still too large not at all.
-    pub fn push(&self, mut entry: Entry) {
+    pub fn push(&self, mut entry: Entry) -> Arc<Entry> {
         let limit_bytes = self.0.limit_bytes;
         for body in [&mut entry.request_body, &mut entry.response_body] {
             if body.cost_bytes() > limit_bytes / 4 {
@@ -272,10 +299,11 @@ impl Journal {
             }
         }
         let cost_bytes = entry.cost_bytes();
-        if cost_bytes > limit_bytes {
-            return;
-        }
         let entry = Arc::new(entry);
+        if cost_bytes > limit_bytes {
+            return entry;
+        }
+        let pushed = Arc::clone(&entry);
         // Given back to the allocator when the lock is free again.
         let mut dropped = Vec::new();
         {
@@ -286,7 +314,7 @@ impl Journal {
             kept.entries.push_back(Numbered {
                 number,
                 cost_bytes,
-                entry,
+                entry: Arc::clone(&entry),
             });
             while kept.bytes > limit_bytes {
                 let Some(oldest) = kept.entries.pop_front() else {
@@ -297,6 +325,45 @@ impl Journal {
             }
         }
         drop(dropped);
+        pushed
+    }
+
+    /// What came since `after`, which is a [`Growth::next_after`], or 0.
+    pub fn growth(&self, filter: &Filter, after: u64) -> Growth {
+        let kept = self.lock();
+        // One of another server would wait for what is long there.
+        let after = after.min(kept.next_number);
+        let first = kept.entries.front();
+        let first = first.map_or(kept.next_number, |entry| entry.number);
+        let mut growth = Growth {
+            next_after: kept.next_number,
+            dropped: first.saturating_sub(after),
+            ..Growth::default()
+        };
+        let start = kept.entries.partition_point(|entry| entry.number < after);
+        let newer = kept.entries.range(start..);
+        for numbered in newer.filter(|numbered| filter.admits(&numbered.entry)) {
+            if growth.entries.len() == filter.limit {
+                growth.next_after = numbered.number;
+                break;
+            }
+            growth.entries.push(Arc::clone(&numbered.entry));
+        }
+        growth
+    }
+
+    /// How many that are kept are wanted.
+    pub fn count(&self, filter: &Filter) -> usize {
+        let kept = self.lock();
+        let entries = kept.entries.iter();
+        entries
+            .filter(|numbered| filter.admits(&numbered.entry))
+            .count()
+    }
+
+    /// What the entries come to.
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
     }
 
     /// A part of the journal, newest first.

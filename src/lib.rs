@@ -47,6 +47,7 @@ pub mod billing;
 pub mod cassette;
 #[doc(hidden)]
 pub mod cli;
+mod client;
 #[doc(hidden)]
 pub mod clock;
 #[doc(hidden)]
@@ -73,6 +74,7 @@ pub mod lint;
 pub mod live;
 #[doc(hidden)]
 pub mod model;
+mod page;
 mod private;
 #[doc(hidden)]
 pub mod quirks;
@@ -88,19 +90,22 @@ pub mod snapshot;
 #[doc(hidden)]
 pub mod store;
 #[doc(hidden)]
+pub mod telemetry;
+#[doc(hidden)]
 pub mod verify;
 mod work;
 #[doc(hidden)]
 pub mod workspace;
 mod xml;
 
-pub use billing::{
-    Container as UsageContainer, ContainerTime, Report as Usage, Searches, SessionLine, TokenSums,
-    TurnLine, UseLine,
-};
 pub use config::BackendChoice;
+pub use control_api::{
+    BatchItem, ClockState, Container, ContainerCost as UsageContainer, ContainerFile,
+    ContainerSession as SessionLine, ContainerState, ContainerTime, ContainerUse as UseLine,
+    Exchange, FaultState, Lint, RequestCounts, RuleState, Searches, TokenSums,
+    TurnCost as TurnLine, Usage, Verdict, Waited,
+};
 pub use embed::{
-    BatchItem, Builder, Clock, ClockState, Container, Containers, Exchange, FaultState, Faults,
-    Journal, JournalQuery, Lint, RequestCounts, RuleState, Sandtable, SandtableError, Scripts,
-    Verdict, Workspace, sandbox_entry,
+    Builder, Clock, Containers, Faults, Journal, JournalQuery, Sandtable, SandtableError, Scripts,
+    Until, Workspace, sandbox_entry,
 };

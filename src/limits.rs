@@ -141,6 +141,10 @@ pub const MAX_WORKSPACES: usize = 10_000;
 pub const SEEDED_SCOPES: usize = 65_536;
 /// Bytes of requests and answers the journal of one workspace keeps.
 pub const JOURNAL_BYTES: usize = 8 * 1024 * 1024;
+/// Steps of a script that the journal keeps with an answer.
+pub const JOURNAL_STEPS: usize = 200;
+/// Moments of a stream that the journal keeps with an answer.
+pub const JOURNAL_MARKS: usize = 2000;
 /// Lints of one workspace that `verify` keeps in full; the others are counted.
 pub const VERIFY_LINTS: usize = 1000;
 /// Unmatched and failed turns of one workspace that `verify` keeps in full; the others are counted.
@@ -167,6 +171,20 @@ pub const EVENT_PING_INTERVAL: Duration = Duration::from_secs(15);
 pub const LINGER_BYTES: u64 = 64 * 1024 * 1024;
 /// How long a refused body is read and thrown away.
 pub const LINGER_TIME: Duration = Duration::from_secs(10);
+/// Longest `timeout` of `GET /_sandtable/wait`, and the one without it.
+pub const WAIT_MAX: Duration = Duration::from_mins(5);
+/// See [`WAIT_MAX`].
+pub const WAIT_DEFAULT: Duration = Duration::from_secs(30);
+/// How often a wait looks at what is told to nobody, such as a sandbox that has died, or an item of a batch.
+pub const WAIT_LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// Bytes of the list of a container's files.
+pub const CONTAINER_LIST_BYTES: u64 = 16 * 1024 * 1024;
+/// Default and largest `limit` of such a list.
+pub const CONTAINER_LIST_DEFAULT: usize = 1000;
+/// See [`CONTAINER_LIST_DEFAULT`].
+pub const CONTAINER_LIST_MAX: usize = 10_000;
+/// Largest file that the control API reads from a container.
+pub const CONTAINER_FILE_BYTES: u64 = 512 * 1024 * 1024;
 /// Default and largest `limit` of a list, and the smallest is 1 (F120).
 pub const LIST_LIMIT_DEFAULT: usize = 20;
 /// See [`LIST_LIMIT_DEFAULT`].

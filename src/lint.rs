@@ -5,17 +5,7 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// The test setup, or something that may be meant so.
-    Warning,
-    /// The client loses something, or would be refused.
-    Error,
-}
+pub use control_api::LintLevel as Level;
 
 /// A kind of mistake.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,15 +35,15 @@ impl Lint {
     }
 }
 
-impl Serialize for Lint {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeStruct as _;
-        let mut map = serializer.serialize_struct("Lint", 4)?;
-        map.serialize_field("code", self.rule.code)?;
-        map.serialize_field("level", &self.rule.level)?;
-        map.serialize_field("message", &self.message)?;
-        map.serialize_field("hint", self.rule.hint)?;
-        map.end()
+impl Lint {
+    /// As control calls tell it.
+    pub fn told(&self) -> control_api::Lint {
+        control_api::Lint {
+            code: self.rule.code.to_owned(),
+            level: self.rule.level,
+            message: self.message.clone().into_owned(),
+            hint: self.rule.hint.to_owned(),
+        }
     }
 }
 

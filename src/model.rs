@@ -318,10 +318,22 @@ pub struct ModelError {
     pub message: String,
 }
 
+/// A step of a script by its key, such as `bash`, and its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepPlace {
+    pub step: &'static str,
+    pub line: u64,
+}
+
 /// What a turn is driven by.
 pub trait Model: Send + std::fmt::Debug {
     /// Where the answers come from: `tour`, `direct`, or a script rule's name; for the journal.
     fn source(&self) -> &str;
+
+    /// Where in a script the step before came from; `None` of what is not written in one.
+    fn place(&self) -> Option<StepPlace> {
+        None
+    }
 
     /// The next step. `results` are those of the calls in the step before, in the order of the
     /// calls; empty after any other step. `Ok(None)` ends the turn with `end_turn`.

@@ -7,7 +7,8 @@ mod layer;
 mod value;
 
 use chrono::TimeDelta;
-use serde_json::{Value, json};
+use control_api::QuirkState;
+use serde_json::{Map, Value, json};
 
 pub use layer::{Layer, Layers};
 use value::QuirkValue;
@@ -304,11 +305,15 @@ fn unknown(name: &str) -> QuirkError {
 }
 
 /// Every row with its value and what else there is, for the control API.
-pub(crate) fn describe(quirks: &Quirks) -> Value {
+pub(crate) fn describe(quirks: &Quirks) -> Map<String, Value> {
     let rows = quirks.rows().into_iter().map(|(name, value, values)| {
-        (name.to_owned(), json!({ "value": value, "values": values }))
+        let row = QuirkState {
+            value,
+            values: values.iter().map(ToString::to_string).collect(),
+        };
+        (name.to_owned(), json!(row))
     });
-    Value::Object(rows.collect())
+    rows.collect()
 }
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ use crate::limits;
 use crate::model::script::{self, Diagnostic};
 use crate::sandbox::Backend;
 use crate::store::{ContainerState, Store, StoreError};
-use crate::{api, control};
+use crate::telemetry::Telemetry;
+use crate::{api, control, page};
 
 pub use steps::{DATA_DIR, Step, examine};
 
@@ -51,6 +52,7 @@ pub struct Server {
     tasks: Vec<JoinHandle<io::Result<()>>>,
     /// Closed when the server stops, or its readers would hold it up.
     events: Events,
+    telemetry: Telemetry,
     /// Run on until the server stops.
     batches: Arc<batch::Pool>,
     /// Look for edits of the script files, and for containers that are idle or over.
@@ -89,6 +91,8 @@ pub enum StartError {
     Cassettes(#[from] DeckError),
     #[error("{0}")]
     Backend(String),
+    #[error("the collector of spans cannot be reached from here: {0}")]
+    Collector(String),
 }
 
 fn listen_hint(error: &io::Error) -> &'static str {
@@ -120,7 +124,8 @@ impl StartError {
             | Self::Temporary(_)
             | Self::Signals(_)
             | Self::Store(_)
-            | Self::Backend(_) => 1,
+            | Self::Backend(_)
+            | Self::Collector(_) => 1,
         }
     }
 }
@@ -175,6 +180,10 @@ impl Server {
         )
         .await?;
         api::batches::resume(&app).await?;
+        let telemetry = app.containers.telemetry().clone();
+        if let Some(url) = &config.otlp {
+            telemetry.export(url).map_err(StartError::Collector)?;
+        }
         let batches = Arc::clone(&app.batches);
         let events = app.containers.events().clone();
         let (stop, stopped) = watch::channel(false);
@@ -205,6 +214,7 @@ impl Server {
             stop,
             tasks,
             events,
+            telemetry,
             batches,
             watchers: watcher.into_iter().chain([sweeper]).collect(),
             temporary,
@@ -252,6 +262,7 @@ impl Server {
             }
         }
         self.batches.stop(None).await;
+        self.telemetry.flush().await;
         for watcher in self.watchers {
             watcher.abort();
             // An error says that it was cut short. Until then it holds what this server holds.
@@ -278,6 +289,8 @@ async fn living_containers(store: &Store) -> Result<HashSet<String>, StoreError>
 pub(crate) fn router(app: &App) -> Router {
     api::router(app)
         .merge(control::router(app))
+        .merge(page::router())
+        .layer(axum::middleware::from_fn(page::lead))
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),
             api::guard,

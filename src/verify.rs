@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use control_api::{FailedTurn, FoundLint, Near, Unmatched};
+use serde_json::json;
 
 use crate::clock::Clock;
 use crate::fault::Struck;
@@ -22,7 +23,6 @@ use crate::ids::FileId;
 use crate::journal::Entry;
 use crate::limits;
 use crate::lint::{Level, Lint};
-use crate::model::script::Near;
 use chains::Chains;
 pub use findings::{Findings, Requests};
 pub use made::Made;
@@ -236,11 +236,18 @@ impl Watch {
         };
         for (id, miss) in &state.misses {
             match miss {
-                Miss::Unmatched { message, nearest } => found.unmatched.push(json!({
-                    "workspace": workspace, "request_id": id, "message": message, "nearest": nearest,
+                Miss::Unmatched { message, nearest } => found.unmatched.push(json!(Unmatched {
+                    workspace: Some(workspace.to_owned()),
+                    request_id: id.clone(),
+                    message: message.clone(),
+                    nearest: nearest.clone(),
+                    label: None,
                 })),
-                Miss::Failed { message } => found.failed.push(json!({
-                    "workspace": workspace, "request_id": id, "message": message,
+                Miss::Failed { message } => found.failed.push(json!(FailedTurn {
+                    workspace: Some(workspace.to_owned()),
+                    request_id: id.clone(),
+                    message: message.clone(),
+                    label: None,
                 })),
             }
         }
@@ -254,13 +261,21 @@ impl Watch {
                 Level::Error => found.errors += 1,
                 Level::Warning => found.warnings += 1,
             }
-            let mut value = json!({ "workspace": workspace, "request_id": id });
-            if let (Some(all), Ok(Value::Object(said))) =
-                (value.as_object_mut(), serde_json::to_value(lint))
-            {
-                all.extend(said);
-            }
-            found.lints.push(value);
+            let control_api::Lint {
+                code,
+                level,
+                message,
+                hint,
+            } = lint.told();
+            found.lints.push(json!(FoundLint {
+                workspace: Some(workspace.to_owned()),
+                request_id: id.clone(),
+                code,
+                level,
+                message,
+                hint,
+                label: None,
+            }));
         }
         let dropped = [
             ("lints", state.lints_dropped),
@@ -273,6 +288,14 @@ impl Watch {
             .filter(|(_, count)| *count > 0)
             .collect();
         found
+    }
+
+    /// How many requests were answered, and refused.
+    pub fn requests(&self) -> control_api::RequestCounts {
+        control_api::RequestCounts {
+            answered: self.answered.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+        }
     }
 
     /// Forgets everything.

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
+use control_api::{FaultLayer, UnusedStep};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -18,11 +19,12 @@ use crate::fault::{Dice, Fault, Faults, Occasion, Struck};
 use crate::ids::{Ids, Kind};
 use crate::journal::Journal;
 use crate::limits;
-use crate::model::script::{Base, LayerName, Scripts, UnusedStep, render};
+use crate::model::script::{Base, LayerName, Scripts, render};
 use crate::quirks::{Layer, Layers};
 use crate::rate::{RateLimit, Rates};
 use crate::snapshot::{Document, Rules};
 use crate::store::{NewWorkspace, Store, StoreError, WorkspaceRow};
+use crate::telemetry::Telemetry;
 use crate::verify::{Findings, Watch};
 
 /// One tenant.
@@ -56,6 +58,7 @@ pub struct Workspace {
     /// Recordings that answer in place of the emulated service.
     pub cassettes: Mounts,
     events: Events,
+    pub telemetry: Telemetry,
     /// What the server's flags set.
     server_quirks: Layers,
     /// What the workspace sets over it.
@@ -120,6 +123,7 @@ impl Workspace {
             rates: Rates::default(),
             cassettes: Mounts::default(),
             events: Events::default(),
+            telemetry: Telemetry::default(),
             server_quirks: Layers::default(),
             own_quirks: RwLock::default(),
             ordinal: AtomicU64::new(0),
@@ -143,6 +147,7 @@ impl Workspace {
             rates: Rates::new(ground.rates),
             cassettes: Mounts::over(ground.cassettes),
             events: ground.events,
+            telemetry: ground.telemetry,
             ..self
         }
     }
@@ -269,7 +274,7 @@ impl Workspace {
         let struck = own
             .map(Struck::of_request)
             .or_else(|| self.faults.strike(occasion))?;
-        self.tell("fault_fired", || struck.describe());
+        self.tell("fault_fired", || json!(struck.describe()));
         Some(struck)
     }
 
@@ -290,11 +295,11 @@ impl Workspace {
         let own: Vec<UnusedStep> = own;
         found.unused_steps = own.iter().map(|step| named(json!(step))).collect();
         found.shared_steps = shared;
-        for (layer, fault) in self.faults.unused() {
-            match layer {
-                "workspace" => found.unused_faults.push(named(fault)),
-                "file" => found.shared_faults.push(fault),
-                _ => {}
+        for fault in self.faults.unused() {
+            match fault.layer {
+                FaultLayer::Workspace => found.unused_faults.push(named(json!(fault))),
+                FaultLayer::File => found.shared_faults.push(json!(fault)),
+                FaultLayer::Request => {}
             }
         }
         let recordings = self.cassettes.unused();
@@ -373,6 +378,8 @@ pub struct Ground {
     pub state: Option<Arc<Document>>,
     /// Where it is told what happens.
     pub events: Events,
+    /// Where it is counted.
+    pub telemetry: Telemetry,
 }
 
 /// All workspaces of a server. Each distinct key has its own.
@@ -385,6 +392,8 @@ pub(crate) struct Workspaces {
     known: RwLock<Known>,
     /// Requests without a key that counts.
     turned_away: AtomicU64,
+    /// Keys that were made for forks.
+    forks: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -425,6 +434,7 @@ impl Workspaces {
             ground: Ground::default(),
             known: RwLock::default(),
             turned_away: AtomicU64::new(0),
+            forks: AtomicU64::new(0),
         }
     }
 
@@ -436,6 +446,13 @@ impl Workspaces {
     /// Notes a request that belongs to no workspace.
     pub(crate) fn turned_away(&self) {
         self.turned_away.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A key that nobody has yet, for a fork.
+    pub(crate) fn fresh_key(&self) -> String {
+        let n = self.forks.fetch_add(1, Ordering::Relaxed);
+        let ids = Ids::new(self.seed, &[b"fork", &n.to_le_bytes()]);
+        format!("sk-ant-fork-{}{}", ids.next_hex16(), ids.next_hex16())
     }
 
     /// The requests that belonged to no workspace.

@@ -23,6 +23,7 @@ use crate::api::paging;
 use crate::app::App;
 use crate::ids::FileId;
 use crate::store::{FileRow, Page, StoreError};
+pub(crate) use content::body_of;
 
 /// The beta that selects the older shape (F085).
 const FILES_BETA: &str = "files-api-2025-04-14";

@@ -28,7 +28,7 @@ use crate::cassette::Redactor;
 use crate::engine::Report;
 use crate::fault::Faults;
 use crate::ids::{Ids, Kind};
-use crate::journal::{Entry, Headers};
+use crate::journal::{Entry, Headers, Mark};
 use crate::lint::Lint;
 use crate::quirks::{Era, Layer};
 use crate::verify::Made;
@@ -54,6 +54,8 @@ pub(crate) struct Exchange {
     pub(crate) response: Option<Bytes>,
     /// What the turn says of itself; read when the answer is complete.
     pub(crate) report: Option<Arc<Mutex<Report>>>,
+    /// When which part of a stream was out.
+    pub(crate) marks: Vec<Mark>,
 }
 
 /// Finds the caller, runs the handler, and finishes the answer.

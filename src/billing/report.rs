@@ -1,6 +1,9 @@
 //! What `GET /_sandtable/usage` answers.
 
-use serde::{Deserialize, Serialize};
+use control_api::{
+    ContainerCost, ContainerSession, ContainerTime, ContainerUse as UseLine, Searches, TokenSums,
+    TurnCost, Usage,
+};
 
 use super::sums::Sums;
 use super::{ContainerUse, Month, Prices, Session, Turn, billable};
@@ -10,114 +13,20 @@ use crate::limits;
 const DOLLARS_AN_HOUR: f64 = 0.05;
 const DOLLARS_A_SEARCH: f64 = 0.01;
 
-/// A month of one workspace.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// `2026-11`.
-    pub month: String,
-    /// All of it, in dollars.
-    pub usd: f64,
-    pub container_time: ContainerTime,
-    pub tokens: TokenSums,
-    pub web_searches: Searches,
-    /// Oldest first.
-    pub containers: Vec<Container>,
-    /// Oldest first.
-    pub turns: Vec<TurnLine>,
-    /// Older containers and turns are in the sums alone.
-    pub summed_up: bool,
-}
-
-/// Time of containers, against the free hours.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ContainerTime {
-    pub seconds: u64,
-    pub hours: f64,
-    pub free_hours: f64,
-    pub free_hours_left: f64,
-    pub charged_hours: f64,
-    pub usd: f64,
-}
-
-/// Tokens of all turns.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TokenSums {
-    pub input_tokens: u64,
-    pub output_tokens: u64,
-    pub cache_creation_input_tokens: u64,
-    pub cache_read_input_tokens: u64,
-    pub usd: f64,
-    /// Models without a price: their tokens cost nothing here.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unpriced: Vec<String>,
-}
-
-/// Web searches.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Searches {
-    pub requests: u64,
-    pub usd: f64,
-}
-
-/// One container's time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Container {
-    pub id: String,
-    pub seconds: u64,
-    pub sessions: Vec<SessionLine>,
-}
-
-/// A time a container was awake.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SessionLine {
-    pub from: String,
-    pub to: String,
-    /// Billed: whole seconds, at least the minimum; 0 where all of its uses were free.
-    pub seconds: u64,
-}
-
-/// One turn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TurnLine {
-    pub message_id: String,
-    pub at: String,
-    pub model: String,
-    pub batch: bool,
-    pub input_tokens: u64,
-    pub output_tokens: u64,
-    pub cache_creation_input_tokens: u64,
-    pub cache_read_input_tokens: u64,
-    pub web_search_requests: u64,
-    /// Of tokens and searches; absent where the model has no price.
-    pub usd: Option<f64>,
-    pub container: Option<UseLine>,
-}
-
-/// A turn's time on a container.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct UseLine {
-    pub id: String,
-    pub from: String,
-    pub to: String,
-    pub free: bool,
-    /// What it would cost by itself, with the minimum, beyond the free hours.
-    pub usd_beyond_free_hours: f64,
-}
-
 pub(super) fn report<'a>(
     month: Month,
     folded: Sums,
     containers: impl Iterator<Item = (&'a str, Vec<&'a Session>)>,
     turns: impl Iterator<Item = &'a Turn>,
     prices: &Prices,
-) -> Report {
+) -> Usage {
     let summed_up = folded != Sums::default();
     let mut sums = folded;
-    let containers: Vec<Container> = containers.map(|(id, all)| container(id, &all)).collect();
+    let containers: Vec<ContainerCost> = containers.map(|(id, all)| container(id, &all)).collect();
     for container in &containers {
         sums.add_seconds(container.seconds);
     }
-    let turns: Vec<TurnLine> = turns
+    let turns: Vec<TurnCost> = turns
         .map(|turn| {
             sums.add_turn(turn);
             line(turn, prices)
@@ -138,7 +47,7 @@ pub(super) fn report<'a>(
         usd: dollars(token_dollars),
         unpriced,
     };
-    Report {
+    Usage {
         month: month.to_string(),
         usd: dollars(container_time.usd + tokens.usd + web_searches.usd),
         container_time,
@@ -150,16 +59,16 @@ pub(super) fn report<'a>(
     }
 }
 
-fn container(id: &str, sessions: &[&Session]) -> Container {
-    let sessions: Vec<SessionLine> = sessions
+fn container(id: &str, sessions: &[&Session]) -> ContainerCost {
+    let sessions: Vec<ContainerSession> = sessions
         .iter()
-        .map(|session| SessionLine {
+        .map(|session| ContainerSession {
             from: rfc3339_micros(session.from),
             to: rfc3339_micros(session.to),
             seconds: session.billable_seconds(),
         })
         .collect();
-    Container {
+    ContainerCost {
         id: id.to_owned(),
         seconds: sessions.iter().map(|session| session.seconds).sum(),
         sessions,
@@ -179,9 +88,9 @@ fn container_time(seconds: u64) -> ContainerTime {
     }
 }
 
-fn line(turn: &Turn, prices: &Prices) -> TurnLine {
+fn line(turn: &Turn, prices: &Prices) -> TurnCost {
     let tokens = &turn.tokens;
-    TurnLine {
+    TurnCost {
         message_id: turn.message_id.clone(),
         at: rfc3339_micros(turn.at),
         model: turn.model.clone(),

@@ -2,6 +2,8 @@
 
 use chrono::TimeZone as _;
 
+use control_api::Usage;
+
 use super::*;
 
 fn at(minutes: i64) -> DateTime<Utc> {
@@ -37,7 +39,7 @@ fn ledger(uses: &[(&str, i64, i64, bool)]) -> Ledger {
     ledger
 }
 
-fn november(ledger: &Ledger) -> Report {
+fn november(ledger: &Ledger) -> Usage {
     ledger.report("2026-11".parse().unwrap(), &Prices::default())
 }
 

@@ -5,7 +5,8 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
-use super::player::Unused;
+use control_api::UnusedRecording;
+
 use super::redact::PatternError;
 use super::{About, CassetteError, Exchange, Player, Redactor, Tape, Upstream, Writer, load_all};
 
@@ -320,16 +321,16 @@ pub struct Mounts {
     base: Option<(Arc<Deck>, Arc<Player>)>,
     own: RwLock<Option<(Arc<Deck>, Arc<Player>)>>,
     /// What was not given from cassettes of its own that were taken out.
-    left: Mutex<Vec<Unused>>,
+    left: Mutex<Vec<UnusedRecording>>,
 }
 
 /// Exchanges that were not given.
 #[derive(Debug, Default)]
 pub struct Leftovers {
     /// Of the workspace's own cassettes.
-    pub own: Vec<Unused>,
+    pub own: Vec<UnusedRecording>,
     /// Of the server's.
-    pub shared: Vec<Unused>,
+    pub shared: Vec<UnusedRecording>,
 }
 
 impl Mounts {
@@ -369,7 +370,7 @@ impl Mounts {
         }
     }
 
-    fn left(&self) -> MutexGuard<'_, Vec<Unused>> {
+    fn left(&self) -> MutexGuard<'_, Vec<UnusedRecording>> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

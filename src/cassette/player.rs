@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use control_api::UnusedRecording;
 use sha2::{Digest as _, Sha256};
 
 use super::tape::{Entry, Tape};
@@ -73,21 +73,13 @@ pub struct Miss {
 }
 
 /// An exchange that nobody has asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Unused {
-    /// `NAME #3`.
-    pub recording: String,
-    /// `POST /v1/messages`; null of an answer that was recorded alone.
-    pub request: Option<String>,
-}
-
-impl Unused {
-    fn of(entry: &Entry) -> Self {
-        let request = entry.exchange.request.as_ref();
-        Self {
-            recording: entry.name.clone(),
-            request: request.map(|request| format!("{} {}", request.method, request.path)),
-        }
+fn left_over(entry: &Entry) -> UnusedRecording {
+    let request = entry.exchange.request.as_ref();
+    UnusedRecording {
+        workspace: None,
+        recording: entry.name.clone(),
+        request: request.map(|request| format!("{} {}", request.method, request.path)),
+        label: None,
     }
 }
 
@@ -128,12 +120,12 @@ impl Player {
 
     /// Exchanges that were never given. A request that only looks counts as given once one with the same words
     /// was: how often a client asks whether something has ended is a matter of time.
-    pub fn unused(&self) -> Vec<Unused> {
+    pub fn unused(&self) -> Vec<UnusedRecording> {
         let state = self.lock();
         let entries = self.tape.entries.iter().enumerate();
         entries
             .filter(|(at, entry)| !state.is_given(&self.tape, *at, entry))
-            .map(|(_, entry)| Unused::of(entry))
+            .map(|(_, entry)| left_over(entry))
             .collect()
     }
 

@@ -1,6 +1,5 @@
-//! The service that a recording is made of, reached over HTTP or HTTPS. The only user of the HTTP client.
+//! The service that a recording is made of, reached over HTTP or HTTPS.
 
-use std::error::Error as _;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -8,6 +7,7 @@ use futures_util::{Stream, StreamExt as _};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Blob;
+use crate::client::{Reach, build, why};
 
 /// Where requests are passed on to.
 #[derive(Debug, Clone)]
@@ -74,11 +74,8 @@ impl Upstream {
                     .to_owned(),
             );
         }
-        let client = reqwest::Client::builder()
-            // What the service says is passed on, redirects too.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| why(&error))?;
+        // What the service says is passed on, redirects too.
+        let client = build(Reach::Anywhere)?;
         Ok(Self { client, url })
     }
 
@@ -146,23 +143,4 @@ impl Upstream {
             ),
         })
     }
-}
-
-/// The error and what caused it, without the URL: a query may hold a secret.
-fn why(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    if text.is_empty() {
-        text = error
-            .status()
-            .map_or_else(|| "the connection failed".to_owned(), |s| s.to_string());
-    }
-    text
 }

@@ -28,7 +28,7 @@ pub(super) use doctor::{DocsArgs, DoctorArgs};
 pub(super) use import::ImportArgs;
 pub(super) use running::{McpArgs, ReportArgs, TailArgs, UsageArgs, VerifyArgs};
 pub(super) use shell::{CompletionsArgs, InitArgs, ManArgs, Project};
-use values::{UnmatchedArg, alias, json_path, profile, quirk};
+use values::{UnmatchedArg, alias, collector, json_path, profile, quirk};
 
 /// A local emulator for the code execution side of Anthropic's API.
 ///
@@ -234,6 +234,16 @@ pub(super) struct ServeArgs {
         hide_short_help = true
     )]
     pub(super) allow_origins: Vec<String>,
+    /// Hand a span of each request, turn, and call on to this collector (OTLP over HTTP).
+    #[arg(
+        long,
+        value_name = "URL",
+        value_parser = collector,
+        env = "SANDTABLE_OTLP",
+        help_heading = "Server",
+        hide_short_help = true
+    )]
+    pub(super) otlp: Option<String>,
     /// Calls under /_sandtable must carry this token.
     #[arg(
         long,
@@ -540,6 +550,7 @@ impl ServeArgs {
             quota_bytes: self.storage_quota,
             allow_hosts: self.allow_hosts,
             allow_origins: self.allow_origins,
+            otlp: self.otlp,
             control_token: self.control_token,
             strict_version: self.strict_version,
             strict_betas: self.strict_betas,

@@ -3,15 +3,13 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use control_api::{Refusal, Refused};
+use http::{StatusCode, Uri};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wire::sse::{Decoder, Frame};
+
+use crate::client::{self, Answer, Call, Pieces};
 
 /// A server, and who asks.
 #[derive(Debug, Clone, Copy)]
@@ -39,131 +37,106 @@ pub(super) enum RemoteError {
 impl Remote<'_> {
     /// The JSON that a control call answers.
     pub(super) async fn get<T: DeserializeOwned>(&self, call: &str) -> Result<T, RemoteError> {
-        let (status, body) = self.send(Method::GET, call, Bytes::new()).await?;
-        self.read(status, &body)
-    }
-
-    fn read<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> Result<T, RemoteError> {
-        let foreign = |reason: String| RemoteError::Foreign {
-            url: self.url.to_owned(),
-            reason,
-        };
-        if status.is_success() {
-            let body = if body.is_empty() { b"null" } else { body };
-            return serde_json::from_slice(body).map_err(|error| foreign(error.to_string()));
-        }
-        let said: Value = serde_json::from_slice(body).unwrap_or_default();
-        match (
-            said["error"]["message"].as_str(),
-            said["error"]["hint"].as_str(),
-        ) {
-            (Some(message), Some(hint)) => Err(RemoteError::Refused {
-                message: message.to_owned(),
-                hint: hint.to_owned(),
-            }),
-            _ => Err(foreign(format!("it answers {status}"))),
-        }
+        let pieces = self.open("GET", call, Bytes::new()).await?;
+        self.read(&self.whole(pieces).await?)
     }
 
     /// Sends text or JSON with a control call; the JSON that it answers, or null.
     pub(super) async fn call(
         &self,
-        method: Method,
+        method: &str,
         call: &str,
         body: impl Into<Bytes>,
     ) -> Result<Value, RemoteError> {
-        let (status, body) = self.send(method, call, body.into()).await?;
-        self.read(status, &body)
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        call: &str,
-        body: Bytes,
-    ) -> Result<(StatusCode, Bytes), RemoteError> {
-        let response = self.ask(method, call, body).await?;
-        let status = response.status();
-        Ok((status, self.whole(response.into_body()).await?))
-    }
-
-    async fn ask(
-        &self,
-        method: Method,
-        call: &str,
-        body: Bytes,
-    ) -> Result<Response<Incoming>, RemoteError> {
-        let wrong = |reason: String| RemoteError::Url {
-            url: self.url.to_owned(),
-            reason,
-        };
-        let uri = format!("{}/_sandtable/{call}", self.url.trim_end_matches('/'));
-        let uri: Uri = uri.parse().map_err(|error| wrong(format!("{error}")))?;
-        if uri.scheme_str() != Some("http") {
-            return Err(wrong("it does not start with http://".to_owned()));
-        }
-        let mut request = Request::builder()
-            .method(method)
-            .uri(uri)
-            .header(header::CONTENT_TYPE, "application/json");
-        for (name, value) in [("x-api-key", self.key), ("x-sandtable-token", self.token)] {
-            if let Some(value) = value {
-                request = request.header(name, value);
-            }
-        }
-        let request = request
-            .body(Full::new(body))
-            .map_err(|error| wrong(error.to_string()))?;
-        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        client
-            .request(request)
-            .await
-            .map_err(|error| self.silent(&error))
-    }
-
-    fn silent(&self, error: &dyn std::error::Error) -> RemoteError {
-        RemoteError::Silent {
-            url: self.url.to_owned(),
-            reason: cause(error),
-        }
-    }
-
-    async fn whole(&self, body: Incoming) -> Result<Bytes, RemoteError> {
-        let body = body.collect().await;
-        Ok(body.map_err(|error| self.silent(&error))?.to_bytes())
+        let pieces = self.open(method, call, body.into()).await?;
+        self.read(&self.whole(pieces).await?)
     }
 
     /// The events that a control call answers, as they come.
     pub(super) async fn listen(&self, call: &str) -> Result<Listener<'_>, RemoteError> {
-        let response = self.ask(Method::GET, call, Bytes::new()).await?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(Listener {
-                remote: *self,
-                body: response.into_body(),
-                decoder: Decoder::default(),
-                ready: VecDeque::new(),
+        let pieces = self.open("GET", call, Bytes::new()).await?;
+        if !pieces.is_success() {
+            let answer = self.whole(pieces).await?;
+            self.read::<Value>(&answer)?;
+            return Err(RemoteError::Foreign {
+                url: self.url.to_owned(),
+                reason: format!("it answers {}", answer.status),
             });
         }
-        let body = self.whole(response.into_body()).await?;
-        let error = self.read::<Value>(status, &body).err();
-        Err(error.unwrap_or_else(|| RemoteError::Foreign {
-            url: self.url.to_owned(),
-            reason: format!("it answers {status}"),
-        }))
+        Ok(Listener {
+            remote: *self,
+            pieces,
+            decoder: Decoder::default(),
+            ready: VecDeque::new(),
+        })
     }
-}
 
-/// The innermost reason: the outer ones only say that a request failed.
-fn cause(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), cause)
+    fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, RemoteError> {
+        let foreign = |reason: String| RemoteError::Foreign {
+            url: self.url.to_owned(),
+            reason,
+        };
+        if answer.is_success() {
+            let body = if answer.body.is_empty() {
+                b"null"
+            } else {
+                &*answer.body
+            };
+            return serde_json::from_slice(body).map_err(|error| foreign(error.to_string()));
+        }
+        match serde_json::from_slice(&answer.body) {
+            Ok(Refused {
+                error: Refusal { message, hint },
+            }) => Err(RemoteError::Refused { message, hint }),
+            Err(_) => {
+                let status = StatusCode::from_u16(answer.status);
+                let status = status.map_or_else(|_| answer.status.to_string(), |s| s.to_string());
+                Err(foreign(format!("it answers {status}")))
+            }
+        }
+    }
+
+    async fn open(&self, method: &str, call: &str, body: Bytes) -> Result<Pieces, RemoteError> {
+        let wrong = |reason: String| RemoteError::Url {
+            url: self.url.to_owned(),
+            reason,
+        };
+        let url = format!("{}/_sandtable/{call}", self.url.trim_end_matches('/'));
+        let uri: Uri = url.parse().map_err(|error| wrong(format!("{error}")))?;
+        if uri.scheme_str() != Some("http") {
+            return Err(wrong("it does not start with http://".to_owned()));
+        }
+        let sent = [("x-api-key", self.key), ("x-sandtable-token", self.token)];
+        let headers: Vec<(&str, &str)> = sent
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect();
+        let pieces = client::open(Call {
+            method,
+            url: &url,
+            headers: &headers,
+            body,
+        });
+        pieces.await.map_err(|reason| self.silent(reason))
+    }
+
+    async fn whole(&self, pieces: Pieces) -> Result<Answer, RemoteError> {
+        pieces.whole().await.map_err(|reason| self.silent(reason))
+    }
+
+    fn silent(&self, reason: String) -> RemoteError {
+        RemoteError::Silent {
+            url: self.url.to_owned(),
+            reason,
+        }
+    }
 }
 
 /// Events of a server that runs.
 #[derive(Debug)]
 pub(super) struct Listener<'a> {
     remote: Remote<'a>,
-    body: Incoming,
+    pieces: Pieces,
     decoder: Decoder,
     ready: VecDeque<Frame>,
 }
@@ -175,12 +148,10 @@ impl Listener<'_> {
             if let Some(frame) = self.ready.pop_front() {
                 return Ok(Some(frame));
             }
-            let Some(part) = self.body.frame().await else {
-                return Ok(None);
-            };
-            let part = part.map_err(|error| self.remote.silent(&error))?;
-            if let Some(bytes) = part.data_ref() {
-                self.ready.extend(self.decoder.push(bytes));
+            let piece = self.pieces.next().await;
+            match piece.map_err(|reason| self.remote.silent(reason))? {
+                Some(bytes) => self.ready.extend(self.decoder.push(&bytes)),
+                None => return Ok(None),
             }
         }
     }

@@ -36,6 +36,7 @@ fn banner(server: &Server) -> String {
         writeln!(text, "  {name:<9} {value}").expect("a String takes every write");
     };
     line("listening", server.url());
+    line("inspector", &format!("{}/_sandtable/", server.url()));
     line("backend", &chosen.why);
     if let Some(command) = &chosen.improve {
         line("", &format!("better with: {command}"));

@@ -101,6 +101,12 @@ impl Container {
 }
 
 impl Containers {
+    /// Whether a cell in this sandbox waits for the client.
+    pub(crate) fn is_pending(&self, sandbox: &str) -> bool {
+        let container = self.0.lock().get(sandbox).cloned();
+        container.is_some_and(|container| container.pending().is_some())
+    }
+
     /// Lets the calls time out that nobody has answered for too long.
     pub(crate) fn time_out_calls(&self) {
         let known: Vec<Arc<Container>> = self.0.lock().values().cloned().collect();

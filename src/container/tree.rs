@@ -45,7 +45,7 @@ fn failed(operation: &'static str, reason: impl Into<String>) -> SandboxError {
 }
 
 /// Where a sandbox of these settings has the [`PLACES`].
-fn roots(settings: &Settings) -> [&str; 3] {
+pub(super) fn roots(settings: &Settings) -> [&str; 3] {
     [&settings.files_root, &settings.work_dir, &settings.tmp_root]
 }
 
@@ -189,7 +189,12 @@ pack() {
 "#;
 
 /// A file of an output directory; `rest` is what may still come.
-async fn get(guest: &Guest, tag: &str, name: &str, rest: &mut u64) -> Result<Vec<u8>, TreeError> {
+pub(super) async fn get(
+    guest: &Guest,
+    tag: &str,
+    name: &str,
+    rest: &mut u64,
+) -> Result<Vec<u8>, TreeError> {
     let stream = guest.get_file(tag, name).await;
     let stream = stream.map_err(SandboxError::from)?;
     let mut content = Vec::new();
@@ -201,7 +206,7 @@ async fn get(guest: &Guest, tag: &str, name: &str, rest: &mut u64) -> Result<Vec
     Ok(content)
 }
 
-async fn run(
+pub(super) async fn run(
     guest: &Guest,
     container: &Container,
     output_dir: &str,
@@ -217,7 +222,7 @@ async fn run(
     Ok(guest.exec(call).await?)
 }
 
-fn said(done: &ExecResult) -> String {
+pub(super) fn said(done: &ExecResult) -> String {
     let text = String::from_utf8_lossy(&done.stderr);
     let text: String = text.trim().chars().take(300).collect();
     match &done.outcome {

@@ -16,6 +16,7 @@ impl Containers {
             Some(guest) => (guest, "taken up"),
             None => (self.start(container).await?, "started"),
         };
+        self.0.telemetry.start(how, begun.elapsed());
         tracing::info!(
             container.id = %container.id,
             backend = self.0.backend.name(),

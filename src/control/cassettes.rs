@@ -5,9 +5,8 @@ use std::path::{Component, Path, PathBuf};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::http::{HeaderMap, header};
+use control_api::{MissingExchanges, Mount, Mounted, Recorded, Recording, Unmounted};
 
 use super::error::ControlError;
 use super::target::Target;
@@ -17,37 +16,31 @@ use crate::clock;
 use crate::config::Config;
 use crate::work;
 
-/// What a JSON body says.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Order {
-    path: PathBuf,
-    #[serde(default)]
-    mode: Option<String>,
-    #[serde(default)]
-    pace: Option<String>,
-    #[serde(default)]
-    upstream: Option<String>,
-    /// JSON paths that may differ.
-    #[serde(default)]
-    ignore: Vec<String>,
-}
-
 /// What is mounted: how many exchanges, and which were never given.
-pub(super) async fn show(Target(workspace): Target) -> Json<Value> {
+pub(super) async fn show(Target(workspace): Target) -> Json<Mounted> {
     let Some((deck, player)) = workspace.cassettes.get() else {
-        return Json(json!({ "mounted": false }));
+        return Json(Mounted::default());
     };
-    let mut answer = json!({
-        "mounted": true,
-        "exchanges": deck.tape().len(),
-        "unused": player.unused().into_iter().map(|unused| unused.recording).collect::<Vec<_>>(),
+    let unused = player.unused().into_iter().map(|unused| unused.recording);
+    let recording = deck.recorder().map(|recorder| {
+        let Recorded {
+            path,
+            exchanges,
+            missing,
+        } = told(&recorder.written());
+        Recording {
+            path,
+            exchanges,
+            missing,
+            upstream: recorder.upstream.url().to_owned(),
+        }
     });
-    if let Some(recorder) = deck.recorder() {
-        answer["recording"] = told(&recorder.written());
-        answer["recording"]["upstream"] = json!(recorder.upstream.url());
-    }
-    Json(answer)
+    Json(Mounted {
+        mounted: true,
+        exchanges: Some(deck.tape().len() as u64),
+        unused: Some(unused.collect()),
+        recording,
+    })
 }
 
 const CASSETTES_HINT: &str = "`sandtable docs cassettes` has the format";
@@ -59,12 +52,12 @@ pub(super) async fn mount(
     Target(workspace): Target,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<Value>, ControlError> {
+) -> Result<Json<Mounted>, ControlError> {
     let is_json = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let deck = if is_json {
-        let order: Order = serde_json::from_slice(&body).map_err(|error| {
+        let order: Mount = serde_json::from_slice(&body).map_err(|error| {
             ControlError::bad(
                 format!("the body is no order to mount a cassette: {error}"),
                 r#"such as {"path": "sales.yaml", "mode": "once"}"#,
@@ -92,31 +85,32 @@ pub(super) async fn mount(
 }
 
 /// Takes the workspace's cassette out; what was recorded is on the disk already.
-pub(super) async fn unmount(Target(workspace): Target) -> (StatusCode, Json<Value>) {
-    let answer = match workspace.cassettes.set(None) {
-        Some(deck) => json!({
-            "recorded": deck.recorder().map(|recorder| told(&recorder.written())),
-        }),
-        None => json!({ "recorded": null }),
-    };
-    (StatusCode::OK, Json(answer))
+pub(super) async fn unmount(Target(workspace): Target) -> Json<Unmounted> {
+    let deck = workspace.cassettes.set(None);
+    let recorder = deck.as_ref().and_then(|deck| deck.recorder());
+    Json(Unmounted {
+        recorded: recorder.map(|recorder| told(&recorder.written())),
+    })
 }
 
-fn told(written: &Written) -> Value {
+fn told(written: &Written) -> Recorded {
     let Written {
         path,
         exchanges,
         missing,
         reason,
     } = written;
-    let mut told = json!({ "path": path, "exchanges": exchanges });
-    if *missing > 0 {
-        told["missing"] = json!({ "exchanges": missing, "reason": reason });
+    Recorded {
+        path: path.clone(),
+        exchanges: *exchanges as u64,
+        missing: (*missing > 0).then(|| MissingExchanges {
+            exchanges: *missing as u64,
+            reason: reason.clone(),
+        }),
     }
-    told
 }
 
-fn plan(config: &Config, order: Order) -> Result<Plan, ControlError> {
+fn plan(config: &Config, order: Mount) -> Result<Plan, ControlError> {
     let word = |text: Option<String>, what: &str| text.map(|text| (text, what.to_owned()));
     let bad = |(text, what): (String, String), error: String| {
         ControlError::bad(format!("{what}: `{text}` is not understood"), error)

@@ -4,15 +4,16 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
+use control_api::{ClockMoved, ClockState, time_text};
 use serde_json::{Value, json};
 
 use super::error::ControlError;
 use super::target::{Target, Targets};
 use crate::app::App;
-use crate::clock::{BackwardsError, Clock, rfc3339_micros};
+use crate::clock::{BackwardsError, Clock};
 
 /// The workspace's time.
-pub(super) async fn show(Target(workspace): Target) -> Json<Value> {
+pub(super) async fn show(Target(workspace): Target) -> Json<ClockState> {
     Json(describe(&workspace.clock))
 }
 
@@ -21,9 +22,9 @@ pub(super) async fn change(
     State(app): State<App>,
     Targets(workspaces): Targets,
     body: Bytes,
-) -> Result<Json<Value>, ControlError> {
+) -> Result<Json<Option<ClockState>>, ControlError> {
     let change = Change::parse(&body)?;
-    let mut answer = Value::Null;
+    let mut answer = None;
     for workspace in workspaces {
         change.apply(&workspace.clock)?;
         app.store
@@ -31,14 +32,23 @@ pub(super) async fn change(
             .await?;
         app.containers.expire_old(&workspace).await?;
         app.containers.time_out_calls();
-        answer = describe(&workspace.clock);
-        workspace.tell("clock_moved", || answer.clone());
+        let ClockState { now, frozen } = describe(&workspace.clock);
+        workspace.tell("clock_moved", || {
+            json!(ClockMoved {
+                now: time_text(now),
+                frozen,
+            })
+        });
+        answer = Some(ClockState { now, frozen });
     }
     Ok(Json(answer))
 }
 
-fn describe(clock: &Clock) -> Value {
-    json!({ "now": rfc3339_micros(clock.now()), "frozen": clock.is_frozen() })
+fn describe(clock: &Clock) -> ClockState {
+    ClockState {
+        now: clock.now(),
+        frozen: clock.is_frozen(),
+    }
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -102,7 +112,7 @@ impl Change {
 }
 
 /// `30d`, `12h`, `5m`, `90s`, `250ms`, one after the other (`1h30m`), or ISO 8601 (`P30D`, `PT5M`).
-fn span(text: &str) -> Option<TimeDelta> {
+pub(super) fn span(text: &str) -> Option<TimeDelta> {
     let (text, iso) = match text.strip_prefix('P') {
         Some(iso) => (iso.replace('T', "").to_ascii_lowercase(), true),
         None => (text.to_owned(), false),

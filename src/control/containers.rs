@@ -3,47 +3,63 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use control_api::{Container, ContainerEnded, ContainerState, List, Readable};
 
 use super::error::ControlError;
 use super::target::{Target, Targets};
 use crate::app::App;
-use crate::clock::rfc3339_micros;
 use crate::container::{Found, ends_at, is_over};
-use crate::store::{ContainerRow, ContainerState};
+use crate::store::{self, ContainerRow};
 use crate::workspace::Workspace;
 
 /// The workspace's containers, newest first.
 pub(super) async fn list(
     State(app): State<App>,
     Targets(workspaces): Targets,
-) -> Result<Json<Value>, ControlError> {
+) -> Result<Json<List<Container>>, ControlError> {
     let mut data = Vec::new();
     for workspace in workspaces {
         for row in app.store.containers(&workspace.id).await? {
             data.push(describe(&app, &workspace, &row));
         }
     }
-    Ok(Json(json!({ "data": data })))
+    Ok(Json(List { data }))
 }
 
-fn describe(app: &App, workspace: &Workspace, row: &ContainerRow) -> Value {
-    let over = row.state == ContainerState::Expired
+fn describe(app: &App, workspace: &Workspace, row: &ContainerRow) -> Container {
+    Container {
+        id: row.id.clone(),
+        workspace: workspace.name.clone(),
+        state: state(app, workspace, row),
+        created_at: row.created_at,
+        last_used_at: row.last_used_at,
+        expires_at: row.expires_at,
+        ends_at: ends_at(row.created_at),
+        files: readable(app, workspace, row),
+        pending: app.containers.is_pending(&row.sandbox),
+    }
+}
+
+/// What a container is on the workspace's clock.
+pub(super) fn state(app: &App, workspace: &Workspace, row: &ContainerRow) -> ContainerState {
+    let over = row.state == store::ContainerState::Expired
         || is_over(row, workspace.clock.now(), idle(workspace));
-    let state = match (over, app.containers.is_awake(&row.sandbox)) {
-        (true, _) => "expired",
-        (false, true) => "awake",
-        (false, false) => "asleep",
-    };
-    json!({
-        "id": row.id,
-        "workspace": workspace.name,
-        "state": state,
-        "created_at": rfc3339_micros(row.created_at),
-        "last_used_at": rfc3339_micros(row.last_used_at),
-        "expires_at": rfc3339_micros(row.expires_at),
-        "ends_at": rfc3339_micros(ends_at(row.created_at)),
-    })
+    match (over, app.containers.is_awake(&row.sandbox)) {
+        (true, _) => ContainerState::Expired,
+        (false, true) => ContainerState::Awake,
+        (false, false) => ContainerState::Asleep,
+    }
+}
+
+/// Whether a container's files can be had.
+pub(super) fn readable(app: &App, workspace: &Workspace, row: &ContainerRow) -> Readable {
+    match state(app, workspace, row) {
+        ContainerState::Expired => Readable::None,
+        ContainerState::Awake => Readable::Readable,
+        ContainerState::Asleep if row.tree_waits => Readable::Readable,
+        ContainerState::Asleep if row.started => Readable::Asleep,
+        ContainerState::Asleep => Readable::None,
+    }
 }
 
 fn idle(workspace: &Workspace) -> Option<chrono::TimeDelta> {
@@ -55,11 +71,11 @@ pub(super) async fn expire(
     State(app): State<App>,
     Target(workspace): Target,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ControlError> {
+) -> Result<Json<ContainerEnded>, ControlError> {
     if !app.containers.expire(&workspace, &id).await? {
         return Err(unknown(&id));
     }
-    Ok(Json(json!({ "id": id, "state": "expired" })))
+    Ok(ended(id, ContainerState::Expired))
 }
 
 /// Ends a container's sandbox; its files stay, and the next use starts it again.
@@ -67,25 +83,29 @@ pub(super) async fn sleep(
     State(app): State<App>,
     Target(workspace): Target,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ControlError> {
+) -> Result<Json<ContainerEnded>, ControlError> {
     match app
         .containers
         .find(&workspace, &id, idle(&workspace))
         .await?
     {
         Found::Missing => Err(unknown(&id)),
-        Found::Expired => Ok(Json(json!({ "id": id, "state": "expired" }))),
+        Found::Expired => Ok(ended(id, ContainerState::Expired)),
         Found::Alive(container) => {
             app.containers
                 .sleep(&container)
                 .await
                 .map_err(|error| ControlError::internal(&error))?;
-            Ok(Json(json!({ "id": id, "state": "asleep" })))
+            Ok(ended(id, ContainerState::Asleep))
         }
     }
 }
 
-fn unknown(id: &str) -> ControlError {
+fn ended(id: String, state: ContainerState) -> Json<ContainerEnded> {
+    Json(ContainerEnded { id, state })
+}
+
+pub(super) fn unknown(id: &str) -> ControlError {
     ControlError::new(
         StatusCode::NOT_FOUND,
         format!("no container `{id}` in this workspace"),

@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use control_api::{Refusal, Refused};
 
 /// A refused control call.
 #[derive(Debug)]
 pub(super) struct ControlError {
     status: StatusCode,
-    message: String,
-    hint: String,
+    said: Refusal,
 }
 
 impl ControlError {
@@ -21,8 +20,10 @@ impl ControlError {
     ) -> Self {
         Self {
             status,
-            message: message.into(),
-            hint: hint.into(),
+            said: Refusal {
+                message: message.into(),
+                hint: hint.into(),
+            },
         }
     }
 
@@ -58,7 +59,6 @@ impl From<crate::store::StoreError> for ControlError {
 
 impl IntoResponse for ControlError {
     fn into_response(self) -> Response {
-        let body = json!({ "error": { "message": self.message, "hint": self.hint } });
-        (self.status, Json(body)).into_response()
+        (self.status, Json(Refused { error: self.said })).into_response()
     }
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use control_api::{Dropped, Event};
 use futures_util::stream;
 use serde_json::json;
 
@@ -32,13 +33,7 @@ pub(super) async fn listen(
         .containers
         .events()
         .subscribe((!all).then_some(wanted))
-        .ok_or_else(|| {
-            ControlError::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                format!("{} readers listen already", limits::EVENT_READERS),
-                "close one",
-            )
-        })?;
+        .ok_or_else(too_many)?;
     // At once, so that a reader knows that it misses nothing from now on.
     let hello = Bytes::from_static(b": listening\n\n");
     let first = stream::once(async { Ok::<_, Infallible>(hello) });
@@ -54,6 +49,15 @@ pub(super) async fn listen(
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
+/// Nobody else can listen.
+pub(super) fn too_many() -> ControlError {
+    ControlError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        format!("{} readers listen already", limits::EVENT_READERS),
+        "close one",
+    )
+}
+
 async fn next(heard: &mut Subscription) -> Option<Bytes> {
     let silence = limits::EVENT_PING_INTERVAL;
     let Ok(heard) = tokio::time::timeout(silence, heard.next()).await else {
@@ -61,7 +65,7 @@ async fn next(heard: &mut Subscription) -> Option<Bytes> {
     };
     let (kind, data) = match heard? {
         Heard::Event(event) => (event.kind, event.to_json()),
-        Heard::Dropped(count) => ("dropped", json!({ "type": "dropped", "dropped": count })),
+        Heard::Dropped(count) => ("dropped", json!(Event::Dropped(Dropped { dropped: count }))),
     };
     Some(Bytes::from(format!("event: {kind}\ndata: {data}\n\n")))
 }

@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use control_api::{FaultState, List};
+use serde_json::Value;
 
 use super::error::ControlError;
 use super::target::{Target, Targets};
@@ -11,15 +12,16 @@ use crate::fault::{self, FaultError};
 use crate::work;
 
 /// Every fault with its counts, in the order they are asked.
-pub(super) async fn list(Target(workspace): Target) -> Json<Value> {
-    Json(json!({ "data": workspace.faults.list() }))
+pub(super) async fn list(Target(workspace): Target) -> Json<List<FaultState>> {
+    let data = workspace.faults.list();
+    Json(List { data })
 }
 
 /// Adds one fault, or a list, after the workspace's own; with a mistake in it, none.
 pub(super) async fn add(
     Targets(workspaces): Targets,
     body: Bytes,
-) -> Result<Json<Value>, ControlError> {
+) -> Result<Json<List<FaultState>>, ControlError> {
     let faults = work::apart_if_large(body.len(), || {
         let value: Value = serde_json::from_slice(&body).map_err(|error| {
             ControlError::bad(
@@ -33,7 +35,7 @@ pub(super) async fn add(
     for workspace in workspaces {
         data = workspace.faults.add(faults.clone()).map_err(bad)?;
     }
-    Ok(Json(json!({ "data": data })))
+    Ok(Json(List { data }))
 }
 
 /// Forgets the workspace's faults; those given by file stay.

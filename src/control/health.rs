@@ -4,20 +4,20 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use control_api::{Health, Ready};
 
 use crate::app::App;
 use crate::config::BackendChoice;
 use crate::model::OnUnmatched;
 
 /// The server runs.
-pub(super) async fn health(State(app): State<App>) -> Json<Value> {
-    Json(json!({
-        "status": "ok",
-        "version": env!("CARGO_PKG_VERSION"),
-        "backend": app.containers.backend().name(),
-        "profile": app.config.quirks.profile.name(),
-    }))
+pub(super) async fn health(State(app): State<App>) -> Json<Health> {
+    Json(Health {
+        status: "ok".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        backend: app.containers.backend().name().to_owned(),
+        profile: app.config.quirks.profile.name().to_owned(),
+    })
 }
 
 /// What the server is for can be had at once: a container, or, where nothing is to run, answers. `sandboxes`
@@ -32,12 +32,12 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
     let reason = refused
         .as_ref()
         .map(|refused| format!("{refused}{}", unscripted.text()));
-    let body = json!({
-        "status": if ok { "ok" } else { "not_ready" },
-        "backend": backend.name(),
-        "sandboxes": refused.is_none(),
-        "reason": reason,
-    });
+    let body = Ready {
+        status: if ok { "ok" } else { "not_ready" }.to_owned(),
+        backend: backend.name().to_owned(),
+        sandboxes: refused.is_none(),
+        reason,
+    };
     let status = if ok {
         StatusCode::OK
     } else {

@@ -7,20 +7,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::Query;
+use axum::extract::{Path, Query};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use chrono::DateTime;
-use serde_json::json;
+use control_api::{Exchange, JournalGrowth, JournalPage};
 
 use super::error::ControlError;
-use super::target::Targets;
+use super::target::{Target, Targets};
 use crate::journal::{Entry, Filter, Since};
 use crate::limits;
 use crate::work;
 use crate::workspace::Workspace;
 
-const HINT: &str = "the filters are `path`, `method`, `status` (404 or 4xx), `id`, `since` (a request id or a time), `limit`, `cursor`, and `format` (har, cassette)";
+const HINT: &str = "the filters are `path`, `method`, `status` (404 or 4xx), `id`, `since` (a request id or a time), `limit`, `cursor`, `after`, `bodies`, and `format` (har, cassette)";
 
 /// A page of the journal; with `?format=har` all of it, and with `?workspace=*` that of all.
 pub(super) async fn list(
@@ -28,7 +28,7 @@ pub(super) async fn list(
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Response, ControlError> {
     let filter = filter(&query)?;
-    if let Some(format) = query.get("format") {
+    if let (Some(format), None) = (query.get("format"), query.get("after")) {
         return work::apart(|| export(&workspaces, &filter, format));
     }
     let [workspace] = workspaces.as_slice() else {
@@ -37,13 +37,80 @@ pub(super) async fn list(
             "name it: `?workspace=NAME`, or export all with `format=har` or `format=cassette`",
         ));
     };
+    let bodies = match query.get("bodies").map(String::as_str) {
+        None | Some("true") => true,
+        Some("false") => false,
+        Some(other) => {
+            return Err(ControlError::bad(
+                format!("`bodies={other}` is no filter"),
+                HINT,
+            ));
+        }
+    };
+    let told = |entries: &[Arc<Entry>]| entries.iter().map(|entry| entry.told(bodies)).collect();
+    if let Some(after) = after(&query)? {
+        return work::apart(|| {
+            let growth = workspace.journal.growth(&filter, after);
+            Ok(Json(JournalGrowth {
+                data: told(&growth.entries),
+                next_after: growth.next_after,
+                dropped: growth.dropped,
+            })
+            .into_response())
+        });
+    }
     work::apart(|| {
         let page = workspace.journal.list(&filter);
-        Ok(Json(
-            json!({ "data": page.entries.iter().map(AsRef::as_ref).collect::<Vec<&Entry>>(), "next_cursor": page.next_cursor }),
-        )
+        Ok(Json(JournalPage {
+            data: told(&page.entries),
+            next_cursor: page.next_cursor,
+        })
         .into_response())
     })
+}
+
+/// Where a page of what has come since begins.
+fn after(query: &HashMap<String, String>) -> Result<Option<u64>, ControlError> {
+    let Some(text) = query.get("after") else {
+        return Ok(None);
+    };
+    let bad = |message: String| {
+        ControlError::bad(
+            message,
+            "`after` is 0, or `next_after` of the page before; it goes with `limit`, `path`, `method`, `status`, and `id`",
+        )
+    };
+    if let Some(other) = ["since", "cursor", "format"]
+        .into_iter()
+        .find(|name| query.contains_key(*name))
+    {
+        return Err(bad(format!("`after` does not go with `{other}`")));
+    }
+    let number = text.parse();
+    number
+        .map(Some)
+        .map_err(|_| bad(format!("`after={text}` is no number")))
+}
+
+/// One exchange with its bodies.
+pub(super) async fn one(
+    Target(workspace): Target,
+    Path(id): Path<String>,
+) -> Result<Json<Exchange>, ControlError> {
+    let filter = Filter {
+        id: Some(id.clone()),
+        limit: 1,
+        ..Filter::default()
+    };
+    let found = workspace.journal.list(&filter).entries.pop();
+    let entry = found.ok_or_else(|| {
+        ControlError::new(
+            StatusCode::NOT_FOUND,
+            format!("no exchange `{id}` in this workspace's journal"),
+            "the oldest make room for new ones; `GET /_sandtable/journal` lists those that are kept",
+        )
+    })?;
+    Ok(Json(work::apart(|| entry.told(true))))
 }
 
 fn export(
@@ -103,6 +170,7 @@ fn filter(query: &HashMap<String, String>) -> Result<Filter, ControlError> {
                 let time = DateTime::parse_from_rfc3339(value).map_err(|_| bad())?;
                 filter.since = Some(Since::Time(time.to_utc()));
             }
+            "after" | "bodies" => {}
             "format" if value == "har" || value == "cassette" => {}
             "workspace" => {}
             _ => return Err(bad()),

@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use serde_json::{Value, json};
+use control_api::{Label, Labelled};
+use serde_json::Value;
 
 use super::error::ControlError;
 use super::target::Target;
@@ -14,14 +15,10 @@ const HINT: &str = r#"such as {"label":"tests/test_orders.py::test_refund"}"#;
 pub(super) async fn put(
     Target(workspace): Target,
     body: Bytes,
-) -> Result<Json<Value>, ControlError> {
+) -> Result<Json<Labelled>, ControlError> {
     let value: Value = serde_json::from_slice(&body)
         .map_err(|error| ControlError::bad(format!("the body is not JSON: {error}"), HINT))?;
-    let label = match value.as_object() {
-        Some(members) if members.keys().all(|name| name == "label") => value["label"].as_str(),
-        _ => None,
-    };
-    let label = label.ok_or_else(|| {
+    let Label { label } = serde_json::from_value(value).map_err(|_| {
         ControlError::bad(
             "the body must be an object with the text `label` alone",
             HINT,
@@ -35,6 +32,7 @@ pub(super) async fn put(
             HINT,
         ));
     }
-    workspace.set_label(label.to_owned());
-    Ok(Json(json!({ "workspace": workspace.name, "label": label })))
+    workspace.set_label(label.clone());
+    let workspace = workspace.name.clone();
+    Ok(Json(Labelled { workspace, label }))
 }

@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use control_api::Quirks;
+use serde_json::Value;
 
 use super::error::ControlError;
 use super::target::{Target, Targets};
@@ -11,7 +12,7 @@ use crate::quirks::{self, Layer};
 use crate::workspace::Workspace;
 
 /// Every row as it holds for the workspace's requests.
-pub(super) async fn show(Target(workspace): Target) -> Json<Value> {
+pub(super) async fn show(Target(workspace): Target) -> Json<Quirks> {
     Json(describe(&workspace))
 }
 
@@ -19,7 +20,7 @@ pub(super) async fn show(Target(workspace): Target) -> Json<Value> {
 pub(super) async fn replace(
     Targets(workspaces): Targets,
     body: Bytes,
-) -> Result<Json<Value>, ControlError> {
+) -> Result<Json<Option<Quirks>>, ControlError> {
     let value: Value = serde_json::from_slice(&body).map_err(|error| {
         ControlError::bad(
             format!("the body is not JSON: {error}"),
@@ -28,10 +29,10 @@ pub(super) async fn replace(
     })?;
     let layer =
         Layer::from_json(&value).map_err(|error| ControlError::bad(error.message, error.hint))?;
-    let mut answer = Value::Null;
+    let mut answer = None;
     for workspace in workspaces {
         workspace.set_quirks(layer.clone());
-        answer = describe(&workspace);
+        answer = Some(describe(&workspace));
     }
     Ok(Json(answer))
 }
@@ -44,7 +45,10 @@ pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-fn describe(workspace: &Workspace) -> Value {
+fn describe(workspace: &Workspace) -> Quirks {
     let layers = workspace.quirks();
-    json!({ "profile": layers.profile.name(), "quirks": quirks::describe(&layers.quirks) })
+    Quirks {
+        profile: layers.profile.name().to_owned(),
+        quirks: quirks::describe(&layers.quirks),
+    }
 }

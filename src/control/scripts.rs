@@ -2,48 +2,53 @@
 
 use axum::Json;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use control_api::{Loaded, ScriptCheck, ScriptList};
 
 use super::error::ControlError;
 use super::target::{Target, Targets};
-use crate::model::script::{Diagnostic, render};
+use crate::model::script::{self, Diagnostic, render};
 use crate::work;
 
 /// What messages call a script that came with a call.
 const ORIGIN: &str = "request body";
 
 /// All rules, in the order they are tried, with how often each was used.
-pub(super) async fn list(Target(workspace): Target) -> Json<Value> {
-    Json(json!({ "data": workspace.scripts.list() }))
+pub(super) async fn list(Target(workspace): Target) -> Json<ScriptList> {
+    Json(ScriptList {
+        data: workspace.scripts.list(),
+        sources: workspace.scripts.sources(),
+    })
 }
 
 /// Replaces the workspace's rules; the ones given by file stay below them.
 pub(super) async fn replace(
     Targets(workspaces): Targets,
     body: String,
-) -> Result<Json<Value>, ControlError> {
-    let mut summary = Value::Null;
+) -> Result<Json<Option<Loaded>>, ControlError> {
+    let mut loaded = None;
     for workspace in workspaces {
-        summary = json!(
-            work::apart(|| workspace.scripts.replace(&body, ORIGIN))
-                .map_err(|faults| bad(&faults))?
-        );
+        let replaced = work::apart(|| workspace.scripts.replace(&body, ORIGIN));
+        loaded = Some(replaced.map_err(|faults| bad(&faults))?);
     }
-    Ok(Json(summary))
+    Ok(Json(loaded))
 }
 
 /// Adds rules after the workspace's own.
 pub(super) async fn add(
     Targets(workspaces): Targets,
     body: String,
-) -> Result<Json<Value>, ControlError> {
-    let mut summary = Value::Null;
+) -> Result<Json<Option<Loaded>>, ControlError> {
+    let mut loaded = None;
     for workspace in workspaces {
-        summary = json!(
-            work::apart(|| workspace.scripts.add(&body, ORIGIN)).map_err(|faults| bad(&faults))?
-        );
+        let added = work::apart(|| workspace.scripts.add(&body, ORIGIN));
+        loaded = Some(added.map_err(|faults| bad(&faults))?);
     }
-    Ok(Json(summary))
+    Ok(Json(loaded))
+}
+
+/// Says what is wrong with rules, and loads nothing.
+pub(super) async fn check(Target(_): Target, body: String) -> Json<ScriptCheck> {
+    Json(work::apart(|| script::examine(&body, ORIGIN)))
 }
 
 /// Forgets the workspace's rules.

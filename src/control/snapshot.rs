@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use control_api::{Reset, Restored};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
@@ -22,7 +23,7 @@ use crate::snapshot::{self, Document};
 use crate::store::{ContainerRow, Contents};
 use crate::workspace::Workspace;
 
-fn too_large(what: &str) -> ControlError {
+pub(super) fn too_large(what: &str) -> ControlError {
     ControlError::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         format!(
@@ -59,7 +60,8 @@ impl Budget {
     }
 }
 
-async fn write(app: &App, workspace: &Workspace) -> Result<Value, ControlError> {
+/// All that the workspace holds.
+pub(super) async fn write(app: &App, workspace: &Workspace) -> Result<Value, ControlError> {
     let mut budget = Budget(MAX_STATE_BYTES);
     // First of all: what is in a container may change what follows.
     let containers = write_containers(app, workspace, &mut budget).await?;
@@ -214,7 +216,7 @@ pub(super) async fn import(
     State(app): State<App>,
     Target(workspace): Target,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, ControlError> {
+) -> Result<Json<Restored>, ControlError> {
     let body = body.map_err(|error| match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => too_large("the document is too large"),
         _ => ControlError::bad(error.body_text(), "send the document as the body"),
@@ -223,13 +225,18 @@ pub(super) async fn import(
         .map_err(|mistakes| ControlError::bad(mistakes.to_string(), snapshot::HINT))?;
     drop(body);
     put(&app, &workspace, Some(Arc::new(document))).await?;
+    Ok(Json(counts(&app, &workspace).await?))
+}
+
+/// How much the workspace holds.
+pub(super) async fn counts(app: &App, workspace: &Workspace) -> Result<Restored, ControlError> {
     let store = &app.store;
-    Ok(Json(json!({
-        "files": store.all_files(&workspace.id).await?.len(),
-        "skills": store.skills(&workspace.id).await?.len(),
-        "containers": store.containers(&workspace.id).await?.len(),
-        "batches": store.batches(&workspace.id).await?.len(),
-    })))
+    Ok(Restored {
+        files: store.all_files(&workspace.id).await?.len() as u64,
+        skills: store.skills(&workspace.id).await?.len() as u64,
+        containers: store.containers(&workspace.id).await?.len() as u64,
+        batches: store.batches(&workspace.id).await?.len() as u64,
+    })
 }
 
 /// Forgets everything of the workspaces: files, batches, containers and their sandboxes, scripts, clock,
@@ -237,18 +244,19 @@ pub(super) async fn import(
 pub(super) async fn reset(
     State(app): State<App>,
     Targets(workspaces): Targets,
-) -> Result<Json<Value>, ControlError> {
+) -> Result<Json<Reset>, ControlError> {
     let mut containers = 0;
     for workspace in &workspaces {
         containers += put(&app, workspace, app.workspaces.state()).await?;
     }
-    Ok(Json(
-        json!({ "workspaces": workspaces.len(), "containers": containers }),
-    ))
+    Ok(Json(Reset {
+        workspaces: workspaces.len() as u64,
+        containers: containers as u64,
+    }))
 }
 
 /// How many containers were there before. A client that leaves leaves nothing half done.
-async fn put(
+pub(super) async fn put(
     app: &App,
     workspace: &Arc<Workspace>,
     document: Option<Arc<Document>>,

@@ -1,5 +1,8 @@
 //! The control calls through the whole router, guard included, without a socket.
 
+#[path = "../../tests/openapi.rs"]
+mod openapi;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
@@ -12,14 +15,14 @@ use crate::app::App;
 use crate::config::Config;
 use crate::store::Store;
 
-struct Server {
+pub(super) struct Server {
     router: Router,
     app: App,
     _dir: TempDir,
 }
 
 impl Server {
-    fn start(config: Config) -> Self {
+    pub(super) fn start(config: Config) -> Self {
         let dir = TempDir::new().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let app = App::for_store_with(store, config);
@@ -31,18 +34,20 @@ impl Server {
         }
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
         key: Option<&str>,
         method: Method,
         path: &str,
         body: &str,
     ) -> (StatusCode, Value) {
+        let name = method.to_string();
         let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header("host", "localhost:4010")
-            .header("anthropic-version", "2023-06-01");
+            .header("anthropic-version", "2023-06-01")
+            .header("content-type", "application/json");
         if let Some(key) = key {
             request = request.header("x-api-key", key);
         }
@@ -50,18 +55,19 @@ impl Server {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        openapi::check(&name, path, status.as_u16(), &bytes);
         (
             status,
             serde_json::from_slice(&bytes).unwrap_or(Value::Null),
         )
     }
 
-    async fn post(&self, key: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+    pub(super) async fn post(&self, key: &str, path: &str, body: &Value) -> (StatusCode, Value) {
         self.send(Some(key), Method::POST, path, &body.to_string())
             .await
     }
 
-    async fn get(&self, key: &str, path: &str) -> (StatusCode, Value) {
+    pub(super) async fn get(&self, key: &str, path: &str) -> (StatusCode, Value) {
         self.send(Some(key), Method::GET, path, "").await
     }
 }

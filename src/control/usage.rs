@@ -4,18 +4,19 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::{Query, State};
+use control_api::Usage;
 
 use super::error::ControlError;
 use super::target::Target;
 use crate::app::App;
-use crate::billing::{Month, Report};
+use crate::billing::Month;
 
 /// `?month=2026-11`; the month of the workspace's clock without it.
 pub(super) async fn show(
     State(app): State<App>,
     Target(workspace): Target,
     Query(query): Query<HashMap<String, String>>,
-) -> Result<Json<Report>, ControlError> {
+) -> Result<Json<Usage>, ControlError> {
     let month = match query.get("month") {
         Some(text) => text.parse().map_err(|error| {
             ControlError::bad(

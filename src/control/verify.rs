@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Query, State};
+use control_api::{Empty, LintLevel, RequestCounts, Unclaimed, UnusedStep, Verdict};
 use serde_json::{Value, json};
 
 use super::error::ControlError;
 use super::target::Targets;
 use crate::app::App;
 use crate::cassette::Redactor;
-use crate::model::script::UnusedStep;
 use crate::verify::{Findings, Requests, unused};
 use crate::workspace::Workspace;
 
@@ -69,7 +69,7 @@ pub(super) async fn show(
     State(app): State<App>,
     Targets(workspaces): Targets,
     Query(query): Query<HashMap<String, String>>,
-) -> Result<Json<Value>, ControlError> {
+) -> Result<Json<Verdict>, ControlError> {
     let measure = Measure::read(&query)?;
     let is_run = query.get("workspace").is_some_and(|name| name == "*");
     let mut report = Report::default();
@@ -89,11 +89,14 @@ pub(super) async fn show(
         report.unclaimed = unclaimed(&workspaces);
         report.requests.refused += app.workspaces.turned_away_count();
     }
-    Ok(Json(report.into_json(measure)))
+    let verdict = report.into_verdict(measure);
+    Ok(Json(
+        verdict.map_err(|error| ControlError::internal(&error))?,
+    ))
 }
 
 /// Workspaces that made requests and that nobody has a name for, where others have one.
-fn unclaimed(workspaces: &[Arc<Workspace>]) -> Vec<Value> {
+fn unclaimed(workspaces: &[Arc<Workspace>]) -> Vec<Unclaimed> {
     if workspaces
         .iter()
         .all(|workspace| workspace.label().is_none())
@@ -108,14 +111,12 @@ fn unclaimed(workspaces: &[Arc<Workspace>]) -> Vec<Value> {
         let parts = || parts.iter().flatten().map(|part| &part.requests);
         let requests: u64 = parts().map(Requests::all).sum();
         let first = parts().find_map(|requests| requests.first.clone());
-        (requests > 0).then(|| {
-            json!({
-                "workspace": workspace.name,
-                "key": workspace.key_end().map(|end| format!("…{end}")),
-                "requests": requests,
-                "first_request_id": first,
-                "level": "warning",
-            })
+        (requests > 0).then(|| Unclaimed {
+            workspace: workspace.name.clone(),
+            key: workspace.key_end().map(|end| format!("…{end}")),
+            requests,
+            first_request_id: first,
+            level: LintLevel::Warning,
         })
     });
     asked.collect()
@@ -127,7 +128,7 @@ struct Report {
     shared_steps: Vec<Value>,
     shared_faults: Vec<Value>,
     shared_recordings: Vec<Value>,
-    unclaimed: Vec<Value>,
+    unclaimed: Vec<Unclaimed>,
     requests: Requests,
 }
 
@@ -170,7 +171,7 @@ impl Report {
         self.shared_recordings = unused::recordings_unused_by_all(&recordings);
     }
 
-    fn into_json(self, measure: Measure) -> Value {
+    fn into_verdict(self, measure: Measure) -> Result<Verdict, serde_json::Error> {
         let Self {
             all,
             shared_steps,
@@ -216,17 +217,17 @@ impl Report {
             Strictness::Warning => errors + warnings > 0 || !unclaimed.is_empty(),
         };
         let bad = [
-            ("unmatched", &unmatched),
-            ("failed", &failed),
-            ("unused_steps", &unused_steps),
-            ("unused_faults", &unused_faults),
-            ("unused_recordings", &unused_recordings),
-            ("duplicated", &duplicated),
-            ("empty", &empty),
+            ("unmatched", unmatched.len()),
+            ("failed", failed.len()),
+            ("unused_steps", unused_steps.len()),
+            ("unused_faults", unused_faults.len()),
+            ("unused_recordings", unused_recordings.len()),
+            ("duplicated", duplicated.len()),
+            ("empty", empty.len()),
         ];
         let is_bad = bad
             .iter()
-            .any(|(name, list)| !list.is_empty() || lost.contains_key(name));
+            .any(|(name, found)| *found > 0 || lost.contains_key(name));
         let verdict = json!({
             "ok": !is_bad && !lints_are_bad,
             "unmatched": unmatched,
@@ -239,16 +240,16 @@ impl Report {
             "lints": lints,
             "unclaimed": unclaimed,
             "empty": empty,
-            "requests": { "answered": requests.answered, "refused": requests.refused },
+            "requests": RequestCounts { answered: requests.answered, refused: requests.refused },
             "dropped": dropped,
         });
         // Scripts and faults are told as they were given.
-        Redactor::default().json(verdict)
+        serde_json::from_value(Redactor::default().json(verdict))
     }
 }
 
 /// A run in which nothing was asked proves nothing.
-fn silence(requests: &Requests) -> Value {
+fn silence(requests: &Requests) -> Empty {
     let message = match requests.refused {
         0 => "no API request came".to_owned(),
         1 => "the only API request was refused".to_owned(),
@@ -259,5 +260,8 @@ fn silence(requests: &Requests) -> Value {
     } else {
         "`GET /_sandtable/journal` says why; `--allow-empty` takes it for good"
     };
-    json!({ "message": message, "hint": hint })
+    Empty {
+        message,
+        hint: hint.to_owned(),
+    }
 }

@@ -1,15 +1,12 @@
 //! Control calls of one workspace.
 
 use bytes::Bytes;
-use http::{Method, Request, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use control_api::{List, Refusal, Refused};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::SandtableError;
+use crate::client::{self, Call};
 
 /// A server and the key that calls carry.
 #[derive(Debug, Clone)]
@@ -20,7 +17,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, SandtableError> {
-        self.read(&self.send(Method::GET, path, Bytes::new()).await?)
+        self.read(&self.bytes("GET", path, Bytes::new()).await?)
     }
 
     /// The `data` of a list.
@@ -35,59 +32,51 @@ impl Client {
     /// Sends text or JSON; the answer is JSON, or nothing.
     pub(super) async fn call(
         &self,
-        method: Method,
+        method: &str,
         path: &str,
         body: impl Into<Bytes>,
     ) -> Result<Value, SandtableError> {
-        let answer = self.send(method, path, body.into()).await?;
+        let answer = self.bytes(method, path, body.into()).await?;
         if answer.is_empty() {
             return Ok(Value::Null);
         }
         self.read(&answer)
     }
 
-    fn read<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, SandtableError> {
+    pub(super) fn read<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, SandtableError> {
         serde_json::from_slice(answer).map_err(|error| SandtableError::silent(&self.url, &error))
     }
 
-    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, SandtableError> {
-        let silent = |error: &dyn std::error::Error| {
-            let mut reason = error;
-            // The outer ones only say that a request failed.
-            while let Some(inner) = reason.source() {
-                reason = inner;
-            }
-            SandtableError::silent(&self.url, &reason)
+    /// The answer as it is.
+    pub(super) async fn bytes(
+        &self,
+        method: &str,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Bytes, SandtableError> {
+        let url = format!("{}/_sandtable/{path}", self.url);
+        let headers = [
+            ("x-api-key", self.key.as_str()),
+            ("content-type", "application/json"),
+        ];
+        let call = Call {
+            method,
+            url: &url,
+            headers: &headers,
+            body,
         };
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("{}/_sandtable/{path}", self.url))
-            .header("x-api-key", &self.key)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|error| silent(&error))?;
-        let client = HttpClient::builder(TokioExecutor::new()).build(HttpConnector::new());
-        let response = client
-            .request(request)
+        let answer = client::send(call)
             .await
-            .map_err(|error| silent(&error))?;
-        let status = response.status();
-        let body = response.into_body().collect().await;
-        let body = body.map_err(|error| silent(&error))?.to_bytes();
-        if status.is_success() {
-            return Ok(body);
+            .map_err(|reason| SandtableError::silent(&self.url, &reason))?;
+        if answer.is_success() {
+            return Ok(answer.body);
         }
-        let said: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let word = |name: &str| said["error"][name].as_str().unwrap_or_default().to_owned();
+        let refused: Option<Refused> = serde_json::from_slice(&answer.body).ok();
+        let Refusal { message, hint } = refused.map(|said| said.error).unwrap_or_default();
         Err(SandtableError::Refused {
-            status: status.as_u16(),
-            message: word("message"),
-            hint: word("hint"),
+            status: answer.status,
+            message,
+            hint,
         })
     }
-}
-
-#[derive(serde::Deserialize)]
-struct List<T> {
-    data: Vec<T>,
 }

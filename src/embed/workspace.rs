@@ -1,19 +1,18 @@
 //! A workspace as a test sees it: its clock, scripts, faults, journal, containers, and cost.
 
-pub(super) mod answers;
-
 use std::fmt::Write as _;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use http::Method;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use control_api::{
+    ClockChange, ClockState, Container, ContainerFile, ContainerFiles, ContainerState, Exchange,
+    FaultState, Forked, JournalPage, RuleState, Usage, Verdict, Waited,
+};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::SandtableError;
 use super::client::Client;
-use answers::{ClockState, Container, Exchange, FaultState, RuleState, Verdict};
-
-use crate::billing::Report;
 
 type Answer<T> = Result<T, SandtableError>;
 
@@ -67,7 +66,7 @@ impl Workspace {
     }
 
     /// What this month's turns would have cost.
-    pub async fn usage(&self) -> Answer<Report> {
+    pub async fn usage(&self) -> Answer<Usage> {
         self.client.get("usage").await
     }
 
@@ -81,13 +80,44 @@ impl Workspace {
         self.call("POST", "reset", None).await.map(drop)
     }
 
+    /// A workspace of a new key that holds what this one does: files, containers with their files, skills,
+    /// batches, scripts, faults, clock. Both go on by themselves.
+    pub async fn fork(&self) -> Answer<Self> {
+        let answer = self
+            .client
+            .bytes("POST", "state/fork", Bytes::new())
+            .await?;
+        let forked: Forked = self.client.read(&answer)?;
+        Ok(Self::new(&self.client.url, forked.key))
+    }
+
+    /// Waits until something is so; `met` is false if it is not within half a minute.
+    pub async fn wait(&self, until: Until<'_>) -> Answer<Waited> {
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let query = match until {
+            Until::Requests(count) => format!("requests={count}"),
+            Until::Event(kind) => format!("event={}", encoded(kind)),
+            Until::Container(id, state) => format!("container={}&state={state}", encoded(id)),
+        };
+        self.client.get(&format!("wait?{query}")).await
+    }
+
     /// Any other control call: the path below `/_sandtable/`, and a JSON body if it has one.
     pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer<Value> {
-        let method = Method::from_bytes(method.as_bytes())
-            .map_err(|error| SandtableError::silent(&self.client.url, &error))?;
         let body = body.map(Value::to_string).unwrap_or_default();
         self.client.call(method, path, body).await
     }
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until<'a> {
+    /// The journal holds so many requests.
+    Requests(u64),
+    /// Such an event comes, as `GET /_sandtable/events` tells it.
+    Event(&'a str),
+    /// The container of this id is in this state.
+    Container(&'a str, ContainerState),
 }
 
 /// A workspace's time.
@@ -107,28 +137,43 @@ impl Clock<'_> {
 
     /// Lets time pass: `30d`, `12h`, `5m`, `90s`, `1h30m`, or ISO 8601.
     pub async fn advance(&self, span: &str) -> Answer<()> {
-        self.change(&json!({ "advance": span })).await
+        self.change(ClockChange {
+            advance: Some(span.to_owned()),
+            ..ClockChange::default()
+        })
+        .await
     }
 
     /// Stops the clock where it is.
     pub async fn freeze(&self) -> Answer<()> {
-        self.change(&json!({ "freeze": true })).await
+        self.change(ClockChange {
+            freeze: Some(true),
+            ..ClockChange::default()
+        })
+        .await
     }
 
     /// Lets it run on.
     pub async fn thaw(&self) -> Answer<()> {
-        self.change(&json!({ "freeze": false })).await
+        self.change(ClockChange {
+            freeze: Some(false),
+            ..ClockChange::default()
+        })
+        .await
     }
 
     /// Goes forward to a time.
     pub async fn set(&self, time: DateTime<Utc>) -> Answer<()> {
-        let time = time.to_rfc3339_opts(SecondsFormat::Micros, true);
-        self.change(&json!({ "set": time })).await
+        self.change(ClockChange {
+            set: Some(control_api::time_text(time)),
+            ..ClockChange::default()
+        })
+        .await
     }
 
-    async fn change(&self, change: &Value) -> Answer<()> {
+    async fn change(&self, change: ClockChange) -> Answer<()> {
         self.0
-            .call(Method::POST, "clock", change.to_string())
+            .call("POST", "clock", json!(change).to_string())
             .await
             .map(drop)
     }
@@ -142,13 +187,13 @@ impl Scripts<'_> {
     /// Adds the rules of a YAML or JSON text after the workspace's own.
     pub async fn add(&self, text: impl Into<String>) -> Answer<()> {
         let text: String = text.into();
-        self.0.call(Method::POST, "scripts", text).await.map(drop)
+        self.0.call("POST", "scripts", text).await.map(drop)
     }
 
     /// Replaces the workspace's own rules.
     pub async fn replace(&self, text: impl Into<String>) -> Answer<()> {
         let text: String = text.into();
-        self.0.call(Method::PUT, "scripts", text).await.map(drop)
+        self.0.call("PUT", "scripts", text).await.map(drop)
     }
 
     /// All rules in the order they are tried, with how often each was used.
@@ -158,7 +203,7 @@ impl Scripts<'_> {
 
     /// Forgets the workspace's own rules.
     pub async fn clear(&self) -> Answer<()> {
-        self.0.call(Method::DELETE, "scripts", "").await.map(drop)
+        self.0.call("DELETE", "scripts", "").await.map(drop)
     }
 }
 
@@ -170,7 +215,7 @@ impl Faults<'_> {
     /// Adds a fault, or a list of them.
     pub async fn add(&self, fault: &Value) -> Answer<()> {
         self.0
-            .call(Method::POST, "faults", fault.to_string())
+            .call("POST", "faults", fault.to_string())
             .await
             .map(drop)
     }
@@ -182,7 +227,7 @@ impl Faults<'_> {
 
     /// Forgets the workspace's own faults.
     pub async fn clear(&self) -> Answer<()> {
-        self.0.call(Method::DELETE, "faults", "").await.map(drop)
+        self.0.call("DELETE", "faults", "").await.map(drop)
     }
 }
 
@@ -217,7 +262,7 @@ impl Journal<'_> {
         let mut entries = Vec::new();
         let mut next = call.clone();
         loop {
-            let page: answers::Page = self.0.get(&next).await?;
+            let page: JournalPage = self.0.get(&next).await?;
             entries.extend(page.data);
             match page.next_cursor {
                 Some(cursor) => next = format!("{call}&cursor={cursor}"),
@@ -230,7 +275,7 @@ impl Journal<'_> {
 
     /// Forgets it.
     pub async fn clear(&self) -> Answer<()> {
-        self.0.call(Method::DELETE, "journal", "").await.map(drop)
+        self.0.call("DELETE", "journal", "").await.map(drop)
     }
 }
 
@@ -254,9 +299,24 @@ impl Containers<'_> {
         self.end(id, "sleep").await
     }
 
+    /// Its files below `/files`, `/home/user`, and `/tmp`, by path. One that sleeps is woken for it.
+    pub async fn files(&self, id: &str) -> Answer<Vec<ContainerFile>> {
+        let id = utf8_percent_encode(id, NON_ALPHANUMERIC);
+        let path = format!("containers/{id}/files?wake=true&limit=10000");
+        let files: ContainerFiles = self.0.get(&path).await?;
+        Ok(files.data)
+    }
+
+    /// The bytes of a file of [`Containers::files`].
+    pub async fn read(&self, file: &ContainerFile) -> Answer<Bytes> {
+        let path = file.href.trim_start_matches("/_sandtable/");
+        let path = format!("{path}?wake=true");
+        self.0.bytes("GET", &path, Bytes::new()).await
+    }
+
     async fn end(&self, id: &str, how: &str) -> Answer<()> {
         let id = utf8_percent_encode(id, NON_ALPHANUMERIC);
         let path = format!("containers/{id}/{how}");
-        self.0.call(Method::POST, &path, "").await.map(drop)
+        self.0.call("POST", &path, "").await.map(drop)
     }
 }

@@ -23,6 +23,9 @@ pub(super) fn close(input: &TurnInput, account: Account<'_>) {
     let now = input.workspace.clock.now();
     let model = models::resolve(&input.request.model);
     let used = account.meter.end();
+    if let Ok(mut report) = input.report.lock() {
+        report.done.tokens = Some((used.input_tokens, used.output_tokens));
+    }
     let tokens = Tokens {
         input: used.input_tokens,
         output: used.output_tokens,

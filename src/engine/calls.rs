@@ -6,6 +6,7 @@ mod given;
 mod words;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use serde_json::Value;
 use wire::ToolErrorCode;
@@ -28,6 +29,7 @@ use crate::sandbox::SandboxError;
 use crate::sandbox::guest::{
     EditCall, ErrorKind, ExecCall, ExecResult, Guest, GuestError, Outcome,
 };
+use crate::telemetry::{CallDone, CallOutcome};
 pub(crate) use files::Allowance;
 use words::Parsed;
 
@@ -164,8 +166,50 @@ impl Done {
     }
 }
 
-/// Runs a server call; `container` is `None` if the one the request names has expired.
+/// Runs a server call, and says so to those who count; `container` is `None` if the one the request names has
+/// expired.
 pub(super) async fn execute(
+    engine: &Engine,
+    input: &TurnInput,
+    container: Option<&Arc<Container>>,
+    order: Order,
+    ids: &Ids,
+    tools: (&WebTools, &HostedTools),
+) -> Result<Carried, TurnError> {
+    let (id, tool) = match &order {
+        Order::Server { id, tool, .. } => (id.clone(), tool.name()),
+        Order::Mcp { id, .. } => (id.clone(), "mcp"),
+        Order::Client { id, .. } => (id.clone(), "client"),
+    };
+    let begun = Instant::now();
+    let carried = carry_out(engine, input, container, order, ids, tools).await;
+    let outcome = match &carried {
+        Ok(Carried {
+            end: CarriedEnd::Waits(_),
+            ..
+        }) => CallOutcome::Waits,
+        Ok(Carried {
+            end: CarriedEnd::Done(done),
+            ..
+        }) => match &done.1.error_code {
+            Some(code) => CallOutcome::Failed(code.clone()),
+            None => CallOutcome::Done,
+        },
+        Err(_) => CallOutcome::Failed("error".to_owned()),
+    };
+    if let Ok(mut report) = input.report.lock() {
+        report.done.calls.push(CallDone {
+            id,
+            tool,
+            begun,
+            took: begun.elapsed(),
+            outcome,
+        });
+    }
+    carried
+}
+
+async fn carry_out(
     engine: &Engine,
     input: &TurnInput,
     container: Option<&Arc<Container>>,

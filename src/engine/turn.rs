@@ -24,7 +24,7 @@ use crate::engine::{Engine, Sink, TurnError, TurnInput, lints, models, reference
 use crate::fault::Occasion;
 use crate::ids::{Ids, Kind};
 use crate::limits;
-use crate::model::{CallResult, CodeTool, Model, ModelError, Step, Stop, TurnRequest};
+use crate::model::{CallResult, CodeTool, Model, ModelError, Step, StepPlace, Stop, TurnRequest};
 use crate::quirks::{CodeExecutionCounter, NoContainer, ThinkingDetails};
 use crate::store::MountedSkill;
 use crate::verify::Miss;
@@ -66,7 +66,7 @@ async fn carry_out(
     let model = choose_model(engine, input, &request)?;
     if let Ok(mut report) = input.report.lock() {
         report.source = Some(model.source().to_owned());
-        report.model = Some(input.request.model.clone());
+        report.done.model = Some(input.request.model.clone());
     }
     let waits = pending.calls.iter().any(|call| call.answers.is_some());
     if request.resumes_pause {
@@ -269,6 +269,9 @@ impl Turn<'_> {
         for _ in 0..limits::TURN_STEPS {
             let step = model.next(results)?;
             results.clear();
+            if step.is_some() {
+                note_step(self.input, model.place());
+            }
             match step {
                 None => {
                     return Ok(End::Stop(Stop {
@@ -432,4 +435,13 @@ fn stop_fields(stop: Stop) -> (String, Option<String>, Option<StopDetails>) {
         explanation,
     });
     (reason, stop_sequence, details)
+}
+
+/// For who looks at the turn later.
+fn note_step(input: &TurnInput, place: Option<StepPlace>) {
+    if let (Some(place), Ok(mut report)) = (place, input.report.lock())
+        && report.steps.len() < limits::JOURNAL_STEPS
+    {
+        report.steps.push(place);
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Value, json};
+use control_api::{FaultGiven, FaultLayer, FaultState};
+use serde_json::Value;
 
 use super::{Act, Fault, FaultError, HttpAct, Occasion, StreamAct, WireAct};
 use crate::ids::Ids;
@@ -44,7 +45,7 @@ struct Entry {
 pub(crate) struct Struck {
     pub(crate) fault: Arc<Fault>,
     id: u64,
-    layer: &'static str,
+    layer: FaultLayer,
 }
 
 impl Struck {
@@ -52,7 +53,7 @@ impl Struck {
     #[must_use]
     pub(crate) fn of_request(self) -> Self {
         Self {
-            layer: "request",
+            layer: FaultLayer::Request,
             ..self
         }
     }
@@ -79,8 +80,12 @@ impl Struck {
     }
 
     /// Which one it is.
-    pub(crate) fn describe(&self) -> Value {
-        json!({ "id": self.id, "layer": self.layer, "fault": self.fault.given })
+    pub(crate) fn describe(&self) -> FaultGiven {
+        FaultGiven {
+            id: self.id,
+            layer: self.layer,
+            fault: self.fault.given.clone(),
+        }
     }
 }
 
@@ -120,7 +125,7 @@ impl Faults {
     }
 
     /// Adds faults after one's own, all or none, and returns how they are listed.
-    pub fn add(&self, faults: Vec<Fault>) -> Result<Vec<Value>, FaultError> {
+    pub fn add(&self, faults: Vec<Fault>) -> Result<Vec<FaultState>, FaultError> {
         let mut state = self.lock();
         if state.own.len() + faults.len() > limits::MAX_FAULTS {
             return Err(FaultError {
@@ -136,16 +141,24 @@ impl Faults {
         }
         Ok(state.own[first..]
             .iter()
-            .map(|entry| entry.describe("workspace"))
+            .map(|entry| entry.describe(FaultLayer::Workspace))
             .collect())
     }
 
     /// Every fault with its counts, in the order they are asked.
-    pub fn list(&self) -> Vec<Value> {
+    pub fn list(&self) -> Vec<FaultState> {
         let state = self.lock();
-        let own = state.own.iter().map(|entry| entry.describe("workspace"));
-        own.chain(state.base.iter().map(|entry| entry.describe("file")))
-            .collect()
+        let own = state
+            .own
+            .iter()
+            .map(|entry| entry.describe(FaultLayer::Workspace));
+        own.chain(
+            state
+                .base
+                .iter()
+                .map(|entry| entry.describe(FaultLayer::File)),
+        )
+        .collect()
     }
 
     /// One's own, as they were given.
@@ -155,15 +168,18 @@ impl Faults {
         given.collect()
     }
 
-    /// Those that never fired, or not as often as they may, with the layer that they are of.
-    pub fn unused(&self) -> Vec<(&'static str, Value)> {
+    /// Those that never fired, or not as often as they may.
+    pub fn unused(&self) -> Vec<FaultState> {
         let state = self.lock();
-        let layers = [("workspace", &state.own), ("file", &state.base)];
+        let layers = [
+            (FaultLayer::Workspace, &state.own),
+            (FaultLayer::File, &state.base),
+        ];
         layers
             .into_iter()
             .flat_map(|(layer, entries)| {
                 let unused = entries.iter().filter(|entry| entry.is_unused());
-                unused.map(move |entry| (layer, entry.describe(layer)))
+                unused.map(move |entry| entry.describe(layer))
             })
             .collect()
     }
@@ -193,7 +209,7 @@ impl Faults {
         }
         let State { own, base, .. } = &mut *state;
         let mut struck = None;
-        let layers = [("workspace", own), ("file", base)];
+        let layers = [(FaultLayer::Workspace, own), (FaultLayer::File, base)];
         let entries = layers
             .into_iter()
             .flat_map(|(layer, entries)| entries.iter_mut().map(move |entry| (layer, entry)));
@@ -266,22 +282,24 @@ impl Entry {
         }
     }
 
-    fn describe(&self, layer: &str) -> Value {
+    fn describe(&self, layer: FaultLayer) -> FaultState {
         // null: for ever.
         let left = self.fault.select.times.map(|times| times - self.fired);
-        json!({
-            "id": self.id,
-            "layer": layer,
-            "fault": self.fault.given,
-            "matched": self.matched,
-            "fired": self.fired,
-            "left": left,
-        })
+        FaultState {
+            id: self.id,
+            layer,
+            fault: self.fault.given.clone(),
+            matched: self.matched,
+            fired: self.fired,
+            left,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::fault::parse;
 
@@ -315,7 +333,7 @@ mod tests {
         for always in [json!(0), json!("always")] {
             let always = faults(&json!({"at": "http", "status": 500, "times": always}), 1);
             assert_eq!(strikes(&always, 3), [true; 3]);
-            assert_eq!(always.list()[0]["left"], Value::Null);
+            assert_eq!(always.list()[0].left, None);
         }
     }
 
@@ -327,11 +345,8 @@ mod tests {
         );
         assert_eq!(strikes(&two, 3), [true, true, false]);
         let list = two.list();
-        assert_eq!(
-            (&list[1]["matched"], &list[1]["fired"]),
-            (&json!(3), &json!(1))
-        );
-        assert_eq!(list[1]["left"], 0);
+        assert_eq!((list[1].matched, list[1].fired), (3, 1));
+        assert_eq!(list[1].left, Some(0));
     }
 
     #[test]
@@ -353,10 +368,7 @@ mod tests {
             .unwrap();
         assert_eq!(strikes(&faults, 2), [true, false]);
         faults.clear();
-        assert_eq!(
-            (faults.list().len(), &faults.list()[0]["left"]),
-            (1, &json!(0))
-        );
+        assert_eq!((faults.list().len(), faults.list()[0].left), (1, Some(0)));
         faults.reset();
         assert_eq!(strikes(&faults, 2), [true, false]);
     }

@@ -1,8 +1,7 @@
 //! Bodies as they were, turned into something readable only when they are listed.
 
 use bytes::Bytes;
-use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::ids::hex;
@@ -52,36 +51,29 @@ impl From<Bytes> for Body {
     }
 }
 
-impl Serialize for Body {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Body {
+    /// JSON as such, other text as a string, null if there was none, else its length and perhaps its digest.
+    pub fn value(&self) -> Value {
         match self {
-            Self::Empty => serializer.serialize_none(),
+            Self::Empty => Value::Null,
             Self::Bytes(bytes) => {
-                if let Ok(json) = serde_json::from_slice::<serde_json::Value>(bytes) {
-                    json.serialize(serializer)
+                if let Ok(json) = serde_json::from_slice(bytes) {
+                    json
                 } else if let Ok(text) = std::str::from_utf8(bytes) {
-                    serializer.serialize_str(text)
+                    text.into()
                 } else {
-                    let digest = Sha256::digest(bytes).into();
-                    binary(bytes.len() as u64, Some(digest), serializer)
+                    binary(bytes.len() as u64, Some(Sha256::digest(bytes).into()))
                 }
             }
-            Self::Omitted { size_bytes, sha256 } => binary(*size_bytes, *sha256, serializer),
+            Self::Omitted { size_bytes, sha256 } => binary(*size_bytes, *sha256),
         }
     }
 }
 
-fn binary<S: Serializer>(
-    size_bytes: u64,
-    sha256: Option<[u8; 32]>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let digest = sha256.map(|digest| hex(&digest));
-    let mut map = serializer.serialize_struct("Binary", 2)?;
-    map.serialize_field("size_bytes", &size_bytes)?;
-    match digest {
-        Some(digest) => map.serialize_field("sha256", &digest)?,
-        None => map.skip_field("sha256")?,
+fn binary(size_bytes: u64, sha256: Option<[u8; 32]>) -> Value {
+    let mut value = json!({ "size_bytes": size_bytes });
+    if let Some(digest) = sha256 {
+        value["sha256"] = hex(&digest).into();
     }
-    map.end()
+    value
 }

@@ -1,7 +1,6 @@
 //! Headers without what is secret.
 
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
 /// Names, in lower case, of headers whose values are never kept.
 const SECRET: &[&str] = &[
@@ -70,6 +69,23 @@ impl Headers {
         self.0.lines().filter_map(|line| line.split_once('\0'))
     }
 
+    /// By name; values of a header that came several times are joined as HTTP joins them.
+    pub(super) fn joined(&self) -> Map<String, Value> {
+        let mut joined = Map::new();
+        for (name, value) in self.pairs() {
+            match joined.get_mut(name) {
+                Some(Value::String(values)) => {
+                    values.push_str(", ");
+                    values.push_str(value);
+                }
+                _ => {
+                    joined.insert(name.to_owned(), value.into());
+                }
+            }
+        }
+        joined
+    }
+
     pub(super) fn cost_bytes(&self) -> usize {
         self.0.len()
     }
@@ -77,25 +93,4 @@ impl Headers {
 
 fn is_secret(name: &str) -> bool {
     SECRET.contains(&name) || SECRET_PARTS.iter().any(|part| name.contains(part))
-}
-
-impl Serialize for Headers {
-    /// An object; values of a header that came several times are joined as HTTP joins them.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut joined: Vec<(&str, String)> = Vec::new();
-        for (name, value) in self.pairs() {
-            match joined.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, values)) => {
-                    values.push_str(", ");
-                    values.push_str(value);
-                }
-                None => joined.push((name, value.to_owned())),
-            }
-        }
-        let mut map = serializer.serialize_map(Some(joined.len()))?;
-        for (name, value) in &joined {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
 }

@@ -1,14 +1,10 @@
 //! Requests to the server that runs the calls.
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client as Hyper;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
 use crate::cassette::{Body, Part};
+use crate::client::{self, Call};
 
 const BOUNDARY: &str = "sandtable-live-7d1f3a9c25";
 const BETAS: &str = "code-execution-2025-08-25,files-api-2025-04-14,skills-2025-10-02";
@@ -16,7 +12,6 @@ const BETAS: &str = "code-execution-2025-08-25,files-api-2025-04-14,skills-2025-
 /// One workspace of the server.
 #[derive(Debug)]
 pub(super) struct Client {
-    http: Hyper<HttpConnector, Full<Bytes>>,
     url: String,
     key: String,
 }
@@ -24,7 +19,6 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(url: &str, key: String) -> Self {
         Self {
-            http: Hyper::builder(TokioExecutor::new()).build(HttpConnector::new()),
             url: url.to_owned(),
             key,
         }
@@ -87,32 +81,28 @@ impl Client {
         kind: &str,
         body: Bytes,
     ) -> Result<Bytes, String> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.url))
-            .header("x-api-key", &self.key)
-            .header("anthropic-version", "2023-06-01")
-            .header("anthropic-beta", BETAS);
+        let mut headers = vec![
+            ("x-api-key", self.key.as_str()),
+            ("anthropic-version", "2023-06-01"),
+            ("anthropic-beta", BETAS),
+        ];
         if !kind.is_empty() {
-            request = request.header("content-type", kind);
+            headers.push(("content-type", kind));
         }
-        let request = request
-            .body(Full::new(body))
-            .map_err(|error| error.to_string())?;
-        let response = self
-            .http
-            .request(request)
-            .await
-            .map_err(|error| error.to_string())?;
-        let status = response.status();
-        let body = response.into_body().collect().await;
-        let body = body.map_err(|error| error.to_string())?.to_bytes();
-        if status == StatusCode::OK {
-            return Ok(body);
+        let url = format!("{}{path}", self.url);
+        let answer = client::send(Call {
+            method,
+            url: &url,
+            headers: &headers,
+            body,
+        });
+        let answer = answer.await?;
+        if answer.status == 200 {
+            return Ok(answer.body);
         }
-        let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let message = said["error"]["message"].as_str().unwrap_or_default();
-        Err(format!("{} {message}", status.as_u16()))
+        Err(format!("{} {message}", answer.status))
     }
 }
 

@@ -25,9 +25,10 @@ mod yaml;
 
 pub use base::{Base, POLL_INTERVAL, Reload, Survey, survey};
 pub use diagnostic::{Diagnostic, Position, render};
-pub use scripts::{Scripts, Summary};
-pub use unmatched::{FailedClause, Near, UsedUp};
-pub use usage::{LayerName, RuleInfo, UnusedStep, Why};
+pub use scripts::Scripts;
+pub(crate) use scripts::examine;
+pub use unmatched::Near;
+pub use usage::LayerName;
 
 pub(super) use shipped::Shipped;
 

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use control_api::{Duplicated, FaultGiven, FaultedRequest, Outcome, RetriedBy};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -59,7 +60,7 @@ struct Attempt {
     /// `None`: the connection was closed instead of an answer.
     status: Option<u16>,
     left: bool,
-    faults: Vec<Value>,
+    faults: Vec<FaultGiven>,
     after: Option<(Duration, TimeDelta)>,
     by_sdk: bool,
     /// Read late: a handler whose client has left may still be at it.
@@ -214,79 +215,72 @@ impl Chain {
 
     fn describe_duplicates(&self, workspace: &str) -> Value {
         let makers = self.makers();
-        let requests: Vec<&str> = makers
-            .iter()
-            .map(|(attempt, _)| attempt.request_id.as_str())
-            .collect();
-        let ids: Vec<&String> = makers.iter().flat_map(|(_, ids)| ids).collect();
-        json!({
-            "workspace": workspace,
-            "request": format!("{} {}", self.method, self.path),
-            "request_ids": requests,
-            "ids": ids,
+        let requests = makers.iter().map(|(attempt, _)| attempt.request_id.clone());
+        json!(Duplicated {
+            workspace: Some(workspace.to_owned()),
+            request: format!("{} {}", self.method, self.path),
+            request_ids: requests.collect(),
+            ids: makers.iter().flat_map(|(_, ids)| ids.clone()).collect(),
+            label: None,
         })
     }
 
     /// How it came out.
-    fn outcome(&self) -> &'static str {
+    fn outcome(&self) -> Outcome {
         match (self.open, self.last_status) {
-            _ if self.is_duplicated() => "duplicated",
-            (true, _) => "gave_up",
-            (false, Some(400..) | None) => "failed",
-            _ if self.attempts.len() > 1 => "recovered",
-            _ => "answered",
+            _ if self.is_duplicated() => Outcome::Duplicated,
+            (true, _) => Outcome::GaveUp,
+            (false, Some(400..) | None) => Outcome::Failed,
+            _ if self.attempts.len() > 1 => Outcome::Recovered,
+            _ => Outcome::Answered,
         }
     }
 
     fn describe(&self, workspace: &str) -> Value {
-        let mut faults: Vec<Value> = Vec::new();
+        let mut faults: Vec<FaultGiven> = Vec::new();
         for fault in self.attempts.iter().flat_map(|attempt| &attempt.faults) {
             if !faults.contains(fault) {
                 faults.push(fault.clone());
             }
         }
-        let attempts: Vec<Value> = self.attempts.iter().map(Attempt::describe).collect();
-        let mut value = json!({
-            "workspace": workspace,
-            "request": format!("{} {}", self.method, self.path),
-            "faults": faults,
-            "attempts": attempts,
-            "retries": self.attempts.len() as u64 - 1 + self.attempts_dropped,
-            "last_status": self.last_status,
-            "outcome": self.outcome(),
-        });
-        if self.attempts_dropped > 0 {
-            value["attempts_dropped"] = self.attempts_dropped.into();
-        }
-        if let Some(key) = &self.idempotency_key {
-            value["idempotency_key"] = key.as_str().into();
-        }
-        value
+        json!(FaultedRequest {
+            workspace: Some(workspace.to_owned()),
+            request: format!("{} {}", self.method, self.path),
+            faults,
+            attempts: self.attempts.iter().map(Attempt::describe).collect(),
+            retries: self.attempts.len() as u64 - 1 + self.attempts_dropped,
+            last_status: self.last_status,
+            outcome: self.outcome(),
+            attempts_dropped: (self.attempts_dropped > 0).then_some(self.attempts_dropped),
+            idempotency_key: self.idempotency_key.clone(),
+            label: None,
+        })
     }
 }
 
 impl Attempt {
-    fn describe(&self) -> Value {
-        let faults: Vec<&Value> = self.faults.iter().map(|fault| &fault["id"]).collect();
-        let mut value = json!({
-            "request_id": self.request_id,
-            "status": self.status,
-            "faults": faults,
-        });
-        let made = self.made.ids();
-        if !made.is_empty() {
-            value["made"] = made.into();
-        }
-        if self.left {
-            value["client_left"] = true.into();
-        }
-        if let Some((real, on_the_clock)) = self.after {
+    fn describe(&self) -> control_api::Attempt {
+        let real_ms = |real: Duration| {
             let micros = u32::try_from(real.as_micros()).unwrap_or(u32::MAX);
-            value["after_ms"] = (f64::from(micros) / 1000.0).into();
-            value["after_virtual_ms"] = on_the_clock.num_milliseconds().into();
-            value["by"] = if self.by_sdk { "sdk" } else { "client" }.into();
+            f64::from(micros) / 1000.0
+        };
+        let by = if self.by_sdk {
+            RetriedBy::Sdk
+        } else {
+            RetriedBy::Client
+        };
+        control_api::Attempt {
+            request_id: self.request_id.clone(),
+            status: self.status,
+            faults: self.faults.iter().map(|fault| fault.id).collect(),
+            made: self.made.ids(),
+            client_left: self.left,
+            after_ms: self.after.map(|(real, _)| real_ms(real)),
+            after_virtual_ms: self
+                .after
+                .map(|(_, on_the_clock)| on_the_clock.num_milliseconds()),
+            by: self.after.map(|_| by),
         }
-        value
     }
 }
 

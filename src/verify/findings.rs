@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use control_api::UnusedStep;
 use serde_json::Value;
 
 use super::unused;
 use crate::limits;
-use crate::model::script::UnusedStep;
 
 /// The parts of a verdict that one workspace answers for.
 #[derive(Debug, Clone, Default)]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::model::script::{UnusedStep, Why};
+use control_api::{UnusedStep, UnusedWhy};
 
 /// The steps that every list has. A rule that never answered stands for all its steps.
 pub fn steps_unused_by_all(lists: &[&[UnusedStep]]) -> Vec<UnusedStep> {
@@ -47,5 +47,5 @@ fn unused_by_all<T: Clone>(lists: &[&[T]], covers: impl Fn(&T, &T) -> bool) -> V
 /// Whether `a` says at least what `b` says.
 fn covers_step(a: &UnusedStep, b: &UnusedStep) -> bool {
     let of_rule = a.file == b.file && a.rule == b.rule;
-    of_rule && (a.why == Why::NeverAnswered || (a.line, a.step) == (b.line, b.step))
+    of_rule && (a.why == UnusedWhy::NeverAnswered || (a.line, &a.step) == (b.line, &b.step))
 }

@@ -38,6 +38,20 @@ impl Client {
             .await
     }
 
+    /// The same in a container.
+    pub(crate) async fn ask_in(&self, container: &str, prompt: &str) -> (u16, Value) {
+        let body = json!({
+            "model": "claude-opus-4-6",
+            "max_tokens": 1024,
+            "container": container,
+            "tools": [{"type": "code_execution_20250825", "name": "code_execution"}],
+            "messages": [{"role": "user", "content": prompt}],
+        });
+        let kind = "application/json";
+        self.send(Method::POST, "/v1/messages", kind, body.to_string())
+            .await
+    }
+
     /// Uploads a file.
     pub(crate) async fn upload(&self, name: &str, content: &str) -> (u16, Value) {
         let body = format!(

@@ -7,7 +7,7 @@ mod client;
 mod require;
 
 use client::Client;
-use sandtable::{BackendChoice, JournalQuery, Sandtable, SandtableError};
+use sandtable::{BackendChoice, ContainerState, JournalQuery, Sandtable, SandtableError, Until};
 use serde_json::{Value, json};
 
 const HELLO: &str = "- when: { user: hello }\n  then: [{ text: Hello from a script. }]\n";
@@ -345,4 +345,83 @@ async fn a_mistake_is_told_with_its_place_and_a_hint() {
     };
     assert_eq!((status, &*message), (400, "`a while` is no span of time"));
     assert!(hint.contains("30d"), "{hint}");
+}
+
+/// A server whose code really runs there, or `None`, said aloud, where nothing does.
+async fn running(backend: BackendChoice, what: &str) -> Option<Sandtable> {
+    let builder = Sandtable::builder()
+        .backend(backend)
+        .program(env!("CARGO_BIN_EXE_sandtable"))
+        .image("sandtable-sandbox:slim");
+    match builder.start().await {
+        Ok(sandtable) => Some(sandtable),
+        Err(error) => {
+            require::skip(what, &error.to_string());
+            None
+        }
+    }
+}
+
+/// Files of a real container are seen, and two forks of it go their own ways.
+async fn containers_are_looked_into_and_forked(sandtable: &Sandtable) {
+    let first = sandtable.new_workspace();
+    let client = Client::of(&first);
+    let (status, message) = client
+        .ask("```bash\necho one > n; seq 1 300000 > big\n```")
+        .await;
+    assert_eq!(status, 200, "{message}");
+    let id = message["container"]["id"].as_str().unwrap();
+    let files = first.containers().files(id).await.unwrap();
+    let find = |name: &str| files.iter().find(|file| file.path.ends_with(name)).unwrap();
+    assert_eq!(find("/n").size_bytes, 4, "{files:?}");
+    assert!(find("/n").modified_at.is_some());
+    let bytes = first.containers().read(find("/n")).await.unwrap();
+    assert_eq!(&bytes[..], b"one\n");
+    let big = first.containers().read(find("/big")).await.unwrap();
+    assert_eq!(big.len() as u64, find("/big").size_bytes);
+    assert!(big.ends_with(b"\n300000\n"));
+
+    let second = first.fork().await.unwrap();
+    let other = Client::of(&second);
+    let add = async |client: &Client, word: &str| {
+        let prompt = format!("```bash\necho {word} >> n; cat n\n```");
+        let (status, message) = client.ask_in(id, &prompt).await;
+        assert_eq!(status, 200, "{message}");
+        let content = message["content"].as_array().unwrap().clone();
+        let block = content
+            .iter()
+            .find(|block| block["content"]["stdout"].is_string());
+        block.unwrap()["content"]["stdout"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(add(&client, "mine").await, "one\nmine\n");
+    assert_eq!(add(&other, "theirs").await, "one\ntheirs\n");
+
+    // Files of a sleeping container are read through its sandbox, which sleeps again.
+    first.containers().sleep(id).await.unwrap();
+    let file = first.containers().files(id).await.unwrap();
+    let file = file.iter().find(|file| file.path.ends_with("/n")).unwrap();
+    let bytes = first.containers().read(file).await.unwrap();
+    assert_eq!(&bytes[..], b"one\nmine\n");
+    let until = Until::Container(id, ContainerState::Asleep);
+    assert!(first.wait(until).await.unwrap().met);
+    assert!(first.wait(Until::Requests(2)).await.unwrap().met);
+}
+
+#[tokio::test]
+async fn containers_of_docker_are_looked_into_and_forked() {
+    if let Some(sandtable) = running(BackendChoice::Docker, "docker").await {
+        containers_are_looked_into_and_forked(&sandtable).await;
+        sandtable.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn containers_of_local_are_looked_into_and_forked() {
+    if let Some(sandtable) = running(BackendChoice::Local, "local").await {
+        containers_are_looked_into_and_forked(&sandtable).await;
+        sandtable.stop().await;
+    }
 }

@@ -15,6 +15,7 @@ mod cassettes;
 mod compiler;
 mod containers;
 mod continuations;
+mod control;
 mod determinism;
 mod duplicates;
 mod errors;
@@ -31,6 +32,8 @@ mod journal;
 mod links;
 mod lints;
 mod models;
+#[path = "../openapi.rs"]
+mod openapi;
 mod pages;
 mod programmatic;
 mod quirks;

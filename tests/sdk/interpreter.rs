@@ -35,14 +35,21 @@ impl Interpreter {
 
 /// The Python with what the tests of `clients/python` need.
 pub(crate) fn clients_python() -> Option<PathBuf> {
-    let found = python("SANDTABLE_TEST_PYTHON_CLIENTS", "sdk-clients");
-    let command = found.map_err(|missing| skip("sdk", &missing)).ok()?;
-    command.into_iter().next()
+    one_python("SANDTABLE_TEST_PYTHON_CLIENTS", "sdk-clients")
 }
 
 /// The Python that the client of the Model Context Protocol is installed for.
 pub(crate) fn mcp_python() -> Option<PathBuf> {
-    let found = python("SANDTABLE_TEST_PYTHON_MCP", "sdk-mcp");
+    one_python("SANDTABLE_TEST_PYTHON_MCP", "sdk-mcp")
+}
+
+/// The Python with a validator of `OpenAPI`, and with the classes of OTLP.
+pub(crate) fn control_python() -> Option<PathBuf> {
+    one_python("SANDTABLE_TEST_PYTHON_CONTROL", "sdk-control")
+}
+
+fn one_python(variable: &str, environment: &str) -> Option<PathBuf> {
+    let found = python(variable, environment);
     let command = found.map_err(|missing| skip("sdk", &missing)).ok()?;
     command.into_iter().next()
 }

@@ -11,6 +11,7 @@
 )]
 
 mod clients;
+mod control;
 mod examples;
 #[path = "../shared/image.rs"]
 mod image;

@@ -1,4 +1,23 @@
-// The types of the package.
+// The types of the package. What control calls answer is in control.d.cts, which is made from their description.
+
+import type {
+  Container,
+  ContainerFile,
+  ContainerState,
+  Exchange,
+  FailedTurn,
+  FaultState,
+  Mounted,
+  RuleState,
+  Unmounted,
+  Usage,
+  Verdict,
+} from "./control.cjs";
+
+export type * from "./control.cjs";
+
+/** Whose a finding is. */
+export type OfWorkspace = Pick<FailedTurn, "workspace" | "label">;
 
 export interface ServerOptions {
   /** The program; `findBinary()` if not given. */
@@ -74,6 +93,10 @@ export class Workspace {
   verify(options?: { lints?: LintLevel }): Promise<Verdict>;
   /** Says whom the workspace was given to, such as a test: findings bear its name. Older servers do not know it. */
   label(name: string): Promise<void>;
+  /** A workspace of a new key that holds what this one does, containers with their files included. */
+  fork(): Promise<Workspace>;
+  /** Waits until something is so; false if it is not in time. */
+  wait(until: Until & { timeout?: string }): Promise<boolean>;
   /** Forgets all: files, containers, batches, skills, scripts, faults, clock, journal, cost. */
   reset(): Promise<void>;
   /** Any other control call: the path below `/_sandtable/`; the body is text, or something to be JSON. */
@@ -120,16 +143,6 @@ export interface Scripts {
   list(): Promise<RuleState[]>;
   /** Forgets the workspace's rules. */
   clear(): Promise<void>;
-}
-
-export interface RuleState {
-  name: string;
-  file: string;
-  line: number;
-  /** How often it may answer; absent without end. */
-  times?: number;
-  used: number;
-  layer: "workspace" | "base";
 }
 
 /** `sandtable docs faults` has the words. */
@@ -180,81 +193,30 @@ export interface Faults {
   killSandbox(options?: Select & { tool?: string }): Promise<FaultState>;
 }
 
-export interface FaultState {
-  id: number;
-  layer: "workspace" | "file";
-  fault: Fault;
-  /** Occasions that fitted. */
-  matched: number;
-  fired: number;
-  /** How often it still fires; null for ever. */
-  left: number | null;
-}
-
 export interface Journal {
   /** What the workspace was asked and answered, oldest first; `path` is how it starts, `status` 404 or "4xx". */
   entries(filter?: { path?: string; status?: number | string }): Promise<Exchange[]>;
   clear(): Promise<void>;
 }
 
-export interface Exchange {
-  id: string;
-  /** On the workspace's clock. */
-  at: string;
-  method: string;
-  path: string;
-  query?: string;
-  status: number;
-  duration_ms: number;
-  workspace: string;
-  /** Names in lower case; without keys and other secrets. */
-  request_headers: Record<string, string>;
-  /** JSON as such, other text as a string, else `size_bytes` and `sha256`. */
-  request_body: any;
-  /** The same; a stream as the text of its events. */
-  response_body: any;
-  /** Names in lower case; without secrets. */
-  response_headers: Record<string, string>;
-  /** Where a turn's answer came from. */
-  source?: string;
-  /** What the real service might have objected to. */
-  lints: Lint[];
-  /** Only of an item of a batch. */
-  batch?: { id: string; custom_id: string };
-  /** The client went before the answer was complete. */
-  client_left?: boolean;
-}
-
-/** A mistake of the client; `sandtable docs verify` lists the codes. */
-export interface Lint {
-  code: string;
-  level: "error" | "warning";
-  message: string;
-  hint: string;
-}
-
 /** The mildest lint that makes a verdict bad. */
 export type LintLevel = "off" | "error" | "warning";
 
+/** What is waited for: requests in the journal, events from now on, or a container's state. */
+export type Until =
+  | { requests: number; path?: string; method?: string; status?: number | string }
+  | { event: string; count?: number }
+  | { container: string; state: ContainerState };
+
 export interface Containers {
+  /** Its files below `/files`, `/home/user`, and `/tmp`, or below `under`. One that sleeps is woken. */
+  files(id: string, under?: string): Promise<ContainerFile[]>;
   /** All of them, newest first. */
   list(): Promise<Container[]>;
   /** Ends one now, as if its 30 days were over. */
   expire(id: string): Promise<void>;
   /** Ends its processes; its files stay, and the next use starts it again. */
   sleep(id: string): Promise<void>;
-}
-
-export interface Container {
-  id: string;
-  workspace: string;
-  state: "awake" | "asleep" | "expired";
-  created_at: string;
-  last_used_at: string;
-  /** As the API says it. */
-  expires_at: string;
-  /** After this it is expired, however it is used. */
-  ends_at: string;
 }
 
 export type CassetteMode = "none" | "once" | "new" | "all";
@@ -272,161 +234,7 @@ export interface Cassettes {
   /** What is mounted, and which of its exchanges were not used. */
   state(): Promise<Mounted>;
   /** Lets the cassette go, and says what was recorded. */
-  unmount(): Promise<{ recorded: Recorded | null }>;
-}
-
-export interface Mounted {
-  mounted: boolean;
-  exchanges?: number;
-  /** The names of those that were not given. */
-  unused?: string[];
-  /** Where it records. */
-  recording?: Recorded & { upstream: string };
-}
-
-export interface Recorded {
-  path: string;
-  exchanges: number;
-  /** What could not be written, if anything. */
-  missing?: { exchanges: number; reason: string };
-}
-
-export interface Verdict {
-  ok: boolean;
-  /** Turns that no rule or recording answered. */
-  unmatched: Array<FailedTurn & { nearest: Near[] }>;
-  /** Turns that broke off because a rule expected something else. */
-  failed: FailedTurn[];
-  /** Steps of rules that nothing reached. */
-  unused_steps: UnusedStep[];
-  /** Faults that never fired. */
-  unused_faults: Array<FaultState & OfWorkspace>;
-  /**
-   * Exchanges of the cassettes that nothing asked for: `NAME #3`, and `POST /v1/messages`, or null of an answer that was
-   * recorded alone. Older servers do not look for them.
-   */
-  unused_recordings?: Array<OfWorkspace & { recording: string; request: string | null }>;
-  /** What the client did about each fault. */
-  faults: FaultedRequest[];
-  /** Mistakes that the real service would not have told. */
-  lints: Array<Lint & OfWorkspace & { request_id: string }>;
-  /** What was made more than once, because an answer was lost. Older servers do not look for it. */
-  duplicated?: Array<OfWorkspace & { request: string; request_ids: string[]; ids: string[] }>;
-  /** Who made requests and is no test. Only over all workspaces. */
-  unclaimed?: Array<{
-    workspace: string;
-    key: string | null;
-    requests: number;
-    first_request_id: string | null;
-    level: "warning";
-  }>;
-  /** Why the run proves nothing, if that was asked. */
-  empty?: Array<{ message: string; hint: string }>;
-  requests?: { answered: number; refused: number };
-  /** How many findings were not kept, by list. */
-  dropped: Record<string, number>;
-}
-
-export interface OfWorkspace {
-  /** Absent of what files give to all workspaces. */
-  workspace?: string;
-  /** Whom the workspace was given to, such as a test. */
-  label?: string;
-}
-
-export interface FailedTurn extends OfWorkspace {
-  request_id: string;
-  message: string;
-}
-
-/** A rule that almost matched: `held` of its `clauses` hold. */
-export interface Near {
-  rule: string;
-  file: string;
-  line: number;
-  held: number;
-  clauses: number;
-  /** The first clause that does not hold. */
-  failed?: { clause: string; line: number; wants: string; got: string };
-  used_up?: { used: number; times: number };
-}
-
-export interface UnusedStep extends OfWorkspace {
-  rule: string;
-  file: string;
-  line: number;
-  /** null if it is about the rule as a whole. */
-  step: string | null;
-  why: "never_answered" | "never_ran" | { times_left: { used: number; times: number } };
-  layer: "workspace" | "base";
-}
-
-/** What the client did about a request that a fault met; `sandtable docs verify` lists the outcomes. */
-export interface FaultedRequest extends OfWorkspace {
-  request: string;
-  faults: Array<{ id: number; layer: "workspace" | "file"; fault: Fault }>;
-  attempts: Attempt[];
-  retries: number;
-  last_status: number | null;
-  outcome: "recovered" | "gave_up" | "failed" | "answered" | "duplicated";
-  attempts_dropped?: number;
-  idempotency_key?: string;
-}
-
-/** A request, or one of its repetitions. */
-export interface Attempt {
-  request_id: string;
-  /** null where the connection was closed. */
-  status: number | null;
-  faults: number[];
-  client_left?: boolean;
-  after_ms?: number;
-  after_virtual_ms?: number;
-  by?: "sdk" | "client";
-  made?: string[];
-}
-
-/** `sandtable docs usage` has the rules. */
-export interface Usage {
-  month: string;
-  usd: number;
-  container_time: {
-    seconds: number;
-    hours: number;
-    free_hours: number;
-    free_hours_left: number;
-    charged_hours: number;
-    usd: number;
-  };
-  tokens: {
-    input_tokens: number;
-    output_tokens: number;
-    cache_creation_input_tokens: number;
-    cache_read_input_tokens: number;
-    usd: number;
-    unpriced?: string[];
-  };
-  web_searches: { requests: number; usd: number };
-  containers: Array<{
-    id: string;
-    seconds: number;
-    sessions: Array<{ from: string; to: string; seconds: number }>;
-  }>;
-  turns: Array<{
-    message_id: string;
-    at: string;
-    model: string;
-    batch: boolean;
-    input_tokens: number;
-    output_tokens: number;
-    cache_creation_input_tokens: number;
-    cache_read_input_tokens: number;
-    web_search_requests: number;
-    /** null where the model has no price. */
-    usd: number | null;
-    container: { id: string; from: string; to: string; free: boolean; usd_beyond_free_hours: number } | null;
-  }>;
-  summed_up: boolean;
+  unmount(): Promise<Unmounted>;
 }
 
 /** What a test's workspace is set up with. */

@@ -58,6 +58,15 @@ class Workspace {
     }
   }
 
+  async fork() {
+    const { key } = await this.#client.call("POST", "state/fork");
+    return new Workspace(this.#client.url, key, this.#client.token);
+  }
+
+  async wait({ timeout = "30s", ...condition }) {
+    return (await this.#client.call("GET", "wait", undefined, { ...condition, timeout })).met;
+  }
+
   async reset() {
     await this.#client.call("POST", "reset");
   }
@@ -252,6 +261,11 @@ class Containers {
 
   async list() {
     return (await this.#client.call("GET", "containers")).data;
+  }
+
+  async files(id, under) {
+    const query = { under, wake: true, limit: 10_000 };
+    return (await this.#client.call("GET", `containers/${encodeURIComponent(id)}/files`, undefined, query)).data;
   }
 
   async expire(id) {

@@ -57,6 +57,8 @@ def mismatches(kind, value, place):
     if origin is typing.Union:
         found = [mismatches(each, value, place) for each in arguments]
         return [] if [] in found else found[0]
+    if origin is typing.Literal:
+        return [] if value in arguments else [f"{place}: {value!r} is none of {arguments}"]
     if origin is list and isinstance(value, list):
         return [fault for at, each in enumerate(value) for fault in mismatches(arguments[0], each, f"{place}[{at}]")]
     if origin is dict and isinstance(value, dict):

@@ -18,6 +18,7 @@ use crate::ids::Kind;
 use crate::journal::{BatchItem, Entry, Headers};
 use crate::quirks::{Era, Layer, Quirks};
 use crate::store::{BatchRow, ItemOutcome, ItemRow};
+use crate::telemetry;
 use crate::verify::Made;
 use crate::workspace::Workspace;
 
@@ -79,6 +80,9 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
         let succeeded = outcome == ItemOutcome::Succeeded;
         workspace.watch.note_item(&id, report.facts, succeeded);
     }
+    let status = telemetry::status(status, false);
+    let source = entry.source.as_deref();
+    workspace.telemetry.turn(&report.done, source, status);
     workspace.journal.push(entry);
 }
 

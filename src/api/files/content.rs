@@ -47,11 +47,6 @@ pub(super) async fn content(
         );
     }
     let disk = app.store.open_blob(&file).await?;
-    let chunks = stream::try_unfold(disk, |mut disk| async {
-        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
-        let read = disk.read_buf(&mut chunk).await?;
-        Ok::<_, std::io::Error>((read > 0).then(|| (chunk.freeze(), disk)))
-    });
     let mime_type = HeaderValue::from_str(&file.mime_type)
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
     // Parity: recorded as `attachment; filename*=utf-8''squares.csv` (F087).
@@ -64,7 +59,16 @@ pub(super) async fn content(
             (header::CONTENT_DISPOSITION, disposition),
             (header::CONTENT_LENGTH, file.size_bytes.into()),
         ],
-        Body::from_stream(chunks),
+        body_of(disk),
     )
         .into_response())
+}
+
+/// The file's bytes as they are read from the disk.
+pub(crate) fn body_of(disk: tokio::fs::File) -> Body {
+    Body::from_stream(stream::try_unfold(disk, |mut disk| async {
+        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+        let read = disk.read_buf(&mut chunk).await?;
+        Ok::<_, std::io::Error>((read > 0).then(|| (chunk.freeze(), disk)))
+    }))
 }

@@ -8,14 +8,17 @@ use std::time::Instant;
 
 use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
+use control_api::{RequestBegun, RequestEnded};
 use http_body::Frame;
 use serde_json::json;
 use tracing::Span;
 
 use super::{Exchange, REQUESTS, millis};
 use crate::cassette::Redactor;
-use crate::journal::Entry;
+use crate::journal::{Entry, Mark};
 use crate::limits;
+use crate::lint::Lint;
+use crate::telemetry::{Done, TurnDone};
 use crate::verify::{Facts, Made, Miss, Seen};
 use crate::workspace::Workspace;
 
@@ -61,10 +64,13 @@ impl Record {
         let Entry {
             id, method, path, ..
         } = &record.entry;
-        record.workspace.tell(
-            "request_begun",
-            || json!({ "request_id": id, "method": method, "path": path }),
-        );
+        record.workspace.tell("request_begun", || {
+            json!(RequestBegun {
+                request_id: id.clone(),
+                method: method.clone(),
+                path: path.clone(),
+            })
+        });
         record
     }
 
@@ -93,11 +99,12 @@ impl Record {
         };
         entry.request_body = exchange.request.map_or(entry.request_body, content);
         entry.response_body = exchange.response.map_or(entry.response_body, content);
-        let (mut model, mut container) = (None, None);
+        let (mut done, mut container) = (TurnDone::default(), None);
         if let Some(report) = exchange.report {
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
             entry.source = report.source.take();
-            model = report.model.take();
+            done = std::mem::take(&mut report.done);
+            entry.steps = report.steps.iter().map(|at| (at.step, at.line)).collect();
             container = report.container.take();
             let Facts {
                 lints,
@@ -116,6 +123,12 @@ impl Record {
             facts.told = told.or(facts.told);
         }
         without_keys(&mut facts, &self.redactor);
+        entry.struck = facts
+            .struck
+            .iter()
+            .map(|struck| struck.describe())
+            .collect();
+        entry.marks = exchange.marks;
         entry.lints.clone_from(&facts.lints);
         let workspace = &self.workspace;
         // Without the span: it says the same.
@@ -128,24 +141,12 @@ impl Record {
             ms = millis(entry.duration),
             request_id = entry.id,
             workspace = workspace.id,
-            model,
+            model = done.model,
             rule = entry.source,
             container,
             client_left = left.then_some(true),
             "answered"
         );
-        workspace.tell("request_ended", || {
-            json!({
-                "request_id": entry.id,
-                "method": entry.method,
-                "path": entry.path,
-                "status": entry.status,
-                "duration_ms": u64::try_from(entry.duration.as_millis()).unwrap_or(u64::MAX),
-                "source": entry.source,
-                "lints": entry.lints,
-                "client_left": left,
-            })
-        });
         let seen = Seen {
             entry: &entry,
             started: self.started,
@@ -154,7 +155,33 @@ impl Record {
             made: &self.made,
         };
         workspace.watch.note(seen, facts);
-        workspace.journal.push(entry);
+        workspace.telemetry.request(&Done {
+            request_id: &entry.id,
+            workspace: &workspace.id,
+            started: self.started,
+            duration: entry.duration,
+            traceparent: entry.request_headers.get("traceparent"),
+            method: &entry.method,
+            path: &entry.path,
+            status: entry.status,
+            client_left: left,
+            turn: entry.source.is_some().then_some(&done),
+            source: entry.source.as_deref(),
+        });
+        // Whoever hears of it finds it in the journal.
+        let entry = workspace.journal.push(entry);
+        workspace.tell("request_ended", || {
+            json!(RequestEnded {
+                request_id: entry.id.clone(),
+                method: entry.method.clone(),
+                path: entry.path.clone(),
+                status: entry.status,
+                duration_ms: u64::try_from(entry.duration.as_millis()).unwrap_or(u64::MAX),
+                source: entry.source.clone(),
+                lints: entry.lints.iter().map(Lint::told).collect(),
+                client_left: left,
+            })
+        });
     }
 }
 
@@ -187,6 +214,7 @@ fn is_complete(stream: &[u8]) -> bool {
 pub(super) struct RecordedBody {
     inner: Body,
     kept: BytesMut,
+    marks: Vec<Mark>,
     record: Option<Record>,
 }
 
@@ -195,12 +223,27 @@ impl RecordedBody {
         Self {
             inner,
             kept: BytesMut::new(),
+            marks: Vec::new(),
             record: Some(record),
+        }
+    }
+
+    /// Notes when these bytes were out.
+    fn mark(&mut self) {
+        if let Some(record) = &self.record
+            && self.marks.len() < limits::JOURNAL_MARKS
+        {
+            let after_us = u32::try_from(record.started.elapsed().as_micros());
+            self.marks.push(Mark {
+                end_bytes: u32::try_from(self.kept.len()).unwrap_or(u32::MAX),
+                after_us: after_us.unwrap_or(u32::MAX),
+            });
         }
     }
 
     fn finish(&mut self, left: bool) {
         if let Some(mut record) = self.record.take() {
+            record.exchange.marks = std::mem::take(&mut self.marks);
             // Some clients close as soon as they have seen the last event.
             let left = left && !is_complete(&self.kept);
             record.exchange.response = Some(self.kept.split().freeze());
@@ -232,6 +275,7 @@ impl HttpBody for RecordedBody {
                 if let Some(bytes) = frame.data_ref() {
                     let room = limits::JOURNAL_BYTES.saturating_sub(this.kept.len());
                     this.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                    this.mark();
                 }
             }
             Some(Err(_)) | None => this.finish(false),

@@ -45,3 +45,12 @@ pub(in crate::cli) enum UnmatchedArg {
     /// The direct model: it runs the fenced blocks of the user's text.
     Direct,
 }
+
+/// The URL of a collector.
+pub(super) fn collector(text: &str) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|error| format!("{error}"))?;
+    match (uri.scheme_str(), uri.host()) {
+        (Some("http" | "https"), Some(_)) => Ok(text.to_owned()),
+        _ => Err("such as http://127.0.0.1:4318".to_owned()),
+    }
+}

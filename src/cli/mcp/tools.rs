@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::Method;
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{Implementation, ServerCapabilities, ServerConfig};
@@ -137,7 +136,7 @@ impl Tools {
 
     async fn call(
         &self,
-        method: Method,
+        method: &str,
         call: &str,
         body: impl Into<bytes::Bytes>,
     ) -> Result<Value, String> {
@@ -146,7 +145,7 @@ impl Tools {
     }
 
     async fn get(&self, call: &str) -> Result<Value, String> {
-        self.call(Method::GET, call, "").await
+        self.call("GET", call, "").await
     }
 
     /// One exchange with its bodies.
@@ -257,7 +256,7 @@ impl Tools {
         description = "Adds rules after the workspace's own; the first that matches a turn answers it."
     )]
     async fn add_rules(&self, Parameters(Script { rules }): Parameters<Script>) -> Answer {
-        self.call(Method::POST, "scripts", rules)
+        self.call("POST", "scripts", rules)
             .await
             .map(|done| pretty(&done))
     }
@@ -265,9 +264,9 @@ impl Tools {
     #[tool(description = "Replaces the workspace's own rules; an empty list drops them.")]
     async fn replace_rules(&self, Parameters(Script { rules }): Parameters<Script>) -> Answer {
         let done = if matches!(rules.trim(), "" | "[]") {
-            self.call(Method::DELETE, "scripts", "").await
+            self.call("DELETE", "scripts", "").await
         } else {
-            self.call(Method::PUT, "scripts", rules).await
+            self.call("PUT", "scripts", rules).await
         };
         done.map(|done| pretty(&done))
     }
@@ -276,7 +275,7 @@ impl Tools {
         description = "Makes requests, streams, or tool calls fail on purpose, from the next one on."
     )]
     async fn add_faults(&self, Parameters(Faults { faults }): Parameters<Faults>) -> Answer {
-        let done = self.call(Method::POST, "faults", faults.to_string()).await;
+        let done = self.call("POST", "faults", faults.to_string()).await;
         done.map(|done| pretty(&done))
     }
 
@@ -287,7 +286,7 @@ impl Tools {
 
     #[tool(description = "Drops all faults of the workspace.")]
     async fn clear_faults(&self) -> Answer {
-        self.call(Method::DELETE, "faults", "")
+        self.call("DELETE", "faults", "")
             .await
             .map(|_| "no fault is set".to_owned())
     }
@@ -303,7 +302,7 @@ impl Tools {
             Some(Move::Freeze) => json!({ "freeze": true }),
             Some(Move::Thaw) => json!({ "freeze": false }),
         };
-        let done = self.call(Method::POST, "clock", body.to_string()).await;
+        let done = self.call("POST", "clock", body.to_string()).await;
         done.map(|clock| pretty(&clock))
     }
 
@@ -319,7 +318,7 @@ impl Tools {
                     ContainerAction::Sleep => "sleep",
                 };
                 let call = format!("containers/{}/{action}", encoded(&id));
-                self.call(Method::POST, &call, "").await
+                self.call("POST", &call, "").await
             }
             _ => return Err(
                 "`id` and `action` belong together\n  hint: without both the containers are listed"
@@ -333,7 +332,7 @@ impl Tools {
         description = "Empties the workspace: files, containers, scripts, faults, journal. Scripts and faults of the server's own files stay."
     )]
     async fn reset(&self) -> Answer {
-        self.call(Method::POST, "reset", "")
+        self.call("POST", "reset", "")
             .await
             .map(|_| "the workspace is empty".to_owned())
     }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::clock::rfc3339_micros;
 use crate::journal::{Body, Entry, Headers};
+use crate::lint::Lint;
 
 /// A whole archive, oldest first.
 pub(super) fn archive<'a>(entries: impl Iterator<Item = &'a Entry>) -> Value {
@@ -31,7 +32,8 @@ fn entry(entry: &Entry) -> Value {
         value["_source"] = source.as_str().into();
     }
     if !entry.lints.is_empty() {
-        value["_lints"] = json!(entry.lints);
+        let lints = entry.lints.iter().map(Lint::told);
+        value["_lints"] = json!(lints.collect::<Vec<_>>());
     }
     if entry.client_left {
         value["_client_left"] = true.into();

@@ -3,25 +3,34 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 /// A place in a script; lines and columns count from 1, and 0 means the file as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
     pub line: u64,
     pub column: u64,
 }
 
 /// One mistake in a script.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// The path as it was given, or where the text came from.
     pub file: String,
-    #[serde(flatten)]
     pub at: Position,
     pub message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    /// As control calls tell it.
+    pub(super) fn told(&self) -> control_api::Diagnostic {
+        control_api::Diagnostic {
+            file: self.file.clone(),
+            line: self.at.line,
+            column: self.at.column,
+            message: self.message.clone(),
+            hint: self.hint.clone(),
+        }
+    }
 }
 
 impl fmt::Display for Diagnostic {

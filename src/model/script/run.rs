@@ -16,7 +16,7 @@ use super::web::answer_of;
 use crate::model::history::{self, Seen};
 use crate::model::{
     Call, CallResult, CodeTool, Compacted, Finding, Model, ModelError, ServerTool, ServiceError,
-    Step, Stop, ToolFailure, TurnRequest, Upload, Web, code,
+    Step, StepPlace, Stop, ToolFailure, TurnRequest, Upload, Web, code,
 };
 
 /// One turn, or the rest of one, of a rule.
@@ -509,6 +509,17 @@ impl Model for Run {
             return "tour";
         }
         &self.place.rule.name
+    }
+
+    fn place(&self) -> Option<StepPlace> {
+        if self.place.shipped {
+            return None;
+        }
+        let op = self.place.rule.ops.get(self.place.next.checked_sub(1)?)?;
+        Some(StepPlace {
+            step: op.key,
+            line: op.at.line,
+        })
     }
 
     fn next(&mut self, results: &[CallResult]) -> Result<Option<Step>, ModelError> {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use serde::Serialize;
+use control_api::{Loaded, RuleState, ScriptCheck, UnusedStep};
 
 use super::base::Base;
 use super::diagnostic::Diagnostic;
@@ -11,7 +11,7 @@ use super::parse;
 use super::rule::Rule;
 use super::run::Run;
 use super::unmatched::{self, Near};
-use super::usage::{self, Counted, LayerName, RuleInfo, UnusedStep, counted, info};
+use super::usage::{self, Counted, LayerName, counted, info};
 use crate::limits::TURN_ROUNDS;
 use crate::model::{Model, ModelError, TurnRequest, history};
 
@@ -30,11 +30,29 @@ struct Inner {
     parked: Mutex<Parked>,
 }
 
-/// What `replace` and `add` did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Rules of the workspace now, without the base layer's.
-    pub rules: usize,
+fn loaded(rules: usize) -> Loaded {
+    Loaded {
+        rules: rules as u64,
+    }
+}
+
+/// What is to be said of rules that are not loaded. `origin` stands where a file name would.
+pub(crate) fn examine(source: &str, origin: &str) -> ScriptCheck {
+    let told = |all: &[Diagnostic]| all.iter().map(Diagnostic::told).collect();
+    match parse::rules_and_warnings(source, origin, None) {
+        Ok((rules, warnings)) => ScriptCheck {
+            ok: true,
+            rules: rules.len() as u64,
+            errors: Vec::new(),
+            warnings: told(&warnings),
+        },
+        Err(mistakes) => ScriptCheck {
+            ok: false,
+            rules: 0,
+            errors: told(&mistakes),
+            warnings: Vec::new(),
+        },
+    }
 }
 
 impl Scripts {
@@ -48,16 +66,16 @@ impl Scripts {
 
     /// Replaces the workspace's own rules. A mistake changes nothing. `origin` stands where a file
     /// name would.
-    pub fn replace(&self, source: &str, origin: &str) -> Result<Summary, Vec<Diagnostic>> {
+    pub fn replace(&self, source: &str, origin: &str) -> Result<Loaded, Vec<Diagnostic>> {
         let rules = parse::rules(source, origin)?;
         let mut own = write(&self.0.own);
         *own = counted(&rules);
         *write(&self.0.sources) = vec![source.to_owned()];
-        Ok(Summary { rules: rules.len() })
+        Ok(loaded(rules.len()))
     }
 
     /// Adds rules after the workspace's own, which keep their counts. A mistake changes nothing.
-    pub fn add(&self, source: &str, origin: &str) -> Result<Summary, Vec<Diagnostic>> {
+    pub fn add(&self, source: &str, origin: &str) -> Result<Loaded, Vec<Diagnostic>> {
         let rules = parse::rules(source, origin)?;
         let mut own = write(&self.0.own);
         *own = own
@@ -66,11 +84,11 @@ impl Scripts {
             .chain(counted(&rules).iter().cloned())
             .collect();
         write(&self.0.sources).push(source.to_owned());
-        Ok(Summary { rules: own.len() })
+        Ok(loaded(own.len()))
     }
 
     /// Every rule in the order of matching.
-    pub fn list(&self) -> Vec<RuleInfo> {
+    pub fn list(&self) -> Vec<RuleState> {
         self.layers()
             .into_iter()
             .flat_map(|(name, rules)| {

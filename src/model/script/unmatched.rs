@@ -1,6 +1,7 @@
 //! What a client reads when no rule matches its request.
 
-use serde::Serialize;
+pub use control_api::Near;
+use control_api::{FailedClause, TimesUsed};
 
 use super::matching::{Clause, quoted, tools_gist, uploads_gist};
 use super::usage::Counted;
@@ -11,38 +12,6 @@ const NEAREST: usize = 3;
 
 /// How every such message begins.
 const BEGINS: &str = "no script rule matches this request";
-
-/// A rule that did not match, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Near {
-    pub rule: String,
-    pub file: String,
-    pub line: u64,
-    /// How many of its clauses hold, and how many it has.
-    pub held: usize,
-    pub clauses: usize,
-    /// The first clause that failed; absent if its `times` are used up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failed: Option<FailedClause>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub used_up: Option<UsedUp>,
-}
-
-/// A rule that matches and may answer no more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct UsedUp {
-    pub times: u64,
-    pub used: u64,
-}
-
-/// A clause that does not hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FailedClause {
-    pub clause: String,
-    pub line: u64,
-    pub wants: String,
-    pub got: String,
-}
 
 /// Whether an error says that no rule matched.
 pub(super) fn is_one(error: &ModelError) -> bool {
@@ -80,10 +49,13 @@ fn near(request: &TurnRequest, (rule, usage): &Counted) -> (usize, Near) {
             wants: clause.wants(),
             got: clause.came(request),
         }),
-        used_up: rule.times.filter(|_| failed.is_none()).map(|times| UsedUp {
-            times,
-            used: usage.used(),
-        }),
+        used_up: rule
+            .times
+            .filter(|_| failed.is_none())
+            .map(|times| TimesUsed {
+                times,
+                used: usage.used(),
+            }),
     };
     (rank, near)
 }
@@ -119,7 +91,7 @@ pub(super) fn error<'r>(
     message.push_str(&heading);
     for near in nearest {
         message.push_str("\n- ");
-        message.push_str(&near.to_string());
+        message.push_str(&line(&near));
     }
     message.push_str(
         "\nhint: add a rule, or start sandtable with `--on-unmatched direct` to run what the text \
@@ -128,23 +100,21 @@ pub(super) fn error<'r>(
     ModelError { message }
 }
 
-impl std::fmt::Display for Near {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "`{}` ({}:{}): ", self.rule, self.file, self.line)?;
-        if self.clauses > 0 {
-            write!(f, "{} of {} hold; ", self.held, self.clauses)?;
-        }
-        match (&self.failed, &self.used_up) {
-            (Some(failed), _) => write!(
-                f,
-                "`{}` at line {} wants {}, got {}",
-                failed.clause, failed.line, failed.wants, failed.got
-            ),
-            (None, Some(UsedUp { times, used })) => write!(
-                f,
-                "matches, but its `times: {times}` is used up (answered {used})"
-            ),
-            (None, None) => write!(f, "matches"),
-        }
+/// A near rule on a line.
+fn line(near: &Near) -> String {
+    let mut text = format!("`{}` ({}:{}): ", near.rule, near.file, near.line);
+    if near.clauses > 0 {
+        text = format!("{text}{} of {} hold; ", near.held, near.clauses);
     }
+    let why = match (&near.failed, &near.used_up) {
+        (Some(failed), _) => format!(
+            "`{}` at line {} wants {}, got {}",
+            failed.clause, failed.line, failed.wants, failed.got
+        ),
+        (None, Some(TimesUsed { times, used })) => {
+            format!("matches, but its `times: {times}` is used up (answered {used})")
+        }
+        (None, None) => "matches".to_owned(),
+    };
+    text + &why
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use serde::Serialize;
+pub use control_api::RuleLayer as LayerName;
+use control_api::{RuleState, StepState, TimesUsed, UnusedStep, UnusedWhy as Why};
 
 use super::rule::{OpKind, Rule};
 
@@ -16,54 +17,6 @@ pub(super) struct Usage {
 
 /// A rule beside its counts.
 pub(super) type Counted = (Arc<Rule>, Arc<Usage>);
-
-/// Where a rule came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LayerName {
-    /// Given to one workspace by the control API.
-    Workspace,
-    /// Given by file, under every workspace.
-    Base,
-}
-
-/// A rule as the control API lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RuleInfo {
-    pub name: String,
-    pub file: String,
-    pub line: u64,
-    /// How often it may answer; absent if without end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub times: Option<u64>,
-    /// How often it answered.
-    pub used: u64,
-    pub layer: LayerName,
-}
-
-/// What of a rule was not used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct UnusedStep {
-    pub rule: String,
-    pub file: String,
-    pub line: u64,
-    /// The step's key, such as `bash`; null if it is about the rule as a whole.
-    pub step: Option<&'static str>,
-    pub why: Why,
-    pub layer: LayerName,
-}
-
-/// How something was not used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Why {
-    /// The rule never answered.
-    NeverAnswered,
-    /// It answered less often than its `times`.
-    TimesLeft { used: u64, times: u64 },
-    /// It answered, and its turn ended before the step.
-    NeverRan,
-}
 
 impl Usage {
     pub(super) fn of(rule: &Rule) -> Arc<Self> {
@@ -113,14 +66,27 @@ pub(super) fn counted(rules: &[Arc<Rule>]) -> Arc<[Counted]> {
 }
 
 /// A rule for the list.
-pub(super) fn info((rule, usage): &Counted, layer: LayerName) -> RuleInfo {
-    RuleInfo {
+pub(super) fn info((rule, usage): &Counted, layer: LayerName) -> RuleState {
+    let conditional = in_branches(rule);
+    let steps = rule.ops.iter().enumerate();
+    let steps = steps
+        .filter(|(_, op)| !matches!(op.kind, OpKind::Jump(_)))
+        .map(|(at, op)| StepState {
+            step: op.key.to_owned(),
+            line: op.at.line,
+            column: op.at.column,
+            ran: usage.ran[at].load(Ordering::Relaxed),
+            conditional: conditional[at],
+        });
+    RuleState {
         name: rule.name.clone(),
         file: rule.file.to_string(),
         line: rule.at.line,
+        column: rule.at.column,
         times: rule.times,
         used: usage.used(),
         layer,
+        steps: steps.collect(),
     }
 }
 
@@ -128,13 +94,15 @@ pub(super) fn info((rule, usage): &Counted, layer: LayerName) -> RuleInfo {
 /// there for what may not come.
 pub(super) fn unused((rule, usage): &Counted, layer: LayerName) -> Vec<UnusedStep> {
     let used = usage.used();
-    let entry = |line, step, why| UnusedStep {
+    let entry = |line, step: Option<&str>, why| UnusedStep {
+        workspace: None,
         rule: rule.name.clone(),
         file: rule.file.to_string(),
         line,
-        step,
+        step: step.map(str::to_owned),
         why,
         layer,
+        label: None,
     };
     let ran = |op: usize| usage.ran[op].load(Ordering::Relaxed);
     let nothing_ran = !(0..rule.ops.len()).any(ran);
@@ -144,7 +112,11 @@ pub(super) fn unused((rule, usage): &Counted, layer: LayerName) -> Vec<UnusedSte
     }
     let mut unused = Vec::new();
     if let Some(times) = rule.times.filter(|times| used < *times) {
-        unused.push(entry(rule.at.line, None, Why::TimesLeft { used, times }));
+        unused.push(entry(
+            rule.at.line,
+            None,
+            Why::TimesLeft(TimesUsed { used, times }),
+        ));
     }
     let conditional = in_branches(rule);
     for (at, op) in rule.ops.iter().enumerate() {

@@ -129,11 +129,14 @@ impl TestServer {
         Connection::open(self.address).await
     }
 
-    /// Sends over a connection of its own and reads the whole answer.
+    /// Sends over a connection of its own and reads the whole answer; one of the control API must be what its
+    /// description says.
     pub(crate) async fn send(&self, request: &Request) -> Response {
         let mut connection = self.connect().await;
         connection.send(request).await;
-        connection.read().await
+        let answer = connection.read().await;
+        crate::openapi::check(&request.method, &request.path, answer.status, &answer.body);
+        answer
     }
 
     /// A Messages request that must succeed.

@@ -24,7 +24,7 @@ from .errors import SandtableError
 from .relay import Relay, Target
 from .seal import Seal, complaint
 from .server import Server
-from .types import parse_time, time_text
+from .reading import parse_time, time_text
 from .workspace import Workspace, is_path
 
 _MARKS = ("script", "frozen", "seed", "faults", "quirks", "verify")

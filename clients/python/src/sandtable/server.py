@@ -18,7 +18,7 @@ from . import seal
 from .binary import find_binary
 from .errors import NotFoundError, SandtableError
 from .http import ControlClient
-from .types import time_text
+from .reading import time_text
 from .workspace import Fault, Rules, Workspace, _text, is_path
 
 _STOP_S = 30.0

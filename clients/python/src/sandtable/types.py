@@ -1,14 +1,67 @@
-"""What control calls answer. Fields that a newer server adds are left out."""
+"""What control calls answer: made by clients/generate.py from docs/openapi.json; do not edit."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from typing import Any, Optional, TypedDict, TypeVar, Union
+from datetime import datetime
+from typing import Any, Literal, Optional, TypedDict, Union
 
-T = TypeVar("T")
+from .mixins import ExchangeMixin, VerdictMixin
+from .reading import parse_time as parse_time, read as read, time_text as time_text
+
+
+class _Attempt(TypedDict):
+    request_id: str
+    status: Optional[int]
+    """null where the connection was closed."""
+    faults: list[int]
+    """The ids of the faults that met it."""
+
+
+class Attempt(_Attempt, total=False):
+    """A request, or one of its repetitions."""
+
+    made: list[str]
+    """The ids of what it made."""
+    client_left: bool
+    after_ms: float
+    """After the one before, on the real clock."""
+    after_virtual_ms: int
+    """The same on the workspace's."""
+    by: RetriedBy
+
+
+class BatchItem(TypedDict):
+    """Which item of a batch an exchange is."""
+
+    id: str
+    """`msgbatch_…`."""
+    custom_id: str
+
+
+class ClearedRates(TypedDict):
+    """Whose limits are the server's again."""
+
+    workspaces: int
+    """How many workspaces."""
+
+
+class ClockChange(TypedDict, total=False):
+    """What is to become of the time; done in this order. At least one of them."""
+
+    advance: Optional[str]
+    """`30d`, `12h`, `5m`, `90s`, `1h30m`, or ISO 8601."""
+    set: Optional[str]
+    """A later time."""
+    freeze: Optional[bool]
+    """Whether it stands still."""
+
+
+class ClockMoved(TypedDict):
+    """The clock was moved, stopped, or let go on."""
+
+    now: str
+    frozen: bool
 
 
 @dataclass(frozen=True)
@@ -17,98 +70,7 @@ class ClockState:
 
     now: datetime
     frozen: bool
-
-
-@dataclass(frozen=True)
-class RuleState:
-    """A rule of a script and how often it was used."""
-
-    name: str
-    file: str
-    line: int
-    used: int
-    layer: str
-    """``workspace``, or ``base`` where the server was started with it."""
-    times: Optional[int] = None
-    """How often it may answer; without end if None."""
-
-
-@dataclass(frozen=True)
-class FaultState:
-    """A fault and what became of it."""
-
-    id: int
-    layer: str
-    """``workspace``, or ``file`` where the server was started with it."""
-    fault: dict[str, Any]
-    matched: int
-    """Occasions that fitted."""
-    fired: int
-    left: Optional[int] = None
-    """How often it still fires; for ever if None."""
-
-
-class Lint(TypedDict):
-    """A mistake of the client; `sandtable docs verify` lists the codes."""
-
-    code: str
-    level: str
-    """``error``, or ``warning``."""
-    message: str
-    hint: str
-
-
-class BatchItem(TypedDict):
-    """Which item of a batch an exchange is."""
-
-    id: str
-    custom_id: str
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """A request and its answer, as the journal has them."""
-
-    id: str
-    at: datetime
-    """On the workspace's clock."""
-    method: str
-    path: str
-    status: int
-    duration_ms: float
-    request_headers: dict[str, str]
-    """Names in lower case; without keys and other secrets."""
-    request_body: Any
-    """JSON as such, other text as a string, else ``size_bytes`` and ``sha256``."""
-    response_body: Any
-    """The same; a stream as the text of its events."""
-    query: Optional[str] = None
-    source: Optional[str] = None
-    """Where a turn's answer came from."""
-    lints: list[Lint] = field(default_factory=list)
-    """What the real service might have objected to."""
-    workspace: str = ""
-    response_headers: dict[str, str] = field(default_factory=dict)
-    """Names in lower case; without secrets."""
-    batch: Optional[BatchItem] = None
-    """Only of an item of a batch."""
-    client_left: bool = False
-    """The client went before the answer was complete."""
-
-    @property
-    def events(self) -> list[tuple[str, Any]]:
-        """The events of a streamed answer: name and data."""
-        if not isinstance(self.response_body, str):
-            return []
-        found = []
-        for frame in self.response_body.split("\n\n"):
-            lines = dict(line.split(": ", 1) for line in frame.splitlines() if ": " in line)
-            if "event" in lines:
-                found.append((lines["event"], json.loads(lines.get("data", "null"))))
-        return found
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path} → {self.status}"
+    """It stands still."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +78,8 @@ class Container:
     """A container of the workspace."""
 
     id: str
-    state: str
-    """``awake``, ``asleep``, or ``expired``."""
+    """`container_…`."""
+    state: ContainerState
     created_at: datetime
     last_used_at: datetime
     expires_at: datetime
@@ -125,13 +87,154 @@ class Container:
     ends_at: datetime
     """After this it is expired, however it is used."""
     workspace: str = ""
+    """The workspace's name."""
+    files: Readable = "asleep"
+    """Whether its files can be had."""
+    pending: bool = False
+    """Whether code in it waits for the client's tools."""
 
 
-class _OfWorkspace(TypedDict, total=False):
+class ContainerCost(TypedDict):
+    """One container's time."""
+
+    id: str
+    seconds: int
+    sessions: list[ContainerSession]
+
+
+class ContainerEnded(TypedDict):
+    """What became of a container."""
+
+    id: str
+    state: ContainerState
+
+
+class ContainerEvent(TypedDict):
+    """Something became of a container."""
+
+    container: str
+    """Its id."""
+
+
+@dataclass(frozen=True)
+class ContainerFile:
+    """Something in a container's file system."""
+
+    path: str
+    """As text: bytes that are no UTF-8 show as U+FFFD."""
+    kind: FileKind
+    size_bytes: int
+    mode: str
+    """Octal, such as `0644`."""
+    href: str
+    """Where its bytes are to be had: the exact path, percent-encoded."""
+    modified_at: Optional[datetime] = None
+    """On the machine's clock; absent of files that no sandbox has yet."""
+    target: Optional[str] = None
+    """Where a link leads."""
+
+
+class ContainerFiles(TypedDict):
+    """A container's files, by path."""
+
+    data: list[ContainerFile]
+    more: bool
+    """There are more than were asked for."""
+
+
+ContainerSession = TypedDict("ContainerSession", {"from": str, "to": str, "seconds": int})
+"""A time a container was awake."""
+
+
+class ContainerTime(TypedDict):
+    """Time of containers, against the free hours."""
+
+    seconds: int
+    hours: float
+    free_hours: float
+    free_hours_left: float
+    charged_hours: float
+    usd: float
+
+
+ContainerUse = TypedDict("ContainerUse", {"id": str, "from": str, "to": str, "free": bool, "usd_beyond_free_hours": float})
+"""A turn's time on a container."""
+
+
+class _Diagnostic(TypedDict):
+    file: str
+    line: int
+    """From 1; 0 is the text as a whole."""
+    column: int
+    message: str
+
+
+class Diagnostic(_Diagnostic, total=False):
+    """Something about a place in a script."""
+
+    hint: str
+
+
+class Dropped(TypedDict):
+    """So many events are missing here."""
+
+    dropped: int
+
+
+class _Duplicated(TypedDict):
+    request: str
+    """Method and path."""
+    request_ids: list[str]
+    ids: list[str]
+
+
+class Duplicated(_Duplicated, total=False):
+    """What was made more than once, because an answer was lost."""
+
     workspace: str
-    """Absent of what files give to all workspaces."""
     label: str
-    """Whom the workspace was given to, such as a test."""
+
+
+class Empty(TypedDict):
+    """Why a run proves nothing."""
+
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Exchange(ExchangeMixin):
+    """A request and its answer, as the journal has them."""
+
+    id: str
+    """The request id, `req_…`."""
+    at: datetime
+    """When the request came, on the workspace's clock."""
+    method: str
+    path: str
+    status: int
+    duration_ms: float
+    """From the request's head to the last byte of the answer, on the real clock."""
+    request_body: Any
+    """JSON as such, other text as a string, null if there was none, else `size_bytes` and perhaps `sha256`."""
+    response_body: Any
+    """As the request's body; a stream as the text of its events."""
+    query: Optional[str] = None
+    """Without the question mark; absent where there was none."""
+    workspace: str = ""
+    """The workspace's id, `wrkspc_…`."""
+    batch: Optional[BatchItem] = None
+    """Only of an item of a batch."""
+    request_headers: dict[str, str] = field(default_factory=dict)
+    """Names in lower case; without keys and other secrets."""
+    response_headers: dict[str, str] = field(default_factory=dict)
+    """Names in lower case; without secrets."""
+    source: Optional[str] = None
+    """Where a turn's answers came from; absent where no model was asked."""
+    lints: list[Lint] = field(default_factory=list)
+    """What the real service might have objected to."""
+    client_left: bool = False
+    """The client went before the answer was complete; absent if not."""
 
 
 class FailedClause(TypedDict):
@@ -143,11 +246,205 @@ class FailedClause(TypedDict):
     got: str
 
 
-class TimesUsed(TypedDict):
-    """How often a rule has answered, and may."""
+class _FailedTurn(TypedDict):
+    request_id: str
+    message: str
 
-    used: int
-    times: int
+
+class FailedTurn(_FailedTurn, total=False):
+    """A turn that broke off."""
+
+    workspace: str
+    label: str
+
+
+class FaultFired(TypedDict):
+    """A fault met a request."""
+
+    id: int
+    layer: FaultLayer
+    fault: Any
+    """As it was given."""
+
+
+class FaultGiven(TypedDict):
+    """A fault that met a request."""
+
+    id: int
+    layer: FaultLayer
+    fault: dict[str, Any]
+    """As it was given."""
+
+
+@dataclass(frozen=True)
+class FaultState:
+    """A fault and what became of it."""
+
+    id: int
+    layer: FaultLayer
+    matched: int
+    """Occasions that fitted."""
+    fired: int
+    fault: dict[str, Any] = field(default_factory=dict)
+    """As it was given; `sandtable docs faults` has the words."""
+    left: Optional[int] = None
+    """How often it still fires; null for ever."""
+
+
+class _FaultedRequest(TypedDict):
+    request: str
+    """Method and path."""
+    faults: list[FaultGiven]
+    attempts: list[Attempt]
+    retries: int
+    last_status: Optional[int]
+    """null where the connection was closed."""
+    outcome: Outcome
+
+
+class FaultedRequest(_FaultedRequest, total=False):
+    """What the client did about a request that a fault met; `sandtable docs verify` lists the outcomes."""
+
+    workspace: str
+    attempts_dropped: int
+    idempotency_key: str
+    label: str
+
+
+class Fork(TypedDict, total=False):
+    """An order to fork a workspace."""
+
+    key: Optional[str]
+    """The new workspace's API key; one is made if there is none."""
+
+
+class Forked(TypedDict):
+    """A workspace that holds what another does."""
+
+    workspace: str
+    """Its name."""
+    key: str
+    """Its API key."""
+    files: int
+    skills: int
+    containers: int
+    batches: int
+
+
+class _FoundLint(TypedDict):
+    request_id: str
+    code: str
+    level: LintLevel
+    message: str
+    hint: str
+
+
+class FoundLint(_FoundLint, total=False):
+    """A mistake, and the request that made it."""
+
+    workspace: str
+    label: str
+
+
+class Health(TypedDict):
+    """The server runs."""
+
+    status: str
+    """`ok`."""
+    version: str
+    backend: str
+    """What runs code."""
+    profile: str
+    """The profile of quirks."""
+
+
+class JournalGrowth(TypedDict):
+    """What has come since an earlier page, oldest first."""
+
+    data: list[Exchange]
+    next_after: int
+    """What to ask for with `after` the next time; also of an empty page."""
+    dropped: int
+    """How many that came since are kept no more."""
+
+
+class JournalPage(TypedDict):
+    """A part of the journal, newest first."""
+
+    data: list[Exchange]
+    next_cursor: Optional[int]
+    """Where the next page starts, if there may be one."""
+
+
+class Label(TypedDict):
+    """Whom a workspace's key is handed to."""
+
+    label: str
+    """Such as `tests/test_orders.py::test_refund`."""
+
+
+class Labelled(TypedDict):
+    """A workspace has a name."""
+
+    workspace: str
+    label: str
+
+
+class Lint(TypedDict):
+    """A mistake of the client's that the real service punishes silently; `sandtable docs verify` lists the codes."""
+
+    code: str
+    """Stays the same, such as `inert_container_upload`."""
+    level: LintLevel
+    message: str
+    hint: str
+
+
+class Loaded(TypedDict):
+    """Rules were put in place."""
+
+    rules: int
+    """Rules of the workspace now, without those of files."""
+
+
+class MissingExchanges(TypedDict):
+    """How many exchanges could not be written, and why."""
+
+    exchanges: int
+    reason: Optional[str]
+
+
+class _Mount(TypedDict):
+    path: str
+    """Below the server's `--cassette-dir`."""
+
+
+class Mount(_Mount, total=False):
+    """An order to mount a cassette."""
+
+    mode: Optional[str]
+    """`none`, `once`, `new`, or `all`."""
+    pace: Optional[str]
+    """How fast streams are given: `at-once`, or as they were recorded."""
+    upstream: Optional[str]
+    """Where missing exchanges are recorded from; only the server's own."""
+    ignore: list[str]
+    """JSON paths that may differ."""
+
+
+class _Mounted(TypedDict):
+    mounted: bool
+
+
+class Mounted(_Mounted, total=False):
+    """What is mounted."""
+
+    exchanges: int
+    """How many there are."""
+    unused: list[str]
+    """The names of those that were not given."""
+    recording: Recording
+    """Where it records."""
 
 
 class _Near(TypedDict):
@@ -162,198 +459,187 @@ class Near(_Near, total=False):
     """A rule that almost matched: `held` of its `clauses` hold."""
 
     failed: FailedClause
+    """The first clause that does not hold; absent if its `times` are used up."""
     used_up: TimesUsed
 
 
-class _Failed(TypedDict):
-    request_id: str
-    message: str
+class QuirkState(TypedDict):
+    """One row."""
+
+    value: str
+    values: list[str]
+    """What it may be."""
 
 
-class FailedTurn(_Failed, _OfWorkspace):
-    """A turn that broke off."""
+class Quirks(TypedDict):
+    """Every row as it holds for the workspace's requests."""
+
+    profile: str
+    quirks: dict[str, QuirkState]
+    """By name."""
 
 
-class Unmatched(FailedTurn):
-    """A turn that nothing answered."""
+class Ready(TypedDict):
+    """Whether what the server is for can be had at once."""
 
-    nearest: list[Near]
-
-
-class _UnusedStep(TypedDict):
-    rule: str
-    file: str
-    line: int
-    step: Optional[str]
-    why: Union[str, dict[str, TimesUsed]]
-    layer: str
+    status: str
+    """`ok`, or `not_ready`."""
+    backend: str
+    sandboxes: bool
+    """A container could be had."""
+    reason: Optional[str]
+    """Why not, and what that means for the scripts."""
 
 
-class UnusedStep(_UnusedStep, _OfWorkspace):
-    """A step that nothing reached, or, without `step`, a rule.
-
-    `why` is ``never_answered``, ``never_ran``, or ``{"times_left": …}``."""
-
-
-class _UnusedFault(TypedDict):
-    id: int
-    layer: str
-    fault: dict[str, Any]
-    matched: int
-    fired: int
-    left: Optional[int]
+class _Recorded(TypedDict):
+    path: str
+    exchanges: int
 
 
-class UnusedFault(_UnusedFault, _OfWorkspace):
-    """A fault that fired less often than it may."""
+class Recorded(_Recorded, total=False):
+    """What was recorded, and where."""
+
+    missing: MissingExchanges
+    """What could not be written, if anything."""
 
 
-class _UnusedRecording(TypedDict):
-    recording: str
-    request: Optional[str]
+class _Recording(TypedDict):
+    path: str
+    exchanges: int
+    upstream: str
 
 
-class UnusedRecording(_UnusedRecording, _OfWorkspace):
-    """A recorded exchange that nothing asked for: ``NAME #3``, and ``POST /v1/messages``, or None of an answer that was
-    recorded alone."""
+class Recording(_Recording, total=False):
+    """What is recorded, and from where."""
+
+    missing: MissingExchanges
+    """What could not be written, if anything."""
 
 
-class FaultGiven(TypedDict):
-    """A fault that met a request."""
-
-    id: int
-    layer: str
-    fault: dict[str, Any]
-
-
-class _Attempt(TypedDict):
-    request_id: str
-    status: Optional[int]
-    faults: list[int]
-
-
-class Attempt(_Attempt, total=False):
-    """A request, or one of its repetitions; without a status the connection was closed."""
-
-    client_left: bool
-    after_ms: float
-    after_virtual_ms: int
-    by: str
-    made: list[str]
-
-
-class _FaultedRequest(TypedDict):
-    request: str
-    faults: list[FaultGiven]
-    attempts: list[Attempt]
-    retries: int
-    last_status: Optional[int]
-    outcome: str
-
-
-class FaultedRequest(_FaultedRequest, _OfWorkspace, total=False):
-    """What the client did about a request that a fault met; `sandtable docs verify` lists the outcomes."""
-
-    attempts_dropped: int
-    idempotency_key: str
-
-
-class _Duplicated(TypedDict):
-    request: str
-    request_ids: list[str]
-    ids: list[str]
-
-
-class Duplicated(_Duplicated, _OfWorkspace):
-    """What was made more than once, because an answer was lost."""
-
-
-class _FoundLint(Lint):
-    request_id: str
-
-
-class FoundLint(_FoundLint, _OfWorkspace):
-    """A mistake, and the request that made it."""
-
-
-class Unclaimed(TypedDict):
-    """A workspace without a label that made requests, where others have one."""
-
-    workspace: str
-    key: Optional[str]
-    requests: int
-    first_request_id: Optional[str]
-    level: str
-
-
-class Empty(TypedDict):
-    """Why a run proves nothing."""
+class Refusal(TypedDict):
+    """What is wrong, and what to do."""
 
     message: str
     hint: str
 
 
+class Refused(TypedDict):
+    """A refused call."""
+
+    error: Refusal
+
+
+class RequestBegun(TypedDict):
+    """A request has come."""
+
+    request_id: str
+    method: str
+    path: str
+
+
 class RequestCounts(TypedDict):
-    """How many requests there were."""
+    """API requests since the last reset, or over all resets if all workspaces are judged."""
 
     answered: int
+    """Answered by a rule, a recording, a fault, or otherwise as asked."""
     refused: int
+    """Refused as wrong."""
 
 
-_UNUSED = ("unused_steps", "unused_faults", "unused_recordings")
-_WRONG = ("unmatched", "failed", *_UNUSED, "duplicated", "empty", "lints", "unclaimed")
+class RequestEnded(TypedDict):
+    """Its answer is complete, or its client has left."""
+
+    request_id: str
+    method: str
+    path: str
+    status: int
+    duration_ms: int
+    """On the real clock."""
+    source: Optional[str]
+    """Where a turn's answer came from."""
+    lints: list[Lint]
+    client_left: bool
+
+
+class Reset(TypedDict):
+    """What a reset took."""
+
+    workspaces: int
+    containers: int
+
+
+class Restored(TypedDict):
+    """What a state brought."""
+
+    files: int
+    skills: int
+    containers: int
+    batches: int
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What verification found."""
+class RuleState:
+    """A rule of a script and how often it was used."""
+
+    name: str
+    file: str
+    """Where it was given, and its place there."""
+    line: int
+    used: int
+    """How often it answered."""
+    layer: RuleLayer
+    column: int = 0
+    times: Optional[int] = None
+    """How often it may answer; absent if without end."""
+    steps: list[StepState] = field(default_factory=list)
+    """In the order of the text."""
+
+
+class ScriptCheck(TypedDict):
+    """What is to be said of a script that was not loaded."""
 
     ok: bool
-    unmatched: list[Unmatched] = field(default_factory=list)
-    """Turns that no rule or recording answered."""
-    failed: list[FailedTurn] = field(default_factory=list)
-    """Turns that broke off because a rule expected something else."""
-    unused_steps: list[UnusedStep] = field(default_factory=list)
-    """Steps of rules that nothing reached."""
-    unused_faults: list[UnusedFault] = field(default_factory=list)
-    """Faults that never fired."""
-    unused_recordings: list[UnusedRecording] = field(default_factory=list)
-    """Exchanges of the cassettes that nothing asked for. Older servers do not look for them."""
-    faults: list[FaultedRequest] = field(default_factory=list)
-    """What the client did about each fault."""
-    lints: list[FoundLint] = field(default_factory=list)
-    """Mistakes that the real service would not have told."""
-    duplicated: list[Duplicated] = field(default_factory=list)
-    """What was made more than once. Older servers do not look for it."""
-    unclaimed: list[Unclaimed] = field(default_factory=list)
-    """Who made requests and is no test. Only over all workspaces."""
-    empty: list[Empty] = field(default_factory=list)
-    """Why the run proves nothing, if that was asked."""
-    requests: Optional[RequestCounts] = None
-    """None from older servers."""
-    dropped: dict[str, int] = field(default_factory=dict)
-    """How many findings were not kept, by list."""
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    def __str__(self) -> str:
-        """What is wrong, one thing a line."""
-        said = ["ok" if self.ok else "not ok"]
-        for name in _WRONG:
-            said += [f"  {name}: {json.dumps(each, ensure_ascii=False)}" for each in getattr(self, name)]
-        return "\n".join(said)
+    """It would be loaded."""
+    rules: int
+    """How many rules it has; none if it has errors."""
+    errors: list[Diagnostic]
+    warnings: list[Diagnostic]
 
 
-class ContainerTime(TypedDict):
-    """Time of containers, against the free hours."""
+class ScriptList(TypedDict):
+    """All rules in the order they are tried."""
 
-    seconds: int
-    hours: float
-    free_hours: float
-    free_hours_left: float
-    charged_hours: float
+    data: list[RuleState]
+    sources: list[str]
+    """The texts of the workspace's own."""
+
+
+class Searches(TypedDict):
+    """Web searches."""
+
+    requests: int
     usd: float
+
+
+@dataclass(frozen=True)
+class StepState:
+    """A step of a rule."""
+
+    step: str
+    """Its key, such as `bash`."""
+    line: int
+    column: int
+    ran: bool
+    """At least once."""
+    conditional: bool
+    """It lies in a branch of an `if`: that it did not run is no finding."""
+
+
+class TimesUsed(TypedDict):
+    """How often a rule has answered, and may."""
+
+    used: int
+    times: int
 
 
 class _TokenSums(TypedDict):
@@ -371,32 +657,8 @@ class TokenSums(_TokenSums, total=False):
     """Models without a price: their tokens cost nothing here."""
 
 
-class Searches(TypedDict):
-    """Web searches."""
-
-    requests: int
-    usd: float
-
-
-ContainerSession = TypedDict("ContainerSession", {"from": str, "to": str, "seconds": int})
-"""A time a container was awake."""
-
-ContainerUse = TypedDict(
-    "ContainerUse", {"id": str, "from": str, "to": str, "free": bool, "usd_beyond_free_hours": float}
-)
-"""A turn's time on a container."""
-
-
-class ContainerCost(TypedDict):
-    """One container's time."""
-
-    id: str
-    seconds: int
-    sessions: list[ContainerSession]
-
-
 class TurnCost(TypedDict):
-    """One turn; `usd` is None where the model has no price."""
+    """One turn."""
 
     message_id: str
     at: str
@@ -408,82 +670,191 @@ class TurnCost(TypedDict):
     cache_read_input_tokens: int
     web_search_requests: int
     usd: Optional[float]
+    """Of tokens and searches; null where the model has no price."""
     container: Optional[ContainerUse]
+
+
+class Unclaimed(TypedDict):
+    """A workspace without a label that made requests, where others have one."""
+
+    workspace: str
+    key: Optional[str]
+    """The end of its key, if it may be told."""
+    requests: int
+    first_request_id: Optional[str]
+    level: LintLevel
+
+
+class _Unmatched(TypedDict):
+    request_id: str
+    message: str
+    nearest: list[Near]
+
+
+class Unmatched(_Unmatched, total=False):
+    """A turn that nothing answered."""
+
+    workspace: str
+    label: str
+
+
+class Unmounted(TypedDict):
+    """What was recorded until the cassette was let go."""
+
+    recorded: Optional[Recorded]
+
+
+class _UnusedFault(TypedDict):
+    id: int
+    layer: FaultLayer
+    fault: dict[str, Any]
+    matched: int
+    fired: int
+    left: Optional[int]
+    """null for ever."""
+
+
+class UnusedFault(_UnusedFault, total=False):
+    """A fault that fired less often than it may."""
+
+    workspace: str
+    label: str
+
+
+class _UnusedRecording(TypedDict):
+    recording: str
+    """`NAME #3`."""
+    request: Optional[str]
+    """`POST /v1/messages`; null of an answer that was recorded alone."""
+
+
+class UnusedRecording(_UnusedRecording, total=False):
+    """A recorded exchange that nothing asked for."""
+
+    workspace: str
+    label: str
+
+
+class _UnusedStep(TypedDict):
+    rule: str
+    file: str
+    line: int
+    step: Optional[str]
+    """Its key, such as `bash`; null if it is about the rule as a whole."""
+    why: UnusedWhy
+    layer: RuleLayer
+
+
+class UnusedStep(_UnusedStep, total=False):
+    """A step that nothing reached, or, without `step`, a rule."""
+
+    workspace: str
+    label: str
 
 
 class Usage(TypedDict):
     """What a month of the workspace would have cost; `sandtable docs usage` has the rules."""
 
     month: str
+    """`2026-11`."""
     usd: float
+    """All of it, in dollars."""
     container_time: ContainerTime
     tokens: TokenSums
     web_searches: Searches
     containers: list[ContainerCost]
+    """Oldest first."""
     turns: list[TurnCost]
+    """Oldest first."""
     summed_up: bool
+    """Older containers and turns are in the sums alone."""
 
 
-class MissingExchanges(TypedDict):
-    """How many exchanges could not be written, and why."""
+@dataclass(frozen=True)
+class Verdict(VerdictMixin):
+    """What verification found."""
 
-    exchanges: int
-    reason: str
-
-
-class _Recorded(TypedDict):
-    path: str
-    exchanges: int
-
-
-class Recorded(_Recorded, total=False):
-    """What was recorded, and where; `missing` only if something is."""
-
-    missing: MissingExchanges
-
-
-class Recording(Recorded):
-    """What is recorded, and from where."""
-
-    upstream: str
-
-
-class _Mounted(TypedDict):
-    mounted: bool
-
-
-class Mounted(_Mounted, total=False):
-    """What is mounted: how many exchanges, and the names of those not used; `recording` where it records."""
-
-    exchanges: int
-    unused: list[str]
-    recording: Recording
+    ok: bool
+    """Nothing is wrong."""
+    unmatched: list[Unmatched] = field(default_factory=list)
+    """Turns that no rule or recording answered."""
+    failed: list[FailedTurn] = field(default_factory=list)
+    """Turns that broke off because a rule expected something else."""
+    unused_steps: list[UnusedStep] = field(default_factory=list)
+    """Steps of rules that nothing reached."""
+    unused_faults: list[UnusedFault] = field(default_factory=list)
+    """Faults that never fired."""
+    unused_recordings: list[UnusedRecording] = field(default_factory=list)
+    """Exchanges of the mounted cassettes that nothing asked for."""
+    duplicated: list[Duplicated] = field(default_factory=list)
+    """What was made more than once, because an answer was lost and the request sent again."""
+    faults: list[FaultedRequest] = field(default_factory=list)
+    """What the client did about each fault."""
+    lints: list[FoundLint] = field(default_factory=list)
+    """Mistakes that the real service would not have told."""
+    unclaimed: list[Unclaimed] = field(default_factory=list)
+    """Workspaces without a label that made requests, where others have one. Only over all workspaces."""
+    empty: list[Empty] = field(default_factory=list)
+    """Why the run proves nothing, if that is asked."""
+    requests: Optional[RequestCounts] = None
+    """How many requests there were."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    """How many findings were not kept, by list."""
 
 
-class Unmounted(TypedDict):
-    """What was recorded until then."""
+class Waited(TypedDict):
+    """How a wait ended."""
 
-    recorded: Optional[Recorded]
-
-
-_TIMES = {"now", "at", "created_at", "last_used_at", "expires_at", "ends_at"}
-
-
-def read(kind: type[T], value: dict[str, Any]) -> T:
-    """An answer as `kind`."""
-    known = {each.name for each in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: parse_time(each) if name in _TIMES else each for name, each in value.items() if name in known})
+    met: bool
+    """It is so; false after the time-out."""
+    count: int
+    """How many requests are there, or events came; of a container's state 1 or 0."""
+    waited_ms: int
+    """On the real clock."""
 
 
-def parse_time(text: str) -> datetime:
-    """RFC 3339 with `Z`, which older Pythons do not take."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+class _WorkspaceState(TypedDict):
+    name: str
+    """What `?workspace=NAME` calls it."""
+    id: str
+    """Its id, as events and exchanges have it."""
+    now: str
+    frozen: bool
+    """Its clock stands still."""
+    requests: RequestCounts
 
 
-def time_text(time: Union[datetime, str]) -> str:
-    """A time for the server; one without a zone is UTC."""
-    if isinstance(time, str):
-        return time
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=timezone.utc)
-    return time.isoformat()
+class WorkspaceState(_WorkspaceState, total=False):
+    """A workspace of the server."""
+
+    label: str
+    """Whom its key was handed to."""
+    key: str
+    """The end of its key, if it is long enough to tell."""
+
+ContainerState = Literal["awake", "asleep", "expired"]
+"""Whether anything runs in a container."""
+
+FaultLayer = Literal["workspace", "file", "request"]
+"""Who gave a fault."""
+
+FileKind = Literal["file", "directory", "symlink"]
+"""What is at a path."""
+
+LintLevel = Literal["warning", "error"]
+"""How bad a mistake is."""
+
+Outcome = Literal["recovered", "gave_up", "failed", "answered", "duplicated"]
+"""How a request that a fault met came out."""
+
+Readable = Literal["readable", "asleep", "none"]
+"""Whether a container's files can be had."""
+
+RetriedBy = Literal["sdk", "client"]
+"""Who sent a request again."""
+
+RuleLayer = Literal["workspace", "base"]
+"""Who gave a rule."""
+
+UnusedWhy = Union[Literal["never_answered"], dict[str, TimesUsed], Literal["never_ran"]]
+"""How something was not used."""

@@ -11,18 +11,20 @@ from typing import Any, Iterator, List, Mapping, Optional, Sequence, Union, cast
 
 from .errors import RefusedError
 from .http import ControlClient
+from .reading import read, time_text
 from .types import (
     ClockState,
     Container,
+    ContainerFile,
     Exchange,
     FaultState,
+    Forked,
     Mounted,
     RuleState,
     Unmounted,
     Usage,
     Verdict,
-    read,
-    time_text,
+    Waited,
 )
 
 Rules = Union[str, "os.PathLike[str]", Mapping[str, Any], Sequence[Any]]
@@ -80,6 +82,18 @@ class Workspace:
         except RefusedError as error:
             if error.status not in (404, 405):
                 raise
+
+    def fork(self) -> Workspace:
+        """A workspace of a new key that holds what this one does, containers with their files included. Ids stay the
+        same, and neither sees the other from then on."""
+        forked = cast(Forked, self._client.call("POST", "state/fork"))
+        return Workspace(self._client.url, forked["key"], self._client.token)
+
+    def wait(self, timeout: str = "30s", **condition: Any) -> bool:
+        """Waits until something is so; False if it is not in time. One of ``requests=2`` (and `path`, `method`,
+        `status`), ``event="fault_fired"`` (and `count`), and ``container=id, state="asleep"``."""
+        waited = cast(Waited, self._client.call("GET", "wait", query={**condition, "timeout": timeout}))
+        return waited["met"]
 
     def reset(self) -> None:
         """Forgets all: files, containers, batches, skills, scripts, faults, clock, journal, cost."""
@@ -303,6 +317,12 @@ class Containers:
     def list(self) -> List[Container]:
         """All of them, newest first."""
         return [read(Container, each) for each in self._client.call("GET", "containers")["data"]]
+
+    def files(self, id: str, under: Optional[str] = None) -> List[ContainerFile]:
+        """Its files below ``/files``, ``/home/user``, and ``/tmp``, or below `under`. One that sleeps is woken."""
+        query = {"under": under, "wake": "true", "limit": 10_000}
+        answer = self._client.call("GET", f"containers/{urllib.parse.quote(id, safe='')}/files", query=query)
+        return [read(ContainerFile, each) for each in answer["data"]]
 
     def expire(self, id: str) -> None:
         """Ends one now, as if its 30 days were over."""

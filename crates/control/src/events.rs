@@ -1,0 +1,90 @@
+//! What happens, as it is told to whoever listens.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::exchange::Lint;
+use crate::faults::FaultLayer;
+
+/// An event, or how many were lost because the reader was slow. Every event but `dropped` bears the id of
+/// its `workspace` and the time `at` on its clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    RequestBegun(RequestBegun),
+    RequestEnded(RequestEnded),
+    ContainerCreated(ContainerEvent),
+    ContainerWoken(ContainerEvent),
+    ContainerSlept(ContainerEvent),
+    ContainerExpired(ContainerEvent),
+    ClockMoved(ClockMoved),
+    FaultFired(FaultFired),
+    Dropped(Dropped),
+}
+
+impl Event {
+    /// Every kind that a workspace tells.
+    pub const KINDS: [&'static str; 8] = [
+        "request_begun",
+        "request_ended",
+        "container_created",
+        "container_woken",
+        "container_slept",
+        "container_expired",
+        "clock_moved",
+        "fault_fired",
+    ];
+}
+
+/// A request has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestBegun {
+    pub request_id: String,
+    pub method: String,
+    pub path: String,
+}
+
+/// Its answer is complete, or its client has left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestEnded {
+    pub request_id: String,
+    pub method: String,
+    pub path: String,
+    pub status: u16,
+    /// On the real clock.
+    pub duration_ms: u64,
+    /// Where a turn's answer came from.
+    pub source: Option<String>,
+    pub lints: Vec<Lint>,
+    pub client_left: bool,
+}
+
+/// Something became of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ContainerEvent {
+    /// Its id.
+    pub container: String,
+}
+
+/// The clock was moved, stopped, or let go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClockMoved {
+    pub now: String,
+    pub frozen: bool,
+}
+
+/// A fault met a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultFired {
+    pub id: u64,
+    pub layer: FaultLayer,
+    /// As it was given.
+    pub fault: Value,
+}
+
+/// So many events are missing here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Dropped {
+    pub dropped: u64,
+}

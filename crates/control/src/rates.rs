@@ -1,0 +1,95 @@
+//! Limits of rate.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a minute allows. What is absent is not limited.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// What a model's id starts with; every model if absent. Each model has buckets of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    /// Calls of the Files API, all of them together; models have no part in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
+}
+
+/// A limit that cannot be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RateLimitError(String);
+
+impl RateLimit {
+    /// Whether it says anything.
+    pub fn check(&self) -> Result<(), RateLimitError> {
+        let limits = [
+            self.requests,
+            self.input_tokens,
+            self.output_tokens,
+            self.files,
+        ];
+        if limits.contains(&Some(0)) {
+            return Err(RateLimitError("a limit must be at least 1".to_owned()));
+        }
+        if limits.iter().all(Option::is_none) {
+            return Err(RateLimitError(
+                "none of `requests`, `input_tokens`, `output_tokens`, and `files` is limited"
+                    .to_owned(),
+            ));
+        }
+        if self.model.is_some() && self.files.is_some() {
+            return Err(RateLimitError(
+                "`files` is for no model: give it a limit of its own".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// `requests=50,input_tokens=30000,output_tokens=8000,model=claude-sonnet`.
+impl std::str::FromStr for RateLimit {
+    type Err = RateLimitError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut limit = Self::default();
+        for part in text.split(',') {
+            let (name, value) = part
+                .split_once('=')
+                .ok_or_else(|| RateLimitError(format!("`{part}` is not NAME=NUMBER")))?;
+            let number = || {
+                let number = value.parse();
+                number
+                    .map(Some)
+                    .map_err(|_| RateLimitError(format!("`{value}` is no number of {name}")))
+            };
+            match name.trim() {
+                "model" => limit.model = Some(value.to_owned()),
+                "requests" => limit.requests = number()?,
+                "input_tokens" => limit.input_tokens = number()?,
+                "output_tokens" => limit.output_tokens = number()?,
+                "files" => limit.files = number()?,
+                other => {
+                    return Err(RateLimitError(format!(
+                        "`{other}` is none of `requests`, `input_tokens`, `output_tokens`, `files`, and `model`"
+                    )));
+                }
+            }
+        }
+        limit.check()?;
+        Ok(limit)
+    }
+}
+
+/// Whose limits are the server's again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClearedRates {
+    /// How many workspaces.
+    pub workspaces: u64,
+}

@@ -1,0 +1,131 @@
+// The panel of containers: their state on the workspace's clock, and their files.
+
+import { CallError, get, put, send, workspace } from "./api";
+import { now } from "./clock";
+import { button, h, name, show, tell, type Child } from "./dom";
+import { count, moment, size, span } from "./format";
+import { calmly, go, type Panel } from "./panel";
+import type { Container } from "./types";
+import { file } from "./viewer";
+
+interface Listed extends Container {
+  files?: "readable" | "asleep" | "none";
+  pending?: number;
+}
+
+interface Entry {
+  path: string;
+  kind: "file" | "directory" | "symlink";
+  size_bytes: number;
+  modified_at?: string;
+  target?: string;
+  href: string;
+}
+
+const MAX_SHOWN = 300;
+
+export function containers(): Panel {
+  let all: Listed[] = [];
+  let open: string | null = null;
+  const listing = h("div", { class: "cards" });
+  const detail = h("div", { class: "detail" });
+  const element = h("div", { class: "split" },
+    h("section", { class: "master scroll", "aria-label": "Containers" }, h("h1", { class: "title" }, "Containers"), listing),
+    detail);
+
+  const refresh = calmly(async () => {
+    if (!workspace()) return draw();
+    all = (await get<{ data: Listed[] }>("containers")).data;
+    draw();
+  }, 300);
+
+  function draw(): void {
+    show(listing, all.length === 0 ? h("p", { class: "blank dim" }, "No container yet. The first call that runs code makes one.") : all.map(card));
+  }
+
+  function card(container: Listed): HTMLElement {
+    const chosen = container.id === open;
+    const whole = Date.parse(container.expires_at) - Date.parse(container.last_used_at);
+    const age = now() - Date.parse(container.created_at);
+    const left = Date.parse(container.expires_at) - now();
+    const meter = h("meter", { min: 0, max: 1, value: container.state === "expired" ? 0 : Math.min(1, Math.max(0, left / whole)), "aria-label": "Time left before it expires" });
+    return h("a", { class: `card ${chosen ? "chosen" : ""}`, href: `#/containers/${container.id}`, "aria-current": chosen ? "true" : null },
+      h("div", { class: "line" }, h("code", { class: "grow" }, container.id), h("span", { class: `chip s-${container.state}` }, container.state)),
+      h("div", { class: "line meta" },
+        h("span", { class: "grow" }, `${span(age)} old`),
+        container.pending ? h("span", { class: "chip warn" }, `${count(container.pending, "pending call")}`) : null,
+        h("span", {}, container.state === "expired" ? "over" : `expires in ${span(left)}`)),
+      meter);
+  }
+
+  async function detailOf(id: string): Promise<void> {
+    const container = all.find((one) => one.id === id);
+    if (!container) return show(detail, back(), h("p", { class: "blank dim" }, "No such container in this workspace."));
+    const files = h("div", {});
+    const act = (verb: string) => async () => {
+      await put("POST", `containers/${id}/${verb}`, "");
+      tell(verb === "sleep" ? "Asleep: its processes ended, its files stay" : "Expired");
+      refresh();
+      setTimeout(() => void detailOf(id), 350);
+    };
+    const over = container.state === "expired";
+    const row = (label: string, value: Child): Child => h("div", {}, h("dt", {}, label), h("dd", {}, value));
+    show(detail, back(),
+      h("header", { class: "turnhead" },
+        h("h2", {}, h("code", {}, id), " ", h("span", { class: `chip s-${container.state}` }, container.state)),
+        h("div", { class: "actions" },
+          button("Sleep", act("sleep"), { disabled: container.state !== "awake" }),
+          button("Expire", act("expire"), { disabled: over, class: "danger" }))),
+      h("dl", { class: "facts" },
+        row("Created", moment(container.created_at)), row("Last used", moment(container.last_used_at)),
+        row("Expires", moment(container.expires_at)), row("Ends at the latest", moment(container.ends_at)),
+        container.pending ? row("Pending calls", String(container.pending)) : null),
+      h("h3", {}, "Files"), files);
+    await list(files, id, false);
+  }
+
+  async function list(place: HTMLElement, id: string, wake: boolean): Promise<void> {
+    show(place, h("p", { class: "dim" }, "Reading…"));
+    try {
+      const answer = await get<{ data: Entry[]; more: boolean }>(`containers/${id}/files?limit=2000${wake ? "&wake=true" : ""}`);
+      show(place, drawFiles(answer.data, answer.more));
+    } catch (error) {
+      const asleep = error instanceof CallError && error.status === 409;
+      const unknown = error instanceof CallError && /no control call/.test(error.message);
+      const text = asleep ? "Asleep: its files can be read once it is awake." : unknown ? "This server does not list the files of containers." : error instanceof Error ? error.message : String(error);
+      show(place, h("p", { class: "dim" }, text), asleep && button("Wake it and read", () => list(place, id, true)));
+    }
+  }
+
+  return {
+    element,
+    route: (rest) => {
+      open = rest || null;
+      element.classList.toggle("opened", open !== null);
+      draw();
+      if (!open) return show(detail, h("div", { class: "blank" }, h("p", {}, "Choose a container to see its files.")));
+      const id = open;
+      void get<{ data: Listed[] }>("containers").then((answer) => { all = answer.data; draw(); return detailOf(id); }, (error: unknown) => show(detail, h("p", { class: "blank" }, String(error))));
+    },
+    heard: (kinds) => { if ([...kinds.keys()].some((kind) => /^container_|clock_moved|request_ended/.test(kind))) refresh(); },
+    refresh,
+    key: (key) => key === "Escape" && (go("containers"), true),
+  };
+}
+
+const back = (): HTMLElement => h("a", { class: "back", href: "#/containers" }, "‹ Containers");
+
+function drawFiles(entries: Entry[], more: boolean): Child {
+  const files = entries.filter((entry) => entry.kind !== "directory");
+  if (files.length === 0) return h("p", { class: "dim" }, "No files.");
+  return [
+    files.slice(0, MAX_SHOWN).map((entry) => {
+      const detail = [entry.kind === "symlink" ? `link to ${(entry.target ?? "").slice(0, 100)}` : size(entry.size_bytes), entry.modified_at && moment(entry.modified_at)].filter(Boolean).join(" · ");
+      // The address is the server's own, below ours; anything else is not followed.
+      const path = entry.href.startsWith("/_sandtable/") ? entry.href.slice("/_sandtable/".length) : null;
+      if (entry.kind === "symlink" || path === null) return h("div", { class: "file" }, h("div", { class: "filehead" }, name(entry.path), h("span", { class: "dim" }, detail)));
+      return file(entry.path, detail, () => send("GET", path));
+    }),
+    (more || files.length > MAX_SHOWN) && h("p", { class: "dim" }, `The first ${Math.min(files.length, MAX_SHOWN)} files.`),
+  ];
+}

@@ -1,0 +1,127 @@
+//! The HTTP client: control calls of the program and of the library, runs of recordings, and what is told to
+//! others.
+//!
+//! `cassette/upstream` passes requests on with the same client, piece by piece; nothing else speaks HTTP.
+
+use std::error::Error;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
+/// Who is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// A server of ours, over plain HTTP: no proxy of the environment stands between, and no certificates are read.
+    Near,
+    /// Whoever a user names, over HTTP or HTTPS.
+    Anywhere,
+}
+
+/// A request.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) url: &'a str,
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) body: Bytes,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// A client that follows no redirect.
+pub(crate) fn build(reach: Reach) -> Result<reqwest::Client, String> {
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    let builder = match reach {
+        // Its callers' runtimes come and go, and a connection ends with its runtime.
+        Reach::Near => builder
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .tls_built_in_root_certs(false),
+        Reach::Anywhere => builder,
+    };
+    builder.build().map_err(|error| why(&error))
+}
+
+/// An answer that is read as it comes.
+#[derive(Debug)]
+pub(crate) struct Pieces(reqwest::Response);
+
+impl Pieces {
+    pub(crate) fn is_success(&self) -> bool {
+        self.0.status().is_success()
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, String> {
+        self.0.chunk().await.map_err(|error| cause(&error))
+    }
+
+    pub(crate) async fn whole(self) -> Result<Answer, String> {
+        let status = self.0.status().as_u16();
+        let body = self.0.bytes().await.map_err(|error| cause(&error))?;
+        Ok(Answer { status, body })
+    }
+}
+
+/// Calls a server of ours.
+pub(crate) async fn send(call: Call<'_>) -> Result<Answer, String> {
+    open(call).await?.whole().await
+}
+
+/// Calls a server of ours, and reads nothing of its answer's body yet.
+pub(crate) async fn open(call: Call<'_>) -> Result<Pieces, String> {
+    static CLIENT: OnceLock<Result<reqwest::Client, String>> = OnceLock::new();
+    let client = CLIENT.get_or_init(|| build(Reach::Near)).as_ref();
+    open_with(client.map_err(Clone::clone)?, call).await
+}
+
+/// Calls with a client that was built before.
+pub(crate) async fn send_with(client: &reqwest::Client, call: Call<'_>) -> Result<Answer, String> {
+    open_with(client, call).await?.whole().await
+}
+
+async fn open_with(client: &reqwest::Client, call: Call<'_>) -> Result<Pieces, String> {
+    let method = reqwest::Method::from_bytes(call.method.as_bytes());
+    let method = method.map_err(|error| error.to_string())?;
+    let mut request = client.request(method, call.url);
+    for (name, value) in call.headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.body(call.body).send().await;
+    answer.map(Pieces).map_err(|error| cause(&error))
+}
+
+/// The innermost reason: the outer ones only say that a request failed.
+fn cause(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), cause)
+}
+
+/// The error and what caused it, without the URL: a query may hold a secret.
+pub(crate) fn why(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    if text.is_empty() {
+        text = error
+            .status()
+            .map_or_else(|| "the connection failed".to_owned(), |s| s.to_string());
+    }
+    text
+}
