@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / "clients/python/src/sandtable/types.py"
 NODE = ROOT / "clients/node/src/control.d.cts"
-MADE = "made by clients/generate.py from docs/openapi.json; do not edit"
+MADE = "Made by clients/generate.py from docs/openapi.json; do not edit."
 
 # What Python programs get as objects. All others are dictionaries, typed as such.
 OBJECTS = {
@@ -203,7 +203,8 @@ def told(schemas):
 
 def python(schemas):
     mixins = ", ".join(sorted({mixin for mixin in OBJECTS.values() if mixin}))
-    text = f'''"""What control calls answer: {MADE}."""
+    text = f'''# {MADE}
+"""What control calls answer."""
 
 from __future__ import annotations
 
@@ -226,7 +227,7 @@ from .reading import parse_time as parse_time, read as read, time_text as time_t
 
 
 def node(schemas):
-    text = f"// What control calls answer: {MADE}.\n"
+    text = f"// What control calls answer. {MADE}\n"
     for name, schema in told(schemas).items():
         text += f"\n/** {about(schema)} */\n" if about(schema) else "\n"
         if is_alias(schema):

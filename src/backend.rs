@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::clock::Clock;
 #[cfg(target_os = "linux")]
 use crate::config::Provision;
-use crate::config::{BackendChoice, Config};
+use crate::config::{BackendChoice, Config, Isolation};
 use crate::ids::SandboxId;
 use crate::sandbox::docker::image::Progress;
 use crate::sandbox::docker::{DockerBackend, DockerConfig, NO_ENGINE_HINT};
 #[cfg(target_os = "linux")]
-use crate::sandbox::local::{LocalBackend, LocalConfig, may_be_entered};
+use crate::sandbox::local::{self, LocalBackend, LocalConfig, may_be_entered};
 use crate::sandbox::{
-    Backend, BoxFuture, Channel, Launched, Limits, SandboxError, SandboxSpec, guest,
+    Backend, BoxFuture, Channel, Launched, Limits, PassedOver, SandboxError, SandboxSpec, guest,
 };
 
 /// The chosen backend and what the banner says of it.
@@ -127,7 +127,7 @@ pub(crate) async fn choose(
             Ok(docker) => Ok(chosen_docker(docker, place.config.warm, "").await),
             Err(error) => Err(in_words(&error)),
         },
-        BackendChoice::Local => match local(&place, "").await {
+        BackendChoice::Local => match local(&place, "", None).await {
             Ok(chosen) => Ok(chosen),
             Err(error) => Err(in_words(&error)),
         },
@@ -153,7 +153,7 @@ pub(crate) async fn examine(
             Ok(docker) => Ok(format!("docker: {}", docker.describe().await.text)),
             Err(error) => Err(in_words(&error)),
         },
-        BackendChoice::Local => match local(&place, "").await {
+        BackendChoice::Local => match local(&place, "", None).await {
             Ok(chosen) => {
                 chosen.close().await;
                 Ok(chosen.why)
@@ -177,7 +177,12 @@ async fn automatic(place: &Place<'_>) -> Chosen {
         Err(error) if is_named() => in_words(error),
         Err(_) => "no Docker engine answers".to_owned(),
     };
-    let refusal = match local(place, &because).await {
+    // The banner is short; who asks for the reason gets all of it.
+    let reason = match &docker {
+        Ok(_) => because.clone(),
+        Err(error) => error.to_string(),
+    };
+    let refusal = match local(place, &because, Some(reason)).await {
         Ok(chosen) => return chosen,
         Err(error) => error,
     };
@@ -256,7 +261,11 @@ fn is_named() -> bool {
 }
 
 #[cfg(target_os = "linux")]
-async fn local(place: &Place<'_>, because: &str) -> Result<Chosen, SandboxError> {
+async fn local(
+    place: &Place<'_>,
+    because: &str,
+    docker: Option<String>,
+) -> Result<Chosen, SandboxError> {
     if place.config.program.is_none() && !may_be_entered() {
         // A program that embeds the server: a copy of it would do what its own `main` says.
         return Err(SandboxError::Unavailable {
@@ -270,6 +279,14 @@ async fn local(place: &Place<'_>, because: &str) -> Result<Chosen, SandboxError>
         cache_dir: None,
         provision: place.config.provision == Provision::Auto,
         program: place.config.program.clone(),
+        isolation: isolation(place.config.isolation),
+        passed_over: docker
+            .map(|reason| PassedOver {
+                name: "docker",
+                reason,
+            })
+            .into_iter()
+            .collect(),
     })
     .await?;
     let local = Arc::new(local);
@@ -282,8 +299,18 @@ async fn local(place: &Place<'_>, because: &str) -> Result<Chosen, SandboxError>
     })
 }
 
+/// As the backend calls it.
+#[cfg(target_os = "linux")]
+pub(crate) fn isolation(choice: Isolation) -> local::Isolation {
+    match choice {
+        Isolation::Any => local::Isolation::Any,
+        Isolation::Strict => local::Isolation::Strict,
+        Isolation::Landlock => local::Isolation::Landlock,
+    }
+}
+
 #[cfg(not(target_os = "linux"))]
-async fn local(_: &Place<'_>, _: &str) -> Result<Chosen, SandboxError> {
+async fn local(_: &Place<'_>, _: &str, _: Option<String>) -> Result<Chosen, SandboxError> {
     Err(SandboxError::Unavailable {
         reason: "`local` needs Linux".to_owned(),
         hint: "use Docker".to_owned(),
@@ -356,6 +383,14 @@ impl Provisioned {
 impl Backend for Provisioned {
     fn name(&self) -> &'static str {
         self.docker.name()
+    }
+
+    fn rung(&self) -> &'static str {
+        self.docker.rung()
+    }
+
+    fn passed_over(&self) -> &[PassedOver] {
+        self.docker.passed_over()
     }
 
     fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {

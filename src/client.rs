@@ -8,6 +8,9 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
+/// A client that is built.
+pub(crate) type Http = reqwest::Client;
+
 /// Who is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {

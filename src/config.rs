@@ -25,6 +25,7 @@ pub struct Config {
     pub backend: BackendChoice,
     /// Whether missing libraries are installed for `local`.
     pub provision: Provision,
+    pub isolation: Isolation,
     /// Script files and folders.
     pub scripts: Vec<PathBuf>,
     pub on_unmatched: OnUnmatched,
@@ -102,6 +103,18 @@ pub enum BackendChoice {
     None,
 }
 
+/// What may confine the sandboxes of `local`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// Namespaces where they may be made, else Landlock.
+    #[default]
+    Any,
+    /// Namespaces or nothing.
+    Strict,
+    /// Landlock, even where namespaces may be made.
+    Landlock,
+}
+
 /// Whether the documented libraries are installed for the `local` backend when they are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Provision {
@@ -120,6 +133,7 @@ impl Default for Config {
             data_dir: None,
             backend: BackendChoice::Auto,
             provision: Provision::Auto,
+            isolation: Isolation::Any,
             scripts: Vec::new(),
             on_unmatched: OnUnmatched::Fail,
             seed: None,

@@ -76,6 +76,8 @@ pub(crate) struct Container {
     usage: Mutex<Usage>,
     /// Whether a sandbox may run that nobody is connected to.
     may_run: AtomicBool,
+    /// Whether it was woken for its files alone, and nobody has used it since.
+    only_looked_at: AtomicBool,
     /// The cell that waits for the client's tools.
     pending: Mutex<Option<Pending>>,
     /// The last cells that have searched the web.
@@ -403,6 +405,7 @@ impl Containers {
 
     /// The container's sandbox, started if none runs, with all uploads in place.
     pub(crate) async fn lease(&self, container: &Arc<Container>) -> Result<Lease, SandboxError> {
+        container.only_looked_at.store(false, Ordering::Relaxed);
         if let Some(lease) = Self::enter_awake(container) {
             return Ok(lease);
         }
@@ -587,6 +590,7 @@ impl Containers {
                 }),
                 clock: clock.clone(),
                 may_run: AtomicBool::new(row.state == ContainerState::Awake),
+                only_looked_at: AtomicBool::new(false),
                 pending: Mutex::default(),
                 searched: Mutex::default(),
                 web_calls: Mutex::default(),

@@ -22,6 +22,14 @@ use crate::ids::SandboxId;
 /// A boxed future, as trait objects need them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// A better way to confine sandboxes that does not work here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// `docker` or `namespaces`.
+    pub name: &'static str,
+    pub reason: String,
+}
+
 /// What a launcher has to know of a sandbox.
 #[derive(Debug, Clone)]
 pub struct SandboxSpec {
@@ -87,6 +95,16 @@ pub struct Launched {
 pub trait Backend: Send + Sync + fmt::Debug {
     /// `docker`, `local`, or `none`.
     fn name(&self) -> &'static str;
+
+    /// What confines sandboxes: `docker`, `namespaces`, `landlock`, or `none`.
+    fn rung(&self) -> &'static str {
+        self.name()
+    }
+
+    /// What would confine them better, and why it does not run.
+    fn passed_over(&self) -> &[PassedOver] {
+        &[]
+    }
 
     /// Starts the sandbox of a container: a new one, or a stopped one with its files kept. Ends a
     /// running one of the same id first.

@@ -174,7 +174,7 @@ impl Telemetry {
     pub(crate) fn text(&self, gauges: &Gauges) -> String {
         let spans = self.0.exporter.get().map(|exporter| {
             let counts = &exporter.counts;
-            [&counts.sent, &counts.failed, &counts.dropped]
+            [&counts.taken, &counts.failed, &counts.dropped]
                 .map(|count| count.load(Ordering::Relaxed))
         });
         text::render(&self.lock(), spans, gauges)

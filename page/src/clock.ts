@@ -29,10 +29,12 @@ export function face(): HTMLElement {
   const time = h("time", {});
   const element = h("a", { class: "clock", href: "#/clock", title: "The workspace's clock (UTC)" }, time);
   const tick = (): void => {
-    const [date = "", hour = ""] = text().split(" ");
+    // Asked once: a second may end between two looks.
+    const said = text();
+    const [date = "", hour = ""] = said.split(" ");
     show(time, h("span", { class: "date" }, `${date} `), hour);
     element.classList.toggle("frozen", base.frozen);
-    element.setAttribute("aria-label", `Clock: ${text()} UTC${base.frozen ? ", frozen" : ""}`);
+    element.setAttribute("aria-label", `Clock: ${said} UTC${base.frozen ? ", frozen" : ""}`);
   };
   watchers.add(tick);
   setInterval(tick, 1000);

@@ -131,7 +131,7 @@ function missed(turn: Turn): Child {
   const { nearest, message } = turn.miss;
   const unmatched = nearest !== undefined;
   return h("section", { class: "callout bad", "aria-label": "Why it failed" },
-    h("h3", {}, unmatched ? "No rule matched" : "The turn failed"),
+    h("h3", {}, !unmatched ? "The turn failed" : /^no recorded exchange/.test(message) ? "No recording matched" : "No rule matched"),
     nearest && nearest.length > 0
       ? [h("p", {}, "The nearest rules, and the clause that was in the way:"), h("ol", { class: "near" }, nearest.map(near))]
       : diff(message));
@@ -148,10 +148,19 @@ function near(rule: Near): Child {
     used_up && h("p", {}, `It has answered ${used_up.used} of ${used_up.times} times.`));
 }
 
-// A message of several lines; those of a difference in their colours.
+// What differs from a recording: `  PATH: recorded X, sent Y`.
+const DIFFERENCE = /^ {2}(.+?): recorded (.*), sent (.*?)( \(hint: .*)?$/;
+
+// A message of several lines; differences as what was wanted and what came.
 function diff(message: string): Child {
-  return h("div", { class: "prose pre" }, message.slice(0, 20_000).split("\n").map((line) =>
-    h("div", { class: /^\s*\+ /.test(line) ? "ins" : /^\s*- /.test(line) ? "del" : undefined }, line || " ")));
+  return message.slice(0, 20_000).split("\n").map((line) => {
+    const [, path = "", recorded = "", sent = "", hint = ""] = DIFFERENCE.exec(line) ?? [];
+    if (!path) return h("p", { class: "prose" }, line);
+    return [h("dl", { class: "clause" },
+      h("div", {}, h("dt", {}, "at"), h("dd", {}, path)),
+      h("div", {}, h("dt", {}, "recorded"), h("dd", { class: "ins" }, recorded)),
+      h("div", {}, h("dt", {}, "sent"), h("dd", { class: "del" }, sent))), hint && h("p", { class: "hint" }, hint.replace(/^ \(hint: |\)$/g, ""))];
+  });
 }
 
 function struck(turn: Turn): Child {

@@ -7,7 +7,9 @@ use tokio::sync::SetOnce;
 
 use crate::ids::SandboxId;
 use crate::sandbox::guest::Settings;
-use crate::sandbox::{Backend, BoxFuture, Channel, Launched, SandboxError, SandboxSpec};
+use crate::sandbox::{
+    Backend, BoxFuture, Channel, Launched, PassedOver, SandboxError, SandboxSpec,
+};
 
 /// Stands for the backend until it is chosen, then passes everything on.
 #[derive(Debug, Default)]
@@ -23,6 +25,14 @@ impl Pending {
 impl Backend for Pending {
     fn name(&self) -> &'static str {
         self.0.get().map_or("choosing", |backend| backend.name())
+    }
+
+    fn rung(&self) -> &'static str {
+        self.0.get().map_or("choosing", |backend| backend.rung())
+    }
+
+    fn passed_over(&self) -> &[PassedOver] {
+        self.0.get().map_or(&[], |backend| backend.passed_over())
     }
 
     fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
@@ -98,6 +108,16 @@ mod tests {
             "noting"
         }
 
+        fn rung(&self) -> &'static str {
+            self.0.lock().unwrap().push("rung");
+            "noted"
+        }
+
+        fn passed_over(&self) -> &[PassedOver] {
+            self.0.lock().unwrap().push("passed_over");
+            &[]
+        }
+
         fn start<'a>(&'a self, _: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
             self.refuse("start")
         }
@@ -155,6 +175,8 @@ mod tests {
         assert!(pending.take_up(&spec.sandbox_id).await.is_err());
         assert!(pending.prepare_skills(&spec.sandbox_id).await.is_err());
         pending.settings(&spec);
+        assert_eq!(pending.rung(), "noted");
+        assert!(pending.passed_over().is_empty());
         assert!(pending.stop(&spec.sandbox_id).await.is_err());
         assert!(pending.remove(&spec.sandbox_id).await.is_err());
         assert!(pending.ready().await.is_err());
@@ -164,6 +186,8 @@ mod tests {
             "take_up",
             "prepare_skills",
             "settings",
+            "rung",
+            "passed_over",
             "stop",
             "remove",
             "ready",

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod import;
+mod isolation;
 mod running;
 mod shell;
 mod values;
@@ -26,6 +27,7 @@ use crate::rate::RateLimit;
 use crate::sandbox::docker::image::Flavor;
 pub(super) use doctor::{DocsArgs, DoctorArgs};
 pub(super) use import::ImportArgs;
+use isolation::IsolationArg;
 pub(super) use running::{McpArgs, ReportArgs, TailArgs, UsageArgs, VerifyArgs};
 pub(super) use shell::{CompletionsArgs, InitArgs, ManArgs, Project};
 use values::{UnmatchedArg, alias, collector, json_path, profile, quirk};
@@ -148,6 +150,16 @@ pub(super) struct ServeArgs {
         hide_short_help = true
     )]
     pub(super) provision: ProvisionArg,
+    /// What may confine sandboxes without Docker.
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        env = "SANDTABLE_ISOLATION",
+        help_heading = "Sandboxes",
+        hide_short_help = true
+    )]
+    pub(super) isolation: IsolationArg,
     /// Script file or folder of scripts; may be given again. Edits are picked up.
     #[arg(
         long = "script",
@@ -530,6 +542,7 @@ impl ServeArgs {
                 ProvisionArg::Auto => Provision::Auto,
                 ProvisionArg::Never => Provision::Never,
             },
+            isolation: self.isolation.into(),
             scripts: self.scripts,
             on_unmatched: match self.on_unmatched {
                 UnmatchedArg::Fail => OnUnmatched::Fail,

@@ -84,16 +84,15 @@ impl Remote<'_> {
             };
             return serde_json::from_slice(body).map_err(|error| foreign(error.to_string()));
         }
-        match serde_json::from_slice(&answer.body) {
-            Ok(Refused {
-                error: Refusal { message, hint },
-            }) => Err(RemoteError::Refused { message, hint }),
-            Err(_) => {
-                let status = StatusCode::from_u16(answer.status);
-                let status = status.map_or_else(|_| answer.status.to_string(), |s| s.to_string());
-                Err(foreign(format!("it answers {status}")))
-            }
+        if let Ok(Refused {
+            error: Refusal { message, hint },
+        }) = serde_json::from_slice(&answer.body)
+        {
+            return Err(RemoteError::Refused { message, hint });
         }
+        let status = StatusCode::from_u16(answer.status);
+        let status = status.map_or_else(|_| answer.status.to_string(), |s| s.to_string());
+        Err(foreign(format!("it answers {status}")))
     }
 
     async fn open(&self, method: &str, call: &str, body: Bytes) -> Result<Pieces, RemoteError> {

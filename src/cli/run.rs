@@ -25,11 +25,15 @@ pub(super) async fn run(args: RunArgs) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
+    let ids = match config.seed {
+        // Ids follow from the key as well: the same command gets the same ones in every run.
+        Some(seed) => Ids::seeded(seed, &[b"run"]),
+        None => Ids::random(),
+    };
     let (server, mut signals) = match start_for_a_command(config).await {
         Ok(started) => started,
         Err(code) => return code,
     };
-    let ids = Ids::random();
     let key = format!("sk-ant-run-{}{}", ids.next_hex16(), ids.next_hex16());
     let mut child = match child::start(&command, server.url(), Some(&key), token.as_deref()) {
         Ok(child) => child,

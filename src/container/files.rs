@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -67,7 +68,7 @@ pub(crate) struct Listed {
 pub(crate) enum Opened {
     /// Of an imported state that no sandbox has yet.
     Kept(Bytes),
-    Streamed(Streamed),
+    Streamed(Box<Streamed>),
 }
 
 /// A file on its way out of a sandbox.
@@ -94,7 +95,7 @@ impl AsyncRead for Streamed {
 }
 
 /// A stay in a sandbox, with an output directory of its own. When it ends the directory goes, and the
-/// container sleeps if it did before.
+/// container sleeps if nothing but visits has woken it.
 #[derive(Debug)]
 struct Visit {
     containers: Containers,
@@ -102,7 +103,6 @@ struct Visit {
     lease: Option<Lease>,
     tag: String,
     files_root: String,
-    was_awake: bool,
 }
 
 impl Drop for Visit {
@@ -112,7 +112,6 @@ impl Drop for Visit {
         };
         let (containers, container) = (self.containers.clone(), Arc::clone(&self.container));
         let output = format!("{}/output/{}", self.files_root, self.tag);
-        let was_awake = self.was_awake;
         tokio::spawn(async move {
             let own = Ids::random().next_hex16();
             let clean = format!("rm -rf -- '{output}'; rmdir -- \"$OUTPUT_DIR\"");
@@ -120,7 +119,8 @@ impl Drop for Visit {
                 tracing::warn!(container.id = %container.id, %error, "what looking at files has left stays");
             }
             drop(lease);
-            if !was_awake
+            // Another visit may still be on; the last one finds nobody else.
+            if container.only_looked_at.load(Ordering::Relaxed)
                 && let Err(error) = containers.rest(&container.workspace, &container.id).await
             {
                 tracing::warn!(container.id = %container.id, %error, "a container that was looked at stays awake");
@@ -226,17 +226,22 @@ impl Containers {
         }
         let stream = visit.lease().get_file(&visit.tag, "file").await;
         let stream = stream.map_err(SandboxError::from)?;
-        Ok(Opened::Streamed(Streamed {
+        Ok(Opened::Streamed(Box::new(Streamed {
             stream,
             _visit: visit,
-        }))
+        })))
     }
 
     async fn visit(&self, workspace: &Workspace, row: ContainerRow) -> Result<Visit, FilesError> {
         let was_awake = self.is_awake(&row.sandbox);
         let container = self.know(row, &workspace.clock);
+        let only_looked_at = !was_awake || container.only_looked_at.load(Ordering::Relaxed);
         self.take_up_uploads(&container).await?;
         let lease = self.lease(&container).await?;
+        // The lease has taken it for a use.
+        container
+            .only_looked_at
+            .store(only_looked_at, Ordering::Relaxed);
         let settings = self.0.backend.settings(&self.spec(&container));
         Ok(Visit {
             containers: self.clone(),
@@ -244,7 +249,6 @@ impl Containers {
             lease: Some(lease),
             tag: Ids::random().next_hex16(),
             files_root: settings.files_root,
-            was_awake,
         })
     }
 }

@@ -54,11 +54,10 @@ pub(super) fn state(app: &App, workspace: &Workspace, row: &ContainerRow) -> Con
 /// Whether a container's files can be had.
 pub(super) fn readable(app: &App, workspace: &Workspace, row: &ContainerRow) -> Readable {
     match state(app, workspace, row) {
-        ContainerState::Expired => Readable::None,
         ContainerState::Awake => Readable::Readable,
         ContainerState::Asleep if row.tree_waits => Readable::Readable,
         ContainerState::Asleep if row.started => Readable::Asleep,
-        ContainerState::Asleep => Readable::None,
+        ContainerState::Expired | ContainerState::Asleep => Readable::None,
     }
 }
 

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use control_api::{Health, Ready};
+use control_api::{Health, PassedOver, Ready};
 
 use crate::app::App;
 use crate::config::BackendChoice;
@@ -12,10 +12,19 @@ use crate::model::OnUnmatched;
 
 /// The server runs.
 pub(super) async fn health(State(app): State<App>) -> Json<Health> {
+    let backend = app.containers.backend();
+    let passed_over = backend.passed_over().iter();
     Json(Health {
         status: "ok".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        backend: app.containers.backend().name().to_owned(),
+        backend: backend.name().to_owned(),
+        isolation: backend.rung().to_owned(),
+        passed_over: passed_over
+            .map(|passed| PassedOver {
+                name: passed.name.to_owned(),
+                reason: passed.reason.clone(),
+            })
+            .collect(),
         profile: app.config.quirks.profile.name().to_owned(),
     })
 }

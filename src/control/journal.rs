@@ -170,9 +170,8 @@ fn filter(query: &HashMap<String, String>) -> Result<Filter, ControlError> {
                 let time = DateTime::parse_from_rfc3339(value).map_err(|_| bad())?;
                 filter.since = Some(Since::Time(time.to_utc()));
             }
-            "after" | "bodies" => {}
+            "after" | "bodies" | "workspace" => {}
             "format" if value == "har" || value == "cassette" => {}
-            "workspace" => {}
             _ => return Err(bad()),
         }
     }

@@ -121,8 +121,14 @@ async fn with_a_token_the_page_opens_and_its_calls_need_it() {
     let shell = get(config(), "/_sandtable/", &[BROWSER]).await;
     assert_eq!(shell.status, StatusCode::OK);
     assert!(!shell.text.contains("secret"));
-    for call in ["workspaces", "timeline", "turns/x", "files/x", "scripts"] {
-        let path = format!("/_sandtable/page/{call}");
+    for call in [
+        "workspaces",
+        "page/timeline",
+        "page/turns/x",
+        "page/files/x",
+        "scripts",
+    ] {
+        let path = format!("/_sandtable/{call}");
         let refused = get(config(), &path, &[]).await;
         assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{call}");
         // Never in a query.
@@ -131,6 +137,6 @@ async fn with_a_token_the_page_opens_and_its_calls_need_it() {
         assert_eq!(query.status, StatusCode::UNAUTHORIZED, "{call}");
     }
     let header = [("x-sandtable-token", "secret")];
-    let told = get(config(), "/_sandtable/page/workspaces", &header).await;
+    let told = get(config(), "/_sandtable/workspaces", &header).await;
     assert_eq!(told.status, StatusCode::OK);
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::protobuf;
 use super::span::Span;
-use crate::client::{self, Call, Reach};
+use crate::client::{self, Call, Http, Reach};
 
 /// Requests whose spans wait.
 const QUEUE: usize = 1024;
@@ -35,7 +35,7 @@ pub(super) struct Exporter {
 /// What became of spans.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
-    pub(super) sent: AtomicU64,
+    pub(super) taken: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) dropped: AtomicU64,
 }
@@ -95,7 +95,7 @@ impl Exporter {
 
 /// The task behind an [`Exporter`].
 struct Sender {
-    client: reqwest::Client,
+    client: Http,
     url: String,
     counts: Arc<Sent>,
     is_failing: bool,
@@ -141,7 +141,7 @@ impl Sender {
             Err(_) => Some("it does not answer".to_owned()),
         };
         let count = match failure {
-            None => &self.counts.sent,
+            None => &self.counts.taken,
             Some(_) => &self.counts.failed,
         };
         count.fetch_add(batch.len() as u64, Ordering::Relaxed);

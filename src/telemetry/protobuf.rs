@@ -55,7 +55,7 @@ fn attribute(out: &mut Vec<u8>, field: u32, name: &str, value: &Value) {
 fn span(out: &mut Vec<u8>, span: &Span) {
     let Span {
         trace_id,
-        span_id,
+        own_id,
         parent,
         name,
         kind,
@@ -65,7 +65,7 @@ fn span(out: &mut Vec<u8>, span: &Span) {
         error,
     } = span;
     bytes(out, 1, trace_id);
-    bytes(out, 2, span_id);
+    bytes(out, 2, own_id);
     if let Some(parent) = parent {
         bytes(out, 4, parent);
     }

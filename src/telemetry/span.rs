@@ -10,7 +10,7 @@ use crate::ids::Ids;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) trace_id: [u8; 16],
-    pub(super) span_id: [u8; 8],
+    pub(super) own_id: [u8; 8],
     pub(super) parent: Option<[u8; 8]>,
     pub(super) name: String,
     pub(super) kind: Kind,
@@ -43,7 +43,7 @@ fn text(text: &str) -> Value {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Parent {
     trace_id: [u8; 16],
-    span_id: [u8; 8],
+    own_id: [u8; 8],
 }
 
 /// The `traceparent` of W3C: `00-` 32 digits `-` 16 digits `-` 2 digits.
@@ -53,9 +53,9 @@ fn parent(header: &str) -> Option<Parent> {
     let known = version.len() == 2 && version != "ff";
     let parent = Parent {
         trace_id: from_hex(trace)?,
-        span_id: from_hex(span)?,
+        own_id: from_hex(span)?,
     };
-    (known && parent.trace_id != [0; 16] && parent.span_id != [0; 8]).then_some(parent)
+    (known && parent.trace_id != [0; 16] && parent.own_id != [0; 8]).then_some(parent)
 }
 
 fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
@@ -122,8 +122,8 @@ pub(super) fn of(done: &Done<'_>) -> Vec<Span> {
     }
     let request = Span {
         trace_id,
-        span_id: new_id(),
-        parent: asked.map(|asked| asked.span_id),
+        own_id: new_id(),
+        parent: asked.map(|asked| asked.own_id),
         name: format!("{} {}", super::method(done.method), super::route(done.path)),
         kind: Kind::Server,
         begun_nanos,
@@ -145,13 +145,7 @@ pub(super) fn of(done: &Done<'_>) -> Vec<Span> {
     spans
 }
 
-fn turn_of(
-    done: &Done<'_>,
-    turn: &TurnDone,
-    model: &str,
-    request: &Span,
-    span_id: [u8; 8],
-) -> Span {
+fn turn_of(done: &Done<'_>, turn: &TurnDone, model: &str, request: &Span, own_id: [u8; 8]) -> Span {
     let mut attributes = vec![
         ("gen_ai.operation.name", text("chat")),
         ("gen_ai.provider.name", text("anthropic")),
@@ -170,8 +164,8 @@ fn turn_of(
         attributes.push(("error.type", text(status)));
     }
     Span {
-        span_id,
-        parent: Some(request.span_id),
+        own_id,
+        parent: Some(request.own_id),
         name: format!("chat {model}"),
         kind: Kind::Internal,
         attributes,
@@ -180,7 +174,7 @@ fn turn_of(
     }
 }
 
-fn call_of(call: &CallDone, turn: &Span, times: &Times, span_id: [u8; 8]) -> Span {
+fn call_of(call: &CallDone, turn: &Span, times: &Times, own_id: [u8; 8]) -> Span {
     let mut attributes = vec![
         ("gen_ai.operation.name", text("execute_tool")),
         ("gen_ai.tool.name", text(call.tool)),
@@ -196,8 +190,8 @@ fn call_of(call: &CallDone, turn: &Span, times: &Times, span_id: [u8; 8]) -> Spa
     }
     let begun_nanos = times.nanos(call.begun);
     Span {
-        span_id,
-        parent: Some(turn.span_id),
+        own_id,
+        parent: Some(turn.own_id),
         name: format!("execute_tool {}", call.tool),
         begun_nanos,
         ended_nanos: begun_nanos + nanos(call.took),
@@ -216,7 +210,7 @@ mod tests {
         let header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let found = parent(header).unwrap();
         assert_eq!(found.trace_id[0], 0x0a);
-        assert_eq!(found.span_id[7], 0x31);
+        assert_eq!(found.own_id[7], 0x31);
         for wrong in [
             "",
             "00-0af7651916cd43dd8448eb211c80319c",

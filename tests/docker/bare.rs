@@ -140,19 +140,42 @@ async fn a_machine_without_python_is_told_that_it_is_enough_only_where_it_is() {
     );
     assert!(text.contains("(hint: `sudo apt install python3`"), "{text}");
 
-    // Where namespaces are refused, Python would not help.
-    let said = on_with(
-        &image,
-        &["--user", "0"],
-        &format!("rm /usr/bin/python3*; {script}"),
-    );
-    let text = String::from_utf8_lossy(&said.stdout);
+    // Where namespaces are refused it is enough as well, but not for who wants nothing less.
+    let bare = |script: &str| {
+        let script = format!("rm /usr/bin/python3*; {script}");
+        let said = on_with(&image, &["--user", "0"], &script);
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    };
+    let text = bare(script);
+    assert!(text.contains(hint), "{text}");
+    let text = bare("sandtable doctor --port 0 --isolation strict");
     assert!(!text.contains(hint), "{text}");
     assert!(
         text.contains("next step: inside a container, give it"),
         "{text}"
     );
-    let said = on_with(&image, &["--user", "1000"], script);
-    let text = String::from_utf8_lossy(&said.stdout);
+}
+
+#[tokio::test]
+async fn a_container_without_privileges_is_told_what_runs_and_why_nothing_better_does() {
+    let Some(image) = ready(Flavor::Slim).await else {
+        return;
+    };
+    let doctor = |flags: &str| {
+        let script = format!("sandtable doctor --port 0 {flags}");
+        let said = on_with(&image, &["--user", "1000"], &script);
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    };
+    let text = doctor("");
+    assert!(
+        text.contains("ok    local sandboxes: Landlock without namespaces"),
+        "{text}"
+    );
+    assert!(
+        text.contains("(unshare): Operation not permitted"),
+        "{text}"
+    );
+    let text = doctor("--isolation strict");
+    assert!(text.contains("FAIL  local sandboxes"), "{text}");
     assert!(text.contains("seccomp=unconfined"), "{text}");
 }

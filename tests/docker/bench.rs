@@ -88,6 +88,12 @@ pub(crate) async fn contract() -> Option<Bench> {
 }
 
 impl Bench {
+    /// Whether sandboxes have users, processes, and a network of their own, as far as the kernel goes.
+    #[expect(clippy::unused_self, reason = "other backends have to look")]
+    pub(crate) fn has_namespaces(&self) -> bool {
+        true
+    }
+
     /// Whether a program over the memory limit is killed, at once.
     #[expect(clippy::unused_self, reason = "the other backend has to look")]
     pub(crate) fn kills_at_the_memory_limit(&self) -> bool {

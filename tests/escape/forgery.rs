@@ -118,7 +118,7 @@ denied("affinity", lambda: os.sched_setaffinity(1, os.sched_getaffinity(0)))
     Case::python(
         "the environment holds nothing of the server",
         r#"
-own = {"PATH", "HOME", "LANG", "MPLBACKEND", "MPLCONFIGDIR", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "INPUT_DIR", "OUTPUT_DIR", "PYTHONPATH", "PIP_BREAK_SYSTEM_PACKAGES", "PWD", "SHLVL", "_", "LC_CTYPE", "HOST_PID", "FORGED"}
+own = {"PATH", "HOME", "LANG", "MPLBACKEND", "MPLCONFIGDIR", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "INPUT_DIR", "OUTPUT_DIR", "PYTHONPATH", "PIP_BREAK_SYSTEM_PACKAGES", "PWD", "SHLVL", "_", "LC_CTYPE", "HOST_PID", "FORGED", "NAMESPACES"}
 foreign = {name for name in os.environ if name not in own and not name.startswith("CANARY_")}
 same("variables", foreign, set())
 for word in "CARGO", "ANTHROPIC", "API_KEY", "TOKEN", "DOCKER":

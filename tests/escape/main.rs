@@ -19,6 +19,9 @@
 mod bench;
 mod bombs;
 #[cfg(target_os = "linux")]
+#[path = "../shared/contained.rs"]
+mod container;
+#[cfg(target_os = "linux")]
 #[expect(dead_code, reason = "this suite needs only some of its helpers")]
 #[path = "../local/bench.rs"]
 mod local_bench;
@@ -78,6 +81,30 @@ on_every_backend! {
 fn all_of_this_holds_for_an_ordinary_user() {
     const UID: u32 = 54_322;
     local_bench::as_ordinary_user(UID, &["local::"]);
+}
+
+/// The same without namespaces: forced where they may be made, and in containers where they may not.
+#[cfg(target_os = "linux")]
+mod without_namespaces {
+    use crate::{container, local_bench};
+
+    const SUITE: &str = "/t/tests local:: --test-threads 1 --nocapture";
+
+    fn holds(options: &[&str]) {
+        if let Some(output) = container::run(options, &local_bench::program(), SUITE) {
+            assert!(output.status.success());
+        }
+    }
+
+    #[test]
+    fn all_of_this_holds_as_root_of_a_plain_container() {
+        holds(container::ROOT);
+    }
+
+    #[test]
+    fn all_of_this_holds_for_a_user_without_any_capability() {
+        holds(container::USER);
+    }
 }
 
 /// What the suite is worth: the same attempts succeed where nothing holds them.

@@ -3,6 +3,8 @@ import ctypes, errno, fcntl, glob, os, resource, signal, socket, stat, struct, s
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
+# Whether the sandbox has namespaces of its own.
+NAMESPACES = os.environ.get("NAMESPACES", "1") == "1"
 X86 = os.uname().machine == "x86_64"
 # Numbers on x86-64, and on arm64 and all newer architectures.
 NUMBERS = {

@@ -73,7 +73,7 @@ time.sleep(100)
         r#"
 left = []
 for pid in os.listdir("/proc"):
-    if pid.isdigit() and pid != "1" and int(pid) != os.getpid():
+    if pid.isdigit() and pid != "1" and int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}"):
         left.append(read(f"/proc/{pid}/cmdline"))
 same("daemons", [line for line in left if b"31337" in line], [])
 "#,

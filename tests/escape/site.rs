@@ -115,6 +115,7 @@ impl Site {
             },
         };
         let mut env = self.canary.env();
+        env.push(self.namespaces());
         env.push(("FORGED".to_owned(), forged(call)));
         let call = ExecCall {
             kind,
@@ -126,6 +127,16 @@ impl Site {
         guest.exec(call).await
     }
 
+    /// For programs: whether their sandbox has namespaces of its own.
+    fn namespaces(&self) -> (String, String) {
+        let has = match &self.house {
+            House::Docker(bench) => bench.has_namespaces(),
+            #[cfg(target_os = "linux")]
+            House::Local(bench) => bench.has_namespaces(),
+        };
+        ("NAMESPACES".to_owned(), i32::from(has).to_string())
+    }
+
     async fn cell(
         &self,
         guest: &Guest,
@@ -134,6 +145,7 @@ impl Site {
         timeout: Duration,
     ) -> Result<ExecResult, GuestError> {
         let mut env = self.canary.env();
+        env.push(self.namespaces());
         env.push(("FORGED".to_owned(), forged(call)));
         let env: Vec<String> = env
             .iter()

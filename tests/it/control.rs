@@ -101,9 +101,14 @@ fn the_types_of_the_packages_are_those_of_the_description() {
 
 #[test]
 fn no_second_copy_of_a_shape_is_written_where_calls_are_made_and_answered() {
+    // HAR is somebody else's shape, the state's document has a page of its own, and what the inspector draws
+    // changes with it.
+    const OTHERS: [&str; 3] = [
+        "src/control/journal/har.rs",
+        "src/control/snapshot.rs",
+        "src/control/page",
+    ];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // HAR is somebody else's shape, and the state's document has a page of its own.
-    const OTHERS: [&str; 2] = ["src/control/journal/har.rs", "src/control/snapshot.rs"];
     let mut wrong = Vec::new();
     for pattern in ["src/control/**/*.rs", "src/embed/**/*.rs"] {
         let paths = glob::glob(root.join(pattern).to_str().unwrap()).unwrap();
@@ -114,7 +119,7 @@ fn no_second_copy_of_a_shape_is_written_where_calls_are_made_and_answered() {
                 .to_str()
                 .unwrap()
                 .to_owned();
-            if name.ends_with("tests.rs") || OTHERS.contains(&name.as_str()) {
+            if name.ends_with("tests.rs") || OTHERS.iter().any(|other| name.starts_with(other)) {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap();
@@ -378,8 +383,11 @@ async fn files_of_a_container_are_listed_and_read_and_a_sleeper_is_woken_only_if
     assert!(said.contains("?wake=true"), "{said}");
     let containers = json(&server, "containers").await;
     assert_eq!(containers["data"][0]["state"], "asleep");
-    let woken = json(&server, &format!("containers/{id}/files?wake=true")).await;
-    assert!(woken["data"].as_array().unwrap().len() >= files.len());
+    // Twice, at once after each other: the second visit meets a container that the first has woken.
+    for _ in 0..2 {
+        let woken = json(&server, &format!("containers/{id}/files?wake=true")).await;
+        assert!(woken["data"].as_array().unwrap().len() >= files.len());
+    }
     let asleep = format!("wait?container={id}&state=asleep");
     assert_eq!(json(&server, &asleep).await["met"], true);
 

@@ -9,8 +9,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "private", "billing", "cassette", "client", "clock", "config", "ids", "input", "limits", "live",
-            "model", "quirks", "rate", "sandbox", "server", "xml",
+            "private", "billing", "cassette", "client", "clock", "config", "ids", "input",
+            "limits", "live", "model", "quirks", "rate", "sandbox", "server", "xml",
         ],
     ),
     (
@@ -23,7 +23,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("billing", &["clock", "input", "limits"]),
     ("lint", &[]),
     ("events", &["limits"]),
-    ("verify", &["clock", "fault", "ids", "journal", "limits", "lint"]),
+    (
+        "verify",
+        &["clock", "fault", "ids", "journal", "limits", "lint"],
+    ),
     ("rate", &[]),
     (
         "server",
@@ -205,7 +208,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("model", &["ids", "input", "limits", "work"]),
     ("sandbox", &["private", "clock", "ids", "limits"]),
     ("store", &["ids", "clock", "limits", "private"]),
-    ("journal", &["clock", "ids", "limits", "lint"]),
+    ("journal", &["ids", "limits", "lint"]),
     ("clock", &[]),
     ("ids", &[]),
     ("input", &[]),

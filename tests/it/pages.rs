@@ -50,7 +50,9 @@ fn said() -> Vec<(String, String)> {
                 break;
             }
             let line = line.trim_start();
-            let is_comment = line.starts_with("//") && !(is_help && line.starts_with("/// "));
+            let is_python = name.starts_with("clients/python");
+            let mark = if is_python { "#" } else { "//" };
+            let is_comment = line.starts_with(mark) && !(is_help && line.starts_with("/// "));
             if !is_comment && !line.contains("include_str!") {
                 lines.push((name.clone(), line.to_owned()));
             }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use sandtable::ids;
 use sandtable::sandbox::SandboxError;
-use sandtable::sandbox::local::{LocalBackend, LocalConfig};
+use sandtable::sandbox::local::{Isolation, LocalBackend, LocalConfig};
 use tempfile::TempDir;
 
 /// Names a copy of the program that another user may run.
@@ -25,6 +25,17 @@ pub(crate) fn program() -> PathBuf {
     std::env::var_os(PROGRAM).map_or_else(|| env!("CARGO_BIN_EXE_sandtable").into(), PathBuf::from)
 }
 
+/// Names the rung to run on, where it is not the best.
+pub(crate) const ISOLATION: &str = "SANDTABLE_TEST_ISOLATION";
+
+fn isolation() -> Isolation {
+    match std::env::var(ISOLATION).as_deref() {
+        Ok("landlock") => Isolation::Landlock,
+        Ok(other) => panic!("there is no rung `{other}` to test"),
+        Err(_) => Isolation::Any,
+    }
+}
+
 /// A configuration that installs nothing.
 pub(crate) fn config(folder: &Path) -> LocalConfig {
     LocalConfig {
@@ -33,6 +44,8 @@ pub(crate) fn config(folder: &Path) -> LocalConfig {
         cache_dir: Some(folder.join("cache")),
         provision: false,
         program: Some(program()),
+        isolation: isolation(),
+        passed_over: Vec::new(),
     }
 }
 
@@ -91,6 +104,11 @@ impl Bench {
         self.backend.close().await;
         drop(self.backend);
         self.folder.close().unwrap();
+    }
+
+    /// Whether sandboxes have users, processes, and a network of their own, as far as the kernel goes.
+    pub(crate) fn has_namespaces(&self) -> bool {
+        self.backend.has_namespaces()
     }
 
     /// Whether a program over the memory limit is killed, at once.

@@ -8,7 +8,9 @@
 )]
 
 mod bench;
+mod contained;
 mod hardening;
+mod landlock;
 mod limits;
 mod server;
 mod user;

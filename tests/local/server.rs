@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bench::{contract, program};
+use crate::bench::{ISOLATION, contract, program};
 
 struct Server {
     process: Child,
@@ -28,6 +28,7 @@ impl Server {
                 "--port",
                 "0",
             ])
+            .envs(std::env::var(ISOLATION).map(|rung| ("SANDTABLE_ISOLATION", rung)))
             .arg("--data-dir")
             .arg(data_dir)
             .stdout(Stdio::piped())
@@ -65,6 +66,19 @@ impl Server {
             body.len()
         )
         .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (_, json) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(json).unwrap()
+    }
+
+    /// What `GET /_sandtable/health` says.
+    fn health(&self) -> serde_json::Value {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let host = &self.address;
+        let request =
+            format!("GET /_sandtable/health HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (_, json) = answer.split_once("\r\n\r\n").unwrap();
@@ -134,10 +148,43 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[tokio::test]
+async fn health_names_the_rung_and_why_the_better_one_does_not_run() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    let wanted = if bench.has_namespaces() {
+        "namespaces"
+    } else {
+        "landlock"
+    };
+    bench.end().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    // The server answers before its backend is chosen.
+    assert_eq!(server.bash("echo ran", None)["stop_reason"], "end_turn");
+    let health = server.health();
+    assert_eq!(health["isolation"], wanted, "{health}");
+    let passed_over = health["passed_over"].as_array().unwrap();
+    if wanted == "namespaces" || std::env::var(ISOLATION).is_ok() {
+        assert!(passed_over.is_empty(), "{health}");
+    } else {
+        let reason = passed_over[0]["reason"].as_str().unwrap();
+        assert_eq!(passed_over[0]["name"], "namespaces");
+        assert!(reason.contains("Operation not permitted"), "{reason}");
+        assert!(
+            reason.contains("(unshare)") || reason.contains("(open_tree)"),
+            "{reason}"
+        );
+    }
+    server.kill();
+}
+
+#[tokio::test]
 async fn a_killed_server_takes_its_sandboxes_along_and_the_next_one_has_their_files() {
     let Some(bench) = contract().await else {
         return;
     };
+    let has_namespaces = bench.has_namespaces();
     bench.end().await;
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
@@ -163,7 +210,7 @@ async fn a_killed_server_takes_its_sandboxes_along_and_the_next_one_has_their_fi
     });
     let next = server.process.id();
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    if is_root && Path::new("/sys/fs/cgroup").exists() {
+    if is_root && has_namespaces && Path::new("/sys/fs/cgroup").exists() {
         assert!(!cgroups_of(next).is_empty());
     }
     // Told to end, it leaves nothing itself.

@@ -7,7 +7,8 @@ const UID: u32 = 54_321;
 
 #[test]
 fn all_of_this_holds_for_an_ordinary_user() {
-    let Some(folder) = as_ordinary_user(UID, &[]) else {
+    // Containers are made by whoever may use the engine.
+    let Some(folder) = as_ordinary_user(UID, &["--skip", "contained::"]) else {
         return;
     };
     let left: Vec<_> = std::fs::read_dir(folder.path().join("tmp"))

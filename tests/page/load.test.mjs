@@ -48,7 +48,7 @@ function busy(behind) {
   };
   const front = http.createServer((request, response) => {
     const url = new URL(request.url, "http://localhost");
-    if (url.pathname === "/_sandtable/page/workspaces") return answer(response, { data: [{ name: "wrkspc_busy", label: null, key: null, now: "2030-01-02T03:04:05Z" }] });
+    if (url.pathname === "/_sandtable/workspaces") return answer(response, { data: [{ name: "wrkspc_busy", id: "wrkspc_busy", now: "2030-01-02T03:04:05Z" }] });
     if (url.pathname === "/_sandtable/page/timeline") {
       const after = Number(url.searchParams.get("after") ?? "-1");
       const length = Math.max(0, Math.min(Number(url.searchParams.get("limit")), state.until - after - 1));

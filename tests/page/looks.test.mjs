@@ -84,6 +84,12 @@ for (const [look, viewport] of LOOKS) {
       await page.goto(`${server.url}/_sandtable/${routes[name]}`);
       await page.locator(READY[name]).first().waitFor();
       await page.locator('.live[data-state="on"]').waitFor();
+      await page.waitForFunction(() => !document.body.innerText.includes("Reading…"));
+      const file = page.locator(".detail .file").filter({ hasText: "sales.png" }).first();
+      if (name === "containers" && (await file.count()) > 0) {
+        await file.getByRole("button", { name: "Preview" }).click();
+        await file.locator(".picture").waitFor();
+      }
       if (name === "answer") await page.locator(".detail .picture").scrollIntoViewIfNeeded();
       if (name === "stream") await page.locator(".axis").evaluate((axis) => axis.scrollIntoView({ block: "center" }));
       await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));

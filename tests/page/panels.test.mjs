@@ -114,6 +114,22 @@ test("why a turn did not match is three clicks away", async () => {
   for (const wanted of ["No rule matched", "lunch", "text containing `lunch`", "What is for dinner?", "request body:2", "supper", "1 of 2 clauses hold"]) assert.ok(text.includes(wanted), `${wanted} in ${text}`);
 });
 
+test("a recording that does not fit is told with its differences", async () => {
+  await panel("Requests");
+  await row("What is for lunch?").click();
+  await detail().locator(".facts").getByText("lunch", { exact: true }).waitFor();
+  await detail().getByRole("button", { name: "Copy as cassette" }).click();
+  await page.locator(".note.shown").filter({ hasText: "Cassette copied" }).waitFor();
+  const mounted = await server.call("PUT", "/_sandtable/cassettes", await clipboard(page), { "content-type": "application/yaml" });
+  assert.equal(mounted.error, undefined);
+  await server.ask("What is for lunch?", { stream: true, max_tokens: 77 });
+  await page.locator(".vrow").filter({ hasText: "What is for lunch?" }).filter({ hasText: "400" }).first().click();
+  const why = detail().getByRole("region", { name: "Why it failed" });
+  await why.getByText("No recording matched").waitFor();
+  assert.match(await why.locator(".clause").innerText(), /body\.max_tokens\s+recorded\s+2048\s+sent\s+77/);
+  await server.control("DELETE", "cassettes");
+});
+
 test("a conversation's turns stand together", async () => {
   const history = [{ role: "user", content: "first lunch" }, { role: "assistant", content: "Soup." }, { role: "user", content: "second lunch" }];
   await server.ask("first lunch");

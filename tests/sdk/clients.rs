@@ -168,7 +168,11 @@ pub(crate) async fn run(what: &str, command: &mut Command) -> String {
 }
 
 /// The same with variables that are else taken away.
-pub(crate) async fn run_in(what: &str, command: &mut Command, variables: &[(&str, &str)]) -> String {
+pub(crate) async fn run_in(
+    what: &str,
+    command: &mut Command,
+    variables: &[(&str, &str)],
+) -> String {
     command
         .env("SANDTABLE_BIN", env!("CARGO_BIN_EXE_sandtable"))
         .stdin(Stdio::null())

@@ -308,3 +308,22 @@ async fn the_sdk_s_retry_of_an_upload_whose_answer_was_lost_is_a_duplicate() {
     let output = run.output().await.unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
 }
+
+#[tokio::test]
+async fn with_a_seed_every_run_has_the_same_key_and_without_one_each_its_own() {
+    let place = Place::new();
+    let key = async |flags: &[&str]| {
+        let print = [
+            Path::new("sh"),
+            "-c".as_ref(),
+            "echo $ANTHROPIC_API_KEY".as_ref(),
+        ];
+        let output = place.run(flags, &print).output().await.unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let key = said.lines().find(|line| line.starts_with("sk-ant-"));
+        key.expect("a key").to_owned()
+    };
+    assert_eq!(key(&["--seed", "7"]).await, key(&["--seed", "7"]).await);
+    assert_ne!(key(&["--seed", "7"]).await, key(&["--seed", "8"]).await);
+    assert_ne!(key(&[]).await, key(&[]).await);
+}

@@ -1,5 +1,6 @@
 //! A user's folder for programs of more than one command: the program and the Python package on its paths, nothing else of sandtable.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use sandtable::cli::image::Flavor;
@@ -69,11 +70,12 @@ impl Workshop {
             }
         }
         // Commands of tests are given no key and no URL from outside.
-        let exports: String = variables
-            .iter()
-            .map(|(name, value)| format!("export {name}='{value}'\n"))
-            .collect();
-        bash.args(["--noprofile", "--norc", "-euc", &(exports + script)])
+        let mut commands = String::new();
+        for (name, value) in variables {
+            writeln!(commands, "export {name}='{value}'").unwrap();
+        }
+        commands.push_str(script);
+        bash.args(["--noprofile", "--norc", "-euc", &commands])
             .current_dir(self.work())
             .env("PATH", &self.path)
             .env("PYTHONPATH", &self.site)

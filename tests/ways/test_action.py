@@ -9,7 +9,7 @@ import subprocess
 import urllib.request
 
 import pytest
-from conftest import DIST, ROOT, VERSION, bare, run
+from conftest import DIST, ROOT, SAID, VERSION, bare, run
 
 SCRIPTS = ROOT / "scripts/action"
 RULE = "- name: lunch\n  when: { user: lunch }\n  then: [{ text: Soup. }]\n"
@@ -101,7 +101,7 @@ def test_a_version_that_is_not_there_fails_the_installation(job):
         code=1,
     )
     job.step("install", SANDTABLE_INPUT_PACKAGES=str(DIST), SANDTABLE_INPUT_VERSION=VERSION)
-    assert run("sandtable", "--version", cwd=job.folder, env=job.env()) == f"sandtable {VERSION}\n"
+    assert SAID.fullmatch(run("sandtable", "--version", cwd=job.folder, env=job.env()))
 
 
 def test_every_input_of_the_actions_reaches_a_script_that_knows_it():
@@ -128,4 +128,4 @@ def test_the_dev_container_feature_installs_the_program(engine, elsewhere):
         "--env", "PIP_ROOT_USER_ACTION=ignore", "sandtable:slim", "/feature/install.sh",
         cwd=elsewhere, timeout=300,
     )
-    assert said.endswith(f"sandtable {VERSION}\n"), said
+    assert SAID.search(said), said

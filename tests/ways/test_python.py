@@ -7,7 +7,7 @@ import sys
 import zipfile
 
 import pytest
-from conftest import DIST, VERSION, bare, only, run
+from conftest import DIST, SAID, VERSION, bare, only, run
 
 TOOLS = pathlib.Path(sys.executable).parent
 # As from a registry that has nothing else.
@@ -30,7 +30,7 @@ def test_pip_takes_the_wheel_with_the_program_and_the_command_is_the_program(els
     run(venv / "bin/pip", "install", "sandtable", cwd=elsewhere, env=bare(**ONLY_OURS))
     command = venv / "bin/sandtable"
     assert command.read_bytes()[:4] == b"\x7fELF"
-    assert run(command, "--version", cwd=elsewhere) == f"sandtable {VERSION}\n"
+    assert SAID.fullmatch(run(command, "--version", cwd=elsewhere))
 
 
 def test_the_plugin_of_the_wheel_starts_the_program_of_the_wheel_without_a_path(elsewhere, venv):
@@ -48,17 +48,17 @@ def test_the_plugin_of_the_wheel_starts_the_program_of_the_wheel_without_a_path(
 
 def test_pipx_and_uvx_run_it_in_one_command(elsewhere):
     home = {"PIPX_HOME": elsewhere / "pipx", "PIPX_DEFAULT_PYTHON": sys.executable, "HOME": elsewhere}
+    # pipx brings pip itself from the index; ours is a file, whatever the index has under the name.
+    (wheel,) = [path for path in DIST.glob("*.whl") if "none-any" not in path.name]
     said = run(
-        TOOLS / "pipx", "run", "--pip-args", f"--no-index --find-links {DIST}", "sandtable", "--version",
-        cwd=elsewhere,
-        env=bare(**ONLY_OURS, **home),
+        TOOLS / "pipx", "run", "--backend", "pip", "--spec", wheel, "sandtable", "--version", cwd=elsewhere, env=bare(**home)
     )
-    assert said.endswith(f"sandtable {VERSION}\n"), said
+    assert SAID.search(said), said
     uv = {"UV_CACHE_DIR": elsewhere / "uv", "UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
     said = run(
         TOOLS / "uvx", "--no-index", "--find-links", DIST, "sandtable", "--version", cwd=elsewhere, env=bare(**uv)
     )
-    assert said.endswith(f"sandtable {VERSION}\n"), said
+    assert SAID.search(said), said
 
 
 def test_the_wheel_with_the_program_has_no_other_command_and_the_plugin(elsewhere):

@@ -53,10 +53,10 @@ def test_the_python_module_hands_out_workspaces_with_clock_scripts_and_faults(mo
 
 def test_the_python_module_passes_settings_on_and_knows_another_host_s_name(module, monkeypatch):
     # As where DOCKER_HOST names another machine: requests then bear its name.
-    monkeypatch.setattr(module.SandtableContainer, "get_container_host_ip", lambda _: "localhost.")
+    monkeypatch.setattr(module.SandtableContainer, "_engine_host", lambda _: "engine.test")
     with module.SandtableContainer("sandtable:slim").with_env("SANDTABLE_SEED", "7") as container:
         request = urllib.request.Request(f"http://localhost:{container.get_exposed_port(4010)}/_sandtable/health")
-        request.add_header("Host", "localhost.")
+        request.add_header("Host", "engine.test")
         assert urllib.request.urlopen(request, timeout=30).status == 200
 
 

@@ -1,4 +1,4 @@
-// What control calls answer: made by clients/generate.py from docs/openapi.json; do not edit.
+// What control calls answer. Made by clients/generate.py from docs/openapi.json; do not edit.
 
 /** A request, or one of its repetitions. */
 export interface Attempt {
@@ -301,8 +301,12 @@ export interface Health {
   /** `ok`. */
   status: string;
   version: string;
-  /** What runs code. */
+  /** What runs code: `docker`, `local`, or `none`. */
   backend: string;
+  /** What confines sandboxes: `docker`, `namespaces`, `landlock`, or `none`. */
+  isolation: string;
+  /** What would confine them better, and why it does not run. */
+  passed_over: Array<PassedOver>;
   /** The profile of quirks. */
   profile: string;
 }
@@ -325,7 +329,7 @@ export interface JournalPage {
 
 /** Whom a workspace's key is handed to. */
 export interface Label {
-  /** Such as `tests/test_orders.py::test_refund`. */
+  /** Such as the name of a test. */
   label: string;
 }
 
@@ -391,6 +395,13 @@ export interface Near {
   /** The first clause that does not hold; absent if its `times` are used up. */
   failed?: FailedClause;
   used_up?: TimesUsed;
+}
+
+/** A better way to confine sandboxes that does not work here. */
+export interface PassedOver {
+  /** `docker` or `namespaces`. */
+  name: string;
+  reason: string;
 }
 
 /** One row. */

@@ -176,3 +176,16 @@ test("workspaces do not see each other", async () => {
   assert.deepEqual([await workspace.scripts.list(), await workspace.faults.list()], [[], []]);
   assert.ok((await other.clock.now()) - (await workspace.clock.now()) > 364 * 86_400_000);
 });
+
+test("a wait ends when it is so, and a fork goes its own way", async () => {
+  await workspace.scripts.put(HELLO);
+  assert.equal(await workspace.wait({ requests: 1, timeout: "20ms" }), false);
+  await hello();
+  assert.equal(await workspace.wait({ requests: 1, path: "/v1/messages", status: "2xx" }), true);
+  await assert.rejects(workspace.wait({ event: "boom" }), RefusedError);
+  const fork = await workspace.fork();
+  const other = new Anthropic({ ...fork.options, maxRetries: 0 });
+  assert.equal((await ask(other, "hello")).content[0].text, "Hello from a script.");
+  await fork.scripts.clear();
+  assert.deepEqual([(await workspace.scripts.list()).length, (await fork.scripts.list()).length], [1, 0]);
+});

@@ -196,3 +196,18 @@ def test_workspaces_do_not_see_each_other(sandtable, sandtable_server):
 
 def test_the_package_is_typed():
     assert (pathlib.Path(package.__file__).parent / "py.typed").is_file()
+
+
+def test_a_wait_ends_when_it_is_so_and_a_fork_goes_its_own_way(sandtable, anthropic_client):
+    sandtable.scripts.put(HELLO)
+    assert sandtable.wait(requests=1, timeout="20ms") is False
+    ask(anthropic_client, "hello")
+    assert sandtable.wait(requests=1, path="/v1/messages", status="2xx") is True
+    with pytest.raises(RefusedError, match="no event `boom`"):
+        sandtable.wait(event="boom")
+    fork = sandtable.fork()
+    client = anthropic.Anthropic(base_url=fork.base_url, api_key=fork.api_key)
+    assert ask(client, "hello").content[0].text == "Hello from a script."
+    fork.scripts.clear()
+    assert len(sandtable.scripts.list()) == 1 and fork.scripts.list() == []
+    assert (len(sandtable.journal), len(fork.journal)) == (1, 1)

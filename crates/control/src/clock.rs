@@ -41,6 +41,7 @@ pub(crate) fn micros<S: Serializer>(
     serializer.serialize_str(&time_text(*time))
 }
 
+#[expect(clippy::ref_option, reason = "serde hands it over so")]
 pub(crate) fn micros_if_known<S: Serializer>(
     time: &Option<DateTime<Utc>>,
     serializer: S,

@@ -39,7 +39,7 @@ pub use rates::{ClearedRates, RateLimit, RateLimitError};
 pub use scripts::{
     Diagnostic, Loaded, RuleLayer, RuleState, ScriptCheck, ScriptList, StepState, UnusedWhy,
 };
-pub use server::{Health, Label, Labelled, Ready, Refusal, Refused, WorkspaceState};
+pub use server::{Health, Label, Labelled, PassedOver, Ready, Refusal, Refused, WorkspaceState};
 pub use state::{Fork, Forked, Reset, Restored};
 pub use usage::{
     ContainerCost, ContainerSession, ContainerTime, ContainerUse, Searches, TokenSums, TurnCost,

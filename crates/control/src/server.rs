@@ -13,10 +13,22 @@ pub struct Health {
     /// `ok`.
     pub status: String,
     pub version: String,
-    /// What runs code.
+    /// What runs code: `docker`, `local`, or `none`.
     pub backend: String,
+    /// What confines sandboxes: `docker`, `namespaces`, `landlock`, or `none`.
+    pub isolation: String,
+    /// What would confine them better, and why it does not run.
+    pub passed_over: Vec<PassedOver>,
     /// The profile of quirks.
     pub profile: String,
+}
+
+/// A better way to confine sandboxes that does not work here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PassedOver {
+    /// `docker` or `namespaces`.
+    pub name: String,
+    pub reason: String,
 }
 
 /// Whether what the server is for can be had at once.
@@ -48,7 +60,7 @@ pub struct Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Label {
-    /// Such as `tests/test_orders.py::test_refund`.
+    /// Such as the name of a test.
     pub label: String,
 }
 

@@ -3,6 +3,8 @@
 //! `SANDTABLE_UPDATE=1 cargo test -p sandtable-control` writes it anew; then
 //! `python3 clients/generate.py` makes the packages' types from it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

@@ -7,6 +7,7 @@ mod trouble;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,6 +47,12 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// [`run`] in a sandbox without namespaces, whose programs are confined by a Landlock ruleset.
+pub fn run_confined(programs: OwnedFd) -> ExitCode {
+    sys::confine(programs);
+    run()
 }
 
 struct Daemon {
@@ -406,7 +413,7 @@ impl Daemon {
         if self.settle(call, settings) {
             let body = AnswerBody::Hello {
                 generation: GENERATION,
-                init: std::process::id() == 1,
+                init: sys::is_init(),
             };
             self.out.answer(call, body, &[]);
         }
@@ -515,7 +522,7 @@ impl Daemon {
             .collect();
         if let Some(run) = self.runs.get_mut(&call)
             && !run.end(outcome, &others)
-            && std::process::id() == 1
+            && sys::is_init()
         {
             // A fork bomb that outruns the scans takes the other programs with it.
             sys::kill_all_others();

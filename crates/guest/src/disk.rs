@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use guest_proto::Settings;
 
 use crate::directory::Directory;
-use crate::{decoy, sys};
+use crate::{decoy, sys, tree};
 
 /// What an entry counts at least: an empty file uses up an inode.
 const ENTRY_BYTES: u64 = 4096;
@@ -60,9 +60,14 @@ impl Watch {
             &settings.tmp_root,
             &settings.work_dir,
         ];
+        let mut roots = roots.map(PathBuf::from).to_vec();
+        if sys::confinement().is_some() {
+            // Without mounts it is no memory, but a directory like the others.
+            roots.push("/dev/shm".into());
+        }
         (settings.max_disk_bytes > 0).then(|| Self {
             limit: settings.max_disk_bytes,
-            roots: roots.map(PathBuf::from).to_vec(),
+            roots,
             used: 0,
             told: None,
             settling: false,
@@ -233,7 +238,9 @@ impl Walk {
                 Place::Processes(entries) => match entries.next() {
                     Some(Ok(entry)) => {
                         let name = entry.file_name();
-                        if let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) {
+                        if let Some(pid) = name.to_str().and_then(|name| name.parse().ok())
+                            && tree::is_in_sandbox(pid)
+                        {
                             self.enter_process(pid);
                         }
                     }

@@ -19,6 +19,7 @@ const X32: u32 = 0x4000_0000;
 const NAMESPACES: u32 = 0x7E02_0000;
 /// `unshare` alone knows it by flag; in `clone` these bits are the signal.
 const TIME_NAMESPACE: u32 = 0x80;
+/// As programs call it, also where its number is another.
 const GUEST: u32 = 1;
 
 /// Needs rights that no sandbox has, or opens ways into the kernel that no program needs.
@@ -122,7 +123,11 @@ pub(crate) fn program() -> Vec<sock_filter> {
         program.extend(on_argument(call, 0, &checks));
     }
     for (call, argument) in NOT_ON_THE_GUEST {
-        let checks = [jump(BPF_JEQ, GUEST, 0, 1), refuse(libc::EPERM)];
+        let checks = [
+            jump(BPF_JEQ, GUEST, 1, 0),
+            jump(BPF_JEQ, std::process::id(), 0, 1),
+            refuse(libc::EPERM),
+        ];
         program.extend(on_argument(*call, *argument, &checks));
     }
     for (call, argument) in NOT_ON_OTHERS {

@@ -25,5 +25,5 @@ mod skill;
 mod sys;
 mod tree;
 
-pub use daemon::run;
+pub use daemon::{run, run_confined};
 pub use guest_proto::GENERATION;

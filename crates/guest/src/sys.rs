@@ -9,17 +9,18 @@ mod spawn;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 pub(crate) use spawn::{Program, Spawned, Status, Word, decoy, spawn};
 
 /// Signals that must not end the guest. User code has the guest's uid and may send any of them; PID 1
 /// cannot be killed from inside, an ordinary process in a test should not fall to a stray one either.
-const IGNORED: [libc::c_int; 14] = [
+const IGNORED: [libc::c_int; 15] = [
     libc::SIGHUP,
     libc::SIGINT,
     libc::SIGQUIT,
@@ -28,6 +29,7 @@ const IGNORED: [libc::c_int; 14] = [
     libc::SIGTERM,
     libc::SIGUSR1,
     libc::SIGUSR2,
+    libc::SIGIO,
     libc::SIGTSTP,
     libc::SIGTTIN,
     libc::SIGTTOU,
@@ -43,6 +45,20 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     Ok(result)
 }
 
+/// The rules for programs of a guest that is no PID 1: a Landlock ruleset.
+static CONFINED: OnceLock<OwnedFd> = OnceLock::new();
+
+/// Has programs confined by these rules. This process then counts as the first of its sandbox: all that
+/// descends from it is the sandbox.
+pub(crate) fn confine(programs: OwnedFd) {
+    drop(CONFINED.set(programs));
+}
+
+/// The rules for programs, where there are some.
+pub(crate) fn confinement() -> Option<&'static OwnedFd> {
+    CONFINED.get()
+}
+
 /// Makes this process a guest: not readable by its own uid, heir of orphans, deaf to signals.
 ///
 /// Not dumpable means that user code cannot open `/proc/<guest>/fd/1` and forge frames.
@@ -50,7 +66,10 @@ pub(crate) fn become_guest() -> io::Result<()> {
     spare_from_oom();
     // SAFETY: `prctl` with integers, `umask`, and `signal` with a constant take no pointers.
     unsafe {
-        check(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0))?;
+        // Without namespaces the warden reads its calls; programs are kept from it by Landlock.
+        if confinement().is_none() {
+            check(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0))?;
+        }
         check(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))?;
         libc::umask(0o022);
         // Whatever a careless launcher left open must not reach user code. Old kernels lack the call.
@@ -224,15 +243,22 @@ pub(crate) fn kill(pid: i32) {
     unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
-/// Kills everything but this process. For PID 1 of a sandbox only: elsewhere it would reach far.
+/// Kills everything but this process. For the first of a sandbox only: elsewhere it would reach far. One
+/// that is no PID 1 has a warden, who gives the call this meaning.
 pub(crate) fn kill_all_others() {
-    assert_eq!(std::process::id(), 1, "only PID 1 may kill everything");
+    assert!(is_init(), "only the first process may kill everything");
     kill(-1);
 }
 
 /// Whether this process is the first of its sandbox.
 pub(crate) fn is_init() -> bool {
-    std::process::id() == 1
+    std::process::id() == 1 || confinement().is_some()
+}
+
+/// Whether a process is the warden of a sandbox without namespaces: what it stops goes on at once.
+pub(crate) fn is_warden(pid: i32) -> bool {
+    // SAFETY: takes nothing, cannot fail.
+    confinement().is_some() && pid == unsafe { libc::getppid() }
 }
 
 /// Whether there are processes beside this one, for PID 1; elsewhere there is no telling.

@@ -14,6 +14,8 @@ use crate::{decoy, sys};
 
 /// Scans after which a tree counts as a fork bomb. Each one kills all it sees.
 const MAX_SCANS: usize = 100;
+/// The same where others' calls keep a warden busy, who is faster at killing everything.
+const SCANS_BESIDE_A_WARDEN: usize = 5;
 /// How long the killed may take to be gone; they may have gigabytes to give back.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Stopped by a signal, as `/proc` says it.
@@ -142,9 +144,10 @@ pub(crate) fn is_held(root: Root) -> bool {
         process.started == root.started
             && match process.state {
                 STOPPED => true,
-                TRACED => tracer_of(root.pid)
-                    .and_then(read_process)
-                    .is_none_or(|tracer| tracer.session != root.pid),
+                TRACED => tracer_of(root.pid).is_none_or(|tracer| {
+                    !sys::is_warden(tracer)
+                        && read_process(tracer).is_none_or(|tracer| tracer.session != root.pid)
+                }),
                 _ => false,
             }
     })
@@ -153,7 +156,8 @@ pub(crate) fn is_held(root: Root) -> bool {
 fn is_held_up(process: &Process, ours: &HashSet<i32>) -> bool {
     match process.state {
         STOPPED => true,
-        TRACED => tracer_of(process.pid).is_none_or(|tracer| !ours.contains(&tracer)),
+        TRACED => tracer_of(process.pid)
+            .is_none_or(|tracer| !ours.contains(&tracer) && !sys::is_warden(tracer)),
         _ => false,
     }
 }
@@ -185,8 +189,8 @@ fn kin(owners: &[Owner], processes: &[Process]) -> HashSet<i32> {
 
 /// Kills everything that descends from this process, and sees it off.
 pub(crate) fn kill_descendants() {
-    if own_pid() == 1 {
-        // The kernel waits for the last of them before it lets PID 1 go.
+    if sys::is_init() {
+        // The kernel, or the warden, waits for the last of them before it lets PID 1 go.
         sys::kill_all_others();
         return;
     }
@@ -215,7 +219,12 @@ pub(crate) fn see_off() {
 /// is left. No need to wait for the dead, who may have gigabytes to give back.
 fn kill_to_the_last(members: impl Fn(&[Process]) -> HashSet<i32>) -> Killed {
     let mut killed: HashSet<Root> = HashSet::new();
-    for _ in 0..MAX_SCANS {
+    let most = if sys::confinement().is_some() {
+        SCANS_BESIDE_A_WARDEN
+    } else {
+        MAX_SCANS
+    };
+    for _ in 0..most {
         let processes = scan();
         let members = members(&processes);
         let mut anybody_new = false;
@@ -341,8 +350,39 @@ fn add_descendants(members: &mut HashSet<i32>, processes: &[Process], foreign: &
     }
 }
 
-/// All processes that live. Zombies don't count: they do nothing, and their children are inherited.
+/// All processes of the sandbox that live. Zombies don't count: they do nothing, and their children are
+/// inherited.
 fn scan() -> Vec<Process> {
+    let mut living = everybody();
+    if sys::confinement().is_some() {
+        let mut ours = HashSet::from([own_pid()]);
+        add_descendants(&mut ours, &living, &HashSet::new());
+        living.retain(|process| ours.contains(&process.pid));
+    }
+    living
+}
+
+/// Whether a process is of this sandbox: all that there are, or where there are others, what descends
+/// from the guest.
+pub(crate) fn is_in_sandbox(pid: u32) -> bool {
+    if sys::confinement().is_none() {
+        return true;
+    }
+    let mut process = read_process(pid.cast_signed());
+    while let Some(Process { pid, parent, .. }) = process {
+        if pid == own_pid() {
+            return true;
+        }
+        process = if parent > 1 {
+            read_process(parent)
+        } else {
+            None
+        };
+    }
+    false
+}
+
+fn everybody() -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };

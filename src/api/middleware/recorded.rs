@@ -15,6 +15,7 @@ use tracing::Span;
 
 use super::{Exchange, REQUESTS, millis};
 use crate::cassette::Redactor;
+use crate::fault::Struck;
 use crate::journal::{Entry, Mark};
 use crate::limits;
 use crate::lint::Lint;
@@ -123,11 +124,7 @@ impl Record {
             facts.told = told.or(facts.told);
         }
         without_keys(&mut facts, &self.redactor);
-        entry.struck = facts
-            .struck
-            .iter()
-            .map(|struck| struck.describe())
-            .collect();
+        entry.struck = facts.struck.iter().map(Struck::describe).collect();
         entry.marks = exchange.marks;
         entry.lints.clone_from(&facts.lints);
         let workspace = &self.workspace;

@@ -1,12 +1,12 @@
 //! What `doctor` says of the sandboxes of this machine.
 
 use super::{Finding, State};
-use crate::config::{Config, Provision};
+use crate::config::{Config, Isolation, Provision};
 use crate::ids::Ids;
 use crate::sandbox::SandboxError;
 use crate::sandbox::local::{
-    COMPILED_HINT, Description, Lacking, Libraries, LibrariesError, LocalBackend, LocalConfig,
-    Place,
+    self, COMPILED_HINT, Description, Lacking, Libraries, LibrariesError, LocalBackend,
+    LocalConfig, Place,
 };
 
 const SUBJECT: &str = "local sandboxes";
@@ -28,6 +28,12 @@ pub(super) async fn findings(config: &Config, used: bool) -> Vec<Finding> {
         cache_dir: None,
         provision: false,
         program: None,
+        isolation: match config.isolation {
+            Isolation::Any => local::Isolation::Any,
+            Isolation::Strict => local::Isolation::Strict,
+            Isolation::Landlock => local::Isolation::Landlock,
+        },
+        passed_over: Vec::new(),
     });
     match connected.await {
         Ok(local) => {

@@ -73,7 +73,7 @@ struct Script {
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Faults {
     /// A fault or a list of them, as `docs` with the page `faults` describes them, such as
-    /// `{"on": {"path": "/v1/messages"}, "times": 2, "http": {"status": 529}}`.
+    /// `{"at": "http", "status": 529, "times": 2}`.
     faults: Value,
 }
 

@@ -119,8 +119,8 @@ fn text(message: &Value) -> Option<String> {
         return Some(text.to_owned());
     }
     let blocks = message["content"].as_array()?;
-    let texts = blocks.iter().filter_map(|block| block["text"].as_str());
-    texts.last().map(str::to_owned)
+    let mut texts = blocks.iter().filter_map(|block| block["text"].as_str());
+    texts.next_back().map(str::to_owned)
 }
 
 fn cut(text: &str, chars: usize) -> String {

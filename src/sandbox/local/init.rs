@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::plan::{ARGUMENT, OWN, Plan, Storage, USER, Word};
-use super::{disk, filter, libraries, rootfs, sys};
+use super::{confined, disk, filter, libraries, rootfs, sys};
 use crate::sandbox::memory;
 
 /// Devices, and mounts that must stay as they are, get no more than this.
@@ -40,12 +40,16 @@ pub fn entry() -> Option<ExitCode> {
     let Ok(control) = control.map(UnixStream::from) else {
         return Some(ExitCode::FAILURE);
     };
-    let mut control = Control(control);
+    let mut control = Control(Some(control));
     Some(match run(&mut control) {
         Ok(Role::Outer) => ExitCode::SUCCESS,
         Ok(Role::Inner) => {
             drop(control);
             guest::run()
+        }
+        Ok(Role::Confined(programs)) => {
+            drop(control);
+            guest::run_confined(programs)
         }
         Err(Failure { step, error }) => {
             let word = Word::Failed {
@@ -60,17 +64,19 @@ pub fn entry() -> Option<ExitCode> {
     })
 }
 
-enum Role {
+pub(super) enum Role {
     Outer,
     Inner,
+    /// The guest of a sandbox without namespaces, with the rules for its programs.
+    Confined(OwnedFd),
 }
 
-struct Failure {
+pub(super) struct Failure {
     step: &'static str,
     error: io::Error,
 }
 
-trait Step<T> {
+pub(super) trait Step<T> {
     fn step(self, step: &'static str) -> Result<T, Failure>;
 }
 
@@ -80,29 +86,43 @@ impl<T> Step<T> for io::Result<T> {
     }
 }
 
-struct Control(UnixStream);
+pub(super) struct Control(Option<UnixStream>);
 
 impl Control {
-    fn say(&mut self, word: &Word) -> io::Result<()> {
+    /// Nothing more is said.
+    pub(super) fn close(&mut self) {
+        self.0 = None;
+    }
+
+    fn stream(&self) -> io::Result<&UnixStream> {
+        self.0
+            .as_ref()
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    pub(super) fn say(&mut self, word: &Word) -> io::Result<()> {
         let mut line = serde_json::to_vec(word)?;
         line.push(b'\n');
-        self.0.write_all(&line)
+        self.stream()?.write_all(&line)
     }
 
     fn plan(&mut self) -> io::Result<Plan> {
         let mut line = Vec::new();
-        BufReader::new(&self.0).read_until(b'\n', &mut line)?;
+        BufReader::new(self.stream()?).read_until(b'\n', &mut line)?;
         Ok(serde_json::from_slice(&line)?)
     }
 
     fn wait(&mut self) -> io::Result<()> {
-        self.0.read_exact(&mut [0])
+        self.stream()?.read_exact(&mut [0])
     }
 }
 
 fn run(control: &mut Control) -> Result<Role, Failure> {
     let plan = control.plan().step("read the plan")?;
     sys::new_session();
+    if let Some(confined) = &plan.confined {
+        return confined::enter(&plan, confined, control);
+    }
     // The machine's root opens what it lends while it still may; anyone else does it inside.
     let mut trees = None;
     if plan.privileged {
@@ -111,7 +131,7 @@ fn run(control: &mut Control) -> Result<Role, Failure> {
     for file in &plan.joins {
         fs::write(file, "0").step("join a control group")?;
     }
-    sys::unshare(libc::CLONE_NEWUSER).step("make a user namespace")?;
+    sys::unshare(libc::CLONE_NEWUSER).step("make a user namespace (unshare)")?;
     control.say(&Word::Unshared).step("answer")?;
     control.wait().step("wait for the server")?;
     sys::become_user(USER).step("become the sandbox's user")?;
@@ -122,7 +142,7 @@ fn run(control: &mut Control) -> Result<Role, Failure> {
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS
         | libc::CLONE_NEWCGROUP;
-    sys::unshare(namespaces).step("make the namespaces")?;
+    sys::unshare(namespaces).step("make the namespaces (unshare)")?;
     if let Some(pid) = sys::fork_sibling().step("fork")? {
         control.say(&Word::Forked(pid)).step("answer")?;
         return Ok(Role::Outer);
@@ -140,7 +160,7 @@ struct Trees {
 fn open(plan: &Plan, control: &mut Control) -> Result<Trees, Failure> {
     let mut binds = Vec::new();
     for bind in &plan.binds {
-        let tree = sys::open_tree(&bind.source).step("open a system directory")?;
+        let tree = sys::open_tree(&bind.source).step("open a system directory (open_tree)")?;
         let attributes = if bind.device { ALWAYS } else { READ_ONLY };
         sys::restrict_tree(&tree, attributes).step("make a system directory read-only")?;
         binds.push(tree);
@@ -149,7 +169,7 @@ fn open(plan: &Plan, control: &mut Control) -> Result<Trees, Failure> {
     let own = match &plan.storage {
         Storage::Directory(directory) => {
             if plan.privileged {
-                make_own(directory, plan.host_uid, plan.host_gid)
+                make_own(directory, Some((plan.host_uid, plan.host_gid)))
                     .step("make the container's directories")?;
             }
             let tree = sys::open_tree(directory).step("open the container's directory")?;
@@ -162,7 +182,7 @@ fn open(plan: &Plan, control: &mut Control) -> Result<Trees, Failure> {
             let tree = disk::mount(number, attributes).step("mount the disk image")?;
             drop(device);
             let inside = PathBuf::from(format!("/proc/self/fd/{}", tree.as_raw_fd()));
-            make_own(&inside, plan.host_uid, plan.host_gid)
+            make_own(&inside, Some((plan.host_uid, plan.host_gid)))
                 .step("make the container's directories")?;
             tree
         }
@@ -179,7 +199,8 @@ fn inside(plan: &Plan, trees: Option<Trees>, control: &mut Control) -> Result<()
     root(plan, &trees)?;
     drop(trees);
     // Only makes the first plot faster.
-    seed().ok();
+    let lists = Path::new(rootfs::LIBRARIES);
+    seed(lists, Path::new("/tmp/matplotlib"), None).ok();
     sys::set_host_name("sandbox").step("set the host name")?;
     sys::loopback_up().step("set `lo` up")?;
     sys::run_on(&plan.cpus).step("choose the CPU")?;
@@ -273,16 +294,22 @@ fn memory() -> io::Result<()> {
 }
 
 /// Puts matplotlib's list of fonts where the guest tells programs to look for it.
-fn seed() -> io::Result<()> {
-    let target = Path::new("/tmp/matplotlib");
+pub(super) fn seed(libraries: &Path, target: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
     // Not there: nothing of a user's can be in its place, and nothing of a user's runs yet.
     if target.symlink_metadata().is_ok() {
         return Ok(());
     }
-    let lists = fs::read_dir(Path::new(rootfs::LIBRARIES).join(libraries::FONTS))?;
+    let lists = fs::read_dir(libraries.join(libraries::FONTS))?;
     DirBuilder::new().mode(0o755).create(target)?;
     for list in lists.flatten() {
-        fs::copy(list.path(), target.join(list.file_name()))?;
+        let copy = target.join(list.file_name());
+        fs::copy(list.path(), &copy)?;
+        if let Some((user, group)) = owner {
+            chown(copy, Some(user), Some(group))?;
+        }
+    }
+    if let Some((user, group)) = owner {
+        chown(target, Some(user), Some(group))?;
     }
     Ok(())
 }
@@ -321,7 +348,7 @@ fn make_parent(path: &Path) -> io::Result<()> {
 }
 
 /// Makes a container's directories for the sandbox's user; what is there stays.
-fn make_own(base: &Path, uid: u32, gid: u32) -> io::Result<()> {
+pub(super) fn make_own(base: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
     for (name, mode) in [
         ("home", 0o755),
         ("tmp", 0o1777),
@@ -331,7 +358,9 @@ fn make_own(base: &Path, uid: u32, gid: u32) -> io::Result<()> {
         let path: PathBuf = base.join(name);
         match DirBuilder::new().mode(mode).create(&path) {
             Ok(()) => {
-                chown(&path, Some(uid), Some(gid))?;
+                if let Some((uid, gid)) = owner {
+                    chown(&path, Some(uid), Some(gid))?;
+                }
                 fs::set_permissions(&path, Permissions::from_mode(mode))?;
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -84,7 +84,10 @@ impl Launcher {
             // The inner one, if there is one, sees its channel closed.
             outer.kill().ok();
         }
-        outer.wait().map_err(step("wait for a process"))?;
+        // A warden stays, and is waited for like any guest.
+        if result.is_err() || plan.confined.is_none() {
+            outer.wait().map_err(step("wait for a process"))?;
+        }
         let (pid, process) = result?;
         channel
             .set_nonblocking(true)

@@ -26,6 +26,8 @@ pub(super) struct Plan {
     /// Small files of our own making.
     pub(super) texts: Vec<(PathBuf, String)>,
     pub(super) storage: Storage,
+    /// Without namespaces: what stands for them.
+    pub(super) confined: Option<Confined>,
     /// Files that the first process writes `0` to, to be in its control groups.
     pub(super) joins: Vec<PathBuf>,
     pub(super) shm_bytes: i64,
@@ -33,6 +35,40 @@ pub(super) struct Plan {
     pub(super) terminals: u32,
     pub(super) rlimits: Vec<Rlimit>,
     pub(super) cpus: Vec<usize>,
+}
+
+/// What a sandbox without namespaces has in their place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Confined {
+    /// Holds the container's own directories.
+    pub(super) folder: PathBuf,
+    /// The places of its root, made anew at each start.
+    pub(super) root: PathBuf,
+    /// Whether it gets a user of its own.
+    pub(super) becomes_user: bool,
+    /// Processes and threads that the warden allows; 0 where the kernel counts them by the user.
+    pub(super) tasks: u64,
+    /// What all processes together may have in memory.
+    pub(super) memory_bytes: u64,
+}
+
+impl Confined {
+    /// What `/proc/meminfo` is to say, below the root.
+    pub(super) const MEMORY: &str = super::rootfs::MEMORY;
+    /// Stands for `/proc/net`, below the root.
+    pub(super) const NETWORK: &str = "opt/sandtable/net";
+
+    /// The container's own directories and their places.
+    pub(super) fn folders(&self) -> [(&'static str, PathBuf); 5] {
+        [
+            ("/home/user", "home"),
+            ("/tmp", "tmp"),
+            ("/files", "files"),
+            ("/skills", "skills"),
+            ("/dev/shm", "shm"),
+        ]
+        .map(|(place, name)| (place, self.folder.join(name)))
+    }
 }
 
 /// A directory or a file of the machine, and its place in the sandbox.

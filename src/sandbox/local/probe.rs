@@ -5,14 +5,15 @@ use std::fs;
 use std::path::Path;
 
 use super::launch::LaunchError;
+use super::rung::Rung;
 use super::tools::Lacking;
 use crate::sandbox::SandboxError;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// Whether the server is root.
-    pub privileged: bool,
+    /// Where no namespaces are used, why not.
+    pub without_namespaces: Option<String>,
     /// The interpreter.
     pub python: String,
     pub python_is_documented: bool,
@@ -33,7 +34,13 @@ pub struct Description {
 }
 
 pub(super) fn describe(facts: &Facts, libraries: bool) -> Description {
-    let mut text = format!("namespaces of this machine, {}", facts.python);
+    let mut text = match &facts.without_namespaces {
+        None => format!("namespaces of this machine, {}", facts.python),
+        Some(reason) => format!(
+            "Landlock without namespaces ({reason}), no network at all, {}",
+            facts.python
+        ),
+    };
     text.push_str(if libraries {
         ", the documented libraries"
     } else {
@@ -62,7 +69,56 @@ pub(super) fn describe(facts: &Facts, libraries: bool) -> Description {
 }
 
 /// What to say where a trial sandbox did not start.
-pub(super) fn refused(error: &LaunchError, privileged: bool) -> SandboxError {
+pub(super) fn refused(error: &LaunchError, rung: Rung, privileged: bool) -> SandboxError {
+    match rung {
+        Rung::Namespaces => without_namespaces(error, privileged),
+        Rung::Landlock => without_landlock(error),
+    }
+}
+
+fn without_landlock(error: &LaunchError) -> SandboxError {
+    let hint = match error.errno {
+        Some(libc::ENOSYS) => {
+            "Landlock needs Linux 5.13 or newer, and an engine that lets its calls pass"
+        }
+        Some(libc::EOPNOTSUPP) => {
+            "switch Landlock on: `lsm=landlock,…` on the kernel's command line"
+        }
+        _ => {
+            "let `seccomp` and `ptrace` pass, as Docker's own profile does; `kernel.yama.ptrace_scope` must be 0 or 1"
+        }
+    };
+    SandboxError::Unavailable {
+        reason: format!("Landlock does not confine sandboxes here: {error}"),
+        hint: hint.to_owned(),
+    }
+}
+
+/// Neither namespaces nor Landlock.
+pub(super) fn neither(reason: &str, hint: &str, second: &SandboxError) -> SandboxError {
+    let second = match second {
+        SandboxError::Unavailable { reason, hint } => format!("{reason} (hint: {hint})"),
+        SandboxError::Engine { .. }
+        | SandboxError::EngineTimeout { .. }
+        | SandboxError::Guest(_) => second.to_string(),
+    };
+    SandboxError::Unavailable {
+        reason: format!("{reason}; and {second}"),
+        hint: hint.to_owned(),
+    }
+}
+
+/// Landlock would do, and is not wanted.
+pub(super) fn too_weak(reason: &str, hint: &str) -> SandboxError {
+    SandboxError::Unavailable {
+        reason: format!(
+            "{reason}; and `--isolation strict` refuses Landlock without namespaces, which would work"
+        ),
+        hint: format!("{hint}; or leave `--isolation strict` out"),
+    }
+}
+
+fn without_namespaces(error: &LaunchError, privileged: bool) -> SandboxError {
     let missing = error.errno == Some(libc::ENOSYS);
     let read = |name: &str| fs::read_to_string(format!("/proc/sys/{name}")).unwrap_or_default();
     let apparmor = read("kernel/apparmor_restrict_unprivileged_userns").trim() == "1";
@@ -123,7 +179,7 @@ mod tests {
     #[test]
     fn the_banner_says_what_is_exact_and_what_is_watched() {
         let facts = Facts {
-            privileged: false,
+            without_namespaces: None,
             python: "Python 3.11 (`/usr/bin/python3`)".to_owned(),
             python_is_documented: true,
             cgroups: Err("only root may".to_owned()),
@@ -156,7 +212,7 @@ mod tests {
             reason: "Function not implemented".to_owned(),
             errno: Some(libc::ENOSYS),
         };
-        let SandboxError::Unavailable { hint, .. } = refused(&error, true) else {
+        let SandboxError::Unavailable { hint, .. } = without_namespaces(&error, true) else {
             panic!("not unavailable");
         };
         assert!(hint.starts_with("Linux 5.12"), "{hint}");

@@ -188,6 +188,17 @@ impl RootFs {
     }
 }
 
+/// Says who the sandbox's user is, where that is none of its own number.
+pub(super) fn name_user(texts: &mut [(PathBuf, String)], uid: u32, gid: u32) {
+    for (place, text) in texts {
+        if place == Path::new("etc/passwd") {
+            *text = text.replace(&format!(":{USER}:{USER}:"), &format!(":{uid}:{gid}:"));
+        } else if place == Path::new("etc/group") {
+            *text = text.replace(&format!("user:x:{USER}:"), &format!("user:x:{gid}:"));
+        }
+    }
+}
+
 /// What is covered in a fresh `/proc`.
 pub(super) fn hidden() -> impl Iterator<Item = &'static Path> {
     HIDDEN.iter().map(Path::new)

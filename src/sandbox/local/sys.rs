@@ -220,6 +220,36 @@ pub(super) fn drop_capabilities() -> io::Result<()> {
     Ok(())
 }
 
+/// Keeps capabilities from whatever is executed later, where that may be said.
+pub(super) fn shed_bounds() {
+    // SAFETY: integers; without the right to do it there is nothing to lose by trying.
+    unsafe {
+        for capability in 0..=CAP_LAST {
+            libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0);
+        }
+    }
+}
+
+/// Gives up every capability that this process has, and the way to new ones.
+pub(super) fn shed_capabilities() -> io::Result<()> {
+    let mut header = cap_header();
+    let none = [CapData {
+        effective: 0,
+        permitted: 0,
+        inheritable: 0,
+    }; 2];
+    // SAFETY: integers, and records that live through the call.
+    unsafe {
+        check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+        check_long(libc::syscall(
+            libc::SYS_capset,
+            &raw mut header,
+            none.as_ptr(),
+        ))
+        .map(drop)
+    }
+}
+
 /// Lowers a limit, never above what is allowed.
 pub(super) fn limit(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> io::Result<()> {
     // SAFETY: both records are valid for the length of the calls.
@@ -553,13 +583,18 @@ pub(super) fn await_end(process: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 
 /// Kills a process; fine if it has ended.
 pub(super) fn kill(process: &impl AsFd) -> io::Result<()> {
+    signal(process, libc::SIGKILL)
+}
+
+/// Sends a process a signal; fine if it has ended.
+pub(super) fn signal(process: &impl AsFd, signal: libc::c_int) -> io::Result<()> {
     let info: *const libc::siginfo_t = ptr::null();
     // SAFETY: no information goes along, so no pointer does.
     let result = check_long(unsafe {
         libc::syscall(
             libc::SYS_pidfd_send_signal,
             process.as_fd().as_raw_fd(),
-            libc::SIGKILL,
+            signal,
             info,
             0,
         )

@@ -2,7 +2,8 @@
 //! looked after by one thread at intervals.
 //!
 //! What all processes of a sandbox have in memory together counts; above the limit the biggest one is
-//! killed. PID 1, the guest, is never killed.
+//! killed. PID 1, the guest, is never killed. Where there are no namespaces the warden looks, which may look
+//! into more of a process than the server of another user.
 
 use std::fs;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -13,7 +14,7 @@ use std::{io, thread};
 use super::sys;
 use crate::ids::SandboxId;
 
-const INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const INTERVAL: Duration = Duration::from_millis(250);
 const PAGE_BYTES: u64 = 4096;
 
 /// A sandbox under watch.
@@ -78,7 +79,7 @@ fn look(watched: &Watched) -> bool {
 }
 
 /// The process to kill, if all together have more than the limit in memory.
-fn over_memory(processes: &[i32], limit: u64) -> Option<i32> {
+pub(super) fn over_memory(processes: &[i32], limit: u64) -> Option<i32> {
     let resident = |pid: &i32| Some((*pid, resident_bytes(*pid)?));
     let sizes: Vec<(i32, u64)> = processes.iter().filter_map(resident).collect();
     if sizes.iter().map(|(_, bytes)| bytes).sum::<u64>() <= limit {

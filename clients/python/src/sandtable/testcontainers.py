@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from testcontainers.core.container import DockerContainer
-from testcontainers.core.wait_strategies import HttpWaitStrategy
+from testcontainers.core.container import DockerContainer  # type: ignore[import-not-found, import-untyped, unused-ignore]
+from testcontainers.core.wait_strategies import HttpWaitStrategy  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 from .server import Server
 from .workspace import Workspace
@@ -21,7 +21,7 @@ PORT = 4010
 IMAGE = "sandtable:full"
 
 
-class SandtableContainer(DockerContainer):
+class SandtableContainer(DockerContainer):  # type: ignore[misc, unused-ignore]
     """A container with a server. All of `DockerContainer` goes, such as ``with_env("SANDTABLE_SEED", "7")`` before the
     start; ``with_kwargs(privileged=True)`` gives it namespaces for its sandboxes."""
 
@@ -35,11 +35,15 @@ class SandtableContainer(DockerContainer):
 
     def start(self) -> SandtableContainer:
         # An engine on another machine is reached by its name, which the server must know for its own.
-        names = ("sandtable", "host.docker.internal", self.get_container_host_ip())
+        names = ("sandtable", "host.docker.internal", self._engine_host())
         if "SANDTABLE_ALLOW_HOST" not in self.env:
             self.with_env("SANDTABLE_ALLOW_HOST", ",".join(names))
         super().start()
         return self
+
+    def _engine_host(self) -> str:
+        """The name of the engine's machine, also before the container is started."""
+        return str(self.get_docker_client().host())
 
     @property
     def base_url(self) -> str:

@@ -1,4 +1,5 @@
-"""What control calls answer: made by clients/generate.py from docs/openapi.json; do not edit."""
+# Made by clients/generate.py from docs/openapi.json; do not edit.
+"""What control calls answer."""
 
 from __future__ import annotations
 
@@ -353,7 +354,11 @@ class Health(TypedDict):
     """`ok`."""
     version: str
     backend: str
-    """What runs code."""
+    """What runs code: `docker`, `local`, or `none`."""
+    isolation: str
+    """What confines sandboxes: `docker`, `namespaces`, `landlock`, or `none`."""
+    passed_over: list[PassedOver]
+    """What would confine them better, and why it does not run."""
     profile: str
     """The profile of quirks."""
 
@@ -380,7 +385,7 @@ class Label(TypedDict):
     """Whom a workspace's key is handed to."""
 
     label: str
-    """Such as `tests/test_orders.py::test_refund`."""
+    """Such as the name of a test."""
 
 
 class Labelled(TypedDict):
@@ -461,6 +466,14 @@ class Near(_Near, total=False):
     failed: FailedClause
     """The first clause that does not hold; absent if its `times` are used up."""
     used_up: TimesUsed
+
+
+class PassedOver(TypedDict):
+    """A better way to confine sandboxes that does not work here."""
+
+    name: str
+    """`docker` or `namespaces`."""
+    reason: str
 
 
 class QuirkState(TypedDict):

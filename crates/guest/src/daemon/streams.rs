@@ -27,7 +27,7 @@ impl Daemon {
         });
         let body = AnswerBody::Resumed {
             generation: GENERATION,
-            init: std::process::id() == 1,
+            init: crate::sys::is_init(),
             epoch,
             unclaimed: lease.unclaimed().chain(running).collect(),
             waiting: self.repl.waiting(),

@@ -12,7 +12,7 @@ use std::ptr;
 
 use libc::sock_filter;
 
-use super::{check, limit, set_nonblocking};
+use super::{check, confinement, limit, set_nonblocking};
 use crate::filter;
 
 /// What the child says over its status pipe, which `exec` closes.
@@ -195,6 +195,7 @@ impl Entrance<'_> {
     }
 
     fn prepare(&self) -> io::Result<()> {
+        confine()?;
         apply(&self.program.filter)?;
         // SAFETY: integers, and pointers to values that live through the call.
         unsafe {
@@ -237,6 +238,22 @@ impl Entrance<'_> {
 fn leave() -> ! {
     // SAFETY: ends the child without running what the guest has put off to its own end.
     unsafe { libc::_exit(NO_PROGRAM) }
+}
+
+/// Puts the rules for programs in force, where there are some: from here on it is as closed to the
+/// others as they are to one another.
+fn confine() -> io::Result<()> {
+    let Some(rules) = confinement() else {
+        return Ok(());
+    };
+    // SAFETY: integers.
+    unsafe {
+        check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+        match libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
 }
 
 /// Has the kernel refuse what the filter says, for good.

@@ -1,0 +1,193 @@
+//! Which system calls stop for the warden, and which are refused on this rung alone.
+
+use std::collections::BTreeSet;
+
+use libc::{BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W};
+use libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF, sock_filter};
+
+use super::calls::{CALLS, Call, OLDER};
+
+const NUMBER_AT: u32 = 0;
+const ARCHITECTURE_AT: u32 = 4;
+const ARGUMENTS_AT: u32 = 16;
+#[cfg(target_arch = "x86_64")]
+const ARCHITECTURE: u32 = 0xC000_003E;
+#[cfg(target_arch = "aarch64")]
+const ARCHITECTURE: u32 = 0xC000_00B7;
+/// The first number of x32, which x86-64 takes as well.
+const X32: u32 = 0x4000_0000;
+/// The first call of which this program knows nothing: later ones may name paths.
+const UNKNOWN: u32 = 463;
+const EMPTY_PATH: u32 = 0x1000;
+
+/// Programs do without, as on older kernels. `openat2` keeps its flags in memory; the lists of mounts
+/// are the machine's; message queues and signals by descriptor know no sandbox.
+const NOT_THERE: [libc::c_long; 5] = [
+    libc::SYS_openat2,
+    libc::SYS_mq_open,
+    libc::SYS_pidfd_send_signal,
+    457,
+    458,
+];
+
+/// With an empty path these ask about a descriptor: no path, no stop. By the argument with the flags.
+const BY_DESCRIPTOR: [(libc::c_long, u32); 3] = [
+    (libc::SYS_newfstatat, 3),
+    (libc::SYS_statx, 2),
+    (libc::SYS_execveat, 4),
+];
+
+/// The filter as the kernel takes it. `counted`: new processes stop, too, so that they can be counted.
+pub(super) fn program(counted: bool) -> Vec<sock_filter> {
+    let mut program = vec![load(ARCHITECTURE_AT)];
+    program.extend([jump(BPF_JEQ, ARCHITECTURE, 1, 0), refuse(libc::ENOSYS)]);
+    program.push(load(NUMBER_AT));
+    program.extend([jump(BPF_JGE, X32, 0, 1), refuse(libc::ENOSYS)]);
+    program.extend([jump(BPF_JGE, UNKNOWN, 0, 1), refuse(libc::ENOSYS)]);
+    for call in NOT_THERE {
+        program.extend([jump(BPF_JEQ, number(call), 0, 1), refuse(libc::ENOSYS)]);
+    }
+    for (call, flags) in BY_DESCRIPTOR {
+        let checks = [
+            load(ARGUMENTS_AT),
+            // From the working directory, a path may stand there all the same.
+            jump(BPF_JEQ, libc::AT_FDCWD.cast_unsigned(), 3, 0),
+            load(ARGUMENTS_AT + 8 * flags),
+            jump(BPF_JSET, EMPTY_PATH, 0, 1),
+            statement(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        ];
+        program.extend(on(call, &checks));
+    }
+    // Signals to whom a descriptor belongs, of a number of one's choice.
+    let checks = [
+        load(ARGUMENTS_AT + 8),
+        jump(BPF_JEQ, 10, 2, 0),
+        jump(BPF_JEQ, 15, 1, 0),
+        jump(BPF_JEQ, libc::F_SETOWN.cast_unsigned(), 0, 1),
+        refuse(libc::EPERM),
+    ];
+    program.extend(on(libc::SYS_fcntl, &checks));
+    // The warden reads what a program names, and can only of one that is open to it. What a program hides
+    // from its user it hides from nobody here who could look: says that it worked.
+    let checks = [
+        load(ARGUMENTS_AT),
+        jump(BPF_JEQ, libc::PR_SET_DUMPABLE.cast_unsigned(), 0, 1),
+        refuse(0),
+    ];
+    program.extend(on(libc::SYS_prctl, &checks));
+    program.extend(sockets());
+    let told: BTreeSet<libc::c_long> = CALLS
+        .iter()
+        .chain(OLDER)
+        .filter(|(_, call)| counted || !matches!(call, Call::Fork))
+        .map(|(number, _)| *number)
+        .collect();
+    for call in told {
+        program.extend([
+            jump(BPF_JEQ, number(call), 0, 1),
+            statement(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+        ]);
+    }
+    program.push(statement(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+    program
+}
+
+/// No network, and of the family UNIX only what is connected before it sends: datagrams name their
+/// receiver anew each time, in memory.
+fn sockets() -> Vec<sock_filter> {
+    let mut all = Vec::new();
+    let inet = [libc::AF_INET, libc::AF_INET6];
+    for family in inet {
+        let checks = [
+            load(ARGUMENTS_AT),
+            jump(BPF_JEQ, family.cast_unsigned(), 0, 1),
+            refuse(libc::ENETUNREACH),
+        ];
+        all.extend(on(libc::SYS_socket, &checks));
+    }
+    for call in [libc::SYS_socket, libc::SYS_socketpair] {
+        let checks = [
+            load(ARGUMENTS_AT),
+            jump(BPF_JEQ, libc::AF_UNIX.cast_unsigned(), 1, 0),
+            refuse(libc::EAFNOSUPPORT),
+        ];
+        all.extend(on(call, &checks));
+    }
+    let stream = libc::SOCK_STREAM.cast_unsigned();
+    let kind = statement(libc::BPF_ALU | libc::BPF_AND | BPF_K, 0xF);
+    let checks = [
+        load(ARGUMENTS_AT + 8),
+        kind,
+        jump(BPF_JEQ, stream, 1, 0),
+        refuse(libc::EPROTONOSUPPORT),
+    ];
+    all.extend(on(libc::SYS_socket, &checks));
+    let checks = [
+        load(ARGUMENTS_AT + 8),
+        kind,
+        jump(BPF_JEQ, stream, 2, 0),
+        jump(BPF_JEQ, libc::SOCK_SEQPACKET.cast_unsigned(), 1, 0),
+        refuse(libc::EPROTONOSUPPORT),
+    ];
+    all.extend(on(libc::SYS_socketpair, &checks));
+    all
+}
+
+/// Checks for one call; what they let be goes on to the next ones.
+fn on(call: libc::c_long, checks: &[sock_filter]) -> Vec<sock_filter> {
+    let over = u8::try_from(checks.len() + 1).expect("a handful of checks");
+    let mut block = vec![jump(BPF_JEQ, number(call), 0, over)];
+    block.extend_from_slice(checks);
+    block.push(load(NUMBER_AT));
+    block
+}
+
+fn number(call: libc::c_long) -> u32 {
+    u32::try_from(call).expect("numbers of system calls are small")
+}
+
+fn load(offset: u32) -> sock_filter {
+    statement(BPF_LD | BPF_W | BPF_ABS, offset)
+}
+
+fn refuse(error: libc::c_int) -> sock_filter {
+    statement(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error.cast_unsigned())
+}
+
+fn jump(condition: u32, k: u32, then: u8, otherwise: u8) -> sock_filter {
+    sock_filter {
+        jt: then,
+        jf: otherwise,
+        ..statement(BPF_JMP | condition | BPF_K, k)
+    }
+}
+
+fn statement(code: u32, k: u32) -> sock_filter {
+    sock_filter {
+        code: u16::try_from(code).expect("codes have 16 bits"),
+        jt: 0,
+        jf: 0,
+        k,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filter_is_short_enough_for_the_kernel_and_names_each_call_once() {
+        assert!(program(true).len() < 4096);
+        let all = CALLS.len() + OLDER.len();
+        let told: BTreeSet<_> = CALLS
+            .iter()
+            .chain(OLDER)
+            .map(|(number, _)| number)
+            .collect();
+        assert_eq!(told.len(), all);
+        assert_eq!(
+            program(true).len() - program(false).len(),
+            if cfg!(target_arch = "x86_64") { 6 } else { 2 }
+        );
+    }
+}

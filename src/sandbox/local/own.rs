@@ -1,0 +1,90 @@
+//! What is a sandbox's own on the machine: its user and its folder.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+/// The users of sandboxes on the machine, as root: far from people, services, and the ranges that
+/// container tools share out.
+const UIDS: Range<u32> = 1_900_000_000..1_900_000_000 + (1 << 24);
+/// The users that people and services have; not taken for sandboxes where users are few.
+const ORDINARY_UIDS: u32 = 10_000;
+
+/// The user of a container's sandbox on the machine: always the same, and nobody else's.
+pub(super) fn host_uid(uids: &Range<u32>, folder: &Path, sandbox_id: &str) -> u32 {
+    let mut digest = Sha256::new();
+    digest.update(folder.as_os_str().as_encoded_bytes());
+    digest.update([0]);
+    digest.update(sandbox_id.as_bytes());
+    let digest = digest.finalize();
+    let number = u32::from_le_bytes([digest[0], digest[1], digest[2], 0]);
+    uids.start + number % (uids.end - uids.start)
+}
+
+/// The users there are for sandboxes: the usual ones, or inside a container the last of its own.
+pub(super) fn uids(map: &str) -> Range<u32> {
+    let ranges = map.lines().filter_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse);
+        let (first, _, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        let first: u32 = first.ok()?;
+        Some(first..first.saturating_add(count.ok()?))
+    });
+    let ranges: Vec<Range<u32>> = ranges.collect();
+    let usual = ranges
+        .iter()
+        .any(|range| range.start <= UIDS.start && UIDS.end <= range.end);
+    let last = ranges.into_iter().max_by_key(|range| range.end);
+    match last {
+        Some(last) if !usual && last.end > ORDINARY_UIDS + 1 => {
+            last.start.max(ORDINARY_UIDS)..last.end - 1
+        }
+        _ => UIDS,
+    }
+}
+
+pub(super) fn make_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Deletes a folder, even where its owner took the right to do so from itself.
+pub(super) fn remove_folder(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(folder);
+            fs::remove_dir_all(folder)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn open_up(folder: &Path) {
+    if fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).is_err() {
+        return;
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sandboxes_have_users_that_are_nobody_elses() {
+        assert_eq!(uids("         0          0 4294967295\n"), UIDS);
+        assert_eq!(uids("0 100000 65536\n"), 10_000..65_535);
+        assert_eq!(uids(""), UIDS);
+        let of = |id| host_uid(&UIDS, Path::new("/data/sandboxes"), id);
+        assert_eq!(of("container_01A"), of("container_01A"));
+        assert_ne!(of("container_01A"), of("container_01B"));
+        assert!(UIDS.contains(&of("container_01A")));
+    }
+}

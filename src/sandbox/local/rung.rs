@@ -1,0 +1,65 @@
+//! Which of the ways to confine a sandbox this machine allows.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use super::sys;
+
+/// What a user allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// Namespaces where they may be made, else Landlock.
+    #[default]
+    Any,
+    /// Namespaces or nothing.
+    Strict,
+    /// Landlock, even where namespaces may be made: what a user of the third rung gets.
+    Landlock,
+}
+
+/// What confines sandboxes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rung {
+    Namespaces,
+    /// Landlock, `seccomp`, and a warden.
+    Landlock,
+}
+
+/// What takes rights to be another user: setting owner, groups, and ids.
+const CHOWN: u64 = 1;
+const SETGID: u64 = 1 << 6;
+const SETUID: u64 = 1 << 7;
+
+/// Whether this process may become another user, as root of a container usually may.
+pub(super) fn may_change_user() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
+        .unwrap_or(0);
+    let needed = CHOWN | SETGID | SETUID;
+    sys::effective_uid() == 0 && effective & needed == needed
+}
+
+/// Lets other users pass through our own folders to what is theirs; the first folder above that does
+/// not, if there is one.
+pub(super) fn open_way(folder: &Path, own: &Path) -> Result<(), String> {
+    for step in folder.ancestors() {
+        let told = |error: std::io::Error| format!("`{}`: {error}", step.display());
+        let metadata = fs::metadata(step).map_err(told)?;
+        let mode = metadata.mode() & 0o7777;
+        if mode & 0o001 != 0 {
+            continue;
+        }
+        if !step.starts_with(own) {
+            return Err(format!(
+                "the sandboxes' users cannot pass through `{}`",
+                step.display()
+            ));
+        }
+        fs::set_permissions(step, fs::Permissions::from_mode(mode | 0o011)).map_err(told)?;
+    }
+    Ok(())
+}
