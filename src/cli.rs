@@ -79,28 +79,10 @@ async fn run(cli: Cli) -> ExitCode {
         }
         Some(Command::Image(ImageCommand::Build(args))) => build_image(args).await,
         Some(Command::Doctor(args)) => doctor(*args).await,
-        Some(Command::Docs(args)) => match docs::print(args.page.as_deref()) {
-            Ok(text) => {
-                print(&text);
-                ExitCode::SUCCESS
-            }
-            Err(error) => fail(USAGE, &error.to_string()),
-        },
-        Some(Command::Init(args)) => match init::init(&args) {
-            Ok(text) => {
-                print(&text);
-                ExitCode::SUCCESS
-            }
-            Err(error) => fail(USAGE, &error.to_string()),
-        },
-        Some(Command::Tail(args)) => match tail::run(&args).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(FAILURE, &error.to_string()),
-        },
-        Some(Command::Mcp(args)) => match mcp::run(args).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(FAILURE, &error.to_string()),
-        },
+        Some(Command::Docs(args)) => said(docs::print(args.page.as_deref()), USAGE),
+        Some(Command::Init(args)) => said(init::init(&args), USAGE),
+        Some(Command::Tail(args)) => said(tail::run(&args).await.map(|()| String::new()), FAILURE),
+        Some(Command::Mcp(args)) => said(mcp::run(args).await.map(|()| String::new()), FAILURE),
         Some(Command::Schema) => {
             print(crate::model::script::SCHEMA);
             ExitCode::SUCCESS
@@ -112,13 +94,7 @@ async fn run(cli: Cli) -> ExitCode {
         Some(Command::Man(args)) => man(args.out.as_deref()),
         Some(Command::Run(args)) => run::run(*args).await,
         Some(Command::Verify(args)) => verify::run(&args).await,
-        Some(Command::Usage(args)) => match usage::run(&args).await {
-            Ok(text) => {
-                print(&text);
-                ExitCode::SUCCESS
-            }
-            Err(error) => fail(FAILURE, &error.to_string()),
-        },
+        Some(Command::Usage(args)) => said(usage::run(&args).await, FAILURE),
         Some(Command::Import(args)) => import(&args),
     }
 }
@@ -130,12 +106,20 @@ fn man(folder: Option<&std::path::Path>) -> ExitCode {
             shell::write_man(folder).map(|pages| format!("{pages} pages in {}\n", folder.display()))
         }
     };
-    match written {
+    said(
+        written.map_err(|error| format!("cannot write the manual: {error}")),
+        FAILURE,
+    )
+}
+
+/// Prints what a command has to say, or why it failed.
+fn said<E: std::fmt::Display>(text: Result<String, E>, code: u8) -> ExitCode {
+    match text {
         Ok(text) => {
             print(&text);
             ExitCode::SUCCESS
         }
-        Err(error) => fail(FAILURE, &format!("cannot write the manual: {error}")),
+        Err(error) => fail(code, &error.to_string()),
     }
 }
 

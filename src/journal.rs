@@ -366,6 +366,16 @@ impl Journal {
         self.lock().bytes
     }
 
+    /// The exchange of a request, if it is kept.
+    pub fn find(&self, id: &str) -> Option<Arc<Entry>> {
+        let filter = Filter {
+            id: Some(id.to_owned()),
+            limit: 1,
+            ..Filter::default()
+        };
+        self.list(&filter).entries.pop()
+    }
+
     /// A part of the journal, newest first.
     pub fn list(&self, filter: &Filter) -> Page {
         let kept = self.lock();

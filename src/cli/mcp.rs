@@ -31,7 +31,8 @@ pub(super) enum McpError {
 
 /// Serves until the client leaves, or over HTTP until a signal.
 pub(super) async fn run(args: McpArgs) -> Result<(), McpError> {
-    let tools = Tools::new(args.server.url, args.server.control_token, args.key);
+    let place = args.place;
+    let tools = Tools::new(place.server.url, place.server.control_token, place.key);
     // A wrong address is told at once, not at the first call.
     tools.greet().await?;
     match args.http {

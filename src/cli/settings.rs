@@ -46,11 +46,10 @@ struct Setting {
 /// What was typed, with the file's values for what was not. Ends the process where clap does.
 pub(super) fn parse() -> Result<Cli, SettingsError> {
     let plain = Cli::command().get_matches();
-    let settings = match find(&plain) {
-        Some(path) => load(&path)?,
-        None => Vec::new(),
+    let matches = match find(&plain) {
+        Some(path) => with(Cli::command(), &load(&path)?).get_matches(),
+        None => plain,
     };
-    let matches = with(Cli::command(), &settings).get_matches();
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }
 

@@ -84,10 +84,10 @@ async fn exchange(remote: &Remote<'_>, data: &Value) -> Result<Option<Value>, Ta
     else {
         return Ok(None);
     };
-    let call = format!("journal?limit=1&id={id}&workspace={workspace}");
+    let call = format!("journal/{id}?workspace={workspace}");
     match remote.get::<Value>(&call).await {
-        Ok(found) => Ok(found["data"].get(0).cloned()),
-        // The workspace was taken away meanwhile.
+        Ok(exchange) => Ok(Some(exchange)),
+        // It made room for others meanwhile.
         Err(RemoteError::Refused { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }

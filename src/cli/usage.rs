@@ -10,9 +10,9 @@ use super::remote::{Remote, RemoteError};
 /// Asks the server and puts its answer into words.
 pub(super) async fn run(args: &UsageArgs) -> Result<String, RemoteError> {
     let remote = Remote {
-        url: &args.server.url,
-        key: args.key.as_deref(),
-        token: args.server.control_token.as_deref(),
+        url: &args.place.server.url,
+        key: args.place.key.as_deref(),
+        token: args.place.server.control_token.as_deref(),
     };
     let call = match &args.month {
         Some(month) => format!("usage?month={month}"),

@@ -97,13 +97,7 @@ pub(super) async fn one(
     Target(workspace): Target,
     Path(id): Path<String>,
 ) -> Result<Json<Exchange>, ControlError> {
-    let filter = Filter {
-        id: Some(id.clone()),
-        limit: 1,
-        ..Filter::default()
-    };
-    let found = workspace.journal.list(&filter).entries.pop();
-    let entry = found.ok_or_else(|| {
+    let entry = workspace.journal.find(&id).ok_or_else(|| {
         ControlError::new(
             StatusCode::NOT_FOUND,
             format!("no exchange `{id}` in this workspace's journal"),

@@ -3,18 +3,10 @@
 //! A list of denials on top of the launcher's own filter: holes that are open on some engines (VSOCK,
 //! `io_uring`), and calls by which user code, having the guest's uid, could hamper the guest.
 
-use libc::{BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W};
-use libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, sock_filter};
+use libc::{BPF_JEQ, BPF_JSET, BPF_K, BPF_RET, SECCOMP_RET_ALLOW, sock_filter};
 
-const NUMBER_AT: u32 = 0;
-const ARCHITECTURE_AT: u32 = 4;
-const ARGUMENTS_AT: u32 = 16;
-#[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: u32 = 0xC000_003E;
-#[cfg(target_arch = "aarch64")]
-const ARCHITECTURE: u32 = 0xC000_00B7;
-/// The first number of x32, which x86-64 takes as well.
-const X32: u32 = 0x4000_0000;
+use crate::bpf::{ARGUMENTS_AT, begin, jump, load, number, on, refuse, statement};
+
 /// New namespaces of every kind but time.
 const NAMESPACES: u32 = 0x7E02_0000;
 /// `unshare` alone knows it by flag; in `clone` these bits are the signal.
@@ -102,10 +94,7 @@ const FAMILIES: [libc::c_int; 4] = [
 
 /// The filter as the kernel takes it.
 pub(crate) fn program() -> Vec<sock_filter> {
-    let mut program = vec![load(ARCHITECTURE_AT)];
-    program.extend([jump(BPF_JEQ, ARCHITECTURE, 1, 0), refuse(libc::ENOSYS)]);
-    program.push(load(NUMBER_AT));
-    program.extend([jump(BPF_JGE, X32, 0, 1), refuse(libc::EPERM)]);
+    let mut program = begin(libc::EPERM);
     for call in DENIED {
         program.extend([jump(BPF_JEQ, number(*call), 0, 1), refuse(libc::EPERM)]);
     }
@@ -170,41 +159,7 @@ pub(crate) fn program() -> Vec<sock_filter> {
 
 /// Looks at the lower half of an argument of one call: all that the kernel looks at in an `int`.
 fn on_argument(call: libc::c_long, argument: u32, checks: &[sock_filter]) -> Vec<sock_filter> {
-    let over = u8::try_from(checks.len() + 2).expect("a handful of checks");
-    let mut block = vec![
-        jump(BPF_JEQ, number(call), 0, over),
-        load(ARGUMENTS_AT + 8 * argument),
-    ];
-    block.extend_from_slice(checks);
-    block.push(load(NUMBER_AT));
-    block
-}
-
-fn number(call: libc::c_long) -> u32 {
-    u32::try_from(call).expect("numbers of system calls are small")
-}
-
-fn load(offset: u32) -> sock_filter {
-    statement(BPF_LD | BPF_W | BPF_ABS, offset)
-}
-
-fn refuse(error: libc::c_int) -> sock_filter {
-    statement(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error.cast_unsigned())
-}
-
-fn jump(condition: u32, k: u32, then: u8, otherwise: u8) -> sock_filter {
-    sock_filter {
-        jt: then,
-        jf: otherwise,
-        ..statement(BPF_JMP | condition | BPF_K, k)
-    }
-}
-
-fn statement(code: u32, k: u32) -> sock_filter {
-    sock_filter {
-        code: u16::try_from(code).expect("codes have 16 bits"),
-        jt: 0,
-        jf: 0,
-        k,
-    }
+    let mut all = vec![load(ARGUMENTS_AT + 8 * argument)];
+    all.extend_from_slice(checks);
+    on(call, &all)
 }

@@ -4,6 +4,7 @@
 //! thread, one poll loop; nothing here may block, whatever user code puts into the file system.
 #![cfg(target_os = "linux")]
 
+pub mod bpf;
 mod capture;
 mod child;
 mod daemon;

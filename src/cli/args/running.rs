@@ -25,9 +25,9 @@ pub(in crate::cli) struct ServerArgs {
     pub(in crate::cli) control_token: Option<String>,
 }
 
-/// Flags of `usage`.
+/// One workspace of a server that runs.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct UsageArgs {
+pub(in crate::cli) struct WorkspaceArgs {
     #[command(flatten)]
     pub(in crate::cli) server: ServerArgs,
     /// The API key whose workspace is meant; needed where there are several.
@@ -38,6 +38,13 @@ pub(in crate::cli) struct UsageArgs {
         hide_env_values = true
     )]
     pub(in crate::cli) key: Option<String>,
+}
+
+/// Flags of `usage`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct UsageArgs {
+    #[command(flatten)]
+    pub(in crate::cli) place: WorkspaceArgs,
     /// Such as 2026-11; the present month of the workspace's clock without it.
     #[arg(long, value_name = "MONTH")]
     pub(in crate::cli) month: Option<String>,
@@ -116,15 +123,7 @@ impl LintsArg {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct McpArgs {
     #[command(flatten)]
-    pub(in crate::cli) server: ServerArgs,
-    /// The API key whose workspace is meant; needed where there are several.
-    #[arg(
-        long,
-        value_name = "KEY",
-        env = "ANTHROPIC_API_KEY",
-        hide_env_values = true
-    )]
-    pub(in crate::cli) key: Option<String>,
+    pub(in crate::cli) place: WorkspaceArgs,
     /// Serve over HTTP at /mcp on this port of the loopback address, instead of standard input and output; 0 takes a
     /// free one.
     #[arg(long, value_name = "PORT")]

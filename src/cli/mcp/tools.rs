@@ -150,13 +150,7 @@ impl Tools {
 
     /// One exchange with its bodies.
     async fn exchange(&self, id: &str) -> Result<Value, String> {
-        let found = self
-            .get(&format!("journal?limit=1&id={}", encoded(id)))
-            .await?;
-        let exchange = found["data"].get(0).cloned();
-        exchange.ok_or_else(|| {
-            format!("the journal has no `{id}`\n  hint: `requests` lists what it has")
-        })
+        self.get(&format!("journal/{}", encoded(id))).await
     }
 
     #[tool(
@@ -178,7 +172,10 @@ impl Tools {
         description = "What clients have asked and got, newest first: ids, paths, statuses, what answered, lints. Without bodies: `turn` has them."
     )]
     async fn requests(&self, Parameters(wanted): Parameters<Wanted>) -> Answer {
-        let mut call = format!("journal?limit={}", wanted.limit.unwrap_or(USUAL_LIMIT));
+        let mut call = format!(
+            "journal?bodies=false&limit={}",
+            wanted.limit.unwrap_or(USUAL_LIMIT)
+        );
         for (name, value) in [("path", wanted.path), ("status", wanted.status)] {
             if let Some(value) = value {
                 call.push_str(&format_args!("&{name}={}", encoded(&value)).to_string());

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use crate::control::error::ControlError;
 use crate::control::target::Target;
-use crate::journal::Filter;
 use crate::work;
 
 /// `{"entry", "marks": [[bytes, ms]…], "faults", "rule", "steps", "miss", "findings"}`.
@@ -15,13 +14,7 @@ pub(super) async fn show(
     Target(workspace): Target,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ControlError> {
-    let filter = Filter {
-        id: Some(id.clone()),
-        limit: 1,
-        ..Filter::default()
-    };
-    let page = workspace.journal.list(&filter);
-    let Some(entry) = page.entries.first() else {
+    let Some(entry) = workspace.journal.find(&id) else {
         return Err(ControlError::new(
             StatusCode::NOT_FOUND,
             format!("no request `{id}` in this workspace's journal"),

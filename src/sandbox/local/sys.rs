@@ -184,13 +184,7 @@ pub(super) fn raise_capabilities() -> io::Result<()> {
 
 /// Gives up every capability, now and for whatever is executed later.
 pub(super) fn drop_capabilities() -> io::Result<()> {
-    let mut header = cap_header();
-    let none = [CapData {
-        effective: 0,
-        permitted: 0,
-        inheritable: 0,
-    }; 2];
-    // SAFETY: integers, and records that live through the call.
+    // SAFETY: integers.
     unsafe {
         check(libc::prctl(
             libc::PR_CAP_AMBIENT,
@@ -210,14 +204,32 @@ pub(super) fn drop_capabilities() -> io::Result<()> {
             }
         }
         check(libc::prctl(libc::PR_SET_SECUREBITS, SECUREBITS, 0, 0, 0))?;
+    }
+    set_no_capabilities()?;
+    forgo_new_privileges()
+}
+
+fn set_no_capabilities() -> io::Result<()> {
+    let mut header = cap_header();
+    let none = [CapData {
+        effective: 0,
+        permitted: 0,
+        inheritable: 0,
+    }; 2];
+    // SAFETY: the records live through the call.
+    unsafe {
         check_long(libc::syscall(
             libc::SYS_capset,
             &raw mut header,
             none.as_ptr(),
-        ))?;
-        check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+        ))
+        .map(drop)
     }
-    Ok(())
+}
+
+fn forgo_new_privileges() -> io::Result<()> {
+    // SAFETY: integers.
+    unsafe { check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)).map(drop) }
 }
 
 /// Keeps capabilities from whatever is executed later, where that may be said.
@@ -232,22 +244,8 @@ pub(super) fn shed_bounds() {
 
 /// Gives up every capability that this process has, and the way to new ones.
 pub(super) fn shed_capabilities() -> io::Result<()> {
-    let mut header = cap_header();
-    let none = [CapData {
-        effective: 0,
-        permitted: 0,
-        inheritable: 0,
-    }; 2];
-    // SAFETY: integers, and records that live through the call.
-    unsafe {
-        check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
-        check_long(libc::syscall(
-            libc::SYS_capset,
-            &raw mut header,
-            none.as_ptr(),
-        ))
-        .map(drop)
-    }
+    forgo_new_privileges()?;
+    set_no_capabilities()
 }
 
 /// Lowers a limit, never above what is allowed.

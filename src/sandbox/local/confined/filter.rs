@@ -2,20 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use libc::{BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W};
-use libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF, sock_filter};
+use guest::bpf::{ARGUMENTS_AT, begin, jump, load, number, on, refuse, statement};
+use libc::{BPF_JEQ, BPF_JGE, BPF_JSET, BPF_K, BPF_RET};
+use libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_USER_NOTIF, sock_filter};
 
 use super::calls::{CALLS, Call, OLDER};
 
-const NUMBER_AT: u32 = 0;
-const ARCHITECTURE_AT: u32 = 4;
-const ARGUMENTS_AT: u32 = 16;
-#[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: u32 = 0xC000_003E;
-#[cfg(target_arch = "aarch64")]
-const ARCHITECTURE: u32 = 0xC000_00B7;
-/// The first number of x32, which x86-64 takes as well.
-const X32: u32 = 0x4000_0000;
 /// The first call of which this program knows nothing: later ones may name paths.
 const UNKNOWN: u32 = 463;
 const EMPTY_PATH: u32 = 0x1000;
@@ -39,10 +31,7 @@ const BY_DESCRIPTOR: [(libc::c_long, u32); 3] = [
 
 /// The filter as the kernel takes it. `counted`: new processes stop, too, so that they can be counted.
 pub(super) fn program(counted: bool) -> Vec<sock_filter> {
-    let mut program = vec![load(ARCHITECTURE_AT)];
-    program.extend([jump(BPF_JEQ, ARCHITECTURE, 1, 0), refuse(libc::ENOSYS)]);
-    program.push(load(NUMBER_AT));
-    program.extend([jump(BPF_JGE, X32, 0, 1), refuse(libc::ENOSYS)]);
+    let mut program = begin(libc::ENOSYS);
     program.extend([jump(BPF_JGE, UNKNOWN, 0, 1), refuse(libc::ENOSYS)]);
     for call in NOT_THERE {
         program.extend([jump(BPF_JEQ, number(call), 0, 1), refuse(libc::ENOSYS)]);
@@ -131,44 +120,6 @@ fn sockets() -> Vec<sock_filter> {
     ];
     all.extend(on(libc::SYS_socketpair, &checks));
     all
-}
-
-/// Checks for one call; what they let be goes on to the next ones.
-fn on(call: libc::c_long, checks: &[sock_filter]) -> Vec<sock_filter> {
-    let over = u8::try_from(checks.len() + 1).expect("a handful of checks");
-    let mut block = vec![jump(BPF_JEQ, number(call), 0, over)];
-    block.extend_from_slice(checks);
-    block.push(load(NUMBER_AT));
-    block
-}
-
-fn number(call: libc::c_long) -> u32 {
-    u32::try_from(call).expect("numbers of system calls are small")
-}
-
-fn load(offset: u32) -> sock_filter {
-    statement(BPF_LD | BPF_W | BPF_ABS, offset)
-}
-
-fn refuse(error: libc::c_int) -> sock_filter {
-    statement(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error.cast_unsigned())
-}
-
-fn jump(condition: u32, k: u32, then: u8, otherwise: u8) -> sock_filter {
-    sock_filter {
-        jt: then,
-        jf: otherwise,
-        ..statement(BPF_JMP | condition | BPF_K, k)
-    }
-}
-
-fn statement(code: u32, k: u32) -> sock_filter {
-    sock_filter {
-        code: u16::try_from(code).expect("codes have 16 bits"),
-        jt: 0,
-        jf: 0,
-        k,
-    }
 }
 
 #[cfg(test)]
