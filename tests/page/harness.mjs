@@ -21,7 +21,9 @@ function program() {
 
 // Starts a server on a free port, and ends it with `stop`.
 export async function serve(...flags) {
-  const child = spawn(program(), ["serve", "--port", "0", ...flags], { stdio: ["ignore", "pipe", "pipe"] });
+  // What the caller's shell says to a server of its own is not for this one.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("SANDTABLE_")));
+  const child = spawn(program(), ["serve", "--port", "0", ...flags], { stdio: ["ignore", "pipe", "pipe"], env });
   let text = "";
   const url = await new Promise((done, failed) => {
     const read = (bytes) => {
