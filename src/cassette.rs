@@ -14,6 +14,7 @@ mod file;
 mod frames;
 mod idents;
 pub mod import;
+pub mod message;
 mod miss;
 mod player;
 mod redact;

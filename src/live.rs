@@ -5,13 +5,10 @@
 
 mod client;
 mod compare;
-pub mod draft;
 mod files;
 mod gather;
-pub mod message;
 mod report;
 mod run;
-pub mod script;
 mod text;
 
 use regex::Regex;

@@ -5,6 +5,7 @@
 
 mod code;
 pub mod direct;
+pub mod draft;
 mod given;
 mod history;
 mod hosted;

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use control_api::BatchItem;
 use otlp::Exporter;
 pub(crate) use text::Gauges;
 
@@ -48,7 +49,7 @@ struct Starts {
     total: Duration,
 }
 
-/// A request that is over.
+/// A request that is over, or an item of a batch.
 #[derive(Debug)]
 pub struct Done<'a> {
     pub request_id: &'a str,
@@ -62,6 +63,8 @@ pub struct Done<'a> {
     pub path: &'a str,
     pub status: u16,
     pub client_left: bool,
+    /// Of an item, which no client has sent by itself.
+    pub item: Option<&'a BatchItem>,
     /// Of a turn.
     pub turn: Option<&'a TurnDone>,
     /// Where its answer came from.
@@ -109,16 +112,16 @@ impl CallOutcome {
 }
 
 impl Telemetry {
-    /// Counts a request that is over.
+    /// Counts a request that is over; of an item its turn alone.
     pub fn request(&self, done: &Done<'_>) {
-        let mut counts = self.lock();
-        let key = (
-            method(done.method),
-            route(done.path),
-            status(done.status, done.client_left),
-        );
-        *counts.requests.entry(key).or_default() += 1;
-        drop(counts);
+        if done.item.is_none() {
+            let key = (
+                method(done.method),
+                route(done.path),
+                status(done.status, done.client_left),
+            );
+            *self.lock().requests.entry(key).or_default() += 1;
+        }
         if let Some(turn) = done.turn {
             self.turn(turn, done.source, status(done.status, done.client_left));
         }
@@ -143,7 +146,7 @@ impl Telemetry {
     }
 
     /// Counts a turn, of a request or of an item of a batch.
-    pub fn turn(&self, turn: &TurnDone, source: Option<&str>, status: &'static str) {
+    fn turn(&self, turn: &TurnDone, source: Option<&str>, status: &'static str) {
         let mut counts = self.lock();
         if let Some(source) = source {
             let source = origin(source, turn.model.is_some());
@@ -213,7 +216,7 @@ fn route(path: &str) -> &'static str {
 }
 
 /// The class of a status; `left` where the client did not wait for it.
-pub(crate) fn status(status: u16, client_left: bool) -> &'static str {
+fn status(status: u16, client_left: bool) -> &'static str {
     match status {
         _ if client_left => "left",
         200..300 => "2xx",
@@ -260,6 +263,7 @@ mod tests {
                 path: &path,
                 status: 200 + n,
                 client_left: false,
+                item: None,
                 turn: Some(&turn),
                 source: Some(&source),
             });

@@ -4,8 +4,7 @@ import { get, put, workspace } from "./api";
 import { button, h, show, tell } from "./dom";
 import { span } from "./format";
 import { calmly, type Panel } from "./panel";
-
-interface Clock { now: string; frozen: boolean }
+import type { ClockState } from "./types";
 
 let base = { at: Date.now(), seen: Date.now(), frozen: false };
 const watchers = new Set<() => void>();
@@ -13,13 +12,13 @@ const watchers = new Set<() => void>();
 // The workspace's time, in milliseconds.
 export const now = (): number => (base.frozen ? base.at : base.at + Date.now() - base.seen);
 
-function take(clock: Clock): void {
+function take(clock: ClockState): void {
   base = { at: Date.parse(clock.now), seen: Date.now(), frozen: clock.frozen };
   for (const watcher of watchers) watcher();
 }
 
 export const readClock = calmly(async () => {
-  if (workspace()) take(await get<Clock>("clock"));
+  if (workspace()) take(await get<ClockState>("clock"));
 }, 300);
 
 const text = (): string => new Date(now()).toISOString().slice(0, 19).replace("T", " ");
@@ -49,7 +48,7 @@ export function clock(): Panel {
   const custom = h("input", { value: "12h", "aria-label": "Span of time", size: 8, spellcheck: "false" });
 
   async function change(body: object): Promise<void> {
-    take(await put<Clock>("POST", "clock", body));
+    take(await put<ClockState>("POST", "clock", body));
     tell(`It is ${text()}${base.frozen ? ", and stays so" : ""}`);
   }
   const tick = (): void => {

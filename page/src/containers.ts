@@ -3,29 +3,15 @@
 import { CallError, get, put, send, workspace } from "./api";
 import { now } from "./clock";
 import { button, h, name, show, tell, type Child } from "./dom";
-import { count, moment, size, span } from "./format";
+import { moment, size, span } from "./format";
 import { calmly, go, type Panel } from "./panel";
-import type { Container } from "./types";
+import type { Container, ContainerFile, ContainerFiles } from "./types";
 import { file } from "./viewer";
-
-interface Listed extends Container {
-  files?: "readable" | "asleep" | "none";
-  pending?: number;
-}
-
-interface Entry {
-  path: string;
-  kind: "file" | "directory" | "symlink";
-  size_bytes: number;
-  modified_at?: string;
-  target?: string;
-  href: string;
-}
 
 const MAX_SHOWN = 300;
 
 export function containers(): Panel {
-  let all: Listed[] = [];
+  let all: Container[] = [];
   let open: string | null = null;
   const listing = h("div", { class: "cards" });
   const detail = h("div", { class: "detail" });
@@ -35,7 +21,7 @@ export function containers(): Panel {
 
   const refresh = calmly(async () => {
     if (!workspace()) return draw();
-    all = (await get<{ data: Listed[] }>("containers")).data;
+    all = (await get<{ data: Container[] }>("containers")).data;
     draw();
   }, 300);
 
@@ -43,7 +29,7 @@ export function containers(): Panel {
     show(listing, all.length === 0 ? h("p", { class: "blank dim" }, "No container yet. The first call that runs code makes one.") : all.map(card));
   }
 
-  function card(container: Listed): HTMLElement {
+  function card(container: Container): HTMLElement {
     const chosen = container.id === open;
     const whole = Date.parse(container.expires_at) - Date.parse(container.last_used_at);
     const age = now() - Date.parse(container.created_at);
@@ -53,7 +39,7 @@ export function containers(): Panel {
       h("div", { class: "line" }, h("code", { class: "grow" }, container.id), h("span", { class: `chip s-${container.state}` }, container.state)),
       h("div", { class: "line meta" },
         h("span", { class: "grow" }, `${span(age)} old`),
-        container.pending ? h("span", { class: "chip warn" }, `${count(container.pending, "pending call")}`) : null,
+        container.pending ? h("span", { class: "chip warn" }, "pending calls") : null,
         h("span", {}, container.state === "expired" ? "over" : `expires in ${span(left)}`)),
       meter);
   }
@@ -79,7 +65,7 @@ export function containers(): Panel {
       h("dl", { class: "facts" },
         row("Created", moment(container.created_at)), row("Last used", moment(container.last_used_at)),
         row("Expires", moment(container.expires_at)), row("Ends at the latest", moment(container.ends_at)),
-        container.pending ? row("Pending calls", String(container.pending)) : null),
+        container.pending ? row("Pending calls", "its code waits for the client's tools") : null),
       h("h3", {}, "Files"), files);
     await list(files, id, false);
   }
@@ -87,7 +73,7 @@ export function containers(): Panel {
   async function list(place: HTMLElement, id: string, wake: boolean): Promise<void> {
     show(place, h("p", { class: "dim" }, "Reading…"));
     try {
-      const answer = await get<{ data: Entry[]; more: boolean }>(`containers/${id}/files?limit=2000${wake ? "&wake=true" : ""}`);
+      const answer = await get<ContainerFiles>(`containers/${id}/files?limit=2000${wake ? "&wake=true" : ""}`);
       show(place, drawFiles(answer.data, answer.more));
     } catch (error) {
       const asleep = error instanceof CallError && error.status === 409;
@@ -105,7 +91,7 @@ export function containers(): Panel {
       draw();
       if (!open) return show(detail, h("div", { class: "blank" }, h("p", {}, "Choose a container to see its files.")));
       const id = open;
-      void get<{ data: Listed[] }>("containers").then((answer) => { all = answer.data; draw(); return detailOf(id); }, (error: unknown) => show(detail, h("p", { class: "blank" }, String(error))));
+      void get<{ data: Container[] }>("containers").then((answer) => { all = answer.data; draw(); return detailOf(id); }, (error: unknown) => show(detail, h("p", { class: "blank" }, String(error))));
     },
     heard: (kinds) => { if ([...kinds.keys()].some((kind) => /^container_|clock_moved|request_ended/.test(kind))) refresh(); },
     refresh,
@@ -115,7 +101,7 @@ export function containers(): Panel {
 
 const back = (): HTMLElement => h("a", { class: "back", href: "#/containers" }, "‹ Containers");
 
-function drawFiles(entries: Entry[], more: boolean): Child {
+function drawFiles(entries: ContainerFile[], more: boolean): Child {
   const files = entries.filter((entry) => entry.kind !== "directory");
   if (files.length === 0) return h("p", { class: "dim" }, "No files.");
   return [

@@ -8,6 +8,7 @@ import { faults } from "./faults";
 import { calmly, go, type Panel } from "./panel";
 import { requests } from "./requests";
 import { scripts } from "./scripts";
+import type { WorkspaceState } from "./types";
 import { verdict } from "./verdict";
 
 const PANELS: [string, string, () => Panel][] = [
@@ -19,7 +20,6 @@ const PANELS: [string, string, () => Panel][] = [
   ["verdict", "Verdict", verdict],
 ];
 
-interface Workspace { name: string; label?: string; key?: string; now: string }
 
 const main = document.getElementById("main") as HTMLElement;
 const nav = document.getElementById("nav") as HTMLElement;
@@ -60,7 +60,7 @@ const live = h("span", { class: "live", role: "status" }, "connecting");
 
 let known = "";
 const workspaces = calmly(async () => {
-  const { data } = await get<{ data: Workspace[] }>("workspaces");
+  const { data } = await get<{ data: WorkspaceState[] }>("workspaces");
   const text = JSON.stringify(data.map(({ name, label }) => [name, label]));
   const fresh = text !== known;
   if (fresh) {

@@ -4,10 +4,8 @@ import { get, put, send, workspace } from "./api";
 import { button, h, name, show, tell, type Child } from "./dom";
 import { count } from "./format";
 import { calmly, type Panel } from "./panel";
-import type { Rule } from "./types";
+import type { Diagnostic, Rule } from "./types";
 
-interface Covered extends Rule { steps: { step: string; line: number; ran: boolean }[] }
-interface Mistake { line: number; column: number; message: string; hint?: string }
 
 const EXAMPLE = `- name: lunch
   when: { user: { contains: lunch } }
@@ -48,7 +46,7 @@ export function scripts(): Panel {
   async function check(): Promise<void> {
     const mine = ++asked;
     if (!area.value.trim()) return show(mistakes);
-    const answer = await put<{ ok: boolean; rules: number; errors: Mistake[] }>("POST", "scripts/check", area.value);
+    const answer = await put<{ ok: boolean; rules: number; errors: Diagnostic[] }>("POST", "scripts/check", area.value);
     if (mine !== asked) return;
     number(new Set(answer.errors.map((mistake) => mistake.line)));
     load.disabled = !answer.ok;
@@ -58,7 +56,7 @@ export function scripts(): Panel {
           button(`${mistake.line}:${mistake.column}`, () => jump(mistake), { class: "link", "aria-label": `Go to line ${mistake.line}` }),
           h("span", {}, mistake.message, mistake.hint && h("span", { class: "hint" }, mistake.hint)))));
   }
-  function jump(mistake: Mistake): void {
+  function jump(mistake: Diagnostic): void {
     const before = area.value.split("\n").slice(0, Math.max(0, mistake.line - 1)).reduce((sum, line) => sum + line.length + 1, 0);
     const at = before + Math.max(0, mistake.column - 1);
     area.focus();
@@ -75,7 +73,7 @@ export function scripts(): Panel {
 
   const refresh = calmly(async () => {
     if (!workspace()) return show(rules, h("p", { class: "dim" }, "No workspace yet: send one request first."));
-    const answer = await get<{ data: Covered[]; sources: string[] }>("scripts");
+    const answer = await get<{ data: Rule[]; sources: string[] }>("scripts");
     show(rules, answer.data.length === 0 ? h("p", { class: "dim" }, "No rule is loaded: the tour answers the documents' prompts, and the direct model runs fenced code.") : answer.data.map(drawn));
     const text = answer.sources.join("\n");
     if (area.value === loaded && text !== loaded) {
@@ -97,7 +95,7 @@ export function scripts(): Panel {
   return { element, route: refresh, heard: (kinds) => { if (kinds.has("request_ended")) refresh(); }, refresh: () => { area.value = loaded = ""; refresh(); } };
 }
 
-function drawn(rule: Covered): Child {
+function drawn(rule: Rule): Child {
   const ran = rule.steps.filter((step) => step.ran).length;
   return h("details", { class: "rule", open: rule.used > 0 },
     h("summary", {},

@@ -1,6 +1,6 @@
 // A stream's text as events with their times, and as the message that they make.
 
-import { isObj, list, str, type Json, type Obj } from "./types";
+import { isObj, list, str, type Json, type Mark, type Obj } from "./types";
 
 export interface Event {
   kind: string;
@@ -12,7 +12,7 @@ export interface Event {
 
 const MAX_EVENTS = 20_000;
 
-export function parse(text: string, marks: [number, number][]): Event[] {
+export function parse(text: string, marks: Mark[]): Event[] {
   const encoder = new TextEncoder();
   const events: Event[] = [];
   let end = 0;
@@ -21,11 +21,11 @@ export function parse(text: string, marks: [number, number][]): Event[] {
     const bytes = encoder.encode(frame).length + 2;
     end += bytes;
     if (!frame.trim()) continue;
-    while (mark < marks.length - 1 && (marks[mark]?.[0] ?? 0) < end) mark += 1;
+    while (mark < marks.length - 1 && (marks[mark]?.end_bytes ?? 0) < end) mark += 1;
     const lines = frame.split("\n");
     const data = lines.filter((line) => line.startsWith("data: ")).map((line) => line.slice(6));
     const kind = lines.find((line) => line.startsWith("event: "))?.slice(7) ?? "";
-    events.push({ kind, data: read(data.join("\n")), at: marks[mark]?.[1] ?? null, bytes });
+    events.push({ kind, data: read(data.join("\n")), at: marks[mark]?.ms ?? null, bytes });
     if (events.length >= MAX_EVENTS) break;
   }
   return events;

@@ -8,7 +8,7 @@ import { events as drawEvents } from "./axis";
 import { moment, ms, usd } from "./format";
 import { fold, parse, type Event } from "./sse";
 import { statusClass } from "./requests";
-import { isObj, list, str, type Json, type Lint, type Near, type Obj, type Turn } from "./types";
+import { isObj, list, str, type Json, type Lint, type Near, type Obj, type Turn, type Usage } from "./types";
 import { body, json } from "./viewer";
 
 export async function openTurn(place: HTMLElement, id: string, signal: AbortSignal): Promise<void> {
@@ -39,7 +39,7 @@ async function draw(turn: Turn): Promise<Child[]> {
       h("div", { class: "actions" },
         button("Copy as curl", () => asCurl(entry)),
         button("Copy as cassette", () => asCassette(entry)),
-        entry.path === "/v1/messages" && button("Copy as script rule", () => asRule(entry, message)))),
+        entry.path === "/v1/messages" && button("Copy as script rule", () => asRule(entry)))),
     missed(turn),
     struck(turn),
     await facts(turn, message),
@@ -118,12 +118,11 @@ async function facts(turn: Turn, message: Obj | null): Promise<Child> {
     fact("Container", container && h("a", { href: `#/containers/${container}` }, container)));
 }
 
-interface Usage { turns: { message_id: string; usd: number }[] }
 
 async function costOf(message: string, at: string): Promise<string | null> {
   const usage = await get<Usage>(`usage?month=${at.slice(0, 7)}`).catch(() => null);
   const line = usage?.turns.find((turn) => turn.message_id === message);
-  return line ? usd(line.usd) : null;
+  return line && line.usd !== null ? usd(line.usd) : null;
 }
 
 function missed(turn: Turn): Child {

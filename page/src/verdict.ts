@@ -4,11 +4,12 @@ import { get, workspace } from "./api";
 import { h, name, show, type Child } from "./dom";
 import { count, usd } from "./format";
 import { calmly, type Panel } from "./panel";
-import { isObj, str, type Json, type Obj } from "./types";
+import { isObj, str, type Json, type Obj, type Usage, type Verdict } from "./types";
 
-type Verdict = { ok: boolean; requests: { answered: number; refused: number }; dropped: Record<string, number> } & { [list: string]: Json };
+// The lists of findings are drawn alike, whatever they hold.
+type Lists = { [List in keyof Verdict]: Verdict[List] extends unknown[] ? List : never }[keyof Verdict];
 
-const LISTS: [string, string, string][] = [
+const LISTS: [Lists, string, string][] = [
   ["unmatched", "Unmatched turns", "No rule answered them."],
   ["failed", "Failed turns", "A rule matched and could not go on."],
   ["unused_steps", "Unused steps", "Nothing asked for them."],
@@ -26,18 +27,18 @@ export function verdict(): Panel {
   const element = h("section", { class: "page", "aria-label": "Verdict" }, h("h1", { class: "title" }, "Verdict"), place);
   const refresh = calmly(async () => {
     if (!workspace()) return show(place, h("p", { class: "dim" }, "No workspace yet."));
-    const [found, usage] = await Promise.all([get<Verdict>("verify"), get<{ usd: number; month: string }>("usage")]);
+    const [found, usage] = await Promise.all([get<Verdict>("verify"), get<Usage>("usage")]);
     show(place,
       h("div", { class: `verdict ${found.ok ? "ok" : "bad"}`, role: "status" },
         h("strong", {}, found.ok ? "All is well" : "Not ok"),
         h("span", {}, `${count(found.requests.answered, "request")} answered, ${found.requests.refused.toLocaleString("en")} refused · ${usd(usage.usd)} in ${usage.month}, had it been real`)),
-      LISTS.map(([key, title, what]) => section(title, what, found[key], found.dropped[key] ?? 0)));
+      LISTS.map(([key, title, what]) => section(title, what, found[key] as unknown as Json[], found.dropped[key] ?? 0)));
   }, 500);
   return { element, route: refresh, heard: () => refresh(), refresh };
 }
 
-function section(title: string, what: string, value: Json | undefined, dropped: number): Child {
-  const findings = Array.isArray(value) ? value.filter(isObj) : [];
+function section(title: string, what: string, value: Json[], dropped: number): Child {
+  const findings = value.filter(isObj);
   if (findings.length === 0) return null;
   return h("details", { class: "findings", open: true },
     h("summary", {}, h("strong", {}, title), h("span", { class: "chip" }, String(findings.length + dropped)), h("span", { class: "meta" }, what)),

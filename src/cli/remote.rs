@@ -41,6 +41,16 @@ impl Remote<'_> {
         self.read(&self.whole(pieces).await?)
     }
 
+    /// What a control call answers, if it is no JSON.
+    pub(super) async fn text(&self, call: &str) -> Result<String, RemoteError> {
+        let pieces = self.open("GET", call, Bytes::new()).await?;
+        let answer = self.whole(pieces).await?;
+        if answer.is_success() {
+            return Ok(String::from_utf8_lossy(&answer.body).into_owned());
+        }
+        Err(self.refusal(&answer))
+    }
+
     /// Sends text or JSON with a control call; the JSON that it answers, or null.
     pub(super) async fn call(
         &self,
@@ -58,10 +68,7 @@ impl Remote<'_> {
         if !pieces.is_success() {
             let answer = self.whole(pieces).await?;
             self.read::<Value>(&answer)?;
-            return Err(RemoteError::Foreign {
-                url: self.url.to_owned(),
-                reason: format!("it answers {}", answer.status),
-            });
+            return Err(self.foreign(format!("it answers {}", answer.status)));
         }
         Ok(Listener {
             remote: *self,
@@ -72,27 +79,35 @@ impl Remote<'_> {
     }
 
     fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, RemoteError> {
-        let foreign = |reason: String| RemoteError::Foreign {
-            url: self.url.to_owned(),
-            reason,
-        };
         if answer.is_success() {
             let body = if answer.body.is_empty() {
                 b"null"
             } else {
                 &*answer.body
             };
-            return serde_json::from_slice(body).map_err(|error| foreign(error.to_string()));
+            return serde_json::from_slice(body).map_err(|error| self.foreign(error.to_string()));
         }
+        Err(self.refusal(answer))
+    }
+
+    fn foreign(&self, reason: String) -> RemoteError {
+        RemoteError::Foreign {
+            url: self.url.to_owned(),
+            reason,
+        }
+    }
+
+    /// Why a call was not done.
+    fn refusal(&self, answer: &Answer) -> RemoteError {
         if let Ok(Refused {
             error: Refusal { message, hint },
         }) = serde_json::from_slice(&answer.body)
         {
-            return Err(RemoteError::Refused { message, hint });
+            return RemoteError::Refused { message, hint };
         }
         let status = StatusCode::from_u16(answer.status);
         let status = status.map_or_else(|_| answer.status.to_string(), |s| s.to_string());
-        Err(foreign(format!("it answers {status}")))
+        self.foreign(format!("it answers {status}"))
     }
 
     async fn open(&self, method: &str, call: &str, body: Bytes) -> Result<Pieces, RemoteError> {

@@ -2,6 +2,7 @@
 
 mod cassette;
 mod har;
+mod script;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::limits;
 use crate::work;
 use crate::workspace::Workspace;
 
-const HINT: &str = "the filters are `path`, `method`, `status` (404 or 4xx), `id`, `since` (a request id or a time), `limit`, `cursor`, `after`, `bodies`, and `format` (har, cassette)";
+const HINT: &str = "the filters are `path`, `method`, `status` (404 or 4xx), `id`, `since` (a request id or a time), `limit`, `cursor`, `after`, `bodies`, and `format` (har, cassette, script)";
 
 /// A page of the journal; with `?format=har` all of it, and with `?workspace=*` that of all.
 pub(super) async fn list(
@@ -34,7 +35,7 @@ pub(super) async fn list(
     let [workspace] = workspaces.as_slice() else {
         return Err(ControlError::bad(
             "a page is of one workspace",
-            "name it: `?workspace=NAME`, or export all with `format=har` or `format=cassette`",
+            "name it: `?workspace=NAME`, or export all with `format=har`, `cassette`, or `script`",
         ));
     };
     let bodies = match query.get("bodies").map(String::as_str) {
@@ -117,6 +118,16 @@ fn export(
         let text = cassette::text(&entries).map_err(|error| ControlError::internal(&error))?;
         return Ok(([(header::CONTENT_TYPE, "application/yaml")], text).into_response());
     }
+    if format == "script" {
+        let text = script::text(&entries);
+        if text.is_empty() {
+            return Err(ControlError::bad(
+                "there is no request for a message among what was asked for",
+                "rules are drafted from `POST /v1/messages`; `GET /_sandtable/journal` lists what there is",
+            ));
+        }
+        return Ok(([(header::CONTENT_TYPE, "application/yaml")], text).into_response());
+    }
     Ok(Json(har::archive(entries.iter().map(AsRef::as_ref))).into_response())
 }
 
@@ -165,7 +176,7 @@ fn filter(query: &HashMap<String, String>) -> Result<Filter, ControlError> {
                 filter.since = Some(Since::Time(time.to_utc()));
             }
             "after" | "bodies" | "workspace" => {}
-            "format" if value == "har" || value == "cassette" => {}
+            "format" if matches!(value.as_str(), "har" | "cassette" | "script") => {}
             _ => return Err(bad()),
         }
     }

@@ -1,5 +1,5 @@
 //! `/_sandtable/page/*`: what the inspector needs beside the other calls, in the shapes that it draws. They
-//! change with the page and are no part of the control API.
+//! change with the page.
 
 mod files;
 mod timeline;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::message;
+use crate::cassette::message;
 use crate::cassette::{Body, Cassette, Exchange, Part, Request};
 
 /// Something to do, in the recorded order.

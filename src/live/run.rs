@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::gather::{self, Gathered, Item, Turn, Upload};
-use super::script::is_from_code;
 use super::{CallReport, CassetteReport, Difference, Options, Outcome};
 use crate::cassette::Cassette;
+use crate::model::draft::is_from_code;
 
 const ENDED: &str = "the run ended before it";
 

@@ -451,6 +451,7 @@ impl Inner {
             confined,
             joins: Vec::new(),
             shm_bytes: SANDBOX_SHM_BYTES,
+            disk_bytes: limits.disk_bytes,
             terminals: SANDBOX_TERMINALS,
             rlimits,
             cpus: self.cpus_of_the_next(limits.milli_cpus),

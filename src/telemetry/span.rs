@@ -94,7 +94,7 @@ fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A request's span, its turn's below it, and below that those of its calls.
+/// A request's span, or an item's, its turn's below it, and below that those of its calls.
 pub(super) fn of(done: &Done<'_>) -> Vec<Span> {
     let (times, ids) = (Times::now(), Ids::random());
     let asked = done.traceparent.and_then(parent);
@@ -110,13 +110,20 @@ pub(super) fn of(done: &Done<'_>) -> Vec<Span> {
     );
     let begun_nanos = times.nanos(done.started);
     let status = u64::from(done.status);
-    let mut attributes = vec![
-        ("http.request.method", text(done.method)),
-        ("url.path", text(done.path)),
-        ("http.response.status_code", Value::Number(status)),
-        ("sandtable.request_id", text(done.request_id)),
-        ("sandtable.workspace", text(done.workspace)),
-    ];
+    let mut attributes = match done.item {
+        None => vec![
+            ("http.request.method", text(done.method)),
+            ("url.path", text(done.path)),
+            ("http.response.status_code", Value::Number(status)),
+        ],
+        Some(item) => vec![
+            ("sandtable.batch_id", text(&item.id)),
+            ("sandtable.custom_id", text(&item.custom_id)),
+            ("sandtable.status", Value::Number(status)),
+        ],
+    };
+    attributes.push(("sandtable.request_id", text(done.request_id)));
+    attributes.push(("sandtable.workspace", text(done.workspace)));
     if done.client_left {
         attributes.push(("sandtable.client_left", Value::Flag(true)));
     }
@@ -124,8 +131,14 @@ pub(super) fn of(done: &Done<'_>) -> Vec<Span> {
         trace_id,
         own_id: new_id(),
         parent: asked.map(|asked| asked.own_id),
-        name: format!("{} {}", super::method(done.method), super::route(done.path)),
-        kind: Kind::Server,
+        name: match done.item {
+            None => format!("{} {}", super::method(done.method), super::route(done.path)),
+            Some(_) => "batch item".to_owned(),
+        },
+        kind: match done.item {
+            None => Kind::Server,
+            Some(_) => Kind::Internal,
+        },
         begun_nanos,
         ended_nanos: begun_nanos + nanos(done.duration),
         attributes,

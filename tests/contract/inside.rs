@@ -278,6 +278,51 @@ async fn memory_and_its_tools_tell_the_sandbox_s_limit_and_cannot_be_made_to_lie
 }
 
 #[tokio::test]
+async fn the_disk_is_as_large_and_as_full_as_the_sandbox_s() {
+    let Some((bench, guest)) = inside(Limits::default()).await else {
+        return;
+    };
+    let limit = Limits::default().disk_bytes;
+    // A file system keeps a little for itself.
+    let size = limit / 10 * 9..=limit;
+    let numbers = async |command: String| -> Vec<u64> {
+        let said = bash(&guest, &command).await;
+        let numbers = said.out.split_whitespace().map(str::parse).collect();
+        let Ok(numbers) = numbers else {
+            panic!("{command}: {said:?}");
+        };
+        numbers
+    };
+    for place in ["/", "~", ".", "/tmp", "/files", "$OUTPUT_DIR"] {
+        let told = numbers(format!("df -B1 --output=size,avail {place} | tail -1")).await;
+        assert!(size.contains(&told[0]), "{place}: {told:?}");
+        assert!(told[1] <= told[0], "{place}: {told:?}");
+    }
+    let python = "import os, shutil; d = os.open(\".\", os.O_RDONLY); v = os.fstatvfs(d); \
+                  print(shutil.disk_usage(\"/tmp\").total, v.f_blocks * v.f_frsize)";
+    for told in numbers(format!("python3 -c '{python}'")).await {
+        assert!(size.contains(&told), "{told}");
+    }
+    const FILE: u64 = 64 << 20;
+    let free = "df -B1 --output=avail ~ | tail -1";
+    let before = numbers(free.to_owned()).await[0];
+    bash(&guest, &format!("head -c {FILE} /dev/zero > ~/big; sync")).await;
+    let after = numbers(free.to_owned()).await[0];
+    let grown = before.saturating_sub(after);
+    assert!((FILE..FILE * 2).contains(&grown), "{before} {after}");
+    // What is not there is the kernel's to say.
+    let said = bash(&guest, "df /nowhere; stat -f ''").await;
+    assert!(said.err.contains("No such file or directory"), "{said:?}");
+    let bad = "import ctypes, errno; c = ctypes.CDLL(None, use_errno=True); r = c.statfs(b\"/\", 8); \
+               print(r, ctypes.get_errno() == errno.EFAULT, c.fstatfs(99, 8), ctypes.get_errno() == errno.EBADF)";
+    assert_eq!(
+        bash(&guest, &format!("python3 -c '{bad}'")).await.out,
+        "-1 True -1 True\n"
+    );
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn pip_fails_for_want_of_a_network_and_of_nothing_else() {
     let Some((bench, guest)) = inside(Limits::default()).await else {
         return;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use control_api::openapi;
 use serde_json::{Value, json};
 
-use crate::harness::server::{code_prompt, prompt};
+use crate::harness::server::{code_prompt, prompt, streamed};
 use crate::harness::{Processes, Request, Response, TestServer};
 
 async fn get(server: &TestServer, path: &str) -> Response {
@@ -36,7 +36,8 @@ fn refused(answer: &Response) -> (u16, String) {
 /// Every method and path of the router, as its source has them.
 fn routes() -> BTreeSet<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let source = fs::read_to_string(root.join("src/control.rs")).unwrap();
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    let source = read("src/control.rs") + &read("src/control/page.rs");
     let mut routes = BTreeSet::new();
     for route in source.split(".route(").skip(1) {
         let route = &route[..route.find("\n        .").unwrap_or(route.len())];
@@ -101,13 +102,8 @@ fn the_types_of_the_packages_are_those_of_the_description() {
 
 #[test]
 fn no_second_copy_of_a_shape_is_written_where_calls_are_made_and_answered() {
-    // HAR is somebody else's shape, the state's document has a page of its own, and what the inspector draws
-    // changes with it.
-    const OTHERS: [&str; 3] = [
-        "src/control/journal/har.rs",
-        "src/control/snapshot.rs",
-        "src/control/page",
-    ];
+    // HAR is somebody else's shape, and the state's document has a page of its own.
+    const OTHERS: [&str; 2] = ["src/control/journal/har.rs", "src/control/snapshot.rs"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut wrong = Vec::new();
     for pattern in ["src/control/**/*.rs", "src/embed/**/*.rs"] {
@@ -515,4 +511,30 @@ async fn metrics_count_requests_turns_calls_containers_and_starts() {
         .lines()
         .find_map(|line| line.strip_prefix("sandtable_journal_bytes "));
     assert!(bytes.unwrap().parse::<u64>().unwrap() > 500, "{text}");
+}
+
+#[tokio::test]
+async fn turns_are_drafted_as_rules_that_answer_them_again() {
+    let server = TestServer::start().await;
+    server.steps(&json!([{"text": "It is soup."}])).await;
+    server.message(&prompt("What is for lunch?")).await;
+    let request = server.messages(&streamed(prompt("What is for dinner?")));
+    server.send(&request).await;
+    let answer = get(&server, "journal?format=script").await;
+    let draft = answer.text().to_owned();
+    assert_eq!(answer.status, 200, "{draft}");
+    for wanted in ["What is for lunch?", "What is for dinner?"] {
+        assert_eq!(draft.matches(wanted).count(), 2, "{draft}");
+    }
+    assert_eq!(draft.matches("It is soup.").count(), 2, "{draft}");
+    let again = TestServer::start().await;
+    again.script(&draft).await;
+    let message = again.message(&prompt("What is for dinner?")).await;
+    assert_eq!(message["content"][0]["text"], "It is soup.");
+    // Nothing to draft from.
+    get(&again, "journal?path=/v1/files").await;
+    let none = get(&again, "journal?format=script&path=/v1/files").await;
+    let (status, said) = refused(&none);
+    assert_eq!(status, 400);
+    assert!(said.contains("no request for a message"), "{said}");
 }

@@ -66,7 +66,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "live",
         &[
-            "cassette", "client", "config", "clock", "ids", "server", "xml",
+            "cassette", "client", "config", "clock", "ids", "model", "server", "xml",
         ],
     ),
     ("backend", &["clock", "config", "ids", "sandbox"]),

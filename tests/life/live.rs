@@ -112,7 +112,7 @@ impl Recorder {
         );
         let exchange = self.exchanges.last().unwrap();
         if answer.is_null() {
-            return sandtable::live::message::of(&exchange.response).unwrap();
+            return sandtable::cassette::message::of(&exchange.response).unwrap();
         }
         answer
     }

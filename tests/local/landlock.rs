@@ -63,6 +63,28 @@ printf '#!/tmp/venv/bin/python\nprint(__file__)\n' > own.py; chmod +x own.py; ./
     .await;
 }
 
+/// `static/reads.s`, assembled.
+#[cfg(target_arch = "x86_64")]
+const STATIC: &str = "\
+f0VMRgIBAQAAAAAAAAAAAAIAPgABAAAAeABAAAAAAABAAAAAAAAAAAAAAAAAAAAAAAAAAEAAOAABAAAAAAAAAAEAAAAHAAAAeAAAAAAAAAB4AE\
+AAAAAAAHgAQAAAAAAAbgAAAAAAAABuAAAAAAAAAAEAAAAAAAAASIHsAAEAALgCAAAASI09TwAAADH2DwWJxzHASInmuoAAAAAPBYnDuAIAAABI\
+jT03AAAAvkEAAAC6pAEAAA8Fice4AQAAAEiJ5onaDwW4AQAAAL8BAAAADwW4PAAAADH/DwUvdG1wL2luAG91dAA=";
+
+#[cfg(target_arch = "x86_64")]
+#[tokio::test]
+async fn a_static_program_finds_the_container_s_paths() {
+    says(
+        &format!(
+            r"
+echo {STATIC} | base64 -d > /tmp/static; chmod +x /tmp/static; echo through > /tmp/in
+mkdir -p below; cd below; /tmp/static; cat ~/below/out; ../../../tmp/static; find ~ /tmp -name out
+"
+        ),
+        "through\nthrough\nthrough\n/home/user/below/out\n",
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn links_and_ways_up_lead_where_the_names_say() {
     says(

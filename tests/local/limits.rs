@@ -127,28 +127,6 @@ async fn a_removed_container_leaves_no_file() {
 }
 
 #[tokio::test]
-async fn df_shows_the_size_of_the_disk_where_it_is_exact() {
-    let Some(bench) = contract().await else {
-        return;
-    };
-    if bench.backend.disk_is_exact() {
-        let limits = Limits::default();
-        let guest = wake(&bench, &new_spec(limits)).await;
-        for place in ["~", "/tmp", "/files"] {
-            let said = bash(&guest, &format!("df -B1 --output=size {place} | tail -1")).await;
-            let size: u64 = said.out.trim().parse().expect(&said.err);
-            // The file system keeps a little for itself.
-            let least = limits.disk_bytes / 10 * 9;
-            assert!(
-                (least..=limits.disk_bytes).contains(&size),
-                "{place}: {size}"
-            );
-        }
-    }
-    bench.end().await;
-}
-
-#[tokio::test]
 async fn the_documented_tools_are_there_by_their_names_or_said_to_be_missing() {
     let Some(bench) = contract().await else {
         return;

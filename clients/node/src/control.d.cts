@@ -354,6 +354,21 @@ export interface Loaded {
   rules: number;
 }
 
+/** Where a stream stood at a moment. */
+export interface Mark {
+  /** So many bytes of the body were out. */
+  end_bytes: number;
+  /** So long after the request came. */
+  ms: number;
+}
+
+/** Why a turn was not answered as a rule says. */
+export interface Miss {
+  message: string;
+  /** The rules that came nearest; none of a turn that broke off. */
+  nearest: Array<Near>;
+}
+
 /** How many exchanges could not be written, and why. */
 export interface MissingExchanges {
   exchanges: number;
@@ -539,6 +554,12 @@ export interface Searches {
   usd: number;
 }
 
+/** A step of a rule that ran. */
+export interface StepRan {
+  step: string;
+  line: number;
+}
+
 /** A step of a rule. */
 export interface StepState {
   /** Its key, such as `bash`. */
@@ -549,6 +570,43 @@ export interface StepState {
   ran: boolean;
   /** It lies in a branch of an `if`: that it did not run is no finding. */
   conditional: boolean;
+}
+
+/** A part of the journal without bodies. */
+export interface Timeline {
+  data: Array<TimelineRow>;
+  /** How many requests the journal holds. */
+  kept: number;
+}
+
+/** A request in a line. */
+export interface TimelineRow {
+  /** Its number, which only grows. */
+  n: number;
+  id: string;
+  at: string;
+  method: string;
+  path: string;
+  status: number;
+  /** From the request's head to the last byte of the answer, on the real clock. */
+  ms: number;
+  source: string | null;
+  /** How many. */
+  lints: number;
+  /** The client went before the answer was complete. */
+  left: boolean;
+  /** `msgbatch_…`, of an item. */
+  batch: string | null;
+  /** How many faults met it. */
+  faults: number;
+  stream: boolean;
+  model: string | null;
+  /** The beginning of the newest text of the user. */
+  said: string | null;
+  /** How many messages the user has sent by now. */
+  turn: number;
+  /** The same for all turns of a conversation. */
+  thread: string | null;
 }
 
 /** How often a rule has answered, and may. */
@@ -582,6 +640,23 @@ export interface TurnCost {
   /** Of tokens and searches; null where the model has no price. */
   usd: number | null;
   container: ContainerUse | null;
+}
+
+/** A request with all that is known of it. */
+export interface TurnShown {
+  entry: Exchange;
+  /** Of a stream: bytes that were out, and milliseconds since the request came. */
+  marks: Array<Mark>;
+  /** The faults that met it. */
+  faults: Array<FaultGiven>;
+  /** The rule that answered. */
+  rule: RuleState | null;
+  /** Its steps that ran for this request. */
+  steps: Array<StepRan>;
+  /** Why no rule answered, or why the rule could not go on. */
+  miss: Miss | null;
+  /** What only the end of the run could show. */
+  findings: Array<FoundLint>;
 }
 
 /** A workspace without a label that made requests, where others have one. */

@@ -11,6 +11,7 @@ mod events;
 mod exchange;
 mod faults;
 pub mod openapi;
+mod page;
 mod quirks;
 mod rates;
 mod scripts;
@@ -34,6 +35,7 @@ pub use events::{
 };
 pub use exchange::{BatchItem, Exchange, JournalGrowth, JournalPage, Lint, LintLevel};
 pub use faults::{FaultGiven, FaultLayer, FaultState};
+pub use page::{Mark, Miss, StepRan, Timeline, TimelineRow, TurnShown};
 pub use quirks::{QuirkState, Quirks};
 pub use rates::{ClearedRates, RateLimit, RateLimitError};
 pub use scripts::{

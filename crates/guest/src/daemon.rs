@@ -26,6 +26,7 @@ use crate::files::{Failure, Get, Put};
 use crate::lease::Lease;
 use crate::out::Out;
 use crate::repl::{self, Repl};
+use crate::room;
 use crate::sinks::Sinks;
 use crate::skill;
 use crate::sys::{self, Poll};
@@ -429,6 +430,9 @@ impl Daemon {
             }
             _ => {
                 self.disk = Watch::new(&settings);
+                if self.disk.is_some() {
+                    room::tell_programs();
+                }
                 self.settings = Some(settings);
                 true
             }

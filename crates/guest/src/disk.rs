@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use guest_proto::Settings;
 
 use crate::directory::Directory;
-use crate::{decoy, sys, tree};
+use crate::{decoy, room, sys, tree};
 
 /// What an entry counts at least: an empty file uses up an inode.
-const ENTRY_BYTES: u64 = 4096;
+pub(crate) const ENTRY_BYTES: u64 = 4096;
 /// From the end of a walk to the start of the next.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// A walk goes on for so long, then the loop gets a turn of the same length.
@@ -65,6 +65,7 @@ impl Watch {
             // Without mounts it is no memory, but a directory like the others.
             roots.push("/dev/shm".into());
         }
+        room::note(settings.max_disk_bytes, 0);
         (settings.max_disk_bytes > 0).then(|| Self {
             limit: settings.max_disk_bytes,
             roots,
@@ -109,7 +110,12 @@ impl Watch {
 
     /// Counts what the guest itself writes.
     pub(crate) fn add(&mut self, bytes: u64) {
-        self.used = self.used.saturating_add(bytes);
+        self.set_used(self.used.saturating_add(bytes));
+    }
+
+    fn set_used(&mut self, bytes: u64) {
+        self.used = bytes;
+        room::note(self.limit, bytes);
     }
 
     fn walk_on(&mut self, patience: Duration) -> Option<String> {
@@ -130,9 +136,9 @@ impl Watch {
         } else {
             self.room_before_hiding = None;
         }
-        self.used = used;
+        self.set_used(used);
         if walk.too_deep {
-            self.used = used.max(self.limit);
+            self.set_used(used.max(self.limit));
             return Some(
                 "sandtable: disk full: directories lie too deep in one another".to_owned(),
             );

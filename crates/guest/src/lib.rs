@@ -1,7 +1,8 @@
 //! The daemon inside a sandbox: one implementation for every backend.
 //!
 //! It speaks frames on stdin and stdout, runs programs, edits files, and moves files in and out. One
-//! thread, one poll loop; nothing here may block, whatever user code puts into the file system.
+//! thread, one poll loop; nothing here may block, whatever user code puts into the file system. A thread of
+//! its own tells programs how large their disk is, where the kernel does not.
 #![cfg(target_os = "linux")]
 
 pub mod bpf;
@@ -18,9 +19,11 @@ mod exec;
 mod files;
 mod filter;
 mod lease;
+pub mod notify;
 mod out;
 mod outputs;
 mod repl;
+pub mod room;
 mod sinks;
 mod skill;
 mod sys;

@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 pub(crate) use spawn::{Program, Spawned, Status, Word, decoy, spawn};
@@ -280,6 +281,68 @@ pub(crate) fn disk_room(path: &Path) -> u64 {
         }
         room.f_bavail.saturating_mul(room.f_frsize)
     }
+}
+
+/// As the kernel has it, the NUL included.
+pub(crate) const MOST_PATH: usize = 4096;
+
+/// What the guest and who answers programs for it both see.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) limit: AtomicU64,
+    pub(crate) used: AtomicU64,
+}
+
+/// The page that this process shares with those that it forks, made when it is first asked for.
+pub(crate) fn shared() -> &'static Shared {
+    static SHARED: OnceLock<&'static Shared> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        // SAFETY: a new mapping of its own, of zeroes, which both numbers may be; it is never unmapped.
+        unsafe {
+            let page = libc::mmap(
+                ptr::null_mut(),
+                size_of::<Shared>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
+            assert_ne!(page, libc::MAP_FAILED, "no memory for a page");
+            &*page.cast::<Shared>()
+        }
+    })
+}
+
+/// Holds a path fast, whatever lies there, without opening it.
+pub(crate) fn place(path: &[u8]) -> io::Result<OwnedFd> {
+    let path = CString::new(path).map_err(|_| io::Error::from_raw_os_error(libc::ENOENT))?;
+    // SAFETY: a C string and integers; the new descriptor is owned by nobody else.
+    unsafe {
+        let made = check(libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC))?;
+        Ok(OwnedFd::from_raw_fd(made))
+    }
+}
+
+/// What the file system of a file says of itself.
+pub(crate) fn file_system(file: &OwnedFd) -> io::Result<libc::statfs> {
+    // SAFETY: the record is plain numbers and lives through the call.
+    unsafe {
+        let mut record: libc::statfs = std::mem::zeroed();
+        check(libc::fstatfs(file.as_raw_fd(), &raw mut record))?;
+        Ok(record)
+    }
+}
+
+/// A record as the bytes it is.
+pub(crate) fn bytes_of(record: &libc::statfs) -> &[u8] {
+    // SAFETY: plain numbers without gaps, read for as long as they are borrowed.
+    unsafe { std::slice::from_raw_parts(ptr::from_ref(record).cast(), size_of::<libc::statfs>()) }
+}
+
+/// Neither this process nor what it starts ever gains rights by a program; filters want it so.
+pub(crate) fn no_new_privileges() -> io::Result<()> {
+    // SAFETY: `prctl` with integers.
+    unsafe { check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) }.map(drop)
 }
 
 /// How many bytes wait in a pipe.

@@ -18,7 +18,7 @@ use crate::ids::Kind;
 use crate::journal::{BatchItem, Entry, Headers};
 use crate::quirks::{Era, Layer, Quirks};
 use crate::store::{BatchRow, ItemOutcome, ItemRow};
-use crate::telemetry;
+use crate::telemetry::Done;
 use crate::verify::Made;
 use crate::workspace::Workspace;
 
@@ -80,9 +80,20 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
         let succeeded = outcome == ItemOutcome::Succeeded;
         workspace.watch.note_item(&id, report.facts, succeeded);
     }
-    let status = telemetry::status(status, false);
-    let source = entry.source.as_deref();
-    workspace.telemetry.turn(&report.done, source, status);
+    workspace.telemetry.request(&Done {
+        request_id: &entry.id,
+        workspace: &workspace.id,
+        started,
+        duration: entry.duration,
+        traceparent: None,
+        method: &entry.method,
+        path: &entry.path,
+        status,
+        client_left: false,
+        item: entry.batch.as_ref(),
+        turn: Some(&report.done),
+        source: entry.source.as_deref(),
+    });
     workspace.journal.push(entry);
 }
 

@@ -162,6 +162,7 @@ impl Record {
             path: &entry.path,
             status: entry.status,
             client_left: left,
+            item: None,
             turn: entry.source.is_some().then_some(&done),
             source: entry.source.as_deref(),
         });

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use crate::cli::args::VERSION;
 use crate::cli::docs;
 use crate::cli::remote::{Remote, RemoteError};
-use crate::live::{draft, message};
 
 /// What an agent is told before its first call.
 const INSTRUCTIONS: &str = "\
@@ -148,6 +147,11 @@ impl Tools {
         self.call("GET", call, "").await
     }
 
+    async fn text(&self, call: &str) -> Answer {
+        let text = self.remote().text(call).await;
+        text.map_err(|error| error.to_string())
+    }
+
     /// One exchange with its bodies.
     async fn exchange(&self, id: &str) -> Result<Value, String> {
         self.get(&format!("journal/{}", encoded(id))).await
@@ -218,16 +222,8 @@ impl Tools {
         description = "Drafts a rule that matches a turn and says what was answered, or leaves a step to write where there was no answer. Loads nothing."
     )]
     async fn draft_rule(&self, Parameters(Turn { request_id }): Parameters<Turn>) -> Answer {
-        let exchange = self.exchange(&request_id).await?;
-        let answer = match &exchange["response_body"] {
-            Value::String(events) => message::folded(events).ok(),
-            body => Some(body.clone()),
-        };
-        let answered = exchange["status"] == 200;
-        draft::rule(
-            &exchange["request_body"],
-            answer.filter(|_| answered).as_ref(),
-        )
+        let call = format!("journal?format=script&id={}", encoded(&request_id));
+        self.text(&call).await
     }
 
     #[tool(

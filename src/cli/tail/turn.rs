@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::live::message;
+use crate::cassette::message;
 
 /// Lines of a text, a code, or an output that are shown.
 const FOLDED_LINES: usize = 3;

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::Query;
-use serde_json::{Value, json};
+use control_api::{Timeline, TimelineRow};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::clock::rfc3339_micros;
 use crate::control::error::ControlError;
 use crate::control::target::Target;
 use crate::ids::hex;
@@ -19,7 +19,7 @@ use crate::work;
 pub(super) async fn list(
     Target(workspace): Target,
     Query(query): Query<HashMap<String, String>>,
-) -> Result<Json<Value>, ControlError> {
+) -> Result<Json<Timeline>, ControlError> {
     let limit = number(&query, "limit")?.unwrap_or(limits::LIST_LIMIT_MAX as u64);
     let limit = usize::try_from(limit)
         .unwrap_or(usize::MAX)
@@ -30,11 +30,13 @@ pub(super) async fn list(
     };
     Ok(work::apart(|| {
         let rows = workspace.journal.part(part, limit);
-        let data: Vec<Value> = rows
-            .iter()
-            .map(|(number, entry)| row(*number, entry))
-            .collect();
-        Json(json!({ "data": data, "kept": workspace.journal.kept() }))
+        Json(Timeline {
+            data: rows
+                .iter()
+                .map(|(number, entry)| row(*number, entry))
+                .collect(),
+            kept: workspace.journal.kept() as u64,
+        })
     }))
 }
 
@@ -46,27 +48,27 @@ fn number(query: &HashMap<String, String>, name: &str) -> Result<Option<u64>, Co
         .transpose()
 }
 
-fn row(number: u64, entry: &Entry) -> Value {
+fn row(number: u64, entry: &Entry) -> TimelineRow {
     let asked = Asked::of(entry).unwrap_or_default();
-    json!({
-        "n": number,
-        "id": entry.id,
-        "at": rfc3339_micros(entry.at),
-        "method": entry.method,
-        "path": entry.path,
-        "status": entry.status,
-        "ms": entry.duration.as_secs_f64() * 1000.0,
-        "source": entry.source,
-        "lints": entry.lints.len(),
-        "left": entry.client_left,
-        "batch": entry.batch.as_ref().map(|item| &item.id),
-        "faults": entry.struck.len(),
-        "stream": asked.stream,
-        "model": asked.model,
-        "said": asked.said,
-        "turn": asked.turns,
-        "thread": asked.thread,
-    })
+    TimelineRow {
+        n: number,
+        id: entry.id.clone(),
+        at: entry.at,
+        method: entry.method.clone(),
+        path: entry.path.clone(),
+        status: entry.status,
+        ms: entry.duration.as_secs_f64() * 1000.0,
+        source: entry.source.clone(),
+        lints: entry.lints.len() as u64,
+        left: entry.client_left,
+        batch: entry.batch.as_ref().map(|item| item.id.clone()),
+        faults: entry.struck.len() as u64,
+        stream: asked.stream,
+        model: asked.model,
+        said: asked.said,
+        turn: asked.turns,
+        thread: asked.thread,
+    }
 }
 
 /// What a row tells of a Messages request.
@@ -77,7 +79,7 @@ struct Asked {
     /// The beginning of the newest text of the user.
     said: Option<String>,
     /// How many messages the user has sent by now.
-    turns: usize,
+    turns: u64,
     /// The same for all turns of a conversation: they begin with the same message.
     thread: Option<String>,
 }
@@ -105,7 +107,7 @@ impl Asked {
                 .filter_map(text)
                 .next_back()
                 .map(|said| cut(&said, SAID_CHARS)),
-            turns: users.count(),
+            turns: users.count() as u64,
             thread: Some(hex(&digest.finalize())[..12].to_owned()),
         })
     }

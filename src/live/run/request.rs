@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{Broken, Call, Known, Run, answers, blocks, id, newest};
 use crate::live::Difference;
 use crate::live::gather::Turn;
-use crate::live::script::{self, Emit, is_from_code};
+use crate::model::draft::{self, Emit, is_from_code};
 
 /// Who asks does not matter to a sandbox; the recorded model may be retired.
 const MODEL: &str = "claude-opus-5";
@@ -36,7 +36,7 @@ impl Run<'_> {
                 "its code awaits results of the web, which a recording holds sealed".to_owned(),
             );
         }
-        if script::call(call.block).is_none() {
+        if draft::call(call.block).is_none() {
             return Some("the call's input is not one that can be made".to_owned());
         }
         let input = call.block["input"].to_string();
@@ -144,7 +144,7 @@ impl Run<'_> {
         answers: &mut Vec<Value>,
     ) -> Result<(), Broken> {
         let mut body = self.request(turns[0], calls)?;
-        let mut steps = json!(script::steps(made, Emit::Calls)?);
+        let mut steps = json!(draft::steps(made, Emit::Calls)?);
         if INPUT_DIR.is_match(&steps.to_string()) {
             self.name_input_dir(turns[0], &mut body, &mut steps).await?;
         }

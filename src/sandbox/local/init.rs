@@ -224,12 +224,14 @@ fn inside(plan: &Plan, trees: Option<Trees>, control: &mut Control) -> Result<()
 
 fn root(plan: &Plan, trees: &Trees) -> Result<(), Failure> {
     let base = Path::new("/tmp");
+    // Nothing is written there but by this process: its size is for who asks `df`.
+    let size = format!("size={},nr_inodes=1k,mode=755", plan.disk_bytes);
     sys::mount(
         "root",
         base,
         "tmpfs",
         libc::MS_NOSUID | libc::MS_NODEV,
-        "size=1m,nr_inodes=1k,mode=755",
+        &size,
     )
     .step("make a root")?;
     std::env::set_current_dir(base).step("enter the root")?;

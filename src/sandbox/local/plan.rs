@@ -31,6 +31,8 @@ pub(super) struct Plan {
     /// Files that the first process writes `0` to, to be in its control groups.
     pub(super) joins: Vec<PathBuf>,
     pub(super) shm_bytes: i64,
+    /// What the disk holds.
+    pub(super) disk_bytes: u64,
     /// Pseudo terminals it may have at once.
     pub(super) terminals: u32,
     pub(super) rlimits: Vec<Rlimit>,

@@ -1,7 +1,7 @@
 //! From a recorded message to a rule that emits the same, and the sandbox's replies to its calls.
 
 use guest_proto::{EditErrorKind, EditResult, FileType, Hunk, Outcome};
-use sandtable::live::script::{self, Emit};
+use sandtable::model::draft::{self, Emit};
 use serde_json::{Value, json};
 
 use crate::harness::canned::Reply;
@@ -28,13 +28,13 @@ impl Played {
 /// What plays `message`.
 pub(crate) fn of(message: &Value) -> Played {
     let blocks = message["content"].as_array().expect("content");
-    let mut steps = script::steps(blocks, Emit::Everything).expect("only what is emulated");
+    let mut steps = draft::steps(blocks, Emit::Everything).expect("only what is emulated");
     let mut replies = Vec::new();
     let mut web: Vec<Value> = Vec::new();
     for block in blocks {
         match block["type"].as_str().expect("a type") {
             // What code calls is no step: the sandbox says it.
-            "tool_use" | "server_tool_use" if script::is_from_code(block) => {
+            "tool_use" | "server_tool_use" if draft::is_from_code(block) => {
                 let call = |n| {
                     let name = block["name"].as_str().expect("a name").to_owned();
                     (n, name, block["input"].clone())

@@ -54,6 +54,16 @@ def ask(url, prompt, code=False, **headers):
         return json.load(error)
 
 
+def batch(url):
+    """One item, run to its end."""
+    headers = {"x-api-key": "sk-ant-otlp", "anthropic-version": "2023-06-01", "content-type": "application/json"}
+    params = {"model": "claude-opus-4-6", "max_tokens": 64, "messages": [{"role": "user", "content": "hi"}]}
+    body = json.dumps({"requests": [{"custom_id": "first", "params": params}]}).encode()
+    made = json.load(urllib.request.urlopen(urllib.request.Request(f"{url}/v1/messages/batches", body, headers)))
+    waits = urllib.request.Request(f"{url}/_sandtable/wait?requests=4&timeout=30s", headers=headers)
+    assert json.load(urllib.request.urlopen(waits))["met"], made
+
+
 def attributes(span):
     return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in span.attributes}
 
@@ -76,6 +86,12 @@ def check():
     assert said["gen_ai.tool.name"] == "bash_code_execution" and said["gen_ai.tool.call.id"].startswith("srvtoolu_")
     assert request.start_time_unix_nano <= call.start_time_unix_nano <= call.end_time_unix_nano
     assert call.end_time_unix_nano <= request.end_time_unix_nano + 1_000_000
+    # An item of a batch has a trace of its own, and its turn.
+    (item,) = [span for span in spans if span.name == "batch item"]
+    said = attributes(item)
+    assert said["sandtable.custom_id"] == "first" and said["sandtable.batch_id"].startswith("msgbatch_")
+    assert item.kind == Span.SPAN_KIND_INTERNAL and not item.parent_span_id
+    assert [span.name for span in spans if span.parent_span_id == item.span_id] == ["chat claude-opus-4-6"]
     # Another request, another trace; and a refused one says so.
     others = [span for span in spans if span.trace_id.hex() != TRACE]
     assert {span.name for span in others} >= {"POST /v1/messages"}
@@ -99,6 +115,7 @@ def main(program):
         headers = {"x-api-key": "sk-ant-otlp", "content-type": "application/json"}
         urllib.request.urlopen(urllib.request.Request(f"{url}/_sandtable/faults", fault, headers)).read()
         ask(url, "```bash\ndate\n```")
+        batch(url)
     finally:
         # What is left is sent before the end.
         process.terminate()

@@ -412,6 +412,23 @@ class Loaded(TypedDict):
     """Rules of the workspace now, without those of files."""
 
 
+class Mark(TypedDict):
+    """Where a stream stood at a moment."""
+
+    end_bytes: int
+    """So many bytes of the body were out."""
+    ms: float
+    """So long after the request came."""
+
+
+class Miss(TypedDict):
+    """Why a turn was not answered as a rule says."""
+
+    message: str
+    nearest: list[Near]
+    """The rules that came nearest; none of a turn that broke off."""
+
+
 class MissingExchanges(TypedDict):
     """How many exchanges could not be written, and why."""
 
@@ -634,6 +651,13 @@ class Searches(TypedDict):
     usd: float
 
 
+class StepRan(TypedDict):
+    """A step of a rule that ran."""
+
+    step: str
+    line: int
+
+
 @dataclass(frozen=True)
 class StepState:
     """A step of a rule."""
@@ -646,6 +670,45 @@ class StepState:
     """At least once."""
     conditional: bool
     """It lies in a branch of an `if`: that it did not run is no finding."""
+
+
+class Timeline(TypedDict):
+    """A part of the journal without bodies."""
+
+    data: list[TimelineRow]
+    kept: int
+    """How many requests the journal holds."""
+
+
+class TimelineRow(TypedDict):
+    """A request in a line."""
+
+    n: int
+    """Its number, which only grows."""
+    id: str
+    at: str
+    method: str
+    path: str
+    status: int
+    ms: float
+    """From the request's head to the last byte of the answer, on the real clock."""
+    source: Optional[str]
+    lints: int
+    """How many."""
+    left: bool
+    """The client went before the answer was complete."""
+    batch: Optional[str]
+    """`msgbatch_…`, of an item."""
+    faults: int
+    """How many faults met it."""
+    stream: bool
+    model: Optional[str]
+    said: Optional[str]
+    """The beginning of the newest text of the user."""
+    turn: int
+    """How many messages the user has sent by now."""
+    thread: Optional[str]
+    """The same for all turns of a conversation."""
 
 
 class TimesUsed(TypedDict):
@@ -685,6 +748,24 @@ class TurnCost(TypedDict):
     usd: Optional[float]
     """Of tokens and searches; null where the model has no price."""
     container: Optional[ContainerUse]
+
+
+class TurnShown(TypedDict):
+    """A request with all that is known of it."""
+
+    entry: Exchange
+    marks: list[Mark]
+    """Of a stream: bytes that were out, and milliseconds since the request came."""
+    faults: list[FaultGiven]
+    """The faults that met it."""
+    rule: Optional[RuleState]
+    """The rule that answered."""
+    steps: list[StepRan]
+    """Its steps that ran for this request."""
+    miss: Optional[Miss]
+    """Why no rule answered, or why the rule could not go on."""
+    findings: list[FoundLint]
+    """What only the end of the run could show."""
 
 
 class Unclaimed(TypedDict):

@@ -6,8 +6,8 @@ use super::{ActsOn, Call, Content, Kind, Parameter, Shape};
 use crate::{
     ClockChange, ClockState, Container, ContainerEnded, ContainerFiles, Event, Exchange,
     FaultState, Fork, Forked, Health, JournalGrowth, JournalPage, Label, Labelled, List, Loaded,
-    Mount, Mounted, Quirks, RateLimit, Ready, Reset, Restored, ScriptCheck, ScriptList, Unmounted,
-    Usage, Verdict, Waited, WorkspaceState,
+    Mount, Mounted, Quirks, RateLimit, Ready, Reset, Restored, ScriptCheck, ScriptList, Timeline,
+    TurnShown, Unmounted, Usage, Verdict, Waited, WorkspaceState,
 };
 
 const YAML: &[&str] = &["application/yaml", "application/json"];
@@ -72,6 +72,7 @@ pub fn calls() -> Vec<Call> {
         containers(),
         rules(),
         journal(),
+        page(),
         state(),
     ]
     .concat()
@@ -262,6 +263,58 @@ fn containers() -> Vec<Call> {
     ]
 }
 
+/// What the inspector asks beside the others; tools do better with those, for these change with the page.
+fn page() -> Vec<Call> {
+    use ActsOn::One;
+    vec![
+        Call::new(
+            "get",
+            "/_sandtable/page/timeline",
+            "page_timeline",
+            One,
+            "For the inspector, with which it changes: the journal, a row for each request.",
+        )
+        .with(
+            "after",
+            Kind::Number(0, None),
+            "rows with a higher number, oldest first",
+        )
+        .with(
+            "before",
+            Kind::Number(0, None),
+            "rows with a lower number, newest first; the newest without either",
+        )
+        .with("limit", Kind::Number(1, Some(1000)), "how many at most")
+        .says(200, "the rows", Content::json::<Timeline>()),
+        Call::new(
+            "get",
+            "/_sandtable/page/turns/{id}",
+            "page_turn",
+            One,
+            "For the inspector, with which it changes: a request with all that is known of it.",
+        )
+        .with("id", Kind::Text, "the request id")
+        .says(200, "the request", Content::json::<TurnShown>()),
+        Call::new(
+            "get",
+            "/_sandtable/page/files/{id}",
+            "page_file",
+            One,
+            "For the inspector, with which it changes: the bytes of a file of the Files API.",
+        )
+        .with("id", Kind::Text, "`file_…`")
+        .says(
+            200,
+            "the bytes",
+            Content {
+                types: &["application/octet-stream"],
+                shape: Shape::Bytes,
+                optional: false,
+            },
+        ),
+    ]
+}
+
 fn rules() -> Vec<Call> {
     use ActsOn::{Any, One};
     let mut calls = vec![
@@ -405,7 +458,7 @@ fn journal() -> Vec<Call> {
             .with("cursor", Kind::Number(0, None), "`next_cursor` of the page before")
             .with("after", Kind::Number(0, None), "`next_after` of the page before, or 0")
             .with("bodies", Kind::Flag, "`false`: lengths in place of bodies")
-            .with("format", Kind::OneOf(&["har", "cassette"]), "an export of all")
+            .with("format", Kind::OneOf(&["har", "cassette", "script"]), "an export of all")
             .says(200, "a page, or the export", Content {
                 types: &["application/json"],
                 shape: Shape::Of(|generator| {

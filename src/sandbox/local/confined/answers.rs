@@ -1,6 +1,8 @@
 //! Calls with paths, and those that tell of the machine.
 
-use super::calls::{Follow, Spot};
+use guest::room;
+
+use super::calls::{Follow, Spot, Target};
 use super::notify::{Verdict, Waiting, errno};
 use super::space::{self, Base, Found, Kind, climbs};
 use super::tracee::{Caller, New};
@@ -110,6 +112,42 @@ impl Warden {
         } else {
             Act::Change(new)
         })
+    }
+
+    /// `statfs` and `fstatfs`: programs are told of the sandbox's disk, the guest of the machine's.
+    pub(super) fn file_system(
+        &mut self,
+        waiting: &Waiting<'_>,
+        caller: &Caller<'_>,
+        target: Target,
+    ) -> Result<Act, i32> {
+        let real = match target {
+            Target::Descriptor(_) if caller.is_guest() => return Ok(Act::GoOn),
+            Target::Path(spot) if caller.is_guest() => {
+                return self.paths(waiting, caller, &[spot]);
+            }
+            Target::Descriptor(place) => {
+                let number = waiting.int(place);
+                format!("/proc/{}/fd/{number}", caller.thread).into_bytes()
+            }
+            Target::Path(spot) => {
+                let (found, _) = self.look(waiting, caller, spot, true)?;
+                found.ok_or(libc::ENOENT)?.real
+            }
+        };
+        let file = sys::open(&real, libc::O_PATH).map_err(|error| match target {
+            Target::Descriptor(_) => libc::EBADF,
+            Target::Path(_) => errno(&error),
+        })?;
+        let record = room::of(&file).map_err(|error| errno(&error))?;
+        if !waiting.is_valid() {
+            return Err(libc::ESRCH);
+        }
+        let told = room::told(&record).unwrap_or(record);
+        let to = waiting.argument(1);
+        self.memories
+            .write(caller.thread, to, room::record(&told))?;
+        Ok(Verdict::Answer(0).into())
     }
 
     /// Whether a path is one name in a directory, and what it names is meant, be it a link: nothing

@@ -36,6 +36,8 @@ pub(super) enum Call {
     Execute(Spot, usize),
     /// Changes what Landlock does not know: modes, owners, times, attributes.
     Change(Target, Change),
+    /// Asks how large a disk is, and how full.
+    FileSystem(Target),
     Connect,
     Bind,
     SocketName,
@@ -131,7 +133,11 @@ pub(super) const CALLS: &[(libc::c_long, Call)] = &[
     (libc::SYS_symlinkat, Call::Paths(&[at(1, 2, NEVER)])),
     (libc::SYS_truncate, Call::Paths(&[here(0, ALWAYS)])),
     (libc::SYS_chdir, Call::Paths(&[here(0, ALWAYS)])),
-    (libc::SYS_statfs, Call::Paths(&[here(0, ALWAYS)])),
+    (
+        libc::SYS_statfs,
+        Call::FileSystem(Target::Path(here(0, ALWAYS))),
+    ),
+    (libc::SYS_fstatfs, Call::FileSystem(Target::Descriptor(0))),
     (
         libc::SYS_inotify_add_watch,
         Call::Paths(&[here(1, Follow::Unless(2, 0x0200_0000))]),

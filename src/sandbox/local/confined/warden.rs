@@ -215,6 +215,7 @@ impl Warden {
             Call::ReadLink(spot) => self.read_link(waiting, &caller, spot),
             Call::Execute(spot, arguments) => self.execute(waiting, &caller, spot, arguments),
             Call::Change(target, change) => self.change_file(waiting, &caller, target, change),
+            Call::FileSystem(target) => self.file_system(waiting, &caller, target),
             Call::Connect => self.connect(waiting, &caller),
             Call::Bind => self.bind(waiting, &caller),
             Call::SocketName => self.socket_name(waiting),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cassette::{End, Response};
+use super::{End, Response};
 
 /// The message; why there is none otherwise.
 pub fn of(response: &Response) -> Result<Value, String> {

@@ -1,8 +1,10 @@
 //! A rule of a script that is drafted from one exchange: it matches the request, and says what was answered.
 
+mod steps;
+
 use serde_json::{Map, Value, json};
 
-use super::script::{self, Emit};
+pub use steps::{Emit, call, is_from_code, steps};
 
 /// So much of a prompt tells it apart, and is easy to shorten by hand.
 const MAX_CLUE_CHARS: usize = 80;
@@ -31,7 +33,7 @@ pub fn rule(request: &Value, answer: Option<&Value>) -> Result<String, String> {
     if let Some(clue) = &clue {
         when.insert("user".to_owned(), json!(clue));
     }
-    let steps = answer.and_then(|message| steps(message).ok());
+    let steps = answer.and_then(|message| said(message).ok());
     let todo = || vec![json!({"text": "What the model is to say."})];
     let rule = json!([{
         "name": clue.unwrap_or_else(|| "any request".to_owned()),
@@ -71,9 +73,9 @@ fn text(content: &Value) -> String {
 }
 
 /// The steps that emit the message, and how it ended.
-fn steps(message: &Value) -> Result<Vec<Value>, String> {
+fn said(message: &Value) -> Result<Vec<Value>, String> {
     let blocks = message["content"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut steps = script::steps(blocks, Emit::Everything)?;
+    let mut steps = steps(blocks, Emit::Everything)?;
     match message["stop_reason"].as_str().unwrap_or_default() {
         "pause_turn" => steps.push(json!({"pause_turn": null})),
         reason @ ("max_tokens" | "refusal" | "model_context_window_exceeded") => {

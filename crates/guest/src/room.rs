@@ -1,0 +1,216 @@
+//! How large its disk is, as programs are told.
+//!
+//! Where nothing below a sandbox sets a limit, `statfs` tells of the machine's disk: `df` and
+//! `shutil.disk_usage` would promise room that the watch ([`crate::disk`]) does not grant. So the call stops,
+//! and is answered with the sandbox's own limit and what is left of it, as of the last walk.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use libc::{BPF_JEQ, BPF_K, BPF_RET, SECCOMP_RET_ALLOW, SECCOMP_RET_USER_NOTIF, sock_filter};
+
+use crate::bpf::{begin, jump, number, statement};
+use crate::disk::ENTRY_BYTES;
+use crate::notify::{self, Notification};
+use crate::sys;
+
+/// File systems in memory have a limit of their own, or no size.
+const IN_MEMORY: [libc::c_long; 2] = [0x0102_1994, 0x8584_58f6];
+const STACK_BYTES: usize = 128 * 1024;
+
+/// Takes what the watch knows; to be looked at by whoever answers. 0 bytes: there is no limit.
+pub(crate) fn note(limit: u64, used: u64) {
+    let shared = sys::shared();
+    shared.limit.store(limit, Ordering::Relaxed);
+    shared.used.store(used, Ordering::Relaxed);
+}
+
+/// Makes the place where the guest's word lies: before a process is forked that is to read it.
+pub fn share() {
+    sys::shared();
+}
+
+/// What a program is told instead of `real`; `None` where that stands, as of what lies in memory.
+#[must_use]
+pub fn told(real: &libc::statfs) -> Option<libc::statfs> {
+    let shared = sys::shared();
+    let limit = shared.limit.load(Ordering::Relaxed);
+    let room = limit.saturating_sub(shared.used.load(Ordering::Relaxed));
+    bounded(real, limit, room)
+}
+
+fn bounded(real: &libc::statfs, limit: u64, room: u64) -> Option<libc::statfs> {
+    let block = u64::try_from(real.f_bsize)
+        .ok()
+        .filter(|bytes| *bytes > 0)?;
+    if limit == 0 || real.f_blocks == 0 || IN_MEMORY.contains(&real.f_type) {
+        return None;
+    }
+    let mut told = *real;
+    told.f_blocks = real.f_blocks.min(limit / block);
+    told.f_bfree = real.f_bfree.min(room / block);
+    told.f_bavail = real.f_bavail.min(room / block);
+    told.f_files = real.f_files.min(limit / ENTRY_BYTES);
+    told.f_ffree = real.f_ffree.min(room / ENTRY_BYTES);
+    Some(told)
+}
+
+/// What a descriptor's file system says of itself.
+///
+/// # Errors
+/// The system's.
+pub fn of(file: &OwnedFd) -> io::Result<libc::statfs> {
+    sys::file_system(file)
+}
+
+/// The record as the kernel writes it.
+#[must_use]
+pub fn record(told: &libc::statfs) -> &[u8] {
+    sys::bytes_of(told)
+}
+
+/// Has programs that start from now on told of the sandbox's disk. Where there is a warden it does that;
+/// a kernel that knows no listeners tells of the machine's.
+pub(crate) fn tell_programs() {
+    static TELLS: AtomicBool = AtomicBool::new(false);
+    if sys::confinement().is_some() || TELLS.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let (hand, take) = mpsc::sync_channel::<OwnedFd>(1);
+    // Begun before the filter: what answers must not stop for itself.
+    let answers = thread::Builder::new()
+        .name("room".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            if let Ok(listener) = take.recv() {
+                serve(&listener);
+            }
+        });
+    if answers.is_ok()
+        && sys::no_new_privileges().is_ok()
+        && let Ok(listener) = notify::listen(&filter())
+    {
+        drop(hand.send(listener));
+    }
+}
+
+fn filter() -> Vec<sock_filter> {
+    let mut program = begin(libc::ENOSYS);
+    for call in [libc::SYS_statfs, libc::SYS_fstatfs] {
+        program.extend([
+            jump(BPF_JEQ, number(call), 0, 1),
+            statement(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+        ]);
+    }
+    program.push(statement(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+    program
+}
+
+fn serve(listener: &OwnedFd) {
+    let guest = std::process::id();
+    loop {
+        let call = match notify::receive(listener) {
+            Ok(call) => call,
+            // It was killed before it was heard.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => {
+                continue;
+            }
+            Err(_) => return,
+        };
+        let is_told = call.pid != guest && tell(listener, &call).is_some();
+        // Who waited may be gone.
+        drop(if is_told {
+            notify::answer(listener, call.id, Ok(0))
+        } else {
+            notify::go_on(listener, call.id)
+        });
+    }
+}
+
+/// Writes the answer into the program's memory. `None`: the kernel is to say it, an error too.
+fn tell(listener: &OwnedFd, call: &Notification) -> Option<()> {
+    let thread = call.pid;
+    let memory = File::options()
+        .read(true)
+        .write(true)
+        .open(format!("/proc/{thread}/mem"))
+        .ok()?;
+    let [what, to, ..] = call.data.arguments;
+    let path = if libc::c_long::from(call.data.number) == libc::SYS_fstatfs {
+        format!("/proc/{thread}/fd/{}", i32::try_from(what).ok()?).into_bytes()
+    } else {
+        let path = text(&memory, what)?;
+        if path.starts_with(b"/") {
+            path
+        } else {
+            [format!("/proc/{thread}/cwd/").as_bytes(), &path].concat()
+        }
+    };
+    let file = sys::place(&path).ok()?;
+    let told = told(&of(&file).ok()?)?;
+    // What was opened by its number is its own only if it still waits.
+    if !notify::is_valid(listener, call.id) {
+        return None;
+    }
+    memory.write_all_at(record(&told), to).ok()
+}
+
+/// A path in a program's memory; an empty one is the kernel's to refuse.
+fn text(memory: &File, at: u64) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; sys::MOST_PATH];
+    // What follows the path need not be there.
+    let read = memory.read_at(&mut bytes, at).ok()?;
+    let end = bytes[..read].iter().position(|byte| *byte == 0)?;
+    bytes.truncate(end);
+    (end > 0).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    fn disk(blocks: u64, free: u64, kind: libc::c_long) -> libc::statfs {
+        let file = sys::place(b"/").unwrap();
+        let mut record = of(&file).unwrap();
+        record.f_type = kind;
+        record.f_bsize = 4096;
+        (record.f_blocks, record.f_bfree, record.f_bavail) = (blocks, free, free);
+        (record.f_files, record.f_ffree) = (1 << 40, 1 << 40);
+        record
+    }
+
+    #[test]
+    fn a_disk_is_as_large_as_the_limit_and_as_free_as_what_is_left_of_it() {
+        let real = disk(100 * GIB / 4096, 50 * GIB / 4096, 0xef53);
+        let told = bounded(&real, 5 * GIB, 2 * GIB).unwrap();
+        assert_eq!(
+            (told.f_blocks, told.f_bfree),
+            (5 * GIB / 4096, 2 * GIB / 4096)
+        );
+        assert_eq!(told.f_bavail, told.f_bfree);
+        assert_eq!(
+            (told.f_files, told.f_ffree),
+            (5 * GIB / 4096, 2 * GIB / 4096)
+        );
+        // No more than there is.
+        let small = disk(3 * GIB / 4096, GIB / 4096, 0xef53);
+        let told = bounded(&small, 5 * GIB, 2 * GIB).unwrap();
+        assert_eq!((told.f_blocks, told.f_bfree), (3 * GIB / 4096, GIB / 4096));
+    }
+
+    #[test]
+    fn what_lies_in_memory_and_what_has_no_limit_is_told_as_it_is() {
+        let memory = disk(100, 50, IN_MEMORY[0]);
+        assert!(bounded(&memory, 5 * GIB, GIB).is_none());
+        let nothing = disk(0, 0, 0x9fa0);
+        assert!(bounded(&nothing, 5 * GIB, GIB).is_none());
+        assert!(bounded(&disk(100, 50, 0xef53), 0, 0).is_none());
+    }
+}
