@@ -3,22 +3,19 @@
 pub(crate) mod pending;
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::clock::Clock;
 #[cfg(target_os = "linux")]
 use crate::config::Provision;
 use crate::config::{BackendChoice, Config, Isolation};
 use crate::ids::SandboxId;
-use crate::sandbox::docker::image::Progress;
 use crate::sandbox::docker::{DockerBackend, DockerConfig, NO_ENGINE_HINT};
 #[cfg(target_os = "linux")]
 use crate::sandbox::local::{self, LocalBackend, LocalConfig, may_be_entered};
 use crate::sandbox::{
-    Backend, BoxFuture, Channel, Launched, Limits, PassedOver, SandboxError, SandboxSpec, guest,
+    Backend, BoxFuture, Capabilities, Description, Host, Launched, Launcher, Limits, PassedOver,
+    SandboxError, SandboxSpec, guest,
 };
 
 /// The chosen backend and what the banner says of it.
@@ -29,16 +26,6 @@ pub struct Chosen {
     pub why: String,
     /// The one command that would improve it.
     pub improve: Option<String>,
-    keeper: Keeper,
-}
-
-/// What has to be closed and cleared up.
-#[derive(Debug, Clone)]
-enum Keeper {
-    Nobody,
-    Docker(Arc<DockerBackend>),
-    #[cfg(target_os = "linux")]
-    Local(Arc<LocalBackend>),
 }
 
 impl Chosen {
@@ -51,39 +38,36 @@ impl Chosen {
             ),
             backend,
             improve: None,
-            keeper: Keeper::Nobody,
+        }
+    }
+
+    /// A backend that was found here.
+    async fn found(backend: Arc<dyn Backend>, more: &str, because: &str) -> Self {
+        let Description { text, improve } = backend.describe().await;
+        let because = match because {
+            "" => String::new(),
+            because => format!(" ({because})"),
+        };
+        Self {
+            why: format!("{}: {text}{more}{because}", backend.name()),
+            backend,
+            improve,
         }
     }
 
     /// Ends the sandboxes of this run; a temporary server's are deleted, the others keep their files.
     pub async fn close(&self) {
-        match &self.keeper {
-            Keeper::Nobody => {}
-            Keeper::Docker(docker) => {
-                if let Err(error) = docker.close().await {
-                    tracing::warn!(%error, "some sandboxes may be left; the next server clears them up");
-                }
-            }
-            #[cfg(target_os = "linux")]
-            Keeper::Local(local) => local.close().await,
+        if let Err(error) = self.backend.close().await {
+            tracing::warn!(%error, "some sandboxes may be left; the next server clears them up");
         }
     }
 
-    /// Clears up after servers that were killed, in the background. `known` are the containers that
-    /// the store still has.
-    pub(crate) fn reap(&self, known: HashSet<String>) {
-        let keeper = self.keeper.clone();
+    /// Clears up after servers that were killed, in the background. `known` are the sandboxes of
+    /// containers that the store still has.
+    pub(crate) fn reap(&self, known: HashSet<SandboxId>) {
+        let backend = Arc::clone(&self.backend);
         tokio::spawn(async move {
-            let reaped = match keeper {
-                Keeper::Nobody => Ok(0),
-                Keeper::Docker(docker) => {
-                    let now = Clock::default().now();
-                    docker.reap(now, |id| known.contains(id)).await
-                }
-                #[cfg(target_os = "linux")]
-                Keeper::Local(local) => Ok(local.reap(move |id| known.contains(id)).await),
-            };
-            match reaped {
+            match backend.reap(known).await {
                 Ok(0) => {}
                 Ok(removed) => {
                     tracing::info!(removed, "removed sandboxes of servers that are gone");
@@ -150,7 +134,7 @@ pub(crate) async fn examine(
     match config.backend {
         BackendChoice::Auto | BackendChoice::None => Ok("nothing is asked for".to_owned()),
         BackendChoice::Docker => match connect(&place).await {
-            Ok(docker) => Ok(format!("docker: {}", docker.describe().await.text)),
+            Ok(docker) => Ok(Chosen::found(Arc::new(docker), "", "").await.why),
             Err(error) => Err(in_words(&error)),
         },
         BackendChoice::Local => match local(&place, "", None).await {
@@ -235,22 +219,13 @@ async fn connect(place: &Place<'_>) -> Result<DockerBackend, SandboxError> {
 }
 
 async fn chosen_docker(docker: DockerBackend, warm: usize, because: &str) -> Chosen {
-    let docker = Arc::new(docker);
-    let description = docker.describe().await;
-    let mut text = description.text;
+    let docker = Arc::new(docker.with_builds());
+    let mut more = String::new();
     if warm > 0 {
         docker.keep_warm(warm, Limits::default());
-        write!(text, ", {warm} kept warm").expect("a String takes every write");
+        more = format!(", {warm} kept warm");
     }
-    Chosen {
-        backend: Arc::new(Provisioned {
-            docker: Arc::clone(&docker),
-            image_is_there: AtomicBool::new(false),
-        }),
-        why: why("docker", &text, because),
-        improve: description.improve,
-        keeper: Keeper::Docker(docker),
-    }
+    Chosen::found(docker, &more, because).await
 }
 
 /// Whether the user says which engine it is.
@@ -280,6 +255,7 @@ async fn local(
         provision: place.config.provision == Provision::Auto,
         program: place.config.program.clone(),
         isolation: isolation(place.config.isolation),
+        landlock_abi: None,
         passed_over: docker
             .map(|reason| PassedOver {
                 name: "docker",
@@ -289,14 +265,7 @@ async fn local(
             .collect(),
     })
     .await?;
-    let local = Arc::new(local);
-    let description = local.describe();
-    Ok(Chosen {
-        backend: Arc::clone(&local) as Arc<dyn Backend>,
-        why: why("local", &description.text, because),
-        improve: description.improve,
-        keeper: Keeper::Local(local),
-    })
+    Ok(Chosen::found(Arc::new(local), "", because).await)
 }
 
 /// As the backend calls it.
@@ -317,14 +286,6 @@ async fn local(_: &Place<'_>, _: &str, _: Option<String>) -> Result<Chosen, Sand
     })
 }
 
-fn why(name: &str, text: &str, because: &str) -> String {
-    if because.is_empty() {
-        format!("{name}: {text}")
-    } else {
-        format!("{name}: {text} ({because})")
-    }
-}
-
 fn in_words(error: &SandboxError) -> String {
     match error {
         SandboxError::Unavailable { hint, .. } => format!("{error}\n  hint: {hint}"),
@@ -343,103 +304,6 @@ pub(crate) fn none(reason: &str, hint: &str, improve: Option<String>) -> Chosen 
         why: format!("none: {reason}; code is not run, calls answer `unavailable` (hint: {hint})"),
         backend: Arc::new(backend),
         improve,
-        keeper: Keeper::Nobody,
-    }
-}
-
-/// Docker, with the image built when the first sandbox needs it.
-#[derive(Debug)]
-struct Provisioned {
-    docker: Arc<DockerBackend>,
-    image_is_there: AtomicBool,
-}
-
-impl Provisioned {
-    async fn provision(&self) -> Result<(), SandboxError> {
-        if self.image_is_there.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let mut last = None;
-        let mut progress = |event: Progress| {
-            // A line for each step, not for each line that a step prints.
-            if let Progress::Step { number, of, text } = event
-                && last.replace(number) != Some(number)
-            {
-                tracing::info!(step = number, of, %text, "building the sandbox image");
-            }
-        };
-        self.docker
-            .ensure_image(&mut progress)
-            .await
-            .map_err(|error| SandboxError::Engine {
-                operation: "build the sandbox image",
-                reason: error.to_string(),
-            })?;
-        self.image_is_there.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-impl Backend for Provisioned {
-    fn name(&self) -> &'static str {
-        self.docker.name()
-    }
-
-    fn rung(&self) -> &'static str {
-        self.docker.rung()
-    }
-
-    fn passed_over(&self) -> &[PassedOver] {
-        self.docker.passed_over()
-    }
-
-    fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
-        Box::pin(async move { Ok(self.launch(spec).await?.channel) })
-    }
-
-    fn launch<'a>(
-        &'a self,
-        spec: &'a SandboxSpec,
-    ) -> BoxFuture<'a, Result<Launched, SandboxError>> {
-        Box::pin(async move {
-            self.provision().await?;
-            let launched = self.docker.launch(spec).await;
-            if launched.is_err() {
-                // The image may have been removed meanwhile: look again next time.
-                self.image_is_there.store(false, Ordering::Relaxed);
-            }
-            launched
-        })
-    }
-
-    fn take_up<'a>(
-        &'a self,
-        sandbox_id: &'a SandboxId,
-    ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
-        self.docker.take_up(sandbox_id)
-    }
-
-    fn prepare_skills<'a>(
-        &'a self,
-        sandbox_id: &'a SandboxId,
-    ) -> BoxFuture<'a, Result<(), SandboxError>> {
-        self.docker.prepare_skills(sandbox_id)
-    }
-
-    fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
-        self.docker.settings(spec)
-    }
-
-    fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
-        self.docker.stop(sandbox_id)
-    }
-
-    fn remove<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
-        self.docker.remove(sandbox_id)
-    }
-
-    fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
-        self.docker.ready()
     }
 }
 
@@ -459,13 +323,24 @@ impl NoBackend {
     }
 }
 
-impl Backend for NoBackend {
-    fn name(&self) -> &'static str {
-        "none"
+impl Launcher for NoBackend {
+    fn launch<'a>(&'a self, _: &'a SandboxSpec) -> BoxFuture<'a, Result<Launched, SandboxError>> {
+        Box::pin(std::future::ready(Err(self.error())))
     }
 
-    fn start<'a>(&'a self, _: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
+    fn take_up<'a>(
+        &'a self,
+        _: &'a SandboxId,
+    ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn prepare_skills<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(std::future::ready(Err(self.error())))
+    }
+
+    fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
+        spec.watched()
     }
 
     fn stop<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
@@ -475,9 +350,41 @@ impl Backend for NoBackend {
     fn remove<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(std::future::ready(Ok(())))
     }
+}
+
+impl Host for NoBackend {
+    fn name(&self) -> &'static str {
+        "none"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            rung: "none",
+            exact_disk: false,
+        }
+    }
+
+    fn passed_over(&self) -> &[PassedOver] {
+        &[]
+    }
+
+    fn describe(&self) -> BoxFuture<'_, Description> {
+        Box::pin(std::future::ready(Description {
+            text: self.reason.clone(),
+            improve: None,
+        }))
+    }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
         Box::pin(std::future::ready(Err(self.error())))
+    }
+
+    fn reap(&self, _: HashSet<SandboxId>) -> BoxFuture<'_, Result<usize, SandboxError>> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 

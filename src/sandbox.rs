@@ -1,7 +1,8 @@
 //! Sandboxes: the launchers, and the client of the guest that every launcher shares.
 //!
-//! A [`Backend`] only starts the guest and hands back a duplex byte channel. All that happens over
-//! the bytes (exec, editor, files, time-outs, caps) is in [`guest`] and the same for every backend.
+//! A [`Launcher`] only starts the guest and hands back a duplex byte channel; its [`Host`] is the machine or the
+//! engine behind it, and a [`Backend`] is both. All that happens over the bytes (exec, editor, files, time-outs,
+//! caps) is in [`guest`] and the same for every backend.
 
 pub mod docker;
 pub mod guest;
@@ -9,6 +10,7 @@ pub mod guest;
 pub mod local;
 mod memory;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -91,77 +93,104 @@ pub struct Launched {
     pub lease: Option<GuestLease>,
 }
 
-/// Something that launches sandboxes.
-pub trait Backend: Send + Sync + fmt::Debug {
-    /// `docker`, `local`, or `none`.
-    fn name(&self) -> &'static str;
-
-    /// What confines sandboxes: `docker`, `namespaces`, `landlock`, or `none`.
-    fn rung(&self) -> &'static str {
-        self.name()
+impl SandboxSpec {
+    /// What a guest is told whose launcher limits no disk: it watches all of it.
+    pub fn watched(&self) -> guest::Settings {
+        guest::Settings {
+            max_file_bytes: self.limits.disk_bytes,
+            max_disk_bytes: self.limits.disk_bytes,
+            ..guest::Settings::default()
+        }
     }
+}
 
-    /// What would confine them better, and why it does not run.
-    fn passed_over(&self) -> &[PassedOver] {
-        &[]
+/// What a backend says of itself in the banner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// The engine and the image, the interpreter, the limits.
+    pub text: String,
+    /// The one command that would improve it.
+    pub improve: Option<String>,
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        match &self.improve {
+            Some(command) => write!(f, "; to improve it: {command}"),
+            None => Ok(()),
+        }
     }
+}
 
+/// What differs from host to host, as far as it is known by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// What confines sandboxes, such as `docker`, `namespaces`, `landlock`, or `none`.
+    pub rung: &'static str,
+    /// A full disk refuses; else the guest watches it, and ends what fills it.
+    pub exact_disk: bool,
+}
+
+/// Starts and ends single sandboxes. No method has a default: who adds a backend decides each.
+pub trait Launcher: Send + Sync + fmt::Debug {
     /// Starts the sandbox of a container: a new one, or a stopped one with its files kept. Ends a
     /// running one of the same id first.
-    fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>>;
-
-    /// [`Self::start`], and how long the guest outlives the channel.
-    fn launch<'a>(
-        &'a self,
-        spec: &'a SandboxSpec,
-    ) -> BoxFuture<'a, Result<Launched, SandboxError>> {
-        Box::pin(async move {
-            let channel = self.start(spec).await?;
-            Ok(Launched {
-                channel,
-                lease: None,
-            })
-        })
-    }
+    fn launch<'a>(&'a self, spec: &'a SandboxSpec)
+    -> BoxFuture<'a, Result<Launched, SandboxError>>;
 
     /// A new channel to a guest that runs, if it can be had: after the server's restart, or a fault of
-    /// the engine's.
+    /// the engine's. Always `None` where guests end with their channel.
     fn take_up<'a>(
         &'a self,
         sandbox_id: &'a SandboxId,
-    ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>> {
-        let _ = sandbox_id;
-        Box::pin(std::future::ready(Ok(None)))
-    }
+    ) -> BoxFuture<'a, Result<Option<Launched>, SandboxError>>;
 
     /// Makes the place of the skills in a sandbox that runs, writable for its guest. Fine if it is there.
     fn prepare_skills<'a>(
         &'a self,
         sandbox_id: &'a SandboxId,
-    ) -> BoxFuture<'a, Result<(), SandboxError>> {
-        let _ = sandbox_id;
-        Box::pin(std::future::ready(Ok(())))
-    }
+    ) -> BoxFuture<'a, Result<(), SandboxError>>;
 
     /// What the guest of a started sandbox is to be told: what the launcher cannot limit itself, the
-    /// guest watches.
-    fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
-        guest::Settings {
-            max_file_bytes: spec.limits.disk_bytes,
-            max_disk_bytes: spec.limits.disk_bytes,
-            ..guest::Settings::default()
-        }
-    }
+    /// guest watches ([`SandboxSpec::watched`]).
+    fn settings(&self, spec: &SandboxSpec) -> guest::Settings;
 
     /// Ends the processes and keeps the files. Fine if nothing runs.
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>>;
 
     /// Ends the processes and deletes the files. Fine if nothing is there.
     fn remove<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>>;
+}
+
+/// What sandboxes are launched on, from a server's start to its end.
+pub trait Host: Send + Sync + fmt::Debug {
+    /// `docker`, `local`, `none`, or what an embedder calls its own.
+    fn name(&self) -> &'static str;
+
+    fn capabilities(&self) -> Capabilities;
+
+    /// What would confine sandboxes better, and why it does not run.
+    fn passed_over(&self) -> &[PassedOver];
+
+    /// What the banner says.
+    fn describe(&self) -> BoxFuture<'_, Description>;
 
     /// Whether a sandbox could be had at once; the reason if not.
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>>;
+
+    /// Removes what servers that are gone have left, and the sandboxes of containers that are not
+    /// `known` to the store any more; never what belongs to another live server. Says how many went.
+    fn reap(&self, known: HashSet<SandboxId>) -> BoxFuture<'_, Result<usize, SandboxError>>;
+
+    /// The end of the server: the sandboxes of a temporary data directory go, others keep their files.
+    fn close(&self) -> BoxFuture<'_, Result<(), SandboxError>>;
 }
+
+/// Something that runs code: how one sandbox lives, and what all of them live on.
+pub trait Backend: Launcher + Host {}
+
+impl<T: Launcher + Host> Backend for T {}
 
 /// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]

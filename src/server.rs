@@ -26,7 +26,7 @@ use crate::cassette::{Deck, DeckError};
 use crate::config::{Config, Host};
 use crate::events::Events;
 use crate::fault::FaultError;
-use crate::ids::Ids;
+use crate::ids::{Ids, SandboxId};
 use crate::limits;
 use crate::model::script::{self, Diagnostic};
 use crate::sandbox::Backend;
@@ -272,14 +272,14 @@ impl Server {
     }
 }
 
-async fn living_containers(store: &Store) -> Result<HashSet<String>, StoreError> {
+async fn living_containers(store: &Store) -> Result<HashSet<SandboxId>, StoreError> {
     let mut known = HashSet::new();
     for workspace in store.workspaces().await? {
         let rows = store.containers(&workspace.id).await?;
         known.extend(
             rows.into_iter()
                 .filter(|row| row.state != ContainerState::Expired)
-                .map(|row| row.sandbox),
+                .map(|row| row.sandbox.into()),
         );
     }
     Ok(known)

@@ -1,6 +1,7 @@
 //! A backend that is still being looked for: the server answers meanwhile, and what needs a sandbox
 //! waits.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::SetOnce;
@@ -8,8 +9,12 @@ use tokio::sync::SetOnce;
 use crate::ids::SandboxId;
 use crate::sandbox::guest::Settings;
 use crate::sandbox::{
-    Backend, BoxFuture, Channel, Launched, PassedOver, SandboxError, SandboxSpec,
+    Backend, BoxFuture, Capabilities, Description, Host, Launched, Launcher, PassedOver,
+    SandboxError, SandboxSpec,
 };
+
+/// Its name, and its rung, until there is one.
+const CHOOSING: &str = "choosing";
 
 /// Stands for the backend until it is chosen, then passes everything on.
 #[derive(Debug, Default)]
@@ -22,23 +27,7 @@ impl Pending {
     }
 }
 
-impl Backend for Pending {
-    fn name(&self) -> &'static str {
-        self.0.get().map_or("choosing", |backend| backend.name())
-    }
-
-    fn rung(&self) -> &'static str {
-        self.0.get().map_or("choosing", |backend| backend.rung())
-    }
-
-    fn passed_over(&self) -> &[PassedOver] {
-        self.0.get().map_or(&[], |backend| backend.passed_over())
-    }
-
-    fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
-        Box::pin(async move { self.0.wait().await.start(spec).await })
-    }
-
+impl Launcher for Pending {
     fn launch<'a>(
         &'a self,
         spec: &'a SandboxSpec,
@@ -62,7 +51,7 @@ impl Backend for Pending {
 
     fn settings(&self, spec: &SandboxSpec) -> Settings {
         let backend = self.0.get();
-        backend.map_or_else(Settings::default, |backend| backend.settings(spec))
+        backend.map_or_else(|| spec.watched(), |backend| backend.settings(spec))
     }
 
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
@@ -72,9 +61,40 @@ impl Backend for Pending {
     fn remove<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(async move { self.0.wait().await.remove(sandbox_id).await })
     }
+}
+
+impl Host for Pending {
+    fn name(&self) -> &'static str {
+        self.0.get().map_or(CHOOSING, |backend| backend.name())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let not_known = Capabilities {
+            rung: CHOOSING,
+            exact_disk: false,
+        };
+        let backend = self.0.get();
+        backend.map_or(not_known, |backend| backend.capabilities())
+    }
+
+    fn passed_over(&self) -> &[PassedOver] {
+        self.0.get().map_or(&[], |backend| backend.passed_over())
+    }
+
+    fn describe(&self) -> BoxFuture<'_, Description> {
+        Box::pin(async move { self.0.wait().await.describe().await })
+    }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
         Box::pin(async move { self.0.wait().await.ready().await })
+    }
+
+    fn reap(&self, known: HashSet<SandboxId>) -> BoxFuture<'_, Result<usize, SandboxError>> {
+        Box::pin(async move { self.0.wait().await.reap(known).await })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
+        Box::pin(async move { self.0.wait().await.close().await })
     }
 }
 
@@ -86,16 +106,20 @@ mod tests {
     use crate::backend::none;
     use crate::sandbox::Limits;
 
-    /// Notes what it is asked for. Every method is its own: none falls back to what the trait would do.
+    /// Notes what it is asked for.
     #[derive(Debug, Default)]
     struct Noting(Mutex<Vec<&'static str>>);
 
     impl Noting {
+        fn note(&self, what: &'static str) {
+            self.0.lock().unwrap().push(what);
+        }
+
         fn refuse<T: Send + 'static>(
             &self,
             what: &'static str,
         ) -> BoxFuture<'static, Result<T, SandboxError>> {
-            self.0.lock().unwrap().push(what);
+            self.note(what);
             Box::pin(std::future::ready(Err(SandboxError::Engine {
                 operation: what,
                 reason: String::new(),
@@ -103,25 +127,7 @@ mod tests {
         }
     }
 
-    impl Backend for Noting {
-        fn name(&self) -> &'static str {
-            "noting"
-        }
-
-        fn rung(&self) -> &'static str {
-            self.0.lock().unwrap().push("rung");
-            "noted"
-        }
-
-        fn passed_over(&self) -> &[PassedOver] {
-            self.0.lock().unwrap().push("passed_over");
-            &[]
-        }
-
-        fn start<'a>(&'a self, _: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
-            self.refuse("start")
-        }
-
+    impl Launcher for Noting {
         fn launch<'a>(
             &'a self,
             _: &'a SandboxSpec,
@@ -144,7 +150,7 @@ mod tests {
         }
 
         fn settings(&self, _: &SandboxSpec) -> Settings {
-            self.0.lock().unwrap().push("settings");
+            self.note("settings");
             Settings::default()
         }
 
@@ -155,9 +161,45 @@ mod tests {
         fn remove<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
             self.refuse("remove")
         }
+    }
+
+    impl Host for Noting {
+        fn name(&self) -> &'static str {
+            self.note("name");
+            "noting"
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            self.note("capabilities");
+            Capabilities {
+                rung: "noted",
+                exact_disk: true,
+            }
+        }
+
+        fn passed_over(&self) -> &[PassedOver] {
+            self.note("passed_over");
+            &[]
+        }
+
+        fn describe(&self) -> BoxFuture<'_, Description> {
+            self.note("describe");
+            Box::pin(std::future::ready(Description {
+                text: String::new(),
+                improve: None,
+            }))
+        }
 
         fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
             self.refuse("ready")
+        }
+
+        fn reap(&self, _: HashSet<SandboxId>) -> BoxFuture<'_, Result<usize, SandboxError>> {
+            self.refuse("reap")
+        }
+
+        fn close(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
+            self.refuse("close")
         }
     }
 
@@ -170,27 +212,33 @@ mod tests {
             expires_at: crate::clock::Clock::default().now(),
             limits: Limits::default(),
         };
-        assert!(pending.start(&spec).await.is_err());
         assert!(pending.launch(&spec).await.is_err());
         assert!(pending.take_up(&spec.sandbox_id).await.is_err());
         assert!(pending.prepare_skills(&spec.sandbox_id).await.is_err());
         pending.settings(&spec);
-        assert_eq!(pending.rung(), "noted");
-        assert!(pending.passed_over().is_empty());
         assert!(pending.stop(&spec.sandbox_id).await.is_err());
         assert!(pending.remove(&spec.sandbox_id).await.is_err());
+        assert_eq!(pending.name(), "noting");
+        assert_eq!(pending.capabilities().rung, "noted");
+        assert!(pending.passed_over().is_empty());
+        pending.describe().await;
         assert!(pending.ready().await.is_err());
+        assert!(pending.reap(HashSet::new()).await.is_err());
+        assert!(pending.close().await.is_err());
         let asked = [
-            "start",
             "launch",
             "take_up",
             "prepare_skills",
             "settings",
-            "rung",
-            "passed_over",
             "stop",
             "remove",
+            "name",
+            "capabilities",
+            "passed_over",
+            "describe",
             "ready",
+            "reap",
+            "close",
         ];
         assert_eq!(*noting.0.lock().unwrap(), asked);
     }

@@ -18,7 +18,7 @@ pub(super) async fn health(State(app): State<App>) -> Json<Health> {
         status: "ok".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         backend: backend.name().to_owned(),
-        isolation: backend.rung().to_owned(),
+        isolation: backend.capabilities().rung.to_owned(),
         passed_over: passed_over
             .map(|passed| PassedOver {
                 name: passed.name.to_owned(),

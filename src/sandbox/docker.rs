@@ -19,6 +19,7 @@ mod steps;
 mod volume;
 mod warm;
 
+use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 use std::io;
 use std::path::PathBuf;
@@ -34,9 +35,13 @@ use self::engine::{Engine, within};
 use self::image::{BuildArgs, Flavor, ImageError, ImageState, Progress};
 use self::lease::Lease;
 use self::volume::{Filled, GuestVolume};
+use crate::clock::Clock;
 use crate::ids::SandboxId;
 use crate::limits::{CONCURRENT_STARTS, ENGINE_CHANGE_TIMEOUT, SANDBOX_LEASE};
-use crate::sandbox::{Backend, BoxFuture, Channel, Launched, SandboxError, SandboxSpec, guest};
+use crate::sandbox::{
+    BoxFuture, Capabilities, Description, Host, Launched, Launcher, PassedOver, SandboxError,
+    SandboxSpec, guest,
+};
 
 pub(crate) use self::engine::{Facts, NO_ENGINE_HINT};
 
@@ -81,17 +86,11 @@ pub struct DockerBackend {
     lacks_ipc_limits: AtomicBool,
     lacks_terminals: AtomicBool,
     lacks_memory_file: AtomicBool,
+    /// Whether a start builds the image that is not there.
+    builds_image: bool,
+    image_is_there: AtomicBool,
     /// Held while the image is built, so that it is built once.
     building: Mutex<()>,
-}
-
-/// What a backend says of itself in the banner.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
-    /// The engine and the image.
-    pub text: String,
-    /// The one command that would improve it.
-    pub improve: Option<String>,
 }
 
 impl DockerBackend {
@@ -128,6 +127,8 @@ impl DockerBackend {
             lacks_ipc_limits: AtomicBool::new(false),
             lacks_terminals: AtomicBool::new(false),
             lacks_memory_file: AtomicBool::new(false),
+            builds_image: false,
+            image_is_there: AtomicBool::new(false),
             building: Mutex::new(()),
         })
     }
@@ -139,8 +140,15 @@ impl DockerBackend {
         self
     }
 
+    /// Builds the image when the first sandbox needs it.
+    #[must_use]
+    pub fn with_builds(mut self) -> Self {
+        self.builds_image = true;
+        self
+    }
+
     /// What the banner says: the engine, the image, and what would improve it.
-    pub async fn describe(&self) -> Description {
+    async fn description(&self) -> Description {
         let facts = &self.engine.facts;
         let mut text = format!(
             "Docker {} (API {})",
@@ -177,6 +185,29 @@ impl DockerBackend {
     /// Where it does not, single files are (to the size of the disk), and the guest watches the rest.
     pub fn disk_is_limited(&self) -> bool {
         self.has_disk_size.load(Ordering::Relaxed)
+    }
+
+    async fn provision(&self) -> Result<(), SandboxError> {
+        if !self.builds_image || self.image_is_there.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut last = None;
+        let mut progress = |event: Progress| {
+            // A line for each step, not for each line that a step prints.
+            if let Progress::Step { number, of, text } = event
+                && last.replace(number) != Some(number)
+            {
+                tracing::info!(step = number, of, %text, "building the sandbox image");
+            }
+        };
+        self.ensure_image(&mut progress)
+            .await
+            .map_err(|error| SandboxError::Engine {
+                operation: "build the sandbox image",
+                reason: error.to_string(),
+            })?;
+        self.image_is_there.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Builds the image if there is none; several callers share one build.
@@ -259,20 +290,20 @@ impl DockerBackend {
     }
 }
 
-impl Backend for DockerBackend {
-    fn name(&self) -> &'static str {
-        "docker"
-    }
-
-    fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
-        Box::pin(async move { Ok(self.launch_one(spec).await?.channel) })
-    }
-
+impl Launcher for DockerBackend {
     fn launch<'a>(
         &'a self,
         spec: &'a SandboxSpec,
     ) -> BoxFuture<'a, Result<Launched, SandboxError>> {
-        Box::pin(self.launch_one(spec))
+        Box::pin(async move {
+            self.provision().await?;
+            let launched = self.launch_one(spec).await;
+            if launched.is_err() {
+                // The image may have been removed meanwhile: look again next time.
+                self.image_is_there.store(false, Ordering::Relaxed);
+            }
+            launched
+        })
     }
 
     fn take_up<'a>(
@@ -290,16 +321,11 @@ impl Backend for DockerBackend {
     }
 
     fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
-        let disk_bytes = spec.limits.disk_bytes;
-        guest::Settings {
-            max_file_bytes: disk_bytes,
-            max_disk_bytes: if self.disk_is_limited() {
-                0
-            } else {
-                disk_bytes
-            },
-            ..guest::Settings::default()
+        let mut settings = spec.watched();
+        if self.disk_is_limited() {
+            settings.max_disk_bytes = 0;
         }
+        settings
     }
 
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
@@ -309,9 +335,41 @@ impl Backend for DockerBackend {
     fn remove<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(async move { self.delete(&self.sandbox_name(sandbox_id)).await })
     }
+}
+
+impl Host for DockerBackend {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            rung: "docker",
+            exact_disk: self.disk_is_limited(),
+        }
+    }
+
+    fn passed_over(&self) -> &[PassedOver] {
+        &[]
+    }
+
+    fn describe(&self) -> BoxFuture<'_, Description> {
+        Box::pin(self.description())
+    }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
         Box::pin(async move { self.image_in_use().await.map(|_| ()) })
+    }
+
+    fn reap(&self, known: HashSet<SandboxId>) -> BoxFuture<'_, Result<usize, SandboxError>> {
+        Box::pin(async move {
+            let now = Clock::default().now();
+            self.reap_at(now, |id| known.contains(id)).await
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
+        Box::pin(self.end())
     }
 }
 
@@ -322,16 +380,6 @@ impl fmt::Debug for DockerBackend {
             .field("image", &self.image)
             .field("lease", &self.lease)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for Description {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)?;
-        match &self.improve {
-            Some(command) => write!(f, "; to improve it: {command}"),
-            None => Ok(()),
-        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! give. Where no namespace may be made, Landlock confines it instead, and a warden gives the names of
 //! things their meaning. A container's files lie in its own folder below the data directory; a sandbox ends with its server.
 
+mod backend;
 mod cgroup;
 mod confined;
 mod disk;
@@ -45,7 +46,7 @@ use self::launch::Launcher;
 pub use self::libraries::{COMPILED_HINT, Failure, Libraries, LibrariesError, Place};
 use self::own::{host_uid, make_private, remove_folder, uids};
 use self::plan::{Confined, Plan, Rlimit, Storage};
-pub use self::probe::{Description, Facts, apparmor_profile};
+pub use self::probe::{Facts, apparmor_profile};
 use self::python::Python;
 use self::rootfs::RootFs;
 pub use self::rung::Isolation;
@@ -54,10 +55,7 @@ pub use self::tools::Lacking;
 use self::watchdog::{Watchdog, Watched};
 use crate::ids::SandboxId;
 use crate::limits::{CONCURRENT_STARTS, SANDBOX_SHM_BYTES, SANDBOX_TERMINALS};
-use crate::sandbox::guest::Settings;
-use crate::sandbox::{
-    Backend, BoxFuture, Channel, Limits, PassedOver, SandboxError, SandboxSpec, memory,
-};
+use crate::sandbox::{Channel, Limits, PassedOver, SandboxError, SandboxSpec, memory};
 
 /// What the names of containers, and of their folders, start with.
 const CONTAINER: &str = "container_";
@@ -86,6 +84,8 @@ pub struct LocalConfig {
     pub program: Option<PathBuf>,
     /// What may confine sandboxes.
     pub isolation: Isolation,
+    /// No newer a Landlock than of this generation, where it confines; the kernel's if `None`.
+    pub landlock_abi: Option<i64>,
     /// Backends that were tried before, and why they do not run.
     pub passed_over: Vec<PassedOver>,
 }
@@ -101,6 +101,7 @@ struct Inner {
     privileged: bool,
     rung: Rung,
     passed_over: Vec<PassedOver>,
+    landlock_abi: Option<i64>,
     launcher: Launcher,
     cgroups: Option<Cgroups>,
     disks: Option<Disks>,
@@ -149,11 +150,6 @@ impl LocalBackend {
         Ok(Self { inner })
     }
 
-    /// What the banner says: the interpreter, the limits, and what would improve it.
-    pub fn describe(&self) -> Description {
-        probe::describe(&self.inner.facts, self.inner.libraries.place().is_there())
-    }
-
     /// The documented libraries for its interpreter.
     pub fn libraries(&self) -> &Libraries {
         &self.inner.libraries
@@ -177,38 +173,6 @@ impl LocalBackend {
     /// Whether memory and processes are limited by control groups.
     pub fn has_cgroups(&self) -> bool {
         self.inner.cgroups.is_some()
-    }
-
-    /// Clears up after servers that were killed: their control groups, and the files of containers that
-    /// are not `known` any more. Says how many containers went.
-    pub async fn reap(&self, known: impl Fn(&str) -> bool + Send + 'static) -> usize {
-        let inner = Arc::clone(&self.inner);
-        let reaping = tokio::task::spawn_blocking(move || inner.reap(known));
-        reaping.await.unwrap_or(0)
-    }
-
-    /// Ends every sandbox; the files stay.
-    pub async fn close(&self) {
-        let all: Vec<_> = self.inner.lock().keys().cloned().collect();
-        for id in &all {
-            if let Some(sandbox) = self.inner.sandbox(id) {
-                self.inner.kill(&sandbox.process).ok();
-            }
-        }
-        for id in &all {
-            if let Err(error) = self.inner.end(id).await {
-                tracing::warn!(container.id = %id, %error, "a sandbox may be left");
-            }
-        }
-        let aside = self.inner.aside.lock();
-        let making = aside.unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(making) = making {
-            // Failed or not: nothing is written any more.
-            making.await.ok();
-        }
-        if let Some(cgroups) = &self.inner.cgroups {
-            cgroups.close();
-        }
     }
 
     /// The process id of a container's guest, while it runs.
@@ -320,6 +284,7 @@ impl Inner {
             privileged,
             rung,
             passed_over: config.passed_over,
+            landlock_abi: config.landlock_abi,
             launcher,
             cgroups: cgroups.ok(),
             disks: disks.ok(),
@@ -398,6 +363,7 @@ impl Inner {
             becomes_user: self.privileged,
             tasks: if self.privileged { 0 } else { tasks },
             memory_bytes: limits.memory_bytes,
+            landlock_abi: self.landlock_abi,
         })
     }
 
@@ -702,66 +668,6 @@ impl Inner {
 struct Started {
     launched: launch::Launched,
     group: Group,
-}
-
-impl Backend for LocalBackend {
-    fn name(&self) -> &'static str {
-        "local"
-    }
-
-    fn rung(&self) -> &'static str {
-        match self.inner.rung {
-            Rung::Namespaces => "namespaces",
-            Rung::Landlock => "landlock",
-        }
-    }
-
-    fn passed_over(&self) -> &[PassedOver] {
-        &self.inner.passed_over
-    }
-
-    fn settings(&self, spec: &SandboxSpec) -> Settings {
-        let disk_bytes = spec.limits.disk_bytes;
-        let mut settings = Settings {
-            max_file_bytes: disk_bytes,
-            max_disk_bytes: if self.disk_is_exact() { 0 } else { disk_bytes },
-            ..Settings::default()
-        };
-        settings.path = format!("{}:{}", rootfs::BIN, settings.path);
-        settings
-            .env
-            .insert("PYTHONPATH".to_owned(), rootfs::LIBRARIES.to_owned());
-        settings
-    }
-
-    fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
-        // In a task of its own: a start that nobody waits for any more is brought to its end.
-        let started = tokio::spawn(Arc::clone(&self.inner).start(spec.clone()));
-        Box::pin(async move {
-            started
-                .await
-                .map_err(|error| failed("start the sandbox", &error))?
-        })
-    }
-
-    fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(self.inner.end(sandbox_id))
-    }
-
-    fn remove<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(async move {
-            self.inner.end(sandbox_id).await?;
-            let folder = self.inner.folder.join(&**sandbox_id);
-            tokio::task::spawn_blocking(move || remove_folder(&folder))
-                .await
-                .map_err(|error| failed("remove the container's files", &error))?
-                .map_err(|error| failed("remove the container's files", &error))
-        })
-    }
-
-    fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
 }
 
 impl fmt::Debug for LocalBackend {

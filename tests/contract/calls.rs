@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sandtable::sandbox::guest::{
     Edit, EditCall, EditErrorKind, EditOutcome, ExecCall, ExecKind, Guest, Outcome, PutFile,
 };
-use sandtable::sandbox::{Backend as _, Limits};
+use sandtable::sandbox::{Launcher as _, Limits};
 use tokio::io::AsyncReadExt as _;
 
 use crate::bench::{Bench, contract};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sandtable::sandbox::guest::{
     Answered, CellCall, CellResult, CellStep, Guest, GuestError, Outcome, ToolAnswer,
 };
-use sandtable::sandbox::{Backend as _, Limits};
+use sandtable::sandbox::{Launcher as _, Limits};
 
 use crate::bench::contract;
 use crate::talk::{INPUT_DIR, SMALL, bash, new_output_dir, new_spec, wake};

@@ -279,6 +279,7 @@ async fn memory_and_its_tools_tell_the_sandbox_s_limit_and_cannot_be_made_to_lie
 
 #[tokio::test]
 async fn the_disk_is_as_large_and_as_full_as_the_sandbox_s() {
+    const FILE: u64 = 64 << 20;
     let Some((bench, guest)) = inside(Limits::default()).await else {
         return;
     };
@@ -303,7 +304,6 @@ async fn the_disk_is_as_large_and_as_full_as_the_sandbox_s() {
     for told in numbers(format!("python3 -c '{python}'")).await {
         assert!(size.contains(&told), "{told}");
     }
-    const FILE: u64 = 64 << 20;
     let free = "df -B1 --output=avail ~ | tail -1";
     let before = numbers(free.to_owned()).await[0];
     bash(&guest, &format!("head -c {FILE} /dev/zero > ~/big; sync")).await;

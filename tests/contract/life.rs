@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sandtable::sandbox::guest::{ExecKind, GuestError};
-use sandtable::sandbox::{Backend as _, Limits};
+use sandtable::sandbox::{Launcher as _, Limits};
 
 use crate::bench::contract;
 use crate::talk::{SMALL, bash, exec, new_spec, wake};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sandtable::ids;
 use sandtable::sandbox::guest::{ExecCall, ExecKind, ExecResult, Guest, GuestError, Outcome};
-use sandtable::sandbox::{Backend as _, Limits, SandboxSpec};
+use sandtable::sandbox::{Channel, Launcher, Limits, SandboxError, SandboxSpec};
 
 use crate::bench::Bench;
 
@@ -46,6 +46,15 @@ pub(crate) struct Said {
     pub(crate) out: String,
     pub(crate) err: String,
 }
+
+/// The channel alone, for who does not care how long a guest outlives it.
+pub(crate) trait Start: Launcher {
+    async fn start(&self, spec: &SandboxSpec) -> Result<Channel, SandboxError> {
+        Ok(self.launch(spec).await?.channel)
+    }
+}
+
+impl<T: Launcher + ?Sized> Start for T {}
 
 /// A sandbox with the real guest in it.
 pub(crate) async fn wake(bench: &Bench, spec: &SandboxSpec) -> Guest {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use sandtable::cli::image::Flavor;
 use sandtable::ids;
-use sandtable::sandbox::Channel;
 use sandtable::sandbox::docker::{DockerBackend, DockerConfig};
 use sandtable::sandbox::guest::embedded;
+use sandtable::sandbox::{Channel, Host as _};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use sandtable::cli::image::Flavor;
 use sandtable::sandbox::docker::{DockerBackend, DockerConfig};
-use sandtable::sandbox::{Backend as _, SandboxError, SandboxSpec};
+use sandtable::sandbox::{Host as _, Launcher as _, SandboxError, SandboxSpec};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::bench::{SMALL, config, image_ready, in_30_days, run};
+use crate::talk::Start as _;
 
 /// A socket that leads to the engine for as long as it is let.
 struct Relay {

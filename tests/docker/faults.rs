@@ -7,7 +7,7 @@ use sandtable::cli::image::Flavor;
 use sandtable::config::{BackendChoice, Config};
 use sandtable::ids::SandboxId;
 use sandtable::sandbox::guest::{Settings, embedded};
-use sandtable::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec};
+use sandtable::sandbox::{BoxFuture, Launched, Launcher, SandboxError, SandboxSpec};
 use sandtable::server::Server;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,18 +19,19 @@ use crate::bench::{Bench, SMALL, bench};
 #[derive(Debug)]
 struct Little(Arc<Bench>);
 
-impl Backend for Little {
-    fn name(&self) -> &'static str {
-        "docker"
-    }
+impl Launcher for Little {
+    ends_with_its_channel!();
 
-    fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
+    fn launch<'a>(
+        &'a self,
+        spec: &'a SandboxSpec,
+    ) -> BoxFuture<'a, Result<Launched, SandboxError>> {
         Box::pin(async move {
             let spec = SandboxSpec {
                 limits: SMALL,
                 ..spec.clone()
             };
-            self.0.backend.start(&spec).await
+            self.0.backend.launch(&spec).await
         })
     }
 
@@ -45,11 +46,9 @@ impl Backend for Little {
     fn settings(&self, spec: &SandboxSpec) -> Settings {
         self.0.backend.settings(spec)
     }
-
-    fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
-        self.0.backend.ready()
-    }
 }
+
+host!(Little, "docker", |backend| backend.0.backend.ready());
 
 /// One exchange over a connection of its own.
 async fn exchange(

@@ -2,10 +2,11 @@
 
 use sandtable::cli::image::Flavor;
 use sandtable::sandbox::docker::{DockerBackend, DockerConfig};
-use sandtable::sandbox::{Backend as _, Limits, SandboxError};
+use sandtable::sandbox::{Host as _, Launcher as _, Limits, SandboxError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::bench::{SHELL, SMALL, bash, bench, config, contract, in_30_days, new_spec, run, wake};
+use crate::talk::Start as _;
 
 #[tokio::test]
 async fn a_stopped_sandbox_starts_again_with_its_files_and_a_removed_one_without() {
@@ -201,7 +202,7 @@ async fn a_gone_servers_sandboxes_are_reaped_and_a_live_ones_are_not() {
     let channel = live.backend.start(&kept).await.unwrap();
     let now = in_30_days() - chrono::TimeDelta::days(30);
 
-    reaper.backend.reap(now, |_| true).await.unwrap();
+    reaper.backend.reap_at(now, |_| true).await.unwrap();
     assert!(
         gone.backend
             .is_running(&orphan.sandbox_id)
@@ -214,7 +215,7 @@ async fn a_gone_servers_sandboxes_are_reaped_and_a_live_ones_are_not() {
     let folder = gone.folder;
     let looker = config(&tempfile::tempdir().unwrap().keep());
     drop(gone.backend);
-    assert!(reaper.backend.reap(now, |_| true).await.unwrap() >= 1);
+    assert!(reaper.backend.reap_at(now, |_| true).await.unwrap() >= 1);
     let again = DockerConfig {
         data_dir: folder.path().to_owned(),
         ..looker
@@ -258,7 +259,7 @@ async fn the_next_server_of_a_data_directory_finds_the_files_and_drops_what_it_d
     let second = DockerBackend::connect(kept()).await.unwrap();
     let now = in_30_days() - chrono::TimeDelta::days(30);
     second
-        .reap(now, |id| id == &*known.sandbox_id)
+        .reap_at(now, |id| id == &*known.sandbox_id)
         .await
         .unwrap();
     assert_eq!(second.is_running(&unknown.sandbox_id).await.unwrap(), None);

@@ -8,7 +8,7 @@ use sandtable::sandbox::docker::{DockerBackend, DockerConfig};
 use sandtable::sandbox::guest::{
     ExecCall, ExecKind, GRACE, Guest, GuestError, RESUME_TIMEOUT, Settings, embedded,
 };
-use sandtable::sandbox::{Backend as _, Limits, SandboxSpec};
+use sandtable::sandbox::{Host as _, Launcher as _, Limits, SandboxSpec};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::bench::{SMALL, bash, config, exec, image_ready, new_spec};
@@ -197,7 +197,7 @@ async fn a_warm_sandbox_is_there_at_once_and_only_for_a_container_that_has_none(
     let next = server(folder.path()).await;
     let now = crate::bench::in_30_days() - chrono::TimeDelta::days(30);
     assert_eq!(next.remove_all_of_this_directory().await.unwrap(), 0);
-    next.reap(now, |_| true).await.unwrap();
+    next.reap_at(now, |_| true).await.unwrap();
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn warm_sandboxes_of_a_killed_server_are_removed_by_the_next() {
     let next = server(folder.path()).await;
     let now = crate::bench::in_30_days() - chrono::TimeDelta::days(30);
     let known = spec.sandbox_id.clone();
-    let removed = next.reap(now, |id| id == &*known).await.unwrap();
+    let removed = next.reap_at(now, |id| id == &*known).await.unwrap();
     assert!(removed >= 1);
     assert_eq!(next.is_running(&spec.sandbox_id).await.unwrap(), Some(true));
     assert_eq!(next.remove_all_of_this_directory().await.unwrap(), 1);

@@ -6,6 +6,10 @@
     reason = "helpers of tests are tests"
 )]
 
+#[macro_use]
+#[path = "../shared/backend.rs"]
+mod backend;
+
 mod bare;
 mod bench;
 mod documented;

@@ -13,7 +13,7 @@ use sandtable::sandbox::{Backend, Limits, SandboxSpec};
 use crate::bench::{Bench, bench};
 use crate::canary::Canary;
 use crate::case::Program;
-use crate::talk::new_spec;
+use crate::talk::{Start as _, new_spec};
 
 /// Small, so that bombs go off fast.
 pub(crate) const LIMITS: Limits = Limits {

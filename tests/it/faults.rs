@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sandtable::ids::SandboxId;
 use sandtable::sandbox::guest::Settings;
-use sandtable::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec};
+use sandtable::sandbox::{BoxFuture, Launched, Launcher, SandboxError, SandboxSpec};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
@@ -465,13 +465,14 @@ impl Drop for SmallDisk {
     }
 }
 
-impl Backend for SmallDisk {
-    fn name(&self) -> &'static str {
-        "small-disk"
-    }
+impl Launcher for SmallDisk {
+    ends_with_its_channel!();
 
-    fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
-        self.inner.start(spec)
+    fn launch<'a>(
+        &'a self,
+        spec: &'a SandboxSpec,
+    ) -> BoxFuture<'a, Result<Launched, SandboxError>> {
+        self.inner.launch(spec)
     }
 
     fn stop<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
@@ -488,11 +489,9 @@ impl Backend for SmallDisk {
             ..self.inner.settings(spec)
         }
     }
-
-    fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
-        self.inner.ready()
-    }
 }
+
+host!(SmallDisk, "small-disk", |backend| backend.inner.ready());
 
 #[tokio::test]
 async fn a_disk_with_a_bound_is_full_while_the_call_runs_and_cleared_after_it() {

@@ -69,7 +69,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "cassette", "client", "config", "clock", "ids", "model", "server", "xml",
         ],
     ),
-    ("backend", &["clock", "config", "ids", "sandbox"]),
+    ("backend", &["config", "ids", "sandbox"]),
     (
         "app",
         &[

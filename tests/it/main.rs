@@ -5,6 +5,12 @@
     reason = "helpers of tests are tests"
 )]
 
+#[macro_use]
+#[path = "../shared/backend.rs"]
+mod backend;
+#[macro_use]
+mod launches;
+
 mod harness;
 
 mod answers;

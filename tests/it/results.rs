@@ -5,7 +5,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sandtable::config::BackendChoice;
-use sandtable::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec};
+use sandtable::sandbox::guest::Settings;
+use sandtable::sandbox::{BoxFuture, Launched, Launcher, SandboxError, SandboxSpec};
 use serde_json::{Value, json};
 
 use crate::harness::server::{code_prompt, prompt, streamed, with_tool};
@@ -429,33 +430,22 @@ impl Absent {
     }
 }
 
-impl Backend for Absent {
-    fn name(&self) -> &'static str {
-        "none"
-    }
+impl Launcher for Absent {
+    ends_with_its_channel!();
+    leaves_nothing!();
 
-    fn start<'a>(&'a self, _: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
+    fn launch<'a>(&'a self, _: &'a SandboxSpec) -> BoxFuture<'a, Result<Launched, SandboxError>> {
         Box::pin(std::future::ready(Err(Self::error())))
     }
 
-    fn stop<'a>(
-        &'a self,
-        _: &'a sandtable::ids::SandboxId,
-    ) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn remove<'a>(
-        &'a self,
-        _: &'a sandtable::ids::SandboxId,
-    ) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
-        Box::pin(std::future::ready(Err(Self::error())))
+    fn settings(&self, spec: &SandboxSpec) -> Settings {
+        spec.watched()
     }
 }
+
+host!(Absent, "none", |_backend| Box::pin(std::future::ready(
+    Err(Self::error())
+)));
 
 #[tokio::test]
 async fn a_server_whose_scripts_need_no_sandbox_is_ready() {

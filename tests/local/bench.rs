@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sandtable::ids;
-use sandtable::sandbox::SandboxError;
 use sandtable::sandbox::local::{Isolation, LocalBackend, LocalConfig};
+use sandtable::sandbox::{Host as _, SandboxError};
 use tempfile::TempDir;
 
 /// Names a copy of the program that another user may run.
@@ -28,6 +28,9 @@ pub(crate) fn program() -> PathBuf {
 /// Names the rung to run on, where it is not the best.
 pub(crate) const ISOLATION: &str = "SANDTABLE_TEST_ISOLATION";
 
+/// The generation of Landlock to make do with, as older kernels have it.
+pub(crate) const LANDLOCK: &str = "SANDTABLE_TEST_LANDLOCK";
+
 fn isolation() -> Isolation {
     match std::env::var(ISOLATION).as_deref() {
         Ok("landlock") => Isolation::Landlock,
@@ -45,6 +48,7 @@ pub(crate) fn config(folder: &Path) -> LocalConfig {
         provision: false,
         program: Some(program()),
         isolation: isolation(),
+        landlock_abi: std::env::var(LANDLOCK).ok().map(|abi| abi.parse().unwrap()),
         passed_over: Vec::new(),
     }
 }
@@ -101,7 +105,7 @@ pub(crate) fn as_ordinary_user(uid: u32, args: &[&str]) -> Option<TempDir> {
 impl Bench {
     /// Ends everything that was started.
     pub(crate) async fn end(self) {
-        self.backend.close().await;
+        self.backend.close().await.unwrap();
         drop(self.backend);
         self.folder.close().unwrap();
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sandtable::sandbox::{Backend as _, Limits};
+use sandtable::sandbox::{Host as _, Launcher as _, Limits};
 
 use crate::bench::contract;
 use crate::talk::{SMALL, bash, new_spec, wake};
@@ -156,7 +156,7 @@ async fn the_documented_tools_are_there_by_their_names_or_said_to_be_missing() {
         );
         found += usize::from(is_there);
     }
-    let banner = bench.backend.describe();
+    let banner = bench.backend.describe().await;
     match lacking.command() {
         None => assert!(found == 12 && !banner.text.contains("without `")),
         Some(command) => {

@@ -26,7 +26,7 @@ use crate::files::{Failure, Get, Put};
 use crate::lease::Lease;
 use crate::out::Out;
 use crate::repl::{self, Repl};
-use crate::room;
+use crate::room::Desk;
 use crate::sinks::Sinks;
 use crate::skill;
 use crate::sys::{self, Poll};
@@ -70,6 +70,7 @@ struct Daemon {
     repl: Repl,
     sinks: Sinks,
     disk: Option<Watch>,
+    desk: Option<Desk>,
     scratch: Vec<u8>,
     /// What speaks for it that earlier calls have left something that kills later ones.
     strikes: u32,
@@ -97,6 +98,7 @@ impl Daemon {
             repl: Repl::default(),
             sinks: Sinks::default(),
             disk: None,
+            desk: None,
             scratch: vec![0; SCRATCH_BYTES],
             strikes: 0,
             freed: None,
@@ -122,6 +124,10 @@ impl Daemon {
                 next = [next, run.next_look()].into_iter().flatten().min();
             }
             self.repl.watch(&mut poll);
+            let asked = self
+                .desk
+                .as_ref()
+                .map(|desk| poll.readable(desk.listener()));
             next = [next, self.repl.next_look()].into_iter().flatten().min();
             next = [next, self.lease.as_ref().map(Lease::end)]
                 .into_iter()
@@ -134,6 +140,11 @@ impl Daemon {
             }
             poll.wait(next.map(|next| next.saturating_duration_since(now)))?;
 
+            if let (Some(desk), Some(asked)) = (&self.desk, asked)
+                && poll.is_ready(asked)
+            {
+                desk.answer();
+            }
             self.sinks.empty(&poll, &mut self.scratch);
             for run in self.runs.values_mut() {
                 run.read(&poll, &mut self.scratch);
@@ -430,8 +441,8 @@ impl Daemon {
             }
             _ => {
                 self.disk = Watch::new(&settings);
-                if self.disk.is_some() {
-                    room::tell_programs();
+                if self.disk.is_some() && self.desk.is_none() {
+                    self.desk = Desk::open();
                 }
                 self.settings = Some(settings);
                 true

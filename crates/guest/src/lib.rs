@@ -1,8 +1,7 @@
 //! The daemon inside a sandbox: one implementation for every backend.
 //!
 //! It speaks frames on stdin and stdout, runs programs, edits files, and moves files in and out. One
-//! thread, one poll loop; nothing here may block, whatever user code puts into the file system. A thread of
-//! its own tells programs how large their disk is, where the kernel does not.
+//! thread, one poll loop; nothing here may block, whatever user code puts into the file system.
 #![cfg(target_os = "linux")]
 
 pub mod bpf;

@@ -1,27 +1,24 @@
 //! How large its disk is, as programs are told.
 //!
 //! Where nothing below a sandbox sets a limit, `statfs` tells of the machine's disk: `df` and
-//! `shutil.disk_usage` would promise room that the watch ([`crate::disk`]) does not grant. So the call stops,
+//! `shutil.disk_usage` would promise room that the watch (`disk`) does not grant. So the call stops,
 //! and is answered with the sandbox's own limit and what is left of it, as of the last walk.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::thread;
+use std::sync::atomic::Ordering;
 
 use libc::{BPF_JEQ, BPF_K, BPF_RET, SECCOMP_RET_ALLOW, SECCOMP_RET_USER_NOTIF, sock_filter};
 
-use crate::bpf::{begin, jump, number, statement};
+use crate::bpf::{ARGUMENTS_AT, begin, jump, load, on, statement};
 use crate::disk::ENTRY_BYTES;
 use crate::notify::{self, Notification};
 use crate::sys;
 
 /// File systems in memory have a limit of their own, or no size.
 const IN_MEMORY: [libc::c_long; 2] = [0x0102_1994, 0x8584_58f6];
-const STACK_BYTES: usize = 128 * 1024;
 
 /// Takes what the watch knows; to be looked at by whoever answers. 0 bytes: there is no limit.
 pub(crate) fn note(limit: u64, used: u64) {
@@ -74,62 +71,62 @@ pub fn record(told: &libc::statfs) -> &[u8] {
     sys::bytes_of(told)
 }
 
-/// Has programs that start from now on told of the sandbox's disk. Where there is a warden it does that;
-/// a kernel that knows no listeners tells of the machine's.
-pub(crate) fn tell_programs() {
-    static TELLS: AtomicBool = AtomicBool::new(false);
-    if sys::confinement().is_some() || TELLS.swap(true, Ordering::Relaxed) {
-        return;
+/// Where programs' calls arrive.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    listener: OwnedFd,
+}
+
+impl Desk {
+    /// Has programs that start from now on told of the sandbox's disk. `None` where a warden does that, and
+    /// on a kernel that knows no listeners: they are told of the machine's.
+    pub(crate) fn open() -> Option<Self> {
+        if sys::confinement().is_some() {
+            return None;
+        }
+        sys::no_new_privileges().ok()?;
+        let listener = notify::listen(&filter(sys::own_call())).ok()?;
+        Some(Self { listener })
     }
-    let (hand, take) = mpsc::sync_channel::<OwnedFd>(1);
-    // Begun before the filter: what answers must not stop for itself.
-    let answers = thread::Builder::new()
-        .name("room".to_owned())
-        .stack_size(STACK_BYTES)
-        .spawn(move || {
-            if let Ok(listener) = take.recv() {
-                serve(&listener);
-            }
+
+    pub(crate) fn listener(&self) -> &OwnedFd {
+        &self.listener
+    }
+
+    /// Answers one call that waits.
+    pub(crate) fn answer(&self) {
+        let Ok(call) = notify::receive(&self.listener) else {
+            // It was killed before it was heard.
+            return;
+        };
+        // Who waited may be gone.
+        drop(if tell(&self.listener, &call).is_some() {
+            notify::answer(&self.listener, call.id, Ok(0))
+        } else {
+            notify::go_on(&self.listener, call.id)
         });
-    if answers.is_ok()
-        && sys::no_new_privileges().is_ok()
-        && let Ok(listener) = notify::listen(&filter())
-    {
-        drop(hand.send(listener));
     }
 }
 
-fn filter() -> Vec<sock_filter> {
+/// Stops `statfs` and `fstatfs`. The guest is under it as well, and may not wait for itself: its own calls
+/// have a third argument, which nobody else knows.
+fn filter(own: u64) -> Vec<sock_filter> {
+    let low = u32::try_from(own & u64::from(u32::MAX)).expect("32 bits");
+    let high = u32::try_from(own >> 32).expect("32 bits");
+    let third = ARGUMENTS_AT + 16;
+    let stop = [
+        load(third),
+        jump(BPF_JEQ, low, 0, 2),
+        load(third + 4),
+        jump(BPF_JEQ, high, 1, 0),
+        statement(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+    ];
     let mut program = begin(libc::ENOSYS);
     for call in [libc::SYS_statfs, libc::SYS_fstatfs] {
-        program.extend([
-            jump(BPF_JEQ, number(call), 0, 1),
-            statement(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
-        ]);
+        program.extend(on(call, &stop));
     }
     program.push(statement(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
     program
-}
-
-fn serve(listener: &OwnedFd) {
-    let guest = std::process::id();
-    loop {
-        let call = match notify::receive(listener) {
-            Ok(call) => call,
-            // It was killed before it was heard.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => {
-                continue;
-            }
-            Err(_) => return,
-        };
-        let is_told = call.pid != guest && tell(listener, &call).is_some();
-        // Who waited may be gone.
-        drop(if is_told {
-            notify::answer(listener, call.id, Ok(0))
-        } else {
-            notify::go_on(listener, call.id)
-        });
-    }
 }
 
 /// Writes the answer into the program's memory. `None`: the kernel is to say it, an error too.

@@ -3,11 +3,10 @@
 use super::{Finding, State};
 use crate::config::{Config, Isolation, Provision};
 use crate::ids::Ids;
-use crate::sandbox::SandboxError;
 use crate::sandbox::local::{
-    self, COMPILED_HINT, Description, Lacking, Libraries, LibrariesError, LocalBackend,
-    LocalConfig, Place,
+    self, COMPILED_HINT, Lacking, Libraries, LibrariesError, LocalBackend, LocalConfig, Place,
 };
+use crate::sandbox::{Description, Host as _, SandboxError};
 
 const SUBJECT: &str = "local sandboxes";
 const LIBRARIES: &str = "libraries for `local`";
@@ -33,17 +32,21 @@ pub(super) async fn findings(config: &Config, used: bool) -> Vec<Finding> {
             Isolation::Strict => local::Isolation::Strict,
             Isolation::Landlock => local::Isolation::Landlock,
         },
+        landlock_abi: None,
         passed_over: Vec::new(),
     });
     match connected.await {
         Ok(local) => {
-            let Description { text, .. } = local.describe();
+            let Description { text, .. } = local.describe().await;
             let mut findings = vec![Finding::ok(SUBJECT, text)];
             if used {
                 findings.extend(tools(local.lacking()));
                 findings.push(libraries(local.libraries(), config.provision));
             }
-            local.close().await;
+            if let Err(error) = local.close().await {
+                let hint = "the next server clears it up";
+                findings.push(Finding::bad(SUBJECT, State::Warn, error.to_string(), hint));
+            }
             findings
         }
         Err(SandboxError::Unavailable { reason, hint }) => {

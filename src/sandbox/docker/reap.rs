@@ -19,7 +19,7 @@ impl DockerBackend {
     /// Those are: of a server that is gone and whose data directory was temporary; past their expiry at
     /// `now` (wall clock); and of our own data directory, if `is_known` does not know the container. What
     /// belongs to another live server, or might, is never touched.
-    pub async fn reap(
+    pub async fn reap_at(
         &self,
         now: DateTime<Utc>,
         is_known: impl Fn(&str) -> bool,
@@ -60,9 +60,7 @@ impl DockerBackend {
             .await
     }
 
-    /// The end of the server: its sandboxes go with a temporary data directory, else they stop and
-    /// keep their files.
-    pub async fn close(&self) -> Result<(), SandboxError> {
+    pub(super) async fn end(&self) -> Result<(), SandboxError> {
         self.close_pool().await?;
         if self.lease.is_temporary() {
             self.remove_all_of(&self.lease.server).await?;

@@ -52,6 +52,8 @@ pub(super) struct Confined {
     pub(super) tasks: u64,
     /// What all processes together may have in memory.
     pub(super) memory_bytes: u64,
+    /// The newest generation of Landlock that is made use of; the kernel's if `None`.
+    pub(super) landlock_abi: Option<i64>,
 }
 
 impl Confined {

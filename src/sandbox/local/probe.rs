@@ -7,7 +7,7 @@ use std::path::Path;
 use super::launch::LaunchError;
 use super::rung::Rung;
 use super::tools::Lacking;
-use crate::sandbox::SandboxError;
+use crate::sandbox::{Description, SandboxError};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,14 +23,6 @@ pub struct Facts {
     pub disk: Result<(), String>,
     /// Documented tools that are not on the machine.
     pub lacking: Lacking,
-}
-
-/// What a backend says of itself in the banner.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
-    pub text: String,
-    /// The one command that would improve it.
-    pub improve: Option<String>,
 }
 
 pub(super) fn describe(facts: &Facts, libraries: bool) -> Description {

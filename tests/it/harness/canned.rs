@@ -7,8 +7,8 @@ use guest_proto::{
     Answer, AnswerBody, CodeCall, Decoder, EditErrorKind, EditResult, ErrorKind, ExecDone, Outcome,
     OutputFile, Request, RequestBody,
 };
-use sandtable::ids::SandboxId;
-use sandtable::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec};
+use sandtable::sandbox::guest::Settings;
+use sandtable::sandbox::{BoxFuture, Channel, Launched, Launcher, SandboxError, SandboxSpec};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
@@ -202,30 +202,28 @@ impl Told {
     }
 }
 
-impl Backend for Canned {
-    fn name(&self) -> &'static str {
-        "canned"
-    }
+impl Launcher for Canned {
+    ends_with_its_channel!();
+    leaves_nothing!();
 
-    fn start<'a>(&'a self, _: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
+    fn launch<'a>(&'a self, _: &'a SandboxSpec) -> BoxFuture<'a, Result<Launched, SandboxError>> {
         let (ours, theirs) = tokio::io::duplex(1024 * 1024);
         tokio::spawn(self.clone().serve(theirs));
         let (reader, writer) = tokio::io::split(ours);
-        Box::pin(std::future::ready(Ok(Channel {
-            reader: Box::new(reader),
-            writer: Box::new(writer),
+        Box::pin(std::future::ready(Ok(Launched {
+            channel: Channel {
+                reader: Box::new(reader),
+                writer: Box::new(writer),
+            },
+            lease: None,
         })))
     }
 
-    fn stop<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn remove<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn settings(&self, spec: &SandboxSpec) -> Settings {
+        spec.watched()
     }
 }
+
+host!(Canned, "canned", |_backend| Box::pin(std::future::ready(
+    Ok(())
+)));

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use sandtable::ids::SandboxId;
 use sandtable::sandbox::guest::{Settings, embedded};
-use sandtable::sandbox::{Backend, BoxFuture, Channel, SandboxError, SandboxSpec};
+use sandtable::sandbox::{BoxFuture, Channel, Launched, Launcher, SandboxError, SandboxSpec};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -58,7 +58,7 @@ impl Processes {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn launch(&self, sandbox_id: &str) -> std::io::Result<Channel> {
+    async fn spawn(&self, sandbox_id: &str) -> std::io::Result<Channel> {
         self.kill(sandbox_id).await;
         let home = self.home(sandbox_id);
         for name in ["", "files", "tmp", "work"] {
@@ -95,19 +95,23 @@ impl Processes {
     }
 }
 
-impl Backend for Processes {
-    fn name(&self) -> &'static str {
-        "processes"
-    }
+impl Launcher for Processes {
+    ends_with_its_channel!();
 
-    fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Channel, SandboxError>> {
+    fn launch<'a>(
+        &'a self,
+        spec: &'a SandboxSpec,
+    ) -> BoxFuture<'a, Result<Launched, SandboxError>> {
         Box::pin(async move {
-            self.launch(&spec.sandbox_id)
-                .await
-                .map_err(|error| SandboxError::Engine {
-                    operation: "start a guest",
-                    reason: error.to_string(),
-                })
+            let started = self.spawn(&spec.sandbox_id).await;
+            let channel = started.map_err(|error| SandboxError::Engine {
+                operation: "start a guest",
+                reason: error.to_string(),
+            })?;
+            Ok(Launched {
+                channel,
+                lease: None,
+            })
         })
     }
 
@@ -139,11 +143,11 @@ impl Backend for Processes {
             ..Settings::default()
         }
     }
-
-    fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
 }
+
+host!(Processes, "processes", |_backend| Box::pin(
+    std::future::ready(Ok(()))
+));
 
 fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0

@@ -28,6 +28,7 @@ pub(in crate::sandbox::local) fn enter(
     control: &mut Control,
 ) -> Result<Role, Failure> {
     let abi = landlock::abi().step("landlock_create_ruleset")?;
+    let abi = own.landlock_abi.map_or(abi, |most| abi.min(most));
     let owner = own.becomes_user.then_some((plan.host_uid, plan.host_gid));
     make_own(&own.folder, owner).step("make the container's directories")?;
     shared_memory(own, owner).step("make a place for shared memory")?;
