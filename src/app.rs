@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use control_api::{ClockMoved, time_text};
+use serde_json::json;
+
 use crate::batch::Pool;
 use crate::cassette::Deck;
 use crate::clock;
@@ -14,7 +17,7 @@ use crate::model::script::Base;
 use crate::sandbox::{Backend, Limits};
 use crate::snapshot::Document;
 use crate::store::{Store, StoreError};
-use crate::workspace::{Ground, Workspaces};
+use crate::workspace::{Ground, Workspace, Workspaces};
 
 /// A cheap handle to everything a handler needs.
 #[derive(Debug, Clone)]
@@ -104,6 +107,21 @@ impl App {
 const SETTLE_ROUND: u128 = limits::SANDBOX_LEASE.as_millis() / limits::SWEEP_INTERVAL.as_millis();
 
 impl App {
+    /// Keeps what a workspace's clock shows since it was moved, ends what is over by that, and tells.
+    pub(crate) async fn clock_moved(&self, workspace: &Workspace) -> Result<(), StoreError> {
+        let clock = &workspace.clock;
+        self.store.save_clock(&workspace.id, clock.state()).await?;
+        self.containers.expire_old(workspace).await?;
+        self.containers.time_out_calls();
+        workspace.tell("clock_moved", || {
+            json!(ClockMoved {
+                now: time_text(clock.now()),
+                frozen: clock.is_frozen(),
+            })
+        });
+        Ok(())
+    }
+
     /// Looks after what happens by time alone, for as long as it is polled.
     pub(crate) async fn sweep(self) {
         for workspace in self.workspaces.all() {

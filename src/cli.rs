@@ -3,8 +3,10 @@
 mod args;
 pub mod check;
 mod child;
+mod coverage;
 mod docs;
 pub mod doctor;
+mod drift;
 pub mod image;
 mod import;
 mod init;
@@ -19,6 +21,7 @@ mod serve;
 mod settings;
 mod shell;
 mod signals;
+mod sweep;
 mod tail;
 mod usage;
 mod verify;
@@ -93,9 +96,13 @@ async fn run(cli: Cli) -> ExitCode {
         }
         Some(Command::Man(args)) => man(args.out.as_deref()),
         Some(Command::Run(args)) => run::run(*args).await,
+        Some(Command::Sweep(args)) => Box::pin(sweep::run(*args)).await,
         Some(Command::Verify(args)) => verify::run(&args).await,
+        Some(Command::Coverage(args)) => coverage::run(&args),
         Some(Command::Usage(args)) => said(usage::run(&args).await, FAILURE),
         Some(Command::Import(args)) => import(&args),
+        Some(Command::Drift(args)) => drift::drift(&args).await,
+        Some(Command::Conform(args)) => drift::conform(&args).await,
     }
 }
 

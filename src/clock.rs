@@ -147,9 +147,51 @@ pub fn rfc3339_micros(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
+/// `30d`, `12h`, `5m`, `90s`, `250ms`, one after the other (`1h30m`), or ISO 8601 (`P30D`, `PT5M`).
+pub fn span(text: &str) -> Option<TimeDelta> {
+    let (text, iso) = match text.strip_prefix('P') {
+        Some(iso) => (iso.replace('T', "").to_ascii_lowercase(), true),
+        None => (text.to_owned(), false),
+    };
+    let mut rest = text.as_str();
+    let mut total = TimeDelta::zero();
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: i64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let end = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let (unit, tail) = rest.split_at(end);
+        total = total.checked_add(&match unit {
+            "w" => TimeDelta::try_weeks(number)?,
+            "d" => TimeDelta::try_days(number)?,
+            "h" => TimeDelta::try_hours(number)?,
+            "m" => TimeDelta::try_minutes(number)?,
+            "s" => TimeDelta::try_seconds(number)?,
+            "ms" if !iso => TimeDelta::try_milliseconds(number)?,
+            _ => return None,
+        })?;
+        rest = tail;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_are_read_in_both_forms() {
+        assert_eq!(span("30d"), Some(TimeDelta::days(30)));
+        assert_eq!(span("1h30m"), Some(TimeDelta::minutes(90)));
+        assert_eq!(span("250ms"), Some(TimeDelta::milliseconds(250)));
+        assert_eq!(span("P30D"), Some(TimeDelta::days(30)));
+        assert_eq!(span("PT5M"), Some(TimeDelta::minutes(5)));
+        for wrong in ["", "30", "d", "5 m", "-1d", "1y", "99999999999999999d"] {
+            assert_eq!(span(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn a_frozen_clock_stands_still_and_moves_only_when_told() {

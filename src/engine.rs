@@ -42,7 +42,8 @@ use crate::verify::{Facts, Made};
 use crate::workspace::Workspace;
 
 pub(crate) use calls::Allowance;
-pub(crate) use lints::{heard, recorded};
+pub(crate) use lints::{calls_so_far, heard, recorded};
+pub(crate) use references::handed_on;
 pub(crate) use turn::run;
 
 /// Checks a request as a turn would, and counts its input tokens; nothing is carried out.
@@ -127,6 +128,13 @@ impl TurnInput {
 }
 
 impl TurnInput {
+    /// Whether any fault of a turn is set.
+    fn may_meet_turn_faults(&self) -> bool {
+        let own = self.faults.as_deref().into_iter();
+        let mut all = own.chain([&self.workspace.faults]);
+        all.any(Faults::has_turn_faults)
+    }
+
     /// Adds to what the journal and `verify` learn of the turn.
     fn note(&self, add: impl FnOnce(&mut Facts)) {
         if let Ok(mut report) = self.report.lock() {

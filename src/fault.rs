@@ -1,16 +1,18 @@
 //! What goes wrong on purpose: where, how, and how often.
 //!
 //! A [`Fault`] says what fails and which occasions it fits; [`Faults`] holds a workspace's (or one
-//! request's) and counts. Faults take effect in `api` (HTTP), `engine` (streams), and the engine's calls
-//! (tools); nothing here does more than decide. `docs/FAULTS.md` has the words.
+//! request's) and counts. Faults take effect in `api` (HTTP), `engine` (turns and streams), and the engine's
+//! calls (tools); nothing here does more than decide. `docs/FAULTS.md` has the words.
 
 mod load;
 mod parse;
 mod table;
+mod turn;
 mod usual;
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde_json::Value;
 
 use wire::ToolErrorCode;
@@ -21,6 +23,7 @@ pub use load::load;
 pub use parse::parse;
 pub(crate) use table::Struck;
 pub use table::{Dice, Faults};
+pub(crate) use turn::{Moment, TurnAct};
 
 /// One fault, as given.
 #[derive(Debug, Clone)]
@@ -53,6 +56,8 @@ pub(crate) enum Act {
     },
     /// In place of, or beside, a server tool call.
     Tool(ToolAct),
+    /// To a turn as a whole.
+    Turn(TurnAct),
     /// On the way of an answer's bytes, whatever they say.
     Wire(WireAct),
 }
@@ -76,6 +81,10 @@ pub(crate) enum WireAct {
     Unknown { after_events: u64 },
     /// Pings come in a row.
     Pings { after_events: u64, count: u32 },
+    /// Texts and inputs come in pieces of so many characters.
+    Deltas { chars: usize },
+    /// What is no block has a member that no client knows.
+    UnknownMembers,
     /// Text comes as fast as a model writes.
     Pace(Pace),
 }
@@ -118,13 +127,20 @@ impl WireAct {
             | Self::Slow { .. }
             | Self::Split { .. }
             | Self::Merge
+            | Self::Deltas { .. }
+            | Self::UnknownMembers
             | Self::Pace(_) => None,
         }
     }
 
     /// Whether only a stream can meet it.
     fn is_of_streams(&self) -> bool {
-        self.after_events().is_some() || matches!(self, Self::Pace(_))
+        self.after_events().is_some() || matches!(self, Self::Pace(_) | Self::Deltas { .. })
+    }
+
+    /// Whether an answer with this path can meet it: the bytes of files stay as they are.
+    fn is_for(&self, path: &str) -> bool {
+        !matches!(self, Self::UnknownMembers) || !path.ends_with("/content")
     }
 }
 
@@ -140,6 +156,10 @@ pub(crate) enum HttpAct {
     Cut,
     /// The answer is held back; `None` is for ever.
     Wait(Option<Duration>),
+    /// The workspace's clock moves first.
+    Advance(TimeDelta),
+    /// A file that the request names is deleted first.
+    DeleteFile,
 }
 
 /// What a stream fault does.
@@ -191,6 +211,8 @@ pub(crate) enum Occasion<'a> {
         method: &'a str,
         path: &'a str,
         model: Option<&'a str>,
+        /// Whether it names a file that is there.
+        names_file: bool,
     },
     Stream {
         model: &'a str,
@@ -198,6 +220,10 @@ pub(crate) enum Occasion<'a> {
     Tool {
         model: &'a str,
         tool: ServerTool,
+    },
+    Turn {
+        model: &'a str,
+        moment: Moment,
     },
     /// An answer is about to leave.
     Wire {
@@ -232,20 +258,25 @@ impl Fault {
         };
         match (&self.act, occasion) {
             (
-                Act::Http(_),
+                Act::Http(act),
                 Occasion::Http {
                     method,
                     path,
                     model,
+                    names_file,
                 },
             ) => {
-                wanted_path
-                    .as_ref()
-                    .is_none_or(|pattern| pattern.matches(path))
+                (names_file || !matches!(act, HttpAct::DeleteFile))
+                    && wanted_path
+                        .as_ref()
+                        .is_none_or(|pattern| pattern.matches(path))
                     && wanted_method.as_ref().is_none_or(|wanted| wanted == method)
                     && model_fits(model)
             }
             (Act::Stream { .. }, Occasion::Stream { model }) => model_fits(Some(model)),
+            (Act::Turn(act), Occasion::Turn { model, moment }) => {
+                act.fits(moment) && model_fits(Some(model))
+            }
             (Act::Tool(act), Occasion::Tool { model, tool }) => {
                 // The guest itself edits files: no program of the user's could run out of memory.
                 let possible = if tool.runs_code() {
@@ -267,6 +298,7 @@ impl Fault {
                 },
             ) => {
                 (stream || !act.is_of_streams())
+                    && act.is_for(path)
                     && wanted_path
                         .as_ref()
                         .is_none_or(|pattern| pattern.matches(path))
@@ -276,8 +308,13 @@ impl Fault {
         }
     }
 
-    /// Whether the model's name decides, so that a body must be read first.
-    pub(crate) fn asks_for_model(&self) -> bool {
-        self.select.model.is_some()
+    /// Whether the model's name decides, or a file's, so that a body must be read first.
+    pub(crate) fn asks_for_body(&self) -> bool {
+        self.select.model.is_some() || matches!(self.act, Act::Http(HttpAct::DeleteFile))
+    }
+
+    /// Whether only an answer that is made here can meet it, and no recorded one.
+    pub(crate) fn needs_a_turn(&self) -> bool {
+        matches!(self.act, Act::Turn(_))
     }
 }

@@ -54,6 +54,9 @@ pub mod clock;
 pub mod config;
 mod container;
 mod control;
+#[doc(hidden)]
+pub mod coverage;
+pub mod drift;
 mod embed;
 #[doc(hidden)]
 pub mod engine;
@@ -61,6 +64,8 @@ pub mod engine;
 pub mod events;
 #[doc(hidden)]
 pub mod fault;
+#[doc(hidden)]
+pub mod generate;
 #[doc(hidden)]
 pub mod ids;
 mod input;
@@ -89,6 +94,7 @@ mod skills;
 pub mod snapshot;
 #[doc(hidden)]
 pub mod store;
+mod sweep;
 #[doc(hidden)]
 pub mod telemetry;
 #[doc(hidden)]

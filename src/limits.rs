@@ -157,6 +157,8 @@ pub const VERIFY_ATTEMPTS: usize = 50;
 pub const VERIFY_MEMORY: usize = 4096;
 /// Findings of one workspace from before its resets, in each list; the others are counted.
 pub const VERIFY_ARCHIVED: usize = 1000;
+/// Of what a client prints in a run of a sweep, the first and the last.
+pub const SWEEP_OUTPUT_BYTES: usize = 64 * 1024;
 /// Characters of a workspace's label.
 pub const MAX_LABEL_CHARS: usize = 1000;
 /// Largest body that is read for the journal and `verify` though a fault answers the request.

@@ -358,6 +358,14 @@ pub trait Model: Send + std::fmt::Debug {
         None
     }
 
+    /// The answer is about to end where the model did not mean it to: it takes in the `results` that it has
+    /// not seen, unless its calls still wait, and whatever continues the answer goes on with it, even if it has
+    /// nothing left to say.
+    fn interrupt(&mut self, results: Option<&[CallResult]>) -> Result<(), ModelError> {
+        let _ = results;
+        Ok(())
+    }
+
     /// The turn ended before the model was done: in client calls or a pause. `ids` are the tool-use
     /// ids of the response that still wait, or, for a pause, all of the response's tool-use ids and
     /// its message id. The model keeps its place under them, and under `by_code`: the ids of calls that
@@ -384,11 +392,13 @@ pub fn select(
         return Ok(model);
     }
     if scripts.is_empty() {
-        return Ok(tour::answer(request, scripts).unwrap_or_else(|| direct::answer(request)));
+        return Ok(
+            tour::answer(request, scripts).unwrap_or_else(|| direct::answer(request, scripts))
+        );
     }
     match scripts.start(request) {
         Ok(model) => Ok(model),
-        Err(_) if on_unmatched == OnUnmatched::Direct => Ok(direct::answer(request)),
+        Err(_) if on_unmatched == OnUnmatched::Direct => Ok(direct::answer(request, scripts)),
         Err(error) => Err(error),
     }
 }

@@ -11,13 +11,14 @@ mod notices;
 pub mod unused;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use control_api::{FailedTurn, FoundLint, Near, Unmatched};
 use serde_json::json;
 
 use crate::clock::Clock;
+use crate::coverage::{Coverage, Retry};
 use crate::fault::Struck;
 use crate::ids::FileId;
 use crate::journal::Entry;
@@ -109,6 +110,8 @@ impl Seen<'_> {
 #[derive(Debug, Default)]
 pub struct Watch {
     state: Mutex<State>,
+    /// What of the service was met.
+    pub(crate) coverage: Arc<Coverage>,
     answered: AtomicU64,
     refused: AtomicU64,
     /// Requests that a fault made fail and nobody has sent again.
@@ -166,7 +169,9 @@ impl Watch {
         {
             state.chains.removed(removed);
         }
-        state.chains.note(seen, &facts.struck);
+        if let Some(repeats) = state.chains.note(seen, &facts.struck) {
+            self.coverage.retry(Retry::after(repeats.last_status));
+        }
         state.keep(id, facts, heard);
         self.count(&state);
     }
@@ -232,6 +237,7 @@ impl Watch {
                 refused: self.refused.load(Ordering::Relaxed),
                 first: state.first.clone(),
             },
+            coverage: self.coverage.counts(),
             ..Findings::default()
         };
         for (id, miss) in &state.misses {
@@ -304,6 +310,7 @@ impl Watch {
         *state = State::default();
         self.answered.store(0, Ordering::Relaxed);
         self.refused.store(0, Ordering::Relaxed);
+        self.coverage.clear();
         self.count(&state);
     }
 

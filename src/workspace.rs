@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
-use control_api::{FaultLayer, UnusedStep};
+use control_api::{FaultLayer, FaultState, UnusedStep};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -15,7 +15,7 @@ use crate::billing::Ledger;
 use crate::cassette::{Deck, Mounts, Redactor};
 use crate::clock::{self, Clock, rfc3339_micros};
 use crate::events::Events;
-use crate::fault::{Dice, Fault, Faults, Occasion, Struck};
+use crate::fault::{Dice, Fault, FaultError, Faults, Occasion, Struck};
 use crate::ids::{Ids, Kind};
 use crate::journal::Journal;
 use crate::limits;
@@ -278,6 +278,29 @@ impl Workspace {
         Some(struck)
     }
 
+    /// Every fault with its counts, in the order they are asked.
+    pub fn fault_states(&self) -> Vec<FaultState> {
+        self.annotated(self.faults.list())
+    }
+
+    /// Adds faults, all or none, and returns how they are listed.
+    pub fn add_faults(&self, faults: Vec<Fault>) -> Result<Vec<FaultState>, FaultError> {
+        let added = self.faults.add(faults)?;
+        Ok(self.annotated(added))
+    }
+
+    /// Says of faults that nothing here can meet why that is so.
+    fn annotated(&self, mut states: Vec<FaultState>) -> Vec<FaultState> {
+        if self.cassettes.get().is_some() {
+            for state in &mut states {
+                if state.fired == 0 && state.fault["at"] == "turn" {
+                    state.note = Some(RECORDED_TURNS.to_owned());
+                }
+            }
+        }
+        states
+    }
+
     /// What `verify` has to say of it since its last reset.
     pub fn findings(&self) -> Findings {
         let mut found = self.watch.findings(&self.name);
@@ -295,7 +318,7 @@ impl Workspace {
         let own: Vec<UnusedStep> = own;
         found.unused_steps = own.iter().map(|step| named(json!(step))).collect();
         found.shared_steps = shared;
-        for fault in self.faults.unused() {
+        for fault in self.annotated(self.faults.unused()) {
             match fault.layer {
                 FaultLayer::Workspace => found.unused_faults.push(named(json!(fault))),
                 FaultLayer::File => found.shared_faults.push(json!(fault)),
@@ -364,6 +387,9 @@ impl Workspace {
             .clear();
     }
 }
+
+/// Of a fault of turns where turns are recorded.
+const RECORDED_TURNS: &str = "recorded answers do not meet faults of turns: only turns that a script, `direct`, or the tour answers do";
 
 /// What the server's flags set under every workspace.
 #[derive(Debug, Clone, Default)]

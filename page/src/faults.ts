@@ -16,6 +16,16 @@ const CATALOGUE: [string, [string, string, Obj][]][] = [
     ["Closed", "the connection ends without an answer", { at: "http", do: "cut" }],
     ["Silence", "no answer comes", { at: "http", do: "stall", for_ms: 10000 }],
     ["Late", "the answer takes two seconds more", { at: "http", delay_ms: 2000 }],
+    ["A month passes", "the clock moves 30 days", { at: "http", path: "/v1/messages", do: "advance", by: "30d" }],
+    ["File gone", "the file that the request names", { at: "http", do: "delete_file" }],
+  ]],
+  ["In a turn", [
+    ["Pause", "pause_turn between two steps", { at: "turn", do: "pause_turn", after_blocks: 1 }],
+    ["Pause in a call", "its result comes later", { at: "turn", do: "pause_turn", inside: true }],
+    ["Refusal", "with stop_details", { at: "turn", do: "stop", stop_reason: "refusal" }],
+    ["Token limit", "max_tokens in the middle of a text", { at: "turn", do: "stop", stop_reason: "max_tokens", after_chars: 20 }],
+    ["Context full", "model_context_window_exceeded", { at: "turn", do: "stop", stop_reason: "model_context_window_exceeded" }],
+    ["Container over", "the one that the request names", { at: "turn", do: "expire_container" }],
   ]],
   ["In a stream", [
     ["Overloaded", "an error event in the middle", { at: "stream", after_events: 5, type: "overloaded_error" }],

@@ -7,7 +7,7 @@ import { calmly, type Panel } from "./panel";
 import { isObj, str, type Json, type Obj, type Usage, type Verdict } from "./types";
 
 // The lists of findings are drawn alike, whatever they hold.
-type Lists = { [List in keyof Verdict]: Verdict[List] extends unknown[] ? List : never }[keyof Verdict];
+type Lists = { [List in keyof Verdict]-?: Verdict[List] extends unknown[] ? List : never }[keyof Verdict];
 
 const LISTS: [Lists, string, string][] = [
   ["unmatched", "Unmatched turns", "No rule answered them."],

@@ -23,6 +23,7 @@ use crate::api::json;
 use crate::api::middleware::Exchange;
 use crate::api::skills;
 use crate::app::App;
+use crate::coverage::Mode;
 use crate::engine::{self, Allowance, Report, TurnError, TurnInput};
 use crate::limits;
 use crate::model::ServiceError;
@@ -95,6 +96,9 @@ async fn plain_answer(app: &App, input: &TurnInput, thread: Option<Thread>) -> A
     }
     done.map_err(refused)?;
     let message = message.ok_or_else(|| ApiError::internal(&"a turn ended without a message"))?;
+    let coverage = &input.workspace.watch.coverage;
+    coverage.mode(Mode::Plain);
+    coverage.message(&message);
     let bytes = if input.quirks.era == Era::Beta2025 {
         let mut message =
             serde_json::to_value(&message).map_err(|error| ApiError::internal(&error))?;

@@ -1,6 +1,7 @@
 //! What happens to every request under `/v1` before and after its handler: key, version, and betas in;
 //! ids, the error envelope, and the journal out.
 
+mod aim;
 mod faults;
 mod recorded;
 mod version;
@@ -113,7 +114,7 @@ async fn carry_out(
             of_request.clone_from(&caller.faults);
             record.made = caller.made.clone();
             match (
-                faults::meet(&caller, request, &mut record.facts.struck).await,
+                faults::meet(app, &caller, request, &mut record.facts.struck).await,
                 mounted,
             ) {
                 (Ok(request), Some(mounted)) => {

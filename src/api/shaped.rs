@@ -2,6 +2,8 @@
 //!
 //! Whole events are looked at where a fault is about events; nothing here knows what an answer means.
 
+mod respelled;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -172,6 +174,8 @@ impl Shaper {
             | WireAct::Malformed { .. }
             | WireAct::Unknown { .. }
             | WireAct::Pings { .. }
+            | WireAct::Deltas { .. }
+            | WireAct::UnknownMembers
             | WireAct::Pace(_) => {
                 self.held.extend_from_slice(&bytes);
                 self.whole_events()
@@ -180,7 +184,11 @@ impl Shaper {
     }
 
     fn end(&mut self) -> Vec<Step> {
-        let rest = std::mem::take(&mut self.held).freeze();
+        let mut rest = std::mem::take(&mut self.held).freeze();
+        if matches!(self.act, WireAct::UnknownMembers) {
+            // A body that is one JSON text has no event in it.
+            rest = respelled::body(&rest).unwrap_or(rest);
+        }
         let mut steps: Vec<Step> = Vec::new();
         if !rest.is_empty() {
             steps.push(Step::Send(rest));
@@ -230,7 +238,20 @@ impl Shaper {
                 }
             }
             self.events += 1;
-            steps.push(Step::Send(event));
+            let sends = |pieces: Vec<Bytes>| pieces.into_iter().map(Step::Send);
+            match &self.act {
+                WireAct::Deltas { chars } => steps.extend(sends(respelled::cut(event, *chars))),
+                WireAct::UnknownMembers => steps.extend(sends(vec![respelled::event(event)])),
+                WireAct::Slow { .. }
+                | WireAct::Split { .. }
+                | WireAct::Merge
+                | WireAct::Hang(_)
+                | WireAct::Reset(_)
+                | WireAct::Malformed { .. }
+                | WireAct::Unknown { .. }
+                | WireAct::Pings { .. }
+                | WireAct::Pace(_) => steps.push(Step::Send(event)),
+            }
         }
         steps
     }
@@ -244,9 +265,12 @@ impl Shaper {
             WireAct::Malformed { .. } => vec![inserted(MALFORMED)],
             WireAct::Unknown { .. } => vec![inserted(UNKNOWN)],
             WireAct::Pings { count, .. } => (0..*count).map(|_| inserted(PING)).collect(),
-            WireAct::Slow { .. } | WireAct::Split { .. } | WireAct::Merge | WireAct::Pace(_) => {
-                Vec::new()
-            }
+            WireAct::Slow { .. }
+            | WireAct::Split { .. }
+            | WireAct::Merge
+            | WireAct::Deltas { .. }
+            | WireAct::UnknownMembers
+            | WireAct::Pace(_) => Vec::new(),
         }
     }
 

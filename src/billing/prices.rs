@@ -64,7 +64,7 @@ impl Prices {
     }
 
     /// What tokens of a model cost; `None` if it has no price.
-    pub(super) fn dollars(&self, model: &str, tokens: &Tokens, batch: bool) -> Option<f64> {
+    pub(crate) fn dollars(&self, model: &str, tokens: &Tokens, batch: bool) -> Option<f64> {
         let (_, price) = self
             .0
             .iter()

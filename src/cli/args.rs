@@ -1,10 +1,12 @@
 //! What can be typed. Validated into [`Config`] where it is used.
 
 mod doctor;
+mod drift;
 mod import;
 mod isolation;
 mod running;
 mod shell;
+mod sweep;
 mod values;
 
 use std::ffi::OsString;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::coverage::CoverageArgs;
 use super::live::LiveArgs;
 use super::log::LogFormat;
 use crate::billing::{Prices, PricesError};
@@ -26,10 +29,12 @@ use crate::quirks::{Layer, Layers, Profile};
 use crate::rate::RateLimit;
 use crate::sandbox::docker::image::Flavor;
 pub(super) use doctor::{DocsArgs, DoctorArgs};
+pub(super) use drift::{ConformArgs, DriftArgs, SendArgs};
 pub(super) use import::ImportArgs;
 use isolation::IsolationArg;
 pub(super) use running::{McpArgs, ReportArgs, TailArgs, UsageArgs, VerifyArgs};
 pub(super) use shell::{CompletionsArgs, InitArgs, ManArgs, Project};
+pub(super) use sweep::{ShrinkArgs, SweepArgs, SweepCommand, SweepHow};
 use values::{UnmatchedArg, alias, collector, json_path, profile, quirk};
 
 /// A local emulator for the code execution side of Anthropic's API.
@@ -65,6 +70,16 @@ Exit code: the command's own if it is not 0 (128 and the signal's number if a si
 3 if the command ended well and the verdict is bad, 126 or 127 if the command cannot be started,
 2 for a mistake in flags, scripts, or faults, 1 if the server does not start or a report cannot be written.";
 
+const SWEEP_CODES: &str = "\
+Exit code: 0 if all runs came out as they can, 3 if one did not (with --baseline: one that did before), or if the command
+fails without faults; 130 after Ctrl-C, 126 or 127 if the command cannot be started, 2 for a mistake in flags, scripts, or
+faults, 1 if the server does not start or a report cannot be written.";
+
+const DRIFT_EXIT_CODES: &str = "\
+The key is read from ANTHROPIC_API_KEY alone.
+Exit code: 0 if nothing differs, 1 if something does, a recording has expired, or a report cannot be written,
+2 for a mistake in what was given, and where nothing was sent for want of --yes.";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -99,11 +114,22 @@ pub(super) enum Command {
     Usage(UsageArgs),
     /// Turn others' recordings (VCR, HAR, bare bodies, aimock) into cassettes.
     Import(ImportArgs),
+    /// Send recorded requests to the service again, and tell how the shape of its answers has changed.
+    #[command(after_help = DRIFT_EXIT_CODES)]
+    Drift(Box<DriftArgs>),
+    /// Ask the service, or a server of this program, whether the facts hold that this program keeps to.
+    #[command(after_help = DRIFT_EXIT_CODES)]
+    Conform(Box<ConformArgs>),
     /// Start a server, run a command against it, and say whether all went as scripted.
     #[command(after_help = EXIT_CODES)]
     Run(Box<RunArgs>),
+    /// Run a command once for each fault at each of its requests, and say what became of it.
+    #[command(after_help = SWEEP_CODES)]
+    Sweep(Box<SweepArgs>),
     /// Say whether all went as scripted on a server that runs.
     Verify(VerifyArgs),
+    /// Say what of the service tests have met, and what would show them the rest.
+    Coverage(CoverageArgs),
 }
 
 /// Flags of `serve`. Each has an environment variable; a flag wins over it.

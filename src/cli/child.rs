@@ -25,12 +25,22 @@ pub(super) fn not_run(command: &[OsString], error: &io::Error) -> (u8, String) {
 
 /// Starts a command with the server's URL in its environment, and a key of its own if it gets one.
 pub(super) fn start(
-    command: &[OsString],
+    words: &[OsString],
     url: &str,
     key: Option<&str>,
     token: Option<&str>,
 ) -> io::Result<Child> {
-    let (program, args) = command
+    command(words, url, key, token)?.spawn()
+}
+
+/// The same, not started yet.
+pub(super) fn command(
+    words: &[OsString],
+    url: &str,
+    key: Option<&str>,
+    token: Option<&str>,
+) -> io::Result<Command> {
+    let (program, args) = words
         .split_first()
         .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let mut child = Command::new(program);
@@ -54,7 +64,7 @@ pub(super) fn start(
         hosts.extend(["127.0.0.1", "localhost", "::1"]);
         child.env(name, hosts.join(","));
     }
-    child.spawn()
+    Ok(child)
 }
 
 /// Until the command has ended; SIGINT, SIGTERM, and SIGHUP are passed on to it.

@@ -53,6 +53,8 @@ pub(super) fn start(cli: &Cli) {
 fn choice(cli: &Cli) -> (LogFormat, &'static str) {
     const ALL: &str = "warn,sandtable=info";
     const QUIET: &str = "warn";
+    // What goes wrong there is meant to.
+    const SILENT: &str = "off";
     match &cli.command {
         None => (cli.serve.log_format, ALL),
         Some(Command::Serve(args)) => (args.log_format, ALL),
@@ -63,6 +65,7 @@ fn choice(cli: &Cli) -> (LogFormat, &'static str) {
             if args.command.is_empty() { ALL } else { QUIET },
         ),
         Some(Command::Run(args)) => (args.serve.log_format, QUIET),
+        Some(Command::Sweep(args)) => (args.serve.log_format, SILENT),
         Some(_) => (LogFormat::Text, ALL),
     }
 }

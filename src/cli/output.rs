@@ -7,16 +7,29 @@ use serde_json::Value;
 
 use crate::private;
 
+/// What a report in Markdown begins with.
+pub(super) const MARKDOWN: &str = crate::drift::conform::HEADING;
+
 /// What a report is written as.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form {
     Json,
     Junit,
+    Coverage,
+    Badge,
+    Html,
+    Sarif,
+    Markdown,
 }
 
 /// Says before the work begins that a report could not be written after it.
 pub(super) fn check(json: Option<&Path>, junit: Option<&Path>) -> Result<(), String> {
-    for (path, form) in [(json, Form::Json), (junit, Form::Junit)] {
+    check_each(&[(json, Form::Json), (junit, Form::Junit)])
+}
+
+/// The same of any reports.
+pub(super) fn check_each(reports: &[(Option<&Path>, Form)]) -> Result<(), String> {
+    for (path, form) in reports {
         if let Some(path) = path {
             private::may_replace(path, |old| form.is(old)).map_err(|error| failed(path, &error))?;
         }
@@ -35,15 +48,29 @@ impl Form {
         match self {
             Self::Json => serde_json::from_slice(old).is_ok_and(|old: Value| {
                 let has = |names: &[&str]| names.iter().all(|name| old.get(name).is_some());
-                // A verdict, or the comparison of a live replay.
-                has(&["ok", "unmatched"]) || has(&["same", "different", "cassettes"])
+                // A verdict, the comparison of a live replay or of drift, a report of conformance, or a sweep.
+                has(&["ok", "unmatched"])
+                    || has(&["same", "different", "cassettes"])
+                    || has(&["holds", "differs", "cases"])
+                    || has(&["sweep", "cells"])
             }),
-            Self::Junit => {
-                let start = &old[..old.len().min(512)];
-                memchr::memmem::find(start, b"<testsuite").is_some()
-            }
+            Self::Coverage => serde_json::from_slice(old).is_ok_and(|old: Value| {
+                old.get("areas").is_some() && old.get("not_used").is_some()
+            }),
+            Self::Badge => old.starts_with(b"<svg "),
+            Self::Html => begins_with(old, b"<title>sandtable sweep"),
+            Self::Sarif => serde_json::from_slice(old)
+                .is_ok_and(|old: Value| old["version"] == "2.1.0" && old.get("runs").is_some()),
+            Self::Junit => begins_with(old, b"<testsuite"),
+            Self::Markdown => old.starts_with(MARKDOWN.as_bytes()),
         }
     }
+}
+
+/// Whether a text is among its first bytes.
+fn begins_with(old: &[u8], text: &[u8]) -> bool {
+    let start = &old[..old.len().min(512)];
+    memchr::memmem::find(start, text).is_some()
 }
 
 fn failed(path: &Path, error: &io::Error) -> String {

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use serde_json::Value;
 
 use super::args::ReportArgs;
+use super::coverage;
 use super::output::{self, Form};
 use crate::xml::escaped as xml;
 
@@ -45,13 +46,15 @@ const LISTS: &[List] = &[
         holds: "every fault fired",
         word: "unused fault",
         line: |item| {
+            let note = item["note"].as_str();
             format!(
-                "{}fault {}: fired {} times, {} left: {}",
+                "{}fault {}: fired {} times, {} left: {}{}",
                 label(item),
                 item["id"],
                 item["fired"],
                 item["left"],
-                item["fault"]
+                item["fault"],
+                note.map_or_else(String::new, |note| format!("\n  hint: {note}"))
             )
         },
     },
@@ -147,12 +150,29 @@ fn turn(item: &Value) -> String {
     format!("{}{id}: {message}", label(item))
 }
 
+/// Says before the work begins that a file could not be written after it.
+pub(super) fn check(args: &ReportArgs) -> Result<(), String> {
+    output::check(args.json.as_deref(), args.junit.as_deref())?;
+    coverage::check(args.coverage.as_deref())
+}
+
 /// Says the verdict on stderr and writes the files that are wanted. Whether it is good.
 pub(super) fn publish(verdict: &Value, args: &ReportArgs) -> Result<bool, String> {
-    io::stderr()
-        .lock()
-        .write_all(short(verdict).as_bytes())
-        .ok();
+    let told = match &args.coverage {
+        Some(path) => Some(coverage::keep(path, verdict)),
+        None => coverage::of_verdict(verdict).map(Ok),
+    };
+    let mut said = short(verdict);
+    // Who has asked nothing has nothing to cover.
+    if let Some(Ok(told)) = &told
+        && told.met > 0
+    {
+        said.push_str(&coverage::summary(told));
+    }
+    io::stderr().lock().write_all(said.as_bytes()).ok();
+    if let Some(Err(error)) = told {
+        return Err(error);
+    }
     if let Some(path) = &args.json {
         output::write(path, Form::Json, &format!("{verdict:#}\n"))?;
     }

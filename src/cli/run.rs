@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::args::RunArgs;
 use super::remote::Remote;
 use super::verify::{BAD, ask};
-use super::{FAILURE, USAGE, child, fail, output, report, signals, start_for_a_command};
+use super::{FAILURE, USAGE, child, fail, report, signals, start_for_a_command};
 use crate::ids::Ids;
 
 /// Starts, exports, runs, verifies, and passes on the exit code.
@@ -16,7 +16,7 @@ pub(super) async fn run(args: RunArgs) -> ExitCode {
         report: wanted,
         command,
     } = args;
-    if let Err(error) = output::check(wanted.json.as_deref(), wanted.junit.as_deref()) {
+    if let Err(error) = report::check(&wanted) {
         return fail(USAGE, &error);
     }
     serve.port.get_or_insert(0);

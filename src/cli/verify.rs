@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::args::{ReportArgs, VerifyArgs};
 use super::remote::{Remote, RemoteError};
-use super::{FAILURE, USAGE, fail, output, report};
+use super::{FAILURE, USAGE, fail, report};
 
 /// The exit code of a bad verdict.
 pub(super) const BAD: u8 = 3;
@@ -14,7 +14,7 @@ pub(super) const BAD: u8 = 3;
 /// Asks the server, says what it answers, and writes it where it is wanted.
 pub(super) async fn run(args: &VerifyArgs) -> ExitCode {
     let wanted = &args.report;
-    if let Err(error) = output::check(wanted.json.as_deref(), wanted.junit.as_deref()) {
+    if let Err(error) = report::check(wanted) {
         return fail(USAGE, &error);
     }
     let remote = Remote {
@@ -64,7 +64,7 @@ pub(super) async fn ask(
     });
     remote
         .get(&format!(
-            "verify?lints={lints}&duplicates={duplicates}&recordings={recordings}&empty={empty}{workspace}"
+            "verify?lints={lints}&duplicates={duplicates}&recordings={recordings}&empty={empty}&coverage=1{workspace}"
         ))
         .await
 }

@@ -4,13 +4,13 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
-use control_api::{ClockMoved, ClockState, time_text};
-use serde_json::{Value, json};
+use control_api::ClockState;
+use serde_json::Value;
 
 use super::error::ControlError;
 use super::target::{Target, Targets};
 use crate::app::App;
-use crate::clock::{BackwardsError, Clock};
+use crate::clock::{BackwardsError, Clock, span};
 
 /// The workspace's time.
 pub(super) async fn show(Target(workspace): Target) -> Json<ClockState> {
@@ -27,19 +27,8 @@ pub(super) async fn change(
     let mut answer = None;
     for workspace in workspaces {
         change.apply(&workspace.clock)?;
-        app.store
-            .save_clock(&workspace.id, workspace.clock.state())
-            .await?;
-        app.containers.expire_old(&workspace).await?;
-        app.containers.time_out_calls();
-        let ClockState { now, frozen } = describe(&workspace.clock);
-        workspace.tell("clock_moved", || {
-            json!(ClockMoved {
-                now: time_text(now),
-                frozen,
-            })
-        });
-        answer = Some(ClockState { now, frozen });
+        app.clock_moved(&workspace).await?;
+        answer = Some(describe(&workspace.clock));
     }
     Ok(Json(answer))
 }
@@ -111,51 +100,9 @@ impl Change {
     }
 }
 
-/// `30d`, `12h`, `5m`, `90s`, `250ms`, one after the other (`1h30m`), or ISO 8601 (`P30D`, `PT5M`).
-pub(super) fn span(text: &str) -> Option<TimeDelta> {
-    let (text, iso) = match text.strip_prefix('P') {
-        Some(iso) => (iso.replace('T', "").to_ascii_lowercase(), true),
-        None => (text.to_owned(), false),
-    };
-    let mut rest = text.as_str();
-    let mut total = TimeDelta::zero();
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: i64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let end = rest
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(rest.len());
-        let (unit, tail) = rest.split_at(end);
-        total = total.checked_add(&match unit {
-            "w" => TimeDelta::try_weeks(number)?,
-            "d" => TimeDelta::try_days(number)?,
-            "h" => TimeDelta::try_hours(number)?,
-            "m" => TimeDelta::try_minutes(number)?,
-            "s" => TimeDelta::try_seconds(number)?,
-            "ms" if !iso => TimeDelta::try_milliseconds(number)?,
-            _ => return None,
-        })?;
-        rest = tail;
-    }
-    (!text.is_empty()).then_some(total)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spans_are_read_in_both_forms() {
-        assert_eq!(span("30d"), Some(TimeDelta::days(30)));
-        assert_eq!(span("1h30m"), Some(TimeDelta::minutes(90)));
-        assert_eq!(span("250ms"), Some(TimeDelta::milliseconds(250)));
-        assert_eq!(span("P30D"), Some(TimeDelta::days(30)));
-        assert_eq!(span("PT5M"), Some(TimeDelta::minutes(5)));
-        for wrong in ["", "30", "d", "5 m", "-1d", "1y", "99999999999999999d"] {
-            assert_eq!(span(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn an_unknown_member_is_refused() {

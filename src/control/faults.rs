@@ -13,7 +13,7 @@ use crate::work;
 
 /// Every fault with its counts, in the order they are asked.
 pub(super) async fn list(Target(workspace): Target) -> Json<List<FaultState>> {
-    let data = workspace.faults.list();
+    let data = workspace.fault_states();
     Json(List { data })
 }
 
@@ -33,7 +33,7 @@ pub(super) async fn add(
     })?;
     let mut data = Vec::new();
     for workspace in workspaces {
-        data = workspace.faults.add(faults.clone()).map_err(bad)?;
+        data = workspace.add_faults(faults.clone()).map_err(bad)?;
     }
     Ok(Json(List { data }))
 }

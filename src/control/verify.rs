@@ -12,6 +12,7 @@ use super::error::ControlError;
 use super::target::Targets;
 use crate::app::App;
 use crate::cassette::Redactor;
+use crate::coverage;
 use crate::verify::{Findings, Requests, unused};
 use crate::workspace::Workspace;
 
@@ -22,6 +23,7 @@ struct Measure {
     duplicates_are_bad: bool,
     unused_recordings_are_bad: bool,
     silence_is_bad: bool,
+    tells_coverage: bool,
 }
 
 /// Which lints make the verdict bad.
@@ -59,12 +61,23 @@ impl Measure {
             duplicates_are_bad: is_bad("duplicates", "bad")?,
             unused_recordings_are_bad: is_bad("recordings", "bad")?,
             silence_is_bad: is_bad("empty", "ok")?,
+            tells_coverage: match query.get("coverage").map(String::as_str) {
+                None | Some("0") => false,
+                Some("1") => true,
+                Some(other) => {
+                    return Err(ControlError::bad(
+                        format!("`coverage={other}` is not known"),
+                        "`1` tells what of the service was met",
+                    ));
+                }
+            },
         })
     }
 }
 
 /// The verdict on the workspaces asked for: on one since its last reset, on all with `*` over all resets.
-/// `?lints=off|error|warning`, `?duplicates=ok|bad`, `?recordings=ok|bad`, and `?empty=ok|bad` say how strict it is.
+/// `?lints=off|error|warning`, `?duplicates=ok|bad`, `?recordings=ok|bad`, and `?empty=ok|bad` say how strict it is;
+/// `?coverage=1` tells what of the service was met.
 pub(super) async fn show(
     State(app): State<App>,
     Targets(workspaces): Targets,
@@ -149,6 +162,7 @@ impl Report {
         for (list, count) in part.dropped {
             *all.dropped.entry(list).or_default() += count;
         }
+        all.coverage.add(&part.coverage);
         self.requests.answered += part.requests.answered;
         self.requests.refused += part.requests.refused;
     }
@@ -192,6 +206,7 @@ impl Report {
             errors,
             warnings,
             dropped,
+            coverage,
             ..
         } = all;
         unused_steps.extend(shared_steps);
@@ -244,7 +259,12 @@ impl Report {
             "dropped": dropped,
         });
         // Scripts and faults are told as they were given.
-        serde_json::from_value(Redactor::default().json(verdict))
+        let verdict: Verdict = serde_json::from_value(Redactor::default().json(verdict))?;
+        let coverage = measure.tells_coverage.then(|| coverage::report(&coverage));
+        Ok(Verdict {
+            coverage,
+            ..verdict
+        })
     }
 }
 

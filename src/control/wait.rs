@@ -8,11 +8,11 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use control_api::{ContainerState, Event, Waited};
 
-use super::clock::span;
 use super::containers::{state, unknown};
 use super::error::ControlError;
 use super::target::Target;
 use crate::app::App;
+use crate::clock::span;
 use crate::events::Heard;
 use crate::journal::Filter;
 use crate::limits;

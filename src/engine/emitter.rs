@@ -69,6 +69,11 @@ impl<'a> Emitter<'a> {
         self.events > 0
     }
 
+    /// How many blocks are out.
+    pub(super) fn blocks(&self) -> u32 {
+        u32::try_from(self.blocks).unwrap_or(u32::MAX)
+    }
+
     /// The stream breaks off with `error` after `after` events in all.
     pub(super) fn arm(&mut self, after: u32, error: ServiceError) {
         self.armed = Some((after, error));

@@ -46,6 +46,7 @@ pub(super) fn told_expired(input: &TurnInput, container: &str, call: &str) {
 
 /// What a request shows of the answers before it, where a recorded answer stands for the turn.
 pub(crate) fn heard(watch: &Watch, request: &MessagesRequest) {
+    watch.coverage.asked(request);
     if request.resumes_pause() {
         goes_on(watch, request);
     }
@@ -277,16 +278,20 @@ fn server_call(block: &Block) -> Option<&str> {
 
 /// The request goes on after a pause: the calls of the answers that it goes on from.
 pub(super) fn goes_on(watch: &Watch, request: &MessagesRequest) {
-    let messages = &request.messages;
-    let said = messages
+    let calls: Vec<&str> = calls_so_far(request).collect();
+    watch.coverage.goes_on(request);
+    watch.goes_on(&calls);
+}
+
+/// The calls of the answer that a request goes on with: those of all its parts, if it paused before.
+pub(crate) fn calls_so_far(request: &MessagesRequest) -> impl Iterator<Item = &str> {
+    let said = request
+        .messages
         .iter()
         .rev()
         .take_while(|message| message.role != Role::User)
         .flat_map(|message| &message.content);
-    let calls: Vec<&str> = said
-        .filter_map(Block::call)
+    said.filter_map(Block::call)
         .filter(|call| call.by != By::Connector)
         .map(|call| call.id)
-        .collect();
-    watch.goes_on(&calls);
 }

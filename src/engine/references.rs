@@ -125,7 +125,7 @@ async fn find(engine: &Engine, input: &TurnInput, file_id: &str) -> Result<FileR
 }
 
 /// The files that a request hands on: those of the newest turn, and what is shown to the model.
-pub(super) fn handed_on(request: &MessagesRequest) -> impl Iterator<Item = &str> {
+pub(crate) fn handed_on(request: &MessagesRequest) -> impl Iterator<Item = &str> {
     let newest = newest_turn(&request.messages);
     let messages = request.messages.iter().enumerate();
     let blocks = messages.flat_map(|(at, message)| message.content.iter().map(move |it| (at, it)));

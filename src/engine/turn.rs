@@ -1,6 +1,7 @@
 //! One turn, step by step.
 
 mod check;
+mod cuts;
 mod execute;
 mod hosted;
 mod place;
@@ -30,6 +31,7 @@ use crate::store::MountedSkill;
 use crate::verify::Miss;
 pub(super) use check::check;
 use check::{Checked, choose_model, find_container};
+use cuts::Cuts;
 use execute::waiting;
 use hosted::Thought;
 use place::Place;
@@ -69,6 +71,11 @@ async fn carry_out(
         report.done.model = Some(input.request.model.clone());
     }
     let waits = pending.calls.iter().any(|call| call.answers.is_some());
+    let coverage = &input.workspace.watch.coverage;
+    coverage.asked(&input.request);
+    if waits {
+        coverage.answers_code();
+    }
     if request.resumes_pause {
         lints::goes_on(&input.workspace.watch, &input.request);
     }
@@ -113,6 +120,7 @@ async fn carry_out(
         code_stands: false,
         begun: Begun::default(),
         handed_out: Vec::new(),
+        cuts: Cuts::default(),
     };
     turn.run(&request, pending, model).await
 }
@@ -194,6 +202,7 @@ struct Turn<'a> {
     begun: Begun,
     /// Every tool-use id of this response.
     handed_out: Vec<String>,
+    cuts: Cuts,
 }
 
 impl Turn<'_> {
@@ -244,11 +253,14 @@ impl Turn<'_> {
             End::Stop(stop) => stop_fields(stop),
             End::Park(reason, ids) => {
                 if reason == "pause_turn" {
-                    let calls = self.handed_out.clone();
+                    // One without a call of its own is known again by those before it.
+                    let before = lints::calls_so_far(&self.input.request).map(str::to_owned);
+                    let calls = before.chain(self.handed_out.iter().cloned()).collect();
                     self.input.note(|facts| facts.paused = Some(calls));
                 }
                 model.park(&ids, &[]);
-                (reason.to_owned(), None, None)
+                let cut = self.cuts.take_stop();
+                cut.map_or((reason.to_owned(), None, None), stop_fields)
             }
             End::Wait(ids, by_code) => {
                 model.park(&ids, &by_code);
@@ -267,18 +279,17 @@ impl Turn<'_> {
     ) -> Result<End, TurnError> {
         let mut iterations = 0;
         for _ in 0..limits::TURN_STEPS {
+            if let Some(end) = self.cut_between(model, results)? {
+                return Ok(end);
+            }
             let step = model.next(results)?;
             results.clear();
             if step.is_some() {
                 note_step(self.input, model.place());
             }
+            let (step, cut) = self.cut_text(step);
             match step {
-                None => {
-                    return Ok(End::Stop(Stop {
-                        reason: "end_turn".to_owned(),
-                        ..Stop::default()
-                    }));
-                }
+                None => return self.ends_by_itself(model),
                 // The service never sends an empty text block.
                 Some(Step::Text(text) | Step::Cited(text, _)) if text.is_empty() => {}
                 Some(Step::Text(text)) => {
@@ -315,10 +326,12 @@ impl Turn<'_> {
                 Some(Step::Calls(calls)) => {
                     let orders = self.announce(calls)?;
                     if let Some(end) = self.hand_to_client(&orders).await? {
+                        self.cut_in_calls();
                         return Ok(end);
                     }
                     iterations += 1;
-                    if iterations > self.input.iterations() {
+                    let cut = self.cut_inside(model, orders.len())?;
+                    if cut || iterations > self.input.iterations() {
                         // The call stays without a result; the continuation runs it first (F012).
                         if orders.iter().any(Order::runs_code) {
                             self.container().await?;
@@ -345,6 +358,9 @@ impl Turn<'_> {
                     Some(after) => self.emitter.arm(after, error),
                     None => return Err(TurnError::Service(Box::new(error))),
                 },
+            }
+            if let Some(stop) = cut {
+                return Ok(End::Stop(stop));
             }
         }
         Err(ModelError {

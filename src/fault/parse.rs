@@ -1,5 +1,6 @@
 //! Reading faults: every key checked, nothing guessed.
 
+mod turn;
 mod wire;
 
 use std::time::Duration;
@@ -8,11 +9,12 @@ use serde_json::{Map, Value, json};
 
 use super::usual;
 use super::{Act, Fault, FaultError, HttpAct, Select, StreamAct, ToolAct};
+use crate::clock;
 use crate::model::{Place, ServerTool, ServiceError};
 
 const COMMON: [&str; 6] = ["at", "name", "model", "nth", "times", "probability"];
 const ERROR: [&str; 5] = ["status", "type", "message", "error_code", "headers"];
-const HTTP: [&str; 6] = ["path", "method", "do", "edge", "for_ms", "delay_ms"];
+const HTTP: [&str; 7] = ["path", "method", "do", "edge", "for_ms", "delay_ms", "by"];
 const STREAM: [&str; 4] = ["do", "after_events", "for_ms", "delay_ms"];
 const TOOL: [&str; 4] = ["tool", "do", "error_code", "error_message"];
 const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1000;
@@ -23,6 +25,7 @@ const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1000;
         Http "http",
         Stream "stream",
         Tool "tool",
+        Turn "turn",
         Wire "wire",
     }
     /// `do` of faults of HTTP and of streams.
@@ -31,6 +34,11 @@ const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1000;
         Cut "cut",
         Stall "stall",
         Delay "delay_ms",
+    }
+    /// `do` of faults of HTTP that change what the request finds.
+    Change {
+        Advance "advance",
+        DeleteFile "delete_file",
     }
     /// `do` of faults of tools.
     ToolWord {
@@ -81,6 +89,7 @@ fn fault(value: &Value) -> Result<Fault, FaultError> {
         Some(Layer::Http) => (Act::Http(http(&keys)?), [&HTTP[..], &ERROR].concat()),
         Some(Layer::Stream) => (stream(&keys)?, [&STREAM[..], &ERROR].concat()),
         Some(Layer::Tool) => (Act::Tool(tool(&keys)?), TOOL.to_vec()),
+        Some(Layer::Turn) => (Act::Turn(turn::read(&keys)?), turn::KEYS.to_vec()),
         Some(Layer::Wire) => (Act::Wire(wire::read(&keys)?), wire::KEYS.to_vec()),
         None => return Err(bad(format!("`at` is {at}"), one_of(Layer::NAMES))),
     };
@@ -125,7 +134,14 @@ fn select(keys: &Keys<'_>) -> Result<Select, FaultError> {
 }
 
 fn http(keys: &Keys<'_>) -> Result<HttpAct, FaultError> {
-    match keys.deed()? {
+    let word = keys.members.get("do").and_then(Value::as_str);
+    if let Some(change) = word.and_then(Change::from_name) {
+        return change_before(keys, change);
+    }
+    if keys.members.contains_key("by") {
+        return Err(bad("`by` is for `do: advance`", "such as \"by\": \"30d\""));
+    }
+    match keys.deed(&[Transport::NAMES, Change::NAMES].concat())? {
         Deed::Error => {
             let edge = keys.boolean("edge")?.unwrap_or(false);
             let mut error = service_error(keys, None)?;
@@ -150,6 +166,25 @@ fn http(keys: &Keys<'_>) -> Result<HttpAct, FaultError> {
     }
 }
 
+/// What changes before the request is handled, which then goes its way.
+fn change_before(keys: &Keys<'_>, change: Change) -> Result<HttpAct, FaultError> {
+    let own: &[&str] = match change {
+        Change::Advance => &["by"],
+        Change::DeleteFile => &[],
+    };
+    let of_others = [&HTTP[3..], &ERROR].concat();
+    keys.refuse_strays(change.name(), own, &of_others)?;
+    let example = "a span of time such as 30d, 12h, 5m, or 90s";
+    match change {
+        Change::DeleteFile => Ok(HttpAct::DeleteFile),
+        Change::Advance => {
+            let by = keys.get("by", example, |value| clock::span(value.as_str()?))?;
+            by.map(HttpAct::Advance)
+                .ok_or_else(|| bad("`do: advance` needs `by`", example))
+        }
+    }
+}
+
 fn stream(keys: &Keys<'_>) -> Result<Act, FaultError> {
     let after = keys.get("after_events", "a number from 0", |value| {
         value.as_u64().and_then(|count| u32::try_from(count).ok())
@@ -157,7 +192,7 @@ fn stream(keys: &Keys<'_>) -> Result<Act, FaultError> {
     let each = after.is_none() && keys.is_delay();
     // Without a number: as soon as the stream has begun.
     let after_events = if each { None } else { Some(after.unwrap_or(1)) };
-    let act = match keys.deed()? {
+    let act = match keys.deed(Transport::NAMES)? {
         Deed::Error => StreamAct::Error(service_error(keys, Some("stream"))?),
         Deed::Cut => StreamAct::Cut,
         Deed::Wait(span) => StreamAct::Wait(span),
@@ -356,8 +391,28 @@ impl<'a> Keys<'a> {
         })
     }
 
-    fn deed(&self) -> Result<Deed, FaultError> {
-        let deed = self.get("do", &one_of(Transport::NAMES), |value| {
+    /// Refuses those of the keys `of_others` that are not the deed's `own`.
+    fn refuse_strays(
+        &self,
+        deed: &str,
+        own: &[&str],
+        of_others: &[&str],
+    ) -> Result<(), FaultError> {
+        let mut strays = of_others.iter().filter(|key| !own.contains(key));
+        match strays.find(|key| self.members.contains_key(**key)) {
+            None => Ok(()),
+            Some(stray) => Err(bad(
+                format!("`{stray}` does not go with `do: {deed}`"),
+                match own {
+                    [] => "leave it out".to_owned(),
+                    own => format!("it takes {}", own.join(", ")),
+                },
+            )),
+        }
+    }
+
+    fn deed(&self, names: &[&str]) -> Result<Deed, FaultError> {
+        let deed = self.get("do", &one_of(names), |value| {
             Transport::from_name(value.as_str()?)
         })?;
         let span = self.milliseconds("for_ms")?;
@@ -496,6 +551,12 @@ mod tests {
             json!({"at": "http", "status": 500, "after_events": 1}),
             json!({"at": "http", "status": 500, "headers": {"a b": "c"}}),
             json!({"at": "http", "type": "oops_error"}),
+            json!({"at": "http", "do": "advance"}),
+            json!({"at": "http", "do": "advance", "by": "a month"}),
+            json!({"at": "http", "do": "advance", "by": "1d", "status": 500}),
+            json!({"at": "http", "do": "delete_file", "by": "1d"}),
+            json!({"at": "http", "status": 500, "by": "1d"}),
+            json!({"at": "stream", "do": "advance", "by": "1d"}),
             json!({"at": "stream", "do": "explode"}),
             json!({"at": "stream", "do": "cut", "status": 500}),
             json!({"at": "stream", "do": "cut", "for_ms": 5}),

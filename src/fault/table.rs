@@ -61,13 +61,18 @@ impl Struck {
     /// Whether the client gets no good answer from it.
     pub(crate) fn fails(&self) -> bool {
         match &self.fault.act {
-            Act::Http(act) => !matches!(act, HttpAct::Wait(Some(_))),
+            Act::Http(act) => match act {
+                HttpAct::Error { .. } | HttpAct::Cut | HttpAct::Wait(None) => true,
+                // The request goes on, perhaps to another answer.
+                HttpAct::Wait(Some(_)) | HttpAct::Advance(_) | HttpAct::DeleteFile => false,
+            },
             Act::Stream { act, .. } => !matches!(act, StreamAct::Wait(Some(_))),
             Act::Wire(act) => matches!(
                 act,
                 WireAct::Hang(_) | WireAct::Reset(_) | WireAct::Malformed { .. }
             ),
-            Act::Tool(_) => false,
+            // The client is told, in a whole answer.
+            Act::Tool(_) | Act::Turn(_) => false,
         }
     }
 
@@ -229,11 +234,18 @@ impl Faults {
         struck
     }
 
-    /// Whether a fault that may still fire on this path wants to know the model.
-    pub(crate) fn asks_for_model(&self, method: &str, path: &str) -> bool {
+    /// Whether a fault of requests to this path wants to know their bodies.
+    pub(crate) fn asks_for_body(&self, method: &str, path: &str) -> bool {
         let state = self.lock();
         let mut entries = state.own.iter().chain(&state.base);
-        entries.any(|entry| entry.fault.asks_for_model() && entry.fault.may_fit(method, path))
+        entries.any(|entry| entry.fault.asks_for_body() && entry.fault.may_fit(method, path))
+    }
+
+    /// Whether any of them is of turns as a whole.
+    pub(crate) fn has_turn_faults(&self) -> bool {
+        let state = self.lock();
+        let mut entries = state.own.iter().chain(&state.base);
+        entries.any(|entry| entry.fault.needs_a_turn())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -249,6 +261,7 @@ impl Fault {
             method,
             path,
             model: None,
+            names_file: true,
         })
     }
 }
@@ -292,6 +305,7 @@ impl Entry {
             matched: self.matched,
             fired: self.fired,
             left,
+            note: None,
         }
     }
 }
@@ -307,6 +321,7 @@ mod tests {
         method: "POST",
         path: "/v1/messages",
         model: Some("claude-opus-5"),
+        names_file: false,
     };
 
     fn faults(value: &Value, seed: u64) -> Faults {

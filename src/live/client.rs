@@ -3,10 +3,9 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::cassette::{Body, Part};
+use crate::cassette::{Part, form};
 use crate::client::{self, Call};
 
-const BOUNDARY: &str = "sandtable-live-7d1f3a9c25";
 const BETAS: &str = "code-execution-2025-08-25,files-api-2025-04-14,skills-2025-10-02";
 
 /// One workspace of the server.
@@ -48,29 +47,8 @@ impl Client {
 
     /// Sends a recorded form again.
     pub(super) async fn post_form(&self, path: &str, parts: &[Part]) -> Result<Value, String> {
-        let mut body = Vec::new();
-        for part in parts {
-            if let Body::Missing(why) = &part.body {
-                return Err(format!("an upload's bytes are missing: {why}"));
-            }
-            let content = part.body.bytes().map_err(|error| error.to_string())?;
-            let name = quoted(&part.name);
-            body.extend(
-                format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"").bytes(),
-            );
-            if let Some(filename) = &part.filename {
-                body.extend(format!("; filename=\"{}\"", quoted(filename)).bytes());
-            }
-            if let Some(kind) = &part.content_type {
-                body.extend(format!("\r\ncontent-type: {kind}").bytes());
-            }
-            body.extend(b"\r\n\r\n");
-            body.extend(content.unwrap_or_default());
-            body.extend(b"\r\n");
-        }
-        body.extend(format!("--{BOUNDARY}--\r\n").bytes());
-        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-        let answer = self.send("POST", path, &kind, Bytes::from(body)).await?;
+        let (kind, body) = form::written(parts)?;
+        let answer = self.send("POST", path, &kind, body).await?;
         parse(&answer)
     }
 
@@ -108,11 +86,4 @@ impl Client {
 
 fn parse(answer: &Bytes) -> Result<Value, String> {
     serde_json::from_slice(answer).map_err(|error| error.to_string())
-}
-
-/// As browsers write names.
-fn quoted(name: &str) -> String {
-    name.replace('"', "%22")
-        .replace('\r', "%0D")
-        .replace('\n', "%0A")
 }

@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::history::{self, Seen};
+use super::script::Scripts;
 use super::{Call, CallResult, CodeTool, Model, ModelError, Step, TurnRequest, code};
 
 const NO_BLOCK: &str = "This is sandtable's direct model: there is no language model behind it. \
@@ -44,28 +45,40 @@ struct Direct {
     failed: Vec<String>,
     /// The closing text was said.
     ended: bool,
+    user_text: String,
+    /// Who knows of a pause.
+    home: Scripts,
 }
 
-/// The model that answers `request`.
-pub fn answer(request: &TurnRequest) -> Box<dyn Model> {
+/// The model that answers `request`; `scripts` know a pause of it again.
+pub fn answer(request: &TurnRequest, scripts: &Scripts) -> Box<dyn Model> {
     let blocks = blocks(&request.user_text);
     let count = blocks.len();
     let mut blocks = blocks.into_iter();
     if request.code_tool.is_none() {
         blocks = Vec::new().into_iter();
     }
-    // After a pause, go on behind the calls that were made.
-    for seen in history::seen(&request.body) {
-        if matches!(seen, Seen::Call { .. }) {
+    // After a pause, go on behind what was said: the request says it all.
+    let seen = history::seen(&request.body);
+    let results = history::results(&request.body);
+    let mut failed = Vec::new();
+    // What a client puts into the model's mouth is nothing that was said.
+    let mut paused = scripts.knows_pause(request);
+    for call in &seen {
+        if let Seen::Call { id, .. } = call {
+            paused = true;
             blocks.next();
+            failed.extend(results.get(id).and_then(|result| result.error_code.clone()));
         }
     }
     Box::new(Direct {
         blocks,
         code_tool: request.code_tool,
         count,
-        failed: Vec::new(),
-        ended: false,
+        failed,
+        ended: paused && request.resumes_pause && matches!(seen.last(), Some(Seen::Text(_))),
+        user_text: request.user_text.clone(),
+        home: scripts.clone(),
     })
 }
 
@@ -134,8 +147,14 @@ impl Model for Direct {
         }
     }
 
-    /// Nothing to keep: the request says which blocks were run.
-    fn park(self: Box<Self>, _: &[String], _: &[String]) {}
+    /// Only an answer of text alone must be known again, or it is taken for a prefill: the request says which
+    /// blocks were run.
+    fn park(self: Box<Self>, ids: &[String], _: &[String]) {
+        if self.ended && ids.len() == 1 {
+            let key = history::pause_key("", &self.last_words(), &self.user_text);
+            self.home.keep_pause(key);
+        }
+    }
 }
 
 impl Block {
@@ -251,7 +270,7 @@ mod tests {
     }
 
     fn steps(request: &TurnRequest) -> Vec<Step> {
-        let mut model = answer(request);
+        let mut model = answer(request, &Scripts::default());
         std::iter::from_fn(|| model.next(&[]).unwrap()).collect()
     }
 
@@ -296,7 +315,7 @@ mod tests {
     #[test]
     fn a_block_that_the_tool_cannot_run_is_an_error_with_a_hint() {
         let wrong = |text: &str| {
-            let mut model = answer(&request(text, Some(CodeTool::Python)));
+            let mut model = answer(&request(text, Some(CodeTool::Python)), &Scripts::default());
             model.next(&[]).unwrap_err().message
         };
         insta::assert_snapshot!(wrong("```bash\nls\n```"), @r"

@@ -14,6 +14,7 @@ mod path;
 mod results;
 mod rule;
 mod run;
+mod sample;
 mod scripts;
 mod shipped;
 mod template;

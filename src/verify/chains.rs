@@ -67,12 +67,23 @@ struct Attempt {
     made: Made,
 }
 
+/// That a request is another's, sent again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Repeats {
+    /// What the client had of that one; `None` for no answer.
+    pub(super) last_status: Option<u16>,
+}
+
 impl Chains {
-    pub(super) fn note(&mut self, seen: Seen<'_>, struck: &[Struck]) {
+    /// Takes note of a request, and says whether it repeats another.
+    pub(super) fn note(&mut self, seen: Seen<'_>, struck: &[Struck]) -> Option<Repeats> {
         let known = self.find(seen);
         if struck.is_empty() && known.is_none() && !seen.is_lost_creation() {
-            return;
+            return None;
         }
+        let lost = known.map(|at| Repeats {
+            last_status: self.all[at].last_status,
+        });
         let Seen {
             entry,
             started,
@@ -102,7 +113,7 @@ impl Chains {
         } else {
             if self.all.len() >= limits::VERIFY_CHAINS {
                 self.dropped += 1;
-                return;
+                return lost;
             }
             self.all.push(Chain::of(seen, ended_at));
             self.all.len() - 1
@@ -118,6 +129,7 @@ impl Chains {
         } else {
             chain.attempts_dropped += 1;
         }
+        lost
     }
 
     /// The oldest request that failed and that this one repeats.

@@ -6,6 +6,7 @@ use control_api::UnusedStep;
 use serde_json::Value;
 
 use super::unused;
+use crate::coverage::Counts;
 use crate::limits;
 
 /// The parts of a verdict that one workspace answers for.
@@ -27,6 +28,8 @@ pub struct Findings {
     pub errors: u64,
     pub warnings: u64,
     pub requests: Requests,
+    /// What of the service was met.
+    pub coverage: Counts,
     /// Counts of what was not kept, by list; empty if all was.
     pub dropped: BTreeMap<&'static str, u64>,
 }
@@ -55,6 +58,7 @@ impl Findings {
         }
         self.requests.answered += later.requests.answered;
         self.requests.refused += later.requests.refused;
+        self.coverage.add(&later.coverage);
         self.errors += later.errors;
         self.warnings += later.warnings;
         for (list, count) in later.dropped {

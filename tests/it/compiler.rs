@@ -77,7 +77,10 @@ fn a_new_block_tool_or_fault_asks_every_place_that_has_to_know() {
         "pub enum ContentBlock {",
         "\n    Hologram {},",
     );
-    assert_eq!(wire(block), ["crates/wire/src/block.rs"]);
+    assert_eq!(
+        wire(block),
+        ["crates/wire/src/block.rs", "crates/wire/src/kinds.rs"]
+    );
     let sent_back = (
         "crates/wire/src/request/blocks.rs",
         "pub enum Block {",

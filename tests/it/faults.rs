@@ -587,12 +587,21 @@ async fn every_example_of_the_page_about_faults_is_taken_and_fires() {
             continue;
         }
         let server = running(json!([{"bash": "true"}, {"bash": "true"}, {"text": "done"}])).await;
+        // A container that a turn may name, and a file.
+        server.message(&code_prompt("go")).await;
+        let file = server.upload("a.txt", "text/plain", "a").await;
+        let file = format!("/v1/files/{file}");
         cause(&server, fault.clone()).await;
+        let before = server.control("GET", "containers", &Value::Null).await;
         for _ in 0..3 {
             let mut body = streamed(code_prompt("go"));
             body["model"] = json!("claude-haiku-4-5");
+            body["container"] = before["data"][0]["id"].clone();
             raw(&server, &server.messages(&body)).await;
             raw(&server, &server.request("GET", "/v1/files")).await;
+            if fault["do"] == "delete_file" {
+                raw(&server, &server.request("GET", &file)).await;
+            }
         }
         let list = server.control("GET", "faults", &Value::Null).await;
         for listed in list["data"].as_array().unwrap() {

@@ -9,9 +9,14 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "private", "billing", "cassette", "client", "clock", "config", "ids", "input",
-            "limits", "live", "model", "quirks", "rate", "sandbox", "server", "xml",
+            "private", "billing", "cassette", "client", "clock", "config", "coverage", "drift",
+            "ids", "input", "limits", "live", "model", "quirks", "rate", "sandbox", "server",
+            "sweep", "xml",
         ],
+    ),
+    (
+        "sweep",
+        &["client", "generate", "ids", "limits", "private", "xml"],
     ),
     (
         "embed",
@@ -22,10 +27,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("billing", &["clock", "input", "limits"]),
     ("lint", &[]),
+    ("coverage", &["store"]),
     ("events", &["limits"]),
     (
         "verify",
-        &["clock", "fault", "ids", "journal", "limits", "lint"],
+        &[
+            "clock", "coverage", "fault", "ids", "journal", "limits", "lint",
+        ],
     ),
     ("rate", &[]),
     (
@@ -96,6 +104,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "cassette",
             "clock",
             "config",
+            "coverage",
             "engine",
             "fault",
             "ids",
@@ -127,6 +136,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "container",
+            "coverage",
             "fault",
             "journal",
             "limits",
@@ -148,6 +158,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "billing",
             "clock",
             "container",
+            "coverage",
             "fault",
             "ids",
             "limits",
@@ -203,7 +214,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "config",
         &["billing", "cassette", "limits", "model", "quirks", "rate"],
     ),
-    ("fault", &["ids", "input", "limits", "model"]),
+    ("fault", &["clock", "ids", "input", "limits", "model"]),
     ("quirks", &[]),
     ("model", &["ids", "input", "limits", "work"]),
     ("sandbox", &["private", "clock", "ids", "limits"]),
@@ -215,6 +226,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("private", &[]),
     ("xml", &[]),
+    ("generate", &[]),
+    ("drift", &["billing", "cassette", "clock", "live", "xml"]),
 ];
 
 /// Where a package may be used; a path that ends in `/` is a folder.

@@ -139,6 +139,20 @@ async fn a_pause_without_calls_goes_on_too() {
 }
 
 #[tokio::test]
+async fn a_pause_without_calls_of_its_own_goes_on_with_those_before_it() {
+    let server = running(
+        json!([{"bash": "true"}, "pause_turn", {"text": "b"}, "pause_turn", {"text": "c"}]),
+    )
+    .await;
+    let first = server.message(&code_prompt("go")).await;
+    let body = then(code_prompt("go"), &first, &Value::Null);
+    let second = server.message(&body).await;
+    assert_eq!(lints(&server).await, one("ignored_pause_turn", "error"));
+    server.message(&then(body, &second, &Value::Null)).await;
+    assert_eq!(lints(&server).await, []);
+}
+
+#[tokio::test]
 async fn output_files_are_fetched_deleted_or_handed_on_or_they_are_lost() {
     let write = "for f in a b c d; do echo $f > $OUTPUT_DIR/$f.txt; done";
     let server = running(json!([{"bash": write}])).await;

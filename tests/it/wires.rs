@@ -186,6 +186,40 @@ async fn delays_cost_nothing_while_the_clock_stands_still() {
 }
 
 #[tokio::test]
+async fn deltas_are_cut_between_any_two_characters() {
+    let server = talking().await;
+    let cut = json!({"at": "wire", "do": "deltas", "chars": 1});
+    let answer = server.send(&stream(&server, &cut)).await;
+    assert_eq!(text_of(&answer), TEXT);
+    let events = events_of([answer.body.as_slice()]);
+    let pieces = events
+        .iter()
+        .filter_map(|(_, data)| data["delta"]["text"].as_str());
+    assert_eq!(pieces.count(), TEXT.len());
+}
+
+#[tokio::test]
+async fn members_that_no_client_knows_stand_everywhere_but_in_blocks_and_files() {
+    let server = talking().await;
+    let fault = json!({"at": "wire", "do": "unknown_members", "times": "always"});
+    server.control("POST", "faults", &fault).await;
+    let unknown = "sandtable_unknown";
+    let message = server.message(&prompt("hi")).await;
+    assert!(message[unknown].is_object() && message["usage"][unknown].is_object());
+    assert_eq!(message["content"], json!([{"type": "text", "text": TEXT}]));
+    let events = events_of([calm(&server).await.body.as_slice()]);
+    for (name, data) in events {
+        assert!(data[unknown].is_object(), "{name}");
+        assert_eq!(data["content_block"].get(unknown), None);
+    }
+    let refused = server
+        .send(&server.request("GET", "/v1/files/file_none"))
+        .await
+        .json();
+    assert!(refused["error"][unknown].is_object(), "{refused}");
+}
+
+#[tokio::test]
 async fn a_wire_fault_with_a_mistake_is_refused() {
     let server = talking().await;
     for (fault, told) in [
@@ -197,6 +231,7 @@ async fn a_wire_fault_with_a_mistake_is_refused() {
         ),
         (json!({"at": "wire", "do": "split", "bytes": 0}), "`bytes`"),
         (json!({"at": "wire", "do": "split"}), "needs `bytes`"),
+        (json!({"at": "wire", "do": "deltas"}), "needs `chars`"),
         (
             json!({"at": "wire", "do": "reset", "after_bytes": 1, "after_events": 1}),
             "two places",

@@ -10,7 +10,9 @@
 mod batches;
 mod belongings;
 mod clients;
+mod coverage;
 mod doctor;
+mod drift;
 mod ends;
 mod http;
 mod import;
@@ -26,5 +28,6 @@ mod signals;
 mod sizes;
 mod small;
 mod state;
+mod sweep;
 mod tail;
 mod traces;

@@ -97,7 +97,7 @@ test("a request is copied as curl, cassette, and script rule, and each of them w
   assert.equal(answer.content[1].content.return_code, 3);
   assert.match(await take("Copy as cassette"), /^sandtable_cassette: |^# |cassette/m);
   const rule = await take("Copy as script rule");
-  assert.match(rule, /bash: "echo first; echo second >&2; exit 3\\n"/);
+  assert.match(rule, /- bash: .*\n? *.*echo first; echo second >&2; exit 3/);
   await server.control("PUT", "scripts", rule);
   const again = await server.ask(bash("echo first; echo second >&2; exit 3"));
   assert.equal(again.content.find((block) => block.type.endsWith("result")).content.stdout, "first\n");

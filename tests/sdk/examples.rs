@@ -8,7 +8,7 @@ use crate::server::Server;
 use crate::workshop::{Workshop, of_repository};
 
 /// All of them; a folder that is not in the list is not run.
-const EXAMPLES: [&str; 7] = [
+const EXAMPLES: [&str; 8] = [
     "agent",
     "batch",
     "from-aimock",
@@ -16,6 +16,7 @@ const EXAMPLES: [&str; 7] = [
     "programmatic",
     "record-replay",
     "skills",
+    "sweep",
 ];
 const VERDICT: &str = "sandtable: ok, all as scripted\n";
 
@@ -64,6 +65,20 @@ async fn a_skill_is_published_and_used() {
 #[tokio::test]
 async fn code_calls_the_client_s_tools() {
     run("programmatic", 2, &["The best is valley."]).await;
+}
+
+#[tokio::test]
+async fn a_careful_agent_is_swept_in_three_clients() {
+    let Some(workshop) = workshop().await else {
+        return;
+    };
+    let sample = "sweep/run.sh careful --budget 2 2>&1";
+    let said = workshop.bash("sweep", sample, &[]).await;
+    assert_eq!(
+        said.matches("sandtable sweep: ok, 2 runs").count(),
+        3,
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@
 mod clients;
 mod control;
 mod examples;
+mod generated;
 #[path = "../shared/image.rs"]
 mod image;
 mod init;
@@ -25,7 +26,9 @@ mod readme;
 mod recipes;
 mod recorded;
 mod run;
+mod sdks;
 mod server;
 mod shell;
+mod sweep;
 mod typescript;
 mod workshop;

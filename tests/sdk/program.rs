@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -14,7 +15,7 @@ use crate::server::Server;
 use sandtable::cli::image::Flavor;
 
 /// Long enough for two busy cores; a program that hangs is a failure, not a lost night.
-const TIMEOUT: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(10);
 
 /// What a program needs beside an interpreter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,10 +48,20 @@ pub(crate) async fn run_with(interpreter: Interpreter, file: &str, needs: Needs,
 
 /// Runs `file` against a server that is there.
 pub(crate) async fn against(server: &Server, interpreter: Interpreter, file: &str) {
+    in_folder(server, interpreter, file, &Folder::of(interpreter)).await;
+}
+
+/// The same for a program that reads what it is given from `given.json`.
+pub(crate) async fn given(server: &Server, interpreter: Interpreter, file: &str, what: &Value) {
+    let folder = Folder::of(interpreter);
+    std::fs::write(folder.work.path().join("given.json"), what.to_string()).unwrap();
+    in_folder(server, interpreter, file, &folder).await;
+}
+
+async fn in_folder(server: &Server, interpreter: Interpreter, file: &str, folder: &Folder) {
     let Some(command) = interpreter.find() else {
         return;
     };
-    let folder = Folder::of(interpreter);
     let mut child = Command::new(&command[0]);
     child
         .args(&command[1..])

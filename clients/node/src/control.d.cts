@@ -142,6 +142,46 @@ export interface ContainerUse {
   usd_beyond_free_hours: number;
 }
 
+/** The surface of the service, and what of it answers have shown; `sandtable docs coverage` has the rules. */
+export interface Coverage {
+  /** `met` of `of`, in whole tenths. */
+  percent: number;
+  /** Of what counts, what was met. */
+  met: number;
+  /** What counts: what a client can meet with the features that it uses. */
+  of: number;
+  /** Features of which nothing was met; what needs them does not count. */
+  not_used: Array<string>;
+  areas: Array<CoverageArea>;
+}
+
+/** A part of the surface, such as `stop reasons`. */
+export interface CoverageArea {
+  name: string;
+  /** All there are, met or not. */
+  items: Array<CoverageItem>;
+}
+
+/** Something that can be met. */
+export interface CoverageItem {
+  /** The service's word where it has one, such as `pause_turn`. */
+  name: string;
+  /** How often it was met. */
+  count: number;
+  /** Whether it is among what counts. */
+  counts: boolean;
+  /** The feature without which it cannot be met, and that is not used. */
+  needs?: string;
+  /** What would show it; absent of what was met. */
+  show?: CoverageShow;
+}
+
+/** What would show a client what it has not met: a fault, or a step of a script or a request in words. */
+export interface CoverageShow {
+  fault?: Record<string, any>;
+  step?: string;
+}
+
 /** Something about a place in a script. */
 export interface Diagnostic {
   file: string;
@@ -249,6 +289,8 @@ export interface FaultState {
   fired: number;
   /** How often it still fires; null for ever. */
   left: number | null;
+  /** Why it cannot fire as things are. */
+  note?: string;
 }
 
 /** What the client did about a request that a fault met; `sandtable docs verify` lists the outcomes. */
@@ -693,6 +735,8 @@ export interface UnusedFault {
   fired: number;
   /** null for ever. */
   left: number | null;
+  /** Why it cannot fire as things are. */
+  note?: string;
   label?: string;
 }
 
@@ -764,6 +808,8 @@ export interface Verdict {
   requests: RequestCounts;
   /** How many findings were not kept, by list. */
   dropped: Record<string, number>;
+  /** What of the service was met, if that is asked. */
+  coverage?: Coverage;
 }
 
 /** How a wait ended. */

@@ -147,7 +147,7 @@ export interface Scripts {
 
 /** `sandtable docs faults` has the words. */
 export interface Fault {
-  at: "http" | "stream" | "tool" | "wire";
+  at: "http" | "stream" | "tool" | "turn" | "wire";
   [member: string]: unknown;
 }
 

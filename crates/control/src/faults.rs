@@ -31,6 +31,9 @@ pub struct FaultState {
     pub fired: u64,
     /// How often it still fires; null for ever.
     pub left: Option<u64>,
+    /// Why it cannot fire as things are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A fault that met a request.

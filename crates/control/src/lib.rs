@@ -7,6 +7,7 @@
 mod cassettes;
 mod clock;
 mod containers;
+mod coverage;
 mod events;
 mod exchange;
 mod faults;
@@ -30,6 +31,7 @@ pub use clock::{ClockChange, ClockState, time_text};
 pub use containers::{
     Container, ContainerEnded, ContainerFile, ContainerFiles, ContainerState, FileKind, Readable,
 };
+pub use coverage::{Coverage, CoverageArea, CoverageItem, CoverageShow};
 pub use events::{
     ClockMoved, ContainerEvent, Dropped, Event, FaultFired, RequestBegun, RequestEnded,
 };

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::coverage::Coverage;
 use crate::exchange::LintLevel;
 use crate::faults::{FaultGiven, FaultLayer};
 use crate::scripts::{RuleLayer, UnusedWhy};
@@ -42,6 +43,9 @@ pub struct Verdict {
     pub requests: RequestCounts,
     /// How many findings were not kept, by list.
     pub dropped: BTreeMap<String, u64>,
+    /// What of the service was met, if that is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
 }
 
 /// API requests since the last reset, or over all resets if all workspaces are judged.
@@ -136,6 +140,9 @@ pub struct UnusedFault {
     pub fired: u64,
     /// null for ever.
     pub left: Option<u64>,
+    /// Why it cannot fire as things are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
 }

@@ -42,16 +42,7 @@ pub enum StreamEvent {
 impl StreamEvent {
     /// The `event:` name, equal to `type`.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::MessageStart { .. } => "message_start",
-            Self::ContentBlockStart { .. } => "content_block_start",
-            Self::Ping => "ping",
-            Self::ContentBlockDelta { .. } => "content_block_delta",
-            Self::ContentBlockStop { .. } => "content_block_stop",
-            Self::MessageDelta { .. } => "message_delta",
-            Self::MessageStop => "message_stop",
-            Self::Error { .. } => "error",
-        }
+        self.kind().name()
     }
 }
 

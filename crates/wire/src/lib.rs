@@ -8,6 +8,7 @@ pub mod decode;
 pub mod event;
 pub mod files;
 pub mod hosted;
+pub mod kinds;
 pub mod refusal;
 pub mod request;
 pub mod sse;

@@ -15,7 +15,7 @@ mod tools;
 pub use blocks::{Answer, Block, By, Call, Message, Role, Source};
 pub use hosted::{ContextManagement, McpServer};
 pub use media::MAX_IMAGE_BASE64_BYTES;
-pub use tools::{AdvisorOptions, Tool, ToolChoice, ToolKind, WebOptions};
+pub use tools::{AdvisorOptions, TOOL_TAGS, Tool, ToolChoice, ToolKind, WebOptions};
 
 use serde_json::Value;
 

@@ -168,6 +168,7 @@ async fn message(
     let message = fold
         .finish()
         .ok_or_else(|| ApiError::internal(&"a turn ended without a message"))?;
+    input.workspace.watch.coverage.message(&message);
     let mut message = serde_json::to_value(&message).map_err(|error| ApiError::internal(&error))?;
     if input.quirks.era == Era::Beta2025 {
         era::age(&mut message);

@@ -1,6 +1,7 @@
 //! The results of a batch: one JSON object a line, streamed from the store.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -14,6 +15,7 @@ use super::{BatchId, find};
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
 use crate::app::App;
+use crate::coverage::Coverage;
 use crate::store::{BatchState, ResultRow, Store, StoreError};
 
 /// Results read from the store at once.
@@ -46,6 +48,7 @@ pub(super) async fn results(
         batch: row.n,
         after: -1,
         page: VecDeque::new(),
+        coverage: Arc::clone(&caller.workspace.watch.coverage),
     };
     let lines = stream::try_unfold(lines, |mut lines| async {
         let line = lines.next().await?;
@@ -69,6 +72,8 @@ struct Lines {
     batch: i64,
     after: i64,
     page: VecDeque<ResultRow>,
+    /// Where it is counted what the client meets.
+    coverage: Arc<Coverage>,
 }
 
 impl Lines {
@@ -79,6 +84,7 @@ impl Lines {
         }
         Ok(self.page.pop_front().map(|row| {
             self.after = row.position;
+            self.coverage.result(&row.outcome);
             line(&row)
         }))
     }

@@ -24,6 +24,7 @@ use crate::api::error::ApiResult;
 use crate::api::messages::refused;
 use crate::api::messages::threads::{self, Thread};
 use crate::app::App;
+use crate::coverage::{Coverage, Mode};
 use crate::engine::{Sink, TurnError, TurnInput, Wait};
 use crate::quirks::Era;
 
@@ -35,7 +36,8 @@ pub(super) async fn answer(
     input: TurnInput,
     thread: Option<Thread>,
 ) -> ApiResult<Response> {
-    let frames = Frames::of(input.quirks.era);
+    let frames = Frames::of(&input);
+    let coverage = Arc::clone(&input.workspace.watch.coverage);
     let mut sink = frames.clone();
     let turn = Box::pin(async move { threads::run(&app.engine, &input, thread, &mut sink).await });
     let mut body = TurnBody {
@@ -48,6 +50,7 @@ pub(super) async fn answer(
         Err(TurnError::Cut) => return Ok(cut::response(Bytes::new(), CONTENT_TYPE)),
         done => done.map_err(refused)?,
     }
+    coverage.mode(Mode::Streaming);
     let headers = [
         (header::CONTENT_TYPE, CONTENT_TYPE),
         (header::CACHE_CONTROL, "no-cache"),
@@ -65,6 +68,8 @@ struct Queue {
     padding: Padding,
     /// In the shapes of 2025.
     old: bool,
+    /// Where it is counted what the client meets.
+    coverage: Arc<Coverage>,
 }
 
 /// What goes out next.
@@ -97,9 +102,10 @@ impl Padding {
 }
 
 impl Frames {
-    fn of(era: Era) -> Self {
+    fn of(input: &TurnInput) -> Self {
         let queue = Queue {
-            old: era == Era::Beta2025,
+            old: input.quirks.era == Era::Beta2025,
+            coverage: Arc::clone(&input.workspace.watch.coverage),
             ..Queue::default()
         };
         Self(Arc::new(Mutex::new(queue)))
@@ -126,7 +132,9 @@ impl Sink for Frames {
             items,
             padding,
             old,
+            coverage,
         } = &mut *queue;
+        coverage.event(&event);
         if let StreamEvent::MessageStart { message } = &event {
             padding.seed(&message.id);
         }

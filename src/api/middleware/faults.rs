@@ -7,8 +7,10 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
+use super::aim::{self, Aim};
 use super::recorded::Record;
 use super::{Exchange, is_stream, keys, text_of};
 use crate::api::cut;
@@ -17,6 +19,7 @@ use crate::api::extract::Caller;
 use crate::api::messages::service_error;
 use crate::api::multipart;
 use crate::api::shaped::{Line, Shaped};
+use crate::app::App;
 use crate::cassette::Redactor;
 use crate::engine::Report;
 use crate::fault::{self, Act, Dice, Faults, HttpAct, Occasion, Struck};
@@ -60,6 +63,7 @@ pub(super) fn of_request(
 
 /// Lets the request on, perhaps later, or answers it. What fires is added to `fired`.
 pub(super) async fn meet(
+    app: &App,
     caller: &Caller,
     request: Request,
     fired: &mut Vec<Struck>,
@@ -69,18 +73,23 @@ pub(super) async fn meet(
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let asks = layers
         .iter()
-        .any(|faults| faults.asks_for_model(method.as_str(), &path));
-    let (request, model) = if asks {
-        read_model(request)
+        .any(|faults| faults.asks_for_body(method.as_str(), &path));
+    let (request, aim) = if asks {
+        let (request, mut aim) = aim::read(request)
             .await
-            .map_err(IntoResponse::into_response)?
+            .map_err(IntoResponse::into_response)?;
+        aim.keep_existing(app, &caller.workspace)
+            .await
+            .map_err(|error| ApiError::failed(&error).into_response())?;
+        (request, aim)
     } else {
-        (request, None)
+        (request, Aim::default())
     };
     let occasion = Occasion::Http {
         method: method.as_str(),
         path: &path,
-        model: model.as_deref(),
+        model: aim.model.as_deref(),
+        names_file: !aim.files.is_empty(),
     };
     let Some(struck) = caller.workspace.strike(own, occasion) else {
         return Ok(request);
@@ -91,20 +100,49 @@ pub(super) async fn meet(
         return Ok(request);
     };
     tracing::info!(request.id = %caller.request_id.0, %method, path, ?act, "a fault fires");
-    if let HttpAct::Wait(Some(span)) = act {
-        if !caller.workspace.clock.is_frozen() {
-            tokio::time::sleep(*span).await;
+    let answer = match act {
+        HttpAct::Wait(Some(span)) => {
+            if !caller.workspace.clock.is_frozen() {
+                tokio::time::sleep(*span).await;
+            }
+            return Ok(request);
         }
-        return Ok(request);
-    }
-    let sent = read_for_journal(caller, request).await;
-    let response = match act {
-        HttpAct::Wait(_) => std::future::pending().await,
-        HttpAct::Cut => cut::response(Bytes::new(), "application/json"),
-        HttpAct::Error { error, edge: false } => service_error(error.clone()).into_response(),
-        HttpAct::Error { error, edge: true } => edge_response(error),
+        HttpAct::Advance(by) => return advance(app, caller, *by).await.map(|()| request),
+        HttpAct::DeleteFile => return delete(app, caller, &aim).await.map(|()| request),
+        HttpAct::Wait(None) => None,
+        HttpAct::Cut => Some(cut::response(Bytes::new(), "application/json")),
+        HttpAct::Error { error, edge: false } => Some(service_error(error.clone()).into_response()),
+        HttpAct::Error { error, edge: true } => Some(edge_response(error)),
     };
-    Err(with_source(response, sent))
+    let sent = read_for_journal(caller, request).await;
+    match answer {
+        Some(answer) => Err(with_source(answer, sent)),
+        None => std::future::pending().await,
+    }
+}
+
+/// Moves the clock before the request is handled.
+async fn advance(app: &App, caller: &Caller, by: TimeDelta) -> Result<(), Response> {
+    let workspace = &caller.workspace;
+    if let Err(error) = workspace.clock.advance(by) {
+        tracing::warn!(%error, "a fault could not move the clock");
+        return Ok(());
+    }
+    let moved = app.clock_moved(workspace).await;
+    moved.map_err(|error| ApiError::failed(&error).into_response())
+}
+
+/// Deletes the first file that the request names before the request is handled.
+async fn delete(app: &App, caller: &Caller, aim: &Aim) -> Result<(), Response> {
+    let Some(file) = aim.files.first() else {
+        return Ok(());
+    };
+    let workspace = &caller.workspace;
+    let deleted = app.store.delete_file(&workspace.id, file).await;
+    deleted.map_err(|error| ApiError::failed(&error).into_response())?;
+    // Nobody can fetch it any more: that is not the client's fault.
+    workspace.watch.hands_on(file);
+    Ok(())
 }
 
 /// Lets the answer's bytes travel as a wire fault says.
@@ -192,22 +230,7 @@ async fn read_for_journal(caller: &Caller, request: Request) -> Option<Bytes> {
     None
 }
 
-fn is_json(request: &Request) -> bool {
+pub(super) fn is_json(request: &Request) -> bool {
     let kind = request.headers().get(header::CONTENT_TYPE);
     kind.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
-}
-
-/// Reads `model` out of a JSON body, and puts the body back.
-async fn read_model(request: Request) -> ApiResult<(Request, Option<String>)> {
-    if !is_json(&request) {
-        return Ok((request, None));
-    }
-    let (parts, body) = request.into_parts();
-    let bytes = axum::body::to_bytes(body, limits::MAX_MESSAGES_BODY_BYTES)
-        .await
-        .map_err(|_| ApiError::too_large())?;
-    // What is no JSON has no model; its handler says so.
-    let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let model = value["model"].as_str().map(str::to_owned);
-    Ok((Request::from_parts(parts, Body::from(bytes)), model))
 }

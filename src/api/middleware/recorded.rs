@@ -6,17 +6,18 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use axum::body::{Body, HttpBody};
+use axum::body::{Body as AnyBody, HttpBody};
 use bytes::{Bytes, BytesMut};
 use control_api::{RequestBegun, RequestEnded};
 use http_body::Frame;
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::Span;
 
 use super::{Exchange, REQUESTS, millis};
-use crate::cassette::Redactor;
+use crate::cassette::{Redactor, data_of_frame, split_frames};
+use crate::coverage::Mode;
 use crate::fault::Struck;
-use crate::journal::{Entry, Mark};
+use crate::journal::{Body, Entry, Mark};
 use crate::limits;
 use crate::lint::Lint;
 use crate::telemetry::{Done, TurnDone};
@@ -123,6 +124,7 @@ impl Record {
             facts.paused = paused.or(facts.paused);
             facts.told = told.or(facts.told);
         }
+        self.note_met(&entry, left);
         without_keys(&mut facts, &self.redactor);
         entry.struck = facts.struck.iter().map(Struck::describe).collect();
         entry.marks = exchange.marks;
@@ -183,6 +185,45 @@ impl Record {
     }
 }
 
+impl Record {
+    /// Counts what the client has met by this answer. What our own turns say is counted as it leaves.
+    fn note_met(&self, entry: &Entry, left: bool) {
+        let coverage = &self.workspace.watch.coverage;
+        let is_stream = entry.response_headers.get("content-type");
+        let is_stream = is_stream.is_some_and(|kind| kind.starts_with("text/event-stream"));
+        if left && !is_stream {
+            return;
+        }
+        coverage.answered(&entry.method, &entry.path, entry.status);
+        let is_recorded = entry.source.as_deref().is_some_and(is_recorded);
+        if entry.status < 400 && !is_recorded {
+            return;
+        }
+        let Body::Bytes(bytes) = &entry.response_body else {
+            return;
+        };
+        if is_stream {
+            coverage.mode(Mode::Streaming);
+            let text = String::from_utf8_lossy(bytes);
+            for event in split_frames(&text).filter_map(data_of_frame) {
+                coverage.recorded_event(&event);
+            }
+        } else if let Ok(body) = serde_json::from_slice::<Value>(bytes) {
+            if entry.status >= 400 {
+                coverage.error(&body["error"]);
+            } else if body["type"] == "message" {
+                coverage.mode(Mode::Plain);
+                coverage.recorded(&body);
+            }
+        }
+    }
+}
+
+/// Whether an answer came from a recording, or from who is recorded.
+fn is_recorded(source: &str) -> bool {
+    source.starts_with("cassette ") || source.starts_with("upstream ")
+}
+
 impl Drop for Record {
     fn drop(&mut self) {
         self.finish(true);
@@ -210,14 +251,14 @@ fn is_complete(stream: &[u8]) -> bool {
 
 /// A body that keeps what passes through it, up to what a journal takes.
 pub(super) struct RecordedBody {
-    inner: Body,
+    inner: AnyBody,
     kept: BytesMut,
     marks: Vec<Mark>,
     record: Option<Record>,
 }
 
 impl RecordedBody {
-    pub(super) fn new(inner: Body, record: Record) -> Self {
+    pub(super) fn new(inner: AnyBody, record: Record) -> Self {
         Self {
             inner,
             kept: BytesMut::new(),

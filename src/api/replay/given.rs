@@ -21,6 +21,7 @@ use crate::api::paced::{Paced, Step};
 use crate::cassette::{
     Body as Recorded, Deck, End, Named, Pace, Played, Request, Timing, fail_calls, split_frames,
 };
+use crate::coverage::ContainerMet;
 use crate::engine::over::Over;
 use crate::engine::{self, over};
 use crate::fault::{Act, Occasion, StreamAct, ToolAct};
@@ -62,7 +63,9 @@ pub(super) async fn response(
     mut played: Played,
     facts: &mut Facts,
 ) -> Response {
-    if let Some(named) = played.container.take()
+    let named = played.container.take();
+    note_container(caller, named.as_ref(), &played);
+    if let Some(named) = named
         && is_over(caller, &named)
     {
         // Whether code in the container waits for what the request brings.
@@ -92,6 +95,17 @@ pub(super) async fn response(
         return super::unreachable(None, why);
     }
     sent(caller, deck, &played, act).await
+}
+
+/// Which way the turn has found its container.
+fn note_container(caller: &Caller, named: Option<&Named>, played: &Played) {
+    let met = match named {
+        Some(named) if is_over(caller, named) => ContainerMet::Expired,
+        Some(_) => ContainerMet::Reused,
+        None if played.response.container().is_some() => ContainerMet::New,
+        None => return,
+    };
+    caller.workspace.watch.coverage.container(met);
 }
 
 fn is_over(caller: &Caller, named: &Named) -> bool {
@@ -262,7 +276,8 @@ fn note(caller: &Caller, turn: Option<&MessagesRequest>, played: &Played, facts:
             .iter()
             .filter(|block| block["type"] == "server_tool_use");
         let ids = calls.filter_map(|block| block["id"].as_str().map(str::to_owned));
-        facts.paused = Some(ids.collect());
+        let before = turn.into_iter().flat_map(engine::calls_so_far);
+        facts.paused = Some(before.map(str::to_owned).chain(ids).collect());
     }
 }
 

@@ -77,6 +77,9 @@ pub(in crate::cli) struct ReportArgs {
     /// Write the verdict as JSON.
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) json: Option<PathBuf>,
+    /// Write what of the service was met as JSON, and add it to what the file has already.
+    #[arg(long, value_name = "FILE", env = "SANDTABLE_COVERAGE")]
+    pub(in crate::cli) coverage: Option<PathBuf>,
     /// The mildest lint that makes the verdict bad.
     #[arg(
         long,

@@ -24,7 +24,7 @@ impl Running<'_> {
     ) -> Result<Done, CallError> {
         let act = match fault.map(|fault| &fault.act) {
             Some(Act::Tool(act)) => Some(act),
-            Some(Act::Http(_) | Act::Stream { .. } | Act::Wire(_)) | None => None,
+            Some(Act::Http(_) | Act::Stream { .. } | Act::Turn(_) | Act::Wire(_)) | None => None,
         };
         match act {
             None => {}

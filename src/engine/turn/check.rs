@@ -1,8 +1,9 @@
 //! Before a turn: the request against itself and against what it names, its model, its container.
 
-use super::Place;
+use super::{Place, cuts};
 use crate::container::Found;
 use crate::container::over::{self, Over};
+use crate::coverage::ContainerMet;
 use crate::engine::references::Uploads;
 use crate::engine::validate::TooLarge;
 use crate::engine::{Engine, TurnError, TurnInput, lints, models, references, skills, validate};
@@ -82,7 +83,10 @@ pub(super) fn choose_model(
     if let Some(model) = scripts.resume(request)? {
         return Ok(model);
     }
-    if validate::ends_with_prefill(&input.request) && !models::takes_prefill(&input.request.model) {
+    if validate::ends_with_prefill(&input.request)
+        && !models::takes_prefill(&input.request.model)
+        && !scripts.knows_pause(request)
+    {
         return Err(TurnError::Invalid(
             "This model does not support assistant message prefill. The conversation must end with a user message."
                 .to_owned(),
@@ -113,7 +117,15 @@ pub(super) async fn find_container(
     };
     let quirks = &input.quirks;
     let idle = quirks.container_idle.0;
-    match engine.containers.find(&input.workspace, id, idle).await? {
+    cuts::expire(engine, input, id).await?;
+    let coverage = &input.workspace.watch.coverage;
+    let found = engine.containers.find(&input.workspace, id, idle).await?;
+    match found {
+        Found::Missing => coverage.container(ContainerMet::Missing),
+        Found::Expired => coverage.container(ContainerMet::Expired),
+        Found::Alive(_) => coverage.container(ContainerMet::Reused),
+    }
+    match found {
         Found::Alive(container) => Ok(Place::Alive(container)),
         Found::Missing if quirks.unknown_container == UnknownContainer::NotFound => {
             Err(TurnError::NotFound {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use wire::block::Container as WireContainer;
 
-use super::Turn;
+use super::{Turn, cuts};
 use crate::clock::rfc3339_micros;
 use crate::container::Container;
+use crate::coverage::ContainerMet;
 use crate::engine::{TurnError, lints, skills};
 use crate::model::TurnRequest;
 use crate::quirks::PauseContainer;
@@ -57,6 +58,8 @@ impl Turn<'_> {
                     report.made_container = Some(container.id.to_string());
                     report.container = Some(container.id.to_string());
                 }
+                let coverage = &self.input.workspace.watch.coverage;
+                coverage.container(ContainerMet::New);
                 self.place = Place::Alive(Arc::clone(&container));
                 Ok(Some(container))
             }
@@ -65,7 +68,10 @@ impl Turn<'_> {
 
     pub(super) async fn container_of_answer(&mut self) -> Result<Option<WireContainer>, TurnError> {
         let Place::Alive(container) = &self.place else {
-            if matches!(self.place, Place::Expired) && !self.used_container {
+            if matches!(self.place, Place::Expired)
+                && !self.used_container
+                && !cuts::has_expired(self.input)
+            {
                 lints::expired_container(self.input);
             }
             return Ok(None);

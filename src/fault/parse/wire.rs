@@ -8,7 +8,7 @@ use super::{FaultError, Keys, bad, one_of};
 use crate::fault::{Pace, Where, WireAct};
 
 /// What a wire fault may say beside what all may.
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 12] = [
     "path",
     "method",
     "do",
@@ -17,6 +17,7 @@ pub(super) const KEYS: [&str; 11] = [
     "after_bytes",
     "after_events",
     "count",
+    "chars",
     "ttft_ms",
     "tokens_per_second",
     "jitter",
@@ -33,6 +34,8 @@ pub(super) const KEYS: [&str; 11] = [
         Malformed "malformed",
         UnknownEvent "unknown_event",
         Pings "pings",
+        Deltas "deltas",
+        UnknownMembers "unknown_members",
         Pace "pace",
     }
 }
@@ -43,7 +46,8 @@ impl Word {
         match self {
             Self::Slow => &["bytes_per_second"],
             Self::Split => &["bytes"],
-            Self::Merge => &[],
+            Self::Merge | Self::UnknownMembers => &[],
+            Self::Deltas => &["chars"],
             Self::Hang | Self::Reset => &["after_bytes", "after_events"],
             Self::Malformed | Self::UnknownEvent => &["after_events"],
             Self::Pings => &["after_events", "count"],
@@ -62,19 +66,8 @@ pub(super) fn read(keys: &Keys<'_>) -> Result<WireAct, FaultError> {
     let Some(word) = word else {
         return Err(bad("a wire fault needs a `do`", names));
     };
-    let (name, own) = (word.name(), word.keys());
-    let mut of_others = Word::ALL.iter().flat_map(|word| word.keys());
-    if let Some(stray) =
-        of_others.find(|key| keys.members.contains_key(**key) && !own.contains(key))
-    {
-        return Err(bad(
-            format!("`{stray}` does not go with `do: {name}`"),
-            match own {
-                [] => "it takes no number".to_owned(),
-                own => format!("it takes {}", own.join(", ")),
-            },
-        ));
-    }
+    let name = word.name();
+    keys.refuse_strays(name, word.keys(), &KEYS[3..])?;
     let whole = |key: &str| keys.get(key, "a number from 0", Value::as_u64);
     let after = whole("after_events")?.unwrap_or(1);
     let needed = |key: &'static str, example: &str| {
@@ -102,6 +95,10 @@ pub(super) fn read(keys: &Keys<'_>) -> Result<WireAct, FaultError> {
             bytes: usize::try_from(needed("bytes", "such as \"bytes\": 7")?).unwrap_or(usize::MAX),
         },
         Word::Merge => WireAct::Merge,
+        Word::Deltas => WireAct::Deltas {
+            chars: usize::try_from(needed("chars", "such as \"chars\": 1")?).unwrap_or(usize::MAX),
+        },
+        Word::UnknownMembers => WireAct::UnknownMembers,
         Word::Hang => WireAct::Hang(place()?),
         Word::Reset => WireAct::Reset(place()?),
         Word::Malformed => WireAct::Malformed {

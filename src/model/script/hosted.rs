@@ -78,6 +78,7 @@ impl Run {
             | ScriptTool::Python(_)
             | ScriptTool::Editor(_)
             | ScriptTool::Client { .. }
+            | ScriptTool::AnyClient(_)
             | ScriptTool::Web { .. } => {
                 return Err(ModelError {
                     message: format!("`{}` is no tool of the service alone", call.key),

@@ -15,6 +15,8 @@ pub(super) struct Place {
     pub(super) usage: Arc<Usage>,
     /// Whether the rule is of the tour.
     pub(super) shipped: bool,
+    /// Whether its last answer ended where it did not mean it to.
+    pub(super) interrupted: bool,
     /// The next instruction.
     pub(super) next: usize,
     /// The instruction whose calls have no results yet, and their ids in the order of the calls.
@@ -33,6 +35,7 @@ impl Place {
             rule,
             usage,
             shipped: false,
+            interrupted: false,
             next: 0,
             pending: None,
             captures: BTreeMap::new(),
@@ -60,6 +63,8 @@ pub(super) struct Parked {
     by_key: HashMap<String, Arc<Place>>,
     oldest_first: VecDeque<Entry>,
     bytes: usize,
+    /// Keys of pauses without a place, oldest first.
+    pauses: VecDeque<String>,
 }
 
 #[derive(Debug)]
@@ -97,6 +102,19 @@ impl Parked {
                 }
             }
         }
+    }
+
+    /// Keeps in mind that an answer paused.
+    pub(super) fn pause(&mut self, key: String) {
+        self.pauses.push_back(key);
+        if self.pauses.len() > PARKED_PLACES {
+            self.pauses.pop_front();
+        }
+    }
+
+    /// Whether an answer paused under one of these keys.
+    pub(super) fn has_paused(&self, keys: &[String]) -> bool {
+        self.pauses.iter().any(|key| keys.contains(key))
     }
 
     /// The place under the first of `keys` that is known.

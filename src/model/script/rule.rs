@@ -110,6 +110,7 @@ impl ScriptCall {
         let is_code = match &self.tool {
             ScriptTool::Bash(_) | ScriptTool::Python(_) | ScriptTool::Editor(_) => true,
             ScriptTool::Client { .. }
+            | ScriptTool::AnyClient(_)
             | ScriptTool::Web { .. }
             | ScriptTool::ToolSearch { .. }
             | ScriptTool::Advisor { .. }
@@ -183,6 +184,8 @@ pub(super) enum ScriptTool {
         name: String,
         input: Json,
     },
+    /// One of the client's tools, counted round; without one the step is passed over.
+    AnyClient(usize),
     /// A web tool; without `found` the rule's `web` answers.
     Web {
         tool: ServerTool,

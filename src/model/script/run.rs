@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::hosted::{list_of, mcp_tools};
 use super::park::Place;
 use super::rule::{Capture, Condition, OpKind, Rule, ScriptCall, ScriptTool};
+use super::sample::any_client_tool;
 use super::scripts::Scripts;
 use super::template::{Json, Text};
 use super::view::View;
@@ -271,6 +272,8 @@ impl Run {
                 name: name.clone(),
                 input: rule.templates.render_json(input, self.view())?,
             }),
+            ScriptTool::AnyClient(number) => any_client_tool(&self.body, *number)
+                .ok_or("the request has no tool of the client's"),
             ScriptTool::Web { tool, asked, found } => {
                 let render = |json| rule.templates.render_json(json, self.view());
                 let key = if *tool == ServerTool::WebFetch {
@@ -340,6 +343,14 @@ impl Run {
     /// The body of the request that is answered.
     pub(super) fn body(&self) -> &Value {
         &self.body
+    }
+
+    /// Whether one of the calls is of any tool of a client that has none.
+    fn lacks_tools(&self, calls: &[ScriptCall]) -> bool {
+        calls.iter().any(|call| {
+            matches!(&call.tool, ScriptTool::AnyClient(number)
+                if any_client_tool(&self.body, *number).is_none())
+        })
     }
 
     fn holds(&self, rule: &Rule, op: usize, condition: &Condition) -> Result<bool, ModelError> {
@@ -425,6 +436,7 @@ impl Run {
                 OpKind::AppliedEdits(edits) => {
                     Step::AppliedEdits(list_of(self.render_json(&rule, edits)?))
                 }
+                OpKind::Calls(calls) if self.lacks_tools(calls) => continue,
                 OpKind::Calls(calls) => {
                     let calls = calls
                         .iter()
@@ -529,6 +541,11 @@ impl Model for Run {
             self.note(step);
         }
         Ok(step)
+    }
+
+    fn interrupt(&mut self, results: Option<&[CallResult]>) -> Result<(), ModelError> {
+        self.place.interrupted = true;
+        results.map_or(Ok(()), |results| self.absorb(results))
     }
 
     fn failure_of(&self, id: &str) -> Option<ToolFailure> {

@@ -182,10 +182,23 @@ impl Scripts {
             return Ok(None);
         };
         guard(&place.rule, request)?;
-        let run = Run::new(Arc::unwrap_or_clone(place), request, self.clone());
+        let mut place = Arc::unwrap_or_clone(place);
+        let interrupted = std::mem::take(&mut place.interrupted);
+        let run = Run::new(place, request, self.clone());
         // Another rule may have been written for the client's answer.
-        let over = run.is_done() && self.has_other_rule(request);
+        let over = run.is_done() && !interrupted && self.has_other_rule(request);
         Ok((!over).then(|| Box::new(run) as Box<dyn Model>))
+    }
+
+    /// Keeps in mind an answer that paused without a place to go on from.
+    pub(in crate::model) fn keep_pause(&self, key: String) {
+        self.parked().pause(key);
+    }
+
+    /// Whether `request` goes on from such an answer.
+    pub fn knows_pause(&self, request: &TurnRequest) -> bool {
+        let keys = || history::pause_keys(&request.body, &request.user_text);
+        request.resumes_pause && self.parked().has_paused(&keys())
     }
 
     /// Whether a run waits for the answer to this call.

@@ -5,24 +5,13 @@ use rusqlite::{OptionalExtension, ToSql, params};
 
 use crate::store::{Store, StoreError};
 
-/// How an item ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ItemOutcome {
-    Succeeded,
-    Errored,
-    Canceled,
-    Expired,
-}
-
-impl ItemOutcome {
-    /// The API's word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Errored => "errored",
-            Self::Canceled => "canceled",
-            Self::Expired => "expired",
-        }
+wire::words! {
+    /// How an item ended.
+    pub ItemOutcome {
+        Succeeded "succeeded",
+        Errored "errored",
+        Canceled "canceled",
+        Expired "expired",
     }
 }
 
@@ -34,16 +23,7 @@ impl ToSql for ItemOutcome {
 
 impl FromSql for ItemOutcome {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let name = value.as_str()?;
-        [
-            Self::Succeeded,
-            Self::Errored,
-            Self::Canceled,
-            Self::Expired,
-        ]
-        .into_iter()
-        .find(|outcome| outcome.name() == name)
-        .ok_or(FromSqlError::InvalidType)
+        Self::from_name(value.as_str()?).ok_or(FromSqlError::InvalidType)
     }
 }
 

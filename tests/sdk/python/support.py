@@ -70,7 +70,8 @@ def control(method, path, body=None, key=None):
         headers={"x-api-key": key or os.environ["ANTHROPIC_API_KEY"]},
     )
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as response:
-        return json.load(response)
+        text = response.read()
+    return json.loads(text) if text else None
 
 
 def script(rules):

@@ -162,6 +162,53 @@ ContainerUse = TypedDict("ContainerUse", {"id": str, "from": str, "to": str, "fr
 """A turn's time on a container."""
 
 
+class Coverage(TypedDict):
+    """The surface of the service, and what of it answers have shown; `sandtable docs coverage` has the rules."""
+
+    percent: float
+    """`met` of `of`, in whole tenths."""
+    met: int
+    """Of what counts, what was met."""
+    of: int
+    """What counts: what a client can meet with the features that it uses."""
+    not_used: list[str]
+    """Features of which nothing was met; what needs them does not count."""
+    areas: list[CoverageArea]
+
+
+class CoverageArea(TypedDict):
+    """A part of the surface, such as `stop reasons`."""
+
+    name: str
+    items: list[CoverageItem]
+    """All there are, met or not."""
+
+
+class _CoverageItem(TypedDict):
+    name: str
+    """The service's word where it has one, such as `pause_turn`."""
+    count: int
+    """How often it was met."""
+    counts: bool
+    """Whether it is among what counts."""
+
+
+class CoverageItem(_CoverageItem, total=False):
+    """Something that can be met."""
+
+    needs: str
+    """The feature without which it cannot be met, and that is not used."""
+    show: CoverageShow
+    """What would show it; absent of what was met."""
+
+
+class CoverageShow(TypedDict, total=False):
+    """What would show a client what it has not met: a fault, or a step of a script or a request in words."""
+
+    fault: dict[str, Any]
+    step: str
+
+
 class _Diagnostic(TypedDict):
     file: str
     line: int
@@ -290,6 +337,8 @@ class FaultState:
     """As it was given; `sandtable docs faults` has the words."""
     left: Optional[int] = None
     """How often it still fires; null for ever."""
+    note: Optional[str] = None
+    """Why it cannot fire as things are."""
 
 
 class _FaultedRequest(TypedDict):
@@ -812,6 +861,8 @@ class UnusedFault(_UnusedFault, total=False):
     """A fault that fired less often than it may."""
 
     workspace: str
+    note: str
+    """Why it cannot fire as things are."""
     label: str
 
 
@@ -894,6 +945,8 @@ class Verdict(VerdictMixin):
     """How many requests there were."""
     dropped: dict[str, int] = field(default_factory=dict)
     """How many findings were not kept, by list."""
+    coverage: Optional[Coverage] = None
+    """What of the service was met, if that is asked."""
 
 
 class Waited(TypedDict):

@@ -440,6 +440,11 @@ fn rules() -> Vec<Call> {
             is_bad,
             "that no request was answered; `ok` without it",
         )
+        .with(
+            "coverage",
+            Kind::OneOf(&["0", "1"]),
+            "whether to tell what of the service was met; `0` without it",
+        )
         .says(200, "the verdict", Content::json::<Verdict>()),
     );
     calls

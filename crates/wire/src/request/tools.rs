@@ -1,5 +1,7 @@
 //! Entries of `tools`, and `tool_choice`.
 
+use std::sync::LazyLock;
+
 use super::{rest, schema};
 use crate::decode::{Decoded, Node};
 
@@ -108,6 +110,9 @@ const BETA_TAGS: &[&str] = &[
     "mcp_toolset",
     "text_editor_20241022",
 ];
+
+/// Every type that a tool may have.
+pub static TOOL_TAGS: LazyLock<Vec<&'static str>> = LazyLock::new(|| [TAGS, BETA_TAGS].concat());
 
 /// Types of the SDKs that are short for one with a version.
 const SHORT_TAGS: &[&str] = &["tool_search_tool_bm25", "tool_search_tool_regex"];

@@ -157,8 +157,13 @@ impl Parser {
     fn client_tool(&mut self, key: &Key, value: &Node) -> Option<ScriptTool> {
         let (name, input) = match &value.kind {
             Kind::Map(entries) => {
-                self.known_keys(entries, &["name", "input"], "key of `tool_use`");
                 let find = |name: &str| entries.iter().find(|(key, _)| key.name == name);
+                if let Some((_, any)) = find("any") {
+                    self.known_keys(entries, &["any"], "key of `tool_use: { any: … }`");
+                    let number = self.count(any, "`any`", 0)?;
+                    return Some(ScriptTool::AnyClient(number.try_into().unwrap_or(0)));
+                }
+                self.known_keys(entries, &["name", "input"], "key of `tool_use`");
                 let Some((_, name)) = find("name") else {
                     self.sink.error_with_hint(
                         key.at,

@@ -1,0 +1,139 @@
+//! Flags of `sweep`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::ServeArgs;
+use crate::sweep::Budget;
+
+/// Flags of `sweep`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(in crate::cli) struct SweepArgs {
+    #[command(subcommand)]
+    pub(in crate::cli) shrink: Option<SweepCommand>,
+    #[command(flatten)]
+    pub(in crate::cli) how: SweepHow,
+    /// Play a sample: so many runs, such as 50, or for so long, such as 2m. --seed draws another one.
+    #[arg(long, value_name = "RUNS|TIME", value_parser = budget)]
+    pub(in crate::cli) budget: Option<Budget>,
+    /// Play two faults in one run as well, of those that each came out well; 100 pairs, or what --budget leaves.
+    #[arg(long)]
+    pub(in crate::cli) pairs: bool,
+    /// Play so many legal conversations that nobody wrote, each in place of the script; --seed draws others.
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    pub(in crate::cli) fuzz: u64,
+    /// Play this alone: a cell such as `messages#2/cut@last`, a request, or a pattern with `*`; may be given again.
+    #[arg(long, value_name = "CELL")]
+    pub(in crate::cli) only: Vec<String>,
+    /// A report in JSON of before: what was bad then is no failure now.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) baseline: Option<PathBuf>,
+    /// Write the report as a page for browsers.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) html: Option<PathBuf>,
+    /// Write the report as XML for CI servers, as `JUnit` does.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) junit: Option<PathBuf>,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) json: Option<PathBuf>,
+    /// Write the report as SARIF, for code hosts.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) sarif: Option<PathBuf>,
+    /// Write what of the service the runs have met, added to what the file has already.
+    #[arg(long, value_name = "FILE", env = "SANDTABLE_COVERAGE")]
+    pub(in crate::cli) coverage: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) serve: ServeArgs,
+    /// The command and its arguments, behind `--`.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(in crate::cli) command: Vec<OsString>,
+}
+
+/// How runs are made.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SweepHow {
+    /// Runs at a time [default: as many as there are cores].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=256))]
+    pub(in crate::cli) jobs: Option<u64>,
+    /// What a run may take, such as 30s [default: ten times the run without faults, and at least 10s].
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(in crate::cli) limit: Option<Duration>,
+}
+
+/// Commands of `sweep`.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum SweepCommand {
+    /// Find the smallest list of faults, of those in --faults, with which the command still fails.
+    Shrink(Box<ShrinkArgs>),
+}
+
+/// Flags of `sweep shrink`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ShrinkArgs {
+    #[command(flatten)]
+    pub(in crate::cli) how: SweepHow,
+    #[command(flatten)]
+    pub(in crate::cli) serve: ServeArgs,
+    /// The command and its arguments, behind `--`.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(in crate::cli) command: Vec<OsString>,
+}
+
+fn budget(text: &str) -> Result<Budget, String> {
+    match text.parse::<usize>() {
+        Ok(0) => Err("at least 1".to_owned()),
+        Ok(runs) => Ok(Budget::Runs(runs)),
+        Err(_) => time(text)
+            .map(Budget::Time)
+            .map_err(|_| "a number of runs, such as 50, or a time, such as 2m".to_owned()),
+    }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || "a time above 0, such as 500ms, 30s, 2m, or 1h".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+    let factor = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        _ => return Err(wrong()),
+    };
+    let milliseconds = number.checked_mul(factor).filter(|all| *all > 0);
+    milliseconds.map(Duration::from_millis).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_a_number_of_runs_or_a_time() {
+        assert_eq!(budget("50"), Ok(Budget::Runs(50)));
+        assert_eq!(budget("2m"), Ok(Budget::Time(Duration::from_mins(2))));
+        assert_eq!(time("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in [
+            "",
+            "0",
+            "0s",
+            "-1",
+            "2 m",
+            "2d",
+            "s",
+            "99999999999999999999h",
+        ] {
+            assert!(budget(wrong).is_err(), "{wrong}");
+        }
+    }
+}

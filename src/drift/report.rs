@@ -1,0 +1,208 @@
+//! What a run found, for people, for programs, and for CI.
+
+use std::fmt::{self, Write as _};
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Age, Costs, Plan};
+use crate::live::Difference;
+use crate::xml::escaped as xml;
+
+/// All cassettes.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// Who was asked.
+    pub upstream: String,
+    /// Of the cassettes that say what else has expired, those that were not sent included.
+    pub ages: Vec<Age>,
+    pub cassettes: Vec<CassetteReport>,
+    pub expected: Costs,
+    /// What the answers cost by their own usage.
+    pub usd: f64,
+}
+
+/// One cassette.
+#[derive(Debug, Clone, Serialize)]
+pub struct CassetteReport {
+    #[serde(flatten)]
+    pub age: Age,
+    pub exchanges: Vec<ExchangeReport>,
+}
+
+/// One recorded exchange.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExchangeReport {
+    /// `#3`.
+    pub exchange: String,
+    /// Method and recorded path.
+    pub request: String,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What became of an exchange.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    Same,
+    Different {
+        differences: Vec<Difference>,
+    },
+    /// It was answered, and there is nothing whole to compare it with.
+    NotCompared {
+        reason: String,
+    },
+    NotSent {
+        reason: String,
+    },
+}
+
+impl Report {
+    pub(super) fn new(upstream: &str, plan: &Plan) -> Self {
+        Self {
+            upstream: upstream.to_owned(),
+            ages: plan.ages.clone(),
+            expected: plan.costs.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Exchanges that are the same, that differ, and of which nothing is known.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let mut counts = (0, 0, 0);
+        for exchange in self
+            .cassettes
+            .iter()
+            .flat_map(|cassette| &cassette.exchanges)
+        {
+            match exchange.outcome {
+                Outcome::Same => counts.0 += 1,
+                Outcome::Different { .. } => counts.1 += 1,
+                Outcome::NotCompared { .. } | Outcome::NotSent { .. } => counts.2 += 1,
+            }
+        }
+        counts
+    }
+
+    /// 1 if something differs or has expired, or nothing at all was compared; else 0.
+    pub fn exit_code(&self) -> u8 {
+        let (same, different, _) = self.counts();
+        let nothing = same + different == 0;
+        u8::from(different > 0 || nothing || self.ages.iter().any(Age::is_expired))
+    }
+
+    /// Everything, as JSON.
+    pub fn to_json(&self) -> String {
+        let (same, different, unknown) = self.counts();
+        let value = json!({
+            "same": same,
+            "different": different,
+            "not_compared": unknown,
+            "upstream": self.upstream,
+            "expected": self.expected,
+            "usd": self.usd,
+            "ages": self.ages,
+            "cassettes": self.cassettes,
+        });
+        serde_json::to_string_pretty(&value).expect("a report is plain JSON") + "\n"
+    }
+
+    /// A suite for each cassette and a case for each exchange.
+    pub fn to_junit(&self) -> String {
+        let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
+        for cassette in &self.cassettes {
+            suite(&mut text, cassette).expect("a String takes every write");
+        }
+        text + "</testsuites>\n"
+    }
+}
+
+fn suite(text: &mut String, cassette: &CassetteReport) -> fmt::Result {
+    let all = &cassette.exchanges;
+    let count = |is: fn(&Outcome) -> bool| all.iter().filter(|it| is(&it.outcome)).count();
+    let expired = usize::from(cassette.age.is_expired());
+    let name = xml(&cassette.age.cassette);
+    writeln!(
+        text,
+        "  <testsuite name=\"{name}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
+        all.len() + expired,
+        count(|it| matches!(it, Outcome::Different { .. })) + expired,
+        count(|it| matches!(it, Outcome::NotSent { .. } | Outcome::NotCompared { .. })),
+    )?;
+    if let Some(told) = cassette.age.told().filter(|_| expired > 0) {
+        let told = xml(&told);
+        writeln!(
+            text,
+            "    <testcase classname=\"{name}\" name=\"age\"><failure message=\"{told}\"/></testcase>"
+        )?;
+    }
+    for exchange in all {
+        let inner = match &exchange.outcome {
+            Outcome::Same => String::new(),
+            Outcome::Different { differences } => {
+                let lines: Vec<String> = differences.iter().map(line).collect();
+                let first = xml(&differences[0].what);
+                format!(
+                    "<failure message=\"{first}\">{}</failure>",
+                    xml(&lines.join("\n"))
+                )
+            }
+            Outcome::NotCompared { reason } | Outcome::NotSent { reason } => {
+                format!("<skipped message=\"{}\"/>", xml(reason))
+            }
+        };
+        let called = xml(&format!("{} {}", exchange.exchange, exchange.request));
+        writeln!(
+            text,
+            "    <testcase classname=\"{name}\" name=\"{called}\">{inner}</testcase>"
+        )?;
+    }
+    writeln!(text, "  </testsuite>")
+}
+
+fn line(difference: &Difference) -> String {
+    let Difference {
+        what,
+        recorded,
+        live,
+    } = difference;
+    format!("{what}: recorded {recorded}, now {live}")
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for cassette in &self.cassettes {
+            writeln!(f, "{}", cassette.age.cassette)?;
+            for exchange in &cassette.exchanges {
+                let place = format!("{} {}", exchange.exchange, exchange.request);
+                match &exchange.outcome {
+                    Outcome::Same => writeln!(f, "  same          {place}")?,
+                    Outcome::Different { differences } => {
+                        writeln!(f, "  different     {place}")?;
+                        for difference in differences {
+                            writeln!(f, "                {}", line(difference))?;
+                        }
+                    }
+                    Outcome::NotCompared { reason } => {
+                        writeln!(f, "  not compared  {place}\n                {reason}")?;
+                    }
+                    Outcome::NotSent { reason } => {
+                        writeln!(f, "  not sent      {place}\n                {reason}")?;
+                    }
+                }
+            }
+        }
+        for told in self.ages.iter().filter_map(Age::told) {
+            writeln!(f, "{told}")?;
+        }
+        let (same, different, unknown) = self.counts();
+        writeln!(
+            f,
+            "{} compared with {}: {same} the same, {different} different; {unknown} not compared; {:.4} USD by their usage",
+            same + different,
+            self.upstream,
+            self.usd
+        )
+    }
+}

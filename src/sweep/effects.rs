@@ -1,0 +1,378 @@
+//! What a run has done and learned, by content: ids and times do not matter.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::LazyLock;
+
+use control_api::Exchange;
+use regex::Regex;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wire::sse::Decoder;
+
+/// A turn's answer, read back from what left the server.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Message {
+    pub(super) blocks: Vec<Value>,
+    pub(super) stop_reason: Option<String>,
+    pub(super) container: Option<String>,
+    /// Events of the stream; 0 of a plain answer.
+    pub(super) events: u64,
+    /// Events that are out when the first call of the model's begins.
+    pub(super) first_call: Option<u64>,
+    /// The stream ended with an error.
+    pub(super) is_broken: bool,
+    /// Of a call, as far as it has come.
+    input: String,
+}
+
+/// A file as the list of files has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct File {
+    pub(super) id: String,
+    pub(super) filename: String,
+    pub(super) size_bytes: u64,
+    #[serde(default)]
+    pub(super) downloadable: bool,
+}
+
+/// All that counts of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Effects {
+    /// Complete answers, each with the place of its request in the run, from 0.
+    pub(super) answers: Vec<(usize, String)>,
+    /// Downloaded: name, and content.
+    pub(super) downloads: Vec<(String, String)>,
+    /// Uploads that are there at the end: name and bytes, and how often.
+    pub(super) uploads: BTreeMap<(String, u64), usize>,
+    /// Uploads that were carried out, whether the client heard of it or not.
+    pub(super) uploaded: usize,
+    pub(super) batches: usize,
+    pub(super) containers: usize,
+}
+
+impl Effects {
+    /// `unheard` tells of which exchanges the client cannot have heard the answer.
+    pub(super) fn of(
+        exchanges: &[Exchange],
+        files: &[File],
+        unheard: impl Fn(&Exchange) -> bool,
+    ) -> Self {
+        let mut effects = Self::default();
+        let mut containers = BTreeSet::new();
+        let mut paused: Vec<Value> = Vec::new();
+        let names = names(exchanges, files);
+        for (at, exchange) in exchanges.iter().enumerate() {
+            let heard = exchange.status < 400 && !exchange.client_left && !unheard(exchange);
+            let (method, path) = (exchange.method.as_str(), exchange.path.as_str());
+            match (method, path) {
+                ("POST", "/v1/messages") => {
+                    let Some(message) = message(&exchange.response_body) else {
+                        continue;
+                    };
+                    containers.extend(message.container.clone());
+                    if !heard || message.is_broken {
+                        continue;
+                    }
+                    let mut blocks = std::mem::take(&mut paused);
+                    blocks.extend(message.blocks);
+                    if message.stop_reason.as_deref() == Some("pause_turn") {
+                        paused = blocks;
+                    } else {
+                        let stop = message.stop_reason.unwrap_or_default();
+                        effects.answers.push((at, canonical(&blocks, &stop)));
+                    }
+                }
+                ("POST", "/v1/files") if exchange.status < 400 || exchange.client_left => {
+                    effects.uploaded += 1;
+                }
+                ("POST", "/v1/messages/batches") if exchange.status < 400 => effects.batches += 1,
+                ("GET", _) if heard => {
+                    let id = path.strip_prefix("/v1/files/");
+                    if let Some(id) = id.and_then(|rest| rest.strip_suffix("/content")) {
+                        let name = names
+                            .get(id)
+                            .cloned()
+                            .unwrap_or_else(|| "a file".to_owned());
+                        // The journal keeps no file's bytes.
+                        let length = exchange.response_headers.get("content-length");
+                        let content = format!("{} {}", json!(length), exchange.response_body);
+                        effects.downloads.push((name, content));
+                    }
+                }
+                _ => {}
+            }
+        }
+        effects.containers = containers.len();
+        for file in files.iter().filter(|file| !file.downloadable) {
+            let same = effects
+                .uploads
+                .entry((file.filename.clone(), file.size_bytes));
+            *same.or_default() += 1;
+        }
+        effects
+    }
+
+    /// What `other` differs in, a sentence each.
+    pub(super) fn differences(&self, other: &Self) -> Vec<String> {
+        let mut told = Vec::new();
+        let texts = |effects: &Self| -> Vec<String> {
+            let mut texts: Vec<_> = effects
+                .answers
+                .iter()
+                .map(|(_, text)| text.clone())
+                .collect();
+            texts.sort();
+            texts
+        };
+        for (one, two) in texts(self).iter().zip(&texts(other)) {
+            if one != two {
+                told.push(format!(
+                    "an answer says `{}` and then `{}`",
+                    short(one, two),
+                    short(two, one)
+                ));
+            }
+        }
+        let counts = [
+            ("answers", self.answers.len(), other.answers.len()),
+            ("downloads", self.downloads.len(), other.downloads.len()),
+            ("batches", self.batches, other.batches),
+            ("containers", self.containers, other.containers),
+            ("files left", self.uploads.len(), other.uploads.len()),
+        ];
+        for (what, one, two) in counts {
+            if one != two {
+                told.push(format!("{what}: {one} and then {two}"));
+            }
+        }
+        if self.downloads.len() == other.downloads.len() {
+            for (name, _) in missing(&self.downloads, &other.downloads) {
+                told.push(format!("`{name}` has another content"));
+            }
+        }
+        told
+    }
+}
+
+/// Where two texts begin to differ, of the first.
+fn short(one: &str, two: &str) -> String {
+    let same = one
+        .chars()
+        .zip(two.chars())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let begin = same.saturating_sub(20);
+    one.chars().skip(begin).take(60).collect()
+}
+
+/// Those of `wanted` that `there` lacks, each as often as it does.
+pub(super) fn missing<T: PartialEq + Clone>(wanted: &[T], there: &[T]) -> Vec<T> {
+    let mut left = there.to_vec();
+    let mut missing = Vec::new();
+    for item in wanted {
+        match left.iter().position(|other| other == item) {
+            Some(at) => drop(left.swap_remove(at)),
+            None => missing.push(item.clone()),
+        }
+    }
+    missing
+}
+
+/// What files are called, from all that was said of them.
+fn names(exchanges: &[Exchange], files: &[File]) -> HashMap<String, String> {
+    let mut names = HashMap::new();
+    for exchange in exchanges {
+        let body = &exchange.response_body;
+        let many = body["data"].as_array().map_or(&[][..], Vec::as_slice);
+        for item in many.iter().chain([body]) {
+            if let (Some(id), Some(name)) = (item["id"].as_str(), item["filename"].as_str()) {
+                names.insert(id.to_owned(), name.to_owned());
+            }
+        }
+        let name = disposition(exchange);
+        let id = exchange.path.strip_prefix("/v1/files/");
+        if let (Some(name), Some(id)) = (name, id.and_then(|rest| rest.strip_suffix("/content"))) {
+            names.insert(id.to_owned(), name);
+        }
+    }
+    for file in files {
+        names.insert(file.id.clone(), file.filename.clone());
+    }
+    names
+}
+
+/// The name that a download came with.
+fn disposition(exchange: &Exchange) -> Option<String> {
+    let header = exchange
+        .response_headers
+        .get("content-disposition")?
+        .as_str()?;
+    if let Some((_, encoded)) = header.split_once("filename*=") {
+        let encoded = encoded.split(';').next()?.rsplit('\'').next()?;
+        let name = percent_encoding::percent_decode_str(encoded.trim());
+        return Some(name.decode_utf8_lossy().into_owned());
+    }
+    let quoted = header.split("filename=\"").nth(1)?;
+    Some(quoted.split('"').next()?.to_owned())
+}
+
+/// An answer's blocks without what is different each time.
+fn canonical(blocks: &[Value], stop: &str) -> String {
+    let mut text = String::new();
+    for block in blocks {
+        let kind = block["type"].as_str().unwrap_or_default();
+        let said = match kind {
+            "text" => block["text"].as_str().unwrap_or_default().to_owned(),
+            "server_tool_use" | "tool_use" => block["name"].to_string(),
+            "thinking" | "redacted_thinking" => String::new(),
+            _ => json!(block["content"]).to_string(),
+        };
+        text.push_str(kind);
+        text.push(' ');
+        text.push_str(&said);
+        text.push('\n');
+    }
+    text.push_str(stop);
+    scrubbed(&text)
+}
+
+/// The text with ids as `file_*`.
+pub(super) fn scrubbed(text: &str) -> String {
+    static ID: LazyLock<Regex> = LazyLock::new(|| {
+        let prefixes = crate::ids::Kind::ALL
+            .map(crate::ids::Kind::prefix)
+            .join("|");
+        Regex::new(&format!(r"\b({prefixes})_[0-9A-Za-z]{{8,}}")).expect("the prefixes are words")
+    });
+    ID.replace_all(text, "${1}_*").into_owned()
+}
+
+/// An answer of `/v1/messages`, plain or as the text of its events.
+pub(super) fn message(body: &Value) -> Option<Message> {
+    if body["type"] == "message" {
+        return Some(Message {
+            blocks: body["content"].as_array().cloned().unwrap_or_default(),
+            stop_reason: body["stop_reason"].as_str().map(str::to_owned),
+            container: body["container"]["id"].as_str().map(str::to_owned),
+            ..Message::default()
+        });
+    }
+    let text = body.as_str()?;
+    let mut message = Message::default();
+    for frame in Decoder::default().push(text.as_bytes()) {
+        let data: Value = serde_json::from_str(&frame.data).unwrap_or_default();
+        message.take(&data);
+        message.events += 1;
+    }
+    (message.events > 0).then_some(message)
+}
+
+impl Message {
+    fn take(&mut self, event: &Value) {
+        match event["type"].as_str().unwrap_or_default() {
+            "message_start" => self.contain(&event["message"]["container"]),
+            "content_block_start" => {
+                let block = &event["content_block"];
+                if block["type"] == "server_tool_use" && self.first_call.is_none() {
+                    self.first_call = Some(self.events);
+                }
+                self.blocks.push(block.clone());
+            }
+            "content_block_delta" => self.extend(&event["delta"]),
+            "content_block_stop" => {
+                let text = std::mem::take(&mut self.input);
+                if let (Some(block), Ok(input)) =
+                    (self.blocks.last_mut(), serde_json::from_str::<Value>(&text))
+                {
+                    block["input"] = input;
+                }
+            }
+            "message_delta" => {
+                self.contain(&event["delta"]["container"]);
+                let stop = event["delta"]["stop_reason"].as_str();
+                self.stop_reason = stop.map(str::to_owned);
+            }
+            "error" => self.is_broken = true,
+            _ => {}
+        }
+    }
+
+    fn extend(&mut self, delta: &Value) {
+        if let Some(json) = delta["partial_json"].as_str() {
+            self.input.push_str(json);
+        }
+        for name in ["text", "thinking"] {
+            let all = self.blocks.last_mut().and_then(|block| block.get_mut(name));
+            if let (Some(more), Some(Value::String(all))) = (delta[name].as_str(), all) {
+                all.push_str(more);
+            }
+        }
+    }
+
+    fn contain(&mut self, container: &Value) {
+        if let Some(id) = container["id"].as_str() {
+            self.container = Some(id.to_owned());
+        }
+    }
+
+    /// The model's calls of the service's tools, in their order.
+    pub(super) fn calls(&self) -> impl Iterator<Item = &str> {
+        let calls = self
+            .blocks
+            .iter()
+            .filter(|block| block["type"] == "server_tool_use");
+        calls.filter_map(|block| block["name"].as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_and_a_plain_answer_of_the_same_content_are_the_same() {
+        let stream = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"container\":null}}\n\n\
+            event: ping\ndata: {\"type\": \"ping\"}\n\n\
+            event: content_block_start\ndata: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n\
+            event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"in file_\"}}\n\n\
+            event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"011CPabcdefgh\"}}\n\n\
+            event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n";
+        let streamed = message(&json!(stream)).unwrap();
+        let plain = message(&json!({"type": "message", "stop_reason": "end_turn",
+            "content": [{"type": "text", "text": "in file_011CPzzzzzzzz"}]}))
+        .unwrap();
+        assert_eq!((streamed.events, plain.events), (6, 0));
+        let text =
+            |message: &Message| canonical(&message.blocks, message.stop_reason.as_deref().unwrap());
+        assert_eq!(text(&streamed), text(&plain));
+        assert_eq!(text(&plain), "text in file_*\nend_turn");
+    }
+
+    #[test]
+    fn a_download_has_the_name_that_it_came_with() {
+        let named = |header: &str| -> Option<String> {
+            let exchange: Exchange = serde_json::from_value(json!({
+                "id": "req_1", "at": "2026-01-04T20:47:05Z", "method": "GET", "path": "/v1/files/file_1/content",
+                "status": 200, "duration_ms": 1.0, "workspace": "wrkspc_1", "request_headers": {}, "request_body": null,
+                "response_headers": {"content-disposition": header}, "response_body": null, "lints": [],
+            }))
+            .unwrap();
+            disposition(&exchange)
+        };
+        assert_eq!(
+            named("attachment; filename*=utf-8''a%20b.txt").unwrap(),
+            "a b.txt"
+        );
+        assert_eq!(
+            named("attachment; filename=\"c.csv\"; size=3").unwrap(),
+            "c.csv"
+        );
+        assert_eq!(named("attachment"), None);
+    }
+
+    #[test]
+    fn what_is_missing_is_counted() {
+        assert_eq!(missing(&[1, 1, 2], &[2, 1, 3]), [1]);
+        assert!(missing::<u8>(&[], &[1]).is_empty());
+    }
+}
