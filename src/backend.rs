@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 #[cfg(target_os = "linux")]
 use crate::config::Provision;
-use crate::config::{BackendChoice, Config, Isolation};
+use crate::config::{BackendChoice, Config};
 use crate::ids::SandboxId;
 use crate::sandbox::docker::{DockerBackend, DockerConfig, NO_ENGINE_HINT};
 #[cfg(target_os = "linux")]
-use crate::sandbox::local::{self, LocalBackend, LocalConfig, may_be_entered};
+use crate::sandbox::local::{LocalBackend, LocalConfig, may_be_entered};
 use crate::sandbox::{
     Backend, BoxFuture, Capabilities, Description, Host, Launched, Launcher, Limits, PassedOver,
     SandboxError, SandboxSpec, guest,
@@ -254,7 +254,7 @@ async fn local(
         cache_dir: None,
         provision: place.config.provision == Provision::Auto,
         program: place.config.program.clone(),
-        isolation: isolation(place.config.isolation),
+        isolation: place.config.isolation,
         landlock_abi: None,
         passed_over: docker
             .map(|reason| PassedOver {
@@ -266,16 +266,6 @@ async fn local(
     })
     .await?;
     Ok(Chosen::found(Arc::new(local), "", because).await)
-}
-
-/// As the backend calls it.
-#[cfg(target_os = "linux")]
-pub(crate) fn isolation(choice: Isolation) -> local::Isolation {
-    match choice {
-        Isolation::Any => local::Isolation::Any,
-        Isolation::Strict => local::Isolation::Strict,
-        Isolation::Landlock => local::Isolation::Landlock,
-    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -340,7 +330,7 @@ impl Launcher for NoBackend {
     }
 
     fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
-        spec.watched()
+        spec.settings(self.capabilities())
     }
 
     fn stop<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {

@@ -12,6 +12,7 @@ use crate::limits::{self, Timeouts};
 use crate::model::OnUnmatched;
 use crate::quirks::Layers;
 use crate::rate::RateLimit;
+pub use crate::sandbox::Isolation;
 
 /// A server's configuration.
 #[derive(Debug, Clone)]
@@ -101,18 +102,6 @@ pub enum BackendChoice {
     Local,
     /// Code is never run: calls answer `unavailable`.
     None,
-}
-
-/// What may confine the sandboxes of `local`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Isolation {
-    /// Namespaces where they may be made, else Landlock.
-    #[default]
-    Any,
-    /// Namespaces or nothing.
-    Strict,
-    /// Landlock, even where namespaces may be made.
-    Landlock,
 }
 
 /// Whether the documented libraries are installed for the `local` backend when they are missing.

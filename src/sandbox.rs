@@ -32,6 +32,18 @@ pub struct PassedOver {
     pub reason: String,
 }
 
+/// What may confine the sandboxes of `local`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// Namespaces where they may be made, else Landlock.
+    #[default]
+    Any,
+    /// Namespaces or nothing.
+    Strict,
+    /// Landlock, even where namespaces may be made: what a user of the third rung gets.
+    Landlock,
+}
+
 /// What a launcher has to know of a sandbox.
 #[derive(Debug, Clone)]
 pub struct SandboxSpec {
@@ -94,11 +106,12 @@ pub struct Launched {
 }
 
 impl SandboxSpec {
-    /// What a guest is told whose launcher limits no disk: it watches all of it.
-    pub fn watched(&self) -> guest::Settings {
+    /// What a guest is told: a disk that its host does not limit, it watches.
+    pub fn settings(&self, host: Capabilities) -> guest::Settings {
+        let disk_bytes = self.limits.disk_bytes;
         guest::Settings {
-            max_file_bytes: self.limits.disk_bytes,
-            max_disk_bytes: self.limits.disk_bytes,
+            max_file_bytes: disk_bytes,
+            max_disk_bytes: if host.exact_disk { 0 } else { disk_bytes },
             ..guest::Settings::default()
         }
     }
@@ -153,7 +166,7 @@ pub trait Launcher: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'a, Result<(), SandboxError>>;
 
     /// What the guest of a started sandbox is to be told: what the launcher cannot limit itself, the
-    /// guest watches ([`SandboxSpec::watched`]).
+    /// guest watches ([`SandboxSpec::settings`]).
     fn settings(&self, spec: &SandboxSpec) -> guest::Settings;
 
     /// Ends the processes and keeps the files. Fine if nothing runs.

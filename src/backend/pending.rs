@@ -51,7 +51,10 @@ impl Launcher for Pending {
 
     fn settings(&self, spec: &SandboxSpec) -> Settings {
         let backend = self.0.get();
-        backend.map_or_else(|| spec.watched(), |backend| backend.settings(spec))
+        backend.map_or_else(
+            || spec.settings(self.capabilities()),
+            |backend| backend.settings(spec),
+        )
     }
 
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {

@@ -321,11 +321,7 @@ impl Launcher for DockerBackend {
     }
 
     fn settings(&self, spec: &SandboxSpec) -> guest::Settings {
-        let mut settings = spec.watched();
-        if self.disk_is_limited() {
-            settings.max_disk_bytes = 0;
-        }
-        settings
+        spec.settings(self.capabilities())
     }
 
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {

@@ -49,13 +49,12 @@ use self::plan::{Confined, Plan, Rlimit, Storage};
 pub use self::probe::{Facts, apparmor_profile};
 use self::python::Python;
 use self::rootfs::RootFs;
-pub use self::rung::Isolation;
 use self::rung::Rung;
 pub use self::tools::Lacking;
 use self::watchdog::{Watchdog, Watched};
 use crate::ids::SandboxId;
 use crate::limits::{CONCURRENT_STARTS, SANDBOX_SHM_BYTES, SANDBOX_TERMINALS};
-use crate::sandbox::{Channel, Limits, PassedOver, SandboxError, SandboxSpec, memory};
+use crate::sandbox::{Channel, Isolation, Limits, PassedOver, SandboxError, SandboxSpec, memory};
 
 /// What the names of containers, and of their folders, start with.
 const CONTAINER: &str = "container_";

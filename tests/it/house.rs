@@ -212,7 +212,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "config",
-        &["billing", "cassette", "limits", "model", "quirks", "rate"],
+        &[
+            "billing", "cassette", "limits", "model", "quirks", "rate", "sandbox",
+        ],
     ),
     ("fault", &["clock", "ids", "input", "limits", "model"]),
     ("quirks", &[]),

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sandtable::config::BackendChoice;
 use sandtable::sandbox::guest::Settings;
-use sandtable::sandbox::{BoxFuture, Launched, Launcher, SandboxError, SandboxSpec};
+use sandtable::sandbox::{BoxFuture, Host as _, Launched, Launcher, SandboxError, SandboxSpec};
 use serde_json::{Value, json};
 
 use crate::harness::server::{code_prompt, prompt, streamed, with_tool};
@@ -439,7 +439,7 @@ impl Launcher for Absent {
     }
 
     fn settings(&self, spec: &SandboxSpec) -> Settings {
-        spec.watched()
+        spec.settings(self.capabilities())
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sandtable::ids;
-use sandtable::sandbox::local::{Isolation, LocalBackend, LocalConfig};
-use sandtable::sandbox::{Host as _, SandboxError};
+use sandtable::sandbox::local::{LocalBackend, LocalConfig};
+use sandtable::sandbox::{Host as _, Isolation, SandboxError};
 use tempfile::TempDir;
 
 /// Names a copy of the program that another user may run.

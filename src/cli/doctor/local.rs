@@ -1,10 +1,10 @@
 //! What `doctor` says of the sandboxes of this machine.
 
 use super::{Finding, State};
-use crate::config::{Config, Isolation, Provision};
+use crate::config::{Config, Provision};
 use crate::ids::Ids;
 use crate::sandbox::local::{
-    self, COMPILED_HINT, Lacking, Libraries, LibrariesError, LocalBackend, LocalConfig, Place,
+    COMPILED_HINT, Lacking, Libraries, LibrariesError, LocalBackend, LocalConfig, Place,
 };
 use crate::sandbox::{Description, Host as _, SandboxError};
 
@@ -27,11 +27,7 @@ pub(super) async fn findings(config: &Config, used: bool) -> Vec<Finding> {
         cache_dir: None,
         provision: false,
         program: None,
-        isolation: match config.isolation {
-            Isolation::Any => local::Isolation::Any,
-            Isolation::Strict => local::Isolation::Strict,
-            Isolation::Landlock => local::Isolation::Landlock,
-        },
+        isolation: config.isolation,
         landlock_abi: None,
         passed_over: Vec::new(),
     });

@@ -70,10 +70,7 @@ impl Launcher for LocalBackend {
     }
 
     fn settings(&self, spec: &SandboxSpec) -> Settings {
-        let mut settings = spec.watched();
-        if self.disk_is_exact() {
-            settings.max_disk_bytes = 0;
-        }
+        let mut settings = spec.settings(self.capabilities());
         settings.path = format!("{}:{}", rootfs::BIN, settings.path);
         settings
             .env

@@ -6,18 +6,6 @@ use std::path::Path;
 
 use super::sys;
 
-/// What a user allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Isolation {
-    /// Namespaces where they may be made, else Landlock.
-    #[default]
-    Any,
-    /// Namespaces or nothing.
-    Strict,
-    /// Landlock, even where namespaces may be made: what a user of the third rung gets.
-    Landlock,
-}
-
 /// What confines sandboxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rung {

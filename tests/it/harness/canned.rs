@@ -8,7 +8,9 @@ use guest_proto::{
     OutputFile, Request, RequestBody,
 };
 use sandtable::sandbox::guest::Settings;
-use sandtable::sandbox::{BoxFuture, Channel, Launched, Launcher, SandboxError, SandboxSpec};
+use sandtable::sandbox::{
+    BoxFuture, Channel, Host as _, Launched, Launcher, SandboxError, SandboxSpec,
+};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
@@ -220,7 +222,7 @@ impl Launcher for Canned {
     }
 
     fn settings(&self, spec: &SandboxSpec) -> Settings {
-        spec.watched()
+        spec.settings(self.capabilities())
     }
 }
 

@@ -492,56 +492,56 @@ pub(super) fn become_user(user: u32, group: u32) -> io::Result<()> {
     }
 }
 
-/// Sends a descriptor over a socket.
-pub(super) fn send_descriptor(socket: &impl AsFd, file: &impl AsFd) -> io::Result<()> {
+/// Hands a message with one byte, and room for a descriptor beside it, to a call.
+fn with_message<T>(call: impl FnOnce(&mut libc::msghdr) -> T) -> T {
     let mut byte = [0u8];
     let mut part = libc::iovec {
         iov_base: byte.as_mut_ptr().cast(),
         iov_len: 1,
     };
     let mut space = [0u64; 4];
-    // SAFETY: the message points to places that live through the call, and its lengths are theirs.
-    unsafe {
-        let mut message: libc::msghdr = mem::zeroed();
-        message.msg_iov = &raw mut part;
-        message.msg_iovlen = 1;
-        message.msg_control = space.as_mut_ptr().cast();
-        message.msg_controllen = libc::CMSG_SPACE(4) as _;
-        let header = libc::CMSG_FIRSTHDR(&raw const message);
-        (*header).cmsg_level = libc::SOL_SOCKET;
-        (*header).cmsg_type = libc::SCM_RIGHTS;
-        (*header).cmsg_len = libc::CMSG_LEN(4) as _;
-        let number = file.as_fd().as_raw_fd();
-        ptr::write_unaligned(libc::CMSG_DATA(header).cast::<RawFd>(), number);
-        let sent = libc::sendmsg(socket.as_fd().as_raw_fd(), &raw const message, 0);
+    // SAFETY: all zeroes are a message.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = space.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&space) as _;
+    call(&mut message)
+}
+
+/// Sends a descriptor over a socket.
+pub(super) fn send_descriptor(socket: &impl AsFd, file: &impl AsFd) -> io::Result<()> {
+    let (socket, file) = (socket.as_fd().as_raw_fd(), file.as_fd().as_raw_fd());
+    with_message(|message| {
+        // SAFETY: the message points to places that live through the call, and its lengths are theirs.
+        let sent = unsafe {
+            message.msg_controllen = libc::CMSG_SPACE(4) as _;
+            let header = libc::CMSG_FIRSTHDR(message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(4) as _;
+            ptr::write_unaligned(libc::CMSG_DATA(header).cast::<RawFd>(), file);
+            libc::sendmsg(socket, message, 0)
+        };
         check(sent as libc::c_long).map(drop)
-    }
+    })
 }
 
 /// Takes a descriptor that [`send_descriptor`] has sent.
 pub(super) fn receive_descriptor(socket: &impl AsFd) -> io::Result<OwnedFd> {
-    let mut byte = [0u8];
-    let mut part = libc::iovec {
-        iov_base: byte.as_mut_ptr().cast(),
-        iov_len: 1,
-    };
-    let mut space = [0u64; 4];
-    // SAFETY: as above; what the kernel has put there is a descriptor of ours.
-    unsafe {
-        let mut message: libc::msghdr = mem::zeroed();
-        message.msg_iov = &raw mut part;
-        message.msg_iovlen = 1;
-        message.msg_control = space.as_mut_ptr().cast();
-        message.msg_controllen = size_of_val(&space) as _;
-        let flags = libc::MSG_CMSG_CLOEXEC;
-        let received = libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut message, flags);
-        let header = libc::CMSG_FIRSTHDR(&raw const message);
-        if check(received as libc::c_long)? != 1 || header.is_null() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    let socket = socket.as_fd().as_raw_fd();
+    with_message(|message| {
+        // SAFETY: as above; what the kernel has put there is a descriptor of ours.
+        unsafe {
+            let received = libc::recvmsg(socket, message, libc::MSG_CMSG_CLOEXEC);
+            let header = libc::CMSG_FIRSTHDR(message);
+            if check(received as libc::c_long)? != 1 || header.is_null() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let number = ptr::read_unaligned(libc::CMSG_DATA(header).cast::<RawFd>());
+            Ok(OwnedFd::from_raw_fd(number))
         }
-        let number = ptr::read_unaligned(libc::CMSG_DATA(header).cast::<RawFd>());
-        Ok(OwnedFd::from_raw_fd(number))
-    }
+    })
 }
 
 /// What the kernel says of itself, with another name of the machine.
