@@ -266,7 +266,7 @@ fn say(client: &mut Client, steps: &Value) {
 }
 
 /// One turn; its calls must have run.
-fn turn(client: &mut Client, container: &Value, tool: &str) -> Value {
+pub(crate) fn turn(client: &mut Client, container: &Value, tool: &str) -> Value {
     let mut body = json!({
         "model": "claude-opus-5",
         "max_tokens": 1024,

@@ -21,6 +21,7 @@ mod processes;
 mod servers;
 mod streams;
 mod table;
+mod unprivileged;
 
 use table::Table;
 
@@ -33,6 +34,7 @@ const PARTS: &[Part] = &[
     ("streams", streams::measure),
     ("upload", files::measure),
     ("calls", calls::measure),
+    ("unprivileged", unprivileged::measure),
     ("cassettes", cassettes::measure),
 ];
 

@@ -1,9 +1,7 @@
 //! Start-up and memory.
 
-use std::path::Path;
-
 use crate::messages;
-use crate::servers::{PROGRAM, Server, succeeds};
+use crate::servers::{Server, program, succeeds};
 use crate::table::{Samples, Table};
 
 const STARTS: usize = 20;
@@ -12,7 +10,7 @@ const MEGABYTE: f64 = 1e6;
 
 pub(crate) fn measure(table: &mut Table) {
     #[expect(clippy::cast_precision_loss, reason = "a program's size")]
-    let size = Path::new(PROGRAM).metadata().unwrap().len() as f64;
+    let size = program().metadata().unwrap().len() as f64;
     table.row("program", format!("{:.1} MB", size / MEGABYTE));
     starts(
         table,

@@ -9,14 +9,18 @@ use std::time::{Duration, Instant};
 
 use crate::http::{Client, request};
 
-/// The program under test.
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sandtable");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sandtable");
 const AIMOCK: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/benches/aimock/node_modules/@copilotkit/aimock/dist/cli.js"
 );
 const AIMOCK_FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/aimock/fixtures");
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The program under test: this build's, or what `SANDTABLE_BENCH_PROGRAM` names, such as that of a release.
+pub(crate) fn program() -> PathBuf {
+    std::env::var_os("SANDTABLE_BENCH_PROGRAM").map_or_else(|| PROGRAM.into(), PathBuf::from)
+}
 
 /// A server; ends with this value.
 #[derive(Debug)]
@@ -30,26 +34,27 @@ pub(crate) struct Server {
 impl Server {
     /// This build's program.
     pub(crate) fn sandtable(args: &[&str]) -> Self {
-        Self::of(Command::new(PROGRAM), args)
+        Self::of(Command::new(program()), args)
     }
 
     /// A copy of it, run by an ordinary user with `folder` as its place.
     pub(crate) fn of_user(folder: &Path, uid: u32, args: &[&str]) -> Self {
         use std::os::unix::fs::PermissionsExt as _;
-        let program = folder.join("sandtable");
-        fs::copy(PROGRAM, &program).unwrap();
+        let copy = folder.join("sandtable");
+        fs::copy(program(), &copy).unwrap();
         let tmp = folder.join("tmp");
         fs::create_dir_all(&tmp).unwrap();
-        for (path, mode) in [(folder, 0o755), (program.as_path(), 0o755), (&tmp, 0o1777)] {
+        for (path, mode) in [(folder, 0o755), (copy.as_path(), 0o755), (&tmp, 0o1777)] {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         }
-        let mut command = Command::new(program);
+        let mut command = Command::new(copy);
         command.uid(uid).gid(uid).current_dir("/");
         command.env("TMPDIR", &tmp).env("HOME", &tmp);
         Self::of(command, args)
     }
 
-    fn of(mut command: Command, args: &[&str]) -> Self {
+    /// What a command starts, which takes the program's arguments after its own.
+    pub(crate) fn of(mut command: Command, args: &[&str]) -> Self {
         let port = free_port();
         command.args(["--port", &port.to_string()]).args(args);
         command.env("SANDTABLE_LOG", "error");

@@ -105,6 +105,13 @@ mod without_namespaces {
     fn all_of_this_holds_for_a_user_without_any_capability() {
         holds(container::USER);
     }
+
+    /// What later ones hold, the warden has to.
+    #[test]
+    fn all_of_this_holds_with_the_first_generation_of_landlock() {
+        let oldest = format!("{}=1", local_bench::LANDLOCK);
+        holds(&[container::USER, &["--env", &oldest]].concat());
+    }
 }
 
 /// What the suite is worth: the same attempts succeed where nothing holds them.

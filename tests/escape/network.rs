@@ -142,6 +142,13 @@ for path in paths:
 denied("canary", lambda: connect(socket.AF_UNIX, "\0" + os.environ["CANARY_ABSTRACT"]))
 names = [line.split()[-1] for line in open("/proc/net/unix") if "@" in line]
 same("abstract names", names, [])
+# Its own are its own matter, with a name of the kernel's as well.
+for name in "\0of-the-sandbox", "":
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(name)
+        server.listen()
+        own = server.getsockname()
+        same("own name", connect(socket.AF_UNIX, own), own)
 "#,
     ),
     Case::python(

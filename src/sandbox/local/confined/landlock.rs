@@ -27,6 +27,11 @@ pub(super) fn abi() -> io::Result<i64> {
     sys::landlock_abi()
 }
 
+/// Whether abstract sockets (and signals) stay within a domain.
+pub(super) fn scopes_sockets(abi: i64) -> bool {
+    abi >= 6
+}
+
 /// Rules for the warden and the guest, or for programs, which are kept from `/proc` as well.
 pub(super) fn rules(
     abi: i64,
@@ -45,7 +50,7 @@ pub(super) fn rules(
         files,
         network: if abi >= 4 { TCP } else { 0 },
         // Programs of one sandbox may send each other signals, whichever call they are of.
-        scoped: if abi >= 6 && !programs {
+        scoped: if scopes_sockets(abi) && !programs {
             SIGNALS_AND_ABSTRACT_SOCKETS
         } else {
             0

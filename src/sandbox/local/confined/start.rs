@@ -82,7 +82,13 @@ pub(in crate::sandbox::local) fn enter(
         .open("/dev/null")
         .step("open `/dev/null`")?;
     let space = Space::new(&plan.binds, &plan.links, own, guest);
-    let mut warden = Warden::new(space, guest, own, plan.terminals);
+    let mut warden = Warden::new(
+        space,
+        guest,
+        own,
+        plan.terminals,
+        landlock::scopes_sockets(abi),
+    );
     control
         .say(&Word::Forked(std::process::id().cast_signed()))
         .step("answer")?;

@@ -373,6 +373,37 @@ pub(super) fn bind(socket: &impl AsFd, name: &[u8]) -> io::Result<()> {
     check(unsafe { libc::bind(socket.as_fd().as_raw_fd(), place, length) }.into()).map(drop)
 }
 
+/// The name that a socket is bound to: a path, or one that starts with a NUL.
+pub(super) fn name(socket: &impl AsFd) -> io::Result<Vec<u8>> {
+    // SAFETY: all zeroes are an address.
+    let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
+    let mut length = libc::socklen_t::try_from(size_of_val(&address)).map_err(io::Error::other)?;
+    let place = (&raw mut address).cast();
+    // SAFETY: the address has the room that its length says.
+    check(unsafe { libc::getsockname(socket.as_fd().as_raw_fd(), place, &raw mut length) }.into())?;
+    let length = usize::try_from(length).map_err(io::Error::other)?;
+    let bytes = length.saturating_sub(mem::offset_of!(libc::sockaddr_un, sun_path));
+    let path = address.sun_path.iter().take(bytes);
+    Ok(path.map(|byte| byte.to_ne_bytes()[0]).collect())
+}
+
+/// The process that listens at the other end of a connected socket, as it was when it began to.
+pub(super) fn peer(socket: &impl AsFd) -> io::Result<i32> {
+    let mut who = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let mut length = libc::socklen_t::try_from(size_of_val(&who)).map_err(io::Error::other)?;
+    let fd = socket.as_fd().as_raw_fd();
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+    let place = (&raw mut who).cast();
+    // SAFETY: the answer has the room that its length says.
+    let done = unsafe { libc::getsockopt(fd, level, option, place, &raw mut length) };
+    check(done.into())?;
+    Ok(who.pid)
+}
+
 /// Has reads and writes wait, or not.
 pub(super) fn set_waiting(socket: &impl AsFd, waits: bool) -> io::Result<()> {
     let fd = socket.as_fd().as_raw_fd();

@@ -37,26 +37,43 @@ impl Warden {
         if !waiting.is_valid() {
             return Err(libc::ESRCH);
         }
-        let connected = if name.first() == Some(&0) {
-            sys::connect(&new, &name)
+        if name.first() == Some(&0) {
+            self.connect_abstract(caller, &new, &name)?;
         } else {
             let found = self.place(caller, &name, true)?;
             let file = self.space.open_own(&found, false)?;
-            sys::connect(&new, &sys::own_path(&file))
-        };
-        connected.map_err(|error| errno(&error))?;
+            sys::connect(&new, &sys::own_path(&file)).map_err(|error| errno(&error))?;
+        }
         replace(waiting, &old, &new)
     }
 
+    /// Only to a name that this sandbox has bound: nobody else's is there. Before its sixth generation
+    /// Landlock would not hold a name that another has bound since, so it is looked who listens.
+    fn connect_abstract(&self, caller: &Caller<'_>, new: &OwnedFd, name: &[u8]) -> Result<(), i32> {
+        if !self.names.contains(name) {
+            return Err(libc::ECONNREFUSED);
+        }
+        sys::connect(new, name).map_err(|error| errno(&error))?;
+        let listener = sys::peer(new).map_err(|error| errno(&error))?;
+        if self.scopes_sockets || caller.members.has(listener) {
+            Ok(())
+        } else {
+            Err(libc::ECONNREFUSED)
+        }
+    }
+
     pub(super) fn bind(&mut self, waiting: &Waiting<'_>, caller: &Caller<'_>) -> Result<Act, i32> {
-        // A name that the kernel chooses is as good as any.
-        let Some(name) = self.address(waiting, caller)? else {
-            return Ok(Act::GoOn);
-        };
+        // Without a name the kernel chooses one.
+        let name = self.address(waiting, caller)?.unwrap_or_default();
         let old = socket(waiting, caller)?;
         let new = sys::unix_socket().map_err(|error| errno(&error))?;
-        if name.first() == Some(&0) {
+        if matches!(name.first(), None | Some(0)) {
             sys::bind(&new, &name).map_err(|error| errno(&error))?;
+            if self.names.len() >= MOST_SOCKETS {
+                self.names.clear();
+            }
+            let name = sys::name(&new).map_err(|error| errno(&error))?;
+            self.names.insert(name);
             return replace(waiting, &old, &new);
         }
         let found = self.place(caller, &name, false)?;

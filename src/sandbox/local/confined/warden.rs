@@ -1,6 +1,6 @@
 //! The warden: answers the calls of a sandbox until its guest has ended, then ends what is left of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
@@ -33,6 +33,10 @@ pub(super) struct Warden {
     pub(super) memories: Memories,
     /// Where sockets are bound, by what `/proc` calls them.
     pub(super) sockets: HashMap<Vec<u8>, Vec<u8>>,
+    /// Abstract names that were bound here.
+    pub(super) names: HashSet<Vec<u8>>,
+    /// Whether Landlock keeps abstract sockets apart.
+    pub(super) scopes_sockets: bool,
     pub(super) guest: i32,
     members: Members,
     table: Table,
@@ -46,11 +50,19 @@ pub(super) struct Warden {
 }
 
 impl Warden {
-    pub(super) fn new(space: Space, guest: i32, own: &Confined, terminals: u32) -> Self {
+    pub(super) fn new(
+        space: Space,
+        guest: i32,
+        own: &Confined,
+        terminals: u32,
+        scopes_sockets: bool,
+    ) -> Self {
         Self {
             space,
             memories: Memories::default(),
             sockets: HashMap::new(),
+            names: HashSet::new(),
+            scopes_sockets,
             guest,
             members: Members::new(guest),
             table: Table::new(),
