@@ -35,7 +35,7 @@ use isolation::IsolationArg;
 pub(super) use running::{McpArgs, ReportArgs, TailArgs, UsageArgs, VerifyArgs};
 pub(super) use shell::{CompletionsArgs, InitArgs, ManArgs, Project};
 pub(super) use sweep::{ShrinkArgs, SweepArgs, SweepCommand, SweepHow};
-use values::{UnmatchedArg, alias, collector, json_path, profile, quirk};
+use values::{UnmatchedArg, alias, collector, json_path, port, profile, quirk};
 
 /// A local emulator for the code execution side of Anthropic's API.
 ///
@@ -147,7 +147,7 @@ pub(super) struct ServeArgs {
     )]
     pub(super) host: Option<IpAddr>,
     /// Port to listen on; 0 takes a free one [default: 4010; a free one for a command behind `--`].
-    #[arg(long, env = "SANDTABLE_PORT", help_heading = "Server")]
+    #[arg(long, env = "SANDTABLE_PORT", value_parser = port, help_heading = "Server")]
     pub(super) port: Option<u16>,
     /// Keep files and containers in this directory; otherwise they end with the server.
     #[arg(

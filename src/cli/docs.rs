@@ -31,6 +31,7 @@ const PAGES: &[Page] = &[
     page("sweep", include_str!("../../docs/SWEEP.md")),
     page("inspector", include_str!("../../docs/INSPECTOR.md")),
     page("ci", include_str!("../../docs/CI.md")),
+    page("kubernetes", include_str!("../../docs/KUBERNETES.md")),
     page("settings", include_str!("../../docs/SETTINGS.md")),
     page("image", include_str!("../../images/README.md")),
     page("logging", include_str!("../../docs/LOGGING.md")),

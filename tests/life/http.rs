@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// In lower case.
+    head: String,
     pub(crate) body: Vec<u8>,
 }
 
@@ -21,6 +23,16 @@ impl Answer {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .map(str::trim)
 }
 
 /// Whom to ask, and as whom.
@@ -130,23 +142,18 @@ pub(crate) fn result(answer: &Answer) -> Value {
     found.map_or(Value::Null, |block| block["content"].clone())
 }
 
-fn parse(bytes: &[u8]) -> Option<Answer> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<Answer> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?.to_lowercase();
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let body = &bytes[end + 4..];
-    let header = |name: &str| {
-        head.lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-            .map(str::trim)
-    };
-    let body = if header("transfer-encoding") == Some("chunked") {
+    let body = if header(&head, "transfer-encoding") == Some("chunked") {
         unchunk(body)?
     } else {
-        let length: usize = header("content-length")?.parse().ok()?;
+        let length: usize = header(&head, "content-length")?.parse().ok()?;
         body.get(..length)?.to_vec()
     };
-    Some(Answer { status, body })
+    Some(Answer { status, head, body })
 }
 
 /// `None` if the last chunk is missing: the answer was cut off.

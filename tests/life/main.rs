@@ -14,6 +14,7 @@ mod coverage;
 mod doctor;
 mod drift;
 mod ends;
+mod front;
 mod http;
 mod import;
 mod kills;
@@ -21,7 +22,11 @@ mod leaving;
 mod ledger;
 mod live;
 mod outputs;
+#[path = "../shared/proxy.rs"]
+mod proxy;
 mod recording;
+#[path = "../shared/require.rs"]
+mod require;
 mod restart;
 mod server;
 mod signals;

@@ -92,7 +92,10 @@ impl Drop for Server {
 fn spawn(backend: &str, data_dir: Option<&Path>, more: &[&str], env: &[(&str, &Path)]) -> Child {
     let log = data_dir.map_or_else(Stdio::null, |dir| log_file(dir).into());
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandtable"));
-    command.args(["serve", "--port", "0", "--backend", backend]);
+    command.args(["serve", "--backend", backend]);
+    if !more.contains(&"--port") {
+        command.args(["--port", "0"]);
+    }
     // The documented libraries are nobody's concern here, and they take minutes.
     command.args(["--provision", "never"]);
     if backend == "docker" {

@@ -48,6 +48,11 @@ pub(crate) fn control_python() -> Option<PathBuf> {
     one_python("SANDTABLE_TEST_PYTHON_CONTROL", "sdk-control")
 }
 
+/// The Python with kubectl and the schemas of Kubernetes.
+pub(crate) fn kubernetes_python() -> Option<PathBuf> {
+    one_python("SANDTABLE_TEST_PYTHON_KUBERNETES", "sdk-kubernetes")
+}
+
 fn one_python(variable: &str, environment: &str) -> Option<PathBuf> {
     let found = python(variable, environment);
     let command = found.map_err(|missing| skip("sdk", &missing)).ok()?;

@@ -13,14 +13,18 @@
 mod clients;
 mod control;
 mod examples;
+mod front;
 mod generated;
 #[path = "../shared/image.rs"]
 mod image;
 mod init;
 mod interpreter;
+mod kubernetes;
 mod libraries;
 mod mcp;
 mod program;
+#[path = "../shared/proxy.rs"]
+mod proxy;
 mod python;
 mod readme;
 mod recipes;
@@ -32,3 +36,5 @@ mod shell;
 mod sweep;
 mod typescript;
 mod workshop;
+
+use image::require;

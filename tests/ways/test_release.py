@@ -20,6 +20,7 @@ def checkout(elsewhere):
     for name in (
         "scripts/release", "Cargo.toml", "clients/python/pyproject.toml", "clients/python/src/sandtable/__init__.py",
         "clients/node/package.json", "devcontainer/sandtable/devcontainer-feature.json",
+        *(f"deploy/kubernetes/overlays/{name}/kustomization.yaml" for name in ("single", "sandboxes", "front")),
     ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, root / name)
@@ -35,6 +36,10 @@ def test_a_release_is_refused_unless_every_package_and_the_changelog_are_of_its_
     feature.write_text(feature.read_text().replace(f'"version": "{VERSION}"', '"version": "0.0.0"'))
     assert "devcontainer-feature.json` says 0.0.0" in run(script, "version", VERSION, cwd=checkout, code=1)
     shutil.copy(ROOT / "devcontainer/sandtable/devcontainer-feature.json", feature)
+    overlay = checkout / "deploy/kubernetes/overlays/front/kustomization.yaml"
+    overlay.write_text(overlay.read_text().replace(f"{VERSION}-full", "0.0.0-full"))
+    assert "front/kustomization.yaml` says 0.0.0" in run(script, "version", VERSION, cwd=checkout, code=1)
+    shutil.copy(ROOT / "deploy/kubernetes/overlays/front/kustomization.yaml", overlay)
     (checkout / "CHANGELOG.md").write_text("# Changelog\n\n## Unreleased\n\n- later\n")
     assert f"has no `## {VERSION}`" in run(script, "version", VERSION, cwd=checkout, code=1)
 

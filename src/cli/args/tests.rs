@@ -26,6 +26,17 @@ fn beyond_loopback_a_control_token_is_needed() {
 }
 
 #[test]
+fn the_address_that_kubernetes_puts_into_the_port_s_variable_is_told_from_a_typing_mistake() {
+    let told = config("sandtable --port tcp://10.96.0.12:4010").unwrap_err();
+    assert!(told.contains("`enableServiceLinks: false`"), "{told}");
+    for mistake in ["99999", "-1", "4010a", ""] {
+        let told = config(&format!("sandtable --port={mistake}")).unwrap_err();
+        assert!(!told.contains("Kubernetes"), "{mistake}: {told}");
+    }
+    assert_eq!(config("sandtable --port 4011").unwrap().port, 4011);
+}
+
+#[test]
 fn in_a_container_an_open_control_surface_is_asked_for_and_a_recorder_s_is_refused() {
     assert!(config("sandtable --host 0.0.0.0 --open-control").is_ok());
     let line = "sandtable record --upstream http://127.0.0.1:1 --out x --host 0.0.0.0 --allow-open-proxy --open-control";

@@ -36,6 +36,15 @@ pub(super) fn alias(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A port. For a Service called `sandtable` Kubernetes sets the flag's variable to an address, in every pod beside it.
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    if text.starts_with("tcp://") || text.starts_with("udp://") {
+        return Err("Kubernetes sets SANDTABLE_PORT to this beside a Service called `sandtable`: the pod needs `enableServiceLinks: false`".to_owned());
+    }
+    let number: i64 = text.parse().map_err(|error| format!("{error}"))?;
+    u16::try_from(number).map_err(|_| format!("{number} is not in 0..=65535"))
+}
+
 /// Values of `--on-unmatched`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum UnmatchedArg {
