@@ -30,6 +30,8 @@ RUN set -eu; \
 
 ARG TARGETARCH=amd64
 COPY ${TARGETARCH}/sandtable /usr/local/bin/sandtable
+# By this name it brings the guest into pods (`--backend kubernetes`).
+RUN ln -s sandtable /usr/local/bin/sandtable-guest
 
 ARG VERSION=0
 LABEL org.opencontainers.image.title=sandtable \

@@ -13,7 +13,13 @@
 mod bare;
 mod calls;
 mod cassettes;
+#[cfg(feature = "kubernetes")]
+#[expect(dead_code, unused_imports, reason = "only some of it is needed here")]
+#[path = "../tests/shared/cluster.rs"]
+mod cluster;
 mod files;
+#[cfg(feature = "kubernetes")]
+mod growth;
 mod http;
 mod load;
 mod messages;
@@ -36,6 +42,8 @@ const PARTS: &[Part] = &[
     ("calls", calls::measure),
     ("unprivileged", unprivileged::measure),
     ("cassettes", cassettes::measure),
+    #[cfg(feature = "kubernetes")]
+    ("growth", growth::measure),
 ];
 
 fn main() {

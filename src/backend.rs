@@ -1,20 +1,19 @@
 //! Choosing what runs code, and saying why.
 
+mod docker;
+mod kubernetes;
+mod local;
 pub(crate) mod pending;
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-#[cfg(target_os = "linux")]
-use crate::config::Provision;
-use crate::config::{BackendChoice, Config};
+use crate::config::{BackendChoice, Config, backends};
 use crate::ids::SandboxId;
-use crate::sandbox::docker::{DockerBackend, DockerConfig, NO_ENGINE_HINT};
-#[cfg(target_os = "linux")]
-use crate::sandbox::local::{LocalBackend, LocalConfig, may_be_entered};
+use crate::sandbox::docker::NO_ENGINE_HINT;
 use crate::sandbox::{
-    Backend, BoxFuture, Capabilities, Description, Host, Launched, Launcher, Limits, PassedOver,
+    Backend, BoxFuture, Capabilities, Description, Host, Launched, Launcher, PassedOver,
     SandboxError, SandboxSpec, guest,
 };
 
@@ -101,23 +100,40 @@ pub(crate) async fn choose(
         data_dir,
         temporary,
     };
-    match config.backend {
-        BackendChoice::None => Ok(none(
+    match (config.backend, entry(config.backend)) {
+        (_, Some(entry)) => (entry.choose)(&place)
+            .await
+            .map_err(|error| in_words(&error)),
+        (BackendChoice::Auto, None) => Ok(automatic(&place).await),
+        (_, None) => Ok(none(
             "asked for with `--backend none`",
             "start without `--backend none` to run code",
             None,
         )),
-        BackendChoice::Docker => match connect(&place).await {
-            Ok(docker) => Ok(chosen_docker(docker, place.config.warm, "").await),
-            Err(error) => Err(in_words(&error)),
-        },
-        BackendChoice::Local => match local(&place, "", None).await {
-            Ok(chosen) => Ok(chosen),
-            Err(error) => Err(in_words(&error)),
-        },
-        BackendChoice::Auto => Ok(automatic(&place).await),
     }
 }
+
+/// What a backend has to say of itself before there is one.
+struct Entry {
+    /// Connects to it, and starts what a server keeps ready.
+    choose: for<'a> fn(&'a Place<'a>) -> BoxFuture<'a, Result<Chosen, SandboxError>>,
+    /// Connects to it, and starts nothing.
+    examine: for<'a> fn(&'a Place<'a>) -> BoxFuture<'a, Result<Chosen, SandboxError>>,
+}
+
+macro_rules! entries {
+    ($($choice:ident $module:ident $word:literal $help:literal;)+) => {
+        /// The entry of a backend that was asked for by name.
+        fn entry(choice: BackendChoice) -> Option<&'static Entry> {
+            match choice {
+                $(BackendChoice::$choice => Some(&$module::ENTRY),)+
+                BackendChoice::Auto | BackendChoice::None => None,
+            }
+        }
+    };
+}
+
+backends!(entries);
 
 /// Whether the backend that was asked for works, with `folder` as the data directory; no sandbox stays.
 pub(crate) async fn examine(
@@ -131,27 +147,23 @@ pub(crate) async fn examine(
         data_dir: folder,
         temporary: true,
     };
-    match config.backend {
-        BackendChoice::Auto | BackendChoice::None => Ok("nothing is asked for".to_owned()),
-        BackendChoice::Docker => match connect(&place).await {
-            Ok(docker) => Ok(Chosen::found(Arc::new(docker), "", "").await.why),
-            Err(error) => Err(in_words(&error)),
-        },
-        BackendChoice::Local => match local(&place, "", None).await {
-            Ok(chosen) => {
-                chosen.close().await;
-                Ok(chosen.why)
-            }
-            Err(error) => Err(in_words(&error)),
-        },
+    let Some(entry) = entry(config.backend) else {
+        return Ok("nothing is asked for".to_owned());
+    };
+    match (entry.examine)(&place).await {
+        Ok(chosen) => {
+            chosen.close().await;
+            Ok(chosen.why)
+        }
+        Err(error) => Err(in_words(&error)),
     }
 }
 
 /// Docker if its image is there (or one was named), else `local`, else Docker with the image still to build.
 async fn automatic(place: &Place<'_>) -> Chosen {
-    let docker = match connect(place).await {
+    let docker = match docker::connect(place).await {
         Ok(docker) if place.config.image.is_some() || docker.ready().await.is_ok() => {
-            return chosen_docker(docker, place.config.warm, "").await;
+            return docker::chosen(docker, place.config.warm, "").await;
         }
         other => other,
     };
@@ -166,12 +178,12 @@ async fn automatic(place: &Place<'_>) -> Chosen {
         Ok(_) => because.clone(),
         Err(error) => error.to_string(),
     };
-    let refusal = match local(place, &because, Some(reason)).await {
+    let refusal = match local::chosen(place, &because, Some(reason)).await {
         Ok(chosen) => return chosen,
         Err(error) => error,
     };
     match docker {
-        Ok(docker) => chosen_docker(docker, place.config.warm, "`local` does not work here").await,
+        Ok(found) => docker::chosen(found, place.config.warm, "`local` does not work here").await,
         Err(error) => {
             let (reason, hint) = neither(&error, &refusal, is_named());
             none(&reason, &hint, Some("sandtable doctor".to_owned()))
@@ -199,81 +211,11 @@ fn neither(docker: &SandboxError, local: &SandboxError, named: bool) -> (String,
     (reason, hint)
 }
 
-async fn connect(place: &Place<'_>) -> Result<DockerBackend, SandboxError> {
-    if let Some(reason) = guest::UNAVAILABLE {
-        return Err(SandboxError::Unavailable {
-            reason: reason.to_owned(),
-            hint: "run sandtable on Linux".to_owned(),
-        });
-    }
-    DockerBackend::connect(DockerConfig {
-        host: None,
-        image: place.config.image.clone(),
-        runtime: place.config.docker_runtime.clone(),
-        server_id: place.server_id.to_owned(),
-        data_dir: place.data_dir.to_owned(),
-        temporary: place.temporary,
-        guest: guest::embedded(),
-    })
-    .await
-}
-
-async fn chosen_docker(docker: DockerBackend, warm: usize, because: &str) -> Chosen {
-    let docker = Arc::new(docker.with_builds());
-    let mut more = String::new();
-    if warm > 0 {
-        docker.keep_warm(warm, Limits::default());
-        more = format!(", {warm} kept warm");
-    }
-    Chosen::found(docker, &more, because).await
-}
-
 /// Whether the user says which engine it is.
 fn is_named() -> bool {
     ["DOCKER_HOST", "DOCKER_CONTEXT"]
         .into_iter()
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
-}
-
-#[cfg(target_os = "linux")]
-async fn local(
-    place: &Place<'_>,
-    because: &str,
-    docker: Option<String>,
-) -> Result<Chosen, SandboxError> {
-    if place.config.program.is_none() && !may_be_entered() {
-        // A program that embeds the server: a copy of it would do what its own `main` says.
-        return Err(SandboxError::Unavailable {
-            reason: "`local` starts copies of a program that becomes a sandbox, and this one does not".to_owned(),
-            hint: "name the `sandtable` program with `Builder::program`, or begin `main` with `sandtable::sandbox_entry`".to_owned(),
-        });
-    }
-    let local = LocalBackend::connect(LocalConfig {
-        server_id: place.server_id.to_owned(),
-        data_dir: place.data_dir.to_owned(),
-        cache_dir: None,
-        provision: place.config.provision == Provision::Auto,
-        program: place.config.program.clone(),
-        isolation: place.config.isolation,
-        landlock_abi: None,
-        passed_over: docker
-            .map(|reason| PassedOver {
-                name: "docker",
-                reason,
-            })
-            .into_iter()
-            .collect(),
-    })
-    .await?;
-    Ok(Chosen::found(Arc::new(local), "", because).await)
-}
-
-#[cfg(not(target_os = "linux"))]
-async fn local(_: &Place<'_>, _: &str, _: Option<String>) -> Result<Chosen, SandboxError> {
-    Err(SandboxError::Unavailable {
-        reason: "`local` needs Linux".to_owned(),
-        hint: "use Docker".to_owned(),
-    })
 }
 
 fn in_words(error: &SandboxError) -> String {
@@ -351,6 +293,7 @@ impl Host for NoBackend {
         Capabilities {
             rung: "none",
             exact_disk: false,
+            keeps_files: true,
         }
     }
 

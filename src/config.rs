@@ -13,6 +13,7 @@ use crate::model::OnUnmatched;
 use crate::quirks::Layers;
 use crate::rate::RateLimit;
 pub use crate::sandbox::Isolation;
+use crate::sandbox::kubernetes::settings::KubernetesSettings;
 
 /// A server's configuration.
 #[derive(Debug, Clone)]
@@ -38,13 +39,15 @@ pub struct Config {
     pub image: Option<String>,
     /// The engine's runtime for sandboxes, such as `runsc`; its usual one if `None`.
     pub docker_runtime: Option<String>,
+    /// Which cluster, and how sandboxes run in it.
+    pub kubernetes: KubernetesSettings,
     /// What `local` starts as a sandbox's first process; a copy of the running program if `None`.
     pub program: Option<PathBuf>,
     /// A container that was not used for so long falls asleep.
     pub idle: Duration,
     /// How long calls may take.
     pub timeouts: Timeouts,
-    /// Docker sandboxes that run already when a container needs one.
+    /// Docker sandboxes, or pods, that run already when a container needs one.
     pub warm: usize,
     /// Bytes of files one workspace may hold.
     pub quota_bytes: u64,
@@ -90,19 +93,45 @@ pub enum Host {
     Address(IpAddr),
 }
 
-/// What launches sandboxes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BackendChoice {
-    /// Docker where its image is there, else `local` where that works, else Docker with the image built
-    /// on first use, else nothing.
-    #[default]
-    Auto,
-    Docker,
-    /// Namespaces of this Linux machine, without Docker.
-    Local,
-    /// Code is never run: calls answer `unavailable`.
-    None,
+/// Every backend there is, a line each: its choice, its module below [`crate::backend`] with its entry, its word,
+/// and what is said of it. Who adds one adds a line, the module, and its folder below [`crate::sandbox`].
+macro_rules! backends {
+    ($then:ident) => {
+        $then! {
+            Docker docker "docker" "Docker; fail without an engine";
+            Local local "local" "Namespaces of this Linux machine, without Docker; fail where it does not allow them";
+            Kubernetes kubernetes "kubernetes" "Pods of a Kubernetes cluster; fail where it cannot be asked";
+        }
+    };
 }
+pub(crate) use backends;
+
+macro_rules! choices {
+    ($($choice:ident $module:ident $word:literal $help:literal;)+) => {
+        /// What launches sandboxes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub enum BackendChoice {
+            /// Docker where its image is there, else `local` where that works, else Docker with the image built
+            /// on first use, else nothing.
+            #[default]
+            Auto,
+            $(#[doc = $help] $choice,)+
+            /// Code is never run: calls answer `unavailable`.
+            None,
+        }
+
+        impl BackendChoice {
+            /// Every choice, with its word and what is said of it.
+            pub(crate) const ALL: &[(Self, &str, &str)] = &[
+                (Self::Auto, "auto", "Docker if its image is there, else local, else Docker with the image built on first use"),
+                $((Self::$choice, $word, $help),)+
+                (Self::None, "none", "Never run code; calls answer `unavailable`"),
+            ];
+        }
+    };
+}
+
+backends!(choices);
 
 /// Whether the documented libraries are installed for the `local` backend when they are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -129,6 +158,7 @@ impl Default for Config {
             frozen_at: None,
             image: None,
             docker_runtime: None,
+            kubernetes: KubernetesSettings::default(),
             program: None,
             idle: limits::CONTAINER_IDLE,
             timeouts: Timeouts::default(),

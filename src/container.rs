@@ -5,6 +5,7 @@
 //! nobody has used for a while falls asleep: its processes end, its files stay.
 
 mod files;
+mod home;
 pub(crate) mod over;
 mod pending;
 mod skills;
@@ -419,7 +420,7 @@ impl Containers {
         })??;
         let mut sandbox = container.sandbox.lock().await;
         if sandbox.tree_waits {
-            self.put_tree(container, &lease).await?;
+            Box::pin(self.put_tree(container, &lease)).await?;
             sandbox.tree_waits = false;
         }
         while let Some(upload) = sandbox.waiting.first() {
@@ -460,7 +461,11 @@ impl Containers {
                 if former.is_some_and(|guest| guest.is_spoilt()) {
                     container.may_run.store(false, Ordering::Relaxed);
                 }
-                self.wake(container).await?
+                let (guest, is_new) = self.wake(container).await?;
+                if is_new && !self.0.backend.capabilities().keeps_files {
+                    self.furnish(container, &mut sandbox).await?;
+                }
+                guest
             }
         };
         sandbox.guest = Some(guest.clone());
@@ -540,6 +545,9 @@ impl Containers {
         container: &Container,
         mut sandbox: tokio::sync::MutexGuard<'_, Sandbox>,
     ) -> Result<(), SandboxError> {
+        if !self.0.backend.capabilities().keeps_files {
+            Box::pin(self.bring_home(container, &mut sandbox)).await?;
+        }
         sandbox.guest = None;
         container.waits_no_more();
         container.may_run.store(false, Ordering::Relaxed);

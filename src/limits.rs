@@ -129,6 +129,12 @@ pub const SANDBOX_TERMINALS: u32 = 64;
 /// What one call hands back from `$OUTPUT_DIR`, all files together: what the container's disk may hold,
 /// so that files which take no room there (sparse, or blocks that are shared) cannot fill the server's.
 pub const MAX_OUTPUT_BYTES: u64 = SANDBOX_DISK_BYTES;
+/// Pods made at the same time; further ones wait.
+pub const CONCURRENT_POD_STARTS: usize = 32;
+/// Wait for a pod to run: a cluster may have to start a node, and that to pull an image.
+pub const POD_START_TIMEOUT: Duration = Duration::from_mins(2);
+/// A pod of a temporary server that ended so long ago belongs to no server that lives.
+pub const POD_ENDED_LIFE: Duration = Duration::from_hours(24);
 /// Sandboxes started at the same time; further starts wait.
 pub const CONCURRENT_STARTS: usize = 8;
 /// Steps of one turn before the loop guard ends it.
@@ -229,6 +235,9 @@ pub const PARKED_BYTES: usize = 8 * 1024 * 1024;
 pub const TURN_ROUNDS: usize = 200;
 /// Largest document of a workspace's state, coming or going. It is held in memory, about three times.
 pub const MAX_STATE_BYTES: usize = 64 * 1024 * 1024;
+/// Most bytes of a container's files that are exported before it sleeps, where its backend does not keep them; with
+/// more it stays awake.
+pub const MAX_HOME_BYTES: u64 = 512 * 1024 * 1024;
 /// Largest such document in YAML, which is slower to read.
 pub const MAX_STATE_YAML_BYTES: usize = 8 * 1024 * 1024;
 /// How long the files of one container may take on their way into a state, or out of it.

@@ -8,5 +8,9 @@ fn main() -> ExitCode {
     if let Some(code) = sandtable::sandbox::local::entry() {
         return code;
     }
+    #[cfg(target_os = "linux")]
+    if let Some(code) = sandtable::sandbox::guest::entry() {
+        return code;
+    }
     sandtable::cli::main()
 }

@@ -6,13 +6,17 @@
 
 pub mod docker;
 pub mod guest;
+pub mod kubernetes;
 #[cfg(target_os = "linux")]
 pub mod local;
+mod lock;
 mod memory;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
+use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -143,6 +147,8 @@ pub struct Capabilities {
     pub rung: &'static str,
     /// A full disk refuses; else the guest watches it, and ends what fills it.
     pub exact_disk: bool,
+    /// A sandbox that is stopped has its files when it is launched again; else they are its server's to keep.
+    pub keeps_files: bool,
 }
 
 /// Starts and ends single sandboxes. No method has a default: who adds a backend decides each.
@@ -226,4 +232,21 @@ pub enum SandboxError {
     /// The guest is gone or speaks nonsense.
     #[error(transparent)]
     Guest(#[from] guest::GuestError),
+}
+
+impl SandboxError {
+    /// A data directory whose lock cannot be had.
+    fn data_dir_refused(folder: &Path, error: &io::Error) -> Self {
+        let folder = folder.display();
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Self::Unavailable {
+                reason: format!("another server uses the data directory `{folder}`"),
+                hint: "stop it, or choose another `--data-dir`".to_owned(),
+            };
+        }
+        Self::Unavailable {
+            reason: format!("the data directory `{folder}` cannot be locked: {error}"),
+            hint: "choose a `--data-dir` that can be written".to_owned(),
+        }
+    }
 }

@@ -42,6 +42,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
+    app: App,
     url: String,
     chosen: Chosen,
     scripts: usize,
@@ -202,9 +203,10 @@ impl Server {
         };
         backend.set(Arc::clone(&chosen.backend));
         chosen.reap(living_containers(&store).await?);
-        let sweeper = tokio::spawn(app.sweep());
+        let sweeper = tokio::spawn(app.clone().sweep());
         let url = format!("http://{}", reached_at(address));
         Ok(Self {
+            app,
             url,
             chosen,
             scripts,
@@ -267,6 +269,9 @@ impl Server {
             watcher.abort();
             // An error says that it was cut short. Until then it holds what this server holds.
             watcher.await.ok();
+        }
+        if self.temporary.is_none() {
+            self.app.containers.bring_all_home().await;
         }
         self.chosen.close().await;
     }

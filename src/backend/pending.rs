@@ -75,6 +75,7 @@ impl Host for Pending {
         let not_known = Capabilities {
             rung: CHOOSING,
             exact_disk: false,
+            keeps_files: true,
         };
         let backend = self.0.get();
         backend.map_or(not_known, |backend| backend.capabilities())
@@ -177,6 +178,7 @@ mod tests {
             Capabilities {
                 rung: "noted",
                 exact_disk: true,
+                keeps_files: true,
             }
         }
 

@@ -1,9 +1,11 @@
 //! What can be typed. Validated into [`Config`] where it is used.
 
+mod backend;
 mod doctor;
 mod drift;
 mod import;
 mod isolation;
+mod kubernetes;
 mod running;
 mod shell;
 mod sweep;
@@ -28,10 +30,12 @@ use crate::model::OnUnmatched;
 use crate::quirks::{Layer, Layers, Profile};
 use crate::rate::RateLimit;
 use crate::sandbox::docker::image::Flavor;
+pub(super) use backend::BackendArg;
 pub(super) use doctor::{DocsArgs, DoctorArgs};
 pub(super) use drift::{ConformArgs, DriftArgs, SendArgs};
 pub(super) use import::ImportArgs;
 use isolation::IsolationArg;
+use kubernetes::KubernetesArgs;
 pub(super) use running::{McpArgs, ReportArgs, TailArgs, UsageArgs, VerifyArgs};
 pub(super) use shell::{CompletionsArgs, InitArgs, ManArgs, Project};
 pub(super) use sweep::{ShrinkArgs, SweepArgs, SweepCommand, SweepHow};
@@ -222,7 +226,7 @@ pub(super) struct ServeArgs {
         hide_short_help = true
     )]
     pub(super) frozen_at: Option<DateTime<Utc>>,
-    /// Image for Docker sandboxes, instead of the one `sandtable image build` makes.
+    /// Image for sandboxes on Docker, instead of the one `sandtable image build` makes, or on Kubernetes.
     #[arg(
         long,
         value_name = "IMAGE",
@@ -234,6 +238,8 @@ pub(super) struct ServeArgs {
     /// Runtime of the Docker engine that runs sandboxes, such as runsc or kata; implies --backend docker.
     #[arg(long, value_name = "NAME", env = "SANDTABLE_DOCKER_RUNTIME", value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = "Sandboxes", hide_short_help = true)]
     pub(super) docker_runtime: Option<String>,
+    #[command(flatten)]
+    pub(super) kubernetes: KubernetesArgs,
     /// Seconds without use after which a container's processes end; its files stay.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "SANDTABLE_IDLE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Sandboxes", hide_short_help = true)]
     pub(super) idle_timeout: u64,
@@ -246,7 +252,7 @@ pub(super) struct ServeArgs {
     /// Seconds that a cell waits for those before it; then it gets `too_many_requests`.
     #[arg(long, value_name = "SECONDS", default_value_t = limits::CELL_QUEUE_TIMEOUT.as_secs(), env = "SANDTABLE_CELL_QUEUE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400), help_heading = "Sandboxes", hide_short_help = true)]
     pub(super) cell_queue_timeout: u64,
-    /// Docker sandboxes that are started ahead, so that a new container has one at once.
+    /// Docker sandboxes, or pods, that are started ahead, so that a new container has one at once.
     #[arg(long, value_name = "COUNT", default_value_t = 0, env = "SANDTABLE_WARM", value_parser = clap::value_parser!(u64).range(0..=limits::MAX_WARM as u64), help_heading = "Sandboxes", hide_short_help = true)]
     pub(super) warm: u64,
     /// Bytes of files one workspace may hold.
@@ -462,20 +468,6 @@ pub(super) struct ServeArgs {
     pub(super) stop_at_eof: bool,
 }
 
-/// Values of `--backend`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum BackendArg {
-    /// Docker if its image is there, else local, else Docker with the image built on first use.
-    #[default]
-    Auto,
-    /// Docker; fail without an engine.
-    Docker,
-    /// Namespaces of this Linux machine, without Docker; fail where it does not allow them.
-    Local,
-    /// Never run code; calls answer `unavailable`.
-    None,
-}
-
 /// Values of `--provision`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProvisionArg {
@@ -538,9 +530,10 @@ impl ServeArgs {
                 });
             }
         }
-        if self.docker_runtime.is_some() && self.backend == BackendArg::Local {
+        let others = [BackendChoice::Local, BackendChoice::Kubernetes];
+        if self.docker_runtime.is_some() && others.contains(&self.backend.0) {
             return Err(UsageError::Flags {
-                message: "`--docker-runtime` is of Docker, and `--backend local` is without it"
+                message: "`--docker-runtime` is of Docker, and another backend is asked for"
                     .to_owned(),
                 hint: "leave one of them out",
             });
@@ -554,16 +547,18 @@ impl ServeArgs {
             host,
             port: self.port.unwrap_or(DEFAULT_PORT),
             data_dir: self.data_dir,
-            backend: match self.backend {
+            backend: if self.backend.0 != BackendChoice::Auto {
+                self.backend.0
+            } else if cassettes.is_some() {
                 // Recordings need no sandbox.
-                BackendArg::Auto if cassettes.is_some() => BackendChoice::None,
+                BackendChoice::None
+            } else if self.docker_runtime.is_some() {
                 // Nothing less strict in its place.
-                BackendArg::Auto if self.docker_runtime.is_some() => BackendChoice::Docker,
-                BackendArg::Auto => BackendChoice::Auto,
-                BackendArg::Docker => BackendChoice::Docker,
-                BackendArg::Local => BackendChoice::Local,
-                BackendArg::None => BackendChoice::None,
+                BackendChoice::Docker
+            } else {
+                BackendChoice::Auto
             },
+            kubernetes: self.kubernetes.into(),
             provision: match self.provision {
                 ProvisionArg::Auto => Provision::Auto,
                 ProvisionArg::Never => Provision::Never,

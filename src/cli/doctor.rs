@@ -36,7 +36,8 @@ pub(super) fn misused(error: &str) -> Finding {
 /// What runs code.
 async fn sandboxes(config: &Config, host: Option<&str>) -> Vec<Finding> {
     let (docker, local) = match config.backend {
-        BackendChoice::None => return Vec::new(),
+        // Of the others the step that asks for them says all.
+        BackendChoice::None | BackendChoice::Kubernetes => return Vec::new(),
         BackendChoice::Docker => (true, false),
         BackendChoice::Local => (false, true),
         BackendChoice::Auto => (true, true),

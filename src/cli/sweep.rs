@@ -9,14 +9,14 @@ use std::sync::OnceLock;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
-use super::args::{BackendArg, ServeArgs, ShrinkArgs, SweepArgs, SweepCommand, SweepHow};
+use super::args::{ServeArgs, ShrinkArgs, SweepArgs, SweepCommand, SweepHow};
 use super::output::{self, Form};
 use super::remote::Remote;
 use super::signals::Came;
 use super::verify::BAD;
 use super::{FAILURE, USAGE, child, coverage, fail, print, signals, start_for_a_command};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{BackendChoice, Config};
 use crate::limits;
 use crate::sweep::{self, Options, Place, Report, SweepError};
 
@@ -65,7 +65,7 @@ pub(super) async fn run(args: SweepArgs) -> ExitCode {
         seed: args.serve.seed.unwrap_or_default(),
         pairs: args.pairs,
         fuzz: args.fuzz,
-        runs_code: args.serve.backend != BackendArg::None,
+        runs_code: args.serve.backend.0 != BackendChoice::None,
         limit: args.how.limit,
         only: args.only,
         is_replay: !args.serve.cassettes.is_empty(),

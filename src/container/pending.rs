@@ -141,14 +141,20 @@ impl Containers {
     /// After a restart: the sandboxes in which code waits are taken up at once, before their lease ends.
     pub(crate) async fn take_up_waiting(&self, workspace: &Workspace) -> Result<(), StoreError> {
         for row in self.0.store.containers(&workspace.id).await? {
-            if !may_wait(&row) {
+            // Files that nobody else has go with the lease, too.
+            let is_urgent =
+                row.state == ContainerState::Awake && !self.0.backend.capabilities().keeps_files;
+            if !may_wait(&row) && !is_urgent {
                 continue;
             }
             let container = self.know(row, &workspace.clock);
             self.take_up_uploads(&container).await?;
             let mut sandbox = container.sandbox.lock().await;
             if sandbox.guest.is_none() {
-                sandbox.guest = self.take_up(&container).await;
+                sandbox.guest = self.take_up(&container).await.unwrap_or_else(|error| {
+                    tracing::warn!(container.id = %container.id, %error, "the sandbox of an earlier server is out of reach");
+                    None
+                });
             }
         }
         Ok(())

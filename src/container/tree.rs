@@ -69,7 +69,8 @@ impl Containers {
         let container = self.know(row, &workspace.clock);
         self.take_up_uploads(&container).await?;
         let lease = self.lease(&container).await?;
-        let tree = self.pack(&container, &lease).await;
+        let most = limits::MAX_STATE_BYTES as u64;
+        let tree = self.pack(&container, &lease, most).await;
         drop(lease);
         if !was_awake {
             self.rest(&container.workspace, &container.id).await?;
@@ -77,14 +78,15 @@ impl Containers {
         tree
     }
 
-    async fn pack(
+    /// The files of a sandbox, if they are no more bytes than that.
+    pub(super) async fn pack(
         &self,
         container: &Container,
         guest: &Guest,
+        most: u64,
     ) -> Result<Vec<TreeEntry>, TreeError> {
         let settings = self.0.backend.settings(&self.spec(container));
         let tag = Ids::random().next_hex16();
-        let most = limits::MAX_STATE_BYTES as u64;
         let mut script = PACK.to_owned();
         for (n, root) in roots(&settings).into_iter().enumerate() {
             let line = format!("pack '{root}' {n} {}\n", most + 1);
@@ -158,7 +160,12 @@ impl Containers {
                 return Err(failed(OPERATION, said(&done)));
             }
         }
-        let placed = self.0.store.container_tree_placed(workspace, id).await;
+        let stays = !self.0.backend.capabilities().keeps_files;
+        let placed = self
+            .0
+            .store
+            .container_tree_placed(workspace, id, stays)
+            .await;
         placed.map_err(|error| store_failed(&error))
     }
 }

@@ -4,15 +4,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Container, Containers, ends_at};
-use crate::sandbox::guest::{Guest, GuestError, HELLO_TIMEOUT, RESUME_TIMEOUT, left_waiting};
+use crate::sandbox::guest::{Guest, GuestError, HELLO_TIMEOUT, Left, RESUME_TIMEOUT, left_waiting};
 use crate::sandbox::{SandboxError, SandboxSpec};
 use crate::store::ContainerState;
 
 impl Containers {
-    /// A connection to the container's sandbox, which runs from now on.
-    pub(super) async fn wake(&self, container: &Container) -> Result<Guest, SandboxError> {
+    /// A connection to the container's sandbox, which runs from now on, and whether it was started for it.
+    pub(super) async fn wake(&self, container: &Container) -> Result<(Guest, bool), SandboxError> {
         let begun = Instant::now();
-        let (guest, how) = match self.take_up(container).await {
+        let (guest, how) = match self.take_up(container).await? {
             Some(guest) => (guest, "taken up"),
             None => (self.start(container).await?, "started"),
         };
@@ -35,40 +35,53 @@ impl Containers {
         }
         container.may_run.store(true, Ordering::Relaxed);
         self.tell(container, "container_woken");
-        Ok(guest)
+        Ok((guest, how == "started"))
     }
 
-    /// The sandbox that an earlier server left, or whose channel broke, with all that runs in it.
-    pub(super) async fn take_up(&self, container: &Container) -> Option<Guest> {
+    /// The sandbox that an earlier server left, or whose channel broke, with all that runs in it; `None` if there is
+    /// none that answers. An error says nothing of the sandbox, and so the next call asks again: a lease ends what
+    /// stays out of reach.
+    pub(super) async fn take_up(
+        &self,
+        container: &Container,
+    ) -> Result<Option<Guest>, SandboxError> {
+        /// A connection may break again while its engine restarts.
+        const TRIES: u32 = 4;
+        const PAUSE: Duration = Duration::from_millis(100);
         // Once: what does not answer is started anew.
         if !container.may_run.swap(false, Ordering::Relaxed) {
-            return None;
+            return Ok(None);
         }
-        let launched = match self.0.backend.take_up(&container.sandbox_id).await {
-            Ok(launched) => launched?,
-            Err(error) => {
-                tracing::debug!(container.id = %container.id, %error, "the sandbox is not taken up");
-                return None;
-            }
-        };
-        let settings = self.0.backend.settings(&self.spec(container));
-        match Guest::resume(launched, settings, RESUME_TIMEOUT).await {
-            Ok((guest, left)) => {
-                for call in &left.unclaimed {
-                    tracing::debug!(call.output_dir = %call.output_dir, call.done, "a call of an earlier server ends");
+        for n in 0..TRIES {
+            let launched = match self.0.backend.take_up(&container.sandbox_id).await {
+                Ok(Some(launched)) => launched,
+                Ok(None) => return Ok(None),
+                Err(error) if n + 1 == TRIES => {
+                    container.may_run.store(true, Ordering::Relaxed);
+                    return Err(error);
                 }
-                // A turn ends with its request; only cells that a client knows of go on.
-                guest.release();
-                if let Some(cell) = left.waiting {
-                    container.found_waiting(left_waiting(cell));
+                Err(error) => {
+                    tracing::debug!(container.id = %container.id, %error, "the sandbox is out of reach");
+                    tokio::time::sleep(PAUSE * 2_u32.pow(n)).await;
+                    continue;
                 }
-                Some(guest)
-            }
-            Err(error) => {
-                tracing::debug!(container.id = %container.id, %error, "the sandbox is not taken up");
-                None
+            };
+            let settings = self.0.backend.settings(&self.spec(container));
+            match Guest::resume(launched, settings, RESUME_TIMEOUT).await {
+                Ok((guest, left)) => {
+                    // Its channel, too, may break.
+                    container.may_run.store(true, Ordering::Relaxed);
+                    return Ok(Some(found(container, guest, left)));
+                }
+                Err(error) => {
+                    tracing::debug!(container.id = %container.id, %error, "the sandbox is not taken up");
+                    if !matches!(error, GuestError::Gone) {
+                        return Ok(None);
+                    }
+                }
             }
         }
+        Ok(None)
     }
 
     async fn start(&self, container: &Container) -> Result<Guest, SandboxError> {
@@ -100,4 +113,17 @@ impl Containers {
         let (guest, _) = Guest::resume(launched, settings, limit).await?;
         Ok(guest)
     }
+}
+
+/// What an earlier server has left in a sandbox that is taken up.
+fn found(container: &Container, guest: Guest, left: Left) -> Guest {
+    for call in &left.unclaimed {
+        tracing::debug!(call.output_dir = %call.output_dir, call.done, "a call of an earlier server ends");
+    }
+    // A turn ends with its request; only cells that a client knows of go on.
+    guest.release();
+    if let Some(cell) = left.waiting {
+        container.found_waiting(left_waiting(cell));
+    }
+    guest
 }

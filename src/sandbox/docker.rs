@@ -21,7 +21,6 @@ mod warm;
 
 use std::collections::HashSet;
 use std::fmt::{self, Write as _};
-use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -109,7 +108,7 @@ impl DockerBackend {
             has_runtime(&engine.facts, runtime)?;
         }
         let lease = Lease::take(&config.server_id, &config.data_dir, config.temporary)
-            .map_err(|error| lease_refused(&config, &error))?;
+            .map_err(|error| SandboxError::data_dir_refused(&config.data_dir, &error))?;
         Ok(Self {
             engine,
             image: config.image,
@@ -342,6 +341,7 @@ impl Host for DockerBackend {
         Capabilities {
             rung: "docker",
             exact_disk: self.disk_is_limited(),
+            keeps_files: true,
         }
     }
 
@@ -406,18 +406,4 @@ fn has_runtime(facts: &Facts, runtime: &str) -> Result<(), SandboxError> {
             known.join("`, `")
         ),
     })
-}
-
-fn lease_refused(config: &DockerConfig, error: &io::Error) -> SandboxError {
-    let folder = config.data_dir.display();
-    if error.kind() == io::ErrorKind::WouldBlock {
-        return SandboxError::Unavailable {
-            reason: format!("another server uses the data directory `{folder}`"),
-            hint: "stop it, or choose another `--data-dir`".to_owned(),
-        };
-    }
-    SandboxError::Unavailable {
-        reason: format!("the data directory `{folder}` cannot be locked: {error}"),
-        hint: "choose a `--data-dir` that can be written".to_owned(),
-    }
 }

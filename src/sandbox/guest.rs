@@ -22,6 +22,8 @@ pub use call::{
 };
 pub(crate) use cell::left_waiting;
 pub use cell::{Answered, CellCall, CellResult, CellStep, ToolAnswer, ToolCall};
+#[cfg(target_os = "linux")]
+pub use embedded::entry;
 pub use embedded::{UNAVAILABLE, digest, embedded};
 pub use guest_proto::{
     EditErrorKind, ErrorKind, FileType, Hunk, OutputFile, Settings, Unclaimed, WaitingCell,

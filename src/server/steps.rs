@@ -126,7 +126,7 @@ fn port(config: &Config) -> Result<String, StartError> {
 
 /// The backend that was asked for; a choice of the server's own refuses nothing.
 async fn chosen(config: &Config) -> Option<Result<String, StartError>> {
-    if !matches!(config.backend, BackendChoice::Docker | BackendChoice::Local) {
+    if matches!(config.backend, BackendChoice::Auto | BackendChoice::None) {
         return None;
     }
     let folder = match private::temp_dir(temporary::PREFIX) {

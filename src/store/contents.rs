@@ -202,11 +202,39 @@ impl Store {
         .await
     }
 
-    /// The files that waited are in the container.
+    /// Keeps the files of a container that sleeps, in the place of what was kept before.
+    pub async fn keep_container_tree(
+        &self,
+        workspace: &str,
+        container: &str,
+        tree: Vec<TreeEntry>,
+    ) -> Result<(), StoreError> {
+        let (workspace, container) = (workspace.to_owned(), container.to_owned());
+        let sql = || StoreError::sql("keep the files of a container");
+        self.write(move |db| {
+            let both = params![workspace, container];
+            db.execute(
+                "DELETE FROM container_trees WHERE workspace = ?1 AND container = ?2",
+                both,
+            )
+            .map_err(sql())?;
+            fill::add_tree(db, &workspace, &container, tree)?;
+            db.execute(
+                "UPDATE containers SET tree_waits = 1 WHERE workspace = ?1 AND id = ?2",
+                both,
+            )
+            .map(|_| ())
+            .map_err(sql())
+        })
+        .await
+    }
+
+    /// The files that waited are in the container; here they `stay` where nobody else keeps them.
     pub async fn container_tree_placed(
         &self,
         workspace: &str,
         container: &str,
+        stay: bool,
     ) -> Result<(), StoreError> {
         let (workspace, container) = (workspace.to_owned(), container.to_owned());
         let sql = || StoreError::sql("note the files of a container");
@@ -217,6 +245,9 @@ impl Store {
                 both,
             )
             .map_err(sql())?;
+            if stay {
+                return Ok(());
+            }
             db.execute(
                 "DELETE FROM container_trees WHERE workspace = ?1 AND container = ?2",
                 both,

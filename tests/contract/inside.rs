@@ -246,6 +246,13 @@ async fn memory_and_its_tools_tell_the_sandbox_s_limit_and_cannot_be_made_to_lie
     let Some((bench, guest)) = inside(Limits::default()).await else {
         return;
     };
+    if !bench.tells_its_memory() {
+        // What it tells is the machine's; it cannot be made to lie all the same.
+        let said = bash(&guest, "echo 'MemTotal: 1 kB' > /proc/meminfo").await;
+        assert_ne!(said.code, 0, "{said:?}");
+        bench.end().await;
+        return;
+    }
     let total = Limits::default().memory_bytes / 1024;
     let said = bash(
         &guest,

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sandtable::ids;
-use sandtable::sandbox::guest::{ExecCall, ExecKind, ExecResult, Guest, GuestError, Outcome};
-use sandtable::sandbox::{Channel, Launcher, Limits, SandboxError, SandboxSpec};
+use sandtable::sandbox::guest::{
+    ExecCall, ExecKind, ExecResult, Guest, GuestError, HELLO_TIMEOUT, Outcome,
+};
+use sandtable::sandbox::{Launcher as _, Limits, SandboxSpec};
 
 use crate::bench::Bench;
 
@@ -47,21 +49,14 @@ pub(crate) struct Said {
     pub(crate) err: String,
 }
 
-/// The channel alone, for who does not care how long a guest outlives it.
-pub(crate) trait Start: Launcher {
-    async fn start(&self, spec: &SandboxSpec) -> Result<Channel, SandboxError> {
-        Ok(self.launch(spec).await?.channel)
-    }
-}
-
-impl<T: Launcher + ?Sized> Start for T {}
-
 /// A sandbox with the real guest in it.
 pub(crate) async fn wake(bench: &Bench, spec: &SandboxSpec) -> Guest {
-    let channel = bench.backend.start(spec).await.unwrap();
-    Guest::connect(channel, bench.backend.settings(spec))
+    let launched = bench.backend.launch(spec).await.unwrap();
+    let settings = bench.backend.settings(spec);
+    let (guest, _) = Guest::resume(launched, settings, HELLO_TIMEOUT)
         .await
-        .unwrap()
+        .unwrap();
+    guest
 }
 
 /// Runs a program through the guest.

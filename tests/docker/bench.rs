@@ -10,7 +10,7 @@ use sandtable::cli::image::Flavor;
 use sandtable::ids;
 use sandtable::sandbox::docker::{DockerBackend, DockerConfig};
 use sandtable::sandbox::guest::embedded;
-use sandtable::sandbox::{Channel, Host as _};
+use sandtable::sandbox::{Channel, Host as _, Launcher, SandboxError, SandboxSpec};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -94,9 +94,30 @@ impl Bench {
         true
     }
 
+    /// Ten times what a start takes on a quiet machine: only a real fault is slower.
+    #[expect(clippy::unused_self, reason = "other backends differ")]
+    pub(crate) fn patience(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(2)
+    }
+
+    /// Whether `/proc/meminfo` tells the sandbox's own.
+    #[expect(clippy::unused_self, reason = "other backends have to look")]
+    pub(crate) fn tells_its_memory(&self) -> bool {
+        true
+    }
+
     /// Whether a program over the memory limit is killed, at once.
     #[expect(clippy::unused_self, reason = "the other backend has to look")]
     pub(crate) fn kills_at_the_memory_limit(&self) -> bool {
         true
     }
 }
+
+/// The channel alone, for who does not care how long a guest outlives it.
+pub(crate) trait Start: Launcher {
+    async fn start(&self, spec: &SandboxSpec) -> Result<Channel, SandboxError> {
+        Ok(self.launch(spec).await?.channel)
+    }
+}
+
+impl<T: Launcher + ?Sized> Start for T {}

@@ -9,8 +9,8 @@ use sandtable::sandbox::{Host as _, Launcher as _, SandboxError, SandboxSpec};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::bench::Start as _;
 use crate::bench::{SMALL, config, image_ready, in_30_days, run};
-use crate::talk::Start as _;
 
 /// A socket that leads to the engine for as long as it is let.
 struct Relay {

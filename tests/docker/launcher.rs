@@ -5,8 +5,8 @@ use sandtable::sandbox::docker::{DockerBackend, DockerConfig};
 use sandtable::sandbox::{Host as _, Launcher as _, Limits, SandboxError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::bench::Start as _;
 use crate::bench::{SHELL, SMALL, bash, bench, config, contract, in_30_days, new_spec, run, wake};
-use crate::talk::Start as _;
 
 #[tokio::test]
 async fn a_stopped_sandbox_starts_again_with_its_files_and_a_removed_one_without() {

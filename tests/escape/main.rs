@@ -18,6 +18,10 @@
 #[path = "../docker/bench.rs"]
 mod bench;
 mod bombs;
+#[cfg(feature = "kubernetes")]
+#[expect(dead_code, reason = "this suite needs only some of its helpers")]
+#[path = "../shared/cluster.rs"]
+mod cluster;
 #[cfg(target_os = "linux")]
 #[path = "../shared/contained.rs"]
 mod container;
@@ -25,6 +29,10 @@ mod container;
 #[expect(dead_code, reason = "this suite needs only some of its helpers")]
 #[path = "../local/bench.rs"]
 mod local_bench;
+#[cfg(feature = "kubernetes")]
+#[expect(dead_code, reason = "this suite needs only some of its helpers")]
+#[path = "../kubernetes/bench.rs"]
+mod pods;
 #[path = "../contract/talk.rs"]
 mod talk;
 
@@ -42,6 +50,9 @@ mod site;
 mod tenants;
 mod uploads;
 
+#[cfg(feature = "kubernetes")]
+use crate::bench as ready;
+
 /// Makes one test of each group for each backend.
 macro_rules! on_every_backend {
     ($($group:ident: $run:expr;)+) => {
@@ -49,6 +60,15 @@ macro_rules! on_every_backend {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $group() {
                 $run(crate::site::Kind::Docker).await;
+            })+
+        }
+
+        /// But for the last, which starts servers.
+        #[cfg(feature = "kubernetes")]
+        mod kubernetes {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $group() {
+                $run(crate::site::Kind::Kubernetes).await;
             })+
         }
 

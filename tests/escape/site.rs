@@ -6,14 +6,14 @@ use std::time::Duration;
 use guest_proto::{Answer, AnswerBody, ExecDone, encode};
 use sandtable::cli::image::Flavor;
 use sandtable::sandbox::guest::{
-    CellCall, CellStep, ExecCall, ExecKind, ExecResult, Guest, GuestError, embedded,
+    CellCall, CellStep, ExecCall, ExecKind, ExecResult, Guest, GuestError, HELLO_TIMEOUT, embedded,
 };
 use sandtable::sandbox::{Backend, Limits, SandboxSpec};
 
 use crate::bench::{Bench, bench};
 use crate::canary::Canary;
 use crate::case::Program;
-use crate::talk::{Start as _, new_spec};
+use crate::talk::new_spec;
 
 /// Small, so that bombs go off fast.
 pub(crate) const LIMITS: Limits = Limits {
@@ -32,6 +32,8 @@ pub(crate) const PRELUDE: &str = include_str!("prelude.py");
 pub(crate) enum Kind {
     Docker,
     Local,
+    #[cfg(feature = "kubernetes")]
+    Kubernetes,
 }
 
 /// A backend of its own, with canaries on its host.
@@ -45,6 +47,8 @@ enum House {
     Docker(Box<Bench>),
     #[cfg(target_os = "linux")]
     Local(Box<crate::local_bench::Bench>),
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(Box<crate::pods::Bench>),
 }
 
 /// A sandbox.
@@ -63,6 +67,8 @@ impl Site {
             Kind::Local => House::Local(Box::new(crate::local_bench::contract().await?)),
             #[cfg(not(target_os = "linux"))]
             Kind::Local => return None,
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes => House::Kubernetes(Box::new(crate::pods::contract().await?)),
         };
         Some(Self {
             house,
@@ -76,6 +82,19 @@ impl Site {
             House::Docker(bench) => &bench.backend,
             #[cfg(target_os = "linux")]
             House::Local(bench) => &bench.backend,
+            #[cfg(feature = "kubernetes")]
+            House::Kubernetes(bench) => &bench.backend,
+        }
+    }
+
+    /// What is not promised there (`docs/SECURITY.md`): a pod's terminals are counted by its node's kernel alone.
+    pub(crate) fn cannot_be_held(&self, case: &str) -> bool {
+        match &self.house {
+            House::Docker(_) => false,
+            #[cfg(target_os = "linux")]
+            House::Local(_) => false,
+            #[cfg(feature = "kubernetes")]
+            House::Kubernetes(_) => case.starts_with("terminal bomb"),
         }
     }
 
@@ -93,9 +112,12 @@ impl Site {
 
     /// Starts a sandbox, or starts it again.
     pub(crate) async fn wake(&self, spec: &SandboxSpec) -> Guest {
-        let channel = self.backend().start(spec).await.unwrap();
+        let launched = self.backend().launch(spec).await.unwrap();
         let settings = self.backend().settings(spec);
-        Guest::connect(channel, settings).await.unwrap()
+        let (guest, _) = Guest::resume(launched, settings, HELLO_TIMEOUT)
+            .await
+            .unwrap();
+        guest
     }
 
     /// Runs a program with the canaries' places in its environment.
@@ -133,6 +155,8 @@ impl Site {
             House::Docker(bench) => bench.has_namespaces(),
             #[cfg(target_os = "linux")]
             House::Local(bench) => bench.has_namespaces(),
+            #[cfg(feature = "kubernetes")]
+            House::Kubernetes(bench) => bench.has_namespaces(),
         };
         ("NAMESPACES".to_owned(), i32::from(has).to_string())
     }
@@ -173,6 +197,8 @@ impl Site {
             House::Docker(bench) => bench.end().await,
             #[cfg(target_os = "linux")]
             House::Local(bench) => bench.end().await,
+            #[cfg(feature = "kubernetes")]
+            House::Kubernetes(bench) => bench.end().await,
         }
     }
 }

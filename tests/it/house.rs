@@ -249,6 +249,14 @@ const PACKAGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("bollard", &["src/sandbox/docker.rs", "src/sandbox/docker/"]),
+    (
+        "kube",
+        &["src/sandbox/kubernetes.rs", "src/sandbox/kubernetes/"],
+    ),
+    (
+        "k8s_openapi",
+        &["src/sandbox/kubernetes.rs", "src/sandbox/kubernetes/"],
+    ),
     ("rusqlite", &["src/store.rs", "src/store/"]),
     ("clap", &["src/cli.rs", "src/cli/"]),
     ("reqwest", &["src/client.rs", "src/cassette/upstream.rs"]),
@@ -459,8 +467,11 @@ fn packages_stay_where_they_belong() {
 fn the_small_crates_know_nothing_of_ours() {
     for (name, text) in sources("crates") {
         let code = code(&name, &text);
+        // Its whole purpose is to find out whether there is a network.
+        let is_probe = name == "crates/guest/src/probe.rs";
         for stranger in ["sandtable::", "tokio::", "axum::", "std::net::"] {
-            assert!(!code.contains(stranger), "{name} uses `{stranger}`");
+            let may = is_probe && stranger == "std::net::";
+            assert!(may || !code.contains(stranger), "{name} uses `{stranger}`");
         }
         if !name.starts_with("crates/guest/") {
             for io in ["std::fs", "std::process", "std::thread"] {

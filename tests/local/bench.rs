@@ -115,6 +115,18 @@ impl Bench {
         self.backend.has_namespaces()
     }
 
+    /// Ten times what a start takes on a quiet machine: only a real fault is slower.
+    #[expect(clippy::unused_self, reason = "other backends differ")]
+    pub(crate) fn patience(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(2)
+    }
+
+    /// Whether `/proc/meminfo` tells the sandbox's own.
+    #[expect(clippy::unused_self, reason = "other backends have to look")]
+    pub(crate) fn tells_its_memory(&self) -> bool {
+        true
+    }
+
     /// Whether a program over the memory limit is killed, at once.
     pub(crate) fn kills_at_the_memory_limit(&self) -> bool {
         self.backend.has_cgroups()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use sandtable::cli::image::Flavor;
+use sandtable::sandbox::kubernetes::rules::RULES;
 
 use crate::image::image_ready;
 use crate::interpreter::kubernetes_python;
@@ -13,12 +14,20 @@ use crate::workshop::of_repository;
 /// Runs one check of `manifests.py`; `None` where what it needs is missing and may be.
 fn check(name: &str, more: &[&str]) -> Option<String> {
     let python = kubernetes_python()?;
+    let rules: Vec<_> = RULES
+        .iter()
+        .map(|rule| serde_json::json!([rule.group, rule.resource, rule.verbs, rule.only_with]))
+        .collect();
     let done = Command::new(python)
         .arg(of_repository("tests/sdk/python/manifests.py"))
         .arg(of_repository(""))
         .arg(name)
         .args(more)
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env(
+            "SANDTABLE_TEST_RULES",
+            serde_json::to_string(&rules).unwrap(),
+        )
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&done.stderr);

@@ -34,6 +34,7 @@ macro_rules! host {
                 sandtable::sandbox::Capabilities {
                     rung: $name,
                     exact_disk: false,
+                    keeps_files: true,
                 }
             }
 

@@ -34,6 +34,14 @@ pub const WINDOW_CHUNKS: u32 = 4;
 /// of the marks that the server starts its streams with. Without it a guest ends with its channel.
 pub const LEASE_VARIABLE: &str = "SANDTABLE_GUEST_LEASE";
 
+/// Names, in a guest's environment, the user whose word it takes at its door, a blank, and the abstract name
+/// of the socket that is the door. Without it the channel is stdin and stdout.
+pub const DOOR_VARIABLE: &str = "SANDTABLE_GUEST_DOOR";
+
+/// Says, in a guest's environment, which sockets programs may make: `unix` for none that leave the kernel.
+/// Without it those of a network that is the launcher's care.
+pub const SOCKETS_VARIABLE: &str = "SANDTABLE_GUEST_SOCKETS";
+
 /// A call of a guest with a lease belongs to the stream on which it was asked: the upper half of its id
 /// is the number of that stream.
 pub const EPOCH_SHIFT: u32 = 32;

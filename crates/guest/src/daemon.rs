@@ -19,6 +19,7 @@ use guest_proto::{
 
 use crate::decoy;
 use crate::disk::Watch;
+use crate::door::{Door, Line};
 use crate::editor;
 use crate::environment::Places;
 use crate::exec::{self, Cause, Job, Refusal, Run};
@@ -57,8 +58,9 @@ pub fn run_confined(programs: OwnedFd) -> ExitCode {
 }
 
 struct Daemon {
-    input: File,
-    output: File,
+    /// What the host says and hears; `None` while nobody is behind the door.
+    line: Option<Line>,
+    door: Option<Door>,
     children: File,
     decoder: Decoder,
     out: Out,
@@ -83,10 +85,18 @@ struct Daemon {
 impl Daemon {
     fn start() -> io::Result<Self> {
         sys::become_guest()?;
-        let (input, output) = sys::channel()?;
+        let door = Door::of_this_guest()?;
+        if door.is_some() {
+            // A pod's share is of all CPUs of its node, and programs would start as many threads.
+            sys::settle_in_a_pod();
+        }
+        let line = match &door {
+            Some(_) => None,
+            None => Some(sys::channel()?),
+        };
         Ok(Self {
-            input,
-            output,
+            line,
+            door,
             children: sys::child_signals()?,
             decoder: Decoder::new(),
             out: Out::default(),
@@ -114,10 +124,14 @@ impl Daemon {
             poll.clear();
             let children = poll.readable(&self.children);
             // A host that does not read its answers does not get more of them.
-            let input = (!self.out.is_full()).then(|| poll.readable(&self.input));
-            if !self.out.is_empty() {
-                poll.writable(&self.output);
+            let line = self.line.as_ref();
+            let input = line
+                .filter(|_| !self.out.is_full())
+                .map(|(input, _)| poll.readable(input));
+            if let Some((_, output)) = line.filter(|_| !self.out.is_empty()) {
+                poll.writable(output);
             }
+            let knocks = self.door.as_ref().map(|door| poll.readable(door));
             let mut next = self.sinks.watch(&mut poll, now);
             for run in self.runs.values_mut() {
                 run.watch(&mut poll);
@@ -160,6 +174,13 @@ impl Daemon {
             if speaks && !self.listen()? {
                 return Ok(());
             }
+            if let Some(door) = &self.door
+                && knocks.is_some_and(|knocks| poll.is_ready(knocks))
+                && let Some(line) = door.answer()
+            {
+                self.hang_up();
+                self.line = Some(line);
+            }
             // Looked at after the channel: after a long pause the words of the host come first.
             if let Some(lease) = &self.lease
                 && lease.end() <= Instant::now()
@@ -173,13 +194,42 @@ impl Daemon {
             self.take_requests()?;
             let out = &mut self.out;
             self.gets.retain(|call, get| !get.pump(*call, out));
-            out.write(&mut self.output)?;
+            if let Some((_, output)) = &mut self.line
+                && let Err(error) = out.write(output)
+            {
+                if !self.outlives_its_line() {
+                    return Err(error);
+                }
+                self.hang_up();
+            }
         }
     }
 
-    /// Reads what the host has sent; `false` once it is gone.
+    /// Whether another host may come after this one.
+    fn outlives_its_line(&self) -> bool {
+        self.door.is_some() && self.lease.is_some()
+    }
+
+    /// Hears and tells nothing until the next host comes, whose stream starts with a mark.
+    fn hang_up(&mut self) {
+        self.line = None;
+        self.decoder = Decoder::new();
+        self.out.clear();
+        if let Some(lease) = &mut self.lease {
+            lease.lose();
+        }
+    }
+
+    /// Reads what the host has sent; `false` once it is gone for good.
     fn listen(&mut self) -> io::Result<bool> {
-        let read = match self.input.read(&mut self.scratch) {
+        let Some((input, _)) = &mut self.line else {
+            return Ok(true);
+        };
+        let read = match input.read(&mut self.scratch) {
+            Ok(0) if self.outlives_its_line() => {
+                self.hang_up();
+                return Ok(true);
+            }
             Ok(0) => return Ok(false),
             Ok(read) => read,
             Err(error)
@@ -188,6 +238,10 @@ impl Daemon {
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
                 ) =>
             {
+                return Ok(true);
+            }
+            Err(_) if self.outlives_its_line() => {
+                self.hang_up();
                 return Ok(true);
             }
             Err(error) => return Err(error),

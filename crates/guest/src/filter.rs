@@ -3,9 +3,13 @@
 //! A list of denials on top of the launcher's own filter: holes that are open on some engines (VSOCK,
 //! `io_uring`), and calls by which user code, having the guest's uid, could hamper the guest.
 
+use std::sync::OnceLock;
+
+use guest_proto::SOCKETS_VARIABLE;
 use libc::{BPF_JEQ, BPF_JSET, BPF_K, BPF_RET, SECCOMP_RET_ALLOW, sock_filter};
 
 use crate::bpf::{ARGUMENTS_AT, begin, jump, load, number, on, refuse, statement};
+use crate::sys;
 
 /// New namespaces of every kind but time.
 const NAMESPACES: u32 = 0x7E02_0000;
@@ -92,6 +96,20 @@ const FAMILIES: [libc::c_int; 4] = [
     libc::AF_NETLINK,
 ];
 
+/// The families where the network is nobody's care but the filter's.
+const WITHOUT_NETWORK: [libc::c_int; 1] = [libc::AF_UNIX];
+
+/// Which families programs of this guest may use: the launcher says.
+fn families() -> &'static [libc::c_int] {
+    static ONLY_UNIX: OnceLock<bool> = OnceLock::new();
+    let only_unix = || std::env::var(SOCKETS_VARIABLE).is_ok_and(|value| value == "unix");
+    if *ONLY_UNIX.get_or_init(only_unix) {
+        &WITHOUT_NETWORK
+    } else {
+        &FAMILIES
+    }
+}
+
 /// The filter as the kernel takes it.
 pub(crate) fn program() -> Vec<sock_filter> {
     let mut program = begin(libc::EPERM);
@@ -118,6 +136,15 @@ pub(crate) fn program() -> Vec<sock_filter> {
             refuse(libc::EPERM),
         ];
         program.extend(on_argument(*call, *argument, &checks));
+    }
+    if sys::is_in_a_pod() {
+        let call = number(libc::SYS_sched_setaffinity);
+        // As if it were done: programs that ask for more CPUs get none, and go on.
+        program.extend([jump(BPF_JEQ, call, 0, 1), refuse(0)]);
+        // Nobody limits what of them outlives its processes.
+        for call in [libc::SYS_shmget, libc::SYS_msgget, libc::SYS_semget] {
+            program.extend([jump(BPF_JEQ, number(call), 0, 1), refuse(libc::ENOSYS)]);
+        }
     }
     for (call, argument) in NOT_ON_OTHERS {
         let checks = [jump(BPF_JEQ, 0, 1, 0), refuse(libc::EPERM)];
@@ -146,9 +173,10 @@ pub(crate) fn program() -> Vec<sock_filter> {
     ];
     program.extend(on_argument(libc::SYS_socket, 0, &checks));
     let mut checks = Vec::new();
-    for (place, family) in (0..).zip(FAMILIES) {
+    let families = families();
+    for (place, family) in families.iter().enumerate() {
         // Over the other families and the refusal.
-        let over = 4 - place;
+        let over = u8::try_from(families.len() - place).unwrap_or(u8::MAX);
         checks.push(jump(BPF_JEQ, family.cast_unsigned(), over, 0));
     }
     checks.push(refuse(libc::EAFNOSUPPORT));

@@ -46,6 +46,11 @@ impl Out {
         self.answer(call, AnswerBody::Error { kind, message }, &[]);
     }
 
+    /// Drops what waits: nobody is there to hear it.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// Drops what waits, half a frame included, and starts a new stream with a mark.
     pub(crate) fn restart(&mut self, mark: &[u8]) {
         self.frames.clear();

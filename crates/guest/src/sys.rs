@@ -87,6 +87,87 @@ pub(crate) fn become_guest() -> io::Result<()> {
     Ok(())
 }
 
+/// Keeps this process's memory and descriptors from others of its user.
+pub(crate) fn become_unreadable() -> io::Result<()> {
+    // SAFETY: `prctl` with integers.
+    unsafe { check(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0)) }.map(drop)
+}
+
+/// Waits until this process is asked to end, also as PID 1, which hears only what it listens to.
+pub(crate) fn wait_for_the_end() -> io::Result<()> {
+    let mut signal = 0;
+    // SAFETY: the set is initialised by `sigemptyset` before use and outlives the calls.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGTERM);
+        libc::sigaddset(&raw mut set, libc::SIGINT);
+        check(libc::sigprocmask(
+            libc::SIG_BLOCK,
+            &raw const set,
+            ptr::null_mut(),
+        ))?;
+        check(libc::sigwait(&raw const set, &raw mut signal)).map(drop)
+    }
+}
+
+/// Set once this guest knows that it is in a pod.
+static IN_A_POD: OnceLock<()> = OnceLock::new();
+
+/// Whether the filter has to do what no launcher does: keep programs to the CPU of this process, and from System V's
+/// memory, messages, and semaphores.
+pub(crate) fn is_in_a_pod() -> bool {
+    IN_A_POD.get().is_some()
+}
+
+/// Notes that this guest is in a pod, and keeps it and its descendants to one of the CPUs that they have.
+pub(crate) fn settle_in_a_pod() {
+    IN_A_POD.get_or_init(|| ());
+    // SAFETY: the sets are plain bits, and their size is told.
+    unsafe {
+        let mut own: libc::cpu_set_t = std::mem::zeroed();
+        let size = size_of::<libc::cpu_set_t>();
+        if libc::sched_getaffinity(0, size, &raw mut own) != 0 {
+            return;
+        }
+        let mut seed = [0_u8; 2];
+        libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), 0);
+        let all: Vec<usize> = (0..8 * size)
+            .filter(|cpu| libc::CPU_ISSET(*cpu, &own))
+            .collect();
+        let Some(cpu) = all.get(usize::from(u16::from_ne_bytes(seed)) % all.len().max(1)) else {
+            return;
+        };
+        let mut one: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(*cpu, &mut one);
+        libc::sched_setaffinity(0, size, &raw const one);
+    }
+}
+
+/// Ends a connection both ways, for who waits at either end.
+pub(crate) fn shut(socket: &impl AsFd) {
+    // SAFETY: a descriptor that is borrowed, hence open, and an integer.
+    unsafe { libc::shutdown(socket.as_fd().as_raw_fd(), libc::SHUT_RDWR) };
+}
+
+/// Who is at the other end of a socket, by the kernel's word.
+pub(crate) fn user_behind(socket: &impl AsFd) -> io::Result<u32> {
+    // SAFETY: the record is plain numbers, and its length is told.
+    unsafe {
+        let mut peer: libc::ucred = std::mem::zeroed();
+        let size = libc::socklen_t::try_from(size_of::<libc::ucred>());
+        let mut length = size.expect("three numbers are few bytes");
+        check(libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut length,
+        ))?;
+        Ok(peer.uid)
+    }
+}
+
 /// Lowers this process's score for the OOM killer as far as it may be lowered: programs may lower theirs
 /// as far, and should find nobody below. Before it is not dumpable, or its own file is closed to it.
 fn spare_from_oom() {

@@ -26,6 +26,22 @@ fn beyond_loopback_a_control_token_is_needed() {
 }
 
 #[test]
+fn a_runtime_of_docker_is_refused_with_another_backend() {
+    let with = |backend: &str| {
+        config(&format!(
+            "sandtable --docker-runtime runsc --backend {backend}"
+        ))
+    };
+    for other in ["local", "kubernetes"] {
+        let told = with(other).unwrap_err();
+        assert!(told.contains("`--docker-runtime` is of Docker"), "{told}");
+    }
+    for fits in ["auto", "docker"] {
+        assert_eq!(with(fits).unwrap().backend, BackendChoice::Docker);
+    }
+}
+
+#[test]
 fn the_address_that_kubernetes_puts_into_the_port_s_variable_is_told_from_a_typing_mistake() {
     let told = config("sandtable --port tcp://10.96.0.12:4010").unwrap_err();
     assert!(told.contains("`enableServiceLinks: false`"), "{told}");

@@ -6,16 +6,15 @@
 //! "nobody holds the lock, so the owner is gone"; from another, only the expiry counts.
 
 use std::collections::HashMap;
-use std::fs::{File, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
 use super::create::{LABEL_CONTAINER, LABEL_EXPIRES};
 use crate::ids::hex;
-use crate::private;
+use crate::sandbox::lock::{DataLock, is_abandoned};
 
 /// The data directory's own digest: also part of a sandbox's name on the engine.
 pub(super) const LABEL_SCOPE: &str = "sandtable.scope";
@@ -28,19 +27,15 @@ const LABEL_HOST: &str = "sandtable.host";
 const LABEL_BOOT: &str = "sandtable.boot";
 const LABEL_NAMESPACE: &str = "sandtable.namespace";
 
-const LOCK_FILE: &str = "sandboxes.lock";
-
 /// A server's claim on its sandboxes, held until drop.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) server: String,
     /// Names the data directory; stays the same for as long as it does, and no other one has it.
     pub(super) scope: String,
-    data_dir: PathBuf,
     temporary: bool,
     view: View,
-    /// Locked; closing it lets go.
-    _lock: File,
+    lock: DataLock,
 }
 
 /// From where this process sees the machine.
@@ -65,32 +60,14 @@ pub(super) enum Verdict {
 impl Lease {
     /// Takes the lock of a data directory; fails with `WouldBlock` if another server has it.
     pub(super) fn take(server: &str, data_dir: &Path, temporary: bool) -> io::Result<Self> {
-        let data_dir = std::fs::canonicalize(data_dir)?;
-        let mut lock = private::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(data_dir.join(LOCK_FILE))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        let mut first_server = String::new();
-        lock.read_to_string(&mut first_server)?;
-        if first_server.is_empty() {
-            lock.write_all(server.as_bytes())?;
-            server.clone_into(&mut first_server);
-        }
+        let lock = DataLock::take(server, data_dir)?;
         let view = View::of_this_process();
         Ok(Self {
             server: server.to_owned(),
-            scope: scope(&first_server, &view.host, &data_dir),
-            data_dir,
+            scope: scope(&lock.first_server, &view.host, &lock.folder),
             temporary,
             view,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -104,7 +81,7 @@ impl Lease {
         [
             (LABEL_SERVER, self.server.clone()),
             (LABEL_SCOPE, self.scope.clone()),
-            (LABEL_DATA_DIR, self.data_dir.display().to_string()),
+            (LABEL_DATA_DIR, self.lock.folder.display().to_string()),
             (LABEL_DATA, data.to_owned()),
             (LABEL_HOST, self.view.host.clone()),
             (LABEL_BOOT, self.view.boot.clone()),
@@ -183,14 +160,6 @@ fn scope(first_server: &str, host: &str, data_dir: &Path) -> String {
         digest.update(part);
     }
     hex(&digest.finalize())[..12].to_owned()
-}
-
-/// Whether nobody holds the lock of a data directory, or the directory is gone.
-fn is_abandoned(data_dir: &Path) -> bool {
-    match File::open(data_dir.join(LOCK_FILE)) {
-        Ok(lock) => lock.try_lock().is_ok(),
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    }
 }
 
 #[cfg(test)]
@@ -286,8 +255,8 @@ mod tests {
         assert_ne!(us.scope, them.scope);
         let copied = tempfile::tempdir().unwrap();
         std::fs::copy(
-            folders[0].path().join(LOCK_FILE),
-            copied.path().join(LOCK_FILE),
+            folders[0].path().join("sandboxes.lock"),
+            copied.path().join("sandboxes.lock"),
         )
         .unwrap();
         let copy = Lease::take("us", copied.path(), true).unwrap();

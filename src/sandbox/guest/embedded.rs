@@ -28,3 +28,24 @@ pub fn digest() -> &'static str {
     static DIGEST: LazyLock<String> = LazyLock::new(|| hex(&Sha256::digest(GUEST)));
     &DIGEST
 }
+
+/// The name under which the server's program is the guest's: a link on an image's `PATH`.
+#[cfg(target_os = "linux")]
+const LINK: &str = "sandtable-guest";
+
+/// Does what the guest's program does, if this one was started by its name: it brings the guest into pods.
+#[cfg(target_os = "linux")]
+pub fn entry() -> Option<std::process::ExitCode> {
+    let mut words = std::env::args();
+    let name = words.next()?;
+    if std::path::Path::new(&name).file_name()? != LINK {
+        return None;
+    }
+    let words: Vec<String> = words.collect();
+    if words.is_empty() {
+        // Namespaces name their first process so, too.
+        return None;
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Some(guest::obey(&words, Some(embedded())))
+}

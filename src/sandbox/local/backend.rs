@@ -106,6 +106,7 @@ impl Host for LocalBackend {
                 Rung::Landlock => "landlock",
             },
             exact_disk: self.disk_is_exact(),
+            keeps_files: true,
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Transaction, params};
 
-use super::{Contents, KeptBatch, KeptContainer, KeptFile, KeptSkill, KeptVersion};
+use super::{Contents, KeptBatch, KeptContainer, KeptFile, KeptSkill, KeptVersion, TreeEntry};
 use crate::store::blobs::BlobDir;
 use crate::store::files::is_unique_violation;
 use crate::store::{StoreError, containers, files, micros, skills, workspaces};
@@ -145,6 +145,16 @@ fn add_container(
     for skill in &container.skills {
         skills::mount(db, workspace, &id, skill)?;
     }
+    add_tree(db, workspace, &id, container.tree)
+}
+
+/// Adds the files of a container.
+pub(super) fn add_tree(
+    db: &Transaction<'_>,
+    workspace: &str,
+    id: &str,
+    tree: Vec<TreeEntry>,
+) -> Result<(), StoreError> {
     let sql = || StoreError::sql("add the files of a container");
     let mut insert = db
         .prepare_cached(
@@ -152,7 +162,7 @@ fn add_container(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )
         .map_err(sql())?;
-    for entry in container.tree {
+    for entry in tree {
         insert
             .execute(params![
                 workspace,

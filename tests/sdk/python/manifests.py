@@ -7,6 +7,7 @@ Each check ends with a line that counts what it has looked at.
 
 import copy
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -23,14 +24,9 @@ COMBINED = {"all": ("sandboxes", "claims", "front", "metrics")}
 # The versions whose schemas are at hand and that a cluster may still run.
 VERSIONS = ("1.32", "1.33", "1.34", "1.35", "1.36", "1.37")
 
-# What the backend `kubernetes` asks of the API server: (group, resource, verbs). The Role grants this and nothing else.
-RULES = (
-    ("", "pods", {"create", "list", "watch", "patch", "delete", "deletecollection"}),
-    ("", "pods/exec", {"create", "get"}),
-    ("networking.k8s.io", "networkpolicies", {"create"}),
-)
-# With `--k8s-storage-class`.
-RULES_OF_CLAIMS = (("", "persistentvolumeclaims", {"create", "list", "delete"}),)
+# What the backend `kubernetes` asks of the API server: group, resource, verbs, and the flag that alone makes it needed. The
+# Role grants this and nothing else.
+RULES = [(group, resource, set(verbs), flag) for group, resource, verbs, flag in json.loads(os.environ["SANDTABLE_TEST_RULES"])]
 
 # The fields of a ServiceMonitor that are used here: it is no part of Kubernetes, and its schema not of the validator's.
 MONITOR = {
@@ -246,7 +242,7 @@ def check_pod(where, template, named, documents):
             known.append(variable["name"])
 
 
-def check_rules(given=None):
+def check_rules():
     """`given` is the backend's own list, as JSON: [group, resource, verbs, the flag that it is for or null]."""
     def granted(documents):
         found = {}
@@ -263,11 +259,9 @@ def check_rules(given=None):
     def wanted(rules):
         return {(group, resource): verbs for group, resource, verbs in rules}
 
-    plain, of_claims = RULES, RULES_OF_CLAIMS
-    if given is not None:
-        listed = [(group, resource, set(verbs), flag) for group, resource, verbs, flag in json.loads(given)]
-        plain = tuple(rule[:3] for rule in listed if rule[3] is None)
-        of_claims = tuple(rule[:3] for rule in listed if rule[3] is not None)
+    plain = tuple(rule[:3] for rule in RULES if rule[3] is None)
+    of_claims = tuple(rule[:3] for rule in RULES if rule[3] is not None)
+    assert plain and of_claims
     for overlay, documents in rendered():
         kinds = {document["kind"] for document in documents}
         assert not kinds & {"ClusterRole", "ClusterRoleBinding"}, overlay
@@ -283,8 +277,6 @@ def check_rules(given=None):
 def check_server(flags, version):
     """The server's container against the program: its flags, the paths that probes ask, its version."""
     flags, count = set(flags.split()), 0
-    # A program may be built without the backend whose flags these are.
-    has_backend = any(flag.startswith("SANDTABLE_K8S_") for flag in flags)
     for overlay, documents in rendered():
         server = only(documents, "StatefulSet", "sandtable")
         container = server["spec"]["template"]["spec"]["containers"][0]
@@ -293,8 +285,7 @@ def check_server(flags, version):
         values = {variable["name"]: variable.get("value") for variable in container["env"]}
         assert values.get("SANDTABLE_IMAGE", image) == image, f"{overlay}: {values['SANDTABLE_IMAGE']}"
         for name in values:
-            is_of_backend = name.startswith("SANDTABLE_K8S_") and not has_backend
-            if name.startswith("SANDTABLE_") and name not in BESIDE_FLAGS and not is_of_backend:
+            if name.startswith("SANDTABLE_") and name not in BESIDE_FLAGS:
                 assert name in flags, f"{overlay}: no flag has the variable {name}"
                 count += 1
         probes = {probe: container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}

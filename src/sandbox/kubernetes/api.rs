@@ -1,0 +1,183 @@
+//! The cluster's API: found, asked with a time-out on every call, each call counted, its failures named.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, Error as KubeError};
+
+use super::failure;
+use super::settings::KubernetesSettings;
+use crate::limits::ENGINE_CHANGE_TIMEOUT;
+use crate::sandbox::SandboxError;
+
+const NO_CLUSTER_HINT: &str = "name the cluster's file in `KUBECONFIG`, or run the server in a pod with a service account; `--k8s-context` chooses among its contexts";
+
+/// A connection to a namespace of a cluster.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub(super) address: String,
+    pub(super) namespace: String,
+    pub(super) pods: Api<Pod>,
+    pub(super) claims: Api<PersistentVolumeClaim>,
+    policies: Api<NetworkPolicy>,
+    /// Calls so far, the watch apart.
+    calls: AtomicU64,
+}
+
+impl Cluster {
+    pub(super) async fn find(settings: &KubernetesSettings) -> Result<Self, SandboxError> {
+        let unavailable = |reason: String| SandboxError::Unavailable {
+            reason: format!("no Kubernetes cluster: {reason}"),
+            hint: NO_CLUSTER_HINT.to_owned(),
+        };
+        let config = configuration(settings).await.map_err(unavailable)?;
+        let namespace = settings
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
+        let address = config.cluster_url.to_string();
+        let client =
+            Client::try_from(config).map_err(|error| unavailable(failure::reason(&error)))?;
+        Ok(Self {
+            pods: Api::namespaced(client.clone(), &namespace),
+            claims: Api::namespaced(client.clone(), &namespace),
+            policies: Api::namespaced(client, &namespace),
+            address: address.trim_end_matches('/').to_owned(),
+            namespace,
+            calls: AtomicU64::new(0),
+        })
+    }
+
+    /// Waits for an answer, as long as an engine is given.
+    pub(super) async fn ask<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, KubeError>>,
+    ) -> Result<T, SandboxError> {
+        let answer = self.call(operation, ENGINE_CHANGE_TIMEOUT, call).await?;
+        answer.map_err(|error| failure::of_call(operation, &error))
+    }
+
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        limit: Duration,
+        call: impl Future<Output = Result<T, KubeError>>,
+    ) -> Result<Result<T, KubeError>, SandboxError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let timeout = |_| SandboxError::EngineTimeout {
+            operation,
+            seconds: limit.as_secs(),
+        };
+        tokio::time::timeout(limit, call).await.map_err(timeout)
+    }
+
+    pub(super) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Fine if it is there: names are the server's own, so an earlier try has come through.
+    async fn made<T>(
+        &self,
+        operation: &'static str,
+        creation: impl Future<Output = Result<T, KubeError>>,
+    ) -> Result<(), SandboxError> {
+        match self
+            .call(operation, ENGINE_CHANGE_TIMEOUT, creation)
+            .await?
+        {
+            Err(error) if failure::status(&error) != Some(409) => {
+                Err(failure::of_call(operation, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fine if it is gone.
+    async fn gone<T>(
+        &self,
+        operation: &'static str,
+        deletion: impl Future<Output = Result<T, KubeError>>,
+    ) -> Result<(), SandboxError> {
+        match self
+            .call(operation, ENGINE_CHANGE_TIMEOUT, deletion)
+            .await?
+        {
+            Err(error) if failure::status(&error) != Some(404) => {
+                Err(failure::of_call(operation, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn make_pod(&self, pod: &Pod) -> Result<(), SandboxError> {
+        let params = PostParams::default();
+        self.made("create the sandbox's pod", self.pods.create(&params, pod))
+            .await
+    }
+
+    pub(super) async fn make_claim(
+        &self,
+        claim: &PersistentVolumeClaim,
+    ) -> Result<(), SandboxError> {
+        let params = PostParams::default();
+        let creation = self.claims.create(&params, claim);
+        self.made("create the claim of the sandbox's files", creation)
+            .await
+    }
+
+    pub(super) async fn make_policy(&self, policy: &NetworkPolicy) -> Result<(), SandboxError> {
+        let params = PostParams::default();
+        let creation = self.policies.create(&params, policy);
+        self.made("create the network policy", creation).await
+    }
+
+    /// Ends a pod at once: its guest has nothing to put in order.
+    pub(super) async fn end_pod(&self, name: &str) -> Result<(), SandboxError> {
+        let params = DeleteParams::default().grace_period(0);
+        self.gone("end the sandbox's pod", self.pods.delete(name, &params))
+            .await
+    }
+
+    pub(super) async fn remove_claim(&self, name: &str) -> Result<(), SandboxError> {
+        let params = DeleteParams::default();
+        let deletion = self.claims.delete(name, &params);
+        self.gone("remove the claim of the sandbox's files", deletion)
+            .await
+    }
+
+    /// Ends every pod that a selector finds, with one call.
+    pub(super) async fn end_pods(&self, selector: &str) -> Result<(), SandboxError> {
+        let params = DeleteParams::default().grace_period(0);
+        let which = ListParams::default().labels(selector);
+        let deletion = self.pods.delete_collection(&params, &which);
+        self.ask("end the pods of this server", deletion)
+            .await
+            .map(drop)
+    }
+}
+
+async fn configuration(settings: &KubernetesSettings) -> Result<Config, String> {
+    let options = KubeConfigOptions {
+        context: settings.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    let config = match &settings.kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path).map_err(|error| failure::reason(&error))?;
+            Config::from_custom_kubeconfig(file, &options).await
+        }
+        None if settings.context.is_some() => Config::from_kubeconfig(&options).await,
+        None => {
+            return Config::infer()
+                .await
+                .map_err(|error| failure::reason(&error));
+        }
+    };
+    config.map_err(|error| failure::reason(&error))
+}

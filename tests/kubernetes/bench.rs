@@ -1,0 +1,133 @@
+//! What the tests share: a cluster, and backends on it.
+
+use std::path::{Path, PathBuf};
+
+use sandtable::cli::image::Flavor;
+use sandtable::ids;
+use sandtable::sandbox::Host as _;
+use sandtable::sandbox::kubernetes::settings::{KubernetesSettings, Storage};
+use sandtable::sandbox::kubernetes::{KubernetesBackend, KubernetesConfig};
+use tempfile::TempDir;
+
+use crate::cluster::{Cluster, Kind};
+pub(crate) use crate::ready::{image_ready, skip};
+
+/// A backend with a data directory of its own on a cluster of its own.
+pub(crate) struct Bench {
+    pub(crate) backend: KubernetesBackend,
+    /// `None` where the cluster is a real one.
+    pub(crate) cluster: Option<Cluster>,
+    pub(crate) folder: TempDir,
+}
+
+/// Names the image of the sandboxes on a real cluster.
+const IMAGE: &str = "SANDTABLE_TEST_KUBERNETES_IMAGE";
+
+/// The kubeconfig of a real cluster, if tests are to run on it.
+fn real() -> Option<PathBuf> {
+    let required = std::env::var("SANDTABLE_TEST_REQUIRE").unwrap_or_default();
+    let asked = std::env::var_os("SANDTABLE_TEST_KUBERNETES").is_some()
+        || required.split(',').any(|name| name.trim() == "kubernetes");
+    let file = std::env::var_os("KUBECONFIG").map(PathBuf::from);
+    if asked && file.is_none() {
+        skip("kubernetes", "`KUBECONFIG` leads to no cluster");
+    }
+    file.filter(|_| asked)
+}
+
+/// A configuration of a server whose files are kept in claims.
+pub(crate) fn config(kubeconfig: &Path, folder: &Path) -> KubernetesConfig {
+    KubernetesConfig {
+        settings: KubernetesSettings {
+            kubeconfig: Some(kubeconfig.to_owned()),
+            guest_image: Some(crate::cluster::guest_image()),
+            storage: Some(Storage::Default),
+            ..KubernetesSettings::default()
+        },
+        image: Some(Flavor::Slim.image()),
+        server_id: ids::Ids::random().next(ids::Kind::Request),
+        data_dir: folder.to_owned(),
+        temporary: false,
+    }
+}
+
+/// What the contract runs against: real pods, whose files outlive them in claims.
+pub(crate) async fn contract() -> Option<Bench> {
+    if let Some(kubeconfig) = real() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(&kubeconfig, folder.path());
+        config.image = std::env::var(IMAGE).ok();
+        config.settings.guest_image = None;
+        let backend = KubernetesBackend::connect(config).await.unwrap();
+        return Some(Bench {
+            backend,
+            cluster: None,
+            folder,
+        });
+    }
+    if !image_ready(Flavor::Slim).await {
+        return None;
+    }
+    let Some(cluster) = Cluster::start(Kind::Docker).await else {
+        skip("docker", "there is no `docker` command");
+        return None;
+    };
+    Some(on(cluster, |_| {}).await)
+}
+
+/// A backend on this cluster.
+pub(crate) async fn on(cluster: Cluster, change: impl FnOnce(&mut KubernetesConfig)) -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&cluster.kubeconfig(), folder.path());
+    change(&mut config);
+    let backend = KubernetesBackend::connect(config).await.unwrap();
+    Bench {
+        backend,
+        cluster: Some(cluster),
+        folder,
+    }
+}
+
+/// A backend whose pods are processes: for what is said of the API alone.
+pub(crate) async fn light(change: impl FnOnce(&mut KubernetesConfig)) -> Bench {
+    let cluster = Cluster::start(Kind::Processes).await.unwrap();
+    on(cluster, |config| {
+        config.settings.storage = None;
+        config.temporary = true;
+        change(config);
+    })
+    .await
+}
+
+impl Bench {
+    pub(crate) fn cluster(&self) -> &Cluster {
+        self.cluster.as_ref().unwrap()
+    }
+
+    /// Removes everything that was started.
+    pub(crate) async fn end(self) {
+        self.backend.close().await.unwrap();
+    }
+
+    #[expect(clippy::unused_self, reason = "other backends have to look")]
+    pub(crate) fn has_namespaces(&self) -> bool {
+        true
+    }
+
+    /// Ten times what a start takes on a quiet machine: only a real fault is slower.
+    #[expect(clippy::unused_self, reason = "other backends differ")]
+    pub(crate) fn patience(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(10)
+    }
+
+    /// Whether `/proc/meminfo` tells the sandbox's own: a pod cannot cover it.
+    #[expect(clippy::unused_self, reason = "other backends have to look")]
+    pub(crate) fn tells_its_memory(&self) -> bool {
+        false
+    }
+
+    #[expect(clippy::unused_self, reason = "other backends have to look")]
+    pub(crate) fn kills_at_the_memory_limit(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,41 @@
+//! Talking to guests that are processes of this machine: each has its files in a folder of its own.
+
+use std::path::Path;
+
+use sandtable::sandbox::guest::{Guest, HELLO_TIMEOUT, Settings};
+use sandtable::sandbox::{Launched, Launcher as _, SandboxError, SandboxSpec};
+
+use crate::bench::Bench;
+
+/// Settings of a guest whose places lie in this folder.
+pub(crate) fn settings(folder: &Path) -> Settings {
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    Settings {
+        files_root: at("files"),
+        skills_root: at("skills"),
+        tmp_root: at("tmp"),
+        work_dir: at("home"),
+        ..Settings::default()
+    }
+}
+
+/// Says hello to a guest.
+pub(crate) async fn greet(bench: &Bench, launched: Launched) -> Guest {
+    let settings = settings(&bench.folder.path().join("guest"));
+    let (guest, _) = Guest::resume(launched, settings, HELLO_TIMEOUT)
+        .await
+        .unwrap();
+    guest
+}
+
+/// A sandbox of a light bench.
+pub(crate) async fn start(bench: &Bench, spec: &SandboxSpec) -> Result<Guest, SandboxError> {
+    let launched = bench.backend.launch(spec).await?;
+    Ok(greet(bench, launched).await)
+}
+
+/// A new stream to a sandbox that runs.
+pub(crate) async fn again(bench: &Bench, spec: &SandboxSpec) -> Option<Guest> {
+    let launched = bench.backend.take_up(&spec.sandbox_id).await.unwrap()?;
+    Some(greet(bench, launched).await)
+}
