@@ -26,6 +26,7 @@ mod messages;
 mod processes;
 mod servers;
 mod streams;
+mod sweep;
 mod table;
 mod unprivileged;
 
@@ -44,6 +45,7 @@ const PARTS: &[Part] = &[
     ("cassettes", cassettes::measure),
     #[cfg(feature = "kubernetes")]
     ("growth", growth::measure),
+    ("sweep", sweep::measure),
 ];
 
 fn main() {

@@ -60,6 +60,7 @@ impl App {
             backend,
             Limits::default(),
             (config.idle, config.timeouts),
+            config.reuse_calls,
         );
         let ground = Ground {
             clock: clock::State {
@@ -90,6 +91,7 @@ impl App {
             store: store.clone(),
             containers: containers.clone(),
             on_unmatched: config.on_unmatched,
+            memo: Arc::default(),
         };
         Self(Arc::new(Inner {
             config,
@@ -167,6 +169,7 @@ impl App {
             chosen.backend,
             Limits::default(),
             (config.idle, config.timeouts),
+            config.reuse_calls,
         );
         let workspaces = Workspaces::new(store.clone(), None, Arc::default());
         Self::with(config, store, containers, workspaces, None)

@@ -89,6 +89,50 @@ pub(crate) async fn open(call: Call<'_>) -> Result<Pieces, String> {
     open_with(client.map_err(Clone::clone)?, call).await
 }
 
+/// One workspace of a server of ours, by its key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keyed<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) token: Option<&'a str>,
+    pub(crate) betas: &'a str,
+}
+
+impl Keyed<'_> {
+    /// The body of a good answer, or what was said instead. `kind` is the media type, if there is a body.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        kind: &str,
+        body: Bytes,
+    ) -> Result<Bytes, String> {
+        let mut headers = vec![
+            ("x-api-key", self.key),
+            ("anthropic-version", "2023-06-01"),
+            ("anthropic-beta", self.betas),
+        ];
+        if !kind.is_empty() {
+            headers.push(("content-type", kind));
+        }
+        headers.extend(self.token.map(|token| ("x-sandtable-token", token)));
+        let url = format!("{}{path}", self.url);
+        let call = Call {
+            method,
+            url: &url,
+            headers: &headers,
+            body,
+        };
+        let answer = send(call).await?;
+        if answer.is_success() {
+            return Ok(answer.body);
+        }
+        let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let message = said["error"]["message"].as_str().unwrap_or_default();
+        Err(format!("{} {message}", answer.status))
+    }
+}
+
 /// Calls with a client that was built before.
 pub(crate) async fn send_with(client: &reqwest::Client, call: Call<'_>) -> Result<Answer, String> {
     open_with(client, call).await?.whole().await

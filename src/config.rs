@@ -83,6 +83,10 @@ pub struct Config {
     pub cassette_dir: Option<PathBuf>,
     /// Whom recordings are made of.
     pub upstream: Option<Upstream>,
+    /// Calls whose result is known from another container with the same past do not run again.
+    pub reuse_calls: bool,
+    /// The journal has the digest of every file that is downloaded.
+    pub note_digests: bool,
 }
 
 /// Where the server listens.
@@ -180,6 +184,8 @@ impl Default for Config {
             cassettes: None,
             cassette_dir: None,
             upstream: None,
+            reuse_calls: false,
+            note_digests: false,
         }
     }
 }

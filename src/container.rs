@@ -7,6 +7,7 @@
 mod files;
 mod home;
 pub(crate) mod over;
+mod past;
 mod pending;
 mod skills;
 mod sweep;
@@ -38,6 +39,8 @@ use crate::store::{ContainerRow, ContainerState, MountedFile, MountedSkill, Stor
 use crate::telemetry::Telemetry;
 use crate::workspace::Workspace;
 pub(crate) use files::{FilesError, Listed, Opened};
+pub(crate) use past::{Digest, PastCall, Step};
+use past::{History, Past};
 use pending::Pending;
 pub(crate) use pending::timed_out;
 pub(crate) use tree::TreeError;
@@ -56,6 +59,8 @@ struct Inner {
     /// A container that was not used for so long falls asleep.
     idle: Duration,
     timeouts: Timeouts,
+    /// Calls that are known from containers with the same past need not run.
+    follows_pasts: bool,
     /// By what backends call their sandboxes: an id may be another workspace's, too.
     known: Mutex<HashMap<SandboxId, Arc<Container>>>,
     events: Events,
@@ -87,6 +92,7 @@ pub(crate) struct Container {
     web_calls: Mutex<VecDeque<Since>>,
     /// When it was last used, as it was first read.
     last_used_at: DateTime<Utc>,
+    history: Mutex<History>,
     /// Held while the sandbox is started, filled, or stopped.
     sandbox: tokio::sync::Mutex<Sandbox>,
 }
@@ -150,6 +156,8 @@ impl Container {
 #[derive(Debug, Default)]
 struct Sandbox {
     guest: Option<Guest>,
+    /// What is to be made up before anything else happens in it.
+    past: VecDeque<Past>,
     /// Uploads that are not in the sandbox yet.
     waiting: Vec<Upload>,
     /// Skills that are not in the sandbox yet.
@@ -160,7 +168,10 @@ struct Sandbox {
 
 impl Sandbox {
     fn is_filled(&self) -> bool {
-        self.waiting.is_empty() && self.waiting_skills.is_empty() && !self.tree_waits
+        self.past.is_empty()
+            && self.waiting.is_empty()
+            && self.waiting_skills.is_empty()
+            && !self.tree_waits
     }
 }
 
@@ -180,6 +191,7 @@ impl Containers {
         backend: Arc<dyn Backend>,
         limits: Limits,
         (idle, timeouts): (Duration, Timeouts),
+        follows_pasts: bool,
     ) -> Self {
         Self(Arc::new(Inner {
             store,
@@ -187,6 +199,7 @@ impl Containers {
             limits,
             idle,
             timeouts,
+            follows_pasts,
             known: Mutex::default(),
             events: Events::default(),
             telemetry: Telemetry::default(),
@@ -423,6 +436,10 @@ impl Containers {
             Box::pin(self.put_tree(container, &lease)).await?;
             sandbox.tree_waits = false;
         }
+        while let Some(past) = sandbox.past.front_mut() {
+            self.make_up(container, &lease, past).await?;
+            sandbox.past.pop_front();
+        }
         while let Some(upload) = sandbox.waiting.first() {
             if let Err(error) = self.put(container, &lease, upload).await {
                 return go_without(container, error).map(|()| lease);
@@ -504,6 +521,11 @@ impl Containers {
             input_dir: &container.input_dir,
         };
         guest.put_file(target, &mut source).await?;
+        self.placed(container, upload).await
+    }
+
+    /// Notes that an upload is in its place.
+    async fn placed(&self, container: &Container, upload: &Upload) -> Result<(), SandboxError> {
         self.note_upload(container, upload, true)
             .await
             .map_err(|error| store_failed(&error))
@@ -549,6 +571,8 @@ impl Containers {
             Box::pin(self.bring_home(container, &mut sandbox)).await?;
         }
         sandbox.guest = None;
+        // Its processes end, of which no past tells.
+        container.forget_past();
         container.waits_no_more();
         container.may_run.store(false, Ordering::Relaxed);
         self.0.backend.stop(&container.sandbox_id).await?;
@@ -603,6 +627,7 @@ impl Containers {
                 searched: Mutex::default(),
                 web_calls: Mutex::default(),
                 last_used_at: row.last_used_at,
+                history: Mutex::new(self.beginning(!row.started && !row.tree_waits)),
                 sandbox: tokio::sync::Mutex::new(Sandbox {
                     tree_waits: row.tree_waits,
                     ..Sandbox::default()

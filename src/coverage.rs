@@ -34,6 +34,12 @@ static PLACES: LazyLock<(Vec<usize>, usize)> = LazyLock::new(|| {
     (begins, next)
 });
 
+/// The members of that area as numbers, which every answer looks for its own in.
+static STATUSES: LazyLock<Vec<Option<u16>>> = LazyLock::new(|| {
+    let members = Area::Statuses.members().iter();
+    members.map(|status| status.parse().ok()).collect()
+});
+
 fn place(area: Area, member: usize) -> usize {
     PLACES.0[area as usize] + member
 }
@@ -103,8 +109,13 @@ impl Coverage {
             self.block(block);
         }
         if let Some(reason) = &message.stop_reason {
-            self.met_named(Area::StopReasons, reason);
+            self.stopped(reason);
         }
+    }
+
+    /// A message ends so.
+    pub fn stopped(&self, reason: &str) {
+        self.met_named(Area::StopReasons, reason);
     }
 
     /// An answer is of this kind.
@@ -122,7 +133,7 @@ impl Coverage {
             }
             StreamEvent::MessageDelta { delta, .. } => {
                 if let Some(reason) = &delta.stop_reason {
-                    self.met_named(Area::StopReasons, reason);
+                    self.stopped(reason);
                 }
             }
             StreamEvent::Error { error } => self.error(error),
@@ -133,7 +144,8 @@ impl Coverage {
         }
     }
 
-    fn block(&self, block: &ContentBlock) {
+    /// A block leaves.
+    pub fn block(&self, block: &ContentBlock) {
         self.met(Area::Blocks, block.kind() as usize);
         if let Some(code) = block.error_code() {
             self.met(Area::ToolErrors, code as usize);
@@ -148,8 +160,7 @@ impl Coverage {
         if let Some(endpoint) = endpoint {
             self.met(Area::Endpoints, endpoint);
         }
-        let mut statuses = Area::Statuses.members().iter();
-        if let Some(member) = statuses.position(|known| known.parse() == Ok(status)) {
+        if let Some(member) = STATUSES.iter().position(|known| *known == Some(status)) {
             self.met(Area::Statuses, member);
         }
     }
@@ -170,7 +181,7 @@ impl Coverage {
             self.recorded_block(block);
         }
         if let Some(reason) = message["stop_reason"].as_str() {
-            self.met_named(Area::StopReasons, reason);
+            self.stopped(reason);
         }
     }
 

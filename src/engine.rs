@@ -41,7 +41,7 @@ use crate::telemetry::TurnDone;
 use crate::verify::{Facts, Made};
 use crate::workspace::Workspace;
 
-pub(crate) use calls::Allowance;
+pub(crate) use calls::{Allowance, Memo};
 pub(crate) use lints::{calls_so_far, heard, recorded};
 pub(crate) use references::handed_on;
 pub(crate) use turn::run;
@@ -81,6 +81,8 @@ pub(crate) struct Engine {
     pub(crate) store: Store,
     pub(crate) containers: Containers,
     pub(crate) on_unmatched: OnUnmatched,
+    /// What calls have come to, where they may be reused.
+    pub(crate) memo: Arc<Memo>,
 }
 
 /// One request, decoded.

@@ -75,6 +75,8 @@ pub(crate) enum WireAct {
     Hang(Where),
     /// The connection is reset.
     Reset(Where),
+    /// The whole answer is made, and nothing of it beyond the place arrives: then silence, or a reset.
+    Lost { place: Where, hangs: bool },
     /// An event that is no JSON comes in between.
     Malformed { after_events: u64 },
     /// An event that no client knows comes in between.
@@ -112,6 +114,10 @@ impl WireAct {
         match self {
             Self::Hang(Where::Events(after))
             | Self::Reset(Where::Events(after))
+            | Self::Lost {
+                place: Where::Events(after),
+                ..
+            }
             | Self::Malformed {
                 after_events: after,
             }
@@ -124,6 +130,10 @@ impl WireAct {
             } => Some(*after),
             Self::Hang(Where::Bytes(_))
             | Self::Reset(Where::Bytes(_))
+            | Self::Lost {
+                place: Where::Bytes(_),
+                ..
+            }
             | Self::Slow { .. }
             | Self::Split { .. }
             | Self::Merge

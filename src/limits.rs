@@ -165,6 +165,10 @@ pub const VERIFY_MEMORY: usize = 4096;
 pub const VERIFY_ARCHIVED: usize = 1000;
 /// Of what a client prints in a run of a sweep, the first and the last.
 pub const SWEEP_OUTPUT_BYTES: usize = 64 * 1024;
+/// Calls whose results a server keeps for containers with the same past.
+pub const REUSED_CALLS: usize = 4096;
+/// Files of such a call; what leaves more runs each time.
+pub const REUSED_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// Characters of a workspace's label.
 pub const MAX_LABEL_CHARS: usize = 1000;
 /// Largest body that is read for the journal and `verify` though a fault answers the request.

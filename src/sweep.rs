@@ -18,6 +18,7 @@ mod shrink;
 mod table;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -29,7 +30,7 @@ pub(crate) use table::quoted;
 
 use baseline::Baseline;
 use catalogue::{Cell, Setting};
-use report::CellReport;
+use report::{CellReport, Smallest};
 use run::Run;
 
 /// Runs without faults before anything is broken: two, so that what differs by itself is known.
@@ -57,6 +58,13 @@ pub(crate) struct Options {
     pub(crate) command: Vec<String>,
     /// The same command line with everything but what chooses cells and reports, for the line that repeats a cell.
     pub(crate) repeat: String,
+}
+
+impl Options {
+    /// The command line that plays one cell alone.
+    fn alone(&self, id: &str) -> String {
+        self.repeat.replacen("{}", &quoted(id), 1)
+    }
 }
 
 /// Why there is no sweep.
@@ -124,6 +132,7 @@ pub(crate) async fn sweep(
     if whole && !named && !options.is_replay && options.fuzz > 0 {
         let cases = fuzz::cells(options.seed, options.fuzz);
         round.play(cases, &mut report, progress, &mut stop).await?;
+        round.shrink(&mut report, progress, &mut stop).await?;
     }
     if !report.interrupted && !named && options.pairs {
         round.ends = plan::deadline(options.budget, began);
@@ -202,6 +211,45 @@ impl Round<'_> {
         report.cells[begin..].sort_by_key(|cell| order.iter().position(|id| *id == cell.id));
         report.left_out += total - done;
         Ok(done == total)
+    }
+
+    /// Of each way in which the client fails at conversations, one is made as small as can be.
+    async fn shrink(
+        &self,
+        report: &mut Report,
+        progress: Progress<'_>,
+        stop: &mut (impl Future<Output = ()> + Unpin),
+    ) -> Result<(), SweepError> {
+        let mut seen = HashSet::new();
+        for at in 0..report.cells.len() {
+            let cell = &report.cells[at];
+            let late = self.ends.is_some_and(|ends| Instant::now() >= ends);
+            let is_fuzz = cell.group == catalogue::Group::Fuzz;
+            if report.interrupted || late || !is_fuzz || !cell.bad || !seen.insert(cell.outcome) {
+                continue;
+            }
+            let (id, outcome) = (cell.id.clone(), cell.outcome);
+            let tried = AtomicUsize::new(0);
+            let fails = async |cell: Cell| {
+                let says = format!("a smaller conversation than {id}");
+                progress(tried.fetch_add(1, Ordering::Relaxed), 0, &says);
+                let (cell, run) = self.one(cell).await?;
+                let findings = fuzz::judge(&run, &cell.id, self.baseline);
+                Ok(findings
+                    .iter()
+                    .any(|found| found.bad && found.outcome == outcome))
+            };
+            tokio::select! {
+                found = fuzz::smallest(&id, self.options.jobs, |cell| fails(cell)) => {
+                    if let Some((cell, runs)) = found? {
+                        let line = self.options.alone(&cell.id);
+                        report.cells[at].smallest = Some(Smallest { runs, repeat: line });
+                    }
+                }
+                () = &mut *stop => report.interrupted = true,
+            }
+        }
+        Ok(())
     }
 
     async fn one(&self, cell: Cell) -> Result<(Cell, Run), SweepError> {

@@ -27,6 +27,37 @@ use crate::store::{NewWorkspace, Store, StoreError, WorkspaceRow};
 use crate::telemetry::Telemetry;
 use crate::verify::{Findings, Watch};
 
+/// How many requests of a workspace are not over.
+#[derive(Debug, Default)]
+pub struct Open(Arc<AtomicU64>);
+
+impl Open {
+    /// One more begins; it is over when the last clone of this is gone.
+    pub fn begin(&self) -> OpenRequest {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        OpenRequest(Some(Arc::new(OpenGuard(Arc::clone(&self.0)))))
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A request that is not over, for all who carry it out; by default one that nobody counts.
+#[derive(Debug, Clone, Default)]
+pub struct OpenRequest(
+    #[expect(dead_code, reason = "that it is there is what counts")] Option<Arc<OpenGuard>>,
+);
+
+#[derive(Debug)]
+struct OpenGuard(Arc<AtomicU64>);
+
+impl Drop for OpenGuard {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// One tenant.
 #[derive(Debug)]
 pub struct Workspace {
@@ -45,6 +76,8 @@ pub struct Workspace {
     pub journal: Journal,
     /// What `verify` remembers.
     pub watch: Watch,
+    /// Requests that are not over.
+    pub open: Open,
     /// What there was to say before the resets.
     archive: Mutex<Option<Findings>>,
     /// Whom a test runner handed the key to. A reset leaves it.
@@ -116,6 +149,7 @@ impl Workspace {
             scripts: Scripts::new(base),
             journal: Journal::default(),
             watch: Watch::default(),
+            open: Open::default(),
             archive: Mutex::default(),
             label: RwLock::default(),
             key_end: OnceLock::new(),

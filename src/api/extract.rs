@@ -9,7 +9,7 @@ use crate::api::error::{ApiError, RequestId};
 use crate::fault::Faults;
 use crate::quirks::Quirks;
 use crate::verify::Made;
-use crate::workspace::Workspace;
+use crate::workspace::{OpenRequest, Workspace};
 
 /// Who sends the request. The middleware puts it into the request's extensions.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub(crate) struct Caller {
     pub(crate) faults: Option<Arc<Faults>>,
     /// What the request makes, for whoever looks at its retries.
     pub(crate) made: Made,
+    /// Whoever carries the request out holds this to its end.
+    pub(crate) open: OpenRequest,
 }
 
 /// The values of every `anthropic-beta` header, trimmed.

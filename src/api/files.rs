@@ -19,6 +19,7 @@ use wire::files::{BetaFilePage, DeletedFile, DeletedFileType, FileMetadata, File
 
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
+use crate::api::middleware::Exchange;
 use crate::api::paging;
 use crate::app::App;
 use crate::ids::FileId;
@@ -139,6 +140,18 @@ async fn find(app: &App, caller: &Caller, id: &FileId) -> ApiResult<FileRow> {
         .await?
         .filter(|file| !file.is_gone(now))
         .ok_or_else(|| ApiError::file_not_found(id))
+}
+
+/// Has the journal tell files apart by their bytes, where that is wanted.
+async fn with_digest(app: &App, row: &FileRow, mut response: Response) -> ApiResult<Response> {
+    if app.config.note_digests {
+        let digest = app.store.digest(row).await?;
+        response.extensions_mut().insert(Exchange {
+            file: Some((row.size_bytes, digest)),
+            ..Exchange::default()
+        });
+    }
+    Ok(response)
 }
 
 /// Lists the workspace's files, newest first.

@@ -33,7 +33,7 @@ use crate::journal::{Entry, Headers, Mark};
 use crate::lint::Lint;
 use crate::quirks::{Era, Layer};
 use crate::verify::Made;
-use crate::workspace::{Workspace, WorkspaceError};
+use crate::workspace::{OpenRequest, Workspace, WorkspaceError};
 
 use recorded::{Record, RecordedBody};
 
@@ -53,6 +53,8 @@ const INVALID_KEY: &str = "sk-ant-invalid";
 pub(crate) struct Exchange {
     pub(crate) request: Option<Bytes>,
     pub(crate) response: Option<Bytes>,
+    /// The file that came, or that leaves: its length, and its SHA-256.
+    pub(crate) file: Option<(u64, [u8; 32])>,
     /// What the turn says of itself; read when the answer is complete.
     pub(crate) report: Option<Arc<Mutex<Report>>>,
     /// When which part of a stream was out.
@@ -109,7 +111,8 @@ async fn carry_out(
         None => read_caller(app, &workspace, &id, &request),
     };
     let response = match called {
-        Ok((caller, notes)) => {
+        Ok((mut caller, notes)) => {
+            caller.open = record.open.clone();
             record.facts.lints = notes;
             of_request.clone_from(&caller.faults);
             record.made = caller.made.clone();
@@ -223,6 +226,7 @@ fn read_caller(
         quirks,
         faults: faults::of_request(headers, workspace.seed, &id.0)?,
         made: Made::default(),
+        open: OpenRequest::default(),
     };
     Ok((caller, read.notes))
 }
@@ -241,6 +245,7 @@ fn lenient_caller(
         quirks: workspace.quirks().with(&quirks(headers)?).quirks,
         faults: faults::of_request(headers, workspace.seed, &id.0)?,
         made: Made::default(),
+        open: OpenRequest::default(),
     })
 }
 

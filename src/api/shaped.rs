@@ -169,8 +169,19 @@ impl Shaper {
                 let after = *after;
                 self.after_bytes(bytes, after)
             }
+            WireAct::Lost {
+                place: Where::Bytes(after),
+                ..
+            } => {
+                let after = *after;
+                self.up_to(bytes, after)
+            }
             WireAct::Hang(Where::Events(_))
             | WireAct::Reset(Where::Events(_))
+            | WireAct::Lost {
+                place: Where::Events(_),
+                ..
+            }
             | WireAct::Malformed { .. }
             | WireAct::Unknown { .. }
             | WireAct::Pings { .. }
@@ -190,7 +201,8 @@ impl Shaper {
             rest = respelled::body(&rest).unwrap_or(rest);
         }
         let mut steps: Vec<Step> = Vec::new();
-        if !rest.is_empty() {
+        let is_lost = matches!(self.act, WireAct::Lost { .. });
+        if !rest.is_empty() && !is_lost {
             steps.push(Step::Send(rest));
         }
         // An answer that was shorter than the fault wanted meets it at its end.
@@ -216,12 +228,26 @@ impl Shaper {
         steps
     }
 
+    /// What of these bytes comes before the place; the others are made, and go nowhere.
+    fn up_to(&mut self, mut bytes: Bytes, after: u64) -> Vec<Step> {
+        let left = usize::try_from(after.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
+        self.bytes += bytes.len() as u64;
+        bytes.truncate(left);
+        let sent = (!bytes.is_empty()).then_some(Step::Send(bytes));
+        sent.into_iter().collect()
+    }
+
     /// The events that are complete, each as a piece of its own.
     fn whole_events(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
         while let Some(at) = memchr::memmem::find(&self.held, b"\n\n") {
             let event = self.held.split_to(at + 2).freeze();
             if self.done && matches!(self.act, WireAct::Reset(_) | WireAct::Hang(_)) {
+                continue;
+            }
+            if matches!(self.act, WireAct::Lost { .. })
+                && Some(self.events) >= self.act.after_events()
+            {
                 continue;
             }
             if let WireAct::Pace(pace) = &self.act {
@@ -247,6 +273,7 @@ impl Shaper {
                 | WireAct::Merge
                 | WireAct::Hang(_)
                 | WireAct::Reset(_)
+                | WireAct::Lost { .. }
                 | WireAct::Malformed { .. }
                 | WireAct::Unknown { .. }
                 | WireAct::Pings { .. }
@@ -260,8 +287,10 @@ impl Shaper {
     fn strike(&mut self) -> Vec<Step> {
         let inserted = |text: &'static str| Step::Send(Bytes::from_static(text.as_bytes()));
         match &self.act {
-            WireAct::Hang(_) => vec![Step::Flush, Step::Hang],
-            WireAct::Reset(_) => vec![Step::Flush, Step::Cut],
+            WireAct::Hang(_) | WireAct::Lost { hangs: true, .. } => vec![Step::Flush, Step::Hang],
+            WireAct::Reset(_) | WireAct::Lost { hangs: false, .. } => {
+                vec![Step::Flush, Step::Cut]
+            }
             WireAct::Malformed { .. } => vec![inserted(MALFORMED)],
             WireAct::Unknown { .. } => vec![inserted(UNKNOWN)],
             WireAct::Pings { count, .. } => (0..*count).map(|_| inserted(PING)).collect(),
@@ -302,7 +331,10 @@ impl Shaper {
     }
 
     fn broken(&self) {
-        if matches!(self.act, WireAct::Reset(_)) {
+        if matches!(
+            self.act,
+            WireAct::Reset(_) | WireAct::Lost { hangs: false, .. }
+        ) {
             self.line.reset();
         }
     }

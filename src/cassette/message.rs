@@ -30,39 +30,54 @@ pub fn of(response: &Response) -> Result<Value, String> {
 
 /// What the events of a stream amount to, as far as they go.
 pub fn folded(text: &str) -> Result<Value, String> {
-    let mut message = Value::Null;
-    let mut partial = String::new();
+    let mut fold = Fold::default();
     let mut decoder = wire::sse::Decoder::default();
     for frame in decoder.push(text.as_bytes()) {
         let event: Value =
             serde_json::from_str(&frame.data).map_err(|_| "an event of the stream is no JSON")?;
+        fold.take(&event);
+    }
+    Ok(fold.end())
+}
+
+/// A message that is read event by event.
+#[derive(Debug, Default)]
+pub struct Fold {
+    message: Value,
+    /// Of a call, as far as it has come.
+    partial: String,
+}
+
+impl Fold {
+    pub fn take(&mut self, event: &Value) {
+        let message = &mut self.message;
         match event["type"].as_str().unwrap_or_default() {
-            "message_start" => message = event["message"].clone(),
+            "message_start" => *message = event["message"].clone(),
             "content_block_start" => {
-                if let Some(content) = content(&mut message) {
+                if let Some(content) = content(message) {
                     content.push(event["content_block"].clone());
                 }
-                partial.clear();
+                self.partial.clear();
             }
             "content_block_delta" => {
                 let delta = &event["delta"];
                 if let Some(more) = delta["partial_json"].as_str() {
-                    partial.push_str(more);
+                    self.partial.push_str(more);
                 }
                 for key in ["text", "thinking", "signature"] {
-                    if let (Some(more), Some(block)) = (delta[key].as_str(), last(&mut message)) {
+                    if let (Some(more), Some(block)) = (delta[key].as_str(), last(message)) {
                         let all = block[key].as_str().unwrap_or_default().to_owned() + more;
                         block[key] = json!(all);
                     }
                 }
             }
             "content_block_stop" => {
-                if let Some(block) = last(&mut message)
-                    && let Ok(input) = serde_json::from_str::<Value>(&partial)
+                if let Some(block) = last(message)
+                    && let Ok(input) = serde_json::from_str::<Value>(&self.partial)
                 {
                     block["input"] = input;
                 }
-                partial.clear();
+                self.partial.clear();
             }
             "message_delta" => {
                 for (key, value) in event["delta"].as_object().into_iter().flatten() {
@@ -74,13 +89,16 @@ pub fn folded(text: &str) -> Result<Value, String> {
             _ => {}
         }
     }
-    // A call whose input was cut short was never made.
-    if !partial.is_empty()
-        && let Some(content) = content(&mut message)
-    {
-        content.pop();
+
+    /// The message; a call whose input was cut short was never made.
+    pub fn end(mut self) -> Value {
+        if !self.partial.is_empty()
+            && let Some(content) = content(&mut self.message)
+        {
+            content.pop();
+        }
+        self.message
     }
-    Ok(message)
 }
 
 fn last(message: &mut Value) -> Option<&mut Value> {

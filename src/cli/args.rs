@@ -598,6 +598,9 @@ impl ServeArgs {
             cassettes,
             cassette_dir: self.cassette_dir,
             upstream: self.upstream,
+            // Of sweeps alone, which set them themselves.
+            reuse_calls: false,
+            note_digests: false,
         })
     }
 }

@@ -1,6 +1,8 @@
 //! What of the service tests have met: kept in a file over runs and shards, told, and held to a threshold.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -95,6 +97,9 @@ pub(super) fn keep(path: &Path, verdict: &Value) -> Result<Coverage, String> {
     let new = of_verdict(verdict).ok_or_else(|| {
         "the server tells no coverage\n  hint: it is older than this program".to_owned()
     })?;
+    // Held to the end of this: shards that end together add to the file one after the other.
+    let _folder = locked_folder(path)
+        .map_err(|error| format!("cannot lock the folder of `{}`: {error}", path.display()))?;
     let told = if path.exists() {
         merge_told(&[read(path)?, new])
     } else {
@@ -102,6 +107,16 @@ pub(super) fn keep(path: &Path, verdict: &Value) -> Result<Coverage, String> {
     };
     write(path, &told)?;
     Ok(told)
+}
+
+/// The folder of a file, which nobody else has locked. The file itself is replaced, so that its lock would be lost.
+fn locked_folder(path: &Path) -> io::Result<File> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = File::open(folder.unwrap_or(Path::new(".")))?;
+    folder.lock()?;
+    Ok(folder)
 }
 
 /// Says before the work begins that `path` could not be written after it.

@@ -72,7 +72,8 @@ pub(super) async fn run(args: SweepArgs) -> ExitCode {
         repeat: repeat(std::env::args().collect()),
         command: words,
     };
-    let played = with_server(args.serve, &args.command, async |place, stop| {
+    let fresh = args.how.fresh_sandboxes;
+    let played = with_server(args.serve, fresh, &args.command, async |place, stop| {
         let bar = Bar::new();
         let report = sweep::sweep(
             place,
@@ -145,7 +146,8 @@ async fn shrink(mut args: ShrinkArgs) -> ExitCode {
         limit: args.how.limit,
         ..Options::default()
     };
-    let shrunk = with_server(args.serve, &args.command, async |place, stop| {
+    let fresh = args.how.fresh_sandboxes;
+    let shrunk = with_server(args.serve, fresh, &args.command, async |place, stop| {
         tokio::select! {
             shrunk = sweep::shrink(place, &options, faults) => shrunk.map(Some),
             () = stop => Ok(None),
@@ -185,6 +187,7 @@ struct Played<T> {
 /// A server, runs on it until they are over or a signal comes, and its end.
 async fn with_server<T>(
     mut serve: ServeArgs,
+    fresh_sandboxes: bool,
     command: &[OsString],
     play: impl AsyncFnOnce(
         &Place<'_>,
@@ -200,6 +203,8 @@ async fn with_server<T>(
     let config = Config {
         // Waits cost nothing then.
         frozen_at: config.frozen_at.or_else(|| Some(Clock::default().now())),
+        reuse_calls: !fresh_sandboxes,
+        note_digests: true,
         ..config
     };
     let (server, mut signals) = start_for_a_command(config).await?;

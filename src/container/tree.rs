@@ -62,7 +62,7 @@ impl Containers {
         if row.tree_waits {
             return Ok(self.0.store.container_tree(&row.workspace, &row.id).await?);
         }
-        if !row.started {
+        if !row.started && !self.follows_pasts() {
             return Ok(Vec::new());
         }
         let was_awake = self.is_awake(&row.sandbox);

@@ -51,11 +51,14 @@ pub(super) async fn list(
     let told = |entries: &[Arc<Entry>]| entries.iter().map(|entry| entry.told(bodies)).collect();
     if let Some(after) = after(&query)? {
         return work::apart(|| {
+            // Before the journal is looked at: what ends in between is in it.
+            let open_requests = workspace.open.count();
             let growth = workspace.journal.growth(&filter, after);
             Ok(Json(JournalGrowth {
                 data: told(&growth.entries),
                 next_after: growth.next_after,
                 dropped: growth.dropped,
+                open_requests,
             })
             .into_response())
         });

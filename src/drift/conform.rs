@@ -9,6 +9,7 @@ mod facts;
 mod report;
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -23,6 +24,9 @@ pub use report::{CaseReport, CheckReport, CheckResult, Report};
 pub const HEADING: &str = "# Conformance";
 /// Cases whose requests are refused, and cost nothing.
 const REFUSED: &str = "errors/";
+/// How often is asked what is not over yet, and how long is waited in between; a minute in all.
+const MOST_POLLS: u32 = 30;
+const POLL_EVERY: Duration = Duration::from_secs(2);
 /// Asked unless another is named: it costs little, and runs code.
 pub const MODEL: &str = "claude-haiku-4-5";
 
@@ -48,6 +52,18 @@ impl std::fmt::Debug for Case {
 struct Step {
     ask: fn(&Scene<'_>) -> Option<Ask>,
     checks: &'static [Check],
+    /// Whether to ask once more after such an answer.
+    again: Option<fn(&Heard) -> bool>,
+}
+
+impl Step {
+    const fn once(ask: fn(&Scene<'_>) -> Option<Ask>, checks: &'static [Check]) -> Self {
+        Self {
+            ask,
+            checks,
+            again: None,
+        }
+    }
 }
 
 /// Something that has to be so.
@@ -159,8 +175,14 @@ pub fn costs(cases: &[Case], prices: &Prices) -> Costs {
     for case in cases {
         for body in bodies(case) {
             costs.requests += 1;
-            if body["max_tokens"].is_u64() && !case.is_refused() {
+            if case.is_refused() {
+                continue;
+            }
+            if body["max_tokens"].is_u64() {
                 costs.add(&body, Some(usual(&body)), false, prices);
+            }
+            for item in body["requests"].as_array().into_iter().flatten() {
+                costs.add(&item["params"], Some(usual(&item["params"])), true, prices);
             }
         }
     }
@@ -245,12 +267,23 @@ async fn one(
                 None => stopped = Some("the answer before it lacks what it needs".to_owned()),
                 Some(ask) => {
                     said = format!("{} {}", ask.method, ask.path);
-                    match answer(service, &ask, prices, budget.map(|budget| budget - usd)).await {
-                        Ok((answer, cost)) => {
-                            usd += cost;
-                            heard.push(answer);
+                    for asked in 1.. {
+                        let left = budget.map(|budget| budget - usd);
+                        match answer(service, &ask, prices, left).await {
+                            Ok((answer, cost)) => {
+                                usd += cost;
+                                let again = step.again.is_some_and(|again| again(&answer));
+                                heard.push(answer);
+                                if !again || asked >= MOST_POLLS {
+                                    break;
+                                }
+                                tokio::time::sleep(POLL_EVERY).await;
+                            }
+                            Err(reason) => {
+                                stopped = Some(reason);
+                                break;
+                            }
                         }
-                        Err(reason) => stopped = Some(reason),
                     }
                 }
             }
@@ -287,23 +320,42 @@ async fn answer(
     budget: Option<f64>,
 ) -> Result<(Heard, f64), String> {
     let body: Value = serde_json::from_slice(&ask.body).unwrap_or_default();
-    let model = body["model"].as_str().unwrap_or_default();
-    let cost = |tokens: &Tokens| prices.dollars(model, tokens, false).unwrap_or(0.0);
-    if let (Some(budget), Some(most)) = (budget, body["max_tokens"].as_u64()) {
-        let worst = Tokens {
-            output: most,
-            ..usual(&body)
-        };
-        if cost(&worst) > budget {
-            return Err("it might go beyond the budget".to_owned());
-        }
+    let worst = worst(&body, prices);
+    if budget.is_some_and(|budget| worst > budget) {
+        return Err("it might go beyond the budget".to_owned());
     }
     let heard = service.ask(ask).await?;
     if let Some(reason) = &heard.broke {
         return Err(format!("the answer broke off: {reason}"));
     }
-    let usd = heard.usage().map_or(0.0, |tokens| cost(&tokens));
+    let model = body["model"].as_str().unwrap_or_default();
+    let told = heard.usage();
+    let usd = match told.and_then(|tokens| prices.dollars(model, &tokens, false)) {
+        Some(usd) => usd,
+        // What its items will use a batch does not say.
+        None if body["requests"].is_array() && heard.status == 200 => worst,
+        None => 0.0,
+    };
     Ok((heard, usd))
+}
+
+/// What a request costs at most, in dollars.
+fn worst(body: &Value, prices: &Prices) -> f64 {
+    let items = body["requests"].as_array();
+    let items = items
+        .into_iter()
+        .flatten()
+        .map(|item| (&item["params"], true));
+    let all = items.chain([(body, false)]);
+    let dollars = all.filter_map(|(body, batch)| {
+        let most = body["max_tokens"].as_u64()?;
+        let tokens = Tokens {
+            output: most,
+            ..usual(body)
+        };
+        prices.dollars(body["model"].as_str()?, &tokens, batch)
+    });
+    dollars.sum()
 }
 
 #[cfg(test)]

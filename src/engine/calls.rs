@@ -3,6 +3,7 @@
 mod cells;
 mod files;
 mod given;
+mod memo;
 mod words;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use serde_json::Value;
 use wire::ToolErrorCode;
 use wire::block::{Caller, ContentBlock, EditorContent};
 
-use crate::container::Container;
+use crate::container::{Container, PastCall, Step};
 use crate::engine::hosted::{HostedCall, HostedTools};
 use crate::engine::programmatic::{self, CodeUse};
 use crate::engine::validate::CodeAnswer;
@@ -29,8 +30,10 @@ use crate::sandbox::SandboxError;
 use crate::sandbox::guest::{
     EditCall, ErrorKind, ExecCall, ExecResult, Guest, GuestError, Outcome,
 };
+use crate::store::TempBlob;
 use crate::telemetry::{CallDone, CallOutcome};
 pub(crate) use files::Allowance;
+pub(crate) use memo::Memo;
 use words::Parsed;
 
 /// A call with its id.
@@ -268,6 +271,7 @@ async fn carry_out(
                 answers: answers.as_deref(),
                 nested: &nested,
                 web,
+                kept: Mutex::default(),
             };
             // Before the first await: calls of a group meet their faults in order.
             let fault = input.strike(Occasion::Tool {
@@ -398,6 +402,8 @@ pub(super) struct Running<'a> {
     answers: Option<&'a [CodeAnswer]>,
     nested: &'a Mutex<Vec<Nested>>,
     web: &'a WebTools,
+    /// Copies of its files, where they may be reused.
+    kept: Mutex<Vec<(String, TempBlob)>>,
 }
 
 impl Running<'_> {
@@ -411,44 +417,102 @@ impl Running<'_> {
             Ok(call) => call,
             Err(message) => return Ok(Done::invalid(message)),
         };
+        let call = match call {
+            Parsed::Cell(code) => return self.run_cell(code).await,
+            // Only cells wait for answers.
+            _ if self.answers.is_some() => return self.run_cell(String::new()).await,
+            Parsed::Exec(kind) => PastCall::Exec(ExecCall {
+                kind,
+                input_dir: self.container.input_dir.clone(),
+                output_dir: String::new(),
+                timeout: self.timeouts().call,
+                env: Vec::new(),
+            }),
+            Parsed::Edit(edit) => PastCall::Edit(EditCall {
+                edit,
+                input_dir: self.container.input_dir.clone(),
+                output_dir: String::new(),
+            }),
+        };
+        let containers = &self.engine.containers;
+        if !containers.follows_pasts() {
+            let guest = containers.lease(self.container).await?;
+            let call = call.into_dir(self.ids.next_hex16());
+            return self.on(&guest, call).await;
+        }
+        let output_dir = self.ids.next_hex16();
+        let call = call.into_dir(output_dir.clone());
+        let manner = self.manner();
+        let known = |past: &_| self.engine.memo.knows(past);
+        let step = containers.step(self.container, call.clone(), &manner, known);
+        let underway = match step.await {
+            Step::Reuse(past) => match self.reused(&past, &output_dir).await? {
+                Some(done) => return Ok(done),
+                None => return Ok(Done::failed(ToolErrorCode::Unavailable)),
+            },
+            Step::Run => return self.really(call).await,
+            Step::Note(underway) => underway,
+        };
+        let done = self.really(call).await?;
+        if let Some(past) = underway.end() {
+            let files = std::mem::take(&mut *self.kept());
+            self.remember(past, &done, files, &output_dir).await;
+        }
+        Ok(done)
+    }
+
+    /// What decides about a call's result beside the call.
+    fn manner(&self) -> String {
+        format!(
+            "{:?} {} {:?}",
+            self.tool,
+            self.is_legacy(),
+            self.input.quirks
+        )
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Vec<(String, TempBlob)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a cell, or hands one that runs what the client says.
+    async fn run_cell(&self, code: String) -> Result<Done, CallError> {
+        // An interpreter holds more than files.
+        self.container.forget_past();
         let guest = self.engine.containers.lease(self.container).await?;
         if let Some(answers) = self.answers {
             return self.go_on(&guest, answers).await;
         }
         let output_dir = self.ids.next_hex16();
+        self.cell(&guest, code, output_dir).await
+    }
+
+    /// Runs a call in the container's sandbox.
+    async fn really(&self, call: PastCall) -> Result<Done, CallError> {
+        let guest = self.engine.containers.lease(self.container).await?;
+        self.on(&guest, call).await
+    }
+
+    async fn on(&self, guest: &Guest, call: PastCall) -> Result<Done, CallError> {
         match call {
-            Parsed::Cell(code) => self.cell(&guest, code, output_dir).await,
-            Parsed::Exec(kind) => {
-                let call = ExecCall {
-                    kind,
-                    input_dir: self.container.input_dir.clone(),
-                    output_dir: output_dir.clone(),
-                    timeout: self.timeouts().call,
-                    env: Vec::new(),
-                };
-                let before = self.workdir(&guest).await?;
+            PastCall::Exec(call) => {
+                let output_dir = call.output_dir.clone();
+                let before = self.workdir(guest).await?;
                 let result = guest.exec(call).await?;
                 if let Some(before) = before
                     && result.outcome == Outcome::Exited
                     && result.outputs.is_empty()
                 {
-                    let (output_dir, outputs) = self.captured(&guest, &before).await?;
+                    let (output_dir, outputs) = self.captured(guest, &before).await?;
                     let result = ExecResult { outputs, ..result };
-                    return self.ran(&guest, &output_dir, result).await;
+                    return self.ran(guest, &output_dir, result).await;
                 }
-                self.ran(&guest, &output_dir, result).await
+                self.ran(guest, &output_dir, result).await
             }
-            Parsed::Edit(edit) => {
-                let call = EditCall {
-                    edit,
-                    input_dir: self.container.input_dir.clone(),
-                    output_dir,
-                };
-                Ok(match guest.edit(call).await? {
-                    Ok(outcome) => Done::Edited(words::edited(outcome)),
-                    Err(error) => words::refused(error, self.input),
-                })
-            }
+            PastCall::Edit(call) => Ok(match guest.edit(call).await? {
+                Ok(outcome) => Done::Edited(words::edited(outcome)),
+                Err(error) => words::refused(error, self.input),
+            }),
         }
     }
 
@@ -523,17 +587,7 @@ impl Running<'_> {
             );
         }
         let (files, over) = self.take_files(guest, output_dir, result.outputs).await?;
-        if over > 0 {
-            let gigabytes = limits::MAX_OUTPUT_BYTES / (1024 * 1024 * 1024);
-            tracing::warn!(
-                call.id = self.id,
-                files = over,
-                "output files over the limit of a turn"
-            );
-            stderr.push_str(&format_note(&format!(
-                "{over} files in `$OUTPUT_DIR` were not returned: those of one turn come to more than {gigabytes} GiB"
-            )));
-        }
+        stderr.push_str(&self.over_allowance(over));
         let mut stdout = String::from_utf8_lossy(&result.stdout).into_owned();
         // Parity: since 2026-02 under 20250522 (F041).
         if self.is_legacy()
@@ -548,6 +602,24 @@ impl Running<'_> {
             return_code: i64::from(result.return_code),
             files,
         })
+    }
+}
+
+impl Running<'_> {
+    /// What the model is told of files that one turn may not hand back any more.
+    fn over_allowance(&self, files: usize) -> String {
+        if files == 0 {
+            return String::new();
+        }
+        let gigabytes = limits::MAX_OUTPUT_BYTES / (1024 * 1024 * 1024);
+        tracing::warn!(
+            call.id = self.id,
+            files,
+            "output files over the limit of a turn"
+        );
+        format_note(&format!(
+            "{files} files in `$OUTPUT_DIR` were not returned: those of one turn come to more than {gigabytes} GiB"
+        ))
     }
 }
 

@@ -54,8 +54,12 @@ impl Running<'_> {
                 operation: "reach the engine",
                 reason: "a fault says that it does not answer".to_owned(),
             })),
-            ToolAct::KillSandbox => self.killed(&arguments).await,
+            ToolAct::KillSandbox => {
+                self.container.forget_past();
+                self.killed(&arguments).await
+            }
             ToolAct::ExhaustMemory => {
+                self.container.forget_past();
                 self.make_greedy(&mut arguments);
                 self.run(&arguments).await
             }
@@ -131,6 +135,7 @@ impl Running<'_> {
     }
 
     async fn on_a_full_disk(&self, arguments: &Value) -> Result<Done, CallError> {
+        self.container.forget_past();
         let guest = self.engine.containers.lease(self.container).await?;
         let bound = self.engine.containers.limits().disk_bytes;
         // Room for what a file system of that size needs itself.

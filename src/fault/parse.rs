@@ -1,5 +1,7 @@
 //! Reading faults: every key checked, nothing guessed.
 
+#[cfg(test)]
+mod kinds;
 mod turn;
 mod wire;
 

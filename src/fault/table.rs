@@ -69,7 +69,10 @@ impl Struck {
             Act::Stream { act, .. } => !matches!(act, StreamAct::Wait(Some(_))),
             Act::Wire(act) => matches!(
                 act,
-                WireAct::Hang(_) | WireAct::Reset(_) | WireAct::Malformed { .. }
+                WireAct::Hang(_)
+                    | WireAct::Reset(_)
+                    | WireAct::Lost { .. }
+                    | WireAct::Malformed { .. }
             ),
             // The client is told, in a whole answer.
             Act::Tool(_) | Act::Turn(_) => false,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::cassette::{Part, form};
-use crate::client::{self, Call};
+use crate::client::Keyed;
 
 const BETAS: &str = "code-execution-2025-08-25,files-api-2025-04-14,skills-2025-10-02";
 
@@ -59,28 +59,13 @@ impl Client {
         kind: &str,
         body: Bytes,
     ) -> Result<Bytes, String> {
-        let mut headers = vec![
-            ("x-api-key", self.key.as_str()),
-            ("anthropic-version", "2023-06-01"),
-            ("anthropic-beta", BETAS),
-        ];
-        if !kind.is_empty() {
-            headers.push(("content-type", kind));
-        }
-        let url = format!("{}{path}", self.url);
-        let answer = client::send(Call {
-            method,
-            url: &url,
-            headers: &headers,
-            body,
-        });
-        let answer = answer.await?;
-        if answer.status == 200 {
-            return Ok(answer.body);
-        }
-        let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let message = said["error"]["message"].as_str().unwrap_or_default();
-        Err(format!("{} {message}", answer.status))
+        let keyed = Keyed {
+            url: &self.url,
+            key: &self.key,
+            token: None,
+            betas: BETAS,
+        };
+        keyed.send(method, path, kind, body).await
     }
 }
 

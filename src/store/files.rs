@@ -2,6 +2,7 @@
 
 mod list;
 
+use std::io::Read as _;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,6 +10,7 @@ use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{
     Connection, OptionalExtension, Row, ToSql, Transaction, TransactionBehavior, params,
 };
+use sha2::{Digest as _, Sha256};
 
 use super::{Store, StoreError, TempBlob, from_micros, micros};
 use crate::ids::{ContainerId, FileId};
@@ -80,6 +82,9 @@ impl FileRow {
 fn gone_before(now: DateTime<Utc>) -> DateTime<Utc> {
     now - TimeDelta::days(limits::EXPIRED_METADATA_DAYS)
 }
+
+/// How much of a file is in memory while its digest is made.
+const DIGEST_CHUNK_BYTES: usize = 256 * 1024;
 
 const COLUMNS: &str = "id, workspace, filename, mime_type, size_bytes, downloadable, \
                        created_at_us, expires_at_us, container_id, blob, ordinal";
@@ -243,6 +248,23 @@ impl Store {
             }
             Err(error) => Err(StoreError::io("open a blob")(error)),
         }
+    }
+
+    /// SHA-256 of a file's bytes, read for it.
+    pub async fn digest(&self, file: &FileRow) -> Result<[u8; 32], StoreError> {
+        let mut open = self.open_blob(file).await?.into_std().await;
+        let digest = tokio::task::spawn_blocking(move || {
+            let mut hash = Sha256::new();
+            let mut chunk = vec![0; DIGEST_CHUNK_BYTES];
+            while let read @ 1.. = open.read(&mut chunk)? {
+                hash.update(&chunk[..read]);
+            }
+            Ok(hash.finalize().into())
+        });
+        digest
+            .await
+            .map_err(|_| StoreError::Closed)?
+            .map_err(StoreError::io("read a blob"))
     }
 
     /// All files of the workspace, the oldest first.

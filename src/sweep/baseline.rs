@@ -105,9 +105,7 @@ impl Baseline {
             // What is different each time proves nothing in a run with faults.
             let texts: Vec<&String> = others.answers.iter().map(|(_, text)| text).collect();
             effects.answers.retain(|(_, text)| texts.contains(&text));
-            effects
-                .downloads
-                .retain(|download| others.downloads.contains(download));
+            effects.without_what_varies(&others);
         }
         Ok(Self {
             requests,
@@ -115,6 +113,16 @@ impl Baseline {
             effects,
             differences,
         })
+    }
+
+    /// Of a run with faults, to be compared with these.
+    pub(super) fn effects_of(&self, run: &Run, unheard: impl Fn(&Exchange) -> bool) -> Effects {
+        let mut effects = Effects::of(&run.exchanges, &run.files, unheard);
+        if !self.effects.knows_uploads() {
+            effects.forget_upload_digests();
+        }
+        effects.assume(&self.effects);
+        effects
     }
 
     /// Of one run with faults.
@@ -349,7 +357,8 @@ mod tests {
 
     #[test]
     fn requests_are_numbered_as_faults_count_them() {
-        let stream = "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"server_tool_use\",\"name\":\"bash_code_execution\"}}\n\n";
+        let stream = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"content\":[]}}\n\n\
+            event: content_block_start\ndata: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"server_tool_use\",\"name\":\"bash_code_execution\"}}\n\n";
         let exchanges = [
             exchange("POST", "/v1/files", &Value::Null, &Value::Null),
             exchange(

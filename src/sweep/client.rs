@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::SweepError;
-use crate::client::{self, Call};
+use crate::client::Keyed;
 
 /// One workspace of the server.
 #[derive(Debug, Clone, Copy)]
@@ -32,27 +32,14 @@ impl Client<'_> {
     }
 
     async fn send(&self, method: &str, path: &str, body: Bytes) -> Result<Bytes, SweepError> {
-        let mut headers = vec![
-            ("x-api-key", self.key),
-            ("anthropic-version", "2023-06-01"),
-            ("anthropic-beta", "files-api-2025-04-14"),
-            ("content-type", "application/json"),
-        ];
-        headers.extend(self.token.map(|token| ("x-sandtable-token", token)));
-        let url = format!("{}{path}", self.url);
-        let call = Call {
-            method,
-            url: &url,
-            headers: &headers,
-            body,
+        let keyed = Keyed {
+            url: self.url,
+            key: self.key,
+            token: self.token,
+            betas: "files-api-2025-04-14",
         };
-        let answer = client::send(call).await;
-        let answer = answer.map_err(|error| said(path, &error))?;
-        if answer.is_success() {
-            return Ok(answer.body);
-        }
-        let text = String::from_utf8_lossy(&answer.body);
-        Err(said(path, &format!("{} {text}", answer.status)))
+        let answer = keyed.send(method, path, "application/json", body).await;
+        answer.map_err(|error| said(path, &error))
     }
 }
 

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::sse::Decoder;
 
+use crate::cassette::message::Fold;
+
 /// A turn's answer, read back from what left the server.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Message {
@@ -21,8 +23,6 @@ pub(super) struct Message {
     pub(super) first_call: Option<u64>,
     /// The stream ended with an error.
     pub(super) is_broken: bool,
-    /// Of a call, as far as it has come.
-    input: String,
 }
 
 /// A file as the list of files has it.
@@ -35,15 +35,38 @@ pub(super) struct File {
     pub(super) downloadable: bool,
 }
 
+/// A file that was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Download {
+    pub(super) name: String,
+    /// Its digest, or what there is of it; `None` of one that is another each time.
+    pub(super) content: Option<String>,
+}
+
+impl Download {
+    /// Whether this is what is wanted.
+    fn is(&self, wanted: &Self) -> bool {
+        self.name == wanted.name && (wanted.content.is_none() || self.content == wanted.content)
+    }
+}
+
+/// A file that the client has sent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Upload {
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    /// Empty where nobody has seen it, or it is another each time.
+    pub(super) sha256: String,
+}
+
 /// All that counts of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Effects {
     /// Complete answers, each with the place of its request in the run, from 0.
     pub(super) answers: Vec<(usize, String)>,
-    /// Downloaded: name, and content.
-    pub(super) downloads: Vec<(String, String)>,
-    /// Uploads that are there at the end: name and bytes, and how often.
-    pub(super) uploads: BTreeMap<(String, u64), usize>,
+    pub(super) downloads: Vec<Download>,
+    /// Uploads that are there at the end, and how often.
+    pub(super) uploads: BTreeMap<Upload, usize>,
     /// Uploads that were carried out, whether the client heard of it or not.
     pub(super) uploaded: usize,
     pub(super) batches: usize,
@@ -93,23 +116,72 @@ impl Effects {
                             .get(id)
                             .cloned()
                             .unwrap_or_else(|| "a file".to_owned());
-                        // The journal keeps no file's bytes.
+                        // The journal keeps no file's bytes; of a recorded one it may have no digest either.
                         let length = exchange.response_headers.get("content-length");
-                        let content = format!("{} {}", json!(length), exchange.response_body);
-                        effects.downloads.push((name, content));
+                        let content = match &exchange.response_body {
+                            Value::Null => json!(length).to_string(),
+                            body => body.to_string(),
+                        };
+                        let content = Some(content);
+                        effects.downloads.push(Download { name, content });
                     }
                 }
                 _ => {}
             }
         }
         effects.containers = containers.len();
+        let digests = digests(exchanges);
         for file in files.iter().filter(|file| !file.downloadable) {
-            let same = effects
-                .uploads
-                .entry((file.filename.clone(), file.size_bytes));
-            *same.or_default() += 1;
+            let upload = Upload {
+                name: file.filename.clone(),
+                bytes: file.size_bytes,
+                sha256: digests.get(&file.id).cloned().unwrap_or_default(),
+            };
+            *effects.uploads.entry(upload).or_default() += 1;
         }
         effects
+    }
+
+    /// Takes away what tells files of another run apart that are another each time: `other` is the same client's.
+    pub(super) fn without_what_varies(&mut self, other: &Self) {
+        let mut there = other.downloads.clone();
+        for download in &mut self.downloads {
+            match there.iter().position(|other| other == download) {
+                Some(at) => drop(there.swap_remove(at)),
+                None => download.content = None,
+            }
+        }
+        if !self.uploads.keys().eq(other.uploads.keys()) {
+            self.forget_upload_digests();
+        }
+    }
+
+    /// Uploads are told apart by name and length alone.
+    pub(super) fn forget_upload_digests(&mut self) {
+        let uploads = std::mem::take(&mut self.uploads);
+        for (upload, times) in uploads {
+            let sha256 = String::new();
+            *self.uploads.entry(Upload { sha256, ..upload }).or_default() += times;
+        }
+    }
+
+    /// Takes an upload whose bytes nobody has seen for the one of the same name and length in `other`.
+    pub(super) fn assume(&mut self, other: &Self) {
+        let uploads = std::mem::take(&mut self.uploads);
+        for (mut upload, times) in uploads {
+            let like = |it: &&Upload| (&it.name, it.bytes) == (&upload.name, upload.bytes);
+            if upload.sha256.is_empty()
+                && let Some(known) = other.uploads.keys().find(like)
+            {
+                upload.sha256.clone_from(&known.sha256);
+            }
+            *self.uploads.entry(upload).or_default() += times;
+        }
+    }
+
+    /// Whether uploads are told apart by their bytes.
+    pub(super) fn knows_uploads(&self) -> bool {
+        self.uploads.keys().all(|upload| !upload.sha256.is_empty())
     }
 
     /// What `other` differs in, a sentence each.
@@ -146,8 +218,14 @@ impl Effects {
             }
         }
         if self.downloads.len() == other.downloads.len() {
-            for (name, _) in missing(&self.downloads, &other.downloads) {
+            for Download { name, .. } in not_fetched(&self.downloads, &other.downloads) {
                 told.push(format!("`{name}` has another content"));
+            }
+        }
+        for upload in self.uploads.keys() {
+            let same = |other: &&Upload| (&other.name, other.bytes) == (&upload.name, upload.bytes);
+            if !other.uploads.contains_key(upload) && other.uploads.keys().any(|it| same(&it)) {
+                told.push(format!("the upload `{}` has another content", upload.name));
             }
         }
         told
@@ -176,6 +254,39 @@ pub(super) fn missing<T: PartialEq + Clone>(wanted: &[T], there: &[T]) -> Vec<T>
         }
     }
     missing
+}
+
+/// Those of `wanted` that `there` lacks; what is another each time is known by its name.
+pub(super) fn not_fetched(wanted: &[Download], there: &[Download]) -> Vec<Download> {
+    let mut left = there.to_vec();
+    let (known, varying): (Vec<&Download>, Vec<_>) = wanted
+        .iter()
+        .partition(|download| download.content.is_some());
+    let all = known.into_iter().chain(varying);
+    let lacking = all.filter(
+        |wanted| match left.iter().position(|other| other.is(wanted)) {
+            Some(at) => {
+                left.swap_remove(at);
+                false
+            }
+            None => true,
+        },
+    );
+    lacking.cloned().collect()
+}
+
+/// SHA-256 of what was uploaded, by the id that it got.
+fn digests(exchanges: &[Exchange]) -> HashMap<String, String> {
+    let uploads = exchanges
+        .iter()
+        .filter(|exchange| exchange.method == "POST");
+    uploads
+        .filter_map(|exchange| {
+            let id = exchange.response_body["id"].as_str()?;
+            let digest = exchange.request_body["sha256"].as_str()?;
+            Some((id.to_owned(), digest.to_owned()))
+        })
+        .collect()
 }
 
 /// What files are called, from all that was said of them.
@@ -250,68 +361,37 @@ pub(super) fn scrubbed(text: &str) -> String {
 /// An answer of `/v1/messages`, plain or as the text of its events.
 pub(super) fn message(body: &Value) -> Option<Message> {
     if body["type"] == "message" {
-        return Some(Message {
-            blocks: body["content"].as_array().cloned().unwrap_or_default(),
-            stop_reason: body["stop_reason"].as_str().map(str::to_owned),
-            container: body["container"]["id"].as_str().map(str::to_owned),
-            ..Message::default()
-        });
+        return Some(Message::of(body));
     }
     let text = body.as_str()?;
-    let mut message = Message::default();
+    let mut fold = Fold::default();
+    let (mut events, mut first_call, mut is_broken) = (0, None, false);
     for frame in Decoder::default().push(text.as_bytes()) {
-        let data: Value = serde_json::from_str(&frame.data).unwrap_or_default();
-        message.take(&data);
-        message.events += 1;
+        // One that is no JSON is an event all the same.
+        let event: Value = serde_json::from_str(&frame.data).unwrap_or_default();
+        let is_call = event["content_block"]["type"] == "server_tool_use";
+        if is_call && first_call.is_none() {
+            first_call = Some(events);
+        }
+        is_broken |= event["type"] == "error";
+        fold.take(&event);
+        events += 1;
     }
-    (message.events > 0).then_some(message)
+    (events > 0).then(|| Message {
+        events,
+        first_call,
+        is_broken,
+        ..Message::of(&fold.end())
+    })
 }
 
 impl Message {
-    fn take(&mut self, event: &Value) {
-        match event["type"].as_str().unwrap_or_default() {
-            "message_start" => self.contain(&event["message"]["container"]),
-            "content_block_start" => {
-                let block = &event["content_block"];
-                if block["type"] == "server_tool_use" && self.first_call.is_none() {
-                    self.first_call = Some(self.events);
-                }
-                self.blocks.push(block.clone());
-            }
-            "content_block_delta" => self.extend(&event["delta"]),
-            "content_block_stop" => {
-                let text = std::mem::take(&mut self.input);
-                if let (Some(block), Ok(input)) =
-                    (self.blocks.last_mut(), serde_json::from_str::<Value>(&text))
-                {
-                    block["input"] = input;
-                }
-            }
-            "message_delta" => {
-                self.contain(&event["delta"]["container"]);
-                let stop = event["delta"]["stop_reason"].as_str();
-                self.stop_reason = stop.map(str::to_owned);
-            }
-            "error" => self.is_broken = true,
-            _ => {}
-        }
-    }
-
-    fn extend(&mut self, delta: &Value) {
-        if let Some(json) = delta["partial_json"].as_str() {
-            self.input.push_str(json);
-        }
-        for name in ["text", "thinking"] {
-            let all = self.blocks.last_mut().and_then(|block| block.get_mut(name));
-            if let (Some(more), Some(Value::String(all))) = (delta[name].as_str(), all) {
-                all.push_str(more);
-            }
-        }
-    }
-
-    fn contain(&mut self, container: &Value) {
-        if let Some(id) = container["id"].as_str() {
-            self.container = Some(id.to_owned());
+    fn of(message: &Value) -> Self {
+        Self {
+            blocks: message["content"].as_array().cloned().unwrap_or_default(),
+            stop_reason: message["stop_reason"].as_str().map(str::to_owned),
+            container: message["container"]["id"].as_str().map(str::to_owned),
+            ..Self::default()
         }
     }
 
@@ -331,7 +411,7 @@ mod tests {
 
     #[test]
     fn a_stream_and_a_plain_answer_of_the_same_content_are_the_same() {
-        let stream = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"container\":null}}\n\n\
+        let stream = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"container\":null,\"content\":[]}}\n\n\
             event: ping\ndata: {\"type\": \"ping\"}\n\n\
             event: content_block_start\ndata: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n\
             event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"in file_\"}}\n\n\
@@ -368,6 +448,55 @@ mod tests {
             "c.csv"
         );
         assert_eq!(named("attachment"), None);
+    }
+
+    #[test]
+    fn files_are_told_apart_by_their_bytes_and_what_varies_by_its_name() {
+        let download = |name: &str, content: Option<&str>| Download {
+            name: name.to_owned(),
+            content: content.map(str::to_owned),
+        };
+        let one = vec![download("a.csv", Some("1")), download("b.csv", Some("2"))];
+        let other = vec![download("a.csv", Some("1")), download("b.csv", Some("3"))];
+        assert_eq!(not_fetched(&one, &other), [download("b.csv", Some("2"))]);
+        let run = |downloads: &[Download]| Effects {
+            downloads: downloads.to_vec(),
+            ..Effects::default()
+        };
+        let mut first = run(&one);
+        assert_eq!(
+            first.differences(&run(&other)),
+            ["`b.csv` has another content"]
+        );
+        first.without_what_varies(&run(&other));
+        let third = [download("b.csv", Some("4")), download("a.csv", Some("1"))];
+        assert!(not_fetched(&first.downloads, &third).is_empty());
+        assert_eq!(not_fetched(&first.downloads, &third[1..]).len(), 1);
+    }
+
+    #[test]
+    fn an_upload_of_the_same_length_and_another_content_is_another() {
+        let run = |sha256: &str| {
+            let exchange: Exchange = serde_json::from_value(json!({
+                "id": "req_1", "at": "2026-01-04T20:47:05Z", "method": "POST", "path": "/v1/files", "status": 200,
+                "duration_ms": 1.0, "workspace": "wrkspc_1", "request_headers": {}, "request_body": {"size_bytes": 3, "sha256": sha256},
+                "response_headers": {}, "response_body": {"id": "file_1", "filename": "a.csv"}, "lints": [],
+            }))
+            .unwrap();
+            let file = File {
+                id: "file_1".to_owned(),
+                filename: "a.csv".to_owned(),
+                size_bytes: 3,
+                downloadable: false,
+            };
+            Effects::of(&[exchange], &[file], |_| false)
+        };
+        assert!(run("aa").differences(&run("aa")).is_empty());
+        let told = run("aa").differences(&run("bb"));
+        assert_eq!(told, ["the upload `a.csv` has another content"]);
+        let mut varies = run("aa");
+        varies.without_what_varies(&run("bb"));
+        assert!(run("aa").knows_uploads() && !varies.knows_uploads());
     }
 
     #[test]

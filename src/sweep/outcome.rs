@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::baseline::Baseline;
 use super::catalogue::{Expect, Less};
-use super::effects::{Effects, missing};
+use super::effects::{Effects, Upload, missing, not_fetched};
 use super::process::End;
 use super::raw;
 use super::run::Run;
@@ -98,6 +98,13 @@ pub(super) fn judge(run: &Run, expect: Expect, baseline: &Baseline) -> Vec<Findi
     findings.extend(mistakes(run, expect, &baseline.run));
     findings.extend(retries(&run.verdict, expect));
     findings.push(ending(run, expect, baseline));
+    if run.left_open > 0 {
+        let says = format!(
+            "left something behind that still had {} requests open when it had ended",
+            run.left_open
+        );
+        findings.push(Finding::bad(Outcome::Hung, says));
+    }
     findings.sort_by_key(|finding| std::cmp::Reverse((finding.bad, finding.outcome as u8)));
     findings
 }
@@ -211,10 +218,8 @@ pub(super) fn fell(run: &Run, baseline: &Run) -> Option<Finding> {
 /// It ended well: what is missing?
 fn well(run: &Run, expect: Expect, baseline: &Baseline) -> Finding {
     let broken = broken(run);
-    let effects = Effects::of(&run.exchanges, &run.files, |exchange| {
-        broken.contains(&&*exchange.id)
-    });
-    let files = missing(&baseline.effects.downloads, &effects.downloads);
+    let effects = baseline.effects_of(run, |exchange| broken.contains(&&*exchange.id));
+    let files = not_fetched(&baseline.effects.downloads, &effects.downloads);
     let texts = |effects: &Effects| -> Vec<String> {
         effects
             .answers
@@ -226,7 +231,10 @@ fn well(run: &Run, expect: Expect, baseline: &Baseline) -> Finding {
     let said = run.stderr.trim() != baseline.run.stderr.trim()
         || run.stdout.trim() != baseline.run.stdout.trim();
     if !files.is_empty() {
-        let names: Vec<String> = files.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let names: Vec<String> = files
+            .iter()
+            .map(|file| format!("`{}`", file.name))
+            .collect();
         let bad = expect.less != Less::ForGood || !said;
         let says = format!("ended well without {}", names.join(" and "));
         return Finding::new(Outcome::Degraded, bad, says);
@@ -261,6 +269,15 @@ fn well(run: &Run, expect: Expect, baseline: &Baseline) -> Finding {
     let uploads: usize = effects.uploads.values().sum();
     if uploads < baseline.effects.uploads.values().sum() {
         return Finding::bad(Outcome::Degraded, "ended well with fewer files uploaded");
+    }
+    let wanted: Vec<&Upload> = baseline.effects.uploads.keys().collect();
+    let there: Vec<&Upload> = effects.uploads.keys().collect();
+    if let Some(upload) = missing(&wanted, &there).first() {
+        let says = format!(
+            "ended well with something else uploaded than `{}`",
+            upload.name
+        );
+        return Finding::bad(Outcome::Degraded, says);
     }
     if effects.batches < baseline.effects.batches {
         return Finding::bad(Outcome::Degraded, "ended well with fewer batches");
@@ -324,14 +341,10 @@ fn twice(run: &Run, expect: Expect, baseline: &Baseline) -> Vec<Finding> {
         }
         return findings;
     }
-    let effects = Effects::of(&run.exchanges, &run.files, |_| false);
-    for ((name, bytes), times) in &effects.uploads {
-        let before = baseline
-            .effects
-            .uploads
-            .get(&(name.clone(), *bytes))
-            .copied()
-            .unwrap_or(0);
+    let effects = baseline.effects_of(run, |_| false);
+    for (upload, times) in &effects.uploads {
+        let Upload { name, bytes, .. } = upload;
+        let before = baseline.effects.uploads.get(upload).copied().unwrap_or(0);
         let says = format!(
             "`{name}` ({bytes} bytes) is there {times} times at the end, without the fault {before} times"
         );

@@ -83,6 +83,18 @@ pub(crate) struct CellReport {
     pub(crate) stderr: String,
     /// What runs it alone.
     pub(crate) repeat: String,
+    /// Of a conversation that nobody wrote: the smallest that fails in the same way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) smallest: Option<Smallest>,
+}
+
+/// A smaller case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Smallest {
+    /// How many runs it took to find.
+    pub(crate) runs: usize,
+    /// What runs it alone.
+    pub(crate) repeat: String,
 }
 
 /// A request of a run.
@@ -249,9 +261,8 @@ impl CellReport {
             seconds: run.took.as_secs_f64(),
             wire: wire.collect(),
             stderr: tail(&outcome::without_secrets(run, &run.stderr)),
-            repeat: options
-                .repeat
-                .replacen("{}", &super::table::quoted(&cell.id), 1),
+            repeat: options.alone(&cell.id),
+            smallest: None,
         }
     }
 
@@ -263,6 +274,12 @@ impl CellReport {
     pub(super) fn sentence(&self) -> String {
         let first = self.findings.first().map_or("", |finding| &*finding.says);
         format!("{} meets {}: the client {first}", self.request, self.says)
+    }
+
+    /// The shortest line that shows what went wrong.
+    pub(super) fn alone(&self) -> &str {
+        let smallest = self.smallest.as_ref();
+        smallest.map_or(&self.repeat, |smallest| &smallest.repeat)
     }
 
     /// What happened on the wire, in a line.

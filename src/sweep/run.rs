@@ -1,7 +1,7 @@
 //! One run of the client's command: a workspace of its own, faults, folders of its own, and what was seen.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use control_api::{Exchange, FaultState, JournalGrowth, Verdict};
 use serde::Deserialize;
@@ -17,6 +17,13 @@ use crate::private;
 
 /// Of a run without faults.
 pub(super) const BASELINE_LIMIT: Duration = Duration::from_mins(5);
+
+/// How long requests may take to end whose client is gone.
+const SETTLE: Duration = Duration::from_secs(10);
+/// How often it is looked whether they have.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// So often in a row none may be open: what the client sent last may still be on its way to the server.
+const QUIET_LOOKS: u32 = 3;
 
 /// Makes the command for a key.
 pub(crate) type Prepare<'a> = &'a (dyn Fn(&str) -> io::Result<Command> + Sync);
@@ -44,6 +51,8 @@ pub(crate) struct Run {
     pub(super) faults: Vec<FaultState>,
     /// Those that are there at the end.
     pub(super) files: Vec<File>,
+    /// Requests that were open long after the command had ended.
+    pub(super) left_open: u64,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +100,12 @@ impl Place<'_> {
         let finished = process::run(command, limit)
             .await
             .map_err(SweepError::Command)?;
+        // One that ended by itself has heard its answers, or sent its last word before.
+        let looks = match finished.end {
+            End::Exited(0) => 1,
+            End::Exited(_) | End::Signal(_) | End::Limit => QUIET_LOOKS,
+        };
+        let left_open = settle(client, looks).await?;
         let seen = look(client).await;
         // Its sandboxes end now and not with the sweep.
         client.post("/_sandtable/reset", String::new()).await?;
@@ -105,7 +120,31 @@ impl Place<'_> {
             verdict,
             faults,
             files,
+            left_open,
         })
+    }
+}
+
+/// Waits until the server has ended what a client that is gone has left open, so that its late work is seen; how much
+/// of it is open all the same.
+async fn settle(client: Client<'_>, looks: u32) -> Result<u64, SweepError> {
+    let begun = Instant::now();
+    let mut quiet = 0;
+    loop {
+        let path = "/_sandtable/journal?after=0&limit=1&bodies=false";
+        let growth: JournalGrowth = client.get(path).await?;
+        quiet = if growth.open_requests == 0 {
+            quiet + 1
+        } else {
+            0
+        };
+        if quiet >= looks {
+            return Ok(0);
+        }
+        if begun.elapsed() >= SETTLE {
+            return Ok(growth.open_requests);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -96,10 +96,12 @@ fn matrix(report: &Report, colour: bool, out: &mut String) {
     for (name, cells) in [("pairs", pairs), ("fuzz", fuzz)] {
         if !cells.is_empty() {
             write!(out, "  {name}  ").expect(WRITES);
+            let mut seconds = 0.0;
             for cell in cells {
                 letter(cell, colour, out);
+                seconds += cell.seconds;
             }
-            out.push('\n');
+            writeln!(out, "  {seconds:.1} s").expect(WRITES);
         }
     }
     out.push_str(
@@ -128,9 +130,10 @@ fn bad(report: &Report, out: &mut String) {
         let known = if cell.new { "" } else { " (known)" };
         writeln!(
             out,
-            "\n{}{known} {}",
+            "\n{}{known} {} ({:.1} s)",
             cell.outcome.name(),
-            clean(&cell.sentence())
+            clean(&cell.sentence()),
+            cell.seconds
         )
         .expect(WRITES);
         for more in cell.findings.iter().skip(1).filter(|finding| finding.bad) {
@@ -152,6 +155,15 @@ fn bad(report: &Report, out: &mut String) {
             writeln!(out, "  | {}", clean(line)).expect(WRITES);
         }
         writeln!(out, "  {}", clean(&cell.repeat)).expect(WRITES);
+        if let Some(smallest) = &cell.smallest {
+            let line = clean(&smallest.repeat);
+            writeln!(
+                out,
+                "  the smallest found in {} runs:\n  {line}",
+                smallest.runs
+            )
+            .expect(WRITES);
+        }
     }
 }
 

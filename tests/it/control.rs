@@ -141,7 +141,10 @@ async fn the_journal_is_followed_as_it_grows_and_what_was_lost_is_told() {
     let server = TestServer::start().await;
     server.steps(&json!([{"text": "hi"}])).await;
     let empty = json(&server, "journal?after=0").await;
-    assert_eq!(empty, json!({"data": [], "next_after": 0, "dropped": 0}));
+    assert_eq!(
+        empty,
+        json!({"data": [], "next_after": 0, "dropped": 0, "open_requests": 0})
+    );
     for text in ["one", "two", "three"] {
         server.message(&prompt(text)).await;
     }
@@ -161,7 +164,10 @@ async fn the_journal_is_followed_as_it_grows_and_what_was_lost_is_told() {
     // Nothing new: the same place again.
     let after = second["next_after"].as_u64().unwrap();
     let none = json(&server, &format!("journal?after={after}")).await;
-    assert_eq!(none, json!({"data": [], "next_after": after, "dropped": 0}));
+    assert_eq!(
+        none,
+        json!({"data": [], "next_after": after, "dropped": 0, "open_requests": 0})
+    );
     // A filter passes over what does not fit, and the place goes on.
     let other = json(&server, "journal?after=0&path=/v1/files").await;
     assert_eq!(

@@ -16,7 +16,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "sweep",
-        &["client", "generate", "ids", "limits", "private", "xml"],
+        &[
+            "cassette", "client", "generate", "ids", "limits", "private", "xml",
+        ],
     ),
     (
         "embed",

@@ -213,3 +213,26 @@ async fn a_key_that_a_request_carries_anywhere_is_noted_nowhere() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_has_come_since_says_how_many_requests_are_open_and_those_that_are_not_are_in_it() {
+    let server = TestServer::start().await;
+    let stall = json!({"at": "http", "do": "stall", "path": "/v1/messages"});
+    server.control("POST", "faults", &stall).await;
+    let growth = async || server.control("GET", "journal?after=0", &Value::Null).await;
+    let until = async |open: u64| {
+        loop {
+            let growth = growth().await;
+            if growth["open_requests"] == open {
+                return growth;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut connection = server.connect().await;
+    connection.send(&server.messages(&prompt("hello"))).await;
+    assert_eq!(until(1).await["data"], json!([]));
+    drop(connection);
+    let data = &until(0).await["data"];
+    assert_eq!(data[0]["client_left"], true, "{data}");
+}

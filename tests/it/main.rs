@@ -50,6 +50,7 @@ mod rates;
 mod recordings;
 mod refusals;
 mod results;
+mod reuse;
 mod runs;
 mod service;
 mod skills;

@@ -1,14 +1,17 @@
 //! Faults of the wire: bytes that come late, in odd pieces, or not at all, and a model's pace.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
-use crate::harness::server::{prompt, streamed};
+use crate::harness::server::{code_prompt, prompt, streamed};
 use crate::harness::sse::events_of;
-use crate::harness::{Request, Response, TestServer};
+use crate::harness::{Processes, Request, Response, TestServer};
 
+/// Who says nothing for so long says nothing.
+const SILENCE: Duration = Duration::from_millis(400);
 const TEXT: &str = "one two three four five six seven eight nine ten eleven twelve";
 
 async fn talking() -> TestServer {
@@ -95,7 +98,7 @@ async fn until_end(
     let mut seen = Vec::new();
     loop {
         let read = connection.stream.read_buf(&mut seen);
-        match tokio::time::timeout(Duration::from_millis(400), read).await {
+        match tokio::time::timeout(SILENCE, read).await {
             Ok(Ok(0)) => return (seen, Some(Ok(()))),
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return (seen, Some(Err(error))),
@@ -125,6 +128,46 @@ async fn a_reset_is_one_for_the_client_and_a_hang_is_silence() {
     let (_, end) = until_end(&server, &files).await;
     assert!(matches!(end, Some(Err(_))), "{end:?}");
     assert_eq!(calm(&server).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_lost_stream_takes_its_turn_with_it_unless_the_work_is_to_be_done() {
+    let server = TestServer::on(Arc::new(Processes::new())).await;
+    server
+        .steps(&json!([{ "text": "First." }, { "bash": "echo 1 > $OUTPUT_DIR/one.txt" }, { "text": "Done." }]))
+        .await;
+    let files = async || {
+        let list = server
+            .send(&server.request("GET", "/v1/files"))
+            .await
+            .json();
+        list["data"].as_array().unwrap().len()
+    };
+    let lose = async |fault: Value| {
+        let request = server.messages(&streamed(code_prompt("go")));
+        let request = request.header("x-sandtable-fault", &fault.to_string());
+        let (seen, end) = until_end(&server, &request).await;
+        assert!(matches!(end, Some(Err(_))), "{end:?}");
+        String::from_utf8_lossy(&seen).matches("event: ").count()
+    };
+    let seen = lose(json!({"at": "wire", "do": "reset", "after_events": 2})).await;
+    assert_eq!((seen, files().await), (2, 0));
+    let from_the_first_byte =
+        json!({"at": "wire", "do": "reset", "after_bytes": 0, "after_work": true});
+    assert_eq!((lose(from_the_first_byte).await, files().await), (0, 1));
+    let later = json!({"at": "wire", "do": "reset", "after_events": 2, "after_work": true});
+    assert_eq!((lose(later).await, files().await), (2, 2));
+    let hang = json!({"at": "wire", "do": "hang", "after_work": true});
+    let request = server.messages(&streamed(code_prompt("go")));
+    let mut connection = server.connect().await;
+    connection
+        .send(&request.header("x-sandtable-fault", &hang.to_string()))
+        .await;
+    while files().await < 3 {}
+    let mut seen = Vec::new();
+    let more = tokio::time::timeout(SILENCE, connection.stream.read_to_end(&mut seen)).await;
+    assert!(more.is_err(), "the connection stays open");
+    assert!(!String::from_utf8_lossy(&seen).contains("event: "));
 }
 
 #[tokio::test]

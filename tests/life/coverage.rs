@@ -112,6 +112,40 @@ fn coverage_adds_up_over_runs_and_shards_and_is_held_to_a_threshold() {
 }
 
 #[test]
+fn shards_that_end_together_lose_nothing_of_one_file() {
+    const SHARDS: usize = 8;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_temporary("none", folder.path());
+    let url = format!("http://{}", server.address);
+    let body = json!({"model": "claude-opus-5", "max_tokens": 64, "messages": [{"role": "user", "content": "hi"}]});
+    let client = server.client("sk-ant-shards");
+    let answer = client.ask(
+        "POST",
+        "/v1/messages",
+        "application/json",
+        body.to_string().as_bytes(),
+    );
+    assert_eq!(answer.unwrap().status, 200);
+    let shards: Vec<_> = (0..SHARDS)
+        .map(|_| {
+            Command::new(env!("CARGO_BIN_EXE_sandtable"))
+                .args(["verify", "--url", &url, "--coverage", "all.json"])
+                .current_dir(folder.path())
+                .stderr(std::process::Stdio::null())
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for mut shard in shards {
+        assert!(shard.wait().unwrap().success());
+    }
+    let all = folder.path().join("all.json");
+    let count = count(&all, "stop reasons", "end_turn");
+    assert_eq!(count, u64::try_from(SHARDS).unwrap());
+}
+
+#[test]
 fn what_is_no_coverage_is_neither_read_nor_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("package.json");

@@ -9,6 +9,7 @@ use tokio::process::Command;
 
 use crate::image::image_ready;
 use crate::interpreter::{clients_node, clients_python};
+use crate::workshop::of_repository;
 use sandtable::cli::image::Flavor;
 
 const TIMEOUT: Duration = Duration::from_mins(10);
@@ -36,6 +37,11 @@ async fn nothing_reaches_the_real_service_from_a_test_in_python() {
 #[tokio::test]
 async fn the_python_package_is_typed() {
     pytest("test_types.py").await;
+}
+
+#[tokio::test]
+async fn the_python_package_has_a_method_for_every_kind_of_fault() {
+    pytest("test_faults.py").await;
 }
 
 #[tokio::test]
@@ -103,6 +109,11 @@ async fn nothing_reaches_the_real_service_from_a_test_in_node() {
 #[tokio::test]
 async fn the_node_package_is_typed() {
     node("types.test.js").await;
+}
+
+#[tokio::test]
+async fn the_node_package_has_a_method_for_every_kind_of_fault() {
+    node("faults.test.js").await;
 }
 
 #[tokio::test]
@@ -175,6 +186,10 @@ pub(crate) async fn run_in(
 ) -> String {
     command
         .env("SANDTABLE_BIN", env!("CARGO_BIN_EXE_sandtable"))
+        .env(
+            "SANDTABLE_TEST_CATALOGUE",
+            of_repository("page/src/catalogue.json"),
+        )
         .stdin(Stdio::null())
         .kill_on_drop(true);
     for other in [

@@ -148,6 +148,16 @@ impl Agents {
         bug: &str,
         cells: &[&str],
     ) -> (Option<i32>, Value, String) {
+        let only: Vec<&str> = cells.iter().flat_map(|cell| ["--only", *cell]).collect();
+        self.sweep_with(command, bug, &only).await
+    }
+
+    async fn sweep_with(
+        &self,
+        command: &[PathBuf],
+        bug: &str,
+        flags: &[&str],
+    ) -> (Option<i32>, Value, String) {
         let report = self.folder.path().join(format!("{bug}.json"));
         let mut sweep = Command::new(env!("CARGO_BIN_EXE_sandtable"));
         sweep
@@ -160,10 +170,8 @@ impl Agents {
                 "--json",
             ])
             .arg(&report);
-        for cell in cells {
-            sweep.args(["--only", cell]);
-        }
         sweep
+            .args(flags)
             .arg("--")
             .args(command)
             .current_dir(self.folder.path())
@@ -274,6 +282,58 @@ async fn a_careful_agent_has_no_alarm_and_ten_bugs_are_named_with_the_sdk_for_ty
     };
     agents.careful_has_no_alarm().await;
     agents.every_bug_is_named().await;
+}
+
+/// Reads answers with nothing but the standard library, and knows nothing beyond ASCII.
+const NARROW: &str = r#"
+import json, os, urllib.request
+
+body = {"model": "claude-opus-4-6", "max_tokens": 1024, "messages": [{"role": "user", "content": "hello"}]}
+request = urllib.request.Request(os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages", json.dumps(body).encode(), {
+    "content-type": "application/json", "anthropic-version": "2023-06-01", "x-api-key": os.environ["ANTHROPIC_API_KEY"],
+})
+for block in json.load(urllib.request.urlopen(request))["content"]:
+    print(block.get("text", "").encode("ascii").decode())
+"#;
+
+#[tokio::test]
+async fn a_conversation_that_breaks_a_client_is_made_small_and_its_line_plays_it_again() {
+    let Some(python) = Python.find() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("client.py"), NARROW).unwrap();
+    let script = "- then: [{ text: Hello. }]\n";
+    std::fs::write(folder.path().join("script.yaml"), script).unwrap();
+    let agents = Agents {
+        folder,
+        careful: Vec::new(),
+        planted: [python, vec!["client.py".into()]].concat(),
+    };
+    let fuzz = &["--fuzz", "40", "--budget", "1"];
+    let (code, report, said) = agents.sweep_with(&agents.planted, "fuzz", fuzz).await;
+    assert_eq!(code, Some(3), "{said}");
+    let is_crash = |cell: &&Value| cell["group"] == "fuzz" && cell["outcome"] == "crashed";
+    let cells = report["cells"].as_array().unwrap();
+    let shrunk: Vec<&Value> = cells
+        .iter()
+        .filter(is_crash)
+        .filter(|cell| cell["smallest"].is_object())
+        .collect();
+    let [cell] = shrunk.as_slice() else {
+        panic!("one of a kind is made small: {said}");
+    };
+    let line = cell["smallest"]["repeat"].as_str().unwrap();
+    assert!(said.contains(line), "{said}");
+    let id = line.split_whitespace().nth(3).unwrap();
+    let (code, report, said) = agents
+        .sweep_with(&agents.planted, "alone", &["--only", id])
+        .await;
+    assert_eq!(code, Some(3), "{said}");
+    let alone = &report["cells"][0];
+    assert_eq!(alone["outcome"], "crashed", "{said}");
+    // A text, and little else.
+    assert!(id.split('.').count() < 12, "{id}");
 }
 
 #[test]

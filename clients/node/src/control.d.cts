@@ -360,6 +360,8 @@ export interface JournalGrowth {
   next_after: number;
   /** How many that came since are kept no more. */
   dropped: number;
+  /** Requests that are not over, and so not in the journal yet; what outlives its client's connection counts. */
+  open_requests: number;
 }
 
 /** A part of the journal, newest first. */

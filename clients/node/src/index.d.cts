@@ -191,7 +191,48 @@ export interface Faults {
   toolError(errorCode?: string, options?: Select & { tool?: string }): Promise<FaultState>;
   /** The sandbox is killed while a call runs; its files stay. */
   killSandbox(options?: Select & { tool?: string }): Promise<FaultState>;
+  /** A call takes memory until it is killed. */
+  exhaustMemory(options?: Select & { tool?: string }): Promise<FaultState>;
+  /** The disk is full while a call runs. */
+  fillDisk(options?: Select & { tool?: string }): Promise<FaultState>;
+  /** Nothing can run a call. */
+  engineUnreachable(options?: Select & { tool?: string }): Promise<FaultState>;
+  /** The clock moves by a span such as `30d` before a request is handled. */
+  advance(by: string, options?: Select): Promise<FaultState>;
+  /** The file that a request names is gone. */
+  deleteFile(options?: Select): Promise<FaultState>;
+  /** A turn ends with `pause_turn` after so many blocks, or `inside` its so manieth call. */
+  pause(options?: Select & { afterBlocks?: number; inside?: boolean }): Promise<FaultState>;
+  /** A turn ends with `refusal`, `max_tokens`, or `model_context_window_exceeded`. */
+  stop(stopReason: string, options?: Select & { afterBlocks?: number }): Promise<FaultState>;
+  /** The container that a turn names has expired. */
+  expireContainer(options?: Select): Promise<FaultState>;
+  /** An answer comes no faster. */
+  slow(bytesPerSecond: number, options?: Select): Promise<FaultState>;
+  /** An answer comes in writes of so many bytes. */
+  split(bytes: number, options?: Select): Promise<FaultState>;
+  /** All of a stream comes in one piece. */
+  merge(options?: Select): Promise<FaultState>;
+  /** Silence in an answer; with `afterWork` all of its work is done first. */
+  hang(options?: WireSelect): Promise<FaultState>;
+  /** The connection is reset in an answer; with `afterWork` all of its work is done first. */
+  reset(options?: WireSelect): Promise<FaultState>;
+  /** An event that is no JSON comes in between. */
+  malformed(options?: StreamSelect): Promise<FaultState>;
+  /** An event that no client knows comes in between. */
+  unknownEvent(options?: StreamSelect): Promise<FaultState>;
+  /** Pings come in a row. */
+  pings(count?: number, options?: StreamSelect): Promise<FaultState>;
+  /** Texts and inputs come in deltas of so many characters. */
+  deltas(chars?: number, options?: Select): Promise<FaultState>;
+  /** What is no block has members that no client knows. */
+  unknownMembers(options?: Select): Promise<FaultState>;
+  /** Text comes as fast as a model writes. */
+  pace(tokensPerSecond: number, options?: Select): Promise<FaultState>;
 }
+
+/** Where in an answer it breaks: one of the two, or at its beginning. */
+export type WireSelect = Select & { afterEvents?: number; afterBytes?: number; afterWork?: boolean };
 
 export interface Journal {
   /** What the workspace was asked and answered, oldest first; `path` is how it starts, `status` 404 or "4xx". */

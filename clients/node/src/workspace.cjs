@@ -218,6 +218,91 @@ class Faults {
     return this.#first({ at: "tool", do: "kill_sandbox", ...options });
   }
 
+  exhaustMemory(options = {}) {
+    return this.#first({ at: "tool", do: "exhaust_memory", ...options });
+  }
+
+  fillDisk(options = {}) {
+    return this.#first({ at: "tool", do: "fill_disk", ...options });
+  }
+
+  engineUnreachable(options = {}) {
+    return this.#first({ at: "tool", do: "engine_unreachable", ...options });
+  }
+
+  advance(by, options = {}) {
+    return this.#first({ at: "http", do: "advance", by, ...options });
+  }
+
+  deleteFile(options = {}) {
+    return this.#first({ at: "http", do: "delete_file", ...options });
+  }
+
+  pause({ afterBlocks = 1, ...options } = {}) {
+    return this.#first({ at: "turn", do: "pause_turn", after_blocks: afterBlocks, ...options });
+  }
+
+  stop(stopReason, { afterBlocks, ...options } = {}) {
+    const place = afterBlocks === undefined ? {} : { after_blocks: afterBlocks };
+    return this.#first({ at: "turn", do: "stop", stop_reason: stopReason, ...place, ...options });
+  }
+
+  expireContainer(options = {}) {
+    return this.#first({ at: "turn", do: "expire_container", ...options });
+  }
+
+  slow(bytesPerSecond, options) {
+    return this.#wire("slow", { bytes_per_second: bytesPerSecond }, options);
+  }
+
+  split(bytes, options) {
+    return this.#wire("split", { bytes }, options);
+  }
+
+  merge(options) {
+    return this.#wire("merge", {}, options);
+  }
+
+  hang(options) {
+    return this.#wire("hang", {}, options);
+  }
+
+  reset(options) {
+    return this.#wire("reset", {}, options);
+  }
+
+  malformed(options) {
+    return this.#wire("malformed", { after_events: 1 }, options);
+  }
+
+  unknownEvent(options) {
+    return this.#wire("unknown_event", { after_events: 1 }, options);
+  }
+
+  pings(count = 2, options = {}) {
+    return this.#wire("pings", { count, after_events: 1 }, options);
+  }
+
+  deltas(chars = 1, options = {}) {
+    return this.#wire("deltas", { chars }, options);
+  }
+
+  unknownMembers(options) {
+    return this.#wire("unknown_members", {}, options);
+  }
+
+  pace(tokensPerSecond, options) {
+    return this.#wire("pace", { tokens_per_second: tokensPerSecond }, options);
+  }
+
+  #wire(act, members, { afterEvents, afterBytes, afterWork, ...options } = {}) {
+    const place = {};
+    if (afterEvents !== undefined) place.after_events = afterEvents;
+    if (afterBytes !== undefined) place.after_bytes = afterBytes;
+    if (afterWork !== undefined) place.after_work = afterWork;
+    return this.#first({ at: "wire", do: act, ...members, ...place, ...options });
+  }
+
   #one(act, { afterEvents, ...options } = {}) {
     const place =
       afterEvents === undefined ? { at: "http", path: "/v1/messages" } : { at: "stream", after_events: afterEvents };

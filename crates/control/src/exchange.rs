@@ -96,4 +96,7 @@ pub struct JournalGrowth {
     pub next_after: u64,
     /// How many that came since are kept no more.
     pub dropped: u64,
+    /// Requests that are not over, and so not in the journal yet; what outlives its client's connection counts.
+    #[serde(default)]
+    pub open_requests: u64,
 }

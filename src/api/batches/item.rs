@@ -20,7 +20,7 @@ use crate::quirks::{Era, Layer, Quirks};
 use crate::store::{BatchRow, ItemOutcome, ItemRow};
 use crate::telemetry::Done;
 use crate::verify::Made;
-use crate::workspace::Workspace;
+use crate::workspace::{OpenRequest, Workspace};
 
 /// Members that only make sense outside a batch (F110).
 const REFUSED: &[&str] = &[
@@ -145,6 +145,8 @@ async fn message(
         quirks: quirks(workspace, batch),
         faults: None,
         made: Made::default(),
+        // A batch is over when it is over: nobody waits for its items.
+        open: OpenRequest::default(),
     };
     let input = TurnInput {
         batch_item: Some((batch.id.clone(), item.custom_id.clone())),

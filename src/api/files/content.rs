@@ -9,7 +9,7 @@ use futures_util::stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::AsyncReadExt;
 
-use super::{Named, find};
+use super::{Named, find, with_digest};
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
 use crate::app::App;
@@ -53,7 +53,7 @@ pub(super) async fn content(
     let name = utf8_percent_encode(&file.filename, ENCODED);
     let disposition = HeaderValue::try_from(format!("attachment; filename*=utf-8''{name}"))
         .expect("a percent-encoded name is ASCII");
-    Ok((
+    let response = (
         [
             (header::CONTENT_TYPE, mime_type),
             (header::CONTENT_DISPOSITION, disposition),
@@ -61,7 +61,8 @@ pub(super) async fn content(
         ],
         body_of(disk),
     )
-        .into_response())
+        .into_response();
+    with_digest(&app, &file, response).await
 }
 
 /// The file's bytes as they are read from the disk.

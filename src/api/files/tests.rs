@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::quirks::Quirks;
 use crate::store::{NewFile, NewWorkspace, Options, Store};
 use crate::verify::Made;
-use crate::workspace::Workspace;
+use crate::workspace::{OpenRequest, Workspace};
 
 /// The router over a store of its own, and the workspaces `a` and `b`, both seeded and frozen.
 struct Server {
@@ -116,6 +116,7 @@ impl Server {
             quirks: Quirks::default(),
             faults: None,
             made: Made::default(),
+            open: OpenRequest::default(),
         });
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();

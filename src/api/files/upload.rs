@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
-use super::{Shape, name};
+use super::{Shape, name, with_digest};
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Caller;
 use crate::api::multipart::{self, Content, Event, MultipartError, PartHead};
@@ -38,9 +38,10 @@ pub(super) async fn upload(
             caller.made.says(received.content);
             let shape = Shape::of(&caller);
             // In a task of its own: of a client that leaves now it is known all the same what was made.
-            let kept = tokio::spawn(async move { keep(&app, &caller, received).await });
+            let state = app.clone();
+            let kept = tokio::spawn(async move { keep(&state, &caller, received).await });
             let row = kept.await.map_err(|error| ApiError::internal(&error))??;
-            Ok(shape.file(row))
+            with_digest(&app, &row, shape.file(row.clone())).await
         }
         Err(error) => {
             intake.abandon(&error).await;

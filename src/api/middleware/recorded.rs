@@ -22,7 +22,7 @@ use crate::limits;
 use crate::lint::Lint;
 use crate::telemetry::{Done, TurnDone};
 use crate::verify::{Facts, Made, Miss, Seen};
-use crate::workspace::Workspace;
+use crate::workspace::{OpenRequest, Workspace};
 
 /// The largest body of an entry that has one.
 const CONTENT_BYTES: usize = limits::JOURNAL_BYTES / 4;
@@ -42,6 +42,8 @@ pub(super) struct Record {
     pub(super) made: Made,
     /// Whose the log's lines are, those of the body included.
     span: Span,
+    /// Until this is in the journal.
+    pub(super) open: OpenRequest,
     pushed: bool,
 }
 
@@ -53,6 +55,7 @@ impl Record {
         redactor: Redactor,
     ) -> Self {
         let record = Self {
+            open: workspace.open.begin(),
             workspace,
             entry,
             started,
@@ -101,6 +104,14 @@ impl Record {
         };
         entry.request_body = exchange.request.map_or(entry.request_body, content);
         entry.response_body = exchange.response.map_or(entry.response_body, content);
+        if let Some((size_bytes, digest)) = exchange.file {
+            let sha256 = Some(digest);
+            let body = Body::Omitted { size_bytes, sha256 };
+            match entry.method.as_str() {
+                "GET" => entry.response_body = body,
+                _ => entry.request_body = body,
+            }
+        }
         let (mut done, mut container) = (TurnDone::default(), None);
         if let Some(report) = exchange.report {
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);

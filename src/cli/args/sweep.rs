@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::ServeArgs;
+use crate::clock;
 use crate::sweep::Budget;
 
 /// Flags of `sweep`.
@@ -68,6 +69,9 @@ pub(in crate::cli) struct SweepHow {
     /// What a run may take, such as 30s [default: ten times the run without faults, and at least 10s].
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(in crate::cli) limit: Option<Duration>,
+    /// Run every call of every run, also one that has run twice in a container with the same past.
+    #[arg(long)]
+    pub(in crate::cli) fresh_sandboxes: bool,
 }
 
 /// Commands of `sweep`.
@@ -100,18 +104,9 @@ fn budget(text: &str) -> Result<Budget, String> {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    let wrong = || "a time above 0, such as 500ms, 30s, 2m, or 1h".to_owned();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
-    let factor = match &text[digits..] {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60 * 1000,
-        "h" => 60 * 60 * 1000,
-        _ => return Err(wrong()),
-    };
-    let milliseconds = number.checked_mul(factor).filter(|all| *all > 0);
-    milliseconds.map(Duration::from_millis).ok_or_else(wrong)
+    let span = clock::span(text).and_then(|span| span.to_std().ok());
+    span.filter(|span| !span.is_zero())
+        .ok_or_else(|| "a time above 0, such as 500ms, 30s, 2m, or 1h30m".to_owned())
 }
 
 #[cfg(test)]
@@ -123,16 +118,8 @@ mod tests {
         assert_eq!(budget("50"), Ok(Budget::Runs(50)));
         assert_eq!(budget("2m"), Ok(Budget::Time(Duration::from_mins(2))));
         assert_eq!(time("250ms"), Ok(Duration::from_millis(250)));
-        for wrong in [
-            "",
-            "0",
-            "0s",
-            "-1",
-            "2 m",
-            "2d",
-            "s",
-            "99999999999999999999h",
-        ] {
+        assert_eq!(time("1h30m"), Ok(Duration::from_mins(90)));
+        for wrong in ["", "0", "0s", "-1", "2 m", "s", "99999999999999999999h"] {
             assert!(budget(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,5 +1,7 @@
 //! The requests, and which facts their answers show.
 
+mod beside;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -19,6 +21,10 @@ pub(super) const ALL: &[(&str, &[Step])] = &[
     ("files/current", FILES),
     ("files/beta", FILES_BETA),
     ("files/output", OUTPUT),
+    ("skills/current", beside::SKILLS),
+    ("skills/beta", beside::SKILLS_BETA_SHAPE),
+    ("batches/one", beside::BATCH),
+    ("threads/two", beside::THREAD),
     ("errors/model", NO_MODEL),
     ("errors/field", NO_FIELD),
     ("errors/json", NO_JSON),
@@ -27,6 +33,10 @@ pub(super) const ALL: &[(&str, &[Step])] = &[
     ("errors/role", NO_ROLE),
     ("errors/max-tokens", TOO_MANY),
     ("errors/history", NO_RESULT),
+    ("errors/skill-manifest", beside::NO_MANIFEST),
+    ("errors/skill-folder", beside::OTHER_FOLDER),
+    ("errors/skills", beside::MANY_SKILLS),
+    ("errors/thread", beside::NO_THREAD),
 ];
 
 const MAX_TOKENS: u64 = 256;
@@ -54,6 +64,7 @@ const PLAIN: &[Step] = &[Step {
             see: answers::null_container,
         },
     ],
+    again: None,
 }];
 
 const STREAM: &[Step] = &[Step {
@@ -72,6 +83,7 @@ const STREAM: &[Step] = &[Step {
             see: streams::null_container,
         },
     ],
+    again: None,
 }];
 
 const BEARER: &[Step] = &[Step {
@@ -84,6 +96,7 @@ const BEARER: &[Step] = &[Step {
         fact: "F130",
         see: answers::is_good,
     }],
+    again: None,
 }];
 
 const COUNT: &[Step] = &[Step {
@@ -95,6 +108,7 @@ const COUNT: &[Step] = &[Step {
         fact: "F088",
         see: answers::no_rate_limits,
     }],
+    again: None,
 }];
 
 const PREWARM: &[Step] = &[Step {
@@ -107,6 +121,7 @@ const PREWARM: &[Step] = &[Step {
         fact: "F007",
         see: answers::says_nothing,
     }],
+    again: None,
 }];
 
 const MODELS: &[Step] = &[Step {
@@ -115,6 +130,7 @@ const MODELS: &[Step] = &[Step {
         fact: "F120",
         see: answers::older_list,
     }],
+    again: None,
 }];
 
 const OUTPUT: &[Step] = &[
@@ -126,6 +142,7 @@ const OUTPUT: &[Step] = &[
             Some(post(MESSAGES, &body))
         },
         checks: &[],
+        again: None,
     },
     Step {
         ask: |scene| Some(get(&format!("/v1/files/{}/content", made(scene)?))),
@@ -133,6 +150,7 @@ const OUTPUT: &[Step] = &[
             fact: "F087",
             see: files::download,
         }],
+        again: None,
     },
     Step {
         ask: |scene| {
@@ -142,6 +160,7 @@ const OUTPUT: &[Step] = &[
             })
         },
         checks: &[],
+        again: None,
     },
 ];
 
@@ -155,6 +174,7 @@ const TOO_MANY: &[Step] = &[Step {
         fact: "F015",
         see: errors::too_many_tokens,
     }],
+    again: None,
 }];
 
 const NO_RESULT: &[Step] = &[Step {
@@ -172,6 +192,7 @@ const NO_RESULT: &[Step] = &[Step {
         fact: "F010",
         see: errors::no_result,
     }],
+    again: None,
 }];
 
 const CODE: &[Step] = &[
@@ -195,6 +216,7 @@ const CODE: &[Step] = &[
                 see: code::no_skills,
             },
         ],
+        again: None,
     },
     Step {
         ask: |scene| {
@@ -209,6 +231,7 @@ const CODE: &[Step] = &[
             fact: "F052",
             see: code::container_is_used_again,
         }],
+        again: None,
     },
 ];
 
@@ -232,6 +255,7 @@ const CODE_STREAM: &[Step] = &[Step {
             see: streams::fragments_are_spaced,
         },
     ],
+    again: None,
 }];
 
 const FILES: &[Step] = &[
@@ -247,6 +271,7 @@ const FILES: &[Step] = &[
                 see: files::name,
             },
         ],
+        again: None,
     },
     Step {
         ask: |scene| Some(of_file(scene, "GET", "/content")),
@@ -254,6 +279,7 @@ const FILES: &[Step] = &[
             fact: "F086",
             see: files::no_download,
         }],
+        again: None,
     },
     Step {
         ask: |_| Some(get("/v1/files?limit=1")),
@@ -267,10 +293,12 @@ const FILES: &[Step] = &[
                 see: answers::no_rate_limits,
             },
         ],
+        again: None,
     },
     Step {
         ask: |scene| Some(of_file(scene, "DELETE", "")),
         checks: &[],
+        again: None,
     },
     Step {
         ask: |scene| Some(of_file(scene, "GET", "")),
@@ -278,6 +306,7 @@ const FILES: &[Step] = &[
             fact: "F084",
             see: files::is_gone,
         }],
+        again: None,
     },
 ];
 
@@ -288,6 +317,7 @@ const FILES_BETA: &[Step] = &[
             fact: "F085",
             see: files::older_metadata,
         }],
+        again: None,
     },
     Step {
         ask: |_| Some(with_beta(get("/v1/files?limit=1"), FILES_BETA_HEADER)),
@@ -295,10 +325,12 @@ const FILES_BETA: &[Step] = &[
             fact: "F085",
             see: files::older_list,
         }],
+        again: None,
     },
     Step {
         ask: |scene| Some(with_beta(of_file(scene, "DELETE", ""), FILES_BETA_HEADER)),
         checks: &[],
+        again: None,
     },
 ];
 
@@ -318,6 +350,7 @@ const NO_MODEL: &[Step] = &[Step {
             see: errors::is_not_to_be_retried,
         },
     ],
+    again: None,
 }];
 
 const NO_FIELD: &[Step] = &[Step {
@@ -330,6 +363,7 @@ const NO_FIELD: &[Step] = &[Step {
         fact: "F145",
         see: errors::unknown_member,
     }],
+    again: None,
 }];
 
 const NO_JSON: &[Step] = &[Step {
@@ -342,6 +376,7 @@ const NO_JSON: &[Step] = &[Step {
         fact: "F134",
         see: errors::no_json,
     }],
+    again: None,
 }];
 
 const NO_BETA: &[Step] = &[Step {
@@ -355,6 +390,7 @@ const NO_BETA: &[Step] = &[Step {
         fact: "F139",
         see: errors::unknown_beta,
     }],
+    again: None,
 }];
 
 const NO_FILE: &[Step] = &[Step {
@@ -369,6 +405,7 @@ const NO_FILE: &[Step] = &[Step {
             see: errors::is_not_to_be_retried,
         },
     ],
+    again: None,
 }];
 
 const NO_ROLE: &[Step] = &[Step {
@@ -383,6 +420,7 @@ const NO_ROLE: &[Step] = &[Step {
         fact: "F131",
         see: errors::path_with_tag,
     }],
+    again: None,
 }];
 
 fn hello(scene: &Scene<'_>, stream: bool) -> Value {
@@ -456,18 +494,24 @@ fn made(scene: &Scene<'_>) -> Option<String> {
 }
 
 fn upload(headers: &[(&str, &str)]) -> Ask {
+    let mut ask = multipart("/v1/files", "file", "conform.txt", "text/plain", "conform");
+    let given = headers.iter();
+    ask.headers
+        .extend(given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    ask
+}
+
+/// A form with one file.
+fn multipart(path: &str, field: &str, filename: &str, media_type: &str, content: &str) -> Ask {
     let body = format!(
-        "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"conform.txt\"\r\n\
-         content-type: text/plain\r\n\r\nconform\r\n--{BOUNDARY}--\r\n"
+        "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{field}\"; filename=\"{filename}\"\r\n\
+         content-type: {media_type}\r\n\r\n{content}\r\n--{BOUNDARY}--\r\n"
     );
     let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-    let given = headers
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Ask {
         method: "POST".to_owned(),
-        path: "/v1/files".to_owned(),
-        headers: given.chain([("content-type".to_owned(), kind)]).collect(),
+        path: path.to_owned(),
+        headers: vec![("content-type".to_owned(), kind)],
         body: body.into(),
     }
 }

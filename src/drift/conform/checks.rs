@@ -1,10 +1,13 @@
 //! What has to be seen of answers, one fact each.
 
 pub(super) mod answers;
+pub(super) mod batches;
 pub(super) mod code;
 pub(super) mod errors;
 pub(super) mod files;
+pub(super) mod skills;
 pub(super) mod streams;
+pub(super) mod threads;
 
 use serde_json::Value;
 

@@ -76,6 +76,10 @@ impl Running<'_> {
                 let twin = store.twin(&blob).await.map_err(turn)?;
                 twins.insert(same, twin);
             }
+            if self.engine.containers.follows_pasts() {
+                let twin = store.twin(&blob).await.map_err(turn)?;
+                self.kept().push((output.name.clone(), twin));
+            }
             files.push(self.add(output.name, blob).await?);
         }
         Ok((files, over))

@@ -30,6 +30,10 @@ pub(super) const KEYS: [&str; 7] = [
     }
 }
 
+/// All of its `do`.
+#[cfg(test)]
+pub(super) const NAMES: &[&str] = Word::NAMES;
+
 impl Word {
     /// The keys that go with it.
     fn keys(self) -> &'static [&'static str] {

@@ -8,7 +8,7 @@ use super::{FaultError, Keys, bad, one_of};
 use crate::fault::{Pace, Where, WireAct};
 
 /// What a wire fault may say beside what all may.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "path",
     "method",
     "do",
@@ -16,6 +16,7 @@ pub(super) const KEYS: [&str; 12] = [
     "bytes_per_second",
     "after_bytes",
     "after_events",
+    "after_work",
     "count",
     "chars",
     "ttft_ms",
@@ -40,6 +41,10 @@ pub(super) const KEYS: [&str; 12] = [
     }
 }
 
+/// All of its `do`.
+#[cfg(test)]
+pub(super) const NAMES: &[&str] = Word::NAMES;
+
 impl Word {
     /// The keys that go with it.
     fn keys(self) -> &'static [&'static str] {
@@ -48,7 +53,7 @@ impl Word {
             Self::Split => &["bytes"],
             Self::Merge | Self::UnknownMembers => &[],
             Self::Deltas => &["chars"],
-            Self::Hang | Self::Reset => &["after_bytes", "after_events"],
+            Self::Hang | Self::Reset => &["after_bytes", "after_events", "after_work"],
             Self::Malformed | Self::UnknownEvent => &["after_events"],
             Self::Pings => &["after_events", "count"],
             Self::Pace => &["ttft_ms", "tokens_per_second", "jitter"],
@@ -99,6 +104,10 @@ pub(super) fn read(keys: &Keys<'_>) -> Result<WireAct, FaultError> {
             chars: usize::try_from(needed("chars", "such as \"chars\": 1")?).unwrap_or(usize::MAX),
         },
         Word::UnknownMembers => WireAct::UnknownMembers,
+        Word::Hang | Word::Reset if keys.boolean("after_work")?.unwrap_or(false) => WireAct::Lost {
+            place: place()?,
+            hangs: name == Word::Hang.name(),
+        },
         Word::Hang => WireAct::Hang(place()?),
         Word::Reset => WireAct::Reset(place()?),
         Word::Malformed => WireAct::Malformed {

@@ -27,6 +27,12 @@ fn status(request: &Request, status: u16) -> Value {
     )
 }
 
+/// Nothing of the answer arrives, and all of it was made.
+fn after_work(request: &Request, act: &str) -> Value {
+    let more = json!({"do": act, "after_bytes": 0, "after_work": true});
+    aimed("wire", request, more)
+}
+
 const fn refusal(id: &'static str, says: &'static str, fault: fn(&Request, u64) -> Value) -> Row {
     Row {
         id,
@@ -128,12 +134,12 @@ pub(super) const ROWS: &[Row] = &[
     lost(
         "lost-reset",
         "a reset connection after the work is done",
-        |request, _| aimed("wire", request, json!({"do": "reset", "after_bytes": 0})),
+        |request, _| after_work(request, "reset"),
     ),
     lost(
         "lost-hang",
         "silence after the work is done",
-        |request, _| aimed("wire", request, json!({"do": "hang", "after_bytes": 0})),
+        |request, _| after_work(request, "hang"),
     ),
     Row {
         group: Group::Wire,

@@ -65,6 +65,7 @@ fn run(exchanges: Vec<Exchange>) -> Run {
         verdict: verdict(&json!({})),
         faults: vec![fault],
         files: vec![file],
+        left_open: 0,
     }
 }
 
@@ -101,6 +102,15 @@ fn the_same_answers_and_files_are_a_recovery_whatever_came_between() {
     assert_eq!(worst(&seen, unnoticed).0, Outcome::Unharmed);
     seen.faults[0].fired = 0;
     assert_eq!(worst(&seen, CAREFUL).0, Outcome::NotMet);
+}
+
+#[test]
+fn what_goes_on_when_the_command_has_ended_is_told() {
+    let mut seen = run(vec![answer("req_1", "soup"), fetched("req_2")]);
+    seen.left_open = 2;
+    let (outcome, bad, says) = worst(&seen, CAREFUL);
+    assert_eq!((outcome, bad), (Outcome::Hung, true));
+    assert!(says.contains("2 requests open"), "{says}");
 }
 
 #[test]

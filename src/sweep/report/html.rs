@@ -112,8 +112,9 @@ fn letter(cell: &CellReport, out: &mut String) {
     };
     write!(
         out,
-        "<a class=\"c {class}\" href=\"#{anchor}\" title=\"{id}: {}\">{}</a>",
+        "<a class=\"c {class}\" href=\"#{anchor}\" title=\"{id}: {}, {:.1} s\">{}</a>",
         cell.outcome.name(),
+        cell.seconds,
         cell.outcome.letter(cell.bad),
         anchor = anchor(cell),
         id = escaped(&cell.id),
@@ -181,6 +182,12 @@ fn opened(cell: &CellReport, out: &mut String) {
         ),
         ("stderr of the client", cell.stderr.clone()),
         ("alone", cell.repeat.clone()),
+        (
+            "the smallest that fails so",
+            cell.smallest
+                .as_ref()
+                .map_or_else(String::new, |it| it.repeat.clone()),
+        ),
     ] {
         if !text.is_empty() {
             write!(out, "<p>{title}</p><pre>{}</pre>", lines(&text)).expect(WRITES);

@@ -38,7 +38,7 @@ pub(super) fn suites(report: &Report) -> String {
                 "{sentence}\non the wire: {}\n{}\n{}",
                 cell.wire_line(),
                 cell.stderr,
-                cell.repeat
+                cell.alone()
             ),
         });
         failures += usize::from(cell.new);

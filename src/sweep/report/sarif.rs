@@ -57,7 +57,7 @@ pub(super) fn log(report: &Report) -> String {
             "{} ({}). Alone: {}",
             cell.sentence(),
             cell.outcome.name(),
-            cell.repeat
+            cell.alone()
         );
         results.push(result(&cell.kind, "error", &text, &cell.id, !cell.new));
     }

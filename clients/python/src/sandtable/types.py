@@ -420,6 +420,8 @@ class JournalGrowth(TypedDict):
     """What to ask for with `after` the next time; also of an empty page."""
     dropped: int
     """How many that came since are kept no more."""
+    open_requests: int
+    """Requests that are not over, and so not in the journal yet; what outlives its client's connection counts."""
 
 
 class JournalPage(TypedDict):

@@ -243,9 +243,30 @@ class Faults:
         """Silence until the client leaves, or for `for_ms`: instead of an answer, or in the stream."""
         return self._do("stall", after_events, select)
 
-    def delay(self, delay_ms: int, **select: Any) -> FaultState:
-        """The answer is late."""
-        return self.add({"at": "http", "path": "/v1/messages", "delay_ms": delay_ms, **select})[0]
+    def delay(self, delay_ms: int, after_events: Optional[int] = None, **select: Any) -> FaultState:
+        """The answer is late, or its stream waits after so many events."""
+        return self.add({**_place(after_events), "delay_ms": delay_ms, **select})[0]
+
+    def advance(self, by: str, **select: Any) -> FaultState:
+        """The clock moves by a span such as ``30d`` before a request is handled."""
+        return self.add({"at": "http", "do": "advance", "by": by, **select})[0]
+
+    def delete_file(self, **select: Any) -> FaultState:
+        """The file that a request names is gone."""
+        return self.add({"at": "http", "do": "delete_file", **select})[0]
+
+    def pause(self, after_blocks: int = 1, inside: bool = False, **select: Any) -> FaultState:
+        """A turn ends with ``pause_turn`` after so many blocks, or in the middle of its so manieth call."""
+        place = {"after_blocks": after_blocks, **({"inside": True} if inside else {})}
+        return self.add({"at": "turn", "do": "pause_turn", **place, **select})[0]
+
+    def stop(self, stop_reason: str, **select: Any) -> FaultState:
+        """A turn ends with ``refusal``, ``max_tokens``, or ``model_context_window_exceeded``."""
+        return self.add({"at": "turn", "do": "stop", "stop_reason": stop_reason, **select})[0]
+
+    def expire_container(self, **select: Any) -> FaultState:
+        """The container that a turn names has expired."""
+        return self.add({"at": "turn", "do": "expire_container", **select})[0]
 
     def tool_error(self, error_code: str = "unavailable", **select: Any) -> FaultState:
         """A server tool call gets this error as its result."""
@@ -254,6 +275,65 @@ class Faults:
     def kill_sandbox(self, **select: Any) -> FaultState:
         """The sandbox is killed while a call runs; its files stay."""
         return self.add({"at": "tool", "do": "kill_sandbox", **select})[0]
+
+    def exhaust_memory(self, **select: Any) -> FaultState:
+        """A call takes memory until it is killed."""
+        return self.add({"at": "tool", "do": "exhaust_memory", **select})[0]
+
+    def fill_disk(self, **select: Any) -> FaultState:
+        """The disk is full while a call runs."""
+        return self.add({"at": "tool", "do": "fill_disk", **select})[0]
+
+    def engine_unreachable(self, **select: Any) -> FaultState:
+        """Nothing can run a call."""
+        return self.add({"at": "tool", "do": "engine_unreachable", **select})[0]
+
+    def slow(self, bytes_per_second: int, **select: Any) -> FaultState:
+        """An answer comes no faster."""
+        return self._wire("slow", {"bytes_per_second": bytes_per_second, **select})
+
+    def split(self, bytes: int, **select: Any) -> FaultState:
+        """An answer comes in writes of so many bytes."""
+        return self._wire("split", {"bytes": bytes, **select})
+
+    def merge(self, **select: Any) -> FaultState:
+        """All of a stream comes in one piece."""
+        return self._wire("merge", select)
+
+    def hang(self, **select: Any) -> FaultState:
+        """Silence after `after_events` or `after_bytes`; with ``after_work=True`` after all of the work is done."""
+        return self._wire("hang", select)
+
+    def reset(self, **select: Any) -> FaultState:
+        """The connection is reset after `after_events` or `after_bytes`; with ``after_work=True`` the work is done."""
+        return self._wire("reset", select)
+
+    def malformed(self, after_events: int = 1, **select: Any) -> FaultState:
+        """An event that is no JSON comes in between."""
+        return self._wire("malformed", {"after_events": after_events, **select})
+
+    def unknown_event(self, after_events: int = 1, **select: Any) -> FaultState:
+        """An event that no client knows comes in between."""
+        return self._wire("unknown_event", {"after_events": after_events, **select})
+
+    def pings(self, count: int = 2, after_events: int = 1, **select: Any) -> FaultState:
+        """Pings come in a row."""
+        return self._wire("pings", {"count": count, "after_events": after_events, **select})
+
+    def deltas(self, chars: int = 1, **select: Any) -> FaultState:
+        """Texts and inputs come in deltas of so many characters."""
+        return self._wire("deltas", {"chars": chars, **select})
+
+    def unknown_members(self, **select: Any) -> FaultState:
+        """What is no block has members that no client knows."""
+        return self._wire("unknown_members", select)
+
+    def pace(self, tokens_per_second: float, **select: Any) -> FaultState:
+        """Text comes as fast as a model writes."""
+        return self._wire("pace", {"tokens_per_second": tokens_per_second, **select})
+
+    def _wire(self, what: str, members: dict[str, Any]) -> FaultState:
+        return self.add({"at": "wire", "do": what, **members})[0]
 
     def _error(self, kind: str, after_events: Optional[int], select: dict[str, Any]) -> FaultState:
         return self.add({**_place(after_events), "type": kind, **select})[0]
