@@ -11,6 +11,7 @@ pub mod kubernetes;
 pub mod local;
 mod lock;
 mod memory;
+mod warm;
 
 use std::collections::HashSet;
 use std::fmt;

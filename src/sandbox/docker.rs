@@ -37,6 +37,7 @@ use self::volume::{Filled, GuestVolume};
 use crate::clock::Clock;
 use crate::ids::SandboxId;
 use crate::limits::{CONCURRENT_STARTS, ENGINE_CHANGE_TIMEOUT, SANDBOX_LEASE};
+use crate::sandbox::warm::Pool;
 use crate::sandbox::{
     BoxFuture, Capabilities, Description, Host, Launched, Launcher, PassedOver, SandboxError,
     SandboxSpec, guest,
@@ -71,7 +72,7 @@ pub struct DockerBackend {
     lease: Lease,
     /// How long its sandboxes outlive it; `None` if they end with it.
     lease_span: Option<Duration>,
-    warm: warm::Pool,
+    warm: Pool,
     guest: GuestVolume,
     /// What is in the guest's volume, once the engine is known to have it.
     guest_in_place: Mutex<Option<Filled>>,
@@ -115,7 +116,7 @@ impl DockerBackend {
             runtime: config.runtime,
             lease,
             lease_span: (!config.temporary).then_some(SANDBOX_LEASE),
-            warm: warm::Pool::default(),
+            warm: Pool::default(),
             guest: GuestVolume::new(config.guest),
             guest_in_place: Mutex::new(None),
             starts: Semaphore::new(CONCURRENT_STARTS),

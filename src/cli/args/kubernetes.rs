@@ -12,13 +12,13 @@ use crate::sandbox::kubernetes::settings::{
 /// Flags of `--backend kubernetes`.
 #[derive(Debug, Clone, Default, Args)]
 #[expect(clippy::struct_field_names, reason = "they are the names of the flags")]
+#[command(next_help_heading = "Kubernetes")]
 pub(in crate::cli) struct KubernetesArgs {
     /// Context of the kubeconfig (`KUBECONFIG`, as for kubectl); without one the service account of the server's pod.
     #[arg(
         long,
         value_name = "NAME",
         env = "SANDTABLE_K8S_CONTEXT",
-        help_heading = "Kubernetes",
         hide_short_help = true
     )]
     k8s_context: Option<String>,
@@ -27,7 +27,6 @@ pub(in crate::cli) struct KubernetesArgs {
         long,
         value_name = "NAME",
         env = "SANDTABLE_K8S_NAMESPACE",
-        help_heading = "Kubernetes",
         hide_short_help = true
     )]
     k8s_namespace: Option<String>,
@@ -36,7 +35,6 @@ pub(in crate::cli) struct KubernetesArgs {
         long,
         value_name = "IMAGE",
         env = "SANDTABLE_K8S_GUEST_IMAGE",
-        help_heading = "Kubernetes",
         hide_short_help = true
     )]
     k8s_guest_image: Option<String>,
@@ -45,15 +43,14 @@ pub(in crate::cli) struct KubernetesArgs {
         long,
         value_name = "NAME",
         env = "SANDTABLE_K8S_RUNTIME_CLASS",
-        help_heading = "Kubernetes",
         hide_short_help = true
     )]
     k8s_runtime_class: Option<String>,
     /// Label that the pods' nodes have; may be given again.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = label, value_delimiter = ',', env = "SANDTABLE_K8S_NODE_SELECTOR", help_heading = "Kubernetes", hide_short_help = true)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label, value_delimiter = ',', env = "SANDTABLE_K8S_NODE_SELECTOR", hide_short_help = true)]
     k8s_node_selector: Vec<(String, String)>,
     /// Taint of nodes that the pods stand, as KEY[=VALUE][:EFFECT]; may be given again.
-    #[arg(long, value_name = "TAINT", value_parser = toleration, value_delimiter = ',', env = "SANDTABLE_K8S_TOLERATION", help_heading = "Kubernetes", hide_short_help = true)]
+    #[arg(long, value_name = "TAINT", value_parser = toleration, value_delimiter = ',', env = "SANDTABLE_K8S_TOLERATION", hide_short_help = true)]
     k8s_toleration: Vec<Toleration>,
     /// Secret that the images' registry wants; may be given again.
     #[arg(
@@ -61,7 +58,6 @@ pub(in crate::cli) struct KubernetesArgs {
         value_name = "NAME",
         value_delimiter = ',',
         env = "SANDTABLE_K8S_PULL_SECRET",
-        help_heading = "Kubernetes",
         hide_short_help = true
     )]
     k8s_pull_secret: Vec<String>,
@@ -71,20 +67,14 @@ pub(in crate::cli) struct KubernetesArgs {
         long,
         value_name = "NAME",
         env = "SANDTABLE_K8S_STORAGE_CLASS",
-        help_heading = "Kubernetes",
         hide_short_help = true
     )]
     k8s_storage_class: Option<String>,
     /// Seconds that a pod may take to run, nodes that are started and images that are pulled included.
-    #[arg(long, value_name = "SECONDS", default_value_t = POD_START_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600), env = "SANDTABLE_K8S_START_TIMEOUT", help_heading = "Kubernetes", hide_short_help = true)]
+    #[arg(long, value_name = "SECONDS", default_value_t = POD_START_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600), env = "SANDTABLE_K8S_START_TIMEOUT", hide_short_help = true)]
     k8s_start_timeout: u64,
     /// Make no network policy and try none: programs then make no sockets of a network, loopback included.
-    #[arg(
-        long,
-        env = "SANDTABLE_K8S_NO_POLICY",
-        help_heading = "Kubernetes",
-        hide_short_help = true
-    )]
+    #[arg(long, env = "SANDTABLE_K8S_NO_POLICY", hide_short_help = true)]
     k8s_no_policy: bool,
 }
 

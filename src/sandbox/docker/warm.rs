@@ -4,62 +4,24 @@
 //! once or not at all. So a container's sandbox is always found by its name, and one that is still
 //! called warm belongs to nobody.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bollard::query_parameters::RenameContainerOptionsBuilder;
-use tokio::io::AsyncWriteExt as _;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 use super::DockerBackend;
-use crate::clock::Clock;
 use crate::ids::Ids;
-use crate::limits::{SANDBOX_LEASE, WARM_LIFE};
+use crate::limits::SANDBOX_LEASE;
+use crate::sandbox::warm::Warm;
 use crate::sandbox::{Launched, Limits, SandboxError, SandboxSpec};
 
-/// How long a write to a warm sandbox may take before it counts as dead.
-const MARK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the one who fills the pool may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// The sandboxes that wait.
-#[derive(Debug, Default)]
-pub(super) struct Pool {
-    waiting: Mutex<VecDeque<Warm>>,
-    wanted: AtomicUsize,
-    changed: Notify,
-    keeper: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Debug)]
-struct Warm {
-    name: String,
-    limits: Limits,
-    launched: Launched,
-    since: Instant,
-}
-
-impl Pool {
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Warm>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keeper(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lacks_some(&self) -> bool {
-        self.waiting().len() < self.wanted.load(Ordering::Relaxed)
-    }
-}
 
 impl DockerBackend {
     /// Keeps so many sandboxes warm, from now until [`Self::close`].
     pub fn keep_warm(self: &Arc<Self>, count: usize, limits: Limits) {
-        self.warm.wanted.store(count, Ordering::Relaxed);
+        self.warm.want(count);
         let backend = Arc::clone(self);
         let keeper = tokio::spawn(async move { backend.fill(limits).await });
         *self.warm.keeper() = Some(keeper);
@@ -78,8 +40,8 @@ impl DockerBackend {
     }
 
     async fn fill(&self, limits: Limits) {
-        while self.warm.wanted.load(Ordering::Relaxed) > 0 {
-            while self.warm.lacks_some() {
+        while self.warm.is_wanted() {
+            while self.warm.lacks() > 0 {
                 match self.start_warm(limits).await {
                     Ok(warm) => self.warm.waiting().push_back(warm),
                     Err(error) => {
@@ -102,31 +64,17 @@ impl DockerBackend {
         let name = self.sandbox_name(&id);
         let spec = SandboxSpec {
             sandbox_id: id.into(),
-            // Later than the end of any container it may be given to.
-            expires_at: Clock::default().now()
-                + chrono::TimeDelta::days(crate::limits::CONTAINER_LIFE_DAYS)
-                + WARM_LIFE,
+            expires_at: Warm::expires_at(),
             limits,
         };
         let launched = self.launch_as(&spec, &name).await?;
-        Ok(Warm {
-            name,
-            limits,
-            launched,
-            since: Instant::now(),
-        })
+        Ok(Warm::new(name, limits, launched))
     }
 
     /// Gives the waiting sandboxes a sign of life, and ends those that are dead or old.
     async fn tend(&self) {
-        for _ in 0..self.warm_count() {
-            let Some(mut warm) = self.warm.waiting().pop_front() else {
-                return;
-            };
-            let lives = warm.since.elapsed() < WARM_LIFE && warm.is_reachable().await;
-            if lives {
-                self.warm.waiting().push_back(warm);
-            } else if let Err(error) = self.delete(&warm.name).await {
+        for warm in self.warm.tend().await {
+            if let Err(error) = self.delete(&warm.name).await {
                 tracing::debug!(%error, "a warm sandbox may be left");
             }
         }
@@ -134,13 +82,7 @@ impl DockerBackend {
 
     /// A warm sandbox under its new name; `None` if there is none, or the container has one of its own.
     pub(super) async fn take_warm(&self, spec: &SandboxSpec, name: &str) -> Option<Launched> {
-        let warm = {
-            let mut waiting = self.warm.waiting();
-            let place = waiting
-                .iter()
-                .position(|warm| warm.limits == spec.limits && warm.since.elapsed() < WARM_LIFE)?;
-            waiting.remove(place)?
-        };
+        let warm = self.warm.take(spec.limits)?;
         let options = RenameContainerOptionsBuilder::default().name(name).build();
         let rename = self.engine.docker.rename_container(&warm.name, options);
         match self.engine.ask("take a warm sandbox", rename).await {
@@ -163,7 +105,7 @@ impl DockerBackend {
 
     /// Ends the waiting sandboxes and starts no more.
     pub(super) async fn close_pool(&self) -> Result<(), SandboxError> {
-        self.warm.wanted.store(0, Ordering::Relaxed);
+        self.warm.want(0);
         self.warm.changed.notify_one();
         let keeper = self.warm.keeper().take();
         if let Some(mut keeper) = keeper {
@@ -180,21 +122,5 @@ impl DockerBackend {
             self.delete(&warm.name).await?;
         }
         Ok(())
-    }
-}
-
-impl Warm {
-    /// A mark, and nothing behind it, is a sign of life to a guest with a lease.
-    async fn is_reachable(&mut self) -> bool {
-        let Some(lease) = self.launched.lease else {
-            return true;
-        };
-        let writer = &mut self.launched.channel.writer;
-        let mark = lease.token.mark();
-        let write = async {
-            writer.write_all(&mark).await?;
-            writer.flush().await
-        };
-        matches!(tokio::time::timeout(MARK_TIMEOUT, write).await, Ok(Ok(())))
     }
 }

@@ -17,6 +17,10 @@ use crate::sandbox::SandboxError;
 
 const NO_CLUSTER_HINT: &str = "name the cluster's file in `KUBECONFIG`, or run the server in a pod with a service account; `--k8s-context` chooses among its contexts";
 
+/// Names are the server's own: an earlier try has come through.
+const IS_THERE: u16 = 409;
+const IS_GONE: u16 = 404;
+
 /// A connection to a namespace of a cluster.
 #[derive(Debug)]
 pub(super) struct Cluster {
@@ -81,34 +85,15 @@ impl Cluster {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// Fine if it is there: names are the server's own, so an earlier try has come through.
-    async fn made<T>(
+    /// A change; fine as well if the answer's status says that there is nothing left to do.
+    async fn change<T>(
         &self,
         operation: &'static str,
-        creation: impl Future<Output = Result<T, KubeError>>,
+        is_done: u16,
+        call: impl Future<Output = Result<T, KubeError>>,
     ) -> Result<(), SandboxError> {
-        match self
-            .call(operation, ENGINE_CHANGE_TIMEOUT, creation)
-            .await?
-        {
-            Err(error) if failure::status(&error) != Some(409) => {
-                Err(failure::of_call(operation, &error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Fine if it is gone.
-    async fn gone<T>(
-        &self,
-        operation: &'static str,
-        deletion: impl Future<Output = Result<T, KubeError>>,
-    ) -> Result<(), SandboxError> {
-        match self
-            .call(operation, ENGINE_CHANGE_TIMEOUT, deletion)
-            .await?
-        {
-            Err(error) if failure::status(&error) != Some(404) => {
+        match self.call(operation, ENGINE_CHANGE_TIMEOUT, call).await? {
+            Err(error) if failure::status(&error) != Some(is_done) => {
                 Err(failure::of_call(operation, &error))
             }
             _ => Ok(()),
@@ -117,8 +102,12 @@ impl Cluster {
 
     pub(super) async fn make_pod(&self, pod: &Pod) -> Result<(), SandboxError> {
         let params = PostParams::default();
-        self.made("create the sandbox's pod", self.pods.create(&params, pod))
-            .await
+        self.change(
+            "create the sandbox's pod",
+            IS_THERE,
+            self.pods.create(&params, pod),
+        )
+        .await
     }
 
     pub(super) async fn make_claim(
@@ -127,27 +116,36 @@ impl Cluster {
     ) -> Result<(), SandboxError> {
         let params = PostParams::default();
         let creation = self.claims.create(&params, claim);
-        self.made("create the claim of the sandbox's files", creation)
-            .await
+        self.change(
+            "create the claim of the sandbox's files",
+            IS_THERE,
+            creation,
+        )
+        .await
     }
 
     pub(super) async fn make_policy(&self, policy: &NetworkPolicy) -> Result<(), SandboxError> {
         let params = PostParams::default();
         let creation = self.policies.create(&params, policy);
-        self.made("create the network policy", creation).await
+        self.change("create the network policy", IS_THERE, creation)
+            .await
     }
 
     /// Ends a pod at once: its guest has nothing to put in order.
     pub(super) async fn end_pod(&self, name: &str) -> Result<(), SandboxError> {
         let params = DeleteParams::default().grace_period(0);
-        self.gone("end the sandbox's pod", self.pods.delete(name, &params))
-            .await
+        self.change(
+            "end the sandbox's pod",
+            IS_GONE,
+            self.pods.delete(name, &params),
+        )
+        .await
     }
 
     pub(super) async fn remove_claim(&self, name: &str) -> Result<(), SandboxError> {
         let params = DeleteParams::default();
         let deletion = self.claims.delete(name, &params);
-        self.gone("remove the claim of the sandbox's files", deletion)
+        self.change("remove the claim of the sandbox's files", IS_GONE, deletion)
             .await
     }
 

@@ -13,12 +13,12 @@ use super::names::Owner;
 use super::network;
 use super::settings::KubernetesSettings;
 use super::spec::{Mould, Network};
-use super::warm::Pool;
 use super::watch::Pods;
 use crate::clock::Clock;
 use crate::ids::SandboxId;
 use crate::limits::{CONCURRENT_POD_STARTS, ENGINE_CALL_TIMEOUT};
 use crate::sandbox::lock::DataLock;
+use crate::sandbox::warm::Pool;
 use crate::sandbox::{
     BoxFuture, Capabilities, Description, Host, Launched, Launcher, PassedOver, SandboxError,
     SandboxSpec, guest,

@@ -1,5 +1,7 @@
 //! Starting a sandbox, taking up one that runs, and ending one.
 
+use tokio::sync::SemaphorePermit;
+
 use crate::limits::{ENGINE_CHANGE_TIMEOUT, SANDBOX_LEASE};
 use crate::sandbox::{GuestLease, Launched, SandboxError, SandboxSpec, guest};
 
@@ -18,13 +20,15 @@ impl KubernetesBackend {
         if let Some(launched) = self.take_warm(spec).await {
             return Ok(launched);
         }
-        let _turn = self
-            .starts
-            .acquire()
-            .await
-            .expect("the semaphore is never closed");
+        let _turn = self.turn().await;
         let name = self.mould.owner.new_name("");
         self.start(spec, &name, false).await
+    }
+
+    /// A place among the starts that go on at once.
+    pub(super) async fn turn(&self) -> SemaphorePermit<'_> {
+        let turn = self.starts.acquire().await;
+        turn.expect("the semaphore is never closed")
     }
 
     /// Makes the pod of this name and opens a stream to its guest: three calls at most.
