@@ -10,12 +10,11 @@ use crate::servers::program;
 use crate::table::{Samples, Table};
 
 const RUNS: &str = "200";
-const JOBS: &str = "2";
 const MOST_SECONDS: f64 = 300.0;
 const STARTS: usize = 5;
 
 pub(crate) fn measure(table: &mut Table) {
-    const WHAT: &str = "200 runs of the tutorial's client in a sweep, two at a time";
+    const WHAT: &str = "200 runs of the tutorial's client in a sweep";
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = std::env::var_os("SANDTABLE_TEST_PYTHON_SDK")
         .map_or_else(|| root.join(".venv/sdk-2.11/bin/python"), PathBuf::from);
@@ -63,7 +62,7 @@ fn sweep(python: &Path, client: &Path, flags: &[&str]) -> Swept {
     let begun = Instant::now();
     let status = Command::new(program())
         .args(["sweep", "--backend", "local", "--provision", "never"])
-        .args(["--jobs", JOBS, "--json"])
+        .arg("--json")
         .arg(&report)
         .args(flags)
         .arg("--")

@@ -15,10 +15,17 @@ export interface Source<T> {
   nearEnd(): void;
 }
 
+function keyAt(event: Event): string | undefined {
+  return (event.target as Element).closest<HTMLElement>("[data-key]")?.dataset["key"];
+}
+
 export class VirtualList<T> {
   readonly element: HTMLElement;
   private readonly inner: HTMLElement;
   private active: string | null = null;
+  // The row that the pointer went down on: until it comes up again, others may have taken its place, and a click has no
+  // target then.
+  private held: { key: string; y: number } | undefined;
   private frame = 0;
 
   constructor(label: string, private readonly rowHeight: number, private readonly source: Source<T>) {
@@ -26,10 +33,18 @@ export class VirtualList<T> {
     this.element = h("div", { class: "vlist", role: "listbox", tabindex: 0, "aria-label": label }, this.inner);
     this.element.addEventListener("scroll", () => this.schedule(), { passive: true });
     this.element.addEventListener("keydown", (event) => this.pressed(event));
+    this.element.addEventListener("pointerdown", (event) => {
+      const key = event.button === 0 ? keyAt(event) : undefined;
+      this.held = key === undefined ? undefined : { key, y: event.clientY };
+    });
+    this.element.addEventListener("pointerup", (event) => {
+      const held = this.held;
+      this.held = undefined;
+      if (held && Math.abs(event.clientY - held.y) < this.rowHeight) this.chooseKey(held.key);
+    });
+    // Made without a pointer, as by a screen reader.
     this.element.addEventListener("click", (event) => {
-      const row = (event.target as Element).closest<HTMLElement>("[data-index]");
-      const item = row && this.source.at(Number(row.dataset["index"]));
-      if (item) this.choose(item);
+      if (event.detail === 0) this.chooseKey(keyAt(event));
     });
     new ResizeObserver(() => this.schedule()).observe(this.element);
   }
@@ -46,6 +61,21 @@ export class VirtualList<T> {
   mark(key: string | null): void {
     this.active = key;
     this.schedule();
+  }
+
+  private chooseKey(key: string | undefined): void {
+    const item = key === undefined ? undefined : this.source.at(this.indexOf(key));
+    if (item) this.choose(item);
+  }
+
+  // -1 if there is none.
+  private indexOf(key: string | null): number {
+    const total = key === null ? 0 : this.source.length();
+    for (let index = 0; index < total; index += 1) {
+      const item = this.source.at(index);
+      if (item && this.source.key(item) === key) return index;
+    }
+    return -1;
   }
 
   private choose(item: T): void {
@@ -73,7 +103,7 @@ export class VirtualList<T> {
       const id = `row-${this.source.key(item)}`;
       if (isActive) activeId = id;
       const row = h("div", {
-        role: "option", id, class: `vrow ${this.source.classes(item)}`, "data-index": index,
+        role: "option", id, class: `vrow ${this.source.classes(item)}`, "data-key": this.source.key(item),
         "aria-selected": String(isActive), "aria-setsize": total, "aria-posinset": index + 1,
       }, this.source.draw(item));
       row.style.transform = `translateY(${index * this.rowHeight}px)`;
@@ -99,11 +129,7 @@ export class VirtualList<T> {
   move(step: number): void {
     const total = this.source.length();
     if (total === 0) return;
-    let now = -1;
-    for (let index = 0; index < total; index += 1) {
-      const item = this.source.at(index);
-      if (item && this.source.key(item) === this.active) { now = index; break; }
-    }
+    const now = this.indexOf(this.active);
     const next = Math.min(total - 1, Math.max(0, now < 0 && step !== Infinity ? 0 : now + step));
     const top = next * this.rowHeight;
     const box = this.element;

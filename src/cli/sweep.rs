@@ -250,11 +250,14 @@ async fn with_server<T>(
     }
 }
 
+/// Runs at a time for each core where nobody said how many: clients wait for their own retries and time-outs.
+const JOBS_PER_CORE: usize = 2;
+
 fn jobs(how: &SweepHow) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     how.jobs
         .and_then(|jobs| usize::try_from(jobs).ok())
-        .unwrap_or(cores)
+        .unwrap_or(JOBS_PER_CORE * cores)
 }
 
 /// A report of before.

@@ -77,6 +77,8 @@ test("hostile names and outputs are inert, and long lines do not stop the page",
     await server.ask(`\`\`\`python\n${CODE}\n\`\`\``);
     await server.ask(`<script>alert(7)</script>[x](javascript:alert(8)) \u202e ${long}`);
     const row = (text) => page.getByRole("option").filter({ hasText: text }).first();
+    // A row that comes above moves the others away from under the pointer.
+    await row("alert(7)").waitFor();
     await row("import json").click();
     const detail = page.locator(".detail");
     const files = detail.locator(".file");

@@ -57,6 +57,28 @@ test("a request appears as it is made", async () => {
   assert.equal((await detail().locator(".out.stderr pre").innerText()).trim(), "second");
 });
 
+test("a click opens the row that the pointer went down on, whatever comes above it meanwhile", async () => {
+  const box = await row("echo first").boundingBox();
+  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+  await row("echo first").click();
+  await server.ask("one that comes first");
+  await row("one that comes first").click();
+  await page.mouse.move(x, y + box.height);
+  await page.mouse.down();
+  await server.ask("one that comes meanwhile");
+  await row("one that comes meanwhile").waitFor();
+  await page.mouse.up();
+  const chosen = page.locator('.vrow[aria-selected="true"]');
+  await chosen.filter({ hasText: "echo first" }).waitFor();
+  await detail().getByText("exit 3", { exact: true }).waitFor();
+  // A drag over rows opens none.
+  await page.mouse.move(x, y);
+  await page.mouse.down();
+  await page.mouse.move(x, y + 2 * box.height);
+  await page.mouse.up();
+  assert.match(await chosen.innerText(), /echo first/);
+});
+
 test("a streamed turn shows its blocks, events with times, cost, rule, and steps", async () => {
   await server.control("PUT", "scripts", RULES);
   await server.ask("What is for lunch?", { stream: true });

@@ -63,7 +63,7 @@ pub(in crate::cli) struct SweepArgs {
 /// How runs are made.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SweepHow {
-    /// Runs at a time [default: as many as there are cores].
+    /// Runs at a time [default: twice as many as there are cores: a client that waits needs none].
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=256))]
     pub(in crate::cli) jobs: Option<u64>,
     /// What a run may take, such as 30s [default: ten times the run without faults, and at least 10s].
