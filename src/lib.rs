@@ -64,6 +64,9 @@ pub mod engine;
 pub mod events;
 #[doc(hidden)]
 pub mod fault;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[doc(hidden)]
 pub mod generate;
 #[doc(hidden)]

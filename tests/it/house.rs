@@ -28,6 +28,10 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("billing", &["clock", "input", "limits"]),
+    (
+        "fuzzing",
+        &["api", "cassette", "fault", "model", "skills", "snapshot"],
+    ),
     ("lint", &[]),
     ("coverage", &["store"]),
     ("events", &["limits"]),
