@@ -33,7 +33,7 @@ pub use redact::Redactor;
 pub(crate) use spoil::fail_calls;
 pub use tape::{Tape, json_path};
 pub use upstream::{Answer, Sent, Upstream};
-pub use yaml::write_value;
+pub use yaml::to_yaml;
 
 /// The version of the format; a reader refuses a newer one.
 pub const VERSION: u64 = 1;

@@ -37,9 +37,7 @@ impl Client {
 
     /// Adds rules, written as YAML, to the workspace's scripts.
     pub(super) async fn add_script(&self, rules: &Value) -> Result<(), String> {
-        let mut yaml = String::new();
-        crate::cassette::write_value(&mut yaml, rules, 0);
-        let body = Bytes::from(yaml);
+        let body = Bytes::from(crate::cassette::to_yaml(rules));
         self.send("POST", "/_sandtable/scripts", "application/yaml", body)
             .await?;
         Ok(())

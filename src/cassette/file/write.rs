@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::place::{is_there, put_body, remove_bodies, replace, starts_as_cassette};
 use super::{CassetteError, Timing, blobs, raw, timing};
 use crate::cassette::body::INLINE_BYTES;
-use crate::cassette::{About, Body, End, Exchange, Part, VERSION, write_value};
+use crate::cassette::{About, Body, End, Exchange, Part, VERSION, to_yaml};
 use crate::ids::hex;
 use crate::private;
 
@@ -367,20 +367,12 @@ fn head(about: &About) -> String {
             map.insert(key.to_owned(), json!(list));
         }
     }
-    let mut text = String::new();
-    write_value(&mut text, &Value::Object(map), 0);
-    text.trim_start().to_owned() + if text.ends_with('\n') { "" } else { "\n" }
+    to_yaml(&Value::Object(map))
 }
 
 /// A tree as an item of the list of exchanges.
 fn item(tree: &Value) -> String {
-    let mut text = String::new();
-    write_value(&mut text, &Value::Array(vec![tree.clone()]), 0);
-    let mut text = text.trim_start_matches('\n').to_owned();
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
-    text
+    to_yaml(&Value::Array(vec![tree.clone()]))
 }
 
 fn item_again(items: &[String]) -> Option<&str> {
