@@ -74,6 +74,7 @@ pub mod ids;
 mod input;
 #[doc(hidden)]
 pub mod journal;
+mod junit;
 #[doc(hidden)]
 pub mod limits;
 #[doc(hidden)]

@@ -10,8 +10,10 @@ pub(crate) fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&apos;"),
+            // As they are, an attribute's would be read as blanks.
             '\n' => out.push_str("&#10;"),
-            '\t' => out.push('\t'),
+            '\r' => out.push_str("&#13;"),
+            '\t' => out.push_str("&#9;"),
             '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
             c => out.push(c),
         }

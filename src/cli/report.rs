@@ -1,4 +1,4 @@
-//! A verdict as people and CI servers read it: a short text, XML as of `JUnit`, JSON.
+//! A verdict as people and CI servers read it: a short text, `JUnit`, JSON.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::args::ReportArgs;
 use super::coverage;
 use super::output::{self, Form};
-use crate::xml::escaped as xml;
+use crate::junit::{self, Case, CaseResult, Suite};
 
 /// Findings of a list that the text shows.
 const SHOWN: usize = 10;
@@ -266,40 +266,26 @@ fn unused_step(item: &Value) -> String {
 
 /// A test case for each finding, and one for each list without.
 fn junit(verdict: &Value, lints: &str) -> String {
-    let mut cases = String::new();
-    let (mut tests, mut failures) = (0, 0);
+    let mut cases = Vec::new();
     for list in LISTS {
-        let items = items(verdict, list.name);
         let class = format!("sandtable.{}", list.name);
-        let bad: Vec<&Value> = items.iter().filter(|item| is_bad(item, lints)).collect();
-        tests += bad.len().max(1);
-        failures += bad.len();
-        if bad.is_empty() {
-            writeln!(
-                cases,
-                "    <testcase classname=\"{class}\" name=\"{}\"/>",
-                list.holds
-            )
-            .expect("a String takes every write");
+        let items = items(verdict, list.name).iter();
+        let mut bad = items.filter(|item| is_bad(item, lints)).peekable();
+        if bad.peek().is_none() {
+            cases.push(Case::new(&class, list.holds, CaseResult::Passed));
         }
-        for item in bad {
+        cases.extend(bad.map(|item| {
             let line = (list.line)(item);
-            let first = line.lines().next().unwrap_or_default();
-            writeln!(
-                cases,
-                "    <testcase classname=\"{class}\" name=\"{0}\">\n      <failure message=\"{0}\" type=\"{1}\">{2}</failure>\n    </testcase>",
-                xml(first),
-                list.name,
-                xml(&line),
-            )
-            .expect("a String takes every write");
-        }
+            let first = line.lines().next().unwrap_or_default().to_owned();
+            let result = CaseResult::Failed {
+                message: first.clone(),
+                kind: Some(list.name.to_owned()),
+                text: line,
+            };
+            Case::new(&class, &first, result)
+        }));
     }
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites tests=\"{tests}\" failures=\"{failures}\">\n  \
-         <testsuite name=\"sandtable\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"0\">\n{cases}  \
-         </testsuite>\n</testsuites>\n"
-    )
+    junit::written(&[Suite::new("sandtable", cases)])
 }
 
 /// Everything is, but lints that are milder than what was asked for.

@@ -1,13 +1,13 @@
 //! What a run found, for people, for programs, and for CI.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde::Serialize;
 use serde_json::json;
 
 use super::{Age, Costs, Plan};
+use crate::junit::{self, Case, CaseResult, Suite};
 use crate::live::Difference;
-use crate::xml::escaped as xml;
 
 /// All cassettes.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -110,55 +110,41 @@ impl Report {
 
     /// A suite for each cassette and a case for each exchange.
     pub fn to_junit(&self) -> String {
-        let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
-        for cassette in &self.cassettes {
-            suite(&mut text, cassette).expect("a String takes every write");
-        }
-        text + "</testsuites>\n"
+        let suites: Vec<Suite> = self.cassettes.iter().map(suite).collect();
+        junit::written(&suites)
     }
 }
 
-fn suite(text: &mut String, cassette: &CassetteReport) -> fmt::Result {
-    let all = &cassette.exchanges;
-    let count = |is: fn(&Outcome) -> bool| all.iter().filter(|it| is(&it.outcome)).count();
-    let expired = usize::from(cassette.age.is_expired());
-    let name = xml(&cassette.age.cassette);
-    writeln!(
-        text,
-        "  <testsuite name=\"{name}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
-        all.len() + expired,
-        count(|it| matches!(it, Outcome::Different { .. })) + expired,
-        count(|it| matches!(it, Outcome::NotSent { .. } | Outcome::NotCompared { .. })),
-    )?;
-    if let Some(told) = cassette.age.told().filter(|_| expired > 0) {
-        let told = xml(&told);
-        writeln!(
-            text,
-            "    <testcase classname=\"{name}\" name=\"age\"><failure message=\"{told}\"/></testcase>"
-        )?;
-    }
-    for exchange in all {
-        let inner = match &exchange.outcome {
-            Outcome::Same => String::new(),
+fn suite(cassette: &CassetteReport) -> Suite {
+    let name = &cassette.age.cassette;
+    let expired = cassette.age.told().filter(|_| cassette.age.is_expired());
+    let age = expired.map(|told| {
+        let result = CaseResult::Failed {
+            message: told,
+            kind: None,
+            text: String::new(),
+        };
+        Case::new(name, "age", result)
+    });
+    let exchanges = cassette.exchanges.iter().map(|exchange| {
+        let result = match &exchange.outcome {
+            Outcome::Same => CaseResult::Passed,
             Outcome::Different { differences } => {
                 let lines: Vec<String> = differences.iter().map(line).collect();
-                let first = xml(&differences[0].what);
-                format!(
-                    "<failure message=\"{first}\">{}</failure>",
-                    xml(&lines.join("\n"))
-                )
+                CaseResult::Failed {
+                    message: differences[0].what.clone(),
+                    kind: None,
+                    text: lines.join("\n"),
+                }
             }
-            Outcome::NotCompared { reason } | Outcome::NotSent { reason } => {
-                format!("<skipped message=\"{}\"/>", xml(reason))
-            }
+            Outcome::NotCompared { reason } | Outcome::NotSent { reason } => CaseResult::Skipped {
+                message: reason.clone(),
+            },
         };
-        let called = xml(&format!("{} {}", exchange.exchange, exchange.request));
-        writeln!(
-            text,
-            "    <testcase classname=\"{name}\" name=\"{called}\">{inner}</testcase>"
-        )?;
-    }
-    writeln!(text, "  </testsuite>")
+        let called = format!("{} {}", exchange.exchange, exchange.request);
+        Case::new(name, &called, result)
+    });
+    Suite::new(name, age.into_iter().chain(exchanges))
 }
 
 fn line(difference: &Difference) -> String {

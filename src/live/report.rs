@@ -1,9 +1,10 @@
 //! What a live run found, for people, for programs, and for CI.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use crate::xml::escaped as xml;
 use serde::Serialize;
+
+use crate::junit::{self, Case, CaseResult, Suite};
 
 /// All cassettes.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -91,47 +92,31 @@ impl Report {
 
     /// A suite for each cassette and a case for each call.
     pub fn to_junit(&self) -> String {
-        let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
-        for cassette in &self.cassettes {
-            let count = |is: fn(&Outcome) -> bool| {
-                cassette.calls.iter().filter(|it| is(&it.outcome)).count()
-            };
-            writeln!(
-                text,
-                "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
-                xml(&cassette.name),
-                cassette.calls.len(),
-                count(|it| matches!(it, Outcome::Different { .. })),
-                count(|it| matches!(it, Outcome::NotExecutable { .. })),
-            )
-            .expect("a String takes every write");
-            for call in &cassette.calls {
-                let inner = match &call.outcome {
-                    Outcome::Same { .. } => String::new(),
-                    Outcome::Different { differences } => {
-                        let lines: Vec<String> = differences.iter().map(told).collect();
-                        format!(
-                            "<failure message=\"{}\">{}</failure>",
-                            xml(&differences[0].what),
-                            xml(&lines.join("\n"))
-                        )
-                    }
-                    Outcome::NotExecutable { reason } => {
-                        format!("<skipped message=\"{}\"/>", xml(reason))
-                    }
-                };
-                writeln!(
-                    text,
-                    "    <testcase classname=\"{}\" name=\"{}\">{inner}</testcase>",
-                    xml(&cassette.name),
-                    xml(&format!("{} {}: {}", call.exchange, call.tool, call.call)),
-                )
-                .expect("a String takes every write");
-            }
-            text.push_str("  </testsuite>\n");
-        }
-        text + "</testsuites>\n"
+        let suites: Vec<Suite> = self.cassettes.iter().map(suite).collect();
+        junit::written(&suites)
     }
+}
+
+fn suite(cassette: &CassetteReport) -> Suite {
+    let cases = cassette.calls.iter().map(|call| {
+        let result = match &call.outcome {
+            Outcome::Same { .. } => CaseResult::Passed,
+            Outcome::Different { differences } => {
+                let lines: Vec<String> = differences.iter().map(told).collect();
+                CaseResult::Failed {
+                    message: differences[0].what.clone(),
+                    kind: None,
+                    text: lines.join("\n"),
+                }
+            }
+            Outcome::NotExecutable { reason } => CaseResult::Skipped {
+                message: reason.clone(),
+            },
+        };
+        let name = format!("{} {}: {}", call.exchange, call.tool, call.call);
+        Case::new(&cassette.name, &name, result)
+    });
+    Suite::new(&cassette.name, cases)
 }
 
 fn told(difference: &Difference) -> String {

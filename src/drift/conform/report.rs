@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{HEADING, Seen, Service};
-use crate::xml::escaped as xml;
+use crate::junit::{self, Case, CaseResult, Suite};
 
 /// All cases.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -140,44 +140,28 @@ impl Report {
 
     /// A suite for each case and a case for each fact.
     pub fn to_junit(&self) -> String {
-        let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
-        for case in &self.cases {
-            suite(&mut text, case).expect("a String takes every write");
-        }
-        text + "</testsuites>\n"
+        let suites: Vec<Suite> = self.cases.iter().map(suite).collect();
+        junit::written(&suites)
     }
 }
 
-fn suite(text: &mut String, case: &CaseReport) -> fmt::Result {
-    let name = xml(&case.case);
-    let count =
-        |is: fn(&CheckResult) -> bool| case.checks.iter().filter(|it| is(&it.result)).count();
-    writeln!(
-        text,
-        "  <testsuite name=\"{name}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
-        case.checks.len(),
-        count(|it| matches!(it, CheckResult::Differs { .. })),
-        count(|it| matches!(it, CheckResult::Open { .. })),
-    )?;
-    for check in &case.checks {
-        let inner = match &check.result {
-            CheckResult::Holds => String::new(),
-            CheckResult::Differs { expected, got } => {
-                format!(
-                    "<failure message=\"{}\">{}</failure>",
-                    xml(expected),
-                    xml(got)
-                )
-            }
-            CheckResult::Open { reason } => format!("<skipped message=\"{}\"/>", xml(reason)),
+fn suite(case: &CaseReport) -> Suite {
+    let checks = case.checks.iter().map(|check| {
+        let result = match &check.result {
+            CheckResult::Holds => CaseResult::Passed,
+            CheckResult::Differs { expected, got } => CaseResult::Failed {
+                message: expected.clone(),
+                kind: None,
+                text: got.clone(),
+            },
+            CheckResult::Open { reason } => CaseResult::Skipped {
+                message: reason.clone(),
+            },
         };
-        let called = xml(&format!("{} {}", check.fact, check.request));
-        writeln!(
-            text,
-            "    <testcase classname=\"{name}\" name=\"{called}\">{inner}</testcase>"
-        )?;
-    }
-    writeln!(text, "  </testsuite>")
+        let called = format!("{} {}", check.fact, check.request);
+        Case::new(&case.case, &called, result)
+    });
+    Suite::new(&case.case, checks)
 }
 
 impl CheckResult {

@@ -1,15 +1,37 @@
-//! The report as XML for CI servers, as of `JUnit`: a case for each run.
-
-use std::fmt::Write as _;
+//! The report for CI servers: a case for each run.
 
 use super::{BASELINE, Report};
-use crate::xml::escaped;
-
-const WRITES: &str = "a String takes every write";
+use crate::junit::{self, Case, CaseResult, Suite};
 
 /// A suite; what is known to be bad is skipped.
 pub(super) fn suites(report: &Report) -> String {
-    let mut cases = String::new();
+    let cells = report.cells.iter().map(|cell| {
+        let sentence = cell.sentence();
+        let result = if cell.new {
+            CaseResult::Failed {
+                kind: Some(cell.outcome.name().to_owned()),
+                text: format!(
+                    "{sentence}\non the wire: {}\n{}\n{}",
+                    cell.wire_line(),
+                    cell.stderr,
+                    cell.alone()
+                ),
+                message: sentence,
+            }
+        } else if cell.bad {
+            CaseResult::Skipped {
+                message: format!("known: {sentence}"),
+            }
+        } else {
+            CaseResult::Passed
+        };
+        case(&cell.request, &cell.id, cell.seconds, result)
+    });
+    let cases = std::iter::once(baseline(report)).chain(cells);
+    junit::written(&[Suite::new("sandtable sweep", cases).took(report.seconds)])
+}
+
+fn baseline(report: &Report) -> Case {
     let bad: Vec<String> = report
         .baseline
         .findings
@@ -17,78 +39,17 @@ pub(super) fn suites(report: &Report) -> String {
         .filter(|finding| finding.bad)
         .map(|finding| format!("{}: {}", finding.outcome.name(), finding.says))
         .collect();
-    case(
-        &mut cases,
-        BASELINE,
-        BASELINE,
-        report.baseline.seconds,
-        (!bad.is_empty()).then(|| Failure {
-            kind: BASELINE,
-            message: &bad[0],
+    let result = match bad.first() {
+        None => CaseResult::Passed,
+        Some(first) => CaseResult::Failed {
+            message: first.clone(),
+            kind: Some(BASELINE.to_owned()),
             text: bad.join("\n"),
-        }),
-    );
-    let (mut failures, mut skipped) = (usize::from(!bad.is_empty()), 0);
-    for cell in &report.cells {
-        let sentence = cell.sentence();
-        let failure = cell.new.then(|| Failure {
-            kind: cell.outcome.name(),
-            message: &sentence,
-            text: format!(
-                "{sentence}\non the wire: {}\n{}\n{}",
-                cell.wire_line(),
-                cell.stderr,
-                cell.alone()
-            ),
-        });
-        failures += usize::from(cell.new);
-        if cell.bad && !cell.new {
-            skipped += 1;
-            writeln!(
-                cases,
-                "    <testcase classname=\"sandtable.sweep.{}\" name=\"{}\" time=\"{:.3}\"><skipped message=\"known: {}\"/></testcase>",
-                escaped(&cell.request), escaped(&cell.id), cell.seconds, escaped(&sentence)
-            )
-            .expect(WRITES);
-        } else {
-            case(&mut cases, &cell.request, &cell.id, cell.seconds, failure);
-        }
-    }
-    let tests = report.cells.len() + 1;
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites tests=\"{tests}\" failures=\"{failures}\">\n  \
-         <testsuite name=\"sandtable sweep\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\" time=\"{:.3}\">\n{cases}  \
-         </testsuite>\n</testsuites>\n",
-        report.seconds
-    )
+        },
+    };
+    case(BASELINE, BASELINE, report.baseline.seconds, result)
 }
 
-struct Failure<'a> {
-    kind: &'a str,
-    message: &'a str,
-    text: String,
-}
-
-fn case(out: &mut String, class: &str, name: &str, seconds: f64, failure: Option<Failure<'_>>) {
-    write!(
-        out,
-        "    <testcase classname=\"sandtable.sweep.{}\" name=\"{}\" time=\"{seconds:.3}\"",
-        escaped(class),
-        escaped(name)
-    )
-    .expect(WRITES);
-    match failure {
-        None => out.push_str("/>\n"),
-        Some(Failure {
-            kind,
-            message,
-            text,
-        }) => writeln!(
-            out,
-            ">\n      <failure message=\"{}\" type=\"{kind}\">{}</failure>\n    </testcase>",
-            escaped(message),
-            escaped(&text)
-        )
-        .expect(WRITES),
-    }
+fn case(request: &str, name: &str, seconds: f64, result: CaseResult) -> Case {
+    Case::new(&format!("sandtable.sweep.{request}"), name, result).took(seconds)
 }
