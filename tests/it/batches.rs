@@ -87,7 +87,7 @@ impl Gate {
     fn command(&self) -> String {
         let folder = self.folder.path().display();
         format!(
-            "touch {folder}/came-$$; while [ ! -e {folder}/open ]; do sleep 0.01; done; echo through"
+            "touch {folder}/came-$$; for _ in $(seq 6000); do [ -e {folder}/open ] && break; sleep 0.01; done; echo through"
         )
     }
 
