@@ -14,7 +14,7 @@ mod bare;
 mod calls;
 mod cassettes;
 #[cfg(feature = "kubernetes")]
-#[expect(dead_code, unused_imports, reason = "only some of it is needed here")]
+#[expect(dead_code, reason = "only some of it is needed here")]
 #[path = "../tests/shared/cluster.rs"]
 mod cluster;
 mod files;
@@ -23,6 +23,8 @@ mod growth;
 mod http;
 mod load;
 mod messages;
+#[cfg(feature = "kubernetes")]
+mod pods;
 mod processes;
 mod servers;
 mod streams;
@@ -42,6 +44,8 @@ const PARTS: &[Part] = &[
     ("upload", files::measure),
     ("calls", calls::measure),
     ("unprivileged", unprivileged::measure),
+    #[cfg(feature = "kubernetes")]
+    ("pods", pods::measure),
     ("cassettes", cassettes::measure),
     #[cfg(feature = "kubernetes")]
     ("growth", growth::measure),

@@ -19,6 +19,12 @@ pub(super) const ENTRY: Entry = Entry {
 #[cfg(feature = "kubernetes")]
 async fn chosen(place: &Place<'_>, warm: usize) -> Result<Chosen, SandboxError> {
     let settings = &place.config.kubernetes;
+    if place.config.warm > 0 && settings.pool.is_some() {
+        return Err(SandboxError::Unavailable {
+            reason: "the pool of `--k8s-pool` keeps sandboxes warm itself".to_owned(),
+            hint: "leave `--warm` out, and set `replicas` of the SandboxWarmPool".to_owned(),
+        });
+    }
     if place.config.warm > 0 && settings.storage.is_some() {
         // A volume cannot be given to a pod that runs.
         return Err(SandboxError::Unavailable {

@@ -530,8 +530,13 @@ impl ServeArgs {
                 });
             }
         }
-        let others = [BackendChoice::Local, BackendChoice::Kubernetes];
-        if self.docker_runtime.is_some() && others.contains(&self.backend.0) {
+        // Whatever other backends there are.
+        let fitting = [
+            BackendChoice::Auto,
+            BackendChoice::Docker,
+            BackendChoice::None,
+        ];
+        if self.docker_runtime.is_some() && !fitting.contains(&self.backend.0) {
             return Err(UsageError::Flags {
                 message: "`--docker-runtime` is of Docker, and another backend is asked for"
                     .to_owned(),

@@ -33,15 +33,12 @@ pub(super) fn misused(error: &str) -> Finding {
     Finding::from_message("flags", error)
 }
 
-/// What runs code.
+/// What runs code: the two that a server chooses from by itself. Of any other that is asked for, the step that asks for
+/// it says all.
 async fn sandboxes(config: &Config, host: Option<&str>) -> Vec<Finding> {
-    let (docker, local) = match config.backend {
-        // Of the others the step that asks for them says all.
-        BackendChoice::None | BackendChoice::Kubernetes => return Vec::new(),
-        BackendChoice::Docker => (true, false),
-        BackendChoice::Local => (false, true),
-        BackendChoice::Auto => (true, true),
-    };
+    let asked = |choice| [choice, BackendChoice::Auto].contains(&config.backend);
+    let docker = asked(BackendChoice::Docker);
+    let local = asked(BackendChoice::Local);
     let named = config.image.as_deref();
     let mut findings = Vec::new();
     let mut engine_missing = None;

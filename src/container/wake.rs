@@ -68,6 +68,8 @@ impl Containers {
             };
             let settings = self.0.backend.settings(&self.spec(container));
             match Guest::resume(launched, settings, RESUME_TIMEOUT).await {
+                // Started, and never furnished; or in the place of one that is gone.
+                Ok((_, left)) if left.is_new => return Ok(None),
                 Ok((guest, left)) => {
                     // Its channel, too, may break.
                     container.may_run.store(true, Ordering::Relaxed);

@@ -79,6 +79,8 @@ pub struct Guest {
 /// What an earlier server has left in a guest.
 #[derive(Debug, Default)]
 pub struct Left {
+    /// No server has spoken to this guest before.
+    pub is_new: bool,
     /// To be adopted or released.
     pub unclaimed: Vec<Unclaimed>,
     /// The cell that waits for answers; it goes on waiting.
@@ -146,7 +148,12 @@ impl Guest {
             });
         }
         guest.link.enter_epoch(epoch);
-        Ok((guest, Left { unclaimed, waiting }))
+        let left = Left {
+            is_new: epoch == 1,
+            unclaimed,
+            waiting,
+        };
+        Ok((guest, left))
     }
 
     /// Waits for a call of an earlier server's, as if it were made now.

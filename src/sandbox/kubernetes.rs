@@ -21,6 +21,8 @@ mod names;
 #[cfg(feature = "kubernetes")]
 mod network;
 #[cfg(feature = "kubernetes")]
+mod pool;
+#[cfg(feature = "kubernetes")]
 mod reap;
 pub mod rules;
 pub mod settings;
@@ -33,3 +35,5 @@ mod watch;
 
 #[cfg(feature = "kubernetes")]
 pub use backend::{KubernetesBackend, KubernetesConfig};
+#[cfg(feature = "kubernetes")]
+pub use pool::template as pool_template;

@@ -2,13 +2,12 @@
 //! container, and ended is its backend's.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::{Launched, Limits};
@@ -18,11 +17,14 @@ use crate::limits::{CONTAINER_LIFE_DAYS, WARM_LIFE};
 /// How long a write to a warm sandbox may take before it counts as dead.
 const MARK_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long the one who fills the pool may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// The sandboxes that wait.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     waiting: Mutex<VecDeque<Warm>>,
-    wanted: AtomicUsize,
+    wanted: watch::Sender<usize>,
     pub(super) changed: Notify,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -48,17 +50,37 @@ impl Pool {
 
     /// How many are to wait; 0 ends it.
     pub(super) fn want(&self, count: usize) {
-        self.wanted.store(count, Ordering::Relaxed);
+        self.wanted.send_replace(count);
     }
 
     pub(super) fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed) > 0
+        *self.wanted.borrow() > 0
+    }
+
+    /// Waits until none is wanted any more.
+    pub(super) async fn unwanted(&self) {
+        let mut wanted = self.wanted.subscribe();
+        drop(wanted.wait_for(|count| *count == 0).await);
     }
 
     /// How many are missing.
     pub(super) fn lacks(&self) -> usize {
-        let wanted = self.wanted.load(Ordering::Relaxed);
+        let wanted = *self.wanted.borrow();
         wanted.saturating_sub(self.waiting().len())
+    }
+
+    /// Starts no more. The task that fills the pool is waited for: aborted, a start under way would leave a sandbox.
+    pub(super) async fn end(&self) {
+        self.want(0);
+        self.changed.notify_one();
+        let keeper = self.keeper().take();
+        if let Some(mut keeper) = keeper
+            && tokio::time::timeout(STOP_TIMEOUT, &mut keeper)
+                .await
+                .is_err()
+        {
+            keeper.abort();
+        }
     }
 
     /// Gives those that wait a sign of life; those that are dead or old wait no more, and are to be ended.

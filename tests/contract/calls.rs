@@ -8,8 +8,8 @@ use sandtable::sandbox::guest::{
 use sandtable::sandbox::{Launcher as _, Limits};
 use tokio::io::AsyncReadExt as _;
 
-use crate::bench::{Bench, contract};
-use crate::talk::{INPUT_DIR, bash, exec, exec_within, new_output_dir, new_spec, wake};
+use super::bench::{Bench, contract};
+use super::talk::{INPUT_DIR, bash, exec, exec_within, new_output_dir, new_spec, wake};
 
 async fn awake() -> Option<(Bench, Guest)> {
     let bench = contract().await?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sandtable::sandbox::Limits;
 use sandtable::sandbox::guest::Guest;
 
-use crate::bench::{Bench, contract};
-use crate::talk::{SMALL, bash, new_spec, wake};
+use super::bench::{Bench, contract};
+use super::talk::{SMALL, bash, new_spec, wake};
 
 async fn inside(limits: Limits) -> Option<(Bench, Guest)> {
     let bench = contract().await?;

@@ -5,8 +5,8 @@ use std::time::Instant;
 use sandtable::sandbox::guest::{ExecKind, GuestError};
 use sandtable::sandbox::{Launcher as _, Limits};
 
-use crate::bench::contract;
-use crate::talk::{SMALL, bash, exec, new_spec, wake};
+use super::bench::contract;
+use super::talk::{SMALL, bash, exec, new_spec, wake};
 
 #[tokio::test]
 async fn files_outlive_the_sandbox_and_processes_do_not() {

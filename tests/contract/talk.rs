@@ -10,7 +10,7 @@ use sandtable::sandbox::guest::{
 };
 use sandtable::sandbox::{Launcher as _, Limits, SandboxSpec};
 
-use crate::bench::Bench;
+use super::bench::Bench;
 
 /// Small limits, so that a test reaches them fast.
 pub(crate) const SMALL: Limits = Limits {

@@ -269,6 +269,13 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("reqwest", &["src/client.rs", "src/cassette/upstream.rs"]),
 ];
 
+/// Backends that are named outside the list of backends, and where: what a server chooses from by itself, and a flag of
+/// one alone. Of any other its line in the list, its module, and its folder are all there is.
+const NAMED_BACKENDS: &[(&str, &[&str])] = &[
+    ("Docker", &["src/cli/args.rs", "src/cli/doctor.rs"]),
+    ("Local", &["src/cli/doctor.rs"]),
+];
+
 /// Soft and hard cap of a file's lines.
 const LONG_LINES: usize = 400;
 const TOO_LONG_LINES: usize = 800;
@@ -577,4 +584,23 @@ fn imports_are_found_in_groups_and_paths() {
     let found = imports(code);
     let expected = ["a", "b", "d", "g", "h", "j"].map(str::to_owned);
     assert_eq!(found, BTreeSet::from(expected));
+}
+
+#[test]
+fn a_backend_is_a_line_a_module_and_a_folder() {
+    let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (name, text) in sources("src") {
+        for rest in code(&name, &text).split("BackendChoice::").skip(1) {
+            let choice: String = rest.chars().take_while(|c| c.is_alphanumeric()).collect();
+            // A constant, and what is no backend.
+            if !matches!(choice.as_str(), "ALL" | "Auto" | "None" | "") {
+                named.entry(choice).or_default().insert(name.clone());
+            }
+        }
+    }
+    let expected = NAMED_BACKENDS.iter().map(|(choice, files)| {
+        let files = files.iter().map(ToString::to_string).collect();
+        ((*choice).to_owned(), files)
+    });
+    assert_eq!(named, expected.collect());
 }

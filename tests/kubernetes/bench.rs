@@ -6,11 +6,12 @@ use sandtable::cli::image::Flavor;
 use sandtable::ids;
 use sandtable::sandbox::Host as _;
 use sandtable::sandbox::kubernetes::settings::{KubernetesSettings, Storage};
-use sandtable::sandbox::kubernetes::{KubernetesBackend, KubernetesConfig};
+use sandtable::sandbox::kubernetes::{KubernetesBackend, KubernetesConfig, pool_template};
 use tempfile::TempDir;
 
-use crate::cluster::{Cluster, Kind};
+use crate::cluster::{Cluster, Kind, guest_image};
 pub(crate) use crate::ready::{image_ready, skip};
+use crate::talk::SMALL;
 
 /// A backend with a data directory of its own on a cluster of its own.
 pub(crate) struct Bench {
@@ -23,6 +24,9 @@ pub(crate) struct Bench {
 /// Names the image of the sandboxes on a real cluster.
 const IMAGE: &str = "SANDTABLE_TEST_KUBERNETES_IMAGE";
 
+pub(crate) const NO_COMMAND: &str = "real pods are containers of an engine, and there is no `docker` command
+  hint: install Docker's client (`apt install docker.io`), or name a real cluster in `KUBECONFIG` with `SANDTABLE_TEST_KUBERNETES=1`";
+
 /// The kubeconfig of a real cluster, if tests are to run on it.
 fn real() -> Option<PathBuf> {
     let required = std::env::var("SANDTABLE_TEST_REQUIRE").unwrap_or_default();
@@ -30,7 +34,10 @@ fn real() -> Option<PathBuf> {
         || required.split(',').any(|name| name.trim() == "kubernetes");
     let file = std::env::var_os("KUBECONFIG").map(PathBuf::from);
     if asked && file.is_none() {
-        skip("kubernetes", "`KUBECONFIG` leads to no cluster");
+        skip(
+            "kubernetes",
+            "`KUBECONFIG` leads to no cluster\n  hint: name the cluster's file in it, and an image that its nodes can pull in `SANDTABLE_TEST_KUBERNETES_IMAGE`",
+        );
     }
     file.filter(|_| asked)
 }
@@ -69,7 +76,7 @@ pub(crate) async fn contract() -> Option<Bench> {
         return None;
     }
     let Some(cluster) = Cluster::start(Kind::Docker).await else {
-        skip("docker", "there is no `docker` command");
+        skip("docker", NO_COMMAND);
         return None;
     };
     Some(on(cluster, |_| {}).await)
@@ -94,6 +101,52 @@ pub(crate) async fn light(change: impl FnOnce(&mut KubernetesConfig)) -> Bench {
     on(cluster, |config| {
         config.settings.storage = None;
         config.temporary = true;
+        change(config);
+    })
+    .await
+}
+
+/// The pool of the tests, and its template.
+pub(crate) const POOL: &str = "pool";
+
+/// A configuration of a server that claims sandboxes of the pool.
+pub(crate) fn of_pool(config: &mut KubernetesConfig) {
+    config.image = None;
+    config.temporary = true;
+    config.settings = KubernetesSettings {
+        kubeconfig: config.settings.kubeconfig.take(),
+        pool: Some(POOL.to_owned()),
+        ..KubernetesSettings::default()
+    };
+}
+
+/// A cluster with agent-sandbox and a pool of so many sandboxes.
+pub(crate) async fn with_pool(kind: Kind, replicas: usize) -> Cluster {
+    let cluster = Cluster::start(kind).await.unwrap();
+    let image = match kind {
+        Kind::Docker => Flavor::Slim.image(),
+        Kind::Processes => "image".to_owned(),
+    };
+    let mut template = pool_template(POOL, &image, SMALL);
+    // The image of the sandboxes has no guest here.
+    for helper in template["spec"]["podTemplate"]["spec"]["initContainers"]
+        .as_array_mut()
+        .unwrap()
+    {
+        helper["image"] = guest_image().into();
+    }
+    cluster.make_pool(template, replicas).await;
+    cluster
+}
+
+/// A backend that claims sandboxes of a pool.
+pub(crate) async fn pooled(
+    kind: Kind,
+    replicas: usize,
+    change: impl FnOnce(&mut KubernetesConfig),
+) -> Bench {
+    on(with_pool(kind, replicas).await, |config| {
+        of_pool(config);
         change(config);
     })
     .await

@@ -10,7 +10,8 @@ use sandtable::sandbox::kubernetes::settings::Storage;
 #[path = "../shared/growth.rs"]
 mod growth;
 
-use crate::bench::light;
+use crate::bench::{light, pooled};
+use crate::cluster::{Cluster, Kind};
 use crate::talk::{SMALL, bash, new_spec};
 use crate::talk_light::start;
 
@@ -61,11 +62,18 @@ async fn the_role_has_every_verb_that_is_used_and_no_other() {
         tokio::task::yield_now().await;
     }
     drop(backend.launch(&new_spec(SMALL)).await.unwrap());
-    let asked: BTreeSet<String> = cluster
-        .asked()
-        .into_iter()
-        .chain(warm.cluster.unwrap().asked())
-        .collect();
+    let pooled = pooled(Kind::Processes, 1, |_| {}).await;
+    let spec = new_spec(SMALL);
+    drop(start(&pooled, &spec).await.unwrap());
+    pooled.backend.stop(&spec.sandbox_id).await.unwrap();
+    sandtable::sandbox::Host::reap(&pooled.backend, std::collections::HashSet::new())
+        .await
+        .unwrap();
+    sandtable::sandbox::Host::close(&pooled.backend)
+        .await
+        .unwrap();
+    let clusters = [cluster, warm.cluster.unwrap(), pooled.cluster.unwrap()];
+    let asked: BTreeSet<String> = clusters.iter().flat_map(Cluster::asked).collect();
     let ruled: BTreeSet<String> = RULES
         .iter()
         .flat_map(|rule| {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sandtable::sandbox::kubernetes::KubernetesBackend;
 use sandtable::sandbox::kubernetes::settings::Storage;
@@ -200,6 +201,54 @@ async fn a_warm_pod_is_given_to_a_container_with_one_call() {
     backend.close().await.unwrap();
     guest.closed().await;
     pods_become(&cluster, 0).await;
+}
+
+#[tokio::test]
+async fn a_start_that_is_under_way_at_the_end_leaves_no_pod() {
+    const AT_MOST: Duration = Duration::from_millis(500);
+    for is_held in [true, false] {
+        let Bench {
+            backend, cluster, ..
+        } = light(|_| {}).await;
+        let backend = Arc::new(backend);
+        let cluster = cluster.unwrap();
+        let asks = |what: &str| cluster.asked().iter().any(|asked| asked == what);
+        while !cluster.pods().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let before = cluster.calls();
+        if is_held {
+            // The API server has been asked, and does not answer.
+            cluster.hold(Some("pods"));
+        } else {
+            // No node runs the pod.
+            cluster.slow_down(Duration::ZERO, Duration::from_mins(1));
+        }
+        backend.keep_warm(1, SMALL);
+        while cluster.calls() == before || (!is_held && cluster.pods().is_empty()) {
+            tokio::task::yield_now().await;
+        }
+        let begun = Instant::now();
+        let closing = tokio::spawn({
+            let backend = Arc::clone(&backend);
+            async move { backend.close().await }
+        });
+        let cleared = async {
+            while !asks("deletecollection pods") {
+                tokio::task::yield_now().await;
+            }
+        };
+        // Who does not wait for its start has cleared up before it is through.
+        drop(tokio::time::timeout(AT_MOST, cleared).await);
+        cluster.hold(None);
+        closing.await.unwrap().unwrap();
+        assert!(begun.elapsed() < AT_MOST * 10, "{:?}", begun.elapsed());
+        assert!(asks("deletecollection pods"));
+        pods_become(&cluster, 0).await;
+        let asked = cluster.asked();
+        tokio::task::yield_now().await;
+        assert_eq!((cluster.pods().len(), cluster.asked()), (0, asked));
+    }
 }
 
 #[tokio::test]

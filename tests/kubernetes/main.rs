@@ -15,6 +15,8 @@ mod failures;
 mod image;
 mod life_of_pods;
 mod network;
+mod pool;
+mod pooled;
 mod server;
 mod streams;
 mod talk_light;

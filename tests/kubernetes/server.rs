@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::bench::{image_ready, skip};
+use crate::bench::{NO_COMMAND, image_ready, skip};
 use crate::cluster::{Cluster, Kind, guest_image};
 
 struct Server {
@@ -120,7 +120,7 @@ async fn cluster() -> Option<Cluster> {
     }
     let cluster = Cluster::start(Kind::Docker).await;
     if cluster.is_none() {
-        skip("docker", "there is no `docker` command");
+        skip("docker", NO_COMMAND);
     }
     cluster
 }

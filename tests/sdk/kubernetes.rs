@@ -5,11 +5,16 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use sandtable::cli::image::Flavor;
+use sandtable::sandbox::Limits;
+use sandtable::sandbox::kubernetes::pool_template;
 use sandtable::sandbox::kubernetes::rules::RULES;
 
 use crate::image::image_ready;
 use crate::interpreter::kubernetes_python;
 use crate::workshop::of_repository;
+
+/// As the overlays name it.
+const IMAGE: &str = concat!("sandtable:", env!("CARGO_PKG_VERSION"), "-full");
 
 /// Runs one check of `manifests.py`; `None` where what it needs is missing and may be.
 fn check(name: &str, more: &[&str]) -> Option<String> {
@@ -27,6 +32,10 @@ fn check(name: &str, more: &[&str]) -> Option<String> {
         .env(
             "SANDTABLE_TEST_RULES",
             serde_json::to_string(&rules).unwrap(),
+        )
+        .env(
+            "SANDTABLE_TEST_TEMPLATE",
+            pool_template("sandtable", IMAGE, Limits::default()).to_string(),
         )
         .output()
         .unwrap();
@@ -68,6 +77,14 @@ fn the_role_of_the_server_grants_what_the_backend_asks_and_nothing_else() {
         said.contains("the rules are those of the backend"),
         "{said}"
     );
+}
+
+#[test]
+fn the_template_of_the_pool_is_the_pod_that_the_backend_would_make() {
+    let Some(said) = check("template", &[]) else {
+        return;
+    };
+    assert!(said.contains("the template is the backend's"), "{said}");
 }
 
 #[test]

@@ -8,12 +8,14 @@
 mod exec;
 #[path = "cluster/node.rs"]
 mod node;
+#[path = "cluster/pools.rs"]
+mod pools;
 #[path = "cluster/routes.rs"]
 mod routes;
 #[path = "cluster/state.rs"]
 mod state;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,6 +30,7 @@ use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinHandle};
 
 pub(crate) use node::{Kind, Outcome, guest_image};
+pub(crate) use pools::Fate;
 pub(crate) use state::Refusal;
 use state::State;
 
@@ -54,6 +57,16 @@ pub(crate) struct Inner {
     /// How long every answer takes, and every pod until it runs.
     pub(crate) latency_ms: AtomicU64,
     pub(crate) start_ms: AtomicU64,
+    /// Whether agent-sandbox is installed, and how long its controllers take.
+    pub(crate) extended: AtomicBool,
+    pub(crate) bind_ms: AtomicU64,
+    pub(crate) fates: Mutex<VecDeque<Fate>>,
+    /// Pods of pools that are somebody's.
+    pub(crate) adopted: Mutex<HashSet<String>>,
+    /// Pods of pools that were made.
+    pub(crate) made: AtomicU64,
+    /// Objects of this resource are made, and there is no answer, only when it is let go.
+    pub(crate) held: tokio::sync::watch::Sender<Option<String>>,
     /// Requests by verb and resource, such as `create pods`.
     pub(crate) calls: Mutex<HashMap<String, u64>>,
     pub(crate) address: Mutex<Option<SocketAddr>>,
@@ -72,6 +85,12 @@ impl Cluster {
             enforces: AtomicBool::new(true),
             latency_ms: AtomicU64::new(0),
             start_ms: AtomicU64::new(0),
+            extended: AtomicBool::new(false),
+            bind_ms: AtomicU64::new(0),
+            fates: Mutex::default(),
+            adopted: Mutex::default(),
+            made: AtomicU64::new(0),
+            held: tokio::sync::watch::Sender::new(None),
             calls: Mutex::default(),
             address: Mutex::default(),
         });
@@ -153,6 +172,11 @@ impl Cluster {
         self.inner.node.outcomes.lock().unwrap().extend(outcomes);
     }
 
+    /// Whatever is to be created of this resource waits from now on; `None` lets it go.
+    pub(crate) fn hold(&self, resource: Option<&str>) {
+        self.inner.held.send_replace(resource.map(str::to_owned));
+    }
+
     /// Whether policies keep pods from the network.
     pub(crate) fn set_enforcement(&self, enforces: bool) {
         self.inner.enforces.store(enforces, Ordering::Relaxed);
@@ -175,7 +199,8 @@ impl Cluster {
     /// Watches that were begun.
     pub(crate) fn watches(&self) -> u64 {
         let calls = self.inner.calls.lock().unwrap();
-        calls.get("watch pods").copied().unwrap_or_default()
+        let watches = calls.iter().filter(|(what, _)| what.starts_with("watch"));
+        watches.map(|(_, count)| count).sum()
     }
 
     /// The verbs and resources that were asked for.

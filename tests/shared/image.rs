@@ -30,8 +30,8 @@ pub(crate) async fn image_ready(flavor: Flavor) -> bool {
     };
     match image::ensure(&args, &mut show).await {
         Ok(_) => true,
-        Err(image::ImageError::Sandbox(SandboxError::Unavailable { reason, .. })) => {
-            skip("docker", &reason);
+        Err(image::ImageError::Sandbox(SandboxError::Unavailable { reason, hint })) => {
+            skip("docker", &format!("{reason}\n  hint: {hint}"));
             false
         }
         Err(error) => panic!("{error}"),

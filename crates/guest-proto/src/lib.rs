@@ -34,6 +34,10 @@ pub const WINDOW_CHUNKS: u32 = 4;
 /// of the marks that the server starts its streams with. Without it a guest ends with its channel.
 pub const LEASE_VARIABLE: &str = "SANDTABLE_GUEST_LEASE";
 
+/// Stands in a lease for a token that nobody has chosen yet: it is that of the first stream, and until that comes
+/// the guest waits for as long as it takes.
+pub const FIRST_TOKEN: &str = "first";
+
 /// Names, in a guest's environment, the user whose word it takes at its door, a blank, and the abstract name
 /// of the socket that is the door. Without it the channel is stdin and stdout.
 pub const DOOR_VARIABLE: &str = "SANDTABLE_GUEST_DOOR";

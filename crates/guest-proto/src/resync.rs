@@ -53,6 +53,12 @@ impl Token {
         digits.collect()
     }
 
+    /// Reads the token out of a mark.
+    pub fn of_mark(mark: &[u8; MARK_BYTES]) -> Option<Self> {
+        let bytes = mark.strip_prefix(&MARK)?;
+        bytes.try_into().ok().map(Self)
+    }
+
     /// The bytes that start a stream.
     pub fn mark(&self) -> [u8; MARK_BYTES] {
         let mut bytes = [0; MARK_BYTES];
@@ -147,6 +153,8 @@ mod tests {
     fn a_token_survives_its_digits_and_is_not_printed() {
         let token = Token::new(std::array::from_fn(|n| u8::try_from(n * 7).unwrap_or(255)));
         assert_eq!(Token::from_hex(&token.to_hex()), Some(token));
+        assert_eq!(Token::of_mark(&token.mark()), Some(token));
+        assert_eq!(Token::of_mark(&[0; MARK_BYTES]), None);
         assert_eq!(Token::from_hex("12"), None);
         assert_eq!(Token::from_hex(&"G".repeat(64)), None);
         assert_eq!(format!("{token:?}"), "Token(..)");

@@ -143,7 +143,7 @@ impl Daemon {
                 .as_ref()
                 .map(|desk| poll.readable(desk.listener()));
             next = [next, self.repl.next_look()].into_iter().flatten().min();
-            next = [next, self.lease.as_ref().map(Lease::end)]
+            next = [next, self.lease.as_ref().and_then(Lease::end)]
                 .into_iter()
                 .flatten()
                 .min();
@@ -182,8 +182,8 @@ impl Daemon {
                 self.line = Some(line);
             }
             // Looked at after the channel: after a long pause the words of the host come first.
-            if let Some(lease) = &self.lease
-                && lease.end() <= Instant::now()
+            if let Some(end) = self.lease.as_ref().and_then(Lease::end)
+                && end <= Instant::now()
             {
                 return Ok(());
             }

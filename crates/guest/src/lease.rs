@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use guest_proto::{EPOCH_SHIFT, ExecDone, Finder, LEASE_VARIABLE, RequestBody, Token, Unclaimed};
+use guest_proto::{
+    EPOCH_SHIFT, ExecDone, FIRST_TOKEN, Finder, LEASE_VARIABLE, MARK_BYTES, RequestBody, Token,
+    Unclaimed,
+};
 
 /// Answers kept for a server that may come back; beyond it the oldest go.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
@@ -12,13 +15,22 @@ const KEPT_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) struct Lease {
     span: Duration,
     heard: Instant,
-    finder: Finder,
+    marks: Marks,
     /// The number of the stream; 0 before the first.
     epoch: u32,
     /// Whether what comes is no frame: nothing counts until the next mark.
     lost: bool,
     kept: BTreeMap<u64, Kept>,
     kept_bytes: usize,
+}
+
+/// What starts a stream.
+#[derive(Debug)]
+enum Marks {
+    /// The mark of a token that is known.
+    Known(Box<Finder>),
+    /// Whatever mark the first stream begins with; what has come of it.
+    First(Vec<u8>),
 }
 
 /// An answer that was not acknowledged.
@@ -37,10 +49,14 @@ impl Lease {
 
     fn parse(text: &str) -> Option<Self> {
         let (span, token) = text.split_once(' ')?;
+        let marks = match token {
+            FIRST_TOKEN => Marks::First(Vec::new()),
+            token => Marks::Known(Box::new(Finder::new(&Token::from_hex(token)?))),
+        };
         Some(Self {
             span: Duration::from_millis(span.parse().ok()?),
             heard: Instant::now(),
-            finder: Finder::new(&Token::from_hex(token)?),
+            marks,
             epoch: 0,
             // The first stream starts with a mark, too.
             lost: true,
@@ -49,15 +65,18 @@ impl Lease {
         })
     }
 
-    /// When the guest ends if it hears nothing more.
-    pub(crate) fn end(&self) -> Instant {
-        self.heard + self.span
+    /// When the guest ends if it hears nothing more; never while it is nobody's.
+    pub(crate) fn end(&self) -> Option<Instant> {
+        match self.marks {
+            Marks::Known(_) => Some(self.heard + self.span),
+            Marks::First(_) => None,
+        }
     }
 
     /// Takes note of bytes; answers where a new stream starts in them.
     pub(crate) fn hear(&mut self, bytes: &[u8]) -> Option<usize> {
         self.heard = Instant::now();
-        let start = self.finder.push(bytes);
+        let start = self.marks.push(bytes);
         if start.is_some() {
             self.lost = false;
         }
@@ -70,6 +89,9 @@ impl Lease {
 
     pub(crate) fn lose(&mut self) {
         self.lost = true;
+        if let Marks::First(begun) = &mut self.marks {
+            begun.clear();
+        }
     }
 
     /// Whether a request is of this stream, or of the tail of an old one.
@@ -125,6 +147,24 @@ impl Lease {
             output_dir: kept.output_dir.clone(),
             done: true,
         })
+    }
+}
+
+impl Marks {
+    /// Takes the next bytes; answers where, in them, the last mark ends.
+    fn push(&mut self, bytes: &[u8]) -> Option<usize> {
+        let begun = match self {
+            Self::Known(finder) => return finder.push(bytes),
+            Self::First(begun) => begun,
+        };
+        let start = (MARK_BYTES - begun.len()).min(bytes.len());
+        begun.extend(&bytes[..start]);
+        // Who begins otherwise is not heard until it comes again.
+        let token = Token::of_mark(begun.as_slice().try_into().ok()?)?;
+        let mut finder = Finder::new(&token);
+        let later = finder.push(&bytes[start..]).map(|end| start + end);
+        *self = Self::Known(Box::new(finder));
+        Some(later.unwrap_or(start))
     }
 }
 

@@ -10,9 +10,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use guest_proto::{
-    Answer, AnswerBody, CodeAnswer, CodeCall, Command as Run, Decoder, EPOCH_SHIFT, Finder, Frame,
-    GENERATION, LEASE_VARIABLE, MAGIC, Outcome, Request, RequestBody, Settings, TOKEN_BYTES, Token,
-    Unclaimed, WaitingCell, encode,
+    Answer, AnswerBody, CodeAnswer, CodeCall, Command as Run, Decoder, EPOCH_SHIFT, FIRST_TOKEN,
+    Finder, Frame, GENERATION, LEASE_VARIABLE, MAGIC, Outcome, Request, RequestBody, Settings,
+    TOKEN_BYTES, Token, Unclaimed, WaitingCell, encode,
 };
 use tempfile::TempDir;
 
@@ -33,8 +33,12 @@ fn secret() -> Token {
 
 impl Guest {
     fn start(span_ms: u64) -> Self {
+        Self::with_lease(&format!("{span_ms} {}", secret().to_hex()))
+    }
+
+    fn with_lease(lease: &str) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_sandtable-guest"))
-            .env(LEASE_VARIABLE, format!("{span_ms} {}", secret().to_hex()))
+            .env(LEASE_VARIABLE, lease)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -315,4 +319,21 @@ fn a_guest_that_hears_nothing_ends_with_all_it_started() {
     let begun = Instant::now();
     assert!(guest.process.wait().unwrap().success());
     assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_guest_of_nobody_waits_as_long_as_it_takes_and_its_first_stream_says_whose_it_is() {
+    // Far longer than its lease, which has not begun.
+    let mut guest = Guest::with_lease(&format!("200 {FIRST_TOKEN}"));
+    std::thread::sleep(Duration::from_millis(600));
+    assert!(guest.process.try_wait().unwrap().is_none());
+    assert_eq!(guest.resume(1), []);
+    guest.bash(2, "echo mine");
+    assert_eq!(guest.done().1, "mine\n");
+    // Another's mark is none from now on, and silence ends it.
+    let stranger = Token::new([9; TOKEN_BYTES]);
+    guest.write(&stranger.mark());
+    let mut rest = Vec::new();
+    guest.output.read_to_end(&mut rest).unwrap();
+    assert!(guest.process.wait().unwrap().success());
 }

@@ -76,6 +76,15 @@ pub(in crate::cli) struct KubernetesArgs {
     /// Make no network policy and try none: programs then make no sockets of a network, loopback included.
     #[arg(long, env = "SANDTABLE_K8S_NO_POLICY", hide_short_help = true)]
     k8s_no_policy: bool,
+    /// Claim sandboxes of this warm pool of agent-sandbox (`SandboxWarmPool`, v1beta1) instead of making pods; its template
+    /// decides image, limits, and network.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "SANDTABLE_K8S_POOL",
+        hide_short_help = true
+    )]
+    k8s_pool: Option<String>,
 }
 
 fn label(text: &str) -> Result<(String, String), &'static str> {
@@ -102,6 +111,7 @@ impl From<KubernetesArgs> for KubernetesSettings {
             storage: typed.k8s_storage_class.as_deref().map(Storage::from),
             start_timeout: Some(Duration::from_secs(typed.k8s_start_timeout)),
             without_policy: typed.k8s_no_policy,
+            pool: typed.k8s_pool,
         }
     }
 }

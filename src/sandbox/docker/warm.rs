@@ -5,7 +5,6 @@
 //! called warm belongs to nobody.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bollard::query_parameters::RenameContainerOptionsBuilder;
 
@@ -14,9 +13,6 @@ use crate::ids::Ids;
 use crate::limits::SANDBOX_LEASE;
 use crate::sandbox::warm::Warm;
 use crate::sandbox::{Launched, Limits, SandboxError, SandboxSpec};
-
-/// How long the one who fills the pool may take to end.
-const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl DockerBackend {
     /// Keeps so many sandboxes warm, from now until [`Self::close`].
@@ -105,18 +101,7 @@ impl DockerBackend {
 
     /// Ends the waiting sandboxes and starts no more.
     pub(super) async fn close_pool(&self) -> Result<(), SandboxError> {
-        self.warm.want(0);
-        self.warm.changed.notify_one();
-        let keeper = self.warm.keeper().take();
-        if let Some(mut keeper) = keeper {
-            // Awaited, not aborted: a start under way would leave a sandbox.
-            if tokio::time::timeout(STOP_TIMEOUT, &mut keeper)
-                .await
-                .is_err()
-            {
-                keeper.abort();
-            }
-        }
+        self.warm.end().await;
         let left: Vec<Warm> = self.warm.waiting().drain(..).collect();
         for warm in left {
             self.delete(&warm.name).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Error as KubeError};
 
@@ -17,9 +17,12 @@ use crate::sandbox::SandboxError;
 
 const NO_CLUSTER_HINT: &str = "name the cluster's file in `KUBECONFIG`, or run the server in a pod with a service account; `--k8s-context` chooses among its contexts";
 
+pub(super) const GROUP: &str = "extensions.agents.x-k8s.io";
+pub(super) const VERSION: &str = "v1beta1";
+
 /// Names are the server's own: an earlier try has come through.
 const IS_THERE: u16 = 409;
-const IS_GONE: u16 = 404;
+pub(super) const IS_GONE: u16 = 404;
 
 /// A connection to a namespace of a cluster.
 #[derive(Debug)]
@@ -29,6 +32,10 @@ pub(super) struct Cluster {
     pub(super) pods: Api<Pod>,
     pub(super) claims: Api<PersistentVolumeClaim>,
     policies: Api<NetworkPolicy>,
+    /// Of agent-sandbox: claims of a pool's sandboxes, which are called tickets here, for claims are of volumes.
+    pub(super) tickets: Api<DynamicObject>,
+    pub(super) pools: Api<DynamicObject>,
+    pub(super) templates: Api<DynamicObject>,
     /// Calls so far, the watch apart.
     calls: AtomicU64,
 }
@@ -50,7 +57,10 @@ impl Cluster {
         Ok(Self {
             pods: Api::namespaced(client.clone(), &namespace),
             claims: Api::namespaced(client.clone(), &namespace),
-            policies: Api::namespaced(client, &namespace),
+            policies: Api::namespaced(client.clone(), &namespace),
+            tickets: extension(&client, &namespace, "SandboxClaim", "sandboxclaims"),
+            pools: extension(&client, &namespace, "SandboxWarmPool", "sandboxwarmpools"),
+            templates: extension(&client, &namespace, "SandboxTemplate", "sandboxtemplates"),
             address: address.trim_end_matches('/').to_owned(),
             namespace,
             calls: AtomicU64::new(0),
@@ -63,22 +73,23 @@ impl Cluster {
         operation: &'static str,
         call: impl Future<Output = Result<T, KubeError>>,
     ) -> Result<T, SandboxError> {
-        let answer = self.call(operation, ENGINE_CHANGE_TIMEOUT, call).await?;
+        let answer = self.call(operation, call).await?;
         answer.map_err(|error| failure::of_call(operation, &error))
     }
 
-    async fn call<T>(
+    /// The same, with the answer as it is.
+    pub(super) async fn call<T>(
         &self,
         operation: &'static str,
-        limit: Duration,
         call: impl Future<Output = Result<T, KubeError>>,
     ) -> Result<Result<T, KubeError>, SandboxError> {
+        const LIMIT: Duration = ENGINE_CHANGE_TIMEOUT;
         self.calls.fetch_add(1, Ordering::Relaxed);
         let timeout = |_| SandboxError::EngineTimeout {
             operation,
-            seconds: limit.as_secs(),
+            seconds: LIMIT.as_secs(),
         };
-        tokio::time::timeout(limit, call).await.map_err(timeout)
+        tokio::time::timeout(LIMIT, call).await.map_err(timeout)
     }
 
     pub(super) fn calls(&self) -> u64 {
@@ -92,7 +103,7 @@ impl Cluster {
         is_done: u16,
         call: impl Future<Output = Result<T, KubeError>>,
     ) -> Result<(), SandboxError> {
-        match self.call(operation, ENGINE_CHANGE_TIMEOUT, call).await? {
+        match self.call(operation, call).await? {
             Err(error) if failure::status(&error) != Some(is_done) => {
                 Err(failure::of_call(operation, &error))
             }
@@ -149,6 +160,24 @@ impl Cluster {
             .await
     }
 
+    /// Ends a claim of a pool's sandbox, and with it the sandbox.
+    pub(super) async fn end_ticket(&self, name: &str) -> Result<(), SandboxError> {
+        let params = DeleteParams::default();
+        let deletion = self.tickets.delete(name, &params);
+        self.change("end the claim of the sandbox", IS_GONE, deletion)
+            .await
+    }
+
+    /// Ends every claim of a pool's sandbox that a selector finds, with one call.
+    pub(super) async fn end_tickets(&self, selector: &str) -> Result<(), SandboxError> {
+        let which = ListParams::default().labels(selector);
+        let params = DeleteParams::default();
+        let deletion = self.tickets.delete_collection(&params, &which);
+        self.ask("end the claims of this server", deletion)
+            .await
+            .map(drop)
+    }
+
     /// Ends every pod that a selector finds, with one call.
     pub(super) async fn end_pods(&self, selector: &str) -> Result<(), SandboxError> {
         let params = DeleteParams::default().grace_period(0);
@@ -158,6 +187,18 @@ impl Cluster {
             .await
             .map(drop)
     }
+}
+
+/// Kinds of the extensions of agent-sandbox.
+fn extension(client: &Client, namespace: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
+    let resource = ApiResource {
+        group: GROUP.to_owned(),
+        version: VERSION.to_owned(),
+        api_version: format!("{GROUP}/{VERSION}"),
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+    };
+    Api::namespaced_with(client.clone(), namespace, &resource)
 }
 
 async fn configuration(settings: &KubernetesSettings) -> Result<Config, String> {

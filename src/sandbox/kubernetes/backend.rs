@@ -11,9 +11,10 @@ use tokio::sync::Semaphore;
 use super::api::Cluster;
 use super::names::Owner;
 use super::network;
+use super::pool::AgentPool;
 use super::settings::KubernetesSettings;
 use super::spec::{Mould, Network};
-use super::watch::Pods;
+use super::watch::{Pods, Seen, Watched};
 use crate::clock::Clock;
 use crate::ids::SandboxId;
 use crate::limits::{CONCURRENT_POD_STARTS, ENGINE_CALL_TIMEOUT};
@@ -47,6 +48,8 @@ pub struct KubernetesBackend {
     pub(super) cluster: Arc<Cluster>,
     pub(super) mould: Mould,
     pub(super) pods: Pods,
+    /// Whose sandboxes are claimed; pods are made if `None`.
+    pub(super) pool: Option<AgentPool>,
     pub(super) network: Network,
     passed_over: Vec<PassedOver>,
     pub(super) warm: Pool,
@@ -58,10 +61,7 @@ pub struct KubernetesBackend {
 impl KubernetesBackend {
     /// Connects to the cluster, takes the data directory's lock, and finds out what keeps pods from the network.
     pub async fn connect(config: KubernetesConfig) -> Result<Self, SandboxError> {
-        let image = config.image.ok_or_else(|| SandboxError::Unavailable {
-            reason: "`--backend kubernetes` needs the name of an image".to_owned(),
-            hint: "name one that the cluster's nodes can pull with `--image`".to_owned(),
-        })?;
+        let image = image(&config)?;
         if config.settings.storage.is_some() && config.temporary {
             return Err(SandboxError::Unavailable {
                 reason: "claims of files outlive the server, and its data directory does not"
@@ -79,19 +79,28 @@ impl KubernetesBackend {
             image,
             parent: parent(|name| std::env::var(name).ok()),
         };
-        let pods = Pods::watch(cluster.pods.clone(), &mould.owner.selector());
-        if let Err(reason) = pods.complete(ENGINE_CALL_TIMEOUT).await {
-            return Err(SandboxError::Unavailable {
-                reason: format!("the cluster at {} does not list pods: {reason}", cluster.address),
-                hint: "`kubectl auth can-i list pods` must say yes for the server's account; `sandtable docs kubernetes` has the Role".to_owned(),
-            });
+        let (selector, pool) = match &mould.settings.pool {
+            None => (mould.owner.selector(), None),
+            Some(name) => {
+                let pool = Box::pin(AgentPool::find(&cluster, &mould.owner, name)).await?;
+                (AgentPool::selector(), Some(pool))
+            }
+        };
+        let pods = Pods::watch(cluster.pods.clone(), &selector);
+        told(&pods, &cluster, "pods").await?;
+        if let Some(pool) = &pool {
+            told(&pool.tickets, &cluster, "sandboxclaims").await?;
         }
-        let examined = Box::pin(network::examine(&cluster, &pods, &mould));
-        let (network, passed_over) = examined.await;
+        let (network, passed_over) = match &pool {
+            // As its template has it, which was looked at.
+            Some(_) => (Network::Filter, Some(network::decided_by_pool())),
+            None => Box::pin(network::examine(&cluster, &pods, &mould)).await,
+        };
         Ok(Self {
             cluster: Arc::new(cluster),
             mould,
             pods,
+            pool,
             network,
             passed_over: passed_over.into_iter().collect(),
             warm: Pool::default(),
@@ -129,14 +138,55 @@ impl KubernetesBackend {
                 passed.reason
             ),
         };
+        let origin = match &self.pool {
+            Some(pool) => format!("pool `{}`, image `{}`", pool.name, pool.image),
+            None => format!("image `{}`{class}", self.mould.image),
+        };
         Description {
             text: format!(
-                "namespace `{namespace}` of {}, image `{}`{class}, files {files}, network {network}",
-                self.cluster.address, self.mould.image
+                "namespace `{namespace}` of {}, {origin}, files {files}, network {network}",
+                self.cluster.address
             ),
             improve: None,
         }
     }
+}
+
+/// The image of the sandboxes that the server makes; empty where a pool's template has its own.
+fn image(config: &KubernetesConfig) -> Result<String, SandboxError> {
+    let unavailable = |reason: String, hint: &str| SandboxError::Unavailable {
+        reason,
+        hint: hint.to_owned(),
+    };
+    if config.settings.pool.is_some() {
+        let image = config.image.as_ref().map(|_| "--image");
+        return match image.or(config.settings.decided_by_pool()) {
+            Some(flag) => Err(unavailable(
+                format!("`{flag}` says what the template of the pool of `--k8s-pool` decides"),
+                "leave one of them out; the template is yours to change",
+            )),
+            None => Ok(String::new()),
+        };
+    }
+    config.image.clone().ok_or_else(|| {
+        unavailable(
+            "`--backend kubernetes` needs the name of an image".to_owned(),
+            "name one that the cluster's nodes can pull with `--image`",
+        )
+    })
+}
+
+/// Waits for the first list of a watch, which shows whether the server may have it.
+async fn told<T: Seen>(
+    watched: &Watched<T>,
+    cluster: &Cluster,
+    what: &str,
+) -> Result<(), SandboxError> {
+    let complete = watched.complete(ENGINE_CALL_TIMEOUT).await;
+    complete.map_err(|reason| SandboxError::Unavailable {
+        reason: format!("the cluster at {} does not list {what}: {reason}", cluster.address),
+        hint: format!("`kubectl auth can-i list {what}` must say yes for the server's account; `sandtable docs kubernetes` has the Role"),
+    })
 }
 
 /// Owner of what the server makes, if it runs in a pod that says so.
@@ -215,7 +265,7 @@ impl Host for KubernetesBackend {
 
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
         Box::pin(async move {
-            let complete = self.pods.complete(ENGINE_CALL_TIMEOUT).await;
+            let complete = self.all_told(ENGINE_CALL_TIMEOUT).await;
             complete.map_err(|reason| SandboxError::Engine {
                 operation: "watch the pods",
                 reason,

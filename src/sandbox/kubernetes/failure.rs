@@ -2,8 +2,12 @@
 
 use kube::Error as KubeError;
 
+use super::api::{GROUP, VERSION};
 use crate::sandbox::SandboxError;
 
+/// The reason of a claim whose pool is not there.
+const NO_POOL: &str = "WarmPoolNotFound";
+const NO_POOL_HINT: &str = "`kubectl get sandboxwarmpools` lists the pools of the server's namespace: name one of them with `--k8s-pool`, or make it (`sandtable docs kubernetes`)";
 const PAGE: &str = "`sandtable docs kubernetes`";
 
 /// The status code of an answer, if it was one.
@@ -70,6 +74,43 @@ pub(super) fn of_start(trouble: &str) -> SandboxError {
     SandboxError::Unavailable {
         reason: format!("the sandbox's pod does not start: {trouble}"),
         hint: hint.to_owned(),
+    }
+}
+
+/// A pool that gives no sandbox, and why.
+pub(super) fn of_pool(pool: &str, trouble: &str) -> SandboxError {
+    let hint = if trouble.contains(NO_POOL) {
+        NO_POOL_HINT
+    } else if trouble.contains("TemplateNotFound") {
+        "make the SandboxTemplate that the pool names; `sandtable docs kubernetes` has one"
+    } else {
+        "the controller of agent-sandbox must run, with its extensions, and the pool's template start: `kubectl describe sandboxclaims,sandboxwarmpools` says more; the next call tries again"
+    };
+    SandboxError::Unavailable {
+        reason: format!("the pool `{pool}` gives no sandbox: {trouble}"),
+        hint: hint.to_owned(),
+    }
+}
+
+/// A call about agent-sandbox's own kinds that failed; `pool` is whose.
+pub(super) fn of_extension(operation: &'static str, pool: &str, error: &KubeError) -> SandboxError {
+    let KubeError::Api(status) = error else {
+        return of_call(operation, error);
+    };
+    // A kind that the cluster has says which object it lacks.
+    if status.code != 404 || status.message.contains("namespaces") {
+        return of_call(operation, error);
+    }
+    if status.message.contains(pool) {
+        return SandboxError::Unavailable {
+            reason: format!("{operation}: {}", status.message.trim()),
+            hint: NO_POOL_HINT.to_owned(),
+        };
+    }
+    SandboxError::Unavailable {
+        reason: format!("{operation}: the cluster knows no such kind of {GROUP}/{VERSION}"),
+        hint: "install agent-sandbox with its extensions, 0.5 or later, or leave `--k8s-pool` out"
+            .to_owned(),
     }
 }
 

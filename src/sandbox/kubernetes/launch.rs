@@ -1,6 +1,8 @@
 //! Starting a sandbox, taking up one that runs, and ending one.
 
-use tokio::sync::SemaphorePermit;
+use std::time::Duration;
+
+use tokio::sync::{SemaphorePermit, watch};
 
 use crate::limits::{ENGINE_CHANGE_TIMEOUT, SANDBOX_LEASE};
 use crate::sandbox::{GuestLease, Launched, SandboxError, SandboxSpec, guest};
@@ -22,7 +24,10 @@ impl KubernetesBackend {
         }
         let _turn = self.turn().await;
         let name = self.mould.owner.new_name("");
-        self.start(spec, &name, false).await
+        match &self.pool {
+            Some(pool) => self.claim(pool, spec, &name).await,
+            None => self.start(spec, &name, false).await,
+        }
     }
 
     /// A place among the starts that go on at once.
@@ -57,46 +62,65 @@ impl KubernetesBackend {
             .mould
             .pod(name, spec, is_warm, &lease, (self.network, files));
         // Before it is there, so that nothing of it is missed.
-        let mut pod = self.pods.follow(name);
+        let pod = self.pods.follow(name);
         self.cluster.make_pod(&made).await?;
-        let started = Pods::until(
-            &mut pod,
-            self.mould.settings.patience(),
-            |look| match &look?.stage {
-                Stage::Running => Some(Ok(())),
-                Stage::Broken(reason) | Stage::Ended { reason, .. } => Some(Err(reason.clone())),
-                Stage::Ending => Some(Err("it was deleted while it started".to_owned())),
-                Stage::Pending(_) => None,
-            },
-        );
-        let trouble = match started.await {
-            Ok(Ok(())) => match channel::open(&self.cluster, name).await {
-                Ok(channel) => {
-                    return Ok(Launched {
-                        channel,
-                        lease: Some(lease),
-                    });
-                }
-                Err(error) => {
-                    self.abandon_pod(name);
-                    return Err(error);
-                }
-            },
-            Ok(Err(trouble)) => trouble,
-            Err(look) => self.still_pending(look.as_ref()),
+        let opened = async {
+            self.running(pod, self.mould.settings.patience())
+                .await
+                .map_err(|trouble| failure::of_start(&trouble))?;
+            channel::open(&self.cluster, name).await
         };
-        self.abandon_pod(name);
-        Err(failure::of_start(&trouble))
+        let opened = if is_warm {
+            // A server that ends waits for no node.
+            tokio::select! {
+                opened = opened => opened,
+                () = self.warm.unwanted() => Err(failure::of_start("the server ends")),
+            }
+        } else {
+            opened.await
+        };
+        match opened {
+            Ok(channel) => Ok(Launched {
+                channel,
+                lease: Some(lease),
+            }),
+            Err(error) => {
+                self.abandon_pod(name);
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until a pod runs; why not, if it does not.
+    pub(super) async fn running(
+        &self,
+        mut pod: watch::Receiver<Option<Look>>,
+        limit: Duration,
+    ) -> Result<(), String> {
+        let started = Pods::until(&mut pod, limit, |look| match &look?.stage {
+            Stage::Running => Some(Ok(())),
+            Stage::Broken(reason) | Stage::Ended { reason, .. } => Some(Err(reason.clone())),
+            Stage::Ending => Some(Err("it was deleted while it started".to_owned())),
+            Stage::Pending(_) => None,
+        });
+        started
+            .await
+            .unwrap_or_else(|look| Err(self.still_pending(look.as_ref())))
     }
 
     fn still_pending(&self, look: Option<&Look>) -> String {
-        let seconds = self.mould.settings.patience().as_secs();
         let because = match look.map(|look| &look.stage) {
             Some(Stage::Pending(Some(reason))) => reason.clone(),
             Some(_) => "no node has said why".to_owned(),
             None => self.pods.trouble(),
         };
-        format!("still not running after {seconds} s: {because}")
+        self.still("running", &because)
+    }
+
+    /// What has not come about in time.
+    pub(super) fn still(&self, what: &str, because: &str) -> String {
+        let seconds = self.mould.settings.patience().as_secs();
+        format!("still not {what} after {seconds} s: {because}")
     }
 
     /// Ends a pod that nobody waits for any more.
@@ -121,7 +145,10 @@ impl KubernetesBackend {
         sandbox_id: &SandboxId,
     ) -> Result<Option<Launched>, SandboxError> {
         self.complete().await?;
-        let own = self.pods.of(sandbox_id);
+        let own = match &self.pool {
+            Some(pool) => pool.pods_of(&self.pods, sandbox_id),
+            None => self.pods.of(sandbox_id),
+        };
         let Some(pod) = own.iter().find(|look| look.runs() && look.lease.is_some()) else {
             for look in &own {
                 if let Stage::Ended { reason, .. } = &look.stage {
@@ -139,28 +166,43 @@ impl KubernetesBackend {
 
     /// Ends what runs of a container, and returns when it is gone: its files may be wanted elsewhere.
     pub(super) async fn end_one(&self, sandbox_id: &SandboxId) -> Result<(), SandboxError> {
+        if let Some(pool) = &self.pool {
+            return self.give_back(pool, sandbox_id).await;
+        }
         for look in self.pods.of(sandbox_id) {
-            let mut pod = self.pods.follow(&look.name);
+            let pod = self.pods.follow(&look.name);
             self.cluster.end_pod(&look.name).await?;
-            let gone = Pods::until(&mut pod, ENGINE_CHANGE_TIMEOUT, |look| {
-                look.is_none().then_some(())
-            });
-            if gone.await.is_err() {
-                return Err(SandboxError::EngineTimeout {
-                    operation: "end the sandbox's pod",
-                    seconds: ENGINE_CHANGE_TIMEOUT.as_secs(),
-                });
-            }
+            gone(pod).await?;
         }
         Ok(())
     }
 
     /// Waits for the watch, which knows what there is.
     async fn complete(&self) -> Result<(), SandboxError> {
-        let complete = self.pods.complete(ENGINE_CHANGE_TIMEOUT).await;
+        let complete = self.all_told(ENGINE_CHANGE_TIMEOUT).await;
         complete.map_err(|reason| SandboxError::Engine {
             operation: "watch the pods",
             reason,
         })
     }
+
+    /// Waits until the watches have told of all there is.
+    pub(super) async fn all_told(&self, limit: Duration) -> Result<(), String> {
+        self.pods.complete(limit).await?;
+        match &self.pool {
+            Some(pool) => pool.tickets.complete(limit).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Waits until a pod that was told to end is no more.
+pub(super) async fn gone(mut pod: watch::Receiver<Option<Look>>) -> Result<(), SandboxError> {
+    let gone = Pods::until(&mut pod, ENGINE_CHANGE_TIMEOUT, |look| {
+        look.is_none().then_some(())
+    });
+    gone.await.map_err(|_| SandboxError::EngineTimeout {
+        operation: "end the sandbox's pod",
+        seconds: ENGINE_CHANGE_TIMEOUT.as_secs(),
+    })
 }

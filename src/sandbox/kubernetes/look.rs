@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use guest_proto::{LEASE_VARIABLE, Token};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::names::{DATA, EXPIRES, MAIN, RELAY, SANDBOX, SCOPE, SERVER, TEMPORARY};
 use crate::ids::SandboxId;
@@ -12,14 +13,20 @@ use crate::sandbox::GuestLease;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Look {
     pub(super) name: String,
+    /// `None` of a pool's pod, whose claim says it.
+    pub(super) whose: Option<Whose>,
+    pub(super) lease: Option<GuestLease>,
+    pub(super) stage: Stage,
+}
+
+/// Whose something is, by its labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Whose {
     pub(super) scope: String,
     pub(super) server: String,
-    /// Whose sandbox it is.
     pub(super) sandbox: Option<SandboxId>,
     pub(super) temporary: bool,
     pub(super) expires: Option<DateTime<Utc>>,
-    pub(super) lease: Option<GuestLease>,
-    pub(super) stage: Stage,
 }
 
 /// How far it has come.
@@ -53,19 +60,17 @@ const BROKEN: [&str; 8] = [
 
 impl Look {
     pub(super) fn of(pod: &Pod) -> Option<Self> {
-        let labels = pod.metadata.labels.as_ref()?;
-        let annotations = pod.metadata.annotations.as_ref();
-        let expires = annotations.and_then(|all| all.get(EXPIRES));
         Some(Self {
             name: pod.metadata.name.clone()?,
-            scope: labels.get(SCOPE)?.clone(),
-            server: labels.get(SERVER).cloned().unwrap_or_default(),
-            sandbox: labels.get(SANDBOX).map(|id| id.as_str().into()),
-            temporary: labels.get(DATA).is_some_and(|data| data == TEMPORARY),
-            expires: expires.and_then(|at| at.parse().ok()),
+            whose: Whose::of(&pod.metadata),
             lease: lease_of(pod),
             stage: Stage::of(pod),
         })
+    }
+
+    pub(super) fn is_of(&self, sandbox: &SandboxId) -> bool {
+        let whose = self.whose.as_ref();
+        whose.is_some_and(|whose| whose.sandbox.as_ref() == Some(sandbox))
     }
 
     pub(super) fn runs(&self) -> bool {
@@ -73,7 +78,31 @@ impl Look {
     }
 }
 
+impl Whose {
+    /// `None` of what no server of ours has labelled.
+    pub(super) fn of(metadata: &ObjectMeta) -> Option<Self> {
+        let labels = metadata.labels.as_ref()?;
+        let annotations = metadata.annotations.as_ref();
+        let expires = annotations.and_then(|all| all.get(EXPIRES));
+        Some(Self {
+            scope: labels.get(SCOPE)?.clone(),
+            server: labels.get(SERVER).cloned().unwrap_or_default(),
+            sandbox: labels.get(SANDBOX).map(|id| id.as_str().into()),
+            temporary: labels.get(DATA).is_some_and(|data| data == TEMPORARY),
+            expires: expires.and_then(|at| at.parse().ok()),
+        })
+    }
+}
+
 impl Stage {
+    /// When it ended, if it has and that is known.
+    pub(super) fn ended(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Ended { at, .. } => *at,
+            Self::Pending(_) | Self::Broken(_) | Self::Running | Self::Ending => None,
+        }
+    }
+
     fn of(pod: &Pod) -> Self {
         if pod.metadata.deletion_timestamp.is_some() {
             return Self::Ending;
@@ -153,7 +182,7 @@ fn main(status: &PodStatus) -> Option<&ContainerState> {
     all.find(|container| container.name == MAIN)?.state.as_ref()
 }
 
-fn with_message(reason: &str, message: Option<&str>) -> String {
+pub(super) fn with_message(reason: &str, message: Option<&str>) -> String {
     match message.map(str::trim).filter(|message| !message.is_empty()) {
         Some(message) => format!("{reason}: {message}"),
         None => reason.to_owned(),
@@ -171,7 +200,12 @@ fn lease_of(pod: &Pod) -> Option<GuestLease> {
     let main = spec.containers.iter().find(|it| it.name == MAIN)?;
     let mut variables = main.env.iter().flatten();
     let lease = variables.find(|variable| variable.name == LEASE_VARIABLE)?;
-    let (span, token) = lease.value.as_deref()?.split_once(' ')?;
+    lease_in(lease.value.as_deref()?)
+}
+
+/// A lease as a guest has it in its variable.
+pub(super) fn lease_in(text: &str) -> Option<GuestLease> {
+    let (span, token) = text.split_once(' ')?;
     Some(GuestLease {
         token: Token::from_hex(token)?,
         span: std::time::Duration::from_millis(span.parse().ok()?),

@@ -26,6 +26,10 @@ pub(super) const NETWORK: &str = "sandtable.dev/network";
 pub(super) const NO_NETWORK: &str = "none";
 /// An annotation: when the container ends for good, RFC 3339.
 pub(super) const EXPIRES: &str = "sandtable.dev/expires";
+/// What pods of a pool have in common, whoever's they are by now.
+pub(super) const POOL: &str = "sandtable.dev/pool";
+/// An annotation of a claim of a pool's sandbox: the lease, as a guest has it in its variable.
+pub(super) const LEASE: &str = "sandtable.dev/lease";
 pub(super) const POLICY: &str = "sandtable-sandboxes";
 
 /// The containers of a pod.

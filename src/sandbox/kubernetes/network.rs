@@ -11,6 +11,7 @@ use super::spec::{Mould, Network, policy};
 use super::watch::Pods;
 use crate::sandbox::{PassedOver, SandboxError};
 
+const POLICY_NAME: &str = "network policy";
 const OPEN: &str = "open";
 /// How the guest's program ends that has reached somebody.
 const REACHED: i32 = 10;
@@ -25,11 +26,19 @@ pub(super) async fn examine(
         Ok(()) => (Network::Policy, None),
         Err(reason) => {
             let passed = PassedOver {
-                name: "network policy",
+                name: POLICY_NAME,
                 reason,
             };
             (Network::Filter, Some(passed))
         }
+    }
+}
+
+/// Where a pool's template says what holds, nothing is made or tried.
+pub(super) fn decided_by_pool() -> PassedOver {
+    PassedOver {
+        name: POLICY_NAME,
+        reason: "not tried, the pool's template decides (`--k8s-pool`)".to_owned(),
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt as _, stream};
-use kube::ResourceExt as _;
 use kube::api::ListParams;
 
 use super::backend::KubernetesBackend;
-use super::look::{Look, Stage};
-use super::names::{EXPIRES, MANAGED_BY, MANAGER, SANDBOX, SCOPE};
+use super::look::{Look, Whose};
+use super::names::{MANAGED_BY, MANAGER};
+use super::pool::{AgentPool, Ticket};
+use super::watch::Seen as _;
 use crate::ids::SandboxId;
 use crate::limits::{CONCURRENT_POD_STARTS, POD_ENDED_LIFE};
 use crate::sandbox::SandboxError;
@@ -31,7 +32,10 @@ impl KubernetesBackend {
         let condemned: Vec<String> = pods
             .iter()
             .filter_map(Look::of)
-            .filter(|look| self.is_left(look, now, known))
+            .filter(|look| {
+                let whose = look.whose.as_ref();
+                whose.is_some_and(|whose| self.is_left(whose, look.stage.ended(), now, known))
+            })
             .map(|look| look.name)
             .collect();
         let mut removed = condemned.len();
@@ -40,25 +44,51 @@ impl KubernetesBackend {
         if self.keeps_files() {
             removed += self.reap_claims(&all, now, known).await?;
         }
+        if self.pool.is_some() {
+            removed += self.reap_tickets(&all, now, known).await?;
+        }
         Ok(removed)
     }
 
-    fn is_left(&self, look: &Look, now: DateTime<Utc>, known: &HashSet<SandboxId>) -> bool {
-        if look.server == self.mould.owner.server {
+    fn is_left(
+        &self,
+        whose: &Whose,
+        ended: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+        known: &HashSet<SandboxId>,
+    ) -> bool {
+        if whose.server == self.mould.owner.server {
             return false;
         }
-        if look.expires.is_some_and(|end| end < now) {
+        if whose.expires.is_some_and(|end| end < now) {
             return true;
         }
-        if look.scope == self.mould.owner.scope {
-            return look.sandbox.as_ref().is_none_or(|id| !known.contains(id));
+        if whose.scope == self.mould.owner.scope {
+            return whose.sandbox.as_ref().is_none_or(|id| !known.contains(id));
         }
-        let ended = match &look.stage {
-            Stage::Ended { at, .. } => *at,
-            Stage::Pending(_) | Stage::Broken(_) | Stage::Running | Stage::Ending => None,
-        };
         let long = TimeDelta::from_std(POD_ENDED_LIFE).unwrap_or(TimeDelta::MAX);
-        look.temporary && ended.is_some_and(|at| now - at > long)
+        whose.temporary && ended.is_some_and(|at| now - at > long)
+    }
+
+    /// With a claim goes its pod, which nobody else may end: its pool would start another in its place.
+    async fn reap_tickets(
+        &self,
+        all: &ListParams,
+        now: DateTime<Utc>,
+        known: &HashSet<SandboxId>,
+    ) -> Result<usize, SandboxError> {
+        let tickets = self.cluster.tickets.list(all);
+        let tickets = self.cluster.ask("list the claims", tickets).await?;
+        let condemned: Vec<String> = tickets
+            .iter()
+            .filter_map(Ticket::of)
+            .filter(|ticket| self.is_left(&ticket.whose, ticket.ended, now, known))
+            .map(|ticket| ticket.name)
+            .collect();
+        let removed = condemned.len();
+        let ends = condemned.iter().map(|name| self.cluster.end_ticket(name));
+        all_of(ends).await?;
+        Ok(removed)
     }
 
     async fn reap_claims(
@@ -72,12 +102,11 @@ impl KubernetesBackend {
         let condemned: Vec<String> = claims
             .iter()
             .filter(|claim| {
-                let expires = claim.annotations().get(EXPIRES);
-                let expires = expires.and_then(|at| at.parse::<DateTime<Utc>>().ok());
-                let sandbox = claim.labels().get(SANDBOX);
-                let is_known = sandbox.is_some_and(|id| known.contains(id.as_str()));
-                let is_ours = claim.labels().get(SCOPE) == Some(&self.mould.owner.scope);
-                expires.is_some_and(|end| end < now) || (is_ours && !is_known)
+                Whose::of(&claim.metadata).is_some_and(|whose| {
+                    let is_known = whose.sandbox.is_some_and(|id| known.contains(&id));
+                    let is_ours = whose.scope == self.mould.owner.scope;
+                    whose.expires.is_some_and(|end| end < now) || (is_ours && !is_known)
+                })
             })
             .map(kube::ResourceExt::name_any)
             .collect();
@@ -89,9 +118,13 @@ impl KubernetesBackend {
 
     /// The end of the server.
     pub(super) async fn end(&self) -> Result<(), SandboxError> {
-        self.close_pool();
+        self.close_pool().await;
         // All of the data directory: some were taken up from an earlier run.
-        self.cluster.end_pods(&self.mould.owner.selector()).await
+        let selector = self.mould.owner.selector();
+        match self.pool {
+            Some(AgentPool { .. }) => self.cluster.end_tickets(&selector).await,
+            None => self.cluster.end_pods(&selector).await,
+        }
     }
 }
 

@@ -45,6 +45,27 @@ pub const RULES: &[Rule] = &[
         otherwise: None,
     },
     Rule {
+        group: "extensions.agents.x-k8s.io",
+        resource: "sandboxclaims",
+        verbs: &["create", "delete", "deletecollection", "list", "watch"],
+        only_with: Some("--k8s-pool"),
+        otherwise: None,
+    },
+    Rule {
+        group: "extensions.agents.x-k8s.io",
+        resource: "sandboxtemplates",
+        verbs: &["get"],
+        only_with: Some("--k8s-pool"),
+        otherwise: None,
+    },
+    Rule {
+        group: "extensions.agents.x-k8s.io",
+        resource: "sandboxwarmpools",
+        verbs: &["get"],
+        only_with: Some("--k8s-pool"),
+        otherwise: None,
+    },
+    Rule {
         group: "networking.k8s.io",
         resource: "networkpolicies",
         verbs: &["create"],

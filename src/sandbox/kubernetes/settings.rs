@@ -30,6 +30,8 @@ pub struct KubernetesSettings {
     pub start_timeout: Option<Duration>,
     /// No policy is made and no probe run; the guest's filter alone keeps programs from the network.
     pub without_policy: bool,
+    /// Claims sandboxes of this `SandboxWarmPool` (agent-sandbox) instead of making pods.
+    pub pool: Option<String>,
 }
 
 /// Whose volumes keep files.
@@ -66,6 +68,21 @@ impl KubernetesSettings {
     /// How long a pod may take to run.
     pub fn patience(&self) -> Duration {
         self.start_timeout.unwrap_or(limits::POD_START_TIMEOUT)
+    }
+
+    /// A flag that says what a pool's template decides.
+    pub fn decided_by_pool(&self) -> Option<&'static str> {
+        let given = [
+            (self.guest_image.is_some(), "--k8s-guest-image"),
+            (self.runtime_class.is_some(), "--k8s-runtime-class"),
+            (!self.node_selector.is_empty(), "--k8s-node-selector"),
+            (!self.tolerations.is_empty(), "--k8s-toleration"),
+            (!self.pull_secrets.is_empty(), "--k8s-pull-secret"),
+            (self.storage.is_some(), "--k8s-storage-class"),
+            (self.without_policy, "--k8s-no-policy"),
+        ];
+        let mut given = given.into_iter().filter(|(is_given, _)| *is_given);
+        given.next().map(|(_, flag)| flag)
     }
 }
 

@@ -30,7 +30,7 @@ impl KubernetesBackend {
     }
 
     async fn fill(&self, limits: Limits) {
-        loop {
+        while self.warm.is_wanted() {
             let starts = (0..self.warm.lacks()).map(|_| self.start_warm(limits));
             for started in futures_util::future::join_all(starts).await {
                 match started {
@@ -90,12 +90,10 @@ impl KubernetesBackend {
         }
     }
 
-    /// Starts no more.
-    pub(super) fn close_pool(&self) {
-        self.warm.want(0);
-        if let Some(keeper) = self.warm.keeper().take() {
-            keeper.abort();
-        }
+    /// Starts no more, and returns when what was under way is over.
+    pub(super) async fn close_pool(&self) {
+        self.warm.end().await;
+        // Their pods go with all others.
         self.warm.waiting().clear();
     }
 }

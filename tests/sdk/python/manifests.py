@@ -19,7 +19,7 @@ import yaml
 
 ROOT = pathlib.Path(sys.argv[1])
 FOLDER = ROOT / "deploy/kubernetes"
-OVERLAYS = ("single", "sandboxes", "front")
+OVERLAYS = ("single", "sandboxes", "pool", "front")
 COMBINED = {"all": ("sandboxes", "claims", "front", "metrics")}
 # The versions whose schemas are at hand and that a cluster may still run.
 VERSIONS = ("1.32", "1.33", "1.34", "1.35", "1.36", "1.37")
@@ -28,7 +28,10 @@ VERSIONS = ("1.32", "1.33", "1.34", "1.35", "1.36", "1.37")
 # Role grants this and nothing else.
 RULES = [(group, resource, set(verbs), flag) for group, resource, verbs, flag in json.loads(os.environ["SANDTABLE_TEST_RULES"])]
 
-# The fields of a ServiceMonitor that are used here: it is no part of Kubernetes, and its schema not of the validator's.
+# The SandboxTemplate whose sandboxes a server can claim, as the backend makes it.
+TEMPLATE = json.loads(os.environ["SANDTABLE_TEST_TEMPLATE"])
+
+# The fields that are used here of kinds that are no part of Kubernetes, and whose schemas are not of the validator's.
 MONITOR = {
     "apiVersion": str,
     "kind": str,
@@ -38,6 +41,25 @@ MONITOR = {
         "endpoints": [{"port": str, "path": str, "authorization": {"credentials": {"name": str, "key": str}}}],
     },
 }
+
+
+WARM_POOL = {
+    "apiVersion": str,
+    "kind": str,
+    "metadata": {"name": str, "namespace": str},
+    "spec": {"replicas": int, "sandboxTemplateRef": {"name": str}, "updateStrategy": {"type": str}},
+}
+SANDBOX_TEMPLATE = {
+    "apiVersion": str,
+    "kind": str,
+    "metadata": {"name": str, "namespace": str},
+    "spec": {
+        "networkPolicyManagement": str,
+        "networkPolicy": {"ingress": [dict], "egress": [dict]},
+        "podTemplate": {"metadata": {"labels": dict}, "spec": dict},
+    },
+}
+SHAPES = {"ServiceMonitor": MONITOR, "SandboxWarmPool": WARM_POOL, "SandboxTemplate": SANDBOX_TEMPLATE}
 
 
 def kustomize(folder):
@@ -95,6 +117,11 @@ def pods(documents):
     return [(name_of(document), document["spec"]["template"]) for document in documents if "template" in document.get("spec", {})]
 
 
+def sandbox_templates(documents):
+    """The pods of pools, likewise."""
+    return [(name_of(document), document["spec"]["podTemplate"]) for document in of_kind(documents, "SandboxTemplate")]
+
+
 def containers(template):
     spec = template["spec"]
     return [*spec.get("initContainers", []), *spec["containers"]]
@@ -116,8 +143,13 @@ def shaped(value, shape, path):
 
 def schema(document, version):
     """Fails on an unknown field, too."""
-    if document["kind"] == "ServiceMonitor":
-        return shaped(document, MONITOR, name_of(document))
+    if document["kind"] in SHAPES:
+        shaped(document, SHAPES[document["kind"]], name_of(document))
+        for name, template in sandbox_templates([document]):
+            pod = {"apiVersion": "v1", "kind": "Pod", **copy.deepcopy(template)}
+            pod["metadata"]["name"] = document["metadata"]["name"]
+            kubernetes_validate.validate(pod, version, strict=True)
+        return None
     return kubernetes_validate.validate(document, version, strict=True)
 
 
@@ -154,7 +186,7 @@ def check_admission():
     for overlay, documents in rendered():
         namespace = of_kind(documents, "Namespace")[0]
         assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-        for name, template in pods(documents):
+        for name, template in pods(documents) + sandbox_templates(documents):
             spec, where = template["spec"], f"{overlay}: {name}"
             own = spec.get("securityContext", {})
             for field in ("hostNetwork", "hostPID", "hostIPC"):
@@ -259,13 +291,16 @@ def check_rules():
     def wanted(rules):
         return {(group, resource): verbs for group, resource, verbs in rules}
 
-    plain = tuple(rule[:3] for rule in RULES if rule[3] is None)
-    of_claims = tuple(rule[:3] for rule in RULES if rule[3] is not None)
-    assert plain and of_claims
+    def needed(*flags):
+        rules = tuple(rule[:3] for rule in RULES if rule[3] is None or rule[3] in flags)
+        assert {rule[3] for rule in RULES} >= set(flags)
+        return rules
+
+    asking = {"sandboxes": needed(), "all": needed("--k8s-storage-class"), "pool": needed("--k8s-pool")}
     for overlay, documents in rendered():
         kinds = {document["kind"] for document in documents}
         assert not kinds & {"ClusterRole", "ClusterRoleBinding"}, overlay
-        expected = {"sandboxes": plain, "all": plain + of_claims}.get(overlay, ())
+        expected = asking.get(overlay, ())
         assert granted(documents) == wanted(expected), f"{overlay}: {granted(documents)}"
         # Who asks nothing of the API server has no token to do it with.
         for name, template in pods(documents):
@@ -298,6 +333,23 @@ def check_server(flags, version):
         mount = next(mount for mount in container["volumeMounts"] if mount["name"] == "data")
         assert values["SANDTABLE_DATA_DIR"].startswith(mount["mountPath"] + "/"), values["SANDTABLE_DATA_DIR"]
     print(count, "variables are flags")
+
+
+def check_template():
+    """The pool's template is the pod that the backend would make, and the server and the pool name each other."""
+    documents = render("pool")
+    template = only(documents, "SandboxTemplate", TEMPLATE["metadata"]["name"])
+    del template["metadata"]["namespace"]
+    expected = json.dumps(TEMPLATE, indent=1, sort_keys=True)
+    assert json.dumps(template, indent=1, sort_keys=True) == expected, f"the template is not: {expected}"
+    pool = of_kind(documents, "SandboxWarmPool")[0]
+    assert pool["spec"]["sandboxTemplateRef"] == template["metadata"], pool
+    server = only(documents, "StatefulSet", "sandtable")["spec"]["template"]["spec"]["containers"][0]
+    values = {variable["name"]: variable.get("value") for variable in server["env"]}
+    assert values["SANDTABLE_K8S_POOL"] == pool["metadata"]["name"], values
+    # Which a server with a pool refuses.
+    assert "SANDTABLE_IMAGE" not in values, values
+    print("the template is the backend's")
 
 
 # Read from the environment, and no flags: they say who owns the sandboxes' pods.
@@ -348,6 +400,12 @@ MISTAKES = (
     (check_server, "overlays/sandboxes/kustomization.yaml", "newTag: ", "newTag: 0."),
     (check_server, "base/server.yaml", "SANDTABLE_LOG_FORMAT", "SANDTABLE_LOGFORMAT"),
     (check_server, "base/server.yaml", "path: /_sandtable/ready", "path: /_sandtable/health"),
+    (check_rules, "components/pool/kustomization.yaml", "watch, ", ""),
+    (check_admission, "components/pool/template.yaml", "privileged: false", "privileged: true"),
+    (check_schemas, "components/pool/template.yaml", "restartPolicy: Never", "restartPolicies: Never"),
+    (check_template, "components/pool/template.yaml", "value: unix", "value: any"),
+    (check_template, "components/pool/kustomization.yaml", "value: sandtable", "value: another"),
+    (check_template, "components/pool/warmpool.yaml", "    name: sandtable", "    name: another"),
     (check_front, "components/front/haproxy.cfg", "sandtable-1:4010 id 2", "sandtable-1:4010 id 1"),
     (check_front, "components/front/haproxy.cfg", "-m str sandtable-0 sandtable-1", "-m str sandtable-0"),
     (check_front, "components/front/kustomization.yaml", "count: 2", "count: 3"),
@@ -390,6 +448,7 @@ CHECKS = {
     "rules": check_rules,
     "server": check_server,
     "front": check_front,
+    "template": check_template,
     "mistakes": check_mistakes,
     "pod": check_pod_of,
 }

@@ -44,8 +44,12 @@ pub(super) fn enter(inner: &Arc<Inner>, pod: &str, mut request: Request) -> Resp
                 .into_owned()
         })
         .collect();
+    let mut query = request.uri().query().unwrap_or_default().split('&');
+    let container = query.find_map(|pair| pair.strip_prefix("container="));
+    let child = inner
+        .node
+        .exec(pod, container.unwrap_or_default(), &command);
     let upgrade = hyper::upgrade::on(&mut request);
-    let child = inner.node.exec(pod, &command);
     let task = tokio::spawn(async move {
         let Ok(upgraded) = upgrade.await else {
             return;

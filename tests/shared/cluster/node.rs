@@ -126,16 +126,12 @@ impl Node {
             return Ok(Box::pin(std::future::ready(code)));
         }
         let mut command = Command::new(self.folder.join("sandtable-guest"));
-        for variable in main["env"].as_array().into_iter().flatten() {
-            let (key, value) = (
-                variable["name"].as_str().unwrap(),
-                variable["value"].as_str().unwrap(),
-            );
+        for (key, value) in variables(main, name) {
             // The relay has this process's user, who is nobody else's here.
             let own = fs::metadata("/proc/self").unwrap().uid();
-            let value = match key {
+            let value = match key.as_str() {
                 "SANDTABLE_GUEST_DOOR" => format!("{own} {name}"),
-                _ => value.to_owned(),
+                _ => value,
             };
             command.env(key, value);
         }
@@ -244,10 +240,7 @@ impl Node {
             ),
             ("KUBERNETES_SERVICE_PORT".to_owned(), port.to_string()),
         ];
-        for variable in container["env"].as_array().into_iter().flatten() {
-            let text = |key: &str| variable[key].as_str().unwrap().to_owned();
-            env.push((text("name"), text("value")));
-        }
+        env.extend(variables(container, name));
         all.extend(
             env.iter()
                 .map(|(key, value)| format!("--env={key}={value}")),
@@ -303,12 +296,17 @@ impl Node {
     }
 
     /// A program in a pod.
-    pub(super) fn exec(&self, pod: &str, command: &[String]) -> Command {
+    pub(super) fn exec(&self, pod: &str, container: &str, command: &[String]) -> Command {
         match self.kind {
             Kind::Docker => {
                 let mut docker = Command::new("docker");
-                let relay = format!("fake-{pod}-relay");
-                docker.args(["exec", "--interactive", &relay]).args(command);
+                let own = if container == "sandbox" {
+                    "main"
+                } else {
+                    container
+                };
+                let own = format!("fake-{pod}-{own}");
+                docker.args(["exec", "--interactive", &own]).args(command);
                 docker
             }
             Kind::Processes => {
@@ -377,6 +375,25 @@ impl Node {
         };
         command.args(all).output().ok();
     }
+}
+
+/// The variables of a container, with the pod's name where they ask for it.
+fn variables(container: &Value, pod: &str) -> Vec<(String, String)> {
+    let mut known: Vec<(String, String)> = Vec::new();
+    for variable in container["env"].as_array().into_iter().flatten() {
+        let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+            Some(path) => {
+                assert_eq!(path, "metadata.name");
+                pod.to_owned()
+            }
+            None => known.iter().fold(
+                variable["value"].as_str().unwrap().to_owned(),
+                |text, (key, value)| text.replace(&format!("$({key})"), value),
+            ),
+        };
+        known.push((variable["name"].as_str().unwrap().to_owned(), value));
+    }
+    known
 }
 
 async fn run(arguments: &[String]) -> Result<(), String> {

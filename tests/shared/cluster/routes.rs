@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::stream;
@@ -26,8 +27,16 @@ const BOOKMARKS: Duration = Duration::from_millis(200);
 pub(super) fn router(inner: Arc<Inner>) -> Router {
     let many = "/api/v1/namespaces/{namespace}/{resource}";
     let one = "/api/v1/namespaces/{namespace}/{resource}/{name}";
+    let extended = "/apis/extensions.agents.x-k8s.io/v1beta1/namespaces/{namespace}/{resource}";
+    let extended_one = format!("{extended}/{{name}}");
     let policies = "/apis/networking.k8s.io/v1/namespaces/{namespace}/{resource}";
+    let installed = middleware::from_fn_with_state(Arc::clone(&inner), is_installed);
+    let extensions = Router::new()
+        .route(extended, get(list).post(create).delete(delete_all))
+        .route(&extended_one, get(read).delete(delete))
+        .layer(installed);
     Router::new()
+        .merge(extensions)
         .route(many, get(list).post(create).delete(delete_all))
         .route(one, get(read).delete(delete).patch(patch))
         .route(
@@ -36,6 +45,18 @@ pub(super) fn router(inner: Arc<Inner>) -> Router {
         )
         .route(policies, get(list).post(create))
         .with_state(inner)
+}
+
+/// As of a group that nobody has registered.
+async fn is_installed(
+    State(inner): State<Arc<Inner>>,
+    request: Request,
+    next: middleware::Next,
+) -> Response {
+    if inner.extended.load(Ordering::Relaxed) {
+        return next.run(request).await;
+    }
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
 }
 
 fn status(code: u16, reason: &str, message: &str) -> Response {
@@ -90,7 +111,7 @@ async fn list(
         .get("watch")
         .is_some_and(|watch| watch == "true" || watch == "1")
     {
-        return watch(inner, params).await;
+        return watch(inner, resource, params).await;
     }
     if let Some(refused) = admit(&inner, "list", &resource).await {
         return refused;
@@ -110,8 +131,8 @@ async fn list(
     )
 }
 
-async fn watch(inner: Arc<Inner>, params: HashMap<String, String>) -> Response {
-    if let Some(refused) = admit(&inner, "watch", "pods").await {
+async fn watch(inner: Arc<Inner>, resource: String, params: HashMap<String, String>) -> Response {
+    if let Some(refused) = admit(&inner, "watch", &resource).await {
         return refused;
     }
     let selector = params.get("labelSelector").cloned().unwrap_or_default();
@@ -119,24 +140,25 @@ async fn watch(inner: Arc<Inner>, params: HashMap<String, String>) -> Response {
         .get("resourceVersion")
         .and_then(|from| from.parse().ok());
     let changes = inner.changed.subscribe();
-    let begin = (inner, changes, from.unwrap_or(0_u64), selector);
-    let events = stream::unfold(begin, async |(inner, mut changes, from, selector)| {
+    let begin = (inner, changes, from.unwrap_or(0_u64), (resource, selector));
+    let events = stream::unfold(begin, async |(inner, mut changes, from, what)| {
         loop {
             changes.borrow_and_update();
-            let (lines, version) = news(&inner, from, &selector);
+            let (lines, version) = news(&inner, from, &what);
             if !lines.is_empty() {
-                let next = (inner, changes, version, selector);
+                let next = (inner, changes, version, what);
                 return Some((Ok::<_, Infallible>(Bytes::from(lines)), next));
             }
             let quiet = tokio::time::timeout(BOOKMARKS, changes.changed()).await;
             if quiet.is_err() {
                 let version = inner.state.lock().unwrap().version();
+                let is_pod = what.0 == "pods";
                 let mark = json!({ "type": "BOOKMARK", "object": {
-                    "kind": "Pod", "apiVersion": "v1",
+                    "kind": if is_pod { "Pod" } else { "SandboxClaim" }, "apiVersion": "v1",
                     "metadata": { "resourceVersion": version.to_string() },
                     "spec": { "containers": [] },
                 }});
-                let next = (inner, changes, version.max(from), selector);
+                let next = (inner, changes, version.max(from), what);
                 return Some((Ok(Bytes::from(format!("{mark}\n"))), next));
             }
         }
@@ -145,7 +167,7 @@ async fn watch(inner: Arc<Inner>, params: HashMap<String, String>) -> Response {
 }
 
 /// Lines for what has happened since a version.
-fn news(inner: &Inner, from: u64, selector: &str) -> (String, u64) {
+fn news(inner: &Inner, from: u64, (what, selector): &(String, String)) -> (String, u64) {
     let state = inner.state.lock().unwrap();
     if from < state.oldest {
         let gone = json!({ "type": "ERROR", "object": {
@@ -161,8 +183,8 @@ fn news(inner: &Inner, from: u64, selector: &str) -> (String, u64) {
         .rev()
         .take_while(|(version, ..)| *version > from);
     let mut lines: Vec<String> = later
-        .filter(|(_, _, object)| selects(selector, object))
-        .map(|(_, kind, object)| format!("{}\n", json!({ "type": kind, "object": object })))
+        .filter(|(_, resource, _, object)| resource == what && selects(selector, object))
+        .map(|(_, _, kind, object)| format!("{}\n", json!({ "type": kind, "object": object })))
         .collect();
     lines.reverse();
     (lines.concat(), state.version())
@@ -180,9 +202,27 @@ async fn create(
     if let Some(refused) = admit(&inner, "create", &resource).await {
         return refused;
     }
-    let mut object: Value = serde_json::from_slice(&body).unwrap();
+    // What is begun is done, also if nobody waits for the answer.
+    let made = tokio::spawn(async move {
+        let mut held = inner.held.subscribe();
+        let is_let_go = |held: &Option<String>| held.as_ref() != Some(&resource);
+        held.wait_for(is_let_go).await.unwrap();
+        drop(held);
+        make(&inner, &namespace, &resource, &body, is_lost)
+    });
+    made.await.unwrap()
+}
+
+fn make(
+    inner: &Arc<Inner>,
+    namespace: &str,
+    resource: &str,
+    body: &[u8],
+    is_lost: bool,
+) -> Response {
+    let mut object: Value = serde_json::from_slice(body).unwrap();
     let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-    if inner.state.lock().unwrap().get(&resource, &name).is_some() {
+    if inner.state.lock().unwrap().get(resource, &name).is_some() {
         let message = format!("{resource} \"{name}\" already exists");
         return status(409, "AlreadyExists", &message);
     }
@@ -191,10 +231,13 @@ async fn create(
     if resource == "pods" {
         object["status"] = json!({ "phase": "Pending" });
     }
-    let object = inner.put(&resource, object, "ADDED");
+    let object = inner.put(resource, object, "ADDED");
     if resource == "pods" {
-        let (inner, pod) = (Arc::clone(&inner), object.clone());
+        let (inner, pod) = (Arc::clone(inner), object.clone());
         tokio::spawn(async move { super::node::Node::run(&inner, pod).await });
+    }
+    if resource == super::pools::CLAIMS {
+        tokio::spawn(Arc::clone(inner).attend(name));
     }
     if is_lost {
         return status(
@@ -277,7 +320,11 @@ async fn delete_all(
             .collect()
     };
     for name in names {
-        inner.delete_pod(&name);
+        if resource == "pods" {
+            inner.delete_pod(&name);
+        } else {
+            inner.remove(&resource, &name);
+        }
     }
     answer(
         200,

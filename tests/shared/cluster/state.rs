@@ -28,8 +28,8 @@ pub(crate) struct State {
     /// Versions before it are forgotten.
     pub(crate) oldest: u64,
     objects: HashMap<String, BTreeMap<String, Value>>,
-    /// What happened to pods: version, type, object.
-    pub(crate) events: Vec<(u64, &'static str, Value)>,
+    /// What happened: version, resource, type, object.
+    pub(crate) events: Vec<(u64, String, &'static str, Value)>,
     refusals: HashMap<String, VecDeque<Refusal>>,
 }
 
@@ -73,9 +73,8 @@ impl State {
     fn note(&mut self, resource: &str, kind: &'static str, mut object: Value) -> Value {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        if resource == "pods" {
-            self.events.push((self.version, kind, object.clone()));
-        }
+        self.events
+            .push((self.version, resource.to_owned(), kind, object.clone()));
         object
     }
 }
