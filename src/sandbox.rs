@@ -102,6 +102,22 @@ pub struct GuestLease {
     pub span: Duration,
 }
 
+impl GuestLease {
+    /// As a guest has it in [`guest_proto::LEASE_VARIABLE`]: milliseconds, a blank, the token's digits.
+    pub(crate) fn to_variable(self) -> String {
+        format!("{} {}", self.span.as_millis(), self.token.to_hex())
+    }
+
+    /// Reads that back.
+    pub(crate) fn of_variable(text: &str) -> Option<Self> {
+        let (span, token) = text.split_once(' ')?;
+        Some(Self {
+            token: guest_proto::Token::from_hex(token)?,
+            span: Duration::from_millis(span.parse().ok()?),
+        })
+    }
+}
+
 /// A guest that runs.
 #[derive(Debug)]
 pub struct Launched {

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::bench::{Bench, config, light};
 use crate::cluster::{Cluster, Kind, Outcome, Refusal};
 use crate::talk::{SMALL, bash, new_spec};
-use crate::talk_light::{again, start};
+use crate::talk_light::{again, fails, start, works};
 
-fn refused(code: u16, reason: &'static str, message: &str) -> Refusal {
+pub(crate) fn refused(code: u16, reason: &'static str, message: &str) -> Refusal {
     Refusal::Status {
         code,
         reason,
@@ -47,18 +47,8 @@ fn terminated(code: i32, reason: &str) -> Value {
 
 /// The start fails with a reason and a hint, leaves no pod, and the next one works.
 async fn fails_once(bench: &Bench, reason: &str, hint: &str) {
-    match start(bench, &new_spec(SMALL)).await {
-        Err(SandboxError::Unavailable {
-            reason: told,
-            hint: way,
-        }) => {
-            assert!(told.contains(reason), "{told}");
-            assert!(way.contains(hint), "{way}");
-        }
-        other => panic!("{reason}: {other:?}"),
-    }
-    let guest = start(bench, &new_spec(SMALL)).await.unwrap();
-    assert_eq!(bash(&guest, "echo next").await.out, "next\n", "{reason}");
+    fails(bench, reason, hint).await;
+    works(bench).await;
 }
 
 #[tokio::test]

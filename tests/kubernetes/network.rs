@@ -1,12 +1,24 @@
 //! That sandboxes have no network is tried, not taken for granted.
 
 use sandtable::cli::image::Flavor;
+use sandtable::sandbox::guest::Guest;
 use sandtable::sandbox::kubernetes::settings::Storage;
 use sandtable::sandbox::{Host as _, Limits};
 
 use crate::bench::{Bench, light, on};
 use crate::cluster::{Cluster, Kind, Refusal};
 use crate::talk::{bash, new_spec, wake};
+
+/// A program makes no socket of the network that the pod has.
+pub(crate) async fn cannot_dial(guest: &Guest) {
+    let dial = "python3 -c 'import socket; socket.create_connection((\"172.17.0.1\", 80), 5)' 2>&1 | tail -1";
+    let said = bash(guest, dial).await;
+    assert!(
+        said.out.contains("Address family not supported"),
+        "{}",
+        said.out
+    );
+}
 
 async fn banner(bench: &Bench) -> String {
     bench.backend.describe().await.text
@@ -102,12 +114,6 @@ async fn where_no_policy_holds_programs_make_no_socket_of_a_network() {
     assert_eq!(said.out, "1\n", "{}", said.err);
     // The pod has a network; its programs do not.
     assert!(bash(&guest, "grep -c eth0 /proc/net/dev").await.out == "1\n");
-    let dial = "python3 -c 'import socket; socket.create_connection((\"172.17.0.1\", 80), 5)' 2>&1 | tail -1";
-    let said = bash(&guest, dial).await;
-    assert!(
-        said.out.contains("Address family not supported"),
-        "{}",
-        said.out
-    );
+    cannot_dial(&guest).await;
     bench.end().await;
 }

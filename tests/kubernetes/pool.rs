@@ -12,26 +12,10 @@ use tokio::process::Command;
 
 use crate::bench::{Bench, POOL, config, of_pool, on, pooled};
 use crate::cluster::{Cluster, Fate, Kind, Refusal};
+use crate::failures::refused;
+use crate::network::cannot_dial;
 use crate::talk::{SMALL, bash, in_30_days, new_spec};
-use crate::talk_light::{again, greet, start};
-
-async fn fails(bench: &Bench, reason: &str, hint: &str) {
-    match bench.backend.launch(&new_spec(SMALL)).await {
-        Err(SandboxError::Unavailable {
-            reason: told,
-            hint: way,
-        }) => {
-            assert!(told.contains(reason), "{told}");
-            assert!(way.contains(hint), "{way}");
-        }
-        other => panic!("{reason}: {other:?}"),
-    }
-}
-
-async fn works(bench: &Bench) {
-    let guest = start(bench, &new_spec(SMALL)).await.unwrap();
-    assert_eq!(bash(&guest, "echo next").await.out, "next\n");
-}
+use crate::talk_light::{again, fails, greet, start, unavailable, works};
 
 async fn connect(
     cluster: &Cluster,
@@ -42,13 +26,6 @@ async fn connect(
     of_pool(&mut config);
     change(&mut config);
     KubernetesBackend::connect(config).await
-}
-
-fn unavailable(connected: Result<KubernetesBackend, SandboxError>) -> (String, String) {
-    match connected {
-        Err(SandboxError::Unavailable { reason, hint }) => (reason, hint),
-        other => panic!("{other:?}"),
-    }
 }
 
 async fn tickets_become(cluster: &Cluster, count: usize) {
@@ -224,11 +201,6 @@ async fn a_claim_that_is_deleted_while_it_starts_or_runs_is_lost_and_the_next_ca
 #[tokio::test]
 async fn refusals_of_a_claim_say_what_would_mend_them() {
     let bench = pooled(Kind::Processes, 1, |_| {}).await;
-    let refused = |code, reason, message: &str| Refusal::Status {
-        code,
-        reason,
-        message: message.to_owned(),
-    };
     for (refusal, reason, hint) in [
         (
             refused(403, "Forbidden", "cannot create resource \"sandboxclaims\""),
@@ -460,13 +432,7 @@ async fn programs_of_a_pool_s_pod_make_no_socket_of_a_network() {
     let bench = pooled(Kind::Docker, 1, |_| {}).await;
     bench.cluster().set_enforcement(false);
     let guest = crate::talk::wake(&bench, &new_spec(SMALL)).await;
-    let dial = "python3 -c 'import socket; socket.create_connection((\"172.17.0.1\", 80), 5)' 2>&1 | tail -1";
-    let said = bash(&guest, dial).await;
-    assert!(
-        said.out.contains("Address family not supported"),
-        "{}",
-        said.out
-    );
+    cannot_dial(&guest).await;
     bench.end().await;
 }
 

@@ -10,7 +10,7 @@ use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptions,
     StartContainerOptions,
 };
-use guest_proto::{LEASE_VARIABLE, Token};
+use guest_proto::LEASE_VARIABLE;
 
 use super::create::{self, Lacks};
 use super::engine::{Failure, within};
@@ -235,17 +235,12 @@ fn lease_of(config: ContainerConfig) -> Option<GuestLease> {
     let value = variables
         .iter()
         .find_map(|variable| variable.strip_prefix(LEASE_VARIABLE)?.strip_prefix('='))?;
-    let (span, token) = value.split_once(' ')?;
-    Some(GuestLease {
-        token: Token::from_hex(token)?,
-        span: std::time::Duration::from_millis(span.parse().ok()?),
-    })
+    GuestLease::of_variable(value)
 }
 
 /// The variable that gives a guest its lease; [`lease_of`] reads it back.
 pub(super) fn variable(lease: &GuestLease) -> String {
-    let span_ms = lease.span.as_millis();
-    format!("{LEASE_VARIABLE}={span_ms} {}", lease.token.to_hex())
+    format!("{LEASE_VARIABLE}={}", lease.to_variable())
 }
 
 #[cfg(test)]

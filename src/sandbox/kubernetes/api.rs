@@ -17,19 +17,14 @@ use kube::{Api, Client, Config, Error as KubeError};
 use tower::retry::RetryLayer;
 use tower::{BoxError, ServiceBuilder};
 
-use super::failure;
+use super::failure::{self, IS_GONE, IS_THERE};
+use super::names::VERSION;
+use super::rules::AGENT_SANDBOX;
 use super::settings::KubernetesSettings;
 use crate::limits::ENGINE_CHANGE_TIMEOUT;
 use crate::sandbox::SandboxError;
 
 const NO_CLUSTER_HINT: &str = "name the cluster's file in `KUBECONFIG`, or run the server in a pod with a service account; `--k8s-context` chooses among its contexts";
-
-pub(super) const GROUP: &str = "extensions.agents.x-k8s.io";
-pub(super) const VERSION: &str = "v1beta1";
-
-/// Names are the server's own: an earlier try has come through.
-const IS_THERE: u16 = 409;
-pub(super) const IS_GONE: u16 = 404;
 
 /// A connection to a namespace of a cluster.
 #[derive(Debug)]
@@ -198,9 +193,9 @@ impl Cluster {
 /// Kinds of the extensions of agent-sandbox.
 fn extension(client: &Client, namespace: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
     let resource = ApiResource {
-        group: GROUP.to_owned(),
+        group: AGENT_SANDBOX.to_owned(),
         version: VERSION.to_owned(),
-        api_version: format!("{GROUP}/{VERSION}"),
+        api_version: format!("{AGENT_SANDBOX}/{VERSION}"),
         kind: kind.to_owned(),
         plural: plural.to_owned(),
     };

@@ -264,13 +264,7 @@ impl Host for KubernetesBackend {
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
-        Box::pin(async move {
-            let complete = self.all_told(ENGINE_CALL_TIMEOUT).await;
-            complete.map_err(|reason| SandboxError::Engine {
-                operation: "watch the pods",
-                reason,
-            })
-        })
+        Box::pin(self.complete(ENGINE_CALL_TIMEOUT))
     }
 
     fn reap(&self, known: HashSet<SandboxId>) -> BoxFuture<'_, Result<usize, SandboxError>> {

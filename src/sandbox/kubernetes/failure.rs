@@ -2,11 +2,16 @@
 
 use kube::Error as KubeError;
 
-use super::api::{GROUP, VERSION};
+use super::names::VERSION;
+use super::rules::AGENT_SANDBOX;
 use crate::sandbox::SandboxError;
 
-/// The reason of a claim whose pool is not there.
-const NO_POOL: &str = "WarmPoolNotFound";
+/// Names are the server's own: an earlier try has come through.
+pub(super) const IS_THERE: u16 = 409;
+pub(super) const IS_GONE: u16 = 404;
+/// The reasons of a claim whose pool is not there, or whose pool's template.
+pub(super) const NO_POOL: &str = "WarmPoolNotFound";
+pub(super) const NO_TEMPLATE: &str = "TemplateNotFound";
 const NO_POOL_HINT: &str = "`kubectl get sandboxwarmpools` lists the pools of the server's namespace: name one of them with `--k8s-pool`, or make it (`sandtable docs kubernetes`)";
 const PAGE: &str = "`sandtable docs kubernetes`";
 
@@ -37,7 +42,7 @@ pub(super) fn of_call(operation: &'static str, error: &KubeError) -> SandboxErro
         }
         403 if message.contains("being terminated") => "name another namespace with `--k8s-namespace`".to_owned(),
         403 => format!("give the server's account the Role in {PAGE}"),
-        404 if message.contains("namespaces") => "make the namespace, or name another with `--k8s-namespace`".to_owned(),
+        IS_GONE if message.contains("namespaces") => "make the namespace, or name another with `--k8s-namespace`".to_owned(),
         422 => "the cluster does not take such a pod: look at the flags that begin with `--k8s-`".to_owned(),
         _ => {
             return SandboxError::Engine {
@@ -81,7 +86,7 @@ pub(super) fn of_start(trouble: &str) -> SandboxError {
 pub(super) fn of_pool(pool: &str, trouble: &str) -> SandboxError {
     let hint = if trouble.contains(NO_POOL) {
         NO_POOL_HINT
-    } else if trouble.contains("TemplateNotFound") {
+    } else if trouble.contains(NO_TEMPLATE) {
         "make the SandboxTemplate that the pool names; `sandtable docs kubernetes` has one"
     } else {
         "the controller of agent-sandbox must run, with its extensions, and the pool's template start: `kubectl describe sandboxclaims,sandboxwarmpools` says more; the next call tries again"
@@ -98,7 +103,7 @@ pub(super) fn of_extension(operation: &'static str, pool: &str, error: &KubeErro
         return of_call(operation, error);
     };
     // A kind that the cluster has says which object it lacks.
-    if status.code != 404 || status.message.contains("namespaces") {
+    if status.code != IS_GONE || status.message.contains("namespaces") {
         return of_call(operation, error);
     }
     if status.message.contains(pool) {
@@ -108,7 +113,7 @@ pub(super) fn of_extension(operation: &'static str, pool: &str, error: &KubeErro
         };
     }
     SandboxError::Unavailable {
-        reason: format!("{operation}: the cluster knows no such kind of {GROUP}/{VERSION}"),
+        reason: format!("{operation}: the cluster knows no such kind of {AGENT_SANDBOX}/{VERSION}"),
         hint: "install agent-sandbox with its extensions, 0.5 or later, or leave `--k8s-pool` out"
             .to_owned(),
     }

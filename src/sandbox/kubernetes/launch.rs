@@ -17,7 +17,7 @@ use crate::ids::SandboxId;
 impl KubernetesBackend {
     /// Starts a container's sandbox: a warm one if it has none yet and one is there.
     pub(super) async fn launch_one(&self, spec: &SandboxSpec) -> Result<Launched, SandboxError> {
-        self.complete().await?;
+        self.complete(ENGINE_CHANGE_TIMEOUT).await?;
         self.end_one(&spec.sandbox_id).await?;
         if let Some(launched) = self.take_warm(spec).await {
             return Ok(launched);
@@ -144,7 +144,7 @@ impl KubernetesBackend {
         &self,
         sandbox_id: &SandboxId,
     ) -> Result<Option<Launched>, SandboxError> {
-        self.complete().await?;
+        self.complete(ENGINE_CHANGE_TIMEOUT).await?;
         let own = match &self.pool {
             Some(pool) => pool.pods_of(&self.pods, sandbox_id),
             None => self.pods.of(sandbox_id),
@@ -177,22 +177,19 @@ impl KubernetesBackend {
         Ok(())
     }
 
-    /// Waits for the watch, which knows what there is.
-    async fn complete(&self) -> Result<(), SandboxError> {
-        let complete = self.all_told(ENGINE_CHANGE_TIMEOUT).await;
-        complete.map_err(|reason| SandboxError::Engine {
+    /// Waits until the watches have told of all there is.
+    pub(super) async fn complete(&self, limit: Duration) -> Result<(), SandboxError> {
+        let complete = async {
+            self.pods.complete(limit).await?;
+            match &self.pool {
+                Some(pool) => pool.tickets.complete(limit).await,
+                None => Ok(()),
+            }
+        };
+        complete.await.map_err(|reason| SandboxError::Engine {
             operation: "watch the pods",
             reason,
         })
-    }
-
-    /// Waits until the watches have told of all there is.
-    pub(super) async fn all_told(&self, limit: Duration) -> Result<(), String> {
-        self.pods.complete(limit).await?;
-        match &self.pool {
-            Some(pool) => pool.tickets.complete(limit).await,
-            None => Ok(()),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a pod says of itself, as far as the backend needs it: small, for it is kept of every pod that is awake.
 
 use chrono::{DateTime, Utc};
-use guest_proto::{LEASE_VARIABLE, Token};
+use guest_proto::LEASE_VARIABLE;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -200,16 +200,7 @@ fn lease_of(pod: &Pod) -> Option<GuestLease> {
     let main = spec.containers.iter().find(|it| it.name == MAIN)?;
     let mut variables = main.env.iter().flatten();
     let lease = variables.find(|variable| variable.name == LEASE_VARIABLE)?;
-    lease_in(lease.value.as_deref()?)
-}
-
-/// A lease as a guest has it in its variable.
-pub(super) fn lease_in(text: &str) -> Option<GuestLease> {
-    let (span, token) = text.split_once(' ')?;
-    Some(GuestLease {
-        token: Token::from_hex(token)?,
-        span: std::time::Duration::from_millis(span.parse().ok()?),
-    })
+    GuestLease::of_variable(lease.value.as_deref()?)
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub(super) const EXPIRES: &str = "sandtable.dev/expires";
 pub(super) const POOL: &str = "sandtable.dev/pool";
 /// An annotation of a claim of a pool's sandbox: the lease, as a guest has it in its variable.
 pub(super) const LEASE: &str = "sandtable.dev/lease";
+/// Of the kinds of agent-sandbox.
+pub(super) const VERSION: &str = "v1beta1";
 pub(super) const POLICY: &str = "sandtable-sandboxes";
 
 /// The containers of a pod.

@@ -12,12 +12,13 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, ObjectFieldSel
 use kube::api::{DynamicObject, PostParams};
 use serde_json::{Value, json};
 
-use super::api::{Cluster, GROUP, VERSION};
+use super::api::Cluster;
 use super::backend::KubernetesBackend;
-use super::failure;
-use super::look::{Look, Whose, lease_in, with_message};
+use super::failure::{self, IS_GONE, IS_THERE, NO_POOL, NO_TEMPLATE};
+use super::look::{Look, Whose, with_message};
 use super::names::{APP, LEASE, MAIN, NAME, NETWORK, NO_NETWORK, Owner, POOL, RELAY, RELAY_USER};
-use super::names::{SANDBOX, expiry, label};
+use super::names::{SANDBOX, VERSION, expiry, label};
+use super::rules::AGENT_SANDBOX;
 use super::settings::KubernetesSettings;
 use super::spec::{Files, Mould, Network};
 use super::watch::{Pods, Seen, Watched};
@@ -32,8 +33,8 @@ const POD_NAME: &str = "POD_NAME";
 const OF_POOL: &str = "true";
 /// Reasons of a ticket that time does not mend.
 const HOPELESS: [&str; 8] = [
-    "WarmPoolNotFound",
-    "TemplateNotFound",
+    NO_POOL,
+    NO_TEMPLATE,
     "InvalidMetadata",
     "EnvVarsInjectionRejected",
     "ClaimExpired",
@@ -83,7 +84,7 @@ impl Seen for Ticket {
         Some(Self {
             name: object.metadata.name.clone()?,
             whose: Whose::of(&object.metadata)?,
-            lease: lease.and_then(|lease| lease_in(lease)),
+            lease: lease.and_then(|lease| GuestLease::of_variable(lease)),
             pod: status["sandbox"]["name"]
                 .as_str()
                 .filter(|name| !name.is_empty())
@@ -144,7 +145,7 @@ impl AgentPool {
         let found = cluster.templates.get(template);
         let found = cluster.call(TEMPLATE_CALL, found).await?;
         let found = found.map_err(|error| match failure::status(&error) {
-            Some(404) => failure::of_pool(name, &format!("TemplateNotFound: {error}")),
+            Some(IS_GONE) => failure::of_pool(name, &format!("{NO_TEMPLATE}: {error}")),
             _ => failure::of_extension(TEMPLATE_CALL, name, &error),
         })?;
         let (image, span) = fit(&found.data["spec"]["podTemplate"]).map_err(|lack| {
@@ -185,18 +186,14 @@ impl AgentPool {
         let mut labels = mould.owner.labels();
         labels.insert(SANDBOX.to_owned(), label(&spec.sandbox_id));
         let mut annotations = expiry(spec.expires_at);
-        let span_ms = lease.span.as_millis();
-        annotations.insert(
-            LEASE.to_owned(),
-            format!("{span_ms} {}", lease.token.to_hex()),
-        );
+        annotations.insert(LEASE.to_owned(), lease.to_variable());
         let end = Warm::expires_at().to_rfc3339_opts(SecondsFormat::Secs, true);
         let mut metadata = json!({ "name": name, "labels": labels, "annotations": annotations });
         if let Some(parent) = &mould.parent {
             metadata["ownerReferences"] = json!([parent]);
         }
         json!({
-            "apiVersion": format!("{GROUP}/{VERSION}"),
+            "apiVersion": format!("{AGENT_SANDBOX}/{VERSION}"),
             "kind": "SandboxClaim",
             "metadata": metadata,
             "spec": {
@@ -236,7 +233,7 @@ impl KubernetesBackend {
         let made = self.cluster.tickets.create(&params, &ticket);
         match self.cluster.call(OPERATION, made).await? {
             // An earlier try has come through.
-            Err(error) if failure::status(&error) != Some(409) => {
+            Err(error) if failure::status(&error) != Some(IS_THERE) => {
                 return Err(failure::of_extension(OPERATION, &pool.name, &error));
             }
             _ => {}
@@ -390,7 +387,7 @@ pub fn template(name: &str, image: &str, limits: Limits) -> Value {
         make_common(main);
     }
     json!({
-        "apiVersion": format!("{GROUP}/{VERSION}"),
+        "apiVersion": format!("{AGENT_SANDBOX}/{VERSION}"),
         "kind": "SandboxTemplate",
         "metadata": { "name": name },
         "spec": {

@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use super::backend::KubernetesBackend;
 use super::look::{Look, Whose};
 use super::names::{MANAGED_BY, MANAGER};
-use super::pool::{AgentPool, Ticket};
+use super::pool::Ticket;
 use super::watch::Seen as _;
 use crate::ids::SandboxId;
 use crate::limits::{CONCURRENT_POD_STARTS, POD_ENDED_LIFE};
@@ -121,9 +121,10 @@ impl KubernetesBackend {
         self.close_pool().await;
         // All of the data directory: some were taken up from an earlier run.
         let selector = self.mould.owner.selector();
-        match self.pool {
-            Some(AgentPool { .. }) => self.cluster.end_tickets(&selector).await,
-            None => self.cluster.end_pods(&selector).await,
+        if self.pool.is_some() {
+            self.cluster.end_tickets(&selector).await
+        } else {
+            self.cluster.end_pods(&selector).await
         }
     }
 }

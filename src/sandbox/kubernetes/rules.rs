@@ -13,6 +13,9 @@ pub struct Rule {
     pub otherwise: Option<&'static str>,
 }
 
+/// The group of agent-sandbox's claims, pools, and templates.
+pub(super) const AGENT_SANDBOX: &str = "extensions.agents.x-k8s.io";
+
 /// Every verb that the backend uses; nothing beyond its namespace.
 pub const RULES: &[Rule] = &[
     Rule {
@@ -45,21 +48,21 @@ pub const RULES: &[Rule] = &[
         otherwise: None,
     },
     Rule {
-        group: "extensions.agents.x-k8s.io",
+        group: AGENT_SANDBOX,
         resource: "sandboxclaims",
         verbs: &["create", "delete", "deletecollection", "list", "watch"],
         only_with: Some("--k8s-pool"),
         otherwise: None,
     },
     Rule {
-        group: "extensions.agents.x-k8s.io",
+        group: AGENT_SANDBOX,
         resource: "sandboxtemplates",
         verbs: &["get"],
         only_with: Some("--k8s-pool"),
         otherwise: None,
     },
     Rule {
-        group: "extensions.agents.x-k8s.io",
+        group: AGENT_SANDBOX,
         resource: "sandboxwarmpools",
         verbs: &["get"],
         only_with: Some("--k8s-pool"),

@@ -199,12 +199,8 @@ impl Mould {
         lease: &GuestLease,
         network: Network,
     ) -> Container {
-        let span_ms = lease.span.as_millis();
         let mut env = vec![
-            variable(
-                LEASE_VARIABLE,
-                format!("{span_ms} {}", lease.token.to_hex()),
-            ),
+            variable(LEASE_VARIABLE, lease.to_variable()),
             variable(DOOR_VARIABLE, format!("{RELAY_USER} {name}")),
         ];
         if network == Network::Filter {
