@@ -2,7 +2,7 @@
 
 import { CallError, get, put, send, workspace } from "./api";
 import { now } from "./clock";
-import { button, h, name, show, tell, type Child } from "./dom";
+import { button, h, name, renew, show, tell, type Child } from "./dom";
 import { moment, size, span } from "./format";
 import { calmly, go, type Panel } from "./panel";
 import type { Container, ContainerFile, ContainerFiles } from "./types";
@@ -26,7 +26,7 @@ export function containers(): Panel {
   }, 300);
 
   function draw(): void {
-    show(listing, all.length === 0 ? h("p", { class: "blank dim" }, "No container yet. The first call that runs code makes one.") : all.map(card));
+    renew(listing, all.length === 0 ? h("p", { class: "blank dim" }, "No container yet. The first call that runs code makes one.") : all.map(card));
   }
 
   function card(container: Container): HTMLElement {
@@ -45,6 +45,8 @@ export function containers(): Panel {
   }
 
   async function detailOf(id: string): Promise<void> {
+    // Another was opened while the answer was under way.
+    if (open !== id) return;
     const container = all.find((one) => one.id === id);
     if (!container) return show(detail, back(), h("p", { class: "blank dim" }, "No such container in this workspace."));
     const files = h("div", {});

@@ -48,6 +48,48 @@ export function show(place: Element, ...children: Child[]): void {
   add(place, children);
 }
 
+// Where the pointer is down: until it comes up, what is below it must stay, or the click has no target.
+let pressed: Node | null = null;
+const held = new Map<Element, Child[]>();
+addEventListener("pointerdown", (event) => { pressed = event.target as Node; }, true);
+for (const end of ["pointerup", "pointercancel", "dragend"]) {
+  addEventListener(end, () => setTimeout(() => {
+    pressed = null;
+    const waiting = [...held];
+    held.clear();
+    for (const [place, children] of waiting) renew(place, ...children);
+  }), true);
+}
+
+const keyOf = (element: Element | null): string | null => element?.getAttribute("href") ?? element?.getAttribute("data-key") ?? null;
+
+// Draws a place anew because of what was heard, not because the reader asked: a click that is under way and the
+// keyboard's place stay. What can be reached with keys is known again by its address or `data-key`.
+export function renew(place: Element, ...children: Child[]): void {
+  if (pressed && place.contains(pressed)) {
+    held.set(place, children);
+    return;
+  }
+  held.delete(place);
+  const focused = place.contains(document.activeElement) ? keyOf(document.activeElement) : null;
+  show(place, ...children);
+  if (focused === null) return;
+  const again = [...place.querySelectorAll<HTMLElement>("[href], [data-key]")].find((element) => keyOf(element) === focused);
+  again?.focus({ preventScroll: true });
+}
+
+// Parts that open and close, and stay as the reader left them when they are drawn anew.
+export class Folds {
+  private readonly left = new Map<string, boolean>();
+
+  draw(key: string, attrs: Attrs & { open: boolean }, summary: Child, ...children: Child[]): HTMLElement {
+    const open = this.left.get(key) ?? attrs.open;
+    const part: HTMLDetailsElement = h("details", { ...attrs, open },
+      h("summary", { "data-key": key, onclick: () => this.left.set(key, !part.open) }, summary), ...children);
+    return part;
+  }
+}
+
 // Characters that hide, or turn the direction of what follows, become visible.
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
 

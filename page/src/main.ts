@@ -20,7 +20,6 @@ const PANELS: [string, string, () => Panel][] = [
   ["verdict", "Verdict", verdict],
 ];
 
-
 const main = document.getElementById("main") as HTMLElement;
 const nav = document.getElementById("nav") as HTMLElement;
 const tools = document.getElementById("tools") as HTMLElement;
@@ -102,13 +101,26 @@ const connected = {
   },
 };
 
-// Where the server wants a token, and the address brought none.
+// Where the server wants a token, and the address brought none. The form stays until one is right: an answer
+// to the token before must not take away what is being typed.
 function askToken(): void {
-  const field = h("input", { type: "password", id: "token", autocomplete: "off", required: true });
-  const form = h("form", { class: "token", onsubmit: (event: Event) => { event.preventDefault(); setToken(field.value); void begin(); } },
+  const field = h("input", { type: "password", id: "token", autocomplete: "off", required: true, "aria-describedby": "refused" });
+  const refused = h("p", { id: "refused", role: "alert" });
+  const open = h("button", { class: "primary" }, "Open");
+  const attempt = async (): Promise<void> => {
+    const token = field.value;
+    setToken(token);
+    open.disabled = true;
+    refused.textContent = "";
+    if (await admitted()) return;
+    open.disabled = false;
+    refused.textContent = "The server does not take this token.";
+    if (field.value === token) field.select();
+  };
+  const form = h("form", { class: "token", onsubmit: (event: Event) => { event.preventDefault(); void attempt(); } },
     h("h1", {}, "Control token"),
     h("p", {}, "This server was started with ", h("code", {}, "--control-token"), ". The token stays in this tab."),
-    h("label", { for: "token" }, "Token"), field, h("button", { class: "primary" }, "Open"));
+    h("label", { for: "token" }, "Token"), field, open, refused);
   show(main, form);
   field.focus();
 }
@@ -150,15 +162,24 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-async function begin(): Promise<void> {
+let listening = false;
+
+// Opens the page unless the server wants another token.
+async function admitted(): Promise<boolean> {
   try {
     await get("workspaces");
   } catch (error) {
-    if (error instanceof CallError && error.status === 401) return askToken();
+    if (error instanceof CallError && error.status === 401) return false;
   }
   shown = null;
   route();
-  void listen(connected);
+  if (!listening) void listen(connected);
+  listening = true;
+  return true;
+}
+
+async function begin(): Promise<void> {
+  if (!(await admitted())) askToken();
 }
 
 takeToken();

@@ -1,11 +1,10 @@
 // The panel of scripts: rules with their counts, what ran of them, and an editor that checks.
 
 import { get, put, send, workspace } from "./api";
-import { button, h, name, show, tell, type Child } from "./dom";
+import { button, Folds, h, name, renew, show, tell, type Child } from "./dom";
 import { count } from "./format";
 import { calmly, type Panel } from "./panel";
 import type { Diagnostic, Rule } from "./types";
-
 
 const EXAMPLE = `- name: lunch
   when: { user: { contains: lunch } }
@@ -16,15 +15,21 @@ const EXAMPLE = `- name: lunch
 `;
 
 export function scripts(): Panel {
+  // The text that the server has, and the workspace that it and the editor's are of.
   let loaded = "";
+  let of = workspace();
+  // What was typed in other workspaces and not loaded.
+  const drafts = new Map<string, string>();
   let asked = 0;
+  const folds = new Folds();
   const rules = h("div", { class: "rules" });
   const mistakes = h("div", { class: "mistakes", role: "status" });
   const lines = h("div", { class: "gutter", "aria-hidden": "true" });
   const area = h("textarea", { "aria-label": "Script", spellcheck: "false", wrap: "off", id: "script" });
   const load = button("Load", async () => {
-    const answer = await put<{ rules: number }>("PUT", "scripts", area.value);
-    loaded = area.value;
+    const text = area.value;
+    const answer = await put<{ rules: number }>("PUT", "scripts", text);
+    loaded = text;
     tell(`${count(answer.rules, "rule")} loaded`);
     refresh();
   }, { class: "primary" });
@@ -71,10 +76,28 @@ export function scripts(): Panel {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) load.click();
   });
 
+  // The editor is the workspace's that is looked at; a text that was typed and not loaded waits until one is back.
+  function turnTo(next: string): void {
+    if (next === of) return;
+    // What was typed before there was any workspace is for the first.
+    if (of === "") {
+      of = next;
+      return;
+    }
+    if (area.value !== loaded) drafts.set(of, area.value);
+    else drafts.delete(of);
+    of = next;
+    loaded = "";
+    area.value = drafts.get(next) ?? "";
+    typed();
+  }
+
   const refresh = calmly(async () => {
     if (!workspace()) return show(rules, h("p", { class: "dim" }, "No workspace yet: send one request first."));
+    turnTo(workspace());
     const answer = await get<{ data: Rule[]; sources: string[] }>("scripts");
-    show(rules, answer.data.length === 0 ? h("p", { class: "dim" }, "No rule is loaded: the tour answers the documents' prompts, and the direct model runs fenced code.") : answer.data.map(drawn));
+    if (of !== workspace()) return;
+    renew(rules, answer.data.length === 0 ? h("p", { class: "dim" }, "No rule is loaded: the tour answers the documents' prompts, and the direct model runs fenced code.") : answer.data.map((rule) => drawn(rule, folds)));
     const text = answer.sources.join("\n");
     if (area.value === loaded && text !== loaded) {
       area.value = text;
@@ -92,16 +115,17 @@ export function scripts(): Panel {
       h("div", { class: "aside" }, h("h2", {}, "Edit"),
         h("div", { class: "editor" }, lines, area), mistakes,
         h("div", { class: "actions" }, load, revert, button("Insert an example", () => { area.value = `${area.value}${area.value && !area.value.endsWith("\n") ? "\n" : ""}${EXAMPLE}`; typed(); }), drop))));
-  return { element, route: refresh, heard: (kinds) => { if (kinds.has("request_ended")) refresh(); }, refresh: () => { area.value = loaded = ""; refresh(); } };
+  return { element, route: refresh, heard: (kinds) => { if (kinds.has("request_ended")) refresh(); }, refresh };
 }
 
-function drawn(rule: Rule): Child {
+function drawn(rule: Rule, folds: Folds): Child {
   const ran = rule.steps.filter((step) => step.ran).length;
-  return h("details", { class: "rule", open: rule.used > 0 },
-    h("summary", {},
+  return folds.draw(`${rule.file}:${rule.line} ${rule.name}`, { class: "rule", open: rule.used > 0 },
+    [
       h("span", { class: "grow" }, h("strong", {}, name(rule.name)), h("span", { class: "meta" }, ` ${rule.file}:${rule.line}${rule.layer === "base" ? " · by file" : ""}`)),
       h("span", { class: "meta" }, `${ran}/${rule.steps.length} steps`),
-      h("span", { class: `chip ${rule.used > 0 ? "ok" : ""}` }, `${rule.used}${rule.times === undefined ? "" : ` of ${rule.times}`}×`)),
+      h("span", { class: `chip ${rule.used > 0 ? "ok" : ""}` }, `${rule.used}${rule.times === undefined ? "" : ` of ${rule.times}`}×`),
+    ],
     h("ol", { class: "steps" }, rule.steps.slice(0, 200).map((step) => h("li", { class: step.ran ? "ran" : "" },
       h("span", { class: "tick" }, step.ran ? "ran" : "not yet"), h("code", {}, step.step), h("span", { class: "meta" }, ` line ${step.line}`)))));
 }

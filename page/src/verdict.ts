@@ -1,7 +1,7 @@
 // The panel of the verdict: what is wrong with the run so far.
 
 import { get, workspace } from "./api";
-import { h, name, show, type Child } from "./dom";
+import { Folds, h, name, renew, show, type Child } from "./dom";
 import { count, usd } from "./format";
 import { calmly, type Panel } from "./panel";
 import { isObj, str, type Json, type Obj, type Usage, type Verdict } from "./types";
@@ -24,24 +24,25 @@ const MAX_SHOWN = 100;
 
 export function verdict(): Panel {
   const place = h("div", {});
+  const folds = new Folds();
   const element = h("section", { class: "page", "aria-label": "Verdict" }, h("h1", { class: "title" }, "Verdict"), place);
   const refresh = calmly(async () => {
     if (!workspace()) return show(place, h("p", { class: "dim" }, "No workspace yet."));
     const [found, usage] = await Promise.all([get<Verdict>("verify"), get<Usage>("usage")]);
-    show(place,
+    renew(place,
       h("div", { class: `verdict ${found.ok ? "ok" : "bad"}`, role: "status" },
         h("strong", {}, found.ok ? "All is well" : "Not ok"),
         h("span", {}, `${count(found.requests.answered, "request")} answered, ${found.requests.refused.toLocaleString("en")} refused · ${usd(usage.usd)} in ${usage.month}, had it been real`)),
-      LISTS.map(([key, title, what]) => section(title, what, found[key] as unknown as Json[], found.dropped[key] ?? 0)));
+      LISTS.map(([key, title, what]) => section(folds, title, what, found[key] as unknown as Json[], found.dropped[key] ?? 0)));
   }, 500);
   return { element, route: refresh, heard: () => refresh(), refresh };
 }
 
-function section(title: string, what: string, value: Json[], dropped: number): Child {
+function section(folds: Folds, title: string, what: string, value: Json[], dropped: number): Child {
   const findings = value.filter(isObj);
   if (findings.length === 0) return null;
-  return h("details", { class: "findings", open: true },
-    h("summary", {}, h("strong", {}, title), h("span", { class: "chip" }, String(findings.length + dropped)), h("span", { class: "meta" }, what)),
+  return folds.draw(title, { class: "findings", open: true },
+    [h("strong", {}, title), h("span", { class: "chip" }, String(findings.length + dropped)), h("span", { class: "meta" }, what)],
     h("ul", {}, findings.slice(0, MAX_SHOWN).map((finding) => h("li", {}, drawn(finding)))),
     findings.length > MAX_SHOWN && h("p", { class: "dim" }, `${findings.length - MAX_SHOWN} more.`));
 }

@@ -31,6 +31,35 @@ test("the token comes in the fragment, leaves the address, and is in no URL", as
   }
 });
 
+test("a refused token is said, and the answer takes nothing away that was typed meanwhile", async () => {
+  const server = await serve("--control-token", "s3cret-token");
+  try {
+    const page = await open(server.url);
+    let listeners = 0;
+    page.on("request", (request) => { if (request.url().includes("/events")) listeners += 1; });
+    let answer;
+    const slow = new Promise((done) => { answer = done; });
+    await page.goto(`${server.url}/_sandtable/`);
+    const token = page.getByLabel("Token");
+    await token.fill("wrong");
+    await page.route("**/_sandtable/workspaces*", async (route) => { await slow; await route.continue(); }, { times: 1 });
+    await page.getByRole("button", { name: "Open" }).click();
+    await token.fill("s3cret");
+    answer();
+    await page.getByRole("alert").getByText("does not take this token").waitFor();
+    assert.equal(await token.inputValue(), "s3cret");
+    await token.pressSequentially("-token");
+    await page.getByRole("button", { name: "Open" }).click();
+    await page.getByText("Waiting for the first request").waitFor();
+    await page.goto(`${server.url}/_sandtable/#token=s3cret-token`);
+    await page.locator('.live[data-state="on"]').waitFor();
+    assert.equal(listeners, 1);
+    assert.deepEqual(page.wrong, []);
+  } finally {
+    await server.stop();
+  }
+});
+
 // The service takes no file of a name with markup or control characters; a container may hold any.
 const NAMES = ["\u202egnp.exe.txt", "b\u200bc &lt;b&gt;.csv", "'onerror=alert(1) x='.md"];
 const WILD = ["/tmp/<img src=x onerror=alert(1)>.csv", "/tmp/javascript:alert(1).txt", "/tmp/\"><script>alert(2)</script>", "/tmp/\u202egnp.exe", "/tmp/a\u0007b"];

@@ -111,7 +111,8 @@ test("a request is copied as curl, cassette, and script rule, and each of them w
   await detail().getByText("exit 3", { exact: true }).waitFor();
   const take = async (name) => {
     await detail().getByRole("button", { name }).click();
-    await page.locator(".note.shown").waitFor();
+    // The note of the copy before may still be there.
+    await page.locator(".note.shown").filter({ hasText: name.slice("Copy as ".length) }).filter({ hasText: "copied" }).waitFor();
     return clipboard(page);
   };
   const command = await take("Copy as curl");
@@ -283,6 +284,51 @@ test("the verdict is live", async () => {
   await page.locator(".verdict.bad").waitFor();
   await page.locator(".findings").filter({ hasText: "Unmatched turns" }).locator("a").first().click();
   await detail().getByText("No rule matched").waitFor();
+});
+
+test("what is heard takes nothing away: text, folds, the keyboard's place, a click under way", async () => {
+  const other = (key, content) => server.call("POST", "/v1/messages",
+    { model: "claude-opus-4-6", max_tokens: 64, messages: [{ role: "user", content }] }, { "x-api-key": key });
+  await server.control("PUT", "scripts", "- name: soup\n  when: { user: { contains: soup } }\n  then: [{ text: Soup. }]\n- name: run\n  when: { user: { contains: run } }\n  then: [{ bash: date }, { text: Done. }]\n");
+  await server.ask("run");
+  await panel("Scripts");
+  const editor = page.locator("#script");
+  await page.waitForFunction(() => document.querySelector("#script").value.includes("soup"));
+  const draft = "- name: never loaded\n  then: [{ text: kept }]\n";
+  await editor.fill(draft);
+  const soup = page.locator(".rule").filter({ hasText: "soup" });
+  await server.ask("soup");
+  await soup.filter({ hasText: "1×" }).waitFor();
+  await soup.locator("summary").click();
+  await soup.locator("summary").focus();
+  // A workspace that is new draws everything anew.
+  await other("sk-ant-page-another", "hello");
+  await server.ask("soup");
+  await soup.filter({ hasText: "2×" }).waitFor();
+  assert.equal(await editor.inputValue(), draft);
+  assert.equal(await soup.evaluate((part) => part.open), false);
+  assert.equal(await page.evaluate(() => document.activeElement.tagName), "SUMMARY");
+  const choose = (which) => page.getByLabel("Workspace").selectOption({ index: which });
+  const options = await page.getByLabel("Workspace").locator("option").allInnerTexts();
+  const mine = await page.getByLabel("Workspace").evaluate((select) => select.selectedIndex);
+  await choose(options.length - 1 === mine ? 0 : options.length - 1);
+  await page.waitForFunction(() => document.querySelector("#script").value === "");
+  await choose(mine);
+  await page.waitForFunction((text) => document.querySelector("#script").value === text, draft);
+  await page.getByRole("button", { name: "Revert" }).click();
+
+  await panel("Containers");
+  const card = page.locator(".card").first();
+  const chosen = await card.locator("code").innerText();
+  await card.hover();
+  await page.mouse.down();
+  await server.ask("run");
+  // Longer than the list waits before it is drawn anew.
+  await page.waitForTimeout(600);
+  await page.mouse.up();
+  await detail().getByRole("heading", { name: chosen }).waitFor();
+  await page.waitForFunction(() => document.querySelectorAll(".card").length >= 2);
+  await panel("Requests");
 });
 
 test("workspaces are told apart", async () => {
