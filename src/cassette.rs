@@ -26,7 +26,7 @@ mod yaml;
 
 pub use body::{Blob, Body, Part};
 pub use deck::{Deck, DeckError, Mode, Mounts, Pace, Plan, Recorder, Written};
-pub use file::{CassetteError, Timing, Writer, load, load_all, parse, text};
+pub use file::{CassetteError, Indexing, Timing, Writer, load, load_all, parse, text};
 pub(crate) use frames::{data as data_of_frame, split as split_frames};
 pub use player::{Miss, Named, Played, Player};
 pub use redact::Redactor;

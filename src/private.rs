@@ -15,6 +15,15 @@ const FILE: u32 = 0o600;
 #[cfg(unix)]
 const OTHERS: u32 = 0o077;
 
+/// Where this user's programs keep what they can make again, if it is known.
+pub(crate) fn user_cache() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    variable("XDG_CACHE_HOME")
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(variable("HOME")?.join(".cache")))
+        .filter(|path| path.is_absolute())
+}
+
 /// Makes a folder and those above it that are missing; one that is there stays as it is.
 pub(crate) fn create_dir_all(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();

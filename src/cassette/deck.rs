@@ -8,7 +8,9 @@ use std::time::Instant;
 use control_api::UnusedRecording;
 
 use super::redact::PatternError;
-use super::{About, CassetteError, Exchange, Player, Redactor, Tape, Upstream, Writer, load_all};
+use super::{
+    About, CassetteError, Exchange, Indexing, Player, Redactor, Tape, Upstream, Writer, load_all,
+};
 
 /// When requests are recorded: the words of other recorders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -131,7 +133,7 @@ pub struct Written {
 impl Deck {
     /// Reads what is there and begins what is to be recorded.
     pub fn mount(plan: &Plan) -> Result<Self, DeckError> {
-        let (deck, records) = Self::read(plan)?;
+        let (deck, records) = Self::read(plan, Indexing::Kept)?;
         let recorder = records
             .map(|path| Recorder::begin(plan, path))
             .transpose()?;
@@ -145,7 +147,7 @@ impl Deck {
     /// What [`Self::mount`] would refuse, without a file made or changed: the exchanges to answer from, and
     /// the file to record into.
     pub fn examine(plan: &Plan) -> Result<(usize, Option<PathBuf>), DeckError> {
-        let (deck, records) = Self::read(plan)?;
+        let (deck, records) = Self::read(plan, Indexing::Used)?;
         if let Some(path) = records {
             upstream_of(plan)?;
             if !(plan.mode == Mode::New && path.exists()) {
@@ -156,12 +158,12 @@ impl Deck {
     }
 
     /// What is there, and where to record.
-    fn read(plan: &Plan) -> Result<(Self, Option<&Path>), DeckError> {
+    fn read(plan: &Plan, indexing: Indexing) -> Result<(Self, Option<&Path>), DeckError> {
         let (cassettes, records) = match plan.mode {
             Mode::None => {
                 let mut all = Vec::new();
                 for path in &plan.paths {
-                    all.extend(load_all(path)?);
+                    all.extend(load_all(path, indexing)?);
                 }
                 (all, None)
             }
@@ -169,7 +171,7 @@ impl Deck {
                 let path = file(plan)?;
                 let there = path.exists();
                 let cassettes = if there && plan.mode != Mode::All {
-                    load_all(path)?
+                    load_all(path, indexing)?
                 } else {
                     Vec::new()
                 };

@@ -1,5 +1,6 @@
 //! Cassettes on disk: `NAME.yaml`, large bodies in `NAME.blobs/`, times in `NAME.timing.json`.
 
+mod index;
 mod place;
 mod raw;
 mod write;
@@ -10,6 +11,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Cassette;
+use crate::work;
+use index::Index;
+use raw::RawCassette;
 
 pub use write::{Writer, text};
 
@@ -57,8 +61,16 @@ pub enum CassetteError {
     Nothing(PathBuf),
 }
 
+/// Whether many cassettes may leave an index in the user's cache, so that they are read sooner the next time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Indexing {
+    /// One that is there is used, and none is written.
+    Used,
+    Kept,
+}
+
 /// Reads the cassettes of a file, or of a folder and the folders in it, in the order of their names.
-pub fn load_all(path: &Path) -> Result<Vec<Cassette>, CassetteError> {
+pub fn load_all(path: &Path, indexing: Indexing) -> Result<Vec<Cassette>, CassetteError> {
     let failed = |source| CassetteError::Read {
         path: path.to_owned(),
         source,
@@ -72,19 +84,43 @@ pub fn load_all(path: &Path) -> Result<Vec<Cassette>, CassetteError> {
         return Err(CassetteError::Nothing(path.to_owned()));
     }
     found.sort();
+    if let Some(index) = (found.len() >= index::MANY)
+        .then(|| Index::of(path))
+        .flatten()
+    {
+        return load_indexed(path, found, &index, indexing);
+    }
     // Reading is parsing: it takes as many threads as there are processors.
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let share = found.len().div_ceil(threads);
-    std::thread::scope(|scope| {
-        let parts: Vec<_> = found
-            .chunks(share)
-            .map(|part| scope.spawn(move || part.iter().map(|path| load(path)).collect::<Vec<_>>()))
-            .collect();
-        parts
-            .into_iter()
-            .flat_map(|part| part.join().expect("reading a cassette does not panic"))
-            .collect()
-    })
+    work::spread(found, |path| load(&path))
+        .into_iter()
+        .collect()
+}
+
+/// The same, of files of which an index knows some.
+fn load_indexed(
+    folder: &Path,
+    files: Vec<PathBuf>,
+    index: &Index,
+    indexing: Indexing,
+) -> Result<Vec<Cassette>, CassetteError> {
+    let loaded = work::spread(files, |path| {
+        let Some(name) = index::name(folder, &path) else {
+            return load(&path).map(|cassette| (cassette, None));
+        };
+        if let Some(raw) = index.get(&name, &path) {
+            return Ok((finish(&path, raw)?, Some((name, None))));
+        }
+        let stamp = index::stamp_of(&path);
+        let raw = read(&path)?;
+        let line = index.line(&path, stamp, &raw);
+        Ok((finish(&path, raw)?, Some((name, line))))
+    });
+    let loaded: Vec<_> = loaded.into_iter().collect::<Result<_, CassetteError>>()?;
+    let (cassettes, files): (Vec<_>, Vec<_>) = loaded.into_iter().unzip();
+    if indexing == Indexing::Kept {
+        index.keep(&files.into_iter().flatten().collect::<Vec<_>>());
+    }
+    Ok(cassettes)
 }
 
 fn find(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
@@ -110,6 +146,11 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
 
 /// Reads one cassette.
 pub fn load(path: &Path) -> Result<Cassette, CassetteError> {
+    finish(path, read(path)?)
+}
+
+/// As it is written.
+fn read(path: &Path) -> Result<RawCassette, CassetteError> {
     let failed = |source| CassetteError::Read {
         path: path.to_owned(),
         source,
@@ -123,7 +164,12 @@ pub fn load(path: &Path) -> Result<Cassette, CassetteError> {
         });
     }
     let text = crate::input::read_text(path, MAX_CASSETTE_BYTES).map_err(failed)?;
-    let mut cassette = raw::parse(&path.display().to_string(), &text, &blobs(path))?;
+    raw::read(&path.display().to_string(), &text)
+}
+
+/// What is written, with its times, and with its large bodies where they lie.
+fn finish(path: &Path, raw: RawCassette) -> Result<Cassette, CassetteError> {
+    let mut cassette = raw.meant(&path.display().to_string(), &blobs(path))?;
     cassette.name = stem(path);
     let timing = timing(path);
     if timing.exists() {
@@ -151,7 +197,7 @@ pub fn load(path: &Path) -> Result<Cassette, CassetteError> {
 
 /// Reads a cassette that is no file; it can have no large bodies.
 pub fn parse(name: &str, text: &str) -> Result<Cassette, CassetteError> {
-    raw::parse(name, text, Path::new(""))
+    raw::read(name, text)?.meant(name, Path::new(""))
 }
 
 fn stem(path: &Path) -> String {

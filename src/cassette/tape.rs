@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use super::{Body, Cassette, CassetteError, Exchange, canon, idents};
+use crate::work;
 
 /// All exchanges of the cassettes that are mounted together. Never changes.
 #[derive(Debug, Default)]
@@ -53,61 +54,46 @@ impl Tape {
                 .extend(json_paths(&cassette.name, &cassette.about.ignore)?);
             tape.redact.extend(cassette.about.redact.iter().cloned());
         }
-        for cassette in cassettes {
-            for (at, exchange) in cassette.exchanges.into_iter().enumerate() {
-                tape.add(format!("{} #{}", cassette.name, at + 1), exchange);
-            }
+        let exchanges = cassettes
+            .into_iter()
+            .flat_map(|cassette| {
+                (1..)
+                    .zip(cassette.exchanges)
+                    .map(move |(number, exchange)| {
+                        (format!("{} #{number}", cassette.name), exchange)
+                    })
+            })
+            .collect();
+        let found = work::spread(exchanges, |(name, exchange)| {
+            Found::of(name, exchange, &tape.ignore)
+        });
+        for found in found {
+            tape.add(found);
         }
         Ok(tape)
     }
 
-    fn add(&mut self, name: String, exchange: Exchange) {
+    fn add(&mut self, found: Found) {
         let at = self.entries.len();
-        let canonical = exchange
-            .request
-            .as_ref()
-            .map(|request| canon::of(request, &self.ignore));
-        match &canonical {
-            Some(canonical) => {
-                let text = canonical.to_string();
-                if canon::is_wild(&text) {
-                    self.wild.push(at);
-                }
-                self.by_request.entry(text).or_default().push(at);
-            }
+        let Found {
+            entry,
+            key,
+            wild,
+            asked,
+        } = found;
+        if wild {
+            self.wild.push(at);
+        }
+        match key {
+            Some(key) => self.by_request.entry(key).or_default().push(at),
             None => self.loose.push(at),
         }
-        let asked: Vec<String> = exchange.request.as_ref().map_or_else(Vec::new, |request| {
-            let body = text(&request.body);
-            [request.path.as_str(), &body]
-                .into_iter()
-                .flat_map(idents::find)
-                .map(str::to_owned)
-                .collect()
-        });
-        let mut ids: Vec<String> = Vec::new();
-        let headers = exchange
-            .response
-            .headers
-            .iter()
-            .map(|(_, value)| value.as_str());
-        let body = text(&exchange.response.body);
-        for id in headers.chain([body.as_ref()]).flat_map(idents::find) {
-            if !ids.iter().any(|known| known == id) {
-                ids.push(id.to_owned());
-            }
-        }
-        for id in &ids {
+        for id in &entry.ids {
             if !asked.contains(id) {
                 self.born.entry(id.clone()).or_insert(at);
             }
         }
-        self.entries.push(Entry {
-            exchange,
-            name,
-            canonical,
-            ids,
-        });
+        self.entries.push(entry);
     }
 
     /// How many exchanges there are.
@@ -159,6 +145,59 @@ impl Tape {
             let differences = super::miss::differences(recorded, canonical);
             (entry.name.as_str(), differences)
         })
+    }
+}
+
+/// An exchange with all that is worked out of it alone.
+struct Found {
+    entry: Entry,
+    /// The text of the canonical request.
+    key: Option<String>,
+    wild: bool,
+    /// Ids in the request.
+    asked: Vec<String>,
+}
+
+impl Found {
+    fn of(name: String, exchange: Exchange, ignore: &[JsonPath]) -> Self {
+        let canonical = exchange
+            .request
+            .as_ref()
+            .map(|request| canon::of(request, ignore));
+        let key = canonical.as_ref().map(Value::to_string);
+        let wild = key.as_deref().is_some_and(canon::is_wild);
+        let asked: Vec<String> = exchange.request.as_ref().map_or_else(Vec::new, |request| {
+            let body = text(&request.body);
+            [request.path.as_str(), &body]
+                .into_iter()
+                .flat_map(idents::find)
+                .map(str::to_owned)
+                .collect()
+        });
+        let mut ids: Vec<String> = Vec::new();
+        let headers = exchange
+            .response
+            .headers
+            .iter()
+            .map(|(_, value)| value.as_str());
+        let body = text(&exchange.response.body);
+        for id in headers.chain([body.as_ref()]).flat_map(idents::find) {
+            if !ids.iter().any(|known| known == id) {
+                ids.push(id.to_owned());
+            }
+        }
+        let entry = Entry {
+            exchange,
+            name,
+            canonical,
+            ids,
+        };
+        Self {
+            entry,
+            key,
+            wild,
+            asked,
+        }
     }
 }
 

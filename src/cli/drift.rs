@@ -54,7 +54,7 @@ async fn drifted(args: &DriftArgs) -> Result<u8, Stop> {
     check_files(&args.send)?;
     let mut cassettes = Vec::new();
     for path in &args.cassette {
-        cassettes.extend(cassette::load_all(path).map_err(Stop::usage)?);
+        cassettes.extend(cassette::load_all(path, cassette::Indexing::Used).map_err(Stop::usage)?);
     }
     let limits = Limits {
         expire: args.expire,

@@ -143,7 +143,7 @@ mod tests {
             "{}",
             imported.said
         );
-        let names: Vec<String> = cassette::load_all(&out)
+        let names: Vec<String> = cassette::load_all(&out, cassette::Indexing::Used)
             .unwrap()
             .into_iter()
             .map(|it| it.name)

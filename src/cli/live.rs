@@ -75,7 +75,7 @@ pub(super) async fn run(
     output::check(args.json.as_deref(), args.junit.as_deref()).map_err(LiveError::Refused)?;
     let mut cassettes = Vec::new();
     for path in paths {
-        cassettes.extend(cassette::load_all(path)?);
+        cassettes.extend(cassette::load_all(path, cassette::Indexing::Used)?);
     }
     let config = Config {
         port: 0,

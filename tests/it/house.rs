@@ -74,7 +74,10 @@ const EDGES: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("cassette", &["private", "client", "ids", "input", "limits"]),
+    (
+        "cassette",
+        &["private", "client", "ids", "input", "limits", "work"],
+    ),
     ("client", &[]),
     ("telemetry", &["client", "clock", "ids"]),
     (

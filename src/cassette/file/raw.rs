@@ -5,7 +5,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use serde_saphyr::{DuplicateKeyPolicy, MessageFormatter as _, UserMessageFormatter};
 
@@ -14,9 +14,9 @@ use crate::cassette::{
     About, Blob, Body, Cassette, End, Exchange, Part, Request, Response, VERSION,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct RawCassette {
+pub(super) struct RawCassette {
     /// The format's version.
     cassette: u64,
     #[serde(default)]
@@ -33,7 +33,7 @@ struct RawCassette {
     exchanges: Vec<RawExchange>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawExchange {
     #[serde(default)]
@@ -41,7 +41,7 @@ struct RawExchange {
     response: RawResponse,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawRequest {
     method: String,
@@ -54,7 +54,7 @@ struct RawRequest {
     body: RawBody,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawResponse {
     #[serde(default)]
@@ -68,7 +68,7 @@ struct RawResponse {
     ended: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawBody {
     #[serde(default)]
@@ -87,14 +87,14 @@ struct RawBody {
     missing: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawBlob {
     sha256: String,
     size_bytes: u64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawPart {
     name: String,
@@ -115,54 +115,61 @@ const HINT: &str =
     "`sandtable docs cassettes` has the format; `sandtable import` takes other tools' recordings";
 
 /// Reads the text of a cassette called `name`.
-pub(super) fn parse(name: &str, text: &str, blobs: &Path) -> Result<Cassette, CassetteError> {
+pub(super) fn read(name: &str, text: &str) -> Result<RawCassette, CassetteError> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::Error,
         // A recording is as large as it is; its size is bounded when it is read.
         budget: None,
         strict_booleans: true,
     };
-    let wrong = |reason: String| CassetteError::Format {
-        name: name.to_owned(),
-        reason,
-        hint: HINT,
-    };
-    let raw: RawCassette = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let place = error.location().map_or_else(String::new, |at| {
             format!("line {}, column {}: ", at.line(), at.column())
         });
-        wrong(format!(
-            "{place}{}",
-            UserMessageFormatter.format_message(&error)
-        ))
-    })?;
-    if raw.cassette > VERSION {
-        return Err(wrong(format!(
-            "it has version {}, and this program reads up to {VERSION}",
-            raw.cassette
-        )));
-    }
-    let exchanges = raw
-        .exchanges
-        .into_iter()
-        .enumerate()
-        .map(|(at, exchange)| {
-            exchange
-                .read(blobs)
-                .map_err(|reason| wrong(format!("exchanges[{at}].{reason}")))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(Cassette {
-        name: name.to_owned(),
-        about: About {
-            recorded_at: raw.recorded_at,
-            upstream: raw.upstream,
-            ignore: raw.ignore,
-            redact: raw.redact,
-            notes: raw.notes,
-        },
-        exchanges,
+        let message = UserMessageFormatter.format_message(&error);
+        wrong(name, format!("{place}{message}"))
     })
+}
+
+fn wrong(name: &str, reason: String) -> CassetteError {
+    CassetteError::Format {
+        name: name.to_owned(),
+        reason,
+        hint: HINT,
+    }
+}
+
+impl RawCassette {
+    /// What is meant by it.
+    pub(super) fn meant(self, name: &str, blobs: &Path) -> Result<Cassette, CassetteError> {
+        if self.cassette > VERSION {
+            let version = self.cassette;
+            let reason =
+                format!("it has version {version}, and this program reads up to {VERSION}");
+            return Err(wrong(name, reason));
+        }
+        let exchanges = self
+            .exchanges
+            .into_iter()
+            .enumerate()
+            .map(|(at, exchange)| {
+                exchange
+                    .read(blobs)
+                    .map_err(|reason| wrong(name, format!("exchanges[{at}].{reason}")))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Cassette {
+            name: name.to_owned(),
+            about: About {
+                recorded_at: self.recorded_at,
+                upstream: self.upstream,
+                ignore: self.ignore,
+                redact: self.redact,
+                notes: self.notes,
+            },
+            exchanges,
+        })
+    }
 }
 
 impl RawExchange {

@@ -207,7 +207,7 @@ impl Writer {
     fn render(&self, exchange: &Exchange) -> Result<String, CassetteError> {
         let text = item(&self.tree(exchange, false)?);
         let again = format!("cassette: {VERSION}\nexchanges:\n{text}");
-        let read = raw::parse("", &again, &blobs(&self.path));
+        let read = raw::read("", &again).and_then(|raw| raw.meant("", &blobs(&self.path)));
         if read.is_ok_and(|read| item_again(&self.tree_of(&read.exchanges)) == Some(text.as_str()))
         {
             return Ok(text);

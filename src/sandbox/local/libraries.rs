@@ -19,6 +19,7 @@ pub use self::mark::Failure;
 use super::python::Python;
 use crate::clock::Clock;
 use crate::ids::hex;
+use crate::private;
 
 const REQUIREMENTS: &str = include_str!("../../../images/requirements.txt");
 /// Compiled on the machine, if it has what that takes; the others work without them.
@@ -82,7 +83,7 @@ impl Libraries {
     pub(super) fn new(python: &Python, cache: Option<&Path>) -> Self {
         Self {
             python: python.clone(),
-            cache: cache.map(Path::to_owned).or_else(user_cache),
+            cache: cache.map(Path::to_owned).or_else(private::user_cache),
         }
     }
 
@@ -312,14 +313,6 @@ impl Place {
     pub fn is_there(&self) -> bool {
         !matches!(self, Self::Missing(_))
     }
-}
-
-fn user_cache() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    variable("XDG_CACHE_HOME")
-        .filter(|path| path.is_absolute())
-        .or_else(|| Some(variable("HOME")?.join(".cache")))
-        .filter(|path| path.is_absolute())
 }
 
 /// `pandas==2.3.3` and so on.
