@@ -13,6 +13,8 @@ mod init;
 mod live;
 mod log;
 mod mcp;
+#[cfg(target_os = "linux")]
+mod memory;
 mod output;
 mod remote;
 mod report;

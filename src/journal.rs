@@ -1,13 +1,13 @@
 //! What a workspace was asked and what it answered, in memory and bounded by bytes.
 //!
-//! Noting an exchange costs a lock and a few moves: bodies are kept as the bytes they were, and read
-//! only when somebody lists them. Keys are never kept. Nothing here knows HTTP's types.
+//! Noting an exchange costs a lock and a copy: bodies are kept as the bytes they were, and read only when somebody
+//! lists them. Keys are never kept. Nothing here knows HTTP's types.
 
 mod body;
 mod headers;
+mod kept;
 mod part;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 
 use crate::limits;
 use crate::lint::Lint;
+use kept::{Kept, View};
 
 pub use body::Body;
 pub use control_api::BatchItem;
@@ -22,7 +23,7 @@ pub use headers::Headers;
 pub use part::{Mark, Part};
 
 /// What an entry costs beside its texts.
-const ENTRY_OVERHEAD_BYTES: usize = 512;
+const ENTRY_OVERHEAD_BYTES: usize = 256;
 
 /// One exchange.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -219,31 +220,8 @@ struct Inner {
     kept: Mutex<Kept>,
 }
 
-#[derive(Debug, Default)]
-struct Kept {
-    /// Oldest first.
-    entries: VecDeque<Numbered>,
-    bytes: usize,
-    /// Numbers are not used again after a [`Journal::clear`], so that old cursors stay harmless.
-    next_number: u64,
-}
-
-impl Kept {
-    /// The first entry behind the request that the filter names; all, if it is kept no more.
-    fn after(&self, filter: &Filter) -> usize {
-        let Some(Since::Request(id)) = &filter.since else {
-            return 0;
-        };
-        let known = self
-            .entries
-            .iter()
-            .position(|numbered| numbered.entry.id == *id);
-        known.map_or(0, |at| at + 1)
-    }
-}
-
 impl Filter {
-    fn admits(&self, entry: &Entry) -> bool {
+    fn admits(&self, entry: View<'_>) -> bool {
         let Self {
             path,
             status,
@@ -254,24 +232,17 @@ impl Filter {
             cursor: _,
         } = self;
         path.as_ref()
-            .is_none_or(|path| entry.path.starts_with(path.as_str()))
-            && status.is_none_or(|status| status.admits(entry.status))
+            .is_none_or(|path| entry.path().starts_with(path.as_bytes()))
+            && status.is_none_or(|status| status.admits(entry.status()))
             && method
                 .as_ref()
-                .is_none_or(|method| entry.method.eq_ignore_ascii_case(method))
-            && id.as_ref().is_none_or(|id| entry.id == *id)
+                .is_none_or(|method| entry.method().eq_ignore_ascii_case(method.as_bytes()))
+            && id.as_ref().is_none_or(|id| entry.id() == id.as_bytes())
             && match since {
-                Some(Since::Time(time)) => entry.at >= *time,
+                Some(Since::Time(time)) => entry.at() >= *time,
                 Some(Since::Request(_)) | None => true,
             }
     }
-}
-
-#[derive(Debug)]
-struct Numbered {
-    number: u64,
-    cost_bytes: usize,
-    entry: Arc<Entry>,
 }
 
 impl Default for Journal {
@@ -300,32 +271,12 @@ impl Journal {
         }
         let cost_bytes = entry.cost_bytes();
         let entry = Arc::new(entry);
-        if cost_bytes > limit_bytes {
-            return entry;
-        }
-        let pushed = Arc::clone(&entry);
-        // Given back to the allocator when the lock is free again.
-        let mut dropped = Vec::new();
-        {
+        if cost_bytes <= limit_bytes {
             let mut kept = self.lock();
-            let number = kept.next_number;
-            kept.next_number += 1;
-            kept.bytes += cost_bytes;
-            kept.entries.push_back(Numbered {
-                number,
-                cost_bytes,
-                entry: Arc::clone(&entry),
-            });
-            while kept.bytes > limit_bytes {
-                let Some(oldest) = kept.entries.pop_front() else {
-                    break;
-                };
-                kept.bytes -= oldest.cost_bytes;
-                dropped.push(oldest);
-            }
+            kept.push(&entry, cost_bytes);
+            kept.shrink_to(limit_bytes);
         }
-        drop(dropped);
-        pushed
+        entry
     }
 
     /// What came since `after`, which is a [`Growth::next_after`], or 0.
@@ -333,21 +284,18 @@ impl Journal {
         let kept = self.lock();
         // One of another server would wait for what is long there.
         let after = after.min(kept.next_number);
-        let first = kept.entries.front();
-        let first = first.map_or(kept.next_number, |entry| entry.number);
         let mut growth = Growth {
             next_after: kept.next_number,
-            dropped: first.saturating_sub(after),
+            dropped: kept.first_number().saturating_sub(after),
             ..Growth::default()
         };
-        let start = kept.entries.partition_point(|entry| entry.number < after);
-        let newer = kept.entries.range(start..);
-        for numbered in newer.filter(|numbered| filter.admits(&numbered.entry)) {
+        let newer = kept.range(kept.before(after)..kept.len());
+        for entry in newer.filter(|entry| filter.admits(*entry)) {
             if growth.entries.len() == filter.limit {
-                growth.next_after = numbered.number;
+                growth.next_after = entry.number();
                 break;
             }
-            growth.entries.push(Arc::clone(&numbered.entry));
+            growth.entries.push(Arc::new(entry.entry()));
         }
         growth
     }
@@ -355,10 +303,8 @@ impl Journal {
     /// How many that are kept are wanted.
     pub fn count(&self, filter: &Filter) -> usize {
         let kept = self.lock();
-        let entries = kept.entries.iter();
-        entries
-            .filter(|numbered| filter.admits(&numbered.entry))
-            .count()
+        let entries = kept.range(0..kept.len());
+        entries.filter(|entry| filter.admits(*entry)).count()
     }
 
     /// What the entries come to.
@@ -379,20 +325,19 @@ impl Journal {
     /// A part of the journal, newest first.
     pub fn list(&self, filter: &Filter) -> Page {
         let kept = self.lock();
-        let end = filter.cursor.map_or(kept.entries.len(), |cursor| {
-            kept.entries.partition_point(|entry| entry.number < cursor)
-        });
+        let end = filter
+            .cursor
+            .map_or(kept.len(), |cursor| kept.before(cursor));
         let start = kept.after(filter).min(end);
         let mut matching = kept
-            .entries
             .range(start..end)
             .rev()
-            .filter(|numbered| filter.admits(&numbered.entry));
+            .filter(|entry| filter.admits(*entry));
         let mut page = Page::default();
         let mut last = None;
-        for numbered in matching.by_ref().take(filter.limit) {
-            last = Some(numbered.number);
-            page.entries.push(Arc::clone(&numbered.entry));
+        for entry in matching.by_ref().take(filter.limit) {
+            last = Some(entry.number());
+            page.entries.push(Arc::new(entry.entry()));
         }
         page.next_cursor = last.filter(|_| matching.next().is_some());
         page
@@ -401,21 +346,18 @@ impl Journal {
     /// All that is kept and wanted, oldest first, with bodies and headers: what exports are made of.
     pub fn export(&self, filter: &Filter) -> Vec<Arc<Entry>> {
         let kept = self.lock();
-        let wanted = kept.entries.range(kept.after(filter)..);
+        let wanted = kept.range(kept.after(filter)..kept.len());
         wanted
-            .filter(|numbered| filter.admits(&numbered.entry))
-            .map(|numbered| Arc::clone(&numbered.entry))
+            .filter(|entry| filter.admits(*entry))
+            .map(|entry| Arc::new(entry.entry()))
             .collect()
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
-        let entries = {
-            let mut kept = self.lock();
-            kept.bytes = 0;
-            std::mem::take(&mut kept.entries)
-        };
-        drop(entries);
+        // Given back to the allocator when the lock is free again.
+        let all = self.lock().clear();
+        drop(all);
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {

@@ -89,6 +89,16 @@ impl Headers {
     pub(super) fn cost_bytes(&self) -> usize {
         self.0.len()
     }
+
+    /// What they are kept as.
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// Those of which this is [`Self::text`].
+    pub(super) fn of_text(text: String) -> Self {
+        Self(text.into_boxed_str())
+    }
 }
 
 fn is_secret(name: &str) -> bool {

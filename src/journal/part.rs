@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::kept::View;
 use super::{Entry, Journal};
 
 /// Which end of the journal is wanted.
@@ -26,22 +27,23 @@ impl Journal {
     /// At most `limit` entries with their numbers, which only grow.
     pub fn part(&self, part: Part, limit: usize) -> Vec<(u64, Arc<Entry>)> {
         let kept = self.lock();
-        let all = &kept.entries;
-        let pair = |numbered: &super::Numbered| (numbered.number, Arc::clone(&numbered.entry));
+        let pair = |entry: View<'_>| (entry.number(), Arc::new(entry.entry()));
         match part {
             Part::After(number) => {
-                let start = all.partition_point(|entry| entry.number <= number);
-                all.range(start..).take(limit).map(pair).collect()
+                let start = kept.before(number.saturating_add(1));
+                kept.range(start..kept.len())
+                    .take(limit)
+                    .map(pair)
+                    .collect()
             }
             Part::Before(number) => {
-                let end = all.partition_point(|entry| entry.number < number);
-                all.range(..end).rev().take(limit).map(pair).collect()
+                let end = kept.before(number);
+                kept.range(0..end).rev().take(limit).map(pair).collect()
             }
         }
     }
-
     /// How many entries are kept.
     pub fn kept(&self) -> usize {
-        self.lock().entries.len()
+        self.lock().len()
     }
 }

@@ -178,6 +178,20 @@ fn an_entry_larger_than_the_journal_leaves_it_as_it_was() {
 }
 
 #[test]
+fn memory_is_used_again() {
+    let journal = Journal::with_limit(300_000);
+    for n in 0..5_000 {
+        let mut entry = entry(&n.to_string(), "/", 200);
+        entry.response_body = Bytes::from(vec![b'x'; n % 3_000]).into();
+        journal.push(entry);
+        let kept = journal.lock();
+        assert!(kept.room_bytes() <= 300_000 + 2 * 64 * 1024, "{n}");
+    }
+    journal.clear();
+    assert_eq!(journal.lock().room_bytes(), 0);
+}
+
+#[test]
 fn clearing_forgets_all_and_old_cursors_stay_harmless() {
     let journal = Journal::default();
     for n in 0..3 {
@@ -195,7 +209,71 @@ fn clearing_forgets_all_and_old_cursors_stay_harmless() {
     assert_eq!(journal.list(&old), Page::default());
 }
 
+/// Entries with and without everything that one may have, of all sizes.
+fn any_entry() -> impl Strategy<Value = Entry> {
+    let text = || prop::option::of("[ -~é]{0,40}");
+    let size = || {
+        prop_oneof![
+            Just(0),
+            1_usize..200,
+            3_900..4_300_usize,
+            60_000..70_000_usize
+        ]
+    };
+    let flags = (
+        0_u32..4,
+        0_u32..3,
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
+    (text(), text(), size(), size(), flags).prop_map(|(query, source, asked, said, flags)| {
+        let (steps, marks, lint, omitted, left) = flags;
+        let mut entry = entry("req_1", "/v1/messages", 200);
+        let headers = format!("x-{asked}: y");
+        entry.request_headers = Headers::new([("a", b"b".as_slice()), ("c", headers.as_bytes())]);
+        entry.response_headers =
+            Headers::of_answer([("request-id", query.as_deref().unwrap_or("").as_bytes())]);
+        entry.query = query;
+        entry.batch = source.as_ref().map(|id| BatchItem {
+            id: id.clone(),
+            custom_id: "c".to_owned(),
+        });
+        entry.source = source;
+        entry.request_body = Bytes::from(vec![b'q'; asked]).into();
+        entry.response_body = Bytes::from(vec![b'a'; said]).into();
+        if omitted {
+            entry.request_body = Body::Omitted {
+                size_bytes: 7,
+                sha256: Some([1; 32]),
+            };
+        }
+        entry.steps = (0..steps).map(|line| ("text", u64::from(line))).collect();
+        entry.marks = (0..marks)
+            .map(|n| Mark {
+                end_bytes: n,
+                after_us: n,
+            })
+            .collect();
+        if lint {
+            entry.lints = vec![Lint::new(&crate::lint::UNKNOWN_BETA, "unknown beta `b`")];
+        }
+        entry.client_left = left;
+        entry.started = left.then(Instant::now);
+        entry
+    })
+}
+
 proptest! {
+    #[test]
+    fn what_is_listed_is_what_came(entries in prop::collection::vec(any_entry(), 1..80)) {
+        let journal = Journal::with_limit(1_000_000);
+        let came: Vec<_> = entries.into_iter().map(|entry| journal.push(entry)).collect();
+        let listed = journal.export(&Filter::default());
+        prop_assert!(!listed.is_empty());
+        prop_assert_eq!(&listed[..], &came[came.len() - listed.len()..]);
+    }
+
     #[test]
     fn pages_of_any_size_are_what_is_kept(
         sizes in prop::collection::vec(0_usize..3000, 0..60),
