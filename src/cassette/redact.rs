@@ -10,7 +10,7 @@ mod base64;
 mod stream;
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use regex::bytes::Regex;
@@ -53,7 +53,8 @@ const PERCENT_LAYERS: usize = 4;
 /// What must not be kept.
 #[derive(Debug, Clone)]
 pub struct Redactor {
-    patterns: Vec<Regex>,
+    /// Shared: a regular expression that is cloned has caches of its own, tens of kilobytes for each request.
+    patterns: Arc<Vec<Regex>>,
     /// Longest first.
     known: Vec<String>,
 }
@@ -70,11 +71,12 @@ pub struct PatternError {
 
 impl Default for Redactor {
     fn default() -> Self {
-        static OURS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
-            PATTERNS.map(|pattern| Regex::new(pattern).expect("the pattern is one"))
+        static OURS: LazyLock<Arc<Vec<Regex>>> = LazyLock::new(|| {
+            let ours = PATTERNS.map(|pattern| Regex::new(pattern).expect("the pattern is one"));
+            Arc::new(ours.into())
         });
         Self {
-            patterns: OURS.to_vec(),
+            patterns: Arc::clone(&OURS),
             known: Vec::new(),
         }
     }
@@ -93,7 +95,8 @@ impl Redactor {
             };
             // Of texts: it may not ask for bytes that are none.
             regex::Regex::new(pattern).map_err(wrong)?;
-            self.patterns.push(Regex::new(pattern).map_err(wrong)?);
+            let pattern = Regex::new(pattern).map_err(wrong)?;
+            Arc::make_mut(&mut self.patterns).push(pattern);
         }
         Ok(self)
     }
@@ -323,7 +326,7 @@ impl Redactor {
             let finder = memchr::memmem::find_iter(bytes, known.as_bytes());
             found.extend(finder.map(|at| (at, at + known.len())));
         }
-        for pattern in &self.patterns {
+        for pattern in self.patterns.iter() {
             let matches = pattern.find_iter(bytes).filter(|it| !it.is_empty());
             found.extend(matches.map(|it| (it.start(), it.end())));
         }
