@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{BackendChoice, Config, backends};
+use crate::hinted::{self, Mistake};
 use crate::ids::SandboxId;
 use crate::sandbox::docker::NO_ENGINE_HINT;
 use crate::sandbox::{
@@ -93,7 +94,7 @@ pub(crate) async fn choose(
     server_id: &str,
     data_dir: &Path,
     temporary: bool,
-) -> Result<Chosen, String> {
+) -> Result<Chosen, SandboxError> {
     let place = Place {
         config,
         server_id,
@@ -101,9 +102,7 @@ pub(crate) async fn choose(
         temporary,
     };
     match (config.backend, entry(config.backend)) {
-        (_, Some(entry)) => (entry.choose)(&place)
-            .await
-            .map_err(|error| in_words(&error)),
+        (_, Some(entry)) => (entry.choose)(&place).await,
         (BackendChoice::Auto, None) => Ok(automatic(&place).await),
         (_, None) => Ok(none(
             "asked for with `--backend none`",
@@ -140,7 +139,7 @@ pub(crate) async fn examine(
     config: &Config,
     server_id: &str,
     folder: &Path,
-) -> Result<String, String> {
+) -> Result<String, SandboxError> {
     let place = Place {
         config,
         server_id,
@@ -150,13 +149,9 @@ pub(crate) async fn examine(
     let Some(entry) = entry(config.backend) else {
         return Ok("nothing is asked for".to_owned());
     };
-    match (entry.examine)(&place).await {
-        Ok(chosen) => {
-            chosen.close().await;
-            Ok(chosen.why)
-        }
-        Err(error) => Err(in_words(&error)),
-    }
+    let chosen = (entry.examine)(&place).await?;
+    chosen.close().await;
+    Ok(chosen.why)
 }
 
 /// Docker if its image is there (or one was named), else `local`, else Docker with the image still to build.
@@ -170,7 +165,7 @@ async fn automatic(place: &Place<'_>) -> Chosen {
     let because = match &docker {
         Ok(_) => "Docker answers, but its sandbox image is not built".to_owned(),
         // Whoever names an engine is told what is wrong with it.
-        Err(error) if is_named() => in_words(error),
+        Err(error) if is_named() => hinted::told(error),
         Err(_) => "no Docker engine answers".to_owned(),
     };
     // The banner is short; who asks for the reason gets all of it.
@@ -218,22 +213,16 @@ fn is_named() -> bool {
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-fn in_words(error: &SandboxError) -> String {
-    match error {
-        SandboxError::Unavailable { hint, .. } => format!("{error}\n  hint: {hint}"),
-        SandboxError::Engine { .. }
-        | SandboxError::EngineTimeout { .. }
-        | SandboxError::Guest(_) => error.to_string(),
-    }
-}
-
 pub(crate) fn none(reason: &str, hint: &str, improve: Option<String>) -> Chosen {
+    let nothing = Mistake::new(format!(
+        "none: {reason}; code is not run, calls answer `unavailable`"
+    ));
     let backend = NoBackend {
         reason: reason.to_owned(),
         hint: hint.to_owned(),
     };
     Chosen {
-        why: format!("none: {reason}; code is not run, calls answer `unavailable` (hint: {hint})"),
+        why: hinted::in_line(&nothing.with_hint(hint.to_owned())),
         backend: Arc::new(backend),
         improve,
     }

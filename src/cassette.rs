@@ -25,14 +25,14 @@ mod upstream;
 mod yaml;
 
 pub use body::{Blob, Body, Part};
-pub use deck::{Deck, DeckError, Mode, Mounts, Pace, Plan, Recorder, Written};
+pub use deck::{Deck, DeckError, Mode, Mounts, Pace, Plan, Recorder, WordError, Written};
 pub use file::{CassetteError, Indexing, Timing, Writer, load, load_all, parse, text};
 pub(crate) use frames::{data as data_of_frame, split as split_frames};
 pub use player::{Miss, Named, Played, Player};
 pub use redact::Redactor;
 pub(crate) use spoil::fail_calls;
-pub use tape::{Tape, json_path};
-pub use upstream::{Answer, Sent, Upstream};
+pub use tape::{JsonPathError, Tape, json_path};
+pub use upstream::{Answer, Sent, Upstream, UpstreamError};
 pub use yaml::to_yaml;
 
 /// The version of the format; a reader refuses a newer one.

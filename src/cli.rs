@@ -38,6 +38,7 @@ use signals::Signals;
 
 use crate::cassette::Written;
 use crate::config::Config;
+use crate::hinted::{self, Hinted, Mistake};
 use crate::server::Server;
 
 #[cfg(target_os = "linux")]
@@ -53,7 +54,7 @@ const FAILURE: u8 = 1;
 pub fn main() -> ExitCode {
     let cli = match settings::parse() {
         Ok(cli) => cli,
-        Err(error) => return fail(USAGE, &error.to_string()),
+        Err(error) => return fail(USAGE, &error),
     };
     log::start(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -61,7 +62,7 @@ pub fn main() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return fail(FAILURE, &format!("cannot start the runtime: {error}")),
+        Err(error) => return fail_plainly(FAILURE, &format!("cannot start the runtime: {error}")),
     };
     runtime.block_on(run(cli))
 }
@@ -75,7 +76,7 @@ async fn run(cli: Cli) -> ExitCode {
         Some(Command::Record(args)) => match args.into_serve() {
             Ok((args, command)) if command.is_empty() => serve(args).await,
             Ok((args, command)) => record(args, command).await,
-            Err(error) => fail(USAGE, &error.to_string()),
+            Err(error) => fail(USAGE, &error),
         },
         Some(Command::Check(args)) => {
             let report = check::check(&args.paths);
@@ -116,19 +117,19 @@ fn man(folder: Option<&std::path::Path>) -> ExitCode {
         }
     };
     said(
-        written.map_err(|error| format!("cannot write the manual: {error}")),
+        written.map_err(|error| Mistake::caused("cannot write the manual", error)),
         FAILURE,
     )
 }
 
 /// Prints what a command has to say, or why it failed.
-fn said<E: std::fmt::Display>(text: Result<String, E>, code: u8) -> ExitCode {
+fn said<E: Hinted>(text: Result<String, E>, code: u8) -> ExitCode {
     match text {
         Ok(text) => {
             print(&text);
             ExitCode::SUCCESS
         }
-        Err(error) => fail(code, &error.to_string()),
+        Err(error) => fail(code, &error),
     }
 }
 
@@ -143,7 +144,7 @@ async fn doctor(args: args::DoctorArgs) -> ExitCode {
         Err(error) => {
             let usual = Config::default();
             let port = port.unwrap_or(usual.port);
-            let misused = doctor::misused(&error.to_string());
+            let misused = doctor::misused(&error);
             (Config { port, ..usual }, Some(misused))
         }
     };
@@ -164,7 +165,7 @@ fn print_profile() -> ExitCode {
             print(&crate::sandbox::local::apparmor_profile(&program));
             ExitCode::SUCCESS
         }
-        Err(error) => fail(
+        Err(error) => fail_plainly(
             FAILURE,
             &format!("cannot tell where this program is: {error}"),
         ),
@@ -173,32 +174,32 @@ fn print_profile() -> ExitCode {
 
 #[cfg(not(target_os = "linux"))]
 fn print_profile() -> ExitCode {
-    fail(USAGE, "AppArmor is of Linux")
+    fail_plainly(USAGE, &"AppArmor is of Linux")
 }
 
 async fn replay_live(args: args::ReplayArgs) -> ExitCode {
     let config = match args.serve.into_config() {
         Ok(config) => config,
-        Err(error) => return fail(USAGE, &error.to_string()),
+        Err(error) => return fail(USAGE, &error),
     };
     match live::run(&args.paths, &args.live, config).await {
         Ok(report) => {
             print(&report.to_string());
             ExitCode::from(report.exit_code())
         }
-        Err(error) => fail(error.exit_code(), &error.to_string()),
+        Err(error) => fail(error.exit_code(), &error),
     }
 }
 
 fn import(args: &args::ImportArgs) -> ExitCode {
     let imported = match import::run(&args.paths, &args.out, &args.ignore) {
         Ok(imported) => imported,
-        Err(error) => return fail(FAILURE, &error.to_string()),
+        Err(error) => return fail(FAILURE, &error),
     };
     print(&imported.said);
     let mut code = ExitCode::SUCCESS;
     for error in &imported.refused {
-        code = fail(USAGE, &error.to_string());
+        code = fail(USAGE, error);
     }
     code
 }
@@ -207,11 +208,11 @@ async fn serve(args: ServeArgs) -> ExitCode {
     let stop_at_eof = args.stop_at_eof;
     let config = match args.into_config() {
         Ok(config) => config,
-        Err(error) => return fail(USAGE, &error.to_string()),
+        Err(error) => return fail(USAGE, &error),
     };
     match serve::run(config, stop_at_eof).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(error.exit_code(), &error.to_string()),
+        Err(error) => fail(error.exit_code(), &error),
     }
 }
 
@@ -220,7 +221,7 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
     let token = args.control_token.clone();
     let config = match args.into_config() {
         Ok(config) => config,
-        Err(error) => return fail(USAGE, &error.to_string()),
+        Err(error) => return fail(USAGE, &error),
     };
     let (server, mut signals) = match start_for_a_command(config).await {
         Ok(started) => started,
@@ -233,7 +234,7 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
         Err(error) => {
             let (code, text) = child::not_run(&command, &error);
             signals::stop(server).await;
-            return fail(code, &text);
+            return fail_plainly(code, &text);
         }
     };
     let written = server
@@ -252,7 +253,7 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
         io::stderr().lock().write_all(text.as_bytes()).ok();
         if missing > 0 {
             is_whole = false;
-            fail(
+            fail_plainly(
                 FAILURE,
                 &format!(
                     "{missing} exchanges are not in it, or not as a whole: {}",
@@ -264,19 +265,19 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
     match ended {
         Ok(0) if !is_whole => ExitCode::from(FAILURE),
         Ok(code) => ExitCode::from(code),
-        Err(error) => fail(FAILURE, &error.to_string()),
+        Err(error) => fail_plainly(FAILURE, &error),
     }
 }
 
 /// A server for a command, and the signals that are to reach it.
 async fn start_for_a_command(config: Config) -> Result<(Server, Signals), ExitCode> {
     let mut signals = Signals::listen()
-        .map_err(|error| fail(FAILURE, &format!("cannot listen for signals: {error}")))?;
+        .map_err(|error| fail_plainly(FAILURE, &format!("cannot listen for signals: {error}")))?;
     let started = tokio::select! {
         started = Server::start(config) => started,
         came = signals.next() => return Err(ExitCode::from(came.exit_code())),
     };
-    let server = started.map_err(|error| fail(error.exit_code(), &error.to_string()))?;
+    let server = started.map_err(|error| fail(error.exit_code(), &error))?;
     Ok((server, signals))
 }
 
@@ -301,7 +302,7 @@ async fn build_image(args: args::ImageBuildArgs) -> ExitCode {
         Err(image::ImageError::Sandbox(SandboxError::Unavailable { reason, .. })) => {
             install_libraries(&reason)
         }
-        Err(error) => fail(FAILURE, &error.to_string()),
+        Err(error) => fail(FAILURE, &error),
     }
 }
 
@@ -324,7 +325,7 @@ fn install_libraries(reason: &str) -> ExitCode {
             });
             ExitCode::SUCCESS
         }
-        Err(error) => fail(FAILURE, &error.to_string()),
+        Err(error) => fail_plainly(FAILURE, &error),
     }
 }
 
@@ -333,7 +334,13 @@ fn print(text: &str) {
     io::stdout().lock().write_all(text.as_bytes()).ok();
 }
 
-fn fail(code: u8, message: &str) -> ExitCode {
+/// Every error of a command ends here.
+fn fail(code: u8, error: &dyn Hinted) -> ExitCode {
+    fail_plainly(code, &hinted::told(error))
+}
+
+/// What the system says, with nothing to add.
+fn fail_plainly(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
     writeln!(io::stderr().lock(), "error: {message}").ok();
     ExitCode::from(code)
 }

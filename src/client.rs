@@ -4,7 +4,7 @@
 //! `cassette/upstream` passes requests on with the same client, piece by piece; nothing else speaks HTTP.
 
 use std::error::Error;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -29,6 +29,25 @@ pub(crate) struct Call<'a> {
     pub(crate) body: Bytes,
 }
 
+/// Why a call has no good answer. No text and no source names the URL: a query may hold a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("{}", why(.0))]
+    Build(#[source] reqwest::Error),
+    /// The client that everybody shares could not be built.
+    #[error(transparent)]
+    Shared(Arc<Self>),
+    #[error(transparent)]
+    Method(#[from] http::method::InvalidMethod),
+    /// Near servers have no proxies and no certificates, so that the innermost reason says it all: the outer ones
+    /// only say that a request failed.
+    #[error("{}", innermost(.0))]
+    Broke(#[source] reqwest::Error),
+    /// The server said no.
+    #[error("{status} {message}")]
+    Refused { status: u16, message: String },
+}
+
 /// An answer, read to its end.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -43,7 +62,7 @@ impl Answer {
 }
 
 /// A client that follows no redirect.
-pub(crate) fn build(reach: Reach) -> Result<reqwest::Client, String> {
+pub(crate) fn build(reach: Reach) -> Result<reqwest::Client, ClientError> {
     let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     let builder = match reach {
         // Its callers' runtimes come and go, and a connection ends with its runtime.
@@ -53,7 +72,7 @@ pub(crate) fn build(reach: Reach) -> Result<reqwest::Client, String> {
             .tls_built_in_root_certs(false),
         Reach::Anywhere => builder,
     };
-    builder.build().map_err(|error| why(&error))
+    builder.build().map_err(ClientError::Build)
 }
 
 /// An answer that is read as it comes.
@@ -66,27 +85,32 @@ impl Pieces {
     }
 
     /// The next bytes; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, String> {
-        self.0.chunk().await.map_err(|error| cause(&error))
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        self.0.chunk().await.map_err(broke)
     }
 
-    pub(crate) async fn whole(self) -> Result<Answer, String> {
+    pub(crate) async fn whole(self) -> Result<Answer, ClientError> {
         let status = self.0.status().as_u16();
-        let body = self.0.bytes().await.map_err(|error| cause(&error))?;
+        let body = self.0.bytes().await.map_err(broke)?;
         Ok(Answer { status, body })
     }
 }
 
 /// Calls a server of ours.
-pub(crate) async fn send(call: Call<'_>) -> Result<Answer, String> {
+pub(crate) async fn send(call: Call<'_>) -> Result<Answer, ClientError> {
     open(call).await?.whole().await
 }
 
 /// Calls a server of ours, and reads nothing of its answer's body yet.
-pub(crate) async fn open(call: Call<'_>) -> Result<Pieces, String> {
-    static CLIENT: OnceLock<Result<reqwest::Client, String>> = OnceLock::new();
-    let client = CLIENT.get_or_init(|| build(Reach::Near)).as_ref();
-    open_with(client.map_err(Clone::clone)?, call).await
+pub(crate) async fn open(call: Call<'_>) -> Result<Pieces, ClientError> {
+    static CLIENT: OnceLock<Result<reqwest::Client, Arc<ClientError>>> = OnceLock::new();
+    let client = CLIENT.get_or_init(|| build(Reach::Near).map_err(Arc::new));
+    let client = client.as_ref();
+    open_with(
+        client.map_err(|error| ClientError::Shared(Arc::clone(error)))?,
+        call,
+    )
+    .await
 }
 
 /// One workspace of a server of ours, by its key.
@@ -106,7 +130,7 @@ impl Keyed<'_> {
         path: &str,
         kind: &str,
         body: Bytes,
-    ) -> Result<Bytes, String> {
+    ) -> Result<Bytes, ClientError> {
         let mut headers = vec![
             ("x-api-key", self.key),
             ("anthropic-version", "2023-06-01"),
@@ -129,29 +153,37 @@ impl Keyed<'_> {
         }
         let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let message = said["error"]["message"].as_str().unwrap_or_default();
-        Err(format!("{} {message}", answer.status))
+        Err(ClientError::Refused {
+            status: answer.status,
+            message: message.to_owned(),
+        })
     }
 }
 
 /// Calls with a client that was built before.
-pub(crate) async fn send_with(client: &reqwest::Client, call: Call<'_>) -> Result<Answer, String> {
+pub(crate) async fn send_with(
+    client: &reqwest::Client,
+    call: Call<'_>,
+) -> Result<Answer, ClientError> {
     open_with(client, call).await?.whole().await
 }
 
-async fn open_with(client: &reqwest::Client, call: Call<'_>) -> Result<Pieces, String> {
-    let method = reqwest::Method::from_bytes(call.method.as_bytes());
-    let method = method.map_err(|error| error.to_string())?;
+async fn open_with(client: &reqwest::Client, call: Call<'_>) -> Result<Pieces, ClientError> {
+    let method = reqwest::Method::from_bytes(call.method.as_bytes())?;
     let mut request = client.request(method, call.url);
     for (name, value) in call.headers {
         request = request.header(*name, *value);
     }
     let answer = request.body(call.body).send().await;
-    answer.map(Pieces).map_err(|error| cause(&error))
+    answer.map(Pieces).map_err(broke)
 }
 
-/// The innermost reason: the outer ones only say that a request failed.
-fn cause(error: &dyn Error) -> String {
-    error.source().map_or_else(|| error.to_string(), cause)
+fn broke(error: reqwest::Error) -> ClientError {
+    ClientError::Broke(error.without_url())
+}
+
+fn innermost(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 /// The error and what caused it, without the URL: a query may hold a secret.

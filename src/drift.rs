@@ -16,6 +16,7 @@ mod stream;
 
 use crate::billing::Prices;
 use crate::cassette::{Cassette, Exchange};
+use crate::hinted::Mistake;
 
 pub use age::{Age, Limits};
 pub use cost::Costs;
@@ -40,7 +41,7 @@ impl Plan {
         only: Vec<String>,
         prices: &Prices,
         limits: Limits,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Mistake> {
         let ages = cassettes
             .iter()
             .map(|cassette| Age::of(cassette, limits))
@@ -52,9 +53,9 @@ impl Plan {
             costs: Costs::default(),
         };
         if let Some(name) = plan.only.iter().find(|name| !plan.knows(name)) {
-            return Err(format!(
-                "no cassette or exchange is called `{name}`\n  hint: such as `sales`, or `sales #3` for its third exchange"
-            ));
+            let text = format!("no cassette or exchange is called `{name}`");
+            let hint = "such as `sales`, or `sales #3` for its third exchange";
+            return Err(Mistake::new(text).with_hint(hint));
         }
         let meant = plan
             .cassettes

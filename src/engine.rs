@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wire::event::StreamEvent;
+use wire::refusal::Invalid;
 use wire::request::MessagesRequest;
 
 use crate::container::Containers;
@@ -194,8 +195,8 @@ pub(crate) struct Report {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TurnError {
     /// The request is wrong.
-    #[error("{0}")]
-    Invalid(String),
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
     /// The request names something that is not there.
     #[error("{message}")]
     NotFound {
@@ -205,7 +206,7 @@ pub(crate) enum TurnError {
     /// The request is wrong, and an SDK reads more of it than the text.
     #[error("{message}")]
     Detailed {
-        message: String,
+        message: Invalid,
         details: Box<Value>,
     },
     /// The script could not go on.
@@ -217,6 +218,8 @@ pub(crate) enum TurnError {
     /// Ours.
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("the work was lost")]
+    Lost(#[from] tokio::task::JoinError),
     /// A fault closes the connection here.
     #[error("the connection is cut")]
     Cut,

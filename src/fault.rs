@@ -10,6 +10,7 @@ mod table;
 mod turn;
 mod usual;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use wire::ToolErrorCode;
 
+use crate::hinted::Hinted;
 use crate::model::{ServerTool, ServiceError};
 
 pub use load::load;
@@ -249,6 +251,12 @@ pub(crate) enum Occasion<'a> {
 pub struct FaultError {
     pub message: String,
     pub hint: String,
+}
+
+impl Hinted for FaultError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.hint))
+    }
 }
 
 impl Fault {

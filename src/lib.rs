@@ -70,6 +70,8 @@ pub mod fuzzing;
 #[doc(hidden)]
 pub mod generate;
 #[doc(hidden)]
+pub mod hinted;
+#[doc(hidden)]
 pub mod ids;
 mod input;
 #[doc(hidden)]

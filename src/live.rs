@@ -7,6 +7,7 @@ mod client;
 mod compare;
 mod files;
 mod gather;
+mod obstacle;
 mod report;
 mod run;
 mod text;

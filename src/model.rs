@@ -13,6 +13,7 @@ pub mod script;
 pub mod tour;
 mod web;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ pub use web::{Web, WebAnswer, WebPage};
 use wire::ToolErrorCode;
 use wire::hosted::{McpTool, RefusalCategory};
 
+use crate::hinted::Hinted;
 use crate::ids::FileId;
 
 /// A request as a model sees it.
@@ -315,8 +317,29 @@ pub struct OutputFile {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ModelError {
-    /// Whole text for the client; names the script's file and line where there is one.
+    /// What is wrong; names the script's file and line where there is one. With the hint it is the client's text.
     pub message: String,
+    pub hint: Option<Cow<'static, str>>,
+}
+
+impl ModelError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl Hinted for ModelError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        self.hint.as_deref().map(Cow::Borrowed)
+    }
 }
 
 /// A step of a script by its key, such as `bash`, and its line.

@@ -6,12 +6,16 @@
 mod layer;
 mod value;
 
+use std::borrow::Cow;
+
 use chrono::TimeDelta;
 use control_api::QuirkState;
 use serde_json::{Map, Value, json};
 
 pub use layer::{Layer, Layers};
 use value::QuirkValue;
+
+use crate::hinted::Hinted;
 
 /// Recorded for web search in 2026-05; answers with code have had 16 and 32.
 const TURN_ITERATIONS: u32 = 10;
@@ -32,6 +36,12 @@ pub enum Profile {
 pub struct QuirkError {
     pub message: String,
     pub hint: String,
+}
+
+impl Hinted for QuirkError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.hint))
+    }
 }
 
 impl Profile {

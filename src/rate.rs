@@ -3,11 +3,20 @@
 //! A bucket holds what a minute allows and fills up steadily on the workspace's clock. A request takes
 //! one and its estimated input when it comes; what the turn really used is settled when it ends.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::hinted::Hinted;
 pub use control_api::{RateLimit, RateLimitError};
+
+impl Hinted for RateLimitError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some("such as requests=50,input_tokens=30000".into())
+    }
+}
 
 /// What a limit is for.
 trait Bounds {

@@ -13,6 +13,7 @@ mod lock;
 mod memory;
 mod warm;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::hinted::Hinted;
 use crate::ids::SandboxId;
 
 /// A boxed future, as trait objects need them.
@@ -249,6 +251,15 @@ pub enum SandboxError {
     /// The guest is gone or speaks nonsense.
     #[error(transparent)]
     Guest(#[from] guest::GuestError),
+}
+
+impl Hinted for SandboxError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Unavailable { hint, .. } => Some(Cow::Borrowed(hint)),
+            Self::Engine { .. } | Self::EngineTimeout { .. } | Self::Guest(_) => None,
+        }
+    }
 }
 
 impl SandboxError {

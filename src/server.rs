@@ -4,6 +4,7 @@ mod steps;
 mod temporary;
 mod wire;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::future::Future;
 use std::io;
@@ -26,12 +27,14 @@ use crate::cassette::{Deck, DeckError};
 use crate::config::{Config, Host};
 use crate::events::Events;
 use crate::fault::FaultError;
+use crate::hinted::Hinted;
 use crate::ids::{Ids, SandboxId};
 use crate::limits;
-use crate::model::script::{self, Diagnostic};
-use crate::sandbox::Backend;
+use crate::model::script::Diagnostic;
+use crate::sandbox::{Backend, SandboxError};
+use crate::snapshot::StateError;
 use crate::store::{ContainerState, Store, StoreError};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{CollectorError, Telemetry};
 use crate::{api, control, page};
 
 pub use steps::{DATA_DIR, Step, examine};
@@ -65,16 +68,13 @@ pub struct Server {
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error(
-        "cannot listen on {address}: {source}\n  hint: {}",
-        listen_hint(source)
-    )]
+    #[error("cannot listen on {address}: {source}")]
     Listen {
         address: SocketAddr,
         source: io::Error,
     },
     #[error(
-        "cannot make a temporary data directory in `{place}`: {0}\n  hint: make it, name another folder with `TMPDIR`, or give one with `--data-dir`",
+        "cannot make a temporary data directory in `{place}`: {0}",
         place = std::env::temp_dir().display()
     )]
     Temporary(#[source] io::Error),
@@ -82,18 +82,18 @@ pub enum StartError {
     Signals(#[source] io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the scripts have mistakes\n{}", script::render(.0))]
+    #[error("the scripts have mistakes")]
     Scripts(Vec<Diagnostic>),
-    #[error("{}\n  hint: {}", .0.message, .0.hint)]
-    Faults(FaultError),
-    #[error("{0}")]
-    State(String),
+    #[error(transparent)]
+    Faults(#[from] FaultError),
+    #[error(transparent)]
+    State(#[from] StateError),
     #[error(transparent)]
     Cassettes(#[from] DeckError),
-    #[error("{0}")]
-    Backend(String),
+    #[error(transparent)]
+    Backend(#[from] SandboxError),
     #[error("the collector of spans cannot be reached from here: {0}")]
-    Collector(String),
+    Collector(#[source] CollectorError),
 }
 
 fn listen_hint(error: &io::Error) -> &'static str {
@@ -105,6 +105,39 @@ fn listen_hint(error: &io::Error) -> &'static str {
             "ports below 1024 are root's: `--port N` takes another one"
         }
         _ => "`--port 0` takes a free port, `--port N` another one",
+    }
+}
+
+impl Hinted for StartError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Listen { source, .. } => Some(listen_hint(source).into()),
+            Self::Temporary(_) => Some(
+                "make it, name another folder with `TMPDIR`, or give one with `--data-dir`".into(),
+            ),
+            Self::Store(error) => error.hint(),
+            Self::Faults(error) => error.hint(),
+            Self::State(error) => error.hint(),
+            Self::Cassettes(error) => error.hint(),
+            Self::Backend(error) => error.hint(),
+            // Its parts have theirs.
+            Self::Scripts(_) | Self::Signals(_) | Self::Collector(_) => None,
+        }
+    }
+
+    fn parts(&self) -> Vec<&dyn Hinted> {
+        match self {
+            Self::Scripts(found) => found.iter().map(|one| one as &dyn Hinted).collect(),
+            Self::Listen { .. }
+            | Self::Temporary(_)
+            | Self::Signals(_)
+            | Self::Store(_)
+            | Self::Faults(_)
+            | Self::State(_)
+            | Self::Cassettes(_)
+            | Self::Backend(_)
+            | Self::Collector(_) => Vec::new(),
+        }
     }
 }
 
@@ -199,7 +232,7 @@ impl Server {
         } else {
             let server_id = Ids::random().next_hex16();
             let choice = backend::choose(&config, &server_id, &data_dir, temporary.is_some()).await;
-            choice.map_err(StartError::Backend)?
+            choice?
         };
         backend.set(Arc::clone(&chosen.backend));
         chosen.reap(living_containers(&store).await?);

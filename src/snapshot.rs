@@ -12,13 +12,15 @@ mod skills;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::clock::{self, rfc3339_micros};
+use crate::hinted::{self, Hinted, Place};
 use crate::limits;
 use crate::store::Contents;
 use reader::{Node, Sink};
@@ -68,7 +70,8 @@ struct State {
 pub struct Mistakes(Vec<Mistake>);
 
 /// One mistake.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct Mistake {
     /// Such as `files[0].filename`; empty for the document as a whole.
     pub path: String,
@@ -85,19 +88,54 @@ impl fmt::Display for Mistakes {
             if n > 0 {
                 f.write_str("\n")?;
             }
-            if !mistake.path.is_empty() {
-                write!(f, "{}: ", mistake.path)?;
-            }
-            f.write_str(&mistake.message)?;
-            if !mistake.hint.is_empty() {
-                write!(f, " ({})", mistake.hint)?;
-            }
+            f.write_str(&hinted::listed(mistake))?;
         }
         match self.0.len().saturating_sub(MOST_TOLD) {
             0 => Ok(()),
             more => write!(f, "\nand {more} more"),
         }
     }
+}
+
+impl Hinted for Mistake {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        (!self.hint.is_empty()).then_some(Cow::Borrowed(&self.hint))
+    }
+
+    fn place(&self) -> Option<Place<'_>> {
+        (!self.path.is_empty()).then_some(Place::whole(&self.path))
+    }
+}
+
+/// Why the state of a file is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error("{}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the state has mistakes\n{}", of_file(path, mistakes))]
+    Mistakes { path: PathBuf, mistakes: Mistakes },
+}
+
+impl Hinted for StateError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(match self {
+            Self::Read { .. } => "`--state` takes a JSON or YAML file",
+            Self::Mistakes { .. } => HINT,
+        }))
+    }
+}
+
+/// Each line with the file's name.
+fn of_file(path: &Path, mistakes: &Mistakes) -> String {
+    let lines = mistakes.to_string();
+    let lines = lines.lines();
+    let lines: Vec<_> = lines
+        .map(|line| format!("{}: {line}", path.display()))
+        .collect();
+    lines.join("\n")
 }
 
 impl Mistakes {
@@ -122,23 +160,14 @@ impl Document {
     }
 
     /// Reads a file; the mistakes name it.
-    pub fn load(path: &Path, quota_bytes: u64) -> Result<Self, String> {
-        let inside = |error: Mistakes| {
-            let lines = error.to_string();
-            let lines: Vec<_> = lines
-                .lines()
-                .map(|line| format!("{}: {line}", path.display()))
-                .collect();
-            format!(
-                "the state has mistakes\n{}\n  hint: {HINT}",
-                lines.join("\n")
-            )
+    pub fn load(path: &Path, quota_bytes: u64) -> Result<Self, StateError> {
+        let inside = |mistakes| StateError::Mistakes {
+            path: path.to_owned(),
+            mistakes,
         };
-        let failed = |error: std::io::Error| {
-            format!(
-                "{}: {error}\n  hint: `--state` takes a JSON or YAML file",
-                path.display()
-            )
+        let failed = |source| StateError::Read {
+            path: path.to_owned(),
+            source,
         };
         let size = std::fs::metadata(path).map_err(failed)?.len();
         if size > limits::MAX_STATE_BYTES as u64 {

@@ -37,7 +37,7 @@ pub use contents::{
 pub use error::StoreError;
 pub use files::{FileQuery, FileRow, NewFile, Page, Position, Select, Start};
 pub use skills::{MountedSkill, NewSkill, NewSkillVersion, SkillRow, SkillVersionRow};
-pub use threads::{NewThreadTurn, ThreadRow};
+pub use threads::{NewThreadTurn, Thread, ThreadRow};
 pub use workspaces::{Cleared, NewWorkspace, WorkspaceRow};
 
 use blobs::BlobDir;

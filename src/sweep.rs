@@ -17,6 +17,7 @@ mod run;
 mod shrink;
 mod table;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -32,6 +33,9 @@ use baseline::Baseline;
 use catalogue::{Cell, Setting};
 use report::{CellReport, Smallest};
 use run::Run;
+
+use crate::client::ClientError;
+use crate::hinted::Hinted;
 
 /// Runs without faults before anything is broken: two, so that what differs by itself is known.
 const BASELINES: usize = 2;
@@ -70,24 +74,46 @@ impl Options {
 /// Why there is no sweep.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SweepError {
-    #[error("{0}")]
-    Server(String),
+    #[error("{path}: {source}")]
+    Server { path: String, source: ClientError },
+    #[error("{path}: {source}")]
+    Answer {
+        path: String,
+        source: serde_json::Error,
+    },
     #[error("the command cannot be run: {0}")]
     Command(std::io::Error),
     #[error("a run gets no folder: {0}")]
     Folder(std::io::Error),
-    #[error(
-        "the command fails without any fault: {how}\n{tail}  hint: a sweep needs a command that succeeds; `sandtable run -- COMMAND` shows why it does not"
-    )]
+    #[error("the command fails without any fault: {how}{tail}")]
     Baseline { how: String, tail: String },
-    #[error(
-        "the command sends nothing to the server\n  hint: its base URL must come from ANTHROPIC_BASE_URL, and its key from ANTHROPIC_API_KEY"
-    )]
+    #[error("the command sends nothing to the server")]
     Silent,
-    #[error("{says}\n  hint: `sandtable docs faults` has the words")]
-    Faults { says: String },
-    #[error("there is no cell `{id}`\n  hint: {hint}")]
+    /// The server does not take them.
+    #[error(transparent)]
+    Faults(Box<Self>),
+    #[error("the command survives these faults: it {0}")]
+    Survived(String),
+    #[error("there is no cell `{id}`")]
     Unknown { id: String, hint: String },
+}
+
+impl Hinted for SweepError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(match self {
+            Self::Server { .. } | Self::Answer { .. } | Self::Command(_) | Self::Folder(_) => {
+                return None;
+            }
+            Self::Baseline { .. } => {
+                "a sweep needs a command that succeeds; `sandtable run -- COMMAND` shows why it does not"
+            }
+            Self::Silent => {
+                "its base URL must come from ANTHROPIC_BASE_URL, and its key from ANTHROPIC_API_KEY"
+            }
+            Self::Faults(_) | Self::Survived(_) => "`sandtable docs faults` has the words",
+            Self::Unknown { hint, .. } => hint,
+        }))
+    }
 }
 
 /// How far the sweep is: runs that are over, and all.

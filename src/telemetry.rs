@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use control_api::BatchItem;
 use otlp::Exporter;
+
+pub use crate::client::ClientError as CollectorError;
 pub(crate) use text::Gauges;
 
 /// Upper bounds of the histogram of starts, in milliseconds.
@@ -131,7 +133,7 @@ impl Telemetry {
     }
 
     /// Hands spans on to a collector from now on.
-    pub(crate) fn export(&self, url: &str) -> Result<(), String> {
+    pub(crate) fn export(&self, url: &str) -> Result<(), CollectorError> {
         let exporter = Exporter::start(url)?;
         // A server starts once.
         self.0.exporter.set(exporter).ok();

@@ -19,7 +19,7 @@ use crate::fault::{Dice, Fault, FaultError, Faults, Occasion, Struck};
 use crate::ids::{Ids, Kind};
 use crate::journal::Journal;
 use crate::limits;
-use crate::model::script::{Base, LayerName, Scripts, render};
+use crate::model::script::{Base, LayerName, Scripts};
 use crate::quirks::{Layer, Layers};
 use crate::rate::{RateLimit, Rates};
 use crate::snapshot::{Document, Rules};
@@ -290,7 +290,7 @@ impl Workspace {
     pub(crate) fn set_up(&self, rules: &Rules) {
         for source in &rules.scripts {
             if let Err(found) = self.scripts.add(source, "state") {
-                tracing::error!(reason = %render(&found), "a script of the state was fine before");
+                tracing::error!(reason = %crate::hinted::told_all(&found), "a script of the state was fine before");
             }
         }
         if let Err(error) = self.faults.add(rules.faults.clone()) {

@@ -4,6 +4,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::hinted::{self, Mistake};
 use crate::store::StoreError;
 
 /// What handlers return.
@@ -84,7 +85,7 @@ impl ApiError {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "api_error",
-            format!("{full} (hint: {})", StoreError::FULL_HINT),
+            hinted::in_line(&Mistake::new(full).with_hint(StoreError::FULL_HINT)),
         )
     }
 

@@ -25,6 +25,7 @@ use crate::api::skills;
 use crate::app::App;
 use crate::coverage::Mode;
 use crate::engine::{self, Allowance, Report, TurnError, TurnInput};
+use crate::hinted;
 use crate::limits;
 use crate::model::ServiceError;
 use crate::quirks::{Era, WeakRefusals};
@@ -289,9 +290,10 @@ pub(super) fn refused(error: TurnError) -> ApiError {
                 None => error,
             }
         }
-        TurnError::Model(error) => ApiError::invalid(error.message),
+        TurnError::Model(error) => ApiError::invalid(hinted::told(&error)),
         TurnError::Service(error) => service_error(*error),
         TurnError::Store(error) => ApiError::failed(&error),
+        TurnError::Lost(error) => ApiError::internal(&error),
         // Whoever carries the answer closes the connection.
         TurnError::Cut => ApiError::internal(&"a cut has no answer"),
     }

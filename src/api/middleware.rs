@@ -28,6 +28,7 @@ use crate::app::App;
 use crate::cassette::Redactor;
 use crate::engine::Report;
 use crate::fault::Faults;
+use crate::hinted;
 use crate::ids::{Ids, Kind};
 use crate::journal::{Entry, Headers, Mark};
 use crate::lint::Lint;
@@ -254,7 +255,7 @@ fn quirks(headers: &HeaderMap) -> ApiResult<Layer> {
     const HEADER: &str = "x-sandtable-quirk";
     let text = text_of(headers, HEADER)?.unwrap_or_default();
     Layer::from_text(text)
-        .map_err(|error| ApiError::invalid(format!("{HEADER}: {error} (hint: {})", error.hint)))
+        .map_err(|error| ApiError::invalid(format!("{HEADER}: {}", hinted::in_line(&error))))
 }
 
 /// The text of a header of ours.

@@ -20,6 +20,7 @@ use crate::api::extract::Caller;
 use crate::api::middleware::{self, Exchange};
 use crate::cassette::{Deck, Miss, Player};
 use crate::engine::{self, Report};
+use crate::hinted;
 use crate::verify::{self, Facts};
 use intake::Intake;
 
@@ -86,7 +87,7 @@ pub(super) async fn answer(
 
 /// Nothing on the tape fits. Never answered by guessing.
 fn refused(miss: &Miss) -> Response {
-    ApiError::invalid(format!("{} (hint: {})", miss.message, miss.hint)).into_response()
+    ApiError::invalid(hinted::in_line(miss)).into_response()
 }
 
 /// What a client gets where there was no answer.

@@ -1,11 +1,14 @@
 //! Prices of tokens: one data file, which a user may replace.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::Tokens;
+use crate::hinted::Hinted;
 
 const SHIPPED: &str = include_str!("prices.json");
 /// Part of the standard price that a batch's tokens cost (F180).
@@ -30,12 +33,18 @@ pub struct Prices(BTreeMap<String, Price>);
 
 /// A file of prices that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{path}: {reason}\n  hint: such as {{\"claude-opus-4-7\": {{\"input\": 15, \"output\": 75}}}}, in dollars for a million tokens"
-)]
+#[error("{path}: {reason}")]
 pub struct PricesError {
     path: String,
-    reason: String,
+    #[source]
+    reason: Box<dyn Error + Send + Sync>,
+}
+
+impl Hinted for PricesError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let hint = r#"such as {"claude-opus-4-7": {"input": 15, "output": 75}}, in dollars for a million tokens"#;
+        Some(hint.into())
+    }
 }
 
 impl Default for Prices {
@@ -47,18 +56,18 @@ impl Default for Prices {
 impl Prices {
     /// The shipped prices under those of a JSON file.
     pub fn load(path: &Path) -> Result<Self, PricesError> {
-        let fail = |reason: String| PricesError {
+        let fail = |reason: Box<dyn Error + Send + Sync>| PricesError {
             path: path.display().to_string(),
             reason,
         };
         let text = crate::input::read_text(path, crate::limits::MAX_INPUT_FILE_BYTES)
-            .map_err(|error| fail(error.to_string()))?;
+            .map_err(|error| fail(error.into()))?;
         let own: BTreeMap<String, Price> =
-            serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
+            serde_json::from_str(&text).map_err(|error| fail(error.into()))?;
         let Self(mut prices) = Self::default();
         prices.extend(own);
         if let Some((model, _)) = prices.iter().find(|(_, price)| !price.is_sane()) {
-            return Err(fail(format!("a price of `{model}` is negative")));
+            return Err(fail(format!("a price of `{model}` is negative").into()));
         }
         Ok(Self(prices))
     }

@@ -1,5 +1,6 @@
 //! What of cassettes is mounted: a tape to answer from, a file to record into, or both.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -11,6 +12,12 @@ use super::redact::PatternError;
 use super::{
     About, CassetteError, Exchange, Indexing, Player, Redactor, Tape, Upstream, Writer, load_all,
 };
+use crate::hinted::Hinted;
+
+/// A word that means nothing here: the text says which do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct WordError(&'static str);
 
 /// When requests are recorded: the words of other recorders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,15 +34,15 @@ pub enum Mode {
 }
 
 impl FromStr for Mode {
-    type Err = String;
+    type Err = WordError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, WordError> {
         match text {
             "none" => Ok(Self::None),
             "once" => Ok(Self::Once),
             "new" => Ok(Self::New),
             "all" => Ok(Self::All),
-            _ => Err("one of `none`, `once`, `new`, and `all`".to_owned()),
+            _ => Err(WordError("one of `none`, `once`, `new`, and `all`")),
         }
     }
 }
@@ -51,15 +58,17 @@ pub enum Pace {
 }
 
 impl FromStr for Pace {
-    type Err = String;
+    type Err = WordError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, WordError> {
         match text {
             "none" => Ok(Self::AtOnce),
             "recorded" => Ok(Self::Scaled(1.0)),
             factor => match factor.parse::<f64>() {
                 Ok(factor) if factor > 0.0 && factor <= 1000.0 => Ok(Self::Scaled(factor)),
-                _ => Err("`none`, `recorded`, or a factor such as `0.5` (up to 1000)".to_owned()),
+                _ => Err(WordError(
+                    "`none`, `recorded`, or a factor such as `0.5` (up to 1000)",
+                )),
             },
         }
     }
@@ -91,8 +100,18 @@ pub enum DeckError {
     Cassette(#[from] CassetteError),
     #[error(transparent)]
     Pattern(#[from] PatternError),
-    #[error("{0}\n  hint: {1}")]
+    #[error("{0}")]
     Plan(String, &'static str),
+}
+
+impl Hinted for DeckError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Cassette(error) => error.hint(),
+            Self::Pattern(error) => error.hint(),
+            Self::Plan(_, hint) => Some((*hint).into()),
+        }
+    }
 }
 
 /// Mounted cassettes. Shared by the workspaces that answer from them.

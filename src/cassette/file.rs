@@ -5,12 +5,15 @@ mod place;
 mod raw;
 mod write;
 
+use std::borrow::Cow;
+use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::Cassette;
+use crate::hinted::Hinted;
 use crate::work;
 use index::Index;
 use raw::RawCassette;
@@ -49,15 +52,16 @@ pub enum CassetteError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{} is there and is no {kind}, so it is not overwritten\n  hint: name another file, or remove it", path.display())]
+    #[error("{} is there and is no {kind}, so it is not overwritten", path.display())]
     Foreign { path: PathBuf, kind: &'static str },
-    #[error("{name} is no cassette: {reason}\n  hint: {hint}")]
+    #[error("{name} is no cassette: {reason}")]
     Format {
         name: String,
-        reason: String,
+        #[source]
+        reason: Box<dyn Error + Send + Sync>,
         hint: &'static str,
     },
-    #[error("there is no cassette in {}\n  hint: `sandtable record` makes them, `sandtable import` takes others' recordings", .0.display())]
+    #[error("there is no cassette in {}", .0.display())]
     Nothing(PathBuf),
 }
 
@@ -67,6 +71,19 @@ pub enum Indexing {
     /// One that is there is used, and none is written.
     Used,
     Kept,
+}
+
+impl Hinted for CassetteError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Read { .. } | Self::Write { .. } => None,
+            Self::Foreign { .. } => Some("name another file, or remove it".into()),
+            Self::Format { hint, .. } => Some((*hint).into()),
+            Self::Nothing(_) => Some(
+                "`sandtable record` makes them, `sandtable import` takes others' recordings".into(),
+            ),
+        }
+    }
 }
 
 /// Reads the cassettes of a file, or of a folder and the folders in it, in the order of their names.
@@ -159,7 +176,7 @@ fn read(path: &Path) -> Result<RawCassette, CassetteError> {
     if size > MAX_CASSETTE_BYTES {
         return Err(CassetteError::Format {
             name: path.display().to_string(),
-            reason: format!("it has {size} bytes, and {MAX_CASSETTE_BYTES} are the most"),
+            reason: format!("it has {size} bytes, and {MAX_CASSETTE_BYTES} are the most").into(),
             hint: "record into several cassettes",
         });
     }
@@ -182,7 +199,7 @@ fn finish(path: &Path, raw: RawCassette) -> Result<Cassette, CassetteError> {
         let times: Vec<Timing> =
             serde_json::from_str(&text).map_err(|error| CassetteError::Format {
                 name: timing.display().to_string(),
-                reason: error.to_string(),
+                reason: error.into(),
                 hint: "delete it: the cassette then replays without its times",
             })?;
         // After an edit of the cassette nobody knows what belongs to what.

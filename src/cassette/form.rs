@@ -6,14 +6,23 @@ use super::{Body, Part};
 
 const BOUNDARY: &str = "sandtable-form-7d1f3a9c25";
 
+/// Why a form cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FormError {
+    #[error("an upload's bytes are missing: {0}")]
+    Missing(String),
+    #[error(transparent)]
+    Blob(#[from] std::io::Error),
+}
+
 /// The content type and the bytes of a form; why not, where a part was not kept.
-pub(crate) fn written(parts: &[Part]) -> Result<(String, Bytes), String> {
+pub(crate) fn written(parts: &[Part]) -> Result<(String, Bytes), FormError> {
     let mut body = Vec::new();
     for part in parts {
         if let Body::Missing(why) = &part.body {
-            return Err(format!("an upload's bytes are missing: {why}"));
+            return Err(FormError::Missing(why.clone()));
         }
-        let content = part.body.bytes().map_err(|error| error.to_string())?;
+        let content = part.body.bytes()?;
         let name = quoted(&part.name);
         body.extend(
             format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"").bytes(),

@@ -14,12 +14,14 @@ mod replaced;
 mod tagged;
 mod vcr;
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::{About, Cassette, Exchange, Redactor};
+use crate::hinted::Hinted;
 pub use hollow::hollow;
 use notes::Notes;
 pub use notes::REPLACED;
@@ -42,18 +44,30 @@ pub enum ImportError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{name}: {reason}\n  hint: {hint}")]
+    #[error("{name}: {reason}")]
     Unknown {
         name: String,
         reason: String,
         hint: &'static str,
     },
-    #[error(
-        "{name}: {lack}\n  hint: the cassette was written, and cannot replay this; import what the recorder kept whole, or record it again"
-    )]
+    #[error("{name}: {lack}")]
     Hollow { name: String, lack: String },
-    #[error("there is no recording in {}\n  hint: {KNOWN}", .0.display())]
+    #[error("there is no recording in {}", .0.display())]
     Nothing(PathBuf),
+}
+
+impl Hinted for ImportError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Read { .. } => None,
+            Self::Unknown { hint, .. } => Some((*hint).into()),
+            Self::Hollow { .. } => Some(
+                "the cassette was written, and cannot replay this; import what the recorder kept whole, or record it again"
+                    .into(),
+            ),
+            Self::Nothing(_) => Some(KNOWN.into()),
+        }
+    }
 }
 
 /// What an importer found in one file.

@@ -4,37 +4,57 @@ use serde_json::{Value, json};
 
 use super::{End, Response};
 
+/// Why there is no message.
+#[derive(Debug, thiserror::Error)]
+pub enum MessageError {
+    #[error("the answer was a {0}")]
+    Status(u16),
+    #[error(transparent)]
+    Blob(#[from] std::io::Error),
+    #[error("the answer's body was not recorded")]
+    NotRecorded,
+    #[error("the answer is no JSON")]
+    Json(#[source] serde_json::Error),
+    #[error("an event of the stream is no JSON")]
+    Event(#[source] serde_json::Error),
+    #[error("the answer is no message")]
+    Other,
+    #[error("the client left before the answer began")]
+    ClientLeft,
+    #[error("the service broke off: {0}")]
+    UpstreamBroke(String),
+}
+
 /// The message; why there is none otherwise.
-pub fn of(response: &Response) -> Result<Value, String> {
+pub fn of(response: &Response) -> Result<Value, MessageError> {
     if response.status != 200 {
-        return Err(format!("the answer was a {}", response.status));
+        return Err(MessageError::Status(response.status));
     }
-    let bytes = response.body.bytes().map_err(|error| error.to_string())?;
-    let bytes = bytes.ok_or("the answer's body was not recorded")?;
+    let bytes = response.body.bytes()?;
+    let bytes = bytes.ok_or(MessageError::NotRecorded)?;
     let text = String::from_utf8_lossy(&bytes);
     let message = if text.starts_with("event:") || response.is_stream() {
         folded(&text)?
     } else {
-        serde_json::from_str(&text).map_err(|_| "the answer is no JSON")?
+        serde_json::from_str(&text).map_err(MessageError::Json)?
     };
     if message["content"].is_array() {
         Ok(message)
     } else {
         Err(match &response.end {
-            End::Complete => "the answer is no message".to_owned(),
-            End::ClientLeft => "the client left before the answer began".to_owned(),
-            End::UpstreamBroke(why) => format!("the service broke off: {why}"),
+            End::Complete => MessageError::Other,
+            End::ClientLeft => MessageError::ClientLeft,
+            End::UpstreamBroke(why) => MessageError::UpstreamBroke(why.clone()),
         })
     }
 }
 
 /// What the events of a stream amount to, as far as they go.
-pub fn folded(text: &str) -> Result<Value, String> {
+pub fn folded(text: &str) -> Result<Value, MessageError> {
     let mut fold = Fold::default();
     let mut decoder = wire::sse::Decoder::default();
     for frame in decoder.push(text.as_bytes()) {
-        let event: Value =
-            serde_json::from_str(&frame.data).map_err(|_| "an event of the stream is no JSON")?;
+        let event: Value = serde_json::from_str(&frame.data).map_err(MessageError::Event)?;
         fold.take(&event);
     }
     Ok(fold.end())
@@ -159,15 +179,21 @@ mod tests {
             status: 529,
             ..Response::default()
         };
-        assert_eq!(of(&refused).unwrap_err(), "the answer was a 529");
-        assert_eq!(of(&response("{}")).unwrap_err(), "the answer is no message");
+        assert_eq!(
+            of(&refused).unwrap_err().to_string(),
+            "the answer was a 529"
+        );
+        assert_eq!(
+            of(&response("{}")).unwrap_err().to_string(),
+            "the answer is no message"
+        );
         let missing = Response {
             status: 200,
             body: Body::Missing(String::new()),
             ..Response::default()
         };
         assert_eq!(
-            of(&missing).unwrap_err(),
+            of(&missing).unwrap_err().to_string(),
             "the answer's body was not recorded"
         );
     }

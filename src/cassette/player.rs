@@ -4,6 +4,7 @@
 //! ones, so that two conversations never share a container or a file. What a client sends back is
 //! translated before it is compared, and what it gets is translated to what that client knows.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::tape::{Entry, Tape};
 use super::{Body, Request, Response, Timing, canon, idents, miss};
+use crate::hinted::Hinted;
 use crate::ids::Ids;
 
 /// A tape, and what one workspace was given from it.
@@ -70,6 +72,12 @@ pub struct Named {
 pub struct Miss {
     pub message: String,
     pub hint: String,
+}
+
+impl Hinted for Miss {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.hint))
+    }
 }
 
 /// An exchange that nobody has asked for.

@@ -20,6 +20,7 @@ pub(super) use base64::{fits as zeros_fit, has_zeros};
 
 use super::canon::REDACTED;
 use super::{Body, Exchange, Part, Request, Response};
+use crate::hinted::Hinted;
 
 /// What an API key of the service looks like, and a bearer token in a text.
 const PATTERNS: [&str; 2] = [
@@ -60,13 +61,17 @@ pub struct Redactor {
 }
 
 /// What is no regular expression.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{pattern}` is no regular expression: {reason}\n  hint: `\\` before a special character takes it as it is"
-)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("`{pattern}` is no regular expression: {source}")]
 pub struct PatternError {
     pub pattern: String,
-    pub reason: String,
+    pub source: regex::Error,
+}
+
+impl Hinted for PatternError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(r"`\` before a special character takes it as it is".into())
+    }
 }
 
 impl Default for Redactor {
@@ -91,7 +96,7 @@ impl Redactor {
         for pattern in patterns {
             let wrong = |error: regex::Error| PatternError {
                 pattern: pattern.clone(),
-                reason: error.to_string(),
+                source: error,
             };
             // Of texts: it may not ask for bytes that are none.
             regex::Regex::new(pattern).map_err(wrong)?;

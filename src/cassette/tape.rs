@@ -213,9 +213,9 @@ fn text(body: &Body) -> Cow<'_, str> {
 
 fn json_paths(name: &str, paths: &[String]) -> Result<Vec<JsonPath>, CassetteError> {
     let parse = |path: &String| {
-        json_path(path).map_err(|reason| CassetteError::Format {
+        json_path(path).map_err(|error| CassetteError::Format {
             name: name.to_owned(),
-            reason: format!("ignore: {reason}"),
+            reason: IgnoreError(error).into(),
             hint: "such as `$.metadata` or `$.messages[0].content`",
         })
     };
@@ -223,9 +223,25 @@ fn json_paths(name: &str, paths: &[String]) -> Result<Vec<JsonPath>, CassetteErr
 }
 
 /// Reads a JSON path, or says why it is none.
-pub fn json_path(path: &str) -> Result<JsonPath, String> {
-    JsonPath::parse(path).map_err(|error| format!("`{path}` is no JSON path: {error}"))
+pub fn json_path(path: &str) -> Result<JsonPath, JsonPathError> {
+    JsonPath::parse(path).map_err(|source| JsonPathError {
+        path: path.to_owned(),
+        source,
+    })
 }
+
+/// What is no JSON path.
+#[derive(Debug, thiserror::Error)]
+#[error("`{path}` is no JSON path: {source}")]
+pub struct JsonPathError {
+    path: String,
+    source: serde_json_path::ParseError,
+}
+
+/// The same in a cassette's `ignore`.
+#[derive(Debug, thiserror::Error)]
+#[error("ignore: {0}")]
+struct IgnoreError(#[source] JsonPathError);
 
 /// A path without the ids in it.
 fn route(path: &Value) -> String {

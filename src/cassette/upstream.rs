@@ -1,13 +1,15 @@
 //! The service that a recording is made of, reached over HTTP or HTTPS.
 
+use std::io;
 use std::pin::Pin;
+use std::str::FromStr;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Blob;
-use crate::client::{Reach, build, why};
+use crate::client::{ClientError, Reach, build, why};
 
 /// Where requests are passed on to.
 #[derive(Debug, Clone)]
@@ -17,11 +19,31 @@ pub struct Upstream {
     url: String,
 }
 
+/// Why a service is not reached, or says no more. Neither a text nor a source has the query, which may hold a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    #[error(transparent)]
+    Url(<reqwest::Url as FromStr>::Err),
+    #[error("it has to begin with `http://` or `https://` and a host")]
+    Scheme,
+    #[error("a name or password in it would be recorded; clients send their own keys")]
+    Credentials,
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Method(#[from] http::method::InvalidMethod),
+    /// The body that was to be sent.
+    #[error(transparent)]
+    Body(#[from] io::Error),
+    #[error("{}", why(.0))]
+    Broke(#[source] reqwest::Error),
+}
+
 /// The beginning of an answer; the body follows.
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, Vec<u8>)>,
-    pub body: Pin<Box<dyn Stream<Item = Result<Bytes, String>> + Send>>,
+    pub body: Pin<Box<dyn Stream<Item = Result<Bytes, UpstreamError>> + Send>>,
 }
 
 impl std::fmt::Debug for Answer {
@@ -62,17 +84,14 @@ const OF_THE_CONNECTION: [&str; 10] = [
 
 impl Upstream {
     /// The service at this URL.
-    pub fn new(url: &str) -> Result<Self, String> {
+    pub fn new(url: &str) -> Result<Self, UpstreamError> {
         let url = url.trim_end_matches('/').to_owned();
-        let parsed = reqwest::Url::parse(&url).map_err(|error| error.to_string())?;
+        let parsed = reqwest::Url::parse(&url).map_err(UpstreamError::Url)?;
         if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
-            return Err("it has to begin with `http://` or `https://` and a host".to_owned());
+            return Err(UpstreamError::Scheme);
         }
         if !parsed.username().is_empty() || parsed.password().is_some() {
-            return Err(
-                "a name or password in it would be recorded; clients send their own keys"
-                    .to_owned(),
-            );
+            return Err(UpstreamError::Credentials);
         }
         // What the service says is passed on, redirects too.
         let client = build(Reach::Anywhere)?;
@@ -105,8 +124,8 @@ impl Upstream {
         path_and_query: &str,
         headers: impl Iterator<Item = (&str, &[u8])>,
         body: Sent<'_>,
-    ) -> Result<Answer, String> {
-        let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|e| e.to_string())?;
+    ) -> Result<Answer, UpstreamError> {
+        let method = reqwest::Method::from_bytes(method.as_bytes())?;
         let mut request = self
             .client
             .request(method, format!("{}{path_and_query}", self.url));
@@ -132,15 +151,13 @@ impl Upstream {
             Sent::Bytes(bytes) if bytes.is_empty() => request,
             Sent::Bytes(bytes) => request.body(bytes),
             Sent::File(blob, length) => {
-                let file = tokio::fs::File::open(blob.path())
-                    .await
-                    .map_err(|error| error.to_string())?;
+                let file = tokio::fs::File::open(blob.path()).await?;
                 request
                     .header("content-length", length)
                     .body(reqwest::Body::from(file))
             }
         };
-        let answer = request.send().await.map_err(|error| why(&error))?;
+        let answer = request.send().await.map_err(broke)?;
         let headers = answer
             .headers()
             .iter()
@@ -150,11 +167,11 @@ impl Upstream {
         Ok(Answer {
             status: answer.status().as_u16(),
             headers,
-            body: Box::pin(
-                answer
-                    .bytes_stream()
-                    .map(|piece| piece.map_err(|error| why(&error))),
-            ),
+            body: Box::pin(answer.bytes_stream().map(|piece| piece.map_err(broke))),
         })
     }
+}
+
+fn broke(error: reqwest::Error) -> UpstreamError {
+    UpstreamError::Broke(error.without_url())
 }

@@ -11,6 +11,7 @@ mod shell;
 mod sweep;
 mod values;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use super::log::LogFormat;
 use crate::billing::{Prices, PricesError};
 use crate::cassette::{Mode, Pace, Plan, Upstream};
 use crate::config::{BackendChoice, Config, Host, Provision};
+use crate::hinted::Hinted;
 use crate::limits::{self, Timeouts};
 use crate::model::OnUnmatched;
 use crate::quirks::{Layer, Layers, Profile};
@@ -39,6 +41,7 @@ use kubernetes::KubernetesArgs;
 pub(super) use running::{McpArgs, ReportArgs, TailArgs, UsageArgs, VerifyArgs};
 pub(super) use shell::{CompletionsArgs, InitArgs, ManArgs, Project};
 pub(super) use sweep::{ShrinkArgs, SweepArgs, SweepCommand, SweepHow};
+pub(super) use values::ValueError;
 use values::{UnmatchedArg, alias, collector, json_path, port, profile, quirk};
 
 /// A local emulator for the code execution side of Anthropic's API.
@@ -482,10 +485,19 @@ pub(super) enum ProvisionArg {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UsageError {
     /// Together.
-    #[error("{message}\n  hint: {hint}")]
+    #[error("{message}")]
     Flags { message: String, hint: &'static str },
     #[error(transparent)]
     Prices(#[from] PricesError),
+}
+
+impl Hinted for UsageError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Flags { hint, .. } => Some((*hint).into()),
+            Self::Prices(error) => error.hint(),
+        }
+    }
 }
 
 impl ServeArgs {

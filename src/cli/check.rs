@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::hinted;
 use crate::model::script::{self, Survey};
 
 /// What a check found; prints itself, with a newline at the end.
@@ -30,7 +31,7 @@ impl fmt::Display for Report {
             warnings,
         } = &self.0;
         if !warnings.is_empty() {
-            writeln!(f, "{}", script::render(warnings))?;
+            writeln!(f, "{}", hinted::told_all(warnings))?;
         }
         if diagnostics.is_empty() {
             return writeln!(f, "{}, {}", count(*rules, "rule"), count(*files, "file"));
@@ -38,7 +39,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{}\n{} in {}",
-            script::render(diagnostics),
+            hinted::told_all(diagnostics),
             count(diagnostics.len(), "mistake"),
             count(*files, "file")
         )

@@ -1,19 +1,22 @@
 //! What of the service tests have met: kept in a file over runs and shards, told, and held to a threshold.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::args::ValueError;
 use clap::Args;
 use control_api::{Coverage, CoverageArea, CoverageItem, CoverageShow};
 use serde_json::Value;
 
-use super::output::{self, Form};
+use super::output::{self, Form, OutputError};
 use super::verify::BAD;
 use super::{FAILURE, USAGE, fail, print};
 use crate::coverage::merge_told;
+use crate::hinted::{Hinted, Mistake};
 use crate::{input, limits};
 
 /// Names in a summary.
@@ -44,10 +47,41 @@ pub(in crate::cli) struct CoverageArgs {
     pub(in crate::cli) json: bool,
 }
 
-fn percent(text: &str) -> Result<f64, String> {
+/// Why there is no coverage to add to, or to tell.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CoverageError {
+    #[error("the server tells no coverage")]
+    OldServer,
+    #[error("cannot lock the folder of `{}`: {source}", path.display())]
+    Lock { path: PathBuf, source: io::Error },
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("`{}` tells no coverage: {source}", path.display())]
+    Foreign {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
+    #[error(transparent)]
+    Write(#[from] OutputError),
+}
+
+impl Hinted for CoverageError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::OldServer => Some("it is older than this program".into()),
+            Self::Lock { .. } | Self::Read { .. } => None,
+            Self::Foreign { .. } => {
+                Some("`--coverage FILE` of `run` and `verify` writes such files".into())
+            }
+            Self::Write(error) => error.hint(),
+        }
+    }
+}
+
+fn percent(text: &str) -> Result<f64, ValueError> {
     let number = text.trim_end_matches('%').parse::<f64>().ok();
     let percent = number.filter(|percent| (0.0..=100.0).contains(percent));
-    percent.ok_or_else(|| "a number from 0 to 100".to_owned())
+    percent.ok_or(ValueError::Expected("a number from 0 to 100"))
 }
 
 /// Prints what the files have together, and holds it to the threshold.
@@ -72,17 +106,16 @@ pub(super) fn run(args: &CoverageArgs) -> ExitCode {
     match args.min {
         Some(min) if told.percent < min => {
             let text = format!(
-                "{}% of what the tests could meet was met, and {min}% is the least\n  hint: {}",
-                told.percent,
-                first_to_show(&told)
+                "{}% of what the tests could meet was met, and {min}% is the least",
+                told.percent
             );
-            fail(BAD, &text)
+            fail(BAD, &Mistake::new(text).with_hint(first_to_show(&told)))
         }
         Some(_) | None => ExitCode::SUCCESS,
     }
 }
 
-fn write_all(args: &CoverageArgs, told: &Coverage) -> Result<(), String> {
+fn write_all(args: &CoverageArgs, told: &Coverage) -> Result<(), OutputError> {
     if let Some(path) = &args.out {
         write(path, told)?;
     }
@@ -93,13 +126,13 @@ fn write_all(args: &CoverageArgs, told: &Coverage) -> Result<(), String> {
 }
 
 /// Adds what a verdict tells to what `path` has already; gives all of it.
-pub(super) fn keep(path: &Path, verdict: &Value) -> Result<Coverage, String> {
-    let new = of_verdict(verdict).ok_or_else(|| {
-        "the server tells no coverage\n  hint: it is older than this program".to_owned()
-    })?;
+pub(super) fn keep(path: &Path, verdict: &Value) -> Result<Coverage, CoverageError> {
+    let new = of_verdict(verdict).ok_or(CoverageError::OldServer)?;
     // Held to the end of this: shards that end together add to the file one after the other.
-    let _folder = locked_folder(path)
-        .map_err(|error| format!("cannot lock the folder of `{}`: {error}", path.display()))?;
+    let _folder = locked_folder(path).map_err(|source| CoverageError::Lock {
+        path: path.to_owned(),
+        source,
+    })?;
     let told = if path.exists() {
         merge_told(&[read(path)?, new])
     } else {
@@ -120,7 +153,7 @@ fn locked_folder(path: &Path) -> io::Result<File> {
 }
 
 /// Says before the work begins that `path` could not be written after it.
-pub(super) fn check(path: Option<&Path>) -> Result<(), String> {
+pub(super) fn check(path: Option<&Path>) -> Result<(), CoverageError> {
     match path {
         Some(path) if path.exists() => read(path).map(|_| ()),
         Some(_) | None => Ok(()),
@@ -132,18 +165,19 @@ pub(super) fn of_verdict(verdict: &Value) -> Option<Coverage> {
     serde_json::from_value(verdict.get("coverage")?.clone()).ok()
 }
 
-fn read(path: &Path) -> Result<Coverage, String> {
-    let bytes = input::read(path, limits::MAX_INPUT_FILE_BYTES)
-        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        format!(
-            "`{}` tells no coverage: {error}\n  hint: `--coverage FILE` of `run` and `verify` writes such files",
-            path.display()
-        )
+fn read(path: &Path) -> Result<Coverage, CoverageError> {
+    let bytes =
+        input::read(path, limits::MAX_INPUT_FILE_BYTES).map_err(|source| CoverageError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+    serde_json::from_slice(&bytes).map_err(|source| CoverageError::Foreign {
+        path: path.to_owned(),
+        source,
     })
 }
 
-fn write(path: &Path, told: &Coverage) -> Result<(), String> {
+fn write(path: &Path, told: &Coverage) -> Result<(), OutputError> {
     output::write(path, Form::Coverage, &format!("{:#}\n", json(told)))
 }
 

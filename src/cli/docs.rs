@@ -1,6 +1,9 @@
 //! `sandtable docs`: the pages of the documentation, for whoever has the program alone.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
+
+use crate::hinted::Hinted;
 
 /// A page of the repository, as it was when the program was built.
 struct Page {
@@ -71,6 +74,10 @@ const PAGES: &[Page] = &[
     ),
     page("security", include_str!("../../docs/SECURITY.md")),
     page("architecture", include_str!("../../docs/ARCHITECTURE.md")),
+    page(
+        "errors-in-code",
+        include_str!("../../docs/ERRORS-IN-CODE.md"),
+    ),
     page("wishes", include_str!("../../docs/WISHES.md")),
     page("parity", include_str!("../../docs/PARITY.md")),
     page("benchmarks", include_str!("../../docs/BENCHMARKS.md")),
@@ -84,10 +91,16 @@ const LIKENESS: f64 = 0.75;
 
 /// There is no such page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no page `{name}`\n  hint: {hint}")]
+#[error("there is no page `{name}`")]
 pub(super) struct NoPage {
     name: String,
     hint: String,
+}
+
+impl Hinted for NoPage {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.hint))
+    }
 }
 
 /// The text of a page, or the list of pages.

@@ -12,6 +12,7 @@ use tokio::process::Command;
 
 pub use self::report::{Finding, Report, State};
 use crate::config::{BackendChoice, Config};
+use crate::hinted::{self, Hinted};
 use crate::sandbox::docker::image::{self, ImageState};
 use crate::server::{self, Step};
 
@@ -29,8 +30,8 @@ pub async fn report(config: &Config, host: Option<&str>) -> Report {
 }
 
 /// That flags contradict each other, before anything is looked at.
-pub(super) fn misused(error: &str) -> Finding {
-    Finding::from_message("flags", error)
+pub(super) fn misused(error: &dyn Hinted) -> Finding {
+    Finding::refused("flags", error)
 }
 
 /// What runs code: the two that a server chooses from by itself. Of any other that is asked for, the step that asks for
@@ -153,15 +154,14 @@ impl Finding {
     fn of(step: &Step) -> Self {
         match &step.outcome {
             Ok(text) => Self::ok(step.subject, text),
-            Err(error) => Self::from_message(step.subject, &error.to_string()),
+            Err(error) => Self::refused(step.subject, error),
         }
     }
 
-    /// What a server would end with; its last line is the hint.
-    fn from_message(subject: &'static str, message: &str) -> Self {
-        let (text, hint) = message
-            .rsplit_once("\n  hint: ")
-            .unwrap_or((message, usual_hint(subject)));
+    /// What a server would end with.
+    fn refused(subject: &'static str, error: &dyn Hinted) -> Self {
+        let (text, hint) = hinted::split(error);
+        let hint = hint.unwrap_or_else(|| usual_hint(subject).into());
         Self::bad(subject, State::Fail, text, hint)
     }
 }

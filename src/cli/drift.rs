@@ -10,33 +10,30 @@ use crate::billing::Prices;
 use crate::cassette;
 use crate::config::{Config, Provision};
 use crate::drift::{self, Age, Costs, Limits, Plan, Service, conform};
+use crate::hinted::{Hinted, Mistake};
 use crate::server::Server;
 
 /// The only place where a key is looked for: arguments are seen by everybody on the machine.
 const KEY: &str = "ANTHROPIC_API_KEY";
 
-/// Why there is no report.
+/// Why there is no report, and the exit code that says so.
 struct Stop {
     code: u8,
-    message: String,
+    error: Box<dyn Hinted>,
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "errors are handed over by `map_err`"
-)]
 impl Stop {
-    fn usage(message: impl ToString) -> Self {
+    fn usage(error: impl Hinted + 'static) -> Self {
         Self {
             code: USAGE,
-            message: message.to_string(),
+            error: Box::new(error),
         }
     }
 
-    fn failure(message: impl ToString) -> Self {
+    fn failure(error: impl Hinted + 'static) -> Self {
         Self {
             code: FAILURE,
-            message: message.to_string(),
+            error: Box::new(error),
         }
     }
 }
@@ -45,7 +42,7 @@ impl Stop {
 pub(super) async fn drift(args: &DriftArgs) -> ExitCode {
     match drifted(args).await {
         Ok(code) => ExitCode::from(code),
-        Err(stop) => fail(stop.code, &stop.message),
+        Err(stop) => fail(stop.code, &*stop.error),
     }
 }
 
@@ -78,9 +75,10 @@ async fn drifted(args: &DriftArgs) -> Result<u8, Stop> {
 /// Without a service the recordings' days are all that can be looked at.
 fn ages(ages: &[Age], limits: Limits) -> Result<u8, Stop> {
     if limits.expire.is_none() && limits.warn.is_none() {
-        return Err(Stop::usage(
-            "there is nobody to ask\n  hint: `--upstream URL` names a service, `--expire 90d` looks at the recordings' ages alone",
-        ));
+        let hint =
+            "`--upstream URL` names a service, `--expire 90d` looks at the recordings' ages alone";
+        let nobody = Mistake::new("there is nobody to ask");
+        return Err(Stop::usage(nobody.with_hint(hint)));
     }
     for told in ages.iter().filter_map(Age::told) {
         print(&format!("{told}\n"));
@@ -97,7 +95,7 @@ fn ages(ages: &[Age], limits: Limits) -> Result<u8, Stop> {
 pub(super) async fn conform(args: &ConformArgs) -> ExitCode {
     match conformed(args).await {
         Ok(code) => ExitCode::from(code),
-        Err(stop) => fail(stop.code, &stop.message),
+        Err(stop) => fail(stop.code, &*stop.error),
     }
 }
 
@@ -164,18 +162,20 @@ fn check_files(args: &SendArgs) -> Result<(), Stop> {
 fn allow(args: &SendArgs, costs: &Costs, service: &Service) -> Result<(), Stop> {
     print(&costs.to_string());
     if let Some(budget) = args.budget.filter(|budget| *budget < costs.usd) {
-        return Err(Stop::usage(format!(
-            "{:.4} USD are expected, and the budget is {budget:.4}\n  hint: raise --budget, or send less with --only",
+        let text = format!(
+            "{:.4} USD are expected, and the budget is {budget:.4}",
             costs.usd
-        )));
+        );
+        let hint = "raise --budget, or send less with --only";
+        return Err(Stop::usage(Mistake::new(text).with_hint(hint)));
     }
     if args.yes {
         return Ok(());
     }
-    Err(Stop::usage(format!(
-        "nothing was sent to `{}`\n  hint: --yes sends these requests",
-        service.url()
-    )))
+    let text = format!("nothing was sent to `{}`", service.url());
+    Err(Stop::usage(
+        Mistake::new(text).with_hint("--yes sends these requests"),
+    ))
 }
 
 fn write(path: Option<&Path>, form: Form, text: impl FnOnce() -> String) -> Result<(), Stop> {

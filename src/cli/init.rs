@@ -1,11 +1,13 @@
 //! `sandtable init`: a first script, a test, and a CI file in a project. What is there already stays.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::args::{InitArgs, Project};
+use crate::hinted::Hinted;
 
 /// A file that a project gets.
 struct Given {
@@ -23,21 +25,34 @@ const SCRIPT: Given = Given {
 /// Why nothing was begun, or where it ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InitError {
-    #[error("{} is no folder\n  hint: name the project's folder, or leave it out for the present one", .0.display())]
+    #[error("{} is no folder", .0.display())]
     NoFolder(PathBuf),
     #[error(
-        "cannot tell what runs the tests of {}: there is no pyproject.toml, package.json, or Cargo.toml\n  \
-         hint: add `--for pytest`, `--for vitest`, or `--for cargo`",
+        "cannot tell what runs the tests of {}: there is no pyproject.toml, package.json, or Cargo.toml",
         .0.display()
     )]
     Unknown(PathBuf),
     #[error(
-        "{} has files of several kinds: {found}\n  hint: add `--for pytest`, `--for vitest`, or `--for cargo`",
+        "{} has files of several kinds: {found}",
         .folder.display()
     )]
     Several { folder: PathBuf, found: String },
     #[error("cannot write {}: {source}", .path.display())]
     Write { path: PathBuf, source: io::Error },
+}
+
+impl Hinted for InitError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::NoFolder(_) => {
+                Some("name the project's folder, or leave it out for the present one".into())
+            }
+            Self::Unknown(_) | Self::Several { .. } => {
+                Some("add `--for pytest`, `--for vitest`, or `--for cargo`".into())
+            }
+            Self::Write { .. } => None,
+        }
+    }
 }
 
 impl Project {

@@ -1,13 +1,16 @@
 //! `sandtable replay --live`: recorded calls run again, differences told and written down.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
+use super::args::ValueError;
 use clap::Args;
 use regex::Regex;
 
-use super::output::{self, Form};
+use super::output::{self, Form, OutputError};
 use crate::cassette::{self, CassetteError};
 use crate::config::Config;
+use crate::hinted::Hinted;
 use crate::live::{self, Options, Report};
 use crate::server::StartError;
 
@@ -35,10 +38,10 @@ pub(super) struct LiveArgs {
     pub(super) junit: Option<PathBuf>,
 }
 
-fn share(text: &str) -> Result<f64, String> {
+fn share(text: &str) -> Result<f64, ValueError> {
     match text.parse() {
         Ok(number) if (0.0..=1.0).contains(&number) => Ok(number),
-        _ => Err("expected a number from 0 to 1".to_owned()),
+        _ => Err(ValueError::Expected("expected a number from 0 to 1")),
     }
 }
 
@@ -49,10 +52,28 @@ pub(super) enum LiveError {
     Cassette(#[from] CassetteError),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("{0}")]
-    Refused(String),
-    #[error("{0}")]
-    Write(String),
+    /// A report could not be written after the work.
+    #[error(transparent)]
+    Refused(OutputError),
+    #[error(transparent)]
+    Write(OutputError),
+}
+
+impl Hinted for LiveError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Cassette(error) => error.hint(),
+            Self::Start(error) => error.hint(),
+            Self::Refused(error) | Self::Write(error) => error.hint(),
+        }
+    }
+
+    fn parts(&self) -> Vec<&dyn Hinted> {
+        match self {
+            Self::Start(error) => error.parts(),
+            Self::Cassette(_) | Self::Refused(_) | Self::Write(_) => Vec::new(),
+        }
+    }
 }
 
 impl LiveError {

@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::{Cli, Command};
 use crate::cassette::Redactor;
+use crate::hinted::{self, Mistake};
 
 /// Chooses what is logged, in `tracing`'s language.
 const VARIABLE: &str = "SANDTABLE_LOG";
@@ -76,12 +77,10 @@ fn filter(usual: &str) -> EnvFilter {
     };
     let wanted = wanted.to_string_lossy();
     EnvFilter::try_new(&*wanted).unwrap_or_else(|error| {
-        writeln!(
-            io::stderr().lock(),
-            "warning: {VARIABLE}=`{wanted}` is not understood: {error}\n  \
-             hint: such as `debug`, `warn`, or `warn,sandtable=debug`"
-        )
-        .ok();
+        let what = format!("{VARIABLE}=`{wanted}` is not understood");
+        let wrong = Mistake::caused(what, error)
+            .with_hint("such as `debug`, `warn`, or `warn,sandtable=debug`");
+        writeln!(io::stderr().lock(), "warning: {}", hinted::told(&wrong)).ok();
         EnvFilter::new(usual)
     })
 }

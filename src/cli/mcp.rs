@@ -2,6 +2,8 @@
 
 mod tools;
 
+use std::borrow::Cow;
+use std::error::Error;
 use std::io;
 use std::net::Ipv4Addr;
 
@@ -14,6 +16,7 @@ use tokio::net::TcpListener;
 use super::args::McpArgs;
 use super::remote::RemoteError;
 use super::signals::Signals;
+use crate::hinted::Hinted;
 use tools::Tools;
 
 /// Why there are no tools, or no longer.
@@ -21,12 +24,22 @@ use tools::Tools;
 pub(super) enum McpError {
     #[error(transparent)]
     Server(#[from] RemoteError),
-    #[error("cannot listen on port {port}: {source}\n  hint: `--http 0` takes a free one")]
+    #[error("cannot listen on port {port}: {source}")]
     Listen { port: u16, source: io::Error },
     #[error("cannot talk to the client: {0}")]
-    Client(String),
+    Client(#[source] Box<dyn Error + Send + Sync>),
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
+}
+
+impl Hinted for McpError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Server(error) => error.hint(),
+            Self::Listen { .. } => Some("`--http 0` takes a free one".into()),
+            Self::Client(_) | Self::Signals(_) => None,
+        }
+    }
 }
 
 /// Serves until the client leaves, or over HTTP until a signal.
@@ -42,9 +55,10 @@ pub(super) async fn run(args: McpArgs) -> Result<(), McpError> {
 }
 
 async fn over_pipes(tools: Tools) -> Result<(), McpError> {
-    let client = |error: &dyn std::fmt::Display| McpError::Client(error.to_string());
-    let service = tools.serve(stdio()).await.map_err(|error| client(&error))?;
-    service.waiting().await.map_err(|error| client(&error))?;
+    let service = tools.serve(stdio()).await;
+    let service = service.map_err(|error| McpError::Client(error.into()))?;
+    let ended = service.waiting().await;
+    ended.map_err(|error| McpError::Client(error.into()))?;
     Ok(())
 }
 
@@ -69,7 +83,5 @@ async fn over_http(tools: Tools, port: u16) -> Result<(), McpError> {
         signals.next().await;
         end.cancel();
     });
-    server
-        .await
-        .map_err(|error| McpError::Client(error.to_string()))
+    server.await.map_err(|error| McpError::Client(error.into()))
 }

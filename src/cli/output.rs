@@ -1,10 +1,12 @@
 //! Reports on disk: private, and in place of nothing but an earlier report.
 
+use std::borrow::Cow;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::hinted::Hinted;
 use crate::private;
 
 /// What a report in Markdown begins with.
@@ -22,25 +24,42 @@ pub(super) enum Form {
     Markdown,
 }
 
+/// Why a report is not written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OutputError {
+    #[error("`{}` is there and is no report, so it is not overwritten", path.display())]
+    Foreign { path: PathBuf },
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+}
+
+impl Hinted for OutputError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(match self {
+            Self::Foreign { .. } => "name another file, or remove it",
+            Self::Write { .. } => "does the folder exist?",
+        }))
+    }
+}
+
 /// Says before the work begins that a report could not be written after it.
-pub(super) fn check(json: Option<&Path>, junit: Option<&Path>) -> Result<(), String> {
+pub(super) fn check(json: Option<&Path>, junit: Option<&Path>) -> Result<(), OutputError> {
     check_each(&[(json, Form::Json), (junit, Form::Junit)])
 }
 
 /// The same of any reports.
-pub(super) fn check_each(reports: &[(Option<&Path>, Form)]) -> Result<(), String> {
+pub(super) fn check_each(reports: &[(Option<&Path>, Form)]) -> Result<(), OutputError> {
     for (path, form) in reports {
         if let Some(path) = path {
-            private::may_replace(path, |old| form.is(old)).map_err(|error| failed(path, &error))?;
+            private::may_replace(path, |old| form.is(old)).map_err(|error| failed(path, error))?;
         }
     }
     Ok(())
 }
 
 /// Writes a report. A file that is there and is no report stays.
-pub(super) fn write(path: &Path, form: Form, text: &str) -> Result<(), String> {
-    private::replace(path, text.as_bytes(), |old| form.is(old))
-        .map_err(|error| failed(path, &error))
+pub(super) fn write(path: &Path, form: Form, text: &str) -> Result<(), OutputError> {
+    private::replace(path, text.as_bytes(), |old| form.is(old)).map_err(|error| failed(path, error))
 }
 
 impl Form {
@@ -73,14 +92,12 @@ fn begins_with(old: &[u8], text: &[u8]) -> bool {
     memchr::memmem::find(start, text).is_some()
 }
 
-fn failed(path: &Path, error: &io::Error) -> String {
-    let path = path.display();
-    if error.kind() == io::ErrorKind::AlreadyExists {
-        return format!(
-            "`{path}` is there and is no report, so it is not overwritten\n  hint: name another file, or remove it"
-        );
+fn failed(path: &Path, source: io::Error) -> OutputError {
+    let path = path.to_owned();
+    if source.kind() == io::ErrorKind::AlreadyExists {
+        return OutputError::Foreign { path };
     }
-    format!("cannot write `{path}`: {error}\n  hint: does the folder exist?")
+    OutputError::Write { path, source }
 }
 
 #[cfg(test)]
@@ -103,7 +120,7 @@ mod tests {
             write(&path, form, text).unwrap();
             std::fs::write(&path, foreign).unwrap();
             let error = write(&path, form, text).unwrap_err();
-            assert!(error.contains("hint: "), "{error}");
+            assert!(error.hint().is_some(), "{error}");
             assert!(check(Some(&path), Some(&path)).is_err());
             assert_eq!(std::fs::read_to_string(&path).unwrap(), foreign);
         }

@@ -1,6 +1,8 @@
 //! Control calls to a server that runs.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::error::Error;
 
 use bytes::Bytes;
 use control_api::{Refusal, Refused};
@@ -9,7 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wire::sse::{Decoder, Frame};
 
-use crate::client::{self, Answer, Call, Pieces};
+use crate::client::{self, Answer, Call, ClientError, Pieces};
+use crate::hinted::Hinted;
 
 /// A server, and who asks.
 #[derive(Debug, Clone, Copy)]
@@ -22,16 +25,38 @@ pub(super) struct Remote<'a> {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RemoteError {
-    #[error("`{url}` is no server's URL: {reason}\n  hint: such as http://127.0.0.1:4010")]
-    Url { url: String, reason: String },
-    #[error(
-        "no server answers at {url}: {reason}\n  hint: start one with `sandtable`, or name it with `--url`"
-    )]
-    Silent { url: String, reason: String },
-    #[error("{message}\n  hint: {hint}")]
+    #[error("`{url}` is no server's URL: {reason}")]
+    Url {
+        url: String,
+        #[source]
+        reason: Cause,
+    },
+    #[error("no server answers at {url}: {source}")]
+    Silent { url: String, source: ClientError },
+    #[error("{message}")]
     Refused { message: String, hint: String },
     #[error("{url} is no sandtable server: {reason}")]
-    Foreign { url: String, reason: String },
+    Foreign {
+        url: String,
+        #[source]
+        reason: Cause,
+    },
+}
+
+/// Of an error, or of what was seen.
+type Cause = Box<dyn Error + Send + Sync>;
+
+impl Hinted for RemoteError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Url { .. } => Some("such as http://127.0.0.1:4010".into()),
+            Self::Silent { .. } => {
+                Some("start one with `sandtable`, or name it with `--url`".into())
+            }
+            Self::Refused { hint, .. } => Some(hint.into()),
+            Self::Foreign { .. } => None,
+        }
+    }
 }
 
 impl Remote<'_> {
@@ -68,7 +93,7 @@ impl Remote<'_> {
         if !pieces.is_success() {
             let answer = self.whole(pieces).await?;
             self.read::<Value>(&answer)?;
-            return Err(self.foreign(format!("it answers {}", answer.status)));
+            return Err(self.foreign(format!("it answers {}", answer.status).into()));
         }
         Ok(Listener {
             remote: *self,
@@ -85,12 +110,12 @@ impl Remote<'_> {
             } else {
                 &*answer.body
             };
-            return serde_json::from_slice(body).map_err(|error| self.foreign(error.to_string()));
+            return serde_json::from_slice(body).map_err(|error| self.foreign(error.into()));
         }
         Err(self.refusal(answer))
     }
 
-    fn foreign(&self, reason: String) -> RemoteError {
+    fn foreign(&self, reason: Cause) -> RemoteError {
         RemoteError::Foreign {
             url: self.url.to_owned(),
             reason,
@@ -107,18 +132,20 @@ impl Remote<'_> {
         }
         let status = StatusCode::from_u16(answer.status);
         let status = status.map_or_else(|_| answer.status.to_string(), |s| s.to_string());
-        self.foreign(format!("it answers {status}"))
+        self.foreign(format!("it answers {status}").into())
     }
 
     async fn open(&self, method: &str, call: &str, body: Bytes) -> Result<Pieces, RemoteError> {
-        let wrong = |reason: String| RemoteError::Url {
+        let wrong = |reason: Cause| RemoteError::Url {
             url: self.url.to_owned(),
             reason,
         };
         let url = format!("{}/_sandtable/{call}", self.url.trim_end_matches('/'));
-        let uri: Uri = url.parse().map_err(|error| wrong(format!("{error}")))?;
+        let uri: Uri = url
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| wrong(error.into()))?;
         if uri.scheme_str() != Some("http") {
-            return Err(wrong("it does not start with http://".to_owned()));
+            return Err(wrong("it does not start with http://".into()));
         }
         let sent = [("x-api-key", self.key), ("x-sandtable-token", self.token)];
         let headers: Vec<(&str, &str)> = sent
@@ -131,17 +158,17 @@ impl Remote<'_> {
             headers: &headers,
             body,
         });
-        pieces.await.map_err(|reason| self.silent(reason))
+        pieces.await.map_err(|error| self.silent(error))
     }
 
     async fn whole(&self, pieces: Pieces) -> Result<Answer, RemoteError> {
-        pieces.whole().await.map_err(|reason| self.silent(reason))
+        pieces.whole().await.map_err(|error| self.silent(error))
     }
 
-    fn silent(&self, reason: String) -> RemoteError {
+    fn silent(&self, source: ClientError) -> RemoteError {
         RemoteError::Silent {
             url: self.url.to_owned(),
-            reason,
+            source,
         }
     }
 }
@@ -163,7 +190,7 @@ impl Listener<'_> {
                 return Ok(Some(frame));
             }
             let piece = self.pieces.next().await;
-            match piece.map_err(|reason| self.remote.silent(reason))? {
+            match piece.map_err(|error| self.remote.silent(error))? {
                 Some(bytes) => self.ready.extend(self.decoder.push(&bytes)),
                 None => return Ok(None),
             }

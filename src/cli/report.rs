@@ -6,8 +6,9 @@ use std::io::{self, Write as _};
 use serde_json::Value;
 
 use super::args::ReportArgs;
-use super::coverage;
+use super::coverage::{self, CoverageError};
 use super::output::{self, Form};
+use crate::hinted::{self, Mistake};
 use crate::junit::{self, Case, CaseResult, Suite};
 
 /// Findings of a list that the text shows.
@@ -47,15 +48,18 @@ const LISTS: &[List] = &[
         word: "unused fault",
         line: |item| {
             let note = item["note"].as_str();
-            format!(
-                "{}fault {}: fired {} times, {} left: {}{}",
+            let text = format!(
+                "{}fault {}: fired {} times, {} left: {}",
                 label(item),
                 item["id"],
                 item["fired"],
                 item["left"],
                 item["fault"],
-                note.map_or_else(String::new, |note| format!("\n  hint: {note}"))
-            )
+            );
+            match note {
+                Some(note) => helped(text, note),
+                None => text,
+            }
         },
     },
     List {
@@ -76,15 +80,17 @@ const LISTS: &[List] = &[
         holds: "nothing was made twice",
         word: "duplicate",
         line: |item| {
-            format!(
-                "{}{} was carried out {} times ({}) and left {}\n  hint: look for what a lost answer has made before \
-                 sending again, or remove all but one",
+            let text = format!(
+                "{}{} was carried out {} times ({}) and left {}",
                 label(item),
                 text(&item["request"]),
                 items(item, "request_ids").len(),
                 listed(item, "request_ids"),
                 listed(item, "ids"),
-            )
+            );
+            let hint =
+                "look for what a lost answer has made before sending again, or remove all but one";
+            helped(text, hint)
         },
     },
     List {
@@ -92,15 +98,15 @@ const LISTS: &[List] = &[
         holds: "the client made no mistake",
         word: "lint",
         line: |item| {
-            format!(
-                "{}{}: {} [{}, {}]\n  hint: {}",
+            let what = format!(
+                "{}{}: {} [{}, {}]",
                 label(item),
                 text(&item["request_id"]),
                 text(&item["message"]),
                 text(&item["code"]),
                 text(&item["level"]),
-                text(&item["hint"]),
-            )
+            );
+            helped(what, text(&item["hint"]))
         },
     },
     List {
@@ -108,28 +114,23 @@ const LISTS: &[List] = &[
         holds: "every key was handed out",
         word: "unclaimed key",
         line: |item| {
-            format!(
-                "a key that no test handed out{} made {} requests, the first is {}\n  hint: a client that is made outside \
-                 of a test, such as at import, keeps the key it found there",
+            let text = format!(
+                "a key that no test handed out{} made {} requests, the first is {}",
                 item["key"]
                     .as_str()
                     .map_or_else(String::new, |end| format!(" ({end})")),
                 item["requests"],
                 text(&item["first_request_id"]),
-            )
+            );
+            let hint = "a client that is made outside of a test, such as at import, keeps the key it found there";
+            helped(text, hint)
         },
     },
     List {
         name: "empty",
         holds: "something was asked",
         word: "empty run",
-        line: |item| {
-            format!(
-                "{}\n  hint: {}",
-                text(&item["message"]),
-                text(&item["hint"])
-            )
-        },
+        line: |item| helped(text(&item["message"]).to_owned(), text(&item["hint"])),
     },
 ];
 
@@ -138,6 +139,10 @@ fn label(item: &Value) -> String {
     item["label"]
         .as_str()
         .map_or_else(String::new, |label| format!("{label}: "))
+}
+
+fn helped(text: String, hint: &str) -> String {
+    hinted::told(&Mistake::new(text).with_hint(hint.to_owned()))
 }
 
 fn listed(item: &Value, name: &str) -> String {
@@ -151,13 +156,13 @@ fn turn(item: &Value) -> String {
 }
 
 /// Says before the work begins that a file could not be written after it.
-pub(super) fn check(args: &ReportArgs) -> Result<(), String> {
+pub(super) fn check(args: &ReportArgs) -> Result<(), CoverageError> {
     output::check(args.json.as_deref(), args.junit.as_deref())?;
     coverage::check(args.coverage.as_deref())
 }
 
 /// Says the verdict on stderr and writes the files that are wanted. Whether it is good.
-pub(super) fn publish(verdict: &Value, args: &ReportArgs) -> Result<bool, String> {
+pub(super) fn publish(verdict: &Value, args: &ReportArgs) -> Result<bool, CoverageError> {
     let told = match &args.coverage {
         Some(path) => Some(coverage::keep(path, verdict)),
         None => coverage::of_verdict(verdict).map(Ok),

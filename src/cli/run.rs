@@ -1,12 +1,12 @@
 //! `sandtable run`: a server for as long as a command takes, and a verdict at the end.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use super::args::RunArgs;
 use super::remote::Remote;
 use super::verify::{BAD, ask};
-use super::{FAILURE, USAGE, child, fail, report, signals, start_for_a_command};
+use super::{FAILURE, USAGE, child, fail, fail_plainly, report, signals, start_for_a_command};
+use crate::hinted::Hinted;
 use crate::ids::Ids;
 
 /// Starts, exports, runs, verifies, and passes on the exit code.
@@ -23,7 +23,7 @@ pub(super) async fn run(args: RunArgs) -> ExitCode {
     let token = serve.control_token.clone();
     let config = match serve.into_config() {
         Ok(config) => config,
-        Err(error) => return fail(USAGE, &error.to_string()),
+        Err(error) => return fail(USAGE, &error),
     };
     let ids = match config.seed {
         // Ids follow from the key as well: the same command gets the same ones in every run.
@@ -40,7 +40,7 @@ pub(super) async fn run(args: RunArgs) -> ExitCode {
         Err(error) => {
             signals::stop(server).await;
             let (code, text) = child::not_run(&command, &error);
-            return fail(code, &text);
+            return fail_plainly(code, &text);
         }
     };
     let ended = child::wait(&mut child, &mut signals).await;
@@ -51,22 +51,23 @@ pub(super) async fn run(args: RunArgs) -> ExitCode {
     };
     let verdict = ask(remote, Some("*"), &wanted).await;
     signals::stop(server).await;
-    let verdict = verdict
-        .map_err(|error| error.to_string())
-        .and_then(|verdict| report::publish(&verdict, &wanted));
+    let verdict: Result<bool, Box<dyn Hinted>> = match verdict {
+        Ok(verdict) => report::publish(&verdict, &wanted).map_err(|error| Box::new(error) as _),
+        Err(error) => Err(Box::new(error)),
+    };
     let code = match ended {
         Ok(status) => child::exit_code(status),
-        Err(error) => return fail(FAILURE, &format!("the command was lost: {error}")),
+        Err(error) => return fail_plainly(FAILURE, &format!("the command was lost: {error}")),
     };
     if code != 0 {
         if let Err(error) = verdict {
-            writeln!(io::stderr().lock(), "error: {error}").ok();
+            return fail(code, &*error);
         }
         return ExitCode::from(code);
     }
     match verdict {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(BAD),
-        Err(error) => fail(FAILURE, &error),
+        Err(error) => fail(FAILURE, &*error),
     }
 }

@@ -4,6 +4,7 @@
 //! gives clap other defaults, after each value has gone through the flag's own parser.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatc
 use toml::de::{DeTable, DeValue};
 
 use super::args::Cli;
+use crate::hinted::{Hinted, Place};
 use crate::input;
 
 /// Names the file; the flag is `--config`.
@@ -29,11 +31,27 @@ const LIKENESS: f64 = 0.75;
 
 /// What is wrong with the file, with the place.
 #[derive(Debug, thiserror::Error)]
-#[error("{place}: {message}\n  hint: {hint}")]
+#[error("{message}")]
 pub(super) struct SettingsError {
-    place: String,
+    file: String,
+    line: u64,
+    column: u64,
     message: String,
     hint: String,
+}
+
+impl Hinted for SettingsError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.hint))
+    }
+
+    fn place(&self) -> Option<Place<'_>> {
+        Some(Place {
+            file: &self.file,
+            line: self.line,
+            column: self.column,
+        })
+    }
 }
 
 /// One line of the file: a flag and the values it gets.
@@ -72,41 +90,76 @@ fn takes_flags_of_serve(command: &Command) -> bool {
 
 fn load(path: &Path) -> Result<Vec<Setting>, SettingsError> {
     let text = input::read_text(path, MAX_BYTES).map_err(|error| SettingsError {
-        place: path.display().to_string(),
+        file: path.display().to_string(),
+        line: 0,
+        column: 0,
         message: format!("cannot be read: {error}"),
         hint: format!(
             "`--config FILE` names another file; `--config ''` or an empty {VARIABLE} means none"
         ),
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    read(&text, folder).map_err(|(span, message, hint)| SettingsError {
-        place: place(path, &text, span),
-        message,
-        hint,
-    })
+    read(&text, folder).map_err(|mistake| mistake.within(path, &text))
 }
 
-/// A mistake, and where it stands.
-type Mistake = (Range<usize>, String, String);
+/// A mistake, and which bytes of the file it is.
+#[derive(Debug)]
+struct Mistake {
+    span: Range<usize>,
+    message: String,
+    hint: String,
+}
+
+impl Mistake {
+    fn within(self, path: &Path, text: &str) -> SettingsError {
+        let (line, column) = place(text, &self.span);
+        SettingsError {
+            file: path.display().to_string(),
+            line,
+            column,
+            message: self.message,
+            hint: self.hint,
+        }
+    }
+}
+
+/// What a flag does not take as its value.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error("one value is wanted, not a list")]
+    List,
+    #[error("true or false is wanted")]
+    NoSwitch,
+    #[error("a text or a number is wanted")]
+    NoScalar,
+    /// What the flag's own parser says, on one line.
+    #[error("{0}")]
+    Refused(String),
+}
 
 fn read(text: &str, folder: &Path) -> Result<Vec<Setting>, Mistake> {
-    let table = DeTable::parse(text).map_err(|error| {
-        let span = error.span().unwrap_or(0..0);
-        let hint =
-            "the file is TOML: `port = 4010`, `script = [\"a.yaml\"]`, `strict-betas = true`";
-        (span, error.message().to_owned(), hint.to_owned())
+    let table = DeTable::parse(text).map_err(|error| Mistake {
+        span: error.span().unwrap_or(0..0),
+        message: error.message().to_owned(),
+        hint: "the file is TOML: `port = 4010`, `script = [\"a.yaml\"]`, `strict-betas = true`"
+            .to_owned(),
     })?;
     let root = Cli::command();
     let serve = root.find_subcommand(SERVE).expect("serve is a command");
     let mut settings = Vec::new();
     for (key, value) in table.get_ref() {
-        let arg = flag(serve, key.get_ref()).map_err(|hint| {
-            let message = format!("there is no flag `--{}`", key.get_ref());
-            (key.span(), message, hint)
+        let arg = flag(serve, key.get_ref()).ok_or_else(|| Mistake {
+            span: key.span(),
+            message: format!("there is no flag `--{}`", key.get_ref()),
+            hint: near(serve, key.get_ref()),
         })?;
-        let values = values(arg, value.get_ref(), folder)
-            .map_err(|message| (value.span(), message, usage(arg)))?;
-        check(arg, &values).map_err(|message| (value.span(), message, usage(arg)))?;
+        let values = values(arg, value.get_ref(), folder);
+        let values = values.and_then(|values| check(arg, &values).map(|()| values));
+        let values = values.map_err(|unfit| Mistake {
+            span: value.span(),
+            message: unfit.to_string(),
+            hint: usage(arg),
+        })?;
         settings.push(Setting {
             id: arg.get_id().to_string(),
             values,
@@ -115,51 +168,56 @@ fn read(text: &str, folder: &Path) -> Result<Vec<Setting>, Mistake> {
     Ok(settings)
 }
 
-/// The flag of a key, or a hint.
-fn flag<'a>(serve: &'a Command, key: &str) -> Result<&'a Arg, String> {
-    let flags = || {
-        serve
-            .get_arguments()
-            .filter(|arg| !NOT_SET.contains(&arg.get_id().as_str()))
-            .filter_map(|arg| Some((arg.get_long()?, arg)))
-    };
-    if let Some((_, arg)) = flags().find(|(long, _)| *long == key) {
-        return Ok(arg);
-    }
-    let near = flags()
+/// Each flag that may be set, by its name.
+fn flags(serve: &Command) -> impl Iterator<Item = (&str, &Arg)> {
+    serve
+        .get_arguments()
+        .filter(|arg| !NOT_SET.contains(&arg.get_id().as_str()))
+        .filter_map(|arg| Some((arg.get_long()?, arg)))
+}
+
+fn flag<'a>(serve: &'a Command, key: &str) -> Option<&'a Arg> {
+    flags(serve)
+        .find(|(long, _)| *long == key)
+        .map(|(_, arg)| arg)
+}
+
+/// What may have been meant by a key that is no flag.
+fn near(serve: &Command, key: &str) -> String {
+    let near = flags(serve)
         .map(|(long, _)| (strsim::jaro_winkler(key, long), long))
         .filter(|(likeness, _)| *likeness >= LIKENESS)
         .max_by(|(a, _), (b, _)| a.total_cmp(b));
-    Err(match near {
+    match near {
         Some((_, long)) => format!("did you mean `{long}`?"),
         None => "keys are the flags of `sandtable serve --help` without their dashes".to_owned(),
-    })
+    }
 }
 
 /// What the flag gets, as it would be typed; paths are from the file's folder on.
-fn values(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<Vec<OsString>, String> {
+fn values(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<Vec<OsString>, Unfit> {
     let repeats = matches!(arg.get_action(), ArgAction::Append);
     match value {
         DeValue::Array(items) if repeats => items
             .iter()
             .map(|item| one(arg, item.get_ref(), folder))
             .collect(),
-        DeValue::Array(_) => Err("one value is wanted, not a list".to_owned()),
+        DeValue::Array(_) => Err(Unfit::List),
         value => one(arg, value, folder).map(|value| vec![value]),
     }
 }
 
-fn one(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<OsString, String> {
+fn one(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<OsString, Unfit> {
     let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
     let text = match value {
         DeValue::Boolean(on) if is_switch => on.to_string(),
-        _ if is_switch => return Err("true or false is wanted".to_owned()),
+        _ if is_switch => return Err(Unfit::NoSwitch),
         DeValue::String(text) => text.to_string(),
         DeValue::Integer(number) => number.to_string(),
         DeValue::Float(number) => number.to_string(),
         DeValue::Datetime(time) => time.to_string(),
         DeValue::Boolean(_) | DeValue::Array(_) | DeValue::Table(_) => {
-            return Err("a text or a number is wanted".to_owned());
+            return Err(Unfit::NoScalar);
         }
     };
     if arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
@@ -169,7 +227,7 @@ fn one(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<OsString, String
 }
 
 /// Lets the flag's own parser look at the values.
-fn check(arg: &Arg, values: &[OsString]) -> Result<(), String> {
+fn check(arg: &Arg, values: &[OsString]) -> Result<(), Unfit> {
     if matches!(arg.get_action(), ArgAction::SetTrue) {
         return Ok(());
     }
@@ -186,7 +244,9 @@ fn check(arg: &Arg, values: &[OsString]) -> Result<(), String> {
     };
     let said = error.trim_start_matches("error: ");
     let said = said.split("\n\n").next().unwrap_or_default();
-    Err(said.split_whitespace().collect::<Vec<_>>().join(" "))
+    Err(Unfit::Refused(
+        said.split_whitespace().collect::<Vec<_>>().join(" "),
+    ))
 }
 
 fn usage(arg: &Arg) -> String {
@@ -214,11 +274,12 @@ fn with(command: Command, settings: &[Setting]) -> Command {
     })
 }
 
-fn place(path: &Path, text: &str, span: Range<usize>) -> String {
+/// Line and column, from 1, of what begins there.
+fn place(text: &str, span: &Range<usize>) -> (u64, u64) {
     let before = text.get(..span.start).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    format!("{}:{line}:{column}", path.display())
+    (line as u64, column as u64)
 }
 
 #[cfg(test)]

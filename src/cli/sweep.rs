@@ -10,13 +10,17 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use super::args::{ServeArgs, ShrinkArgs, SweepArgs, SweepCommand, SweepHow};
+use super::coverage::CoverageError;
 use super::output::{self, Form};
 use super::remote::Remote;
 use super::signals::Came;
 use super::verify::BAD;
-use super::{FAILURE, USAGE, child, coverage, fail, print, signals, start_for_a_command};
+use super::{
+    FAILURE, USAGE, child, coverage, fail, fail_plainly, print, signals, start_for_a_command,
+};
 use crate::clock::Clock;
 use crate::config::{BackendChoice, Config};
+use crate::hinted::Mistake;
 use crate::limits;
 use crate::sweep::{self, Options, Place, Report, SweepError};
 
@@ -46,7 +50,7 @@ pub(super) async fn run(args: SweepArgs) -> ExitCode {
         (args.html.as_deref(), Form::Html),
         (args.sarif.as_deref(), Form::Sarif),
     ];
-    let checked = output::check_each(&files);
+    let checked = output::check_each(&files).map_err(CoverageError::from);
     if let Err(error) = checked.and_then(|()| coverage::check(args.coverage.as_deref())) {
         return fail(USAGE, &error);
     }
@@ -122,7 +126,7 @@ pub(super) async fn run(args: SweepArgs) -> ExitCode {
 }
 
 /// Says what of the service all runs together have never met, and keeps it where it is wanted.
-fn met(verdict: Option<&Value>, path: Option<&Path>) -> Result<(), String> {
+fn met(verdict: Option<&Value>, path: Option<&Path>) -> Result<(), CoverageError> {
     let told = match (verdict, path) {
         (Some(verdict), Some(path)) => Some(coverage::keep(path, verdict)?),
         (Some(verdict), None) => coverage::of_verdict(verdict),
@@ -196,9 +200,7 @@ async fn with_server<T>(
 ) -> Result<Played<T>, ExitCode> {
     serve.port.get_or_insert(0);
     let token = serve.control_token.clone();
-    let config = serve
-        .into_config()
-        .map_err(|error| fail(USAGE, &error.to_string()))?;
+    let config = serve.into_config().map_err(|error| fail(USAGE, &error))?;
     let seed = config.seed;
     let config = Config {
         // Waits cost nothing then.
@@ -237,15 +239,20 @@ async fn with_server<T>(
         Ok(of) => Ok(Played { of, came, verdict }),
         Err(SweepError::Command(error)) => {
             let (code, text) = child::not_run(command, &error);
-            Err(fail(code, &text))
+            Err(fail_plainly(code, &text))
         }
         Err(error) => {
             let code = match error {
                 SweepError::Baseline { .. } | SweepError::Silent => BAD,
-                SweepError::Unknown { .. } | SweepError::Faults { .. } => USAGE,
-                SweepError::Server(_) | SweepError::Folder(_) | SweepError::Command(_) => FAILURE,
+                SweepError::Unknown { .. } | SweepError::Faults(_) | SweepError::Survived(_) => {
+                    USAGE
+                }
+                SweepError::Server { .. }
+                | SweepError::Answer { .. }
+                | SweepError::Folder(_)
+                | SweepError::Command(_) => FAILURE,
             };
-            Err(fail(code, &error.to_string()))
+            Err(fail(code, &error))
         }
     }
 }
@@ -261,38 +268,36 @@ fn jobs(how: &SweepHow) -> usize {
 }
 
 /// A report of before.
-fn earlier(path: &Path) -> Result<Report, String> {
+fn earlier(path: &Path) -> Result<Report, Mistake> {
     let text = crate::input::read_text(path, limits::MAX_INPUT_FILE_BYTES);
     let text = text.map_err(|error| {
-        format!(
-            "{}: {error}\n  hint: `--json FILE` writes one",
-            path.display()
-        )
+        Mistake::caused(path.display(), error).with_hint("`--json FILE` writes one")
     })?;
     serde_json::from_str(&text).map_err(|error| {
-        format!("{}: {error}\n  hint: `--baseline` takes what `sandtable sweep --json FILE` has written", path.display())
+        Mistake::caused(path.display(), error)
+            .with_hint("`--baseline` takes what `sandtable sweep --json FILE` has written")
     })
 }
 
 /// The faults of files, as they are written.
-fn faults(paths: &[std::path::PathBuf]) -> Result<Vec<Value>, String> {
+fn faults(paths: &[std::path::PathBuf]) -> Result<Vec<Value>, Mistake> {
     let mut all = Vec::new();
     for path in paths {
-        let bad = |what: String| {
-            format!(
-                "{}: {what}\n  hint: `--faults` takes a YAML or JSON list of faults",
-                path.display()
-            )
+        let bad = |what: Box<dyn std::error::Error + Send + Sync>| {
+            Mistake::caused(path.display(), what)
+                .with_hint("`--faults` takes a YAML or JSON list of faults")
         };
         let text = crate::input::read_text(path, limits::MAX_INPUT_FILE_BYTES)
-            .map_err(|error| bad(error.to_string()))?;
-        match serde_saphyr::from_str(&text).map_err(|error| bad(error.to_string()))? {
+            .map_err(|error| bad(error.into()))?;
+        match serde_saphyr::from_str(&text).map_err(|error| bad(error.into()))? {
             Value::Array(list) => all.extend(list),
             one => all.push(one),
         }
     }
     if all.is_empty() {
-        return Err("there are no faults to make fewer\n  hint: add `--faults FILE`".to_owned());
+        return Err(
+            Mistake::new("there are no faults to make fewer").with_hint("add `--faults FILE`")
+        );
     }
     Ok(all)
 }

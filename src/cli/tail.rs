@@ -2,6 +2,7 @@
 
 mod turn;
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use serde_json::Value;
@@ -10,6 +11,7 @@ use super::args::TailArgs;
 use super::log;
 use super::remote::{Remote, RemoteError};
 use super::signals::Signals;
+use crate::hinted::Hinted;
 use turn::Look;
 
 /// Why the turns end.
@@ -21,6 +23,15 @@ pub(super) enum TailError {
     Signals(io::Error),
     #[error("the server is gone")]
     Gone,
+}
+
+impl Hinted for TailError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Server(error) => error.hint(),
+            Self::Signals(_) | Self::Gone => None,
+        }
+    }
 }
 
 /// Prints until a signal, or until the server is gone.

@@ -29,7 +29,7 @@ pub(super) async fn run(args: &VerifyArgs) -> ExitCode {
     };
     let verdict = match ask(remote, workspace, &args.report).await {
         Ok(verdict) => verdict,
-        Err(error) => return fail(FAILURE, &error.to_string()),
+        Err(error) => return fail(FAILURE, &error),
     };
     match report::publish(&verdict, &args.report) {
         Ok(true) => ExitCode::SUCCESS,

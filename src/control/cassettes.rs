@@ -11,9 +11,10 @@ use control_api::{MissingExchanges, Mount, Mounted, Recorded, Recording, Unmount
 use super::error::ControlError;
 use super::target::Target;
 use crate::app::App;
-use crate::cassette::{self, Deck, Mode, Pace, Plan, Tape, Written};
+use crate::cassette::{self, Deck, Mode, Pace, Plan, Tape, WordError, Written};
 use crate::clock;
 use crate::config::Config;
+use crate::hinted;
 use crate::work;
 
 /// What is mounted: how many exchanges, and which were never given.
@@ -70,16 +71,10 @@ pub(super) async fn mount(
         let text = String::from_utf8_lossy(&body);
         let read = work::apart(|| cassette::parse("request body", &text))
             .and_then(|cassette| work::apart(|| Tape::of(vec![cassette])))
-            .map_err(|error| ControlError::bad(error.to_string(), CASSETTES_HINT))?;
+            .map_err(|error| ControlError::bad(hinted::told(&error), CASSETTES_HINT))?;
         Deck::of(read, Pace::AtOnce)
     };
-    let deck = deck.map_err(|error| {
-        let text = error.to_string();
-        match text.split_once("\n  hint: ") {
-            Some((message, hint)) => ControlError::bad(message, hint),
-            None => ControlError::bad(text, CASSETTES_HINT),
-        }
-    })?;
+    let deck = deck.map_err(|error| ControlError::of(&error, CASSETTES_HINT))?;
     workspace.cassettes.set(Some(deck));
     Ok(show(Target(workspace)).await)
 }
@@ -112,8 +107,9 @@ fn told(written: &Written) -> Recorded {
 
 fn plan(config: &Config, order: Mount) -> Result<Plan, ControlError> {
     let word = |text: Option<String>, what: &str| text.map(|text| (text, what.to_owned()));
-    let bad = |(text, what): (String, String), error: String| {
-        ControlError::bad(format!("{what}: `{text}` is not understood"), error)
+    let bad = |(text, what): (String, String), error: WordError| {
+        let message = format!("{what}: `{text}` is not understood");
+        ControlError::bad(message, error.to_string())
     };
     let mode = match word(order.mode, "mode") {
         None => Mode::None,

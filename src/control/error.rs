@@ -5,6 +5,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use control_api::{Refusal, Refused};
 
+use crate::hinted::{self, Hinted};
+
 /// A refused control call.
 #[derive(Debug)]
 pub(super) struct ControlError {
@@ -25,6 +27,12 @@ impl ControlError {
                 hint: hint.into(),
             },
         }
+    }
+
+    /// What the caller did wrong, in the error's own words; `usual` is the hint where it has none.
+    pub(super) fn of(error: &dyn Hinted, usual: &str) -> Self {
+        let (message, hint) = hinted::split(error);
+        Self::bad(message, hint.as_deref().unwrap_or(usual))
     }
 
     pub(super) fn bad(message: impl Into<String>, hint: impl Into<String>) -> Self {

@@ -29,11 +29,13 @@ pub(super) async fn add(
                 r#"such as {"at":"http","status":529,"times":2}"#,
             )
         })?;
-        fault::parse(&value).map_err(bad)
+        fault::parse(&value).map_err(|error| bad(&error))
     })?;
     let mut data = Vec::new();
     for workspace in workspaces {
-        data = workspace.add_faults(faults.clone()).map_err(bad)?;
+        data = workspace
+            .add_faults(faults.clone())
+            .map_err(|error| bad(&error))?;
     }
     Ok(Json(List { data }))
 }
@@ -46,6 +48,6 @@ pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-fn bad(error: FaultError) -> ControlError {
-    ControlError::bad(error.message, error.hint)
+fn bad(error: &FaultError) -> ControlError {
+    ControlError::of(error, "")
 }

@@ -27,8 +27,7 @@ pub(super) async fn replace(
             r#"such as {"profile":"observed","container-idle":"270s"}"#,
         )
     })?;
-    let layer =
-        Layer::from_json(&value).map_err(|error| ControlError::bad(error.message, error.hint))?;
+    let layer = Layer::from_json(&value).map_err(|error| ControlError::of(&error, ""))?;
     let mut answer = None;
     for workspace in workspaces {
         workspace.set_quirks(layer.clone());

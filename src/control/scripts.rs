@@ -6,7 +6,7 @@ use control_api::{Loaded, ScriptCheck, ScriptList};
 
 use super::error::ControlError;
 use super::target::{Target, Targets};
-use crate::model::script::{self, Diagnostic, render};
+use crate::model::script::{self, Diagnostic};
 use crate::work;
 
 /// What messages call a script that came with a call.
@@ -61,7 +61,7 @@ pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
 
 fn bad(faults: &[Diagnostic]) -> ControlError {
     ControlError::bad(
-        render(faults),
+        crate::hinted::told_all(faults),
         "`sandtable docs scripts` has an example of every step",
     )
 }

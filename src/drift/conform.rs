@@ -15,8 +15,9 @@ use serde_json::Value;
 
 use super::cost::Costs;
 use super::heard::Heard;
-use super::send::{Ask, Service};
+use super::send::{Ask, AskError, Service};
 use crate::billing::{Prices, Tokens};
+use crate::hinted::Mistake;
 
 pub use report::{CaseReport, CheckReport, CheckResult, Report};
 
@@ -113,7 +114,7 @@ impl Scene<'_> {
 }
 
 /// The cases that are called so, or check such a fact; all where nothing is named.
-pub fn cases(only: &[String], model: &str) -> Result<Vec<Case>, String> {
+pub fn cases(only: &[String], model: &str) -> Result<Vec<Case>, Mistake> {
     let all = cases::ALL;
     let facts: Vec<&str> = all
         .iter()
@@ -124,9 +125,8 @@ pub fn cases(only: &[String], model: &str) -> Result<Vec<Case>, String> {
         .iter()
         .find(|name| !is_case(name) && !facts.contains(&name.as_str()))
     {
-        return Err(format!(
-            "no case is called `{name}`, and none checks such a fact\n  hint: `sandtable conform --list` tells them"
-        ));
+        let text = format!("no case is called `{name}`, and none checks such a fact");
+        return Err(Mistake::new(text).with_hint("`sandtable conform --list` tells them"));
     }
     let case = |(name, steps): &(&'static str, &'static [Step])| {
         let whole = only.is_empty() || only.iter().any(|wanted| wanted == name);
@@ -279,8 +279,8 @@ async fn one(
                                 }
                                 tokio::time::sleep(POLL_EVERY).await;
                             }
-                            Err(reason) => {
-                                stopped = Some(reason);
+                            Err(error) => {
+                                stopped = Some(error.to_string());
                                 break;
                             }
                         }
@@ -318,15 +318,15 @@ async fn answer(
     ask: &Ask,
     prices: &Prices,
     budget: Option<f64>,
-) -> Result<(Heard, f64), String> {
+) -> Result<(Heard, f64), AskError> {
     let body: Value = serde_json::from_slice(&ask.body).unwrap_or_default();
     let worst = worst(&body, prices);
     if budget.is_some_and(|budget| worst > budget) {
-        return Err("it might go beyond the budget".to_owned());
+        return Err(AskError::Budget);
     }
     let heard = service.ask(ask).await?;
-    if let Some(reason) = &heard.broke {
-        return Err(format!("the answer broke off: {reason}"));
+    if let Some(reason) = heard.broke {
+        return Err(AskError::Broke(reason));
     }
     let model = body["model"].as_str().unwrap_or_default();
     let told = heard.usage();

@@ -6,6 +6,19 @@ use serde_json::Value;
 use crate::billing::Tokens;
 use crate::cassette::{End, Response};
 
+/// Why a recorded answer cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RecordedError {
+    #[error("the client left before the recorded answer was whole")]
+    ClientLeft,
+    #[error("the recorded answer broke off: {0}")]
+    Broke(String),
+    #[error(transparent)]
+    Blob(#[from] std::io::Error),
+    #[error("the recorded answer's body was not kept")]
+    NotKept,
+}
+
 /// What came back.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Heard {
@@ -31,19 +44,17 @@ pub(super) enum Content {
 
 impl Heard {
     /// A recorded answer; why it cannot be compared otherwise.
-    pub(super) fn recorded(response: &Response) -> Result<Self, String> {
+    pub(super) fn recorded(response: &Response) -> Result<Self, RecordedError> {
         match &response.end {
             End::Complete => {}
-            End::ClientLeft => {
-                return Err("the client left before the recorded answer was whole".to_owned());
-            }
-            End::UpstreamBroke(why) => return Err(format!("the recorded answer broke off: {why}")),
+            End::ClientLeft => return Err(RecordedError::ClientLeft),
+            End::UpstreamBroke(why) => return Err(RecordedError::Broke(why.clone())),
         }
-        let body = response.body.bytes().map_err(|error| error.to_string())?;
+        let body = response.body.bytes()?;
         Ok(Self {
             status: response.status,
             headers: response.headers.clone(),
-            body: body.ok_or("the recorded answer's body was not kept")?,
+            body: body.ok_or(RecordedError::NotKept)?,
             broke: None,
         })
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::heard::{Content, Heard};
 use super::names::Names;
-use super::send::{Ask, Service};
+use super::send::{Ask, AskError, Service};
 use super::shape::{self, Shape, difference};
 use super::{CassetteReport, ExchangeReport, Outcome, Plan, Report, stream};
 use crate::billing::{Prices, Tokens};
@@ -115,12 +115,13 @@ impl Runner<'_, '_> {
         let told_then = text_of(response);
         let sent = match self.ask(request, &asked_then) {
             Ok(ask) => self.answer(request, response, ask).await,
-            Err(reason) => Err(reason),
+            Err(error) => Err(error),
         };
         let heard = match sent {
             Ok(heard) => heard,
-            Err(reason) => {
+            Err(error) => {
                 self.names.record(&asked_then, &told_then);
+                let reason = self.service.discreet(&error.to_string());
                 return Outcome::NotSent { reason };
             }
         };
@@ -131,7 +132,10 @@ impl Runner<'_, '_> {
         );
         let recorded = match Heard::recorded(response) {
             Ok(recorded) => recorded,
-            Err(reason) => return Outcome::NotCompared { reason },
+            Err(error) => {
+                let reason = error.to_string();
+                return Outcome::NotCompared { reason };
+            }
         };
         let differences: Vec<Difference> = compare(&recorded, &heard)
             .into_iter()
@@ -149,14 +153,12 @@ impl Runner<'_, '_> {
     }
 
     /// The request of this run; why it cannot be sent otherwise.
-    fn ask(&self, request: &Request, asked: &str) -> Result<Ask, String> {
+    fn ask(&self, request: &Request, asked: &str) -> Result<Ask, AskError> {
         if asked.contains(canon::REDACTED) {
-            return Err("something was kept out of the recorded request (`[redacted]`)".to_owned());
+            return Err(AskError::Redacted);
         }
         if let Some(id) = self.names.lacking(asked) {
-            return Err(format!(
-                "it needs `{id}`, and no answer of this run gave one in its place"
-            ));
+            return Err(AskError::Lacks(id.to_owned()));
         }
         let mut path = self.names.renamed(&request.path);
         if let Some(query) = &request.query {
@@ -180,13 +182,10 @@ impl Runner<'_, '_> {
             | Body::Text(_)
             | Body::Bytes(_)
             | Body::Blob(_)
-            | Body::Missing(_)) => match (
-                body.json(),
-                body.bytes().map_err(|error| error.to_string())?,
-            ) {
+            | Body::Missing(_)) => match (body.json(), body.bytes()?) {
                 (Some(json), _) => Bytes::from(self.names.renamed(&json.to_string())),
                 (None, Some(bytes)) => bytes,
-                (None, None) => return Err("the recorded request's body was not kept".to_owned()),
+                (None, None) => return Err(AskError::NotKept),
             },
         };
         Ok(Ask {
@@ -202,10 +201,10 @@ impl Runner<'_, '_> {
         request: &Request,
         response: &Response,
         ask: Ask,
-    ) -> Result<Heard, String> {
+    ) -> Result<Heard, AskError> {
         let body: Value = serde_json::from_slice(&ask.body).unwrap_or_default();
         if self.purse.is_over(&body) {
-            return Err("it might go beyond the budget".to_owned());
+            return Err(AskError::Budget);
         }
         let mut heard = self.service.ask(&ask).await?;
         let ended = |value: &Value| value["processing_status"] == "ended";

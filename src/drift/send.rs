@@ -1,13 +1,17 @@
 //! The service that is asked.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::heard::Heard;
-use crate::cassette::{Redactor, Sent, Upstream};
+use crate::cassette::form::FormError;
+use crate::cassette::{Redactor, Sent, Upstream, UpstreamError};
+use crate::hinted::Hinted;
 
 /// How long an answer may take, streams to their end.
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -26,18 +30,53 @@ pub struct Service {
 }
 
 /// Why a service cannot be asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    #[error("--upstream: {0}\n  hint: such as https://api.anthropic.com")]
-    Url(String),
-    #[error(
-        "`{0}` needs a key\n  hint: set ANTHROPIC_API_KEY; only a server on this machine goes without"
-    )]
+    #[error("--upstream: {0}")]
+    Url(#[source] UpstreamError),
+    #[error("`{0}` needs a key")]
     NoKey(String),
     #[error(
-        "`{0}` is not encrypted and not on this machine: the key would be open to everybody between\n  hint: use https://"
+        "`{0}` is not encrypted and not on this machine: the key would be open to everybody between"
     )]
     Open(String),
+}
+
+impl Hinted for ServiceError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(match self {
+            Self::Url(_) => "such as https://api.anthropic.com",
+            Self::NoKey(_) => "set ANTHROPIC_API_KEY; only a server on this machine goes without",
+            Self::Open(_) => "use https://",
+        }))
+    }
+}
+
+/// Why a recorded request has no answer now. What a service says may hold the key: [`Service::discreet`].
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    #[error("something was kept out of the recorded request (`[redacted]`)")]
+    Redacted,
+    #[error("it needs `{0}`, and no answer of this run gave one in its place")]
+    Lacks(String),
+    #[error(transparent)]
+    Form(#[from] FormError),
+    #[error(transparent)]
+    Blob(#[from] io::Error),
+    #[error("the recorded request's body was not kept")]
+    NotKept,
+    #[error("it might go beyond the budget")]
+    Budget,
+    #[error("`{0}` is no path")]
+    Path(String),
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    #[error("the answer has more than {MAX_ANSWER_BYTES} bytes")]
+    TooLong,
+    #[error("no whole answer within {} minutes", PATIENCE.as_secs() / 60)]
+    Late,
+    #[error("the answer broke off: {0}")]
+    Broke(String),
 }
 
 /// What is sent.
@@ -95,10 +134,10 @@ impl Service {
     }
 
     /// Asks, and reads the whole answer; why there was none otherwise.
-    pub(super) async fn ask(&self, ask: &Ask) -> Result<Heard, String> {
+    pub(super) async fn ask(&self, ask: &Ask) -> Result<Heard, AskError> {
         // Before anything else a path could name another host.
         if !ask.path.starts_with('/') {
-            return Err(format!("`{}` is no path", ask.path));
+            return Err(AskError::Path(ask.path.clone()));
         }
         let given = |name: &str| ask.headers.iter().any(|(known, _)| known == name);
         let mut headers: Vec<(&str, &[u8])> = ask
@@ -114,15 +153,12 @@ impl Service {
         }
         let work = self.whole(ask, headers);
         match tokio::time::timeout(PATIENCE, work).await {
-            Ok(heard) => heard.map_err(|reason| self.discreet(&reason)),
-            Err(_) => Err(format!(
-                "no whole answer within {} minutes",
-                PATIENCE.as_secs() / 60
-            )),
+            Ok(heard) => heard,
+            Err(_) => Err(AskError::Late),
         }
     }
 
-    async fn whole(&self, ask: &Ask, headers: Vec<(&str, &[u8])>) -> Result<Heard, String> {
+    async fn whole(&self, ask: &Ask, headers: Vec<(&str, &[u8])>) -> Result<Heard, AskError> {
         let body = Sent::Bytes(ask.body.clone());
         let sent = self
             .upstream
@@ -134,9 +170,9 @@ impl Service {
                 Ok(piece) if body.len() + piece.len() <= MAX_ANSWER_BYTES => {
                     body.extend_from_slice(&piece);
                 }
-                Ok(_) => return Err(format!("the answer has more than {MAX_ANSWER_BYTES} bytes")),
+                Ok(_) => return Err(AskError::TooLong),
                 Err(reason) => {
-                    broke = Some(reason);
+                    broke = Some(reason.to_string());
                     break;
                 }
             }
@@ -181,7 +217,7 @@ mod tests {
             assert!(matches!(refused, ServiceError::Open(_)), "{far}: {refused}");
         }
         let refused = Service::new("https://api.example.com", Some(" ".to_owned())).unwrap_err();
-        assert!(refused.to_string().contains("ANTHROPIC_API_KEY"));
+        assert!(refused.hint().unwrap().contains("ANTHROPIC_API_KEY"));
         assert!(Service::new("https://api.example.com", Some("k".to_owned())).is_ok());
         assert!(matches!(
             Service::new("ftp://x", None),
@@ -198,7 +234,7 @@ mod tests {
             ..Ask::default()
         };
         let refused = service.ask(&ask).await.unwrap_err();
-        assert_eq!(refused, "`@example.com/v1/files` is no path");
+        assert_eq!(refused.to_string(), "`@example.com/v1/files` is no path");
     }
 
     #[test]

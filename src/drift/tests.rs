@@ -6,6 +6,7 @@ use super::heard::Heard;
 use super::run::compare;
 use super::*;
 use crate::cassette::{Body, Request, Response};
+use crate::hinted::{self, Mistake};
 
 fn exchange(path: &str, body: Value, answer: Value) -> Exchange {
     Exchange {
@@ -40,7 +41,7 @@ fn sales() -> Cassette {
     }
 }
 
-fn plan(only: &[&str]) -> Result<Plan, String> {
+fn plan(only: &[&str]) -> Result<Plan, Mistake> {
     let only = only.iter().map(|name| (*name).to_owned()).collect();
     Plan::of(vec![sales()], only, &Prices::default(), Limits::default())
 }
@@ -73,7 +74,7 @@ fn a_name_that_nothing_has_is_a_mistake() {
         assert!(plan(&[known]).is_ok(), "{known}");
     }
     for unknown in ["sale", "sales #4", "sales #0"] {
-        let told = plan(&[unknown]).unwrap_err();
+        let told = hinted::told(&plan(&[unknown]).unwrap_err());
         assert!(told.contains(unknown) && told.contains("hint: "), "{told}");
     }
 }

@@ -11,10 +11,11 @@ use tempfile::TempDir;
 use super::{Sandtable, SandtableError, start};
 use crate::billing::Prices;
 use crate::config::{BackendChoice, Config};
+use crate::hinted::Mistake;
 use crate::model::OnUnmatched;
 use crate::private;
 use crate::quirks::{Layer, Layers};
-use crate::rate::RateLimit;
+use crate::rate::{RateLimit, RateLimitError};
 use crate::sandbox::Backend;
 
 /// A server still to be started. Mistakes in what is set are told by [`Builder::start`].
@@ -177,9 +178,7 @@ impl Builder {
             .files("prices", "json", self.prices.as_slice())?
             .first()
         {
-            Some(path) => {
-                Prices::load(path).map_err(|error| SandtableError::Start(error.to_string()))?
-            }
+            Some(path) => Prices::load(path).map_err(|error| SandtableError::setup(&error))?,
             None => Prices::default(),
         };
         let config = Config {
@@ -212,10 +211,8 @@ impl Builder {
 
 fn time(text: &str) -> Result<DateTime<Utc>, SandtableError> {
     let time = DateTime::parse_from_rfc3339(text).map_err(|error| {
-        SandtableError::setup(
-            format_args!("`{text}` is no RFC 3339 time: {error}"),
-            "such as 2026-01-04T20:47:05Z",
-        )
+        let wrong = Mistake::caused(format_args!("`{text}` is no RFC 3339 time"), error);
+        SandtableError::setup(&wrong.with_hint("such as 2026-01-04T20:47:05Z"))
     })?;
     Ok(time.to_utc())
 }
@@ -224,7 +221,7 @@ fn quirks(rows: &[(String, String)]) -> Result<Layers, SandtableError> {
     let mut layer = Layer::default();
     for (name, value) in rows {
         let set = layer.set(name, value);
-        set.map_err(|error| SandtableError::setup(&error, &error.hint))?;
+        set.map_err(|error| SandtableError::setup(&error))?;
     }
     Ok(Layers::default().with(&layer))
 }
@@ -233,7 +230,7 @@ fn rates(limits: &[String]) -> Result<Vec<RateLimit>, SandtableError> {
     let parse = |limit: &String| {
         limit
             .parse()
-            .map_err(|error| SandtableError::setup(error, "such as requests=50,input_tokens=30000"))
+            .map_err(|error: RateLimitError| SandtableError::setup(&error))
     };
     limits.iter().map(parse).collect()
 }
@@ -276,8 +273,6 @@ impl Texts {
 }
 
 fn no_folder(error: &std::io::Error) -> SandtableError {
-    SandtableError::setup(
-        format_args!("cannot write a temporary file: {error}"),
-        "TMPDIR names another folder",
-    )
+    let wrong = Mistake::new(format!("cannot write a temporary file: {error}"));
+    SandtableError::setup(&wrong.with_hint("TMPDIR names another folder"))
 }

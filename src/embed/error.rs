@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use tempfile::TempDir;
 
+use crate::hinted::{self, Hinted, Mistake};
 use crate::server::StartError;
 
 /// Why a server does not start, or does not do what it was asked.
@@ -14,7 +15,7 @@ pub enum SandtableError {
     #[error("{0}")]
     Start(String),
     /// The server refused a control call.
-    #[error("{message}\n  hint: {hint}")]
+    #[error("{}", refused(message, hint))]
     Refused {
         /// HTTP status of the answer.
         status: u16,
@@ -26,18 +27,23 @@ pub enum SandtableError {
     Silent { url: String, reason: String },
 }
 
+/// Whoever uses the library prints its errors by `Display`: here it has to say all.
+fn refused(message: &str, hint: &str) -> String {
+    hinted::told(&Mistake::new(message).with_hint(hint.to_owned()))
+}
+
 impl SandtableError {
     /// Names scripts and faults given as text as such, not as the files they were put into.
     pub(super) fn start(error: &StartError, folder: Option<&TempDir>) -> Self {
-        let text = error.to_string();
+        let text = hinted::told(error);
         Self::Start(match folder {
             Some(folder) => text.replace(&format!("{}/", folder.path().display()), ""),
             None => text,
         })
     }
 
-    pub(super) fn setup(message: impl Display, hint: impl Display) -> Self {
-        Self::Start(format!("{message}\n  hint: {hint}"))
+    pub(super) fn setup(error: &dyn Hinted) -> Self {
+        Self::Start(hinted::told(error))
     }
 
     pub(super) fn thread(reason: &dyn Display) -> Self {

@@ -12,6 +12,7 @@ use std::time::Instant;
 use serde_json::Value;
 use wire::ToolErrorCode;
 use wire::block::{Caller, ContentBlock, EditorContent};
+use wire::refusal::Invalid;
 
 use crate::container::{Container, PastCall, Step};
 use crate::engine::hosted::{HostedCall, HostedTools};
@@ -233,9 +234,7 @@ async fn carry_out(
             return Ok(Carried::done(hosted.connect(id, &name, answer)));
         }
         Order::Client { .. } => {
-            return Err(TurnError::Invalid(
-                "a client call cannot run here".to_owned(),
-            ));
+            return Err(Invalid::new("a client call cannot run here").into());
         }
     };
     match tool.place() {
@@ -415,7 +414,7 @@ impl Running<'_> {
         let in_cells = self.has_cells();
         let call = match words::parse(self.tool, arguments, self.id, in_cells) {
             Ok(call) => call,
-            Err(message) => return Ok(Done::invalid(message)),
+            Err(wrong) => return Ok(Done::invalid(wrong.to_string())),
         };
         let call = match call {
             Parsed::Cell(code) => return self.run_cell(code).await,

@@ -1,6 +1,7 @@
 //! Mistakes of clients that the service punishes silently, found in a turn.
 
 use sha2::{Digest, Sha256};
+use wire::refusal::Invalid;
 use wire::request::{Block, By, MessagesRequest, Role};
 
 use crate::container::{Container, Containers, Found};
@@ -203,7 +204,7 @@ pub(super) async fn dropped_container(
 }
 
 /// Code waits for its client, and the call that it made has come back as the model's own.
-pub(super) fn lost_caller(input: &TurnInput, pending: &Pending) -> Result<(), String> {
+pub(super) fn lost_caller(input: &TurnInput, pending: &Pending) -> Result<(), Invalid> {
     let messages = &input.request.messages;
     let blocks = || {
         let messages = messages.iter().enumerate();
@@ -232,13 +233,13 @@ pub(super) fn lost_caller(input: &TurnInput, pending: &Pending) -> Result<(), St
         input.lint(&LOST_CALLER, text);
         let at = blocks().find(|(_, block)| server_call(block) == Some(&cell.id));
         // Parity: as for web calls of code that come back so (python SDK #1801).
-        return Err(format!(
+        return Err(Invalid::new(format!(
             "messages.{}: `{}` tool use with id `{}` was found without a corresponding `{}_tool_result` block",
             at.map_or(0, |(index, _)| index),
             cell.name,
             cell.id,
             cell.name
-        ));
+        )));
     }
     Ok(())
 }

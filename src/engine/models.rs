@@ -5,7 +5,7 @@ pub(crate) mod catalog;
 use std::fmt::Display;
 
 use serde_json::Value;
-use wire::refusal::{self, Refusal};
+use wire::refusal::{self, Invalid, Refusal};
 use wire::request::{MessagesRequest, Thinking};
 
 use crate::quirks::WeakRefusals;
@@ -75,11 +75,11 @@ pub(super) fn unless_taken(
     rule: &Refusal,
     values: &[(&str, &dyn Display)],
     weak: WeakRefusals,
-) -> Result<(), String> {
+) -> Result<(), Invalid> {
     if rule.weak && weak == WeakRefusals::Taken {
         return Ok(());
     }
-    Err(rule.say(values))
+    Err(rule.refuse(values))
 }
 
 /// Refuses a kind of thinking that the model does not know (F008).
@@ -87,7 +87,7 @@ pub(super) fn check_thinking(
     model: &str,
     thinking: Option<Thinking>,
     weak: WeakRefusals,
-) -> Result<(), String> {
+) -> Result<(), Invalid> {
     let refused = match thinking {
         Some(Thinking::Enabled { .. }) if is_one_of(model, FROM_4_7) => &refusal::THINKING_ENABLED,
         Some(Thinking::Adaptive) if is_one_of(model, BEFORE_4_6) => &refusal::THINKING_ADAPTIVE,
@@ -105,10 +105,10 @@ pub(super) fn check_sampling(
     request: &MessagesRequest,
     body: &Value,
     weak: WeakRefusals,
-) -> Result<(), String> {
+) -> Result<(), Invalid> {
     let model = &request.model;
     let number = |name: &str| body[name].as_f64();
-    let deprecated = |name: &str| Err(refusal::SAMPLING_DEPRECATED.say(&[("name", &name)]));
+    let deprecated = |name: &str| Err(refusal::SAMPLING_DEPRECATED.refuse(&[("name", &name)]));
     if is_one_of(model, FROM_4_7) {
         if number("temperature").is_some_and(|value| (value - 1.0).abs() > f64::EPSILON) {
             return deprecated("temperature");
@@ -121,7 +121,7 @@ pub(super) fn check_sampling(
         }
     }
     if is_one_of(model, ONE_SAMPLING) && number("temperature").and(number("top_p")).is_some() {
-        return Err(refusal::SAMPLING_BOTH.say(&[]));
+        return Err(refusal::SAMPLING_BOTH.refuse(&[]));
     }
     let forces = request
         .tool_choice
@@ -134,7 +134,7 @@ pub(super) fn check_sampling(
 }
 
 /// Refuses tools that only code calls, by default or by name, where the model's code calls none.
-pub(super) fn check_callers(request: &MessagesRequest) -> Result<(), String> {
+pub(super) fn check_callers(request: &MessagesRequest) -> Result<(), Invalid> {
     let Some(model) = catalog::find(&request.model) else {
         return Ok(());
     };
@@ -144,7 +144,7 @@ pub(super) fn check_callers(request: &MessagesRequest) -> Result<(), String> {
         return Ok(());
     }
     let names = names.join(", ");
-    Err(refusal::PROGRAMMATIC_MODEL.say(&[("model", &model.id), ("tools", &names)]))
+    Err(refusal::PROGRAMMATIC_MODEL.refuse(&[("model", &model.id), ("tools", &names)]))
 }
 
 /// Whether the model takes `system` messages in the middle of a conversation: from 4.8 on.
@@ -155,42 +155,42 @@ pub(super) fn takes_system_messages(model: &str) -> bool {
 
 /// Refuses an effort or a length that the model does not know (F015). `batch` lets longer answers
 /// through (beta `output-300k-2026-03-24`).
-pub(super) fn check_output(request: &MessagesRequest, batch: bool) -> Result<(), String> {
+pub(super) fn check_output(request: &MessagesRequest, batch: bool) -> Result<(), Invalid> {
     let Some(model) = catalog::find(&request.model) else {
         return Ok(());
     };
     // Counting has no `max_tokens`.
     let counts = request.max_tokens == u64::MAX;
     if request.max_tokens > model.max_tokens && !counts && !batch {
-        return Err(format!(
+        return Err(Invalid::new(format!(
             "max_tokens: {} > {}, which is the maximum allowed number of output tokens for {}",
             request.max_tokens, model.max_tokens, model.id
-        ));
+        )));
     }
     match &request.effort {
         // Inferred: no source has the text.
-        Some(_) if model.effort.is_empty() => {
-            Err("This model does not support the effort parameter.".to_owned())
-        }
+        Some(_) if model.effort.is_empty() => Err(Invalid::new(
+            "This model does not support the effort parameter.",
+        )),
         Some(effort) if !model.effort.contains(effort) => {
             let mut known: Vec<&str> = model.effort.iter().map(String::as_str).collect();
             known.sort_unstable();
-            Err(format!(
+            Err(Invalid::new(format!(
                 "This model does not support effort level '{effort}'. Supported levels: {}.",
                 known.join(", ")
-            ))
+            )))
         }
         _ => Ok(()),
     }
 }
 
 /// Refuses a prompt that does not fit into the model's context (F015).
-pub(super) fn check_prompt(model: &str, tokens: u64) -> Result<(), String> {
+pub(super) fn check_prompt(model: &str, tokens: u64) -> Result<(), Invalid> {
     match catalog::find(model) {
-        Some(model) if tokens > model.max_input_tokens => Err(format!(
+        Some(model) if tokens > model.max_input_tokens => Err(Invalid::new(format!(
             "prompt is too long: {tokens} tokens > {} maximum",
             model.max_input_tokens
-        )),
+        ))),
         _ => Ok(()),
     }
 }

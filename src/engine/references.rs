@@ -1,6 +1,7 @@
 //! What a request refers to: files by id, tools by version, and the results it brings.
 
 use serde_json::Value;
+use wire::refusal::Invalid;
 use wire::request::{Block, By, Message, MessagesRequest, Role, Source};
 
 use crate::engine::lints::InertUpload;
@@ -83,7 +84,7 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
 }
 
 fn invalid(path: &str, reason: &str) -> TurnError {
-    TurnError::Invalid(format!("{path}: {reason}"))
+    Invalid::new(format!("{path}: {reason}")).into()
 }
 
 fn wrong_format(path: &str, block: &str, file: &FileRow) -> TurnError {

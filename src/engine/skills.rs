@@ -1,7 +1,7 @@
 //! `container.skills`: which skills a request wants in its container, and how they are told again.
 
 use wire::block::ContainerSkill;
-use wire::refusal;
+use wire::refusal::{self, Invalid};
 use wire::request::SkillParam;
 
 use crate::engine::{Engine, TurnError, TurnInput, programmatic};
@@ -17,13 +17,11 @@ pub(super) async fn resolve(
     let params = params.map_or(&[][..], |container| &container.skills);
     let runs_code = programmatic::is_provided(&input.request.tools);
     if !params.is_empty() && !runs_code && !input.skills_beta {
-        return Err(TurnError::Invalid(refusal::SKILLS_WITHOUT_CODE.say(&[])));
+        return Err(refusal::SKILLS_WITHOUT_CODE.refuse(&[]).into());
     }
     // Counting runs nothing.
     if input.skills_beta && !runs_code && input.request.max_tokens != u64::MAX {
-        return Err(TurnError::Invalid(
-            refusal::SKILLS_BETA_WITHOUT_CODE.say(&[]),
-        ));
+        return Err(refusal::SKILLS_BETA_WITHOUT_CODE.refuse(&[]).into());
     }
     let mut found: Vec<MountedSkill> = Vec::new();
     for (index, param) in params.iter().enumerate() {
@@ -34,10 +32,11 @@ pub(super) async fn resolve(
             own(engine, input, &path, param).await?
         };
         if found.iter().any(|other| other.name == skill.name) {
-            return Err(TurnError::Invalid(format!(
+            return Err(Invalid::new(format!(
                 "{path}: another skill of the request is called `{}` too",
                 skill.name
-            )));
+            ))
+            .into());
         }
         found.push(skill);
     }
@@ -45,13 +44,14 @@ pub(super) async fn resolve(
 }
 
 fn unknown(path: &str, param: &SkillParam) -> TurnError {
-    TurnError::Invalid(match &param.version {
+    let text = match &param.version {
         Some(version) => format!(
             "{path}: Skill `{}` version `{version}` not found.",
             param.skill_id
         ),
         None => format!("{path}: Skill `{}` not found.", param.skill_id),
-    })
+    };
+    Invalid::new(text).into()
 }
 
 fn vendor(path: &str, param: &SkillParam) -> Result<MountedSkill, TurnError> {

@@ -23,6 +23,7 @@ use crate::engine::usage::{Meter, input_tokens, text_tokens};
 use crate::engine::web::WebTools;
 use crate::engine::{Engine, Sink, TurnError, TurnInput, lints, models, references, validate};
 use crate::fault::Occasion;
+use crate::hinted;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::{CallResult, CodeTool, Model, ModelError, Step, StepPlace, Stop, TurnRequest};
@@ -45,7 +46,7 @@ pub(crate) async fn run(
     let done = carry_out(engine, input, sink).await;
     if let Err(TurnError::Model(error)) = &done {
         input.note(|facts| {
-            let message = error.message.clone();
+            let message = hinted::told(error);
             facts.miss.get_or_insert(Miss::Failed { message });
         });
     }
@@ -62,8 +63,7 @@ async fn carry_out(
         uploads,
         skills,
     } = check(engine, input).await?;
-    models::check_prompt(&input.request.model, text_tokens(&input.body))
-        .map_err(TurnError::Invalid)?;
+    models::check_prompt(&input.request.model, text_tokens(&input.body))?;
     let request = references::turn_request(input, uploads.mounted);
     let model = choose_model(engine, input, &request)?;
     if let Ok(mut report) = input.report.lock() {
@@ -363,13 +363,11 @@ impl Turn<'_> {
                 return Ok(End::Stop(stop));
             }
         }
-        Err(ModelError {
-            message: format!(
-                "`{}` made {} steps without ending its turn",
-                model.source(),
-                limits::TURN_STEPS
-            ),
-        }
+        Err(ModelError::new(format!(
+            "`{}` made {} steps without ending its turn",
+            model.source(),
+            limits::TURN_STEPS
+        ))
         .into())
     }
 

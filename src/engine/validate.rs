@@ -10,7 +10,7 @@ mod tools;
 use std::collections::HashSet;
 
 use serde_json::Value;
-use wire::refusal;
+use wire::refusal::{self, Invalid};
 use wire::request::{Block, By, Message, MessagesRequest, Role};
 
 use crate::engine::seal;
@@ -71,13 +71,13 @@ impl Group<'_> {
 }
 
 /// Checks fields against each other; the error is the text for the client.
-pub fn fields(request: &MessagesRequest, raw: &Value) -> Result<(), String> {
+pub fn fields(request: &MessagesRequest, raw: &Value) -> Result<(), Invalid> {
     body::check(raw)?;
     system::check(request, raw)
 }
 
 /// Checks the history and returns what is pending; the error is the text for the client.
-pub fn history(request: &MessagesRequest) -> Result<Pending, String> {
+pub fn history(request: &MessagesRequest) -> Result<Pending, Invalid> {
     check_content(&request.messages)?;
     let groups = group(&request.messages);
     check_thoughts(&groups)?;
@@ -90,28 +90,30 @@ pub fn history(request: &MessagesRequest) -> Result<Pending, String> {
 }
 
 /// The stricter rules of `anthropic-version: 2026-10-21` (F013).
-pub fn strict(request: &MessagesRequest) -> Result<(), String> {
+pub fn strict(request: &MessagesRequest) -> Result<(), Invalid> {
     if let Some(name) = request.sampling.first() {
-        return Err(format!("{name}: Extra inputs are not permitted"));
+        return Err(Invalid::new(format!(
+            "{name}: Extra inputs are not permitted"
+        )));
     }
     for (index, message) in request.messages.iter().enumerate() {
         for (position, block) in message.content.iter().enumerate() {
             match (message.role, block) {
                 (Role::Assistant, Block::Document(_)) => {
-                    return Err(format!(
+                    return Err(Invalid::new(format!(
                         "messages.{index}.content.{position}: `document` blocks are not permitted in `assistant` messages"
-                    ));
+                    )));
                 }
                 (Role::User, Block::SearchResult { cited: true }) => {
-                    return Err(format!(
+                    return Err(Invalid::new(format!(
                         "messages.{index}.content.{position}.search_result.content: `citations` are not permitted in \
                          `user` messages"
-                    ));
+                    )));
                 }
                 (Role::User, Block::Text { cited: true, .. }) => {
-                    return Err(format!(
+                    return Err(Invalid::new(format!(
                         "messages.{index}.content.{position}.text.citations: `citations` are not permitted in `user` messages"
-                    ));
+                    )));
                 }
                 _ => {}
             }
@@ -120,16 +122,16 @@ pub fn strict(request: &MessagesRequest) -> Result<(), String> {
     Ok(())
 }
 
-fn check_content(messages: &[Message]) -> Result<(), String> {
+fn check_content(messages: &[Message]) -> Result<(), Invalid> {
     let last = messages.len().saturating_sub(1);
     for (index, message) in messages.iter().enumerate() {
         check_roles(index, message)?;
         let optional = index == last && message.role == Role::Assistant;
         if message.content.is_empty() && !optional && !system::only_directs(message) {
-            return Err(format!(
+            return Err(Invalid::new(format!(
                 "messages.{index}: all messages must have non-empty content except for the optional final \
                  assistant message"
-            ));
+            )));
         }
         for block in &message.content {
             if let Block::Text { text, .. } = block {
@@ -141,7 +143,7 @@ fn check_content(messages: &[Message]) -> Result<(), String> {
 }
 
 /// Blocks that only one side sends.
-fn check_roles(index: usize, message: &Message) -> Result<(), String> {
+fn check_roles(index: usize, message: &Message) -> Result<(), Invalid> {
     for block in &message.content {
         let (kind, role, right) = match block {
             Block::ToolResult { .. } => ("tool_result", "user", Role::User),
@@ -163,14 +165,14 @@ fn check_roles(index: usize, message: &Message) -> Result<(), String> {
         if message.role != right {
             let values: [(&str, &dyn std::fmt::Display); 3] =
                 [("message", &index), ("kind", &kind), ("role", &role)];
-            return Err(refusal::BLOCK_ROLE.say(&values));
+            return Err(refusal::BLOCK_ROLE.refuse(&values));
         }
     }
     Ok(())
 }
 
 /// A prefill ends where the answer goes on: not in white space.
-pub fn prefill(request: &MessagesRequest) -> Result<(), String> {
+pub fn prefill(request: &MessagesRequest) -> Result<(), Invalid> {
     let last = request
         .last_said()
         .and_then(|message| message.content.last());
@@ -178,7 +180,7 @@ pub fn prefill(request: &MessagesRequest) -> Result<(), String> {
         Some(Block::Text { text, .. })
             if ends_with_prefill(request) && text.ends_with(char::is_whitespace) =>
         {
-            Err(refusal::TRAILING_SPACE.say(&[]))
+            Err(refusal::TRAILING_SPACE.refuse(&[]))
         }
         _ => Ok(()),
     }
@@ -212,7 +214,7 @@ fn group(messages: &[Message]) -> Vec<Group<'_>> {
 }
 
 /// Thoughts of the newest assistant turn come back as they were (F009).
-fn check_thoughts(groups: &[Group<'_>]) -> Result<(), String> {
+fn check_thoughts(groups: &[Group<'_>]) -> Result<(), Invalid> {
     let newest = groups.iter().rfind(|group| group.role == Role::Assistant);
     for (index, at, block) in newest.into_iter().flat_map(|group| &group.blocks) {
         if let Block::Thinking {
@@ -221,39 +223,39 @@ fn check_thoughts(groups: &[Group<'_>]) -> Result<(), String> {
         } = block
             && seal::is_edited(thinking, signature)
         {
-            return Err(format!(
+            return Err(Invalid::new(format!(
                 "messages.{index}.content.{at}: `thinking` or `redacted_thinking` blocks in the latest assistant \
                  message cannot be modified. These blocks must remain as they were in the original response."
-            ));
+            )));
         }
     }
     Ok(())
 }
 
 /// What a result refers to must be declared (F016).
-fn check_references(request: &MessagesRequest) -> Result<(), String> {
+fn check_references(request: &MessagesRequest) -> Result<(), Invalid> {
     let blocks = request.messages.iter().flat_map(|message| &message.content);
     let answers = blocks.filter_map(Block::answer);
     let references = answers.flat_map(|answer| answer.references);
     for name in references {
         if !request.tools.iter().any(|tool| tool.name == *name) {
-            return Err(format!(
+            return Err(Invalid::new(format!(
                 "Tool reference '{name}' not found in available tools"
-            ));
+            )));
         }
     }
     Ok(())
 }
 
 /// Each id is of one call, and each call has one result.
-fn check_ids(groups: &[Group<'_>]) -> Result<(), String> {
+fn check_ids(groups: &[Group<'_>]) -> Result<(), Invalid> {
     let (mut calls, mut results) = (HashSet::new(), HashSet::new());
     for (message, at, block) in groups.iter().flat_map(|group| &group.blocks) {
         let place: [(&str, &dyn std::fmt::Display); 2] = [("message", message), ("block", at)];
         if let Some(call) = block.call()
             && !calls.insert(call.id)
         {
-            return Err(refusal::DOUBLED_ID.say(&place));
+            return Err(refusal::DOUBLED_ID.refuse(&place));
         }
         let Some(answer) = block.answer() else {
             continue;
@@ -261,7 +263,7 @@ fn check_ids(groups: &[Group<'_>]) -> Result<(), String> {
         let (kind, id) = (answer.tag, answer.tool_use_id);
         if !results.insert(id) {
             let [message, block] = place;
-            return Err(refusal::DOUBLED_RESULT.say(&[
+            return Err(refusal::DOUBLED_RESULT.refuse(&[
                 message,
                 block,
                 ("kind", &kind),
@@ -272,7 +274,7 @@ fn check_ids(groups: &[Group<'_>]) -> Result<(), String> {
     Ok(())
 }
 
-fn check_client_tools(groups: &[Group<'_>]) -> Result<(), String> {
+fn check_client_tools(groups: &[Group<'_>]) -> Result<(), Invalid> {
     for (position, group) in groups.iter().enumerate() {
         let uses: Vec<&str> = group
             .blocks
@@ -288,12 +290,12 @@ fn check_client_tools(groups: &[Group<'_>]) -> Result<(), String> {
             .filter(|id| !answers.contains(id))
             .collect();
         if !missing.is_empty() {
-            return Err(format!(
+            return Err(Invalid::new(format!(
                 "messages.{}: `tool_use` ids were found without `tool_result` blocks immediately after: {}. \
                  Each `tool_use` block must have a corresponding `tool_result` block in the next message.",
                 group.first,
                 missing.join(", ")
-            ));
+            )));
         }
         let before: Vec<&str> = position
             .checked_sub(1)
@@ -314,16 +316,16 @@ fn check_client_tools(groups: &[Group<'_>]) -> Result<(), String> {
             } = block
             {
                 if !before.contains(&tool_use_id.as_str()) {
-                    return Err(format!(
+                    return Err(Invalid::new(format!(
                         "messages.{index}.content.{at}: unexpected `tool_use_id` found in `tool_result` blocks: \
                          {tool_use_id}. Each `tool_result` block must have a corresponding `tool_use` block in \
                          the previous message."
-                    ));
+                    )));
                 }
                 if *is_error && text.is_empty() {
-                    return Err(format!(
+                    return Err(Invalid::new(format!(
                         "messages.{index}.content.{at}.tool_result: content cannot be empty if is_error is true"
-                    ));
+                    )));
                 }
             }
         }

@@ -28,7 +28,7 @@ fn every_script_loads_without_a_mistake_or_a_warning() {
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let survey = script::survey(&[entry.unwrap().path()]);
         let told = [survey.diagnostics, survey.warnings].concat();
-        assert!(told.is_empty(), "{}", script::render(&told));
+        assert!(told.is_empty(), "{}", crate::hinted::told_all(&told));
     }
 }
 

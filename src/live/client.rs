@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::obstacle::Obstacle;
 use crate::cassette::{Part, form};
 use crate::client::Keyed;
 
@@ -24,19 +25,19 @@ impl Client {
     }
 
     /// The bytes of an answer, or what was said instead.
-    pub(super) async fn get(&self, path: &str) -> Result<Bytes, String> {
+    pub(super) async fn get(&self, path: &str) -> Result<Bytes, Obstacle> {
         self.send("GET", path, "", Bytes::new()).await
     }
 
     /// The answer to a JSON request.
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Obstacle> {
         let body = Bytes::from(body.to_string());
         let answer = self.send("POST", path, "application/json", body).await?;
         parse(&answer)
     }
 
     /// Adds rules, written as YAML, to the workspace's scripts.
-    pub(super) async fn add_script(&self, rules: &Value) -> Result<(), String> {
+    pub(super) async fn add_script(&self, rules: &Value) -> Result<(), Obstacle> {
         let body = Bytes::from(crate::cassette::to_yaml(rules));
         self.send("POST", "/_sandtable/scripts", "application/yaml", body)
             .await?;
@@ -44,7 +45,7 @@ impl Client {
     }
 
     /// Sends a recorded form again.
-    pub(super) async fn post_form(&self, path: &str, parts: &[Part]) -> Result<Value, String> {
+    pub(super) async fn post_form(&self, path: &str, parts: &[Part]) -> Result<Value, Obstacle> {
         let (kind, body) = form::written(parts)?;
         let answer = self.send("POST", path, &kind, body).await?;
         parse(&answer)
@@ -56,17 +57,17 @@ impl Client {
         path: &str,
         kind: &str,
         body: Bytes,
-    ) -> Result<Bytes, String> {
+    ) -> Result<Bytes, Obstacle> {
         let keyed = Keyed {
             url: &self.url,
             key: &self.key,
             token: None,
             betas: BETAS,
         };
-        keyed.send(method, path, kind, body).await
+        Ok(keyed.send(method, path, kind, body).await?)
     }
 }
 
-fn parse(answer: &Bytes) -> Result<Value, String> {
-    serde_json::from_slice(answer).map_err(|error| error.to_string())
+fn parse(answer: &Bytes) -> Result<Value, Obstacle> {
+    Ok(serde_json::from_slice(answer)?)
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
+use super::obstacle::Obstacle;
 use crate::cassette::message;
 use crate::cassette::{Body, Cassette, Exchange, Part, Request};
 
@@ -22,7 +23,7 @@ pub(super) enum Item {
 pub(super) struct Upload {
     pub(super) path: String,
     /// The parts; why there are none otherwise.
-    pub(super) parts: Result<Vec<Part>, String>,
+    pub(super) parts: Result<Vec<Part>, Obstacle>,
     /// What was answered.
     pub(super) answer: Value,
 }
@@ -33,7 +34,7 @@ pub(super) struct Turn {
     /// The exchange's number, from 1; of a batch's item the results' with the item's id.
     pub(super) label: String,
     /// Why it is not known otherwise.
-    pub(super) request: Result<Value, String>,
+    pub(super) request: Result<Value, Obstacle>,
     pub(super) message: Value,
     /// When it was recorded.
     pub(super) when: Option<DateTime<Utc>>,
@@ -61,7 +62,7 @@ pub(super) fn gather(cassette: &Cassette) -> Gathered {
             if let Ok(message) = message::of(&exchange.response) {
                 gathered.items.push(Item::Turn(Turn {
                     label: format!("{number}"),
-                    request: Err("the request was not recorded".to_owned()),
+                    request: Err(Obstacle::recording("the request was not recorded")),
                     when: expiry(&message).or(when),
                     message,
                 }));
@@ -77,7 +78,8 @@ pub(super) fn gather(cassette: &Cassette) -> Gathered {
                 let body = body(&request.body).and_then(|bytes| parse(&bytes));
                 gathered.items.push(Item::Turn(Turn {
                     label: format!("{number}"),
-                    request: body.ok_or_else(|| "the request's body was not recorded".to_owned()),
+                    request: body
+                        .ok_or_else(|| Obstacle::recording("the request's body was not recorded")),
                     when: own.or(expiry(&message)).or(about),
                     message,
                 }));
@@ -119,9 +121,9 @@ fn upload(request: &Request, exchange: &Exchange) -> Upload {
         path: request.path.clone(),
         parts: match &request.body {
             Body::Form(parts) => Ok(parts.clone()),
-            Body::Missing(why) => Err(why.clone()),
+            Body::Missing(why) => Err(Obstacle::recording(why)),
             Body::Empty | Body::Json(_) | Body::Text(_) | Body::Bytes(_) | Body::Blob(_) => {
-                Err("the request is no form".to_owned())
+                Err(Obstacle::recording("the request is no form"))
             }
         },
         answer: answer(exchange),
@@ -156,7 +158,8 @@ fn results(
                 "{number} ({})",
                 line["custom_id"].as_str().unwrap_or_default()
             ),
-            request: params.ok_or_else(|| "the batch's request was not recorded".to_owned()),
+            request: params
+                .ok_or_else(|| Obstacle::recording("the batch's request was not recorded")),
             when: expiry(&message).or(when),
             message,
         })
@@ -282,7 +285,7 @@ mod tests {
             panic!("{:?}", gathered.items)
         };
         assert_eq!(turn.label, "2 (b)");
-        assert_eq!(turn.request, Ok(json!({"model": "b"})));
+        assert_eq!(turn.request.as_ref().unwrap(), &json!({"model": "b"}));
         assert_eq!(turn.when, rfc3339("2026-08-19T14:34:11Z"));
         assert_eq!(gathered.contents["file_1"], "x,y");
         assert_eq!(gathered.names["file_1"], "a.csv");

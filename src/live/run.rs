@@ -12,6 +12,7 @@ use super::client::Client;
 use super::gather::{self, Gathered, Item, Turn, Upload};
 use super::{CallReport, CassetteReport, Difference, Options, Outcome};
 use crate::cassette::Cassette;
+use crate::live::obstacle::Obstacle;
 use crate::model::draft::is_from_code;
 
 const ENDED: &str = "the run ended before it";
@@ -135,7 +136,7 @@ struct Call<'a> {
 }
 
 /// A recorded id's counterpart in this run, or why there is none.
-type Known = HashMap<String, Result<String, String>>;
+type Known = HashMap<String, Result<String, Obstacle>>;
 
 struct Run<'a> {
     client: &'a Client,
@@ -200,7 +201,7 @@ impl Run<'_> {
             .map(|call| self.obstacle(call, turns))
             .collect();
         let whole = match self.request(turns[0], &calls) {
-            Err(reason) => Some(reason),
+            Err(obstacle) => Some(obstacle.to_string()),
             Ok(_) if reasons.iter().all(Option::is_some) => reasons[0].clone(),
             Ok(_) => None,
         };
@@ -236,7 +237,9 @@ impl Run<'_> {
                 None => match live.next() {
                     Some(block) => self.outcome(call, block, &answers, broken.as_ref()).await,
                     None => Outcome::NotExecutable {
-                        reason: broken.as_ref().map_or(ENDED, Broken::text).to_owned(),
+                        reason: broken
+                            .as_ref()
+                            .map_or_else(|| ENDED.to_owned(), Broken::text),
                     },
                 },
             };
@@ -250,7 +253,7 @@ impl Run<'_> {
                 let why = format!("exchange {} was not run in it: {reason}", turn.label);
                 self.containers
                     .entry(recorded.to_owned())
-                    .or_insert(Err(why));
+                    .or_insert(Err(Obstacle::Recording(why)));
             }
         }
     }
@@ -260,8 +263,9 @@ impl Run<'_> {
             .iter()
             .find_map(|answer| answer["container"]["id"].as_str());
         let Some(live) = live else {
-            let why = broken.map_or("no container came about", Broken::text);
-            self.lose(turns, why);
+            let none = || "no container came about".to_owned();
+            let why = broken.map_or_else(none, Broken::text);
+            self.lose(turns, &why);
             return;
         };
         for turn in turns {
@@ -279,20 +283,20 @@ enum Broken {
     /// Code went another way than in the recording.
     Differs(Difference),
     /// The recording lacks what it needs, or the server refused it.
-    Lacks(String),
+    Lacks(Obstacle),
 }
 
 impl Broken {
-    fn text(&self) -> &str {
+    fn text(&self) -> String {
         match self {
-            Self::Differs(_) => "code before it went another way",
-            Self::Lacks(reason) => reason,
+            Self::Differs(_) => "code before it went another way".to_owned(),
+            Self::Lacks(obstacle) => obstacle.to_string(),
         }
     }
 }
 
-impl From<String> for Broken {
-    fn from(reason: String) -> Self {
-        Self::Lacks(reason)
+impl<E: Into<Obstacle>> From<E> for Broken {
+    fn from(error: E) -> Self {
+        Self::Lacks(error.into())
     }
 }

@@ -1,27 +1,58 @@
 //! How code reaches the code execution tool that a request declares.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::{Call, CodeTool, ServerTool};
+use crate::hinted::Hinted;
 
 const DELIMITER: &str = "PY";
 
+/// Why a request cannot take what was to be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CodeError {
+    #[error("the request declares no code execution tool")]
+    NoTool,
+    #[error(
+        "{0} needs `code_execution_20250825` or later, the request declares `code_execution_20250522`"
+    )]
+    PythonAlone(&'static str),
+    #[error("the request has no tool of the client's")]
+    NoClientTool,
+}
+
+impl Hinted for CodeError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        self.help().map(Cow::Borrowed)
+    }
+}
+
+impl CodeError {
+    pub(super) fn help(self) -> Option<&'static str> {
+        match self {
+            Self::NoTool => Some(
+                r#"add {"type": "code_execution_20250825", "name": "code_execution"} to `tools`"#,
+            ),
+            Self::PythonAlone(_) => Some("use Python, or declare the newer tool"),
+            Self::NoClientTool => None,
+        }
+    }
+}
+
 /// A shell command; `Err` says why this request cannot take one.
-pub(super) fn bash(tool: Option<CodeTool>, command: &str) -> Result<Call, &'static str> {
+pub(super) fn bash(tool: Option<CodeTool>, command: &str) -> Result<Call, CodeError> {
     match tool {
         Some(CodeTool::BashAndEditor | CodeTool::Cells) => {
             Ok(call(ServerTool::Bash, json!({"command": command})))
         }
-        Some(CodeTool::Python) => Err(
-            "bash needs `code_execution_20250825` or later, the request declares \
-             `code_execution_20250522`\n  hint: use Python, or declare the newer tool",
-        ),
-        None => Err(NO_TOOL),
+        Some(CodeTool::Python) => Err(CodeError::PythonAlone("bash")),
+        None => Err(CodeError::NoTool),
     }
 }
 
 /// Python: a cell where the tool has cells, else a shell command that feeds it to `python3`.
-pub(super) fn python(tool: Option<CodeTool>, code: &str) -> Result<Call, &'static str> {
+pub(super) fn python(tool: Option<CodeTool>, code: &str) -> Result<Call, CodeError> {
     match tool {
         Some(CodeTool::Python | CodeTool::Cells) => {
             Ok(call(ServerTool::Python, json!({"code": code})))
@@ -29,24 +60,18 @@ pub(super) fn python(tool: Option<CodeTool>, code: &str) -> Result<Call, &'stati
         Some(CodeTool::BashAndEditor) => {
             Ok(call(ServerTool::Bash, json!({"command": heredoc(code)})))
         }
-        None => Err(NO_TOOL),
+        None => Err(CodeError::NoTool),
     }
 }
 
 /// An editor command, whatever its input is.
-pub(super) fn editor(tool: Option<CodeTool>, input: Value) -> Result<Call, &'static str> {
+pub(super) fn editor(tool: Option<CodeTool>, input: Value) -> Result<Call, CodeError> {
     match tool {
         Some(CodeTool::BashAndEditor | CodeTool::Cells) => Ok(call(ServerTool::Editor, input)),
-        Some(CodeTool::Python) => Err(
-            "the text editor needs `code_execution_20250825` or later, the request declares \
-             `code_execution_20250522`\n  hint: use Python, or declare the newer tool",
-        ),
-        None => Err(NO_TOOL),
+        Some(CodeTool::Python) => Err(CodeError::PythonAlone("the text editor")),
+        None => Err(CodeError::NoTool),
     }
 }
-
-const NO_TOOL: &str = "the request declares no code execution tool\n  \
-     hint: add {\"type\": \"code_execution_20250825\", \"name\": \"code_execution\"} to `tools`";
 
 fn call(tool: ServerTool, input: Value) -> Call {
     Call::Server {

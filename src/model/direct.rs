@@ -3,8 +3,12 @@
 //! A fenced `bash` block becomes a shell command, a `python` block what the declared tool offers, a
 //! `text_editor` block holds the call's JSON. Without a block the reply is plainly artificial.
 
+use std::borrow::Cow;
+use std::fmt::Display;
+
 use serde_json::Value;
 
+use super::code::CodeError;
 use super::history::{self, Seen};
 use super::script::Scripts;
 use super::{Call, CallResult, CodeTool, Model, ModelError, Step, TurnRequest, code};
@@ -161,23 +165,24 @@ impl Block {
     fn call(self, tool: Option<CodeTool>) -> Result<Call, ModelError> {
         let name = self.language.name();
         let line = self.line;
-        let fault = |reason: &str| ModelError {
+        let fault = |reason: &dyn Display, hint: Option<&'static str>| ModelError {
             message: format!("the `{name}` block at line {line} of the user's text: {reason}"),
+            hint: hint.map(Cow::Borrowed),
         };
+        let not_taken = |error: CodeError| fault(&error, error.help());
         match self.language {
-            Language::Bash => code::bash(tool, &self.text).map_err(fault),
-            Language::Python => code::python(tool, &self.text).map_err(fault),
+            Language::Bash => code::bash(tool, &self.text).map_err(not_taken),
+            Language::Python => code::python(tool, &self.text).map_err(not_taken),
             Language::TextEditor => match serde_json::from_str::<Value>(&self.text) {
-                Ok(input @ Value::Object(_)) => code::editor(tool, input).map_err(fault),
-                Ok(_) => Err(fault(&format!("it is no JSON object{EDITOR_HINT}"))),
-                Err(error) => Err(fault(&format!("it is no JSON: {error}{EDITOR_HINT}"))),
+                Ok(input @ Value::Object(_)) => code::editor(tool, input).map_err(not_taken),
+                Ok(_) => Err(fault(&"it is no JSON object", Some(EDITOR_HINT))),
+                Err(error) => Err(fault(&format!("it is no JSON: {error}"), Some(EDITOR_HINT))),
             },
         }
     }
 }
 
-const EDITOR_HINT: &str =
-    "\n  hint: write the call's input, such as {\"command\": \"view\", \"path\": \"a.txt\"}";
+const EDITOR_HINT: &str = r#"write the call's input, such as {"command": "view", "path": "a.txt"}"#;
 
 impl Language {
     fn name(self) -> &'static str {
@@ -316,7 +321,7 @@ mod tests {
     fn a_block_that_the_tool_cannot_run_is_an_error_with_a_hint() {
         let wrong = |text: &str| {
             let mut model = answer(&request(text, Some(CodeTool::Python)), &Scripts::default());
-            model.next(&[]).unwrap_err().message
+            crate::hinted::told(&model.next(&[]).unwrap_err())
         };
         insta::assert_snapshot!(wrong("```bash\nls\n```"), @r"
         the `bash` block at line 1 of the user's text: bash needs `code_execution_20250825` or later, the request declares `code_execution_20250522`

@@ -4,10 +4,19 @@ mod steps;
 
 use serde_json::{Map, Value, json};
 
-pub use steps::{Emit, call, is_from_code, steps};
+pub use steps::{Emit, NotEmulated, call, is_from_code, steps};
 
 /// So much of a prompt tells it apart, and is easy to shorten by hand.
 const MAX_CLUE_CHARS: usize = 80;
+
+/// Why there is no draft.
+#[derive(Debug, thiserror::Error)]
+pub enum DraftError {
+    #[error("only requests for a message become rules")]
+    NoMessage,
+    #[error(transparent)]
+    Yaml(#[from] serde_saphyr::SerializeError),
+}
 
 /// The rule as YAML, to be added to a script. Without an answer, or where it is none that a script can give, a step is
 /// left for the author to write.
@@ -15,9 +24,9 @@ const MAX_CLUE_CHARS: usize = 80;
 /// # Errors
 ///
 /// The request's body is no Messages request.
-pub fn rule(request: &Value, answer: Option<&Value>) -> Result<String, String> {
+pub fn rule(request: &Value, answer: Option<&Value>) -> Result<String, DraftError> {
     let messages = request["messages"].as_array();
-    let messages = messages.ok_or("only requests for a message become rules")?;
+    let messages = messages.ok_or(DraftError::NoMessage)?;
     let mut when = Map::new();
     let code = |tool: &Value| {
         let kind = tool["type"].as_str().unwrap_or_default();
@@ -40,7 +49,7 @@ pub fn rule(request: &Value, answer: Option<&Value>) -> Result<String, String> {
         "when": when,
         "then": steps.filter(|steps| !steps.is_empty()).unwrap_or_else(todo),
     }]);
-    serde_saphyr::to_string(&rule).map_err(|error| error.to_string())
+    Ok(serde_saphyr::to_string(&rule)?)
 }
 
 /// What the newest user message that has text begins with.
@@ -73,7 +82,7 @@ fn text(content: &Value) -> String {
 }
 
 /// The steps that emit the message, and how it ended.
-fn said(message: &Value) -> Result<Vec<Value>, String> {
+fn said(message: &Value) -> Result<Vec<Value>, NotEmulated> {
     let blocks = message["content"].as_array().map_or(&[][..], Vec::as_slice);
     let mut steps = steps(blocks, Emit::Everything)?;
     match message["stop_reason"].as_str().unwrap_or_default() {

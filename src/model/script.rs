@@ -25,7 +25,7 @@ mod web;
 mod yaml;
 
 pub use base::{Base, POLL_INTERVAL, Reload, Survey, survey};
-pub use diagnostic::{Diagnostic, Position, render};
+pub use diagnostic::{Diagnostic, Position};
 pub use scripts::Scripts;
 pub(crate) use scripts::examine;
 pub use unmatched::Near;

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use super::script::{Scripts, Shipped, render};
+use super::script::{Scripts, Shipped};
 use super::{Model, TurnRequest, direct};
 
 const FILES: [(&str, &str); 4] = [
@@ -15,7 +15,7 @@ const FILES: [(&str, &str); 4] = [
 
 static RULES: LazyLock<Shipped> = LazyLock::new(|| {
     Shipped::read(&FILES)
-        .map_err(|mistakes| render(&mistakes))
+        .map_err(|mistakes| crate::hinted::told_all(&mistakes))
         .expect("a test reads the shipped scripts")
 });
 

@@ -35,6 +35,7 @@ use self::image::{BuildArgs, Flavor, ImageError, ImageState, Progress};
 use self::lease::Lease;
 use self::volume::{Filled, GuestVolume};
 use crate::clock::Clock;
+use crate::hinted;
 use crate::ids::SandboxId;
 use crate::limits::{CONCURRENT_STARTS, ENGINE_CHANGE_TIMEOUT, SANDBOX_LEASE};
 use crate::sandbox::warm::Pool;
@@ -204,7 +205,7 @@ impl DockerBackend {
             .await
             .map_err(|error| SandboxError::Engine {
                 operation: "build the sandbox image",
-                reason: error.to_string(),
+                reason: hinted::told(&error),
             })?;
         self.image_is_there.store(true, Ordering::Relaxed);
         Ok(())

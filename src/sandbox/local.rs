@@ -46,7 +46,7 @@ use self::launch::Launcher;
 pub use self::libraries::{COMPILED_HINT, Failure, Libraries, LibrariesError, Place};
 use self::own::{host_uid, make_private, remove_folder, uids};
 use self::plan::{Confined, Plan, Rlimit, Storage};
-pub use self::probe::{Facts, apparmor_profile};
+pub use self::probe::{Absent, Facts, apparmor_profile};
 use self::python::Python;
 use self::rootfs::RootFs;
 use self::rung::Rung;
@@ -231,8 +231,8 @@ impl Inner {
             .map_err(|error| failed("make the sandboxes' folder", &error))?;
         if confined && privileged {
             let own = folder.parent().unwrap_or(&folder);
-            rung::open_way(&folder, own).map_err(|reason| SandboxError::Unavailable {
-                reason,
+            rung::open_way(&folder, own).map_err(|error| SandboxError::Unavailable {
+                reason: error.to_string(),
                 hint: NO_WAY_HINT.to_owned(),
             })?;
         }
@@ -242,20 +242,19 @@ impl Inner {
         let program = config.program.unwrap_or_else(|| "/proc/self/exe".into());
         let launcher =
             Launcher::start(program).map_err(|error| failed("start the launcher", &error))?;
-        let only_root = "only root may".to_owned();
         let cgroups = if confined {
-            Err("there are no namespaces".to_owned())
+            Err(Absent::NO_NAMESPACES)
         } else if privileged {
-            Cgroups::take(&config.server_id)
+            Cgroups::take(&config.server_id).map_err(|error| Absent(error.to_string().into()))
         } else {
-            Err(only_root.clone())
+            Err(Absent::ONLY_ROOT)
         };
         let disks = if confined {
-            Err("there are no namespaces".to_owned())
+            Err(Absent::NO_NAMESPACES)
         } else if privileged {
-            Disks::new(&folder).map_err(str::to_owned)
+            Disks::new(&folder).map_err(|why| Absent(why.to_string().into()))
         } else {
-            Err(only_root)
+            Err(Absent::ONLY_ROOT)
         };
         let libraries = Libraries::new(&python, config.cache_dir.as_deref());
         let facts = Facts {

@@ -34,7 +34,7 @@ pub(super) fn scripts(config: &Config) -> Result<Base, StartError> {
 pub(super) fn faults(config: &Config) -> Result<Vec<Fault>, StartError> {
     let mut faults = Vec::new();
     for path in &config.faults {
-        faults.extend(fault::load(path).map_err(StartError::Faults)?);
+        faults.extend(fault::load(path)?);
     }
     Ok(faults)
 }
@@ -42,9 +42,8 @@ pub(super) fn faults(config: &Config) -> Result<Vec<Fault>, StartError> {
 /// Reads the state that workspaces start from.
 pub(super) fn state(config: &Config) -> Result<Option<Document>, StartError> {
     let path = config.state.as_ref();
-    path.map(|path| Document::load(path, config.quota_bytes))
-        .transpose()
-        .map_err(StartError::State)
+    let read = path.map(|path| Document::load(path, config.quota_bytes));
+    Ok(read.transpose()?)
 }
 
 /// What the store of a server allows.
@@ -136,5 +135,5 @@ async fn chosen(config: &Config) -> Option<Result<String, StartError>> {
     };
     let server_id = Ids::random().next_hex16();
     let tried = backend::examine(config, &server_id, folder.path()).await;
-    Some(tried.map_err(StartError::Backend))
+    Some(tried.map_err(StartError::from))
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Cursor, Read, Write};
 
+use wire::refusal::Invalid;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
@@ -16,16 +17,16 @@ pub(crate) fn is_zip(bytes: &[u8]) -> bool {
 }
 
 /// The files of an archive; no more than a skill may hold is unpacked.
-pub(crate) fn unpack(bytes: &[u8]) -> Result<Vec<File>, String> {
+pub(crate) fn unpack(bytes: &[u8]) -> Result<Vec<File>, Invalid> {
     let broken = |error: &dyn std::fmt::Display| {
-        format!("The zip file of the skill cannot be read: {error}")
+        Invalid::new(format!("The zip file of the skill cannot be read: {error}"))
     };
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| broken(&error))?;
     if archive.len() > limits::MAX_SKILL_FILES {
-        return Err(format!(
+        return Err(Invalid::new(format!(
             "A skill holds at most {} files",
             limits::MAX_SKILL_FILES
-        ));
+        )));
     }
     let mut files = Vec::new();
     let mut room = limits::MAX_SKILL_BYTES;
@@ -37,7 +38,7 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<Vec<File>, String> {
             continue;
         }
         if entry.is_symlink() {
-            return Err(format!("A skill holds no links: `{path}`"));
+            return Err(Invalid::new(format!("A skill holds no links: `{path}`")));
         }
         let mut content = Vec::new();
         entry

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
+use wire::refusal::Invalid;
 
 use super::MANIFEST;
 use super::archive::File;
@@ -24,16 +25,16 @@ pub(crate) struct Bundle {
     pub(crate) files: Vec<File>,
 }
 
-pub(super) fn too_large() -> String {
-    format!(
+pub(super) fn too_large() -> Invalid {
+    Invalid::new(format!(
         "The skill is too large: its files may hold {} MB in all, uncompressed",
         limits::MAX_SKILL_BYTES / 1024 / 1024
-    )
+    ))
 }
 
 impl Bundle {
     /// Checks uploaded files; the error is the text for the client.
-    pub(crate) fn new(files: Vec<File>) -> Result<Self, String> {
+    pub(crate) fn new(files: Vec<File>) -> Result<Self, Invalid> {
         let size: usize = files.iter().map(|(_, content)| content.len()).sum();
         if size > limits::MAX_SKILL_BYTES {
             return Err(too_large());
@@ -42,20 +43,24 @@ impl Bundle {
         for (path, _) in &files {
             check_path(path)?;
             if !seen.insert(path.as_str()) {
-                return Err(format!("The skill has two files of the name `{path}`"));
+                return Err(Invalid::new(format!(
+                    "The skill has two files of the name `{path}`"
+                )));
             }
         }
         let (folder, files) = below_one_folder(files)?;
         let manifest = files.iter().find(|(path, _)| path == MANIFEST);
         let (_, manifest) = manifest
             // Parity: F103.
-            .ok_or_else(|| "SKILL.md file must be exactly in the top-level folder.".to_owned())?;
+            .ok_or_else(|| {
+                Invalid::new("SKILL.md file must be exactly in the top-level folder.")
+            })?;
         let (name, description) = frontmatter(manifest, folder.as_deref())?;
         if let Some(folder) = folder.as_ref().filter(|folder| **folder != name) {
             // Parity: F103.
-            return Err(format!(
+            return Err(Invalid::new(format!(
                 "The folder name '{folder}' must match the skill name '{name}' in SKILL.md."
-            ));
+            )));
         }
         Ok(Self {
             directory: folder.unwrap_or_else(|| name.clone()),
@@ -66,7 +71,7 @@ impl Bundle {
     }
 }
 
-fn check_path(path: &str) -> Result<(), String> {
+fn check_path(path: &str) -> Result<(), Invalid> {
     let plain = |part: &str| {
         !matches!(part, "" | "." | "..")
             && part.chars().count() <= limits::MAX_FILENAME_CHARS
@@ -75,14 +80,14 @@ fn check_path(path: &str) -> Result<(), String> {
     if path.split('/').all(plain) {
         return Ok(());
     }
-    Err(format!(
+    Err(Invalid::new(format!(
         "The skill has a file with an invalid path: `{}`",
         path.escape_debug()
-    ))
+    )))
 }
 
 /// Takes the one enclosing folder off the paths, if there is one.
-fn below_one_folder(files: Vec<File>) -> Result<(Option<String>, Vec<File>), String> {
+fn below_one_folder(files: Vec<File>) -> Result<(Option<String>, Vec<File>), Invalid> {
     if files.iter().any(|(path, _)| path == MANIFEST) {
         return Ok((None, files));
     }
@@ -94,7 +99,9 @@ fn below_one_folder(files: Vec<File>) -> Result<(Option<String>, Vec<File>), Str
         .iter()
         .any(|(path, _)| top(path).as_ref() != Some(&folder))
     {
-        return Err("All files of a skill must be in the same top-level folder.".to_owned());
+        return Err(Invalid::new(
+            "All files of a skill must be in the same top-level folder.",
+        ));
     }
     let below = files
         .into_iter()
@@ -104,9 +111,9 @@ fn below_one_folder(files: Vec<File>) -> Result<(Option<String>, Vec<File>), Str
 }
 
 /// `name` and `description` of the manifest.
-fn frontmatter(manifest: &[u8], folder: Option<&str>) -> Result<(String, String), String> {
+fn frontmatter(manifest: &[u8], folder: Option<&str>) -> Result<(String, String), Invalid> {
     let text = std::str::from_utf8(manifest)
-        .map_err(|_| "SKILL.md of the skill must be UTF-8 text".to_owned())?;
+        .map_err(|_| Invalid::new("SKILL.md of the skill must be UTF-8 text"))?;
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     let yaml = text
         .strip_prefix("---\n")
@@ -117,58 +124,61 @@ fn frontmatter(manifest: &[u8], folder: Option<&str>) -> Result<(String, String)
             Some(&rest[..end])
         })
         .ok_or_else(|| {
-            "SKILL.md of the skill must begin with YAML frontmatter between two lines `---`"
-                .to_owned()
+            Invalid::new(
+                "SKILL.md of the skill must begin with YAML frontmatter between two lines `---`",
+            )
         })?;
     let fields: Value = serde_saphyr::from_str(yaml)
-        .map_err(|_| "The frontmatter of the skill's SKILL.md is not valid YAML".to_owned())?;
+        .map_err(|_| Invalid::new("The frontmatter of the skill's SKILL.md is not valid YAML"))?;
     let field = |key: &str| match &fields[key] {
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text.trim().to_owned())),
-        _ => Err(format!(
+        _ => Err(Invalid::new(format!(
             "The `{key}` of the skill in SKILL.md must be a string"
-        )),
+        ))),
     };
     let name = field("name")?.or_else(|| folder.map(str::to_owned));
-    let name = name.ok_or_else(|| "The skill in SKILL.md has no `name`".to_owned())?;
+    let name = name.ok_or_else(|| Invalid::new("The skill in SKILL.md has no `name`"))?;
     check_name(&name)?;
     let description = field("description")?.unwrap_or_default();
     check_description(&description)?;
     Ok((name, description))
 }
 
-fn check_name(name: &str) -> Result<(), String> {
+fn check_name(name: &str) -> Result<(), Invalid> {
     let fits = (1..=limits::MAX_SKILL_NAME_CHARS).contains(&name.chars().count());
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !fits {
-        return Err(format!(
+        return Err(Invalid::new(format!(
             "The skill name in SKILL.md must have 1 to {} characters",
             limits::MAX_SKILL_NAME_CHARS
-        ));
+        )));
     }
     if !name.chars().all(plain) {
-        return Err(format!(
+        return Err(Invalid::new(format!(
             "The skill name '{name}' in SKILL.md may only hold lowercase letters, digits, and hyphens"
-        ));
+        )));
     }
     match RESERVED.iter().find(|word| name.contains(*word)) {
-        Some(word) => Err(format!(
+        Some(word) => Err(Invalid::new(format!(
             "The skill name '{name}' in SKILL.md must not hold the reserved word '{word}'"
-        )),
+        ))),
         None => Ok(()),
     }
 }
 
-fn check_description(description: &str) -> Result<(), String> {
+fn check_description(description: &str) -> Result<(), Invalid> {
     let fits = (1..=limits::MAX_SKILL_DESCRIPTION_CHARS).contains(&description.chars().count());
     if !fits {
-        return Err(format!(
+        return Err(Invalid::new(format!(
             "The description of the skill in SKILL.md must have 1 to {} characters",
             limits::MAX_SKILL_DESCRIPTION_CHARS
-        ));
+        )));
     }
     if has_tag(description) {
-        return Err("The description of the skill in SKILL.md must not hold XML tags".to_owned());
+        return Err(Invalid::new(
+            "The description of the skill in SKILL.md must not hold XML tags",
+        ));
     }
     Ok(())
 }
@@ -189,7 +199,7 @@ mod tests {
         format!("---\nname: {name}\ndescription: {description}\n---\n\nText.\n").into_bytes()
     }
 
-    fn bundle(files: &[(&str, &[u8])]) -> Result<Bundle, String> {
+    fn bundle(files: &[(&str, &[u8])]) -> Result<Bundle, Invalid> {
         let files = files
             .iter()
             .map(|(path, content)| ((*path).to_owned(), content.to_vec()))
@@ -297,7 +307,7 @@ mod tests {
                 .iter()
                 .map(|(path, content)| (*path, &content[..]))
                 .collect();
-            assert_eq!(bundle(&files).unwrap_err(), text);
+            assert_eq!(bundle(&files).unwrap_err().to_string(), text);
         }
         let large = vec![b'x'; limits::MAX_SKILL_BYTES];
         assert_eq!(

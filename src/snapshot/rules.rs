@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::reader::{Members, Sink};
 use crate::fault::{self, Fault};
 use crate::limits;
-use crate::model::script::{Scripts, render};
+use crate::model::script::Scripts;
 use crate::quirks::Layer;
 use crate::rate::RateLimit;
 
@@ -73,7 +73,7 @@ fn as_yaml(value: &Value) -> String {
 fn check_script(sink: &Sink, path: &str, text: &str) {
     if let Err(found) = Scripts::default().replace(text, "text") {
         let hint = "`sandtable docs scripts` has an example of every step";
-        sink.add(path, render(&found), hint);
+        sink.add(path, crate::hinted::told_all(&found), hint);
     }
 }
 

@@ -156,8 +156,8 @@ fn read_version(
     }
     let bundle = match Bundle::new(files) {
         Ok(bundle) => bundle,
-        Err(message) => {
-            sink.add(&members.at("files"), message, "");
+        Err(invalid) => {
+            sink.add(&members.at("files"), invalid.to_string(), "");
             return None;
         }
     };

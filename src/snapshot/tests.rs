@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Document, Mistakes};
 use crate::clock::State;
+use crate::hinted::Hinted as _;
 use crate::store::{BatchState, ContainerState};
 
 fn parse(value: &Value) -> Result<Document, Mistakes> {
@@ -152,9 +153,14 @@ fn yaml_says_the_same_and_a_file_names_itself_in_its_mistakes() {
     std::fs::write(&path, "files:\n- {id: file_id, contents: a}\n").unwrap();
     let error = Document::load(&path, u64::MAX).unwrap_err();
     assert!(
-        error.contains("state.yaml: files[0]: `contents` is no member (did you mean `content`?)"),
+        error
+            .to_string()
+            .contains("state.yaml: files[0]: `contents` is no member (did you mean `content`?)"),
         "{error}"
     );
     let error = Document::load(&folder.path().join("none"), u64::MAX).unwrap_err();
-    assert!(error.contains("hint: `--state` takes"), "{error}");
+    assert_eq!(
+        error.hint().as_deref(),
+        Some("`--state` takes a JSON or YAML file")
+    );
 }

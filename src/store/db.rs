@@ -79,7 +79,10 @@ pub(super) fn examine(dir: &Path) -> Result<(), StoreError> {
     });
     match looked {
         Ok(said) if said == "ok" => Ok(()),
-        Ok(cause) => Err(StoreError::Damaged { path, cause }),
+        Ok(said) => Err(StoreError::Damaged {
+            path,
+            cause: said.into(),
+        }),
         Err(StoreError::ForeignDatabase { .. }) => Err(StoreError::ForeignDatabase { path }),
         Err(error) => Err(error.on(&path)),
     }

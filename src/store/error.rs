@@ -1,13 +1,17 @@
 //! Why the store did not do what it was asked.
 
+use std::borrow::Cow;
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::hinted::Hinted;
 
 /// Reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error(
-        "lock the data directory `{}`: process {pid} is using it\n  hint: stop that server, or give `--data-dir` another folder",
+        "lock the data directory `{}`: process {pid} is using it",
         dir.display()
     )]
     Locked {
@@ -16,8 +20,8 @@ pub enum StoreError {
         pid: String,
     },
     #[error(
-        "use `{}` as a data directory: it holds `{found}`, and no store of sandtable's\n  hint: give `--data-dir` a new or an empty folder, such as `{}`",
-        dir.display(), dir.join("sandtable-data").display()
+        "use `{}` as a data directory: it holds `{found}`, and no store of sandtable's",
+        dir.display()
     )]
     Foreign {
         dir: PathBuf,
@@ -25,29 +29,31 @@ pub enum StoreError {
         found: String,
     },
     #[error(
-        "use `{}`: it is a database of another program\n  hint: give `--data-dir` another folder",
+        "use `{}`: it is a database of another program",
         path.display()
     )]
     ForeignDatabase { path: PathBuf },
     #[error(
-        "lock `{}`: the file is not sandtable's\n  hint: move it away, or give `--data-dir` another folder",
+        "lock `{}`: the file is not sandtable's",
         path.display()
     )]
     ForeignLock { path: PathBuf },
     #[error(
-        "keep other users out of the data directory `{}`: {source}\n  hint: `chmod 700` it as its owner, or give `--data-dir` a folder of your own",
+        "keep other users out of the data directory `{}`: {source}",
         dir.display()
     )]
     Open { dir: PathBuf, source: io::Error },
-    #[error(
-        "open a store of schema version {found}: this sandtable knows versions up to {known}\n  hint: take the newer sandtable that made it, or give `--data-dir` another folder"
-    )]
+    #[error("open a store of schema version {found}: this sandtable knows versions up to {known}")]
     TooNew { found: u32, known: u32 },
     #[error(
-        "read `{}`: the database is damaged ({cause})\n  hint: move the data directory away to keep what is left of it, or give `--data-dir` another folder",
+        "read `{}`: the database is damaged ({cause})",
         path.display()
     )]
-    Damaged { path: PathBuf, cause: String },
+    Damaged {
+        path: PathBuf,
+        #[source]
+        cause: Box<dyn Error + Send + Sync>,
+    },
     #[error("{operation}: {source}")]
     Sql {
         operation: &'static str,
@@ -64,7 +70,8 @@ pub enum StoreError {
         operation: &'static str,
         /// What was written.
         path: PathBuf,
-        cause: String,
+        #[source]
+        cause: Box<dyn Error + Send + Sync>,
     },
     #[error("store {size_bytes} bytes: the workspace holds {used_bytes} of {quota_bytes}")]
     QuotaExceeded {
@@ -95,6 +102,44 @@ pub enum StoreError {
     Closed,
 }
 
+impl Hinted for StoreError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let hint = match self {
+            Self::Locked { .. } => "stop that server, or give `--data-dir` another folder",
+            Self::Foreign { dir, .. } => {
+                let folder = dir.join("sandtable-data");
+                return Some(Cow::Owned(format!(
+                    "give `--data-dir` a new or an empty folder, such as `{}`",
+                    folder.display()
+                )));
+            }
+            Self::ForeignDatabase { .. } => "give `--data-dir` another folder",
+            Self::ForeignLock { .. } => "move it away, or give `--data-dir` another folder",
+            Self::Open { .. } => {
+                "`chmod 700` it as its owner, or give `--data-dir` a folder of your own"
+            }
+            Self::TooNew { .. } => {
+                "take the newer sandtable that made it, or give `--data-dir` another folder"
+            }
+            Self::Damaged { .. } => {
+                "move the data directory away to keep what is left of it, or give `--data-dir` another folder"
+            }
+            Self::Sql { .. }
+            | Self::Io { .. }
+            | Self::Full { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::IdTaken { .. }
+            | Self::UnknownCursor { .. }
+            | Self::UnknownWorkspace { .. }
+            | Self::WorkspacesFull { .. }
+            | Self::BlobGone { .. }
+            | Self::BlobDamaged { .. }
+            | Self::Closed => return None,
+        };
+        Some(Cow::Borrowed(hint))
+    }
+}
+
 impl StoreError {
     /// What to do about a full disk.
     pub const FULL_HINT: &str =
@@ -117,31 +162,36 @@ impl StoreError {
     /// The same of a file or folder: a full disk and a damaged database are told with their path.
     pub(crate) fn on(self, path: &Path) -> Self {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-        if let Self::Sql { source, .. } = &self
-            && let Some(DatabaseCorrupt | NotADatabase) = source.sqlite_error_code()
-        {
-            return Self::Damaged {
-                path: path.to_owned(),
-                cause: source.to_string(),
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+        let is_full = |source: &io::Error| matches!(source.kind(), StorageFull | QuotaExceeded);
+        let path = path.to_owned();
+        if let Self::Sql { operation, source } = self {
+            let cause = Box::new(source);
+            return match cause.sqlite_error_code() {
+                Some(DatabaseCorrupt | NotADatabase) => Self::Damaged { path, cause },
+                Some(DiskFull) => Self::Full {
+                    operation,
+                    path,
+                    cause,
+                },
+                _ => Self::Sql {
+                    operation,
+                    source: *cause,
+                },
             };
         }
-        let (operation, cause) = if let Self::Io { operation, source } = &self
-            && matches!(source.kind(), StorageFull | QuotaExceeded)
-        {
-            (*operation, source.to_string())
-        } else if let Self::Sql { operation, source } = &self
-            && source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
-        {
-            (*operation, source.to_string())
-        } else {
-            return self;
-        };
-        Self::Full {
-            operation,
-            path: path.to_owned(),
-            cause,
+        if let Self::Io { operation, source } = self {
+            return if is_full(&source) {
+                Self::Full {
+                    operation,
+                    path,
+                    cause: source.into(),
+                }
+            } else {
+                Self::Io { operation, source }
+            };
         }
+        self
     }
 
     pub(super) fn sql(operation: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {

@@ -20,12 +20,20 @@ pub struct ThreadRow {
     pub is_newest: bool,
 }
 
+/// Which thread a turn is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Thread {
+    /// One that goes on.
+    Known(i64),
+    /// A new one, and the JSON object of what stays the same in it.
+    New(String),
+}
+
 /// A turn to be kept: what it brought, and under which id its answer went out.
 #[derive(Debug, Clone)]
 pub struct NewThreadTurn {
     pub workspace: String,
-    /// The thread that goes on, or what a new one keeps.
-    pub thread: Result<i64, String>,
+    pub thread: Thread,
     /// `msg_…`.
     pub message: String,
     /// JSON array, the answer last.
@@ -93,7 +101,7 @@ fn keep(db: &Transaction<'_>, new: &NewThreadTurn) -> rusqlite::Result<()> {
     )?;
     let now = micros(new.now);
     let thread = match &new.thread {
-        Ok(thread) => {
+        Thread::Known(thread) => {
             let used = db.execute(
                 "UPDATE threads SET last_used_us = ?2 WHERE n = ?1",
                 params![thread, now],
@@ -104,7 +112,7 @@ fn keep(db: &Transaction<'_>, new: &NewThreadTurn) -> rusqlite::Result<()> {
             }
             *thread
         }
-        Err(fixed) => {
+        Thread::New(fixed) => {
             db.execute(
                 "INSERT INTO threads (workspace, last_used_us, fixed) VALUES (?1, ?2, ?3)",
                 params![new.workspace, now, fixed],

@@ -135,7 +135,7 @@ fn tail(stderr: &str) -> String {
     let lines: Vec<&str> = stderr.lines().collect();
     let from = lines.len().saturating_sub(12);
     let lines = lines[from..].iter();
-    lines.flat_map(|line| ["  | ", line, "\n"]).collect()
+    lines.flat_map(|line| ["\n  | ", line]).collect()
 }
 
 fn asked_otherwise(one: &[Request], two: &[Request]) -> Vec<String> {

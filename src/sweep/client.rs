@@ -18,7 +18,10 @@ impl Client<'_> {
     /// The JSON that a path answers.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, SweepError> {
         let body = self.send("GET", path, Bytes::new()).await?;
-        serde_json::from_slice(&body).map_err(|error| said(path, &error.to_string()))
+        serde_json::from_slice(&body).map_err(|source| SweepError::Answer {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// Sends JSON, or nothing.
@@ -39,10 +42,9 @@ impl Client<'_> {
             betas: "files-api-2025-04-14",
         };
         let answer = keyed.send(method, path, "application/json", body).await;
-        answer.map_err(|error| said(path, &error))
+        answer.map_err(|source| SweepError::Server {
+            path: path.to_owned(),
+            source,
+        })
     }
-}
-
-fn said(path: &str, what: &str) -> SweepError {
-    SweepError::Server(format!("{path}: {what}"))
 }

@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(only(&["*/http-*"]).unwrap().len(), 6);
         let pair = only(&["files#1/cut+messages#2/reset"]).unwrap();
         assert_eq!(pair[0].faults.len(), 2);
-        let error = only(&["files#1/cur"]).unwrap_err().to_string();
+        let error = crate::hinted::told(&only(&["files#1/cur"]).unwrap_err());
         assert!(error.contains("files#1/cut"), "{error}");
     }
 

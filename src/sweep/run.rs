@@ -83,9 +83,7 @@ impl Place<'_> {
         if !faults.is_empty() {
             let list = json!(faults).to_string();
             let added = client.post("/_sandtable/faults", list).await;
-            added.map_err(|error| SweepError::Faults {
-                says: error.to_string(),
-            })?;
+            added.map_err(|error| SweepError::Faults(Box::new(error)))?;
         }
         if let Some(script) = script {
             client.put("/_sandtable/scripts", script.to_owned()).await?;

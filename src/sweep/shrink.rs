@@ -63,9 +63,7 @@ pub(crate) async fn shrink(
         how,
         Outcome::Unharmed | Outcome::Recovered | Outcome::NotMet
     ) {
-        return Err(SweepError::Faults {
-            says: format!("the command survives these faults: it {says}"),
-        });
+        return Err(SweepError::Survived(says));
     }
     let (faults, runs) = least(faults, async |fewer: &[Value]| {
         Ok(become_of(fewer).await?.0 == how)

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::protobuf;
 use super::span::Span;
-use crate::client::{self, Call, Http, Reach};
+use crate::client::{self, Call, ClientError, Http, Reach};
 
 /// Requests whose spans wait.
 const QUEUE: usize = 1024;
@@ -58,7 +58,7 @@ fn endpoint(url: &str) -> String {
 
 impl Exporter {
     /// Sends to a collector, from a task of its own that ends with the exporter.
-    pub(super) fn start(url: &str) -> Result<Self, String> {
+    pub(super) fn start(url: &str) -> Result<Self, ClientError> {
         let client = client::build(Reach::Anywhere)?;
         let (queue, orders) = mpsc::channel(QUEUE);
         let counts = Arc::new(Sent::default());
@@ -137,7 +137,7 @@ impl Sender {
         let failure = match answer {
             Ok(Ok(answer)) if answer.is_success() => None,
             Ok(Ok(answer)) => Some(format!("it answers {}", answer.status)),
-            Ok(Err(reason)) => Some(reason),
+            Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some("it does not answer".to_owned()),
         };
         let count = match failure {

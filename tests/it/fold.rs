@@ -434,7 +434,7 @@ proptest! {
                 sandtable::engine::validate::tools(&request).err(),
                 sandtable::engine::validate::strict(&request).err(),
             ];
-            prop_assert!(checks.iter().flatten().all(|text| !text.is_empty()));
+            prop_assert!(checks.iter().flatten().all(|invalid| !invalid.to_string().is_empty()));
         }
     }
 }

@@ -26,6 +26,7 @@ mod control;
 mod coverage;
 mod determinism;
 mod duplicates;
+mod error_types;
 mod errors;
 mod events;
 mod expiry;

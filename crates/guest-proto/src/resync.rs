@@ -75,11 +75,23 @@ impl fmt::Debug for Token {
     }
 }
 
+/// A text that is no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoToken;
+
+impl fmt::Display for NoToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a token is 64 hexadecimal digits")
+    }
+}
+
+impl std::error::Error for NoToken {}
+
 impl TryFrom<String> for Token {
-    type Error = &'static str;
+    type Error = NoToken;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::from_hex(&text).ok_or("a token is 64 hexadecimal digits")
+        Self::from_hex(&text).ok_or(NoToken)
     }
 }
 

@@ -244,7 +244,7 @@ impl Repl {
                     };
                     match cell.take_calls(calls, around.settings) {
                         Ok(()) => cell.tell_if_waiting(around.out),
-                        Err(reason) => return self.break_off(&reason, around.others),
+                        Err(reason) => return self.break_off(&reason.to_string(), around.others),
                     }
                 }
                 Said::Done(code) => {
@@ -252,7 +252,9 @@ impl Repl {
                         self.finish(cell, code, around);
                     }
                 }
-                Said::Nonsense(reason) => return self.break_off(&reason, around.others),
+                Said::Nonsense(reason) => {
+                    return self.break_off(&reason, around.others);
+                }
             }
         }
         if let Some(cell) = &self.current
@@ -422,11 +424,11 @@ impl Repl {
         });
         match begun {
             Ok(()) => self.current = Some(Cell::new(job, state_lost)),
-            Err(message) => {
+            Err(error) => {
                 let finished = Finished {
                     tag: job.tag,
                     output_dir: job.places.output_tag().to_owned(),
-                    done: could_not_start(message),
+                    done: could_not_start(error.to_string()),
                     payload: Vec::new(),
                     state_lost,
                 };

@@ -3,7 +3,41 @@
 //! `docs/ERRORS.md` lists the same rows, and a test compares them. Faults of shape, whose texts follow one
 //! pattern, are in `decode`.
 
-use std::fmt::Display;
+use std::error::Error;
+use std::fmt::{self, Display};
+
+use crate::decode::Fault;
+
+/// What is wrong with a request, in the words that its client reads. It is no table row by itself: many texts
+/// are the service's and follow no rule that is listed below.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid(String);
+
+impl Invalid {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Invalid {}
+
+impl From<Fault> for Invalid {
+    fn from(fault: Fault) -> Self {
+        Self(fault.to_string())
+    }
+}
+
+impl From<Invalid> for String {
+    fn from(invalid: Invalid) -> Self {
+        invalid.0
+    }
+}
 
 /// One rule, and what breaking it gives.
 #[derive(Debug)]
@@ -51,6 +85,11 @@ impl Refusal {
         }
         message.push_str(rest);
         message
+    }
+
+    /// The message as an error.
+    pub fn refuse(&self, values: &[(&str, &dyn Display)]) -> Invalid {
+        Invalid(self.say(values))
     }
 }
 

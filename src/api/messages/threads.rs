@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::engine::fold::Fold;
 use crate::engine::{self, Engine, Sink, TurnError, TurnInput, Wait};
 use crate::limits;
-use crate::store::{NewThreadTurn, ThreadRow};
+use crate::store::{self, NewThreadTurn, ThreadRow};
 use crate::workspace::Continuing;
 
 const BETA: &str = "message-threads-2026-08-12";
@@ -225,8 +225,8 @@ impl Thread {
         NewThreadTurn {
             workspace: input.workspace.id.clone(),
             thread: match &self.on {
-                Ok((thread, _)) => Ok(*thread),
-                Err(fixed) => Err(fixed.to_string()),
+                Ok((thread, _)) => store::Thread::Known(*thread),
+                Err(fixed) => store::Thread::New(fixed.to_string()),
             },
             message: answer.id.clone(),
             messages: Value::Array(messages).to_string(),

@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::cassette::Redactor;
 use crate::engine::Report;
 use crate::fault::{self, Act, Dice, Faults, HttpAct, Occasion, Struck};
+use crate::hinted::{self, Hinted, Mistake};
 use crate::limits;
 use crate::model::ServiceError;
 
@@ -38,16 +39,13 @@ pub(super) fn of_request(
     let Some(text) = text_of(headers, HEADER)? else {
         return Ok(None);
     };
-    let bad = |message: String, hint: &str| {
-        ApiError::invalid(format!("{HEADER}: {message} (hint: {hint})"))
-    };
+    let bad =
+        |error: &dyn Hinted| ApiError::invalid(format!("{HEADER}: {}", hinted::in_line(error)));
     let value: Value = serde_json::from_str(text).map_err(|error| {
-        bad(
-            format!("not JSON: {error}"),
-            r#"such as {"at":"http","status":529}"#,
-        )
+        let wrong = Mistake::caused("not JSON", error);
+        bad(&wrong.with_hint(r#"such as {"at":"http","status":529}"#))
     })?;
-    let parsed = fault::parse(&value).map_err(|error| bad(error.message, &error.hint))?;
+    let parsed = fault::parse(&value).map_err(|error| bad(&error))?;
     // Events and verdicts tell a fault as it was given.
     let redactor = Redactor::default().with_known(keys(headers));
     let parsed = parsed
@@ -57,7 +55,7 @@ pub(super) fn of_request(
     let faults = Faults::new(Arc::default(), Dice::new(seed, request_id));
     faults
         .add(parsed)
-        .map_err(|error| bad(error.message, "send fewer"))?;
+        .map_err(|error| bad(&Mistake::new(error.message).with_hint("send fewer")))?;
     Ok(Some(Arc::new(faults)))
 }
 

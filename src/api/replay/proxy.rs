@@ -14,7 +14,9 @@ use futures_util::Stream;
 
 use super::intake::Intake;
 use super::kept::Kept;
-use crate::cassette::{Body, Deck, End, Exchange, Redactor, Response as Recorded, Timing};
+use crate::cassette::{
+    Body, Deck, End, Exchange, Redactor, Response as Recorded, Timing, UpstreamError,
+};
 
 /// Headers of an answer that say when and where it was given.
 const VOLATILE: [&str; 5] = [
@@ -69,7 +71,8 @@ pub(super) async fn pass_on(
     };
     let answer = match answered {
         Ok(answer) => answer,
-        Err(why) => {
+        Err(error) => {
+            let why = error.to_string();
             tracing::warn!(upstream.url = upstream.url(), %why, "the recorded service did not answer");
             tee.finish(End::UpstreamBroke(why.clone()));
             return super::unreachable(Some(upstream.url()), &why);
@@ -114,7 +117,7 @@ struct Tee {
     timing: Timing,
     kept: Kept,
     head_at: Instant,
-    inner: Pin<Box<dyn Stream<Item = Result<Bytes, String>> + Send>>,
+    inner: Pin<Box<dyn Stream<Item = Result<Bytes, UpstreamError>> + Send>>,
 }
 
 impl Tee {
@@ -163,9 +166,9 @@ impl Stream for Tee {
                 this.kept.push(&bytes);
                 Poll::Ready(Some(Ok(bytes)))
             }
-            Some(Err(why)) => {
-                this.finish(End::UpstreamBroke(why.clone()));
-                Poll::Ready(Some(Err(std::io::Error::other(why))))
+            Some(Err(error)) => {
+                this.finish(End::UpstreamBroke(error.to_string()));
+                Poll::Ready(Some(Err(std::io::Error::other(error))))
             }
             None => {
                 this.finish(End::Complete);

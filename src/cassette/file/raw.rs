@@ -1,5 +1,6 @@
 //! The YAML of a cassette, as typed and as meant.
 
+use std::error::Error;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -114,6 +115,51 @@ pub(super) const CLIENT_LEFT: &str = "client left";
 const HINT: &str =
     "`sandtable docs cassettes` has the format; `sandtable import` takes other tools' recordings";
 
+/// What is wrong with a value that has the right shape.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("`{0}` is neither `{CLIENT_LEFT}` nor `{BROKE}…`")]
+    Ended(String),
+    #[error("a complete answer has one")]
+    NoStatus,
+    #[error("`{0}` is no HTTP status")]
+    Status(u16),
+    #[error(transparent)]
+    Base64(#[from] base64::DecodeError),
+    #[error("64 hexadecimal digits are needed")]
+    Digest,
+    #[error("one of `json`, `text`, `stream`, `base64`, `blob`, `form`, and `missing` is enough")]
+    SeveralBodies,
+}
+
+impl Problem {
+    fn at(self, path: &str) -> Misread {
+        Misread {
+            path: path.to_owned(),
+            problem: self,
+        }
+    }
+}
+
+/// What is wrong, and where in the document.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {problem}")]
+struct Misread {
+    path: String,
+    #[source]
+    problem: Problem,
+}
+
+impl Misread {
+    /// The same, told of the document around it.
+    fn within(self, around: &str) -> Self {
+        Self {
+            path: format!("{around}.{}", self.path),
+            ..self
+        }
+    }
+}
+
 /// Reads the text of a cassette called `name`.
 pub(super) fn read(name: &str, text: &str) -> Result<RawCassette, CassetteError> {
     let options = serde_saphyr::options! {
@@ -127,11 +173,11 @@ pub(super) fn read(name: &str, text: &str) -> Result<RawCassette, CassetteError>
             format!("line {}, column {}: ", at.line(), at.column())
         });
         let message = UserMessageFormatter.format_message(&error);
-        wrong(name, format!("{place}{message}"))
+        wrong(name, format!("{place}{message}").into())
     })
 }
 
-fn wrong(name: &str, reason: String) -> CassetteError {
+fn wrong(name: &str, reason: Box<dyn Error + Send + Sync>) -> CassetteError {
     CassetteError::Format {
         name: name.to_owned(),
         reason,
@@ -146,16 +192,18 @@ impl RawCassette {
             let version = self.cassette;
             let reason =
                 format!("it has version {version}, and this program reads up to {VERSION}");
-            return Err(wrong(name, reason));
+            return Err(wrong(name, reason.into()));
         }
         let exchanges = self
             .exchanges
             .into_iter()
             .enumerate()
             .map(|(at, exchange)| {
-                exchange
-                    .read(blobs)
-                    .map_err(|reason| wrong(name, format!("exchanges[{at}].{reason}")))
+                let read = exchange.read(blobs);
+                read.map_err(|error| {
+                    let error = error.within(&format!("exchanges[{at}]"));
+                    wrong(name, error.into())
+                })
             })
             .collect::<Result<_, _>>()?;
         Ok(Cassette {
@@ -173,11 +221,11 @@ impl RawCassette {
 }
 
 impl RawExchange {
-    fn read(self, blobs: &Path) -> Result<Exchange, String> {
+    fn read(self, blobs: &Path) -> Result<Exchange, Misread> {
         let request = self
             .request
             .map(|raw| {
-                Ok::<_, String>(Request {
+                Ok::<_, Misread>(Request {
                     method: raw.method.to_ascii_uppercase(),
                     path: raw.path,
                     query: raw.query,
@@ -185,7 +233,7 @@ impl RawExchange {
                     body: raw
                         .body
                         .read(blobs)
-                        .map_err(|reason| format!("request.{reason}"))?,
+                        .map_err(|error| error.within("request"))?,
                 })
             })
             .transpose()?;
@@ -195,22 +243,15 @@ impl RawExchange {
             Some(CLIENT_LEFT) => End::ClientLeft,
             Some(text) => End::UpstreamBroke(
                 text.strip_prefix(BROKE)
-                    .ok_or_else(|| {
-                        format!(
-                            "response.ended: `{text}` is neither `{CLIENT_LEFT}` nor `{BROKE}…`"
-                        )
-                    })?
+                    .ok_or_else(|| Problem::Ended(text.to_owned()).at("response.ended"))?
                     .to_owned(),
             ),
         };
         if response.status == 0 && end == End::Complete {
-            return Err("response.status: a complete answer has one".to_owned());
+            return Err(Problem::NoStatus.at("response.status"));
         }
         if response.status != 0 && !(100..=999).contains(&response.status) {
-            return Err(format!(
-                "response.status: `{}` is no HTTP status",
-                response.status
-            ));
+            return Err(Problem::Status(response.status).at("response.status"));
         }
         Ok(Exchange {
             request,
@@ -220,7 +261,7 @@ impl RawExchange {
                 body: response
                     .body
                     .read(blobs)
-                    .map_err(|reason| format!("response.{reason}"))?,
+                    .map_err(|error| error.within("response"))?,
                 end,
             },
             timing: None,
@@ -239,7 +280,7 @@ fn headers(raw: Map<String, Value>) -> Vec<(String, String)> {
 }
 
 impl RawBody {
-    fn read(self, blobs: &Path) -> Result<Body, String> {
+    fn read(self, blobs: &Path) -> Result<Body, Misread> {
         let Self {
             json,
             text,
@@ -255,13 +296,13 @@ impl RawBody {
         if let Some(base64) = base64 {
             let bytes = STANDARD
                 .decode(base64.split_whitespace().collect::<String>())
-                .map_err(|error| format!("body.base64: {error}"))?;
+                .map_err(|error| Problem::from(error).at("body.base64"))?;
             kinds.push(Body::Bytes(Bytes::from(bytes)));
         }
         if let Some(blob) = blob {
             // It becomes a file's name.
             if blob.sha256.len() != 64 || !blob.sha256.bytes().all(|c| c.is_ascii_hexdigit()) {
-                return Err("body.blob.sha256: 64 hexadecimal digits are needed".to_owned());
+                return Err(Problem::Digest.at("body.blob.sha256"));
             }
             kinds.push(Body::Blob(Blob {
                 sha256: blob.sha256.to_ascii_lowercase(),
@@ -270,7 +311,7 @@ impl RawBody {
             }));
         }
         if let Some(parts) = form {
-            let parts: Result<Vec<Part>, String> =
+            let parts: Result<Vec<Part>, Misread> =
                 parts.into_iter().map(|part| part.read(blobs)).collect();
             kinds.push(Body::Form(parts?));
         }
@@ -278,13 +319,13 @@ impl RawBody {
         match (kinds.pop(), kinds.is_empty()) {
             (Some(body), true) => Ok(body),
             (None, _) => Ok(Body::Empty),
-            (Some(_), false) => Err("body: one of `json`, `text`, `stream`, `base64`, `blob`, `form`, and `missing` is enough".to_owned()),
+            (Some(_), false) => Err(Problem::SeveralBodies.at("body")),
         }
     }
 }
 
 impl RawPart {
-    fn read(self, blobs: &Path) -> Result<Part, String> {
+    fn read(self, blobs: &Path) -> Result<Part, Misread> {
         Ok(Part {
             name: self.name,
             filename: self.filename,

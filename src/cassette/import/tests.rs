@@ -12,13 +12,14 @@ use serde_json::json;
 
 use super::*;
 use crate::cassette::{Body, End, Request};
+use crate::hinted;
 
 fn taken(text: &str) -> Cassette {
     parse("test", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn refused(text: &[u8]) -> String {
-    parse("test", text).unwrap_err().to_string()
+    hinted::told(&parse("test", text).unwrap_err())
 }
 
 fn request(cassette: &Cassette, at: usize) -> &Request {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::values::ValueError;
 use chrono::TimeDelta;
 use clap::Args;
 
@@ -70,8 +71,8 @@ pub(in crate::cli) struct ConformArgs {
 }
 
 /// `90d`, or `12w`.
-fn days(text: &str) -> Result<TimeDelta, String> {
-    let wrong = || "expected days or weeks, such as 90d or 12w".to_owned();
+fn days(text: &str) -> Result<TimeDelta, ValueError> {
+    let wrong = || ValueError::Expected("expected days or weeks, such as 90d or 12w");
     let unit = text.chars().last().ok_or_else(wrong)?;
     let each = match unit {
         'd' => 1,
@@ -86,10 +87,10 @@ fn days(text: &str) -> Result<TimeDelta, String> {
         .ok_or_else(wrong)
 }
 
-fn dollars(text: &str) -> Result<f64, String> {
+fn dollars(text: &str) -> Result<f64, ValueError> {
     match text.parse() {
         Ok(number) if number >= 0.0 && f64::is_finite(number) => Ok(number),
-        _ => Err("expected an amount such as 0.50".to_owned()),
+        _ => Err(ValueError::Expected("expected an amount such as 0.50")),
     }
 }
 

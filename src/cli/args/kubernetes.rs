@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::ValueError;
 use clap::Args;
 
 use crate::limits::POD_START_TIMEOUT;
@@ -87,9 +88,9 @@ pub(in crate::cli) struct KubernetesArgs {
     k8s_pool: Option<String>,
 }
 
-fn label(text: &str) -> Result<(String, String), &'static str> {
+fn label(text: &str) -> Result<(String, String), ValueError> {
     let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    let (key, value) = pair.ok_or("a label is `KEY=VALUE`")?;
+    let (key, value) = pair.ok_or(ValueError::Expected("a label is `KEY=VALUE`"))?;
     Ok((key.to_owned(), value.to_owned()))
 }
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::values::ValueError;
 use clap::{Args, Subcommand};
 
 use super::ServeArgs;
@@ -93,20 +94,22 @@ pub(in crate::cli) struct ShrinkArgs {
     pub(in crate::cli) command: Vec<OsString>,
 }
 
-fn budget(text: &str) -> Result<Budget, String> {
+fn budget(text: &str) -> Result<Budget, ValueError> {
     match text.parse::<usize>() {
-        Ok(0) => Err("at least 1".to_owned()),
+        Ok(0) => Err(ValueError::Expected("at least 1")),
         Ok(runs) => Ok(Budget::Runs(runs)),
-        Err(_) => time(text)
-            .map(Budget::Time)
-            .map_err(|_| "a number of runs, such as 50, or a time, such as 2m".to_owned()),
+        Err(_) => time(text).map(Budget::Time).map_err(|_| {
+            ValueError::Expected("a number of runs, such as 50, or a time, such as 2m")
+        }),
     }
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+fn time(text: &str) -> Result<Duration, ValueError> {
     let span = clock::span(text).and_then(|span| span.to_std().ok());
     span.filter(|span| !span.is_zero())
-        .ok_or_else(|| "a time above 0, such as 500ms, 30s, 2m, or 1h30m".to_owned())
+        .ok_or(ValueError::Expected(
+            "a time above 0, such as 500ms, 30s, 2m, or 1h30m",
+        ))
 }
 
 #[cfg(test)]

@@ -2,19 +2,21 @@
 
 use clap::{CommandFactory as _, Parser as _};
 
-use super::{Cli, Command};
+use super::{Cli, Command, UsageError};
 use crate::config::{BackendChoice, Config};
+use crate::hinted;
 
 /// The configuration of a command line, or what is wrong with it.
 fn config(line: &str) -> Result<Config, String> {
+    let told = |error: UsageError| hinted::told(&error);
     let cli = Cli::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
     let serve = match cli.command {
         None => cli.serve,
         Some(Command::Replay(args)) => args.into_serve(),
-        Some(Command::Record(args)) => args.into_serve().map_err(|error| error.to_string())?.0,
+        Some(Command::Record(args)) => args.into_serve().map_err(told)?.0,
         Some(other) => panic!("{other:?}"),
     };
-    serve.into_config().map_err(|error| error.to_string())
+    serve.into_config().map_err(told)
 }
 
 #[test]

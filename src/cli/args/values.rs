@@ -1,48 +1,66 @@
 //! Values of flags that say more than a word.
 
+use std::num::ParseIntError;
+
 use clap::ValueEnum;
 
+use crate::cassette::JsonPathError;
 use crate::quirks::{Layer, Profile, QuirkError};
 
-pub(super) fn profile(text: &str) -> Result<Profile, String> {
-    text.parse().map_err(|error| with_hint(&error))
+/// Why a flag does not take a value. clap puts the text behind the flag and the value.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::cli) enum ValueError {
+    /// What would be right.
+    #[error("{0}")]
+    Expected(&'static str),
+    /// clap has no line for a hint.
+    #[error("{0}: {hint}", hint = .0.hint)]
+    Quirk(#[from] QuirkError),
+    #[error(transparent)]
+    Number(#[from] ParseIntError),
+    #[error("{0} is not in 0..=65535")]
+    Port(i64),
 }
 
-pub(super) fn quirk(text: &str) -> Result<(String, String), String> {
-    let layer = Layer::from_text(text).map_err(|error| with_hint(&error))?;
+pub(super) fn profile(text: &str) -> Result<Profile, ValueError> {
+    Ok(text.parse()?)
+}
+
+pub(super) fn quirk(text: &str) -> Result<(String, String), ValueError> {
+    let layer = Layer::from_text(text)?;
     let mut rows = layer.rows();
     match (layer.profile(), rows.next(), rows.next()) {
         (None, Some((name, value)), None) => Ok((name.to_owned(), value.to_owned())),
-        (Some(_), _, _) => Err("the profile has a flag of its own: --profile".to_owned()),
-        _ => Err("expected NAME=VALUE".to_owned()),
+        (Some(_), _, _) => Err(ValueError::Expected(
+            "the profile has a flag of its own: --profile",
+        )),
+        _ => Err(ValueError::Expected("expected NAME=VALUE")),
     }
 }
 
-pub(super) fn with_hint(error: &QuirkError) -> String {
-    format!("{error}: {}", error.hint)
-}
-
 /// A JSON path, as it was typed.
-pub(super) fn json_path(text: &str) -> Result<String, String> {
+pub(super) fn json_path(text: &str) -> Result<String, JsonPathError> {
     crate::cassette::json_path(text).map(|_| text.to_owned())
 }
 
-pub(super) fn alias(text: &str) -> Result<(String, String), String> {
+pub(super) fn alias(text: &str) -> Result<(String, String), ValueError> {
     match text.split_once('=') {
         Some((from, to)) if !from.is_empty() && !to.is_empty() => {
             Ok((from.to_owned(), to.to_owned()))
         }
-        _ => Err("expected TYPE=TYPE".to_owned()),
+        _ => Err(ValueError::Expected("expected TYPE=TYPE")),
     }
 }
 
 /// A port. For a Service called `sandtable` Kubernetes sets the flag's variable to an address, in every pod beside it.
-pub(super) fn port(text: &str) -> Result<u16, String> {
+pub(super) fn port(text: &str) -> Result<u16, ValueError> {
     if text.starts_with("tcp://") || text.starts_with("udp://") {
-        return Err("Kubernetes sets SANDTABLE_PORT to this beside a Service called `sandtable`: the pod needs `enableServiceLinks: false`".to_owned());
+        return Err(ValueError::Expected(
+            "Kubernetes sets SANDTABLE_PORT to this beside a Service called `sandtable`: the pod needs `enableServiceLinks: false`",
+        ));
     }
-    let number: i64 = text.parse().map_err(|error| format!("{error}"))?;
-    u16::try_from(number).map_err(|_| format!("{number} is not in 0..=65535"))
+    let number: i64 = text.parse()?;
+    u16::try_from(number).map_err(|_| ValueError::Port(number))
 }
 
 /// Values of `--on-unmatched`.
@@ -55,11 +73,20 @@ pub(in crate::cli) enum UnmatchedArg {
     Direct,
 }
 
+/// Why a text is no collector's URL.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CollectorError {
+    #[error(transparent)]
+    Uri(#[from] http::uri::InvalidUri),
+    #[error("such as http://127.0.0.1:4318")]
+    NoUrl,
+}
+
 /// The URL of a collector.
-pub(super) fn collector(text: &str) -> Result<String, String> {
-    let uri: http::Uri = text.parse().map_err(|error| format!("{error}"))?;
+pub(super) fn collector(text: &str) -> Result<String, CollectorError> {
+    let uri: http::Uri = text.parse()?;
     match (uri.scheme_str(), uri.host()) {
         (Some("http" | "https"), Some(_)) => Ok(text.to_owned()),
-        _ => Err("such as http://127.0.0.1:4318".to_owned()),
+        _ => Err(CollectorError::NoUrl),
     }
 }

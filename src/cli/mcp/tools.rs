@@ -1,18 +1,21 @@
 //! The tools, each of them one or two control calls.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
-use rmcp::model::{Implementation, ServerCapabilities, ServerConfig};
+use rmcp::model::{ContentBlock, Implementation, IntoContents, ServerCapabilities, ServerConfig};
 use rmcp::schemars::{self, JsonSchema};
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cli::args::VERSION;
-use crate::cli::docs;
+use crate::cli::docs::{self, NoPage};
 use crate::cli::remote::{Remote, RemoteError};
+use crate::hinted::{self, Hinted};
+use crate::model::script::Diagnostic;
 
 /// What an agent is told before its first call.
 const INSTRUCTIONS: &str = "\
@@ -38,8 +41,38 @@ struct Server {
     key: Option<String>,
 }
 
+/// Why a tool has no good answer.
+#[derive(Debug, thiserror::Error)]
+enum ToolError {
+    #[error(transparent)]
+    Server(#[from] RemoteError),
+    #[error(transparent)]
+    Page(#[from] NoPage),
+    #[error("{}", hinted::told_all(.0))]
+    Script(Vec<Diagnostic>),
+    #[error("`id` and `action` belong together")]
+    HalfAnOrder,
+}
+
+impl Hinted for ToolError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Server(error) => error.hint(),
+            Self::Page(error) => error.hint(),
+            Self::Script(_) => None,
+            Self::HalfAnOrder => Some("without both the containers are listed".into()),
+        }
+    }
+}
+
+impl IntoContents for ToolError {
+    fn into_contents(self) -> Vec<ContentBlock> {
+        hinted::told(&self).into_contents()
+    }
+}
+
 /// What a tool answers: text, or what went wrong and what helps.
-type Answer = Result<String, String>;
+type Answer = Result<String, ToolError>;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Page {
@@ -138,22 +171,20 @@ impl Tools {
         method: &str,
         call: &str,
         body: impl Into<bytes::Bytes>,
-    ) -> Result<Value, String> {
-        let answer = self.remote().call(method, call, body).await;
-        answer.map_err(|error| error.to_string())
+    ) -> Result<Value, ToolError> {
+        Ok(self.remote().call(method, call, body).await?)
     }
 
-    async fn get(&self, call: &str) -> Result<Value, String> {
+    async fn get(&self, call: &str) -> Result<Value, ToolError> {
         self.call("GET", call, "").await
     }
 
     async fn text(&self, call: &str) -> Answer {
-        let text = self.remote().text(call).await;
-        text.map_err(|error| error.to_string())
+        Ok(self.remote().text(call).await?)
     }
 
     /// One exchange with its bodies.
-    async fn exchange(&self, id: &str) -> Result<Value, String> {
+    async fn exchange(&self, id: &str) -> Result<Value, ToolError> {
         self.get(&format!("journal/{}", encoded(id))).await
     }
 
@@ -237,11 +268,7 @@ impl Tools {
     async fn check_script(&self, Parameters(Script { rules }): Parameters<Script>) -> Answer {
         match crate::model::script::Scripts::default().replace(&rules, "rules") {
             Ok(summary) => Ok(format!("nothing is wrong with it: {} rules", summary.rules)),
-            Err(found) => Err(found
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("\n")),
+            Err(found) => Err(ToolError::Script(found)),
         }
     }
 
@@ -313,10 +340,7 @@ impl Tools {
                 let call = format!("containers/{}/{action}", encoded(&id));
                 self.call("POST", &call, "").await
             }
-            _ => return Err(
-                "`id` and `action` belong together\n  hint: without both the containers are listed"
-                    .to_owned(),
-            ),
+            _ => return Err(ToolError::HalfAnOrder),
         };
         done.map(|done| pretty(&done))
     }
@@ -332,7 +356,7 @@ impl Tools {
 
     #[tool(description = "Prints a page of the manual, or the list of pages.")]
     async fn docs(&self, Parameters(Page { page }): Parameters<Page>) -> Answer {
-        docs::print(page.as_deref()).map_err(|error| error.to_string())
+        Ok(docs::print(page.as_deref())?)
     }
 }
 

@@ -9,8 +9,11 @@ use super::*;
 /// The settings of a file in `/project`, or the place in characters, message, and hint.
 fn settings(text: &str) -> Result<Vec<Setting>, (String, String, String)> {
     let file = Path::new("/project/sandtable.toml");
-    read(text, Path::new("/project"))
-        .map_err(|(span, message, hint)| (place(file, text, span), message, hint))
+    read(text, Path::new("/project")).map_err(|mistake| {
+        let error = mistake.within(file, text);
+        let place = error.place().unwrap().to_string();
+        (place, error.message, error.hint)
+    })
 }
 
 /// What a command line gives with a file.

@@ -1,6 +1,7 @@
 //! The cases without a service.
 
 use super::*;
+use crate::hinted::told;
 
 #[test]
 fn every_fact_that_is_checked_is_one_and_every_check_has_its_case() {
@@ -22,7 +23,7 @@ fn a_fact_or_a_case_is_asked_for_alone() {
     let of_fact = of("F136").unwrap();
     assert_eq!(of_fact.len(), 2);
     assert!(of_fact.iter().all(|case| case.only == ["F136"]));
-    let unknown = of("fact").unwrap_err();
+    let unknown = told(&of("fact").unwrap_err());
     assert!(
         unknown.contains("`fact`") && unknown.contains("hint: "),
         "{unknown}"

@@ -5,7 +5,6 @@ use tokio::io::AsyncReadExt;
 
 use super::files::{COPY_BYTES, turn};
 use super::{CallError, Done, Running};
-use crate::engine::TurnError;
 use crate::fault::{Act, Fault, ToolAct};
 use crate::limits;
 use crate::lint::FAULT_WITHOUT_EFFECT;
@@ -90,14 +89,14 @@ impl Running<'_> {
     async fn copy(&self, path: GivenPath) -> Result<TempBlob, CallError> {
         let unreadable = |path: &GivenPath, reason: String| {
             let message = format!("{}: `{}` cannot be read: {reason}", path.place, path.path);
-            CallError::Turn(ModelError { message }.into())
+            CallError::Turn(ModelError::new(message).into())
         };
         let (path, opened) = tokio::task::spawn_blocking(move || {
             let opened = path.open();
             (path, opened)
         })
         .await
-        .map_err(|error| CallError::Turn(TurnError::Invalid(error.to_string())))?;
+        .map_err(|error| CallError::Turn(error.into()))?;
         let (file, size) = opened.map_err(|error| unreadable(&path, error.to_string()))?;
         self.allow(size)?;
         let mut blob = self.engine.store.begin_blob().await.map_err(turn)?;
@@ -126,6 +125,6 @@ impl Running<'_> {
         }
         let gigabytes = limits::MAX_OUTPUT_BYTES / (1024 * 1024 * 1024);
         let message = format!("the files of one turn come to more than {gigabytes} GiB");
-        Err(CallError::Turn(ModelError { message }.into()))
+        Err(CallError::Turn(ModelError::new(message).into()))
     }
 }

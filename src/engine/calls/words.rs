@@ -13,6 +13,11 @@ use crate::model::{CallResult, ServerTool};
 use crate::quirks::{EditorDirectoryView, EditorKeys, EditorMissingString};
 use crate::sandbox::guest::{Edit, EditError, EditErrorKind, EditOutcome, ExecKind, View};
 
+/// Why a call's input is none that its tool takes: the text of its result.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct WrongInput(String);
+
 /// A call with its input checked.
 pub(super) enum Parsed {
     Exec(ExecKind),
@@ -26,11 +31,11 @@ pub(super) fn parse(
     arguments: &Value,
     id: &str,
     in_cells: bool,
-) -> Result<Parsed, String> {
+) -> Result<Parsed, WrongInput> {
     let text = |key: &str| match &arguments[key] {
         Value::String(text) => Ok(text.clone()),
-        Value::Null => Err(format!("`{key}` is missing")),
-        _ => Err(format!("`{key}` must be a string")),
+        Value::Null => Err(WrongInput(format!("`{key}` is missing"))),
+        _ => Err(WrongInput(format!("`{key}` must be a string"))),
     };
     Ok(match tool {
         ServerTool::Bash => Parsed::Exec(ExecKind::Bash(text("command")?)),
@@ -44,7 +49,7 @@ pub(super) fn parse(
         | ServerTool::ToolSearchRegex
         | ServerTool::ToolSearchBm25
         | ServerTool::Advisor => {
-            return Err(format!("`{}` needs no container", tool.name()));
+            return Err(WrongInput(format!("`{}` needs no container", tool.name())));
         }
         ServerTool::Editor => Parsed::Edit(match text("command")?.as_str() {
             "view" => Edit::View {
@@ -65,23 +70,25 @@ pub(super) fn parse(
                 },
             },
             other => {
-                return Err(format!(
+                return Err(WrongInput(format!(
                     "unknown command `{other}`: it is view, create, or str_replace"
-                ));
+                )));
             }
         }),
     })
 }
 
-fn view_range(value: &Value) -> Result<Option<(i64, i64)>, String> {
+fn view_range(value: &Value) -> Result<Option<(i64, i64)>, WrongInput> {
     match value {
         Value::Null => Ok(None),
         Value::Array(range) => match range.as_slice() {
             [first, last] => first.as_i64().zip(last.as_i64()).map(Some),
             _ => None,
         }
-        .ok_or_else(|| "`view_range` must be two line numbers".to_owned()),
-        _ => Err("`view_range` must be two line numbers".to_owned()),
+        .ok_or_else(|| WrongInput("`view_range` must be two line numbers".to_owned())),
+        _ => Err(WrongInput(
+            "`view_range` must be two line numbers".to_owned(),
+        )),
     }
 }
 

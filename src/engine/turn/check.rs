@@ -1,5 +1,7 @@
 //! Before a turn: the request against itself and against what it names, its model, its container.
 
+use wire::refusal::Invalid;
+
 use super::{Place, cuts};
 use crate::container::Found;
 use crate::container::over::{self, Over};
@@ -25,15 +27,13 @@ pub(in crate::engine) async fn check(
     engine: &Engine,
     input: &TurnInput,
 ) -> Result<Checked, TurnError> {
-    check_fields(input).map_err(TurnError::Invalid)?;
+    check_fields(input)?;
     check_media(input)?;
-    let pending = validate::history(&input.request).map_err(|text| {
-        lints::server_tool_results(input);
-        TurnError::Invalid(text)
-    })?;
-    lints::lost_caller(input, &pending).map_err(TurnError::Invalid)?;
+    let pending =
+        validate::history(&input.request).inspect_err(|_| lints::server_tool_results(input))?;
+    lints::lost_caller(input, &pending)?;
     if input.strict {
-        validate::strict(&input.request).map_err(TurnError::Invalid)?;
+        validate::strict(&input.request)?;
     }
     let uploads = references::check(engine, input).await?;
     let skills = skills::resolve(engine, input).await?;
@@ -53,12 +53,12 @@ fn check_media(input: &TurnInput) -> Result<(), TurnError> {
     let checked = work::apart(|| validate::media(&input.request.model, &input.body, weak));
     checked.map_err(|TooLarge { message, details }| match details {
         Some(details) => TurnError::Detailed { message, details },
-        None => TurnError::Invalid(message),
+        None => message.into(),
     })
 }
 
 /// The rules between the fields of a request, and those of its model.
-fn check_fields(input: &TurnInput) -> Result<(), String> {
+fn check_fields(input: &TurnInput) -> Result<(), Invalid> {
     let request = &input.request;
     models::check_callers(request)?;
     validate::tools(request)?;
@@ -87,10 +87,10 @@ pub(super) fn choose_model(
         && !models::takes_prefill(&input.request.model)
         && !scripts.knows_pause(request)
     {
-        return Err(TurnError::Invalid(
-            "This model does not support assistant message prefill. The conversation must end with a user message."
-                .to_owned(),
-        ));
+        return Err(Invalid::new(
+            "This model does not support assistant message prefill. The conversation must end with a user message.",
+        )
+        .into());
     }
     model::select(request, scripts, engine.on_unmatched).map_err(|error| {
         if let Some(nearest) = scripts.nearest(request, &error) {
@@ -135,7 +135,7 @@ pub(super) async fn find_container(
         }
         Found::Expired | Found::Missing => match over::outcome(quirks, id, waits) {
             Over::Calls => Ok(Place::Expired),
-            Over::Refused(message) => Err(TurnError::Invalid(message)),
+            Over::Refused(message) => Err(Invalid::new(message).into()),
             Over::Failed(error) => Err(TurnError::Service(error)),
         },
     }

@@ -115,11 +115,9 @@ impl Turn<'_> {
                 {
                     return Ok(());
                 }
-                return Err(ModelError {
-                    message: format!(
-                        "the model calls `{name}`, but the request declares no such tool"
-                    ),
-                });
+                return Err(ModelError::new(format!(
+                    "the model calls `{name}`, but the request declares no such tool"
+                )));
             }
         }
         let hint = match (self.code_tool, tool) {
@@ -141,9 +139,10 @@ impl Turn<'_> {
                 | ServerTool::Advisor,
             ) => "the declared tool offers bash and the text editor",
         };
-        Err(ModelError {
-            message: format!("the model calls `{}`, but {hint}", tool.name()),
-        })
+        Err(ModelError::new(format!(
+            "the model calls `{}`, but {hint}",
+            tool.name()
+        )))
     }
 
     /// A tool of the client may have the name of one of the service's: then it is declared.
@@ -154,12 +153,9 @@ impl Turn<'_> {
         {
             return Ok(());
         }
-        Err(ModelError {
-            message: format!(
-                "the model calls `{name}` as a tool of the client, but the request declares none of that name\n  \
-                 hint: what runs on the server has steps of its own, such as `bash` or `web_search`"
-            ),
-        })
+        Err(ModelError::new(format!(
+                "the model calls `{name}` as a tool of the client, but the request declares none of that name"
+            )).with_hint("what runs on the server has steps of its own, such as `bash` or `web_search`"))
     }
 
     /// With a client call in the group the turn ends here, and the group's server calls wait.

@@ -72,12 +72,10 @@ impl Turn<'_> {
         }
         let next = &self.input.body["fallbacks"][0]["model"];
         let Some(to) = to.or_else(|| next.as_str().map(str::to_owned)) else {
-            return Err(ModelError {
-                message:
-                    "the model falls back, and neither the step nor the request says to which\n  \
-                          hint: write `fallback: MODEL`"
-                        .to_owned(),
-            }
+            return Err(ModelError::new(
+                "the model falls back, and neither the step nor the request says to which",
+            )
+            .with_hint("write `fallback: MODEL`")
             .into());
         };
         let to = models::resolve(&to).to_owned();
@@ -117,11 +115,9 @@ impl Turn<'_> {
         if servers.any(|known| known.name == server) {
             return Ok(());
         }
-        Err(ModelError {
-            message: format!(
-                "the model asks the MCP server `{server}`, but the request's `mcp_servers` have none of that name"
-            ),
-        })
+        Err(ModelError::new(format!(
+            "the model asks the MCP server `{server}`, but the request's `mcp_servers` have none of that name"
+        )))
     }
 
     /// What was cleared is told at the end.
@@ -136,8 +132,5 @@ impl Turn<'_> {
 
 /// The model does what the request has not asked for.
 fn unasked(does: &str, lacks: &str) -> TurnError {
-    ModelError {
-        message: format!("the model {does}, but the request has no {lacks}"),
-    }
-    .into()
+    ModelError::new(format!("the model {does}, but the request has no {lacks}")).into()
 }

@@ -1,12 +1,12 @@
 //! Rules between fields of a body whose parts are right: marks of the cache, texts, schemas.
 
 use serde_json::Value;
-use wire::refusal;
+use wire::refusal::{self, Invalid};
 
 use crate::limits;
 
 /// Checks a body against itself; the error is the text for the client.
-pub(super) fn check(body: &Value) -> Result<(), String> {
+pub(super) fn check(body: &Value) -> Result<(), Invalid> {
     check_schemas(body)?;
     check_marks(body)?;
     check_system_texts(&body["system"])
@@ -59,18 +59,18 @@ fn mark<'a>(marks: &mut Vec<Mark<'a>>, path: String, block: &'a Value) {
     }
 }
 
-fn check_marks(body: &Value) -> Result<(), String> {
+fn check_marks(body: &Value) -> Result<(), Invalid> {
     let marks = marks(body);
     for mark in &marks {
         if mark.block["type"] == "text" && mark.block["text"] == "" {
             let path = mark.text_path();
-            return Err(refusal::CACHE_EMPTY_TEXT.say(&[("path", &path)]));
+            return Err(refusal::CACHE_EMPTY_TEXT.refuse(&[("path", &path)]));
         }
     }
     // The mark of the body itself takes a place, too.
     let found = marks.len() + usize::from(body["cache_control"].is_object());
     if found > limits::MAX_CACHE_MARKS {
-        return Err(refusal::CACHE_COUNT.say(&[("found", &found)]));
+        return Err(refusal::CACHE_COUNT.refuse(&[("found", &found)]));
     }
     let is_long = |mark: &Mark<'_>| mark.block["cache_control"]["ttl"] == "1h";
     let late = marks
@@ -78,13 +78,13 @@ fn check_marks(body: &Value) -> Result<(), String> {
         .skip_while(|mark| is_long(mark))
         .find(|mark| is_long(mark));
     match late {
-        Some(mark) => Err(refusal::CACHE_TTL_ORDER.say(&[("path", &mark.path)])),
+        Some(mark) => Err(refusal::CACHE_TTL_ORDER.refuse(&[("path", &mark.path)])),
         None => Ok(()),
     }
 }
 
 /// `system` is a text or a list of them; those of the messages are looked at with the messages.
-fn check_system_texts(system: &Value) -> Result<(), String> {
+fn check_system_texts(system: &Value) -> Result<(), Invalid> {
     let path: (&str, &dyn std::fmt::Display) = ("path", &"system");
     let texts = items(system).filter_map(|(_, block)| block["text"].as_str());
     for text in texts {
@@ -98,23 +98,23 @@ fn check_system_texts(system: &Value) -> Result<(), String> {
 }
 
 /// A text holds more than white space.
-pub(super) fn check_text(text: &str, path: (&str, &dyn std::fmt::Display)) -> Result<(), String> {
+pub(super) fn check_text(text: &str, path: (&str, &dyn std::fmt::Display)) -> Result<(), Invalid> {
     if text.is_empty() {
-        return Err(refusal::EMPTY_TEXT.say(&[path]));
+        return Err(refusal::EMPTY_TEXT.refuse(&[path]));
     }
     if text.trim().is_empty() {
-        return Err(refusal::BLANK_TEXT.say(&[path]));
+        return Err(refusal::BLANK_TEXT.refuse(&[path]));
     }
     Ok(())
 }
 
 /// What answers must follow to the letter is closed: strict tools, and the format of the answer.
-fn check_schemas(body: &Value) -> Result<(), String> {
+fn check_schemas(body: &Value) -> Result<(), Invalid> {
     for (index, tool) in items(&body["tools"]) {
         if tool["strict"] == true && is_open(&tool["input_schema"], 0) {
             let tag = tool["type"].as_str().unwrap_or("custom");
             let path = format!("tools.{index}.{tag}");
-            return Err(refusal::STRICT_SCHEMA.say(&[("path", &path)]));
+            return Err(refusal::STRICT_SCHEMA.refuse(&[("path", &path)]));
         }
     }
     let formats = [
@@ -125,7 +125,7 @@ fn check_schemas(body: &Value) -> Result<(), String> {
         ("output_format.schema", &body["output_format"]["schema"]),
     ];
     match formats.iter().find(|(_, schema)| is_open(schema, 0)) {
-        Some((path, _)) => Err(refusal::STRICT_SCHEMA.say(&[("path", path)])),
+        Some((path, _)) => Err(refusal::STRICT_SCHEMA.refuse(&[("path", path)])),
         None => Ok(()),
     }
 }
@@ -180,9 +180,9 @@ mod tests {
             .unwrap()
             .push(nested);
         let refused = "A maximum of 4 blocks with cache_control may be provided. Found 5.";
-        assert_eq!(check(&more).unwrap_err(), refused);
+        assert_eq!(check(&more).unwrap_err().to_string(), refused);
         body["cache_control"] = json!({"type": "ephemeral"});
-        assert_eq!(check(&body).unwrap_err(), refused);
+        assert_eq!(check(&body).unwrap_err().to_string(), refused);
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
         let fine = user(&[text(Some("1h")), text(Some("5m")), text(None)]);
         assert_eq!(check(&fine), Ok(()));
         let mut body = user(&[text(None), text(Some("1h"))]);
-        let error = check(&body).unwrap_err();
+        let error = check(&body).unwrap_err().to_string();
         assert!(
             error.starts_with("messages.0.content.1.cache_control.ttl: "),
             "{error}"
@@ -199,7 +199,7 @@ mod tests {
         body["tools"] = json!([{"name": "f", "cache_control": {"type": "ephemeral"}}]);
         assert!(check(&body).is_err());
         body["system"] = json!([text(Some("1h"))]);
-        let error = check(&body).unwrap_err();
+        let error = check(&body).unwrap_err().to_string();
         assert!(error.starts_with("system.0.cache_control.ttl: "), "{error}");
     }
 

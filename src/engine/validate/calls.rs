@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use wire::refusal;
+use wire::refusal::{self, Invalid};
 use wire::request::{Block, By, Call, MessagesRequest, Role, ToolKind};
 
 use super::{CodeAnswer, Group, PendingCall};
@@ -11,7 +11,7 @@ use crate::engine::{programmatic, seal};
 pub(super) fn check_server_tools(
     request: &MessagesRequest,
     groups: &[Group<'_>],
-) -> Result<Vec<PendingCall>, String> {
+) -> Result<Vec<PendingCall>, Invalid> {
     let mut open: Vec<(usize, &Block)> = Vec::new();
     let mut known: HashMap<&str, &str> = HashMap::new();
     let mut connected: HashSet<&str> = HashSet::new();
@@ -29,10 +29,10 @@ pub(super) fn check_server_tools(
                     ..
                 } => {
                     if encrypted.iter().any(|text| seal::is_broken(text)) {
-                        return Err(format!(
+                        return Err(Invalid::new(format!(
                             "messages.{index}.content.{at}.{tag}: encrypted content must be sent back as it was \
                              received"
-                        ));
+                        )));
                     }
                     let fits = known
                         .get(tool_use_id.as_str())
@@ -83,10 +83,10 @@ pub(super) fn check_server_tools(
         {
             if !waits {
                 // The wording is inferred from that of other calls.
-                return Err(format!(
+                return Err(Invalid::new(format!(
                     "messages.{}: `mcp_tool_use` ids were found without a corresponding `mcp_tool_result` block: {id}",
                     groups[position].first
-                ));
+                )));
             }
             pending.push(PendingCall {
                 id: id.clone(),
@@ -119,18 +119,18 @@ pub(super) fn check_server_tools(
             (true, false) => format!(", but no `{}` tool was provided", declared_name(name)),
             (false, _) => String::new(),
         };
-        return Err(format!(
+        return Err(Invalid::new(format!(
             "messages.{}: `{name}` tool use with id `{id}` was found without a corresponding \
              `{name}_tool_result` block{tail}",
             groups[position].first
-        ));
+        )));
     }
     Ok(pending)
 }
 
 /// A result whose call is not there.
-fn orphan(place: (usize, usize), kind: &str, id: &str, call: &str) -> String {
-    refusal::ORPHAN_RESULT.say(&[
+fn orphan(place: (usize, usize), kind: &str, id: &str, call: &str) -> Invalid {
+    refusal::ORPHAN_RESULT.refuse(&[
         ("message", &place.0),
         ("block", &place.1),
         ("kind", &kind),
@@ -220,7 +220,7 @@ fn offers(request: &MessagesRequest, sub_tool: &str) -> bool {
 pub(super) fn check_code_callers(
     request: &MessagesRequest,
     groups: &[Group<'_>],
-) -> Result<(), String> {
+) -> Result<(), Invalid> {
     let blocks = || {
         groups
             .iter()
@@ -244,9 +244,9 @@ pub(super) fn check_code_callers(
         let known =
             blocks().any(|other| matches!(other, Block::ServerToolUse { id, .. } if id == source));
         if !known {
-            return Err(format!(
+            return Err(Invalid::new(format!(
                 "source tool `{source}` not found for tool use block `{id}`"
-            ));
+            )));
         }
         let done = blocks()
             .any(|other| matches!(other, Block::ServerToolResult { tool_use_id, .. } if tool_use_id == source));
@@ -255,7 +255,7 @@ pub(super) fn check_code_callers(
             .as_ref()
             .is_some_and(|container| container.id.is_some());
         if !done && !named {
-            return Err(refusal::CONTAINER_REQUIRED.say(&[]));
+            return Err(refusal::CONTAINER_REQUIRED.refuse(&[]));
         }
     }
     // What code awaits is a string (F059).
@@ -267,10 +267,10 @@ pub(super) fn check_code_callers(
         } = block
             && by_code.contains(&tool_use_id.as_str())
         {
-            return Err(format!(
+            return Err(Invalid::new(format!(
                 "messages.{index}.content.{at}.tool_result.content: results of tools called by code execution must be \
                  a string or `text` blocks"
-            ));
+            )));
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::io::Read;
 use base64::Engine as _;
 use flate2::read::ZlibDecoder;
 use serde_json::{Value, json};
-use wire::refusal;
+use wire::refusal::{self, Invalid};
 use wire::request::{Block, MessagesRequest, Source};
 
 use crate::engine::models;
@@ -18,7 +18,7 @@ const DICTIONARY_BYTES: usize = 4096;
 /// Why a request is refused, and what an SDK reads beside the text.
 #[derive(Debug, PartialEq)]
 pub struct TooLarge {
-    pub message: String,
+    pub message: Invalid,
     pub details: Option<Box<Value>>,
 }
 
@@ -108,7 +108,7 @@ fn check_images(found: &[Found<'_>]) -> Result<(), TooLarge> {
     };
     let places: Vec<&str> = large.iter().map(|found| found.place.as_str()).collect();
     Err(TooLarge {
-        message: row.say(&[("path", &first.path), ("most", &most)]),
+        message: row.refuse(&[("path", &first.path), ("most", &most)]),
         details: Some(Box::new(json!({
             "error_code": "image_dimensions_too_large",
             "max_side_length_pixels": most,
@@ -137,7 +137,7 @@ fn check_pages(model: &str, found: &[Found<'_>], weak: WeakRefusals) -> Result<(
         all += pages;
         if pages > most {
             return Err(TooLarge {
-                message: refusal::PDF_PAGES.say(&[("path", &document.path), ("most", &most)]),
+                message: refusal::PDF_PAGES.refuse(&[("path", &document.path), ("most", &most)]),
                 details: None,
             });
         }
@@ -337,7 +337,7 @@ mod tests {
             json!({"type": "tool_result", "tool_use_id": "t", "content": [image(&png(1, 8001))]});
         let refused = check(&[image(&png(1, 1)), result, image(&png(8001, 1))]).unwrap_err();
         assert_eq!(
-            refused.message,
+            refused.message.to_string(),
             "messages.0.content.1.tool_result.content.0.image.source.base64.data: At least one of the image \
              dimensions exceed max allowed size: 8000 pixels"
         );
@@ -355,7 +355,7 @@ mod tests {
         );
         let refused = check(&many).unwrap_err();
         assert_eq!(
-            refused.message,
+            refused.message.to_string(),
             "messages.0.content.0.image.source.base64.data: At least one of the image dimensions exceed max \
              allowed size for many-image requests: 2000 pixels"
         );
@@ -396,20 +396,21 @@ mod tests {
         let one = document(&plain_pdf(101));
         let refused = checked("claude-haiku-4-5", &body(std::slice::from_ref(&one))).unwrap_err();
         assert_eq!(
-            refused.message,
+            refused.message.to_string(),
             "messages.0.content.0.pdf.source.base64.data: A maximum of 100 PDF pages may be provided."
         );
         assert_eq!(checked("claude-opus-5", &body(&[one])), Ok(()));
         let half = document(&plain_pdf(60));
         let refused = checked("claude-haiku-4-5", &body(&[half.clone(), half])).unwrap_err();
         assert_eq!(
-            refused.message,
+            refused.message.to_string(),
             "A maximum of 100 PDF pages may be provided."
         );
         let refused = checked("claude-opus-5", &body(&[document(&plain_pdf(601))])).unwrap_err();
         assert!(
             refused
                 .message
+                .to_string()
                 .ends_with("A maximum of 600 PDF pages may be provided.")
         );
     }

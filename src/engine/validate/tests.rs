@@ -4,7 +4,7 @@ use super::*;
 use serde_json::Value;
 use serde_json::json;
 
-fn check(messages: &Value) -> Result<Pending, String> {
+fn check(messages: &Value) -> Result<Pending, Invalid> {
     let body = json!({
         "model": "claude-opus-5", "max_tokens": 16, "messages": messages,
         "tools": [{"type": "code_execution_20250825", "name": "code_execution"}],
@@ -39,7 +39,9 @@ fn tools_that_exclude_each_other_are_refused() {
     let web = json!({"type": "web_search_20260209", "name": "web_search"});
     let own = json!({"name": "f", "input_schema": {"type": "object"}, "defer_loading": true});
     assert_eq!(
-        check(&json!([web, code("code_execution_20250825")])).unwrap_err(),
+        check(&json!([web, code("code_execution_20250825")]))
+            .unwrap_err()
+            .to_string(),
         "Auto-injecting tools would conflict with existing tool names: ['code_execution']. Each tool name must \
          be unique."
     );
@@ -48,11 +50,11 @@ fn tools_that_exclude_each_other_are_refused() {
         Ok(())
     );
     assert_eq!(
-        check(&json!([own])).unwrap_err(),
+        check(&json!([own])).unwrap_err().to_string(),
         "All tools have defer_loading: true"
     );
     assert_eq!(
-        check(&json!([own, own])).unwrap_err(),
+        check(&json!([own, own])).unwrap_err().to_string(),
         "tools: Tool names must be unique."
     );
     assert_eq!(check(&json!([own, web])), Ok(()));
@@ -65,7 +67,8 @@ fn an_unanswered_client_call_is_named() {
         {"role": "assistant", "content": [client_call()]},
         {"role": "user", "content": "go on"},
     ]))
-    .unwrap_err();
+    .unwrap_err()
+    .to_string();
     assert_eq!(
         error,
         "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: toolu_1. Each \
@@ -80,7 +83,8 @@ fn an_answer_to_a_server_call_is_refused() {
         {"role": "assistant", "content": [call()]},
         {"role": "user", "content": [answer("srvtoolu_1")]},
     ]))
-    .unwrap_err();
+    .unwrap_err()
+    .to_string();
     assert!(
         error.starts_with(
             "messages.2.content.0: unexpected `tool_use_id` found in `tool_result` blocks: srvtoolu_1."
@@ -108,7 +112,8 @@ fn a_pending_server_call_followed_by_text_is_refused() {
         {"role": "assistant", "content": [call()]},
         {"role": "user", "content": "what now?"},
     ]))
-    .unwrap_err();
+    .unwrap_err()
+    .to_string();
     assert_eq!(
         error,
         "messages.1: `bash_code_execution` tool use with id `srvtoolu_1` was found without a corresponding \
@@ -126,7 +131,7 @@ fn a_result_without_its_call_is_refused() {
         }]},
         {"role": "user", "content": "go on"},
     ]))
-    .unwrap_err();
+    .unwrap_err().to_string();
     assert!(
         error.contains("found in `bash_code_execution_tool_result` blocks: srvtoolu_9"),
         "{error}"
@@ -142,6 +147,7 @@ fn code_that_waits_needs_its_container() {
         {"role": "assistant", "content": [call(), by_code]},
         {"role": "user", "content": [answer("toolu_1")]},
     ]))
-    .unwrap_err();
+    .unwrap_err()
+    .to_string();
     assert!(error.starts_with("container_id is required"), "{error}");
 }

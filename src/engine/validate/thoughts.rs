@@ -1,7 +1,7 @@
 //! What thinking asks of the rest of a request.
 
 use serde_json::Value;
-use wire::refusal;
+use wire::refusal::{self, Invalid};
 use wire::request::{Block, MessagesRequest, Role, Thinking};
 
 use crate::engine::seal;
@@ -23,7 +23,7 @@ pub fn check(
     request: &MessagesRequest,
     body: &Value,
     is_ours: impl Fn(&str) -> bool,
-) -> Result<(), String> {
+) -> Result<(), Invalid> {
     if !is_on(request) {
         return Ok(());
     }
@@ -32,17 +32,17 @@ pub fn check(
         .as_ref()
         .is_some_and(|choice| choice.forces)
     {
-        return Err(refusal::THINKING_FORCED.say(&[]));
+        return Err(refusal::THINKING_FORCED.refuse(&[]));
     }
     let number = |name: &str| body[name].as_f64();
     if number("temperature").is_some_and(|value| (value - 1.0).abs() > f64::EPSILON) {
-        return Err(refusal::THINKING_TEMPERATURE.say(&[]));
+        return Err(refusal::THINKING_TEMPERATURE.refuse(&[]));
     }
     if number("top_p").is_some_and(|value| value < LEAST_TOP_P) {
-        return Err(refusal::THINKING_TOP_P.say(&[]));
+        return Err(refusal::THINKING_TOP_P.refuse(&[]));
     }
     if !body["top_k"].is_null() {
-        return Err(refusal::THINKING_TOP_K.say(&[]));
+        return Err(refusal::THINKING_TOP_K.refuse(&[]));
     }
     check_signatures(request)?;
     match request.thinking {
@@ -52,15 +52,14 @@ pub fn check(
 }
 
 /// Parity: the service decrypts them; here it is only seen what can be none.
-fn check_signatures(request: &MessagesRequest) -> Result<(), String> {
+fn check_signatures(request: &MessagesRequest) -> Result<(), Invalid> {
     for (index, message) in request.messages.iter().enumerate() {
         for (position, block) in message.content.iter().enumerate() {
             if let Block::Thinking { signature, .. } = block
                 && !seal::may_be_signature(signature)
             {
-                return Err(
-                    refusal::THINKING_SIGNATURE.say(&[("message", &index), ("block", &position)])
-                );
+                return Err(refusal::THINKING_SIGNATURE
+                    .refuse(&[("message", &index), ("block", &position)]));
             }
         }
     }
@@ -72,7 +71,7 @@ fn check_first(
     request: &MessagesRequest,
     body: &Value,
     is_ours: impl Fn(&str) -> bool,
-) -> Result<(), String> {
+) -> Result<(), Invalid> {
     let talk = || {
         let messages = request.messages.iter().enumerate();
         messages.filter(|(_, message)| message.role != Role::System)
@@ -107,5 +106,5 @@ fn check_first(
     }
     let content = &body["messages"][index]["content"];
     let found = content[0]["type"].as_str().unwrap_or("text");
-    Err(refusal::THINKING_FIRST.say(&[("message", &index), ("found", &found)]))
+    Err(refusal::THINKING_FIRST.refuse(&[("message", &index), ("found", &found)]))
 }

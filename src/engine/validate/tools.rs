@@ -1,24 +1,24 @@
 //! The declared tools, against each other and against `tool_choice`.
 
-use wire::refusal;
+use wire::refusal::{self, Invalid};
 use wire::request::{MessagesRequest, Tool};
 
 use crate::engine::programmatic;
 use crate::model::CodeTool;
 
 /// Checks the declared tools against each other; the error is the text for the client.
-pub fn check(request: &MessagesRequest) -> Result<(), String> {
+pub fn check(request: &MessagesRequest) -> Result<(), Invalid> {
     let tools = &request.tools;
     for (position, tool) in tools.iter().enumerate() {
         // A connector is named by its server, no tool of its own.
         let alike =
             |other: &&Tool| other.name == tool.name && other.is_connector() == tool.is_connector();
         if tools[..position].iter().any(|other| alike(&other)) {
-            return Err("tools: Tool names must be unique.".to_owned());
+            return Err(Invalid::new("tools: Tool names must be unique."));
         }
     }
     if !tools.is_empty() && tools.iter().all(|tool| tool.deferred) {
-        return Err("All tools have defer_loading: true".to_owned());
+        return Err(Invalid::new("All tools have defer_loading: true"));
     }
     check_versions(tools)?;
     for (position, tool) in tools.iter().enumerate() {
@@ -28,7 +28,7 @@ pub fn check(request: &MessagesRequest) -> Result<(), String> {
 }
 
 /// Some web tools bring a code execution tool of their own; a tool of its name beside them must be the same (F048).
-fn check_versions(tools: &[Tool]) -> Result<(), String> {
+fn check_versions(tools: &[Tool]) -> Result<(), Invalid> {
     let is_other = |tool: &Tool| {
         tool.name == "code_execution"
             && !matches!(
@@ -37,13 +37,13 @@ fn check_versions(tools: &[Tool]) -> Result<(), String> {
             )
     };
     if tools.iter().any(Tool::brings_code) && tools.iter().any(is_other) {
-        return Err(refusal::INJECTION_CONFLICT.say(&[]));
+        return Err(refusal::INJECTION_CONFLICT.refuse(&[]));
     }
     Ok(())
 }
 
 /// What holds for a tool that names code among its callers (F059). All texts are inferred.
-fn check_callers(position: usize, tool: &Tool, tools: &[Tool]) -> Result<(), String> {
+fn check_callers(position: usize, tool: &Tool, tools: &[Tool]) -> Result<(), Invalid> {
     let Some(caller) = tool
         .allowed_callers
         .iter()
@@ -56,39 +56,39 @@ fn check_callers(position: usize, tool: &Tool, tools: &[Tool]) -> Result<(), Str
         .iter()
         .any(|toolset| tool.tag.starts_with(toolset))
     {
-        return Err(format!(
+        return Err(Invalid::new(format!(
             "{path}.allowed_callers: `{}` only supports `direct`",
             tool.tag
-        ));
+        )));
     }
     match programmatic::code_tool(tools) {
         Some(CodeTool::Cells | CodeTool::BashAndEditor) => {}
         Some(CodeTool::Python) => {
-            return Err(format!(
+            return Err(Invalid::new(format!(
                 "{path}.allowed_callers: `{caller}` needs `code_execution_20260120` or later, not `code_execution_20250522`"
-            ));
+            )));
         }
         None => {
-            return Err(format!(
+            return Err(Invalid::new(format!(
                 "{path}.allowed_callers: `{caller}` needs a code execution tool, but no `code_execution` tool was provided"
-            ));
+            )));
         }
     }
     if tool.strict {
-        return Err(format!(
+        return Err(Invalid::new(format!(
             "{path}.strict: `strict` is not supported for tools called by code execution"
-        ));
+        )));
     }
     if let Some(reference) = &tool.circular_ref {
-        return Err(format!(
+        return Err(Invalid::new(format!(
             "{path}.input_schema: Circular $ref detected: {reference}"
-        ));
+        )));
     }
     Ok(())
 }
 
 /// The model cannot be told to make a call that is code's to make.
-fn check_choice(request: &MessagesRequest) -> Result<(), String> {
+fn check_choice(request: &MessagesRequest) -> Result<(), Invalid> {
     let Some(choice) = &request.tool_choice else {
         return Ok(());
     };
@@ -99,17 +99,16 @@ fn check_choice(request: &MessagesRequest) -> Result<(), String> {
     if let Some(tool) = chosen
         && !tool.is_called_directly()
     {
-        return Err(format!(
+        return Err(Invalid::new(format!(
             "tool_choice: `{}` cannot be forced: its `allowed_callers` lacks `direct`",
             tool.name
-        ));
+        )));
     }
     let by_code = |tool: &Tool| tool.allowed_callers.iter().any(|caller| caller != "direct");
     if choice.disables_parallel && request.tools.iter().any(by_code) {
-        return Err(
-            "tool_choice.disable_parallel_tool_use: not supported with tools called by code execution"
-                .to_owned(),
-        );
+        return Err(Invalid::new(
+            "tool_choice.disable_parallel_tool_use: not supported with tools called by code execution",
+        ));
     }
     Ok(())
 }

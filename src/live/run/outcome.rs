@@ -140,7 +140,7 @@ impl Run<'_> {
             Err(why) => differences.push(Difference {
                 what: format!("file {name}"),
                 recorded: "downloaded".to_owned(),
-                live: why,
+                live: why.to_string(),
             }),
         }
     }
@@ -169,7 +169,7 @@ fn not_run(broken: Option<&Broken>) -> Outcome {
             differences: vec![difference.clone()],
         },
         Some(Broken::Lacks(reason)) => Outcome::NotExecutable {
-            reason: reason.clone(),
+            reason: reason.to_string(),
         },
         None => Outcome::NotExecutable {
             reason: ENDED.to_owned(),

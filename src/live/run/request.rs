@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{Broken, Call, Known, Run, answers, blocks, id, newest};
 use crate::live::Difference;
 use crate::live::gather::Turn;
+use crate::live::obstacle::Obstacle;
 use crate::model::draft::{self, Emit, is_from_code};
 
 /// Who asks does not matter to a sandbox; the recorded model may be retired.
@@ -64,14 +65,15 @@ impl Run<'_> {
     }
 
     /// The request that makes the calls; why there can be none otherwise.
-    pub(super) fn request(&self, turn: &Turn, calls: &[Call<'_>]) -> Result<Value, String> {
+    pub(super) fn request(&self, turn: &Turn, calls: &[Call<'_>]) -> Result<Value, Obstacle> {
         let recorded = turn.request.as_ref().map_err(Clone::clone)?;
         let mut content = Vec::new();
         for block in newest(recorded) {
             if block["type"] == "container_upload" {
                 let file = block["file_id"].as_str().unwrap_or_default();
-                let live = known(&self.files, file)
-                    .map_err(|why| format!("the uploaded file `{file}` is not there: {why}"))?;
+                let live = known(&self.files, file).map_err(|why| {
+                    why.behind(format!("the uploaded file `{file}` is not there"))
+                })?;
                 content.push(json!({"type": "container_upload", "file_id": live}));
             }
         }
@@ -88,24 +90,24 @@ impl Run<'_> {
         Ok(body)
     }
 
-    fn container(&self, recorded: &Value) -> Result<Option<Value>, String> {
+    fn container(&self, recorded: &Value) -> Result<Option<Value>, Obstacle> {
         let name = recorded.as_str().or(recorded["id"].as_str());
         let mut container = Map::new();
         if let Some(name) = name {
             let live = known(&self.containers, name)
-                .map_err(|why| format!("it goes on in the container `{name}`: {why}"))?;
+                .map_err(|why| why.behind(format!("it goes on in the container `{name}`")))?;
             container.insert("id".to_owned(), json!(live));
         }
         let mut skills = Vec::new();
         for skill in recorded["skills"].as_array().into_iter().flatten() {
             let mut skill = match skill {
                 Value::Object(_) => skill.clone(),
-                _ => return Err("a skill of the request is no object".to_owned()),
+                _ => return Err(Obstacle::recording("a skill of the request is no object")),
             };
             let name = skill["skill_id"].as_str().unwrap_or_default().to_owned();
             if skill["type"] == "custom" {
                 let live = known(&self.skills, &name)
-                    .map_err(|why| format!("the skill `{name}` is not there: {why}"))?;
+                    .map_err(|why| why.behind(format!("the skill `{name}` is not there")))?;
                 skill["skill_id"] = json!(live);
             }
             // Versions are numbered anew in every run.
@@ -168,9 +170,9 @@ impl Run<'_> {
         let waits = answer["stop_reason"] == "tool_use";
         answers.push(answer);
         if waits {
-            return Err(Broken::Lacks(
-                "code waits for the client's tools, and the recording has no answer".to_owned(),
-            ));
+            return Err(Broken::Lacks(Obstacle::recording(
+                "code waits for the client's tools, and the recording has no answer",
+            )));
         }
         Ok(())
     }
@@ -204,9 +206,9 @@ impl Run<'_> {
             .filter_map(|block| block["content"]["stdout"].as_str())
             .find(|said| INPUT_DIR.is_match(said));
         let (Some(place), Some(id)) = (said, answer["container"]["id"].as_str()) else {
-            return Err(Broken::Lacks(
-                "the container does not say its `$INPUT_DIR`".to_owned(),
-            ));
+            return Err(Broken::Lacks(Obstacle::recording(
+                "the container does not say its `$INPUT_DIR`",
+            )));
         };
         replace(steps, place);
         match &mut body["container"] {
@@ -229,10 +231,12 @@ fn replace(value: &mut Value, place: &str) {
     }
 }
 
-fn known(map: &Known, recorded: &str) -> Result<String, String> {
+fn known(map: &Known, recorded: &str) -> Result<String, Obstacle> {
     match map.get(recorded) {
         Some(known) => known.clone(),
-        None => Err("where it came from is not in the recording".to_owned()),
+        None => Err(Obstacle::recording(
+            "where it came from is not in the recording",
+        )),
     }
 }
 
@@ -310,7 +314,7 @@ fn client_results(before: &Turn, after: &Turn, answer: &Value) -> Result<Vec<Val
         let live = left.remove(left.iter().position(same).ok_or_else(differs)?);
         let answered = answers(request).find(|it| it["tool_use_id"] == call["id"]);
         let mut result = answered.cloned().ok_or_else(|| {
-            "the recording has no answer to a call of the client's tools".to_owned()
+            Obstacle::recording("the recording has no answer to a call of the client's tools")
         })?;
         result["tool_use_id"] = live["id"].clone();
         results.push(result);

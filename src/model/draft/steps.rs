@@ -2,6 +2,11 @@
 
 use serde_json::{Value, json};
 
+/// A call of a tool that runs in no sandbox here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not emulated")]
+pub struct NotEmulated(String);
+
 /// Which blocks become steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Emit {
@@ -12,7 +17,7 @@ pub enum Emit {
 }
 
 /// The steps; calls that stand together are made at once. What code calls is no step.
-pub fn steps(blocks: &[Value], emit: Emit) -> Result<Vec<Value>, String> {
+pub fn steps(blocks: &[Value], emit: Emit) -> Result<Vec<Value>, NotEmulated> {
     let mut steps: Vec<Value> = Vec::new();
     let mut group: Vec<Value> = Vec::new();
     for block in blocks {
@@ -25,7 +30,7 @@ pub fn steps(blocks: &[Value], emit: Emit) -> Result<Vec<Value>, String> {
             "server_tool_use" if is_call => match call(block) {
                 Some(step) => group.push(step),
                 None if emit == Emit::Calls => {}
-                None => return Err(format!("`{}` is not emulated", text(&block["name"]))),
+                None => return Err(NotEmulated(text(&block["name"]).to_owned())),
             },
             _ if emit == Emit::Calls => {}
             "tool_use" if is_call => {

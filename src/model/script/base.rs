@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use super::diagnostic::{Diagnostic, Position, render};
+use super::diagnostic::{Diagnostic, Position};
 use super::parse;
 use super::rule::Rule;
 
@@ -125,7 +125,7 @@ impl Base {
                 }
                 Ok(Reload::Rejected(diagnostics)) => tracing::warn!(
                     "scripts changed but cannot be read, the last good ones go on answering\n{}",
-                    render(&diagnostics)
+                    crate::hinted::told_all(&diagnostics)
                 ),
                 Err(error) => {
                     tracing::error!(%error, "scripts are no longer watched");

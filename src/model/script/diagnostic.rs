@@ -1,7 +1,9 @@
 //! What is wrong with a script, and where.
 
-use std::fmt;
+use std::borrow::Cow;
 use std::sync::Arc;
+
+use crate::hinted::{Hinted, Place};
 
 /// A place in a script; lines and columns count from 1, and 0 means the file as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,7 +13,8 @@ pub struct Position {
 }
 
 /// One mistake in a script.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct Diagnostic {
     /// The path as it was given, or where the text came from.
     pub file: String,
@@ -33,24 +36,18 @@ impl Diagnostic {
     }
 }
 
-impl fmt::Display for Diagnostic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if self.at.line > 0 {
-            write!(f, ":{}:{}", self.at.line, self.at.column)?;
-        }
-        write!(f, ": {}", self.message)?;
-        if let Some(hint) = &self.hint {
-            write!(f, "\n  hint: {hint}")?;
-        }
-        Ok(())
+impl Hinted for Diagnostic {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        self.hint.as_deref().map(Cow::Borrowed)
     }
-}
 
-/// Diagnostics as one text, one per line or pair of lines.
-pub fn render(diagnostics: &[Diagnostic]) -> String {
-    let lines: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
-    lines.join("\n")
+    fn place(&self) -> Option<Place<'_>> {
+        Some(Place {
+            file: &self.file,
+            line: self.at.line,
+            column: self.at.column,
+        })
+    }
 }
 
 /// Collects the mistakes of one file.

@@ -7,6 +7,11 @@ use crate::model::CallResult;
 /// Characters of stderr that a failed expectation quotes.
 const STDERR_CHARS: usize = 400;
 
+/// Every difference between what was expected of a result and what came.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unexpected(String);
+
 impl ExpectedError {
     fn code(&self) -> Option<&str> {
         match self {
@@ -18,7 +23,7 @@ impl ExpectedError {
 
 impl Expect {
     /// `Err` names every difference.
-    pub(super) fn check(&self, result: &CallResult) -> Result<(), String> {
+    pub(super) fn check(&self, result: &CallResult) -> Result<(), Unexpected> {
         let mut differences = Vec::new();
         if let Some(wanted) = &self.return_code
             && !result
@@ -89,7 +94,7 @@ impl Expect {
             message.push_str("\n  stderr: ");
             message.push_str(&tail);
         }
-        Err(message)
+        Err(Unexpected(message))
     }
 }
 

@@ -80,9 +80,10 @@ impl Run {
             | ScriptTool::Client { .. }
             | ScriptTool::AnyClient(_)
             | ScriptTool::Web { .. } => {
-                return Err(ModelError {
-                    message: format!("`{}` is no tool of the service alone", call.key),
-                });
+                return Err(ModelError::new(format!(
+                    "`{}` is no tool of the service alone",
+                    call.key
+                )));
             }
         };
         Ok(Call::Server {

@@ -1,6 +1,7 @@
 //! `result` at work: the templates of what a call brings with it are filled in.
 
 use std::borrow::Cow;
+use std::io;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,6 +14,68 @@ use super::rule::{EditorCommand, Rule, ScriptCall, ScriptFile, ScriptResult, Scr
 use super::run::Run;
 use crate::limits;
 use crate::model::{CodeResult, Finding, GivenBytes, GivenFile, GivenPath, ModelError};
+
+/// What is wrong with a `result`.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadResult {
+    #[error("must be a whole number, got `{0}`")]
+    NotWhole(Value),
+    #[error("`return_code` {0}")]
+    ReturnCode(#[source] Box<Self>),
+    #[error("`base64` cannot be decoded: {0}")]
+    Base64(#[from] base64::DecodeError),
+    #[error(
+        "the name of a file has {} characters at most",
+        limits::MAX_FILENAME_CHARS
+    )]
+    LongName,
+    #[error(
+        "`{}` is no name of a file: only what lies in `$OUTPUT_DIR` itself is handed back",
+        .0.escape_debug()
+    )]
+    Name(String),
+    #[error("two files of one call are named `{0}`")]
+    Twice(String),
+    #[error("what its `result` holds comes to more than {} MiB", limits::RESULT_BYTES / (1024 * 1024))]
+    TooMuch,
+    #[error("`{key}` must be {wanted}")]
+    Member { key: String, wanted: &'static str },
+    #[error("`file_type` is `text`, `image`, or `pdf`")]
+    FileType,
+    #[error("`path` needs a script that is a file")]
+    NoFolder,
+    #[error("`{0}` leaves the folder of the script")]
+    Outside(String),
+    #[error("`{path}` cannot be read: {source}")]
+    Unread { path: String, source: io::Error },
+}
+
+impl BadResult {
+    fn member(key: &str, wanted: &'static str) -> Self {
+        Self::Member {
+            key: key.to_owned(),
+            wanted,
+        }
+    }
+
+    /// What can be done, where the message does not say it already.
+    fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::TooMuch => Some("a file may have a `path` instead"),
+            Self::NotWhole(_)
+            | Self::ReturnCode(_)
+            | Self::Base64(_)
+            | Self::LongName
+            | Self::Name(_)
+            | Self::Twice(_)
+            | Self::Member { .. }
+            | Self::FileType
+            | Self::NoFolder
+            | Self::Outside(_)
+            | Self::Unread { .. } => None,
+        }
+    }
+}
 
 impl Run {
     /// What a call with this input brings with it in place of being run.
@@ -39,8 +102,9 @@ impl Run {
                 files,
             }) => {
                 let return_code = whole(&self.render_json(rule, return_code)?);
-                let return_code = return_code
-                    .map_err(|reason| wrong(rule, call, &format!("`return_code` {reason}")))?;
+                let return_code = return_code.map_err(|reason| {
+                    wrong(rule, call, &BadResult::ReturnCode(Box::new(reason)))
+                })?;
                 let mut room = Room(limits::RESULT_BYTES);
                 let mut text = |text| {
                     let text = self.render(rule, text)?;
@@ -78,8 +142,7 @@ impl Run {
             let fits = file_name(&made.name).and_then(|()| room.take(size));
             fits.map_err(|reason| wrong(rule, call, &reason))?;
             if !names.insert(made.name.clone()) {
-                let reason = format!("two files of one call are named `{}`", made.name);
-                return Err(wrong(rule, call, &reason));
+                return Err(wrong(rule, call, &BadResult::Twice(made.name)));
             }
             given.push(made);
         }
@@ -107,7 +170,7 @@ impl Run {
                 let path = self.render(rule, path)?.into_owned();
                 inside(&path).map_err(|reason| wrong(rule, call, &reason))?;
                 let Some(folder) = rule.folder.clone() else {
-                    return Err(wrong(rule, call, "`path` needs a script that is a file"));
+                    return Err(wrong(rule, call, &BadResult::NoFolder));
                 };
                 name.get_or_insert_with(|| last_part(&path).to_owned());
                 GivenBytes::At(GivenPath {
@@ -128,16 +191,13 @@ impl Run {
 struct Room(usize);
 
 impl Room {
-    fn take(&mut self, bytes: usize) -> Result<(), String> {
+    fn take(&mut self, bytes: usize) -> Result<(), BadResult> {
         match self.0.checked_sub(bytes) {
             Some(left) => {
                 self.0 = left;
                 Ok(())
             }
-            None => Err(format!(
-                "what its `result` holds comes to more than {} MiB\n  hint: a file may have a `path` instead",
-                limits::RESULT_BYTES / (1024 * 1024)
-            )),
+            None => Err(BadResult::TooMuch),
         }
     }
 }
@@ -147,44 +207,39 @@ fn place(rule: &Rule, call: &ScriptCall) -> String {
     format!("{at}: rule `{}`, `{}`", rule.name, call.key)
 }
 
-fn wrong(rule: &Rule, call: &ScriptCall, reason: &str) -> ModelError {
-    ModelError {
-        message: format!("{}: {reason}", place(rule, call)),
+fn wrong(rule: &Rule, call: &ScriptCall, reason: &BadResult) -> ModelError {
+    let error = ModelError::new(format!("{}: {reason}", place(rule, call)));
+    match reason.help() {
+        Some(help) => error.with_hint(help),
+        None => error,
     }
 }
 
 /// A whole number, also one that a template has made.
-pub(super) fn whole(value: &Value) -> Result<i64, String> {
+pub(super) fn whole(value: &Value) -> Result<i64, BadResult> {
     let number = match value {
         Value::String(text) => text.trim().parse().ok(),
         other => other.as_i64(),
     };
-    number.ok_or_else(|| format!("must be a whole number, got `{value}`"))
+    number.ok_or_else(|| BadResult::NotWhole(value.clone()))
 }
 
 /// The bytes of base64, in which white space does not count.
-pub(super) fn decoded(text: &str) -> Result<Bytes, String> {
+pub(super) fn decoded(text: &str) -> Result<Bytes, BadResult> {
     let text: Vec<u8> = text
         .bytes()
         .filter(|byte| !byte.is_ascii_whitespace())
         .collect();
-    let bytes = STANDARD.decode(text);
-    bytes
-        .map(Bytes::from)
-        .map_err(|error| format!("`base64` cannot be decoded: {error}"))
+    Ok(Bytes::from(STANDARD.decode(text)?))
 }
 
 /// Whether a call can leave a file of this name in its output directory.
-pub(super) fn file_name(name: &str) -> Result<(), String> {
-    let most = limits::MAX_FILENAME_CHARS;
-    if name.chars().count() > most {
-        return Err(format!("the name of a file has {most} characters at most"));
+pub(super) fn file_name(name: &str) -> Result<(), BadResult> {
+    if name.chars().count() > limits::MAX_FILENAME_CHARS {
+        return Err(BadResult::LongName);
     }
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
-        return Err(format!(
-            "`{}` is no name of a file: only what lies in `$OUTPUT_DIR` itself is handed back",
-            name.escape_debug()
-        ));
+        return Err(BadResult::Name(name.to_owned()));
     }
     Ok(())
 }
@@ -194,25 +249,25 @@ pub(super) fn edited(
     command: EditorCommand,
     members: &Value,
     input: &Value,
-) -> Result<EditorContent, String> {
+) -> Result<EditorContent, BadResult> {
     let number = |key: &str, default: u64| match &members[key] {
         Value::Null => Ok(default),
         value => u64::try_from(whole(value).unwrap_or(-1))
-            .map_err(|_| format!("`{key}` must be a whole number from 0 on")),
+            .map_err(|_| BadResult::member(key, "a whole number from 0 on")),
     };
     let text = |key: &str, default: &str| match &members[key] {
         Value::Null => Ok(default.to_owned()),
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
         Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-            Err(format!("`{key}` must be a string"))
+            Err(BadResult::member(key, "a string"))
         }
     };
     Ok(match command {
         EditorCommand::View => {
             let (file_type, content) = (text("file_type", "text")?, text("content", "")?);
             if !["text", "image", "pdf"].contains(&file_type.as_str()) {
-                return Err("`file_type` is `text`, `image`, or `pdf`".to_owned());
+                return Err(BadResult::FileType);
             }
             let has_lines = file_type == "text" || !members["num_lines"].is_null();
             let first = input["view_range"][0].as_u64().unwrap_or(1);
@@ -233,7 +288,7 @@ pub(super) fn edited(
                 Value::Null => false,
                 Value::Bool(value) => *value,
                 Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-                    return Err("`is_file_update` must be `true` or `false`".to_owned());
+                    return Err(BadResult::member("is_file_update", "`true` or `false`"));
                 }
             },
         },
@@ -244,7 +299,7 @@ pub(super) fn edited(
                     .iter()
                     .filter_map(|line| line.as_str().map(str::to_owned))
                     .collect(),
-                _ => return Err("`lines` must be a list of strings".to_owned()),
+                _ => return Err(BadResult::member("lines", "a list of strings")),
             };
             let but = |mark| {
                 let count = lines.iter().filter(|line| !line.starts_with(mark)).count();

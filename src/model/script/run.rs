@@ -14,6 +14,7 @@ use super::scripts::Scripts;
 use super::template::{Json, Text};
 use super::view::View;
 use super::web::answer_of;
+use crate::model::code::CodeError;
 use crate::model::history::{self, Seen};
 use crate::model::{
     Call, CallResult, CodeTool, Compacted, Finding, Model, ModelError, ServerTool, ServiceError,
@@ -191,13 +192,13 @@ impl Run {
         }
         for (call, result) in calls.iter().zip(&group) {
             if let Some(expect) = &call.expect {
-                expect.check(result).map_err(|difference| ModelError {
-                    message: format!(
+                expect.check(result).map_err(|difference| {
+                    ModelError::new(format!(
                         "{}: rule `{}`, `{}`: {difference}",
                         rule.place_of(expect.at),
                         rule.name,
                         call.key
-                    ),
+                    ))
                 })?;
             }
             self.capture(&rule, call, result)?;
@@ -217,15 +218,13 @@ impl Run {
                     .captures(&result.stdout)
                     .and_then(|groups| groups.get(1).or_else(|| groups.get(0)))
                     .map(|group| group.as_str().to_owned())
-                    .ok_or_else(|| ModelError {
-                        message: format!(
+                    .ok_or_else(|| ModelError::new(format!(
                             "{}: rule `{}`: `capture` found no `{regex}` in the stdout of `{}`, got {}",
                             rule.place_of(call.at),
                             rule.name,
                             call.key,
                             super::matching::quoted(&result.stdout),
-                        ),
-                    })?,
+                        )))?,
                 Capture::Template(text) => {
                     let view = View {
                         last: Some(result),
@@ -272,8 +271,9 @@ impl Run {
                 name: name.clone(),
                 input: rule.templates.render_json(input, self.view())?,
             }),
-            ScriptTool::AnyClient(number) => any_client_tool(&self.body, *number)
-                .ok_or("the request has no tool of the client's"),
+            ScriptTool::AnyClient(number) => {
+                any_client_tool(&self.body, *number).ok_or(CodeError::NoClientTool)
+            }
             ScriptTool::Web { tool, asked, found } => {
                 let render = |json| rule.templates.render_json(json, self.view());
                 let key = if *tool == ServerTool::WebFetch {
@@ -295,13 +295,12 @@ impl Run {
             | ScriptTool::Advisor { .. }
             | ScriptTool::Mcp { .. }) => return self.hosted_call(rule, call, tool),
         };
-        let mut made = made.map_err(|reason| ModelError {
-            message: format!(
-                "{}: rule `{}`, `{}`: {reason}",
-                rule.place_of(call.at),
-                rule.name,
-                call.key
-            ),
+        let mut made = made.map_err(|error| {
+            let place = rule.place_of(call.at);
+            ModelError {
+                message: format!("{place}: rule `{}`, `{}`: {error}", rule.name, call.key),
+                hint: error.help().map(Cow::Borrowed),
+            }
         })?;
         if let Call::Server {
             failure,
@@ -358,14 +357,12 @@ impl Run {
             Condition::Template(id) => rule.templates.holds(id, self.view()),
             Condition::Result(expect) => match self.place.results.last() {
                 Some(last) => Ok(expect.check(last).is_ok()),
-                None => Err(ModelError {
-                    message: format!(
-                        "{}: rule `{}`: `if` asks about the last result, but there is none\n  \
-                         hint: put a call before it",
-                        rule.place_of(rule.ops[op].at),
-                        rule.name
-                    ),
-                }),
+                None => Err(ModelError::new(format!(
+                    "{}: rule `{}`: `if` asks about the last result, but there is none",
+                    rule.place_of(rule.ops[op].at),
+                    rule.name
+                ))
+                .with_hint("put a call before it")),
             },
         }
     }

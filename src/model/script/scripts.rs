@@ -307,14 +307,12 @@ fn guard(rule: &Rule, request: &TurnRequest) -> Result<(), ModelError> {
     if rounds <= TURN_ROUNDS {
         return Ok(());
     }
-    Err(ModelError {
-        message: format!(
-            "{}: rule `{}` does not end: this turn has {rounds} answers already, the most is \
+    Err(ModelError::new(format!(
+        "{}: rule `{}` does not end: this turn has {rounds} answers already, the most is \
              {TURN_ROUNDS}",
-            rule.place(),
-            rule.name
-        ),
-    })
+        rule.place(),
+        rule.name
+    )))
 }
 
 fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {

@@ -324,12 +324,15 @@ impl Templates {
                 }
             })
             .map_err(|error| {
-                let mistake = mistake(&error, id.first_line);
-                let mut message = format!("{}:{}: {}", self.file, mistake.line, mistake.message);
-                if let Some(hint) = mistake.hint {
-                    message = format!("{message}\n  hint: {hint}");
+                let Mistake {
+                    line,
+                    message,
+                    hint,
+                } = mistake(&error, id.first_line);
+                ModelError {
+                    message: format!("{}:{line}: {message}", self.file),
+                    hint: hint.map(Cow::Owned),
                 }
-                ModelError { message }
             })
     }
 }

@@ -21,7 +21,7 @@ fn scripts(source: &str) -> Scripts {
     let scripts = Scripts::default();
     scripts
         .replace(source, "a.yaml")
-        .unwrap_or_else(|found| panic!("{}", super::render(&found)));
+        .unwrap_or_else(|found| panic!("{}", crate::hinted::told_all(&found)));
     scripts
 }
 

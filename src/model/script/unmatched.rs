@@ -97,7 +97,7 @@ pub(super) fn error<'r>(
         "\nhint: add a rule, or start sandtable with `--on-unmatched direct` to run what the text \
          says",
     );
-    ModelError { message }
+    ModelError::new(message)
 }
 
 /// A near rule on a line.

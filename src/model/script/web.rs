@@ -37,15 +37,14 @@ impl Web for Rule {
         } else {
             format!("it has {}", known.join("; "))
         };
-        Err(ModelError {
-            message: format!(
-                "{}: rule `{}`: `{}` asks for {}, and nothing in `web` answers it\n  hint: {hint}",
-                self.place(),
-                self.name,
-                tool.name(),
-                quoted(asked),
-            ),
-        })
+        Err(ModelError::new(format!(
+            "{}: rule `{}`: `{}` asks for {}, and nothing in `web` answers it",
+            self.place(),
+            self.name,
+            tool.name(),
+            quoted(asked),
+        ))
+        .with_hint(hint))
     }
 }
 

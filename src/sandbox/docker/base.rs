@@ -44,7 +44,10 @@ pub(super) async fn provide(
     }
     match pull(engine, named, progress).await {
         Ok(()) => Ok(named.clone()),
-        Err(reason) => Err(failed(named, &reason, hint(&reason))),
+        Err(error) => {
+            let reason = error.to_string();
+            Err(failed(named, &reason, hint(&reason)))
+        }
     }
 }
 
@@ -59,12 +62,12 @@ async fn provide_own(
         }
         match pull(engine, OFFICIAL, progress).await {
             Ok(()) => return Ok(OFFICIAL.to_owned()),
-            Err(reason) if !maker_is_here().await => {
+            Err(error) if !maker_is_here().await => {
                 let hint = "install Debian's `mmdebstrap` and build with `--offline`, or name a base with `--base`";
-                return Err(failed(OFFICIAL, &reason, hint));
+                return Err(failed(OFFICIAL, &error.to_string(), hint));
             }
-            Err(reason) => progress(Progress::Note(format!(
-                "`{OFFICIAL}` cannot be pulled ({reason}); going on with a base from Debian packages, whose Python is 3.11.2"
+            Err(error) => progress(Progress::Note(format!(
+                "`{OFFICIAL}` cannot be pulled ({error}); going on with a base from Debian packages, whose Python is 3.11.2"
             ))),
         }
     }
@@ -75,12 +78,23 @@ async fn provide_own(
     Ok(name)
 }
 
-/// Pulls an image; the error is the engine's reason.
+/// Why an image was not pulled.
+#[derive(Debug, thiserror::Error)]
+enum PullError {
+    #[error("silent for {} s", ENGINE_PULL_SILENCE.as_secs())]
+    Silent,
+    #[error("no answer within {} s", ENGINE_PULL_SILENCE.as_secs())]
+    Late,
+    #[error("{}", reason(.0))]
+    Engine(#[source] BollardError),
+}
+
+/// Pulls an image.
 async fn pull(
     engine: &Engine,
     name: &str,
     progress: &mut (dyn FnMut(Progress) + Send),
-) -> Result<(), String> {
+) -> Result<(), PullError> {
     progress(Progress::Note(format!("pulling `{name}`")));
     // Without a tag the engine would pull all of them.
     let tagged = name
@@ -99,15 +113,12 @@ async fn pull(
     let mut output = docker.create_image(Some(options), None, None);
     loop {
         match tokio::time::timeout(ENGINE_PULL_SILENCE, output.next()).await {
-            Err(_) => return Err(format!("silent for {} s", ENGINE_PULL_SILENCE.as_secs())),
+            Err(_) => return Err(PullError::Silent),
             Ok(None) => return Ok(()),
             Ok(Some(Err(BollardError::RequestTimeoutError))) => {
-                return Err(format!(
-                    "no answer within {} s",
-                    ENGINE_PULL_SILENCE.as_secs()
-                ));
+                return Err(PullError::Late);
             }
-            Ok(Some(Err(error))) => return Err(reason(&error)),
+            Ok(Some(Err(error))) => return Err(PullError::Engine(error)),
             Ok(Some(Ok(info))) => {
                 let moving = info
                     .progress_detail

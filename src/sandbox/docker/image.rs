@@ -1,5 +1,6 @@
 //! The sandbox image: its flavors, its recipe, whether it is there, and building it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::engine::{Engine, Facts};
 use super::{base, build};
+use crate::hinted::Hinted;
 use crate::ids::hex;
 use crate::sandbox::SandboxError;
 
@@ -86,14 +88,14 @@ pub enum ImageState {
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The base is not to be had.
-    #[error("get the base image `{base}`: {reason}\nhint: {hint}")]
+    #[error("get the base image `{base}`: {reason}")]
     Base {
         base: String,
         reason: String,
         hint: String,
     },
     /// A step of the build failed; `output` is the end of what it said.
-    #[error("build the image: {step} failed: {reason}\n{output}\nhint: {hint}")]
+    #[error("build the image: {step} failed: {reason}\n{output}")]
     Step {
         step: String,
         reason: String,
@@ -105,6 +107,16 @@ pub enum ImageError {
     Context(#[source] std::io::Error),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+}
+
+impl Hinted for ImageError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Base { hint, .. } | Self::Step { hint, .. } => Some(Cow::Borrowed(hint)),
+            Self::Context(_) => None,
+            Self::Sandbox(error) => error.hint(),
+        }
+    }
 }
 
 /// Connects to the engine and builds.

@@ -12,7 +12,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::client::ConfigExt as _;
 use kube::client::retry::RetryPolicy;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config, Error as KubeError};
 use tower::retry::RetryLayer;
 use tower::{BoxError, ServiceBuilder};
@@ -44,17 +44,18 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub(super) async fn find(settings: &KubernetesSettings) -> Result<Self, SandboxError> {
-        let unavailable = |reason: String| SandboxError::Unavailable {
+        let unavailable = |reason: &dyn std::fmt::Display| SandboxError::Unavailable {
             reason: format!("no Kubernetes cluster: {reason}"),
             hint: NO_CLUSTER_HINT.to_owned(),
         };
-        let config = configuration(settings).await.map_err(unavailable)?;
+        let config = configuration(settings).await;
+        let config = config.map_err(|error| unavailable(&error))?;
         let namespace = settings
             .namespace
             .clone()
             .unwrap_or_else(|| config.default_namespace.clone());
         let address = config.cluster_url.to_string();
-        let client = client(config).map_err(|error| unavailable(failure::reason(&error)))?;
+        let client = client(config).map_err(|error| unavailable(&failure::reason(&error)))?;
         Ok(Self {
             pods: Api::namespaced(client.clone(), &namespace),
             claims: Api::namespaced(client.clone(), &namespace),
@@ -226,22 +227,26 @@ fn client(config: Config) -> Result<Client, KubeError> {
     Ok(Client::new(service, config.default_namespace))
 }
 
-async fn configuration(settings: &KubernetesSettings) -> Result<Config, String> {
+/// Why the cluster is not known.
+#[derive(Debug, thiserror::Error)]
+enum ConfigurationError {
+    #[error("{}", failure::reason(.0))]
+    File(#[from] KubeconfigError),
+    #[error("{}", failure::reason(.0))]
+    Infer(#[from] InferConfigError),
+}
+
+async fn configuration(settings: &KubernetesSettings) -> Result<Config, ConfigurationError> {
     let options = KubeConfigOptions {
         context: settings.context.clone(),
         ..KubeConfigOptions::default()
     };
-    let config = match &settings.kubeconfig {
+    Ok(match &settings.kubeconfig {
         Some(path) => {
-            let file = Kubeconfig::read_from(path).map_err(|error| failure::reason(&error))?;
-            Config::from_custom_kubeconfig(file, &options).await
+            let file = Kubeconfig::read_from(path)?;
+            Config::from_custom_kubeconfig(file, &options).await?
         }
-        None if settings.context.is_some() => Config::from_kubeconfig(&options).await,
-        None => {
-            return Config::infer()
-                .await
-                .map_err(|error| failure::reason(&error));
-        }
-    };
-    config.map_err(|error| failure::reason(&error))
+        None if settings.context.is_some() => Config::from_kubeconfig(&options).await?,
+        None => Config::infer().await?,
+    })
 }

@@ -15,6 +15,17 @@ pub(super) const NO_TEMPLATE: &str = "TemplateNotFound";
 const NO_POOL_HINT: &str = "`kubectl get sandboxwarmpools` lists the pools of the server's namespace: name one of them with `--k8s-pool`, or make it (`sandtable docs kubernetes`)";
 const PAGE: &str = "`sandtable docs kubernetes`";
 
+/// Why something does not come about, as the cluster says it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Trouble(String);
+
+impl Trouble {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
 /// The status code of an answer, if it was one.
 pub(super) fn status(error: &KubeError) -> Option<u16> {
     match error {

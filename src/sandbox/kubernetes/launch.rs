@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::failure::Trouble;
 use tokio::sync::{SemaphorePermit, watch};
 
 use crate::limits::{ENGINE_CHANGE_TIMEOUT, SANDBOX_LEASE};
@@ -67,7 +68,7 @@ impl KubernetesBackend {
         let opened = async {
             self.running(pod, self.mould.settings.patience())
                 .await
-                .map_err(|trouble| failure::of_start(&trouble))?;
+                .map_err(|trouble| failure::of_start(&trouble.to_string()))?;
             channel::open(&self.cluster, name).await
         };
         let opened = if is_warm {
@@ -96,16 +97,16 @@ impl KubernetesBackend {
         &self,
         mut pod: watch::Receiver<Option<Look>>,
         limit: Duration,
-    ) -> Result<(), String> {
+    ) -> Result<(), Trouble> {
         let started = Pods::until(&mut pod, limit, |look| match &look?.stage {
             Stage::Running => Some(Ok(())),
-            Stage::Broken(reason) | Stage::Ended { reason, .. } => Some(Err(reason.clone())),
-            Stage::Ending => Some(Err("it was deleted while it started".to_owned())),
+            Stage::Broken(reason) | Stage::Ended { reason, .. } => Some(Err(Trouble::new(reason))),
+            Stage::Ending => Some(Err(Trouble::new("it was deleted while it started"))),
             Stage::Pending(_) => None,
         });
         started
             .await
-            .unwrap_or_else(|look| Err(self.still_pending(look.as_ref())))
+            .unwrap_or_else(|look| Err(Trouble::new(self.still_pending(look.as_ref()))))
     }
 
     fn still_pending(&self, look: Option<&Look>) -> String {
@@ -186,10 +187,12 @@ impl KubernetesBackend {
                 None => Ok(()),
             }
         };
-        complete.await.map_err(|reason| SandboxError::Engine {
-            operation: "watch the pods",
-            reason,
-        })
+        complete
+            .await
+            .map_err(|trouble: Trouble| SandboxError::Engine {
+                operation: "watch the pods",
+                reason: trouble.to_string(),
+            })
     }
 }
 

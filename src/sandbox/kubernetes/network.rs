@@ -24,10 +24,10 @@ pub(super) async fn examine(
 ) -> (Network, Option<PassedOver>) {
     match proven(cluster, pods, mould).await {
         Ok(()) => (Network::Policy, None),
-        Err(reason) => {
+        Err(open) => {
             let passed = PassedOver {
                 name: POLICY_NAME,
-                reason,
+                reason: open.to_string(),
             };
             (Network::Filter, Some(passed))
         }
@@ -42,9 +42,25 @@ pub(super) fn decided_by_pool() -> PassedOver {
     }
 }
 
-async fn proven(cluster: &Cluster, pods: &Pods, mould: &Mould) -> Result<(), String> {
+/// Why the policy does not keep pods from the network.
+#[derive(Debug, thiserror::Error)]
+enum Open {
+    #[error("not asked for (`--k8s-no-policy`)")]
+    NotAskedFor,
+    /// It was not taken, or could not be tried.
+    #[error(transparent)]
+    Cluster(#[from] SandboxError),
+    #[error(
+        "accepted by the cluster and not enforced: a pod that it forbids the network reaches the API server"
+    )]
+    NotEnforced,
+    #[error("not proven: a pod without it does not reach the API server, either")]
+    NotProven,
+}
+
+async fn proven(cluster: &Cluster, pods: &Pods, mould: &Mould) -> Result<(), Open> {
     if mould.settings.without_policy {
-        return Err("not asked for (`--k8s-no-policy`)".to_owned());
+        return Err(Open::NotAskedFor);
     }
     // Refused: an administrator may have made it, which the probes find out.
     let refused = cluster.make_policy(&policy()).await.err();
@@ -53,16 +69,13 @@ async fn proven(cluster: &Cluster, pods: &Pods, mould: &Mould) -> Result<(), Str
         reaches(cluster, pods, mould, NO_NETWORK, &addresses),
         reaches(cluster, pods, mould, OPEN, &addresses),
     );
-    let trouble = |error: SandboxError| error.to_string();
-    match (held.map_err(trouble)?, open.map_err(trouble)?) {
+    match (held?, open?) {
         (false, true) => Ok(()),
         (true, _) => Err(match refused {
-            Some(error) => error.to_string(),
-            None => "accepted by the cluster and not enforced: a pod that it forbids the network reaches the API server".to_owned(),
+            Some(error) => Open::Cluster(error),
+            None => Open::NotEnforced,
         }),
-        (false, false) => {
-            Err("not proven: a pod without it does not reach the API server, either".to_owned())
-        }
+        (false, false) => Err(Open::NotProven),
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::api::Cluster;
 use super::backend::KubernetesBackend;
-use super::failure::{self, IS_GONE, IS_THERE, NO_POOL, NO_TEMPLATE};
+use super::failure::{self, IS_GONE, IS_THERE, NO_POOL, NO_TEMPLATE, Trouble};
 use super::look::{Look, Whose, with_message};
 use super::names::{APP, LEASE, MAIN, NAME, NETWORK, NO_NETWORK, Owner, POOL, RELAY, RELAY_USER};
 use super::names::{SANDBOX, VERSION, expiry, label};
@@ -109,14 +109,14 @@ impl Ticket {
     }
 
     /// Which pod is bound; why none will be.
-    fn bound(&self) -> Option<Result<String, String>> {
+    fn bound(&self) -> Option<Result<String, Trouble>> {
         if self.is_ending {
-            return Some(Err(DELETED.to_owned()));
+            return Some(Err(Trouble::new(DELETED)));
         }
         if let Some((reason, _)) = &self.trouble
             && HOPELESS.contains(&reason.as_str())
         {
-            return self.because().map(Err);
+            return self.because().map(|because| Err(Trouble::new(because)));
         }
         self.pod.clone().map(Ok)
     }
@@ -240,7 +240,7 @@ impl KubernetesBackend {
         }
         let opened = async {
             let pod = self.bound(followed).await;
-            let pod = pod.map_err(|trouble| failure::of_pool(&pool.name, &trouble))?;
+            let pod = pod.map_err(|trouble| failure::of_pool(&pool.name, &trouble.to_string()))?;
             channel::open(&self.cluster, &pod).await
         };
         match opened.await {
@@ -259,7 +259,7 @@ impl KubernetesBackend {
     async fn bound(
         &self,
         mut ticket: tokio::sync::watch::Receiver<Option<Ticket>>,
-    ) -> Result<String, String> {
+    ) -> Result<String, Trouble> {
         let patience = self.mould.settings.patience();
         let begun = Instant::now();
         let mut was_there = false;
@@ -268,14 +268,14 @@ impl KubernetesBackend {
                 was_there = true;
                 seen.bound()
             }
-            None => was_there.then(|| Err(DELETED.to_owned())),
+            None => was_there.then(|| Err(Trouble::new(DELETED))),
         });
         let pod = match bound.await {
             Ok(bound) => bound?,
             Err(seen) => {
                 let because = seen.and_then(|seen| seen.because());
                 let because = because.unwrap_or_else(|| "nobody has answered the claim".to_owned());
-                return Err(self.still("bound", &because));
+                return Err(Trouble::new(self.still("bound", &because)));
             }
         };
         let rest = patience.saturating_sub(begun.elapsed());
@@ -283,7 +283,7 @@ impl KubernetesBackend {
         // A ticket that ends takes its pod along, which may never have been seen.
         let ends = Watched::until(&mut ticket, patience, |seen| match seen {
             Some(seen) => seen.bound()?.err(),
-            None => Some(DELETED.to_owned()),
+            None => Some(Trouble::new(DELETED)),
         });
         tokio::select! {
             running = running => running.map(|()| pod),
@@ -318,21 +318,30 @@ impl KubernetesBackend {
     }
 }
 
+/// Why a server cannot lead the pods of a template.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error(transparent)]
+    Template(#[from] serde_json::Error),
+    #[error("{0}")]
+    Lacks(String),
+}
+
 /// The image and the lease's span of a template; what it lacks to be led by a server.
-fn fit(template: &Value) -> Result<(String, Duration), String> {
-    let pod: Pod = serde_json::from_value(template.clone()).map_err(|error| error.to_string())?;
+fn fit(template: &Value) -> Result<(String, Duration), Unfit> {
+    let pod: Pod = serde_json::from_value(template.clone())?;
     let labels = pod.metadata.labels.unwrap_or_default();
     if labels.get(POOL).is_none_or(|value| value != OF_POOL) {
-        return Err(format!("no label `{POOL}: \"{OF_POOL}\"`"));
+        return Err(Unfit::Lacks(format!("no label `{POOL}: \"{OF_POOL}\"`")));
     }
     let spec = pod.spec.unwrap_or_default();
     let relays = spec.init_containers.iter().flatten();
     let mut relays = relays.chain(&spec.containers).filter(|it| it.name == RELAY);
     relays
         .next()
-        .ok_or_else(|| format!("no container `{RELAY}`"))?;
+        .ok_or_else(|| Unfit::Lacks(format!("no container `{RELAY}`")))?;
     let main = spec.containers.iter().find(|it| it.name == MAIN);
-    let main = main.ok_or_else(|| format!("no container `{MAIN}`"))?;
+    let main = main.ok_or_else(|| Unfit::Lacks(format!("no container `{MAIN}`")))?;
     let value = |name: &str| {
         let mut variables = main.env.iter().flatten();
         let found = variables.find(|variable| variable.name == name)?;
@@ -340,7 +349,9 @@ fn fit(template: &Value) -> Result<(String, Duration), String> {
     };
     let wants = |name: &str, wanted: &str| match value(name) {
         Some(value) if value == wanted => Ok(()),
-        _ => Err(format!("`{name}` of `{MAIN}` is not `{wanted}`")),
+        _ => Err(Unfit::Lacks(format!(
+            "`{name}` of `{MAIN}` is not `{wanted}`"
+        ))),
     };
     wants(DOOR_VARIABLE, &door())?;
     // No network is proven, not assumed: of a pool only this is known.
@@ -350,8 +361,10 @@ fn fit(template: &Value) -> Result<(String, Duration), String> {
         Some(Duration::from_millis(span))
     });
     let span = span.filter(|span| *span >= SANDBOX_LEASE);
-    let span =
-        span.ok_or_else(|| format!("`{LEASE_VARIABLE}` of `{MAIN}` is not `{}`", lease()))?;
+    let span = span.ok_or_else(|| {
+        let lease = lease();
+        Unfit::Lacks(format!("`{LEASE_VARIABLE}` of `{MAIN}` is not `{lease}`"))
+    })?;
     Ok((main.image.clone().unwrap_or_default(), span))
 }
 
@@ -455,7 +468,7 @@ mod tests {
         let unknown = json!({ "conditions": not_ready("WarmPoolNotFound") });
         assert_eq!(
             ticket(&unknown).bound(),
-            Some(Err("WarmPoolNotFound: so".to_owned()))
+            Some(Err(Trouble::new("WarmPoolNotFound: so")))
         );
     }
 
@@ -463,11 +476,11 @@ mod tests {
     fn a_template_that_is_made_is_one_that_fits_and_one_that_lacks_something_is_told() {
         let whole = template("t", "image:1", Limits::default());
         let pod = whole["spec"]["podTemplate"].clone();
-        assert_eq!(fit(&pod), Ok(("image:1".to_owned(), SANDBOX_LEASE)));
+        assert_eq!(fit(&pod).unwrap(), ("image:1".to_owned(), SANDBOX_LEASE));
         let lacks = |change: &dyn Fn(&mut Value), word: &str| {
             let mut pod = pod.clone();
             change(&mut pod);
-            let lack = fit(&pod).unwrap_err();
+            let lack = fit(&pod).unwrap_err().to_string();
             assert!(lack.contains(word), "{lack}");
         };
         lacks(&|pod| pod["metadata"]["labels"] = json!({}), POOL);

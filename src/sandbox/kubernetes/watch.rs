@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::failure::Trouble;
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::WatchStreamExt as _;
@@ -81,12 +82,12 @@ impl<T: Seen> Watched<T> {
     }
 
     /// Waits until all were told of once; the reason if that takes too long.
-    pub(super) async fn complete(&self, limit: Duration) -> Result<(), String> {
+    pub(super) async fn complete(&self, limit: Duration) -> Result<(), Trouble> {
         let mut complete = self.known.is_complete.subscribe();
         let wait = complete.wait_for(|complete| *complete);
         match tokio::time::timeout(limit, wait).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(self.trouble()),
+            Ok(Err(_)) | Err(_) => Err(Trouble::new(self.trouble())),
         }
     }
 

@@ -46,17 +46,30 @@ pub(super) struct Group {
     is_joined: bool,
 }
 
+/// Why no control groups limit anything.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CgroupError {
+    #[error(transparent)]
+    Proc(#[from] io::Error),
+    #[error("this process does not know its own start")]
+    NoStart,
+    #[error("control groups cannot be used: {0}")]
+    Unusable(#[source] io::Error),
+    #[error("there are no control groups: {0}")]
+    None(#[source] io::Error),
+}
+
 impl Cgroups {
     /// Finds out what the machine has and makes the server's folder.
-    pub(super) fn take(server_id: &str) -> Result<Self, String> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(|e| e.to_string())?;
-        let own = fs::read_to_string("/proc/self/cgroup").map_err(|e| e.to_string())?;
+    pub(super) fn take(server_id: &str) -> Result<Self, CgroupError> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        let own = fs::read_to_string("/proc/self/cgroup")?;
         let mut held = Vec::new();
         let layout = match find(&mounts, &own) {
             Some(layout) => layout,
             None => unmounted(&mut held)?,
         };
-        let name = own_name(server_id).ok_or("this process does not know its own start")?;
+        let name = own_name(server_id).ok_or(CgroupError::NoStart)?;
         let cgroups = Self {
             layout,
             name,
@@ -64,7 +77,7 @@ impl Cgroups {
         };
         cgroups.prepare().map_err(|error| {
             cgroups.close();
-            format!("control groups cannot be used: {error}")
+            CgroupError::Unusable(error)
         })?;
         Ok(cgroups)
     }
@@ -324,15 +337,15 @@ fn usable_two(base: PathBuf) -> Option<Layout> {
 }
 
 /// Hierarchies that the kernel has and nobody has mounted: mounted for us alone, attached nowhere.
-fn unmounted(held: &mut Vec<OwnedFd>) -> Result<Layout, String> {
+fn unmounted(held: &mut Vec<OwnedFd>) -> Result<Layout, CgroupError> {
     let mut mount = |flag: &std::ffi::CStr| {
-        let mount = sys::mount_detached(c"cgroup", "sandtable", &[flag], 0)
-            .map_err(|error| format!("there are no control groups: {error}"))?;
+        let mount =
+            sys::mount_detached(c"cgroup", "sandtable", &[flag], 0).map_err(CgroupError::None)?;
         // Of this process by its number: the sandbox's first process uses the path, too.
         let (pid, fd) = (std::process::id(), mount.as_raw_fd());
         let place = PathBuf::from(format!("/proc/{pid}/fd/{fd}"));
         held.push(mount);
-        Ok::<_, String>(place)
+        Ok::<_, CgroupError>(place)
     };
     Ok(Layout::One {
         memory: mount(c"memory")?,

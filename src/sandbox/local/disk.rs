@@ -32,13 +32,21 @@ pub(super) struct Disks {
     mkfs: PathBuf,
 }
 
+/// Why images cannot be made or mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoDisks {
+    #[error("this machine has no loop devices")]
+    Loop,
+    #[error("`mkfs.ext4` is not installed")]
+    Mkfs,
+}
+
 impl Disks {
-    /// `None`, with the reason, where images cannot be made or mounted.
-    pub(super) fn new(folder: &Path) -> Result<Self, &'static str> {
+    pub(super) fn new(folder: &Path) -> Result<Self, NoDisks> {
         if !Path::new("/dev/loop-control").exists() {
-            return Err("this machine has no loop devices");
+            return Err(NoDisks::Loop);
         }
-        let mkfs = program("mkfs.ext4").ok_or("`mkfs.ext4` is not installed")?;
+        let mkfs = program("mkfs.ext4").ok_or(NoDisks::Mkfs)?;
         Ok(Self {
             folder: folder.to_owned(),
             mkfs,

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
-use self::installer::Installer;
+use self::installer::{Installer, RunError};
 pub use self::mark::Failure;
 use super::python::Python;
 use crate::clock::Clock;
@@ -65,7 +65,7 @@ pub enum LibrariesError {
     #[error("no `pip` was found for Python {0}; Debian and Ubuntu have it in `python3-pip`")]
     NoPip(String),
     #[error("installing the documented libraries: {0}")]
-    Install(String),
+    Install(#[source] RunError),
     #[error("keeping the documented libraries: {0}")]
     Io(#[from] io::Error),
     /// It was not tried.
@@ -200,8 +200,8 @@ impl Libraries {
                 Ok(Place::Folder(folder))
             }
             Err(error) => {
-                let reason = if let LibrariesError::Install(reason) = &error {
-                    reason.clone()
+                let reason = if let LibrariesError::Install(why) = &error {
+                    why.to_string()
                 } else {
                     error.to_string()
                 };

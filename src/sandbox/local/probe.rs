@@ -1,5 +1,6 @@
 //! What this machine offers, in words, and what to do where it refuses.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -7,7 +8,18 @@ use std::path::Path;
 use super::launch::LaunchError;
 use super::rung::Rung;
 use super::tools::Lacking;
+use crate::hinted::{self, Mistake};
 use crate::sandbox::{Description, SandboxError};
+
+/// Why the machine limits something less exactly than it might.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Absent(pub(super) Cow<'static, str>);
+
+impl Absent {
+    pub(super) const ONLY_ROOT: Self = Self(Cow::Borrowed("only root may"));
+    pub(super) const NO_NAMESPACES: Self = Self(Cow::Borrowed("there are no namespaces"));
+}
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +30,9 @@ pub struct Facts {
     pub python: String,
     pub python_is_documented: bool,
     /// What limits memory and processes, or why control groups do not.
-    pub cgroups: Result<&'static str, String>,
+    pub cgroups: Result<&'static str, Absent>,
     /// Whether disks have an exact size, or why not.
-    pub disk: Result<(), String>,
+    pub disk: Result<(), Absent>,
     /// Documented tools that are not on the machine.
     pub lacking: Lacking,
 }
@@ -89,7 +101,9 @@ fn without_landlock(error: &LaunchError) -> SandboxError {
 /// Neither namespaces nor Landlock.
 pub(super) fn neither(reason: &str, hint: &str, second: &SandboxError) -> SandboxError {
     let second = match second {
-        SandboxError::Unavailable { reason, hint } => format!("{reason} (hint: {hint})"),
+        SandboxError::Unavailable { reason, hint } => {
+            hinted::in_line(&Mistake::new(reason).with_hint(hint.clone()))
+        }
         SandboxError::Engine { .. }
         | SandboxError::EngineTimeout { .. }
         | SandboxError::Guest(_) => second.to_string(),
@@ -174,8 +188,8 @@ mod tests {
             without_namespaces: None,
             python: "Python 3.11 (`/usr/bin/python3`)".to_owned(),
             python_is_documented: true,
-            cgroups: Err("only root may".to_owned()),
-            disk: Err("only root may".to_owned()),
+            cgroups: Err(Absent::ONLY_ROOT),
+            disk: Err(Absent::ONLY_ROOT),
             lacking: Lacking::default(),
         };
         let said = describe(&facts, false);

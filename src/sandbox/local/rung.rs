@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::sys;
 
@@ -31,21 +31,33 @@ pub(super) fn may_change_user() -> bool {
     sys::effective_uid() == 0 && effective & needed == needed
 }
 
+/// Why other users do not get to what is theirs.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WayError {
+    #[error("`{}`: {source}", step.display())]
+    Io {
+        step: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the sandboxes' users cannot pass through `{}`", .0.display())]
+    Closed(PathBuf),
+}
+
 /// Lets other users pass through our own folders to what is theirs; the first folder above that does
 /// not, if there is one.
-pub(super) fn open_way(folder: &Path, own: &Path) -> Result<(), String> {
+pub(super) fn open_way(folder: &Path, own: &Path) -> Result<(), WayError> {
     for step in folder.ancestors() {
-        let told = |error: std::io::Error| format!("`{}`: {error}", step.display());
+        let told = |source| WayError::Io {
+            step: step.to_owned(),
+            source,
+        };
         let metadata = fs::metadata(step).map_err(told)?;
         let mode = metadata.mode() & 0o7777;
         if mode & 0o001 != 0 {
             continue;
         }
         if !step.starts_with(own) {
-            return Err(format!(
-                "the sandboxes' users cannot pass through `{}`",
-                step.display()
-            ));
+            return Err(WayError::Closed(step.to_owned()));
         }
         fs::set_permissions(step, fs::Permissions::from_mode(mode | 0o011)).map_err(told)?;
     }

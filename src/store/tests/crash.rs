@@ -1,6 +1,7 @@
 //! What is left after a kill, and two servers on one directory.
 
 use super::*;
+use crate::hinted;
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_reopening() {
@@ -123,7 +124,7 @@ async fn a_second_server_on_the_directory_is_told_who_has_it() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path()).await;
     let error = Store::open(dir.path()).unwrap_err();
-    let text = error.to_string();
+    let text = hinted::told(&error);
     assert!(matches!(error, StoreError::Locked { .. }), "{text}");
     assert!(
         text.contains(&format!(

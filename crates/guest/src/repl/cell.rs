@@ -1,5 +1,8 @@
 //! One cell: what it calls, what it is answered, and the time it has.
 
+use std::error::Error;
+use std::fmt;
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,6 +22,36 @@ pub(crate) struct Job {
     pub(crate) tools: Vec<String>,
 }
 
+/// Why a cell does not begin, or cannot go on.
+#[derive(Debug)]
+pub(super) enum CellError {
+    /// What was being done.
+    Io(&'static str, io::Error),
+    /// What user code has sent, or is.
+    Code(&'static str),
+    /// A tool that is none of the cell's.
+    NotGiven(String),
+}
+
+impl fmt::Display for CellError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(what, error) => write!(f, "{what}: {error}"),
+            Self::Code(what) => f.write_str(what),
+            Self::NotGiven(name) => write!(f, "it called `{name:.80}`, which it was not given"),
+        }
+    }
+}
+
+impl Error for CellError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io(_, error) => Some(error),
+            Self::Code(_) | Self::NotGiven(_) => None,
+        }
+    }
+}
+
 impl Job {
     /// Where the cell's file lies.
     pub(super) fn path(&self, settings: &Settings) -> std::path::PathBuf {
@@ -28,14 +61,14 @@ impl Job {
     }
 
     /// Puts its file and directories in place.
-    pub(super) fn prepare(&self, settings: &Settings) -> Result<(), String> {
+    pub(super) fn prepare(&self, settings: &Settings) -> Result<(), CellError> {
         if std::str::from_utf8(&self.code).is_err() {
-            return Err("the code is not UTF-8".to_owned());
+            return Err(CellError::Code("the code is not UTF-8"));
         }
-        make_places(settings, &self.places).map_err(|(what, error)| format!("{what}: {error}"))?;
+        make_places(settings, &self.places).map_err(|(what, error)| CellError::Io(what, error))?;
         write_cell(Path::new(&settings.tmp_root), &self.tag, &self.code)
             .map(drop)
-            .map_err(|error| format!("writing the cell: {error}"))
+            .map_err(|error| CellError::Io("writing the cell", error))
     }
 }
 
@@ -125,29 +158,28 @@ impl Cell {
         &mut self,
         calls: Vec<CodeCall>,
         settings: &Settings,
-    ) -> Result<(), String> {
+    ) -> Result<(), CellError> {
         for call in calls {
             if call.n != self.calls.len() as u64 {
-                return Err("its calls are not in order".to_owned());
+                return Err(CellError::Code("its calls are not in order"));
             }
             if !self.tools.contains(&call.name) {
-                return Err(format!(
-                    "it called `{:.80}`, which it was not given",
-                    call.name
-                ));
+                return Err(CellError::NotGiven(call.name));
             }
             if serde_json::from_str::<serde_json::Map<_, _>>(&call.args).is_err() {
-                return Err("the arguments of a call are no JSON object, or too deep".to_owned());
+                return Err(CellError::Code(
+                    "the arguments of a call are no JSON object, or too deep",
+                ));
             }
             self.calls.push((call, Progress::Open));
         }
         let open = self.open_calls();
         let bytes: usize = open.iter().map(|call| call.args.len()).sum();
         if open.len() as u64 > settings.max_code_calls {
-            return Err("it made too many calls at once".to_owned());
+            return Err(CellError::Code("it made too many calls at once"));
         }
         if bytes as u64 > settings.max_code_args_bytes {
-            return Err("it made calls that are too long".to_owned());
+            return Err(CellError::Code("it made calls that are too long"));
         }
         self.is_idle = true;
         self.look_at_the_clock();
@@ -254,7 +286,12 @@ mod tests {
             max_code_args_bytes: 8,
             ..Settings::default()
         };
-        let wrong = |calls: Vec<CodeCall>| cell(&["f"]).take_calls(calls, &settings).unwrap_err();
+        let wrong = |calls: Vec<CodeCall>| {
+            cell(&["f"])
+                .take_calls(calls, &settings)
+                .unwrap_err()
+                .to_string()
+        };
         assert!(wrong(vec![call(1, "f", "{}")]).contains("not in order"));
         assert!(wrong(vec![call(0, "g", "{}")]).contains("`g`"));
         assert!(wrong(vec![call(0, "f", "{\"a\":123}")]).contains("too long"));

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Job;
+use super::cell::CellError;
 use crate::child::{Child, End};
 use crate::directory::Directory;
 use crate::environment::{Places, variables};
@@ -23,6 +24,7 @@ use crate::sys::{self, Change, Poll, Program};
 use crate::tree::{self, Owner};
 
 const PYTHON: &str = "python3";
+const STARTING: &str = "starting `python3`";
 const RUNNER: &str = include_str!("runner.py");
 /// The runner's frames get a name of their own, by which it leaves them out of tracebacks. It takes no
 /// module from the working directory, where user code may have put a `json.py`; cells do.
@@ -90,8 +92,8 @@ pub(super) fn note_start(files_root: &Path) -> bool {
 }
 
 impl Interpreter {
-    pub(super) fn start(settings: &Settings, places: &Places) -> Result<Self, String> {
-        let said = |error: io::Error| format!("starting `{PYTHON}`: {error}");
+    pub(super) fn start(settings: &Settings, places: &Places) -> Result<Self, CellError> {
+        let said = |error: io::Error| CellError::Io(STARTING, error);
         let arguments = ["-c", LOADER, RUNNER].map(str::as_bytes);
         let variables = variables(settings, places, &BTreeMap::new());
         let (work_dir, most) = (&settings.work_dir, settings.max_file_bytes);

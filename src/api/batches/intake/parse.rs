@@ -7,6 +7,7 @@ use std::io::Read;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use wire::decode::Node;
+use wire::refusal::Invalid;
 
 use crate::limits;
 use crate::store::NewItem;
@@ -18,7 +19,7 @@ const GROUP_BYTES: usize = 4 * 1024 * 1024;
 /// Why a body is no batch.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    Invalid(String),
+    Invalid(Invalid),
     NotJson(serde_json::Error),
 }
 
@@ -52,7 +53,7 @@ pub(super) fn items(
         } else {
             "Input should be a valid dictionary or object to extract fields from"
         };
-        return Err(Refusal::Invalid(text.to_owned()));
+        return Err(Refusal::Invalid(Invalid::new(text)));
     }
     Err(Refusal::NotJson(error))
 }
@@ -60,7 +61,7 @@ pub(super) fn items(
 struct Intake<T> {
     take: T,
     /// What is wrong, once something is.
-    fault: Option<String>,
+    fault: Option<Invalid>,
     in_requests: bool,
     seen: bool,
     ids: HashSet<String>,
@@ -69,18 +70,18 @@ struct Intake<T> {
 }
 
 impl<T: FnMut(Vec<NewItem>) -> bool> Intake<T> {
-    fn refuse<E: serde::de::Error>(&mut self, fault: impl Into<String>) -> E {
-        self.fault = Some(fault.into());
+    fn refuse<E: serde::de::Error>(&mut self, fault: Invalid) -> E {
+        self.fault = Some(fault);
         E::custom("refused")
     }
 
-    fn item(&mut self, index: usize, item: &Value) -> Result<(), String> {
-        let within = |fault: wire::decode::Fault| format!("requests.{index}.{fault}");
+    fn item(&mut self, index: usize, item: &Value) -> Result<(), Invalid> {
+        let within = |fault: wire::decode::Fault| Invalid::new(format!("requests.{index}.{fault}"));
         let root = Node::root(item);
         if item.as_object().is_none() {
-            return Err(format!(
+            return Err(Invalid::new(format!(
                 "requests.{index}: Input should be a valid dictionary or object to extract fields from"
-            ));
+            )));
         }
         let node = root.required("custom_id").map_err(within)?;
         let custom_id = node.string().map_err(within)?;
@@ -132,7 +133,7 @@ impl<'de, T: FnMut(Vec<NewItem>) -> bool> Visitor<'de> for Body<'_, T> {
         while let Some(key) = map.next_key::<String>()? {
             if key != "requests" || self.0.seen {
                 let fault = format!("{key}: Extra inputs are not permitted");
-                return Err(self.0.refuse(fault));
+                return Err(self.0.refuse(Invalid::new(fault)));
             }
             self.0.in_requests = true;
             map.next_value_seed(Requests(&mut *self.0))?;
@@ -142,7 +143,7 @@ impl<'de, T: FnMut(Vec<NewItem>) -> bool> Visitor<'de> for Body<'_, T> {
         if self.0.seen {
             Ok(())
         } else {
-            Err(self.0.refuse("requests: Field required"))
+            Err(self.0.refuse(Invalid::new("requests: Field required")))
         }
     }
 }
@@ -169,7 +170,7 @@ impl<'de, T: FnMut(Vec<NewItem>) -> bool> Visitor<'de> for Requests<'_, T> {
         while let Some(item) = seq.next_element::<Value>()? {
             if count == limits::MAX_BATCH_REQUESTS {
                 let fault = format!("requests: List should have at most {count} items");
-                return Err(self.0.refuse(fault));
+                return Err(self.0.refuse(Invalid::new(fault)));
             }
             if let Err(fault) = self.0.item(count, &item) {
                 return Err(self.0.refuse(fault));
@@ -182,7 +183,7 @@ impl<'de, T: FnMut(Vec<NewItem>) -> bool> Visitor<'de> for Requests<'_, T> {
         }
         if count == 0 {
             let fault = "requests: List should have at least 1 item after validation, not 0";
-            return Err(self.0.refuse(fault));
+            return Err(self.0.refuse(Invalid::new(fault)));
         }
         if !self.0.flush() {
             return Err(A::Error::custom("nobody takes the items"));
@@ -205,7 +206,7 @@ mod tests {
         });
         match read {
             Ok(()) => Ok(all),
-            Err(Refusal::Invalid(text)) => Err(text),
+            Err(Refusal::Invalid(text)) => Err(text.to_string()),
             Err(Refusal::NotJson(error)) => Err(format!("no JSON: {error}")),
         }
     }

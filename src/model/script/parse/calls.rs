@@ -27,9 +27,14 @@ wire::words! {
     }
 }
 
+/// A key cannot stand beside a step; what can be done instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NoPlace(pub(super) &'static str);
+
 impl CallStep {
     /// The tool whose errors the result of such a step can carry; a hint where somebody else answers.
-    pub(super) fn fails_as(self) -> Result<ServerTool, &'static str> {
+    pub(super) fn fails_as(self) -> Result<ServerTool, NoPlace> {
         Ok(match self {
             Self::Bash | Self::Python => ServerTool::Bash,
             Self::View | Self::Create | Self::StrReplace | Self::TextEditor => ServerTool::Editor,
@@ -37,8 +42,8 @@ impl CallStep {
             Self::WebFetch => ServerTool::WebFetch,
             Self::ToolSearch => ServerTool::ToolSearchRegex,
             Self::Advisor => ServerTool::Advisor,
-            Self::ToolUse => return Err("the client answers its own tools"),
-            Self::McpToolUse => return Err("write `is_error: true` and a `text`"),
+            Self::ToolUse => return Err(NoPlace("the client answers its own tools")),
+            Self::McpToolUse => return Err(NoPlace("write `is_error: true` and a `text`")),
         })
     }
 }
@@ -234,7 +239,7 @@ impl Parser {
     fn failure(&mut self, key: &Key, value: &Node, step: CallStep) -> Option<ScriptFailure> {
         let tool = match step.fails_as() {
             Ok(tool) => tool,
-            Err(hint) => {
+            Err(NoPlace(hint)) => {
                 let message = format!("`tool_error` cannot stand beside `{}`", step.name());
                 self.sink.error_with_hint(key.at, message, hint);
                 return None;

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::Parser;
-use super::calls::CallStep;
+use super::calls::{CallStep, NoPlace};
 use crate::limits;
 use crate::model::GivenPath;
-use crate::model::script::results::{decoded, edited, file_name, whole};
+use crate::model::script::results::{BadResult, decoded, edited, file_name, whole};
 use crate::model::script::rule::{
     EditorCommand, ScriptFailure, ScriptFile, ScriptResult, ScriptSource,
 };
@@ -80,7 +80,7 @@ impl Parser {
     ) -> Option<Brought> {
         let shape = match shape(step, value) {
             Ok(shape) => shape,
-            Err(hint) => {
+            Err(NoPlace(hint)) => {
                 let message = format!("`result` cannot stand beside `{}`", step.name());
                 self.sink.error_with_hint(key.at, message, hint);
                 return None;
@@ -195,7 +195,7 @@ impl Parser {
         if let Json::Plain(plain) = &members
             && let Err(reason) = edited(command, plain, &Value::Null)
         {
-            self.sink.error(node.at, reason);
+            self.sink.error(node.at, reason.to_string());
             return None;
         }
         Some(ScriptResult::Edited { command, members })
@@ -278,7 +278,7 @@ impl Parser {
         if let Text::Plain(plain) = &name
             && let Err(reason) = file_name(plain)
         {
-            self.sink.error(node.at, reason);
+            self.sink.error(node.at, reason.to_string());
             return None;
         }
         Some(name)
@@ -292,7 +292,7 @@ impl Parser {
             ("base64", Text::Plain(text)) => match decoded(&text) {
                 Ok(bytes) => ScriptSource::Plain(bytes),
                 Err(reason) => {
-                    self.sink.error(node.at, reason);
+                    self.sink.error(node.at, reason.to_string());
                     return None;
                 }
             },
@@ -323,14 +323,15 @@ impl Parser {
                 path: path.clone(),
                 place: String::new(),
             };
-            given
-                .open()
-                .map_err(|error| format!("`{path}` cannot be read: {error}"))
+            given.open().map_err(|source| BadResult::Unread {
+                path: path.clone(),
+                source,
+            })
         });
         if let Err(reason) = opened {
             self.sink.error_with_hint(
                 node.at,
-                reason,
+                reason.to_string(),
                 "`path` is relative to the script's file, and stays in its folder",
             );
             return None;
@@ -340,7 +341,7 @@ impl Parser {
 }
 
 /// Whose result stands beside a step; `None` where only an error can.
-fn shape(step: CallStep, value: &Node) -> Result<Option<Shape>, &'static str> {
+fn shape(step: CallStep, value: &Node) -> Result<Option<Shape>, NoPlace> {
     let command = match step {
         CallStep::Bash | CallStep::Python => return Ok(Some(Shape::Ran)),
         CallStep::View => Some(EditorCommand::View),
@@ -353,18 +354,20 @@ fn shape(step: CallStep, value: &Node) -> Result<Option<Shape>, &'static str> {
                 .and_then(|(_, command)| EditorCommand::from_name(command.text()?)),
             _ => None,
         },
-        CallStep::WebSearch => return Err("write `web_search: { query: …, results: […] }`"),
-        CallStep::WebFetch => return Err("write `web_fetch: { url: …, text: … }`"),
-        CallStep::ToolSearch => return Err("`finds` names what is found"),
-        CallStep::Advisor => return Err("the step's value is what it says"),
-        CallStep::McpToolUse => return Err("its `text` is what it answers"),
-        CallStep::ToolUse => return Err("the client answers its own tools"),
+        CallStep::WebSearch => {
+            return Err(NoPlace("write `web_search: { query: …, results: […] }`"));
+        }
+        CallStep::WebFetch => return Err(NoPlace("write `web_fetch: { url: …, text: … }`")),
+        CallStep::ToolSearch => return Err(NoPlace("`finds` names what is found")),
+        CallStep::Advisor => return Err(NoPlace("the step's value is what it says")),
+        CallStep::McpToolUse => return Err(NoPlace("its `text` is what it answers")),
+        CallStep::ToolUse => return Err(NoPlace("the client answers its own tools")),
     };
     Ok(command.map(Shape::Edited))
 }
 
 /// Whether a path stays where it begins.
-pub(in super::super) fn inside(path: &str) -> Result<(), String> {
+pub(in super::super) fn inside(path: &str) -> Result<(), BadResult> {
     let parts = Path::new(path).components();
     let stays = parts
         .clone()
@@ -372,7 +375,7 @@ pub(in super::super) fn inside(path: &str) -> Result<(), String> {
     if stays && parts.count() > 0 {
         return Ok(());
     }
-    Err(format!("`{path}` leaves the folder of the script"))
+    Err(BadResult::Outside(path.to_owned()))
 }
 
 /// The name that a path gives its file.

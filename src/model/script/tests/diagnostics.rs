@@ -2,12 +2,12 @@
 
 use proptest::prelude::*;
 
-use crate::model::script::{Base, Scripts, render};
+use crate::model::script::{Base, Scripts};
 
 fn mistakes(source: &str) -> String {
     match Scripts::default().replace(source, "a.yaml") {
         Ok(_) => "no mistake".to_owned(),
-        Err(found) => render(&found),
+        Err(found) => crate::hinted::told_all(&found),
     }
 }
 
@@ -158,7 +158,7 @@ fn files_and_folders_that_give_nothing_are_told_apart() {
     std::fs::write(&binary, b"- then:\n  - text: \xff\n").unwrap();
     let paths = [empty, binary, folder.path().join("missing.yaml")];
     let found = Base::load(&paths).unwrap_err();
-    let told = render(&found).replace(folder.path().to_str().unwrap(), "DIR");
+    let told = crate::hinted::told_all(&found).replace(folder.path().to_str().unwrap(), "DIR");
     insta::assert_snapshot!(told, @r"
     DIR/empty: there is no script in this folder
       hint: a script's name ends in `.yaml`, `.yml`, or `.json`

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::model::script::parse::keys;
-use crate::model::script::{SCHEMA, Survey, render, survey, yaml};
+use crate::model::script::{SCHEMA, Survey, survey, yaml};
 
 const GUIDE: &str = include_str!("../../../../docs/SCRIPTS.md");
 
@@ -45,7 +45,7 @@ fn every_example_of_the_guide_is_a_good_script() {
         assert!(
             found.is_ok(),
             "docs/SCRIPTS.md:{line}\n{}",
-            render(&found.unwrap_err())
+            crate::hinted::told_all(&found.unwrap_err())
         );
         let schema = schema();
         let json = json_of(&source);
@@ -145,7 +145,11 @@ fn the_shipped_examples_and_the_tour_are_good_scripts() {
     let Survey {
         files, diagnostics, ..
     } = survey(&folders);
-    assert!(diagnostics.is_empty(), "{}", render(&diagnostics));
+    assert!(
+        diagnostics.is_empty(),
+        "{}",
+        crate::hinted::told_all(&diagnostics)
+    );
     assert!(files >= 5);
     let schema = schema();
     for folder in folders {

@@ -151,7 +151,7 @@ fn code_that_the_declared_tool_cannot_run_is_an_error_with_its_place() {
     none.code_tool = None;
     let messages = [python_only, none].map(|request| {
         let mut model = scripts.start(&request).unwrap();
-        model.next(&[]).unwrap_err().message
+        crate::hinted::told(&model.next(&[]).unwrap_err())
     });
     insta::assert_snapshot!(messages.join("\n\n"), @r#"
     a.yaml:3: rule `shell`, `bash`: bash needs `code_execution_20250825` or later, the request declares `code_execution_20250522`

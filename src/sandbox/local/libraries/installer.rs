@@ -26,6 +26,19 @@ pub(super) struct Installer {
     own: bool,
 }
 
+/// Why an installation did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The last line in which it spoke of an error, and what that means.
+    #[error("{last}{unreachable}")]
+    Failed {
+        last: String,
+        unreachable: &'static str,
+    },
+}
+
 impl Installer {
     /// The first that works.
     pub(super) fn find(python: &Python) -> Result<Self, LibrariesError> {
@@ -79,15 +92,14 @@ impl Installer {
         target: &Path,
         wheels: bool,
         say: &mut dyn FnMut(&str),
-    ) -> Result<(), String> {
-        let in_words = |error: io::Error| error.to_string();
+    ) -> Result<(), RunError> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).arg("--target").arg(target);
         if wheels || !self.own {
             command.arg("--only-binary=:all:");
         }
         command.arg("--no-deps");
-        let (mut output, both) = io::pipe().map_err(in_words)?;
+        let (mut output, both) = io::pipe()?;
         command
             .arg("-r")
             .arg(list)
@@ -99,9 +111,9 @@ impl Installer {
             .env_remove("PYTHONPATH")
             .env_remove("PYTHONHOME")
             .stdin(Stdio::null())
-            .stdout(both.try_clone().map_err(in_words)?)
+            .stdout(both.try_clone()?)
             .stderr(both);
-        let mut child = command.spawn().map_err(in_words)?;
+        let mut child = command.spawn()?;
         // Holds the other end of the pipe.
         drop(command);
         let mut last = String::new();
@@ -123,11 +135,11 @@ impl Installer {
                 last = line;
             }
         }
-        output.read_to_end(&mut Vec::new()).map_err(in_words)?;
+        output.read_to_end(&mut Vec::new())?;
         match child.wait() {
             Ok(status) if status.success() => Ok(()),
-            Ok(_) => Err(format!("{last}{unreachable}")),
-            Err(error) => Err(error.to_string()),
+            Ok(_) => Err(RunError::Failed { last, unreachable }),
+            Err(error) => Err(error.into()),
         }
     }
 }
