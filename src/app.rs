@@ -1,9 +1,10 @@
 //! The server's state, and how it is put together.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use control_api::{ClockMoved, time_text};
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::batch::Pool;
 use crate::cassette::Deck;
@@ -17,7 +18,7 @@ use crate::model::script::Base;
 use crate::sandbox::{Backend, Limits};
 use crate::snapshot::Document;
 use crate::store::{Store, StoreError};
-use crate::workspace::{Ground, Workspace, Workspaces};
+use crate::workspace::{Ground, Workspace, WorkspaceError, Workspaces};
 
 /// A cheap handle to everything a handler needs.
 #[derive(Debug, Clone)]
@@ -35,6 +36,35 @@ pub(crate) struct Inner {
     pub(crate) cassettes: Option<Arc<Deck>>,
     /// What runs of the batches.
     pub(crate) batches: Arc<Pool>,
+    /// Workspaces that have just appeared with a state to go on from.
+    pub(crate) newcomers: Newcomers,
+}
+
+/// Workspaces of which the server does not know yet that they are there.
+#[derive(Debug, Default)]
+pub(crate) struct Newcomers {
+    waiting: Mutex<Vec<Arc<Workspace>>>,
+    came: Notify,
+}
+
+impl Newcomers {
+    fn add(&self, workspace: Arc<Workspace>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push(workspace);
+        self.came.notify_one();
+    }
+
+    /// Those that have come since the last call, when there are some.
+    pub(crate) async fn next(&self) -> Vec<Arc<Workspace>> {
+        loop {
+            let waiting =
+                std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+            if !waiting.is_empty() {
+                return waiting;
+            }
+            self.came.notified().await;
+        }
+    }
 }
 
 impl std::ops::Deref for App {
@@ -101,6 +131,7 @@ impl App {
             workspaces,
             cassettes,
             batches: Arc::default(),
+            newcomers: Newcomers::default(),
         }))
     }
 }
@@ -109,6 +140,18 @@ impl App {
 const SETTLE_ROUND: u128 = limits::SANDBOX_LEASE.as_millis() / limits::SWEEP_INTERVAL.as_millis();
 
 impl App {
+    /// The workspace behind a key. What `--state` has left one that is new to do, the server takes up by itself.
+    pub(crate) async fn workspace_of_key(
+        &self,
+        key: &str,
+    ) -> Result<Arc<Workspace>, WorkspaceError> {
+        let (workspace, is_new) = self.workspaces.of_key(key).await?;
+        if is_new && self.workspaces.state().is_some() {
+            self.newcomers.add(Arc::clone(&workspace));
+        }
+        Ok(workspace)
+    }
+
     /// Keeps what a workspace's clock shows since it was moved, ends what is over by that, and tells.
     pub(crate) async fn clock_moved(&self, workspace: &Workspace) -> Result<(), StoreError> {
         let clock = &workspace.clock;

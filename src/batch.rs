@@ -34,7 +34,7 @@ impl Default for Pool {
 }
 
 impl Pool {
-    /// Runs batch number `n` with what `run` makes of its alarm.
+    /// Runs batch number `n` with what `run` makes of its alarm, unless it runs already.
     pub(crate) fn start<F>(
         self: &Arc<Self>,
         n: i64,
@@ -43,10 +43,13 @@ impl Pool {
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
-        let wake = Arc::new(Notify::new());
-        let work = run(Arc::clone(&wake));
         // Held until the entry is there, which the task removes at its end.
         let mut running = self.lock();
+        if running.contains_key(&n) {
+            return;
+        }
+        let wake = Arc::new(Notify::new());
+        let work = run(Arc::clone(&wake));
         let pool = Arc::downgrade(self);
         let task = tokio::spawn(async move {
             work.await;

@@ -19,7 +19,7 @@ use serde_json::Value;
 use wire::ToolErrorCode;
 
 use crate::hinted::Hinted;
-use crate::model::{ServerTool, ServiceError};
+use crate::model::{ServerTool, ServiceError, ToolFailure};
 
 pub use load::load;
 pub use parse::parse;
@@ -37,6 +37,17 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// The error that this gives to a call that has no sandbox.
+    pub(crate) fn tool_failure(&self) -> Option<ToolFailure> {
+        let Act::Tool(ToolAct::Code { code, message }) = &self.act else {
+            return None;
+        };
+        Some(ToolFailure {
+            code: *code,
+            message: message.clone(),
+        })
+    }
+
     /// The same, told otherwise than it was given.
     #[must_use]
     pub(crate) fn told(mut self, otherwise: impl FnOnce(Value) -> Value) -> Self {

@@ -59,7 +59,7 @@ pub struct Server {
     telemetry: Telemetry,
     /// Run on until the server stops.
     batches: Arc<batch::Pool>,
-    /// Look for edits of the script files, and for containers that are idle or over.
+    /// Look for edits of the script files, for containers that are idle or over, and for batches of new workspaces.
     watchers: Vec<JoinHandle<()>>,
     /// Deleted with the server.
     temporary: Option<tempfile::TempDir>,
@@ -237,6 +237,7 @@ impl Server {
         backend.set(Arc::clone(&chosen.backend));
         chosen.reap(living_containers(&store).await?);
         let sweeper = tokio::spawn(app.clone().sweep());
+        let resumer = tokio::spawn(api::batches::resume_newcomers(app.clone()));
         let url = format!("http://{}", reached_at(address));
         Ok(Self {
             app,
@@ -251,7 +252,7 @@ impl Server {
             events,
             telemetry,
             batches,
-            watchers: watcher.into_iter().chain([sweeper]).collect(),
+            watchers: watcher.into_iter().chain([sweeper, resumer]).collect(),
             temporary,
         })
     }
@@ -325,13 +326,13 @@ async fn living_containers(store: &Store) -> Result<HashSet<SandboxId>, StoreErr
 
 /// Both surfaces behind the guard.
 pub(crate) fn router(app: &App) -> Router {
-    api::router(app)
-        .merge(control::router(app))
+    control::router(app)
         .merge(page::router())
+        .fallback(api::answer)
         .layer(axum::middleware::from_fn(page::lead))
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),
-            api::guard,
+            api::front,
         ))
         .with_state(app.clone())
 }

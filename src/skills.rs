@@ -4,8 +4,17 @@ pub(crate) mod archive;
 mod manifest;
 mod vendor;
 
+use crate::limits;
 pub(crate) use manifest::Bundle;
 pub(crate) use vendor::{VendorSkill, vendor, vendors};
+use wire::refusal::Invalid;
 
 /// The name of the file that makes a directory a skill.
 pub(crate) const MANIFEST: &str = "SKILL.md";
+
+fn too_large() -> Invalid {
+    Invalid::new(format!(
+        "The skill is too large: its files may hold {} MB in all, uncompressed",
+        limits::MAX_SKILL_BYTES / 1024 / 1024
+    ))
+}

@@ -5,45 +5,33 @@ mod item;
 mod results;
 mod run;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
+use crate::api::caller::Caller;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Caller;
+use crate::api::exchange::{Exchange, Outcome};
 use crate::api::paging::{self, IdPage};
-use crate::app::App;
 use crate::store::{BatchRow, BatchState};
 
-pub(crate) use run::{resume, resume_in};
-
-/// The routes.
-pub(crate) fn router() -> Router<App> {
-    Router::new()
-        .route("/v1/messages/batches", post(intake::create).get(list))
-        .route("/v1/messages/batches/{id}", get(one).delete(delete))
-        .route("/v1/messages/batches/{id}/cancel", post(cancel))
-        .route("/v1/messages/batches/{id}/results", get(results::results))
-}
-
-type BatchId = Result<Path<String>, PathRejection>;
+pub(super) use intake::create;
+pub(super) use results::results;
+pub(crate) use run::{resume, resume_in, resume_newcomers};
 
 fn not_found(id: &str) -> ApiError {
     ApiError::not_found(format!("Message Batch `{id}` not found."))
 }
 
 /// The caller's batch of this id. What cannot be read is the id of nothing.
-async fn find(app: &App, caller: &Caller, id: BatchId) -> ApiResult<BatchRow> {
-    let id = id.map(|Path(id)| id).unwrap_or_default();
-    let found = app.store.batch(&caller.workspace.id, &id).await?;
-    let row = found.ok_or_else(|| not_found(&id))?;
-    if row.is_archived(caller.workspace.clock.now()) {
-        app.store.forget_batch_items(row.n).await?;
+async fn find(exchange: &Exchange, id: &str) -> ApiResult<BatchRow> {
+    let (store, workspace) = (&exchange.app.store, &exchange.caller.workspace);
+    let found = store.batch(&workspace.id, id).await?;
+    let row = found.ok_or_else(|| not_found(id))?;
+    if row.is_archived(workspace.clock.now()) {
+        store.forget_batch_items(row.n).await?;
     }
     Ok(row)
 }
@@ -93,14 +81,9 @@ fn answer(row: &BatchRow, caller: &Caller, headers: &HeaderMap) -> Response {
 }
 
 /// One batch.
-async fn one(
-    State(app): State<App>,
-    caller: Caller,
-    id: BatchId,
-    headers: HeaderMap,
-) -> ApiResult<Response> {
-    let row = find(&app, &caller, id).await?;
-    let mut response = answer(&row, &caller, &headers);
+pub(super) async fn one(exchange: &Exchange, id: &str) -> Outcome {
+    let row = find(exchange, id).await?;
+    let mut response = answer(&row, &exchange.caller, exchange.headers());
     if row.state != BatchState::Ended {
         // Parity: recorded on a poll (F112).
         let seconds = HeaderValue::from_static("10");
@@ -110,58 +93,47 @@ async fn one(
 }
 
 /// Lists the workspace's batches, newest first.
-async fn list(
-    State(app): State<App>,
-    caller: Caller,
-    query: paging::PairsResult,
-    headers: HeaderMap,
-) -> ApiResult<Json<Value>> {
-    let page = IdPage::parse(&paging::pairs(query)?)?;
-    let rows = app.store.batches(&caller.workspace.id).await?;
+pub(super) async fn list(exchange: &Exchange) -> Outcome {
+    let page = IdPage::parse(&exchange.query()?)?;
+    let workspace = &exchange.caller.workspace;
+    let rows = exchange.app.store.batches(&workspace.id).await?;
     let (rows, has_more) = page.cut("Message Batch", &rows, |row| &row.id)?;
-    let (now, base_url) = (caller.workspace.clock.now(), base_url(&headers));
+    let (now, base_url) = (workspace.clock.now(), base_url(exchange.headers()));
     let data: Vec<_> = rows
         .iter()
         .map(|row| to_wire(row, now, &base_url))
         .collect();
-    Ok(Json(paging::id_page(&data, has_more)))
+    Ok(Json(paging::id_page(&data, has_more)).into_response())
 }
 
 /// Lets nothing more of a batch begin. A body is not looked at: SDKs announce JSON and send none.
-async fn cancel(
-    State(app): State<App>,
-    caller: Caller,
-    id: BatchId,
-    headers: HeaderMap,
-) -> ApiResult<Response> {
-    let row = find(&app, &caller, id).await?;
+pub(super) async fn cancel(exchange: &Exchange, id: &str) -> Outcome {
+    let row = find(exchange, id).await?;
     if row.state == BatchState::Ended {
         return Err(ApiError::invalid(format!(
             "Message Batch `{}` has already ended and cannot be canceled.",
             row.id
         )));
     }
-    let now = caller.workspace.clock.now();
+    let (app, now) = (&exchange.app, exchange.caller.workspace.clock.now());
     let row = app
         .store
         .cancel_batch(row.n, now)
         .await?
         .ok_or_else(|| not_found(&row.id))?;
     app.batches.wake(row.n);
-    Ok(answer(&row, &caller, &headers))
+    Ok(answer(&row, &exchange.caller, exchange.headers()))
 }
 
 /// Deletes a batch that has ended, and its results.
-async fn delete(State(app): State<App>, caller: Caller, id: BatchId) -> ApiResult<Json<Value>> {
-    let row = find(&app, &caller, id).await?;
+pub(super) async fn delete(exchange: &Exchange, id: &str) -> Outcome {
+    let row = find(exchange, id).await?;
     if row.state != BatchState::Ended {
         return Err(ApiError::invalid(format!(
             "Message Batch `{}` is still in progress and cannot be deleted; cancel it first.",
             row.id
         )));
     }
-    app.store.drop_batch(row.n).await?;
-    Ok(Json(
-        json!({ "id": row.id, "type": "message_batch_deleted" }),
-    ))
+    exchange.app.store.drop_batch(row.n).await?;
+    Ok(Json(json!({ "id": row.id, "type": "message_batch_deleted" })).into_response())
 }

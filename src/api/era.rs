@@ -4,8 +4,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::api::caller::Betas;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Betas;
 
 const FILES: &str = "files-api-2025-04-14";
 const SKILLS: &str = "skills-2025-10-02";

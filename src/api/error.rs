@@ -1,10 +1,13 @@
 //! The one place where a failure becomes a status and the API's error envelope.
 
+use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::hinted::{self, Mistake};
+use crate::model::ServiceError;
 use crate::store::StoreError;
 
 /// What handlers return.
@@ -40,6 +43,11 @@ impl ApiError {
     /// 400 `invalid_request_error`.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+    }
+
+    /// 400 for a header of ours that is no text.
+    pub(crate) fn not_ascii(header: &str) -> Self {
+        Self::invalid(format!("{header}: the value is not ASCII text"))
     }
 
     /// 404 `not_found_error`.
@@ -152,15 +160,38 @@ impl From<StoreError> for ApiError {
     }
 }
 
-/// The request id that the middleware gave the request being answered.
+/// The id that the request being answered was given.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
-impl IntoResponse for ApiError {
-    /// The middleware fills in `request_id`: the error travels to it as an extension.
-    fn into_response(self) -> Response {
-        let mut response =
-            (self.status, [(header::CONTENT_TYPE, "application/json")]).into_response();
+impl From<ServiceError> for ApiError {
+    /// A failure of the service, played by a script or a fault.
+    fn from(error: ServiceError) -> Self {
+        let status =
+            StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut answer = Self::new(status, error.kind, error.message);
+        if let Some(details) = error.details {
+            answer = answer.with_details(*details);
+        }
+        for (name, value) in error.headers {
+            let (Ok(known), Ok(sent)) =
+                (HeaderName::try_from(&name), HeaderValue::from_str(&value))
+            else {
+                tracing::warn!(%name, %value, "a script names a header that cannot be sent");
+                continue;
+            };
+            answer = answer.with_header(known, sent);
+        }
+        answer
+    }
+}
+
+impl ApiError {
+    /// The answer, and its body once more for the journal.
+    pub(crate) fn answer(&self, request_id: Option<&str>) -> (Response, Bytes) {
+        let body = Bytes::from(self.body(request_id).to_string());
+        let headers = [(header::CONTENT_TYPE, "application/json")];
+        let mut response = (self.status, headers, Body::from(body.clone())).into_response();
         let retry =
             matches!(self.status.as_u16(), 408 | 409 | 429) || self.status.is_server_error();
         // Parity: recorded 4xx carry `x-should-retry: false`, a 529 `true` (F136).
@@ -169,7 +200,6 @@ impl IntoResponse for ApiError {
         for (name, value) in &self.headers {
             response.headers_mut().insert(name.clone(), value.clone());
         }
-        response.extensions_mut().insert(self);
-        response
+        (response, body)
     }
 }

@@ -8,42 +8,31 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Request, State};
-use axum::http::request::Parts;
+use axum::Json;
 use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
+use percent_encoding::percent_decode_str;
 use wire::files::{BetaFilePage, DeletedFile, DeletedFileType, FileMetadata, FilePage, FileType};
 
+use crate::api::caller::Caller;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Caller;
-use crate::api::middleware::Exchange;
+use crate::api::exchange::{Exchange, Noted, Outcome};
 use crate::api::paging;
 use crate::app::App;
 use crate::ids::FileId;
 use crate::store::{FileRow, Page, StoreError};
 pub(crate) use content::body_of;
+pub(super) use content::content;
+pub(super) use upload::upload;
 
 /// The beta that selects the older shape (F085).
 const FILES_BETA: &str = "files-api-2025-04-14";
 
-/// The routes. Uploads count their bytes themselves, so no body limit may lie over them.
-pub(crate) fn router() -> Router<App> {
-    Router::new()
-        .route("/v1/files", get(list).post(upload::upload))
-        .route("/v1/files/{id}", get(metadata).delete(delete))
-        .route("/v1/files/{id}/content", get(content::content))
-        .layer(DefaultBodyLimit::disable())
-        .route_layer(middleware::from_fn(admit))
-}
-
 /// Refuses calls beyond the workspace's limit for files, before their bodies are read.
-async fn admit(caller: Caller, request: Request, next: Next) -> Response {
-    let workspace = &caller.workspace;
+fn admit(exchange: &Exchange) -> ApiResult<()> {
+    let workspace = &exchange.caller.workspace;
     let Err(refusal) = workspace.rates.admit_files(workspace.clock.now()) else {
-        return next.run(request).await;
+        return Ok(());
     };
     // Answers of files carry no headers that say how limits stand (F088); the wording is inferred.
     let message = format!(
@@ -51,9 +40,8 @@ async fn admit(caller: Caller, request: Request, next: Next) -> Response {
          Please try again later.",
         refusal.limit, workspace.organization_id
     );
-    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message)
-        .with_header(header::RETRY_AFTER, refusal.retry_after.into())
-        .into_response()
+    let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message);
+    Err(error.with_header(header::RETRY_AFTER, refusal.retry_after.into()))
 }
 
 /// Which shape the caller expects.
@@ -117,60 +105,44 @@ fn file_metadata(row: FileRow) -> FileMetadata {
     }
 }
 
-/// The `{id}` of a path. What cannot be an id is the id of nothing.
-#[derive(Debug)]
-struct Named(FileId);
-
-impl<S: Send + Sync> FromRequestParts<S> for Named {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
-        Path::<String>::from_request_parts(parts, state)
-            .await
-            .map(|Path(id)| Self(id.into()))
-            .map_err(|_| ApiError::file_not_found(parts.uri.path()))
-    }
-}
-
 /// The caller's file of this id, expired or not.
-async fn find(app: &App, caller: &Caller, id: &FileId) -> ApiResult<FileRow> {
-    let now = caller.workspace.clock.now();
-    app.store
-        .file(&caller.workspace.id, id)
-        .await?
-        .filter(|file| !file.is_gone(now))
-        .ok_or_else(|| ApiError::file_not_found(id))
+async fn find(exchange: &Exchange, id: &str) -> ApiResult<FileRow> {
+    // What cannot be an id is the id of nothing.
+    let id: FileId = match percent_decode_str(id).decode_utf8() {
+        Ok(id) => id.into_owned().into(),
+        Err(_) => return Err(ApiError::file_not_found(exchange.head.uri.path())),
+    };
+    let workspace = &exchange.caller.workspace;
+    let found = exchange.app.store.file(&workspace.id, &id).await?;
+    found
+        .filter(|file| !file.is_gone(workspace.clock.now()))
+        .ok_or_else(|| ApiError::file_not_found(&id))
 }
 
 /// Has the journal tell files apart by their bytes, where that is wanted.
-async fn with_digest(app: &App, row: &FileRow, mut response: Response) -> ApiResult<Response> {
+async fn note_digest(app: &App, row: &FileRow, noted: &mut Noted) -> ApiResult<()> {
     if app.config.note_digests {
         let digest = app.store.digest(row).await?;
-        response.extensions_mut().insert(Exchange {
-            file: Some((row.size_bytes, digest)),
-            ..Exchange::default()
-        });
+        noted.file = Some((row.size_bytes, digest));
     }
-    Ok(response)
+    Ok(())
 }
 
 /// Lists the workspace's files, newest first.
-async fn list(
-    State(app): State<App>,
-    caller: Caller,
-    query: paging::PairsResult,
-) -> ApiResult<Response> {
-    let shape = Shape::of(&caller);
-    let select = query::parse(paging::pairs(query)?, shape)?;
+pub(super) async fn list(exchange: &Exchange) -> Outcome {
+    admit(exchange)?;
+    let shape = Shape::of(&exchange.caller);
+    let select = query::parse(exchange.query()?, shape)?;
     let page = match select {
         None => Page {
             rows: Vec::new(),
             has_more: false,
         },
         Some(select) => {
-            let now = caller.workspace.clock.now();
+            let workspace = &exchange.caller.workspace;
+            let now = workspace.clock.now();
             let query = crate::store::FileQuery { select, now };
-            match app.store.files(&caller.workspace.id, query).await {
+            match exchange.app.store.files(&workspace.id, query).await {
                 Err(StoreError::UnknownCursor { id }) => {
                     return Err(paging::unknown_cursor("File", &id));
                 }
@@ -182,23 +154,23 @@ async fn list(
 }
 
 /// Returns the metadata of one file.
-async fn metadata(State(app): State<App>, caller: Caller, Named(id): Named) -> ApiResult<Response> {
-    let file = find(&app, &caller, &id).await?;
-    Ok(Shape::of(&caller).file(file))
+pub(super) async fn metadata(exchange: &Exchange, id: &str) -> Outcome {
+    admit(exchange)?;
+    let file = find(exchange, id).await?;
+    Ok(Shape::of(&exchange.caller).file(file))
 }
 
 /// Deletes one file, expired or not. A body is not looked at: some SDKs announce JSON and send none.
-async fn delete(
-    State(app): State<App>,
-    caller: Caller,
-    Named(id): Named,
-) -> ApiResult<Json<DeletedFile>> {
-    let file = find(&app, &caller, &id).await?;
-    if !app.store.delete_file(&file.workspace, &file.id).await? {
-        return Err(ApiError::file_not_found(&id));
+pub(super) async fn delete(exchange: &Exchange, id: &str) -> Outcome {
+    admit(exchange)?;
+    let file = find(exchange, id).await?;
+    let store = &exchange.app.store;
+    if !store.delete_file(&file.workspace, &file.id).await? {
+        return Err(ApiError::file_not_found(&file.id));
     }
     Ok(Json(DeletedFile {
-        id: id.into_string(),
+        id: file.id.into_string(),
         kind: DeletedFileType::FileDeleted,
-    }))
+    })
+    .into_response())
 }

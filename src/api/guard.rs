@@ -1,25 +1,29 @@
 //! Who may talk to the server at all: the `Host` must be a name of ours, a browser's `Origin` must be
 //! allowed. Keeps web pages on the same machine from driving it (DNS rebinding, cross-site requests).
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::api::error::ApiError;
 use crate::api::linger::Lingering;
-use crate::api::middleware::{REQUESTS, millis};
+use crate::api::record::{REQUESTS, millis};
 use crate::api::shaped::Line;
 use crate::app::App;
 use crate::config::Host;
 
 /// Runs before everything else, on both surfaces.
-pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(super) async fn guard<F: Future<Output = Response>>(
+    app: &App,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let began = Instant::now();
-    let line = line_of(&request);
+    let line = Line::of(&request);
     if let Some(line) = &line {
         line.begin();
     }
@@ -28,12 +32,12 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
     let about = About::of(&request);
     // Over a connection, that is: what calls the router itself has no use for it.
     let must_name = line.is_some() && request.version() >= Version::HTTP_11;
-    if let Err(error) = check_host(&app, request.headers(), must_name) {
-        return about.log(refuse(error), began);
+    if let Err(error) = check_host(app, request.headers(), must_name) {
+        return about.log(refuse(&error), began);
     }
-    let origin = match check_origin(&app, request.headers()) {
+    let origin = match check_origin(app, request.headers()) {
         Ok(origin) => origin,
-        Err(error) => return about.log(refuse(error), began),
+        Err(error) => return about.log(refuse(&error), began),
     };
     let preflight = request.method() == Method::OPTIONS
         && request
@@ -41,7 +45,7 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
             .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = match (&origin, preflight) {
         (Some(_), true) => preflight_answer(request.headers()),
-        _ => next.run(request).await,
+        _ => next(request).await,
     };
     if about.is_ours || preflight {
         response = about.log(response, began);
@@ -56,11 +60,6 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
         );
     }
     response
-}
-
-fn line_of(request: &Request) -> Option<Line> {
-    let info = request.extensions().get::<ConnectInfo<Line>>();
-    info.map(|ConnectInfo(line)| line.clone())
 }
 
 /// What the log says of a request that has no workspace.
@@ -94,8 +93,8 @@ impl About {
     }
 }
 
-fn refuse(error: ApiError) -> Response {
-    super::middleware::write_error(error.into_response(), None)
+fn refuse(error: &ApiError) -> Response {
+    error.answer(None).0
 }
 
 fn forbidden(message: String) -> ApiError {

@@ -2,25 +2,21 @@
 
 use std::fmt;
 
-use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use serde_json::Value;
 
 use crate::api::error::{ApiError, ApiResult};
+use crate::api::exchange::Exchange;
 use crate::work;
 
 /// Bodies up to this size are copied out of the connection's buffer.
 const SMALL_BYTES: usize = 64 * 1024;
 
 /// Reads a JSON body of at most `limit` bytes; also returns its bytes.
-pub(crate) async fn read(
-    headers: &HeaderMap,
-    body: Body,
-    limit: usize,
-) -> ApiResult<(Value, Bytes)> {
-    check_headers(headers, limit)?;
-    let bytes = axum::body::to_bytes(body, limit)
+pub(crate) async fn read(exchange: &mut Exchange, limit: usize) -> ApiResult<(Value, Bytes)> {
+    check_headers(exchange.headers(), limit)?;
+    let bytes = axum::body::to_bytes(exchange.take_body(), limit)
         .await
         .map_err(|error| body_error(&error))?;
     let value = work::apart_if_large(bytes.len(), || parse(&bytes))?;

@@ -1,28 +1,18 @@
 //! `GET /v1/models` and `/v1/models/{id}`.
 
-use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
-use serde_json::Value;
+use axum::Json;
+use axum::response::IntoResponse;
 
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Caller;
-use crate::api::paging::{self, IdPage, Pairs};
-use crate::app::App;
+use crate::api::exchange::{Exchange, Outcome, Pairs};
+use crate::api::paging::{self, IdPage};
 use crate::engine::models::catalog;
 
 const STAGES: [&str; 3] = ["active", "deprecated", "retired"];
 
-/// The routes.
-pub(crate) fn router() -> Router<App> {
-    Router::new()
-        .route("/v1/models", get(list))
-        .route("/v1/models/{id}", get(one))
-}
-
 /// Lists the models, newest first; retired ones only where they are asked for.
-async fn list(_: Caller, query: paging::PairsResult) -> ApiResult<Json<Value>> {
-    let pairs = paging::pairs(query)?;
+pub(super) fn list(exchange: &Exchange) -> Outcome {
+    let pairs = exchange.query()?;
     let page = IdPage::parse(&pairs)?;
     let stages = stages(&pairs)?;
     let listed: Vec<_> = catalog::all()
@@ -31,7 +21,7 @@ async fn list(_: Caller, query: paging::PairsResult) -> ApiResult<Json<Value>> {
         .collect();
     let (models, has_more) = page.cut("Model", &listed, |model| &model.id)?;
     let data: Vec<_> = models.iter().map(|model| model.to_wire()).collect();
-    Ok(Json(paging::id_page(&data, has_more)))
+    Ok(Json(paging::id_page(&data, has_more)).into_response())
 }
 
 fn stages(pairs: &Pairs) -> ApiResult<Vec<&str>> {
@@ -60,14 +50,9 @@ fn stages(pairs: &Pairs) -> ApiResult<Vec<&str>> {
 }
 
 /// One model, by its id or an alias.
-async fn one(
-    _: Caller,
-    path: Result<Path<String>, axum::extract::rejection::PathRejection>,
-) -> ApiResult<Json<Value>> {
-    // What cannot be read is no model's name.
-    let name = path.map(|Path(name)| name).unwrap_or_default();
-    let model = catalog::find(&name)
+pub(super) fn one(name: &str) -> Outcome {
+    let model = catalog::find(name)
         // Parity: recorded for Messages and count_tokens (F140).
         .ok_or_else(|| ApiError::not_found(format!("model: {name}")))?;
-    Ok(Json(model.to_wire()))
+    Ok(Json(model.to_wire()).into_response())
 }

@@ -5,19 +5,6 @@ use serde_json::{Value, json};
 use crate::api::error::{ApiError, ApiResult};
 use crate::limits;
 
-/// The parameters of a query, decoded.
-pub(crate) type Pairs = Vec<(String, String)>;
-/// What axum makes of a query that cannot be decoded.
-pub(crate) type PairsResult =
-    Result<axum::extract::Query<Pairs>, axum::extract::rejection::QueryRejection>;
-
-/// The decoded parameters, or the 400 for what is none.
-pub(crate) fn pairs(query: PairsResult) -> ApiResult<Pairs> {
-    query
-        .map(|axum::extract::Query(pairs)| pairs)
-        .map_err(|error| ApiError::invalid(error.body_text()))
-}
-
 /// `limit`, from 1 to `most`.
 pub(crate) fn parse_limit(text: &str, most: usize) -> ApiResult<usize> {
     let limit: i64 = text.parse().map_err(|_| {
@@ -113,7 +100,7 @@ mod tests {
     use super::*;
 
     fn page(query: &[(&str, &str)]) -> IdPage {
-        let pairs: Pairs = query
+        let pairs: Vec<_> = query
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();

@@ -11,13 +11,11 @@ mod proxy;
 
 use std::sync::{Arc, Mutex};
 
-use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 
 use crate::api::error::ApiError;
-use crate::api::extract::Caller;
-use crate::api::middleware::{self, Exchange};
+use crate::api::exchange::{Exchange, Outcome};
+use crate::api::key::keys;
 use crate::cassette::{Deck, Miss, Player};
 use crate::engine::{self, Report};
 use crate::hinted;
@@ -27,22 +25,17 @@ use intake::Intake;
 /// Answers a request from what is mounted.
 pub(super) async fn answer(
     (deck, player): (Arc<Deck>, Arc<Player>),
-    caller: &Caller,
-    request: Request,
+    exchange: &mut Exchange,
     facts: &mut Facts,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    let intake = match Intake::read(&parts, body).await {
-        Ok(intake) => intake,
-        Err(error) => return error.into_response(),
-    };
-    let redactor = deck.redactor(middleware::keys(&parts.headers));
-    let asked = match redactor.request(intake.request.clone()) {
-        Ok(asked) => asked,
-        Err(error) => return ApiError::internal(&error).into_response(),
-    };
-    let raw = intake.raw();
-    let workspace = &caller.workspace;
+) -> Outcome {
+    let body = exchange.take_body();
+    let intake = Intake::read(&exchange.head, body).await?;
+    let redactor = deck.redactor(keys(exchange.headers()));
+    let asked = redactor
+        .request(intake.request.clone())
+        .map_err(|error| ApiError::internal(&error))?;
+    exchange.noted.request = intake.raw();
+    let workspace = &exchange.caller.workspace;
     // Without a seed nothing follows from what was sent.
     let scope = workspace
         .seed
@@ -53,10 +46,10 @@ pub(super) async fn answer(
     if let Some(turn) = &turn {
         engine::heard(&workspace.watch, turn);
     }
-    let (source, mut response) = match player.play(&asked, workspace.clock.now(), &ids) {
+    let (source, outcome) = match player.play(&asked, workspace.clock.now(), &ids) {
         Ok(played) => (
             format!("cassette {}", played.name),
-            given::response(caller, &deck, (&asked, turn.as_ref()), played, facts).await,
+            given::response(exchange, &deck, (&asked, turn.as_ref()), played, facts).await,
         ),
         Err(miss) => match deck.recorder() {
             None => {
@@ -64,39 +57,32 @@ pub(super) async fn answer(
                     message: miss.message.clone(),
                     nearest: Vec::new(),
                 });
-                ("unmatched".to_owned(), refused(&miss))
+                ("unmatched".to_owned(), Err(refused(&miss)))
             }
             Some(recorder) => (
                 format!("upstream {}", recorder.upstream.url()),
-                proxy::pass_on(Arc::clone(&deck), redactor, &parts, intake).await,
+                proxy::pass_on(Arc::clone(&deck), redactor, &exchange.head, intake).await,
             ),
         },
     };
-    let mut exchange = response
-        .extensions_mut()
-        .remove::<Exchange>()
-        .unwrap_or_default();
-    exchange.request = raw;
-    exchange.report = Some(Arc::new(Mutex::new(Report {
+    exchange.noted.report = Some(Arc::new(Mutex::new(Report {
         source: Some(source),
         ..Report::default()
     })));
-    response.extensions_mut().insert(exchange);
-    response
+    outcome
 }
 
 /// Nothing on the tape fits. Never answered by guessing.
-fn refused(miss: &Miss) -> Response {
-    ApiError::invalid(hinted::in_line(miss)).into_response()
+fn refused(miss: &Miss) -> ApiError {
+    ApiError::invalid(hinted::in_line(miss))
 }
 
 /// What a client gets where there was no answer.
-fn unreachable(upstream: Option<&str>, why: &str) -> Response {
+fn unreachable(upstream: Option<&str>, why: &str) -> ApiError {
     let of = upstream.map_or_else(String::new, |url| format!(" at {url}"));
     ApiError::new(
         StatusCode::BAD_GATEWAY,
         "api_error",
         format!("sandtable: the recorded service{of} did not answer: {why}"),
     )
-    .into_response()
 }

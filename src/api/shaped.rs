@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
+use axum::extract::{ConnectInfo, Request};
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Frame;
 
@@ -33,6 +34,12 @@ struct LineState {
 }
 
 impl Line {
+    /// Of the connection that a request came over; there is none where the router is called itself.
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        let info = request.extensions().get::<ConnectInfo<Self>>();
+        info.map(|ConnectInfo(line)| line.clone())
+    }
+
     /// The connection will be reset when it closes.
     pub(crate) fn reset(&self) {
         self.0.resets.store(true, Ordering::Relaxed);

@@ -3,18 +3,16 @@
 mod page;
 mod shape;
 mod upload;
-mod versions;
+pub(super) mod versions;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::Json;
+use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use wire::refusal;
 
+use crate::api::caller::Caller;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Caller;
-use crate::api::paging;
+use crate::api::exchange::{Exchange, Outcome};
 use crate::app::App;
 use crate::ids::Kind;
 use crate::skills::{self, VendorSkill};
@@ -23,28 +21,6 @@ use page::SkillPage;
 use shape::Shape;
 
 pub(crate) use shape::BETA;
-
-/// The routes.
-pub(crate) fn router() -> Router<App> {
-    Router::new()
-        .route("/v1/skills", get(list).post(create))
-        .route("/v1/skills/{id}", get(one).delete(delete))
-        .route(
-            "/v1/skills/{id}/versions",
-            get(versions::list).post(versions::create),
-        )
-        .route(
-            "/v1/skills/{id}/versions/{version}",
-            get(versions::one).delete(versions::delete),
-        )
-        .route(
-            "/v1/skills/{id}/versions/{version}/content",
-            get(versions::content),
-        )
-        .layer(DefaultBodyLimit::disable())
-}
-
-type SkillId = Result<Path<String>, PathRejection>;
 
 /// What an id leads to.
 enum Found {
@@ -76,19 +52,17 @@ async fn find_own(app: &App, caller: &Caller, id: &str) -> ApiResult<SkillRow> {
 }
 
 /// Takes an upload for a new skill.
-async fn create(
-    State(app): State<App>,
-    caller: Caller,
-    request: Request,
-) -> ApiResult<Json<Value>> {
-    let upload = upload::receive(request, Shape::of(&caller)).await?;
+pub(super) async fn create(exchange: &mut Exchange) -> Outcome {
+    let upload = upload::receive(exchange).await?;
+    let (app, caller) = (exchange.app.clone(), exchange.caller.clone());
     caller.made.says(upload.content);
     // In a task of its own: of a client that leaves now it is known all the same what was made.
     let made = tokio::spawn(async move { keep(&app, &caller, &upload).await });
-    made.await.map_err(|error| ApiError::internal(&error))?
+    let made = made.await.map_err(|error| ApiError::internal(&error))??;
+    Ok(Json(made).into_response())
 }
 
-async fn keep(app: &App, caller: &Caller, upload: &upload::Upload) -> ApiResult<Json<Value>> {
+async fn keep(app: &App, caller: &Caller, upload: &upload::Upload) -> ApiResult<Value> {
     let bundle = upload.bundle()?;
     let workspace = &caller.workspace;
     let ids = workspace.ids(&[b"skill", &upload.digest]);
@@ -106,20 +80,16 @@ async fn keep(app: &App, caller: &Caller, upload: &upload::Upload) -> ApiResult<
             row => {
                 let row = row?;
                 caller.made.note(&row.id);
-                return Ok(Json(Shape::of(caller).skill(&row)));
+                return Ok(Shape::of(caller).skill(&row));
             }
         }
     }
 }
 
 /// Lists the workspace's skills, newest first, and behind them the vendor's.
-async fn list(
-    State(app): State<App>,
-    caller: Caller,
-    query: paging::PairsResult,
-) -> ApiResult<Json<Value>> {
-    let shape = Shape::of(&caller);
-    let pairs = paging::pairs(query)?;
+pub(super) async fn list(exchange: &Exchange) -> Outcome {
+    let shape = Shape::of(&exchange.caller);
+    let pairs = exchange.query()?;
     let page = SkillPage::parse(&pairs, shape)?;
     let source = pairs.iter().rev().find(|(name, _)| name == "source");
     let (own, vendors) = match source.map(|(_, value)| value.as_str()) {
@@ -132,35 +102,37 @@ async fn list(
     };
     let mut rows = Vec::new();
     if own {
-        let skills = app.store.skills(&caller.workspace.id).await?;
+        let workspace = &exchange.caller.workspace;
+        let skills = exchange.app.store.skills(&workspace.id).await?;
         rows.extend(skills.iter().map(|row| (row.n, shape.skill(row))));
     }
     if vendors {
         let skills = (1..).zip(skills::vendors());
         rows.extend(skills.map(|(n, skill)| (-n, shape.vendor(*skill))));
     }
-    Ok(Json(page.cut(rows, shape)))
+    Ok(Json(page.cut(rows, shape)).into_response())
 }
 
 /// One skill.
-async fn one(State(app): State<App>, caller: Caller, id: SkillId) -> ApiResult<Json<Value>> {
-    let id = id.map(|Path(id)| id).unwrap_or_default();
-    let shape = Shape::of(&caller);
-    Ok(Json(match find(&app, &caller, &id).await? {
+pub(super) async fn one(exchange: &Exchange, id: &str) -> Outcome {
+    let Exchange { app, caller, .. } = exchange;
+    let shape = Shape::of(caller);
+    let skill = match find(app, caller, id).await? {
         Found::Own(row) => shape.skill(&row),
         Found::Vendor(skill) => shape.vendor(skill),
-    }))
+    };
+    Ok(Json(skill).into_response())
 }
 
 /// Deletes a skill: with all its versions, or in the beta only when it has none.
-async fn delete(State(app): State<App>, caller: Caller, id: SkillId) -> ApiResult<Json<Value>> {
-    let id = id.map(|Path(id)| id).unwrap_or_default();
-    let row = find_own(&app, &caller, &id).await?;
-    if Shape::of(&caller) == Shape::Beta && row.latest.is_some() {
+pub(super) async fn delete(exchange: &Exchange, id: &str) -> Outcome {
+    let Exchange { app, caller, .. } = exchange;
+    let row = find_own(app, caller, id).await?;
+    if Shape::of(caller) == Shape::Beta && row.latest.is_some() {
         return Err(ApiError::invalid(refusal::SKILL_HAS_VERSIONS.say(&[])));
     }
     if !app.store.delete_skill(row.n).await? {
-        return Err(not_found(&id));
+        return Err(not_found(id));
     }
-    Ok(Json(json!({ "id": id, "type": "skill_deleted" })))
+    Ok(Json(json!({ "id": id, "type": "skill_deleted" })).into_response())
 }

@@ -7,11 +7,10 @@ use serde_json::{Map, Value, json};
 use serde_json_path::JsonPath;
 use sha2::{Digest as _, Sha256};
 
-use super::{Body, Part, Request, redact};
+use super::redact;
+pub(crate) use super::redact::REDACTED;
+use super::{Body, Part, Request};
 use crate::ids::hex;
-
-/// What stands in a recording where a secret was.
-pub(crate) const REDACTED: &str = "[redacted]";
 
 /// The value that stands for a request.
 pub(crate) fn of(request: &Request, ignore: &[JsonPath]) -> Value {

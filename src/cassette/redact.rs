@@ -16,9 +16,11 @@ use bytes::Bytes;
 use regex::bytes::Regex;
 use serde_json::{Map, Value};
 
+/// What stands in a recording where a secret was.
+pub(crate) const REDACTED: &str = "[redacted]";
+
 pub(super) use base64::{fits as zeros_fit, has_zeros};
 
-use super::canon::REDACTED;
 use super::{Body, Exchange, Part, Request, Response};
 use crate::hinted::Hinted;
 

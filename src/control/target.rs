@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::ControlError;
-use crate::api::middleware::{key, workspace_of_key};
+use crate::api::key;
 use crate::app::App;
 use crate::workspace::Workspace;
 
@@ -49,7 +49,8 @@ impl FromRequestParts<App> for Targets {
         let own =
             key(&parts.headers).filter(|key| Some(*key) != app.config.control_token.as_deref());
         if let Some(key) = own {
-            let workspace = workspace_of_key(app, key)
+            let workspace = app
+                .workspace_of_key(key)
                 .await
                 .map_err(|error| ControlError::internal(&error))?;
             return Ok(Self(vec![workspace]));

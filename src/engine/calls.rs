@@ -16,11 +16,10 @@ use wire::refusal::Invalid;
 
 use crate::container::{Container, PastCall, Step};
 use crate::engine::hosted::{HostedCall, HostedTools};
-use crate::engine::programmatic::{self, CodeUse};
-use crate::engine::validate::CodeAnswer;
+use crate::engine::programmatic::{self, CodeAnswer, CodeUse};
 use crate::engine::web::{WebCall, WebResult, WebTools};
-use crate::engine::{Engine, TurnError, TurnInput, sabotage, workdir};
-use crate::fault::Occasion;
+use crate::engine::{Engine, TurnError, TurnInput, workdir};
+use crate::fault::{Fault, Occasion};
 use crate::ids::Ids;
 use crate::limits::{self, Timeouts};
 use crate::model::{
@@ -243,7 +242,9 @@ async fn carry_out(
         Place::Service => {
             let failure = failure.or_else(|| {
                 let model = &input.request.model;
-                sabotage::failure(input.strike(Occasion::Tool { model, tool }).as_deref())
+                input
+                    .strike(Occasion::Tool { model, tool })
+                    .and_then(|fault| fault.tool_failure())
             });
             let call = HostedCall {
                 id,
@@ -341,7 +342,7 @@ fn search_or_fetch(
         tool,
         arguments,
         error_code: failure
-            .or_else(|| sabotage::failure(fault.as_deref()))
+            .or_else(|| fault.as_deref().and_then(Fault::tool_failure))
             .map(|failure| failure.code),
         found: match found {
             Some(Finding::Web(answer)) => Some(answer),

@@ -5,6 +5,7 @@ use wire::refusal::Invalid;
 use wire::request::{Block, By, MessagesRequest, Role};
 
 use crate::container::{Container, Containers, Found};
+use crate::engine::references::InertUpload;
 use crate::engine::validate::Pending;
 use crate::engine::{Engine, TurnError, TurnInput, programmatic, references};
 use crate::ids::FileId;
@@ -14,13 +15,6 @@ use crate::lint::{
 };
 use crate::store::{MountedFile, StoreError};
 use crate::verify::{Told, Watch};
-
-/// An upload of an earlier turn: where it stands, and its file.
-#[derive(Debug)]
-pub(super) struct InertUpload {
-    pub(super) path: String,
-    pub(super) file_id: FileId,
-}
 
 /// The request asks what was asked before, of a container that was over then: which ones those were.
 pub(super) fn asks_again(input: &TurnInput) -> Vec<String> {

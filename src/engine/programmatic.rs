@@ -4,11 +4,20 @@ use serde_json::Value;
 use wire::block::Caller;
 use wire::request::{Block, MessagesRequest, Tool, ToolKind};
 
-use crate::engine::validate::CodeAnswer;
 use crate::ids::{Ids, Kind};
 use crate::limits;
 use crate::model::CodeTool;
 use crate::sandbox::guest::ToolCall;
+
+/// What the client says to a call that code made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeAnswer {
+    /// The call's `tool_use`.
+    pub id: String,
+    /// The tool that was called.
+    pub name: String,
+    pub text: String,
+}
 
 /// A call from code that the client answers.
 #[derive(Debug)]

@@ -4,11 +4,18 @@ use serde_json::Value;
 use wire::refusal::Invalid;
 use wire::request::{Block, By, Message, MessagesRequest, Role, Source};
 
-use crate::engine::lints::InertUpload;
 use crate::engine::{Engine, TurnError, TurnInput, programmatic};
+use crate::ids::FileId;
 use crate::model::{CallResult, DeclaredTool, TurnRequest, Upload};
 use crate::quirks::UploadScope;
 use crate::store::FileRow;
+
+/// An upload of an earlier turn: where it stands, and its file.
+#[derive(Debug)]
+pub(super) struct InertUpload {
+    pub(super) path: String,
+    pub(super) file_id: FileId,
+}
 
 /// The `container_upload` blocks of a request.
 #[derive(Debug, Default)]

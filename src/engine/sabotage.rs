@@ -9,7 +9,7 @@ use wire::ToolErrorCode;
 use crate::engine::calls::{CallError, Done, Running};
 use crate::fault::{Act, Fault, ToolAct};
 use crate::lint::FAULT_WITHOUT_EFFECT;
-use crate::model::{ServerTool, ToolFailure};
+use crate::model::ServerTool;
 use crate::sandbox::SandboxError;
 use crate::sandbox::guest::{ExecCall, ExecKind, ExecResult, Guest, GuestError};
 
@@ -23,17 +23,6 @@ const FILLER: &str = ".sandtable-fill";
 const UNBOUNDED: i32 = 3;
 /// What a program may take beyond the sandbox's memory, where nothing else stops it.
 const HOG_SLACK_BYTES: u64 = 256 * 1024 * 1024;
-
-/// The error that a fault gives to a call that has no sandbox.
-pub(super) fn failure(fault: Option<&Fault>) -> Option<ToolFailure> {
-    let Act::Tool(ToolAct::Code { code, message }) = &fault?.act else {
-        return None;
-    };
-    Some(ToolFailure {
-        code: *code,
-        message: message.clone(),
-    })
-}
 
 impl Running<'_> {
     /// Runs the call under a fault.

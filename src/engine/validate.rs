@@ -13,6 +13,7 @@ use serde_json::Value;
 use wire::refusal::{self, Invalid};
 use wire::request::{Block, By, Message, MessagesRequest, Role};
 
+use crate::engine::programmatic::CodeAnswer;
 use crate::engine::seal;
 pub use media::{TooLarge, check as media, is_in as has_media};
 pub use thoughts::{check as thoughts, is_on as thinks};
@@ -35,16 +36,6 @@ pub struct PendingCall {
     pub connector: Option<String>,
     /// Its code runs already, and waited for these.
     pub answers: Option<Vec<CodeAnswer>>,
-}
-
-/// What the client says to a call that code made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CodeAnswer {
-    /// The call's `tool_use`.
-    pub id: String,
-    /// The tool that was called.
-    pub name: String,
-    pub text: String,
 }
 
 /// Messages of one role that follow each other count as one turn.

@@ -10,6 +10,18 @@ pub(super) const TOOL: &str = "code_execution_20";
 /// The first version has Python alone.
 pub(super) const HAS_EDITOR: &str = r#"request.tools|default([])|selectattr("type", "defined")|selectattr("type", "startingwith", "code_execution_20")|rejectattr("type", "eq", "code_execution_20250522")|list|length > 0"#;
 
+/// Whether a tool is declared whose type begins so.
+pub(super) fn declares(prefix: &str) -> String {
+    format!(
+        r#"request.tools|default([])|selectattr("type", "defined")|selectattr("type", "startingwith", "{prefix}")|list|length > 0"#
+    )
+}
+
+/// A step that is taken only where a condition holds.
+pub(super) fn only_if(condition: &str, steps: Vec<Value>) -> Value {
+    json!({ "if": condition, "then": Value::Array(steps) })
+}
+
 const ERRORS: [&str; 4] = [
     "unavailable",
     "execution_time_exceeded",

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::calls::{declares, only_if};
 use super::tape::Tape;
-use super::turn::{declares, only_if};
 use super::words;
 
 /// Whether the request lets its context be summed up.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::calls::{declares, only_if};
 use super::tape::Tape;
 use super::{Calls, calls, hosted, words};
 
@@ -25,18 +26,6 @@ const MOST_WORKS: u64 = 5;
 /// What an answer can hold depends on what its request has: conditions in the words of scripts.
 pub(super) const THINKS: &str =
     r#"request.thinking is defined and request.thinking.type != "disabled""#;
-
-/// Whether a tool is declared whose type begins so.
-pub(super) fn declares(prefix: &str) -> String {
-    format!(
-        r#"request.tools|default([])|selectattr("type", "defined")|selectattr("type", "startingwith", "{prefix}")|list|length > 0"#
-    )
-}
-
-/// A step that is taken only where a condition holds.
-pub(super) fn only_if(condition: &str, steps: Vec<Value>) -> Value {
-    json!({ "if": condition, "then": Value::Array(steps) })
-}
 
 /// The script of one rule with these steps. JSON is YAML but for characters that YAML wants escaped.
 pub(super) fn script(steps: Vec<Value>) -> String {

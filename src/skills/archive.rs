@@ -47,7 +47,7 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<Vec<File>, Invalid> {
             .map_err(|error| broken(&error))?;
         room = room
             .checked_sub(content.len())
-            .ok_or_else(super::manifest::too_large)?;
+            .ok_or_else(super::too_large)?;
         files.push((path, content));
     }
     Ok(files)
@@ -100,9 +100,6 @@ mod tests {
         let zeros = vec![0; limits::MAX_SKILL_BYTES + 1];
         let bytes = pack("big", [("SKILL.md", &zeros[..])].into_iter()).unwrap();
         assert!(bytes.len() < 1024 * 1024);
-        assert_eq!(
-            unpack(&bytes).unwrap_err(),
-            super::super::manifest::too_large()
-        );
+        assert_eq!(unpack(&bytes).unwrap_err(), super::super::too_large());
     }
 }

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use serde_json::Value;
 use wire::refusal::Invalid;
 
-use super::MANIFEST;
 use super::archive::File;
+use super::{MANIFEST, too_large};
 use crate::limits;
 
 /// Words that no skill's name holds.
@@ -23,13 +23,6 @@ pub(crate) struct Bundle {
     pub(crate) description: String,
     /// By their paths below the folder.
     pub(crate) files: Vec<File>,
-}
-
-pub(super) fn too_large() -> Invalid {
-    Invalid::new(format!(
-        "The skill is too large: its files may hold {} MB in all, uncompressed",
-        limits::MAX_SKILL_BYTES / 1024 / 1024
-    ))
 }
 
 impl Bundle {

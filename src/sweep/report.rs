@@ -16,7 +16,7 @@ use super::effects::scrubbed;
 use super::outcome::{self, Finding, Outcome};
 use super::process::End;
 use super::run::Run;
-use super::{Options, fuzz, table};
+use super::{Options, fuzz};
 
 /// So much of what a client printed is in a report.
 const SHOWN_OUTPUT_BYTES: usize = 16 * 1024;
@@ -193,11 +193,6 @@ impl Report {
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
         text.push('\n');
         text
-    }
-
-    /// The table and what is bad, for a terminal.
-    pub(crate) fn to_text(&self, colour: bool) -> String {
-        table::text(self, colour)
     }
 
     pub(crate) fn to_html(&self) -> String {

@@ -12,14 +12,16 @@ const SHOWN_LINES: usize = 3;
 /// Pieces of what was on the wire.
 const SHOWN_WIRE: usize = 12;
 
-/// All of it.
-pub(super) fn text(report: &Report, colour: bool) -> String {
-    let mut out = String::new();
-    head(report, &mut out);
-    matrix(report, colour, &mut out);
-    bad(report, &mut out);
-    end(report, &mut out);
-    out
+impl Report {
+    /// The table and what is bad, for a terminal.
+    pub(crate) fn to_text(&self, colour: bool) -> String {
+        let mut out = String::new();
+        head(self, &mut out);
+        matrix(self, colour, &mut out);
+        bad(self, &mut out);
+        end(self, &mut out);
+        out
+    }
 }
 
 fn head(report: &Report, out: &mut String) {

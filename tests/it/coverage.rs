@@ -357,29 +357,21 @@ fn the_list_has_every_variant_of_the_wire_and_every_row_and_route() {
     }
     let endpoints = names(Area::Endpoints);
     let mut routed = 0;
-    for source in [
-        "api.rs",
-        "api/files.rs",
-        "api/batches.rs",
-        "api/models.rs",
-        "api/skills.rs",
-    ] {
-        let path = format!("{}/src/{source}", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).unwrap();
-        for route in text.split(".route(").skip(1) {
-            let path = route.split('"').nth(1).unwrap();
-            let end = route.find("\n        .").unwrap_or(route.len());
-            let segments = path
-                .split('/')
-                .map(|part| if part.starts_with('{') { "*" } else { part });
-            let path = segments.collect::<Vec<_>>().join("/");
-            for method in ["get", "post", "delete", "put", "patch"] {
-                if route[..end].contains(&format!("{method}(")) {
-                    routed += 1;
-                    let name = format!("{} {path}", method.to_uppercase());
-                    assert!(endpoints.contains(&name), "{name}");
-                }
-            }
+    let path = format!("{}/src/api/routes.rs", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    // `(["files", id], GET | HEAD) => …`
+    for arm in text.split("\n        ([").skip(1) {
+        let (parts, rest) = arm.split_once("], ").unwrap();
+        let segments = parts.split(", ").map(|part| match part.strip_prefix('"') {
+            Some(fixed) => fixed.trim_end_matches('"'),
+            None => "*",
+        });
+        let path = segments.collect::<Vec<_>>().join("/");
+        let (methods, _) = rest.split_once(')').unwrap();
+        for method in methods.split(" | ").filter(|method| *method != "HEAD") {
+            routed += 1;
+            let name = format!("{method} /v1/{path}");
+            assert!(endpoints.contains(&name), "{name}");
         }
     }
     assert_eq!(routed, endpoints.len());

@@ -4,19 +4,16 @@
 use std::io::BufReader;
 
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::{answer, not_found, run};
+use crate::api::caller::Caller;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Caller;
+use crate::api::exchange::{Exchange, Outcome};
 use crate::api::json;
-use crate::api::middleware::Exchange;
 use crate::app::App;
 use crate::ids::Kind;
 use crate::limits;
@@ -29,16 +26,14 @@ mod parse;
 const JOURNAL_BYTES: usize = 1024 * 1024;
 
 /// Takes a batch and lets it run.
-pub(super) async fn create(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    body: Body,
-) -> ApiResult<Response> {
-    json::check_headers(&headers, limits::MAX_BATCH_BODY_BYTES)?;
-    let mut received = receive(&app, body).await?;
-    let raw = received.raw.take();
-    caller.made.says(received.digest);
+pub(in crate::api) async fn create(exchange: &mut Exchange) -> Outcome {
+    json::check_headers(exchange.headers(), limits::MAX_BATCH_BODY_BYTES)?;
+    let body = exchange.take_body();
+    let mut received = receive(&exchange.app, body).await?;
+    exchange.noted.request = received.raw.take();
+    exchange.caller.made.says(received.digest);
+    let (app, caller) = (exchange.app.clone(), exchange.caller.clone());
+    let headers = exchange.headers().clone();
     // In a task of its own: what a client that leaves now has made is known all the same, and runs.
     let kept = tokio::spawn(async move {
         let row = keep(&app, &caller, received).await?;
@@ -47,13 +42,7 @@ pub(super) async fn create(
         run::start(&app, caller.workspace, row);
         Ok::<_, ApiError>(answer)
     });
-    let kept = kept.await.map_err(|error| ApiError::internal(&error))?;
-    let mut response = kept.unwrap_or_else(IntoResponse::into_response);
-    response.extensions_mut().insert(Exchange {
-        request: raw,
-        ..Exchange::default()
-    });
-    Ok(response)
+    kept.await.map_err(|error| ApiError::internal(&error))?
 }
 
 /// A whole body.

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use serde_json::Value;
 use wire::request::MessagesRequest;
 
+use crate::api::caller::{Betas, Caller};
 use crate::api::error::{ApiError, ApiResult, RequestId};
-use crate::api::extract::{Betas, Caller};
-use crate::api::{era, messages};
+use crate::api::{era, turn};
 use crate::app::App;
 use crate::cassette::Redactor;
 use crate::engine::fold::Fold;
@@ -152,7 +152,7 @@ async fn message(
         batch_item: Some((batch.id.clone(), item.custom_id.clone())),
         admitted_with: None,
         report: Arc::clone(report),
-        ..messages::decode(app, caller, params, MessagesRequest::decode)?
+        ..turn::decode(app, caller, params, MessagesRequest::decode)?
     };
     // Nobody waits for the answer: what a fault would hold back is not held back.
     let mut fold = Fold::default();
@@ -166,7 +166,7 @@ async fn message(
     {
         tracing::warn!(container.id = %id, %error, "the container of an item stays awake");
     }
-    done.map_err(messages::refused)?;
+    done.map_err(turn::refused)?;
     let message = fold
         .finish()
         .ok_or_else(|| ApiError::internal(&"a turn ended without a message"))?;

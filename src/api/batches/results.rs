@@ -4,17 +4,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures_util::stream;
 use serde_json::json;
 
-use super::{BatchId, find};
-use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Caller;
-use crate::app::App;
+use super::find;
+use crate::api::error::ApiError;
+use crate::api::exchange::{Exchange, Outcome};
 use crate::coverage::Coverage;
 use crate::store::{BatchState, ResultRow, Store, StoreError};
 
@@ -22,19 +20,16 @@ use crate::store::{BatchState, ResultRow, Store, StoreError};
 const PAGE: usize = 32;
 
 /// Streams the results, in the order of the requests.
-pub(super) async fn results(
-    State(app): State<App>,
-    caller: Caller,
-    id: BatchId,
-) -> ApiResult<Response> {
-    let row = find(&app, &caller, id).await?;
+pub(in crate::api) async fn results(exchange: &Exchange, id: &str) -> Outcome {
+    let row = find(exchange, id).await?;
+    let workspace = &exchange.caller.workspace;
     if row.state != BatchState::Ended {
         return Err(ApiError::invalid(format!(
             "Message Batch `{}` has no results yet: it has not ended.",
             row.id
         )));
     }
-    if row.is_archived(caller.workspace.clock.now()) {
+    if row.is_archived(workspace.clock.now()) {
         return Err(ApiError::not_found(format!(
             "The results of Message Batch `{}` are no longer available.",
             row.id
@@ -44,11 +39,11 @@ pub(super) async fn results(
     let name = format!("attachment; filename*=utf-8''{}_results.jsonl", row.id);
     let disposition = HeaderValue::try_from(name).expect("ids are ASCII");
     let lines = Lines {
-        store: app.store.clone(),
+        store: exchange.app.store.clone(),
         batch: row.n,
         after: -1,
         page: VecDeque::new(),
-        coverage: Arc::clone(&caller.workspace.watch.coverage),
+        coverage: Arc::clone(&workspace.watch.coverage),
     };
     let lines = stream::try_unfold(lines, |mut lines| async {
         let line = lines.next().await?;

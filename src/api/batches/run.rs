@@ -42,6 +42,17 @@ pub(crate) async fn resume(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Goes on with the batches of workspaces that appear with some, for as long as it is polled.
+pub(crate) async fn resume_newcomers(app: App) {
+    loop {
+        for workspace in app.newcomers.next().await {
+            if let Err(error) = resume_in(&app, &workspace).await {
+                tracing::error!(workspace.id = %workspace.id, %error, "batches of the state stand still until the next start");
+            }
+        }
+    }
+}
+
 /// Goes on with the batches of one workspace.
 pub(crate) async fn resume_in(app: &App, workspace: &Arc<Workspace>) -> Result<(), StoreError> {
     for batch in app.store.unfinished_batches().await? {

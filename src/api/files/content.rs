@@ -1,18 +1,16 @@
 //! Downloads.
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use bytes::BytesMut;
 use futures_util::stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::AsyncReadExt;
 
-use super::{Named, find, with_digest};
-use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Caller;
-use crate::app::App;
+use super::{admit, find, note_digest};
+use crate::api::error::ApiError;
+use crate::api::exchange::{Exchange, Outcome};
 
 /// Bytes read from the disk at once.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -25,15 +23,15 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// Streams the bytes of a file that code execution made.
-pub(super) async fn content(
-    State(app): State<App>,
-    caller: Caller,
-    Named(id): Named,
-) -> ApiResult<Response> {
-    let file = find(&app, &caller, &id).await?;
+pub(in crate::api) async fn content(exchange: &mut Exchange, id: &str) -> Outcome {
+    admit(exchange)?;
+    let file = find(exchange, id).await?;
+    let Exchange {
+        app, caller, noted, ..
+    } = exchange;
     if !file.downloadable {
         // Parity: recorded text (F086).
-        let refused = ApiError::invalid(format!("File '{id}' is not downloadable"));
+        let refused = ApiError::invalid(format!("File '{}' is not downloadable", file.id));
         // Parity: the beta shape's error has no details (F089).
         return Err(if caller.betas.has(super::FILES_BETA) {
             refused
@@ -43,7 +41,8 @@ pub(super) async fn content(
     }
     if file.is_expired(caller.workspace.clock.now()) {
         return Err(
-            ApiError::not_found(format!("File `{id}` has expired.")).with_code("file_expired")
+            ApiError::not_found(format!("File `{}` has expired.", file.id))
+                .with_code("file_expired"),
         );
     }
     let disk = app.store.open_blob(&file).await?;
@@ -53,7 +52,8 @@ pub(super) async fn content(
     let name = utf8_percent_encode(&file.filename, ENCODED);
     let disposition = HeaderValue::try_from(format!("attachment; filename*=utf-8''{name}"))
         .expect("a percent-encoded name is ASCII");
-    let response = (
+    note_digest(app, &file, noted).await?;
+    Ok((
         [
             (header::CONTENT_TYPE, mime_type),
             (header::CONTENT_DISPOSITION, disposition),
@@ -61,8 +61,7 @@ pub(super) async fn content(
         ],
         body_of(disk),
     )
-        .into_response();
-    with_digest(&app, &file, response).await
+        .into_response())
 }
 
 /// The file's bytes as they are read from the disk.

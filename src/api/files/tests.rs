@@ -1,4 +1,4 @@
-//! The endpoints, called through the router with a real store.
+//! The endpoints, called through the routes with a real store.
 
 mod errors;
 mod large;
@@ -13,19 +13,19 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tempfile::TempDir;
-use tower::ServiceExt;
 
 use super::*;
-use crate::api::extract::Betas;
+use crate::api::caller::Betas;
+use crate::api::routes;
 use crate::clock::Clock;
 use crate::quirks::Quirks;
 use crate::store::{NewFile, NewWorkspace, Options, Store};
 use crate::verify::Made;
 use crate::workspace::{OpenRequest, Workspace};
 
-/// The router over a store of its own, and the workspaces `a` and `b`, both seeded and frozen.
+/// The routes over a store of its own, and the workspaces `a` and `b`, both seeded and frozen.
 struct Server {
-    router: Router,
+    app: App,
     store: Store,
     dir: TempDir,
     workspaces: [Arc<Workspace>; 2],
@@ -85,7 +85,7 @@ impl Server {
             store.workspace_for_key(&[n; 32], new).await.unwrap();
         }
         Self {
-            router: router().with_state(App::for_store(store.clone())),
+            app: App::for_store(store.clone()),
             store,
             dir,
             workspaces,
@@ -107,8 +107,8 @@ impl Server {
         self.send_as(0, request).await
     }
 
-    async fn send_as(&self, workspace: usize, mut request: Request<Body>) -> Answer {
-        request.extensions_mut().insert(Caller {
+    async fn send_as(&self, workspace: usize, request: Request<Body>) -> Answer {
+        let caller = Caller {
             workspace: Arc::clone(&self.workspaces[workspace]),
             request_id: crate::api::error::RequestId("req_test".to_owned()),
             version: "2023-06-01".to_owned(),
@@ -117,19 +117,16 @@ impl Server {
             faults: None,
             made: Made::default(),
             open: OpenRequest::default(),
-        });
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        };
+        let mut exchange = Exchange::new(self.app.clone(), caller, request.into_parts());
+        let outcome = routes::route(&mut exchange).await;
+        let response = outcome.unwrap_or_else(|error| error.answer(Some("req_test")).0);
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        // The middleware writes the body of an error from this extension.
-        let text = match parts.extensions.get::<ApiError>() {
-            Some(error) => error.body(Some("req_test")).to_string(),
-            None => String::from_utf8(bytes.to_vec()).unwrap(),
-        };
         Answer {
             status: parts.status,
             headers: parts.headers,
-            text,
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
         }
     }
 

@@ -1,17 +1,16 @@
 //! Uploads: a multipart body on its way to the disk, chunk by chunk.
 
 use axum::body::{Body, BodyDataStream};
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
-use axum::response::Response;
 use bytes::Bytes;
 use chrono::TimeDelta;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
-use super::{Shape, name, with_digest};
+use super::{Shape, admit, name, note_digest};
+use crate::api::caller::Caller;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Caller;
+use crate::api::exchange::{Exchange, Outcome};
 use crate::api::multipart::{self, Content, Event, MultipartError, PartHead};
 use crate::app::App;
 use crate::ids::Kind;
@@ -22,26 +21,31 @@ use crate::store::{BlobWriter, FileRow, NewFile, StoreError, TempBlob};
 const MAX_BODY_BYTES: u64 = limits::MAX_UPLOAD_BYTES + limits::MULTIPART_OVERHEAD_BYTES;
 
 /// Stores one file from a multipart body.
-pub(super) async fn upload(
-    State(app): State<App>,
-    caller: Caller,
-    request: Request,
-) -> ApiResult<Response> {
-    let (parts, body) = request.into_parts();
-    let announced = announced_bytes(&parts.headers);
+pub(in crate::api) async fn upload(exchange: &mut Exchange) -> Outcome {
+    admit(exchange)?;
+    let announced = announced_bytes(exchange.headers());
     if announced.is_some_and(|bytes| bytes > MAX_BODY_BYTES) {
         return Err(ApiError::too_large());
     }
-    let mut intake = Intake::new(&app, body);
-    match intake.receive(&caller, &parts.headers, announced).await {
+    let body = exchange.take_body();
+    let Exchange {
+        app,
+        caller,
+        head,
+        noted,
+        ..
+    } = exchange;
+    let mut intake = Intake::new(app, body);
+    match intake.receive(caller, &head.headers, announced).await {
         Ok(received) => {
             caller.made.says(received.content);
-            let shape = Shape::of(&caller);
+            let shape = Shape::of(caller);
             // In a task of its own: of a client that leaves now it is known all the same what was made.
-            let state = app.clone();
+            let (state, caller) = (app.clone(), caller.clone());
             let kept = tokio::spawn(async move { keep(&state, &caller, received).await });
             let row = kept.await.map_err(|error| ApiError::internal(&error))??;
-            with_digest(&app, &row, shape.file(row.clone())).await
+            note_digest(app, &row, noted).await?;
+            Ok(shape.file(row))
         }
         Err(error) => {
             intake.abandon(&error).await;

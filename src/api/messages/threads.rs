@@ -9,8 +9,8 @@ use wire::block::Message;
 use wire::decode::{Decoded, Node};
 use wire::event::StreamEvent;
 
+use crate::api::caller::Caller;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Caller;
 use crate::app::App;
 use crate::engine::fold::Fold;
 use crate::engine::{self, Engine, Sink, TurnError, TurnInput, Wait};

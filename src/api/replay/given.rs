@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use serde_json::Value;
 use wire::ToolErrorCode;
@@ -12,11 +12,10 @@ use wire::event::StreamEvent;
 use wire::request::MessagesRequest;
 use wire::sse;
 
+use crate::api::caller::Caller;
 use crate::api::cut;
 use crate::api::error::ApiError;
-use crate::api::extract::Caller;
-use crate::api::messages::service_error;
-use crate::api::middleware::Exchange;
+use crate::api::exchange::{Exchange, Noted, Outcome};
 use crate::api::paced::{Paced, Step};
 use crate::cassette::{
     Body as Recorded, Deck, End, Named, Pace, Played, Request, Timing, fail_calls, split_frames,
@@ -57,12 +56,13 @@ fn is_turn(asked: &Request) -> bool {
 
 /// The answer to `asked`, with the turn that it asks for.
 pub(super) async fn response(
-    caller: &Caller,
+    exchange: &mut Exchange,
     deck: &Deck,
     (asked, turn): (&Request, Option<&MessagesRequest>),
     mut played: Played,
     facts: &mut Facts,
-) -> Response {
+) -> Outcome {
+    let Exchange { caller, noted, .. } = exchange;
     let named = played.container.take();
     note_container(caller, named.as_ref(), &played);
     if let Some(named) = named
@@ -74,8 +74,8 @@ pub(super) async fn response(
             Over::Calls => fail_calls(&mut played.response, |_| {
                 Some("container_expired".to_owned())
             }),
-            Over::Refused(message) => return ApiError::invalid(message).into_response(),
-            Over::Failed(error) => return service_error(*error).into_response(),
+            Over::Refused(message) => return Err(ApiError::invalid(message)),
+            Over::Failed(error) => return Err((*error).into()),
         }
     }
     let body = asked.body.json();
@@ -89,12 +89,12 @@ pub(super) async fn response(
         note(caller, turn, &played, facts);
     }
     let End::UpstreamBroke(why) = &played.response.end else {
-        return sent(caller, deck, &played, act).await;
+        return sent(caller, noted, deck, &played, act).await;
     };
     if played.response.status == 0 {
-        return super::unreachable(None, why);
+        return Err(super::unreachable(None, why));
     }
-    sent(caller, deck, &played, act).await
+    sent(caller, noted, deck, &played, act).await
 }
 
 /// Which way the turn has found its container.
@@ -113,25 +113,26 @@ fn is_over(caller: &Caller, named: &Named) -> bool {
     over::is_over(named.made_at, named.last_used_at, now, idle)
 }
 
-async fn sent(caller: &Caller, deck: &Deck, played: &Played, act: Option<Act>) -> Response {
+async fn sent(
+    caller: &Caller,
+    noted: &mut Noted,
+    deck: &Deck,
+    played: &Played,
+    act: Option<Act>,
+) -> Outcome {
     let response = &played.response;
-    let bytes = match response.body.bytes() {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            return ApiError::internal(&format!("a recorded body is gone: {error}"))
-                .into_response();
-        }
-    };
+    let bytes = response.body.bytes();
+    let bytes =
+        bytes.map_err(|error| ApiError::internal(&format!("a recorded body is gone: {error}")))?;
     let Some(bytes) = bytes else {
-        return ApiError::invalid(format!(
+        return Err(ApiError::invalid(format!(
             "{} has no body of this answer: {}",
             played.name,
             match &response.body {
                 Recorded::Missing(why) => why.as_str(),
                 _ => "it is a form",
             }
-        ))
-        .into_response();
+        )));
     };
     let pace = match deck.pace {
         Pace::Scaled(factor) => played.timing.as_ref().map(|timing| (timing, factor)),
@@ -169,11 +170,8 @@ async fn sent(caller: &Caller, deck: &Deck, played: &Played, act: Option<Act>) -
     };
     let volatile = played.timing.iter().flat_map(|timing| &timing.headers);
     *answer.headers_mut() = headers(response.headers.iter().chain(volatile));
-    answer.extensions_mut().insert(Exchange {
-        response: Some(bytes),
-        ..Exchange::default()
-    });
-    answer
+    noted.response = Some(bytes);
+    Ok(answer)
 }
 
 fn headers<'a>(recorded: impl Iterator<Item = &'a (String, String)>) -> HeaderMap {
@@ -327,7 +325,7 @@ fn disturb(steps: &mut Vec<Step>, after_events: Option<u32>, act: &StreamAct) {
         StreamAct::Error(error) => {
             steps.truncate(at);
             let mut frame = Vec::new();
-            let error = service_error(error.clone()).stream_error();
+            let error = ApiError::from(error.clone()).stream_error();
             sse::write_event(&mut frame, &StreamEvent::Error { error }, 0);
             steps.push(Step::Send(Bytes::from(frame)));
         }
@@ -335,13 +333,13 @@ fn disturb(steps: &mut Vec<Step>, after_events: Option<u32>, act: &StreamAct) {
 }
 
 /// What a stream's fault makes of an answer that is none.
-async fn disturbed_plain(bytes: &Bytes, act: &StreamAct) -> Option<Response> {
+async fn disturbed_plain(bytes: &Bytes, act: &StreamAct) -> Option<Outcome> {
     match act {
-        StreamAct::Error(error) => Some(service_error(error.clone()).into_response()),
-        StreamAct::Cut => Some(cut::response(
+        StreamAct::Error(error) => Some(Err(error.clone().into())),
+        StreamAct::Cut => Some(Ok(cut::response(
             bytes.slice(..bytes.len() / 2),
             "application/json",
-        )),
+        ))),
         StreamAct::Wait(Some(span)) => {
             tokio::time::sleep(*span).await;
             None

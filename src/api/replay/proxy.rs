@@ -8,12 +8,13 @@ use std::time::Instant;
 use axum::body::Body as HttpBody;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures_util::Stream;
 
 use super::intake::Intake;
 use super::kept::Kept;
+use crate::api::exchange::Outcome;
 use crate::cassette::{
     Body, Deck, End, Exchange, Redactor, Response as Recorded, Timing, UpstreamError,
 };
@@ -33,9 +34,9 @@ pub(super) async fn pass_on(
     redactor: Redactor,
     parts: &Parts,
     intake: Intake,
-) -> Response {
+) -> Outcome {
     let Some(recorder) = deck.recorder() else {
-        return super::unreachable(None, "nobody is recorded");
+        return Err(super::unreachable(None, "nobody is recorded"));
     };
     let upstream = recorder.upstream.clone();
     let (order, started_ms) = recorder.begin_exchange();
@@ -75,7 +76,7 @@ pub(super) async fn pass_on(
             let why = error.to_string();
             tracing::warn!(upstream.url = upstream.url(), %why, "the recorded service did not answer");
             tee.finish(End::UpstreamBroke(why.clone()));
-            return super::unreachable(Some(upstream.url()), &why);
+            return Err(super::unreachable(Some(upstream.url()), &why));
         }
     };
     tee.status = answer.status;
@@ -98,7 +99,7 @@ pub(super) async fn pass_on(
     let status = StatusCode::from_u16(tee.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = (status, HttpBody::from_stream(tee)).into_response();
     *response.headers_mut() = headers;
-    response
+    Ok(response)
 }
 
 fn millis(since: Instant) -> u64 {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::extract::Caller;
+use crate::api::caller::Caller;
 use crate::clock::rfc3339_micros;
 use crate::skills::VendorSkill;
 use crate::store::{SkillRow, SkillVersionRow};

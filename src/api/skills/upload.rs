@@ -1,6 +1,5 @@
 //! Uploads of skills: `files[]` with relative paths, or one zip.
 
-use axum::extract::Request;
 use axum::http::header;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
@@ -9,6 +8,7 @@ use wire::refusal;
 
 use super::shape::Shape;
 use crate::api::error::{ApiError, ApiResult};
+use crate::api::exchange::Exchange;
 use crate::api::multipart::{self, Content, Event};
 use crate::ids::{Ids, Kind};
 use crate::limits;
@@ -35,13 +35,12 @@ enum Sink {
 }
 
 /// Reads a multipart body to its end.
-pub(super) async fn receive(request: Request, shape: Shape) -> ApiResult<Upload> {
-    let (parts, body) = request.into_parts();
+pub(super) async fn receive(exchange: &mut Exchange) -> ApiResult<Upload> {
+    let shape = Shape::of(&exchange.caller);
+    let body = exchange.take_body();
     let text = |name| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
+        let value = exchange.headers().get(name);
+        value.and_then(|value| value.to_str().ok())
     };
     let announced = text(header::CONTENT_LENGTH).and_then(|text| text.parse::<usize>().ok());
     if announced.is_some_and(|length| length > MAX_BODY_BYTES) {

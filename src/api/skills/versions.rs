@@ -3,24 +3,20 @@
 use std::fmt::Display;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use wire::refusal;
 
 use super::page::SkillPage;
 use super::shape::Shape;
-use super::{Found, SkillId, find, find_own, not_found, upload};
+use super::{Found, find, find_own, not_found, upload};
+use crate::api::caller::Caller;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Caller;
-use crate::api::paging;
+use crate::api::exchange::{Exchange, Outcome};
 use crate::app::App;
 use crate::skills::{VendorSkill, archive};
 use crate::store::{SkillRow, SkillVersionRow, StoreError};
-
-type VersionId = Result<Path<(String, String)>, PathRejection>;
 
 /// What an id and a version lead to.
 enum FoundVersion {
@@ -66,45 +62,40 @@ fn check_form(shape: Shape, version: &str, purpose: Use) -> ApiResult<()> {
 }
 
 async fn find_version(
-    app: &App,
-    caller: &Caller,
-    ids: VersionId,
+    exchange: &Exchange,
+    (id, version): (&str, &str),
     purpose: Use,
 ) -> ApiResult<FoundVersion> {
-    let (id, version) = ids.map(|Path(ids)| ids).unwrap_or_default();
-    let found = find(app, caller, &id).await?;
+    let Exchange { app, caller, .. } = exchange;
+    let found = find(app, caller, id).await?;
     if matches!(found, Found::Own(_)) || version == "latest" {
-        check_form(Shape::of(caller), &version, purpose)?;
+        check_form(Shape::of(caller), version, purpose)?;
     }
     match found {
         Found::Vendor(skill) => skill
-            .resolve(Some(&version))
+            .resolve(Some(version))
             .map(|known| FoundVersion::Vendor(skill, known))
-            .ok_or_else(|| version_not_found(&version)),
+            .ok_or_else(|| version_not_found(version)),
         Found::Own(skill) => {
             let mut versions = app.store.skill_versions(skill.n).await?.into_iter();
-            let found = versions.find(|row| version == "latest" || row.is_called(&version));
+            let found = versions.find(|row| version == "latest" || row.is_called(version));
             found
                 .map(|row| FoundVersion::Own(skill, row))
-                .ok_or_else(|| version_not_found(&version))
+                .ok_or_else(|| version_not_found(version))
         }
     }
 }
 
 /// Takes an upload for a new version: a whole snapshot.
-pub(super) async fn create(
-    State(app): State<App>,
-    caller: Caller,
-    id: SkillId,
-    request: Request,
-) -> ApiResult<Json<Value>> {
-    let id = id.map(|Path(id)| id).unwrap_or_default();
-    let skill = find_own(&app, &caller, &id).await?;
-    let upload = upload::receive(request, Shape::of(&caller)).await?;
+pub(in crate::api) async fn create(exchange: &mut Exchange, id: &str) -> Outcome {
+    let skill = find_own(&exchange.app, &exchange.caller, id).await?;
+    let upload = upload::receive(exchange).await?;
+    let (app, caller) = (exchange.app.clone(), exchange.caller.clone());
     caller.made.says(upload.content);
     // In a task of its own: of a client that leaves now it is known all the same what was made.
     let made = tokio::spawn(async move { keep(&app, &caller, &skill, &upload).await });
-    made.await.map_err(|error| ApiError::internal(&error))?
+    let made = made.await.map_err(|error| ApiError::internal(&error))??;
+    Ok(Json(made).into_response())
 }
 
 async fn keep(
@@ -112,7 +103,7 @@ async fn keep(
     caller: &Caller,
     skill: &SkillRow,
     upload: &upload::Upload,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Value> {
     let id = &skill.id;
     let bundle = upload.bundle()?;
     if bundle.name != skill.name {
@@ -131,23 +122,18 @@ async fn keep(
                 let answer = Shape::of(caller).version(skill, &row);
                 let version = answer["version"].as_str().unwrap_or(&row.id);
                 caller.made.note(format!("{id}/versions/{version}"));
-                return Ok(Json(answer));
+                return Ok(answer);
             }
         }
     }
 }
 
 /// Lists the versions, newest first.
-pub(super) async fn list(
-    State(app): State<App>,
-    caller: Caller,
-    id: SkillId,
-    query: paging::PairsResult,
-) -> ApiResult<Json<Value>> {
-    let id = id.map(|Path(id)| id).unwrap_or_default();
-    let shape = Shape::of(&caller);
-    let page = SkillPage::parse(&paging::pairs(query)?, shape)?;
-    let rows = match find(&app, &caller, &id).await? {
+pub(in crate::api) async fn list(exchange: &Exchange, id: &str) -> Outcome {
+    let Exchange { app, caller, .. } = exchange;
+    let shape = Shape::of(caller);
+    let page = SkillPage::parse(&exchange.query()?, shape)?;
+    let rows = match find(app, caller, id).await? {
         Found::Own(skill) => {
             let versions = app.store.skill_versions(skill.n).await?;
             let rows = versions
@@ -160,37 +146,29 @@ pub(super) async fn list(
             .map(|(n, version)| (-n, shape.vendor_version(skill, version)))
             .collect(),
     };
-    Ok(Json(page.cut(rows, shape)))
+    Ok(Json(page.cut(rows, shape)).into_response())
 }
 
 /// One version.
-pub(super) async fn one(
-    State(app): State<App>,
-    caller: Caller,
-    ids: VersionId,
-) -> ApiResult<Json<Value>> {
-    let shape = Shape::of(&caller);
-    Ok(Json(
-        match find_version(&app, &caller, ids, Use::Reading).await? {
-            FoundVersion::Own(skill, row) => shape.version(&skill, &row),
-            FoundVersion::Vendor(skill, version) => shape.vendor_version(skill, version),
-        },
-    ))
+pub(in crate::api) async fn one(exchange: &Exchange, names: (&str, &str)) -> Outcome {
+    let shape = Shape::of(&exchange.caller);
+    let version = match find_version(exchange, names, Use::Reading).await? {
+        FoundVersion::Own(skill, row) => shape.version(&skill, &row),
+        FoundVersion::Vendor(skill, version) => shape.vendor_version(skill, version),
+    };
+    Ok(Json(version).into_response())
 }
 
 /// Deletes a version; outside the beta the last one stays.
-pub(super) async fn delete(
-    State(app): State<App>,
-    caller: Caller,
-    ids: VersionId,
-) -> ApiResult<Json<Value>> {
-    let shape = Shape::of(&caller);
-    let FoundVersion::Own(_, row) = find_version(&app, &caller, ids, Use::Deleting).await? else {
+pub(in crate::api) async fn delete(exchange: &Exchange, names: (&str, &str)) -> Outcome {
+    let shape = Shape::of(&exchange.caller);
+    let FoundVersion::Own(_, row) = find_version(exchange, names, Use::Deleting).await? else {
         return Err(ApiError::invalid(
             "The versions of a skill that Anthropic provides cannot be deleted.",
         ));
     };
-    if !app
+    if !exchange
+        .app
         .store
         .delete_skill_version(row.n, shape == Shape::Current)
         .await?
@@ -201,16 +179,13 @@ pub(super) async fn delete(
         Shape::Current => row.id,
         Shape::Beta => row.epoch_us.to_string(),
     };
-    Ok(Json(json!({ "id": id, "type": "skill_version_deleted" })))
+    Ok(Json(json!({ "id": id, "type": "skill_version_deleted" })).into_response())
 }
 
 /// The files of a version, as a zip.
-pub(super) async fn content(
-    State(app): State<App>,
-    caller: Caller,
-    ids: VersionId,
-) -> ApiResult<Response> {
-    let (name, bytes) = match find_version(&app, &caller, ids, Use::Downloading).await? {
+pub(in crate::api) async fn content(exchange: &Exchange, names: (&str, &str)) -> Outcome {
+    let Exchange { app, caller, .. } = exchange;
+    let (name, bytes) = match find_version(exchange, names, Use::Downloading).await? {
         FoundVersion::Own(skill, row) => {
             let files = app.store.skill_files(&caller.workspace.id, &row.id).await?;
             let files = files

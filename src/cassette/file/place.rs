@@ -6,7 +6,6 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::CassetteError;
-use super::write::failed;
 use crate::private;
 
 /// Whether there is a file that is `ours`; an error where another is.
@@ -85,4 +84,11 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), CassetteError> {
         Ok(())
     };
     write().map_err(|source| failed(path, source))
+}
+
+pub(super) fn failed(path: &Path, source: std::io::Error) -> CassetteError {
+    CassetteError::Write {
+        path: path.to_owned(),
+        source,
+    }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::place::{is_there, put_body, remove_bodies, replace, starts_as_cassette};
+use super::place::{failed, is_there, put_body, remove_bodies, replace, starts_as_cassette};
 use super::{CassetteError, Timing, blobs, raw, timing};
 use crate::cassette::body::INLINE_BYTES;
 use crate::cassette::{About, Body, End, Exchange, Part, VERSION, to_yaml};
@@ -391,11 +391,4 @@ fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
             tracing::error!(%error, path = %path.display(), "half an exchange is left in the cassette");
         }
     })
-}
-
-pub(super) fn failed(path: &Path, source: std::io::Error) -> CassetteError {
-    CassetteError::Write {
-        path: path.to_owned(),
-        source,
-    }
 }

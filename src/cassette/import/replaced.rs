@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::notes::Notes;
-use crate::cassette::canon::REDACTED;
+use crate::cassette::redact::REDACTED;
 use crate::cassette::{Body, Exchange, frames};
 
 /// Notes what of the exchange `at` is not what it was before.

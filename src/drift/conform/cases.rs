@@ -5,6 +5,7 @@ mod beside;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::checks::errors::CALL;
 use super::checks::{answers, code, errors, files, streams};
 use super::{Ask, Check, Scene, Step};
 
@@ -44,8 +45,6 @@ const MAX_TOKENS: u64 = 256;
 const CODE_MAX_TOKENS: u64 = 1024;
 const MESSAGES: &str = "/v1/messages";
 const FILES_BETA_HEADER: &str = "files-api-2025-04-14";
-/// A call that nobody has answered.
-pub(super) const CALL: &str = "toolu_01A09q90qw90lq917835lq9";
 const BOUNDARY: &str = "sandtable-conform-4c8e21";
 
 const PLAIN: &[Step] = &[Step {

@@ -6,11 +6,9 @@ use wire::block::ContentBlock;
 
 use super::{CallError, Done, Nested, Running, format_note};
 use crate::container::{WebCallMade, timed_out};
-use crate::engine::programmatic::{self, CodeUse};
-use crate::engine::sabotage;
-use crate::engine::validate::CodeAnswer;
+use crate::engine::programmatic::{self, CodeAnswer, CodeUse};
 use crate::engine::web::{self, WebCall};
-use crate::fault::Occasion;
+use crate::fault::{Fault, Occasion};
 use crate::lint::STATE_LOST;
 use crate::model::{ModelError, ServerTool};
 use crate::sandbox::guest::{
@@ -204,7 +202,10 @@ impl Running<'_> {
                 id: id.clone(),
                 tool,
                 arguments: &arguments,
-                error_code: sabotage::failure(fault.as_deref()).map(|failure| failure.code),
+                error_code: fault
+                    .as_deref()
+                    .and_then(Fault::tool_failure)
+                    .map(|failure| failure.code),
                 found: None,
                 caller: caller.clone(),
             },

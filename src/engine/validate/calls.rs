@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use wire::refusal::{self, Invalid};
 use wire::request::{Block, By, Call, MessagesRequest, Role, ToolKind};
 
-use super::{CodeAnswer, Group, PendingCall};
-use crate::engine::{programmatic, seal};
+use super::{Group, PendingCall};
+use crate::engine::programmatic::{self, CodeAnswer};
+use crate::engine::seal;
 
 pub(super) fn check_server_tools(
     request: &MessagesRequest,

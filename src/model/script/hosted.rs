@@ -1,10 +1,9 @@
 //! The calls of a rule that the service carries out with the request alone.
 
 use serde_json::{Value, json};
-use wire::hosted::McpTool;
 
 use super::rule::{Rule, ScriptCall, ScriptTool};
-use super::run::Run;
+use super::run::{Run, list_of};
 use crate::model::{Advice, Call, Finding, McpAnswer, ModelError, ServerTool};
 
 impl Run {
@@ -105,24 +104,4 @@ fn declared_search(body: &Value) -> ServerTool {
             .find(|tool| kind.starts_with(tool.name()))
     });
     found.unwrap_or(ServerTool::ToolSearchRegex)
-}
-
-pub(super) fn list_of(value: Value) -> Vec<Value> {
-    match value {
-        Value::Array(items) => items,
-        other => vec![other],
-    }
-}
-
-/// The tools of a listing.
-pub(super) fn mcp_tools(value: Value) -> Vec<McpTool> {
-    let tools = list_of(value).into_iter().map(|tool| McpTool {
-        name: tool["name"].as_str().unwrap_or_default().to_owned(),
-        description: tool["description"].as_str().map(str::to_owned),
-        input_schema: match &tool["input_schema"] {
-            Value::Null => json!({ "type": "object" }),
-            schema => schema.clone(),
-        },
-    });
-    tools.collect()
 }

@@ -1,7 +1,7 @@
 //! Where turns go on: the places of runs that ended in client calls or a pause.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::rule::Rule;
 use super::usage::Usage;
@@ -72,6 +72,21 @@ struct Entry {
     keys: Vec<String>,
     place: Arc<Place>,
     bytes: usize,
+}
+
+/// The parking place of a workspace, for its scripts and for their runs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Parking(Arc<Mutex<Parked>>);
+
+impl Parking {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Parked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the place of a run under `keys`.
+    pub(super) fn keep(&self, keys: Vec<String>, place: Place) {
+        self.lock().insert(keys, place);
+    }
 }
 
 impl Parked {

@@ -10,8 +10,6 @@ mod steps;
 mod web;
 mod when;
 
-pub(super) use results::{inside, last_part};
-
 use std::path::Path;
 use std::sync::Arc;
 

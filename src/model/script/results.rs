@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::path::{Component, Path};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +10,6 @@ use bytes::Bytes;
 use serde_json::Value;
 use wire::block::EditorContent;
 
-use super::parse::{inside, last_part};
 use super::rule::{EditorCommand, Rule, ScriptCall, ScriptFile, ScriptResult, ScriptSource};
 use super::run::Run;
 use crate::limits;
@@ -339,4 +339,21 @@ fn replaced(input: &Value) -> Vec<String> {
 /// As the editor counts: what follows the last newline is a line, too.
 fn count_lines(text: &str) -> u64 {
     u64::try_from(text.split('\n').count()).unwrap_or(u64::MAX)
+}
+
+/// Whether a path stays where it begins.
+pub(super) fn inside(path: &str) -> Result<(), BadResult> {
+    let parts = Path::new(path).components();
+    let stays = parts
+        .clone()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if stays && parts.count() > 0 {
+        return Ok(());
+    }
+    Err(BadResult::Outside(path.to_owned()))
+}
+
+/// The name that a path gives its file.
+pub(super) fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }

@@ -14,8 +14,7 @@ use wire::hosted::RefusalCategory;
 use super::diagnostic::Position;
 use super::matching::{Clause, TextMatcher};
 use super::template::{Json, TemplateId, Templates, Text};
-use super::web::WebEntry;
-use crate::model::{ServerTool, TurnRequest, UsageOverride};
+use crate::model::{ServerTool, TurnRequest, UsageOverride, WebAnswer};
 
 /// One rule of a script.
 #[derive(Debug)]
@@ -297,4 +296,14 @@ impl Rule {
     pub(super) fn place_of(&self, at: Position) -> String {
         format!("{}:{}", self.file, at.line)
     }
+}
+
+/// One entry of a rule's `web`.
+#[derive(Debug)]
+pub(super) struct WebEntry {
+    pub(super) at: Position,
+    pub(super) tool: ServerTool,
+    /// The query or the URL.
+    pub(super) asked: TextMatcher,
+    pub(super) answer: WebAnswer,
 }

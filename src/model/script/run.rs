@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use wire::hosted::McpTool;
 
-use super::hosted::{list_of, mcp_tools};
-use super::park::Place;
+use super::park::{Parking, Place};
 use super::rule::{Capture, Condition, OpKind, Rule, ScriptCall, ScriptTool};
 use super::sample::any_client_tool;
-use super::scripts::Scripts;
 use super::template::{Json, Text};
 use super::view::View;
 use super::web::answer_of;
@@ -32,12 +31,12 @@ pub(super) struct Run {
     /// Text since the last call of this answer alone; the place has that of the whole turn.
     trail: String,
     /// Who keeps the place if the turn ends early.
-    home: Scripts,
+    home: Parking,
 }
 
 impl Run {
     /// Goes on from `place`, in answer to `request`.
-    pub(super) fn new(place: Place, request: &TurnRequest, home: Scripts) -> Self {
+    pub(super) fn new(place: Place, request: &TurnRequest, home: Parking) -> Self {
         Self {
             place,
             body: Arc::clone(&request.body),
@@ -50,7 +49,7 @@ impl Run {
     }
 
     /// Begins `place`'s rule: keeps what its matchers name.
-    pub(super) fn begin(mut place: Place, request: &TurnRequest, home: Scripts) -> Self {
+    pub(super) fn begin(mut place: Place, request: &TurnRequest, home: Parking) -> Self {
         for clause in &place.rule.clauses {
             clause.capture(request, &mut place.captures);
         }
@@ -646,4 +645,24 @@ fn skip_calls(rest: &mut &[Seen<'_>], calls: &[Call]) -> Option<Vec<String>> {
 /// Equal but for whitespace, which clients trim.
 fn alike(a: &str, b: &str) -> bool {
     a.split_whitespace().eq(b.split_whitespace())
+}
+
+pub(super) fn list_of(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) => items,
+        other => vec![other],
+    }
+}
+
+/// The tools of a listing.
+fn mcp_tools(value: Value) -> Vec<McpTool> {
+    let tools = list_of(value).into_iter().map(|tool| McpTool {
+        name: tool["name"].as_str().unwrap_or_default().to_owned(),
+        description: tool["description"].as_str().map(str::to_owned),
+        input_schema: match &tool["input_schema"] {
+            Value::Null => json!({ "type": "object" }),
+            schema => schema.clone(),
+        },
+    });
+    tools.collect()
 }

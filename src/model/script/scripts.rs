@@ -1,12 +1,12 @@
 //! The scripts of one workspace over those given by file.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
 
 use control_api::{Loaded, RuleState, ScriptCheck, UnusedStep};
 
 use super::base::Base;
 use super::diagnostic::Diagnostic;
-use super::park::{Parked, Place};
+use super::park::{Parked, Parking, Place};
 use super::parse;
 use super::rule::Rule;
 use super::run::Run;
@@ -27,7 +27,7 @@ struct Inner {
     sources: RwLock<Vec<String>>,
     /// The base layer's rules with this workspace's counts, and the generation they belong to.
     beneath: RwLock<(u64, Arc<[Counted]>)>,
-    parked: Mutex<Parked>,
+    parked: Parking,
 }
 
 fn loaded(rules: usize) -> Loaded {
@@ -160,7 +160,7 @@ impl Scripts {
             }
             if rule.matches(request) && usage.claim(rule.times) {
                 let place = Place::start(Arc::clone(rule), Arc::clone(usage));
-                return Ok(Box::new(Run::begin(place, request, self.clone())));
+                return Ok(Box::new(Run::begin(place, request, self.parking())));
             }
         }
         let rules = layers.iter().flat_map(|(_, rules)| rules.iter());
@@ -184,7 +184,7 @@ impl Scripts {
         guard(&place.rule, request)?;
         let mut place = Arc::unwrap_or_clone(place);
         let interrupted = std::mem::take(&mut place.interrupted);
-        let run = Run::new(place, request, self.clone());
+        let run = Run::new(place, request, self.parking());
         // Another rule may have been written for the client's answer.
         let over = run.is_done() && !interrupted && self.has_other_rule(request);
         Ok((!over).then(|| Box::new(run) as Box<dyn Model>))
@@ -208,9 +208,9 @@ impl Scripts {
             .is_some()
     }
 
-    /// Keeps the place of a run under `keys`.
-    pub(super) fn keep(&self, keys: Vec<String>, place: Place) {
-        self.parked().insert(keys, place);
+    /// Where its runs leave their places.
+    pub(super) fn parking(&self) -> Parking {
+        self.0.parked.clone()
     }
 
     fn has_other_rule(&self, request: &TurnRequest) -> bool {
@@ -228,7 +228,7 @@ impl Scripts {
             return false;
         }
         let place = Place::start(Arc::clone(rule), usage::Usage::of(rule));
-        let mut run = Run::begin(place, request, self.clone());
+        let mut run = Run::begin(place, request, self.parking());
         !run.skip_history(request, false).unwrap_or(false)
     }
 
@@ -251,7 +251,7 @@ impl Scripts {
         for exact in [true, false] {
             for (rule, usage) in &candidates {
                 let place = Place::start(Arc::clone(rule), Arc::clone(usage));
-                let mut run = Run::begin(place, request, self.clone());
+                let mut run = Run::begin(place, request, self.parking());
                 if !run.skip_history(request, exact).unwrap_or(false) {
                     continue;
                 }
@@ -293,7 +293,7 @@ impl Scripts {
     }
 
     fn parked(&self) -> MutexGuard<'_, Parked> {
-        self.0.parked.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.parked.lock()
     }
 }
 

@@ -35,6 +35,6 @@ impl Shipped {
             shipped: true,
             ..Place::start(Arc::clone(rule), Arc::clone(usage))
         };
-        Some(Box::new(Run::begin(place, request, scripts.clone())))
+        Some(Box::new(Run::begin(place, request, scripts.parking())))
     }
 }

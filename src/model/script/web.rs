@@ -4,20 +4,9 @@ use serde_json::Value;
 
 use wire::ToolErrorCode;
 
-use super::diagnostic::Position;
-use super::matching::{TextMatcher, quoted};
-use super::rule::Rule;
+use super::matching::quoted;
+use super::rule::{Rule, WebEntry};
 use crate::model::{ModelError, ServerTool, Web, WebAnswer, WebPage};
-
-/// One entry of a rule's `web`.
-#[derive(Debug)]
-pub(super) struct WebEntry {
-    pub(super) at: Position,
-    pub(super) tool: ServerTool,
-    /// The query or the URL.
-    pub(super) asked: TextMatcher,
-    pub(super) answer: WebAnswer,
-}
 
 impl Web for Rule {
     fn find(&self, tool: ServerTool, asked: &str) -> Result<WebAnswer, ModelError> {

@@ -1,10 +1,9 @@
 //! The steps that call a tool, and what may stand beside them.
 
-use super::results::Brought;
 use super::{Parser, PlainText, one_of};
 use crate::model::ServerTool;
 use crate::model::script::rule::{
-    Capture, Expect, ExpectedError, ScriptCall, ScriptFailure, ScriptTool,
+    Capture, Expect, ExpectedError, ScriptCall, ScriptFailure, ScriptResult, ScriptTool,
 };
 use crate::model::script::template::{Json, has_template};
 use crate::model::script::yaml::{Key, Kind, Node};
@@ -46,6 +45,13 @@ impl CallStep {
             Self::McpToolUse => return Err(NoPlace("write `is_error: true` and a `text`")),
         })
     }
+}
+
+/// What a `result` says.
+pub(super) enum Brought {
+    /// The same as `tool_error`.
+    Failure(ScriptFailure),
+    Result(ScriptResult),
 }
 
 /// Keys of `tool_error`, where it is a map.

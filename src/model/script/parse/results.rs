@@ -1,15 +1,15 @@
 //! `result`: what a call to code execution comes to without being run.
 
-use std::path::{Component, Path};
-
 use bytes::Bytes;
 use serde_json::Value;
 
 use super::Parser;
-use super::calls::{CallStep, NoPlace};
+use super::calls::{Brought, CallStep, NoPlace};
 use crate::limits;
 use crate::model::GivenPath;
-use crate::model::script::results::{BadResult, decoded, edited, file_name, whole};
+use crate::model::script::results::{
+    BadResult, decoded, edited, file_name, inside, last_part, whole,
+};
 use crate::model::script::rule::{
     EditorCommand, ScriptFailure, ScriptFile, ScriptResult, ScriptSource,
 };
@@ -45,13 +45,6 @@ pub(super) fn keys() -> Vec<&'static str> {
         &STR_REPLACE_KEYS,
     ]
     .concat()
-}
-
-/// What a `result` says.
-pub(super) enum Brought {
-    /// The same as `tool_error`.
-    Failure(ScriptFailure),
-    Result(ScriptResult),
 }
 
 /// Whose result it is.
@@ -364,21 +357,4 @@ fn shape(step: CallStep, value: &Node) -> Result<Option<Shape>, NoPlace> {
         CallStep::ToolUse => return Err(NoPlace("the client answers its own tools")),
     };
     Ok(command.map(Shape::Edited))
-}
-
-/// Whether a path stays where it begins.
-pub(in super::super) fn inside(path: &str) -> Result<(), BadResult> {
-    let parts = Path::new(path).components();
-    let stays = parts
-        .clone()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if stays && parts.count() > 0 {
-        return Ok(());
-    }
-    Err(BadResult::Outside(path.to_owned()))
-}
-
-/// The name that a path gives its file.
-pub(in super::super) fn last_part(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }

@@ -2,9 +2,9 @@
 
 use super::{Parser, PlainText};
 use crate::model::ServerTool;
-use crate::model::script::rule::ScriptTool;
+use crate::model::script::rule::{ScriptTool, WebEntry};
 use crate::model::script::template::Json;
-use crate::model::script::web::{WebEntry, answer_of};
+use crate::model::script::web::answer_of;
 use crate::model::script::yaml::{Key, Kind, Node};
 
 /// Keys of an entry of `web`, and of a step that brings its results.

@@ -4,20 +4,27 @@ use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body as AnyBody, HttpBody};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use control_api::{RequestBegun, RequestEnded};
 use http_body::Frame;
 use serde_json::{Value, json};
 use tracing::Span;
 
-use super::{Exchange, REQUESTS, millis};
+use crate::api::error::{ApiError, RequestId};
+use crate::api::exchange::Noted;
+use crate::api::key::keys;
+use crate::app::App;
 use crate::cassette::{Redactor, data_of_frame, split_frames};
 use crate::coverage::Mode;
 use crate::fault::Struck;
-use crate::journal::{Body, Entry, Mark};
+use crate::ids::{Ids, Kind};
+use crate::journal::{Body, Entry, Headers, Mark};
 use crate::limits;
 use crate::lint::Lint;
 use crate::telemetry::{Done, TurnDone};
@@ -29,14 +36,94 @@ const CONTENT_BYTES: usize = limits::JOURNAL_BYTES / 4;
 /// What an entry without an answer has for a status, as nginx writes it.
 const LEFT: u16 = 499;
 
+/// Where the log's line of each request comes from.
+pub(super) const REQUESTS: &str = "sandtable::request";
+
+/// A span in whole milliseconds.
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A request that has just come, as far as the journal will know it.
+pub(super) struct Arrived {
+    started: Instant,
+    /// Nothing that is noted of the request holds its key, wherever the client has put it.
+    redactor: Redactor,
+    entry: Entry,
+}
+
+impl Arrived {
+    pub(super) fn now(head: &Parts) -> Self {
+        let started = Instant::now();
+        let redactor = Redactor::default().with_known(keys(&head.headers));
+        let entry = Entry {
+            method: redactor.text(head.method.as_str()).into_owned(),
+            path: redactor.encoded(head.uri.path()),
+            query: head.uri.query().map(|query| redactor.encoded(query)),
+            request_headers: Headers::new(
+                clean(&head.headers, &redactor)
+                    .iter()
+                    .map(|(name, value)| (name.as_ref(), value.as_bytes())),
+            ),
+            started: Some(started),
+            ..Entry::default()
+        };
+        Self {
+            started,
+            redactor,
+            entry,
+        }
+    }
+
+    /// The answer to a request that belongs to no workspace.
+    pub(super) fn turned_away(&self, app: &App, error: &ApiError) -> Response {
+        app.workspaces.turned_away();
+        let id = RequestId(Ids::random().next(Kind::Request));
+        let Entry { method, path, .. } = &self.entry;
+        let (ms, status) = (millis(self.started.elapsed()), error.status().as_u16());
+        let request_id = id.0.as_str();
+        tracing::info!(target: REQUESTS, method, path, status, ms, request_id, "answered");
+        let (mut response, _) = error.answer(Some(request_id));
+        name(response.headers_mut(), &id);
+        response
+    }
+}
+
+/// Puts the request's id on its answer.
+fn name(headers: &mut HeaderMap, id: &RequestId) {
+    // A recorded answer has the id that was recorded.
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        headers.entry("request-id").or_insert(value);
+    }
+}
+
+/// Headers in which no key is left, in a name or a value.
+fn clean<'a>(headers: &'a HeaderMap, redactor: &Redactor) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+    let clean = |value: &'a HeaderValue| match String::from_utf8_lossy(value.as_bytes()) {
+        Cow::Borrowed(text) => redactor.inside(text),
+        Cow::Owned(text) => Cow::Owned(redactor.inside(&text).into_owned()),
+    };
+    let pairs = headers.iter();
+    pairs
+        .map(|(name, value)| (redactor.text(name.as_str()), clean(value)))
+        .collect()
+}
+
+pub(super) fn is_stream(response: &Response) -> bool {
+    response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+}
+
 /// An exchange on its way into the journal. One that is dropped is an exchange whose client has left.
 pub(super) struct Record {
     pub(super) workspace: Arc<Workspace>,
     pub(super) entry: Entry,
-    pub(super) started: Instant,
+    started: Instant,
     /// Keeps the request's key out of all that is noted.
-    pub(super) redactor: Redactor,
-    pub(super) exchange: Exchange,
+    redactor: Redactor,
+    pub(super) noted: Noted,
     /// What is known beside the turn's own report.
     pub(super) facts: Facts,
     pub(super) made: Made,
@@ -48,19 +135,24 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn begin(
-        workspace: Arc<Workspace>,
-        entry: Entry,
-        started: Instant,
-        redactor: Redactor,
-    ) -> Self {
-        let record = Self {
-            open: workspace.open.begin(),
-            workspace,
-            entry,
+    pub(super) fn begin(workspace: Arc<Workspace>, arrived: Arrived, id: &RequestId) -> Self {
+        let Arrived {
             started,
             redactor,
-            exchange: Exchange::default(),
+            entry,
+        } = arrived;
+        let record = Self {
+            open: workspace.open.begin(),
+            entry: Entry {
+                id: id.0.clone(),
+                at: workspace.clock.now(),
+                workspace: workspace.id.clone(),
+                ..entry
+            },
+            workspace,
+            started,
+            redactor,
+            noted: Noted::default(),
             facts: Facts::default(),
             made: Made::default(),
             span: Span::current(),
@@ -79,9 +171,31 @@ impl Record {
         record
     }
 
-    /// The answer is complete.
-    pub(super) fn push(mut self) {
+    /// Gives an answer its ids, and notes its head.
+    pub(super) fn answered(&mut self, response: &mut Response, id: &RequestId) {
+        let headers = response.headers_mut();
+        name(headers, id);
+        let workspace = &self.workspace;
+        if let Ok(value) = HeaderValue::from_str(&workspace.id) {
+            headers.insert("anthropic-workspace-id", value);
+        }
+        if let Ok(value) = HeaderValue::from_str(&workspace.organization_id) {
+            headers.insert("anthropic-organization-id", value);
+        }
+        self.entry.status = response.status().as_u16();
+        let headers = clean(response.headers(), &self.redactor);
+        let headers = headers.iter();
+        self.entry.response_headers =
+            Headers::of_answer(headers.map(|(name, value)| (name.as_ref(), value.as_bytes())));
+    }
+
+    /// Goes into the journal now, or, of a stream, at its end.
+    pub(super) fn close(mut self, response: Response) -> Response {
+        if is_stream(&response) {
+            return response.map(|body| AnyBody::new(RecordedBody::new(body, self)));
+        }
         self.finish(false);
+        response
     }
 
     /// Once: later calls do nothing.
@@ -90,7 +204,7 @@ impl Record {
             return;
         }
         let mut entry = std::mem::take(&mut self.entry);
-        let exchange = std::mem::take(&mut self.exchange);
+        let noted = std::mem::take(&mut self.noted);
         let mut facts = std::mem::take(&mut self.facts);
         if entry.status == 0 {
             entry.status = LEFT;
@@ -102,9 +216,9 @@ impl Record {
             0..=CONTENT_BYTES => self.redactor.content(bytes).into(),
             _ => bytes.into(),
         };
-        entry.request_body = exchange.request.map_or(entry.request_body, content);
-        entry.response_body = exchange.response.map_or(entry.response_body, content);
-        if let Some((size_bytes, digest)) = exchange.file {
+        entry.request_body = noted.request.map_or(entry.request_body, content);
+        entry.response_body = noted.response.map_or(entry.response_body, content);
+        if let Some((size_bytes, digest)) = noted.file {
             let sha256 = Some(digest);
             let body = Body::Omitted { size_bytes, sha256 };
             match entry.method.as_str() {
@@ -113,7 +227,7 @@ impl Record {
             }
         }
         let (mut done, mut container) = (TurnDone::default(), None);
-        if let Some(report) = exchange.report {
+        if let Some(report) = noted.report {
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
             entry.source = report.source.take();
             done = std::mem::take(&mut report.done);
@@ -138,7 +252,7 @@ impl Record {
         self.note_met(&entry, left);
         without_keys(&mut facts, &self.redactor);
         entry.struck = facts.struck.iter().map(Struck::describe).collect();
-        entry.marks = exchange.marks;
+        entry.marks = noted.marks;
         entry.lints.clone_from(&facts.lints);
         let workspace = &self.workspace;
         // Without the span: it says the same.
@@ -261,7 +375,7 @@ fn is_complete(stream: &[u8]) -> bool {
 }
 
 /// A body that keeps what passes through it, up to what a journal takes.
-pub(super) struct RecordedBody {
+struct RecordedBody {
     inner: AnyBody,
     kept: BytesMut,
     marks: Vec<Mark>,
@@ -269,7 +383,7 @@ pub(super) struct RecordedBody {
 }
 
 impl RecordedBody {
-    pub(super) fn new(inner: AnyBody, record: Record) -> Self {
+    fn new(inner: AnyBody, record: Record) -> Self {
         Self {
             inner,
             kept: BytesMut::new(),
@@ -293,10 +407,10 @@ impl RecordedBody {
 
     fn finish(&mut self, left: bool) {
         if let Some(mut record) = self.record.take() {
-            record.exchange.marks = std::mem::take(&mut self.marks);
+            record.noted.marks = std::mem::take(&mut self.marks);
             // Some clients close as soon as they have seen the last event.
             let left = left && !is_complete(&self.kept);
-            record.exchange.response = Some(self.kept.split().freeze());
+            record.noted.response = Some(self.kept.split().freeze());
             record.finish(left);
         }
     }

@@ -2,8 +2,8 @@
 
 use axum::http::HeaderMap;
 
+use crate::api::caller::Betas;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Betas;
 use crate::config::Config;
 use crate::lint::{Lint, UNKNOWN_BETA, UNKNOWN_VERSION};
 

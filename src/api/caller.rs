@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-
-use crate::api::error::{ApiError, RequestId};
+use crate::api::error::RequestId;
 use crate::fault::Faults;
 use crate::quirks::Quirks;
 use crate::verify::Made;
 use crate::workspace::{OpenRequest, Workspace};
 
-/// Who sends the request. The middleware puts it into the request's extensions.
+/// Who sends the request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) workspace: Arc<Workspace>,
@@ -34,17 +31,5 @@ pub(crate) struct Betas(pub(crate) Vec<String>);
 impl Betas {
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|beta| beta == name)
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Caller {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        parts
-            .extensions
-            .get::<Self>()
-            .cloned()
-            .ok_or_else(|| ApiError::internal(&"the route lacks the caller middleware"))
     }
 }

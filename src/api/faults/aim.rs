@@ -2,13 +2,12 @@
 //! that it names.
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use serde_json::Value;
 use wire::request::MessagesRequest;
 
-use super::faults::is_json;
 use crate::api::error::{ApiError, ApiResult};
+use crate::api::exchange::Exchange;
 use crate::app::App;
 use crate::engine;
 use crate::ids::FileId;
@@ -24,28 +23,33 @@ pub(super) struct Aim {
 }
 
 /// Looks at a request, and puts its body back.
-pub(super) async fn read(request: Request) -> ApiResult<(Request, Aim)> {
-    let files = file_of_path(request.uri().path());
+pub(super) async fn read(exchange: &mut Exchange) -> ApiResult<Aim> {
+    let files = file_of_path(exchange.head.uri.path());
     let mut aim = Aim {
         model: None,
         files: files.into_iter().collect(),
     };
     // A batch may be larger than any body that is read at once: nobody aims at its models.
-    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = exchange.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
     let fits = length.is_none_or(|bytes: usize| bytes <= limits::MAX_MESSAGES_BODY_BYTES);
-    if !is_json(&request) || !fits {
-        return Ok((request, aim));
+    if !is_json(exchange.headers()) || !fits {
+        return Ok(aim);
     }
-    let (parts, body) = request.into_parts();
-    let bytes = axum::body::to_bytes(body, limits::MAX_MESSAGES_BODY_BYTES)
+    let bytes = axum::body::to_bytes(exchange.take_body(), limits::MAX_MESSAGES_BODY_BYTES)
         .await
         .map_err(|_| ApiError::too_large())?;
     // What is no JSON has no model; its handler says so.
     let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     aim.model = value["model"].as_str().map(str::to_owned);
     add_files(&value, &mut aim.files);
-    Ok((Request::from_parts(parts, Body::from(bytes)), aim))
+    exchange.put_body(Body::from(bytes));
+    Ok(aim)
+}
+
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
 }
 
 impl Aim {

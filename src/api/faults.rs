@@ -1,31 +1,30 @@
 //! HTTP faults: what a request gets before its handler sees it, and the header that brings faults along.
 
-use std::sync::Arc;
+mod aim;
+
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
-use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::aim::{self, Aim};
-use super::recorded::Record;
-use super::{Exchange, is_stream, keys, text_of};
 use crate::api::cut;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Caller;
-use crate::api::messages::service_error;
+use crate::api::exchange::{Exchange, Noted};
+use crate::api::key::keys;
 use crate::api::multipart;
+use crate::api::record::{Record, is_stream};
 use crate::api::shaped::{Line, Shaped};
-use crate::app::App;
 use crate::cassette::Redactor;
 use crate::engine::Report;
 use crate::fault::{self, Act, Dice, Faults, HttpAct, Occasion, Struck};
 use crate::hinted::{self, Hinted, Mistake};
 use crate::limits;
 use crate::model::ServiceError;
+use aim::Aim;
 
 /// Faults for one request, as one object or a list.
 const HEADER: &str = "x-sandtable-fault";
@@ -36,9 +35,10 @@ pub(super) fn of_request(
     seed: Option<u64>,
     request_id: &str,
 ) -> ApiResult<Option<Arc<Faults>>> {
-    let Some(text) = text_of(headers, HEADER)? else {
+    let Some(value) = headers.get(HEADER) else {
         return Ok(None);
     };
+    let text = value.to_str().map_err(|_| ApiError::not_ascii(HEADER))?;
     let bad =
         |error: &dyn Hinted| ApiError::invalid(format!("{HEADER}: {}", hinted::in_line(error)));
     let value: Value = serde_json::from_str(text).map_err(|error| {
@@ -61,83 +61,84 @@ pub(super) fn of_request(
 
 /// Lets the request on, perhaps later, or answers it. What fires is added to `fired`.
 pub(super) async fn meet(
-    app: &App,
-    caller: &Caller,
-    request: Request,
+    exchange: &mut Exchange,
     fired: &mut Vec<Struck>,
-) -> Result<Request, Response> {
-    let (own, all) = (caller.faults.as_deref(), &caller.workspace.faults);
-    let layers: Vec<&Faults> = own.into_iter().chain([all]).collect();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let asks = layers
-        .iter()
-        .any(|faults| faults.asks_for_body(method.as_str(), &path));
-    let (request, aim) = if asks {
-        let (request, mut aim) = aim::read(request)
-            .await
-            .map_err(IntoResponse::into_response)?;
-        aim.keep_existing(app, &caller.workspace)
-            .await
-            .map_err(|error| ApiError::failed(&error).into_response())?;
-        (request, aim)
-    } else {
-        (request, Aim::default())
-    };
+) -> ApiResult<Option<Response>> {
+    let (faults, workspace) = (
+        exchange.caller.faults.clone(),
+        Arc::clone(&exchange.caller.workspace),
+    );
+    let (own, all) = (faults.as_deref(), &workspace.faults);
+    let mut layers = own.into_iter().chain([all]);
+    let (method, uri) = (exchange.head.method.clone(), exchange.head.uri.clone());
+    let (method, path) = (method.as_str(), uri.path());
+    let mut aim = Aim::default();
+    if layers.any(|faults| faults.asks_for_body(method, path)) {
+        aim = aim::read(exchange).await?;
+        let kept = aim.keep_existing(&exchange.app, &workspace);
+        kept.await.map_err(|error| ApiError::failed(&error))?;
+    }
     let occasion = Occasion::Http {
-        method: method.as_str(),
-        path: &path,
+        method,
+        path,
         model: aim.model.as_deref(),
         names_file: !aim.files.is_empty(),
     };
-    let Some(struck) = caller.workspace.strike(own, occasion) else {
-        return Ok(request);
+    let Some(struck) = workspace.strike(own, occasion) else {
+        return Ok(None);
     };
     let fault = Arc::clone(&struck.fault);
     fired.push(struck);
     let Act::Http(act) = &fault.act else {
-        return Ok(request);
+        return Ok(None);
     };
-    tracing::info!(request.id = %caller.request_id.0, %method, path, ?act, "a fault fires");
+    tracing::info!(request.id = %exchange.caller.request_id.0, method, path, ?act, "a fault fires");
     let answer = match act {
         HttpAct::Wait(Some(span)) => {
-            if !caller.workspace.clock.is_frozen() {
+            if !workspace.clock.is_frozen() {
                 tokio::time::sleep(*span).await;
             }
-            return Ok(request);
+            return Ok(None);
         }
-        HttpAct::Advance(by) => return advance(app, caller, *by).await.map(|()| request),
-        HttpAct::DeleteFile => return delete(app, caller, &aim).await.map(|()| request),
+        HttpAct::Advance(by) => return advance(exchange, *by).await.map(|()| None),
+        HttpAct::DeleteFile => return delete(exchange, &aim).await.map(|()| None),
         HttpAct::Wait(None) => None,
-        HttpAct::Cut => Some(cut::response(Bytes::new(), "application/json")),
-        HttpAct::Error { error, edge: false } => Some(service_error(error.clone()).into_response()),
-        HttpAct::Error { error, edge: true } => Some(edge_response(error)),
+        HttpAct::Cut => Some(Ok(cut::response(Bytes::new(), "application/json"))),
+        HttpAct::Error { error, edge: false } => Some(Err(error.clone().into())),
+        HttpAct::Error { error, edge: true } => Some(Ok(edge_response(error, &mut exchange.noted))),
     };
-    let sent = read_for_journal(caller, request).await;
+    exchange.noted.request = read_for_journal(exchange).await;
+    // The journal says that a fault answered.
+    let report = Report {
+        source: Some("fault".to_owned()),
+        ..Report::default()
+    };
+    exchange.noted.report = Some(Arc::new(Mutex::new(report)));
     match answer {
-        Some(answer) => Err(with_source(answer, sent)),
+        Some(answer) => answer.map(Some),
         None => std::future::pending().await,
     }
 }
 
 /// Moves the clock before the request is handled.
-async fn advance(app: &App, caller: &Caller, by: TimeDelta) -> Result<(), Response> {
-    let workspace = &caller.workspace;
+async fn advance(exchange: &Exchange, by: TimeDelta) -> ApiResult<()> {
+    let workspace = &exchange.caller.workspace;
     if let Err(error) = workspace.clock.advance(by) {
         tracing::warn!(%error, "a fault could not move the clock");
         return Ok(());
     }
-    let moved = app.clock_moved(workspace).await;
-    moved.map_err(|error| ApiError::failed(&error).into_response())
+    let moved = exchange.app.clock_moved(workspace).await;
+    moved.map_err(|error| ApiError::failed(&error))
 }
 
 /// Deletes the first file that the request names before the request is handled.
-async fn delete(app: &App, caller: &Caller, aim: &Aim) -> Result<(), Response> {
+async fn delete(exchange: &Exchange, aim: &Aim) -> ApiResult<()> {
     let Some(file) = aim.files.first() else {
         return Ok(());
     };
-    let workspace = &caller.workspace;
-    let deleted = app.store.delete_file(&workspace.id, file).await;
-    deleted.map_err(|error| ApiError::failed(&error).into_response())?;
+    let workspace = &exchange.caller.workspace;
+    let deleted = exchange.app.store.delete_file(&workspace.id, file).await;
+    deleted.map_err(|error| ApiError::failed(&error))?;
     // Nobody can fetch it any more: that is not the client's fault.
     workspace.watch.hands_on(file);
     Ok(())
@@ -173,22 +174,8 @@ pub(super) fn on_the_wire(
     Response::from_parts(parts, Body::new(Shaped::new(body, act, clock, ids, line)))
 }
 
-/// The journal says that a fault answered.
-fn with_source(mut response: Response, sent: Option<Bytes>) -> Response {
-    let report = Report {
-        source: Some("fault".to_owned()),
-        ..Report::default()
-    };
-    let extensions = response.extensions_mut();
-    let mut exchange = extensions.remove::<Exchange>().unwrap_or_default();
-    exchange.request = sent;
-    exchange.report = Some(Arc::new(std::sync::Mutex::new(report)));
-    extensions.insert(exchange);
-    response
-}
-
 /// Parity: what the service's edge refuses has no outer `type` and no request id (F135).
-fn edge_response(error: &ServiceError) -> Response {
+fn edge_response(error: &ServiceError, noted: &mut Noted) -> Response {
     let body = json!({ "error": { "type": error.kind, "message": error.message } }).to_string();
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::FORBIDDEN);
     let headers = [(header::CONTENT_TYPE, "application/json")];
@@ -201,34 +188,26 @@ fn edge_response(error: &ServiceError) -> Response {
             response.headers_mut().insert(name, value);
         }
     }
-    response.extensions_mut().insert(Exchange {
-        response: Some(Bytes::from(body)),
-        ..Exchange::default()
-    });
+    noted.response = Some(Bytes::from(body));
     response
 }
 
 /// The body of a request that its handler never sees: whether a later one repeats it is known by that.
-async fn read_for_journal(caller: &Caller, request: Request) -> Option<Bytes> {
-    let kind = request.headers().get(header::CONTENT_TYPE);
+async fn read_for_journal(exchange: &mut Exchange) -> Option<Bytes> {
+    let kind = exchange.headers().get(header::CONTENT_TYPE);
     let boundary = kind
         .and_then(|value| value.to_str().ok())
         .and_then(multipart::boundary);
-    if boundary.is_none() && !is_json(&request) {
+    if boundary.is_none() && !aim::is_json(exchange.headers()) {
         return None;
     }
-    let body = axum::body::to_bytes(request.into_body(), limits::FAULTED_BODY_BYTES);
+    let body = axum::body::to_bytes(exchange.take_body(), limits::FAULTED_BODY_BYTES);
     let body = body.await.ok()?;
     let Some(boundary) = boundary else {
         return Some(body);
     };
     if let Some(content) = multipart::content_of(&boundary, body) {
-        caller.made.says(content);
+        exchange.caller.made.says(content);
     }
     None
-}
-
-pub(super) fn is_json(request: &Request) -> bool {
-    let kind = request.headers().get(header::CONTENT_TYPE);
-    kind.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
 }
