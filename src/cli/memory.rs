@@ -1,14 +1,14 @@
 //! What the start alone needed of the program's file, given back.
 //!
-//! Reading flags and files goes through megabytes of code that serving never sees again, and the kernel counts them as
-//! this process's memory. They are pages of a file that nobody writes: what is needed after all comes back from the page
+//! Reading flags and files goes through megabytes of code and constants that serving never sees again, and the kernel
+//! counts them as this process's memory. They are pages of a file that nobody writes: what is needed after all comes back from the page
 //! cache, in a microsecond a page.
 
 use std::fs;
 
-/// Gives back pages of this program's code. A debugger keeps its breakpoints: where one is attached nothing is done.
-pub(super) fn give_back_code() {
-    let Ok(maps) = fs::read_to_string("/proc/self/maps") else {
+/// Gives back pages of this program's file. A debugger keeps its breakpoints: where one is attached nothing is done.
+pub(super) fn give_back() {
+    let Ok(maps) = fs::read_to_string("/proc/self/smaps") else {
         return;
     };
     let Ok(program) = fs::read_link("/proc/self/exe") else {
@@ -17,16 +17,16 @@ pub(super) fn give_back_code() {
     if is_traced() {
         return;
     }
-    for (start, length) in code(&maps, &program.to_string_lossy()) {
+    for (start, length) in unwritten(&maps, &program.to_string_lossy()) {
         #[expect(
             unsafe_code,
             reason = "advice about mappings is given by their addresses"
         )]
-        // SAFETY: the pages are private ones of a file, and may not be written; what is dropped of them is read from
-        // the file again when it is needed.
+        // SAFETY: the pages are private ones of a file, may not be written, and none ever was; what is dropped of them
+        // is read from the file again when it is needed.
         let done = unsafe { libc::madvise(start as *mut _, length, libc::MADV_DONTNEED) };
         if done != 0 {
-            tracing::debug!(error = %std::io::Error::last_os_error(), "code is not given back");
+            tracing::debug!(error = %std::io::Error::last_os_error(), "pages are not given back");
         }
     }
 }
@@ -39,21 +39,36 @@ fn is_traced() -> bool {
     tracer.is_none_or(|pid| pid.trim() != "0")
 }
 
-/// Where the code of `program` is mapped: address and length of what may be executed and not written.
-fn code(maps: &str, program: &str) -> Vec<(usize, usize)> {
-    let mapping = |line: &str| {
-        let mut fields = line.split_ascii_whitespace();
-        let (range, rights) = (fields.next()?, fields.next()?);
-        let path = line.splitn(6, ' ').nth(5)?.trim_start();
-        if rights != "r-xp" || path != program {
-            return None;
+/// Where `program` is mapped so that it may not be written, and has no page that once was: address and length. What the
+/// loader has put addresses into may not be written any more, either, but is no longer the file's.
+fn unwritten(smaps: &str, program: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut last = None;
+    for line in smaps.lines() {
+        if let Some(kib) = line.strip_prefix("Anonymous:") {
+            let kib = kib.trim().strip_suffix(" kB");
+            let ours = last
+                .take()
+                .filter(|(of, _)| *of == program && kib == Some("0"));
+            found.extend(ours.map(|(_, place)| place));
+        } else if let Some(mapping) = mapping(line) {
+            last = Some(mapping);
         }
-        let (start, end) = range.split_once('-')?;
-        let start = usize::from_str_radix(start, 16).ok()?;
-        let end = usize::from_str_radix(end, 16).ok()?;
-        Some((start, end.checked_sub(start)?))
-    };
-    maps.lines().filter_map(mapping).collect()
+    }
+    found
+}
+
+/// What the first line of a mapping says: its file, and address and length if it may not be written.
+fn mapping(line: &str) -> Option<(&str, (usize, usize))> {
+    let (range, rest) = line.split_once(' ')?;
+    let (start, end) = range.split_once('-')?;
+    let start = usize::from_str_radix(start, 16).ok()?;
+    let end = usize::from_str_radix(end, 16).ok()?;
+    let mut fields = rest.splitn(5, ' ');
+    let readable = matches!(fields.next()?, "r-xp" | "r--p");
+    let path = fields.nth(3).unwrap_or_default().trim_start();
+    let place = (start, end.checked_sub(start)?);
+    Some((if readable { path } else { "" }, place))
 }
 
 #[cfg(test)]
@@ -61,19 +76,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn code_is_what_is_executed_of_the_program_and_not_written() {
-        let maps = "\
+    fn only_what_was_never_written_of_the_program_is_given_back() {
+        let smaps = "\
 55d0-55e0 r--p 00000000 fd:00 1    /opt/sand table
+Rss:                  64 kB
+Anonymous:             0 kB
+VmFlags: rd mr mw me
 55e0-56f0 r-xp 00010000 fd:00 1    /opt/sand table
+Anonymous:             0 kB
 56f0-5700 r--p 00120000 fd:00 1    /opt/sand table
-5700-5710 rwxp 00130000 fd:00 1    /opt/sand table
+Anonymous:            12 kB
+5700-5710 rw-p 00130000 fd:00 1    /opt/sand table
+Anonymous:             0 kB
 7f00-7f10 r-xp 00000000 fd:00 2    /usr/lib/libc.so.6
+Anonymous:             0 kB
 7f20-7f30 r-xp 00000000 00:00 0
+Anonymous:             0 kB
 7ff0-7ff1 r-xp 00000000 00:00 0    [vdso]
+Anonymous:             0 kB
 ";
-        assert_eq!(code(maps, "/opt/sand table"), [(0x55e0, 0x110)]);
-        assert_eq!(code(maps, "/opt/sand"), []);
-        assert_eq!(code("garbage\n- r-xp", "x"), []);
+        let ours = [(0x55d0, 0x10), (0x55e0, 0x110)];
+        assert_eq!(unwritten(smaps, "/opt/sand table"), ours);
+        assert_eq!(unwritten(smaps, "/opt/sand"), []);
+        assert_eq!(unwritten("garbage\n- r-xp\nAnonymous: 0 kB", "x"), []);
     }
 
     #[test]
@@ -87,7 +112,7 @@ mod tests {
             kib.unwrap().parse::<u64>().unwrap()
         };
         let before = of_files();
-        give_back_code();
+        give_back();
         let after = of_files();
         assert!(after < before, "{before} kB, then {after} kB");
     }
