@@ -147,6 +147,19 @@ pub fn rfc3339_micros(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
+/// The milliseconds of a unit of time: of `w`, `d`, `h`, `m`, `s`, and `ms`.
+pub fn unit_ms(unit: &str) -> Option<u32> {
+    Some(match unit {
+        "w" => 7 * 24 * 3_600_000,
+        "d" => 24 * 3_600_000,
+        "h" => 3_600_000,
+        "m" => 60_000,
+        "s" => 1000,
+        "ms" => 1,
+        _ => return None,
+    })
+}
+
 /// `30d`, `12h`, `5m`, `90s`, `250ms`, one after the other (`1h30m`), or ISO 8601 (`P30D`, `PT5M`).
 pub fn span(text: &str) -> Option<TimeDelta> {
     let (text, iso) = match text.strip_prefix('P') {
@@ -163,15 +176,9 @@ pub fn span(text: &str) -> Option<TimeDelta> {
             .find(|c: char| c.is_ascii_digit())
             .unwrap_or(rest.len());
         let (unit, tail) = rest.split_at(end);
-        total = total.checked_add(&match unit {
-            "w" => TimeDelta::try_weeks(number)?,
-            "d" => TimeDelta::try_days(number)?,
-            "h" => TimeDelta::try_hours(number)?,
-            "m" => TimeDelta::try_minutes(number)?,
-            "s" => TimeDelta::try_seconds(number)?,
-            "ms" if !iso => TimeDelta::try_milliseconds(number)?,
-            _ => return None,
-        })?;
+        let unit = unit_ms(unit).filter(|_| !iso || unit != "ms")?;
+        let millis = number.checked_mul(i64::from(unit))?;
+        total = total.checked_add(&TimeDelta::try_milliseconds(millis)?)?;
         rest = tail;
     }
     (!text.is_empty()).then_some(total)

@@ -56,6 +56,8 @@ mod container;
 mod control;
 #[doc(hidden)]
 pub mod coverage;
+#[doc(hidden)]
+pub mod document;
 pub mod drift;
 mod embed;
 #[doc(hidden)]

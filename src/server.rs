@@ -25,12 +25,11 @@ use crate::backend::{self, Chosen};
 use crate::batch;
 use crate::cassette::{Deck, DeckError};
 use crate::config::{Config, Host};
+use crate::document::Diagnostic;
 use crate::events::Events;
-use crate::fault::FaultError;
-use crate::hinted::Hinted;
+use crate::hinted::{Hinted, Place};
 use crate::ids::{Ids, SandboxId};
 use crate::limits;
-use crate::model::script::Diagnostic;
 use crate::sandbox::{Backend, SandboxError};
 use crate::snapshot::StateError;
 use crate::store::{ContainerState, Store, StoreError};
@@ -85,7 +84,7 @@ pub enum StartError {
     #[error("the scripts have mistakes")]
     Scripts(Vec<Diagnostic>),
     #[error(transparent)]
-    Faults(#[from] FaultError),
+    Faults(#[from] Diagnostic),
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
@@ -122,6 +121,21 @@ impl Hinted for StartError {
             Self::Backend(error) => error.hint(),
             // Its parts have theirs.
             Self::Scripts(_) | Self::Signals(_) | Self::Collector(_) => None,
+        }
+    }
+
+    fn place(&self) -> Option<Place<'_>> {
+        match self {
+            Self::Faults(error) => error.place(),
+            Self::Listen { .. }
+            | Self::Temporary(_)
+            | Self::Signals(_)
+            | Self::Store(_)
+            | Self::Scripts(_)
+            | Self::State(_)
+            | Self::Cassettes(_)
+            | Self::Backend(_)
+            | Self::Collector(_) => None,
         }
     }
 

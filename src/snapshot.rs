@@ -20,6 +20,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::clock::{self, rfc3339_micros};
+use crate::document::{self, Position};
 use crate::hinted::{self, Hinted, Place};
 use crate::limits;
 use crate::store::Contents;
@@ -250,7 +251,10 @@ fn value(text: &[u8]) -> Result<Value, Mistakes> {
         ));
     }
     let text = std::str::from_utf8(text).map_err(|error| bad(error.to_string()))?;
-    serde_saphyr::from_str(text).map_err(|error| bad(error.to_string()))
+    serde_saphyr::from_str(text).map_err(|error| {
+        let (Position { line, column }, message) = document::misread(&error);
+        bad(format!("line {line}, column {column}: {message}"))
+    })
 }
 
 fn read(sink: &Sink, value: &Value, workspace: &str, beginning: clock::State) -> State {

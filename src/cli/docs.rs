@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::document;
 use crate::hinted::Hinted;
 
 /// A page of the repository, as it was when the program was built.
@@ -86,8 +87,6 @@ const PAGES: &[Page] = &[
         include_str!("../../docs/script.schema.json"),
     ),
 ];
-/// How near a name must be to be meant.
-const LIKENESS: f64 = 0.75;
 
 /// There is no such page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -143,17 +142,13 @@ fn plain(name: &str) -> String {
     }
 }
 
+/// By its name, or by the last part of it.
 fn nearest(name: &str) -> Option<&'static str> {
-    let likeness = |page: &Page| {
+    document::nearest_of(PAGES.iter().map(|page| {
         let last = page.name.rsplit('/').next().unwrap_or(page.name);
-        strsim::jaro_winkler(name, page.name).max(strsim::jaro_winkler(name, last))
-    };
-    PAGES
-        .iter()
-        .map(|page| (likeness(page), page.name))
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, name)| name)
+        let likeness = document::likeness(name, page.name).max(document::likeness(name, last));
+        (likeness, page.name)
+    }))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use regex::Regex;
 use super::output::{self, Form, OutputError};
 use crate::cassette::{self, CassetteError};
 use crate::config::Config;
-use crate::hinted::Hinted;
+use crate::hinted::{Hinted, Place};
 use crate::live::{self, Options, Report};
 use crate::server::StartError;
 
@@ -65,6 +65,13 @@ impl Hinted for LiveError {
             Self::Cassette(error) => error.hint(),
             Self::Start(error) => error.hint(),
             Self::Refused(error) | Self::Write(error) => error.hint(),
+        }
+    }
+
+    fn place(&self) -> Option<Place<'_>> {
+        match self {
+            Self::Start(error) => error.place(),
+            Self::Cassette(_) | Self::Refused(_) | Self::Write(_) => None,
         }
     }
 

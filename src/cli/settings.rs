@@ -4,7 +4,6 @@
 //! gives clap other defaults, after each value has gone through the flag's own parser.
 
 use std::any::TypeId;
-use std::borrow::Cow;
 use std::ffi::OsString;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatc
 use toml::de::{DeTable, DeValue};
 
 use super::args::Cli;
-use crate::hinted::{Hinted, Place};
+use crate::document::{Diagnostic, Position, did_you_mean};
 use crate::input;
 
 /// Names the file; the flag is `--config`.
@@ -26,33 +25,6 @@ const SERVE: &str = "serve";
 const NOT_SET: [&str; 2] = ["config", "help"];
 /// A file of flags is not long.
 const MAX_BYTES: u64 = 1024 * 1024;
-/// How near a key must be to be meant.
-const LIKENESS: f64 = 0.75;
-
-/// What is wrong with the file, with the place.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub(super) struct SettingsError {
-    file: String,
-    line: u64,
-    column: u64,
-    message: String,
-    hint: String,
-}
-
-impl Hinted for SettingsError {
-    fn hint(&self) -> Option<Cow<'_, str>> {
-        Some(Cow::Borrowed(&self.hint))
-    }
-
-    fn place(&self) -> Option<Place<'_>> {
-        Some(Place {
-            file: &self.file,
-            line: self.line,
-            column: self.column,
-        })
-    }
-}
 
 /// One line of the file: a flag and the values it gets.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +34,7 @@ struct Setting {
 }
 
 /// What was typed, with the file's values for what was not. Ends the process where clap does.
-pub(super) fn parse() -> Result<Cli, SettingsError> {
+pub(super) fn parse() -> Result<Cli, Diagnostic> {
     let plain = Cli::command().get_matches();
     let matches = match find(&plain) {
         Some(path) => with(Cli::command(), &load(&path)?).get_matches(),
@@ -88,15 +60,14 @@ fn takes_flags_of_serve(command: &Command) -> bool {
     command.get_arguments().any(|arg| arg.get_id() == "config")
 }
 
-fn load(path: &Path) -> Result<Vec<Setting>, SettingsError> {
-    let text = input::read_text(path, MAX_BYTES).map_err(|error| SettingsError {
+fn load(path: &Path) -> Result<Vec<Setting>, Diagnostic> {
+    let text = input::read_text(path, MAX_BYTES).map_err(|error| Diagnostic {
         file: path.display().to_string(),
-        line: 0,
-        column: 0,
+        at: Position::default(),
         message: format!("cannot be read: {error}"),
-        hint: format!(
+        hint: Some(format!(
             "`--config FILE` names another file; `--config ''` or an empty {VARIABLE} means none"
-        ),
+        )),
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     read(&text, folder).map_err(|mistake| mistake.within(path, &text))
@@ -111,14 +82,12 @@ struct Mistake {
 }
 
 impl Mistake {
-    fn within(self, path: &Path, text: &str) -> SettingsError {
-        let (line, column) = place(text, &self.span);
-        SettingsError {
+    fn within(self, path: &Path, text: &str) -> Diagnostic {
+        Diagnostic {
             file: path.display().to_string(),
-            line,
-            column,
+            at: Position::of_byte(text, self.span.start),
             message: self.message,
-            hint: self.hint,
+            hint: Some(self.hint),
         }
     }
 }
@@ -184,14 +153,9 @@ fn flag<'a>(serve: &'a Command, key: &str) -> Option<&'a Arg> {
 
 /// What may have been meant by a key that is no flag.
 fn near(serve: &Command, key: &str) -> String {
-    let near = flags(serve)
-        .map(|(long, _)| (strsim::jaro_winkler(key, long), long))
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b));
-    match near {
-        Some((_, long)) => format!("did you mean `{long}`?"),
-        None => "keys are the flags of `sandtable serve --help` without their dashes".to_owned(),
-    }
+    did_you_mean(key, flags(serve).map(|(long, _)| long), || {
+        "keys are the flags of `sandtable serve --help` without their dashes".to_owned()
+    })
 }
 
 /// What the flag gets, as it would be typed; paths are from the file's folder on.
@@ -272,14 +236,6 @@ fn with(command: Command, settings: &[Setting]) -> Command {
     names.iter().fold(set(command), |command, name| {
         command.mut_subcommand(name, set)
     })
-}
-
-/// Line and column, from 1, of what begins there.
-fn place(text: &str, span: &Range<usize>) -> (u64, u64) {
-    let before = text.get(..span.start).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    (line as u64, column as u64)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::config::{BackendChoice, Config};
+use crate::document::{self, Diagnostic, Node, Position};
 use crate::hinted::Mistake;
 use crate::limits;
 use crate::sweep::{self, Options, Place, Report, SweepError};
@@ -42,7 +43,7 @@ const NOT_REPEATED: &[&str] = &[
 /// Plays the sweep, prints the table, and writes the reports that were asked for.
 pub(super) async fn run(args: SweepArgs) -> ExitCode {
     if let Some(SweepCommand::Shrink(args)) = args.shrink {
-        return shrink(*args).await;
+        return Box::pin(shrink(*args)).await;
     }
     let files = [
         (args.json.as_deref(), Form::Json),
@@ -145,6 +146,10 @@ async fn shrink(mut args: ShrinkArgs) -> ExitCode {
         Ok(faults) => faults,
         Err(error) => return fail(USAGE, &error),
     };
+    if faults.is_empty() {
+        let none = Mistake::new("there are no faults to make fewer");
+        return fail(USAGE, &none.with_hint("add `--faults FILE`"));
+    }
     let options = Options {
         jobs: jobs(&args.how),
         limit: args.how.limit,
@@ -280,24 +285,24 @@ fn earlier(path: &Path) -> Result<Report, Mistake> {
 }
 
 /// The faults of files, as they are written.
-fn faults(paths: &[std::path::PathBuf]) -> Result<Vec<Value>, Mistake> {
+fn faults(paths: &[std::path::PathBuf]) -> Result<Vec<Value>, Diagnostic> {
+    let hint = "`--faults` takes a YAML or JSON list of faults";
     let mut all = Vec::new();
     for path in paths {
-        let bad = |what: Box<dyn std::error::Error + Send + Sync>| {
-            Mistake::caused(path.display(), what)
-                .with_hint("`--faults` takes a YAML or JSON list of faults")
-        };
-        let text = crate::input::read_text(path, limits::MAX_INPUT_FILE_BYTES)
-            .map_err(|error| bad(error.into()))?;
-        match serde_saphyr::from_str(&text).map_err(|error| bad(error.into()))? {
-            Value::Array(list) => all.extend(list),
-            one => all.push(one),
-        }
-    }
-    if all.is_empty() {
-        return Err(
-            Mistake::new("there are no faults to make fewer").with_hint("add `--faults FILE`")
-        );
+        let file = path.display().to_string();
+        let text = crate::input::read_text(path, limits::MAX_INPUT_FILE_BYTES);
+        let text = text.map_err(|error| Diagnostic {
+            file: file.clone(),
+            at: Position::default(),
+            message: error.to_string(),
+            hint: Some(hint.to_owned()),
+        })?;
+        let tree = document::read(&text, &file).map_err(|mut wrong| {
+            wrong.hint.get_or_insert_with(|| hint.to_owned());
+            wrong
+        })?;
+        let items = tree.as_ref().map_or(&[][..], Node::items);
+        all.extend(items.iter().map(Node::to_json));
     }
     Ok(all)
 }

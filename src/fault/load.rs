@@ -2,21 +2,44 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
-use super::{Fault, FaultError, parse};
+use super::{Fault, parse};
+use crate::document::{self, Diagnostic, Node, Position};
+use crate::input;
+use crate::limits::MAX_INPUT_FILE_BYTES;
 
 /// Reads a YAML or JSON list of faults.
-pub fn load(path: &Path) -> Result<Vec<Fault>, FaultError> {
-    let bad = |message: String, hint: &str| FaultError {
-        message: format!("{}: {message}", path.display()),
-        hint: hint.to_owned(),
+pub fn load(path: &Path) -> Result<Vec<Fault>, Diagnostic> {
+    let file = path.display().to_string();
+    let wrong = |at, message: String, hint: String| Diagnostic {
+        file: file.clone(),
+        at,
+        message,
+        hint: Some(hint),
     };
-    let text = crate::input::read_text(path, crate::limits::MAX_INPUT_FILE_BYTES)
-        .map_err(|error| bad(error.to_string(), "`--faults` takes a YAML or JSON file"))?;
-    let value: Value = serde_saphyr::from_str(&text)
-        .map_err(|error| bad(error.to_string(), "the file is no YAML or JSON"))?;
-    parse(&value).map_err(|error| bad(error.message, &error.hint))
+    let text = input::read_text(path, MAX_INPUT_FILE_BYTES).map_err(|error| {
+        let hint = "`--faults` takes a YAML or JSON file";
+        wrong(Position::default(), error.to_string(), hint.to_owned())
+    })?;
+    let tree = document::read(&text, &file).map_err(|mut wrong| {
+        let usual = || "the file is no YAML or JSON".to_owned();
+        wrong.hint.get_or_insert_with(usual);
+        wrong
+    })?;
+    let one = |node: &Node| {
+        let read = parse(&node.to_json());
+        read.map_err(|error| wrong(node.at, error.message, error.hint))
+    };
+    let Some(tree) = tree else {
+        let hint = r#"such as [{"at":"http","status":529,"times":2}]"#;
+        let message = "there is nothing in it".to_owned();
+        return Err(wrong(Position::default(), message, hint.to_owned()));
+    };
+    let faults = tree
+        .items()
+        .iter()
+        .map(one)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(faults.into_iter().flatten().collect())
 }
 
 #[cfg(test)]
@@ -36,9 +59,27 @@ mod tests {
         std::fs::write(&path, r#"[{"at": "http", "status": 529, "tmies": 2}]"#).unwrap();
         let error = load(&path).unwrap_err();
         assert!(
-            error.message.contains("faults.yaml: `tmies` is no key"),
+            error.message.starts_with("`tmies` is no key") && error.at.line == 1,
             "{error}"
         );
-        assert!(error.hint.contains("`times`"), "{}", error.hint);
+        assert_eq!(error.hint.as_deref(), Some("did you mean `times`?"));
+        std::fs::write(
+            &path,
+            "- at: http\n  status: 529\n- at: http\n  status: 500\n  tmies: 2\n",
+        )
+        .unwrap();
+        let told = crate::hinted::told(&load(&path).unwrap_err());
+        assert!(
+            told.contains("faults.yaml:3:3: `tmies` is no key"),
+            "{told}"
+        );
+        for (text, place) in [("- at: [\n", "faults.yaml:"), ("# none\n", "nothing in it")] {
+            std::fs::write(&path, text).unwrap();
+            let told = crate::hinted::told(&load(&path).unwrap_err());
+            assert!(
+                told.contains(place) && told.contains("\n  hint: "),
+                "{told}"
+            );
+        }
     }
 }

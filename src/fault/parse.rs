@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::usual;
 use super::{Act, Fault, FaultError, HttpAct, Select, StreamAct, ToolAct};
 use crate::clock;
+use crate::document::did_you_mean;
 use crate::model::{Place, ServerTool, ServiceError};
 
 const COMMON: [&str; 6] = ["at", "name", "model", "nth", "times", "probability"];
@@ -464,18 +465,10 @@ impl<'a> Keys<'a> {
         else {
             return Ok(());
         };
-        let near = known
-            .iter()
-            .map(|name| (strsim::damerau_levenshtein(key, name), name))
-            .filter(|(distance, _)| *distance <= 2)
-            .min();
         let at = &self.members["at"];
         Err(bad(
             format!("`{key}` is no key of a fault at {at}"),
-            match near {
-                Some((_, name)) => format!("did you mean `{name}`?"),
-                None => one_of(known),
-            },
+            did_you_mean(key, known.iter().copied(), || one_of(known)),
         ))
     }
 }

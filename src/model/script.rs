@@ -22,10 +22,9 @@ mod unmatched;
 mod usage;
 mod view;
 mod web;
-mod yaml;
 
+pub use crate::document::{Diagnostic, Position};
 pub use base::{Base, POLL_INTERVAL, Reload, Survey, survey};
-pub use diagnostic::{Diagnostic, Position};
 pub use scripts::Scripts;
 pub(crate) use scripts::examine;
 pub use unmatched::Near;

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Number, Value};
 
 use super::Mistake;
+use crate::document::{did_you_mean, list};
 use crate::limits;
 
 /// Collects mistakes.
@@ -62,15 +63,9 @@ impl<'a> Node<'a> {
             return None;
         };
         for name in map.keys().filter(|name| !known.contains(&name.as_str())) {
-            let near = known
-                .iter()
-                .map(|known| (strsim::damerau_levenshtein(name, known), known))
-                .min()
-                .filter(|(distance, _)| *distance <= 3 && *distance < name.chars().count());
-            let hint = match near {
-                Some((_, known)) => format!("did you mean `{known}`?"),
-                None => format!("known are {}", list(known)),
-            };
+            let hint = did_you_mean(name, known.iter().copied(), || {
+                format!("known are {}", list(known))
+            });
             sink.add(&self.path, format!("`{name}` is no member"), hint);
         }
         Some(Members {
@@ -255,9 +250,4 @@ fn kind(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
-}
-
-pub(super) fn list(words: &[&str]) -> String {
-    let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-    words.join(", ")
 }

@@ -9,9 +9,9 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "private", "billing", "cassette", "client", "clock", "config", "coverage", "drift",
-            "ids", "input", "junit", "limits", "live", "model", "quirks", "rate", "sandbox",
-            "server", "sweep",
+            "document", "private", "billing", "cassette", "client", "clock", "config", "coverage",
+            "drift", "ids", "input", "junit", "limits", "live", "model", "quirks", "rate",
+            "sandbox", "server", "sweep",
         ],
     ),
     (
@@ -45,6 +45,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "document",
             "private",
             "api",
             "app",
@@ -70,13 +71,15 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "snapshot",
         &[
-            "clock", "fault", "ids", "input", "limits", "model", "quirks", "rate", "skills",
-            "store",
+            "document", "clock", "fault", "ids", "input", "limits", "model", "quirks", "rate",
+            "skills", "store",
         ],
     ),
     (
         "cassette",
-        &["private", "client", "ids", "input", "limits", "work"],
+        &[
+            "document", "private", "client", "ids", "input", "limits", "work",
+        ],
     ),
     ("client", &[]),
     ("telemetry", &["client", "clock", "ids"]),
@@ -225,15 +228,22 @@ const EDGES: &[(&str, &[&str])] = &[
             "billing", "cassette", "limits", "model", "quirks", "rate", "sandbox",
         ],
     ),
-    ("fault", &["clock", "ids", "input", "limits", "model"]),
+    (
+        "fault",
+        &["document", "clock", "ids", "input", "limits", "model"],
+    ),
     ("quirks", &[]),
-    ("model", &["ids", "input", "limits", "work"]),
+    (
+        "model",
+        &["clock", "document", "ids", "input", "limits", "work"],
+    ),
     ("sandbox", &["private", "clock", "ids", "limits"]),
     ("store", &["ids", "clock", "limits", "private"]),
     ("journal", &["ids", "limits", "lint"]),
     ("clock", &[]),
     ("ids", &[]),
     ("hinted", &[]),
+    ("document", &[]),
     ("input", &[]),
     ("limits", &[]),
     ("private", &[]),

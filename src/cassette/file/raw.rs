@@ -8,12 +8,13 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use serde_saphyr::{DuplicateKeyPolicy, MessageFormatter as _, UserMessageFormatter};
+use serde_saphyr::DuplicateKeyPolicy;
 
 use super::CassetteError;
 use crate::cassette::{
     About, Blob, Body, Cassette, End, Exchange, Part, Request, Response, VERSION,
 };
+use crate::document::{self, Position};
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -169,11 +170,13 @@ pub(super) fn read(name: &str, text: &str) -> Result<RawCassette, CassetteError>
         strict_booleans: true,
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let place = error.location().map_or_else(String::new, |at| {
-            format!("line {}, column {}: ", at.line(), at.column())
-        });
-        let message = UserMessageFormatter.format_message(&error);
-        wrong(name, format!("{place}{message}").into())
+        let reason = match document::misread(&error) {
+            (Position { line: 0, .. }, message) => message,
+            (Position { line, column }, message) => {
+                format!("line {line}, column {column}: {message}")
+            }
+        };
+        wrong(name, reason.into())
     })
 }
 

@@ -9,9 +9,10 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use serde_saphyr::{MessageFormatter as _, Tagged, UserMessageFormatter};
+use serde_saphyr::Tagged;
 
 use super::Wrong;
+use crate::document::{self, Position};
 
 /// Key of the map that stands for a binary scalar; its value is the base64 text.
 pub(super) const BINARY: &str = "!binary";
@@ -34,10 +35,11 @@ pub(super) fn read(text: &str) -> Result<Value, Wrong> {
     };
     let node: Tagged<Node> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let place = error.location().map_or_else(String::new, |at| {
-                format!(" at line {}, column {}", at.line(), at.column())
-            });
-            let message = UserMessageFormatter.format_message(&error);
+            let (at, message) = document::misread(&error);
+            let place = match at {
+                Position { line: 0, .. } => String::new(),
+                Position { line, column } => format!(" at line {line}, column {column}"),
+            };
             Wrong::new(format!(
                 "it is neither JSON, nor a stream, nor YAML{place}: {message}"
             ))

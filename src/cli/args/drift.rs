@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::values::ValueError;
+use crate::clock;
 use chrono::TimeDelta;
 use clap::Args;
 
@@ -72,19 +73,12 @@ pub(in crate::cli) struct ConformArgs {
 
 /// `90d`, or `12w`.
 fn days(text: &str) -> Result<TimeDelta, ValueError> {
-    let wrong = || ValueError::Expected("expected days or weeks, such as 90d or 12w");
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let each = match unit {
-        'd' => 1,
-        'w' => 7,
-        _ => return Err(wrong()),
-    };
-    let count: i64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    count
-        .checked_mul(each)
-        .filter(|days| *days >= 0)
-        .and_then(TimeDelta::try_days)
-        .ok_or_else(wrong)
+    let count = text.strip_suffix(['d', 'w']).unwrap_or_default();
+    let is_one = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
+    let span = clock::span(text).filter(|_| is_one);
+    span.ok_or(ValueError::Expected(
+        "expected days or weeks, such as 90d or 12w",
+    ))
 }
 
 fn dollars(text: &str) -> Result<f64, ValueError> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::FromArgMatches as _;
 
 use super::*;
+use crate::hinted::Hinted as _;
 
 /// The settings of a file in `/project`, or the place in characters, message, and hint.
 fn settings(text: &str) -> Result<Vec<Setting>, (String, String, String)> {
@@ -12,7 +13,7 @@ fn settings(text: &str) -> Result<Vec<Setting>, (String, String, String)> {
     read(text, Path::new("/project")).map_err(|mistake| {
         let error = mistake.within(file, text);
         let place = error.place().unwrap().to_string();
-        (place, error.message, error.hint)
+        (place, error.message, error.hint.unwrap())
     })
 }
 

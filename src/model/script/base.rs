@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use super::diagnostic::{Diagnostic, Position};
 use super::parse;
 use super::rule::Rule;
+use crate::document::{Diagnostic, Position};
 
 /// How often the files are looked at.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);

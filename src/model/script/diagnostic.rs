@@ -1,54 +1,8 @@
-//! What is wrong with a script, and where.
+//! What is wrong with a script: mistakes and warnings, gathered while it is read.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::hinted::{Hinted, Place};
-
-/// A place in a script; lines and columns count from 1, and 0 means the file as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Position {
-    pub line: u64,
-    pub column: u64,
-}
-
-/// One mistake in a script.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Diagnostic {
-    /// The path as it was given, or where the text came from.
-    pub file: String,
-    pub at: Position,
-    pub message: String,
-    pub hint: Option<String>,
-}
-
-impl Diagnostic {
-    /// As control calls tell it.
-    pub(super) fn told(&self) -> control_api::Diagnostic {
-        control_api::Diagnostic {
-            file: self.file.clone(),
-            line: self.at.line,
-            column: self.at.column,
-            message: self.message.clone(),
-            hint: self.hint.clone(),
-        }
-    }
-}
-
-impl Hinted for Diagnostic {
-    fn hint(&self) -> Option<Cow<'_, str>> {
-        self.hint.as_deref().map(Cow::Borrowed)
-    }
-
-    fn place(&self) -> Option<Place<'_>> {
-        Some(Place {
-            file: &self.file,
-            line: self.at.line,
-            column: self.at.column,
-        })
-    }
-}
+use crate::document::{Diagnostic, Position, did_you_mean, list};
 
 /// Collects the mistakes of one file.
 #[derive(Debug)]
@@ -87,10 +41,9 @@ impl Sink {
 
     /// `what` is not one of `known`: names the nearest, or all.
     pub(super) fn unknown(&mut self, at: Position, what: &str, given: &str, known: &[&str]) {
-        let hint = nearest(given, known).map_or_else(
-            || format!("expected one of {}", list(known)),
-            |near| format!("did you mean `{near}`?"),
-        );
+        let hint = did_you_mean(given, known.iter().copied(), || {
+            format!("expected one of {}", list(known))
+        });
         self.push(at, format!("unknown {what} `{given}`"), Some(hint));
     }
 
@@ -121,34 +74,5 @@ impl Sink {
             message,
             hint,
         }
-    }
-}
-
-/// The known word that `given` was probably meant to be.
-pub(super) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
-    let given = given.to_ascii_lowercase().replace('-', "_");
-    known
-        .iter()
-        .map(|word| (strsim::jaro_winkler(&given, word), *word))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, word)| word)
-}
-
-/// "`a`, `b`, or `c`", without the Oxford trouble: "`a`, `b`, `c`".
-pub(super) fn list(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-    quoted.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_word_is_offered_only_if_it_is_near() {
-        assert_eq!(nearest("paralel", &["bash", "parallel"]), Some("parallel"));
-        assert_eq!(nearest("tool-use", &["tool_use", "text"]), Some("tool_use"));
-        assert_eq!(nearest("xyzzy", &["bash", "parallel"]), None);
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::Value;
 
-use super::diagnostic::Position;
 use super::path::Path;
+use crate::document::Position;
 use crate::model::{DeclaredTool, TurnRequest};
 use crate::work;
 

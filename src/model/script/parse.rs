@@ -13,12 +13,15 @@ mod when;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::diagnostic::{Diagnostic, Position, Sink, list};
+use super::diagnostic::Sink;
 use super::matching::{TextMatcher, TextTest};
 use super::rule::Rule;
 use super::template::{Json, Mistake, Templates, Text};
-use super::yaml::{self, Key, Kind, Node};
+use crate::document::{self, Diagnostic, Key, Kind, Node, Position, list};
 use crate::limits;
+
+/// Largest script file; a folder may hold many.
+const MAX_SCRIPT_BYTES: usize = 8 * 1024 * 1024;
 
 /// Keys of a rule.
 pub(super) const RULE_KEYS: [&str; 5] = ["name", "when", "times", "then", "web"];
@@ -38,7 +41,12 @@ pub(super) type Found = Result<(Vec<Arc<Rule>>, Vec<Diagnostic>), Vec<Diagnostic
 /// Reads the rules of one file, and what in them is probably not meant. `folder` is where the file lies, if
 /// it is one.
 pub(super) fn rules_and_warnings(source: &str, file: &str, folder: Option<&Path>) -> Found {
-    let tree = yaml::read(source, file).map_err(|diagnostic| vec![diagnostic])?;
+    let tree = if source.len() > MAX_SCRIPT_BYTES {
+        Err(too_long(source, file))
+    } else {
+        document::read(source, file)
+    };
+    let tree = tree.map_err(|diagnostic| vec![diagnostic])?;
     let mut parser = Parser {
         sink: Sink::new(file),
         folder: folder.map(Arc::from),
@@ -430,6 +438,18 @@ pub(super) fn keys() -> Vec<&'static str> {
         &web::PAGE_KEYS,
     ]
     .concat()
+}
+
+fn too_long(source: &str, file: &str) -> Diagnostic {
+    Diagnostic {
+        file: file.to_owned(),
+        at: Position::default(),
+        message: format!(
+            "the file has {} bytes, the most is {MAX_SCRIPT_BYTES}",
+            source.len()
+        ),
+        hint: Some("split it into several files in one folder".to_owned()),
+    }
 }
 
 /// "expected one of …" for a hint.

@@ -11,9 +11,9 @@ use regex::Regex;
 use wire::ToolErrorCode;
 use wire::hosted::RefusalCategory;
 
-use super::diagnostic::Position;
 use super::matching::{Clause, TextMatcher};
 use super::template::{Json, TemplateId, Templates, Text};
+use crate::document::Position;
 use crate::model::{ServerTool, TurnRequest, UsageOverride, WebAnswer};
 
 /// One rule of a script.

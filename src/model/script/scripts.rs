@@ -5,13 +5,13 @@ use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
 use control_api::{Loaded, RuleState, ScriptCheck, UnusedStep};
 
 use super::base::Base;
-use super::diagnostic::Diagnostic;
 use super::park::{Parked, Parking, Place};
 use super::parse;
 use super::rule::Rule;
 use super::run::Run;
 use super::unmatched::{self, Near};
 use super::usage::{self, Counted, LayerName, counted, info};
+use crate::document::Diagnostic;
 use crate::limits::TURN_ROUNDS;
 use crate::model::{Model, ModelError, TurnRequest, history};
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::diagnostic::Diagnostic;
 use super::park::Place;
 use super::parse;
 use super::run::Run;
 use super::scripts::Scripts;
 use super::usage::{Counted, counted};
+use crate::document::Diagnostic;
 use crate::model::{Model, TurnRequest};
 
 /// A fixed list of rules that answers in the name of the tour.

@@ -16,8 +16,8 @@ use minijinja::value::Value as Item;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::Value;
 
-use super::diagnostic::nearest;
 use super::view::{ROOTS, View, item};
+use crate::document::{did_you_mean, list};
 use crate::model::ModelError;
 use crate::work;
 
@@ -391,10 +391,9 @@ fn mistake(error: &minijinja::Error, first_line: u64) -> Mistake {
 }
 
 fn unknown_name(name: &str, known: &[&str], what: &str, line: u64) -> Mistake {
-    let hint = nearest(name, known).map_or_else(
-        || format!("{what} {}", super::diagnostic::list(known)),
-        |near| format!("did you mean `{near}`?"),
-    );
+    let hint = did_you_mean(name, known.iter().copied(), || {
+        format!("{what} {}", list(known))
+    });
     Mistake {
         line,
         message: format!("unknown name `{name}` in a template"),

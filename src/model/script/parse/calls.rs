@@ -1,12 +1,12 @@
 //! The steps that call a tool, and what may stand beside them.
 
 use super::{Parser, PlainText, one_of};
+use crate::document::{Key, Kind, Node};
 use crate::model::ServerTool;
 use crate::model::script::rule::{
     Capture, Expect, ExpectedError, ScriptCall, ScriptFailure, ScriptResult, ScriptTool,
 };
 use crate::model::script::template::{Json, has_template};
-use crate::model::script::yaml::{Key, Kind, Node};
 
 wire::words! {
     /// Steps that are calls.

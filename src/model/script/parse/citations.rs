@@ -1,8 +1,8 @@
 //! `citations` beside `text`: what the text is said to be taken from.
 
 use super::{Parser, one_of};
+use crate::document::{Key, Kind, Node};
 use crate::model::script::template::Json;
-use crate::model::script::yaml::{Key, Kind, Node};
 
 /// One kind of citation: its `type`, and its members in the API's order. `?` marks those that are null where a script
 /// has none, `-` those that are left out then: no recorded citation has a `file_id` (F240).

@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::super::diagnostic::{Position, Sink};
+use super::super::diagnostic::Sink;
 use super::super::rule::Rule;
 use super::super::view::ROOTS;
 use super::Node;
+use crate::document::Position;
 
 /// Delimiters of other template languages around what only a template of ours could mean.
 static FOREIGN: LazyLock<Regex> = LazyLock::new(|| {

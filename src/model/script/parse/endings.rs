@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::{Parser, one_of};
+use crate::clock;
+use crate::document::{Kind, Node};
 use crate::model::UsageOverride;
 use crate::model::script::rule::{ScriptError, ScriptStop};
 use crate::model::script::template::Text;
-use crate::model::script::yaml::{Kind, Node};
 
 /// Why a turn can end by a script's will.
 pub(in super::super) const STOP_REASONS: [&str; 5] = [
@@ -211,14 +212,9 @@ fn duration(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic())?;
     let (number, unit) = text.split_at(unit_at);
     let number: f64 = number.trim().parse().ok()?;
-    let seconds = match unit {
-        "ms" => number / 1000.0,
-        "s" => number,
-        "m" => number * 60.0,
-        "h" => number * 3600.0,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(seconds).ok()
+    // A delay is no matter of days.
+    let unit = clock::unit_ms(unit).filter(|_| !matches!(unit, "d" | "w"))?;
+    Duration::try_from_secs_f64(number * f64::from(unit) / 1000.0).ok()
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use wire::hosted::RefusalCategory;
 
 use super::{Parser, one_of};
+use crate::document::{Key, Kind, Node};
 use crate::model::ServerTool;
 use crate::model::script::rule::{OpKind, ScriptTool};
 use crate::model::script::template::{Json, Text};
-use crate::model::script::yaml::{Key, Kind, Node};
 
 type Entry = (Key, Node);
 

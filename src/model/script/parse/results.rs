@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Parser;
 use super::calls::{Brought, CallStep, NoPlace};
+use crate::document::{Key, Kind, Node};
 use crate::limits;
 use crate::model::GivenPath;
 use crate::model::script::results::{
@@ -14,7 +15,6 @@ use crate::model::script::rule::{
     EditorCommand, ScriptFailure, ScriptFile, ScriptResult, ScriptSource,
 };
 use crate::model::script::template::{Json, Text};
-use crate::model::script::yaml::{Key, Kind, Node};
 
 /// Keys of a `result` of bash and Python.
 const RAN_KEYS: [&str; 4] = ["stdout", "stderr", "return_code", "files"];

@@ -2,8 +2,8 @@
 
 use super::calls::CallStep;
 use super::{Parser, one_of};
+use crate::document::{Key, Kind, Node};
 use crate::model::script::rule::{Condition, Op, OpKind, ScriptError};
-use crate::model::script::yaml::{Key, Kind, Node};
 
 wire::words! {
     /// Keys that are steps and not calls.

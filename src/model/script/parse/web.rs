@@ -1,11 +1,11 @@
 //! `web_search` and `web_fetch`: the steps, and the table of a rule that serves what brings no results.
 
 use super::{Parser, PlainText};
+use crate::document::{Key, Kind, Node};
 use crate::model::ServerTool;
 use crate::model::script::rule::{ScriptTool, WebEntry};
 use crate::model::script::template::Json;
 use crate::model::script::web::answer_of;
-use crate::model::script::yaml::{Key, Kind, Node};
 
 /// Keys of an entry of `web`, and of a step that brings its results.
 pub(in super::super) const WEB_KEYS: [&str; 7] = [

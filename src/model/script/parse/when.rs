@@ -3,10 +3,10 @@
 use serde_json_path::JsonPath;
 
 use super::{Parser, PlainText};
+use crate::document::{Key, Kind, Node};
 use crate::limits;
 use crate::model::script::matching::{BodyTest, Clause, ClauseTest, UploadTest, gist};
 use crate::model::script::path::Path;
-use crate::model::script::yaml::{Key, Kind, Node};
 
 /// Keys of `when`.
 pub(in super::super) const WHEN_KEYS: [&str; 8] = [

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::*;
+use crate::document;
 use crate::model::script::parse::keys;
-use crate::model::script::{SCHEMA, Survey, survey, yaml};
+use crate::model::script::{SCHEMA, Survey, survey};
 
 const GUIDE: &str = include_str!("../../../../docs/SCRIPTS.md");
 
@@ -33,7 +34,7 @@ fn schema() -> jsonschema::Validator {
 }
 
 fn json_of(source: &str) -> Value {
-    yaml::read(source, "a.yaml").unwrap().unwrap().to_json()
+    document::read(source, "a.yaml").unwrap().unwrap().to_json()
 }
 
 #[test]

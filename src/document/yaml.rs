@@ -1,6 +1,6 @@
 //! YAML (and so JSON) as a tree in which every node knows its place.
 //!
-//! The tree is what was typed. Meaning, and mistakes of meaning, are found in `parse`.
+//! The tree is what was typed. Meaning, and mistakes of meaning, are found by who reads it.
 
 use std::fmt;
 
@@ -9,25 +9,22 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::{DuplicateKeyPolicy, MessageFormatter, Spanned, UserMessageFormatter};
 
-use super::diagnostic::{Diagnostic, Position};
-
-/// Largest script file; a folder may hold many.
-pub(super) const MAX_SCRIPT_BYTES: usize = 8 * 1024 * 1024;
+use super::{Diagnostic, Position};
 
 /// A node of the tree.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) at: Position,
-    pub(super) kind: Kind,
+pub(crate) struct Node {
+    pub(crate) at: Position,
+    pub(crate) kind: Kind,
     /// The scalar as it was written, so that `bash: true` can run `true`.
-    pub(super) written: Option<String>,
+    pub(crate) written: Option<String>,
     /// A block scalar's text begins on the line after its header.
-    pub(super) first_line: u64,
+    pub(crate) first_line: u64,
 }
 
 /// What a node is.
 #[derive(Debug, Clone)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Null,
     Bool(bool),
     Number(Number),
@@ -38,14 +35,14 @@ pub(super) enum Kind {
 
 /// A key of a map.
 #[derive(Debug, Clone)]
-pub(super) struct Key {
-    pub(super) at: Position,
-    pub(super) name: String,
+pub(crate) struct Key {
+    pub(crate) at: Position,
+    pub(crate) name: String,
 }
 
 impl Node {
     /// What it is, in words for a message.
-    pub(super) fn what(&self) -> &'static str {
+    pub(crate) fn what(&self) -> &'static str {
         match &self.kind {
             Kind::Null => "nothing",
             Kind::Bool(_) => "a boolean",
@@ -57,7 +54,7 @@ impl Node {
     }
 
     /// The text of a scalar; numbers and booleans as they were written.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.kind {
             Kind::Text(text) => Some(text),
             Kind::Bool(_) | Kind::Number(_) => self.written.as_deref(),
@@ -66,15 +63,17 @@ impl Node {
     }
 
     /// The items of a list, or the node itself as the only one.
-    pub(super) fn items(&self) -> &[Self] {
+    pub(crate) fn items(&self) -> &[Self] {
         match &self.kind {
             Kind::List(items) => items,
-            _ => std::slice::from_ref(self),
+            Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) | Kind::Map(_) => {
+                std::slice::from_ref(self)
+            }
         }
     }
 
     /// The same as plain JSON.
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         match &self.kind {
             Kind::Null => Value::Null,
             Kind::Bool(value) => Value::Bool(*value),
@@ -92,23 +91,7 @@ impl Node {
 }
 
 /// Reads the one document of `source`. `Ok(None)`: there is none.
-pub(super) fn read(source: &str, file: &str) -> Result<Option<Node>, Diagnostic> {
-    let fault = |at, message: String, hint: Option<&str>| Diagnostic {
-        file: file.to_owned(),
-        at,
-        message,
-        hint: hint.map(ToOwned::to_owned),
-    };
-    if source.len() > MAX_SCRIPT_BYTES {
-        return Err(fault(
-            Position::default(),
-            format!(
-                "the file has {} bytes, the most is {MAX_SCRIPT_BYTES}",
-                source.len()
-            ),
-            Some("split it into several files in one folder"),
-        ));
-    }
+pub(crate) fn read(source: &str, file: &str) -> Result<Option<Node>, Diagnostic> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::Error,
         strict_booleans: true,
@@ -120,14 +103,23 @@ pub(super) fn read(source: &str, file: &str) -> Result<Option<Node>, Diagnostic>
             .filter(|node| !matches!(node.kind, Kind::Null))),
         Err(serde_saphyr::Error::Eof { .. }) if source.trim().is_empty() => Ok(None),
         Err(error) => {
-            let message = UserMessageFormatter
-                .format_message(error.without_snippet())
-                .into_owned();
-            let at = error.location().map(position).unwrap_or_default();
+            let (at, message) = misread(&error);
             let hint = hint(source, at, &message);
-            Err(fault(at, message, hint))
+            Err(Diagnostic {
+                file: file.to_owned(),
+                at,
+                message,
+                hint: hint.map(ToOwned::to_owned),
+            })
         }
     }
+}
+
+/// What is wrong with a text that is no YAML, or none of the kind that was wanted; and where.
+pub(crate) fn misread(error: &serde_saphyr::Error) -> (Position, String) {
+    let message = UserMessageFormatter.format_message(error.without_snippet());
+    let at = error.location().map(position).unwrap_or_default();
+    (at, message.into_owned())
 }
 
 /// A hint for the mistakes people make most. The parser often notices one line late.
@@ -208,7 +200,7 @@ impl Raw {
         let written = match &kind {
             Kind::Bool(value) => Some(written.map_or_else(|| value.to_string(), trimmed)),
             Kind::Number(value) => Some(written.map_or_else(|| value.to_string(), trimmed)),
-            _ => None,
+            Kind::Null | Kind::Text(_) | Kind::List(_) | Kind::Map(_) => None,
         };
         Node {
             at,
