@@ -26,5 +26,5 @@ pub(crate) mod skills;
 mod turn;
 
 pub(crate) use key::key;
-pub(crate) use routes::{answer, front};
+pub(crate) use routes::{answer, front, is_below, through};
 pub(crate) use shaped::Line;

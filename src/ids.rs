@@ -161,10 +161,18 @@ impl Ids {
 
     /// The next id of `kind`.
     pub fn next(&self, kind: Kind) -> String {
-        let mut id = String::with_capacity(kind.prefix().len() + 3 + BASE58_DIGITS);
-        id.push_str(kind.prefix());
-        id.push_str("_01");
-        push_base58(&mut id, self.bits());
+        String::from(&*self.next_text(kind))
+    }
+
+    /// The same where it is, for whoever puts it elsewhere.
+    pub fn next_text(&self, kind: Kind) -> IdText {
+        let mut id = IdText {
+            bytes: [0; ID_BYTES],
+            len: 0,
+        };
+        id.push(kind.prefix().as_bytes());
+        id.push(b"_01");
+        id.push(&base58(self.bits()));
         id
     }
 
@@ -198,6 +206,32 @@ impl Ids {
     }
 }
 
+/// Room for the longest id: a prefix, `_01`, and the digits.
+const ID_BYTES: usize = 40;
+
+/// An id that is not yet anywhere but here.
+#[derive(Debug, Clone, Copy)]
+pub struct IdText {
+    bytes: [u8; ID_BYTES],
+    len: usize,
+}
+
+impl IdText {
+    fn push(&mut self, more: &[u8]) {
+        let end = self.len + more.len();
+        self.bytes[self.len..end].copy_from_slice(more);
+        self.len = end;
+    }
+}
+
+impl Deref for IdText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).expect("an id is ASCII")
+    }
+}
+
 /// Whether `id` has the form this server gives ids of `kind`. Clients must not parse ids; tests may.
 pub fn is_well_formed(kind: Kind, id: &str) -> bool {
     id.strip_prefix(kind.prefix())
@@ -215,7 +249,7 @@ fn random_bits() -> u128 {
     uuid::Uuid::new_v4().as_u128()
 }
 
-fn push_base58(text: &mut String, mut bits: u128) {
+fn base58(mut bits: u128) -> [u8; BASE58_DIGITS] {
     /// Divided by in one go: a division of 128 bits costs as much as ten of 64.
     const CHUNK_DIGITS: usize = 10;
     const CHUNK: u128 = 58u128.pow(10);
@@ -228,7 +262,7 @@ fn push_base58(text: &mut String, mut bits: u128) {
             rest /= 58;
         }
     }
-    text.extend(digits.iter().map(|&b| char::from(b)));
+    digits
 }
 
 /// Bytes in lower-case hexadecimal digits.

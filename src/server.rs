@@ -1,5 +1,6 @@
 //! Putting a server together and taking it down: store, backend, scripts, sockets.
 
+mod front;
 mod steps;
 mod temporary;
 mod wire;
@@ -18,7 +19,6 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::api::Line;
 use crate::app::App;
 use crate::backend::pending::Pending;
 use crate::backend::{self, Chosen};
@@ -235,10 +235,10 @@ impl Server {
         let batches = Arc::clone(&app.batches);
         let events = app.containers.events().clone();
         let (stop, stopped) = watch::channel(false);
-        let router = router(&app);
+        let front = front::Connections::new(app.clone(), router(&app));
         let tasks: Vec<_> = listeners
             .into_iter()
-            .map(|listener| tokio::spawn(serve(listener, router.clone(), until(stopped.clone()))))
+            .map(|listener| tokio::spawn(serve(listener, front.clone(), until(stopped.clone()))))
             .collect();
         // An engine takes its time to answer; what needs no sandbox is served meanwhile.
         let chosen = if let Some(chosen) = given {
@@ -398,10 +398,9 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 async fn serve(
     listener: TcpListener,
-    router: Router,
+    service: front::Connections,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<Line>();
     axum::serve(wire::Listening(listener), service)
         .with_graceful_shutdown(stop)
         .await

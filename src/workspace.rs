@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
+use bytes::Bytes;
 use control_api::{FaultLayer, FaultState, UnusedStep};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -65,6 +66,8 @@ pub struct Workspace {
     pub id: String,
     /// Each workspace is its own organization: a UUID made from its id.
     pub organization_id: String,
+    /// The two as every answer has them.
+    told_ids: [Bytes; 2],
     /// What `?workspace=NAME` calls it.
     pub name: String,
     pub clock: Clock,
@@ -138,9 +141,11 @@ impl Drop for Continuing {
 impl Workspace {
     /// A workspace that is called by its id.
     pub fn new(id: String, clock: Clock, seed: Option<u64>, base: Arc<Base>) -> Self {
+        let organization_id = organization_id(&id);
         Self {
             name: id.clone(),
-            organization_id: organization_id(&id),
+            told_ids: [&id, &organization_id].map(|id| Bytes::from_owner(id.clone())),
+            organization_id,
             faults: Faults::new(Arc::default(), Dice::new(seed, &id)),
             id,
             clock,
@@ -166,6 +171,11 @@ impl Workspace {
             continuing: Mutex::default(),
             whole: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Its own id and its organization's, as every answer has them: clones of them cost nothing.
+    pub(crate) fn told_ids(&self) -> &[Bytes; 2] {
+        &self.told_ids
     }
 
     /// Puts what the server sets under what the workspace sets itself.

@@ -1,5 +1,6 @@
 //! What every handler knows of its caller: the workspace behind the key, the betas, the version.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::api::error::RequestId;
@@ -13,7 +14,7 @@ use crate::workspace::{OpenRequest, Workspace};
 pub(crate) struct Caller {
     pub(crate) workspace: Arc<Workspace>,
     pub(crate) request_id: RequestId,
-    pub(crate) version: String,
+    pub(crate) version: Cow<'static, str>,
     pub(crate) betas: Betas,
     pub(crate) quirks: Quirks,
     /// Those that the request itself brings.

@@ -1,5 +1,7 @@
 //! The one place where a failure becomes a status and the API's error envelope.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -162,7 +164,7 @@ impl From<StoreError> for ApiError {
 
 /// The id that the request being answered was given.
 #[derive(Debug, Clone)]
-pub(crate) struct RequestId(pub(crate) String);
+pub(crate) struct RequestId(pub(crate) Arc<str>);
 
 impl From<ServiceError> for ApiError {
     /// A failure of the service, played by a script or a fault.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::error::ApiError;
@@ -19,11 +19,11 @@ use crate::config::Host;
 /// Runs before everything else, on both surfaces.
 pub(super) async fn guard<F: Future<Output = Response>>(
     app: &App,
+    line: Option<Line>,
     request: Request,
     next: impl FnOnce(Request) -> F,
 ) -> Response {
     let began = Instant::now();
-    let line = Line::of(&request);
     if let Some(line) = &line {
         line.begin();
     }
@@ -65,23 +65,23 @@ pub(super) async fn guard<F: Future<Output = Response>>(
 /// What the log says of a request that has no workspace.
 struct About {
     method: Method,
-    path: String,
+    uri: Uri,
     /// Of `/_sandtable`, or a health check: asked often, and by the user's own tools.
     is_ours: bool,
 }
 
 impl About {
     fn of(request: &Request) -> Self {
-        let path = request.uri().path();
         Self {
             method: request.method().clone(),
-            path: path.to_owned(),
-            is_ours: !path.starts_with("/v1/"),
+            uri: request.uri().clone(),
+            is_ours: !request.uri().path().starts_with("/v1/"),
         }
     }
 
     fn log(&self, response: Response, began: Instant) -> Response {
-        let Self { method, path, .. } = self;
+        let Self { method, uri, .. } = self;
+        let path = uri.path();
         let status = response.status().as_u16();
         let ms = millis(began.elapsed());
         if self.is_ours && status < 400 {
@@ -115,10 +115,11 @@ fn check_host(app: &App, headers: &HeaderMap, must_name: bool) -> Result<(), Api
         (Some(_), Some(_)) => return Err(ApiError::invalid("host: Only one is permitted")),
     };
     let name = host_name(text);
-    let lower = name.to_ascii_lowercase();
-    let ours = matches!(lower.as_str(), "localhost" | "127.0.0.1" | "[::1]")
-        || lower.ends_with(".localhost")
-        || is_bound(app.config.host, &lower)
+    let ours = ["localhost", "127.0.0.1", "[::1]"]
+        .iter()
+        .any(|own| name.eq_ignore_ascii_case(own))
+        || name.to_ascii_lowercase().ends_with(".localhost")
+        || is_bound(app.config.host, &name.to_ascii_lowercase())
         || app
             .config
             .allow_hosts

@@ -2,6 +2,7 @@
 
 mod version;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::http::request::Parts;
@@ -85,7 +86,7 @@ pub(super) fn lenient_caller(
     Ok(Caller {
         workspace: Arc::clone(workspace),
         request_id: id.clone(),
-        version: String::new(),
+        version: Cow::default(),
         betas: Betas::default(),
         quirks: workspace.quirks().with(&quirks(headers)?).quirks,
         faults: faults::of_request(headers, workspace.seed, &id.0)?,

@@ -1,5 +1,6 @@
 //! JSON bodies: size, content type, and the service's words for what is not JSON.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use axum::http::{HeaderMap, StatusCode, header};
@@ -41,12 +42,12 @@ pub(crate) fn check_headers(headers: &HeaderMap, limit: usize) -> ApiResult<()> 
             .unwrap_or_default()
     };
     let content_type = text(header::CONTENT_TYPE);
-    let essence = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let essence = match essence {
+        // As nearly everybody writes it.
+        "application/json" => Cow::Borrowed(essence),
+        other => Cow::Owned(other.to_ascii_lowercase()),
+    };
     if essence != "application/json" && !essence.ends_with("+json") {
         let got = if essence.is_empty() {
             "none".to_owned()

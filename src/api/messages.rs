@@ -5,13 +5,15 @@ mod rates;
 mod stream;
 mod threads;
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use wire::block::Message;
 use wire::request::MessagesRequest;
 
 use crate::api::era;
@@ -62,6 +64,26 @@ async fn turn(
     Ok((response, standing))
 }
 
+/// An answer has about as many headers, those of the limits and its ids among them.
+const ANSWER_HEADERS: usize = 24;
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// What a thread holds on to for writing answers.
+const ROOM_BYTES: usize = 64 * 1024;
+
+/// A message as it is sent and kept: written where there is room already, and kept without it.
+fn written(message: &Message) -> serde_json::Result<Bytes> {
+    thread_local! {
+        static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    ROOM.with_borrow_mut(|text| {
+        text.clear();
+        serde_json::to_writer(&mut *text, message)?;
+        let kept = Bytes::copy_from_slice(text);
+        text.shrink_to(ROOM_BYTES);
+        Ok(kept)
+    })
+}
+
 async fn plain_answer(
     app: &App,
     input: &TurnInput,
@@ -85,16 +107,14 @@ async fn plain_answer(
         era::age(&mut message);
         Bytes::from(message.to_string())
     } else {
-        let text = serde_json::to_vec(&message).map_err(|error| ApiError::internal(&error))?;
-        // Without the room the text had to grow into: the journal keeps it.
-        Bytes::from(text.into_boxed_slice())
+        written(&message).map_err(|error| ApiError::internal(&error))?
     };
     noted.response = Some(bytes.clone());
-    Ok((
-        [(header::CONTENT_TYPE, "application/json")],
-        Body::from(bytes),
-    )
-        .into_response())
+    let mut response = Response::new(Body::from(bytes));
+    let headers = response.headers_mut();
+    headers.reserve(ANSWER_HEADERS);
+    headers.insert(header::CONTENT_TYPE, JSON);
+    Ok(response)
 }
 
 /// Counts the tokens of a request that is not carried out.

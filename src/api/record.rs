@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body as AnyBody, HttpBody};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use control_api::{RequestBegun, RequestEnded};
@@ -39,6 +39,10 @@ const LEFT: u16 = 499;
 /// Where the log's line of each request comes from.
 pub(super) const REQUESTS: &str = "sandtable::request";
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const WORKSPACE_ID: HeaderName = HeaderName::from_static("anthropic-workspace-id");
+const ORGANIZATION_ID: HeaderName = HeaderName::from_static("anthropic-organization-id");
+
 /// A span in whole milliseconds.
 pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
@@ -56,15 +60,14 @@ impl Arrived {
     pub(super) fn now(head: &Parts) -> Self {
         let started = Instant::now();
         let redactor = Redactor::default().with_known(keys(&head.headers));
+        let kept = head.headers.iter();
+        // What is not kept need not be looked at.
+        let kept = kept.filter(|(name, _)| !Headers::is_secret(name.as_str()));
         let entry = Entry {
             method: redactor.text(head.method.as_str()).into_owned(),
             path: redactor.encoded(head.uri.path()),
             query: head.uri.query().map(|query| redactor.encoded(query)),
-            request_headers: Headers::new(
-                clean(&head.headers, &redactor)
-                    .iter()
-                    .map(|(name, value)| (name.as_ref(), value.as_bytes())),
-            ),
+            request_headers: Headers::new(clean(kept, &redactor)),
             started: Some(started),
             ..Entry::default()
         };
@@ -78,10 +81,10 @@ impl Arrived {
     /// The answer to a request that belongs to no workspace.
     pub(super) fn turned_away(&self, app: &App, error: &ApiError) -> Response {
         app.workspaces.turned_away();
-        let id = RequestId(Ids::random().next(Kind::Request));
+        let id = RequestId(Arc::from(&*Ids::random().next_text(Kind::Request)));
         let Entry { method, path, .. } = &self.entry;
         let (ms, status) = (millis(self.started.elapsed()), error.status().as_u16());
-        let request_id = id.0.as_str();
+        let request_id = &*id.0;
         tracing::info!(target: REQUESTS, method, path, status, ms, request_id, "answered");
         let (mut response, _) = error.answer(Some(request_id));
         name(response.headers_mut(), &id);
@@ -93,20 +96,20 @@ impl Arrived {
 fn name(headers: &mut HeaderMap, id: &RequestId) {
     // A recorded answer has the id that was recorded.
     if let Ok(value) = HeaderValue::from_str(&id.0) {
-        headers.entry("request-id").or_insert(value);
+        headers.entry(REQUEST_ID).or_insert(value);
     }
 }
 
 /// Headers in which no key is left, in a name or a value.
-fn clean<'a>(headers: &'a HeaderMap, redactor: &Redactor) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+fn clean<'a>(
+    headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+    redactor: &'a Redactor,
+) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
     let clean = |value: &'a HeaderValue| match String::from_utf8_lossy(value.as_bytes()) {
         Cow::Borrowed(text) => redactor.inside(text),
         Cow::Owned(text) => Cow::Owned(redactor.inside(&text).into_owned()),
     };
-    let pairs = headers.iter();
-    pairs
-        .map(|(name, value)| (redactor.text(name.as_str()), clean(value)))
-        .collect()
+    headers.map(move |(name, value)| (redactor.text(name.as_str()), clean(value)))
 }
 
 pub(super) fn is_stream(response: &Response) -> bool {
@@ -144,7 +147,7 @@ impl Record {
         let record = Self {
             open: workspace.open.begin(),
             entry: Entry {
-                id: id.0.clone(),
+                id: (*id.0).to_owned(),
                 at: workspace.clock.now(),
                 workspace: workspace.id.clone(),
                 ..entry
@@ -176,17 +179,16 @@ impl Record {
         let headers = response.headers_mut();
         name(headers, id);
         let workspace = &self.workspace;
-        if let Ok(value) = HeaderValue::from_str(&workspace.id) {
-            headers.insert("anthropic-workspace-id", value);
+        let [workspace, organization] = workspace.told_ids().clone();
+        if let Ok(value) = HeaderValue::from_maybe_shared(workspace) {
+            headers.insert(WORKSPACE_ID, value);
         }
-        if let Ok(value) = HeaderValue::from_str(&workspace.organization_id) {
-            headers.insert("anthropic-organization-id", value);
+        if let Ok(value) = HeaderValue::from_maybe_shared(organization) {
+            headers.insert(ORGANIZATION_ID, value);
         }
         self.entry.status = response.status().as_u16();
-        let headers = clean(response.headers(), &self.redactor);
-        let headers = headers.iter();
         self.entry.response_headers =
-            Headers::of_answer(headers.map(|(name, value)| (name.as_ref(), value.as_bytes())));
+            Headers::of_answer(clean(response.headers().iter(), &self.redactor));
     }
 
     /// Goes into the journal now, or, of a stream, at its end.

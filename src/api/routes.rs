@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -24,15 +24,50 @@ use crate::fault::Faults;
 use crate::ids::Kind;
 use crate::workspace::Workspace;
 
+/// Whether a path is of this surface, so that nobody else needs to be asked.
+pub(crate) fn is_below(path: &str) -> bool {
+    path.starts_with("/v1/")
+}
+
+/// A request of this surface alone, over a connection: what [`front`] is for those that a router has to tell apart.
+pub(crate) async fn through(app: App, line: Line, request: Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    let (allowed, is_head) = (allowed(path, method), *method == Method::HEAD);
+    let (over, of) = (Some(line.clone()), app.clone());
+    let next = |request| answer_over(of, Some(line), request);
+    let mut response = guard(&app, over, request, next).await;
+    let headers = response.headers_mut();
+    if let Some(methods) = allowed {
+        headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+    }
+    if is_head {
+        if let Some(bytes) = response.body().size_hint().exact() {
+            let headers = response.headers_mut();
+            headers
+                .entry(header::CONTENT_LENGTH)
+                .or_insert_with(|| bytes.into());
+        }
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
 /// What lies over both surfaces: the guard, and what a client with the wrong method is told.
 pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) -> Response {
     let allowed = allowed(request.uri().path(), request.method());
-    let mut response = guard(&app, request, |request| next.run(request)).await;
+    let line = Line::of(&request);
+    let mut response = guard(&app, line, request, |request| next.run(request)).await;
     if let Some(methods) = allowed {
         let headers = response.headers_mut();
         headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     }
     response
+}
+
+/// A request that no other surface knows.
+pub(crate) async fn answer(State(app): State<App>, request: Request) -> Response {
+    let line = Line::of(&request);
+    answer_over(app, line, request).await
 }
 
 /// A request of the emulated surface: the layers, outermost first.
@@ -44,15 +79,16 @@ pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) 
 /// 5. [`route`] finds the handler.
 ///
 /// Behind them an error gets its envelope, the answer its ids, and a fault of the wire its way.
-pub(crate) async fn answer(State(app): State<App>, request: Request) -> Response {
-    let line = Line::of(&request);
+async fn answer_over(app: App, line: Option<Line>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let arrived = Arrived::now(&head);
     let workspace = match identify::workspace(&app, &head.headers).await {
         Ok(workspace) => workspace,
         Err(error) => return arrived.turned_away(&app, &error),
     };
-    let id = RequestId(workspace.request_ids().next(Kind::Request));
+    let id = RequestId(Arc::from(
+        &*workspace.request_ids().next_text(Kind::Request),
+    ));
     // At the level of errors, so that whatever is logged says whose it is.
     let span = tracing::error_span!("request", id = %id.0, workspace = %workspace.id);
     let begun = span.in_scope(|| Record::begin(Arc::clone(&workspace), arrived, &id));

@@ -54,7 +54,7 @@ pub(super) fn decode(
         workspace: caller.workspace,
         request,
         body: Arc::new(body),
-        strict: caller.version.as_str() >= STRICT_FROM,
+        strict: *caller.version >= *STRICT_FROM,
         report: Arc::default(),
         quirks: caller.quirks,
         faults: caller.faults,

@@ -1,5 +1,7 @@
 //! Headers without what is secret.
 
+use std::cell::RefCell;
+
 use serde_json::{Map, Value};
 
 /// Names, in lower case, of headers whose values are never kept.
@@ -10,8 +12,8 @@ const SECRET: &[&str] = &[
     "x-api-key",
 ];
 
-/// Room for the headers of most answers.
-const ANSWER_BYTES: usize = 1024;
+/// What a thread holds on to for writing them: more than most headers take.
+const ROOM_BYTES: usize = 4096;
 
 /// Parts of names that tell of a secret.
 const SECRET_PARTS: &[&str] = &["token", "secret", "password", "api-key", "apikey"];
@@ -24,37 +26,58 @@ const SECRET_PARTS: &[&str] = &["token", "secret", "password", "api-key", "apike
 pub struct Headers(Box<str>);
 
 impl Headers {
-    /// Keeps what may be kept; values that are not UTF-8 are kept as well as they can be.
-    pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
-        let mut text = String::with_capacity(256);
-        for (name, value) in pairs {
-            let start = text.len();
-            text.push_str(name);
-            text[start..].make_ascii_lowercase();
-            if is_secret(&text[start..]) {
-                text.truncate(start);
-                continue;
+    /// Keeps what may be kept.
+    pub fn new<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        Self::written(|text| {
+            for (name, value) in pairs {
+                let start = text.len();
+                text.push_str(name.as_ref());
+                text[start..].make_ascii_lowercase();
+                if Self::is_secret(&text[start..]) {
+                    text.truncate(start);
+                    continue;
+                }
+                text.push('\0');
+                text.push_str(value.as_ref());
+                text.push('\n');
             }
-            text.push('\0');
-            text.push_str(&String::from_utf8_lossy(value));
-            text.push('\n');
-        }
-        Self(text.into_boxed_str())
+        })
     }
 
     /// Those of an answer of ours, by names in lower case: nothing in them is secret but a cookie.
-    pub fn of_answer<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
-        let mut text = String::with_capacity(ANSWER_BYTES);
-        for (name, value) in pairs {
-            if name == "set-cookie" {
-                continue;
+    pub fn of_answer<N: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        Self::written(|text| {
+            for (name, value) in pairs {
+                if name.as_ref() == "set-cookie" {
+                    continue;
+                }
+                text.push_str(name.as_ref());
+                text.push('\0');
+                text.push_str(value.as_ref());
+                text.push('\n');
             }
-            text.push_str(name);
-            text.push('\0');
-            text.push_str(&String::from_utf8_lossy(value));
-            text.push('\n');
+        })
+    }
+
+    /// A text grows in a place that is used again and again, and is kept without the room it needed for that.
+    fn written(write: impl FnOnce(&mut String)) -> Self {
+        thread_local! {
+            static ROOM: RefCell<String> = const { RefCell::new(String::new()) };
         }
-        Self(text.into_boxed_str())
+        ROOM.with_borrow_mut(|text| {
+            text.clear();
+            write(text);
+            let kept = text.as_str().into();
+            text.shrink_to(ROOM_BYTES);
+            Self(kept)
+        })
+    }
+
+    /// Whether a header of this name, in lower case, is never kept.
+    pub fn is_secret(name: &str) -> bool {
+        SECRET.contains(&name) || SECRET_PARTS.iter().any(|part| name.contains(part))
     }
 
     /// The first value of a header, by its name in lower case.
@@ -99,8 +122,4 @@ impl Headers {
     pub(super) fn of_text(text: String) -> Self {
         Self(text.into_boxed_str())
     }
-}
-
-fn is_secret(name: &str) -> bool {
-    SECRET.contains(&name) || SECRET_PARTS.iter().any(|part| name.contains(part))
 }

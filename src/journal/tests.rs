@@ -28,9 +28,9 @@ fn an_entry_is_listed_with_json_as_json_and_text_as_text() {
     let mut entry = entry("req_1", "/v1/messages", 200);
     entry.query = Some("beta=true".to_owned());
     entry.request_headers = Headers::new([
-        ("Anthropic-Beta", b"a".as_slice()),
-        ("accept", b"*/*"),
-        ("anthropic-beta", b"b"),
+        ("Anthropic-Beta", "a"),
+        ("accept", "*/*"),
+        ("anthropic-beta", "b"),
     ]);
     entry.request_body = Bytes::from_static(b"{\"b\":1,\"a\":[2]}").into();
     entry.response_body = Bytes::from_static(b"event: ping\ndata: {}\n\n").into();
@@ -72,7 +72,7 @@ fn keys_are_never_kept() {
             "x-control-token",
             "x-goog-api-key",
         ]
-        .map(|name| (name, b"sk-ant-secret".as_slice())),
+        .map(|name| (name, "sk-ant-secret")),
     );
     assert_eq!(headers, Headers::default());
 }

@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
+use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
@@ -37,12 +36,6 @@ impl Listener for Listening {
     }
 }
 
-impl Connected<IncomingStream<'_, Listening>> for Line {
-    fn connect_info(stream: IncomingStream<'_, Listening>) -> Self {
-        stream.io().line.clone()
-    }
-}
-
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -62,6 +55,11 @@ impl Wire {
             head: Some(Box::pin(tokio::time::sleep(limits::HEAD_TIME))),
             begun: 0,
         }
+    }
+
+    /// What its requests and it tell one another.
+    pub(super) fn line(&self) -> Line {
+        self.line.clone()
     }
 
     /// Looks at the clock while a head is under way. Between requests a connection may rest.

@@ -107,7 +107,7 @@ async fn begin(app: &App, caller: &Caller, digest: &[u8]) -> ApiResult<i64> {
         let new = NewBatch {
             id: ids.next(Kind::MessageBatch),
             workspace: workspace.id.clone(),
-            version: caller.version.clone(),
+            version: caller.version.clone().into_owned(),
             betas: caller.betas.0.join(","),
             quirks: Layer::of(&caller.quirks).to_text(),
             created_at: workspace.clock.now(),

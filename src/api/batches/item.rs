@@ -99,8 +99,8 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
 
 /// Those of the batch's own request that its items are asked under.
 fn headers(batch: &BatchRow) -> Headers {
-    let version = ("anthropic-version", batch.version.as_bytes());
-    let betas = ("anthropic-beta", batch.betas.as_bytes());
+    let version = ("anthropic-version", &batch.version);
+    let betas = ("anthropic-beta", &batch.betas);
     let sent = [version, betas];
     Headers::new(sent.into_iter().filter(|(_, value)| !value.is_empty()))
 }
@@ -132,8 +132,8 @@ async fn message(
     let caller = Caller {
         workspace: Arc::clone(workspace),
         // Results carry none.
-        request_id: RequestId(String::new()),
-        version: batch.version.clone(),
+        request_id: RequestId("".into()),
+        version: batch.version.clone().into(),
         betas: Betas(
             batch
                 .betas

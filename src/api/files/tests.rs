@@ -110,8 +110,8 @@ impl Server {
     async fn send_as(&self, workspace: usize, request: Request<Body>) -> Answer {
         let caller = Caller {
             workspace: Arc::clone(&self.workspaces[workspace]),
-            request_id: crate::api::error::RequestId("req_test".to_owned()),
-            version: "2023-06-01".to_owned(),
+            request_id: crate::api::error::RequestId("req_test".into()),
+            version: "2023-06-01".into(),
             betas: self.betas.clone(),
             quirks: Quirks::default(),
             faults: None,

@@ -1,5 +1,7 @@
 //! `anthropic-version` and `anthropic-beta`: what is known, and what becomes of the rest.
 
+use std::borrow::Cow;
+
 use axum::http::HeaderMap;
 
 use crate::api::caller::Betas;
@@ -12,7 +14,7 @@ const VERSIONS: &[&str] = &["2023-01-01", "2023-06-01", "2026-10-21"];
 
 /// What the two headers say.
 pub(super) struct Read {
-    pub(super) version: String,
+    pub(super) version: Cow<'static, str>,
     pub(super) betas: Betas,
     /// For the journal: what is unknown.
     pub(super) notes: Vec<Lint>,
@@ -30,15 +32,15 @@ pub(super) fn read(headers: &HeaderMap, config: &Config) -> ApiResult<Read> {
 }
 
 /// The version, and a note for the journal if it is unknown.
-fn version(headers: &HeaderMap, strict: bool) -> ApiResult<(String, Option<Lint>)> {
+fn version(headers: &HeaderMap, strict: bool) -> ApiResult<(Cow<'static, str>, Option<Lint>)> {
     let given = headers
         .get("anthropic-version")
         .and_then(|value| value.to_str().ok());
     let Some(version) = given else {
         return Err(ApiError::invalid("anthropic-version: header is required"));
     };
-    if VERSIONS.contains(&version) {
-        return Ok((version.to_owned(), None));
+    if let Some(known) = VERSIONS.iter().find(|known| **known == version) {
+        return Ok((Cow::Borrowed(known), None));
     }
     if strict {
         return Err(ApiError::invalid(format!(
@@ -50,7 +52,8 @@ fn version(headers: &HeaderMap, strict: bool) -> ApiResult<(String, Option<Lint>
         "unknown `anthropic-version`; going on as with the newest"
     );
     let note = format!("unknown version `{version}`: the service refuses it");
-    Ok((version.to_owned(), Some(Lint::new(&UNKNOWN_VERSION, note))))
+    let version = Cow::Owned(version.to_owned());
+    Ok((version, Some(Lint::new(&UNKNOWN_VERSION, note))))
 }
 
 /// The betas, and a note for the journal if some are unknown.
