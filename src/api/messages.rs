@@ -51,10 +51,8 @@ async fn turn(
         app, caller, noted, ..
     } = exchange;
     let thread = threads::open(app, caller, &mut body).await?;
-    let mut input = TurnInput {
-        report,
-        ..decode(app, caller.clone(), body, MessagesRequest::decode)?
-    };
+    let caller = caller.clone();
+    let mut input = decode(app, caller, body, report, MessagesRequest::decode)?;
     let standing = rates::admit(&mut input)?;
     let response = if input.request.stream {
         stream::answer(app.clone(), input, thread).await?
@@ -128,7 +126,8 @@ pub(crate) async fn count_tokens(exchange: &mut Exchange) -> Outcome {
         && body.get("context_management").is_some_and(Value::is_object);
     threads::refuse(&body)?;
     noted.request = Some(raw);
-    let input = decode(app, caller.clone(), body, MessagesRequest::decode_count)?;
+    let (caller, report) = (caller.clone(), Arc::default());
+    let input = decode(app, caller, body, report, MessagesRequest::decode_count)?;
     let tokens = engine::count_tokens(&app.engine, &input)
         .await
         .map_err(refused)?;

@@ -130,7 +130,7 @@ async fn carry_out(
         Err(error) => return (Err(error), None),
     };
     caller.open = record.open.clone();
-    record.made = caller.made.clone();
+    caller.made = record.made.clone();
     let own = caller.faults.clone();
     let mut exchange = Exchange::new(app, caller, (head, body));
     let outcome = match faults::meet(&mut exchange, &mut record.facts.struck).await {

@@ -1,7 +1,7 @@
 //! From a decoded body to a turn, and from a turn that failed to its error: the same for a request and for an item
 //! of a batch.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use wire::refusal;
@@ -12,7 +12,7 @@ use crate::api::era;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::skills;
 use crate::app::App;
-use crate::engine::{self, Allowance, TurnError, TurnInput};
+use crate::engine::{self, Allowance, Report, TurnError, TurnInput};
 use crate::hinted;
 use crate::limits;
 use crate::quirks::{Era, WeakRefusals};
@@ -33,6 +33,7 @@ pub(super) fn decode(
     app: &App,
     caller: Caller,
     mut body: Value,
+    report: Arc<Mutex<Report>>,
     decode: Decode,
 ) -> ApiResult<TurnInput> {
     replace_aliases(&mut body, &app.config.tool_aliases);
@@ -55,7 +56,7 @@ pub(super) fn decode(
         request,
         body: Arc::new(body),
         strict: *caller.version >= *STRICT_FROM,
-        report: Arc::default(),
+        report,
         quirks: caller.quirks,
         faults: caller.faults,
         made: caller.made,

@@ -45,7 +45,13 @@ impl Sink for Fold {
                     (
                         Open::Text(text) | Open::CitedText(CitedText { text, .. }),
                         Delta::TextDelta { text: more },
-                    ) => text.push_str(&more),
+                    ) => {
+                        if text.is_empty() {
+                            *text = more;
+                        } else {
+                            text.push_str(&more);
+                        }
+                    }
                     (
                         Open::CitedText(CitedText { citations, .. }),
                         Delta::CitationsDelta { citation },

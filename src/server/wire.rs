@@ -41,8 +41,10 @@ impl Listener for Listening {
 pub(super) struct Wire {
     stream: TcpStream,
     line: Line,
-    /// The end of the time for the head that is under way.
-    head: Option<Pin<Box<Sleep>>>,
+    /// The end of the time for a head; set anew for each.
+    head: Pin<Box<Sleep>>,
+    /// Whether one is under way.
+    in_head: bool,
     /// Heads that were whole when the last byte came.
     begun: u64,
 }
@@ -52,7 +54,8 @@ impl Wire {
         Self {
             stream,
             line: Line::default(),
-            head: Some(Box::pin(tokio::time::sleep(limits::HEAD_TIME))),
+            head: Box::pin(tokio::time::sleep(limits::HEAD_TIME)),
+            in_head: true,
             begun: 0,
         }
     }
@@ -67,17 +70,17 @@ impl Wire {
         let begun = self.line.begun();
         if begun != self.begun {
             self.begun = begun;
-            self.head = None;
-        } else if came && self.head.is_none() && !self.line.in_body() {
-            self.head = Some(Box::pin(tokio::time::sleep(limits::HEAD_TIME)));
+            self.in_head = false;
+        } else if came && !self.in_head && !self.line.in_body() {
+            self.in_head = true;
+            let end = tokio::time::Instant::now() + limits::HEAD_TIME;
+            self.head.as_mut().reset(end);
         }
-        match &mut self.head {
-            Some(end) => end
-                .as_mut()
-                .poll(cx)
-                .map(|()| Err(io::ErrorKind::TimedOut.into())),
-            None => Poll::Pending,
+        if !self.in_head {
+            return Poll::Pending;
         }
+        let late = self.head.as_mut().poll(cx);
+        late.map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 

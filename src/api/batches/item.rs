@@ -151,8 +151,13 @@ async fn message(
     let input = TurnInput {
         batch_item: Some((batch.id.clone(), item.custom_id.clone())),
         admitted_with: None,
-        report: Arc::clone(report),
-        ..turn::decode(app, caller, params, MessagesRequest::decode)?
+        ..turn::decode(
+            app,
+            caller,
+            params,
+            Arc::clone(report),
+            MessagesRequest::decode,
+        )?
     };
     // Nobody waits for the answer: what a fault would hold back is not held back.
     let mut fold = Fold::default();
