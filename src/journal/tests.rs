@@ -231,9 +231,9 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         let (steps, marks, lint, omitted, left) = flags;
         let mut entry = entry("req_1", "/v1/messages", 200);
         let headers = format!("x-{asked}: y");
-        entry.request_headers = Headers::new([("a", b"b".as_slice()), ("c", headers.as_bytes())]);
+        entry.request_headers = Headers::new([("a", "b"), ("c", headers.as_str())]);
         entry.response_headers =
-            Headers::of_answer([("request-id", query.as_deref().unwrap_or("").as_bytes())]);
+            Headers::of_answer([("request-id", query.as_deref().unwrap_or(""))]);
         entry.query = query;
         entry.batch = source.as_ref().map(|id| BatchItem {
             id: id.clone(),
