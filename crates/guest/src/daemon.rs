@@ -645,7 +645,7 @@ impl Daemon {
         };
         let mut ended = Vec::new();
         for (call, mut run) in self.runs.extract_if(.., |_, run| run.is_done(now)) {
-            if let Some(full) = self.disk.as_mut().and_then(Watch::look_after_call) {
+            if let Some(full) = self.disk.as_mut().and_then(Watch::look_now) {
                 run.fail_for_disk(full);
             }
             let output_dir = run.output_dir();

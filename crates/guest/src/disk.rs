@@ -3,9 +3,6 @@
 //! It walks the places user code can write to, a slice at a time, and counts what it finds: blocks of
 //! files, deleted ones that are still open too, and at least [`ENTRY_BYTES`] for each name. Not exact:
 //! between two walks a program may write as much as the disk takes in that time.
-//!
-//! A walk takes longer the more there is, and a call would wait for it. So none is made while the limit is
-//! far: what a sandbox takes, its file systems lose, and they say at once how much that can be at most.
 
 use std::collections::HashSet;
 use std::fs::{self, DirEntry, Metadata, Permissions, ReadDir};
@@ -34,8 +31,6 @@ const SLACK_BYTES: u64 = 1024 * 1024;
 const MAX_DEPTH: usize = 2000;
 /// How long a file on its way in may wait for a walk that decides whether there is room.
 const RECOUNT: Duration = Duration::from_secs(1);
-/// How much may come without a walk that counts it.
-const UNSEEN_BYTES: u64 = 16 * 1024 * 1024;
 /// Entries between two looks at the clock.
 const ENTRIES_A_LOOK: usize = 64;
 
@@ -52,10 +47,6 @@ pub(crate) struct Watch {
     settling: bool,
     walk: Option<Walk>,
     next: Instant,
-    /// Each disk that the roots are on, by one of them, and what was left of it when the last walk began.
-    left: Option<Vec<(PathBuf, sys::Left)>>,
-    /// Whether something may have come since the last walk that no walk has counted.
-    unseen: bool,
     /// Room on the disk when a process was first seen that hides what it has open.
     room_before_hiding: Option<u64>,
 }
@@ -83,8 +74,6 @@ impl Watch {
             settling: false,
             walk: None,
             next: Instant::now(),
-            left: None,
-            unseen: false,
             room_before_hiding: None,
         })
     }
@@ -96,52 +85,18 @@ impl Watch {
 
     /// Walks on if it is time; says so if the disk is too full and got fuller.
     pub(crate) fn look(&mut self, now: Instant) -> Option<String> {
-        if self.next > now {
-            return None;
-        }
-        if self.walk.is_none() && self.is_far(0) {
-            self.next = now + INTERVAL;
-            self.unseen = true;
-            return None;
-        }
-        self.walk_on(SLICE)
+        (self.next <= now).then(|| self.walk_on(SLICE)).flatten()
     }
 
-    /// At the end of a call: walks anew, as far as there is patience for it, unless the limit is far.
-    pub(crate) fn look_after_call(&mut self) -> Option<String> {
-        if self.is_far(0) {
-            self.unseen = true;
-            return None;
-        }
+    /// Walks anew, as far as there is patience for it.
+    pub(crate) fn look_now(&mut self) -> Option<String> {
         self.walk = None;
         self.walk_on(PATIENCE)
     }
 
-    /// Whether little was written since the last walk, and half of the limit is still free with that and so many bytes
-    /// more. Where others free what is theirs on the same disk, less may be seen than was written, until the disk has
-    /// lost that much again.
-    fn is_far(&self, more: u64) -> bool {
-        let Some(left) = &self.left else {
-            return false;
-        };
-        let mut unseen: u64 = 0;
-        for (root, before) in left {
-            let Some(now) = sys::disk_left(root) else {
-                return false;
-            };
-            let bytes = before.bytes.saturating_sub(now.bytes);
-            let inodes = before.inodes.saturating_sub(now.inodes);
-            unseen = unseen
-                .saturating_add(bytes)
-                .saturating_add(inodes.saturating_mul(ENTRY_BYTES));
-        }
-        let most = self.used.saturating_add(unseen).saturating_add(more);
-        unseen <= UNSEEN_BYTES && most <= self.limit / 2
-    }
-
     /// Whether so much may be written; counts anew before it says no.
     pub(crate) fn has_room(&mut self, bytes: u64) -> bool {
-        if self.room() < bytes || self.unseen && !self.is_far(bytes) {
+        if self.room() < bytes {
             self.walk = None;
             // What it tells is for a program, and none is to blame here.
             drop(self.walk_on(RECOUNT));
@@ -172,8 +127,6 @@ impl Watch {
         }
         let walk = self.walk.take()?;
         self.next = Instant::now() + INTERVAL;
-        self.left.clone_from(&walk.left);
-        self.unseen = false;
         let mut used = walk.bytes;
         if walk.hidden {
             let room = self.roots.first().map_or(0, |root| sys::disk_room(root));
@@ -226,8 +179,6 @@ struct Walk {
     too_deep: bool,
     /// Whether a process does not show what it has open.
     hidden: bool,
-    /// What was left of each disk when it began.
-    left: Option<Vec<(PathBuf, sys::Left)>>,
 }
 
 #[derive(Debug)]
@@ -250,7 +201,6 @@ impl Walk {
             bytes: 0,
             too_deep: false,
             hidden: false,
-            left: left_of(roots),
         };
         // Last, so that it comes first: what is deleted during the walk is then counted twice, not never.
         for root in roots {
@@ -394,18 +344,6 @@ impl Drop for Walk {
     }
 }
 
-/// What is left of each disk that there are roots on; `None` if that cannot be told of all of them.
-fn left_of(roots: &[PathBuf]) -> Option<Vec<(PathBuf, sys::Left)>> {
-    let mut disks = HashSet::new();
-    let there = roots
-        .iter()
-        .filter_map(|root| Some((root, fs::metadata(root).ok()?)));
-    there
-        .filter(|(_, metadata)| disks.insert(metadata.dev()))
-        .map(|(root, _)| Some((root.clone(), sys::disk_left(root)?)))
-        .collect()
-}
-
 fn entry_of(directory: &Directory, entry: &DirEntry) -> PathBuf {
     directory.path().join(entry.file_name())
 }
@@ -473,61 +411,6 @@ mod tests {
         assert_eq!(look(&mut watch), None);
         write(&root.path().join("home/c"), 2 * MIB);
         assert!(look(&mut watch).is_some());
-    }
-
-    /// Whether what is written next will be seen without a walk: where inodes are counted.
-    fn can_tell(root: &Path) -> bool {
-        sys::disk_left(root).is_some()
-    }
-
-    #[test]
-    fn nothing_is_walked_through_at_the_end_of_a_call_while_the_limit_is_far() {
-        let root = tempfile::tempdir().unwrap();
-        let mut watch = watch(root.path(), 4096 * MIB);
-        // Nothing is known yet.
-        assert_eq!((watch.look_after_call(), watch.unseen), (None, false));
-        let first = watch.used;
-        drop(write(&root.path().join("files/a"), 8192));
-        assert_eq!(watch.look_after_call(), None);
-        assert_eq!(
-            (watch.unseen, watch.used == first),
-            (can_tell(root.path()), can_tell(root.path()))
-        );
-        watch.next = Instant::now();
-        assert_eq!(
-            (watch.look(Instant::now()), watch.used == first),
-            (None, can_tell(root.path()))
-        );
-        let file = write(&root.path().join("tmp/b"), 40 * MIB);
-        file.sync_all().unwrap();
-        assert_eq!(watch.look_after_call(), None);
-        assert!(watch.used >= first + 40 * MIB && !watch.unseen);
-    }
-
-    #[test]
-    fn what_no_walk_has_seen_counts_before_a_file_comes_in() {
-        let root = tempfile::tempdir().unwrap();
-        let mut watch = watch(root.path(), 4096 * MIB);
-        watch.look_after_call();
-        drop(write(&root.path().join("files/a"), 8192));
-        watch.look_after_call();
-        let unseen = watch.unseen;
-        assert!(watch.has_room(MIB) && watch.unseen == unseen);
-        assert!(watch.has_room(3000 * MIB) && !watch.unseen);
-        assert!(watch.used >= 8192);
-    }
-
-    #[test]
-    fn empty_files_are_seen_at_the_end_of_a_call() {
-        let root = tempfile::tempdir().unwrap();
-        let mut watch = watch(root.path(), 16 * MIB);
-        watch.look_after_call();
-        for number in 0..5_000 {
-            drop(File::create_new(root.path().join(format!("tmp/{number}"))).unwrap());
-        }
-        // Other tests make and remove files on the same disk.
-        let told = watch.look_after_call().or_else(|| look(&mut watch));
-        assert!(told.unwrap().contains("disk full"));
     }
 
     #[test]

@@ -358,24 +358,6 @@ pub(crate) fn disk_room(path: &Path) -> u64 {
     })
 }
 
-/// What is left of a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Left {
-    pub(crate) bytes: u64,
-    pub(crate) inodes: u64,
-}
-
-/// What is left of the disk a path lies on; `None` where that cannot be told, or it does not count inodes.
-pub(crate) fn disk_left(path: &Path) -> Option<Left> {
-    let place = place(path.as_os_str().as_bytes()).ok()?;
-    let told = file_system(&place).ok()?;
-    let block = u64::try_from(told.f_bsize).ok()?;
-    (told.f_files > 0).then(|| Left {
-        bytes: told.f_bfree.saturating_mul(block),
-        inodes: told.f_ffree,
-    })
-}
-
 /// As the kernel has it, the NUL included.
 pub(crate) const MOST_PATH: usize = 4096;
 
