@@ -147,10 +147,13 @@ impl Daemon {
                 .into_iter()
                 .flatten()
                 .min();
-            if let Some(disk) = &self.disk
-                && (!self.runs.is_empty() || self.repl.is_busy() || sys::has_company())
-            {
-                next = [next, Some(disk.next_look())].into_iter().flatten().min();
+            if let Some(disk) = &mut self.disk {
+                if !self.runs.is_empty() || self.repl.is_busy() || sys::has_company() {
+                    disk.owe();
+                }
+                if disk.is_owed() {
+                    next = [next, Some(disk.next_look())].into_iter().flatten().min();
+                }
             }
             poll.wait(next.map(|next| next.saturating_duration_since(now)))?;
 
@@ -622,6 +625,11 @@ impl Daemon {
         let Some(disk) = &mut self.disk else {
             return;
         };
+        // Who is not the first process does not see what calls have left running.
+        if sys::is_init() && !disk.is_owed() {
+            disk.rest(now);
+            return;
+        }
         let Some(full) = disk.look(now) else {
             return;
         };
@@ -645,7 +653,7 @@ impl Daemon {
         };
         let mut ended = Vec::new();
         for (call, mut run) in self.runs.extract_if(.., |_, run| run.is_done(now)) {
-            if let Some(full) = self.disk.as_mut().and_then(Watch::look_now) {
+            if let Some(full) = self.disk.as_mut().and_then(Watch::look_at_end) {
                 run.fail_for_disk(full);
             }
             let output_dir = run.output_dir();

@@ -3,10 +3,14 @@
 //! It walks the places user code can write to, a slice at a time, and counts what it finds: blocks of
 //! files, deleted ones that are still open too, and at least [`ENTRY_BYTES`] for each name. Not exact:
 //! between two walks a program may write as much as the disk takes in that time.
+//!
+//! A walk takes as long as there are files, so the end of a call waits for one only where the file
+//! systems below have lost room worth a look since the last, or the limit is near.
 
 use std::collections::HashSet;
 use std::fs::{self, DirEntry, Metadata, Permissions, ReadDir};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -24,6 +28,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const SLICE: Duration = Duration::from_millis(10);
 /// How long the end of a call may wait for a walk.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// The part of the limit that a call may have written without a walk at its end: one divided by this.
+const UNCOUNTED_PART: u64 = 64;
 /// How much fuller a disk that is too full must get before that is told again: each call leaves a
 /// directory, and may write a word about its end.
 const SLACK_BYTES: u64 = 1024 * 1024;
@@ -47,6 +53,10 @@ pub(crate) struct Watch {
     settling: bool,
     walk: Option<Walk>,
     next: Instant,
+    /// Whether something may have been written before the last walk came by, and nothing later counts it.
+    owed: bool,
+    /// What lay below when the last walk that came to its end began.
+    mark: Option<Below>,
     /// Room on the disk when a process was first seen that hides what it has open.
     room_before_hiding: Option<u64>,
 }
@@ -74,13 +84,53 @@ impl Watch {
             settling: false,
             walk: None,
             next: Instant::now(),
+            // What lay there before the guest came.
+            owed: true,
+            mark: None,
             room_before_hiding: None,
         })
     }
 
-    /// When to walk on, while there is anything that may write.
+    /// When to walk on, while there is anything that may write or a call to be counted.
     pub(crate) fn next_look(&self) -> Instant {
         self.next
+    }
+
+    /// Something runs that may write.
+    pub(crate) fn owe(&mut self) {
+        self.owed = true;
+    }
+
+    /// Whether a walk is due, though nothing may run any more.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.owed || self.walk.is_some()
+    }
+
+    /// Nothing runs, and all is counted: there will be nothing to look for until something has run.
+    pub(crate) fn rest(&mut self, now: Instant) {
+        self.next = self.next.max(now + INTERVAL);
+    }
+
+    /// At the end of a call: counts at once if the disk may be too full, or much was written. Else the
+    /// next walk does, in a second at most, so that the answer does not wait for it.
+    pub(crate) fn look_at_end(&mut self) -> Option<String> {
+        self.owed = true;
+        if self.has_hardly_grown() {
+            return None;
+        }
+        self.look_now()
+    }
+
+    /// Whether what has been written since the last walk is little, and leaves the disk below its limit.
+    /// What others write below counts as the sandbox's. What they remove would hide as much until the next
+    /// walk, if programs that have ended had not been seen to write it.
+    fn has_hardly_grown(&self) -> bool {
+        let few = self.limit / UNCOUNTED_PART;
+        let (Some(before), Some(now)) = (&self.mark, Below::of(&self.roots)) else {
+            return false;
+        };
+        now.grown_since(before)
+            .is_some_and(|bytes| bytes <= few && self.used.saturating_add(few) <= self.limit)
     }
 
     /// Walks on if it is time; says so if the disk is too full and got fuller.
@@ -120,13 +170,19 @@ impl Watch {
 
     fn walk_on(&mut self, patience: Duration) -> Option<String> {
         let start = Instant::now();
-        let walk = self.walk.get_or_insert_with(|| Walk::new(&self.roots));
+        let walk = self.walk.get_or_insert_with(|| {
+            self.owed = false;
+            Walk::new(&self.roots)
+        });
         if !walk.go(start + patience) {
             self.next = Instant::now() + SLICE;
             return None;
         }
-        let walk = self.walk.take()?;
+        let mut walk = self.walk.take()?;
         self.next = Instant::now() + INTERVAL;
+        // What is hidden or too deep is not known well enough to go without a walk.
+        let is_known = !walk.hidden && !walk.too_deep;
+        self.mark = walk.mark.take().filter(|_| is_known);
         let mut used = walk.bytes;
         if walk.hidden {
             let room = self.roots.first().map_or(0, |root| sys::disk_room(root));
@@ -168,9 +224,79 @@ impl Watch {
     }
 }
 
+/// What lies below the sandbox, as the kernel has it.
+#[derive(Debug)]
+struct Below {
+    disks: Vec<Mark>,
+    /// By programs that have ended; nothing where the kernel does not count it.
+    written: u64,
+}
+
+/// What a file system has left.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    device: u64,
+    bytes: u64,
+    inodes: u64,
+}
+
+impl Below {
+    /// `None` where it cannot be told: a file system that does not count its inodes does not show empty
+    /// files, and a warden's answer is what the last walk has found.
+    fn of(roots: &[PathBuf]) -> Option<Self> {
+        if sys::confinement().is_some() {
+            return None;
+        }
+        let mut disks: Vec<Mark> = Vec::new();
+        for root in roots {
+            let device = match fs::metadata(root) {
+                Ok(metadata) => metadata.dev(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(_) => return None,
+            };
+            if disks.iter().all(|disk| disk.device != device) {
+                let told = sys::file_system(&sys::place(root.as_os_str().as_bytes()).ok()?).ok()?;
+                let block = u64::try_from(told.f_bsize).ok()?;
+                if told.f_files == 0 {
+                    return None;
+                }
+                disks.push(Mark {
+                    device,
+                    bytes: told.f_bfree.saturating_mul(block),
+                    inodes: told.f_ffree,
+                });
+            }
+        }
+        Some(Self {
+            disks,
+            written: sys::written_by_children(),
+        })
+    }
+
+    /// How much may have been written, an inode taken as [`ENTRY_BYTES`]; `None` if the places lie elsewhere.
+    fn grown_since(&self, before: &Self) -> Option<u64> {
+        if before.disks.len() != self.disks.len() {
+            return None;
+        }
+        let mut fallen: u64 = 0;
+        for (before, now) in before.disks.iter().zip(&self.disks) {
+            if before.device != now.device {
+                return None;
+            }
+            let inodes = before.inodes.saturating_sub(now.inodes);
+            fallen = fallen
+                .saturating_add(before.bytes.saturating_sub(now.bytes))
+                .saturating_add(inodes.saturating_mul(ENTRY_BYTES));
+        }
+        Some(fallen.max(self.written.saturating_sub(before.written)))
+    }
+}
+
 /// A walk under way.
 #[derive(Debug)]
 struct Walk {
+    /// As of its beginning.
+    mark: Option<Below>,
     stack: Vec<Place>,
     /// Files with more than one name, and open ones without any.
     seen: HashSet<(u64, u64)>,
@@ -196,6 +322,7 @@ enum Place {
 impl Walk {
     fn new(roots: &[PathBuf]) -> Self {
         let mut walk = Self {
+            mark: Below::of(roots),
             stack: Vec::new(),
             seen: HashSet::new(),
             bytes: 0,
@@ -473,6 +600,79 @@ mod tests {
         assert_eq!(look(&mut watch), None);
         write(&directory.entry("a"), 2 * MIB);
         assert!(look(&mut watch).is_some());
+    }
+
+    /// What only others have changed: more room than before, whatever is written meanwhile.
+    fn pretend_nothing_was_written(watch: &mut Watch) {
+        for mark in &mut watch.mark.as_mut().unwrap().disks {
+            (mark.bytes, mark.inodes) = (0, 0);
+        }
+    }
+
+    #[test]
+    fn a_call_that_wrote_little_is_counted_after_its_answer() {
+        let root = tempfile::tempdir().unwrap();
+        let mut watch = watch(root.path(), 64 * MIB);
+        look(&mut watch);
+        assert!(!watch.is_owed());
+        let before = watch.used;
+        write(&root.path().join("home/a"), 2 * MIB);
+        pretend_nothing_was_written(&mut watch);
+        assert_eq!((watch.look_at_end(), watch.used), (None, before));
+        assert!(watch.is_owed() && watch.next_look() <= Instant::now() + INTERVAL);
+        watch.look(watch.next_look());
+        while watch.walk.is_some() {
+            watch.look(watch.next_look());
+        }
+        assert!(!watch.is_owed() && watch.used >= before + 2 * MIB);
+    }
+
+    #[test]
+    fn a_call_that_wrote_much_or_came_near_the_limit_is_counted_at_once() {
+        let root = tempfile::tempdir().unwrap();
+        let mut watch = watch(root.path(), 64 * MIB);
+        look(&mut watch);
+        let before = watch.used;
+        // As a mark of more room than there is now.
+        watch.mark.as_mut().unwrap().disks[0].bytes = u64::MAX;
+        watch.look_at_end();
+        assert!(!watch.is_owed());
+        write(&root.path().join("home/a"), 65 * MIB);
+        pretend_nothing_was_written(&mut watch);
+        watch.set_used(64 * MIB - 1);
+        assert!(watch.look_at_end().is_some() && watch.used > before + 64 * MIB);
+    }
+
+    #[test]
+    fn a_walk_that_began_before_a_call_ended_does_not_count_it() {
+        let root = tempfile::tempdir().unwrap();
+        let mut watch = watch(root.path(), 64 * MIB);
+        look(&mut watch);
+        watch.walk = Some(Walk::new(&watch.roots));
+        pretend_nothing_was_written(&mut watch);
+        assert_eq!(watch.look_at_end(), None);
+        watch.walk_on(Duration::from_mins(1));
+        assert!(watch.walk.is_none() && watch.is_owed());
+    }
+
+    #[test]
+    fn growth_is_lost_bytes_and_inodes_or_what_programs_wrote() {
+        let mark = |device, bytes, inodes| Mark {
+            device,
+            bytes,
+            inodes,
+        };
+        let below = |disks: &[Mark], written| Below {
+            disks: disks.to_vec(),
+            written,
+        };
+        let before = below(&[mark(1, 10 * MIB, 100), mark(2, MIB, 10)], MIB);
+        let now = [mark(1, 9 * MIB, 98), mark(2, 2 * MIB, 10)];
+        let grown = |disks: &[Mark], written| below(disks, written).grown_since(&before);
+        assert_eq!(grown(&now, MIB), Some(MIB + 2 * ENTRY_BYTES));
+        assert_eq!(grown(&now, 9 * MIB), Some(8 * MIB));
+        assert_eq!(grown(&now[..1], MIB), None);
+        assert_eq!(grown(&[now[1], now[0]], MIB), None);
     }
 
     #[test]
