@@ -26,8 +26,13 @@ impl Answer {
 
 /// The bytes of a request.
 pub(crate) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
+    request_of(KEY, method, path, body)
+}
+
+/// The same, of the workspace of a key.
+pub(crate) fn request_of(key: &str, method: &str, path: &str, body: &str) -> Vec<u8> {
     format!(
-        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {KEY}\r\nanthropic-version: 2023-06-01\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {key}\r\nanthropic-version: 2023-06-01\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )

@@ -1,6 +1,7 @@
 //! Load: some connections, each with one request after the other, from one thread.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -34,6 +35,17 @@ pub(crate) fn run(
     connections: usize,
     span: Duration,
 ) -> Outcome {
+    run_all(address, &[request.to_vec()], connections, span)
+}
+
+/// Sends `requests` in turns, each connection from another one on.
+pub(crate) fn run_all(
+    address: SocketAddr,
+    requests: &[Vec<u8>],
+    connections: usize,
+    span: Duration,
+) -> Outcome {
+    let requests: Arc<[Vec<u8>]> = requests.into();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -41,7 +53,15 @@ pub(crate) fn run(
     runtime.block_on(async {
         let begin = Instant::now();
         let tasks: Vec<_> = (0..connections)
-            .map(|_| tokio::spawn(connection(address, request.to_vec(), begin + span)))
+            .map(|at| {
+                let from = at * requests.len() / connections;
+                tokio::spawn(connection(
+                    address,
+                    Arc::clone(&requests),
+                    from,
+                    begin + span,
+                ))
+            })
             .collect();
         let mut all = Outcome::default();
         for task in tasks {
@@ -55,14 +75,22 @@ pub(crate) fn run(
     })
 }
 
-async fn connection(address: SocketAddr, request: Vec<u8>, until: Instant) -> Outcome {
+async fn connection(
+    address: SocketAddr,
+    requests: Arc<[Vec<u8>]>,
+    from: usize,
+    until: Instant,
+) -> Outcome {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let mut outcome = Outcome::default();
     let mut bytes = Vec::with_capacity(64 * 1024);
-    while Instant::now() < until {
+    let mut next = requests.iter().cycle().skip(from);
+    while let Some(request) = next.next()
+        && Instant::now() < until
+    {
         let sent = Instant::now();
-        stream.write_all(&request).await.unwrap();
+        stream.write_all(request).await.unwrap();
         bytes.clear();
         loop {
             let read = stream.read_buf(&mut bytes).await.unwrap();

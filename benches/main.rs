@@ -26,6 +26,7 @@ mod messages;
 #[cfg(feature = "kubernetes")]
 mod pods;
 mod processes;
+mod scale;
 mod servers;
 mod streams;
 mod sweep;
@@ -47,6 +48,7 @@ const PARTS: &[Part] = &[
     #[cfg(feature = "kubernetes")]
     ("pods", pods::measure),
     ("cassettes", cassettes::measure),
+    ("scale", scale::measure),
     #[cfg(feature = "kubernetes")]
     ("growth", growth::measure),
     ("sweep", sweep::measure),

@@ -11,7 +11,7 @@ const MEGABYTE: f64 = 1e6;
 pub(crate) fn measure(table: &mut Table) {
     #[expect(clippy::cast_precision_loss, reason = "a program's size")]
     let size = program().metadata().unwrap().len() as f64;
-    table.row("program", format!("{:.1} MB", size / MEGABYTE));
+    table.at_most("program", size / MEGABYTE, "MB", 15.0, "");
     starts(
         table,
         "start to first answer, no backend",
@@ -23,7 +23,7 @@ pub(crate) fn measure(table: &mut Table) {
         table.missing("start to first answer, Docker engine asked", "no engine");
     }
     let server = Server::sandtable(&["--backend", "none"]);
-    memory(table, "memory idle", &server, 8.0);
+    memory(table, "memory idle", &server, 10.0);
 }
 
 fn starts(table: &mut Table, what: &str, args: &[&str]) {

@@ -45,5 +45,5 @@ pub(crate) fn measure(table: &mut Table) {
         f64::from(STREAMS),
         &format!("opened in {:.1} s", opened.as_secs_f64()),
     );
-    table.at_most("open streams at once: memory of each", each, "kB", 40.0, "");
+    table.at_most("open streams at once: memory of each", each, "kB", 24.0, "");
 }
