@@ -27,4 +27,4 @@ mod turn;
 
 pub(crate) use key::key;
 pub(crate) use routes::{answer, front, is_below, through};
-pub(crate) use shaped::Line;
+pub(crate) use shaped::Connection;

@@ -18,7 +18,7 @@ use crate::model::script::Base;
 use crate::sandbox::{Backend, Limits};
 use crate::snapshot::Document;
 use crate::store::{Store, StoreError};
-use crate::workspace::{Ground, Workspace, WorkspaceError, Workspaces};
+use crate::workspace::{Defaults, Workspace, WorkspaceError, Workspaces};
 
 /// A cheap handle to everything a handler needs.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ impl App {
             (config.idle, config.timeouts),
             config.reuse_calls,
         );
-        let ground = Ground {
+        let defaults = Defaults {
             clock: clock::State {
                 frozen_at: config.frozen_at,
                 ..clock::State::default()
@@ -105,7 +105,7 @@ impl App {
             events: containers.events().clone(),
             telemetry: containers.telemetry().clone(),
         };
-        let workspaces = Workspaces::new(store.clone(), config.seed, base).over(ground);
+        let workspaces = Workspaces::new(store.clone(), config.seed, base).over(defaults);
         workspaces.take_up().await?;
         Ok(Self::with(config, store, containers, workspaces, cassettes))
     }

@@ -113,11 +113,11 @@ pub(crate) struct TurnInput {
 
 impl TurnInput {
     /// The fault that fires on `occasion`: the request's own before the workspace's.
-    fn strike(&self, occasion: Occasion<'_>) -> Option<Arc<Fault>> {
-        let struck = self.workspace.strike(self.faults.as_deref(), occasion)?;
-        tracing::info!(?occasion, fault = ?struck.fault.act, "a fault fires");
-        let fault = Arc::clone(&struck.fault);
-        self.note(|facts| facts.struck.push(struck));
+    fn fire(&self, occasion: Occasion<'_>) -> Option<Arc<Fault>> {
+        let fired = self.workspace.fire(self.faults.as_deref(), occasion)?;
+        tracing::info!(?occasion, fault = ?fired.fault.act, "a fault fires");
+        let fault = Arc::clone(&fired.fault);
+        self.note(|facts| facts.fired.push(fired));
         // Nothing waits on the wall clock while the workspace's stands still.
         let waits = matches!(
             &fault.act,

@@ -23,7 +23,7 @@ use crate::model::{ServerTool, ServiceError, ToolFailure};
 
 pub use load::load;
 pub use parse::parse;
-pub(crate) use table::Struck;
+pub(crate) use table::Fired;
 pub use table::{Dice, Faults};
 pub(crate) use turn::{Moment, TurnAct};
 

@@ -60,7 +60,7 @@ pub struct Entry {
     /// When which part of a stream was out, the first [`limits::JOURNAL_MARKS`].
     pub marks: Vec<Mark>,
     /// The faults that met it, as the verdict tells them.
-    pub struck: Vec<control_api::FaultGiven>,
+    pub fired: Vec<control_api::FaultGiven>,
     /// The steps of the script that answered, with their lines.
     pub steps: Vec<(&'static str, u64)>,
 }
@@ -110,7 +110,7 @@ impl Entry {
             + self.lints.iter().map(Lint::cost_bytes).sum::<usize>()
             + self.marks.len() * size_of::<Mark>()
             + self.steps.len() * size_of::<(&str, u64)>()
-            + self.struck.len() * ENTRY_OVERHEAD_BYTES
+            + self.fired.len() * ENTRY_OVERHEAD_BYTES
             + self.request_headers.cost_bytes()
             + self.response_headers.cost_bytes()
             + self.request_body.cost_bytes()
@@ -262,7 +262,7 @@ impl Journal {
 
     /// Notes an exchange, and gives it as it is kept; the oldest make room for it. A body that would take more than a quarter of
     /// the journal is noted by its length alone, and an entry that is still too large not at all.
-    pub fn push(&self, mut entry: Entry) -> Arc<Entry> {
+    pub fn push(&self, mut entry: Entry) -> Entry {
         let limit_bytes = self.0.limit_bytes;
         for body in [&mut entry.request_body, &mut entry.response_body] {
             if body.cost_bytes() > limit_bytes / 4 {
@@ -270,7 +270,6 @@ impl Journal {
             }
         }
         let cost_bytes = entry.cost_bytes();
-        let entry = Arc::new(entry);
         if cost_bytes <= limit_bytes {
             let mut kept = self.lock();
             kept.push(&entry, cost_bytes);

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::clock::Clock;
 use crate::coverage::{Coverage, Retry};
-use crate::fault::Struck;
+use crate::fault::Fired;
 use crate::ids::FileId;
 use crate::journal::Entry;
 use crate::limits;
@@ -42,7 +42,7 @@ pub struct Facts {
     /// It said `container_expired`.
     pub told: Option<Told>,
     /// The faults that met it.
-    pub(crate) struck: Vec<Struck>,
+    pub(crate) fired: Vec<Fired>,
 }
 
 /// A turn that no script answered as it should.
@@ -95,14 +95,14 @@ impl Seen<'_> {
     }
 
     /// By anything else than a refusal.
-    fn is_answered(&self, struck: &[Struck]) -> bool {
+    fn is_answered(&self, fired: &[Fired]) -> bool {
         let Entry { status, source, .. } = self.entry;
-        *status < 400 || self.left || source.is_some() || !struck.is_empty()
+        *status < 400 || self.left || source.is_some() || !fired.is_empty()
     }
 
     /// Whether the client has learned what the answer says.
-    fn is_heard(&self, struck: &[Struck]) -> bool {
-        self.entry.status < 400 && !self.left && !struck.iter().any(Struck::fails)
+    fn is_heard(&self, fired: &[Fired]) -> bool {
+        self.entry.status < 400 && !self.left && !fired.iter().any(Fired::fails)
     }
 }
 
@@ -141,7 +141,7 @@ struct State {
 impl Watch {
     /// Takes note of an exchange that is over.
     pub fn note(&self, seen: Seen<'_>, facts: Facts) {
-        let count = if seen.is_answered(&facts.struck) {
+        let count = if seen.is_answered(&facts.fired) {
             &self.answered
         } else {
             &self.refused
@@ -159,7 +159,7 @@ impl Watch {
         if quiet && !seen.is_lost_creation() && self.open_chains.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let heard = seen.is_heard(&facts.struck);
+        let heard = seen.is_heard(&facts.fired);
         let mut state = self.lock();
         if let Some((file, handling)) = handling {
             state.memory.handled(file, handling);
@@ -169,7 +169,7 @@ impl Watch {
         {
             state.chains.removed(removed);
         }
-        if let Some(repeats) = state.chains.note(seen, &facts.struck) {
+        if let Some(repeats) = state.chains.note(seen, &facts.fired) {
             self.coverage.retry(Retry::after(repeats.last_status));
         }
         state.keep(id, facts, heard);
@@ -396,13 +396,13 @@ impl Facts {
             outputs,
             paused,
             told,
-            struck,
+            fired,
         } = self;
         lints.is_empty()
             && miss.is_none()
             && outputs.is_empty()
             && paused.is_none()
             && told.is_none()
-            && struck.is_empty()
+            && fired.is_empty()
     }
 }

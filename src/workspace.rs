@@ -16,7 +16,7 @@ use crate::billing::Ledger;
 use crate::cassette::{Deck, Mounts, Redactor};
 use crate::clock::{self, Clock, rfc3339_micros};
 use crate::events::Events;
-use crate::fault::{Dice, Fault, FaultError, Faults, Occasion, Struck};
+use crate::fault::{Dice, Fault, FaultError, Faults, Fired, Occasion};
 use crate::ids::{Ids, Kind};
 use crate::journal::Journal;
 use crate::limits;
@@ -180,18 +180,18 @@ impl Workspace {
 
     /// Puts what the server sets under what the workspace sets itself.
     #[must_use]
-    pub fn over(self, ground: Ground) -> Self {
+    pub fn over(self, defaults: Defaults) -> Self {
         if self.clock.state() == clock::State::default() {
-            self.clock.reset(ground.clock);
+            self.clock.reset(defaults.clock);
         }
         Self {
-            beginning: ground.clock,
-            faults: Faults::new(ground.faults, Dice::new(self.seed, &self.id)),
-            server_quirks: ground.quirks,
-            rates: Rates::new(ground.rates),
-            cassettes: Mounts::over(ground.cassettes),
-            events: ground.events,
-            telemetry: ground.telemetry,
+            beginning: defaults.clock,
+            faults: Faults::new(defaults.faults, Dice::new(self.seed, &self.id)),
+            server_quirks: defaults.quirks,
+            rates: Rates::new(defaults.rates),
+            cassettes: Mounts::over(defaults.cassettes),
+            events: defaults.events,
+            telemetry: defaults.telemetry,
             ..self
         }
     }
@@ -313,13 +313,13 @@ impl Workspace {
     }
 
     /// The fault that fires on `occasion`: of the request's `own`, else of the workspace's.
-    pub(crate) fn strike(&self, own: Option<&Faults>, occasion: Occasion<'_>) -> Option<Struck> {
-        let own = own.and_then(|own| own.strike(occasion));
-        let struck = own
-            .map(Struck::of_request)
-            .or_else(|| self.faults.strike(occasion))?;
-        self.tell("fault_fired", || json!(struck.describe()));
-        Some(struck)
+    pub(crate) fn fire(&self, own: Option<&Faults>, occasion: Occasion<'_>) -> Option<Fired> {
+        let own = own.and_then(|own| own.fire(occasion));
+        let fired = own
+            .map(Fired::of_request)
+            .or_else(|| self.faults.fire(occasion))?;
+        self.tell("fault_fired", || json!(fired.describe()));
+        Some(fired)
     }
 
     /// Every fault with its counts, in the order they are asked.
@@ -437,7 +437,7 @@ const RECORDED_TURNS: &str = "recorded answers do not meet faults of turns: only
 
 /// What the server's flags set under every workspace.
 #[derive(Debug, Clone, Default)]
-pub struct Ground {
+pub struct Defaults {
     /// Where a clock begins that nobody has moved yet.
     pub clock: clock::State,
     pub faults: Arc<[Fault]>,
@@ -458,7 +458,7 @@ pub(crate) struct Workspaces {
     store: Store,
     seed: Option<u64>,
     base: Arc<Base>,
-    ground: Ground,
+    defaults: Defaults,
     known: RwLock<Known>,
     /// Requests without a key that counts.
     turned_away: AtomicU64,
@@ -501,7 +501,7 @@ impl Workspaces {
             store,
             seed,
             base,
-            ground: Ground::default(),
+            defaults: Defaults::default(),
             known: RwLock::default(),
             turned_away: AtomicU64::new(0),
             forks: AtomicU64::new(0),
@@ -532,14 +532,14 @@ impl Workspaces {
 
     /// Sets what lies under every workspace.
     #[must_use]
-    pub(crate) fn over(self, ground: Ground) -> Self {
-        Self { ground, ..self }
+    pub(crate) fn over(self, defaults: Defaults) -> Self {
+        Self { defaults, ..self }
     }
 
     /// What lies under every workspace's scripts and faults, for a server that has none yet.
     pub(crate) fn untouched(&self) -> Workspace {
         let base = Arc::clone(&self.base);
-        Workspace::new(String::new(), Clock::default(), None, base).over(self.ground.clone())
+        Workspace::new(String::new(), Clock::default(), None, base).over(self.defaults.clone())
     }
 
     /// Takes up the workspaces that the store knows.
@@ -553,7 +553,7 @@ impl Workspaces {
 
     /// What a workspace holds when it first appears, and after a reset.
     pub(crate) fn state(&self) -> Option<Arc<Document>> {
-        self.ground.state.clone()
+        self.defaults.state.clone()
     }
 
     /// The workspace behind a key; a new key gets a new one, which is told.
@@ -573,8 +573,8 @@ impl Workspaces {
             id,
             created_at,
         };
-        let state = self.ground.state.as_ref();
-        let contents = || state.map(|document| document.contents(&new_id, self.ground.clock));
+        let state = self.defaults.state.as_ref();
+        let contents = || state.map(|document| document.contents(&new_id, self.defaults.clock));
         let row = self
             .store
             .workspace_for_key_with(&hash, new, contents)
@@ -617,8 +617,8 @@ impl Workspaces {
                 self.seed,
                 Arc::clone(&self.base),
             );
-            let workspace = workspace.over(self.ground.clone());
-            if let Some(document) = &self.ground.state {
+            let workspace = workspace.over(self.defaults.clone());
+            if let Some(document) = &self.defaults.state {
                 workspace.set_up(document.rules());
             }
             is_new = true;

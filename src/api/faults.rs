@@ -17,10 +17,10 @@ use crate::api::exchange::{Exchange, Noted};
 use crate::api::key::keys;
 use crate::api::multipart;
 use crate::api::record::{Record, is_stream};
-use crate::api::shaped::{Line, Shaped};
+use crate::api::shaped::{Connection, Shaped};
 use crate::cassette::Redactor;
 use crate::engine::Report;
-use crate::fault::{self, Act, Dice, Faults, HttpAct, Occasion, Struck};
+use crate::fault::{self, Act, Dice, Faults, Fired, HttpAct, Occasion};
 use crate::hinted::{self, Hinted, Mistake};
 use crate::limits;
 use crate::model::ServiceError;
@@ -59,10 +59,10 @@ pub(super) fn of_request(
     Ok(Some(Arc::new(faults)))
 }
 
-/// Lets the request on, perhaps later, or answers it. What fires is added to `fired`.
-pub(super) async fn meet(
+/// Lets the request on, perhaps later, or answers it. What fires is added to `noted`.
+pub(super) async fn apply(
     exchange: &mut Exchange,
-    fired: &mut Vec<Struck>,
+    noted: &mut Vec<Fired>,
 ) -> ApiResult<Option<Response>> {
     let (faults, workspace) = (
         exchange.caller.faults.clone(),
@@ -84,11 +84,11 @@ pub(super) async fn meet(
         model: aim.model.as_deref(),
         names_file: !aim.files.is_empty(),
     };
-    let Some(struck) = workspace.strike(own, occasion) else {
+    let Some(fired) = workspace.fire(own, occasion) else {
         return Ok(None);
     };
-    let fault = Arc::clone(&struck.fault);
-    fired.push(struck);
+    let fault = Arc::clone(&fired.fault);
+    noted.push(fired);
     let Act::Http(act) = &fault.act else {
         return Ok(None);
     };
@@ -148,7 +148,7 @@ async fn delete(exchange: &Exchange, aim: &Aim) -> ApiResult<()> {
 pub(super) fn on_the_wire(
     record: &mut Record,
     own: Option<&Faults>,
-    line: Line,
+    connection: Connection,
     response: Response,
 ) -> Response {
     let workspace = Arc::clone(&record.workspace);
@@ -157,21 +157,21 @@ pub(super) fn on_the_wire(
         path: &record.entry.path,
         stream: is_stream(&response),
     };
-    let Some(struck) = workspace.strike(own, occasion) else {
+    let Some(fired) = workspace.fire(own, occasion) else {
         return response;
     };
-    let Act::Wire(act) = &struck.fault.act else {
+    let Act::Wire(act) = &fired.fault.act else {
         return response;
     };
     let act = act.clone();
     tracing::info!(request.id = %record.entry.id, ?act, "a fault fires");
-    record.facts.struck.push(struck);
+    record.facts.fired.push(fired);
     let ids = workspace.ids(&[b"wire", record.entry.id.as_bytes()]);
     let clock = workspace.clock.clone();
     let (mut parts, body) = response.into_parts();
     // The length is true no more, or not yet.
     parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, Body::new(Shaped::new(body, act, clock, ids, line)))
+    Response::from_parts(parts, Body::new(Shaped::new(body, act, clock, ids, connection)))
 }
 
 /// Parity: what the service's edge refuses has no outer `type` and no request id (F135).

@@ -12,26 +12,26 @@ use axum::response::{IntoResponse, Response};
 use crate::api::error::ApiError;
 use crate::api::linger::Lingering;
 use crate::api::record::{REQUESTS, millis};
-use crate::api::shaped::Line;
+use crate::api::shaped::Connection;
 use crate::app::App;
 use crate::config::Host;
 
 /// Runs before everything else, on both surfaces.
 pub(super) async fn guard<F: Future<Output = Response>>(
     app: &App,
-    line: Option<Line>,
+    connection: Option<Connection>,
     request: Request,
     next: impl FnOnce(Request) -> F,
 ) -> Response {
     let began = Instant::now();
-    if let Some(line) = &line {
-        line.begin();
+    if let Some(connection) = &connection {
+        connection.begin();
     }
-    let wire = line.clone().unwrap_or_default();
+    let wire = connection.clone().unwrap_or_default();
     let request = request.map(|body| Lingering::wrap(body, wire));
     let about = About::of(&request);
     // Over a connection, that is: what calls the router itself has no use for it.
-    let must_name = line.is_some() && request.version() >= Version::HTTP_11;
+    let must_name = connection.is_some() && request.version() >= Version::HTTP_11;
     if let Err(error) = check_host(app, request.headers(), must_name) {
         return about.log(refuse(&error), began);
     }

@@ -16,7 +16,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::Sleep;
 
-use super::shaped::Line;
+use super::shaped::Connection;
 use crate::limits;
 
 /// A body that is read to its end even if its handler does not read it.
@@ -24,21 +24,21 @@ use crate::limits;
 /// One that stays silent for too long ends with an error, so that it holds nothing for ever.
 pub(super) struct Lingering {
     inner: Body,
-    line: Line,
+    connection: Connection,
     /// Runs while the next bytes are waited for.
     silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl Lingering {
     /// Of small bodies, too: clients send them apart from the head.
-    pub(super) fn wrap(body: Body, line: Line) -> Body {
+    pub(super) fn wrap(body: Body, connection: Connection) -> Body {
         if body.size_hint().exact() == Some(0) {
             return body;
         }
-        line.set_in_body(true);
+        connection.set_in_body(true);
         Body::new(Self {
             inner: body,
-            line,
+            connection,
             silence: None,
         })
     }
@@ -80,15 +80,15 @@ impl HttpBody for Lingering {
 impl Drop for Lingering {
     fn drop(&mut self) {
         if self.inner.is_end_stream() {
-            return self.line.set_in_body(false);
+            return self.connection.set_in_body(false);
         }
-        let (body, line) = (std::mem::take(&mut self.inner), self.line.clone());
+        let (body, connection) = (std::mem::take(&mut self.inner), self.connection.clone());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 tokio::time::timeout(limits::LINGER_TIME, discard(body))
                     .await
                     .ok();
-                line.set_in_body(false);
+                connection.set_in_body(false);
             });
         }
     }

@@ -22,7 +22,7 @@ use crate::api::key::keys;
 use crate::app::App;
 use crate::cassette::{Redactor, data_of_frame, split_frames};
 use crate::coverage::Mode;
-use crate::fault::Struck;
+use crate::fault::Fired;
 use crate::ids::{Ids, Kind};
 use crate::journal::{Body, Entry, Headers, Mark};
 use crate::limits;
@@ -241,10 +241,10 @@ impl Record {
                 outputs,
                 paused,
                 told,
-                struck,
+                fired,
             } = std::mem::take(&mut report.facts);
             facts.lints.extend(lints);
-            facts.struck.extend(struck);
+            facts.fired.extend(fired);
             // Replay has noted what it knows itself.
             facts.miss = miss.or(facts.miss);
             facts.outputs.extend(outputs);
@@ -253,7 +253,7 @@ impl Record {
         }
         self.note_met(&entry, left);
         without_keys(&mut facts, &self.redactor);
-        entry.struck = facts.struck.iter().map(Struck::describe).collect();
+        entry.fired = facts.fired.iter().map(Fired::describe).collect();
         entry.marks = noted.marks;
         entry.lints.clone_from(&facts.lints);
         let workspace = &self.workspace;

@@ -16,7 +16,7 @@ use crate::api::error::{ApiError, RequestId};
 use crate::api::exchange::{Exchange, Outcome};
 use crate::api::guard::guard;
 use crate::api::record::{Arrived, Record};
-use crate::api::shaped::Line;
+use crate::api::shaped::Connection;
 use crate::api::skills::versions;
 use crate::api::{batches, faults, files, identify, messages, models, replay, skills};
 use crate::app::App;
@@ -30,11 +30,11 @@ pub(crate) fn is_below(path: &str) -> bool {
 }
 
 /// A request of this surface alone, over a connection: what [`front`] is for those that a router has to tell apart.
-pub(crate) async fn through(app: App, line: Line, request: Request) -> Response {
+pub(crate) async fn through(app: App, connection: Connection, request: Request) -> Response {
     let (method, path) = (request.method(), request.uri().path());
     let (allowed, is_head) = (allowed(path, method), *method == Method::HEAD);
-    let (over, of) = (Some(line.clone()), app.clone());
-    let next = |request| answer_over(of, Some(line), request);
+    let (over, of) = (Some(connection.clone()), app.clone());
+    let next = |request| answer_over(of, Some(connection), request);
     let mut response = guard(&app, over, request, next).await;
     let headers = response.headers_mut();
     if let Some(methods) = allowed {
@@ -55,8 +55,8 @@ pub(crate) async fn through(app: App, line: Line, request: Request) -> Response 
 /// What lies over both surfaces: the guard, and what a client with the wrong method is told.
 pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) -> Response {
     let allowed = allowed(request.uri().path(), request.method());
-    let line = Line::of(&request);
-    let mut response = guard(&app, line, request, |request| next.run(request)).await;
+    let connection = Connection::of(&request);
+    let mut response = guard(&app, connection, request, |request| next.run(request)).await;
     if let Some(methods) = allowed {
         let headers = response.headers_mut();
         headers.insert(header::ALLOW, HeaderValue::from_static(methods));
@@ -66,8 +66,8 @@ pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) 
 
 /// A request that no other surface knows.
 pub(crate) async fn answer(State(app): State<App>, request: Request) -> Response {
-    let line = Line::of(&request);
-    answer_over(app, line, request).await
+    let connection = Connection::of(&request);
+    answer_over(app, connection, request).await
 }
 
 /// A request of the emulated surface: the layers, outermost first.
@@ -79,7 +79,7 @@ pub(crate) async fn answer(State(app): State<App>, request: Request) -> Response
 /// 5. [`route`] finds the handler.
 ///
 /// Behind them an error gets its envelope, the answer its ids, and a fault of the wire its way.
-async fn answer_over(app: App, line: Option<Line>, request: Request) -> Response {
+async fn answer_over(app: App, connection: Option<Connection>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let arrived = Arrived::now(&head);
     let workspace = match identify::workspace(&app, &head.headers).await {
@@ -102,8 +102,8 @@ async fn answer_over(app: App, line: Option<Line>, request: Request) -> Response
             response
         });
         record.answered(&mut response, &id);
-        let line = line.unwrap_or_default();
-        let response = faults::on_the_wire(&mut record, own.as_deref(), line, response);
+        let connection = connection.unwrap_or_default();
+        let response = faults::on_the_wire(&mut record, own.as_deref(), connection, response);
         record.close(response)
     };
     work.instrument(span).await
@@ -133,7 +133,7 @@ async fn carry_out(
     caller.made = record.made.clone();
     let own = caller.faults.clone();
     let mut exchange = Exchange::new(app, caller, (head, body));
-    let outcome = match faults::meet(&mut exchange, &mut record.facts.struck).await {
+    let outcome = match faults::apply(&mut exchange, &mut record.facts.fired).await {
         Ok(Some(response)) => Ok(response),
         Ok(None) => match mounted {
             Some(mounted) => {

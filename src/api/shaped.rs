@@ -22,10 +22,10 @@ use crate::ids::Ids;
 
 /// What a connection and its requests tell one another.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Line(Arc<LineState>);
+pub(crate) struct Connection(Arc<ConnectionState>);
 
 #[derive(Debug, Default)]
-struct LineState {
+struct ConnectionState {
     resets: AtomicBool,
     /// Requests whose heads are whole.
     begun: AtomicU64,
@@ -33,11 +33,11 @@ struct LineState {
     in_body: AtomicBool,
 }
 
-impl Line {
+impl Connection {
     /// Of the connection that a request came over; there is none where the router is called itself.
     pub(super) fn of(request: &Request) -> Option<Self> {
         let info = request.extensions().get::<ConnectInfo<Self>>();
-        info.map(|ConnectInfo(line)| line.clone())
+        info.map(|ConnectInfo(connection)| connection.clone())
     }
 
     /// The connection will be reset when it closes.
@@ -91,14 +91,20 @@ pub(super) struct Shaped {
 
 impl Shaped {
     /// `ids` are dice for the jitter.
-    pub(super) fn new(inner: Body, act: WireAct, clock: Clock, ids: Ids, line: Line) -> Self {
+    pub(super) fn new(
+        inner: Body,
+        act: WireAct,
+        clock: Clock,
+        ids: Ids,
+        connection: Connection,
+    ) -> Self {
         Self {
             inner,
             steps: Steps::new(clock),
             shaper: Shaper {
                 act,
                 ids,
-                line,
+                connection,
                 held: BytesMut::new(),
                 bytes: 0,
                 events: 0,
@@ -154,7 +160,7 @@ impl HttpBody for Shaped {
 struct Shaper {
     act: WireAct,
     ids: Ids,
-    line: Line,
+    connection: Connection,
     /// What waits for the rest of its event, or for the end.
     held: BytesMut,
     bytes: u64,
@@ -214,7 +220,7 @@ impl Shaper {
         }
         // An answer that was shorter than the fault wanted meets it at its end.
         if !std::mem::replace(&mut self.done, true) {
-            steps.extend(self.strike());
+            steps.extend(self.fire());
         }
         steps
     }
@@ -231,7 +237,7 @@ impl Shaper {
         bytes.truncate(left);
         self.done = true;
         let mut steps = vec![Step::Send(bytes)];
-        steps.extend(self.strike());
+        steps.extend(self.fire());
         steps
     }
 
@@ -265,7 +271,7 @@ impl Shaper {
                 && self.events >= after
             {
                 self.done = true;
-                steps.extend(self.strike());
+                steps.extend(self.fire());
                 if matches!(self.act, WireAct::Reset(_) | WireAct::Hang(_)) {
                     continue;
                 }
@@ -291,7 +297,7 @@ impl Shaper {
     }
 
     /// What the fault puts where it is due.
-    fn strike(&mut self) -> Vec<Step> {
+    fn fire(&mut self) -> Vec<Step> {
         let inserted = |text: &'static str| Step::Send(Bytes::from_static(text.as_bytes()));
         match &self.act {
             WireAct::Hang(_) | WireAct::Lost { hangs: true, .. } => vec![Step::Flush, Step::Hang],
@@ -342,7 +348,7 @@ impl Shaper {
             self.act,
             WireAct::Reset(_) | WireAct::Lost { hangs: false, .. }
         ) {
-            self.line.reset();
+            self.connection.reset();
         }
     }
 }

@@ -243,7 +243,7 @@ async fn carry_out(
             let failure = failure.or_else(|| {
                 let model = &input.request.model;
                 input
-                    .strike(Occasion::Tool { model, tool })
+                    .fire(Occasion::Tool { model, tool })
                     .and_then(|fault| fault.tool_failure())
             });
             let call = HostedCall {
@@ -274,7 +274,7 @@ async fn carry_out(
                 kept: Mutex::default(),
             };
             // Before the first await: calls of a group meet their faults in order.
-            let fault = input.strike(Occasion::Tool {
+            let fault = input.fire(Occasion::Tool {
                 model: &input.request.model,
                 tool,
             });
@@ -333,7 +333,7 @@ fn search_or_fetch(
     arguments: &Value,
     (failure, found): (Option<ToolFailure>, Option<Finding>),
 ) -> Result<Carried, TurnError> {
-    let fault = input.strike(Occasion::Tool {
+    let fault = input.fire(Occasion::Tool {
         model: &input.request.model,
         tool,
     });

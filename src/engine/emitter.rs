@@ -60,7 +60,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// The stream meets `fault` where it says.
-    pub(super) fn meet(&mut self, fault: Option<Arc<Fault>>) {
+    pub(super) fn apply(&mut self, fault: Option<Arc<Fault>>) {
         self.fault = fault;
     }
 

@@ -91,7 +91,7 @@ async fn carry_out(
     let message_id = ids.next(Kind::Message);
     let mut emitter = Emitter::new(sink);
     let model_name = &input.request.model;
-    emitter.meet(input.strike(Occasion::Stream { model: model_name }));
+    emitter.apply(input.fire(Occasion::Stream { model: model_name }));
     let mut meter = Meter::new(input_tokens(&input.body), geo, prints_details)
         .counting_code(input.quirks.code_execution_counter == CodeExecutionCounter::Counted)
         .in_batch(input.batch_item.is_some());

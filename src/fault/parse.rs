@@ -144,8 +144,8 @@ fn http(keys: &Keys<'_>) -> Result<HttpAct, FaultError> {
     if keys.members.contains_key("by") {
         return Err(bad("`by` is for `do: advance`", "such as \"by\": \"30d\""));
     }
-    match keys.deed(&[Transport::NAMES, Change::NAMES].concat())? {
-        Deed::Error => {
+    match keys.action(&[Transport::NAMES, Change::NAMES].concat())? {
+        Action::Error => {
             let edge = keys.boolean("edge")?.unwrap_or(false);
             let mut error = service_error(keys, None)?;
             if edge {
@@ -164,8 +164,8 @@ fn http(keys: &Keys<'_>) -> Result<HttpAct, FaultError> {
             }
             Ok(HttpAct::Error { error, edge })
         }
-        Deed::Cut => Ok(HttpAct::Cut),
-        Deed::Wait(span) => Ok(HttpAct::Wait(span)),
+        Action::Cut => Ok(HttpAct::Cut),
+        Action::Wait(span) => Ok(HttpAct::Wait(span)),
     }
 }
 
@@ -195,10 +195,10 @@ fn stream(keys: &Keys<'_>) -> Result<Act, FaultError> {
     let each = after.is_none() && keys.is_delay();
     // Without a number: as soon as the stream has begun.
     let after_events = if each { None } else { Some(after.unwrap_or(1)) };
-    let act = match keys.deed(Transport::NAMES)? {
-        Deed::Error => StreamAct::Error(service_error(keys, Some("stream"))?),
-        Deed::Cut => StreamAct::Cut,
-        Deed::Wait(span) => StreamAct::Wait(span),
+    let act = match keys.action(Transport::NAMES)? {
+        Action::Error => StreamAct::Error(service_error(keys, Some("stream"))?),
+        Action::Cut => StreamAct::Cut,
+        Action::Wait(span) => StreamAct::Wait(span),
     };
     Ok(Act::Stream { after_events, act })
 }
@@ -213,8 +213,8 @@ fn tool(keys: &Keys<'_>) -> Result<ToolAct, FaultError> {
     })?;
     let message = keys.string("error_message")?.map(str::to_owned);
     let deeds = one_of(ToolWord::NAMES);
-    let deed = keys.get("do", &deeds, |value| ToolWord::from_name(value.as_str()?))?;
-    let act = match deed {
+    let action = keys.get("do", &deeds, |value| ToolWord::from_name(value.as_str()?))?;
+    let act = match action {
         None | Some(ToolWord::Error) => {
             let code = code.ok_or_else(|| {
                 bad(
@@ -310,7 +310,7 @@ fn service_error(keys: &Keys<'_>, place: Option<&str>) -> Result<ServiceError, F
 }
 
 /// What `do` says.
-enum Deed {
+enum Action {
     Error,
     Cut,
     Wait(Option<Duration>),
@@ -388,16 +388,16 @@ impl<'a> Keys<'a> {
 
     /// `delay_ms: N` is short for `do: delay_ms` and `for_ms: N`.
     fn is_delay(&self) -> bool {
-        let deed = self.members.get("do").and_then(Value::as_str);
-        deed.map_or(self.members.contains_key("delay_ms"), |deed| {
-            deed == "delay_ms"
+        let action = self.members.get("do").and_then(Value::as_str);
+        action.map_or(self.members.contains_key("delay_ms"), |action| {
+            action == "delay_ms"
         })
     }
 
-    /// Refuses those of the keys `of_others` that are not the deed's `own`.
+    /// Refuses those of the keys `of_others` that are not the action's `own`.
     fn refuse_strays(
         &self,
-        deed: &str,
+        action: &str,
         own: &[&str],
         of_others: &[&str],
     ) -> Result<(), FaultError> {
@@ -405,7 +405,7 @@ impl<'a> Keys<'a> {
         match strays.find(|key| self.members.contains_key(**key)) {
             None => Ok(()),
             Some(stray) => Err(bad(
-                format!("`{stray}` does not go with `do: {deed}`"),
+                format!("`{stray}` does not go with `do: {action}`"),
                 match own {
                     [] => "leave it out".to_owned(),
                     own => format!("it takes {}", own.join(", ")),
@@ -414,31 +414,31 @@ impl<'a> Keys<'a> {
         }
     }
 
-    fn deed(&self, names: &[&str]) -> Result<Deed, FaultError> {
-        let deed = self.get("do", &one_of(names), |value| {
+    fn action(&self, names: &[&str]) -> Result<Action, FaultError> {
+        let action = self.get("do", &one_of(names), |value| {
             Transport::from_name(value.as_str()?)
         })?;
         let span = self.milliseconds("for_ms")?;
         let delay = self.milliseconds("delay_ms")?;
-        let deed = match deed {
-            Some(deed) => deed,
+        let action = match action {
+            Some(action) => action,
             None if delay.is_some() => Transport::Delay,
             None => Transport::Error,
         };
         let stray = |key: &str, of: &str| {
             bad(
-                format!("`{key}` does not go with `do: {}`", deed.name()),
+                format!("`{key}` does not go with `do: {}`", action.name()),
                 format!("`{key}` is for {of}"),
             )
         };
-        let waits = matches!(deed, Transport::Stall | Transport::Delay);
+        let waits = matches!(action, Transport::Stall | Transport::Delay);
         if span.is_some() && !waits {
             return Err(stray("for_ms", "`stall` and `delay_ms`"));
         }
-        if delay.is_some() && deed != Transport::Delay {
+        if delay.is_some() && action != Transport::Delay {
             return Err(stray("delay_ms", "a fault that only delays"));
         }
-        if deed != Transport::Error
+        if action != Transport::Error
             && let Some(key) = ERROR
                 .iter()
                 .chain(&["edge"])
@@ -446,12 +446,12 @@ impl<'a> Keys<'a> {
         {
             return Err(stray(key, "a fault that is an error"));
         }
-        match deed {
-            Transport::Error => Ok(Deed::Error),
-            Transport::Cut => Ok(Deed::Cut),
-            Transport::Stall => Ok(Deed::Wait(span)),
+        match action {
+            Transport::Error => Ok(Action::Error),
+            Transport::Cut => Ok(Action::Cut),
+            Transport::Stall => Ok(Action::Wait(span)),
             Transport::Delay => match delay.or(span) {
-                Some(span) => Ok(Deed::Wait(Some(span))),
+                Some(span) => Ok(Action::Wait(Some(span))),
                 None => Err(bad("a delay needs its length", "such as \"delay_ms\": 250")),
             },
         }

@@ -42,13 +42,13 @@ struct Entry {
 
 /// A fault that fires.
 #[derive(Debug, Clone)]
-pub(crate) struct Struck {
+pub(crate) struct Fired {
     pub(crate) fault: Arc<Fault>,
     id: u64,
     layer: FaultLayer,
 }
 
-impl Struck {
+impl Fired {
     /// The same, of a request's own.
     #[must_use]
     pub(crate) fn of_request(self) -> Self {
@@ -210,13 +210,13 @@ impl Faults {
 
     /// The fault that fires on `occasion`; counts it. Every fault that fits counts the occasion, and the
     /// first that is due fires.
-    pub(crate) fn strike(&self, occasion: Occasion<'_>) -> Option<Struck> {
+    pub(crate) fn fire(&self, occasion: Occasion<'_>) -> Option<Fired> {
         let mut state = self.lock();
         if state.own.is_empty() && state.base.is_empty() {
             return None;
         }
         let State { own, base, .. } = &mut *state;
-        let mut struck = None;
+        let mut fired = None;
         let layers = [(FaultLayer::Workspace, own), (FaultLayer::File, base)];
         let entries = layers
             .into_iter()
@@ -224,9 +224,9 @@ impl Faults {
         for (layer, entry) in entries {
             if entry.fault.fits(occasion) {
                 entry.matched += 1;
-                if struck.is_none() && entry.is_due(&self.dice) {
+                if fired.is_none() && entry.is_due(&self.dice) {
                     entry.fired += 1;
-                    struck = Some(Struck {
+                    fired = Some(Fired {
                         fault: Arc::clone(&entry.fault),
                         id: entry.id,
                         layer,
@@ -234,7 +234,7 @@ impl Faults {
                 }
             }
         }
-        struck
+        fired
     }
 
     /// Whether a fault of requests to this path wants to know their bodies.
@@ -333,24 +333,24 @@ mod tests {
         faults
     }
 
-    fn strikes(faults: &Faults, occasions: usize) -> Vec<bool> {
+    fn fires(faults: &Faults, occasions: usize) -> Vec<bool> {
         (0..occasions)
-            .map(|_| faults.strike(OCCASION).is_some())
+            .map(|_| faults.fire(OCCASION).is_some())
             .collect()
     }
 
     #[test]
     fn a_fault_fires_once_unless_it_says_otherwise() {
         let once = faults(&json!({"at": "http", "status": 500}), 1);
-        assert_eq!(strikes(&once, 3), [true, false, false]);
+        assert_eq!(fires(&once, 3), [true, false, false]);
         let twice = faults(
             &json!({"at": "http", "status": 500, "nth": 2, "times": 2}),
             1,
         );
-        assert_eq!(strikes(&twice, 4), [false, true, true, false]);
+        assert_eq!(fires(&twice, 4), [false, true, true, false]);
         for always in [json!(0), json!("always")] {
             let always = faults(&json!({"at": "http", "status": 500, "times": always}), 1);
-            assert_eq!(strikes(&always, 3), [true; 3]);
+            assert_eq!(fires(&always, 3), [true; 3]);
             assert_eq!(always.list()[0].left, None);
         }
     }
@@ -361,7 +361,7 @@ mod tests {
             &json!([{"at": "http", "status": 500}, {"at": "http", "status": 529, "nth": 2}]),
             1,
         );
-        assert_eq!(strikes(&two, 3), [true, true, false]);
+        assert_eq!(fires(&two, 3), [true, true, false]);
         let list = two.list();
         assert_eq!((list[1].matched, list[1].fired), (3, 1));
         assert_eq!(list[1].left, Some(0));
@@ -370,9 +370,9 @@ mod tests {
     #[test]
     fn luck_is_the_same_with_the_same_seed() {
         let spec = json!({"at": "http", "status": 500, "probability": 0.3});
-        let first = strikes(&faults(&spec, 7), 200);
-        assert_eq!(first, strikes(&faults(&spec, 7), 200));
-        assert_ne!(first, strikes(&faults(&spec, 8), 200));
+        let first = fires(&faults(&spec, 7), 200);
+        assert_eq!(first, fires(&faults(&spec, 7), 200));
+        assert_ne!(first, fires(&faults(&spec, 8), 200));
         let hits = first.iter().filter(|hit| **hit).count();
         assert!((40..80).contains(&hits), "{hits} of 200");
     }
@@ -384,10 +384,10 @@ mod tests {
         faults
             .add(parse(&json!({"at": "stream", "do": "cut"})).unwrap())
             .unwrap();
-        assert_eq!(strikes(&faults, 2), [true, false]);
+        assert_eq!(fires(&faults, 2), [true, false]);
         faults.clear();
         assert_eq!((faults.list().len(), faults.list()[0].left), (1, Some(0)));
         faults.reset();
-        assert_eq!(strikes(&faults, 2), [true, false]);
+        assert_eq!(fires(&faults, 2), [true, false]);
     }
 }

@@ -67,7 +67,7 @@ struct Rare {
     batch: Option<BatchItem>,
     lints: Vec<Lint>,
     marks: Vec<Mark>,
-    struck: Vec<FaultGiven>,
+    fired: Vec<FaultGiven>,
     /// Those that are not among the texts: large, or not kept.
     request_body: Option<Body>,
     response_body: Option<Body>,
@@ -118,7 +118,7 @@ impl Kept {
             batch: entry.batch.clone(),
             lints: entry.lints.clone(),
             marks: entry.marks.clone(),
-            struck: entry.struck.clone(),
+            fired: entry.fired.clone(),
             request_body,
             response_body,
         };
@@ -247,14 +247,14 @@ impl Rare {
             batch,
             lints,
             marks,
-            struck,
+            fired,
             request_body,
             response_body,
         } = self;
         batch.is_none()
             && lints.is_empty()
             && marks.is_empty()
-            && struck.is_empty()
+            && fired.is_empty()
             && request_body.is_none()
             && response_body.is_none()
     }
@@ -320,7 +320,7 @@ impl<'a> View<'a> {
             lints: rare.map_or_else(Vec::new, |rare| rare.lints.clone()),
             client_left: slot.client_left,
             marks: rare.map_or_else(Vec::new, |rare| rare.marks.clone()),
-            struck: rare.map_or_else(Vec::new, |rare| rare.struck.clone()),
+            fired: rare.map_or_else(Vec::new, |rare| rare.fired.clone()),
             steps: slot.steps.to_vec(),
         }
     }

@@ -268,7 +268,10 @@ proptest! {
     #[test]
     fn what_is_listed_is_what_came(entries in prop::collection::vec(any_entry(), 1..80)) {
         let journal = Journal::with_limit(1_000_000);
-        let came: Vec<_> = entries.into_iter().map(|entry| journal.push(entry)).collect();
+        let came: Vec<_> = entries
+            .into_iter()
+            .map(|entry| Arc::new(journal.push(entry)))
+            .collect();
         let listed = journal.export(&Filter::default());
         prop_assert!(!listed.is_empty());
         prop_assert_eq!(&listed[..], &came[came.len() - listed.len()..]);

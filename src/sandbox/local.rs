@@ -509,7 +509,7 @@ impl Inner {
         tokio::spawn(async move {
             // An error means that it cannot be waited for: it is taken for gone.
             watching.readable().await.map(drop).ok();
-            inner.see_off(&sandbox, &started.group).await;
+            inner.reap_and_remove(&sandbox, &started.group).await;
             let mut sandboxes = inner.lock();
             if sandboxes
                 .get(&spec.sandbox_id)
@@ -595,7 +595,7 @@ impl Inner {
     }
 
     /// After its last process: takes its status and its control groups away.
-    async fn see_off(&self, sandbox: &Sandbox, group: &Group) {
+    async fn reap_and_remove(&self, sandbox: &Sandbox, group: &Group) {
         for _ in 0..RELEASE_STEPS {
             let reaped = sys::reap(&sandbox.process).unwrap_or(true);
             if reaped {

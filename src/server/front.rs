@@ -14,7 +14,7 @@ use axum::serve::IncomingStream;
 use tower::Service;
 
 use super::wire::Listening;
-use crate::api::{self, Line};
+use crate::api::{self, Connection};
 use crate::app::App;
 
 /// Makes a [`Front`] for each connection.
@@ -43,7 +43,7 @@ impl Service<IncomingStream<'_, Listening>> for Connections {
         ready(Ok(Front {
             app: self.app.clone(),
             router: self.router.clone(),
-            line: stream.io().line(),
+            connection: stream.io().connection(),
         }))
     }
 }
@@ -53,7 +53,7 @@ impl Service<IncomingStream<'_, Listening>> for Connections {
 pub(super) struct Front {
     app: App,
     router: Router,
-    line: Line,
+    connection: Connection,
 }
 
 impl Service<Request> for Front {
@@ -66,12 +66,12 @@ impl Service<Request> for Front {
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let line = self.line.clone();
+        let connection = self.connection.clone();
         if api::is_below(request.uri().path()) {
             let app = self.app.clone();
-            return Box::pin(async move { Ok(api::through(app, line, request).await) });
+            return Box::pin(async move { Ok(api::through(app, connection, request).await) });
         }
-        request.extensions_mut().insert(ConnectInfo(line));
+        request.extensions_mut().insert(ConnectInfo(connection));
         Box::pin(self.router.call(request))
     }
 }

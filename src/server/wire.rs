@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
 
-use crate::api::Line;
+use crate::api::Connection;
 use crate::limits;
 
 /// A socket that is listened on.
@@ -40,7 +40,7 @@ impl Listener for Listening {
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: TcpStream,
-    line: Line,
+    connection: Connection,
     /// The end of the time for a head; set anew for each.
     head: Pin<Box<Sleep>>,
     /// Whether one is under way.
@@ -53,7 +53,7 @@ impl Wire {
     fn new(stream: TcpStream) -> Self {
         Self {
             stream,
-            line: Line::default(),
+            connection: Connection::default(),
             head: Box::pin(tokio::time::sleep(limits::HEAD_TIME)),
             in_head: true,
             begun: 0,
@@ -61,17 +61,17 @@ impl Wire {
     }
 
     /// What its requests and it tell one another.
-    pub(super) fn line(&self) -> Line {
-        self.line.clone()
+    pub(super) fn connection(&self) -> Connection {
+        self.connection.clone()
     }
 
     /// Looks at the clock while a head is under way. Between requests a connection may rest.
     fn poll_head(&mut self, cx: &mut Context<'_>, came: bool) -> Poll<io::Result<()>> {
-        let begun = self.line.begun();
+        let begun = self.connection.begun();
         if begun != self.begun {
             self.begun = begun;
             self.in_head = false;
-        } else if came && !self.in_head && !self.line.in_body() {
+        } else if came && !self.in_head && !self.connection.in_body() {
             self.in_head = true;
             let end = tokio::time::Instant::now() + limits::HEAD_TIME;
             self.head.as_mut().reset(end);
@@ -86,7 +86,7 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if self.line.resets()
+        if self.connection.resets()
             && let Err(error) = self.stream.set_zero_linger()
         {
             tracing::debug!(%error, "a connection closes without a reset");
@@ -126,7 +126,7 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.line.resets() {
+        if this.connection.resets() {
             // A proper end before the reset would be a proper end.
             return Poll::Ready(Ok(()));
         }

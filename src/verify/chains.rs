@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Made, Seen};
-use crate::fault::Struck;
+use crate::fault::Fired;
 use crate::journal::{Body, Entry};
 use crate::limits;
 
@@ -76,9 +76,9 @@ pub(super) struct Repeats {
 
 impl Chains {
     /// Takes note of a request, and says whether it repeats another.
-    pub(super) fn note(&mut self, seen: Seen<'_>, struck: &[Struck]) -> Option<Repeats> {
+    pub(super) fn note(&mut self, seen: Seen<'_>, fired: &[Fired]) -> Option<Repeats> {
         let known = self.find(seen);
-        if struck.is_empty() && known.is_none() && !seen.is_lost_creation() {
+        if fired.is_empty() && known.is_none() && !seen.is_lost_creation() {
             return None;
         }
         let lost = known.map(|at| Repeats {
@@ -92,12 +92,12 @@ impl Chains {
             made,
         } = seen;
         let ended_at = clock.now();
-        let cut = struck.iter().any(Struck::cuts);
+        let cut = fired.iter().any(Fired::cuts);
         let mut attempt = Attempt {
             request_id: entry.id.clone(),
             status: (!cut && !left).then_some(entry.status),
             left,
-            faults: struck.iter().map(Struck::describe).collect(),
+            faults: fired.iter().map(Fired::describe).collect(),
             after: None,
             by_sdk: is_sdk_retry(entry),
             made: made.clone(),
@@ -119,7 +119,7 @@ impl Chains {
             self.all.len() - 1
         };
         let chain = &mut self.all[at];
-        chain.open = left || struck.iter().any(Struck::fails);
+        chain.open = left || fired.iter().any(Fired::fails);
         chain.last_left = left;
         chain.last_status = attempt.status;
         chain.ended = started + entry.duration;

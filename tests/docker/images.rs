@@ -5,6 +5,7 @@ use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilde
 use sandtable::cli::doctor::{State, report};
 use sandtable::cli::image::{BuildArgs, Flavor, ImageError};
 use sandtable::config::Config;
+use sandtable::hinted;
 use sandtable::sandbox::docker::image;
 
 use crate::bench::image_ready;
@@ -90,8 +91,8 @@ async fn a_base_that_is_not_there_is_told_without_a_build() {
     let error = image::build(&args, &mut |_| ()).await.unwrap_err();
     assert!(matches!(error, ImageError::Base { .. }), "{error}");
     assert_eq!(
-        error.to_string(),
-        "get the base image `sandtable-no-such-base:1`: not on the engine\n\
+        hinted::told(&error),
+        "get the base image `sandtable-no-such-base:1`: not on the engine\n  \
          hint: bring it to the engine first, or build without `--offline`"
     );
 }

@@ -300,7 +300,7 @@ async fn a_mistake_is_told_with_its_place_and_a_hint() {
         ),
         (
             builder().fault(&json!({"at": "http", "status": 500, "tmies": 2})),
-            "faults-1.json: `tmies` is no key",
+            "faults-1.json:1:2: `tmies` is no key",
             "`times`",
         ),
         (

@@ -703,7 +703,7 @@ fn try_again(settings: &Settings, job: &Job<'_>) -> Result<Run, Refusal> {
         }
         // What calls that are over have left must not keep the next one out.
         sys::kill_all_others();
-        tree::see_off();
+        tree::reap_all();
     }
     result
 }

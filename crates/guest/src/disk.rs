@@ -57,6 +57,8 @@ pub(crate) struct Watch {
     owed: bool,
     /// What lay below when the last walk that came to its end began.
     mark: Option<Below>,
+    /// How much of what is used no walk has counted: the most that it can be.
+    guessed: u64,
     /// Room on the disk when a process was first seen that hides what it has open.
     room_before_hiding: Option<u64>,
 }
@@ -87,6 +89,7 @@ impl Watch {
             // What lay there before the guest came.
             owed: true,
             mark: None,
+            guessed: 0,
             room_before_hiding: None,
         })
     }
@@ -115,22 +118,24 @@ impl Watch {
     /// next walk does, in a second at most, so that the answer does not wait for it.
     pub(crate) fn look_at_end(&mut self) -> Option<String> {
         self.owed = true;
-        if self.has_hardly_grown() {
-            return None;
-        }
-        self.look_now()
+        let Some(bytes) = self.little_growth() else {
+            return self.look_now();
+        };
+        // Programs are told of it, and files that come in find as much room less.
+        let counted = self.used.saturating_sub(self.guessed);
+        self.guessed = bytes;
+        self.set_used(counted.saturating_add(bytes));
+        None
     }
 
-    /// Whether what has been written since the last walk is little, and leaves the disk below its limit.
+    /// How much may have been written since the last walk, if it is little and leaves the disk below its limit.
     /// What others write below counts as the sandbox's. What they remove would hide as much until the next
     /// walk, if programs that have ended had not been seen to write it.
-    fn has_hardly_grown(&self) -> bool {
+    fn little_growth(&self) -> Option<u64> {
         let few = self.limit / UNCOUNTED_PART;
-        let (Some(before), Some(now)) = (&self.mark, Below::of(&self.roots)) else {
-            return false;
-        };
-        now.grown_since(before)
-            .is_some_and(|bytes| bytes <= few && self.used.saturating_add(few) <= self.limit)
+        let bytes = Below::of(&self.roots)?.grown_since(self.mark.as_ref()?)?;
+        let counted = self.used.saturating_sub(self.guessed);
+        (bytes <= few && counted.saturating_add(few) <= self.limit).then_some(bytes)
     }
 
     /// Walks on if it is time; says so if the disk is too full and got fuller.
@@ -183,6 +188,7 @@ impl Watch {
         // What is hidden or too deep is not known well enough to go without a walk.
         let is_known = !walk.hidden && !walk.too_deep;
         self.mark = walk.mark.take().filter(|_| is_known);
+        self.guessed = 0;
         let mut used = walk.bytes;
         if walk.hidden {
             let room = self.roots.first().map_or(0, |root| sys::disk_room(root));
@@ -619,6 +625,14 @@ mod tests {
         write(&root.path().join("home/a"), 2 * MIB);
         pretend_nothing_was_written(&mut watch);
         assert_eq!((watch.look_at_end(), watch.used), (None, before));
+        // What the disk has lost is taken for what the call wrote, once.
+        watch.mark = Below::of(&watch.roots);
+        watch.mark.as_mut().unwrap().disks[0].bytes += MIB / 2;
+        for _ in 0..2 {
+            assert_eq!(watch.look_at_end(), None);
+            let guessed = watch.used - before;
+            assert!((MIB / 4..=MIB).contains(&guessed), "{guessed}");
+        }
         assert!(watch.is_owed() && watch.next_look() <= Instant::now() + INTERVAL);
         watch.look(watch.next_look());
         while watch.walk.is_some() {

@@ -200,11 +200,11 @@ pub(crate) fn kill_descendants() {
         members.remove(&own_pid());
         members
     });
-    see_off();
+    reap_all();
 }
 
 /// Takes the dead, until there are no children left or it takes too long.
-pub(crate) fn see_off() {
+pub(crate) fn reap_all() {
     let patience = Instant::now() + FAREWELL;
     while let Ok(ended) = sys::reap()
         && Instant::now() < patience

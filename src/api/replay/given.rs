@@ -85,7 +85,7 @@ pub(super) async fn response(
         fail_calls(&mut played.response, |tool| {
             tool_fault(caller, model, tool, facts)
         });
-        act = strike(caller, Occasion::Stream { model }, facts);
+        act = fire(caller, Occasion::Stream { model }, facts);
         note(caller, turn, &played, facts);
     }
     let End::UpstreamBroke(why) = &played.response.end else {
@@ -227,19 +227,17 @@ fn scaled(span_ms: u64, factor: f64) -> Duration {
     Duration::from_millis(span_ms).mul_f64(factor)
 }
 
-fn strike(caller: &Caller, occasion: Occasion<'_>, facts: &mut Facts) -> Option<Act> {
-    let struck = caller
-        .workspace
-        .strike(caller.faults.as_deref(), occasion)?;
-    let act = struck.fault.act.clone();
-    facts.struck.push(struck);
+fn fire(caller: &Caller, occasion: Occasion<'_>, facts: &mut Facts) -> Option<Act> {
+    let fired = caller.workspace.fire(caller.faults.as_deref(), occasion)?;
+    let act = fired.fault.act.clone();
+    facts.fired.push(fired);
     Some(act)
 }
 
 /// The error that a fault gives to a recorded call. What would happen to a sandbox cannot: there is none.
 fn tool_fault(caller: &Caller, model: &str, tool: &str, facts: &mut Facts) -> Option<String> {
     let tool = ServerTool::from_name(tool)?;
-    let act = strike(caller, Occasion::Tool { model, tool }, facts)?;
+    let act = fire(caller, Occasion::Tool { model, tool }, facts)?;
     let code = if let Act::Tool(ToolAct::Code { code, .. }) = act {
         code
     } else {

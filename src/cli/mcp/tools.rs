@@ -299,7 +299,7 @@ impl Tools {
         done.map(|done| pretty(&done))
     }
 
-    #[tool(description = "The faults that are set, and how often each has struck.")]
+    #[tool(description = "The faults that are set, and how often each has fired.")]
     async fn list_faults(&self) -> Answer {
         self.get("faults").await.map(|faults| pretty(&faults))
     }

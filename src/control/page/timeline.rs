@@ -62,7 +62,7 @@ fn row(number: u64, entry: &Entry) -> TimelineRow {
         lints: entry.lints.len() as u64,
         left: entry.client_left,
         batch: entry.batch.as_ref().map(|item| item.id.clone()),
-        faults: entry.struck.len() as u64,
+        faults: entry.fired.len() as u64,
         stream: asked.stream,
         model: asked.model,
         said: asked.said,

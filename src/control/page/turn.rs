@@ -51,7 +51,7 @@ pub(super) async fn show(
         Json(TurnShown {
             entry: entry.told(true),
             marks: marks.collect(),
-            faults: entry.struck.clone(),
+            faults: entry.fired.clone(),
             rule,
             steps: steps.collect(),
             miss,

@@ -192,7 +192,7 @@ impl Running<'_> {
         let id = programmatic::web_id_of(self.id, call.n);
         let caller = programmatic::caller(&self.input.request, self.id.to_owned());
         let arguments = Value::Object(call.args.clone());
-        let fault = self.input.strike(Occasion::Tool {
+        let fault = self.input.fire(Occasion::Tool {
             model: &self.input.request.model,
             tool,
         });

@@ -32,7 +32,7 @@ pub(super) async fn expire(engine: &Engine, input: &TurnInput, id: &str) -> Resu
     let workspace = &input.workspace;
     let idle = input.quirks.container_idle.0;
     let found = engine.containers.find(workspace, id, idle).await?;
-    if matches!(found, Found::Alive(_)) && strike(input, Moment::Names).is_some() {
+    if matches!(found, Found::Alive(_)) && fire(input, Moment::Names).is_some() {
         engine.containers.expire(workspace, id).await?;
     }
     Ok(())
@@ -42,14 +42,14 @@ pub(super) async fn expire(engine: &Engine, input: &TurnInput, id: &str) -> Resu
 pub(super) fn has_expired(input: &TurnInput) -> bool {
     let expires = |act: &Act| matches!(act, Act::Turn(TurnAct::ExpireContainer));
     input.report.lock().is_ok_and(|report| {
-        let mut struck = report.facts.struck.iter();
-        struck.any(|struck| expires(&struck.fault.act))
+        let mut fired = report.facts.fired.iter();
+        fired.any(|fired| expires(&fired.fault.act))
     })
 }
 
-fn strike(input: &TurnInput, moment: Moment) -> Option<TurnAct> {
+fn fire(input: &TurnInput, moment: Moment) -> Option<TurnAct> {
     let model = &input.request.model;
-    let fault = input.strike(Occasion::Turn { model, moment })?;
+    let fault = input.fire(Occasion::Turn { model, moment })?;
     match &fault.act {
         Act::Turn(act) => Some(act.clone()),
         Act::Http(_) | Act::Stream { .. } | Act::Tool(_) | Act::Wire(_) => None,
@@ -68,7 +68,7 @@ impl Turn<'_> {
         if before == Some(blocks) {
             return Ok(None);
         }
-        match strike(self.input, Moment::Between { before, blocks }) {
+        match fire(self.input, Moment::Between { before, blocks }) {
             Some(TurnAct::Stop { stop, .. }) => Ok(Some(End::Stop(stop))),
             Some(TurnAct::Pause { .. }) => {
                 model.interrupt(Some(results))?;
@@ -80,7 +80,7 @@ impl Turn<'_> {
 
     /// The model has nothing more to say.
     pub(super) fn ends_by_itself(&mut self, model: &mut dyn Model) -> Result<End, TurnError> {
-        match self.strike_at_end(false) {
+        match self.fire_at_end(false) {
             Some(TurnAct::Stop { stop, .. }) => return Ok(End::Stop(stop)),
             Some(TurnAct::Pause { .. }) => {
                 model.interrupt(Some(&[]))?;
@@ -96,18 +96,18 @@ impl Turn<'_> {
 
     /// The answer ends in calls of the client: it may say another reason, and can be continued all the same.
     pub(super) fn cut_in_calls(&mut self) {
-        if let Some(TurnAct::Stop { stop, .. }) = self.strike_at_end(true) {
+        if let Some(TurnAct::Stop { stop, .. }) = self.fire_at_end(true) {
             self.cuts.stop = Some(stop);
         }
     }
 
-    fn strike_at_end(&self, in_calls: bool) -> Option<TurnAct> {
+    fn fire_at_end(&self, in_calls: bool) -> Option<TurnAct> {
         let end = Moment::End {
             before: self.cuts.before,
             blocks: self.emitter.blocks(),
             in_calls,
         };
-        strike(self.input, end)
+        fire(self.input, end)
     }
 
     /// Whether the answer pauses in the middle of the `count` server tool calls that are out.
@@ -119,7 +119,7 @@ impl Turn<'_> {
         let before = self.cuts.calls;
         self.cuts.calls += u32::try_from(count).unwrap_or(u32::MAX);
         let calls = self.cuts.calls;
-        let cut = strike(self.input, Moment::Called { before, calls }).is_some();
+        let cut = fire(self.input, Moment::Called { before, calls }).is_some();
         if cut {
             model.interrupt(None)?;
         }
@@ -143,7 +143,7 @@ impl Turn<'_> {
             stop,
             after_chars: Some(after),
             ..
-        }) = strike(self.input, moment)
+        }) = fire(self.input, moment)
         else {
             return (step, None);
         };

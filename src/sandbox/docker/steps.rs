@@ -218,8 +218,8 @@ mod tests {
         let error = "The command '/bin/sh -c pip' returned a non-zero code: 1".to_owned();
         let error = reader
             .take(Err(BollardError::DockerStreamError { error }), &mut |_| ())
-            .unwrap_err()
-            .to_string();
+            .unwrap_err();
+        let error = crate::hinted::told(&error);
         assert!(
             error.starts_with("build the image: step 2 of 2 failed: exit code 1\nline 11\n"),
             "{error}"
