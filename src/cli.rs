@@ -26,6 +26,7 @@ mod signals;
 mod sweep;
 mod tail;
 mod usage;
+mod value;
 mod verify;
 
 use std::ffi::OsString;

@@ -171,7 +171,10 @@ pub(super) fn on_the_wire(
     let (mut parts, body) = response.into_parts();
     // The length is true no more, or not yet.
     parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, Body::new(Shaped::new(body, act, clock, ids, connection)))
+    Response::from_parts(
+        parts,
+        Body::new(Shaped::new(body, act, clock, ids, connection)),
+    )
 }
 
 /// Parity: what the service's edge refuses has no outer `type` and no request id (F135).

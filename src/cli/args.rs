@@ -41,7 +41,6 @@ use kubernetes::KubernetesArgs;
 pub(super) use running::{McpArgs, ReportArgs, TailArgs, UsageArgs, VerifyArgs};
 pub(super) use shell::{CompletionsArgs, InitArgs, ManArgs, Project};
 pub(super) use sweep::{ShrinkArgs, SweepArgs, SweepCommand, SweepHow};
-pub(super) use values::ValueError;
 use values::{UnmatchedArg, alias, collector, json_path, port, profile, quirk};
 
 /// A local emulator for the code execution side of Anthropic's API.

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::ValueError;
+use super::value::ValueError;
 use clap::Args;
 use control_api::{Coverage, CoverageArea, CoverageItem, CoverageShow};
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-use super::args::ValueError;
+use super::value::ValueError;
 use clap::Args;
 use regex::Regex;
 

@@ -18,6 +18,7 @@ mod batches;
 mod billing;
 mod blocks;
 mod cassettes;
+mod circles;
 mod compiler;
 mod conforming;
 mod containers;

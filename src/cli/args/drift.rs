@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::values::ValueError;
+use crate::cli::value::ValueError;
 use crate::clock;
 use chrono::TimeDelta;
 use clap::Args;

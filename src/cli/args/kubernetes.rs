@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ValueError;
+use crate::cli::value::ValueError;
 use clap::Args;
 
 use crate::limits::POD_START_TIMEOUT;

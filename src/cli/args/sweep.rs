@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::values::ValueError;
+use crate::cli::value::ValueError;
 use clap::{Args, Subcommand};
 
 use super::ServeArgs;

@@ -1,26 +1,10 @@
 //! Values of flags that say more than a word.
 
-use std::num::ParseIntError;
-
 use clap::ValueEnum;
 
 use crate::cassette::JsonPathError;
-use crate::quirks::{Layer, Profile, QuirkError};
-
-/// Why a flag does not take a value. clap puts the text behind the flag and the value.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::cli) enum ValueError {
-    /// What would be right.
-    #[error("{0}")]
-    Expected(&'static str),
-    /// clap has no line for a hint.
-    #[error("{0}: {hint}", hint = .0.hint)]
-    Quirk(#[from] QuirkError),
-    #[error(transparent)]
-    Number(#[from] ParseIntError),
-    #[error("{0} is not in 0..=65535")]
-    Port(i64),
-}
+use crate::cli::value::ValueError;
+use crate::quirks::{Layer, Profile};
 
 pub(super) fn profile(text: &str) -> Result<Profile, ValueError> {
     Ok(text.parse()?)
