@@ -58,6 +58,7 @@ impl Pool {
     }
 
     /// Waits until none is wanted any more.
+    #[cfg(feature = "kubernetes")]
     pub(super) async fn unwanted(&self) {
         let mut wanted = self.wanted.subscribe();
         drop(wanted.wait_for(|count| *count == 0).await);
