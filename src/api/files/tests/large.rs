@@ -50,7 +50,8 @@ fn peak_memory_bytes() -> u64 {
     kib * 1024
 }
 
-/// The test runner gives each test a process of its own.
+/// Other tests may run in this process, so the bound is only what tells a body in memory from one that is not; how
+/// little an upload takes is what `cargo bench -- upload` holds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg(target_os = "linux")]
 async fn an_upload_of_a_hundred_megabytes_stays_out_of_memory() {
@@ -60,7 +61,7 @@ async fn an_upload_of_a_hundred_megabytes_stays_out_of_memory() {
     let answer = server.send(post(streamed(100_000_000))).await;
     let grown = peak_memory_bytes().saturating_sub(before);
     assert_eq!(answer.json()["size_bytes"], 100_000_000);
-    assert!(grown < 16 * 1024 * 1024, "{grown} bytes more");
+    assert!(grown < 50_000_000, "{grown} bytes more");
 }
 
 #[tokio::test]
