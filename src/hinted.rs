@@ -39,17 +39,24 @@ impl Display for Place<'_> {
 
 /// An error that a person reads.
 pub trait Hinted: Error {
+    /// The error that this one is only another type for: what it does not say itself, that one says.
+    fn inner(&self) -> Option<&dyn Hinted> {
+        None
+    }
+
     /// What can be done about it.
-    fn hint(&self) -> Option<Cow<'_, str>>;
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        self.inner()?.hint()
+    }
 
     /// Where it is.
     fn place(&self) -> Option<Place<'_>> {
-        None
+        self.inner()?.place()
     }
 
     /// The mistakes that it sums up, each with a place and a hint of its own.
     fn parts(&self) -> Vec<&dyn Hinted> {
-        Vec::new()
+        self.inner().map_or_else(Vec::new, Hinted::parts)
     }
 }
 

@@ -27,7 +27,7 @@ use crate::cassette::{Deck, DeckError};
 use crate::config::{Config, Host};
 use crate::document::Diagnostic;
 use crate::events::Events;
-use crate::hinted::{Hinted, Place};
+use crate::hinted::Hinted;
 use crate::ids::{Ids, SandboxId};
 use crate::limits;
 use crate::sandbox::{Backend, SandboxError};
@@ -108,50 +108,38 @@ fn listen_hint(error: &io::Error) -> &'static str {
 }
 
 impl Hinted for StartError {
-    fn hint(&self) -> Option<Cow<'_, str>> {
+    fn inner(&self) -> Option<&dyn Hinted> {
         match self {
-            Self::Listen { source, .. } => Some(listen_hint(source).into()),
-            Self::Temporary(_) => Some(
-                "make it, name another folder with `TMPDIR`, or give one with `--data-dir`".into(),
-            ),
-            Self::Store(error) => error.hint(),
-            Self::Faults(error) => error.hint(),
-            Self::State(error) => error.hint(),
-            Self::Cassettes(error) => error.hint(),
-            Self::Backend(error) => error.hint(),
-            // Its parts have theirs.
-            Self::Scripts(_) | Self::Signals(_) | Self::Collector(_) => None,
-        }
-    }
-
-    fn place(&self) -> Option<Place<'_>> {
-        match self {
-            Self::Faults(error) => error.place(),
+            Self::Store(error) => Some(error),
+            Self::Faults(error) => Some(error),
+            Self::State(error) => Some(error),
+            Self::Cassettes(error) => Some(error),
+            Self::Backend(error) => Some(error),
             Self::Listen { .. }
             | Self::Temporary(_)
-            | Self::Signals(_)
-            | Self::Store(_)
             | Self::Scripts(_)
-            | Self::State(_)
-            | Self::Cassettes(_)
-            | Self::Backend(_)
+            | Self::Signals(_)
             | Self::Collector(_) => None,
         }
     }
 
-    fn parts(&self) -> Vec<&dyn Hinted> {
-        match self {
-            Self::Scripts(found) => found.iter().map(|one| one as &dyn Hinted).collect(),
-            Self::Listen { .. }
-            | Self::Temporary(_)
-            | Self::Signals(_)
-            | Self::Store(_)
-            | Self::Faults(_)
-            | Self::State(_)
-            | Self::Cassettes(_)
-            | Self::Backend(_)
-            | Self::Collector(_) => Vec::new(),
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        if let Self::Listen { source, .. } = self {
+            return Some(listen_hint(source).into());
         }
+        if let Self::Temporary(_) = self {
+            return Some(
+                "make it, name another folder with `TMPDIR`, or give one with `--data-dir`".into(),
+            );
+        }
+        self.inner()?.hint()
+    }
+
+    fn parts(&self) -> Vec<&dyn Hinted> {
+        if let Self::Scripts(found) = self {
+            return found.iter().map(|one| one as &dyn Hinted).collect();
+        }
+        self.inner().map_or_else(Vec::new, Hinted::parts)
     }
 }
 

@@ -1,6 +1,5 @@
 //! `sandtable replay --live`: recorded calls run again, differences told and written down.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
 use super::value::ValueError;
@@ -10,7 +9,7 @@ use regex::Regex;
 use super::output::{self, Form, OutputError};
 use crate::cassette::{self, CassetteError};
 use crate::config::Config;
-use crate::hinted::{Hinted, Place};
+use crate::hinted::Hinted;
 use crate::live::{self, Options, Report};
 use crate::server::StartError;
 
@@ -52,34 +51,21 @@ pub(super) enum LiveError {
     Cassette(#[from] CassetteError),
     #[error(transparent)]
     Start(#[from] StartError),
-    /// A report could not be written after the work.
+    /// Found before the work.
     #[error(transparent)]
     Refused(OutputError),
+    /// A report could not be written after the work.
     #[error(transparent)]
     Write(OutputError),
 }
 
 impl Hinted for LiveError {
-    fn hint(&self) -> Option<Cow<'_, str>> {
-        match self {
-            Self::Cassette(error) => error.hint(),
-            Self::Start(error) => error.hint(),
-            Self::Refused(error) | Self::Write(error) => error.hint(),
-        }
-    }
-
-    fn place(&self) -> Option<Place<'_>> {
-        match self {
-            Self::Start(error) => error.place(),
-            Self::Cassette(_) | Self::Refused(_) | Self::Write(_) => None,
-        }
-    }
-
-    fn parts(&self) -> Vec<&dyn Hinted> {
-        match self {
-            Self::Start(error) => error.parts(),
-            Self::Cassette(_) | Self::Refused(_) | Self::Write(_) => Vec::new(),
-        }
+    fn inner(&self) -> Option<&dyn Hinted> {
+        Some(match self {
+            Self::Cassette(error) => error,
+            Self::Start(error) => error,
+            Self::Refused(error) | Self::Write(error) => error,
+        })
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod turn;
 
-use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use serde_json::Value;
@@ -26,9 +25,9 @@ pub(super) enum TailError {
 }
 
 impl Hinted for TailError {
-    fn hint(&self) -> Option<Cow<'_, str>> {
+    fn inner(&self) -> Option<&dyn Hinted> {
         match self {
-            Self::Server(error) => error.hint(),
+            Self::Server(error) => Some(error),
             Self::Signals(_) | Self::Gone => None,
         }
     }
