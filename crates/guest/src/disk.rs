@@ -10,7 +10,6 @@
 use std::collections::HashSet;
 use std::fs::{self, DirEntry, Metadata, Permissions, ReadDir};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -261,7 +260,7 @@ impl Below {
                 Err(_) => return None,
             };
             if disks.iter().all(|disk| disk.device != device) {
-                let told = sys::file_system(&sys::place(root.as_os_str().as_bytes()).ok()?).ok()?;
+                let told = sys::file_system_of(root).ok()?;
                 let block = u64::try_from(told.f_bsize).ok()?;
                 if told.f_files == 0 {
                     return None;

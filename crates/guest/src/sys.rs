@@ -349,10 +349,14 @@ pub(crate) fn has_company() -> bool {
     is_init() && unsafe { libc::kill(-1, 0) } == 0
 }
 
+/// What the kernel says of the file system a path lies on.
+pub(crate) fn file_system_of(path: &Path) -> io::Result<libc::statfs> {
+    file_system(&place(path.as_os_str().as_bytes())?)
+}
+
 /// Bytes an ordinary user may still write to the disk a path lies on; 0 if it cannot be told.
 pub(crate) fn disk_room(path: &Path) -> u64 {
-    let told = place(path.as_os_str().as_bytes()).and_then(|place| file_system(&place));
-    told.map_or(0, |told| {
+    file_system_of(path).map_or(0, |told| {
         let block = u64::try_from(told.f_bsize).unwrap_or(0);
         told.f_bavail.saturating_mul(block)
     })
