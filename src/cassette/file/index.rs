@@ -80,8 +80,9 @@ impl Index {
         raw: &RawCassette,
     ) -> Option<Line> {
         let stamp = stamp?;
-        let settled = changed(path)?.elapsed().ok()? >= self.settled;
-        (settled && stamp_of(path)? == stamp).then_some(())?;
+        let (now, changed) = marks_of(path)?;
+        let settled = changed.elapsed().ok()? >= self.settled;
+        (settled && now == stamp).then_some(())?;
         let json = serde_json::to_string(raw).ok()?;
         Some(Line { stamp, json })
     }
@@ -179,11 +180,16 @@ fn forget(folder: &Path) {
 }
 
 /// What a file is known by; `None` where files have no such marks.
-#[cfg(unix)]
 pub(super) fn stamp_of(path: &Path) -> Option<String> {
+    Some(marks_of(path)?.0)
+}
+
+/// The same, and when the file was changed last, or was given another time.
+#[cfg(unix)]
+fn marks_of(path: &Path) -> Option<(String, SystemTime)> {
     use std::os::unix::fs::MetadataExt as _;
     let about = fs::metadata(path).ok()?;
-    Some(format!(
+    let stamp = format!(
         "{} {} {} {}.{} {}.{}",
         about.dev(),
         about.ino(),
@@ -192,25 +198,14 @@ pub(super) fn stamp_of(path: &Path) -> Option<String> {
         about.mtime_nsec(),
         about.ctime(),
         about.ctime_nsec(),
-    ))
-}
-
-#[cfg(not(unix))]
-pub(super) fn stamp_of(_: &Path) -> Option<String> {
-    None
-}
-
-/// When a file was changed last, or was given another time.
-#[cfg(unix)]
-fn changed(path: &Path) -> Option<SystemTime> {
-    use std::os::unix::fs::MetadataExt as _;
-    let about = fs::metadata(path).ok()?;
+    );
     let seconds = u64::try_from(about.ctime()).ok()?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    let changed = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+    Some((stamp, changed))
 }
 
 #[cfg(not(unix))]
-fn changed(_: &Path) -> Option<SystemTime> {
+fn marks_of(_: &Path) -> Option<(String, SystemTime)> {
     None
 }
 
