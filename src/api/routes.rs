@@ -36,10 +36,7 @@ pub(crate) async fn through(app: App, connection: Connection, request: Request) 
     let (over, of) = (Some(connection.clone()), app.clone());
     let next = |request| answer_over(of, Some(connection), request);
     let mut response = guard(&app, over, request, next).await;
-    let headers = response.headers_mut();
-    if let Some(methods) = allowed {
-        headers.insert(header::ALLOW, HeaderValue::from_static(methods));
-    }
+    tell_allowed(&mut response, allowed);
     if is_head {
         if let Some(bytes) = response.body().size_hint().exact() {
             let headers = response.headers_mut();
@@ -57,11 +54,16 @@ pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) 
     let allowed = allowed(request.uri().path(), request.method());
     let connection = Connection::of(&request);
     let mut response = guard(&app, connection, request, |request| next.run(request)).await;
+    tell_allowed(&mut response, allowed);
+    response
+}
+
+/// What a client with the wrong method is told, whoever answered it.
+fn tell_allowed(response: &mut Response, allowed: Option<&'static str>) {
     if let Some(methods) = allowed {
         let headers = response.headers_mut();
         headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     }
-    response
 }
 
 /// A request that no other surface knows.

@@ -1,8 +1,8 @@
 //! What the start alone needed of the program's file, given back.
 //!
 //! Reading flags and files goes through megabytes of code and constants that serving never sees again, and the kernel
-//! counts them as this process's memory. They are pages of a file that nobody writes: what is needed after all comes back from the page
-//! cache, in a microsecond a page.
+//! counts them as this process's memory. They are pages of a file that nobody writes: what is needed after all comes back
+//! from the page cache, in a microsecond a page.
 
 use std::fs;
 
