@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use sandtable::cassette::{About, Exchange, Writer, parse};
+use cassette::{About, Exchange, Writer, parse};
 
 use crate::servers::{Server, program};
 use crate::table::{Table, ms};

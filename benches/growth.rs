@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use sandtable::ids;
-use sandtable::sandbox::Host as _;
-use sandtable::sandbox::SandboxSpec;
-use sandtable::sandbox::kubernetes::settings::KubernetesSettings;
-use sandtable::sandbox::kubernetes::{KubernetesBackend, KubernetesConfig};
+use common::ids;
+use sandbox::Host as _;
+use sandbox::SandboxSpec;
+use sandbox::kubernetes::settings::KubernetesSettings;
+use sandbox::kubernetes::{KubernetesBackend, KubernetesConfig};
 
 use crate::cluster::{Cluster, Kind};
 use crate::table::Table;

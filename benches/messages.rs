@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use sandtable::coverage::{Coverage, Mode};
 use serde_json::json;
+use workspace::coverage::{Coverage, Mode};
 
 use crate::http::Client;
 use crate::load::{self, Outcome};

@@ -4,16 +4,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::ids;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{AttachParams, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use sandtable::ids;
-use sandtable::sandbox::docker::{DockerBackend, DockerConfig};
-use sandtable::sandbox::guest::{ExecCall, ExecKind, Guest, HELLO_TIMEOUT, embedded};
-use sandtable::sandbox::kubernetes::settings::KubernetesSettings;
-use sandtable::sandbox::kubernetes::{KubernetesBackend, KubernetesConfig};
-use sandtable::sandbox::{Host as _, Launcher, Limits, SandboxSpec};
+use sandbox::docker::{DockerBackend, DockerConfig};
+use sandbox::guest::{ExecCall, ExecKind, Guest, HELLO_TIMEOUT, embedded};
+use sandbox::kubernetes::settings::KubernetesSettings;
+use sandbox::kubernetes::{KubernetesBackend, KubernetesConfig};
+use sandbox::{Host as _, Launcher, Limits, SandboxSpec};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::cluster::{Cluster, Kind, NAMESPACE, guest_image};

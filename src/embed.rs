@@ -19,8 +19,8 @@ pub use workspace::{Clock, Containers, Faults, Journal, JournalQuery, Scripts, U
 
 use control_api::Exchange;
 
-use crate::ids::Ids;
-use crate::server::Server;
+use common::ids::Ids;
+use server::Server;
 
 /// A running server. It stops when it is dropped, with its sandboxes and, unless it was given a data
 /// directory, its files.
@@ -90,7 +90,7 @@ impl Sandtable {
 /// `main` is not its own, names the `sandtable` program with [`Builder::program`] instead.
 pub fn sandbox_entry() -> Option<std::process::ExitCode> {
     #[cfg(target_os = "linux")]
-    return crate::sandbox::local::entry();
+    return sandbox::local::entry();
     #[cfg(not(target_os = "linux"))]
     None
 }

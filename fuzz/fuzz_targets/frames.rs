@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| sandtable::fuzzing::frames(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sandtable_server::fuzzing::frames(data));

@@ -9,14 +9,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Sandtable, SandtableError, start};
-use crate::billing::Prices;
-use crate::config::{BackendChoice, Config};
-use crate::hinted::Mistake;
-use crate::model::OnUnmatched;
-use crate::private;
-use crate::quirks::{Layer, Layers};
-use crate::rate::{RateLimit, RateLimitError};
-use crate::sandbox::Backend;
+use common::hinted::Mistake;
+use common::private;
+use model::OnUnmatched;
+use sandbox::Backend;
+use server::config::{BackendChoice, Config};
+use workspace::billing::Prices;
+use workspace::quirks::{Layer, Layers};
+use workspace::rate::{RateLimit, RateLimitError};
 
 /// A server still to be started. Mistakes in what is set are told by [`Builder::start`].
 #[derive(Debug, Clone, Default)]

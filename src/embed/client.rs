@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::SandtableError;
-use crate::client::{self, Call};
+use client::{self, Call};
 
 /// A server and the key that calls carry.
 #[derive(Debug, Clone)]

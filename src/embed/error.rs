@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use tempfile::TempDir;
 
-use crate::hinted::{self, Hinted, Mistake};
-use crate::server::StartError;
+use common::hinted::{self, Hinted, Mistake};
+use server::StartError;
 
 /// Why a server does not start, or does not do what it was asked.
 #[derive(Debug, thiserror::Error)]

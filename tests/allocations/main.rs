@@ -9,8 +9,8 @@ mod counting;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use sandtable::config::{BackendChoice, Config};
-use sandtable::server::Server;
+use server::Server;
+use server::config::{BackendChoice, Config};
 
 /// Allocations of one plain `POST /v1/messages`.
 const BUDGET: f64 = 78.0;

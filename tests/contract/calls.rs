@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use sandtable::sandbox::guest::{
+use sandbox::guest::{
     Edit, EditCall, EditErrorKind, EditOutcome, ExecCall, ExecKind, Guest, Outcome, PutFile,
 };
-use sandtable::sandbox::{Launcher as _, Limits};
+use sandbox::{Launcher as _, Limits};
 use tokio::io::AsyncReadExt as _;
 
 use super::bench::{Bench, contract};

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use sandtable::sandbox::guest::{
+use sandbox::guest::{
     Answered, CellCall, CellResult, CellStep, Guest, GuestError, Outcome, ToolAnswer,
 };
-use sandtable::sandbox::{Host as _, Launcher as _, Limits};
+use sandbox::{Host as _, Launcher as _, Limits};
 
 use super::bench::contract;
 use super::talk::{INPUT_DIR, SMALL, bash, new_output_dir, new_spec, wake};

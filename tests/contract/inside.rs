@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sandtable::sandbox::Limits;
-use sandtable::sandbox::guest::Guest;
+use sandbox::Limits;
+use sandbox::guest::Guest;
 
 use super::bench::{Bench, contract};
 use super::talk::{SMALL, bash, new_spec, wake};

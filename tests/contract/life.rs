@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use sandtable::sandbox::guest::{ExecKind, GuestError};
-use sandtable::sandbox::{Launcher as _, Limits};
+use sandbox::guest::{ExecKind, GuestError};
+use sandbox::{Launcher as _, Limits};
 
 use super::bench::contract;
 use super::talk::{SMALL, bash, exec, new_spec, wake};

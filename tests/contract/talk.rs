@@ -4,11 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sandtable::ids;
-use sandtable::sandbox::guest::{
-    ExecCall, ExecKind, ExecResult, Guest, GuestError, HELLO_TIMEOUT, Outcome,
-};
-use sandtable::sandbox::{Launcher as _, Limits, SandboxSpec};
+use common::ids;
+use sandbox::guest::{ExecCall, ExecKind, ExecResult, Guest, GuestError, HELLO_TIMEOUT, Outcome};
+use sandbox::{Launcher as _, Limits, SandboxSpec};
 
 use super::bench::Bench;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use sandtable::cli::image::Flavor;
+use cli::image::Flavor;
 
 use crate::bench::{image_ready, skip};
 

@@ -6,11 +6,11 @@ mod image;
 use std::path::Path;
 use std::time::Duration;
 
-use sandtable::cli::image::Flavor;
-use sandtable::ids;
-use sandtable::sandbox::docker::{DockerBackend, DockerConfig};
-use sandtable::sandbox::guest::embedded;
-use sandtable::sandbox::{Channel, Host as _, Launcher, SandboxError, SandboxSpec};
+use cli::image::Flavor;
+use common::ids;
+use sandbox::docker::{DockerBackend, DockerConfig};
+use sandbox::guest::embedded;
+use sandbox::{Channel, Host as _, Launcher, SandboxError, SandboxSpec};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

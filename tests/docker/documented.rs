@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use sandtable::cli::image::Flavor;
-use sandtable::sandbox::Limits;
-use sandtable::sandbox::guest::{ExecKind, embedded};
+use cli::image::Flavor;
+use sandbox::Limits;
+use sandbox::guest::{ExecKind, embedded};
 
 use crate::bench::{bash, bench, exec, new_spec, wake};
 

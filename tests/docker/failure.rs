@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use sandtable::cli::image::Flavor;
-use sandtable::sandbox::docker::{DockerBackend, DockerConfig};
-use sandtable::sandbox::{Host as _, Launcher as _, SandboxError, SandboxSpec};
+use cli::image::Flavor;
+use sandbox::docker::{DockerBackend, DockerConfig};
+use sandbox::{Host as _, Launcher as _, SandboxError, SandboxSpec};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{AbortHandle, JoinSet};
 

@@ -3,13 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use sandtable::cli::image::Flavor;
-use sandtable::config::{BackendChoice, Config};
-use sandtable::ids::SandboxId;
-use sandtable::sandbox::guest::{Settings, embedded};
-use sandtable::sandbox::{BoxFuture, Launched, Launcher, SandboxError, SandboxSpec};
-use sandtable::server::Server;
+use cli::image::Flavor;
+use common::ids::SandboxId;
+use sandbox::guest::{Settings, embedded};
+use sandbox::{BoxFuture, Launched, Launcher, SandboxError, SandboxSpec};
 use serde_json::{Value, json};
+use server::Server;
+use server::config::{BackendChoice, Config};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

@@ -2,11 +2,11 @@
 
 use bollard::Docker;
 use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
-use sandtable::cli::doctor::{State, report};
-use sandtable::cli::image::{BuildArgs, Flavor, ImageError};
-use sandtable::config::Config;
-use sandtable::hinted;
-use sandtable::sandbox::docker::image;
+use cli::doctor::{State, report};
+use cli::image::{BuildArgs, Flavor, ImageError};
+use common::hinted;
+use sandbox::docker::image;
+use server::config::Config;
 
 use crate::bench::image_ready;
 

@@ -1,8 +1,8 @@
 //! The launcher alone: what it starts, stops, keeps, and clears away. A shell stands in for the guest.
 
-use sandtable::cli::image::Flavor;
-use sandtable::sandbox::docker::{DockerBackend, DockerConfig};
-use sandtable::sandbox::{Host as _, Launcher as _, Limits, SandboxError};
+use cli::image::Flavor;
+use sandbox::docker::{DockerBackend, DockerConfig};
+use sandbox::{Host as _, Launcher as _, Limits, SandboxError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::bench::Start as _;
@@ -165,7 +165,7 @@ async fn a_guest_volume_that_was_cleared_away_is_filled_again() {
 #[tokio::test]
 async fn servers_that_fill_a_new_guest_volume_at_once_do_not_disturb_one_another() {
     // A guest that no engine has yet.
-    let id = sandtable::ids::Ids::random().next(sandtable::ids::Kind::Request);
+    let id = common::ids::Ids::random().next(common::ids::Kind::Request);
     let script = format!("#!/bin/bash\n# {id}\nexec /bin/bash -s\n");
     let guest: &'static [u8] = script.into_bytes().leak();
     let mut servers = Vec::new();
@@ -245,7 +245,7 @@ async fn the_next_server_of_a_data_directory_finds_the_files_and_drops_what_it_d
         refused.contains("another server uses the data directory"),
         "{refused}"
     );
-    let spec = |id: &str| sandtable::sandbox::SandboxSpec {
+    let spec = |id: &str| sandbox::SandboxSpec {
         sandbox_id: id.into(),
         expires_at: in_30_days(),
         limits: SMALL,

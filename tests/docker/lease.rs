@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sandtable::cli::image::Flavor;
-use sandtable::sandbox::docker::{DockerBackend, DockerConfig};
-use sandtable::sandbox::guest::{
+use cli::image::Flavor;
+use sandbox::docker::{DockerBackend, DockerConfig};
+use sandbox::guest::{
     ExecCall, ExecKind, GRACE, Guest, GuestError, RESUME_TIMEOUT, Settings, embedded,
 };
-use sandtable::sandbox::{Host as _, Launcher as _, Limits, SandboxSpec};
+use sandbox::{Host as _, Launcher as _, Limits, SandboxSpec};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::bench::{SMALL, bash, config, exec, image_ready, new_spec};

@@ -1,6 +1,6 @@
 //! Bombs: whatever a program uses up is its own.
 
-use sandtable::sandbox::guest::{ExecResult, Outcome};
+use sandbox::guest::{ExecResult, Outcome};
 
 use crate::case::{Case, Must, run};
 use crate::site::Kind;

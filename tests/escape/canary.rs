@@ -5,7 +5,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
-use sandtable::sandbox::guest::ExecResult;
+use sandbox::guest::ExecResult;
 use tempfile::TempDir;
 
 /// The canaries of one test.
@@ -22,9 +22,9 @@ pub(crate) struct Canary {
 impl Canary {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let secret = sandtable::ids::Ids::random().next(sandtable::ids::Kind::File);
+        let secret = common::ids::Ids::random().next(common::ids::Kind::File);
         fs::write(folder.path().join("secret"), &secret).unwrap();
-        let random = sandtable::ids::Ids::random().next_hex16();
+        let random = common::ids::Ids::random().next_hex16();
         let abstract_name = format!("sandtable-canary-{random}");
         let by_name = SocketAddr::from_abstract_name(&abstract_name).unwrap();
         let unix = vec![

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sandtable::sandbox::guest::{ExecResult, Guest, Outcome};
+use sandbox::guest::{ExecResult, Guest, Outcome};
 
 use crate::site::{Kind, Room, Site};
 

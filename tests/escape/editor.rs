@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sandtable::sandbox::Limits;
-use sandtable::sandbox::guest::{Edit, EditCall, EditErrorKind, EditOutcome, GuestError, View};
+use sandbox::Limits;
+use sandbox::guest::{Edit, EditCall, EditErrorKind, EditOutcome, GuestError, View};
 
 use crate::case::Program;
 use crate::site::{INPUT, Kind, LIMITS, Room, Site};

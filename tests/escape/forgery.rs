@@ -1,6 +1,6 @@
 //! Nobody but the guest speaks for the guest, and nothing of the server's leaks into a program.
 
-use sandtable::sandbox::guest::{ExecResult, Outcome};
+use sandbox::guest::{ExecResult, Outcome};
 
 use crate::case::{Case, Must, run};
 use crate::site::Kind;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use sandtable::sandbox::guest::{
+use sandbox::guest::{
     Edit, EditCall, ExecCall, ExecKind, ExecResult, GuestError, Outcome, PutFile,
 };
 

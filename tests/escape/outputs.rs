@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sandtable::sandbox::guest::{ExecCall, ExecKind, ExecResult};
+use sandbox::guest::{ExecCall, ExecKind, ExecResult};
 use tokio::io::AsyncReadExt as _;
 
 use crate::case::{Case, Must, names, run};
@@ -202,7 +202,7 @@ async fn races(kind: Kind) {
     site.close().await;
 }
 
-async fn content(mut file: sandtable::sandbox::guest::FileStream) -> String {
+async fn content(mut file: sandbox::guest::FileStream) -> String {
     let mut text = String::new();
     file.read_to_string(&mut text).await.unwrap();
     text

@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use cli::image::Flavor;
 use guest_proto::{Answer, AnswerBody, ExecDone, encode};
-use sandtable::cli::image::Flavor;
-use sandtable::sandbox::guest::{
+use sandbox::guest::{
     CellCall, CellStep, ExecCall, ExecKind, ExecResult, Guest, GuestError, HELLO_TIMEOUT, embedded,
 };
-use sandtable::sandbox::{Backend, Limits, SandboxSpec};
+use sandbox::{Backend, Limits, SandboxSpec};
 
 use crate::bench::{Bench, bench};
 use crate::canary::Canary;

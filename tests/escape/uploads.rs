@@ -1,6 +1,6 @@
 //! Uploads land in their own directory, whatever a program has put in its place.
 
-use sandtable::sandbox::guest::PutFile;
+use sandbox::guest::PutFile;
 
 use crate::site::{INPUT, Kind, Room, Site};
 

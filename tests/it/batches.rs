@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandtable::ids::{Kind, is_well_formed};
+use common::ids::{Kind, is_well_formed};
 use serde_json::{Value, json};
 
 use crate::harness::server::{code_prompt, prompt};

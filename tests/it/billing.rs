@@ -27,7 +27,7 @@ fn on(container: &Value, mut body: Value) -> Value {
 #[tokio::test]
 async fn the_tutorials_query_costs_what_it_says_once_a_script_sets_its_tokens() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/prices/tutorial.json");
-    let prices = sandtable::billing::Prices::load(&path).expect("the fixture");
+    let prices = workspace::billing::Prices::load(&path).expect("the fixture");
     let server = TestServer::with(|config| config.prices = prices).await;
     let steps = json!([{"usage": {"input_tokens": 1500, "output_tokens": 800}}, {"text": "Done."}]);
     server.steps(&steps).await;

@@ -11,9 +11,9 @@ mod used;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sandtable::cassette::{Cassette, Mode, Plan, Upstream, load};
-use sandtable::config::BackendChoice;
+use cassette::{Cassette, Mode, Plan, Upstream, load};
 use serde_json::{Value, json};
+use server::config::BackendChoice;
 use tempfile::TempDir;
 
 use crate::harness::server::code_prompt;

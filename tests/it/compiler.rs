@@ -4,8 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Where the tools are that the service runs.
+const MODEL: &str = "crates/model/src/lib.rs";
+
 /// What the workspace is built from.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     "Cargo.toml",
     "Cargo.lock",
     "build.rs",
@@ -13,6 +16,7 @@ const PARTS: [&str; 10] = [
     "crates",
     "docs",
     "images",
+    "page",
     "src",
     "tests",
     "Dockerfile.sandbox",
@@ -32,12 +36,16 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The files in which a match lacks something after `new` was put behind `place` of `file`.
-fn asked(workspace: &Path, package: &str, (file, place, new): (&str, &str, &str)) -> Vec<String> {
+/// The files in which a match lacks something after each `new` was put behind its `place` of `file`.
+fn asked(workspace: &Path, package: &str, file: &str, added: &[(&str, &str)]) -> Vec<String> {
     let path = workspace.join(file);
     let before = fs::read_to_string(&path).unwrap();
-    assert_eq!(before.matches(place).count(), 1, "`{place}` in {file}");
-    fs::write(&path, before.replace(place, &format!("{place}{new}"))).unwrap();
+    let mut text = before.clone();
+    for (place, new) in added {
+        assert_eq!(text.matches(place).count(), 1, "`{place}` in {file}");
+        text = text.replace(place, &format!("{place}{new}"));
+    }
+    fs::write(&path, text).unwrap();
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
         PathBuf::from,
@@ -71,33 +79,44 @@ fn a_new_block_tool_or_fault_asks_every_place_that_has_to_know() {
     for part in PARTS {
         copy(&root.join(part), &folder.path().join(part));
     }
-    let wire = |place| asked(folder.path(), "sandtable-wire", place);
-    let block = (
-        "crates/wire/src/block.rs",
-        "pub enum ContentBlock {",
-        "\n    Hologram {},",
-    );
+    let wire = |file, place| {
+        let new = [(place, "\n    Hologram {},")];
+        asked(folder.path(), "sandtable-wire", file, &new)
+    };
     assert_eq!(
-        wire(block),
+        wire("crates/wire/src/block.rs", "pub enum ContentBlock {"),
         ["crates/wire/src/block.rs", "crates/wire/src/kinds.rs"]
     );
-    let sent_back = (
-        "crates/wire/src/request/blocks.rs",
-        "pub enum Block {",
-        "\n    Hologram {},",
+    assert_eq!(
+        wire("crates/wire/src/request/blocks.rs", "pub enum Block {"),
+        ["crates/wire/src/request/blocks.rs"]
     );
-    assert_eq!(wire(sent_back), ["crates/wire/src/request/blocks.rs"]);
-    let server = |place| asked(folder.path(), "sandtable", place);
     let tool = (
-        "src/model.rs",
         "        Advisor \"advisor\",",
         "\n        Hologram \"hologram\",",
     );
-    let files = server(tool);
+    let files = asked(folder.path(), "sandtable-model", MODEL, &[tool]);
+    assert!(files.iter().any(|asked| asked == MODEL), "{files:?}");
+    // Once the crate of models has its answers, the engine is asked for its own.
+    let answers = [
+        tool,
+        (
+            "Self::ToolSearchRegex | Self::ToolSearchBm25 | Self::Advisor",
+            " | Self::Hologram",
+        ),
+        (
+            "            Self::Advisor => wire::OF_ADVISOR,",
+            "\n            Self::Hologram => &[],",
+        ),
+        (
+            "Self::WebSearch | Self::WebFetch | Self::Advisor",
+            " | Self::Hologram",
+        ),
+    ];
+    let files = asked(folder.path(), "sandtable-engine", MODEL, &answers);
     for file in [
-        "src/engine/calls/words.rs",
-        "src/engine/sabotage.rs",
-        "src/model.rs",
+        "crates/engine/src/calls/words.rs",
+        "crates/engine/src/sabotage.rs",
     ] {
         assert!(files.iter().any(|asked| asked == file), "{file}: {files:?}");
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use sandtable::billing::Prices;
-use sandtable::config::Config;
-use sandtable::drift::{Service, conform};
+use drift::{Service, conform};
 use serde_json::{Value, json};
+use server::config::Config;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use workspace::billing::Prices;
 
 use crate::harness::canned::{Canned, Reply};
 use crate::harness::{Request, TestServer};

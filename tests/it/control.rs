@@ -37,7 +37,7 @@ fn refused(answer: &Response) -> (u16, String) {
 fn routes() -> BTreeSet<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
-    let source = read("src/control.rs") + &read("src/control/page.rs");
+    let source = read("crates/server/src/control.rs") + &read("crates/server/src/control/page.rs");
     let mut routes = BTreeSet::new();
     for route in source.split(".route(").skip(1) {
         let route = &route[..route.find("\n        .").unwrap_or(route.len())];
@@ -103,10 +103,13 @@ fn the_types_of_the_packages_are_those_of_the_description() {
 #[test]
 fn no_second_copy_of_a_shape_is_written_where_calls_are_made_and_answered() {
     // HAR is somebody else's shape, and the state's document has a page of its own.
-    const OTHERS: [&str; 2] = ["src/control/journal/har.rs", "src/control/snapshot.rs"];
+    const OTHERS: [&str; 2] = [
+        "crates/server/src/control/journal/har.rs",
+        "crates/server/src/control/snapshot.rs",
+    ];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut wrong = Vec::new();
-    for pattern in ["src/control/**/*.rs", "src/embed/**/*.rs"] {
+    for pattern in ["crates/server/src/control/**/*.rs", "src/embed/**/*.rs"] {
         let paths = glob::glob(root.join(pattern).to_str().unwrap()).unwrap();
         for path in paths.flatten() {
             let name = path

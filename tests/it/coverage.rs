@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sandtable::coverage::{Area, Coverage, report};
 use serde_json::{Value, json};
+use workspace::coverage::{Area, Coverage, report};
 
 use crate::harness::server::{code_prompt, prompt, streamed, then};
 use crate::harness::{Processes, TestServer};
@@ -357,7 +357,10 @@ fn the_list_has_every_variant_of_the_wire_and_every_row_and_route() {
     }
     let endpoints = names(Area::Endpoints);
     let mut routed = 0;
-    let path = format!("{}/src/api/routes.rs", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/crates/server/src/api/routes.rs",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let text = std::fs::read_to_string(path).unwrap();
     // `(["files", id], GET | HEAD) => …`
     for arm in text.split("\n        ([").skip(1) {

@@ -1,12 +1,12 @@
 //! Errors have types, and one place says what a person reads of them: `docs/ERRORS-IN-CODE.md`.
 
-use super::house::{code, sources};
+use super::house::{code, main_sources, sources};
 
 /// Where a line that begins with `hint:` may be written, and why.
 const TELL_HINTS: &[(&str, &str)] = &[
-    ("src/hinted.rs", "it is the place"),
+    ("crates/common/src/hinted.rs", "it is the place"),
     (
-        "src/model/script/unmatched.rs",
+        "crates/model/src/script/unmatched.rs",
         "the last line of a list, which stands at its margin",
     ),
 ];
@@ -73,7 +73,7 @@ fn no_text_is_an_error() {
 #[test]
 fn hints_are_put_into_words_in_one_place() {
     let mut told = Vec::new();
-    for (name, text) in sources("src") {
+    for (name, text) in main_sources() {
         let code = code(&name, &text);
         let mut lines = code.lines();
         // Members and arguments are called so, too: those have no text before them.

@@ -5,9 +5,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sandtable::ids::SandboxId;
-use sandtable::sandbox::guest::Settings;
-use sandtable::sandbox::{BoxFuture, Launched, Launcher, SandboxError, SandboxSpec};
+use common::ids::SandboxId;
+use sandbox::guest::Settings;
+use sandbox::{BoxFuture, Launched, Launcher, SandboxError, SandboxSpec};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 

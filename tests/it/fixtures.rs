@@ -126,10 +126,8 @@ fn every_request_is_taken() {
         let body: Value = serde_json::from_str(&text).unwrap();
         let request =
             MessagesRequest::decode(&body, false).unwrap_or_else(|fault| panic!("{name}: {fault}"));
-        sandtable::engine::validate::history(&request)
-            .unwrap_or_else(|text| panic!("{name}: {text}"));
-        sandtable::engine::validate::tools(&request)
-            .unwrap_or_else(|text| panic!("{name}: {text}"));
+        engine::validate::history(&request).unwrap_or_else(|text| panic!("{name}: {text}"));
+        engine::validate::tools(&request).unwrap_or_else(|text| panic!("{name}: {text}"));
     }
 }
 

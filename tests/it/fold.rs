@@ -430,9 +430,9 @@ proptest! {
         let body = json!({"model": "m", "max_tokens": 1, "messages": messages, "tools": tools});
         if let Ok(request) = MessagesRequest::decode(&body, true) {
             let checks = [
-                sandtable::engine::validate::history(&request).err(),
-                sandtable::engine::validate::tools(&request).err(),
-                sandtable::engine::validate::strict(&request).err(),
+                engine::validate::history(&request).err(),
+                engine::validate::tools(&request).err(),
+                engine::validate::strict(&request).err(),
             ];
             prop_assert!(checks.iter().flatten().all(|invalid| !invalid.to_string().is_empty()));
         }

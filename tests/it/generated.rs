@@ -1,7 +1,7 @@
 //! Generated conversations on the server: every request is answered, and plain answers are folds of streams.
 
-use sandtable::generate::{self, Case};
 use serde_json::{Value, json};
+use sweep::generate::{self, Case};
 
 use crate::harness::server::{code_prompt, prompt, streamed, then, with_tool};
 use crate::harness::sse::{events_of, fold};

@@ -4,293 +4,51 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What each top-level module of the main crate may import. `main` and `lib` only name modules.
-const EDGES: &[(&str, &[&str])] = &[
-    (
-        "cli",
-        &[
-            "document", "private", "billing", "cassette", "client", "clock", "config", "coverage",
-            "drift", "ids", "input", "junit", "limits", "live", "model", "quirks", "rate",
-            "sandbox", "server", "sweep",
-        ],
-    ),
-    (
-        "sweep",
-        &[
-            "cassette", "client", "generate", "ids", "junit", "limits", "private", "xml",
-        ],
-    ),
-    (
-        "embed",
-        &[
-            "private", "billing", "client", "config", "ids", "model", "quirks", "rate", "sandbox",
-            "server",
-        ],
-    ),
-    ("billing", &["clock", "input", "limits"]),
-    (
-        "fuzzing",
-        &["api", "cassette", "fault", "model", "skills", "snapshot"],
-    ),
-    ("lint", &[]),
-    ("coverage", &["store"]),
-    ("events", &["limits"]),
-    (
-        "verify",
-        &[
-            "clock", "coverage", "fault", "ids", "journal", "limits", "lint",
-        ],
-    ),
-    ("rate", &[]),
-    (
-        "server",
-        &[
-            "document",
-            "private",
-            "api",
-            "app",
-            "backend",
-            "batch",
-            "cassette",
-            "config",
-            "control",
-            "events",
-            "fault",
-            "ids",
-            "limits",
-            "model",
-            "page",
-            "sandbox",
-            "store",
-            "snapshot",
-            "telemetry",
-        ],
-    ),
-    ("batch", &["limits"]),
-    ("skills", &["limits"]),
-    (
-        "snapshot",
-        &[
-            "document", "clock", "fault", "ids", "input", "limits", "model", "quirks", "rate",
-            "skills", "store",
-        ],
-    ),
-    (
-        "cassette",
-        &[
-            "document", "private", "client", "ids", "input", "limits", "work",
-        ],
-    ),
-    ("client", &[]),
-    ("telemetry", &["client", "clock", "ids"]),
-    (
-        "live",
-        &[
-            "cassette", "client", "config", "clock", "ids", "junit", "model", "server",
-        ],
-    ),
-    ("backend", &["config", "ids", "sandbox"]),
-    (
-        "app",
-        &[
-            "batch",
-            "cassette",
-            "clock",
-            "config",
-            "container",
-            "engine",
-            "fault",
-            "limits",
-            "model",
-            "sandbox",
-            "store",
-            "workspace",
-            "snapshot",
-        ],
-    ),
-    (
-        "api",
-        &[
-            "private",
-            "app",
-            "cassette",
-            "clock",
-            "config",
-            "coverage",
-            "engine",
-            "fault",
-            "ids",
-            "journal",
-            "limits",
-            "model",
-            "quirks",
-            "rate",
-            "skills",
-            "store",
-            "workspace",
-            "lint",
-            "telemetry",
-            "verify",
-            "work",
-        ],
-    ),
-    ("work", &["limits"]),
-    ("page", &["app", "ids"]),
-    (
-        "control",
-        &[
-            "ids",
-            "work",
-            "api",
-            "app",
-            "billing",
-            "cassette",
-            "clock",
-            "config",
-            "container",
-            "coverage",
-            "fault",
-            "journal",
-            "limits",
-            "model",
-            "quirks",
-            "rate",
-            "store",
-            "workspace",
-            "events",
-            "lint",
-            "telemetry",
-            "snapshot",
-            "verify",
-        ],
-    ),
-    (
-        "engine",
-        &[
-            "billing",
-            "clock",
-            "container",
-            "coverage",
-            "fault",
-            "ids",
-            "limits",
-            "model",
-            "quirks",
-            "sandbox",
-            "store",
-            "workspace",
-            "skills",
-            "lint",
-            "telemetry",
-            "verify",
-            "work",
-        ],
-    ),
-    (
-        "container",
-        &[
-            "clock",
-            "ids",
-            "limits",
-            "model",
-            "quirks",
-            "sandbox",
-            "store",
-            "workspace",
-            "skills",
-            "events",
-            "telemetry",
-        ],
-    ),
-    (
-        "workspace",
-        &[
-            "billing",
-            "cassette",
-            "clock",
-            "events",
-            "fault",
-            "ids",
-            "journal",
-            "limits",
-            "model",
-            "quirks",
-            "rate",
-            "store",
-            "telemetry",
-            "verify",
-            "snapshot",
-        ],
-    ),
-    (
-        "config",
-        &[
-            "billing", "cassette", "limits", "model", "quirks", "rate", "sandbox",
-        ],
-    ),
-    (
-        "fault",
-        &["document", "clock", "ids", "input", "limits", "model"],
-    ),
-    ("quirks", &[]),
-    (
-        "model",
-        &["clock", "document", "ids", "input", "limits", "work"],
-    ),
-    ("sandbox", &["private", "clock", "ids", "limits"]),
-    ("store", &["ids", "clock", "limits", "private"]),
-    ("journal", &["ids", "limits", "lint"]),
-    ("clock", &[]),
-    ("ids", &[]),
-    ("hinted", &[]),
-    ("document", &[]),
-    ("input", &[]),
-    ("limits", &[]),
-    ("private", &[]),
-    ("junit", &["xml"]),
-    ("xml", &[]),
-    ("generate", &[]),
-    ("drift", &["billing", "cassette", "clock", "junit", "live"]),
+/// The crates that have no part in serving requests, and stand for themselves.
+const SMALL: [&str; 4] = [
+    "crates/control",
+    "crates/guest",
+    "crates/guest-proto",
+    "crates/wire",
 ];
-
-/// What every module may import: how errors are put into words is one for all.
-const FOR_ALL: &[&str] = &["hinted"];
 
 /// Where a package may be used; a path that ends in `/` is a folder.
 const PACKAGES: &[(&str, &[&str])] = &[
+    ("axum", &["crates/server/src/", "crates/cli/src/mcp.rs"]),
     (
-        "axum",
-        &[
-            "src/api.rs",
-            "src/api/",
-            "src/control.rs",
-            "src/control/",
-            "src/server.rs",
-            "src/server/",
-            "src/app.rs",
-            "src/cli/mcp.rs",
-            "src/page.rs",
-        ],
+        "bollard",
+        &["crates/sandbox/src/docker.rs", "crates/sandbox/src/docker/"],
     ),
-    ("bollard", &["src/sandbox/docker.rs", "src/sandbox/docker/"]),
     (
         "kube",
-        &["src/sandbox/kubernetes.rs", "src/sandbox/kubernetes/"],
+        &[
+            "crates/sandbox/src/kubernetes.rs",
+            "crates/sandbox/src/kubernetes/",
+        ],
     ),
     (
         "k8s_openapi",
-        &["src/sandbox/kubernetes.rs", "src/sandbox/kubernetes/"],
+        &[
+            "crates/sandbox/src/kubernetes.rs",
+            "crates/sandbox/src/kubernetes/",
+        ],
     ),
-    ("rusqlite", &["src/store.rs", "src/store/"]),
-    ("clap", &["src/cli.rs", "src/cli/"]),
-    ("reqwest", &["src/client.rs", "src/cassette/upstream.rs"]),
+    ("rusqlite", &["crates/store/src/"]),
+    ("clap", &["crates/cli/src/"]),
+    (
+        "reqwest",
+        &["crates/client/src/", "crates/cassette/src/upstream.rs"],
+    ),
 ];
 
 /// Backends that are named outside the list of backends, and where: what a server chooses from by itself, and a flag of
 /// one alone. Of any other its line in the list, its module, and its folder are all there is.
 const NAMED_BACKENDS: &[(&str, &[&str])] = &[
-    ("Docker", &["src/cli/args.rs", "src/cli/doctor.rs"]),
-    ("Local", &["src/cli/doctor.rs"]),
+    (
+        "Docker",
+        &["crates/cli/src/args.rs", "crates/cli/src/doctor.rs"],
+    ),
+    ("Local", &["crates/cli/src/doctor.rs"]),
 ];
 
 /// Soft and hard cap of a file's lines.
@@ -337,6 +95,19 @@ fn all_sources() -> Vec<(String, String)> {
         .collect()
 }
 
+/// The files of the program and the library, without those of the small crates.
+pub(super) fn main_sources() -> Vec<(String, String)> {
+    let is_small = |name: &str| {
+        let mut small = SMALL.iter();
+        small.any(|folder| {
+            name.strip_prefix(folder)
+                .is_some_and(|rest| rest.starts_with('/'))
+        })
+    };
+    let all = ["src", "crates"].into_iter().flat_map(sources);
+    all.filter(|(name, _)| !is_small(name)).collect()
+}
+
 /// The text without comments, and without what is only compiled for tests.
 pub(super) fn code(name: &str, text: &str) -> String {
     if name.contains("/tests/") || name.ends_with("/tests.rs") {
@@ -360,42 +131,6 @@ pub(super) fn code(name: &str, text: &str) -> String {
     code
 }
 
-/// The first segment of every path that begins with `crate::`, grouped imports taken apart.
-fn imports(code: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        // `$crate::` in a macro, or `my_crate::`.
-        if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
-            continue;
-        }
-        let rest = &code[at + "crate::".len()..];
-        match rest.strip_prefix('{') {
-            Some(group) => found.extend(group_members(group)),
-            None => found.extend(first_segment(rest)),
-        }
-    }
-    found
-}
-
-/// The first segments of the members of `{a, b::c, d::{e, f}}`, behind its opening brace.
-fn group_members(group: &str) -> Vec<String> {
-    let (mut depth, mut begins, mut members) = (0, true, Vec::new());
-    for (at, c) in group.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => begins = true,
-            c if begins && !c.is_whitespace() => {
-                members.extend(first_segment(&group[at..]));
-                begins = false;
-            }
-            _ => {}
-        }
-    }
-    members
-}
-
 pub(super) fn first_segment(path: &str) -> Option<String> {
     let segment: String = path
         .chars()
@@ -404,80 +139,119 @@ pub(super) fn first_segment(path: &str) -> Option<String> {
     (!segment.is_empty()).then_some(segment)
 }
 
-fn module(name: &str) -> &str {
-    let inner = name.trim_start_matches("src/").trim_end_matches(".rs");
-    inner.split('/').next().unwrap()
+/// The names of the dependencies that a crate's manifest lists for its own code.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let mut found: Vec<String> = Vec::new();
+    let mut add = |table: &toml::Table| {
+        if let Some(dependencies) = table.get("dependencies").and_then(toml::Value::as_table) {
+            found.extend(dependencies.keys().cloned());
+        }
+    };
+    add(&manifest);
+    let targets = manifest.get("target").and_then(toml::Value::as_table);
+    for target in targets.into_iter().flat_map(toml::Table::values) {
+        add(target.as_table().unwrap());
+    }
+    found
 }
 
+/// Which crate may know which is in the manifests, and cargo holds it; a line that nobody uses allows too much.
 #[test]
-fn modules_import_only_what_lies_below_them() {
-    let allowed: BTreeMap<&str, &[&str]> = EDGES.iter().copied().collect();
-    let mut wrong = Vec::new();
-    let mut used = BTreeSet::new();
-    for (name, text) in sources("src") {
-        let from = module(&name);
-        if matches!(from, "main" | "lib") {
-            continue;
-        }
-        let Some(edges) = allowed.get(from) else {
-            wrong.push(format!(
-                "{name}: `{from}` is a new module; give it a place in EDGES"
-            ));
-            continue;
-        };
-        for to in imports(&code(&name, &text)) {
-            // Upper case: an item of the crate's root.
-            let is_for_all = FOR_ALL.contains(&to.as_str());
-            if to == from || is_for_all || !allowed.contains_key(to.as_str()) {
-                continue;
-            }
-            used.insert((from.to_owned(), to.clone()));
-            if !edges.contains(&to.as_str()) {
-                wrong.push(format!(
-                    "{name} imports `crate::{to}`: `{from}` must not know `{to}`"
-                ));
+fn a_crate_uses_all_that_its_manifest_allows_it() {
+    let mut unused = Vec::new();
+    let mut crates = 0;
+    for folder in fs::read_dir(root().join("crates")).unwrap().flatten() {
+        let name = format!("crates/{}", folder.file_name().to_str().unwrap());
+        let manifest = fs::read_to_string(folder.path().join("Cargo.toml")).unwrap();
+        let code: String = sources(&format!("{name}/src"))
+            .iter()
+            .map(|(name, text)| code(name, text))
+            .collect();
+        for package in dependencies(&manifest) {
+            let path = format!("{}::", package.replace('-', "_"));
+            let is_used = code
+                .match_indices(&path)
+                .any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'));
+            // Derives name it in no path.
+            if !is_used && package != "serde" {
+                unused.push(format!("{name}: {package}"));
             }
         }
+        crates += 1;
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let unused: Vec<_> = EDGES
-        .iter()
-        .flat_map(|(from, edges)| {
-            edges
-                .iter()
-                .map(move |to| ((*from).to_owned(), (*to).to_owned()))
-        })
-        .filter(|edge| !used.contains(edge))
-        .collect();
-    assert!(
-        unused.is_empty(),
-        "edges that nobody uses any more: {unused:?}"
-    );
+    assert!(unused.is_empty(), "{unused:#?}");
+    assert!(crates >= 17, "{crates}");
 }
 
-#[test]
-fn the_edges_have_no_circle() {
-    let mut left: BTreeMap<&str, BTreeSet<&str>> = EDGES
-        .iter()
-        .map(|(from, edges)| (*from, edges.iter().copied().collect()))
-        .collect();
-    while let Some(leaf) = left
-        .iter()
-        .find(|(_, edges)| edges.is_empty())
-        .map(|(name, _)| *name)
-    {
-        left.remove(leaf);
-        for edges in left.values_mut() {
-            edges.remove(leaf);
+/// What only tests reach for: it shows what is else seen nowhere.
+const FOR_TESTS: &[&str] = &[
+    "PROPERTIES",
+    "ensure",
+    "forget_guest_volume",
+    "has_cgroups",
+    "has_namespaces",
+    "is_well_formed",
+    "remove_all_of_this_directory",
+    "warm_count",
+    "with_lease",
+    "workspace_for_key",
+];
+
+/// The words of a text, in their order.
+fn words(code: &str) -> impl Iterator<Item = &str> {
+    code.split(|c: char| c != '_' && !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+}
+
+/// The names of the functions, types, and values that are public.
+fn public_names(code: &str) -> Vec<&str> {
+    let public = code.lines().filter_map(|line| {
+        let mut words = words(line.trim_start().strip_prefix("pub ")?);
+        let kind = words.find(|word| !matches!(*word, "async" | "unsafe"))?;
+        match kind {
+            // `const fn`, or a value.
+            "const" => words.find(|word| *word != "fn"),
+            "fn" | "static" | "struct" | "enum" | "trait" | "type" => words.next(),
+            _ => None,
         }
+    });
+    public.collect()
+}
+
+/// The compiler sees unused code only where other crates cannot.
+#[test]
+fn what_is_public_is_used() {
+    let all: Vec<String> = ["src", "crates"]
+        .into_iter()
+        .flat_map(sources)
+        .map(|(name, text)| code(&name, &text))
+        .collect();
+    let mut named: BTreeMap<&str, usize> = BTreeMap::new();
+    for word in all.iter().flat_map(|code| words(code)) {
+        *named.entry(word).or_default() += 1;
     }
-    assert!(left.is_empty(), "{left:?}");
+    let main: Vec<String> = main_sources()
+        .iter()
+        .filter(|(name, _)| name.starts_with("crates/"))
+        .map(|(name, text)| code(name, text))
+        .collect();
+    let mut defined: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in main.iter().flat_map(|code| public_names(code)) {
+        *defined.entry(name).or_default() += 1;
+    }
+    assert!(defined.len() > 500, "{}", defined.len());
+    let unused = defined
+        .iter()
+        .filter(|(name, times)| named[**name] <= **times);
+    let unused: Vec<&str> = unused.map(|(name, _)| *name).collect();
+    assert_eq!(unused, FOR_TESTS, "found, and known");
 }
 
 #[test]
 fn packages_stay_where_they_belong() {
     let mut wrong = Vec::new();
-    for (name, text) in sources("src") {
+    for (name, text) in main_sources() {
         let code = code(&name, &text);
         for (package, places) in PACKAGES {
             let at_home = places
@@ -497,11 +271,11 @@ fn packages_stay_where_they_belong() {
 
 #[test]
 fn the_small_crates_know_nothing_of_ours() {
-    for (name, text) in sources("crates") {
+    for (name, text) in SMALL.into_iter().flat_map(sources) {
         let code = code(&name, &text);
         // Its whole purpose is to find out whether there is a network.
         let is_probe = name == "crates/guest/src/probe.rs";
-        for stranger in ["sandtable::", "tokio::", "axum::", "std::net::"] {
+        for stranger in ["common::", "tokio::", "axum::", "std::net::"] {
             let may = is_probe && stranger == "std::net::";
             assert!(may || !code.contains(stranger), "{name} uses `{stranger}`");
         }
@@ -522,12 +296,12 @@ fn the_small_crates_know_nothing_of_ours() {
 
 #[test]
 fn time_and_ids_come_from_one_place_each() {
-    for (name, text) in sources("src") {
+    for (name, text) in main_sources() {
         let code = code(&name, &text);
         for (call, home) in [
-            ("Utc::now(", "src/clock.rs"),
+            ("Utc::now(", "crates/common/src/clock.rs"),
             ("SystemTime::now(", "nowhere"),
-            ("Uuid::new_v4(", "src/ids.rs"),
+            ("Uuid::new_v4(", "crates/common/src/ids.rs"),
             ("Uuid::now_v7(", "nowhere"),
         ] {
             assert!(
@@ -596,18 +370,9 @@ fn every_test_that_a_page_of_the_docs_names_is_there() {
 }
 
 #[test]
-fn imports_are_found_in_groups_and_paths() {
-    let code =
-        "use crate::{a, b::c, d::{e, f},\n g};\nlet x = crate::h::i(); $crate::j; my_crate::k";
-    let found = imports(code);
-    let expected = ["a", "b", "d", "g", "h", "j"].map(str::to_owned);
-    assert_eq!(found, BTreeSet::from(expected));
-}
-
-#[test]
 fn a_backend_is_a_line_a_module_and_a_folder() {
     let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (name, text) in sources("src") {
+    for (name, text) in main_sources() {
         for rest in code(&name, &text).split("BackendChoice::").skip(1) {
             let choice: String = rest.chars().take_while(|c| c.is_alphanumeric()).collect();
             // A constant, and what is no backend.

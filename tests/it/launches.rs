@@ -5,15 +5,15 @@ macro_rules! leaves_nothing {
     () => {
         fn stop<'a>(
             &'a self,
-            _: &'a sandtable::ids::SandboxId,
-        ) -> sandtable::sandbox::BoxFuture<'a, Result<(), sandtable::sandbox::SandboxError>> {
+            _: &'a common::ids::SandboxId,
+        ) -> sandbox::BoxFuture<'a, Result<(), sandbox::SandboxError>> {
             Box::pin(std::future::ready(Ok(())))
         }
 
         fn remove<'a>(
             &'a self,
-            _: &'a sandtable::ids::SandboxId,
-        ) -> sandtable::sandbox::BoxFuture<'a, Result<(), sandtable::sandbox::SandboxError>> {
+            _: &'a common::ids::SandboxId,
+        ) -> sandbox::BoxFuture<'a, Result<(), sandbox::SandboxError>> {
             Box::pin(std::future::ready(Ok(())))
         }
     };

@@ -251,7 +251,7 @@ fn every_lint_is_in_the_table_of_the_documents_and_no_other_is() {
             matches!(level, "error" | "warning").then_some((code, level))
         })
         .collect();
-    let rules = sandtable::lint::ALL.iter().map(|rule| {
+    let rules = workspace::lint::ALL.iter().map(|rule| {
         let level = serde_json::to_value(rule.level).unwrap();
         (rule.code, level.as_str().unwrap().to_owned())
     });

@@ -44,7 +44,7 @@ fn said() -> Vec<(String, String)> {
         if name.contains("/tests/") || name.ends_with("/tests.rs") {
             continue;
         }
-        let is_help = name.starts_with("src/cli/args");
+        let is_help = name.starts_with("crates/cli/src/args");
         for line in text.lines() {
             if line == "#[cfg(test)]" {
                 break;

@@ -395,7 +395,7 @@ async fn era_beta_2025_wants_its_headers_and_has_the_old_shapes() {
 #[tokio::test]
 async fn the_profile_is_the_servers_then_the_workspaces_then_the_requests() {
     let server = TestServer::with(|config| {
-        let layer = sandtable::quirks::Layer::from_text("profile=observed, era=beta-2025");
+        let layer = workspace::quirks::Layer::from_text("profile=observed, era=beta-2025");
         config.quirks = config.quirks.with(&layer.unwrap());
     })
     .await;
@@ -460,8 +460,8 @@ async fn an_unknown_quirk_changes_nothing_and_lists_what_there_is() {
 #[test]
 fn the_page_has_every_row_with_every_value_and_both_profiles() {
     let page = include_str!("../../docs/QUIRKS.md");
-    let documented = sandtable::quirks::Quirks::of(sandtable::quirks::Profile::Documented).rows();
-    let observed = sandtable::quirks::Quirks::of(sandtable::quirks::Profile::Observed).rows();
+    let documented = workspace::quirks::Quirks::of(workspace::quirks::Profile::Documented).rows();
+    let observed = workspace::quirks::Quirks::of(workspace::quirks::Profile::Observed).rows();
     for ((name, documented, values), (_, observed, _)) in documented.into_iter().zip(observed) {
         let line = page
             .lines()

@@ -13,10 +13,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sandtable::config::Config;
-use sandtable::quirks::{Layer, Layers};
 use serde_json::{Value, json};
+use server::config::Config;
 use wire::request::MessagesRequest;
+use workspace::quirks::{Layer, Layers};
 
 use crate::harness::canned::Reply;
 use crate::harness::sse::events_of;
@@ -339,7 +339,7 @@ fn recorded_requests_are_taken() {
         let decoded = MessagesRequest::decode(body, true)
             .unwrap_or_else(|fault| panic!("{}: {fault}", exchange.name));
         if exchange.status == 200 {
-            sandtable::engine::validate::history(&decoded)
+            engine::validate::history(&decoded)
                 .unwrap_or_else(|text| panic!("{}: {text}", exchange.name));
         }
         taken += 1;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sandtable::config::BackendChoice;
-use sandtable::sandbox::guest::Settings;
-use sandtable::sandbox::{BoxFuture, Host as _, Launched, Launcher, SandboxError, SandboxSpec};
+use sandbox::guest::Settings;
+use sandbox::{BoxFuture, Host as _, Launched, Launcher, SandboxError, SandboxSpec};
 use serde_json::{Value, json};
+use server::config::BackendChoice;
 
 use crate::harness::server::{code_prompt, prompt, streamed, with_tool};
 use crate::harness::sse::{events_of, fold};
@@ -399,7 +399,7 @@ async fn no_path_leaves_the_folder_of_the_script() {
         ("missing", "cannot be read"),
     ] {
         let (_folder, script) = folder_with(path);
-        let report = sandtable::cli::check::check(&[script]).to_string();
+        let report = cli::check::check(&[script]).to_string();
         assert!(report.contains(expected), "{path}: {report}");
         assert!(
             report.contains("hint: `path` is relative"),
@@ -452,8 +452,8 @@ async fn a_server_whose_scripts_need_no_sandbox_is_ready() {
     let folder = tempfile::tempdir().unwrap();
     let good = r#"[{"bash": "a", "result": {}}, {"if": "true", "then": [{"view": "a", "tool_error": "unavailable"}]}, {"tool_use": "b"}]"#;
     let bad = r#"[{"parallel": [{"bash": "a", "result": {}}, {"python": "b"}]}, {"view": "c"}]"#;
-    let direct = sandtable::model::OnUnmatched::Direct;
-    let fail = sandtable::model::OnUnmatched::Fail;
+    let direct = model::OnUnmatched::Direct;
+    let fail = model::OnUnmatched::Fail;
     for (backend, steps, unmatched, status, reason) in [
         (
             BackendChoice::Auto,

@@ -38,7 +38,7 @@ impl Runs {
 }
 
 async fn reusing() -> TestServer {
-    let change = |config: &mut sandtable::config::Config| config.reuse_calls = true;
+    let change = |config: &mut server::config::Config| config.reuse_calls = true;
     TestServer::on_with(Arc::new(Processes::new()), change).await
 }
 
@@ -180,7 +180,7 @@ async fn a_server_of_other_commands_reuses_nothing() {
 
 #[tokio::test]
 async fn files_have_their_digest_in_the_journal_where_runs_are_compared() {
-    let change = |config: &mut sandtable::config::Config| config.note_digests = true;
+    let change = |config: &mut server::config::Config| config.note_digests = true;
     let server = TestServer::on_with(Arc::new(Processes::new()), change).await;
     server.upload("a.txt", "text/plain", "one").await;
     server

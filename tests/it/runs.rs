@@ -98,7 +98,7 @@ async fn what_one_test_uses_of_the_files_is_used_whatever_is_reset_after_it() {
 #[tokio::test]
 async fn what_is_not_kept_over_resets_is_counted_and_still_bad() {
     let server = TestServer::start().await;
-    let most = sandtable::limits::VERIFY_ARCHIVED;
+    let most = common::limits::VERIFY_ARCHIVED;
     let rule = |n: usize| json!({"when": {"user": {"equals": format!("never {n}")}}, "then": [{"text": "A."}]});
     let rules: Vec<Value> = (0..400).map(rule).collect();
     for _ in 0..3 {
@@ -146,7 +146,7 @@ async fn findings_name_the_test_that_the_key_was_handed_to_at_the_time() {
 #[tokio::test]
 async fn a_label_that_is_none_is_refused_with_a_hint() {
     let server = TestServer::start().await;
-    let most = sandtable::limits::MAX_LABEL_CHARS;
+    let most = common::limits::MAX_LABEL_CHARS;
     for body in [
         json!({}),
         json!({"label": ""}),

@@ -3,9 +3,9 @@
 use std::fs;
 use std::sync::Arc;
 
-use sandtable::config::Config;
-use sandtable::server::{Server, StartError};
 use serde_json::{Value, json};
+use server::config::Config;
+use server::{Server, StartError};
 
 use crate::harness::server::code_prompt;
 use crate::harness::{Processes, Response, TestServer};
@@ -250,7 +250,7 @@ async fn a_mistake_changes_nothing_and_says_where_it_is() {
     let large =
         server
             .request("PUT", "/_sandtable/state")
-            .body(vec![b' '; sandtable::limits::MAX_STATE_BYTES + 1]);
+            .body(vec![b' '; common::limits::MAX_STATE_BYTES + 1]);
     let answer = server.send(&large).await;
     assert_eq!(answer.status, 413, "{}", answer.text());
     assert!(answer.text().contains("64 MiB"), "{}", answer.text());
@@ -260,7 +260,7 @@ async fn a_mistake_changes_nothing_and_says_where_it_is() {
 async fn a_state_that_does_not_fit_is_not_exported() {
     let server = TestServer::start().await;
     // Twice as large as text than as bytes.
-    let half = "\u{1}".repeat(sandtable::limits::MAX_STATE_BYTES / 5);
+    let half = "\u{1}".repeat(common::limits::MAX_STATE_BYTES / 5);
     server.upload("large.txt", "text/plain", &half).await;
     let answer = get(&server, "/_sandtable/state").await;
     assert_eq!(answer.status, 413, "{}", answer.text());

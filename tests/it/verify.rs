@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sandtable::config::Config;
 use serde_json::{Value, json};
+use server::config::Config;
 
 use crate::harness::server::{code_prompt, prompt, streamed, then};
 use crate::harness::{Processes, Request, TestServer};
@@ -307,7 +307,7 @@ async fn what_is_not_kept_is_counted_and_still_bad() {
         .script("- when: { user: { equals: hello } }\n  then: [{ text: Hi. }]")
         .await;
     server.message(&prompt("hello")).await;
-    let most = sandtable::limits::VERIFY_MISSES;
+    let most = common::limits::VERIFY_MISSES;
     let mut connection = server.connect().await;
     for _ in 0..most + 3 {
         connection.send(&server.messages(&prompt("who?"))).await;

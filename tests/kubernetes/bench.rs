@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use sandtable::cli::image::Flavor;
-use sandtable::ids;
-use sandtable::sandbox::Host as _;
-use sandtable::sandbox::kubernetes::settings::{KubernetesSettings, Storage};
-use sandtable::sandbox::kubernetes::{KubernetesBackend, KubernetesConfig, pool_template};
+use cli::image::Flavor;
+use common::ids;
+use sandbox::Host as _;
+use sandbox::kubernetes::settings::{KubernetesSettings, Storage};
+use sandbox::kubernetes::{KubernetesBackend, KubernetesConfig, pool_template};
 use tempfile::TempDir;
 
 use crate::cluster::{Cluster, Kind, guest_image};

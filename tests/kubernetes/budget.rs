@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use sandtable::sandbox::Launcher as _;
-use sandtable::sandbox::kubernetes::rules::RULES;
-use sandtable::sandbox::kubernetes::settings::Storage;
+use sandbox::Launcher as _;
+use sandbox::kubernetes::rules::RULES;
+use sandbox::kubernetes::settings::Storage;
 
 #[path = "../shared/growth.rs"]
 mod growth;
@@ -48,12 +48,10 @@ async fn the_role_has_every_verb_that_is_used_and_no_other() {
     let spec = new_spec(SMALL);
     drop(start(&bench, &spec).await.unwrap());
     bench.backend.remove(&spec.sandbox_id).await.unwrap();
-    sandtable::sandbox::Host::reap(&bench.backend, std::collections::HashSet::new())
+    sandbox::Host::reap(&bench.backend, std::collections::HashSet::new())
         .await
         .unwrap();
-    sandtable::sandbox::Host::close(&bench.backend)
-        .await
-        .unwrap();
+    sandbox::Host::close(&bench.backend).await.unwrap();
     let cluster = bench.cluster.unwrap();
     let warm = light(|_| {}).await;
     let backend = std::sync::Arc::new(warm.backend);
@@ -66,12 +64,10 @@ async fn the_role_has_every_verb_that_is_used_and_no_other() {
     let spec = new_spec(SMALL);
     drop(start(&pooled, &spec).await.unwrap());
     pooled.backend.stop(&spec.sandbox_id).await.unwrap();
-    sandtable::sandbox::Host::reap(&pooled.backend, std::collections::HashSet::new())
+    sandbox::Host::reap(&pooled.backend, std::collections::HashSet::new())
         .await
         .unwrap();
-    sandtable::sandbox::Host::close(&pooled.backend)
-        .await
-        .unwrap();
+    sandbox::Host::close(&pooled.backend).await.unwrap();
     let clusters = [cluster, warm.cluster.unwrap(), pooled.cluster.unwrap()];
     let asked: BTreeSet<String> = clusters.iter().flat_map(Cluster::asked).collect();
     let ruled: BTreeSet<String> = RULES

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use sandtable::sandbox::kubernetes::KubernetesBackend;
-use sandtable::sandbox::{Host as _, Launcher as _, SandboxError};
+use sandbox::kubernetes::KubernetesBackend;
+use sandbox::{Host as _, Launcher as _, SandboxError};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, config, light};
@@ -293,14 +293,14 @@ async fn what_contradicts_itself_is_refused_before_the_cluster_is_asked() {
     let usual = config(&cluster.kubeconfig(), folder.path());
     for (config, words) in [
         (
-            sandtable::sandbox::kubernetes::KubernetesConfig {
+            sandbox::kubernetes::KubernetesConfig {
                 image: None,
                 ..usual.clone()
             },
             "--image",
         ),
         (
-            sandtable::sandbox::kubernetes::KubernetesConfig {
+            sandbox::kubernetes::KubernetesConfig {
                 temporary: true,
                 ..usual.clone()
             },

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sandtable::sandbox::kubernetes::KubernetesBackend;
-use sandtable::sandbox::kubernetes::settings::Storage;
-use sandtable::sandbox::{Host as _, Launcher as _};
+use sandbox::kubernetes::KubernetesBackend;
+use sandbox::kubernetes::settings::Storage;
+use sandbox::{Host as _, Launcher as _};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, config, light};
@@ -187,13 +187,10 @@ async fn a_warm_pod_is_given_to_a_container_with_one_call() {
     // Another takes its place meanwhile, with two calls at most.
     assert!((1..=3).contains(&(cluster.calls() - before)));
     let bench_settings = crate::talk_light::settings(folder.path());
-    let (guest, _) = sandtable::sandbox::guest::Guest::resume(
-        launched,
-        bench_settings,
-        sandtable::sandbox::guest::HELLO_TIMEOUT,
-    )
-    .await
-    .unwrap();
+    let (guest, _) =
+        sandbox::guest::Guest::resume(launched, bench_settings, sandbox::guest::HELLO_TIMEOUT)
+            .await
+            .unwrap();
     assert_eq!(bash(&guest, "echo warm").await.out, "warm\n");
     while backend.warm_count() < 2 {
         tokio::task::yield_now().await;

@@ -1,9 +1,9 @@
 //! That sandboxes have no network is tried, not taken for granted.
 
-use sandtable::cli::image::Flavor;
-use sandtable::sandbox::guest::Guest;
-use sandtable::sandbox::kubernetes::settings::Storage;
-use sandtable::sandbox::{Host as _, Limits};
+use cli::image::Flavor;
+use sandbox::guest::Guest;
+use sandbox::kubernetes::settings::Storage;
+use sandbox::{Host as _, Limits};
 
 use crate::bench::{Bench, light, on};
 use crate::cluster::{Cluster, Kind, Refusal};

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use sandtable::sandbox::kubernetes::settings::Storage;
-use sandtable::sandbox::kubernetes::{KubernetesBackend, KubernetesConfig, pool_template};
-use sandtable::sandbox::{Host as _, Launcher as _, SandboxError};
+use sandbox::kubernetes::settings::Storage;
+use sandbox::kubernetes::{KubernetesBackend, KubernetesConfig, pool_template};
+use sandbox::{Host as _, Launcher as _, SandboxError};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -417,8 +417,8 @@ async fn a_pod_that_its_pool_makes_anew_is_not_taken_for_the_one_before() {
         }
     };
     let settings = crate::talk_light::settings(&bench.folder.path().join("guest"));
-    let limit = sandtable::sandbox::guest::HELLO_TIMEOUT;
-    let resumed = sandtable::sandbox::guest::Guest::resume(launched, settings, limit).await;
+    let limit = sandbox::guest::HELLO_TIMEOUT;
+    let resumed = sandbox::guest::Guest::resume(launched, settings, limit).await;
     // What tells a server that the files of the one before are gone.
     assert!(resumed.unwrap().1.is_new);
     bench.end().await;
@@ -426,7 +426,7 @@ async fn a_pod_that_its_pool_makes_anew_is_not_taken_for_the_one_before() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programs_of_a_pool_s_pod_make_no_socket_of_a_network() {
-    if !crate::bench::image_ready(sandtable::cli::image::Flavor::Slim).await {
+    if !crate::bench::image_ready(cli::image::Flavor::Slim).await {
         return;
     }
     let bench = pooled(Kind::Docker, 1, |_| {}).await;

@@ -3,7 +3,7 @@
 use crate::talk;
 
 pub(crate) mod bench {
-    use sandtable::cli::image::Flavor;
+    use cli::image::Flavor;
 
     pub(crate) use crate::bench::Bench;
     use crate::bench::{image_ready, pooled};

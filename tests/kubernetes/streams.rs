@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sandtable::sandbox::{Launcher as _, Limits};
+use sandbox::{Launcher as _, Limits};
 
 use crate::bench::{contract, light};
 use crate::talk::{SMALL, bash, new_spec};
@@ -52,8 +52,8 @@ async fn an_answer_on_its_way_when_the_stream_ends_is_lost_and_the_next_call_wor
     bench.end().await;
 }
 
-async fn bash_or_lost(guest: &sandtable::sandbox::guest::Guest, command: &str) -> Option<i32> {
-    let kind = sandtable::sandbox::guest::ExecKind::Bash(command.to_owned());
+async fn bash_or_lost(guest: &sandbox::guest::Guest, command: &str) -> Option<i32> {
+    let kind = sandbox::guest::ExecKind::Bash(command.to_owned());
     let done = crate::talk::exec(guest, kind).await;
     done.ok().map(|done| done.return_code)
 }
@@ -76,16 +76,14 @@ async fn all_bytes_pass_both_ways() {
     let bytes: Vec<u8> = (0..16 << 20)
         .map(|n: u32| n.to_le_bytes()[n as usize % 4])
         .collect();
-    let target = sandtable::sandbox::guest::PutFile {
+    let target = sandbox::guest::PutFile {
         input_dir: crate::talk::INPUT_DIR,
         name: "bytes.bin",
     };
     guest.put_file(target, &mut bytes.as_slice()).await.unwrap();
     let output = crate::talk::new_output_dir();
-    let call = sandtable::sandbox::guest::ExecCall {
-        kind: sandtable::sandbox::guest::ExecKind::Bash(
-            "cp $INPUT_DIR/bytes.bin $OUTPUT_DIR/".to_owned(),
-        ),
+    let call = sandbox::guest::ExecCall {
+        kind: sandbox::guest::ExecKind::Bash("cp $INPUT_DIR/bytes.bin $OUTPUT_DIR/".to_owned()),
         input_dir: crate::talk::INPUT_DIR.to_owned(),
         output_dir: output.clone(),
         timeout: Duration::from_mins(1),
@@ -137,7 +135,7 @@ async fn code_sees_the_door_of_its_guest_and_gets_no_word_through_it() {
         .unwrap();
     let settings = bench.backend.settings(&spec);
     let limit = Duration::from_secs(20);
-    let taken = sandtable::sandbox::guest::Guest::resume(launched, settings, limit).await;
+    let taken = sandbox::guest::Guest::resume(launched, settings, limit).await;
     let (guest, _) = taken.unwrap();
     assert_eq!(bash(&guest, "echo in").await.out, "in\n");
     // Neither the relay nor what it is told can be seen.

@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 use std::path::Path;
 
-use sandtable::sandbox::guest::{Guest, HELLO_TIMEOUT, Settings};
-use sandtable::sandbox::{Launched, Launcher as _, SandboxError, SandboxSpec};
+use sandbox::guest::{Guest, HELLO_TIMEOUT, Settings};
+use sandbox::{Launched, Launcher as _, SandboxError, SandboxSpec};
 
 use crate::bench::Bench;
 use crate::talk::{SMALL, bash, new_spec};

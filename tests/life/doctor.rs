@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use sandtable::store::Store;
+use store::Store;
 use tempfile::TempDir;
 
 use crate::server::Server;

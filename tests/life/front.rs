@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use sandtable::limits::{MAX_MESSAGES_BODY_BYTES, MAX_UPLOAD_BYTES};
+use common::limits::{MAX_MESSAGES_BODY_BYTES, MAX_UPLOAD_BYTES};
 
 use crate::http::{Answer, Client, message, parse, result};
 use crate::proxy::{Front, TOKEN};

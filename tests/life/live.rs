@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use sandtable::cassette::{About, Body, Exchange, Part, Request, Response, Writer};
+use cassette::{About, Body, Exchange, Part, Request, Response, Writer};
 use serde_json::{Value, json};
 
 use crate::http::Client;
@@ -112,7 +112,7 @@ impl Recorder {
         );
         let exchange = self.exchanges.last().unwrap();
         if answer.is_null() {
-            return sandtable::cassette::message::of(&exchange.response).unwrap();
+            return cassette::message::of(&exchange.response).unwrap();
         }
         answer
     }

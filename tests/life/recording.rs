@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use sandtable::cassette::{Body, load};
+use cassette::{Body, load};
 use serde_json::json;
 
 use crate::server::Server;

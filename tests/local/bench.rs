@@ -6,9 +6,9 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sandtable::ids;
-use sandtable::sandbox::local::{LocalBackend, LocalConfig};
-use sandtable::sandbox::{Host as _, Isolation, SandboxError};
+use common::ids;
+use sandbox::local::{LocalBackend, LocalConfig};
+use sandbox::{Host as _, Isolation, SandboxError};
 use tempfile::TempDir;
 
 /// Names a copy of the program that another user may run.

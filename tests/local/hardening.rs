@@ -1,7 +1,7 @@
 //! What user code cannot reach.
 
-use sandtable::sandbox::Limits;
-use sandtable::sandbox::guest::Guest;
+use sandbox::Limits;
+use sandbox::guest::Guest;
 
 use crate::bench::{Bench, contract};
 use crate::talk::{bash, new_spec, wake};

@@ -1,7 +1,7 @@
 //! What is different where sandboxes have no namespaces: paths are exchanged, calls answered.
 
-use sandtable::sandbox::Limits;
-use sandtable::sandbox::guest::Guest;
+use sandbox::Limits;
+use sandbox::guest::Guest;
 
 use crate::bench::{Bench, ISOLATION, contract};
 use crate::talk::{bash, new_spec, wake};

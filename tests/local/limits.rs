@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sandtable::sandbox::{Host as _, Launcher as _, Limits};
+use sandbox::{Host as _, Launcher as _, Limits};
 
 use crate::bench::contract;
 use crate::talk::{SMALL, bash, new_spec, wake};

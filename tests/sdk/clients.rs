@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::image::image_ready;
 use crate::interpreter::{clients_node, clients_python};
 use crate::workshop::of_repository;
-use sandtable::cli::image::Flavor;
+use cli::image::Flavor;
 
 const TIMEOUT: Duration = Duration::from_mins(10);
 

@@ -1,7 +1,7 @@
 //! Generated conversations through the official SDKs.
 
-use sandtable::generate;
 use serde_json::{Value, json};
+use sweep::generate;
 
 use crate::interpreter::Interpreter::{self, Node, Python};
 use crate::program::given;

@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use sandtable::cli::image::Flavor;
-use sandtable::sandbox::Limits;
-use sandtable::sandbox::kubernetes::pool_template;
-use sandtable::sandbox::kubernetes::rules::RULES;
+use cli::image::Flavor;
+use sandbox::Limits;
+use sandbox::kubernetes::pool_template;
+use sandbox::kubernetes::rules::RULES;
 
 use crate::image::image_ready;
 use crate::interpreter::kubernetes_python;

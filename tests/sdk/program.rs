@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::image::image_ready;
 use crate::interpreter::{Interpreter, modules};
 use crate::server::Server;
-use sandtable::cli::image::Flavor;
+use cli::image::Flavor;
 
 /// Long enough for two busy cores; a program that hangs is a failure, not a lost night.
 const TIMEOUT: Duration = Duration::from_mins(10);

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use sandtable::cli::image::Flavor;
+use cli::image::Flavor;
 use tempfile::TempDir;
 
 use crate::image::image_ready;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use sandtable::cli::image::Flavor;
+use cli::image::Flavor;
 use tempfile::TempDir;
 
 use crate::image::image_ready;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use sandtable::cli::image::Flavor;
+use cli::image::Flavor;
 use tempfile::TempDir;
 use tokio::process::Command;
 

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use sandtable::sandbox::guest::{Guest, HELLO_TIMEOUT, Settings};
-use sandtable::sandbox::kubernetes::KubernetesBackend;
-use sandtable::sandbox::{Launcher as _, Limits, SandboxSpec};
+use sandbox::guest::{Guest, HELLO_TIMEOUT, Settings};
+use sandbox::kubernetes::KubernetesBackend;
+use sandbox::{Launcher as _, Limits, SandboxSpec};
 use tokio::sync::Mutex;
 
 /// What a part of the containers cost.

@@ -6,9 +6,9 @@ pub(crate) mod require;
 use std::fs::File;
 use std::path::Path;
 
-use sandtable::cli::image::{BuildArgs, Flavor, Progress};
-use sandtable::sandbox::SandboxError;
-use sandtable::sandbox::docker::image;
+use cli::image::{BuildArgs, Flavor, Progress};
+use sandbox::SandboxError;
+use sandbox::docker::image;
 
 use self::require::skip;
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sandtable::cassette::load;
+use cassette::load;
 use serde_json::{Value, json};
 
 use super::player;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use sandtable::cassette::{Body, Cassette, Exchange, Part, Writer, import};
+use cassette::{Body, Cassette, Exchange, Part, Writer, import};
 use serde_json::{Value, json};
 
 use crate::harness::{Request, TestServer};

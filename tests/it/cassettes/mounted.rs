@@ -42,7 +42,7 @@ async fn a_test_records_into_the_folder_of_the_server_and_nowhere_else() {
     let url = format!("http://{}", upstream.address);
     let server = TestServer::with(|config| {
         config.cassette_dir = Some(folder.path().to_owned());
-        config.upstream = Some(sandtable::cassette::Upstream::new(&url).unwrap());
+        config.upstream = Some(cassette::Upstream::new(&url).unwrap());
     })
     .await;
     for (order, told) in [

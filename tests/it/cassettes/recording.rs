@@ -1,6 +1,6 @@
 //! What the proxy passes on and what it writes.
 
-use sandtable::cassette::{Body, End, Mode};
+use cassette::{Body, End, Mode};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
@@ -142,7 +142,7 @@ async fn a_dead_service_is_told_to_the_client_and_in_the_cassette() {
         answer.text()
     );
 
-    let cassette = sandtable::cassette::load(&path).unwrap();
+    let cassette = cassette::load(&path).unwrap();
     let response = &cassette.exchanges[0].response;
     assert_eq!(response.status, 0);
     assert!(matches!(&response.end, End::UpstreamBroke(why) if why.contains("refused")));

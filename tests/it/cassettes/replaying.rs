@@ -1,6 +1,6 @@
 //! Answers from a cassette: what matches, which ids they have, and what faults and the clock do to them.
 
-use sandtable::cassette::{About, Body, Exchange, Writer, import};
+use cassette::{About, Body, Exchange, Writer, import};
 use serde_json::{Value, json};
 
 use super::{Studio, ask, container_of, converse, player};
@@ -108,10 +108,7 @@ async fn polling_moves_on_and_stays_at_the_last_answer() {
         let yaml = format!(
             "cassette: 1\nexchanges:\n- request: {{method: {method}, path: {route}}}\n  response: {{status: 200, body: {{json: {{id: {id}, processing_status: {status}}}}}}}\n"
         );
-        sandtable::cassette::parse("x", &yaml)
-            .unwrap()
-            .exchanges
-            .remove(0)
+        cassette::parse("x", &yaml).unwrap().exchanges.remove(0)
     };
     let route = format!("/v1/messages/batches/{id}");
     let all: Vec<Exchange> = vec![
@@ -227,12 +224,12 @@ async fn recorded_times_are_kept_on_a_running_clock_and_cost_nothing_on_a_frozen
     upstream
         .steps(&json!([{"text": "now"}, {"delay": "700ms"}, {"text": "later"}]))
         .await;
-    let studio = Studio::before(upstream, sandtable::cassette::Mode::All).await;
+    let studio = Studio::before(upstream, cassette::Mode::All).await;
     let request = |server: &TestServer| server.messages(&streamed(prompt("hi")));
     studio.recorder.send(&request(&studio.recorder)).await;
-    let plan = sandtable::cassette::Plan {
+    let plan = cassette::Plan {
         paths: vec![studio.path()],
-        pace: sandtable::cassette::Pace::Scaled(1.0),
+        pace: cassette::Pace::Scaled(1.0),
         ..Default::default()
     };
     let player = TestServer::with(|config| config.cassettes = Some(plan)).await;
@@ -338,7 +335,7 @@ async fn a_history_with_the_id_that_was_replaced_in_a_signature_is_matched() {
         },
     }]});
     let cassette = import::parse("vcr", recording.to_string().as_bytes()).unwrap();
-    let text = sandtable::cassette::text(&cassette.about, &cassette.exchanges).unwrap();
+    let text = cassette::text(&cassette.about, &cassette.exchanges).unwrap();
     let server = TestServer::start().await;
     let mount = server.request("PUT", "/_sandtable/cassettes").body(text);
     assert_eq!(server.send(&mount).await.status, 200);
@@ -364,7 +361,7 @@ async fn a_path_that_is_ignored_for_one_replay_may_differ_and_no_other() {
         .recorder
         .send(&studio.recorder.messages(&asked))
         .await;
-    let plan = sandtable::cassette::Plan {
+    let plan = cassette::Plan {
         paths: vec![studio.path()],
         ignore: vec!["$.system".to_owned()],
         ..Default::default()

@@ -7,10 +7,8 @@ use guest_proto::{
     Answer, AnswerBody, CodeCall, Decoder, EditErrorKind, EditResult, ErrorKind, ExecDone, Outcome,
     OutputFile, Request, RequestBody,
 };
-use sandtable::sandbox::guest::Settings;
-use sandtable::sandbox::{
-    BoxFuture, Channel, Host as _, Launched, Launcher, SandboxError, SandboxSpec,
-};
+use sandbox::guest::Settings;
+use sandbox::{BoxFuture, Channel, Host as _, Launched, Launcher, SandboxError, SandboxSpec};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 
-use sandtable::ids::SandboxId;
-use sandtable::sandbox::guest::{Settings, embedded};
-use sandtable::sandbox::{BoxFuture, Channel, Launched, Launcher, SandboxError, SandboxSpec};
+use common::ids::SandboxId;
+use sandbox::guest::{Settings, embedded};
+use sandbox::{BoxFuture, Channel, Launched, Launcher, SandboxError, SandboxSpec};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 

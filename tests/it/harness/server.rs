@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sandtable::config::{BackendChoice, Config};
-use sandtable::sandbox::Backend;
-use sandtable::server::Server;
+use sandbox::Backend;
 use serde_json::{Value, json};
+use server::Server;
+use server::config::{BackendChoice, Config};
 
 use super::http::{Connection, Request, Response};
 

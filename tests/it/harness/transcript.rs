@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use sandtable::ids::{Kind, is_well_formed};
+use common::ids::{Kind, is_well_formed};
 
 use super::http::{Request, Response};
 use super::server::TestServer;

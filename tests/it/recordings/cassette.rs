@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sandtable::cassette::{self, Cassette, import};
+use cassette::{self, Cassette, import};
 use serde_json::{Value, json};
 
 use crate::harness::sse::{Event, events_of, fold_loosely};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sandtable::cassette::{self, Body, Cassette, Writer, import};
+use cassette::{self, Body, Cassette, Writer, import};
 use serde_json::Value;
 
 use super::folder;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use sandtable::cassette::{Body, import};
+use ::cassette::{Body, import};
 use serde_json::{Value, json};
 
 use super::{KNOWN, PROGRAMMATIC, cassette, folder, script, shape};

@@ -1,7 +1,7 @@
 //! From a recorded message to a rule that emits the same, and the sandbox's replies to its calls.
 
 use guest_proto::{EditErrorKind, EditResult, FileType, Hunk, Outcome};
-use sandtable::model::draft::{self, Emit};
+use model::draft::{self, Emit};
 use serde_json::{Value, json};
 
 use crate::harness::canned::Reply;

@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
-use sandtable::config::Config;
 use serde_json::{Value, json};
+use server::config::Config;
 use wire::refusal::{self, Refusal};
 
 use crate::harness::{Request, TestServer};

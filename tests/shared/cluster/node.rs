@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use sandtable::sandbox::guest::{digest, embedded};
+use sandbox::guest::{digest, embedded};
 use serde_json::{Value, json};
 use tokio::process::Command;
 

@@ -1,0 +1,233 @@
+//! Cassettes on disk: `NAME.yaml`, large bodies in `NAME.blobs/`, times in `NAME.timing.json`.
+
+mod index;
+mod place;
+mod raw;
+mod write;
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Cassette;
+use common::hinted::Hinted;
+use common::work;
+use index::Index;
+use raw::RawCassette;
+
+pub use write::{Writer, text};
+
+/// Largest cassette that is read; larger bodies lie beside it.
+const MAX_CASSETTE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// When an exchange happened, and what else differs from one recording to the next. Kept apart, so
+/// that recording again gives a small diff.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// From the recording's first request to this one, in milliseconds.
+    pub started_ms: u64,
+    /// From the request to the answer's head, in milliseconds.
+    pub head_ms: u64,
+    /// Pieces of the body as they came: milliseconds after the head, and bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chunks: Vec<(u64, usize)>,
+    /// Headers of the answer that say when and where it was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+}
+
+/// Why a cassette was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum CassetteError {
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{} is there and is no {kind}, so it is not overwritten", path.display())]
+    Foreign { path: PathBuf, kind: &'static str },
+    #[error("{name} is no cassette: {reason}")]
+    Format {
+        name: String,
+        #[source]
+        reason: Box<dyn Error + Send + Sync>,
+        hint: &'static str,
+    },
+    #[error("there is no cassette in {}", .0.display())]
+    Nothing(PathBuf),
+}
+
+/// Whether many cassettes may leave an index in the user's cache, so that they are read sooner the next time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Indexing {
+    /// One that is there is used, and none is written.
+    Used,
+    Kept,
+}
+
+impl Hinted for CassetteError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Read { .. } | Self::Write { .. } => None,
+            Self::Foreign { .. } => Some("name another file, or remove it".into()),
+            Self::Format { hint, .. } => Some((*hint).into()),
+            Self::Nothing(_) => Some(
+                "`sandtable record` makes them, `sandtable import` takes others' recordings".into(),
+            ),
+        }
+    }
+}
+
+/// Reads the cassettes of a file, or of a folder and the folders in it, in the order of their names.
+pub fn load_all(path: &Path, indexing: Indexing) -> Result<Vec<Cassette>, CassetteError> {
+    let failed = |source| CassetteError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    if !fs::metadata(path).map_err(failed)?.is_dir() {
+        return Ok(vec![load(path)?]);
+    }
+    let mut found = Vec::new();
+    find(path, &mut found).map_err(failed)?;
+    if found.is_empty() {
+        return Err(CassetteError::Nothing(path.to_owned()));
+    }
+    found.sort();
+    if let Some(index) = (found.len() >= index::MANY)
+        .then(|| Index::of(path))
+        .flatten()
+    {
+        return load_indexed(path, found, &index, indexing);
+    }
+    // Reading is parsing: it takes as many threads as there are processors.
+    work::spread(found, |path| load(&path))
+        .into_iter()
+        .collect()
+}
+
+/// The same, of files of which an index knows some.
+fn load_indexed(
+    folder: &Path,
+    files: Vec<PathBuf>,
+    index: &Index,
+    indexing: Indexing,
+) -> Result<Vec<Cassette>, CassetteError> {
+    let loaded = work::spread(files, |path| {
+        let Some(name) = index::name(folder, &path) else {
+            return load(&path).map(|cassette| (cassette, None));
+        };
+        if let Some(raw) = index.get(&name, &path) {
+            return Ok((finish(&path, raw)?, Some((name, None))));
+        }
+        let stamp = index::stamp_of(&path);
+        let raw = read(&path)?;
+        let line = index.line(&path, stamp, &raw);
+        Ok((finish(&path, raw)?, Some((name, line))))
+    });
+    let loaded: Vec<_> = loaded.into_iter().collect::<Result<_, CassetteError>>()?;
+    let (cassettes, files): (Vec<_>, Vec<_>) = loaded.into_iter().unzip();
+    if indexing == Indexing::Kept {
+        index.keep(&files.into_iter().flatten().collect::<Vec<_>>());
+    }
+    Ok(cassettes)
+}
+
+fn find(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            if path
+                .extension()
+                .is_none_or(|extension| extension != "blobs")
+            {
+                find(&path, found)?;
+            }
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml")
+        {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Reads one cassette.
+pub fn load(path: &Path) -> Result<Cassette, CassetteError> {
+    finish(path, read(path)?)
+}
+
+/// As it is written.
+fn read(path: &Path) -> Result<RawCassette, CassetteError> {
+    let failed = |source| CassetteError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let size = fs::metadata(path).map_err(failed)?.len();
+    if size > MAX_CASSETTE_BYTES {
+        return Err(CassetteError::Format {
+            name: path.display().to_string(),
+            reason: format!("it has {size} bytes, and {MAX_CASSETTE_BYTES} are the most").into(),
+            hint: "record into several cassettes",
+        });
+    }
+    let text = common::input::read_text(path, MAX_CASSETTE_BYTES).map_err(failed)?;
+    raw::read(&path.display().to_string(), &text)
+}
+
+/// What is written, with its times, and with its large bodies where they lie.
+fn finish(path: &Path, raw: RawCassette) -> Result<Cassette, CassetteError> {
+    let mut cassette = raw.meant(&path.display().to_string(), &blobs(path))?;
+    cassette.name = stem(path);
+    let timing = timing(path);
+    if timing.exists() {
+        let text = common::input::read_text(&timing, MAX_CASSETTE_BYTES).map_err(|source| {
+            CassetteError::Read {
+                path: timing.clone(),
+                source,
+            }
+        })?;
+        let times: Vec<Timing> =
+            serde_json::from_str(&text).map_err(|error| CassetteError::Format {
+                name: timing.display().to_string(),
+                reason: error.into(),
+                hint: "delete it: the cassette then replays without its times",
+            })?;
+        // After an edit of the cassette nobody knows what belongs to what.
+        if times.len() == cassette.exchanges.len() {
+            for (exchange, timing) in cassette.exchanges.iter_mut().zip(times) {
+                exchange.timing = Some(timing);
+            }
+        }
+    }
+    Ok(cassette)
+}
+
+/// Reads a cassette that is no file; it can have no large bodies.
+pub fn parse(name: &str, text: &str) -> Result<Cassette, CassetteError> {
+    raw::read(name, text)?.meant(name, Path::new(""))
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn blobs(path: &Path) -> PathBuf {
+    path.with_extension("blobs")
+}
+
+fn timing(path: &Path) -> PathBuf {
+    path.with_extension("timing.json")
+}

@@ -1,0 +1,380 @@
+//! Keeping secrets out of recordings: before anything reaches the disk, and again when a request is
+//! compared with what was recorded.
+//!
+//! A secret is a known one (the key a request carries, an organization's id, what the user names), or
+//! what looks like an API key. It is looked for in texts as they are, in strings of JSON behind their
+//! escapes, behind percent-encoding and base64, and across the deltas of a stream. Of what the service
+//! signs or encrypts, only the account's id within is replaced.
+
+mod base64;
+mod glance;
+mod stream;
+
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use regex::bytes::Regex;
+use serde_json::{Map, Value};
+
+/// What stands in a recording where a secret was.
+pub const REDACTED: &str = "[redacted]";
+
+pub(super) use base64::{fits as zeros_fit, has_zeros};
+
+use super::{Body, Exchange, Part, Request, Response};
+use common::hinted::Hinted;
+
+/// What an API key of the service looks like, and a bearer token in a text.
+const PATTERNS: [&str; 2] = [
+    r"(?i)sk-ant-[A-Za-z0-9_-]{6,}",
+    r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}=*",
+];
+
+/// Headers of an answer whose values are kept by nobody.
+const SECRET_HEADERS: [&str; 5] = [
+    "anthropic-organization-id",
+    "anthropic-workspace-id",
+    "proxy-authenticate",
+    "set-cookie",
+    "www-authenticate",
+];
+
+/// Headers of a request that are kept: what tells one request from another.
+const REQUEST_HEADERS: [&str; 5] = [
+    "accept",
+    "anthropic-beta",
+    "anthropic-version",
+    "content-type",
+    "idempotency-key",
+];
+
+/// Shortest known secret: what is shorter would be found everywhere.
+const SHORTEST: usize = 6;
+/// How often a text may be percent-encoded over and over.
+const PERCENT_LAYERS: usize = 4;
+
+/// What must not be kept.
+#[derive(Debug, Clone)]
+pub struct Redactor {
+    /// Shared: a regular expression that is cloned has caches of its own, tens of kilobytes for each request.
+    patterns: Arc<Vec<Regex>>,
+    /// Longest first.
+    known: Vec<String>,
+}
+
+/// What is no regular expression.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("`{pattern}` is no regular expression: {source}")]
+pub struct PatternError {
+    pub pattern: String,
+    pub source: regex::Error,
+}
+
+impl Hinted for PatternError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(r"`\` before a special character takes it as it is".into())
+    }
+}
+
+impl Default for Redactor {
+    fn default() -> Self {
+        static OURS: LazyLock<Arc<Vec<Regex>>> = LazyLock::new(|| {
+            let ours = PATTERNS.map(|pattern| Regex::new(pattern).expect("the pattern is one"));
+            Arc::new(ours.into())
+        });
+        Self {
+            patterns: Arc::clone(&OURS),
+            known: Vec::new(),
+        }
+    }
+}
+
+impl Redactor {
+    /// Also keeps out what these regular expressions match.
+    pub fn with_patterns<'a>(
+        mut self,
+        patterns: impl IntoIterator<Item = &'a String>,
+    ) -> Result<Self, PatternError> {
+        for pattern in patterns {
+            let wrong = |error: regex::Error| PatternError {
+                pattern: pattern.clone(),
+                source: error,
+            };
+            // Of texts: it may not ask for bytes that are none.
+            regex::Regex::new(pattern).map_err(wrong)?;
+            let pattern = Regex::new(pattern).map_err(wrong)?;
+            Arc::make_mut(&mut self.patterns).push(pattern);
+        }
+        Ok(self)
+    }
+
+    /// Also keeps out these very texts.
+    #[must_use]
+    pub fn with_known<'a>(mut self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        for secret in secrets {
+            if secret.len() >= SHORTEST && !self.known.iter().any(|known| known == secret) {
+                self.known.push(secret.to_owned());
+            }
+        }
+        self.known
+            .sort_by_key(|known| std::cmp::Reverse(known.len()));
+        self
+    }
+
+    /// An exchange without secrets.
+    pub fn exchange(&self, mut exchange: Exchange) -> std::io::Result<Exchange> {
+        if let Some(request) = exchange.request {
+            exchange.request = Some(self.request(request)?);
+        }
+        exchange.response = self.response(exchange.response)?;
+        if let Some(timing) = &mut exchange.timing {
+            timing.headers = self.headers(std::mem::take(&mut timing.headers), |name| {
+                !SECRET_HEADERS.contains(&name)
+            });
+        }
+        Ok(exchange)
+    }
+
+    /// A request without secrets.
+    pub fn request(&self, request: Request) -> std::io::Result<Request> {
+        Ok(Request {
+            path: self.encoded(&request.path),
+            query: request.query.map(|query| self.encoded(&query)),
+            headers: self.headers(request.headers, |name| REQUEST_HEADERS.contains(&name)),
+            body: self.body(request.body)?,
+            ..request
+        })
+    }
+
+    fn response(&self, response: Response) -> std::io::Result<Response> {
+        let stream = response.is_stream();
+        let end = match response.end {
+            super::End::UpstreamBroke(why) => {
+                super::End::UpstreamBroke(self.text(&why).into_owned())
+            }
+            end @ (super::End::Complete | super::End::ClientLeft) => end,
+        };
+        let body = if let (Body::Text(text), true) = (&response.body, stream) {
+            Body::Text(stream::redact(self, text))
+        } else {
+            self.body(response.body)?
+        };
+        Ok(Response {
+            headers: self.headers(response.headers, |name| !SECRET_HEADERS.contains(&name)),
+            body,
+            end,
+            ..response
+        })
+    }
+
+    fn headers(
+        &self,
+        headers: Vec<(String, String)>,
+        keep: impl Fn(&str) -> bool,
+    ) -> Vec<(String, String)> {
+        headers
+            .into_iter()
+            .filter(|(name, _)| keep(name) && !name.contains("token") && !name.contains("secret"))
+            .map(|(name, value)| {
+                // The boundary is another one each time.
+                let value = match value.split_once(';') {
+                    Some((kind, _)) if kind == "multipart/form-data" => kind,
+                    _ => &value,
+                };
+                (name, self.text(value).into_owned())
+            })
+            .collect()
+    }
+
+    fn body(&self, body: Body) -> std::io::Result<Body> {
+        Ok(match body {
+            Body::Json(value) => Body::Json(self.json(value)),
+            Body::Text(text) => match self.inside(&text) {
+                Cow::Borrowed(_) => Body::Text(text),
+                Cow::Owned(clean) if clean.starts_with(['{', '[']) => Body::of(Bytes::from(clean)),
+                Cow::Owned(clean) => Body::Text(clean),
+            },
+            Body::Bytes(bytes) => Body::Bytes(self.bytes(bytes)),
+            Body::Form(parts) => Body::Form(
+                parts
+                    .into_iter()
+                    .map(|part| self.part(part))
+                    .collect::<std::io::Result<_>>()?,
+            ),
+            Body::Blob(blob) => {
+                let bytes = Bytes::from(std::fs::read(blob.path())?);
+                let clean = self.bytes(bytes.clone());
+                if clean == bytes {
+                    Body::Blob(blob)
+                } else {
+                    Body::Bytes(clean)
+                }
+            }
+            Body::Empty => Body::Empty,
+            Body::Missing(why) => Body::Missing(why),
+        })
+    }
+
+    fn part(&self, part: Part) -> std::io::Result<Part> {
+        let Part {
+            name,
+            filename,
+            content_type,
+            body,
+        } = part;
+        Ok(Part {
+            name: self.encoded(&name),
+            filename: filename.as_deref().map(|name| self.encoded(name)),
+            content_type,
+            body: self.body(body)?,
+        })
+    }
+
+    /// A text that may be JSON; what has no secret stays byte for byte.
+    pub fn inside<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        // Nearly always nothing is found, and nothing but the look was needed.
+        match glance::has_secrets(self, text) {
+            Some(false) => return Cow::Borrowed(text),
+            Some(true) => {}
+            None => return self.deep_text(text),
+        }
+        match serde_json::from_str::<Value>(text) {
+            Ok(value) if value.is_object() || value.is_array() => {
+                let clean = self.json(value.clone());
+                if clean == value {
+                    Cow::Borrowed(text)
+                } else {
+                    Cow::Owned(clean.to_string())
+                }
+            }
+            _ => self.deep_text(text),
+        }
+    }
+
+    /// A whole body, a stream's as well; what has no secret stays byte for byte.
+    pub fn content(&self, bytes: Bytes) -> Bytes {
+        let clean = match std::str::from_utf8(&bytes) {
+            Err(_) => return self.bytes(bytes),
+            Ok(text) if text.starts_with("event:") => stream::redact(self, text),
+            Ok(text) => match self.inside(text) {
+                Cow::Borrowed(same) if same.len() == text.len() => return bytes,
+                clean => clean.into_owned(),
+            },
+        };
+        if clean.as_bytes() == bytes {
+            return bytes;
+        }
+        Bytes::from(clean)
+    }
+
+    /// Every string of a value, and every key.
+    pub fn json(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.deep_text(&text).into_owned()),
+            Value::Array(items) => {
+                Value::Array(items.into_iter().map(|item| self.json(item)).collect())
+            }
+            Value::Object(map) => Value::Object(
+                map.into_iter()
+                    .map(|(key, value)| (self.text(&key).into_owned(), self.json(value)))
+                    .collect::<Map<_, _>>(),
+            ),
+            other => other,
+        }
+    }
+
+    /// A text, and what it says in base64 or as a URL.
+    fn deep_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if let Some(clean) = base64::redact(self, text) {
+            return Cow::Owned(clean);
+        }
+        let clean = self.text(text);
+        if clean.contains('%') {
+            return Cow::Owned(self.encoded(&clean));
+        }
+        clean
+    }
+
+    /// A path, a query, or a name in which bytes may be written as `%XX`, also more than once.
+    pub fn encoded(&self, text: &str) -> String {
+        let mut clean = self.text(text).into_owned();
+        if !clean.contains('%') {
+            return clean;
+        }
+        let mut decoded = clean.clone();
+        for _ in 0..PERCENT_LAYERS {
+            let next = percent_encoding::percent_decode_str(&decoded).decode_utf8_lossy();
+            if next == decoded {
+                break;
+            }
+            decoded = next.into_owned();
+            let redacted = self.text(&decoded);
+            if redacted != decoded {
+                decoded = redacted.into_owned();
+                clean.clone_from(&decoded);
+            }
+        }
+        clean
+    }
+
+    /// A text without what is secret.
+    pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let spans = self.spans(text.as_bytes());
+        if spans.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let mut clean = String::with_capacity(text.len());
+        let mut from = 0;
+        for (start, end) in spans {
+            clean.push_str(&text[from..start]);
+            clean.push_str(REDACTED);
+            from = end;
+        }
+        clean.push_str(&text[from..]);
+        Cow::Owned(clean)
+    }
+
+    /// Where secrets are, in order and apart from one another. In a text they begin and end between
+    /// characters, because patterns and known secrets are texts.
+    pub(super) fn spans(&self, bytes: &[u8]) -> Vec<(usize, usize)> {
+        let mut found: Vec<(usize, usize)> = Vec::new();
+        for known in &self.known {
+            let finder = memchr::memmem::find_iter(bytes, known.as_bytes());
+            found.extend(finder.map(|at| (at, at + known.len())));
+        }
+        for pattern in self.patterns.iter() {
+            let matches = pattern.find_iter(bytes).filter(|it| !it.is_empty());
+            found.extend(matches.map(|it| (it.start(), it.end())));
+        }
+        found.sort_unstable();
+        let mut merged: Vec<(usize, usize)> = Vec::new();
+        for (start, end) in found {
+            match merged.last_mut() {
+                Some(last) if start < last.1 => last.1 = last.1.max(end),
+                _ => merged.push((start, end)),
+            }
+        }
+        merged
+    }
+
+    /// Bytes without what is secret; what lies around it may be no text at all.
+    fn bytes(&self, bytes: Bytes) -> Bytes {
+        let spans = self.spans(&bytes);
+        if spans.is_empty() {
+            return bytes;
+        }
+        let mut clean = Vec::with_capacity(bytes.len());
+        let mut from = 0;
+        for (start, end) in spans {
+            clean.extend_from_slice(&bytes[from..start]);
+            clean.extend_from_slice(REDACTED.as_bytes());
+            from = end;
+        }
+        clean.extend_from_slice(&bytes[from..]);
+        Bytes::from(clean)
+    }
+}
+
+#[cfg(test)]
+mod tests;

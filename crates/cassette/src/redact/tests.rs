@@ -1,0 +1,284 @@
+//! Keys in every place that a request or an answer has.
+
+use ::base64::Engine as _;
+use ::base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::{End, Timing};
+
+const KEY: &str = "sk-ant-api03-aBcDeFgHiJkLmNoPqRsTuVwXyZ";
+const OWN: &str = "hunter2-of-the-user";
+
+/// A text, byte by byte in another spelling.
+fn spelled(text: &str, spell: fn(u8) -> String) -> String {
+    text.bytes().map(spell).collect()
+}
+
+fn redactor() -> Redactor {
+    Redactor::default().with_known([OWN])
+}
+
+/// Everything an exchange says, decoded as an attacker would.
+fn told(exchange: &Exchange) -> String {
+    format!("{exchange:?}")
+}
+
+#[test]
+fn a_key_is_nowhere_left() {
+    for key in [KEY, OWN] {
+        let coded = STANDARD.encode(format!("name:{key}"));
+        let percent = spelled(key, |byte| format!("%{byte:02X}"));
+        let exchange = Exchange {
+            request: Some(Request {
+                method: "POST".to_owned(),
+                path: format!("/v1/files/{key}/{percent}"),
+                query: Some(format!("a={key}&b={percent}")),
+                headers: [
+                    "x-api-key",
+                    "authorization",
+                    "cookie",
+                    "x-mine",
+                    "anthropic-beta",
+                    "user-agent",
+                ]
+                .map(|name| (name.to_owned(), format!("Bearer {key}")))
+                .into(),
+                body: Body::Form(vec![Part {
+                    name: key.to_owned(),
+                    filename: Some(format!("{key}.txt")),
+                    content_type: None,
+                    body: Body::Bytes(Bytes::from([&[0xff, 0xfe], key.as_bytes(), &[0]].concat())),
+                }]),
+            }),
+            response: Response {
+                status: 200,
+                headers: [
+                    "set-cookie",
+                    "anthropic-organization-id",
+                    "x-token",
+                    "location",
+                    "request-id",
+                ]
+                .map(|name| (name.to_owned(), key.to_owned()))
+                .into(),
+                body: Body::Json(json!({
+                    "text": format!("your key {key} is wrong"), "list": [[key]], key: 1,
+                    "data": coded, "url": format!("https://u:{key}@host/?k={percent}"),
+                })),
+                end: End::UpstreamBroke(format!("refused {key}")),
+            },
+            timing: Some(Timing {
+                headers: vec![("cf-ray".to_owned(), key.to_owned())],
+                ..Timing::default()
+            }),
+        };
+        let clean = redactor().exchange(exchange).unwrap();
+        let told = told(&clean);
+        assert!(!told.contains(key), "{told}");
+        assert!(!told.contains(&percent) && !told.contains(&coded), "{told}");
+        assert!(told.contains(REDACTED));
+        let Some(Request {
+            body: Body::Form(parts),
+            ..
+        }) = &clean.request
+        else {
+            panic!()
+        };
+        let bytes = parts[0].body.bytes().unwrap().unwrap();
+        assert!(memchr::memmem::find(&bytes, key.as_bytes()).is_none());
+        assert!(bytes.starts_with(&[0xff, 0xfe]));
+    }
+}
+
+#[test]
+fn a_key_encoded_over_and_over_or_in_the_other_case_is_found() {
+    for key in [KEY, OWN] {
+        let mut text = format!("/v1/files/{key}?a=b");
+        for _ in 0..PERCENT_LAYERS {
+            text = text
+                .replace('%', "%25")
+                .replace('n', "%6e")
+                .replace('-', "%2D");
+            let clean = redactor().encoded(&text);
+            assert!(clean.contains(REDACTED), "{text} became {clean}");
+        }
+    }
+    assert_eq!(redactor().text(&KEY.to_ascii_uppercase()), REDACTED);
+    assert_eq!(redactor().encoded("/v1/a%20b%2520"), "/v1/a%20b%2520");
+}
+
+#[test]
+fn contents_of_any_kind_lose_the_key_and_nothing_else() {
+    let stream = deltas(&["one sk-ant-api03".to_owned(), format!("{} two", &KEY[12..])]);
+    let binary = [&[0xff], KEY.as_bytes()].concat();
+    for whole in [
+        stream.into_bytes(),
+        binary,
+        format!("a {KEY}").into_bytes(),
+        format!("{{\"a\":[\"{KEY}\"]}}").into_bytes(),
+    ] {
+        let clean = redactor().content(Bytes::from(whole));
+        let told = String::from_utf8_lossy(&clean).into_owned();
+        assert!(
+            told.contains(REDACTED) && !told.contains("aBcDeF"),
+            "{told}"
+        );
+    }
+    for same in ["{ \"a\" : 1.0 }", "text %41", "event: ping\ndata: { }\n\n"] {
+        assert_eq!(redactor().content(Bytes::from(same)), same);
+    }
+}
+
+#[test]
+fn a_key_behind_escapes_is_found() {
+    let escaped = spelled(KEY, |byte| format!("\\u{byte:04x}"));
+    let exchange = Exchange {
+        response: Response {
+            status: 400,
+            body: Body::of(Bytes::from(format!("{{ \"message\": \"{escaped}\" }}"))),
+            ..Response::default()
+        },
+        ..Exchange::default()
+    };
+    let clean = redactor().exchange(exchange).unwrap();
+    assert_eq!(
+        clean.response.body,
+        Body::Json(json!({"message": REDACTED}))
+    );
+}
+
+#[test]
+fn what_has_no_secret_stays_byte_for_byte() {
+    let stream = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"sk-ant is a prefix\"}     }\n\n";
+    assert_eq!(stream::redact(&redactor(), stream), stream);
+    let odd = "{ \"a\" : 1.0 }";
+    let clean = redactor().body(Body::Text(odd.to_owned())).unwrap();
+    assert_eq!(clean, Body::Text(odd.to_owned()));
+}
+
+const ORGANIZATION: &str = "44ae676c-958f-4d68-9108-eae9de7b366b";
+
+/// Bytes as the service signs them: the organization's id between others.
+fn signed(before: &[u8], after: &[u8]) -> Vec<u8> {
+    [before, ORGANIZATION.as_bytes(), after].concat()
+}
+
+#[test]
+fn of_a_signature_only_the_id_within_is_replaced() {
+    let redactor = Redactor::default().with_known([ORGANIZATION]);
+    let bytes = signed(b"\x12\xba\x13\n*\x08\x07\x18\x02\"$", &[0xe5; 90]);
+    let mut zeros = bytes.clone();
+    zeros[11..47].fill(b'0');
+    for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
+        let block = |bytes: &[u8]| {
+            let text = engine.encode(bytes);
+            json!({"signature": text, "encrypted_content": text})
+        };
+        assert_eq!(redactor.json(block(&bytes)), block(&zeros));
+    }
+    let folded = STANDARD.encode(&bytes);
+    let folded = format!("{}\r\n{}", &folded[..60], &folded[60..]);
+    let clean = redactor.json(json!(folded));
+    let clean = clean.as_str().unwrap();
+    assert_eq!(clean.find('\r'), Some(60));
+    assert_eq!(STANDARD.decode(clean.replace("\r\n", "")).unwrap(), zeros);
+}
+
+#[test]
+fn an_id_by_itself_and_a_key_in_base64_are_replaced_as_a_whole() {
+    let redactor = Redactor::default().with_known([ORGANIZATION]);
+    assert_eq!(redactor.json(json!(ORGANIZATION)), json!(REDACTED));
+    let key = STANDARD.encode([ORGANIZATION.as_bytes(), b" ", KEY.as_bytes()].concat());
+    assert_eq!(redactor.json(json!(key)), json!(REDACTED));
+}
+
+#[test]
+fn a_signature_in_pieces_keeps_its_pieces() {
+    let redactor = Redactor::default().with_known([ORGANIZATION]);
+    let bytes = signed(b"\x12\xba", &[0xe5; 40]);
+    let mut zeros = bytes.clone();
+    zeros[2..38].fill(b'0');
+    let stream = |bytes: &[u8]| {
+        let text = STANDARD.encode(bytes);
+        let piece = |text: &str| {
+            let delta = json!({"type": "signature_delta", "signature": text});
+            let data = json!({"type": "content_block_delta", "index": 0, "delta": delta});
+            format!("event: content_block_delta\ndata: {data}\n\n")
+        };
+        [&text[..5], &text[5..31], &text[31..]].map(piece).concat()
+    };
+    assert_eq!(stream::redact(&redactor, &stream(&bytes)), stream(&zeros));
+}
+
+fn deltas(pieces: &[String]) -> String {
+    let mut text = String::new();
+    for piece in pieces {
+        let data = json!({"type": "content_block_delta", "index": 3, "delta": {"type": "text_delta", "text": piece}});
+        let data = data.to_string();
+        text += "event: content_block_delta\ndata: ";
+        text += &data[..data.len() - 1];
+        text += "    }\n\n";
+    }
+    text
+}
+
+fn together(stream: &str) -> String {
+    stream
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| {
+            let data: Value = serde_json::from_str(data).unwrap();
+            data["delta"]["text"].as_str().unwrap().to_owned()
+        })
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn a_key_cut_over_deltas_is_found_and_the_rest_stays(
+        words in proptest::collection::vec("[a-z ]{0,8}", 1..5),
+        cuts in proptest::collection::vec(0usize..200, 0..12),
+    ) {
+        // Between words a key; none of its characters may join what follows.
+        let text = words.join(&format!(" {KEY} "));
+        let mut at: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+        at.extend([0, text.len()]);
+        at.sort_unstable();
+        let pieces: Vec<String> = at.windows(2).map(|pair| text[pair[0]..pair[1]].to_owned()).collect();
+        let clean = stream::redact(&redactor(), &deltas(&pieces));
+        prop_assert_eq!(together(&clean), words.join(&format!(" {REDACTED} ")));
+        let padded = clean.lines().filter(|line| line.starts_with("data")).all(|line| line.ends_with("    }"));
+        prop_assert!(padded, "the padding stays");
+    }
+
+    #[test]
+    fn what_was_signed_is_known_again_with_any_id_in_it_and_by_all_the_rest(
+        before in proptest::collection::vec(any::<u8>(), 0..40),
+        after in proptest::collection::vec(any::<u8>(), 0..40),
+        other in "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+    ) {
+        let redactor = Redactor::default().with_known([ORGANIZATION]);
+        let clean = redactor.json(json!(STANDARD.encode(signed(&before, &after))));
+        let clean = clean.as_str().unwrap();
+        prop_assert!(has_zeros(clean), "{}", clean);
+        let fits = |bytes: Vec<u8>| zeros_fit(clean, &STANDARD.encode(bytes));
+        prop_assert!(fits([&before, other.as_bytes(), &after].concat()));
+        prop_assert!(fits(signed(&before, &after)));
+        let longer = [&after[..], &[1, 2, 3]].concat();
+        prop_assert!(!fits(signed(&before, &longer)));
+        // Bytes right beside the id share characters with it.
+        if after.len() > 4 {
+            let mut changed = after;
+            *changed.last_mut().unwrap() ^= 0x55;
+            prop_assert!(!fits(signed(&before, &changed)));
+        }
+    }
+
+    #[test]
+    fn any_text_can_be_redacted(text in "\\PC{0,200}") {
+        redactor().text(&text);
+        stream::redact(&redactor(), &text);
+    }
+}

@@ -1,0 +1,250 @@
+//! Cassettes made ready to be answered from: every exchange by what was asked.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde_json::Value;
+use serde_json_path::JsonPath;
+
+use super::{Body, Cassette, CassetteError, Exchange, canon, idents};
+use common::work;
+
+/// All exchanges of the cassettes that are mounted together. Never changes.
+#[derive(Debug, Default)]
+pub struct Tape {
+    pub entries: Vec<Entry>,
+    pub ignore: Vec<JsonPath>,
+    pub redact: Vec<String>,
+    /// By the text of the canonical request, in recorded order.
+    by_request: HashMap<String, Vec<usize>>,
+    /// Those in whose request something was redacted or not kept.
+    wild: Vec<usize>,
+    /// Answers whose request was not recorded.
+    pub(crate) loose: Vec<usize>,
+    /// The first answer that an id is in, of those whose request it is not in.
+    pub(crate) born: HashMap<String, usize>,
+}
+
+/// One exchange.
+#[derive(Debug)]
+pub struct Entry {
+    pub exchange: Exchange,
+    /// `NAME #3`, for people.
+    pub name: String,
+    /// [`canon::of`] its request.
+    pub canonical: Option<Value>,
+    /// Ids in the answer.
+    pub ids: Vec<String>,
+}
+
+impl Tape {
+    /// Puts cassettes in order.
+    pub fn of(cassettes: Vec<Cassette>) -> Result<Self, CassetteError> {
+        Self::ignoring(cassettes, &[])
+    }
+
+    /// Puts cassettes in order; what `ignore` names, as JSON paths, counts in none of them.
+    pub fn ignoring(cassettes: Vec<Cassette>, ignore: &[String]) -> Result<Self, CassetteError> {
+        let mut tape = Self {
+            ignore: json_paths("what is to be mounted", ignore)?,
+            ..Self::default()
+        };
+        for cassette in &cassettes {
+            tape.ignore
+                .extend(json_paths(&cassette.name, &cassette.about.ignore)?);
+            tape.redact.extend(cassette.about.redact.iter().cloned());
+        }
+        let exchanges = cassettes
+            .into_iter()
+            .flat_map(|cassette| {
+                (1..)
+                    .zip(cassette.exchanges)
+                    .map(move |(number, exchange)| {
+                        (format!("{} #{number}", cassette.name), exchange)
+                    })
+            })
+            .collect();
+        let found = work::spread(exchanges, |(name, exchange)| {
+            Found::of(name, exchange, &tape.ignore)
+        });
+        for found in found {
+            tape.add(found);
+        }
+        Ok(tape)
+    }
+
+    fn add(&mut self, found: Found) {
+        let at = self.entries.len();
+        let Found {
+            entry,
+            key,
+            wild,
+            asked,
+        } = found;
+        if wild {
+            self.wild.push(at);
+        }
+        match key {
+            Some(key) => self.by_request.entry(key).or_default().push(at),
+            None => self.loose.push(at),
+        }
+        for id in &entry.ids {
+            if !asked.contains(id) {
+                self.born.entry(id.clone()).or_insert(at);
+            }
+        }
+        self.entries.push(entry);
+    }
+
+    /// How many exchanges there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The exchanges with this request, the text of its canonical value, in recorded order.
+    pub fn with(&self, canonical: &str) -> Vec<usize> {
+        if let Some(found) = self.by_request.get(canonical) {
+            return found.clone();
+        }
+        if self.wild.is_empty() {
+            return Vec::new();
+        }
+        let canonical = canon::read(canonical);
+        self.wild
+            .iter()
+            .copied()
+            .filter(|at| {
+                let recorded = self.entries[*at].canonical.as_ref();
+                recorded.is_some_and(|recorded| canon::fits(recorded, &canonical))
+            })
+            .collect()
+    }
+
+    /// What comes nearest to a request that is not there: its name, and the differences.
+    pub fn nearest(&self, canonical: &Value) -> Option<(&str, Vec<String>)> {
+        let same_route = |recorded: &Value| {
+            recorded["method"] == canonical["method"]
+                && route(&recorded["path"]) == route(&canonical["path"])
+        };
+        let mut best: Option<(&Entry, &Value, f64)> = None;
+        for entry in &self.entries {
+            let Some(recorded) = entry.canonical.as_ref().filter(|it| same_route(it)) else {
+                continue;
+            };
+            let likeness = super::miss::likeness(recorded, canonical);
+            if best.is_none_or(|(_, _, most)| likeness > most) {
+                best = Some((entry, recorded, likeness));
+            }
+        }
+        best.map(|(entry, recorded, _)| {
+            let differences = super::miss::differences(recorded, canonical);
+            (entry.name.as_str(), differences)
+        })
+    }
+}
+
+/// An exchange with all that is worked out of it alone.
+struct Found {
+    entry: Entry,
+    /// The text of the canonical request.
+    key: Option<String>,
+    wild: bool,
+    /// Ids in the request.
+    asked: Vec<String>,
+}
+
+impl Found {
+    fn of(name: String, exchange: Exchange, ignore: &[JsonPath]) -> Self {
+        let canonical = exchange
+            .request
+            .as_ref()
+            .map(|request| canon::of(request, ignore));
+        let key = canonical.as_ref().map(Value::to_string);
+        let wild = key.as_deref().is_some_and(canon::is_wild);
+        let asked: Vec<String> = exchange.request.as_ref().map_or_else(Vec::new, |request| {
+            let body = text(&request.body);
+            [request.path.as_str(), &body]
+                .into_iter()
+                .flat_map(idents::find)
+                .map(str::to_owned)
+                .collect()
+        });
+        let mut ids: Vec<String> = Vec::new();
+        let headers = exchange
+            .response
+            .headers
+            .iter()
+            .map(|(_, value)| value.as_str());
+        let body = text(&exchange.response.body);
+        for id in headers.chain([body.as_ref()]).flat_map(idents::find) {
+            if !ids.iter().any(|known| known == id) {
+                ids.push(id.to_owned());
+            }
+        }
+        let entry = Entry {
+            exchange,
+            name,
+            canonical,
+            ids,
+        };
+        Self {
+            entry,
+            key,
+            wild,
+            asked,
+        }
+    }
+}
+
+/// What may name ids: a text, and JSON wherever it lies.
+fn text(body: &Body) -> Cow<'_, str> {
+    if matches!(body, Body::Blob(_)) {
+        return body
+            .json()
+            .map_or(Cow::Borrowed(""), |json| Cow::Owned(json.to_string()));
+    }
+    body.text().unwrap_or_default()
+}
+
+fn json_paths(name: &str, paths: &[String]) -> Result<Vec<JsonPath>, CassetteError> {
+    let parse = |path: &String| {
+        json_path(path).map_err(|error| CassetteError::Format {
+            name: name.to_owned(),
+            reason: IgnoreError(error).into(),
+            hint: "such as `$.metadata` or `$.messages[0].content`",
+        })
+    };
+    paths.iter().map(parse).collect()
+}
+
+/// Reads a JSON path, or says why it is none.
+pub fn json_path(path: &str) -> Result<JsonPath, JsonPathError> {
+    JsonPath::parse(path).map_err(|source| JsonPathError {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// What is no JSON path.
+#[derive(Debug, thiserror::Error)]
+#[error("`{path}` is no JSON path: {source}")]
+pub struct JsonPathError {
+    path: String,
+    source: serde_json_path::ParseError,
+}
+
+/// The same in a cassette's `ignore`.
+#[derive(Debug, thiserror::Error)]
+#[error("ignore: {0}")]
+struct IgnoreError(#[source] JsonPathError);
+
+/// A path without the ids in it.
+fn route(path: &Value) -> String {
+    let path = path.as_str().unwrap_or_default();
+    idents::rename(path, |_| Some("{id}".to_owned())).into_owned()
+}

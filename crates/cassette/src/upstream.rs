@@ -1,0 +1,177 @@
+//! The service that a recording is made of, reached over HTTP or HTTPS.
+
+use std::io;
+use std::pin::Pin;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::Blob;
+use client::{ClientError, Reach, build, why};
+
+/// Where requests are passed on to.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    client: reqwest::Client,
+    /// Without a slash at its end.
+    url: String,
+}
+
+/// Why a service is not reached, or says no more. Neither a text nor a source has the query, which may hold a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    #[error(transparent)]
+    Url(<reqwest::Url as FromStr>::Err),
+    #[error("it has to begin with `http://` or `https://` and a host")]
+    Scheme,
+    #[error("a name or password in it would be recorded; clients send their own keys")]
+    Credentials,
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Method(#[from] http::method::InvalidMethod),
+    /// The body that was to be sent.
+    #[error(transparent)]
+    Body(#[from] io::Error),
+    #[error("{}", why(.0))]
+    Broke(#[source] reqwest::Error),
+}
+
+/// The beginning of an answer; the body follows.
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub body: Pin<Box<dyn Stream<Item = Result<Bytes, UpstreamError>> + Send>>,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            status,
+            headers,
+            body: _,
+        } = self;
+        f.debug_struct("Answer")
+            .field("status", status)
+            .field("headers", &headers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is sent.
+#[derive(Debug)]
+pub enum Sent<'a> {
+    Bytes(Bytes),
+    /// A file and its length.
+    File(&'a Blob, u64),
+}
+
+/// What is the business of one connection, and not of the next.
+const OF_THE_CONNECTION: [&str; 10] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl Upstream {
+    /// The service at this URL.
+    pub fn new(url: &str) -> Result<Self, UpstreamError> {
+        let url = url.trim_end_matches('/').to_owned();
+        let parsed = reqwest::Url::parse(&url).map_err(UpstreamError::Url)?;
+        if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
+            return Err(UpstreamError::Scheme);
+        }
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err(UpstreamError::Credentials);
+        }
+        // What the service says is passed on, redirects too.
+        let client = build(Reach::Anywhere)?;
+        Ok(Self { client, url })
+    }
+
+    /// `https://api.anthropic.com`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Whether it is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        let url = reqwest::Url::parse(&self.url).ok();
+        let host = url
+            .as_ref()
+            .and_then(reqwest::Url::host_str)
+            .unwrap_or_default();
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost"
+            || address
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+    }
+
+    /// Sends a request on and waits for the head of the answer.
+    pub async fn send(
+        &self,
+        method: &str,
+        path_and_query: &str,
+        headers: impl Iterator<Item = (&str, &[u8])>,
+        body: Sent<'_>,
+    ) -> Result<Answer, UpstreamError> {
+        let method = reqwest::Method::from_bytes(method.as_bytes())?;
+        let mut request = self
+            .client
+            .request(method, format!("{}{path_and_query}", self.url));
+        let mut kept = HeaderMap::new();
+        for (name, value) in headers {
+            // Compressed answers could neither be read nor compared.
+            if OF_THE_CONNECTION.contains(&name)
+                || name == "accept-encoding"
+                || name.starts_with("x-sandtable-")
+            {
+                continue;
+            }
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::from_bytes(name.as_bytes()),
+                HeaderValue::from_bytes(value),
+            ) {
+                kept.append(name, value);
+            }
+        }
+        kept.insert("accept-encoding", HeaderValue::from_static("identity"));
+        request = request.headers(kept);
+        request = match body {
+            Sent::Bytes(bytes) if bytes.is_empty() => request,
+            Sent::Bytes(bytes) => request.body(bytes),
+            Sent::File(blob, length) => {
+                let file = tokio::fs::File::open(blob.path()).await?;
+                request
+                    .header("content-length", length)
+                    .body(reqwest::Body::from(file))
+            }
+        };
+        let answer = request.send().await.map_err(broke)?;
+        let headers = answer
+            .headers()
+            .iter()
+            .filter(|(name, _)| !OF_THE_CONNECTION.contains(&name.as_str()))
+            .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        Ok(Answer {
+            status: answer.status().as_u16(),
+            headers,
+            body: Box::pin(answer.bytes_stream().map(|piece| piece.map_err(broke))),
+        })
+    }
+}
+
+fn broke(error: reqwest::Error) -> UpstreamError {
+    UpstreamError::Broke(error.without_url())
+}

@@ -1,0 +1,86 @@
+//! Values of flags that say more than a word.
+
+use clap::ValueEnum;
+
+use crate::value::ValueError;
+use cassette::JsonPathError;
+use workspace::quirks::{Layer, Profile};
+
+pub(super) fn profile(text: &str) -> Result<Profile, ValueError> {
+    Ok(text.parse()?)
+}
+
+pub(super) fn quirk(text: &str) -> Result<(String, String), ValueError> {
+    let layer = Layer::from_text(text)?;
+    let mut rows = layer.rows();
+    match (layer.profile(), rows.next(), rows.next()) {
+        (None, Some((name, value)), None) => Ok((name.to_owned(), value.to_owned())),
+        (Some(_), _, _) => Err(ValueError::Expected(
+            "the profile has a flag of its own: --profile",
+        )),
+        _ => Err(ValueError::Expected("expected NAME=VALUE")),
+    }
+}
+
+/// A JSON path, as it was typed.
+pub(super) fn json_path(text: &str) -> Result<String, JsonPathError> {
+    cassette::json_path(text).map(|_| text.to_owned())
+}
+
+pub(super) fn alias(text: &str) -> Result<(String, String), ValueError> {
+    match text.split_once('=') {
+        Some((from, to)) if !from.is_empty() && !to.is_empty() => {
+            Ok((from.to_owned(), to.to_owned()))
+        }
+        _ => Err(ValueError::Expected("expected TYPE=TYPE")),
+    }
+}
+
+/// A port. For a Service called `sandtable` Kubernetes sets the flag's variable to an address, in every pod beside it.
+pub(super) fn port(text: &str) -> Result<u16, ValueError> {
+    if text.starts_with("tcp://") || text.starts_with("udp://") {
+        return Err(ValueError::Expected(
+            "Kubernetes sets SANDTABLE_PORT to this beside a Service called `sandtable`: the pod needs `enableServiceLinks: false`",
+        ));
+    }
+    let number: i64 = text.parse()?;
+    u16::try_from(number).map_err(|_| ValueError::Port(number))
+}
+
+/// Values of `--on-unmatched`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnmatchedArg {
+    /// A 400 that names the nearest rules.
+    #[default]
+    Fail,
+    /// The direct model: it runs the fenced blocks of the user's text.
+    Direct,
+}
+
+/// Why a text is no collector's URL.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CollectorError {
+    #[error(transparent)]
+    Uri(#[from] http::uri::InvalidUri),
+    #[error("such as http://127.0.0.1:4318")]
+    NoUrl,
+}
+
+/// The URL of a collector.
+pub(super) fn collector(text: &str) -> Result<String, CollectorError> {
+    let uri: http::Uri = text.parse()?;
+    match (uri.scheme_str(), uri.host()) {
+        (Some("http" | "https"), Some(_)) => Ok(text.to_owned()),
+        _ => Err(CollectorError::NoUrl),
+    }
+}
+
+/// Values of `--log-format`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One line for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,349 @@
+//! The command line: parse, run one command, exit code.
+
+mod args;
+pub mod check;
+mod child;
+mod coverage;
+mod docs;
+pub mod doctor;
+mod drift;
+pub mod image;
+mod import;
+mod init;
+mod live;
+mod log;
+mod mcp;
+#[cfg(target_os = "linux")]
+mod memory;
+mod output;
+mod remote;
+mod report;
+mod run;
+mod serve;
+mod settings;
+mod shell;
+mod signals;
+mod sweep;
+mod tail;
+mod usage;
+mod value;
+mod verify;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use args::{Cli, Command, ImageCommand, ServeArgs};
+
+use signals::Signals;
+
+use cassette::Written;
+use common::hinted::{self, Hinted, Mistake};
+use server::Server;
+use server::config::Config;
+
+#[cfg(target_os = "linux")]
+use sandbox::SandboxError;
+#[cfg(target_os = "linux")]
+use sandbox::local::Libraries;
+
+/// A mistake in what was typed, in a script, or in a file.
+const USAGE: u8 = 2;
+const FAILURE: u8 = 1;
+/// A bad verdict.
+const BAD: u8 = 3;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match settings::parse() {
+        Ok(cli) => cli,
+        Err(error) => return fail(USAGE, &error),
+    };
+    log::start(&cli);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail_plainly(FAILURE, &format!("cannot start the runtime: {error}")),
+    };
+    runtime.block_on(run(cli))
+}
+
+async fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        None => serve(cli.serve).await,
+        Some(Command::Serve(args)) => serve(*args).await,
+        Some(Command::Replay(args)) if args.live.live => replay_live(*args).await,
+        Some(Command::Replay(args)) => serve(args.into_serve()).await,
+        Some(Command::Record(args)) => match args.into_serve() {
+            Ok((args, command)) if command.is_empty() => serve(args).await,
+            Ok((args, command)) => record(args, command).await,
+            Err(error) => fail(USAGE, &error),
+        },
+        Some(Command::Check(args)) => {
+            let report = check::check(&args.paths);
+            print(&report.to_string());
+            ExitCode::from(report.exit_code())
+        }
+        Some(Command::Image(ImageCommand::Build(args))) => build_image(args).await,
+        Some(Command::Doctor(args)) => doctor(*args).await,
+        Some(Command::Docs(args)) => said(docs::print(args.page.as_deref()), USAGE),
+        Some(Command::Init(args)) => said(init::init(&args), USAGE),
+        Some(Command::Tail(args)) => said(tail::run(&args).await.map(|()| String::new()), FAILURE),
+        Some(Command::Mcp(args)) => said(mcp::run(args).await.map(|()| String::new()), FAILURE),
+        Some(Command::Schema) => {
+            print(model::script::SCHEMA);
+            ExitCode::SUCCESS
+        }
+        Some(Command::Completions(args)) => {
+            print(&shell::completions(args.shell));
+            ExitCode::SUCCESS
+        }
+        Some(Command::Man(args)) => man(args.out.as_deref()),
+        Some(Command::Run(args)) => run::run(*args).await,
+        Some(Command::Sweep(args)) => Box::pin(sweep::run(*args)).await,
+        Some(Command::Verify(args)) => verify::run(&args).await,
+        Some(Command::Coverage(args)) => coverage::run(&args),
+        Some(Command::Usage(args)) => said(usage::run(&args).await, FAILURE),
+        Some(Command::Import(args)) => import(&args),
+        Some(Command::Drift(args)) => drift::drift(&args).await,
+        Some(Command::Conform(args)) => drift::conform(&args).await,
+    }
+}
+
+fn man(folder: Option<&std::path::Path>) -> ExitCode {
+    let written = match folder {
+        None => shell::man(),
+        Some(folder) => {
+            shell::write_man(folder).map(|pages| format!("{pages} pages in {}\n", folder.display()))
+        }
+    };
+    said(
+        written.map_err(|error| Mistake::caused("cannot write the manual", error)),
+        FAILURE,
+    )
+}
+
+/// Prints what a command has to say, or why it failed.
+fn said<E: Hinted>(text: Result<String, E>, code: u8) -> ExitCode {
+    match text {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(code, &error),
+    }
+}
+
+async fn doctor(args: args::DoctorArgs) -> ExitCode {
+    if args.apparmor {
+        return print_profile();
+    }
+    let port = args.serve.port;
+    let (config, misused) = match args.serve.into_config() {
+        Ok(config) => (config, None),
+        // The rest can be looked at all the same.
+        Err(error) => {
+            let usual = Config::default();
+            let port = port.unwrap_or(usual.port);
+            let misused = doctor::misused(&error);
+            (Config { port, ..usual }, Some(misused))
+        }
+    };
+    let mut report = doctor::report(&config, None).await;
+    report.findings.splice(0..0, misused);
+    print(&if args.json {
+        report.to_json() + "\n"
+    } else {
+        report.to_string() + "\n"
+    });
+    ExitCode::from(report.exit_code())
+}
+
+#[cfg(target_os = "linux")]
+fn print_profile() -> ExitCode {
+    match std::env::current_exe() {
+        Ok(program) => {
+            print(&sandbox::local::apparmor_profile(&program));
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail_plainly(
+            FAILURE,
+            &format!("cannot tell where this program is: {error}"),
+        ),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn print_profile() -> ExitCode {
+    fail_plainly(USAGE, &"AppArmor is of Linux")
+}
+
+async fn replay_live(args: args::ReplayArgs) -> ExitCode {
+    let config = match args.serve.into_config() {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error),
+    };
+    match live::run(&args.paths, &args.live, config).await {
+        Ok(report) => {
+            print(&report.to_string());
+            ExitCode::from(report.exit_code())
+        }
+        Err(error) => fail(error.exit_code(), &error),
+    }
+}
+
+fn import(args: &args::ImportArgs) -> ExitCode {
+    let imported = match import::run(&args.paths, &args.out, &args.ignore) {
+        Ok(imported) => imported,
+        Err(error) => return fail(FAILURE, &error),
+    };
+    print(&imported.said);
+    let mut code = ExitCode::SUCCESS;
+    for error in &imported.refused {
+        code = fail(USAGE, error);
+    }
+    code
+}
+
+async fn serve(args: ServeArgs) -> ExitCode {
+    let stop_at_eof = args.stop_at_eof;
+    let config = match args.into_config() {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error),
+    };
+    match serve::run(config, stop_at_eof).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error.exit_code(), &error),
+    }
+}
+
+/// Serves while a command runs, and ends as it did.
+async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
+    let token = args.control_token.clone();
+    let config = match args.into_config() {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error),
+    };
+    let (server, mut signals) = match start_for_a_command(config).await {
+        Ok(started) => started,
+        Err(code) => return code,
+    };
+    let ended = match child::start(&command, server.url(), None, token.as_deref()) {
+        Ok(mut child) => child::wait(&mut child, &mut signals)
+            .await
+            .map(child::exit_code),
+        Err(error) => {
+            let (code, text) = child::not_run(&command, &error);
+            signals::stop(server).await;
+            return fail_plainly(code, &text);
+        }
+    };
+    let written = server
+        .cassettes()
+        .and_then(|deck| Some(deck.recorder()?.written()));
+    signals::stop(server).await;
+    let mut is_whole = true;
+    if let Some(written) = written {
+        let Written {
+            path,
+            exchanges,
+            missing,
+            reason,
+        } = written;
+        let text = format!("recorded {exchanges} exchanges into {}\n", path.display());
+        io::stderr().lock().write_all(text.as_bytes()).ok();
+        if missing > 0 {
+            is_whole = false;
+            fail_plainly(
+                FAILURE,
+                &format!(
+                    "{missing} exchanges are not in it, or not as a whole: {}",
+                    reason.unwrap_or_default()
+                ),
+            );
+        }
+    }
+    match ended {
+        Ok(0) if !is_whole => ExitCode::from(FAILURE),
+        Ok(code) => ExitCode::from(code),
+        Err(error) => fail_plainly(FAILURE, &error),
+    }
+}
+
+/// A server for a command, and the signals that are to reach it.
+async fn start_for_a_command(config: Config) -> Result<(Server, Signals), ExitCode> {
+    let mut signals = Signals::listen()
+        .map_err(|error| fail_plainly(FAILURE, &format!("cannot listen for signals: {error}")))?;
+    let started = tokio::select! {
+        started = Server::start(config) => started,
+        came = signals.next() => return Err(ExitCode::from(came.exit_code())),
+    };
+    let server = started.map_err(|error| fail(error.exit_code(), &error))?;
+    Ok((server, signals))
+}
+
+async fn build_image(args: args::ImageBuildArgs) -> ExitCode {
+    let args = image::BuildArgs {
+        flavor: args.flavor,
+        base: args.base,
+        offline: args.offline,
+        tag: args.tag,
+        host: None,
+    };
+    match image::build(args).await {
+        Ok(built) => {
+            let megabytes = built.size_bytes / 1_000_000;
+            print(&format!(
+                "built {} ({megabytes} MB) on {}\n",
+                built.image, built.base
+            ));
+            ExitCode::SUCCESS
+        }
+        #[cfg(target_os = "linux")]
+        Err(image::ImageError::Sandbox(SandboxError::Unavailable { reason, .. })) => {
+            install_libraries(&reason)
+        }
+        Err(error) => fail(FAILURE, &error),
+    }
+}
+
+/// Without an engine there is no image to build, but `local` can have the libraries.
+#[cfg(target_os = "linux")]
+fn install_libraries(reason: &str) -> ExitCode {
+    let say = |text: &str| {
+        writeln!(io::stderr().lock(), "{text}").ok();
+    };
+    say(&format!(
+        "{reason}: no image is built; `local` gets the documented libraries instead"
+    ));
+    let installed =
+        Libraries::of_this_machine().and_then(|libraries| libraries.install(&mut |text| say(text)));
+    match installed {
+        Ok(place) => {
+            print(&match place.folder() {
+                Some(folder) => format!("the documented libraries are in {}\n", folder.display()),
+                None => "this machine's Python has the documented libraries\n".to_owned(),
+            });
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail_plainly(FAILURE, &error),
+    }
+}
+
+fn print(text: &str) {
+    // A reader that has gone needs no more.
+    io::stdout().lock().write_all(text.as_bytes()).ok();
+}
+
+/// Every error of a command ends here.
+fn fail(code: u8, error: &dyn Hinted) -> ExitCode {
+    fail_plainly(code, &hinted::told(error))
+}
+
+/// What the system says, with nothing to add.
+fn fail_plainly(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
+    writeln!(io::stderr().lock(), "error: {message}").ok();
+    ExitCode::from(code)
+}

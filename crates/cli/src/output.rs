@@ -1,0 +1,129 @@
+//! Reports on disk: private, and in place of nothing but an earlier report.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use common::hinted::Hinted;
+use common::private;
+
+/// What a report in Markdown begins with.
+pub(super) const MARKDOWN: &str = drift::conform::HEADING;
+
+/// What a report is written as.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form {
+    Json,
+    Junit,
+    Coverage,
+    Badge,
+    Html,
+    Sarif,
+    Markdown,
+}
+
+/// Why a report is not written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OutputError {
+    #[error("`{}` is there and is no report, so it is not overwritten", path.display())]
+    Foreign { path: PathBuf },
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+}
+
+impl Hinted for OutputError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(match self {
+            Self::Foreign { .. } => "name another file, or remove it",
+            Self::Write { .. } => "does the folder exist?",
+        }))
+    }
+}
+
+/// Says before the work begins that a report could not be written after it.
+pub(super) fn check(json: Option<&Path>, junit: Option<&Path>) -> Result<(), OutputError> {
+    check_each(&[(json, Form::Json), (junit, Form::Junit)])
+}
+
+/// The same of any reports.
+pub(super) fn check_each(reports: &[(Option<&Path>, Form)]) -> Result<(), OutputError> {
+    for (path, form) in reports {
+        if let Some(path) = path {
+            private::may_replace(path, |old| form.is(old)).map_err(|error| failed(path, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a report. A file that is there and is no report stays.
+pub(super) fn write(path: &Path, form: Form, text: &str) -> Result<(), OutputError> {
+    private::replace(path, text.as_bytes(), |old| form.is(old)).map_err(|error| failed(path, error))
+}
+
+impl Form {
+    fn is(self, old: &[u8]) -> bool {
+        match self {
+            Self::Json => serde_json::from_slice(old).is_ok_and(|old: Value| {
+                let has = |names: &[&str]| names.iter().all(|name| old.get(name).is_some());
+                // A verdict, the comparison of a live replay or of drift, a report of conformance, or a sweep.
+                has(&["ok", "unmatched"])
+                    || has(&["same", "different", "cassettes"])
+                    || has(&["holds", "differs", "cases"])
+                    || has(&["sweep", "cells"])
+            }),
+            Self::Coverage => serde_json::from_slice(old).is_ok_and(|old: Value| {
+                old.get("areas").is_some() && old.get("not_used").is_some()
+            }),
+            Self::Badge => old.starts_with(b"<svg "),
+            Self::Html => begins_with(old, b"<title>sandtable sweep"),
+            Self::Sarif => serde_json::from_slice(old)
+                .is_ok_and(|old: Value| old["version"] == "2.1.0" && old.get("runs").is_some()),
+            Self::Junit => begins_with(old, b"<testsuite"),
+            Self::Markdown => old.starts_with(MARKDOWN.as_bytes()),
+        }
+    }
+}
+
+/// Whether a text is among its first bytes.
+fn begins_with(old: &[u8], text: &[u8]) -> bool {
+    let start = &old[..old.len().min(512)];
+    memchr::memmem::find(start, text).is_some()
+}
+
+fn failed(path: &Path, source: io::Error) -> OutputError {
+    let path = path.to_owned();
+    if source.kind() == io::ErrorKind::AlreadyExists {
+        return OutputError::Foreign { path };
+    }
+    OutputError::Write { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_replaces_an_earlier_one_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let verdict = r#"{"ok": true, "unmatched": []}"#;
+        let suites = "<?xml version=\"1.0\"?>\n<testsuites/>";
+        for (form, text, foreign) in [
+            (Form::Json, verdict, r#"{"name": "my package"}"#),
+            (Form::Junit, suites, "- then: [text: hi]\n"),
+        ] {
+            let path = at("report");
+            std::fs::remove_file(&path).ok();
+            write(&path, form, text).unwrap();
+            write(&path, form, text).unwrap();
+            std::fs::write(&path, foreign).unwrap();
+            let error = write(&path, form, text).unwrap_err();
+            assert!(error.hint().is_some(), "{error}");
+            assert!(check(Some(&path), Some(&path)).is_err());
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), foreign);
+        }
+        assert!(check(Some(&at("none")), Some(Path::new("/dev/null"))).is_ok());
+    }
+}

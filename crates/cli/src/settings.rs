@@ -1,0 +1,240 @@
+//! `sandtable.toml`: flags of the server in a file. A flag wins over its variable, a variable over the file.
+//!
+//! A key is a flag without its dashes, so that there is nothing to learn and nothing to keep in step. The file
+//! gives clap other defaults, after each value has gone through the flag's own parser.
+
+use std::any::TypeId;
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+use toml::de::{DeTable, DeValue};
+
+use super::args::{CONFIG_VARIABLE, Cli};
+use common::document::{Diagnostic, Position, did_you_mean};
+use common::input;
+
+/// The file that is looked for in the working directory.
+const USUAL: &str = "sandtable.toml";
+/// The command whose flags may be set.
+const SERVE: &str = "serve";
+/// What is not set by a file that has itself to be found first.
+const NOT_SET: [&str; 2] = ["config", "help"];
+/// A file of flags is not long.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// One line of the file: a flag and the values it gets.
+#[derive(Debug, PartialEq, Eq)]
+struct Setting {
+    id: String,
+    values: Vec<OsString>,
+}
+
+/// What was typed, with the file's values for what was not. Ends the process where clap does.
+pub(super) fn parse() -> Result<Cli, Diagnostic> {
+    let plain = Cli::command().get_matches();
+    let matches = match find(&plain) {
+        Some(path) => with(Cli::command(), &load(&path)?).get_matches(),
+        None => plain,
+    };
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// The file that is named, or the usual one if it is there and the command takes a server's flags.
+fn find(matches: &ArgMatches) -> Option<PathBuf> {
+    let (name, command) = matches.subcommand().unwrap_or((SERVE, matches));
+    if !takes_flags_of_serve(Cli::command().find_subcommand(name)?) {
+        return None;
+    }
+    match command.get_one::<PathBuf>("config") {
+        // The empty name means none.
+        Some(path) => Some(path.clone()).filter(|path| !path.as_os_str().is_empty()),
+        None => Some(PathBuf::from(USUAL)).filter(|path| path.exists()),
+    }
+}
+
+fn takes_flags_of_serve(command: &Command) -> bool {
+    command.get_arguments().any(|arg| arg.get_id() == "config")
+}
+
+fn load(path: &Path) -> Result<Vec<Setting>, Diagnostic> {
+    let text = input::read_text(path, MAX_BYTES).map_err(|error| Diagnostic {
+        file: path.display().to_string(),
+        at: Position::default(),
+        message: format!("cannot be read: {error}"),
+        hint: Some(format!(
+            "`--config FILE` names another file; `--config ''` or an empty {CONFIG_VARIABLE} means none"
+        )),
+    })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    read(&text, folder).map_err(|mistake| mistake.within(path, &text))
+}
+
+/// A mistake, and which bytes of the file it is.
+#[derive(Debug)]
+struct Mistake {
+    span: Range<usize>,
+    message: String,
+    hint: String,
+}
+
+impl Mistake {
+    fn within(self, path: &Path, text: &str) -> Diagnostic {
+        Diagnostic {
+            file: path.display().to_string(),
+            at: Position::of_byte(text, self.span.start),
+            message: self.message,
+            hint: Some(self.hint),
+        }
+    }
+}
+
+/// What a flag does not take as its value.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error("one value is wanted, not a list")]
+    List,
+    #[error("true or false is wanted")]
+    NoSwitch,
+    #[error("a text or a number is wanted")]
+    NoScalar,
+    /// What the flag's own parser says, on one line.
+    #[error("{0}")]
+    Refused(String),
+}
+
+fn read(text: &str, folder: &Path) -> Result<Vec<Setting>, Mistake> {
+    let table = DeTable::parse(text).map_err(|error| Mistake {
+        span: error.span().unwrap_or(0..0),
+        message: error.message().to_owned(),
+        hint: "the file is TOML: `port = 4010`, `script = [\"a.yaml\"]`, `strict-betas = true`"
+            .to_owned(),
+    })?;
+    let root = Cli::command();
+    let serve = root.find_subcommand(SERVE).expect("serve is a command");
+    let mut settings = Vec::new();
+    for (key, value) in table.get_ref() {
+        let arg = flag(serve, key.get_ref()).ok_or_else(|| Mistake {
+            span: key.span(),
+            message: format!("there is no flag `--{}`", key.get_ref()),
+            hint: near(serve, key.get_ref()),
+        })?;
+        let values = values(arg, value.get_ref(), folder);
+        let values = values.and_then(|values| check(arg, &values).map(|()| values));
+        let values = values.map_err(|unfit| Mistake {
+            span: value.span(),
+            message: unfit.to_string(),
+            hint: usage(arg),
+        })?;
+        settings.push(Setting {
+            id: arg.get_id().to_string(),
+            values,
+        });
+    }
+    Ok(settings)
+}
+
+/// Each flag that may be set, by its name.
+fn flags(serve: &Command) -> impl Iterator<Item = (&str, &Arg)> {
+    serve
+        .get_arguments()
+        .filter(|arg| !NOT_SET.contains(&arg.get_id().as_str()))
+        .filter_map(|arg| Some((arg.get_long()?, arg)))
+}
+
+fn flag<'a>(serve: &'a Command, key: &str) -> Option<&'a Arg> {
+    flags(serve)
+        .find(|(long, _)| *long == key)
+        .map(|(_, arg)| arg)
+}
+
+/// What may have been meant by a key that is no flag.
+fn near(serve: &Command, key: &str) -> String {
+    did_you_mean(key, flags(serve).map(|(long, _)| long), || {
+        "keys are the flags of `sandtable serve --help` without their dashes".to_owned()
+    })
+}
+
+/// What the flag gets, as it would be typed; paths are from the file's folder on.
+fn values(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<Vec<OsString>, Unfit> {
+    let repeats = matches!(arg.get_action(), ArgAction::Append);
+    match value {
+        DeValue::Array(items) if repeats => items
+            .iter()
+            .map(|item| one(arg, item.get_ref(), folder))
+            .collect(),
+        DeValue::Array(_) => Err(Unfit::List),
+        value => one(arg, value, folder).map(|value| vec![value]),
+    }
+}
+
+fn one(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<OsString, Unfit> {
+    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+    let text = match value {
+        DeValue::Boolean(on) if is_switch => on.to_string(),
+        _ if is_switch => return Err(Unfit::NoSwitch),
+        DeValue::String(text) => text.to_string(),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Boolean(_) | DeValue::Array(_) | DeValue::Table(_) => {
+            return Err(Unfit::NoScalar);
+        }
+    };
+    if arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
+        return Ok(folder.join(text).into_os_string());
+    }
+    Ok(text.into())
+}
+
+/// Lets the flag's own parser look at the values.
+fn check(arg: &Arg, values: &[OsString]) -> Result<(), Unfit> {
+    if matches!(arg.get_action(), ArgAction::SetTrue) {
+        return Ok(());
+    }
+    let long = arg.get_long().unwrap_or_default();
+    let mut line = vec![OsString::from("sandtable"), SERVE.into()];
+    for value in values {
+        let mut typed = OsString::from(format!("--{long}="));
+        typed.push(value);
+        line.push(typed);
+    }
+    let error = match Cli::command().try_get_matches_from(line) {
+        Ok(_) => return Ok(()),
+        Err(error) => error.to_string(),
+    };
+    let said = error.trim_start_matches("error: ");
+    let said = said.split("\n\n").next().unwrap_or_default();
+    Err(Unfit::Refused(
+        said.split_whitespace().collect::<Vec<_>>().join(" "),
+    ))
+}
+
+fn usage(arg: &Arg) -> String {
+    let help = arg.get_help().map(ToString::to_string);
+    let long = arg.get_long().unwrap_or_default();
+    format!("`--{long}`: {}", help.unwrap_or_default())
+}
+
+/// The commands with the file's values as defaults.
+fn with(command: Command, settings: &[Setting]) -> Command {
+    let names: Vec<String> = command
+        .get_subcommands()
+        .filter(|command| takes_flags_of_serve(command))
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    let set = |command: Command| {
+        settings.iter().fold(command, |command, setting| {
+            command.mut_arg(&setting.id, |arg| {
+                arg.default_values(setting.values.clone())
+            })
+        })
+    };
+    names.iter().fold(set(command), |command, name| {
+        command.mut_subcommand(name, set)
+    })
+}
+
+#[cfg(test)]
+mod tests;

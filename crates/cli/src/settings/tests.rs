@@ -1,0 +1,94 @@
+//! Keys, values, and mistakes of `sandtable.toml`.
+
+use std::path::Path;
+
+use clap::FromArgMatches as _;
+
+use super::*;
+use common::hinted::Hinted as _;
+
+/// The settings of a file in `/project`, or the place in characters, message, and hint.
+fn settings(text: &str) -> Result<Vec<Setting>, (String, String, String)> {
+    let file = Path::new("/project/sandtable.toml");
+    read(text, Path::new("/project")).map_err(|mistake| {
+        let error = mistake.within(file, text);
+        let place = error.place().unwrap().to_string();
+        (place, error.message, error.hint.unwrap())
+    })
+}
+
+/// What a command line gives with a file.
+fn typed(text: &str, line: &str) -> Cli {
+    let matches = with(Cli::command(), &settings(text).unwrap()).get_matches_from(line.split(' '));
+    Cli::from_arg_matches(&matches).unwrap()
+}
+
+#[test]
+fn a_key_is_a_flag_and_the_flag_wins() {
+    let text = "port = 4444\nstrict-betas = true\nscript = [\"a.yaml\", \"/b.yaml\"]\nquirk = \"era=beta-2025\"\nbackend = \"none\"\n\
+                rate-limit = \"requests=50,input_tokens=30000\"\nfrozen-at = 2026-01-04T20:47:05Z";
+    let serve = typed(text, "sandtable").serve;
+    assert_eq!(serve.port, Some(4444));
+    assert!(serve.strict_betas && !serve.strict_models);
+    let paths: Vec<_> = serve
+        .scripts
+        .iter()
+        .map(|path| path.to_str().unwrap())
+        .collect();
+    assert_eq!(paths, ["/project/a.yaml", "/b.yaml"]);
+    assert_eq!(serve.quirks, [("era".to_owned(), "beta-2025".to_owned())]);
+    assert_eq!(serve.rates.len(), 1);
+    assert!(serve.frozen_at.is_some());
+    assert_eq!(typed(text, "sandtable --port 1").serve.port, Some(1));
+    let Some(super::super::args::Command::Serve(serve)) =
+        typed(text, "sandtable serve --script c.yaml").command
+    else {
+        panic!("serve");
+    };
+    assert_eq!((serve.port, serve.scripts.len()), (Some(4444), 1));
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place_and_a_hint() {
+    let told = |text: &str| settings(text).unwrap_err();
+    let (place, message, hint) = told("port = 1\n\nscripts = \"a\"");
+    assert_eq!(place, "/project/sandtable.toml:3:1");
+    assert_eq!(message, "there is no flag `--scripts`");
+    assert_eq!(hint, "did you mean `script`?");
+    let (place, message, _) = told("port = 99999");
+    assert_eq!(place, "/project/sandtable.toml:1:8");
+    assert!(message.contains("99999 is not in 0..=65535"), "{message}");
+    let (_, message, hint) = told("port = true");
+    assert_eq!(message, "a text or a number is wanted");
+    assert!(hint.starts_with("`--port`: Port to listen on"), "{hint}");
+    let (_, message, _) = told("port = [1, 2]");
+    assert_eq!(message, "one value is wanted, not a list");
+    let (_, message, _) = told("strict-betas = \"yes\"");
+    assert_eq!(message, "true or false is wanted");
+    let (_, message, _) = told("backend = \"dokcer\"");
+    assert!(message.contains("invalid value 'dokcer'"), "{message}");
+    let (_, message, _) = told("[server]\nport = 1");
+    assert_eq!(message, "there is no flag `--server`");
+    let (place, _, hint) = told("port 1");
+    assert!(
+        place.ends_with(":1:6") && hint.starts_with("the file is TOML"),
+        "{place} {hint}"
+    );
+    assert_eq!(told("config = \"b.toml\"").1, "there is no flag `--config`");
+}
+
+#[test]
+fn every_flag_of_the_server_but_the_file_itself_can_be_set() {
+    let root = Cli::command();
+    let serve = root.find_subcommand(SERVE).unwrap();
+    let mut tried = 0;
+    for arg in serve.get_arguments() {
+        let long = arg.get_long().expect("flags have long names");
+        if NOT_SET.contains(&arg.get_id().as_str()) {
+            continue;
+        }
+        assert_eq!(flag(serve, long).unwrap().get_id(), arg.get_id());
+        tried += 1;
+    }
+    assert!(tried > 30, "{tried}");
+}

@@ -1,0 +1,12 @@
+//! What everything else stands on: time, ids, limits, errors in words, documents, files, and reports.
+
+pub mod clock;
+pub mod document;
+pub mod hinted;
+pub mod ids;
+pub mod input;
+pub mod junit;
+pub mod limits;
+pub mod private;
+pub mod work;
+pub mod xml;

@@ -1,0 +1,179 @@
+//! Files that a call leaves in `$OUTPUT_DIR`, on their way to the Files API.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::{DateTime, Utc};
+use tokio::io::AsyncReadExt;
+
+use super::{CallError, Running};
+use common::ids::Kind;
+use common::limits;
+use model::OutputFile;
+use sandbox::guest::{ErrorKind, Guest, GuestError};
+use store::{NewFile, StoreError, TempBlob};
+
+/// How much of an output file is in memory at a time.
+pub(super) const COPY_BYTES: usize = 256 * 1024;
+
+/// What the calls of one turn may still hand back.
+#[derive(Debug)]
+pub struct Allowance(AtomicU64);
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self(AtomicU64::new(limits::MAX_OUTPUT_BYTES))
+    }
+}
+
+impl Allowance {
+    /// Takes so many bytes; `false`, and nothing is taken, if that many are not left.
+    pub(super) fn take(&self, bytes: u64) -> bool {
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(bytes)
+            })
+            .is_ok()
+    }
+
+    pub(super) fn give_back(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn turn(error: StoreError) -> CallError {
+    CallError::Turn(error.into())
+}
+
+impl Running<'_> {
+    /// Makes the files of a call objects of the Files API, in their order; one that has several names is
+    /// kept once. Answers how many there was no allowance for.
+    pub(super) async fn take_files(
+        &self,
+        guest: &Guest,
+        output_dir: &str,
+        outputs: Vec<guest_proto::OutputFile>,
+    ) -> Result<(Vec<OutputFile>, usize), CallError> {
+        let store = &self.engine.store;
+        let mut files = Vec::with_capacity(outputs.len());
+        let mut over = 0;
+        // Of each file with several names, a copy that takes no room.
+        let mut twins: HashMap<u64, TempBlob> = HashMap::new();
+        for output in outputs {
+            let twin = output.same.and_then(|same| twins.get(&same).cloned());
+            let blob = match twin {
+                Some(blob) => blob,
+                None => match self.fetch(guest, output_dir, &output.name).await? {
+                    Fetched::Whole(blob) => blob,
+                    Fetched::Over => {
+                        over += 1;
+                        continue;
+                    }
+                    Fetched::Gone => continue,
+                },
+            };
+            if let Some(same) = output.same {
+                let twin = store.twin(&blob).await.map_err(turn)?;
+                twins.insert(same, twin);
+            }
+            if self.engine.containers.follows_pasts() {
+                let twin = store.twin(&blob).await.map_err(turn)?;
+                self.kept().push((output.name.clone(), twin));
+            }
+            files.push(self.add(output.name, blob).await?);
+        }
+        Ok((files, over))
+    }
+
+    /// Takes the bytes of one file out of the sandbox: no more than it had when it was opened, whatever
+    /// writes on.
+    async fn fetch(
+        &self,
+        guest: &Guest,
+        output_dir: &str,
+        name: &str,
+    ) -> Result<Fetched, CallError> {
+        let stream = match guest.get_file(output_dir, name).await {
+            Ok(stream) => stream,
+            // What the call has left behind may take it away or put another thing in its place.
+            Err(GuestError::Refused { kind, message }) if kind != ErrorKind::Busy => {
+                tracing::warn!(call.id = self.id, file = %name, %message, "an output file is gone");
+                return Ok(Fetched::Gone);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let size = stream.size();
+        if size > limits::MAX_OUTPUT_FILE_BYTES {
+            tracing::warn!(call.id = self.id, file = %name, file.size = size, "an output file has grown over the limit");
+            return Ok(Fetched::Gone);
+        }
+        if !self.input.allowance.take(size) {
+            return Ok(Fetched::Over);
+        }
+        let mut blob = self.engine.store.begin_blob().await.map_err(turn)?;
+        let mut stream = stream.take(size);
+        loop {
+            let mut chunk = bytes::BytesMut::with_capacity(COPY_BYTES);
+            let read = stream
+                .read_buf(&mut chunk)
+                .await
+                .map_err(|_| GuestError::Gone)?;
+            if read == 0 {
+                break;
+            }
+            blob.write(chunk.freeze()).await.map_err(turn)?;
+        }
+        let blob = blob.finish().await.map_err(turn)?;
+        self.input.allowance.give_back(size - blob.size_bytes());
+        Ok(Fetched::Whole(blob))
+    }
+
+    pub(super) async fn add(&self, name: String, blob: TempBlob) -> Result<OutputFile, CallError> {
+        let now: DateTime<Utc> = self.input.workspace.clock.now();
+        let mime = mime_guess::from_path(&name).first_or_octet_stream();
+        let row = loop {
+            let file = NewFile {
+                id: self.ids.next(Kind::File).into(),
+                workspace: self.input.workspace.id.clone(),
+                filename: name.clone(),
+                mime_type: mime.essence_str().to_owned(),
+                downloadable: true,
+                created_at: now,
+                expires_at: None,
+                container_id: Some(self.container.id.clone()),
+            };
+            match self.engine.store.insert_file(file, blob.clone()).await {
+                // Seeded ids repeat over a restart.
+                Err(StoreError::IdTaken { .. }) => {}
+                result => break result.map_err(turn)?,
+            }
+        };
+        Ok(OutputFile {
+            file_id: row.id,
+            filename: row.filename,
+            size_bytes: row.size_bytes,
+        })
+    }
+}
+
+enum Fetched {
+    Whole(TempBlob),
+    /// The turn may not hand back so much.
+    Over,
+    /// It is no longer what was listed.
+    Gone,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_hands_back_what_a_containers_disk_may_hold_and_no_more() {
+        let allowance = Allowance::default();
+        assert!(allowance.take(limits::MAX_OUTPUT_BYTES - 1));
+        assert!(!allowance.take(2) && allowance.take(1) && !allowance.take(1));
+        allowance.give_back(5);
+        assert!(allowance.take(5));
+    }
+}

@@ -1,0 +1,292 @@
+//! Mistakes of clients that the service punishes silently, found in a turn.
+
+use sha2::{Digest, Sha256};
+use wire::refusal::Invalid;
+use wire::request::{Block, By, MessagesRequest, Role};
+
+use crate::container::{Container, Containers, Found};
+use crate::references::InertUpload;
+use crate::validate::Pending;
+use crate::{Engine, TurnError, TurnInput, programmatic, references};
+use common::ids::FileId;
+use store::{MountedFile, StoreError};
+use workspace::lint::{
+    DROPPED_CONTAINER, EXPIRED_CONTAINER, FORGOTTEN_UPLOAD, INERT_UPLOAD, LOST_CALLER,
+    SERVER_TOOL_RESULT,
+};
+use workspace::verify::{Told, Watch};
+
+/// The request asks what was asked before, of a container that was over then: which ones those were.
+pub(super) fn asks_again(input: &TurnInput) -> Vec<String> {
+    let request = &input.request;
+    if !programmatic::is_provided(&request.tools) {
+        return Vec::new();
+    }
+    let watch = &input.workspace.watch;
+    watch.asks(&question(request), named(request))
+}
+
+/// A call's answer is `container_expired`.
+pub(super) fn told_expired(input: &TurnInput, container: &str, call: &str) {
+    let question = question(&input.request);
+    input.note(|facts| {
+        let told = facts.told.get_or_insert_with(|| Told {
+            container: container.to_owned(),
+            calls: Vec::new(),
+            question,
+        });
+        told.calls.push(call.to_owned());
+    });
+}
+
+/// What a request shows of the answers before it, where a recorded answer stands for the turn.
+pub fn heard(watch: &Watch, request: &MessagesRequest) {
+    watch.coverage.asked(request);
+    if request.resumes_pause() {
+        goes_on(watch, request);
+    }
+    for file_id in references::handed_on(request) {
+        watch.hands_on(file_id);
+    }
+    if programmatic::is_provided(&request.tools) {
+        watch.asks(&question(request), named(request));
+    }
+}
+
+/// What the results in a recorded answer to `request` show: code that ran, or a container that is over.
+/// `results` are the calls' ids and error codes; `container` is the one that they ran in.
+pub fn recorded(
+    watch: &Watch,
+    request: &MessagesRequest,
+    container: Option<&str>,
+    results: &[(String, Option<String>)],
+) -> Option<Told> {
+    let is_over = |code: &Option<String>| code.as_deref() == Some("container_expired");
+    if results.iter().any(|(_, code)| !is_over(code)) {
+        watch.works_on(&calls_of(request).collect::<Vec<_>>());
+    }
+    let over = results.iter().filter(|(_, code)| is_over(code));
+    let calls: Vec<String> = over.map(|(id, _)| id.clone()).collect();
+    let container = named(request).or(container).filter(|_| !calls.is_empty())?;
+    Some(Told {
+        container: container.to_owned(),
+        calls,
+        question: question(request),
+    })
+}
+
+fn question(request: &MessagesRequest) -> [u8; 32] {
+    Sha256::digest(references::newest_text(&request.messages)).into()
+}
+
+fn named(request: &MessagesRequest) -> Option<&str> {
+    request.container.as_ref()?.id.as_deref()
+}
+
+/// What a turn has to run code with.
+#[derive(Debug, Default)]
+pub(super) struct Means {
+    pub(super) inert: Vec<InertUpload>,
+    /// Of which this turn's question was told that they are over.
+    pub(super) told_over: Vec<String>,
+}
+
+/// Code is about to run in `container`: whether it has the files that the conversation has given.
+pub(super) async fn uploads(
+    engine: &Engine,
+    input: &TurnInput,
+    means: &Means,
+    container: &Container,
+    code: &str,
+) -> Result<(), TurnError> {
+    let request = &input.request;
+    let calls: Vec<&str> = calls_of(request).collect();
+    let watch = &input.workspace.watch;
+    watch.works_on(&calls);
+    let is_new = named(request).is_none();
+    if means.inert.is_empty() && !is_new {
+        return Ok(());
+    }
+    let workspace = &container.workspace;
+    let there = engine.store.mounted_files(workspace, &container.id).await?;
+    let has = |file: &MountedFile| {
+        let mut there = there.iter();
+        there.any(|other| other.file_id == file.file_id || other.filename == file.filename)
+    };
+    let mut former = watch.containers_of(calls.iter().copied());
+    former.extend(means.told_over.iter().cloned());
+    let mut settled: Vec<FileId> = Vec::new();
+    for former in former.iter().filter(|former| ***former != *container.id) {
+        let lives = is_alive(&engine.containers, input, former).await?;
+        for file in engine.store.mounted_files(workspace, former).await? {
+            if has(&file) || settled.contains(&file.file_id) {
+                continue;
+            }
+            let in_history = means
+                .inert
+                .iter()
+                .any(|upload| upload.file_id == file.file_id);
+            let is_needed =
+                in_history || means.told_over.contains(former) || code.contains(&file.filename);
+            let still_kept = engine.store.file(workspace, &file.file_id).await?.is_some();
+            // One that lives was left out: `dropped_container` says so.
+            if !lives && is_needed && still_kept {
+                let text = format!(
+                    "`{}` (`{}`) was in container `{former}`, which has expired, and is not in `{}`, where the code runs",
+                    file.filename, file.file_id, container.id
+                );
+                input.lint(&FORGOTTEN_UPLOAD, text);
+            }
+            if !lives || is_new {
+                settled.push(file.file_id);
+            }
+        }
+    }
+    for InertUpload { path, file_id } in &means.inert {
+        let row = engine.store.file(workspace, file_id).await?;
+        let by_name = row.is_some_and(|row| there.iter().any(|file| file.filename == row.filename));
+        let by_id = there.iter().any(|file| file.file_id == *file_id);
+        if !by_id && !by_name && !settled.contains(file_id) {
+            settled.push(file_id.clone());
+            let text =
+                format!("{path}: `{file_id}` is inert: only the newest user turn is mounted");
+            input.lint(&INERT_UPLOAD, text);
+        }
+    }
+    Ok(())
+}
+
+/// Whether the container lives, as far as the client knows.
+async fn is_alive(
+    containers: &Containers,
+    input: &TurnInput,
+    id: &str,
+) -> Result<bool, StoreError> {
+    let workspace = &input.workspace;
+    if workspace.watch.is_told_over(id) {
+        return Ok(false);
+    }
+    let idle = input.quirks.container_idle.0;
+    let found = containers.find(workspace, id, idle).await?;
+    Ok(matches!(found, Found::Alive(_)))
+}
+
+/// The ids of the conversation's server calls, the newest first.
+fn calls_of(request: &MessagesRequest) -> impl Iterator<Item = &str> {
+    let messages = request.messages.iter().rev();
+    messages
+        .flat_map(|message| message.content.iter().rev())
+        .filter_map(server_call)
+}
+
+/// The turn makes a container, and the conversation has one that lives.
+pub(super) async fn dropped_container(
+    containers: &Containers,
+    input: &TurnInput,
+) -> Result<(), StoreError> {
+    let watch = &input.workspace.watch;
+    let former = watch.containers_of(calls_of(&input.request));
+    if let Some(former) = former.first()
+        && is_alive(containers, input, former).await?
+    {
+        let text = format!(
+            "code runs in a new container: the conversation's `{former}` was not sent in `container`"
+        );
+        input.lint(&DROPPED_CONTAINER, text);
+    }
+    Ok(())
+}
+
+/// Code waits for its client, and the call that it made has come back as the model's own.
+pub(super) fn lost_caller(input: &TurnInput, pending: &Pending) -> Result<(), Invalid> {
+    let messages = &input.request.messages;
+    let blocks = || {
+        let messages = messages.iter().enumerate();
+        messages
+            .flat_map(|(index, message)| message.content.iter().map(move |block| (index, block)))
+    };
+    let own = || {
+        blocks()
+            .filter_map(|(_, block)| block.call())
+            .filter(|call| call.caller_tool_id.is_none() && call.by != By::Connector)
+            .map(|call| call.id)
+    };
+    for cell in pending
+        .calls
+        .iter()
+        .filter(|call| call.name == "code_execution")
+    {
+        let others: Vec<&str> = own().filter(|id| *id != cell.id).collect();
+        let Some(lost) = programmatic::made_by(&input.request, &cell.id, &others) else {
+            continue;
+        };
+        let text = format!(
+            "`{lost}` was called by the code of `{}`, and came back without its `caller`",
+            cell.id
+        );
+        input.lint(&LOST_CALLER, text);
+        let at = blocks().find(|(_, block)| server_call(block) == Some(&cell.id));
+        // Parity: as for web calls of code that come back so (python SDK #1801).
+        return Err(Invalid::new(format!(
+            "messages.{}: `{}` tool use with id `{}` was found without a corresponding `{}_tool_result` block",
+            at.map_or(0, |(index, _)| index),
+            cell.name,
+            cell.id,
+            cell.name
+        )));
+    }
+    Ok(())
+}
+
+/// A turn ends, has named an expired container, and no call has told the client.
+pub(super) fn expired_container(input: &TurnInput) {
+    let text = "container: it has expired, and no call noticed".to_owned();
+    input.lint(&EXPIRED_CONTAINER, text);
+}
+
+/// A history was refused: perhaps because a client answers what the service answers.
+pub(super) fn server_tool_results(input: &TurnInput) {
+    let request = &input.request;
+    for (index, message) in request.messages.iter().enumerate() {
+        for (at, block) in message.content.iter().enumerate() {
+            if let Block::ToolResult { tool_use_id, .. } = block
+                && is_server_call(request, tool_use_id)
+            {
+                let text = format!(
+                    "messages.{index}.content.{at}: `{tool_use_id}` is a server tool's, and a `tool_result` answers it"
+                );
+                input.lint(&SERVER_TOOL_RESULT, text);
+            }
+        }
+    }
+}
+
+fn is_server_call(request: &MessagesRequest, id: &str) -> bool {
+    let mut blocks = request.messages.iter().flat_map(|message| &message.content);
+    id.starts_with("srvtoolu_") || blocks.any(|block| server_call(block) == Some(id))
+}
+
+fn server_call(block: &Block) -> Option<&str> {
+    let call = block.call().filter(|call| call.by == By::Service)?;
+    Some(call.id)
+}
+
+/// The request goes on after a pause: the calls of the answers that it goes on from.
+pub(super) fn goes_on(watch: &Watch, request: &MessagesRequest) {
+    let calls: Vec<&str> = calls_so_far(request).collect();
+    watch.coverage.goes_on(request);
+    watch.goes_on(&calls);
+}
+
+/// The calls of the answer that a request goes on with: those of all its parts, if it paused before.
+pub fn calls_so_far(request: &MessagesRequest) -> impl Iterator<Item = &str> {
+    let said = request
+        .messages
+        .iter()
+        .rev()
+        .take_while(|message| message.role != Role::User)
+        .flat_map(|message| &message.content);
+    said.filter_map(Block::call)
+        .filter(|call| call.by != By::Connector)
+        .map(|call| call.id)
+}

@@ -1,0 +1,306 @@
+//! What a request refers to: files by id, tools by version, and the results it brings.
+
+use serde_json::Value;
+use wire::refusal::Invalid;
+use wire::request::{Block, By, Message, MessagesRequest, Role, Source};
+
+use crate::{Engine, TurnError, TurnInput, programmatic};
+use common::ids::FileId;
+use model::{CallResult, DeclaredTool, TurnRequest, Upload};
+use store::FileRow;
+use workspace::quirks::UploadScope;
+
+/// An upload of an earlier turn: where it stands, and its file.
+#[derive(Debug)]
+pub(super) struct InertUpload {
+    pub(super) path: String,
+    pub(super) file_id: FileId,
+}
+
+/// The `container_upload` blocks of a request.
+#[derive(Debug, Default)]
+pub(super) struct Uploads {
+    /// Those of the newest user turn.
+    pub(super) mounted: Vec<Upload>,
+    pub(super) inert: Vec<InertUpload>,
+}
+
+/// Checks every file the request names.
+pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads, TurnError> {
+    let newest = newest_turn(&input.request.messages);
+    let scope = input.quirks.upload_scope;
+    let has_code_tool = programmatic::is_provided(&input.request.tools);
+    let mut uploads = Uploads::default();
+    for (index, message) in input.request.messages.iter().enumerate() {
+        for (position, block) in message.content.iter().enumerate() {
+            let path = || format!("messages.{index}.content.{position}");
+            match block {
+                // An answer tells of a file that lies in the container already (SDK type 2.11).
+                Block::ContainerUpload { .. } if message.role != Role::User => {}
+                Block::ContainerUpload { .. } if !has_code_tool => {
+                    let reason = "container_upload blocks need the code execution tool in `tools`";
+                    return Err(invalid(&path(), reason));
+                }
+                // Parity: an upload of an earlier turn is inert, whatever it names (F051).
+                Block::ContainerUpload { file_id }
+                    if index < newest && scope == UploadScope::Newest =>
+                {
+                    uploads.inert.push(InertUpload {
+                        path: path(),
+                        file_id: file_id.as_str().into(),
+                    });
+                }
+                Block::ContainerUpload { .. } if index < newest && scope != UploadScope::All => {}
+                Block::ContainerUpload { file_id } => {
+                    let file = find(engine, input, file_id).await?;
+                    uploads.mounted.push(Upload {
+                        file_id: file.id,
+                        filename: file.filename,
+                    });
+                }
+                Block::Image(Source::File { file_id }) => {
+                    let file = find(engine, input, file_id).await?;
+                    if !file.mime_type.starts_with("image/") {
+                        return Err(wrong_format(&path(), "image", &file));
+                    }
+                }
+                Block::Document(Source::File { file_id }) => {
+                    let file = find(engine, input, file_id).await?;
+                    if !matches!(file.mime_type.as_str(), "application/pdf" | "text/plain") {
+                        return Err(wrong_format(&path(), "document", &file));
+                    }
+                }
+                Block::Text { .. }
+                | Block::Image(_)
+                | Block::Document(_)
+                | Block::ToolUse { .. }
+                | Block::ToolResult { .. }
+                | Block::ServerToolUse { .. }
+                | Block::ServerToolResult { .. }
+                | Block::Thinking { .. }
+                | Block::RedactedThinking
+                | Block::SearchResult { .. }
+                | Block::McpToolUse { .. }
+                | Block::McpToolResult { .. }
+                | Block::Compaction { .. }
+                | Block::Other => {}
+            }
+        }
+    }
+    Ok(uploads)
+}
+
+fn invalid(path: &str, reason: &str) -> TurnError {
+    Invalid::new(format!("{path}: {reason}")).into()
+}
+
+fn wrong_format(path: &str, block: &str, file: &FileRow) -> TurnError {
+    let takes = if block == "image" {
+        "an image block takes an image"
+    } else {
+        "a document block takes a PDF or plain text"
+    };
+    invalid(
+        &format!("{path}.{block}.source.file.file_id"),
+        &format!(
+            "The file format is invalid or unsupported: `{}` is `{}`, {takes}. \
+             Use a `container_upload` block to hand other files to code execution.",
+            file.filename, file.mime_type
+        ),
+    )
+}
+
+async fn find(engine: &Engine, input: &TurnInput, file_id: &str) -> Result<FileRow, TurnError> {
+    let row = engine
+        .store
+        .file(&input.workspace.id, &file_id.into())
+        .await?
+        .ok_or_else(|| TurnError::NotFound {
+            message: format!("File `{file_id}` not found."),
+            code: None,
+        })?;
+    input.workspace.watch.hands_on(file_id);
+    if row
+        .expires_at
+        .is_some_and(|end| end <= input.workspace.clock.now())
+    {
+        return Err(TurnError::NotFound {
+            message: format!("File `{file_id}` has expired."),
+            code: Some("file_expired"),
+        });
+    }
+    Ok(row)
+}
+
+/// The files that a request hands on: those of the newest turn, and what is shown to the model.
+pub fn handed_on(request: &MessagesRequest) -> impl Iterator<Item = &str> {
+    let newest = newest_turn(&request.messages);
+    let messages = request.messages.iter().enumerate();
+    let blocks = messages.flat_map(|(at, message)| message.content.iter().map(move |it| (at, it)));
+    blocks.filter_map(move |(at, block)| {
+        if let Some(Source::File { file_id }) = block.source() {
+            return Some(file_id.as_str());
+        }
+        let Block::ContainerUpload { file_id } = block else {
+            return None;
+        };
+        (at >= newest).then_some(file_id.as_str())
+    })
+}
+
+/// The request as a model sees it.
+pub(super) fn turn_request(input: &TurnInput, uploads: Vec<Upload>) -> TurnRequest {
+    let request = &input.request;
+    let tools = request
+        .tools
+        .iter()
+        .map(|tool| DeclaredTool {
+            kind: tool.tag.clone(),
+            name: tool.name.clone(),
+        })
+        .collect();
+    TurnRequest {
+        body: input.body.clone(),
+        user_text: newest_text(&request.messages),
+        tools,
+        code_tool: programmatic::code_tool(&request.tools),
+        uploads,
+        answered: answered(request),
+        resumes_pause: request.resumes_pause(),
+    }
+}
+
+pub(super) fn newest_text(messages: &[Message]) -> String {
+    let texts = |message: &Message| {
+        message
+            .content
+            .iter()
+            .filter_map(Block::text)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    messages
+        .iter()
+        .rev()
+        .filter(|message| message.role == Role::User)
+        .map(texts)
+        .find(|text| !text.is_empty())
+        .unwrap_or_default()
+}
+
+/// The ids that the last message answers.
+fn answered(request: &MessagesRequest) -> Vec<String> {
+    request
+        .last_said()
+        .into_iter()
+        .flat_map(|message| &message.content)
+        .filter_map(Block::client_answer)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The index of the first message of the turn being generated: what follows the last completed
+/// assistant response. An exchange of tool results, or a pause, does not end a turn.
+fn newest_turn(messages: &[Message]) -> usize {
+    let mut next_answers = true;
+    for (index, message) in messages.iter().enumerate().rev() {
+        match message.role {
+            Role::Assistant if !next_answers => return index + 1,
+            Role::Assistant | Role::System => {}
+            Role::User => {
+                next_answers = message
+                    .content
+                    .iter()
+                    .any(|block| matches!(block, Block::ToolResult { .. }));
+            }
+        }
+    }
+    0
+}
+
+/// The client's results in the last message, as the model gets them: what code has called stays with
+/// the code.
+pub(super) fn client_results(request: &MessagesRequest, answered: &[String]) -> Vec<CallResult> {
+    let call = |wanted: &str| {
+        request
+            .messages
+            .iter()
+            .flat_map(|message| &message.content)
+            .filter_map(Block::client_call)
+            .find(|call| call.id == wanted)
+            .map(|call| (call.name.to_owned(), call.caller_tool_id.is_some()))
+            .unwrap_or_default()
+    };
+    request
+        .last_said()
+        .into_iter()
+        .flat_map(|message| &message.content)
+        .filter_map(|block| {
+            let Block::ToolResult {
+                tool_use_id, text, ..
+            } = block
+            else {
+                return None;
+            };
+            let (name, by_code) = call(tool_use_id);
+            let is_own = answered.contains(tool_use_id) && !by_code;
+            is_own.then(|| CallResult {
+                id: tool_use_id.clone(),
+                name,
+                stdout: text.clone(),
+                stderr: String::new(),
+                return_code: None,
+                error_code: None,
+                content: Value::String(text.clone()),
+                files: Vec::new(),
+            })
+        })
+        .collect()
+}
+
+/// The ids of all calls of the last assistant message, in order.
+pub(super) fn call_order(request: &MessagesRequest) -> Vec<&str> {
+    let last = request
+        .messages
+        .iter()
+        .rev()
+        .find(|message| message.role == Role::Assistant);
+    last.into_iter()
+        .flat_map(|message| &message.content)
+        .filter_map(Block::call)
+        .filter(|call| call.by != By::Connector)
+        .map(|call| call.id)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn messages(value: &Value) -> Vec<Message> {
+        let body = json!({"model": "m", "max_tokens": 1, "messages": value});
+        MessagesRequest::decode(&body, false).unwrap().messages
+    }
+
+    #[test]
+    fn the_newest_turn_begins_after_the_last_completed_answer() {
+        let user = json!({"role": "user", "content": "a"});
+        let answer = json!({"role": "assistant", "content": "b"});
+        let results =
+            json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]});
+        let call = json!({"role": "assistant", "content": [
+            {"type": "tool_use", "id": "t", "name": "f", "input": {}}]});
+        assert_eq!(newest_turn(&messages(&json!([user]))), 0);
+        assert_eq!(newest_turn(&messages(&json!([user, answer, user]))), 2);
+        assert_eq!(newest_turn(&messages(&json!([user, call, results]))), 0);
+        assert_eq!(
+            newest_turn(&messages(&json!([user, answer, user, call, results]))),
+            2
+        );
+        assert_eq!(
+            newest_turn(&messages(&json!([user, answer, user, call]))),
+            2
+        );
+    }
+}

@@ -1,0 +1,139 @@
+//! Before a turn: the request against itself and against what it names, its model, its container.
+
+use wire::refusal::Invalid;
+
+use super::{Place, cuts};
+use crate::container::Found;
+use crate::container::over::{self, Over};
+use crate::references::Uploads;
+use crate::validate::TooLarge;
+use crate::{Engine, TurnError, TurnInput, lints, models, references, skills, validate};
+use common::work;
+use model::{self, Model, TurnRequest};
+use store::MountedSkill;
+use workspace::coverage::ContainerMet;
+use workspace::quirks::UnknownContainer;
+use workspace::verify::Miss;
+
+/// What a request brings with it.
+pub(crate) struct Checked {
+    pub(super) pending: validate::Pending,
+    pub(super) uploads: Uploads,
+    pub(super) skills: Vec<MountedSkill>,
+}
+
+/// Checks the request against itself and against what it names; nothing is changed.
+pub(crate) async fn check(engine: &Engine, input: &TurnInput) -> Result<Checked, TurnError> {
+    check_fields(input)?;
+    check_media(input)?;
+    let pending =
+        validate::history(&input.request).inspect_err(|_| lints::server_tool_results(input))?;
+    lints::lost_caller(input, &pending)?;
+    if input.strict {
+        validate::strict(&input.request)?;
+    }
+    let uploads = references::check(engine, input).await?;
+    let skills = skills::resolve(engine, input).await?;
+    Ok(Checked {
+        pending,
+        uploads,
+        skills,
+    })
+}
+
+/// Pixels of images and pages of PDFs.
+fn check_media(input: &TurnInput) -> Result<(), TurnError> {
+    if !validate::has_media(&input.request) {
+        return Ok(());
+    }
+    let weak = input.quirks.weak_refusals;
+    let checked = work::apart(|| validate::media(&input.request.model, &input.body, weak));
+    checked.map_err(|TooLarge { message, details }| match details {
+        Some(details) => TurnError::Detailed { message, details },
+        None => message.into(),
+    })
+}
+
+/// The rules between the fields of a request, and those of its model.
+fn check_fields(input: &TurnInput) -> Result<(), Invalid> {
+    let request = &input.request;
+    models::check_callers(request)?;
+    validate::tools(request)?;
+    let weak = input.quirks.weak_refusals;
+    models::check_thinking(&request.model, request.thinking, weak)?;
+    models::check_sampling(request, &input.body, weak)?;
+    models::check_output(request, input.batch_item.is_some())?;
+    validate::thoughts(request, &input.body, |id| input.workspace.scripts.knows(id))?;
+    validate::fields(request, &input.body)?;
+    if models::takes_prefill(&request.model) {
+        validate::prefill(request)?;
+    }
+    Ok(())
+}
+
+pub(super) fn choose_model(
+    engine: &Engine,
+    input: &TurnInput,
+    request: &TurnRequest,
+) -> Result<Box<dyn Model>, TurnError> {
+    let scripts = &input.workspace.scripts;
+    if let Some(model) = scripts.resume(request)? {
+        return Ok(model);
+    }
+    if validate::ends_with_prefill(&input.request)
+        && !models::takes_prefill(&input.request.model)
+        && !scripts.knows_pause(request)
+    {
+        return Err(Invalid::new(
+            "This model does not support assistant message prefill. The conversation must end with a user message.",
+        )
+        .into());
+    }
+    model::select(request, scripts, engine.on_unmatched).map_err(|error| {
+        if let Some(nearest) = scripts.nearest(request, &error) {
+            let message = error.message.clone();
+            input.note(|facts| facts.miss = Some(Miss::Unmatched { message, nearest }));
+        }
+        error.into()
+    })
+}
+
+/// With code that `waits` in it, a container that is over fails the request (F059).
+pub(super) async fn find_container(
+    engine: &Engine,
+    input: &TurnInput,
+    waits: bool,
+) -> Result<Place, TurnError> {
+    let Some(id) = input
+        .request
+        .container
+        .as_ref()
+        .and_then(|container| container.id.as_deref())
+    else {
+        return Ok(Place::None);
+    };
+    let quirks = &input.quirks;
+    let idle = quirks.container_idle.0;
+    cuts::expire(engine, input, id).await?;
+    let coverage = &input.workspace.watch.coverage;
+    let found = engine.containers.find(&input.workspace, id, idle).await?;
+    match found {
+        Found::Missing => coverage.container(ContainerMet::Missing),
+        Found::Expired => coverage.container(ContainerMet::Expired),
+        Found::Alive(_) => coverage.container(ContainerMet::Reused),
+    }
+    match found {
+        Found::Alive(container) => Ok(Place::Alive(container)),
+        Found::Missing if quirks.unknown_container == UnknownContainer::NotFound => {
+            Err(TurnError::NotFound {
+                message: format!("Container `{id}` not found."),
+                code: None,
+            })
+        }
+        Found::Expired | Found::Missing => match over::outcome(quirks, id, waits) {
+            Over::Calls => Ok(Place::Expired),
+            Over::Refused(message) => Err(Invalid::new(message).into()),
+            Over::Failed(error) => Err(TurnError::Service(error)),
+        },
+    }
+}

@@ -1,0 +1,422 @@
+//! The calls of a turn: announced, carried out beside each other, handed to the client.
+
+use std::sync::Arc;
+
+use wire::request::ToolKind;
+
+use super::{End, Ran, Turn};
+use crate::calls::{self, CarriedEnd, Order};
+use crate::container::Container;
+use crate::programmatic::{self, CodeUse};
+use crate::usage::tokens;
+use crate::{TurnError, lints, references, validate};
+use common::ids::Kind;
+use model::{
+    Call, CallResult, CodeTool, Finding, McpAnswer, Model, ModelError, Place, ServerTool,
+    TurnRequest,
+};
+use workspace::verify::Output;
+
+impl Turn<'_> {
+    /// Results that the model has not seen: those of client calls, and of server calls that had to
+    /// wait for them or for a pause to end. In the order of the calls.
+    pub(super) async fn earlier_results(
+        &mut self,
+        request: &TurnRequest,
+        orders: Vec<Order>,
+    ) -> Result<Ran, TurnError> {
+        let used_before = self.used_container;
+        self.resumed_only = !orders.is_empty() && orders.iter().all(Order::is_under_way);
+        let mut ran = if orders.is_empty() {
+            Ran {
+                results: Vec::new(),
+                by_code: None,
+            }
+        } else {
+            self.execute(orders).await?
+        };
+        if self.resumed_only && ran.by_code.is_none() {
+            // Parity: what only ends earlier code names no container (F056).
+            self.used_container = used_before;
+        }
+        let answers = references::client_results(&self.input.request, &request.answered);
+        if answers.is_empty() {
+            return Ok(ran);
+        }
+        ran.results.extend(answers);
+        let order = references::call_order(&self.input.request);
+        ran.results
+            .sort_by_key(|result| order.iter().position(|id| *id == result.id));
+        Ok(ran)
+    }
+
+    /// Emits the calls of one group and gives them ids.
+    pub(super) fn announce(&mut self, calls: Vec<Call>) -> Result<Vec<Order>, TurnError> {
+        self.start()?;
+        let mut orders = Vec::with_capacity(calls.len());
+        for call in calls {
+            let order = match call {
+                Call::Server {
+                    tool,
+                    input,
+                    failure,
+                    found,
+                } => {
+                    self.check_offered(tool)?;
+                    let id = self.ids.next(Kind::ServerToolUse);
+                    let caller = self.input.quirks.server_caller;
+                    self.emitter
+                        .server_call(id.clone(), tool.name(), &input, caller)?;
+                    self.meter.emitted(&input.to_string());
+                    Order::Server {
+                        id,
+                        tool,
+                        input,
+                        failure,
+                        found,
+                        answers: None,
+                    }
+                }
+                Call::Mcp {
+                    server,
+                    name,
+                    input,
+                    answer,
+                } => {
+                    self.check_connected(&server)?;
+                    let id = self.ids.next(Kind::McpToolUse);
+                    self.meter.emitted(&input.to_string());
+                    self.emitter
+                        .mcp_call(id.clone(), name.clone(), server, &input)?;
+                    Order::Mcp { id, name, answer }
+                }
+                Call::Client { name, input } => {
+                    self.check_of_client(&name)?;
+                    let id = self.ids.next(Kind::ToolUse);
+                    self.meter.emitted(&input.to_string());
+                    self.emitter.client_call(id.clone(), name, &input)?;
+                    Order::Client { id }
+                }
+            };
+            self.handed_out.push(order.id().to_owned());
+            orders.push(order);
+        }
+        Ok(orders)
+    }
+
+    fn check_offered(&self, tool: ServerTool) -> Result<(), ModelError> {
+        match tool.place() {
+            Place::Container => {}
+            Place::Web | Place::Service => {
+                let name = tool.name();
+                let mut tools = self.input.request.tools.iter();
+                if tools
+                    .any(|declared| declared.kind == ToolKind::OtherServer && declared.name == name)
+                {
+                    return Ok(());
+                }
+                return Err(ModelError::new(format!(
+                    "the model calls `{name}`, but the request declares no such tool"
+                )));
+            }
+        }
+        let hint = match (self.code_tool, tool) {
+            (Some(CodeTool::Python), ServerTool::Python)
+            | (Some(CodeTool::Cells), _)
+            | (Some(CodeTool::BashAndEditor), ServerTool::Bash | ServerTool::Editor) => {
+                return Ok(());
+            }
+            (None, _) => "the request declares no code execution tool",
+            (Some(CodeTool::Python), _) => "`code_execution_20250522` offers Python alone",
+            // Written so that no later tool is let through by mistake.
+            (
+                Some(CodeTool::BashAndEditor),
+                ServerTool::Python
+                | ServerTool::WebSearch
+                | ServerTool::WebFetch
+                | ServerTool::ToolSearchRegex
+                | ServerTool::ToolSearchBm25
+                | ServerTool::Advisor,
+            ) => "the declared tool offers bash and the text editor",
+        };
+        Err(ModelError::new(format!(
+            "the model calls `{}`, but {hint}",
+            tool.name()
+        )))
+    }
+
+    /// A tool of the client may have the name of one of the service's: then it is declared.
+    fn check_of_client(&self, name: &str) -> Result<(), ModelError> {
+        let mut tools = self.input.request.tools.iter();
+        if ServerTool::from_name(name).is_none()
+            || tools.any(|tool| tool.kind == ToolKind::Client && tool.name == name)
+        {
+            return Ok(());
+        }
+        Err(ModelError::new(format!(
+                "the model calls `{name}` as a tool of the client, but the request declares none of that name"
+            )).with_hint("what runs on the server has steps of its own, such as `bash` or `web_search`"))
+    }
+
+    /// With a client call in the group the turn ends here, and the group's server calls wait.
+    pub(super) async fn hand_to_client(
+        &mut self,
+        orders: &[Order],
+    ) -> Result<Option<End>, TurnError> {
+        if !orders
+            .iter()
+            .any(|order| matches!(order, Order::Client { .. }))
+        {
+            return Ok(None);
+        }
+        if orders.iter().any(Order::runs_code) {
+            // `container` is sent when code execution is pending (F011).
+            self.meter.uses_container();
+            self.container().await?;
+            self.code_waits = true;
+        }
+        let ids = orders.iter().map(|order| order.id().to_owned()).collect();
+        Ok(Some(End::Park("tool_use", ids)))
+    }
+
+    /// Runs server calls at the same time and emits their results in order. Cells run one after the
+    /// other; those behind one that waits for the client are not begun.
+    pub(super) async fn execute(&mut self, orders: Vec<Order>) -> Result<Ran, TurnError> {
+        self.start()?;
+        let container = if orders.iter().any(Order::runs_code) {
+            self.meter.uses_container();
+            self.container().await?
+        } else {
+            None
+        };
+        let count = orders.len();
+        let (web, hosted) = (Arc::clone(&self.web), Arc::clone(&self.hosted));
+        let code: Vec<bool> = orders.iter().map(Order::runs_code).collect();
+        let (engine, input) = (self.engine, self.input);
+        // Awake before several calls begin: they then reach the sandbox in the order they were written,
+        // in every run. What fails here fails again, with its answer, in each call.
+        let awake = match &container {
+            Some(container) if count > 1 && orders.iter().any(Order::needs_sandbox) => self
+                .with_pings(engine.containers.lease(container))
+                .await?
+                .ok(),
+            _ => None,
+        };
+        let known: Vec<bool> = orders.iter().map(Order::is_under_way).collect();
+        if let Some(container) = &container {
+            self.note_place(container, &orders).await?;
+        }
+        let carry = |order: Order| {
+            // What a call makes is named after the call alone: those that run beside it have no say.
+            let ids = input.workspace.ids(&[b"outputs", order.id().as_bytes()]);
+            let container = container.clone();
+            let tools = (Arc::clone(&web), Arc::clone(&hosted));
+            async move {
+                let tools = (&*tools.0, &*tools.1);
+                calls::execute(engine, input, container.as_ref(), order, &ids, tools).await
+            }
+        };
+        let has_cells = programmatic::has_cells(&input.request);
+        let (cells, others): (Vec<_>, Vec<_>) =
+            orders.into_iter().enumerate().partition(|(_, order)| {
+                has_cells
+                    && matches!(
+                        order,
+                        Order::Server {
+                            tool: ServerTool::Python,
+                            ..
+                        }
+                    )
+            });
+        let beside = futures_util::future::join_all(others.into_iter().map(|(place, order)| {
+            let carried = carry(order);
+            async move { (place, carried.await) }
+        }));
+        let in_turn = async {
+            let mut done = Vec::with_capacity(cells.len());
+            for (place, order) in cells {
+                let carried = carry(order).await;
+                let waits =
+                    matches!(&carried, Ok(carried) if matches!(carried.end, CarriedEnd::Waits(_)));
+                done.push((place, carried));
+                if waits {
+                    break;
+                }
+            }
+            done
+        };
+        let (mut done, cells) = self
+            .with_pings(futures_util::future::join(beside, in_turn))
+            .await?;
+        drop(awake);
+        done.extend(cells);
+        done.sort_by_key(|(place, _)| *place);
+        let mut ran = Ran {
+            results: Vec::with_capacity(count),
+            by_code: None,
+        };
+        let (mut read, mut uses, mut finished) = (0, Vec::new(), 0);
+        for (place, carried) in done {
+            let carried = carried?;
+            for block in carried.nested {
+                self.emitter.whole(block)?;
+            }
+            match carried.end {
+                CarriedEnd::Done(done) => {
+                    let (block, result) = *done;
+                    read += tokens(&result.stdout) + tokens(&result.stderr);
+                    // Before it is told: the answer may break off here.
+                    if code[place] {
+                        finished += 1;
+                        self.note_code(&result, container.as_deref(), known[place]);
+                    }
+                    self.note_files(&result);
+                    self.emitter.whole(block)?;
+                    ran.results.push(result);
+                }
+                CarriedEnd::Waits(calls) => {
+                    if let (false, Some(container), Some(call)) =
+                        (known[place], &container, calls.first())
+                    {
+                        let cell = (Arc::clone(container), call.cell.clone());
+                        self.begun.0.push(cell);
+                        self.note_made(container);
+                    }
+                    uses = calls;
+                }
+            }
+        }
+        self.meter.uses_web(self.web.counted());
+        if self.hosted.took_part() {
+            self.meter.uses_hosted();
+        }
+        if uses.is_empty() {
+            self.meter.round(finished, read);
+            for advised in self.hosted.take_advice() {
+                self.meter.advised(advised.model, advised.output_tokens);
+            }
+        } else {
+            self.meter.called(finished);
+            ran.by_code = Some(self.hand_out(uses)?);
+        }
+        Ok(ran)
+    }
+
+    /// Code is about to run: where, and whether it finds what the client has given.
+    async fn note_place(
+        &mut self,
+        container: &Container,
+        orders: &[Order],
+    ) -> Result<(), TurnError> {
+        let calls = || orders.iter().filter(|order| order.runs_code());
+        if let Some(means) = self.means.take() {
+            let code: Vec<String> = calls().map(Order::text).collect();
+            lints::uploads(self.engine, self.input, &means, container, &code.join("\n")).await?;
+        }
+        let watch = &self.input.workspace.watch;
+        watch.ran(&container.id, calls().map(Order::id));
+        Ok(())
+    }
+
+    /// What a later look at the client must know of a call that ran code; one that an earlier request began
+    /// `was_begun`.
+    fn note_code(&self, result: &CallResult, container: Option<&Container>, was_begun: bool) {
+        match (result.error_code.as_deref(), container) {
+            (Some("container_expired"), _) => {
+                let named = self.input.request.container.as_ref();
+                let named = named.and_then(|container| container.id.as_deref());
+                let made = container.map(|container| &*container.id);
+                if let Some(over) = named.or(made) {
+                    lints::told_expired(self.input, over, &result.id);
+                }
+            }
+            (None | Some("execution_time_exceeded" | "output_file_too_large"), Some(container))
+                if !was_begun =>
+            {
+                self.note_made(container);
+            }
+            _ => {}
+        }
+    }
+
+    /// The files that a call has handed back.
+    fn note_files(&self, result: &CallResult) {
+        if result.files.is_empty() {
+            return;
+        }
+        let outputs = result.files.iter().map(|file| Output {
+            file_id: file.file_id.clone(),
+            filename: file.filename.clone(),
+        });
+        self.input.note(|facts| facts.outputs.extend(outputs));
+    }
+
+    /// The turn has run code.
+    fn note_made(&self, container: &Container) {
+        let (input, made) = (self.input, &self.input.made);
+        made.note(&self.message_id);
+        if input
+            .report
+            .lock()
+            .is_ok_and(|report| report.made_container.is_some())
+        {
+            made.note(&*container.id);
+        }
+    }
+
+    /// Emits what code asks of the client.
+    fn hand_out(&mut self, uses: Vec<CodeUse>) -> Result<Vec<String>, TurnError> {
+        self.code_stands = true;
+        let mut ids = Vec::with_capacity(uses.len());
+        for CodeUse {
+            id,
+            cell,
+            name,
+            input,
+        } in uses
+        {
+            let caller = programmatic::caller(&self.input.request, cell);
+            self.emitter.code_call(id.clone(), name, input, caller)?;
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+}
+
+/// The calls that an earlier answer left to be run.
+pub(super) fn waiting(pending: validate::Pending, model: &dyn Model) -> Vec<Order> {
+    let order = |call: validate::PendingCall| {
+        let found = model.found_of(&call.id);
+        if call.connector.is_some() {
+            let answer = match found {
+                Some(Finding::Mcp(answer)) => answer,
+                Some(
+                    Finding::Web(_) | Finding::Tools(_) | Finding::Advice(_) | Finding::Code(_),
+                )
+                | None => unanswered(&call.name),
+            };
+            return Some(Order::Mcp {
+                id: call.id,
+                name: call.name,
+                answer,
+            });
+        }
+        Some(Order::Server {
+            tool: ServerTool::from_name(&call.name)?,
+            failure: model.failure_of(&call.id),
+            found,
+            id: call.id,
+            input: call.input,
+            answers: call.answers,
+        })
+    };
+    pending.calls.into_iter().filter_map(order).collect()
+}
+
+/// What a call of a connector gets that another server has made.
+fn unanswered(name: &str) -> McpAnswer {
+    McpAnswer {
+        texts: vec![format!("sandtable: no script says what `{name}` answers")],
+        is_error: true,
+    }
+}

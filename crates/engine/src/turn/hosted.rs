@@ -1,0 +1,136 @@
+//! What a turn says beside texts and calls: thoughts, compactions, fallbacks, and what concerns its context.
+
+use serde_json::Value;
+use wire::block::ContentBlock;
+use wire::hosted::{Compaction, FallbackModel, FallbackTrigger, McpTool, RefusalCategory};
+use wire::request::ThinkingDisplay;
+
+use super::{End, Turn};
+use crate::usage::tokens_before_messages;
+use crate::{TurnError, models, seal};
+use model::{Compacted, ModelError};
+
+/// What a thought is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Thought {
+    Reasoning,
+    /// It tells how the work goes on (F208).
+    Progress,
+}
+
+impl Turn<'_> {
+    pub(super) fn think(&mut self, thinking: &str, thought: Thought) -> Result<(), TurnError> {
+        self.start()?;
+        self.meter.thought(thinking);
+        let hides = match (self.input.request.display, thought) {
+            (Some(ThinkingDisplay::Omitted), _)
+            | (Some(ThinkingDisplay::Updates), Thought::Reasoning) => true,
+            (Some(ThinkingDisplay::Updates), Thought::Progress)
+            | (Some(ThinkingDisplay::Summarized) | None, _) => false,
+        };
+        let hidden = hides.then_some(self.input.quirks.hidden_thinking);
+        self.emitter.thinking(thinking, hidden)
+    }
+
+    /// Sums up what was said before; the answer may end with it.
+    pub(super) fn compact(&mut self, compacted: Compacted) -> Result<Option<End>, TurnError> {
+        let asked = self.input.request.context_management;
+        if !asked.compacts {
+            return Err(unasked(
+                "compacts its context",
+                "`context_management` with an edit `compact_20260112`, and no `compaction`",
+            ));
+        }
+        let Compacted {
+            summary,
+            tool_changes,
+        } = compacted;
+        self.start()?;
+        self.emitter.compaction(Compaction {
+            signature: asked
+                .only_compacts
+                .then(|| seal::signature(summary.as_deref().unwrap_or_default())),
+            content: summary.clone(),
+            encrypted_content: None,
+            tool_changes,
+        })?;
+        if let Some(summary) = summary {
+            let fixed = tokens_before_messages(&self.input.body);
+            self.meter.compacted(&summary, fixed);
+        }
+        Ok(asked.stops_compacted.then(|| self.park("compaction")))
+    }
+
+    /// This model declines, and another goes on.
+    pub(super) fn fall_back(
+        &mut self,
+        to: Option<String>,
+        category: Option<RefusalCategory>,
+    ) -> Result<(), TurnError> {
+        if !self.input.request.falls_back {
+            return Err(unasked("falls back to another", "`fallbacks`"));
+        }
+        let next = &self.input.body["fallbacks"][0]["model"];
+        let Some(to) = to.or_else(|| next.as_str().map(str::to_owned)) else {
+            return Err(ModelError::new(
+                "the model falls back, and neither the step nor the request says to which",
+            )
+            .with_hint("write `fallback: MODEL`")
+            .into());
+        };
+        let to = models::resolve(&to).to_owned();
+        let asked = &self.input.request.model;
+        let from = self.served_by.clone().unwrap_or_else(|| asked.clone());
+        self.start()?;
+        self.emitter.whole(ContentBlock::Fallback {
+            from: FallbackModel {
+                model: from.clone(),
+            },
+            to: FallbackModel { model: to.clone() },
+            trigger: FallbackTrigger::Refusal { category },
+        })?;
+        self.meter.fell_back(from, to.clone());
+        self.served_by = Some(to);
+        Ok(())
+    }
+
+    /// Tells the tools of an MCP server.
+    pub(super) fn list_tools(
+        &mut self,
+        server: String,
+        tools: Vec<McpTool>,
+    ) -> Result<(), TurnError> {
+        self.check_connected(&server)?;
+        self.start()?;
+        let listing = ContentBlock::McpToolListing {
+            mcp_server_name: server,
+            tools,
+        };
+        self.emitter.whole(listing)
+    }
+
+    /// The request must name the server.
+    pub(super) fn check_connected(&self, server: &str) -> Result<(), ModelError> {
+        let mut servers = self.input.request.mcp_servers.iter();
+        if servers.any(|known| known.name == server) {
+            return Ok(());
+        }
+        Err(ModelError::new(format!(
+            "the model asks the MCP server `{server}`, but the request's `mcp_servers` have none of that name"
+        )))
+    }
+
+    /// What was cleared is told at the end.
+    pub(super) fn apply(&mut self, edits: Vec<Value>) -> Result<(), TurnError> {
+        if !self.input.body["context_management"].is_object() {
+            return Err(unasked("clears its context", "`context_management`"));
+        }
+        self.applied_edits.extend(edits);
+        Ok(())
+    }
+}
+
+/// The model does what the request has not asked for.
+fn unasked(does: &str, lacks: &str) -> TurnError {
+    ModelError::new(format!("the model {does}, but the request has no {lacks}")).into()
+}

@@ -1,0 +1,221 @@
+//! Rules between fields of a body whose parts are right: marks of the cache, texts, schemas.
+
+use serde_json::Value;
+use wire::refusal::{self, Invalid};
+
+use common::limits;
+
+/// Checks a body against itself; the error is the text for the client.
+pub(super) fn check(body: &Value) -> Result<(), Invalid> {
+    check_schemas(body)?;
+    check_marks(body)?;
+    check_system_texts(&body["system"])
+}
+
+fn items(value: &Value) -> impl Iterator<Item = (usize, &Value)> {
+    value.as_array().into_iter().flatten().enumerate()
+}
+
+/// A `cache_control`, what it stands in, and the path of that.
+struct Mark<'a> {
+    path: String,
+    block: &'a Value,
+}
+
+impl Mark<'_> {
+    /// The path of a text whose type the service adds to it.
+    fn text_path(&self) -> String {
+        if self.path.starts_with("messages") {
+            format!("{}.text", self.path)
+        } else {
+            self.path.clone()
+        }
+    }
+}
+
+/// Every mark, in the order in which the service processes them.
+fn marks(body: &Value) -> Vec<Mark<'_>> {
+    let mut marks = Vec::new();
+    for key in ["tools", "system"] {
+        for (index, block) in items(&body[key]) {
+            mark(&mut marks, format!("{key}.{index}"), block);
+        }
+    }
+    for (index, message) in items(&body["messages"]) {
+        for (position, block) in items(&message["content"]) {
+            let path = format!("messages.{index}.content.{position}");
+            for (inner, part) in items(&block["content"]) {
+                mark(&mut marks, format!("{path}.content.{inner}"), part);
+            }
+            mark(&mut marks, path, block);
+        }
+    }
+    marks
+}
+
+fn mark<'a>(marks: &mut Vec<Mark<'a>>, path: String, block: &'a Value) {
+    if block["cache_control"].is_object() {
+        marks.push(Mark { path, block });
+    }
+}
+
+fn check_marks(body: &Value) -> Result<(), Invalid> {
+    let marks = marks(body);
+    for mark in &marks {
+        if mark.block["type"] == "text" && mark.block["text"] == "" {
+            let path = mark.text_path();
+            return Err(refusal::CACHE_EMPTY_TEXT.refuse(&[("path", &path)]));
+        }
+    }
+    // The mark of the body itself takes a place, too.
+    let found = marks.len() + usize::from(body["cache_control"].is_object());
+    if found > limits::MAX_CACHE_MARKS {
+        return Err(refusal::CACHE_COUNT.refuse(&[("found", &found)]));
+    }
+    let is_long = |mark: &Mark<'_>| mark.block["cache_control"]["ttl"] == "1h";
+    let late = marks
+        .iter()
+        .skip_while(|mark| is_long(mark))
+        .find(|mark| is_long(mark));
+    match late {
+        Some(mark) => Err(refusal::CACHE_TTL_ORDER.refuse(&[("path", &mark.path)])),
+        None => Ok(()),
+    }
+}
+
+/// `system` is a text or a list of them; those of the messages are looked at with the messages.
+fn check_system_texts(system: &Value) -> Result<(), Invalid> {
+    let path: (&str, &dyn std::fmt::Display) = ("path", &"system");
+    let texts = items(system).filter_map(|(_, block)| block["text"].as_str());
+    for text in texts {
+        check_text(text, path)?;
+    }
+    match system.as_str() {
+        // Nothing to say is said by an empty text, too.
+        None | Some("") => Ok(()),
+        Some(text) => check_text(text, path),
+    }
+}
+
+/// A text holds more than white space.
+pub(super) fn check_text(text: &str, path: (&str, &dyn std::fmt::Display)) -> Result<(), Invalid> {
+    if text.is_empty() {
+        return Err(refusal::EMPTY_TEXT.refuse(&[path]));
+    }
+    if text.trim().is_empty() {
+        return Err(refusal::BLANK_TEXT.refuse(&[path]));
+    }
+    Ok(())
+}
+
+/// What answers must follow to the letter is closed: strict tools, and the format of the answer.
+fn check_schemas(body: &Value) -> Result<(), Invalid> {
+    for (index, tool) in items(&body["tools"]) {
+        if tool["strict"] == true && is_open(&tool["input_schema"], 0) {
+            let tag = tool["type"].as_str().unwrap_or("custom");
+            let path = format!("tools.{index}.{tag}");
+            return Err(refusal::STRICT_SCHEMA.refuse(&[("path", &path)]));
+        }
+    }
+    let formats = [
+        (
+            "output_config.format.schema",
+            &body["output_config"]["format"]["schema"],
+        ),
+        ("output_format.schema", &body["output_format"]["schema"]),
+    ];
+    match formats.iter().find(|(_, schema)| is_open(schema, 0)) {
+        Some((path, _)) => Err(refusal::STRICT_SCHEMA.refuse(&[("path", path)])),
+        None => Ok(()),
+    }
+}
+
+/// Whether an object in the schema may have members that it does not name.
+fn is_open(schema: &Value, depth: usize) -> bool {
+    if depth > limits::MAX_SCHEMA_DEPTH {
+        return false;
+    }
+    let kind = &schema["type"];
+    let is_object = kind == "object" || items(kind).any(|(_, kind)| kind == "object");
+    if is_object && schema["additionalProperties"] != false {
+        return true;
+    }
+    let named = ["properties", "$defs", "definitions"].into_iter();
+    let named = named.filter_map(|key| schema[key].as_object());
+    let listed = ["anyOf", "allOf", "oneOf", "prefixItems"].into_iter();
+    named
+        .flat_map(serde_json::Map::values)
+        .chain(listed.flat_map(|key| items(&schema[key]).map(|(_, schema)| schema)))
+        .chain(std::iter::once(&schema["items"]))
+        .any(|schema| is_open(schema, depth + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn text(ttl: Option<&str>) -> Value {
+        let mut control = json!({"type": "ephemeral"});
+        if let Some(ttl) = ttl {
+            control["ttl"] = json!(ttl);
+        }
+        json!({"type": "text", "text": "a", "cache_control": control})
+    }
+
+    fn user(content: &[Value]) -> Value {
+        json!({"messages": [{"role": "user", "content": content}]})
+    }
+
+    #[test]
+    fn marks_are_counted_wherever_they_stand() {
+        let mut body = user(&[text(None), text(None)]);
+        body["system"] = json!([text(None)]);
+        body["tools"] = json!([{"name": "f", "cache_control": {"type": "ephemeral"}}]);
+        assert_eq!(check(&body), Ok(()));
+        let nested = json!({"type": "tool_result", "content": [text(None)]});
+        let mut more = body.clone();
+        more["messages"][0]["content"]
+            .as_array_mut()
+            .unwrap()
+            .push(nested);
+        let refused = "A maximum of 4 blocks with cache_control may be provided. Found 5.";
+        assert_eq!(check(&more).unwrap_err().to_string(), refused);
+        body["cache_control"] = json!({"type": "ephemeral"});
+        assert_eq!(check(&body).unwrap_err().to_string(), refused);
+    }
+
+    #[test]
+    fn a_long_mark_comes_before_all_short_ones() {
+        let fine = user(&[text(Some("1h")), text(Some("5m")), text(None)]);
+        assert_eq!(check(&fine), Ok(()));
+        let mut body = user(&[text(None), text(Some("1h"))]);
+        let error = check(&body).unwrap_err().to_string();
+        assert!(
+            error.starts_with("messages.0.content.1.cache_control.ttl: "),
+            "{error}"
+        );
+        body = user(&[text(Some("1h"))]);
+        body["tools"] = json!([{"name": "f", "cache_control": {"type": "ephemeral"}}]);
+        assert!(check(&body).is_err());
+        body["system"] = json!([text(Some("1h"))]);
+        let error = check(&body).unwrap_err().to_string();
+        assert!(error.starts_with("system.0.cache_control.ttl: "), "{error}");
+    }
+
+    #[test]
+    fn a_strict_schema_is_closed_at_every_depth() {
+        let closed = json!({"type": "object", "additionalProperties": false, "properties": {"a": {"type": "string"}}});
+        assert!(!is_open(&closed, 0));
+        for inner in [
+            json!({"type": "object"}),
+            json!({"type": ["object", "null"], "properties": {}}),
+            json!({"type": "array", "items": {"type": "object", "additionalProperties": true}}),
+            json!({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+        ] {
+            let mut schema = closed.clone();
+            schema["properties"]["a"] = inner.clone();
+            assert!(is_open(&schema, 0), "{inner}");
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! From the tree of a file to its rules: every mistake is collected, with its place.
+
+mod calls;
+mod citations;
+mod doubts;
+mod endings;
+mod hosted;
+mod results;
+mod steps;
+mod web;
+mod when;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::diagnostic::Sink;
+use super::matching::{TextMatcher, TextTest};
+use super::rule::Rule;
+use super::template::{Json, Mistake, Templates, Text};
+use common::document::{self, Diagnostic, Key, Kind, Node, Position, list};
+use common::limits;
+
+/// Largest script file; a folder may hold many.
+const MAX_SCRIPT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Keys of a rule.
+pub(super) const RULE_KEYS: [&str; 5] = ["name", "when", "times", "then", "web"];
+/// Keys of a text matcher.
+pub(super) const TEXT_KEYS: [&str; 3] = ["equals", "contains", "regex"];
+/// Keys of a file that is a map.
+const FILE_KEYS: [&str; 2] = ["rules", "$schema"];
+
+/// Reads the rules of one file.
+pub(super) fn rules(source: &str, file: &str) -> Result<Vec<Arc<Rule>>, Vec<Diagnostic>> {
+    rules_and_warnings(source, file, None).map(|(rules, _)| rules)
+}
+
+/// The rules of a file and the warnings, or its mistakes.
+pub(super) type Found = Result<(Vec<Arc<Rule>>, Vec<Diagnostic>), Vec<Diagnostic>>;
+
+/// Reads the rules of one file, and what in them is probably not meant. `folder` is where the file lies, if
+/// it is one.
+pub(super) fn rules_and_warnings(source: &str, file: &str, folder: Option<&Path>) -> Found {
+    let tree = if source.len() > MAX_SCRIPT_BYTES {
+        Err(too_long(source, file))
+    } else {
+        document::read(source, file)
+    };
+    let tree = tree.map_err(|diagnostic| vec![diagnostic])?;
+    let mut parser = Parser {
+        sink: Sink::new(file),
+        folder: folder.map(Arc::from),
+        templates: Templates::new(file.into()),
+        regexes: 0,
+        reads: Vec::new(),
+    };
+    let rules = match &tree {
+        None => {
+            parser.sink.error_with_hint(
+                Position::default(),
+                "there are no rules in it",
+                "a script is a list of rules, each with `then`",
+            );
+            Vec::new()
+        }
+        Some(tree) => parser.file(tree),
+    };
+    doubts::of_rules(&rules, &mut parser.sink);
+    let (mistakes, warnings) = parser.sink.into_found();
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    let templates = Arc::new(parser.templates);
+    let rules = rules
+        .into_iter()
+        .map(|draft| {
+            Arc::new(Rule {
+                templates: Arc::clone(&templates),
+                ..draft
+            })
+        })
+        .collect();
+    Ok((rules, warnings))
+}
+
+struct Parser {
+    sink: Sink,
+    /// Where the file lies.
+    folder: Option<Arc<Path>>,
+    templates: Templates,
+    /// Regular expressions that were tried.
+    regexes: usize,
+    /// Captures that the templates of the present rule read, and where.
+    reads: Vec<(String, u64)>,
+}
+
+/// What a plain string means.
+#[derive(Debug, Clone, Copy)]
+enum PlainText {
+    Contains,
+    Glob,
+}
+
+impl Parser {
+    fn file(&mut self, tree: &Node) -> Vec<Rule> {
+        let items = match &tree.kind {
+            Kind::List(items) => items,
+            Kind::Map(entries) if entries.iter().any(|(key, _)| key.name == "rules") => {
+                self.known_keys(entries, &FILE_KEYS, "key");
+                match entries.iter().find(|(key, _)| key.name == "rules") {
+                    Some((_, node)) => match &node.kind {
+                        Kind::List(items) if !items.is_empty() => items,
+                        _ => return self.no_rules(node),
+                    },
+                    None => return self.no_rules(tree),
+                }
+            }
+            _ => return self.no_rules(tree),
+        };
+        if items.is_empty() {
+            return self.no_rules(tree);
+        }
+        items.iter().filter_map(|item| self.rule(item)).collect()
+    }
+
+    fn no_rules(&mut self, node: &Node) -> Vec<Rule> {
+        let (message, hint) = match &node.kind {
+            Kind::Map(entries) if entries.iter().any(|(key, _)| key.name == "then") => (
+                "a script is a list of rules, got a single map".to_owned(),
+                "begin the rule with `- `",
+            ),
+            Kind::List(_) => (
+                "there are no rules in it".to_owned(),
+                "a rule needs at least `then`",
+            ),
+            _ => (
+                format!("a script is a list of rules, got {}", node.what()),
+                "write `- name: …` with `when:` and `then:`",
+            ),
+        };
+        self.sink.error_with_hint(node.at, message, hint);
+        Vec::new()
+    }
+
+    fn rule(&mut self, node: &Node) -> Option<Rule> {
+        let entries = self.map(node, "a rule")?;
+        self.known_keys(entries, &RULE_KEYS, "key of a rule");
+        self.reads.clear();
+        let mut rule = Rule {
+            name: String::new(),
+            file: self.sink.file(),
+            folder: self.folder.clone(),
+            at: entries.first().map_or(node.at, |(key, _)| key.at),
+            clauses: Vec::new(),
+            times: None,
+            ops: Vec::new(),
+            web: Vec::new(),
+            templates: Arc::new(Templates::new(self.sink.file())),
+        };
+        for (key, value) in entries {
+            match key.name.as_str() {
+                "name" => rule.name = self.string(value, "`name`").unwrap_or_default(),
+                "when" => rule.clauses = self.when(value),
+                "times" => rule.times = self.count(value, "`times`", 1),
+                "then" => self.steps(value, &mut rule.ops),
+                "web" => rule.web = self.web(value),
+                _ => {}
+            }
+        }
+        if !entries.iter().any(|(key, _)| key.name == "then") {
+            self.sink.error_with_hint(
+                rule.at,
+                "the rule has no `then`",
+                "`then` lists the steps of the answer, such as `- text: Hello`",
+            );
+        }
+        if rule.name.is_empty() {
+            rule.name = format!("rule at line {}", rule.at.line);
+        }
+        self.check_captures(&rule);
+        Some(rule)
+    }
+
+    /// A template may only read what something in the rule captures.
+    fn check_captures(&mut self, rule: &Rule) {
+        let mut known: Vec<&str> = rule
+            .clauses
+            .iter()
+            .flat_map(super::matching::Clause::group_names)
+            .collect();
+        known.extend(rule.captured_names());
+        for (name, line) in std::mem::take(&mut self.reads) {
+            if known.contains(&name.as_str()) {
+                continue;
+            }
+            let at = Position { line, column: 1 };
+            if known.is_empty() {
+                self.sink.error_with_hint(
+                    at,
+                    format!("nothing captures `{name}`"),
+                    "name a group in `when.user.regex`, or put `capture` beside a call",
+                );
+            } else {
+                self.sink.unknown(at, "capture", &name, &known);
+            }
+        }
+    }
+
+    // What follows reads one value each and says what is wrong with it.
+
+    fn map<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [(Key, Node)]> {
+        if let Kind::Map(entries) = &node.kind {
+            return Some(entries);
+        }
+        let message = format!("{what} must be a map, got {}", node.what());
+        self.sink.error(node.at, message);
+        None
+    }
+
+    fn known_keys(&mut self, entries: &[(Key, Node)], known: &[&str], what: &str) {
+        for (key, _) in entries {
+            if !known.contains(&key.name.as_str()) {
+                self.sink.unknown(key.at, what, &key.name, known);
+            }
+        }
+    }
+
+    fn string(&mut self, node: &Node, what: &str) -> Option<String> {
+        let text = node.text();
+        if text.is_none() {
+            self.sink.error(
+                node.at,
+                format!("{what} must be a string, got {}", node.what()),
+            );
+        }
+        text.map(ToOwned::to_owned)
+    }
+
+    fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
+        if let Kind::Bool(value) = node.kind {
+            return Some(value);
+        }
+        let message = format!("{what} must be `true` or `false`, got {}", node.what());
+        self.sink.error(node.at, message);
+        None
+    }
+
+    fn count(&mut self, node: &Node, what: &str, least: u64) -> Option<u64> {
+        match &node.kind {
+            Kind::Number(number) if number.as_u64().is_some_and(|n| n >= least) => number.as_u64(),
+            _ => {
+                self.sink.error(
+                    node.at,
+                    format!("{what} must be a whole number from {least} on"),
+                );
+                None
+            }
+        }
+    }
+
+    fn template(&mut self, node: &Node, what: &str) -> Option<Text> {
+        let source = self.string(node, what)?;
+        doubts::of_text(&source, node, &mut self.sink);
+        let made = self
+            .templates
+            .text(&source, node.first_line, &mut self.reads);
+        self.made(node, made)
+    }
+
+    fn json(&mut self, node: &Node) -> Option<Json> {
+        match &node.kind {
+            Kind::Text(source) => {
+                doubts::of_text(source, node, &mut self.sink);
+                let made = self
+                    .templates
+                    .json_text(source, node.first_line, &mut self.reads);
+                self.made(node, made)
+            }
+            Kind::List(items) => items
+                .iter()
+                .map(|item| self.json(item))
+                .collect::<Option<Vec<_>>>()
+                .map(Json::list),
+            Kind::Map(entries) => entries
+                .iter()
+                .map(|(key, value)| Some((key.name.clone(), self.json(value)?)))
+                .collect::<Option<Vec<_>>>()
+                .map(Json::map),
+            Kind::Null | Kind::Bool(_) | Kind::Number(_) => Some(Json::Plain(node.to_json())),
+        }
+    }
+
+    fn made<T>(&mut self, node: &Node, made: Result<T, Mistake>) -> Option<T> {
+        made.map_err(|mistake| {
+            let column = if mistake.line == node.at.line {
+                node.at.column
+            } else {
+                1
+            };
+            let at = Position {
+                line: mistake.line,
+                column,
+            };
+            match mistake.hint {
+                Some(hint) => self.sink.error_with_hint(at, mistake.message, hint),
+                None => self.sink.error(at, mistake.message),
+            }
+        })
+        .ok()
+    }
+
+    fn regex(&mut self, source: &str, at: Position) -> Option<regex::Regex> {
+        self.regexes += 1;
+        // What each costs is bounded, and so is what all of them do.
+        if self.regexes > limits::SCRIPT_REGEXES {
+            if self.regexes == limits::SCRIPT_REGEXES + 1 {
+                self.sink.error_with_hint(
+                    at,
+                    format!(
+                        "a script has at most {} regular expressions",
+                        limits::SCRIPT_REGEXES
+                    ),
+                    "`contains` and `equals` cost nothing",
+                );
+            }
+            return None;
+        }
+        regex::RegexBuilder::new(source)
+            .size_limit(limits::REGEX_BYTES)
+            .build()
+            .map_err(|error| {
+                let text = error.to_string();
+                let reason = text.lines().last().unwrap_or_default();
+                let reason = reason.trim_start_matches("error: ");
+                self.sink.error_with_hint(
+                    at,
+                    format!("`{source}` is no regular expression: {reason}"),
+                    "there are no look-arounds and no back-references; `(?i)` ignores case",
+                );
+            })
+            .ok()
+    }
+
+    fn glob(&mut self, node: &Node, what: &str) -> Option<glob::Pattern> {
+        let source = self.string(node, what)?;
+        glob::Pattern::new(&source)
+            .map_err(|error| {
+                self.sink.error_with_hint(
+                    node.at,
+                    format!("`{source}` is no glob: {}", error.msg),
+                    "`*` is any text, `?` one character, `[ab]` one of several",
+                );
+            })
+            .ok()
+    }
+
+    /// A plain string, a list of alternatives, or a map of tests that must all hold.
+    fn text_matcher(&mut self, node: &Node, what: &str, plain: PlainText) -> Option<TextMatcher> {
+        let mut any_of = Vec::new();
+        for item in self.alternatives(node, what)? {
+            match &item.kind {
+                Kind::Map(entries) => {
+                    self.known_keys(entries, &TEXT_KEYS, &format!("key of {what}"));
+                    any_of.extend(self.text_tests(entries)?);
+                }
+                _ => any_of.push(vec![match plain {
+                    PlainText::Contains => TextTest::Contains(self.string(item, what)?),
+                    PlainText::Glob => TextTest::Glob(self.glob(item, what)?),
+                }]),
+            }
+        }
+        Some(TextMatcher { any_of })
+    }
+
+    /// Every combination of the alternatives of each key.
+    fn text_tests(&mut self, entries: &[(Key, Node)]) -> Option<Vec<Vec<TextTest>>> {
+        let mut combined = vec![Vec::new()];
+        for (key, value) in entries {
+            let what = format!("`{}`", key.name);
+            let mut tests = Vec::new();
+            for item in self.alternatives(value, &what)? {
+                let source = self.string(item, &what)?;
+                tests.push(match key.name.as_str() {
+                    "equals" => TextTest::Equals(source),
+                    "regex" => TextTest::Regex(self.regex(&source, item.at)?),
+                    _ => TextTest::Contains(source),
+                });
+            }
+            combined = combined
+                .iter()
+                .flat_map(|sofar| {
+                    tests.iter().map(move |test| {
+                        let mut next = sofar.clone();
+                        next.push(test.clone());
+                        next
+                    })
+                })
+                .collect();
+        }
+        Some(combined)
+    }
+
+    /// The items of a list that means "any of", which must not be empty.
+    fn alternatives<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+        let items = node.items();
+        let empty = match &node.kind {
+            Kind::Map(entries) => entries.is_empty(),
+            _ => items.is_empty(),
+        };
+        if empty {
+            self.sink.error_with_hint(
+                node.at,
+                format!("{what} is empty, so nothing could match"),
+                "a list means any of its items; leave the key out to match everything",
+            );
+            return None;
+        }
+        Some(items)
+    }
+}
+
+/// Every key of the language, for the tests of schema and guide.
+#[cfg(test)]
+pub(super) fn keys() -> Vec<&'static str> {
+    [
+        &RULE_KEYS[..],
+        &TEXT_KEYS,
+        &when::WHEN_KEYS,
+        &when::BODY_KEYS,
+        steps::PlainStep::NAMES,
+        &steps::BESIDE_KEYS,
+        calls::CallStep::NAMES,
+        &calls::EXPECT_KEYS,
+        &calls::FAILURE_KEYS,
+        &results::keys(),
+        &hosted::keys(),
+        &web::WEB_KEYS,
+        &web::PAGE_KEYS,
+    ]
+    .concat()
+}
+
+fn too_long(source: &str, file: &str) -> Diagnostic {
+    Diagnostic {
+        file: file.to_owned(),
+        at: Position::default(),
+        message: format!(
+            "the file has {} bytes, the most is {MAX_SCRIPT_BYTES}",
+            source.len()
+        ),
+        hint: Some("split it into several files in one folder".to_owned()),
+    }
+}
+
+/// "expected one of …" for a hint.
+fn one_of(known: &[&str]) -> String {
+    format!("expected one of {}", list(known))
+}

@@ -1,0 +1,81 @@
+//! What a script says that works and is probably not meant: warnings, which `check` shows.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::super::diagnostic::Sink;
+use super::super::rule::Rule;
+use super::super::view::ROOTS;
+use super::Node;
+use common::document::Position;
+
+/// Delimiters of other template languages around what only a template of ours could mean.
+static FOREIGN: LazyLock<Regex> = LazyLock::new(|| {
+    let roots = ROOTS.join("|");
+    let source = format!(
+        r"(?P<dollar>\$?)\{{(?:\{{|%)-?\s*(?:(?:if|for\s+\w+\s+in|set\s+\w+\s*=)\s+)?(?:not\s+)?(?:{roots})\b[^}}]*(?:\}}|%)\}}"
+    );
+    Regex::new(&source).expect("the expression is constant")
+});
+
+/// Rules that never answer, and names that stand for two.
+pub(super) fn of_rules(rules: &[Rule], sink: &mut Sink) {
+    let mut names: HashMap<&str, Position> = HashMap::new();
+    let mut behind: Option<&Rule> = None;
+    for rule in rules {
+        if let Some(all) = behind {
+            let message = format!(
+                "no request reaches `{}`: `{}` at line {} answers all",
+                rule.name, all.name, all.at.line
+            );
+            sink.warn(
+                rule.at,
+                &message,
+                "move the rule without `when` to the end, or give it `times`",
+            );
+        }
+        if rule.clauses.is_empty() && rule.times.is_none() {
+            behind = behind.or(Some(rule));
+        }
+        if let Some(first) = names.get(rule.name.as_str()) {
+            let message = format!(
+                "the name `{}` is that of line {}, too",
+                rule.name, first.line
+            );
+            sink.warn(
+                rule.at,
+                &message,
+                "reports tell rules by their names: give each its own",
+            );
+        } else {
+            names.insert(&rule.name, rule.at);
+        }
+    }
+}
+
+/// `{{ last.stdout }}` is text: a template begins with `${{`.
+pub(super) fn of_text(source: &str, node: &Node, sink: &mut Sink) {
+    let Some(found) = FOREIGN
+        .captures_iter(source)
+        .find(|found| found["dollar"].is_empty())
+    else {
+        return;
+    };
+    let Some(place) = found.get(0) else {
+        return;
+    };
+    let before = source[..place.start()].matches('\n').count();
+    let line = node.first_line + u64::try_from(before).unwrap_or(0);
+    let column = if line == node.at.line {
+        node.at.column
+    } else {
+        1
+    };
+    sink.warn(
+        Position { line, column },
+        &format!("`{}` stays as it is", place.as_str()),
+        "a template begins with `${{` or `${%`",
+    );
+}

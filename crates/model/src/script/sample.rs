@@ -1,0 +1,206 @@
+//! A call of any of the client's tools: which it is, and an input that its schema allows.
+
+use serde_json::{Map, Value, json};
+
+use crate::Call;
+
+/// How deep schemas are followed; what lies deeper is left out.
+const MAX_DEPTH: usize = 8;
+/// Most items and characters that a schema gets by asking for so many at least.
+const MAX_SIZE: u64 = 64;
+
+/// A call of the client's `number`-th tool, counted round; `None` where it has none, or may not call one.
+pub(super) fn any_client_tool(body: &Value, number: usize) -> Option<Call> {
+    if body["tool_choice"]["type"] == "none" {
+        return None;
+    }
+    let tools = body["tools"].as_array()?;
+    let own: Vec<&Value> = tools
+        .iter()
+        .filter(|tool| is_called_directly(tool))
+        .collect();
+    let tool = own.get(number.checked_rem(own.len())?)?;
+    Some(Call::Client {
+        name: tool["name"].as_str()?.to_owned(),
+        input: input(&tool["input_schema"], number / own.len()),
+    })
+}
+
+fn is_called_directly(tool: &Value) -> bool {
+    let callers = tool["allowed_callers"].as_array();
+    matches!(tool["type"].as_str(), None | Some("custom"))
+        && tool["input_schema"].is_object()
+        && callers.is_none_or(|callers| callers.iter().any(|caller| caller == "direct"))
+}
+
+/// An input for a schema; an odd `variant` has what is optional as well.
+fn input(schema: &Value, variant: usize) -> Value {
+    let value = Sample {
+        root: schema,
+        variant,
+    }
+    .of(schema, 0);
+    if value.is_object() { value } else { json!({}) }
+}
+
+struct Sample<'a> {
+    root: &'a Value,
+    variant: usize,
+}
+
+impl Sample<'_> {
+    fn of(&self, schema: &Value, depth: usize) -> Value {
+        if depth > MAX_DEPTH {
+            return Value::Null;
+        }
+        if let Some(only) = schema.get("const") {
+            return only.clone();
+        }
+        for list in ["enum", "examples"] {
+            if let Some(values) = schema[list].as_array().filter(|values| !values.is_empty()) {
+                return values[self.variant % values.len()].clone();
+            }
+        }
+        if let Some(value) = schema.get("default") {
+            return value.clone();
+        }
+        if let Some(there) = schema["$ref"].as_str() {
+            let pointed = there
+                .strip_prefix('#')
+                .and_then(|path| self.root.pointer(path));
+            return pointed.map_or(Value::Null, |schema| self.of(schema, depth + 1));
+        }
+        for list in ["anyOf", "oneOf", "allOf"] {
+            if let Some(first) = schema[list].as_array().and_then(|all| all.first()) {
+                return self.of(first, depth + 1);
+            }
+        }
+        match type_of(schema) {
+            "object" => self.object(schema, depth),
+            "array" => {
+                let least = schema["minItems"].as_u64().unwrap_or(0).min(MAX_SIZE);
+                (0..least)
+                    .map(|_| self.of(&schema["items"], depth + 1))
+                    .collect()
+            }
+            "string" => string(schema).into(),
+            "boolean" => (self.variant % 2 == 1).into(),
+            "integer" | "number" => number(schema),
+            _ => Value::Null,
+        }
+    }
+
+    fn object(&self, schema: &Value, depth: usize) -> Value {
+        let required: Vec<&str> = schema["required"]
+            .as_array()
+            .map(|names| names.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        let all = self.variant % 2 == 1;
+        let members: Map<String, Value> = schema["properties"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| all || required.contains(&name.as_str()))
+            .map(|(name, member)| (name.clone(), self.of(member, depth + 1)))
+            .collect();
+        members.into()
+    }
+}
+
+/// The first type that a schema allows; an object where it says nothing and has properties.
+fn type_of(schema: &Value) -> &str {
+    let first = schema["type"].as_array().and_then(|types| types.first());
+    match first.unwrap_or(&schema["type"]).as_str() {
+        Some(name) => name,
+        None if schema["properties"].is_object() => "object",
+        None => "string",
+    }
+}
+
+fn string(schema: &Value) -> String {
+    match schema["format"].as_str() {
+        Some("date") => return "2026-01-04".to_owned(),
+        Some("date-time") => return "2026-01-04T20:47:05Z".to_owned(),
+        Some("time") => return "20:47:05Z".to_owned(),
+        Some("email") => return "a@example.com".to_owned(),
+        Some("uri") => return "https://example.com/".to_owned(),
+        Some("uuid") => return "00000000-0000-4000-8000-000000000000".to_owned(),
+        _ => {}
+    }
+    let least = schema["minLength"].as_u64().unwrap_or(1).clamp(1, MAX_SIZE);
+    let most = schema["maxLength"].as_u64().unwrap_or(MAX_SIZE);
+    "a".repeat(usize::try_from(least.min(most)).unwrap_or(1))
+}
+
+fn number(schema: &Value) -> Value {
+    let bounds = [
+        ("minimum", 0_i32),
+        ("exclusiveMinimum", 1),
+        ("maximum", 0),
+        ("exclusiveMaximum", -1),
+    ];
+    for (name, beyond) in bounds {
+        let bound = &schema[name];
+        if let Some(bound) = bound.as_i64() {
+            return bound.saturating_add(beyond.into()).into();
+        }
+        // Only a type `number` has such bounds in earnest.
+        if let Some(bound) = bound.as_f64() {
+            return (bound + f64::from(beyond)).into();
+        }
+    }
+    1.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_fits_the_schema_of_the_tool_that_is_called() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "city": {"type": "string", "minLength": 3},
+                "unit": {"enum": ["c", "f"]},
+                "days": {"type": ["integer", "null"], "minimum": 2},
+                "when": {"type": "string", "format": "date"},
+                "where": {"$ref": "#/$defs/place"},
+                "names": {"type": "array", "minItems": 2, "items": {"type": "string"}},
+                "more": {"anyOf": [{"type": "number", "exclusiveMinimum": 0.5}]},
+                "exact": {"type": "boolean"},
+            },
+            "required": ["city", "unit", "days", "when", "where", "names", "more"],
+            "$defs": {"place": {"properties": {"x": {"const": 7}}, "required": ["x"]}},
+        });
+        let body = json!({"tools": [
+            {"type": "code_execution_20250825", "name": "code_execution"},
+            {"name": "by_code", "input_schema": {}, "allowed_callers": ["code_execution_20260120"]},
+            {"name": "weather", "input_schema": schema},
+        ]});
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        for number in 0..4 {
+            let Some(Call::Client { name, input }) = any_client_tool(&body, number) else {
+                panic!("a call");
+            };
+            assert_eq!(name, "weather");
+            assert!(validator.is_valid(&input), "{input}");
+            assert_eq!(input.get("exact").is_some(), number % 2 == 1);
+        }
+    }
+
+    #[test]
+    fn a_schema_that_names_itself_ends() {
+        let schema =
+            json!({"type": "object", "properties": {"next": {"$ref": "#"}}, "required": ["next"]});
+        assert!(input(&schema, 0).is_object());
+    }
+
+    #[test]
+    fn who_has_no_tool_or_wants_none_called_gets_no_call() {
+        assert_eq!(any_client_tool(&json!({}), 0), None);
+        let body =
+            json!({"tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "none"}});
+        assert_eq!(any_client_tool(&body, 0), None);
+    }
+}

@@ -1,0 +1,324 @@
+//! The scripts of one workspace over those given by file.
+
+use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
+
+use control_api::{Loaded, RuleState, ScriptCheck, UnusedStep};
+
+use super::base::Base;
+use super::park::{Parked, Parking, Place};
+use super::parse;
+use super::rule::Rule;
+use super::run::Run;
+use super::unmatched::{self, Near};
+use super::usage::{self, Counted, LayerName, counted, info};
+use crate::{Model, ModelError, TurnRequest, history};
+use common::document::Diagnostic;
+use common::limits::TURN_ROUNDS;
+
+/// The scripts of one workspace. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Scripts(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    base: Arc<Base>,
+    own: RwLock<Arc<[Counted]>>,
+    /// The texts that these came from.
+    sources: RwLock<Vec<String>>,
+    /// The base layer's rules with this workspace's counts, and the generation they belong to.
+    beneath: RwLock<(u64, Arc<[Counted]>)>,
+    parked: Parking,
+}
+
+fn loaded(rules: usize) -> Loaded {
+    Loaded {
+        rules: rules as u64,
+    }
+}
+
+/// What is to be said of rules that are not loaded. `origin` stands where a file name would.
+pub fn examine(source: &str, origin: &str) -> ScriptCheck {
+    let told = |all: &[Diagnostic]| all.iter().map(Diagnostic::told).collect();
+    match parse::rules_and_warnings(source, origin, None) {
+        Ok((rules, warnings)) => ScriptCheck {
+            ok: true,
+            rules: rules.len() as u64,
+            errors: Vec::new(),
+            warnings: told(&warnings),
+        },
+        Err(mistakes) => ScriptCheck {
+            ok: false,
+            rules: 0,
+            errors: told(&mistakes),
+            warnings: Vec::new(),
+        },
+    }
+}
+
+impl Scripts {
+    /// A workspace without scripts of its own, over `base`.
+    pub fn new(base: Arc<Base>) -> Self {
+        Self(Arc::new(Inner {
+            base,
+            ..Inner::default()
+        }))
+    }
+
+    /// Replaces the workspace's own rules. A mistake changes nothing. `origin` stands where a file
+    /// name would.
+    pub fn replace(&self, source: &str, origin: &str) -> Result<Loaded, Vec<Diagnostic>> {
+        let rules = parse::rules(source, origin)?;
+        let mut own = write(&self.0.own);
+        *own = counted(&rules);
+        *write(&self.0.sources) = vec![source.to_owned()];
+        Ok(loaded(rules.len()))
+    }
+
+    /// Adds rules after the workspace's own, which keep their counts. A mistake changes nothing.
+    pub fn add(&self, source: &str, origin: &str) -> Result<Loaded, Vec<Diagnostic>> {
+        let rules = parse::rules(source, origin)?;
+        let mut own = write(&self.0.own);
+        *own = own
+            .iter()
+            .cloned()
+            .chain(counted(&rules).iter().cloned())
+            .collect();
+        write(&self.0.sources).push(source.to_owned());
+        Ok(loaded(own.len()))
+    }
+
+    /// Every rule in the order of matching.
+    pub fn list(&self) -> Vec<RuleState> {
+        self.layers()
+            .into_iter()
+            .flat_map(|(name, rules)| {
+                rules
+                    .iter()
+                    .map(|rule| info(rule, name))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// The steps that no request reached.
+    pub fn unused_steps(&self) -> Vec<UnusedStep> {
+        self.layers()
+            .into_iter()
+            .flat_map(|(name, rules)| {
+                rules
+                    .iter()
+                    .flat_map(|rule| usage::unused(rule, name))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// The texts of the workspace's own rules, as they were given.
+    pub fn sources(&self) -> Vec<String> {
+        read(&self.0.sources).clone()
+    }
+
+    /// Why no rule matched, if that is what `error` says: the nearest rules.
+    pub fn nearest(&self, request: &TurnRequest, error: &ModelError) -> Option<Vec<Near>> {
+        let layers = self.layers();
+        let rules = layers.iter().flat_map(|(_, rules)| rules.iter());
+        unmatched::is_one(error).then(|| unmatched::nearest(request, rules).0)
+    }
+
+    /// Drops the workspace's own rules. Turns under way go on.
+    pub fn clear(&self) {
+        let mut own = write(&self.0.own);
+        *own = Arc::default();
+        write(&self.0.sources).clear();
+    }
+
+    /// Back to the base layer with fresh counts; turns that wait are forgotten.
+    pub fn reset(&self) {
+        self.clear();
+        *write(&self.0.beneath) = (0, Arc::default());
+        *self.parked() = Parked::default();
+    }
+
+    /// Whether there is no rule, neither the workspace's own nor the base layer's.
+    pub fn is_empty(&self) -> bool {
+        read(&self.0.own).is_empty() && self.0.base.is_empty()
+    }
+
+    /// The model of the first rule that matches; for a continuation that is not known here, the place
+    /// that the history leads to.
+    pub fn start(&self, request: &TurnRequest) -> Result<Box<dyn Model>, ModelError> {
+        let layers = self.layers();
+        let continues = is_continuation(request);
+        if continues && let Some(run) = self.continue_unknown(request, &layers)? {
+            return Ok(Box::new(run));
+        }
+        for counted in layers.iter().flat_map(|(_, rules)| rules.iter()) {
+            let (rule, usage) = counted;
+            // A rule that has said its last word must not begin again in the same turn.
+            if continues && !self.fits_afresh(counted, request) {
+                continue;
+            }
+            if rule.matches(request) && usage.claim(rule.times) {
+                let place = Place::start(Arc::clone(rule), Arc::clone(usage));
+                return Ok(Box::new(Run::begin(place, request, self.parking())));
+            }
+        }
+        let rules = layers.iter().flat_map(|(_, rules)| rules.iter());
+        Err(unmatched::error(request, rules))
+    }
+
+    /// The model of a turn that ended here in client calls or a pause, if `request` continues one.
+    pub fn resume(&self, request: &TurnRequest) -> Result<Option<Box<dyn Model>>, ModelError> {
+        if !is_continuation(request) {
+            return Ok(None);
+        }
+        let place = if request.answered.is_empty() {
+            let keys = history::pause_keys(&request.body, &request.user_text);
+            self.parked().find(keys.iter())
+        } else {
+            self.parked().find(request.answered.iter())
+        };
+        let Some(place) = place else {
+            return Ok(None);
+        };
+        guard(&place.rule, request)?;
+        let mut place = Arc::unwrap_or_clone(place);
+        let interrupted = std::mem::take(&mut place.interrupted);
+        let run = Run::new(place, request, self.parking());
+        // Another rule may have been written for the client's answer.
+        let over = run.is_done() && !interrupted && self.has_other_rule(request);
+        Ok((!over).then(|| Box::new(run) as Box<dyn Model>))
+    }
+
+    /// Keeps in mind an answer that paused without a place to go on from.
+    pub(crate) fn keep_pause(&self, key: String) {
+        self.parked().pause(key);
+    }
+
+    /// Whether `request` goes on from such an answer.
+    pub fn knows_pause(&self, request: &TurnRequest) -> bool {
+        let keys = || history::pause_keys(&request.body, &request.user_text);
+        request.resumes_pause && self.parked().has_paused(&keys())
+    }
+
+    /// Whether a run waits for the answer to this call.
+    pub fn knows(&self, call: &str) -> bool {
+        self.parked()
+            .find(std::iter::once(&call.to_owned()))
+            .is_some()
+    }
+
+    /// Where its runs leave their places.
+    pub(super) fn parking(&self) -> Parking {
+        self.0.parked.clone()
+    }
+
+    fn has_other_rule(&self, request: &TurnRequest) -> bool {
+        let layers = self.layers();
+        layers
+            .iter()
+            .flat_map(|(_, rules)| rules.iter())
+            .any(|counted| self.fits_afresh(counted, request))
+    }
+
+    /// Whether the rule matches without having said already what the history holds.
+    fn fits_afresh(&self, (rule, usage): &Counted, request: &TurnRequest) -> bool {
+        let spent = rule.times.is_some_and(|times| usage.used() >= times);
+        if spent || !rule.matches(request) {
+            return false;
+        }
+        let place = Place::start(Arc::clone(rule), usage::Usage::of(rule));
+        let mut run = Run::begin(place, request, self.parking());
+        !run.skip_history(request, false).unwrap_or(false)
+    }
+
+    /// The turn began on another server, or its place is forgotten: the first rule that would have
+    /// said what the history holds goes on after it.
+    fn continue_unknown(
+        &self,
+        request: &TurnRequest,
+        layers: &[(LayerName, Arc<[Counted]>)],
+    ) -> Result<Option<Run>, ModelError> {
+        let candidates: Vec<&Counted> = layers
+            .iter()
+            .flat_map(|(_, rules)| rules.iter())
+            .filter(|(rule, _)| rule.matches(request))
+            .collect();
+        if let Some((rule, _)) = candidates.first() {
+            guard(rule, request)?;
+        }
+        let mut done = None;
+        for exact in [true, false] {
+            for (rule, usage) in &candidates {
+                let place = Place::start(Arc::clone(rule), Arc::clone(usage));
+                let mut run = Run::begin(place, request, self.parking());
+                if !run.skip_history(request, exact).unwrap_or(false) {
+                    continue;
+                }
+                if !run.is_done() {
+                    return Ok(Some(run));
+                }
+                done.get_or_insert(run);
+            }
+        }
+        let fresh = candidates
+            .iter()
+            .any(|counted| self.fits_afresh(counted, request));
+        Ok(done.filter(|_| !fresh))
+    }
+
+    fn layers(&self) -> [(LayerName, Arc<[Counted]>); 2] {
+        let own = Arc::clone(&read(&self.0.own));
+        [
+            (LayerName::Workspace, own),
+            (LayerName::Base, self.beneath()),
+        ]
+    }
+
+    /// The base layer with this workspace's counts, begun afresh whenever the base changes.
+    fn beneath(&self) -> Arc<[Counted]> {
+        let generation = self.0.base.generation();
+        {
+            let beneath = read(&self.0.beneath);
+            if beneath.0 == generation {
+                return Arc::clone(&beneath.1);
+            }
+        }
+        let mut beneath = write(&self.0.beneath);
+        let (generation, rules) = self.0.base.rules();
+        if beneath.0 != generation {
+            *beneath = (generation, counted(&rules));
+        }
+        Arc::clone(&beneath.1)
+    }
+
+    fn parked(&self) -> MutexGuard<'_, Parked> {
+        self.0.parked.lock()
+    }
+}
+
+fn is_continuation(request: &TurnRequest) -> bool {
+    request.resumes_pause || !request.answered.is_empty()
+}
+
+/// A rule that never ends: its answers make the client ask again and again.
+fn guard(rule: &Rule, request: &TurnRequest) -> Result<(), ModelError> {
+    let rounds = history::rounds(&request.body);
+    if rounds <= TURN_ROUNDS {
+        return Ok(());
+    }
+    Err(ModelError::new(format!(
+        "{}: rule `{}` does not end: this turn has {rounds} answers already, the most is \
+             {TURN_ROUNDS}",
+        rule.place(),
+        rule.name
+    )))
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

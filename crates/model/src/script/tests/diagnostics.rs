@@ -1,0 +1,247 @@
+//! What people read when a script is wrong.
+
+use proptest::prelude::*;
+
+use crate::script::{Base, Scripts};
+
+fn mistakes(source: &str) -> String {
+    match Scripts::default().replace(source, "a.yaml") {
+        Ok(_) => "no mistake".to_owned(),
+        Err(found) => common::hinted::told_all(&found),
+    }
+}
+
+#[test]
+fn mistakes_of_a_rule_have_place_and_hint() {
+    insta::assert_snapshot!(mistakes(
+        r#"
+- nme: a
+  when: { tool: bash, user: [], uploads: [] }
+- then: []
+  times: 0
+- then:
+    - txt: a
+    - bash: ls
+      exepct: {}
+    - text: a
+      bash: b
+    - just words
+    - expect: { return_code: 0 }
+    - text: a
+      expect: { return_code: x }
+    - parallel: [{ text: a }]
+    - web_search: { results: [{ title: x }] }
+    - web_fetch: { url: x, query: y }
+    - tool_use: web_fetch
+    - delay: 200
+    - stop: tool_use
+    - stop: max_token
+    - text: never
+    - http_error: { status: 200, typ: x }
+    - tool_use: { input: {} }
+    - tool_use: bash_code_execution
+    - bash: x
+      tool_error: unavailabel
+    - usage: { input_tokens: -1 }
+    - view: { path: a, range: [1] }
+    - create: { path: a }
+    - if: last.stdout ==
+      then: [{ text: x }]
+    - if: "true"
+"#
+    ));
+}
+
+#[test]
+fn mistakes_of_results_have_place_and_hint() {
+    insta::assert_snapshot!(mistakes(
+        r#"
+- then:
+    - bash: a
+      result: { stdot: x, return_code: one }
+    - bash: a
+      result: { error_code: unavailabel }
+    - bash: a
+      result: { error_code: unavailable, stdout: x, message: y }
+    - bash: a
+      result: { message: y }
+    - bash: a
+      result: { files: [{ name: a }, { text: b }, { name: a/b, text: c }, { name: c, base64: "*" }] }
+    - bash: a
+      result: { files: [{ name: a, text: b }, { name: a, text: c }] }
+    - bash: a
+      result: { files: [{ path: a.txt }] }
+    - view: a
+      result: { stdout: a }
+    - view: a
+      result: { file_type: video }
+    - view: a
+      result: { num_lines: -1 }
+    - create: { path: a, file_text: b }
+      result: { is_file_update: 1 }
+    - str_replace: { path: a, old_str: b, new_str: c }
+      result: { lines: x }
+    - text_editor: { command: undo_edit }
+      result: { content: x }
+    - web_search: a
+      result: {}
+    - tool_use: a
+      result: {}
+    - parallel: [{ bash: a, result: {} }]
+      result: {}
+    - bash: a
+      tool_error: unavailable
+      result: {}
+    - python: a
+      result: { calls: [] }
+"#
+    ));
+}
+
+#[test]
+fn mistakes_of_matchers_and_templates_have_place_and_hint() {
+    insta::assert_snapshot!(mistakes(
+        r#"
+- when:
+    user: { regex: "(" }
+    system: { contain: x }
+    uploads: "[a"
+    body: { max_tokens: 1, $.a: { exists: yes }, $.b: [], $.c: { exists: true, equals: 1 } }
+    stream: "true"
+  then:
+    - text: ${{ lst.stdout }}
+    - text: |
+        first
+        ${{ last.stout }}
+    - text: ${{ captures.city }}
+    - text: ${{ open
+    - tool_use: { name: a, input: { b: ["${{ 1 + }}"] } }
+    - bash: x
+      capture: { 1st: a, good: "(" }
+- when: { user: { regex: '(?P<city>\w+)' } }
+  then: [{ text: "${{ captures.citty }}" }]
+"#
+    ));
+}
+
+#[test]
+fn what_is_no_script_at_all_is_told_apart() {
+    let sources = [
+        "",
+        "# nothing\n",
+        "[]",
+        "text",
+        "then: [{ text: a }]",
+        "rules: {}",
+        "rules: []",
+        "- text: a\n\t- text: b\n",
+        "- then: [{ text: a: b }]\n",
+        "- then:\n    - text: he said: no\n",
+        "- then: [{ text: a }\n",
+        "- then: [{ text: a }]\n  then: [{ text: b }]\n",
+        "- then: [{ text: *nothing }]\n",
+        "- then: [{ text: a }]\n---\n- then: [{ text: b }]\n",
+    ];
+    let told: Vec<String> = sources
+        .iter()
+        .map(|source| format!("{source:?}\n{}", mistakes(source)))
+        .collect();
+    insta::assert_snapshot!(told.join("\n\n"));
+}
+
+#[test]
+fn files_and_folders_that_give_nothing_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let binary = folder.path().join("binary.yaml");
+    std::fs::write(&binary, b"- then:\n  - text: \xff\n").unwrap();
+    let paths = [empty, binary, folder.path().join("missing.yaml")];
+    let found = Base::load(&paths).unwrap_err();
+    let told = common::hinted::told_all(&found).replace(folder.path().to_str().unwrap(), "DIR");
+    insta::assert_snapshot!(told, @r"
+    DIR/empty: there is no script in this folder
+      hint: a script's name ends in `.yaml`, `.yml`, or `.json`
+    DIR/binary.yaml:2:1: the file is not UTF-8
+      hint: save it as UTF-8
+    DIR/missing.yaml: cannot be read: No such file or directory (os error 2)
+      hint: is the path right?
+    ");
+}
+
+/// Bits of scripts, so that arbitrary texts come near to valid ones.
+fn fragment() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "- ",
+        "\n",
+        "  ",
+        "    ",
+        ": ",
+        "then",
+        "when",
+        "text",
+        "bash",
+        "if",
+        "else",
+        "user",
+        "regex",
+        "(?P<a>x)",
+        "body",
+        "$.a",
+        "${{ ",
+        " }}",
+        "${% if ",
+        " %}",
+        "captures.a",
+        "last",
+        "{",
+        "}",
+        "[",
+        "]",
+        "|",
+        ">",
+        "&a",
+        "*a",
+        "<<",
+        "\"",
+        "'",
+        "#",
+        "~",
+        "1e999",
+        "0x",
+        ".nan",
+        "times",
+        "parallel",
+        "tool_use",
+        "expect",
+        "capture",
+        "stop",
+        "delay",
+        "1s",
+        "\u{feff}",
+        "\t",
+        "\r",
+        "!!binary ",
+        "---",
+        "...",
+        "? ",
+        "name",
+    ]);
+    prop_oneof![4 => known.prop_map(str::to_owned), 1 => any::<String>()]
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(parts in prop::collection::vec(fragment(), 0..40)) {
+        let text = mistakes(&parts.concat());
+        prop_assert!(!text.is_empty());
+    }
+
+    #[test]
+    fn no_bytes_make_the_loader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.yaml");
+        std::fs::write(&file, &bytes).unwrap();
+        prop_assert!(Base::load(&[file]).is_err() || !bytes.is_empty());
+    }
+}

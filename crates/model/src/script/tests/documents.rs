@@ -1,0 +1,170 @@
+//! The documentation, the examples, and the schema say what the parser does.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::*;
+use crate::script::parse::keys;
+use crate::script::{SCHEMA, Survey, survey};
+use common::document;
+
+const GUIDE: &str = include_str!("../../../../../docs/SCRIPTS.md");
+
+/// The YAML blocks of the guide with their lines.
+fn examples() -> Vec<(usize, String)> {
+    let mut examples = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    for (index, line) in GUIDE.lines().enumerate() {
+        match &mut open {
+            None if line == "```yaml" => open = Some((index + 1, String::new())),
+            None => {}
+            Some(_) if line == "```" => examples.extend(open.take()),
+            Some((_, text)) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    examples
+}
+
+fn schema() -> jsonschema::Validator {
+    jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap()
+}
+
+fn json_of(source: &str) -> Value {
+    document::read(source, "a.yaml").unwrap().unwrap().to_json()
+}
+
+#[test]
+fn every_example_of_the_guide_is_a_good_script() {
+    let examples = examples();
+    assert!(examples.len() >= 5);
+    for (line, source) in examples {
+        let found = Scripts::default().replace(&source, "example");
+        assert!(
+            found.is_ok(),
+            "docs/SCRIPTS.md:{line}\n{}",
+            common::hinted::told_all(&found.unwrap_err())
+        );
+        let schema = schema();
+        let json = json_of(&source);
+        let errors: Vec<String> = schema.iter_errors(&json).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "docs/SCRIPTS.md:{line}\n{errors:#?}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_guide_use_every_key() {
+    let all: String = examples().into_iter().map(|(_, source)| source).collect();
+    for key in keys() {
+        let alone = all.contains(&format!("- {key}\n"));
+        assert!(
+            alone || all.contains(&format!("{key}:")),
+            "no example of `{key}`"
+        );
+    }
+}
+
+#[test]
+fn the_schema_knows_the_keys_that_the_parser_knows() {
+    fn collect(schema: &Value, into: &mut BTreeSet<String>) {
+        match schema {
+            Value::Object(entries) => {
+                if let Some(Value::Object(properties)) = entries.get("properties") {
+                    into.extend(properties.keys().cloned());
+                }
+                entries.values().for_each(|value| collect(value, into));
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, into)),
+            _ => {}
+        }
+    }
+    let mut known = BTreeSet::new();
+    collect(&serde_json::from_str(SCHEMA).unwrap(), &mut known);
+    for key in keys() {
+        assert!(known.contains(key), "the schema lacks `{key}`");
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_the_parser_refuses() {
+    let wrong = [
+        "[]",
+        "- {}",
+        "- { then: [] }",
+        "- { then: [{ text: a, bash: b }] }",
+        "- { then: [{ txt: a }] }",
+        "- { thn: [], then: [{ text: a }] }",
+        "- { then: [{ text: a, expect: {} }] }",
+        "- { when: { tool: a }, then: [{ text: a }] }",
+        "- { when: { uploads: [] }, then: [{ text: a }] }",
+        "- { when: { user: { contain: a } }, then: [{ text: a }] }",
+        "- { when: { body: { $.a: { exists: 1 } } }, then: [{ text: a }] }",
+        "- { when: { body: { $.a: [] } }, then: [{ text: a }] }",
+        "- { times: 0, then: [{ text: a }] }",
+        "- { then: [{ delay: 200 }] }",
+        "- { then: [{ stop: tool_use }] }",
+        "- { then: [{ bash: a, tool_error: b }] }",
+        "- { then: [{ bash: a, tool_error: unavailable, result: {} }] }",
+        "- { then: [{ bash: a, result: { stdot: b } }] }",
+        "- { then: [{ bash: a, result: { return_code: 1.5 } }] }",
+        "- { then: [{ bash: a, result: { error_code: unavailable, stdout: b } }] }",
+        "- { then: [{ bash: a, result: { files: [{ name: b }] } }] }",
+        "- { then: [{ bash: a, result: { files: [{ text: b }] } }] }",
+        "- { then: [{ bash: a, result: { files: [{ name: b, text: c, base64: YQ== }] } }] }",
+        "- { then: [{ web_search: a, result: {} }] }",
+        "- { then: [{ tool_use: a, result: {} }] }",
+        "- { then: [{ text: a, result: {} }] }",
+        "- { then: [{ create: { path: a } }] }",
+        "- { then: [{ http_error: 200 }] }",
+        "- { then: [{ if: a }] }",
+        "- { then: [{ parallel: [{ text: a }] }] }",
+        "- { then: [{ tool_use: { input: {} } }] }",
+        "- { then: [{ web_search: { results: [] } }] }",
+        "- { then: [{ web_fetch: { url: a, results: [] } }] }",
+        "- { web: [], then: [{ text: a }] }",
+        "- { web: [{ search: a }], then: [{ text: a }] }",
+        "- { web: [{ fetch: a, results: [] }], then: [{ text: a }] }",
+        "- { web: [{ search: a, error: url_too_long }], then: [{ text: a }] }",
+    ];
+    let schema = schema();
+    for source in wrong {
+        assert!(
+            Scripts::default().replace(source, "a.yaml").is_err(),
+            "{source}"
+        );
+        assert!(!schema.is_valid(&json_of(source)), "{source}");
+    }
+}
+
+#[test]
+fn the_shipped_examples_and_the_tour_are_good_scripts() {
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let folders = ["fixtures/scripts", "crates/model/src/tour"].map(|folder| root.join(folder));
+    let Survey {
+        files, diagnostics, ..
+    } = survey(&folders);
+    assert!(
+        diagnostics.is_empty(),
+        "{}",
+        common::hinted::told_all(&diagnostics)
+    );
+    assert!(files >= 5);
+    let schema = schema();
+    for folder in folders {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "yaml")
+            {
+                let json = json_of(&std::fs::read_to_string(&path).unwrap());
+                let errors: Vec<String> =
+                    schema.iter_errors(&json).map(|e| e.to_string()).collect();
+                assert!(errors.is_empty(), "{}: {errors:#?}", path.display());
+            }
+        }
+    }
+}

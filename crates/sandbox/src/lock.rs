@@ -1,0 +1,57 @@
+//! The lock on a data directory, by which a server that lives is told from one that is gone.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use common::private;
+
+const LOCK_FILE: &str = "sandboxes.lock";
+
+/// A data directory that is held until drop; the kernel lets go of it whatever ends the server.
+#[derive(Debug)]
+pub(super) struct DataLock {
+    /// Its real path.
+    pub(super) folder: PathBuf,
+    /// The server that held it first.
+    pub(super) first_server: String,
+    /// Locked; closing it lets go.
+    _file: File,
+}
+
+impl DataLock {
+    /// Takes the lock; fails with `WouldBlock` if another server has it.
+    pub(super) fn take(server: &str, folder: &Path) -> io::Result<Self> {
+        let folder = std::fs::canonicalize(folder)?;
+        let mut file = private::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(folder.join(LOCK_FILE))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let mut first_server = String::new();
+        file.read_to_string(&mut first_server)?;
+        if first_server.is_empty() {
+            file.write_all(server.as_bytes())?;
+            server.clone_into(&mut first_server);
+        }
+        Ok(Self {
+            folder,
+            first_server,
+            _file: file,
+        })
+    }
+}
+
+/// Whether nobody holds the lock of a data directory, or the directory is gone.
+pub(super) fn is_abandoned(folder: &Path) -> bool {
+    match File::open(folder.join(LOCK_FILE)) {
+        Ok(lock) => lock.try_lock().is_ok(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}

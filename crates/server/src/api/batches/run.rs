@@ -1,0 +1,107 @@
+//! A batch on its way: its items run beside each other, as far as the server's pool allows.
+//!
+//! What was begun runs to its end; what was not begun when the batch is canceled, or its 24 hours are
+//! over, ends without a result. After a restart finished items keep their results, and those that the
+//! end of the server cut short run again from their beginning.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Notify;
+use tracing::Instrument as _;
+
+use super::item;
+use crate::app::App;
+use common::limits;
+use store::{BatchRow, BatchState, ItemOutcome, StoreError};
+use workspace::Workspace;
+
+/// Runs a batch in the background.
+pub(super) fn start(app: &App, workspace: Arc<Workspace>, batch: BatchRow) {
+    let (runner, n, owner) = (app.clone(), batch.n, batch.workspace.clone());
+    let span =
+        tracing::error_span!(parent: None, "batch", id = %batch.id, workspace = %batch.workspace);
+    app.batches.start(n, owner, |wake| {
+        let work = async move {
+            if let Err(error) = run(runner, workspace, Arc::new(batch), &wake).await {
+                tracing::error!(%error, "a batch stands still until the next start");
+            }
+        };
+        work.instrument(span)
+    });
+}
+
+/// Goes on with the batches that an earlier server did not bring to their end.
+pub(crate) async fn resume(app: &App) -> Result<(), StoreError> {
+    for batch in app.store.unfinished_batches().await? {
+        if let Some(workspace) = app.workspaces.named(&batch.workspace) {
+            start(app, workspace, batch);
+        }
+    }
+    Ok(())
+}
+
+/// Goes on with the batches of workspaces that appear with some, for as long as it is polled.
+pub(crate) async fn resume_newcomers(app: App) {
+    loop {
+        for workspace in app.newcomers.next().await {
+            if let Err(error) = resume_in(&app, &workspace).await {
+                tracing::error!(workspace.id = %workspace.id, %error, "batches of the state stand still until the next start");
+            }
+        }
+    }
+}
+
+/// Goes on with the batches of one workspace.
+pub(crate) async fn resume_in(app: &App, workspace: &Arc<Workspace>) -> Result<(), StoreError> {
+    for batch in app.store.unfinished_batches().await? {
+        if batch.workspace == workspace.id {
+            start(app, Arc::clone(workspace), batch);
+        }
+    }
+    Ok(())
+}
+
+async fn run(
+    app: App,
+    workspace: Arc<Workspace>,
+    batch: Arc<BatchRow>,
+    wake: &Notify,
+) -> Result<(), StoreError> {
+    let mut running = FuturesUnordered::new();
+    let mut after = -1;
+    let mut more = true;
+    let rest = loop {
+        match app.store.batch_state(batch.n).await? {
+            None => return Ok(()),
+            Some(BatchState::Canceling) => break ItemOutcome::Canceled,
+            Some(_) => {}
+        }
+        if batch.expires_at() <= workspace.clock.now() || (!more && running.is_empty()) {
+            break ItemOutcome::Expired;
+        }
+        tokio::select! {
+            Some(()) = running.next(), if !running.is_empty() => {}
+            permit = Arc::clone(&app.batches.permits).acquire_owned(), if more => {
+                match app.store.next_batch_item(batch.n, after).await? {
+                    None => more = false,
+                    Some(item) => {
+                        after = item.position;
+                        let work = item::run(app.clone(), Arc::clone(&workspace), Arc::clone(&batch), item);
+                        running.push(Box::pin(async move {
+                            work.await;
+                            drop(permit);
+                        }));
+                    }
+                }
+            }
+            () = wake.notified() => {}
+            () = tokio::time::sleep(limits::BATCH_LOOK_INTERVAL) => {}
+        }
+    };
+    while running.next().await.is_some() {}
+    app.store
+        .end_batch(batch.n, workspace.clock.now(), rest)
+        .await
+}

@@ -1,0 +1,85 @@
+//! One request: what comes in, and what goes out beside its answer.
+//!
+//! The layers of `routes.rs` hand it on to each other and to a handler. A handler returns its answer or an
+//! [`ApiError`]; what the journal is to know of the two is put into [`Noted`], and nothing travels in an answer's
+//! extensions.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Body;
+use axum::extract::Query;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::response::Response;
+use bytes::Bytes;
+
+use crate::api::caller::Caller;
+use crate::api::error::{ApiError, ApiResult};
+use crate::app::App;
+use engine::Report;
+use workspace::journal::Mark;
+
+/// What a handler or a layer makes of an exchange.
+pub(super) type Outcome = ApiResult<Response>;
+
+/// The parameters of a query, decoded.
+pub(crate) type Pairs = Vec<(String, String)>;
+
+/// A request under `/v1` whose caller is known.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub app: App,
+    pub caller: Caller,
+    pub head: Parts,
+    /// Until somebody reads it; what nobody reads goes with the exchange. Never locked: a body alone could not be
+    /// looked at from two threads, and handlers share the rest.
+    body: Mutex<Body>,
+    pub noted: Noted,
+}
+
+/// What the journal is to know of an exchange.
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    pub request: Option<Bytes>,
+    pub response: Option<Bytes>,
+    /// The file that came, or that leaves: its length, and its SHA-256.
+    pub file: Option<(u64, [u8; 32])>,
+    /// What the turn says of itself; read when the answer is complete.
+    pub report: Option<Arc<Mutex<Report>>>,
+    /// When which part of a stream was out.
+    pub(crate) marks: Vec<Mark>,
+}
+
+impl Exchange {
+    pub(super) fn new(app: App, caller: Caller, (head, body): (Parts, Body)) -> Self {
+        Self {
+            app,
+            caller,
+            head,
+            body: Mutex::new(body),
+            noted: Noted::default(),
+        }
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// The body, for whoever reads it.
+    pub(crate) fn take_body(&mut self) -> Body {
+        let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(body)
+    }
+
+    /// Gives a body back that was looked at.
+    pub(crate) fn put_body(&mut self, body: Body) {
+        self.body = Mutex::new(body);
+    }
+
+    /// The parameters, or the 400 for a query that cannot be decoded.
+    pub(super) fn query(&self) -> ApiResult<Pairs> {
+        Query::try_from_uri(&self.head.uri)
+            .map(|Query(pairs)| pairs)
+            .map_err(|error| ApiError::invalid(error.body_text()))
+    }
+}

@@ -1,0 +1,216 @@
+//! HTTP faults: what a request gets before its handler sees it, and the header that brings faults along.
+
+mod aim;
+
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::api::cut;
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::exchange::{Exchange, Noted};
+use crate::api::key::keys;
+use crate::api::multipart;
+use crate::api::record::{Record, is_stream};
+use crate::api::shaped::{Connection, Shaped};
+use aim::Aim;
+use cassette::Redactor;
+use common::hinted::{self, Hinted, Mistake};
+use common::limits;
+use engine::Report;
+use model::ServiceError;
+use workspace::fault::{self, Act, Dice, Faults, Fired, HttpAct, Occasion};
+
+/// Faults for one request, as one object or a list.
+const HEADER: &str = "x-sandtable-fault";
+
+/// The faults that a request brings along.
+pub(super) fn of_request(
+    headers: &HeaderMap,
+    seed: Option<u64>,
+    request_id: &str,
+) -> ApiResult<Option<Arc<Faults>>> {
+    let Some(value) = headers.get(HEADER) else {
+        return Ok(None);
+    };
+    let text = value.to_str().map_err(|_| ApiError::not_ascii(HEADER))?;
+    let bad =
+        |error: &dyn Hinted| ApiError::invalid(format!("{HEADER}: {}", hinted::in_line(error)));
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        let wrong = Mistake::caused("not JSON", error);
+        bad(&wrong.with_hint(r#"such as {"at":"http","status":529}"#))
+    })?;
+    let parsed = fault::parse(&value).map_err(|error| bad(&error))?;
+    // Events and verdicts tell a fault as it was given.
+    let redactor = Redactor::default().with_known(keys(headers));
+    let parsed = parsed
+        .into_iter()
+        .map(|fault| fault.told(|given| redactor.json(given)))
+        .collect();
+    let faults = Faults::new(Arc::default(), Dice::new(seed, request_id));
+    faults
+        .add(parsed)
+        .map_err(|error| bad(&Mistake::new(error.message).with_hint("send fewer")))?;
+    Ok(Some(Arc::new(faults)))
+}
+
+/// Lets the request on, perhaps later, or answers it. What fires is added to `noted`.
+pub(super) async fn apply(
+    exchange: &mut Exchange,
+    noted: &mut Vec<Fired>,
+) -> ApiResult<Option<Response>> {
+    let (faults, workspace) = (
+        exchange.caller.faults.clone(),
+        Arc::clone(&exchange.caller.workspace),
+    );
+    let (own, all) = (faults.as_deref(), &workspace.faults);
+    let mut layers = own.into_iter().chain([all]);
+    let (method, uri) = (exchange.head.method.clone(), exchange.head.uri.clone());
+    let (method, path) = (method.as_str(), uri.path());
+    let mut aim = Aim::default();
+    if layers.any(|faults| faults.asks_for_body(method, path)) {
+        aim = aim::read(exchange).await?;
+        let kept = aim.keep_existing(&exchange.app, &workspace);
+        kept.await.map_err(|error| ApiError::failed(&error))?;
+    }
+    let occasion = Occasion::Http {
+        method,
+        path,
+        model: aim.model.as_deref(),
+        names_file: !aim.files.is_empty(),
+    };
+    let Some(fired) = workspace.fire(own, occasion) else {
+        return Ok(None);
+    };
+    let fault = Arc::clone(&fired.fault);
+    noted.push(fired);
+    let Act::Http(act) = &fault.act else {
+        return Ok(None);
+    };
+    tracing::info!(request.id = %exchange.caller.request_id.0, method, path, ?act, "a fault fires");
+    let answer = match act {
+        HttpAct::Wait(Some(span)) => {
+            if !workspace.clock.is_frozen() {
+                tokio::time::sleep(*span).await;
+            }
+            return Ok(None);
+        }
+        HttpAct::Advance(by) => return advance(exchange, *by).await.map(|()| None),
+        HttpAct::DeleteFile => return delete(exchange, &aim).await.map(|()| None),
+        HttpAct::Wait(None) => None,
+        HttpAct::Cut => Some(Ok(cut::response(Bytes::new(), "application/json"))),
+        HttpAct::Error { error, edge: false } => Some(Err(error.clone().into())),
+        HttpAct::Error { error, edge: true } => Some(Ok(edge_response(error, &mut exchange.noted))),
+    };
+    exchange.noted.request = read_for_journal(exchange).await;
+    // The journal says that a fault answered.
+    let report = Report {
+        source: Some("fault".to_owned()),
+        ..Report::default()
+    };
+    exchange.noted.report = Some(Arc::new(Mutex::new(report)));
+    match answer {
+        Some(answer) => answer.map(Some),
+        None => std::future::pending().await,
+    }
+}
+
+/// Moves the clock before the request is handled.
+async fn advance(exchange: &Exchange, by: TimeDelta) -> ApiResult<()> {
+    let workspace = &exchange.caller.workspace;
+    if let Err(error) = workspace.clock.advance(by) {
+        tracing::warn!(%error, "a fault could not move the clock");
+        return Ok(());
+    }
+    let moved = exchange.app.clock_moved(workspace).await;
+    moved.map_err(|error| ApiError::failed(&error))
+}
+
+/// Deletes the first file that the request names before the request is handled.
+async fn delete(exchange: &Exchange, aim: &Aim) -> ApiResult<()> {
+    let Some(file) = aim.files.first() else {
+        return Ok(());
+    };
+    let workspace = &exchange.caller.workspace;
+    let deleted = exchange.app.store.delete_file(&workspace.id, file).await;
+    deleted.map_err(|error| ApiError::failed(&error))?;
+    // Nobody can fetch it any more: that is not the client's fault.
+    workspace.watch.hands_on(file);
+    Ok(())
+}
+
+/// Lets the answer's bytes travel as a wire fault says.
+pub(super) fn on_the_wire(
+    record: &mut Record,
+    own: Option<&Faults>,
+    connection: Connection,
+    response: Response,
+) -> Response {
+    let workspace = Arc::clone(&record.workspace);
+    let occasion = Occasion::Wire {
+        method: &record.entry.method,
+        path: &record.entry.path,
+        stream: is_stream(&response),
+    };
+    let Some(fired) = workspace.fire(own, occasion) else {
+        return response;
+    };
+    let Act::Wire(act) = &fired.fault.act else {
+        return response;
+    };
+    let act = act.clone();
+    tracing::info!(request.id = %record.entry.id, ?act, "a fault fires");
+    record.facts.fired.push(fired);
+    let ids = workspace.ids(&[b"wire", record.entry.id.as_bytes()]);
+    let clock = workspace.clock.clone();
+    let (mut parts, body) = response.into_parts();
+    // The length is true no more, or not yet.
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(
+        parts,
+        Body::new(Shaped::new(body, act, clock, ids, connection)),
+    )
+}
+
+/// Parity: what the service's edge refuses has no outer `type` and no request id (F135).
+fn edge_response(error: &ServiceError, noted: &mut Noted) -> Response {
+    let body = json!({ "error": { "type": error.kind, "message": error.message } }).to_string();
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::FORBIDDEN);
+    let headers = [(header::CONTENT_TYPE, "application/json")];
+    let mut response = (status, headers, body.clone()).into_response();
+    for (name, value) in &error.headers {
+        if let (Ok(name), Ok(value)) = (
+            header::HeaderName::try_from(name),
+            HeaderValue::from_str(value),
+        ) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    noted.response = Some(Bytes::from(body));
+    response
+}
+
+/// The body of a request that its handler never sees: whether a later one repeats it is known by that.
+async fn read_for_journal(exchange: &mut Exchange) -> Option<Bytes> {
+    let kind = exchange.headers().get(header::CONTENT_TYPE);
+    let boundary = kind
+        .and_then(|value| value.to_str().ok())
+        .and_then(multipart::boundary);
+    if boundary.is_none() && !aim::is_json(exchange.headers()) {
+        return None;
+    }
+    let body = axum::body::to_bytes(exchange.take_body(), limits::FAULTED_BODY_BYTES);
+    let body = body.await.ok()?;
+    let Some(boundary) = boundary else {
+        return Some(body);
+    };
+    if let Some(content) = multipart::content_of(&boundary, body) {
+        exchange.caller.made.says(content);
+    }
+    None
+}

@@ -1,0 +1,105 @@
+//! Who sends a request: the workspace behind its key, and what its headers say of version, betas, and quirks.
+
+mod version;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::api::caller::{Betas, Caller};
+use crate::api::era;
+use crate::api::error::{ApiError, ApiResult, RequestId};
+use crate::api::faults;
+use crate::api::key::keys;
+use crate::app::App;
+use common::hinted;
+use workspace::lint::Lint;
+use workspace::quirks::{Era, Layer};
+use workspace::verify::Made;
+use workspace::{OpenRequest, Workspace, WorkspaceError};
+
+/// A key that is always wrong, so that clients can test their 401.
+const INVALID_KEY: &str = "sk-ant-invalid";
+
+/// The workspace behind the request's key.
+pub(super) async fn workspace(app: &App, headers: &HeaderMap) -> ApiResult<Arc<Workspace>> {
+    let mut sent = keys(headers).peekable();
+    if app.cassettes.is_some() && sent.peek().is_none_or(|key| *key == INVALID_KEY) {
+        // Whether a key is wrong, a recording says, or who is recorded.
+        return of_key(app, sent.next().unwrap_or_default()).await;
+    }
+    if sent.peek().is_none() {
+        return Err(ApiError::unauthenticated("x-api-key header is required"));
+    }
+    let key = sent
+        .find(|key| *key != INVALID_KEY)
+        .ok_or_else(|| ApiError::unauthenticated("invalid x-api-key"))?;
+    of_key(app, key).await
+}
+
+async fn of_key(app: &App, key: &str) -> ApiResult<Arc<Workspace>> {
+    let found = app.workspace_of_key(key).await;
+    found.map_err(|error| match error {
+        WorkspaceError::TooMany => ApiError::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limit_error",
+            format!("{error}; reuse keys, or restart the server"),
+        ),
+        WorkspaceError::Store(error) => error.into(),
+    })
+}
+
+/// The caller as its headers say, and notes for the journal.
+pub(super) fn caller(
+    app: &App,
+    workspace: &Arc<Workspace>,
+    id: &RequestId,
+    head: &Parts,
+) -> ApiResult<(Caller, Vec<Lint>)> {
+    let read = version::read(&head.headers, &app.config)?;
+    let quirks = workspace.quirks().with(&quirks(&head.headers)?).quirks;
+    if quirks.era == Era::Beta2025 {
+        era::check_version(&read.version)?;
+        era::check_path(head.uri.path(), &read.betas)?;
+    }
+    let caller = Caller {
+        workspace: Arc::clone(workspace),
+        request_id: id.clone(),
+        version: read.version,
+        betas: read.betas,
+        quirks,
+        faults: faults::of_request(&head.headers, workspace.seed, &id.0)?,
+        made: Made::default(),
+        open: OpenRequest::default(),
+    };
+    Ok((caller, read.notes))
+}
+
+/// The caller where a recording, or who is recorded, decides what is wrong with its headers.
+pub(super) fn lenient_caller(
+    workspace: &Arc<Workspace>,
+    id: &RequestId,
+    headers: &HeaderMap,
+) -> ApiResult<Caller> {
+    Ok(Caller {
+        workspace: Arc::clone(workspace),
+        request_id: id.clone(),
+        version: Cow::default(),
+        betas: Betas::default(),
+        quirks: workspace.quirks().with(&quirks(headers)?).quirks,
+        faults: faults::of_request(headers, workspace.seed, &id.0)?,
+        made: Made::default(),
+        open: OpenRequest::default(),
+    })
+}
+
+/// The quirks that a request sets for itself.
+fn quirks(headers: &HeaderMap) -> ApiResult<Layer> {
+    const HEADER: &str = "x-sandtable-quirk";
+    let text = headers.get(HEADER).map(HeaderValue::to_str).transpose();
+    let text = text.map_err(|_| ApiError::not_ascii(HEADER))?;
+    Layer::from_text(text.unwrap_or_default())
+        .map_err(|error| ApiError::invalid(format!("{HEADER}: {}", hinted::in_line(&error))))
+}

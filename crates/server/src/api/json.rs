@@ -1,0 +1,225 @@
+//! JSON bodies: size, content type, and the service's words for what is not JSON.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::exchange::Exchange;
+use common::work;
+
+/// Bodies up to this size are copied out of the connection's buffer.
+const SMALL_BYTES: usize = 64 * 1024;
+
+/// Reads a JSON body of at most `limit` bytes; also returns its bytes.
+pub(super) async fn read(exchange: &mut Exchange, limit: usize) -> ApiResult<(Value, Bytes)> {
+    check_headers(exchange.headers(), limit)?;
+    let bytes = axum::body::to_bytes(exchange.take_body(), limit)
+        .await
+        .map_err(|error| body_error(&error))?;
+    let value = work::apart_if_large(bytes.len(), || parse(&bytes))?;
+    Ok((value, owned(bytes)))
+}
+
+/// A small body that came in one piece lies in the connection's read buffer, and would keep all of it
+/// for as long as the journal keeps the body.
+fn owned(bytes: Bytes) -> Bytes {
+    if bytes.len() < SMALL_BYTES {
+        Bytes::copy_from_slice(&bytes)
+    } else {
+        bytes
+    }
+}
+
+pub(crate) fn check_headers(headers: &HeaderMap, limit: usize) -> ApiResult<()> {
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    let content_type = text(header::CONTENT_TYPE);
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let essence = match essence {
+        // As nearly everybody writes it.
+        "application/json" => Cow::Borrowed(essence),
+        other => Cow::Owned(other.to_ascii_lowercase()),
+    };
+    if essence != "application/json" && !essence.ends_with("+json") {
+        let got = if essence.is_empty() {
+            "none".to_owned()
+        } else {
+            format!("`{essence}`")
+        };
+        return Err(ApiError::invalid(format!(
+            "content-type: Expected `application/json`, got {got}"
+        )));
+    }
+    let encoding = text(header::CONTENT_ENCODING);
+    if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
+        return Err(ApiError::invalid(format!(
+            "The content encoding `{encoding}` is not supported"
+        ))
+        .with_code("request_body_encoding_unsupported"));
+    }
+    let announced = text(header::CONTENT_LENGTH).parse::<usize>().ok();
+    if announced.is_some_and(|length| length > limit) {
+        return Err(ApiError::too_large());
+    }
+    Ok(())
+}
+
+fn body_error(error: &axum::Error) -> ApiError {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if inner.is::<http_body_util::LengthLimitError>() {
+            return ApiError::too_large();
+        }
+        if let Some(error) = inner.downcast_ref::<std::io::Error>()
+            && error.kind() == std::io::ErrorKind::TimedOut
+        {
+            return ApiError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout_error",
+                "The request body stayed silent for too long",
+            );
+        }
+        source = inner.source();
+    }
+    ApiError::invalid("The request body could not be read to its end")
+}
+
+pub(super) fn parse(bytes: &[u8]) -> ApiResult<Value> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let fault = Fault::of(bytes, &error);
+        ApiError::invalid(format!("The request body is not valid JSON: {fault}"))
+    })
+}
+
+/// What is wrong with a text, in the words of the service's parser, and where.
+struct Fault {
+    reason: &'static str,
+    line: usize,
+    column: usize,
+    char: usize,
+}
+
+impl Fault {
+    fn of(bytes: &[u8], error: &serde_json::Error) -> Self {
+        let (reason, offset) = match std::str::from_utf8(bytes) {
+            Err(_) => ("str is not valid UTF-8: surrogates not allowed", 0),
+            Ok("") => ("Input is a zero-length, empty document", 0),
+            Ok(_) if error.is_eof() => ("unexpected end of data", bytes.len()),
+            Ok(_) => (reason(&error.to_string()), offset(bytes, error)),
+        };
+        let before = String::from_utf8_lossy(&bytes[..offset.min(bytes.len())]);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Self {
+            reason,
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            char: before.chars().count(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            reason,
+            line,
+            column,
+            char,
+        } = self;
+        write!(f, "{reason}: line {line} column {column} (char {char})")
+    }
+}
+
+// Parity: the first is quoted (F134); the others are what the same parser says.
+fn reason(error: &str) -> &'static str {
+    const REASONS: [(&str, &str); 7] = [
+        (
+            "control character",
+            "unexpected control character in string",
+        ),
+        ("trailing characters", "unexpected content after document"),
+        ("trailing comma", "trailing comma is not allowed"),
+        ("invalid escape", "invalid escaped character in string"),
+        ("surrogate", "no low surrogate in string"),
+        ("unexpected end of hex escape", "no low surrogate in string"),
+        ("recursion limit", "Recursion limit reached"),
+    ];
+    REASONS
+        .iter()
+        .find(|(ours, _)| error.starts_with(ours) || error.contains(ours))
+        .map_or("unexpected character", |(_, theirs)| theirs)
+}
+
+/// Where the parser stopped. Its column counts the byte it stopped at; after a line's end it is 0.
+fn offset(bytes: &[u8], error: &serde_json::Error) -> usize {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let before: usize = lines
+        .take(error.line().saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum();
+    (before + error.column()).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_in_the_text_is_located_and_named() {
+        let cases: [(&[u8], &str); 9] = [
+            (
+                b"{\n  \"model\": }",
+                "unexpected character: line 2 column 12 (char 13)",
+            ),
+            (
+                b"",
+                "Input is a zero-length, empty document: line 1 column 1 (char 0)",
+            ),
+            (
+                b"{\"a\": ",
+                "unexpected end of data: line 1 column 7 (char 6)",
+            ),
+            (
+                b"{\"a\":\"x\ny\"}",
+                "unexpected control character in string: line 1 column 8 (char 7)",
+            ),
+            (
+                "{\"ä\":\"\t\"}".as_bytes(),
+                "unexpected control character in string: line 1 column 7 (char 6)",
+            ),
+            (
+                b"{} {}",
+                "unexpected content after document: line 1 column 4 (char 3)",
+            ),
+            (
+                b"[1,]",
+                "trailing comma is not allowed: line 1 column 4 (char 3)",
+            ),
+            (
+                b"not json",
+                "unexpected character: line 1 column 2 (char 1)",
+            ),
+            (
+                b"\xff",
+                "str is not valid UTF-8: surrogates not allowed: line 1 column 1 (char 0)",
+            ),
+        ];
+        for (text, expected) in cases {
+            let body = parse(text).unwrap_err().body(None);
+            assert_eq!(
+                body["error"]["message"],
+                format!("The request body is not valid JSON: {expected}")
+            );
+        }
+        assert!(parse(&[b'['; 10_000]).is_err());
+        assert!(parse(br#""\ud800""#).is_err());
+    }
+}

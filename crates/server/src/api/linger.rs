@@ -1,0 +1,105 @@
+//! Answers to requests whose body nobody read.
+//!
+//! A connection that is closed while the client still sends is reset, and the reset may destroy the
+//! answer before the client has read it; one that is closed because a body had not come yet surprises a
+//! client that takes it for its next request. So what is left of a body is read and thrown away, within
+//! bounds, while the answer is on its way.
+
+use std::future::Future as _;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::time::Sleep;
+
+use super::shaped::Connection;
+use common::limits;
+
+/// A body that is read to its end even if its handler does not read it.
+///
+/// One that stays silent for too long ends with an error, so that it holds nothing for ever.
+pub(super) struct Lingering {
+    inner: Body,
+    connection: Connection,
+    /// Runs while the next bytes are waited for.
+    silence: Option<Pin<Box<Sleep>>>,
+}
+
+impl Lingering {
+    /// Of small bodies, too: clients send them apart from the head.
+    pub(super) fn wrap(body: Body, connection: Connection) -> Body {
+        if body.size_hint().exact() == Some(0) {
+            return body;
+        }
+        connection.set_in_body(true);
+        Body::new(Self {
+            inner: body,
+            connection,
+            silence: None,
+        })
+    }
+}
+
+impl HttpBody for Lingering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
+            this.silence = None;
+            return Poll::Ready(frame);
+        }
+        let silence = this
+            .silence
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::BODY_SILENCE)));
+        match silence.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Some(Err(axum::Error::new(io::Error::from(
+                io::ErrorKind::TimedOut,
+            ))))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        if self.inner.is_end_stream() {
+            return self.connection.set_in_body(false);
+        }
+        let (body, connection) = (std::mem::take(&mut self.inner), self.connection.clone());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                tokio::time::timeout(limits::LINGER_TIME, discard(body))
+                    .await
+                    .ok();
+                connection.set_in_body(false);
+            });
+        }
+    }
+}
+
+async fn discard(mut body: Body) {
+    let mut bytes = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if bytes > limits::LINGER_BYTES {
+            return;
+        }
+    }
+}

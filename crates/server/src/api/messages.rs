@@ -1,0 +1,141 @@
+//! `POST /v1/messages`, plain and streamed.
+
+mod plain;
+mod rates;
+mod stream;
+mod threads;
+
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use wire::block::Message;
+use wire::request::MessagesRequest;
+
+use crate::api::era;
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::exchange::{Exchange, Noted, Outcome};
+use crate::api::json;
+use crate::api::turn::{decode, refused};
+use crate::app::App;
+use common::limits;
+use engine::{self, Report, TurnError, TurnInput};
+use plain::Plain;
+use threads::Thread;
+use workspace::coverage::Mode;
+use workspace::quirks::Era;
+use workspace::rate::Standing;
+
+/// Carries out a turn.
+pub(super) async fn create(exchange: &mut Exchange) -> Outcome {
+    let (body, raw) = json::read(exchange, limits::MAX_MESSAGES_BODY_BYTES).await?;
+    let report = Arc::new(Mutex::new(Report::default()));
+    exchange.noted.request = Some(raw);
+    exchange.noted.report = Some(Arc::clone(&report));
+    let (mut response, standing) = Box::pin(turn(exchange, body, report)).await?;
+    let now = exchange.caller.workspace.clock.now();
+    rates::add(response.headers_mut(), now, standing);
+    Ok(response)
+}
+
+async fn turn(
+    exchange: &mut Exchange,
+    mut body: Value,
+    report: Arc<Mutex<Report>>,
+) -> ApiResult<(Response, Option<Standing>)> {
+    let Exchange {
+        app, caller, noted, ..
+    } = exchange;
+    let thread = threads::open(app, caller, &mut body).await?;
+    let caller = caller.clone();
+    let mut input = decode(app, caller, body, report, MessagesRequest::decode)?;
+    let standing = rates::admit(&mut input)?;
+    let response = if input.request.stream {
+        stream::answer(app.clone(), input, thread).await?
+    } else {
+        plain_answer(app, &input, thread, noted).await?
+    };
+    Ok((response, standing))
+}
+
+/// An answer has about as many headers, those of the limits and its ids among them.
+const ANSWER_HEADERS: usize = 24;
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// What a thread holds on to for writing answers.
+const ROOM_BYTES: usize = 64 * 1024;
+
+/// A message as it is sent and kept: written where there is room already, and kept without it.
+fn written(message: &Message) -> serde_json::Result<Bytes> {
+    thread_local! {
+        static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    ROOM.with_borrow_mut(|text| {
+        text.clear();
+        serde_json::to_writer(&mut *text, message)?;
+        let kept = Bytes::copy_from_slice(text);
+        text.shrink_to(ROOM_BYTES);
+        Ok(kept)
+    })
+}
+
+async fn plain_answer(
+    app: &App,
+    input: &TurnInput,
+    thread: Option<Thread>,
+    noted: &mut Noted,
+) -> Outcome {
+    let mut plain = Plain::default();
+    let done = threads::run(&app.engine, input, thread, &mut plain).await;
+    let message = plain.finish().await;
+    if matches!(done, Err(TurnError::Cut)) {
+        return Ok(plain::cut(message.as_ref()));
+    }
+    done.map_err(refused)?;
+    let message = message.ok_or_else(|| ApiError::internal(&"a turn ended without a message"))?;
+    let coverage = &input.workspace.watch.coverage;
+    coverage.mode(Mode::Plain);
+    coverage.message(&message);
+    let bytes = if input.quirks.era == Era::Beta2025 {
+        let mut message =
+            serde_json::to_value(&message).map_err(|error| ApiError::internal(&error))?;
+        era::age(&mut message);
+        Bytes::from(message.to_string())
+    } else {
+        written(&message).map_err(|error| ApiError::internal(&error))?
+    };
+    noted.response = Some(bytes.clone());
+    let mut response = Response::new(Body::from(bytes));
+    let headers = response.headers_mut();
+    headers.reserve(ANSWER_HEADERS);
+    headers.insert(header::CONTENT_TYPE, JSON);
+    Ok(response)
+}
+
+/// Counts the tokens of a request that is not carried out.
+pub(super) async fn count_tokens(exchange: &mut Exchange) -> Outcome {
+    let (body, raw) = json::read(exchange, limits::MAX_MESSAGES_BODY_BYTES).await?;
+    let Exchange {
+        app, caller, noted, ..
+    } = exchange;
+    let mut betas = caller.betas.0.iter();
+    let context = betas.any(|beta| beta.starts_with("context-management-"))
+        && body.get("context_management").is_some_and(Value::is_object);
+    threads::refuse(&body)?;
+    noted.request = Some(raw);
+    let (caller, report) = (caller.clone(), Arc::default());
+    let input = decode(app, caller, body, report, MessagesRequest::decode_count)?;
+    let tokens = engine::count_tokens(&app.engine, &input)
+        .await
+        .map_err(refused)?;
+    let mut answer = json!({ "input_tokens": tokens });
+    if context {
+        // Nothing is ever cleared.
+        answer["context_management"] = json!({ "original_input_tokens": tokens });
+    }
+    noted.response = Some(Bytes::from(answer.to_string()));
+    Ok(axum::Json(answer).into_response())
+}

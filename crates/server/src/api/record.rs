@@ -1,0 +1,451 @@
+//! The journal's view of an answer: pushed when it is complete, or when the client has left.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body as AnyBody, HttpBody};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use control_api::{RequestBegun, RequestEnded};
+use http_body::Frame;
+use serde_json::{Value, json};
+use tracing::Span;
+
+use crate::api::error::{ApiError, RequestId};
+use crate::api::exchange::Noted;
+use crate::api::key::keys;
+use crate::app::App;
+use cassette::{Redactor, data_of_frame, split_frames};
+use common::ids::{Ids, Kind};
+use common::limits;
+use workspace::coverage::Mode;
+use workspace::fault::Fired;
+use workspace::journal::{Body, Entry, Headers, Mark};
+use workspace::lint::Lint;
+use workspace::telemetry::{Done, TurnDone};
+use workspace::verify::{Facts, Made, Miss, Seen};
+use workspace::{OpenRequest, Workspace};
+
+/// The largest body of an entry that has one.
+const CONTENT_BYTES: usize = limits::JOURNAL_BYTES / 4;
+/// What an entry without an answer has for a status, as nginx writes it.
+const LEFT: u16 = 499;
+
+/// Where the log's line of each request comes from.
+pub(super) const REQUESTS: &str = "sandtable::request";
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const WORKSPACE_ID: HeaderName = HeaderName::from_static("anthropic-workspace-id");
+const ORGANIZATION_ID: HeaderName = HeaderName::from_static("anthropic-organization-id");
+
+/// A span in whole milliseconds.
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A request that has just come, as far as the journal will know it.
+pub(super) struct Arrived {
+    started: Instant,
+    /// Nothing that is noted of the request holds its key, wherever the client has put it.
+    redactor: Redactor,
+    entry: Entry,
+}
+
+impl Arrived {
+    pub(super) fn now(head: &Parts) -> Self {
+        let started = Instant::now();
+        let redactor = Redactor::default().with_known(keys(&head.headers));
+        let kept = head.headers.iter();
+        // What is not kept need not be looked at.
+        let kept = kept.filter(|(name, _)| !Headers::is_secret(name.as_str()));
+        let entry = Entry {
+            method: redactor.text(head.method.as_str()).into_owned(),
+            path: redactor.encoded(head.uri.path()),
+            query: head.uri.query().map(|query| redactor.encoded(query)),
+            request_headers: Headers::new(clean(kept, &redactor)),
+            started: Some(started),
+            ..Entry::default()
+        };
+        Self {
+            started,
+            redactor,
+            entry,
+        }
+    }
+
+    /// The answer to a request that belongs to no workspace.
+    pub(super) fn turned_away(&self, app: &App, error: &ApiError) -> Response {
+        app.workspaces.turned_away();
+        let id = RequestId(Arc::from(&*Ids::random().next_text(Kind::Request)));
+        let Entry { method, path, .. } = &self.entry;
+        let (ms, status) = (millis(self.started.elapsed()), error.status().as_u16());
+        let request_id = &*id.0;
+        tracing::info!(target: REQUESTS, method, path, status, ms, request_id, "answered");
+        let (mut response, _) = error.answer(Some(request_id));
+        name(response.headers_mut(), &id);
+        response
+    }
+}
+
+/// Puts the request's id on its answer.
+fn name(headers: &mut HeaderMap, id: &RequestId) {
+    // A recorded answer has the id that was recorded.
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        headers.entry(REQUEST_ID).or_insert(value);
+    }
+}
+
+/// Headers in which no key is left, in a name or a value.
+fn clean<'a>(
+    headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+    redactor: &'a Redactor,
+) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
+    let clean = |value: &'a HeaderValue| match String::from_utf8_lossy(value.as_bytes()) {
+        Cow::Borrowed(text) => redactor.inside(text),
+        Cow::Owned(text) => Cow::Owned(redactor.inside(&text).into_owned()),
+    };
+    headers.map(move |(name, value)| (redactor.text(name.as_str()), clean(value)))
+}
+
+pub(super) fn is_stream(response: &Response) -> bool {
+    response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// An exchange on its way into the journal. One that is dropped is an exchange whose client has left.
+pub(super) struct Record {
+    pub(super) workspace: Arc<Workspace>,
+    pub(super) entry: Entry,
+    started: Instant,
+    /// Keeps the request's key out of all that is noted.
+    redactor: Redactor,
+    pub(super) noted: Noted,
+    /// What is known beside the turn's own report.
+    pub(super) facts: Facts,
+    pub(super) made: Made,
+    /// Whose the log's lines are, those of the body included.
+    span: Span,
+    /// Until this is in the journal.
+    pub(super) open: OpenRequest,
+    pushed: bool,
+}
+
+impl Record {
+    pub(super) fn begin(workspace: Arc<Workspace>, arrived: Arrived, id: &RequestId) -> Self {
+        let Arrived {
+            started,
+            redactor,
+            entry,
+        } = arrived;
+        let record = Self {
+            open: workspace.open.begin(),
+            entry: Entry {
+                id: (*id.0).to_owned(),
+                at: workspace.clock.now(),
+                workspace: workspace.id.clone(),
+                ..entry
+            },
+            workspace,
+            started,
+            redactor,
+            noted: Noted::default(),
+            facts: Facts::default(),
+            made: Made::default(),
+            span: Span::current(),
+            pushed: false,
+        };
+        let Entry {
+            id, method, path, ..
+        } = &record.entry;
+        record.workspace.tell("request_begun", || {
+            json!(RequestBegun {
+                request_id: id.clone(),
+                method: method.clone(),
+                path: path.clone(),
+            })
+        });
+        record
+    }
+
+    /// Gives an answer its ids, and notes its head.
+    pub(super) fn answered(&mut self, response: &mut Response, id: &RequestId) {
+        let headers = response.headers_mut();
+        name(headers, id);
+        let workspace = &self.workspace;
+        let [workspace, organization] = workspace.told_ids().clone();
+        if let Ok(value) = HeaderValue::from_maybe_shared(workspace) {
+            headers.insert(WORKSPACE_ID, value);
+        }
+        if let Ok(value) = HeaderValue::from_maybe_shared(organization) {
+            headers.insert(ORGANIZATION_ID, value);
+        }
+        self.entry.status = response.status().as_u16();
+        self.entry.response_headers =
+            Headers::of_answer(clean(response.headers().iter(), &self.redactor));
+    }
+
+    /// Goes into the journal now, or, of a stream, at its end.
+    pub(super) fn close(mut self, response: Response) -> Response {
+        if is_stream(&response) {
+            return response.map(|body| AnyBody::new(RecordedBody::new(body, self)));
+        }
+        self.finish(false);
+        response
+    }
+
+    /// Once: later calls do nothing.
+    fn finish(&mut self, left: bool) {
+        if std::mem::replace(&mut self.pushed, true) {
+            return;
+        }
+        let mut entry = std::mem::take(&mut self.entry);
+        let noted = std::mem::take(&mut self.noted);
+        let mut facts = std::mem::take(&mut self.facts);
+        if entry.status == 0 {
+            entry.status = LEFT;
+        }
+        entry.client_left = left;
+        entry.duration = self.started.elapsed();
+        // The journal keeps no larger one.
+        let content = |bytes: Bytes| match bytes.len() {
+            0..=CONTENT_BYTES => self.redactor.content(bytes).into(),
+            _ => bytes.into(),
+        };
+        entry.request_body = noted.request.map_or(entry.request_body, content);
+        entry.response_body = noted.response.map_or(entry.response_body, content);
+        if let Some((size_bytes, digest)) = noted.file {
+            let sha256 = Some(digest);
+            let body = Body::Omitted { size_bytes, sha256 };
+            match entry.method.as_str() {
+                "GET" => entry.response_body = body,
+                _ => entry.request_body = body,
+            }
+        }
+        let (mut done, mut container) = (TurnDone::default(), None);
+        if let Some(report) = noted.report {
+            let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+            entry.source = report.source.take();
+            done = std::mem::take(&mut report.done);
+            entry.steps = report.steps.iter().map(|at| (at.step, at.line)).collect();
+            container = report.container.take();
+            let Facts {
+                lints,
+                miss,
+                outputs,
+                paused,
+                told,
+                fired,
+            } = std::mem::take(&mut report.facts);
+            facts.lints.extend(lints);
+            facts.fired.extend(fired);
+            // Replay has noted what it knows itself.
+            facts.miss = miss.or(facts.miss);
+            facts.outputs.extend(outputs);
+            facts.paused = paused.or(facts.paused);
+            facts.told = told.or(facts.told);
+        }
+        self.note_met(&entry, left);
+        without_keys(&mut facts, &self.redactor);
+        entry.fired = facts.fired.iter().map(Fired::describe).collect();
+        entry.marks = noted.marks;
+        entry.lints.clone_from(&facts.lints);
+        let workspace = &self.workspace;
+        // Without the span: it says the same.
+        tracing::info!(
+            target: REQUESTS,
+            parent: None,
+            method = entry.method,
+            path = entry.path,
+            status = entry.status,
+            ms = millis(entry.duration),
+            request_id = entry.id,
+            workspace = workspace.id,
+            model = done.model,
+            rule = entry.source,
+            container,
+            client_left = left.then_some(true),
+            "answered"
+        );
+        let seen = Seen {
+            entry: &entry,
+            started: self.started,
+            clock: &workspace.clock,
+            left,
+            made: &self.made,
+        };
+        workspace.watch.note(seen, facts);
+        workspace.telemetry.request(&Done {
+            request_id: &entry.id,
+            workspace: &workspace.id,
+            started: self.started,
+            duration: entry.duration,
+            traceparent: entry.request_headers.get("traceparent"),
+            method: &entry.method,
+            path: &entry.path,
+            status: entry.status,
+            client_left: left,
+            item: None,
+            turn: entry.source.is_some().then_some(&done),
+            source: entry.source.as_deref(),
+        });
+        // Whoever hears of it finds it in the journal.
+        let entry = workspace.journal.push(entry);
+        workspace.tell("request_ended", || {
+            json!(RequestEnded {
+                request_id: entry.id.clone(),
+                method: entry.method.clone(),
+                path: entry.path.clone(),
+                status: entry.status,
+                duration_ms: u64::try_from(entry.duration.as_millis()).unwrap_or(u64::MAX),
+                source: entry.source.clone(),
+                lints: entry.lints.iter().map(Lint::told).collect(),
+                client_left: left,
+            })
+        });
+    }
+}
+
+impl Record {
+    /// Counts what the client has met by this answer. What our own turns say is counted as it leaves.
+    fn note_met(&self, entry: &Entry, left: bool) {
+        let coverage = &self.workspace.watch.coverage;
+        let is_stream = entry.response_headers.get("content-type");
+        let is_stream = is_stream.is_some_and(|kind| kind.starts_with("text/event-stream"));
+        if left && !is_stream {
+            return;
+        }
+        coverage.answered(&entry.method, &entry.path, entry.status);
+        let is_recorded = entry.source.as_deref().is_some_and(is_recorded);
+        if entry.status < 400 && !is_recorded {
+            return;
+        }
+        let Body::Bytes(bytes) = &entry.response_body else {
+            return;
+        };
+        if is_stream {
+            coverage.mode(Mode::Streaming);
+            let text = String::from_utf8_lossy(bytes);
+            for event in split_frames(&text).filter_map(data_of_frame) {
+                coverage.recorded_event(&event);
+            }
+        } else if let Ok(body) = serde_json::from_slice::<Value>(bytes) {
+            if entry.status >= 400 {
+                coverage.error(&body["error"]);
+            } else if body["type"] == "message" {
+                coverage.mode(Mode::Plain);
+                coverage.recorded(&body);
+            }
+        }
+    }
+}
+
+/// Whether an answer came from a recording, or from who is recorded.
+fn is_recorded(source: &str) -> bool {
+    source.starts_with("cassette ") || source.starts_with("upstream ")
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.finish(true);
+    }
+}
+
+/// What a verdict says in words may quote the request.
+fn without_keys(facts: &mut Facts, redactor: &Redactor) {
+    for lint in &mut facts.lints {
+        if let Cow::Owned(clean) = redactor.text(&lint.message) {
+            lint.message = clean.into();
+        }
+    }
+    if let Some(Miss::Unmatched { message, .. } | Miss::Failed { message }) = &mut facts.miss {
+        *message = redactor.text(message).into_owned();
+    }
+}
+
+/// Whether a stream's last event is the one that ends it.
+fn is_complete(stream: &[u8]) -> bool {
+    const LAST: &[u8] = b"event: message_stop\n";
+    let tail = &stream[stream.len().saturating_sub(128)..];
+    tail.windows(LAST.len()).any(|window| window == LAST)
+}
+
+/// A body that keeps what passes through it, up to what a journal takes.
+struct RecordedBody {
+    inner: AnyBody,
+    kept: BytesMut,
+    marks: Vec<Mark>,
+    record: Option<Record>,
+}
+
+impl RecordedBody {
+    fn new(inner: AnyBody, record: Record) -> Self {
+        Self {
+            inner,
+            kept: BytesMut::new(),
+            marks: Vec::new(),
+            record: Some(record),
+        }
+    }
+
+    /// Notes when these bytes were out.
+    fn mark(&mut self) {
+        if let Some(record) = &self.record
+            && self.marks.len() < limits::JOURNAL_MARKS
+        {
+            let after_us = u32::try_from(record.started.elapsed().as_micros());
+            self.marks.push(Mark {
+                end_bytes: u32::try_from(self.kept.len()).unwrap_or(u32::MAX),
+                after_us: after_us.unwrap_or(u32::MAX),
+            });
+        }
+    }
+
+    fn finish(&mut self, left: bool) {
+        if let Some(mut record) = self.record.take() {
+            record.noted.marks = std::mem::take(&mut self.marks);
+            // Some clients close as soon as they have seen the last event.
+            let left = left && !is_complete(&self.kept);
+            record.noted.response = Some(self.kept.split().freeze());
+            record.finish(left);
+        }
+    }
+}
+
+impl Drop for RecordedBody {
+    fn drop(&mut self) {
+        self.finish(true);
+    }
+}
+
+impl HttpBody for RecordedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        let span = this.record.as_ref().map(|record| record.span.clone());
+        let _within = span.as_ref().map(Span::enter);
+        let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(bytes) = frame.data_ref() {
+                    let room = limits::JOURNAL_BYTES.saturating_sub(this.kept.len());
+                    this.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                    this.mark();
+                }
+            }
+            Some(Err(_)) | None => this.finish(false),
+        }
+        Poll::Ready(frame)
+    }
+}

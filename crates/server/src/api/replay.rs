@@ -1,0 +1,88 @@
+//! Requests that cassettes answer, or that are passed on and recorded.
+//!
+//! Everything below `/v1` goes this way while cassettes are mounted: no handler of the emulated service
+//! sees it, and no sandbox runs. HTTP faults come before it; faults of streams and of tools, and
+//! containers that are over on the workspace's clock, change what was recorded.
+
+mod given;
+mod intake;
+mod kept;
+mod proxy;
+
+use std::sync::{Arc, Mutex};
+
+use axum::http::StatusCode;
+
+use crate::api::error::ApiError;
+use crate::api::exchange::{Exchange, Outcome};
+use crate::api::key::keys;
+use cassette::{Deck, Miss, Player};
+use common::hinted;
+use engine::{self, Report};
+use intake::Intake;
+use workspace::verify::{self, Facts};
+
+/// Answers a request from what is mounted.
+pub(super) async fn answer(
+    (deck, player): (Arc<Deck>, Arc<Player>),
+    exchange: &mut Exchange,
+    facts: &mut Facts,
+) -> Outcome {
+    let body = exchange.take_body();
+    let intake = Intake::read(&exchange.head, body).await?;
+    let redactor = deck.redactor(keys(exchange.headers()));
+    let asked = redactor
+        .request(intake.request.clone())
+        .map_err(|error| ApiError::internal(&error))?;
+    exchange.noted.request = intake.raw();
+    let workspace = &exchange.caller.workspace;
+    // Without a seed nothing follows from what was sent.
+    let scope = workspace
+        .seed
+        .and_then(|_| asked.body.text())
+        .unwrap_or_default();
+    let ids = workspace.ids(&[b"replay", asked.path.as_bytes(), scope.as_bytes()]);
+    let turn = given::turn(&asked);
+    if let Some(turn) = &turn {
+        engine::heard(&workspace.watch, turn);
+    }
+    let (source, outcome) = match player.play(&asked, workspace.clock.now(), &ids) {
+        Ok(played) => (
+            format!("cassette {}", played.name),
+            given::response(exchange, &deck, (&asked, turn.as_ref()), played, facts).await,
+        ),
+        Err(miss) => match deck.recorder() {
+            None => {
+                facts.miss = Some(verify::Miss::Unmatched {
+                    message: miss.message.clone(),
+                    nearest: Vec::new(),
+                });
+                ("unmatched".to_owned(), Err(refused(&miss)))
+            }
+            Some(recorder) => (
+                format!("upstream {}", recorder.upstream.url()),
+                proxy::pass_on(Arc::clone(&deck), redactor, &exchange.head, intake).await,
+            ),
+        },
+    };
+    exchange.noted.report = Some(Arc::new(Mutex::new(Report {
+        source: Some(source),
+        ..Report::default()
+    })));
+    outcome
+}
+
+/// Nothing on the tape fits. Never answered by guessing.
+fn refused(miss: &Miss) -> ApiError {
+    ApiError::invalid(hinted::in_line(miss))
+}
+
+/// What a client gets where there was no answer.
+fn unreachable(upstream: Option<&str>, why: &str) -> ApiError {
+    let of = upstream.map_or_else(String::new, |url| format!(" at {url}"));
+    ApiError::new(
+        StatusCode::BAD_GATEWAY,
+        "api_error",
+        format!("sandtable: the recorded service{of} did not answer: {why}"),
+    )
+}

@@ -1,0 +1,184 @@
+//! Passing a request on, and writing down what comes back while it passes by.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use axum::body::Body as HttpBody;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use futures_util::Stream;
+
+use super::intake::Intake;
+use super::kept::Kept;
+use crate::api::exchange::Outcome;
+use cassette::{Body, Deck, End, Exchange, Redactor, Response as Recorded, Timing, UpstreamError};
+
+/// Headers of an answer that say when and where it was given.
+const VOLATILE: [&str; 5] = [
+    "cf-ray",
+    "date",
+    "server-timing",
+    "traceresponse",
+    "x-envoy-upstream-service-time",
+];
+
+/// Sends the request to whom is recorded.
+pub(super) async fn pass_on(
+    deck: Arc<Deck>,
+    redactor: Redactor,
+    parts: &Parts,
+    intake: Intake,
+) -> Outcome {
+    let Some(recorder) = deck.recorder() else {
+        return Err(super::unreachable(None, "nobody is recorded"));
+    };
+    let upstream = recorder.upstream.clone();
+    let (order, started_ms) = recorder.begin_exchange();
+    let began = Instant::now();
+    let path = parts
+        .uri
+        .path_and_query()
+        .map_or(parts.uri.path(), axum::http::uri::PathAndQuery::as_str);
+    let headers = parts.headers.iter();
+    let answered = upstream
+        .send(
+            parts.method.as_str(),
+            path,
+            headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
+            intake.sent(),
+        )
+        .await;
+    let mut tee = Tee {
+        deck: Arc::clone(&deck),
+        redactor,
+        intake: Some(intake),
+        order,
+        status: 0,
+        headers: Vec::new(),
+        timing: Timing {
+            started_ms,
+            head_ms: millis(began),
+            ..Timing::default()
+        },
+        kept: Kept::default(),
+        head_at: Instant::now(),
+        inner: Box::pin(futures_util::stream::empty()),
+    };
+    let answer = match answered {
+        Ok(answer) => answer,
+        Err(error) => {
+            let why = error.to_string();
+            tracing::warn!(upstream.url = upstream.url(), %why, "the recorded service did not answer");
+            tee.finish(End::UpstreamBroke(why.clone()));
+            return Err(super::unreachable(Some(upstream.url()), &why));
+        }
+    };
+    tee.status = answer.status;
+    let mut headers = HeaderMap::new();
+    for (name, value) in answer.headers {
+        let text = String::from_utf8_lossy(&value).into_owned();
+        if VOLATILE.contains(&name.as_str()) {
+            tee.timing.headers.push((name.clone(), text));
+        } else {
+            tee.headers.push((name.clone(), text));
+        }
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_bytes(&value),
+        ) {
+            headers.append(name, value);
+        }
+    }
+    tee.inner = answer.body;
+    let status = StatusCode::from_u16(tee.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut response = (status, HttpBody::from_stream(tee)).into_response();
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A body on its way to the client. Its exchange is written before the client knows the end.
+struct Tee {
+    deck: Arc<Deck>,
+    redactor: Redactor,
+    /// Until it is written.
+    intake: Option<Intake>,
+    order: u64,
+    status: u16,
+    headers: Vec<(String, String)>,
+    timing: Timing,
+    kept: Kept,
+    head_at: Instant,
+    inner: Pin<Box<dyn Stream<Item = Result<Bytes, UpstreamError>> + Send>>,
+}
+
+impl Tee {
+    fn finish(&mut self, end: End) {
+        let (Some(intake), Some(recorder)) = (self.intake.take(), self.deck.recorder()) else {
+            return;
+        };
+        let is_text = self.headers.iter().any(|(name, value)| {
+            name == "content-type"
+                && (value.starts_with("text/") || value.starts_with("application/json"))
+        });
+        let kept = std::mem::take(&mut self.kept).whole();
+        let (body, _folder) = match kept.and_then(|whole| whole.body(is_text)) {
+            Ok(kept) => kept,
+            Err(error) => {
+                let why = error.full().unwrap_or_else(|| error.to_string());
+                recorder.lose(&why);
+                (Body::Missing(why), None)
+            }
+        };
+        let exchange = Exchange {
+            request: Some(intake.request.clone()),
+            response: Recorded {
+                status: self.status,
+                headers: std::mem::take(&mut self.headers),
+                body,
+                end,
+            },
+            timing: Some(std::mem::take(&mut self.timing)),
+        };
+        match self.redactor.exchange(exchange) {
+            Ok(exchange) => recorder.put(self.order, &exchange),
+            Err(error) => recorder.lose(&error.to_string()),
+        }
+    }
+}
+
+impl Stream for Tee {
+    type Item = Result<Bytes, std::io::Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        match ready!(this.inner.as_mut().poll_next(cx)) {
+            Some(Ok(bytes)) => {
+                this.timing.chunks.push((millis(this.head_at), bytes.len()));
+                this.kept.push(&bytes);
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            Some(Err(error)) => {
+                this.finish(End::UpstreamBroke(error.to_string()));
+                Poll::Ready(Some(Err(std::io::Error::other(error))))
+            }
+            None => {
+                this.finish(End::Complete);
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+impl Drop for Tee {
+    fn drop(&mut self) {
+        self.finish(End::ClientLeft);
+    }
+}

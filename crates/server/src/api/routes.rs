@@ -1,0 +1,303 @@
+//! Every path under `/v1`, and the layers that a request goes through on its way to one.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use percent_encoding::percent_decode_str;
+use tracing::Instrument as _;
+
+use crate::api::error::{ApiError, RequestId};
+use crate::api::exchange::{Exchange, Outcome};
+use crate::api::guard::guard;
+use crate::api::record::{Arrived, Record};
+use crate::api::shaped::Connection;
+use crate::api::skills::versions;
+use crate::api::{batches, faults, files, identify, messages, models, replay, skills};
+use crate::app::App;
+use common::ids::Kind;
+use workspace::Workspace;
+use workspace::fault::Faults;
+
+/// Whether a path is of this surface, so that nobody else needs to be asked.
+pub(crate) fn is_below(path: &str) -> bool {
+    path.starts_with("/v1/")
+}
+
+/// A request of this surface alone, over a connection: what [`front`] is for those that a router has to tell apart.
+pub(crate) async fn through(app: App, connection: Connection, request: Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    let (allowed, is_head) = (allowed(path, method), *method == Method::HEAD);
+    let (over, of) = (Some(connection.clone()), app.clone());
+    let next = |request| answer_over(of, Some(connection), request);
+    let mut response = guard(&app, over, request, next).await;
+    tell_allowed(&mut response, allowed);
+    if is_head {
+        if let Some(bytes) = response.body().size_hint().exact() {
+            let headers = response.headers_mut();
+            headers
+                .entry(header::CONTENT_LENGTH)
+                .or_insert_with(|| bytes.into());
+        }
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+/// What lies over both surfaces: the guard, and what a client with the wrong method is told.
+pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) -> Response {
+    let allowed = allowed(request.uri().path(), request.method());
+    let connection = Connection::of(&request);
+    let mut response = guard(&app, connection, request, |request| next.run(request)).await;
+    tell_allowed(&mut response, allowed);
+    response
+}
+
+/// What a client with the wrong method is told, whoever answered it.
+fn tell_allowed(response: &mut Response, allowed: Option<&'static str>) {
+    if let Some(methods) = allowed {
+        let headers = response.headers_mut();
+        headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+    }
+}
+
+/// A request that no other surface knows.
+pub(crate) async fn answer(State(app): State<App>, request: Request) -> Response {
+    let connection = Connection::of(&request);
+    answer_over(app, connection, request).await
+}
+
+/// A request of the emulated surface: the layers, outermost first.
+///
+/// 1. The journal notes what comes, and at the end what goes ([`Record`]).
+/// 2. The key says whose it is, its headers how it wants to be answered ([`identify`]).
+/// 3. A fault may answer in the service's place ([`faults`]).
+/// 4. Mounted cassettes answer in place of the handlers ([`replay`]).
+/// 5. [`route`] finds the handler.
+///
+/// Behind them an error gets its envelope, the answer its ids, and a fault of the wire its way.
+async fn answer_over(app: App, connection: Option<Connection>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let arrived = Arrived::now(&head);
+    let workspace = match identify::workspace(&app, &head.headers).await {
+        Ok(workspace) => workspace,
+        Err(error) => return arrived.turned_away(&app, &error),
+    };
+    let id = RequestId(Arc::from(
+        &*workspace.request_ids().next_text(Kind::Request),
+    ));
+    // At the level of errors, so that whatever is logged says whose it is.
+    let span = tracing::error_span!("request", id = %id.0, workspace = %workspace.id);
+    let begun = span.in_scope(|| Record::begin(Arc::clone(&workspace), arrived, &id));
+    let work = async move {
+        // Dropped with this future if the client leaves before there is an answer.
+        let mut record = begun;
+        let (outcome, own) = carry_out(app, workspace, &id, &mut record, (head, body)).await;
+        let mut response = outcome.unwrap_or_else(|error| {
+            let (response, body) = error.answer(Some(&id.0));
+            record.noted.response = Some(body);
+            response
+        });
+        record.answered(&mut response, &id);
+        let connection = connection.unwrap_or_default();
+        let response = faults::on_the_wire(&mut record, own.as_deref(), connection, response);
+        record.close(response)
+    };
+    work.instrument(span).await
+}
+
+/// The outcome, and the faults that the request has brought along.
+async fn carry_out(
+    app: App,
+    workspace: Arc<Workspace>,
+    id: &RequestId,
+    record: &mut Record,
+    (head, body): (Parts, Body),
+) -> (Outcome, Option<Arc<Faults>>) {
+    let mounted = workspace.cassettes.get();
+    let caller = match &mounted {
+        Some(_) => identify::lenient_caller(&workspace, id, &head.headers),
+        None => identify::caller(&app, &workspace, id, &head).map(|(caller, notes)| {
+            record.facts.lints = notes;
+            caller
+        }),
+    };
+    let mut caller = match caller {
+        Ok(caller) => caller,
+        Err(error) => return (Err(error), None),
+    };
+    caller.open = record.open.clone();
+    caller.made = record.made.clone();
+    let own = caller.faults.clone();
+    let mut exchange = Exchange::new(app, caller, (head, body));
+    let outcome = match faults::apply(&mut exchange, &mut record.facts.fired).await {
+        Ok(Some(response)) => Ok(response),
+        Ok(None) => match mounted {
+            Some(mounted) => {
+                Box::pin(replay::answer(mounted, &mut exchange, &mut record.facts)).await
+            }
+            None => route(&mut exchange).await,
+        },
+        Err(error) => Err(error),
+    };
+    record.noted = exchange.noted;
+    (outcome, own)
+}
+
+/// The parts of a path below `/v1/`, for [`route`] and [`allowed`] to compare.
+fn segments(path: &str) -> Option<([&str; 5], usize)> {
+    let mut segments = [""; 5];
+    let mut count = 0;
+    for segment in path.strip_prefix("/v1/")?.split('/') {
+        if segment.is_empty() {
+            return None;
+        }
+        *segments.get_mut(count)? = segment;
+        count += 1;
+    }
+    Some((segments, count))
+}
+
+/// Carries a request out by its path and method.
+pub(super) async fn route(exchange: &mut Exchange) -> Outcome {
+    const HEAD: Method = Method::HEAD;
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const DELETE: Method = Method::DELETE;
+    // Cheap clones: of what the connection has read, and of a number.
+    let (uri, method) = (exchange.head.uri.clone(), exchange.head.method.clone());
+    let Some((segments, count)) = segments(uri.path()) else {
+        return Err(nowhere());
+    };
+    let x = exchange;
+    match (&segments[..count], method) {
+        (["messages"], POST) => messages::create(x).await,
+        (["messages", "count_tokens"], POST) => Box::pin(messages::count_tokens(x)).await,
+
+        (["messages", "batches"], GET | HEAD) => batches::list(x).await,
+        (["messages", "batches"], POST) => Box::pin(batches::create(x)).await,
+        (["messages", "batches", id], GET | HEAD) => batches::one(x, &text(id)).await,
+        (["messages", "batches", id], DELETE) => batches::delete(x, &text(id)).await,
+        (["messages", "batches", id, "cancel"], POST) => batches::cancel(x, &text(id)).await,
+        (["messages", "batches", id, "results"], GET | HEAD) => {
+            batches::results(x, &text(id)).await
+        }
+
+        (["models"], GET | HEAD) => models::list(x),
+        (["models", id], GET | HEAD) => models::one(&text(id)),
+
+        (["files"], GET | HEAD) => files::list(x).await,
+        (["files"], POST) => Box::pin(files::upload(x)).await,
+        (["files", id], GET | HEAD) => files::metadata(x, id).await,
+        (["files", id], DELETE) => files::delete(x, id).await,
+        (["files", id, "content"], GET | HEAD) => files::content(x, id).await,
+
+        (["skills"], GET | HEAD) => skills::list(x).await,
+        (["skills"], POST) => Box::pin(skills::create(x)).await,
+        (["skills", id], GET | HEAD) => skills::one(x, &text(id)).await,
+        (["skills", id], DELETE) => skills::delete(x, &text(id)).await,
+        (["skills", id, "versions"], GET | HEAD) => versions::list(x, &text(id)).await,
+        (["skills", id, "versions"], POST) => Box::pin(versions::create(x, &text(id))).await,
+        (["skills", id, "versions", version], GET | HEAD) => {
+            let (id, version) = both(id, version);
+            versions::one(x, (&id, &version)).await
+        }
+        (["skills", id, "versions", version], DELETE) => {
+            let (id, version) = both(id, version);
+            versions::delete(x, (&id, &version)).await
+        }
+        (["skills", id, "versions", version, "content"], GET | HEAD) => {
+            let (id, version) = both(id, version);
+            versions::content(x, (&id, &version)).await
+        }
+
+        (_, method) => Err(match allowed(uri.path(), &method) {
+            Some(_) => ApiError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "invalid_request_error",
+                "Method Not Allowed",
+            ),
+            None => nowhere(),
+        }),
+    }
+}
+
+/// The methods of a path that has some, none of which is this one.
+fn allowed(path: &str, method: &Method) -> Option<&'static str> {
+    let (segments, count) = segments(path)?;
+    let methods = match &segments[..count] {
+        ["messages"] | ["messages", "count_tokens"] | ["messages", "batches", _, "cancel"] => {
+            "POST"
+        }
+        ["messages", "batches"] => "POST,GET,HEAD",
+        ["files" | "skills"] | ["skills", _, "versions"] => "GET,HEAD,POST",
+        ["messages", "batches", _] | ["files" | "skills", _] | ["skills", _, "versions", _] => {
+            "GET,HEAD,DELETE"
+        }
+        ["models"]
+        | ["models", _]
+        | ["messages", "batches", _, "results"]
+        | ["files", _, "content"]
+        | ["skills", _, "versions", _, "content"] => "GET,HEAD",
+        _ => return None,
+    };
+    let is_one = methods.split(',').any(|one| one == method.as_str());
+    (!is_one).then_some(methods)
+}
+
+fn nowhere() -> ApiError {
+    ApiError::not_found("Not Found")
+}
+
+/// A part of a path, decoded. What cannot be read is the id of nothing.
+fn text(part: &str) -> Cow<'_, str> {
+    let text = percent_decode_str(part).decode_utf8();
+    text.unwrap_or_default()
+}
+
+/// Two parts of which neither means anything without the other.
+fn both<'a>(id: &'a str, version: &'a str) -> (Cow<'a, str>, Cow<'a, str>) {
+    let (id, version) = (text(id), text(version));
+    if id.is_empty() || version.is_empty() {
+        return (Cow::default(), Cow::default());
+    }
+    (id, version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_its_methods_and_no_empty_part() {
+        assert_eq!(allowed("/v1/messages", &Method::POST), None);
+        assert_eq!(allowed("/v1/messages", &Method::GET), Some("POST"));
+        assert_eq!(
+            allowed("/v1/messages/batches", &Method::PUT),
+            Some("POST,GET,HEAD")
+        );
+        assert_eq!(allowed("/v1/files/file_1", &Method::HEAD), None);
+        for path in [
+            "/v1/messages/",
+            "/v1//messages",
+            "/v1/files//content",
+            "/v1",
+            "/v1/a/b/c/d/e/f",
+            "/_sandtable/clock",
+        ] {
+            assert_eq!(allowed(path, &Method::PATCH), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_path_are_decoded_or_mean_nothing() {
+        assert_eq!(text("a%20b"), "a b");
+        assert_eq!(text("%ff"), "");
+        assert_eq!(both("%ff", "latest"), (Cow::default(), Cow::default()));
+    }
+}

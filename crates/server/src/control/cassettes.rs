@@ -1,0 +1,190 @@
+//! `/_sandtable/cassettes`: mount recordings on a workspace, look at them, take them out.
+
+use std::path::{Component, Path, PathBuf};
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use control_api::{MissingExchanges, Mount, Mounted, Recorded, Recording, Unmounted};
+
+use super::error::ControlError;
+use super::target::Target;
+use crate::app::App;
+use crate::config::Config;
+use cassette::{self, Deck, Mode, Pace, Plan, Tape, WordError, Written};
+use common::clock;
+use common::hinted;
+use common::work;
+
+/// What is mounted: how many exchanges, and which were never given.
+pub(super) async fn show(Target(workspace): Target) -> Json<Mounted> {
+    let Some((deck, player)) = workspace.cassettes.get() else {
+        return Json(Mounted::default());
+    };
+    let unused = player.unused().into_iter().map(|unused| unused.recording);
+    let recording = deck.recorder().map(|recorder| {
+        let Recorded {
+            path,
+            exchanges,
+            missing,
+        } = told(&recorder.written());
+        Recording {
+            path,
+            exchanges,
+            missing,
+            upstream: recorder.upstream.url().to_owned(),
+        }
+    });
+    Json(Mounted {
+        mounted: true,
+        exchanges: Some(deck.tape().len() as u64),
+        unused: Some(unused.collect()),
+        recording,
+    })
+}
+
+const CASSETTES_HINT: &str = "`sandtable docs cassettes` has the format";
+
+/// Mounts a cassette on the workspace, in place of what it has mounted: one of the server's folder, or
+/// the YAML that is sent.
+pub(super) async fn mount(
+    State(app): State<App>,
+    Target(workspace): Target,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Mounted>, ControlError> {
+    let is_json = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let deck = if is_json {
+        let order: Mount = serde_json::from_slice(&body).map_err(|error| {
+            ControlError::bad(
+                format!("the body is no order to mount a cassette: {error}"),
+                r#"such as {"path": "sales.yaml", "mode": "once"}"#,
+            )
+        })?;
+        let mut plan = plan(&app.config, order)?;
+        plan.now = Some(clock::rfc3339_micros(workspace.clock.now()));
+        work::apart(|| Deck::mount(&plan))
+    } else {
+        let text = String::from_utf8_lossy(&body);
+        let read = work::apart(|| cassette::parse("request body", &text))
+            .and_then(|cassette| work::apart(|| Tape::of(vec![cassette])))
+            .map_err(|error| ControlError::bad(hinted::told(&error), CASSETTES_HINT))?;
+        Deck::of(read, Pace::AtOnce)
+    };
+    let deck = deck.map_err(|error| ControlError::of(&error, CASSETTES_HINT))?;
+    workspace.cassettes.set(Some(deck));
+    Ok(show(Target(workspace)).await)
+}
+
+/// Takes the workspace's cassette out; what was recorded is on the disk already.
+pub(super) async fn unmount(Target(workspace): Target) -> Json<Unmounted> {
+    let deck = workspace.cassettes.set(None);
+    let recorder = deck.as_ref().and_then(|deck| deck.recorder());
+    Json(Unmounted {
+        recorded: recorder.map(|recorder| told(&recorder.written())),
+    })
+}
+
+fn told(written: &Written) -> Recorded {
+    let Written {
+        path,
+        exchanges,
+        missing,
+        reason,
+    } = written;
+    Recorded {
+        path: path.clone(),
+        exchanges: *exchanges as u64,
+        missing: (*missing > 0).then(|| MissingExchanges {
+            exchanges: *missing as u64,
+            reason: reason.clone(),
+        }),
+    }
+}
+
+fn plan(config: &Config, order: Mount) -> Result<Plan, ControlError> {
+    let word = |text: Option<String>, what: &str| text.map(|text| (text, what.to_owned()));
+    let bad = |(text, what): (String, String), error: WordError| {
+        let message = format!("{what}: `{text}` is not understood");
+        ControlError::bad(message, error.to_string())
+    };
+    let mode = match word(order.mode, "mode") {
+        None => Mode::None,
+        Some(given) => given.0.parse().map_err(|error| bad(given, error))?,
+    };
+    let pace = match word(order.pace, "pace") {
+        None => Pace::AtOnce,
+        Some(given) => given.0.parse().map_err(|error| bad(given, error))?,
+    };
+    if let Some(url) = &order.upstream
+        && config
+            .upstream
+            .as_ref()
+            .is_none_or(|known| known.url() != url.trim_end_matches('/'))
+    {
+        // A test must not be able to send keys wherever it likes.
+        return Err(ControlError::bad(
+            format!("upstream: this server records from `{url}` only if it was started so"),
+            format!("start it with `--upstream {url}`"),
+        ));
+    }
+    Ok(Plan {
+        paths: vec![inside(config, &order.path)?],
+        mode,
+        upstream: config.upstream.clone(),
+        pace,
+        ignore: order.ignore,
+        ..Plan::default()
+    })
+}
+
+/// The path below the server's folder of cassettes.
+fn inside(config: &Config, path: &Path) -> Result<PathBuf, ControlError> {
+    let folder = config.cassette_dir.as_deref().ok_or_else(|| {
+        ControlError::bad(
+            "this server has no folder of cassettes",
+            "start it with `--cassette-dir DIR`, or send the cassette itself as YAML",
+        )
+    })?;
+    let folder = folder.canonicalize().map_err(|error| {
+        ControlError::bad(
+            format!("{}: {error}", folder.display()),
+            "make the folder that `--cassette-dir` names",
+        )
+    })?;
+    let wanted = folder.join(path);
+    let outside = || {
+        ControlError::bad(
+            format!("{} is not below {}", path.display(), folder.display()),
+            "name a file of the server's `--cassette-dir`",
+        )
+    };
+    if wanted
+        .components()
+        .any(|part| matches!(part, Component::ParentDir))
+    {
+        return Err(outside());
+    }
+    let is_yaml = wanted
+        .extension()
+        .is_some_and(|extension| extension == "yaml" || extension == "yml");
+    if !is_yaml && !wanted.is_dir() {
+        return Err(ControlError::bad(
+            format!("{} is no cassette's name", path.display()),
+            "cassettes end in `.yaml`",
+        ));
+    }
+    // What is there already may be a link that leads out.
+    let mut there = wanted.as_path();
+    while !there.exists() {
+        there = there.parent().ok_or_else(outside)?;
+    }
+    let real = there.canonicalize().map_err(|_| outside())?;
+    if !real.starts_with(&folder) {
+        return Err(outside());
+    }
+    Ok(wanted)
+}

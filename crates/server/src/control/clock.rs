@@ -1,0 +1,116 @@
+//! `GET` and `POST /_sandtable/clock`.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use chrono::{DateTime, TimeDelta, Utc};
+use control_api::ClockState;
+use serde_json::Value;
+
+use super::error::ControlError;
+use super::target::{Target, Targets};
+use crate::app::App;
+use common::clock::{BackwardsError, Clock, span};
+
+/// The workspace's time.
+pub(super) async fn show(Target(workspace): Target) -> Json<ClockState> {
+    Json(describe(&workspace.clock))
+}
+
+/// Advances, sets, freezes, or thaws; several in one call are done in this order.
+pub(super) async fn change(
+    State(app): State<App>,
+    Targets(workspaces): Targets,
+    body: Bytes,
+) -> Result<Json<Option<ClockState>>, ControlError> {
+    let change = Change::parse(&body)?;
+    let mut answer = None;
+    for workspace in workspaces {
+        change.apply(&workspace.clock)?;
+        app.clock_moved(&workspace).await?;
+        answer = Some(describe(&workspace.clock));
+    }
+    Ok(Json(answer))
+}
+
+fn describe(clock: &Clock) -> ClockState {
+    ClockState {
+        now: clock.now(),
+        frozen: clock.is_frozen(),
+    }
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Change {
+    advance: Option<TimeDelta>,
+    set: Option<DateTime<Utc>>,
+    freeze: Option<bool>,
+}
+
+const HINT: &str = r#"send {"advance":"30d"} (also 90s, 5m, 12h), {"freeze":true}, or {"set":"2026-01-04T20:47:05Z"}"#;
+
+impl Change {
+    fn parse(body: &[u8]) -> Result<Self, ControlError> {
+        let bad = |message: String| ControlError::bad(message, HINT);
+        let value: Value = serde_json::from_slice(body)
+            .map_err(|error| bad(format!("the body is not JSON: {error}")))?;
+        let members = value.as_object().filter(|members| !members.is_empty());
+        let members =
+            members.ok_or_else(|| bad("the body must be an object with members".to_owned()))?;
+        let mut change = Self::default();
+        for (name, value) in members {
+            match (name.as_str(), value) {
+                ("advance", Value::String(text)) => {
+                    change.advance = Some(
+                        span(text).ok_or_else(|| bad(format!("`{text}` is no span of time")))?,
+                    );
+                }
+                ("set", Value::String(text)) => {
+                    let time = DateTime::parse_from_rfc3339(text)
+                        .map_err(|error| bad(format!("`{text}` is no RFC 3339 time: {error}")))?;
+                    change.set = Some(time.to_utc());
+                }
+                ("freeze", Value::Bool(freeze)) => change.freeze = Some(*freeze),
+                ("advance" | "set" | "freeze", _) => {
+                    return Err(bad(format!("`{name}` has a wrong type")));
+                }
+                _ => return Err(bad(format!("`{name}` is unknown"))),
+            }
+        }
+        Ok(change)
+    }
+
+    fn apply(&self, clock: &Clock) -> Result<(), ControlError> {
+        let backwards = |error: BackwardsError| {
+            ControlError::bad(
+                error.to_string(),
+                "`POST /_sandtable/reset` goes back to the present",
+            )
+        };
+        if let Some(span) = self.advance {
+            clock.advance(span).map_err(backwards)?;
+        }
+        if let Some(time) = self.set {
+            clock.set(time).map_err(backwards)?;
+        }
+        if let Some(freeze) = self.freeze {
+            clock.freeze(freeze);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_member_is_refused() {
+        assert!(Change::parse(br#"{"advanec":"1d"}"#).is_err());
+        assert!(Change::parse(b"{}").is_err());
+        assert_eq!(
+            Change::parse(br#"{"freeze":true}"#).unwrap().freeze,
+            Some(true)
+        );
+    }
+}

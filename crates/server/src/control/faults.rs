@@ -1,0 +1,53 @@
+//! `/_sandtable/faults`: cause failures, see what they did, and forget them.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use control_api::{FaultState, List};
+use serde_json::Value;
+
+use super::error::ControlError;
+use super::target::{Target, Targets};
+use common::work;
+use workspace::fault::{self, FaultError};
+
+/// Every fault with its counts, in the order they are asked.
+pub(super) async fn list(Target(workspace): Target) -> Json<List<FaultState>> {
+    let data = workspace.fault_states();
+    Json(List { data })
+}
+
+/// Adds one fault, or a list, after the workspace's own; with a mistake in it, none.
+pub(super) async fn add(
+    Targets(workspaces): Targets,
+    body: Bytes,
+) -> Result<Json<List<FaultState>>, ControlError> {
+    let faults = work::apart_if_large(body.len(), || {
+        let value: Value = serde_json::from_slice(&body).map_err(|error| {
+            ControlError::bad(
+                format!("the body is not JSON: {error}"),
+                r#"such as {"at":"http","status":529,"times":2}"#,
+            )
+        })?;
+        fault::parse(&value).map_err(|error| bad(&error))
+    })?;
+    let mut data = Vec::new();
+    for workspace in workspaces {
+        data = workspace
+            .add_faults(faults.clone())
+            .map_err(|error| bad(&error))?;
+    }
+    Ok(Json(List { data }))
+}
+
+/// Forgets the workspace's faults; those given by file stay.
+pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
+    for workspace in workspaces {
+        workspace.faults.clear();
+    }
+    StatusCode::NO_CONTENT
+}
+
+fn bad(error: &FaultError) -> ControlError {
+    ControlError::of(error, "")
+}

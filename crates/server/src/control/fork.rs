@@ -1,0 +1,97 @@
+//! `POST /_sandtable/state/fork`: a second workspace that holds what the first does, so that two ways to go
+//! on can be compared.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use control_api::{Fork, Forked, Restored};
+
+use super::error::ControlError;
+use super::snapshot::{counts, put, too_large, write};
+use super::target::Target;
+use crate::app::App;
+use common::limits::MAX_STATE_BYTES;
+use workspace::snapshot::{self, Document};
+use workspace::{Workspace, WorkspaceError};
+
+const HINT: &str = r#"such as {"key":"sk-ant-other"}, or no body: a key is made then"#;
+
+/// Makes a workspace of the state of another; sleeping containers are woken for their files, and sleep again.
+pub(super) async fn fork(
+    State(app): State<App>,
+    Target(workspace): Target,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Forked>), ControlError> {
+    let order = if body.is_empty() {
+        Ok(Fork::default())
+    } else {
+        serde_json::from_slice(&body)
+    };
+    let Fork { key } = order.map_err(|error| {
+        ControlError::bad(format!("the body is no order to fork: {error}"), HINT)
+    })?;
+    if key.as_deref().is_some_and(|key| key.trim().is_empty()) {
+        return Err(ControlError::bad("`key` is empty", HINT));
+    }
+    let document = {
+        let _alone = workspace.alone().await;
+        write(&app, &workspace).await?
+    };
+    let text = serde_json::to_vec(&document).map_err(|error| ControlError::internal(&error))?;
+    drop(document);
+    if text.len() > MAX_STATE_BYTES {
+        return Err(too_large("the state is too large"));
+    }
+    let document = Document::parse(&text, app.store.quota_bytes())
+        .map_err(|mistakes| ControlError::bad(mistakes.to_string(), snapshot::HINT))?;
+    let (key, fork) = new_workspace(&app, key).await?;
+    put(&app, &fork, Some(Arc::new(document))).await?;
+    let Restored {
+        files,
+        skills,
+        containers,
+        batches,
+    } = counts(&app, &fork).await?;
+    let forked = Forked {
+        workspace: fork.name.clone(),
+        key,
+        files,
+        skills,
+        containers,
+        batches,
+    };
+    Ok((StatusCode::CREATED, Json(forked)))
+}
+
+async fn new_workspace(
+    app: &App,
+    wanted: Option<String>,
+) -> Result<(String, Arc<Workspace>), ControlError> {
+    let is_given = wanted.is_some();
+    let mut key = wanted.unwrap_or_else(|| app.workspaces.fresh_key());
+    loop {
+        match app.workspaces.of_key(&key).await {
+            Ok((workspace, true)) => return Ok((key, workspace)),
+            Ok((_, false)) if is_given => {
+                return Err(ControlError::new(
+                    StatusCode::CONFLICT,
+                    "there is a workspace of this key already",
+                    "name another key, or none: one is made then",
+                ));
+            }
+            // Seeded keys repeat over a restart.
+            Ok((_, false)) => key = app.workspaces.fresh_key(),
+            Err(error @ WorkspaceError::TooMany) => {
+                return Err(ControlError::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    error.to_string(),
+                    "restart the server",
+                ));
+            }
+            Err(WorkspaceError::Store(error)) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `/_sandtable/journal`: what the workspace asked and was answered, newest first, or as an export.
+
+mod cassette;
+mod har;
+mod script;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use chrono::DateTime;
+use control_api::{Exchange, JournalGrowth, JournalPage};
+
+use super::error::ControlError;
+use super::target::{Target, Targets};
+use common::limits;
+use common::work;
+use workspace::Workspace;
+use workspace::journal::{Entry, Filter, Since};
+
+const HINT: &str = "the filters are `path`, `method`, `status` (404 or 4xx), `id`, `since` (a request id or a time), `limit`, `cursor`, `after`, `bodies`, and `format` (har, cassette, script)";
+
+/// A page of the journal; with `?format=har` all of it, and with `?workspace=*` that of all.
+pub(super) async fn list(
+    Targets(workspaces): Targets,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Response, ControlError> {
+    let filter = filter(&query)?;
+    if let (Some(format), None) = (query.get("format"), query.get("after")) {
+        return work::apart(|| export(&workspaces, &filter, format));
+    }
+    let [workspace] = workspaces.as_slice() else {
+        return Err(ControlError::bad(
+            "a page is of one workspace",
+            "name it: `?workspace=NAME`, or export all with `format=har`, `cassette`, or `script`",
+        ));
+    };
+    let bodies = match query.get("bodies").map(String::as_str) {
+        None | Some("true") => true,
+        Some("false") => false,
+        Some(other) => {
+            return Err(ControlError::bad(
+                format!("`bodies={other}` is no filter"),
+                HINT,
+            ));
+        }
+    };
+    let told = |entries: &[Arc<Entry>]| entries.iter().map(|entry| entry.told(bodies)).collect();
+    if let Some(after) = after(&query)? {
+        return work::apart(|| {
+            // Before the journal is looked at: what ends in between is in it.
+            let open_requests = workspace.open.count();
+            let growth = workspace.journal.growth(&filter, after);
+            Ok(Json(JournalGrowth {
+                data: told(&growth.entries),
+                next_after: growth.next_after,
+                dropped: growth.dropped,
+                open_requests,
+            })
+            .into_response())
+        });
+    }
+    work::apart(|| {
+        let page = workspace.journal.list(&filter);
+        Ok(Json(JournalPage {
+            data: told(&page.entries),
+            next_cursor: page.next_cursor,
+        })
+        .into_response())
+    })
+}
+
+/// Where a page of what has come since begins.
+fn after(query: &HashMap<String, String>) -> Result<Option<u64>, ControlError> {
+    let Some(text) = query.get("after") else {
+        return Ok(None);
+    };
+    let bad = |message: String| {
+        ControlError::bad(
+            message,
+            "`after` is 0, or `next_after` of the page before; it goes with `limit`, `path`, `method`, `status`, and `id`",
+        )
+    };
+    if let Some(other) = ["since", "cursor", "format"]
+        .into_iter()
+        .find(|name| query.contains_key(*name))
+    {
+        return Err(bad(format!("`after` does not go with `{other}`")));
+    }
+    let number = text.parse();
+    number
+        .map(Some)
+        .map_err(|_| bad(format!("`after={text}` is no number")))
+}
+
+/// One exchange with its bodies.
+pub(super) async fn one(
+    Target(workspace): Target,
+    Path(id): Path<String>,
+) -> Result<Json<Exchange>, ControlError> {
+    let entry = workspace.journal.find(&id).ok_or_else(|| {
+        ControlError::new(
+            StatusCode::NOT_FOUND,
+            format!("no exchange `{id}` in this workspace's journal"),
+            "the oldest make room for new ones; `GET /_sandtable/journal` lists those that are kept",
+        )
+    })?;
+    Ok(Json(work::apart(|| entry.told(true))))
+}
+
+fn export(
+    workspaces: &[Arc<Workspace>],
+    filter: &Filter,
+    format: &str,
+) -> Result<Response, ControlError> {
+    let entries = oldest_first(workspaces, filter);
+    if format == "cassette" {
+        let text = cassette::text(&entries).map_err(|error| ControlError::internal(&error))?;
+        return Ok(([(header::CONTENT_TYPE, "application/yaml")], text).into_response());
+    }
+    if format == "script" {
+        let text = script::text(&entries);
+        if text.is_empty() {
+            return Err(ControlError::bad(
+                "there is no request for a message among what was asked for",
+                "rules are drafted from `POST /v1/messages`; `GET /_sandtable/journal` lists what there is",
+            ));
+        }
+        return Ok(([(header::CONTENT_TYPE, "application/yaml")], text).into_response());
+    }
+    Ok(Json(har::archive(entries.iter().map(AsRef::as_ref))).into_response())
+}
+
+/// All that is wanted, with bodies and headers, oldest first: where every export begins.
+pub(super) fn oldest_first(workspaces: &[Arc<Workspace>], filter: &Filter) -> Vec<Arc<Entry>> {
+    let mut all: Vec<Arc<Entry>> = workspaces
+        .iter()
+        .flat_map(|workspace| workspace.journal.export(filter))
+        .collect();
+    if workspaces.len() > 1 {
+        all.sort_by_key(|entry| entry.started);
+    }
+    all
+}
+
+/// Forgets it.
+pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
+    for workspace in workspaces {
+        workspace.journal.clear();
+    }
+    StatusCode::NO_CONTENT
+}
+
+fn filter(query: &HashMap<String, String>) -> Result<Filter, ControlError> {
+    let mut filter = Filter::default();
+    for (name, value) in query {
+        let bad = || ControlError::bad(format!("`{name}={value}` is no filter"), HINT);
+        match name.as_str() {
+            "path" => filter.path = Some(value.clone()),
+            "status" => filter.status = Some(value.parse().map_err(|_| bad())?),
+            "limit" => {
+                let limit: usize = value.parse().map_err(|_| bad())?;
+                if !(1..=limits::LIST_LIMIT_MAX).contains(&limit) {
+                    return Err(bad());
+                }
+                filter.limit = limit;
+            }
+            "cursor" => filter.cursor = Some(value.parse().map_err(|_| bad())?),
+            "method" => filter.method = Some(value.clone()),
+            "id" => filter.id = Some(value.clone()),
+            "since" if value.starts_with("req_") => {
+                filter.since = Some(Since::Request(value.clone()));
+            }
+            "since" => {
+                let time = DateTime::parse_from_rfc3339(value).map_err(|_| bad())?;
+                filter.since = Some(Since::Time(time.to_utc()));
+            }
+            "after" | "bodies" | "workspace" => {}
+            "format" if matches!(value.as_str(), "har" | "cassette" | "script") => {}
+            _ => return Err(bad()),
+        }
+    }
+    Ok(filter)
+}

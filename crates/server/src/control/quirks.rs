@@ -1,0 +1,53 @@
+//! `/_sandtable/quirks`: the profile and the rows a workspace sets for itself.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use control_api::Quirks;
+use serde_json::Value;
+
+use super::error::ControlError;
+use super::target::{Target, Targets};
+use workspace::Workspace;
+use workspace::quirks::{self, Layer};
+
+/// Every row as it holds for the workspace's requests.
+pub(super) async fn show(Target(workspace): Target) -> Json<Quirks> {
+    Json(describe(&workspace))
+}
+
+/// Sets the workspace's rows, and perhaps its profile; what is not named is as the server has it.
+pub(super) async fn replace(
+    Targets(workspaces): Targets,
+    body: Bytes,
+) -> Result<Json<Option<Quirks>>, ControlError> {
+    let value: Value = serde_json::from_slice(&body).map_err(|error| {
+        ControlError::bad(
+            format!("the body is not JSON: {error}"),
+            r#"such as {"profile":"observed","container-idle":"270s"}"#,
+        )
+    })?;
+    let layer = Layer::from_json(&value).map_err(|error| ControlError::of(&error, ""))?;
+    let mut answer = None;
+    for workspace in workspaces {
+        workspace.set_quirks(layer.clone());
+        answer = Some(describe(&workspace));
+    }
+    Ok(Json(answer))
+}
+
+/// Back to what the server has.
+pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
+    for workspace in workspaces {
+        workspace.set_quirks(Layer::default());
+    }
+    StatusCode::NO_CONTENT
+}
+
+fn describe(workspace: &Workspace) -> Quirks {
+    let layers = workspace.quirks();
+    Quirks {
+        profile: layers.profile.name().to_owned(),
+        quirks: quirks::describe(&layers.quirks),
+    }
+}

@@ -1,0 +1,48 @@
+//! `/_sandtable/rate-limits`: what a minute allows, for the workspace.
+
+use std::sync::Arc;
+
+use axum::Json;
+use bytes::Bytes;
+use control_api::{ClearedRates, List};
+
+use super::error::ControlError;
+use super::target::{Target, Targets};
+use workspace::rate::RateLimit;
+
+const HINT: &str = r#"such as [{"model":"claude-sonnet","requests":50,"input_tokens":30000,"output_tokens":8000}]"#;
+
+/// The limits in force.
+pub(super) async fn show(Target(workspace): Target) -> Json<List<RateLimit>> {
+    let data = workspace.rates.limits().to_vec();
+    Json(List { data })
+}
+
+/// Puts others in their place; the buckets are full again.
+pub(super) async fn replace(
+    Targets(workspaces): Targets,
+    body: Bytes,
+) -> Result<Json<List<RateLimit>>, ControlError> {
+    let limits: Vec<RateLimit> = serde_json::from_slice(&body)
+        .map_err(|error| ControlError::bad(format!("rate limits: {error}"), HINT))?;
+    for (at, limit) in limits.iter().enumerate() {
+        limit
+            .check()
+            .map_err(|error| ControlError::bad(format!("rate limit {at}: {error}"), HINT))?;
+    }
+    let limits: Arc<[RateLimit]> = limits.into();
+    for workspace in workspaces {
+        workspace.rates.set(Arc::clone(&limits));
+    }
+    let data = limits.to_vec();
+    Ok(Json(List { data }))
+}
+
+/// Back to what the server's flags say.
+pub(super) async fn clear(Targets(workspaces): Targets) -> Json<ClearedRates> {
+    for workspace in &workspaces {
+        workspace.rates.reset();
+    }
+    let workspaces = workspaces.len() as u64;
+    Json(ClearedRates { workspaces })
+}

@@ -1,0 +1,67 @@
+//! `/_sandtable/scripts`: replace, add, list, and clear the workspace's own rules.
+
+use axum::Json;
+use axum::http::StatusCode;
+use control_api::{Loaded, ScriptCheck, ScriptList};
+
+use super::error::ControlError;
+use super::target::{Target, Targets};
+use common::work;
+use model::script::{self, Diagnostic};
+
+/// What messages call a script that came with a call.
+const ORIGIN: &str = "request body";
+
+/// All rules, in the order they are tried, with how often each was used.
+pub(super) async fn list(Target(workspace): Target) -> Json<ScriptList> {
+    Json(ScriptList {
+        data: workspace.scripts.list(),
+        sources: workspace.scripts.sources(),
+    })
+}
+
+/// Replaces the workspace's rules; the ones given by file stay below them.
+pub(super) async fn replace(
+    Targets(workspaces): Targets,
+    body: String,
+) -> Result<Json<Option<Loaded>>, ControlError> {
+    let mut loaded = None;
+    for workspace in workspaces {
+        let replaced = work::apart(|| workspace.scripts.replace(&body, ORIGIN));
+        loaded = Some(replaced.map_err(|faults| bad(&faults))?);
+    }
+    Ok(Json(loaded))
+}
+
+/// Adds rules after the workspace's own.
+pub(super) async fn add(
+    Targets(workspaces): Targets,
+    body: String,
+) -> Result<Json<Option<Loaded>>, ControlError> {
+    let mut loaded = None;
+    for workspace in workspaces {
+        let added = work::apart(|| workspace.scripts.add(&body, ORIGIN));
+        loaded = Some(added.map_err(|faults| bad(&faults))?);
+    }
+    Ok(Json(loaded))
+}
+
+/// Says what is wrong with rules, and loads nothing.
+pub(super) async fn check(Target(_): Target, body: String) -> Json<ScriptCheck> {
+    Json(work::apart(|| script::examine(&body, ORIGIN)))
+}
+
+/// Forgets the workspace's rules.
+pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
+    for workspace in workspaces {
+        workspace.scripts.clear();
+    }
+    StatusCode::NO_CONTENT
+}
+
+fn bad(faults: &[Diagnostic]) -> ControlError {
+    ControlError::bad(
+        common::hinted::told_all(faults),
+        "`sandtable docs scripts` has an example of every step",
+    )
+}

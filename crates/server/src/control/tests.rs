@@ -1,0 +1,292 @@
+//! The control calls through the whole router, guard included, without a socket.
+
+#[path = "../../../../tests/openapi.rs"]
+mod openapi;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use crate::app::App;
+use crate::config::Config;
+use store::Store;
+
+pub(super) struct Server {
+    router: Router,
+    app: App,
+    _dir: TempDir,
+}
+
+impl Server {
+    pub(super) fn start(config: Config) -> Self {
+        let dir = TempDir::new().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let app = App::for_store_with(store, config);
+        let router = crate::router(&app);
+        Self {
+            router,
+            app,
+            _dir: dir,
+        }
+    }
+
+    pub(super) async fn send(
+        &self,
+        key: Option<&str>,
+        method: Method,
+        path: &str,
+        body: &str,
+    ) -> (StatusCode, Value) {
+        let name = method.to_string();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "localhost:4010")
+            .header("anthropic-version", "2023-06-01")
+            .header("content-type", "application/json");
+        if let Some(key) = key {
+            request = request.header("x-api-key", key);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        openapi::check(&name, path, status.as_u16(), &bytes);
+        (
+            status,
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        )
+    }
+
+    pub(super) async fn post(&self, key: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+        self.send(Some(key), Method::POST, path, &body.to_string())
+            .await
+    }
+
+    pub(super) async fn get(&self, key: &str, path: &str) -> (StatusCode, Value) {
+        self.send(Some(key), Method::GET, path, "").await
+    }
+}
+
+#[tokio::test]
+async fn a_clock_belongs_to_its_key_and_only_goes_forward() {
+    let server = Server::start(Config::default());
+    let (_, frozen) = server
+        .post("a", "/_sandtable/clock", &json!({"freeze": true}))
+        .await;
+    assert_eq!(frozen["frozen"], true);
+    let (_, set) = server
+        .post(
+            "a",
+            "/_sandtable/clock",
+            &json!({"set": "2100-01-01T00:00:00Z"}),
+        )
+        .await;
+    assert_eq!(set["now"], "2100-01-01T00:00:00.000000Z");
+    let (_, later) = server
+        .post("a", "/_sandtable/clock", &json!({"advance": "30d"}))
+        .await;
+    assert_eq!(later["now"], "2100-01-31T00:00:00.000000Z");
+    let (status, error) = server
+        .post(
+            "a",
+            "/_sandtable/clock",
+            &json!({"set": "2000-01-01T00:00:00Z"}),
+        )
+        .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(
+        error["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("only goes forward"),
+        "{error}"
+    );
+    let (_, other) = server.get("b", "/_sandtable/clock").await;
+    assert_eq!(other["frozen"], false);
+    assert!(other["now"].as_str().unwrap() < "2100", "{other}");
+}
+
+#[tokio::test]
+async fn a_reset_brings_the_clock_back_and_forgets_scripts_and_journal() {
+    let server = Server::start(Config::default());
+    server
+        .post(
+            "a",
+            "/_sandtable/clock",
+            &json!({"set": "2100-01-01T00:00:00Z"}),
+        )
+        .await;
+    let rule = json!([{"name": "r", "then": [{"text": "hi"}]}]);
+    let (status, answer) = server
+        .send(
+            Some("a"),
+            Method::PUT,
+            "/_sandtable/scripts",
+            &rule.to_string(),
+        )
+        .await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    // A refused request is an exchange, too.
+    server.post("a", "/v1/messages", &json!({})).await;
+    assert_eq!(
+        server.get("a", "/_sandtable/scripts").await.1["data"][0]["name"],
+        "r"
+    );
+    server.post("a", "/_sandtable/reset", &Value::Null).await;
+    assert_eq!(
+        server.get("a", "/_sandtable/scripts").await.1["data"],
+        json!([])
+    );
+    assert_eq!(
+        server.get("a", "/_sandtable/journal").await.1["data"],
+        json!([])
+    );
+    assert!(
+        server.get("a", "/_sandtable/clock").await.1["now"]
+            .as_str()
+            .unwrap()
+            < "2100"
+    );
+}
+
+#[tokio::test]
+async fn a_bad_script_is_located_and_the_rules_stay_as_they_were() {
+    let server = Server::start(Config::default());
+    let good = "- name: good\n  then:\n    - text: hi\n";
+    server
+        .send(Some("a"), Method::PUT, "/_sandtable/scripts", good)
+        .await;
+    let bad = "- name: bad\n  than:\n    - text: hi\n";
+    let (status, error) = server
+        .send(Some("a"), Method::PUT, "/_sandtable/scripts", bad)
+        .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let message = error["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("request body:2:3") && message.contains("did you mean `then`?"),
+        "{message}"
+    );
+    assert_eq!(
+        server.get("a", "/_sandtable/scripts").await.1["data"][0]["name"],
+        "good"
+    );
+}
+
+#[tokio::test]
+async fn a_call_without_a_key_means_the_only_workspace_or_is_told_which_there_are() {
+    let server = Server::start(Config::default());
+    let (status, error) = server
+        .send(None, Method::GET, "/_sandtable/clock", "")
+        .await;
+    assert_eq!(
+        (status, error["error"]["message"].as_str()),
+        (
+            StatusCode::BAD_REQUEST,
+            Some("no API key was sent, and there is no workspace yet"),
+        )
+    );
+    server
+        .post("a", "/_sandtable/clock", &json!({"freeze": true}))
+        .await;
+    assert_eq!(
+        server
+            .send(None, Method::GET, "/_sandtable/clock", "")
+            .await
+            .1["frozen"],
+        true
+    );
+    server.get("b", "/_sandtable/clock").await;
+    let (status, error) = server
+        .send(None, Method::GET, "/_sandtable/clock", "")
+        .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let name = &server.app.workspaces.all()[0].name;
+    assert!(
+        error["error"]["hint"]
+            .as_str()
+            .unwrap()
+            .contains(name.as_str()),
+        "{error}"
+    );
+    let named = format!("/_sandtable/clock?workspace={name}");
+    assert_eq!(
+        server.send(None, Method::GET, &named, "").await.0,
+        StatusCode::OK
+    );
+    let (status, _) = server
+        .send(None, Method::GET, "/_sandtable/clock?workspace=none", "")
+        .await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_control_token_guards_everything_but_health() {
+    let config = Config {
+        control_token: Some("secret".to_owned()),
+        ..Config::default()
+    };
+    let server = Server::start(config);
+    assert_eq!(
+        server.get("a", "/_sandtable/clock").await.0,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        server.get("a", "/_sandtable/health").await.0,
+        StatusCode::OK
+    );
+    assert_eq!(
+        server.post("a", "/_sandtable/reset", &Value::Null).await.0,
+        StatusCode::UNAUTHORIZED
+    );
+    let request = Request::builder()
+        .uri("/_sandtable/clock")
+        .header("host", "localhost")
+        .header("x-api-key", "a")
+        .header("x-sandtable-token", "secret")
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(
+        server
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap()
+            .status(),
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn the_journal_lists_what_was_asked_without_the_key() {
+    let server = Server::start(Config::default());
+    server
+        .post("sk-very-secret", "/v1/messages", &json!({"model": "m"}))
+        .await;
+    let (_, journal) = server
+        .get("sk-very-secret", "/_sandtable/journal?status=4xx")
+        .await;
+    assert_eq!(journal["data"][0]["path"], "/v1/messages");
+    assert_eq!(journal["data"][0]["status"], 400);
+    assert!(!journal.to_string().contains("very-secret"), "{journal}");
+    let (status, _) = server
+        .get("sk-very-secret", "/_sandtable/journal?stauts=4xx")
+        .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn an_unknown_call_says_so_in_the_control_shape() {
+    let server = Server::start(Config::default());
+    let (status, error) = server.get("a", "/_sandtable/clok").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        error["error"]["message"],
+        "no control call `/_sandtable/clok`"
+    );
+}

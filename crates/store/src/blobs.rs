@@ -1,0 +1,312 @@
+//! Bytes on disk: temporary files while they are written, then one file per blob.
+//!
+//! A blob is named by its row's number and never by anything a client sent.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::StoreError;
+use common::private;
+
+/// Where blobs are while they are written. The name is ours, because it is cleared.
+const TMP: &str = "sandtable-tmp";
+/// Bytes collected before they are handed to the disk.
+const BATCH_BYTES: usize = 512 * 1024;
+
+/// The directories of a store's bytes.
+#[derive(Debug)]
+pub(super) struct BlobDir {
+    blobs: PathBuf,
+    tmp: PathBuf,
+    next_tmp: AtomicU64,
+}
+
+impl BlobDir {
+    /// Opens the directories and removes what a killed server was still writing.
+    pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
+        let this = Self {
+            blobs: dir.join("blobs"),
+            tmp: dir.join(TMP),
+            next_tmp: AtomicU64::new(0),
+        };
+        let io = || StoreError::io("prepare the blob directory");
+        private::create_dir_all(&this.blobs).map_err(io())?;
+        match fs::remove_dir_all(&this.tmp) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io()(error)),
+            _ => {}
+        }
+        private::create_dir_all(&this.tmp).map_err(io())?;
+        Ok(this)
+    }
+
+    /// `blobs/<2 hex>/<16 hex>`; the last digits spread the files over the directories.
+    fn path(&self, blob: i64) -> PathBuf {
+        let name = format!("{blob:016x}");
+        self.blobs.join(&name[14..]).join(name)
+    }
+
+    /// The blobs on disk.
+    pub(super) fn list(&self) -> Result<Vec<i64>, StoreError> {
+        let io = || StoreError::io("list the blobs");
+        let mut found = Vec::new();
+        for shelf in fs::read_dir(&self.blobs).map_err(io())? {
+            let shelf = shelf.map_err(io())?;
+            if !shelf.file_type().map_err(io())?.is_dir() {
+                continue;
+            }
+            for entry in fs::read_dir(shelf.path()).map_err(io())? {
+                let name = entry.map_err(io())?.file_name();
+                let number = name.to_str().filter(|name| name.len() == 16);
+                // What is not ours stays.
+                found.extend(number.and_then(|name| i64::from_str_radix(name, 16).ok()));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Gives a whole temporary blob its final name.
+    pub(super) fn keep(&self, temp: &TempBlob, blob: i64) -> Result<(), StoreError> {
+        let io = || StoreError::io("keep a blob");
+        let path = self.path(blob);
+        let shelf = path.parent().expect("a blob lies on a shelf");
+        match fs::rename(&temp.0.guard.path, &path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let moved = private::create_dir_all(shelf)
+                    .and_then(|()| fs::rename(&temp.0.guard.path, &path));
+                moved.map_err(|error| io()(error).on(&self.blobs))?;
+            }
+            result => result.map_err(|error| io()(error).on(&self.blobs))?,
+        }
+        temp.0.guard.armed.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Undoes [`Self::keep`] where the row could not be committed.
+    pub(super) fn give_back(&self, temp: &TempBlob, blob: i64) {
+        temp.0.guard.armed.store(true, Ordering::Relaxed);
+        if let Err(error) = fs::rename(self.path(blob), &temp.0.guard.path) {
+            tracing::warn!(%error, "a blob without a row stays until the next start");
+        }
+    }
+
+    /// Writes a whole blob at once, as [`Self::keep`] would place it.
+    pub(super) fn write(&self, blob: i64, content: &[u8]) -> Result<(), StoreError> {
+        let io = || StoreError::io("write a blob");
+        let n = self.next_tmp.fetch_add(1, Ordering::Relaxed);
+        let (temporary, path) = (self.tmp.join(n.to_string()), self.path(blob));
+        let shelf = path.parent().expect("a blob lies on a shelf");
+        let written = private::create_new(&temporary)
+            .and_then(|mut file| file.write_all(content))
+            .and_then(|()| private::create_dir_all(shelf))
+            .and_then(|()| fs::rename(&temporary, &path));
+        written.map_err(|error| {
+            // Half of it would take what room there is.
+            TempGuard::remove(&temporary);
+            io()(error).on(&self.blobs)
+        })
+    }
+
+    /// A temporary blob of the same bytes, which takes no room where the file system lets it have them.
+    pub(super) fn twin(&self, of: &TempBlob) -> Result<TempBlob, StoreError> {
+        let n = self.next_tmp.fetch_add(1, Ordering::Relaxed);
+        let path = self.tmp.join(n.to_string());
+        let from = &of.0.guard.path;
+        // As many names as a file may have are rarely needed, and some file systems know only one.
+        if fs::hard_link(from, &path).is_err() {
+            fs::copy(from, &path).map_err(StoreError::io("copy a blob"))?;
+        }
+        Ok(TempBlob(Arc::new(Whole {
+            guard: Arc::new(TempGuard {
+                path,
+                armed: AtomicBool::new(true),
+            }),
+            size_bytes: of.size_bytes(),
+        })))
+    }
+
+    pub(super) fn remove(&self, blob: i64) -> Result<(), StoreError> {
+        match fs::remove_file(self.path(blob)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::io("remove a blob")(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn open_blob(&self, blob: i64) -> io::Result<File> {
+        File::open(self.path(blob))
+    }
+}
+
+/// Removes a temporary file when nothing refers to it any more, the write in flight included.
+#[derive(Debug)]
+struct TempGuard {
+    path: PathBuf,
+    armed: AtomicBool,
+}
+
+impl TempGuard {
+    fn remove(path: &Path) {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, "a temporary file stays until the next start");
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for TempGuard {
+    fn drop(&mut self) {
+        if !*self.armed.get_mut() {
+            return;
+        }
+        let path = std::mem::take(&mut self.path);
+        // Removing a large file takes tens of milliseconds.
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || Self::remove(&path))),
+            Err(_) => Self::remove(&path),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Slot {
+    /// Nothing was written yet, not even the file's name.
+    Unmade,
+    Busy(JoinHandle<io::Result<(File, Vec<u8>)>>),
+    /// A write failed; there is no going on.
+    Failed,
+}
+
+/// Writes one blob. Two batches are in memory at most: one on its way to the disk, one filling.
+///
+/// What is written is copied into the batch. Keeping the pieces instead is slower: the reader of the
+/// socket then needs fresh memory for each, and the system clears every page of it.
+#[derive(Debug)]
+pub struct BlobWriter {
+    guard: Arc<TempGuard>,
+    slot: Slot,
+    batch: Vec<u8>,
+    size_bytes: u64,
+}
+
+impl BlobWriter {
+    pub(super) fn new(dir: &BlobDir) -> Self {
+        let n = dir.next_tmp.fetch_add(1, Ordering::Relaxed);
+        Self {
+            guard: Arc::new(TempGuard {
+                path: dir.tmp.join(n.to_string()),
+                armed: AtomicBool::new(true),
+            }),
+            slot: Slot::Unmade,
+            batch: Vec::new(),
+            size_bytes: 0,
+        }
+    }
+
+    /// Bytes written so far.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Appends `piece`; waits for the disk only when a whole batch is ahead of it.
+    pub async fn write(&mut self, piece: impl AsRef<[u8]>) -> Result<(), StoreError> {
+        let mut piece = piece.as_ref();
+        self.size_bytes += piece.len() as u64;
+        while !piece.is_empty() {
+            let (fitting, rest) = piece.split_at(piece.len().min(BATCH_BYTES - self.batch.len()));
+            self.batch.extend_from_slice(fitting);
+            piece = rest;
+            if self.batch.len() == BATCH_BYTES {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes the blob: every byte is with the system.
+    pub async fn finish(mut self) -> Result<TempBlob, StoreError> {
+        if !self.batch.is_empty() || matches!(self.slot, Slot::Unmade) {
+            self.flush().await?;
+        }
+        self.idle().await?;
+        Ok(TempBlob(Arc::new(Whole {
+            guard: self.guard,
+            size_bytes: self.size_bytes,
+        })))
+    }
+
+    /// Gives up, and returns when the temporary file is gone. Dropping does the same later.
+    pub async fn discard(mut self) {
+        // A failed write leaves nothing else to do.
+        self.idle().await.ok();
+        let guard = self.guard;
+        let removed = tokio::task::spawn_blocking(move || {
+            if let Ok(mut guard) = Arc::try_unwrap(guard) {
+                *guard.armed.get_mut() = false;
+                TempGuard::remove(&guard.path);
+            }
+        });
+        removed.await.ok();
+    }
+
+    /// Waits for the write in flight; its file and the batch it is done with.
+    async fn idle(&mut self) -> Result<Option<(File, Vec<u8>)>, StoreError> {
+        let io = StoreError::io("write a blob");
+        match std::mem::replace(&mut self.slot, Slot::Failed) {
+            Slot::Unmade => Ok(None),
+            Slot::Busy(write) => match write.await {
+                Ok(done) => done
+                    .map(Some)
+                    .map_err(|error| io(error).on(&self.guard.path)),
+                Err(error) => Err(io(io::Error::other(error))),
+            },
+            Slot::Failed => Err(io(io::Error::other("an earlier write failed"))),
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        let (file, next) = self.idle().await?.unzip();
+        let mut batch = std::mem::replace(&mut self.batch, next.unwrap_or_default());
+        let guard = Arc::clone(&self.guard);
+        self.slot = Slot::Busy(tokio::task::spawn_blocking(move || {
+            let mut file = match file {
+                Some(file) => file,
+                None => private::create_new(&guard.path)?,
+            };
+            file.write_all(&batch)?;
+            batch.clear();
+            Ok((file, batch))
+        }));
+        Ok(())
+    }
+}
+
+/// A whole blob that no file has yet. Removed with its last clone, unless it became a file's.
+#[derive(Debug, Clone)]
+pub struct TempBlob(Arc<Whole>);
+
+#[derive(Debug)]
+struct Whole {
+    guard: Arc<TempGuard>,
+    size_bytes: u64,
+}
+
+impl TempBlob {
+    /// Its length.
+    pub fn size_bytes(&self) -> u64 {
+        self.0.size_bytes
+    }
+
+    /// Opens it for reading.
+    pub fn open(&self) -> Result<File, StoreError> {
+        File::open(&self.0.guard.path).map_err(StoreError::io("read a temporary blob"))
+    }
+}

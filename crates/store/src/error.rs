@@ -1,0 +1,205 @@
+//! Why the store did not do what it was asked.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use common::hinted::Hinted;
+
+/// Reads well after "failed to".
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error(
+        "lock the data directory `{}`: process {pid} is using it",
+        dir.display()
+    )]
+    Locked {
+        dir: PathBuf,
+        /// The owner as it wrote itself down, or `unknown`.
+        pid: String,
+    },
+    #[error(
+        "use `{}` as a data directory: it holds `{found}`, and no store of sandtable's",
+        dir.display()
+    )]
+    Foreign {
+        dir: PathBuf,
+        /// Something that is there.
+        found: String,
+    },
+    #[error(
+        "use `{}`: it is a database of another program",
+        path.display()
+    )]
+    ForeignDatabase { path: PathBuf },
+    #[error(
+        "lock `{}`: the file is not sandtable's",
+        path.display()
+    )]
+    ForeignLock { path: PathBuf },
+    #[error(
+        "keep other users out of the data directory `{}`: {source}",
+        dir.display()
+    )]
+    Open { dir: PathBuf, source: io::Error },
+    #[error("open a store of schema version {found}: this sandtable knows versions up to {known}")]
+    TooNew { found: u32, known: u32 },
+    #[error(
+        "read `{}`: the database is damaged ({cause})",
+        path.display()
+    )]
+    Damaged {
+        path: PathBuf,
+        #[source]
+        cause: Box<dyn Error + Send + Sync>,
+    },
+    #[error("{operation}: {source}")]
+    Sql {
+        operation: &'static str,
+        source: rusqlite::Error,
+    },
+    #[error("{operation}: {source}")]
+    Io {
+        operation: &'static str,
+        source: io::Error,
+    },
+    /// There was no room for it.
+    #[error("{operation}: no space is left on the disk of `{}`: {cause}", path.display())]
+    Full {
+        operation: &'static str,
+        /// What was written.
+        path: PathBuf,
+        #[source]
+        cause: Box<dyn Error + Send + Sync>,
+    },
+    #[error("store {size_bytes} bytes: the workspace holds {used_bytes} of {quota_bytes}")]
+    QuotaExceeded {
+        size_bytes: u64,
+        used_bytes: u64,
+        quota_bytes: u64,
+    },
+    /// The workspace has, or lately had, an object of this id.
+    #[error("give out the id `{id}`: it is taken")]
+    IdTaken { id: String },
+    /// A cursor names a file that never was in this workspace's list.
+    #[error("list files from `{id}`: there is no such file")]
+    UnknownCursor { id: String },
+    #[error("find the workspace `{id}`")]
+    UnknownWorkspace { id: String },
+    #[error("add a workspace: there are {limit} already")]
+    WorkspacesFull { limit: usize },
+    /// The file was deleted after its row was read.
+    #[error("open the bytes of `{id}`: they are deleted")]
+    BlobGone { id: String },
+    #[error("open the bytes of `{id}`: {found} bytes on disk, {expected} in the store")]
+    BlobDamaged {
+        id: String,
+        found: u64,
+        expected: u64,
+    },
+    #[error("reach the store: it is closed")]
+    Closed,
+}
+
+impl Hinted for StoreError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let hint = match self {
+            Self::Locked { .. } => "stop that server, or give `--data-dir` another folder",
+            Self::Foreign { dir, .. } => {
+                let folder = dir.join("sandtable-data");
+                return Some(Cow::Owned(format!(
+                    "give `--data-dir` a new or an empty folder, such as `{}`",
+                    folder.display()
+                )));
+            }
+            Self::ForeignDatabase { .. } => "give `--data-dir` another folder",
+            Self::ForeignLock { .. } => "move it away, or give `--data-dir` another folder",
+            Self::Open { .. } => {
+                "`chmod 700` it as its owner, or give `--data-dir` a folder of your own"
+            }
+            Self::TooNew { .. } => {
+                "take the newer sandtable that made it, or give `--data-dir` another folder"
+            }
+            Self::Damaged { .. } => {
+                "move the data directory away to keep what is left of it, or give `--data-dir` another folder"
+            }
+            Self::Sql { .. }
+            | Self::Io { .. }
+            | Self::Full { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::IdTaken { .. }
+            | Self::UnknownCursor { .. }
+            | Self::UnknownWorkspace { .. }
+            | Self::WorkspacesFull { .. }
+            | Self::BlobGone { .. }
+            | Self::BlobDamaged { .. }
+            | Self::Closed => return None,
+        };
+        Some(Cow::Borrowed(hint))
+    }
+}
+
+impl StoreError {
+    /// What to do about a full disk.
+    pub const FULL_HINT: &str =
+        "make room there, or start with `--data-dir` (or `TMPDIR`) on another disk";
+
+    /// What is full, if that is the reason.
+    pub fn full(&self) -> Option<String> {
+        let Self::Full {
+            operation, path, ..
+        } = self
+        else {
+            return None;
+        };
+        Some(format!(
+            "no space is left on the disk of `{}`, failed to {operation}",
+            path.display()
+        ))
+    }
+
+    /// The same of a file or folder: a full disk and a damaged database are told with their path.
+    #[must_use]
+    pub fn on(self, path: &Path) -> Self {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+        let is_full = |source: &io::Error| matches!(source.kind(), StorageFull | QuotaExceeded);
+        let path = path.to_owned();
+        if let Self::Sql { operation, source } = self {
+            let cause = Box::new(source);
+            return match cause.sqlite_error_code() {
+                Some(DatabaseCorrupt | NotADatabase) => Self::Damaged { path, cause },
+                Some(DiskFull) => Self::Full {
+                    operation,
+                    path,
+                    cause,
+                },
+                _ => Self::Sql {
+                    operation,
+                    source: *cause,
+                },
+            };
+        }
+        if let Self::Io { operation, source } = self {
+            return if is_full(&source) {
+                Self::Full {
+                    operation,
+                    path,
+                    cause: source.into(),
+                }
+            } else {
+                Self::Io { operation, source }
+            };
+        }
+        self
+    }
+
+    pub(super) fn sql(operation: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |source| Self::Sql { operation, source }
+    }
+
+    pub fn io(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { operation, source }
+    }
+}

@@ -1,0 +1,105 @@
+//! Skills as zip archives, on their way in and out.
+
+use std::io::{Cursor, Read, Write};
+
+use wire::refusal::Invalid;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use common::limits;
+
+/// A path and its content.
+pub type File = (String, Vec<u8>);
+
+/// Whether these are the bytes of an archive.
+pub fn is_zip(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
+}
+
+/// The files of an archive; no more than a skill may hold is unpacked.
+pub fn unpack(bytes: &[u8]) -> Result<Vec<File>, Invalid> {
+    let broken = |error: &dyn std::fmt::Display| {
+        Invalid::new(format!("The zip file of the skill cannot be read: {error}"))
+    };
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| broken(&error))?;
+    if archive.len() > limits::MAX_SKILL_FILES {
+        return Err(Invalid::new(format!(
+            "A skill holds at most {} files",
+            limits::MAX_SKILL_FILES
+        )));
+    }
+    let mut files = Vec::new();
+    let mut room = limits::MAX_SKILL_BYTES;
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).map_err(|error| broken(&error))?;
+        let path = entry.name().map_err(|error| broken(&error))?.into_owned();
+        // What file managers add.
+        if entry.is_dir() || path.starts_with("__MACOSX/") || path.ends_with(".DS_Store") {
+            continue;
+        }
+        if entry.is_symlink() {
+            return Err(Invalid::new(format!("A skill holds no links: `{path}`")));
+        }
+        let mut content = Vec::new();
+        entry
+            .take(room as u64 + 1)
+            .read_to_end(&mut content)
+            .map_err(|error| broken(&error))?;
+        room = room
+            .checked_sub(content.len())
+            .ok_or_else(super::too_large)?;
+        files.push((path, content));
+    }
+    Ok(files)
+}
+
+/// An archive with the files below one directory.
+pub fn pack<'a>(
+    directory: &str,
+    files: impl Iterator<Item = (&'a str, &'a [u8])>,
+) -> std::io::Result<Vec<u8>> {
+    // The default time is the same in every run.
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for (path, content) in files {
+        let mode = if content.starts_with(b"#!") {
+            0o755
+        } else {
+            0o644
+        };
+        archive.start_file(
+            format!("{directory}/{path}"),
+            options.unix_permissions(mode),
+        )?;
+        archive.write_all(content)?;
+    }
+    Ok(archive.finish()?.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_is_unpacked_and_nothing_else_is_taken() {
+        let files = [
+            ("SKILL.md", &b"text"[..]),
+            ("scripts/a.py", b"#!/usr/bin/python3"),
+        ];
+        let bytes = pack("my-skill", files.into_iter()).unwrap();
+        assert!(is_zip(&bytes));
+        let unpacked = unpack(&bytes).unwrap();
+        assert_eq!(unpacked[1].0, "my-skill/scripts/a.py");
+        assert_eq!(unpacked[1].1, files[1].1);
+        assert!(unpack(&bytes[..bytes.len() / 2]).is_err());
+        assert!(unpack(b"PK\x03\x04 and nothing more").is_err());
+    }
+
+    #[test]
+    fn an_archive_that_unfolds_to_more_than_a_skill_holds_is_refused() {
+        let zeros = vec![0; limits::MAX_SKILL_BYTES + 1];
+        let bytes = pack("big", [("SKILL.md", &zeros[..])].into_iter()).unwrap();
+        assert!(bytes.len() < 1024 * 1024);
+        assert_eq!(unpack(&bytes).unwrap_err(), super::super::too_large());
+    }
+}

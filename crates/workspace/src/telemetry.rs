@@ -1,0 +1,304 @@
+//! What the server counts of itself, and what it hands on: metrics for Prometheus, spans for OTLP.
+//!
+//! Labels have few values, whatever clients send. Counting takes one short lock a request.
+
+mod otlp;
+mod protobuf;
+mod span;
+mod text;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use control_api::BatchItem;
+use otlp::Exporter;
+
+pub use client::ClientError as CollectorError;
+pub use text::Gauges;
+
+/// Upper bounds of the histogram of starts, in milliseconds.
+const START_BOUNDS_MS: [u64; 12] = [
+    10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000,
+];
+
+/// What a server counts. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Telemetry(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    counts: Mutex<Counts>,
+    /// Where spans go, if anywhere.
+    exporter: OnceLock<Exporter>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    requests: BTreeMap<(&'static str, &'static str, &'static str), u64>,
+    turns: BTreeMap<(&'static str, &'static str), u64>,
+    calls: BTreeMap<(&'static str, &'static str), u64>,
+    tokens: [u64; 2],
+    starts: BTreeMap<&'static str, Starts>,
+}
+
+/// How long sandboxes took to start.
+#[derive(Debug, Clone, Default)]
+struct Starts {
+    /// Not cumulative; the last is beyond every bound.
+    buckets: [u64; START_BOUNDS_MS.len() + 1],
+    total: Duration,
+}
+
+/// A request that is over, or an item of a batch.
+#[derive(Debug)]
+pub struct Done<'a> {
+    pub request_id: &'a str,
+    /// The workspace's id.
+    pub workspace: &'a str,
+    pub started: Instant,
+    pub duration: Duration,
+    /// Where a trace of the client's is, as it says in its header.
+    pub traceparent: Option<&'a str>,
+    pub method: &'a str,
+    pub path: &'a str,
+    pub status: u16,
+    pub client_left: bool,
+    /// Of an item, which no client has sent by itself.
+    pub item: Option<&'a BatchItem>,
+    /// Of a turn.
+    pub turn: Option<&'a TurnDone>,
+    /// Where its answer came from.
+    pub source: Option<&'a str>,
+}
+
+/// What a turn has done.
+#[derive(Debug, Clone, Default)]
+pub struct TurnDone {
+    /// The model that was asked for; `None` where none was.
+    pub model: Option<String>,
+    pub calls: Vec<CallDone>,
+    /// Input and output tokens.
+    pub tokens: Option<(u64, u64)>,
+}
+
+/// A call to a server tool.
+#[derive(Debug, Clone)]
+pub struct CallDone {
+    pub id: String,
+    pub tool: &'static str,
+    pub begun: Instant,
+    pub took: Duration,
+    pub outcome: CallOutcome,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallOutcome {
+    Done,
+    /// With the code of its error.
+    Failed(String),
+    /// Its code waits for the client.
+    Waits,
+}
+
+impl CallOutcome {
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Done => "ok",
+            Self::Failed(_) => "error",
+            Self::Waits => "waits",
+        }
+    }
+}
+
+impl Telemetry {
+    /// Counts a request that is over; of an item its turn alone.
+    pub fn request(&self, done: &Done<'_>) {
+        if done.item.is_none() {
+            let key = (
+                method(done.method),
+                route(done.path),
+                status(done.status, done.client_left),
+            );
+            *self.lock().requests.entry(key).or_default() += 1;
+        }
+        if let Some(turn) = done.turn {
+            self.turn(turn, done.source, status(done.status, done.client_left));
+        }
+        if let Some(exporter) = self.0.exporter.get() {
+            exporter.push(span::of(done));
+        }
+    }
+
+    /// Hands spans on to a collector from now on.
+    pub fn export(&self, url: &str) -> Result<(), CollectorError> {
+        let exporter = Exporter::start(url)?;
+        // A server starts once.
+        self.0.exporter.set(exporter).ok();
+        Ok(())
+    }
+
+    /// Waits for a while until the collector has what there is.
+    pub async fn flush(&self) {
+        if let Some(exporter) = self.0.exporter.get() {
+            exporter.flush().await;
+        }
+    }
+
+    /// Counts a turn, of a request or of an item of a batch.
+    fn turn(&self, turn: &TurnDone, source: Option<&str>, status: &'static str) {
+        let mut counts = self.lock();
+        if let Some(source) = source {
+            let source = origin(source, turn.model.is_some());
+            *counts.turns.entry((source, status)).or_default() += 1;
+        }
+        for call in &turn.calls {
+            let key = (call.tool, call.outcome.label());
+            *counts.calls.entry(key).or_default() += 1;
+        }
+        if let Some((input, output)) = turn.tokens {
+            counts.tokens[0] += input;
+            counts.tokens[1] += output;
+        }
+    }
+
+    /// Counts a sandbox that runs from now on: `started`, or `taken up`.
+    pub fn start(&self, how: &'static str, took: Duration) {
+        let mut counts = self.lock();
+        let starts = counts.starts.entry(how).or_default();
+        let bound = START_BOUNDS_MS
+            .iter()
+            .position(|bound| took <= Duration::from_millis(*bound));
+        starts.buckets[bound.unwrap_or(START_BOUNDS_MS.len())] += 1;
+        starts.total += took;
+    }
+
+    /// The metrics as Prometheus reads them.
+    pub fn text(&self, gauges: &Gauges) -> String {
+        let spans = self.0.exporter.get().map(|exporter| {
+            let counts = &exporter.counts;
+            [&counts.taken, &counts.failed, &counts.dropped]
+                .map(|count| count.load(Ordering::Relaxed))
+        });
+        text::render(&self.lock(), spans, gauges)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn method(method: &str) -> &'static str {
+    match method {
+        "GET" => "GET",
+        "POST" => "POST",
+        "DELETE" => "DELETE",
+        "HEAD" => "HEAD",
+        _ => "other",
+    }
+}
+
+/// The family of a path.
+fn route(path: &str) -> &'static str {
+    const ROUTES: [&str; 6] = [
+        "/v1/messages/count_tokens",
+        "/v1/messages/batches",
+        "/v1/messages",
+        "/v1/files",
+        "/v1/skills",
+        "/v1/models",
+    ];
+    let is_below = |route: &&str| {
+        path.strip_prefix(*route)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    ROUTES.into_iter().find(is_below).unwrap_or("other")
+}
+
+/// The class of a status; `left` where the client did not wait for it.
+fn status(status: u16, client_left: bool) -> &'static str {
+    match status {
+        _ if client_left => "left",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        500..600 => "5xx",
+        _ => "other",
+    }
+}
+
+/// A rule's name is its author's: all rules count as `script`.
+fn origin(source: &str, asked_a_model: bool) -> &'static str {
+    match source {
+        "tour" => "tour",
+        "direct" => "direct",
+        _ if asked_a_model => "script",
+        "unmatched" => "unmatched",
+        source if source.starts_with("upstream ") => "upstream",
+        _ => "cassette",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_send_makes_no_label() {
+        let telemetry = Telemetry::default();
+        for n in 0..100 {
+            let (method, path) = (format!("M{n}"), format!("/v1/files/{n}"));
+            let turn = TurnDone {
+                model: Some(format!("model-{n}")),
+                ..TurnDone::default()
+            };
+            let source = format!("rule {n}");
+            telemetry.request(&Done {
+                request_id: "req_1",
+                workspace: "wrkspc_1",
+                started: Instant::now(),
+                duration: Duration::ZERO,
+                traceparent: None,
+                method: &method,
+                path: &path,
+                status: 200 + n,
+                client_left: false,
+                item: None,
+                turn: Some(&turn),
+                source: Some(&source),
+            });
+        }
+        let text = telemetry.text(&Gauges::default());
+        assert!(text.contains(
+            "sandtable_requests_total{method=\"other\",route=\"/v1/files\",status=\"2xx\"} 100\n"
+        ));
+        assert!(text.contains("sandtable_turns_total{source=\"script\",status=\"2xx\"} 100\n"));
+        assert_eq!(
+            route("/v1/messages/batches/x/results"),
+            "/v1/messages/batches"
+        );
+        assert_eq!(route("/v1/messagesx"), "other");
+    }
+
+    #[test]
+    fn buckets_of_a_histogram_add_up() {
+        let telemetry = Telemetry::default();
+        for ms in [5, 10, 11, 999_999] {
+            telemetry.start("started", Duration::from_millis(ms));
+        }
+        let text = telemetry.text(&Gauges::default());
+        let name = "sandtable_sandbox_start_seconds";
+        for line in [
+            format!("{name}_bucket{{how=\"started\",le=\"0.01\"}} 2\n"),
+            format!("{name}_bucket{{how=\"started\",le=\"0.025\"}} 3\n"),
+            format!("{name}_bucket{{how=\"started\",le=\"60\"}} 3\n"),
+            format!("{name}_bucket{{how=\"started\",le=\"+Inf\"}} 4\n"),
+            format!("{name}_count{{how=\"started\"}} 4\n"),
+            format!("{name}_sum{{how=\"started\"}} 1000.025\n"),
+        ] {
+            assert!(text.contains(&line), "{line}{text}");
+        }
+    }
+}
