@@ -346,7 +346,7 @@ impl Inner {
     fn kill(&self, process: &OwnedFd) -> io::Result<()> {
         match self.rung {
             Rung::Namespaces => sys::kill(process),
-            Rung::Landlock => sys::signal(process, libc::SIGTERM),
+            Rung::Landlock => sys::signal(process, sys::Signal::TERM),
         }
     }
 

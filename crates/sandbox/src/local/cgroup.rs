@@ -339,8 +339,13 @@ fn usable_two(base: PathBuf) -> Option<Layout> {
 /// Hierarchies that the kernel has and nobody has mounted: mounted for us alone, attached nowhere.
 fn unmounted(held: &mut Vec<OwnedFd>) -> Result<Layout, CgroupError> {
     let mut mount = |flag: &std::ffi::CStr| {
-        let mount =
-            sys::mount_detached(c"cgroup", "sandtable", &[flag], 0).map_err(CgroupError::None)?;
+        let mount = sys::mount_detached(
+            c"cgroup",
+            "sandtable",
+            &[flag],
+            sys::MountAttrFlags::empty(),
+        )
+        .map_err(CgroupError::None)?;
         // Of this process by its number: the sandbox's first process uses the path, too.
         let (pid, fd) = (std::process::id(), mount.as_raw_fd());
         let place = PathBuf::from(format!("/proc/{pid}/fd/{fd}"));

@@ -125,14 +125,14 @@ impl Disks {
             .open(to)?;
         to.set_len(bytes)?;
         let mut place = 0;
-        while let Some(data) = sys::seek(&from, place, libc::SEEK_DATA)? {
-            let hole = sys::seek(&from, data, libc::SEEK_HOLE)?.unwrap_or(data);
+        while let Some(data) = sys::next_data(&from, place)? {
+            let hole = sys::next_hole(&from, data)?.unwrap_or(data);
             place = data;
             while place < hole {
                 let left = usize::try_from(hole - place).unwrap_or(usize::MAX);
                 match sys::copy_range(&from, &to, place, left)? {
                     0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    copied => place += i64::try_from(copied).unwrap_or(i64::MAX),
+                    copied => place += copied as u64,
                 }
             }
         }
@@ -235,7 +235,7 @@ pub(super) fn attach(image: &Path) -> io::Result<(i32, File)> {
 }
 
 /// In the sandbox's first process: mounts the device, attached to nothing yet.
-pub(super) fn mount(number: i32, attributes: u64) -> io::Result<OwnedFd> {
+pub(super) fn mount(number: i32, attributes: sys::MountAttrFlags) -> io::Result<OwnedFd> {
     sys::mount_detached(
         c"ext4",
         &format!("/dev/loop{number}"),

@@ -14,12 +14,15 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::plan::{ARGUMENT, OWN, Plan, Storage, USER, Word};
+use super::sys::{MountAttrFlags, MountFlags, UnshareFlags};
 use super::{confined, disk, filter, libraries, rootfs, sys};
 use crate::memory;
 
 /// Devices, and mounts that must stay as they are, get no more than this.
-const ALWAYS: u64 = sys::ATTR_NOSUID;
-const READ_ONLY: u64 = sys::ATTR_RDONLY | sys::ATTR_NOSUID | sys::ATTR_NODEV;
+const ALWAYS: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
+const READ_ONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY
+    .union(MountAttrFlags::MOUNT_ATTR_NOSUID)
+    .union(MountAttrFlags::MOUNT_ATTR_NODEV);
 
 /// Whether this program's `main` begins with [`entry`].
 static ENTRY: AtomicBool = AtomicBool::new(false);
@@ -131,17 +134,17 @@ fn run(control: &mut Control) -> Result<Role, Failure> {
     for file in &plan.joins {
         fs::write(file, "0").step("join a control group")?;
     }
-    sys::unshare(libc::CLONE_NEWUSER).step("make a user namespace (unshare)")?;
+    sys::unshare(UnshareFlags::NEWUSER).step("make a user namespace (unshare)")?;
     control.say(&Word::Unshared).step("answer")?;
     control.wait().step("wait for the server")?;
     sys::become_user(USER).step("become the sandbox's user")?;
     sys::raise_capabilities().step("keep the capabilities")?;
-    let namespaces = libc::CLONE_NEWNS
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWNET
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWCGROUP;
+    let namespaces = UnshareFlags::NEWNS
+        | UnshareFlags::NEWPID
+        | UnshareFlags::NEWNET
+        | UnshareFlags::NEWIPC
+        | UnshareFlags::NEWUTS
+        | UnshareFlags::NEWCGROUP;
     sys::unshare(namespaces).step("make the namespaces (unshare)")?;
     if let Some(pid) = sys::fork_sibling().step("fork")? {
         control.say(&Word::Forked(pid)).step("answer")?;
@@ -165,7 +168,7 @@ fn open(plan: &Plan, control: &mut Control) -> Result<Trees, Failure> {
         sys::restrict_tree(&tree, attributes).step("make a system directory read-only")?;
         binds.push(tree);
     }
-    let attributes = sys::ATTR_NOSUID | sys::ATTR_NODEV;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let own = match &plan.storage {
         Storage::Directory(directory) => {
             if plan.privileged {
@@ -212,7 +215,7 @@ fn inside(plan: &Plan, trees: Option<Trees>, control: &mut Control) -> Result<()
         .write(true)
         .open("/dev/null")
         .step("open `/dev/null`")?;
-    sys::replace(2, &null).step("close the standard error")?;
+    sys::replace_stderr(&null).step("close the standard error")?;
     drop(null);
     sys::drop_capabilities().step("give up the capabilities")?;
     // Changes of user and capabilities reset it, so it comes after them. A server that died meanwhile
@@ -230,7 +233,7 @@ fn root(plan: &Plan, trees: &Trees) -> Result<(), Failure> {
         "root",
         base,
         "tmpfs",
-        libc::MS_NOSUID | libc::MS_NODEV,
+        MountFlags::NOSUID | MountFlags::NODEV,
         &size,
     )
     .step("make a root")?;
@@ -265,17 +268,17 @@ fn root(plan: &Plan, trees: &Trees) -> Result<(), Failure> {
         make_parent(place).step("make a directory")?;
         fs::write(place, text).step("write a file of `/etc`")?;
     }
-    let quiet = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    let quiet = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     sys::mount("proc", Path::new("proc"), "proc", quiet, "").step("mount `/proc`")?;
     for place in rootfs::hidden().filter(|place| place.exists()) {
         sys::bind(Path::new("dev/null"), place).step("cover a part of `/proc`")?;
     }
     memory().step("tell the memory")?;
     let size = format!("size={},mode=1777", plan.shm_bytes);
-    let shm = libc::MS_NOSUID | libc::MS_NODEV;
+    let shm = MountFlags::NOSUID | MountFlags::NODEV;
     sys::mount("shm", Path::new("dev/shm"), "tmpfs", shm, &size).step("mount `/dev/shm`")?;
     // Of the sandbox's own, with as many terminals as it may have.
-    let pts = libc::MS_NOSUID | libc::MS_NOEXEC;
+    let pts = MountFlags::NOSUID | MountFlags::NOEXEC;
     let most = format!("newinstance,ptmxmode=0666,mode=0620,max={}", plan.terminals);
     sys::mount("devpts", Path::new("dev/pts"), "devpts", pts, &most).step("mount `/dev/pts`")?;
     own(plan, trees)?;

@@ -1,41 +1,36 @@
-//! System calls. The only module here with `unsafe`, and nothing but thin safe wrappers.
+//! System calls. The only module here with `unsafe`: what rustix has no safe call for.
 #![expect(
     unsafe_code,
-    reason = "system calls the standard library does not offer"
+    reason = "system calls that neither the standard library nor rustix offers safely"
 )]
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::ptr;
 
+use rustix::fs::{CWD, SeekFrom};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, CpuSet, Gid, Uid};
 use tokio::io::unix::AsyncFd;
 
-const OPEN_TREE_CLONE: libc::c_uint = 1;
-const OPEN_TREE_CLOEXEC: libc::c_uint = libc::O_CLOEXEC.cast_unsigned();
+pub(super) use rustix::mount::{MountAttrFlags, MountFlags};
+pub(super) use rustix::process::Signal;
+pub(super) use rustix::thread::UnshareFlags;
+
 const AT_RECURSIVE: libc::c_uint = 0x8000;
-const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
-const FSOPEN_CLOEXEC: libc::c_uint = 1;
-const FSMOUNT_CLOEXEC: libc::c_uint = 1;
-const FSCONFIG_SET_FLAG: libc::c_uint = 0;
-const FSCONFIG_SET_STRING: libc::c_uint = 1;
-const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
-/// No longer writable.
-pub(super) const ATTR_RDONLY: u64 = 1;
-/// No set-user-id programs.
-pub(super) const ATTR_NOSUID: u64 = 2;
-/// No devices.
-pub(super) const ATTR_NODEV: u64 = 4;
 
 const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
 const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 
-const CAP_LAST: libc::c_ulong = 63;
 /// All securebits but `KEEP_CAPS`, each with its lock.
-const SECUREBITS: libc::c_ulong = 0b1110_1111;
+const SECUREBITS: u32 = 0b1110_1111;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 {
@@ -52,28 +47,18 @@ fn check_long(result: libc::c_long) -> io::Result<libc::c_int> {
     libc::c_int::try_from(result).map_err(io::Error::other)
 }
 
-fn c_path(path: &Path) -> io::Result<CString> {
-    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
-}
-
-fn c_text(text: &str) -> io::Result<CString> {
-    CString::new(text).map_err(io::Error::other)
-}
-
 pub(super) fn effective_uid() -> u32 {
-    // SAFETY: takes nothing, cannot fail.
-    unsafe { libc::geteuid() }
+    rustix::process::geteuid().as_raw()
 }
 
 pub(super) fn effective_gid() -> u32 {
-    // SAFETY: takes nothing, cannot fail.
-    unsafe { libc::getegid() }
+    rustix::process::getegid().as_raw()
 }
 
-/// Leaves the given namespaces (`CLONE_NEW…`) for new ones.
-pub(super) fn unshare(namespaces: libc::c_int) -> io::Result<()> {
-    // SAFETY: takes an integer.
-    check(unsafe { libc::unshare(namespaces) }).map(drop)
+/// Leaves the given namespaces for new ones.
+pub(super) fn unshare(namespaces: UnshareFlags) -> io::Result<()> {
+    // SAFETY: descriptors stay shared: nobody asks for `FILES`.
+    Ok(unsafe { rustix::thread::unshare_unsafe(namespaces) }?)
 }
 
 /// Forks a child whose parent is our parent; `None` in the child.
@@ -95,150 +80,95 @@ pub(super) fn close_from(first: u32) -> io::Result<()> {
 
 /// A copy of a descriptor, not below 3.
 pub(super) fn duplicate(fd: i32) -> io::Result<OwnedFd> {
-    // SAFETY: the number may be any; the new descriptor is nobody else's.
-    unsafe {
-        let copy = check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3))?;
-        Ok(OwnedFd::from_raw_fd(copy))
-    }
+    // SAFETY: a number that no descriptor has is an error of the call, and it is borrowed for no longer than that.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    Ok(rustix::io::fcntl_dupfd_cloexec(fd, 3)?)
 }
 
-/// Makes `number` refer to what `fd` does; it stays open over `exec`.
-pub(super) fn replace(number: i32, fd: &impl AsFd) -> io::Result<()> {
-    // SAFETY: only for the standard descriptors, which no owned value stands for.
-    check(unsafe { libc::dup2(fd.as_fd().as_raw_fd(), number) }).map(drop)
+/// Makes the standard error refer to what `fd` does; it stays open over `exec`.
+pub(super) fn replace_stderr(fd: &impl AsFd) -> io::Result<()> {
+    Ok(rustix::stdio::dup2_stderr(fd)?)
+}
+
+/// Makes the standard input and output do so, too.
+pub(super) fn replace_stdio(fd: &impl AsFd) -> io::Result<()> {
+    rustix::stdio::dup2_stdin(fd)?;
+    rustix::stdio::dup2_stdout(fd)?;
+    replace_stderr(fd)
 }
 
 /// Has this process killed when the thread that forked it ends.
 pub(super) fn die_with_parent() -> io::Result<()> {
-    // SAFETY: takes integers.
-    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) }).map(drop)
+    Ok(rustix::process::set_parent_process_death_signal(Some(
+        Signal::KILL,
+    ))?)
 }
 
 pub(super) fn new_session() {
-    // SAFETY: takes nothing; fails only for who leads a session already.
-    unsafe { libc::setsid() };
+    // Fails only for who leads a session already.
+    rustix::process::setsid().ok();
 }
 
 /// Becomes a user, with the capabilities kept, and with no groups beyond its own where that may be said.
+///
+/// Only for a process with one thread: the calls are the thread's.
 pub(super) fn become_user(id: u32) -> io::Result<()> {
-    // SAFETY: integers only; an empty list of groups needs no pointer.
-    unsafe {
-        check(libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0))?;
-        // Denied in a user namespace without privileges; the groups then are nobody's inside.
-        libc::setgroups(0, ptr::null());
-        check(libc::setresgid(id, id, id))?;
-        check(libc::setresuid(id, id, id))?;
-    }
+    let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
+    rustix::thread::set_keep_capabilities(true)?;
+    // Denied in a user namespace without privileges; the groups then are nobody's inside.
+    rustix::thread::set_thread_groups(&[]).ok();
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
     Ok(())
-}
-
-#[repr(C)]
-struct CapHeader {
-    version: u32,
-    pid: libc::c_int,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct CapData {
-    effective: u32,
-    permitted: u32,
-    inheritable: u32,
-}
-
-const CAP_VERSION_3: u32 = 0x2008_0522;
-
-fn cap_header() -> CapHeader {
-    CapHeader {
-        version: CAP_VERSION_3,
-        pid: 0,
-    }
 }
 
 /// Makes every permitted capability effective again, after a change of user.
 pub(super) fn raise_capabilities() -> io::Result<()> {
-    let mut header = cap_header();
-    let mut data = [CapData {
-        effective: 0,
-        permitted: 0,
-        inheritable: 0,
-    }; 2];
-    // SAFETY: the kernel reads the header and two data records, which live through both calls.
-    unsafe {
-        check_long(libc::syscall(
-            libc::SYS_capget,
-            &raw mut header,
-            data.as_mut_ptr(),
-        ))?;
-        for part in &mut data {
-            part.effective = part.permitted;
-        }
-        check_long(libc::syscall(
-            libc::SYS_capset,
-            &raw mut header,
-            data.as_ptr(),
-        ))?;
-    }
-    Ok(())
+    let mut sets = rustix::thread::capabilities(None)?;
+    sets.effective = sets.permitted;
+    Ok(rustix::thread::set_capabilities(None, sets)?)
 }
 
 /// Gives up every capability, now and for whatever is executed later.
 pub(super) fn drop_capabilities() -> io::Result<()> {
-    // SAFETY: integers.
-    unsafe {
-        check(libc::prctl(
-            libc::PR_CAP_AMBIENT,
-            libc::PR_CAP_AMBIENT_CLEAR_ALL,
-            0,
-            0,
-            0,
-        ))?;
-        for capability in 0..=CAP_LAST {
-            if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 {
-                let error = io::Error::last_os_error();
-                // The first one this kernel does not know.
-                if error.raw_os_error() == Some(libc::EINVAL) {
-                    break;
-                }
-                return Err(error);
-            }
+    rustix::thread::clear_ambient_capability_set()?;
+    for capability in every_capability() {
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            Ok(()) => {}
+            // The first one this kernel does not know.
+            Err(Errno::INVAL) => break,
+            Err(error) => return Err(error.into()),
         }
-        check(libc::prctl(libc::PR_SET_SECUREBITS, SECUREBITS, 0, 0, 0))?;
     }
+    let locked = CapabilitiesSecureBits::from_bits_retain(SECUREBITS);
+    rustix::thread::set_capabilities_secure_bits(locked)?;
     set_no_capabilities()?;
     forgo_new_privileges()
 }
 
+/// Each by itself, those that no kernel knows yet among them.
+fn every_capability() -> impl Iterator<Item = CapabilitySet> {
+    (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit))
+}
+
 fn set_no_capabilities() -> io::Result<()> {
-    let mut header = cap_header();
-    let none = [CapData {
-        effective: 0,
-        permitted: 0,
-        inheritable: 0,
-    }; 2];
-    // SAFETY: the records live through the call.
-    unsafe {
-        check_long(libc::syscall(
-            libc::SYS_capset,
-            &raw mut header,
-            none.as_ptr(),
-        ))
-        .map(drop)
-    }
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    Ok(rustix::thread::set_capabilities(None, none)?)
 }
 
 fn forgo_new_privileges() -> io::Result<()> {
-    // SAFETY: integers.
-    unsafe { check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)).map(drop) }
+    Ok(rustix::thread::set_no_new_privs(true)?)
 }
 
 /// Keeps capabilities from whatever is executed later, where that may be said.
 pub(super) fn shed_bounds() {
-    // SAFETY: integers; without the right to do it there is nothing to lose by trying.
-    unsafe {
-        for capability in 0..=CAP_LAST {
-            libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0);
-        }
+    for capability in every_capability() {
+        // Without the right to do it there is nothing to lose by trying.
+        rustix::thread::remove_capability_from_bounding_set(capability).ok();
     }
 }
 
@@ -265,50 +195,33 @@ pub(super) fn limit(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -
 
 /// The CPUs this process may run on.
 pub(super) fn cpus() -> Vec<usize> {
-    // SAFETY: an all-zero set is an empty one; it is valid for the length of the call.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
-            return Vec::new();
-        }
-        (0..libc::CPU_SETSIZE.cast_unsigned() as usize)
-            .filter(|cpu| libc::CPU_ISSET(*cpu, &set))
-            .collect()
-    }
+    let Ok(set) = rustix::thread::sched_getaffinity(None) else {
+        return Vec::new();
+    };
+    (0..CpuSet::MAX_CPU)
+        .filter(|cpu| set.is_set(*cpu))
+        .collect()
 }
 
 /// Runs on these CPUs only from now on.
 pub(super) fn run_on(cpus: &[usize]) -> io::Result<()> {
-    // SAFETY: as above; `CPU_SET` checks its index.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        for cpu in cpus {
-            libc::CPU_SET(*cpu, &mut set);
-        }
-        check(libc::sched_setaffinity(
-            0,
-            size_of::<libc::cpu_set_t>(),
-            &raw const set,
-        ))
-        .map(drop)
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        set.set(*cpu);
     }
+    Ok(rustix::thread::sched_setaffinity(None, &set)?)
 }
 
 pub(super) fn set_host_name(name: &str) -> io::Result<()> {
-    // SAFETY: pointer and length describe the text.
-    check(unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) }).map(drop)
+    Ok(rustix::system::sethostname(name.as_bytes())?)
 }
 
 /// Sets `lo` up in this network namespace.
 pub(super) fn loopback_up() -> io::Result<()> {
+    let (kind, flags) = (SocketType::DGRAM, SocketFlags::CLOEXEC);
+    let socket = rustix::net::socket_with(AddressFamily::INET, kind, flags, None)?;
     // SAFETY: the request is zeroed, its name is shorter than the field, and it lives through the calls.
     unsafe {
-        let socket = check(libc::socket(
-            libc::AF_INET,
-            libc::SOCK_DGRAM | libc::SOCK_CLOEXEC,
-            0,
-        ))?;
-        let socket = OwnedFd::from_raw_fd(socket);
         let mut request: libc::ifreq = std::mem::zeroed();
         for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
             *to = from.cast_signed();
@@ -331,18 +244,10 @@ pub(super) fn loopback_up() -> io::Result<()> {
 
 /// A detached copy of the mounts at and below a path.
 pub(super) fn open_tree(path: &Path) -> io::Result<OwnedFd> {
-    let path = c_path(path)?;
-    let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE;
-    // SAFETY: the path is a C string; the new descriptor is nobody else's.
-    unsafe {
-        let fd = check_long(libc::syscall(
-            libc::SYS_open_tree,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            flags,
-        ))?;
-        Ok(OwnedFd::from_raw_fd(fd))
-    }
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE;
+    Ok(rustix::mount::open_tree(CWD, path, flags)?)
 }
 
 #[repr(C)]
@@ -354,18 +259,18 @@ struct MountAttr {
 }
 
 /// Adds attributes to all mounts of a tree.
-pub(super) fn restrict_tree(tree: &impl AsFd, attributes: u64) -> io::Result<()> {
+pub(super) fn restrict_tree(tree: &impl AsFd, attributes: MountAttrFlags) -> io::Result<()> {
     restrict(tree, attributes, AT_RECURSIVE)
 }
 
 /// Adds attributes to one mount.
-pub(super) fn restrict_mount(mount: &impl AsFd, attributes: u64) -> io::Result<()> {
+pub(super) fn restrict_mount(mount: &impl AsFd, attributes: MountAttrFlags) -> io::Result<()> {
     restrict(mount, attributes, 0)
 }
 
-fn restrict(tree: &impl AsFd, attributes: u64, how: libc::c_uint) -> io::Result<()> {
+fn restrict(tree: &impl AsFd, attributes: MountAttrFlags, how: libc::c_uint) -> io::Result<()> {
     let attr = MountAttr {
-        set: attributes,
+        set: attributes.bits().into(),
         clear: 0,
         propagation: 0,
         userns_fd: 0,
@@ -387,19 +292,8 @@ fn restrict(tree: &impl AsFd, attributes: u64, how: libc::c_uint) -> io::Result<
 
 /// Attaches a detached mount.
 pub(super) fn attach(tree: &impl AsFd, target: &Path) -> io::Result<()> {
-    let target = c_path(target)?;
-    // SAFETY: both paths are C strings.
-    check_long(unsafe {
-        libc::syscall(
-            libc::SYS_move_mount,
-            tree.as_fd().as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_FDCWD,
-            target.as_ptr(),
-            MOVE_MOUNT_F_EMPTY_PATH,
-        )
-    })
-    .map(drop)
+    let itself = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    Ok(rustix::mount::move_mount(tree, c"", CWD, target, itself)?)
 }
 
 /// Mounts something at a path.
@@ -407,71 +301,34 @@ pub(super) fn mount(
     source: &str,
     target: &Path,
     kind: &str,
-    flags: libc::c_ulong,
+    flags: MountFlags,
     data: &str,
 ) -> io::Result<()> {
-    let (source, kind, data) = (c_text(source)?, c_text(kind)?, c_text(data)?);
-    let target = c_path(target)?;
-    // SAFETY: all are C strings.
-    check(unsafe {
-        libc::mount(
-            source.as_ptr(),
-            target.as_ptr(),
-            kind.as_ptr(),
-            flags,
-            data.as_ptr().cast(),
-        )
-    })
-    .map(drop)
+    let data = CString::new(data).map_err(io::Error::other)?;
+    Ok(rustix::mount::mount(source, target, kind, flags, &*data)?)
 }
 
 /// Makes one directory stand for another, too.
 pub(super) fn bind(source: &Path, target: &Path) -> io::Result<()> {
-    let (source, target) = (c_path(source)?, c_path(target)?);
-    // SAFETY: both are C strings; the others are ignored for a bind.
-    check(unsafe {
-        libc::mount(
-            source.as_ptr(),
-            target.as_ptr(),
-            ptr::null(),
-            libc::MS_BIND,
-            ptr::null(),
-        )
-    })
-    .map(drop)
+    Ok(rustix::mount::mount_bind(source, target)?)
 }
 
 /// Takes a mount away as soon as nobody uses it.
 pub(super) fn detach(target: &Path) -> io::Result<()> {
-    let target = c_path(target)?;
-    // SAFETY: a C string and an integer.
-    check(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) }).map(drop)
+    Ok(rustix::mount::unmount(target, UnmountFlags::DETACH)?)
 }
 
 /// Keeps what is mounted here from spreading to other namespaces.
 pub(super) fn make_mounts_private() -> io::Result<()> {
-    // SAFETY: one C string; the others are ignored for a change of propagation.
-    check(unsafe {
-        libc::mount(
-            ptr::null(),
-            c"/".as_ptr(),
-            ptr::null(),
-            libc::MS_REC | libc::MS_PRIVATE,
-            ptr::null(),
-        )
-    })
-    .map(drop)
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    Ok(rustix::mount::mount_change(c"/", private)?)
 }
 
 /// Makes the working directory the root and forgets the old one.
 pub(super) fn pivot_here() -> io::Result<()> {
-    let here = c".".as_ptr();
-    // SAFETY: C strings only.
-    unsafe {
-        check_long(libc::syscall(libc::SYS_pivot_root, here, here))?;
-        check(libc::umount2(here, libc::MNT_DETACH))?;
-        check(libc::chdir(c"/".as_ptr())).map(drop)
-    }
+    rustix::process::pivot_root(c".", c".")?;
+    rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
+    Ok(rustix::process::chdir(c"/")?)
 }
 
 /// Mounts a file system without attaching it anywhere.
@@ -479,42 +336,16 @@ pub(super) fn mount_detached(
     kind: &CStr,
     source: &str,
     flags: &[&CStr],
-    attributes: u64,
+    attributes: MountAttrFlags,
 ) -> io::Result<OwnedFd> {
-    let source = c_text(source)?;
-    // SAFETY: C strings and integers; each new descriptor is nobody else's.
-    unsafe {
-        let context = check_long(libc::syscall(
-            libc::SYS_fsopen,
-            kind.as_ptr(),
-            FSOPEN_CLOEXEC,
-        ))?;
-        let context = OwnedFd::from_raw_fd(context);
-        let configure =
-            |command: libc::c_uint, key: *const libc::c_char, value: *const libc::c_char| {
-                check_long(libc::syscall(
-                    libc::SYS_fsconfig,
-                    context.as_raw_fd(),
-                    command,
-                    key,
-                    value,
-                    0,
-                ))
-            };
-        configure(FSCONFIG_SET_STRING, c"source".as_ptr(), source.as_ptr())?;
-        for flag in flags {
-            configure(FSCONFIG_SET_FLAG, flag.as_ptr(), ptr::null())?;
-        }
-        configure(FSCONFIG_CMD_CREATE, ptr::null(), ptr::null())?;
-        let attributes = libc::c_uint::try_from(attributes).map_err(io::Error::other)?;
-        let fd = check_long(libc::syscall(
-            libc::SYS_fsmount,
-            context.as_raw_fd(),
-            FSMOUNT_CLOEXEC,
-            attributes,
-        ))?;
-        Ok(OwnedFd::from_raw_fd(fd))
+    let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    rustix::mount::fsconfig_set_string(&context, c"source", source)?;
+    for flag in flags {
+        rustix::mount::fsconfig_set_flag(&context, *flag)?;
     }
+    rustix::mount::fsconfig_create(&context)?;
+    let closed = FsMountFlags::FSMOUNT_CLOEXEC;
+    Ok(rustix::mount::fsmount(&context, closed, attributes)?)
 }
 
 /// A number of a loop device that is free now; another process may be faster.
@@ -566,11 +397,8 @@ pub(super) fn configure_loop(device: &impl AsFd, image: &impl AsFd) -> io::Resul
 
 /// A descriptor for a process, readable once it has ended.
 pub(super) fn process_descriptor(pid: i32) -> io::Result<OwnedFd> {
-    // SAFETY: integers; the new descriptor is nobody else's.
-    unsafe {
-        let fd = check_long(libc::syscall(libc::SYS_pidfd_open, pid, 0))?;
-        Ok(OwnedFd::from_raw_fd(fd))
-    }
+    let pid = Pid::from_raw(pid).ok_or(Errno::SRCH)?;
+    Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
 }
 
 /// Makes a process's descriptor something to await.
@@ -581,75 +409,52 @@ pub(super) fn await_end(process: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 
 /// Kills a process; fine if it has ended.
 pub(super) fn kill(process: &impl AsFd) -> io::Result<()> {
-    signal(process, libc::SIGKILL)
+    signal(process, Signal::KILL)
 }
 
 /// Sends a process a signal; fine if it has ended.
-pub(super) fn signal(process: &impl AsFd, signal: libc::c_int) -> io::Result<()> {
-    let info: *const libc::siginfo_t = ptr::null();
-    // SAFETY: no information goes along, so no pointer does.
-    let result = check_long(unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            process.as_fd().as_raw_fd(),
-            signal,
-            info,
-            0,
-        )
-    });
-    match result {
-        Err(error) if error.raw_os_error() != Some(libc::ESRCH) => Err(error),
-        _ => Ok(()),
+pub(super) fn signal(process: &impl AsFd, signal: Signal) -> io::Result<()> {
+    match rustix::process::pidfd_send_signal(process, signal) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// Takes the status of a child that has ended; `false` if it still runs.
 pub(super) fn reap(process: &impl AsFd) -> io::Result<bool> {
-    let fd = process.as_fd().as_raw_fd().cast_unsigned();
-    // SAFETY: the record is valid for the length of the call.
-    unsafe {
-        let mut info: libc::siginfo_t = std::mem::zeroed();
-        check(libc::waitid(
-            libc::P_PIDFD,
-            fd,
-            &raw mut info,
-            libc::WEXITED | libc::WNOHANG,
-        ))?;
-        Ok(info.si_pid() != 0)
-    }
+    let child = WaitId::PidFd(process.as_fd());
+    let ended = rustix::process::waitid(child, WaitIdOptions::EXITED | WaitIdOptions::NOHANG)?;
+    Ok(ended.is_some())
 }
 
 /// Copies bytes within the kernel, at the same place in both files.
 pub(super) fn copy_range(
     from: &impl AsFd,
     to: &impl AsFd,
-    offset: i64,
+    offset: u64,
     bytes: usize,
 ) -> io::Result<usize> {
     let (mut read_at, mut write_at) = (offset, offset);
-    // SAFETY: both offsets are valid for the length of the call.
-    let copied = unsafe {
-        libc::copy_file_range(
-            from.as_fd().as_raw_fd(),
-            &raw mut read_at,
-            to.as_fd().as_raw_fd(),
-            &raw mut write_at,
-            bytes,
-            0,
-        )
-    };
-    usize::try_from(copied).map_err(|_| io::Error::last_os_error())
+    let (read_at, write_at) = (Some(&mut read_at), Some(&mut write_at));
+    Ok(rustix::fs::copy_file_range(
+        from, read_at, to, write_at, bytes,
+    )?)
 }
 
-/// The next data, or the next hole, of a sparse file; `None` after the last.
-pub(super) fn seek(file: &impl AsFd, from: i64, whence: libc::c_int) -> io::Result<Option<i64>> {
-    // SAFETY: integers only.
-    let place = unsafe { libc::lseek(file.as_fd().as_raw_fd(), from, whence) };
-    if place >= 0 {
-        return Ok(Some(place));
-    }
-    match io::Error::last_os_error() {
-        error if error.raw_os_error() == Some(libc::ENXIO) => Ok(None),
-        error => Err(error),
+/// The next data of a sparse file; `None` after the last.
+pub(super) fn next_data(file: &impl AsFd, from: u64) -> io::Result<Option<u64>> {
+    seek(file, SeekFrom::Data(from))
+}
+
+/// The next hole of a sparse file; `None` behind its end.
+pub(super) fn next_hole(file: &impl AsFd, from: u64) -> io::Result<Option<u64>> {
+    seek(file, SeekFrom::Hole(from))
+}
+
+fn seek(file: &impl AsFd, place: SeekFrom) -> io::Result<Option<u64>> {
+    match rustix::fs::seek(file, place) {
+        Ok(place) => Ok(Some(place)),
+        Err(Errno::NXIO) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }

@@ -91,9 +91,7 @@ pub(in crate::local) fn enter(
     control
         .say(&Word::Forked(std::process::id().cast_signed()))
         .step("answer")?;
-    for number in 0..3 {
-        crate::local::sys::replace(number, &null).step("close the channel")?;
-    }
+    crate::local::sys::replace_stdio(&null).step("close the channel")?;
     control.close();
     // Nobody is left to hear of an error: the sandbox ends, and the server sees that.
     warden.serve(&listener, &mut signals).ok();
@@ -126,7 +124,7 @@ fn become_guest(own: &Confined, warden: &UnixStream) -> Result<(), Failure> {
     }
     std::env::set_current_dir("/").step("exchange a path (ptrace)")?;
     let null = File::options().write(true).open("/dev/null");
-    null.and_then(|null| crate::local::sys::replace(2, &null))
+    null.and_then(|null| crate::local::sys::replace_stderr(&null))
         .step("close the standard error")
 }
 
