@@ -15,7 +15,7 @@ const AT_ONCE: usize = 64;
 const USER: u32 = 54_323;
 const IMAGE: &str = "sandtable-sandbox:slim";
 
-/// What a backend may take, in milliseconds.
+/// The time that a backend may take, in milliseconds.
 struct Budget {
     bash: f64,
     new: f64,
@@ -71,7 +71,7 @@ pub(crate) fn measure(table: &mut Table) {
     }
 }
 
-/// What starting bash costs in this very sandbox, in milliseconds.
+/// The cost of starting bash in this very sandbox, in milliseconds.
 fn bash_itself(client: &mut Client, container: &Value) -> f64 {
     let command = "s=${EPOCHREALTIME/./}; for n in {1..200}; do bash -c true; done; \
                    echo $((${EPOCHREALTIME/./} - s))";

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::http::end_of_answer;
 use crate::table::Samples;
 
-/// What came of it.
+/// The results of a load.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Outcome {
     pub(crate) requests: usize,

@@ -51,7 +51,7 @@ struct Measured {
     cpu: Duration,
 }
 
-/// What is noted of a plain message for the coverage of the surface, beside all else that is done for it.
+/// The cost of noting a plain message for the coverage of the surface, beside all else that is done for it.
 fn noting(table: &mut Table) {
     const TIMES: u32 = 1_000_000;
     let coverage = Coverage::default();

@@ -17,7 +17,7 @@ use crate::table::{Samples, Table};
 const CONNECTIONS: usize = 16;
 const SPAN: Duration = Duration::from_secs(2);
 const SIZES: [usize; 4] = [1, 10, 100, 1000];
-/// What one may cost at the largest size, of what it costs at the smallest.
+/// The highest cost of one at the largest size, as a multiple of that at the smallest.
 const MOST: f64 = 2.0;
 
 pub(crate) fn measure(table: &mut Table) {

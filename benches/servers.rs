@@ -53,7 +53,7 @@ impl Server {
         Self::of(command, args)
     }
 
-    /// What a command starts, which takes the program's arguments after its own.
+    /// A server that a command starts, which takes the program's arguments after its own.
     pub(crate) fn of(mut command: Command, args: &[&str]) -> Self {
         let port = free_port();
         command.args(["--port", &port.to_string()]).args(args);
@@ -173,7 +173,7 @@ pub(crate) fn folder() -> tempfile::TempDir {
         .unwrap()
 }
 
-/// What this was measured on.
+/// The machine that this was measured on.
 pub(crate) fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = cpu

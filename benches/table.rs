@@ -42,7 +42,7 @@ impl Table {
         self.push(what.to_owned(), text, budget, Some(measured >= least));
     }
 
-    /// What could not be measured here.
+    /// Adds a row that could not be measured here.
     pub(crate) fn missing(&mut self, what: &str, why: &str) {
         self.push(
             what.to_owned(),

@@ -1,4 +1,4 @@
-//! What programs take in a container without privileges, in a sandbox and beside it.
+//! The run time of programs in a container without privileges, in a sandbox and beside it.
 
 use std::process::Command;
 use std::time::Duration;

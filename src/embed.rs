@@ -48,12 +48,12 @@ impl Sandtable {
         Builder::default()
     }
 
-    /// What a client's base URL must be: `http://127.0.0.1:40123`.
+    /// The base URL for a client: `http://127.0.0.1:40123`.
     pub fn base_url(&self) -> &str {
         &self.url
     }
 
-    /// What runs code, and why, as the program's banner says it.
+    /// The backend that runs code, and why, as the program's banner says it.
     pub fn backend(&self) -> &str {
         &self.backend
     }
@@ -70,7 +70,7 @@ impl Sandtable {
         self.workspace(format!("{}-{number}", self.keys.prefix))
     }
 
-    /// What a key's workspace was asked and answered, oldest first.
+    /// The exchanges of a key's workspace, oldest first.
     pub async fn journal(&self, key: impl Into<String>) -> Result<Vec<Exchange>, SandtableError> {
         self.workspace(key).journal().entries().await
     }

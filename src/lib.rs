@@ -28,8 +28,8 @@
 //!
 //! # What is public
 //!
-//! What this page lists, and nothing else. `docs/ARCHITECTURE.md` has the map of the crates behind it, which are
-//! nobody's to depend on.
+//! The items that this page lists, and nothing else. `docs/ARCHITECTURE.md` has the map of the crates behind it, which
+//! are nobody's to depend on.
 
 /// Its snippets in Rust are run.
 #[cfg(doctest)]

@@ -12,7 +12,7 @@ use std::process::Command;
 /// program comes out of every folder.
 const REMAP: &str = "--remap-path-prefix";
 
-/// What the outer build sets for itself.
+/// Variables that the outer build sets for itself, and that are removed for the guest's.
 const NOT_FOR_THE_GUEST: [&str; 12] = [
     "CARGO_BUILD_BUILD_DIR",
     "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",

@@ -1,4 +1,4 @@
-//! What an embedded server is started with.
+//! The builder: settings that an embedded server is started with.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

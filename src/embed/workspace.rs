@@ -30,12 +30,12 @@ impl Workspace {
         }
     }
 
-    /// What a client's base URL must be.
+    /// The base URL for a client.
     pub fn base_url(&self) -> &str {
         &self.client.url
     }
 
-    /// What a client's API key must be.
+    /// The API key for a client.
     pub fn api_key(&self) -> &str {
         &self.client.key
     }
@@ -45,17 +45,17 @@ impl Workspace {
         Clock(&self.client)
     }
 
-    /// What its model says.
+    /// Its scripts, by which its model answers.
     pub fn scripts(&self) -> Scripts<'_> {
         Scripts(&self.client)
     }
 
-    /// What goes wrong on purpose.
+    /// Its faults: failures on purpose.
     pub fn faults(&self) -> Faults<'_> {
         Faults(&self.client)
     }
 
-    /// What it was asked and answered.
+    /// Its journal: requests and their answers.
     pub fn journal(&self) -> Journal<'_> {
         Journal(&self.client)
     }
@@ -65,7 +65,7 @@ impl Workspace {
         Containers(&self.client)
     }
 
-    /// What this month's turns would have cost.
+    /// The cost that this month's turns would have on the service.
     pub async fn usage(&self) -> Answer<Usage> {
         self.client.get("usage").await
     }
@@ -109,7 +109,7 @@ impl Workspace {
     }
 }
 
-/// What is waited for.
+/// The condition to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until<'a> {
     /// The journal holds so many requests.
@@ -234,7 +234,7 @@ impl Faults<'_> {
 /// Which exchanges to list.
 #[derive(Debug, Clone, Default)]
 pub struct JournalQuery {
-    /// What the path starts with.
+    /// The prefix of the path.
     pub path: Option<String>,
     /// Such as `404` or `4xx`.
     pub status: Option<String>,
@@ -250,7 +250,7 @@ impl Journal<'_> {
         self.find(&JournalQuery::default()).await
     }
 
-    /// What fits, oldest first.
+    /// The exchanges that match the query, oldest first.
     pub async fn find(&self, query: &JournalQuery) -> Answer<Vec<Exchange>> {
         let mut call = "journal?limit=1000".to_owned();
         for (name, value) in [("path", &query.path), ("status", &query.status)] {

@@ -1,4 +1,4 @@
-//! What a sandbox may do and use, seen from inside through the real guest.
+//! The rights and resources of a sandbox, seen from inside through the real guest.
 
 use std::time::Duration;
 

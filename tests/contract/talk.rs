@@ -39,7 +39,7 @@ pub(crate) fn in_30_days() -> DateTime<Utc> {
     Utc::now() + chrono::TimeDelta::days(30)
 }
 
-/// What a command in a sandbox did.
+/// The result of a command in a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
     pub(crate) code: i32,

@@ -1,4 +1,4 @@
-//! What the tests share: the engine, images built when missing, backends of their own, a byte channel.
+//! Helpers that the tests share: the engine, images built when missing, backends of their own, a byte channel.
 
 #[path = "../shared/image.rs"]
 mod image;
@@ -82,7 +82,7 @@ pub(crate) async fn run(channel: Channel, script: &str) -> String {
     said
 }
 
-/// What the contract runs against: the slim image with the real guest.
+/// The bench of the contract: the slim image with the real guest.
 pub(crate) async fn contract() -> Option<Bench> {
     bench(Flavor::Slim, embedded()).await
 }

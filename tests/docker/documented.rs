@@ -58,7 +58,7 @@ const TOOLS: [(&str, &str); 9] = [
     ("pip --version | grep -o 'python 3.11'", "python 3.11\n"),
 ];
 
-/// What the full image has beside Python: a command for each, and what it prints.
+/// Languages that the full image has beside Python: a command for each, and its output.
 const LANGUAGES: [(&str, &str); 3] = [
     (
         "cat > slides.js <<'JS'\n\

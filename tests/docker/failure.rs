@@ -19,7 +19,7 @@ struct Relay {
     connections: Arc<Mutex<JoinSet<()>>>,
 }
 
-/// What a relay does with a connection.
+/// The treatment of a connection by a relay.
 #[derive(Clone, Copy)]
 enum Mode {
     Pass,

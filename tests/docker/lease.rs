@@ -31,7 +31,7 @@ async fn launch(server: &DockerBackend, spec: &SandboxSpec) -> Guest {
     guest
 }
 
-/// What a killed server leaves: no word of farewell, and its lock is free.
+/// Simulates a kill of a server: no word of farewell, and its lock is free.
 fn kill(server: DockerBackend, guest: Guest) {
     drop((server, guest));
 }

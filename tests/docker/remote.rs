@@ -81,7 +81,7 @@ fn sandtable(variables: &[(&str, &str)]) -> Command {
     command
 }
 
-/// What `doctor` says of the engine.
+/// The finding of `doctor` about the engine.
 fn engine(variables: &[(&str, &str)]) -> String {
     let output = sandtable(variables)
         .args(["doctor", "--json", "--port", "0"])

@@ -1,4 +1,4 @@
-//! What the code under test would be: a client that knows a URL and a key.
+//! A stand-in for the code under test: a client that knows a URL and a key.
 
 use bytes::Bytes;
 use http::{Method, Request};

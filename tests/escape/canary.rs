@@ -1,4 +1,4 @@
-//! What the programs reach for on the host: a file, a folder, and listeners. They must stay alone.
+//! Canaries: targets on the host that the programs reach for, a file, a folder, and listeners. They must stay alone.
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
@@ -84,7 +84,7 @@ impl Canary {
             .then(|| "the host's secret was read".to_owned())
     }
 
-    /// Who has been here since the last look.
+    /// The visits and changes since the last look.
     pub(crate) fn harm(&self) -> Vec<String> {
         let mut harm = Vec::new();
         harm.extend(

@@ -17,7 +17,7 @@ pub(crate) struct Case {
     pub(crate) messy: bool,
 }
 
-/// What runs.
+/// The program that runs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Program {
     Bash(&'static str),
@@ -27,7 +27,7 @@ pub(crate) enum Program {
     Cell(&'static str),
 }
 
-/// What must be true of the call itself.
+/// The condition that must be true of the call itself.
 #[derive(Clone, Copy)]
 pub(crate) enum Must {
     /// Every attempt in it fails; it gets to its end and says `done`.
@@ -104,7 +104,7 @@ impl Case {
         }
     }
 
-    /// What is wrong with a call's end.
+    /// The defects of a call's end.
     fn judge(&self, done: &ExecResult) -> Vec<String> {
         let out = String::from_utf8_lossy(&done.stdout);
         let mut faults: Vec<String> = out

@@ -1,4 +1,4 @@
-//! What a call has left behind keeps no later one from working, and gets no rights that it lacks.
+//! Processes and files that a call has left behind keep no later one from working, and get no rights that it lacks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -126,7 +126,7 @@ mod without_namespaces {
         holds(container::USER);
     }
 
-    /// What later ones hold, the warden has to.
+    /// The limits that later generations enforce, the warden has to.
     #[test]
     fn all_of_this_holds_with_the_first_generation_of_landlock() {
         let oldest = format!("{}=1", local_bench::LANDLOCK);
@@ -134,7 +134,7 @@ mod without_namespaces {
     }
 }
 
-/// What the suite is worth: the same attempts succeed where nothing holds them.
+/// The proof of the suite's worth: the same attempts succeed where nothing holds them.
 #[test]
 fn outside_a_sandbox_the_canaries_are_reached() {
     let canary = canary::Canary::new();

@@ -1,4 +1,4 @@
-//! What comes back are regular files of the output directory, whatever a program puts there.
+//! Files that come back are regular ones of the output directory, whatever a program puts there.
 
 use std::time::Duration;
 

@@ -87,7 +87,8 @@ impl Site {
         }
     }
 
-    /// What is not promised there (`docs/SECURITY.md`): a pod's terminals are counted by its node's kernel alone.
+    /// Whether a case is not promised there (`docs/SECURITY.md`): a pod's terminals are counted by its node's
+    /// kernel alone.
     pub(crate) fn cannot_be_held(&self, case: &str) -> bool {
         match &self.house {
             House::Docker(_) => false,
@@ -204,7 +205,7 @@ impl Site {
 }
 
 impl Room {
-    /// What a command prints.
+    /// The output of a command.
     pub(crate) async fn say(&self, command: &str) -> Result<String, String> {
         static CALLS: AtomicU64 = AtomicU64::new(1 << 32);
         let call = ExecCall {

@@ -4,7 +4,7 @@ use sandbox::guest::PutFile;
 
 use crate::site::{INPUT, Kind, Room, Site};
 
-/// What a program does to the directory before the upload.
+/// The changes that a program makes to the directory before the upload.
 const BEFORE: &[(&str, &str)] = &[
     ("nothing", "true"),
     (

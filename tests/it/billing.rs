@@ -1,4 +1,4 @@
-//! What turns would have cost: `GET /_sandtable/usage`.
+//! The cost that turns would have on the service: `GET /_sandtable/usage`.
 
 use std::path::Path;
 use std::sync::Arc;

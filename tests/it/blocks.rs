@@ -1,5 +1,4 @@
-//! What the service does itself, beside code and the web: blocks by script, plain and streamed, and how they
-//! come back.
+//! Blocks of the service's own work, beside code and the web: by script, plain and streamed, and how they come back.
 
 use serde_json::{Value, json};
 

@@ -115,7 +115,7 @@ fn imports_beside() -> BTreeMap<String, Beside> {
     folders
 }
 
-/// What is left when modules that import nobody of the rest, or that nobody of it imports, are taken away.
+/// The modules that are left when those that import nobody of the rest, or that nobody of it imports, are taken away.
 fn circle(beside: &Beside) -> BTreeSet<String> {
     let mut left = beside.clone();
     loop {

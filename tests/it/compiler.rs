@@ -1,4 +1,4 @@
-//! What is added to an enum does not compile until every place has an answer for it.
+//! A variant that is added to an enum does not compile until every place has an answer for it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 /// Where the tools are that the service runs.
 const MODEL: &str = "crates/model/src/lib.rs";
 
-/// What the workspace is built from.
+/// The files and folders that the workspace is built from.
 const PARTS: [&str; 11] = [
     "Cargo.toml",
     "Cargo.lock",

@@ -1,4 +1,4 @@
-//! What of the service the tests have met: each area by real turns, kept over resets, and complete.
+//! Coverage: the part of the service that the tests have met. Each area by real turns, kept over resets, and complete.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ const TELL_HINTS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What is no error, though it stands where one does.
+/// Types that are no error, though they stand where one does.
 const TEXTS: [&str; 4] = ["String", "&str", "&'static str", "Cow<'static, str>"];
 
 /// The arguments of the generic type whose `<` is before `at`.

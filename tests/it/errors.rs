@@ -27,7 +27,7 @@ fn rows(heading: &str) -> Vec<Vec<String>> {
     rows.collect()
 }
 
-/// What stands in a cell's backticks; empty where it has none.
+/// The text in a cell's backticks; empty where it has none.
 fn code(cell: &str) -> &str {
     match cell.strip_prefix("``") {
         Some(rest) => rest.strip_suffix("``").expect("closed backticks"),
@@ -190,7 +190,7 @@ async fn every_code_of_a_tool_with_a_natural_cause_comes_by_itself() {
     }
 }
 
-/// What the envelope of an error holds of what a row says.
+/// The status, type, and code of an error, as a row has them; checks the rest of the envelope.
 fn envelope(response: &Response) -> (u16, Value, Value) {
     let body = response.json();
     assert_eq!(body["type"], "error", "{body}");

@@ -33,7 +33,7 @@ fn fixtures(begin: &str, end: &str) -> Vec<(String, String)> {
     found
 }
 
-/// What a scripted server answers that emits what `message` holds.
+/// The answer of a scripted server that emits the content of `message`.
 async fn emitted(message: &Value, stream: bool) -> String {
     let played = script::of(message);
     let script = played.script();

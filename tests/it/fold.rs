@@ -110,7 +110,7 @@ fn piece() -> impl Strategy<Value = Piece> {
     ]
 }
 
-/// What the service does itself, each in its turn.
+/// Steps of the service's own work, each in its turn.
 fn hosted(text: &str, which: usize) -> Value {
     let text = text.replace("${", "$ {");
     let steps = [
@@ -277,7 +277,7 @@ fn cut<'b>(bytes: &'b [u8], sizes: &[usize]) -> Vec<&'b [u8]> {
     pieces
 }
 
-/// What holds for the text of every stream that ends well.
+/// Checks the rules that hold for the text of every stream that ends well.
 fn check_stream(text: &str) -> Result<(), String> {
     let frames: Vec<&str> = text.split_terminator("\n\n").collect();
     for frame in &frames {

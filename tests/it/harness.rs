@@ -1,5 +1,5 @@
-//! What the tests share: a server of their own, a client that sees every byte, two kinds of sandbox,
-//! and transcripts.
+//! Helpers that the tests share: a server of their own, a client that sees every byte, two kinds of sandbox, and
+//! transcripts.
 
 pub(crate) mod canned;
 pub(crate) mod http;

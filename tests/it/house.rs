@@ -184,7 +184,7 @@ fn a_crate_uses_all_that_its_manifest_allows_it() {
     assert!(crates >= 17, "{crates}");
 }
 
-/// What only tests reach for: it shows what is else seen nowhere.
+/// Public items that only tests use: they show things that are seen nowhere else.
 const FOR_TESTS: &[&str] = &[
     "PROPERTIES",
     "ensure",

@@ -1,4 +1,4 @@
-//! What the backends of these tests alone have in common.
+//! The parts that the backends of these tests alone have in common.
 
 /// There is nothing to stop, and nothing to remove.
 macro_rules! leaves_nothing {

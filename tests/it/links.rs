@@ -129,7 +129,7 @@ fn resolved(page: &Path, target: &str) -> PathBuf {
     path
 }
 
-/// What is wrong with a link of a page.
+/// The defect of a link of a page.
 fn fault(page: &Page, target: &str) -> Option<String> {
     if target.starts_with("https://") || target.starts_with("http://") {
         return None;

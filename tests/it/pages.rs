@@ -1,4 +1,4 @@
-//! What messages point to is there for whoever has the program alone.
+//! Pages that messages point to are there for whoever has the program alone.
 
 use std::fs;
 use std::path::Path;
@@ -27,8 +27,8 @@ fn files(folder: &str, endings: &[&str]) -> Vec<(String, String)> {
     found
 }
 
-/// What the program and the packages for tests may say to their users, without what is said in comments and
-/// by tests. The comments of flags are their help.
+/// The texts that the program and the packages for tests may show to their users: lines without comments and
+/// tests. The comments of flags are their help.
 fn said() -> Vec<(String, String)> {
     let mut lines = Vec::new();
     let sources = [

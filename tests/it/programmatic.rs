@@ -29,7 +29,7 @@ fn by_code(text: &str, version: &str) -> Value {
     body
 }
 
-/// What is wrong with a continuation.
+/// A change that makes a continuation wrong.
 type Change<'a> = Box<dyn Fn(&mut Value) + 'a>;
 
 fn calls(message: &Value) -> Vec<&Value> {

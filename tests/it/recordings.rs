@@ -78,7 +78,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// What the service's edge adds, and what a recorder took out or in.
+/// Headers that the service's edge adds, and those that a recorder removed or added.
 const OF_THE_EDGE: [&str; 13] = [
     "connection",
     "cf-ray",
@@ -123,8 +123,7 @@ fn playable(folder: &std::path::Path) -> Vec<Exchange> {
     all
 }
 
-/// A server that has answered `first`, and the body of `second`, which names the container of that.
-/// What the recordings, all older than 2026-09, had otherwise.
+/// Sets the quirks of the recordings, all older than 2026-09.
 fn of_their_time(config: &mut Config) {
     let older = "no-container=absent, hidden-thinking=signature-alone, thinking-details=by-model, \
                  fetch-document=until-2026-05";
@@ -132,6 +131,7 @@ fn of_their_time(config: &mut Config) {
     config.quirks = Layers::default().with(&layer);
 }
 
+/// A server that has answered `first`, and the body of `second`, which names the container of that.
 async fn in_its_container(first: &Exchange, second: &Exchange) -> (TestServer, Value) {
     let played = [first, second].map(|exchange| script::of(&exchange.answer.message()));
     let scripts = played.each_ref().map(script::Played::script);

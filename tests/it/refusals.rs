@@ -1,5 +1,4 @@
-//! What bad input gets: the service's status, type, and text with the path of the fault; and nothing
-//! changes.
+//! The answers to bad input: the service's status, type, and text with the path of the fault; and nothing changes.
 
 mod fields;
 mod histories;

@@ -1,4 +1,4 @@
-//! What only a real socket shows: arrival times, clients that leave or dawdle, and HTTP at its edges.
+//! Behavior that only a real socket shows: arrival times, clients that leave or dawdle, and HTTP at its edges.
 
 mod bodies;
 mod browsers;

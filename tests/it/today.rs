@@ -1,5 +1,5 @@
-//! What the service prints since the summer of 2026, and the quirks of older traffic (`docs/service`, facts of 2026-08
-//! to 2026-10). The recordings themselves are compared in `recordings`.
+//! The output of the service since the summer of 2026, and the quirks of older traffic (`docs/service`, facts of
+//! 2026-08 to 2026-10). The recordings themselves are compared in `recordings`.
 
 use std::sync::Arc;
 
@@ -298,7 +298,7 @@ async fn a_conversation_may_begin_with_an_assistant_message() {
     with(&server, "", &body).await;
 }
 
-/// What a row's name may be followed by in a test.
+/// Each row of the page is set by a test, as `name=…` or as `"name"`.
 #[test]
 fn every_quirk_has_a_test() {
     let page = include_str!("../../docs/QUIRKS.md");

@@ -38,7 +38,7 @@ fn calls(message: &Value) -> Vec<&Value> {
         .collect()
 }
 
-/// What the client's tool says of each city: Sydney is the warmest.
+/// Answers of the client's tool for each city: Sydney is the warmest.
 fn answered(body: Value, message: &Value, place: &str, say: impl Fn(i32) -> String) -> Value {
     let results = calls(message).into_iter().map(|call| {
         let degrees = if call["input"][place] == "Sydney" {

@@ -83,7 +83,7 @@ async fn converse(server: &TestServer, mut body: Value, stream: bool) -> Vec<Val
     panic!("it pauses for ever");
 }
 
-/// What answers say, together, but for ids.
+/// The content of answers, together, but for ids.
 fn said(answers: &[Value]) -> Vec<Value> {
     let blocks = answers
         .iter()

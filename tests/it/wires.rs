@@ -10,7 +10,7 @@ use crate::harness::server::{code_prompt, prompt, streamed};
 use crate::harness::sse::events_of;
 use crate::harness::{Processes, Request, Response, TestServer};
 
-/// Who says nothing for so long says nothing.
+/// The time without bytes after which a connection counts as silent.
 const SILENCE: Duration = Duration::from_millis(400);
 const TEXT: &str = "one two three four five six seven eight nine ten eleven twelve";
 
@@ -88,7 +88,7 @@ async fn events_are_put_in_between_and_the_rest_stays() {
     assert!(broken[3]);
 }
 
-/// What comes until the connection ends or is silent, and how it ended.
+/// The bytes until the connection ends or is silent, and how it ended.
 async fn until_end(
     server: &TestServer,
     request: &Request,

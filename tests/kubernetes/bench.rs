@@ -1,4 +1,4 @@
-//! What the tests share: a cluster, and backends on it.
+//! Helpers that the tests share: a cluster, and backends on it.
 
 use std::path::{Path, PathBuf};
 
@@ -58,7 +58,7 @@ pub(crate) fn config(kubeconfig: &Path, folder: &Path) -> KubernetesConfig {
     }
 }
 
-/// What the contract runs against: real pods, whose files outlive them in claims.
+/// The bench of the contract: real pods, whose files outlive them in claims.
 pub(crate) async fn contract() -> Option<Bench> {
     if let Some(kubeconfig) = real() {
         let folder = tempfile::tempdir().unwrap();

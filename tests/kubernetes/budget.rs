@@ -1,4 +1,4 @@
-//! What a sandbox costs the cluster.
+//! The costs of a sandbox for the cluster.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

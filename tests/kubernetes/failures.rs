@@ -1,4 +1,4 @@
-//! What goes wrong with clusters: each answer is clear, and the next call works.
+//! Failures of clusters: each answer is clear, and the next call works.
 
 use std::time::{Duration, Instant};
 

@@ -32,7 +32,7 @@ mod life;
 #[path = "../contract/talk.rs"]
 mod talk;
 
-/// What other suites have elsewhere.
+/// The functions that other suites have elsewhere.
 mod ready {
     pub(crate) use crate::image::image_ready;
     pub(crate) use crate::image::require::skip;

@@ -1,4 +1,4 @@
-//! What every backend does, in sandboxes of a pool.
+//! The contract of every backend, in sandboxes of a pool.
 
 use crate::talk;
 

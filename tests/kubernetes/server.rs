@@ -77,7 +77,7 @@ impl Server {
         serde_json::from_str(&text).unwrap_or(Value::String(text))
     }
 
-    /// What a command prints in a container, and the container.
+    /// The output of a command in a container, and the container.
     async fn bash(&self, command: &str, container: Option<&str>) -> (String, String) {
         let mut body = json!({
             "model": "claude-opus-4-6", "max_tokens": 1024,

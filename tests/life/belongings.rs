@@ -1,4 +1,4 @@
-//! What is somebody else's stays, and what is ours is for nobody else: the real program, with its flags.
+//! Files of others stay, and the server's own are for nobody else: the real program, with its flags.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,4 @@
-//! What the server has acknowledged, and whether it keeps its word.
+//! A ledger of acknowledged requests, to check whether the server keeps its word.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::http::{Client, message, result};
 
-/// What one client was told.
+/// The answers that one client was given.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// Uploads by id: name and digest.

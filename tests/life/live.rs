@@ -215,7 +215,7 @@ fn record(server: &Server) -> Vec<Exchange> {
     recorder.exchanges
 }
 
-/// What looks like a template in the recording is text: the recorded server must not render it.
+/// Escapes text of the recording that looks like a template: the recorded server must not render it.
 fn escaped_script() -> String {
     SCRIPT
         .replace("${{ not a template }}", "${{ \"${{ not a template }}\" }}")

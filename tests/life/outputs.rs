@@ -1,5 +1,5 @@
-//! What comes back from `$OUTPUT_DIR` takes no more room on the server than it has in its container, and
-//! a container that code has filled or spoilt goes on working.
+//! Files that come back from `$OUTPUT_DIR` take no more room on the server than they have in their container, and a
+//! container that code has filled or spoilt goes on working.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -22,7 +22,7 @@ fn on_every_backend(test: impl Fn(&Server, &Path)) {
     }
 }
 
-/// What the blobs take on the disk, each counted once whatever its names.
+/// The room that the blobs take on the disk in bytes, each counted once whatever its names.
 fn room_of_blobs(data_dir: &Path) -> u64 {
     let shelves = fs::read_dir(data_dir.join("blobs")).unwrap().flatten();
     let blobs = shelves.flat_map(|shelf| fs::read_dir(shelf.path()).unwrap().flatten());

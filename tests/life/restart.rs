@@ -1,4 +1,4 @@
-//! What a restart keeps: background jobs where a sandbox has a lease, nothing of a temporary server.
+//! State that a restart keeps: background jobs where a sandbox has a lease, nothing of a temporary server.
 
 use std::time::{Duration, Instant};
 

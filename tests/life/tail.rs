@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::server::Server;
 
-/// What `tail` prints, line by line.
+/// The output of `tail`, line by line.
 struct Tail {
     child: Child,
     lines: mpsc::Receiver<String>,

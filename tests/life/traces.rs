@@ -1,4 +1,4 @@
-//! What a server leaves on the machine.
+//! Traces that a server leaves on the machine.
 
 use std::collections::BTreeSet;
 use std::fs;

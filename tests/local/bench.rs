@@ -1,4 +1,4 @@
-//! What the tests share: backends of their own.
+//! Helpers that the tests share: backends of their own.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -53,7 +53,7 @@ pub(crate) fn config(folder: &Path) -> LocalConfig {
     }
 }
 
-/// What the contract runs against; `None` where this machine forbids it and it is not required.
+/// The bench of the contract; `None` where this machine forbids it and it is not required.
 pub(crate) async fn contract() -> Option<Bench> {
     let folder = tempfile::tempdir().unwrap();
     match LocalBackend::connect(config(folder.path())).await {

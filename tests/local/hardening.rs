@@ -1,4 +1,4 @@
-//! What user code cannot reach.
+//! The parts of the machine that user code cannot reach.
 
 use sandbox::Limits;
 use sandbox::guest::Guest;

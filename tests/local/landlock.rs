@@ -1,4 +1,4 @@
-//! What is different where sandboxes have no namespaces: paths are exchanged, calls answered.
+//! The differences of sandboxes without namespaces: paths are exchanged, calls answered.
 
 use sandbox::Limits;
 use sandbox::guest::Guest;

@@ -72,7 +72,7 @@ impl Server {
         serde_json::from_str(json).unwrap()
     }
 
-    /// What `GET /_sandtable/health` says.
+    /// The answer to `GET /_sandtable/health`.
     fn health(&self) -> serde_json::Value {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let host = &self.address;
@@ -91,7 +91,7 @@ impl Server {
     }
 }
 
-/// What the machine has of sandboxes whose files lie below a folder.
+/// The remains on the machine of sandboxes whose files lie below a folder.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Left {
     processes: Vec<String>,

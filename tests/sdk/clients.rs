@@ -141,7 +141,7 @@ async fn node(file: &str) {
     run(file, &mut tests).await;
 }
 
-/// What runs code in the packages' tests; those that need it skip without.
+/// The backend that runs code in the packages' tests; those that need one skip without.
 pub(crate) async fn backend() -> &'static str {
     if image_ready(Flavor::Full).await {
         "docker"

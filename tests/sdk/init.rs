@@ -1,4 +1,4 @@
-//! What `sandtable init` writes runs as it says.
+//! The files that `sandtable init` writes run as it says.
 
 use std::path::Path;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::image::require::skip;
 
-/// What runs a program.
+/// The interpreter that runs a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interpreter {
     /// Python with the current SDK.

@@ -17,7 +17,7 @@ use cli::image::Flavor;
 /// Long enough for two busy cores; a program that hangs is a failure, not a lost night.
 const TIMEOUT: Duration = Duration::from_mins(10);
 
-/// What a program needs beside an interpreter.
+/// The needs of a program beside an interpreter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Needs {
     /// The server alone.

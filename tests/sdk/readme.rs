@@ -21,7 +21,7 @@ const NOT_RUN: [(&str, &str); 1] = [(
     "`cargo test` would run this test in itself; its first line is run by step 1",
 )];
 
-/// What begins the block that is typed into the first terminal.
+/// The beginning of the block that is typed into the first terminal.
 const FIRST_TERMINAL: &str = "cargo run --release -- image build";
 
 /// Commands that fail on purpose, and how.

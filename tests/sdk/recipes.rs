@@ -8,7 +8,7 @@ const PAGE: &str = include_str!("../../docs/RECIPES.md");
 
 /// The block that every test of the page begins with.
 const HEAD: &str = "# every test";
-/// What is recorded: the real service for a reader, a server here.
+/// The upstream that is recorded: the real service for a reader, a server here.
 const SERVICE: &str = "https://api.anthropic.com";
 /// An answer longer than this is no short one.
 const MAX_LINES: usize = 16;

@@ -57,7 +57,7 @@ impl Server {
         }
     }
 
-    /// What the server logged so far.
+    /// The server's log so far.
     pub(crate) fn log(&self) -> String {
         read(&self.log)
     }

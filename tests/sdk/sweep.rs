@@ -16,7 +16,7 @@ use crate::interpreter::Interpreter::{Node, Python};
 use crate::interpreter::modules;
 use crate::workshop::of_repository;
 
-/// What a careful client must come through, one or more of each kind.
+/// The cells that a careful client must come through, one or more of each kind.
 const SAMPLE: [&str; 9] = [
     "files#1/lost-reset",
     "messages#1/overloaded@first",

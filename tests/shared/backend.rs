@@ -1,4 +1,4 @@
-//! What a test's own backend has to say and does not care about.
+//! The parts that a test's own backend has to implement and does not care about.
 
 /// A guest ends with its channel, and skills have their place.
 macro_rules! ends_with_its_channel {

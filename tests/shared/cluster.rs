@@ -50,7 +50,7 @@ pub(crate) struct Inner {
     pub(crate) node: node::Node,
     /// Wakes the watches.
     pub(crate) changed: tokio::sync::watch::Sender<u64>,
-    /// What ends with the API server: connections, and streams that left them.
+    /// Tasks that end with the API server: connections, and streams that left them.
     pub(crate) tasks: Mutex<Vec<AbortHandle>>,
     /// Whether pods that a policy forbids the network have none.
     pub(crate) enforces: AtomicBool,
@@ -167,7 +167,7 @@ impl Cluster {
         state.refuse(what, refusal, times);
     }
 
-    /// What becomes of the next pods, in their order; then they run.
+    /// Sets the outcomes of the next pods, in their order; further ones run.
     pub(crate) fn next_pods(&self, outcomes: impl IntoIterator<Item = Outcome>) {
         self.inner.node.outcomes.lock().unwrap().extend(outcomes);
     }

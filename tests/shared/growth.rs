@@ -9,7 +9,7 @@ use sandbox::kubernetes::KubernetesBackend;
 use sandbox::{Launcher as _, Limits, SandboxSpec};
 use tokio::sync::Mutex;
 
-/// What a part of the containers cost.
+/// The costs of a part of the containers.
 #[derive(Debug)]
 pub(crate) struct Part {
     /// Containers so far.

@@ -64,7 +64,7 @@ impl Front {
         Some(front)
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(log(self.folder.path())).unwrap()
     }

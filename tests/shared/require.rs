@@ -1,4 +1,4 @@
-//! What a test does when something it needs is not there.
+//! The skipping of a test where something that it needs is not there.
 
 use std::io::Write as _;
 

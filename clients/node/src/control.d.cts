@@ -30,7 +30,7 @@ export interface ClearedRates {
   workspaces: number;
 }
 
-/** What is to become of the time; done in this order. At least one of them. */
+/** Changes of the clock, applied in this order. At least one of them. */
 export interface ClockChange {
   /** `30d`, `12h`, `5m`, `90s`, `1h30m`, or ISO 8601. */
   advance?: string | null;
@@ -79,7 +79,7 @@ export interface ContainerCost {
   sessions: Array<ContainerSession>;
 }
 
-/** What became of a container. */
+/** The state of a container after it was ended. */
 export interface ContainerEnded {
   id: string;
   state: ContainerState;
@@ -138,7 +138,7 @@ export interface ContainerUse {
   from: string;
   to: string;
   free: boolean;
-  /** What it would cost by itself, with the minimum, beyond the free hours. */
+  /** The cost of it by itself, with the minimum, beyond the free hours. */
   usd_beyond_free_hours: number;
 }
 
@@ -148,7 +148,7 @@ export interface Coverage {
   percent: number;
   /** Of what counts, what was met. */
   met: number;
-  /** What counts: what a client can meet with the features that it uses. */
+  /** The number of items that count: those that a client can meet with the features that it uses. */
   of: number;
   /** Features of which nothing was met; what needs them does not count. */
   not_used: Array<string>;
@@ -172,11 +172,11 @@ export interface CoverageItem {
   counts: boolean;
   /** The feature without which it cannot be met, and that is not used. */
   needs?: string;
-  /** What would show it; absent of what was met. */
+  /** The way to meet it; absent for an item that was met. */
   show?: CoverageShow;
 }
 
-/** What would show a client what it has not met: a fault, or a step of a script or a request in words. */
+/** The way to an item that was not met: a fault, or a step of a script or a request in words. */
 export interface CoverageShow {
   fault?: Record<string, any>;
   step?: string;
@@ -197,7 +197,7 @@ export interface Dropped {
   dropped: number;
 }
 
-/** What was made more than once, because an answer was lost. */
+/** Objects that were made more than once, because an answer was lost. */
 export interface Duplicated {
   workspace?: string;
   /** Method and path. */
@@ -240,7 +240,7 @@ export interface Exchange {
   response_body: any;
   /** Where a turn's answers came from; absent where no model was asked. */
   source?: string;
-  /** What the real service might have objected to. */
+  /** Mistakes that the real service might have objected to. */
   lints: Array<Lint>;
   /** The client went before the answer was complete; absent if not. */
   client_left?: boolean;
@@ -293,7 +293,7 @@ export interface FaultState {
   note?: string;
 }
 
-/** What the client did about a request that a fault met; `sandtable docs verify` lists the outcomes. */
+/** The client's reaction to a request that a fault met; `sandtable docs verify` lists the outcomes. */
 export interface FaultedRequest {
   workspace?: string;
   /** Method and path. */
@@ -343,20 +343,20 @@ export interface Health {
   /** `ok`. */
   status: string;
   version: string;
-  /** What runs code: `docker`, `local`, or `none`. */
+  /** The backend that runs code: `docker`, `local`, or `none`. */
   backend: string;
-  /** What confines sandboxes: `docker`, `namespaces`, `landlock`, or `none`. */
+  /** The isolation of sandboxes: `docker`, `namespaces`, `landlock`, or `none`. */
   isolation: string;
-  /** What would confine them better, and why it does not run. */
+  /** Isolation that would be better, and why it does not run. */
   passed_over: Array<PassedOver>;
   /** The profile of quirks. */
   profile: string;
 }
 
-/** What has come since an earlier page, oldest first. */
+/** The exchanges since an earlier page, oldest first. */
 export interface JournalGrowth {
   data: Array<Exchange>;
-  /** What to ask for with `after` the next time; also of an empty page. */
+  /** The value of `after` for the next request; also of an empty page. */
   next_after: number;
   /** How many that came since are kept no more. */
   dropped: number;
@@ -433,14 +433,14 @@ export interface Mount {
   ignore?: Array<string>;
 }
 
-/** What is mounted. */
+/** The mounted cassettes, if there are any. */
 export interface Mounted {
   mounted: boolean;
   /** How many there are. */
   exchanges?: number;
   /** The names of those that were not given. */
   unused?: Array<string>;
-  /** Where it records. */
+  /** The recording under way, if there is one. */
   recording?: Recording;
 }
 
@@ -466,7 +466,7 @@ export interface PassedOver {
 /** One row. */
 export interface QuirkState {
   value: string;
-  /** What it may be. */
+  /** The values it may have. */
   values: Array<string>;
 }
 
@@ -488,24 +488,24 @@ export interface Ready {
   reason: string | null;
 }
 
-/** What was recorded, and where. */
+/** A recording that has ended: its file and its exchanges. */
 export interface Recorded {
   path: string;
   exchanges: number;
-  /** What could not be written, if anything. */
+  /** Exchanges that could not be written, if any. */
   missing?: MissingExchanges;
 }
 
-/** What is recorded, and from where. */
+/** A recording under way: its file and its source. */
 export interface Recording {
   path: string;
   exchanges: number;
-  /** What could not be written, if anything. */
+  /** Exchanges that could not be written, if any. */
   missing?: MissingExchanges;
   upstream: string;
 }
 
-/** What is wrong, and what to do. */
+/** An error: its message, and a hint. */
 export interface Refusal {
   message: string;
   hint: string;
@@ -545,13 +545,13 @@ export interface RequestEnded {
   client_left: boolean;
 }
 
-/** What a reset took. */
+/** The numbers of objects that a reset took. */
 export interface Reset {
   workspaces: number;
   containers: number;
 }
 
-/** What a state brought. */
+/** The numbers of objects that a state brought. */
 export interface Restored {
   files: number;
   skills: number;
@@ -562,7 +562,7 @@ export interface Restored {
 /** A rule of a script and how often it was used. */
 export interface RuleState {
   name: string;
-  /** Where it was given, and its place there. */
+  /** The file that has the rule, and its place there. */
   file: string;
   line: number;
   column: number;
@@ -575,7 +575,7 @@ export interface RuleState {
   steps: Array<StepState>;
 }
 
-/** What is to be said of a script that was not loaded. */
+/** The result of checking a script that was not loaded. */
 export interface ScriptCheck {
   /** It would be loaded. */
   ok: boolean;
@@ -699,7 +699,7 @@ export interface TurnShown {
   steps: Array<StepRan>;
   /** Why no rule answered, or why the rule could not go on. */
   miss: Miss | null;
-  /** What only the end of the run could show. */
+  /** Findings that only the end of the run could show. */
   findings: Array<FoundLint>;
 }
 
@@ -722,7 +722,7 @@ export interface Unmatched {
   label?: string;
 }
 
-/** What was recorded until the cassette was let go. */
+/** The answer to an unmount: the recording until then. */
 export interface Unmounted {
   recorded: Recorded | null;
 }
@@ -765,7 +765,7 @@ export interface UnusedStep {
   label?: string;
 }
 
-/** What a month of the workspace would have cost; `sandtable docs usage` has the rules. */
+/** The cost that a month of the workspace would have on the service; `sandtable docs usage` has the rules. */
 export interface Usage {
   /** `2026-11`. */
   month: string;
@@ -782,7 +782,7 @@ export interface Usage {
   summed_up: boolean;
 }
 
-/** What verification found. */
+/** The result of a verification. */
 export interface Verdict {
   /** Nothing is wrong. */
   ok: boolean;
@@ -796,9 +796,9 @@ export interface Verdict {
   unused_faults: Array<UnusedFault>;
   /** Exchanges of the mounted cassettes that nothing asked for. */
   unused_recordings: Array<UnusedRecording>;
-  /** What was made more than once, because an answer was lost and the request sent again. */
+  /** Objects that were made more than once, because an answer was lost and the request sent again. */
   duplicated: Array<Duplicated>;
-  /** What the client did about each fault. */
+  /** The client's reaction to each fault. */
   faults: Array<FaultedRequest>;
   /** Mistakes that the real service would not have told. */
   lints: Array<FoundLint>;
@@ -810,7 +810,7 @@ export interface Verdict {
   requests: RequestCounts;
   /** How many findings were not kept, by list. */
   dropped: Record<string, number>;
-  /** What of the service was met, if that is asked. */
+  /** The part of the service that was met, if that is asked. */
   coverage?: Coverage;
 }
 
@@ -826,7 +826,7 @@ export interface Waited {
 
 /** A workspace of the server. */
 export interface WorkspaceState {
-  /** What `?workspace=NAME` calls it. */
+  /** Its name, as `?workspace=NAME` takes it. */
   name: string;
   /** Its id, as events and exchanges have it. */
   id: string;
@@ -843,10 +843,10 @@ export interface WorkspaceState {
 /** Whether anything runs in a container. */
 export type ContainerState = "awake" | "asleep" | "expired";
 
-/** Who gave a fault. */
+/** The source of a fault. */
 export type FaultLayer = "workspace" | "file" | "request";
 
-/** What is at a path. */
+/** The type of a file at a path. */
 export type FileKind = "file" | "directory" | "symlink";
 
 /** How bad a mistake is. */
@@ -858,10 +858,10 @@ export type Outcome = "recovered" | "gave_up" | "failed" | "answered" | "duplica
 /** Whether a container's files can be had. */
 export type Readable = "readable" | "asleep" | "none";
 
-/** Who sent a request again. */
+/** The sender of a repeated request. */
 export type RetriedBy = "sdk" | "client";
 
-/** Who gave a rule. */
+/** The source of a rule. */
 export type RuleLayer = "workspace" | "base";
 
 /** How something was not used. */

@@ -57,7 +57,7 @@ export class Server {
   static start(options?: ServerOptions): Promise<Server>;
   /** A server that somebody else starts and stops. */
   static connect(url: string, options?: { controlToken?: string }): Promise<Server>;
-  /** What a client's base URL must be. */
+  /** The base URL for clients. */
   readonly baseUrl: string;
   /** The process, if it is ours and runs. */
   readonly pid: number | undefined;
@@ -73,9 +73,9 @@ export class Server {
 /** All that belongs to one API key. Nothing crosses workspaces. */
 export class Workspace {
   constructor(url: string, apiKey: string, controlToken?: string);
-  /** What a client's base URL must be. */
+  /** The base URL for clients. */
   readonly baseUrl: string;
-  /** What a client's API key must be. */
+  /** The API key for clients. */
   readonly apiKey: string;
   /** For the official client: `new Anthropic(workspace.options)`. */
   readonly options: { baseURL: string; apiKey: string };

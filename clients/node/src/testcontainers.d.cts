@@ -14,7 +14,7 @@ export class SandtableContainer extends GenericContainer {
 export class StartedSandtableContainer extends AbstractStartedContainer {
   /** The server, as one that somebody else starts and stops. */
   readonly server: Server;
-  /** What a client's base URL must be. */
+  /** The base URL for clients. */
   readonly baseUrl: string;
   /** The workspace of a key; one that nobody else has if there is none. */
   workspace(apiKey?: string): Workspace;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use common::limits::MAX_BATCH_BODY_BYTES;
 
-/// What a request or an answer carried.
+/// The body of a request or an answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Body {
     /// Nothing.

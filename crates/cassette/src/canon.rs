@@ -1,4 +1,4 @@
-//! What of a request counts when requests are compared.
+//! The canonical form of a request, by which requests are compared.
 //!
 //! A request becomes one JSON value; two requests are the same if their values are. The order of keys
 //! does not count, nor what a client may write in two ways, nor what says nothing about the answer.

@@ -1,4 +1,4 @@
-//! What of cassettes is mounted: a tape to answer from, a file to record into, or both.
+//! A mounted deck of cassettes: a tape to answer from, a file to record into, or both.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub enum Mode {
     None,
     /// If there is no cassette yet.
     Once,
-    /// What the cassette does not have.
+    /// Requests that the cassette does not have.
     New,
     /// All of it, in place of what was there.
     All,
@@ -74,7 +74,7 @@ impl FromStr for Pace {
     }
 }
 
-/// What to mount.
+/// Options of a mount.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Files and folders to answer from. To record there is one, a file.
@@ -137,7 +137,7 @@ pub struct Recorder {
     lost: Mutex<(usize, Option<String>)>,
 }
 
-/// What came of a recording.
+/// The result of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     pub path: PathBuf,
@@ -163,8 +163,8 @@ impl Deck {
         })
     }
 
-    /// What [`Self::mount`] would refuse, without a file made or changed: the exchanges to answer from, and
-    /// the file to record into.
+    /// Checks a plan as [`Self::mount`] does, without a file made or changed; returns the number of exchanges
+    /// to answer from, and the file to record into.
     pub fn examine(plan: &Plan) -> Result<(usize, Option<PathBuf>), DeckError> {
         let (deck, records) = Self::read(plan, Indexing::Used)?;
         if let Some(path) = records {
@@ -176,7 +176,7 @@ impl Deck {
         Ok((deck.tape.len(), records.map(Path::to_owned)))
     }
 
-    /// What is there, and where to record.
+    /// Reads the cassettes that are there; returns the file to record into as well.
     fn read(plan: &Plan, indexing: Indexing) -> Result<(Self, Option<&Path>), DeckError> {
         let (cassettes, records) = match plan.mode {
             Mode::None => {
@@ -226,7 +226,7 @@ impl Deck {
         })
     }
 
-    /// What is answered from.
+    /// The tape to answer from.
     pub fn tape(&self) -> &Arc<Tape> {
         &self.tape
     }
@@ -335,13 +335,13 @@ impl Recorder {
     }
 }
 
-/// What a workspace has mounted: its own, or else the server's.
+/// The mounts of a workspace: its own, or else the server's.
 #[derive(Debug, Default)]
 pub struct Mounts {
     /// With what was given from it.
     base: Option<(Arc<Deck>, Arc<Player>)>,
     own: RwLock<Option<(Arc<Deck>, Arc<Player>)>>,
-    /// What was not given from cassettes of its own that were taken out.
+    /// Recordings that were not given from cassettes of its own that were taken out.
     left: Mutex<Vec<UnusedRecording>>,
 }
 
@@ -363,7 +363,7 @@ impl Mounts {
         }
     }
 
-    /// What answers, if anything is mounted.
+    /// The deck and the player that answer, if anything is mounted.
     pub fn get(&self) -> Option<(Arc<Deck>, Arc<Player>)> {
         let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
         own.as_ref().or(self.base.as_ref()).cloned()
@@ -378,7 +378,7 @@ impl Mounts {
         Some(deck)
     }
 
-    /// What nobody has asked for since the last reset.
+    /// Recordings that nobody has asked for since the last reset.
     pub fn unused(&self) -> Leftovers {
         let mut own = self.left().clone();
         if let Some((_, player)) = &*self.own.read().unwrap_or_else(PoisonError::into_inner) {

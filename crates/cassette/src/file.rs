@@ -184,7 +184,7 @@ fn read(path: &Path) -> Result<RawCassette, CassetteError> {
     raw::read(&path.display().to_string(), &text)
 }
 
-/// What is written, with its times, and with its large bodies where they lie.
+/// The cassette of a file, with its times, and with its large bodies where they lie.
 fn finish(path: &Path, raw: RawCassette) -> Result<Cassette, CassetteError> {
     let mut cassette = raw.meant(&path.display().to_string(), &blobs(path))?;
     cassette.name = stem(path);

@@ -29,7 +29,7 @@ pub use notes::REPLACED;
 /// Largest recording that is read.
 const MAX_IMPORT_BYTES: u64 = 256 * 1024 * 1024;
 
-/// What a folder is searched for, packed with gzip (`.yaml.gz`) or not.
+/// Extensions that a folder is searched for, packed with gzip (`.yaml.gz`) or not.
 const EXTENSIONS: [&str; 8] = [
     "yaml", "yml", "json", "har", "txt", "sse", "jsonl", "ndjson",
 ];
@@ -70,7 +70,7 @@ impl Hinted for ImportError {
     }
 }
 
-/// What an importer found in one file.
+/// The contents of one file, as an importer found them.
 #[derive(Debug, Default)]
 struct Draft {
     exchanges: Vec<Exchange>,
@@ -149,7 +149,7 @@ fn unpacked_name(path: &Path) -> PathBuf {
     }
 }
 
-/// What a recording is called: its file's name without the extensions.
+/// The name of a recording: its file's name without the extensions.
 pub fn stem(path: &Path) -> String {
     unpacked_name(path)
         .file_stem()

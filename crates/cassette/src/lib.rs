@@ -1,7 +1,7 @@
 //! Cassettes: recorded exchanges with the service, whoever recorded them, and how they are kept.
 //!
-//! What is here knows HTTP's shapes as text alone. The proxy that records and the player that answers
-//! are in `api`, because they carry requests and answers.
+//! This crate knows HTTP's shapes as text alone. The proxy that records and the player that answers are in `api`,
+//! because they carry requests and answers.
 
 use std::borrow::Cow;
 
@@ -41,7 +41,7 @@ pub const VERSION: u64 = 1;
 /// One recorded run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Cassette {
-    /// What to call it: its file's name without the extension.
+    /// Its name: that of its file without the extension.
     pub name: String,
     pub about: About,
     /// In the order in which the requests were sent.
@@ -53,13 +53,13 @@ pub struct Cassette {
 pub struct About {
     /// When it was recorded, RFC 3339.
     pub recorded_at: Option<String>,
-    /// Who answered.
+    /// The host that answered.
     pub upstream: Option<String>,
     /// JSON paths that do not count when requests are compared.
     pub ignore: Vec<String>,
     /// Regular expressions of what the user keeps out of recordings.
     pub redact: Vec<String>,
-    /// What an import lacks and what it replaced, in words.
+    /// Notes on what an import lacks and what it replaced.
     pub notes: Vec<String>,
 }
 
@@ -73,7 +73,7 @@ pub struct Exchange {
     pub timing: Option<Timing>,
 }
 
-/// What was sent.
+/// A recorded request.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
     pub method: String,
@@ -85,7 +85,7 @@ pub struct Request {
     pub body: Body,
 }
 
-/// What came back.
+/// A recorded response.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Response {
     /// 0 where no answer came at all.

@@ -49,7 +49,7 @@ pub fn of(response: &Response) -> Result<Value, MessageError> {
     }
 }
 
-/// What the events of a stream amount to, as far as they go.
+/// The message that the events of a stream add up to, as far as they go.
 pub fn folded(text: &str) -> Result<Value, MessageError> {
     let mut fold = Fold::default();
     let mut decoder = wire::sse::Decoder::default();

@@ -30,7 +30,7 @@ struct State {
     asked: HashMap<[u8; 32], usize>,
     /// How often each exchange was given.
     given: HashMap<usize, u64>,
-    /// What a recorded id was last called, to whomever it was given.
+    /// The name that a recorded id was last given, to whomever it was given.
     last: HashMap<String, String>,
     /// Recorded ids that went out as they are.
     original: HashSet<String>,
@@ -116,7 +116,7 @@ impl Player {
         }
     }
 
-    /// What is answered from.
+    /// The tape to answer from.
     pub fn tape(&self) -> &Tape {
         &self.tape
     }
@@ -222,7 +222,7 @@ impl Player {
 }
 
 impl State {
-    /// What the ids of an answer are called to the client that sent `asked`.
+    /// The names that the ids of an answer have for the client that sent `asked`.
     fn names<'a>(
         &mut self,
         tape: &Tape,

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use regex::bytes::Regex;
 use serde_json::{Map, Value};
 
-/// What stands in a recording where a secret was.
+/// The text that stands in a recording in place of a secret.
 pub const REDACTED: &str = "[redacted]";
 
 pub(super) use base64::{fits as zeros_fit, has_zeros};
@@ -25,7 +25,7 @@ pub(super) use base64::{fits as zeros_fit, has_zeros};
 use super::{Body, Exchange, Part, Request, Response};
 use common::hinted::Hinted;
 
-/// What an API key of the service looks like, and a bearer token in a text.
+/// Patterns of an API key of the service, and of a bearer token in a text.
 const PATTERNS: [&str; 2] = [
     r"(?i)sk-ant-[A-Za-z0-9_-]{6,}",
     r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}=*",
@@ -54,7 +54,7 @@ const SHORTEST: usize = 6;
 /// How often a text may be percent-encoded over and over.
 const PERCENT_LAYERS: usize = 4;
 
-/// What must not be kept.
+/// The secrets that must not be kept, and how they are found.
 #[derive(Debug, Clone)]
 pub struct Redactor {
     /// Shared: a regular expression that is cloned has caches of its own, tens of kilobytes for each request.
@@ -63,7 +63,7 @@ pub struct Redactor {
     known: Vec<String>,
 }
 
-/// What is no regular expression.
+/// A pattern that is no regular expression.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("`{pattern}` is no regular expression: {source}")]
 pub struct PatternError {

@@ -125,7 +125,7 @@ impl Tape {
             .collect()
     }
 
-    /// What comes nearest to a request that is not there: its name, and the differences.
+    /// The recorded request nearest to one that is not there: its name, and the differences.
     pub fn nearest(&self, canonical: &Value) -> Option<(&str, Vec<String>)> {
         let same_route = |recorded: &Value| {
             recorded["method"] == canonical["method"]
@@ -201,7 +201,7 @@ impl Found {
     }
 }
 
-/// What may name ids: a text, and JSON wherever it lies.
+/// The text of a body that may name ids; of JSON wherever it lies.
 fn text(body: &Body) -> Cow<'_, str> {
     if matches!(body, Body::Blob(_)) {
         return body
@@ -230,7 +230,7 @@ pub fn json_path(path: &str) -> Result<JsonPath, JsonPathError> {
     })
 }
 
-/// What is no JSON path.
+/// A text that is no JSON path.
 #[derive(Debug, thiserror::Error)]
 #[error("`{path}` is no JSON path: {source}")]
 pub struct JsonPathError {

@@ -60,7 +60,7 @@ impl std::fmt::Debug for Answer {
     }
 }
 
-/// What is sent.
+/// The body of a request to the upstream.
 #[derive(Debug)]
 pub enum Sent<'a> {
     Bytes(Bytes),
@@ -68,7 +68,7 @@ pub enum Sent<'a> {
     File(&'a Blob, u64),
 }
 
-/// What is the business of one connection, and not of the next.
+/// Hop-by-hop headers: the business of one connection, and not of the next.
 const OF_THE_CONNECTION: [&str; 10] = [
     "connection",
     "content-length",

@@ -1,4 +1,4 @@
-//! What can be typed. Validated into [`Config`] where it is used.
+//! Command-line arguments. Validated into [`Config`] where they are used.
 
 mod backend;
 mod doctor;
@@ -64,7 +64,7 @@ pub(super) struct Cli {
     pub(super) serve: ServeArgs,
 }
 
-/// What this program is: its version and, in a release, the commit that it was built of.
+/// The version of this program and, in a release, the commit that it was built of.
 pub(super) const VERSION: &str = env!("SANDTABLE_VERSION");
 
 /// Where a server listens that is not told.
@@ -483,7 +483,7 @@ pub(super) enum ProvisionArg {
     Never,
 }
 
-/// What was typed makes no sense.
+/// Arguments that make no sense.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UsageError {
     /// Together.
@@ -624,7 +624,7 @@ impl ServeArgs {
     }
 }
 
-/// What of cassettes is mounted, if anything.
+/// The cassettes to mount, if any.
 fn plan(args: &ServeArgs) -> Result<Option<Plan>, UsageError> {
     if args.cassettes.is_empty() {
         if args.mode != Mode::None && args.cassette_dir.is_none() {

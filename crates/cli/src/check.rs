@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use common::hinted;
 use model::script::{self, Survey};
 
-/// What a check found; prints itself, with a newline at the end.
+/// The result of a check; prints itself, with a newline at the end.
 #[derive(Debug)]
 pub struct Report(Survey);
 

@@ -1,4 +1,4 @@
-//! What of the service tests have met: kept in a file over runs and shards, told, and held to a threshold.
+//! Coverage of the service by tests: kept in a file over runs and shards, told, and held to a threshold.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -133,7 +133,7 @@ pub(super) fn check(path: Option<&Path>) -> Result<(), CoverageError> {
     }
 }
 
-/// What a verdict tells of the surface.
+/// The coverage in a verdict.
 pub(super) fn of_verdict(verdict: &Value) -> Option<Coverage> {
     serde_json::from_value(verdict.get("coverage")?.clone()).ok()
 }
@@ -158,8 +158,8 @@ fn json(told: &Coverage) -> Value {
     serde_json::to_value(told).expect("names and numbers are JSON")
 }
 
-/// What counts and was not met, something of each area before more of one; an error that a status stands for is
-/// told once.
+/// The items that count and were not met, something of each area before more of one; an error that a status stands
+/// for is told once.
 fn missed(told: &Coverage) -> Vec<(&CoverageArea, &CoverageItem)> {
     let mut missed: Vec<(&CoverageArea, &CoverageItem)> = Vec::new();
     for area in &told.areas {
@@ -195,7 +195,7 @@ fn label(area: &CoverageArea, item: &CoverageItem) -> String {
     }
 }
 
-/// What tests never saw, in a few lines; nothing if they saw it all.
+/// The items that tests never met, in a few lines; empty if they met them all.
 pub(super) fn summary(told: &Coverage) -> String {
     let missed = missed(told);
     if missed.is_empty() {

@@ -34,8 +34,8 @@ pub(super) fn misused(error: &dyn Hinted) -> Finding {
     Finding::refused("flags", error)
 }
 
-/// What runs code: the two that a server chooses from by itself. Of any other that is asked for, the step that asks for
-/// it says all.
+/// Findings about the two backends that a server chooses from by itself. Of any other that is asked for, the step
+/// that asks for it says all.
 async fn sandboxes(config: &Config, host: Option<&str>) -> Vec<Finding> {
     let asked = |choice| [choice, BackendChoice::Auto].contains(&config.backend);
     let docker = asked(BackendChoice::Docker);
@@ -112,7 +112,7 @@ async fn python() -> Finding {
     }
 }
 
-/// What a program prints, if it ends well and in time.
+/// The stdout of a program, if it ends well and in time.
 async fn answer_of(command: &mut Command) -> Option<String> {
     let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = tokio::time::timeout(PROGRAM_TIMEOUT, running)
@@ -140,7 +140,7 @@ fn cassette_dir(config: &Config) -> Option<Finding> {
     })
 }
 
-/// What to do where the message does not say.
+/// The hint where the message has none.
 fn usual_hint(subject: &str) -> &'static str {
     if subject == server::DATA_DIR {
         "give a folder that can be written with `--data-dir`"
@@ -158,7 +158,7 @@ impl Finding {
         }
     }
 
-    /// What a server would end with.
+    /// A finding of an error that a server would end with.
     fn refused(subject: &'static str, error: &dyn Hinted) -> Self {
         let (text, hint) = hinted::split(error);
         let hint = hint.unwrap_or_else(|| usual_hint(subject).into());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cassette::import::{self, ImportError};
 use cassette::{Cassette, CassetteError, Writer};
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug, Default)]
 pub(super) struct Imported {
     /// A line for each file that came in, and one for each lack.

@@ -342,7 +342,7 @@ fn fail(code: u8, error: &dyn Hinted) -> ExitCode {
     fail_plainly(code, &hinted::told(error))
 }
 
-/// What the system says, with nothing to add.
+/// Prints the message alone, with nothing to add.
 fn fail_plainly(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
     writeln!(io::stderr().lock(), "error: {message}").ok();
     ExitCode::from(code)

@@ -1,4 +1,4 @@
-//! What goes to stderr while a server runs: lines without what looks like a key.
+//! The log that goes to stderr while a server runs: lines without what looks like a key.
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write};

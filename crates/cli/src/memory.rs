@@ -1,4 +1,4 @@
-//! What the start alone needed of the program's file, given back.
+//! Gives back the pages of the program's file that the start alone needed.
 //!
 //! Reading flags and files goes through megabytes of code and constants that serving never sees again, and the kernel
 //! counts them as this process's memory. They are pages of a file that nobody writes: what is needed after all comes back
@@ -58,7 +58,7 @@ fn unwritten(smaps: &str, program: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// What the first line of a mapping says: its file, and address and length if it may not be written.
+/// The file, address, and length of a mapping by its first line; the file is empty if it may be written.
 fn mapping(line: &str) -> Option<(&str, (usize, usize))> {
     let (range, rest) = line.split_once(' ')?;
     let (start, end) = range.split_once('-')?;

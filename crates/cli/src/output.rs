@@ -9,10 +9,10 @@ use serde_json::Value;
 use common::hinted::Hinted;
 use common::private;
 
-/// What a report in Markdown begins with.
+/// The beginning of a report in Markdown.
 pub(super) const MARKDOWN: &str = drift::conform::HEADING;
 
-/// What a report is written as.
+/// The format of a report.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form {
     Json,

@@ -66,7 +66,7 @@ impl Remote<'_> {
         self.read(&self.whole(pieces).await?)
     }
 
-    /// What a control call answers, if it is no JSON.
+    /// The answer to a control call, if it is no JSON.
     pub(super) async fn text(&self, call: &str) -> Result<String, RemoteError> {
         let pieces = self.open("GET", call, Bytes::new()).await?;
         let answer = self.whole(pieces).await?;

@@ -17,7 +17,7 @@ const SHOWN: usize = 10;
 /// A list of the verdict that makes it bad.
 struct List {
     name: &'static str,
-    /// What holds if it is empty.
+    /// The statement that holds if it is empty.
     holds: &'static str,
     word: &'static str,
     line: fn(&Value) -> String,
@@ -134,7 +134,7 @@ const LISTS: &[List] = &[
     },
 ];
 
-/// Whom the key was handed to, before what is said.
+/// The test that the key was handed to, as a prefix; empty if there is none.
 fn label(item: &Value) -> String {
     item["label"]
         .as_str()
@@ -216,7 +216,7 @@ fn short(verdict: &Value) -> String {
     format!("sandtable: {word}, {counts}\n{out}")
 }
 
-/// What a client has sent may hold what moves a terminal's cursor: none of it comes through.
+/// Adds a text without control characters: a client may have sent some that move a terminal's cursor.
 fn push(out: &mut String, text: &str) {
     let text: String = text
         .chars()
@@ -229,7 +229,7 @@ fn push(out: &mut String, text: &str) {
     writeln!(out, "  {}", text.replace('\n', "\n    ")).expect("a String takes every write");
 }
 
-/// What the client did about a fault, in a line.
+/// The client's reaction to a fault, in a line.
 fn told(chain: &Value) -> String {
     let met = if items(chain, "faults").is_empty() {
         "client left"

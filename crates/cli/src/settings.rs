@@ -19,7 +19,7 @@ use common::input;
 const USUAL: &str = "sandtable.toml";
 /// The command whose flags may be set.
 const SERVE: &str = "serve";
-/// What is not set by a file that has itself to be found first.
+/// The flags that a file cannot set, which has itself to be found first.
 const NOT_SET: [&str; 2] = ["config", "help"];
 /// A file of flags is not long.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -31,7 +31,7 @@ struct Setting {
     values: Vec<OsString>,
 }
 
-/// What was typed, with the file's values for what was not. Ends the process where clap does.
+/// Parses the command line, with the file's values for flags that it lacks. Ends the process where clap does.
 pub(super) fn parse() -> Result<Cli, Diagnostic> {
     let plain = Cli::command().get_matches();
     let matches = match find(&plain) {
@@ -90,7 +90,7 @@ impl Mistake {
     }
 }
 
-/// What a flag does not take as its value.
+/// A value that a flag does not take.
 #[derive(Debug, thiserror::Error)]
 enum Unfit {
     #[error("one value is wanted, not a list")]
@@ -99,7 +99,7 @@ enum Unfit {
     NoSwitch,
     #[error("a text or a number is wanted")]
     NoScalar,
-    /// What the flag's own parser says, on one line.
+    /// The message of the flag's own parser, on one line.
     #[error("{0}")]
     Refused(String),
 }
@@ -149,14 +149,14 @@ fn flag<'a>(serve: &'a Command, key: &str) -> Option<&'a Arg> {
         .map(|(_, arg)| arg)
 }
 
-/// What may have been meant by a key that is no flag.
+/// The hint for a key that is no flag: those that may have been meant.
 fn near(serve: &Command, key: &str) -> String {
     did_you_mean(key, flags(serve).map(|(long, _)| long), || {
         "keys are the flags of `sandtable serve --help` without their dashes".to_owned()
     })
 }
 
-/// What the flag gets, as it would be typed; paths are from the file's folder on.
+/// The flag's values, as they would be typed; paths are from the file's folder on.
 fn values(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<Vec<OsString>, Unfit> {
     let repeats = matches!(arg.get_action(), ArgAction::Append);
     match value {

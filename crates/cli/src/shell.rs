@@ -1,4 +1,4 @@
-//! What a shell and its user are given: completions and manual pages, made from the flags themselves.
+//! Completions and manual pages for a shell and its user, made from the flags themselves.
 
 use std::io;
 use std::path::Path;

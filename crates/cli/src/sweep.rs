@@ -183,7 +183,7 @@ fn eprint(text: &str) {
     io::stderr().lock().write_all(text.as_bytes()).ok();
 }
 
-/// What came of runs on a server.
+/// The outcome of runs on a server.
 struct Played<T> {
     of: T,
     /// The signal that ended them.

@@ -88,7 +88,7 @@ fn is_wanted(args: &TailArgs, data: &Value) -> bool {
     path.is_none_or(|path| data["path"] == path)
 }
 
-/// What the journal has of it, bodies and all; nothing if it is kept no more.
+/// The journal's entry of a request, bodies and all; `None` if it is kept no more.
 async fn exchange(remote: &Remote<'_>, data: &Value) -> Result<Option<Value>, TailError> {
     let (Some(id), Some(workspace)) = (data["request_id"].as_str(), data["workspace"].as_str())
     else {

@@ -7,7 +7,7 @@ use workspace::quirks::QuirkError;
 /// Why a flag does not take a value. clap puts the text behind the flag and the value.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ValueError {
-    /// What would be right.
+    /// The value that would be right.
     #[error("{0}")]
     Expected(&'static str),
     /// clap has no line for a hint.

@@ -14,7 +14,7 @@ pub struct Clock {
     state: Arc<Mutex<State>>,
 }
 
-/// What has to be kept to build the same clock again after a restart.
+/// The state of a clock, from which the same clock is built again after a restart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct State {
     /// How far the virtual time is ahead of the wall clock (behind, if negative).
@@ -49,7 +49,7 @@ impl Clock {
         self.lock().frozen_at.is_some()
     }
 
-    /// What has to be kept over a restart.
+    /// The state to keep over a restart.
     pub fn state(&self) -> State {
         *self.lock()
     }

@@ -1,5 +1,5 @@
-//! What every reader of a document needs that a user writes: places, mistakes, and the words of both. YAML and JSON
-//! are read as a tree whose nodes know their places (`yaml`).
+//! The means that every reader of a document needs that a user writes: places, mistakes, and the words of both. YAML
+//! and JSON are read as a tree whose nodes know their places (`yaml`).
 
 mod yaml;
 

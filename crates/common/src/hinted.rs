@@ -44,12 +44,12 @@ pub trait Hinted: Error {
         None
     }
 
-    /// What can be done about it.
+    /// The hint: what can be done about the error.
     fn hint(&self) -> Option<Cow<'_, str>> {
         self.inner()?.hint()
     }
 
-    /// Where it is.
+    /// The place of the error.
     fn place(&self) -> Option<Place<'_>> {
         self.inner()?.place()
     }

@@ -22,14 +22,14 @@ pub struct Case {
     result: CaseResult,
 }
 
-/// What became of it.
+/// The result of a test case.
 #[derive(Debug)]
 pub enum CaseResult {
     Passed,
     Failed {
         /// One line.
         message: String,
-        /// What failures of this kind have in common.
+        /// The `type` that failures of this kind have in common.
         kind: Option<String>,
         /// Everything; may be empty.
         text: String,

@@ -1,4 +1,4 @@
-//! What everything else stands on: time, ids, limits, errors in words, documents, files, and reports.
+//! The base of all other crates: time, ids, limits, errors in words, documents, files, and reports.
 
 pub mod clock;
 pub mod document;

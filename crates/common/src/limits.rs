@@ -77,10 +77,10 @@ pub const MAX_UPLOAD_BYTES: u64 = 500 * 1024 * 1024;
 pub const MAX_OUTPUT_FILE_BYTES: u64 = 500 * 1024 * 1024;
 /// Most files one call hands back from `$OUTPUT_DIR`, by name; the others stay in the container.
 pub const MAX_OUTPUT_FILES: usize = 1000;
-/// What the `result` of one step of a script may hold, all texts and the bytes of its files together; a file
+/// Most bytes that the `result` of one step of a script may hold, all texts and its files together; a file
 /// that is given by its path counts as one of a sandbox.
 pub const RESULT_BYTES: usize = 64 * 1024 * 1024;
-/// What one call may write to stdout, and again to stderr, before the middle is dropped.
+/// Most bytes that one call may write to stdout, and again to stderr, before the middle is dropped.
 pub const MAX_STREAM_BYTES: usize = 1024 * 1024;
 /// Wall clock of one bash or editor call.
 pub const BASH_TIMEOUT: Duration = Duration::from_mins(5);
@@ -98,7 +98,7 @@ pub const THREAD_MINUTES: i64 = 5;
 pub const THREAD_KEPT_MINUTES: i64 = 60;
 /// Calls from the code of one cell that wait at once.
 pub const MAX_CODE_CALLS: usize = 64;
-/// What the arguments of all these may come to.
+/// Most bytes that the arguments of all these may come to.
 pub const MAX_CODE_ARGS_BYTES: usize = 1024 * 1024;
 /// Life of a container from its creation, on the virtual clock.
 pub const CONTAINER_LIFE_DAYS: i64 = 30;
@@ -126,8 +126,9 @@ pub const SANDBOX_DISK_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 pub const SANDBOX_PIDS: i64 = 512;
 /// Pseudo terminals of a sandbox at once; the kernel has 4,096 for the whole machine.
 pub const SANDBOX_TERMINALS: u32 = 64;
-/// What one call hands back from `$OUTPUT_DIR`, all files together: what the container's disk may hold,
-/// so that files which take no room there (sparse, or blocks that are shared) cannot fill the server's.
+/// Most bytes that one call hands back from `$OUTPUT_DIR`, all files together: as many as the container's
+/// disk may hold, so that files which take no room there (sparse, or blocks that are shared) cannot fill the
+/// server's.
 pub const MAX_OUTPUT_BYTES: u64 = SANDBOX_DISK_BYTES;
 /// Pods made at the same time; further ones wait.
 pub const CONCURRENT_POD_STARTS: usize = 32;
@@ -219,7 +220,7 @@ pub const IMAGE_BUILD_TIMEOUT: Duration = Duration::from_hours(1);
 pub const SANDBOX_SHM_BYTES: i64 = 64 * 1024 * 1024;
 /// Bytes of files one workspace may hold (F081).
 pub const STORAGE_QUOTA_BYTES: u64 = 1024 * 1024 * 1024 * 1024;
-/// What a multipart body may hold beside the file's own bytes: boundaries, part headers, other parts.
+/// Most bytes that a multipart body may hold beside the file's own: boundaries, part headers, other parts.
 pub const MULTIPART_OVERHEAD_BYTES: u64 = 64 * 1024;
 /// Shortest and longest `expires_in_seconds` of an upload (F081).
 pub const FILE_LIFE_MIN_SECONDS: i64 = 3600;

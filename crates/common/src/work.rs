@@ -18,7 +18,7 @@ pub fn apart<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// What `work` makes of each item, in their order, on as many threads as there are processors.
+/// Applies `work` to each item, on as many threads as there are processors; returns the results in the items' order.
 ///
 /// For work of which each item takes many microseconds; a few items are not worth a thread.
 ///

@@ -25,7 +25,7 @@ pub struct Mount {
     pub ignore: Vec<String>,
 }
 
-/// What is mounted.
+/// The mounted cassettes, if there are any.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mounted {
     pub mounted: bool,
@@ -35,28 +35,28 @@ pub struct Mounted {
     /// The names of those that were not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unused: Option<Vec<String>>,
-    /// Where it records.
+    /// The recording under way, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<Recording>,
 }
 
-/// What is recorded, and from where.
+/// A recording under way: its file and its source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recording {
     pub path: PathBuf,
     pub exchanges: u64,
-    /// What could not be written, if anything.
+    /// Exchanges that could not be written, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<MissingExchanges>,
     pub upstream: String,
 }
 
-/// What was recorded, and where.
+/// A recording that has ended: its file and its exchanges.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recorded {
     pub path: PathBuf,
     pub exchanges: u64,
-    /// What could not be written, if anything.
+    /// Exchanges that could not be written, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<MissingExchanges>,
 }
@@ -68,7 +68,7 @@ pub struct MissingExchanges {
     pub reason: Option<String>,
 }
 
-/// What was recorded until the cassette was let go.
+/// The answer to an unmount: the recording until then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unmounted {
     pub recorded: Option<Recorded>,

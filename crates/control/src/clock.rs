@@ -14,7 +14,7 @@ pub struct ClockState {
     pub frozen: bool,
 }
 
-/// What is to become of the time; done in this order. At least one of them.
+/// Changes of the clock, applied in this order. At least one of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClockChange {

@@ -32,7 +32,7 @@ words! {
 }
 
 words! {
-    /// What is at a path.
+    /// The type of a file at a path.
     FileKind {
         File = "file",
         Directory = "directory",
@@ -68,7 +68,7 @@ pub struct Container {
     pub pending: bool,
 }
 
-/// What became of a container.
+/// The state of a container after it was ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContainerEnded {
     pub id: String,

@@ -1,4 +1,4 @@
-//! What of the service the tests have met.
+//! Coverage: the part of the service that the tests have met.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ pub struct Coverage {
     pub percent: f64,
     /// Of what counts, what was met.
     pub met: u64,
-    /// What counts: what a client can meet with the features that it uses.
+    /// The number of items that count: those that a client can meet with the features that it uses.
     pub of: u64,
     /// Features of which nothing was met; what needs them does not count.
     pub not_used: Vec<String>,
@@ -38,12 +38,12 @@ pub struct CoverageItem {
     /// The feature without which it cannot be met, and that is not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<String>,
-    /// What would show it; absent of what was met.
+    /// The way to meet it; absent for an item that was met.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub show: Option<CoverageShow>,
 }
 
-/// What would show a client what it has not met: a fault, or a step of a script or a request in words.
+/// The way to an item that was not met: a fault, or a step of a script or a request in words.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CoverageShow {
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! What happens, as it is told to whoever listens.
+//! The events that are sent to whoever listens.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

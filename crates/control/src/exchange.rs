@@ -45,7 +45,7 @@ pub struct Exchange {
     /// Where a turn's answers came from; absent where no model was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// What the real service might have objected to.
+    /// Mistakes that the real service might have objected to.
     pub lints: Vec<Lint>,
     /// The client went before the answer was complete; absent if not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -88,11 +88,11 @@ pub struct JournalPage {
     pub next_cursor: Option<u64>,
 }
 
-/// What has come since an earlier page, oldest first.
+/// The exchanges since an earlier page, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JournalGrowth {
     pub data: Vec<Exchange>,
-    /// What to ask for with `after` the next time; also of an empty page.
+    /// The value of `after` for the next request; also of an empty page.
     pub next_after: u64,
     /// How many that came since are kept no more.
     pub dropped: u64,

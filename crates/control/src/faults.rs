@@ -1,4 +1,4 @@
-//! What goes wrong on purpose.
+//! Faults: failures on purpose.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::words::words;
 
 words! {
-    /// Who gave a fault.
+    /// The source of a fault.
     FaultLayer {
         /// The control API, to one workspace.
         Workspace = "workspace",

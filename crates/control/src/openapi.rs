@@ -46,7 +46,7 @@ pub struct Parameter {
     pub kind: Kind,
 }
 
-/// What a parameter may be.
+/// The type of a parameter's value.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     Text,
@@ -56,7 +56,7 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
 }
 
-/// What a body is.
+/// The content of a body.
 #[derive(Debug, Clone, Copy)]
 pub struct Content {
     /// Its media types.
@@ -139,7 +139,7 @@ pub fn document(version: &str) -> Value {
     })
 }
 
-/// What an answer need not have is absent where there is nothing to say, and never null.
+/// Makes optional members of an answer absent where there is nothing to say, and never null.
 fn absent_or_said(schema: &mut Value) {
     let required = schema["required"].clone();
     let Some(Value::Object(members)) = schema.get_mut("properties") else {

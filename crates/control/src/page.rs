@@ -1,4 +1,4 @@
-//! What the inspector asks for beside the other calls, in the shapes that it draws; they change with it.
+//! The inspector's own calls beside the others, in the shapes that it draws; they change with it.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -65,7 +65,7 @@ pub struct TurnShown {
     pub steps: Vec<StepRan>,
     /// Why no rule answered, or why the rule could not go on.
     pub miss: Option<Miss>,
-    /// What only the end of the run could show.
+    /// Findings that only the end of the run could show.
     pub findings: Vec<FoundLint>,
 }
 

@@ -19,6 +19,6 @@ pub struct Quirks {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuirkState {
     pub value: String,
-    /// What it may be.
+    /// The values it may have.
     pub values: Vec<String>,
 }

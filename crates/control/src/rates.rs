@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a minute allows. What is absent is not limited.
+/// Rate limits per minute. A limit that is absent does not apply.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    /// What a model's id starts with; every model if absent. Each model has buckets of its own.
+    /// The prefix of a model's id; every model if absent. Each model has buckets of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

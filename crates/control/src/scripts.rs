@@ -7,7 +7,7 @@ use crate::verdict::TimesUsed;
 use crate::words::words;
 
 words! {
-    /// Who gave a rule.
+    /// The source of a rule.
     RuleLayer {
         /// The control API, to one workspace.
         Workspace = "workspace",
@@ -20,7 +20,7 @@ words! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuleState {
     pub name: String,
-    /// Where it was given, and its place there.
+    /// The file that has the rule, and its place there.
     pub file: String,
     pub line: u64,
     pub column: u64,
@@ -62,7 +62,7 @@ pub struct Loaded {
     pub rules: u64,
 }
 
-/// What is to be said of a script that was not loaded.
+/// The result of checking a script that was not loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScriptCheck {
     /// It would be loaded.

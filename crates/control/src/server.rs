@@ -13,11 +13,11 @@ pub struct Health {
     /// `ok`.
     pub status: String,
     pub version: String,
-    /// What runs code: `docker`, `local`, or `none`.
+    /// The backend that runs code: `docker`, `local`, or `none`.
     pub backend: String,
-    /// What confines sandboxes: `docker`, `namespaces`, `landlock`, or `none`.
+    /// The isolation of sandboxes: `docker`, `namespaces`, `landlock`, or `none`.
     pub isolation: String,
-    /// What would confine them better, and why it does not run.
+    /// Isolation that would be better, and why it does not run.
     pub passed_over: Vec<PassedOver>,
     /// The profile of quirks.
     pub profile: String,
@@ -49,7 +49,7 @@ pub struct Refused {
     pub error: Refusal,
 }
 
-/// What is wrong, and what to do.
+/// An error: its message, and a hint.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Refusal {
     pub message: String,
@@ -74,7 +74,7 @@ pub struct Labelled {
 /// A workspace of the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkspaceState {
-    /// What `?workspace=NAME` calls it.
+    /// Its name, as `?workspace=NAME` takes it.
     pub name: String,
     /// Its id, as events and exchanges have it.
     pub id: String,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a state brought.
+/// The numbers of objects that a state brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Restored {
     pub files: u64,
@@ -12,7 +12,7 @@ pub struct Restored {
     pub batches: u64,
 }
 
-/// What a reset took.
+/// The numbers of objects that a reset took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reset {
     pub workspaces: u64,

@@ -1,9 +1,9 @@
-//! What turns would have cost.
+//! Usage: the cost that turns would have on the service.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a month of the workspace would have cost; `sandtable docs usage` has the rules.
+/// The cost that a month of the workspace would have on the service; `sandtable docs usage` has the rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// `2026-11`.
@@ -93,6 +93,6 @@ pub struct ContainerUse {
     pub from: String,
     pub to: String,
     pub free: bool,
-    /// What it would cost by itself, with the minimum, beyond the free hours.
+    /// The cost of it by itself, with the minimum, beyond the free hours.
     pub usd_beyond_free_hours: f64,
 }

@@ -14,7 +14,7 @@ use crate::faults::{FaultGiven, FaultLayer};
 use crate::scripts::{RuleLayer, UnusedWhy};
 use crate::words::words;
 
-/// What verification found.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// Nothing is wrong.
@@ -29,9 +29,9 @@ pub struct Verdict {
     pub unused_faults: Vec<UnusedFault>,
     /// Exchanges of the mounted cassettes that nothing asked for.
     pub unused_recordings: Vec<UnusedRecording>,
-    /// What was made more than once, because an answer was lost and the request sent again.
+    /// Objects that were made more than once, because an answer was lost and the request sent again.
     pub duplicated: Vec<Duplicated>,
-    /// What the client did about each fault.
+    /// The client's reaction to each fault.
     pub faults: Vec<FaultedRequest>,
     /// Mistakes that the real service would not have told.
     pub lints: Vec<FoundLint>,
@@ -43,7 +43,7 @@ pub struct Verdict {
     pub requests: RequestCounts,
     /// How many findings were not kept, by list.
     pub dropped: BTreeMap<String, u64>,
-    /// What of the service was met, if that is asked.
+    /// The part of the service that was met, if that is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,
 }
@@ -172,14 +172,14 @@ words! {
 }
 
 words! {
-    /// Who sent a request again.
+    /// The sender of a repeated request.
     RetriedBy {
         Sdk = "sdk",
         Client = "client",
     }
 }
 
-/// What the client did about a request that a fault met; `sandtable docs verify` lists the outcomes.
+/// The client's reaction to a request that a fault met; `sandtable docs verify` lists the outcomes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultedRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -223,7 +223,7 @@ pub struct Attempt {
     pub by: Option<RetriedBy>,
 }
 
-/// What was made more than once, because an answer was lost.
+/// Objects that were made more than once, because an answer was lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Duplicated {
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -27,7 +27,7 @@ pub struct Age {
     pub state: State,
 }
 
-/// What is to be said of an age.
+/// The state of a recording by its age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "age", rename_all = "snake_case")]
 pub enum State {
@@ -71,7 +71,7 @@ impl Age {
         self.state == State::Expired
     }
 
-    /// What there is to say; `None` of a young recording.
+    /// The message about it; `None` of a young recording.
     pub fn told(&self) -> Option<String> {
         let what = match self.state {
             State::Young => return None,

@@ -21,7 +21,7 @@ use workspace::billing::{Prices, Tokens};
 
 pub use report::{CaseReport, CheckReport, CheckResult, Report};
 
-/// What a report in Markdown begins with.
+/// The heading of a report in Markdown.
 pub const HEADING: &str = "# Conformance";
 /// Cases whose requests are refused, and cost nothing.
 const REFUSED: &str = "errors/";
@@ -81,7 +81,7 @@ impl Case {
     }
 }
 
-/// What was seen.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Seen {
     Holds,
@@ -93,7 +93,7 @@ pub(super) enum Seen {
     Open(String),
 }
 
-/// What happened so far in a case.
+/// The course of a case so far.
 struct Scene<'a> {
     model: &'a str,
     service: &'a Service,
@@ -169,7 +169,7 @@ pub fn listed(cases: &[Case]) -> String {
     text
 }
 
-/// What the cases cost at most; what is asked depends on the answers, but its size does not.
+/// The costs of the cases, expected and at most; what is asked depends on the answers, but its size does not.
 pub fn costs(cases: &[Case], prices: &Prices) -> Costs {
     let mut costs = Costs::default();
     for case in cases {
@@ -189,7 +189,8 @@ pub fn costs(cases: &[Case], prices: &Prices) -> Costs {
     costs
 }
 
-/// What an answer to such a request uses: code execution reads the request once more, and its own instructions.
+/// The usual usage of an answer to such a request: code execution reads the request once more, and its own
+/// instructions.
 fn usual(body: &Value) -> Tokens {
     let with_code = !body["tools"].is_null();
     Tokens {
@@ -339,7 +340,7 @@ async fn answer(
     Ok((heard, usd))
 }
 
-/// What a request costs at most, in dollars.
+/// The most that a request can cost, in dollars.
 fn worst(body: &Value, prices: &Prices) -> f64 {
     let items = body["requests"].as_array();
     let items = items

@@ -1,4 +1,4 @@
-//! What it would cost to send recorded requests, before any is sent.
+//! An estimate of the cost of sending recorded requests, before any is sent.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ use workspace::billing::{Prices, Tokens};
 
 /// Characters of a token, about; for requests whose recorded answer has no usage.
 const TOKEN_CHARS: u64 = 4;
-/// What an answer has at most where the request does not say.
+/// The most tokens of an answer where the request does not say.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
 
-/// What requests are expected to cost, and what at most.
+/// The costs of requests, expected and at most.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Costs {
     pub requests: u64,

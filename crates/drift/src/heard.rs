@@ -19,7 +19,7 @@ pub(super) enum RecordedError {
     NotKept,
 }
 
-/// What came back.
+/// An answer that came back.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Heard {
     pub(super) status: u16,
@@ -30,7 +30,7 @@ pub(super) struct Heard {
     pub(super) broke: Option<String>,
 }
 
-/// What a body is.
+/// The content of a body.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Content {
     Json(Value),
@@ -108,7 +108,7 @@ impl Heard {
         frames.into_iter().map(event).collect()
     }
 
-    /// What a message used, as it says itself.
+    /// The usage of a message, as it says itself.
     pub(super) fn usage(&self) -> Option<Tokens> {
         let told: Vec<Value> = match self.content() {
             Content::Json(message) => vec![message["usage"].clone()],

@@ -1,7 +1,8 @@
 //! Drift: recorded requests sent again to who is there now, and what of the answers' shape is other than it was.
 //!
-//! What the service decides is compared (statuses, members, types, words, the order of events), what a model or the
-//! hour decides is not (ids, times, texts, counters, how many blocks). Nothing here reads the environment or prints.
+//! The comparison is of what the service decides (statuses, members, types, words, the order of events), not of
+//! what a model or the hour decides (ids, times, texts, counters, how many blocks). Nothing here reads the
+//! environment or prints.
 
 mod age;
 pub mod conform;

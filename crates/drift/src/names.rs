@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use cassette::idents;
 
-/// What must be of this run: the service knows no others. Ids of calls and messages only have to fit one another.
+/// The prefixes of ids that must be of this run: the service knows no others. Ids of calls and messages only have
+/// to fit one another.
 const LIVING: [&str; 6] = [
     "file",
     "container",
@@ -14,7 +15,7 @@ const LIVING: [&str; 6] = [
     "skill_version",
 ];
 
-/// What recorded ids are called now.
+/// The ids of this run, by the recorded ones.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     now: HashMap<String, String>,
@@ -49,7 +50,7 @@ impl Names {
         }
     }
 
-    /// What a recorded answer has made, whether it was made again or not.
+    /// Notes the ids that a recorded answer has made, whether they were made again or not.
     pub(super) fn record(&mut self, asked: &str, recorded: &str) {
         self.made.extend(fresh(asked, recorded).map(str::to_owned));
     }

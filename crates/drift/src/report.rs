@@ -1,4 +1,4 @@
-//! What a run found, for people, for programs, and for CI.
+//! The report of a run, for people, for programs, and for CI.
 
 use std::fmt;
 
@@ -12,13 +12,13 @@ use live::Difference;
 /// All cassettes.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
-    /// Who was asked.
+    /// The URL of the service that was asked.
     pub upstream: String,
     /// Of the cassettes that say what else has expired, those that were not sent included.
     pub ages: Vec<Age>,
     pub cassettes: Vec<CassetteReport>,
     pub expected: Costs,
-    /// What the answers cost by their own usage.
+    /// The cost of the answers by their own usage, in dollars.
     pub usd: f64,
 }
 
@@ -41,7 +41,7 @@ pub struct ExchangeReport {
     pub outcome: Outcome,
 }
 
-/// What became of an exchange.
+/// The outcome of an exchange.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {

@@ -54,7 +54,7 @@ pub async fn run(service: &Service, plan: &Plan, prices: &Prices, budget: Option
     report
 }
 
-/// What may be spent, and what was.
+/// The budget, and the sum that was spent.
 struct Purse<'a> {
     prices: &'a Prices,
     budget: Option<f64>,
@@ -243,7 +243,7 @@ fn text_of(response: &Response) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// What is other in an answer than in its recording.
+/// The differences between an answer and its recording.
 pub(super) fn compare(recorded: &Heard, heard: &Heard) -> Vec<Difference> {
     let mut found = Vec::new();
     if recorded.status != heard.status {

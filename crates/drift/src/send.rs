@@ -25,7 +25,7 @@ const LOCAL_KEY: &str = "sk-ant-drift";
 pub struct Service {
     upstream: Upstream,
     key: String,
-    /// What is said of answers never holds the key.
+    /// Keeps the key out of all that is said of answers.
     redactor: Redactor,
 }
 
@@ -79,7 +79,7 @@ pub(super) enum AskError {
     Broke(String),
 }
 
-/// What is sent.
+/// A request as it is sent.
 #[derive(Debug, Default)]
 pub(super) struct Ask {
     pub(super) method: String,
@@ -118,7 +118,7 @@ impl Service {
         })
     }
 
-    /// Who is never asked: requests are made for it to be counted.
+    /// A service that is never asked: requests are made for it to be counted.
     pub(super) fn nobody() -> Result<Self, ServiceError> {
         Self::new("http://127.0.0.1:9", None)
     }
@@ -128,7 +128,7 @@ impl Service {
         self.upstream.url()
     }
 
-    /// What was said, without the key.
+    /// The text without the key.
     pub(super) fn discreet(&self, text: &str) -> String {
         self.redactor.text(text).into_owned()
     }

@@ -23,16 +23,16 @@ const WORDS: [&str; 12] = [
     "state",
     "abort_reason",
 ];
-/// What a model or a client writes as it likes.
+/// Members that a model or a client writes as it likes.
 const FREE: [&str; 4] = ["input", "input_schema", "metadata", "partial_json"];
 
-/// What values at one place look like.
+/// The shape of the values at one place.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Shape {
     plain: BTreeSet<Plain>,
     /// Objects by their `type`, or by nothing.
     objects: BTreeMap<Option<String>, Members>,
-    /// What is in the lists; `None` while there was none.
+    /// The shape of the lists' items; `None` while there was none.
     items: Option<Box<Self>>,
 }
 
@@ -153,7 +153,7 @@ impl Plain {
     }
 }
 
-/// What is other in `live` than in `recorded`.
+/// The differences of `live` from `recorded`.
 pub(super) fn differences(recorded: &Shape, live: &Shape) -> Vec<Difference> {
     let mut found = Vec::new();
     compare(recorded, live, "", &mut found);

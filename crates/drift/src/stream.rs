@@ -14,7 +14,7 @@ type Event = (String, Value);
 pub(super) struct Order {
     /// All events, blocks as one.
     whole: Vec<String>,
-    /// What comes within the blocks of each type.
+    /// The orders of events within the blocks of each type.
     blocks: BTreeMap<String, BTreeSet<Vec<String>>>,
     /// Events whose name is not the type of their data.
     misnamed: BTreeSet<String>,
@@ -69,7 +69,7 @@ fn once_more(list: &mut Vec<String>, name: &str) {
     }
 }
 
-/// What is other in the order of `live`.
+/// The differences in the order of `live`.
 pub(super) fn differences(recorded: &[Event], live: &[Event]) -> Vec<Difference> {
     let (was, is) = (Order::of(recorded), Order::of(live));
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! What a turn used, into the workspace's ledger and rate limits: also for turns that fail or are left.
+//! Accounting of a turn's usage in the workspace's ledger and rate limits: also for turns that fail or are left.
 
 use chrono::{DateTime, Utc};
 
@@ -10,7 +10,7 @@ use workspace::quirks::FreeWithWeb;
 /// The first web tools beside which code execution is free (F180); their dates compare as text.
 const FREE_FROM: &str = "20260209";
 
-/// What the ledger needs to know beside the meter.
+/// The meter of a turn, and what the ledger needs beside it.
 pub(super) struct Account<'a> {
     pub(super) message_id: &'a str,
     /// The container, and since when the turn has used it.

@@ -42,9 +42,9 @@ pub(super) enum Order {
         tool: ServerTool,
         input: Value,
         failure: Option<ToolFailure>,
-        /// What a call brings with it that needs no sandbox.
+        /// A result that comes with the call and needs no sandbox.
         found: Option<Finding>,
-        /// What the client says to the calls that its code made: the cell runs already.
+        /// The client's results of the calls that its code made: the cell runs already.
         answers: Option<Vec<CodeAnswer>>,
     },
     Mcp {
@@ -64,7 +64,7 @@ impl Order {
         }
     }
 
-    /// What it is to do.
+    /// The input as JSON; empty for calls of connectors and of the client.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Server { input, .. } => input.to_string(),
@@ -105,7 +105,7 @@ impl Order {
     }
 }
 
-/// What carrying out a call has come to.
+/// The outcome of carrying out a call.
 pub(super) struct Carried {
     /// Calls to server tools that the code made meanwhile, with their results.
     pub(super) nested: Vec<ContentBlock>,
@@ -134,7 +134,7 @@ struct Nested {
     blocks: [ContentBlock; 2],
 }
 
-/// What became of a call.
+/// The outcome of a call.
 pub(super) enum Done {
     Ran {
         stdout: String,
@@ -459,7 +459,8 @@ impl Running<'_> {
         Ok(done)
     }
 
-    /// What decides about a call's result beside the call.
+    /// The factors that decide a call's result beside the call: the tool, whether it is the legacy one, and the
+    /// quirks.
     fn manner(&self) -> String {
         format!(
             "{:?} {} {:?}",
@@ -524,7 +525,7 @@ impl Running<'_> {
         programmatic::has_cells(&self.input.request)
     }
 
-    /// What lies in the working directory, if new files in it are to come back.
+    /// A listing of the working directory, if new files in it are to come back.
     async fn workdir(&self, guest: &Guest) -> Result<Option<workdir::Listing>, CallError> {
         match self.input.quirks.capture_workdir {
             CaptureWorkdir::Never => Ok(None),
@@ -604,7 +605,7 @@ impl Running<'_> {
 }
 
 impl Running<'_> {
-    /// What the model is told of files that one turn may not hand back any more.
+    /// The note to the model about files that one turn may not hand back any more; empty if there are none.
     fn over_allowance(&self, files: usize) -> String {
         if files == 0 {
             return String::new();

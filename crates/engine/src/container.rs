@@ -73,7 +73,7 @@ pub struct Container {
     /// `container_…`.
     pub id: ContainerId,
     pub workspace: String,
-    /// What backends call its sandbox.
+    /// The id of its sandbox with the backends.
     sandbox_id: SandboxId,
     pub created_at: DateTime<Utc>,
     /// The 16 hexadecimal digits in `/files/input/<16 hex>`.
@@ -88,7 +88,7 @@ pub struct Container {
     pending: Mutex<Option<Pending>>,
     /// The last cells that have searched the web.
     searched: Mutex<VecDeque<String>>,
-    /// What the last cells have called on the web.
+    /// The web calls of the last cells.
     web_calls: Mutex<VecDeque<Since>>,
     /// When it was last used, as it was first read.
     last_used_at: DateTime<Utc>,
@@ -97,8 +97,8 @@ pub struct Container {
     sandbox: tokio::sync::Mutex<Sandbox>,
 }
 
-/// Who is using a container, and since when nobody is: on both clocks, because a frozen one would
-/// let it idle for ever, and an advanced one means that the time has passed.
+/// The number of a container's users, and since when it has none: on both clocks, because a frozen one would let it
+/// idle for ever, and an advanced one means that the time has passed.
 #[derive(Debug)]
 struct Usage {
     leases: usize,
@@ -156,7 +156,7 @@ impl Container {
 #[derive(Debug, Default)]
 struct Sandbox {
     guest: Option<Guest>,
-    /// What is to be made up before anything else happens in it.
+    /// Uploads and calls that are to be made up before anything else happens in it.
     past: VecDeque<Past>,
     /// Uploads that are not in the sandbox yet.
     waiting: Vec<Upload>,
@@ -175,7 +175,7 @@ impl Sandbox {
     }
 }
 
-/// What an id leads to.
+/// The result of a look-up of a container's id.
 #[derive(Debug)]
 pub enum Found {
     Alive(Arc<Container>),
@@ -215,7 +215,7 @@ impl Containers {
         &self.0.events
     }
 
-    /// What the server counts.
+    /// The server's telemetry.
     pub fn telemetry(&self) -> &Telemetry {
         &self.0.telemetry
     }
@@ -228,7 +228,7 @@ impl Containers {
         );
     }
 
-    /// What each sandbox may use.
+    /// The resource limits of each sandbox.
     pub fn limits(&self) -> Limits {
         self.0.limits
     }

@@ -24,13 +24,13 @@ const FRAGMENT_CHARS: [usize; 8] = [8, 5, 11, 3, 12, 6, 9, 4];
 const LONG_INPUT_CHARS: usize = 4096;
 const LONG_FRAGMENT_CHARS: usize = 1024;
 
-/// What `message_start` says beside the constants.
+/// The members of `message_start` beside the constants.
 pub(super) struct Head {
     pub(super) container: Printed<Container>,
     pub(super) diagnostics: Option<()>,
 }
 
-/// What is only known at the end.
+/// The members of an answer that are known only at the end: its container, its usage, and the edits of its context.
 pub(super) struct Tail {
     pub(super) container: Printed<Container>,
     pub(super) usage: DeltaUsage,
@@ -79,7 +79,7 @@ impl<'a> Emitter<'a> {
         self.armed = Some((after, error));
     }
 
-    /// What is armed and has not come yet.
+    /// Takes the armed error if it has not come yet.
     pub(super) fn disarm(&mut self) -> Option<ServiceError> {
         self.armed.take().map(|(_, error)| error)
     }

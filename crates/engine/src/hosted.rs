@@ -1,4 +1,4 @@
-//! What the service does itself with no more than the request: it searches tools, asks an advisor, and
+//! Tools that the service carries out itself with no more than the request: it searches tools, asks an advisor, and
 //! asks the servers of connectors.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,7 +26,7 @@ pub(super) struct HostedTools {
     advice: Mutex<Vec<Advised>>,
 }
 
-/// What an advisor has been sampled for.
+/// One sampling of an advisor: its model and output tokens.
 #[derive(Debug, Clone)]
 pub(super) struct Advised {
     pub(super) model: String,
@@ -40,7 +40,7 @@ pub(super) struct HostedCall<'a> {
     pub(super) arguments: &'a Value,
     /// The call is not carried out: this is its result.
     pub(super) failure: Option<ToolFailure>,
-    /// What it finds; else the request says.
+    /// The result that comes with the call; else it follows from the request.
     pub(super) found: Option<Finding>,
 }
 
@@ -50,7 +50,7 @@ impl HostedTools {
         self.took_part.load(Ordering::Relaxed)
     }
 
-    /// What advisors were sampled for since this was last asked.
+    /// Takes the samplings of advisors since this was last asked.
     pub(super) fn take_advice(&self) -> Vec<Advised> {
         std::mem::take(&mut *self.advice.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -146,7 +146,7 @@ impl HostedTools {
         all.push(advised);
     }
 
-    /// What an MCP server answers.
+    /// The result of a call to an MCP server, as the client's block and for the model.
     pub(super) fn connect(
         &self,
         id: String,

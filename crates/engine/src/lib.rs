@@ -63,7 +63,7 @@ pub fn input_tokens(input: &TurnInput) -> u64 {
 pub trait Sink: Send {
     fn event(&mut self, event: StreamEvent);
 
-    /// What follows is held back.
+    /// Holds back the events that follow.
     fn wait(&mut self, wait: Wait) {
         let _ = wait;
     }
@@ -77,13 +77,13 @@ pub enum Wait {
     Forever,
 }
 
-/// What a turn needs of the server.
+/// The parts of the server that a turn needs.
 #[derive(Debug, Clone)]
 pub struct Engine {
     pub store: Store,
     pub containers: Containers,
     pub on_unmatched: OnUnmatched,
-    /// What calls have come to, where they may be reused.
+    /// Results of calls, where they may be reused.
     pub memo: Arc<Memo>,
 }
 
@@ -95,12 +95,12 @@ pub struct TurnInput {
     pub body: Arc<Value>,
     /// `anthropic-version` of 2026-10-21 or later.
     pub strict: bool,
-    /// What the journal learns of the turn.
+    /// The turn's report to the journal.
     pub report: Arc<std::sync::Mutex<Report>>,
     pub quirks: Quirks,
     /// Faults that the request itself brings.
     pub faults: Option<Arc<Faults>>,
-    /// What it makes.
+    /// The resources that it makes.
     pub made: Made,
     /// The batch and the `custom_id`, if it is an item of a batch.
     pub batch_item: Option<(String, String)>,
@@ -108,7 +108,7 @@ pub struct TurnInput {
     pub admitted_with: Option<u64>,
     /// Whether versions of skills are told as the beta tells them.
     pub skills_beta: bool,
-    /// What its calls may still hand back in files.
+    /// The bytes that its calls may still hand back in files.
     pub allowance: Allowance,
 }
 
@@ -160,7 +160,7 @@ impl TurnInput {
         }
     }
 
-    /// What ids derive from, with a seed: the same for a plain and a streamed answer.
+    /// The scope that ids derive from, with a seed: the same for a plain and a streamed answer.
     fn conversation(&self) -> Vec<u8> {
         let messages = self
             .workspace
@@ -175,18 +175,18 @@ impl TurnInput {
     }
 }
 
-/// What a turn says of itself to the journal.
+/// A turn's report to the journal.
 #[derive(Debug, Default)]
 pub struct Report {
     /// The steps of its script, the first [`limits::JOURNAL_STEPS`].
     pub steps: Vec<StepPlace>,
     /// `tour`, `direct`, or a rule's name.
     pub source: Option<String>,
-    /// What `verify` wants to know.
+    /// The facts for `verify`.
     pub facts: Facts,
     /// The container, for the log.
     pub container: Option<String>,
-    /// What it has done, for those who count.
+    /// The work that it has done, for telemetry.
     pub done: TurnDone,
     /// The container that was made for it.
     pub made_container: Option<String>,

@@ -39,7 +39,7 @@ pub(super) fn told_expired(input: &TurnInput, container: &str, call: &str) {
     });
 }
 
-/// What a request shows of the answers before it, where a recorded answer stands for the turn.
+/// Notes how a request goes on from the answers before it, where a recorded answer stands for the turn.
 pub fn heard(watch: &Watch, request: &MessagesRequest) {
     watch.coverage.asked(request);
     if request.resumes_pause() {
@@ -53,8 +53,8 @@ pub fn heard(watch: &Watch, request: &MessagesRequest) {
     }
 }
 
-/// What the results in a recorded answer to `request` show: code that ran, or a container that is over.
-/// `results` are the calls' ids and error codes; `container` is the one that they ran in.
+/// Notes code that ran by the results in a recorded answer to `request`, and returns what they tell of a container
+/// that is over. `results` are the calls' ids and error codes; `container` is the one that they ran in.
 pub fn recorded(
     watch: &Watch,
     request: &MessagesRequest,
@@ -83,7 +83,7 @@ fn named(request: &MessagesRequest) -> Option<&str> {
     request.container.as_ref()?.id.as_deref()
 }
 
-/// What a turn has to run code with.
+/// The uploads and containers that are not at hand when a turn runs code.
 #[derive(Debug, Default)]
 pub(super) struct Means {
     pub(super) inert: Vec<InertUpload>,

@@ -1,4 +1,4 @@
-//! What differs between the models on the wire. Any other name passes and answers like a current one.
+//! Differences between the models on the wire. Any other name passes and answers like a current one.
 
 pub mod catalog;
 
@@ -70,7 +70,7 @@ fn is_one_of(model: &str, prefixes: &[&str]) -> bool {
     prefixes.iter().any(|prefix| model.starts_with(prefix))
 }
 
-/// What a rule says where it is broken; nothing if it is weak and weak rules are off.
+/// The refusal by a rule that is broken; none if it is weak and weak rules are off.
 pub(super) fn unless_taken(
     rule: &Refusal,
     values: &[(&str, &dyn Display)],

@@ -9,7 +9,7 @@ use common::limits;
 use model::CodeTool;
 use sandbox::guest::ToolCall;
 
-/// What the client says to a call that code made.
+/// The client's result of a call that code made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeAnswer {
     /// The call's `tool_use`.
@@ -139,7 +139,7 @@ pub(super) fn callable(request: &MessagesRequest) -> Vec<String> {
         .collect()
 }
 
-/// Who makes the calls of `cell`. Under 20260521 the service names 20260120, too (F057).
+/// The `caller` of the calls that `cell` makes. Under 20260521 the service names 20260120, too (F057).
 pub(super) fn caller(request: &MessagesRequest, cell: String) -> Caller {
     match declared(&request.tools) {
         Some("code_execution_20250825") => Caller::CodeExecution20250825 { tool_id: cell },

@@ -1,4 +1,4 @@
-//! What a request refers to: files by id, tools by version, and the results it brings.
+//! The references of a request: files by id, tools by version, and the results it brings.
 
 use serde_json::Value;
 use wire::refusal::Invalid;

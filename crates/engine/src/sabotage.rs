@@ -17,11 +17,11 @@ use workspace::lint::FAULT_WITHOUT_EFFECT;
 const KILL_AFTER: Duration = Duration::from_millis(50);
 /// How long the disk may take to fill, or to be cleared.
 const FILL_TIMEOUT: Duration = Duration::from_mins(2);
-/// What takes the room on a full disk; in the working directory.
+/// The file that takes the room on a full disk; in the working directory.
 const FILLER: &str = ".sandtable-fill";
 /// The status of the filling program where the disk has no bound.
 const UNBOUNDED: i32 = 3;
-/// What a program may take beyond the sandbox's memory, where nothing else stops it.
+/// The bytes that a program may take beyond the sandbox's memory, where nothing else stops it.
 const HOG_SLACK_BYTES: u64 = 256 * 1024 * 1024;
 
 impl Running<'_> {

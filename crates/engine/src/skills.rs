@@ -120,7 +120,7 @@ pub(super) async fn told(
     Ok(told)
 }
 
-/// What the beta calls a version by; `None` if it was deleted meanwhile.
+/// The epoch, in microseconds, that the beta calls a version by; `None` if it was deleted meanwhile.
 async fn epoch(
     engine: &Engine,
     workspace: &str,

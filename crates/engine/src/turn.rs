@@ -147,10 +147,10 @@ enum End {
     Wait(Vec<String>, Vec<String>),
 }
 
-/// What running a group of calls has come to.
+/// The outcome of a group of calls.
 struct Ran {
     results: Vec<CallResult>,
-    /// What code waits for, if it does; the turn ends with it.
+    /// The ids of the calls that code waits for, if it does; the turn ends with it.
     by_code: Option<Vec<String>>,
 }
 
@@ -179,7 +179,7 @@ struct Turn<'a> {
     hosted: Arc<HostedTools>,
     /// The model that has gone on for the request's.
     served_by: Option<String>,
-    /// What was cleared from the context.
+    /// The edits that have cleared parts of the context.
     applied_edits: Vec<Value>,
     place: Place,
     /// Those that the request names.
@@ -381,7 +381,7 @@ impl Turn<'_> {
             .start(self.message_id.clone(), model, self.meter.start(), head)
     }
 
-    /// What stands where an answer has no container: nothing if it runs code, or may.
+    /// The member `container` where an answer has none: absent if it runs code, or may.
     fn no_container(&self, with_code: bool) -> Printed<WireContainer> {
         match self.input.quirks.no_container {
             NoContainer::Null if !with_code => Printed::Null,

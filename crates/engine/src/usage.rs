@@ -54,7 +54,7 @@ fn since_compaction(messages: &Value) -> Cow<'_, Value> {
     Cow::Owned(Value::Array(rest))
 }
 
-/// What code has called, and what it was answered, never comes before the model (F058).
+/// The tokens of calls that code has made and of their results, which never come before the model (F058).
 fn tokens_of_code_calls(messages: &Value) -> u64 {
     let blocks = || {
         let messages = messages.as_array().into_iter().flatten();
@@ -204,8 +204,8 @@ impl Meter {
             .add(IterationKind::AdvisorMessage, Some(model), input, output);
     }
 
-    /// What the model sees has become `summary`, and `fixed` tokens before it. Parity: the counters of the
-    /// message leave the compaction out (F205).
+    /// The model's context has become `summary`, and `fixed` tokens before it. Parity: the counters of the message
+    /// leave the compaction out (F205).
     pub(super) fn compacted(&mut self, summary: &str, fixed: u64) {
         let unread = self.output == self.iterations.output_told;
         if !unread {

@@ -19,7 +19,7 @@ pub use media::{TooLarge, check as media, is_in as has_media};
 pub use thoughts::{check as thoughts, is_on as thinks};
 pub use tools::check as tools;
 
-/// What an earlier response left for this one to do.
+/// The calls that an earlier response left for this one to carry out.
 #[derive(Debug, Default, PartialEq)]
 pub struct Pending {
     /// Server calls without a result, in order: they run first.
@@ -223,7 +223,7 @@ fn check_thoughts(groups: &[Group<'_>]) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// What a result refers to must be declared (F016).
+/// Checks that every tool that a result refers to is declared (F016).
 fn check_references(request: &MessagesRequest) -> Result<(), Invalid> {
     let blocks = request.messages.iter().flat_map(|message| &message.content);
     let answers = blocks.filter_map(Block::answer);

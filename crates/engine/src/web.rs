@@ -44,16 +44,16 @@ pub(super) struct WebCall<'a> {
     pub(super) arguments: &'a Value,
     /// The call is not carried out: its result is this error.
     pub(super) error_code: Option<ToolErrorCode>,
-    /// What it finds; else the script's table says.
+    /// The answer that comes with the call; else the script's table has it.
     pub(super) found: Option<WebAnswer>,
     pub(super) caller: Caller,
 }
 
-/// What it has come to.
+/// The outcome of a call to a web tool.
 pub(super) struct WebResult {
     pub(super) block: ContentBlock,
     pub(super) result: CallResult,
-    /// What code gets that awaits it.
+    /// The result for code that awaits it.
     pub(super) for_code: String,
     /// Whether `usage` counts it.
     pub(super) counts: bool,

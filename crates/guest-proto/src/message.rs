@@ -17,7 +17,7 @@ pub struct Request {
     pub body: RequestBody,
 }
 
-/// What the host asks.
+/// The body of a request of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestBody {
@@ -44,7 +44,7 @@ pub enum RequestBody {
         output_dir: String,
         /// Of running, not of waiting: for its turn, or for what it has called.
         timeout_ms: u64,
-        /// What the cell may call.
+        /// The tools that the cell may call.
         tools: Vec<String>,
     },
     /// Hands a cell what it waits for, and waits for its next stop as `cell` does. What was answered
@@ -94,7 +94,7 @@ pub enum RequestBody {
     Ack {},
 }
 
-/// What an `exec` runs.
+/// The program that an `exec` runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
@@ -114,7 +114,7 @@ pub struct CodeCall {
     pub args: String,
 }
 
-/// What a call in a cell gets.
+/// The answer to a call in a cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeAnswer {
     pub n: u64,
@@ -128,11 +128,11 @@ pub struct CodeAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingCell {
     pub tag: String,
-    /// What it waits for.
+    /// The calls whose answers it waits for.
     pub calls: Vec<CodeCall>,
 }
 
-/// What the editor does.
+/// The operation of the editor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Edit {
@@ -155,7 +155,7 @@ pub struct Answer {
     pub body: AnswerBody,
 }
 
-/// What the guest answers.
+/// The body of an answer of the guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerBody {
@@ -201,7 +201,7 @@ pub enum AnswerBody {
         init: bool,
         /// The number of this stream, from 1: the upper half of the ids of its calls.
         epoch: u32,
-        /// What earlier streams have left.
+        /// Calls that earlier streams have left.
         unclaimed: Vec<Unclaimed>,
         /// The cell that waits for answers, if one does.
         #[serde(default)]
@@ -274,7 +274,7 @@ impl OutputFile {
     }
 }
 
-/// What an edit gave.
+/// The result of an edit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EditResult {
@@ -291,7 +291,7 @@ pub enum EditResult {
     StrReplace { hunk: Option<Hunk> },
 }
 
-/// What a viewed file is, by its first bytes.
+/// The type of a viewed file, by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileType {

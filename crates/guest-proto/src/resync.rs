@@ -16,7 +16,7 @@ pub const MARK_BYTES: usize = MARK.len() + TOKEN_BYTES;
 
 const MARK: [u8; 4] = *b"\xF5sby";
 
-/// What makes a mark unguessable.
+/// The secret that makes a mark unguessable.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Token([u8; TOKEN_BYTES]);

@@ -1,4 +1,4 @@
-//! What the host tells a guest once, in its hello.
+//! The settings that the host sends to a guest once, in its hello.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub struct Settings {
     pub path: String,
     /// More environment of every call; wins over the built-in variables.
     pub env: BTreeMap<String, String>,
-    /// What one call may write to stdout, and again to stderr, before the middle is dropped.
+    /// Most bytes that one call may write to stdout, and again to stderr, before the middle is dropped.
     pub max_stream_bytes: u64,
     /// Most files one call hands back, by name.
     pub max_output_files: u64,
@@ -28,11 +28,11 @@ pub struct Settings {
     pub max_output_file_bytes: u64,
     /// Largest file a program may write (`RLIMIT_FSIZE`); 0 for no limit.
     pub max_file_bytes: u64,
-    /// What all files together may take, by a watch that looks every second; 0 for no watch.
+    /// Most bytes that all files together may take, by a watch that looks every second; 0 for no watch.
     pub max_disk_bytes: u64,
     /// Most calls of one cell that wait at once.
     pub max_code_calls: u64,
-    /// What the arguments of all these may come to.
+    /// Most bytes that the arguments of all these may come to.
     pub max_code_args_bytes: u64,
     /// Largest text a view hands back.
     pub max_view_bytes: u64,

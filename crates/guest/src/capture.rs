@@ -1,4 +1,4 @@
-//! What a program writes, kept up to a cap: the beginning and the end.
+//! The output of a program, kept up to a cap: the beginning and the end.
 
 use std::collections::VecDeque;
 
@@ -36,7 +36,7 @@ impl Capture {
         self.dropped += (skipped + over) as u64;
     }
 
-    /// What came; if not all was kept, a line says how much is missing.
+    /// The captured output; if not all was kept, a line says how much is missing.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         let tail = self.tail.make_contiguous();
         if self.dropped == 0 {

@@ -17,7 +17,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(20);
 const LAST_LOOK: Duration = Duration::from_secs(1);
 /// A program that is killed so soon after its start has hardly asked for it.
 const EARLY: Duration = Duration::from_secs(1);
-/// What tells the kernel to end it first where memory is short.
+/// The `oom_score_adj` that makes the kernel end it first where memory is short.
 const PREY: &str = "1000";
 
 /// A program that was started.
@@ -51,7 +51,7 @@ pub(crate) enum End {
     Unborn,
 }
 
-/// What a look at a child shows.
+/// The result of a look at a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
     Free,
@@ -139,7 +139,7 @@ impl Child {
         self.status = None;
     }
 
-    /// What its end comes to; after this it is not looked at any more.
+    /// Classifies its end; after this it is not looked at any more.
     pub(crate) fn ended(&mut self, change: Change) -> End {
         self.hear();
         let Change::Ended {

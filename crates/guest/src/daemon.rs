@@ -58,7 +58,7 @@ pub fn run_confined(programs: OwnedFd) -> ExitCode {
 }
 
 struct Daemon {
-    /// What the host says and hears; `None` while nobody is behind the door.
+    /// The connection to the host; `None` while nobody is behind the door.
     line: Option<Line>,
     door: Option<Door>,
     children: File,
@@ -74,7 +74,7 @@ struct Daemon {
     disk: Option<Watch>,
     desk: Option<Desk>,
     scratch: Vec<u8>,
-    /// What speaks for it that earlier calls have left something that kills later ones.
+    /// Signs, counted, that earlier calls have left something that kills later ones.
     strikes: u32,
     /// When somebody was ended who held up others.
     freed: Option<Instant>,

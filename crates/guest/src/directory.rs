@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// What its owner needs to use a directory.
+/// The permissions that an owner needs to use a directory.
 const USABLE: u32 = 0o700;
 /// How deep a directory that is in the way is emptied, and for how long: both are user code's choice.
 const DEPTH: u32 = 64;

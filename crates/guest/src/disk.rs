@@ -19,7 +19,7 @@ use guest_proto::Settings;
 use crate::directory::Directory;
 use crate::{decoy, room, sys, tree};
 
-/// What an entry counts at least: an empty file uses up an inode.
+/// The least that an entry counts: an empty file uses up an inode.
 pub(crate) const ENTRY_BYTES: u64 = 4096;
 /// From the end of a walk to the start of the next.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ pub(crate) struct Watch {
     limit: u64,
     roots: Vec<PathBuf>,
     used: u64,
-    /// What was used when it was last told to be too much, or less after that.
+    /// The use that was last told to be too much, or less after that.
     told: Option<u64>,
     /// Whether the next walk only finds out how full the disk is: what was told came from a walk during
     /// which more was written, and who wrote has been killed since.
@@ -54,7 +54,7 @@ pub(crate) struct Watch {
     next: Instant,
     /// Whether something may have been written before the last walk came by, and nothing later counts it.
     owed: bool,
-    /// What lay below when the last walk that came to its end began.
+    /// The state of the file systems below when the last walk that came to its end began.
     mark: Option<Below>,
     /// How much of what is used no walk has counted: the most that it can be.
     guessed: u64,
@@ -128,8 +128,8 @@ impl Watch {
     }
 
     /// How much may have been written since the last walk, if it is little and leaves the disk below its limit.
-    /// What others write below counts as the sandbox's. What they remove would hide as much until the next
-    /// walk, if programs that have ended had not been seen to write it.
+    /// Bytes that others write below count as the sandbox's. Room that they free would hide as much until the
+    /// next walk, if programs that have ended had not been seen to write it.
     fn little_growth(&self) -> Option<u64> {
         let few = self.limit / UNCOUNTED_PART;
         let bytes = Below::of(&self.roots)?.grown_since(self.mark.as_ref()?)?;
@@ -229,7 +229,7 @@ impl Watch {
     }
 }
 
-/// What lies below the sandbox, as the kernel has it.
+/// The state of the file systems below the sandbox, as the kernel has it.
 #[derive(Debug)]
 struct Below {
     disks: Vec<Mark>,
@@ -237,7 +237,7 @@ struct Below {
     written: u64,
 }
 
-/// What a file system has left.
+/// The free space of a file system.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     device: u64,
@@ -318,7 +318,7 @@ enum Place {
     Tree(Directory, ReadDir),
     /// `/proc`, for the processes in it.
     Processes(ReadDir),
-    /// What a process has open.
+    /// The open files of a process.
     Open(ReadDir),
     /// A directory that was closed to us, to be closed again.
     Close(PathBuf, Permissions),
@@ -445,7 +445,7 @@ impl Walk {
         }
     }
 
-    /// What is gone needs no count; what cannot be opened for want of descriptors does.
+    /// Notes a miss: a file that is gone needs no count; one that cannot be opened for want of descriptors does.
     fn miss(&mut self, error: &io::Error) {
         self.too_deep |= error.raw_os_error() == Some(libc::EMFILE);
     }
@@ -607,7 +607,7 @@ mod tests {
         assert!(look(&mut watch).is_some());
     }
 
-    /// What only others have changed: more room than before, whatever is written meanwhile.
+    /// Simulates a change by others only: more room than before, whatever is written meanwhile.
     fn pretend_nothing_was_written(watch: &mut Watch) {
         for mark in &mut watch.mark.as_mut().unwrap().disks {
             (mark.bytes, mark.inodes) = (0, 0);

@@ -13,7 +13,7 @@ use guest_proto::DOOR_VARIABLE;
 
 use crate::sys;
 
-/// Who knocks is answered in turns, so that a crowd holds up nobody.
+/// The number of connections that one turn accepts, so that a crowd holds up nobody.
 const KNOCKS: usize = 16;
 
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What a call comes to once it has ended, a program's or a cell's.
+//! The result of a call that has ended, a program's or a cell's.
 
 use guest_proto::{ExecDone, Outcome, Settings};
 

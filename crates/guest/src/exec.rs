@@ -27,12 +27,12 @@ const MAX_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 /// a process substitution, too short to notice when a server was started in the background.
 const LINGER: Duration = Duration::from_millis(20);
 
-/// What a shell says of a program that it cannot run.
+/// The exit status of a shell for a program that it cannot run.
 const NEVER_RAN: i32 = 126;
-/// What it says of one that was killed.
+/// Its exit status for one that was killed.
 const KILLED: i32 = 128 + libc::SIGKILL;
 
-/// What to run.
+/// The program to run, and its arguments, places, and limits.
 #[derive(Debug)]
 pub(crate) struct Job<'a> {
     pub(crate) call: u64,
@@ -56,11 +56,11 @@ pub(crate) struct Run {
     stdout: Stream,
     stderr: Stream,
     script: Option<PathBuf>,
-    /// What the guest has to say below the program's stderr.
+    /// The guest's remark below the program's stderr.
     remark: Option<String>,
 }
 
-/// What a program writes to one of its descriptors.
+/// The output of a program on one of its descriptors.
 #[derive(Debug)]
 pub(crate) struct Stream {
     pipe: Option<File>,
@@ -75,10 +75,10 @@ pub(crate) struct Refusal {
     pub(crate) cause: Cause,
 }
 
-/// What stands in a program's way.
+/// The obstacle to a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// What was asked for.
+    /// The request itself.
     Request,
     /// There is no process left for it.
     Crowd,
@@ -186,7 +186,7 @@ pub(crate) fn open_work_dir(settings: &Settings) -> io::Result<()> {
     Ok(())
 }
 
-/// What a program writes to its stdout and stderr, and what it writes to.
+/// The pipes of a program's stdout and stderr: the ends that are read as streams, and the ends it writes to.
 pub(crate) fn streams(settings: &Settings) -> io::Result<([Stream; 2], [PipeWriter; 2])> {
     let (stdout, out) = io::pipe()?;
     let (stderr, err) = io::pipe()?;
@@ -416,7 +416,7 @@ impl Stream {
         }
     }
 
-    /// What came until now; what comes later is counted anew.
+    /// The output until now; later output is counted anew.
     pub(crate) fn cut(&mut self, settings: &Settings, scratch: &mut [u8]) -> Vec<u8> {
         self.drain(scratch);
         let next = Capture::new(settings.max_stream_bytes);

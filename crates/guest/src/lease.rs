@@ -24,7 +24,7 @@ pub(crate) struct Lease {
     kept_bytes: usize,
 }
 
-/// What starts a stream.
+/// The mark that starts a stream.
 #[derive(Debug)]
 enum Marks {
     /// The mark of a token that is known.

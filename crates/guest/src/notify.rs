@@ -15,7 +15,7 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     Ok(result)
 }
 
-/// What a notification says of a call.
+/// The system call of a notification (`struct seccomp_data`).
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C)]
 pub struct Data {

@@ -1,4 +1,4 @@
-//! What a call left in `$OUTPUT_DIR`.
+//! The files that a call left in `$OUTPUT_DIR`.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,5 +1,5 @@
-//! What the guest's program does in a pod beside being the guest: bringing itself there, leading the server's
-//! bytes to the guest's door, and trying the network.
+//! The work of the guest's program in a pod beside being the guest: bringing itself there, leading the server's bytes
+//! to the guest's door, and trying the network.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};

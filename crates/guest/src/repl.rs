@@ -51,7 +51,7 @@ struct Finished {
     state_lost: bool,
 }
 
-/// What the rest of the guest lends.
+/// The parts of the guest that it lends to the interpreter.
 pub(crate) struct Around<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) out: &'a mut Out,

@@ -32,7 +32,7 @@ pub fn share() {
     sys::shared();
 }
 
-/// What a program is told instead of `real`; `None` where that stands, as of what lies in memory.
+/// The answer to a program instead of `real`; `None` where that stands, as of a file system in memory.
 #[must_use]
 pub fn told(real: &libc::statfs) -> Option<libc::statfs> {
     let shared = sys::shared();
@@ -57,7 +57,7 @@ fn bounded(real: &libc::statfs, limit: u64, room: u64) -> Option<libc::statfs> {
     Some(told)
 }
 
-/// What a descriptor's file system says of itself.
+/// The status of a descriptor's file system (`fstatfs`).
 ///
 /// # Errors
 /// The system's.

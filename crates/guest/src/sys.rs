@@ -150,7 +150,7 @@ pub(crate) fn shut(socket: &impl AsFd) {
     unsafe { libc::shutdown(socket.as_fd().as_raw_fd(), libc::SHUT_RDWR) };
 }
 
-/// Who is at the other end of a socket, by the kernel's word.
+/// The user at the other end of a socket, by the kernel's word (`SO_PEERCRED`).
 pub(crate) fn user_behind(socket: &impl AsFd) -> io::Result<u32> {
     // SAFETY: the record is plain numbers, and its length is told.
     unsafe {
@@ -229,7 +229,7 @@ pub(crate) fn child_signals() -> io::Result<File> {
     }
 }
 
-/// What to wait for.
+/// The descriptors to wait for.
 #[derive(Debug, Default)]
 pub(crate) struct Poll {
     entries: Vec<libc::pollfd>,
@@ -279,7 +279,7 @@ impl Poll {
     }
 }
 
-/// What has become of a child.
+/// A change of a child's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     Stopped,
@@ -349,7 +349,7 @@ pub(crate) fn has_company() -> bool {
     is_init() && unsafe { libc::kill(-1, 0) } == 0
 }
 
-/// What the kernel says of the file system a path lies on.
+/// The status of the file system that a path lies on (`fstatfs`).
 pub(crate) fn file_system_of(path: &Path) -> io::Result<libc::statfs> {
     file_system(&place(path.as_os_str().as_bytes())?)
 }
@@ -365,7 +365,7 @@ pub(crate) fn disk_room(path: &Path) -> u64 {
 /// As the kernel has it, the NUL included.
 pub(crate) const MOST_PATH: usize = 4096;
 
-/// What the guest and who answers programs for it both see.
+/// The memory that the guest shares with the process that answers programs for it.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) limit: AtomicU64,
@@ -402,7 +402,7 @@ pub(crate) fn place(path: &[u8]) -> io::Result<OwnedFd> {
     }
 }
 
-/// What the guest's own questions about file systems have as an argument too many, so that they do not stop.
+/// The extra argument of the guest's own `fstatfs` calls, by which they do not stop.
 pub(crate) fn own_call() -> u64 {
     static OWN: OnceLock<u64> = OnceLock::new();
     *OWN.get_or_init(|| {
@@ -413,7 +413,7 @@ pub(crate) fn own_call() -> u64 {
     })
 }
 
-/// What the file system of a file says of itself.
+/// The status of a file's file system (`fstatfs`).
 pub(crate) fn file_system(file: &OwnedFd) -> io::Result<libc::statfs> {
     // SAFETY: the record is plain numbers and lives through the call.
     unsafe {

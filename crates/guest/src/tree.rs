@@ -61,7 +61,7 @@ struct Process {
     state: char,
 }
 
-/// What killing to the last came to.
+/// The result of killing to the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Killed {
     Nobody,
@@ -170,7 +170,7 @@ fn tracer_of(pid: i32) -> Option<i32> {
         .and_then(|pid| pid.trim().parse().ok())
 }
 
-/// Who belongs to these calls by session or by birth, and the guest.
+/// The processes that belong to these calls by session or by birth, and the guest.
 fn kin(owners: &[Owner], processes: &[Process]) -> HashSet<i32> {
     let mut kin: HashSet<i32> = processes
         .iter()

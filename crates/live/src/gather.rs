@@ -1,4 +1,4 @@
-//! What a cassette has for a live run: uploads, skills, turns, and what was downloaded.
+//! The parts of a cassette for a live run: uploads, skills, turns, and downloads.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ pub(super) struct Upload {
     pub(super) path: String,
     /// The parts; why there are none otherwise.
     pub(super) parts: Result<Vec<Part>, Obstacle>,
-    /// What was answered.
+    /// The recorded answer.
     pub(super) answer: Value,
 }
 

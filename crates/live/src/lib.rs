@@ -25,14 +25,14 @@ pub const TOLERANCE: f64 = 1e-9;
 /// Share of an image's pixels that may differ.
 pub const PIXELS: f64 = 0.01;
 
-/// What counts as a difference.
+/// Options of the comparison.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Numbers with a fraction may differ by so much, relative to the larger one; 0 compares digits.
     pub tolerance: f64,
     /// So large a share of an image's pixels may differ.
     pub pixels: f64,
-    /// What else changes from run to run.
+    /// Further patterns of what changes from run to run.
     pub volatile: Vec<Regex>,
 }
 

@@ -9,7 +9,7 @@ use model::draft::NotEmulated;
 /// Told in the report of every call that it keeps from being made, so it is cheap to copy.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Obstacle {
-    /// What the recording lacks, or what is in it.
+    /// Something that the recording lacks, or has in it.
     #[error("{0}")]
     Recording(String),
     /// It needs what is not there for a reason of its own.

@@ -1,4 +1,4 @@
-//! What a live run found, for people, for programs, and for CI.
+//! The report of a live run, for people, for programs, and for CI.
 
 use std::fmt;
 
@@ -34,13 +34,13 @@ pub struct CallReport {
     pub outcome: Outcome,
 }
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// It ran, and nothing differs.
     Same {
-        /// What could not be compared.
+        /// The parts that could not be compared.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         unchecked: Vec<String>,
     },

@@ -121,7 +121,7 @@ fn newest(request: &Value) -> &[Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-/// What the client answers to its tools.
+/// The client's `tool_result` blocks.
 fn answers(request: &Value) -> impl Iterator<Item = &Value> {
     newest(request)
         .iter()

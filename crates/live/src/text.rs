@@ -12,7 +12,7 @@ const AROUND: TimeDelta = TimeDelta::days(2);
 /// Longest excerpt of a line in a report.
 const EXCERPT_CHARS: usize = 200;
 
-/// What changes from run to run, and what stands in its place. docs/LIVE.md lists the same.
+/// Patterns of what changes from run to run, and their replacements. docs/LIVE.md lists the same.
 static VOLATILE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let month = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)";
     let day = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)";

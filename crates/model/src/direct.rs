@@ -50,7 +50,7 @@ struct Direct {
     /// The closing text was said.
     ended: bool,
     user_text: String,
-    /// Who knows of a pause.
+    /// The scripts, which know of a pause.
     home: Scripts,
 }
 

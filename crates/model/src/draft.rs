@@ -52,7 +52,7 @@ pub fn rule(request: &Value, answer: Option<&Value>) -> Result<String, DraftErro
     Ok(serde_saphyr::to_string(&rule)?)
 }
 
-/// What the newest user message that has text begins with.
+/// The beginning of the newest user message that has text.
 fn clue(messages: &[Value]) -> Option<String> {
     let texts = messages
         .iter()

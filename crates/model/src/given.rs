@@ -11,7 +11,7 @@ use wire::block::EditorContent;
 use common::input;
 use common::limits;
 
-/// What such a call comes to.
+/// The result of such a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CodeResult {
     Ran {
@@ -31,11 +31,11 @@ pub struct GivenFile {
     pub bytes: GivenBytes,
 }
 
-/// What is in it.
+/// The content of such a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GivenBytes {
     Here(Bytes),
-    /// What lies there when the call is made.
+    /// The file's content when the call is made.
     At(GivenPath),
 }
 
@@ -45,7 +45,7 @@ pub struct GivenPath {
     pub folder: Arc<Path>,
     /// Relative, without `..`.
     pub path: String,
-    /// Who names it, for messages: `file:line: rule, step`.
+    /// The place that names it, for messages: `file:line: rule, step`.
     pub place: String,
 }
 

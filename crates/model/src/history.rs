@@ -1,4 +1,4 @@
-//! What a request's messages say about the turn so far.
+//! The history of the turn so far, from a request's messages.
 //!
 //! A turn begins with the newest user message that has text. All that the assistant wrote since then
 //! belongs to it.
@@ -43,7 +43,7 @@ pub(super) fn rounds(body: &Value) -> usize {
     turn(body).count()
 }
 
-/// What the assistant wrote in this turn.
+/// The blocks that the assistant wrote in this turn.
 pub(super) fn seen(body: &Value) -> Vec<Seen<'_>> {
     turn(body)
         .flat_map(|message| seen_in(&message["content"]))

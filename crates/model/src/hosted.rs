@@ -1,8 +1,8 @@
-//! What the service's own tools find, where a model says it.
+//! Results of the service's own tools, where a model gives them.
 
 use super::{CodeResult, WebAnswer};
 
-/// What a call brings with it.
+/// A result that a call brings with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
     Web(WebAnswer),
@@ -14,7 +14,7 @@ pub enum Finding {
     Code(Box<CodeResult>),
 }
 
-/// What an advisor says.
+/// The answer of an advisor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Advice {
     pub text: String,
@@ -24,7 +24,7 @@ pub struct Advice {
     pub stop_reason: Option<String>,
 }
 
-/// What a tool of an MCP server answers.
+/// The answer of a tool of an MCP server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct McpAnswer {
     /// One block each.

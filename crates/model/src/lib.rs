@@ -1,4 +1,4 @@
-//! Whatever decides the next step of a turn: `tour`, `direct`, `script`, or (later) `replay`.
+//! The models, which decide the next step of a turn: `tour`, `direct`, `script`, or (later) `replay`.
 //!
 //! A model sees the request and the results of the calls it made; it knows neither HTTP nor
 //! sandboxes. The engine asks for a step, carries it out, and asks again.
@@ -84,7 +84,7 @@ pub enum Step {
     Thinking(String),
     /// A thought that tells how the work goes on.
     Progress(String),
-    /// What nobody can read of a thought.
+    /// A thought whose text nobody can read.
     RedactedThinking(String),
     /// One call, or several at once. With a client call among them the turn ends with `tool_use`,
     /// and the server calls of the same group wait for the continuation.
@@ -99,7 +99,7 @@ pub enum Step {
     Fail(ServiceError),
     /// Sets token counters of this turn.
     Usage(UsageOverride),
-    /// What was said before becomes this summary.
+    /// A compaction: its summary takes the place of all that was said before.
     Compaction(Compacted),
     /// This model declines, and another goes on.
     Fallback {
@@ -114,7 +114,7 @@ pub enum Step {
     },
     /// A file that lies in the container.
     ContainerUpload(String),
-    /// What was cleared from the context, in the API's shape.
+    /// The edits that cleared parts of the context, in the API's shape.
     AppliedEdits(Vec<Value>),
 }
 
@@ -135,8 +135,8 @@ pub enum Call {
         input: Value,
         /// The call is not run: this is its result.
         failure: Option<ToolFailure>,
-        /// What a tool finds that needs no container, or the result of code that does not run; `None`
-        /// asks [`Model::web`], or the request, or runs the code.
+        /// The result of a tool that needs no container, or of code that does not run; `None` asks [`Model::web`],
+        /// or the request, or runs the code.
         found: Option<Finding>,
     },
     /// A tool of an MCP server, which the service asks.
@@ -185,7 +185,7 @@ wire::words! {
     }
 }
 
-/// What a tool of the service works with.
+/// The resource that a tool of the service works with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// A container.
@@ -197,7 +197,7 @@ pub enum Place {
 }
 
 impl ServerTool {
-    /// What it works with.
+    /// The resource that it works with.
     pub fn place(self) -> Place {
         match self {
             Self::Python | Self::Bash | Self::Editor => Place::Container,
@@ -317,7 +317,8 @@ pub struct OutputFile {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ModelError {
-    /// What is wrong; names the script's file and line where there is one. With the hint it is the client's text.
+    /// The error's text; names the script's file and line where there is one. With the hint it is the client's
+    /// text.
     pub message: String,
     pub hint: Option<Cow<'static, str>>,
 }
@@ -350,7 +351,7 @@ pub struct StepPlace {
     pub line: u64,
 }
 
-/// What a turn is driven by.
+/// A source of a turn's steps.
 pub trait Model: Send + std::fmt::Debug {
     /// Where the answers come from: `tour`, `direct`, or a script rule's name; for the journal.
     fn source(&self) -> &str;
@@ -364,19 +365,18 @@ pub trait Model: Send + std::fmt::Debug {
     /// calls; empty after any other step. `Ok(None)` ends the turn with `end_turn`.
     fn next(&mut self, results: &[CallResult]) -> Result<Option<Step>, ModelError>;
 
-    /// What a call of an earlier answer gets instead of being run.
+    /// The error that a call of an earlier answer gets instead of being run.
     fn failure_of(&self, id: &str) -> Option<ToolFailure> {
         let _ = id;
         None
     }
 
-    /// What the web tools find, for calls that bring nothing with them: those of code above all.
-    /// `None`: nothing can be reached.
+    /// The web for calls that bring no result with them: those of code above all. `None`: nothing can be reached.
     fn web(&self) -> Option<Arc<dyn Web>> {
         None
     }
 
-    /// What a call of an earlier answer brings with it.
+    /// The result that a call of an earlier answer brings with it.
     fn found_of(&self, id: &str) -> Option<Finding> {
         let _ = id;
         None
@@ -397,7 +397,7 @@ pub trait Model: Send + std::fmt::Debug {
     fn park(self: Box<Self>, ids: &[String], by_code: &[String]);
 }
 
-/// What an unmatched turn gets while scripts are loaded.
+/// The handling of an unmatched turn while scripts are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnUnmatched {
     #[default]

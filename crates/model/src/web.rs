@@ -1,4 +1,4 @@
-//! What the web tools find: canned, never the real web.
+//! Results of the web tools: canned, never the real web.
 
 use wire::ToolErrorCode;
 
@@ -6,11 +6,11 @@ use super::{ModelError, ServerTool};
 
 /// Answers for calls that bring none with them.
 pub trait Web: Send + Sync + std::fmt::Debug {
-    /// What `tool` finds for a query or a URL.
+    /// The result of `tool` for a query or a URL.
     fn find(&self, tool: ServerTool, asked: &str) -> Result<WebAnswer, ModelError>;
 }
 
-/// What one call finds.
+/// The result of one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebAnswer {
     /// Of a search.

@@ -55,7 +55,7 @@ fn refused(text: &str, why: &str, hint: &str) -> SandboxError {
     }
 }
 
-/// What a Docker backend needs to know.
+/// Configuration of a Docker backend.
 #[derive(Debug, Clone)]
 pub struct DockerConfig {
     /// The engine's address (`unix://…`, `tcp://…`); `None` for `DOCKER_HOST` or the usual sockets.
@@ -84,7 +84,7 @@ pub struct DockerBackend {
     lease_span: Option<Duration>,
     warm: Pool,
     guest: GuestVolume,
-    /// What is in the guest's volume, once the engine is known to have it.
+    /// The contents of the guest's volume, once the engine is known to have it.
     guest_in_place: Mutex<Option<Filled>>,
     starts: Semaphore,
     /// Counts sandboxes made, so that they take turns on the CPUs.
@@ -157,7 +157,7 @@ impl DockerBackend {
         self
     }
 
-    /// What the banner says: the engine, the image, and what would improve it.
+    /// The backend's description for the banner: the engine, the image, and the command that would improve it.
     async fn description(&self) -> Description {
         let facts = &self.engine.facts;
         let mut text = format!(

@@ -49,7 +49,7 @@ pub enum GuestError {
     /// The sandbox ended, before or during the call.
     #[error("the sandbox is gone")]
     Gone,
-    /// What came from the guest is no answer; the channel is closed.
+    /// The bytes that came from the guest are no valid answer; the channel is closed.
     #[error("the guest speaks nonsense: {reason}")]
     Protocol { reason: String },
     /// The guest is of another version of this program.
@@ -76,7 +76,7 @@ pub struct Guest {
     link: Link,
 }
 
-/// What an earlier server has left in a guest.
+/// State that an earlier server has left in a guest.
 #[derive(Debug, Default)]
 pub struct Left {
     /// No server has spoken to this guest before.

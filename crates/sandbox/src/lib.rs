@@ -39,7 +39,7 @@ pub struct PassedOver {
     pub reason: String,
 }
 
-/// What may confine the sandboxes of `local`.
+/// The means of isolation that `local` may use for its sandboxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Isolation {
     /// Namespaces where they may be made, else Landlock.
@@ -51,7 +51,7 @@ pub enum Isolation {
     Landlock,
 }
 
-/// What a launcher has to know of a sandbox.
+/// The specification by which a launcher starts a sandbox.
 #[derive(Debug, Clone)]
 pub struct SandboxSpec {
     /// The container's id (`container_01…`): names the sandbox on the engine.
@@ -61,7 +61,7 @@ pub struct SandboxSpec {
     pub limits: Limits,
 }
 
-/// What a sandbox may use.
+/// Resource limits of a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub memory_bytes: u64,
@@ -129,7 +129,7 @@ pub struct Launched {
 }
 
 impl SandboxSpec {
-    /// What a guest is told: a disk that its host does not limit, it watches.
+    /// The settings of the guest: a disk that its host does not limit, it watches.
     pub fn settings(&self, host: Capabilities) -> guest::Settings {
         let disk_bytes = self.limits.disk_bytes;
         guest::Settings {
@@ -140,7 +140,7 @@ impl SandboxSpec {
     }
 }
 
-/// What a backend says of itself in the banner.
+/// A backend's description of itself in the banner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// The engine and the image, the interpreter, the limits.
@@ -159,10 +159,10 @@ impl fmt::Display for Description {
     }
 }
 
-/// What differs from host to host, as far as it is known by now.
+/// Capabilities that differ from host to host, as far as they are known by now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// What confines sandboxes, such as `docker`, `namespaces`, `landlock`, or `none`.
+    /// The name of the isolation of sandboxes, such as `docker`, `namespaces`, `landlock`, or `none`.
     pub rung: &'static str,
     /// A full disk refuses; else the guest watches it, and ends what fills it.
     pub exact_disk: bool,
@@ -190,7 +190,7 @@ pub trait Launcher: Send + Sync + fmt::Debug {
         sandbox_id: &'a SandboxId,
     ) -> BoxFuture<'a, Result<(), SandboxError>>;
 
-    /// What the guest of a started sandbox is to be told: what the launcher cannot limit itself, the
+    /// The settings for the guest of a started sandbox: limits that the launcher cannot enforce itself, the
     /// guest watches ([`SandboxSpec::settings`]).
     fn settings(&self, spec: &SandboxSpec) -> guest::Settings;
 
@@ -201,17 +201,17 @@ pub trait Launcher: Send + Sync + fmt::Debug {
     fn remove<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>>;
 }
 
-/// What sandboxes are launched on, from a server's start to its end.
+/// The host that sandboxes are launched on, from a server's start to its end.
 pub trait Host: Send + Sync + fmt::Debug {
     /// `docker`, `local`, `none`, or what an embedder calls its own.
     fn name(&self) -> &'static str;
 
     fn capabilities(&self) -> Capabilities;
 
-    /// What would confine sandboxes better, and why it does not run.
+    /// Backends that would confine sandboxes better, and why they do not run.
     fn passed_over(&self) -> &[PassedOver];
 
-    /// What the banner says.
+    /// The description for the banner.
     fn describe(&self) -> BoxFuture<'_, Description>;
 
     /// Whether a sandbox could be had at once; the reason if not.

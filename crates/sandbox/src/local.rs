@@ -56,7 +56,7 @@ use crate::{Channel, Isolation, Limits, PassedOver, SandboxError, SandboxSpec, m
 use common::ids::SandboxId;
 use common::limits::{CONCURRENT_STARTS, SANDBOX_SHM_BYTES, SANDBOX_TERMINALS};
 
-/// What the names of containers, and of their folders, start with.
+/// The prefix of the names of containers, and of their folders.
 const CONTAINER: &str = "container_";
 const NO_PYTHON_HINT: &str =
     "`sudo apt install python3` (or your system's way to Python, best 3.11) is enough";
@@ -68,7 +68,7 @@ const FAREWELL: Duration = Duration::from_secs(20);
 const RELEASE_STEP: Duration = Duration::from_millis(2);
 const RELEASE_STEPS: u32 = 1000;
 
-/// What a local backend needs to know.
+/// Configuration of a local backend.
 #[derive(Debug, Clone)]
 pub struct LocalConfig {
     /// Names this run of the server; unique, never derived from a seed.
@@ -81,7 +81,7 @@ pub struct LocalConfig {
     pub provision: bool,
     /// A copy of this program; the running one if `None`.
     pub program: Option<PathBuf>,
-    /// What may confine sandboxes.
+    /// The means of isolation that may be used.
     pub isolation: Isolation,
     /// No newer a Landlock than of this generation, where it confines; the kernel's if `None`.
     pub landlock_abi: Option<i64>,

@@ -1,8 +1,8 @@
-//! What `/proc/meminfo` says in a sandbox: the memory that the sandbox may use, not the machine's.
+//! The content of `/proc/meminfo` in a sandbox: the memory that the sandbox may use, not the machine's.
 
 use std::fmt::Write as _;
 
-/// Where it is seen.
+/// The path at which a sandbox reads it.
 pub(super) const PLACE: &str = "/proc/meminfo";
 
 /// The kernel's words for a machine of so much memory, nearly all of it free. The numbers stand still.

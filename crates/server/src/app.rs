@@ -24,7 +24,7 @@ use workspace::{Defaults, Workspace, WorkspaceError, Workspaces};
 #[derive(Debug, Clone)]
 pub struct App(Arc<Inner>);
 
-/// What handlers share.
+/// The state that handlers share.
 #[derive(Debug)]
 pub struct Inner {
     pub config: Config,
@@ -34,7 +34,7 @@ pub struct Inner {
     pub workspaces: Workspaces,
     /// Recordings that are mounted under every workspace.
     pub cassettes: Option<Arc<Deck>>,
-    /// What runs of the batches.
+    /// The pool of the batches that run.
     pub batches: Arc<Pool>,
     /// Workspaces that have just appeared with a state to go on from.
     pub(crate) newcomers: Newcomers,

@@ -80,7 +80,7 @@ impl Chosen {
     }
 }
 
-/// What a backend may need to know of its server.
+/// The parts of its server that a backend may need to know.
 struct Place<'a> {
     config: &'a Config,
     server_id: &'a str,
@@ -112,7 +112,7 @@ pub(crate) async fn choose(
     }
 }
 
-/// What a backend has to say of itself before there is one.
+/// The functions that connect to a backend.
 struct Entry {
     /// Connects to it, and starts what a server keeps ready.
     choose: for<'a> fn(&'a Place<'a>) -> BoxFuture<'a, Result<Chosen, SandboxError>>,

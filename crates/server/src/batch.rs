@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use common::limits;
 
-/// What runs of the batches.
+/// The pool of the batches that run.
 #[derive(Debug)]
 pub struct Pool {
     /// One for each item that runs.

@@ -1,4 +1,4 @@
-//! What the server does, validated. What was typed is in `cli`.
+//! The server's configuration, validated. The command line is in `cli`.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ pub struct Config {
     pub docker_runtime: Option<String>,
     /// Which cluster, and how sandboxes run in it.
     pub kubernetes: KubernetesSettings,
-    /// What `local` starts as a sandbox's first process; a copy of the running program if `None`.
+    /// The program that `local` starts as a sandbox's first process; a copy of the running program if `None`.
     pub program: Option<PathBuf>,
     /// A container that was not used for so long falls asleep.
     pub idle: Duration,
@@ -73,15 +73,15 @@ pub struct Config {
     pub faults: Vec<PathBuf>,
     /// The profile, and the rows that differ from it.
     pub quirks: Layers,
-    /// What a minute allows; nothing is limited if empty.
+    /// The limits per minute; nothing is limited if empty.
     pub rates: Vec<RateLimit>,
-    /// What tokens cost.
+    /// The prices of tokens.
     pub prices: Prices,
     /// Recordings under every workspace; nothing is emulated then.
     pub cassettes: Option<Plan>,
     /// Where the control API may mount and record cassettes.
     pub cassette_dir: Option<PathBuf>,
-    /// Whom recordings are made of.
+    /// The service that recordings are made of.
     pub upstream: Option<Upstream>,
     /// Calls whose result is known from another container with the same past do not run again.
     pub reuse_calls: bool,
@@ -112,7 +112,7 @@ pub(crate) use backends;
 
 macro_rules! choices {
     ($($choice:ident $module:ident $word:literal $help:literal;)+) => {
-        /// What launches sandboxes.
+        /// The backend that launches sandboxes.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         pub enum BackendChoice {
             /// Docker where its image is there, else `local` where that works, else Docker with the image built

@@ -1,4 +1,4 @@
-//! What every connection is served by: requests of the emulated surface go there at once, the others through the
+//! The service of every connection: requests of the emulated surface go there at once, the others through the
 //! router. A message has one path among a few that is asked for again and again; the router finds it by clones and
 //! boxes that cost as much as the handler.
 

@@ -1,5 +1,5 @@
-//! What must hold for any bytes that strangers send: `fuzz/` looks for bytes that break it, and a test here tries
-//! every seed that it keeps.
+//! Properties that must hold for any bytes that strangers send: `fuzz/` looks for bytes that break them, and a test
+//! here tries every seed that it keeps.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use workspace::fault;
 use workspace::skills;
 use workspace::snapshot;
 
-/// What holds for all bytes: it panics where it does not.
+/// A property of all bytes: it panics where it does not hold.
 pub type Property = fn(&[u8]);
 
 /// Each parser that meets foreign bytes, by the name of its folder in `fuzz/seeds`.
@@ -30,7 +30,7 @@ pub const PROPERTIES: &[(&str, Property)] = &[
     ("state", state),
 ];
 
-/// What a parser gives for `data` at once, and for pieces whose size is the first byte: the same.
+/// Asserts that a parser gives the same for `data` at once and for pieces whose size is the first byte.
 fn however_cut<T: PartialEq + std::fmt::Debug>(
     data: &[u8],
     read: impl Fn(&mut dyn Iterator<Item = &[u8]>) -> T,
@@ -184,7 +184,8 @@ pub fn imports(data: &[u8]) {
     }
 }
 
-/// What is written is read as what was meant: written again it is the same. Headers that came twice are one then.
+/// Asserts that a cassette survives a round trip: written, read, and written again it is the same. Headers that
+/// came twice are one then.
 fn written(cassette: Cassette) {
     let write =
         |it: &Cassette| cassette::text(&it.about, &it.exchanges).expect("it can be written");

@@ -19,9 +19,9 @@ pub const DATA_DIR: &str = "data directory";
 /// One step, and what became of it.
 #[derive(Debug)]
 pub struct Step {
-    /// What is looked at.
+    /// The name of the part that is looked at.
     pub subject: &'static str,
-    /// What there is to say of it, or why no server starts.
+    /// A description of it, or why no server starts.
     pub outcome: Result<String, StartError>,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn state(config: &Config) -> Result<Option<Document>, StartError> {
     Ok(read.transpose()?)
 }
 
-/// What the store of a server allows.
+/// The options of a server's store.
 pub(super) fn options(config: &Config) -> Options {
     Options {
         quota_bytes: config.quota_bytes,

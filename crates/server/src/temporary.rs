@@ -7,7 +7,7 @@ use std::path::Path;
 use common::private;
 use store::{Options, Store};
 
-/// What their names start with.
+/// The prefix of their names.
 pub(super) const PREFIX: &str = "sandtable-";
 /// How often a new directory is made if another server takes it for abandoned, between its making and
 /// its lock.

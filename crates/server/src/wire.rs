@@ -60,7 +60,7 @@ impl Wire {
         }
     }
 
-    /// What its requests and it tell one another.
+    /// The state that it shares with its requests.
     pub(super) fn connection(&self) -> Connection {
         self.connection.clone()
     }

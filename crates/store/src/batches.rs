@@ -18,7 +18,7 @@ pub enum BatchState {
     /// Its items are being written; nobody sees it.
     Receiving,
     InProgress,
-    /// What runs runs to its end, and nothing more is begun.
+    /// Items under way run to their end, and no more are begun.
     Canceling,
     Ended,
 }

@@ -187,8 +187,8 @@ enum Slot {
 
 /// Writes one blob. Two batches are in memory at most: one on its way to the disk, one filling.
 ///
-/// What is written is copied into the batch. Keeping the pieces instead is slower: the reader of the
-/// socket then needs fresh memory for each, and the system clears every page of it.
+/// Written bytes are copied into the batch. Keeping the pieces instead is slower: the reader of the socket
+/// then needs fresh memory for each, and the system clears every page of it.
 #[derive(Debug)]
 pub struct BlobWriter {
     guard: Arc<TempGuard>,

@@ -59,7 +59,7 @@ pub struct ContainerRow {
     pub state: ContainerState,
     /// The 16 hexadecimal digits in `/files/input/<16 hex>`.
     pub input_dir: String,
-    /// What backends call its sandbox: the same for no two containers of a server.
+    /// The id of its sandbox in backends: the same for no two containers of a server.
     pub sandbox: String,
     /// Whether there may be a sandbox.
     pub started: bool,

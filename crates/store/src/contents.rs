@@ -18,7 +18,7 @@ use super::{Store, StoreError};
 use common::clock;
 use fill::Filling;
 
-/// What a workspace is to hold. Lists are in the order in which their entries were made.
+/// The contents of a workspace. Lists are in the order in which their entries were made.
 #[derive(Debug, Clone, Default)]
 pub struct Contents {
     pub clock: clock::State,
@@ -61,7 +61,7 @@ pub struct TreeEntry {
     pub content: Bytes,
 }
 
-/// What an entry is. Nothing else is kept.
+/// The type of an entry. Nothing else is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TreeKind {
     File,

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{Store, StoreError};
 use common::private;
 
-/// What an empty file system has at its root.
+/// The directory that an empty file system has at its root.
 const LOST_AND_FOUND: &str = "lost+found";
 
 /// Makes the folder if it is missing, and the database's file in it if it is empty. What is there already
@@ -60,7 +60,7 @@ fn begins(dir: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// What [`claim`] would refuse, without a change. Whether a store is there already.
+/// Checks a directory as [`claim`] does, without a change. Returns whether a store is there already.
 pub(super) fn examine(dir: &Path) -> Result<bool, StoreError> {
     let io = || StoreError::io("prepare the data directory");
     if !dir.is_dir() {

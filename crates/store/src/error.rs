@@ -68,7 +68,7 @@ pub enum StoreError {
     #[error("{operation}: no space is left on the disk of `{}`: {cause}", path.display())]
     Full {
         operation: &'static str,
-        /// What was written.
+        /// The file or directory that was written.
         path: PathBuf,
         #[source]
         cause: Box<dyn Error + Send + Sync>,
@@ -141,11 +141,11 @@ impl Hinted for StoreError {
 }
 
 impl StoreError {
-    /// What to do about a full disk.
+    /// The hint for a full disk.
     pub const FULL_HINT: &str =
         "make room there, or start with `--data-dir` (or `TMPDIR`) on another disk";
 
-    /// What is full, if that is the reason.
+    /// The message of a full disk, if that is the reason.
     pub fn full(&self) -> Option<String> {
         let Self::Full {
             operation, path, ..

@@ -75,7 +75,7 @@ impl FileRow {
     }
 }
 
-/// What expired by then is gone.
+/// The latest expiry of a file whose metadata is gone as well.
 fn gone_before(now: DateTime<Utc>) -> DateTime<Utc> {
     now - TimeDelta::days(limits::EXPIRED_METADATA_DAYS)
 }

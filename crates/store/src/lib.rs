@@ -1,8 +1,8 @@
 //! Rows in `SQLite`, bytes in a directory.
 //!
-//! What was acknowledged survives a kill at any moment: a blob is whole under its final name before
-//! its row is committed, and the row before the answer. Ids are looked up together with a workspace,
-//! so another workspace's id is not found. Nothing here knows HTTP.
+//! Acknowledged writes survive a kill at any moment: a blob is whole under its final name before its row is committed,
+//! and the row before the answer. Ids are looked up together with a workspace, so another workspace's id is not found.
+//! Nothing here knows HTTP.
 
 mod batches;
 mod blobs;
@@ -47,7 +47,7 @@ use db::Writer;
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Inner>);
 
-/// What a store allows.
+/// The limits of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Bytes of files one workspace may hold.
@@ -109,8 +109,8 @@ impl Store {
         })))
     }
 
-    /// What opening the store in `dir` would be refused for, without a change to anything there: a database
-    /// is looked at as a copy.
+    /// Checks whether the store in `dir` can be opened, without a change to anything there: a database is
+    /// looked at as a copy.
     pub fn examine(dir: &Path) -> Result<(), StoreError> {
         let is_there = directory::examine(dir)?;
         lock::examine(dir)?;

@@ -36,7 +36,7 @@ impl DirLock {
     }
 }
 
-/// What [`DirLock::take`] would refuse, without a change.
+/// Checks the lock as [`DirLock::take`] does, without a change.
 pub(super) fn examine(dir: &Path) -> Result<(), StoreError> {
     let mut file = match File::open(dir.join(FILE)) {
         Ok(file) => file,

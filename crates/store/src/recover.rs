@@ -1,4 +1,4 @@
-//! What a killed server left half done is undone when the store is opened.
+//! Recovery when the store is opened: undoes the half-done work of a killed server.
 //!
 //! Rows and blobs are matched by name alone: a blob gets its name when it is whole. A batch is whole when
 //! it is no longer `receiving`.

@@ -33,7 +33,7 @@ pub struct SkillRow {
 pub struct SkillVersionRow {
     /// `skver_…`.
     pub id: String,
-    /// What the beta calls it by.
+    /// Its version number in the beta, microseconds since the epoch.
     pub epoch_us: i64,
     pub directory: String,
     pub description: String,

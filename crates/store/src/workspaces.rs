@@ -28,7 +28,7 @@ pub struct NewWorkspace {
     pub created_at: DateTime<Utc>,
 }
 
-/// What a reset leaves to be done outside the store.
+/// The work that a reset leaves to be done outside the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cleared {
     /// The sandboxes of the containers that were there: they must go.

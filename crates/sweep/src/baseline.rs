@@ -1,4 +1,4 @@
-//! What the client does when nothing goes wrong: its requests, each with the numbers that faults are aimed by.
+//! The baseline: the client's requests when nothing goes wrong, each with the numbers that faults are aimed by.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -64,13 +64,13 @@ impl Request {
     }
 }
 
-/// What is known of the client without faults.
+/// The client's behavior without faults.
 #[derive(Debug)]
 pub(super) struct Baseline {
     pub(super) requests: Vec<Request>,
     pub(super) run: Run,
     pub(super) effects: Effects,
-    /// What the runs without faults differ in; empty of a client that does the same each time.
+    /// The differences between the runs without faults; empty for a client that does the same each time.
     pub(super) differences: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
-//! What can go wrong with a request, a row for each kind of fault: what it needs, how it is aimed, and what a careful
-//! client can do about it.
+//! The catalogue of faults that a request can meet, a row for each kind: what it needs, how it is aimed, and what a
+//! careful client can do about it.
 
 mod http;
 mod stream;
@@ -17,7 +17,7 @@ pub(super) struct Row {
     /// Stays the same, such as `http-529`.
     pub(super) id: &'static str,
     pub(super) group: Group,
-    /// What happens, as the end of "meets …".
+    /// A description of the fault, as the end of "meets …".
     pub(super) says: &'static str,
     /// Whether the request can meet it.
     pub(super) fits: fn(&Request) -> bool,
@@ -43,7 +43,7 @@ pub enum Group {
     Wire,
     /// A call of the model's.
     Tool,
-    /// What the model or the service says.
+    /// Another answer of the model or the service.
     Turn,
     /// A conversation that nobody wrote.
     Fuzz,
@@ -85,7 +85,7 @@ pub(super) enum Places {
     Blocks,
 }
 
-/// What a careful client can do.
+/// The behavior that can be expected of a careful client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expect {
     /// The client sees something at all.
@@ -95,7 +95,7 @@ pub(crate) struct Expect {
     pub less: Less,
     /// How long the client was told to wait.
     pub wait: Option<Duration>,
-    /// What the fault itself may take beyond a run's limit: it does something real.
+    /// The time that the fault itself may take beyond a run's limit: it does something real.
     pub extra: Duration,
     /// Lints that nobody could avoid.
     pub(crate) forgives: &'static [&'static str],
@@ -107,7 +107,7 @@ pub(crate) enum Less {
     Nothing,
     /// The model was told of it, and what it makes of that is its own; files must be there.
     Result,
-    /// What the fault took does not come back; the client must say so.
+    /// The loss is for good; the client must say so.
     ForGood,
 }
 
@@ -188,7 +188,7 @@ impl Cell {
     }
 }
 
-/// What the server can do.
+/// The capabilities of the server.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Setting {
     pub(super) is_replay: bool,

@@ -1,4 +1,4 @@
-//! What a run has done and learned, by content: ids and times do not matter.
+//! The effects of a run and the answers to it, by content: ids and times do not matter.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::LazyLock;
@@ -184,7 +184,7 @@ impl Effects {
         self.uploads.keys().all(|upload| !upload.sha256.is_empty())
     }
 
-    /// What `other` differs in, a sentence each.
+    /// The differences from `other`, a sentence each.
     pub(super) fn differences(&self, other: &Self) -> Vec<String> {
         let mut told = Vec::new();
         let texts = |effects: &Self| -> Vec<String> {
@@ -289,7 +289,7 @@ fn digests(exchanges: &[Exchange]) -> HashMap<String, String> {
         .collect()
 }
 
-/// What files are called, from all that was said of them.
+/// The names of files by their ids, from all that was said of them.
 fn names(exchanges: &[Exchange], files: &[File]) -> HashMap<String, String> {
     let mut names = HashMap::new();
     for exchange in exchanges {

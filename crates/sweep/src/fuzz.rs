@@ -124,7 +124,7 @@ pub(super) async fn smallest<F: Future<Output = Result<bool, SweepError>>>(
     Ok(found.then(|| (small(least), runs)))
 }
 
-/// What became of such a run.
+/// The findings of such a run.
 pub(super) fn judge(run: &Run, id: &str, baseline: &Baseline) -> Vec<Finding> {
     let mut findings: Vec<Finding> = fell(run, &baseline.run).into_iter().collect();
     for wrong in echoes(run) {
@@ -180,7 +180,7 @@ fn missed<'a>(run: &Run, case: &'a Case, baseline: &Baseline) -> Option<&'a str>
     }
 }
 
-/// What later requests say otherwise than the answers were.
+/// The differences between later requests and the answers that they repeat.
 fn echoes(run: &Run) -> Vec<String> {
     let mut wrong = Vec::new();
     for (at, exchange) in run.exchanges.iter().enumerate() {

@@ -21,7 +21,7 @@ use tape::Tape;
 /// A conversation, and how its answers travel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
-    /// What it was made from; [`from_tape`] makes it again.
+    /// The choices that it was made from; [`from_tape`] makes it again.
     pub tape: Vec<u32>,
     /// One rule that answers every request, as `docs/SCRIPTS.md` describes it.
     pub script: String,
@@ -75,8 +75,8 @@ pub fn faults(seed: u64) -> Vec<Value> {
 }
 
 impl Case {
-    /// What a client has missed that prints the last text of the answer it got; `None` if nothing. Ask only of a client
-    /// that prints it: one that is seen to do so without this case.
+    /// The text that a client has missed that prints the last text of the answer it got; `None` if none. Ask only
+    /// of a client that prints it: one that is seen to do so without this case.
     pub fn missed_in(&self, printed: &str) -> Option<&str> {
         judge::missed(&self.says, printed).then_some(&*self.says)
     }

@@ -41,7 +41,7 @@ use common::hinted::Hinted;
 /// Runs without faults before anything is broken: two, so that what differs by itself is known.
 const BASELINES: usize = 2;
 
-/// What is wanted of a sweep.
+/// Options of a sweep.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Runs at a time.

@@ -1,4 +1,4 @@
-//! What became of a run: from the wire and the state first, then from how the client ended and what it said.
+//! The outcome of a run: from the wire and the state first, then from how the client ended and what it said.
 
 mod leaks;
 
@@ -18,11 +18,11 @@ use leaks::Leaks;
 
 /// So many attempts are too many, whoever asks.
 const MOST_ATTEMPTS: u64 = 10;
-/// What a client may begin early without being too fast: clocks are read at two ends.
+/// The time that a client may begin early without being too fast: clocks are read at two ends.
 const WAIT_SLACK: Duration = Duration::from_millis(50);
 
 wire::words! {
-    /// What became of a run, the mildest first.
+    /// The outcome of a run, the mildest first.
     pub Outcome {
         Unharmed "unharmed",
         Recovered "recovered",
@@ -109,7 +109,7 @@ pub(super) fn judge(run: &Run, expect: Expect, baseline: &Baseline) -> Vec<Findi
     findings
 }
 
-/// What is wrong without any fault.
+/// The findings of a run without any fault.
 pub(super) fn of_baseline(run: &Run) -> Vec<Finding> {
     let mut findings = leaks::of(run, None);
     for twice in &run.verdict.duplicated {
@@ -393,7 +393,7 @@ fn mistakes(run: &Run, expect: Expect, baseline: &Run) -> Vec<Finding> {
     findings
 }
 
-/// What only the end of a conversation can show.
+/// Whether only the end of a conversation can show this lint.
 fn is_of_the_end(code: &str) -> bool {
     matches!(
         code,

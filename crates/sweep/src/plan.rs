@@ -26,7 +26,7 @@ pub(super) fn deadline(budget: Option<Budget>, began: Instant) -> Option<Instant
     }
 }
 
-/// What of the budget single faults get: half of it where pairs come as well.
+/// The budget of single faults: half of it where pairs come as well.
 pub(super) fn share(options: &Options) -> Option<Budget> {
     let half = options.pairs;
     options.budget.map(|budget| match budget {

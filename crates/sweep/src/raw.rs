@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// What a program printed when it ended with an error that nobody caught: the type, or what is there in its place.
+/// The type of the error that nobody caught, as a program printed it at its end, or what is there in its place.
 pub(super) fn uncaught(stderr: &str) -> Option<String> {
     python(stderr)
         .or_else(|| node(stderr))
@@ -34,7 +34,7 @@ fn node(stderr: &str) -> Option<String> {
     Some(found.unwrap_or_else(|| "an uncaught error".to_owned()))
 }
 
-/// What others begin such a text with.
+/// The mark that such a text of other interpreters begins with.
 fn marked(stderr: &str) -> Option<String> {
     static MARKS: LazyLock<Regex> = LazyLock::new(|| {
         pattern(

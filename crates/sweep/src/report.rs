@@ -56,7 +56,7 @@ pub struct RequestReport {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BaselineReport {
     pub seconds: f64,
-    /// What two of them differ in.
+    /// The differences between two of them.
     pub differences: Vec<String>,
     pub findings: Vec<Finding>,
 }
@@ -78,10 +78,10 @@ pub struct CellReport {
     pub findings: Vec<Finding>,
     pub end: End,
     pub seconds: f64,
-    /// What the server saw.
+    /// The requests as the server saw them.
     pub wire: Vec<WireReport>,
     pub stderr: String,
-    /// What runs it alone.
+    /// The command that runs it alone.
     pub repeat: String,
     /// Of a conversation that nobody wrote: the smallest that fails in the same way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,7 +93,7 @@ pub struct CellReport {
 pub struct Smallest {
     /// How many runs it took to find.
     pub runs: usize,
-    /// What runs it alone.
+    /// The command that runs it alone.
     pub repeat: String,
 }
 
@@ -265,7 +265,7 @@ impl CellReport {
         self.id.contains('+')
     }
 
-    /// What happened and what became of it, in a sentence.
+    /// The fault and the outcome, in a sentence.
     pub(super) fn sentence(&self) -> String {
         let first = self.findings.first().map_or("", |finding| &*finding.says);
         format!("{} meets {}: the client {first}", self.request, self.says)
@@ -277,7 +277,7 @@ impl CellReport {
         smallest.map_or(&self.repeat, |smallest| &smallest.repeat)
     }
 
-    /// What happened on the wire, in a line.
+    /// The requests on the wire, in a line.
     pub(super) fn wire_line(&self) -> String {
         let told = self.wire.iter().map(|seen| {
             let mark = if seen.struck { "!" } else { "" };
@@ -302,7 +302,7 @@ fn tail(text: &str) -> String {
     text[from..].to_owned()
 }
 
-/// What a kind does, for lists of rules.
+/// The kinds and their descriptions, for lists of rules.
 fn kinds() -> Vec<(String, String)> {
     catalogue::kinds()
 }

@@ -46,7 +46,7 @@ impl fmt::Debug for Place<'_> {
     }
 }
 
-/// What was seen of a run.
+/// The record of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
     pub(super) key: String,
@@ -155,7 +155,7 @@ async fn settle(client: Client<'_>, looks: u32) -> Result<u64, SweepError> {
     }
 }
 
-/// What the server has seen of a client; the list of files last, for that counts as looking at them.
+/// The server's record of a client; the list of files last, for that counts as looking at them.
 async fn look(
     client: Client<'_>,
 ) -> Result<(Vec<Exchange>, Verdict, Vec<FaultState>, Vec<File>), SweepError> {

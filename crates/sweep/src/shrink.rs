@@ -9,17 +9,17 @@ use super::catalogue::{Expect, Less};
 use super::outcome::{self, Outcome};
 use super::{Options, Place, SweepError};
 
-/// What is left, and how many runs it took.
+/// The faults that are left, and how many runs it took.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shrunk {
     pub faults: Vec<Value>,
     pub runs: usize,
-    /// What becomes of the command with them.
+    /// The outcome of the command with them.
     pub how: &'static str,
     pub says: String,
 }
 
-/// What is asked of a client with faults that nobody has judged.
+/// The expectation of a client with faults that nobody has judged.
 const ANY: Expect = Expect {
     notices: true,
     may_give_up: true,

@@ -205,7 +205,7 @@ fn end(report: &Report, out: &mut String) {
     out.push('\n');
 }
 
-/// What a client has sent may hold what moves a terminal's cursor: none of it comes through.
+/// The text without control characters: a client may have sent some that move a terminal's cursor.
 fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })

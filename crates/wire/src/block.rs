@@ -30,7 +30,7 @@ pub struct Message {
     // Parity: prints null since 2026-04.
     pub stop_details: Option<StopDetails>,
     pub usage: Usage,
-    /// What was cleared from the context, where that was asked for.
+    /// The edits that were applied to the context, where they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_management: Option<Value>,
     /// Null where it was asked for (2026-10).
@@ -197,7 +197,7 @@ pub enum ContentBlock {
     CitedText(CitedText),
 }
 
-/// What a block still takes once it has begun in a stream.
+/// The part of a block that deltas may extend once it has begun in a stream.
 #[derive(Debug)]
 pub enum Open<'a> {
     Text(&'a mut String),
@@ -214,7 +214,7 @@ pub enum Open<'a> {
 }
 
 impl ContentBlock {
-    /// What deltas may add to it.
+    /// The part that deltas may extend.
     pub fn open(&mut self) -> Open<'_> {
         match self {
             Self::Text { text } => Open::Text(text),
@@ -263,7 +263,7 @@ pub enum TextTag {
     Text,
 }
 
-/// Who made a call.
+/// The caller of a tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Caller {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// What is wrong with a request, and where.
+/// A defect of a request: its path and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// Dotted path, empty for the body itself.

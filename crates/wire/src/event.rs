@@ -73,7 +73,7 @@ pub enum Delta {
     },
 }
 
-/// What is only known at the end.
+/// The members of a message that are known only at the end: the stop reason, and the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MessageDelta {
     pub stop_reason: Option<String>,

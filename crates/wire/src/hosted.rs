@@ -78,7 +78,7 @@ pub struct McpTool {
     pub input_schema: Value,
 }
 
-/// What stands in place of the messages before it.
+/// A summary that stands in place of the messages before it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Compaction {
     /// Null while it is streamed, and where no summary came of it (F203).

@@ -8,8 +8,8 @@ use std::fmt::{self, Display};
 
 use crate::decode::Fault;
 
-/// What is wrong with a request, in the words that its client reads. It is no table row by itself: many texts
-/// are the service's and follow no rule that is listed below.
+/// The message of an `invalid_request_error`, in the words that its client reads. It is no table row by
+/// itself: many texts are the service's and follow no rule that is listed below.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid(String);
 

@@ -121,7 +121,7 @@ const COUNT_FIELDS: &[&str] = &[
     "tools",
 ];
 
-/// What a body is sent for.
+/// The endpoint that a body is decoded for: `messages`, or `count_tokens`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Answer,

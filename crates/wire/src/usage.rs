@@ -39,7 +39,7 @@ pub struct DeltaUsage {
     pub iterations: Option<Vec<Iteration>>,
 }
 
-/// What one sampling of a request has used. Key order as recorded (F205).
+/// The token usage of one sampling of a request. Key order as recorded (F205).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Iteration {
     pub input_tokens: u64,
@@ -55,7 +55,7 @@ pub struct Iteration {
 }
 
 crate::words! {
-    /// What was sampled.
+    /// The kind of a sampling.
     pub IterationKind {
         Message "message",
         Compaction "compaction",

@@ -51,7 +51,7 @@ pub enum WebFetchContent {
     Error { error_code: ToolErrorCode },
 }
 
-/// What was fetched.
+/// The document that was fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type")]
 pub enum WebDocument {

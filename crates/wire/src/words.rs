@@ -26,7 +26,7 @@ macro_rules! words {
                 }
             }
 
-            /// What has this word.
+            /// The value that has this word.
             $vis fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|one| one.name() == name)
             }

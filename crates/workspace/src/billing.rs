@@ -1,4 +1,4 @@
-//! What the workspace's turns would have cost: time of containers, tokens, web searches (F180).
+//! Cost estimate of the workspace's turns: container time, tokens, web searches (F180).
 //!
 //! The ledger takes notes while turns run and does its sums when it is asked. It is kept in memory: the
 //! oldest containers and requests are folded into their month's sums, so that it stays bounded.
@@ -17,7 +17,7 @@ use common::limits;
 pub use prices::{Price, Prices, PricesError};
 use sums::Sums;
 
-/// What one turn used.
+/// The usage of one turn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
     /// `msg_…`.
@@ -151,7 +151,7 @@ struct Kept {
     sessions: HashMap<String, Vec<Session>>,
     /// In the order of their first use.
     containers: VecDeque<String>,
-    /// What is not kept one by one any more.
+    /// Sums by month of the usage that is not kept one by one any more.
     folded: BTreeMap<Month, Sums>,
 }
 
@@ -166,7 +166,7 @@ impl Ledger {
         kept.fold();
     }
 
-    /// What a month comes to so far.
+    /// The usage and cost of a month so far.
     pub fn report(&self, month: Month, prices: &Prices) -> control_api::Usage {
         let kept = self.lock();
         let folded = kept.folded.get(&month).cloned().unwrap_or_default();

@@ -1,8 +1,7 @@
-//! What of the service the tests have met, and what there is.
+//! Coverage: the parts of the service's surface that the tests have met, of all there are.
 //!
-//! What there is follows from the wire's closed sets and from the tables of `docs/ERRORS.md`, so that a new
-//! member is in the list by itself. Counting is one addition in a fixed array: it costs a plain message
-//! nothing to speak of.
+//! The parts follow from the wire's closed sets and from the tables of `docs/ERRORS.md`, so that a new member is in
+//! the list by itself. Counting is one addition in a fixed array: it costs a plain message nothing to speak of.
 
 mod areas;
 mod errors;

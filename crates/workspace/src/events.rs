@@ -17,7 +17,7 @@ pub struct Event {
     pub kind: &'static str,
     /// The workspace's id.
     pub workspace: String,
-    /// What there is to say, an object.
+    /// The payload, an object.
     pub data: Value,
 }
 
@@ -49,7 +49,7 @@ pub struct Subscription {
     held: Option<(u64, Arc<Event>)>,
 }
 
-/// What a reader gets.
+/// An item that a reader receives.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
     Event(Arc<Event>),

@@ -1,4 +1,4 @@
-//! What goes wrong on purpose: where, how, and how often.
+//! Fault injection: what fails on purpose, where, how, and how often.
 //!
 //! A [`Fault`] says what fails and which occasions it fits; [`Faults`] holds a workspace's (or one
 //! request's) and counts. Faults take effect in `api` (HTTP), `engine` (turns and streams), and the engine's
@@ -56,7 +56,7 @@ impl Fault {
     }
 }
 
-/// What happens.
+/// The effect of a fault.
 #[derive(Debug, Clone)]
 pub enum Act {
     /// Instead of, or before, the answer to any request.
@@ -75,7 +75,7 @@ pub enum Act {
     Wire(WireAct),
 }
 
-/// What a wire fault does.
+/// The effect of a wire fault.
 #[derive(Debug, Clone)]
 pub enum WireAct {
     /// The body comes no faster than this.
@@ -98,7 +98,7 @@ pub enum WireAct {
     Pings { after_events: u64, count: u32 },
     /// Texts and inputs come in pieces of so many characters.
     Deltas { chars: usize },
-    /// What is no block has a member that no client knows.
+    /// Objects that are not content blocks have a member that no client knows.
     UnknownMembers,
     /// Text comes as fast as a model writes.
     Pace(Pace),
@@ -167,7 +167,7 @@ impl WireAct {
     }
 }
 
-/// What an HTTP fault does.
+/// The effect of an HTTP fault.
 #[derive(Debug, Clone)]
 pub enum HttpAct {
     Error {
@@ -185,7 +185,7 @@ pub enum HttpAct {
     DeleteFile,
 }
 
-/// What a stream fault does.
+/// The effect of a stream fault.
 #[derive(Debug, Clone)]
 pub enum StreamAct {
     Error(ServiceError),
@@ -195,7 +195,7 @@ pub enum StreamAct {
     Wait(Option<Duration>),
 }
 
-/// What a tool fault does.
+/// The effect of a tool fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToolAct {
     /// The call is not run; its result is this error.

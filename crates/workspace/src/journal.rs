@@ -1,4 +1,4 @@
-//! What a workspace was asked and what it answered, in memory and bounded by bytes.
+//! The journal: a workspace's requests and responses, in memory and bounded by bytes.
 //!
 //! Noting an exchange costs a lock and a copy: bodies are kept as the bytes they were, and read only when somebody
 //! lists them. Keys are never kept. Nothing here knows HTTP's types.
@@ -22,7 +22,7 @@ pub use control_api::BatchItem;
 pub use headers::Headers;
 pub use part::{Mark, Part};
 
-/// What an entry costs beside its texts.
+/// The size of an entry beside its texts, in bytes.
 const ENTRY_OVERHEAD_BYTES: usize = 256;
 
 /// One exchange.
@@ -53,7 +53,7 @@ pub struct Entry {
     pub response_body: Body,
     /// Where a turn's answers came from; absent where no model was asked.
     pub source: Option<String>,
-    /// What the real service punishes silently, or would refuse.
+    /// Findings about the request that the real service punishes silently, or would refuse.
     pub lints: Vec<Lint>,
     /// The client went before the answer was complete. Without a status of its own the entry has 499.
     pub client_left: bool,
@@ -157,16 +157,16 @@ impl std::str::FromStr for StatusFilter {
 /// From where on to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Since {
-    /// What came at this time of the workspace's clock or later.
+    /// Requests of this time of the workspace's clock or later.
     Time(DateTime<Utc>),
-    /// What ended after the request of this id.
+    /// Requests that ended after the request of this id.
     Request(String),
 }
 
 /// Which entries to list.
 #[derive(Debug, Clone)]
 pub struct Filter {
-    /// What the path starts with.
+    /// The prefix of the path.
     pub path: Option<String>,
     pub status: Option<StatusFilter>,
     pub method: Option<String>,
@@ -200,7 +200,7 @@ pub struct Page {
     pub next_cursor: Option<u64>,
 }
 
-/// What has come since an earlier part, oldest first.
+/// The entries since an earlier part, oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Growth {
     pub entries: Vec<Arc<Entry>>,
@@ -278,7 +278,7 @@ impl Journal {
         entry
     }
 
-    /// What came since `after`, which is a [`Growth::next_after`], or 0.
+    /// The entries since `after`, which is a [`Growth::next_after`], or 0.
     pub fn growth(&self, filter: &Filter, after: u64) -> Growth {
         let kept = self.lock();
         // One of another server would wait for what is long there.
@@ -306,7 +306,7 @@ impl Journal {
         entries.filter(|entry| filter.admits(*entry)).count()
     }
 
-    /// What the entries come to.
+    /// The size of all entries, in bytes.
     pub fn bytes(&self) -> usize {
         self.lock().bytes
     }

@@ -80,7 +80,7 @@ pub struct Workspace {
     pub organization_id: String,
     /// The two as every answer has them.
     told_ids: [Bytes; 2],
-    /// What `?workspace=NAME` calls it.
+    /// The name, as in `?workspace=NAME`.
     pub name: String,
     pub clock: Clock,
     /// Where the clock begins, and is after a reset.
@@ -89,27 +89,27 @@ pub struct Workspace {
     pub seed: Option<u64>,
     pub scripts: Scripts,
     pub journal: Journal,
-    /// What `verify` remembers.
+    /// The record that `verify` judges by.
     pub watch: Watch,
     /// Requests that are not over.
     pub open: Open,
-    /// What there was to say before the resets.
+    /// The findings from before the resets.
     archive: Mutex<Option<Findings>>,
-    /// Whom a test runner handed the key to. A reset leaves it.
+    /// The test that a test runner handed the key to. A reset leaves it.
     label: RwLock<Option<String>>,
     /// The last characters of its key, where it is long enough to give them away.
     key_end: OnceLock<String>,
     pub faults: Faults,
-    /// What its turns would have cost.
+    /// The cost estimate of its turns.
     pub ledger: Ledger,
     pub rates: Rates,
     /// Recordings that answer in place of the emulated service.
     pub cassettes: Mounts,
     events: Events,
     pub telemetry: Telemetry,
-    /// What the server's flags set.
+    /// The quirks that the server's flags set.
     server_quirks: Layers,
-    /// What the workspace sets over it.
+    /// The quirks that the workspace sets over them.
     own_quirks: RwLock<Layer>,
     ordinal: AtomicU64,
     /// With a seed: tells a workspace taken up from a data directory from the one it was before.
@@ -226,7 +226,7 @@ impl Workspace {
         self.server_quirks.with(&self.own_quirks())
     }
 
-    /// What the workspace itself sets.
+    /// The quirks that the workspace itself sets.
     pub fn own_quirks(&self) -> Layer {
         self.own_quirks
             .read()
@@ -298,12 +298,12 @@ impl Workspace {
         }
     }
 
-    /// What its clock shows where nothing else is said.
+    /// The initial state of its clock, where nothing else is said.
     pub fn beginning(&self) -> clock::State {
         self.beginning
     }
 
-    /// Whoever reads or replaces the whole state is alone in it.
+    /// Exclusive access for reading or replacing the whole state.
     pub async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.whole.lock().await
     }
@@ -357,7 +357,7 @@ impl Workspace {
         states
     }
 
-    /// What `verify` has to say of it since its last reset.
+    /// The findings of `verify` since the last reset.
     pub fn findings(&self) -> Findings {
         let mut found = self.watch.findings(&self.name);
         let named = |mut value: Value| {
@@ -392,7 +392,7 @@ impl Workspace {
         found
     }
 
-    /// What `verify` had to say of it at its resets.
+    /// The findings of `verify` from before the resets.
     pub fn findings_before(&self) -> Option<Findings> {
         self.archived().clone()
     }
@@ -401,7 +401,7 @@ impl Workspace {
         self.archive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whom its key was handed to.
+    /// The test that its key was handed to.
     pub fn label(&self) -> Option<String> {
         let label = self.label.read().unwrap_or_else(PoisonError::into_inner);
         label.clone()
@@ -447,7 +447,7 @@ impl Workspace {
 /// Of a fault of turns where turns are recorded.
 const RECORDED_TURNS: &str = "recorded answers do not meet faults of turns: only turns that a script, `direct`, or the tour answers do";
 
-/// What the server's flags set under every workspace.
+/// The settings of the server's flags, which lie under every workspace's own.
 #[derive(Debug, Clone, Default)]
 pub struct Defaults {
     /// Where a clock begins that nobody has moved yet.
@@ -456,7 +456,7 @@ pub struct Defaults {
     pub quirks: Layers,
     pub rates: Arc<[RateLimit]>,
     pub cassettes: Option<Arc<Deck>>,
-    /// What a workspace holds when it first appears.
+    /// The initial state of a workspace.
     pub state: Option<Arc<Document>>,
     /// Where it is told what happens.
     pub events: Events,
@@ -548,7 +548,7 @@ impl Workspaces {
         Self { defaults, ..self }
     }
 
-    /// What lies under every workspace's scripts and faults, for a server that has none yet.
+    /// The defaults of every workspace's scripts and faults, for a server that has no workspace yet.
     pub fn untouched(&self) -> Workspace {
         let base = Arc::clone(&self.base);
         Workspace::new(String::new(), Clock::default(), None, base).over(self.defaults.clone())
@@ -563,7 +563,7 @@ impl Workspaces {
         Ok(())
     }
 
-    /// What a workspace holds when it first appears, and after a reset.
+    /// The state of a workspace when it first appears, and after a reset.
     pub fn state(&self) -> Option<Arc<Document>> {
         self.defaults.state.clone()
     }

@@ -1,4 +1,4 @@
-//! What a client did that the real service punishes silently, or would refuse.
+//! Lints: behavior of a client that the real service punishes silently, or would refuse.
 //!
 //! Codes are stable: tests and reports name them. `docs/VERIFY.md` lists them, and a test holds the two
 //! together.

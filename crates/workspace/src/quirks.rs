@@ -26,7 +26,7 @@ pub enum Profile {
     /// The public documents: what clients are written against.
     #[default]
     Documented,
-    /// What recordings and threads show.
+    /// Recordings and threads.
     Observed,
 }
 
@@ -81,7 +81,7 @@ macro_rules! quirks {
         pub const NAMES: &[&str] = &[$($name),+];
 
         impl Quirks {
-            /// What a profile sets.
+            /// The values that a profile sets.
             pub fn of(profile: Profile) -> Self {
                 match profile {
                     Profile::Documented => Self { $($field: $documented),+ },
@@ -135,14 +135,14 @@ macro_rules! words {
 }
 
 words! {
-    /// What `expires_at` says.
+    /// The meaning of `expires_at`.
     ExpiresAt {
         /// The last use and an hour.
         Rolling "rolling",
         /// The creation and 30 days.
         Hard "hard",
     }
-    /// What naming an expired container gives.
+    /// The answer to a request that names an expired container.
     ExpiredContainer {
         /// Each call gets `container_expired`.
         ToolError "tool-error",
@@ -153,7 +153,7 @@ words! {
         /// 404 `not_found_error`, as clients meet it today.
         NotFound "not-found",
     }
-    /// What naming an unknown container gives.
+    /// The answer to a request that names an unknown container.
     UnknownContainer {
         /// 404 `not_found_error`.
         NotFound "not-found",
@@ -226,7 +226,7 @@ words! {
 }
 
 words! {
-    /// What an answer without code has in place of a container.
+    /// The member `container` of an answer without code.
     NoContainer {
         /// `"container": null`, since 2026-09-15.
         Null "null",
@@ -254,7 +254,7 @@ words! {
         /// `retrieved_at` with a zone, no `title` without one, citations only where they are on.
         Until202605 "until-2026-05",
     }
-    /// What becomes of a request that the service is not known to refuse today.
+    /// The treatment of a request that the service is not known to refuse today.
     WeakRefusals {
         /// Refused, in the words that others quote or that it had once.
         Refused "refused",

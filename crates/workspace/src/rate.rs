@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 pub use control_api::{RateLimit, RateLimitError};
 
-/// What a limit is for.
+/// The models that a limit applies to, and its amount of each kind.
 trait Bounds {
     /// Whether it limits this model.
     fn applies_to(&self, model: &str) -> bool;
@@ -34,7 +34,7 @@ impl Bounds for RateLimit {
     }
 }
 
-/// What is counted.
+/// The unit that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Requests,
@@ -73,7 +73,7 @@ pub struct Standing(pub [Option<Gauge>; 3]);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub kind: Kind,
-    /// What a minute allows.
+    /// The amount allowed per minute.
     pub limit: u64,
     /// Whole seconds until it would be let in.
     pub retry_after: u64,
@@ -83,7 +83,7 @@ pub struct Refusal {
 /// The limits of one workspace, and how they stand.
 #[derive(Debug, Default)]
 pub struct Rates {
-    /// What the server's flags say.
+    /// The limits of the server's flags.
     base: Arc<[RateLimit]>,
     limits: RwLock<Arc<[RateLimit]>>,
     /// By model.

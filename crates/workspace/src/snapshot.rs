@@ -32,7 +32,7 @@ pub use files::write as file;
 pub use rules::{Rules, write_quirks as quirks};
 pub use skills::{write as skill, write_version as skill_version};
 
-/// What the document is called that has nothing above it.
+/// The version of the document's format.
 pub const VERSION: u64 = 1;
 /// Where it is explained.
 pub const HINT: &str = "`sandtable docs state` shows what a state holds";
@@ -57,7 +57,7 @@ pub struct Document {
     rules: Rules,
 }
 
-/// What a document means for one workspace.
+/// The content of a document for one workspace.
 #[derive(Debug, Default)]
 struct State {
     /// For the store.
@@ -178,14 +178,14 @@ impl Document {
         Self::parse(&text, quota_bytes).map_err(inside)
     }
 
-    /// What a workspace is to hold, from now on; its clock begins so where the document has none.
+    /// The contents of a workspace from now on; its clock begins at `beginning` where the document has none.
     pub fn contents(&self, workspace: &str, beginning: clock::State) -> Contents {
         read_all(&self.value, workspace, beginning, u64::MAX)
             .expect("it was read before, and no mistake depends on the workspace or the time")
             .contents
     }
 
-    /// What is to be laid over the server's own.
+    /// The rules to lay over the server's own.
     pub fn rules(&self) -> &Rules {
         &self.rules
     }

@@ -1,4 +1,4 @@
-//! What the server counts of itself, and what it hands on: metrics for Prometheus, spans for OTLP.
+//! Telemetry: the server's counters of itself as metrics for Prometheus, and spans for OTLP.
 //!
 //! Labels have few values, whatever clients send. Counting takes one short lock a request.
 
@@ -23,7 +23,7 @@ const START_BOUNDS_MS: [u64; 12] = [
     10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000,
 ];
 
-/// What a server counts. Clones share it.
+/// The counters and the span exporter of a server. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Telemetry(Arc<Inner>);
 
@@ -73,7 +73,7 @@ pub struct Done<'a> {
     pub source: Option<&'a str>,
 }
 
-/// What a turn has done.
+/// The work that a turn has done.
 #[derive(Debug, Clone, Default)]
 pub struct TurnDone {
     /// The model that was asked for; `None` where none was.

@@ -1,4 +1,4 @@
-//! What a workspace's client did, as far as a verdict needs it. It outlives the journal's entries.
+//! The record of a workspace's client, as far as a verdict needs it. It outlives the journal's entries.
 //!
 //! Everything is bounded (`limits::VERIFY_*`) and what does not fit is counted. A request that nothing
 //! is to be said of costs two loads and no lock.
@@ -30,7 +30,7 @@ pub use made::Made;
 use memory::{Handling, Memory};
 pub use notices::Told;
 
-/// What one request brought to light.
+/// The findings of one request.
 #[derive(Debug, Default)]
 pub struct Facts {
     pub lints: Vec<Lint>,
@@ -110,7 +110,7 @@ impl Seen<'_> {
 #[derive(Debug, Default)]
 pub struct Watch {
     state: Mutex<State>,
-    /// What of the service was met.
+    /// The parts of the service that were met.
     pub coverage: Arc<Coverage>,
     answered: AtomicU64,
     refused: AtomicU64,
@@ -360,7 +360,7 @@ impl State {
     }
 }
 
-/// What this request does with a file, or with all files.
+/// The file that a request handles, `None` for all files, and how it handles it.
 fn handling(entry: &Entry) -> Option<(Option<&str>, Handling)> {
     let rest = entry.path.strip_prefix("/v1/files")?;
     let (method, id) = (entry.method.as_str(), rest.strip_prefix('/'));
@@ -374,7 +374,7 @@ fn handling(entry: &Entry) -> Option<(Option<&str>, Handling)> {
     Some((id, handling))
 }
 
-/// What this request takes back.
+/// The id of the file, batch, or skill that a request deletes or cancels.
 fn removed(entry: &Entry) -> Option<&str> {
     const HOMES: &[&str] = &["/v1/files/", "/v1/messages/batches/", "/v1/skills/"];
     let id = HOMES

@@ -1,4 +1,4 @@
-//! What a verdict says of a run against recordings, and what of a request counts when one is looked for.
+//! The verdict on a run against recordings, and the parts of a request that count when one is looked for.
 
 use serde_json::{Value, json};
 

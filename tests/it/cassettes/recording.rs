@@ -1,4 +1,4 @@
-//! What the proxy passes on and what it writes.
+//! The proxy: the messages that it passes on, and the cassette that it writes.
 
 use cassette::{Body, End, Mode};
 use serde_json::json;

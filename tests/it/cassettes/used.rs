@@ -1,4 +1,4 @@
-//! What a verdict says of recordings that nobody asked for, and of clients that go on from recorded answers.
+//! The verdict on recordings that nobody asked for, and on clients that go on from recorded answers.
 
 use serde_json::{Value, json};
 

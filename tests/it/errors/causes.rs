@@ -18,7 +18,7 @@ async fn real(steps: &Value) -> TestServer {
     server
 }
 
-/// What a call to `tool` gets, plain and streamed.
+/// The answers to a call of `tool`, plain and streamed.
 pub(super) async fn tool(cause: &str, tool: &str) -> [Value; 2] {
     let (step, body) = call(tool);
     match cause {

@@ -12,7 +12,7 @@ use sandbox::{BoxFuture, Channel, Host as _, Launched, Launcher, SandboxError, S
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-/// What the next call gets.
+/// The reply to the next call.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     Ran {

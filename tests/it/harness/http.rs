@@ -269,7 +269,7 @@ impl Connection {
         matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..))
     }
 
-    /// What has come and is not taken yet.
+    /// The bytes that have come and are not taken yet.
     pub(crate) fn pending(&self) -> String {
         String::from_utf8_lossy(&self.buffer).into_owned()
     }

@@ -15,7 +15,7 @@ use common::ids::{Kind, is_well_formed};
 use super::http::{Request, Response};
 use super::server::TestServer;
 
-/// What was said so far.
+/// The transcript so far.
 #[derive(Debug, Default)]
 pub(crate) struct Transcript {
     text: String,
@@ -98,7 +98,7 @@ impl Transcript {
     }
 }
 
-/// What is left of limits, by the word in the headers' names, in the order in which they come.
+/// The limits, by the words in the headers' names, in the order in which they come.
 const LIMITS: [&str; 4] = ["requests", "input-tokens", "output-tokens", "tokens"];
 
 /// The headers of every answer in one line, if they come next and in their order, and what follows them.

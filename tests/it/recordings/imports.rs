@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::folder;
 
-/// What the recorder kept of each exchange: the request's body and the answer's.
+/// The bodies that the recorder kept of each exchange: the request's and the answer's.
 fn kept(path: &Path) -> Vec<(Option<Kept>, Kept)> {
     let text = fs::read_to_string(path).unwrap();
     let name = path.to_str().unwrap().to_owned();

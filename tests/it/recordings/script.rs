@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::canned::Reply;
 
-/// What plays a recorded message.
+/// A script, and replies of the sandbox, that play a recorded message.
 pub(crate) struct Played {
     pub(crate) steps: Value,
     /// The rule's `web`: the pages that were found.
@@ -25,7 +25,7 @@ impl Played {
     }
 }
 
-/// What plays `message`.
+/// The script and the replies that play `message`.
 pub(crate) fn of(message: &Value) -> Played {
     let blocks = message["content"].as_array().expect("content");
     let mut steps = draft::steps(blocks, Emit::Everything).expect("only what is emulated");
@@ -84,7 +84,7 @@ fn page(content: &Value) -> Value {
     })
 }
 
-/// What the sandbox must have said.
+/// The reply that the sandbox must have given.
 fn reply(content: &Value) -> Reply {
     let text = |key: &str| content[key].as_str().unwrap_or_default().to_owned();
     let number = |key: &str| content[key].as_u64();

@@ -254,7 +254,7 @@ async fn an_unknown_field_is_refused_unless_a_beta_may_have_brought_it() {
     assert_eq!(server.send(&with_beta).await.status, 200);
 }
 
-/// What only the types of betas have: tools, blocks, and members.
+/// Tools, blocks, and members that only the types of betas have.
 #[tokio::test]
 async fn with_a_beta_its_tools_blocks_and_members_are_taken() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! What the service says no to, in its words: quoted cases, and others of the same rules.
+//! Refusals of the service, in its words: quoted cases, and others of the same rules.
 //!
 //! `fixtures/refusals/quoted.jsonl` holds what public threads quote, each with its source and date;
 //! `rules.jsonl` what follows from the same rules, refused and taken.
@@ -104,7 +104,7 @@ impl Place {
         }
     }
 
-    /// What differs from what the case says.
+    /// The difference between the answer and the case's, if there is one.
     async fn difference(&self, case: &Value) -> Option<String> {
         let response = self.server.send(&self.request(&case["send"])).await;
         let wanted = &case["answer"];

@@ -82,7 +82,7 @@ pub(super) fn whole() -> Value {
     })
 }
 
-/// What `count_tokens` does not take.
+/// Fields that `count_tokens` does not take.
 pub(super) const NOT_COUNTED: [&str; 11] = [
     "max_tokens",
     "container",

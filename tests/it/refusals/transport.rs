@@ -1,4 +1,4 @@
-//! What is wrong before a body is looked at: keys, versions, betas, routes, methods, content types.
+//! Refusals before a body is looked at: keys, versions, betas, routes, methods, content types.
 
 use std::fmt::Write as _;
 

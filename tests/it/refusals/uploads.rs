@@ -29,7 +29,7 @@ pub(super) async fn skill(server: &TestServer) -> String {
     answer.json()["id"].as_str().expect("an id").to_owned()
 }
 
-/// What no multipart endpoint can read.
+/// Requests that no multipart endpoint can read.
 fn unreadable(server: &TestServer, path: &str) -> Vec<Request> {
     let bare = server.request("POST", path);
     let part = "--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\na\r\n";

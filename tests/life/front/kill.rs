@@ -8,7 +8,7 @@ use crate::ledger::{Ledger, digest};
 
 use super::site::{Site, code, home, wait};
 
-/// What one key was told, and how often nothing came of a request.
+/// The answers that one key was given, and the number of requests without one.
 #[derive(Default)]
 struct Told {
     ledger: Mutex<Ledger>,

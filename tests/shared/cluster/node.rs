@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 use super::Inner;
 
-/// What pods are.
+/// The implementation of pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Containers of the Docker engine.
@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     Processes,
 }
 
-/// What becomes of a pod that does not run: the status that the node gives it.
+/// The outcome of a pod that does not run: the status that the node gives it.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome(pub(crate) Value);
 

@@ -15,7 +15,7 @@ const TEMPLATES: &str = "sandboxtemplates";
 /// A pod of a pool that is nobody's yet.
 const WARM: &str = "agents.x-k8s.io/warm-pool-sandbox";
 
-/// What becomes of a claim.
+/// The fate of a claim.
 #[derive(Debug, Clone)]
 pub(crate) enum Fate {
     /// No controller looks at it.
@@ -62,7 +62,7 @@ impl Cluster {
         });
     }
 
-    /// What becomes of the next claims, in their order; then they are bound.
+    /// Sets the fates of the next claims, in their order; further ones are bound.
     pub(crate) fn next_claims(&self, fates: impl IntoIterator<Item = Fate>) {
         self.inner.fates.lock().unwrap().extend(fates);
     }
@@ -160,7 +160,7 @@ impl Inner {
         phase.as_str().map(str::to_owned)
     }
 
-    /// What a claim says of itself; nothing is written twice.
+    /// Writes a claim's status; nothing is written twice.
     fn tell_claim(
         &self,
         name: &str,

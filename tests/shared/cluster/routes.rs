@@ -1,4 +1,4 @@
-//! What the API answers.
+//! The routes of the API, and their answers.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -28,7 +28,7 @@ pub(crate) struct State {
     /// Versions before it are forgotten.
     pub(crate) oldest: u64,
     objects: HashMap<String, BTreeMap<String, Value>>,
-    /// What happened: version, resource, type, object.
+    /// The events so far: version, resource, type, object.
     pub(crate) events: Vec<(u64, String, &'static str, Value)>,
     refusals: HashMap<String, VecDeque<Refusal>>,
 }

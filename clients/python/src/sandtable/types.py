@@ -48,7 +48,7 @@ class ClearedRates(TypedDict):
 
 
 class ClockChange(TypedDict, total=False):
-    """What is to become of the time; done in this order. At least one of them."""
+    """Changes of the clock, applied in this order. At least one of them."""
 
     advance: Optional[str]
     """`30d`, `12h`, `5m`, `90s`, `1h30m`, or ISO 8601."""
@@ -104,7 +104,7 @@ class ContainerCost(TypedDict):
 
 
 class ContainerEnded(TypedDict):
-    """What became of a container."""
+    """The state of a container after it was ended."""
 
     id: str
     state: ContainerState
@@ -170,7 +170,7 @@ class Coverage(TypedDict):
     met: int
     """Of what counts, what was met."""
     of: int
-    """What counts: what a client can meet with the features that it uses."""
+    """The number of items that count: those that a client can meet with the features that it uses."""
     not_used: list[str]
     """Features of which nothing was met; what needs them does not count."""
     areas: list[CoverageArea]
@@ -199,11 +199,11 @@ class CoverageItem(_CoverageItem, total=False):
     needs: str
     """The feature without which it cannot be met, and that is not used."""
     show: CoverageShow
-    """What would show it; absent of what was met."""
+    """The way to meet it; absent for an item that was met."""
 
 
 class CoverageShow(TypedDict, total=False):
-    """What would show a client what it has not met: a fault, or a step of a script or a request in words."""
+    """The way to an item that was not met: a fault, or a step of a script or a request in words."""
 
     fault: dict[str, Any]
     step: str
@@ -237,7 +237,7 @@ class _Duplicated(TypedDict):
 
 
 class Duplicated(_Duplicated, total=False):
-    """What was made more than once, because an answer was lost."""
+    """Objects that were made more than once, because an answer was lost."""
 
     workspace: str
     label: str
@@ -280,7 +280,7 @@ class Exchange(ExchangeMixin):
     source: Optional[str] = None
     """Where a turn's answers came from; absent where no model was asked."""
     lints: list[Lint] = field(default_factory=list)
-    """What the real service might have objected to."""
+    """Mistakes that the real service might have objected to."""
     client_left: bool = False
     """The client went before the answer was complete; absent if not."""
 
@@ -353,7 +353,7 @@ class _FaultedRequest(TypedDict):
 
 
 class FaultedRequest(_FaultedRequest, total=False):
-    """What the client did about a request that a fault met; `sandtable docs verify` lists the outcomes."""
+    """The client's reaction to a request that a fault met; `sandtable docs verify` lists the outcomes."""
 
     workspace: str
     attempts_dropped: int
@@ -403,21 +403,21 @@ class Health(TypedDict):
     """`ok`."""
     version: str
     backend: str
-    """What runs code: `docker`, `local`, or `none`."""
+    """The backend that runs code: `docker`, `local`, or `none`."""
     isolation: str
-    """What confines sandboxes: `docker`, `namespaces`, `landlock`, or `none`."""
+    """The isolation of sandboxes: `docker`, `namespaces`, `landlock`, or `none`."""
     passed_over: list[PassedOver]
-    """What would confine them better, and why it does not run."""
+    """Isolation that would be better, and why it does not run."""
     profile: str
     """The profile of quirks."""
 
 
 class JournalGrowth(TypedDict):
-    """What has come since an earlier page, oldest first."""
+    """The exchanges since an earlier page, oldest first."""
 
     data: list[Exchange]
     next_after: int
-    """What to ask for with `after` the next time; also of an empty page."""
+    """The value of `after` for the next request; also of an empty page."""
     dropped: int
     """How many that came since are kept no more."""
     open_requests: int
@@ -510,14 +510,14 @@ class _Mounted(TypedDict):
 
 
 class Mounted(_Mounted, total=False):
-    """What is mounted."""
+    """The mounted cassettes, if there are any."""
 
     exchanges: int
     """How many there are."""
     unused: list[str]
     """The names of those that were not given."""
     recording: Recording
-    """Where it records."""
+    """The recording under way, if there is one."""
 
 
 class _Near(TypedDict):
@@ -549,7 +549,7 @@ class QuirkState(TypedDict):
 
     value: str
     values: list[str]
-    """What it may be."""
+    """The values it may have."""
 
 
 class Quirks(TypedDict):
@@ -578,10 +578,10 @@ class _Recorded(TypedDict):
 
 
 class Recorded(_Recorded, total=False):
-    """What was recorded, and where."""
+    """A recording that has ended: its file and its exchanges."""
 
     missing: MissingExchanges
-    """What could not be written, if anything."""
+    """Exchanges that could not be written, if any."""
 
 
 class _Recording(TypedDict):
@@ -591,14 +591,14 @@ class _Recording(TypedDict):
 
 
 class Recording(_Recording, total=False):
-    """What is recorded, and from where."""
+    """A recording under way: its file and its source."""
 
     missing: MissingExchanges
-    """What could not be written, if anything."""
+    """Exchanges that could not be written, if any."""
 
 
 class Refusal(TypedDict):
-    """What is wrong, and what to do."""
+    """An error: its message, and a hint."""
 
     message: str
     hint: str
@@ -643,14 +643,14 @@ class RequestEnded(TypedDict):
 
 
 class Reset(TypedDict):
-    """What a reset took."""
+    """The numbers of objects that a reset took."""
 
     workspaces: int
     containers: int
 
 
 class Restored(TypedDict):
-    """What a state brought."""
+    """The numbers of objects that a state brought."""
 
     files: int
     skills: int
@@ -664,7 +664,7 @@ class RuleState:
 
     name: str
     file: str
-    """Where it was given, and its place there."""
+    """The file that has the rule, and its place there."""
     line: int
     used: int
     """How often it answered."""
@@ -677,7 +677,7 @@ class RuleState:
 
 
 class ScriptCheck(TypedDict):
-    """What is to be said of a script that was not loaded."""
+    """The result of checking a script that was not loaded."""
 
     ok: bool
     """It would be loaded."""
@@ -816,7 +816,7 @@ class TurnShown(TypedDict):
     miss: Optional[Miss]
     """Why no rule answered, or why the rule could not go on."""
     findings: list[FoundLint]
-    """What only the end of the run could show."""
+    """Findings that only the end of the run could show."""
 
 
 class Unclaimed(TypedDict):
@@ -844,7 +844,7 @@ class Unmatched(_Unmatched, total=False):
 
 
 class Unmounted(TypedDict):
-    """What was recorded until the cassette was let go."""
+    """The answer to an unmount: the recording until then."""
 
     recorded: Optional[Recorded]
 
@@ -900,7 +900,7 @@ class UnusedStep(_UnusedStep, total=False):
 
 
 class Usage(TypedDict):
-    """What a month of the workspace would have cost; `sandtable docs usage` has the rules."""
+    """The cost that a month of the workspace would have on the service; `sandtable docs usage` has the rules."""
 
     month: str
     """`2026-11`."""
@@ -919,7 +919,7 @@ class Usage(TypedDict):
 
 @dataclass(frozen=True)
 class Verdict(VerdictMixin):
-    """What verification found."""
+    """The result of a verification."""
 
     ok: bool
     """Nothing is wrong."""
@@ -934,9 +934,9 @@ class Verdict(VerdictMixin):
     unused_recordings: list[UnusedRecording] = field(default_factory=list)
     """Exchanges of the mounted cassettes that nothing asked for."""
     duplicated: list[Duplicated] = field(default_factory=list)
-    """What was made more than once, because an answer was lost and the request sent again."""
+    """Objects that were made more than once, because an answer was lost and the request sent again."""
     faults: list[FaultedRequest] = field(default_factory=list)
-    """What the client did about each fault."""
+    """The client's reaction to each fault."""
     lints: list[FoundLint] = field(default_factory=list)
     """Mistakes that the real service would not have told."""
     unclaimed: list[Unclaimed] = field(default_factory=list)
@@ -948,7 +948,7 @@ class Verdict(VerdictMixin):
     dropped: dict[str, int] = field(default_factory=dict)
     """How many findings were not kept, by list."""
     coverage: Optional[Coverage] = None
-    """What of the service was met, if that is asked."""
+    """The part of the service that was met, if that is asked."""
 
 
 class Waited(TypedDict):
@@ -964,7 +964,7 @@ class Waited(TypedDict):
 
 class _WorkspaceState(TypedDict):
     name: str
-    """What `?workspace=NAME` calls it."""
+    """Its name, as `?workspace=NAME` takes it."""
     id: str
     """Its id, as events and exchanges have it."""
     now: str
@@ -985,10 +985,10 @@ ContainerState = Literal["awake", "asleep", "expired"]
 """Whether anything runs in a container."""
 
 FaultLayer = Literal["workspace", "file", "request"]
-"""Who gave a fault."""
+"""The source of a fault."""
 
 FileKind = Literal["file", "directory", "symlink"]
-"""What is at a path."""
+"""The type of a file at a path."""
 
 LintLevel = Literal["warning", "error"]
 """How bad a mistake is."""
@@ -1000,10 +1000,10 @@ Readable = Literal["readable", "asleep", "none"]
 """Whether a container's files can be had."""
 
 RetriedBy = Literal["sdk", "client"]
-"""Who sent a request again."""
+"""The sender of a repeated request."""
 
 RuleLayer = Literal["workspace", "base"]
-"""Who gave a rule."""
+"""The source of a rule."""
 
 UnusedWhy = Union[Literal["never_answered"], dict[str, TimesUsed], Literal["never_ran"]]
 """How something was not used."""

@@ -1,5 +1,5 @@
-//! What the cassettes of a folder came to when they were read last, as JSON: most of the time that many of them take
-//! goes into parsing YAML.
+//! An index of the cassettes of a folder as they were read last, as JSON: most of the time that many of them take goes
+//! into parsing YAML.
 //!
 //! An index is a copy that may be deleted at any time. What it has of a file counts as long as the file is the same by
 //! device, inode, size, and times. It lies in the user's cache, a line a cassette: stamp, path, and the cassette's text.
@@ -18,7 +18,7 @@ use common::private;
 
 /// Fewer are parsed as quickly as an index is read.
 pub(super) const MANY: usize = 256;
-/// What an index begins with; another one is of another form, and not read.
+/// The header of an index; a file with another one is of another form, and not read.
 const FORM: &str = concat!("sandtable-index 1 ", env!("CARGO_PKG_VERSION"), "\n");
 /// A file that is younger may still change within the same tick of its clock.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -61,7 +61,7 @@ impl Index {
         Some(index)
     }
 
-    /// What is known of a file of the folder, if it is still the same.
+    /// The indexed cassette of a file of the folder, if the file is still the same.
     pub(super) fn get(&self, name: &str, path: &Path) -> Option<RawCassette> {
         let (stamp, json) = self.lines.get(name)?;
         if self.text[stamp.clone()] != stamp_of(path)? {
@@ -71,8 +71,8 @@ impl Index {
         serde_json::from_str(&self.text[json.clone()]).ok()
     }
 
-    /// What may be kept of a file that was just read; nothing of one that has changed since `stamp` was taken, or may
-    /// change without another one.
+    /// The line for a file that was just read; `None` for one that has changed since `stamp` was taken, or
+    /// may change without another one.
     pub(super) fn line(
         &self,
         path: &Path,
@@ -134,7 +134,7 @@ pub(super) struct Line {
     json: String,
 }
 
-/// What a file of a folder is called in its index; `None` where that would break a line.
+/// The name of a folder's file in its index; `None` where that would break a line.
 pub(super) fn name(folder: &Path, path: &Path) -> Option<String> {
     let name = path.strip_prefix(folder).ok()?.to_str()?;
     (!name.contains(['\t', '\n'])).then(|| name.to_owned())
@@ -179,7 +179,7 @@ fn forget(folder: &Path) {
     }
 }
 
-/// What a file is known by; `None` where files have no such marks.
+/// The stamp that identifies a file's state; `None` where files have no such marks.
 pub(super) fn stamp_of(path: &Path) -> Option<String> {
     Some(marks_of(path)?.0)
 }

@@ -1,5 +1,5 @@
-//! What may be written where: nothing but a cassette and what lies beside it is replaced or removed, and
-//! all of it is its owner's alone.
+//! Rules of writing: nothing but a cassette and what lies beside it is replaced or removed, and all of it is its
+//! owner's alone.
 
 use std::fs;
 use std::io::{self, Write as _};

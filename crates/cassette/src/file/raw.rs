@@ -106,15 +106,15 @@ struct RawPart {
     body: RawBody,
 }
 
-/// What `ended` begins with where the connection broke.
+/// The prefix of `ended` where the connection broke.
 pub(super) const BROKE: &str = "broke: ";
-/// What `ended` is where the client left.
+/// The value of `ended` where the client left.
 pub(super) const CLIENT_LEFT: &str = "client left";
 
 const HINT: &str =
     "`sandtable docs cassettes` has the format; `sandtable import` takes other tools' recordings";
 
-/// What is wrong with a value that has the right shape.
+/// A defect of a value that has the right shape.
 #[derive(Debug, thiserror::Error)]
 enum Problem {
     #[error("`{0}` is neither `{CLIENT_LEFT}` nor `{BROKE}…`")]
@@ -140,7 +140,7 @@ impl Problem {
     }
 }
 
-/// What is wrong, and where in the document.
+/// A problem, and its place in the document.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {problem}")]
 struct Misread {
@@ -187,7 +187,7 @@ fn wrong(name: &str, reason: Box<dyn Error + Send + Sync>) -> CassetteError {
 }
 
 impl RawCassette {
-    /// What is meant by it.
+    /// The cassette that is meant by it.
     pub(super) fn meant(self, name: &str, blobs: &Path) -> Result<Cassette, CassetteError> {
         if self.cassette > VERSION {
             let version = self.cassette;

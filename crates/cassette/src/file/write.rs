@@ -83,7 +83,7 @@ impl Writer {
         Ok(writer)
     }
 
-    /// What [`Self::create`] would refuse, without a change.
+    /// Checks a path as [`Self::create`] does, without a change.
     pub fn may_create(path: &Path) -> Result<(), CassetteError> {
         may_replace(path)?;
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -119,7 +119,7 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -9,7 +9,7 @@ use crate::{Body, Exchange, Response};
 const NO_REQUEST: &str =
     "only the answer was recorded: there is no request, and its content type follows from the body";
 
-/// What an answer with this body is.
+/// The content type of an answer with this body.
 pub(super) fn content_type(body: &Body) -> &'static str {
     match body {
         Body::Text(text) if text.starts_with("event:") || text.starts_with("data:") => {

@@ -8,8 +8,8 @@ use crate::{Body, Cassette, End, Exchange};
 /// Calls that are made without a body.
 const ACTIONS: [&str; 2] = ["/cancel", "/archive"];
 
-/// What of a cassette's bodies is not there although there must have been some, in words; none if all
-/// came in. A form whose files a recorder never keeps is no such lack.
+/// The bodies that a cassette lacks although there must have been some, in words; none if all came in. A form
+/// whose files a recorder never keeps is no such lack.
 pub fn hollow(cassette: &Cassette) -> Vec<String> {
     let numbers = |lacks: fn(&Exchange) -> bool| -> Vec<String> {
         let exchanges = (1..).zip(&cassette.exchanges);

@@ -1,4 +1,4 @@
-//! What every recorder writes in its own way: URLs, headers, and encoded bodies.
+//! The parts that every recorder writes in its own way: URLs, headers, and encoded bodies.
 
 use std::io::Read;
 
@@ -205,7 +205,7 @@ pub(super) fn decoded(headers: &[(String, String)], bytes: Bytes) -> Body {
     Body::of(bytes)
 }
 
-/// What a decoder reads to its end; `None` if it is broken or too large.
+/// The bytes that a decoder reads to its end; `None` if it is broken or they are too many.
 pub(super) fn inflate(reader: impl Read) -> Option<Bytes> {
     let mut plain = Vec::new();
     reader

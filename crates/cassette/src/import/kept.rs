@@ -1,4 +1,4 @@
-//! What recorders of VCR's family keep of a body, each in its way.
+//! Bodies as recorders of VCR's family keep them, each in its way.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};

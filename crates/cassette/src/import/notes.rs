@@ -1,10 +1,10 @@
-//! What an import lacks, and what it replaced: each once, with the exchanges that have it.
+//! Notes on what an import lacks, and what it replaced: each once, with the exchanges that have it.
 
 use std::collections::BTreeSet;
 
 use crate::Body;
 
-/// What a note begins with that tells what was replaced, and not what is lacking.
+/// The prefix of a note that tells what was replaced, and not what is lacking.
 pub const REPLACED: &str = "replaced: ";
 
 /// Lacks, or what was replaced, in the order in which they were met.
@@ -25,7 +25,7 @@ impl Notes {
         self.entry(text.into()).insert(at);
     }
 
-    /// What is missing of a request's body.
+    /// Notes the missing parts of a request's body.
     pub(super) fn of_request(&mut self, at: usize, body: &Body) {
         match body {
             Body::Missing(why) => self.of(at, format!("the request's body is missing: {why}")),
@@ -44,7 +44,7 @@ impl Notes {
         }
     }
 
-    /// What is missing of an answer's body.
+    /// Notes a missing body of an answer.
     pub(super) fn of_answer(&mut self, at: usize, body: &Body) {
         if let Body::Missing(why) = body {
             self.of(at, format!("the answer's body is missing: {why}"));

@@ -8,7 +8,7 @@ use super::{Wrong, http};
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
-/// What other packers begin their files with.
+/// Magic bytes of files that other programs pack.
 const OTHERS: [(&[u8], &str); 4] = [
     (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
     (b"BZh", "bzip2"),

@@ -1,4 +1,4 @@
-//! What of an exchange was replaced, because it was secret: where, and whether wholly or in part.
+//! Replaced secrets of an exchange: where they were, and whether wholly or in part.
 
 use serde_json::Value;
 

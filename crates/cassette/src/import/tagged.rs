@@ -49,7 +49,7 @@ pub(super) fn read(text: &str) -> Result<Value, Wrong> {
 
 struct Node(Value);
 
-/// What tags of Python begin with that name a class or a function to call; the `!!` may be spelt out.
+/// The part of Python's tags that names a class or a function to call; the `!!` before it may be spelt out.
 const CONSTRUCTORS: [&str; 2] = ["python/object/apply:", "python/object/new:"];
 
 fn value(Tagged(Node(value), tag): Tagged<Node>) -> Value {

@@ -46,7 +46,7 @@ pub(super) fn of_value(value: &Value) -> Result<Option<Draft>, Wrong> {
     Ok(Some(draft))
 }
 
-/// What the file lists: interactions, or the requests and the answers apart.
+/// The interactions that the file lists, also those whose requests and answers are listed apart.
 fn interactions(value: &Value) -> Result<Option<Vec<Interaction<'_>>>, Wrong> {
     let list = |key: &str| value.get(key).and_then(Value::as_array);
     if let Some(list) = list("interactions").or_else(|| list("http_interactions")) {

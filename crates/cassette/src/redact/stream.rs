@@ -61,7 +61,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// What the deltas of a block say together.
+/// The text that the deltas of a block make together.
 #[derive(Default)]
 struct Together {
     text: String,

@@ -1,4 +1,4 @@
-//! What runs code, as it is typed.
+//! The backend as a command-line argument.
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;

@@ -1,4 +1,4 @@
-//! What `import` is told.
+//! Arguments of `import`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What may confine sandboxes, as it is typed.
+//! The isolation of sandboxes as a command-line argument.
 
 use clap::ValueEnum;
 

@@ -68,7 +68,7 @@ pub(crate) struct VerifyArgs {
     pub report: ReportArgs,
 }
 
-/// What becomes of a verdict.
+/// The outputs of a verdict, and the strictness that it is judged with.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
     /// Write the verdict as XML for CI servers, as `JUnit` does.

@@ -15,7 +15,7 @@ pub(crate) struct InitArgs {
     pub project: Option<Project>,
 }
 
-/// What runs a project's tests.
+/// The test runner of a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Project {
     /// Python: there is a pyproject.toml, setup.py, setup.cfg, or requirements.txt.

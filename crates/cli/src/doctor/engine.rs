@@ -1,4 +1,4 @@
-//! What `doctor` says of the Docker engine and its images.
+//! Findings of `doctor` about the Docker engine and its images.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use sandbox::SandboxError;
 use sandbox::docker::Facts;
 use sandbox::docker::image::{Flavor, ImageState, Survey};
 
-/// What the hint begins with where there seems to be no engine at all.
+/// The beginning of the hint where there seems to be no engine at all.
 const NOT_STARTED: &str = "start Docker";
 /// Below this a build of the full image is likely to fail.
 const BUILD_DISK_BYTES: u64 = SANDBOX_DISK_BYTES;

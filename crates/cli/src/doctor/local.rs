@@ -1,4 +1,4 @@
-//! What `doctor` says of the sandboxes of this machine.
+//! Findings of `doctor` about the sandboxes of this machine.
 
 use super::{Finding, State};
 use common::ids::Ids;
@@ -105,7 +105,7 @@ fn libraries(libraries: &Libraries, provision: Provision) -> Finding {
     }
 }
 
-/// What is there may lack what takes a compiler.
+/// The finding about libraries that are there, of which those that take a compiler may be absent.
 fn those_there(libraries: &Libraries) -> Finding {
     let absent = libraries.absent();
     if absent.is_empty() {

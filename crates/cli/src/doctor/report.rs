@@ -1,4 +1,4 @@
-//! What `doctor` found, for people and for programs.
+//! The report of `doctor`, for people and for programs.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub struct Finding {
     pub subject: &'static str,
     pub state: State,
     pub text: String,
-    /// What would improve it.
+    /// A hint on how to improve it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }

@@ -17,7 +17,7 @@ use crate::remote::{Remote, RemoteError};
 use common::hinted::{self, Hinted};
 use model::script::Diagnostic;
 
-/// What an agent is told before its first call.
+/// The instructions that an agent gets before its first call.
 const INSTRUCTIONS: &str = "\
 sandtable emulates the code execution side of Anthropic's API on this machine. What the model says is scripted: rules, each with `when` (which \
 requests) and `then` (which steps), whose calls really run in sandboxes. A turn that no rule matches is refused. To make a client's test pass: look \
@@ -71,7 +71,7 @@ impl IntoContents for ToolError {
     }
 }
 
-/// What a tool answers: text, or what went wrong and what helps.
+/// The result of a tool: text, or an error and what helps.
 type Answer = Result<String, ToolError>;
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -17,7 +17,7 @@ fn settings(text: &str) -> Result<Vec<Setting>, (String, String, String)> {
     })
 }
 
-/// What a command line gives with a file.
+/// The arguments of a command line with a file.
 fn typed(text: &str, line: &str) -> Cli {
     let matches = with(Cli::command(), &settings(text).unwrap()).get_matches_from(line.split(' '));
     Cli::from_arg_matches(&matches).unwrap()

@@ -211,7 +211,7 @@ impl Look {
     }
 }
 
-/// What a client or a sandbox wrote, without what a terminal would act on.
+/// The text of a client or a sandbox, without the characters that a terminal would act on.
 fn plain(text: &str) -> String {
     text.chars()
         .map(|c| {

@@ -22,7 +22,7 @@ pub struct Node {
     pub first_line: u64,
 }
 
-/// What a node is.
+/// The kind of a node, with its value.
 #[derive(Debug, Clone)]
 pub enum Kind {
     Null,
@@ -41,7 +41,7 @@ pub struct Key {
 }
 
 impl Node {
-    /// What it is, in words for a message.
+    /// The name of its kind, for a message.
     pub fn what(&self) -> &'static str {
         match &self.kind {
             Kind::Null => "nothing",
@@ -115,7 +115,7 @@ pub fn read(source: &str, file: &str) -> Result<Option<Node>, Diagnostic> {
     }
 }
 
-/// What is wrong with a text that is no YAML, or none of the kind that was wanted; and where.
+/// The position and the message of an error: a text that is no YAML, or none of the kind that was wanted.
 pub fn misread(error: &serde_saphyr::Error) -> (Position, String) {
     let message = UserMessageFormatter.format_message(error.without_snippet());
     let at = error.location().map(position).unwrap_or_default();
@@ -147,7 +147,7 @@ fn position(location: serde_saphyr::Location) -> Position {
     }
 }
 
-/// What serde gives: places, but not yet the source beside them.
+/// A node as serde gives it: with its place, but not yet the source beside it.
 #[derive(Debug)]
 struct Raw(Spanned<RawKind>);
 

@@ -263,7 +263,7 @@ fn containers() -> Vec<Call> {
     ]
 }
 
-/// What the inspector asks beside the others; tools do better with those, for these change with the page.
+/// The inspector's calls beside the others; tools do better with those, for these change with the page.
 fn page() -> Vec<Call> {
     use ActsOn::One;
     vec![

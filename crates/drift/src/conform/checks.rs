@@ -1,4 +1,4 @@
-//! What has to be seen of answers, one fact each.
+//! The checks of answers, one fact each.
 
 pub(super) mod answers;
 pub(super) mod batches;

@@ -11,7 +11,7 @@ const PAGES: [&str; 7] = [
     include_str!("../../../../docs/service/blocks.md"),
 ];
 
-/// What a fact says; empty for a number that is none.
+/// The text of a fact; empty for a number that is none.
 pub(super) fn says(fact: &str) -> &'static str {
     let row = |page: &'static str| {
         let begin = format!("| {fact} | ");

@@ -1,4 +1,4 @@
-//! What was found, fact by fact, for people, for programs, and for CI.
+//! The results, fact by fact, for people, for programs, and for CI.
 
 use std::fmt::{self, Write as _};
 
@@ -11,10 +11,10 @@ use common::junit::{self, Case, CaseResult, Suite};
 /// All cases.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
-    /// Who was asked.
+    /// The URL of the service that was asked.
     pub upstream: String,
     pub cases: Vec<CaseReport>,
-    /// What the answers cost by their own usage.
+    /// The cost of the answers by their own usage, in dollars.
     pub usd: f64,
 }
 
@@ -29,7 +29,7 @@ pub struct CaseReport {
 #[derive(Debug, Clone, Serialize)]
 pub struct CheckReport {
     pub fact: String,
-    /// What the fact says.
+    /// The text of the fact.
     pub says: String,
     /// Method and path; empty where nothing was sent.
     pub request: String,
@@ -37,7 +37,7 @@ pub struct CheckReport {
     pub result: CheckResult,
 }
 
-/// What was seen of it.
+/// The result of the check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum CheckResult {

@@ -16,7 +16,7 @@ use sandbox::guest::{
 use workspace::fault::{Fault, Occasion};
 use workspace::lint::STATE_LOST;
 
-/// What a cell over its time ends with; the service's own number is not known.
+/// The return code of a cell over its time; the service's own number is not known.
 const TIMED_OUT_CODE: i32 = 124;
 
 impl Running<'_> {
@@ -170,7 +170,7 @@ impl Running<'_> {
         }
     }
 
-    /// What a tool that the service runs gives to a call from code; `None` if the client runs it.
+    /// The result of a tool that the service runs, for a call from code; `None` if the client runs it.
     fn answer_here(&self, call: &ToolCall, answered: &[u64]) -> Result<Option<String>, ModelError> {
         let Some(tool) = ServerTool::from_name(&call.name).filter(|tool| tool.is_web()) else {
             return Ok(None);

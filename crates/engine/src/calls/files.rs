@@ -16,7 +16,7 @@ use store::{NewFile, StoreError, TempBlob};
 /// How much of an output file is in memory at a time.
 pub(super) const COPY_BYTES: usize = 256 * 1024;
 
-/// What the calls of one turn may still hand back.
+/// The bytes that the calls of one turn may still hand back in files.
 #[derive(Debug)]
 pub struct Allowance(AtomicU64);
 

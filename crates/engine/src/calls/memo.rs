@@ -1,5 +1,5 @@
-//! What calls have come to, by their containers' pasts: a server that plays one client's run again and again need not
-//! run the same call in the same files each time.
+//! Results of calls, by their containers' pasts: a server that plays one client's run again and again need not run
+//! the same call in the same files each time.
 
 use std::collections::HashMap;
 use std::io::Read as _;

@@ -271,7 +271,7 @@ pub(super) fn block(id: &str, tool: ServerTool, done: &Done, keys: EditorKeys) -
     }
 }
 
-/// What code has printed that has searched the web is not for the client's eyes (F042).
+/// Hides the stdout of code that has searched the web: it is not for the client's eyes (F042).
 pub(super) fn encrypted(block: ContentBlock) -> ContentBlock {
     let ContentBlock::CodeExecutionToolResult {
         tool_use_id,

@@ -308,7 +308,7 @@ fn listed(entry: TreeEntry) -> Listed {
     }
 }
 
-/// What `find` has written; a record that is cut off at the end is left out.
+/// Reads the output of `find`; a record that is cut off at the end is left out.
 fn read_list(list: &[u8], roots: &[&str; 3]) -> Vec<Listed> {
     let fields: Vec<&[u8]> = list.split(|byte| *byte == 0).collect();
     let records = fields.chunks_exact(6);

@@ -6,7 +6,7 @@ use common::limits;
 use model::ServiceError;
 use workspace::quirks::{ExpiredContainer, Quirks};
 
-/// What a request gets whose container is over.
+/// The outcome of a request whose container is over.
 #[derive(Debug)]
 pub enum Over {
     /// It runs; each call gets `container_expired`.
@@ -32,7 +32,7 @@ pub fn is_over(
     ends_at(created_at) <= now || idle.is_some_and(|idle| last_used_at + idle <= now)
 }
 
-/// What a request gets that names the container `id`, which is over. With code that `waits` in it, the request
+/// The outcome of a request that names the container `id`, which is over. With code that `waits` in it, the request
 /// fails whatever its calls would get (F059).
 pub fn outcome(quirks: &Quirks, id: &str, waits: bool) -> Over {
     match quirks.expired_container {

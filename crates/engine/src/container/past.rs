@@ -1,4 +1,4 @@
-//! What a container has been through: a digest of all that was put into it and called in it, in order.
+//! The past of a container: a digest of all that was put into it and called in it, in order.
 //!
 //! Two containers with the same past are alike, so a call that is known from one need not run in the other. What did
 //! not run is kept, and made up in the sandbox before anything else happens there ([`Containers::lease`]).
@@ -44,7 +44,7 @@ pub(super) enum Past {
     Call(PastCall),
 }
 
-/// What is known of a container's past.
+/// A container's past, as far as it is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum History {
     /// Nobody can say: calls ran beside each other, or something has happened that is no call.
@@ -55,7 +55,7 @@ pub(super) enum History {
     Running(Digest),
 }
 
-/// What is to be done with a call.
+/// The way to handle a call.
 #[derive(Debug)]
 pub enum Step {
     /// It runs, and nothing is to be kept of it.
@@ -131,8 +131,8 @@ impl Containers {
         }
     }
 
-    /// What is to be done with a call. `manner` is what else decides about its result; `is_known` says whether the
-    /// result is known that a past ends with.
+    /// The way to handle a call. `manner` is what else decides about its result; `is_known` says whether the result
+    /// is known that a past ends with.
     pub async fn step(
         &self,
         container: &Arc<Container>,

@@ -28,7 +28,7 @@ impl Pending {
     }
 }
 
-/// What calls get that nobody has answered, as the service words it (F060).
+/// The result of calls that nobody has answered, as the service words it (F060).
 pub fn timed_out<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
     format!(

@@ -1,4 +1,4 @@
-//! What happens to containers by time alone: idle ones fall asleep, old ones expire.
+//! Changes of containers' states by time alone: idle ones fall asleep, old ones expire.
 
 use std::sync::Arc;
 

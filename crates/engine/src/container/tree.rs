@@ -277,9 +277,9 @@ fn drop_empty_outputs(entries: &mut Vec<TreeEntry>) {
     });
 }
 
-/// What an archive of `place` holds. A second name of a file becomes a file of its own; sockets, pipes,
-/// and devices are left out. `modes` are those that had to be changed.
-/// `room` is what the contents may still come to.
+/// The entries of an archive of `place`. A second name of a file becomes a file of its own; sockets, pipes, and
+/// devices are left out. `modes` are those that had to be changed. `room` is the bytes that the contents may still
+/// take.
 fn unpack(
     archive: &[u8],
     modes: &[u8],

@@ -117,7 +117,7 @@ impl Containers {
     }
 }
 
-/// What an earlier server has left in a sandbox that is taken up.
+/// Ends the calls that an earlier server has left in a sandbox that is taken up, and keeps a cell that waits.
 fn found(container: &Container, guest: Guest, left: Left) -> Guest {
     for call in &left.unclaimed {
         tracing::debug!(call.output_dir = %call.output_dir, call.done, "a call of an earlier server ends");

@@ -20,7 +20,7 @@ pub(crate) struct WebCallMade {
     pub counts: bool,
 }
 
-/// What a cell has called since the client gave these answers.
+/// The web calls of a cell since the client gave these answers.
 #[derive(Debug)]
 pub(super) struct Since {
     tag: String,
@@ -35,8 +35,7 @@ impl Since {
 }
 
 impl Container {
-    /// What the cell `tag` has called since the calls `answered` were answered, as far as this is
-    /// remembered.
+    /// The web calls of the cell `tag` since the calls `answered` were answered, as far as they are remembered.
     pub(crate) fn web_calls(&self, tag: &str, answered: &[u64]) -> Vec<WebCallMade> {
         let kept = self
             .web_calls

@@ -15,7 +15,7 @@ use workspace::coverage::ContainerMet;
 use workspace::quirks::UnknownContainer;
 use workspace::verify::Miss;
 
-/// What a request brings with it.
+/// The pending calls, the uploads, and the skills of a request.
 pub(crate) struct Checked {
     pub(super) pending: validate::Pending,
     pub(super) uploads: Uploads,

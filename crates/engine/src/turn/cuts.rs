@@ -14,7 +14,7 @@ pub(super) struct Cuts {
     before: Option<u32>,
     /// Server tool calls so far.
     calls: u32,
-    /// What the answer stops with though it ends in calls of the client.
+    /// The stop reason of an answer that ends in calls of the client all the same.
     stop: Option<Stop>,
 }
 
@@ -154,7 +154,7 @@ impl Turn<'_> {
     }
 }
 
-/// What a limit of tokens may cut off.
+/// The text of a step that a limit of tokens may cut off.
 fn text_of(step: &mut Step) -> Option<&mut String> {
     match step {
         Step::Text(text) | Step::Cited(text, _) | Step::Thinking(text) | Step::Progress(text) => {

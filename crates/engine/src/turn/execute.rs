@@ -318,7 +318,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// What a later look at the client must know of a call that ran code; one that an earlier request began
+    /// Notes what a later look at the client must know of a call that ran code; one that an earlier request began
     /// `was_begun`.
     fn note_code(&self, result: &CallResult, container: Option<&Container>, was_begun: bool) {
         match (result.error_code.as_deref(), container) {
@@ -413,7 +413,7 @@ pub(super) fn waiting(pending: validate::Pending, model: &dyn Model) -> Vec<Orde
     pending.calls.into_iter().filter_map(order).collect()
 }
 
-/// What a call of a connector gets that another server has made.
+/// The result of a connector's call that another server has made.
 fn unanswered(name: &str) -> McpAnswer {
     McpAnswer {
         texts: vec![format!("sandtable: no script says what `{name}` answers")],

@@ -1,4 +1,4 @@
-//! What a turn says beside texts and calls: thoughts, compactions, fallbacks, and what concerns its context.
+//! The parts of a turn beside texts and calls: thoughts, compactions, fallbacks, and changes of its context.
 
 use serde_json::Value;
 use wire::block::ContentBlock;
@@ -10,7 +10,7 @@ use crate::usage::tokens_before_messages;
 use crate::{TurnError, models, seal};
 use model::{Compacted, ModelError};
 
-/// What a thought is.
+/// The kind of a thought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Thought {
     Reasoning,
@@ -120,7 +120,7 @@ impl Turn<'_> {
         )))
     }
 
-    /// What was cleared is told at the end.
+    /// Keeps the edits that cleared parts of the context, which are told at the end.
     pub(super) fn apply(&mut self, edits: Vec<Value>) -> Result<(), TurnError> {
         if !self.input.body["context_management"].is_object() {
             return Err(unasked("clears its context", "`context_management`"));

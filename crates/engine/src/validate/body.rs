@@ -108,7 +108,8 @@ pub(super) fn check_text(text: &str, path: (&str, &dyn std::fmt::Display)) -> Re
     Ok(())
 }
 
-/// What answers must follow to the letter is closed: strict tools, and the format of the answer.
+/// Checks that the schemas that answers must follow to the letter are closed: strict tools, and the answer's
+/// format.
 fn check_schemas(body: &Value) -> Result<(), Invalid> {
     for (index, tool) in items(&body["tools"]) {
         if tool["strict"] == true && is_open(&tool["input_schema"], 0) {

@@ -155,7 +155,7 @@ fn is_passed_over(request: &MessagesRequest, group: &Group<'_>, cell: &str) -> b
     })
 }
 
-/// What the client says to the newest calls of a cell; `None` if its code has made none.
+/// The client's results of the newest calls of a cell; `None` if its code has made none.
 fn answers(groups: &[Group<'_>], cell: &str) -> Option<Vec<CodeAnswer>> {
     let last = groups
         .iter()

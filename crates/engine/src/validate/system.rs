@@ -6,7 +6,7 @@ use wire::request::{Block, Message, MessagesRequest, Role};
 
 use crate::models;
 
-/// What a `system` message may hold.
+/// The types of blocks that a `system` message may hold.
 const BLOCKS: [&str; 3] = ["text", "tool_addition", "tool_removal"];
 
 /// Checks every `system` message; `body` has the types of its blocks.

@@ -1,4 +1,4 @@
-//! What thinking asks of the rest of a request.
+//! The requirements of thinking on the rest of a request.
 
 use serde_json::Value;
 use wire::refusal::{self, Invalid};

@@ -42,7 +42,7 @@ fn check_versions(tools: &[Tool]) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// What holds for a tool that names code among its callers (F059). All texts are inferred.
+/// Checks a tool that names code among its callers (F059). All texts are inferred.
 fn check_callers(position: usize, tool: &Tool, tools: &[Tool]) -> Result<(), Invalid> {
     let Some(caller) = tool
         .allowed_callers

@@ -1,4 +1,4 @@
-//! What earlier calls have left, where it keeps later ones from working.
+//! Processes and files that earlier calls have left, where they keep later ones from working.
 //!
 //! Code may leave processes, and they may send signals to all that have their uid. Whoever stands in the
 //! way of a call is ended: first what belongs to no call, then the interpreter if it runs no cell, and
@@ -21,7 +21,7 @@ const MAX_STRIKES: u32 = 2;
 /// Starts of one program, or looks at one that is held before it runs, after which other calls go.
 const PATIENCE: u32 = 4;
 
-/// Who may stay.
+/// The processes that may stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Spared {
     Calls,

@@ -1,4 +1,4 @@
-//! What a path given to the editor means.
+//! The meaning of a path given to the editor.
 
 use std::path::{Path, PathBuf};
 

@@ -25,9 +25,9 @@ pub(crate) struct Job {
 /// Why a cell does not begin, or cannot go on.
 #[derive(Debug)]
 pub(super) enum CellError {
-    /// What was being done.
+    /// The operation that failed, and its error.
     Io(&'static str, io::Error),
-    /// What user code has sent, or is.
+    /// The defect in the code that was sent.
     Code(&'static str),
     /// A tool that is none of the cell's.
     NotGiven(String),

@@ -44,7 +44,7 @@ pub(super) struct Interpreter {
     inbox: Vec<u8>,
     outbox: VecDeque<Vec<u8>>,
     written: usize,
-    /// What it was told since its start, until it runs: one that is started again is told anew.
+    /// Messages that it was sent since its start, until it runs: one that is started again gets them anew.
     told: Vec<Vec<u8>>,
     places: [Option<usize>; 2],
     stdout: Stream,
@@ -54,7 +54,7 @@ pub(super) struct Interpreter {
     cell_since: u64,
 }
 
-/// What an interpreter says.
+/// A message of an interpreter.
 #[derive(Debug)]
 pub(super) enum Said {
     /// It is idle, and has made these calls since it last said so.
@@ -245,7 +245,7 @@ impl Interpreter {
         self.stderr.watch(poll);
     }
 
-    /// What it has said since, in order.
+    /// Its messages since, in order.
     pub(super) fn read(
         &mut self,
         poll: &Poll,
@@ -311,7 +311,7 @@ impl Interpreter {
         said
     }
 
-    /// What was written to stdout and stderr until now.
+    /// The output to stdout and stderr until now.
     pub(super) fn cut_output(
         &mut self,
         settings: &Settings,

@@ -15,7 +15,7 @@ use libc::sock_filter;
 use super::{check, confinement, limit, set_nonblocking};
 use crate::filter;
 
-/// What the child says over its status pipe, which `exec` closes.
+/// Messages of the child on its status pipe, which `exec` closes.
 const ENTERS: u8 = b'x';
 /// Followed by the number of the error.
 const FAILED: u8 = b'e';
@@ -27,7 +27,7 @@ const NO_PROGRAM: libc::c_int = 127;
 #[derive(Debug)]
 pub(crate) struct Program {
     name: String,
-    /// Where it may lie, in the order of `PATH`.
+    /// The paths it may lie at, in the order of `PATH`.
     paths: Vec<CString>,
     arguments: Vec<CString>,
     variables: Vec<CString>,
@@ -113,7 +113,7 @@ impl AsFd for Status {
 }
 
 impl Status {
-    /// What the child has said until now, without waiting.
+    /// The child's word until now, without waiting.
     pub(crate) fn read(&mut self) -> Word {
         let mut buffer = [0; 16];
         let closed = loop {

@@ -1,4 +1,4 @@
-//! What became of a call: its result and its files against the recorded ones.
+//! The outcome of a call: its result and its files against the recorded ones.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! What is sent to make calls: the request, its tools and container, and what the client answers.
+//! Requests that make calls: the tools and the container of each, and the client's results.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use crate::gather::Turn;
 use crate::obstacle::Obstacle;
 use model::draft::{self, Emit, is_from_code};
 
-/// Who asks does not matter to a sandbox; the recorded model may be retired.
+/// The model of every request: it does not matter to a sandbox, and the recorded one may be retired.
 const MODEL: &str = "claude-opus-5";
 /// The code tool of a request that names none, or whose code was called by web tools.
 const CODE_TOOL: &str = "code_execution_20260120";

@@ -12,7 +12,7 @@ pub struct NotEmulated(String);
 pub enum Emit {
     /// Texts, thinking, and calls of the client's tools as well.
     Everything,
-    /// What runs in the sandbox, and nothing else.
+    /// Calls that run in the sandbox, and nothing else.
     Calls,
 }
 

@@ -34,7 +34,7 @@ struct WatchState {
 /// Every file with its time and size.
 type Fingerprint = Vec<(PathBuf, Option<SystemTime>, u64)>;
 
-/// What one look at the files found.
+/// The result of one look at the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reload {
     /// Nothing to do.
@@ -145,13 +145,13 @@ impl Base {
     }
 }
 
-/// What there is in some files and folders.
+/// The rules and diagnostics of some files and folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     pub files: usize,
     pub rules: usize,
     pub diagnostics: Vec<Diagnostic>,
-    /// What works and is probably not meant.
+    /// Warnings about rules that work and are probably not meant.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -190,7 +190,7 @@ fn read_all(paths: &[PathBuf]) -> Result<Vec<Arc<Rule>>, Vec<Diagnostic>> {
     }
 }
 
-/// What is in all files together.
+/// The contents of all files together.
 #[derive(Debug, Default)]
 struct Reading {
     files: usize,

@@ -1,4 +1,4 @@
-//! What is wrong with a script: mistakes and warnings, gathered while it is read.
+//! Diagnostics of a script: mistakes and warnings, gathered while it is read.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use common::document::{Diagnostic, Position, did_you_mean, list};
 pub(super) struct Sink {
     file: Arc<str>,
     found: Vec<Diagnostic>,
-    /// What is probably not meant, and does no harm.
+    /// Warnings about what is probably not meant, and does no harm.
     warnings: Vec<Diagnostic>,
 }
 

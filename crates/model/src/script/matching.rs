@@ -28,7 +28,7 @@ pub(super) struct TextMatcher {
     pub(super) any_of: Vec<Vec<TextTest>>,
 }
 
-/// What a value of the body must be.
+/// A condition on a value of the body.
 #[derive(Debug, Clone)]
 pub(super) enum BodyTest {
     Exists(bool),
@@ -45,7 +45,7 @@ pub(super) struct Clause {
     pub(super) test: ClauseTest,
 }
 
-/// What a clause asks for.
+/// The condition of a clause.
 #[derive(Debug)]
 pub(super) enum ClauseTest {
     Tools(Vec<String>),
@@ -93,7 +93,7 @@ impl TextMatcher {
             .any(|tests| tests.iter().all(|test| test.holds(text)))
     }
 
-    /// What it asks for, in words.
+    /// Its conditions in words.
     pub(super) fn describe(&self) -> String {
         let ways: Vec<String> = self
             .any_of
@@ -209,7 +209,7 @@ impl Clause {
         }
     }
 
-    /// What it asks for, in words.
+    /// Its condition in words.
     pub(super) fn wants(&self) -> String {
         match &self.test {
             ClauseTest::Tools(wanted) => format!("`{}`", wanted.join("` or `")),
@@ -227,7 +227,7 @@ impl Clause {
         }
     }
 
-    /// What the request has instead.
+    /// A description of what the request has instead.
     pub(super) fn came(&self, request: &TurnRequest) -> String {
         match &self.test {
             ClauseTest::Tools(_) => tools_gist(request),

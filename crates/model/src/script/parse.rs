@@ -94,7 +94,7 @@ struct Parser {
     reads: Vec<(String, u64)>,
 }
 
-/// What a plain string means.
+/// The meaning of a plain string.
 #[derive(Debug, Clone, Copy)]
 enum PlainText {
     Contains,

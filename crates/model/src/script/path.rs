@@ -58,7 +58,7 @@ impl Path {
         }
     }
 
-    /// What it finds.
+    /// The values that it selects in `body`.
     pub(super) fn query<'b>(&self, body: &'b Value) -> Result<Vec<&'b Value>, TooMany> {
         if self.is_plain {
             return Ok(self.query.query(body).all());

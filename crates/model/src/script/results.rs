@@ -15,7 +15,7 @@ use super::run::Run;
 use crate::{CodeResult, Finding, GivenBytes, GivenFile, GivenPath, ModelError};
 use common::limits;
 
-/// What is wrong with a `result`.
+/// An error in a `result`.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadResult {
     #[error("must be a whole number, got `{0}`")]
@@ -58,7 +58,7 @@ impl BadResult {
         }
     }
 
-    /// What can be done, where the message does not say it already.
+    /// A hint, where the message does not say already what can be done.
     fn help(&self) -> Option<&'static str> {
         match self {
             Self::TooMuch => Some("a file may have a `path` instead"),
@@ -78,7 +78,7 @@ impl BadResult {
 }
 
 impl Run {
-    /// What a call with this input brings with it in place of being run.
+    /// The result that a call with this input brings with it in place of being run.
     pub(super) fn given(
         &self,
         rule: &Rule,
@@ -187,7 +187,7 @@ impl Run {
     }
 }
 
-/// What one result may still hold.
+/// The bytes that one result may still hold.
 struct Room(usize);
 
 impl Room {

@@ -28,7 +28,7 @@ pub(super) struct Rule {
     /// How often it answers; `None` is without end.
     pub(super) times: Option<u64>,
     pub(super) ops: Vec<Op>,
-    /// What its web tools find.
+    /// The results of its web tools.
     pub(super) web: Vec<WebEntry>,
     pub(super) templates: Arc<Templates>,
 }
@@ -52,7 +52,7 @@ impl Op {
     }
 }
 
-/// What an instruction does.
+/// The action of an instruction.
 #[derive(Debug)]
 pub(super) enum OpKind {
     Text(Text),
@@ -137,7 +137,7 @@ pub(super) enum ScriptResult {
 }
 
 wire::words! {
-    /// What the editor does.
+    /// The command of the editor.
     pub(super) EditorCommand {
         View "view",
         Create "create",
@@ -154,7 +154,7 @@ pub(super) struct ScriptFile {
     pub(super) source: ScriptSource,
 }
 
-/// What is in it.
+/// The content of such a file.
 #[derive(Debug)]
 pub(super) enum ScriptSource {
     /// There is no template in it.
@@ -172,7 +172,7 @@ pub(super) struct ScriptFailure {
     pub(super) message: Option<Text>,
 }
 
-/// What is called.
+/// The tool of a call, and its input.
 #[derive(Debug)]
 pub(super) enum ScriptTool {
     Bash(Text),
@@ -222,7 +222,7 @@ pub(super) enum Capture {
     Template(Text),
 }
 
-/// What a result must be.
+/// The conditions on a result.
 #[derive(Debug, Default)]
 pub(super) struct Expect {
     pub(super) at: Position,
@@ -240,7 +240,7 @@ pub(super) enum ExpectedError {
     Code(String),
 }
 
-/// What `if` asks.
+/// The condition of `if`.
 #[derive(Debug)]
 pub(super) enum Condition {
     Template(TemplateId),

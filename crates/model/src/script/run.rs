@@ -30,7 +30,7 @@ pub(super) struct Run {
     code_tool: Option<CodeTool>,
     /// Text since the last call of this answer alone; the place has that of the whole turn.
     trail: String,
-    /// Who keeps the place if the turn ends early.
+    /// Keeps the place if the turn ends early.
     home: Parking,
 }
 
@@ -316,7 +316,7 @@ impl Run {
         Ok(made)
     }
 
-    /// What stands beside a call as its `tool_error`.
+    /// The `tool_error` beside a call.
     pub(super) fn failure(
         &self,
         rule: &Rule,

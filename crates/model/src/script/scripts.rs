@@ -36,7 +36,7 @@ fn loaded(rules: usize) -> Loaded {
     }
 }
 
-/// What is to be said of rules that are not loaded. `origin` stands where a file name would.
+/// The diagnostics of rules that are not loaded. `origin` stands where a file name would.
 pub fn examine(source: &str, origin: &str) -> ScriptCheck {
     let told = |all: &[Diagnostic]| all.iter().map(Diagnostic::told).collect();
     match parse::rules_and_warnings(source, origin, None) {

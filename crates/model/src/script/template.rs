@@ -21,7 +21,7 @@ use crate::ModelError;
 use common::document::{did_you_mean, list};
 use common::work;
 
-/// What `last`, and each of `results`, has.
+/// The fields of `last`, and of each of `results`.
 pub(super) const RESULT_FIELDS: [&str; 8] = [
     "id",
     "name",

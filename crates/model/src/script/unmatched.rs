@@ -1,4 +1,4 @@
-//! What a client reads when no rule matches its request.
+//! The message to a client when no rule matches its request.
 
 pub use control_api::Near;
 use control_api::{FailedClause, TimesUsed};

@@ -90,8 +90,8 @@ pub(super) fn info((rule, usage): &Counted, layer: LayerName) -> RuleState {
     }
 }
 
-/// What of a rule was not used. The steps of a branch that was not taken are no matter: a condition is
-/// there for what may not come.
+/// The steps of a rule that were not used, or the rule itself. The steps of a branch that was not taken are no
+/// matter: a condition is there for what may not come.
 pub(super) fn unused((rule, usage): &Counted, layer: LayerName) -> Vec<UnusedStep> {
     let used = usage.used();
     let entry = |line, step: Option<&str>, why| UnusedStep {

@@ -1,4 +1,4 @@
-//! What templates see of a turn.
+//! The view that templates have of a turn.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::{CallResult, Upload};
 
-/// What a template can name.
+/// The variables that a template can name.
 pub(super) const ROOTS: [&str; 5] = ["request", "last", "results", "files", "captures"];
-/// What templates see.
+/// The data that templates see.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a> {
     pub(super) body: &'a Value,

@@ -45,7 +45,7 @@ fn key_of(tool: ServerTool) -> &'static str {
     }
 }
 
-/// What the keys of a step or an entry say that `tool` finds.
+/// The result of `tool` by the keys of a step or an entry.
 pub(super) fn answer_of(tool: ServerTool, value: &Value) -> WebAnswer {
     if let Some(code) = value["error"].as_str() {
         return WebAnswer::Error(tool.error_code(code).unwrap_or(ToolErrorCode::Unavailable));

@@ -20,7 +20,7 @@ struct Host {
     calls: u32,
 }
 
-/// What a client would see of a turn.
+/// The answer of a turn as a client would see it.
 #[derive(Debug, Default)]
 struct Answer {
     text: String,

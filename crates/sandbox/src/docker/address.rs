@@ -1,6 +1,6 @@
 //! Where the engine is, by the variables of the `docker` command, and how it is reached.
 //!
-//! What is not understood is refused. Whoever asks for TLS gets TLS, checked, and never plain HTTP.
+//! Input that is not understood is refused. Whoever asks for TLS gets TLS, checked, and never plain HTTP.
 
 use std::fmt;
 #[cfg(unix)]
@@ -63,7 +63,7 @@ impl Address {
         })
     }
 
-    /// What connects, when it is asked.
+    /// A client of the engine; it connects with the first request.
     pub(super) fn open(&self) -> Result<Docker, BollardError> {
         // Every call has a shorter one of its own.
         let timeout = ENGINE_CHANGE_TIMEOUT.as_secs();
@@ -98,14 +98,13 @@ impl Address {
         }
     }
 
-    /// What lies between, for people; nothing to say of a socket.
-    /// What to do if the engine's socket is there and does not let this user in.
+    /// The hint for a user whom the engine's socket, which is there, does not let in.
     #[cfg(not(unix))]
     pub(super) fn closed(&self) -> Option<String> {
         None
     }
 
-    /// What to do if the engine's socket is there and does not let this user in.
+    /// The hint for a user whom the engine's socket, which is there, does not let in.
     #[cfg(unix)]
     pub(super) fn closed(&self) -> Option<String> {
         let Way::Unix = self.way else {
@@ -123,6 +122,7 @@ impl Address {
         ))
     }
 
+    /// The transport to the engine, for people; empty for a socket.
     pub(super) fn between(&self) -> &'static str {
         match self.way {
             Way::Unix => "",

@@ -205,7 +205,7 @@ async fn make(
     })
 }
 
-/// What the maker writes. Ends with an error if the maker fails, so that no half base is imported.
+/// The maker's standard output as a stream. Ends with an error if the maker fails, so that no half base is imported.
 fn content(
     child: Child,
     stdout: ChildStdout,

@@ -1,4 +1,4 @@
-//! What the engine is told about a sandbox: limits, hardening, labels. Pure, so that a test sees all of it.
+//! The request to the engine that creates a sandbox: limits, hardening, labels. Pure, so that a test sees all of it.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ pub(super) const TERMINALS: &str = "/dev/pts";
 /// The same user and group as a number.
 pub(super) const USER_ID: u64 = 1000;
 
-/// What the engine at hand turned out not to do.
+/// Features that the engine at hand turned out to lack.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Lacks {
     /// A size for a container's own file system.

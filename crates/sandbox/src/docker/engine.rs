@@ -12,7 +12,7 @@ use super::address::Address;
 use crate::SandboxError;
 use common::limits::ENGINE_CALL_TIMEOUT;
 
-/// What to do when no engine answers.
+/// The hint where no engine answers.
 pub const NO_ENGINE_HINT: &str =
     "start Docker, or set `DOCKER_HOST` to the engine; `sandtable doctor` says more";
 
@@ -23,7 +23,7 @@ pub(super) struct Engine {
     pub facts: Facts,
 }
 
-/// What an engine says of itself.
+/// An engine's description of itself.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     pub address: String,

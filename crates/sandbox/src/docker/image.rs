@@ -63,7 +63,7 @@ pub(super) async fn build_with(
     })
 }
 
-/// What an engine is and has, for reports.
+/// A survey of an engine and of its images, for reports.
 #[derive(Debug)]
 pub struct Survey {
     pub facts: Facts,

@@ -49,7 +49,7 @@ struct View {
     namespace: String,
 }
 
-/// What is to be done with a sandbox that was found.
+/// The decision about a sandbox that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Ours, or possibly in use by another server.

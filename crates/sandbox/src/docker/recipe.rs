@@ -22,7 +22,7 @@ pub(super) const LABEL_RECIPE: &str = "sandtable.recipe";
 /// On an image: its flavor.
 pub(super) const LABEL_FLAVOR: &str = "sandtable.flavor";
 
-/// What is in an image.
+/// The contents of an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Flavor {
     /// Every documented library and tool.
@@ -32,7 +32,7 @@ pub enum Flavor {
     Slim,
 }
 
-/// What to build.
+/// Options of an image build.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BuildArgs {
     pub flavor: Flavor,
@@ -46,7 +46,7 @@ pub struct BuildArgs {
     pub host: Option<String>,
 }
 
-/// What a build says while it runs.
+/// Messages of a build while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// A new step of so many has begun.

@@ -155,7 +155,7 @@ async fn send(
     }
 }
 
-/// What `ssh` says before it ends.
+/// The standard error of `ssh`, read to its end, in one line.
 async fn words(stderr: ChildStderr) -> String {
     let mut said = Vec::new();
     let mut stderr = stderr.take(WORDS_BYTES);

@@ -108,7 +108,7 @@ fn summary(text: &str) -> String {
     }
 }
 
-/// What to do about a failure, by what the failing program said.
+/// The hint for a failure, by the output of the failing program.
 pub(super) fn hint(said: &str) -> &'static str {
     const HINTS: [(&[&str], &str); 5] = [
         (

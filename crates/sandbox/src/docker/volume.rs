@@ -32,7 +32,7 @@ const PATIENCE: Duration = ENGINE_CHANGE_TIMEOUT.saturating_add(Duration::from_s
 /// How often a filling is begun that another server broke off.
 const TRIES: u32 = 3;
 
-/// What a volume that is filled holds beside the guest.
+/// The contents of a filled volume beside the guest.
 #[derive(Debug, Clone)]
 pub(super) struct Filled {
     /// The file for `/proc/meminfo`, as the engine's machine calls it, if the engine says where its

@@ -23,7 +23,7 @@ pub struct ExecCall {
     pub env: Vec<(String, String)>,
 }
 
-/// What an [`ExecCall`] runs.
+/// The program that an [`ExecCall`] runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExecKind {
     /// A command for `bash -c`.
@@ -36,7 +36,7 @@ pub enum ExecKind {
     },
 }
 
-/// What a program did.
+/// The result of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecResult {
     pub outcome: Outcome,
@@ -78,7 +78,7 @@ pub struct EditCall {
     pub output_dir: String,
 }
 
-/// What an [`EditCall`] does.
+/// The operation of an [`EditCall`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
     View {
@@ -97,7 +97,7 @@ pub enum Edit {
     },
 }
 
-/// What an edit gave.
+/// The result of an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EditOutcome {
     View(View),
@@ -111,7 +111,7 @@ pub enum EditOutcome {
     },
 }
 
-/// What a view shows.
+/// The content of a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum View {
     Text {

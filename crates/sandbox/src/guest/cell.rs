@@ -43,7 +43,7 @@ pub struct ToolCall {
     pub args: Map<String, Value>,
 }
 
-/// What such a call gets.
+/// The answer to such a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolAnswer {
     pub n: u64,
@@ -59,7 +59,7 @@ pub enum Answered {
     TimedOut(String),
 }
 
-/// What a cell did.
+/// The result of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CellResult {
     pub exec: ExecResult,
@@ -151,7 +151,7 @@ fn step((answer, payload): (AnswerBody, Vec<u8>)) -> Result<CellStep, GuestError
     }))
 }
 
-/// What a guest has said of calls, looked over.
+/// The guest's calls from code, validated.
 fn tool_calls(calls: Vec<CodeCall>) -> Result<Vec<ToolCall>, GuestError> {
     let bytes: usize = calls.iter().map(|call| call.args.len()).sum();
     if calls.is_empty() || calls.len() > MAX_CODE_CALLS || bytes > MAX_CODE_ARGS_BYTES {

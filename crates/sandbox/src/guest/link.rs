@@ -41,7 +41,7 @@ pub(super) enum Chunk {
     Failed { message: String },
 }
 
-/// Who waits for the answers of a call.
+/// The caller that waits for the answers of a call.
 struct Waiter {
     reply: Option<oneshot::Sender<Reply>>,
     chunks: Option<mpsc::Sender<Chunk>>,

@@ -29,7 +29,7 @@ use common::limits::{CONCURRENT_POD_STARTS, ENGINE_CALL_TIMEOUT};
 const POD_NAME: &str = "SANDTABLE_POD_NAME";
 const POD_UID: &str = "SANDTABLE_POD_UID";
 
-/// What the backend needs to know.
+/// Configuration of the backend.
 #[derive(Debug, Clone)]
 pub struct KubernetesConfig {
     pub settings: KubernetesSettings,

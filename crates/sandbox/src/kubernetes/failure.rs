@@ -1,4 +1,4 @@
-//! What goes wrong with a cluster, in words, with what to do.
+//! Failures of a cluster in words, with hints.
 
 use kube::Error as KubeError;
 

@@ -118,7 +118,7 @@ impl KubernetesBackend {
         self.still("running", &because)
     }
 
-    /// What has not come about in time.
+    /// The message of a time-out: the state that was not reached in time, and why.
     pub(super) fn still(&self, what: &str, because: &str) -> String {
         let seconds = self.mould.settings.patience().as_secs();
         format!("still not {what} after {seconds} s: {because}")

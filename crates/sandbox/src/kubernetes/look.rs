@@ -1,4 +1,4 @@
-//! What a pod says of itself, as far as the backend needs it: small, for it is kept of every pod that is awake.
+//! The metadata and status of a pod that the backend needs: small, for it is kept of every pod that is awake.
 
 use chrono::{DateTime, Utc};
 use guest_proto::LEASE_VARIABLE;

@@ -26,7 +26,7 @@ pub(super) const NETWORK: &str = "sandtable.dev/network";
 pub(super) const NO_NETWORK: &str = "none";
 /// An annotation: when the container ends for good, RFC 3339.
 pub(super) const EXPIRES: &str = "sandtable.dev/expires";
-/// What pods of a pool have in common, whoever's they are by now.
+/// The label that the pods of a pool have in common, whoever's they are by now.
 pub(super) const POOL: &str = "sandtable.dev/pool";
 /// An annotation of a claim of a pool's sandbox: the lease, as a guest has it in its variable.
 pub(super) const LEASE: &str = "sandtable.dev/lease";
@@ -39,7 +39,7 @@ pub(super) const MAIN: &str = "sandbox";
 pub(super) const RELAY: &str = "relay";
 pub(super) const INSTALL: &str = "install";
 
-/// Who runs code, and whose word the guest takes: two users, so that the kernel tells them apart.
+/// The user that runs code, and the user whose word the guest takes: two, so that the kernel tells them apart.
 pub(super) const USER: i64 = 1000;
 pub(super) const RELAY_USER: i64 = 1001;
 

@@ -16,7 +16,7 @@ const OPEN: &str = "open";
 /// How the guest's program ends that has reached somebody.
 const REACHED: i32 = 10;
 
-/// What holds, and why not the better of both.
+/// The isolation of the network that holds, and why not the better of both.
 pub(super) async fn examine(
     cluster: &Cluster,
     pods: &Pods,

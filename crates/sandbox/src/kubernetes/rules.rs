@@ -1,4 +1,4 @@
-//! What the backend may do in its namespace: one list, for the code, the manifests, and their tests.
+//! Permissions of the backend in its namespace: one list, for the code, the manifests, and their tests.
 
 /// A kind of object, and what is done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct Rule {
     pub verbs: &'static [&'static str],
     /// The flag that alone makes it needed.
     pub only_with: Option<&'static str>,
-    /// What the server does without it.
+    /// The server's behavior without it.
     pub otherwise: Option<&'static str>,
 }
 

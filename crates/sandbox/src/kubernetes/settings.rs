@@ -1,4 +1,4 @@
-//! What a user may choose of a cluster. Here also without the cargo feature, so that flags are read alike.
+//! Settings of the Kubernetes backend. Here also without the cargo feature, so that flags are read alike.
 
 use std::fmt;
 use std::path::PathBuf;

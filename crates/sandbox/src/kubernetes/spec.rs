@@ -1,4 +1,4 @@
-//! What the cluster is told of a sandbox: pods, claims, the policy. Pure, so that a test sees all of it.
+//! The objects that a sandbox is in the cluster: pods, claims, the policy. Pure, so that a test sees all of it.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use super::settings::{KubernetesSettings, Storage};
 use crate::{GuestLease, Limits, SandboxSpec};
 use common::limits::SANDBOX_SHM_BYTES;
 
-/// What the guest's watch may be late by before the node, which ends the whole pod, is asked to look.
+/// Bytes that the guest's watch may be late by before the node, which ends the whole pod, is asked to look.
 const DISK_SLACK_BYTES: u64 = 1 << 30;
 const TOOL_VOLUME: &str = "guest";
 const FILES_VOLUME: &str = "files";
@@ -30,7 +30,7 @@ const SMALL_CPU: &str = "50m";
 const SMALL_MEMORY: &str = "32Mi";
 const PROBE_SECONDS: i64 = 60;
 
-/// What all pods of a server have in common.
+/// The template that all pods of a server have in common.
 #[derive(Debug, Clone)]
 pub(super) struct Mould {
     pub(super) owner: Owner,
@@ -40,7 +40,7 @@ pub(super) struct Mould {
     pub(super) parent: Option<OwnerReference>,
 }
 
-/// What keeps programs from the network.
+/// The means that keeps programs from the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Network {
     /// A policy that was seen to hold.
@@ -117,7 +117,7 @@ impl Mould {
         }
     }
 
-    /// What every pod has, a probe's too.
+    /// The part of the spec that every pod has, a probe's too.
     fn base(&self) -> PodSpec {
         let settings = &self.settings;
         let selector: BTreeMap<String, String> = settings.node_selector.iter().cloned().collect();

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::look::Look;
 use common::ids::SandboxId;
 
-/// What is kept of an object that is watched.
+/// The record that is kept of an object that is watched.
 pub(super) trait Seen: Clone + Send + Sync + 'static {
     type Object: Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static;
 
@@ -189,7 +189,7 @@ impl<T: Seen> Known<T> {
         }
     }
 
-    /// What was told of before and is not any more is gone.
+    /// Forgets the objects that were told of before and are not listed any more.
     fn forget_all_but(&self, listed: &HashSet<String>) {
         let gone: Vec<String> = {
             let objects = self.lock();

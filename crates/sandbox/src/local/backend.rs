@@ -1,4 +1,4 @@
-//! What a backend is asked for, passed on to where it is done.
+//! The traits of a backend, passed on to where their calls are done.
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};

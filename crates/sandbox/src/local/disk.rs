@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::sys;
 
-/// What a container's image is called in its folder.
+/// The file name of a container's image in its folder.
 const IMAGE: &str = "disk.img";
 const PART: &str = ".part-";
 /// Where the kernel writes whether a file system was unmounted.

@@ -1,4 +1,4 @@
-//! What system calls user code is refused.
+//! The seccomp filter: system calls that user code is refused.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -25,10 +25,10 @@ const REQUIREMENTS: &str = include_str!("../../../../images/requirements.txt");
 /// Compiled on the machine, if it has what that takes; the others work without them.
 const COMPILED: [&str; 2] = ["pycairo", "rlpycairo"];
 
-/// What compiling them takes.
+/// The hint on the packages that compiling them takes.
 pub const COMPILED_HINT: &str = "`sudo apt install gcc pkg-config libcairo2-dev python3-dev`, then `sandtable image build` adds it";
 
-/// What an installation that is not finished is called.
+/// The name prefix of an installation that is not finished.
 const PART: &str = "sandtable-part-";
 /// Holds matplotlib's list of the machine's fonts, beside the libraries.
 pub(super) const FONTS: &str = ".matplotlib";
@@ -47,7 +47,7 @@ pub struct Libraries {
 /// Where they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// What the interpreter lacks is in this folder.
+    /// The folder of the libraries that the interpreter lacks.
     Folder(PathBuf),
     /// The interpreter has them all.
     Machine,
@@ -126,7 +126,7 @@ impl Libraries {
         absent.into_iter().map(name_of).collect()
     }
 
-    /// What keeps a server from installing them, as far as it can be known without trying.
+    /// The obstacle to installing them on a server, as far as it can be known without trying.
     pub fn obstacle(&self) -> Option<LibrariesError> {
         let Place::Missing(missing) = self.place() else {
             return None;
@@ -301,7 +301,7 @@ impl Libraries {
 }
 
 impl Place {
-    /// What sandboxes have to be lent.
+    /// The folder that has to be lent to sandboxes.
     pub fn folder(&self) -> Option<PathBuf> {
         match self {
             Self::Folder(folder) => Some(folder.clone()),

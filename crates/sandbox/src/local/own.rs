@@ -1,4 +1,4 @@
-//! What is a sandbox's own on the machine: its user and its folder.
+//! A sandbox's own user and folder on the machine.
 
 use std::fs::{self, DirBuilder};
 use std::io;

@@ -1,4 +1,4 @@
-//! What the server tells a sandbox's first process: where things lie, and the limits. Pure data.
+//! The server's plan for a sandbox's first process: where things lie, and the limits. Pure data.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The user inside every sandbox.
 pub(super) const USER: u32 = 1000;
-/// What a hidden first argument of this program says.
+/// The hidden first argument of this program that makes it a sandbox's first process.
 pub(super) const ARGUMENT: &str = "__sandbox-init";
 /// Where a container's own directories lie before they are bound to their places.
 pub(super) const OWN: &str = ".own";
@@ -31,7 +31,7 @@ pub(super) struct Plan {
     /// Files that the first process writes `0` to, to be in its control groups.
     pub(super) joins: Vec<PathBuf>,
     pub(super) shm_bytes: i64,
-    /// What the disk holds.
+    /// The capacity of the disk.
     pub(super) disk_bytes: u64,
     /// Pseudo terminals it may have at once.
     pub(super) terminals: u32,
@@ -39,7 +39,7 @@ pub(super) struct Plan {
     pub(super) cpus: Vec<usize>,
 }
 
-/// What a sandbox without namespaces has in their place.
+/// The settings of a sandbox without namespaces, in their place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Confined {
     /// Holds the container's own directories.
@@ -50,14 +50,14 @@ pub(super) struct Confined {
     pub(super) becomes_user: bool,
     /// Processes and threads that the warden allows; 0 where the kernel counts them by the user.
     pub(super) tasks: u64,
-    /// What all processes together may have in memory.
+    /// Memory that all processes together may have.
     pub(super) memory_bytes: u64,
     /// The newest generation of Landlock that is made use of; the kernel's if `None`.
     pub(super) landlock_abi: Option<i64>,
 }
 
 impl Confined {
-    /// What `/proc/meminfo` is to say, below the root.
+    /// The file for `/proc/meminfo`, below the root.
     pub(super) const MEMORY: &str = super::rootfs::MEMORY;
     /// Stands for `/proc/net`, below the root.
     pub(super) const NETWORK: &str = "opt/sandtable/net";
@@ -103,7 +103,7 @@ pub(super) struct Rlimit {
     pub(super) hard: u64,
 }
 
-/// What the first process says while it sets itself up, one line each; what is not one of these is an error.
+/// Messages of the first process while it sets itself up, one line each; a line that is not one of these is an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Word {
     /// It is in its user namespace: time to map the user and to set the limits from outside.

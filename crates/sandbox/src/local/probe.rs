@@ -1,4 +1,4 @@
-//! What this machine offers, in words, and what to do where it refuses.
+//! A description of this machine's means, and hints where it refuses.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ impl Absent {
     pub(super) const NO_NAMESPACES: Self = Self(Cow::Borrowed("there are no namespaces"));
 }
 
-/// What was found.
+/// The result of the probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// Where no namespaces are used, why not.
@@ -29,7 +29,7 @@ pub struct Facts {
     /// The interpreter.
     pub python: String,
     pub python_is_documented: bool,
-    /// What limits memory and processes, or why control groups do not.
+    /// The kind of control groups that limits memory and processes, or why they do not.
     pub cgroups: Result<&'static str, Absent>,
     /// Whether disks have an exact size, or why not.
     pub disk: Result<(), Absent>,
@@ -72,7 +72,7 @@ pub(super) fn describe(facts: &Facts, libraries: bool) -> Description {
     }
 }
 
-/// What to say where a trial sandbox did not start.
+/// The error where a trial sandbox did not start.
 pub(super) fn refused(error: &LaunchError, rung: Rung, privileged: bool) -> SandboxError {
     match rung {
         Rung::Namespaces => without_namespaces(error, privileged),
@@ -152,7 +152,7 @@ fn without_namespaces(error: &LaunchError, privileged: bool) -> SandboxError {
     }
 }
 
-/// What engines put into their containers.
+/// Files that engines put into their containers.
 const CONTAINER_MARKS: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
 const CONTAINED: &str = "inside a container, start it with `--security-opt seccomp=unconfined --security-opt systempaths=unconfined`, \
     or give it the Docker socket";

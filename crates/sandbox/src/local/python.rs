@@ -16,7 +16,7 @@ pub(super) struct Python {
     pub(super) program: PathBuf,
     /// `3.11`.
     pub(super) version: String,
-    /// What has to be lent to the sandbox beyond the system directories.
+    /// The directory that has to be lent to the sandbox beyond the system's.
     pub(super) prefix: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! What of the machine a sandbox sees: system directories, a few files of `/etc`, the harmless devices.
+//! The part of the machine that a sandbox sees: system directories, a few files of `/etc`, the harmless devices.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::tools;
 
 /// Where our own programs and libraries lie in a sandbox.
 pub(super) const BIN: &str = "/opt/sandtable/bin";
-/// What `/proc/meminfo` is to say, below the root.
+/// The file for `/proc/meminfo`, below the root.
 pub(super) const MEMORY: &str = "opt/sandtable/meminfo";
 /// See [`BIN`].
 pub(super) const LIBRARIES: &str = "/opt/sandtable/python";
@@ -199,7 +199,7 @@ pub(super) fn name_user(texts: &mut [(PathBuf, String)], uid: u32, gid: u32) {
     }
 }
 
-/// What is covered in a fresh `/proc`.
+/// The paths that are covered in a fresh `/proc`.
 pub(super) fn hidden() -> impl Iterator<Item = &'static Path> {
     HIDDEN.iter().map(Path::new)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::sys;
 
-/// What confines sandboxes.
+/// The means of isolation of sandboxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rung {
     Namespaces,
@@ -14,7 +14,7 @@ pub(super) enum Rung {
     Landlock,
 }
 
-/// What takes rights to be another user: setting owner, groups, and ids.
+/// Capabilities that becoming another user takes, as bits: setting owner, groups, and ids.
 const CHOWN: u64 = 1;
 const SETGID: u64 = 1 << 6;
 const SETUID: u64 = 1 << 7;

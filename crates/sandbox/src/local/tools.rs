@@ -14,7 +14,7 @@ const LIBRARIES: [&str; 3] = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
 struct Tool {
     /// As the documents call it.
     name: &'static str,
-    /// What it may be called on a machine, the documented name first.
+    /// Its file names on a machine, the documented name first.
     files: &'static [&'static str],
     /// Debian's package.
     package: &'static str,
@@ -44,7 +44,7 @@ const TOOLS: [Tool; 12] = [
 ];
 const CAIRO: Tool = tool("libcairo", &["libcairo.so.2"], "libcairo2");
 
-/// What sandboxes lack.
+/// Documented tools that sandboxes lack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lacking {
     /// By their documented names.

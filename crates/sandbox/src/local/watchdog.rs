@@ -1,9 +1,9 @@
 //! The one limit that neither the kernel nor the guest holds for us: memory without control groups,
 //! looked after by one thread at intervals.
 //!
-//! What all processes of a sandbox have in memory together counts; above the limit the biggest one is
-//! killed. PID 1, the guest, is never killed. Where there are no namespaces the warden looks, which may look
-//! into more of a process than the server of another user.
+//! The memory of all processes of a sandbox together counts; above the limit the biggest one is killed. PID 1, the
+//! guest, is never killed. Where there are no namespaces the warden looks, which may look into more of a process than
+//! the server of another user.
 
 use std::fs;
 use std::os::fd::{AsRawFd as _, OwnedFd};

@@ -1,4 +1,4 @@
-//! What every handler knows of its caller: the workspace behind the key, the betas, the version.
+//! The caller of a request, as every handler knows it: the workspace behind the key, the betas, the version.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use workspace::quirks::Quirks;
 use workspace::verify::Made;
 use workspace::{OpenRequest, Workspace};
 
-/// Who sends the request.
+/// The sender of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub workspace: Arc<Workspace>,
@@ -19,9 +19,9 @@ pub(crate) struct Caller {
     pub quirks: Quirks,
     /// Those that the request itself brings.
     pub faults: Option<Arc<Faults>>,
-    /// What the request makes, for whoever looks at its retries.
+    /// The resources that the request makes, for a look at its retries.
     pub made: Made,
-    /// Whoever carries the request out holds this to its end.
+    /// Held to the request's end by the task that carries it out.
     pub open: OpenRequest,
 }
 

@@ -66,7 +66,7 @@ pub(super) fn check_path(path: &str, betas: &Betas) -> ApiResult<()> {
     Ok(())
 }
 
-/// What a Messages body could hold with these betas.
+/// Checks a Messages body against the fields, blocks, and tools that these betas allowed.
 pub(super) fn check_body(body: &Value, betas: &Betas) -> ApiResult<()> {
     for (index, tool) in items(&body["tools"]).enumerate() {
         check_tool(index, tool, betas)?;

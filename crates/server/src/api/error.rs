@@ -12,7 +12,7 @@ use common::hinted::{self, Mistake};
 use model::ServiceError;
 use store::StoreError;
 
-/// What handlers return.
+/// The return type of handlers.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
 /// An answer with the API's error envelope. `public` text goes to the client; a cause goes to the log
@@ -141,7 +141,7 @@ impl ApiError {
 }
 
 impl From<StoreError> for ApiError {
-    /// What a caller can bring about has an answer of its own; the rest is a failure of ours.
+    /// An error that a caller can bring about has an answer of its own; the rest is a failure of ours.
     fn from(error: StoreError) -> Self {
         if let StoreError::BlobGone { id } = &error {
             return Self::file_not_found(id);

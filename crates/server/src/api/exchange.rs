@@ -19,7 +19,7 @@ use crate::app::App;
 use engine::Report;
 use workspace::journal::Mark;
 
-/// What a handler or a layer makes of an exchange.
+/// The result of a handler or a layer for an exchange.
 pub(super) type Outcome = ApiResult<Response>;
 
 /// The parameters of a query, decoded.
@@ -37,14 +37,14 @@ pub(super) struct Exchange {
     pub noted: Noted,
 }
 
-/// What the journal is to know of an exchange.
+/// The parts of an exchange that go into the journal.
 #[derive(Debug, Default)]
 pub(crate) struct Noted {
     pub request: Option<Bytes>,
     pub response: Option<Bytes>,
     /// The file that came, or that leaves: its length, and its SHA-256.
     pub file: Option<(u64, [u8; 32])>,
-    /// What the turn says of itself; read when the answer is complete.
+    /// The turn's own report; read when the answer is complete.
     pub report: Option<Arc<Mutex<Report>>>,
     /// When which part of a stream was out.
     pub(crate) marks: Vec<Mark>,

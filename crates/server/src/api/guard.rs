@@ -1,5 +1,5 @@
-//! Who may talk to the server at all: the `Host` must be a name of ours, a browser's `Origin` must be
-//! allowed. Keeps web pages on the same machine from driving it (DNS rebinding, cross-site requests).
+//! Access control of the whole server: the `Host` must be a name of ours, a browser's `Origin` must be allowed.
+//! Keeps web pages on the same machine from driving it (DNS rebinding, cross-site requests).
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -62,7 +62,7 @@ pub(super) async fn guard<F: Future<Output = Response>>(
     response
 }
 
-/// What the log says of a request that has no workspace.
+/// The log's fields for a request that has no workspace.
 struct About {
     method: Method,
     uri: Uri,

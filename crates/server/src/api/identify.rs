@@ -1,4 +1,4 @@
-//! Who sends a request: the workspace behind its key, and what its headers say of version, betas, and quirks.
+//! Identification of a request: the workspace behind its key, and the version, betas, and quirks in its headers.
 
 mod version;
 

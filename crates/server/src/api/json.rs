@@ -99,7 +99,7 @@ pub(super) fn parse(bytes: &[u8]) -> ApiResult<Value> {
     })
 }
 
-/// What is wrong with a text, in the words of the service's parser, and where.
+/// The syntax error in a text, in the words of the service's parser, and its place.
 struct Fault {
     reason: &'static str,
     line: usize,

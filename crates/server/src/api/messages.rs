@@ -65,7 +65,7 @@ async fn turn(
 /// An answer has about as many headers, those of the limits and its ids among them.
 const ANSWER_HEADERS: usize = 24;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// What a thread holds on to for writing answers.
+/// The capacity that a thread keeps for writing answers, in bytes.
 const ROOM_BYTES: usize = 64 * 1024;
 
 /// A message as it is sent and kept: written where there is room already, and kept without it.

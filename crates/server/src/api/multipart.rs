@@ -31,7 +31,7 @@ pub(crate) enum MultipartError {
     NoName,
 }
 
-/// What the parser found.
+/// A parser's event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A part begins.
@@ -60,7 +60,7 @@ pub(crate) struct Parser {
     /// `\r\n--boundary`.
     delimiter: Finder<'static>,
     state: State,
-    /// What came in and was not looked at yet.
+    /// Bytes that came in and were not looked at yet.
     input: Bytes,
     /// A head that is not complete, or the end of the last chunk that may begin a delimiter.
     held: BytesMut,

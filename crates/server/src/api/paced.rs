@@ -14,11 +14,11 @@ use tokio::time::{Sleep, sleep};
 use crate::api::cut;
 use common::clock::Clock;
 
-/// What a body does next.
+/// The next step of a body.
 #[derive(Debug)]
 pub(super) enum Step {
     Send(Bytes),
-    /// What was sent so far leaves by itself.
+    /// Flushes the bytes that were sent so far.
     Flush,
     /// Not at all while the workspace's clock stands still.
     Wait(Duration),

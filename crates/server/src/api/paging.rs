@@ -1,4 +1,4 @@
-//! What lists share: `limit`, and cursors that are ids (F120).
+//! The parameters that all lists share: `limit`, and cursors that are ids (F120).
 
 use serde_json::{Value, json};
 

@@ -33,7 +33,7 @@ use workspace::{OpenRequest, Workspace};
 
 /// The largest body of an entry that has one.
 const CONTENT_BYTES: usize = limits::JOURNAL_BYTES / 4;
-/// What an entry without an answer has for a status, as nginx writes it.
+/// The status of an entry without an answer, as nginx writes it.
 const LEFT: u16 = 499;
 
 /// Where the log's line of each request comes from.
@@ -127,10 +127,10 @@ pub(super) struct Record {
     /// Keeps the request's key out of all that is noted.
     redactor: Redactor,
     pub(super) noted: Noted,
-    /// What is known beside the turn's own report.
+    /// The facts beside the turn's own report.
     pub(super) facts: Facts,
     pub(super) made: Made,
-    /// Whose the log's lines are, those of the body included.
+    /// The span of the log's lines, those of the body included.
     span: Span,
     /// Until this is in the journal.
     pub(super) open: OpenRequest,
@@ -357,7 +357,7 @@ impl Drop for Record {
     }
 }
 
-/// What a verdict says in words may quote the request.
+/// Redacts the keys in a verdict's messages, which may quote the request.
 fn without_keys(facts: &mut Facts, redactor: &Redactor) {
     for lint in &mut facts.lints {
         if let Cow::Owned(clean) = redactor.text(&lint.message) {

@@ -77,7 +77,7 @@ fn refused(miss: &Miss) -> ApiError {
     ApiError::invalid(hinted::in_line(miss))
 }
 
-/// What a client gets where there was no answer.
+/// The 502 for a client whose recorded service did not answer.
 fn unreachable(upstream: Option<&str>, why: &str) -> ApiError {
     let of = upstream.map_or_else(String::new, |url| format!(" at {url}"));
     ApiError::new(

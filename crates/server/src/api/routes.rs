@@ -49,7 +49,7 @@ pub(crate) async fn through(app: App, connection: Connection, request: Request) 
     response
 }
 
-/// What lies over both surfaces: the guard, and what a client with the wrong method is told.
+/// The layer over both surfaces: the guard, and the `Allow` header for a client with the wrong method.
 pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) -> Response {
     let allowed = allowed(request.uri().path(), request.method());
     let connection = Connection::of(&request);
@@ -58,7 +58,7 @@ pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
-/// What a client with the wrong method is told, whoever answered it.
+/// Sets the `Allow` header for a client with the wrong method, whoever answered it.
 fn tell_allowed(response: &mut Response, allowed: Option<&'static str>) {
     if let Some(methods) = allowed {
         let headers = response.headers_mut();

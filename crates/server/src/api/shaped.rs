@@ -20,7 +20,7 @@ use common::clock::Clock;
 use common::ids::Ids;
 use workspace::fault::{Pace, Where, WireAct};
 
-/// What a connection and its requests tell one another.
+/// The state that a connection and its requests share.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Connection(Arc<ConnectionState>);
 
@@ -29,7 +29,7 @@ struct ConnectionState {
     resets: AtomicBool,
     /// Requests whose heads are whole.
     begun: AtomicU64,
-    /// What comes next belongs to a body.
+    /// Whether the next bytes belong to a body.
     in_body: AtomicBool,
 }
 
@@ -55,7 +55,7 @@ impl Connection {
         self.0.begun.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What comes next is of a body, or no longer.
+    /// Sets whether the next bytes belong to a body.
     pub(crate) fn set_in_body(&self, is: bool) {
         self.0.in_body.store(is, Ordering::Relaxed);
     }
@@ -161,7 +161,7 @@ struct Shaper {
     act: WireAct,
     ids: Ids,
     connection: Connection,
-    /// What waits for the rest of its event, or for the end.
+    /// Bytes that wait for the rest of their event, or for the end.
     held: BytesMut,
     bytes: u64,
     events: u64,
@@ -241,7 +241,7 @@ impl Shaper {
         steps
     }
 
-    /// What of these bytes comes before the place; the others are made, and go nowhere.
+    /// The part of these bytes that comes before the place; the others are made, and go nowhere.
     fn up_to(&mut self, mut bytes: Bytes, after: u64) -> Vec<Step> {
         let left = usize::try_from(after.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
         self.bytes += bytes.len() as u64;
@@ -296,7 +296,7 @@ impl Shaper {
         steps
     }
 
-    /// What the fault puts where it is due.
+    /// The steps of the fault where it is due.
     fn fire(&mut self) -> Vec<Step> {
         let inserted = |text: &'static str| Step::Send(Bytes::from_static(text.as_bytes()));
         match &self.act {
@@ -353,7 +353,7 @@ impl Shaper {
     }
 }
 
-/// What a delta's event has beside its text.
+/// The bytes of a delta's event beside its text.
 const DELTA_FRAME_BYTES: usize = 120;
 
 fn slow(mut bytes: Bytes, bytes_per_second: u64) -> Vec<Step> {

@@ -22,7 +22,7 @@ use workspace::skills::{self, VendorSkill};
 
 pub(crate) use shape::BETA;
 
-/// What an id leads to.
+/// The skill that an id leads to.
 enum Found {
     Own(SkillRow),
     Vendor(VendorSkill),

@@ -25,7 +25,7 @@ const MCP_BETA: &str = "mcp-client-";
 /// The one that knew no toolsets.
 const FIRST_MCP_BETA: &str = "mcp-client-2025-04-04";
 
-/// What decodes a body, with and without betas.
+/// A decoder of bodies, with and without betas.
 pub(super) type Decode = fn(&Value, bool) -> wire::decode::Decoded<MessagesRequest>;
 
 /// The turn that a body asks for.

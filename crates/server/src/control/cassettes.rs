@@ -17,7 +17,7 @@ use common::clock;
 use common::hinted;
 use common::work;
 
-/// What is mounted: how many exchanges, and which were never given.
+/// The mounted recordings: how many exchanges, and which were never given.
 pub(super) async fn show(Target(workspace): Target) -> Json<Mounted> {
     let Some((deck, player)) = workspace.cassettes.get() else {
         return Json(Mounted::default());

@@ -40,7 +40,7 @@ fn describe(app: &App, workspace: &Workspace, row: &ContainerRow) -> Container {
     }
 }
 
-/// What a container is on the workspace's clock.
+/// The state of a container on the workspace's clock.
 pub(super) fn state(app: &App, workspace: &Workspace, row: &ContainerRow) -> ContainerState {
     let over = row.state == store::ContainerState::Expired
         || is_over(row, workspace.clock.now(), idle(workspace));

@@ -29,7 +29,7 @@ impl ControlError {
         }
     }
 
-    /// What the caller did wrong, in the error's own words; `usual` is the hint where it has none.
+    /// An error of the caller, in the error's own words; `usual` is the hint where it has none.
     pub(super) fn of(error: &dyn Hinted, usual: &str) -> Self {
         let (message, hint) = hinted::split(error);
         Self::bad(message, hint.as_deref().unwrap_or(usual))

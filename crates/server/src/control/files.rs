@@ -22,7 +22,7 @@ use engine::container::{FilesError, Listed, Opened};
 use store::{ContainerRow, TreeKind};
 use workspace::Workspace;
 
-/// What a path in a URL is written with.
+/// The characters that are percent-encoded in a path of a URL.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'.')
@@ -125,7 +125,8 @@ pub(super) async fn read(
     Ok((headers(&path, size), body).into_response())
 }
 
-/// What code has made is not trusted: a browser neither shows it as a page nor guesses what it is.
+/// Headers for content that code has made, which is not trusted: a browser neither shows it as a page nor guesses
+/// what it is.
 fn headers(path: &[u8], size: u64) -> [(HeaderName, HeaderValue); 5] {
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let text = String::from_utf8_lossy(name);

@@ -29,8 +29,8 @@ pub(super) async fn health(State(app): State<App>) -> Json<Health> {
     })
 }
 
-/// What the server is for can be had at once: a container, or, where nothing is to run, answers. `sandboxes`
-/// says which it is, and `reason` why there is none and what that means for the scripts.
+/// Readiness: a container can be had at once, or, where nothing is to run, answers. `sandboxes` says which it is,
+/// and `reason` why there is none and what that means for the scripts.
 pub(super) async fn ready(State(app): State<App>) -> Response {
     let backend = app.containers.backend();
     let refused = backend.ready().await.err().map(|error| error.to_string());
@@ -55,14 +55,14 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// What of a server's own scripts needs a sandbox.
+/// The need of a server's own scripts for a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unscripted {
     /// No step does, and nothing but the scripts answers.
     Nothing,
     /// So many steps do.
     Steps(usize),
-    /// What answers beside them may.
+    /// Other models beside them may.
     Others,
 }
 

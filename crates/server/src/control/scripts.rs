@@ -9,7 +9,7 @@ use super::target::{Target, Targets};
 use common::work;
 use model::script::{self, Diagnostic};
 
-/// What messages call a script that came with a call.
+/// The name in messages of a script that came with a call.
 const ORIGIN: &str = "request body";
 
 /// All rules, in the order they are tried, with how often each was used.

@@ -50,7 +50,7 @@ pub(super) async fn export(
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-/// What the document may still hold.
+/// The bytes that the document may still hold.
 struct Budget(usize);
 
 impl Budget {

@@ -16,7 +16,7 @@ use workspace::Workspace;
 use workspace::coverage;
 use workspace::verify::{Findings, Requests, unused};
 
-/// What the caller takes for bad.
+/// The findings that the caller takes for bad.
 #[derive(Debug, Clone, Copy)]
 struct Measure {
     lints: Strictness,
@@ -167,7 +167,7 @@ impl Report {
         self.requests.refused += part.requests.refused;
     }
 
-    /// What files give to all, and nobody used.
+    /// Collects the steps, faults, and recordings that files give to all, and that nobody used.
     fn shared(&mut self, app: &App, parts: &[Findings]) {
         let untouched;
         let mut all: Vec<&Findings> = parts.iter().collect();

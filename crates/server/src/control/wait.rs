@@ -20,7 +20,7 @@ use workspace::journal::Filter;
 
 const HINT: &str = "one of `requests=2` (with `path`, `method`, `status`), `event=fault_fired` (with `count`), and `container=ID` with `state=asleep`; and perhaps `timeout=30s`";
 
-/// What is waited for.
+/// The condition that is waited for.
 #[derive(Debug)]
 enum Condition {
     Requests { filter: Filter, least: u64 },

@@ -45,7 +45,7 @@ pub struct ItemRow {
     pub params: Vec<u8>,
 }
 
-/// What came of an item.
+/// The result of an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultRow {
     pub position: i64,

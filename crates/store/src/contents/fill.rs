@@ -67,7 +67,7 @@ impl Drop for Filling {
     }
 }
 
-/// What SQL says of a row that is there already.
+/// Maps SQL's error for a row that is there already to [`StoreError::IdTaken`].
 fn taken(id: String, operation: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
     move |source| {
         if is_unique_violation(&source) {

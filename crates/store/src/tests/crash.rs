@@ -1,4 +1,4 @@
-//! What is left after a kill, and two servers on one directory.
+//! The state of a store after a kill, and two servers on one directory.
 
 use super::*;
 use common::hinted;

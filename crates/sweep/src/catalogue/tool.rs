@@ -90,7 +90,7 @@ const FILLED: Expect = Expect {
     ..FAILED_CALL
 };
 
-/// What was in the container is gone, and all of it can be made again.
+/// The contents of the container are gone, and all of it can be made again.
 const EXPIRED: Expect = RECOVER;
 
 /// Faults of the calls; without a sandbox none that happen in one.

@@ -1,4 +1,4 @@
-//! What the model and the service may say instead: pauses, endings, and things that are gone.
+//! Other answers of the model and the service: pauses, endings, and things that are gone.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn with(mut fault: Value, more: Value) -> Value {
 /// The turn goes on if it is asked to.
 const PAUSED: Expect = RECOVER;
 
-/// What was to come does not.
+/// The rest of the answer does not come.
 const ENDED: Expect = Expect {
     less: Less::ForGood,
     ..GIVE_UP

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::tape::Tape;
 use super::{Calls, words};
 
-/// What the types of the tool begin with.
+/// The prefix of the tool's types.
 pub(super) const TOOL: &str = "code_execution_20";
 /// The first version has Python alone.
 pub(super) const HAS_EDITOR: &str = r#"request.tools|default([])|selectattr("type", "defined")|selectattr("type", "startingwith", "code_execution_20")|rejectattr("type", "eq", "code_execution_20250522")|list|length > 0"#;

@@ -1,4 +1,4 @@
-//! What the service does itself, each where the request has asked for it.
+//! The service's own steps, each where the request has asked for it.
 
 use serde_json::{Value, json};
 

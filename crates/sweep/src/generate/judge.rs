@@ -13,8 +13,9 @@ fn plain(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
-/// What a request's history says otherwise than `answer`, the message that it was given: calls with another input or
-/// name, and texts and thoughts that are not what was said. Blocks that a client leaves out are its own business.
+/// The differences between a request's history and `answer`, the message that it was given: calls with another
+/// input or name, and texts and thoughts that are not what was said. Blocks that a client leaves out are its own
+/// business.
 pub fn echoed(answer: &Value, request: &Value) -> Vec<String> {
     let said: Vec<&Value> = answer["content"].as_array().into_iter().flatten().collect();
     let ids: Vec<&Value> = said

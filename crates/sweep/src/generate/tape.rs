@@ -7,7 +7,7 @@ use super::Calls;
 /// Where the choices of a case come from.
 #[derive(Debug)]
 pub(super) struct Tape {
-    /// What was chosen so far.
+    /// The choices so far.
     chosen: Vec<u32>,
     source: Source,
     /// How many pieces a drawn conversation has at most.
@@ -18,7 +18,7 @@ pub(super) struct Tape {
 
 #[derive(Debug)]
 enum Source {
-    /// What comes after them is zero.
+    /// Choices that were written down; those after them are zero.
     Given(VecDeque<u32>),
     Drawn(Dice),
 }

@@ -1,4 +1,4 @@
-//! Whatever is drawn is legal, the same again, and gets smaller.
+//! Every case that is drawn is legal, the same again, and gets smaller.
 
 use std::collections::BTreeSet;
 

@@ -23,7 +23,7 @@ pub(super) struct Turn {
 /// The least that any service of this kind does before it pauses by itself.
 const MOST_WORKS: u64 = 5;
 
-/// What an answer can hold depends on what its request has: conditions in the words of scripts.
+/// The condition, in the words of scripts, that a request meets whose answer can hold thoughts.
 pub(super) const THINKS: &str =
     r#"request.thinking is defined and request.thinking.type != "disabled""#;
 

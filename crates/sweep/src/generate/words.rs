@@ -2,7 +2,7 @@
 
 use super::tape::Tape;
 
-/// What a text is put together from, the plainest first.
+/// The pieces that a text is put together from, the plainest first.
 const WORDS: [&str; 40] = [
     "word",
     "a",
@@ -46,7 +46,7 @@ const WORDS: [&str; 40] = [
     "NaN",
 ];
 
-/// What tools may print beside that.
+/// Pieces that tools may print beside those.
 const NOISE: [&str; 6] = [
     "\u{0}",
     "\u{1b}[31mred\u{1b}[0m",
@@ -101,7 +101,7 @@ pub(super) fn text(tape: &mut Tape) -> String {
     untemplated(&text)
 }
 
-/// What a program prints; often nothing.
+/// The output of a program; often empty.
 pub(super) fn output(tape: &mut Tape) -> String {
     let text = match tape.below(8) {
         0 => String::new(),
@@ -157,7 +157,7 @@ fn repeated(tape: &Tape, unit: &str, chars: usize) -> String {
     unit.chars().cycle().take(chars.min(tape.room())).collect()
 }
 
-/// What would be a template is taken apart.
+/// The text with every beginning of a template taken apart.
 fn untemplated(text: &str) -> String {
     text.replace("${", "$ {")
 }

@@ -3,7 +3,7 @@
 use super::super::run::Run;
 use super::{Finding, Outcome};
 
-/// What the journal puts in the place of a key.
+/// The journal's replacement of a key.
 const REDACTED: &str = "[redacted]";
 /// Anything shorter is no secret, or is found by chance.
 const SHORTEST: usize = 12;
@@ -40,7 +40,7 @@ impl Leaks {
     }
 }
 
-/// What is told where it must not be, and was not by the run without faults.
+/// The findings of secrets that are told where they must not be, and were not by the run without faults.
 pub(super) fn of(run: &Run, baseline: Option<&Run>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let known = baseline.map(leaking).unwrap_or_default();

@@ -14,7 +14,7 @@ pub struct Message {
     pub directs_output: bool,
 }
 
-/// Who speaks.
+/// The role of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     User,
@@ -59,7 +59,7 @@ pub enum Block {
     ServerToolResult {
         tag: &'static str,
         tool_use_id: String,
-        /// What the service had encrypted in it.
+        /// Texts in it that the service had encrypted.
         encrypted: Vec<String>,
         /// The tools that a search for tools has found.
         references: Vec<String>,
@@ -91,7 +91,7 @@ pub enum Block {
     Other,
 }
 
-/// Who carries out a call.
+/// The executor of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
     Client,
@@ -109,7 +109,7 @@ pub struct Call<'a> {
     pub caller_tool_id: Option<&'a str>,
 }
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer<'a> {
     pub by: By,
@@ -120,7 +120,7 @@ pub struct Answer<'a> {
     pub references: &'a [String],
 }
 
-/// What a block is to those who check and follow a history.
+/// The role of a block for the code that checks and follows a history.
 enum Part<'a> {
     Call(Call<'a>),
     Answer(Answer<'a>),
@@ -131,7 +131,7 @@ enum Part<'a> {
 }
 
 impl Block {
-    /// What is said in it, if it is a text.
+    /// Its text, if it is a text block.
     pub fn text(&self) -> Option<&str> {
         let Self::Text { text, .. } = self else {
             return None;

@@ -50,7 +50,7 @@ const SOURCES: &[Members] = &[
     ("url", &["url"]),
 ];
 
-/// What results hold.
+/// The members of results, by their `type`.
 const CONTENTS: &[Members] = &[
     (
         "bash_code_execution_result",

@@ -17,7 +17,7 @@ pub struct McpServer {
     pub name: String,
 }
 
-/// What a request lets the service do to its context.
+/// The context management that a request asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ContextManagement {
     /// Something was asked for, and the answer says what was done.

@@ -137,7 +137,7 @@ pub(super) fn check(tag: &str, block: &Node<'_>) -> Decoded<()> {
     }
 }
 
-/// What a program wrote and left.
+/// Checks a program's result: its output, its return code, and the files it left.
 fn check_run(result: &Node<'_>, encrypted: bool) -> Decoded<()> {
     let stdout = if encrypted {
         "encrypted_stdout"

@@ -20,9 +20,9 @@ pub struct Tool {
     pub circular_ref: Option<String>,
     /// Whether the tool is only found by searching for it.
     pub deferred: bool,
-    /// What only web tools have.
+    /// Options of web tools only.
     pub web: WebOptions,
-    /// What only the advisor has.
+    /// Options of the advisor only.
     pub advisor: Option<AdvisorOptions>,
 }
 
@@ -51,7 +51,7 @@ pub struct WebOptions {
     pub excluded: bool,
 }
 
-/// Who runs a tool.
+/// The executor of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToolKind {
     /// The client.

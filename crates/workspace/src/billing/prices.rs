@@ -72,7 +72,7 @@ impl Prices {
         Ok(Self(prices))
     }
 
-    /// What tokens of a model cost; `None` if it has no price.
+    /// The cost of a model's tokens in dollars; `None` if it has no price.
     pub fn dollars(&self, model: &str, tokens: &Tokens, batch: bool) -> Option<f64> {
         let (_, price) = self
             .0

@@ -1,4 +1,4 @@
-//! What `GET /_sandtable/usage` answers.
+//! The answer to `GET /_sandtable/usage`.
 
 use control_api::{
     ContainerCost, ContainerSession, ContainerTime, ContainerUse as UseLine, Searches, TokenSums,

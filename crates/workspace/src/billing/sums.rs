@@ -1,4 +1,4 @@
-//! What a month adds up to.
+//! The sums of a month.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ impl Sums {
             })
     }
 
-    /// What all tokens cost, and the models that have no price.
+    /// The cost of all tokens in dollars, and the models that have no price.
     pub(super) fn token_dollars(&self, prices: &Prices) -> (f64, Vec<String>) {
         let mut unpriced = Vec::new();
         let mut dollars = 0.0;

@@ -1,4 +1,4 @@
-//! What of the service can be met, area by area.
+//! The parts of the service that can be met, area by area.
 
 use wire::ToolErrorCode;
 use wire::kinds::{BlockKind, DeltaKind, EventKind, StopReason};
@@ -40,7 +40,7 @@ wire::words! {
         AfterServerError "after another 5xx",
         AfterLostAnswer "after a lost answer",
     }
-    /// What goes on in a later request.
+    /// The pauses that a later request continues.
     pub Pause {
         Continued "continued",
         InCall "continued in a call",
@@ -81,7 +81,7 @@ wire::words! {
 }
 
 impl Retry {
-    /// What a client with this status in hand, or none, has sent again.
+    /// The kind of a retry after this status, or after no answer.
     pub fn after(status: Option<u16>) -> Self {
         match status {
             Some(429) => Self::AfterRateLimit,

@@ -1,4 +1,4 @@
-//! What has to be used before a part of the surface can be met at all.
+//! The features that a client has to use before it can meet a part of the surface at all.
 
 use wire::kinds::{BlockKind, DeltaKind, EventKind, StopReason};
 use wire::{OF_CODE, ToolErrorCode};
@@ -31,7 +31,7 @@ wire::words! {
     }
 }
 
-/// What a member of an area needs; nothing where every client of code execution can meet it.
+/// The features that a member of an area needs; none where every client of code execution can meet it.
 pub(super) fn of(area: Area, name: &str) -> &'static [Feature] {
     match area {
         Area::StopReasons => StopReason::from_name(name).map_or(&[], of_reason),

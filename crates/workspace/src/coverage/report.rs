@@ -1,4 +1,5 @@
-//! What a verdict tells of the surface: what was met, how often, and what would show the rest.
+//! The coverage section of a verdict: the parts of the surface that were met, how often, and what would show the
+//! rest.
 
 use control_api::{Coverage as Told, CoverageArea, CoverageItem};
 
@@ -24,7 +25,7 @@ impl Counts {
         }
     }
 
-    /// What a report tells. Of another version of this program it may tell what is no more.
+    /// The counts of a report. One of another version of this program may name members that are no more.
     fn of(told: &Told) -> Self {
         let mut counts = Self::default();
         for area in &told.areas {
@@ -55,7 +56,7 @@ fn members() -> impl Iterator<Item = (Area, usize, &'static str)> {
     })
 }
 
-/// What several reports tell together.
+/// The sum of several reports.
 pub fn merge_told(all: &[Told]) -> Told {
     let mut counts = Counts::default();
     for told in all {

@@ -1,4 +1,4 @@
-//! What would show a client a part of the surface: a fault, the step of a script, or a request.
+//! The means that show a client a part of the surface: a fault, the step of a script, or a request.
 
 use control_api::CoverageShow;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::areas::{Area, ContainerMet, Mode, Pause, Retry};
 use super::errors::PAGE;
 use store::ItemOutcome;
 
-/// What shows a member of an area.
+/// The fault, step, or request that shows a member of an area.
 pub(super) fn of(area: Area, name: &str) -> CoverageShow {
     let shown = match area {
         Area::StopReasons => StopReason::from_name(name).map(reason),

@@ -169,7 +169,7 @@ fn http(keys: &Keys<'_>) -> Result<HttpAct, FaultError> {
     }
 }
 
-/// What changes before the request is handled, which then goes its way.
+/// Reads a change that is made before the request is handled, which then goes its way.
 fn change_before(keys: &Keys<'_>, change: Change) -> Result<HttpAct, FaultError> {
     let own: &[&str] = match change {
         Change::Advance => &["by"],
@@ -309,7 +309,7 @@ fn service_error(keys: &Keys<'_>, place: Option<&str>) -> Result<ServiceError, F
     })
 }
 
-/// What `do` says.
+/// The value of `do`.
 enum Action {
     Error,
     Cut,

@@ -1,8 +1,8 @@
-//! What goes wrong with a turn as a whole: it pauses, stops, or finds its container over.
+//! Faults of a turn as a whole: it pauses, stops, or finds its container expired.
 
 use model::Stop;
 
-/// What a turn fault does.
+/// The effect of a turn fault.
 #[derive(Debug, Clone)]
 pub enum TurnAct {
     /// The answer ends with `pause_turn` once so many blocks are out, between two steps.

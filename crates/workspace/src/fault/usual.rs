@@ -52,7 +52,7 @@ pub(super) fn kind_of(status: u16) -> &'static str {
     }
 }
 
-/// What an error of this type says.
+/// The usual message of an error of this type.
 pub(super) fn message_of(kind: &str) -> &'static str {
     let row = ERRORS.iter().find(|(_, known, _)| *known == kind);
     row.map_or("Bad request", |(_, _, message)| message)

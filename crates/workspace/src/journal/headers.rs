@@ -12,7 +12,7 @@ const SECRET: &[&str] = &[
     "x-api-key",
 ];
 
-/// What a thread holds on to for writing them: more than most headers take.
+/// The capacity that a thread keeps for writing them, in bytes: more than most headers take.
 const ROOM_BYTES: usize = 4096;
 
 /// Parts of names that tell of a secret.
@@ -113,7 +113,7 @@ impl Headers {
         self.0.len()
     }
 
-    /// What they are kept as.
+    /// The text that they are kept as.
     pub(super) fn text(&self) -> &str {
         &self.0
     }

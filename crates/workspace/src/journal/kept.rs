@@ -61,7 +61,7 @@ struct Slot {
     rare: Option<Box<Rare>>,
 }
 
-/// What few entries have.
+/// The members that few entries have.
 #[derive(Debug, Default)]
 struct Rare {
     batch: Option<BatchItem>,
@@ -186,7 +186,7 @@ impl Kept {
         all
     }
 
-    /// What the pieces take, full or not.
+    /// The capacity of the pieces, full or not, in bytes.
     #[cfg(test)]
     pub(super) fn room_bytes(&self) -> usize {
         let pieces = self.pieces.iter().map(|piece| piece.bytes.capacity());

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Profile, QuirkError, Quirks};
 
-/// What one layer sets: perhaps a profile, then single rows.
+/// The settings of one layer: perhaps a profile, then single rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layer {
     profile: Option<Profile>,

@@ -6,7 +6,7 @@ use super::{ContainerIdle, TurnIterations};
 
 /// A value with its words.
 pub(super) trait QuirkValue: Sized {
-    /// What can be written; in angle brackets what has no fixed word.
+    /// The values that can be written; in angle brackets those that have no fixed word.
     const VALUES: &'static [&'static str];
 
     fn read(text: &str) -> Option<Self>;

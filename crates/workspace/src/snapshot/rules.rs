@@ -1,4 +1,5 @@
-//! What only lives as long as the server: scripts, faults, quirks, and rate limits of the workspace's own.
+//! The rules of a document, which live only as long as the server: the workspace's own scripts, faults, quirks, and
+//! rate limits.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::rate::RateLimit;
 use common::limits;
 use model::script::Scripts;
 
-/// What is laid over the server's own.
+/// The rules that are laid over the server's own.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     /// As they were sent.

@@ -1,4 +1,4 @@
-//! What a document may say, and how its mistakes are told.
+//! The members that a document may have, and the messages for its mistakes.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};

@@ -32,7 +32,7 @@ pub(super) struct Exporter {
     pub(super) counts: Arc<Sent>,
 }
 
-/// What became of spans.
+/// Counters of spans, by the outcome of their export.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
     pub(super) taken: AtomicU64,

@@ -17,7 +17,7 @@ pub(super) struct Span {
     pub(super) begun_nanos: u64,
     pub(super) ended_nanos: u64,
     pub(super) attributes: Vec<(&'static str, Value)>,
-    /// What went wrong.
+    /// The error: an HTTP status or the code of a tool's error.
     pub(super) error: Option<String>,
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Kind {
     Server,
 }
 
-/// What an attribute says.
+/// The value of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
     Text(String),

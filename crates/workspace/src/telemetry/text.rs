@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Counts, START_BOUNDS_MS, Starts};
 
-/// What is counted when somebody looks.
+/// The gauges, which are read when somebody looks.
 #[derive(Debug, Default)]
 pub struct Gauges {
     pub version: &'static str,

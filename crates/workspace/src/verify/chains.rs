@@ -1,5 +1,5 @@
-//! What clients do about answers that they lose: a request that a fault met, or whose client left before
-//! its answer, the requests that repeat it, and what each of them has made.
+//! Retries after lost answers: a request that a fault met, or whose client left before its answer, the requests
+//! that repeat it, and what each of them has made.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ use common::limits;
 /// The header in which the official SDKs count their retries.
 const RETRY_COUNT: &str = "x-stainless-retry-count";
 
-/// What tells a server that two requests are one. No SDK sends it by itself, and the service documents none.
+/// The header that tells a server that two requests are one. No SDK sends it by itself, and the service documents
+/// none.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// All of a workspace, oldest first.
@@ -46,7 +47,7 @@ struct Chain {
     ended_at: DateTime<Utc>,
 }
 
-/// What is known of a request's body. Of one that was not read, such as of a large upload that a fault
+/// The hash and length of a request's body. Of one that was not read, such as of a large upload that a fault
 /// refused, it is the length alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Likeness {
@@ -70,7 +71,7 @@ struct Attempt {
 /// That a request is another's, sent again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Repeats {
-    /// What the client had of that one; `None` for no answer.
+    /// The status of the answer to that one; `None` for no answer.
     pub(super) last_status: Option<u16>,
 }
 
@@ -176,7 +177,7 @@ impl Chains {
             .collect()
     }
 
-    /// What was made more than once, and is still there.
+    /// The resources that were made more than once, and are still there.
     pub(super) fn duplicated(&self, workspace: &str) -> Vec<Value> {
         let chains = self.all.iter().filter(|chain| chain.is_duplicated());
         chains
@@ -323,7 +324,7 @@ fn covers(gone: &str, id: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What the request's head says of its body.
+/// The length of the request's body by its `content-length`; 0 without one.
 fn length(entry: &Entry) -> u64 {
     let said = entry.request_headers.get("content-length");
     said.and_then(|text| text.parse().ok()).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! What is to be said of one workspace, since its last reset or over all before it.
+//! The findings about one workspace, since its last reset or over all before it.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub struct Findings {
     pub errors: u64,
     pub warnings: u64,
     pub requests: Requests,
-    /// What of the service was met.
+    /// The counts of the service's parts that were met.
     pub coverage: Counts,
     /// Counts of what was not kept, by list; empty if all was.
     pub dropped: BTreeMap<&'static str, u64>,

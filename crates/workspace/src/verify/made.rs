@@ -1,4 +1,4 @@
-//! What a request has made, noted as soon as it is there: its answer may be lost after that.
+//! The resources that a request has made, noted as soon as they are there: its answer may be lost after that.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! What a client was given and may forget: output files, pauses, and the containers of its calls.
+//! The things that a client was given and may forget: output files, pauses, and the containers of its calls.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -30,7 +30,7 @@ struct Unread {
     looked_at: bool,
 }
 
-/// What a client does with a file.
+/// A client's use of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Handling {
     /// It has the content, or hands it on.
@@ -54,7 +54,7 @@ impl Memory {
         }
     }
 
-    /// What the client does with one file, or with `None` all there are.
+    /// Notes the client's use of one file, or with `None` of all there are.
     pub(super) fn handled(&mut self, file_id: Option<&str>, handling: Handling) {
         let is_meant = |unread: &Unread| file_id.is_none_or(|id| unread.output.file_id == *id);
         if handling == Handling::LooksAt {
@@ -132,7 +132,7 @@ impl Memory {
         found
     }
 
-    /// What is only known at the end, with the request it began with.
+    /// The lints that are known only at the end, with the request that each began with.
     pub(super) fn late_lints(&self) -> Vec<(String, Lint)> {
         let pauses = self.pauses.iter().map(|(request, _)| {
             let text = "the answer ended with `pause_turn`, and no request went on with it";

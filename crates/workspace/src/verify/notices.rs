@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use common::limits;
 
-/// What an answer with `container_expired` in it leaves behind.
+/// The notice that an answer with `container_expired` in it leaves behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     pub container: String,

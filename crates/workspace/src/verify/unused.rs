@@ -1,4 +1,4 @@
-//! What of the files' scripts, faults, and recordings nobody has used.
+//! The steps of scripts, the faults, and the recordings of the server's files that nobody has used.
 
 use std::collections::HashSet;
 

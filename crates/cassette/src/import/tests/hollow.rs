@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What an exchange of this request and this answer lacks.
+/// The bodies that an exchange of this request and this answer lacks, in words.
 fn lacks(method: &str, path: &str, sent: &str, status: u16, said: &str) -> String {
     let cassette = taken(&format!(
         "interactions:

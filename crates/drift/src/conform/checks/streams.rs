@@ -9,7 +9,7 @@ use crate::stream::Order;
 const MOST_SPACES: usize = 15;
 const FEW: usize = 5;
 const PING: &str = "{\"type\": \"ping\"}";
-/// What `message_delta.usage` never has.
+/// The members that `message_delta.usage` never has.
 const ONLY_AT_THE_START: [&str; 3] = ["cache_creation", "service_tier", "inference_geo"];
 
 pub(in crate::conform) fn padding(scene: &Scene<'_>) -> Seen {

@@ -47,7 +47,7 @@ impl CallStep {
     }
 }
 
-/// What a `result` says.
+/// The content of a `result`.
 pub(super) enum Brought {
     /// The same as `tool_error`.
     Failure(ScriptFailure),

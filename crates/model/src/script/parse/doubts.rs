@@ -1,4 +1,4 @@
-//! What a script says that works and is probably not meant: warnings, which `check` shows.
+//! Warnings, which `check` shows, about parts of a script that work and are probably not meant.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

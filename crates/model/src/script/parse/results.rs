@@ -43,7 +43,7 @@ pub(super) fn keys() -> Vec<&'static str> {
     .concat()
 }
 
-/// Whose result it is.
+/// The form of a result.
 enum Shape {
     Ran,
     Edited(EditorCommand),
@@ -329,7 +329,7 @@ impl Parser {
     }
 }
 
-/// Whose result stands beside a step; `None` where only an error can.
+/// The form of the result that stands beside a step; `None` where only an error can.
 fn shape(step: CallStep, value: &Node) -> Result<Option<Shape>, NoPlace> {
     let command = match step {
         CallStep::Bash | CallStep::Python => return Ok(Some(Shape::Ran)),

@@ -1,4 +1,4 @@
-//! What one rendering may make and read, in bytes, and the functions that count it.
+//! The bytes that one rendering may make and read, and the functions that count them.
 
 use std::cell::Cell;
 
@@ -15,11 +15,11 @@ pub(super) const TIMES: &str = "sandtable_times";
 pub(super) const CONCAT: &str = "sandtable_concat";
 pub(super) const PLUS: &str = "sandtable_plus";
 
-/// What a value takes beside its text.
+/// The bytes that a value takes beside its text.
 const ITEM_BYTES: u64 = 64;
 
 thread_local! {
-    /// What the rendering on this thread may still make, and read.
+    /// The bytes that the rendering on this thread may still make, and read.
     static LEFT: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
 
@@ -159,7 +159,7 @@ fn read(value: &Item) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a value would take if every part of it were written out.
+/// The bytes that a value would take if every part of it were written out.
 fn weigh(value: &Item) -> Result<u64, Error> {
     let (made, read) = LEFT.get();
     let mut room = made.max(read);
@@ -218,7 +218,7 @@ fn made(value: Item) -> Result<Item, Error> {
     Ok(value.try_iter()?.collect())
 }
 
-/// What a namespace may keep: not a namespace, which might lead back to itself.
+/// A value that a namespace may keep: not a namespace, which might lead back to itself.
 fn kept(value: Item) -> Result<Item, Error> {
     if holds_namespace(&value) {
         return Err(Error::new(

@@ -15,7 +15,7 @@ pub(super) struct Unknown {
     pub(super) line: usize,
 }
 
-/// What stands between the delimiters.
+/// The code between the delimiters.
 static CODE: LazyLock<Regex> = LazyLock::new(|| fixed(r"(?s)\$\{\{(.*?)\}\}|\$\{%(.*?)%\}"));
 static STRING: LazyLock<Regex> =
     LazyLock::new(|| fixed(r#"(?s)"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"#));
@@ -25,7 +25,7 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// What takes the name of a filter or a test as a string. The string itself is blank there.
+/// A filter that takes the name of a filter or a test as a string. The string itself is blank there.
 static BY_NAME: LazyLock<Regex> =
     LazyLock::new(|| fixed(r"\|\s*(?:(?P<map>map)|(?:select|reject)(?P<attr>attr)?)\s*\("));
 /// A string that names something.

@@ -1,4 +1,4 @@
-//! What people read when a script is wrong.
+//! The messages that people read when a script is wrong.
 
 use proptest::prelude::*;
 

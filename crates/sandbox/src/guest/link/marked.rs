@@ -7,10 +7,10 @@ use guest_proto::{Finder, Token};
 use super::End;
 use crate::GuestLease;
 
-/// What may come of an older stream before the guest's mark: the largest frame, and all buffers on the way.
+/// Most bytes of an older stream before the guest's mark: the largest frame, and all buffers on the way.
 const MAX_SKIPPED_BYTES: usize = 2 * guest_proto::MAX_PAYLOAD_BYTES;
 
-/// What a link to a guest with a lease needs more than another.
+/// The state that a link to a guest with a lease has beyond another's.
 pub(super) struct Marked {
     /// Goes before everything.
     pub(super) mark: Vec<u8>,
@@ -33,7 +33,7 @@ impl Marked {
         }
     }
 
-    /// What of these bytes is of this stream.
+    /// The part of these bytes that is of this stream.
     pub(super) fn take<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], End> {
         self.heard = Instant::now();
         let Some(finder) = &mut self.finder else {

@@ -11,7 +11,7 @@ use super::{proc, sys};
 
 /// As every sandbox is called.
 const NAME: &[u8] = b"sandbox";
-/// What gives a new terminal, by both of its names.
+/// The device that gives a new terminal, by both of its names.
 const TERMINALS: [&[u8]; 2] = [b"/dev/ptmx", b"/dev/pts/ptmx"];
 
 /// Whether a link in the last place is followed in this call.

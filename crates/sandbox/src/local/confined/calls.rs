@@ -22,7 +22,7 @@ pub(super) struct Spot {
     pub(super) follow: Follow,
 }
 
-/// What a call does.
+/// The action of a system call.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Call {
     /// Something that the kernel does best, once the paths are right.
@@ -53,7 +53,7 @@ pub(super) enum Call {
     Of(usize),
 }
 
-/// What is changed.
+/// The file that is changed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Target {
     /// The descriptor in this argument.

@@ -55,7 +55,7 @@ impl Warden {
         ]))
     }
 
-    /// What really runs a script, if it is one.
+    /// The interpreter that really runs a script, if it is one.
     fn interpreters(&self, caller: &Caller<'_>, found: &Found) -> Result<Option<Script>, i32> {
         if found.kind != Kind::Own {
             return Ok(None);
@@ -90,12 +90,12 @@ impl Warden {
     }
 }
 
-/// What runs a script.
+/// The interpreter of a script.
 #[derive(Debug)]
 struct Script {
     /// Where its interpreter really lies.
     program: Vec<u8>,
-    /// What comes before the script's own path.
+    /// Arguments before the script's own path.
     arguments: Vec<Vec<u8>>,
     /// Whether the kernel finds the interpreter by the same path.
     is_the_kernels: bool,

@@ -1,4 +1,4 @@
-//! What the kernel lets the warden, the guest, and the programs reach, by Landlock.
+//! The Landlock rules: the files and addresses that the kernel lets the warden, the guest, and the programs reach.
 
 use std::io;
 use std::os::fd::OwnedFd;

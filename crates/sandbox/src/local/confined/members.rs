@@ -1,4 +1,4 @@
-//! Who is of a sandbox, without a PID namespace: all that descends from its guest, which adopts orphans.
+//! The processes of a sandbox, without a PID namespace: all that descend from its guest, which adopts orphans.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -24,7 +24,7 @@ const MOST_PARENTS: usize = 100_000;
 #[derive(Debug)]
 pub(super) struct Members {
     pub(super) guest: i32,
-    /// What the guest, and a child on its way to its program, run.
+    /// The program (device and inode) that the guest, and a child on its way to its own, run.
     program: Option<(u64, u64)>,
     /// New processes that may come before all are counted again.
     room: u64,

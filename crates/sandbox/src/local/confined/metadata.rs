@@ -10,7 +10,7 @@ use super::sys;
 use super::tracee::Caller;
 use super::warden::{Act, Warden};
 
-/// What else than files a descriptor may stand for, harmlessly.
+/// Targets of a descriptor that are no files, and harmless.
 const HARMLESS: [&[u8]; 5] = [
     b"pipe:",
     b"socket:",
@@ -46,7 +46,7 @@ impl Warden {
         Ok(Verdict::Answer(0).into())
     }
 
-    /// What a descriptor of the caller stands for, if the sandbox may change that.
+    /// The file behind a descriptor of the caller, if the sandbox may change that: `EPERM` else, `EBADF` for none.
     fn behind(&self, caller: &Caller<'_>, number: i32) -> Result<OwnedFd, i32> {
         if number < 0 {
             return Err(libc::EBADF);

@@ -12,7 +12,7 @@ pub(super) struct Waiting<'a> {
     pub(super) call: Notification,
 }
 
-/// What becomes of a call.
+/// The verdict on a call.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// The kernel does it as it stands.

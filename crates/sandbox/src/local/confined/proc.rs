@@ -1,4 +1,4 @@
-//! What a sandbox sees of `/proc`: its own processes, and what the other rungs show of the kernel.
+//! A sandbox's view of `/proc`: its own processes, and the files about the kernel that the other rungs show.
 
 use super::notify::errno;
 use super::space::Space;
@@ -6,7 +6,7 @@ use super::sys;
 use super::tracee::Caller;
 use crate::local::rootfs;
 
-/// What everybody may read of the guest.
+/// Files of the guest that everybody may read.
 const PUBLIC: [&str; 6] = [
     "cmdline",
     "comm",

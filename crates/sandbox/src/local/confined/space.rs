@@ -15,7 +15,7 @@ use crate::local::plan::{Bind, Confined};
 /// As the kernel counts.
 const MOST_LINKS: usize = 40;
 
-/// What kind of thing lies at a name.
+/// The kind of thing that lies at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The machine's, read-only.
@@ -52,8 +52,7 @@ pub(super) struct Found {
     pub(super) is_plain: bool,
 }
 
-/// What a relative path starts from. Names are absolute and without a slash at their end: the root's is
-/// empty.
+/// The start of a relative path. Names are absolute and without a slash at their end: the root's is empty.
 #[derive(Debug)]
 pub(super) struct Base {
     pub(super) name: Vec<u8>,

@@ -14,7 +14,7 @@ use crate::local::init::{Control, Failure, Role, Step as _, make_own, seed};
 use crate::local::plan::{Confined, Plan, Word};
 use crate::local::rootfs;
 
-/// What `/proc/net/dev` says where there is no network.
+/// The content of `/proc/net/dev` where there is no network.
 const NETWORK: &str = "Inter-|   Receive                                                |  Transmit\n \
     face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    \
     lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0\n";

@@ -225,7 +225,7 @@ impl Drop for Stopped {
     }
 }
 
-/// What a link says; `EINVAL` for what is none.
+/// The target of a symbolic link; `EINVAL` for a file that is none.
 pub(super) fn read_link(path: &[u8]) -> io::Result<Vec<u8>> {
     let path = c_text(path)?;
     read_link_at(libc::AT_FDCWD, &path)
@@ -575,7 +575,7 @@ pub(super) fn receive_descriptor(socket: &impl AsFd) -> io::Result<OwnedFd> {
     })
 }
 
-/// What the kernel says of itself, with another name of the machine.
+/// The kernel's `utsname` with another node name, and no domain name.
 pub(super) fn machine(name: &[u8]) -> Vec<u8> {
     // SAFETY: all zeroes are a record, which lives through the call; it is read as the bytes it is.
     unsafe {

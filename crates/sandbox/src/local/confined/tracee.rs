@@ -14,12 +14,12 @@ use super::sys;
 const PAGE: u64 = 4096;
 /// As the kernel has it, the NUL included.
 const MOST_PATH: usize = 4096;
-/// What a compiler may keep below the stack without saying so.
+/// Bytes that a compiler may use below the stack pointer without saying so.
 const RED_ZONE: u64 = 128;
 /// Memories that are kept open.
 const MOST_OPEN: usize = 64;
 
-/// Who makes a call.
+/// The thread that makes a call.
 #[derive(Debug)]
 pub(super) struct Caller<'a> {
     pub(super) thread: i32,
@@ -156,7 +156,7 @@ pub(super) enum New {
 #[derive(Debug)]
 pub(super) struct Changed {
     number: i32,
-    /// What was put in its memory, to be found there again.
+    /// The address and the bytes that were put in its memory, to be found there again.
     at: u64,
     bytes: Vec<u8>,
     /// Arguments by their places.

@@ -21,7 +21,7 @@ use crate::local::watchdog::{INTERVAL, over_memory};
 const FAREWELL: Duration = Duration::from_secs(10);
 /// Without another call for so long, the others have had their turn.
 const TURN: Duration = Duration::from_millis(2);
-/// What their turn may take.
+/// The longest time that their turn may take.
 const LONGEST_TURN: Duration = Duration::from_millis(10);
 /// Calls that begin anew, of threads that may have ended before.
 const MOST_CHANGED: usize = 4096;
@@ -241,7 +241,7 @@ impl Warden {
     }
 }
 
-/// What a call comes to.
+/// The warden's action on a call.
 #[derive(Debug)]
 pub(super) enum Act {
     GoOn,

@@ -1,4 +1,4 @@
-//! Who installs packages for an interpreter: its own pip, uv, or another interpreter's pip.
+//! The installer of packages for an interpreter: its own pip, uv, or another interpreter's pip.
 
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::local::python::Python;
 
 /// How often pip asks again; without a network each time takes longer than the one before.
 const RETRIES: &str = "2";
-/// What pip and uv say where there is no network.
+/// Messages of pip and uv where there is no network.
 const UNREACHABLE: [&str; 4] = [
     "Failed to establish a new connection",
     "Failed to resolve",

@@ -1,4 +1,4 @@
-//! What an interpreter has already, asked of the interpreter itself.
+//! The packages that an interpreter has already, asked of the interpreter itself.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -60,7 +60,7 @@ pub(super) fn missing<'a>(
     Some(requirements.iter().filter(is_missing).copied().collect())
 }
 
-/// What has to be added to `folder`, whose libraries come first, so that all get along.
+/// The requirements that have to be added to `folder`, whose libraries come first, so that all get along.
 pub(super) fn misfits(python: &Python, folder: &Path, requirements: &[&str]) -> Vec<String> {
     let said = ask(python, MISFITS, &[folder], requirements).unwrap_or_default();
     let lines = said.lines().filter(|line| !line.is_empty());

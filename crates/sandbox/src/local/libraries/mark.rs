@@ -35,7 +35,7 @@ fn path(folder: &Path) -> PathBuf {
     path.into()
 }
 
-/// What is remembered of the libraries that are to lie in `folder`.
+/// The remembered failure of the libraries that are to lie in `folder`.
 pub(super) fn read(folder: &Path) -> Option<Failure> {
     serde_json::from_slice(&fs::read(path(folder)).ok()?).ok()
 }

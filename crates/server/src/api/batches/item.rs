@@ -105,7 +105,7 @@ fn headers(batch: &BatchRow) -> Headers {
     Headers::new(sent.into_iter().filter(|(_, value)| !value.is_empty()))
 }
 
-/// What the batch's own request was asked under, whatever the workspace has set since.
+/// The quirks that the batch's own request was asked under, whatever the workspace has set since.
 fn quirks(workspace: &Workspace, batch: &BatchRow) -> Quirks {
     let layers = workspace.quirks();
     match Layer::from_text(&batch.quirks) {
@@ -183,7 +183,7 @@ async fn message(
     Ok(message.to_string().into_bytes())
 }
 
-/// What a batch takes no part of, whatever Messages says to it. The texts are inferred.
+/// Refuses the parameters that a batch takes no part of, whatever Messages says to them. The texts are inferred.
 fn check(params: &Value) -> ApiResult<()> {
     let refuse = |text: &str| Err(ApiError::invalid(text));
     if params["stream"] == true {

@@ -1,8 +1,8 @@
 //! A batch on its way: its items run beside each other, as far as the server's pool allows.
 //!
-//! What was begun runs to its end; what was not begun when the batch is canceled, or its 24 hours are
-//! over, ends without a result. After a restart finished items keep their results, and those that the
-//! end of the server cut short run again from their beginning.
+//! Items that were begun run to their end; those that were not when the batch is canceled, or its 24 hours are
+//! over, end without a result. After a restart finished items keep their results, and those that the end of the
+//! server cut short run again from their beginning.
 
 use std::sync::Arc;
 

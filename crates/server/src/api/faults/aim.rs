@@ -1,5 +1,5 @@
-//! What of a request decides whether a fault fits it, and has to be read for that: its model, and the files
-//! that it names.
+//! The parts of a request that decide whether a fault fits it, and have to be read for that: its model, and the
+//! files that it names.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, header};

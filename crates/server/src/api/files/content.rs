@@ -15,7 +15,7 @@ use crate::api::exchange::{Exchange, Outcome};
 /// Bytes read from the disk at once.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// What RFC 8187 wants encoded, with the recorded service's (and Python's) choice of the rest.
+/// The characters that RFC 8187 wants encoded, with the recorded service's (and Python's) choice of the rest.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')

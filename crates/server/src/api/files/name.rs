@@ -25,7 +25,7 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("video/mpeg", "mpeg"),
 ];
 
-/// What an upload is called and of which type it is.
+/// The filename and the MIME type of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Named {
     pub(super) filename: String,
@@ -59,7 +59,7 @@ pub(super) fn name(filename: Option<&str>, content_type: Option<&str>) -> Result
     })
 }
 
-/// What follows the last separator, of either kind: clients on Windows send their own.
+/// The part after the last separator, of either kind: clients on Windows send their own.
 fn last_component(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or_default()
 }

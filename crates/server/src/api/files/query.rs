@@ -1,4 +1,4 @@
-//! What a client may ask of a list of files (F082).
+//! The query parameters of a list of files (F082).
 
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::files::Shape;
@@ -26,9 +26,9 @@ fn parse_page_cursor(text: &str) -> Option<Position> {
     })
 }
 
-/// What to list; `None` asks for the files of a session, of which there are none here. Parameters
-/// that are not known are ignored, those of the other shape are not: a client that pages with them
-/// would go round in circles.
+/// The selection that a query asks for; `None` for the files of a session, of which there are none here. Parameters
+/// that are not known are ignored, those of the other shape are not: a client that pages with them would go round
+/// in circles.
 pub(super) fn parse(pairs: Vec<(String, String)>, shape: Shape) -> ApiResult<Option<Select>> {
     let mut ids: Option<Vec<String>> = None;
     let (mut limit, mut page, mut after, mut before) = (None, None, None, None);

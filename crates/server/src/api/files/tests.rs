@@ -177,7 +177,7 @@ impl Server {
             .into_string()
     }
 
-    /// What there is in both workspaces, and on the disk beside whole files.
+    /// Asserts that neither workspace has a file, and that nothing is on the disk beside whole files.
     async fn nothing_is_stored(&self) {
         for workspace in 0..2 {
             let request = Request::get("/v1/files").body(Body::empty()).unwrap();

@@ -12,7 +12,7 @@ use workspace::lint::{Lint, UNKNOWN_BETA, UNKNOWN_VERSION};
 /// The versions the service knows; any other is noted, or refused with `--strict-version`.
 const VERSIONS: &[&str] = &["2023-01-01", "2023-06-01", "2026-10-21"];
 
-/// What the two headers say.
+/// The values of the two headers.
 pub(super) struct Read {
     pub(super) version: Cow<'static, str>,
     pub(super) betas: Betas,

@@ -72,7 +72,7 @@ struct Queue {
     coverage: Arc<Coverage>,
 }
 
-/// What goes out next.
+/// The next item to go out.
 #[derive(Debug)]
 enum Item {
     Bytes(Vec<u8>),

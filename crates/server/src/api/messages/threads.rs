@@ -19,11 +19,11 @@ use store::{self, NewThreadTurn, ThreadRow};
 use workspace::Continuing;
 
 const BETA: &str = "message-threads-2026-08-12";
-/// What only the first request of a thread says.
+/// The fields that only the first request of a thread has.
 const OF_THE_FIRST: [&str; 2] = ["system", "tools"];
-/// What has to stay the same without being left out (F018).
+/// The fields that have to stay the same without being left out (F018).
 const THE_SAME: [&str; 1] = ["output_config"];
-/// What cannot stand beside a thread, by the names that the SDKs know (F018).
+/// The fields that cannot stand beside a thread, by the names that the SDKs know (F018).
 const UNSUPPORTED: [&str; 2] = ["context_management", "fallbacks"];
 
 /// Where the answer of a request belongs.
@@ -99,7 +99,7 @@ fn quoted(names: &[&str]) -> String {
     quoted.join(", ")
 }
 
-/// What of a first request its thread keeps.
+/// The fields of a first request that its thread keeps.
 fn fixed(body: &Value) -> Value {
     let names = OF_THE_FIRST.iter().chain(&THE_SAME);
     let kept = names.filter_map(|name| {

@@ -1,5 +1,5 @@
-//! What a multipart body says, whatever its boundary is and however it is cut: two uploads are one if
-//! this is the same.
+//! The content of a multipart body, whatever its boundary is and however it is cut: two uploads are one if this is
+//! the same.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};

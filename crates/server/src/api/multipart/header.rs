@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 
 use super::MultipartError;
 
-/// What the headers of a part say.
+/// The fields in the headers of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PartHead {
     /// The form field.

@@ -8,7 +8,7 @@ const BODY: &[u8] = b"--B\r\nContent-Disposition: form-data; name=\"expires_in_s
     --B  \r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\nContent-Type: text/csv\r\n\r\n\
     a,b\r\n\r\n--1,2\r\n-\r\n--\r\n--B--\r\nepilogue";
 
-/// What a body holds: each part's name and content, and whether it was closed.
+/// The parts of a body: each one's name and content, and whether the body was closed.
 type Parts = (Vec<(String, Vec<u8>)>, bool);
 
 fn parse(boundary: &str, chunks: &[&[u8]]) -> Result<Parts, MultipartError> {

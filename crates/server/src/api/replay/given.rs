@@ -246,8 +246,8 @@ fn tool_fault(caller: &Caller, model: &str, tool: &str, facts: &mut Facts) -> Op
     Some(code.name().to_owned())
 }
 
-/// What a verdict on the client needs to know of the answer: files to fetch, a pause to go on from, a container
-/// that is over.
+/// Notes the facts about an answer that a verdict on the client needs: files to fetch, a pause to go on from, a
+/// container that is over.
 fn note(caller: &Caller, turn: Option<&MessagesRequest>, played: &Played, facts: &mut Facts) {
     let blocks = played.response.blocks();
     if let Some(turn) = turn {
@@ -330,7 +330,7 @@ fn disturb(steps: &mut Vec<Step>, after_events: Option<u32>, act: &StreamAct) {
     }
 }
 
-/// What a stream's fault makes of an answer that is none.
+/// The effect of a stream's fault on an answer that is no stream.
 async fn disturbed_plain(bytes: &Bytes, act: &StreamAct) -> Option<Outcome> {
     match act {
         StreamAct::Error(error) => Some(Err(error.clone().into())),

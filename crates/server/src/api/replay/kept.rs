@@ -12,10 +12,10 @@ use common::ids::hex;
 use common::private;
 use store::StoreError;
 
-/// What is kept in memory; beyond it lies in a file.
+/// The bytes that are kept in memory; an answer beyond them lies in a file.
 const IN_MEMORY_BYTES: usize = 1024 * 1024;
 
-/// What has passed so far.
+/// The bytes that have passed so far.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     memory: BytesMut,

@@ -10,7 +10,7 @@ use common::limits;
 
 const PREFIX: &str = "page_";
 
-/// What is asked of a list.
+/// The page of a list that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SkillPage {
     limit: usize,

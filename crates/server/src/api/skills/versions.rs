@@ -18,7 +18,7 @@ use crate::app::App;
 use store::{SkillRow, SkillVersionRow, StoreError};
 use workspace::skills::{VendorSkill, archive};
 
-/// What an id and a version lead to.
+/// The skill version that an id and a version lead to.
 enum FoundVersion {
     Own(SkillRow, SkillVersionRow),
     Vendor(VendorSkill, &'static str),
@@ -28,7 +28,7 @@ fn version_not_found(version: &str) -> ApiError {
     ApiError::not_found(format!("Skill version `{version}` not found."))
 }
 
-/// What is done with a version: `latest` is a version to read alone, and a number one to download.
+/// The use of a version: `latest` is a version to read alone, and a number one to download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
     Reading,

@@ -71,7 +71,7 @@ fn row(number: u64, entry: &Entry) -> TimelineRow {
     }
 }
 
-/// What a row tells of a Messages request.
+/// A row's fields of a Messages request.
 #[derive(Debug, Default)]
 struct Asked {
     model: Option<String>,

@@ -9,7 +9,7 @@ use super::{Change, Layer, ToolWord, Transport, parse, turn, wire};
 
 const CATALOGUE: &str = include_str!("../../../../../page/src/catalogue.json");
 
-/// What `at` says, and what `do` says or stands for it.
+/// The value of `at`, and that of `do` or of the key that stands for it.
 type Kind = (String, String);
 
 fn kinds() -> BTreeSet<Kind> {

@@ -4,7 +4,7 @@ use super::{FaultError, Keys, bad, one_of};
 use crate::fault::TurnAct;
 use model::Stop;
 
-/// What a turn fault may say beside what all may.
+/// The keys of a turn fault, beside those of every fault.
 pub(super) const KEYS: [&str; 7] = [
     "do",
     "after_blocks",

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{FaultError, Keys, bad, one_of};
 use crate::fault::{Pace, Where, WireAct};
 
-/// What a wire fault may say beside what all may.
+/// The keys of a wire fault, beside those of every fault.
 pub(super) const KEYS: [&str; 13] = [
     "path",
     "method",

@@ -60,7 +60,7 @@ pub(super) fn items(
 
 struct Intake<T> {
     take: T,
-    /// What is wrong, once something is.
+    /// The error, once there is one.
     fault: Option<Invalid>,
     in_requests: bool,
     seen: bool,
