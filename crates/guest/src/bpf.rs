@@ -8,9 +8,9 @@ const ARCHITECTURE_AT: u32 = 4;
 /// Where the first argument stands; the others follow, 8 bytes each.
 pub const ARGUMENTS_AT: u32 = 16;
 #[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: u32 = 0xC000_003E;
+pub(crate) const ARCHITECTURE: u32 = 0xC000_003E;
 #[cfg(target_arch = "aarch64")]
-const ARCHITECTURE: u32 = 0xC000_00B7;
+pub(crate) const ARCHITECTURE: u32 = 0xC000_00B7;
 /// The first number of x32, which x86-64 takes as well.
 const X32: u32 = 0x4000_0000;
 

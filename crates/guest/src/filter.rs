@@ -3,12 +3,13 @@
 //! A list of denials on top of the launcher's own filter: holes that are open on some engines (VSOCK,
 //! `io_uring`), and calls by which user code, having the guest's uid, could hamper the guest.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use guest_proto::SOCKETS_VARIABLE;
-use libc::{BPF_JEQ, BPF_JSET, BPF_K, BPF_RET, SECCOMP_RET_ALLOW, sock_filter};
+use libc::{BPF_JEQ, BPF_JGE, BPF_JSET, BPF_K, BPF_RET, SECCOMP_RET_ALLOW, sock_filter};
 
-use crate::bpf::{ARGUMENTS_AT, begin, jump, load, number, on, refuse, statement};
+use crate::bpf::{ARGUMENTS_AT, begin, jump, load, number, refuse, statement};
 use crate::sys;
 
 /// New namespaces of every kind but time.
@@ -110,69 +111,129 @@ fn families() -> &'static [libc::c_int] {
     }
 }
 
-/// The filter as the kernel takes it.
+/// What is done about calls by their numbers; those that are not named are allowed, and so is what falls through.
+type Rules = BTreeMap<u32, Vec<sock_filter>>;
+
+/// The filter as the kernel takes it. The number is looked for by halves: when a program starts the kernel tries the
+/// filter with every call there is, and takes longer over a list than over all the rest of the start.
 pub(crate) fn program() -> Vec<sock_filter> {
+    let rules: Vec<(u32, Vec<sock_filter>)> = rules().into_iter().collect();
     let mut program = begin(libc::EPERM);
+    program.extend(search(&rules));
+    program
+}
+
+/// So few are looked at one by one.
+const FEW: usize = 2;
+
+fn search(rules: &[(u32, Vec<sock_filter>)]) -> Vec<sock_filter> {
+    let allow = statement(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    let over = |block: &[sock_filter]| u8::try_from(block.len()).expect("blocks are short");
+    if rules.len() <= FEW {
+        let mut all = Vec::new();
+        for (number, checks) in rules {
+            let checks = [checks, &[allow][..]].concat();
+            all.push(jump(BPF_JEQ, *number, 0, over(&checks)));
+            all.extend(checks);
+        }
+        all.push(allow);
+        return all;
+    }
+    let (low, high) = rules.split_at(rules.len() / 2);
+    let below = search(low);
+    let mut all = vec![jump(BPF_JGE, high[0].0, over(&below), 0)];
+    all.extend(below);
+    all.extend(search(high));
+    all
+}
+
+fn rules() -> Rules {
+    let mut rules = Rules::new();
+    let mut on = |call: libc::c_long, checks: &[sock_filter]| {
+        rules
+            .entry(number(call))
+            .or_default()
+            .extend_from_slice(checks);
+    };
     for call in DENIED {
-        program.extend([jump(BPF_JEQ, number(*call), 0, 1), refuse(libc::EPERM)]);
+        on(*call, &[refuse(libc::EPERM)]);
     }
     // Its flags lie in memory, out of a filter's sight; C libraries fall back on `clone`.
-    program.extend([
-        jump(BPF_JEQ, number(libc::SYS_clone3), 0, 1),
-        refuse(libc::ENOSYS),
-    ]);
+    on(libc::SYS_clone3, &[refuse(libc::ENOSYS)]);
     let flags = [
         (libc::SYS_clone, NAMESPACES),
         (libc::SYS_unshare, NAMESPACES | TIME_NAMESPACE),
     ];
     for (call, flags) in flags {
-        let checks = [jump(BPF_JSET, flags, 0, 1), refuse(libc::EPERM)];
-        program.extend(on_argument(call, 0, &checks));
+        on(
+            call,
+            &[
+                argument(0),
+                jump(BPF_JSET, flags, 0, 1),
+                refuse(libc::EPERM),
+            ],
+        );
     }
-    for (call, argument) in NOT_ON_THE_GUEST {
-        let checks = [
-            jump(BPF_JEQ, GUEST, 1, 0),
-            jump(BPF_JEQ, std::process::id(), 0, 1),
-            refuse(libc::EPERM),
-        ];
-        program.extend(on_argument(*call, *argument, &checks));
+    for (call, place) in NOT_ON_THE_GUEST {
+        on(
+            *call,
+            &[
+                argument(*place),
+                jump(BPF_JEQ, GUEST, 1, 0),
+                jump(BPF_JEQ, std::process::id(), 0, 1),
+                refuse(libc::EPERM),
+            ],
+        );
     }
     if sys::is_in_a_pod() {
-        let call = number(libc::SYS_sched_setaffinity);
         // As if it were done: programs that ask for more CPUs get none, and go on.
-        program.extend([jump(BPF_JEQ, call, 0, 1), refuse(0)]);
+        on(libc::SYS_sched_setaffinity, &[refuse(0)]);
         // Nobody limits what of them outlives its processes.
         for call in [libc::SYS_shmget, libc::SYS_msgget, libc::SYS_semget] {
-            program.extend([jump(BPF_JEQ, number(call), 0, 1), refuse(libc::ENOSYS)]);
+            on(call, &[refuse(libc::ENOSYS)]);
         }
     }
-    for (call, argument) in NOT_ON_OTHERS {
-        let checks = [jump(BPF_JEQ, 0, 1, 0), refuse(libc::EPERM)];
-        program.extend(on_argument(*call, *argument, &checks));
+    for (call, place) in NOT_ON_OTHERS {
+        on(
+            *call,
+            &[
+                argument(*place),
+                jump(BPF_JEQ, 0, 1, 0),
+                refuse(libc::EPERM),
+            ],
+        );
     }
     for (call, which) in NOT_ON_THE_USER {
-        let checks = [jump(BPF_JEQ, which, 0, 1), refuse(libc::EPERM)];
-        program.extend(on_argument(call, 0, &checks));
+        on(
+            call,
+            &[argument(0), jump(BPF_JEQ, which, 0, 1), refuse(libc::EPERM)],
+        );
     }
     // Looking at another's limits is let be, and so is changing one's own, by the number 0.
-    let checks = [
-        jump(BPF_JEQ, 0, 5, 0),
-        load(ARGUMENTS_AT + 16),
-        jump(BPF_JEQ, 0, 0, 2),
-        load(ARGUMENTS_AT + 20),
-        jump(BPF_JEQ, 0, 1, 0),
-        refuse(libc::EPERM),
-    ];
-    program.extend(on_argument(libc::SYS_prlimit64, 0, &checks));
+    on(
+        libc::SYS_prlimit64,
+        &[
+            argument(0),
+            jump(BPF_JEQ, 0, 5, 0),
+            argument(2),
+            jump(BPF_JEQ, 0, 0, 2),
+            load(ARGUMENTS_AT + 20),
+            jump(BPF_JEQ, 0, 1, 0),
+            refuse(libc::EPERM),
+        ],
+    );
     // Only routes: the kernel tells of the machine's devices in every network of its first user.
-    let checks = [
-        jump(BPF_JEQ, libc::AF_NETLINK.cast_unsigned(), 0, 3),
-        load(ARGUMENTS_AT + 16),
-        jump(BPF_JEQ, libc::NETLINK_ROUTE.cast_unsigned(), 1, 0),
-        refuse(libc::EPROTONOSUPPORT),
-    ];
-    program.extend(on_argument(libc::SYS_socket, 0, &checks));
-    let mut checks = Vec::new();
+    on(
+        libc::SYS_socket,
+        &[
+            argument(0),
+            jump(BPF_JEQ, libc::AF_NETLINK.cast_unsigned(), 0, 3),
+            argument(2),
+            jump(BPF_JEQ, libc::NETLINK_ROUTE.cast_unsigned(), 1, 0),
+            refuse(libc::EPROTONOSUPPORT),
+        ],
+    );
+    let mut checks = vec![argument(0)];
     let families = families();
     for (place, family) in families.iter().enumerate() {
         // Over the other families and the refusal.
@@ -180,14 +241,115 @@ pub(crate) fn program() -> Vec<sock_filter> {
         checks.push(jump(BPF_JEQ, family.cast_unsigned(), over, 0));
     }
     checks.push(refuse(libc::EAFNOSUPPORT));
-    program.extend(on_argument(libc::SYS_socket, 0, &checks));
-    program.push(statement(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
-    program
+    on(libc::SYS_socket, &checks);
+    rules
 }
 
-/// Looks at the lower half of an argument of one call: all that the kernel looks at in an `int`.
-fn on_argument(call: libc::c_long, argument: u32, checks: &[sock_filter]) -> Vec<sock_filter> {
-    let mut all = vec![load(ARGUMENTS_AT + 8 * argument)];
-    all.extend_from_slice(checks);
-    on(call, &all)
+/// Loads the lower half of an argument: all that the kernel looks at in an `int`.
+fn argument(place: u32) -> sock_filter {
+    load(ARGUMENTS_AT + 8 * place)
+}
+
+#[cfg(test)]
+mod tests {
+    use libc::{BPF_JA, SECCOMP_RET_ERRNO};
+
+    use super::*;
+
+    /// A call as a filter sees it.
+    fn seen(call: libc::c_long, arguments: &[u64]) -> Vec<u32> {
+        let mut words = vec![number(call), crate::bpf::ARCHITECTURE, 0, 0];
+        for place in 0..6 {
+            let value = arguments.get(place).copied().unwrap_or(0);
+            let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap();
+            words.extend([half(value), half(value >> 32)]);
+        }
+        words
+    }
+
+    /// What a filter comes to, and after how many instructions.
+    fn run(program: &[sock_filter], words: &[u32]) -> (u32, usize) {
+        let (mut place, mut loaded, mut steps) = (0, 0, 0);
+        loop {
+            let sock_filter { code, jt, jf, k } = program[place];
+            (place, steps) = (place + 1, steps + 1);
+            let code = u32::from(code);
+            let holds = match code & !BPF_K & !libc::BPF_JMP {
+                BPF_JEQ => loaded == k,
+                BPF_JGE => loaded >= k,
+                BPF_JSET => loaded & k != 0,
+                _ if code == BPF_RET | BPF_K => return (k, steps),
+                _ => {
+                    assert_ne!(code, libc::BPF_JMP | BPF_JA);
+                    loaded = words[k as usize / 4];
+                    continue;
+                }
+            };
+            place += usize::from(if holds { jt } else { jf });
+        }
+    }
+
+    fn outcome(call: libc::c_long, arguments: &[u64]) -> Result<(), i32> {
+        match run(&program(), &seen(call, arguments)).0 {
+            SECCOMP_RET_ALLOW => Ok(()),
+            other => Err((other & !SECCOMP_RET_ERRNO).cast_signed()),
+        }
+    }
+
+    #[test]
+    fn every_call_that_is_denied_is_found_and_every_other_one_is_not() {
+        let refused = |call: libc::c_long| match call {
+            libc::SYS_clone3 => Err(libc::ENOSYS),
+            // Of no family, and of another process's number.
+            libc::SYS_socket => Err(libc::EAFNOSUPPORT),
+            _ if DENIED.contains(&call) => Err(libc::EPERM),
+            _ => Ok(()),
+        };
+        for call in 0..500 {
+            assert_eq!(outcome(call, &[]), refused(call), "{call}");
+        }
+    }
+
+    #[test]
+    fn arguments_decide_where_they_are_to() {
+        let own = u64::from(std::process::id());
+        let negative = u64::from(u32::MAX);
+        let netlink = libc::AF_NETLINK as u64;
+        for (call, arguments, wanted) in [
+            (libc::SYS_clone, [0x2000_0000, 0, 0], Err(libc::EPERM)),
+            (libc::SYS_clone, [0x100, 0, 0], Ok(())),
+            (libc::SYS_unshare, [0x80, 0, 0], Err(libc::EPERM)),
+            (libc::SYS_prlimit64, [1, 0, 0], Err(libc::EPERM)),
+            (libc::SYS_prlimit64, [own, 0, 0], Err(libc::EPERM)),
+            (libc::SYS_prlimit64, [7, 0, 0], Ok(())),
+            (libc::SYS_prlimit64, [7, 0, 1], Err(libc::EPERM)),
+            (libc::SYS_prlimit64, [7, 0, 1 << 32], Err(libc::EPERM)),
+            (libc::SYS_prlimit64, [0, 0, 1], Ok(())),
+            (libc::SYS_sched_setaffinity, [1, 0, 0], Err(libc::EPERM)),
+            (libc::SYS_sched_setaffinity, [0, 0, 0], Ok(())),
+            (libc::SYS_setpriority, [0, 7, 0], Err(libc::EPERM)),
+            (libc::SYS_setpriority, [2, 0, 0], Err(libc::EPERM)),
+            (libc::SYS_setpriority, [0, 0, 0], Ok(())),
+            (libc::SYS_ioprio_set, [3, 0, 0], Err(libc::EPERM)),
+            (libc::SYS_socket, [netlink, 0, 0], Ok(())),
+            (
+                libc::SYS_socket,
+                [netlink, 0, 15],
+                Err(libc::EPROTONOSUPPORT),
+            ),
+            (libc::SYS_socket, [1, 0, 0], Ok(())),
+            (libc::SYS_socket, [40, 0, 0], Err(libc::EAFNOSUPPORT)),
+            (libc::SYS_socket, [negative, 0, 0], Err(libc::EAFNOSUPPORT)),
+        ] {
+            assert_eq!(outcome(call, &arguments), wanted, "{call} {arguments:?}");
+        }
+    }
+
+    #[test]
+    fn no_call_is_looked_for_long() {
+        let program = program();
+        let longest = (0..500).map(|call| run(&program, &seen(call, &[])).1).max();
+        // A list of all would be more than a hundred.
+        assert!(longest <= Some(20), "{longest:?}");
+    }
 }
