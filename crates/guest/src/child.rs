@@ -5,9 +5,10 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::sys::{self, Change, Poll, Program, Spawned, Status, Word};
+use crate::sys::{self, Change, Ground, Poll, Program, Spawned, Status, Word};
 use crate::tree::{self, Root};
 
 /// Starts of one program before it counts as one that cannot run.
@@ -23,10 +24,12 @@ const PREY: &str = "1000";
 /// A program that was started.
 #[derive(Debug)]
 pub(crate) struct Child {
-    program: Program,
+    program: Rc<Program>,
     root: Root,
     /// Until it is known what became of its start.
     status: Option<Status>,
+    /// Until it has left the guest's memory.
+    ground: Option<Ground>,
     place: Option<usize>,
     failure: Option<String>,
     runs: bool,
@@ -68,12 +71,18 @@ pub(crate) const AFTERMATH: Duration = Duration::from_secs(2);
 impl Child {
     /// Starts a program with these as its stdin, stdout, and stderr.
     pub(crate) fn start(program: Program, stdio: [&dyn AsRawFd; 3]) -> io::Result<Self> {
-        let Spawned { pid, status } = sys::spawn(&program, stdio)?;
+        let program = Rc::new(program);
+        let Spawned {
+            pid,
+            status,
+            ground,
+        } = sys::spawn(&program, stdio)?;
         let now = Instant::now();
         Ok(Self {
             program,
             root: Root::of(pid),
             status: Some(status),
+            ground: Some(ground),
             place: None,
             failure: None,
             runs: false,
@@ -87,9 +96,14 @@ impl Child {
 
     /// Starts it anew, after one that was [`End::Unborn`].
     pub(crate) fn start_again(&mut self, stdio: [&dyn AsRawFd; 3]) -> io::Result<()> {
-        let Spawned { pid, status } = sys::spawn(&self.program, stdio)?;
+        let Spawned {
+            pid,
+            status,
+            ground,
+        } = sys::spawn(&self.program, stdio)?;
         self.root = Root::of(pid);
         self.status = Some(status);
+        self.ground = Some(ground);
         self.starts += 1;
         self.since = Instant::now();
         self.look_again(FIRST_LOOK);
@@ -112,7 +126,7 @@ impl Child {
     }
 
     pub(crate) fn watch(&mut self, poll: &mut Poll) {
-        self.place = self.status.as_ref().map(|status| poll.readable(status));
+        self.place = self.status.as_ref().map(|status| poll.closed(status));
     }
 
     pub(crate) fn read(&mut self, poll: &Poll) {
@@ -127,6 +141,7 @@ impl Child {
             None | Some(Word::Begins | Word::Disturbed) => return,
             Some(Word::Runs) => {
                 self.runs = true;
+                self.leave_ground();
                 // Not sooner: what is not dumpable has its files of `/proc` closed to the guest, too.
                 // Best effort: some sandboxes mount `/proc` read-only.
                 let score = format!("/proc/{}/oom_score_adj", self.root.pid);
@@ -139,6 +154,12 @@ impl Child {
         self.status = None;
     }
 
+    fn leave_ground(&mut self) {
+        if let Some(ground) = self.ground.take() {
+            ground.release();
+        }
+    }
+
     /// Classifies its end; after this it is not looked at any more.
     pub(crate) fn ended(&mut self, change: Change) -> End {
         self.hear();
@@ -149,6 +170,7 @@ impl Child {
         else {
             return End::Own;
         };
+        self.leave_ground();
         if !self.runs && self.failure.is_none() {
             if self.starts < MAX_STARTS {
                 return End::Unborn;

@@ -193,19 +193,27 @@ impl Daemon {
             self.end_overdue();
             self.watch_disk();
             self.answer_done();
+            // Before the look at who is left, for which nobody need wait.
+            self.tell()?;
             self.mind_decoy();
             self.take_requests()?;
             let out = &mut self.out;
             self.gets.retain(|call, get| !get.pump(*call, out));
-            if let Some((_, output)) = &mut self.line
-                && let Err(error) = out.write(output)
-            {
-                if !self.outlives_its_line() {
-                    return Err(error);
-                }
-                self.hang_up();
-            }
+            self.tell()?;
         }
+    }
+
+    /// Writes what the host takes without waiting.
+    fn tell(&mut self) -> io::Result<()> {
+        if let Some((_, output)) = &mut self.line
+            && let Err(error) = self.out.write(output)
+        {
+            if !self.outlives_its_line() {
+                return Err(error);
+            }
+            self.hang_up();
+        }
+        Ok(())
     }
 
     /// Whether another host may come after this one.
@@ -394,6 +402,7 @@ impl Daemon {
                     }
                     disk.add(bytes);
                 }
+                // What cannot be done the edit says.
                 self.secure(exec::open_work_dir);
                 let Some(settings) = &self.settings else {
                     return;
@@ -527,11 +536,15 @@ impl Daemon {
             self.busy(call);
             return;
         }
-        self.secure(|settings| exec::make_places(settings, &job.places));
+        let Some(made) = self.secure(|settings| exec::make_places(settings, &job.places)) else {
+            return;
+        };
         let Some(settings) = &self.settings else {
             return;
         };
-        let mut started = exec::start(settings, job);
+        let mut started = made
+            .map_err(Refusal::from)
+            .and_then(|()| exec::start(settings, job));
         match started.as_ref().err().map(|refusal| refusal.cause) {
             Some(Cause::Crowd)
                 if self.runs.is_empty() && !self.repl.is_busy() && sys::is_init() =>
@@ -542,7 +555,9 @@ impl Daemon {
                 if self.clear_way()
                     && let Some(settings) = &self.settings
                 {
-                    started = exec::start(settings, job);
+                    started = exec::make_places(settings, &job.places)
+                        .map_err(Refusal::from)
+                        .and_then(|()| exec::start(settings, job));
                 }
             }
             _ => {}

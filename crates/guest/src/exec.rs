@@ -95,13 +95,19 @@ impl From<String> for Refusal {
     }
 }
 
-/// Starts a program, or says why it cannot run.
+impl From<(&'static str, io::Error)> for Refusal {
+    /// What cannot be put in its place, and why.
+    fn from((what, error): (&'static str, io::Error)) -> Self {
+        Self {
+            message: format!("{what}: {error}"),
+            cause: Cause::Place,
+        }
+    }
+}
+
+/// Starts a program whose directories are in place, or says why it cannot run.
 pub(crate) fn start(settings: &Settings, job: &Job<'_>) -> Result<Run, Refusal> {
-    let in_words = |what: &str, error: io::Error| Refusal {
-        message: format!("{what}: {error}"),
-        cause: Cause::Place,
-    };
-    make_places(settings, &job.places).map_err(|(what, error)| in_words(what, error))?;
+    let in_words = |what: &'static str, error: io::Error| Refusal::from((what, error));
     let tmp = Path::new(&settings.tmp_root);
     let mut script = None;
     let (name, arguments) = match &job.command {

@@ -4,6 +4,7 @@
     reason = "system calls the standard library does not offer"
 )]
 
+mod bare;
 mod spawn;
 
 use std::ffi::CString;
@@ -17,7 +18,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-pub(crate) use spawn::{Program, Spawned, Status, Word, decoy, spawn};
+pub(crate) use spawn::{Ground, Program, Spawned, Status, Word, decoy, spawn};
 
 /// Signals that must not end the guest. User code has the guest's uid and may send any of them; PID 1
 /// cannot be killed from inside, an ordinary process in a test should not fall to a stray one either.
@@ -245,6 +246,11 @@ impl Poll {
         self.add(file.as_fd().as_raw_fd(), libc::POLLIN)
     }
 
+    /// Waits for the other end to be closed, and for nothing that comes before.
+    pub(crate) fn closed(&mut self, file: &impl AsFd) -> usize {
+        self.add(file.as_fd().as_raw_fd(), 0)
+    }
+
     /// Waits for room on a descriptor.
     pub(crate) fn writable(&mut self, file: &impl AsFd) -> usize {
         self.add(file.as_fd().as_raw_fd(), libc::POLLOUT)
@@ -457,23 +463,4 @@ pub(crate) fn bytes_waiting(pipe: &impl AsFd) -> usize {
         return 0;
     }
     usize::try_from(waiting).unwrap_or(0)
-}
-
-/// Lowers a limit, hard and soft, never above what is allowed.
-///
-/// # Safety
-/// None beyond that of a system call; `unsafe` so that it can run in the child's closure as is.
-unsafe fn limit(resource: libc::__rlimit_resource_t, most: u64) -> io::Result<()> {
-    // SAFETY: `old` and `new` are valid for the length of each call.
-    unsafe {
-        let mut old: libc::rlimit = std::mem::zeroed();
-        check(libc::getrlimit(resource, &raw mut old))?;
-        let most = most.min(old.rlim_max);
-        let new = libc::rlimit {
-            rlim_cur: most,
-            rlim_max: most,
-        };
-        check(libc::setrlimit(resource, &raw const new))?;
-    }
-    Ok(())
 }

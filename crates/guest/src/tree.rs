@@ -5,7 +5,8 @@
 //! One that hides all three while an older call runs too is left alone: it may be that call's.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ const MAX_SCANS: usize = 100;
 const SCANS_BESIDE_A_WARDEN: usize = 5;
 /// How long the killed may take to be gone; they may have gigabytes to give back.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// What `/proc/<pid>/stat` holds at most, rounded up.
+const STAT_BYTES: usize = 2048;
 /// Stopped by a signal, as `/proc` says it.
 const STOPPED: char = 'T';
 /// Stopped for its tracer.
@@ -396,8 +399,11 @@ fn everybody() -> Vec<Process> {
 }
 
 fn read_process(pid: i32) -> Option<Process> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    parse_stat(pid, &String::from_utf8_lossy(&stat))
+    // Some fifty numbers and a short name: it is had with one read, which is much of what a look costs.
+    let mut stat = [0; STAT_BYTES];
+    let mut file = File::open(format!("/proc/{pid}/stat")).ok()?;
+    let length = file.read(&mut stat).ok()?;
+    parse_stat(pid, &String::from_utf8_lossy(&stat[..length]))
 }
 
 /// Reads `/proc/<pid>/stat`. The name in it is user code's: it may hold blanks and parentheses.

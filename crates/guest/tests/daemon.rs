@@ -353,3 +353,26 @@ fn a_program_that_overfills_the_watched_disk_is_killed_and_room_can_be_made() {
     guest.send(5, RequestBody::Chunk { last: true }, b"a,b\n");
     assert!(matches!(guest.answer(5), AnswerBody::PutDone { .. }));
 }
+
+#[test]
+fn the_directory_of_a_calls_outputs_is_made_once() {
+    let mut guest = Guest::start();
+    assert!(!guest.hello());
+    guest.bash(2, "true", 60_000);
+    assert_eq!(guest.done(2).0.return_code, 0);
+    let outputs = guest.root.path().join("files/output");
+    let path = std::ffi::CString::new(outputs.to_str().unwrap()).unwrap();
+    let mut changes = [0_u8; 4096];
+    #[expect(unsafe_code, reason = "the kernel tells of changes")]
+    // SAFETY: a C string, and a buffer with its length; the descriptor ends with the process.
+    let bytes = unsafe {
+        let watch = libc::inotify_init1(libc::IN_NONBLOCK);
+        let mask = libc::IN_CREATE | libc::IN_DELETE;
+        assert!(libc::inotify_add_watch(watch, path.as_ptr(), mask) >= 0);
+        guest.bash(3, "true", 60_000);
+        assert_eq!(guest.done(3).0.return_code, 0);
+        libc::read(watch, changes.as_mut_ptr().cast(), changes.len())
+    };
+    // One change, whose name has 16 digits and is padded: it is never taken away to be made again.
+    assert_eq!(bytes, 16 + 32);
+}

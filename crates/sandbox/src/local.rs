@@ -505,6 +505,7 @@ impl Inner {
         self.lock()
             .insert(spec.sandbox_id.clone(), Arc::clone(&sandbox));
         self.put_a_disk_aside(spec.limits.disk_bytes);
+        self.launcher.put_one_aside();
         let inner = Arc::clone(&self);
         tokio::spawn(async move {
             // An error means that it cannot be waited for: it is taken for gone.

@@ -17,6 +17,10 @@ use common::limits::{CONTAINER_LIFE_DAYS, WARM_LIFE};
 /// How long a write to a warm sandbox may take before it counts as dead.
 const MARK_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long whoever takes one has the machine before another is made in its place, which takes an engine a tenth of a
+/// second of processor time: enough for a first call.
+const RESPITE: Duration = Duration::from_millis(50);
+
 /// How long the one who fills the pool may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -62,6 +66,12 @@ impl Pool {
     pub(super) async fn unwanted(&self) {
         let mut wanted = self.wanted.subscribe();
         drop(wanted.wait_for(|count| *count == 0).await);
+    }
+
+    /// Waits until one was taken, or is no longer wanted, and a moment more.
+    pub(super) async fn taken(&self) {
+        self.changed.notified().await;
+        tokio::time::sleep(RESPITE).await;
     }
 
     /// How many are missing.
@@ -142,5 +152,27 @@ impl Warm {
             writer.flush().await
         };
         matches!(tokio::time::timeout(MARK_TIMEOUT, write).await, Ok(Ok(())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn another_is_made_only_after_who_took_one_has_had_a_moment() {
+        let pool = Pool::default();
+        let mut taken = pin!(pool.taken());
+        let soon = RESPITE - Duration::from_millis(1);
+        assert!(
+            tokio::time::timeout(RESPITE * 10, taken.as_mut())
+                .await
+                .is_err()
+        );
+        pool.changed.notify_one();
+        assert!(tokio::time::timeout(soon, taken.as_mut()).await.is_err());
+        assert!(tokio::time::timeout(RESPITE, taken).await.is_ok());
     }
 }

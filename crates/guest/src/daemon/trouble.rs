@@ -155,16 +155,16 @@ impl Daemon {
                 && self.end_strangers(Spared::CallsUnderWay) != Killed::Nobody)
     }
 
-    /// Puts directories in place; if that needed repair, what may do the damage again is ended. What
-    /// cannot be done is told where it is done again.
-    pub(super) fn secure<T>(&mut self, put_in_place: impl FnOnce(&Settings) -> T) {
+    /// Puts directories in place; if that needed repair, what may do the damage again is ended, and they are put in
+    /// place once more. `None` without settings.
+    pub(super) fn secure<T>(&mut self, put_in_place: impl Fn(&Settings) -> T) -> Option<T> {
         let before = directory::repairs();
-        if let Some(settings) = &self.settings {
-            drop(put_in_place(settings));
+        let done = put_in_place(self.settings.as_ref()?);
+        if directory::repairs() == before {
+            return Some(done);
         }
-        if directory::repairs() != before {
-            self.end_suspects();
-        }
+        self.end_suspects();
+        self.settings.as_ref().map(put_in_place)
     }
 
     /// Ends what earlier calls have left, because one of theirs was hampered to its end.

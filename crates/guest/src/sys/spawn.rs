@@ -1,18 +1,20 @@
-//! Forking without ever waiting for the child: user code may stop or kill it at any moment.
+//! Starting a child without ever waiting for it: user code may stop or kill it at any moment.
 //!
-//! Between fork and exec the child is as closed to its uid as the guest: it stays not dumpable, and has
-//! the program's filter before anything else. Only `exec` opens it, and then it runs the program.
+//! Until `exec` the child is as closed to its uid as the guest, whose memory it shares: it stays not dumpable, and
+//! has the program's filter before anything else. Only `exec` opens it, and then it runs the program.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, NulError};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::ptr;
+use std::ptr::{self, NonNull};
+use std::rc::Rc;
 
 use libc::sock_filter;
 
-use super::{check, confinement, limit, set_nonblocking};
+use super::bare::{self, Errno};
+use super::{check, confinement, set_nonblocking};
 use crate::filter;
 
 /// Messages of the child on its status pipe, which `exec` closes.
@@ -22,6 +24,9 @@ const FAILED: u8 = b'e';
 const DISTURBED: u8 = b'd';
 /// The status of a child that could not become its program.
 const NO_PROGRAM: libc::c_int = 127;
+/// Much more than the child needs; what is not used is no memory. Without namespaces a warden puts paths below it.
+const STACK_BYTES: usize = 256 * 1024;
+const SECCOMP_MODE_FILTER: usize = 2;
 
 /// A program as the kernel takes it; may be started more than once.
 #[derive(Debug)]
@@ -33,7 +38,7 @@ pub(crate) struct Program {
     variables: Vec<CString>,
     directory: CString,
     max_file_bytes: u64,
-    filter: Vec<sock_filter>,
+    filter: &'static [sock_filter],
 }
 
 impl Program {
@@ -84,6 +89,7 @@ impl Program {
 pub(crate) struct Spawned {
     pub(crate) pid: i32,
     pub(crate) status: Status,
+    pub(crate) ground: Ground,
 }
 
 /// The end of a child's status pipe.
@@ -137,8 +143,11 @@ impl Status {
     }
 }
 
-/// Forks a child that becomes the program: leader of a new session, without core dumps.
-pub(crate) fn spawn(program: &Program, stdio: [&dyn AsRawFd; 3]) -> io::Result<Spawned> {
+/// Starts a child that becomes the program: leader of a new session, without core dumps.
+///
+/// It shares the guest's memory until then, because to copy what describes that memory takes longer than all the
+/// rest; unless programs may look into it, where namespaces are missing.
+pub(crate) fn spawn(program: &Rc<Program>, stdio: [&dyn AsRawFd; 3]) -> io::Result<Spawned> {
     let (pipe, theirs) = io::pipe()?;
     let pipe = File::from(OwnedFd::from(pipe));
     set_nonblocking(&pipe)?;
@@ -146,122 +155,257 @@ pub(crate) fn spawn(program: &Program, stdio: [&dyn AsRawFd; 3]) -> io::Result<S
         let texts = texts.iter().map(|text| text.as_ptr());
         texts.chain([ptr::null()]).collect()
     };
-    let entrance = Entrance {
-        program,
+    let rules = confinement().map(AsRawFd::as_raw_fd);
+    let ground = Ground::new(Entrance {
         arguments: pointers(&program.arguments),
         variables: pointers(&program.variables),
         stdio: stdio.map(AsRawFd::as_raw_fd),
         status: theirs.as_raw_fd(),
+        rules,
+        program: Rc::clone(program),
+    })?;
+    let flags = match rules {
+        None => libc::CLONE_VM | libc::SIGCHLD,
+        Some(_) => libc::SIGCHLD,
     };
-    // SAFETY: this process has one thread, so that the child's memory is whole.
-    let pid = check(unsafe { libc::fork() })?;
-    if pid == 0 {
-        entrance.enter();
-    }
+    // SAFETY: the child runs `enter` on a stack of its own, with what `ground` holds until it has left this memory.
+    // No handler of this process runs in it, because signals are blocked until they have none.
+    let pid = without_signals(|| unsafe {
+        check(libc::clone(
+            enter,
+            ground.top(),
+            flags,
+            ground.entrance.as_ptr().cast(),
+        ))
+    });
+    let pid = match pid {
+        Ok(pid) => pid,
+        Err(error) => {
+            ground.release();
+            return Err(error);
+        }
+    };
     Ok(Spawned {
         pid,
         status: Status {
             pipe,
             said: Vec::new(),
         },
+        ground,
     })
 }
 
-/// All that the child needs, made before the fork.
-struct Entrance<'a> {
-    program: &'a Program,
+/// What a child uses until it is its program. Never given back by itself: only who knows that the child is
+/// somebody else, or gone, may do so.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Ground {
+    stack: NonNull<libc::c_void>,
+    entrance: NonNull<Entrance>,
+}
+
+impl Ground {
+    fn new(entrance: Entrance) -> io::Result<Self> {
+        // SAFETY: a new mapping of its own.
+        let stack = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                STACK_BYTES,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
+                -1,
+                0,
+            )
+        };
+        if stack == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self {
+            stack: NonNull::new(stack).ok_or(io::ErrorKind::OutOfMemory)?,
+            entrance: NonNull::from(Box::leak(Box::new(entrance))),
+        })
+    }
+
+    /// Where the stack begins: it grows downwards.
+    fn top(&self) -> *mut libc::c_void {
+        self.stack.as_ptr().wrapping_byte_add(STACK_BYTES)
+    }
+
+    /// Gives it back: the child has become its program, or was waited for.
+    pub(crate) fn release(self) {
+        // SAFETY: both were made by `new`, and nobody uses them any more.
+        unsafe {
+            libc::munmap(self.stack.as_ptr(), STACK_BYTES);
+            drop(Box::from_raw(self.entrance.as_ptr()));
+        }
+    }
+}
+
+/// Does something while no signal is heard, and so that a process which is made meanwhile hears none at first.
+fn without_signals<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: the sets are initialised before use and outlive the calls.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::sigprocmask(libc::SIG_BLOCK, &raw const all, &raw mut before);
+        let result = work();
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
+        result
+    }
+}
+
+/// What the child needs, made before it.
+#[derive(Debug)]
+struct Entrance {
     arguments: Vec<*const libc::c_char>,
     variables: Vec<*const libc::c_char>,
     stdio: [RawFd; 3],
     status: RawFd,
+    /// Of Landlock, for programs.
+    rules: Option<RawFd>,
+    /// Owns the texts.
+    program: Rc<Program>,
 }
 
-impl Entrance<'_> {
-    fn enter(&self) -> ! {
-        if self.prepare().is_err() {
-            self.say(&[DISTURBED]);
-            leave();
-        }
-        self.say(&[ENTERS]);
-        let error = self.exec();
-        let [a, b, c, d] = error.raw_os_error().unwrap_or(0).to_le_bytes();
-        self.say(&[FAILED, a, b, c, d]);
-        leave()
+/// The child's way to its program. Here and in all that it calls: nothing that takes memory, none of the C
+/// library, and nothing that panics, because the guest goes on in the same memory.
+extern "C" fn enter(entrance: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: made by `spawn`, which keeps it, and changed by nobody.
+    let entrance = unsafe { &*entrance.cast::<Entrance>() };
+    if entrance.prepare().is_err() {
+        entrance.say(&[DISTURBED]);
+        return NO_PROGRAM;
     }
+    entrance.say(&[ENTERS]);
+    let Errno(error) = entrance.exec();
+    let [a, b, c, d] = error.to_le_bytes();
+    entrance.say(&[FAILED, a, b, c, d]);
+    NO_PROGRAM
+}
 
+impl Entrance {
     fn say(&self, bytes: &[u8]) {
-        // SAFETY: pointer and length describe the bytes. Without a reader the guest is gone.
-        unsafe { libc::write(self.status, bytes.as_ptr().cast(), bytes.len()) };
+        let write = [number(self.status), address(bytes), bytes.len(), 0, 0];
+        // SAFETY: address and length describe the bytes.
+        unsafe { bare::call(libc::SYS_write, write) }
+            // Without a reader the guest is gone.
+            .ok();
     }
 
-    fn prepare(&self) -> io::Result<()> {
-        confine()?;
-        apply(&self.program.filter)?;
-        // SAFETY: integers, and pointers to values that live through the call.
+    fn prepare(&self) -> Result<(), Errno> {
+        let program = &*self.program;
+        // SAFETY: integers, and addresses of values that live through the call.
         unsafe {
-            check(libc::setsid())?;
+            let no_new_privileges = [number(libc::PR_SET_NO_NEW_PRIVS), 1, 0, 0, 0];
+            bare::call(libc::SYS_prctl, no_new_privileges)?;
+            if let Some(rules) = self.rules {
+                // From here on it is as closed to the others as they are to one another.
+                let restrict = [number(rules), 0, 0, 0, 0];
+                bare::call(libc::SYS_landlock_restrict_self, restrict)?;
+            }
+            let filter = filter_of(program.filter);
+            let mode = SECCOMP_MODE_FILTER;
+            let apply = [number(libc::PR_SET_SECCOMP), mode, address(&filter), 0, 0];
+            bare::call(libc::SYS_prctl, apply)?;
+            bare::call(libc::SYS_setsid, [0; 5])?;
             for (from, to) in self.stdio.into_iter().zip(0..) {
-                check(libc::dup2(from, to))?;
+                bare::call(libc::SYS_dup3, [number(from), to, 0, 0, 0])?;
             }
-            check(libc::chdir(self.program.directory.as_ptr()))?;
-            limit(libc::RLIMIT_CORE, 0)?;
-            if self.program.max_file_bytes > 0 {
-                limit(libc::RLIMIT_FSIZE, self.program.max_file_bytes)?;
-            }
+            let directory = program.directory.as_ptr().expose_provenance();
+            bare::call(libc::SYS_chdir, [directory, 0, 0, 0, 0])?;
+        }
+        bound(libc::RLIMIT_CORE, 0)?;
+        if program.max_file_bytes > 0 {
+            bound(libc::RLIMIT_FSIZE, program.max_file_bytes)?;
         }
         hear_all_signals()
     }
 
     /// Becomes the program where it lies first; answers why it cannot.
-    fn exec(&self) -> io::Error {
-        let mut worst = io::Error::from_raw_os_error(libc::ENOENT);
+    fn exec(&self) -> Errno {
+        let mut worst = Errno(libc::ENOENT);
         for path in &self.program.paths {
+            let path = path.as_ptr().expose_provenance();
+            let lists = [self.arguments.as_ptr(), self.variables.as_ptr()];
+            let execute = [
+                path,
+                lists[0].expose_provenance(),
+                lists[1].expose_provenance(),
+                0,
+                0,
+            ];
             // SAFETY: a C string, and lists of them that end with a null.
-            unsafe {
-                libc::execve(
-                    path.as_ptr(),
-                    self.arguments.as_ptr(),
-                    self.variables.as_ptr(),
-                )
-            };
-            let error = io::Error::last_os_error();
-            match error.raw_os_error() {
-                Some(libc::ENOENT | libc::ENOTDIR) => {}
-                Some(libc::EACCES) => worst = error,
-                _ => return error,
+            match unsafe { bare::call(libc::SYS_execve, execute) } {
+                Ok(_) | Err(Errno(libc::ENOENT | libc::ENOTDIR)) => {}
+                Err(error @ Errno(libc::EACCES)) => worst = error,
+                Err(error) => return error,
             }
         }
         worst
     }
 }
 
-fn leave() -> ! {
-    // SAFETY: ends the child without running what the guest has put off to its own end.
-    unsafe { libc::_exit(NO_PROGRAM) }
+/// A small number as an argument.
+fn number(number: libc::c_int) -> usize {
+    number.cast_unsigned() as usize
 }
 
-/// Puts the rules for programs in force, where there are some: from here on it is as closed to the
-/// others as they are to one another.
-fn confine() -> io::Result<()> {
-    let Some(rules) = confinement() else {
-        return Ok(());
-    };
-    // SAFETY: integers.
+/// Where a value lies, which the kernel is to read: exposed, so that the compiler knows of it.
+fn address<T: ?Sized>(value: &T) -> usize {
+    ptr::from_ref(value).cast::<()>().expose_provenance()
+}
+
+/// Lowers a limit, hard and soft, never above what is allowed.
+fn bound(resource: libc::__rlimit_resource_t, most: u64) -> Result<(), Errno> {
+    let mut limit = [0_u64; 2];
+    let resource = resource as usize;
+    // SAFETY: the records, two numbers of 64 bits each, live through the calls.
     unsafe {
-        check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
-        match libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0) {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
+        let look = [
+            0,
+            resource,
+            0,
+            ptr::from_mut(&mut limit).expose_provenance(),
+            0,
+        ];
+        bare::call(libc::SYS_prlimit64, look)?;
+        limit = [most.min(limit[1]); 2];
+        let set = [0, resource, address(&limit), 0, 0];
+        bare::call(libc::SYS_prlimit64, set)?;
+    }
+    Ok(())
+}
+
+fn filter_of(filter: &[sock_filter]) -> libc::sock_fprog {
+    libc::sock_fprog {
+        // One that is cut off is refused by the kernel.
+        len: u16::try_from(filter.len()).unwrap_or(0),
+        filter: filter.as_ptr().cast_mut(),
+    }
+}
+
+/// Signals as a new program expects them. A launcher may have left others ignored than the guest.
+fn hear_all_signals() -> Result<(), Errno> {
+    /// What the kernel has of a signal, for the usual action.
+    const USUAL: [u64; 4] = [0; 4];
+    const SET_BYTES: usize = 8;
+    // SAFETY: records of the kernel's own sizes, which live through the calls.
+    unsafe {
+        for signal in 1..32 {
+            let set = [signal, address(&USUAL), 0, SET_BYTES, 0];
+            // KILL and STOP refuse, harmlessly.
+            bare::call(libc::SYS_rt_sigaction, set).ok();
         }
+        let none = 0_u64;
+        let set = [number(libc::SIG_SETMASK), address(&none), 0, SET_BYTES, 0];
+        bare::call(libc::SYS_rt_sigprocmask, set).map(drop)
     }
 }
 
 /// Has the kernel refuse what the filter says, for good.
 fn apply(filter: &[sock_filter]) -> io::Result<()> {
-    let program = libc::sock_fprog {
-        len: u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
-        filter: filter.as_ptr().cast_mut(),
-    };
+    let program = filter_of(filter);
     // SAFETY: the record and the filter it points to live through the call.
     unsafe {
         check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
@@ -274,38 +418,19 @@ fn apply(filter: &[sock_filter]) -> io::Result<()> {
     }
 }
 
-/// Signals as a new program expects them. A launcher may have left others ignored than the guest.
-fn hear_all_signals() -> io::Result<()> {
-    // SAFETY: the set is initialised before use and outlives the call; the others are integers.
-    unsafe {
-        // KILL and STOP refuse, harmlessly.
-        for signal in 1..32 {
-            libc::signal(signal, libc::SIG_DFL);
-        }
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        check(libc::sigprocmask(
-            libc::SIG_SETMASK,
-            &raw const none,
-            ptr::null_mut(),
-        ))
-        .map(drop)
-    }
-}
-
 /// Forks a process that does nothing and that no program has reason to send a signal.
 pub(crate) fn decoy() -> io::Result<i32> {
-    // SAFETY: as in `spawn`.
+    // SAFETY: this process has one thread, so that the child's memory is whole.
     let pid = check(unsafe { libc::fork() })?;
     if pid != 0 {
         return Ok(pid);
     }
-    drop(apply(&filter::program()));
+    drop(apply(filter::program()));
     // SAFETY: integers only. Nothing that is closed is used again.
     unsafe {
         libc::setsid();
         libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0);
-        drop(hear_all_signals());
+        hear_all_signals().ok();
         loop {
             libc::pause();
         }
@@ -325,5 +450,82 @@ mod tests {
         assert!(Program::new("x\0", &[], &variables, "/", 0).is_err());
         let variables = BTreeMap::from([("A".to_owned(), "\0".to_owned())]);
         assert!(Program::new("/x", &[], &variables, "/", 0).is_err());
+    }
+
+    /// Waits until a child has become its program, or cannot.
+    fn hear(spawned: &mut Spawned) -> Word {
+        loop {
+            match spawned.status.read() {
+                Word::Begins => std::thread::yield_now(),
+                word => return word,
+            }
+        }
+    }
+
+    fn wait(Spawned { pid, ground, .. }: Spawned) -> libc::c_int {
+        let mut status = 0;
+        // SAFETY: a valid place for an integer.
+        let ended = unsafe { libc::waitpid(pid, &raw mut status, 0) };
+        assert_eq!(ended, pid);
+        ground.release();
+        libc::WEXITSTATUS(status)
+    }
+
+    fn start(path: &str, arguments: &[&[u8]]) -> Spawned {
+        let program = Program::new(path, arguments, &BTreeMap::new(), "/", 4096).unwrap();
+        let null = File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/null")
+            .unwrap();
+        spawn(&Rc::new(program), [&null, &null, &null]).unwrap()
+    }
+
+    /// Pages of this process that had to be made, or made its own, until now.
+    fn faults() -> libc::c_long {
+        // SAFETY: the record is plain numbers and lives through the call.
+        unsafe {
+            let mut usage: libc::rusage = std::mem::zeroed();
+            libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+            usage.ru_minflt
+        }
+    }
+
+    #[test]
+    fn a_start_takes_no_longer_for_a_guest_that_has_much_memory() {
+        const PAGES: usize = 2000;
+        let mut memory = vec![1_u8; PAGES * 4096];
+        let mut child = start("/bin/true", &[]);
+        assert!(matches!(hear(&mut child), Word::Runs));
+        let before = faults();
+        for page in memory.chunks_mut(4096) {
+            page[0] = std::hint::black_box(2);
+        }
+        let made = faults() - before;
+        assert_eq!(wait(child), 0);
+        // A copy would have left each page to be made this process's own again.
+        assert!(made < 100, "{made}");
+    }
+
+    #[test]
+    fn a_program_starts_with_its_limits_its_signals_and_its_session() {
+        let words = b"test $(ulimit -f) = 4 && test $(ulimit -c) = 0 \
+            && read -r _ _ _ _ _ session _ < /proc/self/stat && test $$ = $session \
+            && while read -r name bits; do test $name = SigIgn: && break; done < /proc/self/status \
+            && test $((16#$bits & 1)) = 0";
+        // SAFETY: an integer and a constant.
+        unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+        assert_eq!(wait(start("/bin/bash", &[b"-c", words])), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_started_says_why() {
+        let mut child = start("/nowhere", &[]);
+        let word = hear(&mut child);
+        assert!(
+            matches!(&word, Word::Failed(error) if error.raw_os_error() == Some(libc::ENOENT)),
+            "{word:?}"
+        );
+        assert_eq!(wait(child), NO_PROGRAM);
     }
 }

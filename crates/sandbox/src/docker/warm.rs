@@ -49,7 +49,7 @@ impl DockerBackend {
             }
             let pause = tokio::time::sleep(SANDBOX_LEASE / 4);
             tokio::select! {
-                () = self.warm.changed.notified() => {}
+                () = self.warm.taken() => {}
                 () = pause => self.tend().await,
             }
         }

@@ -4,13 +4,13 @@
 //! that thread ends, however it ends. The rest of a start is done wherever the caller likes.
 
 use std::fs;
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -52,33 +52,46 @@ impl LaunchError {
     }
 }
 
-type Spawn = Box<dyn FnOnce() + Send>;
+/// What the thread that forks is asked for.
+#[derive(Debug)]
+enum Order {
+    /// A process, now.
+    Start(mpsc::SyncSender<io::Result<Process>>),
+    /// One for the next who asks, made when nobody waits.
+    PutAside,
+}
 
 /// A handle to the thread that forks.
 #[derive(Debug, Clone)]
 pub(super) struct Launcher {
-    program: PathBuf,
-    orders: mpsc::Sender<Spawn>,
+    orders: mpsc::Sender<Order>,
 }
 
 impl Launcher {
     /// Starts the thread; it ends with the last handle. `program` is a copy of this program.
     pub(super) fn start(program: PathBuf) -> io::Result<Self> {
-        let (orders, taken) = mpsc::channel::<Spawn>();
+        let (orders, taken) = mpsc::channel();
         thread::Builder::new()
             .name("sandbox-launcher".to_owned())
-            .spawn(move || taken.into_iter().for_each(|spawn| spawn()))?;
-        Ok(Self { program, orders })
+            .spawn(move || serve(&program, &taken))?;
+        Ok(Self { orders })
+    }
+
+    /// Has the next sandbox's first process made while nobody waits for it: to become this program takes
+    /// as long as all the rest of a start.
+    pub(super) fn put_one_aside(&self) {
+        // Without the thread nothing is started at all, and that is told.
+        self.orders.send(Order::PutAside).ok();
     }
 
     /// Starts a sandbox. Blocks for some milliseconds.
     pub(super) fn launch(&self, plan: &Plan, group: &Group) -> Result<Launched, LaunchError> {
         let step = |step: &'static str| move |error: io::Error| LaunchError::new(step, &error);
-        let (channel, theirs) = UnixStream::pair().map_err(step("make a channel"))?;
-        let (control, their_control) = UnixStream::pair().map_err(step("make a channel"))?;
-        let mut outer = self
-            .spawn(theirs, their_control)
-            .map_err(step("start a process"))?;
+        let Process {
+            child: mut outer,
+            channel,
+            control,
+        } = self.process().map_err(step("start a process"))?;
         let result = talk(&control, outer.id(), plan, group);
         if result.is_err() {
             // The inner one, if there is one, sees its channel closed.
@@ -99,28 +112,98 @@ impl Launcher {
         })
     }
 
-    fn spawn(&self, channel: UnixStream, control: UnixStream) -> io::Result<Child> {
+    fn process(&self) -> io::Result<Process> {
         let (answer, answered) = mpsc::sync_channel(1);
-        let program = self.program.clone();
-        let order = Box::new(move || {
-            let stdin = channel.try_clone();
-            let child = stdin.and_then(|stdin| {
-                Command::new(&program)
-                    .arg0(NAME)
-                    .arg(ARGUMENT)
-                    .env_clear()
-                    .current_dir("/")
-                    .stdin(OwnedFd::from(stdin))
-                    .stdout(OwnedFd::from(channel))
-                    .stderr(OwnedFd::from(control))
-                    .spawn()
-            });
-            // Who asked waits for the answer.
-            answer.send(child).ok();
-        });
         let gone = || io::Error::other("the launcher is gone");
-        self.orders.send(order).map_err(|_| gone())?;
+        self.orders.send(Order::Start(answer)).map_err(|_| gone())?;
         answered.recv().map_err(|_| gone())?
+    }
+}
+
+/// How long nobody must have asked for anything before a process is made that nobody waits for.
+const QUIET: Duration = Duration::from_millis(5);
+
+/// Does what is asked for until nobody can ask any more.
+fn serve(program: &Path, orders: &mpsc::Receiver<Order>) {
+    let mut aside: Option<Process> = None;
+    let mut is_wanted = false;
+    loop {
+        let order = if is_wanted {
+            orders.recv_timeout(QUIET)
+        } else {
+            orders.recv().map_err(RecvTimeoutError::from)
+        };
+        match order {
+            Ok(Order::Start(answer)) => {
+                let process = match aside.take() {
+                    Some(process) if process.waits() => Ok(process),
+                    other => {
+                        other.into_iter().for_each(Process::end);
+                        Process::start(program)
+                    }
+                };
+                // Who asked waits for the answer.
+                answer.send(process).ok();
+            }
+            Ok(Order::PutAside) => is_wanted = aside.is_none(),
+            Err(RecvTimeoutError::Timeout) => {
+                is_wanted = false;
+                // What fails here fails again where it is told.
+                aside = Process::start(program).ok();
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    if let Some(process) = aside {
+        process.end();
+    }
+}
+
+/// A copy of this program that waits to be told which sandbox it is.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    /// Its stdin and stdout.
+    channel: UnixStream,
+    control: UnixStream,
+}
+
+impl Process {
+    fn start(program: &Path) -> io::Result<Self> {
+        let (channel, theirs) = UnixStream::pair()?;
+        let (control, their_control) = UnixStream::pair()?;
+        let child = Command::new(program)
+            .arg0(NAME)
+            .arg(ARGUMENT)
+            .env_clear()
+            .current_dir("/")
+            .stdin(OwnedFd::from(theirs.try_clone()?))
+            .stdout(OwnedFd::from(theirs))
+            .stderr(OwnedFd::from(their_control))
+            .spawn()?;
+        Ok(Self {
+            child,
+            channel,
+            control,
+        })
+    }
+
+    /// Whether it is still there.
+    fn waits(&self) -> bool {
+        // A reader would wait for its words; it says none before it is spoken to, and its end is one.
+        let mut byte = [0];
+        let looked = self.control.set_nonblocking(true).and_then(|()| {
+            let read = (&self.control).read(&mut byte);
+            self.control.set_nonblocking(false)?;
+            read
+        });
+        matches!(looked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Ends it. It may have ended by itself.
+    fn end(mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }
 
@@ -234,4 +317,62 @@ fn map_user(pid: u32, plan: &Plan) -> io::Result<()> {
 
 fn write_map(file: &Path, host: u32) -> io::Result<()> {
     fs::write(file, format!("{USER} {host} 1\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// Stands for the program: writes its number down, and waits.
+    fn program(folder: &Path) -> PathBuf {
+        let program = folder.join("program");
+        let started = folder.join("started").display().to_string();
+        let text = format!("#!/bin/sh\necho $$ >> {started}\nread -r plan <&2\n");
+        fs::write(&program, text).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        program
+    }
+
+    /// The numbers of those that were started, once there are so many.
+    fn started(folder: &Path, count: usize) -> Vec<u32> {
+        loop {
+            let text = fs::read_to_string(folder.join("started")).unwrap_or_default();
+            let lines: Vec<u32> = text.lines().map(|line| line.parse().unwrap()).collect();
+            if lines.len() >= count {
+                return lines;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn who_asks_gets_the_process_that_was_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let launcher = Launcher::start(program(folder.path())).unwrap();
+        launcher.put_one_aside();
+        launcher.put_one_aside();
+        let first = started(folder.path(), 1)[0];
+        let process = launcher.process().unwrap();
+        assert_eq!(process.child.id(), first);
+        process.end();
+        let second = launcher.process().unwrap();
+        assert_eq!(started(folder.path(), 2), [first, second.child.id()]);
+        second.end();
+    }
+
+    #[test]
+    fn one_that_has_ended_meanwhile_is_of_no_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let launcher = Launcher::start(program(folder.path())).unwrap();
+        launcher.put_one_aside();
+        let first = started(folder.path(), 1)[0];
+        sys::kill(&sys::process_descriptor(first.cast_signed()).unwrap()).unwrap();
+        // Whoever is killed closes its end of the channel, which need not be at once.
+        thread::sleep(Duration::from_millis(50));
+        let process = launcher.process().unwrap();
+        assert_ne!(process.child.id(), first);
+        process.end();
+    }
 }
