@@ -10,6 +10,8 @@ const STARTS: usize = 20;
 const REQUESTS: usize = 1_000_000;
 const MEGABYTE: f64 = 1e6;
 const REST: Duration = Duration::from_secs(1);
+/// After which a server that was asked much has given back what it needed for that.
+const AT_REST: Duration = Duration::from_secs(8);
 
 pub(crate) fn measure(table: &mut Table) {
     #[expect(clippy::cast_precision_loss, reason = "a program's size")]
@@ -43,7 +45,17 @@ pub(crate) fn after_many(table: &mut Table) {
     let server = Server::sandtable(&["--backend", "none"]);
     messages::script(&mut server.client());
     messages::many(&server, REQUESTS);
-    memory(table, "memory after 1 M plain messages", &server, 16.0);
+    let meanwhile = server.memory();
+    let (own, all) = (meanwhile.own / MEGABYTE, meanwhile.all / MEGABYTE);
+    let what = "memory after 1 M plain messages, before it rests";
+    table.row(what, format!("{all:.2} MB ({own:.1} of its own)"));
+    std::thread::sleep(AT_REST);
+    memory(
+        table,
+        "memory after 1 M plain messages, at rest",
+        &server,
+        16.0,
+    );
 }
 
 fn memory(table: &mut Table, what: &str, server: &Server, most: f64) {

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use regex::bytes::Regex;
 use serde_json::{Map, Value};
 
@@ -30,6 +31,12 @@ const PATTERNS: [&str; 2] = [
     r"(?i)sk-ant-[A-Za-z0-9_-]{6,}",
     r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}=*",
 ];
+
+/// What every match of [`PATTERNS`] has in it. Literals alone are found several times as fast as the two patterns, and
+/// nearly no text has one.
+const SIGN: &str = "(?i)-ant|bear";
+/// No match of theirs is shorter.
+const SHORTEST_MATCH: usize = 13;
 
 /// Headers of an answer whose values are kept by nobody.
 const SECRET_HEADERS: [&str; 5] = [
@@ -59,8 +66,19 @@ const PERCENT_LAYERS: usize = 4;
 pub struct Redactor {
     /// Shared: a regular expression that is cloned has caches of its own, tens of kilobytes for each request.
     patterns: Arc<Vec<Regex>>,
-    /// Longest first.
-    known: Vec<String>,
+    /// Whether they are ours alone.
+    plain: bool,
+    /// Nothing shorter is a secret.
+    shortest: usize,
+    /// Longest first. Shared by all requests of a key.
+    known: Arc<[Known]>,
+}
+
+/// A secret text, made ready to be looked for.
+#[derive(Debug, Clone)]
+struct Known {
+    text: String,
+    finder: Finder<'static>,
 }
 
 /// A pattern that is no regular expression.
@@ -85,7 +103,9 @@ impl Default for Redactor {
         });
         Self {
             patterns: Arc::clone(&OURS),
-            known: Vec::new(),
+            plain: true,
+            shortest: SHORTEST_MATCH,
+            known: Arc::default(),
         }
     }
 }
@@ -105,6 +125,8 @@ impl Redactor {
             regex::Regex::new(pattern).map_err(wrong)?;
             let pattern = Regex::new(pattern).map_err(wrong)?;
             Arc::make_mut(&mut self.patterns).push(pattern);
+            self.plain = false;
+            self.shortest = 0;
         }
         Ok(self)
     }
@@ -112,14 +134,35 @@ impl Redactor {
     /// Also keeps out these very texts.
     #[must_use]
     pub fn with_known<'a>(mut self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        for secret in secrets {
-            if secret.len() >= SHORTEST && !self.known.iter().any(|known| known == secret) {
-                self.known.push(secret.to_owned());
+        let mut all = self.known.to_vec();
+        for secret in secrets
+            .into_iter()
+            .filter(|secret| secret.len() >= SHORTEST)
+        {
+            if !all.iter().any(|known| known.text == secret) {
+                self.shortest = self.shortest.min(secret.len());
+                all.push(Known {
+                    text: secret.to_owned(),
+                    finder: Finder::new(secret).into_owned(),
+                });
             }
         }
-        self.known
-            .sort_by_key(|known| std::cmp::Reverse(known.len()));
+        all.sort_by_key(|known| std::cmp::Reverse(known.text.len()));
+        self.known = all.into();
         self
+    }
+
+    /// Whether these texts, as far as they are long enough, are those that it keeps out, and all of them.
+    pub(crate) fn knows_just<'a, S: Iterator<Item = &'a str>>(
+        &self,
+        secrets: impl Fn() -> S,
+    ) -> bool {
+        let long = || secrets().filter(|secret| secret.len() >= SHORTEST);
+        long().all(|secret| self.known.iter().any(|known| known.text == secret))
+            && self
+                .known
+                .iter()
+                .all(|known| long().any(|secret| known.text == secret))
     }
 
     /// An exchange without secrets.
@@ -339,13 +382,21 @@ impl Redactor {
     /// characters, because patterns and known secrets are texts.
     pub(super) fn spans(&self, bytes: &[u8]) -> Vec<(usize, usize)> {
         let mut found: Vec<(usize, usize)> = Vec::new();
-        for known in &self.known {
-            let finder = memchr::memmem::find_iter(bytes, known.as_bytes());
-            found.extend(finder.map(|at| (at, at + known.len())));
+        if bytes.len() < self.shortest {
+            return found;
         }
-        for pattern in self.patterns.iter() {
-            let matches = pattern.find_iter(bytes).filter(|it| !it.is_empty());
-            found.extend(matches.map(|it| (it.start(), it.end())));
+        for Known { text, finder } in self.known.iter() {
+            let places = finder.find_iter(bytes);
+            found.extend(places.map(|at| (at, at + text.len())));
+        }
+        if !self.plain || has_sign(bytes) {
+            for pattern in self.patterns.iter() {
+                let matches = pattern.find_iter(bytes).filter(|it| !it.is_empty());
+                found.extend(matches.map(|it| (it.start(), it.end())));
+            }
+        }
+        if found.is_empty() {
+            return found;
         }
         found.sort_unstable();
         let mut merged: Vec<(usize, usize)> = Vec::new();
@@ -374,6 +425,12 @@ impl Redactor {
         clean.extend_from_slice(&bytes[from..]);
         Bytes::from(clean)
     }
+}
+
+/// Whether one of [`PATTERNS`] may match.
+fn has_sign(bytes: &[u8]) -> bool {
+    static SIGNS: LazyLock<Regex> = LazyLock::new(|| Regex::new(SIGN).expect("the pattern is one"));
+    SIGNS.is_match(bytes)
 }
 
 #[cfg(test)]

@@ -1,12 +1,75 @@
-//! Gives back the pages of the program's file that the start alone needed.
+//! Gives back the pages of the program's file that the start alone needed, and at rest the memory that work has needed.
 //!
 //! Reading flags and files goes through megabytes of code and constants that serving never sees again, and the kernel
 //! counts them as this process's memory. They are pages of a file that nobody writes: what is needed after all comes back
-//! from the page cache, in a microsecond a page.
+//! from the page cache, in a microsecond a page. The kernel maps sixteen pages around each that is touched, so that work
+//! comes to hold most of the program; a server that nobody asks anything gives that back, too, and the gaps of its heap.
 
 use std::fs;
+use std::time::Duration;
 
-/// Gives back pages of this program's file. A debugger keeps its breakpoints: where one is attached nothing is done.
+/// How often it is looked whether the server rests.
+const LOOK: Duration = Duration::from_secs(3);
+/// Processor time between two looks of a server that rests, in hundredths of a second.
+const REST_TICKS: u64 = 1;
+/// Less work than this leaves nothing that is worth it.
+const WORK_TICKS: u64 = 10;
+
+/// Gives back what work alone has needed, as often as the server comes to rest after some.
+pub(super) async fn give_back_at_rest() {
+    let mut rest = Rest::default();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if rest.begins(spent_ticks()) {
+            give_back();
+            trim();
+            rest.given = spent_ticks();
+        }
+    }
+}
+
+/// Gives back the gaps between what is in use of the heap.
+fn trim() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "there is no other way to ask the C library")]
+    // SAFETY: it has no precondition, and takes its own locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Whether the server has come to rest, by the processor time that it has spent.
+#[derive(Debug, Default)]
+struct Rest {
+    /// Spent when something was given back last.
+    given: u64,
+    /// Spent at the last look.
+    seen: u64,
+}
+
+impl Rest {
+    fn begins(&mut self, spent: u64) -> bool {
+        let rests = spent.saturating_sub(self.seen) <= REST_TICKS;
+        self.seen = spent;
+        rests && spent.saturating_sub(self.given) >= WORK_TICKS
+    }
+}
+
+/// What all threads have spent so far.
+fn spent_ticks() -> u64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    ticks(&stat)
+}
+
+/// The sum of `utime` and `stime`.
+fn ticks(stat: &str) -> u64 {
+    // The name before it may hold anything.
+    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+    let times = after.split_whitespace().skip(11).take(2);
+    times.filter_map(|time| time.parse::<u64>().ok()).sum()
+}
+
+/// Gives back pages of this program's file and of its libraries. A debugger keeps its breakpoints: where one is attached nothing is done.
 pub(super) fn give_back() {
     let Ok(maps) = fs::read_to_string("/proc/self/smaps") else {
         return;
@@ -39,23 +102,28 @@ fn is_traced() -> bool {
     tracer.is_none_or(|pid| pid.trim() != "0")
 }
 
-/// Where `program` is mapped so that it may not be written, and has no page that once was: address and length. What the
+/// Where `program` or a library is mapped so that it may not be written, and has no page that once was: address and length. What the
 /// loader has put addresses into may not be written any more, either, but is no longer the file's.
 fn unwritten(smaps: &str, program: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
-    let mut last = None;
+    let mut last: Option<(&str, (usize, usize))> = None;
     for line in smaps.lines() {
         if let Some(kib) = line.strip_prefix("Anonymous:") {
             let kib = kib.trim().strip_suffix(" kB");
             let ours = last
                 .take()
-                .filter(|(of, _)| *of == program && kib == Some("0"));
+                .filter(|(of, _)| (*of == program || is_library(of)) && kib == Some("0"));
             found.extend(ours.map(|(_, place)| place));
         } else if let Some(mapping) = mapping(line) {
             last = Some(mapping);
         }
     }
     found
+}
+
+/// Such as `/usr/lib/libc.so.6`.
+fn is_library(path: &str) -> bool {
+    path.starts_with('/') && path.contains(".so.")
 }
 
 /// The file, address, and length of a mapping by its first line; the file is empty if it may be written.
@@ -95,10 +163,33 @@ Anonymous:             0 kB
 7ff0-7ff1 r-xp 00000000 00:00 0    [vdso]
 Anonymous:             0 kB
 ";
-        let ours = [(0x55d0, 0x10), (0x55e0, 0x110)];
+        let library = (0x7f00, 0x10);
+        let ours = [(0x55d0, 0x10), (0x55e0, 0x110), library];
         assert_eq!(unwritten(smaps, "/opt/sand table"), ours);
-        assert_eq!(unwritten(smaps, "/opt/sand"), []);
+        assert_eq!(unwritten(smaps, "/opt/sand"), [library]);
         assert_eq!(unwritten("garbage\n- r-xp\nAnonymous: 0 kB", "x"), []);
+    }
+
+    #[test]
+    fn rest_begins_once_after_each_time_of_work() {
+        let mut rest = Rest::default();
+        assert!(!rest.begins(50), "it works");
+        assert!(rest.begins(51));
+        rest.given = 52;
+        assert!(!rest.begins(52), "nothing was done since");
+        assert!(!rest.begins(53), "too little was");
+        assert!(!rest.begins(90), "it works");
+        assert!(rest.begins(90));
+    }
+
+    #[test]
+    fn processor_time_is_read_behind_any_name() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 30 12 5 5 20 0 4 0 1 1";
+        assert_eq!(ticks(stat), 42);
+        assert_eq!(ticks("garbage"), 0);
+        let busy = std::time::Instant::now();
+        while busy.elapsed() < Duration::from_millis(100) {}
+        assert!(spent_ticks() > 0);
     }
 
     #[test]

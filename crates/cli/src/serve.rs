@@ -21,7 +21,10 @@ pub(super) async fn run(config: Config, stop_at_eof: bool) -> Result<(), StartEr
         .write_all(banner(&server).as_bytes())
         .ok();
     #[cfg(target_os = "linux")]
-    super::memory::give_back();
+    {
+        super::memory::give_back();
+        tokio::spawn(super::memory::give_back_at_rest());
+    }
     tokio::select! {
         _ = signals.next() => {}
         () = end_of_input(), if stop_at_eof => {}

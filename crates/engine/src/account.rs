@@ -38,9 +38,9 @@ pub(super) fn close(input: &TurnInput, account: Account<'_>) {
         rates.settle(model, estimate, read, tokens.output, now);
     }
     input.workspace.ledger.note(billing::Turn {
-        message_id: account.message_id.to_owned(),
+        message_id: account.message_id,
         at: now,
-        model: model.to_owned(),
+        model,
         tokens,
         web_searches: used
             .server_tool_use

@@ -166,8 +166,12 @@ impl<'a> Emitter<'a> {
     }
 
     fn words(&mut self, index: usize, text: &str) -> Result<(), TurnError> {
+        // Who folds them has room for all in the first.
+        let mut room = text.len();
         for piece in pieces_of_words(text) {
-            let text = piece.to_owned();
+            let mut text = String::with_capacity(room.max(piece.len()));
+            text.push_str(piece);
+            room = 0;
             self.delta(index, Delta::TextDelta { text })?;
         }
         Ok(())

@@ -172,12 +172,9 @@ pub(super) fn turn_request(input: &TurnInput, uploads: Vec<Upload>) -> TurnReque
 
 pub(super) fn newest_text(messages: &[Message]) -> String {
     let texts = |message: &Message| {
-        message
-            .content
-            .iter()
-            .filter_map(Block::text)
-            .collect::<Vec<_>>()
-            .join("\n")
+        let mut texts = message.content.iter().filter_map(Block::text);
+        let first = texts.next().unwrap_or_default().to_owned();
+        texts.fold(first, |all, text| all + "\n" + text)
     };
     messages
         .iter()

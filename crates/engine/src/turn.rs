@@ -13,29 +13,31 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use wire::block::{Container as WireContainer, ContentBlock, Printed, StopDetails};
 
+use crate::container::{Container, Containers};
 use crate::account::{self, Account};
 use crate::calls::Order;
-use crate::container::{Container, Containers};
 use crate::emitter::{Emitter, Head, Tail};
 use crate::hosted::HostedTools;
 use crate::lints::Means;
 use crate::usage::{Meter, input_tokens, text_tokens};
 use crate::web::WebTools;
 use crate::{Engine, Sink, TurnError, TurnInput, lints, models, references, validate};
-pub(super) use check::check;
-use check::{Checked, choose_model, find_container};
+use workspace::fault::Occasion;
 use common::hinted;
 use common::ids::{Ids, Kind};
 use common::limits;
+use model::{
+    CallResult, CodeTool, Model, ModelError, Step, StepPlace, Stop, TurnRequest, Web,
+};
+use workspace::quirks::{CodeExecutionCounter, NoContainer, ThinkingDetails};
+use store::MountedSkill;
+use workspace::verify::Miss;
+pub(super) use check::check;
+use check::{Checked, choose_model, find_container};
 use cuts::Cuts;
 use execute::waiting;
 use hosted::Thought;
-use model::{CallResult, CodeTool, Model, ModelError, Step, StepPlace, Stop, TurnRequest};
 use place::Place;
-use store::MountedSkill;
-use workspace::fault::Occasion;
-use workspace::quirks::{CodeExecutionCounter, NoContainer, ThinkingDetails};
-use workspace::verify::Miss;
 
 /// Carries out a turn. The events go to `sink`; on an error some may already be out.
 pub async fn run(engine: &Engine, input: &TurnInput, sink: &mut dyn Sink) -> Result<(), TurnError> {
@@ -94,7 +96,7 @@ async fn carry_out(
     if input.request.context_management.compacts {
         meter.tell_iterations();
     }
-    let turn = Turn {
+    let mut turn = Turn {
         engine,
         input,
         code_tool: request.code_tool,
@@ -102,8 +104,8 @@ async fn carry_out(
         message_id,
         emitter,
         meter,
-        web: Arc::default(),
-        hosted: Arc::default(),
+        web_source: None,
+        tools: None,
         served_by: None,
         applied_edits: Vec::new(),
         place,
@@ -167,6 +169,14 @@ impl Drop for Begun {
     }
 }
 
+/// What keeps count of the calls that need no container.
+#[derive(Default)]
+struct Tools {
+    web: WebTools,
+    hosted: HostedTools,
+}
+
+/// What is boxed in its methods is what few turns come to: a stream that waits holds the rest for as long as it is open.
 struct Turn<'a> {
     engine: &'a Engine,
     input: &'a TurnInput,
@@ -175,8 +185,10 @@ struct Turn<'a> {
     message_id: String,
     emitter: Emitter<'a>,
     meter: Meter,
-    web: Arc<WebTools>,
-    hosted: Arc<HostedTools>,
+    /// What the web tools find.
+    web_source: Option<Arc<dyn Web>>,
+    /// From the first call on.
+    tools: Option<Arc<Tools>>,
     /// The model that has gone on for the request's.
     served_by: Option<String>,
     /// The edits that have cleared parts of the context.
@@ -203,15 +215,15 @@ struct Turn<'a> {
 
 impl Turn<'_> {
     async fn run(
-        mut self,
+        &mut self,
         request: &TurnRequest,
         pending: validate::Pending,
         mut model: Box<dyn Model>,
     ) -> Result<(), TurnError> {
         if !request.uploads.is_empty() || !self.skills.is_empty() {
-            self.preload(request).await?;
+            Box::pin(self.preload(request)).await?;
         }
-        self.web.ask(model.web());
+        self.web_source = model.web();
         let orders = waiting(pending, model.as_ref());
         let ids = orders.iter().map(|order| order.id().to_owned()).collect();
         let Ran {
@@ -335,7 +347,7 @@ impl Turn<'_> {
                         return Ok(self.pause());
                     }
                     let ids = orders.iter().map(|order| order.id().to_owned()).collect();
-                    let ran = self.execute(orders).await?;
+                    let ran = Box::pin(self.execute(orders)).await?;
                     if let Some(by_code) = ran.by_code {
                         return Ok(End::Wait(ids, by_code));
                     }
@@ -453,5 +465,21 @@ fn note_step(input: &TurnInput, place: Option<StepPlace>) {
         && report.steps.len() < limits::JOURNAL_STEPS
     {
         report.steps.push(place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what an asynchronous function returns.
+    fn size<'a, F: Future>(_: impl Fn(&'a Engine, &'a TurnInput, &'a mut dyn Sink) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_turn_that_waits_is_small() {
+        let (turn, of_run) = (size_of::<Turn<'_>>(), size(run));
+        assert!(of_run <= 4096, "{of_run} bytes, {turn} of the turn itself");
     }
 }

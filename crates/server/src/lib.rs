@@ -16,7 +16,6 @@ mod wire;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -59,7 +58,7 @@ pub struct Server {
     cassettes: Option<Arc<Deck>>,
     data_dir: PathBuf,
     stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<io::Result<()>>>,
+    tasks: Vec<JoinHandle<()>>,
     /// Closed when the server stops, or its readers would hold it up.
     events: Events,
     telemetry: Telemetry,
@@ -233,7 +232,10 @@ impl Server {
         let front = front::Connections::new(app.clone(), router(&app));
         let tasks: Vec<_> = listeners
             .into_iter()
-            .map(|listener| tokio::spawn(serve(listener, front.clone(), until(stopped.clone()))))
+            .map(|listener| {
+                let listening = wire::Listening(listener);
+                tokio::spawn(front.clone().serve(listening, stopped.clone()))
+            })
             .collect();
         // An engine takes its time to answer; what needs no sandbox is served meanwhile.
         let chosen = if let Some(chosen) = given {
@@ -389,19 +391,4 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(limits::LISTEN_BACKLOG)
-}
-
-async fn serve(
-    listener: TcpListener,
-    service: front::Connections,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    axum::serve(wire::Listening(listener), service)
-        .with_graceful_shutdown(stop)
-        .await
-}
-
-async fn until(mut stopped: watch::Receiver<bool>) {
-    // An error means that the server is gone: stop as well.
-    stopped.wait_for(|stop| *stop).await.ok();
 }

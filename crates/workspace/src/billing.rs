@@ -5,6 +5,7 @@
 
 mod prices;
 mod report;
+mod row;
 mod sums;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -15,21 +16,25 @@ use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use common::limits;
 
 pub use prices::{Price, Prices, PricesError};
+use row::Row;
 use sums::Sums;
 
 /// The usage of one turn.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Turn {
+pub struct Turn<'a> {
     /// `msg_…`.
-    pub message_id: String,
+    pub message_id: &'a str,
     pub at: DateTime<Utc>,
-    pub model: String,
+    pub model: &'a str,
     pub tokens: Tokens,
     pub web_searches: u64,
     /// Of a batch: tokens are half the price.
     pub batch: bool,
     pub container: Option<ContainerUse>,
 }
+
+/// For how many turns room is made at once.
+const GROWTH_ROWS: usize = 1024;
 
 /// Tokens of one turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -147,7 +152,7 @@ pub struct Ledger(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     /// Oldest first.
-    turns: VecDeque<Turn>,
+    turns: VecDeque<Row>,
     sessions: HashMap<String, Vec<Session>>,
     /// In the order of their first use.
     containers: VecDeque<String>,
@@ -157,12 +162,17 @@ struct Kept {
 
 impl Ledger {
     /// Notes a turn, whatever became of it.
-    pub fn note(&self, turn: Turn) {
+    pub fn note(&self, turn: Turn<'_>) {
         let mut kept = self.lock();
         if let Some(used) = &turn.container {
             kept.note_use(used);
         }
-        kept.turns.push_back(turn);
+        let row = Row::of(turn, kept.turns.back());
+        if kept.turns.len() == kept.turns.capacity() {
+            // Doubled it would have room for a half more than there ever are.
+            kept.turns.reserve_exact(GROWTH_ROWS);
+        }
+        kept.turns.push_back(row);
         kept.fold();
     }
 

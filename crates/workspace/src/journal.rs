@@ -6,8 +6,10 @@
 mod body;
 mod headers;
 mod kept;
+mod names;
 mod part;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,7 +34,7 @@ pub struct Entry {
     pub id: String,
     /// When the request came, on the workspace's clock.
     pub at: DateTime<Utc>,
-    pub method: String,
+    pub method: Cow<'static, str>,
     pub path: String,
     /// Without the question mark; absent where there was none.
     pub query: Option<String>,
@@ -79,7 +81,7 @@ impl Entry {
         control_api::Exchange {
             id: self.id.clone(),
             at: self.at,
-            method: self.method.clone(),
+            method: self.method.clone().into_owned(),
             path: self.path.clone(),
             query: self.query.clone(),
             status: self.status,
@@ -97,10 +99,11 @@ impl Entry {
     }
 
     fn cost_bytes(&self) -> usize {
-        let texts = [&self.id, &self.method, &self.path, &self.workspace];
+        let texts = [&self.id, &self.path, &self.workspace];
         let optional = [&self.query, &self.source].into_iter().flatten();
         let item = self.batch.as_ref();
         ENTRY_OVERHEAD_BYTES
+            + self.method.len()
             + item.map_or(0, |item| item.id.len() + item.custom_id.len())
             + texts
                 .into_iter()

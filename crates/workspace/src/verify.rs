@@ -363,7 +363,7 @@ impl State {
 /// The file that a request handles, `None` for all files, and how it handles it.
 fn handling(entry: &Entry) -> Option<(Option<&str>, Handling)> {
     let rest = entry.path.strip_prefix("/v1/files")?;
-    let (method, id) = (entry.method.as_str(), rest.strip_prefix('/'));
+    let (method, id) = (&*entry.method, rest.strip_prefix('/'));
     let handling = match (method, id.map(|id| id.split_once('/'))) {
         ("GET", None) => return Some((None, Handling::LooksAt)),
         ("GET", Some(Some((id, "content")))) => return Some((Some(id), Handling::Takes)),
@@ -380,7 +380,7 @@ fn removed(entry: &Entry) -> Option<&str> {
     let id = HOMES
         .iter()
         .find_map(|home| entry.path.strip_prefix(home))?;
-    match entry.method.as_str() {
+    match &*entry.method {
         "DELETE" => Some(id),
         "POST" => id.strip_suffix("/cancel"),
         _ => None,

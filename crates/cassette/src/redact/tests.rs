@@ -20,6 +20,39 @@ fn redactor() -> Redactor {
     Redactor::default().with_known([OWN])
 }
 
+#[test]
+fn a_key_has_the_sign_that_is_looked_for_first() {
+    let redactor = Redactor::default();
+    for secret in [
+        "sk-ant-123456",
+        "SK-ANT-123456",
+        "\u{17f}\u{212a}-aNt-123456",
+        "bearer abcdefghijklmnop",
+        "BEARER\u{2003}\tabcdefghijklmnop==",
+    ] {
+        assert_eq!(redactor.text(secret), REDACTED, "{secret}");
+        assert!(secret.len() >= SHORTEST_MATCH);
+    }
+    let short = Redactor::default().with_known(["abcdef"]);
+    assert_eq!(short.text("abcdef"), REDACTED);
+    let own = Redactor::default().with_patterns([&"^x$".to_owned()]);
+    assert_eq!(own.unwrap().text("x"), REDACTED);
+}
+
+#[test]
+fn a_redactor_is_shared_by_those_who_keep_out_the_same_alone() {
+    let redactor = Redactor::default().with_known([OWN, KEY, "short"]);
+    assert!(redactor.knows_just(|| [KEY, OWN].into_iter()));
+    assert!(redactor.knows_just(|| [KEY, "tiny", OWN, KEY].into_iter()));
+    for others in [&[KEY][..], &[], &[KEY, OWN, "another"]] {
+        assert!(
+            !redactor.knows_just(|| others.iter().copied()),
+            "{others:?}"
+        );
+    }
+    assert!(Redactor::default().knows_just(|| ["short"].into_iter()));
+}
+
 /// Everything an exchange says, decoded as an attacker would.
 fn told(exchange: &Exchange) -> String {
     format!("{exchange:?}")

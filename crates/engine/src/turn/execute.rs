@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wire::request::ToolKind;
 
-use super::{End, Ran, Turn};
+use super::{End, Ran, Tools, Turn};
 use crate::calls::{self, CarriedEnd, Order};
 use crate::container::Container;
 use crate::programmatic::{self, CodeUse};
@@ -33,7 +33,7 @@ impl Turn<'_> {
                 by_code: None,
             }
         } else {
-            self.execute(orders).await?
+            Box::pin(self.execute(orders)).await?
         };
         if self.resumed_only && ran.by_code.is_none() {
             // Parity: what only ends earlier code names no container (F056).
@@ -190,7 +190,7 @@ impl Turn<'_> {
             None
         };
         let count = orders.len();
-        let (web, hosted) = (Arc::clone(&self.web), Arc::clone(&self.hosted));
+        let tools = Arc::clone(self.tools());
         let code: Vec<bool> = orders.iter().map(Order::runs_code).collect();
         let (engine, input) = (self.engine, self.input);
         // Awake before several calls begin: they then reach the sandbox in the order they were written,
@@ -210,9 +210,9 @@ impl Turn<'_> {
             // What a call makes is named after the call alone: those that run beside it have no say.
             let ids = input.workspace.ids(&[b"outputs", order.id().as_bytes()]);
             let container = container.clone();
-            let tools = (Arc::clone(&web), Arc::clone(&hosted));
+            let tools = Arc::clone(&tools);
             async move {
-                let tools = (&*tools.0, &*tools.1);
+                let tools = (&tools.web, &tools.hosted);
                 calls::execute(engine, input, container.as_ref(), order, &ids, tools).await
             }
         };
@@ -286,13 +286,13 @@ impl Turn<'_> {
                 }
             }
         }
-        self.meter.uses_web(self.web.counted());
-        if self.hosted.took_part() {
+        self.meter.uses_web(tools.web.counted());
+        if tools.hosted.took_part() {
             self.meter.uses_hosted();
         }
         if uses.is_empty() {
             self.meter.round(finished, read);
-            for advised in self.hosted.take_advice() {
+            for advised in tools.hosted.take_advice() {
                 self.meter.advised(advised.model, advised.output_tokens);
             }
         } else {
@@ -300,6 +300,16 @@ impl Turn<'_> {
             ran.by_code = Some(self.hand_out(uses)?);
         }
         Ok(ran)
+    }
+
+    /// Made for the first call.
+    fn tools(&mut self) -> &Arc<Tools> {
+        let source = &mut self.web_source;
+        self.tools.get_or_insert_with(|| {
+            let tools = Tools::default();
+            tools.web.ask(source.take());
+            Arc::new(tools)
+        })
     }
 
     /// Code is about to run: where, and whether it finds what the client has given.

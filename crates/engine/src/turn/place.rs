@@ -48,12 +48,15 @@ impl Turn<'_> {
             Place::Alive(container) => Ok(Some(Arc::clone(container))),
             Place::Expired => Ok(None),
             Place::None => {
-                lints::dropped_container(&self.engine.containers, self.input).await?;
-                let container = self
-                    .engine
-                    .containers
-                    .create(&self.input.workspace, &self.ids)
-                    .await?;
+                let Self {
+                    engine, input, ids, ..
+                } = &*self;
+                let made = async {
+                    lints::dropped_container(&engine.containers, input).await?;
+                    let containers = &engine.containers;
+                    Ok::<_, TurnError>(containers.create(&input.workspace, ids).await?)
+                };
+                let container = Box::pin(made).await?;
                 if let Ok(mut report) = self.input.report.lock() {
                     report.made_container = Some(container.id.to_string());
                     report.container = Some(container.id.to_string());
@@ -79,16 +82,13 @@ impl Turn<'_> {
         if !self.used_container && !self.resumed_only {
             return Ok(None);
         }
-        let expires_at = self
-            .engine
-            .containers
-            .touch(
-                &self.input.workspace,
-                container,
-                self.input.quirks.container_expires_at,
-                self.code_stands,
-            )
-            .await?;
+        let expires_at = Box::pin(self.engine.containers.touch(
+            &self.input.workspace,
+            container,
+            self.input.quirks.container_expires_at,
+            self.code_stands,
+        ))
+        .await?;
         if !self.used_container {
             return Ok(None);
         }
@@ -100,7 +100,7 @@ impl Turn<'_> {
         Ok(Some(WireContainer {
             id: container.id.to_string(),
             expires_at: rfc3339_micros(expires_at),
-            skills: skills::told(self.engine, self.input, &container.id).await?,
+            skills: Box::pin(skills::told(self.engine, self.input, &container.id)).await?,
         }))
     }
 }

@@ -12,6 +12,9 @@ const BLOCKS: [&str; 3] = ["text", "tool_addition", "tool_removal"];
 /// Checks every `system` message; `body` has the types of its blocks.
 pub(super) fn check(request: &MessagesRequest, body: &Value) -> Result<(), Invalid> {
     let messages = &request.messages;
+    if messages.iter().all(|message| message.role != Role::System) {
+        return Ok(());
+    }
     // Those that only direct the output may stand anywhere, and nothing is beside them.
     let placed: Vec<(usize, &Message)> = messages
         .iter()

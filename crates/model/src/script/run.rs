@@ -28,8 +28,8 @@ pub(super) struct Run {
     user_text: String,
     uploads: Vec<Upload>,
     code_tool: Option<CodeTool>,
-    /// Text since the last call of this answer alone; the place has that of the whole turn.
-    trail: String,
+    /// The index in the place's trail, which is that of the whole turn, at which this answer's begins.
+    said_before: usize,
     /// Keeps the place if the turn ends early.
     home: Parking,
 }
@@ -38,12 +38,12 @@ impl Run {
     /// Goes on from `place`, in answer to `request`.
     pub(super) fn new(place: Place, request: &TurnRequest, home: Parking) -> Self {
         Self {
+            said_before: place.trail.len(),
             place,
             body: Arc::clone(&request.body),
             user_text: request.user_text.clone(),
             uploads: request.uploads.clone(),
             code_tool: request.code_tool,
-            trail: String::new(),
             home,
         }
     }
@@ -487,12 +487,11 @@ impl Run {
     fn note(&mut self, step: &Step) {
         match step {
             Step::Text(text) | Step::Cited(text, _) => {
-                self.trail.push_str(text);
                 self.place.trail.push_str(text);
             }
             Step::Calls(_) => {
-                self.trail.clear();
                 self.place.trail.clear();
+                self.said_before = 0;
             }
             Step::Thinking(_)
             | Step::Progress(_)
@@ -566,7 +565,7 @@ impl Model for Run {
         let Self {
             mut place,
             user_text,
-            trail,
+            said_before,
             home,
             ..
         } = *self;
@@ -581,8 +580,9 @@ impl Model for Run {
                 *pending = calls.iter().skip(skip).map(ToString::to_string).collect();
             }
         }
+        let trail = place.trail.get(said_before..).unwrap_or_default();
         let own = calls.last().map_or("", |id| id.as_str());
-        let mut keys = vec![history::pause_key(own, &trail, &user_text)];
+        let mut keys = vec![history::pause_key(own, trail, &user_text)];
         if !own.is_empty() {
             own.clone_into(&mut place.last_id);
         }

@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, heade
 use axum::response::{IntoResponse, Response};
 
 use crate::api::error::ApiError;
-use crate::api::linger::Lingering;
 use crate::api::record::{REQUESTS, millis};
 use crate::api::shaped::Connection;
 use crate::app::App;
@@ -27,8 +26,6 @@ pub(super) async fn guard<F: Future<Output = Response>>(
     if let Some(connection) = &connection {
         connection.begin();
     }
-    let wire = connection.clone().unwrap_or_default();
-    let request = request.map(|body| Lingering::wrap(body, wire));
     let about = About::of(&request);
     // Over a connection, that is: what calls the router itself has no use for it.
     let must_name = connection.is_some() && request.version() >= Version::HTTP_11;

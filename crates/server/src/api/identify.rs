@@ -57,6 +57,7 @@ pub(super) fn caller(
     workspace: &Arc<Workspace>,
     id: &RequestId,
     head: &Parts,
+    made: Made,
 ) -> ApiResult<(Caller, Vec<Lint>)> {
     let read = version::read(&head.headers, &app.config)?;
     let quirks = workspace.quirks().with(&quirks(&head.headers)?).quirks;
@@ -71,7 +72,7 @@ pub(super) fn caller(
         betas: read.betas,
         quirks,
         faults: faults::of_request(&head.headers, workspace.seed, &id.0)?,
-        made: Made::default(),
+        made,
         open: OpenRequest::default(),
     };
     Ok((caller, read.notes))
@@ -82,6 +83,7 @@ pub(super) fn lenient_caller(
     workspace: &Arc<Workspace>,
     id: &RequestId,
     headers: &HeaderMap,
+    made: Made,
 ) -> ApiResult<Caller> {
     Ok(Caller {
         workspace: Arc::clone(workspace),
@@ -90,7 +92,7 @@ pub(super) fn lenient_caller(
         betas: Betas::default(),
         quirks: workspace.quirks().with(&quirks(headers)?).quirks,
         faults: faults::of_request(headers, workspace.seed, &id.0)?,
-        made: Made::default(),
+        made,
         open: OpenRequest::default(),
     })
 }

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use axum::body::{Body, HttpBody as _};
 use axum::http::{HeaderMap, StatusCode, header};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use serde_json::Value;
 
 use crate::api::error::{ApiError, ApiResult};
@@ -17,11 +19,28 @@ const SMALL_BYTES: usize = 64 * 1024;
 /// Reads a JSON body of at most `limit` bytes; also returns its bytes.
 pub(super) async fn read(exchange: &mut Exchange, limit: usize) -> ApiResult<(Value, Bytes)> {
     check_headers(exchange.headers(), limit)?;
-    let bytes = axum::body::to_bytes(exchange.take_body(), limit)
-        .await
-        .map_err(|error| body_error(&error))?;
+    let bytes = whole(exchange.take_body(), limit).await?;
     let value = work::apart_if_large(bytes.len(), || parse(&bytes))?;
     Ok((value, owned(bytes)))
+}
+
+/// All of a body, which mostly comes in one piece.
+async fn whole(mut body: Body, limit: usize) -> ApiResult<Bytes> {
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| body_error(&error))?;
+        let Ok(piece) = frame.into_data() else {
+            continue;
+        };
+        if piece.len() > limit - all.len() {
+            return Err(ApiError::too_large());
+        }
+        if all.is_empty() && body.is_end_stream() {
+            return Ok(piece);
+        }
+        all.extend_from_slice(&piece);
+    }
+    Ok(all.freeze())
 }
 
 /// A small body that came in one piece lies in the connection's read buffer, and would keep all of it
@@ -75,9 +94,6 @@ pub(crate) fn check_headers(headers: &HeaderMap, limit: usize) -> ApiResult<()> 
 fn body_error(error: &axum::Error) -> ApiError {
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
-        if inner.is::<http_body_util::LengthLimitError>() {
-            return ApiError::too_large();
-        }
         if let Some(error) = inner.downcast_ref::<std::io::Error>()
             && error.kind() == std::io::ErrorKind::TimedOut
         {

@@ -10,6 +10,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use axum::BoxError;
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -22,29 +23,38 @@ use common::limits;
 /// A body that is read to its end even if its handler does not read it.
 ///
 /// One that stays silent for too long ends with an error, so that it holds nothing for ever.
-pub(super) struct Lingering {
-    inner: Body,
+pub(super) struct Lingering<B: Foreign> {
+    /// Until it is read on by somebody else.
+    inner: Option<B>,
     connection: Connection,
     /// Runs while the next bytes are waited for.
     silence: Option<Pin<Box<Sleep>>>,
 }
 
-impl Lingering {
+/// A body of whoever serves the connection.
+pub(crate) trait Foreign:
+    HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static
+{
+}
+
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static> Foreign for B {}
+
+impl<B: Foreign> Lingering<B> {
     /// Of small bodies, too: clients send them apart from the head.
-    pub(super) fn wrap(body: Body, connection: Connection) -> Body {
+    pub(super) fn wrap(body: B, connection: Connection) -> Body {
         if body.size_hint().exact() == Some(0) {
-            return body;
+            return Body::new(body);
         }
         connection.set_in_body(true);
         Body::new(Self {
-            inner: body,
+            inner: Some(body),
             connection,
             silence: None,
         })
     }
 }
 
-impl HttpBody for Lingering {
+impl<B: Foreign> HttpBody for Lingering<B> {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -53,9 +63,12 @@ impl HttpBody for Lingering {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
-        if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
+        let Some(inner) = &mut this.inner else {
+            return Poll::Ready(None);
+        };
+        if let Poll::Ready(frame) = Pin::new(inner).poll_frame(cx) {
             this.silence = None;
-            return Poll::Ready(frame);
+            return Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::new)));
         }
         let silence = this
             .silence
@@ -69,20 +82,22 @@ impl HttpBody for Lingering {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let inner = self.inner.as_ref();
+        inner.map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
     }
 }
 
-impl Drop for Lingering {
+impl<B: Foreign> Drop for Lingering<B> {
     fn drop(&mut self) {
-        if self.inner.is_end_stream() {
+        let body = self.inner.take().filter(|body| !body.is_end_stream());
+        let Some(body) = body else {
             return self.connection.set_in_body(false);
-        }
-        let (body, connection) = (std::mem::take(&mut self.inner), self.connection.clone());
+        };
+        let connection = self.connection.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 tokio::time::timeout(limits::LINGER_TIME, discard(body))
@@ -94,7 +109,7 @@ impl Drop for Lingering {
     }
 }
 
-async fn discard(mut body: Body) {
+async fn discard(mut body: impl Foreign) {
     let mut bytes = 0;
     while let Some(Ok(frame)) = body.frame().await {
         bytes += frame.data_ref().map_or(0, |data| data.len() as u64);

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
 use serde_json::{Value, json};
 use wire::block::Message;
 use wire::request::MessagesRequest;
@@ -36,7 +36,7 @@ pub(super) async fn create(exchange: &mut Exchange) -> Outcome {
     let report = Arc::new(Mutex::new(Report::default()));
     exchange.noted.request = Some(raw);
     exchange.noted.report = Some(Arc::clone(&report));
-    let (mut response, standing) = Box::pin(turn(exchange, body, report)).await?;
+    let (mut response, standing) = turn(exchange, body, report).await?;
     let now = exchange.caller.workspace.clock.now();
     rates::add(response.headers_mut(), now, standing);
     Ok(response)
@@ -65,20 +65,30 @@ async fn turn(
 /// An answer has about as many headers, those of the limits and its ids among them.
 const ANSWER_HEADERS: usize = 24;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// The capacity that a thread keeps for writing answers, in bytes.
-const ROOM_BYTES: usize = 64 * 1024;
+/// The buffer into which a thread writes answers, one behind the other, in bytes; it is used again when they are sent.
+const ROOM_BYTES: usize = 16 * 1024;
+/// Of a longer answer a client that reads slowly would hold more than its own.
+const SMALL_BYTES: usize = 4 * 1024;
 
-/// A message as it is sent and kept: written where there is room already, and kept without it.
+/// A message as it is sent and kept.
 fn written(message: &Message) -> serde_json::Result<Bytes> {
     thread_local! {
-        static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        static ROOM: RefCell<BytesMut> = RefCell::new(BytesMut::new());
     }
-    ROOM.with_borrow_mut(|text| {
-        text.clear();
-        serde_json::to_writer(&mut *text, message)?;
-        let kept = Bytes::copy_from_slice(text);
-        text.shrink_to(ROOM_BYTES);
-        Ok(kept)
+    ROOM.with_borrow_mut(|room| {
+        if room.capacity() < SMALL_BYTES {
+            // Takes the whole of it back if nobody reads of it any more.
+            room.reserve(ROOM_BYTES);
+        }
+        let written = serde_json::to_writer(room.writer(), message);
+        let text = room.split();
+        written?;
+        Ok(if text.len() > SMALL_BYTES {
+            *room = BytesMut::new();
+            Bytes::copy_from_slice(&text)
+        } else {
+            text.freeze()
+        })
     })
 }
 

@@ -1,6 +1,7 @@
 //! The journal's view of an answer: pushed when it is complete, or when the client has left.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body as AnyBody, HttpBody};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use control_api::{RequestBegun, RequestEnded};
@@ -59,12 +60,12 @@ pub(super) struct Arrived {
 impl Arrived {
     pub(super) fn now(head: &Parts) -> Self {
         let started = Instant::now();
-        let redactor = Redactor::default().with_known(keys(&head.headers));
+        let redactor = without_keys_of(&head.headers);
         let kept = head.headers.iter();
         // What is not kept need not be looked at.
         let kept = kept.filter(|(name, _)| !Headers::is_secret(name.as_str()));
         let entry = Entry {
-            method: redactor.text(head.method.as_str()).into_owned(),
+            method: method(&head.method, &redactor),
             path: redactor.encoded(head.uri.path()),
             query: head.uri.query().map(|query| redactor.encoded(query)),
             request_headers: Headers::new(clean(kept, &redactor)),
@@ -83,6 +84,7 @@ impl Arrived {
         app.workspaces.turned_away();
         let id = RequestId(Arc::from(&*Ids::random().next_text(Kind::Request)));
         let Entry { method, path, .. } = &self.entry;
+        let method = &**method;
         let (ms, status) = (millis(self.started.elapsed()), error.status().as_u16());
         let request_id = &*id.0;
         tracing::info!(target: REQUESTS, method, path, status, ms, request_id, "answered");
@@ -90,6 +92,29 @@ impl Arrived {
         name(response.headers_mut(), &id);
         response
     }
+}
+
+/// A method, whose name may be a text of the client's.
+fn method(method: &Method, redactor: &Redactor) -> Cow<'static, str> {
+    const KNOWN: [&str; 4] = ["POST", "GET", "DELETE", "HEAD"];
+    let known = KNOWN.into_iter().find(|known| method == *known);
+    known.map_or_else(
+        || Cow::Owned(redactor.text(method.as_str()).into_owned()),
+        Cow::Borrowed,
+    )
+}
+
+/// Keeps out the keys of a request. Most requests carry that of the one before, and share what keeps it out.
+fn without_keys_of(headers: &HeaderMap) -> Redactor {
+    thread_local! {
+        static LAST: RefCell<Redactor> = RefCell::new(Redactor::default());
+    }
+    LAST.with_borrow_mut(|last| {
+        if !last.knows_just(|| keys(headers)) {
+            *last = Redactor::default().with_known(keys(headers));
+        }
+        last.clone()
+    })
 }
 
 /// Puts the request's id on its answer.
@@ -167,7 +192,7 @@ impl Record {
         record.workspace.tell("request_begun", || {
             json!(RequestBegun {
                 request_id: id.clone(),
-                method: method.clone(),
+                method: method.clone().into_owned(),
                 path: path.clone(),
             })
         });
@@ -223,7 +248,7 @@ impl Record {
         if let Some((size_bytes, digest)) = noted.file {
             let sha256 = Some(digest);
             let body = Body::Omitted { size_bytes, sha256 };
-            match entry.method.as_str() {
+            match &*entry.method {
                 "GET" => entry.response_body = body,
                 _ => entry.request_body = body,
             }
@@ -233,7 +258,8 @@ impl Record {
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
             entry.source = report.source.take();
             done = std::mem::take(&mut report.done);
-            entry.steps = report.steps.iter().map(|at| (at.step, at.line)).collect();
+            let steps = std::mem::take(&mut report.steps).into_iter();
+            entry.steps = steps.map(|at| (at.step, at.line)).collect();
             container = report.container.take();
             let Facts {
                 lints,
@@ -261,7 +287,7 @@ impl Record {
         tracing::info!(
             target: REQUESTS,
             parent: None,
-            method = entry.method,
+            method = &*entry.method,
             path = entry.path,
             status = entry.status,
             ms = millis(entry.duration),
@@ -300,7 +326,7 @@ impl Record {
         workspace.tell("request_ended", || {
             json!(RequestEnded {
                 request_id: entry.id.clone(),
-                method: entry.method.clone(),
+                method: entry.method.clone().into_owned(),
                 path: entry.path.clone(),
                 status: entry.status,
                 duration_ms: u64::try_from(entry.duration.as_millis()).unwrap_or(u64::MAX),

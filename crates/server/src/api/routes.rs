@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use crate::api::error::{ApiError, RequestId};
 use crate::api::exchange::{Exchange, Outcome};
 use crate::api::guard::guard;
+use crate::api::linger::{Foreign, Lingering};
 use crate::api::record::{Arrived, Record};
 use crate::api::shaped::Connection;
 use crate::api::skills::versions;
@@ -30,7 +31,13 @@ pub(crate) fn is_below(path: &str) -> bool {
 }
 
 /// A request of this surface alone, over a connection: what [`front`] is for those that a router has to tell apart.
-pub(crate) async fn through(app: App, connection: Connection, request: Request) -> Response {
+pub(crate) async fn through<B: Foreign>(
+    app: App,
+    connection: Connection,
+    request: http::Request<B>,
+) -> Response {
+    let wire = connection.clone();
+    let request = request.map(|body| Lingering::wrap(body, wire));
     let (method, path) = (request.method(), request.uri().path());
     let (allowed, is_head) = (allowed(path, method), *method == Method::HEAD);
     let (over, of) = (Some(connection.clone()), app.clone());
@@ -53,6 +60,8 @@ pub(crate) async fn through(app: App, connection: Connection, request: Request) 
 pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) -> Response {
     let allowed = allowed(request.uri().path(), request.method());
     let connection = Connection::of(&request);
+    let wire = connection.clone().unwrap_or_default();
+    let request = request.map(|body| Lingering::wrap(body, wire));
     let mut response = guard(&app, connection, request, |request| next.run(request)).await;
     tell_allowed(&mut response, allowed);
     response
@@ -120,9 +129,10 @@ async fn carry_out(
     (head, body): (Parts, Body),
 ) -> (Outcome, Option<Arc<Faults>>) {
     let mounted = workspace.cassettes.get();
+    let made = record.made.clone();
     let caller = match &mounted {
-        Some(_) => identify::lenient_caller(&workspace, id, &head.headers),
-        None => identify::caller(&app, &workspace, id, &head).map(|(caller, notes)| {
+        Some(_) => identify::lenient_caller(&workspace, id, &head.headers, made),
+        None => identify::caller(&app, &workspace, id, &head, made).map(|(caller, notes)| {
             record.facts.lints = notes;
             caller
         }),
@@ -132,7 +142,6 @@ async fn carry_out(
         Err(error) => return (Err(error), None),
     };
     caller.open = record.open.clone();
-    caller.made = record.made.clone();
     let own = caller.faults.clone();
     let mut exchange = Exchange::new(app, caller, (head, body));
     let outcome = match faults::apply(&mut exchange, &mut record.facts.fired).await {

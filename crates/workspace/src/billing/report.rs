@@ -5,8 +5,9 @@ use control_api::{
     TurnCost, Usage,
 };
 
+use super::row::Row;
 use super::sums::Sums;
-use super::{ContainerUse, Month, Prices, Session, Turn, billable};
+use super::{ContainerUse, Month, Prices, Session, billable};
 use common::clock::rfc3339_micros;
 use common::limits;
 
@@ -17,7 +18,7 @@ pub(super) fn report<'a>(
     month: Month,
     folded: Sums,
     containers: impl Iterator<Item = (&'a str, Vec<&'a Session>)>,
-    turns: impl Iterator<Item = &'a Turn>,
+    turns: impl Iterator<Item = &'a Row>,
     prices: &Prices,
 ) -> Usage {
     let summed_up = folded != Sums::default();
@@ -88,12 +89,12 @@ fn container_time(seconds: u64) -> ContainerTime {
     }
 }
 
-fn line(turn: &Turn, prices: &Prices) -> TurnCost {
+fn line(turn: &Row, prices: &Prices) -> TurnCost {
     let tokens = &turn.tokens;
     TurnCost {
-        message_id: turn.message_id.clone(),
+        message_id: turn.message_id().to_owned(),
         at: rfc3339_micros(turn.at),
-        model: turn.model.clone(),
+        model: turn.model.to_string(),
         batch: turn.batch,
         input_tokens: tokens.input,
         output_tokens: tokens.output,
@@ -103,7 +104,7 @@ fn line(turn: &Turn, prices: &Prices) -> TurnCost {
         usd: prices
             .dollars(&turn.model, tokens, turn.batch)
             .map(|usd| dollars(usd + search_dollars(turn.web_searches))),
-        container: turn.container.as_ref().map(use_line),
+        container: turn.container.as_deref().map(use_line),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Prices, Tokens, Turn};
+use super::row::Row;
+use super::{Prices, Tokens};
 
 /// Sums that do not name who caused them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,12 +16,12 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    pub(super) fn add_turn(&mut self, turn: &Turn) {
+    pub(super) fn add_turn(&mut self, turn: &Row) {
         self.turns += 1;
         self.web_searches += turn.web_searches;
         let sums = self
             .tokens
-            .entry((turn.model.clone(), turn.batch))
+            .entry((turn.model.to_string(), turn.batch))
             .or_default();
         let more = &turn.tokens;
         sums.input += more.input;

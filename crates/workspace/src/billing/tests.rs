@@ -10,11 +10,11 @@ fn at(minutes: i64) -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 20, 12, 0, 0).unwrap() + TimeDelta::minutes(minutes)
 }
 
-fn turn(container: Option<(&str, i64, i64, bool)>) -> Turn {
+fn turn(container: Option<(&str, i64, i64, bool)>) -> Turn<'static> {
     Turn {
-        message_id: "msg_1".to_owned(),
+        message_id: "msg_1",
         at: at(0),
-        model: "claude-opus-4-7".to_owned(),
+        model: "claude-opus-4-7",
         tokens: Tokens {
             input: 1500,
             output: 800,

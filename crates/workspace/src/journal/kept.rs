@@ -4,12 +4,14 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use control_api::{BatchItem, FaultGiven};
 
+use super::names::{self, Names};
 use super::{Body, Entry, Filter, Headers, Mark, Since};
 use crate::lint::Lint;
 
@@ -18,14 +20,20 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// A larger body stays what it is: it is not copied when entries are listed.
 const LARGE_BODY_BYTES: usize = 4 * 1024;
 
+/// For how many entries room is made at once.
+const GROWTH_SLOTS: usize = 1024;
+
 /// The texts of an entry, in this order.
 const TEXTS: usize = 10;
+/// Where among them the values of the request's headers and those of the answer's are.
+const HEADERS: [usize; 2] = [6, 7];
 
 /// All entries, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     slots: VecDeque<Slot>,
     pieces: VecDeque<Piece>,
+    names: Names,
     /// The number of the first of `pieces`.
     first_piece: u64,
     /// The last piece that was emptied.
@@ -57,8 +65,36 @@ struct Slot {
     at: DateTime<Utc>,
     started: Option<Instant>,
     duration: Duration,
-    steps: Box<[(&'static str, u64)]>,
+    steps: Steps,
+    /// Of the headers.
+    names: Arc<str>,
     rare: Option<Box<Rare>>,
+}
+
+/// The steps of a script that answered, and their lines: most answers have one.
+#[derive(Debug)]
+enum Steps {
+    None,
+    One([(&'static str, u64); 1]),
+    Many(Box<[(&'static str, u64)]>),
+}
+
+impl Steps {
+    fn of(steps: &[(&'static str, u64)]) -> Self {
+        match steps {
+            [] => Self::None,
+            [one] => Self::One([*one]),
+            many => Self::Many(many.into()),
+        }
+    }
+
+    fn all(&self) -> &[(&'static str, u64)] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => one,
+            Self::Many(many) => many,
+        }
+    }
 }
 
 /// The members that few entries have.
@@ -89,6 +125,7 @@ impl Kept {
             Body::Bytes(_) | Body::Omitted { .. } => (None, Some(body.clone())),
         });
         let [(request_text, request_body), (response_text, response_body)] = bodies;
+        let headers = [&entry.request_headers, &entry.response_headers].map(Headers::text);
         let texts: [Option<&[u8]>; TEXTS] = [
             Some(entry.id.as_bytes()),
             Some(entry.method.as_bytes()),
@@ -96,19 +133,23 @@ impl Kept {
             entry.query.as_deref().map(str::as_bytes),
             Some(entry.workspace.as_bytes()),
             entry.source.as_deref().map(str::as_bytes),
-            Some(entry.request_headers.text().as_bytes()),
-            Some(entry.response_headers.text().as_bytes()),
+            // Their names are kept elsewhere.
+            Some(headers[0].as_bytes()),
+            Some(headers[1].as_bytes()),
             request_text,
             response_text,
         ];
         let length = texts.iter().flatten().map(|text| text.len()).sum();
-        let piece = self.piece(length);
+        let names = &mut self.names;
+        let piece = last_with_room(&mut self.pieces, &mut self.spare, length);
         let start = piece.bytes.len();
         piece.entries += 1;
         let mut ends = [0; TEXTS];
         let mut absent = 0;
         for (at, text) in texts.into_iter().enumerate() {
             match text {
+                Some(_) if at == HEADERS[0] => names.take(headers[0], &mut piece.bytes),
+                Some(_) if at == HEADERS[1] => names.take(headers[1], &mut piece.bytes),
                 Some(text) => piece.bytes.extend_from_slice(text),
                 None => absent |= 1 << at,
             }
@@ -134,28 +175,17 @@ impl Kept {
             at: entry.at,
             started: entry.started,
             duration: entry.duration,
-            steps: entry.steps.as_slice().into(),
+            steps: Steps::of(&entry.steps),
+            names: self.names.taken(),
             rare: (!rare.is_empty()).then(|| Box::new(rare)),
         };
+        if self.slots.len() == self.slots.capacity() {
+            // Doubled it would have room for thousands that never come.
+            self.slots.reserve_exact(GROWTH_SLOTS);
+        }
         self.slots.push_back(slot);
         self.next_number += 1;
         self.bytes += cost_bytes;
-    }
-
-    /// A piece with so much room, the last.
-    fn piece(&mut self, length: usize) -> &mut Piece {
-        let fits = self
-            .pieces
-            .back()
-            .is_some_and(|piece| piece.bytes.capacity() - piece.bytes.len() >= length);
-        if !fits {
-            let mut bytes = std::mem::take(&mut self.spare);
-            bytes.clear();
-            bytes.reserve_exact(length.max(PIECE_BYTES));
-            self.pieces.push_back(Piece { bytes, entries: 0 });
-        }
-        let last = self.pieces.len() - 1;
-        &mut self.pieces[last]
     }
 
     /// Takes the oldest entries away until what is left costs `limit_bytes` at most.
@@ -296,6 +326,10 @@ impl<'a> View<'a> {
         let text = |at| self.text(at).map(owned);
         let slot = self.slot;
         let rare = slot.rare.as_deref();
+        let headers = |which: usize| {
+            let values = text(HEADERS[which]).unwrap_or_default();
+            Headers::of_text(names::joined(&slot.names, which, &values))
+        };
         let body = |at: usize, other: Option<&Body>| match (other, self.text(at)) {
             (Some(body), _) => body.clone(),
             (None, Some(text)) => Bytes::copy_from_slice(text).into(),
@@ -304,7 +338,7 @@ impl<'a> View<'a> {
         Entry {
             id: text(0).unwrap_or_default(),
             at: slot.at,
-            method: text(1).unwrap_or_default(),
+            method: text(1).unwrap_or_default().into(),
             path: text(2).unwrap_or_default(),
             query: text(3),
             status: slot.status,
@@ -312,18 +346,37 @@ impl<'a> View<'a> {
             duration: slot.duration,
             workspace: text(4).unwrap_or_default(),
             batch: rare.and_then(|rare| rare.batch.clone()),
-            request_headers: Headers::of_text(text(6).unwrap_or_default()),
+            request_headers: headers(0),
             request_body: body(8, rare.and_then(|rare| rare.request_body.as_ref())),
-            response_headers: Headers::of_text(text(7).unwrap_or_default()),
+            response_headers: headers(1),
             response_body: body(9, rare.and_then(|rare| rare.response_body.as_ref())),
             source: text(5),
             lints: rare.map_or_else(Vec::new, |rare| rare.lints.clone()),
             client_left: slot.client_left,
             marks: rare.map_or_else(Vec::new, |rare| rare.marks.clone()),
             fired: rare.map_or_else(Vec::new, |rare| rare.fired.clone()),
-            steps: slot.steps.to_vec(),
+            steps: slot.steps.all().to_vec(),
         }
     }
+}
+
+/// A piece with so much room, the last.
+fn last_with_room<'a>(
+    pieces: &'a mut VecDeque<Piece>,
+    spare: &mut Vec<u8>,
+    length: usize,
+) -> &'a mut Piece {
+    let fits = pieces
+        .back()
+        .is_some_and(|piece| piece.bytes.capacity() - piece.bytes.len() >= length);
+    if !fits {
+        let mut bytes = std::mem::take(spare);
+        bytes.clear();
+        bytes.reserve_exact(length.max(PIECE_BYTES));
+        pieces.push_back(Piece { bytes, entries: 0 });
+    }
+    let last = pieces.len() - 1;
+    &mut pieces[last]
 }
 
 /// A text that came as one.

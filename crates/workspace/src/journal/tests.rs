@@ -10,7 +10,7 @@ fn entry(id: &str, path: &str, status: u16) -> Entry {
     Entry {
         id: id.to_owned(),
         at: "2030-01-02T03:04:05.678901Z".parse().unwrap(),
-        method: "POST".to_owned(),
+        method: "POST".into(),
         path: path.to_owned(),
         status,
         duration: Duration::from_micros(1234),

@@ -191,7 +191,7 @@ impl Chain {
         let entry = seen.entry;
         let idempotency_key = entry.request_headers.get(IDEMPOTENCY_KEY);
         Self {
-            method: entry.method.clone(),
+            method: entry.method.clone().into_owned(),
             path: entry.path.clone(),
             query: entry.query.clone(),
             body: Likeness::of(seen),

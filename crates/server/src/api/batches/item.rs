@@ -52,7 +52,7 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
     let entry = Entry {
         id: ids.next(Kind::Request),
         at,
-        method: "POST".to_owned(),
+        method: "POST".into(),
         path: "/v1/messages".to_owned(),
         query: None,
         status,

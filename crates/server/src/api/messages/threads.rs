@@ -199,14 +199,14 @@ pub(super) async fn run(
     sink: &mut dyn Sink,
 ) -> Result<(), TurnError> {
     let Some(thread) = thread else {
-        return Box::pin(engine::run(engine, input, sink)).await;
+        return engine::run(engine, input, sink).await;
     };
     let mut held = Held {
         sink,
         fold: Fold::default(),
         end: None,
     };
-    Box::pin(engine::run(engine, input, &mut held)).await?;
+    engine::run(engine, input, &mut held).await?;
     let Held { sink, fold, end } = held;
     if let Some(message) = fold.finish() {
         let turn = thread.turn(input, &message);

@@ -39,7 +39,7 @@ fn exchange(entry: &Entry) -> Exchange {
     };
     Exchange {
         request: Some(Request {
-            method: entry.method.clone(),
+            method: entry.method.clone().into_owned(),
             path: entry.path.clone(),
             query: entry.query.clone(),
             headers: pairs(&entry.request_headers),

@@ -54,7 +54,7 @@ fn row(number: u64, entry: &Entry) -> TimelineRow {
         n: number,
         id: entry.id.clone(),
         at: entry.at,
-        method: entry.method.clone(),
+        method: entry.method.clone().into_owned(),
         path: entry.path.clone(),
         status: entry.status,
         ms: entry.duration.as_secs_f64() * 1000.0,
