@@ -1,4 +1,4 @@
-//! What a stream that is open and silent keeps of the allocator.
+//! The memory that a stream keeps of the allocator while it is open and silent.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

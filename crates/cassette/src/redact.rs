@@ -32,7 +32,7 @@ const PATTERNS: [&str; 2] = [
     r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}=*",
 ];
 
-/// What every match of [`PATTERNS`] has in it. Literals alone are found several times as fast as the two patterns, and
+/// A literal of every match of [`PATTERNS`]. Literals alone are found several times as fast as the two patterns, and
 /// nearly no text has one.
 const SIGN: &str = "(?i)-ant|bear";
 /// No match of theirs is shorter.
@@ -153,10 +153,7 @@ impl Redactor {
     }
 
     /// Whether these texts, as far as they are long enough, are those that it keeps out, and all of them.
-    pub(crate) fn knows_just<'a, S: Iterator<Item = &'a str>>(
-        &self,
-        secrets: impl Fn() -> S,
-    ) -> bool {
+    pub fn knows_just<'a, S: Iterator<Item = &'a str>>(&self, secrets: impl Fn() -> S) -> bool {
         let long = || secrets().filter(|secret| secret.len() >= SHORTEST);
         long().all(|secret| self.known.iter().any(|known| known.text == secret))
             && self

@@ -11,7 +11,7 @@ use bytes::Bytes;
 /// A client that is built.
 pub type Http = reqwest::Client;
 
-/// Who is called.
+/// The servers that a client calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// A server of ours, over plain HTTP: no proxy of the environment stands between, and no certificates are read.

@@ -13,31 +13,29 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use wire::block::{Container as WireContainer, ContentBlock, Printed, StopDetails};
 
-use crate::container::{Container, Containers};
 use crate::account::{self, Account};
 use crate::calls::Order;
+use crate::container::{Container, Containers};
 use crate::emitter::{Emitter, Head, Tail};
 use crate::hosted::HostedTools;
 use crate::lints::Means;
 use crate::usage::{Meter, input_tokens, text_tokens};
 use crate::web::WebTools;
 use crate::{Engine, Sink, TurnError, TurnInput, lints, models, references, validate};
-use workspace::fault::Occasion;
+pub(super) use check::check;
+use check::{Checked, choose_model, find_container};
 use common::hinted;
 use common::ids::{Ids, Kind};
 use common::limits;
-use model::{
-    CallResult, CodeTool, Model, ModelError, Step, StepPlace, Stop, TurnRequest, Web,
-};
-use workspace::quirks::{CodeExecutionCounter, NoContainer, ThinkingDetails};
-use store::MountedSkill;
-use workspace::verify::Miss;
-pub(super) use check::check;
-use check::{Checked, choose_model, find_container};
 use cuts::Cuts;
 use execute::waiting;
 use hosted::Thought;
+use model::{CallResult, CodeTool, Model, ModelError, Step, StepPlace, Stop, TurnRequest, Web};
 use place::Place;
+use store::MountedSkill;
+use workspace::fault::Occasion;
+use workspace::quirks::{CodeExecutionCounter, NoContainer, ThinkingDetails};
+use workspace::verify::Miss;
 
 /// Carries out a turn. The events go to `sink`; on an error some may already be out.
 pub async fn run(engine: &Engine, input: &TurnInput, sink: &mut dyn Sink) -> Result<(), TurnError> {
@@ -169,14 +167,14 @@ impl Drop for Begun {
     }
 }
 
-/// What keeps count of the calls that need no container.
+/// The counters of the calls that need no container.
 #[derive(Default)]
 struct Tools {
     web: WebTools,
     hosted: HostedTools,
 }
 
-/// What is boxed in its methods is what few turns come to: a stream that waits holds the rest for as long as it is open.
+/// A turn under way. Its methods box what few turns come to: a stream that waits holds the rest for as long as it is open.
 struct Turn<'a> {
     engine: &'a Engine,
     input: &'a TurnInput,
@@ -185,7 +183,7 @@ struct Turn<'a> {
     message_id: String,
     emitter: Emitter<'a>,
     meter: Meter,
-    /// What the web tools find.
+    /// The source of what the web tools find.
     web_source: Option<Arc<dyn Web>>,
     /// From the first call on.
     tools: Option<Arc<Tools>>,

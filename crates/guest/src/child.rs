@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::sys::{self, Change, Ground, Poll, Program, Spawned, Status, Word};
+use crate::sys::{self, Change, ChildMemory, Poll, Program, Spawned, Status, Word};
 use crate::tree::{self, Root};
 
 /// Starts of one program before it counts as one that cannot run.
@@ -29,7 +29,7 @@ pub(crate) struct Child {
     /// Until it is known what became of its start.
     status: Option<Status>,
     /// Until it has left the guest's memory.
-    ground: Option<Ground>,
+    memory: Option<ChildMemory>,
     place: Option<usize>,
     failure: Option<String>,
     runs: bool,
@@ -75,14 +75,14 @@ impl Child {
         let Spawned {
             pid,
             status,
-            ground,
+            memory,
         } = sys::spawn(&program, stdio)?;
         let now = Instant::now();
         Ok(Self {
             program,
             root: Root::of(pid),
             status: Some(status),
-            ground: Some(ground),
+            memory: Some(memory),
             place: None,
             failure: None,
             runs: false,
@@ -99,11 +99,11 @@ impl Child {
         let Spawned {
             pid,
             status,
-            ground,
+            memory,
         } = sys::spawn(&self.program, stdio)?;
         self.root = Root::of(pid);
         self.status = Some(status);
-        self.ground = Some(ground);
+        self.memory = Some(memory);
         self.starts += 1;
         self.since = Instant::now();
         self.look_again(FIRST_LOOK);
@@ -141,7 +141,7 @@ impl Child {
             None | Some(Word::Begins | Word::Disturbed) => return,
             Some(Word::Runs) => {
                 self.runs = true;
-                self.leave_ground();
+                self.free_memory();
                 // Not sooner: what is not dumpable has its files of `/proc` closed to the guest, too.
                 // Best effort: some sandboxes mount `/proc` read-only.
                 let score = format!("/proc/{}/oom_score_adj", self.root.pid);
@@ -154,9 +154,9 @@ impl Child {
         self.status = None;
     }
 
-    fn leave_ground(&mut self) {
-        if let Some(ground) = self.ground.take() {
-            ground.release();
+    fn free_memory(&mut self) {
+        if let Some(memory) = self.memory.take() {
+            memory.release();
         }
     }
 
@@ -170,7 +170,7 @@ impl Child {
         else {
             return End::Own;
         };
-        self.leave_ground();
+        self.free_memory();
         if !self.runs && self.failure.is_none() {
             if self.starts < MAX_STARTS {
                 return End::Unborn;

@@ -96,7 +96,7 @@ impl From<String> for Refusal {
 }
 
 impl From<(&'static str, io::Error)> for Refusal {
-    /// What cannot be put in its place, and why.
+    /// From the thing that cannot be put in its place, and the reason.
     fn from((what, error): (&'static str, io::Error)) -> Self {
         Self {
             message: format!("{what}: {error}"),

@@ -111,7 +111,7 @@ fn families() -> &'static [libc::c_int] {
     }
 }
 
-/// What is done about calls by their numbers; those that are not named are allowed, and so is what falls through.
+/// The treatment of calls by their numbers; those that are not named are allowed, and so is what falls through.
 type Rules = BTreeMap<u32, Vec<sock_filter>>;
 
 /// Neighbours for which the same is done.
@@ -307,7 +307,7 @@ mod tests {
         words
     }
 
-    /// What a filter comes to, and after how many instructions.
+    /// The result of a filter, and after how many instructions.
     fn run(program: &[sock_filter], words: &[u32]) -> (u32, usize) {
         let (mut place, mut loaded, mut steps) = (0, 0, 0);
         loop {

@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-pub(crate) use spawn::{Ground, Program, Spawned, Status, Word, decoy, spawn};
+pub(crate) use spawn::{ChildMemory, Program, Spawned, Status, Word, decoy, spawn};
 
 /// Signals that must not end the guest. User code has the guest's uid and may send any of them; PID 1
 /// cannot be killed from inside, an ordinary process in a test should not fall to a stray one either.

@@ -19,7 +19,7 @@ const MAX_SCANS: usize = 100;
 const SCANS_BESIDE_A_WARDEN: usize = 5;
 /// How long the killed may take to be gone; they may have gigabytes to give back.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// What `/proc/<pid>/stat` holds at most, rounded up.
+/// The largest size of `/proc/<pid>/stat`, rounded up, in bytes.
 const STAT_BYTES: usize = 2048;
 /// Stopped by a signal, as `/proc` says it.
 const STOPPED: char = 'T';

@@ -24,7 +24,7 @@ use super::wire::{Listening, Wire};
 use crate::api::{self, Connection};
 use crate::app::App;
 
-/// What all connections are served by.
+/// The service of all connections.
 #[derive(Debug, Clone)]
 pub(super) struct Connections {
     app: App,

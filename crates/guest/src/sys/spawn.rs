@@ -89,7 +89,7 @@ impl Program {
 pub(crate) struct Spawned {
     pub(crate) pid: i32,
     pub(crate) status: Status,
-    pub(crate) ground: Ground,
+    pub(crate) memory: ChildMemory,
 }
 
 /// The end of a child's status pipe.
@@ -156,7 +156,7 @@ pub(crate) fn spawn(program: &Rc<Program>, stdio: [&dyn AsRawFd; 3]) -> io::Resu
         texts.chain([ptr::null()]).collect()
     };
     let rules = confinement().map(AsRawFd::as_raw_fd);
-    let ground = Ground::new(Entrance {
+    let memory = ChildMemory::new(Entrance {
         arguments: pointers(&program.arguments),
         variables: pointers(&program.variables),
         stdio: stdio.map(AsRawFd::as_raw_fd),
@@ -168,20 +168,20 @@ pub(crate) fn spawn(program: &Rc<Program>, stdio: [&dyn AsRawFd; 3]) -> io::Resu
         None => libc::CLONE_VM | libc::SIGCHLD,
         Some(_) => libc::SIGCHLD,
     };
-    // SAFETY: the child runs `enter` on a stack of its own, with what `ground` holds until it has left this memory.
+    // SAFETY: the child runs `enter` on a stack of its own, with what `memory` holds until it has left this memory.
     // No handler of this process runs in it, because signals are blocked until they have none.
     let pid = without_signals(|| unsafe {
         check(libc::clone(
             enter,
-            ground.top(),
+            memory.top(),
             flags,
-            ground.entrance.as_ptr().cast(),
+            memory.entrance.as_ptr().cast(),
         ))
     });
     let pid = match pid {
         Ok(pid) => pid,
         Err(error) => {
-            ground.release();
+            memory.release();
             return Err(error);
         }
     };
@@ -191,20 +191,20 @@ pub(crate) fn spawn(program: &Rc<Program>, stdio: [&dyn AsRawFd; 3]) -> io::Resu
             pipe,
             said: Vec::new(),
         },
-        ground,
+        memory,
     })
 }
 
-/// What a child uses until it is its program. Never given back by itself: only who knows that the child is
+/// The memory of a child until it is its program. Never given back by itself: only who knows that the child is
 /// somebody else, or gone, may do so.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Ground {
+pub(crate) struct ChildMemory {
     stack: NonNull<libc::c_void>,
     entrance: NonNull<Entrance>,
 }
 
-impl Ground {
+impl ChildMemory {
     fn new(entrance: Entrance) -> io::Result<Self> {
         // SAFETY: a new mapping of its own.
         let stack = unsafe {
@@ -255,7 +255,7 @@ fn without_signals<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// What the child needs, made before it.
+/// Arguments of the child, made before it.
 #[derive(Debug)]
 struct Entrance {
     arguments: Vec<*const libc::c_char>,
@@ -387,7 +387,7 @@ fn filter_of(filter: &[sock_filter]) -> libc::sock_fprog {
 
 /// Signals as a new program expects them. A launcher may have left others ignored than the guest.
 fn hear_all_signals() -> Result<(), Errno> {
-    /// What the kernel has of a signal, for the usual action.
+    /// The kernel's record of a signal with the usual action.
     const USUAL: [u64; 4] = [0; 4];
     const SET_BYTES: usize = 8;
     // SAFETY: records of the kernel's own sizes, which live through the calls.
@@ -462,12 +462,12 @@ mod tests {
         }
     }
 
-    fn wait(Spawned { pid, ground, .. }: Spawned) -> libc::c_int {
+    fn wait(Spawned { pid, memory, .. }: Spawned) -> libc::c_int {
         let mut status = 0;
         // SAFETY: a valid place for an integer.
         let ended = unsafe { libc::waitpid(pid, &raw mut status, 0) };
         assert_eq!(ended, pid);
-        ground.release();
+        memory.release();
         libc::WEXITSTATUS(status)
     }
 

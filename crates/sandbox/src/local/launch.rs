@@ -52,7 +52,7 @@ impl LaunchError {
     }
 }
 
-/// What the thread that forks is asked for.
+/// An order for the thread that forks.
 #[derive(Debug)]
 enum Order {
     /// A process, now.
