@@ -1,13 +1,12 @@
-//! System calls. The only module with `unsafe`, and nothing but thin safe wrappers.
+//! System calls. The only module with `unsafe`: what rustix has no safe call for.
 #![expect(
     unsafe_code,
-    reason = "system calls the standard library does not offer"
+    reason = "system calls that neither the standard library nor rustix offers safely"
 )]
 
 mod bare;
 mod spawn;
 
-use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -17,6 +16,12 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::net::Shutdown;
+use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
+use rustix::rand::GetRandomFlags;
+use rustix::thread::CpuSet;
 
 pub(crate) use spawn::{ChildMemory, Program, Spawned, Status, Word, decoy, spawn};
 
@@ -66,14 +71,14 @@ pub(crate) fn confinement() -> Option<&'static OwnedFd> {
 /// Not dumpable means that user code cannot open `/proc/<guest>/fd/1` and forge frames.
 pub(crate) fn become_guest() -> io::Result<()> {
     spare_from_oom();
-    // SAFETY: `prctl` with integers, `umask`, and `signal` with a constant take no pointers.
+    // Without namespaces the warden reads its calls; programs are kept from it by Landlock.
+    if confinement().is_none() {
+        become_unreadable()?;
+    }
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    // SAFETY: integers only; what is closed at the next `exec` is closed to nobody before.
     unsafe {
-        // Without namespaces the warden reads its calls; programs are kept from it by Landlock.
-        if confinement().is_none() {
-            check(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0))?;
-        }
-        check(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))?;
-        libc::umask(0o022);
         // Whatever a careless launcher left open must not reach user code. Old kernels lack the call.
         libc::syscall(
             libc::SYS_close_range,
@@ -90,8 +95,9 @@ pub(crate) fn become_guest() -> io::Result<()> {
 
 /// Keeps this process's memory and descriptors from others of its user.
 pub(crate) fn become_unreadable() -> io::Result<()> {
-    // SAFETY: `prctl` with integers.
-    unsafe { check(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0)) }.map(drop)
+    Ok(rustix::process::set_dumpable_behavior(
+        DumpableBehavior::NotDumpable,
+    )?)
 }
 
 /// Waits until this process is asked to end, also as PID 1, which hears only what it listens to.
@@ -124,35 +130,31 @@ pub(crate) fn is_in_a_pod() -> bool {
 /// Notes that this guest is in a pod, and keeps it and its descendants to one of the CPUs that they have.
 pub(crate) fn settle_in_a_pod() {
     IN_A_POD.get_or_init(|| ());
-    // SAFETY: the sets are plain bits, and their size is told.
-    unsafe {
-        let mut own: libc::cpu_set_t = std::mem::zeroed();
-        let size = size_of::<libc::cpu_set_t>();
-        if libc::sched_getaffinity(0, size, &raw mut own) != 0 {
-            return;
-        }
-        let mut seed = [0_u8; 2];
-        libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), 0);
-        let all: Vec<usize> = (0..8 * size)
-            .filter(|cpu| libc::CPU_ISSET(*cpu, &own))
-            .collect();
-        let Some(cpu) = all.get(usize::from(u16::from_ne_bytes(seed)) % all.len().max(1)) else {
-            return;
-        };
-        let mut one: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(*cpu, &mut one);
-        libc::sched_setaffinity(0, size, &raw const one);
-    }
+    let Ok(own) = rustix::thread::sched_getaffinity(None) else {
+        return;
+    };
+    let mut seed = [0_u8; 2];
+    rustix::rand::getrandom(&mut seed, GetRandomFlags::empty()).ok();
+    let all: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|cpu| own.is_set(*cpu))
+        .collect();
+    let Some(cpu) = all.get(usize::from(u16::from_ne_bytes(seed)) % all.len().max(1)) else {
+        return;
+    };
+    let mut one = CpuSet::new();
+    one.set(*cpu);
+    rustix::thread::sched_setaffinity(None, &one).ok();
 }
 
 /// Ends a connection both ways, for who waits at either end.
 pub(crate) fn shut(socket: &impl AsFd) {
-    // SAFETY: a descriptor that is borrowed, hence open, and an integer.
-    unsafe { libc::shutdown(socket.as_fd().as_raw_fd(), libc::SHUT_RDWR) };
+    // One that is not connected any more is shut.
+    rustix::net::shutdown(socket, Shutdown::Both).ok();
 }
 
 /// The user at the other end of a socket, by the kernel's word (`SO_PEERCRED`).
 pub(crate) fn user_behind(socket: &impl AsFd) -> io::Result<u32> {
+    // rustix has no place for a process of another namespace, whose number is 0.
     // SAFETY: the record is plain numbers, and its length is told.
     unsafe {
         let mut peer: libc::ucred = std::mem::zeroed();
@@ -199,13 +201,8 @@ pub(crate) fn channel() -> io::Result<(File, File)> {
 
 /// Makes reads and writes return at once.
 pub(crate) fn set_nonblocking(file: &impl AsFd) -> io::Result<()> {
-    let fd = file.as_fd().as_raw_fd();
-    // SAFETY: `fcntl` on a descriptor that is borrowed, hence open, with integer arguments.
-    unsafe {
-        let flags = check(libc::fcntl(fd, libc::F_GETFL))?;
-        check(libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK))?;
-    }
-    Ok(())
+    let flags = rustix::fs::fcntl_getfl(file)?;
+    Ok(rustix::fs::fcntl_setfl(file, flags | OFlags::NONBLOCK)?)
 }
 
 /// A descriptor that is readable whenever a child has ended.
@@ -299,43 +296,45 @@ pub(crate) enum Change {
 /// Takes one change of a child, ours or inherited, without waiting; an error if there are no children
 /// at all.
 pub(crate) fn reap() -> io::Result<Option<(i32, Change)>> {
-    let mut status = 0;
-    let how = libc::WNOHANG | libc::WUNTRACED;
-    // SAFETY: `status` is a valid place for an integer for the length of the call.
-    let pid = check(unsafe { libc::waitpid(-1, &raw mut status, how) })?;
-    let by_signal = libc::WIFSIGNALED(status);
-    let change = if libc::WIFSTOPPED(status) {
+    let how = WaitOptions::NOHANG | WaitOptions::UNTRACED;
+    let Some((pid, status)) = rustix::process::wait(how)? else {
+        return Ok(None);
+    };
+    let signal = status.terminating_signal();
+    let change = if status.stopped() {
         Change::Stopped
     } else {
         Change::Ended {
-            return_code: if by_signal {
-                128 + libc::WTERMSIG(status)
-            } else {
-                libc::WEXITSTATUS(status)
-            },
-            by_signal,
+            return_code: signal
+                .map_or_else(|| status.exit_status().unwrap_or(0), |signal| 128 + signal),
+            by_signal: signal.is_some(),
         }
     };
-    Ok((pid > 0).then_some((pid, change)))
+    Ok(Some((pid.as_raw_pid(), change)))
 }
 
 /// Has a process go on that was stopped.
 pub(crate) fn go_on(pid: i32) {
-    // SAFETY: `kill` takes integers only.
-    unsafe { libc::kill(pid, libc::SIGCONT) };
+    signal(pid, Signal::CONT);
 }
 
 /// Kills one process. It may be gone already.
 pub(crate) fn kill(pid: i32) {
-    // SAFETY: `kill` takes integers only.
-    unsafe { libc::kill(pid, libc::SIGKILL) };
+    signal(pid, Signal::KILL);
+}
+
+fn signal(pid: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        rustix::process::kill_process(pid, signal).ok();
+    }
 }
 
 /// Kills everything but this process. For the first of a sandbox only: elsewhere it would reach far. One
 /// that is no PID 1 has a warden, who gives the call this meaning.
 pub(crate) fn kill_all_others() {
     assert!(is_init(), "only the first process may kill everything");
-    kill(-1);
+    // SAFETY: `kill` takes integers only.
+    unsafe { libc::kill(-1, libc::SIGKILL) };
 }
 
 /// Whether this process is the first of its sandbox.
@@ -345,8 +344,7 @@ pub(crate) fn is_init() -> bool {
 
 /// Whether a process is the warden of a sandbox without namespaces: what it stops goes on at once.
 pub(crate) fn is_warden(pid: i32) -> bool {
-    // SAFETY: takes nothing, cannot fail.
-    confinement().is_some() && pid == unsafe { libc::getppid() }
+    confinement().is_some() && Some(pid) == rustix::process::getppid().map(Pid::as_raw_pid)
 }
 
 /// Whether there are processes beside this one, for PID 1; elsewhere there is no telling.
@@ -400,12 +398,11 @@ pub(crate) fn shared() -> &'static Shared {
 
 /// Holds a path fast, whatever lies there, without opening it.
 pub(crate) fn place(path: &[u8]) -> io::Result<OwnedFd> {
-    let path = CString::new(path).map_err(|_| io::Error::from_raw_os_error(libc::ENOENT))?;
-    // SAFETY: a C string and integers; the new descriptor is owned by nobody else.
-    unsafe {
-        let made = check(libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC))?;
-        Ok(OwnedFd::from_raw_fd(made))
+    if path.contains(&0) {
+        return Err(io::Error::from_raw_os_error(libc::ENOENT));
     }
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
 /// The extra argument of the guest's own `fstatfs` calls, by which they do not stop.
@@ -413,8 +410,7 @@ pub(crate) fn own_call() -> u64 {
     static OWN: OnceLock<u64> = OnceLock::new();
     *OWN.get_or_init(|| {
         let mut bytes = [0; 8];
-        // SAFETY: the buffer and its length.
-        unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+        rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty()).ok();
         u64::from_ne_bytes(bytes)
     })
 }
@@ -450,17 +446,11 @@ pub(crate) fn bytes_of(record: &libc::statfs) -> &[u8] {
 
 /// Neither this process nor what it starts ever gains rights by a program; filters want it so.
 pub(crate) fn no_new_privileges() -> io::Result<()> {
-    // SAFETY: `prctl` with integers.
-    unsafe { check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) }.map(drop)
+    Ok(rustix::thread::set_no_new_privs(true)?)
 }
 
 /// How many bytes wait in a pipe.
 pub(crate) fn bytes_waiting(pipe: &impl AsFd) -> usize {
-    let mut waiting: libc::c_int = 0;
-    // SAFETY: FIONREAD writes one integer to the given valid place.
-    let result = unsafe { libc::ioctl(pipe.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut waiting) };
-    if result < 0 {
-        return 0;
-    }
+    let waiting = rustix::io::ioctl_fionread(pipe).unwrap_or(0);
     usize::try_from(waiting).unwrap_or(0)
 }
