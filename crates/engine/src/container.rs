@@ -37,7 +37,7 @@ use past::{History, Past};
 use pending::Pending;
 pub use pending::timed_out;
 use sandbox::guest::{ErrorKind, Guest, GuestError, PutFile};
-use sandbox::{Backend, Limits, SandboxError};
+use sandbox::{Backend, Cause, Limits, SandboxError};
 use store::{ContainerRow, ContainerState, MountedFile, MountedSkill, Store, StoreError};
 pub use tree::TreeError;
 use web_calls::Since;
@@ -429,7 +429,7 @@ impl Containers {
         let lease = tokio::spawn(async move { containers.enter(&waking).await });
         let lease = lease.await.map_err(|error| SandboxError::Engine {
             operation: "wake the container",
-            reason: error.to_string(),
+            cause: Cause::of(error),
         })??;
         let mut sandbox = container.sandbox.lock().await;
         if sandbox.tree_waits {
@@ -508,14 +508,9 @@ impl Containers {
             Ok(Some(row)) => row,
             // Deleted since the request named it: the call finds no such file.
             Ok(None) => return Ok(()),
-            Err(error) => return Err(store_failed(&error)),
+            Err(error) => return Err(store_failed(error)),
         };
-        let mut source = self
-            .0
-            .store
-            .open_blob(&row)
-            .await
-            .map_err(|error| store_failed(&error))?;
+        let mut source = self.0.store.open_blob(&row).await.map_err(store_failed)?;
         let target = PutFile {
             name: &upload.filename,
             input_dir: &container.input_dir,
@@ -528,7 +523,7 @@ impl Containers {
     async fn placed(&self, container: &Container, upload: &Upload) -> Result<(), SandboxError> {
         self.note_upload(container, upload, true)
             .await
-            .map_err(|error| store_failed(&error))
+            .map_err(store_failed)
     }
 
     /// Ends the sandbox and keeps the files; the next use starts it again.
@@ -540,7 +535,7 @@ impl Containers {
     /// Puts a container to sleep that nobody uses any more; one that somebody uses stays as it is.
     pub async fn rest(&self, workspace: &str, id: &str) -> Result<(), SandboxError> {
         let row = self.0.store.container(workspace, id).await;
-        let row = row.map_err(|error| store_failed(&error))?;
+        let row = row.map_err(store_failed)?;
         let Some(container) = row.and_then(|row| self.0.lock().get(row.sandbox.as_str()).cloned())
         else {
             return Ok(());
@@ -660,9 +655,9 @@ fn go_without(container: &Container, error: SandboxError) -> Result<(), SandboxE
     Err(error)
 }
 
-fn store_failed(error: &StoreError) -> SandboxError {
+fn store_failed(error: StoreError) -> SandboxError {
     SandboxError::Engine {
         operation: "put an upload into the container",
-        reason: error.to_string(),
+        cause: Cause::of(error),
     }
 }

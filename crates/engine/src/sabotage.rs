@@ -41,7 +41,7 @@ impl Running<'_> {
             }),
             ToolAct::EngineUnreachable => Err(CallError::Sandbox(SandboxError::Engine {
                 operation: "reach the engine",
-                reason: "a fault says that it does not answer".to_owned(),
+                cause: "a fault says that it does not answer".into(),
             })),
             ToolAct::KillSandbox => {
                 self.container.forget_past();

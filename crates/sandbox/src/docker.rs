@@ -37,8 +37,8 @@ use self::lease::Lease;
 use self::volume::{Filled, GuestVolume};
 use crate::warm::Pool;
 use crate::{
-    BoxFuture, Capabilities, Description, Host, Launched, Launcher, PassedOver, SandboxError,
-    SandboxSpec, guest,
+    BoxFuture, Capabilities, Cause, Description, Host, Launched, Launcher, PassedOver,
+    SandboxError, SandboxSpec, guest,
 };
 use common::clock::Clock;
 use common::hinted;
@@ -214,7 +214,7 @@ impl DockerBackend {
             .await
             .map_err(|error| SandboxError::Engine {
                 operation: "build the sandbox image",
-                reason: hinted::told(&error),
+                cause: Cause::told(hinted::told(&error), error),
             })?;
         self.image_is_there.store(true, Ordering::Relaxed);
         Ok(())

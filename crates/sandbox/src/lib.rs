@@ -15,6 +15,7 @@ mod warm;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -237,10 +238,11 @@ pub enum SandboxError {
     #[error("no sandbox backend: {reason}")]
     Unavailable { reason: String, hint: String },
     /// The engine refused or failed.
-    #[error("{operation}: {reason}")]
+    #[error("{operation}: {cause}")]
     Engine {
         operation: &'static str,
-        reason: String,
+        #[source]
+        cause: Cause,
     },
     /// The engine did not answer in time.
     #[error("{operation}: no answer within {seconds} s")]
@@ -251,6 +253,49 @@ pub enum SandboxError {
     /// The guest is gone or speaks nonsense.
     #[error(transparent)]
     Guest(#[from] guest::GuestError),
+}
+
+/// The reason of a failure in words, with the error that they tell, where there is one.
+#[derive(Debug)]
+pub struct Cause {
+    words: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Cause {
+    /// An error in its own words.
+    pub fn of(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::told(error.to_string(), error)
+    }
+
+    /// An error in other words than its own.
+    pub fn told(words: String, error: impl Error + Send + Sync + 'static) -> Self {
+        Self {
+            words,
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cause {
+    fn from(words: T) -> Self {
+        Self {
+            words: words.into(),
+            source: None,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl Error for Cause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&**self.source.as_ref()?)
+    }
 }
 
 impl Hinted for SandboxError {

@@ -24,6 +24,7 @@ mod tools;
 mod watchdog;
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -52,7 +53,7 @@ use self::rootfs::RootFs;
 use self::rung::Rung;
 pub use self::tools::Lacking;
 use self::watchdog::{Watchdog, Watched};
-use crate::{Channel, Isolation, Limits, PassedOver, SandboxError, SandboxSpec, memory};
+use crate::{Cause, Channel, Isolation, Limits, PassedOver, SandboxError, SandboxSpec, memory};
 use common::ids::SandboxId;
 use common::limits::{CONCURRENT_STARTS, SANDBOX_SHM_BYTES, SANDBOX_TERMINALS};
 
@@ -136,7 +137,7 @@ impl LocalBackend {
     pub async fn connect(config: LocalConfig) -> Result<Self, SandboxError> {
         let inner = tokio::task::spawn_blocking(move || Inner::best(config))
             .await
-            .map_err(|error| failed("look at this machine", &error))??;
+            .map_err(|error| failed("look at this machine", error))??;
         let inner = Arc::new(inner);
         // Not before the trial: where that fails, Python alone would not be enough.
         if !inner.has_python {
@@ -226,9 +227,9 @@ impl Inner {
             sys::effective_uid() == 0
         };
         let folder = config.data_dir.join("sandboxes");
-        make_private(&folder).map_err(|error| failed("make the sandboxes' folder", &error))?;
+        make_private(&folder).map_err(|error| failed("make the sandboxes' folder", error))?;
         let folder = fs::canonicalize(&folder)
-            .map_err(|error| failed("make the sandboxes' folder", &error))?;
+            .map_err(|error| failed("make the sandboxes' folder", error))?;
         if confined && privileged {
             let own = folder.parent().unwrap_or(&folder);
             rung::open_way(&folder, own).map_err(|error| SandboxError::Unavailable {
@@ -241,7 +242,7 @@ impl Inner {
         let python = found.unwrap_or_else(Python::of_debian);
         let program = config.program.unwrap_or_else(|| "/proc/self/exe".into());
         let launcher =
-            Launcher::start(program).map_err(|error| failed("start the launcher", &error))?;
+            Launcher::start(program).map_err(|error| failed("start the launcher", error))?;
         let cgroups = if confined {
             Err(Absent::NO_NAMESPACES)
         } else if privileged {
@@ -273,7 +274,7 @@ impl Inner {
             lacking: Lacking::of_this_machine(),
         };
         let watchdog = if cgroups.is_err() && !confined {
-            Some(Watchdog::start().map_err(|error| failed("start the watchdog", &error))?)
+            Some(Watchdog::start().map_err(|error| failed("start the watchdog", error))?)
         } else {
             None
         };
@@ -308,10 +309,10 @@ impl Inner {
         let folder = tempfile::Builder::new()
             .prefix(".trial-")
             .tempdir_in(&self.folder)
-            .map_err(|error| failed("try a sandbox", &error))?;
+            .map_err(|error| failed("try a sandbox", error))?;
         if self.rung == Rung::Landlock && self.privileged {
             fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711))
-                .map_err(|error| failed("try a sandbox", &error))?;
+                .map_err(|error| failed("try a sandbox", error))?;
         }
         let mut plan = self.plan(
             "trial",
@@ -328,16 +329,19 @@ impl Inner {
             .map_err(|error| probe::refused(&error, self.rung, self.privileged))?;
         // Its channel closes: it ends by itself, but need not be waited for so long.
         self.kill(&launched.process)
-            .map_err(|error| failed("end a trial sandbox", &error))?;
+            .map_err(|error| failed("end a trial sandbox", error))?;
         let deadline = Instant::now() + FAREWELL;
         while !sys::reap(&launched.process).unwrap_or(true) {
             if Instant::now() > deadline {
-                return Err(failed("end a trial sandbox", &"it does not end"));
+                return Err(SandboxError::Engine {
+                    operation: "end a trial sandbox",
+                    cause: "it does not end".into(),
+                });
             }
             std::thread::sleep(Duration::from_micros(200));
         }
         // What it is made of may be closed to its owner, too.
-        remove_folder(folder.path()).map_err(|error| failed("end a trial sandbox", &error))?;
+        remove_folder(folder.path()).map_err(|error| failed("end a trial sandbox", error))?;
         Ok(())
     }
 
@@ -491,15 +495,15 @@ impl Inner {
             tokio::task::spawn_blocking(move || inner.launch(&spec).map(|ok| (ok, spec)));
         let (started, spec) = starting
             .await
-            .map_err(|error| failed("start the sandbox", &error))??;
+            .map_err(|error| failed("start the sandbox", error))??;
         let channel = tokio::net::UnixStream::from_std(started.launched.channel)
-            .map_err(|error| failed("start the sandbox", &error))?;
+            .map_err(|error| failed("start the sandbox", error))?;
         let (reader, writer) = channel.into_split();
         let process = started.launched.process;
         let watching = process
             .try_clone()
             .and_then(sys::await_end)
-            .map_err(|error| failed("start the sandbox", &error))?;
+            .map_err(|error| failed("start the sandbox", error))?;
         let (gone_out, gone) = watch::channel(false);
         let sandbox = Arc::new(Sandbox { process, gone });
         self.lock()
@@ -529,16 +533,16 @@ impl Inner {
 
     fn launch(&self, spec: &SandboxSpec) -> Result<Started, SandboxError> {
         let container = self.folder.join(&*spec.sandbox_id);
-        make_private(&container).map_err(|error| failed("make the container's folder", &error))?;
+        make_private(&container).map_err(|error| failed("make the container's folder", error))?;
         if self.rung == Rung::Landlock && self.privileged {
             fs::set_permissions(&container, fs::Permissions::from_mode(0o711))
-                .map_err(|error| failed("make the container's folder", &error))?;
+                .map_err(|error| failed("make the container's folder", error))?;
         }
         let storage = match &self.disks {
             Some(disks) => disks
                 .image(&container, spec.limits.disk_bytes)
                 .map(Storage::Image)
-                .map_err(|error| failed("make the container's disk", &error))?,
+                .map_err(|error| failed("make the container's disk", error))?,
             None => Storage::Directory(container.clone()),
         };
         let group = match &self.cgroups {
@@ -547,7 +551,7 @@ impl Inner {
                 let name = format!("{}-{turn}", spec.sandbox_id);
                 cgroups
                     .make(&name, &spec.limits)
-                    .map_err(|error| failed("limit the sandbox", &error))?
+                    .map_err(|error| failed("limit the sandbox", error))?
             }
             None => Group::default(),
         };
@@ -558,14 +562,14 @@ impl Inner {
             Err(error) => {
                 // Left empty, they go with the server.
                 group.remove().ok();
-                return Err(failed("start the sandbox", &error));
+                return Err(failed("start the sandbox", error));
             }
         };
         if let Some(watchdog) = &self.watchdog {
             let process = launched
                 .process
                 .try_clone()
-                .map_err(|error| failed("watch the sandbox", &error))?;
+                .map_err(|error| failed("watch the sandbox", error))?;
             watchdog.watch(Watched {
                 sandbox_id: spec.sandbox_id.clone(),
                 process,
@@ -620,7 +624,7 @@ impl Inner {
             return Ok(());
         };
         self.kill(&sandbox.process)
-            .map_err(|error| failed("stop the sandbox", &error))?;
+            .map_err(|error| failed("stop the sandbox", error))?;
         let mut gone = sandbox.gone.clone();
         match tokio::time::timeout(FAREWELL, gone.wait_for(|gone| *gone)).await {
             Ok(_) => Ok(()),
@@ -678,9 +682,9 @@ impl fmt::Debug for LocalBackend {
     }
 }
 
-fn failed(operation: &'static str, error: &dyn fmt::Display) -> SandboxError {
+fn failed(operation: &'static str, error: impl Error + Send + Sync + 'static) -> SandboxError {
     SandboxError::Engine {
         operation,
-        reason: error.to_string(),
+        cause: Cause::of(error),
     }
 }

@@ -106,7 +106,7 @@ impl Launcher for Processes {
             let started = self.spawn(&spec.sandbox_id).await;
             let channel = started.map_err(|error| SandboxError::Engine {
                 operation: "start a guest",
-                reason: error.to_string(),
+                cause: sandbox::Cause::of(error),
             })?;
             Ok(Launched {
                 channel,

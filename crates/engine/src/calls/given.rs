@@ -36,7 +36,7 @@ impl Running<'_> {
             Some(ToolAct::EngineUnreachable) => {
                 return Err(CallError::Sandbox(SandboxError::Engine {
                     operation: "reach the engine",
-                    reason: "a fault says that it does not answer".to_owned(),
+                    cause: "a fault says that it does not answer".into(),
                 }));
             }
             Some(ToolAct::KillSandbox) => {

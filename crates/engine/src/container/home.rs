@@ -4,7 +4,7 @@
 use super::{Container, Containers, Sandbox, TreeError, store_failed};
 use common::limits::MAX_HOME_BYTES;
 use model::Upload;
-use sandbox::SandboxError;
+use sandbox::{Cause, SandboxError};
 
 impl Containers {
     /// Keeps the files of a sandbox that is about to be stopped.
@@ -32,13 +32,13 @@ impl Containers {
             TreeError::TooLarge | TreeError::Archive(_) | TreeError::Store(_) => {
                 SandboxError::Engine {
                     operation: "keep the files of the container",
-                    reason: error.to_string(),
+                    cause: Cause::of(error),
                 }
             }
         })?;
         let (workspace, id) = (&container.workspace, &container.id);
         let kept = self.0.store.keep_container_tree(workspace, id, tree).await;
-        kept.map_err(|error| store_failed(&error))?;
+        kept.map_err(store_failed)?;
         sandbox.tree_waits = true;
         Ok(())
     }
@@ -51,7 +51,7 @@ impl Containers {
     ) -> Result<(), SandboxError> {
         let (workspace, id) = (&container.workspace, &container.id);
         let store = &self.0.store;
-        let failed = |error| store_failed(&error);
+        let failed = store_failed;
         sandbox.tree_waits = true;
         // They lie outside of the places that are kept.
         for skill in store.mounted_skills(workspace, id).await.map_err(failed)? {

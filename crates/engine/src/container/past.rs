@@ -10,8 +10,8 @@ use tokio::io::AsyncSeekExt as _;
 
 use super::{Container, Containers, Lease, go_without};
 use model::Upload;
-use sandbox::SandboxError;
 use sandbox::guest::{EditCall, ExecCall, ExecKind, PutFile};
+use sandbox::{Cause, SandboxError};
 
 /// SHA-256 over a past.
 pub type Digest = [u8; 32];
@@ -217,7 +217,7 @@ impl Containers {
                 let rewound = content.rewind().await;
                 rewound.map_err(|error| SandboxError::Engine {
                     operation: "put an upload into the container",
-                    reason: error.to_string(),
+                    cause: Cause::of(error),
                 })?;
                 let target = PutFile {
                     name: &upload.filename,

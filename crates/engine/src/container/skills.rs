@@ -67,7 +67,7 @@ impl Containers {
             let files = self
                 .files_of(container, skill)
                 .await
-                .map_err(|error| store_failed(&error))?;
+                .map_err(store_failed)?;
             // A version that is gone leaves what is there.
             if !files.is_empty() {
                 guest.new_skill(skill.name.clone()).await?;
@@ -84,7 +84,7 @@ impl Containers {
                 .store
                 .mount_skill(&container.workspace, &container.id, placed)
                 .await
-                .map_err(|error| store_failed(&error))?;
+                .map_err(store_failed)?;
             waiting.remove(0);
         }
         Ok(())

@@ -17,8 +17,8 @@ use tokio::io::AsyncReadExt as _;
 use super::{Container, Containers, Lease, store_failed};
 use common::ids::Ids;
 use common::limits;
-use sandbox::SandboxError;
 use sandbox::guest::{ExecCall, ExecKind, ExecResult, Guest, Outcome, PutFile};
+use sandbox::{Cause, SandboxError};
 use store::{ContainerRow, ContainerState, PLACES, StoreError, TreeEntry, TreeKind};
 use workspace::Workspace;
 
@@ -37,10 +37,10 @@ pub enum TreeError {
 
 const READ: &str = "read the files of the container";
 
-fn failed(operation: &'static str, reason: impl Into<String>) -> SandboxError {
+fn failed(operation: &'static str, cause: impl Into<Cause>) -> SandboxError {
     SandboxError::Engine {
         operation,
-        reason: reason.into(),
+        cause: cause.into(),
     }
 }
 
@@ -130,12 +130,12 @@ impl Containers {
         const OPERATION: &str = "put the files of the state into the container";
         let (workspace, id) = (&container.workspace, &container.id);
         let entries = self.0.store.container_tree(workspace, id).await;
-        let entries = entries.map_err(|error| store_failed(&error))?;
+        let entries = entries.map_err(store_failed)?;
         if !entries.is_empty() {
             let settings = self.0.backend.settings(&self.spec(container));
             let mtime = container.last_used_at.timestamp().try_into().unwrap_or(0);
             let archive = archive(&entries, &settings, mtime)
-                .map_err(|error| failed(OPERATION, error.to_string()))?;
+                .map_err(|error| failed(OPERATION, Cause::of(error)))?;
             let (input, output) = (Ids::random().next_hex16(), Ids::random().next_hex16());
             let name = format!("state-{input}.tar");
             let target = PutFile {
@@ -166,7 +166,7 @@ impl Containers {
             .store
             .container_tree_placed(workspace, id, stays)
             .await;
-        placed.map_err(|error| store_failed(&error))
+        placed.map_err(store_failed)
     }
 }
 
@@ -206,7 +206,7 @@ pub(super) async fn get(
     let stream = stream.map_err(SandboxError::from)?;
     let mut content = Vec::new();
     let read = stream.take(*rest + 1).read_to_end(&mut content).await;
-    read.map_err(|error| failed(READ, error.to_string()))?;
+    read.map_err(|error| failed(READ, Cause::of(error)))?;
     *rest = rest
         .checked_sub(content.len() as u64)
         .ok_or(TreeError::TooLarge)?;

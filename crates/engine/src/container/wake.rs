@@ -30,7 +30,7 @@ impl Containers {
             self.0.backend.remove(&container.sandbox_id).await?;
             return Err(SandboxError::Engine {
                 operation: "wake the container",
-                reason: "it is no more".to_owned(),
+                cause: "it is no more".into(),
             });
         }
         container.may_run.store(true, Ordering::Relaxed);

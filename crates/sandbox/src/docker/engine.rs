@@ -9,7 +9,7 @@ use bollard::errors::Error as BollardError;
 use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
 
 use super::address::Address;
-use crate::SandboxError;
+use crate::{Cause, SandboxError};
 use common::limits::ENGINE_CALL_TIMEOUT;
 
 /// The hint where no engine answers.
@@ -101,7 +101,7 @@ pub(super) async fn within<T>(
                 seconds: limit.as_secs(),
             },
         }),
-        Ok(Err(error)) => Err(Failure::new(operation, &error)),
+        Ok(Err(error)) => Err(Failure::new(operation, error)),
     }
 }
 
@@ -113,29 +113,30 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn new(operation: &'static str, error: &BollardError) -> Self {
-        let status = match error {
+    fn new(operation: &'static str, error: BollardError) -> Self {
+        let status = match &error {
             BollardError::DockerResponseServerError { status_code, .. } => Some(*status_code),
             _ => None,
         };
-        let reason = reason(error);
-        let error = if is_unreachable(error) {
+        let reason = reason(&error);
+        let error = if is_unreachable(&error) {
             SandboxError::Unavailable {
                 reason: format!("the Docker engine is gone ({reason})"),
                 hint: NO_ENGINE_HINT.to_owned(),
             }
         } else {
-            SandboxError::Engine { operation, reason }
+            let cause = Cause::told(reason, error);
+            SandboxError::Engine { operation, cause }
         };
         Self { status, error }
     }
 
     /// Whether the engine's words contain one of `parts`.
     pub fn says(&self, parts: &[&str]) -> bool {
-        let SandboxError::Engine { reason, .. } = &self.error else {
+        let SandboxError::Engine { cause, .. } = &self.error else {
             return false;
         };
-        let reason = reason.to_ascii_lowercase();
+        let reason = cause.to_string().to_ascii_lowercase();
         parts.iter().any(|part| reason.contains(part))
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::engine::within;
 use super::{DockerBackend, create};
-use crate::SandboxError;
+use crate::{Cause, SandboxError};
 use common::limits::ENGINE_CHANGE_TIMEOUT;
 
 /// Makes `/skills` in a container's sandbox; what is in it stays.
@@ -15,7 +15,7 @@ pub(super) async fn prepare(backend: &DockerBackend, sandbox_id: &str) -> Result
     const OPERATION: &str = "make the place of the skills";
     let archive = archive().map_err(|error| SandboxError::Engine {
         operation: OPERATION,
-        reason: error.to_string(),
+        cause: Cause::of(error),
     })?;
     let name = backend.sandbox_name(sandbox_id);
     let options = UploadToContainerOptionsBuilder::default().path("/").build();

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::engine::{Engine, Failure, within};
-use crate::{SandboxError, memory};
+use crate::{Cause, SandboxError, memory};
 use common::ids::hex;
 use common::limits::{ENGINE_CHANGE_TIMEOUT, SANDBOX_MEMORY_BYTES};
 
@@ -80,7 +80,7 @@ impl GuestVolume {
             .await?;
         let archive = archive(self.bytes).map_err(|error| SandboxError::Engine {
             operation: "pack the guest",
-            reason: error.to_string(),
+            cause: Cause::of(error),
         })?;
         let mut tries = TRIES;
         loop {

@@ -76,7 +76,7 @@ impl Cluster {
         call: impl Future<Output = Result<T, KubeError>>,
     ) -> Result<T, SandboxError> {
         let answer = self.call(operation, call).await?;
-        answer.map_err(|error| failure::of_call(operation, &error))
+        answer.map_err(|error| failure::of_call(operation, error))
     }
 
     /// The same, with the answer as it is.
@@ -107,7 +107,7 @@ impl Cluster {
     ) -> Result<(), SandboxError> {
         match self.call(operation, call).await? {
             Err(error) if failure::status(&error) != Some(is_done) => {
-                Err(failure::of_call(operation, &error))
+                Err(failure::of_call(operation, error))
             }
             _ => Ok(()),
         }

@@ -72,7 +72,7 @@ pub(super) async fn open(cluster: &Cluster, pod: &str) -> Result<Channel, Sandbo
     let (Some(writer), Some(bytes), Some(stderr)) = pipes else {
         return Err(SandboxError::Engine {
             operation: OPERATION,
-            reason: "the stream lacks a channel".to_owned(),
+            cause: "the stream lacks a channel".into(),
         });
     };
     let name = pod.to_owned();

@@ -4,7 +4,7 @@ use kube::Error as KubeError;
 
 use super::names::VERSION;
 use super::rules::AGENT_SANDBOX;
-use crate::SandboxError;
+use crate::{Cause, SandboxError};
 
 /// Names are the server's own: an earlier try has come through.
 pub(super) const IS_THERE: u16 = 409;
@@ -35,12 +35,10 @@ pub(super) fn status(error: &KubeError) -> Option<u16> {
 }
 
 /// A call of the API that failed.
-pub(super) fn of_call(operation: &'static str, error: &KubeError) -> SandboxError {
-    let KubeError::Api(status) = error else {
-        return SandboxError::Engine {
-            operation,
-            reason: reason(error),
-        };
+pub(super) fn of_call(operation: &'static str, error: KubeError) -> SandboxError {
+    let KubeError::Api(status) = &error else {
+        let cause = Cause::told(reason(&error), error);
+        return SandboxError::Engine { operation, cause };
     };
     let message = status.message.trim();
     let hint = match status.code {
@@ -56,10 +54,9 @@ pub(super) fn of_call(operation: &'static str, error: &KubeError) -> SandboxErro
         IS_GONE if message.contains("namespaces") => "make the namespace, or name another with `--k8s-namespace`".to_owned(),
         422 => "the cluster does not take such a pod: look at the flags that begin with `--k8s-`".to_owned(),
         _ => {
-            return SandboxError::Engine {
-                operation,
-                reason: format!("the cluster answers {}: {message}", status.code),
-            };
+            let words = format!("the cluster answers {}: {message}", status.code);
+            let cause = Cause::told(words, error);
+            return SandboxError::Engine { operation, cause };
         }
     };
     SandboxError::Unavailable {
@@ -109,8 +106,8 @@ pub(super) fn of_pool(pool: &str, trouble: &str) -> SandboxError {
 }
 
 /// A call about agent-sandbox's own kinds that failed; `pool` is whose.
-pub(super) fn of_extension(operation: &'static str, pool: &str, error: &KubeError) -> SandboxError {
-    let KubeError::Api(status) = error else {
+pub(super) fn of_extension(operation: &'static str, pool: &str, error: KubeError) -> SandboxError {
+    let KubeError::Api(status) = &error else {
         return of_call(operation, error);
     };
     // A kind that the cluster has says which object it lacks.
@@ -150,7 +147,7 @@ mod tests {
 
     fn refused(code: u16, message: &str) -> SandboxError {
         let status = kube::core::Status::failure(message, "").with_code(code);
-        of_call("create the pod", &KubeError::Api(status.boxed()))
+        of_call("create the pod", KubeError::Api(status.boxed()))
     }
 
     #[test]

@@ -191,7 +191,7 @@ impl KubernetesBackend {
             .await
             .map_err(|trouble: Trouble| SandboxError::Engine {
                 operation: "watch the pods",
-                reason: trouble.to_string(),
+                cause: trouble.to_string().into(),
             })
     }
 }

@@ -24,7 +24,7 @@ use super::spec::{Files, Mould, Network};
 use super::watch::{Pods, Seen, Watched};
 use super::{channel, launch};
 use crate::warm::Warm;
-use crate::{GuestLease, Launched, Limits, SandboxError, SandboxSpec, guest};
+use crate::{Cause, GuestLease, Launched, Limits, SandboxError, SandboxSpec, guest};
 use common::ids::SandboxId;
 use common::limits::{POD_ENDED_LIFE, SANDBOX_LEASE};
 
@@ -139,14 +139,14 @@ impl AgentPool {
         const POOL_CALL: &str = "look at the pool";
         const TEMPLATE_CALL: &str = "look at the pool's template";
         let pool = cluster.call(POOL_CALL, cluster.pools.get(name)).await?;
-        let pool = pool.map_err(|error| failure::of_extension(POOL_CALL, name, &error))?;
+        let pool = pool.map_err(|error| failure::of_extension(POOL_CALL, name, error))?;
         let template = pool.data["spec"]["sandboxTemplateRef"]["name"].as_str();
         let template = template.unwrap_or_default();
         let found = cluster.templates.get(template);
         let found = cluster.call(TEMPLATE_CALL, found).await?;
         let found = found.map_err(|error| match failure::status(&error) {
             Some(IS_GONE) => failure::of_pool(name, &format!("{NO_TEMPLATE}: {error}")),
-            _ => failure::of_extension(TEMPLATE_CALL, name, &error),
+            _ => failure::of_extension(TEMPLATE_CALL, name, error),
         })?;
         let (image, span) = fit(&found.data["spec"]["podTemplate"]).map_err(|lack| {
             SandboxError::Unavailable {
@@ -225,7 +225,7 @@ impl KubernetesBackend {
         let ticket = serde_json::from_value::<DynamicObject>(ticket);
         let ticket = ticket.map_err(|error| SandboxError::Engine {
             operation: OPERATION,
-            reason: error.to_string(),
+            cause: Cause::of(error),
         })?;
         // Before it is there, so that nothing of it is missed.
         let followed = pool.tickets.follow(name);
@@ -234,7 +234,7 @@ impl KubernetesBackend {
         match self.cluster.call(OPERATION, made).await? {
             // An earlier try has come through.
             Err(error) if failure::status(&error) != Some(IS_THERE) => {
-                return Err(failure::of_extension(OPERATION, &pool.name, &error));
+                return Err(failure::of_extension(OPERATION, &pool.name, error));
             }
             _ => {}
         }

@@ -48,7 +48,7 @@ impl Launcher for LocalBackend {
         Box::pin(async move {
             let channel = started
                 .await
-                .map_err(|error| failed("start the sandbox", &error))??;
+                .map_err(|error| failed("start the sandbox", error))??;
             Ok(Launched {
                 channel,
                 lease: None,
@@ -88,8 +88,8 @@ impl Launcher for LocalBackend {
             let folder = self.inner.folder.join(&**sandbox_id);
             tokio::task::spawn_blocking(move || remove_folder(&folder))
                 .await
-                .map_err(|error| failed("remove the container's files", &error))?
-                .map_err(|error| failed("remove the container's files", &error))
+                .map_err(|error| failed("remove the container's files", error))?
+                .map_err(|error| failed("remove the container's files", error))
         })
     }
 }
@@ -130,7 +130,7 @@ impl Host for LocalBackend {
         Box::pin(async move {
             reaping
                 .await
-                .map_err(|error| failed("clear up after other servers", &error))
+                .map_err(|error| failed("clear up after other servers", error))
         })
     }
 

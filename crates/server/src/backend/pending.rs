@@ -126,7 +126,7 @@ mod tests {
             self.note(what);
             Box::pin(std::future::ready(Err(SandboxError::Engine {
                 operation: what,
-                reason: String::new(),
+                cause: "".into(),
             })))
         }
     }
