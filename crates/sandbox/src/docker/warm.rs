@@ -15,7 +15,7 @@ use common::ids::Ids;
 use common::limits::SANDBOX_LEASE;
 
 impl DockerBackend {
-    /// Keeps so many sandboxes warm, from now until [`Self::close`].
+    /// Keeps so many sandboxes warm, from now until [`close`](crate::Host::close).
     pub fn keep_warm(self: &Arc<Self>, count: usize, limits: Limits) {
         self.warm.want(count);
         let backend = Arc::clone(self);
