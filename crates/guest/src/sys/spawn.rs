@@ -481,12 +481,12 @@ mod tests {
         spawn(&Rc::new(program), [&null, &null, &null]).unwrap()
     }
 
-    /// Pages of this process that had to be made, or made its own, until now.
+    /// Pages that this thread had to make, or to make its own, until now.
     fn faults() -> libc::c_long {
         // SAFETY: the record is plain numbers and lives through the call.
         unsafe {
             let mut usage: libc::rusage = std::mem::zeroed();
-            libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+            libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage);
             usage.ru_minflt
         }
     }
