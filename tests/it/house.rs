@@ -63,29 +63,32 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every Rust file below `folder`, by its path from the root, with its text.
-pub(super) fn sources(folder: &str) -> Vec<(String, String)> {
+/// Every file below `folder` that ends in one of these, by its path from the root, with its text; without what is
+/// fetched or built.
+pub(super) fn files(folder: &str, endings: &[&str]) -> Vec<(String, String)> {
     let mut files = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path: PathBuf = entry.unwrap().path();
+            let name = path.strip_prefix(root()).unwrap().to_str().unwrap();
             if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path
-                    .strip_prefix(root())
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .to_owned();
-                files.push((name, fs::read_to_string(&path).unwrap()));
+                if !name.ends_with("/node_modules") && !name.ends_with("/target") {
+                    folders.push(path);
+                }
+            } else if endings.iter().any(|ending| name.ends_with(ending)) {
+                files.push((name.to_owned(), fs::read_to_string(&path).unwrap()));
             }
         }
     }
     files.sort();
     assert!(!files.is_empty());
     files
+}
+
+/// Every Rust file below `folder`.
+pub(super) fn sources(folder: &str) -> Vec<(String, String)> {
+    files(folder, &[".rs"])
 }
 
 fn all_sources() -> Vec<(String, String)> {

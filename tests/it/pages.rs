@@ -1,43 +1,24 @@
 //! Pages that messages point to are there for whoever has the program alone.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use super::house::files;
+
 /// Folders that only a checkout has.
 const CHECKOUT: [&str; 6] = ["docs", "images", "tests", "fixtures", "clients", "benches"];
-
-/// Every file below `folder` with one of these endings, and its text.
-fn files(folder: &str, endings: &[&str]) -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = Vec::new();
-    let mut folders = vec![root.join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let ending = path.extension().unwrap_or_default().to_string_lossy();
-            if path.is_dir() {
-                folders.push(path);
-            } else if endings.contains(&&*ending) {
-                let name = path.strip_prefix(root).unwrap().display().to_string();
-                found.push((name, fs::read_to_string(&path).unwrap()));
-            }
-        }
-    }
-    found
-}
 
 /// The texts that the program and the packages for tests may show to their users: lines without comments and
 /// tests. The comments of flags are their help.
 fn said() -> Vec<(String, String)> {
     let mut lines = Vec::new();
     let sources = [
-        files("src", &["rs"]),
-        files("crates", &["rs"]),
-        files("clients/python/src", &["py"]),
+        files("src", &[".rs"]),
+        files("crates", &[".rs"]),
+        files("clients/python/src", &[".py"]),
         files(
             "clients/node/src",
-            &["js", "cjs", "mjs", "cts", "mts", "ts"],
+            &[".js", ".cjs", ".mjs", ".cts", ".mts", ".ts"],
         ),
     ];
     for (name, text) in sources.concat() {

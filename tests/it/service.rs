@@ -1,47 +1,24 @@
 //! The facts of `docs/service`: what names one, and that each is named.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::house::files;
+
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bF\d{3}\b").unwrap());
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The files below `folder` that git would keep, by their endings.
-fn files(folder: &str, endings: &[&str]) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![root().join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_str().unwrap();
-            if path.is_dir() && name != "node_modules" && name != "target" {
-                folders.push(path);
-            } else if endings.iter().any(|ending| name.ends_with(ending)) {
-                found.push(path);
-            }
-        }
-    }
-    found
-}
-
-fn numbers(path: &Path) -> BTreeSet<String> {
-    let text = fs::read_to_string(path).unwrap();
-    let found = NUMBER.find_iter(&text);
+fn numbers(text: &str) -> BTreeSet<String> {
+    let found = NUMBER.find_iter(text);
     found.map(|number| number.as_str().to_owned()).collect()
 }
 
 /// Each fact with its page; a number that stands twice is a mistake.
-fn facts() -> BTreeMap<String, PathBuf> {
+fn facts() -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();
-    for page in files("docs/service", &[".md"]) {
-        for line in fs::read_to_string(&page).unwrap().lines() {
+    for (page, text) in files("docs/service", &[".md"]) {
+        for line in text.lines() {
             let cells: Vec<&str> = line.split(" | ").collect();
             let number = cells[0].trim_start_matches("| ");
             if NUMBER
@@ -63,21 +40,20 @@ fn every_fact_is_named_by_code_or_a_test_and_every_number_is_a_fact() {
     assert!(facts.len() > 70, "the pages have another form: {facts:?}");
     let code = ["src", "crates", "tests"].map(|folder| files(folder, &[".rs", ".py", ".ts"]));
     let mut named = BTreeSet::new();
-    for path in code.iter().flatten() {
-        for number in numbers(path) {
+    for (name, text) in code.iter().flatten() {
+        for number in numbers(text) {
             assert!(
                 facts.contains_key(&number),
-                "{} names {number}, which docs/service does not have",
-                path.display()
+                "{name} names {number}, which docs/service does not have"
             );
             named.insert(number);
         }
     }
-    for path in files("docs", &[".md"]) {
-        for number in numbers(&path) {
+    for (name, text) in files("docs", &[".md"]) {
+        for number in numbers(&text) {
             // The index names ranges.
-            let known = facts.contains_key(&number) || path.ends_with("service/README.md");
-            assert!(known, "{} names {number}", path.display());
+            let known = facts.contains_key(&number) || name.ends_with("/service/README.md");
+            assert!(known, "{name} names {number}");
         }
     }
     let idle: Vec<_> = facts
@@ -91,12 +67,11 @@ fn every_fact_is_named_by_code_or_a_test_and_every_number_is_a_fact() {
 fn no_source_is_named_that_a_clone_does_not_have() {
     let elsewhere = Regex::new(r"\bFACTS\b|\bspec \d\d\b|\bspec README\b|\bseed \d{3}\b").unwrap();
     let code = ["src", "crates", "tests", "docs"].map(|folder| files(folder, &[".rs", ".md"]));
-    for path in code.iter().flatten() {
-        if path.ends_with("tests/it/service.rs") {
+    for (name, text) in code.iter().flatten() {
+        if name == "tests/it/service.rs" {
             continue;
         }
-        let text = fs::read_to_string(path).unwrap();
-        let found = elsewhere.find(&text).map(|it| it.as_str());
-        assert_eq!(found, None, "{}", path.display());
+        let found = elsewhere.find(text).map(|it| it.as_str());
+        assert_eq!(found, None, "{name}");
     }
 }

@@ -69,7 +69,8 @@ fn ticks(stat: &str) -> u64 {
     times.filter_map(|time| time.parse::<u64>().ok()).sum()
 }
 
-/// Gives back pages of this program's file and of its libraries. A debugger keeps its breakpoints: where one is attached nothing is done.
+/// Gives back pages of this program's file and of its libraries. A debugger keeps its breakpoints: where one is attached
+/// nothing is done.
 pub(super) fn give_back() {
     let Ok(maps) = fs::read_to_string("/proc/self/smaps") else {
         return;
@@ -102,8 +103,8 @@ fn is_traced() -> bool {
     tracer.is_none_or(|pid| pid.trim() != "0")
 }
 
-/// Where `program` or a library is mapped so that it may not be written, and has no page that once was: address and length. What the
-/// loader has put addresses into may not be written any more, either, but is no longer the file's.
+/// Where `program` or a library is mapped so that it may not be written, and has no page that once was: address and
+/// length. What the loader has put addresses into may not be written any more, either, but is no longer the file's.
 fn unwritten(smaps: &str, program: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let mut last: Option<(&str, (usize, usize))> = None;

@@ -168,7 +168,6 @@ impl Drop for Begun {
 }
 
 /// The counters of the calls that need no container.
-#[derive(Default)]
 struct Tools {
     web: WebTools,
     hosted: HostedTools,

@@ -1,7 +1,7 @@
 //! `web_search` and `web_fetch`: what a script lets them find, within the limits that the request sets.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -23,7 +23,7 @@ use workspace::quirks::FetchDocument;
 /// The web tools of one request.
 #[derive(Debug, Default)]
 pub(super) struct WebTools {
-    source: Mutex<Option<Arc<dyn Web>>>,
+    source: Option<Arc<dyn Web>>,
     took_part: AtomicBool,
     searches: Uses,
     fetches: Uses,
@@ -60,9 +60,12 @@ pub(super) struct WebResult {
 }
 
 impl WebTools {
-    /// Answers come from `source` from now on.
-    pub(super) fn ask(&self, source: Option<Arc<dyn Web>>) {
-        *self.source.lock().unwrap_or_else(PoisonError::into_inner) = source;
+    /// Answers come from `source`.
+    pub(super) fn of(source: Option<Arc<dyn Web>>) -> Self {
+        Self {
+            source,
+            ..Self::default()
+        }
     }
 
     /// Searches and fetches so far, as `usage` counts them; `None` before the first call.
@@ -159,8 +162,7 @@ impl WebTools {
         tool: ServerTool,
         asked: &str,
     ) -> Result<WebAnswer, ModelError> {
-        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(source) = &*source {
+        if let Some(source) = &self.source {
             return source.find(tool, asked);
         }
         let name = tool.name();

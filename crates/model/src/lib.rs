@@ -1,4 +1,4 @@
-//! The models, which decide the next step of a turn: `tour`, `direct`, `script`, or (later) `replay`.
+//! The models, which decide the next step of a turn: `tour`, `direct`, or `script`.
 //!
 //! A model sees the request and the results of the calls it made; it knows neither HTTP nor
 //! sandboxes. The engine asks for a step, carries it out, and asks again.

@@ -7,8 +7,10 @@ use wire::request::ToolKind;
 use super::{End, Ran, Tools, Turn};
 use crate::calls::{self, CarriedEnd, Order};
 use crate::container::Container;
+use crate::hosted::HostedTools;
 use crate::programmatic::{self, CodeUse};
 use crate::usage::tokens;
+use crate::web::WebTools;
 use crate::{TurnError, lints, references, validate};
 use common::ids::Kind;
 use model::{
@@ -306,9 +308,8 @@ impl Turn<'_> {
     fn tools(&mut self) -> &Arc<Tools> {
         let source = &mut self.web_source;
         self.tools.get_or_insert_with(|| {
-            let tools = Tools::default();
-            tools.web.ask(source.take());
-            Arc::new(tools)
+            let (web, hosted) = (WebTools::of(source.take()), HostedTools::default());
+            Arc::new(Tools { web, hosted })
         })
     }
 

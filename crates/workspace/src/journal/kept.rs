@@ -147,11 +147,11 @@ impl Kept {
         let mut ends = [0; TEXTS];
         let mut absent = 0;
         for (at, text) in texts.into_iter().enumerate() {
-            match text {
-                Some(_) if at == HEADERS[0] => names.take(headers[0], &mut piece.bytes),
-                Some(_) if at == HEADERS[1] => names.take(headers[1], &mut piece.bytes),
-                Some(text) => piece.bytes.extend_from_slice(text),
-                None => absent |= 1 << at,
+            let of_headers = HEADERS.iter().position(|place| *place == at);
+            match (text, of_headers) {
+                (Some(_), Some(which)) => names.take(headers[which], &mut piece.bytes),
+                (Some(text), None) => piece.bytes.extend_from_slice(text),
+                (None, _) => absent |= 1 << at,
             }
             ends[at] = narrow(piece.bytes.len() - start);
         }
