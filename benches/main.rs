@@ -26,6 +26,9 @@ mod messages;
 #[cfg(feature = "kubernetes")]
 mod pods;
 mod processes;
+#[cfg(feature = "kubernetes")]
+#[path = "../tests/shared/programs.rs"]
+mod programs;
 mod scale;
 mod servers;
 mod streams;

@@ -33,6 +33,8 @@ mod local_bench;
 #[expect(dead_code, reason = "this suite needs only some of its helpers")]
 #[path = "../kubernetes/bench.rs"]
 mod pods;
+#[path = "../shared/programs.rs"]
+mod programs;
 #[path = "../contract/talk.rs"]
 mod talk;
 

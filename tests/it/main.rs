@@ -47,6 +47,8 @@ mod models;
 mod openapi;
 mod pages;
 mod programmatic;
+#[path = "../shared/programs.rs"]
+mod programs;
 mod quirks;
 mod rates;
 mod recordings;

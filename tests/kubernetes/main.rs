@@ -17,6 +17,8 @@ mod life_of_pods;
 mod network;
 mod pool;
 mod pooled;
+#[path = "../shared/programs.rs"]
+mod programs;
 mod server;
 mod streams;
 mod talk_light;

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use store::Store;
 use tempfile::TempDir;
 
+use crate::programs::copy_program;
 use crate::server::Server;
 
 /// Nobody in particular.
@@ -299,7 +300,7 @@ fn an_ordinary_user_is_told_what_he_may_not_do() {
     let mut place = Place::new();
     let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     open(place.folder.path(), 0o755);
-    fs::copy(&place.program, place.at("sandtable")).unwrap();
+    copy_program(place.program.as_ref(), &place.at("sandtable"));
     place.program = place.at("sandtable");
     place.uid = Some(UID);
     fs::create_dir(place.at("tmp")).unwrap();

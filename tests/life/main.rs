@@ -22,6 +22,8 @@ mod leaving;
 mod ledger;
 mod live;
 mod outputs;
+#[path = "../shared/programs.rs"]
+mod programs;
 #[path = "../shared/proxy.rs"]
 mod proxy;
 mod recording;

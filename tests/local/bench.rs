@@ -11,6 +11,8 @@ use sandbox::local::{LocalBackend, LocalConfig};
 use sandbox::{Host as _, Isolation, SandboxError};
 use tempfile::TempDir;
 
+use crate::programs::copy_program;
+
 /// Names a copy of the program that another user may run.
 pub(crate) const PROGRAM: &str = "SANDTABLE_TEST_PROGRAM";
 
@@ -81,8 +83,8 @@ pub(crate) fn as_ordinary_user(uid: u32, args: &[&str]) -> Option<TempDir> {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-    fs::copy(std::env::current_exe().unwrap(), place("tests")).unwrap();
-    fs::copy(program(), place("sandtable")).unwrap();
+    copy_program(&std::env::current_exe().unwrap(), &place("tests"));
+    copy_program(program().as_ref(), &place("sandtable"));
     fs::create_dir(place("tmp")).unwrap();
     fs::set_permissions(place("tmp"), Permissions::from_mode(0o1777)).unwrap();
     let output = Command::new(place("tests"))

@@ -12,6 +12,8 @@ mod contained;
 mod hardening;
 mod landlock;
 mod limits;
+#[path = "../shared/programs.rs"]
+mod programs;
 mod server;
 mod user;
 

@@ -23,6 +23,8 @@ mod kubernetes;
 mod libraries;
 mod mcp;
 mod program;
+#[path = "../shared/programs.rs"]
+mod programs;
 #[path = "../shared/proxy.rs"]
 mod proxy;
 mod python;

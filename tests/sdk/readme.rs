@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::image::image_ready;
 use crate::interpreter::clients_python;
+use crate::programs::write_program;
 
 const README: &str = include_str!("../../README.md");
 
@@ -120,8 +120,7 @@ impl Newcomer {
         let aside = tempfile::tempdir().unwrap();
         let bin = aside.path().join("bin");
         fs::create_dir(&bin).unwrap();
-        fs::write(bin.join("cargo"), CARGO).unwrap();
-        fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&bin.join("cargo"), CARGO.as_bytes());
         // A virtual environment has `python` on the PATH.
         let environment = python.parent().unwrap();
         let path = [

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::programs::copy_program;
+
 /// As `docker run` starts it for root without an option, and as hardened clusters start everything.
 pub(crate) const ROOT: &[&str] = &["--user", "0"];
 pub(crate) const USER: &[&str] = &[
@@ -34,8 +36,8 @@ pub(crate) fn run(options: &[&str], program: &Path, command: &str) -> Option<Out
     }
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
-    fs::copy(std::env::current_exe().unwrap(), place("tests")).unwrap();
-    fs::copy(program, place("sandtable")).unwrap();
+    copy_program(&std::env::current_exe().unwrap(), &place("tests"));
+    copy_program(program, &place("sandtable"));
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let output = Command::new("docker")
         .args([

@@ -11,6 +11,9 @@ pub mod kubernetes;
 pub mod local;
 mod lock;
 mod memory;
+#[cfg(test)]
+#[path = "../../../tests/shared/programs.rs"]
+mod programs;
 mod warm;
 
 use std::borrow::Cow;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +14,8 @@ use sandbox::guest::{Settings, embedded};
 use sandbox::{BoxFuture, Channel, Launched, Launcher, SandboxError, SandboxSpec};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+
+use crate::programs::write_program;
 
 /// As root the guest runs as somebody else, as in a sandbox: root may do too much.
 const USER: u32 = 1000;
@@ -29,8 +32,7 @@ impl Processes {
         let root = tempfile::tempdir().unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let program = root.path().join("guest");
-        fs::write(&program, embedded()).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&program, embedded());
         Self {
             root,
             running: Mutex::default(),
@@ -77,15 +79,7 @@ impl Processes {
             .stdout(Stdio::piped())
             .env_clear()
             .kill_on_drop(true);
-        let mut child = loop {
-            match command.spawn() {
-                // Another thread's fork still has the program open for writing; it is about to exec.
-                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
-                    tokio::task::yield_now().await;
-                }
-                child => break child?,
-            }
-        };
+        let mut child = command.spawn()?;
         let (reader, writer) = (child.stdout.take(), child.stdin.take());
         self.lock().insert(sandbox_id.to_owned(), child);
         Ok(Channel {
@@ -151,4 +145,24 @@ host!(Processes, "processes", |_backend| Box::pin(
 
 fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+#[test]
+fn a_written_program_runs_while_other_threads_start_theirs() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = fs::metadata("/proc/self").unwrap().uid();
+    let program = "#!/bin/sh\nexit 7\n".to_owned() + &"#".repeat(1 << 20);
+    std::thread::scope(|threads| {
+        for thread in 0..4 {
+            let (file, program) = (folder.path().join(thread.to_string()), &program);
+            threads.spawn(move || {
+                for _ in 0..50 {
+                    write_program(&file, program.as_bytes());
+                    // With a user, even this one, it is started by way of a fork.
+                    let ended = std::process::Command::new(&file).uid(own).status();
+                    assert_eq!(ended.unwrap().code(), Some(7));
+                }
+            });
+        }
+    });
 }

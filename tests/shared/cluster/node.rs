@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::Inner;
+use crate::programs::write_program;
 
 /// The implementation of pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +58,7 @@ impl Node {
         let folder = folder.join("node");
         fs::create_dir(&folder).unwrap();
         let guest = folder.join("sandtable-guest");
-        fs::write(&guest, embedded()).unwrap();
-        fs::set_permissions(&guest, Permissions::from_mode(0o755)).unwrap();
+        write_program(&guest, embedded());
         if kind == Kind::Docker && docker(&["image", "inspect", &guest_image()]).await.is_err() {
             make_image(&folder).await.ok()?;
         }

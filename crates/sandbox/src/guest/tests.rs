@@ -7,7 +7,7 @@ mod execs;
 mod transfers;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 
 use super::*;
 use crate::Channel;
+use crate::programs::write_program;
 
 pub(super) const INPUT: &str = "00000000000000aa";
 const USER: u32 = 1000;
@@ -89,8 +90,7 @@ impl Sandbox {
 pub(super) fn launch(root: &Path) -> (Channel, Child) {
     assert_eq!(UNAVAILABLE, None);
     let program = root.join("guest");
-    fs::write(&program, embedded()).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&program, embedded());
     let mut command = Command::new(&program);
     if is_root() {
         command.uid(USER).gid(USER);

@@ -321,17 +321,15 @@ fn write_map(file: &Path, host: u32) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
+    use crate::programs::write_program;
 
     /// Stands for the program: writes its number down, and waits.
     fn program(folder: &Path) -> PathBuf {
         let program = folder.join("program");
         let started = folder.join("started").display().to_string();
         let text = format!("#!/bin/sh\necho $$ >> {started}\nread -r plan <&2\n");
-        fs::write(&program, text).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&program, text.as_bytes());
         program
     }
 
