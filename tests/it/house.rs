@@ -120,7 +120,7 @@ pub(super) fn code(name: &str, text: &str) -> String {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if line == "#[cfg(test)]" {
-            match lines.next() {
+            match lines.find(|line| !line.starts_with("#[")) {
                 Some(module) if module.ends_with(';') => continue,
                 // By custom the last item of a file.
                 _ => break,

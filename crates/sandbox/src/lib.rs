@@ -11,9 +11,6 @@ pub mod kubernetes;
 pub mod local;
 mod lock;
 mod memory;
-#[cfg(test)]
-#[path = "../../../tests/shared/programs.rs"]
-mod programs;
 mod warm;
 
 use std::borrow::Cow;
@@ -326,3 +323,7 @@ impl SandboxError {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "../../../tests/shared/programs.rs"]
+mod programs;
