@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::args::CoverageArgs;
 use super::output::{self, Form, OutputError};
-use super::{BAD, FAILURE, USAGE, fail, print};
+use super::{BAD, FAILURE, USAGE, fail, print, print_as_it_is};
 use common::hinted::{Hinted, Mistake};
 use common::input;
 use common::limits;
@@ -67,12 +67,11 @@ pub(super) fn run(args: &CoverageArgs) -> ExitCode {
         }
     }
     let told = merge_told(&all);
-    let text = if args.json {
-        format!("{:#}\n", json(&told))
+    if args.json {
+        print_as_it_is(&format!("{:#}\n", json(&told)));
     } else {
-        table(&told)
-    };
-    print(&text);
+        print(&table(&told));
+    }
     if let Err(error) = write_all(args, &told) {
         return fail(FAILURE, &error);
     }

@@ -39,6 +39,7 @@ use signals::Signals;
 
 use cassette::Written;
 use common::hinted::{self, Hinted, Mistake};
+use common::terminal;
 use server::Server;
 use server::config::Config;
 
@@ -93,11 +94,11 @@ async fn run(cli: Cli) -> ExitCode {
         Some(Command::Tail(args)) => said(tail::run(&args).await.map(|()| String::new()), FAILURE),
         Some(Command::Mcp(args)) => said(mcp::run(args).await.map(|()| String::new()), FAILURE),
         Some(Command::Schema) => {
-            print(model::script::SCHEMA);
+            print_as_it_is(model::script::SCHEMA);
             ExitCode::SUCCESS
         }
         Some(Command::Completions(args)) => {
-            print(&shell::completions(args.shell));
+            print_as_it_is(&shell::completions(args.shell));
             ExitCode::SUCCESS
         }
         Some(Command::Man(args)) => man(args.out.as_deref()),
@@ -153,11 +154,11 @@ async fn doctor(args: args::DoctorArgs) -> ExitCode {
     };
     let mut report = doctor::report(&config, None).await;
     report.findings.splice(0..0, misused);
-    print(&if args.json {
-        report.to_json() + "\n"
+    if args.json {
+        print_as_it_is(&(report.to_json() + "\n"));
     } else {
-        report.to_string() + "\n"
-    });
+        print(&(report.to_string() + "\n"));
+    }
     ExitCode::from(report.exit_code())
 }
 
@@ -165,7 +166,7 @@ async fn doctor(args: args::DoctorArgs) -> ExitCode {
 fn print_profile() -> ExitCode {
     match std::env::current_exe() {
         Ok(program) => {
-            print(&sandbox::local::apparmor_profile(&program));
+            print_as_it_is(&sandbox::local::apparmor_profile(&program));
             ExitCode::SUCCESS
         }
         Err(error) => fail_plainly(
@@ -253,7 +254,7 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
             reason,
         } = written;
         let text = format!("recorded {exchanges} exchanges into {}\n", path.display());
-        io::stderr().lock().write_all(text.as_bytes()).ok();
+        eprint(&text);
         if missing > 0 {
             is_whole = false;
             fail_plainly(
@@ -312,9 +313,7 @@ async fn build_image(args: args::ImageBuildArgs) -> ExitCode {
 /// Without an engine there is no image to build, but `local` can have the libraries.
 #[cfg(target_os = "linux")]
 fn install_libraries(reason: &str) -> ExitCode {
-    let say = |text: &str| {
-        writeln!(io::stderr().lock(), "{text}").ok();
-    };
+    let say = |text: &str| eprint(&format!("{text}\n"));
     say(&format!(
         "{reason}: no image is built; `local` gets the documented libraries instead"
     ));
@@ -332,9 +331,21 @@ fn install_libraries(reason: &str) -> ExitCode {
     }
 }
 
+/// Prints what a person reads. Some of it is of clients, services, sandboxes, or files.
 fn print(text: &str) {
+    print_as_it_is(&terminal::plain(text));
+}
+
+/// Prints what programs read, or what has colours of ours.
+fn print_as_it_is(text: &str) {
     // A reader that has gone needs no more.
     io::stdout().lock().write_all(text.as_bytes()).ok();
+}
+
+/// The same as [`print`], on stderr.
+fn eprint(text: &str) {
+    let text = terminal::plain(text);
+    io::stderr().lock().write_all(text.as_bytes()).ok();
 }
 
 /// Every error of a command ends here.
@@ -344,6 +355,6 @@ fn fail(code: u8, error: &dyn Hinted) -> ExitCode {
 
 /// Prints the message alone, with nothing to add.
 fn fail_plainly(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
-    writeln!(io::stderr().lock(), "error: {message}").ok();
+    eprint(&format!("error: {message}\n"));
     ExitCode::from(code)
 }

@@ -69,7 +69,7 @@ fn filter(usual: &str) -> EnvFilter {
         let what = format!("{VARIABLE}=`{wanted}` is not understood");
         let wrong = Mistake::caused(what, error)
             .with_hint("such as `debug`, `warn`, or `warn,sandtable=debug`");
-        writeln!(io::stderr().lock(), "warning: {}", hinted::told(&wrong)).ok();
+        crate::eprint(&format!("warning: {}\n", hinted::told(&wrong)));
         EnvFilter::new(usual)
     })
 }

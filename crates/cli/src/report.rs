@@ -1,7 +1,6 @@
 //! A verdict as people and CI servers read it: a short text, `JUnit`, JSON.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 
 use serde_json::Value;
 
@@ -10,6 +9,7 @@ use super::coverage::{self, CoverageError};
 use super::output::{self, Form};
 use common::hinted::{self, Mistake};
 use common::junit::{self, Case, CaseResult, Suite};
+use common::terminal;
 
 /// Findings of a list that the text shows.
 const SHOWN: usize = 10;
@@ -174,7 +174,7 @@ pub(super) fn publish(verdict: &Value, args: &ReportArgs) -> Result<bool, Covera
     {
         said.push_str(&coverage::summary(told));
     }
-    io::stderr().lock().write_all(said.as_bytes()).ok();
+    super::eprint(&said);
     if let Some(Err(error)) = told {
         return Err(error);
     }
@@ -216,17 +216,10 @@ fn short(verdict: &Value) -> String {
     format!("sandtable: {word}, {counts}\n{out}")
 }
 
-/// Adds a text without control characters: a client may have sent some that move a terminal's cursor.
+/// Adds a text, and what it says in further lines below it.
 fn push(out: &mut String, text: &str) {
-    let text: String = text
-        .chars()
-        .map(|c| match c {
-            '\n' => c,
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        })
-        .collect();
-    writeln!(out, "  {}", text.replace('\n', "\n    ")).expect("a String takes every write");
+    let text = terminal::plain(text).replace('\n', "\n    ");
+    writeln!(out, "  {text}").expect("a String takes every write");
 }
 
 /// The client's reaction to a fault, in a line.

@@ -15,7 +15,8 @@ use super::output::{self, Form};
 use super::remote::Remote;
 use super::signals::Came;
 use super::{
-    BAD, FAILURE, USAGE, child, coverage, fail, fail_plainly, print, signals, start_for_a_command,
+    BAD, FAILURE, USAGE, child, coverage, eprint, fail, fail_plainly, print_as_it_is, signals,
+    start_for_a_command,
 };
 use common::clock::Clock;
 use common::document::{self, Diagnostic, Node, Position};
@@ -101,7 +102,7 @@ pub(super) async fn run(args: SweepArgs) -> ExitCode {
     if let Some(old) = old {
         report.compare(&old);
     }
-    print(&report.to_text(io::stdout().is_terminal()));
+    print_as_it_is(&report.to_text(io::stdout().is_terminal()));
     if let Err(error) = met(verdict.as_ref(), args.coverage.as_deref()) {
         return fail(FAILURE, &error);
     }
@@ -170,17 +171,12 @@ async fn shrink(mut args: ShrinkArgs) -> ExitCode {
                 "{} after {} runs: {}\n",
                 shrunk.how, shrunk.runs, shrunk.says
             ));
-            print(&format!("{:#}\n", Value::from(shrunk.faults)));
+            print_as_it_is(&format!("{:#}\n", Value::from(shrunk.faults)));
             ExitCode::SUCCESS
         }
         Ok(Played { of: None, came, .. }) => ExitCode::from(came.map_or(FAILURE, Came::exit_code)),
         Err(code) => code,
     }
-}
-
-fn eprint(text: &str) {
-    use std::io::Write as _;
-    io::stderr().lock().write_all(text.as_bytes()).ok();
 }
 
 /// The outcome of runs on a server.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::args::UsageArgs;
 use super::remote::{Remote, RemoteError};
 
-/// Asks the server and puts its answer into words.
+/// Asks the server and puts its answer into words; `--json` is printed at once.
 pub(super) async fn run(args: &UsageArgs) -> Result<String, RemoteError> {
     let remote = Remote {
         url: &args.place.server.url,
@@ -20,7 +20,8 @@ pub(super) async fn run(args: &UsageArgs) -> Result<String, RemoteError> {
     };
     let report: Value = remote.get(&call).await?;
     if args.json {
-        return Ok(format!("{report:#}\n"));
+        super::print_as_it_is(&format!("{report:#}\n"));
+        return Ok(String::new());
     }
     let mut text = String::new();
     table(&mut text, &report).expect("a String takes every write");

@@ -8,5 +8,6 @@ pub mod input;
 pub mod junit;
 pub mod limits;
 pub mod private;
+pub mod terminal;
 pub mod work;
 pub mod xml;

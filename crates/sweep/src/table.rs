@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::catalogue::Group;
 use super::outcome::Outcome;
 use super::report::{CellReport, Report};
+use common::terminal;
 
 const WRITES: &str = "a String takes every write";
 /// Lines of a client's stderr below a bad cell.
@@ -34,14 +35,19 @@ fn head(report: &Report, out: &mut String) {
     )
     .expect(WRITES);
     for difference in &baseline.differences {
-        writeln!(out, "  not the same each time: {}", clean(difference)).expect(WRITES);
+        writeln!(
+            out,
+            "  not the same each time: {}",
+            terminal::line(difference)
+        )
+        .expect(WRITES);
     }
     for finding in &baseline.findings {
         writeln!(
             out,
             "  {} without any fault: {}",
             finding.outcome.name(),
-            clean(&finding.says)
+            terminal::line(&finding.says)
         )
         .expect(WRITES);
     }
@@ -134,12 +140,18 @@ fn bad(report: &Report, out: &mut String) {
             out,
             "\n{}{known} {} ({:.1} s)",
             cell.outcome.name(),
-            clean(&cell.sentence()),
+            terminal::line(&cell.sentence()),
             cell.seconds
         )
         .expect(WRITES);
         for more in cell.findings.iter().skip(1).filter(|finding| finding.bad) {
-            writeln!(out, "  and {}: {}", more.outcome.name(), clean(&more.says)).expect(WRITES);
+            writeln!(
+                out,
+                "  and {}: {}",
+                more.outcome.name(),
+                terminal::line(&more.says)
+            )
+            .expect(WRITES);
         }
         let wire: Vec<String> = cell.wire_line().split(", ").map(str::to_owned).collect();
         let more = wire.len().saturating_sub(SHOWN_WIRE);
@@ -147,18 +159,18 @@ fn bad(report: &Report, out: &mut String) {
         if more > 0 {
             write!(shown, ", and {more} more").expect(WRITES);
         }
-        writeln!(out, "  on the wire: {}", clean(&shown)).expect(WRITES);
+        writeln!(out, "  on the wire: {}", terminal::line(&shown)).expect(WRITES);
         let lines: Vec<&str> = cell
             .stderr
             .lines()
             .filter(|line| !line.trim().is_empty())
             .collect();
         for line in &lines[lines.len().saturating_sub(SHOWN_LINES)..] {
-            writeln!(out, "  | {}", clean(line)).expect(WRITES);
+            writeln!(out, "  | {}", terminal::line(line)).expect(WRITES);
         }
-        writeln!(out, "  {}", clean(&cell.repeat)).expect(WRITES);
+        writeln!(out, "  {}", terminal::line(&cell.repeat)).expect(WRITES);
         if let Some(smallest) = &cell.smallest {
-            let line = clean(&smallest.repeat);
+            let line = terminal::line(&smallest.repeat);
             writeln!(
                 out,
                 "  the smallest found in {} runs:\n  {line}",
@@ -203,13 +215,6 @@ fn end(report: &Report, out: &mut String) {
         out.push_str("; stopped before its end");
     }
     out.push('\n');
-}
-
-/// The text without control characters: a client may have sent some that move a terminal's cursor.
-fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 /// A word as a shell reads it back.

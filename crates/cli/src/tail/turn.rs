@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use cassette::message;
+use common::terminal;
 
 /// Lines of a text, a code, or an output that are shown.
 const FOLDED_LINES: usize = 3;
@@ -55,13 +56,13 @@ impl Look {
             "{}  {}  {} {}  {} ms",
             self.ink(Ink::Faint, time),
             self.ink(ink, &status.to_string()),
-            plain(data["method"].as_str().unwrap_or_default()),
-            plain(data["path"].as_str().unwrap_or_default()),
+            terminal::line(data["method"].as_str().unwrap_or_default()),
+            terminal::line(data["path"].as_str().unwrap_or_default()),
             data["duration_ms"],
         );
         if let Some(source) = data["source"].as_str() {
             text.push_str("  ");
-            text.push_str(&self.ink(Ink::Faint, &plain(source)));
+            text.push_str(&self.ink(Ink::Faint, &terminal::line(source)));
         }
         if data["client_left"] == true {
             text.push_str(&self.ink(Ink::Odd, "  the client left"));
@@ -71,7 +72,7 @@ impl Look {
             self.answer(&mut text, &exchange["response_body"]);
         }
         for lint in data["lints"].as_array().into_iter().flatten() {
-            let message = plain(lint["message"].as_str().unwrap_or_default());
+            let message = terminal::line(lint["message"].as_str().unwrap_or_default());
             self.line(&mut text, Ink::Odd, "lint", &message);
         }
         text
@@ -90,7 +91,10 @@ impl Look {
         }
         format!(
             "{}\n",
-            self.ink(Ink::Faint, &format!("{INDENT}{}", cut(&plain(&said))))
+            self.ink(
+                Ink::Faint,
+                &format!("{INDENT}{}", cut(&terminal::line(&said)))
+            )
         )
     }
 
@@ -174,13 +178,17 @@ impl Look {
 
     /// A name, and a text beside it, folded.
     fn line(self, out: &mut String, ink: Ink, name: &str, text: &str) {
-        let lines: Vec<String> = text.trim_end().lines().map(plain).collect();
+        let lines: Vec<String> = text
+            .trim_end()
+            .lines()
+            .map(|line| terminal::line(line).into_owned())
+            .collect();
         let shown = if self.full {
             lines.len()
         } else {
             FOLDED_LINES.min(lines.len())
         };
-        let name = self.ink(ink, &plain(name));
+        let name = self.ink(ink, &terminal::line(name));
         let first = lines.first().map(String::as_str).unwrap_or_default();
         let first = if self.full {
             first.to_owned()
@@ -209,24 +217,6 @@ impl Look {
             text.to_owned()
         }
     }
-}
-
-/// The text of a client or a sandbox, without the characters that a terminal would act on.
-fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() || is_bidi(c) {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
-}
-
-/// Marks that turn the reading direction of what follows.
-fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn cut(line: &str) -> String {
@@ -296,8 +286,7 @@ mod tests {
             + &look.event("fault_fired", &json!({"at": 1, "what": "\u{202e}x\r\n"}));
         assert!(text.contains("5\n"), "{text}");
         assert!(
-            text.chars()
-                .all(|c| c == '\n' || !(c.is_control() || is_bidi(c))),
+            text.lines().all(|line| terminal::line(line) == line),
             "{text:?}"
         );
     }
