@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::house::{code, first_segment, main_sources};
+use crate::house::{code, first_segment, is_test, main_sources};
 
 /// Folders in which modules beside each other still import each other in a circle.
 const CIRCLES: &[(&str, &[&str])] = &[
@@ -92,7 +92,7 @@ type Beside = BTreeMap<String, BTreeSet<String>>;
 fn imports_beside() -> BTreeMap<String, Beside> {
     let files: BTreeMap<String, String> = main_sources()
         .into_iter()
-        .filter(|(name, _)| !name.contains("/tests/") && !name.ends_with("/tests.rs"))
+        .filter(|(name, _)| !is_test(name))
         .map(|(name, text)| (module(&name), code(&name, &text)))
         .collect();
     let mut folders: BTreeMap<String, Beside> = BTreeMap::new();

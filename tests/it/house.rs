@@ -111,9 +111,14 @@ pub(super) fn main_sources() -> Vec<(String, String)> {
     all.filter(|(name, _)| !is_small(name)).collect()
 }
 
+/// Whether a file holds nothing but tests.
+pub(super) fn is_test(name: &str) -> bool {
+    name.contains("/tests/") || name.ends_with("/tests.rs")
+}
+
 /// The text without comments, and without what is only compiled for tests.
 pub(super) fn code(name: &str, text: &str) -> String {
-    if name.contains("/tests/") || name.ends_with("/tests.rs") {
+    if is_test(name) {
         return String::new();
     }
     let mut code = String::new();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::house::files;
+use super::house::{files, is_test};
 
 /// Folders that only a checkout has.
 const CHECKOUT: [&str; 6] = ["docs", "images", "tests", "fixtures", "clients", "benches"];
@@ -22,7 +22,7 @@ fn said() -> Vec<(String, String)> {
         ),
     ];
     for (name, text) in sources.concat() {
-        if name.contains("/tests/") || name.ends_with("/tests.rs") {
+        if is_test(&name) {
             continue;
         }
         let is_help = name.starts_with("crates/cli/src/args");

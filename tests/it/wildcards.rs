@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::house::sources;
+use super::house::{is_test, sources};
 
 /// The code alone, of the same length: comments and texts are blank, and tests at the end are cut off.
 fn code(source: &str) -> String {
@@ -205,7 +205,6 @@ fn enums(code: &str) -> Vec<&str> {
 
 #[test]
 fn no_match_over_an_enum_of_ours_has_a_catch_all() {
-    let is_test = |name: &str| name.contains("/tests/") || name.ends_with("/tests.rs");
     let files: Vec<(String, String)> = ["src", "crates"]
         .into_iter()
         .flat_map(sources)

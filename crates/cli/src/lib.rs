@@ -106,7 +106,9 @@ async fn run(cli: Cli) -> ExitCode {
         Some(Command::Sweep(args)) => Box::pin(sweep::run(*args)).await,
         Some(Command::Verify(args)) => verify::run(&args).await,
         Some(Command::Coverage(args)) => coverage::run(&args),
-        Some(Command::Usage(args)) => said(usage::run(&args).await, FAILURE),
+        Some(Command::Usage(args)) => {
+            said(usage::run(&args).await.map(|()| String::new()), FAILURE)
+        }
         Some(Command::Import(args)) => import(&args),
         Some(Command::Drift(args)) => drift::drift(&args).await,
         Some(Command::Conform(args)) => drift::conform(&args).await,

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::args::UsageArgs;
 use super::remote::{Remote, RemoteError};
+use super::{print, print_as_it_is};
 
-/// Asks the server and puts its answer into words; `--json` is printed at once.
-pub(super) async fn run(args: &UsageArgs) -> Result<String, RemoteError> {
+/// Asks the server and prints its answer, in words or as it is.
+pub(super) async fn run(args: &UsageArgs) -> Result<(), RemoteError> {
     let remote = Remote {
         url: &args.place.server.url,
         key: args.place.key.as_deref(),
@@ -20,12 +21,13 @@ pub(super) async fn run(args: &UsageArgs) -> Result<String, RemoteError> {
     };
     let report: Value = remote.get(&call).await?;
     if args.json {
-        super::print_as_it_is(&format!("{report:#}\n"));
-        return Ok(String::new());
+        print_as_it_is(&format!("{report:#}\n"));
+    } else {
+        let mut text = String::new();
+        table(&mut text, &report).expect("a String takes every write");
+        print(&text);
     }
-    let mut text = String::new();
-    table(&mut text, &report).expect("a String takes every write");
-    Ok(text)
+    Ok(())
 }
 
 fn table(out: &mut String, report: &Value) -> fmt::Result {

@@ -178,18 +178,14 @@ impl Look {
 
     /// A name, and a text beside it, folded.
     fn line(self, out: &mut String, ink: Ink, name: &str, text: &str) {
-        let lines: Vec<String> = text
-            .trim_end()
-            .lines()
-            .map(|line| terminal::line(line).into_owned())
-            .collect();
+        let lines: Vec<_> = text.trim_end().lines().map(terminal::line).collect();
         let shown = if self.full {
             lines.len()
         } else {
             FOLDED_LINES.min(lines.len())
         };
         let name = self.ink(ink, &terminal::line(name));
-        let first = lines.first().map(String::as_str).unwrap_or_default();
+        let first = lines.first().map(AsRef::as_ref).unwrap_or_default();
         let first = if self.full {
             first.to_owned()
         } else {
@@ -197,7 +193,11 @@ impl Look {
         };
         let mut wanted = vec![format!("{INDENT}{name}  {first}").trim_end().to_owned()];
         for line in lines.iter().take(shown).skip(1) {
-            let line = if self.full { line.clone() } else { cut(line) };
+            let line = if self.full {
+                line.to_string()
+            } else {
+                cut(line)
+            };
             wanted.push(format!("{INDENT}  {line}"));
         }
         if shown < lines.len() {
