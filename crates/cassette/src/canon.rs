@@ -22,6 +22,11 @@ pub fn of(request: &Request, ignore: &[JsonPath]) -> Value {
     })
 }
 
+/// Its text, by which values are compared.
+pub fn text(canonical: &Value) -> String {
+    serde_json::to_string(canonical).expect("every key is a text")
+}
+
 /// The value whose text this is.
 pub fn read(text: &str) -> Value {
     serde_json::from_str(text).expect("it was written from a value, and ids need no escapes")

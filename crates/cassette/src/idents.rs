@@ -3,28 +3,72 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use regex::{Captures, Regex};
+use regex::{Match, Regex};
+use serde_json::Value;
 
 use common::ids::{Ids, Kind};
 
-/// A prefix and what looks random. Words such as `container_upload` and `file_deleted` are shorter.
+/// A prefix and what looks random. Words such as `container_upload` and `file_deleted` are shorter. What stands before
+/// one is looked at by [`places`].
 static ID: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"\b(msg|msgbatch|file|container|toolu|srvtoolu|mcptoolu|req|skill|skver|skill_version)_[A-Za-z0-9]{16,}\b",
+        r"(?-u:(msg|msgbatch|file|container|toolu|srvtoolu|mcptoolu|req|skill|skver|skill_version)_[A-Za-z0-9]{16,}\b)",
     )
     .expect("the pattern is one")
 });
 
 /// Every id in a text, in order, as often as it is there.
 pub fn find(text: &str) -> impl Iterator<Item = &str> {
-    ID.find_iter(text).map(|found| found.as_str())
+    places(text).map(|found| found.as_str())
+}
+
+/// Tells of every id in the keys and texts of a JSON value.
+pub(crate) fn find_in<'a>(value: &'a Value, tell: &mut impl FnMut(&'a str)) {
+    match value {
+        Value::String(text) => find(text).for_each(tell),
+        Value::Array(items) => items.iter().for_each(|item| find_in(item, tell)),
+        Value::Object(map) => {
+            for (key, value) in map {
+                find(key).for_each(&mut *tell);
+                find_in(value, tell);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// The text with the ids that `other` knows another name for.
 pub fn rename(text: &str, other: impl Fn(&str) -> Option<String>) -> Cow<'_, str> {
-    ID.replace_all(text, |found: &Captures<'_>| {
-        other(&found[0]).unwrap_or_else(|| found[0].to_owned())
-    })
+    let mut renamed = String::new();
+    let mut done = 0;
+    for found in places(text) {
+        if let Some(name) = other(found.as_str()) {
+            renamed.push_str(&text[done..found.start()]);
+            renamed.push_str(&name);
+            done = found.end();
+        }
+    }
+    if done == 0 {
+        return Cow::Borrowed(text);
+    }
+    renamed.push_str(&text[done..]);
+    Cow::Owned(renamed)
+}
+
+fn places(text: &str) -> impl Iterator<Item = Match<'_>> {
+    ID.find_iter(text)
+        .filter(|found| begins_a_word(&text.as_bytes()[..found.start()]))
+}
+
+/// Whether a word begins after this. The last letter may be of a JSON escape: in `"a\nfile_…"` it is a line that ends.
+fn begins_a_word(before: &[u8]) -> bool {
+    let is_escape = match before {
+        [.., b'\\', letter] if b"bfnrt".contains(letter) => true,
+        [.., b'\\', b'u', a, b, c, d] => [a, b, c, d].iter().all(|it| it.is_ascii_hexdigit()),
+        _ => false,
+    };
+    let in_a_word = |last: &u8| last.is_ascii_alphanumeric() || *last == b'_';
+    is_escape || !before.last().is_some_and(in_a_word)
 }
 
 /// Whether an answer's id is never sent back by a client.
@@ -59,6 +103,33 @@ mod tests {
                 "skill_version_01GD1pqKAjok68MJxg1f9bTA",
             ]
         );
+    }
+
+    #[test]
+    fn ids_begin_where_a_word_begins_though_that_is_after_an_escape() {
+        const ID: &str = "file_011CdeLZvUMYd1CXj9nzwwbU";
+        for before in [
+            "", " ", "\n", "\t", "\u{1b}", "\"", "\\", "é", "日本", "/", ",", "-",
+        ] {
+            let value = Value::String(format!("{before}{ID}{before}"));
+            let mut found = Vec::new();
+            find_in(&value, &mut |id| found.push(id.to_owned()));
+            assert_eq!(found, [ID], "{before:?}");
+            // As the value is written, and within the text of another.
+            let once = value.to_string();
+            let twice = Value::String(once.clone()).to_string();
+            for text in [once, twice, format!("\"\\u00e9{ID}\"")] {
+                assert_eq!(find(&text).collect::<Vec<_>>(), [ID], "{text}");
+                let other = rename(&text, |_| Some("file_other".to_owned()));
+                assert_eq!(other, text.replace(ID, "file_other"));
+            }
+        }
+        for before in ["x", "_", "7"] {
+            assert_eq!(find(&format!("{before}{ID}")).count(), 0, "{before}");
+        }
+        assert_eq!(find(&format!("{ID}_x")).count(), 0);
+        let unknown = rename(ID, |_| None);
+        assert!(matches!(unknown, Cow::Borrowed(text) if text == ID));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Cassettes made ready to be answered from: every exchange by what was asked.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::Value;
@@ -164,28 +163,23 @@ impl Found {
             .request
             .as_ref()
             .map(|request| canon::of(request, ignore));
-        let key = canonical.as_ref().map(Value::to_string);
+        let key = canonical.as_ref().map(canon::text);
         let wild = key.as_deref().is_some_and(canon::is_wild);
-        let asked: Vec<String> = exchange.request.as_ref().map_or_else(Vec::new, |request| {
-            let body = text(&request.body);
-            [request.path.as_str(), &body]
-                .into_iter()
-                .flat_map(idents::find)
-                .map(str::to_owned)
-                .collect()
-        });
+        let mut asked = Vec::new();
+        if let Some(request) = &exchange.request {
+            asked.extend(idents::find(&request.path).map(str::to_owned));
+            find_ids(&request.body, |id| asked.push(id.to_owned()));
+        }
         let mut ids: Vec<String> = Vec::new();
-        let headers = exchange
-            .response
-            .headers
-            .iter()
-            .map(|(_, value)| value.as_str());
-        let body = text(&exchange.response.body);
-        for id in headers.chain([body.as_ref()]).flat_map(idents::find) {
+        let mut note = |id: &str| {
             if !ids.iter().any(|known| known == id) {
                 ids.push(id.to_owned());
             }
+        };
+        for (_, value) in &exchange.response.headers {
+            idents::find(value).for_each(&mut note);
         }
+        find_ids(&exchange.response.body, note);
         let entry = Entry {
             exchange,
             name,
@@ -201,14 +195,17 @@ impl Found {
     }
 }
 
-/// The text of a body that may name ids; of JSON wherever it lies.
-fn text(body: &Body) -> Cow<'_, str> {
-    if matches!(body, Body::Blob(_)) {
-        return body
-            .json()
-            .map_or(Cow::Borrowed(""), |json| Cow::Owned(json.to_string()));
+/// Tells of every id in a body; of JSON wherever it lies.
+fn find_ids(body: &Body, mut tell: impl FnMut(&str)) {
+    match body {
+        Body::Text(text) => idents::find(text).for_each(tell),
+        Body::Json(_) | Body::Blob(_) => {
+            if let Some(json) = body.json() {
+                idents::find_in(&json, &mut |id| tell(id));
+            }
+        }
+        Body::Empty | Body::Bytes(_) | Body::Form(_) | Body::Missing(_) => {}
     }
-    body.text().unwrap_or_default()
 }
 
 fn json_paths(name: &str, paths: &[String]) -> Result<Vec<JsonPath>, CassetteError> {

@@ -148,3 +148,54 @@ fn a_wrong_cassette_is_refused_with_the_place() {
         assert!(error.contains(told), "{error}");
     }
 }
+
+#[test]
+fn an_id_at_the_beginning_of_a_line_is_the_one_that_its_client_was_given() {
+    const RECORDED: &str = "file_011CdeLZvUMYd1CXj9nzwwbU";
+    let upload = Request {
+        method: "POST".to_owned(),
+        path: "/v1/files".to_owned(),
+        ..Request::default()
+    };
+    let told = |id: &str| Request {
+        method: "POST".to_owned(),
+        path: "/v1/messages".to_owned(),
+        body: Body::Json(
+            json!({"messages": [{"role": "user", "content": format!("Look at\n{id}\tnow")}]}),
+        ),
+        ..Request::default()
+    };
+    let answer = |body| Response {
+        status: 200,
+        body: Body::Json(body),
+        ..Response::default()
+    };
+    let of = |request: &Request, response| Exchange {
+        request: Some(request.clone()),
+        response,
+        timing: None,
+    };
+    let cassette = Cassette {
+        exchanges: vec![
+            of(&upload, answer(json!({ "id": RECORDED, "type": "file" }))),
+            of(
+                &told(RECORDED),
+                answer(json!({ "text": format!("read:\n{RECORDED}") })),
+            ),
+        ],
+        ..Cassette::default()
+    };
+    let player = Player::new(Tape::of(vec![cassette]).unwrap().into());
+    let ids = common::ids::Ids::seeded(1, &[]);
+    let play = |request: &Request| {
+        let played = player.play(request, chrono::DateTime::UNIX_EPOCH, &ids);
+        played.unwrap().response.body.json().unwrap().into_owned()
+    };
+    let mut given = Vec::new();
+    for _ in 0..2 {
+        let id = play(&upload)["id"].as_str().unwrap().to_owned();
+        assert_eq!(play(&told(&id))["text"], format!("read:\n{id}"));
+        given.push(id);
+    }
+    assert_ne!(given[0], given[1]);
+}
