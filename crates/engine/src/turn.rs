@@ -32,13 +32,28 @@ use execute::waiting;
 use hosted::Thought;
 use model::{CallResult, CodeTool, Model, ModelError, Step, StepPlace, Stop, TurnRequest, Web};
 use place::Place;
+use sandbox::BoxFuture;
 use store::MountedSkill;
 use workspace::fault::Occasion;
 use workspace::quirks::{CodeExecutionCounter, NoContainer, ThinkingDetails};
 use workspace::verify::Miss;
 
 /// Carries out a turn. The events go to `sink`; on an error some may already be out.
-pub async fn run(engine: &Engine, input: &TurnInput, sink: &mut dyn Sink) -> Result<(), TurnError> {
+///
+/// Boxed: so the code of a turn is made in this crate, once, and not where it is awaited.
+pub fn run<'a>(
+    engine: &'a Engine,
+    input: &'a TurnInput,
+    sink: &'a mut dyn Sink,
+) -> BoxFuture<'a, Result<(), TurnError>> {
+    Box::pin(carried_out(engine, input, sink))
+}
+
+async fn carried_out(
+    engine: &Engine,
+    input: &TurnInput,
+    sink: &mut dyn Sink,
+) -> Result<(), TurnError> {
     let done = carry_out(engine, input, sink).await;
     if let Err(TurnError::Model(error)) = &done {
         input.note(|facts| {

@@ -105,7 +105,11 @@ pub struct DockerBackend {
 
 impl DockerBackend {
     /// Connects to the engine and takes the data directory's lock.
-    pub async fn connect(config: DockerConfig) -> Result<Self, SandboxError> {
+    pub fn connect(config: DockerConfig) -> BoxFuture<'static, Result<Self, SandboxError>> {
+        Box::pin(Self::connect_to(config))
+    }
+
+    async fn connect_to(config: DockerConfig) -> Result<Self, SandboxError> {
         if config.guest.is_empty() {
             return Err(SandboxError::Unavailable {
                 reason: guest::UNAVAILABLE

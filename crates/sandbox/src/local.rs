@@ -53,7 +53,9 @@ use self::rootfs::RootFs;
 use self::rung::Rung;
 pub use self::tools::Lacking;
 use self::watchdog::{Watchdog, Watched};
-use crate::{Cause, Channel, Isolation, Limits, PassedOver, SandboxError, SandboxSpec, memory};
+use crate::{
+    BoxFuture, Cause, Channel, Isolation, Limits, PassedOver, SandboxError, SandboxSpec, memory,
+};
 use common::ids::SandboxId;
 use common::limits::{CONCURRENT_STARTS, SANDBOX_SHM_BYTES, SANDBOX_TERMINALS};
 
@@ -134,7 +136,11 @@ struct Sandbox {
 
 impl LocalBackend {
     /// Looks at what this machine offers and proves it with a trial sandbox.
-    pub async fn connect(config: LocalConfig) -> Result<Self, SandboxError> {
+    pub fn connect(config: LocalConfig) -> BoxFuture<'static, Result<Self, SandboxError>> {
+        Box::pin(Self::prove(config))
+    }
+
+    async fn prove(config: LocalConfig) -> Result<Self, SandboxError> {
         let inner = tokio::task::spawn_blocking(move || Inner::best(config))
             .await
             .map_err(|error| failed("look at this machine", error))??;

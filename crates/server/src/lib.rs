@@ -36,7 +36,7 @@ use common::document::Diagnostic;
 use common::hinted::Hinted;
 use common::ids::{Ids, SandboxId};
 use common::limits;
-use sandbox::{Backend, SandboxError};
+use sandbox::{Backend, BoxFuture, SandboxError};
 use store::{ContainerState, Store, StoreError};
 use workspace::events::Events;
 use workspace::snapshot::StateError;
@@ -173,14 +173,20 @@ impl StartError {
 }
 
 impl Server {
-    /// Starts a server; it answers when this returns.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
-        Self::launch(config, None).await
+    /// Starts a server; it answers when the future ends.
+    ///
+    /// Boxed, as [`stop`](Self::stop) is: the code of a future is made where it is awaited, or put in a box. So that of
+    /// the whole server is made here, once, and not in every crate that starts one.
+    pub fn start(config: Config) -> BoxFuture<'static, Result<Self, StartError>> {
+        Box::pin(Self::launch(config, None))
     }
 
     /// Starts a server whose sandboxes come from `backend`, whatever `config` says.
-    pub async fn start_with(config: Config, backend: Arc<dyn Backend>) -> Result<Self, StartError> {
-        Self::launch(config, Some(Chosen::given(backend))).await
+    pub fn start_with(
+        config: Config,
+        backend: Arc<dyn Backend>,
+    ) -> BoxFuture<'static, Result<Self, StartError>> {
+        Box::pin(Self::launch(config, Some(Chosen::given(backend))))
     }
 
     async fn launch(config: Config, given: Option<Chosen>) -> Result<Self, StartError> {
@@ -299,7 +305,11 @@ impl Server {
     }
 
     /// Stops: no new requests, a while for the open ones, then the sandboxes.
-    pub async fn stop(self) {
+    pub fn stop(self) -> BoxFuture<'static, ()> {
+        Box::pin(self.end())
+    }
+
+    async fn end(self) {
         // Nobody listens if every task is over already.
         self.stop.send(true).ok();
         self.events.close();

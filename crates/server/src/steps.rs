@@ -9,6 +9,7 @@ use cassette::Deck;
 use common::ids::Ids;
 use common::private;
 use model::script::Base;
+use sandbox::BoxFuture;
 use store::{Options, Store};
 use workspace::fault::{self, Fault};
 use workspace::snapshot::Document;
@@ -55,7 +56,11 @@ pub(super) fn options(config: &Config) -> Options {
 }
 
 /// Every step that applies, taken without a change to what is there: what a server would be refused for.
-pub async fn examine(config: &Config) -> Vec<Step> {
+pub fn examine(config: &Config) -> BoxFuture<'_, Vec<Step>> {
+    Box::pin(examined(config))
+}
+
+async fn examined(config: &Config) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut add = |subject, outcome| steps.push(Step { subject, outcome });
     if !config.scripts.is_empty() {

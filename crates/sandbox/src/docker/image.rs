@@ -3,7 +3,7 @@
 use super::engine::{Engine, Facts};
 use super::recipe::state;
 use super::{base, build};
-use crate::SandboxError;
+use crate::{BoxFuture, SandboxError};
 
 pub use super::recipe::{
     BuildArgs, Flavor, FlavorError, ImageError, ImageState, Progress, REQUIREMENTS,
@@ -18,12 +18,14 @@ pub struct Built {
 }
 
 /// Connects to the engine and builds.
-pub async fn build(
-    args: &BuildArgs,
-    progress: &mut (dyn FnMut(Progress) + Send),
-) -> Result<Built, ImageError> {
-    let engine = Engine::connect(args.host.as_deref()).await?;
-    build_with(&engine, args, progress).await
+pub fn build<'a>(
+    args: &'a BuildArgs,
+    progress: &'a mut (dyn FnMut(Progress) + Send),
+) -> BoxFuture<'a, Result<Built, ImageError>> {
+    Box::pin(async move {
+        let engine = Engine::connect(args.host.as_deref()).await?;
+        build_with(&engine, args, progress).await
+    })
 }
 
 /// Builds unless the image is there and from this binary's recipe; answers what it built.
@@ -74,7 +76,14 @@ pub struct Survey {
 }
 
 /// Looks at an engine, our images, and the one `named`.
-pub async fn survey(host: Option<&str>, named: Option<&str>) -> Result<Survey, SandboxError> {
+pub fn survey<'a>(
+    host: Option<&'a str>,
+    named: Option<&'a str>,
+) -> BoxFuture<'a, Result<Survey, SandboxError>> {
+    Box::pin(surveyed(host, named))
+}
+
+async fn surveyed(host: Option<&str>, named: Option<&str>) -> Result<Survey, SandboxError> {
     let engine = Engine::connect(host).await?;
     let mut flavors = Vec::new();
     for flavor in [Flavor::Full, Flavor::Slim] {

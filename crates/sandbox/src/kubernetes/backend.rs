@@ -60,7 +60,11 @@ pub struct KubernetesBackend {
 
 impl KubernetesBackend {
     /// Connects to the cluster, takes the data directory's lock, and finds out what keeps pods from the network.
-    pub async fn connect(config: KubernetesConfig) -> Result<Self, SandboxError> {
+    pub fn connect(config: KubernetesConfig) -> BoxFuture<'static, Result<Self, SandboxError>> {
+        Box::pin(Self::connect_to(config))
+    }
+
+    async fn connect_to(config: KubernetesConfig) -> Result<Self, SandboxError> {
         let image = image(&config)?;
         if config.settings.storage.is_some() && config.temporary {
             return Err(SandboxError::Unavailable {

@@ -39,7 +39,7 @@ async fn chosen(place: &Place<'_>, warm: usize) -> Result<Chosen, SandboxError> 
         data_dir: place.data_dir.to_owned(),
         temporary: place.temporary,
     });
-    let backend = Arc::new(Box::pin(connecting).await?);
+    let backend = Arc::new(connecting.await?);
     let mut more = String::new();
     if warm > 0 {
         backend.keep_warm(warm, Limits::default());

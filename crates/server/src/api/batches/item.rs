@@ -161,7 +161,7 @@ async fn message(
     };
     // Nobody waits for the answer: what a fault would hold back is not held back.
     let mut fold = Fold::default();
-    let done = Box::pin(engine::run(&app.engine, &input, &mut fold)).await;
+    let done = engine::run(&app.engine, &input, &mut fold).await;
     let made = report
         .lock()
         .ok()

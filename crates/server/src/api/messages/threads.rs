@@ -198,9 +198,19 @@ pub(super) async fn run(
     thread: Option<Thread>,
     sink: &mut dyn Sink,
 ) -> Result<(), TurnError> {
-    let Some(thread) = thread else {
-        return engine::run(engine, input, sink).await;
-    };
+    match thread {
+        None => engine::run(engine, input, sink).await,
+        // Boxed: every open stream would have room for it.
+        Some(thread) => Box::pin(run_in(thread, engine, input, sink)).await,
+    }
+}
+
+async fn run_in(
+    thread: Thread,
+    engine: &Engine,
+    input: &TurnInput,
+    sink: &mut dyn Sink,
+) -> Result<(), TurnError> {
     let mut held = Held {
         sink,
         fold: Fold::default(),
