@@ -8,11 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
 /// The permissions that an owner needs to use a directory.
 const USABLE: u32 = 0o700;
 /// How deep a directory that is in the way is emptied, and for how long: both are user code's choice.
 const DEPTH: u32 = 64;
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often something is put in a place where user code puts something else each time.
+const TRIES: usize = 8;
 
 /// See [`repairs`].
 static REPAIRS: AtomicU32 = AtomicU32::new(0);
@@ -65,20 +69,22 @@ impl Directory {
 
     /// Opens a directory in this one that is there for the guest: whatever else is in its place goes.
     pub(crate) fn enter_own(&self, name: &str) -> io::Result<Self> {
-        let entry = self.entry(name);
-        let directory = match self.enter(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir(&entry)?;
-                self.enter(name)?
+        let mut entered = self.enter(name);
+        for _ in 0..TRIES {
+            match &entered {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTDIR | libc::ELOOP)) => {
+                    note_repair();
+                    drop(self.clear(name));
+                }
+                _ => break,
             }
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTDIR | libc::ELOOP)) => {
-                note_repair();
-                self.clear(name)?;
-                fs::create_dir(&entry)?;
-                self.enter(name)?
+            match fs::create_dir(self.entry(name)) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => entered = self.enter(name),
             }
-            result => result?,
-        };
+        }
+        let directory = entered?;
         directory.make_usable();
         Ok(directory)
     }
@@ -104,6 +110,26 @@ pub(crate) fn make_usable(path: &Path) {
             note_repair();
         }
     }
+}
+
+/// Puts a file in its place, whatever is there and whoever puts something else there meanwhile.
+pub(crate) fn put_in_place(file: &Path, place: &Path) -> io::Result<()> {
+    let mut placed = fs::rename(file, place);
+    for _ in 0..TRIES {
+        match &placed {
+            Err(error) if error.raw_os_error() == Some(libc::EISDIR) => {}
+            _ => break,
+        }
+        // In one step, so that nobody comes between; what was there has the file's old name then.
+        if renameat_with(CWD, file, CWD, place, RenameFlags::EXCHANGE).is_ok() {
+            drop(clear_away(file));
+            return Ok(());
+        }
+        // It is gone by now, or the file system cannot exchange.
+        drop(clear_away(place));
+        placed = fs::rename(file, place);
+    }
+    placed
 }
 
 /// Takes away whatever is at a place that is the guest's to use. A directory is moved aside at once,
@@ -155,5 +181,67 @@ fn empty(directory: &Directory, depth: u32, until: Instant) {
             empty(&inner, depth - 1, until);
         }
         drop(fs::remove_dir(&path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    fn put(folder: &Path, text: &str) -> io::Result<()> {
+        let file = unguessable_beside(&folder.join("place"))?;
+        fs::write(&file, text)?;
+        put_in_place(&file, &folder.join("place"))
+    }
+
+    #[test]
+    fn a_file_is_put_in_its_place_whatever_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("place");
+        fs::write(folder.path().join("else"), "else").unwrap();
+        let others: [&dyn Fn(); 5] = [
+            &|| {},
+            &|| fs::write(&place, "other").unwrap(),
+            &|| symlink("else", &place).unwrap(),
+            &|| symlink("/etc", &place).unwrap(),
+            &|| fs::create_dir_all(place.join("x/y")).unwrap(),
+        ];
+        for (number, other) in others.iter().enumerate() {
+            clear_away(&place).unwrap();
+            other();
+            put(folder.path(), &format!("{number}")).unwrap();
+            let about = fs::symlink_metadata(&place).unwrap();
+            assert!(about.is_file(), "{number}: {about:?}");
+            assert_eq!(fs::read_to_string(&place).unwrap(), format!("{number}"));
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "{number}");
+        }
+        assert_eq!(
+            fs::read_to_string(folder.path().join("else")).unwrap(),
+            "else"
+        );
+    }
+
+    #[test]
+    fn a_file_is_put_where_a_program_makes_directories_all_the_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, over) = (folder.path().join("place"), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        drop(fs::remove_file(&place));
+                        drop(fs::create_dir_all(place.join("x/y")));
+                    }
+                });
+            }
+            let put: Vec<_> = (0..500).map(|_| put(folder.path(), "file")).collect();
+            over.store(true, Ordering::Relaxed);
+            for put in put {
+                put.unwrap();
+            }
+        });
     }
 }

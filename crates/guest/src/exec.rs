@@ -216,13 +216,22 @@ pub(crate) fn write_cell(tmp: &Path, tag: &str, code: &[u8]) -> io::Result<PathB
 
 /// Writes a file that is ours alone: never through a link, never into a FIFO.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    directory::clear_away(path)?;
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(path)?
-        .write_all(bytes)
+    let create = |path: &Path| {
+        let mut new = OpenOptions::new();
+        new.write(true).create_new(true).mode(0o644).open(path)
+    };
+    match create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        file => return file?.write_all(bytes),
+    }
+    let temporary = directory::unguessable_beside(path)?;
+    let placed = create(&temporary)
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| directory::put_in_place(&temporary, path));
+    if placed.is_err() {
+        drop(fs::remove_file(&temporary));
+    }
+    placed
 }
 
 /// The answer for a program that never ran.

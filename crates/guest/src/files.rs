@@ -143,16 +143,9 @@ impl Put {
 
 impl Put {
     fn place(&self) -> io::Result<()> {
-        let place = self.directory.entry(&self.name);
         // Its owner may have closed it while the bytes came.
         directory::make_usable(&self.directory.path());
-        match fs::rename(&self.temporary, &place) {
-            Err(error) if error.raw_os_error() == Some(libc::EISDIR) => {
-                directory::clear_away(&place)?;
-                fs::rename(&self.temporary, &place)
-            }
-            result => result,
-        }
+        directory::put_in_place(&self.temporary, &self.directory.entry(&self.name))
     }
 }
 
