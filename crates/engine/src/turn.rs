@@ -46,22 +46,16 @@ pub fn run<'a>(
     input: &'a TurnInput,
     sink: &'a mut dyn Sink,
 ) -> BoxFuture<'a, Result<(), TurnError>> {
-    Box::pin(carried_out(engine, input, sink))
-}
-
-async fn carried_out(
-    engine: &Engine,
-    input: &TurnInput,
-    sink: &mut dyn Sink,
-) -> Result<(), TurnError> {
-    let done = carry_out(engine, input, sink).await;
-    if let Err(TurnError::Model(error)) = &done {
-        input.note(|facts| {
-            let message = hinted::told(error);
-            facts.miss.get_or_insert(Miss::Failed { message });
-        });
-    }
-    done
+    Box::pin(async move {
+        let done = carry_out(engine, input, sink).await;
+        if let Err(TurnError::Model(error)) = &done {
+            input.note(|facts| {
+                let message = hinted::told(error);
+                facts.miss.get_or_insert(Miss::Failed { message });
+            });
+        }
+        done
+    })
 }
 
 async fn carry_out(
