@@ -1,8 +1,8 @@
 //! All numbers of the project, in one table: `cargo bench`, or `cargo bench -- messages calls` for some.
 //!
 //! The server under test is this build's own program in a process of its own, as are the peers: a bare
-//! axum handler that returns the same bytes (this program again), and the npm package aimock. What is
-//! missing on the machine is said and left out.
+//! axum handler that returns the same bytes (this program again), the crate llmposter, and the npm package
+//! aimock. What is missing on the machine is said and left out.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -15,6 +15,14 @@ const AIMOCK: &str = concat!(
     "/benches/aimock/node_modules/@copilotkit/aimock/dist/cli.js"
 );
 const AIMOCK_FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/aimock/fixtures");
+const LLMPOSTER: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/benches/llmposter/bin/llmposter"
+);
+const LLMPOSTER_FIXTURES: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/benches/llmposter/fixtures.yaml"
+);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The program under test: this build's, or what `SANDTABLE_BENCH_PROGRAM` names, such as that of a release.
@@ -83,6 +91,20 @@ impl Server {
             .args([AIMOCK, "--log-level", "silent", "--fixtures"])
             .arg(AIMOCK_FIXTURES)
             .args(["--port", &port.to_string()]);
+        Ok(Self::start(command, port, "/health"))
+    }
+
+    /// The crate; why not, where it is missing.
+    pub(crate) fn llmposter() -> Result<Self, String> {
+        if !Path::new(LLMPOSTER).exists() {
+            return Err("run the `cargo install` of docs/BENCHMARKS.md".to_owned());
+        }
+        let port = free_port();
+        let mut command = Command::new(LLMPOSTER);
+        command
+            .args(["--fixtures", LLMPOSTER_FIXTURES])
+            .args(["--port", &port.to_string()])
+            .stderr(Stdio::null());
         Ok(Self::start(command, port, "/health"))
     }
 

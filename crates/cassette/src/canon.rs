@@ -1,9 +1,10 @@
 //! The canonical form of a request, by which requests are compared.
 //!
-//! A request becomes one JSON value; two requests are the same if their values are. The order of keys
+//! A request becomes one JSON text; two requests are the same if their texts are. The order of keys
 //! does not count, nor what a client may write in two ways, nor what says nothing about the answer.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Number, Value, json};
 use serde_json_path::JsonPath;
 use sha2::{Digest as _, Sha256};
 
@@ -12,24 +13,24 @@ pub use super::redact::REDACTED;
 use super::{Body, Part, Request};
 use common::ids::hex;
 
-/// The value that stands for a request.
-pub fn of(request: &Request, ignore: &[JsonPath]) -> Value {
-    json!({
-        "method": request.method,
-        "path": request.path.trim_end_matches('/'),
-        "query": query(request.query.as_deref()),
-        "body": body(&request.body, ignore),
-    })
-}
-
-/// Its text, by which values are compared.
-pub fn text(canonical: &Value) -> String {
-    serde_json::to_string(canonical).expect("every key is a text")
+/// The text that stands for a request.
+pub fn text(request: &Request, ignore: &[JsonPath]) -> String {
+    let mut out = Writer::default();
+    out.raw("{\"method\":");
+    out.json(&request.method);
+    out.raw(",\"path\":");
+    out.json(request.path.trim_end_matches('/'));
+    out.raw(",\"query\":");
+    out.json(&query(request.query.as_deref()));
+    out.raw(",\"body\":");
+    body(&request.body, ignore, &mut out);
+    out.raw("}");
+    String::from_utf8(out.0).expect("serde_json writes UTF-8")
 }
 
 /// The value whose text this is.
 pub fn read(text: &str) -> Value {
-    serde_json::from_str(text).expect("it was written from a value, and ids need no escapes")
+    serde_json::from_str(text).expect("it was written as JSON, and ids need no escapes")
 }
 
 /// Parameters by name; `beta` says only which of the SDK's doors was taken.
@@ -62,15 +63,14 @@ fn query(query: Option<&str>) -> Value {
     Value::Object(map)
 }
 
-fn body(body: &Body, ignore: &[JsonPath]) -> Value {
-    if let Some(json) = body.json() {
-        let mut json = json.into_owned();
+fn body(body: &Body, ignore: &[JsonPath], out: &mut Writer) {
+    if let Some(mut json) = body.json() {
         for path in ignore {
-            remove(&mut json, path);
+            remove(json.to_mut(), path);
         }
-        return request(json);
+        return out.value(&json, Place::Params);
     }
-    match body {
+    out.json(&match body {
         Body::Empty => Value::Null,
         Body::Form(parts) => json!({ "form": parts.iter().map(part).collect::<Vec<_>>() }),
         Body::Blob(blob) => json!({ "sha256": blob.sha256, "size_bytes": blob.size_bytes }),
@@ -80,7 +80,7 @@ fn body(body: &Body, ignore: &[JsonPath]) -> Value {
             Ok(Some(bytes)) => digest(&bytes),
             _ => Value::Null,
         },
-    }
+    });
 }
 
 fn digest(bytes: &[u8]) -> Value {
@@ -132,85 +132,122 @@ fn remove(json: &mut Value, path: &JsonPath) {
     }
 }
 
-/// The body of a request of any endpoint, each of a batch's requests too.
-fn request(mut json: Value) -> Value {
-    if let Value::Object(map) = &mut json {
-        map.shift_remove("metadata");
-        if map.get("stream") == Some(&Value::Bool(false)) {
-            map.shift_remove("stream");
+/// Where a value stands in the body of a request of any endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// A request's own parameters, each of a batch's too.
+    Params,
+    /// `requests` of a batch.
+    Requests,
+    /// One of them.
+    Request,
+    Messages,
+    Message,
+    /// Of a message, or of a tool's result.
+    Content,
+    Block,
+    System,
+    /// Anywhere else.
+    Inside,
+}
+
+impl Place {
+    /// That of the items of a list.
+    fn item(self) -> Self {
+        match self {
+            Self::Requests => Self::Request,
+            Self::Messages => Self::Message,
+            Self::Content => Self::Block,
+            Self::Params
+            | Self::Request
+            | Self::Message
+            | Self::Block
+            | Self::System
+            | Self::Inside => Self::Inside,
         }
-        for (key, list) in [("system", "text"), ("messages", "")] {
-            if let Some(value) = map.get_mut(key) {
-                if list.is_empty() {
-                    value
-                        .as_array_mut()
-                        .into_iter()
-                        .flatten()
-                        .for_each(|message| as_blocks(message, "content"));
-                } else {
-                    text_as_blocks(value);
+    }
+
+    /// That of a member of `map`; `None` of one that does not count.
+    fn member(self, map: &Map<String, Value>, key: &str, value: &Value) -> Option<Self> {
+        match (self, key) {
+            // What steers the cache.
+            (_, "cache_control") | (Self::Params, "metadata") => None,
+            _ if value.is_null() => None,
+            (Self::Params, "stream") if value == &Value::Bool(false) => None,
+            (Self::Params, "system") => Some(Self::System),
+            (Self::Params, "messages") => Some(Self::Messages),
+            (Self::Params, "requests") => Some(Self::Requests),
+            (Self::Request, "params") => Some(Self::Params),
+            (Self::Message, "content") => Some(Self::Content),
+            (Self::Block, "content") if map["type"] == "tool_result" => Some(Self::Content),
+            _ => Some(Self::Inside),
+        }
+    }
+}
+
+/// Writes JSON with sorted keys and without what does not count.
+#[derive(Debug, Default)]
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn raw(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    /// As it is.
+    fn json<T: Serialize + ?Sized>(&mut self, value: &T) {
+        serde_json::to_writer(&mut self.0, value).expect("a Vec takes every write");
+    }
+
+    fn value(&mut self, value: &Value, place: Place) {
+        match value {
+            Value::Object(map) => {
+                let mut members: Vec<(&String, &Value, Place)> = map
+                    .iter()
+                    .filter_map(|(key, value)| Some((key, value, place.member(map, key, value)?)))
+                    .collect();
+                members.sort_unstable_by_key(|(key, ..)| *key);
+                self.raw("{");
+                for (at, (key, value, place)) in members.into_iter().enumerate() {
+                    self.raw(if at == 0 { "" } else { "," });
+                    self.json(key);
+                    self.raw(":");
+                    self.value(value, place);
                 }
+                self.raw("}");
             }
-        }
-        for item in map
-            .get_mut("requests")
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-        {
-            if let Some(params) = item.get_mut("params") {
-                *params = request(params.take());
+            Value::Array(items) => {
+                self.raw("[");
+                for (at, item) in items.iter().enumerate() {
+                    self.raw(if at == 0 { "" } else { "," });
+                    self.value(item, place.item());
+                }
+                self.raw("]");
             }
+            // A short way to write a list with one block.
+            Value::String(text) if matches!(place, Place::Content | Place::System) => {
+                self.raw("[{\"text\":");
+                self.json(text);
+                self.raw(",\"type\":\"text\"}]");
+            }
+            Value::Number(number) => self.number(number),
+            Value::String(_) | Value::Bool(_) | Value::Null => self.json(value),
         }
     }
-    tidy(json)
-}
 
-/// `"content": "text"` is a short way to write a list with one block.
-fn as_blocks(holder: &mut Value, key: &str) {
-    let Some(content) = holder.get_mut(key) else {
-        return;
-    };
-    text_as_blocks(content);
-    for block in content.as_array_mut().into_iter().flatten() {
-        if block["type"] == "tool_result" {
-            as_blocks(block, "content");
-        }
-    }
-}
-
-fn text_as_blocks(content: &mut Value) {
-    if let Value::String(text) = content {
-        *content = json!([{ "type": "text", "text": std::mem::take(text) }]);
-    }
-}
-
-/// Sorted keys, without nulls and without what steers the cache.
-fn tidy(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<(String, Value)> = map
-                .into_iter()
-                .filter(|(key, value)| !value.is_null() && key != "cache_control")
-                .map(|(key, value)| (key, tidy(value)))
-                .collect();
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            Value::Object(entries.into_iter().collect())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(tidy).collect()),
-        // 1 and 1.0 are the same number.
-        Value::Number(number) => match number.as_f64() {
+    /// 1 and 1.0 are the same number.
+    fn number(&mut self, number: &Number) {
+        match number.as_f64() {
             Some(float)
                 if number.is_f64()
                     && float.fract() == 0.0
                     && float.abs() < 9_007_199_254_740_992.0 =>
             {
                 #[expect(clippy::cast_possible_truncation, reason = "checked just before")]
-                Value::from(float as i64)
+                self.json(&(float as i64));
             }
-            _ => Value::Number(number),
-        },
-        other => other,
+            _ => self.json(number),
+        }
     }
 }
 
@@ -271,8 +308,8 @@ mod tests {
 
     use super::*;
 
-    fn canon(json: &Value) -> Value {
-        of(
+    fn canon(json: &Value) -> String {
+        text(
             &Request {
                 method: "POST".to_owned(),
                 path: "/v1/messages".to_owned(),
@@ -300,6 +337,49 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_count_does_not_where_it_has_that_meaning_and_nowhere_else() {
+        let params = json!({
+            "metadata": {"user_id": "u"}, "stream": false, "system": "s", "top_k": null,
+            "messages": [
+                {"role": "user", "content": [
+                    {"type": "tool_result", "content": "short", "tool_use_id": "t"},
+                    {"type": "tool_result", "content": [{"type": "tool_result", "content": "in it"}]},
+                    {"type": "text", "text": "", "content": "stays"},
+                    "stays",
+                ]},
+                "stays",
+            ],
+            "tools": [{"input_schema": {
+                "metadata": 1, "stream": false, "system": "stays", "messages": [{"content": "stays"}],
+                "cache_control": 1, "z": [null, 1.0, 1.5, -0.0, 1e300], "a": {"b": null},
+            }}],
+        });
+        let tidy = json!({
+            "messages": [
+                {"content": [
+                    {"content": [{"text": "short", "type": "text"}], "tool_use_id": "t", "type": "tool_result"},
+                    {"content": [{"content": [{"text": "in it", "type": "text"}], "type": "tool_result"}],
+                     "type": "tool_result"},
+                    {"content": "stays", "text": "", "type": "text"},
+                    "stays",
+                ], "role": "user"},
+                "stays",
+            ],
+            "system": [{"text": "s", "type": "text"}],
+            "tools": [{"input_schema": {
+                "a": {}, "messages": [{"content": "stays"}], "metadata": 1, "stream": false, "system": "stays",
+                "z": [null, 1, 1.5, 0, 1e300],
+            }}],
+        });
+        let body = |canonical: &str| read(canonical)["body"].to_string();
+        assert_eq!(body(&canon(&params)), tidy.to_string());
+        let batch = json!({"requests": [{"params": params, "custom_id": "1", "metadata": {}}, 7], "stream": true});
+        let tidy = json!({"requests": [{"custom_id": "1", "metadata": {}, "params": tidy}, 7], "stream": true});
+        assert_eq!(body(&canon(&batch)), tidy.to_string());
+        assert_eq!(body(&canon(&json!(["text"]))), r#"["text"]"#);
+    }
+
+    #[test]
     fn ignored_paths_do_not_count() {
         let request = |date: &str| Request {
             body: Body::Json(
@@ -312,10 +392,13 @@ mod tests {
             .map(|path| JsonPath::parse(path).unwrap())
             .collect();
         assert_eq!(
-            of(&request("today"), &paths),
-            of(&request("tomorrow"), &paths)
+            text(&request("today"), &paths),
+            text(&request("tomorrow"), &paths)
         );
-        assert_ne!(of(&request("today"), &[]), of(&request("tomorrow"), &[]));
+        assert_ne!(
+            text(&request("today"), &[]),
+            text(&request("tomorrow"), &[])
+        );
     }
 
     #[test]
@@ -329,9 +412,9 @@ mod tests {
             }]),
             ..Request::default()
         };
-        assert_eq!(of(&upload("a", b"1"), &[]), of(&upload("a", b"1"), &[]));
-        assert_ne!(of(&upload("a", b"1"), &[]), of(&upload("b", b"1"), &[]));
-        assert_ne!(of(&upload("a", b"1"), &[]), of(&upload("a", b"2"), &[]));
+        assert_eq!(text(&upload("a", b"1"), &[]), text(&upload("a", b"1"), &[]));
+        assert_ne!(text(&upload("a", b"1"), &[]), text(&upload("b", b"1"), &[]));
+        assert_ne!(text(&upload("a", b"1"), &[]), text(&upload("a", b"2"), &[]));
     }
 
     #[test]

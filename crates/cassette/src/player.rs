@@ -101,7 +101,7 @@ impl State {
         };
         request.method == "GET"
             && tape
-                .with(&canon::text(canonical))
+                .with(canonical)
                 .iter()
                 .any(|other| self.given.contains_key(other))
     }
@@ -140,7 +140,7 @@ impl Player {
     /// The answer to a request. `ids` gives the ids of answers that are given again.
     pub fn play(&self, request: &Request, now: DateTime<Utc>, ids: &Ids) -> Result<Played, Miss> {
         let mut state = self.lock();
-        let told = canon::text(&canon::of(request, &self.tape.ignore));
+        let told = canon::text(request, &self.tape.ignore);
         let meant = idents::rename(&told, |id| {
             state.behind.get(id).map(|(recorded, _)| recorded.clone())
         });

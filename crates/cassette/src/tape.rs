@@ -1,6 +1,7 @@
 //! Cassettes made ready to be answered from: every exchange by what was asked.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json_path::JsonPath;
@@ -15,9 +16,9 @@ pub struct Tape {
     pub ignore: Vec<JsonPath>,
     pub redact: Vec<String>,
     /// By the text of the canonical request, in recorded order.
-    by_request: HashMap<String, Vec<usize>>,
-    /// Those in whose request something was redacted or not kept.
-    wild: Vec<usize>,
+    by_request: HashMap<Arc<str>, Vec<usize>>,
+    /// Those in whose request something was redacted or not kept, with the request's canonical value.
+    wild: Vec<(usize, Value)>,
     /// Answers whose request was not recorded.
     pub(crate) loose: Vec<usize>,
     /// The first answer that an id is in, of those whose request it is not in.
@@ -30,8 +31,8 @@ pub struct Entry {
     pub exchange: Exchange,
     /// `NAME #3`, for people.
     pub name: String,
-    /// [`canon::of`] its request.
-    pub canonical: Option<Value>,
+    /// [`canon::text`] of its request.
+    pub canonical: Option<Arc<str>>,
     /// Ids in the answer.
     pub ids: Vec<String>,
 }
@@ -74,17 +75,10 @@ impl Tape {
 
     fn add(&mut self, found: Found) {
         let at = self.entries.len();
-        let Found {
-            entry,
-            key,
-            wild,
-            asked,
-        } = found;
-        if wild {
-            self.wild.push(at);
-        }
-        match key {
-            Some(key) => self.by_request.entry(key).or_default().push(at),
+        let Found { entry, wild, asked } = found;
+        self.wild.extend(wild.map(|value| (at, value)));
+        match &entry.canonical {
+            Some(key) => self.by_request.entry(Arc::clone(key)).or_default().push(at),
             None => self.loose.push(at),
         }
         for id in &entry.ids {
@@ -116,11 +110,8 @@ impl Tape {
         let canonical = canon::read(canonical);
         self.wild
             .iter()
-            .copied()
-            .filter(|at| {
-                let recorded = self.entries[*at].canonical.as_ref();
-                recorded.is_some_and(|recorded| canon::fits(recorded, &canonical))
-            })
+            .filter(|(_, recorded)| canon::fits(recorded, &canonical))
+            .map(|(at, _)| *at)
             .collect()
     }
 
@@ -130,18 +121,19 @@ impl Tape {
             recorded["method"] == canonical["method"]
                 && route(&recorded["path"]) == route(&canonical["path"])
         };
-        let mut best: Option<(&Entry, &Value, f64)> = None;
+        let mut best: Option<(&Entry, Value, f64)> = None;
         for entry in &self.entries {
-            let Some(recorded) = entry.canonical.as_ref().filter(|it| same_route(it)) else {
+            let recorded = entry.canonical.as_deref().map(canon::read);
+            let Some(recorded) = recorded.filter(same_route) else {
                 continue;
             };
-            let likeness = super::miss::likeness(recorded, canonical);
-            if best.is_none_or(|(_, _, most)| likeness > most) {
+            let likeness = super::miss::likeness(&recorded, canonical);
+            if best.as_ref().is_none_or(|(_, _, most)| likeness > *most) {
                 best = Some((entry, recorded, likeness));
             }
         }
         best.map(|(entry, recorded, _)| {
-            let differences = super::miss::differences(recorded, canonical);
+            let differences = super::miss::differences(&recorded, canonical);
             (entry.name.as_str(), differences)
         })
     }
@@ -150,21 +142,20 @@ impl Tape {
 /// An exchange with all that is worked out of it alone.
 struct Found {
     entry: Entry,
-    /// The text of the canonical request.
-    key: Option<String>,
-    wild: bool,
+    /// The canonical request of one in which something was redacted or not kept.
+    wild: Option<Value>,
     /// Ids in the request.
     asked: Vec<String>,
 }
 
 impl Found {
     fn of(name: String, exchange: Exchange, ignore: &[JsonPath]) -> Self {
-        let canonical = exchange
-            .request
-            .as_ref()
-            .map(|request| canon::of(request, ignore));
-        let key = canonical.as_ref().map(canon::text);
-        let wild = key.as_deref().is_some_and(canon::is_wild);
+        let request = exchange.request.as_ref();
+        let canonical = request.map(|request| canon::text(request, ignore));
+        let wild = canonical
+            .as_deref()
+            .filter(|text| canon::is_wild(text))
+            .map(canon::read);
         let mut asked = Vec::new();
         if let Some(request) = &exchange.request {
             asked.extend(idents::find(&request.path).map(str::to_owned));
@@ -183,15 +174,10 @@ impl Found {
         let entry = Entry {
             exchange,
             name,
-            canonical,
+            canonical: canonical.map(Arc::from),
             ids,
         };
-        Self {
-            entry,
-            key,
-            wild,
-            asked,
-        }
+        Self { entry, wild, asked }
     }
 }
 
