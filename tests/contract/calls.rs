@@ -77,14 +77,36 @@ async fn the_editor_makes_changes_and_says_what_it_cannot() {
         "{replaced:?}"
     );
     assert_eq!(bash(&guest, "cat config.yaml").await.out, "port: 3306\n");
-    let refused = edit(create("/usr/bin/x", "")).await.unwrap_err();
-    assert!(
-        matches!(
-            refused.kind,
-            EditErrorKind::PermissionDenied | EditErrorKind::Io
-        ),
-        "{refused:?}"
-    );
+    // Whether the kernel says that it is read-only or another's.
+    for path in ["/usr/bin/x", "/etc/x"] {
+        let refused = edit(create(path, "")).await.unwrap_err();
+        assert_eq!(refused.kind, EditErrorKind::PermissionDenied, "{refused:?}");
+    }
+    let view = Edit::View {
+        path: "config.yaml/x".to_owned(),
+        view_range: None,
+    };
+    let refused = edit(view).await.unwrap_err();
+    assert_eq!(refused.kind, EditErrorKind::FileNotFound, "{refused:?}");
+    bash(&guest, "ln -s target link").await;
+    for is_file_update in [false, true] {
+        let done = edit(create("link", "a\n")).await.unwrap();
+        assert_eq!(done, EditOutcome::Create { is_file_update });
+    }
+    assert_eq!(bash(&guest, "cat target").await.out, "a\n");
+    if bench.has_namespaces() {
+        let fill = "cd /dev/shm; yes | head -c 4000 > notes; echo needle >> notes; cat /dev/zero > rest; sha256sum notes";
+        let before = bash(&guest, fill).await.out;
+        let long = Edit::StrReplace {
+            path: "/dev/shm/notes".to_owned(),
+            old_str: "needle".to_owned(),
+            new_str: "pin".repeat(100_000),
+        };
+        let full = edit(long).await.unwrap_err();
+        assert_eq!(full.kind, EditErrorKind::Io, "{full:?}");
+        let after = bash(&guest, "cd /dev/shm; sha256sum notes; rm *").await.out;
+        assert_eq!(after, before, "an edit that fails changes nothing");
+    }
     bench.end().await;
 }
 

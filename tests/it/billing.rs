@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::harness::server::{code_prompt, prompt, streamed, with_tool};
+use crate::harness::server::{code_prompt, prompt, streamed, then, with_tool};
 use crate::harness::{Processes, TestServer};
 
 async fn usage(server: &TestServer) -> Value {
@@ -116,4 +116,55 @@ async fn what_the_service_refuses_costs_nothing_and_a_reset_forgets() {
     let usage = usage(&server).await;
     assert_eq!(usage["turns"], json!([]));
     assert_eq!(usage["usd"], 0.0);
+}
+
+#[tokio::test]
+async fn usage_says_what_was_asked_for_and_counts_what_was_run() {
+    let server = running(json!([{"bash": "true"}])).await;
+    let mut body = code_prompt("go");
+    body["model"] = "claude-opus-4-6".into();
+    let usage = |message: Value| message["usage"].clone();
+    let plain = usage(server.message(&body).await);
+    assert_eq!(plain["inference_geo"], "global");
+    assert_eq!(plain.get("speed"), None);
+    assert_eq!(plain["server_tool_use"]["code_execution_requests"], 1);
+    body["inference_geo"] = "us".into();
+    body["speed"] = "fast".into();
+    let asked = usage(server.message(&body).await);
+    assert_eq!(asked["inference_geo"], "us");
+    assert_eq!(asked["speed"], "fast");
+    // Older models do not say where they ran.
+    body["model"] = "claude-haiku-4-5".into();
+    assert_eq!(
+        usage(server.message(&body).await)["inference_geo"],
+        "not_available"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_came_to_no_sandbox_is_not_counted() {
+    for code in ["unavailable", "too_many_requests", "container_expired"] {
+        let server = running(json!([{"bash": "true", "tool_error": code}])).await;
+        let counted = server.message(&code_prompt("go")).await["usage"]["server_tool_use"].clone();
+        assert_eq!(counted["code_execution_requests"], 0, "{code}");
+    }
+    let code = "execution_time_exceeded";
+    let server = running(json!([{"bash": "true", "tool_error": code}])).await;
+    let counted = server.message(&code_prompt("go")).await["usage"]["server_tool_use"].clone();
+    assert_eq!(counted["code_execution_requests"], 1);
+}
+
+#[tokio::test]
+async fn nothing_is_run_or_generated_for_a_cache() {
+    let server = running(json!([{"bash": "true"}, "pause_turn", {"text": "Done."}])).await;
+    let body = code_prompt("go");
+    let mut next = then(body.clone(), &server.message(&body).await, &Value::Null);
+    next["messages"].as_array_mut().unwrap()[1]["content"]
+        .as_array_mut()
+        .unwrap()
+        .truncate(1);
+    next["max_tokens"] = 0.into();
+    let warmed = server.message(&next).await;
+    assert_eq!(warmed["content"], json!([]));
+    assert_eq!(warmed["usage"]["output_tokens"], 0);
 }

@@ -108,6 +108,8 @@ pub struct TurnInput {
     pub admitted_with: Option<u64>,
     /// Whether versions of skills are told as the beta tells them.
     pub skills_beta: bool,
+    /// Whether an item of a batch may be as long as the beta for that lets it.
+    pub long_output: bool,
     /// The bytes that its calls may still hand back in files.
     pub allowance: Allowance,
 }

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use serde_json::Value;
@@ -153,18 +154,26 @@ pub(super) fn takes_system_messages(model: &str) -> bool {
         || (is_one_of(model, FROM_4_7) && !model.starts_with("claude-opus-4-7"))
 }
 
-/// Refuses an effort or a length that the model does not know (F015). `batch` lets longer answers
-/// through (beta `output-300k-2026-03-24`).
-pub(super) fn check_output(request: &MessagesRequest, batch: bool) -> Result<(), Invalid> {
+/// The most that an item of a batch may ask for with the beta for long ones.
+const LONG_OUTPUT_TOKENS: u64 = 300_000;
+
+/// Refuses an effort or a length that the model does not know (F015); `long` where the request is an item of a batch with
+/// the beta for long answers.
+pub(super) fn check_output(request: &MessagesRequest, long: bool) -> Result<(), Invalid> {
     let Some(model) = catalog::find(&request.model) else {
         return Ok(());
     };
     // Counting has no `max_tokens`.
     let counts = request.max_tokens == u64::MAX;
-    if request.max_tokens > model.max_tokens && !counts && !batch {
+    let most = if long {
+        model.max_tokens.max(LONG_OUTPUT_TOKENS)
+    } else {
+        model.max_tokens
+    };
+    if request.max_tokens > most && !counts {
         return Err(Invalid::new(format!(
-            "max_tokens: {} > {}, which is the maximum allowed number of output tokens for {}",
-            request.max_tokens, model.max_tokens, model.id
+            "max_tokens: {} > {most}, which is the maximum allowed number of output tokens for {}",
+            request.max_tokens, model.id
         )));
     }
     match &request.effort {
@@ -215,12 +224,12 @@ pub(super) fn takes_prefill(model: &str) -> bool {
     BEFORE_4_6.iter().any(|prefix| model.starts_with(prefix))
 }
 
-/// `usage.inference_geo`.
-pub(super) fn inference_geo(model: &str) -> &'static str {
-    if takes_prefill(model) {
-        "not_available"
-    } else {
-        "global"
+/// `usage.inference_geo`, where the request asks for a place or for none.
+pub(super) fn inference_geo(model: &str, asked: Option<&str>) -> Cow<'static, str> {
+    match asked {
+        _ if takes_prefill(model) => Cow::Borrowed("not_available"),
+        Some(place) => Cow::Owned(place.to_owned()),
+        None => Cow::Borrowed("global"),
     }
 }
 

@@ -37,10 +37,6 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
             match block {
                 // An answer tells of a file that lies in the container already (SDK type 2.11).
                 Block::ContainerUpload { .. } if message.role != Role::User => {}
-                Block::ContainerUpload { .. } if !has_code_tool => {
-                    let reason = "container_upload blocks need the code execution tool in `tools`";
-                    return Err(invalid(&path(), reason));
-                }
                 // Parity: an upload of an earlier turn is inert, whatever it names (F051).
                 Block::ContainerUpload { file_id }
                     if index < newest && scope == UploadScope::Newest =>
@@ -51,6 +47,10 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
                     });
                 }
                 Block::ContainerUpload { .. } if index < newest && scope != UploadScope::All => {}
+                Block::ContainerUpload { .. } if !has_code_tool => {
+                    let reason = "container_upload blocks need the code execution tool in `tools`";
+                    return Err(invalid(&path(), reason));
+                }
                 Block::ContainerUpload { file_id } => {
                     let file = find(engine, input, file_id).await?;
                     uploads.mounted.push(Upload {

@@ -30,7 +30,9 @@ use common::limits;
 use cuts::Cuts;
 use execute::waiting;
 use hosted::Thought;
-use model::{CallResult, CodeTool, Model, ModelError, Step, StepPlace, Stop, TurnRequest, Web};
+use model::{
+    CallResult, CodeTool, Model, ModelError, Step, StepPlace, Stop, TurnRequest, UsageOverride, Web,
+};
 use place::Place;
 use sandbox::BoxFuture;
 use store::MountedSkill;
@@ -91,13 +93,20 @@ async fn carry_out(
     };
     note_container(input, &place);
     let prints_details = prints_details(input);
-    let geo = models::inference_geo(models::resolve(&input.request.model));
+    let asked = input.body["inference_geo"].as_str();
+    let geo = models::inference_geo(models::resolve(&input.request.model), asked);
+    let speed = match input.body["speed"].as_str() {
+        Some("fast") => Some("fast"),
+        Some(_) => Some("standard"),
+        None => None,
+    };
     let ids = input.workspace.ids(&[b"turn", &input.conversation()]);
     let message_id = ids.next(Kind::Message);
     let mut emitter = Emitter::new(sink);
     let model_name = &input.request.model;
     emitter.apply(input.fire(Occasion::Stream { model: model_name }));
-    let mut meter = Meter::new(input_tokens(&input.body), geo, prints_details)
+    let mut meter = Meter::new(input_tokens(&input.body), prints_details)
+        .told_of(geo, speed)
         .counting_code(input.quirks.code_execution_counter == CodeExecutionCounter::Counted)
         .in_batch(input.batch_item.is_some());
     if input.request.context_management.compacts {
@@ -230,7 +239,13 @@ impl Turn<'_> {
             Box::pin(self.preload(request)).await?;
         }
         self.web_source = model.web();
-        let orders = waiting(pending, model.as_ref());
+        // A cache pre-warm: nothing is generated, and nothing run (F007).
+        let warms_up = self.input.request.max_tokens == 0;
+        let orders = if warms_up {
+            Vec::new()
+        } else {
+            waiting(pending, model.as_ref())
+        };
         let ids = orders.iter().map(|order| order.id().to_owned()).collect();
         let Ran {
             mut results,
@@ -238,8 +253,11 @@ impl Turn<'_> {
         } = self.earlier_results(request, orders).await?;
         let end = if let Some(by_code) = by_code {
             End::Wait(ids, by_code)
-        } else if self.input.request.max_tokens == 0 {
-            // A cache pre-warm: nothing is generated (F007).
+        } else if warms_up {
+            self.meter.set(UsageOverride {
+                output_tokens: Some(0),
+                ..UsageOverride::default()
+            });
             End::Stop(Stop {
                 reason: "max_tokens".to_owned(),
                 ..Stop::default()

@@ -116,13 +116,14 @@ pub(super) struct Meter {
     /// A tool of the service took part that is neither code nor the web.
     hosted: bool,
     iterations: Iterations,
-    inference_geo: &'static str,
+    inference_geo: Cow<'static, str>,
+    speed: Option<&'static str>,
     service_tier: &'static str,
     given: UsageOverride,
 }
 
 impl Meter {
-    pub(super) fn new(context: u64, inference_geo: &'static str, prints_details: bool) -> Self {
+    pub(super) fn new(context: u64, prints_details: bool) -> Self {
         Self {
             context,
             input: context,
@@ -134,10 +135,22 @@ impl Meter {
             web: None,
             hosted: false,
             iterations: Iterations::default(),
-            inference_geo,
+            inference_geo: Cow::Borrowed("global"),
+            speed: None,
             service_tier: "standard",
             given: UsageOverride::default(),
         }
+    }
+
+    /// Where the model runs, and how fast, where the request asks for that.
+    pub(super) fn told_of(
+        mut self,
+        inference_geo: Cow<'static, str>,
+        speed: Option<&'static str>,
+    ) -> Self {
+        self.inference_geo = inference_geo;
+        self.speed = speed;
+        self
     }
 
     /// Quirk `code-execution-counter`.
@@ -271,7 +284,8 @@ impl Meter {
             output_tokens: 1,
             output_tokens_details: None,
             service_tier: self.service_tier,
-            inference_geo: self.inference_geo,
+            inference_geo: self.inference_geo.clone(),
+            speed: self.speed,
             server_tool_use: None,
         }
     }
@@ -415,7 +429,7 @@ mod tests {
 
     #[test]
     fn what_a_script_sets_wins_over_the_estimate() {
-        let mut meter = Meter::new(10, "global", false);
+        let mut meter = Meter::new(10, false);
         meter.emitted("some words");
         meter.set(UsageOverride {
             input_tokens: Some(1500),
@@ -428,7 +442,7 @@ mod tests {
 
     #[test]
     fn the_counters_of_server_tools_come_only_with_a_container() {
-        let mut meter = Meter::new(10, "global", false);
+        let mut meter = Meter::new(10, false);
         assert_eq!(meter.end().server_tool_use, None);
         meter.uses_container();
         assert_eq!(

@@ -141,15 +141,16 @@ fn check_roles(index: usize, message: &Message) -> Result<(), Invalid> {
             Block::ToolUse { .. } => ("tool_use", "assistant", Role::Assistant),
             Block::Thinking { .. } => ("thinking", "assistant", Role::Assistant),
             Block::RedactedThinking => ("redacted_thinking", "assistant", Role::Assistant),
+            // The service's own calls, which would be run, and what they came to.
+            Block::ServerToolUse { .. } => ("server_tool_use", "assistant", Role::Assistant),
+            Block::ServerToolResult { tag, .. } => (*tag, "assistant", Role::Assistant),
+            Block::McpToolUse { .. } => ("mcp_tool_use", "assistant", Role::Assistant),
+            Block::McpToolResult { .. } => ("mcp_tool_result", "assistant", Role::Assistant),
             Block::Text { .. }
             | Block::Image(_)
             | Block::Document(_)
             | Block::ContainerUpload { .. }
-            | Block::ServerToolUse { .. }
-            | Block::ServerToolResult { .. }
             | Block::SearchResult { .. }
-            | Block::McpToolUse { .. }
-            | Block::McpToolResult { .. }
             | Block::Compaction { .. }
             | Block::Other => continue,
         };
@@ -333,20 +334,28 @@ fn leading_results<'a>(group: &Group<'a>) -> Vec<&'a str> {
         .collect()
 }
 
-/// Whether the conversation ends with an assistant message of text alone: a prefill.
+/// Whether the conversation ends with what the assistant has said: a prefill. An answer that paused ends with a call of
+/// the service, with the result of one, or with a summary, or has a call that is still open.
 pub fn ends_with_prefill(request: &MessagesRequest) -> bool {
-    request.last_said().is_some_and(|message| {
-        message.role == Role::Assistant
-            && !message.content.iter().any(|block| {
-                matches!(
-                    block,
-                    Block::ServerToolUse { .. }
-                        | Block::ServerToolResult { .. }
-                        | Block::McpToolUse { .. }
-                        | Block::McpToolResult { .. }
-                        | Block::Compaction { .. }
-                )
-            })
+    let Some(message) = request.last_said() else {
+        return false;
+    };
+    let pauses = message.content.last().is_some_and(|block| {
+        matches!(block, Block::Compaction { .. })
+            || block.call().is_some_and(|call| call.by == By::Service)
+            || block
+                .answer()
+                .is_some_and(|answer| answer.by == By::Service)
+    });
+    message.role == Role::Assistant && !pauses && !has_open_call(message)
+}
+
+/// Whether a call of the service has no result yet.
+fn has_open_call(message: &Message) -> bool {
+    let mut calls = message.content.iter().filter_map(Block::call);
+    calls.any(|call| {
+        let mut answers = message.content.iter().filter_map(Block::answer);
+        call.by == By::Service && !answers.any(|answer| answer.tool_use_id == call.id)
     })
 }
 

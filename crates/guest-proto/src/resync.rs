@@ -147,7 +147,8 @@ impl Finder {
             self.matched += usize::from(bytes[at] == self.mark[self.matched]);
             at += 1;
             if self.matched == MARK_BYTES {
-                self.matched = 0;
+                // The end of one may be the beginning of another.
+                self.matched = self.shorter[MARK_BYTES - 1];
                 end = Some(at);
             }
         }
@@ -170,6 +171,23 @@ mod tests {
         assert_eq!(Token::from_hex("12"), None);
         assert_eq!(Token::from_hex(&"G".repeat(64)), None);
         assert_eq!(format!("{token:?}"), "Token(..)");
+    }
+
+    #[test]
+    fn the_last_mark_is_found_also_where_it_begins_within_another() {
+        let mut bytes = [1; TOKEN_BYTES];
+        bytes[TOKEN_BYTES - MARK.len()..].copy_from_slice(&MARK);
+        let token = Token::new(bytes);
+        let mark = token.mark();
+        let stream = [&mark[..], &mark[MARK.len()..]].concat();
+        for cut in 1..=stream.len() {
+            let mut finder = Finder::new(&token);
+            let mut found = None;
+            for (piece, bytes) in stream.chunks(cut).enumerate() {
+                found = finder.push(bytes).map(|end| piece * cut + end).or(found);
+            }
+            assert_eq!(found, Some(stream.len()), "{cut}");
+        }
     }
 
     proptest! {

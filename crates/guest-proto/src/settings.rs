@@ -30,6 +30,8 @@ pub struct Settings {
     pub max_file_bytes: u64,
     /// Most bytes that all files together may take, by a watch that looks every second; 0 for no watch.
     pub max_disk_bytes: u64,
+    /// Most processes and threads that all programs together may be; 0 where nobody knows.
+    pub max_processes: u64,
     /// Most calls of one cell that wait at once.
     pub max_code_calls: u64,
     /// Most bytes that the arguments of all these may come to.
@@ -56,6 +58,7 @@ impl Default for Settings {
             max_output_file_bytes: 500 * 1024 * 1024,
             max_file_bytes: 5 * 1024 * 1024 * 1024,
             max_disk_bytes: 0,
+            max_processes: 0,
             max_code_calls: 64,
             max_code_args_bytes: 1024 * 1024,
             max_view_bytes: 1024 * 1024,

@@ -536,6 +536,7 @@ impl Daemon {
             self.busy(call);
             return;
         }
+        self.make_room();
         let Some(made) = self.secure(|settings| exec::make_places(settings, &job.places)) else {
             return;
         };

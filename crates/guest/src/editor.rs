@@ -33,14 +33,16 @@ impl Failure {
 
     fn io(path: &str, error: &io::Error) -> Self {
         let kind = match error.kind() {
-            io::ErrorKind::NotFound => {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                 return Self::new(
                     EditErrorKind::FileNotFound,
                     format!("`{path}` does not exist"),
                 );
             }
             io::ErrorKind::IsADirectory => return Self::directory(path),
-            io::ErrorKind::PermissionDenied => EditErrorKind::PermissionDenied,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                EditErrorKind::PermissionDenied
+            }
             io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
                 EditErrorKind::InvalidInput
             }
@@ -268,7 +270,9 @@ fn create(place: &Path, text: &[u8]) -> io::Result<bool> {
     match OpenOptions::new().write(true).create_new(true).open(place) {
         Ok(mut file) => file.write_all(text).map(|()| false),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            overwrite(place, text).map(|()| true)
+            // A link may lead to nothing yet.
+            let is_update = fs::metadata(place).is_ok();
+            overwrite(place, text).map(|()| is_update)
         }
         Err(error) => Err(error),
     }
@@ -287,8 +291,28 @@ fn overwrite(place: &Path, text: &[u8]) -> io::Result<()> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::from_raw_os_error(libc::ENXIO));
     }
-    file.set_len(0)?;
-    file.write_all(text)
+    reserve(&file, text.len() as u64)?;
+    file.write_all(text)?;
+    file.set_len(text.len() as u64)
+}
+
+/// Makes sure that a file can be as long as that before anything in it is written over: where the disk is full, it stays as
+/// it was.
+fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+    use rustix::io::Errno;
+    let before = file.metadata()?.len();
+    if bytes == 0 {
+        return Ok(());
+    }
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, bytes) {
+        // A file system that cannot reserve finds out when it writes.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(error) => {
+            // What was reserved behind the end is given back.
+            file.set_len(before)?;
+            Err(error.into())
+        }
+    }
 }
 
 /// Says what is at the place where nothing could be written.

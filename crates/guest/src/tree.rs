@@ -121,6 +121,14 @@ pub(crate) fn has_strangers(interpreter: Option<&Owner>) -> bool {
     })
 }
 
+/// How many processes and threads there are that are neither the guest's nor the interpreter's own.
+pub(crate) fn strangers(interpreter: Option<&Owner>) -> u64 {
+    let is_ours = |pid: i32| pid == own_pid() || interpreter.is_some_and(|own| own.root.pid == pid);
+    let processes = scan();
+    let strangers = processes.iter().filter(|process| !is_ours(process.pid));
+    strangers.map(|process| u64::from(process.threads)).sum()
+}
+
 /// Has all processes of a call go on that are stopped.
 pub(crate) fn go_on(owner: &Owner) {
     let processes = scan();

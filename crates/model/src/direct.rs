@@ -151,11 +151,13 @@ impl Model for Direct {
         }
     }
 
-    /// Only an answer of text alone must be known again, or it is taken for a prefill: the request says which
+    /// Only an answer that ends with text must be known again, or it is taken for a prefill: the request says which
     /// blocks were run.
     fn park(self: Box<Self>, ids: &[String], _: &[String]) {
-        if self.ended && ids.len() == 1 {
-            let key = history::pause_key("", &self.last_words(), &self.user_text);
+        if self.ended {
+            let calls = ids.iter().rev().skip(1);
+            let last = calls.map(String::as_str).next().unwrap_or_default();
+            let key = history::pause_key(last, &self.last_words(), &self.user_text);
             self.home.keep_pause(key);
         }
     }

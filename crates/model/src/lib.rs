@@ -68,6 +68,23 @@ pub enum CodeTool {
     Cells,
 }
 
+impl CodeTool {
+    /// Whether a sub-tool is among them.
+    pub fn offers(self, tool: ServerTool) -> bool {
+        match tool {
+            ServerTool::Python => matches!(self, Self::Python | Self::Cells),
+            ServerTool::Bash | ServerTool::Editor => {
+                matches!(self, Self::BashAndEditor | Self::Cells)
+            }
+            ServerTool::WebSearch
+            | ServerTool::WebFetch
+            | ServerTool::ToolSearchRegex
+            | ServerTool::ToolSearchBm25
+            | ServerTool::Advisor => false,
+        }
+    }
+}
+
 /// A file that the request puts into the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {

@@ -136,6 +136,7 @@ impl SandboxSpec {
         guest::Settings {
             max_file_bytes: disk_bytes,
             max_disk_bytes: if host.exact_disk { 0 } else { disk_bytes },
+            max_processes: u64::try_from(self.limits.pids).unwrap_or(0),
             ..guest::Settings::default()
         }
     }

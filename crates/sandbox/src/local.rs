@@ -63,6 +63,9 @@ use common::limits::{CONCURRENT_STARTS, SANDBOX_SHM_BYTES, SANDBOX_TERMINALS};
 const CONTAINER: &str = "container_";
 const NO_PYTHON_HINT: &str =
     "`sudo apt install python3` (or your system's way to Python, best 3.11) is enough";
+/// The hint on libraries that sandboxes do not come to.
+pub const CLOSED_HINT: &str =
+    "set `XDG_CACHE_HOME` to a folder that everybody may pass through, such as `/var/cache`";
 const NO_WAY_HINT: &str = "choose a `--data-dir` below a folder that everybody may pass through, such as `/var/lib/sandtable`";
 const SOFT_FILES: u64 = 4096;
 const HARD_FILES: u64 = 65_536;
@@ -154,6 +157,12 @@ impl LocalBackend {
         }
         inner.put_a_disk_aside(Limits::default().disk_bytes);
         Ok(Self { inner })
+    }
+
+    /// The folder that keeps the sandboxes' users from the libraries, if one does.
+    pub fn libraries_closed_by(&self) -> Option<PathBuf> {
+        self.inner
+            .libraries_closed_by(&self.inner.libraries.place())
     }
 
     /// The documented libraries for its interpreter.
@@ -444,6 +453,15 @@ impl Inner {
             .collect()
     }
 
+    /// The folder that keeps the sandboxes' users from the libraries, if one does.
+    fn libraries_closed_by(&self, place: &Place) -> Option<PathBuf> {
+        let others = self.rung == Rung::Landlock && self.privileged;
+        place
+            .folder()
+            .filter(|_| others)
+            .and_then(|folder| rung::closed(&folder))
+    }
+
     /// Sees to the libraries, once. Without them sandboxes run, and imports fail.
     async fn provision(self: &Arc<Self>) {
         let mut done = self.provisioned.lock().await;
@@ -457,7 +475,16 @@ impl Inner {
             } else {
                 inner.libraries.place()
             };
-            let root = RootFs::of_this_machine(&inner.python, place.folder().as_deref());
+            let mut folder = place.folder();
+            if let Some(closed) = inner.libraries_closed_by(&place) {
+                tracing::warn!(
+                    hint = CLOSED_HINT,
+                    "sandboxes run without the documented libraries: their users cannot pass through `{}`",
+                    closed.display()
+                );
+                folder = None;
+            }
+            let root = RootFs::of_this_machine(&inner.python, folder.as_deref());
             inner.root.set(root).ok();
         };
         *done = tokio::task::spawn_blocking(look).await.is_ok();

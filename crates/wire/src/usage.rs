@@ -1,5 +1,7 @@
 //! Token and tool counters, in the key order of the recordings (F002).
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 /// `usage` of a whole message.
@@ -17,7 +19,10 @@ pub struct Usage {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens_details: Option<OutputTokensDetails>,
     pub service_tier: &'static str,
-    pub inference_geo: &'static str,
+    pub inference_geo: Cow<'static, str>,
+    /// As asked for; absent if nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speed: Option<&'static str>,
     /// Only when a server tool took part or files were preloaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_tool_use: Option<ServerToolUsage>,

@@ -129,6 +129,17 @@ async fn histories_that_do_not_fit_together_are_refused_with_the_services_words(
             "a prefill",
             json!([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "I"}]),
         ),
+        (
+            "a turn that is over",
+            json!([{"role": "user", "content": "hi"}, {"role": "assistant", "content": [
+                server_call("bash_code_execution"), result("bash_code_execution_tool_result", "srvtoolu_1"),
+                {"type": "text", "text": "Done."},
+            ]}]),
+        ),
+        (
+            "a server call of the user",
+            json!([{"role": "user", "content": [server_call("bash_code_execution")]}]),
+        ),
         ("an empty message", history(json!([]), json!("go on"))),
         (
             "an empty text",
@@ -142,7 +153,8 @@ async fn histories_that_do_not_fit_together_are_refused_with_the_services_words(
         body["tools"]
             .as_array_mut()
             .expect("tools")
-            .push(json!({"name": "f", "input_schema": {"type": "object"}}));
+            .push(json!({"name": "f", "input_schema": {"type": "object"},
+                         "allowed_callers": ["direct", "code_execution_20260120"]}));
         let (status, kind, message) = refused(&server, &server.messages(&body)).await;
         writeln!(texts, "{what}\n  {status} {kind}: {message}").unwrap();
     }

@@ -3,7 +3,8 @@
 use super::{Finding, State};
 use common::ids::Ids;
 use sandbox::local::{
-    COMPILED_HINT, Lacking, Libraries, LibrariesError, LocalBackend, LocalConfig, Place,
+    CLOSED_HINT, COMPILED_HINT, Lacking, Libraries, LibrariesError, LocalBackend, LocalConfig,
+    Place,
 };
 use sandbox::{Description, Host as _, SandboxError};
 use server::config::{Config, Provision};
@@ -37,7 +38,16 @@ pub(super) async fn findings(config: &Config, used: bool) -> Vec<Finding> {
             let mut findings = vec![Finding::ok(SUBJECT, text)];
             if used {
                 findings.extend(tools(local.lacking()));
-                findings.push(libraries(local.libraries(), config.provision));
+                findings.push(match local.libraries_closed_by() {
+                    Some(closed) => {
+                        let text = format!(
+                            "the sandboxes' users cannot pass through `{}` to them",
+                            closed.display()
+                        );
+                        Finding::bad(LIBRARIES, State::Warn, text, CLOSED_HINT)
+                    }
+                    None => libraries(local.libraries(), config.provision),
+                });
             }
             if let Err(error) = local.close().await {
                 let hint = "the next server clears it up";

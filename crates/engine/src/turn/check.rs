@@ -62,7 +62,7 @@ fn check_fields(input: &TurnInput) -> Result<(), Invalid> {
     let weak = input.quirks.weak_refusals;
     models::check_thinking(&request.model, request.thinking, weak)?;
     models::check_sampling(request, &input.body, weak)?;
-    models::check_output(request, input.batch_item.is_some())?;
+    models::check_output(request, input.batch_item.is_some() && input.long_output)?;
     validate::thoughts(request, &input.body, |id| input.workspace.scripts.knows(id))?;
     validate::fields(request, &input.body)?;
     if models::takes_prefill(&request.model) {

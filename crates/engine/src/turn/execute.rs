@@ -122,24 +122,13 @@ impl Turn<'_> {
                 )));
             }
         }
-        let hint = match (self.code_tool, tool) {
-            (Some(CodeTool::Python), ServerTool::Python)
-            | (Some(CodeTool::Cells), _)
-            | (Some(CodeTool::BashAndEditor), ServerTool::Bash | ServerTool::Editor) => {
-                return Ok(());
+        let hint = match self.code_tool {
+            Some(declared) if declared.offers(tool) => return Ok(()),
+            Some(CodeTool::Python) => "`code_execution_20250522` offers Python alone",
+            Some(CodeTool::BashAndEditor | CodeTool::Cells) => {
+                "the declared tool offers bash and the text editor"
             }
-            (None, _) => "the request declares no code execution tool",
-            (Some(CodeTool::Python), _) => "`code_execution_20250522` offers Python alone",
-            // Written so that no later tool is let through by mistake.
-            (
-                Some(CodeTool::BashAndEditor),
-                ServerTool::Python
-                | ServerTool::WebSearch
-                | ServerTool::WebFetch
-                | ServerTool::ToolSearchRegex
-                | ServerTool::ToolSearchBm25
-                | ServerTool::Advisor,
-            ) => "the declared tool offers bash and the text editor",
+            None => "the request declares no code execution tool",
         };
         Err(ModelError::new(format!(
             "the model calls `{}`, but {hint}",
@@ -269,7 +258,7 @@ impl Turn<'_> {
                     read += tokens(&result.stdout) + tokens(&result.stderr);
                     // Before it is told: the answer may break off here.
                     if code[place] {
-                        finished += 1;
+                        finished += u64::from(was_executed(&result));
                         self.note_code(&result, container.as_deref(), known[place]);
                     }
                     self.note_files(&result);
@@ -392,6 +381,14 @@ impl Turn<'_> {
         }
         Ok(ids)
     }
+}
+
+/// Whether a call came as far as a sandbox.
+fn was_executed(result: &CallResult) -> bool {
+    !matches!(
+        result.error_code.as_deref(),
+        Some("container_expired" | "too_many_requests" | "unavailable")
+    )
 }
 
 /// The calls that an earlier answer left to be run.

@@ -8,6 +8,7 @@ use wire::request::{Block, By, Call, MessagesRequest, Role, ToolKind};
 use super::{Group, PendingCall};
 use crate::programmatic::{self, CodeAnswer};
 use crate::seal;
+use model::ServerTool;
 
 pub(super) fn check_server_tools(
     request: &MessagesRequest,
@@ -117,7 +118,7 @@ pub(super) fn check_server_tools(
                 });
                 continue;
             }
-            (true, false) => format!(", but no `{}` tool was provided", declared_name(name)),
+            (true, false) => missing(request, name),
             (false, _) => String::new(),
         };
         return Err(Invalid::new(format!(
@@ -127,6 +128,17 @@ pub(super) fn check_server_tools(
         )));
     }
     Ok(pending)
+}
+
+/// What the request lacks for a call that waits.
+fn missing(request: &MessagesRequest, name: &str) -> String {
+    let declared = declared_name(name);
+    let mut tools = request.tools.iter();
+    // A tool of the client may have the same name.
+    match tools.find(|tool| tool.kind == ToolKind::CodeExecution && tool.name == declared) {
+        Some(tool) => format!(", but `{}` offers no `{name}`", tool.tag),
+        None => format!(", but no `{declared}` tool was provided"),
+    }
 }
 
 /// A result whose call is not there.
@@ -200,17 +212,16 @@ fn result_tag_fits(name: &str, tag: &str) -> bool {
 
 /// Under which name a sub-tool is declared.
 fn declared_name(sub_tool: &str) -> &str {
-    if sub_tool.ends_with("code_execution") {
-        "code_execution"
-    } else {
-        sub_tool
+    match ServerTool::from_name(sub_tool) {
+        Some(tool) if tool.runs_code() => "code_execution",
+        _ => sub_tool,
     }
 }
 
-fn offers(request: &MessagesRequest, sub_tool: &str) -> bool {
-    let name = declared_name(sub_tool);
-    if name == "code_execution" {
-        return programmatic::is_provided(&request.tools);
+/// Whether the request declares what a call of the service needs.
+fn offers(request: &MessagesRequest, name: &str) -> bool {
+    if let Some(tool) = ServerTool::from_name(name).filter(|tool| tool.runs_code()) {
+        return programmatic::code_tool(&request.tools).is_some_and(|code| code.offers(tool));
     }
     // A tool of the client may have the same name.
     let mut tools = request.tools.iter();

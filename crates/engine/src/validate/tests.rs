@@ -151,3 +151,91 @@ fn code_that_waits_needs_its_container() {
     .to_string();
     assert!(error.starts_with("container_id is required"), "{error}");
 }
+
+#[test]
+fn what_the_service_does_is_in_no_message_of_the_user() {
+    let result = json!({"type": "bash_code_execution_tool_result", "tool_use_id": "srvtoolu_1", "content":
+        {"type": "bash_code_execution_result", "stdout": "", "stderr": "", "return_code": 0, "content": []}});
+    let hi = json!({"role": "user", "content": "hi"});
+    let refused = |messages: Value| check(&messages).unwrap_err().to_string();
+    assert_eq!(
+        refused(json!([{"role": "user", "content": [call()]}])),
+        "messages.0: `server_tool_use` blocks can only be in `assistant` messages"
+    );
+    assert_eq!(
+        refused(json!([
+            hi, {"role": "assistant", "content": [call()]}, {"role": "user", "content": [result]},
+        ])),
+        "messages.2: `bash_code_execution_tool_result` blocks can only be in `assistant` messages"
+    );
+    let later = json!([
+        hi, {"role": "assistant", "content": [call()]}, {"role": "assistant", "content": [result]},
+        {"role": "user", "content": "go on"},
+    ]);
+    assert_eq!(check(&later), Ok(Pending::default()));
+}
+
+#[test]
+fn a_call_that_waits_needs_the_tool_that_offers_it() {
+    let refused = |tag: &str, name: &str| {
+        let body = json!({
+            "model": "claude-opus-5", "max_tokens": 16, "tools": [{"type": tag, "name": "code_execution"}],
+            "messages": [
+                {"role": "user", "content": "hi"},
+                {"role": "assistant", "content": [
+                    {"type": "server_tool_use", "id": "srvtoolu_1", "name": name, "input": {}},
+                ]},
+            ],
+        });
+        let pending = history(&MessagesRequest::decode(&body, false).unwrap());
+        pending.err().map(|error| error.to_string())
+    };
+    let text = |name: &str, tail: &str| {
+        Some(format!(
+            "messages.1: `{name}` tool use with id `srvtoolu_1` was found without a corresponding \
+             `{name}_tool_result` block, but {tail}"
+        ))
+    };
+    for (tag, name) in [
+        ("code_execution_20250522", "code_execution"),
+        ("code_execution_20250825", "bash_code_execution"),
+        ("code_execution_20250825", "text_editor_code_execution"),
+        ("code_execution_20260120", "code_execution"),
+        ("code_execution_20260521", "bash_code_execution"),
+    ] {
+        assert_eq!(refused(tag, name), None, "{tag} {name}");
+    }
+    for (tag, name) in [
+        ("code_execution_20250522", "bash_code_execution"),
+        ("code_execution_20250522", "text_editor_code_execution"),
+        ("code_execution_20250825", "code_execution"),
+    ] {
+        let offers = format!("`{tag}` offers no `{name}`");
+        assert_eq!(refused(tag, name), text(name, &offers));
+    }
+    let name = "foo_code_execution";
+    assert_eq!(
+        refused("code_execution_20260120", name),
+        text(name, "no `foo_code_execution` tool was provided")
+    );
+}
+
+#[test]
+fn only_an_answer_that_paused_is_no_prefill() {
+    let result = json!({"type": "bash_code_execution_tool_result", "tool_use_id": "srvtoolu_1", "content":
+        {"type": "bash_code_execution_result", "stdout": "", "stderr": "", "return_code": 0, "content": []}});
+    let text = json!({"type": "text", "text": "Done."});
+    let is_prefill = |content: Value| {
+        let body = json!({
+            "model": "claude-opus-5", "max_tokens": 16,
+            "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": content}],
+        });
+        ends_with_prefill(&MessagesRequest::decode(&body, false).unwrap())
+    };
+    assert!(is_prefill(json!([text])));
+    assert!(is_prefill(json!([call(), result, text])));
+    assert!(!is_prefill(json!([text, call()])));
+    assert!(!is_prefill(json!([text, call(), result])));
+    // The text is of an answer that goes on when its call has been run.
+    assert!(!is_prefill(json!([call(), text])));
+}

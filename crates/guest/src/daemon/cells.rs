@@ -11,6 +11,7 @@ use crate::sys::{Change, Poll};
 impl Daemon {
     pub(super) fn cell(&mut self, job: Job) {
         if !self.repl.is_busy() {
+            self.make_room();
             // What cannot be done the cell says, which makes them when its turn comes.
             self.secure(|settings| make_places(settings, &job.places));
         }

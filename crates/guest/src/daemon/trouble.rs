@@ -167,6 +167,18 @@ impl Daemon {
         self.settings.as_ref().map(put_in_place)
     }
 
+    /// Ends what earlier calls have left, where it is so much that a program could hardly start others.
+    pub(super) fn make_room(&mut self) {
+        let most = self.settings.as_ref().map_or(0, |it| it.max_processes);
+        if most > 0
+            && self.is_at_rest()
+            && decoy::is_out()
+            && tree::strangers(self.repl.owner()) > most / 2
+        {
+            self.end_strangers(Spared::Calls);
+        }
+    }
+
     /// Ends what earlier calls have left, because one of theirs was hampered to its end.
     pub(super) fn end_left(&mut self) {
         self.end_strangers(Spared::Calls);

@@ -198,7 +198,8 @@ def main():
             if space.get(identifier) is tool:
                 del space[identifier]
         state.tools = {}
-        for name in names:
+        # A tool that is called as it is named goes before one whose name only comes to the same.
+        for name in sorted(names, key=lambda name: name == identifier_of(name)):
             identifier = identifier_of(name)
             state.tools[identifier] = make_tool(name, identifier)
         space.update(state.tools)

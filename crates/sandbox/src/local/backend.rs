@@ -115,8 +115,13 @@ impl Host for LocalBackend {
     }
 
     fn describe(&self) -> BoxFuture<'_, Description> {
-        let libraries = self.inner.libraries.place().is_there();
-        let description = probe::describe(&self.inner.facts, libraries);
+        let place = self.inner.libraries.place();
+        let lacking = if self.inner.libraries_closed_by(&place).is_some() {
+            Some("XDG_CACHE_HOME=/var/cache sandtable image build")
+        } else {
+            (!place.is_there()).then_some("sandtable image build")
+        };
+        let description = probe::describe(&self.inner.facts, lacking);
         Box::pin(std::future::ready(description))
     }
 

@@ -37,7 +37,8 @@ pub struct Facts {
     pub lacking: Lacking,
 }
 
-pub(super) fn describe(facts: &Facts, libraries: bool) -> Description {
+/// `libraries` is the command that would bring the documented libraries, where sandboxes have none.
+pub(super) fn describe(facts: &Facts, libraries: Option<&str>) -> Description {
     let mut text = match &facts.without_namespaces {
         None => format!("namespaces of this machine, {}", facts.python),
         Some(reason) => format!(
@@ -45,7 +46,7 @@ pub(super) fn describe(facts: &Facts, libraries: bool) -> Description {
             facts.python
         ),
     };
-    text.push_str(if libraries {
+    text.push_str(if libraries.is_none() {
         ", the documented libraries"
     } else {
         ", without the documented libraries"
@@ -64,7 +65,7 @@ pub(super) fn describe(facts: &Facts, libraries: bool) -> Description {
         write!(text, "; without `{tools}`").expect("writing to a string cannot fail");
     }
     let tools = facts.lacking.command();
-    let libraries = (!libraries).then(|| "sandtable image build".to_owned());
+    let libraries = libraries.map(str::to_owned);
     let commands: Vec<String> = tools.into_iter().chain(libraries).collect();
     Description {
         text,
@@ -192,7 +193,7 @@ mod tests {
             disk: Err(Absent::ONLY_ROOT),
             lacking: Lacking::default(),
         };
-        let said = describe(&facts, false);
+        let said = describe(&facts, Some("sandtable image build"));
         assert_eq!(
             said.text,
             "namespaces of this machine, Python 3.11 (`/usr/bin/python3`), without the documented \
@@ -204,7 +205,7 @@ mod tests {
             disk: Ok(()),
             ..facts
         };
-        let said = describe(&facts, true);
+        let said = describe(&facts, None);
         assert!(said.text.ends_with(
             "the documented libraries; memory and processes by cgroup v2, disk of exact size"
         ));

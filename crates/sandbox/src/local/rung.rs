@@ -43,6 +43,12 @@ pub(super) enum WayError {
     Closed(PathBuf),
 }
 
+/// The first folder at or above this one that other users cannot pass through, if there is one.
+pub(super) fn closed(folder: &Path) -> Option<PathBuf> {
+    let closed = |step: &&Path| fs::metadata(step).is_ok_and(|about| about.mode() & 0o001 == 0);
+    folder.ancestors().find(closed).map(Path::to_owned)
+}
+
 /// Lets other users pass through our own folders to what is theirs; the first folder above that does
 /// not, if there is one.
 pub(super) fn open_way(folder: &Path, own: &Path) -> Result<(), WayError> {

@@ -189,10 +189,19 @@ fn age_block(block: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::identify::version::BETAS;
     use serde_json::json;
 
     fn betas(names: &[&str]) -> Betas {
         Betas(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn every_beta_that_was_required_is_a_known_one() {
+        let of_tools = TOOLS.iter().filter_map(|(_, beta)| *beta);
+        for beta in of_tools.chain([FILES, SKILLS, ADVANCED]).chain(CODE) {
+            assert!(BETAS.contains(&beta), "{beta}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Identification of a request: the workspace behind its key, and the version, betas, and quirks in its headers.
 
-mod version;
+pub(in crate::api) mod version;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -20,6 +20,8 @@ use workspace::quirks::{Era, WeakRefusals};
 /// The first version with the stricter rules (F013); versions are dates and compare as text.
 const STRICT_FROM: &str = "2026-10-21";
 
+/// Lets items of a batch be longer than their model's answers are (spec: `max_tokens` up to 300,000).
+const LONG_OUTPUT_BETA: &str = "output-300k-2026-03-24";
 /// How the betas of connectors begin.
 const MCP_BETA: &str = "mcp-client-";
 /// The one that knew no toolsets.
@@ -63,6 +65,7 @@ pub(super) fn decode(
         batch_item: None,
         admitted_with: None,
         skills_beta: caller.betas.has(skills::BETA),
+        long_output: caller.betas.has(LONG_OUTPUT_BETA),
         allowance: Allowance::default(),
     })
 }

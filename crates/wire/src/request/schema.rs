@@ -1,51 +1,106 @@
 //! JSON Schemas of tools: the references in them.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-/// Deeper than any schema that a person writes.
-const MAX_DEPTH: usize = 64;
-
 /// A local `$ref` that leads back to where it stands, directly or over others.
+///
+/// Each schema is looked at once, however many references lead to it.
 pub(super) fn circular_ref(schema: &Value) -> Option<String> {
-    follow(schema, "#", &mut Vec::new())
+    let anchors = Anchors::default();
+    // Whether all that a schema refers to has been followed.
+    let mut followed: HashMap<*const Value, bool> = HashMap::from([(address(schema), false)]);
+    let mut way = vec![(schema, references(schema))];
+    while let Some((at, references)) = way.last_mut() {
+        let Some(reference) = references.pop() else {
+            followed.insert(address(at), true);
+            way.pop();
+            continue;
+        };
+        let Some(target) = anchors.target(schema, reference) else {
+            continue;
+        };
+        match followed.get(&address(target)) {
+            Some(true) => {}
+            Some(false) => return Some(reference.to_owned()),
+            None => {
+                followed.insert(address(target), false);
+                way.push((target, self::references(target)));
+            }
+        }
+    }
+    None
 }
 
-fn follow(root: &Value, at: &str, path: &mut Vec<String>) -> Option<String> {
-    if path.iter().any(|before| before == at) || path.len() > MAX_DEPTH {
-        return Some(at.to_owned());
+/// What a schema is told by: two that look alike are two.
+fn address(schema: &Value) -> *const Value {
+    std::ptr::from_ref(schema)
+}
+
+/// The schemas with a name of their own, found when the first is asked for.
+#[derive(Default)]
+struct Anchors<'a>(std::cell::OnceCell<HashMap<&'a str, &'a Value>>);
+
+impl<'a> Anchors<'a> {
+    /// The schema that a reference names, if it is one in `root`.
+    fn target(&self, root: &'a Value, reference: &str) -> Option<&'a Value> {
+        let fragment = reference.strip_prefix('#')?;
+        let fragment: Cow<'_, str> = percent_decode_str(fragment).decode_utf8().ok()?;
+        if fragment.is_empty() || fragment.starts_with('/') {
+            return root.pointer(&fragment);
+        }
+        let anchors = self.0.get_or_init(|| {
+            let mut found = HashMap::new();
+            anchored(root, &mut found);
+            found
+        });
+        anchors.get(fragment.as_ref()).copied()
     }
-    let target = root.pointer(at.strip_prefix('#')?)?;
-    path.push(at.to_owned());
-    let mut references = Vec::new();
-    collect(target, &mut references, 0);
-    let found = references
-        .into_iter()
-        .find_map(|reference| follow(root, reference, path));
-    path.pop();
+}
+
+fn anchored<'a>(value: &'a Value, found: &mut HashMap<&'a str, &'a Value>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(name)) = members.get("$anchor") {
+                found.entry(name).or_insert(value);
+            }
+            members.values().for_each(|value| anchored(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| anchored(value, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The references that apply where a schema does: definitions count only where they are referred to.
+fn references(schema: &Value) -> Vec<&str> {
+    let mut found = Vec::new();
+    collect(schema, &mut found);
     found
 }
 
-/// The references that apply where `value` does: definitions count only where they are referred to.
-fn collect<'a>(value: &'a Value, references: &mut Vec<&'a str>, depth: usize) {
-    if depth > 2 * MAX_DEPTH {
-        return;
-    }
-    match value {
+fn collect<'a>(schema: &'a Value, found: &mut Vec<&'a str>) {
+    match schema {
         Value::Object(members) => {
-            for (key, value) in members {
-                match (key.as_str(), value) {
-                    ("$ref", Value::String(reference)) => references.push(reference),
+            for (keyword, value) in members {
+                match (keyword.as_str(), value) {
+                    ("$ref", Value::String(reference)) => found.push(reference),
                     ("$defs" | "definitions", _) => {}
-                    _ => collect(value, references, depth + 1),
+                    // Values, not schemas.
+                    ("const" | "default" | "enum" | "example" | "examples", _) => {}
+                    // Schemas by names that are no keywords.
+                    (
+                        "properties" | "patternProperties" | "dependentSchemas" | "dependencies",
+                        Value::Object(named),
+                    ) => named.values().for_each(|schema| collect(schema, found)),
+                    _ => collect(value, found),
                 }
             }
         }
-        Value::Array(items) => {
-            for item in items {
-                collect(item, references, depth + 1);
-            }
-        }
-        _ => {}
+        Value::Array(items) => items.iter().for_each(|schema| collect(schema, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -73,5 +128,47 @@ mod tests {
             None
         );
         assert_eq!(circular_ref(&Value::Null), None);
+    }
+
+    #[test]
+    fn what_is_no_reference_where_it_stands_is_not_followed() {
+        for keyword in ["default", "const", "enum", "examples"] {
+            let schema = json!({"properties": {"a": {keyword: {"$ref": "#"}}}});
+            assert_eq!(circular_ref(&schema), None, "{keyword}");
+        }
+        // A property may have any name.
+        for name in ["definitions", "$defs", "default", "$ref"] {
+            let schema = json!({"properties": {name: {"$ref": "#"}}});
+            assert_eq!(circular_ref(&schema).as_deref(), Some("#"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_place_may_be_named_in_each_way() {
+        for reference in ["#/$defs/a%20b", "#/%24defs/a%20b", "#name"] {
+            let node = json!({"$anchor": "name", "properties": {"next": {"$ref": reference}}});
+            let schema =
+                json!({"properties": {"first": {"$ref": reference}}, "$defs": {"a b": node}});
+            assert_eq!(circular_ref(&schema).as_deref(), Some(reference));
+        }
+        for reference in ["#/$defs/none", "#none", "#/%ff", "other.json#/a", ""] {
+            assert_eq!(circular_ref(&json!({"items": {"$ref": reference}})), None);
+        }
+    }
+
+    #[test]
+    fn each_schema_is_looked_at_once_however_long_the_way_to_it_is() {
+        let defs = |of: &dyn Fn(usize) -> Value, last: Value| {
+            let mut defs: serde_json::Map<String, Value> =
+                (0..5000).map(|at| (format!("n{at}"), of(at + 1))).collect();
+            defs.insert("n5000".to_owned(), last);
+            json!({"$ref": "#/$defs/n0", "$defs": defs})
+        };
+        let to = |at: usize| json!({"$ref": format!("#/$defs/n{at}")});
+        let twice = |at: usize| json!({"properties": {"a": to(at), "b": to(at)}});
+        assert_eq!(circular_ref(&defs(&to, json!({}))), None);
+        assert_eq!(circular_ref(&defs(&twice, json!({}))), None);
+        let circular = circular_ref(&defs(&twice, to(4999)));
+        assert_eq!(circular.as_deref(), Some("#/$defs/n4999"));
     }
 }

@@ -33,12 +33,17 @@ pub(super) fn read(headers: &HeaderMap, config: &Config) -> ApiResult<Read> {
 
 /// The version, and a note for the journal if it is unknown.
 fn version(headers: &HeaderMap, strict: bool) -> ApiResult<(Cow<'static, str>, Option<Lint>)> {
-    let given = headers
-        .get("anthropic-version")
-        .and_then(|value| value.to_str().ok());
-    let Some(version) = given else {
+    let mut given = headers
+        .get_all("anthropic-version")
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let Some(first) = given.next() else {
         return Err(ApiError::invalid("anthropic-version: header is required"));
     };
+    // Two are none: they are read as one value with a comma.
+    let version = given.fold(Cow::Borrowed(first), |all, next| {
+        Cow::Owned(format!("{all}, {next}"))
+    });
     if let Some(known) = VERSIONS.iter().find(|known| **known == version) {
         return Ok((Cow::Borrowed(known), None));
     }
@@ -48,11 +53,11 @@ fn version(headers: &HeaderMap, strict: bool) -> ApiResult<(Cow<'static, str>, O
         )));
     }
     tracing::warn!(
-        version,
-        "unknown `anthropic-version`; going on as with the newest"
+        %version,
+        "unknown `anthropic-version`; going on as with the last one that is not newer"
     );
     let note = format!("unknown version `{version}`: the service refuses it");
-    let version = Cow::Owned(version.to_owned());
+    let version = Cow::Owned(version.into_owned());
     Ok((version, Some(Lint::new(&UNKNOWN_VERSION, note))))
 }
 
@@ -88,7 +93,7 @@ fn betas(headers: &HeaderMap, strict: bool) -> ApiResult<(Betas, Option<Lint>)> 
 }
 
 /// Those of the documents and of the official SDKs, in alphabetical order.
-const BETAS: &[&str] = &[
+pub(in crate::api) const BETAS: &[&str] = &[
     "admin-user-sign-out-2026-10-08",
     "advanced-tool-use-2025-11-20",
     "advisor-tool-2026-03-01",
@@ -109,12 +114,14 @@ const BETAS: &[&str] = &[
     "context-management-2025-06-27",
     "dev-full-thinking-2025-05-14",
     "dreaming-2026-04-21",
+    "effort-2025-11-24",
     "experimental-claude-tag-2026-10-21",
     "extended-cache-ttl-2025-04-11",
     "fallback-credit-2026-06-01",
     "fallback-credit-2026-07-01",
     "fast-mode-2026-02-01",
     "files-api-2025-04-14",
+    "fine-grained-tool-streaming-2025-05-14",
     "inline-tools-2026-09-15",
     "interleaved-thinking-2025-05-14",
     "managed-agents-2026-04-01",
@@ -148,6 +155,7 @@ const BETAS: &[&str] = &[
     "user-profiles-2026-08-18",
     "user-profiles-2026-09-04",
     "user-profiles-billing-2026-10-01",
+    "web-fetch-2025-09-10",
     "webhooks-2026-10-07",
 ];
 
