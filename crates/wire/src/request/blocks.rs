@@ -277,17 +277,12 @@ impl Message {
             "assistant" => Role::Assistant,
             _ => Role::System,
         };
-        let content = node.required("content")?;
-        let content = match content.value() {
-            Value::String(text) if text.is_empty() => Vec::new(),
-            Value::String(text) => vec![Block::Text {
-                text: text.clone(),
-                cited: false,
-            }],
-            _ => content
-                .items()?
-                .map(|block| Block::decode(&block, betas))
-                .collect::<Decoded<_>>()?,
+        // One that only directs the output may leave its content out (SDKs' beta types).
+        let needs_none = betas && role == Role::System && node.value()["output_config"].is_object();
+        let content = match node.required("content") {
+            Err(_) if needs_none => Vec::new(),
+            Err(fault) => return Err(fault),
+            Ok(content) => Block::decode_content(&content, betas)?,
         };
         Ok(Self {
             role,
@@ -298,6 +293,21 @@ impl Message {
 }
 
 impl Block {
+    /// The blocks of a message: a list of them, or a text.
+    fn decode_content(content: &Node<'_>, betas: bool) -> Decoded<Vec<Self>> {
+        match content.value() {
+            Value::String(text) if text.is_empty() => Ok(Vec::new()),
+            Value::String(text) => Ok(vec![Self::Text {
+                text: text.clone(),
+                cited: false,
+            }]),
+            _ => content
+                .items()?
+                .map(|block| Self::decode(&block, betas))
+                .collect(),
+        }
+    }
+
     fn decode(node: &Node<'_>, betas: bool) -> Decoded<Self> {
         if betas && node.is_tagged(BETA_TAGS) {
             return Self::decode_beta(node);
