@@ -231,7 +231,9 @@ async fn a_reference_to_a_tool_that_is_not_declared_is_refused() {
 #[tokio::test]
 async fn the_newer_version_takes_no_citations_of_users_and_no_documents_of_assistants() {
     let server = running(json!([{"text": "Read."}])).await;
-    let cited = json!({"type": "text", "text": "a", "citations": [{"type": "char_location"}]});
+    let place = json!({"type": "char_location", "cited_text": "a", "document_index": 0, "document_title": null,
+                       "start_char_index": 0, "end_char_index": 1});
+    let cited = json!({"type": "text", "text": "a", "citations": [place]});
     let plain = json!({"type": "text", "text": "a", "citations": []});
     let found = |text: &Value| {
         json!({"type": "search_result", "source": "s", "title": "t", "content": [text],

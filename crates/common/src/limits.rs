@@ -53,6 +53,8 @@ pub const KEPT_WEB_CELLS: usize = 16;
 pub const MAX_FETCH_URL_CHARS: usize = 250;
 /// Base64 of an inline image; the decoder looks at it (F146).
 pub use wire::request::MAX_IMAGE_BASE64_BYTES;
+/// Messages of a request; the decoder counts them (F241).
+pub use wire::request::MAX_MESSAGES;
 /// Largest skill, uncompressed, all files together (F100).
 pub const MAX_SKILL_BYTES: usize = 30 * 1024 * 1024;
 /// Most files in a skill.

@@ -304,6 +304,7 @@ fn check_client_tools(groups: &[Group<'_>]) -> Result<(), Invalid> {
                 tool_use_id,
                 text,
                 is_error,
+                is_text,
                 ..
             } = block
             {
@@ -314,7 +315,7 @@ fn check_client_tools(groups: &[Group<'_>]) -> Result<(), Invalid> {
                          the previous message."
                     )));
                 }
-                if *is_error && text.is_empty() {
+                if *is_error && *is_text && text.is_empty() {
                     return Err(Invalid::new(format!(
                         "messages.{index}.content.{at}.tool_result: content cannot be empty if is_error is true"
                     )));

@@ -171,12 +171,16 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// This value as an integer.
+    pub fn whole(&self) -> Decoded<i64> {
+        self.value
+            .as_i64()
+            .ok_or_else(|| self.fault("Input should be a valid integer"))
+    }
+
     /// This value as a non-negative integer of at least `least`.
     pub fn integer(&self, least: i64) -> Decoded<u64> {
-        let number = self
-            .value
-            .as_i64()
-            .ok_or_else(|| self.fault("Input should be a valid integer"))?;
+        let number = self.whole()?;
         if number < least {
             return Err(self.fault(format!("Input should be greater than or equal to {least}")));
         }

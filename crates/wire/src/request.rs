@@ -4,23 +4,32 @@
 //! left in the raw body.
 
 mod blocks;
+mod callers;
 mod extras;
 mod hosted;
 mod media;
 mod rest;
 mod results;
 mod schema;
+mod sources;
+mod texts;
+mod thinking;
 mod tools;
 
-pub use blocks::{Answer, Block, By, Call, Message, Role, Source};
+pub use blocks::{Answer, Block, By, Call, Message, Role};
 pub use hosted::{ContextManagement, McpServer};
 pub use media::MAX_IMAGE_BASE64_BYTES;
+pub use sources::Source;
+pub use thinking::{Thinking, ThinkingDisplay};
 pub use tools::{AdvisorOptions, TOOL_TAGS, Tool, ToolChoice, ToolKind, WebOptions};
 
 use serde_json::Value;
 
 use crate::decode::{Decoded, Node};
 use crate::refusal;
+
+/// Most messages of one request (F241).
+pub const MAX_MESSAGES: usize = 100_000;
 
 /// A decoded request.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,17 +56,6 @@ pub struct MessagesRequest {
     pub falls_back: bool,
 }
 
-crate::words! {
-    /// How much of a thought an answer shows.
-    pub ThinkingDisplay {
-        /// A signature alone.
-        Omitted "omitted",
-        Summarized "summarized",
-        /// A signature alone, but for what tells how the work goes on (F208).
-        Updates "updates",
-    }
-}
-
 /// `container`: an id, or an object.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ContainerParam {
@@ -73,14 +71,6 @@ pub struct SkillParam {
     pub skill_id: String,
     /// The newest one if `None`, or `latest`.
     pub version: Option<String>,
-}
-
-/// `thinking`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Thinking {
-    Enabled { budget_tokens: u64 },
-    Adaptive,
-    Disabled,
 }
 
 /// Every top-level field of the body, with and without betas.
@@ -160,8 +150,14 @@ impl MessagesRequest {
             Purpose::Count => u64::MAX,
         };
         let messages_node = root.required("messages")?;
-        let messages = messages_node
-            .items()?
+        let items = messages_node.items()?;
+        if items.len() > MAX_MESSAGES {
+            return Err(messages_node.fault(format!(
+                "List should have at most {MAX_MESSAGES} items after validation, not {}",
+                items.len()
+            )));
+        }
+        let messages = items
             .map(|node| Message::decode(&node, betas))
             .collect::<Decoded<Vec<_>>>()?;
         if messages.is_empty() {
@@ -189,10 +185,10 @@ impl MessagesRequest {
         let tool_choice = tools::tool_choice(&root, &tools)?;
         let sampling = sampling(&root)?;
         let thinking = match root.optional("thinking")? {
-            Some(node) => Some(decode_thinking(&node, max_tokens)?),
+            Some(node) => Some(Thinking::decode(&node, max_tokens)?),
             None => None,
         };
-        let display = thinking_display(&root, betas)?;
+        let display = thinking::display(&root, betas)?;
         // Without a beta these are unknown members, whatever they hold.
         let (mcp_servers, context_management, falls_back) = if betas {
             (
@@ -276,9 +272,7 @@ fn check_system(root: &Node<'_>) -> Decoded<()> {
     for block in system.items()? {
         // Parity: there is no union, and no tag in the path: `system.1.cache_control.ephemeral.scope`
         // (F144).
-        block.required("type")?.literal(&["text"])?;
-        block.required("text")?.string()?;
-        rest::check_cache_control(&block)?;
+        texts::bare(&block)?;
     }
     Ok(())
 }
@@ -298,57 +292,11 @@ fn sampling(root: &Node<'_>) -> Decoded<Vec<&'static str>> {
     Ok(present)
 }
 
-fn thinking_display(root: &Node<'_>, betas: bool) -> Decoded<Option<ThinkingDisplay>> {
-    let Some(thinking) = root.optional("thinking")? else {
-        return Ok(None);
-    };
-    let tag = thinking.tag(&["adaptive", "disabled", "enabled"])?;
-    let tagged = thinking.tagged(tag);
-    let Some(display) = tagged.optional("display")? else {
-        return Ok(None);
-    };
-    // The last of them came with a beta.
-    let known = if betas {
-        ThinkingDisplay::NAMES
-    } else {
-        &ThinkingDisplay::NAMES[..2]
-    };
-    display.literal(known).map(ThinkingDisplay::from_name)
-}
-
 fn effort(root: &Node<'_>) -> Decoded<Option<String>> {
     let Some(config) = root.optional("output_config")? else {
         return Ok(None);
     };
-    config.object()?;
-    let effort = config.optional("effort")?;
-    effort
-        .map(|node| {
-            node.literal(&["low", "medium", "high", "xhigh", "max"])
-                .map(str::to_owned)
-        })
-        .transpose()
-}
-
-fn decode_thinking(node: &Node<'_>, max_tokens: u64) -> Decoded<Thinking> {
-    match node.tag(&["adaptive", "disabled", "enabled"])? {
-        "enabled" => {
-            let tagged = node.tagged("enabled");
-            let budget_tokens = tagged.required("budget_tokens")?.integer(1024)?;
-            if budget_tokens >= max_tokens {
-                return Err(crate::decode::Fault {
-                    path: String::new(),
-                    reason: "`max_tokens` must be greater than `thinking.budget_tokens`. Please consult our \
-                             documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking\
-                             #max-tokens-and-context-window-size"
-                        .to_owned(),
-                });
-            }
-            Ok(Thinking::Enabled { budget_tokens })
-        }
-        "adaptive" => Ok(Thinking::Adaptive),
-        _ => Ok(Thinking::Disabled),
-    }
+    Ok(rest::effort(&config)?.map(str::to_owned))
 }
 
 fn decode_container(node: &Node<'_>) -> Decoded<ContainerParam> {
@@ -460,6 +408,19 @@ mod tests {
         for (body, expected) in cases {
             assert_eq!(fault(&body), expected);
         }
+    }
+
+    #[test]
+    fn a_request_has_at_most_as_many_messages_as_the_service_takes() {
+        let message = json!({"role": "user", "content": "hi"});
+        let mut body = with("messages", Value::Array(vec![message; MAX_MESSAGES]));
+        assert!(MessagesRequest::decode(&body, false).is_ok());
+        let messages = body["messages"].as_array_mut().unwrap();
+        messages.push(messages[0].clone());
+        assert_eq!(
+            fault(&body),
+            "messages: List should have at most 100000 items after validation, not 100001"
+        );
     }
 
     #[test]

@@ -358,7 +358,9 @@ async fn the_newest_version_refuses_what_it_dropped() {
         ),
         with(
             "messages",
-            json!([{"role": "user", "content": [{"type": "text", "text": "a", "citations": [{"type": "char_location"}]}]}]),
+            json!([{"role": "user", "content": [{"type": "text", "text": "a", "citations": [
+                {"type": "char_location", "cited_text": "a", "document_index": 0, "document_title": null,
+                 "start_char_index": 0, "end_char_index": 1}]}]}]),
         ),
     ] {
         let old = server.messages(&body);

@@ -31,7 +31,8 @@ pub(super) fn whole() -> Value {
             {"role": "user", "content": [
                 {"type": "text", "text": "hi", "cache_control": {"type": "ephemeral", "ttl": "5m"}},
                 {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}},
-                {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "hi"}},
+                {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "hi"},
+                 "title": "t", "context": "c", "citations": {"enabled": true}},
                 {"type": "container_upload", "file_id": "file_1"},
             ]},
             {"role": "assistant", "content": [
@@ -49,20 +50,27 @@ pub(super) fn whole() -> Value {
                 {"type": "server_tool_use", "id": "srvtoolu_3", "name": "bash_code_execution", "input": {"command": "ls"}},
                 {"type": "bash_code_execution_tool_result", "tool_use_id": "srvtoolu_3", "content":
                     {"type": "bash_code_execution_tool_result_error", "error_code": "unavailable"}},
-                {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}},
+                {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}, "caller": {"type": "direct"}},
+                {"type": "text", "text": "so", "citations": [
+                    {"type": "page_location", "cited_text": "a", "document_index": 0, "document_title": "t",
+                     "start_page_number": 1, "end_page_number": 2}]},
             ]},
             {"role": "user", "content": [
                 {"type": "tool_result", "tool_use_id": "toolu_1", "content": [
                     {"type": "text", "text": "ok"},
                     {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}},
                 ], "is_error": false},
+                {"type": "search_result", "source": "s", "title": "t", "citations": {"enabled": true},
+                 "content": [{"type": "text", "text": "found"}]},
+                {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "a"}]}},
             ]},
         ],
         "tools": [
             {"type": "code_execution_20250825", "name": "code_execution", "allowed_callers": ["direct"],
              "cache_control": {"type": "ephemeral"}},
-            {"name": "f", "description": "does", "input_schema": {"type": "object"}, "allowed_callers": ["direct"],
-             "defer_loading": false, "strict": false},
+            {"name": "f", "description": "does", "input_schema": {"type": "object", "properties": {}, "required": ["a"]},
+             "allowed_callers": ["direct"], "defer_loading": false, "strict": false, "eager_input_streaming": false,
+             "input_examples": [{}]},
         ],
         "tool_choice": {"type": "auto", "disable_parallel_tool_use": false},
         "thinking": {"type": "enabled", "budget_tokens": 1024},
@@ -78,7 +86,7 @@ pub(super) fn whole() -> Value {
         "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {}}},
         "inference_geo": "global",
         "speed": "standard",
-        "diagnostics": {},
+        "diagnostics": {"previous_message_id": "msg_1"},
     })
 }
 
@@ -127,6 +135,10 @@ pub(super) const MESSAGES: &str = "
 /messages/0/content/2/source/data              string    messages.0.content.2.document.source.text.data required
 /messages/0/content/2/source/media_type        -         messages.0.content.2.document.source.text.media_type required
 /messages/0/content/2/source/type              -         messages.0.content.2.document.source required
+/messages/0/content/2/title                    string    messages.0.content.2.document.title
+/messages/0/content/2/context                  string    messages.0.content.2.document.context
+/messages/0/content/2/citations                -         messages.0.content.2.document.citations closed
+/messages/0/content/2/citations/enabled        bool      messages.0.content.2.document.citations.enabled
 /messages/0/content/3                          -         messages.0.content.3 closed
 /messages/0/content/3/file_id                  string    messages.0.content.3.container_upload.file_id required
 /messages/0/role                               -         messages.0.role required
@@ -144,6 +156,7 @@ pub(super) const MESSAGES: &str = "
 /messages/1/content/3/content/content          -         messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.content required
 /messages/1/content/3/content/content/0        -         messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.content.0
 /messages/1/content/3/content/content/0/file_id string    messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.content.0.file_id required
+/messages/1/content/3/content/content/0/type   -         messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.content.0.type required
 /messages/1/content/3/content/return_code      int       messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.return_code required
 /messages/1/content/3/content/stderr           string    messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.stderr required
 /messages/1/content/3/content/stdout           string    messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.stdout required
@@ -154,15 +167,24 @@ pub(super) const MESSAGES: &str = "
 /messages/1/content/5/content                  -         messages.1.content.5.text_editor_code_execution_tool_result.content required closed
 /messages/1/content/5/content/content          string    messages.1.content.5.text_editor_code_execution_tool_result.content.text_editor_code_execution_view_result.content required
 /messages/1/content/5/content/file_type        -         messages.1.content.5.text_editor_code_execution_tool_result.content.text_editor_code_execution_view_result.file_type required
+/messages/1/content/5/content/num_lines        int       messages.1.content.5.text_editor_code_execution_tool_result.content.text_editor_code_execution_view_result.num_lines
 /messages/1/content/5/tool_use_id              string    messages.1.content.5.text_editor_code_execution_tool_result.tool_use_id required
 /messages/1/content/6                          -         messages.1.content.6 closed
 /messages/1/content/7                          -         messages.1.content.7 closed
 /messages/1/content/7/content                  -         messages.1.content.7.bash_code_execution_tool_result.content required closed
-/messages/1/content/7/content/error_code       string    messages.1.content.7.bash_code_execution_tool_result.content.bash_code_execution_tool_result_error.error_code required
+/messages/1/content/7/content/error_code       -         messages.1.content.7.bash_code_execution_tool_result.content.bash_code_execution_tool_result_error.error_code required
 /messages/1/content/8                          -         messages.1.content.8 closed
 /messages/1/content/8/id                       string    messages.1.content.8.tool_use.id required
 /messages/1/content/8/input                    object    messages.1.content.8.tool_use.input required
 /messages/1/content/8/name                     string    messages.1.content.8.tool_use.name required
+/messages/1/content/8/caller                   -         messages.1.content.8.tool_use.caller closed
+/messages/1/content/8/caller/type              -         messages.1.content.8.tool_use.caller required
+/messages/1/content/9/citations                -         messages.1.content.9.text.citations
+/messages/1/content/9/citations/0              -         messages.1.content.9.text.citations.0
+/messages/1/content/9/citations/0/cited_text   string    messages.1.content.9.text.citations.0.page_location.cited_text required
+/messages/1/content/9/citations/0/document_index int     messages.1.content.9.text.citations.0.page_location.document_index required
+/messages/1/content/9/citations/0/document_title string  messages.1.content.9.text.citations.0.page_location.document_title
+/messages/1/content/9/citations/0/end_page_number int    messages.1.content.9.text.citations.0.page_location.end_page_number required
 /messages/2/content/0                          -         messages.2.content.0 closed
 /messages/2/content/0/content                  string    messages.2.content.0.tool_result.content
 /messages/2/content/0/content/0                -         messages.2.content.0.tool_result.content.0 closed
@@ -172,6 +194,17 @@ pub(super) const MESSAGES: &str = "
 /messages/2/content/0/content/1/source/data    -         messages.2.content.0.tool_result.content.1.image.source.base64 required
 /messages/2/content/0/is_error                 bool      messages.2.content.0.tool_result.is_error
 /messages/2/content/0/tool_use_id              string    messages.2.content.0.tool_result.tool_use_id required
+/messages/2/content/1                          -         messages.2.content.1 closed
+/messages/2/content/1/citations                -         messages.2.content.1.search_result.citations closed
+/messages/2/content/1/content                  -         messages.2.content.1.search_result.content required
+/messages/2/content/1/content/0                -         messages.2.content.1.search_result.content.0 closed
+/messages/2/content/1/content/0/text           string    messages.2.content.1.search_result.content.0.text required
+/messages/2/content/1/content/0/type           -         messages.2.content.1.search_result.content.0.type required
+/messages/2/content/1/source                   string    messages.2.content.1.search_result.source required
+/messages/2/content/1/title                    string    messages.2.content.1.search_result.title required
+/messages/2/content/2/source/content           string    messages.2.content.2.document.source.content.content required
+/messages/2/content/2/source/content/0         -         messages.2.content.2.document.source.content.content.0 closed
+/messages/2/content/2/source/content/0/text    string    messages.2.content.2.document.source.content.content.0.text.text required
 /tools                                         -         tools
 /tools/0                                       -         tools.0 closed
 /tools/0/allowed_callers                       -         tools.0.code_execution_20250825.allowed_callers
@@ -183,8 +216,13 @@ pub(super) const MESSAGES: &str = "
 /tools/1/allowed_callers/0                     -         tools.1.custom.allowed_callers.0
 /tools/1/defer_loading                         bool      tools.1.custom.defer_loading
 /tools/1/description                           string    tools.1.custom.description
+/tools/1/eager_input_streaming                 bool      tools.1.custom.eager_input_streaming
+/tools/1/input_examples                        -         tools.1.custom.input_examples
+/tools/1/input_examples/0                      object    tools.1.custom.input_examples.0
 /tools/1/input_schema                          -         tools.1.custom.input_schema required
 /tools/1/input_schema/type                     -         tools.1.custom.input_schema.type required
+/tools/1/input_schema/properties               object    tools.1.custom.input_schema.properties
+/tools/1/input_schema/required                 -         tools.1.custom.input_schema.required
 /tools/1/name                                  string    tools.1.custom.name required
 /tools/1/strict                                bool      tools.1.custom.strict
 /tool_choice                                   -         tool_choice closed
@@ -202,6 +240,7 @@ pub(super) const MESSAGES: &str = "
 /container/skills/0/version                    string    container.skills.0.version
 /cache_control                                 -         cache_control closed
 /diagnostics                                   object    diagnostics closed
+/diagnostics/previous_message_id               string    diagnostics.previous_message_id
 /inference_geo                                 string    inference_geo
 /metadata                                      object    metadata closed
 /metadata/user_id                              string    metadata.user_id

@@ -32,13 +32,19 @@ def variants(hint):
     return [hint]
 
 
+def needed(hint):
+    """The members that must be there: the types' own list of them is empty, for their hints are texts."""
+    hints = typing_extensions.get_type_hints(hint, include_extras=True)
+    return [key for key, inner in hints.items() if typing_extensions.get_origin(inner) is typing_extensions.Required]
+
+
 def whole(hint, depth=0):
     """A value of this type with every member that there is; deep down, with those that it needs."""
     hint = next((part for part in variants(hint) if part is not type(None)), None)
     origin = typing_extensions.get_origin(hint)
     if is_object(hint):
         hints = typing_extensions.get_type_hints(hint)
-        kept = hints if depth < 4 else {key: hints[key] for key in hint.__required_keys__}
+        kept = hints if depth < 4 else {key: hints[key] for key in needed(hint)}
         value = {key: whole(inner, depth + 1) for key, inner in kept.items()}
         if value.get("media_type") in DATA:
             value["data"] = DATA[value["media_type"]]

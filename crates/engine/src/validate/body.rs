@@ -43,14 +43,30 @@ fn marks(body: &Value) -> Vec<Mark<'_>> {
     }
     for (index, message) in items(&body["messages"]) {
         for (position, block) in items(&message["content"]) {
-            let path = format!("messages.{index}.content.{position}");
-            for (inner, part) in items(&block["content"]) {
-                mark(&mut marks, format!("{path}.content.{inner}"), part);
-            }
-            mark(&mut marks, path, block);
+            marks_of(
+                &mut marks,
+                format!("messages.{index}.content.{position}"),
+                block,
+            );
         }
     }
     marks
+}
+
+/// The marks of a block of a message, after those of what is in it.
+fn marks_of<'a>(marks: &mut Vec<Mark<'a>>, path: String, block: &'a Value) {
+    // What a page holds that was fetched is a block by itself.
+    let page = &block["content"];
+    if page["content"].is_object() {
+        marks_of(marks, format!("{path}.content.content"), &page["content"]);
+    }
+    for (inner, part) in items(page) {
+        marks_of(marks, format!("{path}.content.{inner}"), part);
+    }
+    for (inner, part) in items(&block["source"]["content"]) {
+        marks_of(marks, format!("{path}.source.content.{inner}"), part);
+    }
+    mark(marks, path, block);
 }
 
 fn mark<'a>(marks: &mut Vec<Mark<'a>>, path: String, block: &'a Value) {

@@ -239,7 +239,7 @@ pub(super) fn check_code_callers(
             .flat_map(|group| group.blocks.iter().map(|(_, _, block)| *block))
     };
     let mut by_code = Vec::new();
-    for block in blocks() {
+    for (at, block) in blocks().enumerate() {
         let Some(Call {
             by,
             id,
@@ -253,9 +253,9 @@ pub(super) fn check_code_callers(
         if by == By::Client {
             by_code.push(id);
         }
-        let known =
-            blocks().any(|other| matches!(other, Block::ServerToolUse { id, .. } if id == source));
-        if !known {
+        let is_source =
+            |other: &Block| matches!(other, Block::ServerToolUse { id, .. } if id == source);
+        if !blocks().take(at).any(is_source) {
             return Err(Invalid::new(format!(
                 "source tool `{source}` not found for tool use block `{id}`"
             )));

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{hosted, media, rest, results};
+use super::sources::Source;
+use super::{callers, hosted, rest, results, texts};
 use crate::decode::{Decoded, Node};
 
 /// One message of the conversation.
@@ -231,13 +232,6 @@ impl Block {
     }
 }
 
-/// Where an image or a document comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    File { file_id: String },
-    Inline,
-}
-
 /// The tags of the service's own list (F132).
 const TAGS: &[&str] = &[
     "bash_code_execution_tool_result",
@@ -259,9 +253,6 @@ const TAGS: &[&str] = &[
     "web_fetch_tool_result",
     "web_search_tool_result",
 ];
-
-/// The forms that a document's source may have.
-const DOCUMENT_SOURCES: &[&str] = &["base64", "content", "file", "text", "url"];
 
 /// The tags of the SDK's beta types that are not among them.
 const BETA_TAGS: &[&str] = &[
@@ -286,28 +277,37 @@ impl Message {
             "assistant" => Role::Assistant,
             _ => Role::System,
         };
-        let content = node.required("content")?;
-        let content = match content.value() {
-            Value::String(text) if text.is_empty() => Vec::new(),
-            Value::String(text) => vec![Block::Text {
-                text: text.clone(),
-                cited: false,
-            }],
-            _ => content
-                .items()?
-                .map(|block| Block::decode(&block, betas))
-                .collect::<Decoded<_>>()?,
+        // One that only directs the output may leave its content out (SDKs' beta types).
+        let needs_none = betas && role == Role::System && node.value()["output_config"].is_object();
+        let content = match node.required("content") {
+            Err(_) if needs_none => Vec::new(),
+            Err(fault) => return Err(fault),
+            Ok(content) => Block::decode_content(&content, betas)?,
         };
-        let directs_output = node.optional("output_config")?.is_some();
         Ok(Self {
             role,
             content,
-            directs_output,
+            directs_output: role == Role::System && directs_output(node)?,
         })
     }
 }
 
 impl Block {
+    /// The blocks of a message: a list of them, or a text.
+    fn decode_content(content: &Node<'_>, betas: bool) -> Decoded<Vec<Self>> {
+        match content.value() {
+            Value::String(text) if text.is_empty() => Ok(Vec::new()),
+            Value::String(text) => Ok(vec![Self::Text {
+                text: text.clone(),
+                cited: false,
+            }]),
+            _ => content
+                .items()?
+                .map(|block| Self::decode(&block, betas))
+                .collect(),
+        }
+    }
+
     fn decode(node: &Node<'_>, betas: bool) -> Decoded<Self> {
         if betas && node.is_tagged(BETA_TAGS) {
             return Self::decode_beta(node);
@@ -327,23 +327,25 @@ impl Block {
             id.call_id(of_service).map(str::to_owned)
         };
         Ok(match tag {
-            "text" => Self::Text {
-                text: string("text")?,
-                cited: is_cited(block.value()),
-            },
-            "image" => Self::Image(Source::decode(&block, &["base64", "file", "url"])?),
-            "document" => Self::Document(Source::decode(&block, DOCUMENT_SOURCES)?),
+            "text" => {
+                let decoded = texts::text(&block)?;
+                Self::Text {
+                    text: decoded.text.to_owned(),
+                    cited: decoded.cited,
+                }
+            }
+            "image" => Self::Image(Source::of_image(&block)?),
+            "document" => Self::Document(Source::of_document(&block)?),
             "container_upload" => Self::ContainerUpload {
                 file_id: string("file_id")?,
             },
             "tool_use" => {
                 block.required("input")?.dictionary()?;
+                rest::check_texts(&block, &["toolset_name"])?;
                 Self::ToolUse {
                     id: call_id("id", false)?,
                     name: string("name")?,
-                    caller_tool_id: block.value()["caller"]["tool_id"]
-                        .as_str()
-                        .map(str::to_owned),
+                    caller_tool_id: callers::cell(&block)?,
                 }
             }
             "tool_result" => {
@@ -352,14 +354,14 @@ impl Block {
                     .map(|flag| flag.boolean())
                     .transpose()?
                     .unwrap_or(false);
-                let (text, is_text) = result_text(&block)?;
-                let references = tool_references(&block);
+                rest::check_texts(&block, &["toolset_name"])?;
+                let shown = Shown::decode(&block)?;
                 Self::ToolResult {
                     tool_use_id: call_id("tool_use_id", false)?,
-                    text,
+                    text: shown.texts.join("\n"),
                     is_error,
-                    is_text,
-                    references,
+                    is_text: shown.is_text,
+                    references: shown.references,
                 }
             }
             "server_tool_use" => Self::ServerToolUse {
@@ -370,9 +372,7 @@ impl Block {
                     input.dictionary()?;
                     input.value().clone()
                 },
-                caller_tool_id: block.value()["caller"]["tool_id"]
-                    .as_str()
-                    .map(str::to_owned),
+                caller_tool_id: callers::cell(&block)?,
             },
             "thinking" => Self::Thinking {
                 thinking: string("thinking")?,
@@ -383,9 +383,7 @@ impl Block {
                 Self::RedactedThinking
             }
             "search_result" => Self::SearchResult {
-                cited: block.value()["content"]
-                    .as_array()
-                    .is_some_and(|texts| texts.iter().any(is_cited)),
+                cited: texts::search_result(&block)?,
             },
             "tool_search_tool_result" => Self::ServerToolResult {
                 tag,
@@ -438,70 +436,78 @@ impl Block {
     }
 }
 
-impl Source {
-    fn decode(block: &Node<'_>, tags: &[&str]) -> Decoded<Self> {
-        let whole = block.required("source")?;
-        whole.object()?;
-        let tag = whole.tag(tags)?;
-        let source = whole.tagged(tag);
-        match tag {
-            "file" => Ok(Self::File {
-                file_id: source.required("file_id")?.string()?.to_owned(),
-            }),
-            "base64" if block.value()["type"] == "image" => {
-                media::check_image(&source).map(|()| Self::Inline)
-            }
-            "base64" => media::check_pdf(block, &source).map(|()| Self::Inline),
-            "text" => media::check_text(&source).map(|()| Self::Inline),
-            "url" => source.required("url")?.string().map(|_| Self::Inline),
-            _ => source.required("content").map(|_| Self::Inline),
-        }
+/// Whether a `system` message says how answers are to be from there on.
+fn directs_output(message: &Node<'_>) -> Decoded<bool> {
+    if let Some(time) = message.optional("clear_at")? {
+        time.literal(&["next_user_message", "never"])?;
     }
-}
-
-fn is_cited(text: &Value) -> bool {
-    text["citations"]
-        .as_array()
-        .is_some_and(|list| !list.is_empty())
-}
-
-fn tool_references(block: &Node<'_>) -> Vec<String> {
-    let items = block.value()["content"].as_array().into_iter().flatten();
-    items
-        .filter(|item| item["type"] == "tool_reference")
-        .filter_map(|item| item["tool_name"].as_str().map(str::to_owned))
-        .collect()
-}
-
-/// The text of a `tool_result`: its string, or its text blocks joined; and whether there is no more.
-fn result_text(block: &Node<'_>) -> Decoded<(String, bool)> {
-    let Some(content) = block.optional("content")? else {
-        return Ok((String::new(), true));
+    let Some(config) = message.optional("output_config")? else {
+        return Ok(false);
     };
-    if let Some(text) = content.value().as_str() {
-        return Ok((text.to_owned(), true));
-    }
-    let mut texts = Vec::new();
-    let mut is_text = true;
-    for item in content.items()? {
-        match item.tag(&[
-            "text",
-            "image",
-            "document",
-            "search_result",
-            "tool_reference",
-        ])? {
-            "text" => texts.push(item.tagged("text").required("text")?.string()?.to_owned()),
-            "image" => {
-                Source::decode(&item.tagged("image"), &["base64", "file", "url"])?;
-                is_text = false;
-            }
-            "document" => {
-                Source::decode(&item.tagged("document"), DOCUMENT_SOURCES)?;
-                is_text = false;
-            }
-            _ => is_text = false,
+    rest::effort(&config)?;
+    Ok(true)
+}
+
+/// The tags of what a `tool_result` may hold.
+const SHOWN: &[&str] = &[
+    "text",
+    "image",
+    "document",
+    "search_result",
+    "tool_reference",
+    "browser_state",
+];
+
+/// The content of a `tool_result`.
+struct Shown {
+    texts: Vec<String>,
+    /// Whether there is nothing in it but text.
+    is_text: bool,
+    /// The tools that it names.
+    references: Vec<String>,
+}
+
+impl Shown {
+    fn decode(block: &Node<'_>) -> Decoded<Self> {
+        let mut shown = Self {
+            texts: Vec::new(),
+            is_text: true,
+            references: Vec::new(),
+        };
+        let Some(content) = block.optional("content")? else {
+            return Ok(shown);
+        };
+        if let Some(text) = content.value().as_str() {
+            shown.texts.push(text.to_owned());
+            return Ok(shown);
         }
+        for item in content.items()? {
+            let tag = item.tag(SHOWN)?;
+            let part = item.tagged(tag);
+            rest::check_cache_control(&part)?;
+            if tag == "text" {
+                shown.texts.push(texts::text(&part)?.text.to_owned());
+                continue;
+            }
+            shown.is_text = false;
+            match tag {
+                "image" => {
+                    Source::of_image(&part)?;
+                }
+                "document" => {
+                    Source::of_document(&part)?;
+                }
+                "search_result" => {
+                    texts::search_result(&part)?;
+                }
+                "tool_reference" => {
+                    let name = part.required("tool_name")?.string()?;
+                    shown.references.push(name.to_owned());
+                }
+                // What a browser shows: the server has none.
+                _ => {}
+            }
+        }
+        Ok(shown)
     }
-    Ok((texts.join("\n"), is_text))
 }

@@ -3,6 +3,7 @@
 //! The tables hold what the official SDKs' types have (2.11, beta types included), so that nothing an
 //! SDK can write is refused. What is null passes: a history comes back with what an SDK's model printed.
 
+use super::{callers, thinking, tools};
 use crate::decode::{Decoded, Node};
 
 /// An object's `type`, and its members beside that.
@@ -172,8 +173,16 @@ pub(super) fn refuse(root: &Node<'_>) -> Decoded<()> {
         }
     }
     for message in root.required("messages")?.items()? {
-        // The last two are of `system` messages in the SDKs' beta types.
-        message.no_extras(&["role", "content", "clear_at", "output_config"])?;
+        // The SDKs' beta types have more for `system` messages.
+        let known: &[&str] = if message.value()["role"] == "system" {
+            &["role", "content", "clear_at", "output_config"]
+        } else {
+            &["role", "content"]
+        };
+        message.no_extras(known)?;
+        if let Some(config) = message.optional("output_config")? {
+            config.no_extras(&["effort"])?;
+        }
         refuse_in_list(&message.required("content")?)?;
     }
     if let Some(tools) = root.optional("tools")? {
@@ -181,20 +190,14 @@ pub(super) fn refuse(root: &Node<'_>) -> Decoded<()> {
             refuse_in_tool(&tool)?;
         }
     }
-    let unions: [(&str, &[&str]); 2] = [
-        (
-            "tool_choice",
-            &["type", "name", "disable_parallel_tool_use"],
-        ),
-        (
-            "thinking",
-            &["type", "budget_tokens", "display", "block_binding"],
-        ),
+    let unions: [(&str, fn(&str) -> &'static [&'static str]); 2] = [
+        ("tool_choice", tools::choice_members),
+        ("thinking", thinking::members),
     ];
-    for (name, known) in unions {
+    for (name, members) in unions {
         if let Some(node) = root.optional(name)? {
             let tag = node.required("type")?.string()?;
-            node.tagged(tag).no_extras(known)?;
+            node.tagged(tag).no_extras(members(tag))?;
         }
     }
     if let Some(metadata) = root.optional("metadata")? {
@@ -240,14 +243,16 @@ fn refuse_in_block(block: &Node<'_>, tag: &str) -> Decoded<()> {
         && caller.value().is_object()
     {
         let tag = caller.value()["type"].as_str().unwrap_or_default();
-        caller.tagged(tag).no_given_extras(&["type", "tool_id"])?;
+        caller.tagged(tag).no_given_extras(callers::members(tag))?;
     }
     if let Some(source) = block.optional("source")? {
         let tag = source.value()["type"].as_str().unwrap_or_default();
         if let Some(known) = members(SOURCES, tag) {
-            source
-                .tagged(tag)
-                .no_given_extras(&[known, &["type"]].concat())?;
+            let source = source.tagged(tag);
+            source.no_given_extras(&[known, &["type"]].concat())?;
+            if let Some(content) = source.optional("content")? {
+                refuse_in_list(&content)?;
+            }
         }
     }
     // In a text they are a list of many forms.
@@ -259,10 +264,16 @@ fn refuse_in_block(block: &Node<'_>, tag: &str) -> Decoded<()> {
     let Some(content) = block.optional("content")? else {
         return Ok(());
     };
-    if matches!(tag, "tool_result" | "search_result") {
+    if tag == "tool_result" {
         return refuse_in_list(&content);
     }
     if content.value().is_array() {
+        if tag == "search_result" {
+            // There is no union.
+            return content
+                .items()?
+                .try_for_each(|text| refuse_in_block(&text, "text"));
+        }
         for item in content.items()? {
             refuse_in_content(&item, &item)?;
         }
@@ -286,10 +297,11 @@ fn refuse_in_content(content: &Node<'_>, tagged: &Node<'_>) -> Decoded<()> {
 
 fn refuse_in_cache_control(node: &Node<'_>) -> Decoded<()> {
     match node.optional("cache_control")? {
-        Some(control) => control
+        // One of another type is looked at elsewhere.
+        Some(control) if control.value().is_object() => control
             .tagged("ephemeral")
             .no_given_extras(&["type", "ttl"]),
-        None => Ok(()),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -299,11 +311,7 @@ fn refuse_in_tool(tool: &Node<'_>) -> Decoded<()> {
     let Some((_, known)) = table.find(|(begin, _)| tag.starts_with(begin)) else {
         return Ok(());
     };
-    let called = if super::tools::is_toolset(tag) {
-        &[]
-    } else {
-        CALLED
-    };
+    let called = if tools::is_toolset(tag) { &[] } else { CALLED };
     let tagged = tool.tagged(tag);
     tagged.no_extras(&[known, called, &["type", "cache_control"]].concat())?;
     refuse_in_cache_control(&tagged)

@@ -1,8 +1,9 @@
 //! Blocks of what the service did itself, beside code and the web, as they come back in a history; and
 //! the members of a body that ask for it.
 
-use super::Block;
+use super::{Block, rest, results, texts};
 use crate::decode::{Decoded, Node};
+use crate::tool_error::{OF_ADVISOR, OF_TOOL_SEARCH};
 
 /// The forms of `context_management.edits` (F207).
 const EDITS: &[&str] = &[
@@ -47,7 +48,7 @@ pub(super) fn tool_search(content: &Node<'_>) -> Decoded<Vec<String>> {
     class
         .required("type")?
         .literal(&["tool_search_tool_result_error"])?;
-    class.required("error_code")?.string()?;
+    results::check_error(&class, OF_TOOL_SEARCH)?;
     Ok(Vec::new())
 }
 
@@ -71,7 +72,7 @@ pub(super) fn advice(content: &Node<'_>) -> Decoded<Vec<String>> {
         }
         tag => {
             let error = content.tagged(tag);
-            error.required("error_code")?.string().map(|_| Vec::new())
+            results::check_error(&error, OF_ADVISOR).map(|()| Vec::new())
         }
     }
 }
@@ -97,8 +98,7 @@ pub(super) fn mcp_result(block: &Node<'_>) -> Decoded<Block> {
         && !content.value().is_string()
     {
         for item in content.items()? {
-            item.required("type")?.literal(&["text"])?;
-            item.required("text")?.string()?;
+            texts::bare(&item)?;
         }
     }
     Ok(Block::McpToolResult {
@@ -166,12 +166,19 @@ pub(super) fn context_management(root: &Node<'_>) -> Decoded<ContextManagement> 
         found.asked = true;
         if let Some(edits) = config.optional("edits")? {
             for edit in edits.items()? {
-                if edit.tag(EDITS)? == "compact_20260112" {
-                    found.compacts = true;
-                    let edit = edit.tagged("compact_20260112");
-                    if let Some(pause) = edit.optional("pause_after_compaction")? {
-                        found.stops_compacted |= pause.boolean()?;
+                let tag = edit.tag(EDITS)?;
+                let edit = edit.tagged(tag);
+                match tag {
+                    "compact_20260112" => {
+                        found.compacts = true;
+                        rest::check_texts(&edit, &["instructions"])?;
+                        check_amount(&edit, "trigger", &["input_tokens"])?;
+                        if let Some(pause) = edit.optional("pause_after_compaction")? {
+                            found.stops_compacted |= pause.boolean()?;
+                        }
                     }
+                    "clear_tool_uses_20250919" => check_clearing(&edit)?,
+                    _ => check_kept_thoughts(&edit)?,
                 }
             }
         }
@@ -179,11 +186,57 @@ pub(super) fn context_management(root: &Node<'_>) -> Decoded<ContextManagement> 
     if let Some(config) = root.optional("compaction")? {
         config.object()?;
         config.required("type")?.literal(&["summarize"])?;
+        rest::check_texts(&config, &["instructions"])?;
         found.compacts = true;
         found.stops_compacted = true;
         found.only_compacts = true;
     }
     Ok(found)
+}
+
+/// A member that is an amount of something, if it is there.
+fn check_amount(node: &Node<'_>, key: &str, units: &[&str]) -> Decoded<()> {
+    let Some(amount) = node.optional(key)? else {
+        return Ok(());
+    };
+    let [unit] = units else {
+        let unit = amount.tag(units)?;
+        let tagged = amount.tagged(unit);
+        return tagged.required("value")?.whole().map(|_| ());
+    };
+    // There is no union, and no tag in the path.
+    amount.required("type")?.literal(&[unit])?;
+    amount.required("value")?.whole().map(|_| ())
+}
+
+/// Checks an edit that takes calls of tools away.
+fn check_clearing(edit: &Node<'_>) -> Decoded<()> {
+    check_amount(edit, "trigger", &["input_tokens", "tool_uses"])?;
+    check_amount(edit, "keep", &["tool_uses"])?;
+    check_amount(edit, "clear_at_least", &["input_tokens"])?;
+    rest::check_list_of_texts(edit, "exclude_tools")?;
+    let inputs = edit.optional("clear_tool_inputs")?;
+    match inputs.filter(|inputs| !inputs.value().is_boolean()) {
+        Some(_) => rest::check_list_of_texts(edit, "clear_tool_inputs"),
+        None => Ok(()),
+    }
+}
+
+/// Checks an edit that takes thoughts away.
+fn check_kept_thoughts(edit: &Node<'_>) -> Decoded<()> {
+    let Some(keep) = edit.optional("keep")? else {
+        return Ok(());
+    };
+    if keep.value().is_string() {
+        return keep.literal(&["all"]).map(|_| ());
+    }
+    match keep.tag(&["all", "thinking_turns"])? {
+        "all" => Ok(()),
+        tag => {
+            let turns = keep.tagged(tag);
+            turns.required("value")?.whole().map(|_| ())
+        }
+    }
 }
 
 /// Whether other models may go on where this one declines: `fallbacks`.

@@ -6,10 +6,7 @@ use crate::decode::{Decoded, Node};
 pub(super) fn check_options(root: &Node<'_>) -> Decoded<()> {
     check_cache_control(root)?;
     if let Some(config) = root.optional("output_config")? {
-        config.object()?;
-        if let Some(effort) = config.optional("effort")? {
-            effort.literal(&["low", "medium", "high", "xhigh", "max"])?;
-        }
+        effort(&config)?;
         if let Some(format) = config.optional("format")? {
             format.object()?;
             format.required("type")?.literal(&["json_schema"])?;
@@ -24,8 +21,56 @@ pub(super) fn check_options(root: &Node<'_>) -> Decoded<()> {
     }
     if let Some(diagnostics) = root.optional("diagnostics")? {
         diagnostics.object()?;
+        check_texts(&diagnostics, &["previous_message_id"])?;
     }
     Ok(())
+}
+
+/// The `effort` of an `output_config`.
+pub(super) fn effort(config: &Node<'_>) -> Decoded<Option<&'static str>> {
+    config.object()?;
+    let effort = config.optional("effort")?;
+    effort
+        .map(|node| node.literal(&["low", "medium", "high", "xhigh", "max"]))
+        .transpose()
+}
+
+/// Members that are texts, if they are there.
+pub(super) fn check_texts(node: &Node<'_>, keys: &[&str]) -> Decoded<()> {
+    for key in keys {
+        if let Some(text) = node.optional(key)? {
+            text.string()?;
+        }
+    }
+    Ok(())
+}
+
+/// Members that are true or false, if they are there.
+pub(super) fn check_flags(node: &Node<'_>, keys: &[&str]) -> Decoded<()> {
+    for key in keys {
+        if let Some(flag) = node.optional(key)? {
+            flag.boolean()?;
+        }
+    }
+    Ok(())
+}
+
+/// Members that are integers, if they are there.
+pub(super) fn check_numbers(node: &Node<'_>, keys: &[&str]) -> Decoded<()> {
+    for key in keys {
+        if let Some(number) = node.optional(key)? {
+            number.whole()?;
+        }
+    }
+    Ok(())
+}
+
+/// A member that is a list of texts, if it is there.
+pub(super) fn check_list_of_texts(node: &Node<'_>, key: &str) -> Decoded<()> {
+    let Some(list) = node.optional(key)? else {
+        return Ok(());
+    };
+    list.items()?.try_for_each(|item| item.string().map(|_| ()))
 }
 
 /// `cache_control` of the body, a block, or a tool.

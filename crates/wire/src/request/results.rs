@@ -3,7 +3,10 @@
 
 use serde_json::Value;
 
+use super::{callers, rest, sources};
+use crate::ToolErrorCode;
 use crate::decode::{Decoded, Node};
+use crate::tool_error::{OF_CODE, OF_FETCH, OF_SEARCH};
 
 /// The contents a result block may have, and the name of its error in the service's union.
 struct Shape {
@@ -61,13 +64,14 @@ fn check_search(content: &Node<'_>) -> Decoded<()> {
         class
             .required("type")?
             .literal(&["web_search_tool_result_error"])?;
-        return class.required("error_code")?.string().map(|_| ());
+        return check_error(&class, OF_SEARCH);
     }
     for item in content.items()? {
         item.required("type")?.literal(&["web_search_result"])?;
         for key in ["encrypted_content", "title", "url"] {
             item.required(key)?.string()?;
         }
+        rest::check_texts(&item, &["page_age"])?;
     }
     Ok(())
 }
@@ -78,24 +82,35 @@ fn check_fetch(content: &Node<'_>) -> Decoded<()> {
     if content.value()["type"] == "web_fetch_result" {
         let result = content.tagged("web_fetch_result");
         result.required("url")?.string()?;
+        rest::check_texts(&result, &["retrieved_at"])?;
         let document = result.required("content")?;
         document.required("type")?.literal(&["document"])?;
+        rest::check_cache_control(&document)?;
+        sources::check_about(&document)?;
         return document.required("source")?.object().map(|_| ());
     }
     let class = content.tagged("RequestWebFetchToolResultError");
     class
         .required("type")?
         .literal(&["web_fetch_tool_result_error"])?;
-    class.required("error_code")?.string().map(|_| ())
+    check_error(&class, OF_FETCH)
+}
+
+/// Checks why there is no result: `codes` are those of the tool.
+pub(super) fn check_error(error: &Node<'_>, codes: &[ToolErrorCode]) -> Decoded<()> {
+    let names: Vec<&str> = codes.iter().map(|code| code.name()).collect();
+    error.required("error_code")?.literal(&names).map(|_| ())
 }
 
 /// Checks the `content` of a result block; other tools' results pass.
 pub(super) fn check(tag: &str, block: &Node<'_>) -> Decoded<()> {
     let content = block.required("content")?;
-    match tag {
-        "web_search_tool_result" => return check_search(&content),
-        "web_fetch_tool_result" => return check_fetch(&content),
-        _ => {}
+    if let "web_search_tool_result" | "web_fetch_tool_result" = tag {
+        callers::cell(block)?;
+        return match tag {
+            "web_search_tool_result" => check_search(&content),
+            _ => check_fetch(&content),
+        };
     }
     let Some(shape) = SHAPES.iter().find(|shape| shape.block == tag) else {
         return Ok(());
@@ -104,7 +119,8 @@ pub(super) fn check(tag: &str, block: &Node<'_>) -> Decoded<()> {
     let kind = content.value()["type"].as_str().unwrap_or_default();
     if kind == shape.error {
         let error = content.tagged(shape.error);
-        return error.required("error_code")?.string().map(|_| ());
+        rest::check_texts(&error, &["error_message"])?;
+        return check_error(&error, OF_CODE);
     }
     // What quirk `editor-keys` sends comes back.
     if tag.starts_with("text_editor") && kind == "text_editor_code_execution_result" {
@@ -123,36 +139,34 @@ pub(super) fn check(tag: &str, block: &Node<'_>) -> Decoded<()> {
             result.required("is_file_update")?.boolean().map(|_| ())
         }
         // Its counters and lines may all be null.
-        "text_editor_code_execution_str_replace_result" | "text_editor_code_execution_result" => {
-            Ok(())
+        "text_editor_code_execution_str_replace_result" => {
+            rest::check_list_of_texts(&result, "lines")?;
+            let counters = ["new_lines", "new_start", "old_lines", "old_start"];
+            rest::check_numbers(&result, &counters)
         }
         "text_editor_code_execution_view_result" => {
             result.required("content")?.string()?;
             result
                 .required("file_type")?
-                .literal(&["text", "image", "pdf"])
-                .map(|_| ())
+                .literal(&["text", "image", "pdf"])?;
+            rest::check_numbers(&result, &["num_lines", "start_line", "total_lines"])
         }
-        kind => check_run(&result, kind.starts_with("encrypted")),
+        "encrypted_code_execution_result" => {
+            check_run(&result, "encrypted_stdout", "code_execution_output")
+        }
+        "code_execution_result" => check_run(&result, "stdout", "code_execution_output"),
+        _ => check_run(&result, "stdout", "bash_code_execution_output"),
     }
 }
 
-/// Checks a program's result: its output, its return code, and the files it left.
-fn check_run(result: &Node<'_>, encrypted: bool) -> Decoded<()> {
-    let stdout = if encrypted {
-        "encrypted_stdout"
-    } else {
-        "stdout"
-    };
+/// Checks a program's result: its output, its return code, and the files it left, which are of the type `left`.
+fn check_run(result: &Node<'_>, stdout: &str, left: &str) -> Decoded<()> {
     result.required(stdout)?.string()?;
     result.required("stderr")?.string()?;
-    let code = result.required("return_code")?;
-    if !code.value().is_i64() {
-        return Err(code.fault("Input should be a valid integer"));
-    }
+    result.required("return_code")?.whole()?;
     for file in result.required("content")?.items()? {
-        file.object()?;
         file.required("file_id")?.string()?;
+        file.required("type")?.literal(&[left])?;
     }
     Ok(())
 }

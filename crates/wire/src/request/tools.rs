@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::{rest, schema};
+use super::{rest, schema, texts};
 use crate::decode::{Decoded, Node};
 
 /// One declared tool.
@@ -148,10 +148,16 @@ impl Tool {
             name_node.literal(&[name])?;
             ToolKind::OtherServer
         } else {
+            if let Some(name) = client_name(tag) {
+                name_node.literal(&[name])?;
+            }
             ToolKind::Client
         };
         if tag == "custom" {
             check_custom(&tool, &name_node)?;
+        }
+        if kind == ToolKind::Client {
+            check_examples(&tool)?;
         }
         let allowed_callers = allowed_callers(&tool)?;
         let deferred = tool
@@ -288,6 +294,29 @@ fn hosted_name(tag: &str) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
+/// The one name that a tool may have which the client carries out and the service describes. Those that only
+/// betas have are not looked at.
+fn client_name(tag: &str) -> Option<&'static str> {
+    match tag {
+        "bash_20250124" => Some("bash"),
+        "memory_20250818" => Some("memory"),
+        "text_editor_20250124" => Some("str_replace_editor"),
+        "text_editor_20250429" | "text_editor_20250728" => Some("str_replace_based_edit_tool"),
+        _ => None,
+    }
+}
+
+/// Checks what a tool that the client carries out may have beside what it is known by.
+fn check_examples(tool: &Node<'_>) -> Decoded<()> {
+    if let Some(examples) = tool.optional("input_examples")? {
+        for example in examples.items()? {
+            example.dictionary()?;
+        }
+    }
+    rest::check_flags(tool, &["eager_input_streaming"])?;
+    rest::check_numbers(tool, &["max_characters"])
+}
+
 impl AdvisorOptions {
     fn decode(tool: &Node<'_>) -> Decoded<Self> {
         let count = |key: &str| {
@@ -335,15 +364,54 @@ impl WebOptions {
             Some(node) => return Err(node.fault("Extra inputs are not permitted")),
             None => false,
         };
+        check_user_location(tool)?;
+        check_url_sources(tool)?;
+        rest::check_flags(tool, &["use_cache"])?;
         Ok(Self {
             max_uses: count("max_uses")?,
             allowed_domains,
             blocked_domains: blocked_domains.unwrap_or_default(),
             max_content_tokens: count("max_content_tokens")?,
-            cites: tool.value()["citations"]["enabled"].as_bool(),
+            cites: texts::cites(tool)?,
             excluded,
         })
     }
+}
+
+/// Checks where searches are asked from.
+fn check_user_location(tool: &Node<'_>) -> Decoded<()> {
+    let Some(location) = tool.optional("user_location")? else {
+        return Ok(());
+    };
+    location.required("type")?.literal(&["approximate"])?;
+    rest::check_texts(&location, &["city", "country", "region", "timezone"])
+}
+
+/// Checks which URLs may be fetched.
+fn check_url_sources(tool: &Node<'_>) -> Decoded<()> {
+    let Some(sources) = tool.optional("url_sources")? else {
+        return Ok(());
+    };
+    sources.object()?;
+    let of_tools: &[&str] = &["all", "except", "none", "only"];
+    for (key, known) in [
+        ("client_tool_results", of_tools),
+        ("server_tool_results", of_tools),
+        ("user_input", &["all", "none"]),
+    ] {
+        let Some(source) = sources.optional(key)? else {
+            continue;
+        };
+        let tag = source.tag(known)?;
+        if let "except" | "only" = tag {
+            let tagged = source.tagged(tag);
+            for tool in tagged.required("tools")?.items()? {
+                tool.required("type")?.literal(&["tool_reference"])?;
+                tool.required("name")?.string()?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_custom(tool: &Node<'_>, name: &Node<'_>) -> Decoded<()> {
@@ -355,10 +423,23 @@ fn check_custom(tool: &Node<'_>, name: &Node<'_>) -> Decoded<()> {
     let schema = tool.required("input_schema")?;
     schema.object()?;
     schema.required("type")?.literal(&["object"])?;
+    if let Some(properties) = schema.optional("properties")? {
+        properties.dictionary()?;
+    }
+    rest::check_list_of_texts(&schema, "required")?;
     if let Some(description) = tool.optional("description")? {
         description.string()?;
     }
     Ok(())
+}
+
+/// The members that each form of `tool_choice` has.
+pub(super) fn choice_members(tag: &str) -> &'static [&'static str] {
+    match tag {
+        "none" => &["type"],
+        "tool" => &["type", "name", "disable_parallel_tool_use"],
+        _ => &["type", "disable_parallel_tool_use"],
+    }
 }
 
 pub(super) fn tool_choice(root: &Node<'_>, tools: &[Tool]) -> Decoded<Option<ToolChoice>> {
