@@ -151,7 +151,7 @@ async fn a_store_of_a_later_version_is_left_alone() {
         Store::open(dir.path()),
         Err(StoreError::TooNew {
             found: 99,
-            known: 5
+            known: 6
         })
     ));
 }
