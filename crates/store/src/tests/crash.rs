@@ -100,7 +100,7 @@ async fn a_row_without_its_bytes_is_removed_and_no_longer_counted() {
             .unwrap()
             .is_some()
     );
-    assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 7);
+    assert_eq!(store.used_bytes(WORKSPACE, at(0)).await.unwrap(), 7);
 }
 
 #[tokio::test]
