@@ -281,6 +281,21 @@ async fn what_has_not_begun_after_a_day_expires() {
 }
 
 #[tokio::test]
+async fn what_has_waited_for_a_place_over_its_day_does_not_begin() {
+    let (server, gate, first) = at_the_door().await;
+    let second = create(&server, &[item("late", &code_prompt("go"))]).await;
+    server.advance("24h").await;
+    gate.open();
+    let end = ended(&server, &second).await;
+    assert_eq!(end["request_counts"]["expired"], 1, "{end}");
+    assert_eq!(
+        ended(&server, &first).await["request_counts"]["succeeded"],
+        4
+    );
+    assert_eq!(gate.came().len(), 5, "four, and the door itself");
+}
+
+#[tokio::test]
 async fn results_are_kept_for_29_days() {
     let server = TestServer::start().await;
     let made = create(&server, &[item("a", &prompt("hi"))]).await;
@@ -384,6 +399,53 @@ async fn batches_are_listed_newest_first_and_forgotten_by_a_reset() {
     assert_eq!(of(&before), ids[1..2]);
     server.control("POST", "reset", &Value::Null).await;
     assert_eq!(get(String::new()).await["data"], json!([]));
+}
+
+#[tokio::test]
+async fn a_list_goes_on_from_a_batch_that_was_deleted_meanwhile() {
+    let server = TestServer::start().await;
+    let mut ids = Vec::new();
+    for n in 0..7 {
+        let made = create(&server, &[item("a", &prompt(&n.to_string()))]).await;
+        ended(&server, &made).await;
+        ids.insert(0, made["id"].as_str().unwrap().to_owned());
+    }
+    let get = async |query: String| {
+        let path = format!("{PATH}?{query}");
+        server.send(&server.request("GET", &path)).await
+    };
+    let mut seen = Vec::new();
+    let mut query = "limit=3".to_owned();
+    let last = loop {
+        let page = get(query).await.json();
+        for row in page["data"].as_array().unwrap() {
+            seen.push(row["id"].as_str().unwrap().to_owned());
+            let deleted = server.send(&at(&server, "DELETE", row, "")).await;
+            assert_eq!(deleted.status, 200, "{}", deleted.text());
+        }
+        let last = page["last_id"].as_str().unwrap().to_owned();
+        if page["has_more"] == false {
+            break last;
+        }
+        query = format!("limit=3&after_id={last}");
+    };
+    assert_eq!(seen, ids);
+    // Its place is known from both sides, and to nobody else.
+    let newer = create(&server, &[item("a", &prompt("newer"))]).await;
+    let before = get(format!("before_id={last}")).await.json();
+    assert_eq!(before["data"][0]["id"], newer["id"]);
+    let path = format!("{PATH}?before_id={last}");
+    let other = server
+        .request("GET", &path)
+        .without("x-api-key")
+        .header("x-api-key", "another");
+    let told = server.send(&other).await;
+    assert_eq!(
+        (told.status, told.message()),
+        (400, format!("before_id: Message Batch `{last}` not found."))
+    );
+    server.control("POST", "reset", &Value::Null).await;
+    assert_eq!(get(format!("after_id={last}")).await.status, 400);
 }
 
 #[tokio::test]

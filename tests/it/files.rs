@@ -78,4 +78,11 @@ async fn an_expired_file_is_refused_by_messages_and_forgotten_after_thirty_days(
             "after {span}"
         );
     }
+    let gone = server.send(&server.messages(&body)).await;
+    let id = file["id"].as_str().unwrap();
+    assert_eq!(
+        (gone.status, gone.message()),
+        (404, format!("File `{id}` not found."))
+    );
+    assert_eq!(error(&gone.json()), ("not_found_error", ""));
 }

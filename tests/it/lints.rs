@@ -264,3 +264,109 @@ fn every_lint_is_in_the_table_of_the_documents_and_no_other_is() {
             .collect::<Vec<_>>()
     );
 }
+
+#[tokio::test]
+async fn a_name_that_no_directory_holds_is_shortened_and_keeps_no_other_file_out() {
+    let server =
+        running(json!([{"bash": "cd $INPUT_DIR; cat *.csv; ls | wc -l; ls *~*.csv"}])).await;
+    let long = format!("{}.csv", "日".repeat(100));
+    let long = server.upload(&long, "text/csv", "long\n").await;
+    let good = server.upload("good.csv", "text/csv", "good\n").await;
+    let mut body = code_prompt("");
+    body["messages"][0]["content"] = json!([
+        {"type": "container_upload", "file_id": long},
+        {"type": "container_upload", "file_id": good},
+    ]);
+    let answer = server.message(&body).await;
+    let stdout = answer["content"][1]["content"]["stdout"].as_str().unwrap();
+    let (content, name) = stdout.split_at("good\nlong\n2\n".len());
+    assert_eq!(content, "good\nlong\n2\n");
+    assert!(name.len() > 250 && name.ends_with(".csv\n"), "{name}");
+    assert_eq!(lints(&server).await, one("shortened_filename", "warning"));
+}
+
+#[tokio::test]
+async fn files_of_a_skill_that_no_directory_holds_are_left_out_alone() {
+    let server = running(json!([{"bash": "cd ../skills; find . -name '*.md' | sort"}])).await;
+    let manifest = "---\nname: long-names\ndescription: Has some.\n---\n";
+    let name = format!("long-names/{}.md", "é".repeat(200));
+    let deep = format!(
+        "long-names{}.md",
+        format!("/{}", "d".repeat(200)).repeat(30)
+    );
+    let parts = [
+        ("files[]", Some("long-names/SKILL.md"), manifest),
+        ("files[]", Some(name.as_str()), "x"),
+        ("files[]", Some(deep.as_str()), "x"),
+        ("files[]", Some("long-names/z.md"), "x"),
+    ];
+    let made = server.request("POST", "/v1/skills").multipart(&parts);
+    let made = server.send(&made).await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let mut body = code_prompt("go");
+    body["container"] = json!({"skills": [
+        {"type": "custom", "skill_id": made.json()["id"]},
+        {"type": "anthropic", "skill_id": "xlsx"},
+    ]});
+    let answer = server.message(&body).await;
+    assert_eq!(
+        answer["content"][1]["content"]["stdout"],
+        "./long-names/SKILL.md\n./long-names/z.md\n./xlsx/SKILL.md\n"
+    );
+    let found = lints(&server).await;
+    let missing = one("input_not_in_container", "warning");
+    assert_eq!(found, [&missing[..], &missing[..]].concat());
+}
+
+#[tokio::test]
+async fn output_files_that_are_not_returned_are_told_of() {
+    let server = running(
+        json!([{"bash": "cd $OUTPUT_DIR; touch fine.txt 'a:b?.txt' $'line\\nbreak'; echo done"}]),
+    )
+    .await;
+    let answer = server.message(&code_prompt("go")).await;
+    let content = &answer["content"][1]["content"];
+    assert_eq!(content["content"].as_array().unwrap().len(), 1);
+    assert_eq!(content["stdout"], "done\n");
+    assert_eq!(
+        content["stderr"],
+        "\nsandtable: `a:b?.txt`, `line\\nbreak` in `$OUTPUT_DIR`: not returned, the Files API takes no such name\n"
+    );
+    assert!(
+        lints(&server)
+            .await
+            .contains(&one("output_not_returned", "warning")[0])
+    );
+}
+
+#[tokio::test]
+async fn an_output_file_beyond_the_quota_stays_in_its_container_and_the_turn_goes_on() {
+    let server = TestServer::on_with(Arc::new(Processes::new()), |config| config.quota_bytes = 9);
+    let server = server.await;
+    server
+        .steps(&json!([
+            {"bash": "cd $OUTPUT_DIR; printf 1234 > a; printf 12345678 > b; printf 12345 > c; echo done"},
+            {"text": "${{ last.files | map(attribute='filename') | join(' ') }}"},
+        ]))
+        .await;
+    let told = "\nsandtable: `b` in `$OUTPUT_DIR`: not returned, the storage quota is used up\n";
+    let answer = server.message(&code_prompt("go")).await;
+    let content = &answer["content"][1]["content"];
+    assert_eq!(content["stderr"], told);
+    assert_eq!(content["stdout"], "done\n");
+    assert_eq!(answer["content"][2]["text"], "a c");
+    // Nothing fits any more; the stream says the same.
+    let stream = server.send(&server.messages(&streamed(code_prompt("again"))));
+    let stream = stream.await.text();
+    assert!(
+        stream.contains("`a`, `b`, `c` in `$OUTPUT_DIR`: not returned"),
+        "{stream}"
+    );
+    assert!(stream.contains("message_stop"), "{stream}");
+    let found = lints(&server).await;
+    let unreturned = one("output_not_returned", "warning");
+    assert_eq!(
+        found.iter().filter(|lint| **lint == unreturned[0]).count(),
+        2
+    );
+}

@@ -41,6 +41,9 @@ async fn retired_models_are_listed_only_where_they_are_asked_for() {
         .collect();
     assert!(stages.contains(&"active") && stages.contains(&"deprecated"));
     assert!(!stages.contains(&"retired"));
+    let (_, opus) = get(&server, "/v1/models/claude-opus-4-5").await;
+    assert_eq!(opus["lifecycle"], "deprecated");
+    assert_eq!(opus["retires_at"], "2027-01-22T00:00:00Z");
     let path = "/v1/models?lifecycle%5B%5D=retired&lifecycle%5B%5D=deprecated&limit=1000";
     let (_, old) = get(&server, path).await;
     assert!(ids(&old).contains(&"claude-opus-4-20250514"));
@@ -88,7 +91,8 @@ async fn wrong_parameters_of_the_list_are_named() {
             "after_id=a&before_id=b",
             "before_id: Cannot be combined with `after_id`",
         ),
-        ("after_id=a", "after_id, before_id: Model `a` not found."),
+        ("after_id=a", "after_id: Model `a` not found."),
+        ("before_id=a", "before_id: Model `a` not found."),
     ] {
         let (status, body) = get(&server, &format!("/v1/models?{query}")).await;
         assert_eq!((status, &body["error"]["message"]), (400, &json!(text)));

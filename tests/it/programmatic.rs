@@ -65,6 +65,28 @@ const GATHER: &str = "import asyncio\n\
     print(rows, await globals()['get_weather']({'after': len(rows)}))";
 
 #[tokio::test]
+async fn code_of_a_batch_waits_for_the_client_too() {
+    let server = running(json!([{"python": "print(await query({'n': 1}))"}, {"text": "ok"}])).await;
+    let body = by_code("go", "code_execution_20260120");
+    let batch = json!({"requests": [{"custom_id": "a", "params": body}]});
+    let path = "/v1/messages/batches";
+    let made = server.send(&server.request("POST", path).json(&batch));
+    let made = made.await.json();
+    let at = |rest: &str| {
+        let path = format!("{path}/{}{rest}", made["id"].as_str().expect("an id"));
+        server.request("GET", &path)
+    };
+    while server.send(&at("")).await.json()["processing_status"] != "ended" {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let line = server.send(&at("/results")).await.json();
+    let first = &line["result"]["message"];
+    assert_eq!(first["stop_reason"], "tool_use");
+    let second = server.message(&answered(body, first)).await;
+    assert_eq!(result(&second)["stdout"], "<{\"n\":1}>\n", "{second}");
+}
+
+#[tokio::test]
 async fn code_waits_over_requests_and_its_result_comes_once_at_the_end() {
     let steps = json!([
         {"text": "I'll query."},

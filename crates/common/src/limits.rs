@@ -232,6 +232,8 @@ pub const FILE_LIFE_MAX_SECONDS: i64 = 7_776_000;
 pub const EXPIRED_METADATA_DAYS: i64 = 30;
 /// Longest name of a file, in characters (F081).
 pub const MAX_FILENAME_CHARS: usize = 255;
+/// Longest path that a program can name, in bytes, with the zero at its end.
+pub const MAX_PATH_BYTES: usize = 4096;
 /// Longest media type of a file, in characters (F081).
 pub const MAX_MIME_TYPE_CHARS: usize = 255;
 /// Places at which turns of one workspace wait for a continuation; the oldest go first.

@@ -14,7 +14,7 @@ use wire::ToolErrorCode;
 use wire::block::{Caller, ContentBlock, EditorContent};
 use wire::refusal::Invalid;
 
-use crate::container::{Container, PastCall, Step};
+use crate::container::{Container, Lease, PastCall, Step};
 use crate::hosted::{HostedCall, HostedTools};
 use crate::programmatic::{self, CodeAnswer, CodeUse};
 use crate::web::{WebCall, WebResult, WebTools};
@@ -22,6 +22,7 @@ use crate::{Engine, TurnError, TurnInput, workdir};
 use common::ids::Ids;
 use common::limits::{self, Timeouts};
 pub use files::Allowance;
+use files::Unreturned;
 pub use memo::Memo;
 use model::{
     CallResult, CodeResult, Finding, McpAnswer, OutputFile, Place, ServerTool, ToolFailure,
@@ -31,6 +32,7 @@ use sandbox::guest::{EditCall, ErrorKind, ExecCall, ExecResult, Guest, GuestErro
 use store::TempBlob;
 use words::Parsed;
 use workspace::fault::{Fault, Occasion};
+use workspace::lint::MISSING_INPUT;
 use workspace::quirks::{CaptureWorkdir, LegacyStdoutNewline};
 use workspace::telemetry::{CallDone, CallOutcome};
 
@@ -165,6 +167,20 @@ impl Done {
             message: Some(message.into()),
         }
     }
+}
+
+/// The container's sandbox, and a lint for each file that has not reached it.
+pub(super) async fn lease(
+    engine: &Engine,
+    input: &TurnInput,
+    container: &Arc<Container>,
+) -> Result<Lease, SandboxError> {
+    let lease = engine.containers.lease(container).await?;
+    for missing in lease.missing() {
+        let text = format!("not in container `{}`: {missing}", container.id);
+        input.lint_once(&MISSING_INPUT, text);
+    }
+    Ok(lease)
 }
 
 /// Runs a server call, and says so to those who count; `container` is `None` if the one the request names has
@@ -434,7 +450,7 @@ impl Running<'_> {
         };
         let containers = &self.engine.containers;
         if !containers.follows_pasts() {
-            let guest = containers.lease(self.container).await?;
+            let guest = self.lease().await?;
             let call = call.into_dir(self.ids.next_hex16());
             return self.on(&guest, call).await;
         }
@@ -478,7 +494,7 @@ impl Running<'_> {
     async fn run_cell(&self, code: String) -> Result<Done, CallError> {
         // An interpreter holds more than files.
         self.container.forget_past();
-        let guest = self.engine.containers.lease(self.container).await?;
+        let guest = self.lease().await?;
         if let Some(answers) = self.answers {
             return self.go_on(&guest, answers).await;
         }
@@ -488,8 +504,13 @@ impl Running<'_> {
 
     /// Runs a call in the container's sandbox.
     async fn really(&self, call: PastCall) -> Result<Done, CallError> {
-        let guest = self.engine.containers.lease(self.container).await?;
+        let guest = self.lease().await?;
         self.on(&guest, call).await
+    }
+
+    /// The container's sandbox, for a call that runs with what has reached it.
+    pub(super) async fn lease(&self) -> Result<Lease, CallError> {
+        Ok(lease(self.engine, self.input, self.container).await?)
     }
 
     async fn on(&self, guest: &Guest, call: PastCall) -> Result<Done, CallError> {
@@ -579,14 +600,15 @@ impl Running<'_> {
                 file.name
             )));
         }
-        if result.left_out > 0 || !result.refused.is_empty() {
-            tracing::warn!(
-                call.id = self.id, left_out = result.left_out, refused = ?result.refused,
-                "some files in `$OUTPUT_DIR` were not returned"
-            );
-        }
-        let (files, over) = self.take_files(guest, output_dir, result.outputs).await?;
-        stderr.push_str(&self.over_allowance(over));
+        let mut unreturned = Unreturned {
+            refused: result.refused,
+            beyond_count: result.left_out,
+            ..Unreturned::default()
+        };
+        let outputs = result.outputs;
+        let files = self.take_files(guest, output_dir, outputs, &mut unreturned);
+        let files = files.await?;
+        stderr.push_str(&self.tell(&unreturned));
         let mut stdout = String::from_utf8_lossy(&result.stdout).into_owned();
         // Parity: since 2026-02 under 20250522 (F041).
         if self.is_legacy()
@@ -601,24 +623,6 @@ impl Running<'_> {
             return_code: i64::from(result.return_code),
             files,
         })
-    }
-}
-
-impl Running<'_> {
-    /// The note to the model about files that one turn may not hand back any more; empty if there are none.
-    fn over_allowance(&self, files: usize) -> String {
-        if files == 0 {
-            return String::new();
-        }
-        let gigabytes = limits::MAX_OUTPUT_BYTES / (1024 * 1024 * 1024);
-        tracing::warn!(
-            call.id = self.id,
-            files,
-            "output files over the limit of a turn"
-        );
-        format_note(&format!(
-            "{files} files in `$OUTPUT_DIR` were not returned: those of one turn come to more than {gigabytes} GiB"
-        ))
     }
 }
 

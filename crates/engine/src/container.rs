@@ -31,6 +31,7 @@ use common::ids::{ContainerId, SandboxId};
 use common::ids::{Ids, Kind};
 use common::limits::{self, Timeouts};
 pub use files::{FilesError, Listed, Opened};
+use guest_proto::directory_name;
 use model::Upload;
 pub use past::{Digest, PastCall, Step};
 use past::{History, Past};
@@ -111,6 +112,15 @@ struct Usage {
 pub struct Lease {
     guest: Guest,
     container: Arc<Container>,
+    /// What has not reached the sandbox, and why.
+    missing: Vec<String>,
+}
+
+impl Lease {
+    /// Uploads and files of skills that are not in the sandbox, and why.
+    pub(crate) fn missing(&self) -> &[String] {
+        &self.missing
+    }
 }
 
 impl Deref for Lease {
@@ -427,7 +437,7 @@ impl Containers {
         // In a task of its own: who leaves meanwhile leaves no sandbox half started, and the next to
         // come waits for it instead of starting another.
         let lease = tokio::spawn(async move { containers.enter(&waking).await });
-        let lease = lease.await.map_err(|error| SandboxError::Engine {
+        let mut lease = lease.await.map_err(|error| SandboxError::Engine {
             operation: "wake the container",
             cause: Cause::of(error),
         })??;
@@ -440,19 +450,24 @@ impl Containers {
             self.make_up(container, &lease, past).await?;
             sandbox.past.pop_front();
         }
-        while let Some(upload) = sandbox.waiting.first() {
-            if let Err(error) = self.put(container, &lease, upload).await {
-                return go_without(container, error).map(|()| lease);
+        let mut missing = Vec::new();
+        let mut place = 0;
+        while let Some(upload) = sandbox.waiting.get(place) {
+            match self.put(container, &lease, upload).await {
+                Ok(()) => {
+                    sandbox.waiting.remove(place);
+                }
+                Err(error) => {
+                    let what = format!("`{}`", upload.filename);
+                    missing.push(go_without(container, &what, error)?);
+                    place += 1;
+                }
             }
-            sandbox.waiting.remove(0);
         }
-        match self
-            .put_skills(container, &lease, &mut sandbox.waiting_skills)
-            .await
-        {
-            Err(error) => go_without(container, error).map(|()| lease),
-            Ok(()) => Ok(lease),
-        }
+        let skills = self.put_skills(container, &lease, &mut sandbox.waiting_skills);
+        missing.extend(skills.await?);
+        lease.missing = missing;
+        Ok(lease)
     }
 
     /// A running sandbox with everything in place: nothing is waited for, so that calls which begin
@@ -467,6 +482,7 @@ impl Containers {
         Some(Lease {
             guest,
             container: Arc::clone(container),
+            missing: Vec::new(),
         })
     }
 
@@ -490,6 +506,7 @@ impl Containers {
         Ok(Lease {
             guest,
             container: Arc::clone(container),
+            missing: Vec::new(),
         })
     }
 
@@ -512,7 +529,7 @@ impl Containers {
         };
         let mut source = self.0.store.open_blob(&row).await.map_err(store_failed)?;
         let target = PutFile {
-            name: &upload.filename,
+            name: &directory_name(&upload.filename),
             input_dir: &container.input_dir,
         };
         guest.put_file(target, &mut source).await?;
@@ -532,16 +549,18 @@ impl Containers {
         self.stop(container, sandbox).await
     }
 
-    /// Puts a container to sleep that nobody uses any more; one that somebody uses stays as it is.
+    /// Puts a container to sleep that nobody uses any more; one that somebody uses, or whose code waits for the
+    /// client, stays as it is.
     pub async fn rest(&self, workspace: &str, id: &str) -> Result<(), SandboxError> {
         let row = self.0.store.container(workspace, id).await;
         let row = row.map_err(store_failed)?;
-        let Some(container) = row.and_then(|row| self.0.lock().get(row.sandbox.as_str()).cloned())
-        else {
+        let Some(row) = row else { return Ok(()) };
+        let Some(container) = self.0.lock().get(row.sandbox.as_str()).cloned() else {
             return Ok(());
         };
         let sandbox = container.sandbox.lock().await;
-        if container.usage().leases > 0 || sandbox.guest.is_none() {
+        let is_used = container.usage().leases > 0 || self.is_pending(&row.sandbox);
+        if is_used || sandbox.guest.is_none() {
             return Ok(());
         }
         self.stop(&container, sandbox).await
@@ -644,13 +663,17 @@ pub fn is_over(row: &ContainerRow, now: DateTime<Utc>, idle: Option<TimeDelta>) 
 }
 
 /// A container that is too full for a file, or in which code has put something in its way for good, still
-/// runs calls: one of them may make room. What waits is tried again with the next.
-fn go_without(container: &Container, error: SandboxError) -> Result<(), SandboxError> {
+/// runs calls: one of them may make room. What waits is tried again with the next. Answers what is missing, and why.
+fn go_without(
+    container: &Container,
+    what: &str,
+    error: SandboxError,
+) -> Result<String, SandboxError> {
     if let SandboxError::Guest(GuestError::Refused { kind, message }) = &error
         && *kind != ErrorKind::Busy
     {
-        tracing::warn!(container.id = %container.id, reason = %message, "an upload has not reached its container");
-        return Ok(());
+        tracing::warn!(container.id = %container.id, reason = %message, "{what} has not reached its container");
+        return Ok(format!("{what}: {message}"));
     }
     Err(error)
 }

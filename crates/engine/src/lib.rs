@@ -154,6 +154,15 @@ impl TurnInput {
         self.note(|facts| facts.lints.push(Lint::new(rule, text)));
     }
 
+    /// The same of something that several calls of a turn may meet.
+    fn lint_once(&self, rule: &'static Rule, text: String) {
+        let lint = Lint::new(rule, text);
+        let is_told = |report: &Report| report.facts.lints.contains(&lint);
+        if !self.report.lock().is_ok_and(|report| is_told(&report)) {
+            self.lint(rule, lint.message.into_owned());
+        }
+    }
+
     /// Server tool iterations before `pause_turn`; a batch has more of them (F110).
     fn iterations(&self) -> u32 {
         match self.batch_item {

@@ -9,6 +9,7 @@ use crate::references::InertUpload;
 use crate::validate::Pending;
 use crate::{Engine, TurnError, TurnInput, programmatic, references};
 use common::ids::FileId;
+use guest_proto::directory_name;
 use store::{MountedFile, StoreError};
 use workspace::lint::{
     DROPPED_CONTAINER, EXPIRED_CONTAINER, FORGOTTEN_UPLOAD, INERT_UPLOAD, LOST_CALLER,
@@ -144,7 +145,10 @@ pub(super) async fn uploads(
     }
     for InertUpload { path, file_id } in &means.inert {
         let row = engine.store.file(workspace, file_id).await?;
-        let by_name = row.is_some_and(|row| there.iter().any(|file| file.filename == row.filename));
+        let by_name = row.is_some_and(|row| {
+            let name = directory_name(&row.filename);
+            there.iter().any(|file| file.filename == name)
+        });
         let by_id = there.iter().any(|file| file.file_id == *file_id);
         if !by_id && !by_name && !settled.contains(file_id) {
             settled.push(file_id.clone());

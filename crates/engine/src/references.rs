@@ -2,12 +2,14 @@
 
 use serde_json::Value;
 use wire::refusal::Invalid;
-use wire::request::{Block, By, Message, MessagesRequest, Role, Source};
+use wire::request::{Block, By, Message, MessagesRequest, Role, Source, is_image_type};
 
 use crate::{Engine, TurnError, TurnInput, programmatic};
 use common::ids::FileId;
+use guest_proto::directory_name;
 use model::{CallResult, DeclaredTool, TurnRequest, Upload};
 use store::FileRow;
+use workspace::lint::SHORTENED_NAME;
 use workspace::quirks::UploadScope;
 
 /// An upload of an earlier turn: where it stands, and its file.
@@ -53,20 +55,29 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
                 }
                 Block::ContainerUpload { file_id } => {
                     let file = find(engine, input, file_id).await?;
+                    let filename = directory_name(&file.filename).into_owned();
+                    if filename != file.filename {
+                        let text = format!(
+                            "{}: the name of `{file_id}` has {} bytes, and the container has it as `{filename}`",
+                            path(),
+                            file.filename.len()
+                        );
+                        input.lint(&SHORTENED_NAME, text);
+                    }
                     uploads.mounted.push(Upload {
                         file_id: file.id,
-                        filename: file.filename,
+                        filename,
                     });
                 }
                 Block::Image(Source::File { file_id }) => {
                     let file = find(engine, input, file_id).await?;
-                    if !file.mime_type.starts_with("image/") {
+                    if !is_image_type(&essence(&file.mime_type)) {
                         return Err(wrong_format(&path(), "image", &file));
                     }
                 }
                 Block::Document(Source::File { file_id }) => {
                     let file = find(engine, input, file_id).await?;
-                    if !matches!(file.mime_type.as_str(), "application/pdf" | "text/plain") {
+                    if !matches!(&*essence(&file.mime_type), "application/pdf" | "text/plain") {
                         return Err(wrong_format(&path(), "document", &file));
                     }
                 }
@@ -90,13 +101,19 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
     Ok(uploads)
 }
 
+/// A media type without its parameters; its letters may be of either case (RFC 9110, 8.3.1).
+fn essence(media_type: &str) -> String {
+    let (essence, _) = media_type.split_once(';').unwrap_or((media_type, ""));
+    essence.trim().to_ascii_lowercase()
+}
+
 fn invalid(path: &str, reason: &str) -> TurnError {
     Invalid::new(format!("{path}: {reason}")).into()
 }
 
 fn wrong_format(path: &str, block: &str, file: &FileRow) -> TurnError {
     let takes = if block == "image" {
-        "an image block takes an image"
+        "an image block takes a JPEG, PNG, GIF, or WebP image"
     } else {
         "a document block takes a PDF or plain text"
     };
@@ -111,19 +128,18 @@ fn wrong_format(path: &str, block: &str, file: &FileRow) -> TurnError {
 }
 
 async fn find(engine: &Engine, input: &TurnInput, file_id: &str) -> Result<FileRow, TurnError> {
+    let now = input.workspace.clock.now();
     let row = engine
         .store
         .file(&input.workspace.id, &file_id.into())
         .await?
+        .filter(|row| !row.is_gone(now))
         .ok_or_else(|| TurnError::NotFound {
             message: format!("File `{file_id}` not found."),
             code: None,
         })?;
     input.workspace.watch.hands_on(file_id);
-    if row
-        .expires_at
-        .is_some_and(|end| end <= input.workspace.clock.now())
-    {
+    if row.is_expired(now) {
         return Err(TurnError::NotFound {
             message: format!("File `{file_id}` has expired."),
             code: Some("file_expired"),
@@ -278,6 +294,13 @@ mod tests {
     fn messages(value: &Value) -> Vec<Message> {
         let body = json!({"model": "m", "max_tokens": 1, "messages": value});
         MessagesRequest::decode(&body, false).unwrap().messages
+    }
+
+    #[test]
+    fn a_media_type_is_its_essence_in_lower_case() {
+        for told in ["text/plain", "TEXT/Plain ; charset=utf-8", "text/plain;a;b"] {
+            assert_eq!(essence(told), "text/plain");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Running<'_> {
     async fn killed(&self, arguments: &Value) -> Result<Done, CallError> {
         let containers = &self.engine.containers;
         // Awake first: what is killed is the call, not a start.
-        containers.lease(self.container).await?;
+        self.lease().await?;
         let kill = async {
             tokio::time::sleep(KILL_AFTER).await;
             containers.sleep(self.container).await
@@ -125,7 +125,7 @@ impl Running<'_> {
 
     async fn on_a_full_disk(&self, arguments: &Value) -> Result<Done, CallError> {
         self.container.forget_past();
-        let guest = self.engine.containers.lease(self.container).await?;
+        let guest = self.lease().await?;
         let bound = self.engine.containers.limits().disk_bytes;
         // Room for what a file system of that size needs itself.
         let most = bound + bound / 16;

@@ -5,6 +5,7 @@
 
 mod frame;
 mod message;
+mod name;
 mod resync;
 mod settings;
 
@@ -16,6 +17,7 @@ pub use message::{
     Answer, AnswerBody, CodeAnswer, CodeCall, Command, Edit, EditErrorKind, EditResult, ErrorKind,
     ExecDone, FileType, Hunk, Outcome, OutputFile, Request, RequestBody, Unclaimed, WaitingCell,
 };
+pub use name::{MAX_NAME_BYTES, directory_name, is_file_name};
 pub use resync::{Finder, MARK_BYTES, TOKEN_BYTES, Token};
 pub use settings::Settings;
 
@@ -63,28 +65,9 @@ pub fn is_call_tag(tag: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
-/// Whether the Files API takes a file name, and a directory can hold it.
-pub fn is_file_name(name: &str) -> bool {
-    !matches!(name, "" | "." | "..")
-        && name.chars().count() <= 255
-        && !name
-            .chars()
-            .any(|c| c <= '\u{1f}' || "<>:\"|?*\\/".contains(c))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_the_files_api_refuses_are_refused() {
-        for name in ["", ".", "..", "a/b", "a\\b", "a:b", "a\nb", "what?", "\0"] {
-            assert!(!is_file_name(name), "{name:?}");
-        }
-        assert!(is_file_name("Umsätze 2024 (final).csv"));
-        assert!(is_file_name(&"ä".repeat(255)));
-        assert!(!is_file_name(&"ä".repeat(256)));
-    }
 
     #[test]
     fn tags_cannot_leave_their_directory() {

@@ -158,6 +158,7 @@ impl App {
         self.store.save_clock(&workspace.id, clock.state()).await?;
         self.containers.expire_old(workspace).await?;
         self.containers.time_out_calls();
+        self.batches.wake_all(&workspace.id);
         workspace.tell("clock_moved", || {
             json!(ClockMoved {
                 now: time_text(clock.now()),

@@ -70,6 +70,15 @@ impl Pool {
         }
     }
 
+    /// Lets all batches of a workspace look at once whether they are to go on.
+    pub fn wake_all(&self, workspace: &str) {
+        for running in self.lock().values() {
+            if running.workspace == workspace {
+                running.wake.notify_one();
+            }
+        }
+    }
+
     /// Ends the batches of a workspace, or all of them, where they are; returns when they have ended.
     pub async fn stop(&self, workspace: Option<&str>) {
         let stopped: Vec<_> = self

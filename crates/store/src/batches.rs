@@ -82,7 +82,22 @@ pub struct BatchRow {
     pub n: i64,
 }
 
+/// A place in the list of batches, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BatchPosition {
+    created_at_us: i64,
+    n: i64,
+}
+
 impl BatchRow {
+    /// Its place in the list.
+    pub fn position(&self) -> BatchPosition {
+        BatchPosition {
+            created_at_us: micros(self.created_at),
+            n: self.n,
+        }
+    }
+
     /// When what has not been begun expires.
     pub fn expires_at(&self) -> DateTime<Utc> {
         self.created_at + TimeDelta::hours(limits::BATCH_LIFE_HOURS)
@@ -226,6 +241,31 @@ impl Store {
             ))
             .and_then(|mut query| query.query_map([workspace], read_row)?.collect())
             .map_err(StoreError::sql("list batches"))
+        })
+        .await
+    }
+
+    /// Where a batch of the workspace stood in the list before it was deleted.
+    pub async fn deleted_batch(
+        &self,
+        workspace: &str,
+        id: &str,
+    ) -> Result<Option<BatchPosition>, StoreError> {
+        self.look_up(|db| {
+            db.prepare_cached(
+                "SELECT created_at_us, batch FROM deleted_batches WHERE workspace = ?1 AND id = ?2",
+            )
+            .and_then(|mut query| {
+                query
+                    .query_row([workspace, id], |row| {
+                        Ok(BatchPosition {
+                            created_at_us: row.get(0)?,
+                            n: row.get(1)?,
+                        })
+                    })
+                    .optional()
+            })
+            .map_err(StoreError::sql("find a cursor's batch"))
         })
         .await
     }

@@ -258,13 +258,17 @@ impl Store {
         .await
     }
 
-    /// Bytes that the workspace's files take; 0 for an unknown workspace.
-    pub async fn used_bytes(&self, workspace: &str) -> Result<u64, StoreError> {
+    /// Bytes that the workspace's files take, without those whose content is no longer to be had; 0 for an unknown
+    /// workspace.
+    pub async fn used_bytes(&self, workspace: &str, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let sql = || StoreError::sql("count the bytes of a workspace");
         self.look_up(|db| {
-            db.prepare_cached("SELECT used_bytes FROM workspaces WHERE id = ?1")
+            let used: Option<i64> = db
+                .prepare_cached("SELECT used_bytes FROM workspaces WHERE id = ?1")
                 .and_then(|mut query| query.query_row([workspace], |row| row.get(0)).optional())
-                .map(|size| size.map_or(0, bytes))
-                .map_err(StoreError::sql("count the bytes of a workspace"))
+                .map_err(sql())?;
+            let expired = expired_bytes(db, workspace, now).map_err(sql())?;
+            Ok(bytes(used.unwrap_or(0).saturating_sub(expired)))
         })
         .await
     }
@@ -288,6 +292,14 @@ impl Store {
     }
 }
 
+/// Bytes of files that nobody can have any more, and that are still there for their metadata.
+fn expired_bytes(db: &Connection, workspace: &str, now: DateTime<Utc>) -> rusqlite::Result<i64> {
+    db.prepare_cached(
+        "SELECT coalesce(sum(size_bytes), 0) FROM files WHERE workspace = ?1 AND expires_at_us <= ?2",
+    )?
+    .query_row(params![workspace, micros(now)], |row| row.get(0))
+}
+
 pub(super) fn insert(
     db: &Transaction<'_>,
     file: NewFile,
@@ -309,10 +321,12 @@ pub(super) fn insert(
     let Some((ordinal, used)) = counted else {
         return Err(StoreError::UnknownWorkspace { id: file.workspace });
     };
-    if bytes(used).saturating_add(size_bytes) > quota_bytes {
+    let expired = expired_bytes(db, &file.workspace, file.created_at).map_err(sql())?;
+    let used_bytes = bytes(used.saturating_sub(expired));
+    if used_bytes.saturating_add(size_bytes) > quota_bytes {
         return Err(StoreError::QuotaExceeded {
             size_bytes,
-            used_bytes: bytes(used),
+            used_bytes,
             quota_bytes,
         });
     }

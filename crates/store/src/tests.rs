@@ -97,7 +97,7 @@ async fn a_file_is_found_read_counted_and_deleted() {
     let found = store.file(WORKSPACE, &"file_1".into()).await.unwrap();
     assert_eq!(found.as_ref(), Some(&added));
     assert_eq!(read(&store, &added).await, b"file_1");
-    assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 6);
+    assert_eq!(store.used_bytes(WORKSPACE, at(0)).await.unwrap(), 6);
     assert_eq!(on_disk(dir.path()), (0, 1));
 
     assert!(
@@ -113,7 +113,7 @@ async fn a_file_is_found_read_counted_and_deleted() {
             .unwrap()
     );
     assert_eq!(store.file(WORKSPACE, &"file_1".into()).await.unwrap(), None);
-    assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 0);
+    assert_eq!(store.used_bytes(WORKSPACE, at(0)).await.unwrap(), 0);
     assert_eq!(on_disk(dir.path()), (0, 0));
     assert!(matches!(
         store.open_blob(&added).await,
@@ -136,7 +136,7 @@ async fn another_workspace_sees_nothing_and_may_use_the_same_ids() {
             .unwrap()
     );
     assert_eq!(read(&store, &theirs).await, b"file_1");
-    assert_eq!(store.used_bytes(OTHER).await.unwrap(), 6);
+    assert_eq!(store.used_bytes(OTHER, at(0)).await.unwrap(), 6);
 }
 
 #[tokio::test]
@@ -183,7 +183,37 @@ async fn the_quota_is_reached_exactly_and_not_passed() {
     ));
     insert("file_3", 1).await.unwrap();
     insert("file_4", 0).await.unwrap();
-    assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 10);
+    assert_eq!(store.used_bytes(WORKSPACE, at(0)).await.unwrap(), 10);
+}
+
+#[tokio::test]
+async fn an_expired_file_takes_no_room_although_its_metadata_stay() {
+    let dir = TempDir::new().unwrap();
+    let options = Options {
+        quota_bytes: 10,
+        ..Options::default()
+    };
+    let store = open_with(dir.path(), options).await;
+    let insert = async |id: &str, seconds: i64| {
+        let file = NewFile {
+            expires_at: Some(at(3600)),
+            ..new_file(WORKSPACE, id, seconds)
+        };
+        let blob = blob(&store, &[0; 10]).await;
+        store.insert_file(file, blob).await
+    };
+    insert("file_1", 0).await.unwrap();
+    let early = insert("file_2", 3599).await;
+    assert!(matches!(early, Err(StoreError::QuotaExceeded { .. })));
+    for (seconds, used) in [(3599, 10), (3600, 0)] {
+        let counted = store.used_bytes(WORKSPACE, at(seconds)).await.unwrap();
+        assert_eq!(counted, used, "{seconds}");
+    }
+    insert("file_2", 3600).await.unwrap();
+    let id = "file_1".into();
+    assert!(store.file(WORKSPACE, &id).await.unwrap().is_some());
+    store.delete_file(WORKSPACE, &id).await.unwrap();
+    assert_eq!(store.used_bytes(WORKSPACE, at(0)).await.unwrap(), 10);
 }
 
 #[tokio::test]
@@ -302,7 +332,7 @@ async fn an_unknown_workspace_can_hold_nothing() {
         .save_clock("wrkspc_no", common::clock::State::default())
         .await;
     assert!(matches!(refused, Err(StoreError::UnknownWorkspace { .. })));
-    assert_eq!(store.used_bytes("wrkspc_no").await.unwrap(), 0);
+    assert_eq!(store.used_bytes("wrkspc_no", at(0)).await.unwrap(), 0);
 }
 
 fn container(id: &str) -> ContainerRow {
@@ -378,7 +408,7 @@ async fn a_reset_clears_one_workspace_and_lets_its_ids_come_again() {
     let cleared = store.restore_workspace(WORKSPACE, Contents::default());
     let cleared = cleared.await.unwrap();
     assert_eq!(cleared.containers, ["container_1", "container_2"]);
-    assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 0);
+    assert_eq!(store.used_bytes(WORKSPACE, at(0)).await.unwrap(), 0);
     assert_eq!(on_disk(dir.path()), (0, 1));
     assert!(store.file(OTHER, &"file_1".into()).await.unwrap().is_some());
     let again = add(&store, WORKSPACE, "file_1", 0).await;
@@ -435,7 +465,7 @@ async fn a_state_that_cannot_be_restored_changes_nothing_and_leaves_no_bytes() {
         .unwrap()
         .unwrap();
     assert_eq!(read(&store, &row).await, b"123456");
-    assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 6);
+    assert_eq!(store.used_bytes(WORKSPACE, at(0)).await.unwrap(), 6);
     assert_eq!(on_disk(dir.path()), (0, 1));
 }
 
@@ -467,6 +497,6 @@ async fn uploads_and_deletions_at_once_leave_what_was_not_deleted() {
     let page = store.files(WORKSPACE, query).await.unwrap();
     assert_eq!(page.rows.len(), 25);
     let bytes: u64 = page.rows.iter().map(|row| row.size_bytes).sum();
-    assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), bytes);
+    assert_eq!(store.used_bytes(WORKSPACE, at(0)).await.unwrap(), bytes);
     assert_eq!(on_disk(dir.path()), (0, 25));
 }

@@ -188,6 +188,7 @@ pub(super) fn clear(
         .map_err(sql())?;
     for statement in [
         "DELETE FROM batches WHERE workspace = ?1",
+        "DELETE FROM deleted_batches WHERE workspace = ?1",
         "DELETE FROM threads WHERE workspace = ?1",
         "DELETE FROM skills WHERE workspace = ?1",
         "DELETE FROM containers WHERE workspace = ?1",

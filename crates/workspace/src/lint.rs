@@ -72,6 +72,12 @@ rules! {
         "an answer may hold several files, in one result and in several: go through all of them";
     UNFETCHED_OUTPUT = "unfetched_output", Warning,
         "fetch it with `GET /v1/files/{id}/content`, hand it on, or delete it";
+    UNRETURNED_OUTPUT = "output_not_returned", Warning,
+        "it stays in the container: have code give it a name that the Files API takes, or delete files that are no longer needed";
+    SHORTENED_NAME = "shortened_filename", Warning,
+        "keep names of files within 255 bytes: a directory holds no longer ones";
+    MISSING_INPUT = "input_not_in_container", Warning,
+        "make room in the container, or give the file a shorter name";
     SERVER_TOOL_RESULT = "tool_result_for_server_tool", Error,
         "`server_tool_use` blocks are answered by the service: send `tool_result` for `tool_use` blocks alone";
     EXPIRED_CONTAINER = "expired_container_reused", Error,

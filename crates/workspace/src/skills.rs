@@ -12,6 +12,10 @@ use wire::refusal::Invalid;
 /// The name of the file that makes a directory a skill.
 pub const MANIFEST: &str = "SKILL.md";
 
+fn two_files(path: &str) -> Invalid {
+    Invalid::new(format!("The skill has two files of the name `{path}`"))
+}
+
 fn too_large() -> Invalid {
     Invalid::new(format!(
         "The skill is too large: its files may hold {} MB in all, uncompressed",

@@ -166,6 +166,7 @@ async fn files_of_the_wrong_kind_in_the_wrong_place_or_unknown_are_refused() {
     let server = TestServer::start().await;
     let csv = server.upload("data.csv", "text/csv", "a,b\n").await;
     let text = server.upload("notes.txt", "text/plain", "hi").await;
+    let bitmap = server.upload("a.bmp", "image/bmp", "BM").await;
     let unknown = "file_01AAAAAAAAAAAAAAAAAAAAAA";
     let block =
         |kind: &str, id: &str| json!({"type": kind, "source": {"type": "file", "file_id": id}});
@@ -185,6 +186,10 @@ async fn files_of_the_wrong_kind_in_the_wrong_place_or_unknown_are_refused() {
         ),
         ("a text as an image", with_tool(user(block("image", &text)))),
         (
+            "an image of another kind",
+            with_tool(user(block("image", &bitmap))),
+        ),
+        (
             "an unknown document",
             with_tool(user(block("document", unknown))),
         ),
@@ -200,9 +205,19 @@ async fn files_of_the_wrong_kind_in_the_wrong_place_or_unknown_are_refused() {
     insta::assert_snapshot!(texts);
     assert_eq!(server.state().await, before);
     server.steps(&json!([{"text": "ok"}])).await;
-    server
-        .message(&with_tool(user(block("document", &text))))
-        .await;
+    // A media type may have parameters, and letters of either case.
+    for (kind, name, media_type) in [
+        ("document", "a", "text/plain"),
+        ("document", "a", "text/plain; charset=utf-8"),
+        ("document", "a", "TEXT/PLAIN"),
+        ("document", "a", "application/PDF"),
+        ("image", "a", "IMAGE/PNG"),
+        // No media type, but a range of them: the name decides.
+        ("image", "a.webp", "image/*"),
+    ] {
+        let file = server.upload(name, media_type, "hi").await;
+        server.message(&with_tool(user(block(kind, &file)))).await;
+    }
     // The SDKs' types have it in answers, which come back.
     let answered = with_tool(json!([
         {"role": "user", "content": "a"},

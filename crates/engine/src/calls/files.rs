@@ -6,15 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::{DateTime, Utc};
 use tokio::io::AsyncReadExt;
 
-use super::{CallError, Running};
+use super::{CallError, Running, format_note};
 use common::ids::Kind;
 use common::limits;
 use model::OutputFile;
 use sandbox::guest::{ErrorKind, Guest, GuestError};
 use store::{NewFile, StoreError, TempBlob};
+use workspace::lint::UNRETURNED_OUTPUT;
 
 /// How much of an output file is in memory at a time.
 pub(super) const COPY_BYTES: usize = 256 * 1024;
+
+/// How many of the files that are not handed back are named.
+const NAMED: usize = 5;
 
 /// The bytes that the calls of one turn may still hand back in files.
 #[derive(Debug)]
@@ -41,22 +45,81 @@ impl Allowance {
     }
 }
 
+/// Files in `$OUTPUT_DIR` that are not handed back. They stay in the container.
+#[derive(Debug, Default)]
+pub(super) struct Unreturned {
+    /// The Files API takes no such names.
+    pub(super) refused: Vec<String>,
+    /// More than one call hands back.
+    pub(super) beyond_count: u64,
+    /// More bytes than one turn hands back.
+    pub(super) beyond_allowance: usize,
+    /// More bytes than the workspace may hold.
+    pub(super) beyond_quota: Vec<String>,
+}
+
+impl Unreturned {
+    /// Which and why, a sentence for each reason.
+    fn reasons(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if !self.refused.is_empty() {
+            reasons.push(format!(
+                "{} in `$OUTPUT_DIR`: not returned, the Files API takes no such name",
+                named(&self.refused)
+            ));
+        }
+        if self.beyond_count > 0 {
+            reasons.push(format!(
+                "{} files in `$OUTPUT_DIR` were not returned: one call returns at most {}",
+                self.beyond_count,
+                limits::MAX_OUTPUT_FILES
+            ));
+        }
+        if self.beyond_allowance > 0 {
+            let gigabytes = limits::MAX_OUTPUT_BYTES / (1024 * 1024 * 1024);
+            reasons.push(format!(
+                "{} files in `$OUTPUT_DIR` were not returned: those of one turn come to more than {gigabytes} GiB",
+                self.beyond_allowance
+            ));
+        }
+        if !self.beyond_quota.is_empty() {
+            reasons.push(format!(
+                "{} in `$OUTPUT_DIR`: not returned, the storage quota is used up",
+                named(&self.beyond_quota)
+            ));
+        }
+        reasons
+    }
+}
+
+/// The first few names, and how many more there are.
+fn named(names: &[String]) -> String {
+    let shown = names.iter().take(NAMED);
+    let shown: Vec<String> = shown
+        .map(|name| format!("`{}`", name.escape_debug()))
+        .collect();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
 pub(super) fn turn(error: StoreError) -> CallError {
     CallError::Turn(error.into())
 }
 
 impl Running<'_> {
     /// Makes the files of a call objects of the Files API, in their order; one that has several names is
-    /// kept once. Answers how many there was no allowance for.
+    /// kept once. What there is no room for is added to `unreturned`.
     pub(super) async fn take_files(
         &self,
         guest: &Guest,
         output_dir: &str,
         outputs: Vec<guest_proto::OutputFile>,
-    ) -> Result<(Vec<OutputFile>, usize), CallError> {
+        unreturned: &mut Unreturned,
+    ) -> Result<Vec<OutputFile>, CallError> {
         let store = &self.engine.store;
         let mut files = Vec::with_capacity(outputs.len());
-        let mut over = 0;
         // Of each file with several names, a copy that takes no room.
         let mut twins: HashMap<u64, TempBlob> = HashMap::new();
         for output in outputs {
@@ -66,7 +129,7 @@ impl Running<'_> {
                 None => match self.fetch(guest, output_dir, &output.name).await? {
                     Fetched::Whole(blob) => blob,
                     Fetched::Over => {
-                        over += 1;
+                        unreturned.beyond_allowance += 1;
                         continue;
                     }
                     Fetched::Gone => continue,
@@ -80,9 +143,20 @@ impl Running<'_> {
                 let twin = store.twin(&blob).await.map_err(turn)?;
                 self.kept().push((output.name.clone(), twin));
             }
-            files.push(self.add(output.name, blob).await?);
+            files.extend(self.add(output.name, blob, unreturned).await?);
         }
-        Ok((files, over))
+        Ok(files)
+    }
+
+    /// The note to the model about files that are not handed back; empty if there are none.
+    pub(super) fn tell(&self, unreturned: &Unreturned) -> String {
+        let mut note = String::new();
+        for reason in unreturned.reasons() {
+            note.push_str(&format_note(&reason));
+            self.input
+                .lint(&UNRETURNED_OUTPUT, format!("`{}`: {reason}", self.id));
+        }
+        note
     }
 
     /// Takes the bytes of one file out of the sandbox: no more than it had when it was opened, whatever
@@ -128,7 +202,14 @@ impl Running<'_> {
         Ok(Fetched::Whole(blob))
     }
 
-    pub(super) async fn add(&self, name: String, blob: TempBlob) -> Result<OutputFile, CallError> {
+    /// Makes a file an object of the Files API; `None`, and it is added to `unreturned`, if the workspace may not hold
+    /// so much.
+    pub(super) async fn add(
+        &self,
+        name: String,
+        blob: TempBlob,
+        unreturned: &mut Unreturned,
+    ) -> Result<Option<OutputFile>, CallError> {
         let now: DateTime<Utc> = self.input.workspace.clock.now();
         let mime = mime_guess::from_path(&name).first_or_octet_stream();
         let row = loop {
@@ -145,14 +226,19 @@ impl Running<'_> {
             match self.engine.store.insert_file(file, blob.clone()).await {
                 // Seeded ids repeat over a restart.
                 Err(StoreError::IdTaken { .. }) => {}
+                Err(StoreError::QuotaExceeded { .. }) => {
+                    unreturned.beyond_quota.push(name);
+                    self.input.allowance.give_back(blob.size_bytes());
+                    return Ok(None);
+                }
                 result => break result.map_err(turn)?,
             }
         };
-        Ok(OutputFile {
+        Ok(Some(OutputFile {
             file_id: row.id,
             filename: row.filename,
             size_bytes: row.size_bytes,
-        })
+        }))
     }
 }
 
@@ -167,6 +253,27 @@ enum Fetched {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_handed_back_is_told_by_its_reason() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let unreturned = Unreturned {
+            refused: names(&["a:b?.txt", "line\nbreak"]),
+            beyond_count: 2,
+            beyond_allowance: 1,
+            beyond_quota: names(&["1", "2", "3", "4", "5", "6", "7"]),
+        };
+        assert_eq!(
+            unreturned.reasons(),
+            [
+                r"`a:b?.txt`, `line\nbreak` in `$OUTPUT_DIR`: not returned, the Files API takes no such name",
+                "2 files in `$OUTPUT_DIR` were not returned: one call returns at most 1000",
+                "1 files in `$OUTPUT_DIR` were not returned: those of one turn come to more than 5 GiB",
+                "`1`, `2`, `3`, `4`, `5` and 2 more in `$OUTPUT_DIR`: not returned, the storage quota is used up",
+            ]
+        );
+        assert!(Unreturned::default().reasons().is_empty());
+    }
 
     #[test]
     fn a_turn_hands_back_what_a_containers_disk_may_hold_and_no_more() {

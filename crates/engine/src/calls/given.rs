@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 
-use super::files::{COPY_BYTES, turn};
+use super::files::{COPY_BYTES, Unreturned, turn};
 use super::{CallError, Done, Running};
 use common::limits;
 use model::{CodeResult, GivenBytes, GivenFile, GivenPath, ModelError, OutputFile};
@@ -52,20 +52,29 @@ impl Running<'_> {
             CodeResult::Edited(content) => Done::Edited(content),
             CodeResult::Ran {
                 stdout,
-                stderr,
+                mut stderr,
                 return_code,
                 files,
-            } => Done::Ran {
-                stdout,
-                stderr,
-                return_code,
-                files: self.make_files(files).await?,
-            },
+            } => {
+                let mut unreturned = Unreturned::default();
+                let files = self.make_files(files, &mut unreturned).await?;
+                stderr.push_str(&self.tell(&unreturned));
+                Done::Ran {
+                    stdout,
+                    stderr,
+                    return_code,
+                    files,
+                }
+            }
         })
     }
 
     /// All are read before the first is made: a call that fails leaves none.
-    async fn make_files(&self, files: Vec<GivenFile>) -> Result<Vec<OutputFile>, CallError> {
+    async fn make_files(
+        &self,
+        files: Vec<GivenFile>,
+        unreturned: &mut Unreturned,
+    ) -> Result<Vec<OutputFile>, CallError> {
         let mut blobs = Vec::with_capacity(files.len());
         for GivenFile { name, bytes } in files {
             let blob = match bytes {
@@ -81,7 +90,7 @@ impl Running<'_> {
         }
         let mut made = Vec::with_capacity(blobs.len());
         for (name, blob) in blobs {
-            made.push(self.add(name, blob).await?);
+            made.extend(self.add(name, blob, unreturned).await?);
         }
         Ok(made)
     }

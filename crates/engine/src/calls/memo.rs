@@ -9,6 +9,7 @@ use memchr::memmem;
 use wire::ToolErrorCode;
 use wire::block::EditorContent;
 
+use super::files::Unreturned;
 use super::{CallError, Done, Running};
 use crate::container::Digest;
 use common::limits;
@@ -142,17 +143,18 @@ impl Running<'_> {
                 files,
             } => {
                 let mut made = Vec::with_capacity(files.len());
-                let mut over = 0;
+                let mut unreturned = Unreturned::default();
                 for (name, blob) in files {
                     if !self.input.allowance.take(blob.size_bytes()) {
-                        over += 1;
+                        unreturned.beyond_allowance += 1;
                         continue;
                     }
                     let twin = self.engine.store.twin(&blob).await;
-                    made.push(self.add(name, twin.map_err(super::files::turn)?).await?);
+                    let twin = twin.map_err(super::files::turn)?;
+                    made.extend(self.add(name, twin, &mut unreturned).await?);
                 }
                 let mut stderr = in_our_words(stderr);
-                stderr.push_str(&self.over_allowance(over));
+                stderr.push_str(&self.tell(&unreturned));
                 Done::Ran {
                     stdout: in_our_words(stdout),
                     stderr,

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncSeekExt as _;
 
 use super::{Container, Containers, Lease, go_without};
+use guest_proto::directory_name;
 use model::Upload;
 use sandbox::guest::{EditCall, ExecCall, ExecKind, PutFile};
 use sandbox::{Cause, SandboxError};
@@ -220,12 +221,15 @@ impl Containers {
                     cause: Cause::of(error),
                 })?;
                 let target = PutFile {
-                    name: &upload.filename,
+                    name: &directory_name(&upload.filename),
                     input_dir: &container.input_dir,
                 };
                 match lease.put_file(target, content).await {
                     Ok(()) => self.placed(container, upload).await,
-                    Err(error) => go_without(container, error.into()),
+                    Err(error) => {
+                        let what = format!("`{}`", upload.filename);
+                        go_without(container, &what, error.into()).map(drop)
+                    }
                 }
             }
             Past::Call(PastCall::Exec(call)) => {

@@ -1,6 +1,8 @@
 //! Skills in containers: noted when a request names them, put below `/skills` when a call needs them.
 
-use super::{Container, Containers, store_failed};
+use super::{Container, Containers, go_without, store_failed};
+use common::limits::MAX_PATH_BYTES;
+use guest_proto::MAX_NAME_BYTES;
 use sandbox::SandboxError;
 use sandbox::guest::Guest;
 use store::{MountedSkill, StoreError};
@@ -52,29 +54,52 @@ impl Containers {
         Ok(())
     }
 
-    /// Puts what waits into the sandbox, one after the other.
+    /// Puts what waits into the sandbox, one after the other. Answers what did not get there, and why: a file that no
+    /// directory holds stays out for good, anything else is tried again with the next call.
     pub(super) async fn put_skills(
         &self,
         container: &Container,
         guest: &Guest,
         waiting: &mut Vec<MountedSkill>,
-    ) -> Result<(), SandboxError> {
+    ) -> Result<Vec<String>, SandboxError> {
+        let mut missing = Vec::new();
         if waiting.is_empty() {
-            return Ok(());
+            return Ok(missing);
         }
         self.0.backend.prepare_skills(&container.sandbox_id).await?;
-        while let Some(skill) = waiting.first() {
+        let mut place = 0;
+        while let Some(skill) = waiting.get(place) {
             let files = self
                 .files_of(container, skill)
                 .await
                 .map_err(store_failed)?;
             // A version that is gone leaves what is there.
-            if !files.is_empty() {
-                guest.new_skill(skill.name.clone()).await?;
+            if !files.is_empty()
+                && let Err(error) = guest.new_skill(skill.name.clone()).await
+            {
+                let what = format!("skill `{}`", skill.name);
+                missing.push(go_without(container, &what, error.into())?);
+                place += 1;
+                continue;
             }
+            let mut is_whole = true;
             for (path, content) in files {
                 let path = format!("{}/{path}", skill.name);
-                guest.put_skill_file(path, &content).await?;
+                let what = format!("`/skills/{path}`");
+                if !is_holdable(&path) {
+                    missing.push(format!(
+                        "{what}: no directory holds a name or a path so long"
+                    ));
+                    continue;
+                }
+                if let Err(error) = guest.put_skill_file(path, &content).await {
+                    missing.push(go_without(container, &what, error.into())?);
+                    is_whole = false;
+                }
+            }
+            if !is_whole {
+                place += 1;
+                continue;
             }
             let placed = MountedSkill {
                 in_place: true,
@@ -85,9 +110,9 @@ impl Containers {
                 .mount_skill(&container.workspace, &container.id, placed)
                 .await
                 .map_err(store_failed)?;
-            waiting.remove(0);
+            waiting.remove(place);
         }
-        Ok(())
+        Ok(missing)
     }
 
     /// None if the version was deleted since the request named it.
@@ -103,5 +128,23 @@ impl Containers {
         let files = skills::vendor(&skill.skill_id).map_or(&[][..], |vendor| vendor.files);
         let file = |(path, text): &(&str, &str)| ((*path).to_owned(), text.as_bytes().to_vec());
         Ok(files.iter().map(file).collect())
+    }
+}
+
+/// Whether directories hold a file of this path below `/skills`, and programs can name it.
+fn is_holdable(path: &str) -> bool {
+    let longest = path.split('/').map(str::len).max().unwrap_or(0);
+    longest <= MAX_NAME_BYTES && "/skills/".len() + path.len() < MAX_PATH_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_measured_in_bytes() {
+        let folders = |count| "x".repeat(199) + &format!("/{}", "y".repeat(199)).repeat(count);
+        assert!(is_holdable(&"é".repeat(127)) && is_holdable(&folders(19)));
+        assert!(!is_holdable(&"é".repeat(128)) && !is_holdable(&folders(20)));
     }
 }

@@ -188,7 +188,7 @@ impl Turn<'_> {
         // in every run. What fails here fails again, with its answer, in each call.
         let awake = match &container {
             Some(container) if count > 1 && orders.iter().any(Order::needs_sandbox) => self
-                .with_pings(engine.containers.lease(container))
+                .with_pings(calls::lease(engine, input, container))
                 .await?
                 .ok(),
             _ => None,

@@ -39,10 +39,10 @@ async fn find(exchange: &Exchange, id: &str) -> ApiResult<BatchRow> {
 /// Under which name the client reaches this server.
 fn base_url(headers: &HeaderMap) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = match text("x-forwarded-proto") {
-        Some("https") => "https",
-        _ => "http",
-    };
+    // Of several the first is what the client spoke; the others are of proxies on the way.
+    let proto = text("x-forwarded-proto").and_then(|list| list.split(',').next());
+    let is_https = proto.is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"));
+    let scheme = if is_https { "https" } else { "http" };
     let host = text(header::HOST.as_str()).unwrap_or("localhost");
     format!("{scheme}://{host}")
 }
@@ -96,8 +96,14 @@ pub(super) async fn one(exchange: &Exchange, id: &str) -> Outcome {
 pub(super) async fn list(exchange: &Exchange) -> Outcome {
     let page = IdPage::parse(&exchange.query()?)?;
     let workspace = &exchange.caller.workspace;
-    let rows = exchange.app.store.batches(&workspace.id).await?;
-    let (rows, has_more) = page.cut("Message Batch", &rows, |row| &row.id)?;
+    let store = &exchange.app.store;
+    let rows = store.batches(&workspace.id).await?;
+    let stood = match page.cursor() {
+        Some(id) => store.deleted_batch(&workspace.id, id).await?,
+        None => None,
+    };
+    let stood = stood.map(|place| rows.partition_point(|row| row.position() > place));
+    let (rows, has_more) = page.cut("Message Batch", &rows, |row| &row.id, stood)?;
     let (now, base_url) = (workspace.clock.now(), base_url(exchange.headers()));
     let data: Vec<_> = rows
         .iter()
@@ -136,4 +142,30 @@ pub(super) async fn delete(exchange: &Exchange, id: &str) -> Outcome {
     }
     exchange.app.store.drop_batch(row.n).await?;
     Ok(Json(json!({ "id": row.id, "type": "message_batch_deleted" })).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_where_the_client_has_reached_the_server() {
+        for (proto, scheme) in [
+            ("https", "https"),
+            ("HTTPS", "https"),
+            ("https, http", "https"),
+            ("http, https", "http"),
+            ("", "http"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-proto", HeaderValue::from_static(proto));
+            headers.insert(
+                header::HOST,
+                HeaderValue::from_static("sandtable.test:4010"),
+            );
+            let url = format!("{scheme}://sandtable.test:4010");
+            assert_eq!(base_url(&headers), url, "{proto}");
+        }
+        assert_eq!(base_url(&HeaderMap::new()), "http://localhost");
+    }
 }

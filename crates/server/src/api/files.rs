@@ -141,10 +141,11 @@ pub(super) async fn list(exchange: &Exchange) -> Outcome {
         Some(select) => {
             let workspace = &exchange.caller.workspace;
             let now = workspace.clock.now();
+            let parameter = query::cursor_parameter(&select);
             let query = store::FileQuery { select, now };
             match exchange.app.store.files(&workspace.id, query).await {
                 Err(StoreError::UnknownCursor { id }) => {
-                    return Err(paging::unknown_cursor("File", &id));
+                    return Err(paging::unknown_cursor(parameter, "File", &id));
                 }
                 page => page?,
             }

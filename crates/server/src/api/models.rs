@@ -19,7 +19,7 @@ pub(super) fn list(exchange: &Exchange) -> Outcome {
         .iter()
         .filter(|model| stages.contains(&model.lifecycle.as_str()))
         .collect();
-    let (models, has_more) = page.cut("Model", &listed, |model| &model.id)?;
+    let (models, has_more) = page.cut("Model", &listed, |model| &model.id, None)?;
     let data: Vec<_> = models.iter().map(|model| model.to_wire()).collect();
     Ok(Json(paging::id_page(&data, has_more)).into_response())
 }

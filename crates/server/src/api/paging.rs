@@ -5,14 +5,23 @@ use serde_json::{Value, json};
 use crate::api::error::{ApiError, ApiResult};
 use common::limits;
 
+/// The number that `limit` is; the nearest one there is, if it is too large.
+pub(crate) fn parse_number(text: &str) -> ApiResult<i64> {
+    use std::num::IntErrorKind;
+    text.parse()
+        .or_else(|error: std::num::ParseIntError| match error.kind() {
+            IntErrorKind::PosOverflow => Ok(i64::MAX),
+            IntErrorKind::NegOverflow => Ok(i64::MIN),
+            // Of another crate: more kinds may come.
+            _ => Err(ApiError::invalid(
+                "limit: Input should be a valid integer, unable to parse string as an integer",
+            )),
+        })
+}
+
 /// `limit`, from 1 to `most`.
 pub(crate) fn parse_limit(text: &str, most: usize) -> ApiResult<usize> {
-    let limit: i64 = text.parse().map_err(|_| {
-        ApiError::invalid(
-            "limit: Input should be a valid integer, unable to parse string as an integer",
-        )
-    })?;
-    match usize::try_from(limit) {
+    match usize::try_from(parse_number(text)?) {
         Ok(0) | Err(_) => Err(ApiError::invalid(
             "limit: Input should be greater than or equal to 1",
         )),
@@ -23,9 +32,9 @@ pub(crate) fn parse_limit(text: &str, most: usize) -> ApiResult<usize> {
     }
 }
 
-/// The answer to a cursor that is the id of no `what`.
-pub(crate) fn unknown_cursor(what: &str, id: &str) -> ApiError {
-    ApiError::invalid(format!("after_id, before_id: {what} `{id}` not found."))
+/// The answer to a cursor, the value of `parameter`, that is the id of no `what`.
+pub(crate) fn unknown_cursor(parameter: &str, what: &str, id: &str) -> ApiError {
+    ApiError::invalid(format!("{parameter}: {what} `{id}` not found."))
 }
 
 /// Where a page of a list begins: behind or before an id.
@@ -58,29 +67,45 @@ impl IdPage {
         })
     }
 
-    /// The page of a whole list of `what`, and whether it goes on.
+    /// The id that the page begins behind or before.
+    pub(super) fn cursor(&self) -> Option<&str> {
+        self.after.as_deref().or(self.before.as_deref())
+    }
+
+    /// The page of a whole list of `what`, and whether it goes on. `stood` is how many of the list are before a
+    /// cursor that is no longer in it.
     pub(super) fn cut<'a, T>(
         &self,
         what: &str,
         list: &'a [T],
         id: impl Fn(&T) -> &str,
+        stood: Option<usize>,
     ) -> ApiResult<(&'a [T], bool)> {
-        self.find(list, id).ok_or_else(|| {
-            let cursor = self.after.as_ref().or(self.before.as_ref());
-            unknown_cursor(what, cursor.map_or("", String::as_str))
+        self.find(list, id, stood).ok_or_else(|| {
+            let parameter = if self.after.is_some() {
+                "after_id"
+            } else {
+                "before_id"
+            };
+            unknown_cursor(parameter, what, self.cursor().unwrap_or_default())
         })
     }
 
-    /// `None` if the cursor is not in the list.
-    fn find<'a, T>(&self, list: &'a [T], id: impl Fn(&T) -> &str) -> Option<(&'a [T], bool)> {
+    /// `None` if the cursor is not in the list, and never was.
+    fn find<'a, T>(
+        &self,
+        list: &'a [T],
+        id: impl Fn(&T) -> &str,
+        stood: Option<usize>,
+    ) -> Option<(&'a [T], bool)> {
         let place = |wanted: &str| list.iter().position(|item| id(item) == wanted);
         if let Some(before) = &self.before {
-            let end = place(before)?;
+            let end = place(before).or(stood)?;
             let start = end.saturating_sub(self.limit);
             return Some((&list[start..end], start > 0));
         }
         let start = match &self.after {
-            Some(after) => place(after)? + 1,
+            Some(after) => place(after).map(|at| at + 1).or(stood)?,
             None => 0,
         };
         let end = list.len().min(start + self.limit);
@@ -110,7 +135,7 @@ mod tests {
     #[test]
     fn a_list_is_walked_forwards_and_backwards() {
         let list = ["e", "d", "c", "b", "a"];
-        let cut = |query: &[(&str, &str)]| page(query).find(&list, |item| item);
+        let cut = |query: &[(&str, &str)]| page(query).find(&list, |item| item, None);
         assert_eq!(cut(&[("limit", "2")]), Some((&list[..2], true)));
         assert_eq!(
             cut(&[("limit", "3"), ("after_id", "d")]),
@@ -126,5 +151,25 @@ mod tests {
             Some((&list[..3], false))
         );
         assert_eq!(cut(&[("after_id", "x")]), None);
+        let gone = |query: &[(&str, &str)]| page(query).find(&list, |item| item, Some(2));
+        assert_eq!(gone(&[("after_id", "x")]), Some((&list[2..], false)));
+        assert_eq!(gone(&[("before_id", "x")]), Some((&list[..2], false)));
+        assert_eq!(gone(&[("after_id", "b")]), Some((&list[4..], false)));
+    }
+
+    #[test]
+    fn a_limit_of_any_size_is_a_number() {
+        for (text, told) in [
+            ("99999999999999999999", "less than or equal to 100"),
+            ("-99999999999999999999", "greater than or equal to 1"),
+            ("101", "less than or equal to 100"),
+            ("0", "greater than or equal to 1"),
+            ("1x", "a valid integer, unable to parse"),
+            ("", "a valid integer, unable to parse"),
+        ] {
+            let body = parse_limit(text, 100).unwrap_err().body(None);
+            let message = body["error"]["message"].as_str().unwrap();
+            assert!(message.contains(told), "{text}: {message}");
+        }
     }
 }

@@ -100,7 +100,7 @@ async fn a_row_without_its_bytes_is_removed_and_no_longer_counted() {
             .unwrap()
             .is_some()
     );
-    assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 7);
+    assert_eq!(store.used_bytes(WORKSPACE, at(0)).await.unwrap(), 7);
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn a_store_of_a_later_version_is_left_alone() {
         Store::open(dir.path()),
         Err(StoreError::TooNew {
             found: 99,
-            known: 5
+            known: 6
         })
     ));
 }

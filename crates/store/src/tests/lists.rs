@@ -110,7 +110,7 @@ async fn an_expired_file_is_listed_for_thirty_days_and_then_swept() {
     assert_eq!(on_disk(dir.path()), (0, 1));
     store.sweep_files(WORKSPACE, gone).await.unwrap();
     assert_eq!(on_disk(dir.path()), (0, 0));
-    assert_eq!(store.used_bytes(WORKSPACE).await.unwrap(), 0);
+    assert_eq!(store.used_bytes(WORKSPACE, at(0)).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -6,6 +6,12 @@ use crate::decode::{Decoded, Fault, Node};
 pub const MAX_IMAGE_BASE64_BYTES: usize = 10 * 1024 * 1024;
 
 const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+
+/// Whether an image block takes images of this media type, without parameters and in lower case.
+pub fn is_image_type(essence: &str) -> bool {
+    IMAGES.contains(&essence)
+}
+
 /// As much of the beginning as says what the bytes are.
 const LOOK_BYTES: usize = 1024;
 

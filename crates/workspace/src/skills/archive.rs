@@ -1,5 +1,6 @@
 //! Skills as zip archives, on their way in and out.
 
+use std::collections::HashSet;
 use std::io::{Cursor, Read, Write};
 
 use wire::refusal::Invalid;
@@ -28,6 +29,10 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<File>, Invalid> {
             limits::MAX_SKILL_FILES
         )));
     }
+    // A reader of archives has the last of several entries of one name; a client that made them meant something else.
+    if let Some(path) = doubled(bytes, archive.central_directory_start()) {
+        return Err(super::two_files(&path));
+    }
     let mut files = Vec::new();
     let mut room = limits::MAX_SKILL_BYTES;
     for index in 0..archive.len() {
@@ -51,6 +56,27 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<File>, Invalid> {
         files.push((path, content));
     }
     Ok(files)
+}
+
+/// A name that two entries of the central directory have, which begins at `start`.
+fn doubled(bytes: &[u8], start: u64) -> Option<String> {
+    const SIGNATURE: &[u8] = b"PK\x01\x02";
+    const HEADER_BYTES: usize = 46;
+    let mut rest = bytes.get(usize::try_from(start).ok()?..)?;
+    let mut seen = HashSet::new();
+    while rest.starts_with(SIGNATURE) {
+        let length = |at: usize| {
+            let bytes = rest.get(at..at + 2)?.try_into().ok()?;
+            Some(usize::from(u16::from_le_bytes(bytes)))
+        };
+        let (name, extra, comment) = (length(28)?, length(30)?, length(32)?);
+        let name = rest.get(HEADER_BYTES..HEADER_BYTES + name)?;
+        if !seen.insert(name) {
+            return Some(String::from_utf8_lossy(name).into_owned());
+        }
+        rest = rest.get(HEADER_BYTES + name.len() + extra + comment..)?;
+    }
+    None
 }
 
 /// An archive with the files below one directory.
@@ -93,6 +119,22 @@ mod tests {
         assert_eq!(unpacked[1].1, files[1].1);
         assert!(unpack(&bytes[..bytes.len() / 2]).is_err());
         assert!(unpack(b"PK\x03\x04 and nothing more").is_err());
+    }
+
+    #[test]
+    fn two_entries_of_one_name_are_refused() {
+        let files = [("SKILL.md", &b"one"[..]), ("SKILL.mb", b"two")];
+        let mut bytes = pack("my-skill", files.into_iter()).unwrap();
+        assert_eq!(unpack(&bytes).unwrap().len(), 2);
+        let other = |bytes: &[u8]| bytes.windows(8).position(|name| name == b"SKILL.mb");
+        while let Some(at) = other(&bytes) {
+            bytes[at..at + 8].copy_from_slice(b"SKILL.md");
+        }
+        let error = unpack(&bytes).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "The skill has two files of the name `my-skill/SKILL.md`"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use wire::refusal::Invalid;
 
 use super::archive::File;
-use super::{MANIFEST, too_large};
+use super::{MANIFEST, too_large, two_files};
 use common::limits;
 
 /// Words that no skill's name holds.
@@ -36,11 +36,10 @@ impl Bundle {
         for (path, _) in &files {
             check_path(path)?;
             if !seen.insert(path.as_str()) {
-                return Err(Invalid::new(format!(
-                    "The skill has two files of the name `{path}`"
-                )));
+                return Err(two_files(path));
             }
         }
+        check_folders(&seen)?;
         let (folder, files) = below_one_folder(files)?;
         let manifest = files.iter().find(|(path, _)| path == MANIFEST);
         let (_, manifest) = manifest
@@ -77,6 +76,19 @@ fn check_path(path: &str) -> Result<(), Invalid> {
         "The skill has a file with an invalid path: `{}`",
         path.escape_debug()
     )))
+}
+
+/// No path is a file's and a folder's: nothing could unpack that.
+fn check_folders(paths: &HashSet<&str>) -> Result<(), Invalid> {
+    let folders = paths
+        .iter()
+        .flat_map(|path| path.match_indices('/').map(|(end, _)| &path[..end]));
+    match folders.filter(|folder| paths.contains(folder)).min() {
+        Some(both) => Err(Invalid::new(format!(
+            "The skill has a file and a folder of the name `{both}`"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Takes the one enclosing folder off the paths, if there is one.
@@ -123,6 +135,11 @@ fn frontmatter(manifest: &[u8], folder: Option<&str>) -> Result<(String, String)
         })?;
     let fields: Value = serde_saphyr::from_str(yaml)
         .map_err(|_| Invalid::new("The frontmatter of the skill's SKILL.md is not valid YAML"))?;
+    if !fields.is_object() && !fields.is_null() {
+        return Err(Invalid::new(
+            "The frontmatter of the skill's SKILL.md must be a mapping of keys to values",
+        ));
+    }
     let field = |key: &str| match &fields[key] {
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text.trim().to_owned())),
@@ -253,6 +270,26 @@ mod tests {
             (
                 vec![("SKILL.md", good.clone()), ("SKILL.md", good.clone())],
                 "The skill has two files of the name `SKILL.md`",
+            ),
+            (
+                vec![
+                    ("a/SKILL.md", with("a", "x")),
+                    ("a/b/c", vec![]),
+                    ("a/b", vec![]),
+                ],
+                "The skill has a file and a folder of the name `a/b`",
+            ),
+            (
+                vec![("SKILL.md", good.clone()), ("SKILL.md/b/c", vec![])],
+                "The skill has a file and a folder of the name `SKILL.md`",
+            ),
+            (
+                vec![("SKILL.md", b"---\n- name\n- description\n---\n".to_vec())],
+                "The frontmatter of the skill's SKILL.md must be a mapping of keys to values",
+            ),
+            (
+                vec![("SKILL.md", b"---\njust words\n---\n".to_vec())],
+                "The frontmatter of the skill's SKILL.md must be a mapping of keys to values",
             ),
             (
                 vec![("SKILL.md", b"no frontmatter".to_vec())],

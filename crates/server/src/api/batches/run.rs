@@ -63,6 +63,29 @@ pub(crate) async fn resume_in(app: &App, workspace: &Arc<Workspace>) -> Result<(
     Ok(())
 }
 
+/// How it stands with a batch.
+enum Look {
+    GoesOn,
+    /// Nothing more of it begins; what has not begun ends so.
+    Over(ItemOutcome),
+    /// Nobody knows it any more.
+    Gone,
+}
+
+async fn look(app: &App, workspace: &Workspace, batch: &BatchRow) -> Result<Look, StoreError> {
+    Ok(match app.store.batch_state(batch.n).await? {
+        None => Look::Gone,
+        Some(BatchState::Canceling) => Look::Over(ItemOutcome::Canceled),
+        Some(BatchState::Receiving | BatchState::InProgress | BatchState::Ended) => {
+            if batch.expires_at() <= workspace.clock.now() {
+                Look::Over(ItemOutcome::Expired)
+            } else {
+                Look::GoesOn
+            }
+        }
+    })
+}
+
 async fn run(
     app: App,
     workspace: Arc<Workspace>,
@@ -73,20 +96,23 @@ async fn run(
     let mut after = -1;
     let mut more = true;
     let rest = loop {
-        match app.store.batch_state(batch.n).await? {
-            None => return Ok(()),
-            Some(BatchState::Canceling) => break ItemOutcome::Canceled,
-            Some(_) => {}
-        }
-        if batch.expires_at() <= workspace.clock.now() || (!more && running.is_empty()) {
-            break ItemOutcome::Expired;
+        match look(&app, &workspace, &batch).await? {
+            Look::Gone => return Ok(()),
+            Look::Over(rest) => break rest,
+            Look::GoesOn if !more && running.is_empty() => break ItemOutcome::Expired,
+            Look::GoesOn => {}
         }
         tokio::select! {
             Some(()) = running.next(), if !running.is_empty() => {}
             permit = Arc::clone(&app.batches.permits).acquire_owned(), if more => {
-                match app.store.next_batch_item(batch.n, after).await? {
-                    None => more = false,
-                    Some(item) => {
+                let item = app.store.next_batch_item(batch.n, after).await?;
+                // It may have waited for long.
+                let now = look(&app, &workspace, &batch).await?;
+                match (item, now) {
+                    (None, _) => more = false,
+                    // Seen at the loop's beginning.
+                    (Some(_), Look::Gone | Look::Over(_)) => {}
+                    (Some(item), Look::GoesOn) => {
                         after = item.position;
                         let work = item::run(app.clone(), Arc::clone(&workspace), Arc::clone(&batch), item);
                         running.push(Box::pin(async move {

@@ -88,8 +88,13 @@ fn check(filename: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// A range such as `image/*` is none.
 fn is_media_type(text: &str) -> bool {
-    text.len() <= limits::MAX_MIME_TYPE_CHARS && text.is_ascii() && text.parse::<Mime>().is_ok()
+    text.len() <= limits::MAX_MIME_TYPE_CHARS
+        && text.is_ascii()
+        && text
+            .parse::<Mime>()
+            .is_ok_and(|mime| !mime.essence_str().contains('*'))
 }
 
 fn extension(mime_type: &str) -> Option<&'static str> {
@@ -154,6 +159,8 @@ mod tests {
                 "text/csv; charset=utf-8",
             ),
             ("a.csv", Some("no type at all"), "text/csv"),
+            ("a.png", Some("image/*"), "image/png"),
+            ("a", Some("*/*"), "application/octet-stream"),
             ("a.csv", None, "text/csv"),
             ("a.py", None, "text/plain"),
             ("346208a0-7d6f", None, "application/octet-stream"),

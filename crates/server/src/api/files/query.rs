@@ -26,6 +26,21 @@ fn parse_page_cursor(text: &str) -> Option<Position> {
     })
 }
 
+/// Which parameter names the file at which a selection begins.
+pub(super) fn cursor_parameter(select: &Select) -> &'static str {
+    match select {
+        Select::Page {
+            from: Start::AfterId(_),
+            ..
+        } => "after_id",
+        Select::Page {
+            from: Start::BeforeId(_) | Start::Position(_) | Start::Newest,
+            ..
+        }
+        | Select::Ids(_) => "before_id",
+    }
+}
+
 /// The selection that a query asks for; `None` for the files of a session, of which there are none here. Parameters
 /// that are not known are ignored, those of the other shape are not: a client that pages with them would go round
 /// in circles.

@@ -158,8 +158,10 @@ impl Server {
     async fn add_output(&self, filename: &str, content: &[u8]) -> String {
         let mut writer = self.store.begin_blob().await.unwrap();
         writer.write(content).await.unwrap();
+        let now = self.a().clock.now();
+        let used = self.store.used_bytes("wrkspc_1", now).await.unwrap();
         let new = NewFile {
-            id: format!("file_{}", self.store.used_bytes("wrkspc_1").await.unwrap()).into(),
+            id: format!("file_{used}").into(),
             workspace: self.a().id.clone(),
             filename: filename.to_owned(),
             mime_type: "text/csv".to_owned(),

@@ -155,11 +155,10 @@ impl<'a> Intake<'a> {
             })?;
         let workspace = &caller.workspace;
         let store = &self.app.store;
-        store
-            .sweep_files(&workspace.id, workspace.clock.now())
-            .await?;
-        let (used_bytes, quota_bytes) =
-            (store.used_bytes(&workspace.id).await?, store.quota_bytes());
+        let now = workspace.clock.now();
+        store.sweep_files(&workspace.id, now).await?;
+        let used_bytes = store.used_bytes(&workspace.id, now).await?;
+        let quota_bytes = store.quota_bytes();
         let room_bytes = quota_bytes.saturating_sub(used_bytes);
         let over_quota = |size_bytes| StoreError::QuotaExceeded {
             size_bytes,

@@ -5,7 +5,7 @@ use wire::refusal;
 
 use super::shape::Shape;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::paging::parse_limit;
+use crate::api::paging::parse_number;
 use common::limits;
 
 const PREFIX: &str = "page_";
@@ -29,16 +29,11 @@ impl SkillPage {
             Shape::Beta => limits::SKILL_LIST_LIMIT_BETA,
         };
         let limit = last("limit").map_or(Ok(limits::LIST_LIMIT_DEFAULT), |text| {
-            let limit = parse_limit(text, usize::MAX);
-            let of_range = |limit: &usize| *limit <= most;
             // What is no number at all is refused as everywhere.
-            match (text.parse::<i64>(), limit.ok().filter(of_range)) {
-                (Err(_), _) => parse_limit(text, most),
-                (_, Some(limit)) => Ok(limit),
-                (_, None) => Err(ApiError::invalid(
-                    refusal::SKILL_LIMIT.say(&[("most", &most)]),
-                )),
-            }
+            let limit = usize::try_from(parse_number(text)?).ok();
+            limit
+                .filter(|limit| (1..=most).contains(limit))
+                .ok_or_else(|| ApiError::invalid(refusal::SKILL_LIMIT.say(&[("most", &most)])))
         })?;
         let below = match last("page") {
             None => i64::MAX,

@@ -105,19 +105,27 @@ impl Shape {
     }
 
     pub(super) fn vendor_version(self, skill: VendorSkill, version: &str) -> Value {
-        let mut value = json!({
-            "id": version,
-            "type": "skill_version",
-            "skill_id": skill.id,
-            "name": skill.id,
-            "description": skill.description,
-            "created_at": day(version),
-        });
-        if self == Self::Beta {
-            value["version"] = version.into();
-            value["directory"] = skill.id.into();
+        match self {
+            Self::Current => json!({
+                "id": version,
+                "type": "skill_version",
+                "skill_id": skill.id,
+                "name": skill.id,
+                "description": skill.description,
+                "created_at": day(version),
+            }),
+            // Parity: this key order as recorded (F101).
+            Self::Beta => json!({
+                "type": "skill_version",
+                "skill_id": skill.id,
+                "id": version,
+                "version": version,
+                "directory": skill.id,
+                "name": skill.id,
+                "description": skill.description,
+                "created_at": day(version),
+            }),
         }
-        value
     }
 }
 

@@ -162,7 +162,7 @@ async fn cursors_that_lead_nowhere_are_refused() {
     let request = Request::get(&path).body(Body::empty()).unwrap();
     assert_eq!(
         server.send_as(1, request).await.error(),
-        format!("400 invalid_request_error: after_id, before_id: File `{theirs}` not found.")
+        format!("400 invalid_request_error: after_id: File `{theirs}` not found.")
     );
     let answer = server.get("/v1/files?after_id=a&before_id=b").await;
     assert_eq!(
