@@ -28,7 +28,7 @@ pub use body::{Blob, Body, Part};
 pub use deck::{Deck, DeckError, Mode, Mounts, Pace, Plan, Recorder, WordError, Written};
 pub use file::{CassetteError, Indexing, Timing, Writer, load, load_all, parse, text};
 pub use frames::{data as data_of_frame, split as split_frames};
-pub use player::{Miss, Named, Played, Player};
+pub use player::{Miss, Named, Played, Player, Translation};
 pub use redact::Redactor;
 pub use spoil::fail_calls;
 pub use tape::{JsonPathError, Tape, json_path};
