@@ -133,6 +133,16 @@ impl Blob {
         std::fs::read(self.path()).ok()
     }
 
+    /// Its SHA-256 as bytes; `None` where its name is none.
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        let mut digest = [0; 32];
+        for (at, byte) in digest.iter_mut().enumerate() {
+            let pair = self.sha256.get(2 * at..2 * at + 2)?;
+            *byte = u8::from_str_radix(pair, 16).ok()?;
+        }
+        Some(digest)
+    }
+
     /// Where its bytes are.
     pub fn path(&self) -> PathBuf {
         self.folder.join(&self.sha256)

@@ -37,7 +37,7 @@ async fn find(exchange: &Exchange, id: &str) -> ApiResult<BatchRow> {
 }
 
 /// Under which name the client reaches this server.
-fn base_url(headers: &HeaderMap) -> String {
+pub(super) fn base_url(headers: &HeaderMap) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let scheme = match text("x-forwarded-proto") {
         Some("https") => "https",
