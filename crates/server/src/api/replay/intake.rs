@@ -88,15 +88,15 @@ impl Intake {
 
     /// The request with the recorded ids in place of the client's. Forms stay as they are.
     pub(super) fn translated(mut self, names: &Translation) -> Self {
-        let other = |text: &str| rename_ids(text, |id| names.recorded(id)).into_owned();
-        self.request.path = other(&self.request.path);
-        self.request.query = self.request.query.as_deref().map(other);
+        self.request.path = recorded(&self.request.path, names);
+        let query = self.request.query.as_deref();
+        self.request.query = query.map(|query| recorded(query, names));
         let text = match (&self.whole, &self.request.body) {
-            (Whole::Memory(bytes), Body::Json(_) | Body::Text(_)) => {
-                std::str::from_utf8(bytes).ok().map(other)
-            }
+            (Whole::Memory(bytes), Body::Json(_) | Body::Text(_)) => std::str::from_utf8(bytes)
+                .ok()
+                .map(|text| recorded(text, names)),
             (Whole::File(..), body @ (Body::Json(_) | Body::Text(_))) => {
-                body.text().as_deref().map(other)
+                body.text().map(|text| recorded(&text, names))
             }
             (Whole::Memory(_) | Whole::File(..), _) => None,
         };
@@ -128,6 +128,11 @@ impl Intake {
             }
         }
     }
+}
+
+/// A text with the recorded ids in place of the client's.
+fn recorded(text: &str, names: &Translation) -> String {
+    rename_ids(text, |id| names.recorded(id)).into_owned()
 }
 
 /// What a body is.
