@@ -4,7 +4,9 @@ mod golden;
 mod handed_out;
 mod judged;
 mod mounted;
+mod passed;
 mod recording;
+mod repeated;
 mod replaying;
 mod used;
 

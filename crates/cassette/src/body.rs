@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use common::limits::MAX_BATCH_BODY_BYTES;
@@ -110,6 +111,18 @@ impl Body {
 impl Blob {
     /// Its JSON: an object or a list, as every body of the API is.
     fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.json_bytes()?).ok()
+    }
+
+    /// Its text, if it is JSON, or lines of it as a batch's results are.
+    pub(super) fn json_text(&self) -> Option<String> {
+        let text = String::from_utf8(self.json_bytes()?).ok()?;
+        let mut values = serde_json::Deserializer::from_str(&text).into_iter::<IgnoredAny>();
+        values.all(|value| value.is_ok()).then_some(text)
+    }
+
+    /// Its bytes, if they begin as an object or a list does.
+    fn json_bytes(&self) -> Option<Vec<u8>> {
         let mut file = std::fs::File::open(self.path()).ok()?;
         let mut begin = [0; 64];
         let read = file.read(&mut begin).ok()?;
@@ -117,7 +130,17 @@ impl Blob {
         if !matches!(first, b'{' | b'[') || self.size_bytes > MAX_BATCH_BODY_BYTES as u64 {
             return None;
         }
-        serde_json::from_slice(&std::fs::read(self.path()).ok()?).ok()
+        std::fs::read(self.path()).ok()
+    }
+
+    /// Its SHA-256 as bytes; `None` where its name is none.
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        let mut digest = [0; 32];
+        for (at, byte) in digest.iter_mut().enumerate() {
+            let pair = self.sha256.get(2 * at..2 * at + 2)?;
+            *byte = u8::from_str_radix(pair, 16).ok()?;
+        }
+        Some(digest)
     }
 
     /// Where its bytes are.

@@ -3,18 +3,46 @@
 //! A request becomes one JSON text; two requests are the same if their texts are. The order of keys
 //! does not count, nor what a client may write in two ways, nor what says nothing about the answer.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Map, Number, Value, json};
 use serde_json_path::JsonPath;
 use sha2::{Digest as _, Sha256};
 
+use super::body::INLINE_BYTES;
 use super::redact;
 pub use super::redact::REDACTED;
 use super::{Body, Part, Request};
 use common::ids::hex;
 
+/// Largest file or text that is spelled out, where one like it has something redacted in it.
+const SPELLED_BYTES: u64 = 8 * 1024 * 1024;
+
+/// How files, and long texts that are no JSON, stand in a canonical text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Files {
+    ByDigest,
+    /// What was redacted in them can be told from the rest.
+    Spelled,
+}
+
 /// The text that stands for a request.
 pub fn text(request: &Request, ignore: &[JsonPath]) -> String {
+    write(request, ignore, Files::ByDigest)
+}
+
+/// The same with files and texts spelled out; `None` of a request that has none.
+pub(crate) fn spelled(request: &Request, ignore: &[JsonPath]) -> Option<String> {
+    let has_files = match &request.body {
+        Body::Form(_) | Body::Bytes(_) => true,
+        Body::Text(_) | Body::Blob(_) => request.body.json().is_none(),
+        Body::Empty | Body::Json(_) | Body::Missing(_) => false,
+    };
+    has_files.then(|| write(request, ignore, Files::Spelled))
+}
+
+fn write(request: &Request, ignore: &[JsonPath], files: Files) -> String {
     let mut out = Writer::default();
     out.raw("{\"method\":");
     out.json(&request.method);
@@ -23,7 +51,11 @@ pub fn text(request: &Request, ignore: &[JsonPath]) -> String {
     out.raw(",\"query\":");
     out.json(&query(request.query.as_deref()));
     out.raw(",\"body\":");
-    body(&request.body, ignore, &mut out);
+    let kind = body(&request.body, ignore, files, &mut out);
+    if let Some(kind) = kind {
+        out.raw(",\"kind\":");
+        out.json(kind);
+    }
     out.raw("}");
     String::from_utf8(out.0).expect("serde_json writes UTF-8")
 }
@@ -63,24 +95,38 @@ fn query(query: Option<&str>) -> Value {
     Value::Object(map)
 }
 
-fn body(body: &Body, ignore: &[JsonPath], out: &mut Writer) {
+/// A body that was not kept.
+const MISSING: &str = "missing";
+const FORM: &str = "form";
+/// Anything but JSON and a form.
+const RAW: &str = "raw";
+
+/// Writes a body, and says what kind it is of unless it is JSON or nothing: what JSON says is never taken for what is
+/// said here of another body.
+fn body(body: &Body, ignore: &[JsonPath], files: Files, out: &mut Writer) -> Option<&'static str> {
     if let Some(mut json) = body.json() {
         for path in ignore {
             remove(json.to_mut(), path);
         }
-        return out.value(&json, Place::Params);
+        out.value(&json, Place::Params);
+        return None;
     }
-    out.json(&match body {
-        Body::Empty => Value::Null,
-        Body::Form(parts) => json!({ "form": parts.iter().map(part).collect::<Vec<_>>() }),
-        Body::Blob(blob) => json!({ "sha256": blob.sha256, "size_bytes": blob.size_bytes }),
-        Body::Missing(_) => json!({ "missing": true }),
-        Body::Text(text) => json!({ "text": text }),
-        Body::Json(_) | Body::Bytes(_) => match body.bytes() {
-            Ok(Some(bytes)) => digest(&bytes),
-            _ => Value::Null,
-        },
-    });
+    let (kind, value) = match body {
+        Body::Empty => (None, Value::Null),
+        Body::Form(parts) => {
+            let parts = parts.iter().map(|it| part(it, files)).collect();
+            (Some(FORM), Value::Array(parts))
+        }
+        Body::Missing(_) => (Some(MISSING), Value::Null),
+        Body::Text(text) if text.len() <= INLINE_BYTES && files == Files::ByDigest => {
+            (Some(RAW), json!({ "text": text }))
+        }
+        Body::Text(_) | Body::Json(_) | Body::Bytes(_) | Body::Blob(_) => {
+            (Some(RAW), content(body, files))
+        }
+    };
+    out.json(&value);
+    kind
 }
 
 fn digest(bytes: &[u8]) -> Value {
@@ -88,18 +134,38 @@ fn digest(bytes: &[u8]) -> Value {
 }
 
 /// A file by its name and digest; the boundary and the media type do not count.
-fn part(part: &Part) -> Value {
-    let content = match &part.body {
-        Body::Blob(blob) => json!({ "sha256": blob.sha256, "size_bytes": blob.size_bytes }),
-        Body::Missing(_) => json!({ "missing": true }),
-        Body::Empty | Body::Json(_) | Body::Text(_) | Body::Bytes(_) | Body::Form(_) => part
-            .body
-            .bytes()
-            .ok()
-            .flatten()
-            .map_or(Value::Null, |bytes| digest(&bytes)),
-    };
+fn part(part: &Part, files: Files) -> Value {
+    let content = content(&part.body, files);
     json!({ "name": part.name, "filename": part.filename, "content": content })
+}
+
+fn content(body: &Body, files: Files) -> Value {
+    let by_digest = match body {
+        Body::Blob(blob) => files == Files::ByDigest || blob.size_bytes > SPELLED_BYTES,
+        Body::Missing(_) => return json!({ MISSING: true }),
+        Body::Empty | Body::Json(_) | Body::Text(_) | Body::Bytes(_) | Body::Form(_) => {
+            files == Files::ByDigest
+        }
+    };
+    if let (Body::Blob(blob), true) = (body, by_digest) {
+        return json!({ "sha256": blob.sha256, "size_bytes": blob.size_bytes });
+    }
+    match body.bytes() {
+        Ok(Some(bytes)) if by_digest => digest(&bytes),
+        Ok(Some(bytes)) => json!({ "text": spell(&bytes) }),
+        Ok(None) | Err(_) => Value::Null,
+    }
+}
+
+/// Bytes as a text. JSON in which something was redacted has lost its layout.
+fn spell(bytes: &[u8]) -> String {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return bytes.iter().map(|byte| char::from(*byte)).collect();
+    };
+    match serde_json::from_str::<Value>(text) {
+        Ok(value) if value.is_object() || value.is_array() => value.to_string(),
+        Ok(_) | Err(_) => text.to_owned(),
+    }
 }
 
 /// Takes what a JSON path names out of a value.
@@ -251,30 +317,95 @@ impl Writer {
     }
 }
 
-/// Whether `sent` is what was recorded; a redacted part of a recorded text stands for anything, and so
+/// Whether the request `sent` is the recorded one; a redacted part of a recorded text stands for anything, and so
 /// does a body that was not kept.
-pub fn fits(recorded: &Value, sent: &Value) -> bool {
-    if recorded["missing"] == true && !sent.is_null() {
-        return true;
+pub(crate) fn fits(recorded: &Value, sent: &Value) -> bool {
+    values_fit(&settled(recorded, sent), sent)
+}
+
+/// A recorded request with what was sent in place of what was not kept of it.
+pub(crate) fn settled<'a>(recorded: &'a Value, sent: &Value) -> Cow<'a, Value> {
+    let mut settled = Cow::Borrowed(recorded);
+    if recorded["kind"] == MISSING {
+        if !sent["body"].is_null() {
+            let settled = settled.to_mut();
+            settled["body"] = sent["body"].clone();
+            match (settled.as_object_mut(), sent.get("kind")) {
+                (Some(members), Some(kind)) => {
+                    members.insert("kind".to_owned(), kind.clone());
+                }
+                (Some(members), None) => {
+                    members.shift_remove("kind");
+                }
+                (None, _) => {}
+            }
+        }
+        return settled;
     }
+    if recorded["kind"] != FORM || sent["kind"] != FORM {
+        return settled;
+    }
+    for (at, part) in recorded["body"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
+        let of_sent = &sent["body"][at]["content"];
+        if part["content"][MISSING] == true && !of_sent.is_null() {
+            settled.to_mut()["body"][at]["content"] = of_sent.clone();
+        }
+    }
+    settled
+}
+
+/// Whether one value of a request is the recorded one.
+pub(crate) fn values_fit(recorded: &Value, sent: &Value) -> bool {
     match (recorded, sent) {
         (Value::String(recorded), Value::String(sent)) => text_fits(recorded, sent),
         (Value::Array(recorded), Value::Array(sent)) => {
-            recorded.len() == sent.len() && recorded.iter().zip(sent).all(|(a, b)| fits(a, b))
+            recorded.len() == sent.len() && recorded.iter().zip(sent).all(|(a, b)| values_fit(a, b))
         }
         (Value::Object(recorded), Value::Object(sent)) => {
-            recorded.len() == sent.len()
-                && recorded
-                    .iter()
-                    .all(|(key, a)| sent.get(key).is_some_and(|b| fits(a, b)))
+            recorded.len() == sent.len() && members_fit(recorded, sent)
         }
         (recorded, sent) => recorded == sent,
     }
 }
 
+/// Whether each recorded member is one that was sent, by its key or, where something was redacted in that, by one
+/// that no other member has.
+fn members_fit(recorded: &Map<String, Value>, sent: &Map<String, Value>) -> bool {
+    let is_redacted = |key: &str| key.contains(REDACTED);
+    let mut left: Vec<(&String, &Value)> = Vec::new();
+    for (key, a) in recorded {
+        match sent.get(key) {
+            Some(b) if values_fit(a, b) => {}
+            Some(_) | None if is_redacted(key) => left.push((key, a)),
+            Some(_) | None => return false,
+        }
+    }
+    if left.is_empty() {
+        return true;
+    }
+    let is_left = |key: &str| recorded.get(key).is_none_or(|_| is_redacted(key));
+    let mut free: Vec<(&String, &Value)> = sent.iter().filter(|(key, _)| is_left(key)).collect();
+    left.into_iter().all(|(key, a)| {
+        let found = free
+            .iter()
+            .position(|(sent, b)| text_fits(key, sent) && values_fit(a, b));
+        found.map(|at| free.swap_remove(at)).is_some()
+    })
+}
+
 /// Whether a canonical request stands for more than itself: something in it was replaced or not kept.
-pub(crate) fn is_wild(text: &str) -> bool {
-    text.contains(REDACTED) || text.contains(r#"{"missing":true}"#) || redact::has_zeros(text)
+pub(crate) fn is_wild(request: &Request, text: &str) -> bool {
+    let is_missing = |body: &Body| matches!(body, Body::Missing(_));
+    let lacks = match &request.body {
+        Body::Form(parts) => parts.iter().any(|part| is_missing(&part.body)),
+        body => is_missing(body),
+    };
+    lacks || text.contains(REDACTED) || redact::has_zeros(text)
 }
 
 fn text_fits(recorded: &str, sent: &str) -> bool {
@@ -424,5 +555,133 @@ mod tests {
         assert!(text_fits("a[redacted]b[redacted]c", "a1b2bc"));
         assert!(!text_fits("key [redacted]!", "key sk-1?"));
         assert!(!text_fits("a", "ab"));
+    }
+
+    fn wild(request: &Request) -> Value {
+        let text = spelled(request, &[]).unwrap_or_else(|| text(request, &[]));
+        assert!(is_wild(request, &text), "{text}");
+        read(&text)
+    }
+
+    fn as_sent(request: &Request) -> Value {
+        read(&spelled(request, &[]).unwrap_or_else(|| text(request, &[])))
+    }
+
+    fn posted(body: Body) -> Request {
+        Request {
+            method: "POST".to_owned(),
+            body,
+            ..Request::default()
+        }
+    }
+
+    #[test]
+    fn what_json_says_is_never_taken_for_what_is_said_of_another_body() {
+        let marks = [
+            json!({"missing": true}),
+            json!({"text": "hi"}),
+            json!({"form": []}),
+            json!([{"name": "n", "filename": null, "content": {"missing": true}}]),
+        ];
+        for mark in marks {
+            let data = posted(Body::Json(mark.clone()));
+            let canonical = text(&data, &[]);
+            assert!(!is_wild(&data, &canonical), "{mark}");
+            for other in [
+                Body::Text("hi".to_owned()),
+                Body::Form(Vec::new()),
+                Body::Empty,
+            ] {
+                assert_ne!(text(&posted(other), &[]), canonical, "{mark}");
+            }
+            let other = read(&text(&posted(Body::Json(json!({"delete": "yes"}))), &[]));
+            assert!(!fits(&read(&canonical), &other), "{mark}");
+            assert!(!values_fit(&mark, &json!({"delete": "yes"})), "{mark}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_was_not_kept_stands_for_any_but_none() {
+        let recorded = wild(&posted(Body::Missing("too large".to_owned())));
+        for sent in [
+            Body::Json(json!({"a": 1})),
+            Body::Text("a".to_owned()),
+            Body::Form(Vec::new()),
+        ] {
+            assert!(fits(&recorded, &as_sent(&posted(sent))));
+        }
+        assert!(!fits(&recorded, &as_sent(&posted(Body::Empty))));
+        let form = |body: Body, name: &str| {
+            posted(Body::Form(vec![Part {
+                name: name.to_owned(),
+                body,
+                ..Part::default()
+            }]))
+        };
+        let recorded = wild(&form(Body::Missing("too large".to_owned()), "file"));
+        let sent = |name: &str| as_sent(&form(Body::Text("any".to_owned()), name));
+        assert!(fits(&recorded, &sent("file")));
+        assert!(!fits(&recorded, &sent("other")));
+    }
+
+    #[test]
+    fn what_was_redacted_stands_for_anything_in_uploads_in_keys_and_in_names_of_a_query() {
+        let upload = |text: &str| {
+            posted(Body::Form(vec![Part {
+                name: "file".to_owned(),
+                body: Body::of(Bytes::from(text.to_owned())),
+                ..Part::default()
+            }]))
+        };
+        let long = "x".repeat(INLINE_BYTES);
+        for (recorded, sent, other) in [
+            ("a [redacted] b", "a secret b", "a secret c"),
+            (
+                r#"{"a":"[redacted]"}"#,
+                "{ \"a\": \"secret\" }",
+                r#"{"b":"secret"}"#,
+            ),
+            (
+                &format!("{long}[redacted]"),
+                &format!("{long}secret"),
+                &long[1..],
+            ),
+        ] {
+            for of in [upload, |text: &str| {
+                posted(Body::of(Bytes::from(text.to_owned())))
+            }] {
+                let recorded = wild(&of(recorded));
+                assert!(fits(&recorded, &as_sent(&of(sent))), "{sent}");
+                assert!(!fits(&recorded, &as_sent(&of(other))), "{other}");
+            }
+        }
+        let keyed = |key: &str, value: u8| posted(Body::Json(json!({ key: value, "other": 1 })));
+        let recorded = wild(&keyed("my [redacted]", 1));
+        assert!(fits(&recorded, &as_sent(&keyed("my secret", 1))));
+        assert!(!fits(&recorded, &as_sent(&keyed("my secret", 2))));
+        assert!(!fits(&recorded, &as_sent(&keyed("a secret", 1))));
+        let queried = |query: &str| Request {
+            query: Some(query.to_owned()),
+            ..Request::default()
+        };
+        let recorded = wild(&queried("[redacted]=1&b=2"));
+        assert!(fits(&recorded, &as_sent(&queried("b=2&secret=1"))));
+        assert!(!fits(&recorded, &as_sent(&queried("b=2&secret=3"))));
+    }
+
+    #[test]
+    fn a_long_text_is_the_same_whether_it_lies_in_a_file_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = "x".repeat(INLINE_BYTES + 1);
+        let sha256 = hex(&Sha256::digest(&long));
+        std::fs::write(folder.path().join(&sha256), &long).unwrap();
+        let blob = crate::Blob {
+            sha256,
+            size_bytes: long.len() as u64,
+            folder: folder.path().to_owned(),
+        };
+        let kept = text(&posted(Body::Blob(blob)), &[]);
+        assert_eq!(text(&posted(Body::Text(long.clone())), &[]), kept);
+        assert_ne!(text(&posted(Body::Text(format!("{long}y"))), &[]), kept);
     }
 }

@@ -76,9 +76,14 @@ pub(crate) fn is_one_way(id: &str) -> bool {
     id.starts_with("req_") || id.starts_with("msg_")
 }
 
+/// What an id begins with, which says what it is of.
+pub(crate) fn prefix(id: &str) -> &str {
+    id.rsplit_once('_').map_or(id, |(prefix, _)| prefix)
+}
+
 /// A new id of the same kind.
 pub fn fresh(id: &str, ids: &Ids) -> String {
-    let prefix = id.rsplit_once('_').map_or(id, |(prefix, _)| prefix);
+    let prefix = prefix(id);
     let known = Kind::ALL.into_iter().find(|kind| kind.prefix() == prefix);
     let new = ids.next(known.unwrap_or(Kind::SkillVersion));
     match (known, new.split_once('_')) {

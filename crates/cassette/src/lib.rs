@@ -28,7 +28,8 @@ pub use body::{Blob, Body, Part};
 pub use deck::{Deck, DeckError, Mode, Mounts, Pace, Plan, Recorder, WordError, Written};
 pub use file::{CassetteError, Indexing, Timing, Writer, load, load_all, parse, text};
 pub use frames::{data as data_of_frame, split as split_frames};
-pub use player::{Miss, Named, Played, Player};
+pub use idents::rename as rename_ids;
+pub use player::{Miss, Named, Played, Player, Translation};
 pub use redact::Redactor;
 pub use spoil::fail_calls;
 pub use tape::{JsonPathError, Tape, json_path};
@@ -149,6 +150,18 @@ impl Response {
         };
         values.retain(Value::is_string);
         values.pop()?.as_str().map(str::to_owned)
+    }
+
+    /// The id of what the answer is: a message, a file, a batch.
+    pub fn id(&self) -> Option<String> {
+        let id = if self.is_stream() {
+            let text = self.body.text()?;
+            let mut events = frames::split(&text).filter_map(frames::data);
+            events.find_map(|mut data| Some(data.get_mut("message")?["id"].take()))?
+        } else {
+            self.body.json()?["id"].clone()
+        };
+        id.as_str().map(str::to_owned)
     }
 
     /// The id of a message's container.

@@ -29,6 +29,7 @@ pub(crate) fn told(differences: &[String]) -> String {
 
 fn walk(path: &str, recorded: &Value, sent: &Value, found: &mut Vec<String>) {
     match (recorded, sent) {
+        (a, b) if super::canon::values_fit(a, b) => {}
         (Value::Object(a), Value::Object(b)) => {
             let join = |key: &str| match path {
                 "" => key.to_owned(),
@@ -58,7 +59,6 @@ fn walk(path: &str, recorded: &Value, sent: &Value, found: &mut Vec<String>) {
                 found.push(format!("{path}[{at}]: sent {}, not recorded", piece(b)));
             }
         }
-        (a, b) if super::canon::fits(a, b) => {}
         (Value::String(a), Value::String(b)) => {
             let (a, b) = around(a, b);
             found.push(format!("{path}: recorded {a}, sent {b}"));
@@ -69,7 +69,7 @@ fn walk(path: &str, recorded: &Value, sent: &Value, found: &mut Vec<String>) {
 
 /// How many items two lists share at their beginnings, and then at their ends.
 fn shared_ends(a: &[Value], b: &[Value]) -> (usize, usize) {
-    let fits = |(a, b): &(&Value, &Value)| super::canon::fits(a, b);
+    let fits = |(a, b): &(&Value, &Value)| super::canon::values_fit(a, b);
     let before = a.iter().zip(b).take_while(fits).count();
     let (a, b) = (&a[before..], &b[before..]);
     (
@@ -118,7 +118,7 @@ fn shared(a: &Value, b: &Value) -> f64 {
                 .zip(&b[before..b.len() - after]);
             1.0 + ends.map(weight).sum::<f64>() + middle.map(|(a, b)| shared(a, b)).sum::<f64>()
         }
-        (a, b) if super::canon::fits(a, b) => weight(a).min(weight(b)),
+        (a, b) if super::canon::values_fit(a, b) => weight(a).min(weight(b)),
         (Value::String(a), Value::String(b)) => {
             let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
             // The value itself differs; what comes before the difference speaks for it.

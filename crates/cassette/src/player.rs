@@ -4,18 +4,23 @@
 //! ones, so that two conversations never share a container or a file. What a client sends back is
 //! translated before it is compared, and what it gets is translated to what that client knows.
 
+mod names;
+
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use control_api::UnusedRecording;
 use sha2::{Digest as _, Sha256};
 
-use super::tape::{Entry, Tape};
-use super::{Body, Request, Response, Timing, canon, idents, miss};
+use super::tape::{Asked, Entry, Tape};
+use super::{Body, Request, Response, Timing, idents, miss};
 use common::hinted::Hinted;
 use common::ids::Ids;
+use names::Names;
+
+pub use names::Translation;
 
 /// A tape, and what one workspace was given from it.
 #[derive(Debug)]
@@ -30,14 +35,7 @@ struct State {
     asked: HashMap<[u8; 32], usize>,
     /// How often each exchange was given.
     given: HashMap<usize, u64>,
-    /// The name that a recorded id was last given, to whomever it was given.
-    last: HashMap<String, String>,
-    /// Recorded ids that went out as they are.
-    original: HashSet<String>,
-    /// The recorded id behind one that was given, and the group it was given in.
-    behind: HashMap<String, (String, usize)>,
-    /// The names that belong together: recorded ids and what a conversation calls them.
-    groups: Vec<HashMap<String, String>>,
+    names: Names,
     /// When each container, by the name it was given, was first and last given.
     containers: HashMap<String, (DateTime<Utc>, DateTime<Utc>)>,
     loose: HashSet<usize>,
@@ -92,6 +90,22 @@ fn left_over(entry: &Entry) -> UnusedRecording {
 }
 
 impl State {
+    /// What was given was of other exchanges than it seemed.
+    fn moved(&mut self, moved: &[(usize, usize)]) {
+        for (from, to) in moved {
+            let left = self
+                .given
+                .get(from)
+                .map_or(0, |count| count.saturating_sub(1));
+            if left == 0 {
+                self.given.remove(from);
+            } else {
+                self.given.insert(*from, left);
+            }
+            *self.given.entry(*to).or_insert(0) += 1;
+        }
+    }
+
     fn is_given(&self, tape: &Tape, at: usize, entry: &Entry) -> bool {
         if self.given.contains_key(&at) {
             return true;
@@ -99,11 +113,8 @@ impl State {
         let (Some(request), Some(canonical)) = (&entry.exchange.request, &entry.canonical) else {
             return false;
         };
-        request.method == "GET"
-            && tape
-                .with(canonical)
-                .iter()
-                .any(|other| self.given.contains_key(other))
+        let mut alike = tape.same(canonical).iter();
+        request.method == "GET" && alike.any(|other| self.given.contains_key(other))
     }
 }
 
@@ -140,18 +151,21 @@ impl Player {
     /// The answer to a request. `ids` gives the ids of answers that are given again.
     pub fn play(&self, request: &Request, now: DateTime<Utc>, ids: &Ids) -> Result<Played, Miss> {
         let mut state = self.lock();
-        let told = canon::text(request, &self.tape.ignore);
-        let meant = idents::rename(&told, |id| {
-            state.behind.get(id).map(|(recorded, _)| recorded.clone())
-        });
-        let digest: [u8; 32] = Sha256::digest(told.as_bytes()).into();
-        let found = self.tape.with(&meant);
+        let asked = self.tape.asked(request);
+        let digest: [u8; 32] = Sha256::digest(asked.text.as_bytes()).into();
+        let mut found = self.tape.with(&asked, |name| state.names.recorded(name));
+        if found.is_empty()
+            && let Some((others, moved)) = state.names.meant_otherwise(&self.tape, &asked)
+        {
+            state.moved(&moved);
+            found = others;
+        }
         let count = state.asked.get(&digest).copied().unwrap_or(0);
         let at = match found.get(count.min(found.len().saturating_sub(1))) {
             Some(at) => *at,
             None => self
                 .loose(&state, request)
-                .ok_or_else(|| self.miss(&meant))?,
+                .ok_or_else(|| self.miss(&state, &asked))?,
         };
         state.asked.insert(digest, count + 1);
         *state.given.entry(at).or_insert(0) += 1;
@@ -159,7 +173,8 @@ impl Player {
             state.loose.insert(at);
         }
         let entry = &self.tape.entries[at];
-        let names = state.names(&self.tape, at, entry, idents::find(&told), ids);
+        let asked = (&asked, found.as_slice());
+        let names = state.names.of_answer(&self.tape, (at, entry), asked, ids);
         let named = container(request);
         let container = named.and_then(|id| Some((*state.containers.get(&id)?, id)));
         let container = container.map(|((made_at, last_used_at), id)| Named {
@@ -179,6 +194,12 @@ impl Player {
         })
     }
 
+    /// The names of ids for a request that is passed on: what goes to whom is recorded has the recorded ids, or its
+    /// own, and the client hears of them by the names it knows.
+    pub fn translation(&self, request: &Request) -> Translation {
+        self.lock().names.translation(&self.tape.asked(request))
+    }
+
     /// The next answer without a request that fits one of this kind.
     fn loose(&self, state: &State, request: &Request) -> Option<usize> {
         let streams = request
@@ -191,24 +212,25 @@ impl Player {
         })
     }
 
-    fn miss(&self, meant: &str) -> Miss {
-        let meant = canon::read(meant);
-        let asked = format!(
+    fn miss(&self, state: &State, asked: &Asked) -> Miss {
+        let recorded = |name: &str| state.names.recorded(name);
+        let meant = asked.value(recorded);
+        let call = format!(
             "{} {}",
             meant["method"].as_str().unwrap_or_default(),
             meant["path"].as_str().unwrap_or_default()
         );
-        match self.tape.nearest(&meant) {
+        match self.tape.nearest(asked, recorded) {
             Some((name, differences)) => Miss {
                 message: format!(
-                    "no recorded exchange answers this {asked}; the nearest is {name}, which differs in:\n{}",
+                    "no recorded exchange answers this {call}; the nearest is {name}, which differs in:\n{}",
                     miss::told(&differences)
                 ),
                 hint: "record it (`--record new --upstream URL`), or let a path that may differ be ignored (`--ignore PATH`, or `ignore:` in the cassette)".to_owned(),
             },
             None => Miss {
                 message: format!(
-                    "no recorded exchange answers this {asked}, and none of the {} was made with that call",
+                    "no recorded exchange answers this {call}, and none of the {} was made with that call",
                     self.tape.len()
                 ),
                 hint: "record it: `--record new --upstream URL`".to_owned(),
@@ -218,65 +240,6 @@ impl Player {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// The names that the ids of an answer have for the client that sent `asked`.
-    fn names<'a>(
-        &mut self,
-        tape: &Tape,
-        at: usize,
-        entry: &Entry,
-        asked: impl Iterator<Item = &'a str>,
-        ids: &Ids,
-    ) -> HashMap<String, String> {
-        let mut said: Vec<(String, String)> = Vec::new();
-        let mut involved = BTreeSet::new();
-        for id in asked {
-            match self.behind.get(id) {
-                Some((recorded, group)) => {
-                    involved.insert(*group);
-                    said.push((recorded.clone(), id.to_owned()));
-                }
-                None => said.push((id.to_owned(), id.to_owned())),
-            }
-        }
-        let mut known: HashMap<String, String> = HashMap::new();
-        for group in involved {
-            known.extend(self.groups[group].clone());
-        }
-        known.extend(said);
-        let mut names = HashMap::new();
-        let mut new = Vec::new();
-        for id in &entry.ids {
-            if let Some(name) = known.get(id) {
-                names.insert(id.clone(), name.clone());
-                continue;
-            }
-            let elsewhere = tape.born.get(id).is_some_and(|born| *born != at);
-            let name = if self.original.insert(id.clone()) {
-                id.clone()
-            } else if elsewhere && !idents::is_one_way(id) {
-                self.last.get(id).unwrap_or(id).clone()
-            } else {
-                idents::fresh(id, ids)
-            };
-            if !idents::is_one_way(id) {
-                self.last.insert(id.clone(), name.clone());
-                new.push((id.clone(), name.clone()));
-            }
-            names.insert(id.clone(), name);
-        }
-        if !new.is_empty() {
-            known.extend(new.iter().cloned());
-            let group = self.groups.len();
-            for (recorded, name) in new {
-                self.behind.insert(name, (recorded, group));
-            }
-            self.groups.push(known);
-        }
-        names
     }
 }
 
@@ -325,13 +288,14 @@ fn renamed(response: &Response, names: &HashMap<String, String>) -> Response {
         }
         Body::Text(text) => Body::Text(idents::rename(&text, other).into_owned()),
         // An answer that was laid out otherwise, and so lies beside the cassette. What is no JSON is somebody's file.
-        Body::Blob(blob) => match std::fs::read_to_string(blob.path()) {
-            Ok(text) if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() => {
-                Body::Text(idents::rename(&text, other).into_owned())
-            }
-            _ => Body::Blob(blob),
+        Body::Blob(blob) => match blob.json_text() {
+            Some(text) => Body::Text(idents::rename(&text, other).into_owned()),
+            None => Body::Blob(blob),
         },
         body @ (Body::Empty | Body::Bytes(_) | Body::Form(_) | Body::Missing(_)) => body,
     };
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 //! Cassettes made ready to be answered from: every exchange by what was asked.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-use super::{Body, Cassette, CassetteError, Exchange, canon, idents};
+use super::{Body, Cassette, CassetteError, Exchange, Request, canon, idents};
 use common::work;
 
 /// All exchanges of the cassettes that are mounted together. Never changes.
@@ -17,8 +18,11 @@ pub struct Tape {
     pub redact: Vec<String>,
     /// By the text of the canonical request, in recorded order.
     by_request: HashMap<Arc<str>, Vec<usize>>,
-    /// Those in whose request something was redacted or not kept, with the request's canonical value.
+    /// Those in whose request something was redacted or not kept, with the request's canonical value, files spelled
+    /// out.
     wild: Vec<(usize, Value)>,
+    /// Whether one of those has files.
+    wild_files: bool,
     /// Answers whose request was not recorded.
     pub(crate) loose: Vec<usize>,
     /// The first answer that an id is in, of those whose request it is not in.
@@ -76,7 +80,10 @@ impl Tape {
     fn add(&mut self, found: Found) {
         let at = self.entries.len();
         let Found { entry, wild, asked } = found;
-        self.wild.extend(wild.map(|value| (at, value)));
+        if let Some((value, has_files)) = wild {
+            self.wild.push((at, value));
+            self.wild_files |= has_files;
+        }
         match &entry.canonical {
             Some(key) => self.by_request.entry(Arc::clone(key)).or_default().push(at),
             None => self.loose.push(at),
@@ -99,51 +106,94 @@ impl Tape {
         self.entries.is_empty()
     }
 
-    /// The exchanges with this request, the text of its canonical value, in recorded order.
-    pub fn with(&self, canonical: &str) -> Vec<usize> {
-        if let Some(found) = self.by_request.get(canonical) {
-            return found.clone();
+    /// A request as it is looked for.
+    pub(crate) fn asked(&self, request: &Request) -> Asked {
+        let spelled = || canon::spelled(request, &self.ignore);
+        Asked {
+            text: canon::text(request, &self.ignore).into(),
+            spelled: self.wild_files.then(spelled).flatten().map(Arc::from),
         }
-        if self.wild.is_empty() {
-            return Vec::new();
+    }
+
+    /// The exchanges with this very text of a canonical request, in recorded order.
+    pub(crate) fn same(&self, canonical: &str) -> &[usize] {
+        self.by_request.get(canonical).map_or(&[], Vec::as_slice)
+    }
+
+    /// The exchanges with a request in which ids have other names, in recorded order.
+    pub(crate) fn with(&self, asked: &Asked, meant: impl Fn(&str) -> Option<String>) -> Vec<usize> {
+        let canonical = idents::rename(&asked.text, &meant);
+        let same = self.same(&canonical);
+        if !same.is_empty() || self.wild.is_empty() {
+            return same.to_vec();
         }
-        let canonical = canon::read(canonical);
+        let sent = asked.value(meant);
         self.wild
             .iter()
-            .filter(|(_, recorded)| canon::fits(recorded, &canonical))
+            .filter(|(_, recorded)| canon::fits(recorded, &sent))
             .map(|(at, _)| *at)
             .collect()
     }
 
     /// The recorded request nearest to one that is not there: its name, and the differences.
-    pub fn nearest(&self, canonical: &Value) -> Option<(&str, Vec<String>)> {
-        let same_route = |recorded: &Value| {
-            recorded["method"] == canonical["method"]
-                && route(&recorded["path"]) == route(&canonical["path"])
+    pub(crate) fn nearest(
+        &self,
+        asked: &Asked,
+        meant: impl Fn(&str) -> Option<String>,
+    ) -> Option<(&str, Vec<String>)> {
+        let short = canon::read(&idents::rename(&asked.text, &meant));
+        let full = asked.value(meant);
+        let is_near = |recorded: &Value| {
+            recorded["method"] == short["method"]
+                && route(&recorded["path"]) == route(&short["path"])
         };
-        let mut best: Option<(&Entry, Value, f64)> = None;
-        for entry in &self.entries {
-            let recorded = entry.canonical.as_deref().map(canon::read);
-            let Some(recorded) = recorded.filter(same_route) else {
+        let mut best: Option<(&Entry, Cow<'_, Value>, &Value, f64)> = None;
+        let mut wild = self.wild.iter().peekable();
+        for (at, entry) in self.entries.iter().enumerate() {
+            // Files of either are spelled out, or of neither.
+            let near = if let Some((_, recorded)) = wild.next_if(|(place, _)| *place == at) {
+                Some((canon::settled(recorded, &full), &full))
+            } else {
+                let recorded = entry.canonical.as_deref().map(canon::read);
+                recorded.map(|recorded| (Cow::Owned(recorded), &short))
+            };
+            let Some((recorded, sent)) = near.filter(|(recorded, _)| is_near(recorded)) else {
                 continue;
             };
-            let likeness = super::miss::likeness(&recorded, canonical);
-            if best.as_ref().is_none_or(|(_, _, most)| likeness > *most) {
-                best = Some((entry, recorded, likeness));
+            let likeness = super::miss::likeness(&recorded, sent);
+            if best.as_ref().is_none_or(|(.., most)| likeness > *most) {
+                best = Some((entry, recorded, sent, likeness));
             }
         }
-        best.map(|(entry, recorded, _)| {
-            let differences = super::miss::differences(&recorded, canonical);
+        best.map(|(entry, recorded, sent, _)| {
+            let differences = super::miss::differences(&recorded, sent);
             (entry.name.as_str(), differences)
         })
+    }
+}
+
+/// A request as it is looked for: the canonical text, with the ids that its client has.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) text: Arc<str>,
+    /// With files spelled out, where some recorded file stands for more than itself.
+    spelled: Option<Arc<str>>,
+}
+
+impl Asked {
+    /// The request, spelled out if it has to be, with other names for ids.
+    pub(crate) fn value(&self, meant: impl Fn(&str) -> Option<String>) -> Value {
+        let text = self.spelled.as_ref().unwrap_or(&self.text);
+        canon::read(&idents::rename(text, meant))
     }
 }
 
 /// An exchange with all that is worked out of it alone.
 struct Found {
     entry: Entry,
-    /// The canonical request of one in which something was redacted or not kept.
-    wild: Option<Value>,
+    /// The canonical request of one in which something was redacted or not kept, files spelled out, and whether it has
+    /// any.
+    wild: Option<(Value, bool)>,
     /// Ids in the request.
     asked: Vec<String>,
 }
@@ -152,10 +202,13 @@ impl Found {
     fn of(name: String, exchange: Exchange, ignore: &[JsonPath]) -> Self {
         let request = exchange.request.as_ref();
         let canonical = request.map(|request| canon::text(request, ignore));
-        let wild = canonical
-            .as_deref()
-            .filter(|text| canon::is_wild(text))
-            .map(canon::read);
+        let wild = request
+            .zip(canonical.as_deref())
+            .and_then(|(request, text)| {
+                let spelled = canon::spelled(request, ignore);
+                let full = spelled.as_deref().unwrap_or(text);
+                canon::is_wild(request, full).then(|| (canon::read(full), spelled.is_some()))
+            });
         let mut asked = Vec::new();
         if let Some(request) = &exchange.request {
             asked.extend(idents::find(&request.path).map(str::to_owned));
@@ -185,11 +238,8 @@ impl Found {
 fn find_ids(body: &Body, mut tell: impl FnMut(&str)) {
     match body {
         Body::Text(text) => idents::find(text).for_each(tell),
-        Body::Json(_) | Body::Blob(_) => {
-            if let Some(json) = body.json() {
-                idents::find_in(&json, &mut |id| tell(id));
-            }
-        }
+        Body::Json(json) => idents::find_in(json, &mut |id| tell(id)),
+        Body::Blob(blob) => idents::find(&blob.json_text().unwrap_or_default()).for_each(tell),
         Body::Empty | Body::Bytes(_) | Body::Form(_) | Body::Missing(_) => {}
     }
 }

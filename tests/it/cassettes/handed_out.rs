@@ -92,7 +92,11 @@ async fn every_recording_imports_and_comes_back_equal() {
                 answer.text()
             );
             let recorded = exchange.response.body.bytes().unwrap().unwrap();
-            assert_eq!(answer.text(), String::from_utf8_lossy(&recorded), "{name}");
+            // A batch's results are to be had from who is asked.
+            let here = format!("http://{}/v1/messages/batches/", server.address);
+            let there = "https://api.anthropic.com/v1/messages/batches/";
+            let recorded = String::from_utf8_lossy(&recorded).replace(there, &here);
+            assert_eq!(answer.text(), recorded, "{name}");
             given += 1;
             with_request += usize::from(exchange.request.is_some());
         }

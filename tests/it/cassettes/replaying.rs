@@ -307,6 +307,56 @@ async fn a_large_download_lies_beside_the_cassette() {
     player.send(&player.messages(&body)).await;
     let again = player.send(&player.request("GET", &route)).await;
     assert_eq!(again.body, recorded.body);
+
+    std::fs::remove_dir_all(studio.path().with_extension("blobs")).unwrap();
+    let gone = player.send(&player.request("GET", &route)).await;
+    assert_eq!(gone.status, 400, "{}", gone.text());
+    assert_eq!(gone.header("x-should-retry"), Some("false"));
+    let message = gone.message();
+    assert!(
+        message.starts_with("run #2 has its answer in "),
+        "{message}"
+    );
+    assert!(message.contains("put the file back"), "{message}");
+    let verdict = player.control("GET", "verify", &Value::Null).await;
+    assert_eq!(
+        verdict["unmatched"].as_array().unwrap().len(),
+        1,
+        "{verdict}"
+    );
+    assert_eq!(verdict["ok"], false);
+}
+
+#[tokio::test]
+async fn conversations_with_the_same_upload_replay_alone_and_in_any_order() {
+    let studio = Studio::open().await;
+    let asks = async |server: &TestServer, word: &str| {
+        let upload = server.request("POST", "/v1/files");
+        let upload = upload.multipart(&[("file", Some("notes.txt"), "same")]);
+        let file = server.send(&upload).await.json()["id"].clone();
+        let text = format!("```bash\ncat \"$INPUT_DIR/notes.txt\"; echo {word}\n```");
+        let mut body = code_prompt(&text);
+        body["messages"][0]["content"] = json!([
+            {"type": "text", "text": text},
+            {"type": "container_upload", "file_id": file},
+        ]);
+        let answer = server.send(&server.messages(&body)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(answer.text().contains(word), "{}", answer.text());
+    };
+    for word in ["fjord", "lagoon"] {
+        asks(&studio.recorder, word).await;
+    }
+    for order in [
+        &["lagoon", "fjord"][..],
+        &["lagoon"],
+        &["fjord", "lagoon", "fjord", "lagoon"],
+    ] {
+        let player = player(&studio.path()).await;
+        for word in order {
+            asks(&player, word).await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ async fn find(exchange: &Exchange, id: &str) -> ApiResult<BatchRow> {
 }
 
 /// Under which name the client reaches this server.
-fn base_url(headers: &HeaderMap) -> String {
+pub(super) fn base_url(headers: &HeaderMap) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     // Of several the first is what the client spoke; the others are of proxies on the way.
     let proto = text("x-forwarded-proto").and_then(|list| list.split(',').next());

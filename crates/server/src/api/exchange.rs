@@ -42,6 +42,10 @@ pub(super) struct Exchange {
 pub(crate) struct Noted {
     pub request: Option<Bytes>,
     pub response: Option<Bytes>,
+    /// The answer's body is noted as it passes by, though it is no stream.
+    pub passes: bool,
+    /// The answer's length, where not all of it was noted.
+    pub passed_bytes: Option<u64>,
     /// The file that came, or that leaves: its length, and its SHA-256.
     pub file: Option<(u64, [u8; 32])>,
     /// The turn's own report; read when the answer is complete.

@@ -216,9 +216,9 @@ impl Record {
             Headers::of_answer(clean(response.headers().iter(), &self.redactor));
     }
 
-    /// Goes into the journal now, or, of a stream, at its end.
+    /// Goes into the journal now, or, of an answer that passes by, at its end.
     pub(super) fn close(mut self, response: Response) -> Response {
-        if is_stream(&response) {
+        if is_stream(&response) || self.noted.passes {
             return response.map(|body| AnyBody::new(RecordedBody::new(body, self)));
         }
         self.finish(false);
@@ -245,6 +245,10 @@ impl Record {
         };
         entry.request_body = noted.request.map_or(entry.request_body, content);
         entry.response_body = noted.response.map_or(entry.response_body, content);
+        if let Some(size_bytes) = noted.passed_bytes {
+            let sha256 = None;
+            entry.response_body = Body::Omitted { size_bytes, sha256 };
+        }
         if let Some((size_bytes, digest)) = noted.file {
             let sha256 = Some(digest);
             let body = Body::Omitted { size_bytes, sha256 };
@@ -406,6 +410,7 @@ fn is_complete(stream: &[u8]) -> bool {
 struct RecordedBody {
     inner: AnyBody,
     kept: BytesMut,
+    passed_bytes: u64,
     marks: Vec<Mark>,
     record: Option<Record>,
 }
@@ -415,6 +420,7 @@ impl RecordedBody {
         Self {
             inner,
             kept: BytesMut::new(),
+            passed_bytes: 0,
             marks: Vec::new(),
             record: Some(record),
         }
@@ -438,6 +444,9 @@ impl RecordedBody {
             record.noted.marks = std::mem::take(&mut self.marks);
             // Some clients close as soon as they have seen the last event.
             let left = left && !is_complete(&self.kept);
+            if self.passed_bytes > self.kept.len() as u64 {
+                record.noted.passed_bytes = Some(self.passed_bytes);
+            }
             record.noted.response = Some(self.kept.split().freeze());
             record.finish(left);
         }
@@ -465,6 +474,7 @@ impl HttpBody for RecordedBody {
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(bytes) = frame.data_ref() {
+                    this.passed_bytes += bytes.len() as u64;
                     let room = limits::JOURNAL_BYTES.saturating_sub(this.kept.len());
                     this.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
                     this.mark();

@@ -7,6 +7,8 @@
 mod given;
 mod intake;
 mod kept;
+mod made;
+mod outgoing;
 mod proxy;
 
 use std::sync::{Arc, Mutex};
@@ -35,6 +37,9 @@ pub(super) async fn answer(
         .request(intake.request.clone())
         .map_err(|error| ApiError::internal(&error))?;
     exchange.noted.request = intake.raw();
+    if let Some(content) = intake.content() {
+        exchange.caller.made.says(content);
+    }
     let workspace = &exchange.caller.workspace;
     // Without a seed nothing follows from what was sent.
     let scope = workspace
@@ -53,16 +58,13 @@ pub(super) async fn answer(
         ),
         Err(miss) => match deck.recorder() {
             None => {
-                facts.miss = Some(verify::Miss::Unmatched {
-                    message: miss.message.clone(),
-                    nearest: Vec::new(),
-                });
+                facts.miss = Some(unmatched(&miss));
                 ("unmatched".to_owned(), Err(refused(&miss)))
             }
-            Some(recorder) => (
-                format!("upstream {}", recorder.upstream.url()),
-                proxy::pass_on(Arc::clone(&deck), redactor, &exchange.head, intake).await,
-            ),
+            Some(recorder) => (format!("upstream {}", recorder.upstream.url()), {
+                let names = player.translation(&asked);
+                proxy::pass_on(Arc::clone(&deck), redactor, exchange, (intake, names)).await
+            }),
         },
     };
     exchange.noted.report = Some(Arc::new(Mutex::new(Report {
@@ -70,6 +72,14 @@ pub(super) async fn answer(
         ..Report::default()
     })));
     outcome
+}
+
+/// As the verdict has it.
+fn unmatched(miss: &Miss) -> verify::Miss {
+    verify::Miss::Unmatched {
+        message: miss.message.clone(),
+        nearest: Vec::new(),
+    }
 }
 
 /// Nothing on the tape fits. Never answered by guessing.

@@ -6,19 +6,23 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use serde_json::Value;
+use futures_util::StreamExt as _;
 use wire::ToolErrorCode;
 use wire::event::StreamEvent;
 use wire::request::MessagesRequest;
 use wire::sse;
 
+use super::made::{self, Ran};
+use super::outgoing;
+use crate::api::batches::base_url;
 use crate::api::caller::Caller;
 use crate::api::cut;
 use crate::api::error::ApiError;
 use crate::api::exchange::{Exchange, Noted, Outcome};
 use crate::api::paced::{Paced, Step};
 use cassette::{
-    Body as Recorded, Deck, End, Named, Pace, Played, Request, Timing, fail_calls, split_frames,
+    Body as Recorded, Deck, End, Miss, Named, Pace, Played, Request, Response, Timing, fail_calls,
+    split_frames,
 };
 use engine::over::Over;
 use engine::{self, over};
@@ -62,7 +66,12 @@ pub(super) async fn response(
     mut played: Played,
     facts: &mut Facts,
 ) -> Outcome {
+    let base_url = base_url(exchange.headers());
     let Exchange { caller, noted, .. } = exchange;
+    if let Some(miss) = lacking(&played) {
+        facts.miss = Some(super::unmatched(&miss));
+        return Err(super::refused(&miss));
+    }
     let named = played.container.take();
     note_container(caller, named.as_ref(), &played);
     if let Some(named) = named
@@ -88,13 +97,66 @@ pub(super) async fn response(
         act = fire(caller, Occasion::Stream { model }, facts);
         note(caller, turn, &played, facts);
     }
-    let End::UpstreamBroke(why) = &played.response.end else {
-        return sent(caller, noted, deck, &played, act).await;
-    };
-    if played.response.status == 0 {
+    if let (End::UpstreamBroke(why), 0) = (&played.response.end, played.response.status) {
         return Err(super::unreachable(None, why));
     }
-    sent(caller, noted, deck, &played, act).await
+    let ran = note_made(caller, asked, &played.response, act.as_ref());
+    let asked = (asked, base_url.as_str());
+    sent(caller, noted, deck, asked, (&played, act, ran)).await
+}
+
+/// Notes what the answer has made; of a stream it is to be seen while it goes out, what a fault cuts off has not been.
+fn note_made(
+    caller: &Caller,
+    asked: &Request,
+    response: &Response,
+    act: Option<&Act>,
+) -> Option<Ran> {
+    if !is_turn(asked) {
+        made::note(&caller.made, asked, response);
+        return None;
+    }
+    let ran = Ran::of(&caller.made, asked, response);
+    if response.is_stream() {
+        return Some(ran);
+    }
+    let blocks = response.blocks();
+    if let Some(Act::Stream {
+        after_events: Some(events),
+        act: StreamAct::Cut | StreamAct::Error(_) | StreamAct::Wait(None),
+    }) = act
+    {
+        ran.sees_until(&blocks, *events);
+    } else {
+        ran.sees(&blocks);
+    }
+    None
+}
+
+/// Why there is nothing to give, though it was recorded.
+fn lacking(played: &Played) -> Option<Miss> {
+    let name = &played.name;
+    match &played.response.body {
+        Recorded::Missing(why) => Some(Miss {
+            message: format!("{name} has no body of this answer: {why}"),
+            hint: "record it again".to_owned(),
+        }),
+        Recorded::Form(_) => Some(Miss {
+            message: format!("{name} has no body of this answer: it is a form"),
+            hint: "record it again".to_owned(),
+        }),
+        Recorded::Blob(blob) => {
+            let error = std::fs::File::open(blob.path()).err()?;
+            Some(Miss {
+                message: format!(
+                    "{name} has its answer in {}: {error}",
+                    blob.path().display()
+                ),
+                hint: "put the file back beside the cassette, or record it again".to_owned(),
+            })
+        }
+        Recorded::Empty | Recorded::Json(_) | Recorded::Text(_) | Recorded::Bytes(_) => None,
+    }
 }
 
 /// Which way the turn has found its container.
@@ -117,22 +179,18 @@ async fn sent(
     caller: &Caller,
     noted: &mut Noted,
     deck: &Deck,
-    played: &Played,
-    act: Option<Act>,
+    (asked, base_url): (&Request, &str),
+    (played, act, ran): (&Played, Option<Act>, Option<Ran>),
 ) -> Outcome {
     let response = &played.response;
     let bytes = response.body.bytes();
     let bytes =
         bytes.map_err(|error| ApiError::internal(&format!("a recorded body is gone: {error}")))?;
-    let Some(bytes) = bytes else {
-        return Err(ApiError::invalid(format!(
-            "{} has no body of this answer: {}",
-            played.name,
-            match &response.body {
-                Recorded::Missing(why) => why.as_str(),
-                _ => "it is a form",
-            }
-        )));
+    let bytes = bytes.unwrap_or_default();
+    let bytes = if outgoing::tells_of_batches(asked) {
+        outgoing::with_results_at(base_url, bytes)
+    } else {
+        bytes
     };
     let pace = match deck.pace {
         Pace::Scaled(factor) => played.timing.as_ref().map(|timing| (timing, factor)),
@@ -160,13 +218,18 @@ async fn sent(
     }
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::OK);
     let mut answer = if steps.iter().all(|step| matches!(step, Step::Send(_))) && steps.len() <= 1 {
+        if let Some(ran) = ran {
+            ran.sees_events(&bytes);
+        }
         (status, Body::from(bytes.clone())).into_response()
     } else {
-        (
-            status,
-            Body::from_stream(Paced::new(caller.workspace.clock.clone(), steps)),
-        )
-            .into_response()
+        let pieces = Paced::new(caller.workspace.clock.clone(), steps);
+        let pieces = pieces.inspect(move |piece| {
+            if let (Some(ran), Ok(piece)) = (&ran, piece) {
+                ran.sees_events(piece);
+            }
+        });
+        (status, Body::from_stream(pieces)).into_response()
     };
     let volatile = played.timing.iter().flat_map(|timing| &timing.headers);
     *answer.headers_mut() = headers(response.headers.iter().chain(volatile));
@@ -252,7 +315,7 @@ fn note(caller: &Caller, turn: Option<&MessagesRequest>, played: &Played, facts:
     let blocks = played.response.blocks();
     if let Some(turn) = turn {
         let container = played.response.container();
-        let results: Vec<_> = blocks.iter().filter_map(code_result).collect();
+        let results: Vec<_> = blocks.iter().filter_map(made::code_result).collect();
         let watch = &caller.workspace.watch;
         facts.told = engine::recorded(watch, turn, container.as_deref(), &results);
     }
@@ -275,18 +338,6 @@ fn note(caller: &Caller, turn: Option<&MessagesRequest>, played: &Played, facts:
         let before = turn.into_iter().flat_map(engine::calls_so_far);
         facts.paused = Some(before.map(str::to_owned).chain(ids).collect());
     }
-}
-
-/// The call and the error code of a code execution result.
-fn code_result(block: &Value) -> Option<(String, Option<String>)> {
-    let kind = block["type"].as_str()?;
-    kind.strip_suffix("_tool_result")
-        .filter(|tool| tool.ends_with("code_execution"))?;
-    let code = block["content"]["error_code"].as_str();
-    Some((
-        block["tool_use_id"].as_str()?.to_owned(),
-        code.map(str::to_owned),
-    ))
 }
 
 /// Puts a fault into a stream after so many events.

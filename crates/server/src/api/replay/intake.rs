@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use super::kept::{self, Kept, Whole};
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::multipart::{self, Event, MultipartError, Parser, PartHead};
-use cassette::{Body, Part, Request, Sent};
+use crate::api::multipart::{self, Content, Event, MultipartError, Parser, PartHead};
+use cassette::{Body, Part, Request, Sent, Translation, rename_ids};
 use common::limits;
 use store::StoreError;
 
@@ -26,6 +26,8 @@ const PIECE_BYTES: usize = 256 * 1024;
 pub(super) struct Intake {
     pub(super) request: Request,
     whole: Whole,
+    /// What a form says, whatever its boundary.
+    form: Option<[u8; 32]>,
     /// Files of parts; gone with it.
     _folders: Vec<TempDir>,
 }
@@ -47,7 +49,11 @@ impl Intake {
             }
         }
         let whole = kept.whole().map_err(|error| ApiError::failed(&error))?;
-        let (body, folders) = body_of(parts, &whole).map_err(|error| ApiError::failed(&error))?;
+        let read = body_of(parts, &whole).map_err(|error| ApiError::failed(&error))?;
+        let (body, form, folders) = match read {
+            Read::Form(form) => (Body::Form(form.parts), Some(form.content), form.folders),
+            Read::Other(body) => (body, None, Vec::new()),
+        };
         let uri = &parts.uri;
         let request = Request {
             method: parts.method.as_str().to_owned(),
@@ -66,8 +72,40 @@ impl Intake {
         Ok(Self {
             request,
             whole,
+            form,
             _folders: folders,
         })
+    }
+
+    /// The SHA-256 of what the body says, where the journal does not keep it.
+    pub(super) fn content(&self) -> Option<[u8; 32]> {
+        match &self.whole {
+            _ if self.form.is_some() => self.form,
+            Whole::Memory(_) => None,
+            Whole::File(blob, _) => blob.digest(),
+        }
+    }
+
+    /// The request with the recorded ids in place of the client's. Forms stay as they are.
+    pub(super) fn translated(mut self, names: &Translation) -> Self {
+        self.request.path = recorded(&self.request.path, names);
+        let query = self.request.query.as_deref();
+        self.request.query = query.map(|query| recorded(query, names));
+        let text = match (&self.whole, &self.request.body) {
+            (Whole::Memory(bytes), Body::Json(_) | Body::Text(_)) => std::str::from_utf8(bytes)
+                .ok()
+                .map(|text| recorded(text, names)),
+            (Whole::File(..), body @ (Body::Json(_) | Body::Text(_))) => {
+                body.text().map(|text| recorded(&text, names))
+            }
+            (Whole::Memory(_) | Whole::File(..), _) => None,
+        };
+        if let Some(text) = text {
+            let bytes = Bytes::from(text);
+            self.request.body = Body::of(bytes.clone());
+            self.whole = Whole::Memory(bytes);
+        }
+        self
     }
 
     /// The body's bytes for the journal, if they are few.
@@ -92,7 +130,24 @@ impl Intake {
     }
 }
 
-fn body_of(parts: &Parts, whole: &Whole) -> Result<(Body, Vec<TempDir>), StoreError> {
+/// A text with the recorded ids in place of the client's.
+fn recorded(text: &str, names: &Translation) -> String {
+    rename_ids(text, |id| names.recorded(id)).into_owned()
+}
+
+/// What a body is.
+enum Read {
+    Form(ReadForm),
+    Other(Body),
+}
+
+struct ReadForm {
+    parts: Vec<Part>,
+    content: [u8; 32],
+    folders: Vec<TempDir>,
+}
+
+fn body_of(parts: &Parts, whole: &Whole) -> Result<Read, StoreError> {
     let content_type = parts
         .headers
         .get(header::CONTENT_TYPE)
@@ -114,25 +169,23 @@ fn body_of(parts: &Parts, whole: &Whole) -> Result<(Body, Vec<TempDir>), StoreEr
                 }
             }
         }
-        if let Some(parts) = form.finish() {
-            return Ok(parts);
+        if let Some(form) = form.finish() {
+            return Ok(Read::Form(form));
         }
     }
-    Ok(match whole {
-        Whole::Memory(bytes) => (Body::of(bytes.clone()), Vec::new()),
-        Whole::File(blob, _) if content_type.starts_with("application/json") => (
-            Body::of(Bytes::from(
-                std::fs::read(blob.path()).map_err(kept::failed)?,
-            )),
-            Vec::new(),
+    Ok(Read::Other(match whole {
+        Whole::Memory(bytes) => Body::of(bytes.clone()),
+        Whole::File(blob, _) if content_type.starts_with("application/json") => Body::of(
+            Bytes::from(std::fs::read(blob.path()).map_err(kept::failed)?),
         ),
-        Whole::File(blob, _) => (Body::Blob(blob.clone()), Vec::new()),
-    })
+        Whole::File(blob, _) => Body::Blob(blob.clone()),
+    }))
 }
 
 /// The parts of a form while they are read.
 struct Form {
     parser: Parser,
+    content: Content,
     failed: Option<MultipartError>,
     head: Option<PartHead>,
     kept: Kept,
@@ -144,6 +197,7 @@ impl Form {
     fn new(boundary: &str) -> Self {
         Self {
             parser: Parser::new(boundary),
+            content: Content::default(),
             failed: None,
             head: None,
             kept: Kept::default(),
@@ -158,7 +212,11 @@ impl Form {
         }
         self.parser.feed(bytes);
         loop {
-            match self.parser.next() {
+            let next = self.parser.next();
+            if let Ok(Some(event)) = &next {
+                self.content.add(event);
+            }
+            match next {
                 Ok(Some(Event::Part(head))) => self.head = Some(head),
                 Ok(Some(Event::Data(data))) => {
                     self.kept.push(&data);
@@ -190,8 +248,12 @@ impl Form {
     }
 
     /// The parts; nothing where the body is no form after all.
-    fn finish(self) -> Option<(Body, Vec<TempDir>)> {
+    fn finish(self) -> Option<ReadForm> {
         let whole = self.failed.is_none() && self.parser.finish().is_ok();
-        whole.then_some((Body::Form(self.parts), self.folders))
+        whole.then(|| ReadForm {
+            parts: self.parts,
+            content: self.content.finish(),
+            folders: self.folders,
+        })
     }
 }

@@ -6,16 +6,21 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::body::Body as HttpBody;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures_util::Stream;
 
 use super::intake::Intake;
 use super::kept::Kept;
-use crate::api::exchange::Outcome;
-use cassette::{Body, Deck, End, Exchange, Redactor, Response as Recorded, Timing, UpstreamError};
+use super::made;
+use super::outgoing::Outgoing;
+use crate::api::batches::base_url;
+use crate::api::exchange::{Exchange as HttpExchange, Outcome};
+use cassette::{
+    Body, Deck, End, Exchange, Redactor, Response as Recorded, Timing, Translation, UpstreamError,
+};
+use workspace::verify::Made;
 
 /// Headers of an answer that say when and where it was given.
 const VOLATILE: [&str; 5] = [
@@ -30,8 +35,8 @@ const VOLATILE: [&str; 5] = [
 pub(super) async fn pass_on(
     deck: Arc<Deck>,
     redactor: Redactor,
-    parts: &Parts,
-    intake: Intake,
+    exchange: &mut HttpExchange,
+    (intake, names): (Intake, Translation),
 ) -> Outcome {
     let Some(recorder) = deck.recorder() else {
         return Err(super::unreachable(None, "nobody is recorded"));
@@ -39,15 +44,20 @@ pub(super) async fn pass_on(
     let upstream = recorder.upstream.clone();
     let (order, started_ms) = recorder.begin_exchange();
     let began = Instant::now();
-    let path = parts
-        .uri
-        .path_and_query()
-        .map_or(parts.uri.path(), axum::http::uri::PathAndQuery::as_str);
-    let headers = parts.headers.iter();
+    // What is recorded goes on with the ids that are recorded.
+    let intake = intake.translated(&names);
+    let asked = &intake.request;
+    let outgoing = Outgoing::new(names, asked, &base_url(exchange.headers()));
+    let query = asked.query.as_ref();
+    let path = query.map_or_else(
+        || asked.path.clone(),
+        |query| format!("{}?{query}", asked.path),
+    );
+    let headers = exchange.headers().iter();
     let answered = upstream
         .send(
-            parts.method.as_str(),
-            path,
+            &asked.method,
+            &path,
             headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
             intake.sent(),
         )
@@ -66,7 +76,10 @@ pub(super) async fn pass_on(
         },
         kept: Kept::default(),
         head_at: Instant::now(),
+        made: exchange.caller.made.clone(),
+        outgoing,
         inner: Box::pin(futures_util::stream::empty()),
+        is_over: false,
     };
     let answer = match answered {
         Ok(answer) => answer,
@@ -93,6 +106,11 @@ pub(super) async fn pass_on(
             headers.append(name, value);
         }
     }
+    if let Some((_, kind)) = tee.headers.iter().find(|(name, _)| name == "content-type") {
+        tee.outgoing.is_of(kind);
+    }
+    // Of an answer to HEAD nobody asks for the body.
+    exchange.noted.passes = exchange.head.method != Method::HEAD;
     tee.inner = answer.body;
     let status = StatusCode::from_u16(tee.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = (status, HttpBody::from_stream(tee)).into_response();
@@ -116,7 +134,10 @@ struct Tee {
     timing: Timing,
     kept: Kept,
     head_at: Instant,
+    made: Made,
+    outgoing: Outgoing,
     inner: Pin<Box<dyn Stream<Item = Result<Bytes, UpstreamError>> + Send>>,
+    is_over: bool,
 }
 
 impl Tee {
@@ -147,6 +168,9 @@ impl Tee {
             },
             timing: Some(std::mem::take(&mut self.timing)),
         };
+        if let Some(asked) = &exchange.request {
+            made::note(&self.made, asked, &exchange.response);
+        }
         match self.redactor.exchange(exchange) {
             Ok(exchange) => recorder.put(self.order, &exchange),
             Err(error) => recorder.lose(&error.to_string()),
@@ -159,19 +183,29 @@ impl Stream for Tee {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        match ready!(this.inner.as_mut().poll_next(cx)) {
-            Some(Ok(bytes)) => {
-                this.timing.chunks.push((millis(this.head_at), bytes.len()));
-                this.kept.push(&bytes);
-                Poll::Ready(Some(Ok(bytes)))
+        loop {
+            if this.is_over {
+                return Poll::Ready(None);
             }
-            Some(Err(error)) => {
-                this.finish(End::UpstreamBroke(error.to_string()));
-                Poll::Ready(Some(Err(std::io::Error::other(error))))
-            }
-            None => {
-                this.finish(End::Complete);
-                Poll::Ready(None)
+            let told = match ready!(this.inner.as_mut().poll_next(cx)) {
+                Some(Ok(bytes)) => {
+                    this.timing.chunks.push((millis(this.head_at), bytes.len()));
+                    this.kept.push(&bytes);
+                    this.outgoing.feed(bytes)
+                }
+                Some(Err(error)) => {
+                    this.is_over = true;
+                    this.finish(End::UpstreamBroke(error.to_string()));
+                    return Poll::Ready(Some(Err(std::io::Error::other(error))));
+                }
+                None => {
+                    this.is_over = true;
+                    this.finish(End::Complete);
+                    this.outgoing.rest()
+                }
+            };
+            if !told.is_empty() {
+                return Poll::Ready(Some(Ok(told)));
             }
         }
     }
