@@ -147,7 +147,8 @@ impl Tee {
             },
             timing: Some(std::mem::take(&mut self.timing)),
         };
-        match self.redactor.exchange(exchange) {
+        let redactor = recorder.redactor(self.redactor.clone(), &exchange);
+        match redactor.exchange(exchange) {
             Ok(exchange) => recorder.put(self.order, &exchange),
             Err(error) => recorder.lose(&error.to_string()),
         }
