@@ -8,10 +8,9 @@ use std::time::Instant;
 
 use control_api::UnusedRecording;
 
-use super::redact::PatternError;
+use super::redact::{self, PatternError};
 use super::{
     About, CassetteError, Exchange, Indexing, Player, Redactor, Tape, Upstream, Writer, load_all,
-    secrets_of_headers,
 };
 use common::hinted::Hinted;
 
@@ -305,7 +304,7 @@ impl Recorder {
     /// Keeps out, beside what `redactor` does, what the headers of this exchange tell and those of earlier answers told.
     pub fn redactor(&self, redactor: Redactor, exchange: &Exchange) -> Redactor {
         let pairs = |headers: &[(String, String)]| {
-            secrets_of_headers(headers.iter().map(|(name, value)| (&**name, &**value)))
+            redact::told(headers.iter().map(|(name, value)| (&**name, &**value)))
         };
         let sent = exchange.request.as_ref().map(|sent| pairs(&sent.headers));
         let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);

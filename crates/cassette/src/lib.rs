@@ -29,7 +29,7 @@ pub use deck::{Deck, DeckError, Mode, Mounts, Pace, Plan, Recorder, WordError, W
 pub use file::{CassetteError, Indexing, Timing, Writer, load, load_all, parse, text};
 pub use frames::{data as data_of_frame, split as split_frames};
 pub use player::{Miss, Named, Played, Player};
-pub use redact::{Redactor, is_long_enough, told as secrets_of_headers};
+pub use redact::{Redactor, is_long_enough};
 pub use spoil::fail_calls;
 pub use tape::{JsonPathError, Tape, json_path};
 pub use upstream::{Answer, Sent, Upstream, UpstreamError};

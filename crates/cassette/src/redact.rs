@@ -28,7 +28,7 @@ pub(super) use base64::{fits as zeros_fit, has_zeros};
 use super::{Body, Exchange, Part, Request, Response, frames};
 use common::hinted::Hinted;
 use escaped::Plain;
-pub use told::told;
+pub(crate) use told::told;
 
 /// Patterns of an API key of the service, and of a bearer token in a text.
 const PATTERNS: [&str; 2] = [

@@ -260,12 +260,8 @@ fn lines_of_json_are_looked_into_and_stay_lines() {
     let id = ORGANIZATION;
     let redactor = Redactor::default().with_known(ODD).with_known([id, KEY]);
     let signature = signed(b"\x12\xba", &[0xe5; 40]);
-    let zeros = signed(b"\x12\xba", &[0xe5; 40]);
-    let zeros: Vec<u8> = {
-        let mut zeros = zeros;
-        zeros[2..38].fill(b'0');
-        zeros
-    };
+    let mut zeros = signature.clone();
+    zeros[2..38].fill(b'0');
     let lines = |secrets: [&str; 3], signature: &[u8]| {
         let [odd, key, escaped] = secrets;
         let first = json!({"custom_id": "a", "text": format!("a {odd} 100%25")});

@@ -11,7 +11,7 @@ const SECRET_COOKIES: [&str; 8] = [
 ];
 
 /// The values of headers (by names in lower case) that nobody may keep, wherever they stand.
-pub fn told<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+pub(crate) fn told<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
     let mut secrets = Vec::new();
     for (name, value) in headers {
         match name {
@@ -19,9 +19,7 @@ pub fn told<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<St
                 secrets.push(value.trim().to_owned());
             }
             "authorization" | "proxy-authorization" => credentials(value.trim(), &mut secrets),
-            "cookie" => value
-                .split(';')
-                .for_each(|pair| secrets.extend(cookie(pair))),
+            "cookie" => secrets.extend(value.split(';').filter_map(cookie)),
             // What follows the first pair are words such as `Secure`.
             "set-cookie" => secrets.extend(value.split(';').next().and_then(cookie)),
             _ => {}
@@ -55,7 +53,7 @@ fn cookie(pair: &str) -> Option<String> {
     let (name, value) = pair.split_once('=')?;
     let name = name.trim().to_ascii_lowercase();
     let value = value.trim().trim_matches('"');
-    let has = |kind: fn(&u8) -> bool| value.as_bytes().iter().any(|c| kind(c));
+    let has = |kind: fn(&u8) -> bool| value.as_bytes().iter().any(kind);
     let is_random = has(u8::is_ascii_alphabetic) && has(u8::is_ascii_digit);
     let is_secret = is_random || SECRET_COOKIES.iter().any(|part| name.contains(part));
     (is_secret && value.len() >= SHORTEST).then(|| value.to_owned())
