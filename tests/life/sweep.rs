@@ -122,7 +122,12 @@ fn each_mistake_is_named_by_the_fault_that_shows_it() {
             "mistaken",
             "pause_turn",
         ),
-        ("leak", "messages#1/refusal", "leaked", "the API key"),
+        (
+            "leak",
+            "messages#1/refusal",
+            "leaked",
+            "printed the API key on",
+        ),
         // A file that is no text.
         ("strict", "fuzz/3-8", "crashed", "UnicodeDecodeError"),
     ];

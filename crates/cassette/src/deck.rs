@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use control_api::UnusedRecording;
 
-use super::redact::PatternError;
+use super::redact::{self, PatternError};
 use super::{
     About, CassetteError, Exchange, Indexing, Player, Redactor, Tape, Upstream, Writer, load_all,
 };
@@ -133,6 +133,8 @@ pub struct Recorder {
     /// The orders that were handed out, and since when.
     begun: Mutex<u64>,
     started: Instant,
+    /// Whom the service says it serves: ids that later requests hold too.
+    learned: Mutex<Vec<String>>,
     /// Exchanges that are not in the cassette as a whole, and why the last of them.
     lost: Mutex<(usize, Option<String>)>,
 }
@@ -286,6 +288,7 @@ impl Recorder {
             begun: Mutex::new(writer.next_order()),
             writer: Mutex::new(writer),
             started: Instant::now(),
+            learned: Mutex::default(),
             lost: Mutex::default(),
         })
     }
@@ -296,6 +299,22 @@ impl Recorder {
         *begun += 1;
         let since = self.started.elapsed().as_millis();
         (*begun - 1, u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
+    /// Keeps out, beside what `redactor` does, what the headers of this exchange tell and those of earlier answers told.
+    pub fn redactor(&self, redactor: Redactor, exchange: &Exchange) -> Redactor {
+        let pairs = |headers: &[(String, String)]| {
+            redact::told(headers.iter().map(|(name, value)| (&**name, &**value)))
+        };
+        let sent = exchange.request.as_ref().map(|sent| pairs(&sent.headers));
+        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in pairs(&exchange.response.headers) {
+            if !learned.contains(&id) {
+                learned.push(id);
+            }
+        }
+        let all = sent.iter().flatten().chain(learned.iter());
+        redactor.with_known(all.map(String::as_str))
     }
 
     /// Writes an exchange that has no secrets any more.

@@ -18,6 +18,7 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{About, Cassette, Exchange, Redactor};
@@ -79,6 +80,18 @@ struct Draft {
     notes: Notes,
     /// Keys, cookies, and ids of organizations that were among the headers.
     secrets: Vec<String>,
+}
+
+impl Draft {
+    /// Some recorders write exchanges in another order than that in which they were made.
+    fn in_order<T>(&mut self, list: &mut [T], time: impl Fn(&T) -> Option<DateTime<Utc>>) {
+        let known = list.iter().all(|it| time(it).is_some());
+        if known && !list.is_sorted_by_key(&time) {
+            list.sort_by_key(&time);
+            self.notes
+                .general("the exchanges are in the order of their times, which is not the file's");
+        }
+    }
 }
 
 /// Why a text is not of the kind it seemed to be.

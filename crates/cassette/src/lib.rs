@@ -30,7 +30,7 @@ pub use file::{CassetteError, Indexing, Timing, Writer, load, load_all, parse, t
 pub use frames::{data as data_of_frame, split as split_frames};
 pub use idents::rename as rename_ids;
 pub use player::{Miss, Named, Played, Player, Translation};
-pub use redact::Redactor;
+pub use redact::{Redactor, is_long_enough};
 pub use spoil::fail_calls;
 pub use tape::{JsonPathError, Tape, json_path};
 pub use upstream::{Answer, Sent, Upstream, UpstreamError};

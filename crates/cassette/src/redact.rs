@@ -3,12 +3,14 @@
 //!
 //! A secret is a known one (the key a request carries, an organization's id, what the user names), or
 //! what looks like an API key. It is looked for in texts as they are, in strings of JSON behind their
-//! escapes, behind percent-encoding and base64, and across the deltas of a stream. Of what the service
-//! signs or encrypts, only the account's id within is replaced.
+//! escapes, in JSON within these, behind percent-encoding and base64, and across the deltas of a stream.
+//! Of what the service signs or encrypts, only the account's id within is replaced.
 
 mod base64;
+mod escaped;
 mod glance;
 mod stream;
+mod told;
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -23,8 +25,10 @@ pub const REDACTED: &str = "[redacted]";
 
 pub(super) use base64::{fits as zeros_fit, has_zeros};
 
-use super::{Body, Exchange, Part, Request, Response};
+use super::{Body, Exchange, Part, Request, Response, frames};
 use common::hinted::Hinted;
+use escaped::Plain;
+pub(crate) use told::told;
 
 /// Patterns of an API key of the service, and of a bearer token in a text.
 const PATTERNS: [&str; 2] = [
@@ -58,8 +62,13 @@ const REQUEST_HEADERS: [&str; 5] = [
 
 /// Shortest known secret: what is shorter would be found everywhere.
 const SHORTEST: usize = 6;
-/// How often a text may be percent-encoded over and over.
-const PERCENT_LAYERS: usize = 4;
+/// Whether a text can be kept out as a known secret.
+pub fn is_long_enough(secret: &str) -> bool {
+    secret.len() >= SHORTEST
+}
+
+/// How often a text may be percent-encoded, or escaped as a string of JSON, over and over.
+const LAYERS: usize = 4;
 
 /// The secrets that must not be kept, and how they are found.
 #[derive(Debug, Clone)]
@@ -79,6 +88,14 @@ pub struct Redactor {
 struct Known {
     text: String,
     finder: Finder<'static>,
+}
+
+/// What takes the place of a part of a text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Edit {
+    /// From where to where.
+    range: (usize, usize),
+    put: Cow<'static, str>,
 }
 
 /// A pattern that is no regular expression.
@@ -135,10 +152,7 @@ impl Redactor {
     #[must_use]
     pub fn with_known<'a>(mut self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut all = self.known.to_vec();
-        for secret in secrets
-            .into_iter()
-            .filter(|secret| secret.len() >= SHORTEST)
-        {
+        for secret in secrets.into_iter().filter(|secret| is_long_enough(secret)) {
             if !all.iter().any(|known| known.text == secret) {
                 self.shortest = self.shortest.min(secret.len());
                 all.push(Known {
@@ -154,7 +168,7 @@ impl Redactor {
 
     /// Whether these texts, as far as they are long enough, are those that it keeps out, and all of them.
     pub fn knows_just<'a, S: Iterator<Item = &'a str>>(&self, secrets: impl Fn() -> S) -> bool {
-        let long = || secrets().filter(|secret| secret.len() >= SHORTEST);
+        let long = || secrets().filter(|secret| is_long_enough(secret));
         long().all(|secret| self.known.iter().any(|known| known.text == secret))
             && self
                 .known
@@ -215,7 +229,7 @@ impl Redactor {
     ) -> Vec<(String, String)> {
         headers
             .into_iter()
-            .filter(|(name, _)| keep(name) && !name.contains("token") && !name.contains("secret"))
+            .filter(|(name, _)| keep(name) && !names_secret(name))
             .map(|(name, value)| {
                 // The boundary is another one each time.
                 let value = match value.split_once(';') {
@@ -244,7 +258,7 @@ impl Redactor {
             ),
             Body::Blob(blob) => {
                 let bytes = Bytes::from(std::fs::read(blob.path())?);
-                let clean = self.bytes(bytes.clone());
+                let clean = self.content(bytes.clone());
                 if clean == bytes {
                     Body::Blob(blob)
                 } else {
@@ -277,7 +291,7 @@ impl Redactor {
         match glance::has_secrets(self, text) {
             Some(false) => return Cow::Borrowed(text),
             Some(true) => {}
-            None => return self.deep_text(text),
+            None => return self.lines(text).unwrap_or_else(|| self.deep_text(text)),
         }
         match serde_json::from_str::<Value>(text) {
             Ok(value) if value.is_object() || value.is_array() => {
@@ -292,11 +306,29 @@ impl Redactor {
         }
     }
 
+    /// Lines of JSON; `None` if it is anything else.
+    fn lines<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
+        let mut found = false;
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            found |= glance::has_secrets(self, line)?;
+        }
+        if !found {
+            return Some(Cow::Borrowed(text));
+        }
+        let mut clean = String::with_capacity(text.len());
+        for line in text.split_inclusive('\n') {
+            let bare = line.trim_end();
+            clean.push_str(&self.inside(bare));
+            clean.push_str(&line[bare.len()..]);
+        }
+        Some(Cow::Owned(clean))
+    }
+
     /// A whole body, a stream's as well; what has no secret stays byte for byte.
     pub fn content(&self, bytes: Bytes) -> Bytes {
         let clean = match std::str::from_utf8(&bytes) {
             Err(_) => return self.bytes(bytes),
-            Ok(text) if text.starts_with("event:") => stream::redact(self, text),
+            Ok(text) if frames::is_stream(text) => stream::redact(self, text),
             Ok(text) => match self.inside(text) {
                 Cow::Borrowed(same) if same.len() == text.len() => return bytes,
                 clean => clean.into_owned(),
@@ -324,16 +356,62 @@ impl Redactor {
         }
     }
 
-    /// A text, and what it says in base64 or as a URL.
+    /// A text, and what it says in base64, as a URL, or as JSON.
     fn deep_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if let Some(clean) = base64::redact(self, text) {
-            return Cow::Owned(clean);
+        let edits = self.edits(text);
+        if edits.is_empty() {
+            return Cow::Borrowed(text);
         }
-        let clean = self.text(text);
-        if clean.contains('%') {
-            return Cow::Owned(self.encoded(&clean));
+        Cow::Owned(edited(text, (0, text.len()), &edits))
+    }
+
+    /// What is to take the place of the secrets of a text, in order and apart from one another.
+    fn edits(&self, text: &str) -> Vec<Edit> {
+        let mut found = self.look(text.as_bytes(), LAYERS);
+        if found.is_empty() {
+            return found;
         }
-        clean
+        found.sort_unstable();
+        let mut merged: Vec<Edit> = Vec::with_capacity(found.len());
+        for edit in found {
+            match merged.last_mut() {
+                Some(last) if edit.range.0 < last.range.1 => {
+                    if last.put == REDACTED || edit.put == REDACTED {
+                        last.range.1 = last.range.1.max(edit.range.1);
+                        last.put = REDACTED.into();
+                    }
+                }
+                _ => merged.push(edit),
+            }
+        }
+        merged
+    }
+
+    /// Finds secrets in a text as it is, in base64, and behind so many layers of escapes.
+    fn look(&self, text: &[u8], layers: usize) -> Vec<Edit> {
+        if text.len() < self.shortest {
+            return Vec::new();
+        }
+        let spans = self.spans(text).into_iter();
+        let mut found: Vec<Edit> = spans
+            .map(|range| Edit {
+                range,
+                put: REDACTED.into(),
+            })
+            .collect();
+        base64::find(self, text, &mut found);
+        let Some(below) = layers.checked_sub(1) else {
+            return found;
+        };
+        for undo in [Plain::of_json, Plain::of_percent] {
+            let Some(plain) = undo(text) else { continue };
+            let within = self.look(&plain.bytes, below).into_iter();
+            found.extend(within.map(|edit| Edit {
+                range: plain.range(edit.range),
+                ..edit
+            }));
+        }
+        found
     }
 
     /// A path, a query, or a name in which bytes may be written as `%XX`, also more than once.
@@ -343,7 +421,7 @@ impl Redactor {
             return clean;
         }
         let mut decoded = clean.clone();
-        for _ in 0..PERCENT_LAYERS {
+        for _ in 0..LAYERS {
             let next = percent_encoding::percent_decode_str(&decoded).decode_utf8_lossy();
             if next == decoded {
                 break;
@@ -422,6 +500,28 @@ impl Redactor {
         clean.extend_from_slice(&bytes[from..]);
         Bytes::from(clean)
     }
+}
+
+/// Whether the name of a header tells of a secret. Limits of rates count tokens, and have none.
+fn names_secret(name: &str) -> bool {
+    (name.contains("token") || name.contains("secret")) && !name.starts_with("anthropic-ratelimit-")
+}
+
+/// A part of a text, edited. What is put in the place of something stands in the part where that began.
+fn edited(text: &str, (from, to): (usize, usize), edits: &[Edit]) -> String {
+    let mut clean = String::with_capacity(to - from);
+    let mut read = from;
+    let first = edits.partition_point(|edit| edit.range.1 <= from);
+    for Edit { range, put } in edits[first..].iter().take_while(|edit| edit.range.0 < to) {
+        let (start, end) = *range;
+        clean.push_str(&text[read..start.max(read)]);
+        if start >= from {
+            clean.push_str(put);
+        }
+        read = to.min(end);
+    }
+    clean.push_str(&text[read..to]);
+    clean
 }
 
 /// Whether one of [`PATTERNS`] may match.

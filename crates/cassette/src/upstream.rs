@@ -28,6 +28,10 @@ pub enum UpstreamError {
     Scheme,
     #[error("a name or password in it would be recorded; clients send their own keys")]
     Credentials,
+    #[error(
+        "what follows `?` or `#` in it would be recorded, and requests have paths of their own"
+    )]
+    Query,
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
@@ -92,6 +96,9 @@ impl Upstream {
         }
         if !parsed.username().is_empty() || parsed.password().is_some() {
             return Err(UpstreamError::Credentials);
+        }
+        if parsed.query().is_some() || parsed.fragment().is_some() {
+            return Err(UpstreamError::Query);
         }
         // What the service says is passed on, redirects too.
         let client = build(Reach::Anywhere)?;

@@ -8,6 +8,7 @@ mod isolation;
 mod kubernetes;
 mod reports;
 mod running;
+mod secrets;
 mod shell;
 mod sweep;
 mod values;
@@ -557,7 +558,10 @@ impl ServeArgs {
                 hint: "leave one of them out",
             });
         }
-        let cassettes = plan(&self)?;
+        let records = !self.cassettes.is_empty() || self.cassette_dir.is_some();
+        let named: &[String] = if records { &self.redact_env } else { &[] };
+        let secrets = secrets::of_variables(named)?;
+        let cassettes = plan(&self, &secrets)?;
         let prices = match &self.prices {
             Some(path) => Prices::load(path)?,
             None => Prices::default(),
@@ -617,6 +621,8 @@ impl ServeArgs {
             cassettes,
             cassette_dir: self.cassette_dir,
             upstream: self.upstream,
+            redact: self.redact,
+            secrets,
             // Of sweeps alone, which set them themselves.
             reuse_calls: false,
             note_digests: false,
@@ -625,7 +631,7 @@ impl ServeArgs {
 }
 
 /// The cassettes to mount, if any.
-fn plan(args: &ServeArgs) -> Result<Option<Plan>, UsageError> {
+fn plan(args: &ServeArgs, secrets: &[String]) -> Result<Option<Plan>, UsageError> {
     if args.cassettes.is_empty() {
         if args.mode != Mode::None && args.cassette_dir.is_none() {
             return Err(UsageError::Flags {
@@ -635,18 +641,6 @@ fn plan(args: &ServeArgs) -> Result<Option<Plan>, UsageError> {
         }
         return Ok(None);
     }
-    let mut secrets = Vec::new();
-    for name in &args.redact_env {
-        match std::env::var(name) {
-            Ok(value) => secrets.push(value),
-            Err(_) => {
-                return Err(UsageError::Flags {
-                    message: format!("`--redact-env {name}`: there is no such variable"),
-                    hint: "a secret that is not known cannot be kept out",
-                });
-            }
-        }
-    }
     Ok(Some(Plan {
         paths: args.cassettes.clone(),
         mode: args.mode,
@@ -654,7 +648,7 @@ fn plan(args: &ServeArgs) -> Result<Option<Plan>, UsageError> {
         pace: args.pace,
         ignore: args.ignore.clone(),
         redact: args.redact.clone(),
-        secrets,
+        secrets: secrets.to_vec(),
         now: Some(
             common::clock::Clock::default()
                 .now()

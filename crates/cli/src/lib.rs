@@ -243,10 +243,10 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
             return fail_plainly(code, &text);
         }
     };
-    let written = server
-        .cassettes()
-        .and_then(|deck| Some(deck.recorder()?.written()));
+    let deck = server.cassettes().cloned();
+    // What the command has left open is written as the server stops.
     signals::stop(server).await;
+    let written = deck.and_then(|deck| Some(deck.recorder()?.written()));
     let mut is_whole = true;
     if let Some(written) = written {
         let Written {

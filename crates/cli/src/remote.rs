@@ -115,7 +115,7 @@ impl Remote<'_> {
         Err(self.refusal(answer))
     }
 
-    fn foreign(&self, reason: Cause) -> RemoteError {
+    pub(super) fn foreign(&self, reason: Cause) -> RemoteError {
         RemoteError::Foreign {
             url: self.url.to_owned(),
             reason,

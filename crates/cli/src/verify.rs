@@ -59,9 +59,14 @@ pub(super) async fn ask(
         let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
         format!("&workspace={name}")
     });
-    remote
+    let verdict: Value = remote
         .get(&format!(
             "verify?lints={lints}&duplicates={duplicates}&recordings={recordings}&empty={empty}&coverage=1{workspace}"
         ))
-        .await
+        .await?;
+    // Others answer any path with JSON of their own.
+    if !verdict["ok"].is_boolean() {
+        return Err(remote.foreign("its verdict has no `ok`".into()));
+    }
+    Ok(verdict)
 }

@@ -171,7 +171,21 @@ fn compare(recorded: &Shape, live: &Shape, path: &str, found: &mut Vec<Differenc
     }
     compare_objects(recorded, live, path, found);
     if let (Some(was), Some(is)) = (&recorded.items, &live.items) {
-        compare(was, is, &format!("{path}[]"), found);
+        let of = format!("{path}[]");
+        // How many files or models an account has is not the service's doing.
+        if !path.ends_with(".data") {
+            for (one, other, told) in [
+                (was, is, ["there", "absent"]),
+                (is, was, ["absent", "there"]),
+            ] {
+                let kinds = one.objects.keys().filter(|kind| kind.is_some());
+                for kind in kinds.filter(|_| other.is_nothing()) {
+                    let path = of_kind(&of, kind.as_deref());
+                    found.push(difference(shown(&path), told[0], told[1]));
+                }
+            }
+        }
+        compare(was, is, &of, found);
     }
 }
 
@@ -298,6 +312,20 @@ mod tests {
                 "(message).usage.speed: absent | text",
             ]
         );
+    }
+
+    #[test]
+    fn a_list_without_the_blocks_that_it_had_is_told_and_one_without_files_is_not() {
+        let recorded = message("one", "msg_01J3dk4WehRf3cft5P7DL766", 1);
+        let mut live = recorded.clone();
+        live["content"] = json!([]);
+        let lost = |told: &str| {
+            ["server_tool_use", "text"].map(|kind| format!("(message).content[]({kind}): {told}"))
+        };
+        assert_eq!(told(&recorded, &live), lost("there | absent"));
+        assert_eq!(told(&live, &recorded), lost("absent | there"));
+        let list = json!({"data": [{"type": "file"}]});
+        assert_eq!(told(&list, &json!({"data": []})), Vec::<String>::new());
     }
 
     #[test]

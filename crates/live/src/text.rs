@@ -26,7 +26,8 @@ static VOLATILE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // `ls -l`: the mode and the size stay; links, owners, and dates are the machine's.
         (format!(r"(?m)^(d[rwxsStT-]{{9}})[.+@]? +\d+ +\S+ +\S+ +\S+ +{month} +\d{{1,2}} +(?:\d\d:\d\d|\d{{4}}) "), "${1} <directory> "),
         (format!(r"(?m)^([-lbcps][rwxsStT-]{{9}})[.+@]? +\d+ +\S+ +\S+ +(\S+) +{month} +\d{{1,2}} +(?:\d\d:\d\d|\d{{4}}) "), "${1} ${2} <date> "),
-        (r"(?m)^total [0-9.]+[KMG]?$".to_owned(), "total <blocks>"),
+        // The line before the first of these; by itself it may be anybody's.
+        (r"(?m)^total [0-9.]+[KMG]?\n([-dlbcps][rwxsStT-]{9}[.+@]? )".to_owned(), "total <blocks>\n${1}"),
         (r"(?m)^(real|user|sys)\s+\d+m[0-9.]+s$".to_owned(), "${1} <time>"),
     ]
     .into_iter()
@@ -227,6 +228,8 @@ mod tests {
             ),
             ("0.3", "0.31"),
             ("3", "4"),
+            ("total 49560", "total 49561"),
+            ("rows 3\ntotal 49560\n", "rows 3\ntotal 49561\n"),
             ("a", "a\n"),
             ("x 1.0", "y 1.0"),
             ("/files/input/short/a", "/files/input/other/a"),

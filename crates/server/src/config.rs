@@ -83,6 +83,10 @@ pub struct Config {
     pub cassette_dir: Option<PathBuf>,
     /// The service that recordings are made of.
     pub upstream: Option<Upstream>,
+    /// Regular expressions of what recordings in that folder keep out.
+    pub redact: Vec<String>,
+    /// The very texts that they keep out.
+    pub secrets: Vec<String>,
     /// Calls whose result is known from another container with the same past do not run again.
     pub reuse_calls: bool,
     /// The journal has the digest of every file that is downloaded.
@@ -184,6 +188,8 @@ impl Default for Config {
             cassettes: None,
             cassette_dir: None,
             upstream: None,
+            redact: Vec::new(),
+            secrets: Vec::new(),
             reuse_calls: false,
             note_digests: false,
         }

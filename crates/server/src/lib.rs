@@ -295,8 +295,8 @@ impl Server {
     }
 
     /// The recordings that answer, or that are made.
-    pub fn cassettes(&self) -> Option<&Deck> {
-        self.cassettes.as_deref()
+    pub fn cassettes(&self) -> Option<&Arc<Deck>> {
+        self.cassettes.as_ref()
     }
 
     /// Where the server keeps its data, and whether it goes with the server.

@@ -84,6 +84,27 @@ async fn a_test_records_into_the_folder_of_the_server_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn what_the_server_keeps_out_a_recording_in_its_folder_keeps_out() {
+    let upstream = TestServer::start().await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let url = format!("http://{}", upstream.address);
+    let server = TestServer::with(|config| {
+        config.cassette_dir = Some(folder.path().to_owned());
+        config.upstream = Some(cassette::Upstream::new(&url).unwrap());
+        config.redact = vec!["tel:[0-9]+".to_owned()];
+        config.secrets = vec!["acme-4711".to_owned()];
+    })
+    .await;
+    let order = json!({"path": "x.yaml", "mode": "all"});
+    assert_eq!(call(&server, &order).await.status, 200);
+    let answer = server.send(&ask(&server, "acme-4711, tel:5550123")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let written = std::fs::read_to_string(folder.path().join("x.yaml")).unwrap();
+    assert!(written.contains("[redacted], [redacted]"), "{written}");
+    assert!(!written.contains("acme-4711") && !written.contains("5550123"));
+}
+
+#[tokio::test]
 async fn a_reset_gives_the_recorded_ids_again() {
     let studio = Studio::open().await;
     let recorded = studio.recorder.send(&ask(&studio.recorder, "one")).await;
@@ -92,6 +113,29 @@ async fn a_reset_gives_the_recorded_ids_again() {
     assert_ne!(player.send(&ask(&player, "one")).await.body, recorded.body);
     player.control("POST", "reset", &json!({})).await;
     assert_eq!(player.send(&ask(&player, "one")).await.body, recorded.body);
+}
+
+#[tokio::test]
+async fn an_order_is_told_from_a_cassette_by_what_it_says() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let cassette = r#"{"cassette": 1, "exchanges": []}"#;
+    std::fs::write(folder.path().join("a.yaml"), cassette).unwrap();
+    let server =
+        TestServer::with(|config| config.cassette_dir = Some(folder.path().to_owned())).await;
+    for kind in ["application/json", "application/x-www-form-urlencoded"] {
+        for (body, status) in [
+            (r#"{"path": "a.yaml"}"#, 200),
+            (cassette, 200),
+            ("{\"path\": ", 400),
+        ] {
+            let request = server
+                .request("PUT", "/_sandtable/cassettes")
+                .header("content-type", kind)
+                .body(body);
+            let answer = server.send(&request).await;
+            assert_eq!(answer.status, status, "{kind} {body}: {}", answer.text());
+        }
+    }
 }
 
 #[tokio::test]

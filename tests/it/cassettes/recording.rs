@@ -125,6 +125,40 @@ async fn secrets_reach_neither_the_disk_nor_an_answer_that_is_replayed() {
 }
 
 #[tokio::test]
+async fn the_ids_of_who_is_served_reach_the_disk_neither_in_answers_nor_in_what_is_sent_back() {
+    use base64::Engine as _;
+    let studio = Studio::open().await;
+    let first = studio.recorder.send(&ask(&studio.recorder, "hi")).await;
+    let answer = studio.upstream.send(&ask(&studio.upstream, "hi")).await;
+    let id = answer
+        .header("anthropic-organization-id")
+        .unwrap()
+        .to_owned();
+    let signature = |id: &str| {
+        let bytes = [b"\x12\xba", id.as_bytes(), &[0xe5; 40]].concat();
+        base64::engine::general_purpose::STANDARD.encode(bytes)
+    };
+    let told = format!("you are {id}, signed {}", signature(&id));
+    studio.upstream.steps(&json!([{"text": told}])).await;
+    for body in [prompt("who?"), streamed(prompt("who?")), prompt(&told)] {
+        let answer = studio.recorder.send(&studio.recorder.messages(&body)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(first.status, 200);
+    let written = studio.written();
+    assert!(!written.contains(&id) && !written.contains(&signature(&id)));
+    let zeros = signature(&"0".repeat(id.len()));
+    assert!(written.contains(&zeros), "{written}");
+    // A client sends back what the replay has told it.
+    let player = player(&studio.path()).await;
+    let told = format!("you are [redacted], signed {zeros}");
+    let answer = player.send(&player.messages(&prompt("who?"))).await;
+    assert_eq!(answer.json()["content"][0]["text"], told);
+    let answer = player.send(&player.messages(&prompt(&told))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test]
 async fn a_dead_service_is_told_to_the_client_and_in_the_cassette() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = super::path(&folder);

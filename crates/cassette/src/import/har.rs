@@ -9,8 +9,11 @@ use crate::{Body, End, Exchange, Part, Response, Timing};
 /// Takes the entries of an archive.
 pub(super) fn of_entries(entries: &[Value]) -> Draft {
     let mut draft = Draft::default();
+    let time = |entry: &Value| entry["startedDateTime"].as_str().and_then(http::time);
+    let mut timed: Vec<_> = entries.iter().map(|entry| (time(entry), entry)).collect();
+    draft.in_order(&mut timed, |(time, _)| *time);
     let mut began = None;
-    for entry in entries {
+    for (time, entry) in timed {
         let (request, response) = (&entry["request"], &entry["response"]);
         let url = request["url"].as_str().unwrap_or_default();
         let Some(address) = http::address(url) else {
@@ -45,7 +48,6 @@ pub(super) fn of_entries(entries: &[Value]) -> Draft {
         } else {
             End::Complete
         };
-        let time = entry["startedDateTime"].as_str().and_then(http::time);
         let timing = time.map(|time| {
             let first = *began.get_or_insert(time);
             let started = (time - first).num_milliseconds();
@@ -55,6 +57,7 @@ pub(super) fn of_entries(entries: &[Value]) -> Draft {
                 ..Timing::default()
             }
         });
+        draft.secrets.extend(address.passwords);
         draft.upstream = draft.upstream.or(address.upstream);
         draft.exchanges.push(Exchange {
             request: Some(sent),

@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 use super::form;
-use crate::{Body, Request};
+use crate::{Body, Request, redact};
 
 /// Largest body after decompression.
 const MAX_BODY_BYTES: u64 = 256 * 1024 * 1024;
@@ -28,11 +28,14 @@ const NOT_OF_THE_ANSWER: [&str; 7] = [
     "transfer-encoding",
 ];
 
-/// A URL of the API: who answered, the path from `/v1/` on, and the query.
+/// A URL of the API: who answered, without a name and password, the path from `/v1/` on, and the query.
+#[derive(Debug, PartialEq)]
 pub(super) struct Address {
     pub(super) upstream: Option<String>,
     pub(super) path: String,
     pub(super) query: Option<String>,
+    /// The password in it, as it is written and as it is.
+    pub(super) passwords: Vec<String>,
 }
 
 /// Takes a URL apart; `None` if it is not the API's.
@@ -44,10 +47,27 @@ pub(super) fn address(url: &str) -> Option<Address> {
     };
     let at = place.find("/v1/")?;
     let (upstream, path) = place.split_at(at);
+    let mut passwords = Vec::new();
+    let upstream = upstream.split_once("://").map(|(scheme, rest)| {
+        let host = rest.find('/').unwrap_or(rest.len());
+        let bare = match rest[..host].rfind('@') {
+            Some(at) => {
+                if let Some((_, password)) = rest[..at].split_once(':') {
+                    let plain = percent_encoding::percent_decode_str(password);
+                    passwords.push(plain.decode_utf8_lossy().into_owned());
+                    passwords.push(password.to_owned());
+                }
+                &rest[at + 1..]
+            }
+            None => rest,
+        };
+        format!("{scheme}://{bare}")
+    });
     Some(Address {
-        upstream: upstream.contains("://").then(|| upstream.to_owned()),
+        upstream,
         path: path.to_owned(),
         query: query.filter(|query| !query.is_empty()),
+        passwords,
     })
 }
 
@@ -77,21 +97,12 @@ pub(super) fn kept(headers: &[(String, String)]) -> Vec<(String, String)> {
     headers
 }
 
-/// Values of headers that nobody may keep, wherever they stand.
-pub(super) fn secrets(headers: &[(String, String)]) -> impl Iterator<Item = String> {
-    const SECRET: [&str; 7] = [
-        "anthropic-organization-id",
-        "anthropic-workspace-id",
-        "authorization",
-        "cookie",
-        "proxy-authorization",
-        "set-cookie",
-        "x-api-key",
-    ];
-    let secret = headers
-        .iter()
-        .filter(|(name, value)| SECRET.contains(&name.as_str()) && !is_placeholder(value));
-    secret.map(|(_, value)| value.rsplit(' ').next().unwrap_or_default().to_owned())
+/// What headers tell that nobody may keep, wherever it stands.
+pub(super) fn secrets(headers: &[(String, String)]) -> Vec<String> {
+    let kept = headers.iter().filter(|(_, value)| !is_placeholder(value));
+    let mut secrets = redact::told(kept.map(|(name, value)| (name.as_str(), value.as_str())));
+    secrets.retain(|secret| !is_placeholder(secret));
+    secrets
 }
 
 /// Whether a recorder put this in the place of what it did not want to keep.

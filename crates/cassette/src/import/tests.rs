@@ -359,6 +359,69 @@ fn no_secret_of_a_recording_comes_in() {
 }
 
 #[test]
+fn of_a_cookie_the_value_goes_and_the_words_beside_it_stay() {
+    let words = "Secure HttpOnly path=/ theme=dark-mode";
+    let both = format!("abcdef123456 cookieSecretValue123 passw0rd@99 passw0rd%4099 {words}");
+    let pair = |name: &str, value: &str| json!({"name": name, "value": value});
+    let archive = json!({"log": {"entries": [{
+        "request": {
+            "method": "POST", "url": "https://user:passw0rd%4099@gw.example.com:8443/proxy/v1/messages",
+            "headers": [pair("Cookie", "session=abcdef123456; theme=dark-mode")],
+            "postData": {"text": json!({"system": both}).to_string()},
+        },
+        "response": {
+            "status": 200,
+            "headers": [pair("Set-Cookie", "__cf_bm=cookieSecretValue123; path=/; HttpOnly; Secure")],
+            "content": {"text": json!({"text": both}).to_string()},
+        },
+    }]}});
+    let cassette = taken(&archive.to_string());
+    let place = cassette.about.upstream.as_deref();
+    assert_eq!(place, Some("https://gw.example.com:8443/proxy"));
+    let clean = format!("{0} {0} {0} {0} {words}", crate::redact::REDACTED);
+    let exchange = &cassette.exchanges[0];
+    let sent = &exchange.request.as_ref().unwrap().body;
+    assert_eq!(*sent, Body::Json(json!({"system": clean})));
+    assert_eq!(exchange.response.body, Body::Json(json!({"text": clean})));
+}
+
+#[test]
+fn entries_of_an_archive_are_put_in_the_order_of_their_times() {
+    let entry = |time: Option<&str>, text: &str| {
+        json!({
+            "startedDateTime": time,
+            "request": {"method": "GET", "url": format!("https://api.anthropic.com/v1/{text}")},
+            "response": {"status": 200, "content": {"text": "{}"}},
+        })
+    };
+    let paths = |entries: &[serde_json::Value]| {
+        let cassette = taken(&json!({"log": {"entries": entries}}).to_string());
+        let told = cassette.exchanges.iter().map(|it| {
+            let path = it.request.as_ref().unwrap().path.clone();
+            (path, it.timing.as_ref().map(|timing| timing.started_ms))
+        });
+        (told.collect::<Vec<_>>(), cassette.about.notes.len())
+    };
+    let [early, late] = ["2026-01-01T00:00:01Z", "2026-01-01T00:00:05Z"];
+    let (found, notes) = paths(&[entry(Some(late), "b"), entry(Some(early), "a")]);
+    assert_eq!(
+        found,
+        [
+            ("/v1/a".to_owned(), Some(0)),
+            ("/v1/b".to_owned(), Some(4000))
+        ]
+    );
+    assert_eq!(notes, 1);
+    // Without all times the file's order is all there is.
+    let (found, notes) = paths(&[entry(Some(late), "b"), entry(None, "a")]);
+    assert_eq!(
+        found,
+        [("/v1/b".to_owned(), Some(0)), ("/v1/a".to_owned(), None)]
+    );
+    assert_eq!(notes, 0);
+}
+
+#[test]
 fn what_is_unknown_is_refused_with_a_hint() {
     for (text, told) in [
         ("", "it is empty"),

@@ -26,7 +26,7 @@ pub(super) fn of_value(value: &Value) -> Result<Option<Draft>, Wrong> {
         return Ok(None);
     };
     let mut draft = Draft::default();
-    in_order(&mut list, &mut draft);
+    draft.in_order(&mut list, |it| it.time);
     let mut began = None;
     for (at, interaction) in list.iter().enumerate() {
         let Some(mut exchange) = exchange(interaction, at + 1, &mut draft)? else {
@@ -86,17 +86,6 @@ fn interactions(value: &Value) -> Result<Option<Vec<Interaction<'_>>>, Wrong> {
     Ok(Some(interactions.collect()))
 }
 
-/// Some recorders write exchanges in another order than that in which they were made.
-fn in_order(list: &mut [Interaction<'_>], draft: &mut Draft) {
-    let known = list.iter().all(|it| it.time.is_some());
-    if known && !list.is_sorted_by_key(|it| it.time) {
-        list.sort_by_key(|it| it.time);
-        draft
-            .notes
-            .general("the exchanges are in the order of their times, which is not the file's");
-    }
-}
-
 /// The exchange; `None` if it is not the API's.
 fn exchange(
     interaction: &Interaction<'_>,
@@ -109,7 +98,7 @@ fn exchange(
     let at = draft.exchanges.len();
     let mut sent_headers = headers(&request["headers"]);
     let mut headers = headers(&response["headers"]);
-    let mut secrets: Vec<String> = http::secrets(&sent_headers).collect();
+    let mut secrets = http::secrets(&sent_headers);
     secrets.extend(http::secrets(&headers));
     let unsaid = http::without_placeholders(&mut sent_headers);
     let hidden = http::without_placeholders(&mut headers);
@@ -147,6 +136,7 @@ fn exchange(
         }
     }
     draft.secrets.extend(secrets);
+    draft.secrets.extend(address.passwords);
     draft.upstream = draft.upstream.take().or(address.upstream);
     Ok(Some(Exchange {
         request: Some(sent),
@@ -194,6 +184,7 @@ fn asked(
         upstream: None,
         path: path.to_owned(),
         query: None,
+        passwords: Vec::new(),
     };
     Some((address, sent))
 }

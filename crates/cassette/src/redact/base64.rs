@@ -1,86 +1,180 @@
-//! Secrets in base64: bytes of a file, a signature, what the service encrypted.
+//! Secrets in base64: bytes of a file, a signature, what the service encrypted, alone or within a longer text.
 //!
 //! A signature and an `encrypted_content` carry the id of the organization in their first bytes. That id
 //! alone is replaced, by zeros of the same length, so that the rest stays what it was and one value is
-//! still told from another. A key takes the whole text with it.
+//! still told from another. A key takes all of the base64 with it.
 
 use std::ops::Range;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{
+    GeneralPurpose, GeneralPurposeConfig, STANDARD_NO_PAD, URL_SAFE_NO_PAD,
+};
 
-use super::{REDACTED, Redactor};
+use super::{Edit, REDACTED, Redactor};
 
 /// Shortest text that is looked at as base64.
 const SHORTEST: usize = 24;
-/// Longest text that is decoded where it is.
-const SHORT_BYTES: usize = 128;
+/// Nothing shorter counts as a secret in bytes that may be no text.
+const SHORTEST_SECRET: usize = 6;
+/// Longest run that is decoded where it is: most are short, and have nothing in them.
+const SHORT: usize = 128;
+/// Base64 that is a whole text of more characters begins where that does.
+const ALIGNED: usize = 4096;
+/// Shortest line that may go on in the next one.
+const FOLDED: usize = 60;
 /// Shortest id that is replaced within.
 const SHORTEST_ID: usize = 24;
 
 /// Zeros in base64: wherever they begin, a run of [`SHORTEST_ID`] has this.
 const ZEROS: &str = "MDAwMDAwMDAwMDAwMDAwMDAwMDAw";
-/// Characters after which the base64 of zeros repeats itself.
+/// Characters that make whole bytes together. After as many the base64 of zeros repeats itself.
 const GROUP: usize = 4;
 
-/// The text without what is secret in it; `None` if it is no base64, or has nothing secret.
-pub(super) fn redact(redactor: &Redactor, text: &str) -> Option<String> {
-    if text.len() < SHORTEST
-        || !text
-            .bytes()
-            .all(|c| c.is_ascii_alphanumeric() || b"+/=_-\r\n".contains(&c))
-    {
-        return None;
+/// Takes what was cut anywhere.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+);
+
+/// Adds what is to take the place of secrets that are in a text as base64.
+pub(super) fn find(redactor: &Redactor, text: &[u8], edits: &mut Vec<Edit>) {
+    if text.len() < SHORTEST {
+        return;
     }
-    // Most of what looks like base64 is short, and is none or has nothing in it.
-    let mut short = [0; SHORT_BYTES];
-    if text.len() <= SHORT_BYTES && !text.contains(['\r', '\n', '+', '/', '=']) {
-        // Without these characters the alphabets do not differ.
-        let decoded = URL_SAFE_NO_PAD.decode_slice(text, &mut short);
-        let decoded = &short[..decoded.ok()?];
-        if redactor.spans(decoded).is_empty() {
-            return None;
+    if is_whole(text) {
+        within(redactor, text, 0..text.len(), edits);
+        return;
+    }
+    let mut least = 0;
+    // A run that is long enough covers one of these places.
+    let mut at = SHORTEST - 1;
+    while at < text.len() {
+        if !is_digit(text[at]) {
+            at += SHORTEST;
+            continue;
+        }
+        let before = text[least..at].iter().rev();
+        let start = at - before.take_while(|c| is_digit(**c)).count();
+        let end = end_of_run(text, at);
+        if end - start >= SHORTEST {
+            within(redactor, text, start..end, edits);
+        }
+        least = end;
+        at = end + SHORTEST - 1;
+    }
+}
+
+fn is_digit(c: u8) -> bool {
+    c.is_ascii_alphanumeric() || b"+/_-".contains(&c)
+}
+
+/// Whether all of it may be base64, folded in any way.
+fn is_whole(text: &[u8]) -> bool {
+    let end = text.iter().rposition(|c| !b"=\r\n".contains(c));
+    end.is_some_and(|end| {
+        let digits = &text[..=end];
+        digits.iter().all(|c| is_digit(*c) || b"\r\n".contains(c))
+    })
+}
+
+/// Where the digits end of which `at` is one, on this line and those that it is folded into.
+fn end_of_run(text: &[u8], at: usize) -> usize {
+    let digits = |from: usize| text[from..].iter().take_while(|c| is_digit(**c)).count();
+    let start = text[..at].iter().rev().take(FOLDED);
+    let mut line = start.take_while(|c| is_digit(**c)).count() + digits(at);
+    let mut end = at + digits(at);
+    while line >= FOLDED {
+        let next = match &text[end..] {
+            [b'\n', ..] => end + 1,
+            [b'\r', b'\n', ..] => end + 2,
+            _ => break,
+        };
+        line = digits(next);
+        if line == 0 {
+            break;
+        }
+        end = next + line;
+    }
+    let padding = text[end..].iter().take(2).take_while(|c| **c == b'=');
+    end + padding.count()
+}
+
+/// Looks into a run of digits. Behind a digit that also joins words others may begin, at any place of a group.
+fn within(redactor: &Redactor, text: &[u8], run: Range<usize>, edits: &mut Vec<Edit>) {
+    let mut rooms = [[0; SHORT]; 2];
+    let mut long = [Vec::new(), Vec::new()];
+    let [digits, decoded] = if run.len() <= SHORT {
+        rooms.each_mut().map(<[u8; SHORT]>::as_mut_slice)
+    } else {
+        long.each_mut().map(|room| {
+            room.resize(run.len(), 0);
+            room.as_mut_slice()
+        })
+    };
+    let is_aligned = run.len() == text.len() && run.len() > ALIGNED;
+    let mut is_url_safe = false;
+    let mut begins = [true, false, false, false];
+    let mut count = 0;
+    for c in text[run.clone()].iter().filter(|c| is_digit(**c)) {
+        is_url_safe |= b"-_".contains(c);
+        digits[count] = match c {
+            b'-' => b'+',
+            b'_' => b'/',
+            c => *c,
+        };
+        count += 1;
+        begins[count % GROUP] |= !is_aligned && !c.is_ascii_alphanumeric();
+    }
+    let digits = &digits[..count];
+    for skipped in (0..GROUP).filter(|begin| begins[*begin]) {
+        let mut kept = digits.get(skipped..).unwrap_or_default();
+        if kept.len() % GROUP == 1 {
+            kept = &kept[..kept.len() - 1];
+        }
+        let Ok(length) = LENIENT.decode_slice(kept, decoded) else {
+            continue;
+        };
+        let bytes = &mut decoded[..length];
+        let mut spans = redactor.spans(bytes);
+        spans.retain(|(start, end)| end - start >= SHORTEST_SECRET);
+        if spans.is_empty() {
+            continue;
+        }
+        if !spans.iter().all(|(start, end)| is_id(&bytes[*start..*end])) {
+            edits.push(Edit {
+                range: (run.start, run.end),
+                put: REDACTED.into(),
+            });
+            return;
+        }
+        for (start, end) in &spans {
+            bytes[*start..*end].fill(b'0');
+        }
+        let encoded = if is_url_safe {
+            URL_SAFE_NO_PAD.encode(bytes)
+        } else {
+            STANDARD_NO_PAD.encode(bytes)
+        };
+        let places = run.clone().filter(|at| is_digit(text[*at]));
+        let mut spans = spans
+            .iter()
+            .map(|(start, end)| start * 8 / 6..(end * 8).div_ceil(6))
+            .peekable();
+        for (number, (at, digit)) in places.skip(skipped).zip(encoded.chars()).enumerate() {
+            while spans.next_if(|span| span.end <= number).is_some() {}
+            if spans.peek().is_some_and(|span| span.contains(&number)) {
+                edits.push(Edit {
+                    range: (at, at + 1),
+                    put: digit.to_string().into(),
+                });
+            }
         }
     }
-    let mut bytes = decode(text)?;
-    let spans = redactor.spans(&bytes);
-    if spans.is_empty() {
-        return None;
-    }
-    if !spans.iter().all(|(start, end)| is_id(&bytes[*start..*end])) {
-        return Some(REDACTED.to_owned());
-    }
-    for (start, end) in spans {
-        bytes[start..end].fill(b'0');
-    }
-    Some(encode_like(text, &bytes))
-}
-
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let compact: String = text.split_whitespace().collect();
-    STANDARD
-        .decode(&compact)
-        .or_else(|_| {
-            let bare = compact.trim_end_matches('=');
-            URL_SAFE_NO_PAD.decode(bare.replace('+', "-").replace('/', "_"))
-        })
-        .ok()
-}
-
-/// As many bytes as `text` says, with its alphabet, its line breaks, and its padding.
-fn encode_like(text: &str, bytes: &[u8]) -> String {
-    let encoded = if text.contains(['-', '_']) {
-        URL_SAFE_NO_PAD.encode(bytes)
-    } else {
-        STANDARD_NO_PAD.encode(bytes)
-    };
-    let mut new = encoded.chars();
-    text.chars()
-        .map(|c| match c {
-            '=' | '\r' | '\n' => c,
-            _ => new.next().unwrap_or(c),
-        })
-        .collect()
 }
 
 /// Whether this is the id of an organization or a workspace: a UUID, or a prefix and what looks random.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{REDACTED, Redactor, base64};
+use super::{Redactor, edited};
 use crate::frames;
 
 /// Where a delta keeps its piece of a text.
@@ -97,41 +97,12 @@ fn across_deltas(redactor: &Redactor, frames: &mut [Frame<'_>]) {
 
 /// The pieces of a text without secrets, as many as there were; `None` if it has none.
 fn clean_pieces(redactor: &Redactor, text: &str, starts: &[(usize, usize)]) -> Option<Vec<String>> {
-    let ends = starts.iter().skip(1).map(|(_, from)| *from);
-    let ranges = starts
-        .iter()
-        .map(|(_, from)| *from)
-        .zip(ends.chain([text.len()]));
-    // A signature is base64 only as a whole.
-    if let Some(clean) = base64::redact(redactor, text) {
-        if clean.len() == text.len() {
-            let pieces = ranges.map(|(from, to)| clean[from..to].to_owned());
-            return Some(pieces.collect());
-        }
-        let mut pieces = vec![String::new(); starts.len()];
-        pieces[0] = clean;
-        return Some(pieces);
-    }
-    let spans = redactor.spans(text.as_bytes());
-    if spans.is_empty() {
+    let edits = redactor.edits(text);
+    if edits.is_empty() {
         return None;
     }
-    let piece = |(from, to): (usize, usize)| {
-        let mut piece = String::new();
-        let mut read = from;
-        for (start, end) in spans
-            .iter()
-            .filter(|(start, end)| *start < to && *end > from)
-        {
-            piece.push_str(&text[read..*start.max(&read)]);
-            // What stands for a secret stands where it began.
-            if *start >= from {
-                piece.push_str(REDACTED);
-            }
-            read = to.min(*end);
-        }
-        piece.push_str(&text[read..to]);
-        piece
-    };
-    Some(ranges.map(piece).collect())
+    let starts = starts.iter().map(|(_, from)| *from);
+    let ends = starts.clone().skip(1).chain([text.len()]);
+    let pieces = starts.zip(ends).map(|range| edited(text, range, &edits));
+    Some(pieces.collect())
 }

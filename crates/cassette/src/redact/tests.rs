@@ -129,7 +129,7 @@ fn a_key_is_nowhere_left() {
 fn a_key_encoded_over_and_over_or_in_the_other_case_is_found() {
     for key in [KEY, OWN] {
         let mut text = format!("/v1/files/{key}?a=b");
-        for _ in 0..PERCENT_LAYERS {
+        for _ in 0..LAYERS {
             text = text
                 .replace('%', "%25")
                 .replace('n', "%6e")
@@ -191,6 +191,167 @@ fn what_has_no_secret_stays_byte_for_byte() {
     assert_eq!(clean, Body::Text(odd.to_owned()));
 }
 
+/// Secrets that are written in another way in JSON, and in JSON within JSON.
+const ODD: [&str; 4] = [
+    "pass\"word\\42",
+    "clé-très-secrète-😀",
+    "-----BEGIN KEY-----\nMIIEvQ\n-----END KEY-----",
+    OWN,
+];
+
+/// A JSON string as some programs write it: nothing but ASCII.
+fn ascii(text: &str) -> String {
+    let mut written = String::new();
+    for c in json!(text).to_string().chars() {
+        match c {
+            ' '..='~' => written.push(c),
+            _ => {
+                let mut units = [0; 2];
+                for unit in c.encode_utf16(&mut units) {
+                    written += &format!("\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    written
+}
+
+#[test]
+fn a_secret_behind_the_escapes_of_json_in_json_is_found() {
+    for secret in ODD {
+        let redactor = Redactor::default().with_known([secret]);
+        for write in [ascii, |text: &str| json!(text).to_string()] {
+            let mut text = secret.to_owned();
+            let mut clean = REDACTED.to_owned();
+            for _ in 0..LAYERS {
+                text = format!("{{\"é\":[{},1]}}", write(&text));
+                clean = format!("{{\"é\":[{},1]}}", write(&clean));
+                assert_eq!(redactor.json(json!(text)), json!(clean));
+                // Cut off, it is no JSON any more.
+                let cut = &text[..text.len() - 1];
+                assert_eq!(redactor.inside(cut), clean[..clean.len() - 1]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_secret_in_a_tool_s_streamed_input_is_found_wherever_it_is_cut() {
+    for secret in ODD {
+        let redactor = Redactor::default().with_known([secret]);
+        let input = |text: &str| json!({"command": format!("echo '{text}' é")}).to_string();
+        let whole = input(secret);
+        let cuts = whole.char_indices().map(|(at, _)| at);
+        for end in ["\n", "\r\n"] {
+            for cut in cuts.clone() {
+                let (first, second) = whole.split_at(cut);
+                let stream = deltas_of("partial_json", &[first.to_owned(), second.to_owned()]);
+                let stream = stream.replace('\n', end);
+                let clean = stream::redact(&redactor, &stream);
+                assert_eq!(together_of("partial_json", &clean), input(REDACTED));
+                assert_eq!(clean.matches(end).count(), 6);
+            }
+        }
+    }
+}
+
+#[test]
+fn lines_of_json_are_looked_into_and_stay_lines() {
+    let id = ORGANIZATION;
+    let redactor = Redactor::default().with_known(ODD).with_known([id, KEY]);
+    let signature = signed(b"\x12\xba", &[0xe5; 40]);
+    let mut zeros = signature.clone();
+    zeros[2..38].fill(b'0');
+    let lines = |secrets: [&str; 3], signature: &[u8]| {
+        let [odd, key, escaped] = secrets;
+        let first = json!({"custom_id": "a", "text": format!("a {odd} 100%25")});
+        let second = json!({"key": key, "signature": STANDARD.encode(signature)});
+        format!("{first}\r\n{second}\n\n{{\"escaped\":\"{escaped}\"}}\n")
+    };
+    let in_base64 = STANDARD.encode(format!("name:{KEY}"));
+    let escaped = spelled(KEY, |byte| format!("\\u{byte:04x}"));
+    for odd in ODD {
+        let told = lines([odd, &in_base64, &escaped], &signature);
+        let clean = lines([REDACTED; 3], &zeros);
+        assert_eq!(redactor.inside(&told), clean);
+        let blob = redactor.content(Bytes::from(told));
+        assert_eq!(blob, clean);
+    }
+    let same = "{ \"a\" : 1 }\n{\"b\":2}\n";
+    assert!(matches!(redactor.inside(same), Cow::Borrowed(text) if text == same));
+}
+
+#[test]
+fn base64_within_a_longer_text_is_looked_into() {
+    let redactor = Redactor::default().with_known([ORGANIZATION]);
+    let key = STANDARD.encode(format!("user:{KEY}"));
+    let url_safe = URL_SAFE_NO_PAD.encode(format!("??>>{KEY}"));
+    let words = "so long a text has no secret. ".repeat(9);
+    for (text, clean) in [
+        (
+            format!("Authorization: Basic {key}\n"),
+            "Authorization: Basic [redacted]\n".to_owned(),
+        ),
+        (
+            format!("{words}data:text/plain;base64,{key}"),
+            format!("{words}data:text/plain;base64,[redacted]"),
+        ),
+        (
+            format!("{words}k={url_safe}&b"),
+            format!("{words}k=[redacted]&b"),
+        ),
+        (
+            format!("{{\"auth\": \"{key}\"}}{words}"),
+            format!("{{\"auth\": \"[redacted]\"}}{words}"),
+        ),
+        // Whatever stands before it.
+        (
+            format!("in /a/b_c/{key}: {words}"),
+            format!("in [redacted]: {words}"),
+        ),
+        (format!("/ab/{key}"), REDACTED.to_owned()),
+    ] {
+        assert_eq!(redactor.json(json!(text)), json!(clean));
+    }
+    let bytes = signed(&[0x12, 0xba], &[0xe5; 90]);
+    let mut zeros = bytes.clone();
+    zeros[2..38].fill(b'0');
+    let text = |bytes: &[u8]| format!("it signed {}, it says", STANDARD.encode(bytes));
+    assert_eq!(redactor.json(json!(text(&bytes))), json!(text(&zeros)));
+    // A file's bytes in lines, as `base64` prints them; the key is on two of them.
+    let bytes = [&[0xe5; 50], KEY.as_bytes(), &[0xe5; 70]].concat();
+    let lines = STANDARD.encode(bytes);
+    let lines: Vec<&str> = [0..76, 76..152, 152..lines.len()]
+        .map(|at| &lines[at])
+        .into();
+    for end in ["\n", "\r\n"] {
+        let text = format!("$ base64 x\n{}{end}$ ", lines.join(end));
+        assert_eq!(
+            redactor.json(json!(text)),
+            json!(format!("$ base64 x\n[redacted]{end}$ "))
+        );
+    }
+    // A short match in what is no text is chance.
+    let digits = Redactor::default()
+        .with_patterns([&"[0-9]{2}".to_owned()])
+        .unwrap();
+    let id = "id msgbatch_abcdefghijklmnopqrstuvwxyzABCDEF ";
+    assert_eq!(digits.json(json!(id)), json!(id));
+}
+
+#[test]
+fn limits_of_rates_are_no_tokens() {
+    let name = |name: &str| (name.to_owned(), "1".to_owned());
+    let kept = redactor().headers(
+        vec![
+            name("anthropic-ratelimit-input-tokens-limit"),
+            name("x-session-token"),
+        ],
+        |_| true,
+    );
+    assert_eq!(kept, [name("anthropic-ratelimit-input-tokens-limit")]);
+}
+
 const ORGANIZATION: &str = "44ae676c-958f-4d68-9108-eae9de7b366b";
 
 /// Bytes as the service signs them: the organization's id between others.
@@ -246,9 +407,13 @@ fn a_signature_in_pieces_keeps_its_pieces() {
 }
 
 fn deltas(pieces: &[String]) -> String {
+    deltas_of("text", pieces)
+}
+
+fn deltas_of(name: &str, pieces: &[String]) -> String {
     let mut text = String::new();
     for piece in pieces {
-        let data = json!({"type": "content_block_delta", "index": 3, "delta": {"type": "text_delta", "text": piece}});
+        let data = json!({"type": "content_block_delta", "index": 3, "delta": {"type": "any", name: piece}});
         let data = data.to_string();
         text += "event: content_block_delta\ndata: ";
         text += &data[..data.len() - 1];
@@ -258,12 +423,16 @@ fn deltas(pieces: &[String]) -> String {
 }
 
 fn together(stream: &str) -> String {
+    together_of("text", stream)
+}
+
+fn together_of(name: &str, stream: &str) -> String {
     stream
         .lines()
         .filter_map(|line| line.strip_prefix("data: "))
         .map(|data| {
             let data: Value = serde_json::from_str(data).unwrap();
-            data["delta"]["text"].as_str().unwrap().to_owned()
+            data["delta"][name].as_str().unwrap().to_owned()
         })
         .collect()
 }
@@ -312,6 +481,17 @@ proptest! {
     #[test]
     fn any_text_can_be_redacted(text in "\\PC{0,200}") {
         redactor().text(&text);
+        redactor().inside(&text);
         stream::redact(&redactor(), &text);
+    }
+
+    #[test]
+    fn any_escapes_around_a_secret_can_be_undone(
+        before in "([a-z\\\\%uné\"0-9]|%25|\\\\u00e9){0,40}",
+        after in "([a-z\\\\%uné\"0-9]|%25|\\\\u00e9){0,40}",
+    ) {
+        let odd = Redactor::default().with_known(ODD);
+        let clean = odd.inside(&format!("{before} {OWN} {after}")).into_owned();
+        prop_assert!(clean.contains(REDACTED) && !clean.contains(OWN), "{}", clean);
     }
 }

@@ -80,6 +80,13 @@ fn recordings_need_no_backend_and_a_recorder_needs_an_upstream() {
     assert!(told.contains("--upstream"), "{told}");
     let told = config("sandtable record --out x --upstream http://u:p@localhost").unwrap_err();
     assert!(told.contains("name or password"), "{told}");
+    for beyond in [
+        "http://localhost/?k=secretsecret",
+        "http://localhost/v1#part",
+    ] {
+        let told = config(&format!("sandtable record --out x --upstream {beyond}")).unwrap_err();
+        assert!(told.contains("would be recorded"), "{told}");
+    }
     let told = config("sandtable --record all").unwrap_err();
     assert!(told.contains("--cassette"), "{told}");
 }

@@ -75,12 +75,14 @@ impl IntoContents for ToolError {
 type Answer = Result<String, ToolError>;
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct Page {
     /// The page, such as `scripts`, `faults`, or `errors`; without it the list of pages.
     page: Option<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct Wanted {
     /// How many at most, the newest first; 20 if not given.
     limit: Option<u16>,
@@ -91,18 +93,21 @@ struct Wanted {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct Turn {
     /// The request's id, `req_…`, as lists and answers of the API have it.
     request_id: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct Script {
     /// Rules in YAML or JSON: a list of maps with `when` and `then`.
     rules: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct Faults {
     /// A fault or a list of them, as `docs` with the page `faults` describes them, such as
     /// `{"at": "http", "status": 529, "times": 2}`.
@@ -123,12 +128,14 @@ enum Move {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct ClockMove {
     /// What to do with it; without this it is only read.
     r#move: Option<Move>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct ContainerMove {
     /// `container_…`; without it all are listed.
     id: Option<String>,
@@ -377,4 +384,28 @@ fn pretty(value: &Value) -> String {
 /// A text as a part of a path or query.
 fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    #[test]
+    fn an_argument_that_a_tool_does_not_have_is_refused() {
+        fn refused<T: DeserializeOwned>(mut arguments: Value) {
+            assert!(T::deserialize(&arguments).is_ok(), "{arguments}");
+            arguments["advance"] = "30d".into();
+            let error = T::deserialize(&arguments).err().map(|it| it.to_string());
+            assert!(error.is_some_and(|it| it.contains("unknown field `advance`")));
+        }
+        refused::<Page>(json!({}));
+        refused::<Wanted>(json!({}));
+        refused::<Turn>(json!({"request_id": "req_1"}));
+        refused::<Script>(json!({"rules": "[]"}));
+        refused::<Faults>(json!({"faults": []}));
+        refused::<ClockMove>(json!({}));
+        refused::<ContainerMove>(json!({}));
+    }
 }

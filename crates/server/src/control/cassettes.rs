@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use control_api::{MissingExchanges, Mount, Mounted, Recorded, Recording, Unmounted};
+use serde_json::{Map, Value};
 
 use super::error::ControlError;
 use super::target::Target;
@@ -54,10 +55,7 @@ pub(super) async fn mount(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Mounted>, ControlError> {
-    let is_json = headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    let deck = if is_json {
+    let deck = if is_order(&headers, &body) {
         let order: Mount = serde_json::from_slice(&body).map_err(|error| {
             ControlError::bad(
                 format!("the body is no order to mount a cassette: {error}"),
@@ -77,6 +75,18 @@ pub(super) async fn mount(
     let deck = deck.map_err(|error| ControlError::of(&error, CASSETTES_HINT))?;
     workspace.cassettes.set(Some(deck));
     Ok(show(Target(workspace)).await)
+}
+
+/// Whether an order was sent, not a cassette. Either may be JSON, and many a client says nothing true of what it sends.
+fn is_order(headers: &HeaderMap, body: &[u8]) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let is_json = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    match serde_json::from_slice::<Map<String, Value>>(body) {
+        Ok(members) => {
+            !members.contains_key("cassette") && (is_json || members.contains_key("path"))
+        }
+        Err(_) => is_json,
+    }
 }
 
 /// Takes the workspace's cassette out; what was recorded is on the disk already.
@@ -137,6 +147,8 @@ fn plan(config: &Config, order: Mount) -> Result<Plan, ControlError> {
         upstream: config.upstream.clone(),
         pace,
         ignore: order.ignore,
+        redact: config.redact.clone(),
+        secrets: config.secrets.clone(),
         ..Plan::default()
     })
 }

@@ -57,7 +57,7 @@ fn leaking(run: &Run) -> Vec<String> {
     for (name, value) in Leaks::known(run).0 {
         for (place, text) in [("stderr", &run.stderr), ("stdout", &run.stdout)] {
             if text.contains(&value) {
-                told.push(format!("{name} is in its {place}"));
+                told.push(format!("printed {name} on {place}"));
             }
         }
         if run
@@ -65,7 +65,7 @@ fn leaking(run: &Run) -> Vec<String> {
             .iter()
             .any(|exchange| said(exchange).contains(&value))
         {
-            told.push(format!("{name} is in a request"));
+            told.push(format!("sent {name} in a request"));
         }
     }
     // The journal has taken the key out already.
@@ -74,7 +74,7 @@ fn leaking(run: &Run) -> Vec<String> {
         .iter()
         .any(|exchange| said(exchange).contains(REDACTED))
     {
-        told.push("the API key is in a request's URL or body".to_owned());
+        told.push("sent the API key in a request's URL or body".to_owned());
     }
     told
 }

@@ -9,6 +9,7 @@ const SECRET: &[&str] = &[
     "authorization",
     "cookie",
     "proxy-authorization",
+    "set-cookie",
     "x-api-key",
 ];
 
@@ -17,6 +18,9 @@ const ROOM_BYTES: usize = 4096;
 
 /// Parts of names that tell of a secret.
 const SECRET_PARTS: &[&str] = &["token", "secret", "password", "api-key", "apikey"];
+
+/// How the names of headers begin that count tokens, and have none.
+const RATES: &str = "anthropic-ratelimit-";
 
 /// Headers in the order they came. There is no way to put a key into them.
 ///
@@ -44,13 +48,13 @@ impl Headers {
         })
     }
 
-    /// Those of an answer of ours, by names in lower case: nothing in them is secret but a cookie.
+    /// Those of an answer, by names in lower case. One that is passed on or replayed may have a token.
     pub fn of_answer<N: AsRef<str>, V: AsRef<str>>(
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
         Self::written(|text| {
             for (name, value) in pairs {
-                if name.as_ref() == "set-cookie" {
+                if Self::is_secret(name.as_ref()) {
                     continue;
                 }
                 text.push_str(name.as_ref());
@@ -77,7 +81,8 @@ impl Headers {
 
     /// Whether a header of this name, in lower case, is never kept.
     pub fn is_secret(name: &str) -> bool {
-        SECRET.contains(&name) || SECRET_PARTS.iter().any(|part| name.contains(part))
+        let has = |part: &&str| name.contains(*part);
+        SECRET.contains(&name) || (SECRET_PARTS.iter().any(has) && !name.starts_with(RATES))
     }
 
     /// The first value of a header, by its name in lower case.

@@ -78,6 +78,18 @@ fn keys_are_never_kept() {
 }
 
 #[test]
+fn an_answer_passed_on_leaves_no_token_and_keeps_the_limits_of_rates() {
+    let limit = ("anthropic-ratelimit-input-tokens-limit", "9");
+    let headers = Headers::of_answer([
+        ("x-session-token", "a"),
+        ("set-cookie", "b=c"),
+        ("x-client-secret", "d"),
+        limit,
+    ]);
+    assert_eq!(headers.pairs().collect::<Vec<_>>(), [limit]);
+}
+
+#[test]
 fn the_newest_come_first_and_pages_follow_the_cursor() {
     let journal = Journal::default();
     for n in 0..5 {

@@ -171,7 +171,8 @@ impl Tee {
         if let Some(asked) = &exchange.request {
             made::note(&self.made, asked, &exchange.response);
         }
-        match self.redactor.exchange(exchange) {
+        let redactor = recorder.redactor(self.redactor.clone(), &exchange);
+        match redactor.exchange(exchange) {
             Ok(exchange) => recorder.put(self.order, &exchange),
             Err(error) => recorder.lose(&error.to_string()),
         }
