@@ -424,6 +424,18 @@ mod tests {
     }
 
     #[test]
+    fn a_system_message_that_directs_the_output_needs_no_content_with_a_beta() {
+        let user = json!({"role": "user", "content": "hi"});
+        let system = json!({"role": "system", "output_config": {"effort": "low"}});
+        let body = with("messages", json!([user, system]));
+        let decoded = MessagesRequest::decode(&body, true).unwrap();
+        assert!(decoded.messages[1].content.is_empty() && decoded.messages[1].directs_output);
+        assert_eq!(fault(&body), "messages.1.content: Field required");
+        let empty = with("messages", json!([user, {"role": "system"}]));
+        assert!(MessagesRequest::decode(&empty, true).is_err());
+    }
+
+    #[test]
     fn a_beta_header_lets_unknown_top_level_fields_pass() {
         assert!(MessagesRequest::decode(&with("mcp_servers", json!([])), true).is_ok());
     }

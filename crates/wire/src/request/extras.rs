@@ -190,15 +190,13 @@ pub(super) fn refuse(root: &Node<'_>) -> Decoded<()> {
             refuse_in_tool(&tool)?;
         }
     }
-    let unions: [(&str, fn(&str) -> &'static [&'static str]); 2] = [
-        ("tool_choice", tools::choice_members),
-        ("thinking", thinking::members),
-    ];
-    for (name, members) in unions {
-        if let Some(node) = root.optional(name)? {
-            let tag = node.required("type")?.string()?;
-            node.tagged(tag).no_extras(members(tag))?;
-        }
+    if let Some(choice) = root.optional("tool_choice")? {
+        let tag = choice.required("type")?.string()?;
+        choice.tagged(tag).no_extras(tools::choice_members(tag))?;
+    }
+    if let Some(thinking) = root.optional("thinking")? {
+        let tag = thinking.required("type")?.string()?;
+        thinking.tagged(tag).no_extras(thinking::members(tag))?;
     }
     if let Some(metadata) = root.optional("metadata")? {
         metadata.no_extras(&["user_id"])?;
