@@ -254,6 +254,16 @@ async fn a_mistake_changes_nothing_and_says_where_it_is() {
     let answer = server.send(&large).await;
     assert_eq!(answer.status, 413, "{}", answer.text());
     assert!(answer.text().contains("64 MiB"), "{}", answer.text());
+    let mut yaml = b"version: 1\n".to_vec();
+    yaml.resize(common::limits::MAX_STATE_YAML_BYTES + 1, b'#');
+    let large = server.request("PUT", "/_sandtable/state").body(yaml);
+    let answer = server.send(&large).await;
+    assert_eq!(answer.status, 413, "{}", answer.text());
+    assert!(
+        answer.text().contains("YAML may have 8 MiB"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]

@@ -138,6 +138,8 @@ fn each_request_is_one_line_of_the_log_and_no_key_is_in_it() {
             .unwrap();
         let nobody = client.ask("GET", "/v1/files", "application/json", b"");
         assert_eq!(nobody.unwrap().status, 200);
+        client.get("/nosuch").unwrap();
+        client.get("/").unwrap();
         assert!(server.stop().success());
         let log = fs::read_to_string(log_path(&data_dir)).unwrap();
         assert!(!log.contains("sk-ant-very-secret"), "{log}");
@@ -146,7 +148,7 @@ fn each_request_is_one_line_of_the_log_and_no_key_is_in_it() {
             .lines()
             .filter(|line| line.contains("sandtable::request"))
             .collect();
-        assert_eq!(lines.len(), 4, "{log}");
+        assert_eq!(lines.len(), 6, "{log}");
         if format == "text" {
             for part in [
                 "method=\"POST\"",

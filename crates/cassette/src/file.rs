@@ -14,14 +14,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Cassette;
 use common::hinted::Hinted;
+use common::limits;
 use common::work;
 use index::Index;
 use raw::RawCassette;
 
 pub use write::{Writer, text};
 
-/// Largest cassette that is read; larger bodies lie beside it.
-const MAX_CASSETTE_BYTES: u64 = 256 * 1024 * 1024;
+/// Larger bodies lie beside it.
+const MAX_BYTES: u64 = limits::MAX_CASSETTE_BYTES as u64;
 
 /// When an exchange happened, and what else differs from one recording to the next. Kept apart, so
 /// that recording again gives a small diff.
@@ -173,14 +174,14 @@ fn read(path: &Path) -> Result<RawCassette, CassetteError> {
         source,
     };
     let size = fs::metadata(path).map_err(failed)?.len();
-    if size > MAX_CASSETTE_BYTES {
+    if size > MAX_BYTES {
         return Err(CassetteError::Format {
             name: path.display().to_string(),
-            reason: format!("it has {size} bytes, and {MAX_CASSETTE_BYTES} are the most").into(),
+            reason: format!("it has {size} bytes, and {MAX_BYTES} are the most").into(),
             hint: "record into several cassettes",
         });
     }
-    let text = common::input::read_text(path, MAX_CASSETTE_BYTES).map_err(failed)?;
+    let text = common::input::read_text(path, MAX_BYTES).map_err(failed)?;
     raw::read(&path.display().to_string(), &text)
 }
 
@@ -190,12 +191,11 @@ fn finish(path: &Path, raw: RawCassette) -> Result<Cassette, CassetteError> {
     cassette.name = stem(path);
     let timing = timing(path);
     if timing.exists() {
-        let text = common::input::read_text(&timing, MAX_CASSETTE_BYTES).map_err(|source| {
-            CassetteError::Read {
+        let text =
+            common::input::read_text(&timing, MAX_BYTES).map_err(|source| CassetteError::Read {
                 path: timing.clone(),
                 source,
-            }
-        })?;
+            })?;
         let times: Vec<Timing> =
             serde_json::from_str(&text).map_err(|error| CassetteError::Format {
                 name: timing.display().to_string(),

@@ -23,6 +23,14 @@ pub struct State {
     pub frozen_at: Option<DateTime<Utc>>,
 }
 
+/// What a clock is told to do, in this order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Change {
+    pub advance: Option<TimeDelta>,
+    pub set: Option<DateTime<Utc>>,
+    pub freeze: Option<bool>,
+}
+
 /// The clock only goes forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the clock only goes forward: it is {now}, and {wanted} is earlier")]
@@ -56,31 +64,31 @@ impl Clock {
 
     /// Moves the clock forward by `by`; a negative span is refused.
     pub fn advance(&self, by: TimeDelta) -> Result<DateTime<Utc>, BackwardsError> {
-        let mut state = self.lock();
-        let now = state.now();
-        let wanted = now.checked_add_signed(by).unwrap_or(LAST);
-        state.move_to(now, wanted)
+        self.change(Change {
+            advance: Some(by),
+            ..Change::default()
+        })
     }
 
     /// Moves the clock forward to `to`.
     pub fn set(&self, to: DateTime<Utc>) -> Result<DateTime<Utc>, BackwardsError> {
-        let mut state = self.lock();
-        let now = state.now();
-        state.move_to(now, to)
+        self.change(Change {
+            set: Some(to),
+            ..Change::default()
+        })
     }
 
     /// Stops the clock where it stands, or lets it run on from there.
     pub fn freeze(&self, frozen: bool) {
+        self.lock().freeze(frozen);
+    }
+
+    /// Makes a change as a whole, or none of it.
+    pub fn change(&self, change: Change) -> Result<DateTime<Utc>, BackwardsError> {
         let mut state = self.lock();
-        let now = state.now();
-        match (frozen, state.frozen_at) {
-            (true, None) => state.frozen_at = Some(now),
-            (false, Some(at)) => {
-                state.offset = at - wall();
-                state.frozen_at = None;
-            }
-            (true, Some(_)) | (false, None) => {}
-        }
+        let changed = state.after(change)?;
+        *state = changed;
+        Ok(changed.now())
     }
 
     /// Back to where it began, which may be earlier: the wall clock is `State::default()`.
@@ -117,11 +125,34 @@ impl State {
         now.unwrap_or(LAST).min(LAST)
     }
 
-    fn move_to(
-        &mut self,
-        now: DateTime<Utc>,
-        wanted: DateTime<Utc>,
-    ) -> Result<DateTime<Utc>, BackwardsError> {
+    /// The state that a change leads to.
+    pub fn after(mut self, change: Change) -> Result<Self, BackwardsError> {
+        if let Some(by) = change.advance {
+            let now = self.now();
+            self.move_to(now, now.checked_add_signed(by).unwrap_or(LAST))?;
+        }
+        if let Some(to) = change.set {
+            self.move_to(self.now(), to)?;
+        }
+        if let Some(frozen) = change.freeze {
+            self.freeze(frozen);
+        }
+        Ok(self)
+    }
+
+    fn freeze(&mut self, frozen: bool) {
+        let now = self.now();
+        match (frozen, self.frozen_at) {
+            (true, None) => self.frozen_at = Some(now),
+            (false, Some(at)) => {
+                self.offset = at - wall();
+                self.frozen_at = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+
+    fn move_to(&mut self, now: DateTime<Utc>, wanted: DateTime<Utc>) -> Result<(), BackwardsError> {
         let wanted = wanted.min(LAST);
         if wanted < now {
             return Err(BackwardsError { now, wanted });
@@ -130,7 +161,7 @@ impl State {
             Some(at) => *at = wanted,
             None => self.offset += wanted - now,
         }
-        Ok(wanted)
+        Ok(())
     }
 }
 
@@ -243,6 +274,13 @@ mod tests {
         let now = clock.now();
         assert!(clock.set(now - TimeDelta::seconds(1)).is_err());
         assert!(clock.advance(TimeDelta::seconds(-1)).is_err());
+        let half = Change {
+            advance: Some(TimeDelta::days(1)),
+            set: Some(now),
+            freeze: Some(false),
+        };
+        assert!(clock.change(half).is_err());
         assert_eq!(clock.now(), now);
+        assert!(clock.is_frozen());
     }
 }

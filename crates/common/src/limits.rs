@@ -242,6 +242,12 @@ pub const PARKED_PLACES: usize = 1024;
 pub const PARKED_BYTES: usize = 8 * 1024 * 1024;
 /// Answers in one turn before the loop guard takes a script for endless.
 pub const TURN_ROUNDS: usize = 200;
+/// Largest script, as a file and in a control call.
+pub const MAX_SCRIPT_BYTES: usize = 8 * 1024 * 1024;
+/// Largest body of a control call; a cassette and a state may be larger.
+pub const MAX_CONTROL_BODY_BYTES: usize = MAX_SCRIPT_BYTES;
+/// Largest cassette, as a file and in a control call.
+pub const MAX_CASSETTE_BYTES: usize = 256 * 1024 * 1024;
 /// Largest document of a workspace's state, coming or going. It is held in memory, about three times.
 pub const MAX_STATE_BYTES: usize = 64 * 1024 * 1024;
 /// Most bytes of a container's files that are exported before it sleeps, where its backend does not keep them; with

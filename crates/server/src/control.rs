@@ -36,6 +36,7 @@ use axum::routing::{any, get, post, put};
 use crate::app::App;
 use common::limits;
 use error::ControlError;
+pub(crate) use error::shaped;
 
 /// Every path of ours, health checks included.
 pub(crate) fn router(app: &App) -> Router<App> {
@@ -87,7 +88,8 @@ pub(crate) fn router(app: &App) -> Router<App> {
             "/_sandtable/cassettes",
             get(cassettes::show)
                 .put(cassettes::mount)
-                .delete(cassettes::unmount),
+                .delete(cassettes::unmount)
+                .layer(DefaultBodyLimit::max(limits::MAX_CASSETTE_BYTES)),
         )
         .route("/_sandtable/usage", get(usage::show))
         .route(
@@ -99,6 +101,7 @@ pub(crate) fn router(app: &App) -> Router<App> {
         .route("/_sandtable/verify", get(verify::show))
         .route("/_sandtable/events", get(events::listen))
         .merge(page::router())
+        .layer(DefaultBodyLimit::max(limits::MAX_CONTROL_BODY_BYTES))
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),
             target::check_token,

@@ -349,6 +349,7 @@ async fn living_containers(store: &Store) -> Result<HashSet<SandboxId>, StoreErr
 pub fn router(app: &App) -> Router {
     control::router(app)
         .merge(page::router())
+        .layer(axum::middleware::from_fn(control::shaped))
         .fallback(api::answer)
         .layer(axum::middleware::from_fn(page::lead))
         .layer(axum::middleware::from_fn_with_state(

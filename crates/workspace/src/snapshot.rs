@@ -68,7 +68,10 @@ struct State {
 
 /// Why a document is refused: every mistake, in the order of the document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistakes(Vec<Mistake>);
+pub struct Mistakes {
+    found: Vec<Mistake>,
+    is_too_large: bool,
+}
 
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,13 +88,13 @@ const MOST_TOLD: usize = 50;
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, mistake) in self.0.iter().take(MOST_TOLD).enumerate() {
+        for (n, mistake) in self.found.iter().take(MOST_TOLD).enumerate() {
             if n > 0 {
                 f.write_str("\n")?;
             }
             f.write_str(&hinted::listed(mistake))?;
         }
-        match self.0.len().saturating_sub(MOST_TOLD) {
+        match self.found.len().saturating_sub(MOST_TOLD) {
             0 => Ok(()),
             more => write!(f, "\nand {more} more"),
         }
@@ -141,11 +144,26 @@ fn of_file(path: &Path, mistakes: &Mistakes) -> String {
 
 impl Mistakes {
     fn one(message: String, hint: &str) -> Self {
-        Self(vec![Mistake {
-            path: String::new(),
-            message,
-            hint: hint.to_owned(),
-        }])
+        Self {
+            found: vec![Mistake {
+                path: String::new(),
+                message,
+                hint: hint.to_owned(),
+            }],
+            is_too_large: false,
+        }
+    }
+
+    fn of_size(message: String, hint: &str) -> Self {
+        Self {
+            is_too_large: true,
+            ..Self::one(message, hint)
+        }
+    }
+
+    /// Whether the document was not read for its size.
+    pub fn is_too_large(&self) -> bool {
+        self.is_too_large
     }
 }
 
@@ -210,12 +228,15 @@ fn read_all(
     }
     match sink.into_found() {
         found if found.is_empty() => Ok(state),
-        found => Err(Mistakes(found)),
+        found => Err(Mistakes {
+            found,
+            is_too_large: false,
+        }),
     }
 }
 
 fn too_large() -> Mistakes {
-    Mistakes::one(
+    Mistakes::of_size(
         format!(
             "the state is larger than {} MiB",
             limits::MAX_STATE_BYTES / 1024 / 1024
@@ -242,7 +263,7 @@ fn value(text: &[u8]) -> Result<Value, Mistakes> {
     let bad =
         |error: String| Mistakes::one(format!("the state is neither JSON nor YAML: {error}"), HINT);
     if text.len() > limits::MAX_STATE_YAML_BYTES {
-        return Err(Mistakes::one(
+        return Err(Mistakes::of_size(
             format!(
                 "a state in YAML may have {} MiB",
                 limits::MAX_STATE_YAML_BYTES / 1024 / 1024

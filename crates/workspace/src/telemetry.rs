@@ -55,8 +55,8 @@ struct Starts {
 #[derive(Debug)]
 pub struct Done<'a> {
     pub request_id: &'a str,
-    /// The workspace's id.
-    pub workspace: &'a str,
+    /// The workspace's id; of a request without a valid key `None`.
+    pub workspace: Option<&'a str>,
     pub started: Instant,
     pub duration: Duration,
     /// Where a trace of the client's is, as it says in its header.
@@ -257,7 +257,7 @@ mod tests {
             let source = format!("rule {n}");
             telemetry.request(&Done {
                 request_id: "req_1",
-                workspace: "wrkspc_1",
+                workspace: Some("wrkspc_1"),
                 started: Instant::now(),
                 duration: Duration::ZERO,
                 traceparent: None,

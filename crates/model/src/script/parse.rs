@@ -18,10 +18,7 @@ use super::matching::{TextMatcher, TextTest};
 use super::rule::Rule;
 use super::template::{Json, Mistake, Templates, Text};
 use common::document::{self, Diagnostic, Key, Kind, Node, Position, list};
-use common::limits;
-
-/// Largest script file; a folder may hold many.
-const MAX_SCRIPT_BYTES: usize = 8 * 1024 * 1024;
+use common::limits::{self, MAX_SCRIPT_BYTES};
 
 /// Keys of a rule.
 pub(super) const RULE_KEYS: [&str; 5] = ["name", "when", "times", "then", "web"];

@@ -5,9 +5,11 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use axum::Json;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::response::{IntoResponse, Response};
+use control_api::{Refusal, Refused};
 
 use crate::api::error::ApiError;
 use crate::api::record::{REQUESTS, millis};
@@ -30,11 +32,11 @@ pub(super) async fn guard<F: Future<Output = Response>>(
     // Over a connection, that is: what calls the router itself has no use for it.
     let must_name = connection.is_some() && request.version() >= Version::HTTP_11;
     if let Err(error) = check_host(app, request.headers(), must_name) {
-        return about.log(refuse(&error), began);
+        return about.log(about.refuse(error), began);
     }
     let origin = match check_origin(app, request.headers()) {
         Ok(origin) => origin,
-        Err(error) => return about.log(refuse(&error), began),
+        Err(error) => return about.log(about.refuse(error), began),
     };
     let preflight = request.method() == Method::OPTIONS
         && request
@@ -44,7 +46,8 @@ pub(super) async fn guard<F: Future<Output = Response>>(
         (Some(_), true) => preflight_answer(request.headers()),
         _ => next(request).await,
     };
-    if about.is_ours || preflight {
+    let is_logged = response.extensions_mut().remove::<Logged>().is_some();
+    if (about.is_ours && !is_logged) || preflight {
         response = about.log(response, began);
     }
     if let Some(origin) = origin {
@@ -59,11 +62,22 @@ pub(super) async fn guard<F: Future<Output = Response>>(
     response
 }
 
+/// Marks an answer that the log has a line of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Logged;
+
+/// Why a request goes no further.
+enum Denial {
+    Host(&'static str),
+    Access { message: String, hint: String },
+}
+
 /// The log's fields for a request that has no workspace.
 struct About {
     method: Method,
     uri: Uri,
-    /// Of `/_sandtable`, or a health check: asked often, and by the user's own tools.
+    /// Of `/_sandtable`, or a health check: asked often, and by the user's own tools. Paths that nobody knows are the
+    /// API's to answer, which logs them itself.
     is_ours: bool,
 }
 
@@ -74,6 +88,32 @@ impl About {
             uri: request.uri().clone(),
             is_ours: !request.uri().path().starts_with("/v1/"),
         }
+    }
+
+    /// The refusal, in the form of the surface that was asked.
+    fn refuse(&self, denial: Denial) -> Response {
+        let path = self.uri.path();
+        if path == "/_sandtable" || path.starts_with("/_sandtable/") {
+            let (status, message, hint) = match denial {
+                Denial::Host(message) => (
+                    StatusCode::BAD_REQUEST,
+                    message.to_owned(),
+                    "send the header `host` once".to_owned(),
+                ),
+                Denial::Access { message, hint } => (StatusCode::FORBIDDEN, message, hint),
+            };
+            let error = Refusal { message, hint };
+            return (status, Json(Refused { error })).into_response();
+        }
+        let error = match denial {
+            Denial::Host(message) => ApiError::invalid(message),
+            Denial::Access { message, hint } => ApiError::new(
+                StatusCode::FORBIDDEN,
+                "permission_error",
+                format!("{message}; {hint}"),
+            ),
+        };
+        error.answer(None).0
     }
 
     fn log(&self, response: Response, began: Instant) -> Response {
@@ -90,26 +130,18 @@ impl About {
     }
 }
 
-fn refuse(error: &ApiError) -> Response {
-    error.answer(None).0
-}
-
-fn forbidden(message: String) -> ApiError {
-    ApiError::new(StatusCode::FORBIDDEN, "permission_error", message)
-}
-
-fn check_host(app: &App, headers: &HeaderMap, must_name: bool) -> Result<(), ApiError> {
+fn check_host(app: &App, headers: &HeaderMap, must_name: bool) -> Result<(), Denial> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let text = match (hosts.next(), hosts.next()) {
         (None, _) if must_name => {
-            return Err(ApiError::invalid(
+            return Err(Denial::Host(
                 "host: Field required, HTTP/1.1 requests name their host",
             ));
         }
         // HTTP/1.0 has none; no browser speaks it.
         (None, _) => return Ok(()),
         (Some(host), None) => host.to_str().unwrap_or_default(),
-        (Some(_), Some(_)) => return Err(ApiError::invalid("host: Only one is permitted")),
+        (Some(_), Some(_)) => return Err(Denial::Host("host: Only one is permitted")),
     };
     let name = host_name(text);
     let ours = ["localhost", "127.0.0.1", "[::1]"]
@@ -125,9 +157,10 @@ fn check_host(app: &App, headers: &HeaderMap, must_name: bool) -> Result<(), Api
     if ours {
         return Ok(());
     }
-    Err(forbidden(format!(
-        "the Host `{text}` is not allowed; start sandtable with `--allow-host {name}`"
-    )))
+    Err(Denial::Access {
+        message: format!("the Host `{text}` is not allowed"),
+        hint: format!("start sandtable with `--allow-host {name}`"),
+    })
 }
 
 /// Whether `name` is the address that is listened on. A page that rebinds a name of its own never
@@ -149,16 +182,17 @@ fn host_name(host: &str) -> &str {
 }
 
 /// The origin to be echoed, if the request has one that is allowed and is not our own.
-fn check_origin(app: &App, headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
+fn check_origin(app: &App, headers: &HeaderMap) -> Result<Option<HeaderValue>, Denial> {
     let Some(origin) = headers.get(header::ORIGIN) else {
         // A browser that sends no Origin still says that it comes from elsewhere.
         return match headers
             .get("sec-fetch-site")
             .and_then(|value| value.to_str().ok())
         {
-            Some("cross-site") if app.config.allow_origins.is_empty() => Err(forbidden(
-                "cross-site requests are not allowed; see `--allow-origin`".to_owned(),
-            )),
+            Some("cross-site") if app.config.allow_origins.is_empty() => Err(Denial::Access {
+                message: "cross-site requests are not allowed".to_owned(),
+                hint: "see `--allow-origin`".to_owned(),
+            }),
             _ => Ok(None),
         };
     };
@@ -177,9 +211,10 @@ fn check_origin(app: &App, headers: &HeaderMap) -> Result<Option<HeaderValue>, A
     {
         return Ok(Some(origin.clone()));
     }
-    Err(forbidden(format!(
-        "the Origin `{text}` is not allowed; start sandtable with `--allow-origin {text}`"
-    )))
+    Err(Denial::Access {
+        message: format!("the Origin `{text}` is not allowed"),
+        hint: format!("start sandtable with `--allow-origin {text}`"),
+    })
 }
 
 fn preflight_answer(headers: &HeaderMap) -> Response {

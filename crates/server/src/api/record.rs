@@ -85,9 +85,23 @@ impl Arrived {
         let id = RequestId(Arc::from(&*Ids::random().next_text(Kind::Request)));
         let Entry { method, path, .. } = &self.entry;
         let method = &**method;
-        let (ms, status) = (millis(self.started.elapsed()), error.status().as_u16());
-        let request_id = &*id.0;
+        let (duration, status) = (self.started.elapsed(), error.status().as_u16());
+        let (ms, request_id) = (millis(duration), &*id.0);
         tracing::info!(target: REQUESTS, method, path, status, ms, request_id, "answered");
+        app.containers.telemetry().request(&Done {
+            request_id,
+            workspace: None,
+            started: self.started,
+            duration,
+            traceparent: self.entry.request_headers.get("traceparent"),
+            method,
+            path,
+            status,
+            client_left: false,
+            item: None,
+            turn: None,
+            source: None,
+        });
         let (mut response, _) = error.answer(Some(request_id));
         name(response.headers_mut(), &id);
         response
@@ -313,7 +327,7 @@ impl Record {
         workspace.watch.note(seen, facts);
         workspace.telemetry.request(&Done {
             request_id: &entry.id,
-            workspace: &workspace.id,
+            workspace: Some(&workspace.id),
             started: self.started,
             duration: entry.duration,
             traceparent: entry.request_headers.get("traceparent"),

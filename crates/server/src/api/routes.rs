@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 
 use crate::api::error::{ApiError, RequestId};
 use crate::api::exchange::{Exchange, Outcome};
-use crate::api::guard::guard;
+use crate::api::guard::{Logged, guard};
 use crate::api::linger::{Foreign, Lingering};
 use crate::api::record::{Arrived, Record};
 use crate::api::shaped::Connection;
@@ -78,7 +78,9 @@ fn tell_allowed(response: &mut Response, allowed: Option<&'static str>) {
 /// A request that no other surface knows.
 pub(crate) async fn answer(State(app): State<App>, request: Request) -> Response {
     let connection = Connection::of(&request);
-    answer_over(app, connection, request).await
+    let mut response = answer_over(app, connection, request).await;
+    response.extensions_mut().insert(Logged);
+    response
 }
 
 /// A request of the emulated surface: the layers, outermost first.

@@ -3,14 +3,14 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::DateTime;
 use control_api::ClockState;
 use serde_json::Value;
 
 use super::error::ControlError;
 use super::target::{Target, Targets};
 use crate::app::App;
-use common::clock::{BackwardsError, Clock, span};
+use common::clock::{BackwardsError, Change, Clock, span};
 
 /// The workspace's time.
 pub(super) async fn show(Target(workspace): Target) -> Json<ClockState> {
@@ -23,10 +23,14 @@ pub(super) async fn change(
     Targets(workspaces): Targets,
     body: Bytes,
 ) -> Result<Json<Option<ClockState>>, ControlError> {
-    let change = Change::parse(&body)?;
+    let change = parse(&body)?;
+    // A change that one of them refuses is none for the others.
+    for workspace in &workspaces {
+        workspace.clock.state().after(change).map_err(backwards)?;
+    }
     let mut answer = None;
     for workspace in workspaces {
-        change.apply(&workspace.clock)?;
+        workspace.clock.change(change).map_err(backwards)?;
         app.clock_moved(&workspace).await?;
         answer = Some(describe(&workspace.clock));
     }
@@ -40,64 +44,42 @@ fn describe(clock: &Clock) -> ClockState {
     }
 }
 
-#[derive(Debug, Default, PartialEq)]
-struct Change {
-    advance: Option<TimeDelta>,
-    set: Option<DateTime<Utc>>,
-    freeze: Option<bool>,
-}
-
 const HINT: &str = r#"send {"advance":"30d"} (also 90s, 5m, 12h), {"freeze":true}, or {"set":"2026-01-04T20:47:05Z"}"#;
 
-impl Change {
-    fn parse(body: &[u8]) -> Result<Self, ControlError> {
-        let bad = |message: String| ControlError::bad(message, HINT);
-        let value: Value = serde_json::from_slice(body)
-            .map_err(|error| bad(format!("the body is not JSON: {error}")))?;
-        let members = value.as_object().filter(|members| !members.is_empty());
-        let members =
-            members.ok_or_else(|| bad("the body must be an object with members".to_owned()))?;
-        let mut change = Self::default();
-        for (name, value) in members {
-            match (name.as_str(), value) {
-                ("advance", Value::String(text)) => {
-                    change.advance = Some(
-                        span(text).ok_or_else(|| bad(format!("`{text}` is no span of time")))?,
-                    );
-                }
-                ("set", Value::String(text)) => {
-                    let time = DateTime::parse_from_rfc3339(text)
-                        .map_err(|error| bad(format!("`{text}` is no RFC 3339 time: {error}")))?;
-                    change.set = Some(time.to_utc());
-                }
-                ("freeze", Value::Bool(freeze)) => change.freeze = Some(*freeze),
-                ("advance" | "set" | "freeze", _) => {
-                    return Err(bad(format!("`{name}` has a wrong type")));
-                }
-                _ => return Err(bad(format!("`{name}` is unknown"))),
+fn parse(body: &[u8]) -> Result<Change, ControlError> {
+    let bad = |message: String| ControlError::bad(message, HINT);
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|error| bad(format!("the body is not JSON: {error}")))?;
+    let members = value.as_object().filter(|members| !members.is_empty());
+    let members =
+        members.ok_or_else(|| bad("the body must be an object with members".to_owned()))?;
+    let mut change = Change::default();
+    for (name, value) in members {
+        match (name.as_str(), value) {
+            ("advance", Value::String(text)) => {
+                change.advance =
+                    Some(span(text).ok_or_else(|| bad(format!("`{text}` is no span of time")))?);
             }
+            ("set", Value::String(text)) => {
+                let time = DateTime::parse_from_rfc3339(text)
+                    .map_err(|error| bad(format!("`{text}` is no RFC 3339 time: {error}")))?;
+                change.set = Some(time.to_utc());
+            }
+            ("freeze", Value::Bool(freeze)) => change.freeze = Some(*freeze),
+            ("advance" | "set" | "freeze", _) => {
+                return Err(bad(format!("`{name}` has a wrong type")));
+            }
+            _ => return Err(bad(format!("`{name}` is unknown"))),
         }
-        Ok(change)
     }
+    Ok(change)
+}
 
-    fn apply(&self, clock: &Clock) -> Result<(), ControlError> {
-        let backwards = |error: BackwardsError| {
-            ControlError::bad(
-                error.to_string(),
-                "`POST /_sandtable/reset` goes back to the present",
-            )
-        };
-        if let Some(span) = self.advance {
-            clock.advance(span).map_err(backwards)?;
-        }
-        if let Some(time) = self.set {
-            clock.set(time).map_err(backwards)?;
-        }
-        if let Some(freeze) = self.freeze {
-            clock.freeze(freeze);
-        }
-        Ok(())
-    }
+fn backwards(error: BackwardsError) -> ControlError {
+    ControlError::bad(
+        error.to_string(),
+        "`POST /_sandtable/reset` goes back to the present",
+    )
 }
 
 #[cfg(test)]
@@ -106,11 +88,8 @@ mod tests {
 
     #[test]
     fn an_unknown_member_is_refused() {
-        assert!(Change::parse(br#"{"advanec":"1d"}"#).is_err());
-        assert!(Change::parse(b"{}").is_err());
-        assert_eq!(
-            Change::parse(br#"{"freeze":true}"#).unwrap().freeze,
-            Some(true)
-        );
+        assert!(parse(br#"{"advanec":"1d"}"#).is_err());
+        assert!(parse(b"{}").is_err());
+        assert_eq!(parse(br#"{"freeze":true}"#).unwrap().freeze, Some(true));
     }
 }

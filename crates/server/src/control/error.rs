@@ -1,11 +1,19 @@
 //! The errors of the control surface: `{"error":{"message","hint"}}`.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use control_api::{Refusal, Refused};
 
 use common::hinted::{self, Hinted};
+use common::limits;
+
+/// The call whose bodies may be as large as a cassette.
+const CASSETTES: &str = "/_sandtable/cassettes";
+/// A refusal of the framework's own is a line.
+const MAX_LINE_BYTES: usize = 64 * 1024;
 
 /// A refused control call.
 #[derive(Debug)]
@@ -69,4 +77,49 @@ impl IntoResponse for ControlError {
     fn into_response(self) -> Response {
         (self.status, Json(Refused { error: self.said })).into_response()
     }
+}
+
+/// Gives a refusal that is not of ours the form of one: a wrong method, a body that is too large.
+pub(crate) async fn shaped(request: Request, next: Next) -> Response {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let response = next.run(request).await;
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_ours = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if is_ours || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let said = axum::body::to_bytes(body, MAX_LINE_BYTES).await;
+    let said = String::from_utf8_lossy(&said.unwrap_or_default()).into_owned();
+    let (path, allow) = (uri.path(), parts.headers.get(header::ALLOW));
+    let error = match (status, allow.and_then(|allow| allow.to_str().ok())) {
+        (StatusCode::METHOD_NOT_ALLOWED, Some(allow)) => ControlError::new(
+            status,
+            format!("`{path}` does not take {method}"),
+            format!("it takes {allow}"),
+        ),
+        (StatusCode::PAYLOAD_TOO_LARGE, _) => {
+            let most = match path {
+                CASSETTES => limits::MAX_CASSETTE_BYTES,
+                _ => limits::MAX_CONTROL_BODY_BYTES,
+            };
+            ControlError::new(
+                status,
+                format!("the body is larger than {} MiB", most / 1024 / 1024),
+                "send it in parts, or give the server files of it when it starts",
+            )
+        }
+        _ if said.is_empty() => ControlError::new(
+            status,
+            status.canonical_reason().unwrap_or("refused"),
+            "`sandtable docs control` has the calls",
+        ),
+        _ => ControlError::new(status, said, "`sandtable docs control` has the calls"),
+    };
+    let mut response = error.into_response();
+    if let Some(allow) = allow {
+        response.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    response
 }

@@ -1,6 +1,7 @@
 //! `/_sandtable/scripts`: replace, add, list, and clear the workspace's own rules.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use control_api::{Loaded, ScriptCheck, ScriptList};
 
@@ -23,11 +24,12 @@ pub(super) async fn list(Target(workspace): Target) -> Json<ScriptList> {
 /// Replaces the workspace's rules; the ones given by file stay below them.
 pub(super) async fn replace(
     Targets(workspaces): Targets,
-    body: String,
+    body: Bytes,
 ) -> Result<Json<Option<Loaded>>, ControlError> {
+    let script = text(&body)?;
     let mut loaded = None;
     for workspace in workspaces {
-        let replaced = work::apart(|| workspace.scripts.replace(&body, ORIGIN));
+        let replaced = work::apart(|| workspace.scripts.replace(script, ORIGIN));
         loaded = Some(replaced.map_err(|faults| bad(&faults))?);
     }
     Ok(Json(loaded))
@@ -36,19 +38,24 @@ pub(super) async fn replace(
 /// Adds rules after the workspace's own.
 pub(super) async fn add(
     Targets(workspaces): Targets,
-    body: String,
+    body: Bytes,
 ) -> Result<Json<Option<Loaded>>, ControlError> {
+    let script = text(&body)?;
     let mut loaded = None;
     for workspace in workspaces {
-        let added = work::apart(|| workspace.scripts.add(&body, ORIGIN));
+        let added = work::apart(|| workspace.scripts.add(script, ORIGIN));
         loaded = Some(added.map_err(|faults| bad(&faults))?);
     }
     Ok(Json(loaded))
 }
 
 /// Says what is wrong with rules, and loads nothing.
-pub(super) async fn check(Target(_): Target, body: String) -> Json<ScriptCheck> {
-    Json(work::apart(|| script::examine(&body, ORIGIN)))
+pub(super) async fn check(
+    Target(_): Target,
+    body: Bytes,
+) -> Result<Json<ScriptCheck>, ControlError> {
+    let script = text(&body)?;
+    Ok(Json(work::apart(|| script::examine(script, ORIGIN))))
 }
 
 /// Forgets the workspace's rules.
@@ -57,6 +64,15 @@ pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
         workspace.scripts.clear();
     }
     StatusCode::NO_CONTENT
+}
+
+fn text(body: &[u8]) -> Result<&str, ControlError> {
+    std::str::from_utf8(body).map_err(|error| {
+        ControlError::bad(
+            format!("the script is not UTF-8: {error}"),
+            "send it as UTF-8",
+        )
+    })
 }
 
 fn bad(faults: &[Diagnostic]) -> ControlError {

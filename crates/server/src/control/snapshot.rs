@@ -21,7 +21,7 @@ use common::limits::MAX_STATE_BYTES;
 use engine::container::TreeError;
 use store::{ContainerRow, Contents};
 use workspace::Workspace;
-use workspace::snapshot::{self, Document};
+use workspace::snapshot::{self, Document, Mistakes};
 
 pub(super) fn too_large(what: &str) -> ControlError {
     ControlError::new(
@@ -221,11 +221,20 @@ pub(super) async fn import(
         StatusCode::PAYLOAD_TOO_LARGE => too_large("the document is too large"),
         _ => ControlError::bad(error.body_text(), "send the document as the body"),
     })?;
-    let document = Document::parse(&body, app.store.quota_bytes())
-        .map_err(|mistakes| ControlError::bad(mistakes.to_string(), snapshot::HINT))?;
+    let document =
+        Document::parse(&body, app.store.quota_bytes()).map_err(|mistakes| refused(&mistakes))?;
     drop(body);
     put(&app, &workspace, Some(Arc::new(document))).await?;
     Ok(Json(counts(&app, &workspace).await?))
+}
+
+fn refused(mistakes: &Mistakes) -> ControlError {
+    let status = if mistakes.is_too_large() {
+        StatusCode::PAYLOAD_TOO_LARGE
+    } else {
+        StatusCode::BAD_REQUEST
+    };
+    ControlError::new(status, mistakes.to_string(), snapshot::HINT)
 }
 
 /// How much the workspace holds.

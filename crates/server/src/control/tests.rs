@@ -290,3 +290,187 @@ async fn an_unknown_call_says_so_in_the_control_shape() {
         "no control call `/_sandtable/clok`"
     );
 }
+
+#[tokio::test]
+async fn every_refusal_has_the_control_shape() {
+    let server = Server::start(Config::default());
+    let large = " ".repeat(common::limits::MAX_CONTROL_BODY_BYTES + 1);
+    for (method, path, body, status, message, hint) in [
+        (
+            Method::PATCH,
+            "/_sandtable/clock",
+            "",
+            405,
+            "`/_sandtable/clock` does not take PATCH",
+            "it takes GET,HEAD,POST",
+        ),
+        (
+            Method::POST,
+            "/_sandtable/",
+            "",
+            405,
+            "does not take POST",
+            "GET",
+        ),
+        (
+            Method::PUT,
+            "/_sandtable/scripts",
+            &large,
+            413,
+            "the body is larger than 8 MiB",
+            "send it in parts",
+        ),
+        (
+            Method::POST,
+            "/_sandtable/faults",
+            &large,
+            413,
+            "8 MiB",
+            "parts",
+        ),
+        (
+            Method::POST,
+            "/_sandtable/clock",
+            &large,
+            413,
+            "8 MiB",
+            "parts",
+        ),
+        (
+            Method::PUT,
+            "/_sandtable/label",
+            &large,
+            413,
+            "8 MiB",
+            "parts",
+        ),
+        (
+            Method::GET,
+            "/_sandtable/journal/%ff",
+            "",
+            400,
+            "UTF-8",
+            "calls",
+        ),
+        (
+            Method::GET,
+            "/_sandtable/assets/none",
+            "",
+            404,
+            "Not Found",
+            "calls",
+        ),
+    ] {
+        let (found, error) = server.send(Some("a"), method, path, body).await;
+        let word = |name: &str| error["error"][name].as_str().unwrap_or_default().to_owned();
+        assert_eq!(found.as_u16(), status, "{path}: {error}");
+        assert!(word("message").contains(message), "{path}: {error}");
+        assert!(word("hint").contains(hint), "{path}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_script_may_be_as_large_as_a_file() {
+    let server = Server::start(Config::default());
+    let mut script = "- name: r\n  then:\n    - text: hi\n".to_owned();
+    while script.len() + 1001 <= common::limits::MAX_SCRIPT_BYTES {
+        script.push('#');
+        script.push_str(&"-".repeat(999));
+        script.push('\n');
+    }
+    for path in ["/_sandtable/scripts", "/_sandtable/scripts/check"] {
+        let (status, answer) = server.send(Some("a"), Method::POST, path, &script).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_is_not_utf_8_is_refused_in_the_control_shape() {
+    let server = Server::start(Config::default());
+    for path in ["/_sandtable/scripts", "/_sandtable/scripts/check"] {
+        let request = Request::post(path)
+            .header("host", "localhost")
+            .header("x-api-key", "a")
+            .body(Body::from(&b"- name: \xff"[..]))
+            .unwrap();
+        let response = server.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let error: Value = serde_json::from_slice(&bytes).unwrap();
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with("the script is not UTF-8"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_guard_refuses_in_the_words_of_the_surface_that_is_asked() {
+    let server = Server::start(Config::default());
+    for (name, value, wanted) in [
+        ("host", "evil.example", "--allow-host evil.example"),
+        (
+            "origin",
+            "https://evil.example",
+            "--allow-origin https://evil.example",
+        ),
+        ("sec-fetch-site", "cross-site", "--allow-origin"),
+    ] {
+        for path in ["/_sandtable/clock", "/v1/models"] {
+            let mut request = Request::get(path).header("host", "localhost");
+            if name == "host" {
+                request.headers_mut().unwrap().clear();
+            }
+            let request = request.header(name, value).body(Body::empty()).unwrap();
+            let response = server.router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), StatusCode::FORBIDDEN);
+            let bytes = response.into_body().collect().await.unwrap().to_bytes();
+            let error: Value = serde_json::from_slice(&bytes).unwrap();
+            let place = if path.starts_with("/v1/") {
+                assert_eq!(error["error"]["type"], "permission_error");
+                "message"
+            } else {
+                openapi::check("GET", path, 403, &bytes);
+                "hint"
+            };
+            let told = error["error"][place].as_str().unwrap();
+            assert!(told.contains(wanted), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_clock_call_changes_nothing() {
+    let server = Server::start(Config::default());
+    server
+        .post(
+            "a",
+            "/_sandtable/clock",
+            &json!({"freeze": true, "set": "2100-01-01T00:00:00Z"}),
+        )
+        .await;
+    server
+        .post("b", "/_sandtable/clock", &json!({"freeze": true}))
+        .await;
+    let half = json!({"advance": "1d", "set": "2050-01-01T00:00:00Z", "freeze": false});
+    for path in ["/_sandtable/clock", "/_sandtable/clock?workspace=*"] {
+        let before = server.get("b", "/_sandtable/clock").await;
+        let (status, error) = server.post("a", path, &half).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{error}");
+        let now = server.get("a", "/_sandtable/clock").await.1;
+        assert_eq!(
+            now,
+            json!({"now": "2100-01-01T00:00:00.000000Z", "frozen": true}),
+            "{path}"
+        );
+        assert_eq!(server.get("b", "/_sandtable/clock").await, before, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_a_key_counts_as_a_request() {
+    let server = Server::start(Config::default());
+    server.send(None, Method::GET, "/v1/models", "").await;
+    let gauges = workspace::telemetry::Gauges::default();
+    let text = server.app.containers.telemetry().text(&gauges);
+    let line = "sandtable_requests_total{method=\"GET\",route=\"/v1/models\",status=\"4xx\"} 1";
+    assert!(text.contains(line), "{text}");
+}

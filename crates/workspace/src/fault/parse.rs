@@ -13,6 +13,7 @@ use super::usual;
 use super::{Act, Fault, FaultError, HttpAct, Select, StreamAct, ToolAct};
 use common::clock;
 use common::document::did_you_mean;
+use common::{header, hinted};
 use model::{Place, ServerTool, ServiceError};
 
 const COMMON: [&str; 6] = ["at", "name", "model", "nth", "times", "probability"];
@@ -365,18 +366,21 @@ impl<'a> Keys<'a> {
                     Value::String(text) => text.clone(),
                     Value::Number(number) => number.to_string(),
                     Value::Bool(flag) => flag.to_string(),
-                    _ => return None,
+                    Value::Null | Value::Array(_) | Value::Object(_) => return None,
                 };
-                let plain = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-                let token = !name.is_empty()
-                    && name
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-                (token && plain(&value)).then(|| (name.to_ascii_lowercase(), value))
+                Some((name.to_ascii_lowercase(), value))
             });
             pairs.collect::<Option<Vec<_>>>()
         })?;
-        Ok(headers.unwrap_or_default())
+        let headers = headers.unwrap_or_default();
+        for (name, value) in &headers {
+            let checked = header::check_name(name).and_then(|()| header::check_value(name, value));
+            checked.map_err(|wrong| {
+                let (message, hint) = hinted::split(&wrong);
+                bad(format!("`headers`: {message}"), hint.unwrap_or_default())
+            })?;
+        }
+        Ok(headers)
     }
 
     fn milliseconds(&self, key: &str) -> Result<Option<Duration>, FaultError> {
@@ -545,6 +549,11 @@ mod tests {
             json!({"at": "http", "status": 500, "edge": true}),
             json!({"at": "http", "status": 500, "after_events": 1}),
             json!({"at": "http", "status": 500, "headers": {"a b": "c"}}),
+            json!({"at": "http", "status": 500, "headers": {"a": "b\r\nc: d"}}),
+            json!({"at": "http", "status": 500, "headers": {"a": []}}),
+            json!({"at": "http", "status": 500, "headers": {"Content-Length": 5}}),
+            json!({"at": "http", "status": 500, "headers": {"transfer-encoding": "chunked"}}),
+            json!({"at": "stream", "status": 500, "headers": {"connection": "upgrade"}}),
             json!({"at": "http", "type": "oops_error"}),
             json!({"at": "http", "do": "advance"}),
             json!({"at": "http", "do": "advance", "by": "a month"}),

@@ -123,7 +123,8 @@ pub(super) fn of(done: &Done<'_>) -> Vec<Span> {
         ],
     };
     attributes.push(("sandtable.request_id", text(done.request_id)));
-    attributes.push(("sandtable.workspace", text(done.workspace)));
+    let workspace = done.workspace.map(text);
+    attributes.extend(workspace.map(|id| ("sandtable.workspace", id)));
     if done.client_left {
         attributes.push(("sandtable.client_left", Value::Flag(true)));
     }

@@ -7,7 +7,8 @@ use crate::UsageOverride;
 use crate::script::rule::{ScriptError, ScriptStop};
 use crate::script::template::Text;
 use common::clock;
-use common::document::{Kind, Node};
+use common::document::{Key, Kind, Node};
+use common::{header, hinted};
 
 /// Why a turn can end by a script's will.
 pub(in super::super) const STOP_REASONS: [&str; 5] = [
@@ -130,6 +131,7 @@ impl Parser {
                         "headers" => {
                             for (name, value) in self.map(value, "`headers`")? {
                                 let text = self.template(value, "a header")?;
+                                self.header(name, &text);
                                 headers.push((name.name.clone(), text));
                             }
                         }
@@ -168,6 +170,19 @@ impl Parser {
             headers,
             after_events,
         })
+    }
+
+    /// Checks a header; what a template makes of its value is known when it is sent.
+    fn header(&mut self, name: &Key, value: &Text) {
+        let checked = header::check_name(&name.name).and_then(|()| match value {
+            Text::Plain(text) => header::check_value(&name.name, text),
+            Text::Template(_) => Ok(()),
+        });
+        if let Err(wrong) = checked {
+            let (message, hint) = hinted::split(&wrong);
+            self.sink
+                .error_with_hint(name.at, message, hint.unwrap_or_default());
+        }
     }
 
     pub(super) fn usage(&mut self, node: &Node) -> Option<UsageOverride> {

@@ -99,6 +99,23 @@ fn mistakes_of_results_have_place_and_hint() {
 }
 
 #[test]
+fn a_header_that_an_answer_cannot_have_is_refused_at_its_place() {
+    let told = mistakes(
+        "- then:\n    - http_error:\n        status: 529\n        headers:\n          content-length: 5\n          a b: c\n          d: \"é\"\n",
+    );
+    for wanted in [
+        "a.yaml:5:11: `content-length` is a header that the server sets itself",
+        "a.yaml:6:11: `a b` is no name of a header",
+        "a.yaml:7:11: the value of `d` is none of a header",
+    ] {
+        assert!(told.contains(wanted), "{told}");
+    }
+    assert_eq!(told.matches("hint: ").count(), 3, "{told}");
+    let made = "- then: [{http_error: {status: 529, headers: {retry-after: \"${{ 1 + 1 }}\"}}}]";
+    assert_eq!(mistakes(made), "no mistake");
+}
+
+#[test]
 fn mistakes_of_matchers_and_templates_have_place_and_hint() {
     insta::assert_snapshot!(mistakes(
         r#"

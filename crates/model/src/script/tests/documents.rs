@@ -119,6 +119,7 @@ fn the_schema_refuses_what_the_parser_refuses() {
         "- { then: [{ text: a, result: {} }] }",
         "- { then: [{ create: { path: a } }] }",
         "- { then: [{ http_error: 200 }] }",
+        "- { then: [{ http_error: { status: 500, headers: { a b: c } } }] }",
         "- { then: [{ if: a }] }",
         "- { then: [{ parallel: [{ text: a }] }] }",
         "- { then: [{ tool_use: { input: {} } }] }",

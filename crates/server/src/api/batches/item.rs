@@ -82,7 +82,7 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
     }
     workspace.telemetry.request(&Done {
         request_id: &entry.id,
-        workspace: &workspace.id,
+        workspace: Some(&workspace.id),
         started,
         duration: entry.duration,
         traceparent: None,
