@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use control_api::{MissingExchanges, Mount, Mounted, Recorded, Recording, Unmounted};
 
+use super::body::object;
 use super::error::ControlError;
 use super::target::Target;
 use crate::app::App;
@@ -58,12 +59,11 @@ pub(super) async fn mount(
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let deck = if is_json {
-        let order: Mount = serde_json::from_slice(&body).map_err(|error| {
-            ControlError::bad(
-                format!("the body is no order to mount a cassette: {error}"),
-                r#"such as {"path": "sales.yaml", "mode": "once"}"#,
-            )
-        })?;
+        let order: Mount = object(
+            &body,
+            "order to mount a cassette",
+            r#"such as {"path": "sales.yaml", "mode": "once"}"#,
+        )?;
         let mut plan = plan(&app.config, order)?;
         plan.now = Some(clock::rfc3339_micros(workspace.clock.now()));
         work::apart(|| Deck::mount(&plan))
