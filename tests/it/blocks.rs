@@ -561,9 +561,15 @@ async fn what_a_request_has_not_asked_for_fails_the_turn() {
         (json!({"fallback": "claude-opus-4-8"}), "`fallbacks`"),
         (json!({"applied_edits": []}), "`context_management`"),
         (json!({"tool_use": "web_search"}), "as a tool of the client"),
+        (json!({"thinking": "Hm."}), "`thinking` of type `adaptive`"),
+        (json!({"thinking": {"update": "a"}}), "`thinking` of type"),
+        (json!({"redacted_thinking": "a"}), "`thinking` of type"),
     ] {
         server.steps(&json!([step])).await;
-        let said = refused(&server, &prompt("go")).await;
+        let mut body = prompt("go");
+        // It thinks only where it is asked to.
+        body["model"] = json!("claude-opus-4-6");
+        let said = refused(&server, &body).await;
         assert!(said.contains(lacks), "{step}: {said}");
     }
 }

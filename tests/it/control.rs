@@ -547,3 +547,76 @@ async fn turns_are_drafted_as_rules_that_answer_them_again() {
     assert_eq!(status, 400);
     assert!(said.contains("no request for a message"), "{said}");
 }
+
+#[tokio::test]
+async fn a_body_in_which_a_value_would_be_lost_is_refused() {
+    let server = TestServer::start().await;
+    for (method, call, body, said) in [
+        (
+            "POST",
+            "faults",
+            r#"{"at": "http", "status": 529, "status": 500}"#,
+            "the body has the key `status` twice at line 1 column 38",
+        ),
+        (
+            "PUT",
+            "state",
+            r#"{"files": [], "files": []}"#,
+            "the state has the key `files` twice at line 1 column 21",
+        ),
+        (
+            "PUT",
+            "quirks",
+            r#"{"turn-iterations": 5, "turn-iterations": 6}"#,
+            "the body has the key `turn-iterations` twice",
+        ),
+        ("POST", "state/fork", "[]", "the body is no order to fork"),
+        ("PUT", "label", r#"["a"]"#, "the body is no label"),
+        (
+            "POST",
+            "state/fork",
+            r#"{"key": "a\nb"}"#,
+            "no client can send the key `a\\nb`",
+        ),
+    ] {
+        let request = server.request(method, &format!("/_sandtable/{call}"));
+        let (status, message) = refused(&server.send(&request.body(body)).await);
+        assert_eq!(status, 400, "{call}");
+        assert!(message.starts_with(said), "{call}: {message}");
+    }
+    let limit = refused(&get(&server, "journal?limit=0").await);
+    assert!(limit.1.contains("a number from 1 to "), "{}", limit.1);
+}
+
+#[tokio::test]
+async fn who_only_looks_makes_no_workspace() {
+    let server = TestServer::start().await;
+    let of_nobody = |call: &str| {
+        let request = server.request("GET", &format!("/_sandtable/{call}"));
+        request.without("x-api-key").header("x-api-key", "typo")
+    };
+    for call in [
+        "verify",
+        "usage",
+        "clock",
+        "journal",
+        "state",
+        "faults",
+        "scripts",
+        "containers",
+        "quirks",
+        "cassettes",
+        "rate-limits",
+    ] {
+        let answer = server.send(&of_nobody(call)).await;
+        assert_eq!(answer.status, 200, "{call}: {}", answer.text());
+    }
+    assert_eq!(json(&server, "workspaces").await["data"], json!([]));
+    server.message(&prompt("hi")).await;
+    assert_eq!(server.send(&of_nobody("usage")).await.status, 200);
+    let keyless = server
+        .request("GET", "/_sandtable/usage")
+        .without("x-api-key");
+    let answer = server.send(&keyless).await;
+    assert_eq!(answer.status, 200, "there is one alone: {}", answer.text());
+}

@@ -223,6 +223,7 @@ fn body() -> Value {
     ]);
     body["mcp_servers"] = json!([{"type": "url", "url": "https://m.example/", "name": "m"}]);
     body["fallbacks"] = json!([{"model": "claude-opus-4-8"}]);
+    body["thinking"] = json!({"type": "adaptive"});
     body["context_management"] = json!({"edits": [{"type": "compact_20260112"}]});
     body
 }

@@ -458,3 +458,20 @@ async fn steps_after_a_pause_that_goes_on_are_used() {
     let verdict = verify(&server, "").await;
     assert_eq!(verdict["ok"], true, "{verdict}");
 }
+
+#[tokio::test]
+async fn an_unknown_parameter_of_a_verdict_is_refused() {
+    let server = TestServer::start().await;
+    for (query, hint) in [
+        ("duplicate=ok", "did you mean `duplicates`?"),
+        ("lint=off", "did you mean `lints`?"),
+        ("strict=1", "there are `lints`, `duplicates`"),
+    ] {
+        let request = server.request("GET", &format!("/_sandtable/verify?{query}"));
+        let answer = server.send(&request).await;
+        assert_eq!(answer.status, 400, "{query}");
+        let said = answer.json();
+        let said = said["error"]["hint"].as_str().unwrap();
+        assert!(said.starts_with(hint), "{query}: {said}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Command-line arguments. Validated into [`Config`] where they are used.
 
 mod backend;
+mod callers;
 mod doctor;
 mod drift;
 mod import;
@@ -268,6 +269,7 @@ pub(super) struct ServeArgs {
     #[arg(
         long = "allow-host",
         value_name = "NAME",
+        value_parser = callers::host,
         env = "SANDTABLE_ALLOW_HOST",
         value_delimiter = ',',
         help_heading = "Server",
@@ -278,6 +280,7 @@ pub(super) struct ServeArgs {
     #[arg(
         long = "allow-origin",
         value_name = "ORIGIN",
+        value_parser = callers::origin,
         env = "SANDTABLE_ALLOW_ORIGIN",
         value_delimiter = ',',
         help_heading = "Server",

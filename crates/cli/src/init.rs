@@ -50,7 +50,11 @@ impl Hinted for InitError {
             Self::Unknown(_) | Self::Several { .. } => {
                 Some("add `--for pytest`, `--for vitest`, or `--for cargo`".into())
             }
-            Self::Write { .. } => None,
+            Self::Write { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory
+            )
+            .then(|| "a file is where a folder must be: move it, or name another folder".into()),
         }
     }
 }

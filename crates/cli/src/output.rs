@@ -29,6 +29,8 @@ pub(super) enum Form {
 pub(super) enum OutputError {
     #[error("`{}` is there and is no report, so it is not overwritten", path.display())]
     Foreign { path: PathBuf },
+    #[error("two reports cannot be written to `{}`", path.display())]
+    Shared { path: PathBuf },
     #[error("cannot write `{}`: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
 }
@@ -37,6 +39,7 @@ impl Hinted for OutputError {
     fn hint(&self) -> Option<Cow<'_, str>> {
         Some(Cow::Borrowed(match self {
             Self::Foreign { .. } => "name another file, or remove it",
+            Self::Shared { .. } => "name a file for each",
             Self::Write { .. } => "does the folder exist?",
         }))
     }
@@ -49,8 +52,15 @@ pub(super) fn check(json: Option<&Path>, junit: Option<&Path>) -> Result<(), Out
 
 /// The same of any reports.
 pub(super) fn check_each(reports: &[(Option<&Path>, Form)]) -> Result<(), OutputError> {
-    for (path, form) in reports {
+    for (at, (path, form)) in reports.iter().enumerate() {
         if let Some(path) = path {
+            // A device, such as /dev/null, takes them all.
+            let keeps = path.is_file() || !path.exists();
+            if keeps && reports[..at].iter().any(|(other, _)| *other == Some(path)) {
+                return Err(OutputError::Shared {
+                    path: path.to_path_buf(),
+                });
+            }
             private::may_replace(path, |old| form.is(old)).map_err(|error| failed(path, error))?;
         }
     }
@@ -121,9 +131,16 @@ mod tests {
             std::fs::write(&path, foreign).unwrap();
             let error = write(&path, form, text).unwrap_err();
             assert!(error.hint().is_some(), "{error}");
-            assert!(check(Some(&path), Some(&path)).is_err());
+            assert!(check(Some(&path), None).is_err() || check(None, Some(&path)).is_err());
             assert_eq!(std::fs::read_to_string(&path).unwrap(), foreign);
         }
         assert!(check(Some(&at("none")), Some(Path::new("/dev/null"))).is_ok());
+        let one = at("both");
+        assert!(matches!(
+            check(Some(&one), Some(&one)),
+            Err(OutputError::Shared { .. })
+        ));
+        let nowhere = Some(Path::new("/dev/null"));
+        assert!(check(nowhere, nowhere).is_ok());
     }
 }

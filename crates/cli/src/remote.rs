@@ -54,7 +54,9 @@ impl Hinted for RemoteError {
                 Some("start one with `sandtable`, or name it with `--url`".into())
             }
             Self::Refused { hint, .. } => Some(hint.into()),
-            Self::Foreign { .. } => None,
+            Self::Foreign { .. } => Some(
+                "`--url` is where sandtable listens, without a path: http://127.0.0.1:4010".into(),
+            ),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The means that every reader of a document needs that a user writes: places, mistakes, and the words of both. YAML
-//! and JSON are read as a tree whose nodes know their places (`yaml`).
+//! and JSON are read as a tree whose nodes know their places (`yaml`); JSON alone as values (`json`).
 
+mod json;
 mod yaml;
 
 use std::borrow::Cow;
 
 use crate::hinted::{Hinted, Place};
+pub use json::{JsonError, json};
 pub use yaml::{Key, Kind, Node, misread, read};
 
 /// How near a word must be to be meant, from 0 to 1 (Jaro and Winkler).

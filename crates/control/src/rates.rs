@@ -59,10 +59,16 @@ impl std::str::FromStr for RateLimit {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut limit = Self::default();
+        let mut given = Vec::new();
         for part in text.split(',') {
             let (name, value) = part
                 .split_once('=')
                 .ok_or_else(|| RateLimitError(format!("`{part}` is not NAME=NUMBER")))?;
+            if given.contains(&name.trim()) {
+                let name = name.trim();
+                return Err(RateLimitError(format!("`{name}` is there twice")));
+            }
+            given.push(name.trim());
             let number = || {
                 let number = value.parse();
                 number

@@ -48,6 +48,16 @@ const ALWAYS_THINK: &[&str] = &[
     "claude-sonnet-5-5",
 ];
 
+/// Models that think only where `thinking` says so; later ones do by themselves.
+const THINK_WHEN_ASKED: &[&str] = &[
+    "claude-2",
+    "claude-3",
+    "claude-haiku-4",
+    "claude-instant",
+    "claude-opus-4",
+    "claude-sonnet-4",
+];
+
 /// Models that cannot be made to call a tool.
 const UNFORCED: &[&str] = &["claude-fable-5-1", "claude-mythos-5-1", "claude-opus-5-5"];
 
@@ -99,6 +109,15 @@ pub(super) fn check_thinking(
         _ => return Ok(()),
     };
     unless_taken(refused, &[], weak)
+}
+
+/// Whether an answer of the model may have thoughts in it.
+pub(super) fn may_think(model: &str, thinking: Option<Thinking>) -> bool {
+    match thinking {
+        Some(Thinking::Enabled { .. } | Thinking::Adaptive) => true,
+        Some(Thinking::Disabled) => is_one_of(model, ALWAYS_THINK),
+        None => !is_one_of(model, THINK_WHEN_ASKED),
+    }
 }
 
 /// Refuses sampling parameters and a forced tool that the model does not know.
@@ -270,6 +289,32 @@ mod tests {
                     && check_thinking(model, adaptive, WeakRefusals::Refused).is_ok()
             );
         }
+    }
+
+    #[test]
+    fn later_models_think_unless_told_not_to() {
+        let budget = Some(Thinking::Enabled {
+            budget_tokens: 2000,
+        });
+        let adaptive = Some(Thinking::Adaptive);
+        for old in [
+            "claude-opus-4-6",
+            "claude-opus-4-8",
+            "claude-3-7-sonnet-20250219",
+        ] {
+            assert!(!may_think(old, None), "{old}");
+            assert!(may_think(old, budget) && may_think(old, adaptive), "{old}");
+        }
+        for new in [
+            "claude-opus-5",
+            "claude-mythos-preview",
+            "claude-of-tomorrow",
+        ] {
+            assert!(may_think(new, None), "{new}");
+            assert!(!may_think(new, Some(Thinking::Disabled)), "{new}");
+        }
+        // They refuse to be told, where `weak-refusals` lets them.
+        assert!(may_think("claude-opus-5-5", Some(Thinking::Disabled)));
     }
 
     #[test]

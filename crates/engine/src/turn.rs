@@ -334,12 +334,7 @@ impl Turn<'_> {
                     self.meter.emitted(&text);
                     self.emitter.cited(&text, citations)?;
                 }
-                Some(Step::RedactedThinking(data)) => {
-                    self.start()?;
-                    self.meter.thought(&data);
-                    self.emitter
-                        .whole(ContentBlock::RedactedThinking { data })?;
-                }
+                Some(Step::RedactedThinking(data)) => self.think_redacted(data)?,
                 Some(Step::Thinking(thinking)) => self.think(&thinking, Thought::Reasoning)?,
                 Some(Step::Progress(thinking)) => self.think(&thinking, Thought::Progress)?,
                 Some(Step::Compaction(compacted)) => {

@@ -236,7 +236,9 @@ impl ServerTool {
     /// The codes that its errors can have.
     pub fn error_codes(self) -> &'static [ToolErrorCode] {
         match self {
-            Self::Python | Self::Bash | Self::Editor => wire::OF_CODE,
+            Self::Python => wire::OF_PYTHON,
+            Self::Bash => wire::OF_BASH,
+            Self::Editor => wire::OF_EDITOR,
             Self::WebSearch => wire::OF_SEARCH,
             Self::WebFetch => wire::OF_FETCH,
             Self::ToolSearchRegex | Self::ToolSearchBm25 => wire::OF_TOOL_SEARCH,

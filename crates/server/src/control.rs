@@ -3,6 +3,7 @@
 //! Everything acts on the caller's workspace: the one of its key, or `?workspace=NAME`; a caller
 //! without either means the only one there is.
 
+mod body;
 mod cassettes;
 mod clock;
 mod containers;
@@ -121,7 +122,7 @@ async fn unknown(uri: Uri) -> ControlError {
     ControlError::new(
         StatusCode::NOT_FOUND,
         format!("no control call `{}`", uri.path()),
-        "the README lists them",
+        "`GET /_sandtable/openapi.json` lists them; `sandtable docs control` says how they are used",
     )
 }
 

@@ -119,6 +119,15 @@ impl Store {
         .await
     }
 
+    /// The workspace of a key, if it has one.
+    pub async fn known_workspace(
+        &self,
+        key_hash: &[u8; 32],
+    ) -> Result<Option<WorkspaceRow>, StoreError> {
+        let sql = || StoreError::sql("find a key's workspace");
+        self.look_up(|db| by_key(db, key_hash).map_err(sql())).await
+    }
+
     /// Every workspace, the oldest first.
     pub async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError> {
         let sql = || StoreError::sql("list workspaces");

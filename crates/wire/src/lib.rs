@@ -18,4 +18,6 @@ pub mod usage;
 pub mod web;
 mod words;
 
-pub use tool_error::{OF_ADVISOR, OF_CODE, OF_FETCH, OF_SEARCH, OF_TOOL_SEARCH, ToolErrorCode};
+pub use tool_error::{
+    OF_ADVISOR, OF_BASH, OF_EDITOR, OF_FETCH, OF_PYTHON, OF_SEARCH, OF_TOOL_SEARCH, ToolErrorCode,
+};

@@ -36,13 +36,29 @@ impl std::fmt::Display for ToolErrorCode {
 
 use ToolErrorCode as Code;
 
-/// Of code execution (F044).
-pub const OF_CODE: &[ToolErrorCode] = &[
+/// Of Python (F044).
+pub const OF_PYTHON: &[ToolErrorCode] = &[
+    Code::Unavailable,
+    Code::InvalidToolInput,
+    Code::TooManyRequests,
+    Code::ExecutionTimeExceeded,
+    Code::ContainerExpired,
+];
+/// Of commands (F044).
+pub const OF_BASH: &[ToolErrorCode] = &[
     Code::Unavailable,
     Code::InvalidToolInput,
     Code::TooManyRequests,
     Code::ExecutionTimeExceeded,
     Code::OutputFileTooLarge,
+    Code::ContainerExpired,
+];
+/// Of the text editor (F044).
+pub const OF_EDITOR: &[ToolErrorCode] = &[
+    Code::Unavailable,
+    Code::InvalidToolInput,
+    Code::TooManyRequests,
+    Code::ExecutionTimeExceeded,
     Code::FileNotFound,
     Code::StringNotFound,
     Code::ContainerExpired,

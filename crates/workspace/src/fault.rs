@@ -308,11 +308,17 @@ impl Fault {
             }
             (Act::Tool(act), Occasion::Tool { model, tool }) => {
                 // The guest itself edits files: no program of the user's could run out of memory.
-                let possible = if tool.runs_code() {
-                    *act != ToolAct::ExhaustMemory || tool != ServerTool::Editor
-                } else {
-                    // Their codes are not those of code execution, and they have no sandbox.
-                    matches!(act, ToolAct::Code { .. }) && wanted_tool.is_some()
+                let possible = match act {
+                    ToolAct::Code { code, .. } => {
+                        // Without a tool it is about code execution.
+                        (tool.runs_code() || wanted_tool.is_some())
+                            && tool.error_codes().contains(code)
+                    }
+                    ToolAct::ExhaustMemory => tool.runs_code() && tool != ServerTool::Editor,
+                    // The others have no sandbox.
+                    ToolAct::KillSandbox | ToolAct::FillDisk | ToolAct::EngineUnreachable => {
+                        tool.runs_code()
+                    }
                 };
                 possible
                     && wanted_tool.is_none_or(|wanted| wanted == tool)

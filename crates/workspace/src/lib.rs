@@ -554,6 +554,16 @@ impl Workspaces {
         Workspace::new(String::new(), Clock::default(), None, base).over(self.defaults.clone())
     }
 
+    /// The workspace behind a key, if it has one.
+    pub async fn known_of_key(&self, key: &str) -> Result<Option<Arc<Workspace>>, StoreError> {
+        let hash: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+        if let Some(workspace) = self.read().by_key.get(&hash) {
+            return Ok(Some(Arc::clone(workspace)));
+        }
+        let row = self.store.known_workspace(&hash).await?;
+        Ok(row.map(|row| self.know(Some(hash), row, None).0))
+    }
+
     /// Takes up the workspaces that the store knows.
     pub async fn take_up(&self) -> Result<(), StoreError> {
         for row in self.store.workspaces().await? {

@@ -355,6 +355,7 @@ mod tests {
             ("requests=many", "no number"),
             ("tokens=5", "none of"),
             ("requests=0", "at least 1"),
+            ("requests=1,requests=2", "`requests` is there twice"),
             ("model=claude", "none of"),
         ] {
             let error = text.parse::<RateLimit>().unwrap_err().to_string();

@@ -248,7 +248,7 @@ fn too_large() -> Mistakes {
 fn value(text: &[u8]) -> Result<Value, Mistakes> {
     let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'{') {
-        match serde_json::from_slice(text) {
+        match document::json(text) {
             Ok(value) => return Ok(value),
             // A YAML flow map begins so as well.
             Err(error) => {
@@ -256,7 +256,7 @@ fn value(text: &[u8]) -> Result<Value, Mistakes> {
                     .ok()
                     .filter(|_| text.len() <= limits::MAX_STATE_YAML_BYTES)
                     .and_then(|text| serde_saphyr::from_str(text).ok())
-                    .ok_or_else(|| Mistakes::one(format!("the state is not JSON: {error}"), HINT));
+                    .ok_or_else(|| Mistakes::one(format!("the state {error}"), HINT));
             }
         }
     }

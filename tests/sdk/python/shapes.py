@@ -119,9 +119,9 @@ script(RULES)
 api = client()
 
 
-def both(text, tools=(CODE,)):
+def both(text, tools=(CODE,), **more):
     """The answer, asked for plainly and as a stream; the client checks both."""
-    options = {"model": MODEL, "max_tokens": 512, "messages": [user(text)], "tools": list(tools)}
+    options = {"model": MODEL, "max_tokens": 512, "messages": [user(text)], "tools": list(tools), **more}
     with api.messages.stream(**options) as stream:
         streamed = stream.get_final_message()
     plain = api.messages.create(**options)
@@ -129,7 +129,7 @@ def both(text, tools=(CODE,)):
     return plain
 
 
-answer = both("the editor")
+answer = both("the editor", thinking={"type": "adaptive"})
 assert answer.usage.input_tokens == 105 and answer.usage.cache_read_input_tokens == 7, answer.usage
 made, again, whole, part, replaced, missing, nowhere, folder, undo = results(answer)
 assert (made["is_file_update"], again["is_file_update"]) == (False, True)

@@ -6,7 +6,7 @@ import time
 
 import anthropic
 
-from support import CODE, MODEL, STRICT, async_client, check_events, client, raises, requests, results, said, script, user
+from support import CODE, STRICT, async_client, check_events, client, raises, requests, results, said, script, user
 
 RULES = """
 - name: a bit of everything
@@ -51,7 +51,8 @@ live = anthropic.Anthropic()
 
 
 def options(text):
-    return {"model": MODEL, "max_tokens": 1024, "messages": [user(text)], "tools": [CODE]}
+    # A model that thinks by itself.
+    return {"model": "claude-opus-5", "max_tokens": 1024, "messages": [user(text)], "tools": [CODE]}
 
 
 def shape(message):

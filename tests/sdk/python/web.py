@@ -120,8 +120,9 @@ if STRICT:
     assert answer.content[3].content.encrypted_stdout
 
 # Citations and a redacted thought, plain and gathered from the stream.
-plain = create("cite", [SEARCH])
-with api.beta.messages.stream(model=MODEL, max_tokens=1024, messages=[user("cite")], tools=[SEARCH]) as stream:
+THINKS = {"thinking": {"type": "adaptive"}}
+plain = create("cite", [SEARCH], **THINKS)
+with api.beta.messages.stream(model=MODEL, max_tokens=1024, messages=[user("cite")], tools=[SEARCH], **THINKS) as stream:
     gathered = stream.get_final_message()
 for answer in (plain, gathered):
     thought, text = answer.content
@@ -130,4 +131,4 @@ for answer in (plain, gathered):
     web, place = text.citations
     assert (web.url, web.cited_text) == ("https://a.example/", "Ships."), web
     assert (place.type, place.start_char_index, place.document_title) == ("char_location", 3, None), place
-create("cite", [SEARCH], [{"role": "assistant", "content": gathered.content}, user("cite again")])
+create("cite", [SEARCH], [{"role": "assistant", "content": gathered.content}, user("cite again")], **THINKS)

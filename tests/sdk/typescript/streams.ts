@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import Anthropic from "@anthropic-ai/sdk";
-import { client, CODE, MODEL, rejects, requests, results, said, script, user } from "./support.js";
+import { client, CODE, rejects, requests, results, said, script, user } from "./support.js";
 
 await script(`
 - name: a bit of everything
@@ -28,7 +28,9 @@ await script(`
     - text: This goes on for a while, and then it does not go on any longer.
 `);
 
-const options = (text: string) => ({ model: MODEL, max_tokens: 1024, messages: [user(text)], tools: [CODE] });
+// A model that thinks by itself.
+const THINKS = "claude-opus-5";
+const options = (text: string) => ({ model: THINKS, max_tokens: 1024, messages: [user(text)], tools: [CODE] });
 
 /** A message without what differs from one request to the next, and without what a stream's end leaves out. */
 function shape(message: any): any {

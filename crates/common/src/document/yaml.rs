@@ -130,6 +130,9 @@ fn hint(source: &str, at: Position, message: &str) -> Option<&'static str> {
     if message.contains("tab") && has(&|line| line.trim_start_matches(' ').starts_with('\t')) {
         return Some("indent with spaces, YAML allows no tabs");
     }
+    if message.contains("duplicate") {
+        return Some("leave one of the two out");
+    }
     if message.contains("multiple") && message.contains("document") {
         return Some("put each document into a file of its own");
     }

@@ -20,6 +20,7 @@ pub(super) enum Thought {
 
 impl Turn<'_> {
     pub(super) fn think(&mut self, thinking: &str, thought: Thought) -> Result<(), TurnError> {
+        self.check_thinks()?;
         self.start()?;
         self.meter.thought(thinking);
         let hides = match (self.input.request.display, thought) {
@@ -30,6 +31,24 @@ impl Turn<'_> {
         };
         let hidden = hides.then_some(self.input.quirks.hidden_thinking);
         self.emitter.thinking(thinking, hidden)
+    }
+
+    pub(super) fn think_redacted(&mut self, data: String) -> Result<(), TurnError> {
+        self.check_thinks()?;
+        self.start()?;
+        self.meter.thought(&data);
+        self.emitter.whole(ContentBlock::RedactedThinking { data })
+    }
+
+    /// The request has thinking on, or its model thinks by itself.
+    fn check_thinks(&self) -> Result<(), TurnError> {
+        let request = &self.input.request;
+        let model = self.served_by.as_ref().unwrap_or(&request.model);
+        if models::may_think(models::resolve(model), request.thinking) {
+            return Ok(());
+        }
+        let lacks = "`thinking` of type `adaptive` or `enabled`";
+        Err(unasked("thinks", lacks))
     }
 
     /// Sums up what was said before; the answer may end with it.

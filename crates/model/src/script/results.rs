@@ -42,6 +42,10 @@ pub(super) enum BadResult {
     Member { key: String, wanted: &'static str },
     #[error("`file_type` is `text`, `image`, or `pdf`")]
     FileType,
+    #[error("the `content` of an image or a PDF is base64")]
+    Content,
+    #[error("the content begins at line {start_line}, and `total_lines` is {total_lines}")]
+    PastEnd { start_line: u64, total_lines: u64 },
     #[error("`path` needs a script that is a file")]
     NoFolder,
     #[error("`{0}` leaves the folder of the script")]
@@ -70,6 +74,8 @@ impl BadResult {
             | Self::Twice(_)
             | Self::Member { .. }
             | Self::FileType
+            | Self::Content
+            | Self::PastEnd { .. }
             | Self::NoFolder
             | Self::Outside(_)
             | Self::Unread { .. } => None,
@@ -269,12 +275,21 @@ pub(super) fn edited(
             if !["text", "image", "pdf"].contains(&file_type.as_str()) {
                 return Err(BadResult::FileType);
             }
+            if file_type != "text" {
+                decoded(&content).map_err(|_| BadResult::Content)?;
+            }
             let has_lines = file_type == "text" || !members["num_lines"].is_null();
             let first = input["view_range"][0].as_u64().unwrap_or(1);
             let num_lines = number("num_lines", count_lines(&content))?;
             let start_line = number("start_line", first)?;
             let end = start_line.saturating_add(num_lines).saturating_sub(1);
             let total_lines = number("total_lines", end)?;
+            if has_lines && !members["total_lines"].is_null() && start_line > total_lines.max(1) {
+                return Err(BadResult::PastEnd {
+                    start_line,
+                    total_lines,
+                });
+            }
             EditorContent::View {
                 num_lines: has_lines.then_some(num_lines),
                 start_line: has_lines.then_some(start_line),

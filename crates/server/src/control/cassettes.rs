@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, header};
 use control_api::{MissingExchanges, Mount, Mounted, Recorded, Recording, Unmounted};
 use serde_json::{Map, Value};
 
+use super::body::object;
 use super::error::ControlError;
 use super::target::Target;
 use crate::app::App;
@@ -56,12 +57,11 @@ pub(super) async fn mount(
     body: Bytes,
 ) -> Result<Json<Mounted>, ControlError> {
     let deck = if is_order(&headers, &body) {
-        let order: Mount = serde_json::from_slice(&body).map_err(|error| {
-            ControlError::bad(
-                format!("the body is no order to mount a cassette: {error}"),
-                r#"such as {"path": "sales.yaml", "mode": "once"}"#,
-            )
-        })?;
+        let order: Mount = object(
+            &body,
+            "order to mount a cassette",
+            r#"such as {"path": "sales.yaml", "mode": "once"}"#,
+        )?;
         let mut plan = plan(&app.config, order)?;
         plan.now = Some(clock::rfc3339_micros(workspace.clock.now()));
         work::apart(|| Deck::mount(&plan))

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use control_api::{FaultState, List};
-use serde_json::Value;
 
+use super::body::json;
 use super::error::ControlError;
 use super::target::{Target, Targets};
 use common::work;
@@ -23,12 +23,7 @@ pub(super) async fn add(
     body: Bytes,
 ) -> Result<Json<List<FaultState>>, ControlError> {
     let faults = work::apart_if_large(body.len(), || {
-        let value: Value = serde_json::from_slice(&body).map_err(|error| {
-            ControlError::bad(
-                format!("the body is not JSON: {error}"),
-                r#"such as {"at":"http","status":529,"times":2}"#,
-            )
-        })?;
+        let value = json(&body, r#"such as {"at":"http","status":529,"times":2}"#)?;
         fault::parse(&value).map_err(|error| bad(&error))
     })?;
     let mut data = Vec::new();

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use control_api::{Fork, Forked, Restored};
 
+use super::body::object;
 use super::error::ControlError;
 use super::snapshot::{counts, put, too_large, write};
 use super::target::Target;
@@ -25,16 +26,14 @@ pub(super) async fn fork(
     Target(workspace): Target,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Forked>), ControlError> {
-    let order = if body.is_empty() {
-        Ok(Fork::default())
+    let order: Fork = if body.is_empty() {
+        Fork::default()
     } else {
-        serde_json::from_slice(&body)
+        object(&body, "order to fork", HINT)?
     };
-    let Fork { key } = order.map_err(|error| {
-        ControlError::bad(format!("the body is no order to fork: {error}"), HINT)
-    })?;
-    if key.as_deref().is_some_and(|key| key.trim().is_empty()) {
-        return Err(ControlError::bad("`key` is empty", HINT));
+    let Fork { key } = order;
+    if let Some(key) = &key {
+        check_key(key)?;
     }
     let document = {
         let _alone = workspace.alone().await;
@@ -64,6 +63,21 @@ pub(super) async fn fork(
         batches,
     };
     Ok((StatusCode::CREATED, Json(forked)))
+}
+
+/// A key that a client can send.
+fn check_key(key: &str) -> Result<(), ControlError> {
+    if key.trim().is_empty() {
+        return Err(ControlError::bad("`key` is empty", HINT));
+    }
+    let is_sent = key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && key.trim() == key;
+    if is_sent {
+        return Ok(());
+    }
+    Err(ControlError::bad(
+        format!("no client can send the key `{}`", key.escape_debug()),
+        "visible characters of ASCII, with no space around them",
+    ))
 }
 
 async fn new_workspace(

@@ -162,11 +162,15 @@ fn filter(query: &HashMap<String, String>) -> Result<Filter, ControlError> {
             "path" => filter.path = Some(value.clone()),
             "status" => filter.status = Some(value.parse().map_err(|_| bad())?),
             "limit" => {
-                let limit: usize = value.parse().map_err(|_| bad())?;
-                if !(1..=limits::LIST_LIMIT_MAX).contains(&limit) {
-                    return Err(bad());
-                }
-                filter.limit = limit;
+                let limit = value.parse().ok();
+                let range = 1..=limits::LIST_LIMIT_MAX;
+                filter.limit = limit.filter(|limit| range.contains(limit)).ok_or_else(|| {
+                    let most = limits::LIST_LIMIT_MAX;
+                    ControlError::bad(
+                        format!("`limit={value}` is no number of entries"),
+                        format!("a number from 1 to {most}"),
+                    )
+                })?;
             }
             "cursor" => filter.cursor = Some(value.parse().map_err(|_| bad())?),
             "method" => filter.method = Some(value.clone()),

@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::body::Bytes;
 use control_api::{Label, Labelled};
-use serde_json::Value;
 
+use super::body::object;
 use super::error::ControlError;
 use super::target::Target;
 use common::limits;
@@ -16,14 +16,7 @@ pub(super) async fn put(
     Target(workspace): Target,
     body: Bytes,
 ) -> Result<Json<Labelled>, ControlError> {
-    let value: Value = serde_json::from_slice(&body)
-        .map_err(|error| ControlError::bad(format!("the body is not JSON: {error}"), HINT))?;
-    let Label { label } = serde_json::from_value(value).map_err(|_| {
-        ControlError::bad(
-            "the body must be an object with the text `label` alone",
-            HINT,
-        )
-    })?;
+    let Label { label } = object(&body, "label", HINT)?;
     let chars = label.chars().count();
     if chars == 0 || chars > limits::MAX_LABEL_CHARS {
         let most = limits::MAX_LABEL_CHARS;

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use control_api::Quirks;
-use serde_json::Value;
 
+use super::body::json;
 use super::error::ControlError;
 use super::target::{Target, Targets};
 use workspace::Workspace;
@@ -21,12 +21,10 @@ pub(super) async fn replace(
     Targets(workspaces): Targets,
     body: Bytes,
 ) -> Result<Json<Option<Quirks>>, ControlError> {
-    let value: Value = serde_json::from_slice(&body).map_err(|error| {
-        ControlError::bad(
-            format!("the body is not JSON: {error}"),
-            r#"such as {"profile":"observed","container-idle":"270s"}"#,
-        )
-    })?;
+    let value = json(
+        &body,
+        r#"such as {"profile":"observed","container-idle":"270s"}"#,
+    )?;
     let layer = Layer::from_json(&value).map_err(|error| ControlError::of(&error, ""))?;
     let mut answer = None;
     for workspace in workspaces {

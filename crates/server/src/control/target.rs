@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Query, Request, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -49,28 +49,39 @@ impl FromRequestParts<App> for Targets {
         let own =
             key(&parts.headers).filter(|key| Some(*key) != app.config.control_token.as_deref());
         if let Some(key) = own {
-            let workspace = app
-                .workspace_of_key(key)
-                .await
-                .map_err(|error| ControlError::internal(&error))?;
-            return Ok(Self(vec![workspace]));
+            return Ok(Self(vec![of_key(app, key, parts).await?]));
         }
         let mut all = app.workspaces.all();
         match (all.pop(), all.is_empty()) {
             (Some(only), true) => Ok(Self(vec![only])),
             (None, _) => Err(ControlError::bad(
                 "no API key was sent, and there is no workspace yet",
-                "send the key your client uses in `x-api-key`",
+                "send the key your client uses in `x-api-key`; commands take it with `--key`",
             )),
             (Some(_), false) => Err(ControlError::bad(
                 "no API key was sent, and there are several workspaces",
                 format!(
-                    "send the key in `x-api-key`, or add `?workspace=NAME`: {}",
+                    "send the key in `x-api-key` (`--key` of a command), or add `?workspace=NAME`: {}",
                     names(app)
                 ),
             )),
         }
     }
+}
+
+/// Calls that wait for what a workspace will do.
+const WAITING: [&str; 2] = ["/_sandtable/wait", "/_sandtable/events"];
+
+/// The workspace of a key. Who only looks makes none: it would be one of several for those who send no key.
+async fn of_key(app: &App, key: &str, parts: &Parts) -> Result<Arc<Workspace>, ControlError> {
+    let only_looks = parts.method == Method::GET && !WAITING.contains(&parts.uri.path());
+    // What `--state` gives to a new one is in the store.
+    if !only_looks || app.workspaces.state().is_some() {
+        let made = app.workspace_of_key(key).await;
+        return made.map_err(|error| ControlError::internal(&error));
+    }
+    let known = app.workspaces.known_of_key(key).await?;
+    Ok(known.unwrap_or_else(|| Arc::new(app.workspaces.untouched())))
 }
 
 impl FromRequestParts<App> for Target {
@@ -113,7 +124,7 @@ pub(super) async fn check_token(State(app): State<App>, request: Request, next: 
             return ControlError::new(
                 StatusCode::UNAUTHORIZED,
                 "the control token is missing or wrong",
-                "send it in the header `x-sandtable-token`",
+                "send it in the header `x-sandtable-token`, or with `--control-token` of a command",
             )
             .into_response();
         }

@@ -1,7 +1,7 @@
 //! The features that a client has to use before it can meet a part of the surface at all.
 
 use wire::kinds::{BlockKind, DeltaKind, EventKind, StopReason};
-use wire::{OF_CODE, ToolErrorCode};
+use wire::{OF_BASH, OF_EDITOR, ToolErrorCode};
 
 use super::areas::{Area, Endpoint, Mode, Pause};
 use super::errors::PAGE;
@@ -73,7 +73,7 @@ fn of_reason(reason: StopReason) -> &'static [Feature] {
 }
 
 fn of_tool_error(code: ToolErrorCode) -> &'static [Feature] {
-    if OF_CODE.contains(&code) {
+    if OF_BASH.contains(&code) || OF_EDITOR.contains(&code) {
         &[]
     } else if matches!(
         code,

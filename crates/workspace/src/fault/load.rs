@@ -73,6 +73,13 @@ mod tests {
             told.contains("faults.yaml:3:3: `tmies` is no key"),
             "{told}"
         );
+        std::fs::write(&path, r#"[{"at": "http", "status": 529, "status": 500}]"#).unwrap();
+        let error = load(&path).unwrap_err();
+        assert_eq!(
+            error.hint.as_deref(),
+            Some("leave one of the two out"),
+            "{error}"
+        );
         for (text, place) in [("- at: [\n", "faults.yaml:"), ("# none\n", "nothing in it")] {
             std::fs::write(&path, text).unwrap();
             let told = common::hinted::told(&load(&path).unwrap_err());

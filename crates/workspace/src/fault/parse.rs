@@ -5,6 +5,7 @@ mod kinds;
 mod turn;
 mod wire;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -21,6 +22,7 @@ const ERROR: [&str; 5] = ["status", "type", "message", "error_code", "headers"];
 const HTTP: [&str; 7] = ["path", "method", "do", "edge", "for_ms", "delay_ms", "by"];
 const STREAM: [&str; 4] = ["do", "after_events", "for_ms", "delay_ms"];
 const TOOL: [&str; 4] = ["tool", "do", "error_code", "error_message"];
+const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1000;
 
 ::wire::words! {
@@ -89,20 +91,36 @@ fn fault(value: &Value) -> Result<Fault, FaultError> {
     let keys = Keys { members };
     keys.string("name")?;
     let layer = at.as_str().and_then(Layer::from_name);
-    let (act, own): (Act, Vec<&str>) = match layer {
-        Some(Layer::Http) => (Act::Http(http(&keys)?), [&HTTP[..], &ERROR].concat()),
-        Some(Layer::Stream) => (stream(&keys)?, [&STREAM[..], &ERROR].concat()),
-        Some(Layer::Tool) => (Act::Tool(tool(&keys)?), TOOL.to_vec()),
-        Some(Layer::Turn) => (Act::Turn(turn::read(&keys)?), turn::KEYS.to_vec()),
-        Some(Layer::Wire) => (Act::Wire(wire::read(&keys)?), wire::KEYS.to_vec()),
-        None => return Err(bad(format!("`at` is {at}"), one_of(Layer::NAMES))),
+    let Some(layer) = layer else {
+        return Err(bad(format!("`at` is {at}"), one_of(Layer::NAMES)));
     };
-    keys.check_known(&[&COMMON[..], &own].concat())?;
+    // A key that is misspelt is what the fault lacks.
+    keys.check_known(layer)?;
+    let act = match layer {
+        Layer::Http => Act::Http(http(&keys)?),
+        Layer::Stream => stream(&keys)?,
+        Layer::Tool => Act::Tool(tool(&keys)?),
+        Layer::Turn => Act::Turn(turn::read(&keys)?),
+        Layer::Wire => Act::Wire(wire::read(&keys)?),
+    };
     Ok(Fault {
         select: select(&keys)?,
         act,
         given: value.clone(),
     })
+}
+
+impl Layer {
+    /// The keys that go with it, beside those of every fault.
+    fn keys(self) -> Vec<&'static str> {
+        match self {
+            Self::Http => [&HTTP[..], &ERROR].concat(),
+            Self::Stream => [&STREAM[..], &ERROR].concat(),
+            Self::Tool => TOOL.to_vec(),
+            Self::Turn => turn::KEYS.to_vec(),
+            Self::Wire => wire::KEYS.to_vec(),
+        }
+    }
 }
 
 fn select(keys: &Keys<'_>) -> Result<Select, FaultError> {
@@ -121,8 +139,8 @@ fn select(keys: &Keys<'_>) -> Result<Select, FaultError> {
         }
     })?;
     Ok(Select {
-        path: keys.pattern("path")?,
-        method: keys.string("method")?.map(str::to_ascii_uppercase),
+        path: keys.path()?,
+        method: keys.method()?,
         model: keys.pattern("model")?,
         tool: keys.get("tool", &one_of(ServerTool::NAMES), |value| {
             value.as_str().and_then(ServerTool::from_name)
@@ -206,13 +224,28 @@ fn stream(keys: &Keys<'_>) -> Result<Act, FaultError> {
 
 fn tool(keys: &Keys<'_>) -> Result<ToolAct, FaultError> {
     let wanted = keys.string("tool")?.and_then(ServerTool::from_name);
-    // Without a tool: one that runs code.
-    let tool = wanted.unwrap_or(ServerTool::Bash);
-    let codes = one_of(&tool.error_names());
+    // Without a tool: those that run code.
+    let code_tools = [ServerTool::Bash, ServerTool::Editor, ServerTool::Python];
+    let tools = wanted
+        .as_ref()
+        .map_or(&code_tools[..], std::slice::from_ref);
+    let mut names: Vec<_> = tools.iter().flat_map(|tool| tool.error_names()).collect();
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(*name));
+    let codes = one_of(&names);
     let code = keys.get("error_code", &codes, |value| {
-        tool.error_code(value.as_str()?)
+        let name = value.as_str()?;
+        tools.iter().find_map(|tool| tool.error_code(name))
     })?;
     let message = keys.string("error_message")?.map(str::to_owned);
+    if let (Some(tool), Some(_)) = (wanted, &message)
+        && !tool.prints_messages()
+    {
+        return Err(bad(
+            format!("an error of `{}` has no `error_message`", tool.name()),
+            "only those of the text editor and of searches for tools have one",
+        ));
+    }
     let deeds = one_of(ToolWord::NAMES);
     let action = keys.get("do", &deeds, |value| ToolWord::from_name(value.as_str()?))?;
     let act = match action {
@@ -276,7 +309,10 @@ fn service_error(keys: &Keys<'_>, place: Option<&str>) -> Result<ServiceError, F
             )
         })?,
         (None, None) => {
-            let deeds = one_of(Transport::NAMES);
+            let deeds = match place {
+                Some(_) => one_of(Transport::NAMES),
+                None => one_of(&[Transport::NAMES, Change::NAMES].concat()),
+            };
             let place = place.unwrap_or("http");
             return Err(bad(
                 format!("{place} fault without `status`, `type`, or `do`"),
@@ -355,6 +391,26 @@ impl<'a> Keys<'a> {
             value
                 .as_str()
                 .and_then(|text| glob::Pattern::new(text).ok())
+        })
+    }
+
+    /// One that a path can fit: every path begins with a slash.
+    fn path(&self) -> Result<Option<glob::Pattern>, FaultError> {
+        let pattern = self.pattern("path")?;
+        let fits = |pattern: &glob::Pattern| pattern.as_str().starts_with(['/', '*', '?', '[']);
+        match pattern {
+            Some(pattern) if !fits(&pattern) => Err(bad(
+                format!("no path fits `{pattern}`"),
+                "it begins with `/` or `*`, such as /v1/messages",
+            )),
+            pattern => Ok(pattern),
+        }
+    }
+
+    fn method(&self) -> Result<Option<String>, FaultError> {
+        self.get("method", &one_of(METHODS), |value| {
+            let method = value.as_str()?.to_ascii_uppercase();
+            METHODS.contains(&&*method).then_some(method)
         })
     }
 
@@ -461,7 +517,8 @@ impl<'a> Keys<'a> {
         }
     }
 
-    fn check_known(&self, known: &[&str]) -> Result<(), FaultError> {
+    fn check_known(&self, layer: Layer) -> Result<(), FaultError> {
+        let known = [&COMMON[..], &layer.keys()].concat();
         let Some(key) = self
             .members
             .keys()
@@ -470,10 +527,16 @@ impl<'a> Keys<'a> {
             return Ok(());
         };
         let at = &self.members["at"];
-        Err(bad(
-            format!("`{key}` is no key of a fault at {at}"),
-            did_you_mean(key, known.iter().copied(), || one_of(known)),
-        ))
+        let others = Layer::ALL
+            .iter()
+            .filter(|other| other.keys().contains(&key.as_str()));
+        let others: Vec<&str> = others.map(|other| other.name()).collect();
+        let hint = if others.is_empty() {
+            did_you_mean(key, known.iter().copied(), || one_of(&known))
+        } else {
+            format!("it goes with `at`: {}", others.join(", "))
+        };
+        Err(bad(format!("`{key}` is no key of a fault at {at}"), hint))
     }
 }
 
@@ -526,6 +589,31 @@ mod tests {
     }
 
     #[test]
+    fn a_code_meets_only_the_tools_that_can_have_it() {
+        let meets = |fault: &Value| {
+            let fault = parse(fault).unwrap().remove(0);
+            let model = "claude-opus-4-6";
+            let tools = [
+                ServerTool::Bash,
+                ServerTool::Editor,
+                ServerTool::Python,
+                ServerTool::WebFetch,
+            ];
+            tools.map(|tool| fault.fits(crate::fault::Occasion::Tool { model, tool }))
+        };
+        for (code, tools) in [
+            ("unavailable", [true, true, true, false]),
+            ("string_not_found", [false, true, false, false]),
+            ("output_file_too_large", [true, false, false, false]),
+        ] {
+            let found = meets(&json!({"at": "tool", "error_code": code}));
+            assert_eq!(found, tools, "{code}");
+        }
+        let with_text = json!({"at": "tool", "error_code": "unavailable", "error_message": "x"});
+        assert_eq!(meets(&with_text), [true, true, true, false]);
+    }
+
+    #[test]
     fn a_mistake_is_named_with_a_way_out() {
         let (message, hint) = wrong(&json!({"at": "http", "satus": 529, "status": 500}));
         assert_eq!(message, "`satus` is no key of a fault at \"http\"");
@@ -536,7 +624,23 @@ mod tests {
             "{message}"
         );
         assert!(hint.contains("kill_sandbox"), "{hint}");
+        let (message, hint) = wrong(&json!({"at": "http", "staus": 529}));
+        assert_eq!(message, "`staus` is no key of a fault at \"http\"");
+        assert_eq!(hint, "did you mean `status`?");
+        let (_, hint) = wrong(&json!({"at": "stream", "path": "/v1/messages", "do": "cut"}));
+        assert_eq!(hint, "it goes with `at`: http, wire");
+        let (_, hint) = wrong(&json!({"at": "http"}));
+        assert!(hint.ends_with("delay_ms, advance, delete_file"), "{hint}");
+        let (_, hint) = wrong(&json!({"at": "http", "type": "oops_error"}));
+        assert_eq!(hint.matches("timeout_error").count(), 1, "{hint}");
         for value in [
+            json!({"at": "http", "status": 500, "path": "v1/messages"}),
+            json!({"at": "wire", "do": "merge", "path": ""}),
+            json!({"at": "http", "status": 500, "method": "FETCH"}),
+            json!({"at": "tool", "tool": "bash_code_execution", "error_code": "string_not_found"}),
+            json!({"at": "tool", "tool": "text_editor_code_execution", "error_code": "output_file_too_large"}),
+            json!({"at": "tool", "tool": "code_execution", "error_code": "file_not_found"}),
+            json!({"at": "tool", "tool": "bash_code_execution", "error_code": "unavailable", "error_message": "x"}),
             json!(7),
             json!({}),
             json!({"at": "disk"}),

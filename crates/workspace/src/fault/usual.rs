@@ -32,8 +32,12 @@ const ERRORS: &[(u16, &str, &str)] = &[
 
 /// The error types, in the order of their status.
 pub(super) fn kinds() -> Vec<&'static str> {
-    let mut kinds: Vec<_> = ERRORS.iter().map(|(_, kind, _)| *kind).collect();
-    kinds.dedup();
+    let mut kinds = Vec::new();
+    for (_, kind, _) in ERRORS {
+        if !kinds.contains(kind) {
+            kinds.push(*kind);
+        }
+    }
     kinds
 }
 

@@ -78,11 +78,18 @@ impl Layer {
         })?;
         let mut layer = Self::default();
         for (name, value) in members {
-            let text = value.as_str().ok_or_else(|| QuirkError {
-                message: format!("`{name}` is {value}, not a string"),
-                hint: hint(),
-            })?;
-            layer.set(name, text)?;
+            let text = match value {
+                Value::String(text) => text.clone(),
+                // A row may be a number.
+                Value::Number(number) => number.to_string(),
+                Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                    return Err(QuirkError {
+                        message: format!("`{name}` is {value}, not a string"),
+                        hint: hint(),
+                    });
+                }
+            };
+            layer.set(name, &text)?;
         }
         Ok(layer)
     }
@@ -156,6 +163,8 @@ mod tests {
         assert!(Layer::from_text("era").is_err());
         assert!(Layer::from_text("era=").is_err());
         assert!(Layer::from_json(&serde_json::json!({"era": 1})).is_err());
+        let number = Layer::from_json(&serde_json::json!({"turn-iterations": 5})).unwrap();
+        assert_eq!(number.to_text(), "turn-iterations=5");
         assert!(Layer::from_json(&serde_json::json!([])).is_err());
         assert_eq!(Layer::from_text(" ,").unwrap(), Layer::default());
     }

@@ -107,7 +107,7 @@ pub(super) fn read(
             continue;
         };
         let id = members.id(sink, &mut seen);
-        let state = match members.word(sink, "state", &["awake", "asleep", "expired"]) {
+        let state = match members.word(sink, "state", &["asleep", "expired"]) {
             Some("expired") => ContainerState::Expired,
             _ => ContainerState::Asleep,
         };

@@ -56,14 +56,24 @@ pub(super) fn read(
             None if fits(&id) => id.clone(),
             None => "unnamed".to_owned(),
         };
+        let created_at = members.time(sink, "created_at");
+        let expires_at = members.time(sink, "expires_at");
+        if created_at > expires_at && expires_at.is_some() {
+            let message = "the file would expire before it is made";
+            sink.add(
+                &members.at("expires_at"),
+                message,
+                "give a later time, or leave `created_at` out",
+            );
+        }
         let file = NewFile {
             id: id.into(),
             workspace: workspace.to_owned(),
             mime_type: mime_type(sink, &members, &filename),
             filename,
             downloadable: members.flag(sink, "downloadable").unwrap_or(true),
-            created_at: members.time(sink, "created_at").unwrap_or(now),
-            expires_at: members.time(sink, "expires_at"),
+            created_at: created_at.unwrap_or(now),
+            expires_at,
             container_id: members.text(sink, "container_id").map(|id| {
                 check_id(sink, &members.at("container_id"), id);
                 id.into()

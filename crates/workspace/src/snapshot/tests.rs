@@ -125,6 +125,18 @@ fn what_is_no_document_at_all_is_refused() {
         ("{", "the state is not JSON: "),
         ("a: b: c", "neither JSON nor YAML"),
         (
+            r#"{"files": [{"id": "a"}], "files": []}"#,
+            "the state has the key `files` twice at line 1 column 32",
+        ),
+        (
+            r#"{"containers": [{"id": "a", "state": "awake"}]}"#,
+            "containers[0].state: `awake` is unknown (it is one of `asleep`, `expired`)",
+        ),
+        (
+            r#"{"files": [{"id": "a", "created_at": "2026-02-01T00:00:00Z", "expires_at": "2026-01-01T00:00:00Z"}]}"#,
+            "files[0].expires_at: the file would expire before it is made",
+        ),
+        (
             "version: 2",
             "version: this sandtable reads version 1, not 2",
         ),

@@ -75,6 +75,14 @@ impl Parser {
                 self.sink.error(node.at, message);
             }
         }
+        if stop.reason == "stop_sequence" && stop.stop_sequence.is_none() {
+            self.sink.error_with_hint(
+                node.at,
+                "`stop: stop_sequence` does not say which sequence was met",
+                "write `stop: { reason: stop_sequence, stop_sequence: END }`",
+            );
+            return None;
+        }
         Some(stop)
     }
 

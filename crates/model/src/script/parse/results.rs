@@ -96,7 +96,9 @@ impl Parser {
         }
         match shape {
             Some(Shape::Ran) => self.ran(entries),
-            Some(Shape::Edited(command)) => self.edited(node, entries, command),
+            Some(Shape::Edited(command)) => {
+                self.edited(node, entries, (command, &value.to_json()))
+            }
             None => {
                 self.sink.error_with_hint(
                     key.at,
@@ -174,7 +176,7 @@ impl Parser {
         &mut self,
         node: &Node,
         entries: &[(Key, Node)],
-        command: EditorCommand,
+        (command, input): (EditorCommand, &Value),
     ) -> Option<ScriptResult> {
         let members = entries
             .iter()
@@ -182,7 +184,7 @@ impl Parser {
             .collect::<Option<Vec<_>>>()
             .map(Json::map)?;
         if let Json::Plain(plain) = &members
-            && let Err(reason) = edited(command, plain, &Value::Null)
+            && let Err(reason) = edited(command, plain, input)
         {
             self.sink.error(node.at, reason.to_string());
             return None;

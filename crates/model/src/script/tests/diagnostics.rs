@@ -36,6 +36,7 @@ fn mistakes_of_a_rule_have_place_and_hint() {
     - delay: 200
     - stop: tool_use
     - stop: max_token
+    - stop: stop_sequence
     - text: never
     - http_error: { status: 200, typ: x }
     - tool_use: { input: {} }
@@ -94,6 +95,10 @@ fn mistakes_of_results_have_place_and_hint() {
       result: {}
     - python: a
       result: { calls: [] }
+    - view: a
+      result: { content: "!! no base64", file_type: image }
+    - view: { path: a, view_range: [7, 8] }
+      result: { total_lines: 1 }
 "#
     ));
 }
