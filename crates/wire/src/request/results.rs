@@ -6,7 +6,19 @@ use serde_json::Value;
 use super::{callers, rest, sources};
 use crate::ToolErrorCode;
 use crate::decode::{Decoded, Node};
-use crate::tool_error::{OF_CODE, OF_FETCH, OF_SEARCH};
+use crate::tool_error::{OF_FETCH, OF_SEARCH};
+
+/// Of each tool of code execution: which of them has which has changed from version to version (F044).
+const OF_CODE: &[ToolErrorCode] = &[
+    ToolErrorCode::Unavailable,
+    ToolErrorCode::InvalidToolInput,
+    ToolErrorCode::TooManyRequests,
+    ToolErrorCode::ExecutionTimeExceeded,
+    ToolErrorCode::OutputFileTooLarge,
+    ToolErrorCode::FileNotFound,
+    ToolErrorCode::StringNotFound,
+    ToolErrorCode::ContainerExpired,
+];
 
 /// The contents a result block may have, and the name of its error in the service's union.
 struct Shape {
