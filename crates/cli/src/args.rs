@@ -1,7 +1,8 @@
-//! Command-line arguments. Validated into [`Config`] where they are used.
+//! Command-line arguments. Those of a server become its configuration in `config`.
 
 mod backend;
 mod callers;
+mod config;
 mod doctor;
 mod drift;
 mod import;
@@ -18,31 +19,28 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use backend::BackendArg;
-use cassette::{Mode, Pace, Plan, Upstream};
+use cassette::{Mode, Pace, Upstream};
 use common::hinted::Hinted;
-use common::limits::{self, Timeouts};
+use common::limits;
 pub(super) use doctor::{DocsArgs, DoctorArgs};
 pub(super) use drift::{ConformArgs, DriftArgs, SendArgs};
 pub(super) use import::ImportArgs;
 use isolation::IsolationArg;
 use kubernetes::KubernetesArgs;
-use model::OnUnmatched;
 pub(super) use reports::{CoverageArgs, LiveArgs};
 pub(super) use running::{McpArgs, ReportArgs, TailArgs, UsageArgs, VerifyArgs};
 use sandbox::docker::image::Flavor;
-use server::config::{BackendChoice, Config, Host, Provision};
 pub(super) use shell::{CompletionsArgs, InitArgs, ManArgs, Project};
 pub(super) use sweep::{ShrinkArgs, SweepArgs, SweepCommand, SweepHow};
 pub(super) use values::LogFormat;
-use values::{UnmatchedArg, alias, collector, json_path, port, profile, quirk};
-use workspace::billing::{Prices, PricesError};
-use workspace::quirks::{Layer, Layers, Profile};
+use values::{UnmatchedArg, alias, collector, json_path, path_or_none, port, profile, quirk};
+use workspace::billing::PricesError;
+use workspace::quirks::Profile;
 use workspace::rate::RateLimit;
 
 /// Names the file of settings; the flag is `--config`.
@@ -147,7 +145,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     /// Take flags from this file; without it from `sandtable.toml` in the working directory, if there is one.
-    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, help_heading = "Server")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, value_parser = path_or_none(), help_heading = "Server")]
     pub(super) config: Option<PathBuf>,
     /// Address to listen on; beyond loopback --control-token or --open-control is required.
     #[arg(
@@ -504,171 +502,6 @@ impl Hinted for UsageError {
             Self::Prices(error) => error.hint(),
         }
     }
-}
-
-impl ServeArgs {
-    /// Checks the flags against each other.
-    pub(super) fn into_config(self) -> Result<Config, UsageError> {
-        let host = match self.host {
-            None => Host::Loopback,
-            Some(address)
-                if address.is_loopback() || self.control_token.is_some() || self.open_control =>
-            {
-                Host::Address(address)
-            }
-            Some(address) => {
-                return Err(UsageError::Flags {
-                    message: format!(
-                        "`--host {address}` lets others on the network drive this server"
-                    ),
-                    hint: "add `--control-token TOKEN`, or leave `--host` out; in a container whose port is published for few, `--open-control` will do",
-                });
-            }
-        };
-        if self.control_token.as_deref() == Some("") {
-            return Err(UsageError::Flags {
-                message: "the control token is empty".to_owned(),
-                hint: "give `--control-token` a secret",
-            });
-        }
-        let reachable = matches!(host, Host::Address(address) if !address.is_loopback());
-        if reachable && self.upstream.is_some() {
-            if !self.allow_open_proxy {
-                return Err(UsageError::Flags {
-                    message: "a recording server beyond loopback passes anybody's requests on"
-                        .to_owned(),
-                    hint: "leave `--host` out, or add `--allow-open-proxy`",
-                });
-            }
-            if self.control_token.is_none() {
-                return Err(UsageError::Flags {
-                    message: "a recording server beyond loopback is driven by nobody but you"
-                        .to_owned(),
-                    hint: "add `--control-token TOKEN`; `--open-control` does not do here",
-                });
-            }
-        }
-        // Whatever other backends there are.
-        let fitting = [
-            BackendChoice::Auto,
-            BackendChoice::Docker,
-            BackendChoice::None,
-        ];
-        if self.docker_runtime.is_some() && !fitting.contains(&self.backend.0) {
-            return Err(UsageError::Flags {
-                message: "`--docker-runtime` is of Docker, and another backend is asked for"
-                    .to_owned(),
-                hint: "leave one of them out",
-            });
-        }
-        let records = !self.cassettes.is_empty() || self.cassette_dir.is_some();
-        let named: &[String] = if records { &self.redact_env } else { &[] };
-        let secrets = secrets::of_variables(named)?;
-        let cassettes = plan(&self, &secrets)?;
-        let prices = match &self.prices {
-            Some(path) => Prices::load(path)?,
-            None => Prices::default(),
-        };
-        Ok(Config {
-            host,
-            port: self.port.unwrap_or(DEFAULT_PORT),
-            data_dir: self.data_dir,
-            backend: if self.backend.0 != BackendChoice::Auto {
-                self.backend.0
-            } else if cassettes.is_some() {
-                // Recordings need no sandbox.
-                BackendChoice::None
-            } else if self.docker_runtime.is_some() {
-                // Nothing less strict in its place.
-                BackendChoice::Docker
-            } else {
-                BackendChoice::Auto
-            },
-            kubernetes: self.kubernetes.into(),
-            provision: match self.provision {
-                ProvisionArg::Auto => Provision::Auto,
-                ProvisionArg::Never => Provision::Never,
-            },
-            isolation: self.isolation.into(),
-            scripts: self.scripts,
-            on_unmatched: match self.on_unmatched {
-                UnmatchedArg::Fail => OnUnmatched::Fail,
-                UnmatchedArg::Direct => OnUnmatched::Direct,
-            },
-            seed: self.seed,
-            frozen_at: self.frozen_at,
-            image: self.image,
-            docker_runtime: self.docker_runtime,
-            program: None,
-            idle: Duration::from_secs(self.idle_timeout),
-            timeouts: Timeouts {
-                call: Duration::from_secs(self.call_timeout),
-                cell: Duration::from_secs(self.cell_timeout),
-                cell_queue: Duration::from_secs(self.cell_queue_timeout),
-            },
-            warm: usize::try_from(self.warm).unwrap_or(limits::MAX_WARM),
-            quota_bytes: self.storage_quota,
-            allow_hosts: self.allow_hosts,
-            allow_origins: self.allow_origins,
-            otlp: self.otlp,
-            control_token: self.control_token,
-            strict_version: self.strict_version,
-            strict_betas: self.strict_betas,
-            strict_models: self.strict_models,
-            tool_aliases: self.tool_aliases,
-            state: self.state,
-            faults: self.faults,
-            quirks: layers(self.profile, &self.quirks),
-            rates: self.rates,
-            prices,
-            cassettes,
-            cassette_dir: self.cassette_dir,
-            upstream: self.upstream,
-            redact: self.redact,
-            secrets,
-            // Of sweeps alone, which set them themselves.
-            reuse_calls: false,
-            note_digests: false,
-        })
-    }
-}
-
-/// The cassettes to mount, if any.
-fn plan(args: &ServeArgs, secrets: &[String]) -> Result<Option<Plan>, UsageError> {
-    if args.cassettes.is_empty() {
-        if args.mode != Mode::None && args.cassette_dir.is_none() {
-            return Err(UsageError::Flags {
-                message: "`--record` needs a cassette to record into".to_owned(),
-                hint: "add `--cassette FILE`",
-            });
-        }
-        return Ok(None);
-    }
-    Ok(Some(Plan {
-        paths: args.cassettes.clone(),
-        mode: args.mode,
-        upstream: args.upstream.clone(),
-        pace: args.pace,
-        ignore: args.ignore.clone(),
-        redact: args.redact.clone(),
-        secrets: secrets.to_vec(),
-        now: Some(
-            common::clock::Clock::default()
-                .now()
-                .to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-        ),
-    }))
-}
-
-fn layers(profile: Profile, quirks: &[(String, String)]) -> Layers {
-    let mut layer = Layer::default();
-    let rows = quirks.iter().map(|(name, value)| (&**name, &**value));
-    for (name, value) in std::iter::once(("profile", profile.name())).chain(rows) {
-        layer
-            .set(name, value)
-            .expect("the flag's parser took the same text");
-    }
-    Layers::default().with(&layer)
 }
 
 /// Flags of `replay`.

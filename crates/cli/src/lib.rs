@@ -143,18 +143,10 @@ async fn doctor(args: args::DoctorArgs) -> ExitCode {
     if args.apparmor {
         return print_profile();
     }
-    let port = args.serve.port;
-    let (config, misused) = match args.serve.into_config() {
-        Ok(config) => (config, None),
-        // The rest can be looked at all the same.
-        Err(error) => {
-            let usual = Config::default();
-            let port = port.unwrap_or(usual.port);
-            let misused = doctor::misused(&error);
-            (Config { port, ..usual }, Some(misused))
-        }
-    };
+    // Whatever is wrong with them, the rest can be looked at all the same.
+    let (config, mistakes) = args.serve.examined();
     let mut report = doctor::report(&config, None).await;
+    let misused = mistakes.iter().map(|error| doctor::misused(error));
     report.findings.splice(0..0, misused);
     if args.json {
         print_as_it_is(&(report.to_json() + "\n"));

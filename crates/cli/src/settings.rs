@@ -8,7 +8,9 @@ use std::ffi::OsString;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Id};
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::args::{CONFIG_VARIABLE, Cli};
@@ -33,12 +35,43 @@ struct Setting {
 
 /// Parses the command line, with the file's values for flags that it lacks. Ends the process where clap does.
 pub(super) fn parse() -> Result<Cli, Diagnostic> {
-    let plain = Cli::command().get_matches();
+    let plain = undivided(Cli::command(), &|_| true).get_matches();
+    let (_, flags) = plain.subcommand().unwrap_or((SERVE, &plain));
+    // Of another command's flags nothing is known.
+    let is_whole = |id: &Id| {
+        let is_known = flags.try_contains_id(id.as_str()).is_ok();
+        !is_known || flags.value_source(id.as_str()) != Some(ValueSource::EnvVariable)
+    };
+    let command = undivided(Cli::command(), &is_whole);
     let matches = match find(&plain) {
-        Some(path) => with(Cli::command(), &load(&path)?).get_matches(),
-        None => plain,
+        Some(path) => with(command, &load(&path)?).get_matches(),
+        None => command.get_matches(),
     };
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// The commands, whose lists of paths are divided where they come from variables alone: what is typed, or stands in
+/// the file, is one path, whatever is in its name.
+fn undivided(command: Command, is_whole: &dyn Fn(&Id) -> bool) -> Command {
+    let whole = |arg: Arg| {
+        if is_path(&arg) && is_whole(arg.get_id()) {
+            arg.value_delimiter(None)
+        } else {
+            arg
+        }
+    };
+    let names: Vec<String> = command
+        .get_subcommands()
+        .filter(|command| takes_flags_of_serve(command))
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    names.iter().fold(command.mut_args(whole), |command, name| {
+        command.mut_subcommand(name, |command| command.mut_args(whole))
+    })
+}
+
+fn is_path(arg: &Arg) -> bool {
+    arg.get_value_parser().type_id() == TypeId::of::<PathBuf>()
 }
 
 /// The file that is named, or the usual one if it is there and the command takes a server's flags.
@@ -99,6 +132,8 @@ enum Unfit {
     NoSwitch,
     #[error("a text or a number is wanted")]
     NoScalar,
+    #[error("a path is wanted, as a text")]
+    NoPath,
     /// The message of the flag's own parser, on one line.
     #[error("{0}")]
     Refused(String),
@@ -120,10 +155,8 @@ fn read(text: &str, folder: &Path) -> Result<Vec<Setting>, Mistake> {
             message: format!("there is no flag `--{}`", key.get_ref()),
             hint: near(serve, key.get_ref()),
         })?;
-        let values = values(arg, value.get_ref(), folder);
-        let values = values.and_then(|values| check(arg, &values).map(|()| values));
-        let values = values.map_err(|unfit| Mistake {
-            span: value.span(),
+        let values = values(arg, value, folder).map_err(|(span, unfit)| Mistake {
+            span,
             message: unfit.to_string(),
             hint: usage(arg),
         })?;
@@ -156,16 +189,22 @@ fn near(serve: &Command, key: &str) -> String {
     })
 }
 
-/// The flag's values, as they would be typed; paths are from the file's folder on.
-fn values(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<Vec<OsString>, Unfit> {
+/// The flag's values, as they would be typed, or which bytes of the file are none; paths are from the file's folder on.
+fn values(
+    arg: &Arg,
+    value: &Spanned<DeValue<'_>>,
+    folder: &Path,
+) -> Result<Vec<OsString>, (Range<usize>, Unfit)> {
     let repeats = matches!(arg.get_action(), ArgAction::Append);
-    match value {
-        DeValue::Array(items) if repeats => items
-            .iter()
-            .map(|item| one(arg, item.get_ref(), folder))
-            .collect(),
-        DeValue::Array(_) => Err(Unfit::List),
-        value => one(arg, value, folder).map(|value| vec![value]),
+    let read = |item: &Spanned<DeValue<'_>>| {
+        let read = one(arg, item.get_ref(), folder);
+        let checked = read.and_then(|read| check(arg, &read).map(|()| read));
+        checked.map_err(|unfit| (item.span(), unfit))
+    };
+    match value.get_ref() {
+        DeValue::Array(items) if repeats => items.iter().map(read).collect(),
+        DeValue::Array(_) => Err((value.span(), Unfit::List)),
+        _ => read(value).map(|value| vec![value]),
     }
 }
 
@@ -174,6 +213,10 @@ fn one(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<OsString, Unfit>
     let text = match value {
         DeValue::Boolean(on) if is_switch => on.to_string(),
         _ if is_switch => return Err(Unfit::NoSwitch),
+        DeValue::String(text) if is_path(arg) && !text.is_empty() => {
+            return Ok(folder.join(text.as_ref()).into_os_string());
+        }
+        _ if is_path(arg) => return Err(Unfit::NoPath),
         DeValue::String(text) => text.to_string(),
         DeValue::Integer(number) => number.to_string(),
         DeValue::Float(number) => number.to_string(),
@@ -182,24 +225,18 @@ fn one(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<OsString, Unfit>
             return Err(Unfit::NoScalar);
         }
     };
-    if arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
-        return Ok(folder.join(text).into_os_string());
-    }
     Ok(text.into())
 }
 
-/// Lets the flag's own parser look at the values.
-fn check(arg: &Arg, values: &[OsString]) -> Result<(), Unfit> {
+/// Lets the flag's own parser look at a value.
+fn check(arg: &Arg, value: &OsString) -> Result<(), Unfit> {
     if matches!(arg.get_action(), ArgAction::SetTrue) {
         return Ok(());
     }
     let long = arg.get_long().unwrap_or_default();
-    let mut line = vec![OsString::from("sandtable"), SERVE.into()];
-    for value in values {
-        let mut typed = OsString::from(format!("--{long}="));
-        typed.push(value);
-        line.push(typed);
-    }
+    let mut typed = OsString::from(format!("--{long}="));
+    typed.push(value);
+    let line = [OsString::from("sandtable"), SERVE.into(), typed];
     let error = match Cli::command().try_get_matches_from(line) {
         Ok(_) => return Ok(()),
         Err(error) => error.to_string(),

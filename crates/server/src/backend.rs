@@ -104,6 +104,11 @@ pub(crate) async fn choose(
     match (config.backend, entry(config.backend)) {
         (_, Some(entry)) => (entry.choose)(&place).await,
         (BackendChoice::Auto, None) => Ok(automatic(&place).await),
+        (_, None) if config.cassettes.is_some() => Ok(none(
+            "recordings answer, and need none",
+            "`--backend local` or `--backend docker` runs code beside them",
+            None,
+        )),
         (_, None) => Ok(none(
             "asked for with `--backend none`",
             "start without `--backend none` to run code",

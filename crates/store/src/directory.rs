@@ -16,13 +16,14 @@ const LOST_AND_FOUND: &str = "lost+found";
 /// The database is the mark of a data directory: it is the first that is put there, so that a kill at any
 /// moment leaves a folder that is taken up again.
 pub(super) fn claim(dir: &Path) -> Result<(), StoreError> {
-    let io = || StoreError::io("prepare the data directory");
-    private::create_dir_all(dir).map_err(io())?;
+    private::create_dir_all(dir).map_err(prepare(dir))?;
     let database = dir.join(Store::DATABASE_FILE);
     if begins(dir)? {
         close(dir)?;
         match private::create_new(&database) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io()(error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(prepare(&database)(error));
+            }
             _ => {}
         }
     } else {
@@ -34,14 +35,20 @@ pub(super) fn claim(dir: &Path) -> Result<(), StoreError> {
         .map(String::as_str)
         .chain(["blobs", Store::LOCK_FILE])
     {
-        match private::tighten(&dir.join(name)) {
+        let path = dir.join(name);
+        match private::tighten(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(io()(error));
+                return Err(prepare(&path)(error));
             }
             _ => {}
         }
     }
     Ok(())
+}
+
+fn prepare(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Prepare { path, source }
 }
 
 /// Whether a store would begin in the folder, rather than be found there. One that holds anything else is
@@ -51,7 +58,7 @@ fn begins(dir: &Path) -> Result<bool, StoreError> {
     if fs::metadata(dir.join(Store::DATABASE_FILE)).map_or(0, |file| file.len()) > 0 {
         return Ok(false);
     }
-    match first_of_others(dir).map_err(StoreError::io("prepare the data directory"))? {
+    match first_of_others(dir).map_err(prepare(dir))? {
         Some(found) => Err(StoreError::Foreign {
             dir: dir.to_owned(),
             found,
@@ -62,10 +69,9 @@ fn begins(dir: &Path) -> Result<bool, StoreError> {
 
 /// Checks a directory as [`claim`] does, without a change. Returns whether a store is there already.
 pub(super) fn examine(dir: &Path) -> Result<bool, StoreError> {
-    let io = || StoreError::io("prepare the data directory");
     if !dir.is_dir() {
         // It would be made.
-        private::may_add_to(dir).map_err(io())?;
+        private::may_add_to(dir).map_err(prepare(dir))?;
         return Ok(false);
     }
     let is_there = !begins(dir)?;
@@ -73,14 +79,17 @@ pub(super) fn examine(dir: &Path) -> Result<bool, StoreError> {
         dir: dir.to_owned(),
         source,
     })?;
-    private::may_add_to(dir).map_err(io())?;
+    private::may_add_to(dir).map_err(prepare(dir))?;
     // The lock goes through no link.
     for (name, mut options) in [
         (Store::DATABASE_FILE, fs::File::options()),
         (Store::LOCK_FILE, private::options()),
     ] {
-        match options.read(true).write(true).open(dir.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io()(error)),
+        let path = dir.join(name);
+        match options.read(true).write(true).open(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(prepare(&path)(error));
+            }
             _ => {}
         }
     }
@@ -176,6 +185,23 @@ mod tests {
             assert!(error.hint().is_some(), "{error}");
             assert_eq!(all(folder.path()), before, "{name}");
             assert_eq!(mode(folder.path()), 0o755);
+        }
+    }
+
+    #[test]
+    fn a_file_in_place_of_the_folder_is_told_with_its_path_and_a_hint() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plain");
+        fs::write(&path, "mine").unwrap();
+        for error in [
+            Store::open(&path).unwrap_err(),
+            Store::examine(&path).unwrap_err(),
+        ] {
+            assert!(
+                error.to_string().contains(path.to_str().unwrap()),
+                "{error}"
+            );
+            assert!(error.hint().unwrap().contains("--data-dir"), "{error}");
         }
     }
 

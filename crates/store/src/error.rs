@@ -43,6 +43,8 @@ pub enum StoreError {
         dir.display()
     )]
     Open { dir: PathBuf, source: io::Error },
+    #[error("prepare the data directory: `{}`: {source}", path.display())]
+    Prepare { path: PathBuf, source: io::Error },
     #[error("open a store of schema version {found}: this sandtable knows versions up to {known}")]
     TooNew { found: u32, known: u32 },
     #[error(
@@ -118,6 +120,7 @@ impl Hinted for StoreError {
             Self::Open { .. } => {
                 "`chmod 700` it as its owner, or give `--data-dir` a folder of your own"
             }
+            Self::Prepare { .. } => "give a folder that can be written with `--data-dir`",
             Self::TooNew { .. } => {
                 "take the newer sandtable that made it, or give `--data-dir` another folder"
             }
@@ -179,6 +182,17 @@ impl StoreError {
                     operation,
                     source: *cause,
                 },
+            };
+        }
+        if let Self::Prepare { path, source } = self {
+            return if is_full(&source) {
+                Self::Full {
+                    operation: "prepare the data directory",
+                    path,
+                    cause: source.into(),
+                }
+            } else {
+                Self::Prepare { path, source }
             };
         }
         if let Self::Io { operation, source } = self {

@@ -28,6 +28,16 @@ fn beyond_loopback_a_control_token_is_needed() {
 }
 
 #[test]
+fn flags_that_do_not_go_together_leave_the_others_to_be_looked_at() {
+    let line = "sandtable --host 0.0.0.0 --backend none --script a.yaml --faults b.json --prices nowhere.json";
+    let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+    let (config, mistakes) = cli.serve.examined();
+    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    assert_eq!(config.backend, BackendChoice::None);
+    assert_eq!((config.scripts.len(), config.faults.len()), (1, 1));
+}
+
+#[test]
 fn a_runtime_of_docker_is_refused_with_another_backend() {
     let with = |backend: &str| {
         config(&format!(

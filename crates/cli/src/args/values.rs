@@ -1,6 +1,9 @@
 //! Values of flags that say more than a word.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::value::ValueError;
 use cassette::JsonPathError;
@@ -20,6 +23,11 @@ pub(super) fn quirk(text: &str) -> Result<(String, String), ValueError> {
         )),
         _ => Err(ValueError::Expected("expected NAME=VALUE")),
     }
+}
+
+/// A path, or the empty text, which means none.
+pub(super) fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// A JSON path, as it was typed.

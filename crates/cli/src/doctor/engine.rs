@@ -9,6 +9,7 @@ use common::limits::{SANDBOX_DISK_BYTES, SANDBOX_MEMORY_BYTES};
 use sandbox::SandboxError;
 use sandbox::docker::Facts;
 use sandbox::docker::image::{Flavor, ImageState, Survey};
+use server::config::BackendChoice;
 
 /// The beginning of the hint where there seems to be no engine at all.
 const NOT_STARTED: &str = "start Docker";
@@ -70,16 +71,21 @@ pub(super) fn is_there(missing: &Finding) -> bool {
     !hint.starts_with(NOT_STARTED)
 }
 
-pub(super) fn no_engine(error: &SandboxError) -> Finding {
+pub(super) fn no_engine(error: &SandboxError, asked: BackendChoice) -> Finding {
     let (text, hint) = match error {
         SandboxError::Unavailable { reason, hint } => (reason.clone(), hint.clone()),
         SandboxError::Engine { .. }
         | SandboxError::EngineTimeout { .. }
         | SandboxError::Guest(_) => (error.to_string(), "look at the engine's own log".to_owned()),
     };
+    let until = if asked == BackendChoice::Docker {
+        "no server starts with `--backend docker`"
+    } else {
+        "the server runs without executing code"
+    };
     // Its usual hint leads here.
     let hint = match hint.split_once("; `sandtable doctor`") {
-        Some((first, _)) => format!("{first}; until then the server runs without executing code"),
+        Some((first, _)) => format!("{first}; until then {until}"),
         None => hint,
     };
     Finding::bad("engine", State::Fail, text, hint)

@@ -49,6 +49,50 @@ fn a_key_is_a_flag_and_the_flag_wins() {
 }
 
 #[test]
+fn a_path_is_divided_only_where_a_variable_has_it() {
+    let paths = |is_whole: bool, line: &[&str]| {
+        let matches = undivided(Cli::command(), &|_| is_whole).get_matches_from(line);
+        let cli = Cli::from_arg_matches(&matches).unwrap();
+        let serve = match cli.command {
+            Some(super::super::args::Command::Serve(serve)) => *serve,
+            _ => cli.serve,
+        };
+        let named = [serve.scripts, serve.faults, serve.cassettes].concat();
+        (named.len(), serve.allow_hosts.len())
+    };
+    let line = [
+        "sandtable",
+        "--script=a,b",
+        "--faults=c,d",
+        "--cassette=e,f",
+        "--allow-host=g,h",
+    ];
+    assert_eq!(paths(true, &line), (3, 2));
+    assert_eq!(paths(false, &line), (6, 2));
+    let line = ["sandtable", "serve", "--script=a,b"];
+    assert_eq!(paths(true, &line), (1, 0));
+    let text = "script = [\"a,b.yaml\", \"c.yaml\"]";
+    let command = with(
+        undivided(Cli::command(), &|_| true),
+        &settings(text).unwrap(),
+    );
+    let cli = Cli::from_arg_matches(&command.get_matches_from(["sandtable"])).unwrap();
+    assert_eq!(cli.serve.scripts.len(), 2);
+}
+
+#[test]
+fn the_empty_name_means_no_file() {
+    for line in [
+        &["sandtable", "--config", ""][..],
+        &["sandtable", "--config="],
+        &["sandtable", "serve", "--config="],
+    ] {
+        let matches = Cli::command().try_get_matches_from(line).unwrap();
+        assert_eq!(find(&matches), None);
+    }
+}
+
+#[test]
 fn every_mistake_is_told_with_its_place_and_a_hint() {
     let told = |text: &str| settings(text).unwrap_err();
     let (place, message, hint) = told("port = 1\n\nscripts = \"a\"");
@@ -75,6 +119,13 @@ fn every_mistake_is_told_with_its_place_and_a_hint() {
         "{place} {hint}"
     );
     assert_eq!(told("config = \"b.toml\"").1, "there is no flag `--config`");
+    let (place, message, _) = told("quirk = [\n  \"era=beta-2025\",\n\n  \"nonsense\",\n]");
+    assert_eq!(place, "/project/sandtable.toml:4:3", "{message}");
+    assert!(message.contains("invalid value 'nonsense'"), "{message}");
+    let (place, message, _) = told("script = [\"a.yaml\", 5]");
+    assert_eq!(place, "/project/sandtable.toml:1:21");
+    assert_eq!(message, "a path is wanted, as a text");
+    assert_eq!(told("data-dir = \"\"").1, "a path is wanted, as a text");
 }
 
 #[test]
