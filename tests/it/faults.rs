@@ -540,7 +540,7 @@ async fn a_fault_with_a_mistake_changes_nothing_and_says_what_would_do() {
     assert!(
         response
             .message()
-            .starts_with("x-sandtable-fault: not JSON")
+            .starts_with("x-sandtable-fault is not JSON")
     );
 }
 

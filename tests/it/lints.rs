@@ -356,8 +356,9 @@ async fn an_output_file_beyond_the_quota_stays_in_its_container_and_the_turn_goe
     assert_eq!(content["stdout"], "done\n");
     assert_eq!(answer["content"][2]["text"], "a c");
     // Nothing fits any more; the stream says the same.
-    let stream = server.send(&server.messages(&streamed(code_prompt("again"))));
-    let stream = stream.await.text();
+    let again = server.messages(&streamed(code_prompt("again")));
+    let answer = server.send(&again).await;
+    let stream = answer.text();
     assert!(
         stream.contains("`a`, `b`, `c` in `$OUTPUT_DIR`: not returned"),
         "{stream}"

@@ -70,8 +70,8 @@ async fn code_of_a_batch_waits_for_the_client_too() {
     let body = by_code("go", "code_execution_20260120");
     let batch = json!({"requests": [{"custom_id": "a", "params": body}]});
     let path = "/v1/messages/batches";
-    let made = server.send(&server.request("POST", path).json(&batch));
-    let made = made.await.json();
+    let creation = server.request("POST", path).json(&batch);
+    let made = server.send(&creation).await.json();
     let at = |rest: &str| {
         let path = format!("{path}/{}{rest}", made["id"].as_str().expect("an id"));
         server.request("GET", &path)

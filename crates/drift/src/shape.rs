@@ -173,7 +173,7 @@ fn compare(recorded: &Shape, live: &Shape, path: &str, found: &mut Vec<Differenc
     if let (Some(was), Some(is)) = (&recorded.items, &live.items) {
         let of = format!("{path}[]");
         // How many files or models an account has is not the service's doing.
-        if !path.ends_with(".data") {
+        if path.rsplit('.').next() != Some("data") {
             for (one, other, told) in [
                 (was, is, ["there", "absent"]),
                 (is, was, ["absent", "there"]),

@@ -1,5 +1,7 @@
 //! Keys in every place that a request or an answer has.
 
+use std::fmt::Write as _;
+
 use ::base64::Engine as _;
 use ::base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
@@ -203,14 +205,13 @@ const ODD: [&str; 4] = [
 fn ascii(text: &str) -> String {
     let mut written = String::new();
     for c in json!(text).to_string().chars() {
-        match c {
-            ' '..='~' => written.push(c),
-            _ => {
-                let mut units = [0; 2];
-                for unit in c.encode_utf16(&mut units) {
-                    written += &format!("\\u{unit:04x}");
-                }
-            }
+        if (' '..='~').contains(&c) {
+            written.push(c);
+            continue;
+        }
+        let mut units = [0; 2];
+        for unit in c.encode_utf16(&mut units) {
+            write!(written, "\\u{unit:04x}").unwrap();
         }
     }
     written

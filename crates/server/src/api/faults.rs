@@ -20,6 +20,7 @@ use crate::api::record::{Record, is_stream};
 use crate::api::shaped::{Connection, Shaped};
 use aim::Aim;
 use cassette::Redactor;
+use common::document;
 use common::hinted::{self, Hinted, Mistake};
 use common::limits;
 use engine::Report;
@@ -41,9 +42,10 @@ pub(super) fn of_request(
     let text = value.to_str().map_err(|_| ApiError::not_ascii(HEADER))?;
     let bad =
         |error: &dyn Hinted| ApiError::invalid(format!("{HEADER}: {}", hinted::in_line(error)));
-    let value: Value = serde_json::from_str(text).map_err(|error| {
-        let wrong = Mistake::caused("not JSON", error);
-        bad(&wrong.with_hint(r#"such as {"at":"http","status":529}"#))
+    let value: Value = document::json(text.as_bytes()).map_err(|error| {
+        let wrong = Mistake::new(format!("{HEADER} {error}"));
+        let wrong = wrong.with_hint(r#"such as {"at":"http","status":529}"#);
+        ApiError::invalid(hinted::in_line(&wrong))
     })?;
     let parsed = fault::parse(&value).map_err(|error| bad(&error))?;
     // Events and verdicts tell a fault as it was given.

@@ -7,6 +7,7 @@ use chrono::DateTime;
 use control_api::ClockState;
 use serde_json::Value;
 
+use super::body::json;
 use super::error::ControlError;
 use super::target::{Target, Targets};
 use crate::app::App;
@@ -48,8 +49,7 @@ const HINT: &str = r#"send {"advance":"30d"} (also 90s, 5m, 12h), {"freeze":true
 
 fn parse(body: &[u8]) -> Result<Change, ControlError> {
     let bad = |message: String| ControlError::bad(message, HINT);
-    let value: Value = serde_json::from_slice(body)
-        .map_err(|error| bad(format!("the body is not JSON: {error}")))?;
+    let value = json(body, HINT)?;
     let members = value.as_object().filter(|members| !members.is_empty());
     let members =
         members.ok_or_else(|| bad("the body must be an object with members".to_owned()))?;

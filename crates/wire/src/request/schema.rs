@@ -87,9 +87,12 @@ fn collect<'a>(schema: &'a Value, found: &mut Vec<&'a str>) {
             for (keyword, value) in members {
                 match (keyword.as_str(), value) {
                     ("$ref", Value::String(reference)) => found.push(reference),
-                    ("$defs" | "definitions", _) => {}
-                    // Values, not schemas.
-                    ("const" | "default" | "enum" | "example" | "examples", _) => {}
+                    // What counts elsewhere, and values.
+                    (
+                        "$defs" | "definitions" | "const" | "default" | "enum" | "example"
+                        | "examples",
+                        _,
+                    ) => {}
                     // Schemas by names that are no keywords.
                     (
                         "properties" | "patternProperties" | "dependentSchemas" | "dependencies",
