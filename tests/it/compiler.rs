@@ -112,6 +112,10 @@ fn a_new_block_tool_or_fault_asks_every_place_that_has_to_know() {
             "Self::WebSearch | Self::WebFetch | Self::Advisor",
             " | Self::Hologram",
         ),
+        (
+            "            | ServerTool::Advisor",
+            " | ServerTool::Hologram",
+        ),
     ];
     let files = asked(folder.path(), "sandtable-engine", MODEL, &answers);
     for file in [

@@ -46,7 +46,11 @@ const PACKAGES: &[(&str, &[&str])] = &[
 const NAMED_BACKENDS: &[(&str, &[&str])] = &[
     (
         "Docker",
-        &["crates/cli/src/args.rs", "crates/cli/src/doctor.rs"],
+        &[
+            "crates/cli/src/args/config.rs",
+            "crates/cli/src/doctor.rs",
+            "crates/cli/src/doctor/engine.rs",
+        ],
     ),
     ("Local", &["crates/cli/src/doctor.rs"]),
 ];

@@ -401,9 +401,10 @@ fn members_fit(recorded: &Map<String, Value>, sent: &Map<String, Value>) -> bool
 /// Whether a canonical request stands for more than itself: something in it was replaced or not kept.
 pub(crate) fn is_wild(request: &Request, text: &str) -> bool {
     let is_missing = |body: &Body| matches!(body, Body::Missing(_));
-    let lacks = match &request.body {
-        Body::Form(parts) => parts.iter().any(|part| is_missing(&part.body)),
-        body => is_missing(body),
+    let lacks = if let Body::Form(parts) = &request.body {
+        parts.iter().any(|part| is_missing(&part.body))
+    } else {
+        is_missing(&request.body)
     };
     lacks || text.contains(REDACTED) || redact::has_zeros(text)
 }

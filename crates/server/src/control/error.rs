@@ -89,17 +89,17 @@ pub(crate) async fn shaped(request: Request, next: Next) -> Response {
     if is_ours || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let (parts, body) = response.into_parts();
-    let said = axum::body::to_bytes(body, MAX_LINE_BYTES).await;
+    let said = axum::body::to_bytes(response.into_body(), MAX_LINE_BYTES).await;
     let said = String::from_utf8_lossy(&said.unwrap_or_default()).into_owned();
-    let (path, allow) = (uri.path(), parts.headers.get(header::ALLOW));
-    let error = match (status, allow.and_then(|allow| allow.to_str().ok())) {
-        (StatusCode::METHOD_NOT_ALLOWED, Some(allow)) => ControlError::new(
+    let path = uri.path();
+    let error = match status {
+        // `allow`, which comes last, says which it takes.
+        StatusCode::METHOD_NOT_ALLOWED => ControlError::new(
             status,
             format!("`{path}` does not take {method}"),
-            format!("it takes {allow}"),
+            "`GET /_sandtable/openapi.json` says which it takes",
         ),
-        (StatusCode::PAYLOAD_TOO_LARGE, _) => {
+        StatusCode::PAYLOAD_TOO_LARGE => {
             let most = match path {
                 CASSETTES => limits::MAX_CASSETTE_BYTES,
                 _ => limits::MAX_CONTROL_BODY_BYTES,
@@ -117,9 +117,5 @@ pub(crate) async fn shaped(request: Request, next: Next) -> Response {
         ),
         _ => ControlError::new(status, said, "`sandtable docs control` has the calls"),
     };
-    let mut response = error.into_response();
-    if let Some(allow) = allow {
-        response.headers_mut().insert(header::ALLOW, allow.clone());
-    }
-    response
+    error.into_response()
 }
