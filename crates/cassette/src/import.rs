@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{About, Cassette, Exchange, Redactor};
+use super::{About, Cassette, End, Exchange, Redactor, Response, is_status};
 use common::hinted::Hinted;
 pub use hollow::hollow;
 use notes::Notes;
@@ -221,6 +221,13 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Cassette, ImportError> {
     let mut exchanges = Vec::with_capacity(total);
     let mut replaced = Notes::default();
     for (at, exchange) in draft.exchanges.into_iter().enumerate() {
+        let Response { status, end, .. } = &exchange.response;
+        if !is_status(*status) && (*status != 0 || *end == End::Complete) {
+            return Err(unknown(Wrong::new(format!(
+                "exchange {} has `{status}`, which is no HTTP status",
+                at + 1
+            ))));
+        }
         let clean = redactor
             .exchange(exchange.clone())
             .map_err(|error| unknown(Wrong::new(error.to_string())))?;

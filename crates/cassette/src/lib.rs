@@ -187,6 +187,11 @@ impl Response {
     }
 }
 
+/// Whether an answer can have this status.
+fn is_status(status: u16) -> bool {
+    (100..=999).contains(&status)
+}
+
 fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers
         .iter()

@@ -11,7 +11,9 @@ use serde_json::{Map, Value};
 use serde_saphyr::DuplicateKeyPolicy;
 
 use super::CassetteError;
-use crate::{About, Blob, Body, Cassette, End, Exchange, Part, Request, Response, VERSION};
+use crate::{
+    About, Blob, Body, Cassette, End, Exchange, Part, Request, Response, VERSION, is_status,
+};
 use common::document::{self, Position};
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -251,7 +253,7 @@ impl RawExchange {
         if response.status == 0 && end == End::Complete {
             return Err(Problem::NoStatus.at("response.status"));
         }
-        if response.status != 0 && !(100..=999).contains(&response.status) {
+        if response.status != 0 && !is_status(response.status) {
             return Err(Problem::Status(response.status).at("response.status"));
         }
         Ok(Exchange {

@@ -422,6 +422,28 @@ fn entries_of_an_archive_are_put_in_the_order_of_their_times() {
 }
 
 #[test]
+fn a_status_that_no_answer_can_have_is_refused() {
+    let vcr = |status: &str| {
+        format!(
+            "interactions:\n- request: {{method: POST, uri: 'https://api.anthropic.com/v1/messages', body: '{{}}'}}\n  \
+             response: {{status: {{code: {status}}}, headers: {{}}, body: {{string: '{{}}'}}}}\nversion: 1\n"
+        )
+    };
+    assert_eq!(
+        parse("test", vcr("529").as_bytes()).unwrap().exchanges[0]
+            .response
+            .status,
+        529
+    );
+    for status in ["20", "99", "1000"] {
+        let told = refused(vcr(status).as_bytes());
+        let wanted = format!("exchange 1 has `{status}`, which is no HTTP status");
+        assert!(told.contains(&wanted), "{told}");
+    }
+    assert!(parse("test", vcr("0").as_bytes()).is_err());
+}
+
+#[test]
 fn what_is_unknown_is_refused_with_a_hint() {
     for (text, told) in [
         ("", "it is empty"),
