@@ -210,11 +210,9 @@ async fn run_one(site: &Site, case: &Case, room: &mut Room, neighbour: &Room) ->
 /// Whether a sandbox answers and runs programs.
 async fn works(guest: &Guest, site: &Site) -> Result<(), String> {
     guest.ping().await.map_err(|error| error.to_string())?;
-    // A program that starts others.
-    let program =
-        Program::Bash("for n in 1 2 3 4; do echo o | cat | sed s/o/ok/ | sort; done | uniq");
+    let program = Program::Bash("echo ok");
     match site.exec(guest, program, Duration::from_secs(10)).await {
         Ok(done) if done.stdout == b"ok\n" && done.return_code == 0 => Ok(()),
-        other => Err(format!("a pipe gives {other:?}")),
+        other => Err(format!("`echo ok` gives {other:?}")),
     }
 }
