@@ -4,6 +4,7 @@
 //! gives clap other defaults, after each value has gone through the flag's own parser.
 
 use std::any::TypeId;
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -37,15 +38,20 @@ struct Setting {
 pub(super) fn parse() -> Result<Cli, Diagnostic> {
     let plain = undivided(Cli::command(), &|_| true).get_matches();
     let (_, flags) = plain.subcommand().unwrap_or((SERVE, &plain));
-    // Of another command's flags nothing is known.
-    let is_whole = |id: &Id| {
-        let is_known = flags.try_contains_id(id.as_str()).is_ok();
-        !is_known || flags.value_source(id.as_str()) != Some(ValueSource::EnvVariable)
-    };
-    let command = undivided(Cli::command(), &is_whole);
-    let matches = match find(&plain) {
-        Some(path) => with(command, &load(&path)?).get_matches(),
-        None => command.get_matches(),
+    let of_variables: HashSet<Id> = flags
+        .ids()
+        .filter(|id| flags.value_source(id.as_str()) == Some(ValueSource::EnvVariable))
+        .cloned()
+        .collect();
+    let file = find(&plain);
+    let matches = if file.is_none() && of_variables.is_empty() {
+        plain
+    } else {
+        let command = undivided(Cli::command(), &|id| !of_variables.contains(id));
+        match file {
+            Some(path) => with(command, &load(&path)?).get_matches(),
+            None => command.get_matches(),
+        }
     };
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }

@@ -353,11 +353,10 @@ pub fn ends_with_prefill(request: &MessagesRequest) -> bool {
 
 /// Whether a call of the service has no result yet.
 fn has_open_call(message: &Message) -> bool {
+    let answers = message.content.iter().filter_map(Block::answer);
+    let done: HashSet<&str> = answers.map(|answer| answer.tool_use_id).collect();
     let mut calls = message.content.iter().filter_map(Block::call);
-    calls.any(|call| {
-        let mut answers = message.content.iter().filter_map(Block::answer);
-        call.by == By::Service && !answers.any(|answer| answer.tool_use_id == call.id)
-    })
+    calls.any(|call| call.by == By::Service && !done.contains(call.id))
 }
 
 #[cfg(test)]

@@ -238,36 +238,42 @@ pub(super) fn check_code_callers(
             .iter()
             .flat_map(|group| group.blocks.iter().map(|(_, _, block)| *block))
     };
-    let mut by_code = Vec::new();
-    for (at, block) in blocks().enumerate() {
+    let done: HashSet<&str> = blocks()
+        .filter_map(Block::answer)
+        .map(|answer| answer.tool_use_id)
+        .collect();
+    let is_named = request
+        .container
+        .as_ref()
+        .is_some_and(|container| container.id.is_some());
+    let (mut by_code, mut cells) = (HashSet::new(), HashSet::new());
+    for block in blocks() {
         let Some(Call {
             by,
             id,
-            caller_tool_id: Some(source),
+            caller_tool_id,
             ..
         }) = block.call()
         else {
             continue;
         };
-        // Web calls that code made leave its cell waiting, too.
-        if by == By::Client {
-            by_code.push(id);
+        if let Some(source) = caller_tool_id {
+            // Web calls that code made leave its cell waiting, too.
+            if by == By::Client {
+                by_code.insert(id);
+            }
+            if !cells.contains(source) {
+                return Err(Invalid::new(format!(
+                    "source tool `{source}` not found for tool use block `{id}`"
+                )));
+            }
+            if !done.contains(source) && !is_named {
+                return Err(refusal::CONTAINER_REQUIRED.refuse(&[]));
+            }
         }
-        let is_source =
-            |other: &Block| matches!(other, Block::ServerToolUse { id, .. } if id == source);
-        if !blocks().take(at).any(is_source) {
-            return Err(Invalid::new(format!(
-                "source tool `{source}` not found for tool use block `{id}`"
-            )));
-        }
-        let done = blocks()
-            .any(|other| matches!(other, Block::ServerToolResult { tool_use_id, .. } if tool_use_id == source));
-        let named = request
-            .container
-            .as_ref()
-            .is_some_and(|container| container.id.is_some());
-        if !done && !named {
-            return Err(refusal::CONTAINER_REQUIRED.refuse(&[]));
+        // Not before: no call is made by itself.
+        if let Block::ServerToolUse { id, .. } = block {
+            cells.insert(id.as_str());
         }
     }
     // What code awaits is a string (F059).
@@ -277,7 +283,7 @@ pub(super) fn check_code_callers(
             is_text: false,
             ..
         } = block
-            && by_code.contains(&tool_use_id.as_str())
+            && by_code.contains(tool_use_id.as_str())
         {
             return Err(Invalid::new(format!(
                 "messages.{index}.content.{at}.tool_result.content: results of tools called by code execution must be \

@@ -358,7 +358,7 @@ impl Block {
                 let shown = Shown::decode(&block)?;
                 Self::ToolResult {
                     tool_use_id: call_id("tool_use_id", false)?,
-                    text: shown.texts.join("\n"),
+                    text: shown.text.unwrap_or_default(),
                     is_error,
                     is_text: shown.is_text,
                     references: shown.references,
@@ -460,7 +460,8 @@ const SHOWN: &[&str] = &[
 
 /// The content of a `tool_result`.
 struct Shown {
-    texts: Vec<String>,
+    /// Its texts, a line each.
+    text: Option<String>,
     /// Whether there is nothing in it but text.
     is_text: bool,
     /// The tools that it names.
@@ -470,7 +471,7 @@ struct Shown {
 impl Shown {
     fn decode(block: &Node<'_>) -> Decoded<Self> {
         let mut shown = Self {
-            texts: Vec::new(),
+            text: None,
             is_text: true,
             references: Vec::new(),
         };
@@ -478,7 +479,7 @@ impl Shown {
             return Ok(shown);
         };
         if let Some(text) = content.value().as_str() {
-            shown.texts.push(text.to_owned());
+            shown.text = Some(text.to_owned());
             return Ok(shown);
         }
         for item in content.items()? {
@@ -486,7 +487,14 @@ impl Shown {
             let part = item.tagged(tag);
             rest::check_cache_control(&part)?;
             if tag == "text" {
-                shown.texts.push(texts::text(&part)?.text.to_owned());
+                let text = texts::text(&part)?.text;
+                match &mut shown.text {
+                    Some(before) => {
+                        before.push('\n');
+                        before.push_str(text);
+                    }
+                    None => shown.text = Some(text.to_owned()),
+                }
                 continue;
             }
             shown.is_text = false;

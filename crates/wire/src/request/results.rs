@@ -117,12 +117,12 @@ pub(super) fn check_error(error: &Node<'_>, codes: &[ToolErrorCode]) -> Decoded<
 /// Checks the `content` of a result block; other tools' results pass.
 pub(super) fn check(tag: &str, block: &Node<'_>) -> Decoded<()> {
     let content = block.required("content")?;
-    if let "web_search_tool_result" | "web_fetch_tool_result" = tag {
-        callers::cell(block)?;
-        return match tag {
-            "web_search_tool_result" => check_search(&content),
-            _ => check_fetch(&content),
-        };
+    match tag {
+        "web_search_tool_result" => {
+            return callers::cell(block).and_then(|_| check_search(&content));
+        }
+        "web_fetch_tool_result" => return callers::cell(block).and_then(|_| check_fetch(&content)),
+        _ => {}
     }
     let Some(shape) = SHAPES.iter().find(|shape| shape.block == tag) else {
         return Ok(());
