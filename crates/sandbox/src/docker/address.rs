@@ -122,6 +122,25 @@ impl Address {
         ))
     }
 
+    /// Why the engine may have ended a connection that was made, for people.
+    ///
+    /// One that wants a certificate of the client, or another one, says so behind the handshake of TLS 1.3; whether
+    /// its alert or the end of the connection is seen first is chance.
+    pub(super) fn why_ended(&self) -> Option<String> {
+        let Way::Tls { certificates, .. } = &self.way else {
+            return None;
+        };
+        let own = certificates.join("cert.pem");
+        Some(if own.exists() {
+            format!("it may not accept the certificate `{}`", own.display())
+        } else {
+            format!(
+                "it may want a certificate, and there is no `{}`",
+                own.display()
+            )
+        })
+    }
+
     /// The transport to the engine, for people; empty for a socket.
     pub(super) fn between(&self) -> &'static str {
         match self.way {

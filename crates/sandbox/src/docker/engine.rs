@@ -65,7 +65,7 @@ impl Engine {
                 let seconds = address.patience().as_secs();
                 unavailable(format!("no answer within {seconds} s"))
             })?
-            .map_err(|error| unavailable(reason(&error)))?;
+            .map_err(|error| unavailable(not_greeted(&address, &error)))?;
         let info = within(
             "ask the engine about itself",
             ENGINE_CALL_TIMEOUT,
@@ -207,6 +207,17 @@ pub(super) fn reason(error: &BollardError) -> String {
             }
             text
         }
+    }
+}
+
+/// Why the engine did not answer the first questions, for people.
+fn not_greeted(address: &Address, error: &BollardError) -> String {
+    let reason = reason(error);
+    match (error, address.why_ended()) {
+        (BollardError::HyperLegacyError { err }, Some(why)) if !err.is_connect() => {
+            format!("{reason}; it ended the connection after the TLS handshake: {why}")
+        }
+        _ => reason,
     }
 }
 
