@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return fail(USAGE, &error),
     };
-    log::start(&cli);
+    let _log = log::start(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -339,6 +339,8 @@ fn print_as_it_is(text: &str) {
 /// The same as [`print`], on stderr.
 fn eprint(text: &str) {
     let text = terminal::plain(text);
+    // In the order in which it was said.
+    log::flush();
     io::stderr().lock().write_all(text.as_bytes()).ok();
 }
 

@@ -1,82 +1,134 @@
 //! The log that goes to stderr while a server runs: lines without what looks like a key.
 
+mod behind;
+mod fields;
+
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write};
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::args::{Cli, Command, LogFormat};
+pub(super) use behind::flush;
 use cassette::Redactor;
 use common::hinted::{self, Mistake};
 
 /// Chooses what is logged, in `tracing`'s language.
 const VARIABLE: &str = "SANDTABLE_LOG";
 
+/// The log of this process, for as long as it is held.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Log;
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        behind::flush();
+    }
+}
+
 /// Starts the log of this process.
-pub(super) fn start(cli: &Cli) {
+pub(super) fn start(cli: &Cli) -> Log {
     let (format, usual) = choice(cli);
-    let filter = filter(usual);
-    let redactor = Redactor::default();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(move || Lines {
-            to: io::stderr(),
-            redactor: redactor.clone(),
-        });
+    let (targets, filter) = match filter() {
+        Some(filter) => (None, Some(filter)),
+        None => (Some(usual), None),
+    };
+    let layer = tracing_subscriber::fmt::layer().with_writer(Stderr::default());
+    let registry = tracing_subscriber::registry().with(targets).with(filter);
     match format {
-        LogFormat::Text => builder
-            .with_ansi(has_colours(
-                io::stderr().is_terminal(),
-                std::env::var_os("NO_COLOR").as_deref(),
-            ))
-            .init(),
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
+        LogFormat::Text => {
+            let no_colour = std::env::var_os("NO_COLOR");
+            let colours = has_colours(io::stderr().is_terminal(), no_colour.as_deref());
+            registry
+                .with(layer.with_ansi(colours).fmt_fields(fields::Fields))
+                .init();
+        }
+        LogFormat::Json => registry
+            .with(layer.json().flatten_event(true).with_span_list(false))
             .init(),
     }
+    Log
 }
 
 /// The form, and what is logged unless the variable says otherwise: what a command prints that runs
 /// against a server of ours is its own.
-fn choice(cli: &Cli) -> (LogFormat, &'static str) {
-    const ALL: &str = "warn,sandtable=info";
-    const QUIET: &str = "warn";
-    // What goes wrong there is meant to.
-    const SILENT: &str = "off";
+fn choice(cli: &Cli) -> (LogFormat, Targets) {
+    let quiet = || Targets::new().with_default(LevelFilter::WARN);
+    let all = || quiet().with_target("sandtable", LevelFilter::INFO);
     match &cli.command {
-        None => (cli.serve.log_format, ALL),
-        Some(Command::Serve(args)) => (args.log_format, ALL),
-        Some(Command::Replay(args)) if args.live.live => (args.serve.log_format, QUIET),
-        Some(Command::Replay(args)) => (args.serve.log_format, ALL),
+        None => (cli.serve.log_format, all()),
+        Some(Command::Serve(args)) => (args.log_format, all()),
+        Some(Command::Replay(args)) if args.live.live => (args.serve.log_format, quiet()),
+        Some(Command::Replay(args)) => (args.serve.log_format, all()),
         Some(Command::Record(args)) => (
             args.serve.log_format,
-            if args.command.is_empty() { ALL } else { QUIET },
+            if args.command.is_empty() {
+                all()
+            } else {
+                quiet()
+            },
         ),
-        Some(Command::Run(args)) => (args.serve.log_format, QUIET),
-        Some(Command::Sweep(args)) => (args.serve.log_format, SILENT),
-        Some(_) => (LogFormat::Text, ALL),
+        Some(Command::Run(args)) => (args.serve.log_format, quiet()),
+        // What goes wrong there is meant to.
+        Some(Command::Sweep(args)) => (args.serve.log_format, Targets::new()),
+        Some(_) => (LogFormat::Text, all()),
     }
 }
 
-fn filter(usual: &str) -> EnvFilter {
-    let Some(wanted) = std::env::var_os(VARIABLE).filter(|wanted| !wanted.is_empty()) else {
-        return EnvFilter::new(usual);
-    };
+/// What the variable asks for; what cannot be understood is told, and asks for nothing.
+fn filter() -> Option<EnvFilter> {
+    let wanted = std::env::var_os(VARIABLE).filter(|wanted| !wanted.is_empty())?;
     let wanted = wanted.to_string_lossy();
-    EnvFilter::try_new(&*wanted).unwrap_or_else(|error| {
-        let what = format!("{VARIABLE}=`{wanted}` is not understood");
-        let wrong = Mistake::caused(what, error)
-            .with_hint("such as `debug`, `warn`, or `warn,sandtable=debug`");
-        crate::eprint(&format!("warning: {}\n", hinted::told(&wrong)));
-        EnvFilter::new(usual)
-    })
+    match EnvFilter::try_new(&*wanted) {
+        Ok(filter) => Some(filter),
+        Err(error) => {
+            let what = format!("{VARIABLE}=`{wanted}` is not understood");
+            let wrong = Mistake::caused(what, error)
+                .with_hint("such as `debug`, `warn`, or `warn,sandtable=debug`");
+            crate::eprint(&format!("warning: {}\n", hinted::told(&wrong)));
+            None
+        }
+    }
 }
 
 /// <https://no-color.org>: any value but an empty one means none.
 pub(super) fn has_colours(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
     is_terminal && no_color.is_none_or(OsStr::is_empty)
+}
+
+/// Where lines go: those of a warning, or of what is worse, are there before the program goes on.
+#[derive(Debug, Default)]
+struct Stderr {
+    redactor: Redactor,
+}
+
+impl<'a> MakeWriter<'a> for Stderr {
+    type Writer = Lines<behind::To>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Lines {
+            to: behind::To::Now,
+            redactor: self.redactor.clone(),
+        }
+    }
+
+    fn make_writer_for(&'a self, of: &Metadata<'_>) -> Self::Writer {
+        let to = if *of.level() > Level::WARN {
+            behind::To::Soon
+        } else {
+            behind::To::Now
+        };
+        Lines {
+            to,
+            redactor: self.redactor.clone(),
+        }
+    }
 }
 
 /// Takes a whole line at once, as it is given by the subscriber.

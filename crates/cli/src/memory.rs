@@ -8,6 +8,8 @@
 use std::fs;
 use std::time::Duration;
 
+/// The first requests come at once, and would read the pages again.
+const STARTED: Duration = Duration::from_millis(300);
 /// How often it is looked whether the server rests.
 const LOOK: Duration = Duration::from_secs(3);
 /// Processor time between two looks of a server that rests, in hundredths of a second.
@@ -15,8 +17,10 @@ const REST_TICKS: u64 = 1;
 /// Less work than this leaves nothing that is worth it.
 const WORK_TICKS: u64 = 10;
 
-/// Gives back what work alone has needed, as often as the server comes to rest after some.
+/// Gives back what the start alone has needed, and what work has, as often as the server comes to rest after some.
 pub(super) async fn give_back_at_rest() {
+    tokio::time::sleep(STARTED).await;
+    give_back();
     let mut rest = Rest::default();
     loop {
         tokio::time::sleep(LOOK).await;
@@ -71,7 +75,7 @@ fn ticks(stat: &str) -> u64 {
 
 /// Gives back pages of this program's file and of its libraries. A debugger keeps its breakpoints: where one is attached
 /// nothing is done.
-pub(super) fn give_back() {
+fn give_back() {
     let Ok(maps) = fs::read_to_string("/proc/self/smaps") else {
         return;
     };

@@ -22,7 +22,6 @@ pub(super) async fn run(config: Config, stop_at_eof: bool) -> Result<(), StartEr
         .ok();
     #[cfg(target_os = "linux")]
     {
-        super::memory::give_back();
         tokio::spawn(super::memory::give_back_at_rest());
     }
     tokio::select! {

@@ -204,8 +204,6 @@ impl Server {
             let (dir, store) = temporary::open(options)?;
             (dir.path().to_owned(), Some(dir), store)
         };
-        // In the background: nothing waits for it.
-        tokio::task::spawn_blocking(|| temporary::clear_up(&std::env::temp_dir()));
         let listeners = bind(config.host, config.port)?;
         let address = listeners.first().map(TcpListener::local_addr);
         let address = address
@@ -255,6 +253,8 @@ impl Server {
         chosen.reap(living_containers(&store).await?);
         let sweeper = tokio::spawn(app.clone().sweep());
         let resumer = tokio::spawn(api::batches::resume_newcomers(app.clone()));
+        // In the background: nothing waits for it.
+        tokio::task::spawn_blocking(|| temporary::clear_up(&std::env::temp_dir()));
         let url = format!("http://{}", reached_at(address));
         Ok(Self {
             app,

@@ -1,7 +1,7 @@
 //! Connections: one thread that writes, and what it takes to read beside it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Arc, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -52,6 +52,9 @@ pub(super) fn connect_writer(path: &Path) -> Result<Connection, StoreError> {
     connection
         .pragma_update(None, "foreign_keys", true)
         .map_err(sql())?;
+    if is_new {
+        super::migrate::begin(&mut connection)?;
+    }
     super::migrate::run(&mut connection)?;
     // Under WAL a commit survives the death of the process; a power cut may lose the last ones, and
     // never the database.
@@ -174,9 +177,14 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let scans: std::sync::Arc<Mutex<Connection>> = std::sync::Arc::clone(&self.0.scans);
+        let scans = Arc::clone(&self.0.scans);
+        let path = self.0.writer.path.clone();
         tokio::task::spawn_blocking(move || {
-            read(&mut scans.lock().unwrap_or_else(PoisonError::into_inner))
+            let mut scans = scans.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(connection) = &mut *scans {
+                return read(connection);
+            }
+            read(scans.insert(connect(&path)?))
         })
         .await
         .map_err(|_| StoreError::Closed)?

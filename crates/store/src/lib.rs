@@ -71,8 +71,8 @@ struct Inner {
     blobs: Arc<BlobDir>,
     /// For reads of a few microseconds, made where they are asked for.
     lookups: Mutex<Connection>,
-    /// For lists, made on the blocking pool, so that they hold up no lookup.
-    scans: Arc<Mutex<Connection>>,
+    /// For lists, made on the blocking pool, so that they hold up no lookup; opened by the first of them.
+    scans: Arc<Mutex<Option<Connection>>>,
     /// Ends last: the directory's lock goes with it.
     writer: Writer,
 }
@@ -104,7 +104,7 @@ impl Store {
             options,
             blobs: Arc::new(blobs),
             lookups: Mutex::new(db::connect(&path)?),
-            scans: Arc::new(Mutex::new(db::connect(&path)?)),
+            scans: Arc::default(),
             writer: Writer::start(connection, lock)?,
         })))
     }

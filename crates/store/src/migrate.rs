@@ -14,6 +14,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006.sql"),
 ];
 
+/// What all of them make of an empty database: parsing every step is most of what a new one takes. The test below writes it.
+const WHOLE: &str = include_str!("migrations/whole.sql");
+
 /// Whether a database is of this program: it has our tables, or none yet.
 pub(super) fn is_ours(connection: &Connection) -> Result<bool, StoreError> {
     let sql = || StoreError::sql("look at the database");
@@ -25,23 +28,73 @@ pub(super) fn is_ours(connection: &Connection) -> Result<bool, StoreError> {
     Ok(tables == 0 || ours == 2)
 }
 
+/// The version that this program makes.
+fn known() -> u32 {
+    u32::try_from(MIGRATIONS.len()).expect("there are few migrations")
+}
+
+/// Gives an empty database the schema.
+pub(super) fn begin(connection: &mut Connection) -> Result<(), StoreError> {
+    step(connection, known(), WHOLE)
+}
+
 /// Brings the schema up to date, one transaction a step.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
     let sql = || StoreError::sql("bring the schema up to date");
-    let known = u32::try_from(MIGRATIONS.len()).expect("there are few migrations");
+    let known = known();
     let found: u32 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(sql())?;
     if found > known {
         return Err(StoreError::TooNew { found, known });
     }
-    for (version, step) in (1..).zip(MIGRATIONS).skip(found as usize) {
-        let transaction = connection.transaction().map_err(sql())?;
-        transaction.execute_batch(step).map_err(sql())?;
-        transaction
-            .pragma_update(None, "user_version", version)
-            .map_err(sql())?;
-        transaction.commit().map_err(sql())?;
+    for (version, text) in (1..).zip(MIGRATIONS).skip(found as usize) {
+        step(connection, version, text)?;
     }
     Ok(())
+}
+
+fn step(connection: &mut Connection, version: u32, text: &str) -> Result<(), StoreError> {
+    let sql = || StoreError::sql("bring the schema up to date");
+    let transaction = connection.transaction().map_err(sql())?;
+    transaction.execute_batch(text).map_err(sql())?;
+    transaction
+        .pragma_update(None, "user_version", version)
+        .map_err(sql())?;
+    transaction.commit().map_err(sql())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every table and index with the text that made it.
+    fn schema(connection: &Connection) -> Vec<(String, String)> {
+        let query =
+            "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY rowid";
+        let mut statement = connection.prepare(query).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    /// `SANDTABLE_UPDATE=1 cargo test -p sandtable-store` writes `whole.sql` anew.
+    #[test]
+    fn a_new_database_is_what_all_steps_make() {
+        let mut stepped = Connection::open_in_memory().unwrap();
+        run(&mut stepped).unwrap();
+        let stepped = schema(&stepped);
+        if std::env::var_os("SANDTABLE_UPDATE").is_some() {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/migrations/whole.sql");
+            let texts = stepped.iter().map(|(_, sql)| format!("{sql};\n"));
+            std::fs::write(path, texts.collect::<String>()).unwrap();
+        }
+        let mut whole = Connection::open_in_memory().unwrap();
+        begin(&mut whole).unwrap();
+        assert!(
+            schema(&whole) == stepped,
+            "whole.sql is stale: `SANDTABLE_UPDATE=1 cargo test -p sandtable-store`"
+        );
+        run(&mut whole).unwrap();
+        assert_eq!(schema(&whole), stepped, "nothing is left to do");
+    }
 }

@@ -61,7 +61,7 @@ pub(super) fn find(redactor: &Redactor, text: &[u8], edits: &mut Vec<Edit>) {
         let before = text[least..at].iter().rev();
         let start = at - before.take_while(|c| is_digit(**c)).count();
         let end = end_of_run(text, at);
-        if end - start >= SHORTEST {
+        if end - start >= SHORTEST && !is_named_id(&text[start..end]) {
             within(redactor, text, start..end, edits);
         }
         least = end;
@@ -71,6 +71,21 @@ pub(super) fn find(redactor: &Redactor, text: &[u8], edits: &mut Vec<Edit>) {
 
 fn is_digit(c: u8) -> bool {
     c.is_ascii_alphanumeric() || b"+/_-".contains(&c)
+}
+
+/// Whether these digits are an id of the API, such as `msg_01…`: each answer has one, and what it decodes to is no text.
+fn is_named_id(run: &[u8]) -> bool {
+    const RANDOM: usize = 24;
+    let Some((name, random)) = run.len().checked_sub(RANDOM).map(|at| run.split_at(at)) else {
+        return false;
+    };
+    let Some(name) = name.strip_suffix(b"_") else {
+        return false;
+    };
+    !name.is_empty()
+        && name.iter().all(u8::is_ascii_lowercase)
+        && random.starts_with(b"01")
+        && random.iter().all(u8::is_ascii_alphanumeric)
 }
 
 /// Whether all of it may be base64, folded in any way.

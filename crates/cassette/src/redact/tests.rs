@@ -487,6 +487,33 @@ proptest! {
     }
 
     #[test]
+    fn what_a_quick_look_passes_a_close_one_passes_too(
+        pieces in proptest::collection::vec(
+            prop_oneof![
+                Just(OWN.to_owned()),
+                Just(STANDARD.encode(OWN)),
+                Just(STANDARD.encode(format!("a bit more than {OWN} alone"))),
+                Just(format!("x_{}", STANDARD_NO_PAD.encode(OWN))),
+                Just("msg_01AbCdEfGhIjKlMnOpQrStUv".to_owned()),
+                Just(OWN.replace('-', "%2D")),
+                "[a-z0-9 =_+/-]{0,30}",
+                "\\PC{0,10}",
+            ],
+            0..4,
+        ),
+        shape in 0..4,
+    ) {
+        let text = pieces.concat();
+        let whole = match shape {
+            0 => text,
+            1 => json!({"a": pieces, "b": text}).to_string(),
+            2 => json!({text: 1}).to_string(),
+            _ => json!([[text]]).to_string(),
+        };
+        prop_assert_eq!(redactor().inside(&whole), redactor().closely(&whole));
+    }
+
+    #[test]
     fn any_escapes_around_a_secret_can_be_undone(
         before in "([a-z\\\\%uné\"0-9]|%25|\\\\u00e9){0,40}",
         after in "([a-z\\\\%uné\"0-9]|%25|\\\\u00e9){0,40}",

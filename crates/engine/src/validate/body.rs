@@ -149,7 +149,7 @@ fn check_schemas(body: &Value) -> Result<(), Invalid> {
 
 /// Whether an object in the schema may have members that it does not name.
 fn is_open(schema: &Value, depth: usize) -> bool {
-    if depth > limits::MAX_SCHEMA_DEPTH {
+    if !schema.is_object() || depth > limits::MAX_SCHEMA_DEPTH {
         return false;
     }
     let kind = &schema["type"];

@@ -68,7 +68,7 @@ impl Arrived {
             method: method(&head.method, &redactor),
             path: redactor.encoded(head.uri.path()),
             query: head.uri.query().map(|query| redactor.encoded(query)),
-            request_headers: Headers::new(clean(kept, &redactor)),
+            request_headers: Headers::new(kept.map(|header| clean(header, &redactor))),
             started: Some(started),
             ..Entry::default()
         };
@@ -139,16 +139,29 @@ fn name(headers: &mut HeaderMap, id: &RequestId) {
     }
 }
 
-/// Headers in which no key is left, in a name or a value.
+/// A header in which no key is left, in its name or its value.
 fn clean<'a>(
-    headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
-    redactor: &'a Redactor,
-) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-    let clean = |value: &'a HeaderValue| match String::from_utf8_lossy(value.as_bytes()) {
+    (name, value): (&'a HeaderName, &'a HeaderValue),
+    redactor: &Redactor,
+) -> (Cow<'a, str>, Cow<'a, str>) {
+    let value = match String::from_utf8_lossy(value.as_bytes()) {
         Cow::Borrowed(text) => redactor.inside(text),
         Cow::Owned(text) => Cow::Owned(redactor.inside(&text).into_owned()),
     };
-    headers.map(move |(name, value)| (redactor.text(name.as_str()), clean(value)))
+    (redactor.text(name.as_str()), value)
+}
+
+/// The same of an answer's header; most of them never say what the client has said.
+fn clean_of_answer<'a>(
+    (name, value): (&'a HeaderName, &'a HeaderValue),
+    redactor: &Redactor,
+) -> (Cow<'a, str>, Cow<'a, str>) {
+    let ids = [REQUEST_ID, WORKSPACE_ID, ORGANIZATION_ID];
+    let is_of_service = name.as_str().starts_with("anthropic-ratelimit-") || ids.contains(name);
+    match value.to_str() {
+        Ok(value) if is_of_service => (name.as_str().into(), value.into()),
+        Ok(_) | Err(_) => clean((name, value), redactor),
+    }
 }
 
 pub(super) fn is_stream(response: &Response) -> bool {
@@ -226,8 +239,9 @@ impl Record {
             headers.insert(ORGANIZATION_ID, value);
         }
         self.entry.status = response.status().as_u16();
+        let headers = response.headers().iter();
         self.entry.response_headers =
-            Headers::of_answer(clean(response.headers().iter(), &self.redactor));
+            Headers::of_answer(headers.map(|header| clean_of_answer(header, &self.redactor)));
     }
 
     /// Goes into the journal now, or, of an answer that passes by, at its end.

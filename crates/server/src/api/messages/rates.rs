@@ -66,32 +66,32 @@ fn with_commas(number: u64) -> String {
 
 /// The names of one limit's headers.
 struct Names {
-    limit: &'static str,
-    remaining: &'static str,
-    reset: &'static str,
+    limit: HeaderName,
+    remaining: HeaderName,
+    reset: HeaderName,
 }
 
 /// In the order of [`Kind::ALL`]; then the more restrictive of the two kinds of tokens.
-const NAMES: [Names; 4] = [
+static NAMES: [Names; 4] = [
     Names {
-        limit: "anthropic-ratelimit-requests-limit",
-        remaining: "anthropic-ratelimit-requests-remaining",
-        reset: "anthropic-ratelimit-requests-reset",
+        limit: HeaderName::from_static("anthropic-ratelimit-requests-limit"),
+        remaining: HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+        reset: HeaderName::from_static("anthropic-ratelimit-requests-reset"),
     },
     Names {
-        limit: "anthropic-ratelimit-input-tokens-limit",
-        remaining: "anthropic-ratelimit-input-tokens-remaining",
-        reset: "anthropic-ratelimit-input-tokens-reset",
+        limit: HeaderName::from_static("anthropic-ratelimit-input-tokens-limit"),
+        remaining: HeaderName::from_static("anthropic-ratelimit-input-tokens-remaining"),
+        reset: HeaderName::from_static("anthropic-ratelimit-input-tokens-reset"),
     },
     Names {
-        limit: "anthropic-ratelimit-output-tokens-limit",
-        remaining: "anthropic-ratelimit-output-tokens-remaining",
-        reset: "anthropic-ratelimit-output-tokens-reset",
+        limit: HeaderName::from_static("anthropic-ratelimit-output-tokens-limit"),
+        remaining: HeaderName::from_static("anthropic-ratelimit-output-tokens-remaining"),
+        reset: HeaderName::from_static("anthropic-ratelimit-output-tokens-reset"),
     },
     Names {
-        limit: "anthropic-ratelimit-tokens-limit",
-        remaining: "anthropic-ratelimit-tokens-remaining",
-        reset: "anthropic-ratelimit-tokens-reset",
+        limit: HeaderName::from_static("anthropic-ratelimit-tokens-limit"),
+        remaining: HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+        reset: HeaderName::from_static("anthropic-ratelimit-tokens-reset"),
     },
 ];
 
@@ -126,9 +126,9 @@ pub(super) fn add(headers: &mut HeaderMap, now: DateTime<Utc>, standing: Option<
                 text_of(gauge.reset),
             ),
         };
-        headers.insert(HeaderName::from_static(names.limit), limit);
-        headers.insert(HeaderName::from_static(names.remaining), remaining);
-        headers.insert(HeaderName::from_static(names.reset), reset);
+        headers.insert(&names.limit, limit);
+        headers.insert(&names.remaining, remaining);
+        headers.insert(&names.reset, reset);
     }
 }
 
