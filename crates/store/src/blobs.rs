@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -180,9 +181,20 @@ impl Drop for TempGuard {
 enum Slot {
     /// Nothing was written yet, not even the file's name.
     Unmade,
-    Busy(JoinHandle<io::Result<(File, Vec<u8>)>>),
+    Busy(JoinHandle<io::Result<Written>>),
+    /// All is written; its SHA-256, where it was asked for.
+    Whole(Option<[u8; 32]>),
     /// A write failed; there is no going on.
     Failed,
+}
+
+/// What a write leaves to the next one.
+#[derive(Debug)]
+struct Written {
+    file: File,
+    /// Empty, for its room.
+    batch: Vec<u8>,
+    hash: Option<Sha256>,
 }
 
 /// Writes one blob. Two batches are in memory at most: one on its way to the disk, one filling.
@@ -195,6 +207,7 @@ pub struct BlobWriter {
     slot: Slot,
     batch: Vec<u8>,
     size_bytes: u64,
+    hashed: bool,
 }
 
 impl BlobWriter {
@@ -208,7 +221,15 @@ impl BlobWriter {
             slot: Slot::Unmade,
             batch: Vec::new(),
             size_bytes: 0,
+            hashed: false,
         }
+    }
+
+    /// One that has a [`Self::digest`]: it is computed beside the reading of what comes.
+    #[must_use]
+    pub fn hashed(mut self) -> Self {
+        self.hashed = true;
+        self
     }
 
     /// Bytes written so far.
@@ -233,14 +254,31 @@ impl BlobWriter {
 
     /// Completes the blob: every byte is with the system.
     pub async fn finish(mut self) -> Result<TempBlob, StoreError> {
-        if !self.batch.is_empty() || matches!(self.slot, Slot::Unmade) {
-            self.flush().await?;
-        }
-        self.idle().await?;
+        self.complete().await?;
         Ok(TempBlob(Arc::new(Whole {
             guard: self.guard,
             size_bytes: self.size_bytes,
         })))
+    }
+
+    /// SHA-256 of all that was written, of a [`Self::hashed`] one; nothing more can be.
+    pub async fn digest(&mut self) -> Result<[u8; 32], StoreError> {
+        let digest = self.complete().await?;
+        Ok(digest.unwrap_or_default())
+    }
+
+    async fn complete(&mut self) -> Result<Option<[u8; 32]>, StoreError> {
+        if let Slot::Whole(digest) = self.slot {
+            return Ok(digest);
+        }
+        if !self.batch.is_empty() || matches!(self.slot, Slot::Unmade) {
+            self.flush().await?;
+        }
+        let written = self.idle().await?;
+        let hash = written.and_then(|written| written.hash);
+        let digest = hash.map(|hash| hash.finalize().into());
+        self.slot = Slot::Whole(digest);
+        Ok(digest)
     }
 
     /// Gives up, and returns when the temporary file is gone. Dropping does the same later.
@@ -257,8 +295,8 @@ impl BlobWriter {
         removed.await.ok();
     }
 
-    /// Waits for the write in flight; its file and the batch it is done with.
-    async fn idle(&mut self) -> Result<Option<(File, Vec<u8>)>, StoreError> {
+    /// Waits for the write in flight.
+    async fn idle(&mut self) -> Result<Option<Written>, StoreError> {
         let io = StoreError::io("write a blob");
         match std::mem::replace(&mut self.slot, Slot::Failed) {
             Slot::Unmade => Ok(None),
@@ -268,22 +306,27 @@ impl BlobWriter {
                     .map_err(|error| io(error).on(&self.guard.path)),
                 Err(error) => Err(io(io::Error::other(error))),
             },
+            Slot::Whole(_) => Err(io(io::Error::other("it is whole"))),
             Slot::Failed => Err(io(io::Error::other("an earlier write failed"))),
         }
     }
 
     async fn flush(&mut self) -> Result<(), StoreError> {
-        let (file, next) = self.idle().await?.unzip();
-        let mut batch = std::mem::replace(&mut self.batch, next.unwrap_or_default());
+        let (file, next, hash) = match self.idle().await? {
+            Some(Written { file, batch, hash }) => (Some(file), batch, hash),
+            None => (None, Vec::new(), self.hashed.then(Sha256::new)),
+        };
         let guard = Arc::clone(&self.guard);
+        let mut batch = std::mem::replace(&mut self.batch, next);
         self.slot = Slot::Busy(tokio::task::spawn_blocking(move || {
             let mut file = match file {
                 Some(file) => file,
                 None => private::create_new(&guard.path)?,
             };
             file.write_all(&batch)?;
+            let hash = hash.map(|hash| hash.chain_update(&batch));
             batch.clear();
-            Ok((file, batch))
+            Ok(Written { file, batch, hash })
         }));
         Ok(())
     }

@@ -61,7 +61,7 @@ pub(super) fn find(redactor: &Redactor, text: &[u8], edits: &mut Vec<Edit>) {
         let before = text[least..at].iter().rev();
         let start = at - before.take_while(|c| is_digit(**c)).count();
         let end = end_of_run(text, at);
-        if end - start >= SHORTEST && !is_named_id(&text[start..end]) {
+        if end - start >= SHORTEST && !is_of_api(&text[start..end]) {
             within(redactor, text, start..end, edits);
         }
         least = end;
@@ -73,19 +73,23 @@ fn is_digit(c: u8) -> bool {
     c.is_ascii_alphanumeric() || b"+/_-".contains(&c)
 }
 
-/// Whether these digits are an id of the API, such as `msg_01…`: each answer has one, and what it decodes to is no text.
-fn is_named_id(run: &[u8]) -> bool {
+/// Whether these digits are an id of the API, such as `msg_01…`, or a long name: each answer has some, and what they decode
+/// to is no text.
+fn is_of_api(run: &[u8]) -> bool {
+    const NAMES: [&[u8]; 3] = [
+        b"cache_creation_input_tokens",
+        b"ephemeral_1h_input_tokens",
+        b"ephemeral_5m_input_tokens",
+    ];
     const RANDOM: usize = 24;
-    let Some((name, random)) = run.len().checked_sub(RANDOM).map(|at| run.split_at(at)) else {
-        return false;
-    };
-    let Some(name) = name.strip_suffix(b"_") else {
-        return false;
-    };
-    !name.is_empty()
-        && name.iter().all(u8::is_ascii_lowercase)
-        && random.starts_with(b"01")
-        && random.iter().all(u8::is_ascii_alphanumeric)
+    let (name, random) = run.split_at(run.len().saturating_sub(RANDOM));
+    let is_id = name.strip_suffix(b"_").is_some_and(|name| {
+        !name.is_empty()
+            && name.iter().all(u8::is_ascii_lowercase)
+            && random.starts_with(b"01")
+            && random.iter().all(u8::is_ascii_alphanumeric)
+    });
+    is_id || NAMES.contains(&run)
 }
 
 /// Whether all of it may be base64, folded in any way.

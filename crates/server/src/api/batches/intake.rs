@@ -6,7 +6,6 @@ use std::io::BufReader;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::{answer, not_found, run};
@@ -54,15 +53,13 @@ struct Received {
 }
 
 async fn receive(app: &App, body: Body) -> ApiResult<Received> {
-    let mut writer = app.store.begin_blob().await?;
-    let mut hash = Sha256::new();
+    let mut writer = app.store.begin_blob().await?.hashed();
     let mut raw = Some(BytesMut::new());
     let mut body = body.into_data_stream();
     let limit = limits::MAX_BATCH_BODY_BYTES as u64;
     while let Some(chunk) = body.next().await {
         let chunk = chunk
             .map_err(|_| ApiError::invalid("The request body could not be read to its end"))?;
-        hash.update(&chunk);
         writer.write(&chunk).await?;
         if writer.size_bytes() > limit {
             writer.discard().await;
@@ -75,9 +72,10 @@ async fn receive(app: &App, body: Body) -> ApiResult<Received> {
             raw = None;
         }
     }
+    let digest = writer.digest().await?;
     Ok(Received {
         blob: writer.finish().await?,
-        digest: hash.finalize().into(),
+        digest,
         raw: raw.map(BytesMut::freeze),
     })
 }

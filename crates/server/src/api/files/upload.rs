@@ -5,7 +5,6 @@ use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use futures_util::StreamExt;
-use sha2::{Digest, Sha256};
 
 use super::{Shape, admit, name, note_digest};
 use crate::api::caller::Caller;
@@ -68,8 +67,8 @@ fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
 struct Received {
     named: name::Named,
     blob: TempBlob,
-    /// Only where ids derive from what was sent.
-    digest: Option<[u8; 32]>,
+    /// Of the file: where ids derive from what was sent.
+    digest: [u8; 32],
     /// Of all that was sent.
     content: [u8; 32],
     life: Option<TimeDelta>,
@@ -80,8 +79,8 @@ struct Received {
 async fn keep(app: &App, caller: &Caller, received: Received) -> Result<FileRow, StoreError> {
     let workspace = &caller.workspace;
     let now = workspace.clock.now();
-    let digest = received.digest.unwrap_or_default();
-    let ids = workspace.ids(&[b"upload", received.named.filename.as_bytes(), &digest]);
+    let name = received.named.filename.as_bytes();
+    let ids = workspace.ids(&[b"upload", name, &received.digest]);
     loop {
         let file = NewFile {
             id: ids.next(Kind::File).into(),
@@ -117,7 +116,6 @@ struct Intake<'a> {
 struct FilePart {
     head: PartHead,
     writer: BlobWriter,
-    hash: Option<Sha256>,
 }
 
 /// Where the content of the present part goes.
@@ -182,9 +180,11 @@ impl<'a> Intake<'a> {
                 }
                 continue;
             };
-            content.add(&event);
+            if !matches!(sink, Sink::File) {
+                content.add(&event);
+            }
             match event {
-                Event::Part(head) => sink = self.begin(head, workspace.seed.is_some()).await?,
+                Event::Part(head) => sink = self.begin(head).await?,
                 Event::Data(data) => match &mut sink {
                     Sink::Life(text) => {
                         text.extend_from_slice(&data);
@@ -200,8 +200,9 @@ impl<'a> Intake<'a> {
                     }
                     Sink::Nowhere => {}
                 },
-                Event::PartEnd => {
-                    if let Sink::Life(text) = std::mem::replace(&mut sink, Sink::Nowhere) {
+                Event::PartEnd => match std::mem::replace(&mut sink, Sink::Nowhere) {
+                    Sink::File => content.end_part(&self.digest().await?),
+                    Sink::Life(text) => {
                         let parsed = parse_life(&text)?;
                         if life.replace(parsed).is_some() {
                             return Err(ApiError::invalid(
@@ -209,23 +210,25 @@ impl<'a> Intake<'a> {
                             ));
                         }
                     }
-                }
+                    Sink::Nowhere => {}
+                },
                 Event::End => break,
             }
         }
         // An epilogue is read, so that the connection can be used again.
         while self.chunk().await?.is_some() {}
-        let file = self
+        let mut file = self
             .file
             .take()
             .ok_or_else(|| ApiError::invalid("file: Field required"))?;
+        let digest = file.writer.digest().await?;
         Ok(Received {
             named: name::name(
                 file.head.filename.as_deref(),
                 file.head.content_type.as_deref(),
             )?,
             blob: file.writer.finish().await?,
-            digest: file.hash.map(|hash| hash.finalize().into()),
+            digest,
             content: content.finish(),
             life,
         })
@@ -246,7 +249,7 @@ impl<'a> Intake<'a> {
         Ok(Some(chunk))
     }
 
-    async fn begin(&mut self, head: PartHead, seeded: bool) -> ApiResult<Sink> {
+    async fn begin(&mut self, head: PartHead) -> ApiResult<Sink> {
         match head.name.as_str() {
             "file" => {
                 if self.file.is_some() {
@@ -256,8 +259,7 @@ impl<'a> Intake<'a> {
                 name::name(head.filename.as_deref(), None)?;
                 self.file = Some(FilePart {
                     head,
-                    writer: self.app.store.begin_blob().await?,
-                    hash: seeded.then(Sha256::new),
+                    writer: self.app.store.begin_blob().await?.hashed(),
                 });
                 Ok(Sink::File)
             }
@@ -269,15 +271,18 @@ impl<'a> Intake<'a> {
     /// Writes on, and counts.
     async fn write(&mut self, data: Bytes) -> ApiResult<u64> {
         let file = self.file.as_mut().expect("a file part was begun");
-        if let Some(hash) = &mut file.hash {
-            hash.update(&data);
-        }
         file.writer.write(&data).await?;
         let size_bytes = file.writer.size_bytes();
         if size_bytes > limits::MAX_UPLOAD_BYTES {
             return Err(ApiError::too_large());
         }
         Ok(size_bytes)
+    }
+
+    /// SHA-256 of the file, which has come to its end.
+    async fn digest(&mut self) -> ApiResult<[u8; 32]> {
+        let file = self.file.as_mut().expect("a file part was begun");
+        Ok(file.writer.digest().await?)
     }
 
     /// Leaves nothing on the disk, and reads on where the client would otherwise never see the

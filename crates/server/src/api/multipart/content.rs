@@ -10,7 +10,8 @@ use super::{Event, Parser};
 #[derive(Debug, Default)]
 pub(crate) struct Content {
     hash: Sha256,
-    part_bytes: u64,
+    /// What the present part holds.
+    part: Sha256,
 }
 
 impl Content {
@@ -27,15 +28,19 @@ impl Content {
                     self.hash.update((text.len() as u64).to_le_bytes());
                     self.hash.update(text);
                 }
-                self.part_bytes = 0;
             }
-            Event::Data(data) => {
-                self.hash.update(data);
-                self.part_bytes += data.len() as u64;
+            Event::Data(data) => self.part.update(data),
+            Event::PartEnd => {
+                let part = std::mem::take(&mut self.part).finalize();
+                self.end_part(&part.into());
             }
-            Event::PartEnd => self.hash.update(self.part_bytes.to_le_bytes()),
             Event::End => {}
         }
+    }
+
+    /// Ends a part of which somebody else has the SHA-256, in place of its data and its end.
+    pub(crate) fn end_part(&mut self, digest: &[u8; 32]) {
+        self.hash.update(digest);
     }
 
     /// A SHA-256.
