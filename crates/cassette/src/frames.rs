@@ -62,7 +62,7 @@ pub(crate) fn with_data<'a>(frame: &'a str, data: &Value) -> Cow<'a, str> {
     Cow::Owned(frame.replacen(old, &new, 1))
 }
 
-fn data_of(frame: &str) -> Option<&str> {
+pub(crate) fn data_of(frame: &str) -> Option<&str> {
     frame
         .split(['\n', '\r'])
         .find_map(|line| line.strip_prefix("data:"))

@@ -203,7 +203,7 @@ impl Redactor {
             end @ (super::End::Complete | super::End::ClientLeft) => end,
         };
         let body = if let (Body::Text(text), true) = (&response.body, stream) {
-            Body::Text(stream::redact(self, text))
+            Body::Text(stream::redact(self, text).into_owned())
         } else {
             self.body(response.body)?
         };
@@ -335,18 +335,18 @@ impl Redactor {
 
     /// A whole body, a stream's as well; what has no secret stays byte for byte.
     pub fn content(&self, bytes: Bytes) -> Bytes {
-        let clean = match std::str::from_utf8(&bytes) {
-            Err(_) => return self.bytes(bytes),
-            Ok(text) if frames::is_stream(text) => stream::redact(self, text),
-            Ok(text) => match self.inside(text) {
-                Cow::Borrowed(same) if same.len() == text.len() => return bytes,
-                clean => clean.into_owned(),
-            },
+        let Ok(text) = std::str::from_utf8(&bytes) else {
+            return self.bytes(bytes);
         };
-        if clean.as_bytes() == bytes {
-            return bytes;
+        let clean = if frames::is_stream(text) {
+            stream::redact(self, text)
+        } else {
+            self.inside(text)
+        };
+        match clean {
+            Cow::Owned(clean) if clean.as_bytes() != bytes => Bytes::from(clean),
+            Cow::Owned(_) | Cow::Borrowed(_) => bytes,
         }
-        Bytes::from(clean)
     }
 
     /// Every string of a value, and every key.

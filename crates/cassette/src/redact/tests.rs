@@ -450,8 +450,10 @@ proptest! {
         at.extend([0, text.len()]);
         at.sort_unstable();
         let pieces: Vec<String> = at.windows(2).map(|pair| text[pair[0]..pair[1]].to_owned()).collect();
-        let clean = stream::redact(&redactor(), &deltas(&pieces));
+        let whole = deltas(&pieces);
+        let clean = stream::redact(&redactor(), &whole);
         prop_assert_eq!(together(&clean), words.join(&format!(" {REDACTED} ")));
+        prop_assert_eq!(&clean, &stream::closely(&redactor(), &whole));
         let padded = clean.lines().filter(|line| line.starts_with("data")).all(|line| line.ends_with("    }"));
         prop_assert!(padded, "the padding stays");
     }
@@ -511,6 +513,8 @@ proptest! {
             _ => json!([[text]]).to_string(),
         };
         prop_assert_eq!(redactor().inside(&whole), redactor().closely(&whole));
+        let deltas = deltas(&pieces);
+        prop_assert_eq!(stream::redact(&redactor(), &deltas), stream::closely(&redactor(), &deltas));
     }
 
     #[test]
