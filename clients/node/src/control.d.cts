@@ -33,11 +33,11 @@ export interface ClearedRates {
 /** Changes of the clock, applied in this order. At least one of them. */
 export interface ClockChange {
   /** `30d`, `12h`, `5m`, `90s`, `1h30m`, or ISO 8601. */
-  advance?: string | null;
-  /** A later time. */
-  set?: string | null;
+  advance?: string;
+  /** A later time, before the year 9999. */
+  set?: string;
   /** Whether it stands still. */
-  freeze?: boolean | null;
+  freeze?: boolean;
 }
 
 /** The clock was moved, stopped, or let go on. */
@@ -516,11 +516,13 @@ export interface Refused {
   error: Refusal;
 }
 
-/** A request has come. */
+/** A request has come, or a batch's item is carried out. */
 export interface RequestBegun {
   request_id: string;
   method: string;
   path: string;
+  /** Which item of a batch it is; absent of requests. */
+  batch?: BatchItem;
 }
 
 /** API requests since the last reset, or over all resets if all workspaces are judged. */
@@ -536,6 +538,8 @@ export interface RequestEnded {
   request_id: string;
   method: string;
   path: string;
+  /** Which item of a batch it is; absent of requests. */
+  batch?: BatchItem;
   status: number;
   /** On the real clock. */
   duration_ms: number;

@@ -99,7 +99,10 @@ export class Workspace {
   wait(until: Until & { timeout?: string }): Promise<boolean>;
   /** Forgets all: files, containers, batches, skills, scripts, faults, clock, journal, cost. */
   reset(): Promise<void>;
-  /** Any other control call: the path below `/_sandtable/`; the body is text, or something to be JSON. */
+  /**
+   * Any other control call: the path below `/_sandtable/`; the body is text, bytes, or something to be JSON. What is
+   * answered is JSON, a text such as that of metrics or a cassette, or the bytes of a container's file.
+   */
   call(method: string, path: string, body?: unknown, query?: Record<string, unknown>): Promise<any>;
 }
 

@@ -161,11 +161,15 @@ function cassetteOf({ cassette }, test, folder) {
   return { file, mode, upstream, ignore: given.ignore };
 }
 
+const UNUSED = ["unused_steps", "unused_faults", "unused_recordings"];
+const WRONG = ["unmatched", "failed", ...UNUSED, "duplicated", "empty", "lints", "unclaimed"];
+
 async function verify(workspace, level) {
   const verdict = await workspace.verify({ lints: level });
   if (verdict.ok) return;
-  const parts = ["unmatched", "failed", "unused_steps", "unused_faults", "unused_recordings", "duplicated", "lints"];
-  const lines = parts.flatMap((part) => (verdict[part] ?? []).map((each) => `  ${part}: ${JSON.stringify(each)}`));
+  const lines = WRONG.flatMap((part) => (verdict[part] ?? []).map((each) => `  ${part}: ${JSON.stringify(each)}`));
+  const dropped = Object.entries(verdict.dropped ?? {}).map(([list, count]) => `  ${list}: ${count} more, not kept`);
+  lines.push(...dropped);
   throw new SandtableError(`sandtable verify: not ok\n${lines.join("\n")}`);
 }
 

@@ -4,7 +4,7 @@
 const fs = require("node:fs");
 const path = require("node:path");
 const { fileURLToPath } = require("node:url");
-const { RefusedError } = require("./errors.cjs");
+const { RefusedError, SandtableError } = require("./errors.cjs");
 const { ControlClient } = require("./http.cjs");
 
 const MAX_LABEL_CHARS = 1000;
@@ -63,7 +63,7 @@ class Workspace {
     return new Workspace(this.#client.url, key, this.#client.token);
   }
 
-  async wait({ timeout = "30s", ...condition }) {
+  async wait({ timeout = "30s", ...condition } = {}) {
     return (await this.#client.call("GET", "wait", undefined, { ...condition, timeout })).met;
   }
 
@@ -72,7 +72,7 @@ class Workspace {
   }
 
   call(method, path, body, query) {
-    return this.#client.call(method, path, body, query);
+    return this.#client.call(method, path, body, query, { whatever: true });
   }
 }
 
@@ -350,7 +350,9 @@ class Containers {
 
   async files(id, under) {
     const query = { under, wake: true, limit: 10_000 };
-    return (await this.#client.call("GET", `containers/${encodeURIComponent(id)}/files`, undefined, query)).data;
+    const found = await this.#client.call("GET", `containers/${encodeURIComponent(id)}/files`, undefined, query);
+    if (found.more) throw new SandtableError("there are more files than a list has\n  hint: name a folder with `under`");
+    return found.data;
   }
 
   async expire(id) {

@@ -34,6 +34,16 @@ test("a script answers and the journal has it", async () => {
   assert.deepEqual(await workspace.journal.entries(), []);
 });
 
+test("any control call can be made", async () => {
+  await workspace.scripts.put(HELLO);
+  await hello();
+  assert.match(await workspace.call("GET", "metrics"), /sandtable_requests_total/);
+  const cassette = await workspace.call("GET", "journal", undefined, { format: "cassette" });
+  assert.match(cassette, /^cassette:/);
+  assert.equal((await workspace.call("PUT", "cassettes", cassette)).exchanges, 1);
+  await assert.rejects(workspace.wait(), /it is not said what is waited for/);
+});
+
 test("the journal is read to its end", async () => {
   for (let number = 0; number < 1005; number += 1) {
     await fetch(`${workspace.baseUrl}/v1/files/none`, {

@@ -15,6 +15,23 @@ CODE = {"type": "code_execution_20250825", "name": "code_execution"}
 HELLO = "- when: { user: hello }\n  then: [{ text: Hello from a script. }]\n"
 
 
+EXCHANGE = {
+    "id": "req_1",
+    "at": datetime.datetime.now(datetime.timezone.utc),
+    "method": "POST",
+    "path": "/v1/messages",
+    "status": 200,
+    "duration_ms": 1.0,
+    "workspace": "w",
+    "request_headers": {},
+    "request_body": None,
+    "response_headers": {},
+    "response_body": None,
+    "lints": [],
+    "client_left": False,
+}
+
+
 def ask(client, prompt, **more):
     messages = [{"role": "user", "content": prompt}]
     return client.messages.create(model=MODEL, max_tokens=1024, messages=messages, **more)
@@ -211,3 +228,33 @@ def test_a_wait_ends_when_it_is_so_and_a_fork_goes_its_own_way(sandtable, anthro
     fork.scripts.clear()
     assert len(sandtable.scripts.list()) == 1 and fork.scripts.list() == []
     assert (len(sandtable.journal), len(fork.journal)) == (1, 1)
+
+
+def test_events_are_read_from_whatever_came():
+    def events(body):
+        return package.types.Exchange(**{**EXCHANGE, "response_body": body}).events
+
+    text = "a\u2028b\u2029c\u0085d"
+    whole = f'event: delta\ndata: {{"text": "{text}"}}\n\n'
+    assert events(whole) == [("delta", {"text": text})]
+    assert events(whole.replace("\n", "\r\n") + ": ping\n\n") == [("delta", {"text": text})]
+    assert events(whole + "event: bad\ndata: {\n\n") == [("delta", {"text": text}), ("bad", "{")]
+    assert events(whole + 'event: cut\ndata: {"te') == [("delta", {"text": text})]
+    assert events({"id": "msg_1"}) == []
+
+
+def test_any_control_call_can_be_made(sandtable):
+    sandtable.scripts.put(HELLO)
+    assert "sandtable_requests_total" in sandtable.call("GET", "metrics")
+    assert sandtable.call("GET", "journal", query={"bodies": False})["data"] == []
+    cassette = sandtable.call("GET", "journal", query={"format": "cassette"})
+    assert cassette.startswith("cassette:")
+    with pytest.raises(RefusedError, match="it is not said what is waited for"):
+        sandtable.wait()
+
+
+def test_a_limit_is_rounded_and_leaves_the_headers_of_the_caller_alone(sandtable):
+    headers = {"retry-after-ms": "5", "x-more": "1"}
+    given = sandtable.faults.rate_limited(1.001, headers=headers).fault["headers"]
+    assert given == headers == {"retry-after-ms": "5", "x-more": "1"}
+    assert sandtable.faults.rate_limited(1.001).fault["headers"] == {"retry-after-ms": "1001"}

@@ -167,12 +167,17 @@ impl Player {
                 .loose(&state, request)
                 .ok_or_else(|| self.miss(&state, &asked))?,
         };
+        let entry = &self.tape.entries[at];
+        if let (Body::Missing(why), false) =
+            (&entry.exchange.response.body, request.method == "HEAD")
+        {
+            return Err(unkept(entry, why));
+        }
         state.asked.insert(digest, count + 1);
         *state.given.entry(at).or_insert(0) += 1;
         if found.is_empty() {
             state.loose.insert(at);
         }
-        let entry = &self.tape.entries[at];
         let asked = (&asked, found.as_slice());
         let names = state.names.of_answer(&self.tape, (at, entry), asked, ids);
         let named = container(request);
@@ -240,6 +245,14 @@ impl Player {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An answer of which it is known that there was one, and no more.
+fn unkept(entry: &Entry, why: &str) -> Miss {
+    Miss {
+        message: format!("{} has no body of its answer: {why}", entry.name),
+        hint: "record it with `sandtable record`, which keeps files too, or put the body into the cassette".to_owned(),
     }
 }
 

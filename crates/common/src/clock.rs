@@ -104,7 +104,8 @@ impl Clock {
 }
 
 /// Where every clock stops: 9999-01-01, so that what ends some months later still has a year of four digits.
-const LAST: DateTime<Utc> = DateTime::from_timestamp_secs(253_370_764_800).expect("it is in range");
+pub const LAST: DateTime<Utc> =
+    DateTime::from_timestamp_secs(253_370_764_800).expect("it is in range");
 
 impl State {
     /// Of a clock that shows `now` (the present where there is none).
@@ -123,6 +124,18 @@ impl State {
             .frozen_at
             .or_else(|| wall().checked_add_signed(self.offset));
         now.unwrap_or(LAST).min(LAST)
+    }
+
+    /// Whether a change would go on past [`LAST`], where the clock stops.
+    pub fn goes_past_the_end(&self, change: Change) -> bool {
+        let Change {
+            advance,
+            set,
+            freeze: _,
+        } = change;
+        let is_over = |time: Option<DateTime<Utc>>| time.is_none_or(|time| time > LAST);
+        advance.is_some_and(|by| is_over(self.now().checked_add_signed(by)))
+            || set.is_some_and(|time| is_over(Some(time)))
     }
 
     /// The state that a change leads to.

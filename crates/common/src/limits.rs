@@ -172,6 +172,8 @@ pub const SWEEP_OUTPUT_BYTES: usize = 64 * 1024;
 pub const REUSED_CALLS: usize = 4096;
 /// Files of such a call; what leaves more runs each time.
 pub const REUSED_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// Longest key that a fork may be given, in bytes: what clients and proxies take for a header's value.
+pub const MAX_KEY_BYTES: usize = 4096;
 /// Characters of a workspace's label.
 pub const MAX_LABEL_CHARS: usize = 1000;
 /// Largest body that is read for the journal and `verify` though a fault answers the request.
@@ -232,6 +234,8 @@ pub const FILE_LIFE_MAX_SECONDS: i64 = 7_776_000;
 pub const EXPIRED_METADATA_DAYS: i64 = 30;
 /// Longest name of a file, in characters (F081).
 pub const MAX_FILENAME_CHARS: usize = 255;
+/// Longest name of a file or a folder in a container, in bytes; the guest has the same.
+pub const MAX_NAME_BYTES: usize = 255;
 /// Longest path that a program can name, in bytes, with the zero at its end.
 pub const MAX_PATH_BYTES: usize = 4096;
 /// Longest media type of a file, in characters (F081).

@@ -20,12 +20,15 @@ pub struct ClockState {
 pub struct ClockChange {
     /// `30d`, `12h`, `5m`, `90s`, `1h30m`, or ISO 8601.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub advance: Option<String>,
-    /// A later time.
+    /// A later time, before the year 9999.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub set: Option<String>,
     /// Whether it stands still.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
     pub freeze: Option<bool>,
 }
 

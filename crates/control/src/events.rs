@@ -1,16 +1,17 @@
 //! The events that are sent to whoever listens.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::exchange::Lint;
+use crate::exchange::{BatchItem, Lint};
 use crate::faults::FaultLayer;
 
 /// An event, or how many were lost because the reader was slow. Every event but `dropped` bears the id of
 /// its `workspace` and the time `at` on its clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[schemars(transform = told)]
 pub enum Event {
     RequestBegun(RequestBegun),
     RequestEnded(RequestEnded),
@@ -21,6 +22,21 @@ pub enum Event {
     ClockMoved(ClockMoved),
     FaultFired(FaultFired),
     Dropped(Dropped),
+}
+
+/// Describes what every event has that a workspace tells.
+fn told(schema: &mut Schema) {
+    let kinds = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+    for kind in kinds.into_iter().flatten() {
+        if kind["properties"]["type"]["const"] == "dropped" {
+            continue;
+        }
+        kind["properties"]["workspace"] = json!({ "type": "string", "description": "Its id." });
+        kind["properties"]["at"] = json!({ "type": "string", "format": "date-time", "description": "On the workspace's clock." });
+        if let Some(required) = kind["required"].as_array_mut() {
+            required.extend(["workspace".into(), "at".into()]);
+        }
+    }
 }
 
 impl Event {
@@ -37,12 +53,15 @@ impl Event {
     ];
 }
 
-/// A request has come.
+/// A request has come, or a batch's item is carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestBegun {
     pub request_id: String,
     pub method: String,
     pub path: String,
+    /// Which item of a batch it is; absent of requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchItem>,
 }
 
 /// Its answer is complete, or its client has left.
@@ -51,6 +70,9 @@ pub struct RequestEnded {
     pub request_id: String,
     pub method: String,
     pub path: String,
+    /// Which item of a batch it is; absent of requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchItem>,
     pub status: u16,
     /// On the real clock.
     pub duration_ms: u64,

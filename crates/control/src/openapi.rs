@@ -62,6 +62,8 @@ pub struct Content {
     /// Its media types.
     pub types: &'static [&'static str],
     pub shape: Shape,
+    /// Media types in which it has another shape.
+    pub others: &'static [(&'static str, Shape)],
     /// A request may have none.
     pub optional: bool,
 }
@@ -82,6 +84,7 @@ impl Content {
         Self {
             types: &["application/json"],
             shape: Shape::Of(SchemaGenerator::subschema_for::<T>),
+            others: &[],
             optional: false,
         }
     }
@@ -91,8 +94,14 @@ impl Content {
         Self {
             types,
             shape: Shape::Text,
+            others: &[],
             optional: false,
         }
+    }
+
+    /// Also in media types in which it has another shape.
+    const fn or(self, others: &'static [(&'static str, Shape)]) -> Self {
+        Self { others, ..self }
     }
 }
 
@@ -242,13 +251,16 @@ fn describe(parameter: &Parameter, path: &str) -> Value {
 }
 
 fn content(content: &Content, generator: &mut SchemaGenerator) -> Value {
-    let schema = match content.shape {
-        Shape::Of(make) => json!(make(generator)),
-        Shape::Text => json!({ "type": "string" }),
-        Shape::Bytes => json!({ "type": "string", "format": "binary" }),
-        Shape::Object => json!({ "type": "object" }),
-    };
-    let types = content.types.iter();
-    let types = types.map(|kind| ((*kind).to_owned(), json!({ "schema": schema })));
-    Value::Object(types.collect())
+    let types = content.types.iter().map(|kind| (*kind, content.shape));
+    let types = types.chain(content.others.iter().copied());
+    let described = types.map(|(kind, shape)| {
+        let schema = match shape {
+            Shape::Of(make) => json!(make(generator)),
+            Shape::Text => json!({ "type": "string" }),
+            Shape::Bytes => json!({ "type": "string", "format": "binary" }),
+            Shape::Object => json!({ "type": "object" }),
+        };
+        (kind.to_owned(), json!({ "schema": schema }))
+    });
+    Value::Object(described.collect())
 }

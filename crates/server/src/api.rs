@@ -25,6 +25,7 @@ mod shaped;
 pub(crate) mod skills;
 mod turn;
 
+pub(crate) use identify::INVALID_KEY;
 pub(crate) use key::key;
 pub(crate) use routes::{answer, front, is_below, through};
 pub(crate) use shaped::Connection;

@@ -136,6 +136,17 @@ impl App {
     }
 }
 
+/// Tells that a workspace's clock shows something else now.
+pub(crate) fn tell_clock(workspace: &Workspace) {
+    let clock = &workspace.clock;
+    workspace.tell("clock_moved", || {
+        json!(ClockMoved {
+            now: time_text(clock.now()),
+            frozen: clock.is_frozen(),
+        })
+    });
+}
+
 /// When the sandboxes of an earlier server have ended by themselves, if nobody has taken them up.
 const SETTLE_ROUND: u128 = limits::SANDBOX_LEASE.as_millis() / limits::SWEEP_INTERVAL.as_millis();
 
@@ -159,12 +170,7 @@ impl App {
         self.containers.expire_old(workspace).await?;
         self.containers.time_out_calls();
         self.batches.wake_all(&workspace.id);
-        workspace.tell("clock_moved", || {
-            json!(ClockMoved {
-                now: time_text(clock.now()),
-                frozen: clock.is_frozen(),
-            })
-        });
+        tell_clock(workspace);
         Ok(())
     }
 
@@ -215,7 +221,11 @@ impl App {
             (config.idle, config.timeouts),
             config.reuse_calls,
         );
-        let workspaces = Workspaces::new(store.clone(), None, Arc::default());
+        let defaults = Defaults {
+            events: containers.events().clone(),
+            ..Defaults::default()
+        };
+        let workspaces = Workspaces::new(store.clone(), None, Arc::default()).over(defaults);
         Self::with(config, store, containers, workspaces, None)
     }
 }

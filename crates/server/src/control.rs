@@ -18,6 +18,7 @@ mod label;
 mod metrics;
 mod openapi;
 mod page;
+mod query;
 mod quirks;
 mod rates;
 mod scripts;

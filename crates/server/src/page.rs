@@ -14,7 +14,7 @@ use crate::app::App;
 use common::ids::hex;
 
 /// Where the page is.
-const HOME: &str = "/_sandtable/";
+pub(crate) const HOME: &str = "/_sandtable/";
 
 /// Scripts, styles, images, and connections of our own alone; nothing inline, nothing that is made from text.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \

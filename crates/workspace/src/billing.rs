@@ -137,9 +137,11 @@ impl std::str::FromStr for Month {
     type Err = MonthError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_written_out = text.len() == "2026-11".len();
         text.split_once('-')
+            .filter(|_| is_written_out && !text.contains('+'))
             .and_then(|(year, month)| Some((year.parse().ok()?, month.parse().ok()?)))
-            .filter(|(_, month)| (1..=12).contains(month))
+            .filter(|(year, month)| *year >= 1000 && (1..=12).contains(month))
             .map(|(year, month)| Self { year, month })
             .ok_or_else(|| MonthError(text.to_owned()))
     }

@@ -173,7 +173,7 @@ pub struct Filter {
     pub path: Option<String>,
     pub status: Option<StatusFilter>,
     pub method: Option<String>,
-    /// The request id.
+    /// The request id; of a batch's item also `msgbatch_…/custom_id`, as findings have it.
     pub id: Option<String>,
     pub since: Option<Since>,
     pub limit: usize,
@@ -240,7 +240,7 @@ impl Filter {
             && method
                 .as_ref()
                 .is_none_or(|method| entry.method().eq_ignore_ascii_case(method.as_bytes()))
-            && id.as_ref().is_none_or(|id| entry.id() == id.as_bytes())
+            && id.as_ref().is_none_or(|id| entry.has_id(id))
             && match since {
                 Some(Since::Time(time)) => entry.at() >= *time,
                 Some(Since::Request(_)) | None => true,

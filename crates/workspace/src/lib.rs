@@ -548,10 +548,16 @@ impl Workspaces {
         Self { defaults, ..self }
     }
 
-    /// The defaults of every workspace's scripts and faults, for a server that has no workspace yet.
+    /// A workspace as a new key gets it, for who only looks. What `--state` keeps in the store is not in it.
     pub fn untouched(&self) -> Workspace {
         let base = Arc::clone(&self.base);
-        Workspace::new(String::new(), Clock::default(), None, base).over(self.defaults.clone())
+        let workspace = Workspace::new(String::new(), Clock::default(), None, base);
+        let workspace = workspace.over(self.defaults.clone());
+        if let Some(document) = &self.defaults.state {
+            workspace.clock.reset(document.begins(self.defaults.clock));
+            workspace.set_up(document.rules());
+        }
+        workspace
     }
 
     /// The workspace behind a key, if it has one.

@@ -203,6 +203,15 @@ impl Document {
             .contents
     }
 
+    /// The clock of a workspace from now on: the document's, or `beginning` where it has none.
+    pub fn begins(&self, beginning: clock::State) -> clock::State {
+        let value = self.value.get("clock");
+        value.map_or(beginning, |value| {
+            let path = "clock".to_owned();
+            read_clock(&Sink::default(), &Node { path, value })
+        })
+    }
+
     /// The rules to lay over the server's own.
     pub fn rules(&self) -> &Rules {
         &self.rules

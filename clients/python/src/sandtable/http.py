@@ -14,6 +14,10 @@ from .errors import RefusedError, SandtableError, SilentError
 _Connection = getattr(http.client.HTTPConnection, "_baseclass", http.client.HTTPConnection)
 
 _TIMEOUT_S = 60.0
+# `wait` answers within its own time, which the server limits to 5 minutes.
+_WAIT_TIMEOUT_S = 360.0
+
+_TEXTS = ("text/plain", "application/yaml")
 
 
 class ControlClient:
@@ -36,30 +40,47 @@ class ControlClient:
         path: str,
         body: Union[None, str, bytes, Mapping[str, Any], list[Any]] = None,
         query: Optional[Mapping[str, Any]] = None,
+        *,
+        whatever: bool = False,
     ) -> Any:
-        """The answer of ``/_sandtable/<path>``; `body` is text as it stands, or something to be JSON."""
+        """The answer of ``/_sandtable/<path>``, which is JSON unless it may be `whatever` it is; `body` is text as it
+        stands, or something to be JSON."""
+        headers: dict[str, str] = {}
         if body is not None and not isinstance(body, (str, bytes)):
             body = json.dumps(body)
+            headers["content-type"] = "application/json"
         data = body.encode() if isinstance(body, str) else body
-        headers = {"content-type": "application/json"}
         if self.key:
             headers["x-api-key"] = self.key
         if self.token:
             headers["x-sandtable-token"] = self.token
         target = f"{self._root}/_sandtable/{path}"
-        given = {name: value for name, value in (query or {}).items() if value is not None}
+        given = {name: _word(value) for name, value in (query or {}).items() if value is not None}
         if given:
             target += "?" + urllib.parse.urlencode(given)
-        connection = _Connection(self._host, self._port, timeout=_TIMEOUT_S)
+        timeout = _WAIT_TIMEOUT_S if path == "wait" else _TIMEOUT_S
+        connection = _Connection(self._host, self._port, timeout=timeout)
         try:
             connection.request(method, target, body=data, headers=headers)
             response = connection.getresponse()
             status, answer = response.status, response.read()
+            kind = response.getheader("content-type") or ""
+            is_file = (response.getheader("content-disposition") or "").startswith("attachment")
         except (OSError, http.client.HTTPException) as error:
             raise SilentError(f"no answer from {self.url}: {error}") from error
         finally:
             connection.close()
+        if whatever and status < 400:
+            # What lies in a container is given as it is.
+            if is_file:
+                return answer
+            if kind.startswith(_TEXTS):
+                return answer.decode()
         return _read(self.url, status, answer)
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _read(url: str, status: int, answer: bytes) -> Any:

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
+
+
+_LINE_END = re.compile("\r\n|\n|\r")
+
+
+def _data(text: str) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return text
 
 
 class ExchangeMixin:
@@ -16,14 +27,24 @@ class ExchangeMixin:
 
     @property
     def events(self) -> list[tuple[str, Any]]:
-        """The events of a streamed answer: name and data."""
+        """The events of a streamed answer: name and data, as text where it is no JSON. One that broke off is none."""
         if not isinstance(self.response_body, str):
             return []
-        found = []
-        for frame in self.response_body.split("\n\n"):
-            lines = dict(line.split(": ", 1) for line in frame.splitlines() if ": " in line)
-            if "event" in lines:
-                found.append((lines["event"], json.loads(lines.get("data", "null"))))
+        found: list[tuple[str, Any]] = []
+        name = ""
+        data: list[str] = []
+        # Not `splitlines`, which ends a line at marks that a text may have.
+        for line in _LINE_END.split(self.response_body)[:-1]:
+            field, _, value = line.partition(":")
+            value = value[1:] if value.startswith(" ") else value
+            if field == "event":
+                name = value
+            elif field == "data":
+                data.append(value)
+            elif not line:
+                if name:
+                    found.append((name, _data("\n".join(data))))
+                name, data = "", []
         return found
 
     def __str__(self) -> str:
@@ -38,6 +59,7 @@ class VerdictMixin:
     """What verification found."""
 
     ok: bool
+    dropped: dict[str, int]
 
     def __bool__(self) -> bool:
         return self.ok
@@ -47,4 +69,5 @@ class VerdictMixin:
         said = ["ok" if self.ok else "not ok"]
         for name in _WRONG:
             said += [f"  {name}: {json.dumps(each, ensure_ascii=False)}" for each in getattr(self, name)]
+        said += [f"  {name}: {count} more, not kept" for name, count in self.dropped.items()]
         return "\n".join(said)

@@ -50,11 +50,11 @@ class ClearedRates(TypedDict):
 class ClockChange(TypedDict, total=False):
     """Changes of the clock, applied in this order. At least one of them."""
 
-    advance: Optional[str]
+    advance: str
     """`30d`, `12h`, `5m`, `90s`, `1h30m`, or ISO 8601."""
-    set: Optional[str]
-    """A later time."""
-    freeze: Optional[bool]
+    set: str
+    """A later time, before the year 9999."""
+    freeze: bool
     """Whether it stands still."""
 
 
@@ -610,12 +610,17 @@ class Refused(TypedDict):
     error: Refusal
 
 
-class RequestBegun(TypedDict):
-    """A request has come."""
-
+class _RequestBegun(TypedDict):
     request_id: str
     method: str
     path: str
+
+
+class RequestBegun(_RequestBegun, total=False):
+    """A request has come, or a batch's item is carried out."""
+
+    batch: BatchItem
+    """Which item of a batch it is; absent of requests."""
 
 
 class RequestCounts(TypedDict):
@@ -627,9 +632,7 @@ class RequestCounts(TypedDict):
     """Refused as wrong."""
 
 
-class RequestEnded(TypedDict):
-    """Its answer is complete, or its client has left."""
-
+class _RequestEnded(TypedDict):
     request_id: str
     method: str
     path: str
@@ -640,6 +643,13 @@ class RequestEnded(TypedDict):
     """Where a turn's answer came from."""
     lints: list[Lint]
     client_left: bool
+
+
+class RequestEnded(_RequestEnded, total=False):
+    """Its answer is complete, or its client has left."""
+
+    batch: BatchItem
+    """Which item of a batch it is; absent of requests."""
 
 
 class Reset(TypedDict):

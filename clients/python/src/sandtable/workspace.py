@@ -9,7 +9,7 @@ import urllib.parse
 from datetime import datetime, timedelta
 from typing import Any, Iterator, List, Mapping, Optional, Sequence, Union, cast
 
-from .errors import RefusedError
+from .errors import RefusedError, SandtableError
 from .http import ControlClient
 from .reading import read, time_text
 from .types import (
@@ -100,8 +100,9 @@ class Workspace:
         self._client.call("POST", "reset")
 
     def call(self, method: str, path: str, body: Any = None, query: Optional[Mapping[str, Any]] = None) -> Any:
-        """Any other control call: the path below ``/_sandtable/``; `body` is text, or something to be JSON."""
-        return self._client.call(method, path, body, query)
+        """Any other control call: the path below ``/_sandtable/``; `body` is text, or something to be JSON. What is
+        answered is JSON, a text such as that of metrics or a cassette, or the bytes of a container's file."""
+        return self._client.call(method, path, body, query, whatever=True)
 
     def __repr__(self) -> str:
         # Not the whole of it: what a failed test prints ends in logs, and a key may be somebody's own.
@@ -232,7 +233,7 @@ class Faults:
         if retry_after is not None:
             whole = float(retry_after).is_integer()
             name, value = ("retry-after", retry_after) if whole else ("retry-after-ms", retry_after * 1000)
-            select.setdefault("headers", {})[name] = str(int(value))
+            select["headers"] = {name: str(round(value)), **(select.get("headers") or {})}
         return self._error("rate_limit_error", None, select)
 
     def cut(self, after_events: Optional[int] = None, **select: Any) -> FaultState:
@@ -399,9 +400,12 @@ class Containers:
         return [read(Container, each) for each in self._client.call("GET", "containers")["data"]]
 
     def files(self, id: str, under: Optional[str] = None) -> List[ContainerFile]:
-        """Its files below ``/files``, ``/home/user``, and ``/tmp``, or below `under`. One that sleeps is woken."""
+        """Its files below ``/files``, ``/home/user``, and ``/tmp``, or below `under`. One that sleeps is woken. More
+        than a list has, which are 10,000, are an error."""
         query = {"under": under, "wake": "true", "limit": 10_000}
         answer = self._client.call("GET", f"containers/{urllib.parse.quote(id, safe='')}/files", query=query)
+        if answer.get("more"):
+            raise SandtableError("there are more files than a list has\n  hint: name a folder with `under`")
         return [read(ContainerFile, each) for each in answer["data"]]
 
     def expire(self, id: str) -> None:

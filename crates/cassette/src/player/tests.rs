@@ -282,3 +282,20 @@ fn lines_of_json_beside_a_cassette_have_the_ids_that_their_client_knows() {
     }
     assert_eq!(seen.len(), 2);
 }
+
+#[test]
+fn an_answer_that_was_not_kept_is_no_empty_one() {
+    let response = Response {
+        status: 200,
+        body: Body::Missing("too large".to_owned()),
+        ..Response::default()
+    };
+    let player = player(vec![of(post("/v1/files", json!({"a": 1})), response)]);
+    let miss = play(&player, &post("/v1/files", json!({"a": 1}))).unwrap_err();
+    assert!(
+        miss.message
+            .ends_with("has no body of its answer: too large"),
+        "{miss}"
+    );
+    assert_eq!(player.unused().len(), 1);
+}

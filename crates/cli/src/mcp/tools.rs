@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use crate::args::VERSION;
 use crate::docs::{self, NoPage};
 use crate::remote::{Remote, RemoteError};
+use common::document;
 use common::hinted::{self, Hinted};
-use model::script::Diagnostic;
+use model::script::{self, Diagnostic};
 
 /// The instructions that an agent gets before its first call.
 const INSTRUCTIONS: &str = "\
@@ -73,6 +74,11 @@ impl IntoContents for ToolError {
 
 /// The result of a tool: text, or an error and what helps.
 type Answer = Result<String, ToolError>;
+
+/// The arguments of a tool that has none.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -190,15 +196,10 @@ impl Tools {
         Ok(self.remote().text(call).await?)
     }
 
-    /// One exchange with its bodies.
-    async fn exchange(&self, id: &str) -> Result<Value, ToolError> {
-        self.get(&format!("journal/{}", encoded(id))).await
-    }
-
     #[tool(
         description = "Turns that no rule answered, each with the rules that came nearest and the clause that did not fit. Begin here."
     )]
-    async fn unmatched_turns(&self) -> Answer {
+    async fn unmatched_turns(&self, Parameters(Nothing {}): Parameters<Nothing>) -> Answer {
         let verdict = self.get("verify").await?;
         Ok(pretty(&verdict["unmatched"]))
     }
@@ -206,7 +207,7 @@ impl Tools {
     #[tool(
         description = "The verdict on the run so far: unmatched turns, rules and steps that were never used, faults left over, lints."
     )]
-    async fn verdict(&self) -> Answer {
+    async fn verdict(&self, Parameters(Nothing {}): Parameters<Nothing>) -> Answer {
         self.get("verify").await.map(|verdict| pretty(&verdict))
     }
 
@@ -251,9 +252,20 @@ impl Tools {
         description = "One request and its answer, whole, with the rule that answered (file and line) and what the real service would punish."
     )]
     async fn turn(&self, Parameters(Turn { request_id }): Parameters<Turn>) -> Answer {
-        self.exchange(&request_id)
-            .await
-            .map(|exchange| pretty(&exchange))
+        let call = format!("page/turns/{}", encoded(&request_id));
+        let mut shown = self.get(&call).await?;
+        let mut turn = shown["entry"].take();
+        for key in ["rule", "steps", "miss", "faults"] {
+            let value = shown[key].take();
+            if !value.is_null() && value != json!([]) {
+                turn[key] = value;
+            }
+        }
+        // The steps that it has are those of the rule in `list_rules`; these ran.
+        if let Some(rule) = turn["rule"].as_object_mut() {
+            rule.remove("steps");
+        }
+        Ok(pretty(&turn))
     }
 
     #[tool(
@@ -267,16 +279,38 @@ impl Tools {
     #[tool(
         description = "The rules that are loaded, in the order in which they are tried, with how often each has answered."
     )]
-    async fn list_rules(&self) -> Answer {
+    async fn list_rules(&self, Parameters(Nothing {}): Parameters<Nothing>) -> Answer {
         self.get("scripts").await.map(|rules| pretty(&rules))
     }
 
     #[tool(description = "Says what is wrong with rules, with line and column, and loads nothing.")]
     async fn check_script(&self, Parameters(Script { rules }): Parameters<Script>) -> Answer {
-        match model::script::Scripts::default().replace(&rules, "rules") {
-            Ok(summary) => Ok(format!("nothing is wrong with it: {} rules", summary.rules)),
-            Err(found) => Err(ToolError::Script(found)),
+        let loaded = script::Scripts::default().replace(&rules, "rules");
+        let loaded = loaded.map_err(ToolError::Script)?;
+        let warnings = script::examine(&rules, "rules").warnings;
+        if warnings.is_empty() {
+            return Ok(format!("nothing is wrong with it: {} rules", loaded.rules));
         }
+        let warnings = warnings.iter().map(|warning| {
+            let control_api::Diagnostic {
+                file,
+                line,
+                column,
+                message,
+                hint,
+            } = warning;
+            let hint = hint.as_ref().map(|hint| format!("\n  hint: {hint}"));
+            format!(
+                "{file}:{line}:{column}: {message}{}",
+                hint.unwrap_or_default()
+            )
+        });
+        let warnings: Vec<_> = warnings.collect();
+        let told = warnings.join("\n");
+        Ok(format!(
+            "{} rules would be loaded, but:\n{told}",
+            loaded.rules
+        ))
     }
 
     #[tool(
@@ -290,7 +324,7 @@ impl Tools {
 
     #[tool(description = "Replaces the workspace's own rules; an empty list drops them.")]
     async fn replace_rules(&self, Parameters(Script { rules }): Parameters<Script>) -> Answer {
-        let done = if matches!(rules.trim(), "" | "[]") {
+        let done = if is_empty(&rules) {
             self.call("DELETE", "scripts", "").await
         } else {
             self.call("PUT", "scripts", rules).await
@@ -307,12 +341,12 @@ impl Tools {
     }
 
     #[tool(description = "The faults that are set, and how often each has fired.")]
-    async fn list_faults(&self) -> Answer {
+    async fn list_faults(&self, Parameters(Nothing {}): Parameters<Nothing>) -> Answer {
         self.get("faults").await.map(|faults| pretty(&faults))
     }
 
     #[tool(description = "Drops all faults of the workspace.")]
-    async fn clear_faults(&self) -> Answer {
+    async fn clear_faults(&self, Parameters(Nothing {}): Parameters<Nothing>) -> Answer {
         self.call("DELETE", "faults", "")
             .await
             .map(|_| "no fault is set".to_owned())
@@ -355,7 +389,7 @@ impl Tools {
     #[tool(
         description = "Empties the workspace: files, containers, scripts, faults, journal. Scripts and faults of the server's own files stay."
     )]
-    async fn reset(&self) -> Answer {
+    async fn reset(&self, Parameters(Nothing {}): Parameters<Nothing>) -> Answer {
         self.call("POST", "reset", "")
             .await
             .map(|_| "the workspace is empty".to_owned())
@@ -381,6 +415,18 @@ fn pretty(value: &Value) -> String {
     format!("{value:#}")
 }
 
+/// Whether a text is a list of rules with none in it.
+fn is_empty(rules: &str) -> bool {
+    match document::read(rules, "rules").map(|node| node.map(|node| node.to_json())) {
+        Ok(None | Some(Value::Null)) => true,
+        Ok(Some(Value::Object(members))) => {
+            members.len() == 1 && members.get("rules") == Some(&json!([]))
+        }
+        Ok(Some(other)) => other == json!([]),
+        Err(_) => false,
+    }
+}
+
 /// A text as a part of a path or query.
 fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
@@ -393,6 +439,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_list_of_no_rules_is_empty_however_it_is_written() {
+        for text in [
+            "",
+            "[]",
+            " [ ]\n",
+            "rules: []",
+            r#"{"rules": []}"#,
+            "# none\n",
+        ] {
+            assert!(is_empty(text), "{text}");
+        }
+        for text in ["- then: []", "rules: [{}]", "other: []", "[", "{}"] {
+            assert!(!is_empty(text), "{text}");
+        }
+    }
+
+    #[test]
     fn an_argument_that_a_tool_does_not_have_is_refused() {
         fn refused<T: DeserializeOwned>(mut arguments: Value) {
             assert!(T::deserialize(&arguments).is_ok(), "{arguments}");
@@ -400,6 +463,7 @@ mod tests {
             let error = T::deserialize(&arguments).err().map(|it| it.to_string());
             assert!(error.is_some_and(|it| it.contains("unknown field `advance`")));
         }
+        refused::<Nothing>(json!({}));
         refused::<Page>(json!({}));
         refused::<Wanted>(json!({}));
         refused::<Turn>(json!({"request_id": "req_1"}));

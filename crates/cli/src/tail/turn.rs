@@ -1,10 +1,11 @@
 //! One turn in a few lines: the request, what was said and called, what came of it.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use cassette::message;
+use cassette::{data_of_frame, message, split_frames};
 use common::terminal;
 
 /// Lines of a text, a code, or an output that are shown.
@@ -41,11 +42,61 @@ impl Ink {
     }
 }
 
+/// An answer: its message as far as it goes, and what went wrong in it.
+#[derive(Debug, Default)]
+struct Said<'a> {
+    message: Cow<'a, Value>,
+    errors: Vec<String>,
+    /// Events of a stream that are no JSON.
+    unread: Vec<String>,
+    /// A message's stream has no end.
+    is_open: bool,
+}
+
+impl<'a> Said<'a> {
+    fn of(body: &'a Value) -> Self {
+        let error = |body: &Value| body["error"]["message"].as_str().map(str::to_owned);
+        let Value::String(text) = body else {
+            return Self {
+                message: Cow::Borrowed(body),
+                errors: error(body).into_iter().collect(),
+                ..Self::default()
+            };
+        };
+        let mut said = Self::default();
+        let mut fold = message::Fold::default();
+        for frame in split_frames(text) {
+            let has_data = frame.lines().any(|line| line.starts_with("data:"));
+            let Some(event) = data_of_frame(frame) else {
+                if has_data {
+                    said.unread.push(frame.trim_end().to_owned());
+                }
+                continue;
+            };
+            match event["type"].as_str().unwrap_or_default() {
+                "message_start" => said.is_open = true,
+                "message_stop" => said.is_open = false,
+                "error" => said.errors.extend(error(&event)),
+                _ => {}
+            }
+            fold.take(&event);
+        }
+        said.message = Cow::Owned(fold.end());
+        said
+    }
+
+    fn is_broken(&self) -> bool {
+        self.is_open || !self.errors.is_empty() || !self.unread.is_empty()
+    }
+}
+
 impl Look {
     /// A request that has ended: `data` of its event, and what the journal has.
     pub(super) fn turn(self, data: &Value, exchange: Option<&Value>) -> String {
         let status = data["status"].as_u64().unwrap_or_default();
+        let said = exchange.map(|exchange| Said::of(&exchange["response_body"]));
         let ink = match status {
+            _ if said.as_ref().is_some_and(Said::is_broken) => Ink::Bad,
             0..400 => Ink::Good,
             400..500 => Ink::Odd,
             _ => Ink::Bad,
@@ -64,12 +115,17 @@ impl Look {
             text.push_str("  ");
             text.push_str(&self.ink(Ink::Faint, &terminal::line(source)));
         }
+        if let Some(item) = data["batch"]["custom_id"].as_str() {
+            let batch = data["batch"]["id"].as_str().unwrap_or_default();
+            let item = terminal::line(&format!("  {batch}/{item}")).into_owned();
+            text.push_str(&self.ink(Ink::Faint, &item));
+        }
         if data["client_left"] == true {
             text.push_str(&self.ink(Ink::Odd, "  the client left"));
         }
         text.push('\n');
-        if let Some(exchange) = exchange {
-            self.answer(&mut text, &exchange["response_body"]);
+        if let Some(said) = said {
+            self.answer(&mut text, &said, data["client_left"] == true);
         }
         for lint in data["lints"].as_array().into_iter().flatten() {
             let message = terminal::line(lint["message"].as_str().unwrap_or_default());
@@ -98,21 +154,8 @@ impl Look {
         )
     }
 
-    fn answer(self, out: &mut String, body: &Value) {
-        let folded;
-        let body = match body {
-            Value::String(events) => match message::folded(events) {
-                Ok(message) => {
-                    folded = message;
-                    &folded
-                }
-                Err(_) => return,
-            },
-            body => body,
-        };
-        if let Some(message) = body["error"]["message"].as_str() {
-            self.line(out, Ink::Bad, "error", message);
-        }
+    fn answer(self, out: &mut String, said: &Said<'_>, client_left: bool) {
+        let body = &*said.message;
         for block in body["content"].as_array().into_iter().flatten() {
             self.block(out, block);
         }
@@ -120,6 +163,15 @@ impl Look {
             body["stop_reason"].as_str()
         {
             self.line(out, Ink::Odd, "stop", reason);
+        }
+        for error in &said.errors {
+            self.line(out, Ink::Bad, "error", error);
+        }
+        for event in &said.unread {
+            self.line(out, Ink::Bad, "no JSON", event);
+        }
+        if said.is_open && said.errors.is_empty() && !client_left {
+            self.line(out, Ink::Bad, "end", "the stream broke off");
         }
     }
 
@@ -273,6 +325,42 @@ mod tests {
                 .contains("error  Overloaded\n")
         );
         assert!(PLAIN.turn(&data, None).contains("529"));
+    }
+
+    #[test]
+    fn a_stream_that_goes_wrong_says_so() {
+        let (data, _) = ended();
+        let look = Look {
+            colours: true,
+            full: false,
+        };
+        let begin = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"Hi\"}]}}\n\n";
+        let end = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+        let error =
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"Overloaded\"}}\n\n";
+        let shown =
+            |events: &[&str]| look.turn(&data, Some(&json!({"response_body": events.concat()})));
+        for (events, part) in [
+            (vec![begin, error], "Overloaded"),
+            (vec![begin, "event: x\ndata: {\"bad\n\n", end], "{\"bad"),
+            (vec![begin], "the stream broke off"),
+        ] {
+            let text = shown(&events);
+            assert!(text.contains(part) && text.contains("Hi"), "{text}");
+            assert!(text.contains("\u{1b}[31m200"), "{text}");
+        }
+        let fine = shown(&[begin, ": ping\n\n", end]);
+        assert!(
+            fine.contains("\u{1b}[32m200") && !fine.contains("broke off"),
+            "{fine}"
+        );
+    }
+
+    #[test]
+    fn an_item_of_a_batch_is_named() {
+        let (mut data, _) = ended();
+        data["batch"] = json!({"id": "msgbatch_1", "custom_id": "one"});
+        assert!(PLAIN.turn(&data, None).contains("msgbatch_1/one"));
     }
 
     #[test]

@@ -10,15 +10,24 @@ use crate::{
     TurnShown, Unmounted, Usage, Verdict, Waited, WorkspaceState,
 };
 
-const YAML: &[&str] = &["application/yaml", "application/json"];
+const YAML: &[(&str, Shape)] = &[("application/yaml", Shape::Text)];
+/// Rules: a text in YAML, or the same as JSON.
+const RULES: Content = Content::text(&["application/yaml"]).or(&[(
+    "application/json",
+    Shape::Of(|_| {
+        schemars::json_schema!({ "anyOf": [{ "type": "array" }, { "type": "object", "required": ["rules"] }] })
+    }),
+)]);
 const FAULTS: Content = Content {
     types: &["application/json"],
     shape: Shape::Of(schemars::SchemaGenerator::subschema_for::<Value>),
+    others: &[],
     optional: false,
 };
 const DOCUMENT: Content = Content {
     types: &["application/json"],
     shape: Shape::Object,
+    others: &[],
     optional: false,
 };
 
@@ -133,7 +142,11 @@ fn clock() -> Vec<Call> {
             "Moves, stops, or starts the clock; forward only.",
         )
         .takes(Content::json::<ClockChange>())
-        .says(200, "the time after it", Content::json::<ClockState>()),
+        .says(
+            200,
+            "the time after it",
+            Content::json::<Option<ClockState>>(),
+        ),
     ]
 }
 
@@ -156,8 +169,8 @@ fn scripts() -> Vec<Call> {
             Any,
             "Replaces the workspace's own rules.",
         )
-        .takes(Content::text(YAML))
-        .says(200, "how many there are", Content::json::<Loaded>()),
+        .takes(RULES)
+        .says(200, "how many there are", Content::json::<Option<Loaded>>()),
         Call::new(
             "post",
             PATH,
@@ -165,8 +178,8 @@ fn scripts() -> Vec<Call> {
             Any,
             "Adds rules after the workspace's own.",
         )
-        .takes(Content::text(YAML))
-        .says(200, "how many there are", Content::json::<Loaded>()),
+        .takes(RULES)
+        .says(200, "how many there are", Content::json::<Option<Loaded>>()),
         Call::new(
             "delete",
             PATH,
@@ -182,7 +195,7 @@ fn scripts() -> Vec<Call> {
             One,
             "Checks rules and loads nothing.",
         )
-        .takes(Content::text(YAML))
+        .takes(RULES)
         .says(
             200,
             "what is to be said of them",
@@ -257,6 +270,7 @@ fn containers() -> Vec<Call> {
             Content {
                 types: &["*/*"],
                 shape: Shape::Bytes,
+                others: &[],
                 optional: false,
             },
         ),
@@ -309,6 +323,7 @@ fn page() -> Vec<Call> {
             Content {
                 types: &["application/octet-stream"],
                 shape: Shape::Bytes,
+                others: &[],
                 optional: false,
             },
         ),
@@ -359,7 +374,7 @@ fn rules() -> Vec<Call> {
             "Sets rows, and perhaps the profile; what is not named is as the server has it.",
         )
         .takes(DOCUMENT)
-        .says(200, "the rows", Content::json::<Quirks>()),
+        .says(200, "the rows", Content::json::<Option<Quirks>>()),
         Call::new(
             "delete",
             "/_sandtable/quirks",
@@ -457,7 +472,7 @@ fn journal() -> Vec<Call> {
             .with("path", Kind::Text, "what the path starts with")
             .with("method", Kind::Text, "the method")
             .with("status", Kind::Text, "`404`, or `4xx`")
-            .with("id", Kind::Text, "the request id")
+            .with("id", Kind::Text, "the request id, or `msgbatch_…/custom_id` as findings have it")
             .with("since", Kind::Text, "a request id or a time")
             .with("limit", Kind::Number(1, Some(1000)), "how many at most")
             .with("cursor", Kind::Number(0, None), "`next_cursor` of the page before")
@@ -472,17 +487,18 @@ fn journal() -> Vec<Call> {
                     let other = serde_json::json!({ "type": "object", "required": ["log"] });
                     schemars::json_schema!({ "anyOf": [page, growth, other] })
                 }),
+                others: YAML,
                 optional: false,
             }),
         Call::new("delete", "/_sandtable/journal", "clear_journal", Any, "Forgets it.")
             .done("it is forgotten"),
         Call::new("get", "/_sandtable/journal/{id}", "exchange", One, "One exchange with its bodies.")
-            .with("id", Kind::Text, "the request id")
+            .with("id", Kind::Text, "the request id, or `msgbatch_…/custom_id` as findings have it")
             .says(200, "the exchange", Content::json::<Exchange>()),
         Call::new("get", "/_sandtable/cassettes", "cassettes", One, "Says what is mounted, and which of its exchanges were not used.")
             .says(200, "what is mounted", Content::json::<Mounted>()),
         Call::new("put", "/_sandtable/cassettes", "mount_cassette", One, "Mounts a cassette: one of the server's folder, or the YAML that is sent.")
-            .takes(Content::json::<Mount>())
+            .takes(Content::json::<Mount>().or(YAML))
             .says(200, "what is mounted", Content::json::<Mounted>()),
         Call::new("delete", "/_sandtable/cassettes", "unmount_cassette", One, "Takes the cassette out.")
             .says(200, "what was recorded", Content::json::<Unmounted>()),
@@ -507,7 +523,7 @@ fn state() -> Vec<Call> {
             One,
             "Puts a document in place of all that the workspace holds.",
         )
-        .takes(DOCUMENT)
+        .takes(DOCUMENT.or(YAML))
         .says(200, "what it brought", Content::json::<Restored>()),
         Call::new(
             "post",

@@ -44,7 +44,7 @@ pub(crate) struct Noted {
     pub response: Option<Bytes>,
     /// The answer's body is noted as it passes by, though it is no stream.
     pub passes: bool,
-    /// The answer's length, where not all of it was noted.
+    /// The answer's length, where it was not noted, or not all of it.
     pub passed_bytes: Option<u64>,
     /// The file that came, or that leaves: its length, and its SHA-256.
     pub file: Option<(u64, [u8; 32])>,

@@ -16,6 +16,7 @@ use crate::api::record::{REQUESTS, millis};
 use crate::api::shaped::Connection;
 use crate::app::App;
 use crate::config::Host;
+use crate::page::HOME;
 
 /// Runs before everything else, on both surfaces.
 pub(super) async fn guard<F: Future<Output = Response>>(
@@ -34,7 +35,7 @@ pub(super) async fn guard<F: Future<Output = Response>>(
     if let Err(error) = check_host(app, request.headers(), must_name) {
         return about.log(about.refuse(error), began);
     }
-    let origin = match check_origin(app, request.headers()) {
+    let origin = match check_origin(app, &request) {
         Ok(origin) => origin,
         Err(error) => return about.log(about.refuse(error), began),
     };
@@ -182,19 +183,25 @@ fn host_name(host: &str) -> &str {
 }
 
 /// The origin to be echoed, if the request has one that is allowed and is not our own.
-fn check_origin(app: &App, headers: &HeaderMap) -> Result<Option<HeaderValue>, Denial> {
+fn check_origin(app: &App, request: &Request) -> Result<Option<HeaderValue>, Denial> {
+    let headers = request.headers();
     let Some(origin) = headers.get(header::ORIGIN) else {
-        // A browser that sends no Origin still says that it comes from elsewhere.
-        return match headers
-            .get("sec-fetch-site")
-            .and_then(|value| value.to_str().ok())
-        {
-            Some("cross-site") if app.config.allow_origins.is_empty() => Err(Denial::Access {
-                message: "cross-site requests are not allowed".to_owned(),
-                hint: "see `--allow-origin`".to_owned(),
-            }),
-            _ => Ok(None),
+        let says = |name, word: &[u8]| {
+            let value = headers.get(name);
+            value.is_some_and(|value: &HeaderValue| value.as_bytes() == word)
         };
+        // A link on a page that is allowed may lead to the inspector, whose shell holds nothing.
+        let leads_to_page = !app.config.allow_origins.is_empty()
+            && request.uri().path() == HOME
+            && says("sec-fetch-mode", b"navigate");
+        // A browser that sends no Origin still says that it comes from elsewhere. What a page that is allowed asks for has one.
+        if says("sec-fetch-site", b"cross-site") && !leads_to_page {
+            return Err(Denial::Access {
+                message: "cross-site requests are not allowed".to_owned(),
+                hint: "see `--allow-origin`; a page that it allows asks with CORS".to_owned(),
+            });
+        }
+        return Ok(None);
     };
     let text = origin.to_str().unwrap_or_default();
     let own = headers

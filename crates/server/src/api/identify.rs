@@ -21,7 +21,7 @@ use workspace::verify::Made;
 use workspace::{OpenRequest, Workspace, WorkspaceError};
 
 /// A key that is always wrong, so that clients can test their 401.
-const INVALID_KEY: &str = "sk-ant-invalid";
+pub(crate) const INVALID_KEY: &str = "sk-ant-invalid";
 
 /// The workspace behind the request's key.
 pub(super) async fn workspace(app: &App, headers: &HeaderMap) -> ApiResult<Arc<Workspace>> {

@@ -11,17 +11,33 @@ use serde_json::Value;
 
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::exchange::Exchange;
-use common::work;
+use common::{limits, work};
 
 /// Bodies up to this size are copied out of the connection's buffer.
 const SMALL_BYTES: usize = 64 * 1024;
 
-/// Reads a JSON body of at most `limit` bytes; also returns its bytes.
-pub(super) async fn read(exchange: &mut Exchange, limit: usize) -> ApiResult<(Value, Bytes)> {
-    check_headers(exchange.headers(), limit)?;
-    let bytes = whole(exchange.take_body(), limit).await?;
-    let value = work::apart_if_large(bytes.len(), || parse(&bytes))?;
-    Ok((value, owned(bytes)))
+/// Reads a JSON body of at most `limit` bytes. The journal has what came, whatever is wrong with it.
+pub(super) async fn read(exchange: &mut Exchange, limit: usize) -> ApiResult<Value> {
+    let checked = check_headers(exchange.headers(), limit);
+    if let Err(error) = &checked
+        && error.status() == StatusCode::PAYLOAD_TOO_LARGE
+    {
+        return checked.map(|()| Value::Null);
+    }
+    let read = whole(exchange.take_body(), limit).await;
+    if let Ok(bytes) = &read {
+        exchange.noted.request = Some(owned(bytes));
+    }
+    checked?;
+    let bytes = read?;
+    work::apart_if_large(bytes.len(), || parse(&bytes))
+}
+
+/// The JSON of a request that is refused before its handler sees it, for the journal.
+pub(super) async fn unseen(headers: &HeaderMap, body: Body) -> Option<Bytes> {
+    check_headers(headers, limits::FAULTED_BODY_BYTES).ok()?;
+    let bytes = whole(body, limits::FAULTED_BODY_BYTES).await.ok()?;
+    Some(owned(&bytes))
 }
 
 /// All of a body, which mostly comes in one piece.
@@ -45,11 +61,11 @@ async fn whole(mut body: Body, limit: usize) -> ApiResult<Bytes> {
 
 /// A small body that came in one piece lies in the connection's read buffer, and would keep all of it
 /// for as long as the journal keeps the body.
-fn owned(bytes: Bytes) -> Bytes {
+fn owned(bytes: &Bytes) -> Bytes {
     if bytes.len() < SMALL_BYTES {
-        Bytes::copy_from_slice(&bytes)
+        Bytes::copy_from_slice(bytes)
     } else {
-        bytes
+        bytes.clone()
     }
 }
 

@@ -32,9 +32,8 @@ use workspace::rate::Standing;
 
 /// Carries out a turn.
 pub(super) async fn create(exchange: &mut Exchange) -> Outcome {
-    let (body, raw) = json::read(exchange, limits::MAX_MESSAGES_BODY_BYTES).await?;
+    let body = json::read(exchange, limits::MAX_MESSAGES_BODY_BYTES).await?;
     let report = Arc::new(Mutex::new(Report::default()));
-    exchange.noted.request = Some(raw);
     exchange.noted.report = Some(Arc::clone(&report));
     let (mut response, standing) = turn(exchange, body, report).await?;
     let now = exchange.caller.workspace.clock.now();
@@ -127,15 +126,12 @@ async fn plain_answer(
 
 /// Counts the tokens of a request that is not carried out.
 pub(super) async fn count_tokens(exchange: &mut Exchange) -> Outcome {
-    let (body, raw) = json::read(exchange, limits::MAX_MESSAGES_BODY_BYTES).await?;
-    let Exchange {
-        app, caller, noted, ..
-    } = exchange;
+    let body = json::read(exchange, limits::MAX_MESSAGES_BODY_BYTES).await?;
+    let Exchange { app, caller, .. } = exchange;
     let mut betas = caller.betas.0.iter();
     let context = betas.any(|beta| beta.starts_with("context-management-"))
         && body.get("context_management").is_some_and(Value::is_object);
     threads::refuse(&body)?;
-    noted.request = Some(raw);
     let (caller, report) = (caller.clone(), Arc::default());
     let input = decode(app, caller, body, report, MessagesRequest::decode_count)?;
     let tokens = engine::count_tokens(&app.engine, &input)
@@ -146,6 +142,5 @@ pub(super) async fn count_tokens(exchange: &mut Exchange) -> Outcome {
         // Nothing is ever cleared.
         answer["context_management"] = json!({ "original_input_tokens": tokens });
     }
-    noted.response = Some(Bytes::from(answer.to_string()));
     Ok(axum::Json(answer).into_response())
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body as AnyBody, HttpBody};
@@ -164,6 +164,15 @@ fn clean_of_answer<'a>(
     }
 }
 
+/// A body that is known to lie in memory, and so comes at once and in one piece.
+fn in_memory(body: &mut AnyBody) -> Option<Bytes> {
+    let mut cx = Context::from_waker(Waker::noop());
+    match Pin::new(body).poll_frame(&mut cx) {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
+        Poll::Ready(Some(Err(_)) | None) | Poll::Pending => None,
+    }
+}
+
 pub(super) fn is_stream(response: &Response) -> bool {
     response
         .headers()
@@ -221,6 +230,7 @@ impl Record {
                 request_id: id.clone(),
                 method: method.clone().into_owned(),
                 path: path.clone(),
+                batch: None,
             })
         });
         record
@@ -242,6 +252,37 @@ impl Record {
         let headers = response.headers().iter();
         self.entry.response_headers =
             Headers::of_answer(headers.map(|header| clean_of_answer(header, &self.redactor)));
+    }
+
+    /// Keeps the body of an answer where nobody has noted it: JSON that lies whole in memory as it is, other answers
+    /// whose length is known by that, and the rest as it passes by.
+    pub(super) fn keep_body(&mut self, response: Response) -> Response {
+        let noted = &mut self.noted;
+        let is_noted = noted.response.is_some() || noted.passes;
+        if is_noted || is_stream(&response) || self.entry.method == "HEAD" {
+            return response;
+        }
+        let (head, mut body) = response.into_parts();
+        let text = |name| {
+            let value = head.headers.get(name)?;
+            value.to_str().ok()
+        };
+        let announced = text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
+        let is_json = text(header::CONTENT_TYPE) == Some("application/json");
+        match body.size_hint().exact() {
+            Some(_) if is_json => {
+                if let Some(bytes) = in_memory(&mut body) {
+                    noted.response = Some(bytes.clone());
+                    body = bytes.into();
+                }
+            }
+            size => match size.or(announced) {
+                Some(0) => {}
+                Some(size_bytes) => noted.passed_bytes = Some(size_bytes),
+                None => noted.passes = true,
+            },
+        }
+        Response::from_parts(head, body)
     }
 
     /// Goes into the journal now, or, of an answer that passes by, at its end.
@@ -276,6 +317,15 @@ impl Record {
         if let Some(size_bytes) = noted.passed_bytes {
             let sha256 = None;
             entry.response_body = Body::Omitted { size_bytes, sha256 };
+        }
+        if matches!(entry.request_body, Body::Empty) {
+            let length = entry.request_headers.get("content-length");
+            let length = length.and_then(|text| text.parse().ok());
+            // What nobody has read is known by its length.
+            if let Some(size_bytes @ 1..) = length {
+                let sha256 = None;
+                entry.request_body = Body::Omitted { size_bytes, sha256 };
+            }
         }
         if let Some((size_bytes, digest)) = noted.file {
             let sha256 = Some(digest);
@@ -355,18 +405,22 @@ impl Record {
         });
         // Whoever hears of it finds it in the journal.
         let entry = workspace.journal.push(entry);
-        workspace.tell("request_ended", || {
-            json!(RequestEnded {
-                request_id: entry.id.clone(),
-                method: entry.method.clone().into_owned(),
-                path: entry.path.clone(),
-                status: entry.status,
-                duration_ms: u64::try_from(entry.duration.as_millis()).unwrap_or(u64::MAX),
-                source: entry.source.clone(),
-                lints: entry.lints.iter().map(Lint::told).collect(),
-                client_left: left,
-            })
-        });
+        workspace.tell("request_ended", || json!(ended(&entry)));
+    }
+}
+
+/// What is told of an exchange that is in the journal.
+pub(super) fn ended(entry: &Entry) -> RequestEnded {
+    RequestEnded {
+        request_id: entry.id.clone(),
+        method: entry.method.clone().into_owned(),
+        path: entry.path.clone(),
+        batch: entry.batch.clone(),
+        status: entry.status,
+        duration_ms: millis(entry.duration),
+        source: entry.source.clone(),
+        lints: entry.lints.iter().map(Lint::told).collect(),
+        client_left: entry.client_left,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::api::linger::{Foreign, Lingering};
 use crate::api::record::{Arrived, Record};
 use crate::api::shaped::Connection;
 use crate::api::skills::versions;
-use crate::api::{batches, faults, files, identify, messages, models, replay, skills};
+use crate::api::{batches, faults, files, identify, json, messages, models, replay, skills};
 use crate::app::App;
 use common::ids::Kind;
 use workspace::Workspace;
@@ -115,6 +115,7 @@ async fn answer_over(app: App, connection: Option<Connection>, request: Request)
             response
         });
         record.answered(&mut response, &id);
+        let response = record.keep_body(response);
         let connection = connection.unwrap_or_default();
         let response = faults::on_the_wire(&mut record, own.as_deref(), connection, response);
         record.close(response)
@@ -141,7 +142,10 @@ async fn carry_out(
     };
     let mut caller = match caller {
         Ok(caller) => caller,
-        Err(error) => return (Err(error), None),
+        Err(error) => {
+            record.noted.request = json::unseen(&head.headers, body).await;
+            return (Err(error), None);
+        }
     };
     caller.open = record.open.clone();
     let own = caller.faults.clone();

@@ -11,18 +11,23 @@ use serde_json::{Map, Value};
 
 use super::body::object;
 use super::error::ControlError;
-use super::target::Target;
+use super::target::{Claim, Target};
 use crate::app::App;
 use crate::config::Config;
 use cassette::{self, Deck, Mode, Pace, Plan, Tape, WordError, Written};
 use common::clock;
 use common::hinted;
 use common::work;
+use workspace::Workspace;
 
 /// The mounted recordings: how many exchanges, and which were never given.
 pub(super) async fn show(Target(workspace): Target) -> Json<Mounted> {
+    Json(mounted(&workspace))
+}
+
+fn mounted(workspace: &Workspace) -> Mounted {
     let Some((deck, player)) = workspace.cassettes.get() else {
-        return Json(Mounted::default());
+        return Mounted::default();
     };
     let unused = player.unused().into_iter().map(|unused| unused.recording);
     let recording = deck.recorder().map(|recorder| {
@@ -38,12 +43,12 @@ pub(super) async fn show(Target(workspace): Target) -> Json<Mounted> {
             upstream: recorder.upstream.url().to_owned(),
         }
     });
-    Json(Mounted {
+    Mounted {
         mounted: true,
         exchanges: Some(deck.tape().len() as u64),
         unused: Some(unused.collect()),
         recording,
-    })
+    }
 }
 
 const CASSETTES_HINT: &str = "`sandtable docs cassettes` has the format";
@@ -52,7 +57,7 @@ const CASSETTES_HINT: &str = "`sandtable docs cassettes` has the format";
 /// the YAML that is sent.
 pub(super) async fn mount(
     State(app): State<App>,
-    Target(workspace): Target,
+    claim: Claim,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Mounted>, ControlError> {
@@ -63,7 +68,7 @@ pub(super) async fn mount(
             r#"such as {"path": "sales.yaml", "mode": "once"}"#,
         )?;
         let mut plan = plan(&app.config, order)?;
-        plan.now = Some(clock::rfc3339_micros(workspace.clock.now()));
+        plan.now = Some(clock::rfc3339_micros(claim.now(&app)));
         work::apart(|| Deck::mount(&plan))
     } else {
         let text = String::from_utf8_lossy(&body);
@@ -73,8 +78,9 @@ pub(super) async fn mount(
         Deck::of(read, Pace::AtOnce)
     };
     let deck = deck.map_err(|error| ControlError::of(&error, CASSETTES_HINT))?;
+    let workspace = claim.made(&app).await?;
     workspace.cassettes.set(Some(deck));
-    Ok(show(Target(workspace)).await)
+    Ok(Json(mounted(&workspace)))
 }
 
 /// Whether an order was sent, not a cassette. Either may be JSON, and many a client says nothing true of what it sends.
@@ -85,17 +91,27 @@ fn is_order(headers: &HeaderMap, body: &[u8]) -> bool {
         Ok(members) => {
             !members.contains_key("cassette") && (is_json || members.contains_key("path"))
         }
-        Err(_) => is_json,
+        // YAML all the same, with the header of a client that sets one on all it sends.
+        Err(_) => is_json && !names_a_cassette(body),
     }
 }
 
+/// Whether a text that is no JSON has the member by which a cassette is known.
+fn names_a_cassette(body: &[u8]) -> bool {
+    let mut lines = body.split(|byte| *byte == b'\n');
+    lines.any(|line| line.starts_with(b"cassette:"))
+}
+
 /// Takes the workspace's cassette out; what was recorded is on the disk already.
-pub(super) async fn unmount(Target(workspace): Target) -> Json<Unmounted> {
+pub(super) async fn unmount(
+    State(app): State<App>,
+    claim: Claim,
+) -> Result<Json<Unmounted>, ControlError> {
+    let workspace = claim.made(&app).await?;
     let deck = workspace.cassettes.set(None);
     let recorder = deck.as_ref().and_then(|deck| deck.recorder());
-    Json(Unmounted {
-        recorded: recorder.map(|recorder| told(&recorder.written())),
-    })
+    let recorded = recorder.map(|recorder| told(&recorder.written()));
+    Ok(Json(Unmounted { recorded }))
 }
 
 fn told(written: &Written) -> Recorded {

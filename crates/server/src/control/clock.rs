@@ -1,33 +1,46 @@
 //! `GET` and `POST /_sandtable/clock`.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use chrono::DateTime;
 use control_api::ClockState;
 use serde_json::Value;
 
 use super::body::json;
 use super::error::ControlError;
-use super::target::{Target, Targets};
+use super::query::only;
+use super::target::{Claims, Target};
 use crate::app::App;
-use common::clock::{BackwardsError, Change, Clock, span};
+use common::clock::{self, BackwardsError, Change, Clock, span};
 
 /// The workspace's time.
-pub(super) async fn show(Target(workspace): Target) -> Json<ClockState> {
-    Json(describe(&workspace.clock))
+pub(super) async fn show(
+    Target(workspace): Target,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Json<ClockState>, ControlError> {
+    only(&query, &[])?;
+    Ok(Json(describe(&workspace.clock)))
 }
 
 /// Advances, sets, freezes, or thaws; several in one call are done in this order.
 pub(super) async fn change(
     State(app): State<App>,
-    Targets(workspaces): Targets,
+    claims: Claims,
+    Query(query): Query<HashMap<String, String>>,
     body: Bytes,
 ) -> Result<Json<Option<ClockState>>, ControlError> {
     let change = parse(&body)?;
+    only(&query, &[])?;
+    if let Some(trial) = claims.trial(&app) {
+        check(trial.clock.state(), change)?;
+    }
+    let workspaces = claims.made(&app).await?;
     // A change that one of them refuses is none for the others.
     for workspace in &workspaces {
-        workspace.clock.state().after(change).map_err(backwards)?;
+        check(workspace.clock.state(), change)?;
     }
     let mut answer = None;
     for workspace in workspaces {
@@ -36,6 +49,19 @@ pub(super) async fn change(
         answer = Some(describe(&workspace.clock));
     }
     Ok(Json(answer))
+}
+
+fn check(state: clock::State, change: Change) -> Result<(), ControlError> {
+    if state.goes_past_the_end(change) {
+        return Err(ControlError::bad(
+            format!(
+                "the clock goes to {} and no further",
+                clock::rfc3339_micros(clock::LAST)
+            ),
+            "`POST /_sandtable/reset` goes back to the present",
+        ));
+    }
+    state.after(change).map(|_| ()).map_err(backwards)
 }
 
 fn describe(clock: &Clock) -> ClockState {

@@ -12,7 +12,7 @@ use futures_util::stream;
 use serde_json::json;
 
 use super::error::ControlError;
-use super::target::Targets;
+use super::target::Claims;
 use crate::app::App;
 use common::limits;
 use workspace::events::{Heard, Subscription};
@@ -20,9 +20,10 @@ use workspace::events::{Heard, Subscription};
 /// The workspace's events, or with `?workspace=*` those of all, of workspaces to come, too.
 pub(super) async fn listen(
     State(app): State<App>,
-    Targets(workspaces): Targets,
+    claims: Claims,
     uri: Uri,
 ) -> Result<Response, ControlError> {
+    let workspaces = claims.made(&app).await?;
     let mut pairs = uri.query().unwrap_or_default().split('&');
     let all = pairs.any(|pair| matches!(pair, "workspace=*" | "workspace=%2A" | "workspace=%2a"));
     let wanted = workspaces

@@ -2,12 +2,14 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::StatusCode;
 use control_api::{FaultState, List};
 
 use super::body::json;
 use super::error::ControlError;
-use super::target::{Target, Targets};
+use super::target::{Claims, Target};
+use crate::app::App;
 use common::work;
 use workspace::fault::{self, FaultError};
 
@@ -19,15 +21,21 @@ pub(super) async fn list(Target(workspace): Target) -> Json<List<FaultState>> {
 
 /// Adds one fault, or a list, after the workspace's own; with a mistake in it, none.
 pub(super) async fn add(
-    Targets(workspaces): Targets,
+    State(app): State<App>,
+    claims: Claims,
     body: Bytes,
 ) -> Result<Json<List<FaultState>>, ControlError> {
     let faults = work::apart_if_large(body.len(), || {
         let value = json(&body, r#"such as {"at":"http","status":529,"times":2}"#)?;
         fault::parse(&value).map_err(|error| bad(&error))
     })?;
+    if let Some(trial) = claims.trial(&app) {
+        trial
+            .add_faults(faults.clone())
+            .map_err(|error| bad(&error))?;
+    }
     let mut data = Vec::new();
-    for workspace in workspaces {
+    for workspace in claims.made(&app).await? {
         data = workspace
             .add_faults(faults.clone())
             .map_err(|error| bad(&error))?;
@@ -36,11 +44,14 @@ pub(super) async fn add(
 }
 
 /// Forgets the workspace's faults; those given by file stay.
-pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
-    for workspace in workspaces {
+pub(super) async fn clear(
+    State(app): State<App>,
+    claims: Claims,
+) -> Result<StatusCode, ControlError> {
+    for workspace in claims.made(&app).await? {
         workspace.faults.clear();
     }
-    StatusCode::NO_CONTENT
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn bad(error: &FaultError) -> ControlError {

@@ -12,9 +12,10 @@ use control_api::{Fork, Forked, Restored};
 use super::body::object;
 use super::error::ControlError;
 use super::snapshot::{counts, put, too_large, write};
-use super::target::Target;
+use super::target::Claim;
+use crate::api::INVALID_KEY;
 use crate::app::App;
-use common::limits::MAX_STATE_BYTES;
+use common::limits::{MAX_KEY_BYTES, MAX_STATE_BYTES};
 use workspace::snapshot::{self, Document};
 use workspace::{Workspace, WorkspaceError};
 
@@ -23,7 +24,7 @@ const HINT: &str = r#"such as {"key":"sk-ant-other"}, or no body: a key is made 
 /// Makes a workspace of the state of another; sleeping containers are woken for their files, and sleep again.
 pub(super) async fn fork(
     State(app): State<App>,
-    Target(workspace): Target,
+    claim: Claim,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Forked>), ControlError> {
     let order: Fork = if body.is_empty() {
@@ -34,7 +35,11 @@ pub(super) async fn fork(
     let Fork { key } = order;
     if let Some(key) = &key {
         check_key(key)?;
+        if app.workspaces.known_of_key(key).await?.is_some() {
+            return Err(taken());
+        }
     }
+    let workspace = claim.made(&app).await?;
     let document = {
         let _alone = workspace.alone().await;
         write(&app, &workspace).await?
@@ -67,6 +72,19 @@ pub(super) async fn fork(
 
 /// A key that a client can send.
 fn check_key(key: &str) -> Result<(), ControlError> {
+    if key == INVALID_KEY {
+        return Err(ControlError::bad(
+            format!("every request with the key `{INVALID_KEY}` is refused"),
+            "name another key, or none: one is made then",
+        ));
+    }
+    if key.len() > MAX_KEY_BYTES {
+        let bytes = key.len();
+        return Err(ControlError::bad(
+            format!("`key` has {bytes} bytes, and may have {MAX_KEY_BYTES}"),
+            HINT,
+        ));
+    }
     if key.trim().is_empty() {
         return Err(ControlError::bad("`key` is empty", HINT));
     }
@@ -80,6 +98,14 @@ fn check_key(key: &str) -> Result<(), ControlError> {
     ))
 }
 
+fn taken() -> ControlError {
+    ControlError::new(
+        StatusCode::CONFLICT,
+        "there is a workspace of this key already",
+        "name another key, or none: one is made then",
+    )
+}
+
 async fn new_workspace(
     app: &App,
     wanted: Option<String>,
@@ -89,13 +115,7 @@ async fn new_workspace(
     loop {
         match app.workspaces.of_key(&key).await {
             Ok((workspace, true)) => return Ok((key, workspace)),
-            Ok((_, false)) if is_given => {
-                return Err(ControlError::new(
-                    StatusCode::CONFLICT,
-                    "there is a workspace of this key already",
-                    "name another key, or none: one is made then",
-                ));
-            }
+            Ok((_, false)) if is_given => return Err(taken()),
             // Seeded keys repeat over a restart.
             Ok((_, false)) => key = app.workspaces.fresh_key(),
             Err(error @ WorkspaceError::TooMany) => {

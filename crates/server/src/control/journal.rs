@@ -8,14 +8,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query};
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use chrono::DateTime;
 use control_api::{Exchange, JournalGrowth, JournalPage};
 
 use super::error::ControlError;
-use super::target::{Target, Targets};
+use super::target::{Claims, Target, Targets};
+use crate::app::App;
 use common::limits;
 use common::work;
 use workspace::Workspace;
@@ -29,7 +30,15 @@ pub(super) async fn list(
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Response, ControlError> {
     let filter = filter(&query)?;
+    let bodies = bodies(&query)?;
     if let (Some(format), None) = (query.get("format"), query.get("after")) {
+        let of_page = ["limit", "cursor", "bodies"];
+        if let Some(other) = of_page.into_iter().find(|name| query.contains_key(*name)) {
+            return Err(ControlError::bad(
+                format!("`format` does not go with `{other}`: an export has all, with bodies"),
+                "`path`, `method`, `status`, `id`, and `since` say what of it",
+            ));
+        }
         return work::apart(|| export(&workspaces, &filter, format));
     }
     let [workspace] = workspaces.as_slice() else {
@@ -37,16 +46,6 @@ pub(super) async fn list(
             "a page is of one workspace",
             "name it: `?workspace=NAME`, or export all with `format=har`, `cassette`, or `script`",
         ));
-    };
-    let bodies = match query.get("bodies").map(String::as_str) {
-        None | Some("true") => true,
-        Some("false") => false,
-        Some(other) => {
-            return Err(ControlError::bad(
-                format!("`bodies={other}` is no filter"),
-                HINT,
-            ));
-        }
     };
     let told = |entries: &[Arc<Entry>]| entries.iter().map(|entry| entry.told(bodies)).collect();
     if let Some(after) = after(&query)? {
@@ -71,6 +70,17 @@ pub(super) async fn list(
         })
         .into_response())
     })
+}
+
+fn bodies(query: &HashMap<String, String>) -> Result<bool, ControlError> {
+    match query.get("bodies").map(String::as_str) {
+        None | Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(other) => Err(ControlError::bad(
+            format!("`bodies={other}` is no filter"),
+            HINT,
+        )),
+    }
 }
 
 /// Where a page of what has come since begins.
@@ -147,11 +157,14 @@ pub(super) fn oldest_first(workspaces: &[Arc<Workspace>], filter: &Filter) -> Ve
 }
 
 /// Forgets it.
-pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
-    for workspace in workspaces {
+pub(super) async fn clear(
+    State(app): State<App>,
+    claims: Claims,
+) -> Result<StatusCode, ControlError> {
+    for workspace in claims.made(&app).await? {
         workspace.journal.clear();
     }
-    StatusCode::NO_CONTENT
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn filter(query: &HashMap<String, String>) -> Result<Filter, ControlError> {

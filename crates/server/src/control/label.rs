@@ -2,18 +2,21 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use control_api::{Label, Labelled};
 
 use super::body::object;
 use super::error::ControlError;
-use super::target::Target;
+use super::target::Claim;
+use crate::app::App;
 use common::limits;
 
 const HINT: &str = r#"such as {"label":"tests/test_orders.py::test_refund"}"#;
 
 /// Names the workspace; a reset leaves the name.
 pub(super) async fn put(
-    Target(workspace): Target,
+    State(app): State<App>,
+    claim: Claim,
     body: Bytes,
 ) -> Result<Json<Labelled>, ControlError> {
     let Label { label } = object(&body, "label", HINT)?;
@@ -25,6 +28,7 @@ pub(super) async fn put(
             HINT,
         ));
     }
+    let workspace = claim.made(&app).await?;
     workspace.set_label(label.clone());
     let workspace = workspace.name.clone();
     Ok(Json(Labelled { workspace, label }))

@@ -2,12 +2,14 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::StatusCode;
 use control_api::Quirks;
 
 use super::body::json;
 use super::error::ControlError;
-use super::target::{Target, Targets};
+use super::target::{Claims, Target};
+use crate::app::App;
 use workspace::Workspace;
 use workspace::quirks::{self, Layer};
 
@@ -18,7 +20,8 @@ pub(super) async fn show(Target(workspace): Target) -> Json<Quirks> {
 
 /// Sets the workspace's rows, and perhaps its profile; what is not named is as the server has it.
 pub(super) async fn replace(
-    Targets(workspaces): Targets,
+    State(app): State<App>,
+    claims: Claims,
     body: Bytes,
 ) -> Result<Json<Option<Quirks>>, ControlError> {
     let value = json(
@@ -27,7 +30,7 @@ pub(super) async fn replace(
     )?;
     let layer = Layer::from_json(&value).map_err(|error| ControlError::of(&error, ""))?;
     let mut answer = None;
-    for workspace in workspaces {
+    for workspace in claims.made(&app).await? {
         workspace.set_quirks(layer.clone());
         answer = Some(describe(&workspace));
     }
@@ -35,11 +38,14 @@ pub(super) async fn replace(
 }
 
 /// Back to what the server has.
-pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
-    for workspace in workspaces {
+pub(super) async fn clear(
+    State(app): State<App>,
+    claims: Claims,
+) -> Result<StatusCode, ControlError> {
+    for workspace in claims.made(&app).await? {
         workspace.set_quirks(Layer::default());
     }
-    StatusCode::NO_CONTENT
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn describe(workspace: &Workspace) -> Quirks {

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::State;
 use bytes::Bytes;
 use control_api::{ClearedRates, List};
 
+use super::body::json;
 use super::error::ControlError;
-use super::target::{Target, Targets};
+use super::target::{Claims, Target};
+use crate::app::App;
 use workspace::rate::RateLimit;
 
 const HINT: &str = r#"such as [{"model":"claude-sonnet","requests":50,"input_tokens":30000,"output_tokens":8000}]"#;
@@ -20,10 +23,18 @@ pub(super) async fn show(Target(workspace): Target) -> Json<List<RateLimit>> {
 
 /// Puts others in their place; the buckets are full again.
 pub(super) async fn replace(
-    Targets(workspaces): Targets,
+    State(app): State<App>,
+    claims: Claims,
     body: Bytes,
 ) -> Result<Json<List<RateLimit>>, ControlError> {
-    let limits: Vec<RateLimit> = serde_json::from_slice(&body)
+    let value = json(&body, HINT)?;
+    // Lists would be taken for the members in their order.
+    let mut items = value.as_array().into_iter().flatten();
+    if let Some(at) = items.position(|limit| !limit.is_object()) {
+        let message = format!("rate limit {at}: it must be an object");
+        return Err(ControlError::bad(message, HINT));
+    }
+    let limits: Vec<RateLimit> = serde_json::from_value(value)
         .map_err(|error| ControlError::bad(format!("rate limits: {error}"), HINT))?;
     for (at, limit) in limits.iter().enumerate() {
         limit
@@ -31,7 +42,7 @@ pub(super) async fn replace(
             .map_err(|error| ControlError::bad(format!("rate limit {at}: {error}"), HINT))?;
     }
     let limits: Arc<[RateLimit]> = limits.into();
-    for workspace in workspaces {
+    for workspace in claims.made(&app).await? {
         workspace.rates.set(Arc::clone(&limits));
     }
     let data = limits.to_vec();
@@ -39,10 +50,14 @@ pub(super) async fn replace(
 }
 
 /// Back to what the server's flags say.
-pub(super) async fn clear(Targets(workspaces): Targets) -> Json<ClearedRates> {
+pub(super) async fn clear(
+    State(app): State<App>,
+    claims: Claims,
+) -> Result<Json<ClearedRates>, ControlError> {
+    let workspaces = claims.made(&app).await?;
     for workspace in &workspaces {
         workspace.rates.reset();
     }
     let workspaces = workspaces.len() as u64;
-    Json(ClearedRates { workspaces })
+    Ok(Json(ClearedRates { workspaces }))
 }

@@ -1,14 +1,19 @@
 //! `/_sandtable/scripts`: replace, add, list, and clear the workspace's own rules.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::StatusCode;
 use control_api::{Loaded, ScriptCheck, ScriptList};
 
 use super::error::ControlError;
-use super::target::{Target, Targets};
+use super::target::{Claims, Target};
+use crate::app::App;
 use common::work;
 use model::script::{self, Diagnostic};
+use workspace::Workspace;
 
 /// The name in messages of a script that came with a call.
 const ORIGIN: &str = "request body";
@@ -23,12 +28,13 @@ pub(super) async fn list(Target(workspace): Target) -> Json<ScriptList> {
 
 /// Replaces the workspace's rules; the ones given by file stay below them.
 pub(super) async fn replace(
-    Targets(workspaces): Targets,
+    State(app): State<App>,
+    claims: Claims,
     body: Bytes,
 ) -> Result<Json<Option<Loaded>>, ControlError> {
     let script = text(&body)?;
     let mut loaded = None;
-    for workspace in workspaces {
+    for workspace in fit(&app, claims, script).await? {
         let replaced = work::apart(|| workspace.scripts.replace(script, ORIGIN));
         loaded = Some(replaced.map_err(|faults| bad(&faults))?);
     }
@@ -37,12 +43,13 @@ pub(super) async fn replace(
 
 /// Adds rules after the workspace's own.
 pub(super) async fn add(
-    Targets(workspaces): Targets,
+    State(app): State<App>,
+    claims: Claims,
     body: Bytes,
 ) -> Result<Json<Option<Loaded>>, ControlError> {
     let script = text(&body)?;
     let mut loaded = None;
-    for workspace in workspaces {
+    for workspace in fit(&app, claims, script).await? {
         let added = work::apart(|| workspace.scripts.add(script, ORIGIN));
         loaded = Some(added.map_err(|faults| bad(&faults))?);
     }
@@ -59,11 +66,22 @@ pub(super) async fn check(
 }
 
 /// Forgets the workspace's rules.
-pub(super) async fn clear(Targets(workspaces): Targets) -> StatusCode {
-    for workspace in workspaces {
+pub(super) async fn clear(
+    State(app): State<App>,
+    claims: Claims,
+) -> Result<StatusCode, ControlError> {
+    for workspace in claims.made(&app).await? {
         workspace.scripts.clear();
     }
-    StatusCode::NO_CONTENT
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The workspaces that are to have the script, which is looked at first where none is there to refuse it.
+async fn fit(app: &App, claims: Claims, script: &str) -> Result<Vec<Arc<Workspace>>, ControlError> {
+    if let Some(trial) = claims.trial(app) {
+        work::apart(|| trial.scripts.replace(script, ORIGIN)).map_err(|faults| bad(&faults))?;
+    }
+    claims.made(app).await
 }
 
 fn text(body: &[u8]) -> Result<&str, ControlError> {

@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
 use super::error::ControlError;
-use super::target::{Target, Targets};
+use super::target::{Claim, Claims, Target};
 use crate::api::batches;
-use crate::app::App;
+use crate::app::{App, tell_clock};
 use common::limits::MAX_STATE_BYTES;
 use engine::container::TreeError;
-use store::{ContainerRow, Contents};
+use store::{ContainerRow, ContainerState, Contents};
 use workspace::Workspace;
 use workspace::snapshot::{self, Document, Mistakes};
 
@@ -214,7 +214,7 @@ async fn write_batches(
 /// Puts a document in place of everything the workspace holds.
 pub(super) async fn import(
     State(app): State<App>,
-    Target(workspace): Target,
+    claim: Claim,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Restored>, ControlError> {
     let body = body.map_err(|error| match error.status() {
@@ -224,6 +224,7 @@ pub(super) async fn import(
     let document =
         Document::parse(&body, app.store.quota_bytes()).map_err(|mistakes| refused(&mistakes))?;
     drop(body);
+    let workspace = claim.made(&app).await?;
     put(&app, &workspace, Some(Arc::new(document))).await?;
     Ok(Json(counts(&app, &workspace).await?))
 }
@@ -252,8 +253,9 @@ pub(super) async fn counts(app: &App, workspace: &Workspace) -> Result<Restored,
 /// journal. What `--state` gives is there again.
 pub(super) async fn reset(
     State(app): State<App>,
-    Targets(workspaces): Targets,
+    claims: Claims,
 ) -> Result<Json<Reset>, ControlError> {
+    let workspaces = claims.made(&app).await?;
     let mut containers = 0;
     for workspace in &workspaces {
         containers += put(&app, workspace, app.workspaces.state()).await?;
@@ -291,6 +293,8 @@ async fn replace(
         },
     };
     let clock = contents.clock;
+    let mut gone = app.store.containers(&workspace.id).await?;
+    gone.retain(|row| row.state != ContainerState::Expired);
     let cleared = match app.store.restore_workspace(&workspace.id, contents).await {
         Ok(cleared) => cleared,
         Err(error) => {
@@ -306,6 +310,10 @@ async fn replace(
     if let Some(document) = document {
         workspace.set_up(document.rules());
     }
+    for ContainerRow { id, .. } in gone {
+        workspace.tell("container_expired", || json!({ "container": id }));
+    }
+    tell_clock(workspace);
     batches::resume_in(app, workspace).await?;
     Ok(cleared.containers.len())
 }

@@ -4,44 +4,107 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Query, Request, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 
 use super::error::ControlError;
 use crate::api::key;
 use crate::app::App;
 use workspace::Workspace;
 
-/// The workspaces a call acts on: one, or all with `?workspace=*`.
+/// The workspaces a call looks at: one, or all with `?workspace=*`. For a new key none is made.
 #[derive(Debug)]
 pub(super) struct Targets(pub(super) Vec<Arc<Workspace>>);
 
-/// The one workspace a call acts on.
+/// The one workspace a call looks at.
 #[derive(Debug)]
 pub(super) struct Target(pub(super) Arc<Workspace>);
 
-impl FromRequestParts<App> for Targets {
+/// The workspaces a call changes: one, or all with `?workspace=*`. That of a new key is there once the call is known to be
+/// carried out: what is refused changes nothing.
+#[derive(Debug)]
+pub(super) struct Claims {
+    known: Vec<Arc<Workspace>>,
+    new_key: Option<String>,
+}
+
+/// The one workspace a call changes.
+#[derive(Debug)]
+pub(super) struct Claim(Claims);
+
+impl Claims {
+    /// Where there is no workspace yet, one to see on whether the call is refused.
+    pub(super) fn trial(&self, app: &App) -> Option<Workspace> {
+        let is_there = !self.known.is_empty();
+        (!is_there).then(|| app.workspaces.untouched())
+    }
+
+    /// The workspaces, that of a new key made.
+    pub(super) async fn made(self, app: &App) -> Result<Vec<Arc<Workspace>>, ControlError> {
+        let Some(key) = self.new_key else {
+            return Ok(self.known);
+        };
+        let made = app.workspace_of_key(&key).await;
+        let made = made.map_err(|error| ControlError::internal(&error))?;
+        Ok(vec![made])
+    }
+}
+
+impl Claim {
+    /// The time of the workspace.
+    pub(super) fn now(&self, app: &App) -> DateTime<Utc> {
+        let known = self.0.known.first();
+        known.map_or_else(
+            || app.workspaces.untouched().clock.now(),
+            |known| known.clock.now(),
+        )
+    }
+
+    /// The workspace, that of a new key made.
+    pub(super) async fn made(self, app: &App) -> Result<Arc<Workspace>, ControlError> {
+        one(self.0.made(app).await?)
+    }
+}
+
+fn one(mut workspaces: Vec<Arc<Workspace>>) -> Result<Arc<Workspace>, ControlError> {
+    match (workspaces.pop(), workspaces.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (Some(_), false) | (None, _) => Err(ControlError::bad(
+            "this call acts on one workspace",
+            "name it: `?workspace=NAME`",
+        )),
+    }
+}
+
+impl FromRequestParts<App> for Claims {
     type Rejection = ControlError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ControlError> {
+        let known = |known| Self {
+            known,
+            new_key: None,
+        };
         let query = Query::<HashMap<String, String>>::try_from_uri(&parts.uri).ok();
         match query
             .as_ref()
             .and_then(|query| query.get("workspace"))
             .map(String::as_str)
         {
-            Some("*") => return Ok(Self(app.workspaces.all())),
+            Some("*") => return Ok(known(app.workspaces.all())),
             Some(name) => {
                 let found = app.workspaces.named(name);
-                return found.map(|workspace| Self(vec![workspace])).ok_or_else(|| {
-                    ControlError::new(
-                        StatusCode::NOT_FOUND,
-                        format!("no workspace `{name}`"),
-                        format!("there are: {}", names(app)),
-                    )
-                });
+                return found
+                    .map(|workspace| known(vec![workspace]))
+                    .ok_or_else(|| {
+                        ControlError::new(
+                            StatusCode::NOT_FOUND,
+                            format!("no workspace `{name}`"),
+                            format!("there are: {}", names(app)),
+                        )
+                    });
             }
             None => {}
         }
@@ -49,11 +112,17 @@ impl FromRequestParts<App> for Targets {
         let own =
             key(&parts.headers).filter(|key| Some(*key) != app.config.control_token.as_deref());
         if let Some(key) = own {
-            return Ok(Self(vec![of_key(app, key, parts).await?]));
+            return Ok(match app.workspaces.known_of_key(key).await? {
+                Some(workspace) => known(vec![workspace]),
+                None => Self {
+                    known: Vec::new(),
+                    new_key: Some(key.to_owned()),
+                },
+            });
         }
         let mut all = app.workspaces.all();
         match (all.pop(), all.is_empty()) {
-            (Some(only), true) => Ok(Self(vec![only])),
+            (Some(only), true) => Ok(known(vec![only])),
             (None, _) => Err(ControlError::bad(
                 "no API key was sent, and there is no workspace yet",
                 "send the key your client uses in `x-api-key`; commands take it with `--key`",
@@ -69,33 +138,50 @@ impl FromRequestParts<App> for Targets {
     }
 }
 
-/// Calls that wait for what a workspace will do.
-const WAITING: [&str; 2] = ["/_sandtable/wait", "/_sandtable/events"];
+impl FromRequestParts<App> for Claim {
+    type Rejection = ControlError;
 
-/// The workspace of a key. Who only looks makes none: it would be one of several for those who send no key.
-async fn of_key(app: &App, key: &str, parts: &Parts) -> Result<Arc<Workspace>, ControlError> {
-    let only_looks = parts.method == Method::GET && !WAITING.contains(&parts.uri.path());
-    // What `--state` gives to a new one is in the store.
-    if !only_looks || app.workspaces.state().is_some() {
-        let made = app.workspace_of_key(key).await;
-        return made.map_err(|error| ControlError::internal(&error));
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ControlError> {
+        let claims = Claims::from_request_parts(parts, app).await?;
+        if claims.new_key.is_none() {
+            let known = one(claims.known)?;
+            let known = vec![known];
+            return Ok(Self(Claims {
+                known,
+                new_key: None,
+            }));
+        }
+        Ok(Self(claims))
     }
-    let known = app.workspaces.known_of_key(key).await?;
-    Ok(known.unwrap_or_else(|| Arc::new(app.workspaces.untouched())))
+}
+
+/// Whether a call looks at what lies in the store: there is what `--state` gives to a new workspace.
+fn looks_into_the_store(path: &str) -> bool {
+    let of_ours = path.strip_prefix("/_sandtable/").unwrap_or_default();
+    of_ours == "state" || of_ours.starts_with("containers") || of_ours.starts_with("page/files/")
+}
+
+impl FromRequestParts<App> for Targets {
+    type Rejection = ControlError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ControlError> {
+        let claims = Claims::from_request_parts(parts, app).await?;
+        // Who only looks makes none: it would be one of several for those who send no key.
+        let needs_none =
+            app.workspaces.state().is_none() || !looks_into_the_store(parts.uri.path());
+        if claims.new_key.is_some() && needs_none {
+            return Ok(Self(vec![Arc::new(app.workspaces.untouched())]));
+        }
+        Ok(Self(claims.made(app).await?))
+    }
 }
 
 impl FromRequestParts<App> for Target {
     type Rejection = ControlError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ControlError> {
-        let Targets(mut targets) = Targets::from_request_parts(parts, app).await?;
-        match (targets.pop(), targets.is_empty()) {
-            (Some(only), true) => Ok(Self(only)),
-            _ => Err(ControlError::bad(
-                "this call acts on one workspace",
-                "name it: `?workspace=NAME`",
-            )),
-        }
+        let Targets(targets) = Targets::from_request_parts(parts, app).await?;
+        Ok(Self(one(targets)?))
     }
 }
 

@@ -3,6 +3,11 @@
 #[path = "../../../../tests/openapi.rs"]
 mod openapi;
 
+mod asked;
+mod events;
+mod journal;
+mod keys;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
@@ -439,6 +444,41 @@ async fn the_guard_refuses_in_the_words_of_the_surface_that_is_asked() {
             assert!(told.contains(wanted), "{error}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_allowed_origin_lets_no_other_site_in() {
+    let server = Server::start(Config {
+        allow_origins: vec!["http://localhost:5173".to_owned()],
+        ..Config::default()
+    });
+    let ask = |path: &str, headers: [(&'static str, &'static str); 2]| {
+        let mut request = Request::get(path).header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let router = server.router.clone();
+        async move { router.oneshot(request).await.unwrap().status() }
+    };
+    let site = ("sec-fetch-site", "cross-site");
+    let image = ask(
+        "/_sandtable/workspaces",
+        [site, ("sec-fetch-mode", "no-cors")],
+    );
+    assert_eq!(image.await, StatusCode::FORBIDDEN);
+    let link = ask(
+        "/_sandtable/workspaces",
+        [site, ("sec-fetch-mode", "navigate")],
+    );
+    assert_eq!(link.await, StatusCode::FORBIDDEN);
+    let page = ask("/_sandtable/", [site, ("sec-fetch-mode", "navigate")]);
+    assert_eq!(page.await, StatusCode::OK);
+    let origin = ask(
+        "/_sandtable/workspaces",
+        [site, ("origin", "http://localhost:5173")],
+    );
+    assert_eq!(origin.await, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use control_api::{ContainerState, Event, Waited};
 
 use super::containers::{state, unknown};
 use super::error::ControlError;
-use super::target::Target;
+use super::target::Claim;
 use crate::app::App;
 use common::clock::span;
 use common::limits;
@@ -31,11 +31,12 @@ enum Condition {
 /// Waits until it is so, or the time is over.
 pub(super) async fn wait(
     State(app): State<App>,
-    Target(workspace): Target,
+    claim: Claim,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Json<Waited>, ControlError> {
     let condition = Condition::read(&query)?;
     let patience = patience(&query)?;
+    let workspace = claim.made(&app).await?;
     let began = Instant::now();
     let heard = app
         .containers

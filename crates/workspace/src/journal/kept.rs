@@ -315,6 +315,16 @@ impl<'a> View<'a> {
         self.text(2).unwrap_or_default()
     }
 
+    /// Whether it goes by this id: its own, or that of findings for a batch's item.
+    pub(super) fn has_id(self, id: &str) -> bool {
+        let Some((batch, custom_id)) = id.split_once('/') else {
+            return self.id() == id.as_bytes();
+        };
+        let rare = self.slot.rare.as_deref();
+        let item = rare.and_then(|rare| rare.batch.as_ref());
+        item.is_some_and(|item| item.id == batch && item.custom_id == custom_id)
+    }
+
     fn text(self, at: usize) -> Option<&'a [u8]> {
         let start = if at == 0 { 0 } else { self.slot.ends[at - 1] };
         let present = self.slot.absent & (1 << at) == 0;

@@ -117,8 +117,12 @@ pub(super) fn read(
         let input_dir = input_dir(sink, &members, workspace, &id);
         let mut tree = Vec::new();
         for node in members.items(sink, "files") {
-            tree.extend(read_entry(sink, &node, &input_dir));
+            let entry = read_entry(sink, &node, &input_dir);
+            tree.extend(entry.map(|entry| (entry, node.path)));
         }
+        refuse_below_leaves(sink, &mut tree);
+        let tree = tree.into_iter().map(|(entry, _)| entry);
+        let mut tree: Vec<TreeEntry> = tree.collect();
         tree.sort_by(|a, b| a.path.cmp(&b.path));
         if let Some(twice) = tree.windows(2).find(|pair| pair[0].path == pair[1].path) {
             let path = String::from_utf8_lossy(&twice[0].path);
@@ -154,6 +158,36 @@ pub(super) fn read(
         });
     }
     found
+}
+
+fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/')
+}
+
+/// Whether a path leads through another entry that is no directory: nothing can lie there.
+fn refuse_below_leaves(sink: &Sink, tree: &mut [(TreeEntry, String)]) {
+    // What lies below an entry comes right behind it.
+    tree.sort_by(|(a, _), (b, _)| parts(&a.path).cmp(parts(&b.path)));
+    let mut leaf: Option<&TreeEntry> = None;
+    for (entry, at) in tree.iter() {
+        let above = leaf.filter(|leaf| {
+            let rest = entry.path.strip_prefix(leaf.path.as_slice());
+            rest.is_some_and(|rest| rest.starts_with(b"/"))
+        });
+        let Some(above) = above else {
+            leaf = (entry.kind != TreeKind::Directory).then_some(entry);
+            continue;
+        };
+        let path = String::from_utf8_lossy(&above.path);
+        sink.add(
+            &format!("{at}.path"),
+            format!(
+                "`{path}` is a {}, and nothing lies below it",
+                above.kind.name()
+            ),
+            "give the path that it has itself, or leave one of the two out",
+        );
+    }
 }
 
 fn input_dir(sink: &Sink, members: &Members<'_>, workspace: &str, id: &str) -> String {
@@ -268,6 +302,16 @@ fn read_entry(sink: &Sink, node: &Node<'_>, input_dir: &str) -> Option<TreeEntry
     let target = bytes(sink, &members, "target");
     let has_content = members.get("content").is_some() || members.get("content_base64").is_some();
     let content = match (kind, target) {
+        (TreeKind::Symlink, Some(target)) if target.len() >= limits::MAX_PATH_BYTES => {
+            let most = limits::MAX_PATH_BYTES - 1;
+            let message = format!("it has {} bytes, and may have {most}", target.len());
+            sink.add(
+                &members.at("target"),
+                message,
+                "no container takes a longer one",
+            );
+            Bytes::new()
+        }
         (TreeKind::Symlink, Some(target)) if !target.is_empty() && !target.contains(&0) => {
             target.into()
         }
@@ -328,6 +372,24 @@ fn place(sink: &Sink, members: &Members<'_>, path: &[u8], input_dir: &str) -> Ve
             format!("`{}` is no place of a container", path.escape_ascii()),
             "below /home/user, /tmp, or /files, without `.` and `..`",
         );
+    }
+    let longest = parts(&absolute).map(<[u8]>::len).max();
+    for (what, bytes, most) in [
+        (
+            "a name in the path",
+            longest.unwrap_or(0),
+            limits::MAX_NAME_BYTES,
+        ),
+        ("the path", absolute.len(), limits::MAX_PATH_BYTES - 1),
+    ] {
+        if bytes > most {
+            let message = format!("{what} has {bytes} bytes, and may have {most}");
+            sink.add(
+                &members.at("path"),
+                message,
+                "no container takes a longer one",
+            );
+        }
     }
     absolute
 }

@@ -105,10 +105,17 @@ fn quirks(sink: &Sink, root: &Members<'_>) -> Layer {
     layer
 }
 
+const RATE_HINT: &str = r#"such as {"requests": 50, "input_tokens": 30000}"#;
+
 fn rates(sink: &Sink, root: &Members<'_>) -> Option<Arc<[RateLimit]>> {
     let node = root.get("rate_limits")?;
     let mut limits = Vec::new();
     for node in node.items(sink) {
+        if !node.value.is_object() {
+            // A list would be taken for the members in their order.
+            node.wrong(sink, "an object", RATE_HINT);
+            continue;
+        }
         let limit = serde_json::from_value::<RateLimit>(node.value.clone());
         match limit {
             Ok(limit) => {
@@ -117,11 +124,7 @@ fn rates(sink: &Sink, root: &Members<'_>) -> Option<Arc<[RateLimit]>> {
                 }
                 limits.push(limit);
             }
-            Err(error) => sink.add(
-                &node.path,
-                error.to_string(),
-                r#"such as {"requests": 50, "input_tokens": 30000}"#,
-            ),
+            Err(error) => sink.add(&node.path, error.to_string(), RATE_HINT),
         }
     }
     Some(limits.into())

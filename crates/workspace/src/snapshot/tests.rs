@@ -118,6 +118,60 @@ fn every_mistake_is_told_with_its_path_and_a_hint() {
 }
 
 #[test]
+fn a_place_that_no_container_can_have_is_refused() {
+    let files = |files: Value| mistakes(&json!({"containers": [{"id": "c", "files": files}]}));
+    let below = |above: Value| {
+        let at = |path: &str| json!({"path": path, "content": ""});
+        files(json!([
+            at("a/b/c"),
+            above,
+            at("a/d"),
+            at("a.x"),
+            at("ab/c")
+        ]))
+    };
+    let wrong = |at: usize, kind: &str| {
+        format!(
+            "containers[0].files[{at}].path: `/home/user/a` is a {kind}, and nothing lies below it"
+        )
+    };
+    for (above, kind) in [
+        (json!({"path": "a", "content": ""}), "file"),
+        (
+            json!({"path": "a", "type": "symlink", "target": "ab"}),
+            "symlink",
+        ),
+    ] {
+        let found = below(above).join("\n");
+        for at in [0, 2] {
+            assert!(found.contains(&wrong(at, kind)), "{found}");
+        }
+        assert_eq!(found.matches("nothing lies below").count(), 2, "{found}");
+    }
+    assert!(parse(&json!({"containers": [{"id": "c", "files": [
+        {"path": "a/b", "content": ""}, {"path": "a", "type": "directory"}, {"path": "x".repeat(255), "content": ""},
+        {"path": "l", "type": "symlink", "target": "a".repeat(4095)},
+    ]}]})).is_ok());
+    for (file, part) in [
+        (
+            json!({"path": "x".repeat(256), "content": ""}),
+            "a name in the path has 256 bytes",
+        ),
+        (
+            json!({"path": "x/".repeat(2100) + "x", "content": ""}),
+            "the path has 4212 bytes",
+        ),
+        (
+            json!({"path": "l", "type": "symlink", "target": "a".repeat(4096)}),
+            "target: it has 4096 bytes",
+        ),
+    ] {
+        let found = files(json!([file])).join("\n");
+        assert!(found.contains(part), "{found}");
+    }
+}
+
+#[test]
 fn what_is_no_document_at_all_is_refused() {
     for (text, part) in [
         ("", "expected an object, found null"),

@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use serde_json::Value;
+use control_api::RequestBegun;
+use serde_json::{Value, json};
 use wire::request::MessagesRequest;
 
 use crate::api::caller::{Betas, Caller};
 use crate::api::error::{ApiError, ApiResult, RequestId};
-use crate::api::{era, turn};
+use crate::api::{era, record, turn};
 use crate::app::App;
 use cassette::Redactor;
 use common::ids::Kind;
@@ -21,6 +22,10 @@ use workspace::quirks::{Era, Layer, Quirks};
 use workspace::telemetry::Done;
 use workspace::verify::Made;
 use workspace::{OpenRequest, Workspace};
+
+/// An item is what it would be as a request of its own.
+const METHOD: &str = "POST";
+const PATH: &str = "/v1/messages";
 
 /// Members that only make sense outside a batch (F110).
 const REFUSED: &[&str] = &[
@@ -37,6 +42,21 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
     let started = Instant::now();
     let at = workspace.clock.now();
     let report = Arc::default();
+    let redactor = Redactor::default();
+    let ids = workspace.ids(&[b"item", batch.id.as_bytes(), item.custom_id.as_bytes()]);
+    let id = ids.next(Kind::Request);
+    let named = BatchItem {
+        id: batch.id.clone(),
+        custom_id: redactor.text(&item.custom_id).into_owned(),
+    };
+    workspace.tell("request_begun", || {
+        json!(RequestBegun {
+            request_id: id.clone(),
+            method: METHOD.to_owned(),
+            path: PATH.to_owned(),
+            batch: Some(named.clone()),
+        })
+    });
     let (outcome, status, result) = match message(&app, &workspace, &batch, &item, &report).await {
         Ok(message) => (ItemOutcome::Succeeded, 200, message),
         Err(error) => {
@@ -46,22 +66,17 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
             (ItemOutcome::Errored, status, body.to_string().into_bytes())
         }
     };
-    let ids = workspace.ids(&[b"item", batch.id.as_bytes(), item.custom_id.as_bytes()]);
     let report = std::mem::take(&mut *report.lock().unwrap_or_else(PoisonError::into_inner));
-    let redactor = Redactor::default();
     let entry = Entry {
-        id: ids.next(Kind::Request),
+        id,
         at,
-        method: "POST".into(),
-        path: "/v1/messages".to_owned(),
+        method: METHOD.into(),
+        path: PATH.to_owned(),
         query: None,
         status,
         duration: started.elapsed(),
         workspace: workspace.id.clone(),
-        batch: Some(BatchItem {
-            id: batch.id.clone(),
-            custom_id: redactor.text(&item.custom_id).into_owned(),
-        }),
+        batch: Some(named),
         request_headers: headers(&batch),
         request_body: redactor.content(Bytes::from(item.params)).into(),
         response_body: redactor.content(Bytes::from(result.clone())).into(),
@@ -94,7 +109,9 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
         turn: Some(&report.done),
         source: entry.source.as_deref(),
     });
-    workspace.journal.push(entry);
+    // Whoever hears of it finds it in the journal.
+    let entry = workspace.journal.push(entry);
+    workspace.tell("request_ended", || json!(record::ended(&entry)));
 }
 
 /// Those of the batch's own request that its items are asked under.
@@ -205,7 +222,6 @@ fn check(params: &Value) -> ApiResult<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn what_a_batch_does_not_take_is_named() {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use futures_util::StreamExt;
 
-use super::{Shape, admit, name, note_digest};
+use super::{Shape, admit, name};
 use crate::api::caller::Caller;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::exchange::{Exchange, Outcome};
@@ -40,10 +40,10 @@ pub(in crate::api) async fn upload(exchange: &mut Exchange) -> Outcome {
             caller.made.says(received.content);
             let shape = Shape::of(caller);
             // In a task of its own: of a client that leaves now it is known all the same what was made.
-            let (state, caller) = (app.clone(), caller.clone());
+            let (state, caller, digest) = (app.clone(), caller.clone(), received.digest);
             let kept = tokio::spawn(async move { keep(&state, &caller, received).await });
             let row = kept.await.map_err(|error| ApiError::internal(&error))??;
-            note_digest(app, &row, noted).await?;
+            noted.file = Some((row.size_bytes, digest));
             Ok(shape.file(row))
         }
         Err(error) => {

@@ -112,3 +112,52 @@ async fn a_turn_names_the_faults_that_met_it() {
     let (_, turn) = server.get("a", &path).await;
     assert_eq!(turn["faults"][0]["fault"]["status"], 529);
 }
+
+#[tokio::test]
+async fn a_turn_names_the_rule_that_answered_or_none_of_several() {
+    let server = Server::start(Config::default());
+    let same = "- name: same\n  when: { user: lunch }\n  then: [{ text: Soup. }]\n- name: same\n  then: [{ text: No. }]\n";
+    server
+        .send(Some("a"), Method::PUT, "/_sandtable/scripts", same)
+        .await;
+    for said in ["lunch?", "dinner?"] {
+        server.post("a", "/v1/messages", &turn(said)).await;
+    }
+    let (_, page) = server.get("a", "/_sandtable/page/timeline").await;
+    let newest = |page: &Value, at: usize| {
+        let id = page["data"][at]["id"].as_str().unwrap();
+        format!("/_sandtable/page/turns/{id}")
+    };
+    for (at, line) in [(1, 1), (0, 4)] {
+        let (_, shown) = server.get("a", &newest(&page, at)).await;
+        assert_eq!(shown["rule"]["line"], line, "{shown}");
+    }
+    // Texts of their own that say the same at the same place.
+    for _ in 0..2 {
+        let rule = "- then: [{ text: Soup. }]\n";
+        server
+            .send(Some("b"), Method::POST, "/_sandtable/scripts", rule)
+            .await;
+    }
+    server.post("b", "/v1/messages", &turn("lunch?")).await;
+    let (_, page) = server.get("b", "/_sandtable/page/timeline").await;
+    let (_, shown) = server.get("b", &newest(&page, 0)).await;
+    assert_eq!(shown["rule"], Value::Null, "{shown}");
+}
+
+#[tokio::test]
+async fn a_timeline_takes_as_many_rows_as_the_journal() {
+    let server = asked().await;
+    for query in ["limit=0", "limit=1001", "limit=x", "limt=1"] {
+        let path = format!("/_sandtable/page/timeline?{query}");
+        assert_eq!(
+            server.get("a", &path).await.0,
+            StatusCode::BAD_REQUEST,
+            "{query}"
+        );
+    }
+    let (status, _) = server
+        .get("a", "/_sandtable/page/timeline?limit=1000")
+        .await;
+    assert_eq!(status, StatusCode::OK);
+}

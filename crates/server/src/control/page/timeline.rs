@@ -9,6 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::control::error::ControlError;
+use crate::control::query::only;
 use crate::control::target::Target;
 use common::ids::hex;
 use common::limits;
@@ -20,10 +21,16 @@ pub(super) async fn list(
     Target(workspace): Target,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Json<Timeline>, ControlError> {
-    let limit = number(&query, "limit")?.unwrap_or(limits::LIST_LIMIT_MAX as u64);
-    let limit = usize::try_from(limit)
-        .unwrap_or(usize::MAX)
-        .clamp(1, limits::LIST_LIMIT_MAX);
+    only(&query, &["after", "before", "limit"])?;
+    let most = limits::LIST_LIMIT_MAX;
+    let limit = number(&query, "limit")?.map_or(Some(most), |limit| usize::try_from(limit).ok());
+    let limit = limit.filter(|limit| (1..=most).contains(limit));
+    let limit = limit.ok_or_else(|| {
+        ControlError::bad(
+            "`limit` is no number of rows",
+            format!("a number from 1 to {most}"),
+        )
+    })?;
     let part = match (number(&query, "after")?, number(&query, "before")?) {
         (Some(after), _) => Part::After(after),
         (None, before) => Part::Before(before.unwrap_or(u64::MAX)),

@@ -3,12 +3,24 @@
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use control_api::{FoundLint, Mark, Miss, StepRan, TurnShown};
+use control_api::{FoundLint, Mark, Miss, RuleState, StepRan, TurnShown};
 use serde::Deserialize as _;
 
 use crate::control::error::ControlError;
 use crate::control::target::Target;
 use common::work;
+use workspace::journal::Entry;
+
+/// The rule that answered, which must have all steps that ran; none where several of a name have them.
+fn rule(rules: Vec<RuleState>, entry: &Entry) -> Option<RuleState> {
+    let source = entry.source.as_deref()?;
+    let has = |rule: &RuleState, line: u64| rule.steps.iter().any(|step| step.line == line);
+    let mut fit = rules
+        .into_iter()
+        .filter(|rule| rule.name == source && entry.steps.iter().all(|(_, line)| has(rule, *line)));
+    let rule = fit.next()?;
+    fit.next().is_none().then_some(rule)
+}
 
 /// The request, and the rule, the faults, and the findings that belong to it.
 pub(super) async fn show(
@@ -23,11 +35,13 @@ pub(super) async fn show(
         ));
     };
     Ok(work::apart(|| {
-        let rules = workspace.scripts.list();
-        let rule = entry
-            .source
-            .as_ref()
-            .and_then(|source| rules.into_iter().find(|rule| rule.name == *source));
+        let rule = rule(workspace.scripts.list(), &entry);
+        // Findings name an item of a batch by what the client knows it by.
+        let item = entry.batch.as_ref();
+        let id = item.map_or_else(
+            || entry.id.clone(),
+            |item| format!("{}/{}", item.id, item.custom_id),
+        );
         let found = workspace.findings();
         let lists = [&found.unmatched, &found.failed];
         // Findings are kept as they are told.
