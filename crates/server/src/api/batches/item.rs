@@ -48,7 +48,7 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
     };
     let ids = workspace.ids(&[b"item", batch.id.as_bytes(), item.custom_id.as_bytes()]);
     let report = std::mem::take(&mut *report.lock().unwrap_or_else(PoisonError::into_inner));
-    let redactor = Redactor::default();
+    let redactor = Redactor::default().with_told_by(&item.params);
     let entry = Entry {
         id: ids.next(Kind::Request),
         at,
