@@ -392,6 +392,20 @@ async fn a_compaction_comes_in_one_delta_and_its_tokens_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_compaction_that_ends_the_answer_is_its_only_sampling() {
+    let server = TestServer::start().await;
+    server
+        .steps(&json!([{"compaction": "The user greets."}]))
+        .await;
+    let said = answer(&server, &with_compaction(true)).await;
+    assert_eq!(said["stop_reason"], "compaction");
+    let iterations = said["usage"]["iterations"].as_array().expect("iterations");
+    assert_eq!(iterations.len(), 1);
+    assert_eq!(iterations[0]["type"], "compaction");
+    assert_eq!(said["usage"]["input_tokens"], 0);
+}
+
+#[tokio::test]
 async fn what_was_compacted_is_no_longer_counted() {
     let server = TestServer::start().await;
     server.steps(&json!([{"text": "ok"}])).await;

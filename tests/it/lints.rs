@@ -319,6 +319,24 @@ async fn files_of_a_skill_that_no_directory_holds_are_left_out_alone() {
 }
 
 #[tokio::test]
+async fn an_upload_that_was_deleted_before_a_call_needed_it_is_told_of() {
+    let server = running(json!([{"text": "No call."}])).await;
+    let file = server.upload("data.csv", "text/csv", "a\n").await;
+    let first = with_upload(&file, "one");
+    let answer = server.message(&first).await;
+    let gone = server.request("DELETE", &format!("/v1/files/{file}"));
+    assert_eq!(server.send(&gone).await.status, 200);
+    server.steps(&json!([{"bash": "ls"}])).await;
+    let mut second = code_prompt("two");
+    second["container"] = answer["container"]["id"].clone();
+    server.message(&second).await;
+    assert_eq!(
+        lints(&server).await,
+        one("input_not_in_container", "warning")
+    );
+}
+
+#[tokio::test]
 async fn output_files_that_are_not_returned_are_told_of() {
     let server = running(
         json!([{"bash": "cd $OUTPUT_DIR; touch fine.txt 'a:b?.txt' $'line\\nbreak'; echo done"}]),

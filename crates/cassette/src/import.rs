@@ -15,13 +15,14 @@ mod tagged;
 mod vcr;
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{About, Cassette, End, Exchange, Redactor, Response, is_status};
+use super::{About, Cassette, End, Exchange, Redactor, Response, is_status, redact};
 use common::hinted::Hinted;
 pub use hollow::hollow;
 use notes::Notes;
@@ -107,6 +108,14 @@ impl Wrong {
             reason: reason.into(),
             hint: KNOWN,
         }
+    }
+
+    /// The exchange `at`, counted from 0, has something else in place of a status.
+    fn status(at: usize, told: &impl Display) -> Self {
+        Self::new(format!(
+            "exchange {} has `{told}`, which is no HTTP status",
+            at + 1
+        ))
     }
 }
 
@@ -210,23 +219,26 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Cassette, ImportError> {
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| unknown(Wrong::new("it is no text")))?
         .trim_start_matches('\u{feff}');
-    let draft = recognise(text).map_err(unknown)?;
+    let mut draft = recognise(text).map_err(unknown)?;
     if draft.exchanges.is_empty() {
         return Err(unknown(Wrong::new(
             "it has no exchange with the API: no path with /v1/",
         )));
     }
     let total = draft.exchanges.len();
+    for Exchange { request, .. } in &draft.exchanges {
+        let body = request.as_ref().map(|request| &request.body);
+        let told = body.map(redact::told_by_body).transpose();
+        let told = told.map_err(|error| unknown(Wrong::new(error.to_string())))?;
+        draft.secrets.extend(told.into_iter().flatten());
+    }
     let redactor = Redactor::default().with_known(draft.secrets.iter().map(String::as_str));
     let mut exchanges = Vec::with_capacity(total);
     let mut replaced = Notes::default();
     for (at, exchange) in draft.exchanges.into_iter().enumerate() {
         let Response { status, end, .. } = &exchange.response;
         if !is_status(*status) && (*status != 0 || *end == End::Complete) {
-            return Err(unknown(Wrong::new(format!(
-                "exchange {} has `{status}`, which is no HTTP status",
-                at + 1
-            ))));
+            return Err(unknown(Wrong::status(at, status)));
         }
         let clean = redactor
             .exchange(exchange.clone())
@@ -290,7 +302,7 @@ fn of_json(text: &str, value: &Value) -> Result<Draft, Wrong> {
         return Ok(draft);
     }
     if let Some(entries) = value["log"]["entries"].as_array() {
-        return Ok(har::of_entries(entries));
+        return har::of_entries(entries);
     }
     if let Some(fixtures) = aimock::fixtures(value) {
         return Ok(aimock::of_fixtures(fixtures));

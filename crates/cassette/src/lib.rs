@@ -187,9 +187,9 @@ impl Response {
     }
 }
 
-/// Whether an answer can have this status.
+/// Whether an answer can have this status: what is below 200 is said before it.
 fn is_status(status: u16) -> bool {
-    (100..=999).contains(&status)
+    (200..=999).contains(&status)
 }
 
 fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {

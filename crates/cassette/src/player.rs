@@ -4,6 +4,7 @@
 //! ones, so that two conversations never share a container or a file. What a client sends back is
 //! translated before it is compared, and what it gets is translated to what that client knows.
 
+mod loose;
 mod names;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use super::tape::{Asked, Entry, Tape};
 use super::{Body, Request, Response, Timing, idents, miss};
 use common::hinted::Hinted;
 use common::ids::Ids;
+pub(crate) use loose::Loose;
 use names::Names;
 
 pub use names::Translation;
@@ -207,13 +209,10 @@ impl Player {
 
     /// The next answer without a request that fits one of this kind.
     fn loose(&self, state: &State, request: &Request) -> Option<usize> {
-        let streams = request
-            .body
-            .json()
-            .is_some_and(|body| body["stream"] == true);
         self.tape.loose.iter().copied().find(|at| {
             let response = &self.tape.entries[*at].exchange.response;
-            !state.loose.contains(at) && answers(response, request, streams)
+            !state.loose.contains(at)
+                && Loose::of(response).is_some_and(|loose| loose.answers(request))
         })
     }
 
@@ -262,25 +261,6 @@ fn container(request: &Request) -> Option<String> {
     let container = &body["container"];
     let id = container.as_str().or_else(|| container["id"].as_str())?;
     Some(id.to_owned())
-}
-
-/// Whether an answer without a request is one to a request of this kind.
-fn answers(response: &Response, request: &Request, streams: bool) -> bool {
-    let path = request.path.trim_end_matches('/');
-    let is_messages = request.method == "POST" && path == "/v1/messages";
-    if response.is_stream() {
-        return is_messages && streams;
-    }
-    let body = response.body.json().unwrap_or_default();
-    let id = body["id"].as_str().unwrap_or_default();
-    match body["type"].as_str() {
-        Some("message") => is_messages && !streams,
-        Some("error") => is_messages,
-        Some("file") => path == "/v1/files",
-        Some("message_batch") => path == "/v1/messages/batches",
-        Some("skill_version") => path.starts_with("/v1/skills/") && path.ends_with("/versions"),
-        _ => id.starts_with("skill_") && path == "/v1/skills",
-    }
 }
 
 /// A recorded answer with other ids.

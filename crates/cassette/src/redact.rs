@@ -28,7 +28,7 @@ pub(super) use base64::{fits as zeros_fit, has_zeros};
 use super::{Body, Exchange, Part, Request, Response, frames};
 use common::hinted::Hinted;
 use escaped::Plain;
-pub(crate) use told::told;
+pub(crate) use told::{of_url as passwords_of_url, told};
 
 /// Patterns of an API key of the service, and of a bearer token in a text.
 const PATTERNS: [&str; 2] = [
@@ -159,6 +159,24 @@ impl Redactor {
         self
     }
 
+    /// Also keeps out what this body of a request tells: tokens of connectors, and passwords in their URLs.
+    #[must_use]
+    pub fn with_told_by(self, body: &[u8]) -> Self {
+        self.with_owned(&told::told_by(body))
+    }
+
+    fn with_owned(self, secrets: &[String]) -> Self {
+        if secrets.is_empty() {
+            return self;
+        }
+        self.with_known(secrets.iter().map(String::as_str))
+    }
+
+    /// Those of a request's body; of one that is a form or no text there are none.
+    fn learning_from(&self, body: &Body) -> std::io::Result<Self> {
+        Ok(self.clone().with_owned(&told_by_body(body)?))
+    }
+
     /// Whether these texts, as far as they are long enough, are those that it keeps out, and all of them.
     pub fn knows_just<'a, S: Iterator<Item = &'a str>>(&self, secrets: impl Fn() -> S) -> bool {
         let long = || secrets().filter(|secret| is_long_enough(secret));
@@ -171,12 +189,14 @@ impl Redactor {
 
     /// An exchange without secrets.
     pub fn exchange(&self, mut exchange: Exchange) -> std::io::Result<Exchange> {
+        let mut redactor = Cow::Borrowed(self);
         if let Some(request) = exchange.request {
-            exchange.request = Some(self.request(request)?);
+            redactor = Cow::Owned(self.learning_from(&request.body)?);
+            exchange.request = Some(redactor.asked(request)?);
         }
-        exchange.response = self.response(exchange.response)?;
+        exchange.response = redactor.response(exchange.response)?;
         if let Some(timing) = &mut exchange.timing {
-            timing.headers = self.headers(std::mem::take(&mut timing.headers), |name| {
+            timing.headers = redactor.headers(std::mem::take(&mut timing.headers), |name| {
                 !SECRET_HEADERS.contains(&name)
             });
         }
@@ -185,6 +205,11 @@ impl Redactor {
 
     /// A request without secrets.
     pub fn request(&self, request: Request) -> std::io::Result<Request> {
+        self.learning_from(&request.body)?.asked(request)
+    }
+
+    /// A request without the secrets that are known.
+    fn asked(&self, request: Request) -> std::io::Result<Request> {
         Ok(Request {
             path: self.encoded(&request.path),
             query: request.query.map(|query| self.encoded(&query)),
@@ -335,6 +360,14 @@ impl Redactor {
 
     /// A whole body, a stream's as well; what has no secret stays byte for byte.
     pub fn content(&self, bytes: Bytes) -> Bytes {
+        let told = told::told_by(&bytes);
+        if told.is_empty() {
+            return self.without_known(bytes);
+        }
+        self.clone().with_owned(&told).without_known(bytes)
+    }
+
+    fn without_known(&self, bytes: Bytes) -> Bytes {
         let Ok(text) = std::str::from_utf8(&bytes) else {
             return self.bytes(bytes);
         };
@@ -508,6 +541,16 @@ impl Redactor {
         clean.extend_from_slice(&bytes[from..]);
         Bytes::from(clean)
     }
+}
+
+/// What the body of a request tells that nobody may keep.
+pub(crate) fn told_by_body(body: &Body) -> std::io::Result<Vec<String>> {
+    Ok(match body {
+        Body::Json(value) => told::told_by_json(value),
+        Body::Text(text) => told::told_by(text.as_bytes()),
+        Body::Blob(blob) => told::told_by(&std::fs::read(blob.path())?),
+        Body::Empty | Body::Bytes(_) | Body::Form(_) | Body::Missing(_) => Vec::new(),
+    })
 }
 
 /// Whether the name of a header tells of a secret. Limits of rates count tokens, and have none.

@@ -454,8 +454,14 @@ impl Containers {
         let mut place = 0;
         while let Some(upload) = sandbox.waiting.get(place) {
             match self.put(container, &lease, upload).await {
-                Ok(()) => {
+                Ok(Placed::There) => {
                     sandbox.waiting.remove(place);
+                }
+                Ok(Placed::Deleted) => {
+                    let Upload { filename, .. } = sandbox.waiting.remove(place);
+                    missing.push(format!(
+                        "`{filename}`: the file was deleted before a call needed it"
+                    ));
                 }
                 Err(error) => {
                     let what = format!("`{}`", upload.filename);
@@ -515,7 +521,7 @@ impl Containers {
         container: &Container,
         guest: &Guest,
         upload: &Upload,
-    ) -> Result<(), SandboxError> {
+    ) -> Result<Placed, SandboxError> {
         let row = match self
             .0
             .store
@@ -524,7 +530,7 @@ impl Containers {
         {
             Ok(Some(row)) => row,
             // Deleted since the request named it: the call finds no such file.
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(Placed::Deleted),
             Err(error) => return Err(store_failed(error)),
         };
         let mut source = self.0.store.open_blob(&row).await.map_err(store_failed)?;
@@ -533,7 +539,8 @@ impl Containers {
             input_dir: &container.input_dir,
         };
         guest.put_file(target, &mut source).await?;
-        self.placed(container, upload).await
+        self.placed(container, upload).await?;
+        Ok(Placed::There)
     }
 
     /// Notes that an upload is in its place.
@@ -660,6 +667,13 @@ impl Inner {
 
 pub fn is_over(row: &ContainerRow, now: DateTime<Utc>, idle: Option<TimeDelta>) -> bool {
     over::is_over(row.created_at, row.last_used_at, now, idle)
+}
+
+/// What became of an upload that a call needs.
+enum Placed {
+    There,
+    /// It is no more.
+    Deleted,
 }
 
 /// A container that is too full for a file, or in which code has put something in its way for good, still

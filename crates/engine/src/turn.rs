@@ -380,7 +380,14 @@ impl Turn<'_> {
                 }
                 Some(Step::Pause) => return Ok(self.pause()),
                 Some(Step::Stop(stop)) => return Ok(End::Stop(stop)),
-                Some(Step::Usage(usage)) => self.meter.set(usage),
+                Some(Step::Usage(usage)) => {
+                    if usage.cache_creation_input_tokens.is_some()
+                        && validate::caches_for_an_hour(&self.input.body)
+                    {
+                        self.meter.caches_for_an_hour();
+                    }
+                    self.meter.set(usage);
+                }
                 Some(Step::Fail(error)) => match error.after_events {
                     Some(after) => self.emitter.arm(after, error),
                     None => return Err(TurnError::Service(Box::new(error))),

@@ -76,7 +76,8 @@ fn tokens_of_code_calls(messages: &Value) -> u64 {
 /// The same without the bytes of inline images and documents, which are no text: what has to fit into a
 /// model's context.
 pub(super) fn text_tokens(body: &Value) -> u64 {
-    input_tokens(body).saturating_sub(tokens_of_bytes(&body["messages"]))
+    let messages = since_compaction(&body["messages"]);
+    input_tokens(body).saturating_sub(tokens_of_bytes(&messages))
 }
 
 fn tokens_of_bytes(value: &Value) -> u64 {
@@ -120,6 +121,8 @@ pub(super) struct Meter {
     speed: Option<&'static str>,
     service_tier: &'static str,
     given: UsageOverride,
+    /// Whether what is written into the cache stays there for an hour.
+    for_an_hour: bool,
 }
 
 impl Meter {
@@ -139,6 +142,7 @@ impl Meter {
             speed: None,
             service_tier: "standard",
             given: UsageOverride::default(),
+            for_an_hour: false,
         }
     }
 
@@ -217,9 +221,9 @@ impl Meter {
             .add(IterationKind::AdvisorMessage, Some(model), input, output);
     }
 
-    /// The model's context has become `summary`, and `fixed` tokens before it. Parity: the counters of the message
-    /// leave the compaction out (F205).
-    pub(super) fn compacted(&mut self, summary: &str, fixed: u64) {
+    /// The model's context has become `summary`, and `fixed` tokens before it; unless the answer ends with it, the model
+    /// goes on from there. Parity: the counters of the message leave the compaction out (F205).
+    pub(super) fn compacted(&mut self, summary: &str, fixed: u64, then: AfterCompaction) {
         let unread = self.output == self.iterations.output_told;
         if !unread {
             self.sampled();
@@ -232,7 +236,10 @@ impl Meter {
             self.input -= self.context;
         }
         self.context = fixed + tokens(summary);
-        self.input += self.context;
+        match then {
+            AfterCompaction::GoesOn => self.input += self.context,
+            AfterCompaction::Ends => self.iterations.over = true,
+        }
     }
 
     /// `from` has declined, and `to` goes on. Parity: the input is that of the model that has answered (F206).
@@ -252,6 +259,24 @@ impl Meter {
         let model = self.iterations.model.clone();
         self.iterations
             .add(IterationKind::Message, model, self.context, output);
+    }
+
+    /// The request asks for an hour with each of its marks of the cache.
+    pub(super) fn caches_for_an_hour(&mut self) {
+        self.for_an_hour = true;
+    }
+
+    /// What was written into the cache, by how long it stays.
+    fn written(&self, tokens: u64) -> CacheCreation {
+        let (minutes, hour) = if self.for_an_hour {
+            (0, tokens)
+        } else {
+            (tokens, 0)
+        };
+        CacheCreation {
+            ephemeral_5m_input_tokens: minutes,
+            ephemeral_1h_input_tokens: hour,
+        }
     }
 
     pub(super) fn set(&mut self, given: UsageOverride) {
@@ -276,10 +301,7 @@ impl Meter {
             input_tokens: self.given.input_tokens.unwrap_or(self.input),
             cache_creation_input_tokens: written,
             cache_read_input_tokens: self.given.cache_read_input_tokens.unwrap_or(0),
-            cache_creation: CacheCreation {
-                ephemeral_5m_input_tokens: written,
-                ephemeral_1h_input_tokens: 0,
-            },
+            cache_creation: self.written(written),
             iterations: None,
             output_tokens: 1,
             output_tokens_details: None,
@@ -296,7 +318,10 @@ impl Meter {
             input_tokens: self.given.input_tokens.unwrap_or(self.input),
             cache_creation_input_tokens: self.given.cache_creation_input_tokens.unwrap_or(0),
             cache_read_input_tokens: self.given.cache_read_input_tokens.unwrap_or(0),
-            output_tokens: self.given.output_tokens.unwrap_or(self.output.max(1)),
+            output_tokens: self.given.output_tokens.unwrap_or_else(|| {
+                let least = u64::from(!self.iterations.over);
+                self.output.max(least)
+            }),
             output_tokens_details: self
                 .thinking
                 .map(|thinking_tokens| OutputTokensDetails { thinking_tokens }),
@@ -315,6 +340,9 @@ impl Meter {
     /// Those that have ended, and the last.
     fn all_iterations(&self) -> Vec<Iteration> {
         let mut all = self.iterations.ended.clone();
+        if self.iterations.over {
+            return all;
+        }
         let is_models = |one: &Iteration| match one.kind {
             IterationKind::Message | IterationKind::FallbackMessage => true,
             IterationKind::Compaction | IterationKind::AdvisorMessage => false,
@@ -334,10 +362,17 @@ impl Meter {
         last.cache_read_input_tokens = given(self.given.cache_read_input_tokens, 0);
         let written = given(self.given.cache_creation_input_tokens, 0);
         last.cache_creation_input_tokens = written;
-        last.cache_creation.ephemeral_5m_input_tokens = written;
+        last.cache_creation = self.written(written);
         all.push(last);
         all
     }
+}
+
+/// What follows a compaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AfterCompaction {
+    GoesOn,
+    Ends,
 }
 
 /// The samplings of one turn.
@@ -348,6 +383,8 @@ struct Iterations {
     ended: Vec<Iteration>,
     /// As much of the output as stands in one that has ended.
     output_told: u64,
+    /// Whether nothing is sampled any more.
+    over: bool,
     /// Said only where two models have answered.
     model: Option<String>,
     fell_back: bool,
@@ -438,6 +475,83 @@ mod tests {
         });
         let end = meter.end();
         assert_eq!((end.input_tokens, end.output_tokens), (1500, 800));
+    }
+
+    #[test]
+    fn a_compaction_that_ends_the_answer_is_its_only_sampling() {
+        let kinds = |meter: &Meter| {
+            let all = meter.end().iterations.unwrap_or_default();
+            all.iter().map(|one| one.kind).collect::<Vec<_>>()
+        };
+        let mut meter = Meter::new(10, false);
+        meter.compacted("a summary", 2, AfterCompaction::GoesOn);
+        assert_eq!(
+            kinds(&meter),
+            [IterationKind::Compaction, IterationKind::Message]
+        );
+        assert_eq!(
+            (meter.end().input_tokens, meter.end().output_tokens),
+            (5, 1)
+        );
+        let mut meter = Meter::new(10, false);
+        meter.compacted("a summary", 2, AfterCompaction::Ends);
+        assert_eq!(kinds(&meter), [IterationKind::Compaction]);
+        // The message itself has none.
+        assert_eq!(
+            (meter.end().input_tokens, meter.end().output_tokens),
+            (0, 0)
+        );
+        let mut meter = Meter::new(10, false);
+        meter.emitted("said before");
+        meter.compacted("a summary", 2, AfterCompaction::Ends);
+        assert_eq!(
+            kinds(&meter),
+            [IterationKind::Message, IterationKind::Compaction]
+        );
+        assert_eq!(
+            (meter.end().input_tokens, meter.end().output_tokens),
+            (10, 3)
+        );
+    }
+
+    #[test]
+    fn images_before_a_compaction_count_neither_way() {
+        let image =
+            json!({"type": "image", "source": {"type": "base64", "data": "x".repeat(4000)}});
+        let text = json!({"type": "text", "text": "y".repeat(400)});
+        let compaction = json!({"type": "compaction", "content": "a summary"});
+        let body = |before: &Value| {
+            json!({"messages": [
+                {"role": "user", "content": [before]},
+                {"role": "assistant", "content": [compaction]},
+                {"role": "user", "content": [text, image]},
+            ]})
+        };
+        assert_eq!(text_tokens(&body(&image)), text_tokens(&body(&text)));
+        assert!(text_tokens(&body(&image)) > 100);
+    }
+
+    #[test]
+    fn cache_writes_are_told_by_how_long_they_stay() {
+        let mut meter = Meter::new(10, false);
+        meter.set(UsageOverride {
+            cache_creation_input_tokens: Some(1000),
+            ..UsageOverride::default()
+        });
+        meter.tell_iterations();
+        let told = |meter: &Meter| {
+            let of = |kept: &CacheCreation| {
+                (
+                    kept.ephemeral_5m_input_tokens,
+                    kept.ephemeral_1h_input_tokens,
+                )
+            };
+            let last = meter.end().iterations.unwrap_or_default().remove(0);
+            [of(&meter.start().cache_creation), of(&last.cache_creation)]
+        };
+        assert_eq!(told(&meter), [(1000, 0); 2]);
+        meter.caches_for_an_hour();
+        assert_eq!(told(&meter), [(0, 1000); 2]);
     }
 
     #[test]

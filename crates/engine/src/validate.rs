@@ -15,6 +15,7 @@ use wire::request::{Block, By, Message, MessagesRequest, Role};
 
 use crate::programmatic::CodeAnswer;
 use crate::seal;
+pub(crate) use body::caches_for_an_hour;
 pub use media::{TooLarge, check as media, is_in as has_media};
 pub use thoughts::{check as thoughts, is_on as thinks};
 pub use tools::check as tools;

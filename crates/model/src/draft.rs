@@ -1,5 +1,6 @@
 //! A rule of a script that is drafted from one exchange: it matches the request, and says what was answered.
 
+mod rest;
 mod steps;
 
 use serde_json::{Map, Value, json};
@@ -18,8 +19,8 @@ pub enum DraftError {
     Yaml(#[from] serde_saphyr::SerializeError),
 }
 
-/// The rule as YAML, to be added to a script. Without an answer, or where it is none that a script can give, a step is
-/// left for the author to write.
+/// The rule as YAML, to be added to a script. Without an answer, or where nothing of it is what a step can say, a step is
+/// left for the author to write. What the rule does not have of the answer is named in comments before it.
 ///
 /// # Errors
 ///
@@ -42,14 +43,28 @@ pub fn rule(request: &Value, answer: Option<&Value>) -> Result<String, DraftErro
     if let Some(clue) = &clue {
         when.insert("user".to_owned(), json!(clue));
     }
-    let steps = answer.and_then(|message| said(message).ok());
-    let todo = || vec![json!({"text": "What the model is to say."})];
+    let mut steps = answer
+        .and_then(|message| said(message).ok())
+        .unwrap_or_default();
+    let left_out = answer.map_or_else(Vec::new, rest::left_out);
+    let mut text = String::new();
+    if !left_out.is_empty() {
+        text = format!(
+            "# Not in the rule, though it was answered: {}.\n",
+            left_out.join(", ")
+        );
+    }
+    if steps.is_empty() {
+        text.push_str("# The step is to be written: nothing was answered that one can say.\n");
+        steps.push(json!({"text": "What the model is to say."}));
+    }
     let rule = json!([{
         "name": clue.unwrap_or_else(|| "any request".to_owned()),
         "when": when,
-        "then": steps.filter(|steps| !steps.is_empty()).unwrap_or_else(todo),
+        "then": steps,
     }]);
-    Ok(serde_saphyr::to_string(&rule)?)
+    text.push_str(&serde_saphyr::to_string(&rule)?);
+    Ok(text)
 }
 
 /// The beginning of the newest user message that has text.
@@ -83,8 +98,12 @@ fn text(content: &Value) -> String {
 
 /// The steps that emit the message, and how it ended.
 fn said(message: &Value) -> Result<Vec<Value>, NotEmulated> {
-    let blocks = message["content"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut steps = steps(blocks, Emit::Everything)?;
+    let blocks = message["content"].as_array().into_iter().flatten();
+    let blocks: Vec<Value> = blocks
+        .filter(|block| rest::is_said(block))
+        .cloned()
+        .collect();
+    let mut steps = steps(&blocks, Emit::Everything)?;
     match message["stop_reason"].as_str().unwrap_or_default() {
         "pause_turn" => steps.push(json!({"pause_turn": null})),
         reason @ ("max_tokens" | "refusal" | "model_context_window_exceeded") => {
@@ -130,6 +149,42 @@ mod tests {
         assert!(text.contains("What the model is to say."), "{text}");
         check(&text);
         assert!(rule(&json!({"a": 1}), None).is_err());
+    }
+
+    #[test]
+    fn what_a_rule_does_not_have_of_the_answer_is_named_before_it() {
+        let answer = json!({
+            "stop_reason": "refusal", "stop_details": {"type": "refusal", "category": "cyber"},
+            "context_management": {"applied_edits": [{"type": "clear_tool_uses_20250919"}]},
+            "content": [
+                {"type": "redacted_thinking", "data": "x"},
+                {"type": "redacted_thinking", "data": "y"},
+                {"type": "text", "text": "It is.", "citations": [{"type": "char_location"}]},
+                {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "q"}},
+                {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []},
+                {"type": "server_tool_use", "id": "srvtoolu_2", "name": "bash_code_execution", "input": {"command": "ls"}},
+                {"type": "bash_code_execution_tool_result", "tool_use_id": "srvtoolu_2", "content": {}},
+                {"type": "mcp\n- x: y", "name": "f"},
+            ],
+        });
+        let text = rule(&request(&json!("Look it up.")), Some(&answer)).unwrap();
+        let (comment, rest) = text.split_once('\n').unwrap();
+        assert_eq!(
+            comment,
+            "# Not in the rule, though it was answered: 2 `redacted_thinking`, citations of a text, a call of `web_search`, \
+             `web_search_tool_result`, `mcp\\n- x: y`, `stop_details`, `context_management`."
+        );
+        assert!(
+            rest.contains("It is.") && rest.contains("bash: ls"),
+            "{rest}"
+        );
+        assert!(!rest.contains("What the model is to say."), "{rest}");
+        check(&text);
+        let only = json!({"content": [{"type": "redacted_thinking", "data": "x"}]});
+        let text = rule(&request(&json!("Think.")), Some(&only)).unwrap();
+        assert!(text.contains("answered: `redacted_thinking`."), "{text}");
+        assert!(text.contains("# The step is to be written"), "{text}");
+        check(&text);
     }
 
     fn check(text: &str) {

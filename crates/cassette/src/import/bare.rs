@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::{Draft, Wrong};
+use crate::player::Loose;
 use crate::{Body, Exchange, Response};
 
 const NO_REQUEST: &str =
@@ -55,17 +56,21 @@ pub(super) fn of_json(text: &str, value: &Value) -> Result<Draft, Wrong> {
             "it is a list of JSON, but of nothing that is known",
         ));
     }
-    if !is_answer(value) {
-        return Err(Wrong::new(
-            "it is JSON, but neither an answer of the API nor a known recording",
-        ));
-    }
     let compact = without_spaces(text);
+    if is_result(value) {
+        return Ok(results(compact));
+    }
     let mut draft = draft(
         status_of(value),
         "application/json",
         Body::of(Bytes::from(compact.clone())),
     );
+    let answer = draft.exchanges.first();
+    if answer.is_none_or(|exchange| Loose::of(&exchange.response).is_none()) {
+        return Err(Wrong::new(
+            "it is JSON, but neither an answer of the API nor a known recording",
+        ));
+    }
     if compact != text {
         draft
             .notes
@@ -79,14 +84,14 @@ pub(super) fn of_json(text: &str, value: &Value) -> Result<Draft, Wrong> {
     Ok(draft)
 }
 
-/// Whether an object has what the API's answers have.
-fn is_answer(value: &Value) -> bool {
-    let id = value["id"].as_str().unwrap_or_default();
-    value["type"].is_string()
-        || id.contains('_')
-        || value["data"].is_array()
-        || value["input_tokens"].is_u64()
-        || value["error"]["type"].is_string()
+/// Whether it is what came of one item of a batch.
+fn is_result(line: &Value) -> bool {
+    line["custom_id"].is_string() && line["result"].is_object()
+}
+
+/// The results of a batch, one a line.
+fn results(lines: String) -> Draft {
+    draft(200, "application/x-jsonl", Body::Text(lines))
 }
 
 fn status_of(value: &Value) -> u16 {
@@ -146,12 +151,8 @@ pub(super) fn of_lines(text: &str) -> Option<Draft> {
     for line in &lines {
         values.push(serde_json::from_str::<Value>(line).ok()?);
     }
-    if values.iter().all(|value| value["custom_id"].is_string()) {
-        return Some(draft(
-            200,
-            "application/x-jsonl",
-            Body::Text(text.to_owned()),
-        ));
+    if values.iter().all(is_result) {
+        return Some(results(text.to_owned()));
     }
     let stream = payloads(
         lines

@@ -3,11 +3,14 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Draft, http};
-use crate::{Body, End, Exchange, Part, Response, Timing};
+use super::{Draft, Wrong, http};
+use crate::{Body, End, Exchange, Part, Response, Timing, is_status};
+
+/// Why a body is missing of which an archive says nothing more.
+const LEFT_OUT: &str = "the archive does not have it; save it with contents";
 
 /// Takes the entries of an archive.
-pub(super) fn of_entries(entries: &[Value]) -> Draft {
+pub(super) fn of_entries(entries: &[Value]) -> Result<Draft, Wrong> {
     let mut draft = Draft::default();
     let time = |entry: &Value| entry["startedDateTime"].as_str().and_then(http::time);
     let mut timed: Vec<_> = entries.iter().map(|entry| (time(entry), entry)).collect();
@@ -22,6 +25,13 @@ pub(super) fn of_entries(entries: &[Value]) -> Draft {
                 .general("requests to other addresses than the API's /v1/ are left out");
             continue;
         };
+        // The mark of our own archives.
+        if entry["_batch"].is_object() {
+            draft
+                .notes
+                .general("items of batches are left out: they were not asked for by themselves");
+            continue;
+        }
         let at = draft.exchanges.len();
         let sent_headers = headers(&request["headers"]);
         let post = &request["postData"];
@@ -38,10 +48,13 @@ pub(super) fn of_entries(entries: &[Value]) -> Draft {
         let headers = headers(&response["headers"]);
         draft.secrets.extend(http::secrets(&sent_headers));
         draft.secrets.extend(http::secrets(&headers));
-        let answer = received(&response["content"], &headers);
+        let status = status(response).ok_or_else(|| Wrong::status(at, &response["status"]))?;
+        let mut answer = received(&response["content"], &headers);
+        let may_have = status != 0 && has_body(method, status);
+        if !may_have && matches!(answer, Body::Missing(_)) {
+            answer = Body::Empty;
+        }
         draft.notes.of_answer(at, &answer);
-        let status = response["status"].as_i64().unwrap_or_default();
-        let status = u16::try_from(status).unwrap_or_default();
         let end = if status == 0 {
             let why = response["_error"].as_str().unwrap_or("no answer");
             End::UpstreamBroke(why.to_owned())
@@ -71,7 +84,23 @@ pub(super) fn of_entries(entries: &[Value]) -> Draft {
         });
     }
     draft.recorded_at = began.map(http::rfc3339);
-    draft
+    Ok(draft)
+}
+
+/// An answer's status, 0 where none came; `None` if it has something else in its place.
+fn status(response: &Value) -> Option<u16> {
+    if !response.is_object() {
+        return Some(0);
+    }
+    // Some write every number with a point.
+    let told = response["status"].as_number()?.to_string();
+    let status = told.strip_suffix(".0").unwrap_or(&told).parse().ok()?;
+    (status == 0 || is_status(status)).then_some(status)
+}
+
+/// Whether HTTP lets an answer have a body.
+fn has_body(method: &str, status: u16) -> bool {
+    !method.eq_ignore_ascii_case("HEAD") && status != 204 && status != 304
 }
 
 /// From the request to the answer's head: -1 is not known.
@@ -148,15 +177,22 @@ fn sent(post: &Value) -> Body {
 
 fn received(content: &Value, headers: &[(String, String)]) -> Body {
     match content["text"].as_str() {
+        Some(text) if text.is_empty() && is_left_out(content) => {
+            let why = content["comment"].as_str();
+            Body::Missing(why.unwrap_or(LEFT_OUT).to_owned())
+        }
         Some(text) if content["encoding"] == "base64" => match http::base64(text) {
             Some(bytes) => http::decoded(headers, bytes),
             None => Body::Missing("its base64 is broken".to_owned()),
         },
         // The text of an archive is decoded already.
         Some(text) => Body::of(Bytes::from(text.to_owned())),
-        None if content["size"].as_i64().unwrap_or_default() > 0 => {
-            Body::Missing("the archive does not have it; save it with contents".to_owned())
-        }
-        None => Body::Empty,
+        None if content["size"].as_i64() == Some(0) => Body::Empty,
+        None => Body::Missing(LEFT_OUT.to_owned()),
     }
+}
+
+/// Whether an empty text stands for one that was not.
+fn is_left_out(content: &Value) -> bool {
+    content["size"].as_i64().unwrap_or_default() > 0 || content["comment"].is_string()
 }

@@ -47,20 +47,10 @@ pub(super) fn address(url: &str) -> Option<Address> {
     };
     let at = place.find("/v1/")?;
     let (upstream, path) = place.split_at(at);
-    let mut passwords = Vec::new();
+    let passwords = redact::passwords_of_url(upstream);
     let upstream = upstream.split_once("://").map(|(scheme, rest)| {
         let host = rest.find('/').unwrap_or(rest.len());
-        let bare = match rest[..host].rfind('@') {
-            Some(at) => {
-                if let Some((_, password)) = rest[..at].split_once(':') {
-                    let plain = percent_encoding::percent_decode_str(password);
-                    passwords.push(plain.decode_utf8_lossy().into_owned());
-                    passwords.push(password.to_owned());
-                }
-                &rest[at + 1..]
-            }
-            None => rest,
-        };
+        let bare = rest[..host].rfind('@').map_or(rest, |at| &rest[at + 1..]);
         format!("{scheme}://{bare}")
     });
     Some(Address {

@@ -240,8 +240,13 @@ fn event_lines_are_put_back_and_streams_stay_as_they_came() {
                 .any(|note| note.contains("put back"))
         );
     }
-    let results = "{\"custom_id\":\"a\",\"result\":{}}\n{\"custom_id\":\"b\",\"result\":{}}\n";
-    assert_eq!(answer(&taken(results), 0), results);
+    let result = "{\"custom_id\":\"a\",\"result\":{}}";
+    for results in [result.to_owned(), format!("{result}\n{result}\n")] {
+        let cassette = taken(&results);
+        assert_eq!(answer(&cassette, 0), results);
+        let kind = cassette.exchanges[0].response.header("content-type");
+        assert_eq!(kind, Some("application/x-jsonl"));
+    }
 }
 
 #[test]
@@ -264,6 +269,8 @@ fn archives_come_in_with_base64_and_forms() {
             "response": {"status": 0, "_error": "net::ERR_FAILED", "headers": [], "content": {"size": 0}},
         },
         {"request": {"method": "GET", "url": "https://example.com/style.css", "headers": []}, "response": {"status": 200}},
+        {"request": {"method": "POST", "url": "http://localhost/v1/messages"}, "response": {"status": 200, "content": {"text": "{}"}},
+            "_batch": {"id": "msgbatch_1", "custom_id": "a"}},
     ]}});
     let cassette = taken(&har.to_string());
     assert_eq!(cassette.exchanges.len(), 2);
@@ -359,6 +366,31 @@ fn no_secret_of_a_recording_comes_in() {
 }
 
 #[test]
+fn what_connectors_are_called_with_does_not_come_in() {
+    let sent = json!({"mcp_servers": [
+        {"url": "https://user:pw123456@example.org/mcp", "authorization_token": "mcp-token-9f8e"},
+    ]});
+    let entry = |method: &str, sent: Option<String>, said: &str| {
+        json!({
+            "request": {"method": method, "url": "https://api.anthropic.com/v1/messages", "postData": {"text": sent}},
+            "response": {"status": 200, "content": {"text": json!({"text": said}).to_string()}},
+        })
+    };
+    let archive = json!({"log": {"entries": [
+        entry("GET", None, "pw123456"),
+        entry("POST", Some(sent.to_string()), "it was mcp-token-9f8e"),
+    ]}});
+    let said = format!("{:?}", taken(&archive.to_string()));
+    for secret in ["pw123456", "mcp-token-9f8e"] {
+        assert!(!said.contains(secret), "{said}");
+    }
+    assert!(
+        said.contains("https://user:[redacted]@example.org/mcp"),
+        "{said}"
+    );
+}
+
+#[test]
 fn of_a_cookie_the_value_goes_and_the_words_beside_it_stay() {
     let words = "Secure HttpOnly path=/ theme=dark-mode";
     let both = format!("abcdef123456 cookieSecretValue123 passw0rd@99 passw0rd%4099 {words}");
@@ -444,6 +476,75 @@ fn a_status_that_no_answer_can_have_is_refused() {
 }
 
 #[test]
+fn of_an_archive_only_a_status_of_0_is_no_answer() {
+    let har = |response: &serde_json::Value| {
+        let request = json!({"method": "GET", "url": "https://api.anthropic.com/v1/models"});
+        json!({"log": {"entries": [{"request": request, "response": response}]}}).to_string()
+    };
+    let content = json!({"text": "{}"});
+    for (status, taken_as) in [(json!(200), 200), (json!(200.0), 200), (json!(0), 0)] {
+        let cassette = taken(&har(&json!({"status": status, "content": content})));
+        let response = &cassette.exchanges[0].response;
+        assert_eq!(response.status, taken_as);
+        assert_eq!(response.end == End::Complete, taken_as != 0);
+    }
+    let cassette = taken(&har(&json!(null)));
+    assert_eq!(cassette.exchanges[0].response.status, 0);
+    for status in [
+        json!(70000),
+        json!(-1),
+        json!(null),
+        json!("200"),
+        json!(200.5),
+        json!(100),
+        json!(101),
+    ] {
+        let told = refused(har(&json!({"status": status, "content": content})).as_bytes());
+        let wanted = format!("exchange 1 has `{status}`, which is no HTTP status");
+        assert!(told.contains(&wanted), "{told}");
+    }
+}
+
+#[test]
+fn a_body_that_an_archive_has_left_out_is_missing_and_not_empty() {
+    let left_out = "the archive does not have it; save it with contents";
+    for (method, status, content, why) in [
+        ("GET", 200, json!(null), Some(left_out)),
+        ("GET", 200, json!({}), Some(left_out)),
+        ("GET", 200, json!({"size": -1}), Some(left_out)),
+        ("GET", 200, json!({"size": 9, "text": ""}), Some(left_out)),
+        (
+            "GET",
+            200,
+            json!({"size": 0, "text": "", "comment": "too large"}),
+            Some("too large"),
+        ),
+        ("GET", 200, json!({"size": 0}), None),
+        ("GET", 200, json!({"size": 0, "text": ""}), None),
+        ("GET", 0, json!(null), None),
+        ("GET", 204, json!(null), None),
+        ("HEAD", 200, json!({"size": 9}), None),
+    ] {
+        let cassette = taken(
+            &json!({"log": {"entries": [{
+                "request": {"method": method, "url": "https://api.anthropic.com/v1/models"},
+                "response": {"status": status, "content": content},
+            }]}})
+            .to_string(),
+        );
+        let wanted = why.map_or(Body::Empty, |why| Body::Missing(why.to_owned()));
+        let body = &cassette.exchanges[0].response.body;
+        assert_eq!(*body, wanted, "{method} {status} {content}");
+        let noted = cassette
+            .about
+            .notes
+            .iter()
+            .any(|note| note.contains("body is missing"));
+        assert_eq!(noted, why.is_some(), "{:?}", cassette.about.notes);
+    }
+}
+
+#[test]
 fn what_is_unknown_is_refused_with_a_hint() {
     for (text, told) in [
         ("", "it is empty"),
@@ -451,6 +552,7 @@ fn what_is_unknown_is_refused_with_a_hint() {
         ("a: 1\n", "neither `interactions`"),
         ("cassette: 1\nexchanges: []\n", "a cassette already"),
         ("{\"a\": 1}", "neither an answer of the API"),
+        ("{\"type\": \"completion\"}", "neither an answer of the API"),
         ("[1, 2]", "list of JSON"),
         ("{\"a\": ", "neither JSON"),
         ("interactions: []\n", "no exchange"),

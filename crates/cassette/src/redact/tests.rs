@@ -257,6 +257,60 @@ fn a_secret_in_a_tool_s_streamed_input_is_found_wherever_it_is_cut() {
 }
 
 #[test]
+fn what_connectors_are_called_with_is_kept_out_of_the_request_and_its_answer() {
+    let redactor = Redactor::default();
+    let [token, password] = ["mcp-oauth-token-9f8e", "pw%20123456"];
+    let sent = |token: &str, password: &str| {
+        let url = format!("https://user:{password}@example.org/mcp");
+        json!({"mcp_servers": [{"url": url, "authorization_token": token}]})
+    };
+    let told_body = sent(token, password);
+    let clean = sent(REDACTED, REDACTED);
+    for asked in [
+        Body::Json(told_body.clone()),
+        Body::Text(format!(" {told_body}")),
+        Body::Json(json!({"requests": [{"params": told_body}]})),
+    ] {
+        let request = Request {
+            body: asked,
+            ..Request::default()
+        };
+        assert_eq!(
+            redactor.request(request.clone()).unwrap(),
+            redactor
+                .exchange(Exchange {
+                    request: Some(request.clone()),
+                    ..Exchange::default()
+                })
+                .unwrap()
+                .request
+                .unwrap()
+        );
+        let exchange = redactor
+            .exchange(Exchange {
+                request: Some(request),
+                response: Response {
+                    body: Body::Json(json!({"error": format!("{token} pw 123456")})),
+                    ..Response::default()
+                },
+                timing: None,
+            })
+            .unwrap();
+        assert_eq!(
+            exchange.response.body,
+            Body::Json(json!({"error": "[redacted] [redacted]"}))
+        );
+        let said = told(&exchange);
+        assert!(!said.contains(token) && !said.contains(password), "{said}");
+    }
+    let kept = redactor.content(Bytes::from(told_body.to_string()));
+    assert_eq!(kept, clean.to_string());
+    assert_eq!(redactor.content(kept.clone()), kept);
+    let redactor = redactor.with_told_by(told_body.to_string().as_bytes());
+    assert_eq!(redactor.text(token), REDACTED);
+}
+
+#[test]
 fn lines_of_json_are_looked_into_and_stay_lines() {
     let id = ORGANIZATION;
     let redactor = Redactor::default().with_known(ODD).with_known([id, KEY]);

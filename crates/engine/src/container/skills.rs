@@ -73,6 +73,12 @@ impl Containers {
                 .files_of(container, skill)
                 .await
                 .map_err(store_failed)?;
+            if files.is_empty() {
+                let name = &skill.name;
+                missing.push(format!(
+                    "skill `{name}`: its version was deleted before a call needed it"
+                ));
+            }
             // A version that is gone leaves what is there.
             if !files.is_empty()
                 && let Err(error) = guest.new_skill(skill.name.clone()).await

@@ -6,7 +6,7 @@ use wire::hosted::{Compaction, FallbackModel, FallbackTrigger, McpTool, RefusalC
 use wire::request::ThinkingDisplay;
 
 use super::{End, Turn};
-use crate::usage::tokens_before_messages;
+use crate::usage::{AfterCompaction, tokens_before_messages};
 use crate::{TurnError, models, seal};
 use model::{Compacted, ModelError};
 
@@ -75,7 +75,12 @@ impl Turn<'_> {
         })?;
         if let Some(summary) = summary {
             let fixed = tokens_before_messages(&self.input.body);
-            self.meter.compacted(&summary, fixed);
+            let then = if asked.stops_compacted {
+                AfterCompaction::Ends
+            } else {
+                AfterCompaction::GoesOn
+            };
+            self.meter.compacted(&summary, fixed, then);
         }
         Ok(asked.stops_compacted.then(|| self.park("compaction")))
     }

@@ -75,6 +75,18 @@ fn mark<'a>(marks: &mut Vec<Mark<'a>>, path: String, block: &'a Value) {
     }
 }
 
+/// Whether a body has marks of the cache, and each asks for an hour.
+pub(crate) fn caches_for_an_hour(body: &Value) -> bool {
+    let marks = marks(body);
+    let own = Some(body).filter(|body| body["cache_control"].is_object());
+    let mut all = marks.iter().map(|mark| mark.block).chain(own).peekable();
+    all.peek().is_some() && all.all(is_long)
+}
+
+fn is_long(block: &Value) -> bool {
+    block["cache_control"]["ttl"] == "1h"
+}
+
 fn check_marks(body: &Value) -> Result<(), Invalid> {
     let marks = marks(body);
     for mark in &marks {
@@ -88,11 +100,10 @@ fn check_marks(body: &Value) -> Result<(), Invalid> {
     if found > limits::MAX_CACHE_MARKS {
         return Err(refusal::CACHE_COUNT.refuse(&[("found", &found)]));
     }
-    let is_long = |mark: &Mark<'_>| mark.block["cache_control"]["ttl"] == "1h";
     let late = marks
         .iter()
-        .skip_while(|mark| is_long(mark))
-        .find(|mark| is_long(mark));
+        .skip_while(|mark| is_long(mark.block))
+        .find(|mark| is_long(mark.block));
     match late {
         Some(mark) => Err(refusal::CACHE_TTL_ORDER.refuse(&[("path", &mark.path)])),
         None => Ok(()),
@@ -204,7 +215,10 @@ mod tests {
 
     #[test]
     fn a_long_mark_comes_before_all_short_ones() {
+        assert!(!caches_for_an_hour(&user(&[])));
+        assert!(caches_for_an_hour(&user(&[text(Some("1h"))])));
         let fine = user(&[text(Some("1h")), text(Some("5m")), text(None)]);
+        assert!(!caches_for_an_hour(&fine));
         assert_eq!(check(&fine), Ok(()));
         let mut body = user(&[text(None), text(Some("1h"))]);
         let error = check(&body).unwrap_err().to_string();

@@ -134,9 +134,16 @@ pub(super) async fn cancel(exchange: &Exchange, id: &str) -> Outcome {
 /// Deletes a batch that has ended, and its results.
 pub(super) async fn delete(exchange: &Exchange, id: &str) -> Outcome {
     let row = find(exchange, id).await?;
-    if row.state != BatchState::Ended {
+    let why = match row.state {
+        BatchState::Ended => None,
+        BatchState::Canceling => Some("being canceled and cannot be deleted before it has ended."),
+        BatchState::Receiving | BatchState::InProgress => {
+            Some("in progress and cannot be deleted; cancel it first.")
+        }
+    };
+    if let Some(why) = why {
         return Err(ApiError::invalid(format!(
-            "Message Batch `{}` is still in progress and cannot be deleted; cancel it first.",
+            "Message Batch `{}` is still {why}",
             row.id
         )));
     }

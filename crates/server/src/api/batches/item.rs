@@ -67,6 +67,7 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
         }
     };
     let report = std::mem::take(&mut *report.lock().unwrap_or_else(PoisonError::into_inner));
+    let redactor = Redactor::default().with_told_by(&item.params);
     let entry = Entry {
         id,
         at,

@@ -41,13 +41,14 @@ pub(in crate::api) async fn results(exchange: &Exchange, id: &str) -> Outcome {
     let lines = Lines {
         store: exchange.app.store.clone(),
         batch: row.n,
+        left: row.total,
         after: -1,
         page: VecDeque::new(),
         coverage: Arc::clone(&workspace.watch.coverage),
     };
     let lines = stream::try_unfold(lines, |mut lines| async {
         let line = lines.next().await?;
-        Ok::<_, StoreError>(line.map(|line| (line, lines)))
+        Ok::<_, Cut>(line.map(|line| (line, lines)))
     });
     Ok((
         [
@@ -62,9 +63,20 @@ pub(in crate::api) async fn results(exchange: &Exchange, id: &str) -> Outcome {
         .into_response())
 }
 
+/// Why the results break off: whoever reads what was given for the whole would miss the rest.
+#[derive(Debug, thiserror::Error)]
+enum Cut {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the batch went away before its last {0} results were read")]
+    Gone(u64),
+}
+
 struct Lines {
     store: Store,
     batch: i64,
+    /// Results that were not given yet.
+    left: u64,
     after: i64,
     page: VecDeque<ResultRow>,
     /// Where it is counted what the client meets.
@@ -72,16 +84,19 @@ struct Lines {
 }
 
 impl Lines {
-    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+    async fn next(&mut self) -> Result<Option<Bytes>, Cut> {
+        if self.left == 0 {
+            return Ok(None);
+        }
         if self.page.is_empty() {
             let page = self.store.batch_results(self.batch, self.after, PAGE);
             self.page = page.await?.into();
         }
-        Ok(self.page.pop_front().map(|row| {
-            self.after = row.position;
-            self.coverage.result(&row.outcome);
-            line(&row)
-        }))
+        let row = self.page.pop_front().ok_or(Cut::Gone(self.left))?;
+        self.left -= 1;
+        self.after = row.position;
+        self.coverage.result(&row.outcome);
+        Ok(Some(line(&row)))
     }
 }
 
@@ -106,7 +121,77 @@ fn line(row: &ResultRow) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+    use store::{ItemOutcome, NewBatch, NewItem, NewWorkspace};
+
     use super::*;
+
+    const ITEMS: u64 = PAGE as u64 + 2;
+
+    /// A batch that has ended, as its results are read.
+    async fn ended(store: &Store) -> Lines {
+        let now = DateTime::UNIX_EPOCH;
+        let workspace = NewWorkspace {
+            id: "w".into(),
+            name: "w".to_owned(),
+            created_at: now,
+        };
+        store.workspace_for_key(&[1; 32], workspace).await.unwrap();
+        let batch = store.begin_batch(NewBatch {
+            id: "msgbatch_1".to_owned(),
+            workspace: "w".to_owned(),
+            version: String::new(),
+            betas: String::new(),
+            quirks: String::new(),
+            created_at: now,
+        });
+        let batch = batch.await.unwrap();
+        let item = |position| NewItem {
+            position,
+            custom_id: format!("a-{position}"),
+            params: b"{}".to_vec(),
+        };
+        let items = (0..).take(PAGE + 2).map(item).collect();
+        store.add_batch_items(batch, items).await.unwrap();
+        let row = store.start_batch(batch).await.unwrap().unwrap();
+        let rest = ItemOutcome::Expired;
+        store.end_batch(batch, now, rest).await.unwrap();
+        Lines {
+            store: store.clone(),
+            batch,
+            left: row.total,
+            after: -1,
+            page: VecDeque::new(),
+            coverage: Arc::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn results_of_a_batch_that_goes_away_break_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut lines = ended(&store).await;
+        for _ in 0..ITEMS {
+            assert!(lines.next().await.unwrap().is_some());
+        }
+        assert_eq!(lines.next().await.unwrap(), None);
+        let (n, mut again) = (
+            lines.batch,
+            Lines {
+                after: -1,
+                left: ITEMS,
+                ..lines
+            },
+        );
+        assert!(again.next().await.unwrap().is_some());
+        store.drop_batch(n).await.unwrap();
+        // What was read already is given.
+        for _ in 1..PAGE {
+            assert!(again.next().await.unwrap().is_some());
+        }
+        let error = again.next().await.unwrap_err();
+        assert!(matches!(error, Cut::Gone(2)), "{error}");
+    }
 
     #[test]
     fn a_line_holds_what_came_of_the_item() {

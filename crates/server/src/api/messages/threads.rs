@@ -186,9 +186,18 @@ fn history(thread: &ThreadRow) -> ApiResult<Vec<Value>> {
     for turn in &thread.turns {
         let messages: Vec<Value> =
             serde_json::from_str(turn).map_err(|error| ApiError::internal(&error))?;
-        history.extend(messages);
+        // An answer that says nothing is none to those that come after it, and may not stand before them.
+        history.extend(
+            messages
+                .into_iter()
+                .filter(|message| !says_nothing(message)),
+        );
     }
     Ok(history)
+}
+
+fn says_nothing(message: &Value) -> bool {
+    message["role"] == "assistant" && message["content"].as_array().is_some_and(Vec::is_empty)
 }
 
 /// Carries out a turn, and keeps its answer in its thread if it belongs to one.
@@ -264,5 +273,30 @@ impl Sink for Held<'_> {
 
     fn wait(&mut self, wait: Wait) {
         self.sink.wait(wait);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_without_content_is_not_in_the_way_of_the_next_request() {
+        let sent = json!({"role": "user", "content": "a"});
+        let answer = |content: &Value| json!({"role": "assistant", "content": content});
+        let said = answer(&json!([{"type": "text", "text": "b"}]));
+        let row = ThreadRow {
+            n: 1,
+            last_used_at: DateTime::UNIX_EPOCH,
+            fixed: "{}".to_owned(),
+            turns: vec![
+                json!([sent, answer(&json!([]))]).to_string(),
+                json!([sent, said]).to_string(),
+            ],
+            is_newest: true,
+        };
+        assert_eq!(history(&row).unwrap(), [sent.clone(), sent, said]);
     }
 }

@@ -1,4 +1,5 @@
-//! The journal as a cassette: what was asked and answered, to be replayed.
+//! The journal as a cassette: what was asked and answered, to be replayed. Items of batches, which nobody has asked for by
+//! themselves, are not in it: they stand in the results of their batch.
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub(super) fn text(entries: &[Arc<Entry>]) -> Result<String, CassetteError> {
     let redactor = Redactor::default();
     let exchanges: Vec<Exchange> = entries
         .iter()
+        .filter(|entry| entry.batch.is_none())
         .filter_map(|entry| redactor.exchange(exchange(entry)).ok())
         .collect();
     cassette::text(&about, &exchanges)
@@ -66,5 +68,36 @@ fn body(body: &Body) -> cassette::Body {
         Body::Omitted { size_bytes, .. } => cassette::Body::Missing(format!(
             "the journal keeps no such body ({size_bytes} bytes)"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use workspace::journal::BatchItem;
+
+    use super::*;
+
+    #[test]
+    fn items_of_a_batch_are_no_requests_of_a_cassette() {
+        let entry = |path: &str, batch| {
+            Arc::new(Entry {
+                method: "POST".into(),
+                path: path.to_owned(),
+                status: 200,
+                batch,
+                ..Entry::default()
+            })
+        };
+        let item = BatchItem {
+            id: "msgbatch_1".to_owned(),
+            custom_id: "a".to_owned(),
+        };
+        let entries = [
+            entry("/v1/messages/batches", None),
+            entry("/v1/messages", Some(item)),
+        ];
+        let text = text(&entries).unwrap();
+        assert_eq!(text.matches("POST").count(), 1, "{text}");
+        assert!(text.contains("/v1/messages/batches"), "{text}");
     }
 }

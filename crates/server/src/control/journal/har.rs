@@ -28,6 +28,10 @@ fn entry(entry: &Entry) -> Value {
         "_request_id": entry.id,
         "_workspace": entry.workspace,
     });
+    // Nobody has sent it by itself.
+    if let Some(item) = &entry.batch {
+        value["_batch"] = json!(item);
+    }
     if let Some(source) = &entry.source {
         value["_source"] = source.as_str().into();
     }
@@ -128,5 +132,32 @@ fn text(body: &Body) -> (String, Option<&'static str>) {
             Err(_) => (String::new(), Some("binary, not exported")),
         },
         Body::Omitted { .. } => (String::new(), Some("too large or binary, not kept")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use workspace::journal::BatchItem;
+
+    use super::*;
+
+    #[test]
+    fn an_item_of_a_batch_is_marked() {
+        let item = BatchItem {
+            id: "msgbatch_1".to_owned(),
+            custom_id: "a".to_owned(),
+        };
+        let of = |batch| {
+            let archive = archive(std::iter::once(&Entry {
+                batch,
+                ..Entry::default()
+            }));
+            archive["log"]["entries"][0]["_batch"].clone()
+        };
+        assert_eq!(of(None), Value::Null);
+        assert_eq!(
+            of(Some(item)),
+            json!({"id": "msgbatch_1", "custom_id": "a"})
+        );
     }
 }
