@@ -11,6 +11,7 @@ use super::park::{Parking, Place};
 use super::rule::{Capture, Condition, OpKind, Rule, ScriptCall, ScriptTool};
 use super::sample::any_client_tool;
 use super::template::{Json, Text};
+use super::usage::Usage;
 use super::view::View;
 use super::web::answer_of;
 use crate::code::CodeError;
@@ -56,12 +57,34 @@ impl Run {
         Self::new(place, request, home)
     }
 
+    /// The chosen one of those that were tried: what it went over counts for the rule.
+    pub(super) fn gone_on(mut self, usage: &Arc<Usage>) -> Self {
+        usage.go_on(&self.place.usage);
+        self.place.usage = Arc::clone(usage);
+        self
+    }
+
     /// Goes over what the assistant already said in this turn, without saying it again. `false`: the
-    /// rule would have said something else. `exact` compares texts, not only kinds and names.
+    /// rule would have said something else. `exact` compares texts, not only kinds and names. `Err`: the calls
+    /// are the rule's, and it fails at what they came to.
     pub(super) fn skip_history(
         &mut self,
         request: &TurnRequest,
         exact: bool,
+    ) -> Result<bool, ModelError> {
+        let mut called = false;
+        match self.skip(request, exact, &mut called) {
+            // A rule that fails before any call of its own was found is just another one.
+            Err(_) if !called => Ok(false),
+            skipped => skipped,
+        }
+    }
+
+    fn skip(
+        &mut self,
+        request: &TurnRequest,
+        exact: bool,
+        called: &mut bool,
     ) -> Result<bool, ModelError> {
         let seen = history::seen(&request.body);
         let results = history::results(&request.body);
@@ -94,6 +117,7 @@ impl Run {
                     let Some(ids) = skip_calls(&mut rest, &calls) else {
                         return Ok(false);
                     };
+                    *called = true;
                     group = ids
                         .iter()
                         .filter_map(|id| results.get(id.as_str()).cloned())
