@@ -263,7 +263,7 @@ fn a_failed_expectation_names_the_place_and_what_came() {
         files: vec![output("chart.jpg"), output("notes.txt")],
         ..ran("srvtoolu_1", "none")
     }), @r"
-    a.yaml:6: rule `strict`, `bash`: expected `return_code` 0, got 1; expected `stdout` matching `^total` and containing `a` or matching `^total` and containing `b`, got `none`; expected file `*.png`, got `chart.jpg`, `notes.txt`
+    a.yaml:6: rule `strict`, `bash`: expected `return_code` 0, got 1; expected `stdout` matching `^total` and (containing `a` or containing `b`), got `none`; expected file `*.png`, got `chart.jpg`, `notes.txt`
       stderr: Traceback
     NameError: x
     ");
