@@ -291,6 +291,10 @@ pub const JSON_PATH_DESCENTS: usize = 3;
 pub const JSON_PATH_VISITS: u64 = 20_000_000;
 /// Size of one compiled regular expression.
 pub const REGEX_BYTES: usize = 1024 * 1024;
+/// Mistakes of one script that are told; of the others only how many there are.
+pub const SCRIPT_MISTAKES_TOLD: usize = 1000;
+/// Names among which that which was meant is looked for, or that are told in its place.
+pub const SCRIPT_NAMES_TOLD: usize = 100;
 /// Regular expressions in one script.
 pub const SCRIPT_REGEXES: usize = 1000;
 /// How long the head of a request may take, from its first byte or the beginning of the connection.

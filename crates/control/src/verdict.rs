@@ -117,6 +117,9 @@ pub struct UnusedStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
     pub rule: String,
+    /// How many rules of its file before it have the same name.
+    #[serde(skip)]
+    pub nth: u64,
     pub file: String,
     pub line: u64,
     /// Its key, such as `bash`; null if it is about the rule as a whole.

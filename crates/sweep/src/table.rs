@@ -25,6 +25,12 @@ impl Report {
     }
 }
 
+/// A text of several lines in one.
+fn in_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    terminal::line(&words.join(" ")).into_owned()
+}
+
 fn head(report: &Report, out: &mut String) {
     let baseline = &report.baseline;
     writeln!(
@@ -35,19 +41,14 @@ fn head(report: &Report, out: &mut String) {
     )
     .expect(WRITES);
     for difference in &baseline.differences {
-        writeln!(
-            out,
-            "  not the same each time: {}",
-            terminal::line(difference)
-        )
-        .expect(WRITES);
+        writeln!(out, "  not the same each time: {}", in_line(difference)).expect(WRITES);
     }
     for finding in &baseline.findings {
         writeln!(
             out,
             "  {} without any fault: {}",
             finding.outcome.name(),
-            terminal::line(&finding.says)
+            in_line(&finding.says)
         )
         .expect(WRITES);
     }
@@ -140,7 +141,7 @@ fn bad(report: &Report, out: &mut String) {
             out,
             "\n{}{known} {} ({:.1} s)",
             cell.outcome.name(),
-            terminal::line(&cell.sentence()),
+            in_line(&cell.sentence()),
             cell.seconds
         )
         .expect(WRITES);
@@ -149,7 +150,7 @@ fn bad(report: &Report, out: &mut String) {
                 out,
                 "  and {}: {}",
                 more.outcome.name(),
-                terminal::line(&more.says)
+                in_line(&more.says)
             )
             .expect(WRITES);
         }

@@ -45,6 +45,18 @@ pub struct Tokens {
     pub cache_read: u64,
 }
 
+impl Tokens {
+    /// Both together. A script sets any number, so the sum may be the largest.
+    fn and(&self, more: &Self) -> Self {
+        Self {
+            input: self.input.saturating_add(more.input),
+            output: self.output.saturating_add(more.output),
+            cache_write: self.cache_write.saturating_add(more.cache_write),
+            cache_read: self.cache_read.saturating_add(more.cache_read),
+        }
+    }
+}
+
 /// A turn's time on a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerUse {

@@ -159,8 +159,9 @@ impl Telemetry {
             *counts.calls.entry(key).or_default() += 1;
         }
         if let Some((input, output)) = turn.tokens {
-            counts.tokens[0] += input;
-            counts.tokens[1] += output;
+            let [inputs, outputs] = &mut counts.tokens;
+            *inputs = inputs.saturating_add(input);
+            *outputs = outputs.saturating_add(output);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The base layer: scripts given by file, under every workspace, watched for changes.
 
 use std::ffi::OsStr;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -27,6 +28,8 @@ pub struct Base {
 #[derive(Debug, Default)]
 struct WatchState {
     seen: Fingerprint,
+    /// Of the names and contents that the rules were read from.
+    read: u64,
     /// Whether the present files have been looked at in full and, if bad, complained about.
     settled: bool,
 }
@@ -49,13 +52,15 @@ impl Base {
     /// Loads files and folders, in the order given; a folder's files in the order of their names.
     pub fn load(paths: &[PathBuf]) -> Result<Self, Vec<Diagnostic>> {
         let seen = fingerprint(paths);
-        let rules: Arc<[Arc<Rule>]> = read_all(paths)?.into();
+        let (rules, read) = read_all(paths)?;
+        let rules: Arc<[Arc<Rule>]> = rules.into();
         Ok(Self {
             generation: AtomicU64::new(u64::from(!rules.is_empty())),
             paths: paths.to_vec(),
             rules: RwLock::new(rules),
             watch: Mutex::new(WatchState {
                 seen,
+                read,
                 settled: true,
             }),
         })
@@ -77,7 +82,7 @@ impl Base {
         rules.iter().map(|rule| rule.sandboxed_steps()).sum()
     }
 
-    /// Looks at the files once and takes up a change. A change that cannot be read is only rejected
+    /// Looks at the files once and takes up a change: of what they hold, not of their times. A change that cannot be read is only rejected
     /// when the files have stood still from one look to the next: an editor may be writing.
     pub fn poll(&self) -> Reload {
         let now = fingerprint(&self.paths);
@@ -88,8 +93,13 @@ impl Base {
         }
         watch.seen = now;
         match read_all(&self.paths) {
-            Ok(rules) => {
+            Ok((_, read)) if read == watch.read => {
                 watch.settled = true;
+                Reload::Unchanged
+            }
+            Ok((rules, read)) => {
+                watch.settled = true;
+                watch.read = read;
                 let count = rules.len();
                 let mut current = self.rules.write().unwrap_or_else(PoisonError::into_inner);
                 *current = rules.into();
@@ -162,6 +172,7 @@ pub fn survey(paths: &[PathBuf]) -> Survey {
         rules,
         mistakes: mut diagnostics,
         warnings,
+        ..
     } = read_each(paths);
     if paths.is_empty() {
         diagnostics.push(Diagnostic {
@@ -179,12 +190,16 @@ pub fn survey(paths: &[PathBuf]) -> Survey {
     }
 }
 
-fn read_all(paths: &[PathBuf]) -> Result<Vec<Arc<Rule>>, Vec<Diagnostic>> {
+/// The rules, and what tells apart what they were read from.
+fn read_all(paths: &[PathBuf]) -> Result<(Vec<Arc<Rule>>, u64), Vec<Diagnostic>> {
     let Reading {
-        rules, mistakes, ..
+        rules,
+        mistakes,
+        sources,
+        ..
     } = read_each(paths);
     if mistakes.is_empty() {
-        Ok(rules)
+        Ok((rules, sources.finish()))
     } else {
         Err(mistakes)
     }
@@ -197,6 +212,8 @@ struct Reading {
     rules: Vec<Arc<Rule>>,
     mistakes: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
+    /// Has seen the name and content of each file.
+    sources: DefaultHasher,
 }
 
 /// Reads every file and collects what each has.
@@ -207,7 +224,7 @@ fn read_each(paths: &[PathBuf]) -> Reading {
             Ok(files) => {
                 all.files += files.len();
                 for file in files {
-                    match read_file(&file) {
+                    match read_file(&file, &mut all.sources) {
                         Ok((rules, warnings)) => {
                             all.rules.extend(rules);
                             all.warnings.extend(warnings);
@@ -256,10 +273,11 @@ fn is_script(file: &Path) -> bool {
     known && !hidden && file.is_file()
 }
 
-fn read_file(file: &Path) -> parse::Found {
+fn read_file(file: &Path, sources: &mut DefaultHasher) -> parse::Found {
     let name = file.display().to_string();
     let bytes = common::input::read(file, common::limits::MAX_INPUT_FILE_BYTES)
         .map_err(|error| vec![cannot_read(file, &error)])?;
+    (file, &bytes).hash(sources);
     let source = String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = String::from_utf8_lossy(&error.as_bytes()[..good])

@@ -1,5 +1,6 @@
 //! The matchers of `when`, `expect`, and `if`, compiled once.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use regex::Regex;
@@ -22,11 +23,14 @@ pub(super) enum TextTest {
     Glob(glob::Pattern),
 }
 
-/// Any of several, each of which may ask for more than one thing.
+/// Any of several ways to match.
 #[derive(Debug, Clone)]
 pub(super) struct TextMatcher {
-    pub(super) any_of: Vec<Vec<TextTest>>,
+    pub(super) any_of: Vec<Way>,
 }
+
+/// Of each key one of its tests must hold.
+pub(super) type Way = Vec<Vec<TextTest>>;
 
 /// A condition on a value of the body.
 #[derive(Debug, Clone)]
@@ -88,9 +92,10 @@ impl TextTest {
 impl TextMatcher {
     /// Whether `text` matches.
     pub(super) fn holds(&self, text: &str) -> bool {
-        self.any_of
-            .iter()
-            .any(|tests| tests.iter().all(|test| test.holds(text)))
+        self.any_of.iter().any(|way| {
+            way.iter()
+                .all(|key| key.iter().any(|test| test.holds(text)))
+        })
     }
 
     /// Its conditions in words.
@@ -98,9 +103,16 @@ impl TextMatcher {
         let ways: Vec<String> = self
             .any_of
             .iter()
-            .map(|tests| {
-                let tests: Vec<String> = tests.iter().map(TextTest::describe).collect();
-                tests.join(" and ")
+            .map(|way| {
+                let keys = way.iter().map(|key| {
+                    let tests: Vec<String> = key.iter().map(TextTest::describe).collect();
+                    let tests = tests.join(" or ");
+                    match (way.len(), key.len()) {
+                        (2.., 2..) => format!("({tests})"),
+                        _ => tests,
+                    }
+                });
+                keys.collect::<Vec<_>>().join(" and ")
             })
             .collect();
         ways.join(" or ")
@@ -133,7 +145,8 @@ impl TextMatcher {
     }
 
     fn regexes(&self) -> impl Iterator<Item = &Regex> {
-        self.any_of.iter().flatten().filter_map(|test| match test {
+        let tests = self.any_of.iter().flatten().flatten();
+        tests.filter_map(|test| match test {
             TextTest::Regex(regex) => Some(regex),
             TextTest::Equals(_) | TextTest::Contains(_) | TextTest::Glob(_) => None,
         })
@@ -147,10 +160,7 @@ impl BodyTest {
             Self::AnyOf(wanted) => found
                 .iter()
                 .any(|value| wanted.iter().any(|wanted| same(wanted, value))),
-            Self::Text(matcher) => found.iter().any(|value| match value {
-                Value::String(text) => matcher.holds(text),
-                other => matcher.holds(&other.to_string()),
-            }),
+            Self::Text(matcher) => found.iter().any(|value| matcher.holds(&text_of(value))),
         }
     }
 
@@ -167,6 +177,14 @@ impl BodyTest {
             }
             Self::Text(matcher) => format!("a value {}", matcher.describe()),
         }
+    }
+}
+
+/// A value of the body as a text test sees it: of what is no string, the JSON.
+fn text_of(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
     }
 }
 
@@ -256,10 +274,9 @@ impl Clause {
             ClauseTest::Model(matcher) => matcher.capture(model_name(&request.body), into),
             ClauseTest::Body(path, BodyTest::Text(matcher)) => {
                 for value in path.query(&request.body).unwrap_or_default() {
-                    if let Value::String(text) = value
-                        && matcher.holds(text)
-                    {
-                        return matcher.capture(text, into);
+                    let text = text_of(value);
+                    if matcher.holds(&text) {
+                        return matcher.capture(&text, into);
                     }
                 }
             }

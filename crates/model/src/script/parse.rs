@@ -10,11 +10,12 @@ mod steps;
 mod web;
 mod when;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::diagnostic::Sink;
-use super::matching::{TextMatcher, TextTest};
+use super::matching::{Clause, TextMatcher, TextTest, Way};
 use super::rule::Rule;
 use super::template::{Json, Mistake, Templates, Text};
 use common::document::{self, Diagnostic, Key, Kind, Node, Position, list};
@@ -49,6 +50,7 @@ pub(super) fn rules_and_warnings(source: &str, file: &str, folder: Option<&Path>
         folder: folder.map(Arc::from),
         templates: Templates::new(file.into()),
         regexes: 0,
+        wrong_regexes: Vec::new(),
         reads: Vec::new(),
     };
     let rules = match &tree {
@@ -87,6 +89,8 @@ struct Parser {
     templates: Templates,
     /// Regular expressions that were tried.
     regexes: usize,
+    /// Those of the present rule that cannot be used: what they would capture is not called unknown as well.
+    wrong_regexes: Vec<String>,
     /// Captures that the templates of the present rule read, and where.
     reads: Vec<(String, u64)>,
 }
@@ -143,6 +147,7 @@ impl Parser {
         let entries = self.map(node, "a rule")?;
         self.known_keys(entries, &RULE_KEYS, "key of a rule");
         self.reads.clear();
+        self.wrong_regexes.clear();
         let mut rule = Rule {
             name: String::new(),
             file: self.sink.file(),
@@ -180,14 +185,19 @@ impl Parser {
 
     /// A template may only read what something in the rule captures.
     fn check_captures(&mut self, rule: &Rule) {
-        let mut known: Vec<&str> = rule
-            .clauses
-            .iter()
-            .flat_map(super::matching::Clause::group_names)
-            .collect();
-        known.extend(rule.captured_names());
-        for (name, line) in std::mem::take(&mut self.reads) {
-            if known.contains(&name.as_str()) {
+        let reads = std::mem::take(&mut self.reads);
+        let groups = rule.clauses.iter().flat_map(Clause::group_names);
+        let mut seen = HashSet::new();
+        let mut known: Vec<&str> = groups.chain(rule.captured_names()).collect();
+        known.retain(|name| seen.insert(*name));
+        for (name, line) in reads {
+            let group = format!("<{name}>");
+            let wrong = || {
+                self.wrong_regexes
+                    .iter()
+                    .any(|regex| regex.contains(&group))
+            };
+            if seen.contains(name.as_str()) || wrong() {
                 continue;
             }
             let at = Position { line, column: 1 };
@@ -258,9 +268,7 @@ impl Parser {
     fn template(&mut self, node: &Node, what: &str) -> Option<Text> {
         let source = self.string(node, what)?;
         doubts::of_text(&source, node, &mut self.sink);
-        let made = self
-            .templates
-            .text(&source, node.first_line, &mut self.reads);
+        let made = self.templates.text(&source, node.lines, &mut self.reads);
         self.made(node, made)
     }
 
@@ -270,7 +278,7 @@ impl Parser {
                 doubts::of_text(source, node, &mut self.sink);
                 let made = self
                     .templates
-                    .json_text(source, node.first_line, &mut self.reads);
+                    .json_text(source, node.lines, &mut self.reads);
                 self.made(node, made)
             }
             Kind::List(items) => items
@@ -307,6 +315,14 @@ impl Parser {
     }
 
     fn regex(&mut self, source: &str, at: Position) -> Option<regex::Regex> {
+        let regex = self.compiled(source, at);
+        if regex.is_none() && self.regexes <= limits::SCRIPT_REGEXES {
+            self.wrong_regexes.push(source.to_owned());
+        }
+        regex
+    }
+
+    fn compiled(&mut self, source: &str, at: Position) -> Option<regex::Regex> {
         self.regexes += 1;
         // What each costs is bounded, and so is what all of them do.
         if self.regexes > limits::SCRIPT_REGEXES {
@@ -358,20 +374,20 @@ impl Parser {
             match &item.kind {
                 Kind::Map(entries) => {
                     self.known_keys(entries, &TEXT_KEYS, &format!("key of {what}"));
-                    any_of.extend(self.text_tests(entries)?);
+                    any_of.push(self.text_tests(entries)?);
                 }
-                _ => any_of.push(vec![match plain {
+                _ => any_of.push(vec![vec![match plain {
                     PlainText::Contains => TextTest::Contains(self.string(item, what)?),
                     PlainText::Glob => TextTest::Glob(self.glob(item, what)?),
-                }]),
+                }]]),
             }
         }
         Some(TextMatcher { any_of })
     }
 
-    /// Every combination of the alternatives of each key.
-    fn text_tests(&mut self, entries: &[(Key, Node)]) -> Option<Vec<Vec<TextTest>>> {
-        let mut combined = vec![Vec::new()];
+    /// The alternatives of each key.
+    fn text_tests(&mut self, entries: &[(Key, Node)]) -> Option<Way> {
+        let mut keys = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             let what = format!("`{}`", key.name);
             let mut tests = Vec::new();
@@ -383,18 +399,9 @@ impl Parser {
                     _ => TextTest::Contains(source),
                 });
             }
-            combined = combined
-                .iter()
-                .flat_map(|sofar| {
-                    tests.iter().map(move |test| {
-                        let mut next = sofar.clone();
-                        next.push(test.clone());
-                        next
-                    })
-                })
-                .collect();
+            keys.push(tests);
         }
-        Some(combined)
+        Some(keys)
     }
 
     /// The items of a list that means "any of", which must not be empty.

@@ -1,5 +1,6 @@
 //! The scripts of one workspace over those given by file.
 
+use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
 
 use control_api::{Loaded, RuleState, ScriptCheck, UnusedStep};
@@ -10,7 +11,7 @@ use super::parse;
 use super::rule::Rule;
 use super::run::Run;
 use super::unmatched::{self, Near};
-use super::usage::{self, Counted, LayerName, counted, info};
+use super::usage::{self, Counted, LayerName, Usage, counted, info};
 use crate::{Model, ModelError, TurnRequest, history};
 use common::document::Diagnostic;
 use common::limits::TURN_ROUNDS;
@@ -102,15 +103,17 @@ impl Scripts {
 
     /// The steps that no request reached.
     pub fn unused_steps(&self) -> Vec<UnusedStep> {
-        self.layers()
-            .into_iter()
-            .flat_map(|(name, rules)| {
-                rules
-                    .iter()
-                    .flat_map(|rule| usage::unused(rule, name))
-                    .collect::<Vec<_>>()
-            })
-            .collect()
+        let mut unused = Vec::new();
+        for (name, rules) in &self.layers() {
+            let mut named: HashMap<(&str, &str), u64> = HashMap::new();
+            for counted in rules.iter() {
+                let (rule, _) = counted;
+                let nth = named.entry((&rule.file, &rule.name)).or_default();
+                unused.extend(usage::unused(counted, *name, *nth));
+                *nth += 1;
+            }
+        }
+        unused
     }
 
     /// The texts of the workspace's own rules, as they were given.
@@ -155,7 +158,7 @@ impl Scripts {
         for counted in layers.iter().flat_map(|(_, rules)| rules.iter()) {
             let (rule, usage) = counted;
             // A rule that has said its last word must not begin again in the same turn.
-            if continues && !self.fits_afresh(counted, request) {
+            if continues && !self.fits_afresh(counted, request).unwrap_or(false) {
                 continue;
             }
             if rule.matches(request) && usage.claim(rule.times) {
@@ -223,22 +226,33 @@ impl Scripts {
         layers
             .iter()
             .flat_map(|(_, rules)| rules.iter())
-            .any(|counted| self.fits_afresh(counted, request))
+            .any(|counted| self.fits_afresh(counted, request).unwrap_or(false))
     }
 
-    /// Whether the rule matches without having said already what the history holds.
-    fn fits_afresh(&self, (rule, usage): &Counted, request: &TurnRequest) -> bool {
-        let spent = rule.times.is_some_and(|times| usage.used() >= times);
-        if spent || !rule.matches(request) {
-            return false;
+    /// Whether the rule matches without having said already what the history holds. `Err`: it has said it, and
+    /// a result there is not as it expects.
+    fn fits_afresh(
+        &self,
+        (rule, usage): &Counted,
+        request: &TurnRequest,
+    ) -> Result<bool, ModelError> {
+        if !rule.matches(request) {
+            return Ok(false);
         }
-        let place = Place::start(Arc::clone(rule), usage::Usage::of(rule));
-        let mut run = Run::begin(place, request, self.parking());
-        !run.skip_history(request, false).unwrap_or(false)
+        let spent = rule.times.is_some_and(|times| usage.used() >= times);
+        let said = self.tried(rule, request).skip_history(request, false)?;
+        Ok(!said && !spent)
+    }
+
+    /// A run that is tried: what it does counts only once it is chosen.
+    fn tried(&self, rule: &Arc<Rule>, request: &TurnRequest) -> Run {
+        let place = Place::start(Arc::clone(rule), Usage::of(rule));
+        Run::begin(place, request, self.parking())
     }
 
     /// The turn began on another server, or its place is forgotten: the first rule that would have
-    /// said what the history holds goes on after it.
+    /// said what the history holds goes on after it. That is no new answer of the rule. `Err`: nobody can have
+    /// said it but a rule that a result there fails.
     fn continue_unknown(
         &self,
         request: &TurnRequest,
@@ -255,21 +269,25 @@ impl Scripts {
         let mut done = None;
         for exact in [true, false] {
             for (rule, usage) in &candidates {
-                let place = Place::start(Arc::clone(rule), Arc::clone(usage));
-                let mut run = Run::begin(place, request, self.parking());
+                let mut run = self.tried(rule, request);
                 if !run.skip_history(request, exact).unwrap_or(false) {
                     continue;
                 }
                 if !run.is_done() {
-                    return Ok(Some(run));
+                    return Ok(Some(run.gone_on(usage)));
                 }
-                done.get_or_insert(run);
+                done.get_or_insert((run, usage));
             }
         }
-        let fresh = candidates
-            .iter()
-            .any(|counted| self.fits_afresh(counted, request));
-        Ok(done.filter(|_| !fresh))
+        for counted in &candidates {
+            match self.fits_afresh(counted, request) {
+                Ok(false) => {}
+                Ok(true) => return Ok(None),
+                Err(_) if done.is_some() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done.map(|(run, usage)| run.gone_on(usage)))
     }
 
     fn layers(&self) -> [(LayerName, Arc<[Counted]>); 2] {

@@ -12,6 +12,8 @@ use super::rule::{OpKind, Rule};
 #[derive(Debug)]
 pub(super) struct Usage {
     used: AtomicU64,
+    /// Whether it went on with a turn that another server began.
+    went_on: AtomicBool,
     ran: Box<[AtomicBool]>,
 }
 
@@ -22,6 +24,7 @@ impl Usage {
     pub(super) fn of(rule: &Rule) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicU64::new(0),
+            went_on: AtomicBool::new(false),
             ran: rule.ops.iter().map(|_| AtomicBool::new(false)).collect(),
         })
     }
@@ -44,6 +47,16 @@ impl Usage {
 
     pub(super) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// A turn that another server began goes on here: no new answer, but what was `tried` ran.
+    pub(super) fn go_on(&self, tried: &Self) {
+        self.went_on.store(true, Ordering::Relaxed);
+        for (at, ran) in tried.ran.iter().enumerate() {
+            if ran.load(Ordering::Relaxed) {
+                self.mark(at);
+            }
+        }
     }
 
     /// The instruction ran.
@@ -91,12 +104,13 @@ pub(super) fn info((rule, usage): &Counted, layer: LayerName) -> RuleState {
 }
 
 /// The steps of a rule that were not used, or the rule itself. The steps of a branch that was not taken are no
-/// matter: a condition is there for what may not come.
-pub(super) fn unused((rule, usage): &Counted, layer: LayerName) -> Vec<UnusedStep> {
+/// matter: a condition is there for what may not come. `nth`: so many rules of the file before it have its name.
+pub(super) fn unused((rule, usage): &Counted, layer: LayerName, nth: u64) -> Vec<UnusedStep> {
     let used = usage.used();
     let entry = |line, step: Option<&str>, why| UnusedStep {
         workspace: None,
         rule: rule.name.clone(),
+        nth,
         file: rule.file.to_string(),
         line,
         step: step.map(str::to_owned),
@@ -105,13 +119,13 @@ pub(super) fn unused((rule, usage): &Counted, layer: LayerName) -> Vec<UnusedSte
         label: None,
     };
     let ran = |op: usize| usage.ran[op].load(Ordering::Relaxed);
-    let nothing_ran = !(0..rule.ops.len()).any(ran);
-    // A turn that another server began goes on here without being counted.
-    if used == 0 && nothing_ran {
+    let went_on = usage.went_on.load(Ordering::Relaxed);
+    if used == 0 && !went_on {
         return vec![entry(rule.at.line, None, Why::NeverAnswered)];
     }
     let mut unused = Vec::new();
-    if let Some(times) = rule.times.filter(|times| used < *times) {
+    // How often a rule answered elsewhere is not known here.
+    if let Some(times) = rule.times.filter(|times| used < *times && !went_on) {
         unused.push(entry(
             rule.at.line,
             None,

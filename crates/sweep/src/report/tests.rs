@@ -57,6 +57,17 @@ fn the_table_has_a_letter_for_each_run_and_a_line_that_repeats_each_bad_one() {
 }
 
 #[test]
+fn a_finding_of_several_lines_stands_in_one() {
+    let mut report = report();
+    report.cells[0].findings[0].says = "got 400:\n  hint: \u{1b}ask\n".into();
+    let text = report.to_text(false);
+    assert!(
+        text.contains("the client got 400: hint: \u{fffd}ask"),
+        "{text}"
+    );
+}
+
+#[test]
 fn only_what_was_not_bad_before_is_new() {
     let mut old = report();
     old.cells.truncate(1);

@@ -23,11 +23,7 @@ impl Sums {
             .tokens
             .entry((turn.model.to_string(), turn.batch))
             .or_default();
-        let more = &turn.tokens;
-        sums.input += more.input;
-        sums.output += more.output;
-        sums.cache_write += more.cache_write;
-        sums.cache_read += more.cache_read;
+        *sums = sums.and(&turn.tokens);
     }
 
     pub(super) fn add_seconds(&mut self, seconds: u64) {
@@ -38,12 +34,7 @@ impl Sums {
     pub(super) fn tokens(&self) -> Tokens {
         self.tokens
             .values()
-            .fold(Tokens::default(), |all, more| Tokens {
-                input: all.input + more.input,
-                output: all.output + more.output,
-                cache_write: all.cache_write + more.cache_write,
-                cache_read: all.cache_read + more.cache_read,
-            })
+            .fold(Tokens::default(), |all, more| all.and(more))
     }
 
     /// The cost of all tokens in dollars, and the models that have no price.

@@ -137,3 +137,15 @@ fn months_are_apart() {
         assert!(wrong.parse::<Month>().is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn tokens_beyond_the_largest_number_stay_at_it() {
+    let ledger = Ledger::default();
+    for model in ["claude-opus-4-7", "claude-opus-4-7", "claude-opus-4-6"] {
+        let mut turn = turn(None);
+        turn.model = model;
+        turn.tokens.input = u64::MAX;
+        ledger.note(turn);
+    }
+    assert_eq!(november(&ledger).tokens.input_tokens, u64::MAX);
+}

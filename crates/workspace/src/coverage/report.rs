@@ -21,7 +21,7 @@ impl Counts {
     /// Adds what somebody else has met.
     pub fn add(&mut self, others: &Self) {
         for (count, other) in self.0.iter_mut().zip(&others.0) {
-            *count += other;
+            *count = count.saturating_add(*other);
         }
     }
 
@@ -35,7 +35,8 @@ impl Counts {
             for item in &area.items {
                 let mut members = known.members().iter();
                 if let Some(member) = members.position(|name| *name == item.name) {
-                    counts.0[place(known, member)] += item.count;
+                    let count = &mut counts.0[place(known, member)];
+                    *count = count.saturating_add(item.count);
                 }
             }
         }
@@ -127,6 +128,16 @@ mod tests {
         let area = told.areas.iter().find(|known| known.name == area.name());
         let mut items = area.unwrap().items.iter();
         items.find(|item| item.name == name).unwrap()
+    }
+
+    #[test]
+    fn counts_beyond_the_largest_number_stay_at_it() {
+        let most = || Counts(vec![u64::MAX; PLACES.1]);
+        let mut counts = most();
+        counts.add(&most());
+        assert_eq!(counts, most());
+        let told = report(&counts);
+        assert_eq!(Counts::of(&merge_told(&[told.clone(), told])), counts);
     }
 
     #[test]

@@ -46,6 +46,35 @@ fn unused_by_all<T: Clone>(lists: &[&[T]], covers: impl Fn(&T, &T) -> bool) -> V
 
 /// Whether `a` says at least what `b` says.
 fn covers_step(a: &UnusedStep, b: &UnusedStep) -> bool {
-    let of_rule = a.file == b.file && a.rule == b.rule;
+    // Lines move when a file is edited; names need not be one rule's alone.
+    let of_rule = a.file == b.file && (&a.rule, a.nth) == (&b.rule, b.nth);
     of_rule && (a.why == UnusedWhy::NeverAnswered || (a.line, &a.step) == (b.line, &b.step))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use control_api::RuleLayer;
+
+    #[test]
+    fn rules_of_one_name_are_told_apart() {
+        let never = |line, nth| UnusedStep {
+            workspace: None,
+            rule: "x".to_owned(),
+            nth,
+            file: "a.yaml".to_owned(),
+            line,
+            step: None,
+            why: UnusedWhy::NeverAnswered,
+            layer: RuleLayer::Base,
+            label: None,
+        };
+        let (first, second) = ([never(1, 0)], [never(4, 1)]);
+        assert_eq!(steps_unused_by_all(&[&first, &second]), []);
+        let both = [never(1, 0), never(4, 1)];
+        assert_eq!(steps_unused_by_all(&[&both, &second]), second);
+        assert_eq!(steps_unused_by_all(&[&both, &both]), both);
+        // The file was edited: the rule is still the first of its name.
+        assert_eq!(steps_unused_by_all(&[&first, &[never(2, 0)]]), first);
+    }
 }

@@ -298,3 +298,64 @@ fn only_so_many_places_are_kept_and_the_oldest_go_first() {
     assert!(!resumes(0));
     assert!(resumes(1) && resumes(places - 1));
 }
+
+/// A request that goes on from calls that another server made.
+fn from_elsewhere(call: &str) -> TurnRequest {
+    let sent = json!([{"type": "tool_use", "id": "toolu_9", "name": call, "input": {}}]);
+    answered(&request("go"), &sent, &[("toolu_9", "x")])
+}
+
+#[test]
+fn a_rule_that_was_only_tried_has_neither_answered_nor_run() {
+    let scripts = scripts(
+        "- { name: never, when: { user: go }, then: [{ text: never said }, { text: nor this }] }\n\
+         - { name: b, when: { user: go }, then: [{ tool_use: w }, { text: fin }] }\n",
+    );
+    assert_eq!(texts(scripts.start(&from_elsewhere("w"))), ["fin"]);
+    let unused: Vec<_> = scripts.unused_steps();
+    assert_eq!(unused.len(), 1, "{unused:?}");
+    assert_eq!(unused[0].rule, "never");
+    assert_eq!(unused[0].why, control_api::UnusedWhy::NeverAnswered);
+    let ran = |rule: usize| scripts.list()[rule].steps.iter().all(|step| step.ran);
+    assert!(!ran(0) && ran(1));
+}
+
+#[test]
+fn times_count_the_turns_that_begin_here() {
+    let scripts =
+        scripts("- { when: { user: go }, times: 1, then: [{ tool_use: w }, { text: fin }] }");
+    for _ in 0..3 {
+        assert_eq!(texts(scripts.start(&from_elsewhere("w"))), ["fin"]);
+        assert_eq!(scripts.unused_steps(), []);
+    }
+    assert!(scripts.start(&request("go")).is_ok());
+    assert!(scripts.start(&request("go")).is_err());
+    assert_eq!(scripts.list()[0].used, 1);
+}
+
+#[test]
+fn a_history_that_is_not_as_expected_fails_and_begins_nothing_again() {
+    let checks = "- { name: checks, then: [{ bash: a, expect: { return_code: 0 } }, { tool_use: w }, { text: done }] }\n";
+    let other = "- { then: [{ text: other }] }\n";
+    let goes_on = "- { then: [{ bash: b }, { tool_use: w }, { text: on }] }\n";
+    let sent = json!([
+        {"type": "server_tool_use", "id": "srvtoolu_1", "name": "bash_code_execution", "input": {"command": "a"}},
+        {"type": "bash_code_execution_tool_result", "tool_use_id": "srvtoolu_1",
+         "content": {"type": "bash_code_execution_result", "stdout": "", "stderr": "", "return_code": 1, "content": []}},
+        {"type": "tool_use", "id": "toolu_9", "name": "w", "input": {}},
+    ]);
+    let request = answered(&request("go"), &sent, &[("toolu_9", "x")]);
+    for source in [checks.to_owned(), format!("{checks}{other}")] {
+        let error = scripts(&source).start(&request).unwrap_err().message;
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(error, @"a.yaml:1: rule `checks`, `bash`: expected `return_code` 0, got 1");
+        }
+    }
+    // One that comes before it, and one that has said all of it, answer.
+    for (source, said) in [
+        (format!("{other}{checks}"), "other"),
+        (format!("{checks}{goes_on}"), "on"),
+    ] {
+        assert_eq!(texts(scripts(&source).start(&request)), [said]);
+    }
+}

@@ -173,3 +173,27 @@ fn a_turn_under_way_outlives_its_script() {
     scripts.replace("- then: [{ text: new }]", "PUT").unwrap();
     assert_eq!(text(&mut model, &[]), "b");
 }
+
+#[test]
+fn files_that_hold_what_they_held_are_not_begun_afresh() {
+    let folder = tempfile::tempdir().unwrap();
+    let once = "- { times: 1, then: [{ text: once }] }";
+    write(folder.path(), "a.yaml", once);
+    let base = load(folder.path());
+    let scripts = Scripts::new(Arc::clone(&base));
+    assert_eq!(say(&scripts), "once");
+    let touch = || {
+        let file = std::fs::File::options()
+            .append(true)
+            .open(folder.path().join("a.yaml"));
+        let file = file.unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    };
+    touch();
+    assert_eq!(base.poll(), Reload::Unchanged);
+    assert!(scripts.start(&request("hi")).is_err());
+    // What is as long and not the same is a change.
+    write(folder.path(), "a.yaml", &once.replace("once", "ONCE"));
+    assert_eq!(base.poll(), Reload::Reloaded { rules: 1 });
+    assert_eq!(say(&scripts), "ONCE");
+}

@@ -161,3 +161,27 @@ fn an_unmatched_message_stays_short() {
     assert!(message.len() < 600, "{}", message.len());
     assert!(message.contains("no tools; no uploads"));
 }
+
+#[test]
+fn each_key_of_a_text_test_holds_by_one_of_its_values() {
+    let words: Vec<String> = (0..4_000).map(|n| format!("w{n}")).collect();
+    let words = words.join(", ");
+    // Every combination would take gigabytes.
+    let long = format!("{{ user: {{ contains: [{words}], equals: [{words}] }} }}");
+    assert!(matches(&long, &request("w3999")));
+    assert!(!matches(&long, &request("w3999 w1")));
+
+    let scripts =
+        scripts("- when: { user: { contains: [a, b], regex: c } }\n  then: [{ text: x }]\n");
+    let error = scripts.start(&request("a")).unwrap_err().message;
+    let wants = "(containing `a` or containing `b`) and matching `c`";
+    assert!(error.contains(wants), "{error}");
+}
+
+#[test]
+fn a_group_is_kept_of_any_value_of_the_body() {
+    let scripts = scripts(
+        "- when: { body: { $.max_tokens: { regex: '^(?P<n>\\d)' } } }\n  then: [{ text: 'n=${{ captures.n }}' }]\n",
+    );
+    assert_eq!(texts(scripts.start(&request("hi"))), ["n=1"]);
+}
