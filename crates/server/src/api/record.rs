@@ -308,8 +308,12 @@ impl Record {
         entry.client_left = left;
         entry.duration = self.started.elapsed();
         // The journal keeps no larger one.
+        let redactor = match &noted.request {
+            Some(request) => self.redactor.clone().with_told_by(request),
+            None => self.redactor.clone(),
+        };
         let content = |bytes: Bytes| match bytes.len() {
-            0..=CONTENT_BYTES => self.redactor.content(bytes).into(),
+            0..=CONTENT_BYTES => redactor.content(bytes).into(),
             _ => bytes.into(),
         };
         entry.request_body = noted.request.map_or(entry.request_body, content);
@@ -360,7 +364,7 @@ impl Record {
             facts.told = told.or(facts.told);
         }
         self.note_met(&entry, left);
-        without_keys(&mut facts, &self.redactor);
+        without_keys(&mut facts, &redactor);
         entry.fired = facts.fired.iter().map(Fired::describe).collect();
         entry.marks = noted.marks;
         entry.lints.clone_from(&facts.lints);
