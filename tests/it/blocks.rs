@@ -571,6 +571,10 @@ async fn what_a_request_has_not_asked_for_fails_the_turn() {
         body["model"] = json!("claude-opus-4-6");
         let said = refused(&server, &body).await;
         assert!(said.contains(lacks), "{step}: {said}");
+        // With its place in the script.
+        let key = step.as_object().and_then(|step| step.keys().next());
+        let place = format!("`{}`: the model", key.expect("a key"));
+        assert!(said.contains(&place), "{step}: {said}");
     }
 }
 

@@ -261,9 +261,13 @@ async fn what_no_script_answers_says_so() {
     // A tool that the request does not declare.
     server.steps(&json!([{"web_search": "rain"}])).await;
     let refused = server.send(&server.messages(&prompt("none"))).await;
-    assert_eq!(
-        refused.json()["error"]["message"],
-        "the model calls `web_search`, but the request declares no such tool"
+    let refused = refused.json();
+    let text = refused["error"]["message"].as_str().expect("a text");
+    assert!(
+        text.contains(
+            "`web_search`: the model calls `web_search`, but the request declares no such tool"
+        ) && text.contains("hint: add it to `tools`"),
+        "{text}"
     );
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::hinted::{Hinted, Place};
 pub use json::{JsonError, json};
-pub use yaml::{Key, Kind, Node, misread, read};
+pub use yaml::{Key, Kind, Lines, Node, misread, read};
 
 /// How near a word must be to be meant, from 0 to 1 (Jaro and Winkler).
 const LIKENESS: f64 = 0.8;

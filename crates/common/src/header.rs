@@ -1,5 +1,7 @@
 //! Headers that users give to answers, in faults and in scripts.
 
+use std::collections::HashSet;
+
 use crate::hinted::Mistake;
 
 /// Headers of the connection and of the body's length: an answer that says otherwise than the server sends it is none.
@@ -36,6 +38,15 @@ pub fn check_name(name: &str) -> Result<(), Mistake> {
         );
     }
     Ok(())
+}
+
+/// The mistake where two of an answer's headers have one name, in which case does not count.
+pub fn named_twice<'a>(names: impl Iterator<Item = &'a str>) -> Option<Mistake> {
+    let mut seen = HashSet::new();
+    let mut names = names;
+    let twice = names.find(|name| !seen.insert(name.to_ascii_lowercase()))?;
+    let mistake = Mistake::new(format!("`{twice}` stands there twice"));
+    Some(mistake.with_hint("upper and lower case are the same in the name of a header"))
 }
 
 /// Checks the value of a header.
@@ -77,6 +88,12 @@ mod tests {
         ] {
             assert!(check_name(name).is_ok(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_in_another_case_is_the_same() {
+        assert!(named_twice(["retry-after", "a", "Retry-After"].into_iter()).is_some());
+        assert!(named_twice(["retry-after", "retry-after-ms"].into_iter()).is_none());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod document;
+pub mod filename;
 pub mod header;
 pub mod hinted;
 pub mod ids;

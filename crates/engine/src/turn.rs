@@ -334,24 +334,39 @@ impl Turn<'_> {
                     self.meter.emitted(&text);
                     self.emitter.cited(&text, citations)?;
                 }
-                Some(Step::RedactedThinking(data)) => self.think_redacted(data)?,
-                Some(Step::Thinking(thinking)) => self.think(&thinking, Thought::Reasoning)?,
-                Some(Step::Progress(thinking)) => self.think(&thinking, Thought::Progress)?,
+                Some(Step::RedactedThinking(data)) => self
+                    .think_redacted(data)
+                    .map_err(|error| at_step(model, error))?,
+                Some(Step::Thinking(thinking)) => self
+                    .think(&thinking, Thought::Reasoning)
+                    .map_err(|error| at_step(model, error))?,
+                Some(Step::Progress(thinking)) => self
+                    .think(&thinking, Thought::Progress)
+                    .map_err(|error| at_step(model, error))?,
                 Some(Step::Compaction(compacted)) => {
-                    if let Some(end) = self.compact(compacted)? {
+                    let done = self.compact(compacted);
+                    if let Some(end) = done.map_err(|error| at_step(model, error))? {
                         return Ok(end);
                     }
                 }
-                Some(Step::Fallback { to, category }) => self.fall_back(to, category)?,
-                Some(Step::McpListing { server, tools }) => self.list_tools(server, tools)?,
+                Some(Step::Fallback { to, category }) => self
+                    .fall_back(to, category)
+                    .map_err(|error| at_step(model, error))?,
+                Some(Step::McpListing { server, tools }) => self
+                    .list_tools(server, tools)
+                    .map_err(|error| at_step(model, error))?,
                 Some(Step::ContainerUpload(file_id)) => {
                     self.start()?;
                     self.emitter
                         .whole(ContentBlock::ContainerUpload { file_id })?;
                 }
-                Some(Step::AppliedEdits(edits)) => self.apply(edits)?,
+                Some(Step::AppliedEdits(edits)) => {
+                    self.apply(edits).map_err(|error| at_step(model, error))?;
+                }
                 Some(Step::Calls(calls)) => {
-                    let orders = self.announce(calls)?;
+                    let orders = self
+                        .announce(calls)
+                        .map_err(|error| at_step(model, error))?;
                     if let Some(end) = self.hand_to_client(&orders).await? {
                         self.cut_in_calls();
                         return Ok(end);
@@ -479,6 +494,14 @@ fn stop_fields(stop: Stop) -> (String, Option<String>, Option<StopDetails>) {
 }
 
 /// For who looks at the turn later.
+/// What fails in carrying out a step is told with its place.
+fn at_step(model: &dyn Model, error: TurnError) -> TurnError {
+    if let TurnError::Model(error) = error {
+        return TurnError::Model(model.at_step(error));
+    }
+    error
+}
+
 fn note_step(input: &TurnInput, place: Option<StepPlace>) {
     if let (Some(place), Ok(mut report)) = (place, input.report.lock())
         && report.steps.len() < limits::JOURNAL_STEPS

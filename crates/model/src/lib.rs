@@ -380,6 +380,11 @@ pub trait Model: Send + std::fmt::Debug {
         None
     }
 
+    /// What fails in carrying out the step before, with its place in the script.
+    fn at_step(&self, error: ModelError) -> ModelError {
+        error
+    }
+
     /// The next step. `results` are those of the calls in the step before, in the order of the
     /// calls; empty after any other step. `Ok(None)` ends the turn with `end_turn`.
     fn next(&mut self, results: &[CallResult]) -> Result<Option<Step>, ModelError>;

@@ -15,6 +15,7 @@ pub mod sse;
 pub mod timestamp;
 mod tool_error;
 pub mod usage;
+pub mod usual;
 pub mod web;
 mod words;
 

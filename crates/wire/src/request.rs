@@ -21,7 +21,7 @@ pub use hosted::{ContextManagement, McpServer};
 pub use media::{MAX_IMAGE_BASE64_BYTES, is_image_type};
 pub use sources::Source;
 pub use thinking::{Thinking, ThinkingDisplay};
-pub use tools::{AdvisorOptions, TOOL_TAGS, Tool, ToolChoice, ToolKind, WebOptions};
+pub use tools::{AdvisorOptions, TOOL_TAGS, Tool, ToolChoice, ToolKind, WebOptions, is_tool_name};
 
 use serde_json::Value;
 

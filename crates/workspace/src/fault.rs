@@ -8,7 +8,6 @@ mod load;
 mod parse;
 mod table;
 mod turn;
-mod usual;
 
 use std::borrow::Cow;
 use std::time::Duration;

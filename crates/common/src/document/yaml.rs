@@ -18,8 +18,24 @@ pub struct Node {
     pub kind: Kind,
     /// The scalar as it was written, so that `bash: true` can run `true`.
     pub written: Option<String>,
-    /// A block scalar's text begins on the line after its header.
-    pub first_line: u64,
+    /// Where the lines of a text stand.
+    pub lines: Lines,
+}
+
+/// Where the lines of a scalar's text stand in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lines {
+    pub first: u64,
+    /// Whether each line of the text is one of the file, as after `|`. Else newlines are escapes, or lines were folded.
+    pub are_kept: bool,
+}
+
+impl Lines {
+    /// The line of what stands behind so many newlines of the text; where they are not kept, that on which it begins.
+    pub fn behind(self, newlines: usize) -> u64 {
+        let newlines = u64::try_from(newlines).unwrap_or(0);
+        self.first + if self.are_kept { newlines } else { 0 }
+    }
 }
 
 /// The kind of a node, with its value.
@@ -168,14 +184,11 @@ impl Raw {
     fn into_node(self, source: &str) -> Node {
         let at = position(self.0.referenced);
         let span = self.0.defined.span();
-        let written = span
-            .byte_offset()
-            .zip(span.byte_len())
-            .and_then(|(start, len)| {
-                let start = usize::try_from(start).ok()?;
-                source.get(start..start.checked_add(usize::try_from(len).ok()?)?)
-            });
-        let is_block = written.is_some_and(|text| text.starts_with(['|', '>']));
+        let start = span.byte_offset().and_then(|at| usize::try_from(at).ok());
+        let written = start.zip(span.byte_len()).and_then(|(start, len)| {
+            source.get(start..start.checked_add(usize::try_from(len).ok()?)?)
+        });
+        let before = start.and_then(|start| source.get(..start));
         let kind = match self.0.value {
             RawKind::Null => Kind::Null,
             RawKind::Bool(value) => Kind::Bool(value),
@@ -209,9 +222,25 @@ impl Raw {
             at,
             kind,
             written,
-            first_line: at.line + u64::from(is_block),
+            lines: Lines {
+                first: at.line,
+                are_kept: before.is_some_and(is_literal),
+            },
         }
     }
+}
+
+/// Whether a `|` stands before a text that begins on the next line.
+fn is_literal(before: &str) -> bool {
+    let header = before.trim_end();
+    if !before[header.len()..].contains('\n') {
+        return false;
+    }
+    let line = header.rsplit('\n').next().unwrap_or_default();
+    let line = line.split(" #").next().unwrap_or_default().trim_end();
+    let line = line.trim_end_matches(|c: char| matches!(c, '-' | '+') || c.is_ascii_digit());
+    let indicator = line.strip_suffix('|');
+    indicator.is_some_and(|rest| rest.is_empty() || rest.ends_with([' ', '\t']))
 }
 
 fn trimmed(text: &str) -> String {
@@ -329,7 +358,16 @@ mod tests {
         let (key, text) = entry(&then.items()[0], "text");
         assert_eq!((key.at.line, key.at.column), (3, 7));
         assert_eq!(text.text(), Some("two\nlines\n"));
-        assert_eq!(text.first_line, 4);
+        assert_eq!((text.lines.behind(0), text.lines.behind(1)), (4, 5));
+        let tree = node("- |2-  # as it is\n  a\n  b\n");
+        assert_eq!(tree.items()[0].lines.behind(1), 3);
+        // Newlines that are no lines of the file.
+        let tree = node("- \"\\n\\na\"\n- >\n  a\n\n  b\n");
+        let behind = |item: usize| tree.items()[item].lines.behind(2);
+        assert_eq!((behind(0), behind(1)), (1, 3));
+        let tree = node("- text:\n    a\n\n    b\n");
+        let (_, text) = entry(&tree.items()[0], "text");
+        assert_eq!(text.lines.behind(1), 2);
     }
 
     #[test]

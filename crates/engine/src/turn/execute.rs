@@ -119,7 +119,8 @@ impl Turn<'_> {
                 }
                 return Err(ModelError::new(format!(
                     "the model calls `{name}`, but the request declares no such tool"
-                )));
+                ))
+                .with_hint("add it to `tools`, or take the step out"));
             }
         }
         let hint = match self.code_tool {

@@ -136,7 +136,8 @@ impl Turn<'_> {
         }
         Err(ModelError::new(format!(
             "the model asks the MCP server `{server}`, but the request's `mcp_servers` have none of that name"
-        )))
+        ))
+        .with_hint("name it in `mcp_servers`, with an `mcp_toolset` in `tools`"))
     }
 
     /// Keeps the edits that cleared parts of the context, which are told at the end.
@@ -151,5 +152,7 @@ impl Turn<'_> {
 
 /// The model does what the request has not asked for.
 fn unasked(does: &str, lacks: &str) -> TurnError {
-    ModelError::new(format!("the model {does}, but the request has no {lacks}")).into()
+    ModelError::new(format!("the model {does}, but the request has no {lacks}"))
+        .with_hint("add it to the request, or take the step out")
+        .into()
 }

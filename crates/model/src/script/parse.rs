@@ -268,9 +268,7 @@ impl Parser {
     fn template(&mut self, node: &Node, what: &str) -> Option<Text> {
         let source = self.string(node, what)?;
         doubts::of_text(&source, node, &mut self.sink);
-        let made = self
-            .templates
-            .text(&source, node.first_line, &mut self.reads);
+        let made = self.templates.text(&source, node.lines, &mut self.reads);
         self.made(node, made)
     }
 
@@ -280,7 +278,7 @@ impl Parser {
                 doubts::of_text(source, node, &mut self.sink);
                 let made = self
                     .templates
-                    .json_text(source, node.first_line, &mut self.reads);
+                    .json_text(source, node.lines, &mut self.reads);
                 self.made(node, made)
             }
             Kind::List(items) => items

@@ -24,6 +24,10 @@ pub(super) enum BadResult {
     ReturnCode(#[source] Box<Self>),
     #[error("`base64` cannot be decoded: {0}")]
     Base64(#[from] base64::DecodeError),
+    #[error("`pdf` is base64, and cannot be decoded: {0}")]
+    Pdf(#[source] base64::DecodeError),
+    #[error("`text` and `pdf` are of two pages: a page has one of them")]
+    TwoPages,
     #[error(
         "the name of a file has {} characters at most",
         limits::MAX_FILENAME_CHARS
@@ -34,6 +38,8 @@ pub(super) enum BadResult {
         .0.escape_debug()
     )]
     Name(String),
+    #[error("`{}` is no name that the Files API takes", .0.escape_debug())]
+    ApiName(String),
     #[error("two files of one call are named `{0}`")]
     Twice(String),
     #[error("what its `result` holds comes to more than {} MiB", limits::RESULT_BYTES / (1024 * 1024))]
@@ -66,9 +72,12 @@ impl BadResult {
     fn help(&self) -> Option<&'static str> {
         match self {
             Self::TooMuch => Some("a file may have a `path` instead"),
+            Self::ApiName(_) => Some("none of < > : \" | ? * \\ / and no control characters"),
             Self::NotWhole(_)
             | Self::ReturnCode(_)
             | Self::Base64(_)
+            | Self::Pdf(_)
+            | Self::TwoPages
             | Self::LongName
             | Self::Name(_)
             | Self::Twice(_)
@@ -213,7 +222,7 @@ fn place(rule: &Rule, call: &ScriptCall) -> String {
     format!("{at}: rule `{}`, `{}`", rule.name, call.key)
 }
 
-fn wrong(rule: &Rule, call: &ScriptCall, reason: &BadResult) -> ModelError {
+pub(super) fn wrong(rule: &Rule, call: &ScriptCall, reason: &BadResult) -> ModelError {
     let error = ModelError::new(format!("{}: {reason}", place(rule, call)));
     match reason.help() {
         Some(help) => error.with_hint(help),
@@ -232,11 +241,15 @@ pub(super) fn whole(value: &Value) -> Result<i64, BadResult> {
 
 /// The bytes of base64, in which white space does not count.
 pub(super) fn decoded(text: &str) -> Result<Bytes, BadResult> {
+    Ok(Bytes::from(base64(text)?))
+}
+
+fn base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
     let text: Vec<u8> = text
         .bytes()
         .filter(|byte| !byte.is_ascii_whitespace())
         .collect();
-    Ok(Bytes::from(STANDARD.decode(text)?))
+    STANDARD.decode(text)
 }
 
 /// Whether a call can leave a file of this name in its output directory.
@@ -247,7 +260,28 @@ pub(super) fn file_name(name: &str) -> Result<(), BadResult> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         return Err(BadResult::Name(name.to_owned()));
     }
+    if !common::filename::is_plain(name) {
+        return Err(BadResult::ApiName(name.to_owned()));
+    }
     Ok(())
+}
+
+/// Checks a page that was fetched.
+pub(super) fn check_page(page: &Value) -> Result<(), BadResult> {
+    check_pdf(page)?;
+    let has = |key: &str| !page[key].is_null();
+    if has("text") && has("pdf") {
+        return Err(BadResult::TwoPages);
+    }
+    Ok(())
+}
+
+/// A `pdf` is base64.
+pub(super) fn check_pdf(page: &Value) -> Result<(), BadResult> {
+    let Some(pdf) = page["pdf"].as_str() else {
+        return Ok(());
+    };
+    base64(pdf).map(|_| ()).map_err(BadResult::Pdf)
 }
 
 /// The editor's result block of these members; what is left out follows from `input` and the others.

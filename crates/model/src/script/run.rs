@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use wire::hosted::McpTool;
 
 use super::park::{Parking, Place};
-use super::rule::{Capture, Condition, OpKind, Rule, ScriptCall, ScriptTool};
+use super::results::{check_pdf, wrong};
+use super::rule::{Capture, Condition, Op, OpKind, Rule, ScriptCall, ScriptTool};
 use super::sample::any_client_tool;
 use super::template::{Json, Text};
 use super::usage::Usage;
@@ -20,6 +21,7 @@ use crate::{
     Call, CallResult, CodeTool, Compacted, Finding, Model, ModelError, ServerTool, ServiceError,
     Step, StepPlace, Stop, ToolFailure, TurnRequest, Upload, Web, code,
 };
+use common::{header, hinted};
 
 /// One turn, or the rest of one, of a rule.
 #[derive(Debug)]
@@ -308,10 +310,14 @@ impl Run {
                     tool: *tool,
                     input: serde_json::json!({ key: render(asked)? }),
                     failure: None,
-                    found: found
-                        .as_ref()
-                        .map(|found| Ok(Finding::Web(answer_of(*tool, &render(found)?))))
-                        .transpose()?,
+                    found: match found {
+                        Some(found) => {
+                            let found = render(found)?;
+                            check_pdf(&found).map_err(|reason| wrong(rule, call, &reason))?;
+                            Some(Finding::Web(answer_of(*tool, &found)))
+                        }
+                        None => None,
+                    },
                 })
             }
             tool @ (ScriptTool::ToolSearch { .. }
@@ -490,7 +496,13 @@ impl Run {
                         .headers
                         .iter()
                         .map(|(name, value)| {
-                            Ok((name.clone(), self.render(&rule, value)?.into_owned()))
+                            let value = self.render(&rule, value)?.into_owned();
+                            header::check_value(name, &value).map_err(|wrong| {
+                                let (message, hint) = hinted::split(&wrong);
+                                let error = failed_at(&rule, op, message);
+                                error.with_hint(hint.unwrap_or_default().into_owned())
+                            })?;
+                            Ok((name.clone(), value))
                         })
                         .collect::<Result<_, ModelError>>()?,
                     after_events: error.after_events,
@@ -551,6 +563,18 @@ impl Model for Run {
             step: op.key,
             line: op.at.line,
         })
+    }
+
+    fn at_step(&self, error: ModelError) -> ModelError {
+        let last = self.place.next.checked_sub(1);
+        let op = last.and_then(|last| self.place.rule.ops.get(last));
+        match op {
+            Some(op) if !self.place.shipped => ModelError {
+                hint: error.hint,
+                ..failed_at(&self.place.rule, op, error.message)
+            },
+            _ => error,
+        }
     }
 
     fn next(&mut self, results: &[CallResult]) -> Result<Option<Step>, ModelError> {
@@ -617,6 +641,15 @@ impl Model for Run {
         keys.extend(ids.iter().chain(by_code).cloned());
         home.keep(keys, place);
     }
+}
+
+/// What fails in carrying out an instruction, with its place.
+fn failed_at(rule: &Rule, op: &Op, what: impl std::fmt::Display) -> ModelError {
+    let place = rule.place_of(op.at);
+    ModelError::new(format!(
+        "{place}: rule `{}`, `{}`: {what}",
+        rule.name, op.key
+    ))
 }
 
 fn is_tool_use(id: &str) -> bool {

@@ -9,6 +9,7 @@ mod respell;
 mod names;
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use minijinja::syntax::SyntaxConfig;
@@ -18,7 +19,7 @@ use serde_json::Value;
 
 use super::view::{ROOTS, View, item};
 use crate::ModelError;
-use common::document::{did_you_mean, list};
+use common::document::{Lines, did_you_mean, list};
 use common::work;
 
 /// The fields of `last`, and of each of `results`.
@@ -51,8 +52,8 @@ pub(super) enum Text {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TemplateId {
     name: String,
-    /// The line of the file on which the text begins.
-    first_line: u64,
+    /// Where its text stands in the file.
+    lines: Lines,
     /// Which of [`ROOTS`] it reads: a request may be large, so only these are built.
     reads: [bool; ROOTS.len()],
     /// It may take long, whatever it reads.
@@ -151,11 +152,11 @@ impl Templates {
     pub(super) fn text(
         &mut self,
         source: &str,
-        first_line: u64,
+        lines: Lines,
         captures: &mut Vec<(String, u64)>,
     ) -> Result<Text, Mistake> {
         if has_template(source) {
-            self.add(source.to_owned(), first_line, captures)
+            self.add(source.to_owned(), lines, captures)
                 .map(Text::Template)
         } else {
             Ok(Text::Plain(source.to_owned()))
@@ -166,7 +167,7 @@ impl Templates {
     pub(super) fn json_text(
         &mut self,
         source: &str,
-        first_line: u64,
+        lines: Lines,
         captures: &mut Vec<(String, u64)>,
     ) -> Result<Json, Mistake> {
         let expression = source
@@ -175,11 +176,11 @@ impl Templates {
             .filter(|inner| !inner.contains("}}"));
         match expression {
             Some(inner) => {
-                check_expression(inner, first_line)?;
-                self.add(format!("${{{{ ({inner})|tojson }}}}"), first_line, captures)
+                check_expression(inner, lines)?;
+                self.add(format!("${{{{ ({inner})|tojson }}}}"), lines, captures)
                     .map(Json::Native)
             }
-            None => self.text(source, first_line, captures).map(Json::text),
+            None => self.text(source, lines, captures).map(Json::text),
         }
     }
 
@@ -187,7 +188,7 @@ impl Templates {
     pub(super) fn condition(
         &mut self,
         source: &str,
-        first_line: u64,
+        lines: Lines,
         captures: &mut Vec<(String, u64)>,
     ) -> Result<TemplateId, Mistake> {
         let bare = source.trim();
@@ -195,43 +196,42 @@ impl Templates {
             .strip_prefix("${{")
             .and_then(|rest| rest.strip_suffix("}}"))
             .unwrap_or(bare);
-        check_expression(bare, first_line)?;
+        check_expression(bare, lines)?;
         let wrapped = format!("${{% if ({bare}) %}}{TRUE}${{% endif %}}");
-        self.add(wrapped, first_line, captures)
+        self.add(wrapped, lines, captures)
     }
 
     fn add(
         &mut self,
         source: String,
-        first_line: u64,
+        lines: Lines,
         captures: &mut Vec<(String, u64)>,
     ) -> Result<TemplateId, Mistake> {
         let name = self.count.to_string();
         self.count += 1;
         let text = source;
-        let source =
-            respell::respell(&text, &SYNTAX).map_err(|error| mistake(&error, first_line))?;
+        let source = respell::respell(&text, &SYNTAX).map_err(|error| mistake(&error, lines))?;
         let line_of = |path: &str| {
             let before = text.find(path).map_or("", |index| &text[..index]);
-            let lines = before.bytes().filter(|byte| *byte == b'\n').count();
-            first_line + u64::try_from(lines).unwrap_or(0)
+            let newlines = before.bytes().filter(|byte| *byte == b'\n').count();
+            lines.behind(newlines)
         };
         self.environment
             .add_template_owned(name.clone(), source)
-            .map_err(|error| mistake(&error, first_line))?;
+            .map_err(|error| mistake(&error, lines))?;
         if let Some(unknown) = names::unknown(&self.environment, &text) {
             return Err(Mistake {
-                line: first_line + u64::try_from(unknown.line).unwrap_or(0),
+                line: lines.behind(unknown.line),
                 message: format!("unknown {} `{}`", unknown.kind, unknown.name),
                 hint: Some("templates have the filters and tests of minijinja".to_owned()),
             });
         }
         let plain =
-            respell::without_slices(&text, &SYNTAX).map_err(|error| mistake(&error, first_line))?;
+            respell::without_slices(&text, &SYNTAX).map_err(|error| mistake(&error, lines))?;
         let plain = self
             .environment
             .template_from_str(&plain)
-            .map_err(|error| mistake(&error, first_line))?;
+            .map_err(|error| mistake(&error, lines))?;
         let mut names: Vec<String> = plain.undeclared_variables(true).into_iter().collect();
         names.sort();
         let mut reads = [false; ROOTS.len()];
@@ -266,7 +266,7 @@ impl Templates {
         Ok(TemplateId {
             loops: respell::can_loop(&text),
             name,
-            first_line,
+            lines,
             reads,
         })
     }
@@ -328,7 +328,7 @@ impl Templates {
                     line,
                     message,
                     hint,
-                } = mistake(&error, id.first_line);
+                } = mistake(&error, id.lines);
                 ModelError {
                     message: format!("{}:{line}: {message}", self.file),
                     hint: hint.map(Cow::Owned),
@@ -343,8 +343,8 @@ pub(super) fn has_template(text: &str) -> bool {
 }
 
 /// An expression alone, before something is put around it.
-fn check_expression(source: &str, first_line: u64) -> Result<(), Mistake> {
-    respell::check_expression(source).map_err(|error| mistake(&error, first_line))
+fn check_expression(source: &str, lines: Lines) -> Result<(), Mistake> {
+    respell::check_expression(source).map_err(|error| mistake(&error, lines))
 }
 
 fn from_json(text: &str) -> Result<Item, minijinja::Error> {
@@ -358,14 +358,14 @@ fn from_json(text: &str) -> Result<Item, minijinja::Error> {
         })
 }
 
-fn mistake(error: &minijinja::Error, first_line: u64) -> Mistake {
+fn mistake(error: &minijinja::Error, lines: Lines) -> Mistake {
     let into_text = error.line().unwrap_or(1).saturating_sub(1);
-    let line = first_line + u64::try_from(into_text).unwrap_or(0);
+    let line = lines.behind(into_text);
     let (message, hint) = match error.kind() {
         ErrorKind::UndefinedError => {
             let what = error
                 .range()
-                .and_then(|range| error.template_source()?.get(range))
+                .and_then(|range| whole_path(error.template_source()?, range))
                 .map_or_else(
                     || "a name in a template is undefined".to_owned(),
                     |name| format!("`{}` is undefined in a template", name.trim()),
@@ -390,6 +390,17 @@ fn mistake(error: &minijinja::Error, first_line: u64) -> Mistake {
     }
 }
 
+/// What is at `range`, and before it what it is a part of: of `[3].stdout` the `results`.
+fn whole_path(source: &str, range: Range<usize>) -> Option<&str> {
+    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '[' | ']');
+    let found = source.get(range.clone())?;
+    if !found.starts_with(['.', '[']) {
+        return Some(found);
+    }
+    let start = source[..range.start].trim_end_matches(part).len();
+    source.get(start..range.end)
+}
+
 fn unknown_name(name: &str, known: &[&str], what: &str, line: u64) -> Mistake {
     let hint = did_you_mean(name, known.iter().copied(), || {
         format!("{what} {}", list(known))
@@ -410,10 +421,17 @@ mod tests {
     use super::*;
     use crate::{CallResult, Upload};
 
+    fn from_line(first: u64) -> Lines {
+        Lines {
+            first,
+            are_kept: true,
+        }
+    }
+
     fn render_with(source: &str, results: &[Arc<CallResult>]) -> Result<String, String> {
         let mut templates = Templates::new("a.yaml".into());
         let text = templates
-            .text(source, 7, &mut Vec::new())
+            .text(source, from_line(7), &mut Vec::new())
             .map_err(|mistake| {
                 format!("{}: {} ({:?})", mistake.line, mistake.message, mistake.hint)
             })?;
@@ -496,7 +514,7 @@ mod tests {
     fn a_string_that_is_one_expression_keeps_its_type_in_json() {
         let mut templates = Templates::new("a.yaml".into());
         let json = templates
-            .json_text("${{ last.return_code }}", 1, &mut Vec::new())
+            .json_text("${{ last.return_code }}", from_line(1), &mut Vec::new())
             .unwrap();
         let results = [result("<b>")];
         let view = View {
@@ -508,7 +526,7 @@ mod tests {
         };
         assert_eq!(templates.render_json(&json, view).unwrap(), json!(0));
         let json = templates
-            .json_text("${{ last.stdout }}", 1, &mut Vec::new())
+            .json_text("${{ last.stdout }}", from_line(1), &mut Vec::new())
             .unwrap();
         assert_eq!(templates.render_json(&json, view).unwrap(), json!("<b>"));
     }

@@ -414,10 +414,15 @@ fn check_url_sources(tool: &Node<'_>) -> Decoded<()> {
     Ok(())
 }
 
+/// Whether a tool of the client's can have this name.
+pub fn is_tool_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    (1..=128).contains(&name.len()) && name.chars().all(plain)
+}
+
 fn check_custom(tool: &Node<'_>, name: &Node<'_>) -> Decoded<()> {
     let text = name.string()?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if text.is_empty() || text.len() > 128 || !text.chars().all(plain) {
+    if !is_tool_name(text) {
         return Err(name.fault("String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"));
     }
     let schema = tool.required("input_schema")?;

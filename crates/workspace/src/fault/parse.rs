@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::usual;
 use super::{Act, Fault, FaultError, HttpAct, Select, StreamAct, ToolAct};
+use ::wire::usual;
 use common::clock;
 use common::document::did_you_mean;
 use common::{header, hinted};
@@ -325,20 +325,16 @@ fn service_error(keys: &Keys<'_>, place: Option<&str>) -> Result<ServiceError, F
     let kind = kind.unwrap_or_else(|| usual::kind_of(status));
     let code = keys.string("error_code")?;
     let mut headers = keys.headers()?;
-    let says_when = |name: &str| {
-        name.eq_ignore_ascii_case("retry-after") || name.eq_ignore_ascii_case("retry-after-ms")
-    };
-    // Spend caps come without it (F141).
-    let spent = code.is_some_and(|code| code.contains("spend_limit"));
-    if status == 429 && !spent && !headers.iter().any(|(name, _)| says_when(name)) {
-        headers.push(("retry-after".to_owned(), "1".to_owned()));
+    let named = headers.iter().map(|(name, _)| name.as_str());
+    if let Some((name, value)) = usual::retry_after(status, code, named) {
+        headers.push((name.to_owned(), value.to_owned()));
     }
     Ok(ServiceError {
         status,
         kind: kind.to_owned(),
         message: keys
             .string("message")?
-            .unwrap_or_else(|| usual::message_of(kind))
+            .unwrap_or_else(|| usual::message_of(status, kind))
             .to_owned(),
         details: code.map(|code| Box::new(json!({ "error_code": code }))),
         headers,
@@ -429,6 +425,12 @@ impl<'a> Keys<'a> {
             pairs.collect::<Option<Vec<_>>>()
         })?;
         let headers = headers.unwrap_or_default();
+        let names = headers.iter().map(|(name, _)| name.as_str());
+        if let Some(twice) = header::named_twice(names) {
+            let (message, hint) = hinted::split(&twice);
+            let hint = hint.unwrap_or_default();
+            return Err(bad(format!("`headers`: {message}"), hint));
+        }
         for (name, value) in &headers {
             let checked = header::check_name(name).and_then(|()| header::check_value(name, value));
             checked.map_err(|wrong| {

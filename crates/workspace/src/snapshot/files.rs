@@ -106,10 +106,9 @@ pub(super) fn filename<'a>(sink: &Sink, members: &Members<'a>, name: &str) -> Op
 }
 
 fn fits(filename: &str) -> bool {
-    let plain = |c: char| c >= ' ' && !"<>:\"|?*\\/".contains(c);
     !matches!(filename, "" | "." | "..")
         && filename.chars().count() <= limits::MAX_FILENAME_CHARS
-        && filename.chars().all(plain)
+        && common::filename::is_plain(filename)
 }
 
 fn mime_type(sink: &Sink, members: &Members<'_>, filename: &str) -> String {

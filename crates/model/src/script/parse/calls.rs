@@ -1,7 +1,8 @@
 //! The steps that call a tool, and what may stand beside them.
 
-use super::{Parser, PlainText, one_of};
+use super::{Parser, PlainText, doubts, one_of};
 use crate::ServerTool;
+use crate::script::matching::gist;
 use crate::script::rule::{
     Capture, Expect, ExpectedError, ScriptCall, ScriptFailure, ScriptResult, ScriptTool,
 };
@@ -188,7 +189,16 @@ impl Parser {
             _ => (value, None),
         };
         // It may be that of a tool of the service: a client may call its own so.
+        let at = name.at;
         let name = self.string(name, "`name`")?;
+        if !wire::request::is_tool_name(&name) {
+            self.sink.error_with_hint(
+                at,
+                format!("`{}` is no name of a tool", gist(&name)),
+                "1 to 128 letters, digits, `_`, and `-`",
+            );
+            return None;
+        }
         let input = match input {
             Some(input) => {
                 self.map(input, "`input`")?;
@@ -313,9 +323,12 @@ impl Parser {
                 "stdout" => expect.stdout = self.text_matcher(value, &what, PlainText::Contains),
                 "stderr" => expect.stderr = self.text_matcher(value, &what, PlainText::Contains),
                 "error_code" => {
-                    expect.error_code = Some(match value.kind {
-                        Kind::Null => ExpectedError::None,
-                        _ => ExpectedError::Code(self.string(value, &what)?),
+                    expect.error_code = Some(if matches!(value.kind, Kind::Null) {
+                        ExpectedError::None
+                    } else {
+                        let code = self.string(value, &what)?;
+                        doubts::of_error_code(&code, value.at, &mut self.sink);
+                        ExpectedError::Code(code)
                     });
                 }
                 "files" => {
@@ -332,8 +345,8 @@ impl Parser {
     }
 
     fn return_codes(&mut self, node: &Node) -> Option<Vec<i64>> {
-        let codes: Option<Vec<i64>> = node
-            .items()
+        let codes: Option<Vec<i64>> = self
+            .alternatives(node, "`return_code`")?
             .iter()
             .map(|item| match &item.kind {
                 Kind::Number(number) => number.as_i64(),

@@ -70,8 +70,11 @@ impl Parser {
     pub(super) fn citations(&mut self, key: &Key, node: &Node) -> Option<Json> {
         let items = match &node.kind {
             Kind::List(items) if !items.is_empty() => items,
-            _ => {
-                let message = format!("`citations` must be a list, got {}", node.what());
+            kind => {
+                let message = match kind {
+                    Kind::List(_) => "`citations` is empty".to_owned(),
+                    _ => format!("`citations` must be a list, got {}", node.what()),
+                };
                 let hint =
                     "such as `[{ type: web_search_result_location, url: …, cited_text: … }]`";
                 self.sink.error_with_hint(key.at, message, hint);

@@ -9,8 +9,11 @@ use super::super::diagnostic::Sink;
 use super::super::rule::Rule;
 use super::super::view::ROOTS;
 use super::Node;
-use common::document::Position;
+use common::document::{Position, did_you_mean, list};
+use wire::ToolErrorCode;
 
+/// The error code of a tool that is not the service's.
+const IS_ERROR: &str = "is_error";
 /// Delimiters of other template languages around what only a template of ours could mean.
 static FOREIGN: LazyLock<Regex> = LazyLock::new(|| {
     let roots = ROOTS.join("|");
@@ -55,6 +58,22 @@ pub(super) fn of_rules(rules: &[Rule], sink: &mut Sink) {
     }
 }
 
+/// No result has such an error code: the test never holds.
+pub(super) fn of_error_code(code: &str, at: Position, sink: &mut Sink) {
+    let known = [ToolErrorCode::NAMES, &[IS_ERROR]].concat();
+    if known.contains(&code) {
+        return;
+    }
+    let hint = did_you_mean(code, known.iter().copied(), || {
+        format!("known are {}", list(&known))
+    });
+    sink.warn(
+        at,
+        &format!("`{code}` is no error code of the service"),
+        &hint,
+    );
+}
+
 /// `{{ last.stdout }}` is text: a template begins with `${{`.
 pub(super) fn of_text(source: &str, node: &Node, sink: &mut Sink) {
     let Some(found) = FOREIGN
@@ -67,7 +86,7 @@ pub(super) fn of_text(source: &str, node: &Node, sink: &mut Sink) {
         return;
     };
     let before = source[..place.start()].matches('\n').count();
-    let line = node.first_line + u64::try_from(before).unwrap_or(0);
+    let line = node.lines.behind(before);
     let column = if line == node.at.line {
         node.at.column
     } else {

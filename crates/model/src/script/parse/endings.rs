@@ -9,6 +9,8 @@ use crate::script::template::Text;
 use common::clock;
 use common::document::{Key, Kind, Node};
 use common::{header, hinted};
+use wire::hosted::RefusalCategory;
+use wire::usual;
 
 /// Why a turn can end by a script's will.
 pub(in super::super) const STOP_REASONS: [&str; 5] = [
@@ -46,7 +48,10 @@ impl Parser {
                         "stop_sequence" => {
                             stop.stop_sequence = self.template(value, "`stop_sequence`");
                         }
-                        "category" => stop.category = self.string(value, "`category`"),
+                        "category" => {
+                            let category = self.category(value);
+                            stop.category = category.map(|category| category.name().to_owned());
+                        }
                         "explanation" => stop.explanation = self.template(value, "`explanation`"),
                         _ => {}
                     }
@@ -137,7 +142,12 @@ impl Parser {
                         "type" => kind = Some(self.string(value, "`type`")?),
                         "message" => message = Some(self.template(value, "`message`")?),
                         "headers" => {
-                            for (name, value) in self.map(value, "`headers`")? {
+                            let entries = self.map(value, "`headers`")?;
+                            let names = entries.iter().map(|(name, _)| name.name.as_str());
+                            if let Some(twice) = header::named_twice(names) {
+                                self.wrong_header(key, &twice);
+                            }
+                            for (name, value) in entries {
                                 let text = self.template(value, "a header")?;
                                 self.header(name, &text);
                                 headers.push((name.name.clone(), text));
@@ -170,11 +180,16 @@ impl Parser {
                 .error(status.at, "`status` must be a number from 400 to 599");
             return None;
         };
-        let (usual_kind, usual_message) = usual_error(code);
+        let kind = kind.unwrap_or_else(|| usual::kind_of(code).to_owned());
+        let named = headers.iter().map(|(name, _)| name.as_str());
+        if let Some((name, value)) = usual::retry_after(code, None, named) {
+            headers.push((name.to_owned(), Text::Plain(value.to_owned())));
+        }
         Some(ScriptError {
             status: code,
-            kind: kind.unwrap_or_else(|| usual_kind.to_owned()),
-            message: message.unwrap_or_else(|| Text::Plain(usual_message.to_owned())),
+            message: message
+                .unwrap_or_else(|| Text::Plain(usual::message_of(code, &kind).to_owned())),
+            kind,
             headers,
             after_events,
         })
@@ -187,10 +202,28 @@ impl Parser {
             Text::Template(_) => Ok(()),
         });
         if let Err(wrong) = checked {
-            let (message, hint) = hinted::split(&wrong);
-            self.sink
-                .error_with_hint(name.at, message, hint.unwrap_or_default());
+            self.wrong_header(name, &wrong);
         }
+    }
+
+    fn wrong_header(&mut self, key: &Key, wrong: &hinted::Mistake) {
+        let (message, hint) = hinted::split(wrong);
+        self.sink
+            .error_with_hint(key.at, message, hint.unwrap_or_default());
+    }
+
+    /// Why something is refused; null where the service gives no reason.
+    pub(super) fn category(&mut self, node: &Node) -> Option<RefusalCategory> {
+        if matches!(node.kind, Kind::Null) {
+            return None;
+        }
+        let word = self.string(node, "`category`")?;
+        let category = RefusalCategory::from_name(&word);
+        if category.is_none() {
+            let known = RefusalCategory::NAMES;
+            self.sink.unknown(node.at, "category", &word, known);
+        }
+        category
     }
 
     pub(super) fn usage(&mut self, node: &Node) -> Option<UsageOverride> {
@@ -208,25 +241,6 @@ impl Parser {
             *slot = Some(self.count(value, &format!("`{}`", key.name), 0)?);
         }
         Some(usage)
-    }
-}
-
-/// The type and message the service answers with, by status.
-fn usual_error(status: u16) -> (&'static str, &'static str) {
-    match status {
-        401 => ("authentication_error", "invalid x-api-key"),
-        402 => ("billing_error", "Your credit balance is too low"),
-        403 => ("permission_error", "Your API key lacks the permission"),
-        404 => ("not_found_error", "Not found"),
-        413 => ("request_too_large", "Request exceeds the maximum size"),
-        429 => (
-            "rate_limit_error",
-            "Number of requests has exceeded your rate limit",
-        ),
-        504 => ("timeout_error", "Request timed out"),
-        529 => ("overloaded_error", "Overloaded"),
-        500.. => ("api_error", "Internal server error"),
-        _ => ("invalid_request_error", "Bad request"),
     }
 }
 

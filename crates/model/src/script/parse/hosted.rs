@@ -1,7 +1,5 @@
 //! Steps of what the service does itself: tool search, the advisor, connectors, compaction, fallbacks.
 
-use wire::hosted::RefusalCategory;
-
 use super::{Parser, one_of};
 use crate::ServerTool;
 use crate::script::rule::{OpKind, ScriptTool};
@@ -217,19 +215,7 @@ impl Parser {
             }
             _ => (Some(value), None),
         };
-        let category = match category {
-            Some(node) => {
-                let word = self.string(node, "`category`")?;
-                let category = RefusalCategory::from_name(&word);
-                if category.is_none() {
-                    let known = RefusalCategory::NAMES;
-                    self.sink.unknown(node.at, "category", &word, known);
-                    return None;
-                }
-                category
-            }
-            None => None,
-        };
+        let category = category.and_then(|node| self.category(node));
         Some(OpKind::Fallback {
             to: match to {
                 Some(model) => Some(self.template(model, "`fallback`")?),
@@ -245,7 +231,17 @@ impl Parser {
             return self.template(value, "`thinking`").map(OpKind::Thinking);
         };
         self.known_keys(entries, &THINKING_KEYS, "key of `thinking`");
-        let update = find(entries, "update").unwrap_or(value);
+        let Some(update) = find(entries, "update") else {
+            // A word that is not known has been named already.
+            if entries.is_empty() {
+                self.sink.error_with_hint(
+                    value.at,
+                    "`thinking` has no `update`",
+                    "write `thinking: TEXT` or `thinking: { update: TEXT }`",
+                );
+            }
+            return None;
+        };
         self.template(update, "`update`").map(OpKind::Progress)
     }
 

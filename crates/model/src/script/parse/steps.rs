@@ -232,7 +232,7 @@ impl Parser {
             _ => self.string(value, "`if`").and_then(|source| {
                 let made = self
                     .templates
-                    .condition(&source, value.first_line, &mut self.reads);
+                    .condition(&source, value.lines, &mut self.reads);
                 self.made(value, made).map(Condition::Template)
             }),
         };

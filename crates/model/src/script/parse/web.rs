@@ -2,8 +2,9 @@
 
 use super::{Parser, PlainText};
 use crate::ServerTool;
+use crate::script::results::check_page;
 use crate::script::rule::{ScriptTool, WebEntry};
-use crate::script::template::Json;
+use crate::script::template::{Json, has_template};
 use crate::script::web::answer_of;
 use common::document::{Key, Kind, Node};
 
@@ -56,6 +57,15 @@ impl Parser {
             .filter(|(key, _)| found_keys.contains(&key.name.as_str()))
             .map(|(key, value)| Some((key.name.clone(), self.json(value)?)))
             .collect::<Option<_>>()?;
+        // What a template makes of a `pdf` is known when the call is made.
+        let mut page = value.to_json();
+        if page["pdf"].as_str().is_some_and(has_template) {
+            page["pdf"] = "".into();
+        }
+        if let Err(reason) = check_page(&page) {
+            self.sink.error(key.at, reason.to_string());
+            return None;
+        }
         Some(ScriptTool::Web {
             tool,
             asked,
@@ -67,10 +77,14 @@ impl Parser {
     pub(super) fn web(&mut self, node: &Node) -> Vec<WebEntry> {
         let items = match &node.kind {
             Kind::List(items) if !items.is_empty() => items,
-            _ => {
+            kind => {
+                let message = match kind {
+                    Kind::List(_) => "`web` has no entries".to_owned(),
+                    _ => format!("`web` must be a list of entries, got {}", node.what()),
+                };
                 self.sink.error_with_hint(
                     node.at,
-                    format!("`web` must be a list of entries, got {}", node.what()),
+                    message,
                     "write `- search: …` with `results:`, or `- fetch: …` with `text:`",
                 );
                 return Vec::new();
@@ -133,11 +147,16 @@ impl Parser {
             );
             return None;
         }
+        let answer = node.to_json();
+        if let Err(reason) = check_page(&answer) {
+            self.sink.error(node.at, reason.to_string());
+            return None;
+        }
         Some(WebEntry {
             at: node.at,
             tool,
             asked: self.text_matcher(asked, what, plain)?,
-            answer: answer_of(tool, &node.to_json()),
+            answer: answer_of(tool, &answer),
         })
     }
 

@@ -267,3 +267,129 @@ proptest! {
         prop_assert!(Base::load(&[file]).is_err() || !bytes.is_empty());
     }
 }
+
+#[test]
+fn a_thousand_mistakes_are_told_and_the_others_counted() {
+    let names = |letter: char, most: u32| (0..most).map(move |n| format!("{letter}{n}"));
+    let captures: Vec<String> = names('a', 900).map(|name| format!("{name}: x")).collect();
+    let texts: Vec<String> = names('b', 1_200)
+        .map(|name| format!("    - text: ${{{{ captures.{name} }}}}\n"))
+        .collect();
+    let source = format!(
+        "- then:\n    - bash: x\n      capture: {{ {} }}\n{}",
+        captures.join(", "),
+        texts.concat()
+    );
+    let found = Scripts::default().replace(&source, "a.yaml").unwrap_err();
+    assert_eq!(found.len(), 1_001);
+    assert_eq!(found[1_000].message, "there are 200 more mistakes");
+    let hint = found[0].hint.as_deref().unwrap();
+    assert!(
+        hint.len() < 1_000 && hint.ends_with("or of 800 more"),
+        "{hint}"
+    );
+}
+
+#[test]
+fn a_wrong_expression_is_one_mistake() {
+    let found = mistakes(
+        "- when: { user: { regex: '(?P<a>x' } }\n  then: [{ text: '${{ captures.a }}' }]\n",
+    );
+    assert!(!found.contains("nothing captures"), "{found}");
+}
+
+#[test]
+fn what_the_service_cannot_send_is_a_mistake() {
+    for (step, message) in [
+        (
+            "stop: { reason: refusal, category: nonsense }",
+            "unknown category `nonsense`",
+        ),
+        ("tool_use: ''", "`` is no name of a tool"),
+        ("tool_use: { name: a b }", "`a b` is no name of a tool"),
+        ("web_fetch: { url: u, pdf: '***' }", "`pdf` is base64"),
+        (
+            "web_fetch: { url: u, text: a, pdf: '${{ last.stdout }}' }",
+            "`text` and `pdf` are of two pages",
+        ),
+        (
+            "http_error: { status: 429, headers: { retry-after: 1, Retry-After: 2 } }",
+            "`Retry-After` stands there twice",
+        ),
+        (
+            "{ bash: a, result: { files: [{ name: 'a?b.txt', text: '' }] } }",
+            "`a?b.txt` is no name that the Files API takes",
+        ),
+        (
+            "{ bash: a, result: { files: [{ name: \"a\\nb\", text: '' }] } }",
+            "`a\\nb` is no name that the Files API takes",
+        ),
+    ] {
+        let found = mistakes(&format!("- then: [{{ text: a }}]\n- then:\n    - {step}\n"));
+        assert!(found.contains(message), "{step}: {found}");
+    }
+    let web = "- web: [{ fetch: u, pdf: '***' }]\n  then: [{ text: a }]\n";
+    assert!(mistakes(web).contains("`pdf` is base64"));
+    let fine = "- then: [{ stop: { reason: refusal, category: null } }]\n";
+    assert_eq!(mistakes(fine), "no mistake");
+}
+
+#[test]
+fn what_is_empty_is_said_to_be_empty() {
+    for (source, message) in [
+        (
+            "- then: [{ bash: a, expect: { return_code: [] } }]",
+            "`return_code` is empty",
+        ),
+        ("- { web: [], then: [{ text: a }] }", "`web` has no entries"),
+        (
+            "- then: [{ text: a, citations: [] }]",
+            "`citations` is empty",
+        ),
+        ("- then: [{ thinking: {} }]", "`thinking` has no `update`"),
+    ] {
+        let found = mistakes(source);
+        assert!(found.contains(message), "{source}: {found}");
+    }
+    let found = mistakes("- then: [{ thinking: { updat: a } }]");
+    assert!(
+        found.contains("did you mean `update`?") && !found.contains("string"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_mistake_behind_a_newline_that_is_no_line_of_the_file_stands_where_the_text_begins() {
+    for (source, place) in [
+        (
+            "- then:\n    - text: \"\\n\\n\\n${{ lst }}\"\n",
+            "a.yaml:2:13",
+        ),
+        (
+            "- then:\n    - text: >\n        a\n\n        ${{ lst }}\n",
+            "a.yaml:3:9",
+        ),
+        (
+            "- then:\n    - text: |\n        a\n        ${{ lst }}\n",
+            "a.yaml:4:1",
+        ),
+    ] {
+        let found = mistakes(source);
+        assert!(found.contains(place), "{source}: {found}");
+    }
+}
+
+#[test]
+fn an_error_code_that_no_result_has_is_doubted() {
+    let warnings = |code: &str| {
+        let source = format!(
+            "- then:\n    - bash: a\n    - if: {{ error_code: {code} }}\n      then: [{{ text: b }}]\n"
+        );
+        crate::script::examine(&source, "a.yaml").warnings
+    };
+    let doubted = warnings("contaner_expired");
+    assert_eq!(doubted.len(), 1);
+    let said = format!("{:?}", doubted[0]);
+    assert!(said.contains("did you mean `container_expired`?"), "{said}");
+    assert!(warnings("is_error").is_empty() && warnings("unavailable").is_empty());
+}

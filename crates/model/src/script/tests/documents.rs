@@ -125,6 +125,8 @@ fn the_schema_refuses_what_the_parser_refuses() {
         "- { then: [{ tool_use: { input: {} } }] }",
         "- { then: [{ web_search: { results: [] } }] }",
         "- { then: [{ web_fetch: { url: a, results: [] } }] }",
+        "- { then: [{ bash: a, expect: { return_code: [] } }] }",
+        "- { then: [{ stop: { reason: refusal, category: nonsense } }] }",
         "- { web: [], then: [{ text: a }] }",
         "- { web: [{ search: a }], then: [{ text: a }] }",
         "- { web: [{ fetch: a, results: [] }], then: [{ text: a }] }",
@@ -167,5 +169,23 @@ fn the_shipped_examples_and_the_tour_are_good_scripts() {
                 assert!(errors.is_empty(), "{}: {errors:#?}", path.display());
             }
         }
+    }
+}
+
+#[test]
+fn the_schema_takes_what_the_parser_takes() {
+    let schema = schema();
+    for step in [
+        "{ bash: a, expect: { files: [] } }",
+        "mcp_tool_use: { server: a, name: 12, text: [] }",
+        "tool_use: 12",
+        "stop: { reason: refusal, category: null }",
+    ] {
+        let source = format!("- then:\n    - {step}\n");
+        assert!(
+            Scripts::default().replace(&source, "a.yaml").is_ok(),
+            "{source}"
+        );
+        assert!(schema.is_valid(&json_of(&source)), "{source}");
     }
 }

@@ -300,3 +300,52 @@ fn the_source_is_the_rules_name() {
     let scripts = scripts("- name: greeting\n  then: [{ text: hi }]\n");
     assert_eq!(scripts.start(&request("hi")).unwrap().source(), "greeting");
 }
+
+#[test]
+fn an_error_of_the_service_is_what_a_fault_of_that_status_is() {
+    let error = |status: &str| match only_step(&format!("http_error: {status}")) {
+        Ok(Step::Fail(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    for (status, kind) in [(408, "timeout_error"), (409, "conflict_error")] {
+        let error = error(&status.to_string());
+        assert_eq!(error.kind, kind);
+        assert_eq!(error.message, wire::usual::message_of(status, kind));
+    }
+    let waits = |name: &str, value: &str| [(name.to_owned(), value.to_owned())];
+    assert_eq!(error("429").headers, waits("retry-after", "1"));
+    let own = error("{ status: 429, headers: { Retry-After-Ms: 5 } }");
+    assert_eq!(own.headers, waits("Retry-After-Ms", "5"));
+}
+
+#[test]
+fn a_header_that_cannot_be_sent_fails_the_turn() {
+    let error = only_step("http_error: { status: 529, headers: { x-a: \"a${{ '\\n' }}b\" } }");
+    insta::assert_snapshot!(error.unwrap_err(), @"a.yaml:2: rule `rule at line 1`, `http_error`: the value of `x-a` is none of a header");
+}
+
+#[test]
+fn a_pdf_of_a_template_is_looked_at_when_the_call_is_made() {
+    let error = only_step("web_fetch: { url: u, pdf: \"${{ '***' }}\" }").unwrap_err();
+    assert!(error.contains("`pdf` is base64"), "{error}");
+    assert!(only_step("web_fetch: { url: u, pdf: \"${{ 'JVBERi0=' }}\" }").is_ok());
+}
+
+#[test]
+fn what_a_step_fails_with_is_told_with_its_place() {
+    let scripts = scripts("- name: r\n  then:\n    - thinking: hm\n");
+    let mut model = scripts.start(&request("hi")).unwrap();
+    model.next(&[]).unwrap();
+    let error = model.at_step(ModelError::new("no thoughts").with_hint("ask for them"));
+    assert_eq!(error.message, "a.yaml:3: rule `r`, `thinking`: no thoughts");
+    assert_eq!(error.hint.as_deref(), Some("ask for them"));
+}
+
+#[test]
+fn a_result_that_is_not_there_is_named_in_full() {
+    let error = only_step("text: '${{ results[3].stdout }}'").unwrap_err();
+    assert!(
+        error.contains("`results[3].stdout` is undefined"),
+        "{error}"
+    );
+}

@@ -72,8 +72,7 @@ fn check(filename: &str) -> Result<(), ApiError> {
             limits::MAX_FILENAME_CHARS
         )));
     }
-    let forbidden = |c: char| c < ' ' || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*');
-    if filename.contains(forbidden) {
+    if !common::filename::is_plain(filename) {
         return Err(ApiError::invalid(format!(
             "file: Invalid filename {filename:?}: none of < > : \" | ? * \\ / or the characters \
              U+0000 to U+001F are allowed"

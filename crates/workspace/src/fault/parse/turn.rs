@@ -3,6 +3,7 @@
 use super::{FaultError, Keys, bad, one_of};
 use crate::fault::TurnAct;
 use model::Stop;
+use wire::hosted::RefusalCategory;
 
 /// The keys of a turn fault, beside those of every fault.
 pub(super) const KEYS: [&str; 7] = [
@@ -104,10 +105,20 @@ fn stop(keys: &Keys<'_>) -> Result<TurnAct, FaultError> {
         }
         Ok(given)
     };
+    let category = text("category")?;
+    if let Some(word) = &category
+        && RefusalCategory::from_name(word).is_none()
+    {
+        let hint = one_of(RefusalCategory::NAMES);
+        return Err(bad(
+            format!("`category` is \"{}\"", word.escape_debug()),
+            hint,
+        ));
+    }
     let stop = Stop {
         reason: reason.name().to_owned(),
         stop_sequence: None,
-        category: text("category")?,
+        category,
         explanation: text("explanation")?,
     };
     let unless_given = u32::from(after_chars.is_none());
@@ -129,6 +140,10 @@ mod tests {
         for (fault, message) in [
             (json!({}), "a turn fault needs a `do`"),
             (json!({"do": "pause"}), "`do` is \"pause\""),
+            (
+                json!({"do": "stop", "stop_reason": "refusal", "category": "nonsense"}),
+                "`category` is \"nonsense\"",
+            ),
             (
                 json!({"do": "pause_turn", "after_blocks": 0}),
                 "`after_blocks` is 0",

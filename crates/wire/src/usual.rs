@@ -1,4 +1,4 @@
-//! Which status, type, and message go together, and the headers an error has by itself (F142).
+//! Which status, type, and message of an error go together, and the header that it has by itself (F142).
 
 /// Status, type, and message. The first row of a status or type is its usual one.
 const ERRORS: &[(u16, &str, &str)] = &[
@@ -31,7 +31,7 @@ const ERRORS: &[(u16, &str, &str)] = &[
 ];
 
 /// The error types, in the order of their status.
-pub(super) fn kinds() -> Vec<&'static str> {
+pub fn kinds() -> Vec<&'static str> {
     let mut kinds = Vec::new();
     for (_, kind, _) in ERRORS {
         if !kinds.contains(kind) {
@@ -42,13 +42,13 @@ pub(super) fn kinds() -> Vec<&'static str> {
 }
 
 /// The status an error of this type comes with; a time-out is the gateway's.
-pub(super) fn status_of(kind: &str) -> Option<u16> {
+pub fn status_of(kind: &str) -> Option<u16> {
     let row = ERRORS.iter().rev().find(|(_, known, _)| *known == kind);
     row.map(|(status, _, _)| *status)
 }
 
 /// The type of this status.
-pub(super) fn kind_of(status: u16) -> &'static str {
+pub fn kind_of(status: u16) -> &'static str {
     match ERRORS.iter().find(|(known, _, _)| *known == status) {
         Some((_, kind, _)) => kind,
         None if status >= 500 => "api_error",
@@ -56,14 +56,33 @@ pub(super) fn kind_of(status: u16) -> &'static str {
     }
 }
 
-/// The usual message of an error of this type.
-pub(super) fn message_of(kind: &str) -> &'static str {
+/// The usual message of an error of this type, or, of a type that is none of the service's, of its status.
+pub fn message_of(status: u16, kind: &str) -> &'static str {
     let row = ERRORS.iter().find(|(_, known, _)| *known == kind);
+    let row = row.or_else(|| {
+        ERRORS
+            .iter()
+            .find(|(_, known, _)| *known == kind_of(status))
+    });
     row.map_or("Bad request", |(_, _, message)| message)
 }
 
+/// The header that a rate limit has, unless one of `named` says already when to come again. Spend caps come
+/// without it (F141).
+pub fn retry_after<'a>(
+    status: u16,
+    code: Option<&str>,
+    mut named: impl Iterator<Item = &'a str>,
+) -> Option<(&'static str, &'static str)> {
+    let spent = code.is_some_and(|code| code.contains("spend_limit"));
+    let said = named.any(|name| {
+        name.eq_ignore_ascii_case("retry-after") || name.eq_ignore_ascii_case("retry-after-ms")
+    });
+    (status == 429 && !spent && !said).then_some(("retry-after", "1"))
+}
+
 /// The edge's words for what it refuses (F135).
-pub(super) fn edge_of(status: u16) -> Option<(&'static str, &'static str)> {
+pub fn edge_of(status: u16) -> Option<(&'static str, &'static str)> {
     match status {
         403 => Some(("forbidden", "Request not allowed")),
         413 => Some(("request_too_large", "Request exceeds the maximum size")),
@@ -85,6 +104,11 @@ mod tests {
         assert_eq!(
             (kind_of(503), kind_of(422)),
             ("api_error", "invalid_request_error")
+        );
+        let messages = [(400, "x"), (503, "x"), (503, "overloaded_error")];
+        assert_eq!(
+            messages.map(|(status, kind)| message_of(status, kind)),
+            ["Bad request", "Internal server error", "Overloaded"]
         );
     }
 }
