@@ -30,24 +30,27 @@ use workspace::fault::{self, Act, Dice, Faults, Fired, HttpAct, Occasion};
 /// Faults for one request, as one object or a list.
 const HEADER: &str = "x-sandtable-fault";
 
-/// The faults that a request brings along.
+/// The faults that a request brings along; several headers are one list.
 pub(super) fn of_request(
     headers: &HeaderMap,
     seed: Option<u64>,
     request_id: &str,
 ) -> ApiResult<Option<Arc<Faults>>> {
-    let Some(value) = headers.get(HEADER) else {
+    if !headers.contains_key(HEADER) {
         return Ok(None);
-    };
-    let text = value.to_str().map_err(|_| ApiError::not_ascii(HEADER))?;
+    }
     let bad =
         |error: &dyn Hinted| ApiError::invalid(format!("{HEADER}: {}", hinted::in_line(error)));
-    let value: Value = document::json(text.as_bytes()).map_err(|error| {
-        let wrong = Mistake::new(format!("{HEADER} {error}"));
-        let wrong = wrong.with_hint(r#"such as {"at":"http","status":529}"#);
-        ApiError::invalid(hinted::in_line(&wrong))
-    })?;
-    let parsed = fault::parse(&value).map_err(|error| bad(&error))?;
+    let mut parsed = Vec::new();
+    for value in headers.get_all(HEADER) {
+        let text = value.to_str().map_err(|_| ApiError::not_ascii(HEADER))?;
+        let value: Value = document::json(text.as_bytes()).map_err(|error| {
+            let wrong = Mistake::new(format!("{HEADER} {error}"));
+            let wrong = wrong.with_hint(r#"such as {"at":"http","status":529}"#);
+            ApiError::invalid(hinted::in_line(&wrong))
+        })?;
+        parsed.extend(fault::parse(&value).map_err(|error| bad(&error))?);
+    }
     // Events and verdicts tell a fault as it was given.
     let redactor = Redactor::default().with_known(keys(headers));
     let parsed = parsed
