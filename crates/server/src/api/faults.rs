@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::api::cut;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::exchange::{Exchange, Noted};
+use crate::api::json::is_json;
 use crate::api::key::keys;
 use crate::api::multipart;
 use crate::api::record::{Record, is_stream};
@@ -157,9 +158,16 @@ pub(super) fn on_the_wire(
     response: Response,
 ) -> Response {
     let workspace = Arc::clone(&record.workspace);
+    let mut layers = own.into_iter().chain([&workspace.faults]);
+    let model = if layers.any(Faults::ask_for_model) {
+        record.noted.request.as_deref().and_then(aim::model_of)
+    } else {
+        None
+    };
     let occasion = Occasion::Wire {
         method: &record.entry.method,
         path: &record.entry.path,
+        model: model.as_deref(),
         stream: is_stream(&response),
     };
     let Some(fired) = workspace.fire(own, occasion) else {
@@ -206,7 +214,7 @@ async fn read_for_journal(exchange: &mut Exchange) -> Option<Bytes> {
     let boundary = kind
         .and_then(|value| value.to_str().ok())
         .and_then(multipart::boundary);
-    if boundary.is_none() && !aim::is_json(exchange.headers()) {
+    if boundary.is_none() && !is_json(exchange.headers()) {
         return None;
     }
     let body = axum::body::to_bytes(exchange.take_body(), limits::FAULTED_BODY_BYTES);

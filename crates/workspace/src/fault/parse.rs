@@ -599,7 +599,13 @@ mod tests {
                 ServerTool::Python,
                 ServerTool::WebFetch,
             ];
-            tools.map(|tool| fault.fits(crate::fault::Occasion::Tool { model, tool }))
+            tools.map(|tool| {
+                fault.fits(crate::fault::Occasion::Tool {
+                    model,
+                    tool,
+                    goes_on: false,
+                })
+            })
         };
         for (code, tools) in [
             ("unavailable", [true, true, true, false]),

@@ -310,7 +310,12 @@ fn fire(caller: &Caller, occasion: Occasion<'_>, facts: &mut Facts) -> Option<Ac
 /// The error that a fault gives to a recorded call. What would happen to a sandbox cannot: there is none.
 fn tool_fault(caller: &Caller, model: &str, tool: &str, facts: &mut Facts) -> Option<String> {
     let tool = ServerTool::from_name(tool)?;
-    let act = fire(caller, Occasion::Tool { model, tool }, facts)?;
+    let occasion = Occasion::Tool {
+        model,
+        tool,
+        goes_on: false,
+    };
+    let act = fire(caller, occasion, facts)?;
     let code = if let Act::Tool(ToolAct::Code { code, .. }) = act {
         code
     } else {
