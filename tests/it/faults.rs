@@ -432,6 +432,49 @@ async fn a_disk_without_a_bound_is_not_filled_and_the_journal_says_so() {
     assert!(lints.contains("fill_disk"), "{lints}");
 }
 
+/// Processes whose disk the guest alone keeps to 64 MiB: programs are told of a disk of that size.
+#[derive(Debug)]
+struct WatchedDisk(Processes);
+
+impl Launcher for WatchedDisk {
+    ends_with_its_channel!();
+
+    fn launch<'a>(
+        &'a self,
+        spec: &'a SandboxSpec,
+    ) -> BoxFuture<'a, Result<Launched, SandboxError>> {
+        self.0.launch(spec)
+    }
+
+    fn stop<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
+        self.0.stop(id)
+    }
+
+    fn remove<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
+        self.0.remove(id)
+    }
+
+    fn settings(&self, spec: &SandboxSpec) -> Settings {
+        Settings {
+            max_disk_bytes: 64 << 20,
+            ..self.0.settings(spec)
+        }
+    }
+}
+
+host!(WatchedDisk, "watched-disk", |backend| backend.0.ready());
+
+#[tokio::test]
+async fn a_disk_that_is_only_watched_has_no_bound() {
+    let server = TestServer::on(Arc::new(WatchedDisk(Processes::new()))).await;
+    let steps = json!([{"bash": "echo one"}, {"bash": "ls -A"}]);
+    server.steps(&steps).await;
+    cause(&server, json!({"at": "tool", "do": "fill_disk"})).await;
+    let results = tool_results(&server.message(&code_prompt("go")).await);
+    assert_eq!(results[0]["error_code"], "unavailable");
+    assert_eq!(results[1]["stdout"], "", "nothing of ours is left");
+}
+
 /// Processes whose working directory is a file system of 16 MiB.
 #[derive(Debug)]
 struct SmallDisk {

@@ -87,6 +87,18 @@ async fn code_of_a_batch_waits_for_the_client_too() {
 }
 
 #[tokio::test]
+async fn a_stop_in_calls_of_code_leaves_them_answerable() {
+    let server = running(json!([{"python": "print(await query({'n': 1}))"}, {"text": "ok"}])).await;
+    let fault = json!({"at": "turn", "do": "stop", "stop_reason": "max_tokens", "after_blocks": 9});
+    server.control("POST", "faults", &fault).await;
+    let body = by_code("go", "code_execution_20260120");
+    let first = server.message(&body).await;
+    assert_eq!(first["stop_reason"], "max_tokens", "{first}");
+    let last = server.message(&answered(body, &first)).await;
+    assert_eq!(result(&last)["return_code"], 0, "{last}");
+}
+
+#[tokio::test]
 async fn code_waits_over_requests_and_its_result_comes_once_at_the_end() {
     let steps = json!([
         {"text": "I'll query."},

@@ -577,20 +577,26 @@ async fn an_output_that_a_fault_deletes_was_not_left_behind_by_the_client() {
 #[tokio::test]
 async fn items_of_batches_meet_faults_of_turns() {
     let server = scripted(json!([{"text": "a"}, {"text": "b"}])).await;
-    cause(
-        &server,
-        &json!([
-            {"at": "turn", "do": "pause_turn"},
-            {"at": "turn", "do": "stop", "stop_reason": "refusal", "nth": 2},
-        ]),
-    )
-    .await;
+    let faults = json!([
+        {"at": "turn", "do": "pause_turn"},
+        {"at": "turn", "do": "stop", "stop_reason": "refusal", "nth": 2},
+    ]);
+    let meant = ["\"pause_turn\"", "\"refusal\""];
+    cause(&server, &faults).await;
+    assert_eq!(reasons_of_a_batch(&server, &json!([])).await, meant);
+    // Those of the request that makes it as well.
+    assert_eq!(reasons_of_a_batch(&server, &faults).await, meant);
+}
+
+/// The stop reasons of two items, in the order of the alphabet.
+async fn reasons_of_a_batch(server: &TestServer, faults: &Value) -> Vec<String> {
     let items: Vec<_> = ["x", "y"]
         .iter()
         .map(|id| json!({"custom_id": id, "params": prompt("go")}))
         .collect();
     let request = server
         .request("POST", "/v1/messages/batches")
+        .header("x-sandtable-fault", &faults.to_string())
         .json(&json!({ "requests": items }));
     let batch = server.send(&request).await.json();
     let path = format!("/v1/messages/batches/{}", batch["id"].as_str().unwrap());
@@ -614,7 +620,7 @@ async fn items_of_batches_meet_faults_of_turns() {
         })
         .collect();
     reasons.sort();
-    assert_eq!(reasons, ["\"pause_turn\"", "\"refusal\""]);
+    reasons
 }
 
 #[tokio::test]

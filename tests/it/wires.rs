@@ -58,6 +58,17 @@ async fn bytes_in_odd_pieces_are_the_same_bytes() {
 }
 
 #[tokio::test]
+async fn the_model_that_is_asked_selects() {
+    let server = talking().await;
+    for (model, is_split) in [("claude-haiku-*", false), ("claude-opus-*", true)] {
+        let fault = json!({"at": "wire", "do": "split", "bytes": 7, "model": model});
+        let answer = server.send(&stream(&server, &fault)).await;
+        let split = answer.chunks.iter().all(|(_, piece)| piece.len() <= 7);
+        assert_eq!(split, is_split, "{model}");
+    }
+}
+
+#[tokio::test]
 async fn events_are_put_in_between_and_the_rest_stays() {
     let server = talking().await;
     let names = |answer: &Response| -> Vec<String> {

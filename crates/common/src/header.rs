@@ -18,6 +18,9 @@ const OF_THE_SERVER: [&str; 10] = [
     "upgrade",
 ];
 
+/// Headers by which every answer says whose it is.
+const OF_THE_WORKSPACE: [&str; 2] = ["anthropic-organization-id", "anthropic-workspace-id"];
+
 /// Checks the name of a header that an answer is to have.
 pub fn check_name(name: &str) -> Result<(), Mistake> {
     let token = name
@@ -27,17 +30,15 @@ pub fn check_name(name: &str) -> Result<(), Mistake> {
         return Err(Mistake::new(format!("`{name}` is no name of a header"))
             .with_hint("such as `retry-after`: letters, digits, `-`, `_`, and `.`"));
     }
-    let own = OF_THE_SERVER
-        .iter()
-        .any(|own| name.eq_ignore_ascii_case(own));
-    if own {
-        return Err(
-            Mistake::new(format!("`{name}` is a header that the server sets itself")).with_hint(
-                "leave it out; a fault at `wire` cuts, stalls, or resets the body of an answer",
-            ),
-        );
-    }
-    Ok(())
+    let is_in = |list: &[&str]| list.iter().any(|own| name.eq_ignore_ascii_case(own));
+    let hint = if is_in(&OF_THE_SERVER) {
+        "leave it out; a fault at `wire` cuts, stalls, or resets the body of an answer"
+    } else if is_in(&OF_THE_WORKSPACE) {
+        "leave it out; it follows from the request's key"
+    } else {
+        return Ok(());
+    };
+    Err(Mistake::new(format!("`{name}` is a header that the server sets itself")).with_hint(hint))
 }
 
 /// The mistake where two of an answer's headers have one name, in which case does not count.
@@ -76,6 +77,7 @@ mod tests {
             "transfer-encoding",
             "connection",
             "Upgrade",
+            "Anthropic-Organization-Id",
         ] {
             let error = check_name(name).unwrap_err();
             assert!(error.hint().is_some(), "{error}");

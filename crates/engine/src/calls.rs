@@ -256,9 +256,13 @@ async fn carry_out(
         Place::Service => {
             let failure = failure.or_else(|| {
                 let model = &input.request.model;
-                input
-                    .fire(Occasion::Tool { model, tool })
-                    .and_then(|fault| fault.tool_failure())
+                let occasion = Occasion::Tool {
+                    model,
+                    tool,
+                    goes_on: false,
+                };
+                let fault = input.fire(occasion);
+                fault.and_then(|fault| fault.tool_failure())
             });
             let call = HostedCall {
                 id,
@@ -291,6 +295,7 @@ async fn carry_out(
             let fault = input.fire(Occasion::Tool {
                 model: &input.request.model,
                 tool,
+                goes_on: answers.is_some(),
             });
             let ran = match (given(found), fault.as_deref()) {
                 (Some(result), fault) => call.given(*result, fault).await,
@@ -350,6 +355,7 @@ fn search_or_fetch(
     let fault = input.fire(Occasion::Tool {
         model: &input.request.model,
         tool,
+        goes_on: false,
     });
     let call = WebCall {
         id,

@@ -243,6 +243,12 @@ impl Containers {
         self.0.limits
     }
 
+    /// Whether the guest counts what a container's disk holds, for nothing below it sets a limit.
+    pub(crate) fn watches_disk(&self, container: &Container) -> bool {
+        let settings = self.0.backend.settings(&self.spec(container));
+        settings.max_disk_bytes > 0
+    }
+
     /// How long calls may take.
     pub fn timeouts(&self) -> Timeouts {
         self.0.timeouts

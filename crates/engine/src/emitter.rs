@@ -337,15 +337,13 @@ impl<'a> Emitter<'a> {
                 partial_json: String::new(),
             },
         )?;
-        if input.as_object().is_none_or(|members| !members.is_empty()) {
-            for piece in fragments(&json_text::spaced(input)) {
-                self.delta(
-                    index,
-                    Delta::InputJsonDelta {
-                        partial_json: piece,
-                    },
-                )?;
-            }
+        for piece in input_pieces(input) {
+            self.delta(
+                index,
+                Delta::InputJsonDelta {
+                    partial_json: piece,
+                },
+            )?;
         }
         self.close(index)
     }
@@ -385,6 +383,35 @@ impl<'a> Emitter<'a> {
     }
 }
 
+/// How many events a stream of this message has, cut as ours are.
+pub fn events_of(message: &Value) -> u32 {
+    let blocks = message["content"].as_array().into_iter().flatten();
+    // Around them `message_start`, a ping, `message_delta`, and `message_stop`.
+    let events = 4 + blocks.map(|block| 2 + deltas_of(block)).sum::<usize>();
+    u32::try_from(events).unwrap_or(u32::MAX)
+}
+
+fn deltas_of(block: &Value) -> usize {
+    let words = |member: &str| pieces_of_words(block[member].as_str().unwrap_or_default()).count();
+    match block["type"].as_str().unwrap_or_default() {
+        "text" => block["citations"].as_array().map_or(0, Vec::len) + words("text"),
+        "thinking" => words("thinking") + 1,
+        "compaction" => 1,
+        // Of code: it comes whole.
+        "tool_use" if block["caller"]["tool_id"].is_string() => 0,
+        "tool_use" | "server_tool_use" | "mcp_tool_use" => 1 + input_pieces(&block["input"]).len(),
+        _ => 0,
+    }
+}
+
+/// The fragments of a call's input behind the empty one.
+fn input_pieces(input: &Value) -> Vec<String> {
+    if input.as_object().is_some_and(serde_json::Map::is_empty) {
+        return Vec::new();
+    }
+    fragments(&json_text::spaced(input))
+}
+
 fn pieces_of_words(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -422,6 +449,7 @@ fn fragments(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     proptest! {
         #[test]
@@ -430,6 +458,41 @@ mod tests {
             prop_assert!(pieces_of_words(&text).all(|piece| !piece.is_empty()));
             prop_assert_eq!(fragments(&text).concat(), text);
         }
+    }
+
+    /// Counts events.
+    struct Count(u32);
+
+    impl Sink for Count {
+        fn event(&mut self, _: StreamEvent) {
+            self.0 += 1;
+        }
+    }
+
+    #[test]
+    fn a_messages_events_are_counted_as_they_are_sent() {
+        let mut count = Count(0);
+        let mut emitter = Emitter::new(&mut count);
+        let (text, input) = ("one two three four five", json!({"command": "echo one"}));
+        emitter.text(text).unwrap();
+        emitter.thinking(text, None).unwrap();
+        let name = "bash_code_execution";
+        let (id, caller) = ("srvtoolu_1".to_owned(), ServerCaller::Absent);
+        emitter.server_call(id, name, &input, caller).unwrap();
+        let (id, name) = ("toolu_1".to_owned(), "clock".to_owned());
+        emitter.client_call(id, name, &json!({})).unwrap();
+        let data = "x".to_owned();
+        let redacted = ContentBlock::RedactedThinking { data };
+        emitter.whole(redacted).unwrap();
+        let message = json!({"content": [
+            {"type": "text", "text": text},
+            {"type": "thinking", "thinking": text, "signature": "s"},
+            {"type": "server_tool_use", "input": input},
+            {"type": "tool_use", "input": {}, "caller": {"type": "direct"}},
+            {"type": "redacted_thinking", "data": "x"},
+        ]});
+        // The start and the two at the end.
+        assert_eq!(events_of(&message), count.0 + 3);
     }
 
     #[test]

@@ -44,6 +44,7 @@ use workspace::telemetry::TurnDone;
 use workspace::verify::{Facts, Made};
 
 pub use calls::{Allowance, Memo};
+pub use emitter::events_of;
 pub use lints::{calls_so_far, heard, recorded};
 pub use references::handed_on;
 pub use turn::run;

@@ -252,6 +252,7 @@ impl Turn<'_> {
             by_code,
         } = self.earlier_results(request, orders).await?;
         let end = if let Some(by_code) = by_code {
+            self.cut_in_calls();
             End::Wait(ids, by_code)
         } else if warms_up {
             self.meter.set(UsageOverride {
@@ -296,7 +297,8 @@ impl Turn<'_> {
             }
             End::Wait(ids, by_code) => {
                 model.park(&ids, &by_code);
-                ("tool_use".to_owned(), None, None)
+                let cut = self.cuts.take_stop();
+                cut.map_or(("tool_use".to_owned(), None, None), stop_fields)
             }
         };
         self.emitter.end(fields, tail)?;
@@ -383,6 +385,7 @@ impl Turn<'_> {
                     let ids = orders.iter().map(|order| order.id().to_owned()).collect();
                     let ran = Box::pin(self.execute(orders)).await?;
                     if let Some(by_code) = ran.by_code {
+                        self.cut_in_calls();
                         return Ok(End::Wait(ids, by_code));
                     }
                     *results = ran.results;

@@ -242,6 +242,8 @@ pub enum Occasion<'a> {
     Tool {
         model: &'a str,
         tool: ServerTool,
+        /// Its code has begun before, and goes on with what the client has answered.
+        goes_on: bool,
     },
     Turn {
         model: &'a str,
@@ -251,6 +253,8 @@ pub enum Occasion<'a> {
     Wire {
         method: &'a str,
         path: &'a str,
+        /// Of the request, as far as its body is known.
+        model: Option<&'a str>,
         stream: bool,
     },
 }
@@ -305,15 +309,25 @@ impl Fault {
             (Act::Turn(act), Occasion::Turn { model, moment }) => {
                 act.fits(moment) && model_fits(Some(model))
             }
-            (Act::Tool(act), Occasion::Tool { model, tool }) => {
-                // The guest itself edits files: no program of the user's could run out of memory.
+            (
+                Act::Tool(act),
+                Occasion::Tool {
+                    model,
+                    tool,
+                    goes_on,
+                },
+            ) => {
+                // The guest itself edits files: no program of the user's could run out of memory. One that goes
+                // on has its code already.
                 let possible = match act {
                     ToolAct::Code { code, .. } => {
                         // Without a tool it is about code execution.
                         (tool.runs_code() || wanted_tool.is_some())
                             && tool.error_codes().contains(code)
                     }
-                    ToolAct::ExhaustMemory => tool.runs_code() && tool != ServerTool::Editor,
+                    ToolAct::ExhaustMemory => {
+                        tool.runs_code() && tool != ServerTool::Editor && !goes_on
+                    }
                     // The others have no sandbox.
                     ToolAct::KillSandbox | ToolAct::FillDisk | ToolAct::EngineUnreachable => {
                         tool.runs_code()
@@ -328,6 +342,7 @@ impl Fault {
                 Occasion::Wire {
                     method,
                     path,
+                    model,
                     stream,
                 },
             ) => {
@@ -337,6 +352,7 @@ impl Fault {
                         .as_ref()
                         .is_none_or(|pattern| pattern.matches(path))
                     && wanted_method.as_ref().is_none_or(|wanted| wanted == method)
+                    && model_fits(model)
             }
             _ => false,
         }
@@ -345,6 +361,11 @@ impl Fault {
     /// Whether the model's name decides, or a file's, so that a body must be read first.
     pub fn asks_for_body(&self) -> bool {
         self.select.model.is_some() || matches!(self.act, Act::Http(HttpAct::DeleteFile))
+    }
+
+    /// Whether it is of answers to requests for certain models.
+    pub(crate) fn is_of_a_models_wire(&self) -> bool {
+        self.select.model.is_some() && matches!(self.act, Act::Wire(_))
     }
 
     /// Whether only an answer that is made here can meet it, and no recorded one.

@@ -324,12 +324,14 @@ impl Workspace {
         }
     }
 
-    /// The fault that fires on `occasion`: of the request's `own`, else of the workspace's.
+    /// The fault that fires on `occasion`: of the request's `own`, else of the workspace's. It counts for both.
     pub fn fire(&self, own: Option<&Faults>, occasion: Occasion<'_>) -> Option<Fired> {
-        let own = own.and_then(|own| own.fire(occasion));
-        let fired = own
-            .map(Fired::of_request)
-            .or_else(|| self.faults.fire(occasion))?;
+        let fired = if let Some(fired) = own.and_then(|own| own.fire(occasion)) {
+            self.faults.pass(occasion);
+            fired.of_request()
+        } else {
+            self.faults.fire(occasion)?
+        };
         self.tell("fault_fired", || json!(fired.describe()));
         Some(fired)
     }

@@ -91,5 +91,5 @@ rules! {
     WEB_WITHOUT_SCRIPT = "web_without_script", Warning,
         "write what it finds under `web` in a rule";
     FAULT_WITHOUT_EFFECT = "fault_without_effect", Warning,
-        "use a sandbox whose disk is limited: `sandtable docs security`";
+        "let it meet a call that runs in a sandbox, `fill_disk` one whose disk is limited: `sandtable docs faults`";
 }

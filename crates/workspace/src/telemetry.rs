@@ -23,6 +23,9 @@ const START_BOUNDS_MS: [u64; 12] = [
     10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000,
 ];
 
+/// The source of what a fault answers before there is a turn. A rule may have the name, and then a model was asked.
+const FAULT: &str = "fault";
+
 /// The counters and the span exporter of a server. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Telemetry(Arc<Inner>);
@@ -113,6 +116,16 @@ impl CallOutcome {
     }
 }
 
+impl Done<'_> {
+    /// Whether it asked for a turn, and something decided one: a fault may come before.
+    fn is_turn(&self) -> bool {
+        let asked = self.method == "POST" && self.path.trim_end_matches('/') == "/v1/messages";
+        let decided =
+            self.source != Some(FAULT) || self.turn.is_some_and(|turn| turn.model.is_some());
+        (asked || self.item.is_some()) && decided
+    }
+}
+
 impl Telemetry {
     /// Counts a request that is over; of an item its turn alone.
     pub fn request(&self, done: &Done<'_>) {
@@ -124,7 +137,7 @@ impl Telemetry {
             );
             *self.lock().requests.entry(key).or_default() += 1;
         }
-        if let Some(turn) = done.turn {
+        if let Some(turn) = done.turn.filter(|_| done.is_turn()) {
             self.turn(turn, done.source, status(done.status, done.client_left));
         }
         if let Some(exporter) = self.0.exporter.get() {
@@ -246,6 +259,50 @@ fn origin(source: &str, asked_a_model: bool) -> &'static str {
 mod tests {
     use super::*;
 
+    fn nobody<'a>() -> Done<'a> {
+        Done {
+            request_id: "req_1",
+            workspace: Some("wrkspc_1"),
+            started: Instant::now(),
+            duration: Duration::ZERO,
+            traceparent: None,
+            method: "GET",
+            path: "/v1/models",
+            status: 200,
+            client_left: false,
+            item: None,
+            turn: None,
+            source: None,
+        }
+    }
+
+    #[test]
+    fn only_what_decides_a_turn_is_counted_as_one() {
+        let telemetry = Telemetry::default();
+        let none = TurnDone::default();
+        let answered = |method, path, source| {
+            telemetry.request(&Done {
+                method,
+                path,
+                turn: Some(&none),
+                source: Some(source),
+                ..nobody()
+            });
+        };
+        for (method, path) in [("GET", "/v1/models"), ("POST", "/v1/messages/count_tokens")] {
+            for source in ["fault", "cassette a.yaml", "unmatched"] {
+                answered(method, path, source);
+            }
+        }
+        answered("POST", "/v1/messages", "fault");
+        assert!(telemetry.lock().turns.is_empty());
+        for source in ["cassette a.yaml", "unmatched"] {
+            answered("POST", "/v1/messages", source);
+        }
+        let turns: Vec<_> = telemetry.lock().turns.keys().copied().collect();
+        assert_eq!(turns, [("cassette", "2xx"), ("unmatched", "2xx")]);
+    }
+
     #[test]
     fn what_clients_send_makes_no_label() {
         let telemetry = Telemetry::default();
@@ -257,18 +314,18 @@ mod tests {
             };
             let source = format!("rule {n}");
             telemetry.request(&Done {
-                request_id: "req_1",
-                workspace: Some("wrkspc_1"),
-                started: Instant::now(),
-                duration: Duration::ZERO,
-                traceparent: None,
                 method: &method,
                 path: &path,
                 status: 200 + n,
-                client_left: false,
-                item: None,
+                ..nobody()
+            });
+            telemetry.request(&Done {
+                method: "POST",
+                path: "/v1/messages",
+                status: 200 + n,
                 turn: Some(&turn),
                 source: Some(&source),
+                ..nobody()
             });
         }
         let text = telemetry.text(&Gauges::default());

@@ -189,6 +189,16 @@ async fn faults_strike_recorded_answers_too() {
     assert_eq!(events.len(), 4);
     assert_eq!(events[3].1["error"]["type"], "overloaded_error");
 
+    let at_once = json!({"at": "stream", "after_events": 0, "type": "overloaded_error"});
+    let answer = player.send(&with(turn.clone(), &at_once)).await;
+    assert_eq!(answer.status, 529);
+
+    let late = json!({"at": "stream", "after_events": 300, "type": "overloaded_error"});
+    let answer = player.send(&with(turn.clone(), &late)).await;
+    let events = events_of([answer.body.as_slice()]);
+    assert_eq!(events.last().unwrap().0, "error");
+    assert!(events.iter().all(|(name, _)| name != "message_delta"));
+
     let tool = json!({"at": "tool", "tool": "bash_code_execution", "error_code": "unavailable"});
     let answer = player.send(&with(turn.clone(), &tool)).await;
     assert!(

@@ -195,6 +195,7 @@ impl Running<'_> {
         let fault = self.input.fire(Occasion::Tool {
             model: &self.input.request.model,
             tool,
+            goes_on: false,
         });
         let ran = self.web.run(
             self.input,

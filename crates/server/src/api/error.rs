@@ -189,8 +189,12 @@ impl From<ServiceError> for ApiError {
 }
 
 impl ApiError {
-    /// The answer, and its body once more for the journal.
+    /// The answer, and its body once more for the journal. A `request-id` among its own headers is the body's, too.
     pub(super) fn answer(&self, request_id: Option<&str>) -> (Response, Bytes) {
+        let mut own = self.headers.iter().rev();
+        let own = own.find(|(name, _)| name.as_str() == "request-id");
+        let own = own.and_then(|(_, value)| value.to_str().ok());
+        let request_id = own.or(request_id);
         let body = Bytes::from(self.body(request_id).to_string());
         let headers = [(header::CONTENT_TYPE, "application/json")];
         let mut response = (self.status, headers, Body::from(body.clone())).into_response();
@@ -203,5 +207,21 @@ impl ApiError {
             response.headers_mut().insert(name.clone(), value.clone());
         }
         (response, body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_one_request_id() {
+        let name = HeaderName::from_static("request-id");
+        let own = ApiError::invalid("x").with_header(name, HeaderValue::from_static("req_own"));
+        for (error, id) in [(own, "req_own"), (ApiError::invalid("x"), "req_1")] {
+            let (_, body) = error.answer(Some("req_1"));
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["request_id"], id);
+        }
     }
 }

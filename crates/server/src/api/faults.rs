@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::api::cut;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::exchange::{Exchange, Noted};
+use crate::api::json::is_json;
 use crate::api::key::keys;
 use crate::api::multipart;
 use crate::api::record::{Record, is_stream};
@@ -30,24 +31,27 @@ use workspace::fault::{self, Act, Dice, Faults, Fired, HttpAct, Occasion};
 /// Faults for one request, as one object or a list.
 const HEADER: &str = "x-sandtable-fault";
 
-/// The faults that a request brings along.
+/// The faults that a request brings along; several headers are one list.
 pub(super) fn of_request(
     headers: &HeaderMap,
     seed: Option<u64>,
     request_id: &str,
 ) -> ApiResult<Option<Arc<Faults>>> {
-    let Some(value) = headers.get(HEADER) else {
+    if !headers.contains_key(HEADER) {
         return Ok(None);
-    };
-    let text = value.to_str().map_err(|_| ApiError::not_ascii(HEADER))?;
+    }
     let bad =
         |error: &dyn Hinted| ApiError::invalid(format!("{HEADER}: {}", hinted::in_line(error)));
-    let value: Value = document::json(text.as_bytes()).map_err(|error| {
-        let wrong = Mistake::new(format!("{HEADER} {error}"));
-        let wrong = wrong.with_hint(r#"such as {"at":"http","status":529}"#);
-        ApiError::invalid(hinted::in_line(&wrong))
-    })?;
-    let parsed = fault::parse(&value).map_err(|error| bad(&error))?;
+    let mut parsed = Vec::new();
+    for value in headers.get_all(HEADER) {
+        let text = value.to_str().map_err(|_| ApiError::not_ascii(HEADER))?;
+        let value: Value = document::json(text.as_bytes()).map_err(|error| {
+            let wrong = Mistake::new(format!("{HEADER} {error}"));
+            let wrong = wrong.with_hint(r#"such as {"at":"http","status":529}"#);
+            ApiError::invalid(hinted::in_line(&wrong))
+        })?;
+        parsed.extend(fault::parse(&value).map_err(|error| bad(&error))?);
+    }
     // Events and verdicts tell a fault as it was given.
     let redactor = Redactor::default().with_known(keys(headers));
     let parsed = parsed
@@ -154,9 +158,16 @@ pub(super) fn on_the_wire(
     response: Response,
 ) -> Response {
     let workspace = Arc::clone(&record.workspace);
+    let mut layers = own.into_iter().chain([&workspace.faults]);
+    let model = if layers.any(Faults::ask_for_model) {
+        record.noted.request.as_deref().and_then(aim::model_of)
+    } else {
+        None
+    };
     let occasion = Occasion::Wire {
         method: &record.entry.method,
         path: &record.entry.path,
+        model: model.as_deref(),
         stream: is_stream(&response),
     };
     let Some(fired) = workspace.fire(own, occasion) else {
@@ -203,7 +214,7 @@ async fn read_for_journal(exchange: &mut Exchange) -> Option<Bytes> {
     let boundary = kind
         .and_then(|value| value.to_str().ok())
         .and_then(multipart::boundary);
-    if boundary.is_none() && !aim::is_json(exchange.headers()) {
+    if boundary.is_none() && !is_json(exchange.headers()) {
         return None;
     }
     let body = axum::body::to_bytes(exchange.take_body(), limits::FAULTED_BODY_BYTES);

@@ -97,11 +97,41 @@ pub(super) fn lenient_caller(
     })
 }
 
-/// The quirks that a request sets for itself.
+/// The quirks that a request sets for itself; several headers are one list.
 fn quirks(headers: &HeaderMap) -> ApiResult<Layer> {
     const HEADER: &str = "x-sandtable-quirk";
-    let text = headers.get(HEADER).map(HeaderValue::to_str).transpose();
-    let text = text.map_err(|_| ApiError::not_ascii(HEADER))?;
-    Layer::from_text(text.unwrap_or_default())
+    let parts = headers.get_all(HEADER).iter().map(HeaderValue::to_str);
+    let parts: Result<Vec<_>, _> = parts.collect();
+    let parts = parts.map_err(|_| ApiError::not_ascii(HEADER))?;
+    Layer::from_text(&parts.join(","))
         .map_err(|error| ApiError::invalid(format!("{HEADER}: {}", hinted::in_line(&error))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_one_name_are_one_list() {
+        let mut headers = HeaderMap::new();
+        let quirk = "x-sandtable-quirk";
+        headers.append(quirk, HeaderValue::from_static("era=beta-2025"));
+        headers.append(quirk, HeaderValue::from_static("container-idle=5m"));
+        let layer = quirks(&headers).unwrap();
+        assert_eq!(layer.rows().count(), 2);
+        headers.append(quirk, HeaderValue::from_static("nonsense"));
+        assert!(quirks(&headers).is_err());
+
+        let fault = "x-sandtable-fault";
+        let http = HeaderValue::from_static(r#"{"at":"http","status":529}"#);
+        headers.append(fault, http);
+        let turn = r#"[{"at":"turn","do":"expire_container"}]"#;
+        headers.append(fault, HeaderValue::from_static(turn));
+        let read = faults::of_request(&headers, None, "req_1")
+            .unwrap()
+            .unwrap();
+        assert_eq!(read.list().len(), 2);
+        headers.append(fault, HeaderValue::from_static(r#"{"at":"disk"}"#));
+        assert!(faults::of_request(&headers, None, "req_1").is_err());
+    }
 }

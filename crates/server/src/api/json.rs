@@ -69,6 +69,27 @@ fn owned(bytes: &Bytes) -> Bytes {
     }
 }
 
+/// The content type in lower case, without its parameters.
+fn essence(headers: &HeaderMap) -> Cow<'_, str> {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let text = kind.and_then(|value| value.to_str().ok());
+    let essence = text.unwrap_or_default().split(';').next();
+    match essence.unwrap_or_default().trim() {
+        // As nearly everybody writes it.
+        known @ "application/json" => Cow::Borrowed(known),
+        other => Cow::Owned(other.to_ascii_lowercase()),
+    }
+}
+
+fn is_of_json(essence: &str) -> bool {
+    essence == "application/json" || essence.ends_with("+json")
+}
+
+/// Whether a body says that it is JSON.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    is_of_json(&essence(headers))
+}
+
 pub(crate) fn check_headers(headers: &HeaderMap, limit: usize) -> ApiResult<()> {
     let text = |name| {
         headers
@@ -76,14 +97,8 @@ pub(crate) fn check_headers(headers: &HeaderMap, limit: usize) -> ApiResult<()> 
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
     };
-    let content_type = text(header::CONTENT_TYPE);
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let essence = match essence {
-        // As nearly everybody writes it.
-        "application/json" => Cow::Borrowed(essence),
-        other => Cow::Owned(other.to_ascii_lowercase()),
-    };
-    if essence != "application/json" && !essence.ends_with("+json") {
+    let essence = essence(headers);
+    if !is_of_json(&essence) {
         let got = if essence.is_empty() {
             "none".to_owned()
         } else {
@@ -203,6 +218,22 @@ fn offset(bytes: &[u8], error: &serde_json::Error) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_is_json_however_its_type_is_written() {
+        for (kind, is) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("application/problem+json", true),
+            ("application/jsonl", false),
+            ("multipart/form-data", false),
+        ] {
+            let value = axum::http::HeaderValue::from_static(kind);
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, value)]);
+            assert_eq!(is_json(&headers), is, "{kind}");
+            assert_eq!(check_headers(&headers, 1).is_ok(), is, "{kind}");
+        }
+    }
 
     #[test]
     fn a_fault_in_the_text_is_located_and_named() {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Fault, parse};
+use super::Fault;
+use super::parse::fault;
 use common::document::{self, Diagnostic, Node, Position};
 use common::input;
 use common::limits::MAX_INPUT_FILE_BYTES;
@@ -26,7 +27,7 @@ pub fn load(path: &Path) -> Result<Vec<Fault>, Diagnostic> {
         wrong
     })?;
     let one = |node: &Node| {
-        let read = parse(&node.to_json());
+        let read = fault(&node.to_json());
         read.map_err(|error| wrong(node.at, error.message, error.hint))
     };
     let Some(tree) = tree else {
@@ -34,12 +35,7 @@ pub fn load(path: &Path) -> Result<Vec<Fault>, Diagnostic> {
         let message = "there is nothing in it".to_owned();
         return Err(wrong(Position::default(), message, hint.to_owned()));
     };
-    let faults = tree
-        .items()
-        .iter()
-        .map(one)
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(faults.into_iter().flatten().collect())
+    tree.items().iter().map(one).collect()
 }
 
 #[cfg(test)]
@@ -80,7 +76,11 @@ mod tests {
             Some("leave one of the two out"),
             "{error}"
         );
-        for (text, place) in [("- at: [\n", "faults.yaml:"), ("# none\n", "nothing in it")] {
+        for (text, place) in [
+            ("- at: [\n", "faults.yaml:"),
+            ("# none\n", "nothing in it"),
+            ("- - {at: http, status: 500}\n", "a fault is an object"),
+        ] {
             std::fs::write(&path, text).unwrap();
             let told = common::hinted::told(&load(&path).unwrap_err());
             assert!(

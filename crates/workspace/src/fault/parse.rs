@@ -77,7 +77,8 @@ pub fn parse(value: &Value) -> Result<Vec<Fault>, FaultError> {
     }
 }
 
-fn fault(value: &Value) -> Result<Fault, FaultError> {
+/// Reads one fault, which is no list.
+pub(super) fn fault(value: &Value) -> Result<Fault, FaultError> {
     let example = r#"such as {"at":"http","status":529,"times":2}"#;
     let Value::Object(members) = value else {
         return Err(bad("a fault is an object", example));
@@ -167,6 +168,12 @@ fn http(keys: &Keys<'_>) -> Result<HttpAct, FaultError> {
         Action::Error => {
             let edge = keys.boolean("edge")?.unwrap_or(false);
             let mut error = service_error(keys, None)?;
+            if edge && error.details.is_some() {
+                return Err(bad(
+                    "`error_code` does not go with `edge`",
+                    "the edge's body has a type and a message alone",
+                ));
+            }
             if edge {
                 let (kind, message) = usual::edge_of(error.status).ok_or_else(|| {
                     bad(
@@ -493,6 +500,12 @@ impl<'a> Keys<'a> {
                 format!("`{key}` is for {of}"),
             )
         };
+        if span.is_some() && delay.is_some() {
+            return Err(bad(
+                "`delay_ms` and `for_ms` say two lengths",
+                "leave one out",
+            ));
+        }
         let waits = matches!(action, Transport::Stall | Transport::Delay);
         if span.is_some() && !waits {
             return Err(stray("for_ms", "`stall` and `delay_ms`"));
@@ -601,7 +614,13 @@ mod tests {
                 ServerTool::Python,
                 ServerTool::WebFetch,
             ];
-            tools.map(|tool| fault.fits(crate::fault::Occasion::Tool { model, tool }))
+            tools.map(|tool| {
+                fault.fits(crate::fault::Occasion::Tool {
+                    model,
+                    tool,
+                    goes_on: false,
+                })
+            })
         };
         for (code, tools) in [
             ("unavailable", [true, true, true, false]),
@@ -653,6 +672,13 @@ mod tests {
             json!({"at": "http", "status": 500, "nth": 0}),
             json!({"at": "http", "status": 500, "probability": 2}),
             json!({"at": "http", "status": 500, "edge": true}),
+            json!({"at": "http", "status": 403, "edge": true, "error_code": "x"}),
+            json!({"at": "http", "delay_ms": 5, "for_ms": 7}),
+            json!({"at": "stream", "do": "delay_ms", "delay_ms": 5, "for_ms": 7}),
+            json!({"at": "wire", "do": "pace", "tokens_per_second": 1e-30}),
+            json!({"at": "wire", "do": "pace", "tokens_per_second": 0}),
+            json!([[{"at": "http", "status": 500}]]),
+            json!({"at": "http", "status": 500, "headers": {"anthropic-workspace-id": "x"}}),
             json!({"at": "http", "status": 500, "after_events": 1}),
             json!({"at": "http", "status": 500, "headers": {"a b": "c"}}),
             json!({"at": "http", "status": 500, "headers": {"a": "b\r\nc: d"}}),

@@ -211,6 +211,15 @@ impl Faults {
     /// The fault that fires on `occasion`; counts it. Every fault that fits counts the occasion, and the
     /// first that is due fires.
     pub fn fire(&self, occasion: Occasion<'_>) -> Option<Fired> {
+        self.meet(occasion, true)
+    }
+
+    /// Counts an occasion on which a fault of a layer above has fired.
+    pub(crate) fn pass(&self, occasion: Occasion<'_>) {
+        self.meet(occasion, false);
+    }
+
+    fn meet(&self, occasion: Occasion<'_>, may_fire: bool) -> Option<Fired> {
         let mut state = self.lock();
         if state.own.is_empty() && state.base.is_empty() {
             return None;
@@ -224,7 +233,7 @@ impl Faults {
         for (layer, entry) in entries {
             if entry.fault.fits(occasion) {
                 entry.matched += 1;
-                if fired.is_none() && entry.is_due(&self.dice) {
+                if may_fire && fired.is_none() && entry.is_due(&self.dice) {
                     entry.fired += 1;
                     fired = Some(Fired {
                         fault: Arc::clone(&entry.fault),
@@ -242,6 +251,13 @@ impl Faults {
         let state = self.lock();
         let mut entries = state.own.iter().chain(&state.base);
         entries.any(|entry| entry.fault.asks_for_body() && entry.fault.may_fit(method, path))
+    }
+
+    /// Whether an answer's bytes need to know the model that was asked.
+    pub fn ask_for_model(&self) -> bool {
+        let state = self.lock();
+        let mut entries = state.own.iter().chain(&state.base);
+        entries.any(|entry| entry.fault.is_of_a_models_wire())
     }
 
     /// Whether any of them is of turns as a whole.
@@ -365,6 +381,46 @@ mod tests {
         let list = two.list();
         assert_eq!((list[1].matched, list[1].fired), (3, 1));
         assert_eq!(list[1].left, Some(0));
+    }
+
+    #[test]
+    fn an_occasion_that_a_layer_above_has_taken_counts() {
+        let second = faults(&json!({"at": "http", "status": 500, "nth": 2}), 1);
+        second.pass(OCCASION);
+        assert_eq!(second.list()[0].matched, 1);
+        assert_eq!(fires(&second, 2), [true, false]);
+    }
+
+    #[test]
+    fn the_wire_of_a_model_is_that_of_requests_for_it() {
+        let slow = json!({"at": "wire", "do": "merge", "model": "claude-haiku-*", "times": 0});
+        let slow = faults(&slow, 1);
+        assert!(slow.ask_for_model());
+        let meets = |model| {
+            let occasion = Occasion::Wire {
+                method: "POST",
+                path: "/v1/messages",
+                model,
+                stream: true,
+            };
+            slow.fire(occasion).is_some()
+        };
+        let models = [Some("claude-haiku-4-5"), Some("claude-opus-4-6"), None];
+        assert_eq!(models.map(meets), [true, false, false]);
+    }
+
+    #[test]
+    fn code_that_goes_on_is_not_made_greedy() {
+        let greedy = faults(&json!({"at": "tool", "do": "exhaust_memory"}), 1);
+        let meets = |goes_on| {
+            let occasion = Occasion::Tool {
+                model: "claude-opus-4-6",
+                tool: model::ServerTool::Python,
+                goes_on,
+            };
+            greedy.fire(occasion).is_some()
+        };
+        assert_eq!([true, false].map(meets), [false, true]);
     }
 
     #[test]

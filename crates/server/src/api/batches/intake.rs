@@ -38,7 +38,7 @@ pub(in crate::api) async fn create(exchange: &mut Exchange) -> Outcome {
         let row = keep(&app, &caller, received).await?;
         caller.made.note(&row.id);
         let answer = answer(&row, &caller, &headers);
-        run::start(&app, caller.workspace, row);
+        run::start(&app, caller.workspace, row, caller.faults);
         Ok::<_, ApiError>(answer)
     });
     kept.await.map_err(|error| ApiError::internal(&error))?

@@ -17,6 +17,7 @@ use common::ids::Kind;
 use engine::fold::Fold;
 use engine::{self, Report, TurnInput};
 use store::{BatchRow, ItemOutcome, ItemRow};
+use workspace::fault::Faults;
 use workspace::journal::{BatchItem, Entry, Headers};
 use workspace::quirks::{Era, Layer, Quirks};
 use workspace::telemetry::Done;
@@ -38,11 +39,16 @@ const REFUSED: &[&str] = &[
 ];
 
 /// Runs an item, keeps what came of it, and notes it in the journal.
-pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow>, item: ItemRow) {
+pub(super) async fn run(
+    app: App,
+    workspace: Arc<Workspace>,
+    (batch, faults): (Arc<BatchRow>, Option<Arc<Faults>>),
+    item: ItemRow,
+) {
     let started = Instant::now();
     let at = workspace.clock.now();
     let report = Arc::default();
-    let redactor = Redactor::default();
+    let redactor = Redactor::default().with_told_by(&item.params);
     let ids = workspace.ids(&[b"item", batch.id.as_bytes(), item.custom_id.as_bytes()]);
     let id = ids.next(Kind::Request);
     let named = BatchItem {
@@ -57,17 +63,17 @@ pub(super) async fn run(app: App, workspace: Arc<Workspace>, batch: Arc<BatchRow
             batch: Some(named.clone()),
         })
     });
-    let (outcome, status, result) = match message(&app, &workspace, &batch, &item, &report).await {
-        Ok(message) => (ItemOutcome::Succeeded, 200, message),
-        Err(error) => {
-            let mut body = error.body(None);
-            body["request_id"] = Value::Null;
-            let status = error.status().as_u16();
-            (ItemOutcome::Errored, status, body.to_string().into_bytes())
-        }
-    };
+    let (outcome, status, result) =
+        match message(&app, &workspace, (&batch, faults), &item, &report).await {
+            Ok(message) => (ItemOutcome::Succeeded, 200, message),
+            Err(error) => {
+                let mut body = error.body(None);
+                body["request_id"] = Value::Null;
+                let status = error.status().as_u16();
+                (ItemOutcome::Errored, status, body.to_string().into_bytes())
+            }
+        };
     let report = std::mem::take(&mut *report.lock().unwrap_or_else(PoisonError::into_inner));
-    let redactor = Redactor::default().with_told_by(&item.params);
     let entry = Entry {
         id,
         at,
@@ -140,7 +146,7 @@ fn quirks(workspace: &Workspace, batch: &BatchRow) -> Quirks {
 async fn message(
     app: &App,
     workspace: &Arc<Workspace>,
-    batch: &BatchRow,
+    (batch, faults): (&BatchRow, Option<Arc<Faults>>),
     item: &ItemRow,
     report: &Arc<Mutex<Report>>,
 ) -> ApiResult<Vec<u8>> {
@@ -161,7 +167,7 @@ async fn message(
                 .collect(),
         ),
         quirks: quirks(workspace, batch),
-        faults: None,
+        faults,
         made: Made::default(),
         // A batch is over when it is over: nobody waits for its items.
         open: OpenRequest::default(),

@@ -16,15 +16,21 @@ use crate::app::App;
 use common::limits;
 use store::{BatchRow, BatchState, ItemOutcome, StoreError};
 use workspace::Workspace;
+use workspace::fault::Faults;
 
-/// Runs a batch in the background.
-pub(super) fn start(app: &App, workspace: Arc<Workspace>, batch: BatchRow) {
+/// Runs a batch in the background. Its items meet `faults`, those of the request that made it.
+pub(super) fn start(
+    app: &App,
+    workspace: Arc<Workspace>,
+    batch: BatchRow,
+    faults: Option<Arc<Faults>>,
+) {
     let (runner, n, owner) = (app.clone(), batch.n, batch.workspace.clone());
     let span =
         tracing::error_span!(parent: None, "batch", id = %batch.id, workspace = %batch.workspace);
     app.batches.start(n, owner, |wake| {
         let work = async move {
-            if let Err(error) = run(runner, workspace, Arc::new(batch), &wake).await {
+            if let Err(error) = run(runner, workspace, (Arc::new(batch), faults), &wake).await {
                 tracing::error!(%error, "a batch stands still until the next start");
             }
         };
@@ -36,7 +42,7 @@ pub(super) fn start(app: &App, workspace: Arc<Workspace>, batch: BatchRow) {
 pub(crate) async fn resume(app: &App) -> Result<(), StoreError> {
     for batch in app.store.unfinished_batches().await? {
         if let Some(workspace) = app.workspaces.named(&batch.workspace) {
-            start(app, workspace, batch);
+            start(app, workspace, batch, None);
         }
     }
     Ok(())
@@ -57,7 +63,7 @@ pub(crate) async fn resume_newcomers(app: App) {
 pub(crate) async fn resume_in(app: &App, workspace: &Arc<Workspace>) -> Result<(), StoreError> {
     for batch in app.store.unfinished_batches().await? {
         if batch.workspace == workspace.id {
-            start(app, Arc::clone(workspace), batch);
+            start(app, Arc::clone(workspace), batch, None);
         }
     }
     Ok(())
@@ -89,7 +95,7 @@ async fn look(app: &App, workspace: &Workspace, batch: &BatchRow) -> Result<Look
 async fn run(
     app: App,
     workspace: Arc<Workspace>,
-    batch: Arc<BatchRow>,
+    (batch, faults): (Arc<BatchRow>, Option<Arc<Faults>>),
     wake: &Notify,
 ) -> Result<(), StoreError> {
     let mut running = FuturesUnordered::new();
@@ -114,7 +120,12 @@ async fn run(
                     (Some(_), Look::Gone | Look::Over(_)) => {}
                     (Some(item), Look::GoesOn) => {
                         after = item.position;
-                        let work = item::run(app.clone(), Arc::clone(&workspace), Arc::clone(&batch), item);
+                        let work = item::run(
+                            app.clone(),
+                            Arc::clone(&workspace),
+                            (Arc::clone(&batch), faults.clone()),
+                            item,
+                        );
                         running.push(Box::pin(async move {
                             work.await;
                             drop(permit);

@@ -2,12 +2,14 @@
 //! files that it names.
 
 use axum::body::Body;
-use axum::http::{HeaderMap, header};
+use axum::http::header;
+use serde::Deserialize;
 use serde_json::Value;
 use wire::request::MessagesRequest;
 
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::exchange::Exchange;
+use crate::api::json;
 use crate::app::App;
 use common::ids::FileId;
 use common::limits;
@@ -32,7 +34,7 @@ pub(super) async fn read(exchange: &mut Exchange) -> ApiResult<Aim> {
     let length = exchange.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
     let fits = length.is_none_or(|bytes: usize| bytes <= limits::MAX_MESSAGES_BODY_BYTES);
-    if !is_json(exchange.headers()) || !fits {
+    if !json::is_json(exchange.headers()) || !fits {
         return Ok(aim);
     }
     let bytes = axum::body::to_bytes(exchange.take_body(), limits::MAX_MESSAGES_BODY_BYTES)
@@ -41,14 +43,20 @@ pub(super) async fn read(exchange: &mut Exchange) -> ApiResult<Aim> {
     // What is no JSON has no model; its handler says so.
     let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     aim.model = value["model"].as_str().map(str::to_owned);
-    add_files(&value, &mut aim.files);
+    let path = exchange.head.uri.path();
+    add_files(path, &value, &mut aim.files);
     exchange.put_body(Body::from(bytes));
     Ok(aim)
 }
 
-pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE);
-    kind.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+/// The model that a body names, if it is JSON and does.
+pub(super) fn model_of(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        model: String,
+    }
+    let named: Named = serde_json::from_slice(body).ok()?;
+    Some(named.model)
 }
 
 impl Aim {
@@ -80,10 +88,15 @@ fn file_of_path(path: &str) -> Option<FileId> {
 
 /// The files without which a turn is refused, those of a batch's items as well. Of `container_upload`s these
 /// are the newest message's: older ones are inert.
-fn add_files(body: &Value, files: &mut Vec<FileId>) {
+fn add_files(path: &str, body: &Value, files: &mut Vec<FileId>) {
+    let decode = if path == "/v1/messages/count_tokens" {
+        MessagesRequest::decode_count
+    } else {
+        MessagesRequest::decode
+    };
     let items = body["requests"].as_array().into_iter().flatten();
     let bodies = items.map(|item| &item["params"]).chain([body]);
-    let turns = bodies.filter_map(|body| MessagesRequest::decode(body, true).ok());
+    let turns = bodies.filter_map(|body| decode(body, true).ok());
     for turn in turns {
         for id in engine::handed_on(&turn) {
             if !files.iter().any(|known| **known == *id) {
@@ -110,11 +123,17 @@ mod tests {
             {"role": "user", "content": [upload("file_2"), upload("file_2")]},
         ]));
         let mut files = Vec::new();
-        add_files(&body, &mut files);
+        add_files("/v1/messages", &body, &mut files);
         let item = turn(json!([{"role": "user", "content": [document("file_3")]}]));
-        add_files(&json!({"requests": [{"params": item}]}), &mut files);
+        let batch = json!({"requests": [{"params": item}]});
+        add_files("/v1/messages/batches", &batch, &mut files);
+        let count =
+            json!({"model": "m", "messages": [{"role": "user", "content": [upload("file_4")]}]});
+        add_files("/v1/messages", &count, &mut files);
+        assert!(!files.contains(&"file_4".into()), "it is no turn");
+        add_files("/v1/messages/count_tokens", &count, &mut files);
         let files: Vec<&str> = files.iter().map(|id| &**id).collect();
-        assert_eq!(files, ["file_1", "file_2", "file_3"]);
+        assert_eq!(files, ["file_1", "file_2", "file_3", "file_4"]);
         assert_eq!(
             file_of_path("/v1/files/file_1/content").as_deref(),
             Some("file_1")

@@ -21,8 +21,8 @@ use crate::api::error::ApiError;
 use crate::api::exchange::{Exchange, Noted, Outcome};
 use crate::api::paced::{Paced, Step};
 use cassette::{
-    Body as Recorded, Deck, End, Miss, Named, Pace, Played, Request, Response, Timing, fail_calls,
-    split_frames,
+    Body as Recorded, Deck, End, Miss, Named, Pace, Played, Request, Response, Timing,
+    data_of_frame, fail_calls, split_frames,
 };
 use engine::over::Over;
 use engine::{self, over};
@@ -210,18 +210,26 @@ async fn sent(
         steps.push(Step::Cut);
     }
     if let Some(Act::Stream { after_events, act }) = act {
-        if response.is_stream() {
-            disturb(&mut steps, after_events, &act);
-        } else if let Some(answer) = disturbed_plain(&bytes, &act).await {
+        let instead = if response.is_stream() {
+            disturb(&mut steps, after_events, &act)
+        } else {
+            disturbed_plain(caller, &bytes, after_events, &act).await
+        };
+        if let Some(answer) = instead {
             return answer;
         }
     }
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::OK);
-    let mut answer = if steps.iter().all(|step| matches!(step, Step::Send(_))) && steps.len() <= 1 {
+    let mut answer = if let [] | [Step::Send(_)] = &steps[..] {
+        let whole = steps.into_iter().find_map(|step| match step {
+            Step::Send(bytes) => Some(bytes),
+            Step::Flush | Step::Wait(_) | Step::Hang | Step::Cut => None,
+        });
+        let whole = whole.unwrap_or_default();
         if let Some(ran) = ran {
-            ran.sees_events(&bytes);
+            ran.sees_events(&whole);
         }
-        (status, Body::from(bytes.clone())).into_response()
+        (status, Body::from(whole)).into_response()
     } else {
         let pieces = Paced::new(caller.workspace.clock.clone(), steps);
         let pieces = pieces.inspect(move |piece| {
@@ -287,7 +295,9 @@ fn due(timing: &Timing, end: usize) -> u64 {
 }
 
 fn scaled(span_ms: u64, factor: f64) -> Duration {
-    Duration::from_millis(span_ms).mul_f64(factor)
+    // What a file says may be more than a span can hold.
+    let seconds = Duration::from_millis(span_ms).as_secs_f64() * factor;
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 fn fire(caller: &Caller, occasion: Occasion<'_>, facts: &mut Facts) -> Option<Act> {
@@ -300,7 +310,12 @@ fn fire(caller: &Caller, occasion: Occasion<'_>, facts: &mut Facts) -> Option<Ac
 /// The error that a fault gives to a recorded call. What would happen to a sandbox cannot: there is none.
 fn tool_fault(caller: &Caller, model: &str, tool: &str, facts: &mut Facts) -> Option<String> {
     let tool = ServerTool::from_name(tool)?;
-    let act = fire(caller, Occasion::Tool { model, tool }, facts)?;
+    let occasion = Occasion::Tool {
+        model,
+        tool,
+        goes_on: false,
+    };
+    let act = fire(caller, occasion, facts)?;
     let code = if let Act::Tool(ToolAct::Code { code, .. }) = act {
         code
     } else {
@@ -340,8 +355,8 @@ fn note(caller: &Caller, turn: Option<&MessagesRequest>, played: &Played, facts:
     }
 }
 
-/// Puts a fault into a stream after so many events.
-fn disturb(steps: &mut Vec<Step>, after_events: Option<u32>, act: &StreamAct) {
+/// Puts a fault into a stream after so many events; what comes before all of them is an answer of its own.
+fn disturb(steps: &mut Vec<Step>, after_events: Option<u32>, act: &StreamAct) -> Option<Outcome> {
     let wait = |span: &Option<Duration>| match span {
         Some(span) => Step::Wait(*span),
         None => Step::Hang,
@@ -356,17 +371,18 @@ fn disturb(steps: &mut Vec<Step>, after_events: Option<u32>, act: &StreamAct) {
                 steps.push(step);
             }
         }
-        return;
+        return None;
     };
-    let after = usize::try_from(after).unwrap_or(usize::MAX);
-    let at = steps
+    let at = place(steps, usize::try_from(after).unwrap_or(usize::MAX));
+    let is_first = steps[..at]
         .iter()
-        .enumerate()
-        .filter(|(_, step)| matches!(step, Step::Send(_)))
-        .nth(after)
-        .map_or(steps.len(), |(at, _)| at);
+        .all(|step| !matches!(step, Step::Send(_)));
     match act {
         StreamAct::Wait(span) => steps.insert(at, wait(span)),
+        StreamAct::Cut if is_first => {
+            return Some(Ok(cut::response(Bytes::new(), "text/event-stream")));
+        }
+        StreamAct::Error(error) if is_first => return Some(Err(error.clone().into())),
         StreamAct::Cut => {
             steps.truncate(at);
             steps.push(Step::Cut);
@@ -379,10 +395,34 @@ fn disturb(steps: &mut Vec<Step>, after_events: Option<u32>, act: &StreamAct) {
             steps.push(Step::Send(Bytes::from(frame)));
         }
     }
+    None
+}
+
+/// Where so many events are out, or all before `message_delta`: of a stream that breaks off, all that there are.
+fn place(steps: &[Step], after: usize) -> usize {
+    let is_last = |event: &Bytes| {
+        let text = String::from_utf8_lossy(event);
+        data_of_frame(&text).is_some_and(|data| data["type"] == "message_delta")
+    };
+    let mut events = 0;
+    for (at, step) in steps.iter().enumerate() {
+        match step {
+            Step::Send(event) if events == after || is_last(event) => return at,
+            Step::Send(_) => events += 1,
+            Step::Cut => return at,
+            Step::Flush | Step::Wait(_) | Step::Hang => {}
+        }
+    }
+    steps.len()
 }
 
 /// The effect of a stream's fault on an answer that is no stream.
-async fn disturbed_plain(bytes: &Bytes, act: &StreamAct) -> Option<Outcome> {
+async fn disturbed_plain(
+    caller: &Caller,
+    bytes: &Bytes,
+    after_events: Option<u32>,
+    act: &StreamAct,
+) -> Option<Outcome> {
     match act {
         StreamAct::Error(error) => Some(Err(error.clone().into())),
         StreamAct::Cut => Some(Ok(cut::response(
@@ -390,9 +430,70 @@ async fn disturbed_plain(bytes: &Bytes, act: &StreamAct) -> Option<Outcome> {
             "application/json",
         ))),
         StreamAct::Wait(Some(span)) => {
-            tokio::time::sleep(*span).await;
+            let pauses = match after_events {
+                Some(_) => 1,
+                None => engine::events_of(&serde_json::from_slice(bytes).unwrap_or_default()),
+            };
+            if !caller.workspace.clock.is_frozen() {
+                tokio::time::sleep(span.saturating_mul(pauses)).await;
+            }
             None
         }
         StreamAct::Wait(None) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 5] = [
+        "message_start",
+        "ping",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ];
+
+    fn event(name: &str) -> Bytes {
+        format!("event: {name}\ndata: {{\"type\":\"{name}\"}}\n\n").into()
+    }
+
+    fn steps() -> Vec<Step> {
+        NAMES.iter().map(|name| Step::Send(event(name))).collect()
+    }
+
+    fn error() -> StreamAct {
+        let faults = workspace::fault::parse(&serde_json::json!({"at": "stream", "status": 529}));
+        match faults.unwrap().remove(0).act {
+            Act::Stream { act, .. } => act,
+            Act::Http(_) | Act::Tool(_) | Act::Turn(_) | Act::Wire(_) => unreachable!(),
+        }
+    }
+
+    #[test]
+    fn a_fault_before_the_first_event_is_an_answer_of_its_own() {
+        let answer = disturb(&mut steps(), Some(0), &error()).unwrap();
+        assert_eq!(answer.unwrap_err().status().as_u16(), 529);
+        assert!(disturb(&mut steps(), Some(0), &StreamAct::Cut).is_some());
+        // Its pace comes before its events.
+        let mut paced = steps();
+        paced.insert(0, Step::Wait(Duration::ZERO));
+        assert!(disturb(&mut paced, Some(0), &error()).is_some());
+    }
+
+    #[test]
+    fn a_fault_beyond_an_answer_comes_before_its_message_delta() {
+        for (after, sent) in [(1, 1), (3, 3), (4, 3), (300, 3)] {
+            let mut cut = steps();
+            assert!(disturb(&mut cut, Some(after), &StreamAct::Cut).is_none());
+            assert_eq!(cut.len(), sent + 1, "{after}");
+            assert!(matches!(cut[sent], Step::Cut), "{after}");
+        }
+        let mut broken = steps();
+        broken.truncate(2);
+        broken.push(Step::Cut);
+        assert!(disturb(&mut broken, Some(300), &error()).is_none());
+        assert!(matches!(&broken[..], [_, _, Step::Send(_)]));
     }
 }

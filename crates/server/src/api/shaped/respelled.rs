@@ -8,7 +8,7 @@ const DATA: &str = "data: ";
 /// Parity: members may come at any time, and clients are told to pass over them (F028).
 const UNKNOWN: &str = "sandtable_unknown";
 /// Objects of an event and of a body that clients do not send back (F145 refuses what they would).
-const PLACES: [&str; 7] = [
+const PLACES: [&str; 12] = [
     "",
     "/message",
     "/message/usage",
@@ -16,6 +16,11 @@ const PLACES: [&str; 7] = [
     "/usage",
     "/error",
     "/data/0",
+    "/result",
+    "/result/message",
+    "/result/message/usage",
+    "/result/error",
+    "/result/error/error",
 ];
 /// The members of a delta that join to one text.
 const JOINED: [(&str, &str); 3] = [
@@ -50,12 +55,22 @@ pub(super) fn event(event: Bytes) -> Bytes {
     }
 }
 
-/// A body that is a JSON object with such members; `None` if it is none.
+/// A body that is a JSON object, or one in each line, with such members; `None` if it is none.
 pub(super) fn body(bytes: &[u8]) -> Option<Bytes> {
+    if let Some(object) = object(bytes) {
+        return Some(object.into());
+    }
+    let mut lines = String::with_capacity(bytes.len());
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        lines.push_str(&object(line)?);
+        lines.push('\n');
+    }
+    Some(lines.into())
+}
+
+fn object(bytes: &[u8]) -> Option<String> {
     let value: Value = serde_json::from_slice(bytes).ok()?;
-    value
-        .is_object()
-        .then(|| with_unknown(value).to_string().into())
+    value.is_object().then(|| with_unknown(value).to_string())
 }
 
 fn with_unknown(mut value: Value) -> Value {
@@ -123,5 +138,13 @@ mod tests {
         assert!(message["usage"][UNKNOWN].is_object());
         assert_eq!(message["content"][0], json!({"type": "text", "text": "a"}));
         assert_eq!(body(b"not json"), None);
+        let lines = body(b"{\"result\":{\"message\":{\"usage\":{}}}}\n{\"custom_id\":\"b\"}\n");
+        let lines = lines.unwrap();
+        let lines: Vec<Value> = lines
+            .split_inclusive(|byte| *byte == b'\n')
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect();
+        assert!(lines[0]["result"]["message"]["usage"][UNKNOWN].is_object());
+        assert!(lines[1][UNKNOWN].is_object());
     }
 }

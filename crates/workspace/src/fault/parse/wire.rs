@@ -63,7 +63,8 @@ impl Word {
 
 /// Most pings in a row.
 const MAX_PINGS: u64 = 1000;
-const MAX_TOKENS_PER_SECOND: f64 = 1e6;
+/// The least keeps the longest wait within what a span can hold.
+const TOKENS_PER_SECOND: std::ops::RangeInclusive<f64> = 1e-3..=1e6;
 
 pub(super) fn read(keys: &Keys<'_>) -> Result<WireAct, FaultError> {
     let names = one_of(Word::NAMES);
@@ -133,9 +134,10 @@ pub(super) fn read(keys: &Keys<'_>) -> Result<WireAct, FaultError> {
 
 fn pace(keys: &Keys<'_>) -> Result<Pace, FaultError> {
     let ttft = keys.milliseconds("ttft_ms")?;
-    let tokens_per_second = keys.get("tokens_per_second", "a number above 0", |value| {
-        let rate = value.as_f64()?;
-        (rate > 0.0 && rate <= MAX_TOKENS_PER_SECOND).then_some(rate)
+    let rates = "a number from 0.001 to 1000000";
+    let tokens_per_second = keys.get("tokens_per_second", rates, |value| {
+        let rate = value.as_f64();
+        rate.filter(|rate| TOKENS_PER_SECOND.contains(rate))
     })?;
     let jitter = keys.get("jitter", "a number from 0 to 1", |value| {
         value.as_f64().filter(|part| (0.0..=1.0).contains(part))
