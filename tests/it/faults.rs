@@ -130,6 +130,8 @@ async fn every_error_type_has_its_usual_status_text_and_advice() {
             response.header("retry-after"),
             (status == 429).then_some("1")
         );
+        let account = response.header("anthropic-organization-id");
+        assert_eq!(account.is_some(), status != 401);
     }
     // One request only.
     server.message(&prompt("hi")).await;

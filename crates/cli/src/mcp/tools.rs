@@ -15,7 +15,7 @@ use crate::args::VERSION;
 use crate::docs::{self, NoPage};
 use crate::remote::{Remote, RemoteError};
 use common::document;
-use common::hinted::{self, Hinted};
+use common::hinted::{self, Hinted, Mistake};
 use model::script::{self, Diagnostic};
 
 /// The instructions that an agent gets before its first call.
@@ -291,7 +291,7 @@ impl Tools {
         if warnings.is_empty() {
             return Ok(format!("nothing is wrong with it: {} rules", loaded.rules));
         }
-        let warnings = warnings.iter().map(|warning| {
+        let warnings = warnings.into_iter().map(|warning| {
             let control_api::Diagnostic {
                 file,
                 line,
@@ -299,14 +299,13 @@ impl Tools {
                 message,
                 hint,
             } = warning;
-            let hint = hint.as_ref().map(|hint| format!("\n  hint: {hint}"));
-            format!(
-                "{file}:{line}:{column}: {message}{}",
-                hint.unwrap_or_default()
-            )
+            let told = Mistake::new(format!("{file}:{line}:{column}: {message}"));
+            match hint {
+                Some(hint) => told.with_hint(hint),
+                None => told,
+            }
         });
-        let warnings: Vec<_> = warnings.collect();
-        let told = warnings.join("\n");
+        let told = hinted::told_all(&warnings.collect::<Vec<_>>());
         Ok(format!(
             "{} rules would be loaded, but:\n{told}",
             loaded.rules

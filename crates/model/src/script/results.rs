@@ -93,6 +93,15 @@ impl BadResult {
 }
 
 impl Run {
+    /// Checks what a web tool is to find, with its templates filled in.
+    pub(super) fn check_found(
+        rule: &Rule,
+        call: &ScriptCall,
+        found: &Value,
+    ) -> Result<(), ModelError> {
+        check_pdf(found).map_err(|reason| wrong(rule, call, &reason))
+    }
+
     /// The result that a call with this input brings with it in place of being run.
     pub(super) fn given(
         &self,
@@ -222,7 +231,7 @@ fn place(rule: &Rule, call: &ScriptCall) -> String {
     format!("{at}: rule `{}`, `{}`", rule.name, call.key)
 }
 
-pub(super) fn wrong(rule: &Rule, call: &ScriptCall, reason: &BadResult) -> ModelError {
+fn wrong(rule: &Rule, call: &ScriptCall, reason: &BadResult) -> ModelError {
     let error = ModelError::new(format!("{}: {reason}", place(rule, call)));
     match reason.help() {
         Some(help) => error.with_hint(help),
@@ -277,7 +286,7 @@ pub(super) fn check_page(page: &Value) -> Result<(), BadResult> {
 }
 
 /// A `pdf` is base64.
-pub(super) fn check_pdf(page: &Value) -> Result<(), BadResult> {
+fn check_pdf(page: &Value) -> Result<(), BadResult> {
     let Some(pdf) = page["pdf"].as_str() else {
         return Ok(());
     };

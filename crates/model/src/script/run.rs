@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use wire::hosted::McpTool;
 
 use super::park::{Parking, Place};
-use super::results::{check_pdf, wrong};
 use super::rule::{Capture, Condition, Op, OpKind, Rule, ScriptCall, ScriptTool};
 use super::sample::any_client_tool;
 use super::template::{Json, Text};
@@ -313,7 +312,7 @@ impl Run {
                     found: match found {
                         Some(found) => {
                             let found = render(found)?;
-                            check_pdf(&found).map_err(|reason| wrong(rule, call, &reason))?;
+                            Self::check_found(rule, call, &found)?;
                             Some(Finding::Web(answer_of(*tool, &found)))
                         }
                         None => None,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body as AnyBody, HttpBody};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use control_api::{RequestBegun, RequestEnded};
@@ -238,15 +238,17 @@ impl Record {
 
     /// Gives an answer its ids, and notes its head.
     pub(super) fn answered(&mut self, response: &mut Response, id: &RequestId) {
-        let headers = response.headers_mut();
-        name(headers, id);
-        let workspace = &self.workspace;
-        let [workspace, organization] = workspace.told_ids().clone();
-        if let Ok(value) = HeaderValue::from_maybe_shared(workspace) {
-            headers.insert(WORKSPACE_ID, value);
-        }
-        if let Ok(value) = HeaderValue::from_maybe_shared(organization) {
-            headers.insert(ORGANIZATION_ID, value);
+        name(response.headers_mut(), id);
+        // Of who is not known the service tells no account.
+        if response.status() != StatusCode::UNAUTHORIZED {
+            let headers = response.headers_mut();
+            let [workspace, organization] = self.workspace.told_ids().clone();
+            if let Ok(value) = HeaderValue::from_maybe_shared(workspace) {
+                headers.insert(WORKSPACE_ID, value);
+            }
+            if let Ok(value) = HeaderValue::from_maybe_shared(organization) {
+                headers.insert(ORGANIZATION_ID, value);
+            }
         }
         self.entry.status = response.status().as_u16();
         let headers = response.headers().iter();
