@@ -34,7 +34,7 @@ export interface ClearedRates {
 export interface ClockChange {
   /** `30d`, `12h`, `5m`, `90s`, `1h30m`, or ISO 8601. */
   advance?: string;
-  /** A later time, before the year 9999. */
+  /** A later time, up to 9999-01-01. */
   set?: string;
   /** Whether it stands still. */
   freeze?: boolean;

@@ -193,7 +193,8 @@ class Faults {
       const [name, value] = Number.isInteger(retryAfter)
         ? ["retry-after", retryAfter]
         : ["retry-after-ms", Math.round(retryAfter * 1000)];
-      headers = { [name]: String(value), ...headers };
+      const isGiven = Object.keys(headers).some((other) => other.toLowerCase() === name);
+      headers = isGiven ? headers : { [name]: String(value), ...headers };
     }
     return this.#one({ type: "rate_limit_error", headers }, options);
   }

@@ -111,6 +111,7 @@ pub(super) async fn stop(server: Server) {
 )]
 fn end_at_once(came: Came) {
     tracing::warn!("ended at once; the next start clears up");
+    crate::log::flush();
     std::process::exit(i32::from(came.exit_code()));
 }
 

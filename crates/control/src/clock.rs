@@ -22,7 +22,7 @@ pub struct ClockChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub advance: Option<String>,
-    /// A later time, before the year 9999.
+    /// A later time, up to 9999-01-01.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub set: Option<String>,

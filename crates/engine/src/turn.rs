@@ -503,7 +503,6 @@ fn stop_fields(stop: Stop) -> (String, Option<String>, Option<StopDetails>) {
     (reason, stop_sequence, details)
 }
 
-/// For who looks at the turn later.
 /// What fails in carrying out a step is told with its place.
 fn at_step(model: &dyn Model, error: TurnError) -> TurnError {
     if let TurnError::Model(error) = error {
@@ -512,6 +511,7 @@ fn at_step(model: &dyn Model, error: TurnError) -> TurnError {
     error
 }
 
+/// For who looks at the turn later.
 fn note_step(input: &TurnInput, place: Option<StepPlace>) {
     if let (Some(place), Ok(mut report)) = (place, input.report.lock())
         && report.steps.len() < limits::JOURNAL_STEPS

@@ -104,6 +104,7 @@ pub(crate) fn router(app: &App) -> Router<App> {
         .route("/_sandtable/events", get(events::listen))
         .merge(page::router())
         .layer(DefaultBodyLimit::max(limits::MAX_CONTROL_BODY_BYTES))
+        .layer(axum::middleware::from_fn(query::check))
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),
             target::check_token,

@@ -240,6 +240,11 @@ impl BlobWriter {
     /// Appends `piece`; waits for the disk only when a whole batch is ahead of it.
     pub async fn write(&mut self, piece: impl AsRef<[u8]>) -> Result<(), StoreError> {
         let mut piece = piece.as_ref();
+        if matches!(self.slot, Slot::Whole(_)) {
+            return Err(StoreError::io("write a blob")(io::Error::other(
+                "it is whole",
+            )));
+        }
         self.size_bytes += piece.len() as u64;
         while !piece.is_empty() {
             let (fitting, rest) = piece.split_at(piece.len().min(BATCH_BYTES - self.batch.len()));
@@ -264,7 +269,8 @@ impl BlobWriter {
     /// SHA-256 of all that was written, of a [`Self::hashed`] one; nothing more can be.
     pub async fn digest(&mut self) -> Result<[u8; 32], StoreError> {
         let digest = self.complete().await?;
-        Ok(digest.unwrap_or_default())
+        let missing = || io::Error::other("it was not begun as one that is hashed");
+        digest.ok_or_else(|| StoreError::io("hash a blob")(missing()))
     }
 
     async fn complete(&mut self) -> Result<Option<[u8; 32]>, StoreError> {

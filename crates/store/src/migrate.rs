@@ -82,7 +82,7 @@ mod tests {
     fn a_new_database_is_what_all_steps_make() {
         let mut stepped = Connection::open_in_memory().unwrap();
         run(&mut stepped).unwrap();
-        let stepped = schema(&stepped);
+        let (all, stepped) = (&stepped, schema(&stepped));
         if std::env::var_os("SANDTABLE_UPDATE").is_some() {
             let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/migrations/whole.sql");
             let texts = stepped.iter().map(|(_, sql)| format!("{sql};\n"));
@@ -96,5 +96,13 @@ mod tests {
         );
         run(&mut whole).unwrap();
         assert_eq!(schema(&whole), stepped, "nothing is left to do");
+        let tables = stepped
+            .iter()
+            .filter(|(_, sql)| sql.starts_with("CREATE TABLE"));
+        for (name, _) in tables {
+            let count = format!("SELECT count(*) FROM {name}");
+            let rows: i64 = all.query_row(&count, [], |row| row.get(0)).unwrap();
+            assert_eq!(rows, 0, "{name}: `whole.sql` has no rows");
+        }
     }
 }

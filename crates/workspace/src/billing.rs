@@ -149,9 +149,10 @@ impl std::str::FromStr for Month {
     type Err = MonthError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_written_out = text.len() == "2026-11".len();
+        let are_digits =
+            |part: &str, count| part.len() == count && part.bytes().all(|c| c.is_ascii_digit());
         text.split_once('-')
-            .filter(|_| is_written_out && !text.contains('+'))
+            .filter(|(year, month)| are_digits(year, 4) && are_digits(month, 2))
             .and_then(|(year, month)| Some((year.parse().ok()?, month.parse().ok()?)))
             .filter(|(year, month)| *year >= 1000 && (1..=12).contains(month))
             .map(|(year, month)| Self { year, month })

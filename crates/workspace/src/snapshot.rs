@@ -321,7 +321,17 @@ fn read_clock(sink: &Sink, node: &Node<'_>) -> clock::State {
     let Some(members) = node.object(sink, &["now", "frozen"]) else {
         return clock::State::default();
     };
-    let now = members.time(sink, "now");
+    let now = members.time(sink, "now").filter(|now| {
+        if *now > clock::LAST {
+            let last = rfc3339_micros(clock::LAST);
+            sink.add(
+                &members.at("now"),
+                format!("the clock goes to {last} and no further"),
+                "",
+            );
+        }
+        *now <= clock::LAST
+    });
     let frozen = members.flag(sink, "frozen").unwrap_or(false);
     if now.is_none() && !frozen {
         return clock::State::default();

@@ -53,7 +53,7 @@ class ClockChange(TypedDict, total=False):
     advance: str
     """`30d`, `12h`, `5m`, `90s`, `1h30m`, or ISO 8601."""
     set: str
-    """A later time, before the year 9999."""
+    """A later time, up to 9999-01-01."""
     freeze: bool
     """Whether it stands still."""
 

@@ -233,7 +233,10 @@ class Faults:
         if retry_after is not None:
             whole = float(retry_after).is_integer()
             name, value = ("retry-after", retry_after) if whole else ("retry-after-ms", retry_after * 1000)
-            select["headers"] = {name: str(round(value)), **(select.get("headers") or {})}
+            given = dict(select.get("headers") or {})
+            if not any(other.lower() == name for other in given):
+                given[name] = str(round(value))
+            select["headers"] = given
         return self._error("rate_limit_error", None, select)
 
     def cut(self, after_events: Optional[int] = None, **select: Any) -> FaultState:

@@ -194,5 +194,8 @@ fn received(content: &Value, headers: &[(String, String)]) -> Body {
 
 /// Whether an empty text stands for one that was not.
 fn is_left_out(content: &Value) -> bool {
-    content["size"].as_i64().unwrap_or_default() > 0 || content["comment"].is_string()
+    let is_told = content["comment"]
+        .as_str()
+        .is_some_and(|comment| !comment.is_empty());
+    content["size"].as_i64().unwrap_or_default() > 0 || is_told
 }

@@ -17,6 +17,10 @@ use super::{Edit, REDACTED, Redactor};
 
 /// Shortest text that is looked at as base64.
 const SHORTEST: usize = 24;
+/// The digits of the shortest: the rest of it is padding.
+const SHORTEST_DIGITS: usize = SHORTEST - PADDING;
+/// Most characters of padding.
+const PADDING: usize = 2;
 /// Nothing shorter counts as a secret in bytes that may be no text.
 const SHORTEST_SECRET: usize = 6;
 /// Longest run that is decoded where it is: most are short, and have nothing in them.
@@ -52,20 +56,20 @@ pub(super) fn find(redactor: &Redactor, text: &[u8], edits: &mut Vec<Edit>) {
     }
     let mut least = 0;
     // A run that is long enough covers one of these places.
-    let mut at = SHORTEST - 1;
+    let mut at = SHORTEST_DIGITS - 1;
     while at < text.len() {
         if !is_digit(text[at]) {
-            at += SHORTEST;
+            at += SHORTEST_DIGITS;
             continue;
         }
         let before = text[least..at].iter().rev();
         let start = at - before.take_while(|c| is_digit(**c)).count();
         let end = end_of_run(text, at);
-        if end - start >= SHORTEST && !is_of_api(&text[start..end]) {
+        if end - start >= SHORTEST && !is_name_of_api(&text[start..end]) {
             within(redactor, text, start..end, edits);
         }
         least = end;
-        at = end + SHORTEST - 1;
+        at = end + SHORTEST_DIGITS - 1;
     }
 }
 
@@ -73,31 +77,23 @@ fn is_digit(c: u8) -> bool {
     c.is_ascii_alphanumeric() || b"+/_-".contains(&c)
 }
 
-/// Whether these digits are an id of the API, such as `msg_01…`, or a long name: each answer has some, and what they decode
-/// to is no text.
-fn is_of_api(run: &[u8]) -> bool {
+/// Whether these digits are a long name of the API's own, which each answer has.
+fn is_name_of_api(run: &[u8]) -> bool {
     const NAMES: [&[u8]; 3] = [
         b"cache_creation_input_tokens",
         b"ephemeral_1h_input_tokens",
         b"ephemeral_5m_input_tokens",
     ];
-    const RANDOM: usize = 24;
-    let (name, random) = run.split_at(run.len().saturating_sub(RANDOM));
-    let is_id = name.strip_suffix(b"_").is_some_and(|name| {
-        !name.is_empty()
-            && name.iter().all(u8::is_ascii_lowercase)
-            && random.starts_with(b"01")
-            && random.iter().all(u8::is_ascii_alphanumeric)
-    });
-    is_id || NAMES.contains(&run)
+    NAMES.contains(&run)
 }
 
 /// Whether all of it may be base64, folded in any way.
 fn is_whole(text: &[u8]) -> bool {
     let end = text.iter().rposition(|c| !b"=\r\n".contains(c));
     end.is_some_and(|end| {
-        let digits = &text[..=end];
-        digits.iter().all(|c| is_digit(*c) || b"\r\n".contains(c))
+        let (digits, padding) = text.split_at(end + 1);
+        let is_padded = padding.iter().filter(|c| **c == b'=').count() <= PADDING;
+        is_padded && digits.iter().all(|c| is_digit(*c) || b"\r\n".contains(c))
     })
 }
 
@@ -119,7 +115,7 @@ fn end_of_run(text: &[u8], at: usize) -> usize {
         }
         end = next + line;
     }
-    let padding = text[end..].iter().take(2).take_while(|c| **c == b'=');
+    let padding = text[end..].iter().take(PADDING).take_while(|c| **c == b'=');
     end + padding.count()
 }
 

@@ -543,6 +543,25 @@ proptest! {
     }
 
     #[test]
+    fn base64_is_found_wherever_it_begins(
+        secret in "[a-z0-9-]{14,24}",
+        before in "[a-z\":, ]{0,50}",
+        url_safe in any::<bool>(),
+    ) {
+        let redactor = Redactor::default().with_known([&*secret]);
+        let encoded = if url_safe { URL_SAFE.encode(&secret) } else { STANDARD.encode(&secret) };
+        prop_assume!(encoded.len() >= 24);
+        for whole in [
+            json!({ before.clone(): encoded }).to_string(),
+            json!({"a": before, "b": [encoded]}).to_string(),
+        ] {
+            let clean = redactor.inside(&whole);
+            prop_assert!(!clean.contains(&encoded), "{}", clean);
+            prop_assert_eq!(&clean, &redactor.closely(&whole));
+        }
+    }
+
+    #[test]
     fn what_a_quick_look_passes_a_close_one_passes_too(
         pieces in proptest::collection::vec(
             prop_oneof![

@@ -190,14 +190,16 @@ impl Parser {
         let mut seen = HashSet::new();
         let mut known: Vec<&str> = groups.chain(rule.captured_names()).collect();
         known.retain(|name| seen.insert(*name));
+        // What a regex that cannot be read would capture.
+        let wrong: HashSet<&str> = self
+            .wrong_regexes
+            .iter()
+            .flat_map(|regex| regex.split('<').skip(1))
+            .filter_map(|group| group.split_once('>'))
+            .map(|(name, _)| name)
+            .collect();
         for (name, line) in reads {
-            let group = format!("<{name}>");
-            let wrong = || {
-                self.wrong_regexes
-                    .iter()
-                    .any(|regex| regex.contains(&group))
-            };
-            if seen.contains(name.as_str()) || wrong() {
+            if seen.contains(name.as_str()) || wrong.contains(name.as_str()) {
                 continue;
             }
             let at = Position { line, column: 1 };

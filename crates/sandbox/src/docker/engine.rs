@@ -214,7 +214,10 @@ pub(super) fn reason(error: &BollardError) -> String {
 fn not_greeted(address: &Address, error: &BollardError) -> String {
     let reason = reason(error);
     match (error, address.why_ended()) {
-        (BollardError::HyperLegacyError { err }, Some(why)) if !err.is_connect() => {
+        // Of what is no HTTP hyper says so.
+        (BollardError::HyperLegacyError { err }, Some(why))
+            if !err.is_connect() && !reason.contains("HTTP") =>
+        {
             format!("{reason}; it ended the connection after the TLS handshake: {why}")
         }
         _ => reason,

@@ -476,14 +476,20 @@ impl Drop for Record {
 }
 
 /// Redacts the keys in a verdict's messages, which may quote the request.
-fn without_keys(facts: &mut Facts, redactor: &Redactor) {
+pub(super) fn without_keys(facts: &mut Facts, redactor: &Redactor) {
     for lint in &mut facts.lints {
         if let Cow::Owned(clean) = redactor.text(&lint.message) {
             lint.message = clean.into();
         }
     }
-    if let Some(Miss::Unmatched { message, .. } | Miss::Failed { message }) = &mut facts.miss {
-        *message = redactor.text(message).into_owned();
+    let (message, nearest) = match &mut facts.miss {
+        Some(Miss::Unmatched { message, nearest }) => (message, nearest.as_mut_slice()),
+        Some(Miss::Failed { message }) => (message, Default::default()),
+        None => return,
+    };
+    *message = redactor.text(message).into_owned();
+    for failed in nearest.iter_mut().filter_map(|near| near.failed.as_mut()) {
+        failed.got = redactor.inside(&failed.got).into_owned();
     }
 }
 

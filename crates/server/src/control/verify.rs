@@ -12,7 +12,6 @@ use super::error::ControlError;
 use super::target::Targets;
 use crate::app::App;
 use cassette::Redactor;
-use common::document::{did_you_mean, list};
 use workspace::Workspace;
 use workspace::coverage;
 use workspace::verify::{Findings, Requests, unused};
@@ -35,25 +34,8 @@ enum Strictness {
     Warning,
 }
 
-const PARAMETERS: [&str; 6] = [
-    "lints",
-    "duplicates",
-    "recordings",
-    "empty",
-    "coverage",
-    "workspace",
-];
-
 impl Measure {
     fn read(query: &HashMap<String, String>) -> Result<Self, ControlError> {
-        if let Some(unknown) = query.keys().find(|name| !PARAMETERS.contains(&&***name)) {
-            return Err(ControlError::bad(
-                format!("`{unknown}` is no parameter of a verdict"),
-                did_you_mean(unknown, PARAMETERS, || {
-                    format!("there are {}", list(&PARAMETERS))
-                }),
-            ));
-        }
         let lints = match query.get("lints").map(String::as_str) {
             Some("off") => Strictness::Off,
             None | Some("error") => Strictness::Error,

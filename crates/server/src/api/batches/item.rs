@@ -73,7 +73,8 @@ pub(super) async fn run(
                 (ItemOutcome::Errored, status, body.to_string().into_bytes())
             }
         };
-    let report = std::mem::take(&mut *report.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut report = std::mem::take(&mut *report.lock().unwrap_or_else(PoisonError::into_inner));
+    record::without_keys(&mut report.facts, &redactor);
     let entry = Entry {
         id,
         at,

@@ -29,7 +29,11 @@ pub(in crate::api) async fn results(exchange: &Exchange, id: &str) -> Outcome {
             row.id
         )));
     }
-    if row.is_archived(workspace.clock.now()) {
+    let store = exchange.app.store.clone();
+    let page: VecDeque<_> = store.batch_results(row.n, -1, PAGE).await?.into();
+    // A state may have a batch without its items.
+    let are_gone = page.is_empty() && row.total > 0;
+    if are_gone || row.is_archived(workspace.clock.now()) {
         return Err(ApiError::not_found(format!(
             "The results of Message Batch `{}` are no longer available.",
             row.id
@@ -39,11 +43,11 @@ pub(in crate::api) async fn results(exchange: &Exchange, id: &str) -> Outcome {
     let name = format!("attachment; filename*=utf-8''{}_results.jsonl", row.id);
     let disposition = HeaderValue::try_from(name).expect("ids are ASCII");
     let lines = Lines {
-        store: exchange.app.store.clone(),
+        store,
         batch: row.n,
         left: row.total,
         after: -1,
-        page: VecDeque::new(),
+        page,
         coverage: Arc::clone(&workspace.watch.coverage),
     };
     let lines = stream::try_unfold(lines, |mut lines| async {

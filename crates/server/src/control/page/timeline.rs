@@ -9,7 +9,6 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::control::error::ControlError;
-use crate::control::query::only;
 use crate::control::target::Target;
 use common::ids::hex;
 use common::limits;
@@ -21,7 +20,6 @@ pub(super) async fn list(
     Target(workspace): Target,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Json<Timeline>, ControlError> {
-    only(&query, &["after", "before", "limit"])?;
     let most = limits::LIST_LIMIT_MAX;
     let limit = number(&query, "limit")?.map_or(Some(most), |limit| usize::try_from(limit).ok());
     let limit = limit.filter(|limit| (1..=most).contains(limit));

@@ -26,6 +26,19 @@ async fn a_parameter_that_a_call_does_not_have_is_refused() {
         assert_eq!(status, StatusCode::BAD_REQUEST, "{call}");
         assert!(error.to_string().contains(said), "{call}: {error}");
     }
+    for (method, call) in [
+        (Method::DELETE, "journal?path=/v1/files"),
+        (Method::DELETE, "faults?id=1"),
+        (Method::POST, "reset?workspce=a"),
+        (Method::PUT, "scripts?name=a"),
+        (Method::GET, "verify?strict=1"),
+        (Method::GET, "containers/c/files/a?wake=true&of=b"),
+        (Method::GET, "page/timeline?from=1"),
+    ] {
+        let path = format!("/_sandtable/{call}");
+        let (status, _) = server.send(Some("a"), method, &path, "").await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{call}");
+    }
     for call in [
         "usage?month=2026-11",
         "clock",
