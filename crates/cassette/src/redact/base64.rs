@@ -92,7 +92,7 @@ fn is_whole(text: &[u8]) -> bool {
     let end = text.iter().rposition(|c| !b"=\r\n".contains(c));
     end.is_some_and(|end| {
         let (digits, padding) = text.split_at(end + 1);
-        let is_padded = padding.iter().filter(|c| **c == b'=').count() <= PADDING;
+        let is_padded = memchr::memchr_iter(b'=', padding).count() <= PADDING;
         is_padded && digits.iter().all(|c| is_digit(*c) || b"\r\n".contains(c))
     })
 }
