@@ -65,7 +65,7 @@ async fn entries_are_filtered_by_method_status_path_id_and_since() {
     for (wrong, said) in [
         ("since=noon", "the filters are"),
         ("format=pcap", "the filters are"),
-        ("colour=red", "there are: path, method"),
+        ("colour=red", "there are `path`, `method`"),
     ] {
         let path = format!("/_sandtable/journal?{wrong}");
         let response = server.send(&server.request("GET", &path)).await;

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use control_api::openapi::{Call, calls};
 
 use super::error::ControlError;
-use common::document::did_you_mean;
+use common::document::{did_you_mean, list};
 
 /// Every call may name its workspace: clients of ours do so always.
 const WORKSPACE: &str = "workspace";
@@ -48,7 +48,7 @@ fn only(query: &HashMap<String, String>, call: &Call) -> Result<(), ControlError
     let all = known.iter().copied().chain([WORKSPACE]);
     let hint = did_you_mean(other, all, || match known.as_slice() {
         [] => "it has none but `workspace`".to_owned(),
-        known => format!("there are: {}", known.join(", ")),
+        known => format!("there are {}", list(known)),
     });
     Err(ControlError::bad(
         format!("`{other}` is no parameter of this call"),
