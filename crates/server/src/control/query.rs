@@ -1,6 +1,7 @@
 //! What is asked of a control call in its query.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use axum::extract::{MatchedPath, Query, Request};
 use axum::http::Method;
@@ -18,7 +19,7 @@ const WORKSPACE: &str = "workspace";
 pub(super) async fn check(path: MatchedPath, request: Request, next: Next) -> Response {
     let query = Query::<HashMap<String, String>>::try_from_uri(request.uri());
     if let (Ok(Query(query)), Some(call)) = (query, call(path.as_str(), request.method()))
-        && let Err(error) = only(&query, &call)
+        && let Err(error) = only(&query, call)
     {
         return error.into_response();
     }
@@ -26,15 +27,17 @@ pub(super) async fn check(path: MatchedPath, request: Request, next: Next) -> Re
 }
 
 /// The description of a call.
-fn call(path: &str, method: &Method) -> Option<Call> {
+fn call(path: &str, method: &Method) -> Option<&'static Call> {
+    static CALLS: LazyLock<Vec<Call>> = LazyLock::new(calls);
     // As axum writes what may have slashes.
     let path = path.replace("{*", "{");
     let method = match *method {
         Method::HEAD => "get".to_owned(),
         _ => method.as_str().to_ascii_lowercase(),
     };
-    let mut calls = calls().into_iter();
-    calls.find(|call| call.path == path && call.method == method)
+    CALLS
+        .iter()
+        .find(|call| call.path == path && call.method == method)
 }
 
 fn only(query: &HashMap<String, String>, call: &Call) -> Result<(), ControlError> {
