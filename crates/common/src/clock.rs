@@ -140,6 +140,10 @@ impl State {
 
     /// The state that a change leads to.
     pub fn after(mut self, change: Change) -> Result<Self, BackwardsError> {
+        // First, so that a clock that is to stand does so at the time that is given, and not a moment later.
+        if change.freeze == Some(true) {
+            self.freeze(true);
+        }
         if let Some(by) = change.advance {
             let now = self.now();
             self.move_to(now, now.checked_add_signed(by).unwrap_or(LAST))?;
@@ -147,8 +151,8 @@ impl State {
         if let Some(to) = change.set {
             self.move_to(self.now(), to)?;
         }
-        if let Some(frozen) = change.freeze {
-            self.freeze(frozen);
+        if change.freeze == Some(false) {
+            self.freeze(false);
         }
         Ok(self)
     }
@@ -231,6 +235,20 @@ pub fn span(text: &str) -> Option<TimeDelta> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_and_frozen_stands_at_that_very_time() {
+        let time = DateTime::from_timestamp_secs(4_102_444_800).unwrap();
+        let change = Change {
+            advance: None,
+            set: Some(time),
+            freeze: Some(true),
+        };
+        for _ in 0..10_000 {
+            let state = State::default().after(change).unwrap();
+            assert_eq!(state.now(), time);
+        }
+    }
 
     #[test]
     fn spans_are_read_in_both_forms() {
