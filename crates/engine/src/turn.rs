@@ -12,6 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use wire::block::{Container as WireContainer, ContentBlock, Printed, StopDetails};
+use wire::member::at;
 
 use crate::account::{self, Account};
 use crate::calls::Order;
@@ -93,9 +94,9 @@ async fn carry_out(
     };
     note_container(input, &place);
     let prints_details = prints_details(input);
-    let asked = input.body["inference_geo"].as_str();
+    let asked = at(&input.body, "inference_geo").as_str();
     let geo = models::inference_geo(models::resolve(&input.request.model), asked);
-    let speed = match input.body["speed"].as_str() {
+    let speed = match at(&input.body, "speed").as_str() {
         Some("fast") => Some("fast"),
         Some(_) => Some("standard"),
         None => None,
@@ -278,7 +279,7 @@ impl Turn<'_> {
         let tail = Tail {
             container,
             usage: self.meter.end(),
-            context_management: self.input.body["context_management"]
+            context_management: at(&self.input.body, "context_management")
                 .is_object()
                 .then(|| json!({ "applied_edits": std::mem::take(&mut self.applied_edits) })),
         };
@@ -431,7 +432,9 @@ impl Turn<'_> {
         let model = models::resolve(&self.input.request.model).to_owned();
         let head = Head {
             container: self.no_container(self.code_tool.is_some()),
-            diagnostics: self.input.body["diagnostics"].is_object().then_some(()),
+            diagnostics: at(&self.input.body, "diagnostics")
+                .is_object()
+                .then_some(()),
         };
         self.emitter
             .start(self.message_id.clone(), model, self.meter.start(), head)

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use serde_json::Value;
+use wire::member::{self, at};
 use wire::usage::{
     CacheCreation, DeltaUsage, Iteration, IterationKind, OutputTokensDetails, ServerToolUsage,
     Usage,
@@ -22,7 +23,7 @@ pub(super) fn tokens(text: &str) -> u64 {
 
 /// Tokens of what a request puts before the model: system, tools, and messages.
 pub(super) fn input_tokens(body: &Value) -> u64 {
-    let messages = since_compaction(&body["messages"]);
+    let messages = since_compaction(at(body, "messages"));
     (tokens_before_messages(body) + tokens_of_strings(&messages))
         .saturating_sub(tokens_of_code_calls(&messages))
         .max(1)
@@ -30,7 +31,7 @@ pub(super) fn input_tokens(body: &Value) -> u64 {
 
 /// Tokens of the system prompt and the tools.
 pub(super) fn tokens_before_messages(body: &Value) -> u64 {
-    tokens_of_strings(&body["system"]) + tokens_of_strings(&body["tools"])
+    tokens_of_strings(at(body, "system")) + tokens_of_strings(at(body, "tools"))
 }
 
 /// The messages from the last compaction on, which stands for those before it (F203).
@@ -39,9 +40,10 @@ fn since_compaction(messages: &Value) -> Cow<'_, Value> {
     let Some(list) = messages.as_array() else {
         return whole;
     };
-    let stands =
-        |block: &Value| block["type"] == "compaction" && block["content"].as_str().is_some();
-    let of = |message: &Value| message["content"].as_array()?.iter().rposition(stands);
+    let stands = |block: &Value| {
+        at(block, "type") == "compaction" && at(block, "content").as_str().is_some()
+    };
+    let of = |message: &Value| at(message, "content").as_array()?.iter().rposition(stands);
     let mut latest = list.iter().enumerate().rev();
     let last = latest.find_map(|(index, message)| Some((index, of(message)?)));
     let Some((message, block)) = last else {
@@ -58,14 +60,18 @@ fn since_compaction(messages: &Value) -> Cow<'_, Value> {
 fn tokens_of_code_calls(messages: &Value) -> u64 {
     let blocks = || {
         let messages = messages.as_array().into_iter().flatten();
-        messages.flat_map(|message| message["content"].as_array().into_iter().flatten())
+        messages.flat_map(|message| at(message, "content").as_array().into_iter().flatten())
     };
     let calls: Vec<&Value> = blocks()
-        .filter(|block| block["type"] == "tool_use" && block["caller"]["tool_id"].is_string())
+        .filter(|block| {
+            at(block, "type") == "tool_use" && at(at(block, "caller"), "tool_id").is_string()
+        })
         .collect();
     let answers = blocks().filter(|block| {
-        block["type"] == "tool_result"
-            && calls.iter().any(|call| call["id"] == block["tool_use_id"])
+        at(block, "type") == "tool_result"
+            && calls
+                .iter()
+                .any(|call| at(call, "id") == at(block, "tool_use_id"))
     });
     answers
         .chain(calls.iter().copied())
@@ -76,15 +82,17 @@ fn tokens_of_code_calls(messages: &Value) -> u64 {
 /// The same without the bytes of inline images and documents, which are no text: what has to fit into a
 /// model's context.
 pub(super) fn text_tokens(body: &Value) -> u64 {
-    let messages = since_compaction(&body["messages"]);
+    let messages = since_compaction(at(body, "messages"));
     input_tokens(body).saturating_sub(tokens_of_bytes(&messages))
 }
 
 fn tokens_of_bytes(value: &Value) -> u64 {
     match value {
         Value::Array(items) => items.iter().map(tokens_of_bytes).sum(),
-        Value::Object(members) if members.get("type").is_some_and(|kind| kind == "base64") => {
-            members.get("data").map_or(0, tokens_of_strings)
+        Value::Object(members)
+            if member::of(members, "type").is_some_and(|kind| kind == "base64") =>
+        {
+            tokens_of_strings(at(value, "data"))
         }
         Value::Object(members) => members.values().map(tokens_of_bytes).sum(),
         _ => 0,

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::member;
+
 /// A defect of a request: its path and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -108,7 +110,7 @@ impl<'a> Node<'a> {
 
     /// A member that must be there.
     pub fn required<'b>(&'b self, key: &'b str) -> Decoded<Node<'b>> {
-        match self.object()?.get(key) {
+        match member::of(self.object()?, key) {
             Some(value) => Ok(self.child(key, value)),
             None => Err(self.child(key, &Value::Null).fault("Field required")),
         }
@@ -116,11 +118,8 @@ impl<'a> Node<'a> {
 
     /// A member that may be absent or null.
     pub fn optional<'b>(&'b self, key: &'b str) -> Decoded<Option<Node<'b>>> {
-        Ok(self
-            .object()?
-            .get(key)
-            .filter(|value| !value.is_null())
-            .map(|value| self.child(key, value)))
+        let found = member::of(self.object()?, key).filter(|value| !value.is_null());
+        Ok(found.map(|value| self.child(key, value)))
     }
 
     fn child<'b>(&'b self, key: &'b str, value: &'b Value) -> Node<'b> {
@@ -232,7 +231,7 @@ impl<'a> Node<'a> {
 
     /// Whether the `type` of this value is one of `tags`.
     pub fn is_tagged(&self, tags: &[&str]) -> bool {
-        let found = self.value["type"].as_str();
+        let found = member::at(self.value, "type").as_str();
         tags.iter().any(|tag| found == Some(tag))
     }
 

@@ -9,6 +9,7 @@ pub mod event;
 pub mod files;
 pub mod hosted;
 pub mod kinds;
+pub mod member;
 pub mod refusal;
 pub mod request;
 pub mod sse;

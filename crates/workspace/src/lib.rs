@@ -15,6 +15,7 @@ pub mod skills;
 pub mod snapshot;
 pub mod telemetry;
 pub mod verify;
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -69,6 +70,20 @@ impl Drop for OpenGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+/// What a key is known by. Most requests carry that of the one before on their thread.
+fn digest_of_key(key: &str) -> [u8; 32] {
+    thread_local! {
+        static LAST: RefCell<(String, [u8; 32])> = const { RefCell::new((String::new(), [0; 32])) };
+    }
+    LAST.with_borrow_mut(|(last, digest)| {
+        if last.is_empty() || last != key {
+            *digest = Sha256::digest(key.as_bytes()).into();
+            key.clone_into(last);
+        }
+        *digest
+    })
 }
 
 /// One tenant.
@@ -564,7 +579,7 @@ impl Workspaces {
 
     /// The workspace behind a key, if it has one.
     pub async fn known_of_key(&self, key: &str) -> Result<Option<Arc<Workspace>>, StoreError> {
-        let hash: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+        let hash = digest_of_key(key);
         if let Some(workspace) = self.read().by_key.get(&hash) {
             return Ok(Some(Arc::clone(workspace)));
         }
@@ -588,7 +603,7 @@ impl Workspaces {
 
     /// The workspace behind a key; a new key gets a new one, which is told.
     pub async fn of_key(&self, key: &str) -> Result<(Arc<Workspace>, bool), WorkspaceError> {
-        let hash: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+        let hash = digest_of_key(key);
         if let Some(workspace) = self.read().by_key.get(&hash) {
             return Ok((Arc::clone(workspace), false));
         }

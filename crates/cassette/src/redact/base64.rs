@@ -64,7 +64,7 @@ pub(super) fn find(redactor: &Redactor, text: &[u8], edits: &mut Vec<Edit>) {
         }
         let before = text[least..at].iter().rev();
         let start = at - before.take_while(|c| is_digit(**c)).count();
-        let end = end_of_run(text, at);
+        let end = end_of_run(text, start, at);
         if end - start >= SHORTEST && !is_name_of_api(&text[start..end]) {
             within(redactor, text, start..end, edits);
         }
@@ -73,8 +73,19 @@ pub(super) fn find(redactor: &Redactor, text: &[u8], edits: &mut Vec<Edit>) {
     }
 }
 
+/// Of each byte, whether it is a digit of base64.
+const DIGITS: [bool; 256] = {
+    let mut digits = [false; 256];
+    let mut c = 0u8;
+    while c < 128 {
+        digits[c as usize] = c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'_' | b'-');
+        c += 1;
+    }
+    digits
+};
+
 fn is_digit(c: u8) -> bool {
-    c.is_ascii_alphanumeric() || b"+/_-".contains(&c)
+    DIGITS[usize::from(c)]
 }
 
 /// Whether these digits are a long name of the API's own, which each answer has.
@@ -97,12 +108,11 @@ fn is_whole(text: &[u8]) -> bool {
     })
 }
 
-/// Where the digits end of which `at` is one, on this line and those that it is folded into.
-fn end_of_run(text: &[u8], at: usize) -> usize {
+/// Where the digits end that are known to be some from `start` to `at`, on this line and those that it is folded into.
+fn end_of_run(text: &[u8], start: usize, at: usize) -> usize {
     let digits = |from: usize| text[from..].iter().take_while(|c| is_digit(**c)).count();
-    let start = text[..at].iter().rev().take(FOLDED);
-    let mut line = start.take_while(|c| is_digit(**c)).count() + digits(at);
     let mut end = at + digits(at);
+    let mut line = end - start;
     while line >= FOLDED {
         let next = match &text[end..] {
             [b'\n', ..] => end + 1,

@@ -1,6 +1,7 @@
 //! Rules between fields of a body whose parts are right: marks of the cache, texts, schemas.
 
 use serde_json::Value;
+use wire::member::at;
 use wire::refusal::{self, Invalid};
 
 use common::limits;
@@ -9,7 +10,7 @@ use common::limits;
 pub(super) fn check(body: &Value) -> Result<(), Invalid> {
     check_schemas(body)?;
     check_marks(body)?;
-    check_system_texts(&body["system"])
+    check_system_texts(at(body, "system"))
 }
 
 fn items(value: &Value) -> impl Iterator<Item = (usize, &Value)> {
@@ -37,12 +38,12 @@ impl Mark<'_> {
 fn marks(body: &Value) -> Vec<Mark<'_>> {
     let mut marks = Vec::new();
     for key in ["tools", "system"] {
-        for (index, block) in items(&body[key]) {
+        for (index, block) in items(at(body, key)) {
             mark(&mut marks, format!("{key}.{index}"), block);
         }
     }
-    for (index, message) in items(&body["messages"]) {
-        for (position, block) in items(&message["content"]) {
+    for (index, message) in items(at(body, "messages")) {
+        for (position, block) in items(at(message, "content")) {
             marks_of(
                 &mut marks,
                 format!("messages.{index}.content.{position}"),
@@ -56,21 +57,25 @@ fn marks(body: &Value) -> Vec<Mark<'_>> {
 /// The marks of a block of a message, after those of what is in it.
 fn marks_of<'a>(marks: &mut Vec<Mark<'a>>, path: String, block: &'a Value) {
     // What a page holds that was fetched is a block by itself.
-    let page = &block["content"];
-    if page["content"].is_object() {
-        marks_of(marks, format!("{path}.content.content"), &page["content"]);
+    let page = at(block, "content");
+    if at(page, "content").is_object() {
+        marks_of(
+            marks,
+            format!("{path}.content.content"),
+            at(page, "content"),
+        );
     }
     for (inner, part) in items(page) {
         marks_of(marks, format!("{path}.content.{inner}"), part);
     }
-    for (inner, part) in items(&block["source"]["content"]) {
+    for (inner, part) in items(at(at(block, "source"), "content")) {
         marks_of(marks, format!("{path}.source.content.{inner}"), part);
     }
     mark(marks, path, block);
 }
 
 fn mark<'a>(marks: &mut Vec<Mark<'a>>, path: String, block: &'a Value) {
-    if block["cache_control"].is_object() {
+    if at(block, "cache_control").is_object() {
         marks.push(Mark { path, block });
     }
 }
@@ -78,25 +83,25 @@ fn mark<'a>(marks: &mut Vec<Mark<'a>>, path: String, block: &'a Value) {
 /// Whether a body has marks of the cache, and each asks for an hour.
 pub(crate) fn caches_for_an_hour(body: &Value) -> bool {
     let marks = marks(body);
-    let own = Some(body).filter(|body| body["cache_control"].is_object());
+    let own = Some(body).filter(|body| at(body, "cache_control").is_object());
     let mut all = marks.iter().map(|mark| mark.block).chain(own).peekable();
     all.peek().is_some() && all.all(is_long)
 }
 
 fn is_long(block: &Value) -> bool {
-    block["cache_control"]["ttl"] == "1h"
+    at(at(block, "cache_control"), "ttl") == "1h"
 }
 
 fn check_marks(body: &Value) -> Result<(), Invalid> {
     let marks = marks(body);
     for mark in &marks {
-        if mark.block["type"] == "text" && mark.block["text"] == "" {
+        if at(mark.block, "type") == "text" && at(mark.block, "text") == "" {
             let path = mark.text_path();
             return Err(refusal::CACHE_EMPTY_TEXT.refuse(&[("path", &path)]));
         }
     }
     // The mark of the body itself takes a place, too.
-    let found = marks.len() + usize::from(body["cache_control"].is_object());
+    let found = marks.len() + usize::from(at(body, "cache_control").is_object());
     if found > limits::MAX_CACHE_MARKS {
         return Err(refusal::CACHE_COUNT.refuse(&[("found", &found)]));
     }
@@ -113,7 +118,7 @@ fn check_marks(body: &Value) -> Result<(), Invalid> {
 /// `system` is a text or a list of them; those of the messages are looked at with the messages.
 fn check_system_texts(system: &Value) -> Result<(), Invalid> {
     let path: (&str, &dyn std::fmt::Display) = ("path", &"system");
-    let texts = items(system).filter_map(|(_, block)| block["text"].as_str());
+    let texts = items(system).filter_map(|(_, block)| at(block, "text").as_str());
     for text in texts {
         check_text(text, path)?;
     }
@@ -138,9 +143,9 @@ pub(super) fn check_text(text: &str, path: (&str, &dyn std::fmt::Display)) -> Re
 /// Checks that the schemas that answers must follow to the letter are closed: strict tools, and the answer's
 /// format.
 fn check_schemas(body: &Value) -> Result<(), Invalid> {
-    for (index, tool) in items(&body["tools"]) {
-        if tool["strict"] == true && is_open(&tool["input_schema"], 0) {
-            let tag = tool["type"].as_str().unwrap_or("custom");
+    for (index, tool) in items(at(body, "tools")) {
+        if at(tool, "strict") == true && is_open(at(tool, "input_schema"), 0) {
+            let tag = at(tool, "type").as_str().unwrap_or("custom");
             let path = format!("tools.{index}.{tag}");
             return Err(refusal::STRICT_SCHEMA.refuse(&[("path", &path)]));
         }
@@ -148,9 +153,12 @@ fn check_schemas(body: &Value) -> Result<(), Invalid> {
     let formats = [
         (
             "output_config.format.schema",
-            &body["output_config"]["format"]["schema"],
+            at(at(at(body, "output_config"), "format"), "schema"),
         ),
-        ("output_format.schema", &body["output_format"]["schema"]),
+        (
+            "output_format.schema",
+            at(at(body, "output_format"), "schema"),
+        ),
     ];
     match formats.iter().find(|(_, schema)| is_open(schema, 0)) {
         Some((path, _)) => Err(refusal::STRICT_SCHEMA.refuse(&[("path", path)])),
@@ -163,18 +171,18 @@ fn is_open(schema: &Value, depth: usize) -> bool {
     if !schema.is_object() || depth > limits::MAX_SCHEMA_DEPTH {
         return false;
     }
-    let kind = &schema["type"];
+    let kind = at(schema, "type");
     let is_object = kind == "object" || items(kind).any(|(_, kind)| kind == "object");
     if is_object && schema["additionalProperties"] != false {
         return true;
     }
     let named = ["properties", "$defs", "definitions"].into_iter();
-    let named = named.filter_map(|key| schema[key].as_object());
+    let named = named.filter_map(|key| at(schema, key).as_object());
     let listed = ["anyOf", "allOf", "oneOf", "prefixItems"].into_iter();
     named
         .flat_map(serde_json::Map::values)
-        .chain(listed.flat_map(|key| items(&schema[key]).map(|(_, schema)| schema)))
-        .chain(std::iter::once(&schema["items"]))
+        .chain(listed.flat_map(|key| items(at(schema, key)).map(|(_, schema)| schema)))
+        .chain(std::iter::once(at(schema, "items")))
         .any(|schema| is_open(schema, depth + 1))
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use wire::block::Message;
 use wire::request::MessagesRequest;
@@ -72,22 +72,20 @@ const SMALL_BYTES: usize = 4 * 1024;
 /// A message as it is sent and kept.
 fn written(message: &Message) -> serde_json::Result<Bytes> {
     thread_local! {
-        static ROOM: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+        static ROOM: RefCell<(Vec<u8>, BytesMut)> = RefCell::default();
     }
-    ROOM.with_borrow_mut(|room| {
-        if room.capacity() < SMALL_BYTES {
+    ROOM.with_borrow_mut(|(text, room)| {
+        text.clear();
+        serde_json::to_writer(&mut *text, message)?;
+        if text.len() > SMALL_BYTES {
+            return Ok(Bytes::copy_from_slice(&std::mem::take(text)));
+        }
+        if room.capacity() < text.len() {
             // Takes the whole of it back if nobody reads of it any more.
             room.reserve(ROOM_BYTES);
         }
-        let written = serde_json::to_writer(room.writer(), message);
-        let text = room.split();
-        written?;
-        Ok(if text.len() > SMALL_BYTES {
-            *room = BytesMut::new();
-            Bytes::copy_from_slice(&text)
-        } else {
-            text.freeze()
-        })
+        room.extend_from_slice(text);
+        Ok(room.split().freeze())
     })
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::headers::pairs;
+
 /// How many different ones are looked at: plain answers and streams, lists, uploads.
 const RECENT: usize = 4;
 
@@ -16,8 +18,7 @@ pub(super) struct Names {
 impl Names {
     /// Takes the names out of `headers` and leaves their values in `values`; [`joined`] is the way back.
     pub(super) fn take(&mut self, headers: &str, values: &mut Vec<u8>) {
-        for line in headers.split_terminator('\n') {
-            let (name, value) = line.split_once('\0').unwrap_or((line, ""));
+        for (name, value) in pairs(headers) {
             self.room.push_str(name);
             self.room.push('\0');
             values.extend_from_slice(value.as_bytes());

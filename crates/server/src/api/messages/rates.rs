@@ -104,7 +104,30 @@ const FAR_FROM: [(&str, &str); 4] = [
 ];
 
 /// Adds the headers: of the limits that are set, and far from them for the rest.
+///
+/// Without limits all answers of a second that have but their type so far get the same, and are given a copy.
 pub(super) fn add(headers: &mut HeaderMap, now: DateTime<Utc>, standing: Option<Standing>) {
+    thread_local! {
+        static LAST: RefCell<(i64, HeaderMap)> = RefCell::default();
+    }
+    let kind = |headers: &HeaderMap| headers.get(header::CONTENT_TYPE).cloned();
+    let own = kind(headers).filter(|_| headers.len() == 1);
+    if standing.is_some() || own.is_none() {
+        add_each(headers, now, standing);
+        return;
+    }
+    LAST.with_borrow_mut(|(second, last)| {
+        if *second != now.timestamp() || kind(last) != own {
+            *second = now.timestamp();
+            add_each(headers, now, None);
+            last.clone_from(headers);
+        } else {
+            headers.clone_from(last);
+        }
+    });
+}
+
+fn add_each(headers: &mut HeaderMap, now: DateTime<Utc>, standing: Option<Standing>) {
     let full = text_of(now);
     headers.reserve(NAMES.len() * 3);
     let gauges = standing.map_or([None; 4], |standing| {
@@ -155,20 +178,10 @@ fn more_restrictive(a: Option<Gauge>, b: Option<Gauge>) -> Option<Gauge> {
     }
 }
 
-/// A time to the second. The present one is asked for again and again within a second.
+/// A time to the second.
 fn text_of(time: DateTime<Utc>) -> HeaderValue {
-    thread_local! {
-        static LAST: RefCell<(i64, HeaderValue)> =
-            const { RefCell::new((i64::MIN, HeaderValue::from_static(""))) };
-    }
-    LAST.with_borrow_mut(|(second, text)| {
-        if *second != time.timestamp() {
-            let new = time.to_rfc3339_opts(SecondsFormat::Secs, true);
-            *text = HeaderValue::try_from(new).unwrap_or(HeaderValue::from_static(""));
-            *second = time.timestamp();
-        }
-        text.clone()
-    })
+    let text = time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
@@ -214,5 +227,26 @@ mod tests {
             text("anthropic-ratelimit-requests-reset"),
             "2027-01-15T08:00:00Z"
         );
+    }
+
+    #[test]
+    fn a_copy_is_what_would_be_written_by_itself() {
+        let second = |n: i64| Utc.timestamp_opt(1_800_000_000 + n, 0).unwrap();
+        for (kind, n) in [
+            ("a/b", 0),
+            ("a/b", 0),
+            ("c/d", 0),
+            ("c/d", 1),
+            ("c/d", 1),
+            ("a/b", 0),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+            let mut alone = headers.clone();
+            add(&mut headers, second(n), None);
+            add_each(&mut alone, second(n), None);
+            assert!(headers.iter().eq(alone.iter()), "{kind} {n}");
+            assert_eq!(headers.len(), 13);
+        }
     }
 }
