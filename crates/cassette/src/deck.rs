@@ -293,6 +293,11 @@ impl Recorder {
         })
     }
 
+    fn path(&self) -> PathBuf {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.path().to_owned()
+    }
+
     /// A request begins: its place in the cassette, and how long the recording runs, in milliseconds.
     pub fn begin_exchange(&self) -> (u64, u64) {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
@@ -395,6 +400,13 @@ impl Mounts {
         let (deck, player) = std::mem::replace(&mut *own, new)?;
         self.left().extend(player.unused());
         Some(deck)
+    }
+
+    /// Whether its own cassettes are recorded where this plan has its file.
+    pub fn records_into(&self, plan: &Plan) -> bool {
+        let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
+        let recorder = own.as_ref().and_then(|(deck, _)| deck.recorder());
+        recorder.is_some_and(|recorder| plan.paths.contains(&recorder.path()))
     }
 
     /// Recordings that nobody has asked for since the last reset.

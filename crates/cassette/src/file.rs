@@ -3,11 +3,13 @@
 mod index;
 mod place;
 mod raw;
+mod recording;
 mod write;
 
 use std::borrow::Cow;
 use std::error::Error;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +57,8 @@ pub enum CassetteError {
     },
     #[error("{} is there and is no {kind}, so it is not overwritten", path.display())]
     Foreign { path: PathBuf, kind: &'static str },
+    #[error("somebody else records into {}", .0.display())]
+    Recorded(PathBuf),
     #[error("{name} is no cassette: {reason}")]
     Format {
         name: String,
@@ -79,6 +83,9 @@ impl Hinted for CassetteError {
         match self {
             Self::Read { .. } | Self::Write { .. } => None,
             Self::Foreign { .. } => Some("name another file, or remove it".into()),
+            Self::Recorded(_) => Some(
+                "each recorder needs a cassette of its own: another server, or another workspace of this one, has it".into(),
+            ),
             Self::Format { hint, .. } => Some((*hint).into()),
             Self::Nothing(_) => Some(
                 "`sandtable record` makes them, `sandtable import` takes others' recordings".into(),
@@ -181,8 +188,25 @@ fn read(path: &Path) -> Result<RawCassette, CassetteError> {
             hint: "record into several cassettes",
         });
     }
-    let text = common::input::read_text(path, MAX_BYTES).map_err(failed)?;
+    let text = match recording::whole(path) {
+        Some(length) => {
+            let name = path.display();
+            tracing::warn!(path = %name, "a recorder that writes, or was killed, has left half an exchange: the others are read");
+            whole_text(path, length)
+        }
+        None => common::input::read_text(path, MAX_BYTES),
+    };
+    let text = text.map_err(failed)?;
     raw::read(&path.display().to_string(), &text)
+}
+
+/// The beginning of a cassette that ends in half an exchange.
+fn whole_text(path: &Path, length: u64) -> std::io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?
+        .take(length)
+        .read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// The cassette of a file, with its times, and with its large bodies where they lie.

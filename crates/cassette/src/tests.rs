@@ -91,8 +91,85 @@ fn a_cassette_is_read_as_it_was_written() {
         read.exchanges[1].response.end,
         End::UpstreamBroke("connection reset".to_owned())
     );
+    drop(writer);
     let again = Writer::open(&path, &About::default()).unwrap();
     assert_eq!(again.next_order(), 3);
+}
+
+#[test]
+fn half_an_exchange_that_a_killed_recorder_has_left_is_read_by_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.yaml");
+    let note = folder.path().join("run.recording");
+    let mut writer = Writer::create(&path, &About::default()).unwrap();
+    writer.put(0, &exchange("one")).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let mut third = exchange("two");
+    third.response.body = Body::Text("event: é\n".repeat(3));
+    writer.put(1, &third).unwrap();
+    let after = std::fs::read(&path).unwrap();
+    drop(writer);
+    assert!(!note.exists(), "nobody records any more");
+
+    // Wherever the kernel has stopped writing, within a character and at the end of a line, too.
+    for cut in before.len()..after.len() {
+        std::fs::write(&path, &after[..cut]).unwrap();
+        std::fs::write(&note, format!("{:020}", before.len())).unwrap();
+        let read = load(&path).unwrap_or_else(|error| panic!("{cut}: {error}"));
+        assert_eq!(read.exchanges.len(), 1, "{cut}");
+    }
+    let mut writer = Writer::open(&path, &About::default()).unwrap();
+    writer.put(1, &third).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), after);
+}
+
+#[test]
+fn a_cassette_has_one_recorder_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.yaml");
+    let about = About::default();
+    let mut writer = Writer::create(&path, &about).unwrap();
+    writer.put(0, &exchange("one")).unwrap();
+    for other in [Writer::create(&path, &about), Writer::open(&path, &about)] {
+        let error = other.unwrap_err();
+        assert!(matches!(error, CassetteError::Recorded(_)), "{error}");
+    }
+    drop(writer);
+    assert_eq!(Writer::open(&path, &about).unwrap().len(), 1);
+    // What is no note of a recorder is left alone.
+    std::fs::write(folder.path().join("run.recording"), "my diary").unwrap();
+    let error = Writer::open(&path, &about).unwrap_err();
+    assert!(matches!(error, CassetteError::Foreign { .. }), "{error}");
+}
+
+#[test]
+fn who_records_nothing_leaves_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.yaml");
+    let about = About::default();
+    let large = |byte: u8| {
+        let mut exchange = exchange("one");
+        exchange.response.body = Body::of(Bytes::from(vec![byte; 200_000]));
+        exchange
+    };
+    let bodies = || {
+        let entries = std::fs::read_dir(folder.path().join("run.blobs")).unwrap();
+        entries.count()
+    };
+    drop(Writer::create(&path, &about).unwrap());
+    assert!(
+        !path.exists(),
+        "a cassette of nothing keeps `once` from recording"
+    );
+    let mut writer = Writer::create(&path, &about).unwrap();
+    writer.put(0, &large(1)).unwrap();
+    writer.put(1, &large(2)).unwrap();
+    drop(writer);
+    let before = std::fs::read(&path).unwrap();
+    let mut writer = Writer::create(&path, &about).unwrap();
+    assert_eq!((std::fs::read(&path).unwrap(), bodies()), (before, 2));
+    writer.put(0, &large(2)).unwrap();
+    assert_eq!((load(&path).unwrap().exchanges.len(), bodies()), (1, 1));
 }
 
 #[test]

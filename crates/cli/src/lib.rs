@@ -247,7 +247,11 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
             missing,
             reason,
         } = written;
-        let text = format!("recorded {exchanges} exchanges into {}\n", path.display());
+        let path = path.display();
+        let text = match exchanges {
+            0 => format!("nothing was recorded, so {path} is as it was\n"),
+            _ => format!("recorded {exchanges} exchanges into {path}\n"),
+        };
         eprint(&text);
         if missing > 0 {
             is_whole = false;

@@ -39,8 +39,8 @@ pub(super) fn starts_as_cassette(text: &[u8]) -> bool {
     first.is_some_and(|line| line.starts_with(b"cassette:"))
 }
 
-/// Bodies of a recording before belong to nothing any more. What is not called by its digest stays.
-pub(super) fn remove_bodies(folder: &Path) -> io::Result<()> {
+/// Bodies of a recording before belong to nothing any more. What is not called by its digest stays, and what is ours.
+pub(super) fn remove_bodies(folder: &Path, is_ours: impl Fn(&str) -> bool) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -49,9 +49,10 @@ pub(super) fn remove_bodies(folder: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
-        let name = name.as_encoded_bytes();
-        let is_body = name.len() == 64 && name.iter().all(u8::is_ascii_hexdigit);
-        if is_body && entry.file_type()?.is_file() {
+        let is_digest =
+            |name: &&str| name.len() == 64 && name.bytes().all(|c| c.is_ascii_hexdigit());
+        let digest = name.to_str().filter(is_digest);
+        if digest.is_some_and(|digest| !is_ours(digest)) && entry.file_type()?.is_file() {
             fs::remove_file(entry.path())?;
         } else {
             all = false;

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::place::{failed, is_there, put_body, remove_bodies, replace, starts_as_cassette};
+use super::recording::Recording;
 use super::{CassetteError, Timing, blobs, raw, timing};
 use crate::body::INLINE_BYTES;
 use crate::{About, Body, End, Exchange, Part, VERSION, to_yaml};
@@ -25,8 +26,10 @@ pub struct Writer {
     head: String,
     /// By the order of their requests: the text, and the times.
     exchanges: BTreeMap<u64, (String, Timing)>,
-    /// Nothing lies beside the file, and there is none.
-    inline: bool,
+    /// Held for as long as the file is written. Without it nothing lies beside the file, and there is none.
+    recording: Option<Recording>,
+    /// Bodies of a cassette that is there still, until the first exchange is written in its place.
+    replaces: bool,
     /// Exchanges that could not be written yet, such as on a full disk. The file is whole without them.
     waiting: usize,
 }
@@ -37,7 +40,8 @@ pub fn text(about: &About, exchanges: &[Exchange]) -> Result<String, CassetteErr
         path: PathBuf::new(),
         head: head(about),
         exchanges: BTreeMap::new(),
-        inline: true,
+        recording: None,
+        replaces: false,
         waiting: 0,
     };
     let items: Vec<String> = exchanges
@@ -62,25 +66,21 @@ fn may_replace(path: &Path) -> Result<bool, CassetteError> {
 }
 
 impl Writer {
-    /// Begins a cassette, in place of one that is there. Any other file is left alone.
+    /// Begins a cassette, in place of one that is there. Any other file is left alone, and so is that one until an
+    /// exchange was recorded: who records nothing, because nothing could be started, loses nothing.
     pub fn create(path: &Path, about: &About) -> Result<Self, CassetteError> {
         if let Some(folder) = path.parent() {
             private::create_dir_all(folder).map_err(|source| failed(folder, source))?;
         }
-        let was_there = may_replace(path)?;
-        let writer = Self {
+        let replaces = may_replace(path)?;
+        Ok(Self {
             path: path.to_owned(),
             head: head(about),
             exchanges: BTreeMap::new(),
-            inline: false,
+            recording: Some(Recording::begin(path)?),
+            replaces,
             waiting: 0,
-        };
-        // What was there goes once the new one stands.
-        writer.write_all()?;
-        if was_there {
-            remove_bodies(&blobs(path)).map_err(|source| failed(&blobs(path), source))?;
-        }
-        Ok(writer)
+        })
     }
 
     /// Checks a path as [`Self::create`] does, without a change.
@@ -95,6 +95,7 @@ impl Writer {
         if !path.exists() {
             return Self::create(path, about);
         }
+        let recording = Recording::begin(path)?;
         let known = super::load(path)?;
         for path in [path, &timing(path), &blobs(path)] {
             match private::tighten(path) {
@@ -108,7 +109,8 @@ impl Writer {
             path: path.to_owned(),
             head: head(&known.about),
             exchanges: BTreeMap::new(),
-            inline: false,
+            recording: Some(recording),
+            replaces: false,
             waiting: 0,
         };
         for (order, exchange) in (0..).zip(&known.exchanges) {
@@ -158,7 +160,8 @@ impl Writer {
         if !appends {
             return self.flush();
         }
-        append(&self.path, text.as_bytes()).map_err(|source| failed(&self.path, source))?;
+        self.append(text.as_bytes())
+            .map_err(|source| failed(&self.path, source))?;
         self.waiting = 0;
         self.write_timing()
     }
@@ -169,7 +172,27 @@ impl Writer {
             self.write_all()?;
             self.waiting = 0;
         }
+        if std::mem::take(&mut self.replaces) {
+            let is_ours = |name: &str| self.exchanges.values().any(|(text, _)| text.contains(name));
+            remove_bodies(&blobs(&self.path), is_ours)
+                .map_err(|source| failed(&blobs(&self.path), source))?;
+        }
         Ok(())
+    }
+
+    /// All of the bytes at the end of the file, or none, be this process killed meanwhile.
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = File::options().append(true).open(&self.path)?;
+        let before = file.metadata()?.len();
+        if let Some(recording) = &self.recording {
+            recording.adding(before)?;
+        }
+        file.write_all(bytes).inspect_err(|_| {
+            if let Err(error) = file.set_len(before) {
+                tracing::error!(%error, path = %self.path.display(), "half an exchange is left in the cassette");
+            }
+        })?;
+        self.recording.as_ref().map_or(Ok(()), Recording::added)
     }
 
     fn write_all(&self) -> Result<(), CassetteError> {
@@ -274,11 +297,11 @@ impl Writer {
             Body::Json(value) if as_text => json!({ "text": value.to_string() }),
             Body::Json(value) => json!({ "json": value }),
             Body::Text(text) if text.starts_with("event:") => json!({ "stream": text }),
-            Body::Text(text) if self.inline || text.len() <= INLINE_BYTES => {
+            Body::Text(text) if self.recording.is_none() || text.len() <= INLINE_BYTES => {
                 json!({ "text": text })
             }
             Body::Text(text) => self.blob(&Bytes::from(text.clone()))?,
-            Body::Bytes(bytes) if self.inline || bytes.len() <= INLINE_BYTES => {
+            Body::Bytes(bytes) if self.recording.is_none() || bytes.len() <= INLINE_BYTES => {
                 json!({ "base64": STANDARD.encode(bytes) })
             }
             Body::Bytes(bytes) => self.blob(bytes)?,
@@ -380,15 +403,4 @@ fn item_again(items: &[String]) -> Option<&str> {
         [only] => Some(only),
         _ => None,
     }
-}
-
-/// All of the bytes at the end of the file, or none.
-fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::options().append(true).open(path)?;
-    let before = file.metadata()?.len();
-    file.write_all(bytes).inspect_err(|_| {
-        if let Err(error) = file.set_len(before) {
-            tracing::error!(%error, path = %path.display(), "half an exchange is left in the cassette");
-        }
-    })
 }

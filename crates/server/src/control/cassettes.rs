@@ -69,7 +69,17 @@ pub(super) async fn mount(
         )?;
         let mut plan = plan(&app.config, order)?;
         plan.now = Some(clock::rfc3339_micros(claim.now(&app)));
-        work::apart(|| Deck::mount(&plan))
+        work::apart(|| {
+            // A recorder of its own would keep it from recording there anew.
+            if let Some(own) = claim
+                .known()
+                .filter(|own| own.cassettes.records_into(&plan))
+            {
+                Deck::examine(&plan)?;
+                own.cassettes.set(None);
+            }
+            Deck::mount(&plan)
+        })
     } else {
         let text = String::from_utf8_lossy(&body);
         let read = work::apart(|| cassette::parse("request body", &text))

@@ -54,10 +54,14 @@ impl Claims {
 }
 
 impl Claim {
+    /// The workspace, unless its key is new.
+    pub(super) fn known(&self) -> Option<&Arc<Workspace>> {
+        self.0.known.first()
+    }
+
     /// The time of the workspace.
     pub(super) fn now(&self, app: &App) -> DateTime<Utc> {
-        let known = self.0.known.first();
-        known.map_or_else(
+        self.known().map_or_else(
             || app.workspaces.untouched().clock.now(),
             |known| known.clock.now(),
         )
