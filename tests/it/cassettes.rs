@@ -44,6 +44,13 @@ impl Studio {
         }
     }
 
+    /// Stops the recorder, and goes on with another one that records what is new.
+    async fn go_on(&mut self) {
+        let idle = TestServer::start().await;
+        std::mem::replace(&mut self.recorder, idle).stop().await;
+        self.recorder = recorder(self.upstream.address.to_string(), &self.path(), Mode::New).await;
+    }
+
     fn path(&self) -> PathBuf {
         path(&self.folder)
     }

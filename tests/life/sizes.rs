@@ -122,6 +122,29 @@ fn numbers_and_nesting_in_control_calls_are_refused_or_taken_and_nothing_ends() 
     let regexes: Vec<Value> = (0..3000)
         .map(|_| json!({ "regex": "(a{1000}){1000}" }))
         .collect();
+    let stars = "*a".repeat(20_000);
+    let nested = ["(", "@[?"].map(|step| format!("$[?{}", step.repeat(1000)));
+    let of_paths = |path: &String| {
+        let rule = json!([{"when": {"body": {path: 1}}, "then": [{"text": "a"}]}]);
+        let cassette = json!({"cassette": 1, "ignore": [path], "exchanges": []});
+        [
+            ("PUT", "/_sandtable/scripts", rule.to_string()),
+            ("PUT", "/_sandtable/cassettes", cassette.to_string()),
+        ]
+    };
+    let refused = [
+        (
+            "PUT",
+            "/_sandtable/scripts",
+            json!([{"when": {"model": {"glob": stars}}, "then": [{"text": "a"}]}]).to_string(),
+        ),
+        (
+            "POST",
+            "/_sandtable/faults",
+            json!({"at": "http", "status": 529, "path": format!("/{stars}")}).to_string(),
+        ),
+    ];
+    let refused: Vec<_> = nested.iter().flat_map(of_paths).chain(refused).collect();
     let calls = [
         ("PUT", "/_sandtable/scripts", deep.clone()),
         ("PUT", "/_sandtable/scripts", bomb.clone()),
@@ -191,6 +214,11 @@ fn numbers_and_nesting_in_control_calls_are_refused_or_taken_and_nothing_ends() 
                 .unwrap_or_else(|error| panic!("{path} {name}: {error}"))
                 .status;
             assert!((200..500).contains(&status), "{path} {name}: {status}");
+        }
+        for (method, path, body) in &refused {
+            let answer = client.ask(method, path, "application/json", body.as_bytes());
+            let answer = answer.unwrap_or_else(|error| panic!("{path}: {error}"));
+            assert_eq!(answer.status, 400, "{path}: {}", answer.text());
         }
         // At the end of all times there are still files.
         assert_eq!(client.upload("late", b"x").unwrap().status, 200);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use super::{Body, Cassette, CassetteError, Exchange, Request, canon, idents};
-use common::work;
+use common::{bounded, work};
 
 /// All exchanges of the cassettes that are mounted together. Never changes.
 #[derive(Debug, Default)]
@@ -257,18 +257,32 @@ fn json_paths(name: &str, paths: &[String]) -> Result<Vec<JsonPath>, CassetteErr
 
 /// Reads a JSON path, or says why it is none.
 pub fn json_path(path: &str) -> Result<JsonPath, JsonPathError> {
-    JsonPath::parse(path).map_err(|source| JsonPathError {
+    if !bounded::is_json_path(path) {
+        let begins: String = path.chars().take(SHOWN_CHARS).collect();
+        return Err(JsonPathError::Deep { begins });
+    }
+    JsonPath::parse(path).map_err(|source| JsonPathError::Other {
         path: path.to_owned(),
         source,
     })
 }
 
+/// How much is shown of a path that is too long.
+const SHOWN_CHARS: usize = 40;
+
 /// A text that is no JSON path.
 #[derive(Debug, thiserror::Error)]
-#[error("`{path}` is no JSON path: {source}")]
-pub struct JsonPathError {
-    path: String,
-    source: serde_json_path::ParseError,
+pub enum JsonPathError {
+    #[error(
+        "`{begins}…` is too long, or its brackets and parentheses are nested deeper than {most}",
+        most = bounded::JSON_PATH_DEPTH
+    )]
+    Deep { begins: String },
+    #[error("`{path}` is no JSON path: {source}")]
+    Other {
+        path: String,
+        source: serde_json_path::ParseError,
+    },
 }
 
 /// The same in a cassette's `ignore`.

@@ -291,6 +291,7 @@ pub(super) struct ServeArgs {
         value_name = "URL",
         value_parser = collector,
         env = "SANDTABLE_OTLP",
+        hide_env_values = true,
         help_heading = "Server",
         hide_short_help = true
     )]
@@ -404,7 +405,7 @@ pub(super) struct ServeArgs {
     )]
     pub(super) mode: Mode,
     /// The service that is recorded, such as <https://api.anthropic.com>.
-    #[arg(long, value_name = "URL", env = "SANDTABLE_UPSTREAM", value_parser = Upstream::new, help_heading = "Recordings")]
+    #[arg(long, value_name = "URL", env = "SANDTABLE_UPSTREAM", hide_env_values = true, value_parser = Upstream::new, help_heading = "Recordings")]
     pub(super) upstream: Option<Upstream>,
     /// How fast recordings answer: none (at once), recorded, or a factor of the recorded times.
     #[arg(
@@ -424,6 +425,7 @@ pub(super) struct ServeArgs {
         long = "redact",
         value_name = "REGEX",
         env = "SANDTABLE_REDACT",
+        hide_env_values = true,
         help_heading = "Recordings",
         hide_short_help = true
     )]

@@ -1,5 +1,6 @@
 //! The base of all other crates: time, ids, limits, errors in words, documents, files, and reports.
 
+pub mod bounded;
 pub mod clock;
 pub mod document;
 pub mod filename;

@@ -38,6 +38,8 @@ pub const MAX_PDF_PAGES_OF_SHORT_CONTEXT: u64 = 100;
 pub const MAX_PDF_INFLATED_BYTES: u64 = 64 * 1024 * 1024;
 /// Packed streams that are looked at for it.
 pub const MAX_PDF_STREAMS: usize = 10_000;
+/// Nodes of page trees that are looked at for it.
+pub const MAX_PDF_NODES: usize = 10_000;
 /// Characters of a pattern that searches for tools (document, 2026-09).
 pub const MAX_TOOL_SEARCH_CHARS: usize = 200;
 /// Bytes that such a pattern may compile to.

@@ -10,6 +10,7 @@ use super::SweepError;
 use super::effects::{Effects, message};
 use super::process::End;
 use super::run::Run;
+use common::bounded;
 
 /// The shortest limit of a run that nobody gave a limit.
 const LEAST_LIMIT: Duration = Duration::from_secs(10);
@@ -263,7 +264,10 @@ fn pauses(blocks: &[Value]) -> Vec<u64> {
 
 /// Which one of those that its method and pattern fit this exchange is, and which of the streams among them.
 fn fitting(request: &Request, exchanges: &[Exchange], this: &Exchange) -> (u64, u64) {
-    let pattern = glob::Pattern::new(&request.pattern).ok();
+    let pattern = &request.pattern;
+    let pattern = bounded::is_glob(pattern)
+        .then(|| glob::Pattern::new(pattern).ok())
+        .flatten();
     let (mut all, mut streams) = (0, 0);
     for exchange in exchanges {
         let fits = pattern

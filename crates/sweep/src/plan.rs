@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::catalogue::Cell;
 use super::{Options, SweepError, fuzz};
+use common::bounded;
 
 /// Pairs without a budget.
 const PAIRS: usize = 100;
@@ -82,7 +83,9 @@ fn named(all: &[Cell], id: &str) -> Result<Vec<Cell>, SweepError> {
     if let Some(cell) = fuzz::named(id) {
         return Ok(vec![cell]);
     }
-    let pattern = glob::Pattern::new(id).ok();
+    let pattern = bounded::is_glob(id)
+        .then(|| glob::Pattern::new(id).ok())
+        .flatten();
     let found: Vec<Cell> = all
         .iter()
         .filter(|cell| {

@@ -54,12 +54,12 @@ async fn results_of_a_batch_are_to_be_had_from_the_recorder_and_from_the_replay(
 
 #[tokio::test]
 async fn what_is_recorded_anew_goes_on_with_the_recorded_ids_and_comes_back_with_the_clients() {
-    let studio = Studio::open().await;
+    let mut studio = Studio::open().await;
     let first = code_prompt("```bash\necho one > kept.txt\n```");
     let recorder_ = &studio.recorder;
     let recorded = container_of(&recorder_.send(&recorder_.messages(&first)).await.json());
-    let address = studio.upstream.address.to_string();
-    let more = recorder(address, &studio.path(), Mode::New).await;
+    studio.go_on().await;
+    let more = &studio.recorder;
     let mut containers = Vec::new();
     for _ in 0..2 {
         containers.push(container_of(

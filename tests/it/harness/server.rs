@@ -19,7 +19,7 @@ const SEED: u64 = 7;
 /// A running server and what a client needs to talk to it.
 #[derive(Debug)]
 pub(crate) struct TestServer {
-    _server: Server,
+    server: Server,
     pub(crate) address: SocketAddr,
 }
 
@@ -27,6 +27,10 @@ impl TestServer {
     /// Seeded and frozen; calls get `unavailable`.
     pub(crate) async fn start() -> Self {
         Self::with(|_| ()).await
+    }
+
+    pub(crate) async fn stop(self) {
+        self.server.stop().await;
     }
 
     /// The same with another configuration.
@@ -60,7 +64,7 @@ impl TestServer {
         let address = server.url().trim_start_matches("http://").parse();
         Self {
             address: address.expect("the URL has an address"),
-            _server: server,
+            server,
         }
     }
 

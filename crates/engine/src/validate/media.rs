@@ -125,6 +125,7 @@ fn check_pages(model: &str, found: &[Found<'_>], weak: WeakRefusals) -> Result<(
         limits::MAX_PDF_PAGES_OF_SHORT_CONTEXT
     };
     let mut all = 0;
+    let mut budget = Budget::default();
     for document in found
         .iter()
         .filter(|found| found.block["type"] == "document")
@@ -133,7 +134,7 @@ fn check_pages(model: &str, found: &[Found<'_>], weak: WeakRefusals) -> Result<(
         let Some(text) = data(document.block).filter(|_| is_pdf) else {
             continue;
         };
-        let pages = pages(&bytes(text));
+        let pages = pages(&bytes(text), &mut budget);
         all += pages;
         if pages > most {
             return Err(TooLarge {
@@ -212,15 +213,37 @@ fn le(bytes: &[u8], at: usize, count: usize) -> Option<u32> {
     Some(digits.fold(0, |number, byte| (number << 8) | u32::from(*byte)))
 }
 
+/// What is looked at in all PDFs of a request together: what a client sends decides how long its look takes.
+struct Budget {
+    inflated_bytes: u64,
+    streams: usize,
+    /// Nodes of page trees, around each of which [`DICTIONARY_BYTES`] are looked at.
+    nodes: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            inflated_bytes: limits::MAX_PDF_INFLATED_BYTES,
+            streams: limits::MAX_PDF_STREAMS,
+            nodes: limits::MAX_PDF_NODES,
+        }
+    }
+}
+
 /// The pages of a PDF: what the root of its page tree says, else its page objects; 0 if neither can be read.
-fn pages(pdf: &[u8]) -> u64 {
+fn pages(pdf: &[u8], budget: &mut Budget) -> u64 {
     let mut counted = None;
     let mut objects = 0;
+    let nodes = &mut budget.nodes;
     let mut look = |text: &[u8]| {
         for at in positions(text, b"/Type") {
             let rest = text.get(at + 5..).unwrap_or_default().trim_ascii_start();
             if rest.starts_with(b"/Pages") {
-                counted = counted.max(count_of(text, at));
+                if let Some(left) = nodes.checked_sub(1) {
+                    *nodes = left;
+                    counted = counted.max(count_of(text, at));
+                }
             } else if rest.starts_with(b"/Page")
                 && !rest.get(5).is_some_and(u8::is_ascii_alphabetic)
             {
@@ -229,17 +252,24 @@ fn pages(pdf: &[u8]) -> u64 {
         }
     };
     look(pdf);
-    let mut left = limits::MAX_PDF_INFLATED_BYTES;
-    for at in positions(pdf, b"/ObjStm").take(limits::MAX_PDF_STREAMS) {
-        let rest = pdf.get(at..).unwrap_or_default();
-        let Some(begin) = positions(rest, b"stream").next() else {
+    for at in positions(pdf, b"/ObjStm") {
+        let Some(streams) = budget.streams.checked_sub(1) else {
             break;
+        };
+        budget.streams = streams;
+        let rest = pdf.get(at..).unwrap_or_default();
+        let dictionary = &rest[..rest.len().min(DICTIONARY_BYTES)];
+        let Some(begin) = positions(dictionary, b"stream").next() else {
+            continue;
         };
         let packed = rest.get(begin + 6..).unwrap_or_default().trim_ascii_start();
         let mut text = Vec::new();
         // What is no such stream, or breaks off, is looked at as far as it goes.
-        let read = ZlibDecoder::new(packed).take(left).read_to_end(&mut text);
-        left = left.saturating_sub(read.unwrap_or(text.len()) as u64);
+        let read = ZlibDecoder::new(packed)
+            .take(budget.inflated_bytes)
+            .read_to_end(&mut text);
+        let read = read.unwrap_or(text.len()) as u64;
+        budget.inflated_bytes = budget.inflated_bytes.saturating_sub(read);
         look(&text);
     }
     counted.unwrap_or(objects)
@@ -262,10 +292,7 @@ fn count_of(text: &[u8], at: usize) -> Option<u64> {
 }
 
 fn positions<'a>(text: &'a [u8], word: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-    let windows = text.windows(word.len()).enumerate();
-    windows
-        .filter(move |(_, window)| *window == word)
-        .map(|(at, _)| at)
+    memchr::memmem::find_iter(text, word)
 }
 
 #[cfg(test)]
@@ -375,6 +402,7 @@ mod tests {
 
     #[test]
     fn pages_are_counted_in_plain_and_packed_objects() {
+        let pages = |pdf: &[u8]| pages(pdf, &mut Budget::default());
         assert_eq!(pages(&plain_pdf(3)), 3);
         let mut tree = plain_pdf(2);
         tree.extend(b"2 0 obj << /Kids [3 0 R] /Count 7 /Type/Pages >> endobj\n");
@@ -389,6 +417,31 @@ mod tests {
         assert_eq!(pages(&packed), 12);
         assert_eq!(pages(b"%PDF-1.5 /ObjStm stream nonsense"), 0);
         assert_eq!(pages(b""), 0);
+    }
+
+    #[test]
+    fn all_documents_of_a_request_share_what_is_looked_at() {
+        let mut packer = ZlibEncoder::new(Vec::new(), Compression::default());
+        packer.write_all(&b"/Type/Pages ".repeat(100_000)).unwrap();
+        let mut pdf = b"%PDF-1.5\n4 0 obj << /Type /ObjStm /N 2 >> stream\n".to_vec();
+        pdf.extend(packer.finish().unwrap());
+        let mut budget = Budget::default();
+        assert_eq!(pages(&pdf, &mut budget), 0);
+        assert_eq!(budget.nodes, 0);
+        assert_eq!(budget.streams, limits::MAX_PDF_STREAMS - 1);
+        let mut tree = plain_pdf(2);
+        tree.extend(b"2 0 obj << /Kids [3 0 R] /Count 7 /Type/Pages >> endobj\n");
+        assert_eq!(
+            pages(&tree, &mut budget),
+            2,
+            "its objects alone are counted"
+        );
+        let inflated = budget.inflated_bytes;
+        for _ in 0..2 * limits::MAX_PDF_STREAMS {
+            pages(b"/ObjStm stream", &mut budget);
+        }
+        assert_eq!((budget.streams, budget.inflated_bytes), (0, inflated));
+        assert!(inflated < limits::MAX_PDF_INFLATED_BYTES);
     }
 
     #[test]

@@ -15,9 +15,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::diagnostic::Sink;
-use super::matching::{Clause, TextMatcher, TextTest, Way};
+use super::matching::{Clause, TextMatcher, TextTest, Way, gist};
 use super::rule::Rule;
 use super::template::{Json, Mistake, Templates, Text};
+use common::bounded;
 use common::document::{self, Diagnostic, Key, Kind, Node, Position, list};
 use common::limits::{self, MAX_SCRIPT_BYTES};
 
@@ -326,7 +327,7 @@ impl Parser {
 
     fn compiled(&mut self, source: &str, at: Position) -> Option<regex::Regex> {
         self.regexes += 1;
-        // What each costs is bounded, and so is what all of them do.
+        // How large each may become is bounded, and how many there may be.
         if self.regexes > limits::SCRIPT_REGEXES {
             if self.regexes == limits::SCRIPT_REGEXES + 1 {
                 self.sink.error_with_hint(
@@ -358,6 +359,17 @@ impl Parser {
 
     fn glob(&mut self, node: &Node, what: &str) -> Option<glob::Pattern> {
         let source = self.string(node, what)?;
+        if !bounded::is_glob(&source) {
+            self.sink.error_with_hint(
+                node.at,
+                format!("`{}` has more `*` than a glob may have", gist(&source)),
+                format!(
+                    "at most {}; `contains` finds a text anywhere",
+                    bounded::GLOB_STARS
+                ),
+            );
+            return None;
+        }
         glob::Pattern::new(&source)
             .map_err(|error| {
                 self.sink.error_with_hint(

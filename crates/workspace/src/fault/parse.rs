@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Act, Fault, FaultError, HttpAct, Select, StreamAct, ToolAct};
 use ::wire::usual;
+use common::bounded;
 use common::clock;
 use common::document::did_you_mean;
 use common::{header, hinted};
@@ -389,11 +390,11 @@ impl<'a> Keys<'a> {
     }
 
     fn pattern(&self, key: &str) -> Result<Option<glob::Pattern>, FaultError> {
-        let expected = "a name, or a pattern with `*` and `?`";
-        self.get(key, expected, |value| {
-            value
-                .as_str()
-                .and_then(|text| glob::Pattern::new(text).ok())
+        let most = bounded::GLOB_STARS;
+        let expected = format!("a name, or a pattern with `?` and at most {most} `*`");
+        self.get(key, &expected, |value| {
+            let text = value.as_str().filter(|text| bounded::is_glob(text))?;
+            glob::Pattern::new(text).ok()
         })
     }
 

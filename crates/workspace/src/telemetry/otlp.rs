@@ -48,12 +48,24 @@ enum Order {
 
 /// Where spans go: the URL as it was given, or its `/v1/traces`.
 fn endpoint(url: &str) -> String {
+    let (url, query) = url.split_at(url.find('?').unwrap_or(url.len()));
     let url = url.trim_end_matches('/');
     if url.ends_with("/v1/traces") {
-        url.to_owned()
+        format!("{url}{query}")
     } else {
-        format!("{url}/v1/traces")
+        format!("{url}/v1/traces{query}")
     }
+}
+
+/// A URL for the log, without what may be a secret: who asks, and the query.
+fn shown(url: &str) -> String {
+    let url = &url[..url.find('?').unwrap_or(url.len())];
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
 }
 
 impl Exporter {
@@ -148,7 +160,7 @@ impl Sender {
         match failure {
             // Once, until it works again.
             Some(reason) if !self.is_failing => {
-                tracing::warn!(url = %self.url, %reason, "spans are not taken");
+                tracing::warn!(url = shown(&self.url), %reason, "spans are not taken");
                 self.is_failing = true;
             }
             Some(_) => {}
@@ -173,5 +185,9 @@ mod tests {
         for url in ["http://c:4318", "http://c:4318/", "http://c:4318/v1/traces"] {
             assert_eq!(endpoint(url), "http://c:4318/v1/traces");
         }
+        let url = endpoint("https://us:pass@c/a/?key=K/");
+        assert_eq!(url, "https://us:pass@c/a/v1/traces?key=K/");
+        assert_eq!(shown(&url), "https://c/a/v1/traces");
+        assert_eq!(shown("http://c@d:e@f:1"), "http://f:1");
     }
 }

@@ -5,6 +5,7 @@ use serde_json_path::JsonPath;
 use super::{Parser, PlainText};
 use crate::script::matching::{BodyTest, Clause, ClauseTest, UploadTest, gist};
 use crate::script::path::Path;
+use common::bounded;
 use common::document::{Key, Kind, Node};
 use common::limits;
 
@@ -116,6 +117,17 @@ impl Parser {
                     limits::JSON_PATH_DESCENTS
                 ),
                 "`..` goes to every depth: name the keys between instead",
+            );
+            return None;
+        }
+        if !bounded::is_json_path(&key.name) {
+            self.sink.error_with_hint(
+                key.at,
+                format!("`{}` is too long, or nested too deep", gist(&key.name)),
+                format!(
+                    "brackets and parentheses are nested up to {} deep",
+                    bounded::JSON_PATH_DEPTH
+                ),
             );
             return None;
         }

@@ -1,0 +1,48 @@
+//! Bounds of texts that libraries read or match by recursion: what a client or a document says must not decide how deep.
+
+/// The most `*` in a glob: each may be one level deeper on the stack, and one way more through the text.
+pub const GLOB_STARS: usize = 32;
+/// How deep brackets and parentheses of a JSON path may be nested: what is nested is read twice at each level.
+pub const JSON_PATH_DEPTH: usize = 8;
+/// The longest JSON path, in bytes.
+pub const JSON_PATH_BYTES: usize = 4096;
+
+/// Whether a glob may be matched.
+pub fn is_glob(source: &str) -> bool {
+    source.bytes().filter(|c| *c == b'*').count() <= GLOB_STARS
+}
+
+/// Whether a JSON path may be read. What is in quotes counts as well: no name that is asked for is full of brackets.
+pub fn is_json_path(text: &str) -> bool {
+    let mut depth = 0usize;
+    let is_flat = text.bytes().all(|c| {
+        match c {
+            b'[' | b'(' => depth += 1,
+            b']' | b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth <= JSON_PATH_DEPTH
+    });
+    is_flat && text.len() <= JSON_PATH_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_bounded() {
+        assert!(is_glob("claude-*") && is_glob(&"*a".repeat(GLOB_STARS)));
+        assert!(!is_glob(&"*a".repeat(GLOB_STARS + 1)));
+        assert!(is_json_path(
+            "$.messages[?(@.content[?@.type == 'text'])].role"
+        ));
+        assert!(!is_json_path(&format!(
+            "$[?{}",
+            "(".repeat(JSON_PATH_DEPTH)
+        )));
+        assert!(!is_json_path(&"$[?@".repeat(JSON_PATH_DEPTH + 1)));
+        assert!(is_json_path(&"[0]".repeat(100)));
+        assert!(!is_json_path(&"a".repeat(JSON_PATH_BYTES + 1)));
+    }
+}
