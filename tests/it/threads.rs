@@ -73,6 +73,22 @@ async fn a_continued_request_is_the_whole_conversation_plain_and_streamed() {
 }
 
 #[tokio::test]
+async fn every_turn_of_a_thread_may_have_a_mark_of_the_cache() {
+    let server = TestServer::start().await;
+    telling(&server).await;
+    let marked = |ttl: &str| {
+        let control = json!({"type": "ephemeral", "ttl": ttl});
+        user(json!([{"type": "text", "text": "a", "cache_control": control}]))
+    };
+    let mut first = create(prompt("one"));
+    first["messages"] = json!([marked("5m")]);
+    let mut last = answered(&server, &first).await;
+    for _ in 0..5 {
+        last = answered(&server, &go_on(&last, &json!([marked("1h")]))).await;
+    }
+}
+
+#[tokio::test]
 async fn each_answer_is_continued_once_and_a_failed_request_leaves_it_free() {
     let server = TestServer::start().await;
     telling(&server).await;

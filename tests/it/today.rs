@@ -71,6 +71,14 @@ async fn an_answer_without_code_has_a_null_for_its_container_at_its_places() {
     let older = with(&server, "no-container=absent", &streamed(prompt("hi"))).await;
     assert!(!older.text().contains("container"), "{}", older.text());
 
+    // A stream begins before anybody knows whether code will run.
+    let server = running(json!([{"text": "Hello."}])).await;
+    let all = events(&with(&server, "", &streamed(code_prompt("hi"))).await);
+    let start = &named(&all, "message_start")[0]["message"];
+    assert_eq!(start.get("container"), Some(&Value::Null));
+    let delta = &named(&all, "message_delta")[0]["delta"];
+    assert_eq!(delta.get("container"), Some(&Value::Null));
+
     // Where code ran there is one, whatever the quirk.
     let server = running(json!([{"bash": "true"}])).await;
     for quirks in ["", "no-container=absent"] {

@@ -102,6 +102,9 @@ pub(super) fn check_thinking(
     let refused = match thinking {
         Some(Thinking::Enabled { .. }) if is_one_of(model, FROM_4_7) => &refusal::THINKING_ENABLED,
         Some(Thinking::Adaptive) if is_one_of(model, BEFORE_4_6) => &refusal::THINKING_ADAPTIVE,
+        Some(Thinking::BetweenTools) if !thinks_between_tools(model) => {
+            &refusal::THINKING_BETWEEN_TOOLS
+        }
         Some(Thinking::Disabled) if is_one_of(model, ALWAYS_THINK) => &refusal::THINKING_DISABLED,
         Some(Thinking::Disabled) if model == "claude-mythos-preview" => {
             &refusal::THINKING_DISABLED_PREVIEW
@@ -111,10 +114,24 @@ pub(super) fn check_thinking(
     unless_taken(refused, &[], weak)
 }
 
+/// Whether the model's object says so, or the model is unknown.
+fn thinks_between_tools(model: &str) -> bool {
+    catalog::find(model)
+        .is_none_or(|model| model.thinking.iter().any(|kind| kind == "between_tools"))
+}
+
+/// Refuses the clearing of thoughts where there are none.
+pub(super) fn check_clearing(request: &MessagesRequest) -> Result<(), Invalid> {
+    if request.context_management.clears_thoughts && !may_think(&request.model, request.thinking) {
+        return Err(refusal::CLEARING_WITHOUT_THINKING.refuse(&[]));
+    }
+    Ok(())
+}
+
 /// Whether an answer of the model may have thoughts in it.
 pub(super) fn may_think(model: &str, thinking: Option<Thinking>) -> bool {
     match thinking {
-        Some(Thinking::Enabled { .. } | Thinking::Adaptive) => true,
+        Some(Thinking::Enabled { .. } | Thinking::Adaptive | Thinking::BetweenTools) => true,
         Some(Thinking::Disabled) => is_one_of(model, ALWAYS_THINK),
         None => !is_one_of(model, THINK_WHEN_ASKED),
     }
@@ -182,14 +199,12 @@ pub(super) fn check_output(request: &MessagesRequest, long: bool) -> Result<(), 
     let Some(model) = catalog::find(&request.model) else {
         return Ok(());
     };
-    // Counting has no `max_tokens`.
-    let counts = request.max_tokens == u64::MAX;
     let most = if long {
         model.max_tokens.max(LONG_OUTPUT_TOKENS)
     } else {
         model.max_tokens
     };
-    if request.max_tokens > most && !counts {
+    if request.max_tokens > most && !request.is_counted() {
         return Err(Invalid::new(format!(
             "max_tokens: {} > {most}, which is the maximum allowed number of output tokens for {}",
             request.max_tokens, model.id
@@ -252,9 +267,10 @@ pub(super) fn inference_geo(model: &str, asked: Option<&str>) -> Cow<'static, st
     }
 }
 
-/// Whether `usage.output_tokens_details` is printed, whatever the request: from 4.7 on.
+/// Whether `usage.output_tokens_details` is printed, whatever the request: from 4.7 on, unknown models among them.
 pub(super) fn prints_details(model: &str) -> bool {
-    is_one_of(model, WITH_DETAILS)
+    let is_later = || catalog::find(model).is_none() && !is_one_of(model, THINK_WHEN_ASKED);
+    is_one_of(model, WITH_DETAILS) || is_later()
 }
 
 /// The same where thinking is on, before every model did so.
@@ -288,6 +304,29 @@ mod tests {
                 check_thinking(model, enabled, WeakRefusals::Refused).is_ok()
                     && check_thinking(model, adaptive, WeakRefusals::Refused).is_ok()
             );
+        }
+    }
+
+    #[test]
+    fn models_think_between_tools_if_their_objects_say_so() {
+        let between = Some(Thinking::BetweenTools);
+        let check = |model, weak| check_thinking(model, between, weak);
+        assert!(check("claude-opus-5", WeakRefusals::Refused).is_err());
+        assert!(check("claude-opus-5", WeakRefusals::Taken).is_ok());
+        assert!(check("claude-of-tomorrow", WeakRefusals::Refused).is_ok());
+    }
+
+    #[test]
+    fn details_are_printed_from_4_7_on() {
+        for later in ["claude-opus-4-7", "claude-opus-6", "claude-of-tomorrow"] {
+            assert!(prints_details(later), "{later}");
+        }
+        for earlier in [
+            "claude-opus-4-6",
+            "claude-3-7-sonnet-latest",
+            "claude-mythos-preview",
+        ] {
+            assert!(!prints_details(earlier), "{earlier}");
         }
     }
 

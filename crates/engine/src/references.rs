@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use wire::refusal::Invalid;
-use wire::request::{Block, By, Message, MessagesRequest, Role, Source, is_image_type};
+use wire::request::{Block, By, Message, MessagesRequest, NamedFile, Role, Shown, is_image_type};
 
 use crate::{Engine, TurnError, TurnInput, programmatic};
 use common::ids::FileId;
@@ -36,6 +36,9 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
     for (index, message) in input.request.messages.iter().enumerate() {
         for (position, block) in message.content.iter().enumerate() {
             let path = || format!("messages.{index}.content.{position}");
+            for shown in block.files() {
+                check_shown(engine, input, shown).await?;
+            }
             match block {
                 // An answer tells of a file that lies in the container already (SDK type 2.11).
                 Block::ContainerUpload { .. } if message.role != Role::User => {}
@@ -69,18 +72,6 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
                         filename,
                     });
                 }
-                Block::Image(Source::File { file_id }) => {
-                    let file = find(engine, input, file_id).await?;
-                    if !is_image_type(&essence(&file.mime_type)) {
-                        return Err(wrong_format(&path(), "image", &file));
-                    }
-                }
-                Block::Document(Source::File { file_id }) => {
-                    let file = find(engine, input, file_id).await?;
-                    if !matches!(&*essence(&file.mime_type), "application/pdf" | "text/plain") {
-                        return Err(wrong_format(&path(), "document", &file));
-                    }
-                }
                 Block::Text { .. }
                 | Block::Image(_)
                 | Block::Document(_)
@@ -101,6 +92,37 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
     Ok(uploads)
 }
 
+/// Checks that a file can be shown as what shows it.
+async fn check_shown(
+    engine: &Engine,
+    input: &TurnInput,
+    shown: &NamedFile,
+) -> Result<(), TurnError> {
+    let file = find(engine, input, &shown.file_id).await?;
+    let kind = essence(&file.mime_type);
+    let (fits, takes) = match shown.shown {
+        Shown::Image => (
+            is_image_type(&kind),
+            "an image block takes a JPEG, PNG, GIF, or WebP image",
+        ),
+        Shown::Document => (
+            matches!(&*kind, "application/pdf" | "text/plain"),
+            "a document block takes a PDF or plain text",
+        ),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(invalid(
+        &shown.path,
+        &format!(
+            "The file format is invalid or unsupported: `{}` is `{}`, {takes}. \
+             Use a `container_upload` block to hand other files to code execution.",
+            file.filename, file.mime_type
+        ),
+    ))
+}
+
 /// A media type without its parameters; its letters may be of either case (RFC 9110, 8.3.1).
 fn essence(media_type: &str) -> String {
     let (essence, _) = media_type.split_once(';').unwrap_or((media_type, ""));
@@ -109,22 +131,6 @@ fn essence(media_type: &str) -> String {
 
 fn invalid(path: &str, reason: &str) -> TurnError {
     Invalid::new(format!("{path}: {reason}")).into()
-}
-
-fn wrong_format(path: &str, block: &str, file: &FileRow) -> TurnError {
-    let takes = if block == "image" {
-        "an image block takes a JPEG, PNG, GIF, or WebP image"
-    } else {
-        "a document block takes a PDF or plain text"
-    };
-    invalid(
-        &format!("{path}.{block}.source.file.file_id"),
-        &format!(
-            "The file format is invalid or unsupported: `{}` is `{}`, {takes}. \
-             Use a `container_upload` block to hand other files to code execution.",
-            file.filename, file.mime_type
-        ),
-    )
 }
 
 async fn find(engine: &Engine, input: &TurnInput, file_id: &str) -> Result<FileRow, TurnError> {
@@ -153,14 +159,14 @@ pub fn handed_on(request: &MessagesRequest) -> impl Iterator<Item = &str> {
     let newest = newest_turn(&request.messages);
     let messages = request.messages.iter().enumerate();
     let blocks = messages.flat_map(|(at, message)| message.content.iter().map(move |it| (at, it)));
-    blocks.filter_map(move |(at, block)| {
-        if let Some(Source::File { file_id }) = block.source() {
-            return Some(file_id.as_str());
-        }
-        let Block::ContainerUpload { file_id } = block else {
-            return None;
+    blocks.flat_map(move |(at, block)| {
+        let upload = if let Block::ContainerUpload { file_id } = block {
+            (at >= newest).then_some(file_id.as_str())
+        } else {
+            None
         };
-        (at >= newest).then_some(file_id.as_str())
+        let shown = block.files().iter().map(|file| file.file_id.as_str());
+        shown.chain(upload)
     })
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn resolve(
         return Err(refusal::SKILLS_WITHOUT_CODE.refuse(&[]).into());
     }
     // Counting runs nothing.
-    if input.skills_beta && !runs_code && input.request.max_tokens != u64::MAX {
+    if input.skills_beta && !runs_code && !input.request.is_counted() {
         return Err(refusal::SKILLS_BETA_WITHOUT_CODE.refuse(&[]).into());
     }
     let mut found: Vec<MountedSkill> = Vec::new();

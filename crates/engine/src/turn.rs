@@ -431,7 +431,8 @@ impl Turn<'_> {
         }
         let model = models::resolve(&self.input.request.model).to_owned();
         let head = Head {
-            container: self.no_container(self.code_tool.is_some()),
+            // Whether code will run nobody knows yet.
+            container: self.no_container(false),
             diagnostics: at(&self.input.body, "diagnostics")
                 .is_object()
                 .then_some(()),
@@ -440,7 +441,7 @@ impl Turn<'_> {
             .start(self.message_id.clone(), model, self.meter.start(), head)
     }
 
-    /// The member `container` where an answer has none: absent if it runs code, or may.
+    /// The member `container` where an answer has none: absent if it runs code.
     fn no_container(&self, with_code: bool) -> Printed<WireContainer> {
         match self.input.quirks.no_container {
             NoContainer::Null if !with_code => Printed::Null,

@@ -17,7 +17,7 @@ use crate::programmatic::CodeAnswer;
 use crate::seal;
 pub(crate) use body::caches_for_an_hour;
 pub use media::{TooLarge, check as media, is_in as has_media};
-pub use thoughts::{check as thoughts, is_on as thinks};
+pub use thoughts::{check as thoughts, is_on as thinks, prefill as prefilled_thoughts};
 pub use tools::check as tools;
 
 /// The calls that an earlier response left for this one to carry out.
@@ -100,6 +100,17 @@ pub fn strict(request: &MessagesRequest) -> Result<(), Invalid> {
                     return Err(Invalid::new(format!(
                         "messages.{index}.content.{position}.search_result.content: `citations` are not permitted in \
                          `user` messages"
+                    )));
+                }
+                (
+                    Role::User,
+                    Block::ToolResult {
+                        cited_at: Some(path),
+                        ..
+                    },
+                ) => {
+                    return Err(Invalid::new(format!(
+                        "{path}: `citations` are not permitted in `user` messages"
                     )));
                 }
                 (Role::User, Block::Text { cited: true, .. }) => {

@@ -150,6 +150,16 @@ impl<'a> Node<'a> {
             .ok_or_else(|| self.fault("Input should be a valid string"))
     }
 
+    /// This value as a string of at most `most` characters.
+    pub fn text(&self, most: usize) -> Decoded<&'a str> {
+        let text = self.string()?;
+        // Bytes are never fewer.
+        if text.len() > most && text.chars().count() > most {
+            return Err(self.fault(format!("String should have at most {most} characters")));
+        }
+        Ok(text)
+    }
+
     /// This value as the id of a call, of the service's (`srvtoolu_…`) or of the client's.
     pub fn call_id(&self, of_service: bool) -> Decoded<&'a str> {
         let id = self.string()?;

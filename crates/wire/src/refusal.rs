@@ -123,6 +123,9 @@ refusals! {
     CACHE_EMPTY_TEXT "cache-empty-text" "{path}"
         "cache_control cannot be set for empty text blocks"
         "2026, log with request id";
+    DEFERRED_CACHE "deferred-cache" ""
+        "Tool '{name}' cannot have both defer_loading=true and cache_control set. Tools with defer_loading cannot use prompt caching."
+        "2026, router-for-me/CLIProxyAPI#4561";
     EMPTY_TEXT "empty-text" "{path}"
         "text content blocks must be non-empty"
         "2026-10-06, probes of claude-opus-5-5";
@@ -165,6 +168,12 @@ refusals! {
     THINKING_ADAPTIVE "thinking-adaptive" ""
         "adaptive thinking is not supported on this model"
         "2026, threads";
+    THINKING_BETWEEN_TOOLS "thinking-between-tools" ""
+        "\"thinking.type.between_tools\" is not supported for this model."
+        "inferred from the texts for `enabled` and `disabled`, and from model objects of SDK 2.11" weak;
+    CLEARING_WITHOUT_THINKING "clearing-without-thinking" ""
+        "`clear_thinking_20251015` strategy requires `thinking` to be enabled or adaptive"
+        "2026, router-for-me/CLIProxyAPI#4957";
     FORCED_TOOL_MODEL "forced-tool-model" ""
         "tool_choice: type \"tool\" and \"any\" are not supported for this model."
         "2026-09, two gateways that quote it" weak;
@@ -241,7 +250,7 @@ refusals! {
         "{model}"
         "2026-07-22, log with request ids";
     SKILL_DISPLAY_NAME "skill-display-name" ""
-        "display_name must be at most 255 characters long"
+        "{field} must be at most 255 characters long"
         "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform";
     SKILL_FILES "skill-files" "files[]"
         "Field required"

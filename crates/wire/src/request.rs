@@ -19,7 +19,7 @@ mod tools;
 pub use blocks::{Answer, Block, By, Call, Message, Role};
 pub use hosted::{ContextManagement, McpServer};
 pub use media::{MAX_IMAGE_BASE64_BYTES, is_image_type};
-pub use sources::Source;
+pub use sources::{NamedFile, Shown};
 pub use thinking::{Thinking, ThinkingDisplay};
 pub use tools::{AdvisorOptions, TOOL_TAGS, Tool, ToolChoice, ToolKind, WebOptions, is_tool_name};
 
@@ -30,6 +30,9 @@ use crate::refusal;
 
 /// Most messages of one request (F241).
 pub const MAX_MESSAGES: usize = 100_000;
+
+/// The longest name of a model (F242).
+const MAX_MODEL_CHARS: usize = 256;
 
 /// A decoded request.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +50,7 @@ pub struct MessagesRequest {
     /// `output_config.effort`.
     pub effort: Option<String>,
     pub stop_sequences: Vec<String>,
-    /// The sampling parameters that are present, by name.
+    /// The sampling parameters that are present, null or not, by name.
     pub sampling: Vec<&'static str>,
     /// `mcp_servers`.
     pub mcp_servers: Vec<McpServer>,
@@ -137,6 +140,11 @@ impl MessagesRequest {
         messages.find(|message| message.role != Role::System)
     }
 
+    /// Whether only its tokens are counted.
+    pub fn is_counted(&self) -> bool {
+        self.max_tokens == u64::MAX
+    }
+
     /// Whether it goes on from an answer that paused.
     pub fn resumes_pause(&self) -> bool {
         self.last_said()
@@ -164,7 +172,7 @@ impl MessagesRequest {
             return Err(messages_node.fault("at least one message is required"));
         }
         let model_node = root.required("model")?;
-        let model = model_node.string()?.to_owned();
+        let model = model_node.text(MAX_MODEL_CHARS)?.to_owned();
         if model.is_empty() {
             return Err(model_node.fault("String should have at least 1 character"));
         }
@@ -185,7 +193,7 @@ impl MessagesRequest {
         let tool_choice = tools::tool_choice(&root, &tools)?;
         let sampling = sampling(&root)?;
         let thinking = match root.optional("thinking")? {
-            Some(node) => Some(Thinking::decode(&node, max_tokens)?),
+            Some(node) => Some(Thinking::decode(&node)?),
             None => None,
         };
         let display = thinking::display(&root, betas)?;
@@ -279,15 +287,15 @@ fn check_system(root: &Node<'_>) -> Decoded<()> {
 
 fn sampling(root: &Node<'_>) -> Decoded<Vec<&'static str>> {
     let mut present = Vec::new();
-    for name in ["temperature", "top_p"] {
-        if let Some(node) = root.optional(name)? {
-            node.number(0.0, 1.0)?;
+    for name in ["temperature", "top_p", "top_k"] {
+        match root.optional(name)? {
+            Some(node) if name == "top_k" => node.integer(0).map(|_| ())?,
+            Some(node) => node.number(0.0, 1.0).map(|_| ())?,
+            None => {}
+        }
+        if root.object()?.contains_key(name) {
             present.push(name);
         }
-    }
-    if let Some(node) = root.optional("top_k")? {
-        node.integer(0)?;
-        present.push("top_k");
     }
     Ok(present)
 }
@@ -433,6 +441,121 @@ mod tests {
         assert_eq!(fault(&body), "messages.1.content: Field required");
         let empty = with("messages", json!([user, {"role": "system"}]));
         assert!(MessagesRequest::decode(&empty, true).is_err());
+    }
+
+    #[test]
+    fn names_are_as_long_as_the_service_takes_them() {
+        let call = |name: &str| {
+            let call = json!({"type": "tool_use", "id": "t", "name": name, "input": {}});
+            with(
+                "messages",
+                json!([{"role": "assistant", "content": [call]}]),
+            )
+        };
+        let tool = |name: &str| {
+            let tool = json!({"name": name, "input_schema": {"type": "object"}});
+            with("tools", json!([tool]))
+        };
+        let model = |name: &str| with("model", json!(name));
+        let check = |body: &dyn Fn(&str) -> Value, most: usize, path: &str| {
+            assert!(MessagesRequest::decode(&body(&"n".repeat(most)), false).is_ok());
+            let expected = format!("{path}: String should have at most {most} characters");
+            assert_eq!(fault(&body(&"n".repeat(most + 1))), expected);
+        };
+        check(&model, MAX_MODEL_CHARS, "model");
+        check(&call, 200, "messages.0.content.0.tool_use.name");
+        check(&tool, 128, "tools.0.custom.name");
+        // Characters, not bytes.
+        assert!(MessagesRequest::decode(&model(&"é".repeat(MAX_MODEL_CHARS)), false).is_ok());
+    }
+
+    #[test]
+    fn a_call_of_the_service_has_one_of_its_names() {
+        let call = |name: &str| {
+            let call =
+                json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": name, "input": {}});
+            with(
+                "messages",
+                json!([{"role": "assistant", "content": [call]}]),
+            )
+        };
+        assert!(MessagesRequest::decode(&call("tool_search_tool_bm25"), false).is_ok());
+        assert!(MessagesRequest::decode(&call("advisor"), true).is_ok());
+        for name in ["advisor", "foo_code_execution"] {
+            let said = fault(&call(name));
+            let begin = "messages.0.content.0.server_tool_use.name: Input should be 'web_search', ";
+            assert!(said.starts_with(begin), "{said}");
+        }
+    }
+
+    #[test]
+    fn files_are_found_by_their_path_wherever_they_are_shown() {
+        let image = json!({"type": "image", "source": {"type": "file", "file_id": "file_1"}});
+        let document =
+            json!({"type": "document", "source": {"type": "content", "content": [image]}});
+        let text = json!({"type": "text", "text": "a", "citations": [{
+            "type": "char_location", "cited_text": "a", "document_index": 0, "start_char_index": 0, "end_char_index": 1,
+        }]});
+        let result =
+            json!({"type": "tool_result", "tool_use_id": "t", "content": [text, document]});
+        let body = with(
+            "messages",
+            json!([{"role": "user", "content": [result, image]}]),
+        );
+        let request = MessagesRequest::decode(&body, false).unwrap();
+        let blocks = &request.messages[0].content;
+        let [file] = blocks[0].files() else {
+            panic!("{blocks:?}");
+        };
+        assert_eq!(
+            file.path,
+            "messages.0.content.0.tool_result.content.1.document.source.content.content.0.image.source.file.file_id"
+        );
+        assert_eq!(
+            (file.shown, file.file_id.as_str()),
+            (Shown::Image, "file_1")
+        );
+        assert_eq!(blocks[1].files().len(), 1);
+        let Block::ToolResult { cited_at, .. } = &blocks[0] else {
+            panic!("{blocks:?}");
+        };
+        assert_eq!(
+            cited_at.as_deref(),
+            Some("messages.0.content.0.tool_result.content.0.text.citations")
+        );
+    }
+
+    #[test]
+    fn an_unknown_block_lists_what_there_is_with_betas_and_without() {
+        let body = with(
+            "messages",
+            json!([{"role": "user", "content": [{"type": "foo"}]}]),
+        );
+        assert!(!fault(&body).contains("'compaction'"));
+        let with_betas = MessagesRequest::decode(&body, true)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            with_betas.contains("'code_execution_tool_result', 'compaction', 'connector_text'")
+        );
+    }
+
+    #[test]
+    fn a_compaction_has_a_trigger_of_fifty_thousand() {
+        let edit = |value: u64| {
+            let trigger = json!({"type": "input_tokens", "value": value});
+            with(
+                "context_management",
+                json!({"edits": [{"type": "compact_20260112", "trigger": trigger}]}),
+            )
+        };
+        assert!(MessagesRequest::decode(&edit(50_000), true).is_ok());
+        assert_eq!(
+            MessagesRequest::decode(&edit(49_999), true)
+                .unwrap_err()
+                .to_string(),
+            "context_management.edits.0.compact_20260112: trigger.value must be at least 50000"
+        );
     }
 
     #[test]

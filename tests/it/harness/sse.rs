@@ -73,6 +73,10 @@ pub(crate) fn fold_loosely(events: &[Event]) -> Value {
                 }
             }
             "message_delta" => {
+                // That of `message_start` is said before anybody knows whether code will run.
+                if let Some(members) = message.as_object_mut() {
+                    members.shift_remove("container");
+                }
                 merge(&mut message, &event["delta"]);
                 merge(&mut message["usage"], &event["usage"]);
                 if let Some(done) = event.get("context_management") {

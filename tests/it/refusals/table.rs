@@ -150,7 +150,7 @@ pub(super) const MESSAGES: &str = "
 /messages/1/content/2                          -         messages.1.content.2 closed
 /messages/1/content/2/id                       string    messages.1.content.2.server_tool_use.id required
 /messages/1/content/2/input                    object    messages.1.content.2.server_tool_use.input required
-/messages/1/content/2/name                     string    messages.1.content.2.server_tool_use.name required
+/messages/1/content/2/name                     -         messages.1.content.2.server_tool_use.name required
 /messages/1/content/3                          -         messages.1.content.3 closed
 /messages/1/content/3/content                  -         messages.1.content.3.bash_code_execution_tool_result.content required closed
 /messages/1/content/3/content/content          -         messages.1.content.3.bash_code_execution_tool_result.content.bash_code_execution_result.content required

@@ -32,7 +32,7 @@ pub struct ModelEntry {
     structured_outputs: bool,
     pub(super) effort: Vec<String>,
     context_management: Vec<String>,
-    thinking: Vec<String>,
+    pub(super) thinking: Vec<String>,
 }
 
 /// All of them, newest first.

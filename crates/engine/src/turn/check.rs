@@ -24,14 +24,15 @@ pub(crate) struct Checked {
 
 /// Checks the request against itself and against what it names; nothing is changed.
 pub(crate) async fn check(engine: &Engine, input: &TurnInput) -> Result<Checked, TurnError> {
+    // Before what the model does not take: this is refused for every one.
+    if input.strict {
+        validate::strict(&input.request)?;
+    }
     check_fields(input)?;
     check_media(input)?;
     let pending =
         validate::history(&input.request).inspect_err(|_| lints::server_tool_results(input))?;
     lints::lost_caller(input, &pending)?;
-    if input.strict {
-        validate::strict(&input.request)?;
-    }
     let uploads = references::check(engine, input).await?;
     let skills = skills::resolve(engine, input).await?;
     Ok(Checked {
@@ -61,6 +62,7 @@ fn check_fields(input: &TurnInput) -> Result<(), Invalid> {
     validate::tools(request)?;
     let weak = input.quirks.weak_refusals;
     models::check_thinking(&request.model, request.thinking, weak)?;
+    models::check_clearing(request)?;
     models::check_sampling(request, &input.body, weak)?;
     models::check_output(request, input.batch_item.is_some() && input.long_output)?;
     validate::thoughts(request, &input.body, |id| input.workspace.scripts.knows(id))?;
@@ -80,14 +82,14 @@ pub(super) fn choose_model(
     if let Some(model) = scripts.resume(request)? {
         return Ok(model);
     }
-    if validate::ends_with_prefill(&input.request)
-        && !models::takes_prefill(&input.request.model)
-        && !scripts.knows_pause(request)
-    {
-        return Err(Invalid::new(
-            "This model does not support assistant message prefill. The conversation must end with a user message.",
-        )
-        .into());
+    if validate::ends_with_prefill(&input.request) && !scripts.knows_pause(request) {
+        if !models::takes_prefill(&input.request.model) {
+            return Err(Invalid::new(
+                "This model does not support assistant message prefill. The conversation must end with a user message.",
+            )
+            .into());
+        }
+        validate::prefilled_thoughts(&input.request, &input.body)?;
     }
     model::select(request, scripts, engine.on_unmatched).map_err(|error| {
         if let Some(nearest) = scripts.nearest(request, &error) {

@@ -9,6 +9,7 @@ use common::limits;
 /// Checks a body against itself; the error is the text for the client.
 pub(super) fn check(body: &Value) -> Result<(), Invalid> {
     check_schemas(body)?;
+    check_deferred(body)?;
     check_marks(body)?;
     check_system_texts(at(body, "system"))
 }
@@ -105,12 +106,43 @@ fn check_marks(body: &Value) -> Result<(), Invalid> {
     if found > limits::MAX_CACHE_MARKS {
         return Err(refusal::CACHE_COUNT.refuse(&[("found", &found)]));
     }
-    let late = marks
+    let mut behind_a_short_one = marks
         .iter()
         .skip_while(|mark| is_long(mark.block))
-        .find(|mark| is_long(mark.block));
-    match late {
-        Some(mark) => Err(refusal::CACHE_TTL_ORDER.refuse(&[("path", &mark.path)])),
+        .peekable();
+    if behind_a_short_one.peek().is_none() {
+        return Ok(());
+    }
+    let late = behind_a_short_one.find(|mark| is_long(mark.block));
+    let path = match late {
+        Some(mark) => mark.path.clone(),
+        // The body's own mark stands for one of the last block.
+        None if is_long(body) => last_block(body),
+        None => return Ok(()),
+    };
+    Err(refusal::CACHE_TTL_ORDER.refuse(&[("path", &path)]))
+}
+
+/// The path of the last block of a body.
+fn last_block(body: &Value) -> String {
+    let last = |value: &Value| items(value).last().map_or(0, |(index, _)| index);
+    let messages = at(body, "messages");
+    let message = last(messages);
+    format!(
+        "messages.{message}.content.{}",
+        last(at(&messages[message], "content"))
+    )
+}
+
+/// What is sent only once it is found cannot be cached.
+fn check_deferred(body: &Value) -> Result<(), Invalid> {
+    let is_both =
+        |tool: &Value| at(tool, "defer_loading") == true && at(tool, "cache_control").is_object();
+    match items(at(body, "tools")).find(|(_, tool)| is_both(tool)) {
+        Some((_, tool)) => {
+            let name = at(tool, "name").as_str().unwrap_or_default();
+            Err(refusal::DEFERRED_CACHE.refuse(&[("name", &name)]))
+        }
         None => Ok(()),
     }
 }
@@ -234,12 +266,36 @@ mod tests {
             error.starts_with("messages.0.content.1.cache_control.ttl: "),
             "{error}"
         );
+        body = user(&[text(None), text(None)]);
+        body["cache_control"] = json!({"type": "ephemeral", "ttl": "1h"});
+        let error = check(&body).unwrap_err().to_string();
+        assert!(
+            error.starts_with("messages.0.content.1.cache_control.ttl: "),
+            "{error}"
+        );
+        body = user(&[text(Some("1h"))]);
+        body["cache_control"] = json!({"type": "ephemeral", "ttl": "1h"});
+        assert_eq!(check(&body), Ok(()));
         body = user(&[text(Some("1h"))]);
         body["tools"] = json!([{"name": "f", "cache_control": {"type": "ephemeral"}}]);
         assert!(check(&body).is_err());
         body["system"] = json!([text(Some("1h"))]);
         let error = check(&body).unwrap_err().to_string();
         assert!(error.starts_with("system.0.cache_control.ttl: "), "{error}");
+    }
+
+    #[test]
+    fn a_tool_that_is_loaded_when_it_is_found_has_no_mark() {
+        let mut body = json!({"tools": [{"name": "f", "cache_control": {"type": "ephemeral"}}]});
+        assert_eq!(check(&body), Ok(()));
+        body["tools"][0]["defer_loading"] = json!(true);
+        assert_eq!(
+            check(&body).unwrap_err().to_string(),
+            "Tool 'f' cannot have both defer_loading=true and cache_control set. Tools with defer_loading cannot use \
+             prompt caching."
+        );
+        body["tools"][0]["cache_control"] = Value::Null;
+        assert_eq!(check(&body), Ok(()));
     }
 
     #[test]

@@ -152,18 +152,26 @@ fn orphan(place: (usize, usize), kind: &str, id: &str, call: &str) -> Invalid {
     ])
 }
 
-/// Whether the answer went on behind a cell that has no result: with a call that only code can make, and
-/// that has lost its `caller` on the way.
+/// Whether the answer went on behind a cell that has no result, with a call that has lost its `caller` on the way:
+/// one of the web that only code can make, or that has its result already where no client is waited for.
 fn is_passed_over(request: &MessagesRequest, group: &Group<'_>, cell: &str) -> bool {
     let is_cell = |block: &Block| matches!(block, Block::ServerToolUse { id, .. } if id == cell);
     let blocks = group.blocks.iter().map(|(_, _, block)| *block);
-    let behind = blocks.skip_while(|block| !is_cell(block)).skip(1);
-    behind.filter_map(Block::call).any(|call| {
-        let mut tools = request.tools.iter();
+    let behind = || blocks.clone().skip_while(|block| !is_cell(block)).skip(1);
+    // Calls of the model that stand beside a cell are carried out while it waits.
+    let waits = behind()
+        .filter_map(Block::client_call)
+        .any(|call| call.caller_tool_id == Some(cell));
+    let is_done = |id: &str| {
+        let mut answers = behind().filter_map(Block::answer);
+        answers.any(|answer| answer.tool_use_id == id)
+    };
+    behind().filter_map(Block::call).any(|call| {
+        let mut tools = request.tools.iter().filter(|tool| tool.is_web());
+        let tool = tools.find(|tool| tool.name == call.name);
         call.by == By::Service
             && call.caller_tool_id.is_none()
-            && tools
-                .any(|tool| tool.name == call.name && tool.is_web() && !tool.is_called_directly())
+            && tool.is_some_and(|tool| !tool.is_called_directly() || (!waits && is_done(call.id)))
     })
 }
 
@@ -267,7 +275,8 @@ pub(super) fn check_code_callers(
                     "source tool `{source}` not found for tool use block `{id}`"
                 )));
             }
-            if !done.contains(source) && !is_named {
+            // To count tokens no container is named.
+            if !done.contains(source) && !is_named && !request.is_counted() {
                 return Err(refusal::CONTAINER_REQUIRED.refuse(&[]));
             }
         }

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use flate2::read::ZlibDecoder;
 use serde_json::{Value, json};
 use wire::refusal::{self, Invalid};
-use wire::request::{Block, MessagesRequest, Source};
+use wire::request::{Block, MessagesRequest};
 
 use crate::models;
 use common::limits;
@@ -26,8 +26,10 @@ pub struct TooLarge {
 pub fn is_in(request: &MessagesRequest) -> bool {
     let mut blocks = request.messages.iter().flat_map(|message| &message.content);
     blocks.any(|block| {
-        block.source() == Some(&Source::Inline)
-            || matches!(block, Block::ToolResult { is_text: false, .. })
+        matches!(
+            block,
+            Block::Image(_) | Block::Document(_) | Block::ToolResult { is_text: false, .. }
+        )
     })
 }
 

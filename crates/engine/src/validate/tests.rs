@@ -213,10 +213,175 @@ fn a_call_that_waits_needs_the_tool_that_offers_it() {
         let offers = format!("`{tag}` offers no `{name}`");
         assert_eq!(refused(tag, name), text(name, &offers));
     }
-    let name = "foo_code_execution";
+    let name = "web_fetch";
     assert_eq!(
         refused("code_execution_20260120", name),
-        text(name, "no `foo_code_execution` tool was provided")
+        text(name, "no `web_fetch` tool was provided")
+    );
+}
+
+/// What a request of these tools is refused with, if it is.
+fn refused_tools(tools: &Value, choice: &Value) -> Option<String> {
+    let body = json!({
+        "model": "claude-opus-5", "max_tokens": 16, "tools": tools, "tool_choice": choice,
+        "messages": [{"role": "user", "content": "hi"}],
+    });
+    let request = MessagesRequest::decode(&body, true).unwrap();
+    let refused = super::tools(&request).err();
+    refused.map(|error| error.to_string())
+}
+
+#[test]
+fn what_code_calls_by_default_is_called_by_code() {
+    let one_by_one = json!({"type": "auto", "disable_parallel_tool_use": true});
+    let mut web = json!({"type": "web_search_20260209", "name": "web_search"});
+    assert_eq!(
+        refused_tools(&json!([web]), &one_by_one).unwrap(),
+        "tool_choice.disable_parallel_tool_use: not supported with tools called by code execution"
+    );
+    web["strict"] = json!(true);
+    assert_eq!(
+        refused_tools(&json!([web]), &Value::Null).unwrap(),
+        "tools.0.web_search_20260209.strict: `strict` is not supported for tools called by code execution"
+    );
+    web["allowed_callers"] = json!(["direct"]);
+    assert_eq!(refused_tools(&json!([web]), &one_by_one), None);
+}
+
+#[test]
+fn no_code_calls_a_toolset() {
+    for mut set in [
+        json!({"type": "browser_toolset_20260801"}),
+        json!({"type": "mcp_toolset", "mcp_server_name": "m"}),
+    ] {
+        let tag = set["type"].as_str().unwrap().to_owned();
+        set["allowed_callers"] = json!(["direct"]);
+        assert_eq!(refused_tools(&json!([set]), &Value::Null), None);
+        set["allowed_callers"] = json!(["direct", "code_execution_20260120"]);
+        let code = json!({"type": "code_execution_20260120", "name": "code_execution"});
+        assert_eq!(
+            refused_tools(&json!([set, code]), &Value::Null).unwrap(),
+            format!("tools.0.{tag}.allowed_callers: `{tag}` only supports `direct`")
+        );
+    }
+}
+
+#[test]
+fn a_web_call_that_has_its_result_behind_a_cell_without_one_has_lost_its_caller() {
+    let cell = json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "code_execution", "input": {"code": "1"}});
+    let web =
+        json!({"type": "server_tool_use", "id": "srvtoolu_2", "name": "web_fetch", "input": {}});
+    let fetched = json!({"type": "web_fetch_tool_result", "tool_use_id": "srvtoolu_2",
+        "content": {"type": "web_fetch_tool_result_error", "error_code": "unavailable"}});
+    let mut asked = client_call();
+    asked["caller"] = json!({"type": "code_execution_20260120", "tool_id": "srvtoolu_1"});
+    let check = |content: Value, more: Value| {
+        let mut messages =
+            json!([{"role": "user", "content": "hi"}, {"role": "assistant", "content": content}]);
+        messages
+            .as_array_mut()
+            .unwrap()
+            .extend(more.as_array().cloned().unwrap_or_default());
+        let body = json!({
+            "model": "claude-opus-5", "max_tokens": 16, "messages": messages, "container": "container_1",
+            "tools": [
+                {"type": "code_execution_20260120", "name": "code_execution"},
+                {"type": "web_fetch_20260209", "name": "web_fetch",
+                 "allowed_callers": ["direct", "code_execution_20260120"]},
+            ],
+        });
+        let checked = history(&MessagesRequest::decode(&body, false).unwrap());
+        checked.map(|pending| pending.calls.len())
+    };
+    assert_eq!(
+        check(json!([cell, web, fetched]), Value::Null)
+            .unwrap_err()
+            .to_string(),
+        "messages.1: `code_execution` tool use with id `srvtoolu_1` was found without a corresponding \
+         `code_execution_tool_result` block"
+    );
+    // Both wait, or the model's own call was carried out while the cell waits for the client.
+    assert_eq!(check(json!([cell, web]), Value::Null), Ok(2));
+    let answered = json!([{"role": "user", "content": [answer("toolu_1")]}]);
+    assert_eq!(check(json!([cell, web, fetched, asked]), answered), Ok(1));
+}
+
+#[test]
+fn tokens_are_counted_without_the_container_of_code_that_waits() {
+    let mut asked = client_call();
+    asked["caller"] = json!({"type": "code_execution_20260120", "tool_id": "srvtoolu_1"});
+    let cell = json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "code_execution", "input": {"code": "1"}});
+    let mut body = json!({
+        "model": "claude-opus-5",
+        "messages": [
+            {"role": "user", "content": "hi"}, {"role": "assistant", "content": [cell, asked]},
+            {"role": "user", "content": [answer("toolu_1")]},
+        ],
+        "tools": [{"type": "code_execution_20260120", "name": "code_execution"}],
+    });
+    let counted = MessagesRequest::decode_count(&body, false).unwrap();
+    assert!(history(&counted).is_ok());
+    body["max_tokens"] = json!(16);
+    let asked = MessagesRequest::decode(&body, false).unwrap();
+    assert!(
+        history(&asked)
+            .unwrap_err()
+            .to_string()
+            .starts_with("container_id is required")
+    );
+}
+
+#[test]
+fn the_newest_version_takes_no_sampling_and_no_cited_text_of_the_user() {
+    let refused = |body: &Value| {
+        let refused = strict(&MessagesRequest::decode(body, false).unwrap()).err();
+        refused.map(|error| error.to_string())
+    };
+    let mut body = json!({"model": "claude-opus-5", "max_tokens": 16, "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(refused(&body), None);
+    body["top_k"] = Value::Null;
+    assert_eq!(
+        refused(&body).unwrap(),
+        "top_k: Extra inputs are not permitted"
+    );
+    body.as_object_mut().unwrap().remove("top_k");
+    let cited = json!({"type": "text", "text": "a", "citations": [{
+        "type": "char_location", "cited_text": "a", "document_index": 0, "start_char_index": 0, "end_char_index": 1,
+    }]});
+    let found = json!({"type": "search_result", "source": "s", "title": "t", "content": [cited]});
+    for (block, place) in [(cited, "text.citations"), (found, "search_result.content")] {
+        body["messages"][0]["content"] =
+            json!([{"type": "tool_result", "tool_use_id": "t", "content": [block]}]);
+        assert_eq!(
+            refused(&body).unwrap(),
+            format!(
+                "messages.0.content.0.tool_result.content.0.{place}: `citations` are not permitted in `user` messages"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_prefill_begins_with_a_thought_where_thinking_has_a_budget() {
+    let refused = |thinking: Value, content: Value| {
+        let body = json!({
+            "model": "claude-sonnet-4-5", "max_tokens": 4096, "thinking": thinking,
+            "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": content}],
+        });
+        let refused =
+            prefilled_thoughts(&MessagesRequest::decode(&body, false).unwrap(), &body).err();
+        refused.map(|error| error.to_string())
+    };
+    let budget = json!({"type": "enabled", "budget_tokens": 1024});
+    let said = refused(budget.clone(), json!("I")).unwrap();
+    let begin =
+        "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `text`.";
+    assert!(said.starts_with(begin), "{said}");
+    assert_eq!(refused(Value::Null, json!("I")), None);
+    let thought = json!({"type": "redacted_thinking", "data": "d"});
+    assert_eq!(
+        refused(budget, json!([thought, {"type": "text", "text": "I"}])),
+        None
     );
 }
 

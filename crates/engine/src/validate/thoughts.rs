@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use wire::refusal::{self, Invalid};
-use wire::request::{Block, MessagesRequest, Role, Thinking};
+use wire::request::{Block, Message, MessagesRequest, Role, Thinking};
 
 use crate::seal;
 
@@ -97,11 +97,28 @@ fn check_first(
     let Some((index, first)) = answers().next() else {
         return Ok(());
     };
-    let thinks = matches!(
-        first.content.first(),
+    if ours {
+        return Ok(());
+    }
+    check_begin((index, first), body)
+}
+
+/// With a budget a prefill begins with a thought, too.
+pub fn prefill(request: &MessagesRequest, body: &Value) -> Result<(), Invalid> {
+    let mut messages = request.messages.iter().enumerate();
+    let last = messages.rfind(|(_, message)| message.role != Role::System);
+    if let (Some(Thinking::Enabled { .. }), Some(last)) = (request.thinking, last) {
+        return check_begin(last, body);
+    }
+    Ok(())
+}
+
+/// An answer that says something begins with a thought.
+fn check_begin((index, answer): (usize, &Message), body: &Value) -> Result<(), Invalid> {
+    if matches!(
+        answer.content.first(),
         None | Some(Block::Thinking { .. } | Block::RedactedThinking)
-    );
-    if thinks || ours {
+    ) {
         return Ok(());
     }
     let content = &body["messages"][index]["content"];

@@ -42,17 +42,20 @@ fn check_versions(tools: &[Tool]) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Checks a tool that names code among its callers (F059). All texts are inferred.
+/// Who calls a web tool that names no caller.
+const USUAL_CALLER: &str = "code_execution_20260120";
+
+/// Checks a tool that has code among its callers (F059), by default or by name. All texts are inferred.
 fn check_callers(position: usize, tool: &Tool, tools: &[Tool]) -> Result<(), Invalid> {
-    let Some(caller) = tool
-        .allowed_callers
-        .iter()
-        .find(|caller| *caller != "direct")
-    else {
+    if !tool.is_called_by_code() {
         return Ok(());
-    };
+    }
+    let mut callers = tool.allowed_callers.iter();
+    let caller = callers
+        .find(|caller| *caller != "direct")
+        .map_or(USUAL_CALLER, String::as_str);
     let path = format!("tools.{position}.{}", tool.tag);
-    if ["browser_toolset_", "computer_toolset_"]
+    if ["browser_toolset_", "computer_toolset_", "mcp_toolset"]
         .iter()
         .any(|toolset| tool.tag.starts_with(toolset))
     {
@@ -104,8 +107,7 @@ fn check_choice(request: &MessagesRequest) -> Result<(), Invalid> {
             tool.name
         )));
     }
-    let by_code = |tool: &Tool| tool.allowed_callers.iter().any(|caller| caller != "direct");
-    if choice.disables_parallel && request.tools.iter().any(by_code) {
+    if choice.disables_parallel && request.tools.iter().any(Tool::is_called_by_code) {
         return Err(Invalid::new(
             "tool_choice.disable_parallel_tool_use: not supported with tools called by code execution",
         ));

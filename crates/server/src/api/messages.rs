@@ -122,12 +122,15 @@ async fn plain_answer(
     Ok(response)
 }
 
+/// How the betas that manage the context begin.
+const MANAGES: [&str; 2] = ["compact-", "context-management-"];
+
 /// Counts the tokens of a request that is not carried out.
 pub(super) async fn count_tokens(exchange: &mut Exchange) -> Outcome {
     let body = json::read(exchange, limits::MAX_MESSAGES_BODY_BYTES).await?;
     let Exchange { app, caller, .. } = exchange;
     let mut betas = caller.betas.0.iter();
-    let context = betas.any(|beta| beta.starts_with("context-management-"))
+    let context = betas.any(|beta| MANAGES.iter().any(|begin| beta.starts_with(begin)))
         && body.get("context_management").is_some_and(Value::is_object);
     threads::refuse(&body)?;
     let (caller, report) = (caller.clone(), Arc::default());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use wire::refusal;
-use wire::request::MessagesRequest;
+use wire::request::{MessagesRequest, Thinking};
 
 use crate::api::caller::{Betas, Caller};
 use crate::api::era;
@@ -22,6 +22,8 @@ const STRICT_FROM: &str = "2026-10-21";
 
 /// Lets items of a batch be longer than their model's answers are (spec: `max_tokens` up to 300,000).
 const LONG_OUTPUT_BETA: &str = "output-300k-2026-03-24";
+/// Lets a budget for thinking count over a whole turn with tools, so that it may be larger than `max_tokens`.
+const INTERLEAVED_BETA: &str = "interleaved-thinking-2025-05-14";
 /// How the betas of connectors begin.
 const MCP_BETA: &str = "mcp-client-";
 /// The one that knew no toolsets.
@@ -51,6 +53,7 @@ pub(super) fn decode(
         let message = refusal::MODEL_UNKNOWN.say(&[("model", &request.model)]);
         return Err(ApiError::not_found(message));
     }
+    check_budget(&request, &caller.betas)?;
     check_skills(&request, &caller.betas)?;
     check_connectors(&request, &caller.betas)?;
     Ok(TurnInput {
@@ -84,6 +87,21 @@ fn forget_search_messages(body: &mut Value) {
             result.remove("error_message");
         }
     }
+}
+
+/// Thoughts are a part of the answer, unless they are interleaved with calls.
+fn check_budget(request: &MessagesRequest, betas: &Betas) -> ApiResult<()> {
+    let Some(Thinking::Enabled { budget_tokens }) = request.thinking else {
+        return Ok(());
+    };
+    let interleaves = betas.has(INTERLEAVED_BETA) && !request.tools.is_empty();
+    if budget_tokens < request.max_tokens || interleaves {
+        return Ok(());
+    }
+    Err(ApiError::invalid(
+        "`max_tokens` must be greater than `thinking.budget_tokens`. Please consult our documentation at \
+         https://docs.claude.com/en/docs/build-with-claude/extended-thinking#max-tokens-and-context-window-size",
+    ))
 }
 
 /// The beta took fewer of them (F102).

@@ -1,8 +1,10 @@
 //! Messages and the content blocks a client may send.
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
-use super::sources::Source;
+use super::sources::{self, NamedFile};
 use super::{callers, hosted, rest, results, texts};
 use crate::decode::{Decoded, Node};
 
@@ -30,8 +32,10 @@ pub enum Block {
         text: String,
         cited: bool,
     },
-    Image(Source),
-    Document(Source),
+    /// The files that it shows by their ids.
+    Image(Vec<NamedFile>),
+    /// The same.
+    Document(Vec<NamedFile>),
     ContainerUpload {
         file_id: String,
     },
@@ -48,6 +52,10 @@ pub enum Block {
         is_text: bool,
         /// The tools that it names in `tool_reference` blocks.
         references: Vec<String>,
+        /// The files that its images and documents show by their ids.
+        files: Vec<NamedFile>,
+        /// The path of the citations in it, if a text has some.
+        cited_at: Option<String>,
     },
     ServerToolUse {
         id: String,
@@ -119,6 +127,8 @@ pub struct Answer<'a> {
     pub tool_use_id: &'a str,
     /// The tools that it names.
     pub references: &'a [String],
+    /// The files that it shows.
+    files: &'a [NamedFile],
 }
 
 /// The role of a block for the code that checks and follows a history.
@@ -126,7 +136,7 @@ enum Part<'a> {
     Call(Call<'a>),
     Answer(Answer<'a>),
     /// An image or a document.
-    Shown(&'a Source),
+    Shown(&'a [NamedFile]),
     /// Nothing that refers to anything.
     Said,
 }
@@ -167,11 +177,12 @@ impl Block {
         Some(answer.tool_use_id)
     }
 
-    /// Where its image or document comes from, if it is one.
-    pub fn source(&self) -> Option<&Source> {
+    /// The files that images and documents in it show by their ids.
+    pub fn files(&self) -> &[NamedFile] {
         match self.part() {
-            Part::Shown(source) => Some(source),
-            Part::Call(_) | Part::Answer(_) | Part::Said => None,
+            Part::Shown(files) => files,
+            Part::Answer(answer) => answer.files,
+            Part::Call(_) | Part::Said => &[],
         }
     }
 
@@ -185,12 +196,13 @@ impl Block {
                 caller_tool_id,
             })
         };
-        let answer = |by, tag, tool_use_id, references| {
+        let answer = |by, tag, tool_use_id, references, files| {
             Part::Answer(Answer {
                 by,
                 tag,
                 tool_use_id,
                 references,
+                files,
             })
         };
         match self {
@@ -209,18 +221,19 @@ impl Block {
             Self::ToolResult {
                 tool_use_id,
                 references,
+                files,
                 ..
-            } => answer(By::Client, "tool_result", tool_use_id, references),
+            } => answer(By::Client, "tool_result", tool_use_id, references, files),
             Self::ServerToolResult {
                 tag,
                 tool_use_id,
                 references,
                 ..
-            } => answer(By::Service, tag, tool_use_id, references),
+            } => answer(By::Service, tag, tool_use_id, references, &[]),
             Self::McpToolResult { tool_use_id } => {
-                answer(By::Connector, "mcp_tool_result", tool_use_id, &[])
+                answer(By::Connector, "mcp_tool_result", tool_use_id, &[], &[])
             }
-            Self::Image(source) | Self::Document(source) => Part::Shown(source),
+            Self::Image(files) | Self::Document(files) => Part::Shown(files),
             Self::Text { .. }
             | Self::ContainerUpload { .. }
             | Self::Thinking { .. }
@@ -265,6 +278,28 @@ const BETA_TAGS: &[&str] = &[
     "tool_addition",
     "tool_removal",
 ];
+
+/// With a beta, all of them, in the service's order.
+static ALL_TAGS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let mut tags = [TAGS, BETA_TAGS].concat();
+    tags.sort_unstable();
+    tags
+});
+
+/// The names of the service's own calls (SDK 2.11); the first came with a beta.
+const OF_SERVICE: &[&str] = &[
+    "advisor",
+    "web_search",
+    "web_fetch",
+    "code_execution",
+    "bash_code_execution",
+    "text_editor_code_execution",
+    "tool_search_tool_regex",
+    "tool_search_tool_bm25",
+];
+
+/// The longest name of a call of the client's (F242).
+const MAX_CALL_NAME_CHARS: usize = 200;
 
 impl Message {
     pub(crate) fn decode(node: &Node<'_>, betas: bool) -> Decoded<Self> {
@@ -312,7 +347,7 @@ impl Block {
         if betas && node.is_tagged(BETA_TAGS) {
             return Self::decode_beta(node);
         }
-        let tag = node.tag(TAGS)?;
+        let tag = node.tag(if betas { ALL_TAGS.as_slice() } else { TAGS })?;
         let block = node.tagged(tag);
         if matches!(tag, "thinking" | "redacted_thinking")
             && let Some(control) = block.optional("cache_control")?
@@ -334,8 +369,8 @@ impl Block {
                     cited: decoded.cited,
                 }
             }
-            "image" => Self::Image(Source::of_image(&block)?),
-            "document" => Self::Document(Source::of_document(&block)?),
+            "image" => Self::Image(sources::of_image(&block)?),
+            "document" => Self::Document(sources::of_document(&block)?),
             "container_upload" => Self::ContainerUpload {
                 file_id: string("file_id")?,
             },
@@ -344,7 +379,10 @@ impl Block {
                 rest::check_texts(&block, &["toolset_name"])?;
                 Self::ToolUse {
                     id: call_id("id", false)?,
-                    name: string("name")?,
+                    name: block
+                        .required("name")?
+                        .text(MAX_CALL_NAME_CHARS)?
+                        .to_owned(),
                     caller_tool_id: callers::cell(&block)?,
                 }
             }
@@ -362,11 +400,16 @@ impl Block {
                     is_error,
                     is_text: shown.is_text,
                     references: shown.references,
+                    files: shown.files,
+                    cited_at: shown.cited_at,
                 }
             }
             "server_tool_use" => Self::ServerToolUse {
                 id: call_id("id", true)?,
-                name: string("name")?,
+                name: {
+                    let known = if betas { OF_SERVICE } else { &OF_SERVICE[1..] };
+                    block.required("name")?.literal(known)?.to_owned()
+                },
                 input: {
                     let input = block.required("input")?;
                     input.dictionary()?;
@@ -466,6 +509,10 @@ struct Shown {
     is_text: bool,
     /// The tools that it names.
     references: Vec<String>,
+    /// The files that it shows.
+    files: Vec<NamedFile>,
+    /// Where its first citations are.
+    cited_at: Option<String>,
 }
 
 impl Shown {
@@ -474,6 +521,8 @@ impl Shown {
             text: None,
             is_text: true,
             references: Vec::new(),
+            files: Vec::new(),
+            cited_at: None,
         };
         let Some(content) = block.optional("content")? else {
             return Ok(shown);
@@ -487,7 +536,10 @@ impl Shown {
             let part = item.tagged(tag);
             rest::check_cache_control(&part)?;
             if tag == "text" {
-                let text = texts::text(&part)?.text;
+                let texts::Text { text, cited } = texts::text(&part)?;
+                if cited && shown.cited_at.is_none() {
+                    shown.cited_at = Some(format!("{}.citations", part.path()));
+                }
                 match &mut shown.text {
                     Some(before) => {
                         before.push('\n');
@@ -499,14 +551,11 @@ impl Shown {
             }
             shown.is_text = false;
             match tag {
-                "image" => {
-                    Source::of_image(&part)?;
-                }
-                "document" => {
-                    Source::of_document(&part)?;
-                }
+                "image" => shown.files.extend(sources::of_image(&part)?),
+                "document" => shown.files.extend(sources::of_document(&part)?),
                 "search_result" => {
-                    texts::search_result(&part)?;
+                    let cited = texts::search_result(&part)?.then(|| part.path() + ".content");
+                    shown.cited_at = shown.cited_at.or(cited);
                 }
                 "tool_reference" => {
                     let name = part.required("tool_name")?.string()?;

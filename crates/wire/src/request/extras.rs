@@ -108,9 +108,9 @@ const CONTENTS: &[Members] = &[
 /// Tools by how their `type` begins; each may have a `cache_control`, and each but a toolset [`CALLED`].
 const TOOLS: &[Members] = &[
     ("bash_", &["input_examples"]),
-    ("browser_toolset_", &["configs"]),
+    ("browser_toolset_", TOOLSET),
     ("code_execution_", &[]),
-    ("computer_toolset_", &["configs"]),
+    ("computer_toolset_", TOOLSET),
     (
         "custom",
         &[
@@ -134,6 +134,8 @@ const TOOLS: &[Members] = &[
     ("web_search_", SEARCH),
 ];
 
+/// Which callers a toolset takes is looked at with the other tools.
+const TOOLSET: &[&str] = &["allowed_callers", "configs"];
 const CALLED: &[&str] = &["allowed_callers", "defer_loading", "name", "strict"];
 const SEARCH: &[&str] = &[
     "allowed_domains",

@@ -12,6 +12,9 @@ const EDITS: &[&str] = &[
     "compact_20260112",
 ];
 
+/// Fewest tokens after which a conversation is compacted (F242).
+const MIN_COMPACTED: i64 = 50_000;
+
 /// A server of `mcp_servers`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct McpServer {
@@ -23,6 +26,8 @@ pub struct McpServer {
 pub struct ContextManagement {
     /// Something was asked for, and the answer says what was done.
     pub asked: bool,
+    /// Thoughts are to be cleared.
+    pub clears_thoughts: bool,
     /// It may be compacted: by an edit, or because the request asks for nothing else.
     pub compacts: bool,
     /// The answer ends with the compaction.
@@ -173,12 +178,20 @@ pub(super) fn context_management(root: &Node<'_>) -> Decoded<ContextManagement> 
                         found.compacts = true;
                         rest::check_texts(&edit, &["instructions"])?;
                         check_amount(&edit, "trigger", &["input_tokens"])?;
+                        let trigger = &edit.value()["trigger"]["value"];
+                        if trigger.as_i64().is_some_and(|value| value < MIN_COMPACTED) {
+                            return Err(edit
+                                .fault(format!("trigger.value must be at least {MIN_COMPACTED}")));
+                        }
                         if let Some(pause) = edit.optional("pause_after_compaction")? {
                             found.stops_compacted |= pause.boolean()?;
                         }
                     }
                     "clear_tool_uses_20250919" => check_clearing(&edit)?,
-                    _ => check_kept_thoughts(&edit)?,
+                    _ => {
+                        found.clears_thoughts = true;
+                        check_kept_thoughts(&edit)?;
+                    }
                 }
             }
         }

@@ -3,11 +3,20 @@
 use super::{media, rest, texts};
 use crate::decode::{Decoded, Node};
 
-/// Where an image or a document comes from.
+/// A file that an image or a document names by its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    File { file_id: String },
-    Inline,
+pub struct NamedFile {
+    /// Where its id stands.
+    pub path: String,
+    pub file_id: String,
+    pub shown: Shown,
+}
+
+/// What shows a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    Image,
+    Document,
 }
 
 /// The forms that an image's source may have.
@@ -16,42 +25,47 @@ const OF_IMAGES: &[&str] = &["base64", "file", "url"];
 /// The forms that a document's source may have.
 const OF_DOCUMENTS: &[&str] = &["base64", "content", "file", "text", "url"];
 
-impl Source {
-    /// Decodes an `image`.
-    pub(super) fn of_image(block: &Node<'_>) -> Decoded<Self> {
-        if let Some(transformations) = block.optional("transformations")? {
-            transformations.object()?;
-            if let Some(oversized) = transformations.optional("oversized_image")? {
-                oversized.literal(&["downsize", "error"])?;
-            }
-        }
-        Self::decode(block, OF_IMAGES)
-    }
-
-    /// Decodes a `document`.
-    pub(super) fn of_document(block: &Node<'_>) -> Decoded<Self> {
-        check_about(block)?;
-        Self::decode(block, OF_DOCUMENTS)
-    }
-
-    fn decode(block: &Node<'_>, tags: &[&str]) -> Decoded<Self> {
-        let whole = block.required("source")?;
-        whole.object()?;
-        let tag = whole.tag(tags)?;
-        let source = whole.tagged(tag);
-        match tag {
-            "file" => Ok(Self::File {
-                file_id: source.required("file_id")?.string()?.to_owned(),
-            }),
-            "base64" if block.value()["type"] == "image" => {
-                media::check_image(&source).map(|()| Self::Inline)
-            }
-            "base64" => media::check_pdf(block, &source).map(|()| Self::Inline),
-            "text" => media::check_text(&source).map(|()| Self::Inline),
-            "url" => source.required("url")?.string().map(|_| Self::Inline),
-            _ => check_content(&source.required("content")?).map(|()| Self::Inline),
+/// Decodes an `image`: the file that it shows, if it shows one.
+pub(super) fn of_image(block: &Node<'_>) -> Decoded<Vec<NamedFile>> {
+    if let Some(transformations) = block.optional("transformations")? {
+        transformations.object()?;
+        if let Some(oversized) = transformations.optional("oversized_image")? {
+            oversized.literal(&["downsize", "error"])?;
         }
     }
+    decode(block, OF_IMAGES, Shown::Image)
+}
+
+/// Decodes a `document`: the files that it shows.
+pub(super) fn of_document(block: &Node<'_>) -> Decoded<Vec<NamedFile>> {
+    check_about(block)?;
+    decode(block, OF_DOCUMENTS, Shown::Document)
+}
+
+fn decode(block: &Node<'_>, tags: &[&str], shown: Shown) -> Decoded<Vec<NamedFile>> {
+    let whole = block.required("source")?;
+    whole.object()?;
+    let tag = whole.tag(tags)?;
+    let source = whole.tagged(tag);
+    match tag {
+        "file" => {
+            let id = source.required("file_id")?;
+            return Ok(vec![NamedFile {
+                file_id: id.string()?.to_owned(),
+                path: id.path(),
+                shown,
+            }]);
+        }
+        "content" => return content(&source.required("content")?),
+        "base64" if shown == Shown::Image => media::check_image(&source)?,
+        "base64" => media::check_pdf(block, &source)?,
+        "text" => media::check_text(&source)?,
+        // A URL: nothing is fetched.
+        _ => {
+            source.required("url")?.string()?;
+        }
+    }
+    Ok(Vec::new())
 }
 
 /// Checks what is said of a document beside its source.
@@ -60,20 +74,21 @@ pub(super) fn check_about(document: &Node<'_>) -> Decoded<()> {
     texts::cites(document).map(|_| ())
 }
 
-/// Checks a document that consists of blocks, or of a text.
-fn check_content(content: &Node<'_>) -> Decoded<()> {
+/// Decodes a document that consists of blocks, or of a text.
+fn content(content: &Node<'_>) -> Decoded<Vec<NamedFile>> {
+    let mut files = Vec::new();
     if content.value().is_string() {
-        return Ok(());
+        return Ok(files);
     }
     for item in content.items()? {
         let tag = item.tag(&["image", "text"])?;
         let part = item.tagged(tag);
         rest::check_cache_control(&part)?;
         if tag == "image" {
-            Source::of_image(&part)?;
+            files.extend(of_image(&part)?);
         } else {
             texts::text(&part)?;
         }
     }
-    Ok(())
+    Ok(files)
 }

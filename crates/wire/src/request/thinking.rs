@@ -7,6 +7,7 @@ use crate::decode::{Decoded, Node};
 pub enum Thinking {
     Enabled { budget_tokens: u64 },
     Adaptive,
+    BetweenTools,
     Disabled,
 }
 
@@ -21,13 +22,13 @@ crate::words! {
     }
 }
 
-const TAGS: &[&str] = &["adaptive", "disabled", "enabled"];
+const TAGS: &[&str] = &["adaptive", "between_tools", "disabled", "enabled"];
 
 /// The members that each form has, betas' included.
 pub(super) fn members(tag: &str) -> &'static [&'static str] {
     match tag {
         "adaptive" => &["type", "block_binding", "display"],
-        "disabled" => &["type"],
+        "between_tools" | "disabled" => &["type"],
         _ => &["type", "block_binding", "budget_tokens", "display"],
     }
 }
@@ -38,7 +39,7 @@ pub(super) fn display(root: &Node<'_>, betas: bool) -> Decoded<Option<ThinkingDi
         return Ok(None);
     };
     let tag = thinking.tag(TAGS)?;
-    if tag == "disabled" {
+    if matches!(tag, "between_tools" | "disabled") {
         return Ok(None);
     }
     let tagged = thinking.tagged(tag);
@@ -55,11 +56,13 @@ pub(super) fn display(root: &Node<'_>, betas: bool) -> Decoded<Option<ThinkingDi
 }
 
 impl Thinking {
-    pub(super) fn decode(node: &Node<'_>, max_tokens: u64) -> Decoded<Self> {
+    pub(super) fn decode(node: &Node<'_>) -> Decoded<Self> {
         let tag = node.tag(TAGS)?;
         let tagged = node.tagged(tag);
-        if tag == "disabled" {
-            return Ok(Self::Disabled);
+        match tag {
+            "between_tools" => return Ok(Self::BetweenTools),
+            "disabled" => return Ok(Self::Disabled),
+            _ => {}
         }
         if let Some(binding) = tagged.optional("block_binding")? {
             binding.object()?;
@@ -71,15 +74,6 @@ impl Thinking {
             return Ok(Self::Adaptive);
         }
         let budget_tokens = tagged.required("budget_tokens")?.integer(1024)?;
-        if budget_tokens >= max_tokens {
-            return Err(crate::decode::Fault {
-                path: String::new(),
-                reason: "`max_tokens` must be greater than `thinking.budget_tokens`. Please consult our \
-                         documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking\
-                         #max-tokens-and-context-window-size"
-                    .to_owned(),
-            });
-        }
         Ok(Self::Enabled { budget_tokens })
     }
 }

@@ -414,14 +414,17 @@ fn check_url_sources(tool: &Node<'_>) -> Decoded<()> {
     Ok(())
 }
 
+/// The longest name of a tool of the client's (F242).
+const MAX_TOOL_NAME_CHARS: usize = 128;
+
 /// Whether a tool of the client's can have this name.
 pub fn is_tool_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    (1..=128).contains(&name.len()) && name.chars().all(plain)
+    (1..=MAX_TOOL_NAME_CHARS).contains(&name.len()) && name.chars().all(plain)
 }
 
 fn check_custom(tool: &Node<'_>, name: &Node<'_>) -> Decoded<()> {
-    let text = name.string()?;
+    let text = name.text(MAX_TOOL_NAME_CHARS)?;
     if !is_tool_name(text) {
         return Err(name.fault("String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"));
     }

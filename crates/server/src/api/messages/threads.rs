@@ -193,7 +193,25 @@ fn history(thread: &ThreadRow) -> ApiResult<Vec<Value>> {
                 .filter(|message| !says_nothing(message)),
         );
     }
+    history.iter_mut().for_each(forget_marks);
     Ok(history)
+}
+
+/// The members that hold blocks, which may have marks of the cache (Python SDK 2.11, `lib/threads`).
+const WITH_BLOCKS: [&str; 5] = ["content", "source", "tool", "definition", "tool_references"];
+
+/// Takes the marks of the cache away: each was set for the request that brought it, and one takes only a few.
+fn forget_marks(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.shift_remove("cache_control");
+            for key in WITH_BLOCKS {
+                members.get_mut(key).into_iter().for_each(forget_marks);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_marks),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn says_nothing(message: &Value) -> bool {
@@ -298,5 +316,24 @@ mod tests {
             is_newest: true,
         };
         assert_eq!(history(&row).unwrap(), [sent.clone(), sent, said]);
+    }
+
+    #[test]
+    fn marks_of_the_cache_are_those_of_the_request_that_brought_them() {
+        let mark = json!({"type": "ephemeral"});
+        let text = json!({"type": "text", "text": "r"});
+        let call =
+            json!({"type": "tool_use", "id": "t", "name": "f", "input": {"cache_control": 1}});
+        let mut marked = text.clone();
+        marked["cache_control"] = mark.clone();
+        let result =
+            |text: &Value| json!({"type": "tool_result", "tool_use_id": "t", "content": [text]});
+        let mut message = json!({"role": "user", "content": [call, result(&marked), marked]});
+        message["content"][0]["cache_control"] = mark;
+        forget_marks(&mut message);
+        assert_eq!(
+            message,
+            json!({"role": "user", "content": [call, result(&text), text]})
+        );
     }
 }

@@ -104,7 +104,7 @@ pub(super) async fn receive(exchange: &mut Exchange) -> ApiResult<Upload> {
             },
             Event::PartEnd => match std::mem::replace(&mut sink, Sink::Nowhere) {
                 Sink::File(path, content) => upload.take(path, content)?,
-                Sink::Name(text) => upload.display_name = display_name(&text)?,
+                Sink::Name(text) => upload.display_name = display_name(&text, shape)?,
                 Sink::Nowhere => {}
             },
             Event::End => break,
@@ -154,14 +154,20 @@ impl Upload {
     }
 }
 
-fn display_name(text: &[u8]) -> ApiResult<Option<String>> {
-    let invalid = |reason: &str| ApiError::invalid(format!("display_name: {reason}"));
+fn display_name(text: &[u8], shape: Shape) -> ApiResult<Option<String>> {
+    let field = match shape {
+        Shape::Current => "display_name",
+        Shape::Beta => "display_title",
+    };
+    let invalid = |reason: &str| ApiError::invalid(format!("{field}: {reason}"));
     let name = std::str::from_utf8(text).map_err(|_| invalid("Input should be a valid string"))?;
     if name.trim().is_empty() {
         return Ok(None);
     }
     if name.chars().count() > limits::MAX_SKILL_DISPLAY_NAME_CHARS {
-        return Err(ApiError::invalid(refusal::SKILL_DISPLAY_NAME.say(&[])));
+        return Err(ApiError::invalid(
+            refusal::SKILL_DISPLAY_NAME.say(&[("field", &field)]),
+        ));
     }
     if name.chars().any(char::is_control) {
         return Err(invalid("The name of a skill is a single line"));
