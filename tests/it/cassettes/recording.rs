@@ -1,6 +1,6 @@
 //! The proxy: the messages that it passes on, and the cassette that it writes.
 
-use cassette::{Body, End, Mode};
+use cassette::{Body, End, Mode, load};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 

@@ -145,12 +145,11 @@ fn clean<'a>(
     redactor: &Redactor,
 ) -> (Cow<'a, str>, Cow<'a, str>) {
     // The lossy reader takes ten times as long for what is text.
-    let value = match std::str::from_utf8(value.as_bytes()) {
-        Ok(text) => redactor.inside(text),
-        Err(_) => {
-            let text = String::from_utf8_lossy(value.as_bytes());
-            Cow::Owned(redactor.inside(&text).into_owned())
-        }
+    let value = if let Ok(text) = std::str::from_utf8(value.as_bytes()) {
+        redactor.inside(text)
+    } else {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        Cow::Owned(redactor.inside(&text).into_owned())
     };
     (redactor.text(name.as_str()), value)
 }
