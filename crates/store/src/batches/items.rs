@@ -1,5 +1,6 @@
 //! The items of batches: what is to be run, and what came of it.
 
+use bytes::Bytes;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{OptionalExtension, ToSql, params};
 
@@ -110,13 +111,13 @@ impl Store {
         batch: i64,
         position: i64,
         outcome: ItemOutcome,
-        result: Vec<u8>,
+        result: Bytes,
     ) -> Result<(), StoreError> {
         self.write(move |db| {
             db.execute(
                 "UPDATE batch_items SET outcome = ?3, result = ?4, params = x''
                  WHERE batch = ?1 AND position = ?2",
-                params![batch, position, outcome, result],
+                params![batch, position, outcome, result.as_ref()],
             )
             .map(|_| ())
             .map_err(StoreError::sql("keep the result of an item"))
