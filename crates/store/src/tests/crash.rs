@@ -21,7 +21,8 @@ async fn what_was_acknowledged_is_there_after_reopening() {
             .insert_container(container("container_1"))
             .await
             .unwrap();
-        store.save_clock(WORKSPACE, clock).await.unwrap();
+        let clocks = vec![(WORKSPACE.to_owned(), clock)];
+        store.save_clocks(clocks).await.unwrap();
         (file, container("container_1"))
     };
     let store = Store::open(dir.path()).unwrap();

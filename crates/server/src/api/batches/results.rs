@@ -139,6 +139,7 @@ mod tests {
             id: "w".into(),
             name: "w".to_owned(),
             created_at: now,
+            clock: common::clock::State::default(),
         };
         store.workspace_for_key(&[1; 32], workspace).await.unwrap();
         let batch = store.begin_batch(NewBatch {
