@@ -559,3 +559,30 @@ async fn uploads_and_deletions_at_once_leave_what_was_not_deleted() {
     assert_eq!(store.used_bytes(WORKSPACE, at(0)).await.unwrap(), bytes);
     assert_eq!(on_disk(dir.path()), (0, 25));
 }
+
+#[tokio::test]
+async fn a_batch_that_goes_while_it_is_received_takes_no_more_items() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path()).await;
+    let batch = store.begin_batch(NewBatch {
+        id: "msgbatch_1".to_owned(),
+        workspace: WORKSPACE.to_owned(),
+        version: String::new(),
+        betas: String::new(),
+        quirks: String::new(),
+        created_at: at(0),
+    });
+    let batch = batch.await.unwrap();
+    let items = |position| {
+        vec![NewItem {
+            position,
+            custom_id: position.to_string(),
+            params: b"{}".to_vec(),
+        }]
+    };
+    assert!(store.add_batch_items(batch, items(0)).await.unwrap());
+    let contents = Contents::default();
+    store.restore_workspace(WORKSPACE, contents).await.unwrap();
+    assert!(!store.add_batch_items(batch, items(1)).await.unwrap());
+    assert_eq!(store.start_batch(batch).await.unwrap(), None);
+}

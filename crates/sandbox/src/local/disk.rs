@@ -53,6 +53,11 @@ impl Disks {
         })
     }
 
+    /// Whether a container has an image.
+    pub(super) fn is_there(container: &Path) -> bool {
+        container.join(IMAGE).exists()
+    }
+
     /// The image of a container: the one that is there, or a new one.
     pub(super) fn image(&self, container: &Path, bytes: u64) -> io::Result<PathBuf> {
         let image = container.join(IMAGE);

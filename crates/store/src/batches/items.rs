@@ -58,10 +58,21 @@ pub struct ResultRow {
 }
 
 impl Store {
-    /// Adds items to a batch that receives them.
-    pub async fn add_batch_items(&self, batch: i64, items: Vec<NewItem>) -> Result<(), StoreError> {
+    /// Adds items to a batch that receives them. `false` if it is gone.
+    pub async fn add_batch_items(
+        &self,
+        batch: i64,
+        items: Vec<NewItem>,
+    ) -> Result<bool, StoreError> {
         let sql = || StoreError::sql("add items to a batch");
         self.write(move |db| {
+            let is_there: bool = db
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM batches WHERE n = ?1)")
+                .and_then(|mut query| query.query_row([batch], |row| row.get(0)))
+                .map_err(sql())?;
+            if !is_there {
+                return Ok(false);
+            }
             let mut insert = db
                 .prepare_cached(
                     "INSERT INTO batch_items (batch, position, custom_id, params)
@@ -73,7 +84,7 @@ impl Store {
                     .execute(params![batch, item.position, item.custom_id, item.params])
                     .map_err(sql())?;
             }
-            Ok(())
+            Ok(true)
         })
         .await
     }

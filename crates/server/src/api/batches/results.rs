@@ -157,7 +157,7 @@ mod tests {
             params: b"{}".to_vec(),
         };
         let items = (0..).take(PAGE + 2).map(item).collect();
-        store.add_batch_items(batch, items).await.unwrap();
+        assert!(store.add_batch_items(batch, items).await.unwrap());
         let row = store.start_batch(batch).await.unwrap().unwrap();
         let rest = ItemOutcome::Expired;
         store.end_batch(batch, now, rest).await.unwrap();
