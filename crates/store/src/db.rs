@@ -171,13 +171,9 @@ impl Store {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        read(
-            &self
-                .0
-                .lookups
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        let lookups = self.0.lookups.lock();
+        read(&lookups.unwrap_or_else(PoisonError::into_inner))
+            .map_err(|error| error.on(&self.0.writer.path))
     }
 
     /// A longer read, made on the blocking pool.
@@ -190,10 +186,11 @@ impl Store {
         let path = self.0.writer.path.clone();
         tokio::task::spawn_blocking(move || {
             let mut scans = scans.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(connection) = &mut *scans {
-                return read(connection);
-            }
-            read(scans.insert(connect(&path)?))
+            let connection = match &mut *scans {
+                Some(connection) => Ok(connection),
+                none => connect(&path).map(|connection| none.insert(connection)),
+            };
+            connection.and_then(read).map_err(|error| error.on(&path))
         })
         .await
         .map_err(|_| StoreError::Closed)?
