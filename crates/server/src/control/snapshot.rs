@@ -205,7 +205,9 @@ fn write_containers(
             .collect()
     };
     let files = ids(&mut files.iter());
-    let versions = skills.iter().flat_map(|skill| skill["versions"].as_array());
+    let versions = skills
+        .iter()
+        .filter_map(|skill| skill["versions"].as_array());
     let versions = ids(&mut versions.flatten());
     let written = containers.into_iter().map(|container| {
         let ContainerRead {

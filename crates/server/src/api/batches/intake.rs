@@ -151,10 +151,10 @@ fn not_json(blob: &TempBlob, error: &serde_json::Error) -> ApiError {
         let read = blob
             .open()
             .map(|mut file| std::io::Read::read_to_end(&mut file, &mut bytes));
-        if matches!(read, Ok(Ok(_))) {
-            if let Err(error) = json::parse(&bytes) {
-                return error;
-            }
+        if matches!(read, Ok(Ok(_)))
+            && let Err(error) = json::parse(&bytes)
+        {
+            return error;
         }
     }
     ApiError::invalid(format!(

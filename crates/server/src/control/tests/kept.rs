@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use axum::http::{Method, StatusCode};
+use chrono::{DateTime, TimeDelta};
 use serde_json::json;
 
 use super::Server;
 use crate::app::MoveError;
 use crate::config::Config;
-use common::clock::Change;
+use common::clock::{self, Change};
 use store::Options;
+use workspace::{Defaults, Workspaces};
 
 #[tokio::test]
 async fn a_clock_that_cannot_be_kept_is_not_moved_and_no_other_is() {
@@ -99,4 +101,31 @@ async fn a_state_names_the_file_that_has_lost_its_bytes_and_does_without_it() {
     let (status, said) = server.get("a", "/_sandtable/state").await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(said["files"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_clock_that_begins_frozen_is_kept_also_of_a_workspace_that_was_there() {
+    let server = Server::start(Config::default());
+    let workspaces = |frozen_at| {
+        let defaults = Defaults {
+            clock: clock::State {
+                frozen_at,
+                ..clock::State::default()
+            },
+            ..Defaults::default()
+        };
+        Workspaces::new(server.app.store.clone(), None, Arc::default()).over(defaults)
+    };
+    workspaces(None).of_key("before").await.unwrap();
+    let at = DateTime::UNIX_EPOCH + TimeDelta::days(40_000);
+    let frozen = workspaces(Some(at));
+    frozen.take_up().await.unwrap();
+    frozen.of_key("after").await.unwrap();
+    // Of the next server, which was not told.
+    let next = workspaces(None);
+    next.take_up().await.unwrap();
+    for key in ["before", "after"] {
+        let (workspace, _) = next.of_key(key).await.unwrap();
+        assert_eq!(workspace.clock.now(), at, "{key}");
+    }
 }
