@@ -337,6 +337,31 @@ async fn an_upload_that_was_deleted_before_a_call_needed_it_is_told_of() {
 }
 
 #[tokio::test]
+async fn an_upload_that_has_expired_before_a_call_needed_it_is_not_there_and_told_of() {
+    let server = running(json!([{"text": "No call."}])).await;
+    let parts = [
+        ("expires_in_seconds", None, "3600"),
+        ("file", Some("data.csv"), "a\n"),
+    ];
+    let file = server.request("POST", "/v1/files").multipart(&parts);
+    let file = server.send(&file).await;
+    assert_eq!(file.status, 200, "{}", file.text());
+    let first = with_upload(file.json()["id"].as_str().unwrap(), "one");
+    let answer = server.message(&first).await;
+    let later = json!({"advance": "2h"});
+    server.control("POST", "clock", &later).await;
+    server.steps(&json!([{"bash": "ls $INPUT_DIR"}])).await;
+    let mut second = code_prompt("two");
+    second["container"] = answer["container"]["id"].clone();
+    let answer = server.message(&second).await;
+    assert_eq!(answer["content"][1]["content"]["stdout"], "");
+    assert_eq!(
+        lints(&server).await,
+        one("input_not_in_container", "warning")
+    );
+}
+
+#[tokio::test]
 async fn output_files_that_are_not_returned_are_told_of() {
     let server = running(
         json!([{"bash": "cd $OUTPUT_DIR; touch fine.txt 'a:b?.txt' $'line\\nbreak'; echo done"}]),

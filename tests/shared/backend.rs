@@ -16,6 +16,10 @@ macro_rules! ends_with_its_channel {
         ) -> sandbox::BoxFuture<'a, Result<(), sandbox::SandboxError>> {
             Box::pin(std::future::ready(Ok(())))
         }
+
+        fn has_lost(&self, _: &common::ids::SandboxId) -> bool {
+            false
+        }
     };
 }
 

@@ -46,7 +46,7 @@ pub const MAX_TOOL_SEARCH_CHARS: usize = 200;
 pub const TOOL_SEARCH_REGEX_BYTES: usize = 1024 * 1024;
 /// Tools that one search finds, where it does not say how many (document: three to five).
 pub const TOOL_SEARCH_RESULTS: usize = 5;
-/// How often a batch looks whether it has expired.
+/// How often a batch looks whether it has expired, and tries again what the store did not do.
 pub const BATCH_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Cells of a container of which is remembered what they have called on the web: as many as the guest
 /// keeps results of.

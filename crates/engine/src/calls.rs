@@ -32,7 +32,7 @@ use sandbox::guest::{EditCall, ErrorKind, ExecCall, ExecResult, Guest, GuestErro
 use store::TempBlob;
 use words::Parsed;
 use workspace::fault::{Fault, Occasion};
-use workspace::lint::MISSING_INPUT;
+use workspace::lint::{FILES_LOST, MISSING_INPUT};
 use workspace::quirks::{CaptureWorkdir, LegacyStdoutNewline};
 use workspace::telemetry::{CallDone, CallOutcome};
 
@@ -179,6 +179,13 @@ pub(super) async fn lease(
     for missing in lease.missing() {
         let text = format!("not in container `{}`: {missing}", container.id);
         input.lint_once(&MISSING_INPUT, text);
+    }
+    if lease.lost_files() {
+        let text = format!(
+            "container `{}` begins empty: its files are gone",
+            container.id
+        );
+        input.lint_once(&FILES_LOST, text);
     }
     Ok(lease)
 }

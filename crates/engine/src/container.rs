@@ -83,6 +83,8 @@ pub struct Container {
     usage: Mutex<Usage>,
     /// Whether a sandbox may run that nobody is connected to.
     may_run: AtomicBool,
+    /// Whether a sandbox of it has run, so that there are files of it.
+    has_run: AtomicBool,
     /// Whether it was woken for its files alone, and nobody has used it since.
     only_looked_at: AtomicBool,
     /// The cell that waits for the client's tools.
@@ -114,12 +116,19 @@ pub struct Lease {
     container: Arc<Container>,
     /// What has not reached the sandbox, and why.
     missing: Vec<String>,
+    /// Whether what earlier calls have left in the sandbox is gone.
+    lost_files: bool,
 }
 
 impl Lease {
     /// Uploads and files of skills that are not in the sandbox, and why.
     pub(crate) fn missing(&self) -> &[String] {
         &self.missing
+    }
+
+    /// Whether what earlier calls have left in the sandbox is gone.
+    pub(crate) fn lost_files(&self) -> bool {
+        self.lost_files
     }
 }
 
@@ -174,6 +183,8 @@ struct Sandbox {
     waiting_skills: Vec<MountedSkill>,
     /// Whether files of an imported state are not in the sandbox yet.
     tree_waits: bool,
+    /// Whether its files were removed from under it, which nobody was told yet.
+    lost_files: bool,
 }
 
 impl Sandbox {
@@ -182,6 +193,7 @@ impl Sandbox {
             && self.waiting.is_empty()
             && self.waiting_skills.is_empty()
             && !self.tree_waits
+            && !self.lost_files
     }
 }
 
@@ -463,10 +475,10 @@ impl Containers {
                 Ok(Placed::There) => {
                     sandbox.waiting.remove(place);
                 }
-                Ok(Placed::Deleted) => {
+                Ok(Placed::Gone(how)) => {
                     let Upload { filename, .. } = sandbox.waiting.remove(place);
                     missing.push(format!(
-                        "`{filename}`: the file was deleted before a call needed it"
+                        "`{filename}`: the file {how} before a call needed it"
                     ));
                 }
                 Err(error) => {
@@ -479,6 +491,7 @@ impl Containers {
         let skills = self.put_skills(container, &lease, &mut sandbox.waiting_skills);
         missing.extend(skills.await?);
         lease.missing = missing;
+        lease.lost_files = std::mem::take(&mut sandbox.lost_files);
         Ok(lease)
     }
 
@@ -495,6 +508,7 @@ impl Containers {
             guest,
             container: Arc::clone(container),
             missing: Vec::new(),
+            lost_files: false,
         })
     }
 
@@ -506,8 +520,15 @@ impl Containers {
                 if former.is_some_and(|guest| guest.is_spoilt()) {
                     container.may_run.store(false, Ordering::Relaxed);
                 }
+                let has_lost = container.has_run.load(Ordering::Relaxed)
+                    && self.0.backend.has_lost(&container.sandbox_id);
                 let (guest, is_new) = self.wake(container).await?;
-                if is_new && !self.0.backend.capabilities().keeps_files {
+                container.has_run.store(true, Ordering::Relaxed);
+                if is_new && has_lost {
+                    tracing::warn!(container.id = %container.id, "the files of a container are gone from the disk: it begins empty");
+                    sandbox.lost_files = true;
+                }
+                if is_new && (has_lost || !self.0.backend.capabilities().keeps_files) {
                     self.furnish(container, &mut sandbox).await?;
                 }
                 guest
@@ -519,6 +540,7 @@ impl Containers {
             guest,
             container: Arc::clone(container),
             missing: Vec::new(),
+            lost_files: false,
         })
     }
 
@@ -534,9 +556,12 @@ impl Containers {
             .file(&container.workspace, &upload.file_id)
             .await
         {
+            // Since the request named it: the call finds no such file.
+            Ok(None) => return Ok(Placed::Gone("was deleted")),
+            Ok(Some(row)) if row.is_expired(container.clock.now()) => {
+                return Ok(Placed::Gone("expired"));
+            }
             Ok(Some(row)) => row,
-            // Deleted since the request named it: the call finds no such file.
-            Ok(None) => return Ok(Placed::Deleted),
             Err(error) => return Err(store_failed(error)),
         };
         let mut source = self.0.store.open_blob(&row).await.map_err(store_failed)?;
@@ -649,6 +674,7 @@ impl Containers {
                 }),
                 clock: clock.clone(),
                 may_run: AtomicBool::new(row.state == ContainerState::Awake),
+                has_run: AtomicBool::new(row.started),
                 only_looked_at: AtomicBool::new(false),
                 pending: Mutex::default(),
                 searched: Mutex::default(),
@@ -678,8 +704,8 @@ pub fn is_over(row: &ContainerRow, now: DateTime<Utc>, idle: Option<TimeDelta>) 
 /// What became of an upload that a call needs.
 enum Placed {
     There,
-    /// It is no more.
-    Deleted,
+    /// It can no longer be had, which it tells.
+    Gone(&'static str),
 }
 
 /// A container that is too full for a file, or in which code has put something in its way for good, still

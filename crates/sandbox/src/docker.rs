@@ -338,6 +338,10 @@ impl Launcher for DockerBackend {
         spec.settings(self.capabilities())
     }
 
+    fn has_lost(&self, _: &SandboxId) -> bool {
+        false
+    }
+
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(async move { self.kill(&self.sandbox_name(sandbox_id)).await })
     }

@@ -196,6 +196,10 @@ pub trait Launcher: Send + Sync + fmt::Debug {
     /// guest watches ([`SandboxSpec::settings`]).
     fn settings(&self, spec: &SandboxSpec) -> guest::Settings;
 
+    /// Whether the files of a sandbox that has run are known to be gone: the next one begins empty. `false` where only an engine
+    /// could say it.
+    fn has_lost(&self, sandbox_id: &SandboxId) -> bool;
+
     /// Ends the processes and keeps the files. Fine if nothing runs.
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>>;
 

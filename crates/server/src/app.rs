@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::batch::Pool;
 use crate::config::Config;
 use cassette::Deck;
-use common::clock;
+use common::clock::{self, BackwardsError, Change};
 use common::limits;
 use engine::Engine;
 use engine::container::Containers;
@@ -65,6 +65,15 @@ impl Newcomers {
             self.came.notified().await;
         }
     }
+}
+
+/// Why clocks were not moved.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MoveError {
+    #[error(transparent)]
+    Backwards(#[from] BackwardsError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl std::ops::Deref for App {
@@ -163,15 +172,56 @@ impl App {
         Ok(workspace)
     }
 
-    /// Keeps what a workspace's clock shows since it was moved, ends what is over by that, and tells.
-    pub async fn clock_moved(&self, workspace: &Workspace) -> Result<(), StoreError> {
-        let clock = &workspace.clock;
-        self.store.save_clock(&workspace.id, clock.state()).await?;
-        self.containers.expire_old(workspace).await?;
+    /// Moves clocks of workspaces, all or none, ends what is over by that, and tells. What cannot be kept is not done. A client
+    /// that leaves leaves nothing half done.
+    pub(crate) async fn move_clocks(
+        &self,
+        workspaces: &[Arc<Workspace>],
+        change: Change,
+    ) -> Result<(), MoveError> {
+        let (app, workspaces) = (self.clone(), workspaces.to_vec());
+        let done = tokio::spawn(async move { app.move_all(&workspaces, change).await });
+        done.await.unwrap_or_else(|error| {
+            let error = StoreError::io("move a clock")(std::io::Error::other(error));
+            Err(error.into())
+        })
+    }
+
+    async fn move_all(
+        &self,
+        workspaces: &[Arc<Workspace>],
+        change: Change,
+    ) -> Result<(), MoveError> {
+        let mut held = Vec::with_capacity(workspaces.len());
+        let mut moved = Vec::with_capacity(workspaces.len());
+        for workspace in workspaces {
+            held.push(workspace.moving_clock().await);
+            moved.push((workspace.id.clone(), workspace.clock.state().after(change)?));
+        }
+        self.store.save_clocks(moved.clone()).await?;
+        for (workspace, (_, state)) in workspaces.iter().zip(moved) {
+            workspace.clock.reset(state);
+        }
+        drop(held);
+        for workspace in workspaces {
+            // The sweep comes back to what is left of it.
+            if let Err(error) = self.containers.expire_old(workspace).await {
+                tracing::warn!(workspace.id = %workspace.id, %error, "containers that are over by the new time were not ended");
+            }
+            self.batches.wake_all(&workspace.id);
+            tell_clock(workspace);
+        }
         self.containers.time_out_calls();
-        self.batches.wake_all(&workspace.id);
-        tell_clock(workspace);
         Ok(())
+    }
+
+    /// What helps who has more keys than a server takes.
+    pub(crate) fn too_many_hint(&self) -> &'static str {
+        if self.config.data_dir.is_some() {
+            "reuse keys, or give `--data-dir` another folder: this one keeps them"
+        } else {
+            "reuse keys, or restart the server"
+        }
     }
 
     /// Looks after what happens by time alone, for as long as it is polled.

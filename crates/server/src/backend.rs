@@ -269,6 +269,10 @@ impl Launcher for NoBackend {
         spec.settings(self.capabilities())
     }
 
+    fn has_lost(&self, _: &SandboxId) -> bool {
+        false
+    }
+
     fn stop<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(std::future::ready(Ok(())))
     }

@@ -155,6 +155,7 @@ impl StartError {
         match self {
             Self::Store(
                 StoreError::Foreign { .. }
+                | StoreError::Lost { .. }
                 | StoreError::ForeignDatabase { .. }
                 | StoreError::ForeignLock { .. },
             )

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::lock::DirLock;
+use super::migrate::Owner;
 use super::{Store, StoreError};
 
 /// How long a statement waits for another connection. Writers never meet: there is one.
@@ -29,15 +30,23 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// The connection that writes, with the schema up to date.
-pub(super) fn connect_writer(path: &Path) -> Result<Connection, StoreError> {
+/// The connection that writes, with the schema up to date. The database at `path` is that of the data directory `dir`, or a
+/// copy of it.
+pub(super) fn connect_writer(path: &Path, dir: &Path) -> Result<Connection, StoreError> {
     let sql = || StoreError::sql("open the database");
     let is_new = std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
     let mut connection = connect(path)?;
-    if !is_new && !super::migrate::is_ours(&connection)? {
-        return Err(StoreError::ForeignDatabase {
-            path: path.to_owned(),
-        });
+    if !is_new {
+        match super::migrate::owner(&connection)? {
+            Owner::Ours => {}
+            // Until the first checkpoint all that it knows is in its `-wal`.
+            Owner::Nobody => super::directory::lies_alone(dir)?,
+            Owner::Another => {
+                return Err(StoreError::ForeignDatabase {
+                    path: path.to_owned(),
+                });
+            }
+        }
     }
     let synchronous = |connection: &Connection, level: &str| {
         connection
@@ -75,7 +84,7 @@ pub(super) fn examine(dir: &Path) -> Result<(), StoreError> {
     }
     let copy = aside.path().join(Store::DATABASE_FILE);
     let path = dir.join(Store::DATABASE_FILE);
-    let looked = connect_writer(&copy).and_then(|connection| {
+    let looked = connect_writer(&copy, dir).and_then(|connection| {
         connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
             .map_err(StoreError::sql("read the database"))
@@ -162,13 +171,9 @@ impl Store {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        read(
-            &self
-                .0
-                .lookups
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        let lookups = self.0.lookups.lock();
+        read(&lookups.unwrap_or_else(PoisonError::into_inner))
+            .map_err(|error| error.on(&self.0.writer.path))
     }
 
     /// A longer read, made on the blocking pool.
@@ -181,10 +186,11 @@ impl Store {
         let path = self.0.writer.path.clone();
         tokio::task::spawn_blocking(move || {
             let mut scans = scans.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(connection) = &mut *scans {
-                return read(connection);
-            }
-            read(scans.insert(connect(&path)?))
+            let connection = match &mut *scans {
+                Some(connection) => Ok(connection),
+                none => connect(&path).map(|connection| none.insert(connection)),
+            };
+            connection.and_then(read).map_err(|error| error.on(&path))
         })
         .await
         .map_err(|_| StoreError::Closed)?

@@ -54,16 +54,28 @@ fn prepare(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
 /// Whether a store would begin in the folder, rather than be found there. One that holds anything else is
 /// refused.
 fn begins(dir: &Path) -> Result<bool, StoreError> {
-    // An empty one was never finished, or has lost what it knew of the bytes that lie beside it.
-    if fs::metadata(dir.join(Store::DATABASE_FILE)).map_or(0, |file| file.len()) > 0 {
-        return Ok(false);
+    match fs::metadata(dir.join(Store::DATABASE_FILE)) {
+        Ok(file) if file.len() > 0 => Ok(false),
+        Ok(_) => lies_alone(dir).map(|()| true),
+        Err(_) => match first_of_others(dir).map_err(prepare(dir))? {
+            Some(found) => Err(StoreError::Foreign {
+                dir: dir.to_owned(),
+                found,
+            }),
+            None => Ok(true),
+        },
     }
+}
+
+/// That nothing lies beside a database that knows nothing: it was never finished. Otherwise it has lost what it knew of the
+/// bytes beside it, and to begin anew would take them for nobody's.
+pub(super) fn lies_alone(dir: &Path) -> Result<(), StoreError> {
     match first_of_others(dir).map_err(prepare(dir))? {
-        Some(found) => Err(StoreError::Foreign {
+        Some(found) => Err(StoreError::Lost {
             dir: dir.to_owned(),
             found,
         }),
-        None => Ok(true),
+        None => Ok(()),
     }
 }
 
@@ -96,23 +108,38 @@ pub(super) fn examine(dir: &Path) -> Result<bool, StoreError> {
     Ok(is_there)
 }
 
-/// Anything in a folder but what a data directory begins with: the database, not filled yet, and the lock.
+/// Anything in a folder but what a data directory begins with: the database, not filled yet, the lock, and folders without a file.
 fn first_of_others(dir: &Path) -> io::Result<Option<String>> {
     let has_database = dir.join(Store::DATABASE_FILE).exists();
     for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
+        let entry = entry?;
+        let name = entry.file_name();
         let is_database = name
             .as_encoded_bytes()
             .starts_with(Store::DATABASE_FILE.as_bytes());
         let begins = [LOST_AND_FOUND, Store::TEMPORARY_MARK]
             .iter()
             .any(|known| name == *known)
-            || (has_database && (is_database || name == Store::LOCK_FILE));
+            || (has_database
+                && (is_database || name == Store::LOCK_FILE || holds_no_file(&entry)?));
         if !begins {
             return Ok(Some(name.to_string_lossy().into_owned()));
         }
     }
     Ok(None)
+}
+
+/// Whether it is a folder with nothing but such folders in it: a power cut may keep those of a new store, and not its rows.
+fn holds_no_file(entry: &fs::DirEntry) -> io::Result<bool> {
+    if !entry.file_type()?.is_dir() {
+        return Ok(false);
+    }
+    for entry in fs::read_dir(entry.path())? {
+        if !holds_no_file(&entry?)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Keeps other users out, and says so where they could come in.
@@ -244,8 +271,38 @@ mod tests {
         }
         fs::write(folder.path().join(Store::DATABASE_FILE), "").unwrap();
         let error = Store::open(folder.path()).unwrap_err();
-        assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
+        assert!(matches!(error, StoreError::Lost { .. }), "{error}");
         assert_eq!(fs::read(&blob).unwrap(), b"bytes");
+    }
+
+    #[test]
+    fn a_database_that_lost_its_wal_does_not_make_orphans_of_what_lies_beside_it() {
+        for beside in ["blobs/0a/000000000000000a", "sandboxes/container_1/notes"] {
+            let folder = tempfile::tempdir().unwrap();
+            let database = folder.path().join(Store::DATABASE_FILE);
+            // As a server leaves it that is killed before the first checkpoint.
+            let killed = rusqlite::Connection::open(&database).unwrap();
+            killed
+                .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+                .unwrap();
+            drop(killed);
+            assert!(fs::metadata(&database).unwrap().len() > 0);
+            fs::create_dir_all(folder.path().join("blobs/0b")).unwrap();
+            Store::examine(folder.path()).unwrap();
+            let path = folder.path().join(beside);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "bytes").unwrap();
+            for error in [
+                Store::open(folder.path()).unwrap_err(),
+                Store::examine(folder.path()).unwrap_err(),
+            ] {
+                assert!(matches!(error, StoreError::Lost { .. }), "{error}");
+                assert!(error.hint().unwrap().contains("sandtable.db-wal"));
+            }
+            assert_eq!(fs::read(&path).unwrap(), b"bytes");
+            fs::remove_file(&path).unwrap();
+            Store::open(folder.path()).unwrap();
+        }
     }
 
     #[test]

@@ -29,6 +29,15 @@ pub enum StoreError {
         found: String,
     },
     #[error(
+        "use `{}` as a data directory: it holds `{found}`, and its database knows nothing of it",
+        dir.display()
+    )]
+    Lost {
+        dir: PathBuf,
+        /// Something that is there.
+        found: String,
+    },
+    #[error(
         "use `{}`: it is a database of another program",
         path.display()
     )]
@@ -114,6 +123,9 @@ impl Hinted for StoreError {
                     "give `--data-dir` a new or an empty folder, such as `{}`",
                     folder.display()
                 )));
+            }
+            Self::Lost { .. } => {
+                "put `sandtable.db` and `sandtable.db-wal` back together, or give `--data-dir` another folder"
             }
             Self::ForeignDatabase { .. } => "give `--data-dir` another folder",
             Self::ForeignLock { .. } => "move it away, or give `--data-dir` another folder",

@@ -94,16 +94,16 @@ impl Store {
     /// Opens the store in `dir` with limits of the caller's.
     pub fn open_with(dir: &Path, options: Options) -> Result<Self, StoreError> {
         directory::claim(dir)?;
-        let lock = lock::DirLock::take(dir)?;
+        let lock = lock::DirLock::take(dir).map_err(|error| error.on(dir))?;
         let path: PathBuf = dir.join(Self::DATABASE_FILE);
-        let mut connection = db::connect_writer(&path).map_err(|error| error.on(&path))?;
+        let mut connection = db::connect_writer(&path, dir).map_err(|error| error.on(&path))?;
         // Not before the database has proved to be one of ours.
         let blobs = BlobDir::open(dir)?;
         recover::run(&mut connection, &blobs).map_err(|error| error.on(&path))?;
         Ok(Self(Arc::new(Inner {
             options,
             blobs: Arc::new(blobs),
-            lookups: Mutex::new(db::connect(&path)?),
+            lookups: Mutex::new(db::connect(&path).map_err(|error| error.on(&path))?),
             scans: Arc::default(),
             writer: Writer::start(connection, lock)?,
         })))

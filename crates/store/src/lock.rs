@@ -19,13 +19,17 @@ pub(super) struct DirLock {
 
 impl DirLock {
     pub(super) fn take(dir: &Path) -> Result<Self, StoreError> {
-        let io = || StoreError::io("lock the data directory");
+        let path = dir.join(FILE);
+        let io = || {
+            let path = path.clone();
+            move |source| StoreError::Prepare { path, source }
+        };
         let mut file = private::options()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .open(dir.join(FILE))
+            .open(&path)
             .map_err(io())?;
         let locked = file.try_lock();
         taken(dir, &mut file, locked)?;
@@ -41,7 +45,10 @@ pub(super) fn examine(dir: &Path) -> Result<(), StoreError> {
     let mut file = match File::open(dir.join(FILE)) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(StoreError::io("lock the data directory")(error)),
+        Err(source) => {
+            let path = dir.join(FILE);
+            return Err(StoreError::Prepare { path, source });
+        }
     };
     // Let go with the file, in microseconds.
     let locked = file.try_lock_shared();
@@ -50,7 +57,12 @@ pub(super) fn examine(dir: &Path) -> Result<(), StoreError> {
 
 /// That nobody else holds the lock, and that the file is one of ours.
 fn taken(dir: &Path, file: &mut File, locked: Result<(), TryLockError>) -> Result<(), StoreError> {
-    let io = || StoreError::io("lock the data directory");
+    let io = || {
+        |source| StoreError::Prepare {
+            path: dir.join(FILE),
+            source,
+        }
+    };
     match locked {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

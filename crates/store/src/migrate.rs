@@ -17,15 +17,28 @@ const MIGRATIONS: &[&str] = &[
 /// What all of them make of an empty database: parsing every step is most of what a new one takes. The test below writes it.
 const WHOLE: &str = include_str!("migrations/whole.sql");
 
-/// Whether a database is of this program: it has our tables, or none yet.
-pub(super) fn is_ours(connection: &Connection) -> Result<bool, StoreError> {
+/// Whose a database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// It has our tables.
+    Ours,
+    /// It has no tables: it was never finished, or what it knew is lost.
+    Nobody,
+    Another,
+}
+
+pub(super) fn owner(connection: &Connection) -> Result<Owner, StoreError> {
     let sql = || StoreError::sql("look at the database");
     let query = "SELECT count(*), count(*) FILTER (WHERE name IN ('workspaces', 'workspace_keys'))
                  FROM sqlite_master WHERE type = 'table'";
     let (tables, ours): (u32, u32) = connection
         .query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
         .map_err(sql())?;
-    Ok(tables == 0 || ours == 2)
+    Ok(match (tables, ours) {
+        (0, _) => Owner::Nobody,
+        (_, 2) => Owner::Ours,
+        (_, _) => Owner::Another,
+    })
 }
 
 /// The version that this program makes.

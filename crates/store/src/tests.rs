@@ -36,11 +36,17 @@ async fn open_with(dir: &Path, options: Options) -> Store {
     store
 }
 
+const FROZEN: common::clock::State = common::clock::State {
+    offset: TimeDelta::zero(),
+    frozen_at: Some(DateTime::UNIX_EPOCH),
+};
+
 fn new_workspace(id: &str) -> NewWorkspace {
     NewWorkspace {
         id: id.into(),
         name: id.to_owned(),
         created_at: at(0),
+        clock: common::clock::State::default(),
     }
 }
 
@@ -272,6 +278,15 @@ async fn keys_lead_to_their_workspaces_and_names_are_shared() {
     };
     let row = store.workspace_for_key(&[3; 32], joining).await.unwrap();
     assert_eq!(row.id, OTHER);
+    // What it begins with is kept.
+    let frozen = NewWorkspace {
+        clock: FROZEN,
+        ..new_workspace("wrkspc_frozen")
+    };
+    for new in [frozen, new_workspace("wrkspc_new")] {
+        let row = store.workspace_for_key(&[4; 32], new).await.unwrap();
+        assert_eq!((row.id.as_str(), row.clock), ("wrkspc_frozen", FROZEN));
+    }
     let ids: Vec<String> = store
         .workspaces()
         .await
@@ -279,7 +294,44 @@ async fn keys_lead_to_their_workspaces_and_names_are_shared() {
         .into_iter()
         .map(|row| row.id)
         .collect();
-    assert_eq!(ids, [WORKSPACE, OTHER]);
+    assert_eq!(ids, [WORKSPACE, OTHER, "wrkspc_frozen"]);
+}
+
+#[tokio::test]
+async fn a_workspace_of_a_state_is_made_whole_or_not_at_all() {
+    let dir = TempDir::new().unwrap();
+    let options = Options {
+        quota_bytes: 6,
+        ..Options::default()
+    };
+    let store = open_with(dir.path(), options).await;
+    let contents = |content: &'static [u8]| Contents {
+        files: vec![KeptFile {
+            file: new_file("wrkspc_new", "a", 0),
+            content: content.into(),
+        }],
+        ..Contents::default()
+    };
+    let make = |key, content| {
+        let (store, new) = (store.clone(), new_workspace("wrkspc_new"));
+        async move {
+            store
+                .make_workspace(&[key; 32], new, contents(content))
+                .await
+        }
+    };
+    let refused = make(3, b"1234567").await;
+    assert!(
+        matches!(refused, Err(StoreError::QuotaExceeded { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(store.known_workspace(&[3; 32]).await.unwrap(), None);
+    assert_eq!(store.workspaces().await.unwrap().len(), 2);
+    assert_eq!(make(1, b"1").await.unwrap(), None, "the key has one");
+    let made = make(3, b"123456").await.unwrap();
+    assert_eq!(made.unwrap().id, "wrkspc_new");
+    assert_eq!(store.all_files("wrkspc_new").await.unwrap().len(), 1);
+    assert_eq!(make(3, b"1").await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -329,9 +381,16 @@ async fn an_unknown_workspace_can_hold_nothing() {
         .await;
     assert!(matches!(refused, Err(StoreError::UnknownWorkspace { .. })));
     let refused = store
-        .save_clock("wrkspc_no", common::clock::State::default())
+        .save_clocks(
+            [WORKSPACE, "wrkspc_no"]
+                .map(|id| (id.to_owned(), FROZEN))
+                .into(),
+        )
         .await;
     assert!(matches!(refused, Err(StoreError::UnknownWorkspace { .. })));
+    // All or none.
+    let rows = store.workspaces().await.unwrap();
+    assert!(rows.iter().all(|row| row.clock != FROZEN), "{rows:?}");
     assert_eq!(store.used_bytes("wrkspc_no", at(0)).await.unwrap(), 0);
 }
 
@@ -499,4 +558,31 @@ async fn uploads_and_deletions_at_once_leave_what_was_not_deleted() {
     let bytes: u64 = page.rows.iter().map(|row| row.size_bytes).sum();
     assert_eq!(store.used_bytes(WORKSPACE, at(0)).await.unwrap(), bytes);
     assert_eq!(on_disk(dir.path()), (0, 25));
+}
+
+#[tokio::test]
+async fn a_batch_that_goes_while_it_is_received_takes_no_more_items() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path()).await;
+    let batch = store.begin_batch(NewBatch {
+        id: "msgbatch_1".to_owned(),
+        workspace: WORKSPACE.to_owned(),
+        version: String::new(),
+        betas: String::new(),
+        quirks: String::new(),
+        created_at: at(0),
+    });
+    let batch = batch.await.unwrap();
+    let items = |position| {
+        vec![NewItem {
+            position,
+            custom_id: position.to_string(),
+            params: b"{}".to_vec(),
+        }]
+    };
+    assert!(store.add_batch_items(batch, items(0)).await.unwrap());
+    let contents = Contents::default();
+    store.restore_workspace(WORKSPACE, contents).await.unwrap();
+    assert!(!store.add_batch_items(batch, items(1)).await.unwrap());
+    assert_eq!(store.start_batch(batch).await.unwrap(), None);
 }

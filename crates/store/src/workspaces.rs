@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
+use super::contents::Filling;
 use super::{Contents, Store, StoreError, from_micros, micros};
 use common::clock;
 
@@ -26,6 +27,8 @@ pub struct NewWorkspace {
     /// If there is a workspace of this name already, the key leads to that one.
     pub name: String,
     pub created_at: DateTime<Utc>,
+    /// Where its clock begins.
+    pub clock: clock::State,
 }
 
 /// The work that a reset leaves to be done outside the store.
@@ -102,19 +105,31 @@ impl Store {
             let row = match (by_name, contents) {
                 (Some(row), _) => row,
                 (None, None) => make(db, new, limit)?,
-                (None, Some(contents)) => {
-                    let row = make(db, new, limit)?;
-                    let clock = contents.clock;
-                    blobs.fill(db, &row.id, contents)?;
-                    WorkspaceRow { clock, ..row }
-                }
+                (None, Some(contents)) => make_with(db, blobs, new, limit, contents)?,
             };
-            db.execute(
-                "INSERT INTO workspace_keys (hash, workspace) VALUES (?1, ?2)",
-                params![hash, row.id],
-            )
-            .map_err(sql())?;
+            lead(db, &hash, &row.id)?;
             Ok(row)
+        })
+        .await
+    }
+
+    /// Makes the workspace of a key that has none, with `contents` from its first moment on: all of it or nothing. `None` where
+    /// the key has one.
+    pub async fn make_workspace(
+        &self,
+        key_hash: &[u8; 32],
+        new: NewWorkspace,
+        contents: Contents,
+    ) -> Result<Option<WorkspaceRow>, StoreError> {
+        let (hash, limit) = (*key_hash, self.0.options.max_workspaces);
+        self.write_with_blobs(move |db, blobs| {
+            let known = by_key(db, &hash).map_err(StoreError::sql("find a key's workspace"))?;
+            if known.is_some() {
+                return Ok(None);
+            }
+            let row = make_with(db, blobs, new, limit, contents)?;
+            lead(db, &hash, &row.id)?;
+            Ok(Some(row))
         })
         .await
     }
@@ -144,12 +159,20 @@ impl Store {
         .await
     }
 
-    /// Keeps a workspace's clock over a restart.
-    pub async fn save_clock(&self, workspace: &str, state: clock::State) -> Result<(), StoreError> {
-        let workspace = workspace.to_owned();
-        self.write(move |db| keep_clock(db, &workspace, state))
-            .await
+    /// Keeps clocks of workspaces over a restart, all or none.
+    pub async fn save_clocks(&self, clocks: Vec<(String, clock::State)>) -> Result<(), StoreError> {
+        self.write(move |db| {
+            clocks
+                .iter()
+                .try_for_each(|(workspace, state)| keep_clock(db, workspace, *state))
+        })
+        .await
     }
+}
+
+/// A shift of more than 290,000 years does not fit; the dates end before it.
+fn offset_us(state: clock::State) -> i64 {
+    state.offset.num_microseconds().unwrap_or(i64::MAX)
 }
 
 pub(super) fn keep_clock(
@@ -157,12 +180,10 @@ pub(super) fn keep_clock(
     workspace: &str,
     state: clock::State,
 ) -> Result<(), StoreError> {
-    // A shift of more than 290,000 years does not fit; the dates end before it.
-    let offset_us = state.offset.num_microseconds().unwrap_or(i64::MAX);
     let changed = db
         .execute(
             "UPDATE workspaces SET clock_offset_us = ?2, clock_frozen_at_us = ?3 WHERE id = ?1",
-            params![workspace, offset_us, state.frozen_at.map(micros)],
+            params![workspace, offset_us(state), state.frozen_at.map(micros)],
         )
         .map_err(StoreError::sql("keep a clock"))?;
     match changed {
@@ -219,14 +240,44 @@ fn make(db: &Connection, new: NewWorkspace, limit: usize) -> Result<WorkspaceRow
         return Err(StoreError::WorkspacesFull { limit });
     }
     db.execute(
-        "INSERT INTO workspaces (id, name, created_at_us) VALUES (?1, ?2, ?3)",
-        params![new.id, new.name, micros(new.created_at)],
+        "INSERT INTO workspaces (id, name, created_at_us, clock_offset_us, clock_frozen_at_us)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            new.id,
+            new.name,
+            micros(new.created_at),
+            offset_us(new.clock),
+            new.clock.frozen_at.map(micros),
+        ],
     )
     .map_err(sql())?;
     Ok(WorkspaceRow {
         id: new.id,
         name: new.name,
-        clock: clock::State::default(),
+        clock: new.clock,
         created_at: from_micros(micros(new.created_at)),
     })
+}
+
+fn make_with(
+    db: &Transaction<'_>,
+    blobs: &mut Filling,
+    new: NewWorkspace,
+    limit: usize,
+    contents: Contents,
+) -> Result<WorkspaceRow, StoreError> {
+    let row = make(db, new, limit)?;
+    let clock = contents.clock;
+    blobs.fill(db, &row.id, contents)?;
+    Ok(WorkspaceRow { clock, ..row })
+}
+
+/// Lets a key lead to a workspace.
+fn lead(db: &Connection, hash: &[u8; 32], workspace: &str) -> Result<(), StoreError> {
+    db.execute(
+        "INSERT INTO workspace_keys (hash, workspace) VALUES (?1, ?2)",
+        params![hash, workspace],
+    )
+    .map(|_| ())
+    .map_err(StoreError::sql("add a key"))
 }

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
-use control_api::{FaultLayer, FaultState, UnusedStep};
+use control_api::{FaultLayer, FaultState, Restored, UnusedStep};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -135,6 +135,8 @@ pub struct Workspace {
     continuing: Mutex<HashSet<String>>,
     /// Held while the whole state is read or replaced.
     whole: tokio::sync::Mutex<()>,
+    /// Held while the clock is kept and moved.
+    clock_moves: tokio::sync::Mutex<()>,
 }
 
 fn organization_id(workspace_id: &str) -> String {
@@ -197,6 +199,7 @@ impl Workspace {
             uses: Mutex::default(),
             continuing: Mutex::default(),
             whole: tokio::sync::Mutex::default(),
+            clock_moves: tokio::sync::Mutex::default(),
         }
     }
 
@@ -321,6 +324,11 @@ impl Workspace {
     /// Exclusive access for reading or replacing the whole state.
     pub async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.whole.lock().await
+    }
+
+    /// Exclusive access for moving the clock: it shows what the store keeps.
+    pub async fn moving_clock(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.clock_moves.lock().await
     }
 
     /// Lays what a state says over the server's.
@@ -520,7 +528,17 @@ pub enum WorkspaceError {
     )]
     TooMany,
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for WorkspaceError {
+    fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::WorkspacesFull { .. }) {
+            Self::TooMany
+        } else {
+            Self::Store(error)
+        }
+    }
 }
 
 impl Workspaces {
@@ -587,9 +605,18 @@ impl Workspaces {
         Ok(row.map(|row| self.know(Some(hash), row, None).0))
     }
 
-    /// Takes up the workspaces that the store knows.
+    /// Takes up the workspaces that the store knows. A clock that nobody has moved begins anew, and is kept so.
     pub async fn take_up(&self) -> Result<(), StoreError> {
-        for row in self.store.workspaces().await? {
+        let rows = self.store.workspaces().await?;
+        let clock = self.defaults.clock;
+        if clock != clock::State::default() {
+            let unmoved = rows
+                .iter()
+                .filter(|row| row.clock == clock::State::default());
+            let clocks = unmoved.map(|row| (row.id.clone(), clock)).collect();
+            self.store.save_clocks(clocks).await?;
+        }
+        for row in rows {
             // What it holds it has from its store.
             let _: (Arc<Workspace>, bool) = self.know(None, row, Some(Ids::random().next_u64()));
         }
@@ -610,25 +637,62 @@ impl Workspaces {
         if self.read().by_id.len() >= limits::MAX_WORKSPACES {
             return Err(WorkspaceError::TooMany);
         }
-        let id = Ids::new(self.seed, &[b"workspace", &hash]).next(Kind::Workspace);
-        let created_at = Clock::default().now();
-        let new_id = id.clone();
-        let new = NewWorkspace {
-            name: id.clone(),
-            id,
-            created_at,
-        };
+        let new = self.new_row(&hash);
+        let new_id = new.id.clone();
         let state = self.defaults.state.as_ref();
         let contents = || state.map(|document| document.contents(&new_id, self.defaults.clock));
         let row = self
             .store
             .workspace_for_key_with(&hash, new, contents)
             .await?;
+        Ok(self.know_key(key, hash, row))
+    }
+
+    /// Makes the workspace of a new key as a document has it, whole or not at all. `None` where the key has one.
+    pub async fn make(
+        &self,
+        key: &str,
+        document: &Document,
+    ) -> Result<Option<(Arc<Workspace>, Restored)>, WorkspaceError> {
+        if self.known_of_key(key).await?.is_some() {
+            return Ok(None);
+        }
+        if self.read().by_id.len() >= limits::MAX_WORKSPACES {
+            return Err(WorkspaceError::TooMany);
+        }
+        let hash = digest_of_key(key);
+        let new = self.new_row(&hash);
+        let contents = document.contents(&new.id, self.defaults.clock);
+        let (clock, counts) = (contents.clock, snapshot::counts(&contents));
+        let Some(row) = self.store.make_workspace(&hash, new, contents).await? else {
+            return Ok(None);
+        };
+        let (workspace, _) = self.know_key(key, hash, row);
+        // What `--state` says is for keys that come by themselves.
+        workspace.reset();
+        workspace.clock.reset(clock);
+        workspace.set_up(document.rules());
+        Ok(Some((workspace, counts)))
+    }
+
+    /// A workspace for a key.
+    fn new_row(&self, hash: &[u8; 32]) -> NewWorkspace {
+        let id = Ids::new(self.seed, &[b"workspace", hash]).next(Kind::Workspace);
+        NewWorkspace {
+            name: id.clone(),
+            id,
+            created_at: Clock::default().now(),
+            clock: self.defaults.clock,
+        }
+    }
+
+    /// The workspace of a row that a key leads to, and whether it is new here.
+    fn know_key(&self, key: &str, hash: [u8; 32], row: WorkspaceRow) -> (Arc<Workspace>, bool) {
         let (workspace, is_new) = self.know(Some(hash), row, None);
         if let Some(end) = end_of(key) {
             workspace.key_end.get_or_init(|| end);
         }
-        Ok((workspace, is_new))
+        (workspace, is_new)
     }
 
     /// The workspace of this id or name.

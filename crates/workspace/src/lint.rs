@@ -77,7 +77,7 @@ rules! {
     SHORTENED_NAME = "shortened_filename", Warning,
         "keep names of files within 255 bytes: a directory holds no longer ones";
     MISSING_INPUT = "input_not_in_container", Warning,
-        "make room in the container, or give the file a shorter name";
+        "make room in the container, give the file a shorter name, or keep it until a call has had it";
     SERVER_TOOL_RESULT = "tool_result_for_server_tool", Error,
         "`server_tool_use` blocks are answered by the service: send `tool_result` for `tool_use` blocks alone";
     EXPIRED_CONTAINER = "expired_container_reused", Error,
@@ -88,6 +88,8 @@ rules! {
         "the service refuses betas that it does not know: look for a misspelling";
     STATE_LOST = "interpreter_state_lost", Warning,
         "keep in files what a later cell needs";
+    FILES_LOST = "container_files_lost", Warning,
+        "leave to the server what lies in its data directory: calls of `/_sandtable` and of the API remove it";
     WEB_WITHOUT_SCRIPT = "web_without_script", Warning,
         "write what it finds under `web` in a rule";
     FAULT_WITHOUT_EFFECT = "fault_without_effect", Warning,

@@ -17,6 +17,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use control_api::Restored;
 use serde_json::{Value, json};
 
 use common::clock::{self, rfc3339_micros};
@@ -215,6 +216,16 @@ impl Document {
     /// The rules to lay over the server's own.
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+}
+
+/// How much it holds.
+pub fn counts(contents: &Contents) -> Restored {
+    Restored {
+        files: contents.files.len() as u64,
+        skills: contents.skills.len() as u64,
+        containers: contents.containers.len() as u64,
+        batches: contents.batches.len() as u64,
     }
 }
 

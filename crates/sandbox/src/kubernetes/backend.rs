@@ -230,6 +230,10 @@ impl Launcher for KubernetesBackend {
         spec.settings(self.capabilities())
     }
 
+    fn has_lost(&self, _: &SandboxId) -> bool {
+        false
+    }
+
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(self.end_one(sandbox_id))
     }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
+use super::disk::Disks;
 use super::rung::Rung;
 use super::{LocalBackend, failed, probe, remove_folder, rootfs};
 use crate::guest::Settings;
@@ -76,6 +77,15 @@ impl Launcher for LocalBackend {
             .env
             .insert("PYTHONPATH".to_owned(), rootfs::LIBRARIES.to_owned());
         settings
+    }
+
+    fn has_lost(&self, sandbox_id: &SandboxId) -> bool {
+        let container = self.inner.folder.join(&**sandbox_id);
+        let is_there = match self.inner.disks {
+            Some(_) => Disks::is_there(&container),
+            None => container.exists(),
+        };
+        !is_there
     }
 
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {

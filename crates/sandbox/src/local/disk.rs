@@ -17,9 +17,10 @@ use super::sys;
 /// The file name of a container's image in its folder.
 const IMAGE: &str = "disk.img";
 const PART: &str = ".part-";
-/// Where the kernel writes whether a file system was unmounted.
+/// Where the kernel writes whether a file system was unmounted, and whether it has met errors in it.
 const STATE_OFFSET: u64 = 1024 + 0x3A;
 const STATE_CLEAN: u8 = 1;
+const STATE_ERRORS: u8 = 2;
 const PROGRAMS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 /// How long a device may take to let go of an image after the last use.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,6 +52,11 @@ impl Disks {
             folder: folder.to_owned(),
             mkfs,
         })
+    }
+
+    /// Whether a container has an image.
+    pub(super) fn is_there(container: &Path) -> bool {
+        container.join(IMAGE).exists()
     }
 
     /// The image of a container: the one that is there, or a new one.
@@ -186,16 +192,19 @@ fn is_attached(image: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Checks an image that was not unmounted, as after a crash of the machine.
+/// Checks an image that was not unmounted, as after a crash of the machine, or in which the kernel has met errors.
 fn mend(image: &Path) -> io::Result<()> {
     let mut state = [0];
     let mut file = File::open(image)?;
     file.seek(SeekFrom::Start(STATE_OFFSET))?;
     file.read_exact(&mut state)?;
-    if state[0] & STATE_CLEAN != 0 {
+    let [state] = state;
+    if state & STATE_CLEAN != 0 && state & STATE_ERRORS == 0 {
         return Ok(());
     }
+    let path = image.display();
     let Some(check) = program("e2fsck") else {
+        tracing::warn!(image = %path, "a container's disk may have errors, and `e2fsck` is not installed to mend them");
         return Ok(());
     };
     let checked = Command::new(check)
@@ -204,9 +213,15 @@ fn mend(image: &Path) -> io::Result<()> {
         .env_clear()
         .stdin(Stdio::null())
         .output()?;
-    // 1: mistakes were there, and are mended.
-    if checked.status.code().is_none_or(|code| code > 1) {
-        tracing::warn!(image = %image.display(), "a container's disk could not be mended in full");
+    match checked.status.code() {
+        Some(0) => {}
+        // Mistakes were there, and are mended.
+        Some(1) => {
+            tracing::warn!(image = %path, "a container's disk was mended: it had errors, or was not unmounted, and what was written last may be lost");
+        }
+        Some(_) | None => {
+            tracing::warn!(image = %path, "a container's disk could not be mended in full");
+        }
     }
     Ok(())
 }
@@ -243,4 +258,37 @@ pub(super) fn mount(number: i32, attributes: sys::MountAttrFlags) -> io::Result<
         &[c"discard"],
         attributes,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_in_which_the_kernel_met_errors_is_mended_although_it_was_unmounted() {
+        let programs = ["mkfs.ext4", "e2fsck", "debugfs"].map(program);
+        let [Some(mkfs), Some(_), Some(debugfs)] = programs else {
+            return;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let disks = Disks {
+            folder: folder.path().to_owned(),
+            mkfs,
+        };
+        let state = |image: &Path| fs::read(image).unwrap()[usize::try_from(STATE_OFFSET).unwrap()];
+        let image = disks.image(folder.path(), 16 << 20).unwrap();
+        assert_eq!(state(&image), STATE_CLEAN);
+        for before in [STATE_CLEAN | STATE_ERRORS, STATE_ERRORS, 0] {
+            // With the checksum, as the kernel writes it.
+            let write = format!("ssv state {before}");
+            let debugfs = Command::new(&debugfs)
+                .args(["-w", "-R", &write])
+                .arg(&image)
+                .output()
+                .unwrap();
+            assert_eq!(state(&image), before, "{debugfs:?}");
+            mend(&image).unwrap();
+            assert_eq!(state(&image), STATE_CLEAN, "{before}");
+        }
+    }
 }

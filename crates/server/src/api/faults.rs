@@ -19,8 +19,10 @@ use crate::api::key::keys;
 use crate::api::multipart;
 use crate::api::record::{Record, is_stream};
 use crate::api::shaped::{Connection, Shaped};
+use crate::app::MoveError;
 use aim::Aim;
 use cassette::Redactor;
+use common::clock::Change;
 use common::document;
 use common::hinted::{self, Hinted, Mistake};
 use common::limits;
@@ -129,12 +131,19 @@ pub(super) async fn apply(
 /// Moves the clock before the request is handled.
 async fn advance(exchange: &Exchange, by: TimeDelta) -> ApiResult<()> {
     let workspace = &exchange.caller.workspace;
-    if let Err(error) = workspace.clock.advance(by) {
-        tracing::warn!(%error, "a fault could not move the clock");
-        return Ok(());
+    let change = Change {
+        advance: Some(by),
+        ..Change::default()
+    };
+    let workspaces = std::slice::from_ref(workspace);
+    match exchange.app.move_clocks(workspaces, change).await {
+        Ok(()) => Ok(()),
+        Err(MoveError::Backwards(error)) => {
+            tracing::warn!(%error, "a fault could not move the clock");
+            Ok(())
+        }
+        Err(MoveError::Store(error)) => Err(ApiError::failed(&error)),
     }
-    let moved = exchange.app.clock_moved(workspace).await;
-    moved.map_err(|error| ApiError::failed(&error))
 }
 
 /// Deletes the first file that the request names before the request is handled.

@@ -45,7 +45,7 @@ async fn of_key(app: &App, key: &str) -> ApiResult<Arc<Workspace>> {
         WorkspaceError::TooMany => ApiError::new(
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limit_error",
-            format!("{error}; reuse keys, or restart the server"),
+            format!("{error}; {}", app.too_many_hint()),
         ),
         WorkspaceError::Store(error) => error.into(),
     })

@@ -57,6 +57,11 @@ impl Launcher for Pending {
         )
     }
 
+    fn has_lost(&self, sandbox_id: &SandboxId) -> bool {
+        let backend = self.0.get();
+        backend.is_some_and(|backend| backend.has_lost(sandbox_id))
+    }
+
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(async move { self.0.wait().await.stop(sandbox_id).await })
     }
@@ -156,6 +161,10 @@ mod tests {
         fn settings(&self, _: &SandboxSpec) -> Settings {
             self.note("settings");
             Settings::default()
+        }
+
+        fn has_lost(&self, _: &SandboxId) -> bool {
+            false
         }
 
         fn stop<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {

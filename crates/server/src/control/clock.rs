@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::body::json;
 use super::error::ControlError;
 use super::target::{Claims, Target};
-use crate::app::App;
+use crate::app::{App, MoveError};
 use common::clock::{self, BackwardsError, Change, Clock, span};
 
 /// The workspace's time.
@@ -33,13 +33,13 @@ pub(super) async fn change(
     for workspace in &workspaces {
         check(workspace.clock.state(), change)?;
     }
-    let mut answer = None;
-    for workspace in workspaces {
-        workspace.clock.change(change).map_err(backwards)?;
-        app.clock_moved(&workspace).await?;
-        answer = Some(describe(&workspace.clock));
-    }
-    Ok(Json(answer))
+    let moved = app.move_clocks(&workspaces, change).await;
+    moved.map_err(|error| match error {
+        MoveError::Backwards(error) => backwards(error),
+        MoveError::Store(error) => error.into(),
+    })?;
+    let last = workspaces.last();
+    Ok(Json(last.map(|workspace| describe(&workspace.clock))))
 }
 
 fn check(state: clock::State, change: Change) -> Result<(), ControlError> {

@@ -7,8 +7,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use control_api::{Refusal, Refused};
 
+use crate::app::App;
 use common::hinted::{self, Hinted};
 use common::limits;
+use workspace::WorkspaceError;
 
 /// The call whose bodies may be as large as a cassette.
 const CASSETTES: &str = "/_sandtable/cassettes";
@@ -69,6 +71,20 @@ impl From<store::StoreError> for ControlError {
                 )
             }
             None => Self::internal(&error),
+        }
+    }
+}
+
+impl ControlError {
+    /// Why a key gets no workspace.
+    pub(super) fn of_key(app: &App, error: WorkspaceError) -> Self {
+        match error {
+            WorkspaceError::TooMany => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                error.to_string(),
+                app.too_many_hint(),
+            ),
+            WorkspaceError::Store(error) => error.into(),
         }
     }
 }

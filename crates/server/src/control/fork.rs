@@ -11,13 +11,13 @@ use control_api::{Fork, Forked, Restored};
 
 use super::body::object;
 use super::error::ControlError;
-use super::snapshot::{counts, put, too_large, write};
+use super::snapshot::{make, too_large, write};
 use super::target::Claim;
 use crate::api::INVALID_KEY;
 use crate::app::App;
 use common::limits::{MAX_KEY_BYTES, MAX_STATE_BYTES};
+use workspace::Workspace;
 use workspace::snapshot::{self, Document};
-use workspace::{Workspace, WorkspaceError};
 
 const HINT: &str = r#"such as {"key":"sk-ant-other"}, or no body: a key is made then"#;
 
@@ -51,14 +51,13 @@ pub(super) async fn fork(
     }
     let document = Document::parse(&text, app.store.quota_bytes())
         .map_err(|mistakes| ControlError::bad(mistakes.to_string(), snapshot::HINT))?;
-    let (key, fork) = new_workspace(&app, key).await?;
-    put(&app, &fork, Some(Arc::new(document))).await?;
+    let (key, fork, counts) = new_workspace(&app, key, Arc::new(document)).await?;
     let Restored {
         files,
         skills,
         containers,
         batches,
-    } = counts(&app, &fork).await?;
+    } = counts;
     let forked = Forked {
         workspace: fork.name.clone(),
         key,
@@ -109,23 +108,16 @@ fn taken() -> ControlError {
 async fn new_workspace(
     app: &App,
     wanted: Option<String>,
-) -> Result<(String, Arc<Workspace>), ControlError> {
+    document: Arc<Document>,
+) -> Result<(String, Arc<Workspace>, Restored), ControlError> {
     let is_given = wanted.is_some();
     let mut key = wanted.unwrap_or_else(|| app.workspaces.fresh_key());
     loop {
-        match app.workspaces.of_key(&key).await {
-            Ok((workspace, true)) => return Ok((key, workspace)),
-            Ok((_, false)) if is_given => return Err(taken()),
+        match make(app, &key, Arc::clone(&document)).await? {
+            Some((workspace, counts)) => return Ok((key, workspace, counts)),
+            None if is_given => return Err(taken()),
             // Seeded keys repeat over a restart.
-            Ok((_, false)) => key = app.workspaces.fresh_key(),
-            Err(error @ WorkspaceError::TooMany) => {
-                return Err(ControlError::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    error.to_string(),
-                    "restart the server",
-                ));
-            }
-            Err(WorkspaceError::Store(error)) => return Err(error.into()),
+            None => key = app.workspaces.fresh_key(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `/_sandtable/state`: everything a workspace holds as one document, out and in again; and its reset,
 //! which is the way back to the state that `--state` gives.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -19,7 +20,9 @@ use crate::api::batches;
 use crate::app::{App, tell_clock};
 use common::limits::MAX_STATE_BYTES;
 use engine::container::TreeError;
-use store::{ContainerRow, ContainerState, Contents};
+use store::{
+    ContainerRow, ContainerState, Contents, FileRow, MountedFile, MountedSkill, TreeEntry,
+};
 use workspace::Workspace;
 use workspace::snapshot::{self, Document, Mistakes};
 
@@ -64,9 +67,10 @@ impl Budget {
 pub(super) async fn write(app: &App, workspace: &Workspace) -> Result<Value, ControlError> {
     let mut budget = Budget(MAX_STATE_BYTES);
     // First of all: what is in a container may change what follows.
-    let containers = write_containers(app, workspace, &mut budget).await?;
+    let containers = read_containers(app, workspace, &mut budget).await?;
     let files = write_files(app, workspace, &mut budget).await?;
     let skills = write_skills(app, workspace, &mut budget).await?;
+    let containers = write_containers(containers, &files, &skills);
     let batches = write_batches(app, workspace, &mut budget).await?;
     let mut document = json!({
         "version": snapshot::VERSION,
@@ -104,12 +108,26 @@ async fn write_files(
     let mut files = Vec::with_capacity(rows.len());
     for row in rows {
         let mut content = Vec::with_capacity(usize::try_from(row.size_bytes).unwrap_or(0));
-        let mut blob = app.store.open_blob(&row).await?;
+        let mut blob = match app.store.open_blob(&row).await {
+            Ok(blob) => blob,
+            // Deleted since the list was read.
+            Err(_) if app.store.file(&workspace.id, &row.id).await?.is_none() => continue,
+            Err(error) => return Err(unreadable_file(&row, &error)),
+        };
         let read = blob.read_to_end(&mut content).await;
-        read.map_err(|error| ControlError::internal(&error))?;
+        read.map_err(|error| unreadable_file(&row, &error))?;
         files.push(snapshot::file(&row, content));
     }
     Ok(files)
+}
+
+fn unreadable_file(row: &FileRow, error: &dyn std::fmt::Display) -> ControlError {
+    tracing::error!(file.id = %row.id, %error, "the bytes of a file cannot be had");
+    ControlError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        format!("the bytes of file `{}` cannot be had: {error}", row.id),
+        format!("`DELETE /v1/files/{}` leaves it out", row.id),
+    )
 }
 
 async fn write_skills(
@@ -122,20 +140,34 @@ async fn write_skills(
         let mut versions = Vec::new();
         for version in app.store.skill_versions(row.n).await?.into_iter().rev() {
             let files = app.store.skill_files(&workspace.id, &version.id).await?;
+            // Deleted since the list was read: none is without a file.
+            if files.is_empty() {
+                continue;
+            }
             let bytes = files.iter().map(|(_, content)| content.len()).sum();
             budget.take(bytes, "the files of skills are too large")?;
             versions.push(snapshot::skill_version(&version, files));
         }
-        skills.push(snapshot::skill(&row, versions));
+        if !versions.is_empty() || app.store.skill(&workspace.id, &row.id).await?.is_some() {
+            skills.push(snapshot::skill(&row, versions));
+        }
     }
     Ok(skills)
 }
 
-async fn write_containers(
+/// A container with what lies in it.
+struct ContainerRead {
+    row: ContainerRow,
+    uploads: Vec<MountedFile>,
+    skills: Vec<MountedSkill>,
+    tree: Vec<TreeEntry>,
+}
+
+async fn read_containers(
     app: &App,
     workspace: &Workspace,
     budget: &mut Budget,
-) -> Result<Vec<Value>, ControlError> {
+) -> Result<Vec<ContainerRead>, ControlError> {
     let mut containers = Vec::new();
     for row in app.store.containers(&workspace.id).await?.into_iter().rev() {
         let id = row.id.clone();
@@ -150,29 +182,45 @@ async fn write_containers(
             &format!("the files of container `{id}` are too large"),
         )?;
         // What is noted of mounts is looked up behind the files: the waking has put them in place.
-        let mut uploads = app.store.mounted_files(&workspace.id, &id).await?;
-        let mut gone = Vec::new();
-        for upload in uploads.iter().filter(|upload| !upload.in_place) {
-            if app
-                .store
-                .file(&workspace.id, &upload.file_id)
-                .await?
-                .is_none()
-            {
-                gone.push(upload.file_id.clone());
-            }
-        }
-        uploads.retain(|upload| !gone.contains(&upload.file_id));
-        let mut skills = Vec::new();
-        for skill in app.store.mounted_skills(&workspace.id, &id).await? {
-            let files = app.store.skill_files(&workspace.id, &skill.version).await?;
-            if skill.vendor || !files.is_empty() {
-                skills.push(skill);
-            }
-        }
-        containers.push(snapshot::container(&row, &uploads, &skills, tree));
+        let uploads = app.store.mounted_files(&workspace.id, &id).await?;
+        let skills = app.store.mounted_skills(&workspace.id, &id).await?;
+        containers.push(ContainerRead {
+            row,
+            uploads,
+            skills,
+            tree,
+        });
     }
     Ok(containers)
+}
+
+/// Mounts of what the document does not hold are left out: it was deleted, perhaps since the container was read.
+fn write_containers(
+    containers: Vec<ContainerRead>,
+    files: &[Value],
+    skills: &[Value],
+) -> Vec<Value> {
+    let ids = |all: &mut dyn Iterator<Item = &Value>| -> HashSet<String> {
+        all.filter_map(|one| one["id"].as_str().map(str::to_owned))
+            .collect()
+    };
+    let files = ids(&mut files.iter());
+    let versions = skills
+        .iter()
+        .filter_map(|skill| skill["versions"].as_array());
+    let versions = ids(&mut versions.flatten());
+    let written = containers.into_iter().map(|container| {
+        let ContainerRead {
+            row,
+            mut uploads,
+            mut skills,
+            tree,
+        } = container;
+        uploads.retain(|upload| upload.in_place || files.contains(&*upload.file_id));
+        skills.retain(|skill| skill.vendor || versions.contains(&skill.version));
+        snapshot::container(&row, &uploads, &skills, tree)
+    });
+    written.collect()
 }
 
 fn unreadable(row: &ContainerRow, error: &TreeError) -> ControlError {
@@ -224,9 +272,35 @@ pub(super) async fn import(
     let document =
         Document::parse(&body, app.store.quota_bytes()).map_err(|mistakes| refused(&mistakes))?;
     drop(body);
+    let document = Arc::new(document);
+    if let Some(key) = claim.new_key()
+        && let Some((_, counts)) = make(&app, key, Arc::clone(&document)).await?
+    {
+        return Ok(Json(counts));
+    }
     let workspace = claim.made(&app).await?;
-    put(&app, &workspace, Some(Arc::new(document))).await?;
-    Ok(Json(counts(&app, &workspace).await?))
+    let Put { counts, .. } = put(&app, &workspace, Some(document)).await?;
+    Ok(Json(counts))
+}
+
+/// Makes the workspace of a new key with a document in it, whole or not at all. `None` where the key has one. A client that
+/// leaves leaves nothing half done.
+pub(super) async fn make(
+    app: &App,
+    key: &str,
+    document: Arc<Document>,
+) -> Result<Option<(Arc<Workspace>, Restored)>, ControlError> {
+    let (app, key) = (app.clone(), key.to_owned());
+    let done = tokio::spawn(async move {
+        let made = app.workspaces.make(&key, &document).await;
+        let made = made.map_err(|error| ControlError::of_key(&app, error))?;
+        if let Some((workspace, _)) = &made {
+            tell_clock(workspace);
+            batches::resume_in(&app, workspace).await?;
+        }
+        Ok(made)
+    });
+    done.await.map_err(|error| ControlError::internal(&error))?
 }
 
 fn refused(mistakes: &Mistakes) -> ControlError {
@@ -238,17 +312,6 @@ fn refused(mistakes: &Mistakes) -> ControlError {
     ControlError::new(status, mistakes.to_string(), snapshot::HINT)
 }
 
-/// How much the workspace holds.
-pub(super) async fn counts(app: &App, workspace: &Workspace) -> Result<Restored, ControlError> {
-    let store = &app.store;
-    Ok(Restored {
-        files: store.all_files(&workspace.id).await?.len() as u64,
-        skills: store.skills(&workspace.id).await?.len() as u64,
-        containers: store.containers(&workspace.id).await?.len() as u64,
-        batches: store.batches(&workspace.id).await?.len() as u64,
-    })
-}
-
 /// Forgets everything of the workspaces: files, batches, containers and their sandboxes, scripts, clock,
 /// journal. What `--state` gives is there again.
 pub(super) async fn reset(
@@ -258,7 +321,7 @@ pub(super) async fn reset(
     let workspaces = claims.made(&app).await?;
     let mut containers = 0;
     for workspace in &workspaces {
-        containers += put(&app, workspace, app.workspaces.state()).await?;
+        containers += put(&app, workspace, app.workspaces.state()).await?.ended;
     }
     Ok(Json(Reset {
         workspaces: workspaces.len() as u64,
@@ -266,12 +329,19 @@ pub(super) async fn reset(
     }))
 }
 
-/// How many containers were there before. A client that leaves leaves nothing half done.
+/// What became of a workspace whose contents were replaced.
+pub(super) struct Put {
+    /// How many containers were there before.
+    ended: usize,
+    counts: Restored,
+}
+
+/// Replaces all that a workspace holds. A client that leaves leaves nothing half done.
 pub(super) async fn put(
     app: &App,
     workspace: &Arc<Workspace>,
     document: Option<Arc<Document>>,
-) -> Result<usize, ControlError> {
+) -> Result<Put, ControlError> {
     let (app, workspace) = (app.clone(), Arc::clone(workspace));
     let done = tokio::spawn(async move { replace(&app, &workspace, document).await });
     done.await.map_err(|error| ControlError::internal(&error))?
@@ -281,7 +351,7 @@ async fn replace(
     app: &App,
     workspace: &Arc<Workspace>,
     document: Option<Arc<Document>>,
-) -> Result<usize, ControlError> {
+) -> Result<Put, ControlError> {
     let _alone = workspace.alone().await;
     app.batches.stop(Some(&workspace.id)).await;
     let beginning = workspace.beginning();
@@ -292,9 +362,10 @@ async fn replace(
             ..Contents::default()
         },
     };
-    let clock = contents.clock;
+    let (clock, counts) = (contents.clock, snapshot::counts(&contents));
     let mut gone = app.store.containers(&workspace.id).await?;
     gone.retain(|row| row.state != ContainerState::Expired);
+    let moving = workspace.moving_clock().await;
     let cleared = match app.store.restore_workspace(&workspace.id, contents).await {
         Ok(cleared) => cleared,
         Err(error) => {
@@ -307,6 +378,7 @@ async fn replace(
     app.containers.discard(&sandboxes.collect::<Vec<_>>()).await;
     workspace.reset();
     workspace.clock.reset(clock);
+    drop(moving);
     if let Some(document) = document {
         workspace.set_up(document.rules());
     }
@@ -315,5 +387,60 @@ async fn replace(
     }
     tell_clock(workspace);
     batches::resume_in(app, workspace).await?;
-    Ok(cleared.containers.len())
+    Ok(Put {
+        ended: cleared.containers.len(),
+        counts,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn a_container_does_not_mount_what_the_document_does_not_hold() {
+        let upload = |id: &str, in_place| MountedFile {
+            file_id: id.into(),
+            filename: "a".to_owned(),
+            in_place,
+        };
+        let skill = |version: &str, vendor| MountedSkill {
+            name: "a".to_owned(),
+            skill_id: "a".to_owned(),
+            version: version.to_owned(),
+            vendor,
+            in_place: false,
+        };
+        let container = ContainerRead {
+            row: ContainerRow {
+                id: "container_1".to_owned(),
+                workspace: "w".to_owned(),
+                created_at: DateTime::UNIX_EPOCH,
+                expires_at: DateTime::UNIX_EPOCH,
+                last_used_at: DateTime::UNIX_EPOCH,
+                state: ContainerState::Asleep,
+                input_dir: String::new(),
+                sandbox: "container_1".to_owned(),
+                started: false,
+                tree_waits: false,
+            },
+            uploads: vec![
+                upload("kept", false),
+                upload("gone", false),
+                upload("gone_in_place", true),
+            ],
+            skills: vec![skill("1", false), skill("2", false), skill("2", true)],
+            tree: Vec::new(),
+        };
+        let skills = [json!({"id": "a", "versions": [{"id": "1"}]})];
+        let written = write_containers(vec![container], &[json!({"id": "kept"})], &skills);
+        let ids = |list: &str, id: &str| -> Vec<Value> {
+            let all = written[0][list].as_array().unwrap();
+            all.iter().map(|one| one[id].clone()).collect()
+        };
+        assert_eq!(ids("uploads", "file_id"), ["kept", "gone_in_place"]);
+        assert_eq!(ids("skills", "version"), ["1", "2"]);
+    }
 }

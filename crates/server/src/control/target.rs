@@ -48,7 +48,7 @@ impl Claims {
             return Ok(self.known);
         };
         let made = app.workspace_of_key(&key).await;
-        let made = made.map_err(|error| ControlError::internal(&error))?;
+        let made = made.map_err(|error| ControlError::of_key(app, error))?;
         Ok(vec![made])
     }
 }
@@ -70,6 +70,11 @@ impl Claim {
     /// The workspace, that of a new key made.
     pub(super) async fn made(self, app: &App) -> Result<Arc<Workspace>, ControlError> {
         one(self.0.made(app).await?)
+    }
+
+    /// The key that has no workspace yet.
+    pub(super) fn new_key(&self) -> Option<&str> {
+        self.0.new_key.as_deref()
     }
 }
 

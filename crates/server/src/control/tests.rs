@@ -6,6 +6,7 @@ mod openapi;
 mod asked;
 mod events;
 mod journal;
+mod kept;
 mod keys;
 
 use axum::Router;
@@ -18,25 +19,25 @@ use tower::ServiceExt as _;
 
 use crate::app::App;
 use crate::config::Config;
-use store::Store;
+use store::{Options, Store};
 
 pub(super) struct Server {
     router: Router,
     app: App,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Server {
     pub(super) fn start(config: Config) -> Self {
+        Self::start_with(config, Options::default())
+    }
+
+    pub(super) fn start_with(config: Config, options: Options) -> Self {
         let dir = TempDir::new().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+        let store = Store::open_with(dir.path(), options).unwrap();
         let app = App::for_store_with(store, config);
         let router = crate::router(&app);
-        Self {
-            router,
-            app,
-            _dir: dir,
-        }
+        Self { router, app, dir }
     }
 
     pub(super) async fn send(

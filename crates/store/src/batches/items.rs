@@ -1,5 +1,6 @@
 //! The items of batches: what is to be run, and what came of it.
 
+use bytes::Bytes;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{OptionalExtension, ToSql, params};
 
@@ -57,10 +58,21 @@ pub struct ResultRow {
 }
 
 impl Store {
-    /// Adds items to a batch that receives them.
-    pub async fn add_batch_items(&self, batch: i64, items: Vec<NewItem>) -> Result<(), StoreError> {
+    /// Adds items to a batch that receives them. `false` if it is gone.
+    pub async fn add_batch_items(
+        &self,
+        batch: i64,
+        items: Vec<NewItem>,
+    ) -> Result<bool, StoreError> {
         let sql = || StoreError::sql("add items to a batch");
         self.write(move |db| {
+            let is_there: bool = db
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM batches WHERE n = ?1)")
+                .and_then(|mut query| query.query_row([batch], |row| row.get(0)))
+                .map_err(sql())?;
+            if !is_there {
+                return Ok(false);
+            }
             let mut insert = db
                 .prepare_cached(
                     "INSERT INTO batch_items (batch, position, custom_id, params)
@@ -72,7 +84,7 @@ impl Store {
                     .execute(params![batch, item.position, item.custom_id, item.params])
                     .map_err(sql())?;
             }
-            Ok(())
+            Ok(true)
         })
         .await
     }
@@ -110,13 +122,13 @@ impl Store {
         batch: i64,
         position: i64,
         outcome: ItemOutcome,
-        result: Vec<u8>,
+        result: Bytes,
     ) -> Result<(), StoreError> {
         self.write(move |db| {
             db.execute(
                 "UPDATE batch_items SET outcome = ?3, result = ?4, params = x''
                  WHERE batch = ?1 AND position = ?2",
-                params![batch, position, outcome, result],
+                params![batch, position, outcome, result.as_ref()],
             )
             .map(|_| ())
             .map_err(StoreError::sql("keep the result of an item"))

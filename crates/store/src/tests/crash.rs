@@ -21,7 +21,8 @@ async fn what_was_acknowledged_is_there_after_reopening() {
             .insert_container(container("container_1"))
             .await
             .unwrap();
-        store.save_clock(WORKSPACE, clock).await.unwrap();
+        let clocks = vec![(WORKSPACE.to_owned(), clock)];
+        store.save_clocks(clocks).await.unwrap();
         (file, container("container_1"))
     };
     let store = Store::open(dir.path()).unwrap();
@@ -231,4 +232,49 @@ async fn a_server_killed_while_it_stores_loses_nothing_it_acknowledged() {
         let rows = store.files(WORKSPACE, query).await.unwrap().rows.len();
         assert_eq!(on_disk(dir.path()), (0, rows));
     }
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_told_with_the_file_by_every_read() {
+    let dir = TempDir::new().unwrap();
+    drop(open(dir.path()).await);
+    let path = dir.path().join(Store::DATABASE_FILE);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let (page, bytes): (u32, u32) = connection
+        .query_row(
+            "SELECT rootpage, page_size FROM sqlite_master, pragma_page_size WHERE name = 'containers'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    drop(connection);
+    let mut database = fs::read(&path).unwrap();
+    let page = usize::try_from(page).unwrap();
+    let bytes = usize::try_from(bytes).unwrap();
+    database[(page - 1) * bytes..page * bytes].fill(0xff);
+    fs::write(&path, database).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let looked_up = store.container(WORKSPACE, "container_1").await;
+    let listed = store.containers(WORKSPACE).await;
+    for error in [looked_up.unwrap_err(), listed.unwrap_err()] {
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains(Store::DATABASE_FILE), "{error}");
+    }
+}
+
+#[test]
+fn a_lock_that_cannot_be_taken_is_told_with_its_path_and_a_hint() {
+    use common::hinted::Hinted as _;
+
+    let dir = TempDir::new().unwrap();
+    drop(Store::open(dir.path()).unwrap());
+    let lock = dir.path().join(Store::LOCK_FILE);
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    assert!(
+        error.to_string().contains(lock.to_str().unwrap()),
+        "{error}"
+    );
+    assert!(error.hint().is_some(), "{error}");
 }

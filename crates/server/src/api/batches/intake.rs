@@ -82,15 +82,16 @@ async fn receive(app: &App, body: Body) -> ApiResult<Received> {
 
 /// Writes the items into the store; on an error nothing is left of them.
 async fn keep(app: &App, caller: &Caller, received: Received) -> ApiResult<BatchRow> {
-    let n = begin(app, caller, &received.digest).await?;
+    let (n, id) = begin(app, caller, &received.digest).await?;
     let kept = match fill(app, n, received.blob).await {
-        Ok(()) => app.store.start_batch(n).await.map_err(ApiError::from),
+        Ok(true) => app.store.start_batch(n).await.map_err(ApiError::from),
+        Ok(false) => Ok(None),
         Err(error) => Err(error),
     };
     match kept {
         Ok(Some(row)) => Ok(row),
-        // A reset came between.
-        Ok(None) => Err(not_found("")),
+        // A reset or a state came between.
+        Ok(None) => Err(not_found(&id)),
         Err(error) => {
             app.store.drop_batch(n).await?;
             Err(error)
@@ -98,12 +99,14 @@ async fn keep(app: &App, caller: &Caller, received: Received) -> ApiResult<Batch
     }
 }
 
-async fn begin(app: &App, caller: &Caller, digest: &[u8]) -> ApiResult<i64> {
+/// A batch that receives its items: its number and its id.
+async fn begin(app: &App, caller: &Caller, digest: &[u8]) -> ApiResult<(i64, String)> {
     let workspace = &caller.workspace;
     let ids = workspace.ids(&[b"batch", digest]);
     loop {
+        let id = ids.next(Kind::MessageBatch);
         let new = NewBatch {
-            id: ids.next(Kind::MessageBatch),
+            id: id.clone(),
             workspace: workspace.id.clone(),
             version: caller.version.clone().into_owned(),
             betas: caller.betas.0.join(","),
@@ -113,12 +116,13 @@ async fn begin(app: &App, caller: &Caller, digest: &[u8]) -> ApiResult<i64> {
         match app.store.begin_batch(new).await {
             // Seeded ids repeat over a restart.
             Err(StoreError::IdTaken { .. }) => {}
-            result => return Ok(result?),
+            result => return Ok((result?, id)),
         }
     }
 }
 
-async fn fill(app: &App, n: i64, blob: TempBlob) -> ApiResult<()> {
+/// `false` where the batch is gone meanwhile.
+async fn fill(app: &App, n: i64, blob: TempBlob) -> ApiResult<bool> {
     let (sender, mut items) = mpsc::channel::<Vec<NewItem>>(1);
     let source = blob.clone();
     let parsing = tokio::task::spawn_blocking(move || {
@@ -128,30 +132,34 @@ async fn fill(app: &App, n: i64, blob: TempBlob) -> ApiResult<()> {
         }))
     });
     while let Some(items) = items.recv().await {
-        app.store.add_batch_items(n, items).await?;
+        if !app.store.add_batch_items(n, items).await? {
+            return Ok(false);
+        }
     }
     let parsed = parsing.await.map_err(|error| ApiError::internal(&error))?;
     match parsed? {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(true),
         Err(parse::Refusal::Invalid(text)) => Err(ApiError::invalid(text)),
-        Err(parse::Refusal::NotJson(error)) => not_json(&blob, &error),
+        Err(parse::Refusal::NotJson(error)) => Err(not_json(&blob, &error)),
     }
 }
 
 /// The service's words for what is no JSON need the text; a very large one is only said to be none.
-fn not_json(blob: &TempBlob, error: &serde_json::Error) -> ApiResult<()> {
+fn not_json(blob: &TempBlob, error: &serde_json::Error) -> ApiError {
     if blob.size_bytes() <= limits::MAX_MESSAGES_BODY_BYTES as u64 {
         let mut bytes = Vec::new();
         let read = blob
             .open()
             .map(|mut file| std::io::Read::read_to_end(&mut file, &mut bytes));
-        if matches!(read, Ok(Ok(_))) {
-            json::parse(&bytes)?;
+        if matches!(read, Ok(Ok(_)))
+            && let Err(error) = json::parse(&bytes)
+        {
+            return error;
         }
     }
-    Err(ApiError::invalid(format!(
+    ApiError::invalid(format!(
         "The request body is not valid JSON: line {} column {}",
         error.line(),
         error.column()
-    )))
+    ))
 }

@@ -8,6 +8,7 @@ use control_api::RequestBegun;
 use serde_json::{Value, json};
 use wire::request::MessagesRequest;
 
+use super::run::persist;
 use crate::api::caller::{Betas, Caller};
 use crate::api::error::{ApiError, ApiResult, RequestId};
 use crate::api::{era, record, turn};
@@ -73,6 +74,7 @@ pub(super) async fn run(
                 (ItemOutcome::Errored, status, body.to_string().into_bytes())
             }
         };
+    let result = Bytes::from(result);
     let mut report = std::mem::take(&mut *report.lock().unwrap_or_else(PoisonError::into_inner));
     record::without_keys(&mut report.facts, &redactor);
     let entry = Entry {
@@ -87,17 +89,18 @@ pub(super) async fn run(
         batch: Some(named),
         request_headers: headers(&batch),
         request_body: redactor.content(Bytes::from(item.params)).into(),
-        response_body: redactor.content(Bytes::from(result.clone())).into(),
+        response_body: redactor.content(result.clone()).into(),
         source: report.source,
         lints: report.facts.lints.clone(),
         ..Entry::default()
     };
-    let kept = app
-        .store
-        .finish_batch_item(batch.n, item.position, outcome, result);
-    if let Err(error) = kept.await {
-        tracing::error!(batch.id = %batch.id, %error, "the result of an item was not kept");
-    }
+    // What has run does not run again, and does not expire either: there is room for it some time.
+    persist(|| {
+        let result = result.clone();
+        app.store
+            .finish_batch_item(batch.n, item.position, outcome, result)
+    })
+    .await;
     if let Some(item) = &entry.batch {
         let id = format!("{}/{}", item.id, item.custom_id);
         let succeeded = outcome == ItemOutcome::Succeeded;

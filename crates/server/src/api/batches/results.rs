@@ -139,6 +139,7 @@ mod tests {
             id: "w".into(),
             name: "w".to_owned(),
             created_at: now,
+            clock: common::clock::State::default(),
         };
         store.workspace_for_key(&[1; 32], workspace).await.unwrap();
         let batch = store.begin_batch(NewBatch {
@@ -156,7 +157,7 @@ mod tests {
             params: b"{}".to_vec(),
         };
         let items = (0..).take(PAGE + 2).map(item).collect();
-        store.add_batch_items(batch, items).await.unwrap();
+        assert!(store.add_batch_items(batch, items).await.unwrap());
         let row = store.start_batch(batch).await.unwrap().unwrap();
         let rest = ItemOutcome::Expired;
         store.end_batch(batch, now, rest).await.unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Items that were begun run to their end; those that were not when the batch is canceled, or its 24 hours are
 //! over, end without a result. After a restart finished items keep their results, and those that the end of the
-//! server cut short run again from their beginning.
+//! server cut short run again from their beginning. What the store does not do, for the disk is full, is tried again.
 
 use std::sync::Arc;
 
@@ -29,13 +29,28 @@ pub(super) fn start(
     let span =
         tracing::error_span!(parent: None, "batch", id = %batch.id, workspace = %batch.workspace);
     app.batches.start(n, owner, |wake| {
-        let work = async move {
-            if let Err(error) = run(runner, workspace, (Arc::new(batch), faults), &wake).await {
-                tracing::error!(%error, "a batch stands still until the next start");
-            }
-        };
+        let work = async move { run(runner, workspace, (Arc::new(batch), faults), &wake).await };
         work.instrument(span)
     });
+}
+
+/// What the store answers, asked until it does. Whoever no longer wants that ends the batch.
+pub(super) async fn persist<T, F>(mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut is_told = false;
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(_) if is_told => {}
+            Err(error) => {
+                tracing::error!(%error, "a batch waits for the store, which is asked again and again");
+                is_told = true;
+            }
+        }
+        tokio::time::sleep(limits::BATCH_LOOK_INTERVAL).await;
+    }
 }
 
 /// Goes on with the batches that an earlier server did not bring to their end.
@@ -78,8 +93,8 @@ enum Look {
     Gone,
 }
 
-async fn look(app: &App, workspace: &Workspace, batch: &BatchRow) -> Result<Look, StoreError> {
-    Ok(match app.store.batch_state(batch.n).await? {
+async fn look(app: &App, workspace: &Workspace, batch: &BatchRow) -> Look {
+    match persist(|| app.store.batch_state(batch.n)).await {
         None => Look::Gone,
         Some(BatchState::Canceling) => Look::Over(ItemOutcome::Canceled),
         Some(BatchState::Receiving | BatchState::InProgress | BatchState::Ended) => {
@@ -89,7 +104,7 @@ async fn look(app: &App, workspace: &Workspace, batch: &BatchRow) -> Result<Look
                 Look::GoesOn
             }
         }
-    })
+    }
 }
 
 async fn run(
@@ -97,23 +112,24 @@ async fn run(
     workspace: Arc<Workspace>,
     (batch, faults): (Arc<BatchRow>, Option<Arc<Faults>>),
     wake: &Notify,
-) -> Result<(), StoreError> {
+) {
     let mut running = FuturesUnordered::new();
     let mut after = -1;
     let mut more = true;
     let rest = loop {
-        match look(&app, &workspace, &batch).await? {
-            Look::Gone => return Ok(()),
+        match look(&app, &workspace, &batch).await {
+            Look::Gone => return,
             Look::Over(rest) => break rest,
+            // Every item has its outcome.
             Look::GoesOn if !more && running.is_empty() => break ItemOutcome::Expired,
             Look::GoesOn => {}
         }
         tokio::select! {
             Some(()) = running.next(), if !running.is_empty() => {}
             permit = Arc::clone(&app.batches.permits).acquire_owned(), if more => {
-                let item = app.store.next_batch_item(batch.n, after).await?;
+                let item = persist(|| app.store.next_batch_item(batch.n, after)).await;
                 // It may have waited for long.
-                let now = look(&app, &workspace, &batch).await?;
+                let now = look(&app, &workspace, &batch).await;
                 match (item, now) {
                     (None, _) => more = false,
                     // Seen at the loop's beginning.
@@ -138,7 +154,25 @@ async fn run(
         }
     };
     while running.next().await.is_some() {}
-    app.store
-        .end_batch(batch.n, workspace.clock.now(), rest)
-        .await
+    persist(|| app.store.end_batch(batch.n, workspace.clock.now(), rest)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_store_does_not_do_is_tried_until_it_does() {
+        let mut asked = 0;
+        let answer = persist(|| {
+            asked += 1;
+            std::future::ready(if asked == 2 {
+                Ok("kept")
+            } else {
+                Err(StoreError::Closed)
+            })
+        });
+        assert_eq!(answer.await, "kept");
+        assert_eq!(asked, 2);
+    }
 }

@@ -81,6 +81,7 @@ impl Server {
                 id: workspace.id.clone(),
                 name: workspace.id.clone(),
                 created_at: workspace.clock.now(),
+                clock: common::clock::State::default(),
             };
             store.workspace_for_key(&[n; 32], new).await.unwrap();
         }
