@@ -131,7 +131,7 @@ fn become_guest(own: &Confined, warden: &UnixStream) -> Result<(), Failure> {
 /// Shared memory does not outlive the sandbox.
 fn shared_memory(own: &Confined, owner: Option<(u32, u32)>) -> io::Result<()> {
     let folder = own.folder.join("shm");
-    crate::local::own::remove_folder(&folder)?;
+    crate::remove_tree(&folder)?;
     DirBuilder::new().mode(0o755).create(&folder)?;
     if let Some((user, group)) = owner {
         chown(&folder, Some(user), Some(group))?;
@@ -142,7 +142,7 @@ fn shared_memory(own: &Confined, owner: Option<(u32, u32)>) -> io::Result<()> {
 /// A root of empty places, with our own small files and the links.
 fn skeleton(plan: &Plan, own: &Confined) -> io::Result<()> {
     let root = &own.root;
-    crate::local::own::remove_folder(root)?;
+    crate::remove_tree(root)?;
     let directory = |path: &Path| DirBuilder::new().recursive(true).mode(0o755).create(path);
     for place in [
         "proc",
