@@ -46,7 +46,7 @@ pub use self::init::may_be_entered;
 use self::launch::Launcher;
 pub use self::libraries::{COMPILED_HINT, Failure, Libraries, LibrariesError, Place};
 use self::own::{host_uid, make_private, uids};
-use self::plan::{Confined, Plan, Rlimit, Storage};
+use self::plan::{Confined, Memory, Plan, Rlimit, Storage};
 pub use self::probe::{Absent, Facts, apparmor_profile};
 use self::python::Python;
 use self::rootfs::RootFs;
@@ -411,7 +411,12 @@ impl Inner {
             let most = limits.pids.max(1).cast_unsigned();
             rlimits.push(same(libc::RLIMIT_NPROC, most));
         }
-        if self.cgroups.is_none() {
+        let memory = if self.cgroups.is_some() {
+            Memory::Kernel
+        } else {
+            Memory::Watchdog
+        };
+        if memory == Memory::Watchdog {
             rlimits.push(same(libc::RLIMIT_DATA, limits.memory_bytes));
         }
         let RootFs {
@@ -438,6 +443,7 @@ impl Inner {
             disk_bytes: limits.disk_bytes,
             terminals: SANDBOX_TERMINALS,
             rlimits,
+            memory,
             cpus: self.cpus_of_the_next(limits.milli_cpus),
         }
     }
