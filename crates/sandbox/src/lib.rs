@@ -11,6 +11,7 @@ pub mod kubernetes;
 pub mod local;
 mod lock;
 mod memory;
+mod removal;
 mod warm;
 
 use std::borrow::Cow;
@@ -28,6 +29,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use common::hinted::Hinted;
 use common::ids::SandboxId;
+
+pub use removal::remove_tree;
 
 /// A boxed future, as trait objects need them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

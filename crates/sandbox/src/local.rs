@@ -45,14 +45,15 @@ pub use self::init::entry;
 pub use self::init::may_be_entered;
 use self::launch::Launcher;
 pub use self::libraries::{COMPILED_HINT, Failure, Libraries, LibrariesError, Place};
-use self::own::{host_uid, make_private, remove_folder, uids};
-use self::plan::{Confined, Plan, Rlimit, Storage};
+use self::own::{host_uid, make_private, uids};
+use self::plan::{Confined, Memory, Plan, Rlimit, Storage};
 pub use self::probe::{Absent, Facts, apparmor_profile};
 use self::python::Python;
 use self::rootfs::RootFs;
 use self::rung::Rung;
 pub use self::tools::Lacking;
 use self::watchdog::{Watchdog, Watched};
+use crate::remove_tree;
 use crate::{
     BoxFuture, Cause, Channel, Isolation, Limits, PassedOver, SandboxError, SandboxSpec, memory,
 };
@@ -356,7 +357,7 @@ impl Inner {
             std::thread::sleep(Duration::from_micros(200));
         }
         // What it is made of may be closed to its owner, too.
-        remove_folder(folder.path()).map_err(|error| failed("end a trial sandbox", error))?;
+        remove_tree(folder.path()).map_err(|error| failed("end a trial sandbox", error))?;
         Ok(())
     }
 
@@ -410,7 +411,12 @@ impl Inner {
             let most = limits.pids.max(1).cast_unsigned();
             rlimits.push(same(libc::RLIMIT_NPROC, most));
         }
-        if self.cgroups.is_none() {
+        let memory = if self.cgroups.is_some() {
+            Memory::Kernel
+        } else {
+            Memory::Watchdog
+        };
+        if memory == Memory::Watchdog {
             rlimits.push(same(libc::RLIMIT_DATA, limits.memory_bytes));
         }
         let RootFs {
@@ -437,6 +443,7 @@ impl Inner {
             disk_bytes: limits.disk_bytes,
             terminals: SANDBOX_TERMINALS,
             rlimits,
+            memory,
             cpus: self.cpus_of_the_next(limits.milli_cpus),
         }
     }
@@ -677,9 +684,9 @@ impl Inner {
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
             if name.starts_with(".trial-") || disk::is_left_over(name) {
-                remove_folder(&entry.path()).ok();
+                remove_tree(&entry.path()).ok();
             } else if name.starts_with(CONTAINER) && !known(name) && self.sandbox(name).is_none() {
-                match remove_folder(&entry.path()) {
+                match remove_tree(&entry.path()) {
                     Ok(()) => removed += 1,
                     Err(error) => {
                         tracing::warn!(container.id = name, %error, "a container's files may be left");

@@ -67,7 +67,7 @@ pub struct Server {
     /// Look for edits of the script files, for containers that are idle or over, and for batches of new workspaces.
     watchers: Vec<JoinHandle<()>>,
     /// Deleted with the server.
-    temporary: Option<tempfile::TempDir>,
+    temporary: Option<temporary::Temporary>,
 }
 
 /// Why a server does not start.

@@ -2,9 +2,10 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::private;
+use sandbox::remove_tree;
 use store::{Options, Store};
 
 /// The prefix of their names.
@@ -13,11 +14,33 @@ pub(super) const PREFIX: &str = "sandtable-";
 /// its lock.
 const TRIES: usize = 3;
 
+/// Deleted when it is dropped, whatever code has made in it.
+#[derive(Debug)]
+pub(super) struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new() -> io::Result<Self> {
+        Ok(Self(private::temp_dir(PREFIX)?.keep()))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Err(error) = remove_tree(&self.0) {
+            tracing::debug!(path = %self.0.display(), %error, "a temporary directory may be left");
+        }
+    }
+}
+
 /// A new directory and the store in it.
-pub(super) fn open(options: Options) -> Result<(tempfile::TempDir, Store), super::StartError> {
+pub(super) fn open(options: Options) -> Result<(Temporary, Store), super::StartError> {
     let mut tries = 1;
     loop {
-        let dir = private::temp_dir(PREFIX).map_err(super::StartError::Temporary)?;
+        let dir = Temporary::new().map_err(super::StartError::Temporary)?;
         private::create_new(&dir.path().join(Store::TEMPORARY_MARK))
             .map_err(super::StartError::Temporary)?;
         match Store::open_with(dir.path(), options) {
@@ -79,12 +102,12 @@ fn remove_if_abandoned(dir: &Path) -> io::Result<bool> {
             continue;
         }
         if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
+            remove_tree(&entry.path())?;
         } else {
             fs::remove_file(entry.path())?;
         }
     }
-    fs::remove_dir_all(dir)?;
+    remove_tree(dir)?;
     Ok(true)
 }
 
@@ -126,5 +149,15 @@ mod tests {
         ];
         assert_eq!(left, expected);
         drop(living);
+    }
+
+    #[test]
+    fn a_temporary_directory_goes_with_its_server() {
+        let (temporary, store) = open(Options::default()).unwrap();
+        let path = temporary.path().to_owned();
+        fs::create_dir_all(path.join("sandboxes/a/b")).unwrap();
+        drop(store);
+        drop(temporary);
+        assert!(!path.exists());
     }
 }

@@ -5,8 +5,9 @@ use std::sync::{Arc, PoisonError};
 
 use super::disk::Disks;
 use super::rung::Rung;
-use super::{LocalBackend, failed, probe, remove_folder, rootfs};
+use super::{LocalBackend, failed, probe, rootfs};
 use crate::guest::Settings;
+use crate::remove_tree;
 use crate::{
     BoxFuture, Capabilities, Description, Host, Launched, Launcher, PassedOver, SandboxError,
     SandboxSpec,
@@ -96,7 +97,7 @@ impl Launcher for LocalBackend {
         Box::pin(async move {
             self.inner.end(sandbox_id).await?;
             let folder = self.inner.folder.join(&**sandbox_id);
-            tokio::task::spawn_blocking(move || remove_folder(&folder))
+            tokio::task::spawn_blocking(move || remove_tree(&folder))
                 .await
                 .map_err(|error| failed("remove the container's files", error))?
                 .map_err(|error| failed("remove the container's files", error))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use super::plan::Memory;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch,
@@ -79,6 +80,10 @@ const DENIED_HERE: &[libc::c_long] = &[];
 /// and only an owner with a root user could limit them. POSIX ones live in `/dev/shm`.
 const NOT_THERE: [libc::c_long; 3] = [libc::SYS_shmget, libc::SYS_msgget, libc::SYS_semget];
 
+/// Files in memory without a name. What lies in them is no process's unless it is mapped and touched: only a
+/// control group counts it.
+const UNCOUNTED: [libc::c_long; 2] = [libc::SYS_memfd_create, libc::SYS_memfd_secret];
+
 const NEW_NAMESPACES: [libc::c_int; 7] = [
     libc::CLONE_NEWNS,
     libc::CLONE_NEWCGROUP,
@@ -95,15 +100,19 @@ const DENIED_IOCTLS: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 const DOMAINS: [libc::c_int; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
 
 /// Puts the filters in force for this process and all that come of it.
-pub(super) fn apply() -> io::Result<()> {
-    for program in programs().map_err(io::Error::other)? {
+pub(super) fn apply(memory: Memory) -> io::Result<()> {
+    for program in programs(memory).map_err(io::Error::other)? {
         seccompiler::apply_filter(&program).map_err(io::Error::other)?;
     }
     Ok(())
 }
 
-fn programs() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
+fn programs(memory: Memory) -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
     let errno = |number: libc::c_int| SeccompAction::Errno(number.cast_unsigned());
+    let uncounted: &[libc::c_long] = match memory {
+        Memory::Kernel => &[],
+        Memory::Watchdog => &UNCOUNTED,
+    };
     Ok(vec![
         program(denied()?, errno(libc::EPERM))?,
         // Its flags lie in memory, where no filter can look; the C library falls back on `clone`.
@@ -112,6 +121,7 @@ fn programs() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
                 NOT_THERE
                     .into_iter()
                     .chain([libc::SYS_clone3])
+                    .chain(uncounted.iter().copied())
                     .map(|call| (call, vec![])),
             ),
             errno(libc::ENOSYS),
@@ -181,8 +191,21 @@ mod tests {
 
     #[test]
     fn the_filters_compile_and_are_short_enough_for_the_kernel() {
-        let programs = programs().unwrap();
-        assert_eq!(programs.len(), 4);
-        assert!(programs.iter().all(|program| program.len() < 4096));
+        for memory in [Memory::Kernel, Memory::Watchdog] {
+            let programs = programs(memory).unwrap();
+            assert_eq!(programs.len(), 4);
+            assert!(programs.iter().all(|program| program.len() < 4096));
+        }
+    }
+
+    #[test]
+    fn files_in_memory_are_there_only_where_the_kernel_counts_them() {
+        let refused = |memory| {
+            let number = u32::try_from(libc::SYS_memfd_create).unwrap();
+            let programs = programs(memory).unwrap();
+            programs.iter().flatten().any(|step| step.k == number)
+        };
+        assert!(!refused(Memory::Kernel));
+        assert!(refused(Memory::Watchdog));
     }
 }

@@ -221,7 +221,7 @@ fn inside(plan: &Plan, trees: Option<Trees>, control: &mut Control) -> Result<()
     // Changes of user and capabilities reset it, so it comes after them. A server that died meanwhile
     // has closed the channel, which the guest sees.
     sys::die_with_parent().step("tie the sandbox to the server")?;
-    filter::apply().step("filter the system calls")?;
+    filter::apply(plan.memory).step("filter the system calls")?;
     control.say(&Word::Ready).step("answer")
 }
 

@@ -36,6 +36,7 @@ pub(super) struct Plan {
     /// Pseudo terminals it may have at once.
     pub(super) terminals: u32,
     pub(super) rlimits: Vec<Rlimit>,
+    pub(super) memory: Memory,
     pub(super) cpus: Vec<usize>,
 }
 
@@ -93,6 +94,15 @@ pub(super) enum Storage {
     Directory(PathBuf),
     /// In an ext4 image.
     Image(PathBuf),
+}
+
+/// Who sees to it that a sandbox has no more memory than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Memory {
+    /// The kernel, by a control group.
+    Kernel,
+    /// Somebody who looks now and then at what processes have.
+    Watchdog,
 }
 
 /// `setrlimit`.

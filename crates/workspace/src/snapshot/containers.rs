@@ -330,11 +330,31 @@ fn read_entry(sink: &Sink, node: &Node<'_>, input_dir: &str) -> Option<TreeEntry
         let message = format!("a {} has no content", kind.name());
         sink.add(&members.path, message, "");
     }
+    if kind != TreeKind::Directory && is_of_every_container(&path, input_dir) {
+        let message = format!(
+            "`{}` is a directory of every container",
+            path.escape_ascii()
+        );
+        let hint = "leave it out, or add \"type\": \"directory\"";
+        sink.add(&members.at("path"), message, hint);
+    }
     Some(TreeEntry {
         path,
         kind,
         mode: mode(sink, &members, kind),
         content,
+    })
+}
+
+/// Whether calls have a directory of their own there, so that nothing else could be put in its place.
+fn is_of_every_container(path: &[u8], input_dir: &str) -> bool {
+    let [files, ..] = PLACES;
+    let below = path
+        .strip_prefix(files.as_bytes())
+        .and_then(|path| path.strip_prefix(b"/"));
+    below.is_some_and(|below| match below.strip_prefix(b"input/") {
+        Some(name) => name == input_dir.as_bytes(),
+        None => below == b"input" || below == b"output",
     })
 }
 

@@ -169,6 +169,36 @@ fn a_place_that_no_container_can_have_is_refused() {
         let found = files(json!([file])).join("\n");
         assert!(found.contains(part), "{found}");
     }
+    let own = |files: Value| json!({"containers": [{"id": "c", "input_dir": "0123456789abcdef", "files": files}]});
+    let every = [
+        "/files/input",
+        "/files/output",
+        "/files/input/0123456789abcdef",
+    ];
+    for path in every {
+        let wanted = format!(
+            "containers[0].files[0].path: `{path}` is a directory of every container (leave it out, or add \"type\": \"directory\")"
+        );
+        let link = json!([{"path": path, "type": "symlink", "target": "/etc"}]);
+        let file = json!([{"path": path, "content": "x"}]);
+        for files in [link, file] {
+            let found = mistakes(&own(files));
+            assert!(found.contains(&wanted), "{found:?}");
+        }
+    }
+    for path in [
+        "/files/input/1",
+        "/files/output/1",
+        "/files/inputs",
+        "/tmp/input",
+    ] {
+        let link = json!([{"path": path, "type": "symlink", "target": "/etc"}]);
+        assert!(parse(&own(link)).is_ok(), "{path}");
+    }
+    for path in every {
+        let directory = json!([{"path": path, "type": "directory"}]);
+        assert!(parse(&own(directory)).is_ok(), "{path}");
+    }
 }
 
 #[test]

@@ -231,6 +231,17 @@ pub(super) const CALLS: &[(libc::c_long, Call)] = &[
     (libc::SYS_rt_sigqueueinfo, Call::Of(0)),
     (libc::SYS_rt_tgsigqueueinfo, Call::Of(0)),
     (libc::SYS_pidfd_open, Call::Of(0)),
+    (libc::SYS_get_robust_list, Call::Of(0)),
+    (libc::SYS_getpgid, Call::Of(0)),
+    (libc::SYS_getpriority, Call::Of(1)),
+    (libc::SYS_getsid, Call::Of(0)),
+    (libc::SYS_ioprio_get, Call::Of(1)),
+    (libc::SYS_prlimit64, Call::Of(0)),
+    (libc::SYS_sched_getaffinity, Call::Of(0)),
+    (libc::SYS_sched_getattr, Call::Of(0)),
+    (libc::SYS_sched_getparam, Call::Of(0)),
+    (libc::SYS_sched_getscheduler, Call::Of(0)),
+    (libc::SYS_sched_rr_get_interval, Call::Of(0)),
 ];
 
 /// Since 6.6; the C library does not name it everywhere.

@@ -29,6 +29,25 @@ const BY_DESCRIPTOR: [(libc::c_long, u32); 3] = [
     (libc::SYS_execveat, 4),
 ];
 
+/// These ask about the process in this argument. About oneself, by the number 0, there is no stop: programs ask that
+/// all the time.
+const ABOUT: [(libc::c_long, u32); 11] = [
+    (libc::SYS_get_robust_list, 0),
+    (libc::SYS_getpgid, 0),
+    (libc::SYS_getpriority, 1),
+    (libc::SYS_getsid, 0),
+    (libc::SYS_ioprio_get, 1),
+    (libc::SYS_prlimit64, 0),
+    (libc::SYS_sched_getaffinity, 0),
+    (libc::SYS_sched_getattr, 0),
+    (libc::SYS_sched_getparam, 0),
+    (libc::SYS_sched_getscheduler, 0),
+    (libc::SYS_sched_rr_get_interval, 0),
+];
+
+/// `FIOSETOWN` and `SIOCSPGRP`: as `F_SETOWN`.
+const OWNED: [u32; 2] = [0x8901, 0x8902];
+
 /// The filter as the kernel takes it. `counted`: new processes stop, too, so that they can be counted.
 pub(super) fn program(counted: bool) -> Vec<sock_filter> {
     let mut program = begin(libc::ENOSYS);
@@ -56,6 +75,21 @@ pub(super) fn program(counted: bool) -> Vec<sock_filter> {
         refuse(libc::EPERM),
     ];
     program.extend(on(libc::SYS_fcntl, &checks));
+    let checks = [
+        load(ARGUMENTS_AT + 8),
+        jump(BPF_JEQ, OWNED[0], 1, 0),
+        jump(BPF_JEQ, OWNED[1], 0, 1),
+        refuse(libc::EPERM),
+    ];
+    program.extend(on(libc::SYS_ioctl, &checks));
+    for (call, place) in ABOUT {
+        let checks = [
+            load(ARGUMENTS_AT + 8 * place),
+            jump(BPF_JEQ, 0, 0, 1),
+            statement(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        ];
+        program.extend(on(call, &checks));
+    }
     // The warden reads what a program names, and can only of one that is open to it. What a program hides
     // from its user it hides from nobody here who could look: says that it worked.
     let checks = [
@@ -124,7 +158,72 @@ fn sockets() -> Vec<sock_filter> {
 
 #[cfg(test)]
 mod tests {
+    use libc::{BPF_ALU, BPF_JMP, SECCOMP_RET_ERRNO};
+
     use super::*;
+
+    /// What becomes of a call with these arguments.
+    fn outcome(call: libc::c_long, arguments: [u32; 3]) -> u32 {
+        let [first, second, third] = arguments;
+        // What the filter begins with.
+        let architecture = begin(0)[1].k;
+        let seen = [
+            number(call),
+            architecture,
+            0,
+            0,
+            first,
+            0,
+            second,
+            0,
+            third,
+            0,
+        ];
+        let program = program(true);
+        let (mut place, mut loaded) = (0, 0);
+        loop {
+            let sock_filter { code, jt, jf, k } = program[place];
+            let code = u32::from(code);
+            place += 1;
+            if code == BPF_RET | BPF_K {
+                return k;
+            }
+            if code == BPF_ALU | libc::BPF_AND | BPF_K {
+                loaded &= k;
+                continue;
+            }
+            if code & 0x7 != BPF_JMP {
+                loaded = seen[k as usize / 4];
+                continue;
+            }
+            let holds = match code & !BPF_K & !BPF_JMP {
+                BPF_JEQ => loaded == k,
+                BPF_JGE => loaded >= k,
+                _ => loaded & k != 0,
+            };
+            place += usize::from(if holds { jt } else { jf });
+        }
+    }
+
+    #[test]
+    fn nobody_is_made_the_owner_of_a_descriptor_or_asked_about_without_the_warden() {
+        let refused = SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned();
+        for request in OWNED {
+            assert_eq!(outcome(libc::SYS_ioctl, [3, request, 1]), refused);
+        }
+        let (get, size) = (0x8903, 0x5413);
+        for request in [get, size] {
+            assert_eq!(outcome(libc::SYS_ioctl, [3, request, 1]), SECCOMP_RET_ALLOW);
+        }
+        let own = libc::F_SETOWN.cast_unsigned();
+        assert_eq!(outcome(libc::SYS_fcntl, [3, own, 1]), refused);
+        for (call, place) in ABOUT {
+            let mut arguments = [0, 0, 0];
+            assert_eq!(outcome(call, arguments), SECCOMP_RET_ALLOW, "{call}");
+            arguments[place as usize] = 4711;
+            assert_eq!(outcome(call, arguments), SECCOMP_RET_USER_NOTIF, "{call}");
+        }
+    }
 
     #[test]
     fn the_filter_is_short_enough_for_the_kernel_and_names_each_call_once() {

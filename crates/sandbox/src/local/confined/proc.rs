@@ -39,7 +39,7 @@ pub(super) fn step(
         return Ok(Step::Into);
     };
     let hidden = rootfs::hidden().any(|place| place.as_os_str() == &text[1..]);
-    if hidden || below == "kmsg" {
+    if hidden || matches!(below, "kmsg" | "locks") {
         return Err(libc::ENOENT);
     }
     let thread = caller.thread;

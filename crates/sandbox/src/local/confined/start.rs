@@ -11,7 +11,7 @@ use super::space::Space;
 use super::warden::{self, Warden};
 use super::{filter, landlock, sys};
 use crate::local::init::{Control, Failure, Role, Step as _, make_own, seed};
-use crate::local::plan::{Confined, Plan, Word};
+use crate::local::plan::{Confined, Memory, Plan, Word};
 use crate::local::rootfs;
 
 /// The content of `/proc/net/dev` where there is no network.
@@ -68,7 +68,7 @@ pub(in crate::local) fn enter(
     guest::room::share();
     let Some(guest) = sys::fork().step("fork")? else {
         drop((mine, signals));
-        become_guest(own, &theirs)?;
+        become_guest(own, plan.memory, &theirs)?;
         control.say(&Word::Ready).step("answer")?;
         return Ok(Role::Confined(programs));
     };
@@ -102,7 +102,7 @@ pub(in crate::local) fn enter(
 }
 
 /// In the copy that becomes the guest.
-fn become_guest(own: &Confined, warden: &UnixStream) -> Result<(), Failure> {
+fn become_guest(own: &Confined, memory: Memory, warden: &UnixStream) -> Result<(), Failure> {
     sys::hear_signals();
     sys::control(
         libc::PR_SET_PDEATHSIG,
@@ -111,7 +111,7 @@ fn become_guest(own: &Confined, warden: &UnixStream) -> Result<(), Failure> {
     .step("tie the guest to the warden")?;
     // The warden reads what its calls name. Who else might is kept out by Landlock.
     sys::control(libc::PR_SET_DUMPABLE, 1).step("let the warden see the guest")?;
-    crate::local::filter::apply().step("filter the system calls")?;
+    crate::local::filter::apply(memory).step("filter the system calls")?;
     let listener =
         sys::listen(&filter::program(own.tasks > 0)).step("seccomp (user notification)")?;
     sys::send_descriptor(warden, &listener).step("tell the warden")?;
@@ -131,7 +131,7 @@ fn become_guest(own: &Confined, warden: &UnixStream) -> Result<(), Failure> {
 /// Shared memory does not outlive the sandbox.
 fn shared_memory(own: &Confined, owner: Option<(u32, u32)>) -> io::Result<()> {
     let folder = own.folder.join("shm");
-    crate::local::own::remove_folder(&folder)?;
+    crate::remove_tree(&folder)?;
     DirBuilder::new().mode(0o755).create(&folder)?;
     if let Some((user, group)) = owner {
         chown(&folder, Some(user), Some(group))?;
@@ -142,7 +142,7 @@ fn shared_memory(own: &Confined, owner: Option<(u32, u32)>) -> io::Result<()> {
 /// A root of empty places, with our own small files and the links.
 fn skeleton(plan: &Plan, own: &Confined) -> io::Result<()> {
     let root = &own.root;
-    crate::local::own::remove_folder(root)?;
+    crate::remove_tree(root)?;
     let directory = |path: &Path| DirBuilder::new().recursive(true).mode(0o755).create(path);
     for place in [
         "proc",
