@@ -108,6 +108,9 @@ impl Parser {
             Kind::List(items) => items,
             Kind::Map(entries) if entries.iter().any(|(key, _)| key.name == "rules") => {
                 self.known_keys(entries, &FILE_KEYS, "key");
+                if let Some((_, schema)) = entries.iter().find(|(key, _)| key.name == "$schema") {
+                    self.word(schema, "`$schema`");
+                }
                 match entries.iter().find(|(key, _)| key.name == "rules") {
                     Some((_, node)) => match &node.kind {
                         Kind::List(items) if !items.is_empty() => items,
@@ -245,6 +248,16 @@ impl Parser {
         text.map(ToOwned::to_owned)
     }
 
+    /// A text that a number or a boolean cannot be meant for.
+    fn word(&mut self, node: &Node, what: &str) -> Option<String> {
+        if let Kind::Text(word) = &node.kind {
+            return Some(word.clone());
+        }
+        let message = format!("{what} must be a string, got {}", node.what());
+        self.sink.error(node.at, message);
+        None
+    }
+
     fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
         if let Kind::Bool(value) = node.kind {
             return Some(value);
@@ -375,6 +388,8 @@ impl Parser {
         for item in self.alternatives(node, what)? {
             match &item.kind {
                 Kind::Map(entries) => {
+                    // One of several that has no test would hold always.
+                    self.alternatives(item, what)?;
                     self.known_keys(entries, &TEXT_KEYS, &format!("key of {what}"));
                     any_of.push(self.text_tests(entries)?);
                 }

@@ -247,7 +247,7 @@ impl Parser {
         Some(with_command(command, input?))
     }
 
-    fn text(&mut self, node: &Node, what: &str) -> Option<Json> {
+    pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<Json> {
         self.template(node, what).map(Json::text)
     }
 
@@ -326,7 +326,7 @@ impl Parser {
                     expect.error_code = Some(if matches!(value.kind, Kind::Null) {
                         ExpectedError::None
                     } else {
-                        let code = self.string(value, &what)?;
+                        let code = self.word(value, &what)?;
                         doubts::of_error_code(&code, value.at, &mut self.sink);
                         ExpectedError::Code(code)
                     });
