@@ -263,7 +263,11 @@ impl Parser {
             return Some(value);
         }
         let message = format!("{what} must be `true` or `false`, got {}", node.what());
-        self.sink.error(node.at, message);
+        self.sink.error_with_hint(
+            node.at,
+            message,
+            "without quotes, and neither `yes` nor `on`",
+        );
         None
     }
 
@@ -271,9 +275,10 @@ impl Parser {
         match &node.kind {
             Kind::Number(number) if number.as_u64().is_some_and(|n| n >= least) => number.as_u64(),
             _ => {
-                self.sink.error(
+                self.sink.error_with_hint(
                     node.at,
                     format!("{what} must be a whole number from {least} on"),
+                    "without quotes; leave the key out for what is usual",
                 );
                 None
             }

@@ -355,7 +355,8 @@ impl Parser {
             .collect();
         if codes.is_none() {
             let message = "`return_code` must be a whole number or a list of them";
-            self.sink.error(node.at, message);
+            let hint = "such as `0` or `[0, 1]`: no leading zero, no quotes";
+            self.sink.error_with_hint(node.at, message, hint);
         }
         codes
     }

@@ -147,12 +147,12 @@ impl Parser {
         if name == ENCRYPTED || !PLACES.iter().any(|end| name.ends_with(end)) {
             return self.text(node, &what);
         }
-        match &node.kind {
-            Kind::Text(text) if has_template(text) => self.json(node),
-            _ => {
-                let place = self.count(node, &what, 0)?;
-                Some(Json::Plain(place.into()))
-            }
+        if let Kind::Text(text) = &node.kind
+            && has_template(text)
+        {
+            return self.json(node);
         }
+        let place = self.count(node, &what, 0)?;
+        Some(Json::Plain(place.into()))
     }
 }
