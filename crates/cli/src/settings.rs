@@ -40,7 +40,7 @@ struct Setting {
 
 /// Parses the command line, with the file's values for flags that it lacks. Ends the process where clap does.
 pub(super) fn parse() -> Result<Cli, Wrong> {
-    let plain = matches(undivided(Cli::command(), &|_| true));
+    let plain = matches(&undivided(Cli::command(), &|_| true));
     let (_, flags) = plain.subcommand().unwrap_or((SERVE, &plain));
     let of_variables: HashSet<Id> = flags
         .ids()
@@ -53,8 +53,8 @@ pub(super) fn parse() -> Result<Cli, Wrong> {
     } else {
         let command = undivided(Cli::command(), &|id| !of_variables.contains(id));
         match file {
-            Some(path) => matches(with(command, &load(&path)?)),
-            None => matches(command),
+            Some(path) => matches(&with(command, &load(&path)?)),
+            None => matches(&command),
         }
     };
     if let Some(mistake) = idle(&matches) {
@@ -64,9 +64,9 @@ pub(super) fn parse() -> Result<Cli, Wrong> {
 }
 
 /// Parses the command line, or ends the process as clap does. Of a mistake that is not typed the variable is named.
-fn matches(command: Command) -> ArgMatches {
+fn matches(command: &Command) -> ArgMatches {
     let result = command.clone().try_get_matches();
-    result.unwrap_or_else(|error| with_variable(error, &command, std::env::args_os()).exit())
+    result.unwrap_or_else(|error| with_variable(error, command, std::env::args_os()).exit())
 }
 
 /// Names the variable that has the wrong value, where that is not on the command line.
@@ -125,7 +125,7 @@ fn idle(matches: &ArgMatches) -> Option<UsageError> {
     let idle = of_recordings.into_iter().find(|id| is_typed(id))?;
     Some(UsageError::Flags {
         message: format!("`--{idle}` does nothing without recordings"),
-        hint: "add `--cassette FILE`, or leave it out",
+        hint: "add `--cassette FILE` or `--cassette-dir DIR`, or leave it out",
     })
 }
 

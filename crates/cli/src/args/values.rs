@@ -59,7 +59,7 @@ pub(super) fn alias(text: &str) -> Result<(String, String), ValueError> {
                 .rsplit_once('_')
                 .is_some_and(|(undated, _)| undated == to)
     };
-    if !TOOL_TAGS.iter().any(|tag| is_known(tag)) {
+    if !TOOL_TAGS.iter().any(is_known) {
         return Err(ValueError::NoTool {
             given: to.to_owned(),
             hint: did_you_mean(to, TOOL_TAGS.iter().copied(), || {

@@ -445,7 +445,6 @@ mod tests {
             "- a:\n    b: 1\n   c: 2\n",
             "- a\0b\n",
             "- a: b: c\n",
-            "\t- a\n",
         ] {
             let error = read(source, "a.yaml").unwrap_err();
             assert!(error.hint.is_some(), "{source:?}: {error}");
