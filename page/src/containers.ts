@@ -110,8 +110,8 @@ function drawFiles(entries: ContainerFile[], more: boolean): Child {
     files.slice(0, MAX_SHOWN).map((entry) => {
       const detail = [entry.kind === "symlink" ? `link to ${(entry.target ?? "").slice(0, 100)}` : size(entry.size_bytes), entry.modified_at && moment(entry.modified_at)].filter(Boolean).join(" · ");
       // The address is the server's own, below ours; anything else is not followed.
-      const path = entry.href.startsWith("/_sandtable/") ? entry.href.slice("/_sandtable/".length) : null;
-      if (entry.kind === "symlink" || path === null) return h("div", { class: "file" }, h("div", { class: "filehead" }, name(entry.path), h("span", { class: "dim" }, detail)));
+      const path = entry.href?.startsWith("/_sandtable/") ? entry.href.slice("/_sandtable/".length) : null;
+      if (path === null) return h("div", { class: "file" }, h("div", { class: "filehead" }, name(entry.path), h("span", { class: "dim" }, detail)));
       return file(entry.path, detail, () => send("GET", path));
     }),
     (more || files.length > MAX_SHOWN) && h("p", { class: "dim" }, `The first ${Math.min(files.length, MAX_SHOWN)} files.`),

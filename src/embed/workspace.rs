@@ -307,9 +307,17 @@ impl Containers<'_> {
         Ok(files.data)
     }
 
-    /// The bytes of a file of [`Containers::files`].
+    /// The bytes of a file of [`Containers::files`]; a directory or a link has none.
     pub async fn read(&self, file: &ContainerFile) -> Answer<Bytes> {
-        let path = file.href.trim_start_matches("/_sandtable/");
+        let href = file
+            .href
+            .as_deref()
+            .ok_or_else(|| SandtableError::Refused {
+                status: 404,
+                message: format!("`{}` is no file", file.path),
+                hint: "directories and links have no bytes".to_owned(),
+            })?;
+        let path = href.trim_start_matches("/_sandtable/");
         let path = format!("{path}?wake=true");
         self.0.bytes("GET", &path, Bytes::new()).await
     }

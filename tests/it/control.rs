@@ -349,6 +349,8 @@ async fn files_of_a_container_are_listed_and_read_and_a_sleeper_is_woken_only_if
         (&json!("file"), &json!(2))
     );
     assert_eq!(find("/link")["target"], "a b.bin");
+    // Only a file has bytes.
+    assert!(find("/link")["href"].is_null() && find("/d")["href"].is_null());
     assert_eq!(find("/d")["modified_at"], "2020-01-02T03:04:05.000000Z");
     let href = |file: &Value| file["href"].as_str().unwrap()["/_sandtable/".len()..].to_owned();
     let bytes = get(&server, &href(odd)).await;

@@ -230,10 +230,6 @@ fn what_the_flags_name_is_read_as_the_server_reads_it() {
             "--cassette mine.txt --record all --upstream http://127.0.0.1:9",
             "mine.txt",
         ),
-        (
-            "--cassette new.yaml --record all --redact [ --upstream http://127.0.0.1:9",
-            "[",
-        ),
         ("--prices nowhere.json", "nowhere.json"),
         ("--host 0.0.0.0", "lets others on the network"),
         (

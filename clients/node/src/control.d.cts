@@ -103,8 +103,8 @@ export interface ContainerFile {
   modified_at?: string;
   /** Where a link leads. */
   target?: string;
-  /** Where its bytes are to be had: the exact path, percent-encoded. */
-  href: string;
+  /** Of a file: where its bytes are to be had, the exact path, percent-encoded. */
+  href?: string;
 }
 
 /** A container's files, by path. */
@@ -421,11 +421,11 @@ export interface MissingExchanges {
 
 /** An order to mount a cassette. */
 export interface Mount {
-  /** Below the server's `--cassette-dir`. */
+  /** Below the server's `--cassette-dir`, which itself is `.`. */
   path: string;
   /** `none`, `once`, `new`, or `all`. */
   mode?: string | null;
-  /** How fast streams are given: `at-once`, or as they were recorded. */
+  /** How fast streams are given: `none` (at once), `recorded`, or a factor of the recorded times, such as `0.5`. */
   pace?: string | null;
   /** Where missing exchanges are recorded from; only the server's own. */
   upstream?: string | null;

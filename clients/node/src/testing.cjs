@@ -7,7 +7,7 @@ const path = require("node:path");
 const { SandtableError } = require("./errors.cjs");
 const { sealed, setEnvironment } = require("./seal.cjs");
 const { Server } = require("./server.cjs");
-const { rulesPath, rulesText, timeText } = require("./workspace.cjs");
+const { rulesPath, timeText } = require("./workspace.cjs");
 
 /** Set by the setup modules for the test files of their run. */
 const RUN_URL = "SANDTABLE_RUN_URL";
@@ -140,7 +140,7 @@ async function setUp(workspace, { frozen, quirks, script, faults }, folder) {
   if (frozen === true) await workspace.clock.freeze();
   else if (frozen && !(await workspace.clock.state()).frozen) await workspace.clock.freeze(frozen);
   if (quirks) await workspace.call("PUT", "quirks", quirks);
-  if (script !== undefined) await workspace.scripts.put(rulesPath(script) ? rulesText(script, folder) : script);
+  if (script !== undefined) await workspace.scripts.put(rulesPath(script, folder) ?? script);
   if (faults) await workspace.faults.add(faults);
 }
 

@@ -130,11 +130,11 @@ class Scripts {
   }
 
   async put(rules) {
-    await this.#client.call("PUT", "scripts", rulesText(rules));
+    await this.#client.call("PUT", "scripts", rulesText(rules), rulesName(rules));
   }
 
   async add(rules) {
-    await this.#client.call("POST", "scripts", rulesText(rules));
+    await this.#client.call("POST", "scripts", rulesText(rules), rulesName(rules));
   }
 
   async list() {
@@ -151,6 +151,14 @@ function rulesPath(rules, folder = process.cwd()) {
   if (rules instanceof URL) return fileURLToPath(rules);
   const isPath = typeof rules === "string" && !rules.includes("\n") && /\.(ya?ml|json)$/.test(rules);
   return isPath ? path.resolve(folder, rules) : undefined;
+}
+
+/** The file that messages name. */
+function rulesName(rules) {
+  const file = rulesPath(rules);
+  if (file === undefined) return {};
+  const name = path.relative(process.cwd(), file);
+  return { name: name.startsWith("..") ? file : name };
 }
 
 function rulesText(rules, folder) {

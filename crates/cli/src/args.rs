@@ -11,6 +11,7 @@ mod kubernetes;
 mod reports;
 mod running;
 mod secrets;
+mod several;
 mod shell;
 mod sweep;
 mod values;
@@ -25,7 +26,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use backend::BackendArg;
 use cassette::{Mode, Pace, Upstream};
-use common::hinted::Hinted;
+use common::document::Diagnostic;
+use common::hinted::{Hinted, Place};
 use common::limits;
 pub(super) use doctor::{DocsArgs, DoctorArgs};
 pub(super) use drift::{ConformArgs, DriftArgs, SendArgs};
@@ -35,11 +37,13 @@ use kubernetes::KubernetesArgs;
 pub(super) use reports::{CoverageArgs, LiveArgs};
 pub(super) use running::{McpArgs, ReportArgs, TailArgs, UsageArgs, VerifyArgs};
 use sandbox::docker::image::Flavor;
+use several::{Each, Several};
 pub(super) use shell::{CompletionsArgs, InitArgs, ManArgs, Project};
 pub(super) use sweep::{ShrinkArgs, SweepArgs, SweepCommand, SweepHow};
 pub(super) use values::LogFormat;
-use values::{UnmatchedArg, alias, collector, json_path, path_or_none, port, profile, quirk};
-use workspace::billing::PricesError;
+use values::{
+    UnmatchedArg, alias, collector, json_path, path_or_none, pattern, port, profile, quirk,
+};
 use workspace::quirks::Profile;
 use workspace::rate::RateLimit;
 
@@ -71,8 +75,8 @@ pub(super) const VERSION: &str = env!("SANDTABLE_VERSION");
 const DEFAULT_PORT: u16 = 4010;
 
 const MORE: &str = "\
-`-h` shows the flags used most, `--help` all of them. Each has an environment variable, and a line in sandtable.toml
-without its dashes (`sandtable docs settings`).";
+`-h` shows the flags used most, `--help` all of them. Each has an environment variable, and each but --config a line in
+sandtable.toml without its dashes (`sandtable docs settings`).";
 
 const EXIT_CODES: &str = "\
 Exit code: the command's own if it is not 0 (128 and the signal's number if a signal ended it),
@@ -315,7 +319,7 @@ pub(super) struct ServeArgs {
         hide_short_help = true
     )]
     pub(super) open_control: bool,
-    /// Refuse an unknown anthropic-version instead of noting it.
+    /// Refuse an unknown anthropic-version, and unknown values of anthropic-beta, instead of noting them.
     #[arg(
         long,
         env = "SANDTABLE_STRICT_VERSION",
@@ -394,16 +398,16 @@ pub(super) struct ServeArgs {
         help_heading = "Recordings"
     )]
     pub(super) cassettes: Vec<PathBuf>,
-    /// When to record into the cassette: none, once (if there is none yet), new (what it lacks), all.
+    /// When to record into the cassette: none, once (if there is none yet), new (what it lacks), all
+    /// [default: none; all for the command `record`].
     #[arg(
         long = "record",
         value_name = "MODE",
-        default_value = "none",
         env = "SANDTABLE_RECORD",
         help_heading = "Recordings",
         hide_short_help = true
     )]
-    pub(super) mode: Mode,
+    pub(super) mode: Option<Mode>,
     /// The service that is recorded, such as <https://api.anthropic.com>.
     #[arg(long, value_name = "URL", env = "SANDTABLE_UPSTREAM", hide_env_values = true, value_parser = Upstream::new, help_heading = "Recordings")]
     pub(super) upstream: Option<Upstream>,
@@ -417,19 +421,22 @@ pub(super) struct ServeArgs {
         hide_short_help = true
     )]
     pub(super) pace: Pace,
-    /// Let what this JSON path names differ from the recording, such as `$.system`; may be given again.
-    #[arg(long, value_name = "PATH", env = "SANDTABLE_IGNORE", value_parser = json_path, help_heading = "Recordings")]
-    pub(super) ignore: Vec<String>,
-    /// Keep what this regular expression matches out of recordings; may be given again.
+    /// Let what this JSON path names differ from the recording, such as `$.system`; may be given again. In the
+    /// variable commas outside of brackets separate several.
+    #[arg(long, value_name = "PATH", env = "SANDTABLE_IGNORE", value_parser = Each(json_path), help_heading = "Recordings")]
+    pub(super) ignore: Vec<Several>,
+    /// Keep what this regular expression matches out of recordings; may be given again. In the variable commas that
+    /// are in no brackets and behind no `\` separate several.
     #[arg(
         long = "redact",
         value_name = "REGEX",
         env = "SANDTABLE_REDACT",
         hide_env_values = true,
+        value_parser = Each(pattern),
         help_heading = "Recordings",
         hide_short_help = true
     )]
-    pub(super) redact: Vec<String>,
+    pub(super) redact: Vec<Several>,
     /// Keep the value of this environment variable out of recordings; may be given again.
     #[arg(
         long = "redact-env",
@@ -494,7 +501,7 @@ pub(super) enum UsageError {
     #[error("{message}")]
     Flags { message: String, hint: &'static str },
     #[error(transparent)]
-    Prices(#[from] PricesError),
+    Prices(#[from] Diagnostic),
 }
 
 impl Hinted for UsageError {
@@ -502,6 +509,13 @@ impl Hinted for UsageError {
         match self {
             Self::Flags { hint, .. } => Some((*hint).into()),
             Self::Prices(error) => error.hint(),
+        }
+    }
+
+    fn place(&self) -> Option<Place<'_>> {
+        match self {
+            Self::Flags { .. } => None,
+            Self::Prices(error) => error.place(),
         }
     }
 }
@@ -559,9 +573,13 @@ impl RecordArgs {
         } else {
             self.out.join("recording.yaml")
         }];
-        if serve.mode == Mode::None {
-            serve.mode = Mode::All;
+        if serve.mode == Some(Mode::None) {
+            return Err(UsageError::Flags {
+                message: "`record` with `--record none` would record nothing".to_owned(),
+                hint: "leave `--record` out for all, or give it `once` or `new`",
+            });
         }
+        serve.mode.get_or_insert(Mode::All);
         if !self.command.is_empty() {
             serve.port = serve.port.or(Some(0));
         }

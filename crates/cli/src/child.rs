@@ -8,19 +8,24 @@ use tokio::process::{Child, Command};
 
 use super::FAILURE;
 use super::signals::{Came, Signals};
+use common::hinted::Mistake;
 
 /// The exit codes of shells for a command that is not there, or cannot be run.
 const NOT_FOUND: u8 = 127;
 const NOT_RUN: u8 = 126;
 
 /// The exit code, and what to say, where a command cannot be run.
-pub(super) fn not_run(command: &[OsString], error: &io::Error) -> (u8, String) {
-    let code = match error.kind() {
-        io::ErrorKind::NotFound => NOT_FOUND,
-        _ => NOT_RUN,
+pub(super) fn not_run(command: &[OsString], error: &io::Error) -> (u8, Mistake) {
+    let (code, hint) = match error.kind() {
+        io::ErrorKind::NotFound => (
+            NOT_FOUND,
+            "what stands behind `--` is a program of the PATH or a file, without a shell around it",
+        ),
+        _ => (NOT_RUN, "it must be a program that you may run"),
     };
     let name = command.first().cloned().unwrap_or_default();
-    (code, format!("cannot run `{}`: {error}", name.display()))
+    let what = Mistake::new(format!("cannot run `{}`: {error}", name.display()));
+    (code, what.with_hint(hint))
 }
 
 /// Starts a command with the server's URL in its environment, and a key of its own if it gets one.

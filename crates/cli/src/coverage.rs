@@ -48,6 +48,9 @@ impl Hinted for CoverageError {
     fn hint(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::OldServer => Some("it is older than this program".into()),
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("`--coverage FILE` of `run` and `verify` writes it".into())
+            }
             Self::Lock { .. } | Self::Read { .. } => None,
             Self::Foreign { .. } => {
                 Some("`--coverage FILE` of `run` and `verify` writes such files".into())

@@ -28,8 +28,9 @@ pub(super) enum InitError {
     #[error("{} is no folder", .0.display())]
     NoFolder(PathBuf),
     #[error(
-        "cannot tell what runs the tests of {}: there is no pyproject.toml, package.json, or Cargo.toml",
-        .0.display()
+        "cannot tell what runs the tests of {}: there is no {}",
+        .0.display(),
+        signs()
     )]
     Unknown(PathBuf),
     #[error(
@@ -56,6 +57,20 @@ impl Hinted for InitError {
             )
             .then(|| "a file is where a folder must be: move it, or name another folder".into()),
         }
+    }
+}
+
+/// What tells a kind of project, in words.
+fn signs() -> String {
+    let kinds = [Project::Pytest, Project::Vitest, Project::Cargo];
+    let all: Vec<_> = kinds
+        .into_iter()
+        .flat_map(Project::signs)
+        .copied()
+        .collect();
+    match all.split_last() {
+        Some((last, others)) => format!("{}, or {last}", others.join(", ")),
+        None => String::new(),
     }
 }
 

@@ -123,7 +123,11 @@ fn man(folder: Option<&std::path::Path>) -> ExitCode {
         }
     };
     said(
-        written.map_err(|error| Mistake::caused("cannot write the manual", error)),
+        written.map_err(|error| {
+            let into = folder.map(|folder| format!(" into {}", folder.display()));
+            let what = format!("cannot write the manual{}", into.unwrap_or_default());
+            Mistake::caused(what, error).with_hint("`--out` names a folder that you may write")
+        }),
         FAILURE,
     )
 }
@@ -230,9 +234,9 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
             .await
             .map(child::exit_code),
         Err(error) => {
-            let (code, text) = child::not_run(&command, &error);
+            let (code, wrong) = child::not_run(&command, &error);
             signals::stop(server).await;
-            return fail_plainly(code, &text);
+            return fail(code, &wrong);
         }
     };
     let deck = server.cassettes().cloned();

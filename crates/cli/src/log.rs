@@ -86,16 +86,26 @@ fn choice(cli: &Cli) -> (LogFormat, Targets) {
 fn filter() -> Option<EnvFilter> {
     let wanted = std::env::var_os(VARIABLE).filter(|wanted| !wanted.is_empty())?;
     let wanted = wanted.to_string_lossy();
-    match EnvFilter::try_new(&*wanted) {
-        Ok(filter) => Some(filter),
-        Err(error) => {
-            let what = format!("{VARIABLE}=`{wanted}` is not understood");
-            let wrong = Mistake::caused(what, error)
-                .with_hint("such as `debug`, `warn`, or `warn,sandtable=debug`");
-            crate::eprint(&format!("warning: {}\n", hinted::told(&wrong)));
-            None
-        }
-    }
+    let what = || format!("{VARIABLE}=`{wanted}` is not understood");
+    let wrong = match (no_level(&wanted), EnvFilter::try_new(&*wanted)) {
+        (None, Ok(filter)) => return Some(filter),
+        (Some(word), _) => Mistake::new(format!("{}: `{word}` is no level", what())),
+        (None, Err(error)) => Mistake::caused(what(), error),
+    };
+    let wrong = wrong.with_hint("such as `debug`, `warn`, or `warn,sandtable=debug`");
+    crate::eprint(&format!("warning: {}\n", hinted::told(&wrong)));
+    None
+}
+
+/// A word that stands alone and is neither a level nor a part of sandtable: a misspelt level would be taken for the
+/// name of somebody's part, and silence everything else.
+fn no_level(wanted: &str) -> Option<&str> {
+    let mut words = wanted.split(',').map(str::trim);
+    words.find(|word| {
+        let is_word =
+            !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        is_word && !word.starts_with("sandtable") && word.parse::<LevelFilter>().is_err()
+    })
 }
 
 /// <https://no-color.org>: any value but an empty one means none.
@@ -163,6 +173,23 @@ mod tests {
     fn colours_are_for_terminals_and_for_those_who_want_them() {
         assert!(has_colours(true, None) && has_colours(true, Some(OsStr::new(""))));
         assert!(!has_colours(true, Some(OsStr::new("1"))) && !has_colours(false, None));
+    }
+
+    #[test]
+    fn a_word_alone_is_a_level_or_a_part_of_sandtable() {
+        for good in [
+            "INFO",
+            "off",
+            "warn,sandtable=debug",
+            "sandtable_engine",
+            "hyper=info",
+            "3",
+            "[request]=debug",
+        ] {
+            assert_eq!(no_level(good), None, "{good}");
+        }
+        assert_eq!(no_level("INFOO"), Some("INFOO"));
+        assert_eq!(no_level("warn, hyper"), Some("hyper"));
     }
 
     #[test]

@@ -40,7 +40,12 @@ impl Hinted for OutputError {
         Some(Cow::Borrowed(match self {
             Self::Foreign { .. } => "name another file, or remove it",
             Self::Shared { .. } => "name a file for each",
-            Self::Write { .. } => "does the folder exist?",
+            Self::Write { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => "make the folder first",
+                io::ErrorKind::IsADirectory => "name a file in it",
+                io::ErrorKind::PermissionDenied => "name a file that you may write",
+                _ => "name another file",
+            },
         }))
     }
 }
@@ -62,6 +67,10 @@ pub(super) fn check_each(reports: &[(Option<&Path>, Form)]) -> Result<(), Output
                 });
             }
             private::may_replace(path, |old| form.is(old)).map_err(|error| failed(path, error))?;
+            let folder = path.parent().filter(|folder| *folder != Path::new(""));
+            if folder.is_some_and(|folder| !folder.exists()) {
+                return Err(failed(path, io::ErrorKind::NotFound.into()));
+            }
         }
     }
     Ok(())
@@ -140,6 +149,15 @@ mod tests {
             check(Some(&one), Some(&one)),
             Err(OutputError::Shared { .. })
         ));
+        // Before the work, and each with what helps there.
+        for (path, help) in [
+            (folder.path().to_owned(), "in it"),
+            (at("no/x.xml"), "make the folder"),
+        ] {
+            let error = check(None, Some(&path)).unwrap_err();
+            let hint = error.hint().unwrap();
+            assert!(hint.contains(help), "{error}: {hint}");
+        }
         let nowhere = Some(Path::new("/dev/null"));
         assert!(check(nowhere, nowhere).is_ok());
     }

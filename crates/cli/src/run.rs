@@ -39,8 +39,8 @@ pub(super) async fn run(args: RunArgs) -> ExitCode {
         Ok(child) => child,
         Err(error) => {
             signals::stop(server).await;
-            let (code, text) = child::not_run(&command, &error);
-            return fail_plainly(code, &text);
+            let (code, wrong) = child::not_run(&command, &error);
+            return fail(code, &wrong);
         }
     };
     let ended = child::wait(&mut child, &mut signals).await;

@@ -4,18 +4,22 @@
 //! gives clap other defaults, after each value has gone through the flag's own parser.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Id};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::args::{CONFIG_VARIABLE, Cli};
+use super::args::{CONFIG_VARIABLE, Cli, UsageError};
 use common::document::{Diagnostic, Position, did_you_mean};
+use common::hinted::{Hinted, Place};
 use common::input;
 
 /// The file that is looked for in the working directory.
@@ -35,8 +39,8 @@ struct Setting {
 }
 
 /// Parses the command line, with the file's values for flags that it lacks. Ends the process where clap does.
-pub(super) fn parse() -> Result<Cli, Diagnostic> {
-    let plain = undivided(Cli::command(), &|_| true).get_matches();
+pub(super) fn parse() -> Result<Cli, Wrong> {
+    let plain = matches(&undivided(Cli::command(), &|_| true));
     let (_, flags) = plain.subcommand().unwrap_or((SERVE, &plain));
     let of_variables: HashSet<Id> = flags
         .ids()
@@ -49,11 +53,117 @@ pub(super) fn parse() -> Result<Cli, Diagnostic> {
     } else {
         let command = undivided(Cli::command(), &|id| !of_variables.contains(id));
         match file {
-            Some(path) => with(command, &load(&path)?).get_matches(),
-            None => command.get_matches(),
+            Some(path) => matches(&with(command, &load(&path)?)),
+            None => matches(&command),
         }
     };
+    if let Some(mistake) = idle(&matches) {
+        return Err(Wrong::Flags(mistake));
+    }
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// Parses the command line, or ends the process as clap does. Of a mistake that is not typed the variable is named.
+fn matches(command: &Command) -> ArgMatches {
+    let result = command.clone().try_get_matches();
+    result.unwrap_or_else(|error| with_variable(error, command, std::env::args_os()).exit())
+}
+
+/// Names the variable that has the wrong value, where that is not on the command line.
+fn with_variable(
+    mut error: clap::Error,
+    command: &Command,
+    line: impl IntoIterator<Item = OsString>,
+) -> clap::Error {
+    let Some(ContextValue::String(told)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    // Only then an argument can be told.
+    let mut built = command.clone();
+    built.build();
+    let args = built.get_subcommands().flat_map(Command::get_arguments);
+    let mut args = built.get_arguments().chain(args);
+    let arg = args.find(|arg| arg.to_string() == *told && arg.get_env().is_some());
+    let Some(name) = arg.and_then(Arg::get_env).map(ToOwned::to_owned) else {
+        return error;
+    };
+    let typed = each_arg(command.clone(), &without_variable).try_get_matches_from(line);
+    let is_typed = typed.is_err_and(|other| {
+        other.kind() == error.kind()
+            && other.get(ContextKind::InvalidArg) == error.get(ContextKind::InvalidArg)
+    });
+    if !is_typed {
+        let tip = format!("the value is that of the variable {}", name.display());
+        let tips = ContextValue::StyledStrs(vec![StyledStr::from(tip)]);
+        error.insert(ContextKind::Suggested, tips);
+    }
+    error
+}
+
+fn without_variable(arg: Arg) -> Arg {
+    arg.env(None::<&str>)
+}
+
+/// A mistake on the command line that clap does not know of: a flag is typed that does nothing there.
+fn idle(matches: &ArgMatches) -> Option<UsageError> {
+    let (name, flags) = matches.subcommand().unwrap_or((SERVE, matches));
+    if !takes_flags_of_serve(Cli::command().find_subcommand(name)?) {
+        return None;
+    }
+    let is_typed = |id: &str| flags.value_source(id) == Some(ValueSource::CommandLine);
+    let is_given = |id: &str| flags.value_source(id).is_some();
+    if name == "record" {
+        return is_typed("cassettes").then(|| UsageError::Flags {
+            message: "`record` does not read a `--cassette`".to_owned(),
+            hint: "`--out` names what is written; `serve --cassette FILE --record new` adds to a cassette",
+        });
+    }
+    if name == "replay" || is_given("cassettes") || is_given("cassette_dir") {
+        return None;
+    }
+    let of_recordings = ["upstream", "pace", "ignore"];
+    let idle = of_recordings.into_iter().find(|id| is_typed(id))?;
+    Some(UsageError::Flags {
+        message: format!("`--{idle}` does nothing without recordings"),
+        hint: "add `--cassette FILE` or `--cassette-dir DIR`, or leave it out",
+    })
+}
+
+/// Why a command line with its file is refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Wrong {
+    #[error(transparent)]
+    File(#[from] Diagnostic),
+    #[error(transparent)]
+    Flags(UsageError),
+}
+
+impl Hinted for Wrong {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::File(error) => error.hint(),
+            Self::Flags(error) => error.hint(),
+        }
+    }
+
+    fn place(&self) -> Option<Place<'_>> {
+        match self {
+            Self::File(error) => error.place(),
+            Self::Flags(error) => error.place(),
+        }
+    }
+}
+
+/// The commands, each argument changed.
+fn each_arg(command: Command, change: &dyn Fn(Arg) -> Arg) -> Command {
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    let command = command.mut_args(change);
+    names.iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |command| command.mut_args(change))
+    })
 }
 
 /// The commands, whose lists of paths are divided where they come from variables alone: what is typed, or stands in
@@ -140,6 +250,8 @@ enum Unfit {
     NoScalar,
     #[error("a path is wanted, as a text")]
     NoPath,
+    #[error("the path is empty")]
+    EmptyPath,
     /// The message of the flag's own parser, on one line.
     #[error("{0}")]
     Refused(String),
@@ -156,11 +268,7 @@ fn read(text: &str, folder: &Path) -> Result<Vec<Setting>, Mistake> {
     let serve = root.find_subcommand(SERVE).expect("serve is a command");
     let mut settings = Vec::new();
     for (key, value) in table.get_ref() {
-        let arg = flag(serve, key.get_ref()).ok_or_else(|| Mistake {
-            span: key.span(),
-            message: format!("there is no flag `--{}`", key.get_ref()),
-            hint: near(serve, key.get_ref()),
-        })?;
+        let arg = flag(serve, key.get_ref()).ok_or_else(|| no_flag(serve, key))?;
         let values = values(arg, value, folder).map_err(|(span, unfit)| Mistake {
             span,
             message: unfit.to_string(),
@@ -186,6 +294,21 @@ fn flag<'a>(serve: &'a Command, key: &str) -> Option<&'a Arg> {
     flags(serve)
         .find(|(long, _)| *long == key)
         .map(|(_, arg)| arg)
+}
+
+fn no_flag(serve: &Command, key: &Spanned<Cow<'_, str>>) -> Mistake {
+    let name = key.get_ref();
+    let (message, hint) = if NOT_SET.contains(&&**name) {
+        let hint = format!("`--{name}` is for the command line alone");
+        (format!("`{name}` cannot be set in a file"), hint)
+    } else {
+        (format!("there is no flag `--{name}`"), near(serve, name))
+    };
+    Mistake {
+        span: key.span(),
+        message,
+        hint,
+    }
 }
 
 /// The hint for a key that is no flag: those that may have been meant.
@@ -222,6 +345,7 @@ fn one(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<OsString, Unfit>
         DeValue::String(text) if is_path(arg) && !text.is_empty() => {
             return Ok(folder.join(text.as_ref()).into_os_string());
         }
+        DeValue::String(_) if is_path(arg) => return Err(Unfit::EmptyPath),
         _ if is_path(arg) => return Err(Unfit::NoPath),
         DeValue::String(text) => text.to_string(),
         DeValue::Integer(number) => number.to_string(),
@@ -243,7 +367,9 @@ fn check(arg: &Arg, value: &OsString) -> Result<(), Unfit> {
     let mut typed = OsString::from(format!("--{long}="));
     typed.push(value);
     let line = [OsString::from("sandtable"), SERVE.into(), typed];
-    let error = match Cli::command().try_get_matches_from(line) {
+    // What variables hold is no mistake of the file.
+    let command = each_arg(Cli::command(), &without_variable);
+    let error = match command.try_get_matches_from(line) {
         Ok(_) => return Ok(()),
         Err(error) => error.to_string(),
     };

@@ -15,7 +15,7 @@ use super::output::{self, Form};
 use super::remote::Remote;
 use super::signals::Came;
 use super::{
-    BAD, FAILURE, USAGE, child, coverage, eprint, fail, fail_plainly, print_as_it_is, signals,
+    BAD, FAILURE, USAGE, child, coverage, eprint, fail, print_as_it_is, signals,
     start_for_a_command,
 };
 use common::clock::Clock;
@@ -238,8 +238,8 @@ async fn with_server<T>(
     match played {
         Ok(of) => Ok(Played { of, came, verdict }),
         Err(SweepError::Command(error)) => {
-            let (code, text) = child::not_run(command, &error);
-            Err(fail_plainly(code, &text))
+            let (code, wrong) = child::not_run(command, &error);
+            Err(fail(code, &wrong))
         }
         Err(error) => {
             let code = match error {

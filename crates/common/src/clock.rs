@@ -210,11 +210,26 @@ pub fn unit_ms(unit: &str) -> Option<u32> {
 
 /// `30d`, `12h`, `5m`, `90s`, `250ms`, one after the other (`1h30m`), or ISO 8601 (`P30D`, `PT5M`).
 pub fn span(text: &str) -> Option<TimeDelta> {
-    let (text, iso) = match text.strip_prefix('P') {
-        Some(iso) => (iso.replace('T', "").to_ascii_lowercase(), true),
-        None => (text.to_owned(), false),
+    let Some(iso) = text.strip_prefix('P') else {
+        return sum(text, &["w", "d", "h", "m", "s", "ms"]);
     };
-    let mut rest = text.as_str();
+    let iso = iso.to_ascii_lowercase();
+    // Before the `T` an `M` is months, which are not all as long.
+    let (days, times) = match iso.split_once('t') {
+        Some((days, times)) => (days, Some(times)),
+        None => (iso.as_str(), None),
+    };
+    let of_days = |days: &str| sum(days, &["w", "d"]);
+    match times.map(|times| sum(times, &["h", "m", "s"])) {
+        None => of_days(days),
+        Some(times) if days.is_empty() => times,
+        Some(times) => of_days(days)?.checked_add(&times?),
+    }
+}
+
+/// The sum of numbers with these units.
+fn sum(text: &str, units: &[&str]) -> Option<TimeDelta> {
+    let mut rest = text;
     let mut total = TimeDelta::zero();
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
@@ -224,7 +239,7 @@ pub fn span(text: &str) -> Option<TimeDelta> {
             .find(|c: char| c.is_ascii_digit())
             .unwrap_or(rest.len());
         let (unit, tail) = rest.split_at(end);
-        let unit = unit_ms(unit).filter(|_| !iso || unit != "ms")?;
+        let unit = unit_ms(unit).filter(|_| units.contains(&unit))?;
         let millis = number.checked_mul(i64::from(unit))?;
         total = total.checked_add(&TimeDelta::try_milliseconds(millis)?)?;
         rest = tail;
@@ -257,7 +272,28 @@ mod tests {
         assert_eq!(span("250ms"), Some(TimeDelta::milliseconds(250)));
         assert_eq!(span("P30D"), Some(TimeDelta::days(30)));
         assert_eq!(span("PT5M"), Some(TimeDelta::minutes(5)));
-        for wrong in ["", "30", "d", "5 m", "-1d", "1y", "99999999999999999d"] {
+        assert_eq!(span("P1W"), Some(TimeDelta::weeks(1)));
+        assert_eq!(span("P1DT12H"), Some(TimeDelta::hours(36)));
+        for wrong in [
+            "",
+            "30",
+            "d",
+            "5 m",
+            "-1d",
+            "1y",
+            "99999999999999999d",
+            "P",
+            "PT",
+            "P1DT",
+            "P1Y",
+            "P1M",
+            "P1H",
+            "P1S",
+            "PT1D",
+            "PT1W",
+            "PT1HT1M",
+            "PT250MS",
+        ] {
             assert_eq!(span(wrong), None, "{wrong}");
         }
     }

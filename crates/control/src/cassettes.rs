@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mount {
-    /// Below the server's `--cassette-dir`.
+    /// Below the server's `--cassette-dir`, which itself is `.`.
     pub path: PathBuf,
     /// `none`, `once`, `new`, or `all`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
-    /// How fast streams are given: `at-once`, or as they were recorded.
+    /// How fast streams are given: `none` (at once), `recorded`, or a factor of the recorded times, such as `0.5`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<String>,
     /// Where missing exchanges are recorded from; only the server's own.

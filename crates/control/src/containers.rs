@@ -95,8 +95,9 @@ pub struct ContainerFile {
     /// Where a link leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Where its bytes are to be had: the exact path, percent-encoded.
-    pub href: String,
+    /// Of a file: where its bytes are to be had, the exact path, percent-encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub href: Option<String>,
 }
 
 /// A container's files, by path.

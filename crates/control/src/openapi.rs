@@ -36,6 +36,8 @@ pub enum ActsOn {
     One,
     /// Also all of them, with `*`.
     Any,
+    /// Those of an export, with `*`; else one.
+    Exported,
 }
 
 /// A parameter of the query, or of the path if the path has it.
@@ -196,6 +198,9 @@ fn operation(call: &Call, bodies: &mut SchemaGenerator, answers: &mut SchemaGene
     if call.acts_on != ActsOn::Server {
         let about = match call.acts_on {
             ActsOn::Any => "the workspace's name, or `*` for all; that of the key without it",
+            ActsOn::Exported => {
+                "the workspace's name, or in an export `*` for all; that of the key without it"
+            }
             ActsOn::One | ActsOn::Server => "the workspace's name; that of the key without it",
         };
         let workspace = Parameter {

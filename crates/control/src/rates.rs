@@ -1,24 +1,53 @@
 //! Limits of rate.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Rate limits per minute. A limit that is absent does not apply.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
     /// The prefix of a model's id; every model if absent. Each model has buckets of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "there"
+    )]
     pub model: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "there"
+    )]
+    #[schemars(range(min = 1))]
     pub requests: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "there"
+    )]
+    #[schemars(range(min = 1))]
     pub input_tokens: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "there"
+    )]
+    #[schemars(range(min = 1))]
     pub output_tokens: Option<u64>,
     /// Calls of the Files API, all of them together; models have no part in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "there"
+    )]
+    #[schemars(range(min = 1))]
     pub files: Option<u64>,
+}
+
+/// What is absent or said, and never null.
+fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
 }
 
 /// A limit that cannot be one.
@@ -98,4 +127,21 @@ impl std::str::FromStr for RateLimit {
 pub struct ClearedRates {
     /// How many workspaces.
     pub workspaces: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_absent_or_said() {
+        let read = |text: &str| serde_json::from_str::<RateLimit>(text);
+        assert!(read(r#"{"requests": 1}"#).is_ok_and(|limit| limit.model.is_none()));
+        for wrong in [
+            r#"{"model": null, "requests": 1}"#,
+            r#"{"requests": null, "files": 1}"#,
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
 }

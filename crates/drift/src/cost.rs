@@ -29,6 +29,8 @@ pub struct Costs {
     pub usd: f64,
     /// With `max_tokens` for each answer.
     pub most_usd: f64,
+    /// Requests of a model whose recordings do not tell what they used.
+    pub untold: u64,
     /// Models without a known price, whose tokens are not in the sums of money.
     pub unpriced: Vec<String>,
 }
@@ -54,6 +56,7 @@ impl Costs {
     /// Adds a request of Messages with what it used when it was recorded.
     pub(super) fn add(&mut self, body: &Value, used: Option<Tokens>, batch: bool, prices: &Prices) {
         let most = body["max_tokens"].as_u64().unwrap_or(DEFAULT_MAX_TOKENS);
+        self.untold += u64::from(used.is_none());
         let expected = used.unwrap_or_else(|| Tokens {
             input: body.to_string().len() as u64 / TOKEN_CHARS,
             output: most,
@@ -102,10 +105,15 @@ impl fmt::Display for Costs {
             "requests        {:>10}  of them with a model {}",
             self.requests, self.paid_requests
         )?;
-        writeln!(f, "input tokens    {:>10}  as recorded", self.input_tokens)?;
+        let origin = match self.untold {
+            0 => "as recorded".to_owned(),
+            all if all == self.paid_requests => "counted, for none is recorded".to_owned(),
+            some => format!("as recorded, of {some} requests counted"),
+        };
+        writeln!(f, "input tokens    {:>10}  {origin}", self.input_tokens)?;
         writeln!(
             f,
-            "output tokens   {:>10}  as recorded, at most {}",
+            "output tokens   {:>10}  {origin}, at most {}",
             self.output_tokens, self.most_output_tokens
         )?;
         writeln!(

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
+use tracing::Instrument as _;
 
 pub use over::ends_at;
 
@@ -454,7 +455,8 @@ impl Containers {
         let (containers, waking) = (self.clone(), Arc::clone(container));
         // In a task of its own: who leaves meanwhile leaves no sandbox half started, and the next to
         // come waits for it instead of starting another.
-        let lease = tokio::spawn(async move { containers.enter(&waking).await });
+        let task = async move { containers.enter(&waking).await };
+        let lease = tokio::spawn(task.in_current_span());
         let mut lease = lease.await.map_err(|error| SandboxError::Engine {
             operation: "wake the container",
             cause: Cause::of(error),

@@ -113,6 +113,7 @@ pub(crate) fn router(app: &App) -> Router<App> {
         .route("/_sandtable/health", get(health::health))
         .route("/_sandtable/ready", get(health::ready))
         .route("/_sandtable/openapi.json", get(openapi::show))
+        .layer(axum::middleware::from_fn(query::check))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/_x-steady/health", get(health::health))

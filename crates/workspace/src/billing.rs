@@ -15,7 +15,7 @@ use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 
 use common::limits;
 
-pub use prices::{Price, Prices, PricesError};
+pub use prices::{Price, Prices};
 use row::Row;
 use sums::Sums;
 

@@ -21,7 +21,7 @@ use common::hinted::Hinted;
 use model::{ServerTool, ServiceError, ToolFailure};
 
 pub use load::load;
-pub use parse::parse;
+pub use parse::{METHODS, parse};
 pub use table::Fired;
 pub use table::{Dice, Faults};
 pub use turn::{Moment, TurnAct};

@@ -1,10 +1,10 @@
 //! What a client gets while its requests are passed on: results of batches from the recorder, ids that it knows, and
 //! answers that the journal has.
 
-use cassette::{Mode, parse};
+use cassette::parse;
 use serde_json::{Value, json};
 
-use super::{Studio, container_of, player, recorder};
+use super::{Studio, container_of, player};
 use crate::harness::TestServer;
 use crate::harness::server::{code_prompt, prompt, streamed};
 

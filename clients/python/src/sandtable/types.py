@@ -127,12 +127,12 @@ class ContainerFile:
     size_bytes: int
     mode: str
     """Octal, such as `0644`."""
-    href: str
-    """Where its bytes are to be had: the exact path, percent-encoded."""
     modified_at: Optional[datetime] = None
     """On the machine's clock; absent of files that no sandbox has yet."""
     target: Optional[str] = None
     """Where a link leads."""
+    href: Optional[str] = None
+    """Of a file: where its bytes are to be had, the exact path, percent-encoded."""
 
 
 class ContainerFiles(TypedDict):
@@ -489,7 +489,7 @@ class MissingExchanges(TypedDict):
 
 class _Mount(TypedDict):
     path: str
-    """Below the server's `--cassette-dir`."""
+    """Below the server's `--cassette-dir`, which itself is `.`."""
 
 
 class Mount(_Mount, total=False):
@@ -498,7 +498,7 @@ class Mount(_Mount, total=False):
     mode: Optional[str]
     """`none`, `once`, `new`, or `all`."""
     pace: Optional[str]
-    """How fast streams are given: `at-once`, or as they were recorded."""
+    """How fast streams are given: `none` (at once), `recorded`, or a factor of the recorded times, such as `0.5`."""
     upstream: Optional[str]
     """Where missing exchanges are recorded from; only the server's own."""
     ignore: list[str]

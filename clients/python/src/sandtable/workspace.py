@@ -165,11 +165,11 @@ class Scripts:
 
     def put(self, rules: Rules) -> None:
         """Replaces the workspace's rules."""
-        self._client.call("PUT", "scripts", _text(rules))
+        self._client.call("PUT", "scripts", _text(rules), _name(rules))
 
     def add(self, rules: Rules) -> None:
         """Adds rules after those the workspace has."""
-        self._client.call("POST", "scripts", _text(rules))
+        self._client.call("POST", "scripts", _text(rules), _name(rules))
 
     def list(self) -> List[RuleState]:
         """All rules in the order they are tried, with how often each was used."""
@@ -185,6 +185,15 @@ def is_path(rules: Rules) -> bool:
     if isinstance(rules, str):
         return "\n" not in rules and rules.endswith(_SUFFIXES)
     return isinstance(rules, os.PathLike)
+
+
+def _name(rules: Rules) -> Optional[dict[str, str]]:
+    """The file that messages name."""
+    if not is_path(rules):
+        return None
+    path = pathlib.Path(cast("os.PathLike[str]", rules))
+    here = pathlib.Path.cwd()
+    return {"name": str(path.relative_to(here) if here in path.parents else path)}
 
 
 def _text(rules: Rules) -> str:

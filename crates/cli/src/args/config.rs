@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DEFAULT_PORT, ProvisionArg, ServeArgs, UnmatchedArg, UsageError, secrets};
+use super::{DEFAULT_PORT, ProvisionArg, ServeArgs, UnmatchedArg, UsageError, secrets, several};
 use cassette::{Mode, Plan};
 use common::limits::{self, Timeouts};
 use model::OnUnmatched;
@@ -152,7 +152,7 @@ impl ServeArgs {
             cassettes,
             cassette_dir: self.cassette_dir,
             upstream: self.upstream,
-            redact: self.redact,
+            redact: several::all(&self.redact),
             secrets,
             // Of sweeps alone, which set them themselves.
             reuse_calls: false,
@@ -163,8 +163,9 @@ impl ServeArgs {
 
 /// The cassettes to mount, if any.
 fn plan(args: &ServeArgs, secrets: &[String]) -> Result<Option<Plan>, UsageError> {
+    let mode = args.mode.unwrap_or_default();
     if args.cassettes.is_empty() {
-        if args.mode != Mode::None && args.cassette_dir.is_none() {
+        if mode != Mode::None && args.cassette_dir.is_none() {
             return Err(UsageError::Flags {
                 message: "`--record` needs a cassette to record into".to_owned(),
                 hint: "add `--cassette FILE`",
@@ -174,11 +175,11 @@ fn plan(args: &ServeArgs, secrets: &[String]) -> Result<Option<Plan>, UsageError
     }
     Ok(Some(Plan {
         paths: args.cassettes.clone(),
-        mode: args.mode,
+        mode,
         upstream: args.upstream.clone(),
         pace: args.pace,
-        ignore: args.ignore.clone(),
-        redact: args.redact.clone(),
+        ignore: several::all(&args.ignore),
+        redact: several::all(&args.redact),
         secrets: secrets.to_vec(),
         now: Some(
             common::clock::Clock::default()

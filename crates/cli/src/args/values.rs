@@ -6,7 +6,9 @@ use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::value::ValueError;
-use cassette::JsonPathError;
+use cassette::{JsonPathError, Redactor};
+use common::document::did_you_mean;
+use wire::request::TOOL_TAGS;
 use workspace::quirks::{Layer, Profile};
 
 pub(super) fn profile(text: &str) -> Result<Profile, ValueError> {
@@ -35,13 +37,37 @@ pub(super) fn json_path(text: &str) -> Result<String, JsonPathError> {
     cassette::json_path(text).map(|_| text.to_owned())
 }
 
-pub(super) fn alias(text: &str) -> Result<(String, String), ValueError> {
-    match text.split_once('=') {
-        Some((from, to)) if !from.is_empty() && !to.is_empty() => {
-            Ok((from.to_owned(), to.to_owned()))
-        }
-        _ => Err(ValueError::Expected("expected TYPE=TYPE")),
+/// A regular expression, as it was typed.
+pub(super) fn pattern(text: &str) -> Result<String, ValueError> {
+    let text = text.to_owned();
+    match Redactor::default().with_patterns([&text]) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(ValueError::Pattern(error.source)),
     }
+}
+
+/// Any type of a tool, and that which it is taken for.
+pub(super) fn alias(text: &str) -> Result<(String, String), ValueError> {
+    let (from, to) = match text.split_once('=') {
+        Some((from, to)) if !from.is_empty() && !to.is_empty() => (from, to),
+        _ => return Err(ValueError::Expected("expected TYPE=TYPE")),
+    };
+    // Some types stand without their date, too.
+    let is_known = |tag: &&str| {
+        *tag == to
+            || tag
+                .rsplit_once('_')
+                .is_some_and(|(undated, _)| undated == to)
+    };
+    if !TOOL_TAGS.iter().any(is_known) {
+        return Err(ValueError::NoTool {
+            given: to.to_owned(),
+            hint: did_you_mean(to, TOOL_TAGS.iter().copied(), || {
+                "such as `code_execution_20250825`".to_owned()
+            }),
+        });
+    }
+    Ok((from.to_owned(), to.to_owned()))
 }
 
 /// A port. For a Service called `sandtable` Kubernetes sets the flag's variable to an address, in every pod beside it.

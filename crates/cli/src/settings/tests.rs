@@ -5,7 +5,6 @@ use std::path::Path;
 use clap::FromArgMatches as _;
 
 use super::*;
-use common::hinted::Hinted as _;
 
 /// The settings of a file in `/project`, or the place in characters, message, and hint.
 fn settings(text: &str) -> Result<Vec<Setting>, (String, String, String)> {
@@ -118,14 +117,22 @@ fn every_mistake_is_told_with_its_place_and_a_hint() {
         place.ends_with(":1:6") && hint.starts_with("the file is TOML"),
         "{place} {hint}"
     );
-    assert_eq!(told("config = \"b.toml\"").1, "there is no flag `--config`");
+    let (_, message, _) = told("config = \"b.toml\"");
+    assert_eq!(message, "`config` cannot be set in a file");
+    let (place, message, _) = told("redact = [\"a\", \"(\"]");
+    assert_eq!(place, "/project/sandtable.toml:1:16");
+    assert!(message.contains("unclosed group"), "{message}");
+    let alias = |to: &str| told(&format!("tool-alias = \"code_execution_20260104={to}\"")).1;
+    for wrong in ["nope", "code_execution_20250825=z"] {
+        assert!(alias(wrong).contains("no tool has the type"), "{wrong}");
+    }
     let (place, message, _) = told("quirk = [\n  \"era=beta-2025\",\n\n  \"nonsense\",\n]");
     assert_eq!(place, "/project/sandtable.toml:4:3", "{message}");
     assert!(message.contains("invalid value 'nonsense'"), "{message}");
     let (place, message, _) = told("script = [\"a.yaml\", 5]");
     assert_eq!(place, "/project/sandtable.toml:1:21");
     assert_eq!(message, "a path is wanted, as a text");
-    assert_eq!(told("data-dir = \"\"").1, "a path is wanted, as a text");
+    assert_eq!(told("data-dir = \"\"").1, "the path is empty");
 }
 
 #[test]
@@ -142,4 +149,60 @@ fn every_flag_of_the_server_but_the_file_itself_can_be_set() {
         tried += 1;
     }
     assert!(tried > 30, "{tried}");
+}
+
+#[test]
+fn a_wrong_value_of_a_variable_is_said_to_be_one() {
+    // What every process has, and no number.
+    let command = || {
+        let set = |arg: Arg| match arg.get_id().as_str() {
+            "port" | "seed" => arg.env("PATH"),
+            _ => without_variable(arg),
+        };
+        each_arg(Cli::command(), &set)
+    };
+    let told = |line: &[&str]| {
+        let error = command().try_get_matches_from(line).unwrap_err();
+        let line = line.iter().map(OsString::from);
+        with_variable(error, &command(), line).to_string()
+    };
+    let of_variable = "tip: the value is that of the variable PATH";
+    for line in [
+        &["sandtable"][..],
+        &["sandtable", "serve"],
+        &["sandtable", "--port", "1"],
+    ] {
+        assert!(told(line).contains(of_variable), "{line:?}: {}", told(line));
+    }
+    let typed = told(&["sandtable", "--seed", "1", "--port", "x"]);
+    assert!(!typed.contains("tip:"), "{typed}");
+}
+
+#[test]
+fn a_typed_flag_that_does_nothing_is_refused() {
+    let told = |line: &str| {
+        let matches = Cli::command().get_matches_from(line.split(' '));
+        idle(&matches).map(|mistake| mistake.to_string())
+    };
+    for (line, flag) in [
+        ("sandtable --upstream http://a.example", "`--upstream`"),
+        ("sandtable serve --pace recorded", "`--pace`"),
+        ("sandtable run --ignore $.a -- true", "`--ignore`"),
+        (
+            "sandtable record --out a.yaml --cassette b.yaml",
+            "`--cassette`",
+        ),
+    ] {
+        assert!(told(line).is_some_and(|said| said.contains(flag)), "{line}");
+    }
+    for line in [
+        "sandtable --cassette a --pace recorded",
+        "sandtable --cassette-dir . --upstream http://a.example",
+        "sandtable replay a.yaml --ignore $.a",
+        "sandtable record --out a.yaml --upstream http://a.example --ignore $.a",
+        "sandtable check a.yaml",
+        "sandtable",
+    ] {
+        assert_eq!(told(line), None, "{line}");
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! The tree is what was typed. Meaning, and mistakes of meaning, are found by who reads it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -133,7 +134,12 @@ pub fn read(source: &str, file: &str) -> Result<Option<Node>, Diagnostic> {
 
 /// The position and the message of an error: a text that is no YAML, or none of the kind that was wanted.
 pub fn misread(error: &serde_saphyr::Error) -> (Position, String) {
-    let message = UserMessageFormatter.format_message(error.without_snippet());
+    let message = match error.without_snippet() {
+        serde_saphyr::Error::Budget { .. } => {
+            Cow::Borrowed("the file is too large or too deep: it has more parts than are read")
+        }
+        other => UserMessageFormatter.format_message(other),
+    };
     let at = error.location().map(position).unwrap_or_default();
     (at, message.into_owned())
 }
@@ -146,6 +152,9 @@ fn hint(source: &str, at: Position, message: &str) -> Option<&'static str> {
     if message.contains("tab") && has(&|line| line.trim_start_matches(' ').starts_with('\t')) {
         return Some("indent with spaces, YAML allows no tabs");
     }
+    if message.contains("more parts than are read") {
+        return Some("put what is in it into several files");
+    }
     if message.contains("duplicate") {
         return Some("leave one of the two out");
     }
@@ -153,10 +162,22 @@ fn hint(source: &str, at: Position, message: &str) -> Option<&'static str> {
         return Some("put each document into a file of its own");
     }
     let misread = message.contains("mapping values") || message.contains("did not find expected");
+    if source.contains('\0') {
+        return Some("there is a NUL in it: is it a text file, in UTF-8?");
+    }
+    if message.contains("unclosed")
+        || message.contains("unterminated")
+        || message.contains("end of stream")
+    {
+        return Some("close every quote and bracket");
+    }
+    if message.contains("indent") {
+        return Some("entries of one list or map begin in one column");
+    }
     if misread && has(&|line| line.matches(": ").count() > 1 && !line.contains(['"', '\''])) {
         return Some("quote a string that contains `: `");
     }
-    None
+    misread.then_some("entries of one list or map begin in one column")
 }
 
 fn position(location: serde_saphyr::Location) -> Position {
@@ -401,6 +422,33 @@ mod tests {
     fn deep_nesting_is_refused_not_overflowed() {
         let source = "[".repeat(100_000);
         assert!(read(&source, "a.yaml").is_err());
+    }
+
+    #[test]
+    fn a_file_of_too_many_parts_is_told_as_one() {
+        let error = read(&"- a\n".repeat(300_000), "a.yaml").unwrap_err();
+        assert!(error.message.contains("too large or too deep"), "{error}");
+        assert!(
+            error
+                .hint
+                .is_some_and(|hint| hint.contains("several files"))
+        );
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_told_with_a_hint() {
+        for source in [
+            "- a: \"b\n",
+            "- a: 'b\n",
+            "- [a, b\n",
+            "- a: 1\n   b: 2\n",
+            "- a:\n    b: 1\n   c: 2\n",
+            "- a\0b\n",
+            "- a: b: c\n",
+        ] {
+            let error = read(source, "a.yaml").unwrap_err();
+            assert!(error.hint.is_some(), "{source:?}: {error}");
+        }
     }
 
     #[test]

@@ -153,6 +153,7 @@ fn clock() -> Vec<Call> {
 fn scripts() -> Vec<Call> {
     use ActsOn::{Any, One};
     const PATH: &str = "/_sandtable/scripts";
+    const NAME: &str = "the file that the text is of, for messages; `request body` without it";
     vec![
         Call::new(
             "get",
@@ -169,6 +170,7 @@ fn scripts() -> Vec<Call> {
             Any,
             "Replaces the workspace's own rules.",
         )
+        .with("name", Kind::Text, NAME)
         .takes(RULES)
         .says(200, "how many there are", Content::json::<Option<Loaded>>()),
         Call::new(
@@ -178,6 +180,7 @@ fn scripts() -> Vec<Call> {
             Any,
             "Adds rules after the workspace's own.",
         )
+        .with("name", Kind::Text, NAME)
         .takes(RULES)
         .says(200, "how many there are", Content::json::<Option<Loaded>>()),
         Call::new(
@@ -195,6 +198,7 @@ fn scripts() -> Vec<Call> {
             One,
             "Checks rules and loads nothing.",
         )
+        .with("name", Kind::Text, NAME)
         .takes(RULES)
         .says(
             200,
@@ -466,9 +470,9 @@ fn rules() -> Vec<Call> {
 }
 
 fn journal() -> Vec<Call> {
-    use ActsOn::{Any, One};
+    use ActsOn::{Any, Exported, One};
     vec![
-        Call::new("get", "/_sandtable/journal", "journal", Any, "What was asked and answered: newest first, with `after` oldest first as it grows, or as an export of all.")
+        Call::new("get", "/_sandtable/journal", "journal", Exported, "What was asked and answered: newest first, with `after` oldest first as it grows, or as an export of all.")
             .with("path", Kind::Text, "what the path starts with")
             .with("method", Kind::Text, "the method")
             .with("status", Kind::Text, "`404`, or `4xx`")

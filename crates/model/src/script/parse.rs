@@ -109,6 +109,9 @@ impl Parser {
             Kind::List(items) => items,
             Kind::Map(entries) if entries.iter().any(|(key, _)| key.name == "rules") => {
                 self.known_keys(entries, &FILE_KEYS, "key");
+                if let Some((_, schema)) = entries.iter().find(|(key, _)| key.name == "$schema") {
+                    self.word(schema, "`$schema`");
+                }
                 match entries.iter().find(|(key, _)| key.name == "rules") {
                     Some((_, node)) => match &node.kind {
                         Kind::List(items) if !items.is_empty() => items,
@@ -246,12 +249,26 @@ impl Parser {
         text.map(ToOwned::to_owned)
     }
 
+    /// A text that a number or a boolean cannot be meant for.
+    fn word(&mut self, node: &Node, what: &str) -> Option<String> {
+        if let Kind::Text(word) = &node.kind {
+            return Some(word.clone());
+        }
+        let message = format!("{what} must be a string, got {}", node.what());
+        self.sink.error(node.at, message);
+        None
+    }
+
     fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
         if let Kind::Bool(value) = node.kind {
             return Some(value);
         }
         let message = format!("{what} must be `true` or `false`, got {}", node.what());
-        self.sink.error(node.at, message);
+        self.sink.error_with_hint(
+            node.at,
+            message,
+            "without quotes, and neither `yes` nor `on`",
+        );
         None
     }
 
@@ -259,9 +276,10 @@ impl Parser {
         match &node.kind {
             Kind::Number(number) if number.as_u64().is_some_and(|n| n >= least) => number.as_u64(),
             _ => {
-                self.sink.error(
+                self.sink.error_with_hint(
                     node.at,
                     format!("{what} must be a whole number from {least} on"),
+                    "without quotes; leave the key out for what is usual",
                 );
                 None
             }
@@ -387,6 +405,8 @@ impl Parser {
         for item in self.alternatives(node, what)? {
             match &item.kind {
                 Kind::Map(entries) => {
+                    // One of several that has no test would hold always.
+                    self.alternatives(item, what)?;
                     self.known_keys(entries, &TEXT_KEYS, &format!("key of {what}"));
                     any_of.push(self.text_tests(entries)?);
                 }

@@ -377,10 +377,12 @@ fn mistake(error: &minijinja::Error, lines: Lines) -> Mistake {
         ErrorKind::OutOfFuel => ("a template does not come to an end".to_owned(), None),
         kind => {
             let detail = error.detail().map(|text| format!(": {text}"));
-            (
-                format!("template: {kind}{}", detail.unwrap_or_default()),
-                None,
-            )
+            let hint = (kind == ErrorKind::SyntaxError).then(|| {
+                "an expression stands between `${{` and `}}`, such as `${{ last.stdout }}`"
+                    .to_owned()
+            });
+            let message = format!("template: {kind}{}", detail.unwrap_or_default());
+            (message, hint)
         }
     };
     Mistake {

@@ -193,6 +193,12 @@ fn inside(config: &Config, path: &Path) -> Result<PathBuf, ControlError> {
             "make the folder that `--cassette-dir` names",
         )
     })?;
+    if path.as_os_str().is_empty() {
+        return Err(ControlError::bad(
+            "`path` is empty",
+            "it names a cassette or a folder of them; `.` is the whole folder",
+        ));
+    }
     let wanted = folder.join(path);
     let outside = || {
         ControlError::bad(

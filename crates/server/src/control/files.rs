@@ -217,6 +217,10 @@ fn refused(error: &FilesError) -> ControlError {
 fn describe(id: &str, entry: &Listed) -> ContainerFile {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let id = percent_encode(id.as_bytes(), IN_NAME);
+    let href = || {
+        let path = percent_encode(&entry.path, IN_PATH);
+        format!("/_sandtable/containers/{id}/files{path}")
+    };
     ContainerFile {
         path: text(&entry.path),
         kind: match entry.kind {
@@ -228,9 +232,9 @@ fn describe(id: &str, entry: &Listed) -> ContainerFile {
         mode: format!("{:04o}", entry.mode),
         modified_at: entry.modified_at,
         target: entry.target.as_deref().map(text),
-        href: format!(
-            "/_sandtable/containers/{id}/files{}",
-            percent_encode(&entry.path, IN_PATH)
-        ),
+        href: match entry.kind {
+            TreeKind::File => Some(href()),
+            TreeKind::Directory | TreeKind::Symlink => None,
+        },
     }
 }

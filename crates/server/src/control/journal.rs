@@ -17,9 +17,11 @@ use control_api::{Exchange, JournalGrowth, JournalPage};
 use super::error::ControlError;
 use super::target::{Claims, Target, Targets};
 use crate::app::App;
+use common::document::did_you_mean;
 use common::limits;
 use common::work;
 use workspace::Workspace;
+use workspace::fault::METHODS;
 use workspace::journal::{Entry, Filter, Since};
 
 const HINT: &str = "the filters are `path`, `method`, `status` (404 or 4xx), `id`, `since` (a request id or a time), `limit`, `cursor`, `after`, `bodies`, and `format` (har, cassette, script)";
@@ -41,7 +43,9 @@ pub(super) async fn list(
         }
         return work::apart(|| export(&workspaces, &filter, format));
     }
-    let [workspace] = workspaces.as_slice() else {
+    // Of all there is no page, also where there is one workspace.
+    let is_of_all = query.get("workspace").is_some_and(|name| name == "*");
+    let ([workspace], false) = (workspaces.as_slice(), is_of_all) else {
         return Err(ControlError::bad(
             "a page is of one workspace",
             "name it: `?workspace=NAME`, or export all with `format=har`, `cassette`, or `script`",
@@ -167,12 +171,35 @@ pub(super) async fn clear(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// What a path of a request can begin with.
+pub(super) fn path(text: &str) -> Result<String, ControlError> {
+    if text.starts_with('/') {
+        return Ok(text.to_owned());
+    }
+    Err(ControlError::bad(
+        format!("no path begins with `{text}`"),
+        "it begins with `/`, such as /v1/messages",
+    ))
+}
+
+/// The method of requests.
+pub(super) fn method(text: &str) -> Result<String, ControlError> {
+    let method = text.to_ascii_uppercase();
+    if METHODS.contains(&&*method) {
+        return Ok(method);
+    }
+    let hint = did_you_mean(&method, METHODS.iter().copied(), || {
+        format!("one of {}", METHODS.join(", "))
+    });
+    Err(ControlError::bad(format!("no method `{text}`"), hint))
+}
+
 fn filter(query: &HashMap<String, String>) -> Result<Filter, ControlError> {
     let mut filter = Filter::default();
     for (name, value) in query {
         let bad = || ControlError::bad(format!("`{name}={value}` is no filter"), HINT);
         match name.as_str() {
-            "path" => filter.path = Some(value.clone()),
+            "path" => filter.path = Some(path(value)?),
             "status" => filter.status = Some(value.parse().map_err(|_| bad())?),
             "limit" => {
                 let limit = value.parse().ok();
@@ -186,7 +213,7 @@ fn filter(query: &HashMap<String, String>) -> Result<Filter, ControlError> {
                 })?;
             }
             "cursor" => filter.cursor = Some(value.parse().map_err(|_| bad())?),
-            "method" => filter.method = Some(value.clone()),
+            "method" => filter.method = Some(method(value)?),
             "id" => filter.id = Some(value.clone()),
             "since" if value.starts_with("req_") => {
                 filter.since = Some(Since::Request(value.clone()));

@@ -1,6 +1,6 @@
 //! What is asked of a control call in its query.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use axum::extract::{MatchedPath, Query, Request};
@@ -15,9 +15,9 @@ use common::document::{did_you_mean, list};
 /// Every call may name its workspace: clients of ours do so always.
 const WORKSPACE: &str = "workspace";
 
-/// Refuses parameters that a call does not have, before anything is done.
+/// Refuses parameters that a call does not have, and those that are there twice, before anything is done.
 pub(super) async fn check(path: MatchedPath, request: Request, next: Next) -> Response {
-    let query = Query::<HashMap<String, String>>::try_from_uri(request.uri());
+    let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
     if let (Ok(Query(query)), Some(call)) = (query, call(path.as_str(), request.method()))
         && let Err(error) = only(&query, call)
     {
@@ -40,13 +40,21 @@ fn call(path: &str, method: &Method) -> Option<&'static Call> {
         .find(|call| call.path == path && call.method == method)
 }
 
-fn only(query: &HashMap<String, String>, call: &Call) -> Result<(), ControlError> {
+fn only(query: &[(String, String)], call: &Call) -> Result<(), ControlError> {
     let in_path = |name: &str| call.path.contains(&format!("{{{name}}}"));
     let names = call.parameters.iter().map(|parameter| parameter.name);
     let known: Vec<&str> = names.filter(|name| !in_path(name)).collect();
     let is_known = |name: &str| name == WORKSPACE || known.contains(&name);
-    let Some(other) = query.keys().find(|name| !is_known(name)) else {
-        return Ok(());
+    let mut names = query.iter().map(|(name, _)| name.as_str());
+    let Some(other) = names.clone().find(|name| !is_known(name)) else {
+        let mut seen = HashSet::new();
+        return match names.find(|name| !seen.insert(*name)) {
+            None => Ok(()),
+            Some(twice) => Err(ControlError::bad(
+                format!("`{twice}` is there twice"),
+                "leave one of the two out",
+            )),
+        };
     };
     let all = known.iter().copied().chain([WORKSPACE]);
     let hint = did_you_mean(other, all, || match known.as_slice() {
@@ -62,6 +70,23 @@ fn only(query: &HashMap<String, String>, call: &Call) -> Result<(), ControlError
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parameter_is_one_of_the_call_s_and_there_once() {
+        let journal = call("/_sandtable/journal", &Method::GET).unwrap();
+        let told = |names: &[&str]| {
+            let query = names
+                .iter()
+                .map(|name| ((*name).to_owned(), "1".to_owned()));
+            only(&query.collect::<Vec<_>>(), journal).map_err(|error| format!("{error:?}"))
+        };
+        assert_eq!(told(&["limit", "workspace"]), Ok(()));
+        assert!(
+            told(&["limit", "id", "limit"])
+                .is_err_and(|said| said.contains("`limit` is there twice"))
+        );
+        assert!(told(&["limitt"]).is_err_and(|said| said.contains("no parameter")));
+    }
 
     #[test]
     fn a_call_is_found_by_the_path_of_its_route() {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use control_api::{Loaded, ScriptCheck, ScriptList};
+use serde::Deserialize;
 
 use super::error::ControlError;
 use super::target::{Claims, Target};
@@ -15,8 +16,22 @@ use common::work;
 use model::script::{self, Diagnostic};
 use workspace::Workspace;
 
-/// The name in messages of a script that came with a call.
+/// The name in messages of a script that came with a call, and without one of its own.
 const ORIGIN: &str = "request body";
+
+/// The query of a call that brings a script.
+#[derive(Debug, Deserialize)]
+pub(super) struct Named {
+    /// The file that the text is of, for messages.
+    name: Option<String>,
+}
+
+impl Named {
+    fn origin(&self) -> &str {
+        let name = self.name.as_deref();
+        name.filter(|name| !name.is_empty()).unwrap_or(ORIGIN)
+    }
+}
 
 /// All rules, in the order they are tried, with how often each was used.
 pub(super) async fn list(Target(workspace): Target) -> Json<ScriptList> {
@@ -30,12 +45,13 @@ pub(super) async fn list(Target(workspace): Target) -> Json<ScriptList> {
 pub(super) async fn replace(
     State(app): State<App>,
     claims: Claims,
+    Query(named): Query<Named>,
     body: Bytes,
 ) -> Result<Json<Option<Loaded>>, ControlError> {
-    let script = text(&body)?;
+    let (script, origin) = (text(&body)?, named.origin());
     let mut loaded = None;
-    for workspace in fit(&app, claims, script).await? {
-        let replaced = work::apart(|| workspace.scripts.replace(script, ORIGIN));
+    for workspace in fit(&app, claims, (script, origin)).await? {
+        let replaced = work::apart(|| workspace.scripts.replace(script, origin));
         loaded = Some(replaced.map_err(|faults| bad(&faults))?);
     }
     Ok(Json(loaded))
@@ -45,12 +61,13 @@ pub(super) async fn replace(
 pub(super) async fn add(
     State(app): State<App>,
     claims: Claims,
+    Query(named): Query<Named>,
     body: Bytes,
 ) -> Result<Json<Option<Loaded>>, ControlError> {
-    let script = text(&body)?;
+    let (script, origin) = (text(&body)?, named.origin());
     let mut loaded = None;
-    for workspace in fit(&app, claims, script).await? {
-        let added = work::apart(|| workspace.scripts.add(script, ORIGIN));
+    for workspace in fit(&app, claims, (script, origin)).await? {
+        let added = work::apart(|| workspace.scripts.add(script, origin));
         loaded = Some(added.map_err(|faults| bad(&faults))?);
     }
     Ok(Json(loaded))
@@ -59,10 +76,13 @@ pub(super) async fn add(
 /// Says what is wrong with rules, and loads nothing.
 pub(super) async fn check(
     Target(_): Target,
+    Query(named): Query<Named>,
     body: Bytes,
 ) -> Result<Json<ScriptCheck>, ControlError> {
     let script = text(&body)?;
-    Ok(Json(work::apart(|| script::examine(script, ORIGIN))))
+    Ok(Json(work::apart(|| {
+        script::examine(script, named.origin())
+    })))
 }
 
 /// Forgets the workspace's rules.
@@ -77,9 +97,13 @@ pub(super) async fn clear(
 }
 
 /// The workspaces that are to have the script, which is looked at first where none is there to refuse it.
-async fn fit(app: &App, claims: Claims, script: &str) -> Result<Vec<Arc<Workspace>>, ControlError> {
+async fn fit(
+    app: &App,
+    claims: Claims,
+    (script, origin): (&str, &str),
+) -> Result<Vec<Arc<Workspace>>, ControlError> {
     if let Some(trial) = claims.trial(app) {
-        work::apart(|| trial.scripts.replace(script, ORIGIN)).map_err(|faults| bad(&faults))?;
+        work::apart(|| trial.scripts.replace(script, origin)).map_err(|faults| bad(&faults))?;
     }
     claims.made(app).await
 }

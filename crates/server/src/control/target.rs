@@ -81,11 +81,25 @@ impl Claim {
 fn one(mut workspaces: Vec<Arc<Workspace>>) -> Result<Arc<Workspace>, ControlError> {
     match (workspaces.pop(), workspaces.is_empty()) {
         (Some(only), true) => Ok(only),
-        (Some(_), false) | (None, _) => Err(ControlError::bad(
-            "this call acts on one workspace",
-            "name it: `?workspace=NAME`",
-        )),
+        (Some(_), false) | (None, _) => Err(of_one()),
     }
+}
+
+fn of_one() -> ControlError {
+    ControlError::bad(
+        "this call acts on one workspace",
+        "name it: `?workspace=NAME`",
+    )
+}
+
+/// Refuses `?workspace=*`, also where there is one workspace.
+fn not_all(parts: &Parts) -> Result<(), ControlError> {
+    let query = Query::<HashMap<String, String>>::try_from_uri(&parts.uri).ok();
+    let named = query.as_ref().and_then(|query| query.get("workspace"));
+    if named.is_some_and(|name| name == "*") {
+        return Err(of_one());
+    }
+    Ok(())
 }
 
 impl FromRequestParts<App> for Claims {
@@ -111,7 +125,13 @@ impl FromRequestParts<App> for Claims {
                         ControlError::new(
                             StatusCode::NOT_FOUND,
                             format!("no workspace `{name}`"),
-                            format!("there are: {}", names(app)),
+                            match names(app) {
+                                none if none.is_empty() => {
+                                    "there is none yet: the first request of a key makes one"
+                                        .to_owned()
+                                }
+                                names => format!("there are: {names}"),
+                            },
                         )
                     });
             }
@@ -151,6 +171,7 @@ impl FromRequestParts<App> for Claim {
     type Rejection = ControlError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ControlError> {
+        not_all(parts)?;
         let claims = Claims::from_request_parts(parts, app).await?;
         if claims.new_key.is_none() {
             let known = one(claims.known)?;
@@ -189,6 +210,7 @@ impl FromRequestParts<App> for Target {
     type Rejection = ControlError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ControlError> {
+        not_all(parts)?;
         let Targets(targets) = Targets::from_request_parts(parts, app).await?;
         Ok(Self(one(targets)?))
     }

@@ -10,6 +10,7 @@ use control_api::{ContainerState, Event, Waited};
 
 use super::containers::{state, unknown};
 use super::error::ControlError;
+use super::journal;
 use super::target::Claim;
 use crate::app::App;
 use common::clock::span;
@@ -137,8 +138,14 @@ impl Condition {
             None => None,
         };
         let filter = Filter {
-            path: query.get("path").cloned(),
-            method: query.get("method").cloned(),
+            path: query
+                .get("path")
+                .map(|text| journal::path(text))
+                .transpose()?,
+            method: query
+                .get("method")
+                .map(|text| journal::method(text))
+                .transpose()?,
             status,
             ..Filter::default()
         };

@@ -1,19 +1,22 @@
 //! Prices of tokens: one data file, which a user may replace.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::Tokens;
-use common::hinted::Hinted;
+use common::document::{self, Diagnostic, Kind, Node, Position, list};
 
 const SHIPPED: &str = include_str!("prices.json");
 /// Part of the standard price that a batch's tokens cost (F180).
 const BATCH_FACTOR: f64 = 0.5;
 const MILLION: f64 = 1e6;
+/// Those of a price, and how many of them it must have.
+const MEMBERS: [&str; 4] = ["input", "output", "cache_write", "cache_read"];
+const REQUIRED: usize = 2;
+const HINT: &str =
+    r#"such as {"claude-opus-4-7": {"input": 15, "output": 75}}, in dollars for a million tokens"#;
 
 /// Dollars for a million tokens of one model.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -31,22 +34,6 @@ pub struct Price {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prices(BTreeMap<String, Price>);
 
-/// A file of prices that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}: {reason}")]
-pub struct PricesError {
-    path: String,
-    #[source]
-    reason: Box<dyn Error + Send + Sync>,
-}
-
-impl Hinted for PricesError {
-    fn hint(&self) -> Option<Cow<'_, str>> {
-        let hint = r#"such as {"claude-opus-4-7": {"input": 15, "output": 75}}, in dollars for a million tokens"#;
-        Some(hint.into())
-    }
-}
-
 impl Default for Prices {
     fn default() -> Self {
         Self(serde_json::from_str(SHIPPED).expect("the shipped prices are tested"))
@@ -55,19 +42,32 @@ impl Default for Prices {
 
 impl Prices {
     /// The shipped prices under those of a JSON file.
-    pub fn load(path: &Path) -> Result<Self, PricesError> {
-        let fail = |reason: Box<dyn Error + Send + Sync>| PricesError {
-            path: path.display().to_string(),
-            reason,
+    pub fn load(path: &Path) -> Result<Self, Diagnostic> {
+        let file = path.display().to_string();
+        let wrong = |at, message: String| Diagnostic {
+            file: file.clone(),
+            at,
+            message,
+            hint: Some(HINT.to_owned()),
         };
         let text = common::input::read_text(path, common::limits::MAX_INPUT_FILE_BYTES)
-            .map_err(|error| fail(error.into()))?;
-        let own: BTreeMap<String, Price> =
-            serde_json::from_str(&text).map_err(|error| fail(error.into()))?;
+            .map_err(|error| wrong(Position::default(), error.to_string()))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let tree = document::read(text, &file).map_err(|mut error| {
+            error.hint.get_or_insert_with(|| HINT.to_owned());
+            error
+        })?;
+        let Some(Kind::Map(models)) = tree.as_ref().map(|tree| &tree.kind) else {
+            let at = tree.map_or_else(Position::default, |tree| tree.at);
+            return Err(wrong(at, "the prices must be a map by model".to_owned()));
+        };
         let Self(mut prices) = Self::default();
-        prices.extend(own);
-        if let Some((model, _)) = prices.iter().find(|(_, price)| !price.is_sane()) {
-            return Err(fail(format!("a price of `{model}` is negative").into()));
+        for (model, price) in models {
+            let price = Price::read(price).map_err(|(at, message)| {
+                let message = format!("the price of `{}` {message}", model.name);
+                wrong(at, message)
+            })?;
+            prices.insert(model.name.clone(), price);
         }
         Ok(Self(prices))
     }
@@ -88,16 +88,42 @@ impl Prices {
 }
 
 impl Price {
-    fn is_sane(&self) -> bool {
-        [
-            Some(self.input),
-            Some(self.output),
-            self.cache_write,
-            self.cache_read,
-        ]
-        .into_iter()
-        .flatten()
-        .all(|dollars| dollars >= 0.0)
+    /// Of one model, or what is wrong with it and where.
+    fn read(node: &Node) -> Result<Self, (Position, String)> {
+        let Kind::Map(members) = &node.kind else {
+            return Err((node.at, format!("must be a map, got {}", node.what())));
+        };
+        let mut dollars = [None; 4];
+        for (key, value) in members {
+            let Some(place) = MEMBERS.iter().position(|known| *known == key.name) else {
+                let known = list(&MEMBERS);
+                return Err((key.at, format!("has no `{}`: there are {known}", key.name)));
+            };
+            dollars[place] = match &value.kind {
+                Kind::Null if place >= REQUIRED => None,
+                Kind::Number(number) if number.as_f64().is_some_and(|dollars| dollars >= 0.0) => {
+                    number.as_f64()
+                }
+                Kind::Null
+                | Kind::Bool(_)
+                | Kind::Number(_)
+                | Kind::Text(_)
+                | Kind::List(_)
+                | Kind::Map(_) => {
+                    let name = &key.name;
+                    return Err((value.at, format!("needs a number from 0 on for `{name}`")));
+                }
+            };
+        }
+        let needed = |place: usize| {
+            dollars[place].ok_or_else(|| (node.at, format!("lacks `{}`", MEMBERS[place])))
+        };
+        Ok(Self {
+            input: needed(0)?,
+            output: needed(1)?,
+            cache_write: dollars[2],
+            cache_read: dollars[3],
+        })
     }
 }
 
@@ -127,5 +153,43 @@ mod tests {
         assert_eq!(prices.dollars("claude-opus-4-7", &tokens, false), Some(5.0));
         assert_eq!(prices.dollars("claude-opus-4-7", &tokens, true), Some(2.5));
         assert_eq!(prices.dollars("gpt", &tokens, false), None);
+    }
+
+    #[test]
+    fn a_mistake_in_a_file_has_its_place_and_a_hint() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("prices.json");
+        let load = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Prices::load(&path)
+        };
+        let good = "\u{feff}{\n\t\"m\": {\"input\": 1, \"output\": 2.5, \"cache_read\": null}}";
+        assert!(load(good).is_ok());
+        for (text, line, said) in [
+            ("[1]", 1, "a map by model"),
+            ("", 0, "a map by model"),
+            (
+                "{\n\"m\": 5}",
+                2,
+                "the price of `m` must be a map, got a number",
+            ),
+            ("{\"m\": {\"input\": 1}}", 1, "lacks `output`"),
+            (
+                "{\"m\": {\"input\": 1,\n\"output\": -1}}",
+                2,
+                "from 0 on for `output`",
+            ),
+            (
+                "{\"m\": {\"input\": 1,\n\"outptu\": 1}}",
+                2,
+                "has no `outptu`",
+            ),
+            ("{\"m\": [}", 1, ""),
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(error.message.contains(said), "{error}");
+            assert_eq!(error.at.line, line, "{error}");
+            assert_eq!(error.hint.as_deref(), Some(HINT));
+        }
     }
 }

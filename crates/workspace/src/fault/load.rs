@@ -6,7 +6,7 @@ use super::Fault;
 use super::parse::fault;
 use common::document::{self, Diagnostic, Node, Position};
 use common::input;
-use common::limits::MAX_INPUT_FILE_BYTES;
+use common::limits::{MAX_FAULTS, MAX_INPUT_FILE_BYTES};
 
 /// Reads a YAML or JSON list of faults.
 pub fn load(path: &Path) -> Result<Vec<Fault>, Diagnostic> {
@@ -35,7 +35,16 @@ pub fn load(path: &Path) -> Result<Vec<Fault>, Diagnostic> {
         let message = "there is nothing in it".to_owned();
         return Err(wrong(Position::default(), message, hint.to_owned()));
     };
-    tree.items().iter().map(one).collect()
+    let items = tree.items();
+    if items.len() > MAX_FAULTS {
+        let message = format!(
+            "a file has at most {MAX_FAULTS} faults, got {}",
+            items.len()
+        );
+        let hint = "`times` and `every` have one fault fire more often".to_owned();
+        return Err(wrong(tree.at, message, hint));
+    }
+    items.iter().map(one).collect()
 }
 
 #[cfg(test)]
@@ -76,7 +85,9 @@ mod tests {
             Some("leave one of the two out"),
             "{error}"
         );
+        let many = "- {at: http, status: 500}\n".repeat(MAX_FAULTS + 1);
         for (text, place) in [
+            (many.as_str(), "at most 1000 faults, got 1001"),
             ("- at: [\n", "faults.yaml:"),
             ("# none\n", "nothing in it"),
             ("- - {at: http, status: 500}\n", "a fault is an object"),

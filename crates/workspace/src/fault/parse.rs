@@ -23,7 +23,8 @@ const ERROR: [&str; 5] = ["status", "type", "message", "error_code", "headers"];
 const HTTP: [&str; 7] = ["path", "method", "do", "edge", "for_ms", "delay_ms", "by"];
 const STREAM: [&str; 4] = ["do", "after_events", "for_ms", "delay_ms"];
 const TOOL: [&str; 4] = ["tool", "do", "error_code", "error_message"];
-const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// The methods that a request can have.
+pub const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1000;
 
 ::wire::words! {

@@ -247,7 +247,7 @@ impl Parser {
         Some(with_command(command, input?))
     }
 
-    fn text(&mut self, node: &Node, what: &str) -> Option<Json> {
+    pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<Json> {
         self.template(node, what).map(Json::text)
     }
 
@@ -326,7 +326,7 @@ impl Parser {
                     expect.error_code = Some(if matches!(value.kind, Kind::Null) {
                         ExpectedError::None
                     } else {
-                        let code = self.string(value, &what)?;
+                        let code = self.word(value, &what)?;
                         doubts::of_error_code(&code, value.at, &mut self.sink);
                         ExpectedError::Code(code)
                     });
@@ -355,7 +355,8 @@ impl Parser {
             .collect();
         if codes.is_none() {
             let message = "`return_code` must be a whole number or a list of them";
-            self.sink.error(node.at, message);
+            let hint = "such as `0` or `[0, 1]`: no leading zero, no quotes";
+            self.sink.error_with_hint(node.at, message, hint);
         }
         codes
     }

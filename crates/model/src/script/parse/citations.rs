@@ -1,7 +1,7 @@
 //! `citations` beside `text`: what the text is said to be taken from.
 
 use super::{Parser, one_of};
-use crate::script::template::Json;
+use crate::script::template::{Json, has_template};
 use common::document::{Key, Kind, Node};
 
 /// One kind of citation: its `type`, and its members in the API's order. `?` marks those that are null where a script
@@ -12,6 +12,11 @@ struct Form {
 }
 
 const MARKS: [char; 2] = ['?', '-'];
+
+/// How the names of members end that are whole numbers.
+const PLACES: [&str; 2] = ["_index", "_number"];
+/// But this is a text.
+const ENCRYPTED: &str = "encrypted_index";
 
 const FORMS: [Form; 5] = [
     Form {
@@ -118,7 +123,7 @@ impl Parser {
         for member in form.members {
             let name = member.trim_end_matches(MARKS);
             let value = match find(name) {
-                Some((_, value)) => self.json(value)?,
+                Some((_, value)) => self.citation_member(member, value)?,
                 None if member.ends_with('-') => continue,
                 None if member.ends_with('?') => Json::Plain(serde_json::Value::Null),
                 None => {
@@ -130,5 +135,24 @@ impl Parser {
             members.push((name.to_owned(), value));
         }
         Some(Json::map(members))
+    }
+
+    /// A place is a whole number, everything else a text; what may be left out may be null.
+    fn citation_member(&mut self, member: &str, node: &Node) -> Option<Json> {
+        let name = member.trim_end_matches(MARKS);
+        if name != member && matches!(node.kind, Kind::Null) {
+            return Some(Json::Plain(serde_json::Value::Null));
+        }
+        let what = format!("`{name}`");
+        if name == ENCRYPTED || !PLACES.iter().any(|end| name.ends_with(end)) {
+            return self.text(node, &what);
+        }
+        if let Kind::Text(text) = &node.kind
+            && has_template(text)
+        {
+            return self.json(node);
+        }
+        let place = self.count(node, &what, 0)?;
+        Some(Json::Plain(place.into()))
     }
 }

@@ -176,8 +176,11 @@ impl Parser {
             _ => None,
         };
         let Some(code) = code.filter(|code| (400..600).contains(code)) else {
-            self.sink
-                .error(status.at, "`status` must be a number from 400 to 599");
+            self.sink.error_with_hint(
+                status.at,
+                "`status` must be a number from 400 to 599",
+                "such as 429, 500, or 529; what goes well needs no `http_error`",
+            );
             return None;
         };
         let kind = kind.unwrap_or_else(|| usual::kind_of(code).to_owned());

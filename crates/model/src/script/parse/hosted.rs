@@ -77,11 +77,14 @@ impl Parser {
             None => None,
         };
         let finds = match find(entries, "finds") {
-            Some(names) if matches!(names.kind, Kind::List(_)) => Some(self.json(names)?),
             Some(names) => {
-                let message = format!("`finds` must be a list of names, got {}", names.what());
-                self.sink.error(names.at, message);
-                return None;
+                let Kind::List(items) = &names.kind else {
+                    let message = format!("`finds` must be a list of names, got {}", names.what());
+                    self.sink.error(names.at, message);
+                    return None;
+                };
+                let names = items.iter().map(|item| self.text(item, "one of `finds`"));
+                Some(Json::list(names.collect::<Option<_>>()?))
             }
             None => None,
         };
@@ -111,7 +114,7 @@ impl Parser {
             text: self.template(text, "`text`")?,
             redacted: self.flag(entries, "redacted")?,
             stop_reason: match find(entries, "stop_reason") {
-                Some(reason) => Some(self.string(reason, "`stop_reason`")?),
+                Some(reason) => Some(self.word(reason, "`stop_reason`")?),
                 None => None,
             },
         })
@@ -164,18 +167,31 @@ impl Parser {
             self.sink.error(tools.at, message);
             return None;
         };
-        for item in items {
-            let entries = self.map(item, "a tool")?;
-            let known = ["name", "description", "input_schema"];
-            self.known_keys(entries, &known, "key of a tool");
-            if find(entries, "name").is_none() {
-                self.sink.error(item.at, "a tool has no `name`");
-            }
-        }
+        let tools: Option<Vec<_>> = items.iter().map(|item| self.listed_tool(item)).collect();
         Some(OpKind::McpListing {
             server: self.template(server, "`server`")?,
-            tools: self.json(tools)?,
+            tools: Json::list(tools?),
         })
+    }
+
+    fn listed_tool(&mut self, item: &Node) -> Option<Json> {
+        let entries = self.map(item, "a tool")?;
+        let known = ["name", "description", "input_schema"];
+        self.known_keys(entries, &known, "key of a tool");
+        if find(entries, "name").is_none() {
+            self.sink.error(item.at, "a tool has no `name`");
+        }
+        let members = entries.iter().map(|(key, value)| {
+            let value = match key.name.as_str() {
+                "input_schema" => {
+                    self.map(value, "`input_schema`")?;
+                    self.json(value)?
+                }
+                name => self.text(value, &format!("`{name}`"))?,
+            };
+            Some((key.name.clone(), value))
+        });
+        members.collect::<Option<_>>().map(Json::map)
     }
 
     pub(super) fn compaction(&mut self, key: &Key, value: &Node) -> Option<OpKind> {
@@ -195,11 +211,16 @@ impl Parser {
                 None => None,
             },
             tool_changes: match tool_changes {
-                Some(list) if matches!(list.kind, Kind::List(_)) => Some(self.json(list)?),
-                Some(other) => {
-                    let message = format!("`tool_changes` must be a list, got {}", other.what());
-                    self.sink.error(other.at, message);
-                    return None;
+                Some(list) => {
+                    let Kind::List(items) = &list.kind else {
+                        let message = format!("`tool_changes` must be a list, got {}", list.what());
+                        self.sink.error(list.at, message);
+                        return None;
+                    };
+                    for item in items {
+                        self.map(item, "one of `tool_changes`")?;
+                    }
+                    Some(self.json(list)?)
                 }
                 None => None,
             },

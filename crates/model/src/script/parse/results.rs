@@ -162,11 +162,53 @@ impl Parser {
     }
 
     fn return_code(&mut self, node: &Node) -> Option<Json> {
-        let json = self.json(node)?;
+        let json = self.one_value(node)?;
         if let Json::Plain(value) = &json
             && let Err(reason) = whole(value)
         {
             self.sink.error(node.at, format!("`return_code` {reason}"));
+            return None;
+        }
+        Some(json)
+    }
+
+    /// A scalar, or what a template makes of it; of a list and a map what was written, to be refused.
+    fn one_value(&mut self, node: &Node) -> Option<Json> {
+        match &node.kind {
+            Kind::List(_) | Kind::Map(_) => Some(Json::Plain(node.to_json())),
+            Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) => self.json(node),
+        }
+    }
+
+    /// One member of a result of the editor.
+    fn edited_member(&mut self, name: &str, node: &Node) -> Option<Json> {
+        let wanted = match name {
+            "content" | "file_type" => return self.text(node, &format!("`{name}`")),
+            "is_file_update" => "`true` or `false`",
+            "lines" => {
+                if let Kind::List(items) = &node.kind {
+                    let lines = items.iter().map(|item| self.text(item, "one of `lines`"));
+                    return lines.collect::<Option<_>>().map(Json::list);
+                }
+                "a list of strings"
+            }
+            "num_lines" | "start_line" | "total_lines" | "old_start" | "old_lines"
+            | "new_start" | "new_lines" => "a whole number from 0 on",
+            // An unknown one, which is told already.
+            _ => return None,
+        };
+        let json = self.one_value(node)?;
+        let Json::Plain(value) = &json else {
+            return Some(json);
+        };
+        let fits = match name {
+            "is_file_update" => value.is_boolean(),
+            "lines" => false,
+            _ => whole(value).is_ok_and(|number| number >= 0),
+        };
+        if !fits {
+            let message = format!("`{name}` must be {wanted}, got {}", node.what());
+            self.sink.error(node.at, message);
             return None;
         }
         Some(json)
@@ -180,7 +222,7 @@ impl Parser {
     ) -> Option<ScriptResult> {
         let members = entries
             .iter()
-            .map(|(key, value)| Some((key.name.clone(), self.json(value)?)))
+            .map(|(key, value)| Some((key.name.clone(), self.edited_member(&key.name, value)?)))
             .collect::<Option<Vec<_>>>()
             .map(Json::map)?;
         if let Json::Plain(plain) = &members

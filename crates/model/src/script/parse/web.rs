@@ -7,6 +7,7 @@ use crate::script::rule::{ScriptTool, WebEntry};
 use crate::script::template::{Json, has_template};
 use crate::script::web::answer_of;
 use common::document::{Key, Kind, Node};
+use serde_json::Value;
 
 /// Keys of an entry of `web`, and of a step that brings its results.
 pub(in super::super) const WEB_KEYS: [&str; 7] = [
@@ -49,16 +50,19 @@ impl Parser {
             return None;
         };
         let asked = Json::text(self.template(asked, &format!("`{asks}`"))?);
-        if let Some((_, results)) = find("results") {
-            self.pages(results)?;
-        }
         let found: Vec<_> = entries
             .iter()
             .filter(|(key, _)| found_keys.contains(&key.name.as_str()))
-            .map(|(key, value)| Some((key.name.clone(), self.json(value)?)))
+            .map(|(key, value)| {
+                let value = match key.name.as_str() {
+                    "results" => self.pages(value, &|parser, node, what| parser.text(node, what)),
+                    name => self.text(value, &format!("`{name}`")),
+                };
+                Some((key.name.clone(), value?))
+            })
             .collect::<Option<_>>()?;
         // What a template makes of a `pdf` is known when the call is made.
-        let mut page = value.to_json();
+        let mut page = as_written(value);
         if page["pdf"].as_str().is_some_and(has_template) {
             page["pdf"] = "".into();
         }
@@ -131,7 +135,12 @@ impl Parser {
                     let message = format!("`{name}` cannot stand beside {what}");
                     self.sink.error(key.at, message);
                 }
-                "results" => self.pages(value)?,
+                "results" => {
+                    self.pages(value, &|parser, node, what| {
+                        let text = parser.string(node, what)?;
+                        Some(Json::Plain(text.into()))
+                    })?;
+                }
                 name => {
                     let what = format!("`{name}`");
                     self.string(value, &what)?;
@@ -147,7 +156,7 @@ impl Parser {
             );
             return None;
         }
-        let answer = node.to_json();
+        let answer = as_written(node);
         if let Err(reason) = check_page(&answer) {
             self.sink.error(node.at, reason.to_string());
             return None;
@@ -160,20 +169,46 @@ impl Parser {
         })
     }
 
-    /// Checks the pages of a search.
-    fn pages(&mut self, node: &Node) -> Option<()> {
+    /// The pages of a search, whose members `read` reads.
+    fn pages(
+        &mut self,
+        node: &Node,
+        read: &dyn Fn(&mut Self, &Node, &str) -> Option<Json>,
+    ) -> Option<Json> {
         let Kind::List(items) = &node.kind else {
             let message = format!("`results` must be a list, got {}", node.what());
             self.sink.error(node.at, message);
             return None;
         };
-        for item in items {
+        let pages = items.iter().map(|item| {
             let entries = self.map(item, "one of `results`")?;
             self.known_keys(entries, &PAGE_KEYS, "key of a result");
             if !entries.iter().any(|(key, _)| key.name == "url") {
                 self.sink.error(item.at, "one of `results` has no `url`");
             }
+            entries
+                .iter()
+                .map(|(key, value)| {
+                    let read = read(self, value, &format!("`{}`", key.name))?;
+                    Some((key.name.clone(), read))
+                })
+                .collect::<Option<_>>()
+                .map(Json::map)
+        });
+        pages.collect::<Option<_>>().map(Json::list)
+    }
+}
+
+/// A node as JSON, whose numbers and booleans are texts as they were written.
+fn as_written(node: &Node) -> Value {
+    match &node.kind {
+        Kind::List(items) => items.iter().map(as_written).collect(),
+        Kind::Map(entries) => {
+            let entries = entries.iter();
+            let entries = entries.map(|(key, value)| (key.name.clone(), as_written(value)));
+            Value::Object(entries.collect())
         }
-        Some(())
+        Kind::Null => Value::Null,
+        Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) => node.text().into(),
     }
 }

@@ -28,7 +28,13 @@ impl Parser {
         if matches!(node.kind, Kind::Null) {
             return Vec::new();
         }
-        let Some(entries) = self.map(node, "`when`") else {
+        let Kind::Map(entries) = &node.kind else {
+            let message = format!("`when` must be a map, got {}", node.what());
+            self.sink.error_with_hint(
+                node.at,
+                message,
+                "such as `when: { user: lunch }`; leave it out to answer every request",
+            );
             return Vec::new();
         };
         self.known_keys(entries, &WHEN_KEYS, "key of `when`");

@@ -119,6 +119,10 @@ fn the_schema_refuses_what_the_parser_refuses() {
         "- { then: [{ text: a, result: {} }] }",
         "- { then: [{ create: { path: a } }] }",
         "- { then: [{ http_error: 200 }] }",
+        "- { then: [{ text: a, citations: [{ type: nonsense, cited_text: b }] }] }",
+        "- { then: [{ text: a, citations: [{ type: char_location, cited_text: b }] }] }",
+        "- { then: [{ text: a, citations: [{ type: web_search_result_location, url: a, cited_text: {} }] }] }",
+        "- { when: { user: [a, {}] }, then: [{ text: a }] }",
         "- { then: [{ http_error: { status: 500, headers: { a b: c } } }] }",
         "- { then: [{ if: a }] }",
         "- { then: [{ parallel: [{ text: a }] }] }",
@@ -188,4 +192,89 @@ fn the_schema_takes_what_the_parser_takes() {
         );
         assert!(schema.is_valid(&json_of(&source)), "{source}");
     }
+}
+
+/// Every value within `value` by its JSON pointer.
+fn pointers(value: &Value, at: &str, into: &mut Vec<String>) {
+    into.push(at.to_owned());
+    match value {
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                pointers(item, &format!("{at}/{index}"), into);
+            }
+        }
+        Value::Object(entries) => {
+            for (key, item) in entries {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                pointers(item, &format!("{at}/{key}"), into);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn a_value_of_a_type_that_the_schema_refuses_is_a_mistake() {
+    let schema = schema();
+    let types =
+        serde_json::json!([null, true, 0, -1, 1.5, "x", [], {}, [null], [{}], [1], {"x": {}}]);
+    let types = types.as_array().unwrap();
+    let own = [
+        "- web: [{ search: a, results: [{ url: u, title: t, text: x, page_age: y }] }, { fetch: a, pdf: YQ== }]
+  then: [{ text: a }]",
+        "- then:
+    - web_search: { query: a, results: [{ url: u, title: t, text: x, page_age: y }] }
+    - web_fetch: { url: a, pdf: YQ== }
+    - tool_search: { query: a, limit: 1, finds: [b] }
+    - compaction: { content: a, tool_changes: [{ a: b }] }
+    - mcp_tool_listing: { server: a, tools: [{ name: b, description: c, input_schema: {} }] }
+    - view: a
+      result: { content: a, file_type: text, num_lines: 1, start_line: 1, total_lines: 1 }
+    - str_replace: { path: a, old_str: b, new_str: c }
+      result: { lines: [a], old_start: 1, old_lines: 1, new_start: 1, new_lines: 1 }
+    - create: { path: a, file_text: b }
+      result: { is_file_update: true }
+    - bash: a
+      expect: { stdout: [a, { contains: b }], error_code: unavailable }",
+        "- then:
+    - text: a
+      citations:
+        - { type: char_location, cited_text: a, document_index: 0, document_title: b, start_char_index: 0, end_char_index: 1, file_id: c }
+        - { type: web_search_result_location, cited_text: a, url: b, title: c, encrypted_index: d }",
+    ];
+    let sources = examples().into_iter().map(|(_, source)| source);
+    let mut taken = Vec::new();
+    let rules = sources
+        .chain(own.map(str::to_owned))
+        .flat_map(|source| match json_of(&source) {
+            Value::Array(rules) => rules,
+            other => other["rules"].as_array().cloned().unwrap_or_default(),
+        });
+    for rule in rules {
+        let good = Value::Array(vec![rule]);
+        assert!(schema.is_valid(&good), "{good}");
+        let mut all = Vec::new();
+        pointers(&good, "", &mut all);
+        for pointer in all {
+            for other in types {
+                let mut wrong = good.clone();
+                *wrong.pointer_mut(&pointer).unwrap() = other.clone();
+                if schema.is_valid(&wrong) {
+                    continue;
+                }
+                if Scripts::default()
+                    .replace(&wrong.to_string(), "a.json")
+                    .is_ok()
+                {
+                    taken.push(format!("{pointer}: {other} in {good}"));
+                }
+            }
+        }
+    }
+    assert!(
+        taken.is_empty(),
+        "{}: {:#?}",
+        taken.len(),
+        &taken[..taken.len().min(40)]
+    );
 }

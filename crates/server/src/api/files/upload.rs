@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use futures_util::StreamExt;
+use tracing::Instrument as _;
 
 use super::{Shape, admit, name};
 use crate::api::caller::Caller;
@@ -41,7 +42,8 @@ pub(in crate::api) async fn upload(exchange: &mut Exchange) -> Outcome {
             let shape = Shape::of(caller);
             // In a task of its own: of a client that leaves now it is known all the same what was made.
             let (state, caller, digest) = (app.clone(), caller.clone(), received.digest);
-            let kept = tokio::spawn(async move { keep(&state, &caller, received).await });
+            let kept = async move { keep(&state, &caller, received).await };
+            let kept = tokio::spawn(kept.in_current_span());
             let row = kept.await.map_err(|error| ApiError::internal(&error))??;
             noted.file = Some((row.size_bytes, digest));
             Ok(shape.file(row))

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 use wire::refusal;
 
 use super::page::SkillPage;
@@ -93,7 +94,8 @@ pub(in crate::api) async fn create(exchange: &mut Exchange, id: &str) -> Outcome
     let (app, caller) = (exchange.app.clone(), exchange.caller.clone());
     caller.made.says(upload.content);
     // In a task of its own: of a client that leaves now it is known all the same what was made.
-    let made = tokio::spawn(async move { keep(&app, &caller, &skill, &upload).await });
+    let made = async move { keep(&app, &caller, &skill, &upload).await };
+    let made = tokio::spawn(made.in_current_span());
     let made = made.await.map_err(|error| ApiError::internal(&error))??;
     Ok(Json(made).into_response())
 }

@@ -12,6 +12,14 @@ async fn a_parameter_that_a_call_does_not_have_is_refused() {
         ("usage?month=2026-%2B1", "`2026-+1` is no month"),
         ("clock?at=x", "`at` is no parameter"),
         ("containers?state=awake", "`state` is no parameter"),
+        ("health?nosuch=1", "`nosuch` is no parameter"),
+        ("ready?nosuch=1", "`nosuch` is no parameter"),
+        ("openapi.json?nosuch=1", "`nosuch` is no parameter"),
+        ("journal?limit=2&limit=1", "`limit` is there twice"),
+        ("journal?method=FETCH", "no method `FETCH`"),
+        ("journal?path=v1/files", "no path begins with `v1/files`"),
+        ("wait?requests=1&method=FETCH", "no method `FETCH`"),
+        ("wait?requests=1&path=v1", "no path begins with `v1`"),
         ("journal?format=har&bodies=x", "`bodies=x` is no filter"),
         (
             "journal?format=har&bodies=false",
@@ -30,7 +38,7 @@ async fn a_parameter_that_a_call_does_not_have_is_refused() {
         (Method::DELETE, "journal?path=/v1/files"),
         (Method::DELETE, "faults?id=1"),
         (Method::POST, "reset?workspce=a"),
-        (Method::PUT, "scripts?name=a"),
+        (Method::PUT, "scripts?nmae=a"),
         (Method::GET, "verify?strict=1"),
         (Method::GET, "containers/c/files/a?wake=true&of=b"),
         (Method::GET, "page/timeline?from=1"),
@@ -44,6 +52,8 @@ async fn a_parameter_that_a_call_does_not_have_is_refused() {
         "clock",
         "containers",
         "journal?format=har&status=4xx",
+        "journal?method=post&path=/v1",
+        "health?workspace=a",
     ] {
         let (status, error) = server.get("a", &format!("/_sandtable/{call}")).await;
         assert_eq!(status, StatusCode::OK, "{call}: {error}");
@@ -104,4 +114,56 @@ async fn a_body_that_a_call_cannot_carry_out_is_refused() {
         .send(Some("a"), Method::PUT, "/_sandtable/cassettes", yaml)
         .await;
     assert!(!answer.to_string().contains("not JSON"), "{answer}");
+}
+
+#[tokio::test]
+async fn all_workspaces_are_one_too_many_for_a_call_on_one_however_many_there_are() {
+    let server = Server::start(Config::default());
+    for key in ["a", "b"] {
+        server
+            .post(key, "/_sandtable/clock", &json!({"freeze": true}))
+            .await;
+        for call in [
+            "clock",
+            "scripts",
+            "usage",
+            "state",
+            "faults",
+            "journal",
+            "wait?requests=1",
+            "page/timeline",
+        ] {
+            let and = if call.contains('?') { '&' } else { '?' };
+            let path = format!("/_sandtable/{call}{and}workspace=*");
+            let (status, error) = server.get("a", &path).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{call}: {error}");
+        }
+        for call in ["verify", "containers", "journal?format=har"] {
+            let and = if call.contains('?') { '&' } else { '?' };
+            let path = format!("/_sandtable/{call}{and}workspace=*");
+            let (status, error) = server.get("a", &path).await;
+            assert_eq!(status, StatusCode::OK, "{call}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_text_of_rules_may_say_of_which_file_it_is() {
+    let server = Server::start(Config::default());
+    let wrong = "- then:\n    - txt: a\n";
+    for (query, file) in [
+        ("", "request body"),
+        ("?name=", "request body"),
+        ("?name=tests/rules.yaml", "tests/rules.yaml"),
+    ] {
+        for method in [Method::PUT, Method::POST] {
+            let path = format!("/_sandtable/scripts{query}");
+            let (_, error) = server.send(Some("a"), method, &path, wrong).await;
+            let said = error["error"]["message"].as_str().unwrap();
+            assert!(said.starts_with(&format!("{file}:2:7: ")), "{said}");
+        }
+        let path = format!("/_sandtable/scripts/check{query}");
+        let (_, told) = server.send(Some("a"), Method::POST, &path, wrong).await;
+        assert_eq!(told["errors"][0]["file"], file);
+    }
 }
