@@ -533,9 +533,10 @@ pub(super) struct ReplayArgs {
 }
 
 impl ReplayArgs {
-    /// As flags of `serve`.
+    /// As flags of `serve`. What the file or a variable says of recording is of other commands.
     pub(super) fn into_serve(self) -> ServeArgs {
         let mut serve = self.serve;
+        serve.mode = None;
         serve.cassettes.extend(self.paths);
         serve
     }

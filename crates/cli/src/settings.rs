@@ -18,6 +18,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::args::{CONFIG_VARIABLE, Cli, UsageError};
+use cassette::Mode;
 use common::document::{Diagnostic, Position, did_you_mean};
 use common::hinted::{Hinted, Place};
 use common::input;
@@ -116,6 +117,13 @@ fn idle(matches: &ArgMatches) -> Option<UsageError> {
         return is_typed("cassettes").then(|| UsageError::Flags {
             message: "`record` does not read a `--cassette`".to_owned(),
             hint: "`--out` names what is written; `serve --cassette FILE --record new` adds to a cassette",
+        });
+    }
+    let records = |mode: &Mode| *mode != Mode::None;
+    if name == "replay" && is_typed("mode") && flags.get_one("mode").is_some_and(records) {
+        return Some(UsageError::Flags {
+            message: "`replay` records nothing".to_owned(),
+            hint: "`serve --cassette FILE --record new` adds to a cassette",
         });
     }
     if name == "replay" || is_given("cassettes") || is_given("cassette_dir") {

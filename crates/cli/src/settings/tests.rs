@@ -206,3 +206,37 @@ fn a_typed_flag_that_does_nothing_is_refused() {
         assert_eq!(told(line), None, "{line}");
     }
 }
+
+#[test]
+fn a_flag_that_would_do_nothing_is_refused_where_it_is_typed() {
+    let told = |line: &str| {
+        let words = std::iter::once("sandtable").chain(line.split(' '));
+        let matches = Cli::command().try_get_matches_from(words);
+        idle(&matches.unwrap()).map(|error| error.to_string())
+    };
+    for (line, words) in [
+        (
+            "replay a.yaml --record new --upstream http://a",
+            "`replay` records nothing",
+        ),
+        (
+            "record --out a.yaml --upstream http://a --cassette b.yaml",
+            "does not read",
+        ),
+        ("serve --pace recorded", "`--pace` does nothing"),
+        ("--upstream http://a", "`--upstream` does nothing"),
+    ] {
+        assert!(
+            told(line).is_some_and(|said| said.contains(words)),
+            "{line}"
+        );
+    }
+    for line in [
+        "replay a.yaml --record none --pace recorded",
+        "record --out a.yaml --upstream http://a",
+        "serve --pace recorded --cassette a.yaml",
+        "--upstream http://a --cassette-dir a",
+    ] {
+        assert_eq!(told(line), None, "{line}");
+    }
+}
