@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use super::{Body, Cassette, CassetteError, Exchange, Request, canon, idents};
-use common::{bounded, work};
+use common::{bounded, limits, work};
 
 /// All exchanges of the cassettes that are mounted together. Never changes.
 #[derive(Debug, Default)]
@@ -275,7 +275,7 @@ const SHOWN_CHARS: usize = 40;
 pub enum JsonPathError {
     #[error(
         "`{begins}…` is too long, or its brackets and parentheses are nested deeper than {most}",
-        most = bounded::JSON_PATH_DEPTH
+        most = limits::JSON_PATH_DEPTH
     )]
     Deep { begins: String },
     #[error("`{path}` is no JSON path: {source}")]

@@ -1,11 +1,6 @@
 //! Bounds of texts that libraries read or match by recursion: what a client or a document says must not decide how deep.
 
-/// The most `*` in a glob: each may be one level deeper on the stack, and one way more through the text.
-pub const GLOB_STARS: usize = 32;
-/// How deep brackets and parentheses of a JSON path may be nested: what is nested is read twice at each level.
-pub const JSON_PATH_DEPTH: usize = 8;
-/// The longest JSON path, in bytes.
-pub const JSON_PATH_BYTES: usize = 4096;
+use crate::limits::{GLOB_STARS, JSON_PATH_BYTES, JSON_PATH_DEPTH};
 
 /// Whether a glob may be matched.
 pub fn is_glob(source: &str) -> bool {

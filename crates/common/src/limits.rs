@@ -287,6 +287,12 @@ pub const TEMPLATE_DEPTH: usize = 160;
 pub const TEMPLATE_OPERATORS: usize = 200;
 /// Text, or JSON, up to this size is gone through where it comes; above it nobody else waits for that.
 pub const WORK_IN_PLACE_BYTES: usize = 64 * 1024;
+/// Most `*` in a glob: each may be one level deeper on the stack, and one way more through the text.
+pub const GLOB_STARS: usize = 32;
+/// How deep brackets and parentheses of a `JSONPath` may be nested: what is nested is read twice at each level.
+pub const JSON_PATH_DEPTH: usize = 8;
+/// The longest `JSONPath`.
+pub const JSON_PATH_BYTES: usize = 4096;
 /// Most `..` in one `JSONPath` of a script: each goes through all that the one before has found.
 pub const JSON_PATH_DESCENTS: usize = 3;
 /// Values that one `JSONPath` may look at in a request, those that it comes by more than once included.

@@ -383,7 +383,7 @@ impl Parser {
                 format!("`{}` has more `*` than a glob may have", gist(&source)),
                 format!(
                     "at most {}; `contains` finds a text anywhere",
-                    bounded::GLOB_STARS
+                    limits::GLOB_STARS
                 ),
             );
             return None;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::plan::Memory;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch,
@@ -99,20 +98,18 @@ const DENIED_IOCTLS: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
 const DOMAINS: [libc::c_int; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
 
-/// Puts the filters in force for this process and all that come of it.
-pub(super) fn apply(memory: Memory) -> io::Result<()> {
-    for program in programs(memory).map_err(io::Error::other)? {
+/// Puts the filters in force for this process and all that come of it. Where the kernel counts all of their memory, in a
+/// control group, it `is_counted`.
+pub(super) fn apply(is_counted: bool) -> io::Result<()> {
+    for program in programs(is_counted).map_err(io::Error::other)? {
         seccompiler::apply_filter(&program).map_err(io::Error::other)?;
     }
     Ok(())
 }
 
-fn programs(memory: Memory) -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
+fn programs(is_counted: bool) -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
     let errno = |number: libc::c_int| SeccompAction::Errno(number.cast_unsigned());
-    let uncounted: &[libc::c_long] = match memory {
-        Memory::Kernel => &[],
-        Memory::Watchdog => &UNCOUNTED,
-    };
+    let uncounted: &[libc::c_long] = if is_counted { &[] } else { &UNCOUNTED };
     Ok(vec![
         program(denied()?, errno(libc::EPERM))?,
         // Its flags lie in memory, where no filter can look; the C library falls back on `clone`.
@@ -191,8 +188,8 @@ mod tests {
 
     #[test]
     fn the_filters_compile_and_are_short_enough_for_the_kernel() {
-        for memory in [Memory::Kernel, Memory::Watchdog] {
-            let programs = programs(memory).unwrap();
+        for is_counted in [true, false] {
+            let programs = programs(is_counted).unwrap();
             assert_eq!(programs.len(), 4);
             assert!(programs.iter().all(|program| program.len() < 4096));
         }
@@ -200,12 +197,12 @@ mod tests {
 
     #[test]
     fn files_in_memory_are_there_only_where_the_kernel_counts_them() {
-        let refused = |memory| {
+        let refused = |is_counted| {
             let number = u32::try_from(libc::SYS_memfd_create).unwrap();
-            let programs = programs(memory).unwrap();
+            let programs = programs(is_counted).unwrap();
             programs.iter().flatten().any(|step| step.k == number)
         };
-        assert!(!refused(Memory::Kernel));
-        assert!(refused(Memory::Watchdog));
+        assert!(!refused(true));
+        assert!(refused(false));
     }
 }

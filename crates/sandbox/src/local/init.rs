@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::plan::{ARGUMENT, OWN, Plan, Storage, USER, Word};
+use super::plan::{ARGUMENT, Memory, OWN, Plan, Storage, USER, Word};
 use super::sys::{MountAttrFlags, MountFlags, UnshareFlags};
 use super::{confined, disk, filter, libraries, rootfs, sys};
 use crate::memory;
@@ -221,7 +221,7 @@ fn inside(plan: &Plan, trees: Option<Trees>, control: &mut Control) -> Result<()
     // Changes of user and capabilities reset it, so it comes after them. A server that died meanwhile
     // has closed the channel, which the guest sees.
     sys::die_with_parent().step("tie the sandbox to the server")?;
-    filter::apply(plan.memory).step("filter the system calls")?;
+    filter::apply(plan.memory == Memory::Kernel).step("filter the system calls")?;
     control.say(&Word::Ready).step("answer")
 }
 

@@ -15,7 +15,7 @@ use ::wire::usual;
 use common::bounded;
 use common::clock;
 use common::document::did_you_mean;
-use common::{header, hinted};
+use common::{header, hinted, limits};
 use model::{Place, ServerTool, ServiceError};
 
 const COMMON: [&str; 6] = ["at", "name", "model", "nth", "times", "probability"];
@@ -391,7 +391,7 @@ impl<'a> Keys<'a> {
     }
 
     fn pattern(&self, key: &str) -> Result<Option<glob::Pattern>, FaultError> {
-        let most = bounded::GLOB_STARS;
+        let most = limits::GLOB_STARS;
         let expected = format!("a name, or a pattern with `?` and at most {most} `*`");
         self.get(key, &expected, |value| {
             let text = value.as_str().filter(|text| bounded::is_glob(text))?;

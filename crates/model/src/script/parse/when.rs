@@ -132,7 +132,7 @@ impl Parser {
                 format!("`{}` is too long, or nested too deep", gist(&key.name)),
                 format!(
                     "brackets and parentheses are nested up to {} deep",
-                    bounded::JSON_PATH_DEPTH
+                    limits::JSON_PATH_DEPTH
                 ),
             );
             return None;

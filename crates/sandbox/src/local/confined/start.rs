@@ -111,7 +111,7 @@ fn become_guest(own: &Confined, memory: Memory, warden: &UnixStream) -> Result<(
     .step("tie the guest to the warden")?;
     // The warden reads what its calls name. Who else might is kept out by Landlock.
     sys::control(libc::PR_SET_DUMPABLE, 1).step("let the warden see the guest")?;
-    crate::local::filter::apply(memory).step("filter the system calls")?;
+    crate::local::filter::apply(memory == Memory::Kernel).step("filter the system calls")?;
     let listener =
         sys::listen(&filter::program(own.tasks > 0)).step("seccomp (user notification)")?;
     sys::send_descriptor(warden, &listener).step("tell the warden")?;
