@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
-use axum::http::{HeaderValue, header};
+use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use wire::block::Message;
 use wire::request::MessagesRequest;
 
 use crate::api::era;
-use crate::api::error::{ApiError, ApiResult};
+use crate::api::error::ApiError;
 use crate::api::exchange::{Exchange, Noted, Outcome};
 use crate::api::json;
 use crate::api::turn::{decode, refused};
@@ -35,17 +35,10 @@ pub(super) async fn create(exchange: &mut Exchange) -> Outcome {
     let body = json::read(exchange, limits::MAX_MESSAGES_BODY_BYTES).await?;
     let report = Arc::new(Mutex::new(Report::default()));
     exchange.noted.report = Some(Arc::clone(&report));
-    let (mut response, standing) = turn(exchange, body, report).await?;
-    let now = exchange.caller.workspace.clock.now();
-    rates::add(response.headers_mut(), now, standing);
-    Ok(response)
+    turn(exchange, body, report).await
 }
 
-async fn turn(
-    exchange: &mut Exchange,
-    mut body: Value,
-    report: Arc<Mutex<Report>>,
-) -> ApiResult<(Response, Option<Standing>)> {
+async fn turn(exchange: &mut Exchange, mut body: Value, report: Arc<Mutex<Report>>) -> Outcome {
     let Exchange {
         app, caller, noted, ..
     } = exchange;
@@ -53,16 +46,16 @@ async fn turn(
     let caller = caller.clone();
     let mut input = decode(app, caller, body, report, MessagesRequest::decode)?;
     let standing = rates::admit(&mut input)?;
-    let response = if input.request.stream {
-        stream::answer(app.clone(), input, thread).await?
+    if input.request.stream {
+        let workspace = Arc::clone(&input.workspace);
+        let mut response = stream::answer(app.clone(), input, thread).await?;
+        rates::add(response.headers_mut(), workspace.clock.now(), standing);
+        Ok(response)
     } else {
-        plain_answer(app, &input, thread, noted).await?
-    };
-    Ok((response, standing))
+        plain_answer(app, &input, (thread, standing), noted).await
+    }
 }
 
-/// An answer has about as many headers, those of the limits and its ids among them.
-const ANSWER_HEADERS: usize = 24;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The buffer into which a thread writes answers, one behind the other, in bytes; it is used again when they are sent.
 const ROOM_BYTES: usize = 16 * 1024;
@@ -92,14 +85,17 @@ fn written(message: &Message) -> serde_json::Result<Bytes> {
 async fn plain_answer(
     app: &App,
     input: &TurnInput,
-    thread: Option<Thread>,
+    (thread, standing): (Option<Thread>, Option<Standing>),
     noted: &mut Noted,
 ) -> Outcome {
     let mut plain = Plain::default();
     let done = threads::run(&app.engine, input, thread, &mut plain).await;
     let message = plain.finish().await;
     if matches!(done, Err(TurnError::Cut)) {
-        return Ok(plain::cut(message.as_ref()));
+        let mut response = plain::cut(message.as_ref());
+        let now = input.workspace.clock.now();
+        rates::add(response.headers_mut(), now, standing);
+        return Ok(response);
     }
     done.map_err(refused)?;
     let message = message.ok_or_else(|| ApiError::internal(&"a turn ended without a message"))?;
@@ -116,9 +112,7 @@ async fn plain_answer(
     };
     noted.response = Some(bytes.clone());
     let mut response = Response::new(Body::from(bytes));
-    let headers = response.headers_mut();
-    headers.reserve(ANSWER_HEADERS);
-    headers.insert(header::CONTENT_TYPE, JSON);
+    *response.headers_mut() = rates::head(&JSON, input.workspace.clock.now(), standing);
     Ok(response)
 }
 

@@ -9,6 +9,9 @@ use crate::api::error::{ApiError, ApiResult};
 use engine::{self, TurnInput};
 use workspace::rate::{Gauge, Kind, Refusal, Standing};
 
+/// An answer has about as many headers, those of the limits and its ids among them.
+const ANSWER_HEADERS: usize = 24;
+
 /// Lets a turn in, or refuses it.
 pub(super) fn admit(input: &mut TurnInput) -> ApiResult<Option<Standing>> {
     let workspace = &input.workspace;
@@ -103,31 +106,35 @@ const FAR_FROM: [(&str, &str); 4] = [
     ("12000000", "11997000"),
 ];
 
-/// Adds the headers: of the limits that are set, and far from them for the rest.
-///
-/// Without limits all answers of a second that have but their type so far get the same, and are given a copy.
-pub(super) fn add(headers: &mut HeaderMap, now: DateTime<Utc>, standing: Option<Standing>) {
+/// The headers of an answer of this type. Without limits all answers of a second have the same, and get a copy.
+pub(super) fn head(
+    kind: &HeaderValue,
+    now: DateTime<Utc>,
+    standing: Option<Standing>,
+) -> HeaderMap {
     thread_local! {
         static LAST: RefCell<(i64, HeaderMap)> = RefCell::default();
     }
-    let kind = |headers: &HeaderMap| headers.get(header::CONTENT_TYPE).cloned();
-    let own = kind(headers).filter(|_| headers.len() == 1);
-    if standing.is_some() || own.is_none() {
-        add_each(headers, now, standing);
-        return;
+    let new = |standing| {
+        let mut headers = HeaderMap::with_capacity(ANSWER_HEADERS);
+        headers.insert(header::CONTENT_TYPE, kind.clone());
+        add(&mut headers, now, standing);
+        headers
+    };
+    if standing.is_some() {
+        return new(standing);
     }
     LAST.with_borrow_mut(|(second, last)| {
-        if *second != now.timestamp() || kind(last) != own {
-            *second = now.timestamp();
-            add_each(headers, now, None);
-            last.clone_from(headers);
-        } else {
-            headers.clone_from(last);
+        let is_same = *second == now.timestamp() && last.get(header::CONTENT_TYPE) == Some(kind);
+        if !is_same {
+            (*second, *last) = (now.timestamp(), new(None));
         }
-    });
+        last.clone()
+    })
 }
 
-fn add_each(headers: &mut HeaderMap, now: DateTime<Utc>, standing: Option<Standing>) {
+/// Adds the headers: of the limits that are set, and far from them for the rest.
+pub(super) fn add(headers: &mut HeaderMap, now: DateTime<Utc>, standing: Option<Standing>) {
     let full = text_of(now);
     headers.reserve(NAMES.len() * 3);
     let gauges = standing.map_or([None; 4], |standing| {
@@ -240,12 +247,12 @@ mod tests {
             ("c/d", 1),
             ("a/b", 0),
         ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-            let mut alone = headers.clone();
-            add(&mut headers, second(n), None);
-            add_each(&mut alone, second(n), None);
-            assert!(headers.iter().eq(alone.iter()), "{kind} {n}");
+            let kind = HeaderValue::from_static(kind);
+            let headers = head(&kind, second(n), None);
+            let mut alone = HeaderMap::new();
+            alone.insert(header::CONTENT_TYPE, kind.clone());
+            add(&mut alone, second(n), None);
+            assert!(headers.iter().eq(alone.iter()), "{kind:?} {n}");
             assert_eq!(headers.len(), 13);
         }
     }
