@@ -2,6 +2,7 @@
 
 mod intake;
 mod item;
+mod persist;
 mod results;
 mod run;
 

@@ -8,7 +8,7 @@ use control_api::RequestBegun;
 use serde_json::{Value, json};
 use wire::request::MessagesRequest;
 
-use super::run::persist;
+use super::persist::persist;
 use crate::api::caller::{Betas, Caller};
 use crate::api::error::{ApiError, ApiResult, RequestId};
 use crate::api::{era, record, turn};

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tracing::Instrument as _;
 
 use super::item;
+use super::persist::persist;
 use crate::app::App;
 use common::limits;
 use store::{BatchRow, BatchState, ItemOutcome, StoreError};
@@ -32,25 +33,6 @@ pub(super) fn start(
         let work = async move { run(runner, workspace, (Arc::new(batch), faults), &wake).await };
         work.instrument(span)
     });
-}
-
-/// What the store answers, asked until it does. Whoever no longer wants that ends the batch.
-pub(super) async fn persist<T, F>(mut ask: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
-    let mut is_told = false;
-    loop {
-        match ask().await {
-            Ok(answer) => return answer,
-            Err(_) if is_told => {}
-            Err(error) => {
-                tracing::error!(%error, "a batch waits for the store, which is asked again and again");
-                is_told = true;
-            }
-        }
-        tokio::time::sleep(limits::BATCH_LOOK_INTERVAL).await;
-    }
 }
 
 /// Goes on with the batches that an earlier server did not bring to their end.
@@ -155,24 +137,4 @@ async fn run(
     };
     while running.next().await.is_some() {}
     persist(|| app.store.end_batch(batch.n, workspace.clock.now(), rest)).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn what_the_store_does_not_do_is_tried_until_it_does() {
-        let mut asked = 0;
-        let answer = persist(|| {
-            asked += 1;
-            std::future::ready(if asked == 2 {
-                Ok("kept")
-            } else {
-                Err(StoreError::Closed)
-            })
-        });
-        assert_eq!(answer.await, "kept");
-        assert_eq!(asked, 2);
-    }
 }
