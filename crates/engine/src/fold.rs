@@ -103,8 +103,9 @@ impl Sink for Fold {
                     message.stop_reason = delta.stop_reason;
                     message.stop_sequence = delta.stop_sequence;
                     message.stop_details = delta.stop_details;
-                    // That of `message_start` is said before anybody knows whether code will run.
-                    message.container = delta.container;
+                    if !delta.container.is_absent() {
+                        message.container = delta.container;
+                    }
                     message.context_management = context_management;
                     message.usage.update(usage);
                 }

@@ -432,7 +432,7 @@ impl Turn<'_> {
         let model = models::resolve(&self.input.request.model).to_owned();
         let head = Head {
             // Whether code will run nobody knows yet.
-            container: self.no_container(false),
+            container: self.no_container(self.code_tool.is_some()),
             diagnostics: at(&self.input.body, "diagnostics")
                 .is_object()
                 .then_some(()),

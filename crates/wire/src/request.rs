@@ -480,12 +480,12 @@ mod tests {
             )
         };
         assert!(MessagesRequest::decode(&call("tool_search_tool_bm25"), false).is_ok());
-        assert!(MessagesRequest::decode(&call("advisor"), true).is_ok());
-        for name in ["advisor", "foo_code_execution"] {
-            let said = fault(&call(name));
-            let begin = "messages.0.content.0.server_tool_use.name: Input should be 'web_search', ";
-            assert!(said.starts_with(begin), "{said}");
+        for betas in [true, false] {
+            assert!(MessagesRequest::decode(&call("advisor"), betas).is_ok());
         }
+        let said = fault(&call("foo_code_execution"));
+        let begin = "messages.0.content.0.server_tool_use.name: Input should be 'web_search', ";
+        assert!(said.starts_with(begin), "{said}");
     }
 
     #[test]

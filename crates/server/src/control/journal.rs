@@ -171,9 +171,9 @@ pub(super) async fn clear(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What a path of a request can begin with.
+/// What a path of a request can begin with; each begins with nothing.
 pub(super) fn path(text: &str) -> Result<String, ControlError> {
-    if text.starts_with('/') {
+    if text.is_empty() || text.starts_with('/') {
         return Ok(text.to_owned());
     }
     Err(ControlError::bad(

@@ -407,8 +407,11 @@ impl Block {
             "server_tool_use" => Self::ServerToolUse {
                 id: call_id("id", true)?,
                 name: {
+                    let name = block.required("name")?;
+                    // The beta types of the SDKs know it, and can be sent without the header.
+                    let betas = betas || name.value() == OF_SERVICE[0];
                     let known = if betas { OF_SERVICE } else { &OF_SERVICE[1..] };
-                    block.required("name")?.literal(known)?.to_owned()
+                    name.literal(known)?.to_owned()
                 },
                 input: {
                     let input = block.required("input")?;
