@@ -16,7 +16,7 @@ use super::skills::MountedSkill;
 use super::workspaces::{Cleared, clear};
 use super::{Store, StoreError};
 use common::clock;
-pub(super) use fill::Filling;
+use fill::Filling;
 
 /// The contents of a workspace. Lists are in the order in which their entries were made.
 #[derive(Debug, Clone, Default)]

@@ -3,7 +3,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::contents::Filling;
 use super::{Contents, Store, StoreError, from_micros, micros};
 use common::clock;
 
@@ -105,7 +104,11 @@ impl Store {
             let row = match (by_name, contents) {
                 (Some(row), _) => row,
                 (None, None) => make(db, new, limit)?,
-                (None, Some(contents)) => make_with(db, blobs, new, limit, contents)?,
+                (None, Some(contents)) => {
+                    let row = made_with(make(db, new, limit)?, &contents);
+                    blobs.fill(db, &row.id, contents)?;
+                    row
+                }
             };
             lead(db, &hash, &row.id)?;
             Ok(row)
@@ -127,7 +130,8 @@ impl Store {
             if known.is_some() {
                 return Ok(None);
             }
-            let row = make_with(db, blobs, new, limit, contents)?;
+            let row = made_with(make(db, new, limit)?, &contents);
+            blobs.fill(db, &row.id, contents)?;
             lead(db, &hash, &row.id)?;
             Ok(Some(row))
         })
@@ -259,17 +263,10 @@ fn make(db: &Connection, new: NewWorkspace, limit: usize) -> Result<WorkspaceRow
     })
 }
 
-fn make_with(
-    db: &Transaction<'_>,
-    blobs: &mut Filling,
-    new: NewWorkspace,
-    limit: usize,
-    contents: Contents,
-) -> Result<WorkspaceRow, StoreError> {
-    let row = make(db, new, limit)?;
+/// The row of a workspace that is filled with these contents, whose clock it gets.
+fn made_with(row: WorkspaceRow, contents: &Contents) -> WorkspaceRow {
     let clock = contents.clock;
-    blobs.fill(db, &row.id, contents)?;
-    Ok(WorkspaceRow { clock, ..row })
+    WorkspaceRow { clock, ..row }
 }
 
 /// Lets a key lead to a workspace.
