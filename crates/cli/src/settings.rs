@@ -41,32 +41,33 @@ struct Setting {
 
 /// Parses the command line, with the file's values for flags that it lacks. Ends the process where clap does.
 pub(super) fn parse() -> Result<Cli, Wrong> {
-    let plain = matches(&undivided(Cli::command(), &|_| true));
+    let mut command = undivided(Cli::command(), &|_| true);
+    let plain = matches(&mut command);
     let (_, flags) = plain.subcommand().unwrap_or((SERVE, &plain));
     let of_variables: HashSet<Id> = flags
         .ids()
         .filter(|id| flags.value_source(id.as_str()) == Some(ValueSource::EnvVariable))
         .cloned()
         .collect();
-    let file = find(&plain);
+    let file = find(&command, &plain);
     let matches = if file.is_none() && of_variables.is_empty() {
         plain
     } else {
-        let command = undivided(Cli::command(), &|id| !of_variables.contains(id));
+        let divided = undivided(Cli::command(), &|id| !of_variables.contains(id));
         match file {
-            Some(path) => matches(&with(command, &load(&path)?)),
-            None => matches(&command),
+            Some(path) => matches(&mut with(divided, &load(&path)?)),
+            None => matches(&mut { divided }),
         }
     };
-    if let Some(mistake) = idle(&matches) {
+    if let Some(mistake) = idle(&command, &matches) {
         return Err(Wrong::Flags(mistake));
     }
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }
 
 /// Parses the command line, or ends the process as clap does. Of a mistake that is not typed the variable is named.
-fn matches(command: &Command) -> ArgMatches {
-    let result = command.clone().try_get_matches();
+fn matches(command: &mut Command) -> ArgMatches {
+    let result = command.try_get_matches_from_mut(std::env::args_os());
     result.unwrap_or_else(|error| with_variable(error, command, std::env::args_os()).exit())
 }
 
@@ -106,9 +107,9 @@ fn without_variable(arg: Arg) -> Arg {
 }
 
 /// A mistake on the command line that clap does not know of: a flag is typed that does nothing there.
-fn idle(matches: &ArgMatches) -> Option<UsageError> {
+fn idle(command: &Command, matches: &ArgMatches) -> Option<UsageError> {
     let (name, flags) = matches.subcommand().unwrap_or((SERVE, matches));
-    if !takes_flags_of_serve(Cli::command().find_subcommand(name)?) {
+    if !takes_flags_of_serve(command.find_subcommand(name)?) {
         return None;
     }
     let is_typed = |id: &str| flags.value_source(id) == Some(ValueSource::CommandLine);
@@ -184,14 +185,7 @@ fn undivided(command: Command, is_whole: &dyn Fn(&Id) -> bool) -> Command {
             arg
         }
     };
-    let names: Vec<String> = command
-        .get_subcommands()
-        .filter(|command| takes_flags_of_serve(command))
-        .map(|command| command.get_name().to_owned())
-        .collect();
-    names.iter().fold(command.mut_args(whole), |command, name| {
-        command.mut_subcommand(name, |command| command.mut_args(whole))
-    })
+    each_arg(command, &whole)
 }
 
 fn is_path(arg: &Arg) -> bool {
@@ -199,12 +193,12 @@ fn is_path(arg: &Arg) -> bool {
 }
 
 /// The file that is named, or the usual one if it is there and the command takes a server's flags.
-fn find(matches: &ArgMatches) -> Option<PathBuf> {
-    let (name, command) = matches.subcommand().unwrap_or((SERVE, matches));
-    if !takes_flags_of_serve(Cli::command().find_subcommand(name)?) {
+fn find(command: &Command, matches: &ArgMatches) -> Option<PathBuf> {
+    let (name, flags) = matches.subcommand().unwrap_or((SERVE, matches));
+    if !takes_flags_of_serve(command.find_subcommand(name)?) {
         return None;
     }
-    match command.get_one::<PathBuf>("config") {
+    match flags.get_one::<PathBuf>("config") {
         // The empty name means none.
         Some(path) => Some(path.clone()).filter(|path| !path.as_os_str().is_empty()),
         None => Some(PathBuf::from(USUAL)).filter(|path| path.exists()),
