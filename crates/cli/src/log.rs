@@ -3,7 +3,6 @@
 mod behind;
 mod fields;
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write};
 
@@ -18,6 +17,7 @@ use super::args::{Cli, Command, LogFormat};
 pub(super) use behind::flush;
 use cassette::Redactor;
 use common::hinted::{self, Mistake};
+use common::lossy;
 
 /// Chooses what is logged, in `tracing`'s language.
 const VARIABLE: &str = "SANDTABLE_LOG";
@@ -151,11 +151,7 @@ struct Lines<W> {
 
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // The lossy reader takes ten times as long for what is text.
-        let text = match std::str::from_utf8(line) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => String::from_utf8_lossy(line),
-        };
+        let text = lossy::text(line);
         self.to.write_all(self.redactor.text(&text).as_bytes())?;
         Ok(line.len())
     }

@@ -2,9 +2,22 @@
 
 use crate::limits::{GLOB_STARS, JSON_PATH_BYTES, JSON_PATH_DEPTH};
 
-/// Whether a glob may be matched.
-pub fn is_glob(source: &str) -> bool {
-    source.bytes().filter(|c| *c == b'*').count() <= GLOB_STARS
+/// Why a text is no glob that may be matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GlobError {
+    #[error("it has more than {GLOB_STARS} `*`")]
+    Stars,
+    #[error("{0}")]
+    Syntax(&'static str),
+}
+
+/// Reads a glob.
+pub fn glob(source: &str) -> Result<glob::Pattern, GlobError> {
+    if source.bytes().filter(|c| *c == b'*').count() > GLOB_STARS {
+        return Err(GlobError::Stars);
+    }
+    #[expect(clippy::disallowed_methods, reason = "bounded here")]
+    glob::Pattern::new(source).map_err(|error| GlobError::Syntax(error.msg))
 }
 
 /// Whether a JSON path may be read. What is in quotes counts as well: no name that is asked for is full of brackets.
@@ -27,8 +40,10 @@ mod tests {
 
     #[test]
     fn patterns_are_bounded() {
-        assert!(is_glob("claude-*") && is_glob(&"*a".repeat(GLOB_STARS)));
-        assert!(!is_glob(&"*a".repeat(GLOB_STARS + 1)));
+        assert!(glob("claude-*").is_ok() && glob(&"*a".repeat(GLOB_STARS)).is_ok());
+        let many = glob(&"*a".repeat(GLOB_STARS + 1));
+        assert_eq!(many, Err(GlobError::Stars));
+        assert!(matches!(glob("[a"), Err(GlobError::Syntax(_))));
         assert!(is_json_path(
             "$.messages[?(@.content[?@.type == 'text'])].role"
         ));

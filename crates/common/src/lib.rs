@@ -10,6 +10,7 @@ pub mod ids;
 pub mod input;
 pub mod junit;
 pub mod limits;
+pub mod lossy;
 pub mod private;
 pub mod terminal;
 pub mod work;

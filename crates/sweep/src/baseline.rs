@@ -264,10 +264,7 @@ fn pauses(blocks: &[Value]) -> Vec<u64> {
 
 /// Which one of those that its method and pattern fit this exchange is, and which of the streams among them.
 fn fitting(request: &Request, exchanges: &[Exchange], this: &Exchange) -> (u64, u64) {
-    let pattern = &request.pattern;
-    let pattern = bounded::is_glob(pattern)
-        .then(|| glob::Pattern::new(pattern).ok())
-        .flatten();
+    let pattern = bounded::glob(&request.pattern).ok();
     let (mut all, mut streams) = (0, 0);
     for exchange in exchanges {
         let fits = pattern

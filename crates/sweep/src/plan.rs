@@ -83,9 +83,7 @@ fn named(all: &[Cell], id: &str) -> Result<Vec<Cell>, SweepError> {
     if let Some(cell) = fuzz::named(id) {
         return Ok(vec![cell]);
     }
-    let pattern = bounded::is_glob(id)
-        .then(|| glob::Pattern::new(id).ok())
-        .flatten();
+    let pattern = bounded::glob(id).ok();
     let found: Vec<Cell> = all
         .iter()
         .filter(|cell| {

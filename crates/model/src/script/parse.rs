@@ -18,7 +18,7 @@ use super::diagnostic::Sink;
 use super::matching::{Clause, TextMatcher, TextTest, Way, gist};
 use super::rule::Rule;
 use super::template::{Json, Mistake, Templates, Text};
-use common::bounded;
+use common::bounded::{self, GlobError};
 use common::document::{self, Diagnostic, Key, Kind, Node, Position, list};
 use common::limits::{self, MAX_SCRIPT_BYTES};
 
@@ -377,26 +377,22 @@ impl Parser {
 
     fn glob(&mut self, node: &Node, what: &str) -> Option<glob::Pattern> {
         let source = self.string(node, what)?;
-        if !bounded::is_glob(&source) {
-            self.sink.error_with_hint(
-                node.at,
+        let (message, hint) = match bounded::glob(&source) {
+            Ok(glob) => return Some(glob),
+            Err(GlobError::Stars) => (
                 format!("`{}` has more `*` than a glob may have", gist(&source)),
                 format!(
                     "at most {}; `contains` finds a text anywhere",
                     limits::GLOB_STARS
                 ),
-            );
-            return None;
-        }
-        glob::Pattern::new(&source)
-            .map_err(|error| {
-                self.sink.error_with_hint(
-                    node.at,
-                    format!("`{source}` is no glob: {}", error.msg),
-                    "`*` is any text, `?` one character, `[ab]` one of several",
-                );
-            })
-            .ok()
+            ),
+            Err(GlobError::Syntax(reason)) => (
+                format!("`{source}` is no glob: {reason}"),
+                "`*` is any text, `?` one character, `[ab]` one of several".to_owned(),
+            ),
+        };
+        self.sink.error_with_hint(node.at, message, hint);
+        None
     }
 
     /// A plain string, a list of alternatives, or a map of tests that must all hold.

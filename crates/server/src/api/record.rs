@@ -23,7 +23,7 @@ use crate::api::key::keys;
 use crate::app::App;
 use cassette::{Redactor, data_of_frame, split_frames};
 use common::ids::{Ids, Kind};
-use common::limits;
+use common::{limits, lossy};
 use workspace::coverage::Mode;
 use workspace::fault::Fired;
 use workspace::journal::{Body, Entry, Headers, Mark};
@@ -144,12 +144,9 @@ fn clean<'a>(
     (name, value): (&'a HeaderName, &'a HeaderValue),
     redactor: &Redactor,
 ) -> (Cow<'a, str>, Cow<'a, str>) {
-    // The lossy reader takes ten times as long for what is text.
-    let value = if let Ok(text) = std::str::from_utf8(value.as_bytes()) {
-        redactor.inside(text)
-    } else {
-        let text = String::from_utf8_lossy(value.as_bytes());
-        Cow::Owned(redactor.inside(&text).into_owned())
+    let value = match lossy::text(value.as_bytes()) {
+        Cow::Borrowed(text) => redactor.inside(text),
+        Cow::Owned(text) => Cow::Owned(redactor.inside(&text).into_owned()),
     };
     (redactor.text(name.as_str()), value)
 }

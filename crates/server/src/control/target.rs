@@ -94,12 +94,16 @@ fn of_one() -> ControlError {
 
 /// Refuses `?workspace=*`, also where there is one workspace.
 fn not_all(parts: &Parts) -> Result<(), ControlError> {
-    let query = Query::<HashMap<String, String>>::try_from_uri(&parts.uri).ok();
-    let named = query.as_ref().and_then(|query| query.get("workspace"));
-    if named.is_some_and(|name| name == "*") {
+    if named(parts).is_some_and(|name| name == "*") {
         return Err(of_one());
     }
     Ok(())
+}
+
+/// What `?workspace=` says.
+fn named(parts: &Parts) -> Option<String> {
+    let query = Query::<HashMap<String, String>>::try_from_uri(&parts.uri);
+    query.ok()?.0.remove("workspace")
 }
 
 impl FromRequestParts<App> for Claims {
@@ -110,12 +114,7 @@ impl FromRequestParts<App> for Claims {
             known,
             new_key: None,
         };
-        let query = Query::<HashMap<String, String>>::try_from_uri(&parts.uri).ok();
-        match query
-            .as_ref()
-            .and_then(|query| query.get("workspace"))
-            .map(String::as_str)
-        {
+        match named(parts).as_deref() {
             Some("*") => return Ok(known(app.workspaces.all())),
             Some(name) => {
                 let found = app.workspaces.named(name);

@@ -393,10 +393,7 @@ impl<'a> Keys<'a> {
     fn pattern(&self, key: &str) -> Result<Option<glob::Pattern>, FaultError> {
         let most = limits::GLOB_STARS;
         let expected = format!("a name, or a pattern with `?` and at most {most} `*`");
-        self.get(key, &expected, |value| {
-            let text = value.as_str().filter(|text| bounded::is_glob(text))?;
-            glob::Pattern::new(text).ok()
-        })
+        self.get(key, &expected, |value| bounded::glob(value.as_str()?).ok())
     }
 
     /// One that a path can fit: every path begins with a slash.
