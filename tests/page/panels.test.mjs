@@ -33,9 +33,10 @@ before(async () => {
   await page.goto(`${server.url}/`);
 });
 after(async () => {
-  assert.deepEqual(page.wrong, [], "nothing went wrong on the page");
+  const { wrong } = page;
   await close();
   await server.stop();
+  assert.deepEqual(wrong, [], "nothing went wrong on the page");
 });
 
 const panel = (name) => page.locator("#nav").getByRole("link", { name, exact: true }).click();
@@ -260,7 +261,7 @@ test("every fault of the catalogue is one that the server takes", async () => {
 test("a script's mistake is told in its place, and a good one loads and is counted", async () => {
   await panel("Scripts");
   const editor = page.locator("#script");
-  await page.waitForFunction(() => document.querySelector("#script").value.includes("lunch"));
+  await page.waitForFunction(() => document.querySelector("#script")?.value.includes("lunch"));
   await editor.fill("- name: tea\n  than:\n    - text: hi\n");
   await page.locator(".mistake").filter({ hasText: "did you mean `then`?" }).waitFor();
   assert.ok((await page.locator(".gutter .wrong").allInnerTexts()).includes("2"));
@@ -294,7 +295,7 @@ test("what is heard takes nothing away: text, folds, the keyboard's place, a cli
   await server.ask("run");
   await panel("Scripts");
   const editor = page.locator("#script");
-  await page.waitForFunction(() => document.querySelector("#script").value.includes("soup"));
+  await page.waitForFunction(() => document.querySelector("#script")?.value.includes("soup"));
   const draft = "- name: never loaded\n  then: [{ text: kept }]\n";
   await editor.fill(draft);
   const soup = page.locator(".rule").filter({ hasText: "soup" });
@@ -313,9 +314,9 @@ test("what is heard takes nothing away: text, folds, the keyboard's place, a cli
   const options = await page.getByLabel("Workspace").locator("option").allInnerTexts();
   const mine = await page.getByLabel("Workspace").evaluate((select) => select.selectedIndex);
   await choose(options.length - 1 === mine ? 0 : options.length - 1);
-  await page.waitForFunction(() => document.querySelector("#script").value === "");
+  await page.waitForFunction(() => document.querySelector("#script")?.value === "");
   await choose(mine);
-  await page.waitForFunction((text) => document.querySelector("#script").value === text, draft);
+  await page.waitForFunction((text) => document.querySelector("#script")?.value === text, draft);
   await page.getByRole("button", { name: "Revert" }).click();
 
   await panel("Containers");
@@ -336,7 +337,8 @@ test("workspaces are told apart", async () => {
   const headers = { "x-api-key": "sk-ant-of-somebody-else-wxyz" };
   await server.call("GET", "/v1/models", undefined, headers);
   const select = page.getByLabel("Workspace");
-  await page.waitForFunction(() => document.querySelector(".workspaces").options.length >= 2);
+  await panel("Requests");
+  await page.waitForFunction(() => document.querySelector(".workspaces")?.options.length >= 2);
   await select.selectOption({ label: "key …wxyz" });
   await row("GET /v1/models").waitFor();
   assert.equal(await page.locator(".vrow").filter({ hasText: "breakfast" }).count(), 0);
