@@ -74,7 +74,7 @@ fn a_cassette_on_a_full_disk_stays_whole_and_says_what_it_lacks() {
     let full = record(&upstream, &out, &filler, "fill 9000 9001 9002");
     let said = String::from_utf8_lossy(&full.stderr).into_owned();
     assert_eq!(full.status.code(), Some(1), "{said}");
-    assert!(said.contains("recorded 1 exchanges into"), "{said}");
+    assert!(said.contains("recorded 1 exchange into"), "{said}");
     let named = format!(
         "3 exchanges are not in it, or not as a whole: cannot write {}",
         out.display()

@@ -413,7 +413,7 @@ export interface Miss {
   nearest: Array<Near>;
 }
 
-/** How many exchanges could not be written, and why. */
+/** How many exchanges are not in the file, and why. */
 export interface MissingExchanges {
   exchanges: number;
   reason: string | null;
@@ -492,7 +492,7 @@ export interface Ready {
 export interface Recorded {
   path: string;
   exchanges: number;
-  /** Exchanges that could not be written, if any. */
+  /** Exchanges that could not be written, or that the service never answered, if any. */
   missing?: MissingExchanges;
 }
 
@@ -500,7 +500,7 @@ export interface Recorded {
 export interface Recording {
   path: string;
   exchanges: number;
-  /** Exchanges that could not be written, if any. */
+  /** Exchanges that could not be written, or that the service never answered, if any. */
   missing?: MissingExchanges;
   upstream: string;
 }

@@ -190,12 +190,19 @@ impl Deck {
             }
             Mode::Once | Mode::New | Mode::All => {
                 let path = file(plan)?;
-                let there = path.exists();
-                let cassettes = if there && plan.mode != Mode::All {
+                let mut cassettes = if path.exists() && plan.mode != Mode::All {
                     load_all(path, indexing)?
                 } else {
                     Vec::new()
                 };
+                // Without an answer nothing is there.
+                let mut all = cassettes.iter().flat_map(|cassette| &cassette.exchanges);
+                let there = all.any(Exchange::is_answered);
+                if plan.mode == Mode::New || !there {
+                    for cassette in &mut cassettes {
+                        cassette.exchanges.retain(Exchange::is_answered);
+                    }
+                }
                 (
                     cassettes,
                     (plan.mode != Mode::Once || !there).then_some(path),
@@ -350,11 +357,15 @@ impl Recorder {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let error = writer.flush().err();
         let (lost, why) = &*self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let unanswered = (writer.waiting() > 0).then(|| "the service answered nothing".to_owned());
         Written {
             path: writer.path().to_owned(),
             exchanges: writer.len(),
             missing: writer.waiting() + lost,
-            reason: error.map(|error| error.to_string()).or_else(|| why.clone()),
+            reason: error
+                .map(|error| error.to_string())
+                .or_else(|| why.clone())
+                .or(unanswered),
         }
     }
 }

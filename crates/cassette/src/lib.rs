@@ -109,6 +109,13 @@ pub enum End {
     UpstreamBroke(String),
 }
 
+impl Exchange {
+    /// Whether the service has said anything.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.response.status != 0
+    }
+}
+
 impl Request {
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -254,6 +254,7 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
         let path = path.display();
         let text = match exchanges {
             0 => format!("nothing was recorded, so {path} is as it was\n"),
+            1 => format!("recorded 1 exchange into {path}\n"),
             _ => format!("recorded {exchanges} exchanges into {path}\n"),
         };
         eprint(&text);
@@ -262,7 +263,11 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
             fail_plainly(
                 FAILURE,
                 &format!(
-                    "{missing} exchanges are not in it, or not as a whole: {}",
+                    "{} not in it, or not as a whole: {}",
+                    match missing {
+                        1 => "1 exchange is".to_owned(),
+                        _ => format!("{missing} exchanges are"),
+                    },
                     reason.unwrap_or_default()
                 ),
             );

@@ -45,7 +45,7 @@ pub struct Mounted {
 pub struct Recording {
     pub path: PathBuf,
     pub exchanges: u64,
-    /// Exchanges that could not be written, if any.
+    /// Exchanges that could not be written, or that the service never answered, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<MissingExchanges>,
     pub upstream: String,
@@ -56,12 +56,12 @@ pub struct Recording {
 pub struct Recorded {
     pub path: PathBuf,
     pub exchanges: u64,
-    /// Exchanges that could not be written, if any.
+    /// Exchanges that could not be written, or that the service never answered, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<MissingExchanges>,
 }
 
-/// How many exchanges could not be written, and why.
+/// How many exchanges are not in the file, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissingExchanges {
     pub exchanges: u64,

@@ -159,16 +159,15 @@ async fn the_ids_of_who_is_served_reach_the_disk_neither_in_answers_nor_in_what_
 }
 
 #[tokio::test]
-async fn a_dead_service_is_told_to_the_client_and_in_the_cassette() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let path = super::path(&folder);
-    // Nobody listens on a port that was given back.
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
-    let recorder = recorder(format!("127.0.0.1:{port}"), &path, Mode::All).await;
-    let answer = recorder.send(&ask(&recorder, "hi")).await;
+async fn a_service_that_dies_is_told_to_the_client_and_in_the_cassette() {
+    let upstream = TestServer::start().await;
+    upstream.steps(&json!([{"text": "Hello."}])).await;
+    let mut studio = Studio::before(upstream, Mode::All).await;
+    let answer = studio.recorder.send(&ask(&studio.recorder, "hi")).await;
+    assert_eq!(answer.status, 200);
+    let idle = TestServer::start().await;
+    std::mem::replace(&mut studio.upstream, idle).stop().await;
+    let answer = studio.recorder.send(&ask(&studio.recorder, "still?")).await;
     assert_eq!(answer.status, 502);
     assert!(
         answer.message().contains("did not answer"),
@@ -176,14 +175,74 @@ async fn a_dead_service_is_told_to_the_client_and_in_the_cassette() {
         answer.text()
     );
 
-    let cassette = cassette::load(&path).unwrap();
-    let response = &cassette.exchanges[0].response;
+    let cassette = studio.cassette();
+    let response = &cassette.exchanges[1].response;
     assert_eq!(response.status, 0);
     assert!(matches!(&response.end, End::UpstreamBroke(why) if why.contains("refused")));
 
-    let player = player(&path).await;
-    let again = player.send(&ask(&player, "hi")).await;
-    assert_eq!(again.status, 502);
+    let player = player(&studio.path()).await;
+    assert_eq!(player.send(&ask(&player, "hi")).await.status, 200);
+    assert_eq!(player.send(&ask(&player, "still?")).await.status, 502);
+}
+
+/// An address where nobody listens: its port was given back.
+fn nowhere() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_service_that_never_answers_takes_no_recording_away_and_makes_none() {
+    let upstream = TestServer::start().await;
+    upstream.steps(&json!([{"text": "Hello."}])).await;
+    let studio = Studio::before(upstream, Mode::All).await;
+    assert_eq!(
+        studio
+            .recorder
+            .send(&ask(&studio.recorder, "hi"))
+            .await
+            .status,
+        200
+    );
+    studio.recorder.stop().await;
+    let (path, fresh) = (
+        super::path(&studio.folder),
+        studio.folder.path().join("fresh.yaml"),
+    );
+    let kept = std::fs::read(&path).unwrap();
+    for (file, mode) in [(&path, Mode::All), (&fresh, Mode::All), (&fresh, Mode::New)] {
+        let recorder = recorder(nowhere(), file, mode).await;
+        let answer = recorder.send(&ask(&recorder, "hi")).await;
+        assert_eq!(answer.status, 502);
+        let mounted = recorder.control("GET", "cassettes", &json!(null)).await;
+        let missing = &mounted["recording"]["missing"];
+        assert_eq!(missing["exchanges"], 1, "{mounted}");
+        assert_eq!(missing["reason"], "the service answered nothing");
+        recorder.stop().await;
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), kept);
+    assert!(!fresh.exists());
+}
+
+#[tokio::test]
+async fn what_the_service_did_not_answer_is_asked_anew() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = super::path(&folder);
+    // As recorders wrote it once, and as an import of a browser's log has it.
+    let unanswered = "cassette: 1\nexchanges:\n- request:\n    method: POST\n    path: /v1/messages\n  response:\n    \
+                      ended: \"broke: connection refused\"\n";
+    let upstream = TestServer::start().await;
+    for mode in [Mode::Once, Mode::New] {
+        std::fs::write(&path, unanswered).unwrap();
+        assert_eq!(load(&path).unwrap().exchanges[0].response.status, 0);
+        let recorder = recorder(upstream.address.to_string(), &path, mode).await;
+        let answer = recorder.send(&ask(&recorder, "hi")).await;
+        assert_eq!(answer.status, 200, "{mode:?}: {}", answer.text());
+        let exchanges = load(&path).unwrap().exchanges;
+        let statuses: Vec<_> = exchanges.iter().map(|one| one.response.status).collect();
+        assert_eq!(statuses, [200], "{mode:?}");
+        recorder.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -481,7 +481,7 @@ class Miss(TypedDict):
 
 
 class MissingExchanges(TypedDict):
-    """How many exchanges could not be written, and why."""
+    """How many exchanges are not in the file, and why."""
 
     exchanges: int
     reason: Optional[str]
@@ -581,7 +581,7 @@ class Recorded(_Recorded, total=False):
     """A recording that has ended: its file and its exchanges."""
 
     missing: MissingExchanges
-    """Exchanges that could not be written, if any."""
+    """Exchanges that could not be written, or that the service never answered, if any."""
 
 
 class _Recording(TypedDict):
@@ -594,7 +594,7 @@ class Recording(_Recording, total=False):
     """A recording under way: its file and its source."""
 
     missing: MissingExchanges
-    """Exchanges that could not be written, if any."""
+    """Exchanges that could not be written, or that the service never answered, if any."""
 
 
 class Refusal(TypedDict):

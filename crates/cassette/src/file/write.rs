@@ -30,6 +30,10 @@ pub struct Writer {
     recording: Option<Recording>,
     /// Bodies of a cassette that is there still, until the first exchange is written in its place.
     replaces: bool,
+    /// Whether the service has answered any of them. Until then nothing of it is known that would be worth a file.
+    answered: bool,
+    /// The file has exchanges that are no longer wanted.
+    outdated: bool,
     /// Exchanges that could not be written yet, such as on a full disk. The file is whole without them.
     waiting: usize,
 }
@@ -42,6 +46,8 @@ pub fn text(about: &About, exchanges: &[Exchange]) -> Result<String, CassetteErr
         exchanges: BTreeMap::new(),
         recording: None,
         replaces: false,
+        answered: false,
+        outdated: false,
         waiting: 0,
     };
     let items: Vec<String> = exchanges
@@ -67,7 +73,8 @@ fn may_replace(path: &Path) -> Result<bool, CassetteError> {
 
 impl Writer {
     /// Begins a cassette, in place of one that is there. Any other file is left alone, and so is that one until an
-    /// exchange was recorded: who records nothing, because nothing could be started, loses nothing.
+    /// exchange was recorded that the service has answered: who records nothing, because nothing could be started or
+    /// reached, loses nothing.
     pub fn create(path: &Path, about: &About) -> Result<Self, CassetteError> {
         if let Some(folder) = path.parent() {
             private::create_dir_all(folder).map_err(|source| failed(folder, source))?;
@@ -79,6 +86,8 @@ impl Writer {
             exchanges: BTreeMap::new(),
             recording: Some(Recording::begin(path)?),
             replaces,
+            answered: false,
+            outdated: false,
             waiting: 0,
         })
     }
@@ -90,7 +99,7 @@ impl Writer {
         private::may_add_to(folder).map_err(|source| failed(folder, source))
     }
 
-    /// Goes on with a cassette that is there, or begins one.
+    /// Goes on with a cassette that is there, or begins one. What the service did not answer is asked anew.
     pub fn open(path: &Path, about: &About) -> Result<Self, CassetteError> {
         if !path.exists() {
             return Self::create(path, about);
@@ -111,13 +120,18 @@ impl Writer {
             exchanges: BTreeMap::new(),
             recording: Some(recording),
             replaces: false,
+            answered: false,
+            outdated: false,
             waiting: 0,
         };
-        for (order, exchange) in (0..).zip(&known.exchanges) {
+        let answered = known.exchanges.iter().filter(|one| one.is_answered());
+        for (order, exchange) in (0..).zip(answered) {
             let text = writer.render(exchange)?;
             let timing = exchange.timing.clone().unwrap_or_default();
             writer.exchanges.insert(order, (text, timing));
         }
+        writer.answered = !writer.exchanges.is_empty();
+        writer.outdated = writer.exchanges.len() < known.exchanges.len();
         Ok(writer)
     }
 
@@ -136,7 +150,7 @@ impl Writer {
         self.len() == 0
     }
 
-    /// How many exchanges could not be written yet.
+    /// How many exchanges could not be written yet, or need not be.
     pub fn waiting(&self) -> usize {
         self.waiting
     }
@@ -149,13 +163,14 @@ impl Writer {
     }
 
     /// Adds an exchange whose request was the `order`th. One that cannot be written waits for the next one, or
-    /// for [`Self::flush`].
+    /// for [`Self::flush`]; so do those before the first that the service has answered.
     pub fn put(&mut self, order: u64, exchange: &Exchange) -> Result<(), CassetteError> {
         let text = self.render(exchange)?;
         let last = order >= self.next_order();
         let timing = exchange.timing.clone().unwrap_or_default();
         self.exchanges.insert(order, (text.clone(), timing));
-        let appends = last && self.exchanges.len() > 1 && self.waiting == 0;
+        self.answered |= exchange.is_answered();
+        let appends = last && self.exchanges.len() > 1 && self.waiting == 0 && !self.outdated;
         self.waiting += 1;
         if !appends {
             return self.flush();
@@ -168,9 +183,13 @@ impl Writer {
 
     /// Writes what waits.
     pub fn flush(&mut self) -> Result<(), CassetteError> {
+        if !self.answered {
+            return Ok(());
+        }
         if self.waiting > 0 {
             self.write_all()?;
             self.waiting = 0;
+            self.outdated = false;
         }
         if std::mem::take(&mut self.replaces) {
             let is_ours = |name: &str| self.exchanges.values().any(|(text, _)| text.contains(name));
