@@ -11,7 +11,7 @@ use axum::body::{Body as AnyBody, HttpBody};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use control_api::{RequestBegun, RequestEnded};
 use http_body::Frame;
 use serde_json::{Value, json};
@@ -503,7 +503,7 @@ fn is_complete(stream: &[u8]) -> bool {
 /// A body that keeps what passes through it, up to what a journal takes.
 struct RecordedBody {
     inner: AnyBody,
-    kept: BytesMut,
+    kept: Vec<u8>,
     passed_bytes: u64,
     marks: Vec<Mark>,
     record: Option<Record>,
@@ -513,11 +513,22 @@ impl RecordedBody {
     fn new(inner: AnyBody, record: Record) -> Self {
         Self {
             inner,
-            kept: BytesMut::new(),
+            kept: Vec::new(),
             passed_bytes: 0,
             marks: Vec::new(),
             record: Some(record),
         }
+    }
+
+    /// Keeps these bytes, in little more room than they take: an open stream may be silent for long.
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = limits::JOURNAL_BYTES.saturating_sub(self.kept.len());
+        let bytes = &bytes[..bytes.len().min(room)];
+        if self.kept.capacity() - self.kept.len() < bytes.len() {
+            let more = bytes.len().max(self.kept.len() / 4);
+            self.kept.reserve_exact(more);
+        }
+        self.kept.extend_from_slice(bytes);
     }
 
     /// Notes when these bytes were out.
@@ -541,7 +552,7 @@ impl RecordedBody {
             if self.passed_bytes > self.kept.len() as u64 {
                 record.noted.passed_bytes = Some(self.passed_bytes);
             }
-            record.noted.response = Some(self.kept.split().freeze());
+            record.noted.response = Some(std::mem::take(&mut self.kept).into());
             record.finish(left);
         }
     }
@@ -569,8 +580,7 @@ impl HttpBody for RecordedBody {
             Some(Ok(frame)) => {
                 if let Some(bytes) = frame.data_ref() {
                     this.passed_bytes += bytes.len() as u64;
-                    let room = limits::JOURNAL_BYTES.saturating_sub(this.kept.len());
-                    this.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                    this.keep(bytes);
                     this.mark();
                 }
             }
