@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -11,6 +13,9 @@ use crate::frames;
 
 /// Where a delta keeps its piece of a text.
 const PIECES: [&str; 4] = ["text", "partial_json", "thinking", "signature"];
+
+/// The member without which an event adds to no text.
+static DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"delta\""));
 
 /// The text of a stream without secrets. Frames that have none stay as they are, byte for byte.
 pub(super) fn redact<'a>(redactor: &Redactor, text: &'a str) -> Cow<'a, str> {
@@ -25,7 +30,8 @@ pub(super) fn redact<'a>(redactor: &Redactor, text: &'a str) -> Cow<'a, str> {
 /// frame is not what deltas are in.
 fn are_clear(redactor: &Redactor, text: &str) -> Option<bool> {
     let mut texts: Vec<(u64, usize, String)> = Vec::new();
-    for data in frames::split(text).filter_map(frames::data_of) {
+    let frames = frames::split(text).filter(|frame| DELTA.find(frame.as_bytes()).is_some());
+    for data in frames.filter_map(frames::data_of) {
         let event: Event<'_> = serde_json::from_str(data).ok()?;
         let (Some(index), Some(delta)) = (event.index, event.delta) else {
             continue;

@@ -59,6 +59,17 @@ async fn whole(mut body: Body, limit: usize) -> ApiResult<Bytes> {
     Ok(all.freeze())
 }
 
+/// Gives back the room for more members and messages than a body has, where it is kept for long.
+pub(super) fn shrink(body: &mut Value) {
+    let Some(members) = body.as_object_mut() else {
+        return;
+    };
+    if let Some(Value::Array(messages)) = members.get_mut("messages") {
+        messages.shrink_to_fit();
+    }
+    *members = std::mem::take(members).into_iter().collect();
+}
+
 /// A small body that came in one piece lies in the connection's read buffer, and would keep all of it
 /// for as long as the journal keeps the body.
 fn owned(bytes: &Bytes) -> Bytes {

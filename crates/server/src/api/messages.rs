@@ -43,6 +43,9 @@ async fn turn(exchange: &mut Exchange, mut body: Value, report: Arc<Mutex<Report
         app, caller, noted, ..
     } = exchange;
     let thread = threads::open(app, caller, &mut body).await?;
+    if body["stream"] == true {
+        json::shrink(&mut body);
+    }
     let caller = caller.clone();
     let mut input = decode(app, caller, body, report, MessagesRequest::decode)?;
     let standing = rates::admit(&mut input)?;
