@@ -92,8 +92,9 @@ fn a_cassette_is_read_as_it_was_written() {
         End::UpstreamBroke("connection reset".to_owned())
     );
     drop(writer);
+    // What the service did not answer is asked again by who goes on.
     let again = Writer::open(&path, &About::default()).unwrap();
-    assert_eq!(again.next_order(), 3);
+    assert_eq!(again.next_order(), 2);
 }
 
 #[test]
