@@ -252,6 +252,13 @@ impl Repl {
                         self.finish(cell, code, around);
                     }
                 }
+                // A cell under way ends with its process, which has its time.
+                Said::Gone if self.runs_code() => {}
+                Said::Gone => {
+                    if let Some(interpreter) = &self.interpreter {
+                        interpreter.end();
+                    }
+                }
                 Said::Nonsense(reason) => {
                     return self.break_off(&reason, around.others);
                 }

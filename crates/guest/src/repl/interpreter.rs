@@ -61,6 +61,8 @@ pub(super) enum Said {
     Calls(Vec<CodeCall>),
     Done(i32),
     Nonsense(String),
+    /// Nothing any more: code has closed its end, or has put another program into its process.
+    Gone,
 }
 
 #[derive(Deserialize)]
@@ -162,9 +164,14 @@ impl Interpreter {
         Ok(())
     }
 
-    /// Whether it was killed and is not gone yet.
+    /// Whether it runs no more cells, and is not gone yet.
     pub(super) fn is_ending(&self) -> bool {
         self.is_ending
+    }
+
+    /// Ends its process, and none that it has started.
+    pub(super) fn end(&self) {
+        sys::kill(self.owner.root.pid);
     }
 
     /// Gives it a cell.
@@ -265,10 +272,8 @@ impl Interpreter {
         }
         match self.channel.read(scratch) {
             Ok(0) => {
-                // It ends, or else it is of no more use.
                 self.is_ending = true;
-                sys::kill(self.owner.root.pid);
-                return Vec::new();
+                return vec![Said::Gone];
             }
             Ok(bytes) => self.inbox.extend_from_slice(&scratch[..bytes]),
             Err(error)

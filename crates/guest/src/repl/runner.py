@@ -15,6 +15,7 @@ def main():
     import threading
     import traceback
     import types
+    import warnings
     from _ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
 
     sys.path.insert(0, "")
@@ -31,6 +32,14 @@ def main():
     os.close(null)
     own_process = os.getpid()
     sys.stdout.reconfigure(line_buffering=True)
+
+    # Descriptors 0 to 2 and the streams over them, which are the runner's whatever a cell does to them; duplicates of the
+    # descriptors are closed on exec.
+    streams = {}
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        file = getattr(sys, name)
+        how = {"mode": file.mode, "buffering": 1 if fd else -1, "encoding": file.encoding, "errors": file.errors}
+        streams[name] = types.SimpleNamespace(fd=fd, kept=os.dup(fd), stat=os.fstat(fd), file=file, how=how)
 
     lock = threading.RLock()
     writing = threading.Lock()
@@ -235,18 +244,61 @@ def main():
         for inner in getattr(shown, "exceptions", None) or ():
             hide(inner)
 
+    def is_closed(file):
+        try:
+            return file is None or file.closed
+        except AttributeError:
+            return False
+        except Exception:
+            return True  # Its buffer was detached.
+
+    def is_kept(fd, stream):
+        try:
+            return os.path.samestat(os.fstat(fd), stream.stat)
+        except OSError:
+            return False
+
+    def renew():
+        """What a cell has closed keeps no later one from working: broken descriptors are no variables."""
+        for name, stream in streams.items():
+            if not is_kept(stream.fd, stream) and is_kept(stream.kept, stream):
+                os.dup2(stream.kept, stream.fd)
+            if is_closed(stream.file) and is_kept(stream.fd, stream):
+                stream.file = open(stream.fd, closefd=False, **stream.how)
+            setattr(sys, f"__{name}__", stream.file)
+            if is_closed(getattr(sys, name, None)):
+                setattr(sys, name, stream.file)
+
+    def tell(text):
+        if is_own_process():
+            flush()
+            renew()
+        try:
+            sys.stderr.write(text)
+        except Exception:
+            streams["stderr"].file.write(text)
+
+    def show_warning(warning):
+        if warning.filename == OWN_NAME:
+            warning.filename, warning.lineno = "sys", 1  # As Python says where nobody's code runs.
+        show(warning)
+
+    show = getattr(warnings, "_showwarnmsg_impl", None)
+    if show is not None:
+        warnings._showwarnmsg_impl = show_warning
+
     def report(error, path):
         shown = traceback.TracebackException.from_exception(error)
         hide(shown, path)
         lines = list(shown.format())
         if not shown.stack and lines[0].startswith("Traceback"):
             lines = lines[1:]
-        sys.stderr.write("".join(lines))
+        tell("".join(lines))
 
     def flush():
-        for stream in {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}:
+        for file in [getattr(sys, name, None) for name in streams] + [stream.file for stream in streams.values()]:
             try:
-                stream.flush()
+                file.flush()
             except Exception:
                 pass
 
@@ -270,7 +322,7 @@ def main():
         except SystemExit as end:
             if end.code is None or isinstance(end.code, int):
                 return (end.code or 0) & 0xFF
-            sys.stderr.write(f"{end.code}\n")
+            tell(f"{end.code}\n")
             return 1
         except KeyboardInterrupt as error:
             report(error, path)
@@ -278,7 +330,7 @@ def main():
         except BaseException as error:
             if any(error is timeout for timeout in timeouts):
                 # As the service words it: no traceback, and no failure.
-                sys.stderr.write(f"TimeoutError: {error}")
+                tell(f"TimeoutError: {error}")
                 return 0
             report(error, path)
             return 1
@@ -294,12 +346,18 @@ def main():
             cell = cells.pop(0)
         except KeyboardInterrupt:
             continue
+        renew()
         code = run(cell)
         flush()
         if not is_own_process():
             os._exit(code)
+        renew()
+        flush()  # What had no descriptor to go to is the cell's, too.
         drop_calls()
-        send({"done": code})
+        try:
+            send({"done": code})
+        except OSError:
+            os._exit(code)  # A cell has closed the channel: its code is that of the process.
 
 
 main()

@@ -218,6 +218,96 @@ async fn an_interpreter_that_ends_by_itself_takes_its_variables_along() {
 }
 
 #[tokio::test]
+async fn a_cell_finds_streams_that_work_whatever_one_before_it_has_closed() {
+    let sandbox = Sandbox::start().await;
+    done(sandbox.cell(1, "x = 1").await);
+    let broken = [
+        "import sys\nwith sys.stdout as out: print('it', file=out)",
+        "with open(1, 'w') as f: f.write('it\\n')",
+        "import os\nos.close(1); print('it', end='')",
+        "import os, sys\nprint('it'); os.dup2(os.open('log', os.O_CREAT | os.O_WRONLY), 1); os.close(0); os.close(2)",
+        "import sys\nprint('it'); sys.stdin.close(); sys.stderr.close(); del sys.stdout",
+        "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.detach(), line_buffering=True); print('it')",
+        "import sys\nsys.stdout = sys.__stdout__; print('it')",
+        "import sys\nprint('it'); sys.__stdout__ = sys.__stderr__ = None",
+        "class Odd:\n  __hash__ = None\n  write = lambda self, text: None\nimport sys\nprint('it'); sys.stdout = Odd()",
+        "import sys\nsys.stdout = sys.__stdout__; print('it'); exit()",
+    ];
+    for (number, broken) in (10..).step_by(10).zip(broken) {
+        let (code, out, err) = done(sandbox.cell(number, broken).await);
+        assert_eq!((code, out.trim_end(), &*err), (0, "it", ""), "{broken}");
+        let next = "import os, sys\n\
+                    with open('made', 'w') as f:\n  print('said'); f.write('written')\n\
+                    print(x, sys.stdin.read(), os.system('echo program; echo wrong >&2'), file=sys.stderr)";
+        let (code, out, err) = done(sandbox.cell(number + 1, next).await);
+        let said = if broken.contains("Odd()") {
+            ""
+        } else {
+            "said\n"
+        };
+        assert_eq!(code, 0, "{broken}: {err}");
+        assert_eq!(out, format!("{said}program\n"), "{broken}");
+        assert_eq!(err, "wrong\n1  0\n", "{broken}");
+        let made = fs::read_to_string(sandbox.work("made")).unwrap();
+        assert_eq!(made, "written", "{broken}");
+    }
+}
+
+#[tokio::test]
+async fn a_cell_that_fails_without_its_stderr_says_so_all_the_same() {
+    let sandbox = Sandbox::start().await;
+    for (number, code) in (1..).zip([
+        "import sys\nsys.stderr.close()\n1 / 0",
+        "import sys\nsys.stderr = None\n1 / 0",
+        "import os, sys\nos.close(2)\nsys.exit('ZeroDivisionError: division by zero')",
+    ]) {
+        let (code, _, err) = done(sandbox.cell(number, code).await);
+        assert_eq!(code, 1, "{err}");
+        assert!(
+            err.ends_with("ZeroDivisionError: division by zero\n"),
+            "{err}"
+        );
+        assert!(!err.contains("<sandtable>"), "{err}");
+    }
+}
+
+#[tokio::test]
+async fn a_warning_names_no_file_of_ours() {
+    let sandbox = Sandbox::start().await;
+    let code = "import asyncio\nasyncio.create_task(query({}))";
+    let (_, _, err) = done(sandbox.cell(1, code).await);
+    assert!(
+        err.contains("\nsys:1: RuntimeWarning: coroutine 'query' was never awaited\n"),
+        "{err}"
+    );
+    assert!(!err.contains("<sandtable>"), "{err}");
+}
+
+#[tokio::test]
+async fn a_program_in_the_interpreters_place_ends_its_cell_when_it_ends() {
+    let sandbox = Sandbox::start().await;
+    let code =
+        "import os\nos.execvp('sh', ['sh', '-c', 'echo one; sleep 0.5; echo two >&2; exit 3'])";
+    let ended = done(sandbox.cell(1, code).await);
+    assert_eq!(ended, (3, "one\n".to_owned(), "two\n".to_owned()));
+    let code = "import os, time\nos.closerange(3, 256)\ntime.sleep(0.3)\nprint('closed')";
+    let ended = done(sandbox.cell(2, code).await);
+    assert_eq!(ended, (0, "closed\n".to_owned(), String::new()));
+    let CellStep::Done(next) = sandbox.cell(3, "print(1)").await else {
+        panic!("it waits for nothing");
+    };
+    assert!(next.state_lost);
+    let endless = CellCall {
+        timeout: Duration::from_millis(300),
+        ..cell(4, "import os\nos.execvp('sleep', ['sleep', '1000'])")
+    };
+    let CellStep::Done(ended) = sandbox.guest.cell(endless).await.unwrap() else {
+        panic!("it waits for nothing");
+    };
+    assert_eq!(ended.exec.outcome, Outcome::TimedOut);
+}
+
+#[tokio::test]
 async fn a_cell_that_nobody_waits_for_is_ended_unless_its_client_knows_it() {
     let sandbox = Sandbox::start().await;
     let code = "open('up', 'w').write('1\\n')\nimport time\ntime.sleep(1000)";
