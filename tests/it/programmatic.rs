@@ -139,6 +139,25 @@ async fn a_streamed_answer_holds_calls_of_code_whole() {
 }
 
 #[tokio::test]
+async fn an_advanced_clock_takes_no_variables() {
+    let server = running(json!([{"python": "x = 7"}])).await;
+    let mut body = with_tool(prompt("go"), "code_execution_20260120");
+    let first = server.message(&body).await;
+    server.advance("10m").await;
+    // Long enough for whoever puts containers to sleep to have come by.
+    let id = first["container"]["id"].as_str().expect("an id");
+    let asleep = format!("wait?container={id}&state=asleep&timeout=1200ms");
+    assert_eq!(
+        server.control("GET", &asleep, &Value::Null).await["met"],
+        false
+    );
+    server.steps(&json!([{"python": "print(x)"}])).await;
+    body["container"] = first["container"]["id"].clone();
+    let second = server.message(&body).await;
+    assert_eq!(result(&second)["stdout"], "7\n", "{second}");
+}
+
+#[tokio::test]
 async fn variables_stay_over_calls_and_requests_of_a_container() {
     let server = running(json!([
         {"python": "import math\nx = math.factorial(5)"},

@@ -101,13 +101,12 @@ pub struct Container {
     sandbox: tokio::sync::Mutex<Sandbox>,
 }
 
-/// The number of a container's users, and since when it has none: on both clocks, because a frozen one would let it
-/// idle for ever, and an advanced one means that the time has passed.
+/// The number of a container's users, and since when it has none: by the machine's time, for by a clock that a test
+/// advances, variables would last until the next sweep comes by.
 #[derive(Debug)]
 struct Usage {
     leases: usize,
     idle_since: Instant,
-    idle_since_virtual: DateTime<Utc>,
 }
 
 /// The right to use a container's sandbox. The container stays awake as long as one is held.
@@ -156,20 +155,16 @@ impl Container {
         let mut usage = self.usage();
         usage.leases -= 1;
         usage.idle_since = Instant::now();
-        usage.idle_since_virtual = self.clock.now();
     }
 
     fn usage(&self) -> std::sync::MutexGuard<'_, Usage> {
         self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nobody has used it for `span`, on either clock.
+    /// Whether nobody has used it for `span`.
     fn is_idle_for(&self, span: Duration) -> bool {
         let usage = self.usage();
-        let virtual_span = self.clock.now() - usage.idle_since_virtual;
-        usage.leases == 0
-            && (usage.idle_since.elapsed() >= span
-                || virtual_span.to_std().is_ok_and(|idle| idle >= span))
+        usage.leases == 0 && usage.idle_since.elapsed() >= span
     }
 }
 
@@ -672,7 +667,6 @@ impl Containers {
                 usage: Mutex::new(Usage {
                     leases: 0,
                     idle_since: Instant::now(),
-                    idle_since_virtual: clock.now(),
                 }),
                 clock: clock.clone(),
                 may_run: AtomicBool::new(row.state == ContainerState::Awake),
