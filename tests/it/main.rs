@@ -66,6 +66,7 @@ mod tools;
 mod tour;
 mod turn_faults;
 mod turns;
+mod uploads;
 mod verify;
 mod web;
 mod wildcards;

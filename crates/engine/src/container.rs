@@ -12,6 +12,7 @@ mod pending;
 mod skills;
 mod sweep;
 mod tree;
+mod uploads;
 mod wake;
 mod web_calls;
 
@@ -32,16 +33,15 @@ use common::ids::{ContainerId, SandboxId};
 use common::ids::{Ids, Kind};
 use common::limits::{self, Timeouts};
 pub use files::{FilesError, Listed, Opened};
-use guest_proto::directory_name;
-use model::Upload;
 pub use past::{Digest, PastCall, Step};
 use past::{History, Past};
 use pending::Pending;
 pub use pending::timed_out;
-use sandbox::guest::{ErrorKind, Guest, GuestError, PutFile};
+use sandbox::guest::{ErrorKind, Guest, GuestError};
 use sandbox::{Backend, Cause, Limits, SandboxError};
 use store::{ContainerRow, ContainerState, MountedFile, MountedSkill, Store, StoreError};
 pub use tree::TreeError;
+use uploads::Waiting;
 use web_calls::Since;
 pub(crate) use web_calls::WebCallMade;
 use workspace::Workspace;
@@ -173,8 +173,8 @@ struct Sandbox {
     guest: Option<Guest>,
     /// Uploads and calls that are to be made up before anything else happens in it.
     past: VecDeque<Past>,
-    /// Uploads that are not in the sandbox yet.
-    waiting: Vec<Upload>,
+    /// Uploads that are not in the sandbox yet, or are to be looked for there.
+    waiting: Vec<Waiting>,
     /// Skills that are not in the sandbox yet.
     waiting_skills: Vec<MountedSkill>,
     /// Whether files of an imported state are not in the sandbox yet.
@@ -184,6 +184,14 @@ struct Sandbox {
 }
 
 impl Sandbox {
+    /// An upload is to be put into it, unless that is known.
+    fn wait_for(&mut self, file: MountedFile) {
+        let mut waiting = self.waiting.iter();
+        if !waiting.any(|it| it.upload.file_id == file.file_id) {
+            self.waiting.push(file.into());
+        }
+    }
+
     fn is_filled(&self) -> bool {
         self.past.is_empty()
             && self.waiting.is_empty()
@@ -378,69 +386,6 @@ impl Containers {
         })
     }
 
-    /// Notes files that the next call must find in the container. A file that is there stays as it is.
-    pub(crate) async fn add_uploads(
-        &self,
-        container: &Container,
-        uploads: &[Upload],
-    ) -> Result<(), StoreError> {
-        let known = self
-            .0
-            .store
-            .mounted_files(&container.workspace, &container.id)
-            .await?;
-        let mut sandbox = container.sandbox.lock().await;
-        for upload in uploads {
-            if known.iter().any(|file| file.file_id == upload.file_id) {
-                continue;
-            }
-            self.note_upload(container, upload, false).await?;
-            sandbox.waiting.push(upload.clone());
-        }
-        Ok(())
-    }
-
-    /// After a restart: the uploads that had not reached the sandbox.
-    async fn take_up_uploads(&self, container: &Container) -> Result<(), StoreError> {
-        let files = self
-            .0
-            .store
-            .mounted_files(&container.workspace, &container.id)
-            .await?;
-        let mut sandbox = container.sandbox.lock().await;
-        for file in files.into_iter().filter(|file| !file.in_place) {
-            if !sandbox
-                .waiting
-                .iter()
-                .any(|upload| upload.file_id == file.file_id)
-            {
-                sandbox.waiting.push(Upload {
-                    file_id: file.file_id,
-                    filename: file.filename,
-                });
-            }
-        }
-        drop(sandbox);
-        self.take_up_skills(container).await
-    }
-
-    async fn note_upload(
-        &self,
-        container: &Container,
-        upload: &Upload,
-        in_place: bool,
-    ) -> Result<(), StoreError> {
-        let file = MountedFile {
-            file_id: upload.file_id.clone(),
-            filename: upload.filename.clone(),
-            in_place,
-        };
-        self.0
-            .store
-            .mount_file(&container.workspace, &container.id, file)
-            .await
-    }
-
     /// The container's sandbox, started if none runs, with all uploads in place.
     pub async fn lease(&self, container: &Arc<Container>) -> Result<Lease, SandboxError> {
         container.only_looked_at.store(false, Ordering::Relaxed);
@@ -467,19 +412,15 @@ impl Containers {
         }
         let mut missing = Vec::new();
         let mut place = 0;
-        while let Some(upload) = sandbox.waiting.get(place) {
-            match self.put(container, &lease, upload).await {
-                Ok(Placed::There) => {
+        while let Some(waiting) = sandbox.waiting.get(place) {
+            let filename = &waiting.upload.filename;
+            match self.put(container, &lease, waiting).await {
+                Ok(placed) => {
+                    missing.extend(placed.what_is_missing(filename));
                     sandbox.waiting.remove(place);
                 }
-                Ok(Placed::Gone(how)) => {
-                    let Upload { filename, .. } = sandbox.waiting.remove(place);
-                    missing.push(format!(
-                        "`{filename}`: the file {how} before a call needed it"
-                    ));
-                }
                 Err(error) => {
-                    let what = format!("`{}`", upload.filename);
+                    let what = format!("`{filename}`");
                     missing.push(go_without(container, &what, error)?);
                     place += 1;
                 }
@@ -539,43 +480,6 @@ impl Containers {
             missing: Vec::new(),
             lost_files: false,
         })
-    }
-
-    async fn put(
-        &self,
-        container: &Container,
-        guest: &Guest,
-        upload: &Upload,
-    ) -> Result<Placed, SandboxError> {
-        let row = match self
-            .0
-            .store
-            .file(&container.workspace, &upload.file_id)
-            .await
-        {
-            // Since the request named it: the call finds no such file.
-            Ok(None) => return Ok(Placed::Gone("was deleted")),
-            Ok(Some(row)) if row.is_expired(container.clock.now()) => {
-                return Ok(Placed::Gone("expired"));
-            }
-            Ok(Some(row)) => row,
-            Err(error) => return Err(store_failed(error)),
-        };
-        let mut source = self.0.store.open_blob(&row).await.map_err(store_failed)?;
-        let target = PutFile {
-            name: &directory_name(&upload.filename),
-            input_dir: &container.input_dir,
-        };
-        guest.put_file(target, &mut source).await?;
-        self.placed(container, upload).await?;
-        Ok(Placed::There)
-    }
-
-    /// Notes that an upload is in its place.
-    async fn placed(&self, container: &Container, upload: &Upload) -> Result<(), SandboxError> {
-        self.note_upload(container, upload, true)
-            .await
-            .map_err(store_failed)
     }
 
     /// Ends the sandbox and keeps the files; the next use starts it again.
@@ -695,13 +599,6 @@ impl Inner {
 
 pub fn is_over(row: &ContainerRow, now: DateTime<Utc>, idle: Option<TimeDelta>) -> bool {
     over::is_over(row.created_at, row.last_used_at, now, idle)
-}
-
-/// What became of an upload that a call needs.
-enum Placed {
-    There,
-    /// It can no longer be had, which it tells.
-    Gone(&'static str),
 }
 
 /// A container that is too full for a file, or in which code has put something in its way for good, still

@@ -5,7 +5,7 @@ use wire::refusal::Invalid;
 use wire::request::{Block, By, MessagesRequest, Role};
 
 use crate::container::{Container, Containers, Found};
-use crate::references::InertUpload;
+use crate::references::{DisplacedUpload, InertUpload};
 use crate::validate::Pending;
 use crate::{Engine, TurnError, TurnInput, programmatic, references};
 use common::ids::FileId;
@@ -13,7 +13,7 @@ use guest_proto::directory_name;
 use store::{MountedFile, StoreError};
 use workspace::lint::{
     DROPPED_CONTAINER, EXPIRED_CONTAINER, FORGOTTEN_UPLOAD, INERT_UPLOAD, LOST_CALLER,
-    SERVER_TOOL_RESULT,
+    MISSING_INPUT, SERVER_TOOL_RESULT,
 };
 use workspace::verify::{Told, Watch};
 
@@ -88,6 +88,7 @@ fn named(request: &MessagesRequest) -> Option<&str> {
 #[derive(Debug, Default)]
 pub(super) struct Means {
     pub(super) inert: Vec<InertUpload>,
+    pub(super) displaced: Vec<DisplacedUpload>,
     /// Of which this turn's question was told that they are over.
     pub(super) told_over: Vec<String>,
 }
@@ -104,6 +105,13 @@ pub(super) async fn uploads(
     let calls: Vec<&str> = calls_of(request).collect();
     let watch = &input.workspace.watch;
     watch.works_on(&calls);
+    for DisplacedUpload { path, upload, by } in &means.displaced {
+        let text = format!(
+            "not in container `{}`: {path}: `{}` (`{}`): `{by}` of the same turn has its name, and so its place",
+            container.id, upload.filename, upload.file_id
+        );
+        input.lint(&MISSING_INPUT, text);
+    }
     let is_new = named(request).is_none();
     if means.inert.is_empty() && !is_new {
         return Ok(());

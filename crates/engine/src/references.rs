@@ -1,5 +1,7 @@
 //! The references of a request: files by id, tools by version, and the results it brings.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 use wire::refusal::Invalid;
 use wire::request::{Block, By, Message, MessagesRequest, NamedFile, Role, Shown, is_image_type};
@@ -19,12 +21,21 @@ pub(super) struct InertUpload {
     pub(super) file_id: FileId,
 }
 
+/// An upload whose name a later one of the same turn has: where it stands, and both.
+#[derive(Debug)]
+pub(super) struct DisplacedUpload {
+    pub(super) path: String,
+    pub(super) upload: Upload,
+    pub(super) by: FileId,
+}
+
 /// The `container_upload` blocks of a request.
 #[derive(Debug, Default)]
 pub(super) struct Uploads {
     /// Those of the newest user turn.
     pub(super) mounted: Vec<Upload>,
     pub(super) inert: Vec<InertUpload>,
+    pub(super) displaced: Vec<DisplacedUpload>,
 }
 
 /// Checks every file the request names.
@@ -33,6 +44,8 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
     let scope = input.quirks.upload_scope;
     let has_code_tool = programmatic::is_provided(&input.request.tools);
     let mut uploads = Uploads::default();
+    // Those of the newest turn, each with its place.
+    let mut named: Vec<(String, Upload)> = Vec::new();
     for (index, message) in input.request.messages.iter().enumerate() {
         for (position, block) in message.content.iter().enumerate() {
             let path = || format!("messages.{index}.content.{position}");
@@ -67,10 +80,14 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
                         );
                         input.lint(&SHORTENED_NAME, text);
                     }
-                    uploads.mounted.push(Upload {
+                    let upload = Upload {
                         file_id: file.id,
                         filename,
-                    });
+                    };
+                    if index >= newest {
+                        named.push((path(), upload.clone()));
+                    }
+                    uploads.mounted.push(upload);
                 }
                 Block::Text { .. }
                 | Block::Image(_)
@@ -89,7 +106,20 @@ pub(super) async fn check(engine: &Engine, input: &TurnInput) -> Result<Uploads,
             }
         }
     }
+    uploads.displaced = displaced(named);
     Ok(uploads)
+}
+
+fn displaced(named: Vec<(String, Upload)>) -> Vec<DisplacedUpload> {
+    let last: HashMap<String, FileId> = named
+        .iter()
+        .map(|(_, upload)| (upload.filename.clone(), upload.file_id.clone()))
+        .collect();
+    let displaced = named.into_iter().filter_map(|(path, upload)| {
+        let by = last.get(&upload.filename)?.clone();
+        (by != upload.file_id).then_some(DisplacedUpload { path, upload, by })
+    });
+    displaced.collect()
 }
 
 /// Checks that a file can be shown as what shows it.

@@ -90,6 +90,7 @@ async fn carry_out(
     let place = find_container(engine, input, waits).await?;
     let means = lints::Means {
         inert: uploads.inert,
+        displaced: uploads.displaced,
         told_over: lints::asks_again(input),
     };
     note_container(input, &place);

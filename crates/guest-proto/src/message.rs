@@ -63,7 +63,13 @@ pub enum RequestBody {
         output_dir: String,
     },
     /// Opens a file in `$INPUT_DIR` for writing; its content follows as `chunk`s.
-    Put { input_dir: String, name: String },
+    Put {
+        input_dir: String,
+        name: String,
+        /// A file that lies there stays as it is, and `put_done` comes at once.
+        #[serde(default)]
+        unless_there: bool,
+    },
     /// Takes away what lies in the place of a skill, before its files are put there; answers `put_done`.
     NewSkill { name: String },
     /// Opens a file of a skill for writing, `<skill>/<path>` below `skills_root`; its content follows as

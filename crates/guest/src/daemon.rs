@@ -23,7 +23,7 @@ use crate::door::{Door, Line};
 use crate::editor;
 use crate::environment::Places;
 use crate::exec::{self, Cause, Job, Refusal, Run};
-use crate::files::{Failure, Get, Put};
+use crate::files::{self, Failure, Get, Put};
 use crate::lease::Lease;
 use crate::out::Out;
 use crate::repl::{self, Repl};
@@ -418,9 +418,18 @@ impl Daemon {
                     }
                 }
             }
-            RequestBody::Put { input_dir, name } => {
+            RequestBody::Put {
+                input_dir,
+                name,
+                unless_there,
+            } => {
                 if self.puts.len() + self.gets.len() >= MAX_CALLS {
                     self.busy(call);
+                    return;
+                }
+                let find = |settings: &_| files::find_input(settings, &input_dir, &name);
+                if unless_there && let Ok(Some(linked)) = self.insist(find) {
+                    self.out.answer(call, AnswerBody::PutDone { linked }, &[]);
                     return;
                 }
                 match self.insist(|settings| Put::start(settings, &input_dir, &name)) {

@@ -55,18 +55,9 @@ pub(crate) struct Put {
 
 impl Put {
     pub(crate) fn start(settings: &Settings, input_dir: &str, name: &str) -> Result<Self, Failure> {
-        if !is_directory_tag(input_dir) {
-            return Err(Failure::invalid("`input_dir` is not 16 hex digits"));
-        }
-        if !is_file_name(name) {
-            return Err(Failure::invalid(format!("`{name}` cannot name a file")));
-        }
-        let failure = |e: &io::Error| Failure::io("writing", name, e);
-        let root = Path::new(&settings.files_root);
-        let directory = own_input(root, input_dir).map_err(|e| failure(&e))?;
-        let target = root.join(INPUT).join(input_dir).join(name);
+        let (directory, target) = place_of(settings, input_dir, name)?;
         let put = Self::create(directory, name.to_owned(), 0o644, Some(target));
-        put.map_err(|e| failure(&e))
+        put.map_err(|e| Failure::io("writing", name, &e))
     }
 
     /// A file of a skill, which programs may read, and change only where they mean to.
@@ -157,6 +148,36 @@ impl Drop for Put {
     }
 }
 
+/// The directory of an input file, and where programs find it.
+fn place_of(
+    settings: &Settings,
+    input_dir: &str,
+    name: &str,
+) -> Result<(Directory, PathBuf), Failure> {
+    if !is_directory_tag(input_dir) {
+        return Err(Failure::invalid("`input_dir` is not 16 hex digits"));
+    }
+    if !is_file_name(name) {
+        return Err(Failure::invalid(format!("`{name}` cannot name a file")));
+    }
+    let root = Path::new(&settings.files_root);
+    let directory = own_input(root, input_dir).map_err(|e| Failure::io("writing", name, &e))?;
+    Ok((directory, root.join(INPUT).join(input_dir).join(name)))
+}
+
+/// Looks for an input file in its place, and links it again if its link is gone; says whether the link is there.
+/// `None`: the file is not.
+pub(crate) fn find_input(
+    settings: &Settings,
+    input_dir: &str,
+    name: &str,
+) -> Result<Option<bool>, Failure> {
+    let (directory, target) = place_of(settings, input_dir, name)?;
+    directory::make_usable(&directory.path());
+    let lies = fs::symlink_metadata(directory.entry(name)).is_ok_and(|found| found.is_file());
+    Ok(lies.then(|| link(settings, name, &target, &directory).unwrap_or(false)))
+}
+
 /// Links an input file by its name in the working directory: over nothing but an earlier link of ours.
 fn link(settings: &Settings, name: &str, target: &Path, directory: &Directory) -> io::Result<bool> {
     let work_dir = Path::new(&settings.work_dir);
@@ -167,8 +188,9 @@ fn link(settings: &Settings, name: &str, target: &Path, directory: &Directory) -
         result => return result.map(|()| true),
     }
     let inputs = Path::new(&settings.files_root).join(INPUT);
-    let ours = fs::read_link(&place).is_ok_and(|old| old.starts_with(inputs));
-    if ours {
+    let old = fs::read_link(&place).ok();
+    let ours = old.as_ref().is_some_and(|old| old.starts_with(inputs));
+    if ours && old.as_deref() != Some(target) {
         let temporary = directory::unguessable_beside(&directory.entry(name))?;
         symlink(target, &temporary)?;
         // Two file systems: then there is a moment without the link.

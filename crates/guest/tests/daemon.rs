@@ -338,6 +338,7 @@ fn a_program_that_overfills_the_watched_disk_is_killed_and_room_can_be_made() {
     let put = RequestBody::Put {
         input_dir: INPUT.to_owned(),
         name: "a.csv".to_owned(),
+        unless_there: false,
     };
     guest.send(3, put.clone(), &[]);
     guest.send(3, RequestBody::Chunk { last: true }, b"a,b\n");

@@ -204,39 +204,47 @@ impl Guest {
         EditOutcome::from_answer(result, payload).map(Ok)
     }
 
-    /// Writes `$INPUT_DIR/<name>` and links it by its name in the working directory.
+    /// Writes `$INPUT_DIR/<name>` and links it by its name in the working directory; answers whether the link is
+    /// there, which it is not over something else of that name.
     ///
     /// Until the last byte has come the file is not there. Dropping the future leaves nothing behind.
     pub async fn put_file(
         &self,
         file: PutFile<'_>,
         source: &mut (dyn AsyncRead + Send + Unpin),
-    ) -> Result<(), GuestError> {
-        let body = RequestBody::Put {
-            input_dir: file.input_dir.to_owned(),
-            name: file.name.to_owned(),
-        };
-        self.put(body, source).await
+    ) -> Result<bool, GuestError> {
+        self.put(file.into_request(false), source).await
+    }
+
+    /// The same, but a file that lies in the place stays as it is.
+    pub async fn put_file_unless_there(
+        &self,
+        file: PutFile<'_>,
+        source: &mut (dyn AsyncRead + Send + Unpin),
+    ) -> Result<bool, GuestError> {
+        self.put(file.into_request(true), source).await
     }
 
     /// Empties the place of a skill, whose files are to follow.
     pub async fn new_skill(&self, name: String) -> Result<(), GuestError> {
         let mut waiting = self.link.call(RequestBody::NewSkill { name }, &[])?;
-        put_done(&within(STEP_TIMEOUT, waiting.answer()).await?.0)
+        put_done(&within(STEP_TIMEOUT, waiting.answer()).await?.0)?;
+        Ok(())
     }
 
     /// Writes a file of a skill: `<skill>/<path>` below the directory of the skills.
     pub async fn put_skill_file(&self, path: String, mut content: &[u8]) -> Result<(), GuestError> {
         let executable = content.starts_with(b"#!");
         let body = RequestBody::PutSkill { path, executable };
-        self.put(body, &mut content).await
+        self.put(body, &mut content).await?;
+        Ok(())
     }
 
     async fn put(
         &self,
         body: RequestBody,
         source: &mut (dyn AsyncRead + Send + Unpin),
-    ) -> Result<(), GuestError> {
+    ) -> Result<bool, GuestError> {
         let mut waiting = self.link.call(body, &[])?;
         let mut chunk = vec![0; guest_proto::CHUNK_BYTES];
         loop {
@@ -317,11 +325,12 @@ async fn within<T>(
         }))
 }
 
-fn put_done(answer: &AnswerBody) -> Result<(), GuestError> {
-    let AnswerBody::PutDone { .. } = answer else {
+/// Whether the file is linked, too.
+fn put_done(answer: &AnswerBody) -> Result<bool, GuestError> {
+    let AnswerBody::PutDone { linked } = answer else {
         return Err(unexpected(answer));
     };
-    Ok(())
+    Ok(*linked)
 }
 
 /// An answer of the wrong kind: an `error`, or nonsense.

@@ -172,7 +172,8 @@ impl Store {
         .await
     }
 
-    /// Notes that an upload belongs into a container; noting it again changes what is known of it.
+    /// Notes that an upload belongs into a container, in the place of another of its name; noting it again
+    /// changes what is known of it.
     pub async fn mount_file(
         &self,
         workspace: &str,
@@ -184,7 +185,28 @@ impl Store {
             .await
     }
 
-    /// The uploads that belong into a container.
+    /// Notes that an upload lies in its place, unless another has taken that since.
+    pub async fn file_is_in_place(
+        &self,
+        workspace: &str,
+        container: &str,
+        file_id: &FileId,
+    ) -> Result<(), StoreError> {
+        let (workspace, container) = (workspace.to_owned(), container.to_owned());
+        let file_id = file_id.to_string();
+        self.write(move |db| {
+            db.execute(
+                "UPDATE container_files SET in_place = 1
+                 WHERE workspace = ?1 AND container = ?2 AND file_id = ?3",
+                params![workspace, container, file_id],
+            )
+            .map(|_| ())
+            .map_err(StoreError::sql("note an upload in its place"))
+        })
+        .await
+    }
+
+    /// The uploads that belong into a container: one for each name.
     pub async fn mounted_files(
         &self,
         workspace: &str,
@@ -193,7 +215,7 @@ impl Store {
         self.look_up(|db| {
             db.prepare_cached(
                 "SELECT file_id, filename, in_place FROM container_files
-                 WHERE workspace = ?1 AND container = ?2 ORDER BY file_id",
+                 WHERE workspace = ?1 AND container = ?2 ORDER BY filename, file_id",
             )
             .and_then(|mut query| {
                 query
@@ -243,6 +265,14 @@ pub(super) fn mount(
     container: &str,
     file: &MountedFile,
 ) -> Result<(), StoreError> {
+    db.execute(
+        "DELETE FROM container_files
+         WHERE workspace = ?1 AND container = ?2 AND filename = ?3 AND file_id <> ?4",
+        params![workspace, container, file.filename, &*file.file_id],
+    )
+    .map_err(StoreError::sql(
+        "forget an upload whose place another takes",
+    ))?;
     db.execute(
         "INSERT INTO container_files (workspace, container, file_id, filename, in_place)
          VALUES (?1, ?2, ?3, ?4, ?5)

@@ -444,6 +444,27 @@ async fn a_container_is_kept_used_and_removed() {
     let mounted = store.mounted_files(WORKSPACE, &row.id).await.unwrap();
     assert_eq!(mounted, [mount("b.csv")]);
 
+    let newer = MountedFile {
+        file_id: "file_0".into(),
+        in_place: false,
+        ..mount("b.csv")
+    };
+    let mounted = store.mount_file(WORKSPACE, &row.id, newer.clone());
+    mounted.await.unwrap();
+    for id in ["file_1", "file_0"] {
+        let id = id.into();
+        let placed = store.file_is_in_place(WORKSPACE, &row.id, &id);
+        placed.await.unwrap();
+    }
+    let mounted = store.mounted_files(WORKSPACE, &row.id).await.unwrap();
+    assert_eq!(
+        mounted,
+        [MountedFile {
+            in_place: true,
+            ..newer
+        }]
+    );
+
     let expire = store.set_container_state(WORKSPACE, &row.id, ContainerState::Expired);
     assert!(expire.await.unwrap());
     let wake = store.set_container_state(WORKSPACE, &row.id, ContainerState::Awake);

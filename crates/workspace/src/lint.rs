@@ -77,7 +77,7 @@ rules! {
     SHORTENED_NAME = "shortened_filename", Warning,
         "keep names of files within 255 bytes: a directory holds no longer ones";
     MISSING_INPUT = "input_not_in_container", Warning,
-        "make room in the container, give the file a shorter name, or keep it until a call has had it";
+        "make room in the container, give the file a shorter name, or one that nothing else has there, or keep it until a call has had it";
     SERVER_TOOL_RESULT = "tool_result_for_server_tool", Error,
         "`server_tool_use` blocks are answered by the service: send `tool_result` for `tool_use` blocks alone";
     EXPIRED_CONTAINER = "expired_container_reused", Error,

@@ -3,7 +3,6 @@
 
 use super::{Container, Containers, Sandbox, TreeError, store_failed};
 use common::limits::MAX_HOME_BYTES;
-use model::Upload;
 use sandbox::{Cause, SandboxError};
 
 impl Containers {
@@ -68,12 +67,7 @@ impl Containers {
             return Ok(());
         }
         for file in store.mounted_files(workspace, id).await.map_err(failed)? {
-            if !sandbox.waiting.iter().any(|it| it.file_id == file.file_id) {
-                sandbox.waiting.push(Upload {
-                    file_id: file.file_id,
-                    filename: file.filename,
-                });
-            }
+            sandbox.wait_for(file);
         }
         Ok(())
     }

@@ -8,10 +8,10 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncSeekExt as _;
 
+use super::uploads::Waiting;
 use super::{Container, Containers, Lease, go_without};
-use guest_proto::directory_name;
 use model::Upload;
-use sandbox::guest::{EditCall, ExecCall, ExecKind, PutFile};
+use sandbox::guest::{EditCall, ExecCall, ExecKind};
 use sandbox::{Cause, SandboxError};
 
 /// SHA-256 over a past.
@@ -38,7 +38,7 @@ impl PastCall {
 #[derive(Debug)]
 pub(super) enum Past {
     Put {
-        upload: Upload,
+        waiting: Waiting,
         /// Open, so that it can be had when the client has deleted it.
         content: tokio::fs::File,
     },
@@ -154,12 +154,18 @@ impl Containers {
         let mut past = before;
         let simple = sandbox.waiting_skills.is_empty() && !sandbox.tree_waits;
         if simple {
-            for upload in &sandbox.waiting {
-                match self.waiting(container, upload).await {
+            for waiting in &sandbox.waiting {
+                match self.waiting(container, &waiting.upload).await {
                     Some(Some((content, digest))) => {
-                        past = after(&past, &[b"put", upload.filename.as_bytes(), &digest]);
-                        let upload = upload.clone();
-                        puts.push(Past::Put { upload, content });
+                        let how: &[u8] = if waiting.unless_there {
+                            b"keep"
+                        } else {
+                            b"put"
+                        };
+                        let name = waiting.upload.filename.as_bytes();
+                        past = after(&past, &[how, name, &digest]);
+                        let waiting = waiting.clone();
+                        puts.push(Past::Put { waiting, content });
                     }
                     // Deleted since the request named it.
                     Some(None) => {}
@@ -214,18 +220,16 @@ impl Containers {
         past: &mut Past,
     ) -> Result<(), SandboxError> {
         match past {
-            Past::Put { upload, content } => {
+            Past::Put { waiting, content } => {
                 let rewound = content.rewind().await;
                 rewound.map_err(|error| SandboxError::Engine {
                     operation: "put an upload into the container",
                     cause: Cause::of(error),
                 })?;
-                let target = PutFile {
-                    name: &directory_name(&upload.filename),
-                    input_dir: &container.input_dir,
-                };
-                match lease.put_file(target, content).await {
-                    Ok(()) => self.placed(container, upload).await,
+                let upload = &waiting.upload;
+                match waiting.put(container, lease, content).await {
+                    // What is missing was told, or not, by the call whose result was known.
+                    Ok(_) => self.placed(container, upload).await,
                     Err(error) => {
                         let what = format!("`{}`", upload.filename);
                         go_without(container, &what, error.into()).map(drop)

@@ -27,9 +27,10 @@ impl Turn<'_> {
         self.meter.uses_container();
         self.used_container = true;
         if let Some(container) = self.container().await? {
+            let goes_on = request.resumes_pause || !request.answered.is_empty();
             self.engine
                 .containers
-                .add_uploads(&container, &request.uploads)
+                .add_uploads(&container, &request.uploads, !goes_on)
                 .await?;
             self.engine
                 .containers

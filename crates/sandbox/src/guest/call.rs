@@ -142,6 +142,16 @@ pub struct PutFile<'a> {
     pub input_dir: &'a str,
 }
 
+impl PutFile<'_> {
+    pub(super) fn into_request(self, unless_there: bool) -> RequestBody {
+        RequestBody::Put {
+            input_dir: self.input_dir.to_owned(),
+            name: self.name.to_owned(),
+            unless_there,
+        }
+    }
+}
+
 impl ExecCall {
     pub(super) fn into_request(self) -> (RequestBody, Vec<u8>) {
         let (command, payload) = match self.kind {

@@ -56,7 +56,7 @@ impl AsyncRead for Never {
 }
 
 impl Sandbox {
-    async fn put(&self, name: &str, mut content: &[u8]) -> Result<(), GuestError> {
+    async fn put(&self, name: &str, mut content: &[u8]) -> Result<bool, GuestError> {
         let file = PutFile {
             name,
             input_dir: INPUT,
@@ -163,6 +163,35 @@ async fn an_upload_replaces_our_earlier_link_but_never_a_file_of_the_users_own()
         )
         .await;
     assert_eq!(result.stdout, b"mine\nthird/etc/hostname\n");
+}
+
+#[tokio::test]
+async fn an_upload_that_is_there_stays_and_one_that_is_not_comes_back() {
+    let sandbox = Sandbox::start().await;
+    let put = async |content: &str| {
+        let file = PutFile {
+            name: "data.csv",
+            input_dir: INPUT,
+        };
+        let mut content = content.as_bytes();
+        let put = sandbox.guest.put_file_unless_there(file, &mut content);
+        put.await.unwrap()
+    };
+    let show = r#"cat data.csv "$INPUT_DIR/data.csv""#;
+    assert!(put("first").await);
+    assert!(put("second").await);
+    assert_eq!(sandbox.bash(1, show).await.stdout, b"firstfirst");
+    sandbox.bash(2, "rm data.csv").await;
+    assert!(put("third").await);
+    assert_eq!(sandbox.bash(3, show).await.stdout, b"firstfirst");
+    sandbox
+        .bash(4, r#"cd "$INPUT_DIR"; rm data.csv; mkdir data.csv"#)
+        .await;
+    assert!(put("fourth").await);
+    assert_eq!(sandbox.bash(5, show).await.stdout, b"fourthfourth");
+    sandbox.bash(6, "rm data.csv; echo own > data.csv").await;
+    assert!(!put("fifth").await);
+    assert_eq!(sandbox.bash(7, show).await.stdout, b"own\nfourth");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
