@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::server::{code_prompt, prompt, streamed};
 use crate::harness::sse::events_of;
 use crate::harness::transcript::golden;
-use crate::harness::{Canned, TestServer, canned::Reply};
+use crate::harness::{Canned, Processes, TestServer, canned::Reply};
 
 #[tokio::test]
 async fn an_error_before_the_first_event_is_an_http_error_in_both_forms() {
@@ -148,4 +148,13 @@ async fn a_call_over_its_time_says_so_and_a_dead_sandbox_is_unavailable() {
         ["execution_time_exceeded", "unavailable", "unavailable"]
     );
     assert_eq!(message["content"][7]["content"]["stdout"], "alive\n");
+}
+
+#[tokio::test]
+async fn a_command_with_a_nul_byte_is_no_input_of_its_tool() {
+    let server = TestServer::on(Arc::new(Processes::new())).await;
+    server.steps(&json!([{"bash": "echo a\0b"}])).await;
+    let answer = server.message(&code_prompt("go")).await;
+    let code = &answer["content"][1]["content"]["error_code"];
+    assert_eq!(code, "invalid_tool_input", "{answer}");
 }

@@ -383,6 +383,28 @@ async fn output_files_that_are_not_returned_are_told_of() {
 }
 
 #[tokio::test]
+async fn what_the_editor_writes_among_outputs_is_told_to_stay_there() {
+    let server = running(json!([
+        {"create": {"path": "$OUTPUT_DIR/a.md", "file_text": "a"}},
+        {"create": {"path": "plain.md", "file_text": "a"}},
+        {"view": "$OUTPUT_DIR"},
+        {"bash": "echo b > $OUTPUT_DIR/b.md; printf %s $OUTPUT_DIR"},
+        {"str_replace": {"path": "${{ last.stdout }}/b.md", "old_str": "b", "new_str": "c"}},
+        {"create": {"path": "$OUTPUT_DIR/plain.md/no", "file_text": "a"}},
+    ]))
+    .await;
+    let answer = server.message(&code_prompt("go")).await;
+    let verdict = server.control("GET", "verify", &Value::Null).await;
+    let told = verdict["lints"].as_array().unwrap().iter();
+    let told: Vec<&str> = told
+        .filter(|lint| lint["code"] == "output_not_returned")
+        .map(|lint| lint["message"].as_str().unwrap())
+        .collect();
+    assert_eq!(told.len(), 3, "{answer}");
+    assert!(told[0].ends_with("`$OUTPUT_DIR/a.md`: not returned, an edit hands back no files"));
+}
+
+#[tokio::test]
 async fn an_output_file_beyond_the_quota_stays_in_its_container_and_the_turn_goes_on() {
     let server = TestServer::on_with(Arc::new(Processes::new()), |config| config.quota_bytes = 9);
     let server = server.await;

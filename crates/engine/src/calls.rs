@@ -542,10 +542,18 @@ impl Running<'_> {
                 }
                 self.ran(guest, &output_dir, result).await
             }
-            PastCall::Edit(call) => Ok(match guest.edit(call).await? {
-                Ok(outcome) => Done::Edited(words::edited(outcome)),
-                Err(error) => words::refused(error, self.input),
-            }),
+            PastCall::Edit(call) => {
+                let written = call.edit.written().map(str::to_owned);
+                Ok(match guest.edit(call).await? {
+                    Ok(outcome) => {
+                        if let Some(path) = written {
+                            self.tell_of_output(&path);
+                        }
+                        Done::Edited(words::edited(outcome))
+                    }
+                    Err(error) => words::refused(error, self.input),
+                })
+            }
         }
     }
 

@@ -265,6 +265,17 @@ impl Containers {
         settings.max_disk_bytes > 0
     }
 
+    /// Whether a path that the editor is given lies in an output directory: this edit's own, or a call's.
+    pub(crate) fn is_output(&self, container: &Container, path: &str) -> bool {
+        let root = self.0.backend.settings(&self.spec(container)).files_root;
+        let directories = ["$OUTPUT_DIR", "${OUTPUT_DIR}", &format!("{root}/output")];
+        let inside = |directory: &&str| {
+            path.strip_prefix(*directory)
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        directories.iter().any(inside)
+    }
+
     /// How long calls may take.
     pub fn timeouts(&self) -> Timeouts {
         self.0.timeouts

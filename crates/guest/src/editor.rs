@@ -138,7 +138,11 @@ fn view(
     let content_bytes = content.len() as u64;
     if content_bytes > settings.max_view_bytes {
         let mut failure = too_large(path, content_bytes, settings.max_view_bytes);
-        failure.message.push_str("; use `view_range` to see a part");
+        failure.message.push_str(match view_range {
+            _ if count_lines(content) == 1 => "; a program can show a part of this line",
+            None => "; use `view_range` to see a part",
+            Some(_) => "; use a smaller `view_range`",
+        });
         return Err(failure);
     }
     let result = EditResult::View {
@@ -315,8 +319,18 @@ fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     }
 }
 
-/// Says what is at the place where nothing could be written.
+/// Says what is at the place where nothing could be written, or above it.
 fn reclassify(place: &Path, path: &str, error: &io::Error) -> Failure {
+    // As it was spelt: the two end alike.
+    let above = place.ancestors().zip(Path::new(path).ancestors()).skip(1);
+    for (place, path) in above {
+        if fs::metadata(place).is_ok_and(|found| !found.is_dir()) {
+            return Failure::new(
+                EditErrorKind::InvalidInput,
+                format!("`{}` is not a directory", path.display()),
+            );
+        }
+    }
     match fs::metadata(place) {
         Ok(metadata) if metadata.is_dir() => Failure::directory(path),
         Ok(metadata) if metadata.file_type().is_socket() => Failure::not_a_file(path),

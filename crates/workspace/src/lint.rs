@@ -73,7 +73,7 @@ rules! {
     UNFETCHED_OUTPUT = "unfetched_output", Warning,
         "fetch it with `GET /v1/files/{id}/content`, hand it on, or delete it";
     UNRETURNED_OUTPUT = "output_not_returned", Warning,
-        "it stays in the container: have code give it a name that the Files API takes, or delete files that are no longer needed";
+        "it stays in the container: have code give it a name that the Files API takes, delete files that are no longer needed, or have a command copy to `$OUTPUT_DIR` what the editor has written elsewhere";
     SHORTENED_NAME = "shortened_filename", Warning,
         "keep names of files within 255 bytes: a directory holds no longer ones";
     MISSING_INPUT = "input_not_in_container", Warning,

@@ -159,6 +159,17 @@ impl Running<'_> {
         note
     }
 
+    /// Notes that an edit has written where files are handed back from, but not the editor's.
+    pub(super) fn tell_of_output(&self, path: &str) {
+        if self.engine.containers.is_output(self.container, path) {
+            let text = format!(
+                "`{}`: `{path}`: not returned, an edit hands back no files",
+                self.id
+            );
+            self.input.lint(&UNRETURNED_OUTPUT, text);
+        }
+    }
+
     /// Takes the bytes of one file out of the sandbox: no more than it had when it was opened, whatever
     /// writes on.
     async fn fetch(

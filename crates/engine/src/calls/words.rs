@@ -38,7 +38,15 @@ pub(super) fn parse(
         _ => Err(WrongInput(format!("`{key}` must be a string"))),
     };
     Ok(match tool {
-        ServerTool::Bash => Parsed::Exec(ExecKind::Bash(text("command")?)),
+        ServerTool::Bash => {
+            let command = text("command")?;
+            // It becomes an argument of a program, which ends at the first one.
+            if command.contains('\0') {
+                let message = "`command` must not contain a NUL byte";
+                return Err(WrongInput(message.to_owned()));
+            }
+            Parsed::Exec(ExecKind::Bash(command))
+        }
         ServerTool::Python if in_cells => Parsed::Cell(text("code")?),
         ServerTool::Python => Parsed::Exec(ExecKind::Python {
             code: text("code")?,

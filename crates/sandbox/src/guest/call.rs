@@ -97,6 +97,16 @@ pub enum Edit {
     },
 }
 
+impl Edit {
+    /// The path of the file that it writes.
+    pub fn written(&self) -> Option<&str> {
+        match self {
+            Self::View { .. } => None,
+            Self::Create { path, .. } | Self::StrReplace { path, .. } => Some(path),
+        }
+    }
+}
+
 /// The result of an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EditOutcome {

@@ -128,6 +128,16 @@ async fn what_cannot_be_viewed_gives_an_error_of_its_own_kind_at_once() {
         "`missing` does not exist"
     );
     assert!(sandbox.view("/proc/version", None).await.is_ok());
+    let line = "x".repeat(1_500_000);
+    sandbox.write("wide", format!("{line}\n{line}\n").as_bytes());
+    for (range, hint) in [
+        (None, "; use `view_range` to see a part"),
+        (Some((1, 2)), "; use a smaller `view_range`"),
+        (Some((1, 1)), "; a program can show a part of this line"),
+    ] {
+        let message = sandbox.view("wide", range).await.unwrap_err().message;
+        assert!(message.ends_with(hint), "{message}");
+    }
 }
 
 #[tokio::test]
@@ -152,11 +162,14 @@ async fn create_over_what_is_no_file_is_refused() {
         ("fifo", EditErrorKind::NotAFile),
         ("/dev/null", EditErrorKind::NotAFile),
         ("dir", EditErrorKind::IsDirectory),
-        ("file/under", EditErrorKind::Io),
+        ("file/under", EditErrorKind::InvalidInput),
+        ("~/file/under/that", EditErrorKind::InvalidInput),
     ] {
         let error = sandbox.create(path, "x").await.unwrap_err();
         assert_eq!(error.kind, kind, "{path}: {error}");
     }
+    let under = sandbox.create("./file/under/that", "x").await;
+    assert_eq!(under.unwrap_err().message, "`./file` is not a directory");
 }
 
 #[tokio::test]
