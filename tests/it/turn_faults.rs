@@ -586,6 +586,14 @@ async fn items_of_batches_meet_faults_of_turns() {
     assert_eq!(reasons_of_a_batch(&server, &json!([])).await, meant);
     // Those of the request that makes it as well.
     assert_eq!(reasons_of_a_batch(&server, &faults).await, meant);
+    assert_eq!(verdict(&server).await["unused_faults"], json!([]));
+    let searches = json!([{"at": "tool", "tool": "web_search", "error_code": "unavailable"}]);
+    reasons_of_a_batch(&server, &searches).await;
+    let unused = &verdict(&server).await["unused_faults"];
+    assert_eq!(
+        (&unused[0]["fault"], &unused[0]["layer"]),
+        (&searches[0], &json!("request"))
+    );
 }
 
 /// The stop reasons of two items, in the order of the alphabet.

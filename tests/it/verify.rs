@@ -277,6 +277,114 @@ async fn a_fault_of_a_tool_is_no_failure_of_the_request() {
 }
 
 #[tokio::test]
+async fn a_fault_of_the_header_fires_or_is_told_with_its_request() {
+    let server = TestServer::start().await;
+    server
+        .script("- when: { user: { equals: hello } }\n  then: [{ text: Hi. }]")
+        .await;
+    let hello = server.messages(&prompt("hello"));
+    let brings = |request: &Request, fault: &Value| {
+        let request = request.clone();
+        request.header("x-sandtable-fault", &fault.to_string())
+    };
+    // These are for other requests, as a client's default header may be.
+    for elsewhere in [
+        json!({"at": "http", "path": "/v1/files", "status": 500}),
+        json!({"at": "wire", "method": "GET", "do": "merge"}),
+        json!({"at": "turn", "model": "nobody-*", "do": "pause_turn"}),
+    ] {
+        assert_eq!(server.send(&brings(&hello, &elsewhere)).await.status, 200);
+    }
+    let files = server.request("GET", "/v1/files");
+    let late = json!({"at": "turn", "do": "stop", "stop_reason": "max_tokens", "after_blocks": 0, "after_chars": 500});
+    assert_eq!(server.send(&brings(&files, &late)).await.status, 200);
+    assert_eq!(verify(&server, "").await["ok"], true);
+
+    let searches =
+        json!({"at": "tool", "tool": "web_search", "error_code": "unavailable", "times": 2});
+    for fault in [&searches, &late] {
+        assert_eq!(server.send(&brings(&hello, fault)).await.status, 200);
+    }
+    let verdict = verify(&server, "").await;
+    let ids: Vec<Value> = server
+        .journal()
+        .await
+        .iter()
+        .map(|entry| entry["id"].clone())
+        .collect();
+    assert_eq!(verdict["ok"], false, "{verdict}");
+    let unused = &verdict["unused_faults"];
+    assert_eq!(unused.as_array().unwrap().len(), 2, "{verdict}");
+    for (told, (fault, id)) in [&unused[0], &unused[1]]
+        .iter()
+        .zip([(&searches, &ids[1]), (&late, &ids[0])])
+    {
+        assert_eq!(
+            (&told["layer"], &told["fault"], &told["request_id"]),
+            (&json!("request"), fault, id)
+        );
+    }
+    server.control("POST", "reset", &Value::Null).await;
+    assert_eq!(verify(&server, "").await["ok"], true);
+}
+
+#[tokio::test]
+async fn a_fault_that_a_client_sends_with_every_request_need_fire_in_one() {
+    let server = TestServer::start().await;
+    server
+        .script("- when: { user: one }\n  then: [{ text: a }]\n- when: { user: two }\n  then: [{ text: a long text }]")
+        .await;
+    let fault = json!({"at": "turn", "do": "stop", "stop_reason": "max_tokens", "after_blocks": 0, "after_chars": 5});
+    let asks = |text: &str| {
+        let request = server.messages(&prompt(text));
+        request.header("x-sandtable-fault", &fault.to_string())
+    };
+    server.send(&asks("one")).await;
+    let verdict = verify(&server, "").await;
+    assert_eq!(
+        verdict["unused_faults"].as_array().unwrap().len(),
+        1,
+        "{verdict}"
+    );
+    server.send(&asks("two")).await;
+    server.send(&asks("one")).await;
+    assert_eq!(verify(&server, "").await["unused_faults"], json!([]));
+}
+
+#[tokio::test]
+async fn what_one_request_can_never_meet_is_refused_at_once() {
+    let server = TestServer::start().await;
+    let brings = |name: &str, fault: &Value| {
+        let request = server.messages(&prompt("hello"));
+        request.header(name, &fault.to_string())
+    };
+    let header = "x-sandtable-fault";
+    for fault in [
+        json!({"at": "http", "status": 529, "nth": 2}),
+        json!([{"at": "stream", "do": "stall", "for_ms": 1, "times": 5}]),
+    ] {
+        let response = server.send(&brings(header, &fault)).await;
+        assert_eq!(response.status, 400);
+        let message = response.message();
+        assert!(
+            message.contains("more than one request has")
+                && message.contains("POST /_sandtable/faults"),
+            "{message}"
+        );
+    }
+    let misspelt = brings("x-sandtable-faults", &json!({"at": "http", "status": 529}));
+    let response = server.send(&misspelt).await;
+    assert_eq!(response.status, 400);
+    assert!(
+        response
+            .message()
+            .contains("did you mean `x-sandtable-fault`?"),
+        "{}",
+        response.message()
+    );
+}
+
+#[tokio::test]
 async fn the_verdict_outlives_the_journal() {
     let server = TestServer::start().await;
     server

@@ -743,6 +743,8 @@ export interface UnusedFault {
   left: number | null;
   /** Why it cannot fire as things are. */
   note?: string;
+  /** Of one that came in the header of a request: the first request that brought it. */
+  request_id?: string;
   label?: string;
 }
 

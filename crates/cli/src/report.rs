@@ -49,8 +49,9 @@ const LISTS: &[List] = &[
         line: |item| {
             let note = item["note"].as_str();
             let text = format!(
-                "{}fault {}: fired {} times, {} left: {}",
+                "{}{}fault {}: fired {} times, {} left: {}",
                 label(item),
+                of_request(item),
                 item["id"],
                 item["fired"],
                 item["left"],
@@ -139,6 +140,12 @@ fn label(item: &Value) -> String {
     item["label"]
         .as_str()
         .map_or_else(String::new, |label| format!("{label}: "))
+}
+
+fn of_request(item: &Value) -> String {
+    item["request_id"]
+        .as_str()
+        .map_or_else(String::new, |id| format!("{id}: "))
 }
 
 fn helped(text: String, hint: &str) -> String {

@@ -164,6 +164,8 @@ pub const VERIFY_MISSES: usize = 200;
 pub const VERIFY_CHAINS: usize = 500;
 /// Attempts of one such request that are kept; the others are counted.
 pub const VERIFY_ATTEMPTS: usize = 50;
+/// Faults that requests of one workspace have brought along whose fate `verify` knows; the others are counted.
+pub const VERIFY_BROUGHT: usize = 500;
 /// Output files, pauses, and calls of one workspace that `verify` remembers, the oldest making room.
 pub const VERIFY_MEMORY: usize = 4096;
 /// Findings of one workspace from before its resets, in each list; the others are counted.

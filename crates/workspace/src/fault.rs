@@ -4,6 +4,7 @@
 //! request's) and counts. Faults take effect in `api` (HTTP), `engine` (turns and streams), and the engine's
 //! calls (tools); nothing here does more than decide. `docs/FAULTS.md` has the words.
 
+mod brought;
 mod load;
 mod parse;
 mod table;
@@ -20,6 +21,7 @@ use wire::ToolErrorCode;
 use common::hinted::Hinted;
 use model::{ServerTool, ServiceError, ToolFailure};
 
+pub use brought::{Bringer, Brought};
 pub use load::load;
 pub use parse::{METHODS, parse};
 pub use table::Fired;
@@ -363,9 +365,9 @@ impl Fault {
         self.select.model.is_some() || matches!(self.act, Act::Http(HttpAct::DeleteFile))
     }
 
-    /// Whether it is of answers to requests for certain models.
-    pub(crate) fn is_of_a_models_wire(&self) -> bool {
-        self.select.model.is_some() && matches!(self.act, Act::Wire(_))
+    /// Whether it is of requests for certain models.
+    pub(crate) fn is_of_a_model(&self) -> bool {
+        self.select.model.is_some()
     }
 
     /// Whether only an answer that is made here can meet it, and no recorded one.

@@ -406,6 +406,13 @@ impl Workspace {
                 FaultLayer::Request => {}
             }
         }
+        for (request_id, fault) in self.watch.unused_brought() {
+            for fault in self.annotated(vec![fault]) {
+                let mut told = named(json!(fault));
+                told["request_id"] = request_id.clone().into();
+                found.unused_faults.push(told);
+            }
+        }
         let recordings = self.cassettes.unused();
         let own = recordings.own.iter();
         found.unused_recordings = own.map(|unused| named(json!(unused))).collect();

@@ -3,6 +3,7 @@
 //! Everything is bounded (`limits::VERIFY_*`) and what does not fit is counted. A request that nothing
 //! is to be said of costs two loads and no lock.
 
+mod brought;
 mod chains;
 mod findings;
 mod made;
@@ -14,13 +15,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use control_api::{FailedTurn, FoundLint, Near, Unmatched};
+use control_api::{FailedTurn, FaultState, FoundLint, Near, Unmatched};
 use serde_json::json;
 
 use crate::coverage::{Coverage, Retry};
-use crate::fault::Fired;
+use crate::fault::{Brought, Fired};
 use crate::journal::Entry;
 use crate::lint::{Level, Lint};
+use brought::Headers;
 use chains::Chains;
 use common::clock::Clock;
 use common::ids::FileId;
@@ -135,6 +137,7 @@ struct State {
     misses: Vec<(String, Miss)>,
     misses_dropped: u64,
     chains: Chains,
+    brought: Headers,
     memory: Memory,
 }
 
@@ -181,6 +184,23 @@ impl Watch {
         let mut state = self.lock();
         state.keep(id, facts, answered);
         self.count(&state);
+    }
+
+    /// A request is over, or the batch that it made: what has become of the faults that it brought along.
+    pub fn note_brought(&self, request: &str, brought: Vec<Brought>) {
+        if !brought.is_empty() {
+            self.lock().brought.note(request, brought);
+        }
+    }
+
+    /// Faults that requests brought along and that fired in none of them, or less often than they may, each with the
+    /// first of these requests.
+    pub(crate) fn unused_brought(&self) -> Vec<(String, FaultState)> {
+        let state = self.lock();
+        let unused = state.brought.unused();
+        unused
+            .map(|(request, fault)| (request.to_owned(), fault.clone()))
+            .collect()
     }
 
     /// Calls of these ids ran in the container.
@@ -286,6 +306,7 @@ impl Watch {
         let dropped = [
             ("lints", state.lints_dropped),
             ("unmatched", state.misses_dropped),
+            ("unused_faults", state.brought.dropped()),
             ("faults", state.chains.dropped()),
             ("outputs", state.memory.dropped()),
         ];

@@ -875,6 +875,8 @@ class UnusedFault(_UnusedFault, total=False):
     workspace: str
     note: str
     """Why it cannot fire as things are."""
+    request_id: str
+    """Of one that came in the header of a request: the first request that brought it."""
     label: str
 
 

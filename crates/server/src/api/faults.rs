@@ -5,7 +5,8 @@ mod aim;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chrono::TimeDelta;
@@ -28,20 +29,26 @@ use common::hinted::{self, Hinted, Mistake};
 use common::limits;
 use engine::Report;
 use model::ServiceError;
-use workspace::fault::{self, Act, Dice, Faults, Fired, HttpAct, Occasion};
+use workspace::fault::{self, Act, Bringer, Dice, Faults, Fired, HttpAct, Occasion};
 
 /// Faults for one request, as one object or a list.
 const HEADER: &str = "x-sandtable-fault";
 
 /// The faults that a request brings along; several headers are one list.
 pub(super) fn of_request(
-    headers: &HeaderMap,
+    head: &Parts,
     seed: Option<u64>,
     request_id: &str,
 ) -> ApiResult<Option<Arc<Faults>>> {
+    let headers = &head.headers;
     if !headers.contains_key(HEADER) {
         return Ok(None);
     }
+    let bringer = Bringer {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        model: None,
+    };
     let bad =
         |error: &dyn Hinted| ApiError::invalid(format!("{HEADER}: {}", hinted::in_line(error)));
     let mut parsed = Vec::new();
@@ -53,6 +60,9 @@ pub(super) fn of_request(
             ApiError::invalid(hinted::in_line(&wrong))
         })?;
         parsed.extend(fault::parse(&value).map_err(|error| bad(&error))?);
+    }
+    for fault in &parsed {
+        fault.check_brought(bringer).map_err(|error| bad(&error))?;
     }
     // Events and verdicts tell a fault as it was given.
     let redactor = Redactor::default().with_known(keys(headers));
@@ -162,21 +172,20 @@ async fn delete(exchange: &Exchange, aim: &Aim) -> ApiResult<()> {
 /// Lets the answer's bytes travel as a wire fault says.
 pub(super) fn on_the_wire(
     record: &mut Record,
-    own: Option<&Faults>,
     connection: Connection,
     response: Response,
 ) -> Response {
     let workspace = Arc::clone(&record.workspace);
+    let own = record.own.clone();
+    let own = own.as_deref();
     let mut layers = own.into_iter().chain([&workspace.faults]);
-    let model = if layers.any(Faults::ask_for_model) {
-        record.noted.request.as_deref().and_then(aim::model_of)
-    } else {
-        None
-    };
+    if layers.any(Faults::ask_for_model) {
+        record.model = record.noted.request.as_deref().and_then(aim::model_of);
+    }
     let occasion = Occasion::Wire {
         method: &record.entry.method,
         path: &record.entry.path,
-        model: model.as_deref(),
+        model: record.model.as_deref(),
         stream: is_stream(&response),
     };
     let Some(fired) = workspace.fire(own, occasion) else {

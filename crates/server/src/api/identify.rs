@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::api::caller::{Betas, Caller};
 use crate::api::era;
@@ -14,7 +14,8 @@ use crate::api::error::{ApiError, ApiResult, RequestId};
 use crate::api::faults;
 use crate::api::key::keys;
 use crate::app::App;
-use common::hinted;
+use common::document::{did_you_mean, list};
+use common::hinted::{self, Mistake};
 use workspace::lint::Lint;
 use workspace::quirks::{Era, Layer};
 use workspace::verify::Made;
@@ -60,6 +61,7 @@ pub(super) fn caller(
     made: Made,
 ) -> ApiResult<(Caller, Vec<Lint>)> {
     let read = version::read(&head.headers, &app.config)?;
+    check_own(&head.headers)?;
     let quirks = workspace.quirks().with(&quirks(&head.headers)?).quirks;
     if quirks.era == Era::Beta2025 {
         era::check_version(&read.version)?;
@@ -71,7 +73,7 @@ pub(super) fn caller(
         version: read.version,
         betas: read.betas,
         quirks,
-        faults: faults::of_request(&head.headers, workspace.seed, &id.0)?,
+        faults: faults::of_request(head, workspace.seed, &id.0)?,
         made,
         open: OpenRequest::default(),
     };
@@ -82,19 +84,39 @@ pub(super) fn caller(
 pub(super) fn lenient_caller(
     workspace: &Arc<Workspace>,
     id: &RequestId,
-    headers: &HeaderMap,
+    head: &Parts,
     made: Made,
 ) -> ApiResult<Caller> {
+    check_own(&head.headers)?;
     Ok(Caller {
         workspace: Arc::clone(workspace),
         request_id: id.clone(),
         version: Cow::default(),
         betas: Betas::default(),
-        quirks: workspace.quirks().with(&quirks(headers)?).quirks,
-        faults: faults::of_request(headers, workspace.seed, &id.0)?,
+        quirks: workspace.quirks().with(&quirks(&head.headers)?).quirks,
+        faults: faults::of_request(head, workspace.seed, &id.0)?,
         made,
         open: OpenRequest::default(),
     })
+}
+
+/// A header of ours that is misspelt does nothing, and its request would prove nothing.
+fn check_own(headers: &HeaderMap) -> ApiResult<()> {
+    const KNOWN: [&str; 3] = [
+        "x-sandtable-fault",
+        "x-sandtable-quirk",
+        "x-sandtable-token",
+    ];
+    let own = headers.keys().map(HeaderName::as_str);
+    let mut own = own.filter(|name| name.starts_with("x-sandtable-"));
+    let Some(unknown) = own.find(|name| !KNOWN.contains(name)) else {
+        return Ok(());
+    };
+    let wrong = Mistake::new(format!("`{unknown}` is no header of sandtable"));
+    let wrong = wrong.with_hint(did_you_mean(unknown, KNOWN, || {
+        format!("known are {}", list(&KNOWN))
+    }));
+    Err(ApiError::invalid(hinted::in_line(&wrong)))
 }
 
 /// The quirks that a request sets for itself; several headers are one list.
@@ -109,6 +131,8 @@ fn quirks(headers: &HeaderMap) -> ApiResult<Layer> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Request;
+
     use super::*;
 
     #[test]
@@ -127,11 +151,18 @@ mod tests {
         headers.append(fault, http);
         let turn = r#"[{"at":"turn","do":"expire_container"}]"#;
         headers.append(fault, HeaderValue::from_static(turn));
-        let read = faults::of_request(&headers, None, "req_1")
-            .unwrap()
-            .unwrap();
+        let of_request = |headers: &HeaderMap| {
+            let mut head = Request::post("/v1/messages")
+                .body(())
+                .unwrap()
+                .into_parts()
+                .0;
+            head.headers.clone_from(headers);
+            faults::of_request(&head, None, "req_1")
+        };
+        let read = of_request(&headers).unwrap().unwrap();
         assert_eq!(read.list().len(), 2);
         headers.append(fault, HeaderValue::from_static(r#"{"at":"disk"}"#));
-        assert!(faults::of_request(&headers, None, "req_1").is_err());
+        assert!(of_request(&headers).is_err());
     }
 }

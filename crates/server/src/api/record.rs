@@ -25,7 +25,7 @@ use cassette::{Redactor, data_of_frame, split_frames};
 use common::ids::{Ids, Kind};
 use common::{limits, lossy};
 use workspace::coverage::Mode;
-use workspace::fault::Fired;
+use workspace::fault::{Bringer, Faults, Fired};
 use workspace::journal::{Body, Entry, Headers, Mark};
 use workspace::lint::Lint;
 use workspace::telemetry::{Done, TurnDone};
@@ -191,6 +191,10 @@ pub(super) struct Record {
     /// The facts beside the turn's own report.
     pub(super) facts: Facts,
     pub(super) made: Made,
+    /// The faults that the request has brought along.
+    pub(super) own: Option<Arc<Faults>>,
+    /// That was asked, where a fault wants to know it.
+    pub(super) model: Option<String>,
     /// The span of the log's lines, those of the body included.
     span: Span,
     /// Until this is in the journal.
@@ -219,6 +223,8 @@ impl Record {
             noted: Noted::default(),
             facts: Facts::default(),
             made: Made::default(),
+            own: None,
+            model: None,
             span: Span::current(),
             pushed: false,
         };
@@ -395,6 +401,14 @@ impl Record {
             made: &self.made,
         };
         workspace.watch.note(seen, facts);
+        if let Some(own) = self.own.take() {
+            let brought = own.brought(Bringer {
+                method: &entry.method,
+                path: &entry.path,
+                model: self.model.as_deref(),
+            });
+            workspace.watch.note_brought(&entry.id, brought);
+        }
         workspace.telemetry.request(&Done {
             request_id: &entry.id,
             workspace: Some(&workspace.id),

@@ -23,7 +23,6 @@ use crate::api::{batches, faults, files, identify, json, messages, models, repla
 use crate::app::App;
 use common::ids::Kind;
 use workspace::Workspace;
-use workspace::fault::Faults;
 
 /// Whether a path is of this surface, so that nobody else needs to be asked.
 pub(crate) fn is_below(path: &str) -> bool {
@@ -108,7 +107,7 @@ async fn answer_over(app: App, connection: Option<Connection>, request: Request)
     let work = async move {
         // Dropped with this future if the client leaves before there is an answer.
         let mut record = begun;
-        let (outcome, own) = carry_out(app, workspace, &id, &mut record, (head, body)).await;
+        let outcome = carry_out(app, workspace, &id, &mut record, (head, body)).await;
         let mut response = outcome.unwrap_or_else(|error| {
             let (response, body) = error.answer(Some(&id.0));
             record.noted.response = Some(body);
@@ -117,24 +116,23 @@ async fn answer_over(app: App, connection: Option<Connection>, request: Request)
         record.answered(&mut response, &id);
         let response = record.keep_body(response);
         let connection = connection.unwrap_or_default();
-        let response = faults::on_the_wire(&mut record, own.as_deref(), connection, response);
+        let response = faults::on_the_wire(&mut record, connection, response);
         record.close(response)
     };
     work.instrument(span).await
 }
 
-/// The outcome, and the faults that the request has brought along.
 async fn carry_out(
     app: App,
     workspace: Arc<Workspace>,
     id: &RequestId,
     record: &mut Record,
     (head, body): (Parts, Body),
-) -> (Outcome, Option<Arc<Faults>>) {
+) -> Outcome {
     let mounted = workspace.cassettes.get();
     let made = record.made.clone();
     let caller = match &mounted {
-        Some(_) => identify::lenient_caller(&workspace, id, &head.headers, made),
+        Some(_) => identify::lenient_caller(&workspace, id, &head, made),
         None => identify::caller(&app, &workspace, id, &head, made).map(|(caller, notes)| {
             record.facts.lints = notes;
             caller
@@ -144,11 +142,11 @@ async fn carry_out(
         Ok(caller) => caller,
         Err(error) => {
             record.noted.request = json::unseen(&head.headers, body).await;
-            return (Err(error), None);
+            return Err(error);
         }
     };
     caller.open = record.open.clone();
-    let own = caller.faults.clone();
+    record.own.clone_from(&caller.faults);
     let mut exchange = Exchange::new(app, caller, (head, body));
     let outcome = match faults::apply(&mut exchange, &mut record.facts.fired).await {
         Ok(Some(response)) => Ok(response),
@@ -161,7 +159,7 @@ async fn carry_out(
         Err(error) => Err(error),
     };
     record.noted = exchange.noted;
-    (outcome, own)
+    outcome
 }
 
 /// The parts of a path below `/v1/`, for [`route`] and [`allowed`] to compare.

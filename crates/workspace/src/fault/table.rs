@@ -25,17 +25,17 @@ pub struct Dice {
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     last_id: u64,
     /// Asked before `base`.
-    own: Vec<Entry>,
+    pub(super) own: Vec<Entry>,
     base: Vec<Entry>,
 }
 
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     id: u64,
-    fault: Arc<Fault>,
+    pub(super) fault: Arc<Fault>,
     matched: u64,
     fired: u64,
 }
@@ -253,11 +253,12 @@ impl Faults {
         entries.any(|entry| entry.fault.asks_for_body() && entry.fault.may_fit(method, path))
     }
 
-    /// Whether an answer's bytes need to know the model that was asked.
+    /// Whether the model that was asked must be known once there is an answer: by faults of its bytes, and by whoever
+    /// says which faults the request was meant for.
     pub fn ask_for_model(&self) -> bool {
         let state = self.lock();
         let mut entries = state.own.iter().chain(&state.base);
-        entries.any(|entry| entry.fault.is_of_a_models_wire())
+        entries.any(|entry| entry.fault.is_of_a_model())
     }
 
     /// Whether any of them is of turns as a whole.
@@ -267,7 +268,7 @@ impl Faults {
         entries.any(|entry| entry.fault.needs_a_turn())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -304,7 +305,7 @@ impl Entry {
                 .is_none_or(|probability| dice.throw(self.id, self.matched) < probability)
     }
 
-    fn is_unused(&self) -> bool {
+    pub(super) fn is_unused(&self) -> bool {
         let select = &self.fault.select;
         match (select.times, select.probability) {
             // Luck decided, and it had its occasions.
@@ -314,7 +315,7 @@ impl Entry {
         }
     }
 
-    fn describe(&self, layer: FaultLayer) -> FaultState {
+    pub(super) fn describe(&self, layer: FaultLayer) -> FaultState {
         // null: for ever.
         let left = self.fault.select.times.map(|times| times - self.fired);
         FaultState {

@@ -38,7 +38,8 @@ pub(in crate::api) async fn create(exchange: &mut Exchange) -> Outcome {
         let row = keep(&app, &caller, received).await?;
         caller.made.note(&row.id);
         let answer = answer(&row, &caller, &headers);
-        run::start(&app, caller.workspace, row, caller.faults);
+        let brings = caller.faults.map(|faults| (caller.request_id, faults));
+        run::start(&app, caller.workspace, row, brings);
         Ok::<_, ApiError>(answer)
     });
     kept.await.map_err(|error| ApiError::internal(&error))?

@@ -13,24 +13,23 @@ use tracing::Instrument as _;
 
 use super::item;
 use super::persist::persist;
+use crate::api::error::RequestId;
 use crate::app::App;
 use common::limits;
 use store::{BatchRow, BatchState, ItemOutcome, StoreError};
 use workspace::Workspace;
-use workspace::fault::Faults;
+use workspace::fault::{Bringer, Faults};
 
-/// Runs a batch in the background. Its items meet `faults`, those of the request that made it.
-pub(super) fn start(
-    app: &App,
-    workspace: Arc<Workspace>,
-    batch: BatchRow,
-    faults: Option<Arc<Faults>>,
-) {
+/// The request that has made a batch, and the faults that it brought along for the items.
+pub(super) type Brings = (RequestId, Arc<Faults>);
+
+/// Runs a batch in the background. Its items meet the faults of the request that made it.
+pub(super) fn start(app: &App, workspace: Arc<Workspace>, batch: BatchRow, brings: Option<Brings>) {
     let (runner, n, owner) = (app.clone(), batch.n, batch.workspace.clone());
     let span =
         tracing::error_span!(parent: None, "batch", id = %batch.id, workspace = %batch.workspace);
     app.batches.start(n, owner, |wake| {
-        let work = async move { run(runner, workspace, (Arc::new(batch), faults), &wake).await };
+        let work = async move { run(runner, workspace, (Arc::new(batch), brings), &wake).await };
         work.instrument(span)
     });
 }
@@ -92,9 +91,10 @@ async fn look(app: &App, workspace: &Workspace, batch: &BatchRow) -> Look {
 async fn run(
     app: App,
     workspace: Arc<Workspace>,
-    (batch, faults): (Arc<BatchRow>, Option<Arc<Faults>>),
+    (batch, brings): (Arc<BatchRow>, Option<Brings>),
     wake: &Notify,
 ) {
+    let faults = brings.as_ref().map(|(_, faults)| Arc::clone(faults));
     let mut running = FuturesUnordered::new();
     let mut after = -1;
     let mut more = true;
@@ -136,5 +136,13 @@ async fn run(
         }
     };
     while running.next().await.is_some() {}
+    if let Some((request_id, faults)) = brings {
+        let brought = faults.brought(Bringer {
+            method: "POST",
+            path: "/v1/messages/batches",
+            model: None,
+        });
+        workspace.watch.note_brought(&request_id.0, brought);
+    }
     persist(|| app.store.end_batch(batch.n, workspace.clock.now(), rest)).await;
 }
