@@ -43,6 +43,15 @@ pub(super) fn rounds(body: &Value) -> usize {
     turn(body).count()
 }
 
+/// Whether the assistant has called anything in this turn.
+pub(super) fn has_calls(body: &Value) -> bool {
+    let mut messages = turn(body);
+    messages.any(|message| {
+        let seen = seen_in(&message["content"]);
+        seen.iter().any(|block| matches!(block, Seen::Call { .. }))
+    })
+}
+
 /// The blocks that the assistant wrote in this turn.
 pub(super) fn seen(body: &Value) -> Vec<Seen<'_>> {
     turn(body)

@@ -178,8 +178,9 @@ assert error.status_code == 529 and error.body["error"]["type"] == "overloaded_e
 
 # Every way to stop, plain and streamed.
 for how in ["end_turn", "max_tokens", "stop_sequence", "refusal"]:
-    plain = api.messages.create(**options(f"stop with {how}"))
-    with api.messages.stream(**options(f"stop with {how}")) as stream:
+    asked = options(f"stop with {how}") | {"stop_sequences": ["END"]}
+    plain = api.messages.create(**asked)
+    with api.messages.stream(**asked) as stream:
         streamed = stream.get_final_message()
     for message in (plain, streamed):
         assert message.stop_reason == how, message

@@ -1,16 +1,63 @@
 //! Checks a result against `expect` or `if`, and says what came instead.
 
+use std::borrow::Cow;
+
 use super::matching::{TextMatcher, gist};
-use super::rule::{Expect, ExpectedError};
-use crate::CallResult;
+use super::rule::{Expect, ExpectedError, ExpectedFile, Rule};
+use super::template::Text;
+use super::view::View;
+use crate::{CallResult, ModelError};
+use common::bounded;
 
 /// Characters of stderr that a failed expectation quotes.
 const STDERR_CHARS: usize = 400;
 
 /// Every difference between what was expected of a result and what came.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Unexpected(String);
+#[derive(Debug, Default)]
+pub(super) struct Differences {
+    told: Vec<String>,
+    hint: Option<&'static str>,
+}
+
+impl Differences {
+    pub(super) fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// What helps.
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        self.hint
+    }
+
+    /// What was expected and what came, with the end of stderr where nothing was expected of that.
+    pub(super) fn message(&self, expect: &Expect, result: &CallResult) -> String {
+        let mut message = format!("expected {}", self.told.join("; expected "));
+        if expect.stderr.is_none() && !result.stderr.trim().is_empty() {
+            let trimmed = result.stderr.trim();
+            let skip = trimmed.chars().count().saturating_sub(STDERR_CHARS);
+            message.push_str("\n  stderr: ");
+            message.extend(trimmed.chars().skip(skip));
+        }
+        message
+    }
+
+    fn text(&mut self, name: &str, wanted: Option<&TextMatcher>, came: &str) {
+        let Some(wanted) = wanted.filter(|wanted| !wanted.holds(came)) else {
+            return;
+        };
+        let (wants, got) = wanted.describe_against(came);
+        let got = match got {
+            Some(got) => got,
+            None if came.is_empty() => "nothing".to_owned(),
+            None => format!("`{}`", gist(came)),
+        };
+        if wanted.differs_at_the_end(came) {
+            self.hint =
+                Some("they differ in white space at the end alone, which `contains` passes over");
+        }
+        self.told.push(format!("`{name}` {wants}, got {got}"));
+    }
+}
 
 impl ExpectedError {
     fn code(&self) -> Option<&str> {
@@ -21,10 +68,40 @@ impl ExpectedError {
     }
 }
 
+impl ExpectedFile {
+    fn glob(
+        &self,
+        fill: &dyn Fn(&Text) -> Result<String, ModelError>,
+        place: &dyn Fn() -> String,
+    ) -> Result<glob::Pattern, ModelError> {
+        match self {
+            Self::Glob(glob) => Ok(glob.clone()),
+            Self::Template(text) => {
+                let text = fill(text)?;
+                bounded::glob(&text).map_err(|error| {
+                    let wrong = format!(
+                        "{}: `{}` in `files` is no glob: {error}",
+                        place(),
+                        gist(&text)
+                    );
+                    ModelError::new(wrong)
+                        .with_hint("`*` is any text, `?` one character, `[[]` a bracket")
+                })
+            }
+        }
+    }
+}
+
 impl Expect {
-    /// `Err` names every difference.
-    pub(super) fn check(&self, result: &CallResult) -> Result<(), Unexpected> {
-        let mut differences = Vec::new();
+    /// What of a result differs from it, with its templates filled in.
+    pub(super) fn differences(
+        &self,
+        rule: &Rule,
+        result: &CallResult,
+        view: View<'_>,
+    ) -> Result<Differences, ModelError> {
+        let fill = |text: &Text| rule.templates.render(text, view).map(Cow::into_owned);
+        let mut differences = Differences::default();
         if let Some(wanted) = &self.return_code
             && !result
                 .return_code
@@ -36,7 +113,8 @@ impl Expect {
                 (None, Some(error)) => format!("error `{error}`"),
                 (None, None) => "none".to_owned(),
             };
-            differences.push(format!("`return_code` {}, got {came}", wanted.join(" or ")));
+            let told = format!("`return_code` {}, got {came}", wanted.join(" or "));
+            differences.told.push(told);
         }
         if let Some(wanted) = &self.error_code
             && wanted.code() != result.error_code.as_deref()
@@ -44,69 +122,40 @@ impl Expect {
             let name = |code: Option<&str>| {
                 code.map_or_else(|| "none".to_owned(), |code| format!("`{code}`"))
             };
-            differences.push(format!(
+            differences.told.push(format!(
                 "`error_code` {}, got {}",
                 name(wanted.code()),
                 name(result.error_code.as_deref())
             ));
         }
-        text(
-            "stdout",
-            self.stdout.as_ref(),
-            &result.stdout,
-            &mut differences,
-        );
-        text(
-            "stderr",
-            self.stderr.as_ref(),
-            &result.stderr,
-            &mut differences,
-        );
-        for wanted in &self.files {
-            if !result
-                .files
-                .iter()
-                .any(|file| wanted.matches(&file.filename))
-            {
-                let names: Vec<String> = result
-                    .files
-                    .iter()
-                    .map(|file| format!("`{}`", file.filename))
-                    .collect();
-                let came = if names.is_empty() {
-                    "no files".to_owned()
-                } else {
-                    names.join(", ")
-                };
-                differences.push(format!("file `{wanted}`, got {came}"));
+        let filled = |wanted: &Option<TextMatcher<Text>>| {
+            let wanted = wanted.as_ref();
+            wanted.map(|wanted| wanted.filled(&fill)).transpose()
+        };
+        differences.text("stdout", filled(&self.stdout)?.as_ref(), &result.stdout);
+        differences.text("stderr", filled(&self.stderr)?.as_ref(), &result.stderr);
+        let Some(files) = &self.files else {
+            return Ok(differences);
+        };
+        let names = result.files.iter();
+        let names: Vec<String> = names.map(|file| format!("`{}`", file.filename)).collect();
+        let came = match names.as_slice() {
+            [] => "no files".to_owned(),
+            names => names.join(", "),
+        };
+        if files.is_empty() && !names.is_empty() {
+            differences.told.push(format!("no files, got {came}"));
+        }
+        for wanted in files {
+            let place = || rule.place_of(self.at);
+            let wanted = wanted.glob(&fill, &place)?;
+            let mut files = result.files.iter();
+            if !files.any(|file| wanted.matches(&file.filename)) {
+                differences
+                    .told
+                    .push(format!("file `{wanted}`, got {came}"));
             }
         }
-        if differences.is_empty() {
-            return Ok(());
-        }
-        let mut message = format!("expected {}", differences.join("; expected "));
-        if self.stderr.is_none() && !result.stderr.trim().is_empty() {
-            let tail: String = {
-                let trimmed = result.stderr.trim();
-                let skip = trimmed.chars().count().saturating_sub(STDERR_CHARS);
-                trimmed.chars().skip(skip).collect()
-            };
-            message.push_str("\n  stderr: ");
-            message.push_str(&tail);
-        }
-        Err(Unexpected(message))
-    }
-}
-
-fn text(name: &str, wanted: Option<&TextMatcher>, came: &str, differences: &mut Vec<String>) {
-    if let Some(wanted) = wanted
-        && !wanted.holds(came)
-    {
-        let came = if came.is_empty() {
-            "nothing".to_owned()
-        } else {
-            format!("`{}`", gist(came))
-        };
-        differences.push(format!("`{name}` {}, got {came}", wanted.describe()));
+        Ok(differences)
     }
 }

@@ -7,30 +7,33 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::path::Path;
-use crate::{DeclaredTool, TurnRequest};
+use super::template::Text;
+use crate::{DeclaredTool, ModelError, TurnRequest};
 use common::document::Position;
 use common::work;
 
 /// Characters of a request that a message quotes.
 const GIST_CHARS: usize = 80;
+/// Of these so many stand before the first difference of two texts that else look the same.
+const BEFORE_CHARS: usize = 20;
 
-/// One way a text can match.
+/// One way a text can match. In an `expect` the texts may be templates.
 #[derive(Debug, Clone)]
-pub(super) enum TextTest {
-    Equals(String),
-    Contains(String),
+pub(super) enum TextTest<T = String> {
+    Equals(T),
+    Contains(T),
     Regex(Regex),
     Glob(glob::Pattern),
 }
 
 /// Any of several ways to match.
 #[derive(Debug, Clone)]
-pub(super) struct TextMatcher {
-    pub(super) any_of: Vec<Way>,
+pub(super) struct TextMatcher<T = String> {
+    pub(super) any_of: Vec<Way<T>>,
 }
 
 /// Of each key one of its tests must hold.
-pub(super) type Way = Vec<Vec<TextTest>>;
+pub(super) type Way<T = String> = Vec<Vec<TextTest<T>>>;
 
 /// A condition on a value of the body.
 #[derive(Debug, Clone)]
@@ -79,10 +82,23 @@ impl TextTest {
         }
     }
 
-    fn describe(&self) -> String {
+    /// Where the difference begins, if a gist of both would not show it.
+    fn hidden_difference(&self, came: &str) -> Option<usize> {
         match self {
-            Self::Equals(wanted) => format!("exactly `{}`", gist(wanted)),
-            Self::Contains(wanted) => format!("containing `{}`", gist(wanted)),
+            Self::Equals(wanted) => hidden_difference(wanted, came),
+            Self::Contains(wanted) => {
+                let is_hidden =
+                    !came.contains(wanted.as_str()) && gist(came).contains(&gist(wanted));
+                is_hidden.then_some(0)
+            }
+            Self::Regex(_) | Self::Glob(_) => None,
+        }
+    }
+
+    fn describe(&self, show: &dyn Fn(&str) -> String) -> String {
+        match self {
+            Self::Equals(wanted) => format!("exactly {}", show(wanted)),
+            Self::Contains(wanted) => format!("containing {}", show(wanted)),
             Self::Regex(regex) => format!("matching `{}`", gist(regex.as_str())),
             Self::Glob(glob) => format!("like `{}`", gist(glob.as_str())),
         }
@@ -100,12 +116,37 @@ impl TextMatcher {
 
     /// Its conditions in words.
     pub(super) fn describe(&self) -> String {
+        self.described(&marked)
+    }
+
+    /// Its conditions in words, and a text that does not fit them, where a gist of it would not show the difference.
+    pub(super) fn describe_against(&self, came: &str) -> (String, Option<String>) {
+        let tests = self.any_of.iter().flatten().flatten();
+        match tests.filter_map(|test| test.hidden_difference(came)).min() {
+            Some(from) => (
+                self.described(&|wanted| escaped(wanted, from)),
+                Some(escaped(came, from)),
+            ),
+            None => (self.describe(), None),
+        }
+    }
+
+    /// Whether a text that it wants is another at its end alone, in white space.
+    pub(super) fn differs_at_the_end(&self, came: &str) -> bool {
+        let mut tests = self.any_of.iter().flatten().flatten();
+        tests.any(|test| match test {
+            TextTest::Equals(wanted) => wanted != came && wanted.trim_end() == came.trim_end(),
+            TextTest::Contains(_) | TextTest::Regex(_) | TextTest::Glob(_) => false,
+        })
+    }
+
+    fn described(&self, show: &dyn Fn(&str) -> String) -> String {
         let ways: Vec<String> = self
             .any_of
             .iter()
             .map(|way| {
                 let keys = way.iter().map(|key| {
-                    let tests: Vec<String> = key.iter().map(TextTest::describe).collect();
+                    let tests: Vec<String> = key.iter().map(|test| test.describe(show)).collect();
                     let tests = tests.join(" or ");
                     match (way.len(), key.len()) {
                         (2.., 2..) => format!("({tests})"),
@@ -153,6 +194,28 @@ impl TextMatcher {
     }
 }
 
+impl TextMatcher<Text> {
+    /// The same with its templates filled in.
+    pub(super) fn filled(
+        &self,
+        fill: &dyn Fn(&Text) -> Result<String, ModelError>,
+    ) -> Result<TextMatcher, ModelError> {
+        let filled = |test: &TextTest<Text>| {
+            Ok(match test {
+                TextTest::Equals(wanted) => TextTest::Equals(fill(wanted)?),
+                TextTest::Contains(wanted) => TextTest::Contains(fill(wanted)?),
+                TextTest::Regex(regex) => TextTest::Regex(regex.clone()),
+                TextTest::Glob(glob) => TextTest::Glob(glob.clone()),
+            })
+        };
+        let key = |key: &Vec<_>| key.iter().map(filled).collect();
+        let way = |way: &Way<Text>| way.iter().map(key).collect();
+        Ok(TextMatcher {
+            any_of: self.any_of.iter().map(way).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
 impl BodyTest {
     fn holds(&self, found: &[&Value]) -> bool {
         match self {
@@ -164,19 +227,39 @@ impl BodyTest {
         }
     }
 
-    fn describe(&self) -> String {
-        match self {
-            Self::Exists(true) => "any value".to_owned(),
-            Self::Exists(false) => "no value".to_owned(),
+    /// The test, and what was found, in words.
+    fn describe_against(&self, found: &[&Value]) -> (String, String) {
+        let first = found.first().map(|value| value.to_string());
+        let first = first.as_deref().unwrap_or_default();
+        let (wants, hidden) = match self {
+            Self::Exists(true) => ("any value".to_owned(), None),
+            Self::Exists(false) => ("no value".to_owned(), None),
             Self::AnyOf(wanted) => {
-                let wanted: Vec<String> = wanted
-                    .iter()
-                    .map(|value| format!("`{}`", gist(&value.to_string())))
-                    .collect();
-                wanted.join(" or ")
+                let wanted: Vec<String> = wanted.iter().map(Value::to_string).collect();
+                let hidden = wanted.iter();
+                let hidden = hidden
+                    .filter_map(|text| hidden_difference(text, first))
+                    .min();
+                let show = |text: &String| match hidden {
+                    Some(from) => escaped(text, from),
+                    None => marked(text),
+                };
+                let wants = wanted.iter().map(show).collect::<Vec<_>>().join(" or ");
+                (wants, hidden.map(|from| escaped(first, from)))
             }
-            Self::Text(matcher) => format!("a value {}", matcher.describe()),
-        }
+            Self::Text(matcher) => {
+                let came = found.first().map_or("".into(), |value| text_of(value));
+                let (wants, came) = matcher.describe_against(&came);
+                (format!("a value {wants}"), came)
+            }
+        };
+        let came = hidden.unwrap_or_else(|| marked(first));
+        let came = match found {
+            [] => "nothing there".to_owned(),
+            [_] => came,
+            [_, rest @ ..] => format!("{came} and {} more", rest.len()),
+        };
+        (wants, came)
     }
 }
 
@@ -227,42 +310,42 @@ impl Clause {
         }
     }
 
-    /// Its condition in words.
-    pub(super) fn wants(&self) -> String {
+    /// Its condition, and what the request has instead, in words.
+    pub(super) fn describe_against(&self, request: &TurnRequest) -> (String, String) {
+        let of_text = |matcher: &TextMatcher, came: &str| {
+            let (wants, got) = matcher.describe_against(came);
+            (format!("text {wants}"), got.unwrap_or_else(|| quoted(came)))
+        };
         match &self.test {
-            ClauseTest::Tools(wanted) => format!("`{}`", wanted.join("` or `")),
-            ClauseTest::User(matcher)
-            | ClauseTest::System(matcher)
-            | ClauseTest::Model(matcher) => format!("text {}", matcher.describe()),
-            ClauseTest::Uploads(UploadTest::Any(true)) => "any upload".to_owned(),
-            ClauseTest::Uploads(UploadTest::Any(false)) => "no upload".to_owned(),
-            ClauseTest::Uploads(UploadTest::Named(globs)) => {
-                let globs: Vec<&str> = globs.iter().map(glob::Pattern::as_str).collect();
-                format!("one named `{}`", globs.join("` or `"))
+            ClauseTest::Tools(wanted) => {
+                (format!("`{}`", wanted.join("` or `")), tools_gist(request))
             }
-            ClauseTest::Body(_, test) => test.describe(),
-            ClauseTest::Stream(wanted) | ClauseTest::Container(wanted) => wanted.to_string(),
-        }
-    }
-
-    /// A description of what the request has instead.
-    pub(super) fn came(&self, request: &TurnRequest) -> String {
-        match &self.test {
-            ClauseTest::Tools(_) => tools_gist(request),
-            ClauseTest::User(_) => quoted(&request.user_text),
-            ClauseTest::System(_) => quoted(&system_text(&request.body)),
-            ClauseTest::Model(_) => quoted(model_name(&request.body)),
-            ClauseTest::Uploads(_) => uploads_gist(request),
-            ClauseTest::Body(path, _) => match path.query(&request.body).as_deref() {
-                Err(visits) => format!("more to look at than {visits} values"),
-                Ok([]) => "nothing there".to_owned(),
-                Ok([one]) => format!("`{}`", gist(&one.to_string())),
-                Ok([first, rest @ ..]) => {
-                    format!("`{}` and {} more", gist(&first.to_string()), rest.len())
-                }
+            ClauseTest::User(matcher) => of_text(matcher, &request.user_text),
+            ClauseTest::System(matcher) => of_text(matcher, &system_text(&request.body)),
+            ClauseTest::Model(matcher) => of_text(matcher, model_name(&request.body)),
+            ClauseTest::Uploads(wanted) => {
+                let wants = match wanted {
+                    UploadTest::Any(true) => "any upload".to_owned(),
+                    UploadTest::Any(false) => "no upload".to_owned(),
+                    UploadTest::Named(globs) => {
+                        let globs: Vec<&str> = globs.iter().map(glob::Pattern::as_str).collect();
+                        format!("one named `{}`", globs.join("` or `"))
+                    }
+                };
+                (wants, uploads_gist(request))
+            }
+            ClauseTest::Body(path, test) => match path.query(&request.body) {
+                Ok(found) => test.describe_against(&found),
+                Err(visits) => (
+                    test.describe_against(&[]).0,
+                    format!("more to look at than {visits} values"),
+                ),
             },
-            ClauseTest::Stream(_) => streams(&request.body).to_string(),
-            ClauseTest::Container(_) => names_container(&request.body).to_string(),
+            ClauseTest::Stream(wanted) => (wanted.to_string(), streams(&request.body).to_string()),
+            ClauseTest::Container(wanted) => {
+                let came = names_container(&request.body);
+                (wanted.to_string(), came.to_string())
+            }
         }
     }
 
@@ -376,6 +459,36 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
+/// A text shortened, on one line, between marks.
+fn marked(text: &str) -> String {
+    format!("`{}`", gist(text))
+}
+
+/// A text from a place on, shortened, with nothing in it that cannot be seen.
+fn escaped(text: &str, from: usize) -> String {
+    let mut rest = text.chars().skip(from);
+    let shown: String = rest.by_ref().take(GIST_CHARS).collect();
+    let before = if from > 0 { "…" } else { "" };
+    let after = if rest.next().is_some() { "…" } else { "" };
+    format!("{before}{shown:?}{after}")
+}
+
+/// From which character on two texts are to be shown that differ although their gists do not.
+fn hidden_difference(wanted: &str, came: &str) -> Option<usize> {
+    if wanted == came || gist(wanted) != gist(came) {
+        return None;
+    }
+    let alike = wanted.chars().zip(came.chars());
+    let alike = alike.take_while(|(a, b)| a == b).count();
+    let is_short = |text: &str| text.chars().count() <= GIST_CHARS;
+    let is_seen = is_short(wanted) && is_short(came);
+    Some(if is_seen {
+        0
+    } else {
+        alike.saturating_sub(BEFORE_CHARS)
+    })
+}
+
 /// A text shortened, on one line.
 pub(super) fn gist(text: &str) -> String {
     // Twice the room: whitespace may fold away.
@@ -405,6 +518,41 @@ mod tests {
         assert_eq!(gist(" a\n  b\t"), "a b");
         let long = gist(&"ä ".repeat(1_000));
         assert_eq!(long.chars().count(), GIST_CHARS + 1);
+    }
+
+    #[test]
+    fn a_difference_that_is_told_is_seen() {
+        let of = |test| TextMatcher {
+            any_of: vec![vec![vec![test]]],
+        };
+        let equals = |wanted: &str, came: &str| {
+            of(TextTest::Equals(wanted.to_owned())).describe_against(came)
+        };
+        let shown = |wanted: &str, came: &str| {
+            let (wants, got) = equals(wanted, came);
+            format!("{wants}, got {}", got.unwrap_or_default())
+        };
+        assert_eq!(shown("hi", "hi\n"), r#"exactly "hi", got "hi\n""#);
+        assert_eq!(shown("a b", "a  b"), r#"exactly "a b", got "a  b""#);
+        assert_eq!(shown("a\u{a0}b", "a b"), r#"exactly "a\u{a0}b", got "a b""#);
+        assert_eq!(shown("", "\n"), r#"exactly "", got "\n""#);
+        let long = "x".repeat(300);
+        let (wants, got) = equals(&format!("{long}1"), &format!("{long}2"));
+        assert!(
+            wants.ends_with("x1\"") && wants.starts_with("exactly …\"x"),
+            "{wants}"
+        );
+        assert!(got.unwrap().ends_with("x2\""));
+        assert_eq!(equals("a", "b"), ("exactly `a`".to_owned(), None));
+        let contains = of(TextTest::Contains("a b".to_owned()));
+        let (wants, got) = contains.describe_against("a  b c");
+        assert_eq!(
+            (wants.as_str(), got.as_deref()),
+            ("containing \"a b\"", Some("\"a  b c\""))
+        );
+        let body = BodyTest::AnyOf(vec!["a b".into()]);
+        let (wants, got) = body.describe_against(&[&"a  b".into()]);
+        assert_ne!(wants, got);
     }
 
     #[test]

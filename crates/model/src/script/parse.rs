@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::diagnostic::Sink;
 use super::matching::{Clause, TextMatcher, TextTest, Way, gist};
 use super::rule::Rule;
-use super::template::{Json, Mistake, Templates, Text};
+use super::template::{Json, Mistake, Templates, Text, has_template};
 use common::bounded::{self, GlobError};
 use common::document::{self, Diagnostic, Key, Kind, Node, Position, list};
 use common::limits::{self, MAX_SCRIPT_BYTES};
@@ -93,8 +93,11 @@ struct Parser {
     /// Those of the present rule that cannot be used: what they would capture is not called unknown as well.
     wrong_regexes: Vec<String>,
     /// Captures that the templates of the present rule read, and where.
-    reads: Vec<(String, u64)>,
+    reads: Vec<(String, Position)>,
 }
+
+/// Reads one text, of which a message says what it is.
+type Reader<T> = dyn Fn(&mut Parser, &Node, &str) -> Option<T>;
 
 /// The meaning of a plain string.
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +168,7 @@ impl Parser {
         };
         for (key, value) in entries {
             match key.name.as_str() {
-                "name" => rule.name = self.string(value, "`name`").unwrap_or_default(),
+                "name" => rule.name = self.plain(value, "`name`").unwrap_or_default(),
                 "when" => rule.clauses = self.when(value),
                 "times" => rule.times = self.count(value, "`times`", 1),
                 "then" => self.steps(value, &mut rule.ops),
@@ -202,11 +205,10 @@ impl Parser {
             .filter_map(|group| group.split_once('>'))
             .map(|(name, _)| name)
             .collect();
-        for (name, line) in reads {
+        for (name, at) in reads {
             if seen.contains(name.as_str()) || wrong.contains(name.as_str()) {
                 continue;
             }
-            let at = Position { line, column: 1 };
             if known.is_empty() {
                 self.sink.error_with_hint(
                     at,
@@ -249,9 +251,30 @@ impl Parser {
         text.map(ToOwned::to_owned)
     }
 
+    /// A string that no template can stand in.
+    fn plain(&mut self, node: &Node, what: &str) -> Option<String> {
+        let text = self.string(node, what)?;
+        self.check_plain(&text, node.at, what)?;
+        Some(text)
+    }
+
+    /// What looks like a template and would be taken for text is a mistake.
+    fn check_plain(&mut self, text: &str, at: Position, what: &str) -> Option<()> {
+        if !has_template(text) {
+            return Some(());
+        }
+        self.sink.error_with_hint(
+            at,
+            format!("{what} takes no template"),
+            r"only texts of steps are templates; `regex: '\$\{'` finds the text itself",
+        );
+        None
+    }
+
     /// A text that a number or a boolean cannot be meant for.
     fn word(&mut self, node: &Node, what: &str) -> Option<String> {
         if let Kind::Text(word) = &node.kind {
+            self.check_plain(word, node.at, what)?;
             return Some(word.clone());
         }
         let message = format!("{what} must be a string, got {}", node.what());
@@ -289,18 +312,18 @@ impl Parser {
     fn template(&mut self, node: &Node, what: &str) -> Option<Text> {
         let source = self.string(node, what)?;
         doubts::of_text(&source, node, &mut self.sink);
-        let made = self.templates.text(&source, node.lines, &mut self.reads);
-        self.made(node, made)
+        let mut reads = Vec::new();
+        let made = self.templates.text(&source, node.lines, &mut reads);
+        self.made(node, made, reads)
     }
 
     fn json(&mut self, node: &Node) -> Option<Json> {
         match &node.kind {
             Kind::Text(source) => {
                 doubts::of_text(source, node, &mut self.sink);
-                let made = self
-                    .templates
-                    .json_text(source, node.lines, &mut self.reads);
-                self.made(node, made)
+                let mut reads = Vec::new();
+                let made = self.templates.json_text(source, node.lines, &mut reads);
+                self.made(node, made, reads)
             }
             Kind::List(items) => items
                 .iter()
@@ -316,17 +339,26 @@ impl Parser {
         }
     }
 
-    fn made<T>(&mut self, node: &Node, made: Result<T, Mistake>) -> Option<T> {
-        made.map_err(|mistake| {
-            let column = if mistake.line == node.at.line {
+    /// What became of a template, and the captures that it reads.
+    fn made<T>(
+        &mut self,
+        node: &Node,
+        made: Result<T, Mistake>,
+        reads: Vec<(String, u64)>,
+    ) -> Option<T> {
+        let place = |line| Position {
+            line,
+            column: if line == node.at.line {
                 node.at.column
             } else {
                 1
-            };
-            let at = Position {
-                line: mistake.line,
-                column,
-            };
+            },
+        };
+        let reads = reads.into_iter();
+        self.reads
+            .extend(reads.map(|(name, line)| (name, place(line))));
+        made.map_err(|mistake| {
+            let at = place(mistake.line);
             match mistake.hint {
                 Some(hint) => self.sink.error_with_hint(at, mistake.message, hint),
                 None => self.sink.error(at, mistake.message),
@@ -336,6 +368,7 @@ impl Parser {
     }
 
     fn regex(&mut self, source: &str, at: Position) -> Option<regex::Regex> {
+        self.check_plain(source, at, "a regular expression")?;
         let regex = self.compiled(source, at);
         if regex.is_none() && self.regexes <= limits::SCRIPT_REGEXES {
             self.wrong_regexes.push(source.to_owned());
@@ -376,7 +409,13 @@ impl Parser {
     }
 
     fn glob(&mut self, node: &Node, what: &str) -> Option<glob::Pattern> {
-        let source = self.string(node, what)?;
+        let source = self.plain(node, what)?;
+        if source.is_empty() {
+            let message = format!("{what} is empty, so nothing could match");
+            let hint = "`*` is any text; leave the key out to match everything";
+            self.sink.error_with_hint(node.at, message, hint);
+            return None;
+        }
         let (message, hint) = match bounded::glob(&source) {
             Ok(glob) => return Some(glob),
             Err(GlobError::Stars) => (
@@ -397,6 +436,17 @@ impl Parser {
 
     /// A plain string, a list of alternatives, or a map of tests that must all hold.
     fn text_matcher(&mut self, node: &Node, what: &str, plain: PlainText) -> Option<TextMatcher> {
+        self.matcher_of(node, what, plain, &Self::plain)
+    }
+
+    /// The same of texts that `read` reads.
+    fn matcher_of<T>(
+        &mut self,
+        node: &Node,
+        what: &str,
+        plain: PlainText,
+        read: &Reader<T>,
+    ) -> Option<TextMatcher<T>> {
         let mut any_of = Vec::new();
         for item in self.alternatives(node, what)? {
             match &item.kind {
@@ -404,10 +454,10 @@ impl Parser {
                     // One of several that has no test would hold always.
                     self.alternatives(item, what)?;
                     self.known_keys(entries, &TEXT_KEYS, &format!("key of {what}"));
-                    any_of.push(self.text_tests(entries)?);
+                    any_of.push(self.text_tests(entries, read)?);
                 }
                 _ => any_of.push(vec![vec![match plain {
-                    PlainText::Contains => TextTest::Contains(self.string(item, what)?),
+                    PlainText::Contains => TextTest::Contains(read(self, item, what)?),
                     PlainText::Glob => TextTest::Glob(self.glob(item, what)?),
                 }]]),
             }
@@ -416,22 +466,33 @@ impl Parser {
     }
 
     /// The alternatives of each key.
-    fn text_tests(&mut self, entries: &[(Key, Node)]) -> Option<Way> {
+    fn text_tests<T>(&mut self, entries: &[(Key, Node)], read: &Reader<T>) -> Option<Way<T>> {
         let mut keys = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             let what = format!("`{}`", key.name);
             let mut tests = Vec::new();
             for item in self.alternatives(value, &what)? {
-                let source = self.string(item, &what)?;
                 tests.push(match key.name.as_str() {
-                    "equals" => TextTest::Equals(source),
-                    "regex" => TextTest::Regex(self.regex(&source, item.at)?),
-                    _ => TextTest::Contains(source),
+                    "equals" => TextTest::Equals(read(self, item, &what)?),
+                    "regex" => {
+                        let source = self.string(item, &what)?;
+                        TextTest::Regex(self.regex(&source, item.at)?)
+                    }
+                    _ => TextTest::Contains(read(self, item, &what)?),
                 });
             }
             keys.push(tests);
         }
         Some(keys)
+    }
+
+    /// A map with nothing in it says nothing, whatever it was meant to.
+    fn check_filled(&mut self, node: &Node, what: &str) {
+        if matches!(&node.kind, Kind::Map(entries) if entries.is_empty()) {
+            let hint = "leave it out if nothing is asked for";
+            self.sink
+                .error_with_hint(node.at, format!("{what} is empty"), hint);
+        }
     }
 
     /// The items of a list that means "any of", which must not be empty.

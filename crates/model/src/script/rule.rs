@@ -227,10 +227,19 @@ pub(super) enum Capture {
 pub(super) struct Expect {
     pub(super) at: Position,
     pub(super) return_code: Option<Vec<i64>>,
-    pub(super) stdout: Option<TextMatcher>,
-    pub(super) stderr: Option<TextMatcher>,
+    pub(super) stdout: Option<TextMatcher<Text>>,
+    pub(super) stderr: Option<TextMatcher<Text>>,
     pub(super) error_code: Option<ExpectedError>,
-    pub(super) files: Vec<glob::Pattern>,
+    /// Each names a file that must have come; none of them: no file may.
+    pub(super) files: Option<Vec<ExpectedFile>>,
+}
+
+/// The name of a file that must have come.
+#[derive(Debug)]
+pub(super) enum ExpectedFile {
+    Glob(glob::Pattern),
+    /// Whose text is a glob.
+    Template(Text),
 }
 
 /// Which error a result must have.

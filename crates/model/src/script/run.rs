@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use wire::hosted::McpTool;
 
+use super::matching::gist;
 use super::park::{Parking, Place};
 use super::rule::{Capture, Condition, Op, OpKind, Rule, ScriptCall, ScriptTool};
 use super::sample::any_client_tool;
@@ -216,14 +217,24 @@ impl Run {
         }
         for (call, result) in calls.iter().zip(&group) {
             if let Some(expect) = &call.expect {
-                expect.check(result).map_err(|difference| {
-                    ModelError::new(format!(
-                        "{}: rule `{}`, `{}`: {difference}",
+                let view = View {
+                    last: Some(result),
+                    ..self.view()
+                };
+                let found = expect.differences(&rule, result, view)?;
+                if !found.is_empty() {
+                    let error = ModelError::new(format!(
+                        "{}: rule `{}`, `{}`: {}",
                         rule.place_of(expect.at),
                         rule.name,
-                        call.key
-                    ))
-                })?;
+                        call.key,
+                        found.message(expect, result)
+                    ));
+                    return Err(match found.hint() {
+                        Some(hint) => error.with_hint(hint),
+                        None => error,
+                    });
+                }
             }
             self.capture(&rule, call, result)?;
         }
@@ -384,7 +395,7 @@ impl Run {
         match condition {
             Condition::Template(id) => rule.templates.holds(id, self.view()),
             Condition::Result(expect) => match self.place.results.last() {
-                Some(last) => Ok(expect.check(last).is_ok()),
+                Some(last) => Ok(expect.differences(rule, last, self.view())?.is_empty()),
                 None => Err(ModelError::new(format!(
                     "{}: rule `{}`: `if` asks about the last result, but there is none",
                     rule.place_of(rule.ops[op].at),
@@ -479,9 +490,13 @@ impl Run {
                             .map(|text| self.render(&rule, text).map(Cow::into_owned))
                             .transpose()
                     };
+                    let sequence = text(&stop.stop_sequence)?;
+                    if let Some(sequence) = &sequence {
+                        self.check_sequence(&rule, op, sequence)?;
+                    }
                     Step::Stop(Stop {
                         reason: stop.reason.clone(),
-                        stop_sequence: text(&stop.stop_sequence)?,
+                        stop_sequence: sequence,
                         category: stop.category.clone(),
                         explanation: text(&stop.explanation)?,
                     })
@@ -509,6 +524,18 @@ impl Run {
             };
             return Ok(Some(step));
         }
+    }
+
+    /// An answer ends with a sequence only if its request has named it.
+    fn check_sequence(&self, rule: &Rule, op: &Op, sequence: &str) -> Result<(), ModelError> {
+        let named = self.body["stop_sequences"].as_array();
+        let mut named = named.into_iter().flatten();
+        if named.any(|named| named == sequence) {
+            return Ok(());
+        }
+        let what = format!("the request has no stop sequence `{}`", gist(sequence));
+        let hint = "name it in the request's `stop_sequences`, or write `${{ request.stop_sequences[0] }}`";
+        Err(failed_at(rule, op, what).with_hint(hint))
     }
 
     /// The call of an earlier answer that waits under this id.

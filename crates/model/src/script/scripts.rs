@@ -240,7 +240,10 @@ impl Scripts {
             return Ok(false);
         }
         let spent = rule.times.is_some_and(|times| usage.used() >= times);
-        let said = self.tried(rule, request).skip_history(request, false)?;
+        // Texts that a client may have changed are known by the calls between them; where there is none, a rule with
+        // other texts has not said these.
+        let exact = !history::has_calls(&request.body);
+        let said = self.tried(rule, request).skip_history(request, exact)?;
         Ok(!said && !spent)
     }
 
@@ -277,6 +280,9 @@ impl Scripts {
                     return Ok(Some(run.gone_on(usage)));
                 }
                 done.get_or_insert((run, usage));
+            }
+            if done.is_some() && !history::has_calls(&request.body) {
+                break;
             }
         }
         for counted in &candidates {

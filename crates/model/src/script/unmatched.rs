@@ -43,11 +43,14 @@ fn near(request: &TurnRequest, (rule, usage): &Counted) -> (usize, Near) {
         line: rule.at.line,
         held,
         clauses: rule.clauses.len(),
-        failed: failed.map(|clause| FailedClause {
-            clause: clause.name.clone(),
-            line: clause.at.line,
-            wants: clause.wants(),
-            got: clause.came(request),
+        failed: failed.map(|clause| {
+            let (wants, got) = clause.describe_against(request);
+            FailedClause {
+                clause: clause.name.clone(),
+                line: clause.at.line,
+                wants,
+                got,
+            }
         }),
         used_up: rule
             .times

@@ -2,11 +2,12 @@
 
 use super::{Parser, PlainText, doubts, one_of};
 use crate::ServerTool;
-use crate::script::matching::gist;
+use crate::script::matching::{TextMatcher, gist};
 use crate::script::rule::{
-    Capture, Expect, ExpectedError, ScriptCall, ScriptFailure, ScriptResult, ScriptTool,
+    Capture, Expect, ExpectedError, ExpectedFile, ScriptCall, ScriptFailure, ScriptResult,
+    ScriptTool,
 };
-use crate::script::template::{Json, has_template};
+use crate::script::template::{Json, Text, has_template};
 use common::document::{Key, Kind, Node};
 
 wire::words! {
@@ -78,7 +79,7 @@ impl Parser {
         let mut result = None;
         for (other, node) in entries {
             match other.name.as_str() {
-                "expect" => expect = self.expect(node),
+                "expect" => expect = self.expect(node, "`expect`"),
                 "capture" => captures = self.captures(node),
                 "tool_error" => failure = self.failure(other, node, step),
                 "result" => match self.result(other, node, (step, value)) {
@@ -309,8 +310,9 @@ impl Parser {
     }
 
     /// `expect`, or an `if` that is a map.
-    pub(super) fn expect(&mut self, node: &Node) -> Option<Expect> {
-        let entries = self.map(node, "`expect`")?;
+    pub(super) fn expect(&mut self, node: &Node, what: &str) -> Option<Expect> {
+        let entries = self.map(node, what)?;
+        self.check_filled(node, what);
         self.known_keys(entries, &EXPECT_KEYS, "key of `expect`");
         let mut expect = Expect {
             at: node.at,
@@ -320,8 +322,8 @@ impl Parser {
             let what = format!("`{}`", key.name);
             match key.name.as_str() {
                 "return_code" => expect.return_code = self.return_codes(value),
-                "stdout" => expect.stdout = self.text_matcher(value, &what, PlainText::Contains),
-                "stderr" => expect.stderr = self.text_matcher(value, &what, PlainText::Contains),
+                "stdout" => expect.stdout = self.result_text(value, &what),
+                "stderr" => expect.stderr = self.result_text(value, &what),
                 "error_code" => {
                     expect.error_code = Some(if matches!(value.kind, Kind::Null) {
                         ExpectedError::None
@@ -332,16 +334,25 @@ impl Parser {
                     });
                 }
                 "files" => {
-                    expect.files = value
-                        .items()
-                        .iter()
-                        .map(|item| self.glob(item, "a file"))
-                        .collect::<Option<_>>()?;
+                    let files = value.items().iter();
+                    let files = files.map(|item| self.expected_file(item));
+                    expect.files = Some(files.collect::<Option<_>>()?);
                 }
                 _ => {}
             }
         }
         Some(expect)
+    }
+
+    fn result_text(&mut self, node: &Node, what: &str) -> Option<TextMatcher<Text>> {
+        self.matcher_of(node, what, PlainText::Contains, &Self::template)
+    }
+
+    fn expected_file(&mut self, node: &Node) -> Option<ExpectedFile> {
+        if node.text().is_some_and(has_template) {
+            return self.template(node, "a file").map(ExpectedFile::Template);
+        }
+        self.glob(node, "a file").map(ExpectedFile::Glob)
     }
 
     fn return_codes(&mut self, node: &Node) -> Option<Vec<i64>> {
@@ -365,6 +376,7 @@ impl Parser {
         let Some(entries) = self.map(node, "`capture`") else {
             return Vec::new();
         };
+        self.check_filled(node, "`capture`");
         let mut captures = Vec::new();
         for (key, value) in entries {
             if !is_name(&key.name) {
@@ -379,6 +391,7 @@ impl Parser {
                 continue;
             };
             let capture = if has_template(&source) {
+                doubts::of_capture(&source, value.at, &mut self.sink);
                 self.template(value, "a capture").map(Capture::Template)
             } else {
                 self.regex(&source, value.at).map(Capture::Regex)

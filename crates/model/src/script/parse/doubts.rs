@@ -58,6 +58,18 @@ pub(super) fn of_rules(rules: &[Rule], sink: &mut Sink) {
     }
 }
 
+/// A `capture` with a template in it is no regular expression, whatever it looks like.
+pub(super) fn of_capture(source: &str, at: Position, sink: &mut Sink) {
+    const REGEX: [&str; 7] = [r"\d", r"\w", r"\s", r"\b", ".*", ".+", "(${{"];
+    if REGEX.iter().any(|mark| source.contains(mark)) {
+        sink.warn(
+            at,
+            "a `capture` with a template in it is no regular expression",
+            "its text is kept as it is; without a template a regular expression is looked for in stdout",
+        );
+    }
+}
+
 /// No result has such an error code: the test never holds.
 pub(super) fn of_error_code(code: &str, at: Position, sink: &mut Sink) {
     let known = [ToolErrorCode::NAMES, &[IS_ERROR]].concat();

@@ -133,7 +133,7 @@ impl Parser {
         let name = self.needed(key, entries, "name", example)?;
         Some(ScriptTool::Mcp {
             server: self.template(server, "`server`")?,
-            name: self.string(name, "`name`")?,
+            name: self.plain(name, "`name`")?,
             input: match find(entries, "input") {
                 Some(input) => {
                     self.map(input, "`input`")?;

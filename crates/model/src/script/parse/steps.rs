@@ -228,12 +228,11 @@ impl Parser {
 
     fn branch(&mut self, key: &Key, value: &Node, entries: &[(Key, Node)], ops: &mut Vec<Op>) {
         let condition = match &value.kind {
-            Kind::Map(_) => self.expect(value).map(Condition::Result),
+            Kind::Map(_) => self.expect(value, "`if`").map(Condition::Result),
             _ => self.string(value, "`if`").and_then(|source| {
-                let made = self
-                    .templates
-                    .condition(&source, value.lines, &mut self.reads);
-                self.made(value, made).map(Condition::Template)
+                let mut reads = Vec::new();
+                let made = self.templates.condition(&source, value.lines, &mut reads);
+                self.made(value, made, reads).map(Condition::Template)
             }),
         };
         let find = |name: &str| entries.iter().find(|(key, _)| key.name == name);

@@ -1,5 +1,6 @@
 //! `when`: what a request must have.
 
+use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use super::{Parser, PlainText};
@@ -61,7 +62,7 @@ impl Parser {
             "tools" => ClauseTest::Tools(
                 self.alternatives(value, &what)?
                     .iter()
-                    .map(|item| self.string(item, "a tool"))
+                    .map(|item| self.plain(item, "a tool"))
                     .collect::<Option<_>>()?,
             ),
             "user" => ClauseTest::User(self.text_matcher(value, &what, PlainText::Contains)?),
@@ -98,6 +99,7 @@ impl Parser {
         let Some(entries) = self.map(node, "`body`") else {
             return Vec::new();
         };
+        self.check_filled(node, "`body`");
         entries
             .iter()
             .filter_map(|(key, value)| {
@@ -171,9 +173,26 @@ impl Parser {
                 );
                 None
             }
-            Kind::List(items) => Some(BodyTest::AnyOf(items.iter().map(Node::to_json).collect())),
-            _ => Some(BodyTest::AnyOf(vec![node.to_json()])),
+            Kind::List(items) => {
+                let values = items.iter().map(|item| self.value(item));
+                values.collect::<Option<_>>().map(BodyTest::AnyOf)
+            }
+            _ => Some(BodyTest::AnyOf(vec![self.value(node)?])),
         }
+    }
+
+    /// A value that is compared.
+    fn value(&mut self, node: &Node) -> Option<Value> {
+        let mut inside = vec![node];
+        while let Some(node) = inside.pop() {
+            match &node.kind {
+                Kind::Text(text) => self.check_plain(text, node.at, "a `body` test")?,
+                Kind::List(items) => inside.extend(items),
+                Kind::Map(entries) => inside.extend(entries.iter().map(|(_, value)| value)),
+                Kind::Null | Kind::Bool(_) | Kind::Number(_) => {}
+            }
+        }
+        Some(node.to_json())
     }
 
     fn body_operator(&mut self, node: &Node, entries: &[(Key, Node)]) -> Option<BodyTest> {
@@ -182,7 +201,9 @@ impl Parser {
             [(key, value)] if key.name == "exists" => {
                 self.boolean(value, "`exists`").map(BodyTest::Exists)
             }
-            [(key, value)] if key.name == "equals" => Some(BodyTest::AnyOf(vec![value.to_json()])),
+            [(key, value)] if key.name == "equals" => {
+                Some(BodyTest::AnyOf(vec![self.value(value)?]))
+            }
             _ if entries
                 .iter()
                 .all(|(key, _)| matches!(key.name.as_str(), "contains" | "regex")) =>

@@ -359,3 +359,24 @@ fn a_history_that_is_not_as_expected_fails_and_begins_nothing_again() {
         assert_eq!(texts(scripts(&source).start(&request)), [said]);
     }
 }
+
+/// Two rules for one question, the first of which ends in a pause without any call.
+const PAUSED: &str = "
+- { name: one, when: { user: go }, then: [{ text: a }, pause_turn] }
+- { name: two, when: { user: go }, then: [{ text: b }, { text: c }] }
+";
+
+#[test]
+fn a_rule_with_other_texts_has_not_said_what_a_history_without_calls_holds() {
+    let scripts = scripts(PAUSED);
+    let asked = request("go");
+    up_to_pause(scripts.start(&asked).unwrap(), &[]);
+    let request = after_pause(&asked, &json!([{"type": "text", "text": "a"}]));
+    assert!(scripts.resume(&request).unwrap().is_none());
+    assert_eq!(texts(scripts.start(&request)), ["b", "c"]);
+    assert_eq!(scripts.list()[1].used, 1);
+    // Who does not know the pause takes it up in the same way.
+    scripts.reset();
+    scripts.replace(PAUSED, "a.yaml").unwrap();
+    assert_eq!(texts(scripts.start(&request)), ["b", "c"]);
+}

@@ -393,3 +393,90 @@ fn an_error_code_that_no_result_has_is_doubted() {
     assert!(said.contains("did you mean `container_expired`?"), "{said}");
     assert!(warnings("is_error").is_empty() && warnings("unavailable").is_empty());
 }
+
+#[test]
+fn a_template_where_none_can_stand_is_a_mistake() {
+    insta::assert_snapshot!(mistakes(
+        r#"
+- name: ${{ a }}
+  when:
+    tools: ["${{ a }}"]
+    user: ${{ request.model }}
+    system: { equals: "${% b %}" }
+    model: ${// c //}
+    uploads: "${{ a }}.csv"
+    body: { $.a: "${{ a }}", $.b: [1, "${{ a }}"], $.c: { equals: { d: ["${{ a }}"] } }, $.e: { contains: "${{ a }}" } }
+  web:
+    - { search: "${{ a }}", results: [] }
+  then:
+    - bash: a
+      expect: { stdout: { regex: "${{ a }}" }, error_code: "${{ a }}" }
+    - bash: a
+      expect: { stdout: "${{ captures.n }}", files: ["${{ nosuch }}.txt"] }
+    - if: { stderr: { equals: "${{ 1|nosuchfilter }}" } }
+      then: [{ text: b }]
+    - mcp_tool_use: { server: a, name: "${{ a }}", text: b }
+"#
+    ));
+}
+
+#[test]
+fn a_condition_that_holds_always_or_never_is_a_mistake() {
+    insta::assert_snapshot!(mistakes(
+        r#"
+- when: { body: {}, uploads: "", model: "" }
+  then:
+    - bash: a
+      expect: {}
+      capture: {}
+    - bash: a
+      expect: { files: "" }
+    - if: {}
+      then: [{ text: b }]
+"#
+    ));
+}
+
+#[test]
+fn the_text_of_a_template_is_found_by_a_regular_expression() {
+    assert_eq!(
+        mistakes("- when: { user: { regex: '\\$\\{\\{ a' } }\n  then: [{ text: b }]"),
+        "no mistake"
+    );
+}
+
+#[test]
+fn captures_that_nothing_gives_are_told_with_line_and_column() {
+    let found = mistakes(
+        "- then:\n    - text: ${{ captures.a }}\n    - { if: captures.b, then: [{ text: c }] }\n    - text: |\n        x\n        ${{ captures.c }}\n",
+    );
+    let places: Vec<&str> = found.lines().filter(|line| line.starts_with('a')).collect();
+    assert_eq!(
+        places,
+        [
+            "a.yaml:2:13: nothing captures `a`",
+            "a.yaml:3:13: nothing captures `b`",
+            "a.yaml:6:1: nothing captures `c`",
+        ]
+    );
+}
+
+#[test]
+fn a_capture_that_looks_like_a_regular_expression_and_is_a_template_is_doubted() {
+    let warnings = |capture: &str| {
+        let source = format!(
+            "- when: {{ user: {{ regex: '(?P<n>a)' }} }}\n  then: [{{ bash: x, capture: {{ b: '{capture}' }} }}]"
+        );
+        crate::script::examine(&source, "a.yaml").warnings
+    };
+    for doubted in ["a(${{ captures.n }})b", r"${{ captures.n }}: (\d+)"] {
+        let found = warnings(doubted);
+        assert_eq!(found.len(), 1, "{doubted}");
+        assert_eq!(
+            found[0].message,
+            "a `capture` with a template in it is no regular expression"
+        );
+    }
+    assert!(warnings("${{ last.stdout|trim }} (all)").is_empty());
+    assert!(warnings(r"a(\d+)b").is_empty());
+}

@@ -131,6 +131,14 @@ fn the_schema_refuses_what_the_parser_refuses() {
         "- { then: [{ web_fetch: { url: a, results: [] } }] }",
         "- { then: [{ bash: a, expect: { return_code: [] } }] }",
         "- { then: [{ stop: { reason: refusal, category: nonsense } }] }",
+        "- { then: [{ bash: a, expect: {} }] }",
+        "- { then: [{ bash: a, capture: {} }] }",
+        "- { then: [{ if: {}, then: [{ text: a }] }] }",
+        "- { when: { body: {} }, then: [{ text: a }] }",
+        "- { when: { user: '${{ a }}' }, then: [{ text: a }] }",
+        "- { when: { tools: ['${% a %}'] }, then: [{ text: a }] }",
+        "- { name: '${{ a }}', then: [{ text: a }] }",
+        "- { then: [{ bash: a, expect: { stdout: { regex: '${{ a }}' } } }] }",
         "- { web: [], then: [{ text: a }] }",
         "- { web: [{ search: a }], then: [{ text: a }] }",
         "- { web: [{ fetch: a, results: [] }], then: [{ text: a }] }",
@@ -181,6 +189,7 @@ fn the_schema_takes_what_the_parser_takes() {
     let schema = schema();
     for step in [
         "{ bash: a, expect: { files: [] } }",
+        "{ bash: a, expect: { stdout: '${{ last.stdout }}', files: '${{ last.name }}' } }",
         "mcp_tool_use: { server: a, name: 12, text: [] }",
         "tool_use: 12",
         "stop: { reason: refusal, category: null }",

@@ -349,3 +349,97 @@ fn a_result_that_is_not_there_is_named_in_full() {
         "{error}"
     );
 }
+
+/// What becomes of a call with such a result and such an `expect`, for "go 7".
+fn expected(expect: &str, result: &CallResult) -> Result<String, ModelError> {
+    let scripts = scripts(&format!(
+        "- when: {{ user: {{ regex: 'go (?P<n>\\d)' }} }}\n  then:\n    - bash: a\n      expect: {expect}\n    - if: {expect}\n      then: [{{ text: same }}]\n"
+    ));
+    let mut model = scripts.start(&request("go 7")).unwrap();
+    assert!(matches!(model.next(&[]), Ok(Some(Step::Calls(_)))));
+    match model.next(std::slice::from_ref(result))? {
+        Some(Step::Text(text)) => Ok(text),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn templates_of_an_expectation_are_filled_in_before_it_is_looked_at() {
+    let came = CallResult {
+        files: vec![output("7.txt")],
+        ..ran("srvtoolu_1", "7\n")
+    };
+    for good in [
+        "{ stdout: '${{ captures.n }}' }",
+        r#"{ stdout: { equals: "${{ captures.n }}\n" } }"#,
+        "{ stdout: [x, { contains: ['${{ captures.n }}'], regex: '^7' }] }",
+        "{ files: '${{ captures.n }}.*' }",
+        "{ stdout: '${{ last.stdout }}' }",
+    ] {
+        assert_eq!(expected(good, &came).unwrap(), "same", "{good}");
+    }
+    let wrong = "{ stdout: '${{ captures.n }}0', files: '${{ captures.n }}.csv' }";
+    let error = expected(wrong, &came).unwrap_err();
+    assert!(
+        error.message.ends_with(
+            "expected `stdout` containing `70`, got `7`; expected file `7.csv`, got `7.txt`"
+        ),
+        "{error}"
+    );
+    let error = expected("{ files: '${{ \"[\" }}' }", &came).unwrap_err();
+    assert!(
+        error.message.contains("`[` in `files` is no glob"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_empty_list_of_files_wants_none() {
+    assert_eq!(
+        expected("{ files: [] }", &ran("srvtoolu_1", "")).unwrap(),
+        "same"
+    );
+    let came = CallResult {
+        files: vec![output("a.txt")],
+        ..ran("srvtoolu_1", "")
+    };
+    let error = expected("{ files: [] }", &came).unwrap_err();
+    assert!(
+        error.message.ends_with("expected no files, got `a.txt`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn texts_that_differ_in_white_space_are_told_apart() {
+    let error = expected("{ stdout: { equals: hi } }", &ran("srvtoolu_1", "hi\n")).unwrap_err();
+    assert!(
+        error
+            .message
+            .ends_with(r#"expected `stdout` exactly "hi", got "hi\n""#),
+        "{error}"
+    );
+    assert!(error.hint.unwrap().contains("`contains`"));
+}
+
+#[test]
+fn an_answer_ends_with_a_sequence_that_its_request_has_named() {
+    let scripts = scripts("- then:\n    - stop: { reason: stop_sequence, stop_sequence: END }\n");
+    let asked = |named: Value| {
+        let mut request = request("hi");
+        let mut body = (*request.body).clone();
+        body["stop_sequences"] = named;
+        request.body = Arc::new(body);
+        scripts.start(&request).unwrap().next(&[])
+    };
+    let good = asked(json!(["FOO", "END"])).unwrap();
+    assert!(matches!(good, Some(Step::Stop(_))), "{good:?}");
+    for wrong in [json!(["FOO"]), json!([]), Value::Null] {
+        let error = asked(wrong).unwrap_err();
+        assert_eq!(
+            error.message,
+            "a.yaml:2: rule `rule at line 1`, `stop`: the request has no stop sequence `END`"
+        );
+        assert!(error.hint.unwrap().contains("`stop_sequences`"));
+    }
+}
