@@ -576,6 +576,12 @@ async fn a_body_in_which_a_value_would_be_lost_is_refused() {
         ("POST", "state/fork", "[]", "the body is no order to fork"),
         ("PUT", "label", r#"["a"]"#, "the body is no label"),
         (
+            "PUT",
+            "cassettes",
+            r#"{"path": "a.yaml", "pace": 2}"#,
+            "the body is no order to mount a cassette: `pace`: invalid type",
+        ),
+        (
             "POST",
             "state/fork",
             r#"{"key": "a\nb"}"#,

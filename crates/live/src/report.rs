@@ -73,9 +73,10 @@ impl Report {
         counts
     }
 
-    /// 1 if something differs, else 0.
+    /// 1 if something differs, or if there was no call at all, which proves nothing; else 0.
     pub fn exit_code(&self) -> u8 {
-        u8::from(self.counts().1 > 0)
+        let (same, different, not_executable) = self.counts();
+        u8::from(different > 0 || same + not_executable == 0)
     }
 
     /// Everything, as JSON.

@@ -1,33 +1,95 @@
-//! A rule of a script that is drafted from one exchange: it matches the request, and says what was answered.
+//! A script that is drafted from exchanges: its rules match the requests, and say what was answered.
 
 mod rest;
 mod steps;
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
+use crate::script::has_template;
 pub use steps::{Emit, NotEmulated, call, is_from_code, steps};
 
 /// So much of a prompt tells it apart, and is easy to shorten by hand.
 const MAX_CLUE_CHARS: usize = 80;
 
-/// Why there is no draft.
-#[derive(Debug, thiserror::Error)]
-pub enum DraftError {
-    #[error("only requests for a message become rules")]
-    NoMessage,
-    #[error(transparent)]
-    Yaml(#[from] serde_saphyr::SerializeError),
+/// What came of a request.
+#[derive(Debug)]
+pub enum Answer {
+    Message(Value),
+    /// An error, as the service words it.
+    Error {
+        status: u16,
+        body: Value,
+    },
+    /// None that a rule could give.
+    Other,
 }
 
-/// The rule as YAML, to be added to a script. Without an answer, or where nothing of it is what a step can say, a step is
-/// left for the author to write. What the rule does not have of the answer is named in comments before it.
-///
-/// # Errors
-///
-/// The request's body is no Messages request.
-pub fn rule(request: &Value, answer: Option<&Value>) -> Result<String, DraftError> {
-    let messages = request["messages"].as_array();
-    let messages = messages.ok_or(DraftError::NoMessage)?;
+/// A rule that is not yet written down.
+struct Rule {
+    when: Map<String, Value>,
+    name: String,
+    /// How much of what is asked it wants: all of it, or so many characters.
+    wants: Wants,
+    steps: Vec<Value>,
+    comments: Vec<String>,
+    /// Its request is a question, and no continuation.
+    asks: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wants {
+    All,
+    Part(Reverse<usize>),
+    Nothing,
+}
+
+/// Rules as YAML, one for each request for a message, in an order in which none answers what another was made of; other
+/// requests have none. Where there is no answer that a step can give, a step is left for the author to write. What a rule
+/// does not have of its answer is named in comments before it.
+pub fn script(turns: impl IntoIterator<Item = (Value, Answer)>) -> String {
+    let turns = turns.into_iter();
+    let mut rules: Vec<Rule> = turns
+        .filter_map(|(request, answer)| rule(&request, &answer))
+        .collect();
+    // Turns of one conversation stay in their order.
+    rules.sort_by_key(|rule| rule.wants);
+    let mut names: HashMap<String, usize> = HashMap::new();
+    let mut asked: Vec<Map<String, Value>> = Vec::new();
+    for rule in &mut rules {
+        let count = names.entry(rule.name.clone()).or_default();
+        *count += 1;
+        if *count > 1 {
+            rule.name = format!("{} ({count})", rule.name);
+        }
+        if asked.contains(&rule.when) && rule.asks {
+            let comment = "A rule before it answers the same requests: give that `times`, or this another `when`.";
+            rule.comments.push(comment.to_owned());
+        }
+        asked.push(rule.when.clone());
+    }
+    rules.iter().filter_map(Rule::written).collect()
+}
+
+impl Rule {
+    fn written(&self) -> Option<String> {
+        let mut text = String::new();
+        for comment in &self.comments {
+            text.push_str("# ");
+            text.push_str(comment);
+            text.push('\n');
+        }
+        let rule = json!([{ "name": self.name, "when": self.when, "then": self.steps }]);
+        // A tree of JSON can be written.
+        text.push_str(&serde_saphyr::to_string(&rule).ok()?);
+        Some(text)
+    }
+}
+
+fn rule(request: &Value, answer: &Answer) -> Option<Rule> {
+    let messages = request["messages"].as_array()?;
     let mut when = Map::new();
     let code = |tool: &Value| {
         let kind = tool["type"].as_str().unwrap_or_default();
@@ -39,43 +101,88 @@ pub fn rule(request: &Value, answer: Option<&Value>) -> Result<String, DraftErro
     {
         when.insert("tools".to_owned(), json!("code_execution"));
     }
-    let clue = clue(messages);
+    let asked = asked(messages);
+    let clue = asked.as_deref().and_then(clue);
+    let mut wants = Wants::Nothing;
     if let Some(clue) = &clue {
-        when.insert("user".to_owned(), json!(clue));
+        let is_all = asked.as_ref() == Some(clue);
+        wants = if is_all {
+            Wants::All
+        } else {
+            Wants::Part(Reverse(clue.chars().count()))
+        };
+        when.insert("user".to_owned(), test_of(clue, is_all));
     }
-    let mut steps = answer
-        .and_then(|message| said(message).ok())
-        .unwrap_or_default();
-    let left_out = answer.map_or_else(Vec::new, rest::left_out);
-    let mut text = String::new();
+    let (mut steps, left_out) = match answer {
+        Answer::Message(message) => (said(message).unwrap_or_default(), rest::left_out(message)),
+        Answer::Error { status, body } => (failed(*status, body), Vec::new()),
+        Answer::Other => (Vec::new(), Vec::new()),
+    };
+    let mut comments = Vec::new();
     if !left_out.is_empty() {
-        text = format!(
-            "# Not in the rule, though it was answered: {}.\n",
-            left_out.join(", ")
-        );
+        let left_out = left_out.join(", ");
+        comments.push(format!(
+            "Not in the rule, though it was answered: {left_out}."
+        ));
     }
     if steps.is_empty() {
-        text.push_str("# The step is to be written: nothing was answered that one can say.\n");
+        let comment = "The step is to be written: nothing was answered that one can say.";
+        comments.push(comment.to_owned());
         steps.push(json!({"text": "What the model is to say."}));
     }
-    let rule = json!([{
-        "name": clue.unwrap_or_else(|| "any request".to_owned()),
-        "when": when,
-        "then": steps,
-    }]);
-    text.push_str(&serde_saphyr::to_string(&rule)?);
-    Ok(text)
+    let last = messages.last().unwrap_or(&Value::Null);
+    Some(Rule {
+        when,
+        // A name takes no template.
+        name: clue.map_or_else(
+            || "any request".to_owned(),
+            |clue| clue.replace("${", "$ {"),
+        ),
+        wants,
+        steps,
+        comments,
+        asks: last["role"] == "user" && !text(&last["content"]).is_empty(),
+    })
 }
 
-/// The beginning of the newest user message that has text.
-fn clue(messages: &[Value]) -> Option<String> {
+/// The test that a text passes which begins with the clue, or is all of it.
+fn test_of(clue: &str, is_all: bool) -> Value {
+    match (has_template(clue), is_all) {
+        (false, true) => json!({ "equals": clue }),
+        (false, false) => json!(clue),
+        (true, true) => json!({ "regex": format!(r"\A{}\z", regex::escape(clue)) }),
+        (true, false) => json!({ "regex": regex::escape(clue) }),
+    }
+}
+
+/// The step that fails as the service did. What is wrong with a request is not the model's to say.
+fn failed(status: u16, body: &Value) -> Vec<Value> {
+    let (Some(kind), Some(message)) = (
+        body["error"]["type"].as_str(),
+        body["error"]["message"].as_str(),
+    ) else {
+        return Vec::new();
+    };
+    if status != 429 && !(500..600).contains(&status) {
+        return Vec::new();
+    }
+    let message = steps::escaped(&json!(message));
+    vec![json!({"http_error": {"status": status, "type": kind, "message": message}})]
+}
+
+/// The newest user message that has text.
+fn asked(messages: &[Value]) -> Option<String> {
     let texts = messages
         .iter()
         .rev()
         .filter(|message| message["role"] == "user");
-    let text = texts
+    texts
         .map(|message| text(&message["content"]))
-        .find(|text| !text.is_empty())?;
+        .find(|text| !text.is_empty())
+}
+
+/// The beginning of a text.
+fn clue(text: &str) -> Option<String> {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     Some(
         line.chars()
@@ -137,7 +244,10 @@ mod tests {
             {"type": "bash_code_execution_tool_result", "tool_use_id": "srvtoolu_1", "content": {}},
             {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": [1]}},
         ]});
-        let text = rule(&request(&json!("\n List the files.\nAll.")), Some(&answer)).unwrap();
+        let text = one(
+            &request(&json!("\n List the files.\nAll.")),
+            Answer::Message(answer),
+        );
         insta::assert_snapshot!(text);
         check(&text);
     }
@@ -145,10 +255,10 @@ mod tests {
     #[test]
     fn a_turn_without_an_answer_leaves_a_step_to_write() {
         let blocks = json!([{"type": "container_upload", "file_id": "file_1"}, {"type": "text", "text": "Sum up: a"}]);
-        let text = rule(&request(&blocks), None).unwrap();
+        let text = one(&request(&blocks), Answer::Other);
         assert!(text.contains("What the model is to say."), "{text}");
         check(&text);
-        assert!(rule(&json!({"a": 1}), None).is_err());
+        assert_eq!(one(&json!({"a": 1}), Answer::Other), "");
     }
 
     #[test]
@@ -167,7 +277,7 @@ mod tests {
                 {"type": "mcp\n- x: y", "name": "f"},
             ],
         });
-        let text = rule(&request(&json!("Look it up.")), Some(&answer)).unwrap();
+        let text = one(&request(&json!("Look it up.")), Answer::Message(answer));
         let (comment, rest) = text.split_once('\n').unwrap();
         assert_eq!(
             comment,
@@ -181,10 +291,48 @@ mod tests {
         assert!(!rest.contains("What the model is to say."), "{rest}");
         check(&text);
         let only = json!({"content": [{"type": "redacted_thinking", "data": "x"}]});
-        let text = rule(&request(&json!("Think.")), Some(&only)).unwrap();
+        let text = one(&request(&json!("Think.")), Answer::Message(only));
         assert!(text.contains("answered: `redacted_thinking`."), "{text}");
         assert!(text.contains("# The step is to be written"), "{text}");
         check(&text);
+    }
+
+    #[test]
+    fn drafts_do_not_answer_for_one_another() {
+        let said =
+            |text: &str| Answer::Message(json!({"content": [{"type": "text", "text": text}]}));
+        let failed = |status, kind: &str| Answer::Error {
+            status,
+            body: json!({"type": "error", "error": {"type": kind, "message": "No ${{ x }}."}}),
+        };
+        let asked = [
+            "list",
+            "list\nall",
+            "list files",
+            "list",
+            "${{ a }}",
+            "${% b\nc",
+            "busy",
+            "wrong",
+        ];
+        let requests = asked.map(|text| request(&json!(text)));
+        let answers = [
+            said("short"),
+            said("all"),
+            said("long"),
+            said("again"),
+            said("a"),
+            said("b"),
+            failed(529, "overloaded_error"),
+            failed(400, "invalid_request_error"),
+        ];
+        let text = script(requests.into_iter().zip(answers));
+        insta::assert_snapshot!(text);
+        check(&text);
+    }
+
+    fn one(request: &Value, answer: Answer) -> String {
+        script([(request.clone(), answer)])
     }
 
     fn check(text: &str) {
@@ -197,7 +345,7 @@ mod tests {
         #[test]
         fn whatever_was_asked_and_said_the_draft_is_a_script(prompt in any::<String>(), said in any::<String>()) {
             let answer = json!({"content": [{"type": "text", "text": said}]});
-            check(&rule(&request(&json!(prompt)), Some(&answer)).unwrap());
+            check(&one(&request(&json!(prompt)), Answer::Message(answer)));
         }
     }
 }

@@ -31,6 +31,7 @@ pub use unmatched::Near;
 pub use usage::LayerName;
 
 pub(super) use shipped::Shipped;
+pub(super) use template::has_template;
 
 /// The JSON Schema of a script, for editors.
 pub const SCHEMA: &str = include_str!("../../../docs/script.schema.json");

@@ -81,7 +81,7 @@ fn flush(steps: &mut Vec<Value>, group: &mut Vec<Value>) {
 }
 
 /// The value with every text such that a template gives it back as it is.
-fn escaped(value: &Value) -> Value {
+pub(super) fn escaped(value: &Value) -> Value {
     match value {
         Value::String(text) => {
             let mut text = text.clone();

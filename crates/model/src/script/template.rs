@@ -338,7 +338,7 @@ impl Templates {
 }
 
 /// Whether the template engine is needed for `text`.
-pub(super) fn has_template(text: &str) -> bool {
+pub(crate) fn has_template(text: &str) -> bool {
     text.contains("${{") || text.contains("${%") || text.contains("${//")
 }
 

@@ -87,12 +87,11 @@ fn refused(miss: &Miss) -> ApiError {
     ApiError::invalid(hinted::in_line(miss))
 }
 
-/// The 502 for a client whose recorded service did not answer.
-fn unreachable(upstream: Option<&str>, why: &str) -> ApiError {
-    let of = upstream.map_or_else(String::new, |url| format!(" at {url}"));
+/// The 502 for a client whose recorded service did not answer: the same when it is replayed, where nobody knows its URL.
+fn unreachable(why: &str) -> ApiError {
     ApiError::new(
         StatusCode::BAD_GATEWAY,
         "api_error",
-        format!("sandtable: the recorded service{of} did not answer: {why}"),
+        format!("sandtable: the recorded service did not answer: {why}"),
     )
 }

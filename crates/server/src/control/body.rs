@@ -23,5 +23,26 @@ pub(super) fn object<T: DeserializeOwned>(
     if !value.is_object() {
         return Err(wrong("it must be an object".to_owned()));
     }
-    serde_json::from_value(value).map_err(|error| wrong(error.to_string()))
+    serde_json::from_value::<T>(value.clone()).map_err(|error| {
+        let why = error.to_string();
+        wrong(match wrong_member::<T>(value, &why) {
+            Some(name) if !why.contains(&format!("`{name}`")) => format!("`{name}`: {why}"),
+            Some(_) | None => why,
+        })
+    })
+}
+
+/// The member without which what is wrong is no longer `why`.
+fn wrong_member<T: DeserializeOwned>(value: Value, why: &str) -> Option<String> {
+    let Value::Object(members) = value else {
+        return None;
+    };
+    let mut names = members.keys();
+    let found = names.find(|name| {
+        let mut others = members.clone();
+        others.shift_remove(*name);
+        serde_json::from_value::<T>(others.into())
+            .map_or_else(|error| error.to_string() != why, |_| true)
+    });
+    found.cloned()
 }

@@ -147,15 +147,21 @@ impl Memory {
         });
         let outputs = self.outputs.iter().map(|unread| {
             let Output { file_id, filename } = &unread.output;
+            // A recorded answer may not say it.
+            let name = if filename.is_empty() {
+                String::new()
+            } else {
+                format!(" (`{filename}`)")
+            };
             let request = unread.request.clone();
             if self.partly_read.contains(&request) && !unread.looked_at {
                 let text = format!(
-                    "the output file `{file_id}` (`{filename}`) was never looked at, though another of the same answer \
+                    "the output file `{file_id}`{name} was never looked at, though another of the same answer \
                      was fetched"
                 );
                 return (request, Lint::new(&FURTHER_OUTPUT, text));
             }
-            let text = format!("the output file `{file_id}` (`{filename}`) was never fetched");
+            let text = format!("the output file `{file_id}`{name} was never fetched");
             (request, Lint::new(&UNFETCHED_OUTPUT, text))
         });
         pauses.chain(notices).chain(outputs).collect()

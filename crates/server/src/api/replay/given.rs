@@ -98,7 +98,7 @@ pub(super) async fn response(
         note(caller, turn, &played, facts);
     }
     if let (End::UpstreamBroke(why), 0) = (&played.response.end, played.response.status) {
-        return Err(super::unreachable(None, why));
+        return Err(super::unreachable(why));
     }
     let ran = note_made(caller, asked, &played.response, act.as_ref());
     let asked = (asked, base_url.as_str());

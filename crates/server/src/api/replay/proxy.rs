@@ -39,7 +39,7 @@ pub(super) async fn pass_on(
     (intake, names): (Intake, Translation),
 ) -> Outcome {
     let Some(recorder) = deck.recorder() else {
-        return Err(super::unreachable(None, "nobody is recorded"));
+        return Err(super::unreachable("nobody is recorded"));
     };
     let upstream = recorder.upstream.clone();
     let (order, started_ms) = recorder.begin_exchange();
@@ -87,7 +87,7 @@ pub(super) async fn pass_on(
             let why = error.to_string();
             tracing::warn!(upstream.url = upstream.url(), %why, "the recorded service did not answer");
             tee.finish(End::UpstreamBroke(why.clone()));
-            return Err(super::unreachable(Some(upstream.url()), &why));
+            return Err(super::unreachable(&why));
         }
     };
     tee.status = answer.status;
