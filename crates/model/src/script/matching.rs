@@ -229,7 +229,7 @@ impl BodyTest {
 
     /// The test, and what was found, in words.
     fn describe_against(&self, found: &[&Value]) -> (String, String) {
-        let first = found.first().map(|value| value.to_string());
+        let first = found.first().map(ToString::to_string);
         let first = first.as_deref().unwrap_or_default();
         let (wants, hidden) = match self {
             Self::Exists(true) => ("any value".to_owned(), None),

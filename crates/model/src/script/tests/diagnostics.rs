@@ -474,7 +474,7 @@ fn a_capture_that_looks_like_a_regular_expression_and_is_a_template_is_doubted()
         assert_eq!(found.len(), 1, "{doubted}");
         assert_eq!(
             found[0].message,
-            "a `capture` with a template in it is no regular expression"
+            "warning: a `capture` with a template in it is no regular expression"
         );
     }
     assert!(warnings("${{ last.stdout|trim }} (all)").is_empty());
