@@ -13,10 +13,12 @@ pub(super) async fn resolve(
     engine: &Engine,
     input: &TurnInput,
 ) -> Result<Vec<MountedSkill>, TurnError> {
-    let params = input.request.container.as_ref();
-    let params = params.map_or(&[][..], |container| &container.skills);
+    let container = input.request.container.as_ref();
+    let params = container.map_or(&[][..], |container| &container.skills);
     let runs_code = programmatic::is_provided(&input.request.tools);
-    if !params.is_empty() && !runs_code && !input.skills_beta {
+    // A container that is not named is asked for its skills, even if it names none.
+    let is_of_skills = container.is_some_and(|container| container.id.is_none());
+    if (is_of_skills || !params.is_empty()) && !runs_code && !input.skills_beta {
         return Err(refusal::SKILLS_WITHOUT_CODE.refuse(&[]).into());
     }
     // Counting runs nothing.

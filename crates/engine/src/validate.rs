@@ -3,6 +3,7 @@
 mod body;
 mod calls;
 mod media;
+mod schemas;
 mod system;
 mod thoughts;
 mod tools;
@@ -15,9 +16,13 @@ use wire::request::{Block, By, Message, MessagesRequest, Role};
 
 use crate::programmatic::CodeAnswer;
 use crate::seal;
+use workspace::quirks::WeakRefusals;
+
 pub(crate) use body::caches_for_an_hour;
 pub use media::{TooLarge, check as media, is_in as has_media};
-pub use thoughts::{check as thoughts, is_on as thinks, prefill as prefilled_thoughts};
+pub use thoughts::{
+    check as thoughts, check_end as final_thought, is_on as thinks, prefill as prefilled_thoughts,
+};
 pub use tools::check as tools;
 
 /// The calls that an earlier response left for this one to carry out.
@@ -63,15 +68,20 @@ impl Group<'_> {
 }
 
 /// Checks fields against each other; the error is the text for the client.
-pub fn fields(request: &MessagesRequest, raw: &Value) -> Result<(), Invalid> {
-    body::check(raw)?;
+pub fn fields(request: &MessagesRequest, raw: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
+    schemas::check(raw)?;
+    body::check(raw, weak)?;
     system::check(request, raw)
+}
+
+fn items(value: &Value) -> impl Iterator<Item = (usize, &Value)> {
+    value.as_array().into_iter().flatten().enumerate()
 }
 
 /// Checks the history and returns what is pending; the error is the text for the client.
 pub fn history(request: &MessagesRequest) -> Result<Pending, Invalid> {
-    check_content(&request.messages)?;
     let groups = group(&request.messages);
+    check_content(&request.messages, &groups)?;
     check_thoughts(&groups)?;
     check_references(request)?;
     check_ids(&groups)?;
@@ -125,12 +135,21 @@ pub fn strict(request: &MessagesRequest) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn check_content(messages: &[Message]) -> Result<(), Invalid> {
-    let last = messages.len().saturating_sub(1);
+/// What follows each other of one role is one turn: one message of it has to say something, but for the assistant's at the
+/// end (F010).
+fn check_content(messages: &[Message], groups: &[Group<'_>]) -> Result<(), Invalid> {
+    let last = groups.len().saturating_sub(1);
+    let silent = groups
+        .iter()
+        .enumerate()
+        .filter(|(at, group)| group.blocks.is_empty() && (*at != last || group.role == Role::User));
+    let mut silent = silent.map(|(_, group)| group.first).peekable();
     for (index, message) in messages.iter().enumerate() {
         check_roles(index, message)?;
-        let optional = index == last && message.role == Role::Assistant;
-        if message.content.is_empty() && !optional && !system::only_directs(message) {
+        let directs_nothing = message.role == Role::System
+            && message.content.is_empty()
+            && !system::only_directs(message);
+        if silent.next_if_eq(&index).is_some() || directs_nothing {
             return Err(Invalid::new(format!(
                 "messages.{index}: all messages must have non-empty content except for the optional final \
                  assistant message"
@@ -327,7 +346,13 @@ fn check_client_tools(groups: &[Group<'_>]) -> Result<(), Invalid> {
                          the previous message."
                     )));
                 }
-                if *is_error && *is_text && text.is_empty() {
+                // An error is told in words (F249).
+                if *is_error && !*is_text {
+                    return Err(
+                        refusal::ERROR_RESULT_TEXT.refuse(&[("message", index), ("block", at)])
+                    );
+                }
+                if *is_error && text.is_empty() {
                     return Err(Invalid::new(format!(
                         "messages.{index}.content.{at}.tool_result: content cannot be empty if is_error is true"
                     )));
@@ -348,9 +373,13 @@ fn leading_results<'a>(group: &Group<'a>) -> Vec<&'a str> {
 }
 
 /// Whether the conversation ends with what the assistant has said: a prefill. An answer that paused ends with a call of
-/// the service, with the result of one, or with a summary, or has a call that is still open.
+/// the service, with the result of one, or with a summary, or has a call that is still open. What says nothing is none.
 pub fn ends_with_prefill(request: &MessagesRequest) -> bool {
-    let Some(message) = request.last_said() else {
+    let messages = request.messages.iter().rev();
+    let mut said = messages
+        .filter(|message| message.role != Role::System)
+        .take_while(|message| message.role == Role::Assistant);
+    let Some(message) = said.find(|message| !message.content.is_empty()) else {
         return false;
     };
     let pauses = message.content.last().is_some_and(|block| {
@@ -360,7 +389,7 @@ pub fn ends_with_prefill(request: &MessagesRequest) -> bool {
                 .answer()
                 .is_some_and(|answer| answer.by == By::Service)
     });
-    message.role == Role::Assistant && !pauses && !has_open_call(message)
+    !pauses && !has_open_call(message)
 }
 
 /// Whether a call of the service has no result yet.

@@ -196,19 +196,11 @@ impl<'a> Node<'a> {
         u64::try_from(number).map_err(|_| self.fault("Input should be greater than or equal to 0"))
     }
 
-    /// This value as a number between `least` and `most`.
-    pub fn number(&self, least: f64, most: f64) -> Decoded<f64> {
-        let number = self
-            .value
+    /// This value as a number.
+    pub fn number(&self) -> Decoded<f64> {
+        self.value
             .as_f64()
-            .ok_or_else(|| self.fault("Input should be a valid number"))?;
-        if number < least {
-            return Err(self.fault(format!("Input should be greater than or equal to {least}")));
-        }
-        if number > most {
-            return Err(self.fault(format!("Input should be less than or equal to {most}")));
-        }
-        Ok(number)
+            .ok_or_else(|| self.fault("Input should be a valid number"))
     }
 
     /// This value as a boolean.

@@ -135,6 +135,27 @@ refusals! {
     BLANK_STOP "blank-stop" "stop_sequences"
         "each stop sequence must contain non-whitespace"
         "2026-10-04, live run";
+    SAMPLING_RANGE "sampling-range" "{name}"
+        "range: 0..1"
+        "2026-08-31 to 2026-10-08, probes of claude-sonnet-5 and a live capture";
+    UNEXPECTED_ROLE "unexpected-role" "messages"
+        "Unexpected role \"{role}\". Allowed roles are \"user\" or \"assistant\""
+        "2026-08-31, probe of claude-sonnet-5";
+    TOOL_ROLE "tool-role" "messages"
+        "Unexpected role \"tool\". Allowed roles are \"user\" or \"assistant\". For instructions on how to use tools, see https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview."
+        "2026, live run of claude-haiku-4-5";
+    TOOL_CHOICE_WITHOUT_TOOLS "tool-choice-without-tools" ""
+        "tool_choice.any may only be specified while providing tools"
+        "2026-08-31, probe of claude-sonnet-5; logs of two gateways";
+    INFERENCE_GEO "inference-geo" "inference_geo"
+        "must be one of ['global', 'us']"
+        "2026-07-30 to 2026-09-30, probes of four models";
+    OUTPUT_FORMAT "output-format" "output_format"
+        "This field is deprecated. Use 'output_config.format' instead."
+        "2026, recorded, and three logs";
+    PREWARM "prewarm" ""
+        "max_tokens: 0 is not supported with {what}"
+        "document, 2026-10; the text is inferred" weak;
     TRAILING_SPACE "trailing-space" "messages"
         "final assistant content cannot end with trailing whitespace"
         "2025 to 2026, live run; the path is of older threads";
@@ -192,12 +213,33 @@ refusals! {
     STRICT_SCHEMA "strict-schema" "{path}"
         "For 'object' type, 'additionalProperties' must be explicitly set to false"
         "2026-08-28, probe of claude-haiku-4-5; many threads";
+    STRICT_KEYWORD "strict-keyword" "{path}"
+        "For '{kind}' type, property '{name}' is not supported"
+        "2026-05-13 to 2026-09-07, probes and logs";
+    STRICT_KEYWORDS "strict-keywords" "{path}"
+        "For '{kind}' type, properties {names} are not supported"
+        "2026-07-07 to 2026-09-19, probes and logs";
+    STRICT_MIN_ITEMS "strict-min-items" "{path}"
+        "For 'array' type, 'minItems' values other than 0 or 1 are not supported (got: [2, 5])"
+        "2026-07-01 to 2026-09-21, logs: the numbers are the same whatever the schema holds";
+    SCHEMA_INVALID "schema-invalid" "{path}.input_schema"
+        "JSON schema is invalid. It must match JSON Schema draft 2020-12"
+        "2025-06-06 to 2026-09, anthropics/claude-code#1690 and #20720; which schemas do not is inferred";
+    SCHEMA_COMBINED "schema-combined" "{path}.input_schema"
+        "input_schema does not support oneOf, allOf, or anyOf at the top level"
+        "2026-05-07 to 2026-08-17, probe and logs";
+    SCHEMA_KEYS "schema-keys" "{path}.input_schema.properties"
+        "Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'"
+        "2026-04-13 to 2026-09-19, microsoft/pylance-release#7986 and logs";
     SKILLS_WITHOUT_CODE "skills-without-code" "container"
         "skills can only be used when a code execution tool is enabled"
         "2026-04, five failed runs";
     SKILLS_BETA_WITHOUT_CODE "skills-beta-without-code" ""
         "Skills beta requires the code_execution tool to be included in the request."
         "2026-08-18, probes of three models";
+    CONTAINER_WITHOUT_CODE "container-without-code" "container"
+        "Container identifier can only be provided when using the code execution tool"
+        "2026-08-30 to 2026-09-05, probe of claude-sonnet-5 and live runs of three clients";
     SYSTEM_FIRST "system-first" "messages.{message}"
         "use the top-level 'system' parameter for the initial system prompt; the directive-only form (content: [] with output_config) is accepted at any position"
         "2026-10-06, probes of claude-opus-5-5";
@@ -216,6 +258,9 @@ refusals! {
     SYSTEM_BLOCKS "system-blocks" "messages.{message}"
         "role 'system' supports text, tool_addition, and tool_removal blocks only"
         "2026-10-06, probes of claude-opus-5-5";
+    SYSTEM_BLANK "system-blank" "messages.{message}"
+        "system text blocks must contain non-whitespace text"
+        "2026-08-31, probe of claude-sonnet-5";
     BLOCK_ROLE "block-role" "messages.{message}"
         "`{kind}` blocks can only be in `{role}` messages"
         "2026-08-28, probe of claude-haiku-4-5, for `tool_result`; others after it";
@@ -228,6 +273,12 @@ refusals! {
     ORPHAN_RESULT "orphan-result" "messages.{message}.content.{block}"
         "unexpected `tool_use_id` found in `{kind}` blocks: {id}. Each `{kind}` block must have a corresponding `{call}` block before it."
         "2026-05-26 and 2026-09-18, anthropics/claude-code#62577 and #95406";
+    ERROR_RESULT_TEXT "error-result-text" "messages.{message}.content.{block}.tool_result"
+        "all content must be type `text` if `is_error` is true"
+        "2026, five clients that met it, can1357/oh-my-pi among them";
+    FINAL_THOUGHT "final-thought" "messages.{message}"
+        "The final block in an assistant message cannot be `thinking`."
+        "2026-07-25, probe; logs with request ids";
     CONTAINER_REQUIRED "container-required" ""
         "container_id is required when there are pending tool uses generated by code execution with tools."
         "2026-04 to 2026-08-05, anthropics/anthropic-sdk-python#1424 and #1801";
@@ -243,6 +294,15 @@ refusals! {
     PDF_PAGES_IN_ALL "pdf-pages-in-all" ""
         "A maximum of {most} PDF pages may be provided."
         "2025-08-13 and 2026-02-05, anthropics/claude-code#5707 and warpdotdev/warp#8573; that it is for all together is inferred" weak;
+    MEDIA_COUNT "media-count" ""
+        "Too much media: {pages} document pages + {images} images > {most}"
+        "2026, logs of two clients, and of others on Bedrock";
+    MEDIA_COUNT_OF_LONG_CONTEXT "media-count-of-long-context" ""
+        "Too much media: {pages} document pages + {images} images > {most}"
+        "document, 2026-03, for the number; the text is that of shorter contexts" weak;
+    CITATIONS_MIXED "citations-mixed" ""
+        "citations must be enabled on all or none of the {what} within a request"
+        "document, 2026-07; the text is inferred from it" weak;
     MCP_UNREFERENCED "mcp-unreferenced" ""
         "MCP server '{name}' is defined but not referenced by any `mcp_toolset` in `tools`."
         "2026-09-01, anthropics/anthropic-sdk-csharp#255";

@@ -26,6 +26,7 @@ pub use tools::{AdvisorOptions, TOOL_TAGS, Tool, ToolChoice, ToolKind, WebOption
 use serde_json::Value;
 
 use crate::decode::{Decoded, Node};
+use crate::member;
 use crate::refusal;
 
 /// Most messages of one request (F241).
@@ -155,7 +156,10 @@ impl MessagesRequest {
         let root = Node::root(body);
         let max_tokens = match purpose {
             Purpose::Answer => root.required("max_tokens")?.integer(0)?,
-            Purpose::Count => u64::MAX,
+            Purpose::Count => {
+                no_fields_of_answers(&root)?;
+                u64::MAX
+            }
         };
         let messages_node = root.required("messages")?;
         let items = messages_node.items()?;
@@ -224,19 +228,14 @@ impl MessagesRequest {
         rest::check_options(&root)?;
         if !betas {
             extras::refuse(&root)?;
-        }
-        match purpose {
-            Purpose::Answer if !betas => root.no_extras(FIELDS)?,
-            Purpose::Count if !betas => root.no_extras(COUNT_FIELDS)?,
-            // A beta may add fields, and takes none away.
-            Purpose::Count => {
-                for name in FIELDS.iter().filter(|name| !COUNT_FIELDS.contains(name)) {
-                    if let Some(node) = root.optional(name)? {
-                        return Err(node.fault("Extra inputs are not permitted"));
-                    }
-                }
+            if member::of(root.object()?, "output_format").is_some() {
+                let node = root.required("output_format")?;
+                return Err(node.fault(refusal::OUTPUT_FORMAT.text));
             }
-            Purpose::Answer => {}
+            root.no_extras(match purpose {
+                Purpose::Answer => FIELDS,
+                Purpose::Count => COUNT_FIELDS,
+            })?;
         }
         Ok(Self {
             model,
@@ -256,6 +255,16 @@ impl MessagesRequest {
             falls_back,
         })
     }
+}
+
+/// A beta may add fields to `count_tokens`, and takes none away.
+fn no_fields_of_answers(root: &Node<'_>) -> Decoded<()> {
+    for name in FIELDS.iter().filter(|name| !COUNT_FIELDS.contains(name)) {
+        if let Some(node) = root.optional(name)? {
+            return Err(node.fault("Extra inputs are not permitted"));
+        }
+    }
+    Ok(())
 }
 
 fn stop_sequences(root: &Node<'_>) -> Decoded<Vec<String>> {
@@ -290,8 +299,10 @@ fn sampling(root: &Node<'_>) -> Decoded<Vec<&'static str>> {
     for name in ["temperature", "top_p", "top_k"] {
         match root.optional(name)? {
             Some(node) if name == "top_k" => node.integer(0).map(|_| ())?,
-            Some(node) => node.number(0.0, 1.0).map(|_| ())?,
-            None => {}
+            Some(node) if !(0.0..=1.0).contains(&node.number()?) => {
+                return Err(node.fault(refusal::SAMPLING_RANGE.text));
+            }
+            Some(_) | None => {}
         }
         if root.object()?.contains_key(name) {
             present.push(name);
@@ -410,7 +421,25 @@ mod tests {
             ),
             (
                 with("messages", json!([{"role": "robot", "content": "x"}])),
+                "messages: Unexpected role \"robot\". Allowed roles are \"user\" or \"assistant\"",
+            ),
+            (
+                with("messages", json!([{"role": 7, "content": "x"}])),
                 "messages.0.role: Input should be 'user', 'assistant' or 'system'",
+            ),
+            (with("temperature", json!(-0.1)), "temperature: range: 0..1"),
+            (with("top_p", json!(1.5)), "top_p: range: 0..1"),
+            (
+                with("inference_geo", json!("mars")),
+                "inference_geo: must be one of ['global', 'us']",
+            ),
+            (
+                with("output_format", json!({"type": "json_schema"})),
+                "output_format: This field is deprecated. Use 'output_config.format' instead.",
+            ),
+            (
+                with("tool_choice", json!({"type": "any"})),
+                "tool_choice.any may only be specified while providing tools",
             ),
         ];
         for (body, expected) in cases {
@@ -578,6 +607,12 @@ mod tests {
         body.as_object_mut().unwrap().remove("max_tokens");
         body["thinking"] = json!({"type": "enabled", "budget_tokens": 30_000});
         assert!(count(&body, false).is_ok());
+        let mut more = body.clone();
+        more["metadata"] = json!({"a": 1});
+        assert_eq!(
+            count(&more, false).unwrap_err(),
+            "metadata: Extra inputs are not permitted"
+        );
         body["mcp_servers"] = json!([]);
         assert!(count(&body, false).is_err() && count(&body, true).is_ok());
     }

@@ -32,7 +32,7 @@ pub(super) fn whole() -> Value {
                 {"type": "text", "text": "hi", "cache_control": {"type": "ephemeral", "ttl": "5m"}},
                 {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}},
                 {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "hi"},
-                 "title": "t", "context": "c", "citations": {"enabled": true}},
+                 "title": "t", "context": "c", "citations": {"enabled": false}},
                 {"type": "container_upload", "file_id": "file_1"},
             ]},
             {"role": "assistant", "content": [
@@ -141,7 +141,7 @@ pub(super) const MESSAGES: &str = "
 /messages/0/content/2/citations/enabled        bool      messages.0.content.2.document.citations.enabled
 /messages/0/content/3                          -         messages.0.content.3 closed
 /messages/0/content/3/file_id                  string    messages.0.content.3.container_upload.file_id required
-/messages/0/role                               -         messages.0.role required
+/messages/0/role                               -         messages required
 /messages/1/content/0                          -         messages.1.content.0 closed
 /messages/1/content/0/signature                string    messages.1.content.0.thinking.signature required
 /messages/1/content/0/thinking                 string    messages.1.content.0.thinking.thinking required

@@ -40,7 +40,7 @@ assert said(ask()), "the server goes on"
 # Mistakes in the request, each with its path.
 upload = {"type": "container_upload"}
 for text, options in [
-    ("messages.0.role:", {"messages": [{"role": "robot", "content": "Hello"}]}),
+    ("messages: Unexpected role", {"messages": [{"role": "robot", "content": "Hello"}]}),
     ("messages.0.content.0.text.text:", {"messages": [{"role": "user", "content": [{"type": "text", "text": 7}]}]}),
     ("messages.0.content.0: Input tag 'txt'", {"messages": [{"role": "user", "content": [{"type": "txt"}]}]}),
     ("messages.0.content.0.container_upload.file_id:", {"messages": [{"role": "user", "content": [upload]}]}),

@@ -1,13 +1,15 @@
 //! Before a turn: the request against itself and against what it names, its model, its container.
 
-use wire::refusal::Invalid;
+use wire::refusal::{self, Invalid};
 
 use super::{Place, cuts};
 use crate::container::Found;
 use crate::container::over::{self, Over};
 use crate::references::Uploads;
 use crate::validate::TooLarge;
-use crate::{Engine, TurnError, TurnInput, lints, models, references, skills, validate};
+use crate::{
+    Engine, TurnError, TurnInput, lints, models, programmatic, references, skills, validate,
+};
 use common::work;
 use model::{self, Model, TurnRequest};
 use store::MountedSkill;
@@ -35,6 +37,7 @@ pub(crate) async fn check(engine: &Engine, input: &TurnInput) -> Result<Checked,
     lints::lost_caller(input, &pending)?;
     let uploads = references::check(engine, input).await?;
     let skills = skills::resolve(engine, input).await?;
+    check_container(input)?;
     Ok(Checked {
         pending,
         uploads,
@@ -42,7 +45,18 @@ pub(crate) async fn check(engine: &Engine, input: &TurnInput) -> Result<Checked,
     })
 }
 
-/// Pixels of images and pages of PDFs.
+/// A container is of use to code alone: whatever its id is, it is refused where there is none (F062).
+fn check_container(input: &TurnInput) -> Result<(), Invalid> {
+    let request = &input.request;
+    let container = request.container.as_ref();
+    let names_one = container.is_some_and(|container| container.id.is_some());
+    if names_one && !programmatic::is_provided(&request.tools) {
+        return Err(refusal::CONTAINER_WITHOUT_CODE.refuse(&[]));
+    }
+    Ok(())
+}
+
+/// Pixels of images, pages of PDFs, and how many there are.
 fn check_media(input: &TurnInput) -> Result<(), TurnError> {
     if !validate::has_media(&input.request) {
         return Ok(());
@@ -65,12 +79,25 @@ fn check_fields(input: &TurnInput) -> Result<(), Invalid> {
     models::check_clearing(request)?;
     models::check_sampling(request, &input.body, weak)?;
     models::check_output(request, input.batch_item.is_some() && input.long_output)?;
+    check_final_thought(input)?;
     validate::thoughts(request, &input.body, |id| input.workspace.scripts.knows(id))?;
-    validate::fields(request, &input.body)?;
+    validate::fields(request, &input.body, weak)?;
     if models::takes_prefill(&request.model) {
         validate::prefill(request)?;
     }
     Ok(())
+}
+
+/// An answer that a script or a fault has paused may end in a thought, as none of the service does: it goes on.
+fn check_final_thought(input: &TurnInput) -> Result<(), Invalid> {
+    let paused = || {
+        let request = references::turn_request(input, Vec::new());
+        input.workspace.scripts.knows_pause(&request)
+    };
+    match validate::final_thought(&input.request) {
+        Err(refused) if !paused() => Err(refused),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 pub(super) fn choose_model(

@@ -1,21 +1,21 @@
-//! Rules between fields of a body whose parts are right: marks of the cache, texts, schemas.
+//! Rules between fields of a body whose parts are right: marks of the cache, texts, citations.
 
 use serde_json::Value;
 use wire::member::at;
 use wire::refusal::{self, Invalid};
 
+use super::items;
+use crate::models;
 use common::limits;
+use workspace::quirks::WeakRefusals;
 
 /// Checks a body against itself; the error is the text for the client.
-pub(super) fn check(body: &Value) -> Result<(), Invalid> {
-    check_schemas(body)?;
+pub(super) fn check(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
     check_deferred(body)?;
     check_marks(body)?;
-    check_system_texts(at(body, "system"))
-}
-
-fn items(value: &Value) -> impl Iterator<Item = (usize, &Value)> {
-    value.as_array().into_iter().flatten().enumerate()
+    check_system_texts(at(body, "system"))?;
+    check_citations(body, weak)?;
+    check_prewarm(body, weak)
 }
 
 /// A `cache_control`, what it stands in, and the path of that.
@@ -172,56 +172,66 @@ pub(super) fn check_text(text: &str, path: (&str, &dyn std::fmt::Display)) -> Re
     Ok(())
 }
 
-/// Checks that the schemas that answers must follow to the letter are closed: strict tools, and the answer's
-/// format.
-fn check_schemas(body: &Value) -> Result<(), Invalid> {
-    for (index, tool) in items(at(body, "tools")) {
-        if at(tool, "strict") == true && is_open(at(tool, "input_schema"), 0) {
-            let tag = at(tool, "type").as_str().unwrap_or("custom");
-            let path = format!("tools.{index}.{tag}");
-            return Err(refusal::STRICT_SCHEMA.refuse(&[("path", &path)]));
+/// What is cited is cited everywhere, or nowhere (F248).
+fn check_citations(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
+    for (kind, what) in [
+        ("document", "documents"),
+        ("search_result", "search results"),
+    ] {
+        let messages = items(at(body, "messages")).map(|(_, message)| at(message, "content"));
+        let blocks = messages.flat_map(|content| items(content).map(|(_, block)| block));
+        let shown = blocks.flat_map(|block| {
+            let inner = (at(block, "type") == "tool_result").then(|| at(block, "content"));
+            let inner = inner.into_iter().flat_map(items).map(|(_, block)| block);
+            inner.chain(std::iter::once(block))
+        });
+        let mut cites = shown
+            .filter(|block| at(block, "type") == kind)
+            .map(|block| at(at(block, "citations"), "enabled") == true);
+        if let Some(first) = cites.next()
+            && cites.any(|other| other != first)
+        {
+            return models::unless_taken(&refusal::CITATIONS_MIXED, &[("what", &what)], weak);
         }
     }
-    let formats = [
-        (
-            "output_config.format.schema",
-            at(at(at(body, "output_config"), "format"), "schema"),
-        ),
-        (
-            "output_format.schema",
-            at(at(body, "output_format"), "schema"),
-        ),
-    ];
-    match formats.iter().find(|(_, schema)| is_open(schema, 0)) {
-        Some((path, _)) => Err(refusal::STRICT_SCHEMA.refuse(&[("path", path)])),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
-/// Whether an object in the schema may have members that it does not name.
-fn is_open(schema: &Value, depth: usize) -> bool {
-    if !schema.is_object() || depth > limits::MAX_SCHEMA_DEPTH {
-        return false;
+/// What only fills the cache has nothing to stream, and nothing that an answer would have to be (F007).
+fn check_prewarm(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
+    if at(body, "max_tokens") != 0 {
+        return Ok(());
     }
-    let kind = at(schema, "type");
-    let is_object = kind == "object" || items(kind).any(|(_, kind)| kind == "object");
-    if is_object && schema["additionalProperties"] != false {
-        return true;
+    let choice = at(at(body, "tool_choice"), "type");
+    let conflicts = [
+        (at(body, "stream") == true, "`stream: true`"),
+        (
+            at(at(body, "thinking"), "type") == "enabled",
+            "`thinking.type: enabled`",
+        ),
+        (
+            at(at(body, "output_config"), "format").is_object(),
+            "`output_config.format`",
+        ),
+        (
+            choice == "any" || choice == "tool",
+            "a `tool_choice` that forces a call",
+        ),
+    ];
+    match conflicts.iter().find(|(given, _)| *given) {
+        Some((_, what)) => models::unless_taken(&refusal::PREWARM, &[("what", what)], weak),
+        None => Ok(()),
     }
-    let named = ["properties", "$defs", "definitions"].into_iter();
-    let named = named.filter_map(|key| at(schema, key).as_object());
-    let listed = ["anyOf", "allOf", "oneOf", "prefixItems"].into_iter();
-    named
-        .flat_map(serde_json::Map::values)
-        .chain(listed.flat_map(|key| items(at(schema, key)).map(|(_, schema)| schema)))
-        .chain(std::iter::once(at(schema, "items")))
-        .any(|schema| is_open(schema, depth + 1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn checked(body: &Value) -> Result<(), Invalid> {
+        check(body, WeakRefusals::Refused)
+    }
 
     fn text(ttl: Option<&str>) -> Value {
         let mut control = json!({"type": "ephemeral"});
@@ -240,7 +250,7 @@ mod tests {
         let mut body = user(&[text(None), text(None)]);
         body["system"] = json!([text(None)]);
         body["tools"] = json!([{"name": "f", "cache_control": {"type": "ephemeral"}}]);
-        assert_eq!(check(&body), Ok(()));
+        assert_eq!(checked(&body), Ok(()));
         let nested = json!({"type": "tool_result", "content": [text(None)]});
         let mut more = body.clone();
         more["messages"][0]["content"]
@@ -248,9 +258,9 @@ mod tests {
             .unwrap()
             .push(nested);
         let refused = "A maximum of 4 blocks with cache_control may be provided. Found 5.";
-        assert_eq!(check(&more).unwrap_err().to_string(), refused);
+        assert_eq!(checked(&more).unwrap_err().to_string(), refused);
         body["cache_control"] = json!({"type": "ephemeral"});
-        assert_eq!(check(&body).unwrap_err().to_string(), refused);
+        assert_eq!(checked(&body).unwrap_err().to_string(), refused);
     }
 
     #[test]
@@ -259,58 +269,94 @@ mod tests {
         assert!(caches_for_an_hour(&user(&[text(Some("1h"))])));
         let fine = user(&[text(Some("1h")), text(Some("5m")), text(None)]);
         assert!(!caches_for_an_hour(&fine));
-        assert_eq!(check(&fine), Ok(()));
+        assert_eq!(checked(&fine), Ok(()));
         let mut body = user(&[text(None), text(Some("1h"))]);
-        let error = check(&body).unwrap_err().to_string();
+        let error = checked(&body).unwrap_err().to_string();
         assert!(
             error.starts_with("messages.0.content.1.cache_control.ttl: "),
             "{error}"
         );
         body = user(&[text(None), text(None)]);
         body["cache_control"] = json!({"type": "ephemeral", "ttl": "1h"});
-        let error = check(&body).unwrap_err().to_string();
+        let error = checked(&body).unwrap_err().to_string();
         assert!(
             error.starts_with("messages.0.content.1.cache_control.ttl: "),
             "{error}"
         );
         body = user(&[text(Some("1h"))]);
         body["cache_control"] = json!({"type": "ephemeral", "ttl": "1h"});
-        assert_eq!(check(&body), Ok(()));
+        assert_eq!(checked(&body), Ok(()));
         body = user(&[text(Some("1h"))]);
         body["tools"] = json!([{"name": "f", "cache_control": {"type": "ephemeral"}}]);
-        assert!(check(&body).is_err());
+        assert!(checked(&body).is_err());
         body["system"] = json!([text(Some("1h"))]);
-        let error = check(&body).unwrap_err().to_string();
+        let error = checked(&body).unwrap_err().to_string();
         assert!(error.starts_with("system.0.cache_control.ttl: "), "{error}");
     }
 
     #[test]
     fn a_tool_that_is_loaded_when_it_is_found_has_no_mark() {
         let mut body = json!({"tools": [{"name": "f", "cache_control": {"type": "ephemeral"}}]});
-        assert_eq!(check(&body), Ok(()));
+        assert_eq!(checked(&body), Ok(()));
         body["tools"][0]["defer_loading"] = json!(true);
         assert_eq!(
-            check(&body).unwrap_err().to_string(),
+            checked(&body).unwrap_err().to_string(),
             "Tool 'f' cannot have both defer_loading=true and cache_control set. Tools with defer_loading cannot use \
              prompt caching."
         );
         body["tools"][0]["cache_control"] = Value::Null;
-        assert_eq!(check(&body), Ok(()));
+        assert_eq!(checked(&body), Ok(()));
     }
 
     #[test]
-    fn a_strict_schema_is_closed_at_every_depth() {
-        let closed = json!({"type": "object", "additionalProperties": false, "properties": {"a": {"type": "string"}}});
-        assert!(!is_open(&closed, 0));
-        for inner in [
-            json!({"type": "object"}),
-            json!({"type": ["object", "null"], "properties": {}}),
-            json!({"type": "array", "items": {"type": "object", "additionalProperties": true}}),
-            json!({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+    fn documents_and_search_results_are_all_cited_or_none_is() {
+        let refused = |content: &[Value]| {
+            check(&user(content), WeakRefusals::Refused)
+                .err()
+                .map(|error| error.to_string())
+        };
+        let block = |kind: &str, cites: Value| json!({"type": kind, "citations": cites});
+        let cited = |kind| block(kind, json!({"enabled": true}));
+        let plain = |kind| block(kind, Value::Null);
+        let off = block("document", json!({"enabled": false}));
+        assert_eq!(refused(&[plain("document"), off.clone()]), None);
+        assert_eq!(refused(&[cited("document"), plain("search_result")]), None);
+        let said = "citations must be enabled on all or none of the documents within a request";
+        assert_eq!(refused(&[cited("document"), off]).as_deref(), Some(said));
+        let result = json!({"type": "tool_result", "content": [plain("search_result")]});
+        let mixed = [result, cited("search_result")];
+        let said =
+            "citations must be enabled on all or none of the search results within a request";
+        assert_eq!(refused(&mixed).as_deref(), Some(said));
+        assert_eq!(check(&user(&mixed), WeakRefusals::Taken), Ok(()));
+    }
+
+    #[test]
+    fn what_only_fills_the_cache_answers_nothing() {
+        let check = |more: Value| {
+            let mut body = user(&[]);
+            body["max_tokens"] = json!(0);
+            for (key, value) in more.as_object().unwrap() {
+                body[key] = value.clone();
+            }
+            check(&body, WeakRefusals::Refused)
+        };
+        assert_eq!(
+            check(json!({"stream": false, "tool_choice": {"type": "auto"}})),
+            Ok(())
+        );
+        assert_eq!(check(json!({"stream": true, "max_tokens": 1})), Ok(()));
+        for more in [
+            json!({"stream": true}),
+            json!({"tool_choice": {"type": "any"}}),
+            json!({"thinking": {"type": "enabled"}}),
+            json!({"output_config": {"format": {"type": "json_schema", "schema": {}}}}),
         ] {
-            let mut schema = closed.clone();
-            schema["properties"]["a"] = inner.clone();
-            assert!(is_open(&schema, 0), "{inner}");
+            let said = check(more.clone()).unwrap_err().to_string();
+            assert!(
+                said.starts_with("max_tokens: 0 is not supported with "),
+                "{more}: {said}"
+            );
         }
     }
 }

@@ -40,7 +40,7 @@ struct Found<'a> {
     block: &'a Value,
 }
 
-/// Checks pixels and pages; `body` has the bytes.
+/// Checks pixels, pages, and how many images there are; `body` has the bytes.
 pub fn check(model: &str, body: &Value, weak: WeakRefusals) -> Result<(), TooLarge> {
     let mut found = Vec::new();
     let messages = body["messages"].as_array().into_iter().flatten();
@@ -49,7 +49,16 @@ pub fn check(model: &str, body: &Value, weak: WeakRefusals) -> Result<(), TooLar
         gather(&mut found, (&path, &path), &message["content"]);
     }
     check_images(&found)?;
-    check_pages(model, &found, weak)
+    let most = if models::has_long_context(model) {
+        limits::MAX_PDF_PAGES
+    } else {
+        limits::MAX_PDF_PAGES_OF_SHORT_CONTEXT
+    };
+    let pages = check_pages(&found, most, weak)?;
+    check_count(&found, (pages, most), weak).map_err(|message| TooLarge {
+        message,
+        details: None,
+    })
 }
 
 /// The images and documents of a list of blocks, and of what they hold.
@@ -119,13 +128,31 @@ fn check_images(found: &[Found<'_>]) -> Result<(), TooLarge> {
     })
 }
 
-/// One document has too many pages, or all together have (F210).
-fn check_pages(model: &str, found: &[Found<'_>], weak: WeakRefusals) -> Result<(), TooLarge> {
-    let most = if models::has_long_context(model) {
-        limits::MAX_PDF_PAGES
+/// Images count as pages do, and together with them (F211).
+fn check_count(
+    found: &[Found<'_>],
+    (pages, most): (u64, u64),
+    weak: WeakRefusals,
+) -> Result<(), Invalid> {
+    let images = found.iter().filter(|found| found.block["type"] == "image");
+    let images = images.count() as u64;
+    if images == 0 || images.saturating_add(pages) <= most {
+        return Ok(());
+    }
+    let row = if most == limits::MAX_PDF_PAGES {
+        &refusal::MEDIA_COUNT_OF_LONG_CONTEXT
     } else {
-        limits::MAX_PDF_PAGES_OF_SHORT_CONTEXT
+        &refusal::MEDIA_COUNT
     };
+    models::unless_taken(
+        row,
+        &[("pages", &pages), ("images", &images), ("most", &most)],
+        weak,
+    )
+}
+
+/// One document has too many pages, or all together have (F210). Returns how many they have.
+fn check_pages(found: &[Found<'_>], most: u64, weak: WeakRefusals) -> Result<u64, TooLarge> {
     let mut all = 0;
     let mut budget = Budget::default();
     for document in found
@@ -145,27 +172,28 @@ fn check_pages(model: &str, found: &[Found<'_>], weak: WeakRefusals) -> Result<(
             });
         }
     }
-    if all <= most {
-        return Ok(());
+    if all > most {
+        models::unless_taken(&refusal::PDF_PAGES_IN_ALL, &[("most", &most)], weak).map_err(
+            |message| TooLarge {
+                message,
+                details: None,
+            },
+        )?;
     }
-    models::unless_taken(&refusal::PDF_PAGES_IN_ALL, &[("most", &most)], weak).map_err(|message| {
-        TooLarge {
-            message,
-            details: None,
-        }
-    })
+    Ok(all)
 }
 
-/// The longer side of an image in pixels, where its format says it.
+/// The longer side of an image in pixels, where its format says it: bytes that only begin like an image have none.
 fn longest_side(text: &str) -> Option<u32> {
     let bytes = bytes(text);
-    let (width, height) = if bytes.starts_with(b"\x89PNG") {
+    let (width, height) = if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        bytes.get(12..16).filter(|kind| kind == b"IHDR")?;
         (be(&bytes, 16, 4)?, be(&bytes, 20, 4)?)
-    } else if bytes.starts_with(b"GIF8") {
+    } else if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
         (le(&bytes, 6, 2)?, le(&bytes, 8, 2)?)
     } else if bytes.starts_with(b"\xff\xd8") {
         jpeg(&bytes)?
-    } else if bytes.starts_with(b"RIFF") {
+    } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
         webp(&bytes)?
     } else {
         return None;
@@ -195,8 +223,10 @@ fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
 
 fn webp(bytes: &[u8]) -> Option<(u32, u32)> {
     match bytes.get(12..16)? {
-        b"VP8 " => Some((le(bytes, 26, 2)? & 0x3fff, le(bytes, 28, 2)? & 0x3fff)),
-        b"VP8L" => {
+        b"VP8 " if bytes.get(23..26) == Some(b"\x9d\x01\x2a") => {
+            Some((le(bytes, 26, 2)? & 0x3fff, le(bytes, 28, 2)? & 0x3fff))
+        }
+        b"VP8L" if bytes.get(20) == Some(&0x2f) => {
             let bits = le(bytes, 21, 4)?;
             Some(((bits & 0x3fff) + 1, ((bits >> 14) & 0x3fff) + 1))
         }
@@ -353,8 +383,19 @@ mod tests {
             assert_eq!(longest_side(&encode(bytes)), Some(8001), "{bytes:?}");
         }
         assert_eq!(longest_side(&png(3, 8001)), Some(8001));
-        for cut in [&jpeg[..12], &vp8[..20], b"\xff\xd8\x00", b"GIF89a"] {
-            assert_eq!(longest_side(&encode(cut)), None);
+        let junk = |begin: &[u8]| [begin, &[0xff; 40]].concat();
+        for none in [
+            &jpeg[..12],
+            &vp8[..20],
+            b"\xff\xd8\x00",
+            b"GIF89a",
+            &junk(b"\x89PNG\r\n\x1a\n"),
+            &junk(b"GIF8"),
+            &junk(b"RIFF....junkVP8X"),
+            &junk(b"RIFF....WEBPVP8 "),
+            &junk(b"RIFF....WEBPVP8L"),
+        ] {
+            assert_eq!(longest_side(&encode(none)), None, "{none:?}");
         }
     }
 
@@ -468,5 +509,31 @@ mod tests {
                 .to_string()
                 .ends_with("A maximum of 600 PDF pages may be provided.")
         );
+    }
+
+    #[test]
+    fn images_count_as_pages_do() {
+        let images = |count| vec![image(&png(1, 1)); count];
+        let said = |model: &str, content: &[Value], weak| {
+            let refused = check(model, &body(content), weak).err();
+            refused.map(|refused| refused.message.to_string())
+        };
+        let refused = WeakRefusals::Refused;
+        assert_eq!(said("claude-haiku-4-5", &images(100), refused), None);
+        let mut many = images(100);
+        many.push(document(&plain_pdf(2)));
+        for weak in [refused, WeakRefusals::Taken] {
+            assert_eq!(
+                said("claude-haiku-4-5", &many, weak).as_deref(),
+                Some("Too much media: 2 document pages + 100 images > 100")
+            );
+        }
+        assert_eq!(said("claude-opus-5", &images(600), refused), None);
+        let many = images(601);
+        assert_eq!(
+            said("claude-opus-5", &many, refused).as_deref(),
+            Some("Too much media: 0 document pages + 601 images > 600")
+        );
+        assert_eq!(said("claude-opus-5", &many, WeakRefusals::Taken), None);
     }
 }

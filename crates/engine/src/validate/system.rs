@@ -26,6 +26,14 @@ pub(super) fn check(request: &MessagesRequest, body: &Value) -> Result<(), Inval
             continue;
         }
         let said: (&str, &dyn std::fmt::Display) = ("message", index);
+        if message.content.is_empty() {
+            return Err(refusal::SYSTEM_EMPTY.refuse(&[said]));
+        }
+        let blocks = body["messages"][index]["content"].as_array();
+        let mut kinds = blocks.into_iter().flatten().map(|block| &block["type"]);
+        if kinds.any(|kind| !BLOCKS.iter().any(|known| kind == known)) {
+            return Err(refusal::SYSTEM_BLOCKS.refuse(&[said]));
+        }
         let before = placed[..at]
             .iter()
             .rfind(|(_, message)| message.role != Role::System);
@@ -44,13 +52,10 @@ pub(super) fn check(request: &MessagesRequest, body: &Value) -> Result<(), Inval
         {
             return Err(refusal::SYSTEM_BEFORE.refuse(&[said]));
         }
-        if message.content.is_empty() {
-            return Err(refusal::SYSTEM_EMPTY.refuse(&[said]));
-        }
-        let blocks = body["messages"][index]["content"].as_array();
-        let mut kinds = blocks.into_iter().flatten().map(|block| &block["type"]);
-        if kinds.any(|kind| !BLOCKS.iter().any(|known| kind == known)) {
-            return Err(refusal::SYSTEM_BLOCKS.refuse(&[said]));
+        // One that is empty is told as elsewhere (2026-10-06, probe of claude-opus-5-5).
+        let mut texts = message.content.iter().filter_map(Block::text);
+        if texts.any(|text| !text.is_empty() && text.trim().is_empty()) {
+            return Err(refusal::SYSTEM_BLANK.refuse(&[said]));
         }
     }
     Ok(())

@@ -51,6 +51,20 @@ pub fn check(
     }
 }
 
+/// An answer does not go on from a thought (F247), whatever its signature. A thought that ends an earlier message is taken.
+pub fn check_end(request: &MessagesRequest) -> Result<(), Invalid> {
+    let mut messages = request.messages.iter().enumerate();
+    let last = messages.rfind(|(_, message)| message.role != Role::System);
+    match last {
+        Some((index, message))
+            if matches!(message.content.last(), Some(Block::Thinking { .. })) =>
+        {
+            Err(refusal::FINAL_THOUGHT.refuse(&[("message", &index)]))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Parity: the service decrypts them; here it is only seen what can be none.
 fn check_signatures(request: &MessagesRequest) -> Result<(), Invalid> {
     for (index, message) in request.messages.iter().enumerate() {

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::sources::{self, NamedFile};
 use super::{callers, hosted, rest, results, texts};
-use crate::decode::{Decoded, Node};
+use crate::decode::{Decoded, Fault, Node};
+use crate::refusal;
 
 /// One message of the conversation.
 #[derive(Debug, Clone, PartialEq)]
@@ -301,17 +302,28 @@ const OF_SERVICE: &[&str] = &[
 /// The longest name of a call of the client's (F242).
 const MAX_CALL_NAME_CHARS: usize = 200;
 
+impl Role {
+    /// A role that is a text and none of these is told without its place (F245).
+    fn decode(node: &Node<'_>) -> Decoded<Self> {
+        let reason = match node.value().as_str() {
+            Some("user") => return Ok(Self::User),
+            Some("assistant") => return Ok(Self::Assistant),
+            Some("system") => return Ok(Self::System),
+            Some("tool") => refusal::TOOL_ROLE.say(&[]),
+            Some(role) => refusal::UNEXPECTED_ROLE.say(&[("role", &role)]),
+            None => return Err(node.fault("Input should be 'user', 'assistant' or 'system'")),
+        };
+        Err(Fault {
+            path: String::new(),
+            reason,
+        })
+    }
+}
+
 impl Message {
     pub(crate) fn decode(node: &Node<'_>, betas: bool) -> Decoded<Self> {
         node.object()?;
-        let role = match node
-            .required("role")?
-            .literal(&["user", "assistant", "system"])?
-        {
-            "user" => Role::User,
-            "assistant" => Role::Assistant,
-            _ => Role::System,
-        };
+        let role = Role::decode(&node.required("role")?)?;
         // One that only directs the output may leave its content out (SDKs' beta types).
         let needs_none = betas && role == Role::System && node.value()["output_config"].is_object();
         let content = match node.required("content") {

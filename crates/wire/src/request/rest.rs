@@ -1,6 +1,10 @@
 //! Fields that are checked and not kept.
 
 use crate::decode::{Decoded, Node};
+use crate::refusal;
+
+/// Where a request may be served (F246).
+const GEOS: [&str; 2] = ["global", "us"];
 
 /// `cache_control`, `output_config`, `inference_geo`, `speed`, `diagnostics` of the body.
 pub(super) fn check_options(root: &Node<'_>) -> Decoded<()> {
@@ -13,8 +17,10 @@ pub(super) fn check_options(root: &Node<'_>) -> Decoded<()> {
             format.required("schema")?.dictionary()?;
         }
     }
-    if let Some(geo) = root.optional("inference_geo")? {
-        geo.string()?;
+    if let Some(geo) = root.optional("inference_geo")?
+        && !GEOS.contains(&geo.string()?)
+    {
+        return Err(geo.fault(refusal::INFERENCE_GEO.text));
     }
     if let Some(speed) = root.optional("speed")? {
         speed.literal(&["standard", "fast"])?;

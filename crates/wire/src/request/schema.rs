@@ -1,10 +1,98 @@
-//! JSON Schemas of tools: the references in them.
+//! JSON Schemas of tools: whether the service takes them, and the references in them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
+
+use crate::decode::{Decoded, Fault, Node};
+use crate::refusal;
+
+/// The longest name of a property.
+const MAX_PROPERTY_NAME_CHARS: usize = 64;
+
+/// Checks the `input_schema` of a tool of the client's (F243): one that is wrong fails the whole request.
+///
+/// Names within the schema are not looked at: only those at its root are known to be refused.
+pub(super) fn check(node: &Node<'_>) -> Decoded<()> {
+    let schema = node.value();
+    if !is_valid(schema) {
+        return Err(node.fault(refusal::SCHEMA_INVALID.text));
+    }
+    if ["oneOf", "allOf", "anyOf"]
+        .iter()
+        .any(|keyword| schema.get(keyword).is_some())
+    {
+        return Err(node.fault(refusal::SCHEMA_COMBINED.text));
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let fits = |name: &String| {
+        (1..=MAX_PROPERTY_NAME_CHARS).contains(&name.len()) && name.chars().all(plain)
+    };
+    match node.optional("properties")? {
+        Some(properties) if !properties.dictionary()?.keys().all(fits) => Err(Fault {
+            path: properties.path(),
+            reason: refusal::SCHEMA_KEYS.text.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the keywords of a schema have values of the types that draft 2020-12 gives them.
+///
+/// Patterns and references are not looked into.
+fn is_valid(schema: &Value) -> bool {
+    let Value::Object(members) = schema else {
+        return schema.is_boolean();
+    };
+    members
+        .iter()
+        .all(|(keyword, value)| match keyword.as_str() {
+            "type" => is_type(value) || is_full_list(value, is_type),
+            "enum" => value.is_array(),
+            "required" => {
+                let names = value.as_array();
+                names.is_some_and(|names| names.iter().all(Value::is_string))
+            }
+            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => {
+                value.is_number()
+            }
+            "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties"
+            | "maxProperties" | "minContains" | "maxContains" => {
+                let count = value.as_f64();
+                count.is_some_and(|count| count >= 0.0 && count.fract() == 0.0)
+            }
+            "additionalProperties"
+            | "contains"
+            | "else"
+            | "if"
+            | "items"
+            | "not"
+            | "propertyNames"
+            | "then"
+            | "unevaluatedItems"
+            | "unevaluatedProperties" => is_valid(value),
+            "allOf" | "anyOf" | "oneOf" | "prefixItems" => is_full_list(value, is_valid),
+            "$defs" | "definitions" | "dependentSchemas" | "patternProperties" | "properties" => {
+                let named = value.as_object();
+                named.is_some_and(|named| named.values().all(is_valid))
+            }
+            _ => true,
+        })
+}
+
+fn is_type(value: &Value) -> bool {
+    matches!(
+        value.as_str(),
+        Some("array" | "boolean" | "integer" | "null" | "number" | "object" | "string")
+    )
+}
+
+fn is_full_list(value: &Value, is_item: fn(&Value) -> bool) -> bool {
+    let items = value.as_array();
+    items.is_some_and(|items| !items.is_empty() && items.iter().all(is_item))
+}
 
 /// A local `$ref` that leads back to where it stands, directly or over others.
 ///
@@ -111,6 +199,86 @@ fn collect<'a>(schema: &'a Value, found: &mut Vec<&'a str>) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn refused(change: &Value) -> Option<String> {
+        let mut schema = json!({"type": "object"});
+        for (key, value) in change.as_object().unwrap() {
+            schema[key] = value.clone();
+        }
+        let fault = check(&Node::root(&schema)).err();
+        fault.map(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn alternatives_at_the_root_are_refused_and_those_within_are_taken() {
+        for keyword in ["oneOf", "anyOf", "allOf"] {
+            assert_eq!(
+                refused(&json!({keyword: [{}]})).as_deref(),
+                Some(refusal::SCHEMA_COMBINED.text)
+            );
+            assert_eq!(
+                refused(&json!({"properties": {"a": {keyword: [{}]}}})),
+                None
+            );
+        }
+    }
+
+    #[test]
+    fn the_properties_at_the_root_have_plain_names() {
+        let long = "n".repeat(65);
+        for name in ["", "a b", "$schema", "größe", long.as_str()] {
+            let said = refused(&json!({"properties": {name: {}}}));
+            let said = said.unwrap_or_default();
+            assert!(
+                said.starts_with("properties: Property keys should match"),
+                "{name}"
+            );
+            let within = json!({"properties": {"a": {"properties": {name: {}}}}});
+            assert_eq!(refused(&within), None, "{name}");
+        }
+        assert_eq!(refused(&json!({"properties": {"a.b-c_D9": {}}})), None);
+    }
+
+    #[test]
+    fn keywords_have_the_types_of_the_draft() {
+        for wrong in [
+            json!({"type": "foo"}),
+            json!({"type": []}),
+            json!({"type": ["string", "any"]}),
+            json!({"enum": "x"}),
+            json!({"required": true}),
+            json!({"minimum": "x"}),
+            json!({"exclusiveMinimum": true}),
+            json!({"minLength": -1}),
+            json!({"maxItems": 1.5}),
+            json!({"items": [{"type": "string"}]}),
+            json!({"items": {"type": "foo"}}),
+            json!({"additionalProperties": "no"}),
+            json!({"anyOf": []}),
+            json!({"properties": {"b": 7}}),
+            json!(null),
+        ] {
+            let said = refused(&json!({"properties": {"a": wrong}}));
+            assert_eq!(
+                said.as_deref(),
+                Some(refusal::SCHEMA_INVALID.text),
+                "{wrong}"
+            );
+        }
+        for right in [
+            json!(true),
+            json!({"type": ["string", "null"], "enum": ["x", null], "default": null, "nullable": true}),
+            json!({"type": "array", "prefixItems": [{"type": "string"}], "items": false, "minItems": 1.0}),
+            json!({"type": "object", "properties": {"type": {"const": "foo"}}, "required": []}),
+            json!({"exclusiveMinimum": 0, "pattern": "[", "x-type": {"type": "foo"}}),
+        ] {
+            assert_eq!(
+                refused(&json!({"properties": {"a": right}})),
+                None,
+                "{right}"
+            );
+        }
+    }
 
     #[test]
     fn only_a_reference_that_comes_back_is_circular() {

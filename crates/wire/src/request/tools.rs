@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use super::{rest, schema, texts};
-use crate::decode::{Decoded, Node};
+use crate::decode::{Decoded, Fault, Node};
+use crate::refusal;
 
 /// One declared tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -435,6 +436,7 @@ fn check_custom(tool: &Node<'_>, name: &Node<'_>) -> Decoded<()> {
         properties.dictionary()?;
     }
     rest::check_list_of_texts(&schema, "required")?;
+    schema::check(&schema)?;
     if let Some(description) = tool.optional("description")? {
         description.string()?;
     }
@@ -471,14 +473,17 @@ pub(super) fn tool_choice(root: &Node<'_>, tools: &[Tool]) -> Decoded<Option<Too
         let wanted = name.string()?;
         chosen = Some(wanted.to_owned());
         if !tools.iter().any(|tool| tool.name == wanted) {
-            return Err(crate::decode::Fault {
+            return Err(Fault {
                 path: String::new(),
                 reason: format!("Tool '{wanted}' not found in provided tools"),
             });
         }
     }
-    if matches!(tag, "any" | "tool") && tools.is_empty() {
-        return Err(choice.fault("tool_choice may only be specified while providing tools"));
+    if tag == "any" && tools.is_empty() {
+        return Err(Fault {
+            path: String::new(),
+            reason: refusal::TOOL_CHOICE_WITHOUT_TOOLS.text.to_owned(),
+        });
     }
     Ok(Some(ToolChoice {
         forces: matches!(tag, "any" | "tool"),
