@@ -102,9 +102,11 @@ pub(super) fn lenient_caller(
 
 /// A header of ours that is misspelt does nothing, and its request would prove nothing.
 fn check_own(headers: &HeaderMap) -> ApiResult<()> {
-    const KNOWN: [&str; 3] = [
+    const KNOWN: [&str; 4] = [
         "x-sandtable-fault",
         "x-sandtable-quirk",
+        // A front reads it, and hands it on.
+        "x-sandtable-server",
         "x-sandtable-token",
     ];
     let own = headers.keys().map(HeaderName::as_str);
