@@ -49,7 +49,7 @@ async def session(client):
     [miss] = json.loads(await call(client, "unmatched_turns"))
     assert "good evening" in json.dumps(await call(client, "turn", request_id=miss["request_id"]))
     draft = await call(client, "draft_rule", request_id=miss["request_id"])
-    assert "user: good evening" in draft, draft
+    assert "equals: good evening" in draft, draft
     draft = draft.replace("What the model is to say.", "Good evening to you.")
     await call(client, "check_script", rules=draft)
     wrong = await call(client, "check_script", fails=True, rules=draft.replace("then:", "than:"))
