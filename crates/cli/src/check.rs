@@ -46,7 +46,8 @@ impl fmt::Display for Report {
     }
 }
 
-fn count(number: usize, noun: &str) -> String {
+/// `1 rule`, `2 rules`.
+pub(super) fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }

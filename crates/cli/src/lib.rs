@@ -254,8 +254,10 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
         let path = path.display();
         let text = match exchanges {
             0 => format!("nothing was recorded, so {path} is as it was\n"),
-            1 => format!("recorded 1 exchange into {path}\n"),
-            _ => format!("recorded {exchanges} exchanges into {path}\n"),
+            _ => format!(
+                "recorded {} into {path}\n",
+                check::count(exchanges, "exchange")
+            ),
         };
         eprint(&text);
         if missing > 0 {
@@ -263,11 +265,9 @@ async fn record(args: ServeArgs, command: Vec<OsString>) -> ExitCode {
             fail_plainly(
                 FAILURE,
                 &format!(
-                    "{} not in it, or not as a whole: {}",
-                    match missing {
-                        1 => "1 exchange is".to_owned(),
-                        _ => format!("{missing} exchanges are"),
-                    },
+                    "{} {} not in it, or not as a whole: {}",
+                    check::count(missing, "exchange"),
+                    if missing == 1 { "is" } else { "are" },
                     reason.unwrap_or_default()
                 ),
             );

@@ -4,7 +4,7 @@ mod rest;
 mod steps;
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -57,18 +57,18 @@ pub fn script(turns: impl IntoIterator<Item = (Value, Answer)>) -> String {
     // Turns of one conversation stay in their order.
     rules.sort_by_key(|rule| rule.wants);
     let mut names: HashMap<String, usize> = HashMap::new();
-    let mut asked: Vec<Map<String, Value>> = Vec::new();
+    let mut asked: HashSet<Map<String, Value>> = HashSet::new();
     for rule in &mut rules {
         let count = names.entry(rule.name.clone()).or_default();
         *count += 1;
         if *count > 1 {
             rule.name = format!("{} ({count})", rule.name);
         }
-        if asked.contains(&rule.when) && rule.asks {
+        let is_first = asked.insert(rule.when.clone());
+        if !is_first && rule.asks {
             let comment = "A rule before it answers the same requests: give that `times`, or this another `when`.";
             rule.comments.push(comment.to_owned());
         }
-        asked.push(rule.when.clone());
     }
     rules.iter().filter_map(Rule::written).collect()
 }

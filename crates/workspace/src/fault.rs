@@ -275,21 +275,26 @@ impl Hinted for FaultError {
     }
 }
 
+impl Select {
+    fn fits_request(&self, method: &str, path: &str) -> bool {
+        let path_fits = self.path.as_ref();
+        let path_fits = path_fits.is_none_or(|pattern| pattern.matches(path));
+        let method_fits = self.method.as_ref();
+        path_fits && method_fits.is_none_or(|wanted| wanted == method)
+    }
+
+    /// One that is not known fits only where none is wanted.
+    fn fits_model(&self, model: Option<&str>) -> bool {
+        let wanted = self.model.as_ref();
+        wanted.is_none_or(|pattern| model.is_some_and(|model| pattern.matches(model)))
+    }
+}
+
 impl Fault {
     /// Whether `occasion` is one of the fault's.
     pub fn fits(&self, occasion: Occasion<'_>) -> bool {
-        let Select {
-            path: wanted_path,
-            method: wanted_method,
-            model: wanted_model,
-            tool: wanted_tool,
-            ..
-        } = &self.select;
-        let model_fits = |model: Option<&str>| match (wanted_model, model) {
-            (None, _) => true,
-            (Some(pattern), Some(model)) => pattern.matches(model),
-            (Some(_), None) => false,
-        };
+        let wanted_tool = self.select.tool;
+        let model_fits = |model| self.select.fits_model(model);
         match (&self.act, occasion) {
             (
                 Act::Http(act),
@@ -301,10 +306,7 @@ impl Fault {
                 },
             ) => {
                 (names_file || !matches!(act, HttpAct::DeleteFile))
-                    && wanted_path
-                        .as_ref()
-                        .is_none_or(|pattern| pattern.matches(path))
-                    && wanted_method.as_ref().is_none_or(|wanted| wanted == method)
+                    && self.select.fits_request(method, path)
                     && model_fits(model)
             }
             (Act::Stream { .. }, Occasion::Stream { model }) => model_fits(Some(model)),
@@ -350,10 +352,7 @@ impl Fault {
             ) => {
                 (stream || !act.is_of_streams())
                     && act.is_for(path)
-                    && wanted_path
-                        .as_ref()
-                        .is_none_or(|pattern| pattern.matches(path))
-                    && wanted_method.as_ref().is_none_or(|wanted| wanted == method)
+                    && self.select.fits_request(method, path)
                     && model_fits(model)
             }
             _ => false,

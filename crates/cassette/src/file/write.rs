@@ -20,7 +20,7 @@ use common::ids::hex;
 use common::private;
 
 /// A cassette that is being recorded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Writer {
     path: PathBuf,
     head: String,
@@ -40,16 +40,7 @@ pub struct Writer {
 
 /// The text of a cassette that is no file: large bodies are in it.
 pub fn text(about: &About, exchanges: &[Exchange]) -> Result<String, CassetteError> {
-    let writer = Writer {
-        path: PathBuf::new(),
-        head: head(about),
-        exchanges: BTreeMap::new(),
-        recording: None,
-        replaces: false,
-        answered: false,
-        outdated: false,
-        waiting: 0,
-    };
+    let writer = Writer::default();
     let items: Vec<String> = exchanges
         .iter()
         .map(|exchange| writer.render(exchange))
@@ -83,12 +74,9 @@ impl Writer {
         Ok(Self {
             path: path.to_owned(),
             head: head(about),
-            exchanges: BTreeMap::new(),
             recording: Some(Recording::begin(path)?),
             replaces,
-            answered: false,
-            outdated: false,
-            waiting: 0,
+            ..Self::default()
         })
     }
 
@@ -117,12 +105,8 @@ impl Writer {
         let mut writer = Self {
             path: path.to_owned(),
             head: head(&known.about),
-            exchanges: BTreeMap::new(),
             recording: Some(recording),
-            replaces: false,
-            answered: false,
-            outdated: false,
-            waiting: 0,
+            ..Self::default()
         };
         let answered = known.exchanges.iter().filter(|one| one.is_answered());
         for (order, exchange) in (0..).zip(answered) {

@@ -87,7 +87,8 @@ impl Containers {
         for upload in uploads {
             let is_namesake = |other: &&Upload| other.filename == upload.filename;
             let last = uploads.iter().rfind(is_namesake).unwrap_or(upload);
-            let is_known = known.iter().any(|file| file.file_id == upload.file_id);
+            let known = known.iter().find(|file| file.file_id == upload.file_id);
+            let is_known = known.is_some();
             let is_same = |waiting: &Waiting| waiting.upload.file_id == upload.file_id;
             if last.file_id != upload.file_id
                 || is_known && !is_new_turn
@@ -107,7 +108,7 @@ impl Containers {
             }
             sandbox.waiting.push(Waiting {
                 upload: upload.clone(),
-                unless_there: is_known,
+                unless_there: known.is_some_and(|file| file.in_place),
             });
         }
         Ok(())
@@ -149,7 +150,9 @@ impl Containers {
         };
         let mut source = self.0.store.open_blob(&row).await.map_err(store_failed)?;
         let linked = waiting.put(container, guest, &mut source).await?;
-        self.placed(container, &waiting.upload).await?;
+        if !waiting.unless_there {
+            self.placed(container, &waiting.upload).await?;
+        }
         Ok(if linked {
             Placed::There
         } else {

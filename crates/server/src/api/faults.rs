@@ -32,7 +32,7 @@ use model::ServiceError;
 use workspace::fault::{self, Act, Bringer, Dice, Faults, Fired, HttpAct, Occasion};
 
 /// Faults for one request, as one object or a list.
-const HEADER: &str = "x-sandtable-fault";
+pub(super) const HEADER: &str = "x-sandtable-fault";
 
 /// The faults that a request brings along; several headers are one list.
 pub(super) fn of_request(

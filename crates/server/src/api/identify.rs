@@ -23,6 +23,8 @@ use workspace::{OpenRequest, Workspace, WorkspaceError};
 
 /// A key that is always wrong, so that clients can test their 401.
 pub(crate) const INVALID_KEY: &str = "sk-ant-invalid";
+/// Quirks for one request.
+const QUIRK: &str = "x-sandtable-quirk";
 
 /// The workspace behind the request's key.
 pub(super) async fn workspace(app: &App, headers: &HeaderMap) -> ApiResult<Arc<Workspace>> {
@@ -103,8 +105,8 @@ pub(super) fn lenient_caller(
 /// A header of ours that is misspelt does nothing, and its request would prove nothing.
 fn check_own(headers: &HeaderMap) -> ApiResult<()> {
     const KNOWN: [&str; 4] = [
-        "x-sandtable-fault",
-        "x-sandtable-quirk",
+        faults::HEADER,
+        QUIRK,
         // A front reads it, and hands it on.
         "x-sandtable-server",
         "x-sandtable-token",
@@ -123,12 +125,11 @@ fn check_own(headers: &HeaderMap) -> ApiResult<()> {
 
 /// The quirks that a request sets for itself; several headers are one list.
 fn quirks(headers: &HeaderMap) -> ApiResult<Layer> {
-    const HEADER: &str = "x-sandtable-quirk";
-    let parts = headers.get_all(HEADER).iter().map(HeaderValue::to_str);
+    let parts = headers.get_all(QUIRK).iter().map(HeaderValue::to_str);
     let parts: Result<Vec<_>, _> = parts.collect();
-    let parts = parts.map_err(|_| ApiError::not_ascii(HEADER))?;
+    let parts = parts.map_err(|_| ApiError::not_ascii(QUIRK))?;
     Layer::from_text(&parts.join(","))
-        .map_err(|error| ApiError::invalid(format!("{HEADER}: {}", hinted::in_line(&error))))
+        .map_err(|error| ApiError::invalid(format!("{QUIRK}: {}", hinted::in_line(&error))))
 }
 
 #[cfg(test)]

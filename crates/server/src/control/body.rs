@@ -1,6 +1,9 @@
 //! What is sent with a control call.
 
+use std::cell::Cell;
+
 use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
 use serde_json::Value;
 
 use super::error::ControlError;
@@ -20,29 +23,22 @@ pub(super) fn object<T: DeserializeOwned>(
     let wrong = |why: String| ControlError::bad(format!("the body is no {kind}: {why}"), hint);
     let value = json(body, hint)?;
     // A list would be taken for the members in their order.
-    if !value.is_object() {
+    let Value::Object(members) = &value else {
         return Err(wrong("it must be an object".to_owned()));
-    }
-    serde_json::from_value::<T>(value.clone()).map_err(|error| {
+    };
+    // The member that is being read, for a mistake in its value.
+    let at = Cell::new(None);
+    let mut members = members.iter();
+    let members = std::iter::from_fn(|| {
+        let member = members.next();
+        at.set(member.map(|(name, _)| name));
+        member.map(|(name, value)| (name.as_str(), value))
+    });
+    T::deserialize(MapDeserializer::new(members)).map_err(|error: serde_json::Error| {
         let why = error.to_string();
-        wrong(match wrong_member::<T>(value, &why) {
+        wrong(match at.get() {
             Some(name) if !why.contains(&format!("`{name}`")) => format!("`{name}`: {why}"),
             Some(_) | None => why,
         })
     })
-}
-
-/// The member without which what is wrong is no longer `why`.
-fn wrong_member<T: DeserializeOwned>(value: Value, why: &str) -> Option<String> {
-    let Value::Object(members) = value else {
-        return None;
-    };
-    let mut names = members.keys();
-    let found = names.find(|name| {
-        let mut others = members.clone();
-        others.shift_remove(*name);
-        serde_json::from_value::<T>(others.into())
-            .map_or_else(|error| error.to_string() != why, |_| true)
-    });
-    found.cloned()
 }

@@ -5,9 +5,7 @@ use control_api::{FaultLayer, FaultState};
 use super::table::Entry;
 use super::{Act, Fault, FaultError, Faults};
 
-/// The request that makes a batch.
 const BATCHES: &str = "/v1/messages/batches";
-/// The request that is a turn.
 const MESSAGES: &str = "/v1/messages";
 
 /// A request that brings faults along.
@@ -27,8 +25,15 @@ pub struct Brought {
 }
 
 impl Bringer<'_> {
+    /// The request that makes a batch.
+    pub const OF_BATCH: Bringer<'static> = Bringer {
+        method: "POST",
+        path: BATCHES,
+        model: None,
+    };
+
     fn makes_a_batch(self) -> bool {
-        self.method == "POST" && self.path == BATCHES
+        (self.method, self.path) == (Self::OF_BATCH.method, BATCHES)
     }
 }
 
@@ -37,24 +42,17 @@ impl Fault {
     /// header with all of its requests.
     fn is_meant_for(&self, bringer: Bringer<'_>) -> bool {
         let select = &self.select;
-        let path_fits = select.path.as_ref();
-        let path_fits = path_fits.is_none_or(|pattern| pattern.matches(bringer.path));
-        let method_fits = select.method.as_ref();
-        let method_fits = method_fits.is_none_or(|wanted| wanted == bringer.method);
+        let request_fits = select.fits_request(bringer.method, bringer.path);
         let makes_a_batch = bringer.makes_a_batch();
         // Each item of a batch has a model of its own.
-        let model_fits = makes_a_batch
-            || select.model.as_ref().is_none_or(|pattern| {
-                let model = bringer.model;
-                model.is_some_and(|model| pattern.matches(model))
-            });
+        let model_fits = makes_a_batch || select.fits_model(bringer.model);
         let is_of_turns = match &self.act {
             Act::Http(_) => false,
             Act::Wire(act) => act.is_of_streams(),
             Act::Stream { .. } | Act::Tool(_) | Act::Turn(_) => true,
         };
         let is_turn = bringer.method == "POST" && bringer.path == MESSAGES;
-        path_fits && method_fits && model_fits && (!is_of_turns || is_turn || makes_a_batch)
+        request_fits && model_fits && (!is_of_turns || is_turn || makes_a_batch)
     }
 
     /// Whether one request can have what the fault waits for.

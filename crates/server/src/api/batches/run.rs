@@ -137,11 +137,7 @@ async fn run(
     };
     while running.next().await.is_some() {}
     if let Some((request_id, faults)) = brings {
-        let brought = faults.brought(Bringer {
-            method: "POST",
-            path: "/v1/messages/batches",
-            model: None,
-        });
+        let brought = faults.brought(Bringer::OF_BATCH);
         workspace.watch.note_brought(&request_id.0, brought);
     }
     persist(|| app.store.end_batch(batch.n, workspace.clock.now(), rest)).await;
