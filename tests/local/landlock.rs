@@ -27,6 +27,23 @@ fn forced() {
     assert!(status.success());
 }
 
+/// Machines whose folder for temporary files is memory.
+#[test]
+fn a_disk_in_memory_is_as_large_as_any() {
+    let test = "inside::the_disk_is_as_large_and_as_full_as_the_sandbox_s";
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(ISOLATION, "landlock")
+        .env("TMPDIR", "/dev/shm")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}
+
 async fn awake() -> Option<(Bench, Guest)> {
     let bench = contract().await?;
     let guest = wake(&bench, &new_spec(Limits::default())).await;

@@ -77,6 +77,7 @@ impl Watch {
             roots.push("/dev/shm".into());
         }
         room::note(settings.max_disk_bytes, 0);
+        room::stand_on(Path::new(&settings.files_root));
         (settings.max_disk_bytes > 0).then(|| Self {
             limit: settings.max_disk_bytes,
             roots,

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use libc::{BPF_JEQ, BPF_K, BPF_RET, SECCOMP_RET_ALLOW, SECCOMP_RET_USER_NOTIF, sock_filter};
@@ -17,7 +18,7 @@ use crate::disk::ENTRY_BYTES;
 use crate::notify::{self, Notification};
 use crate::sys;
 
-/// File systems in memory have a limit of their own, or no size.
+/// File systems in memory have a limit of their own, or no size. The one that a sandbox's own directories lie on is a disk to it.
 const IN_MEMORY: [libc::c_long; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// Takes what the watch knows; to be looked at by whoever answers. 0 bytes: there is no limit.
@@ -27,25 +28,39 @@ pub(crate) fn note(limit: u64, used: u64) {
     shared.used.store(used, Ordering::Relaxed);
 }
 
+/// Takes the file system that the sandbox's own directories lie on.
+pub(crate) fn stand_on(own: &Path) {
+    let ground = sys::file_system_of(own).map_or(0, |told| sys::id_of(&told));
+    sys::shared().ground.store(ground, Ordering::Relaxed);
+}
+
 /// Makes the place where the guest's word lies: before a process is forked that is to read it.
 pub fn share() {
     sys::shared();
 }
 
-/// The answer to a program instead of `real`; `None` where that stands, as of a file system in memory.
+/// The answer to a program instead of `real`; `None` where that stands, as of another file system in memory.
 #[must_use]
 pub fn told(real: &libc::statfs) -> Option<libc::statfs> {
     let shared = sys::shared();
+    if is_apart(real, shared.ground.load(Ordering::Relaxed)) {
+        return None;
+    }
     let limit = shared.limit.load(Ordering::Relaxed);
     let room = limit.saturating_sub(shared.used.load(Ordering::Relaxed));
     bounded(real, limit, room)
+}
+
+/// Whether it lies in memory, and the sandbox's own directories elsewhere.
+fn is_apart(real: &libc::statfs, ground: u64) -> bool {
+    IN_MEMORY.contains(&real.f_type) && sys::id_of(real) != ground
 }
 
 fn bounded(real: &libc::statfs, limit: u64, room: u64) -> Option<libc::statfs> {
     let block = u64::try_from(real.f_bsize)
         .ok()
         .filter(|bytes| *bytes > 0)?;
-    if limit == 0 || real.f_blocks == 0 || IN_MEMORY.contains(&real.f_type) {
+    if limit == 0 || real.f_blocks == 0 {
         return None;
     }
     let mut told = *real;
@@ -173,10 +188,9 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    fn disk(blocks: u64, free: u64, kind: libc::c_long) -> libc::statfs {
+    fn disk(blocks: u64, free: u64) -> libc::statfs {
         let file = sys::place(b"/").unwrap();
         let mut record = of(&file).unwrap();
-        record.f_type = kind;
         record.f_bsize = 4096;
         (record.f_blocks, record.f_bfree, record.f_bavail) = (blocks, free, free);
         (record.f_files, record.f_ffree) = (1 << 40, 1 << 40);
@@ -185,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_disk_is_as_large_as_the_limit_and_as_free_as_what_is_left_of_it() {
-        let real = disk(100 * GIB / 4096, 50 * GIB / 4096, 0xef53);
+        let real = disk(100 * GIB / 4096, 50 * GIB / 4096);
         let told = bounded(&real, 5 * GIB, 2 * GIB).unwrap();
         assert_eq!(
             (told.f_blocks, told.f_bfree),
@@ -197,17 +211,29 @@ mod tests {
             (5 * GIB / 4096, 2 * GIB / 4096)
         );
         // No more than there is.
-        let small = disk(3 * GIB / 4096, GIB / 4096, 0xef53);
+        let small = disk(3 * GIB / 4096, GIB / 4096);
         let told = bounded(&small, 5 * GIB, 2 * GIB).unwrap();
         assert_eq!((told.f_blocks, told.f_bfree), (3 * GIB / 4096, GIB / 4096));
     }
 
     #[test]
-    fn what_lies_in_memory_and_what_has_no_limit_is_told_as_it_is() {
-        let memory = disk(100, 50, IN_MEMORY[0]);
-        assert!(bounded(&memory, 5 * GIB, GIB).is_none());
-        let nothing = disk(0, 0, 0x9fa0);
-        assert!(bounded(&nothing, 5 * GIB, GIB).is_none());
-        assert!(bounded(&disk(100, 50, 0xef53), 0, 0).is_none());
+    fn what_has_no_limit_or_no_size_is_told_as_it_is() {
+        assert!(bounded(&disk(0, 0), 5 * GIB, GIB).is_none());
+        assert!(bounded(&disk(100, 50), 0, 0).is_none());
+    }
+
+    #[test]
+    fn of_file_systems_in_memory_the_ground_alone_is_the_disk() {
+        let id_at = |path: &str| {
+            let record = sys::file_system_of(Path::new(path)).unwrap();
+            (record, sys::id_of(&record))
+        };
+        let (memory, own) = id_at("/dev/shm");
+        assert!(IN_MEMORY.contains(&memory.f_type), "no memory at /dev/shm");
+        let (root, other) = id_at("/");
+        assert_ne!(own, other);
+        assert!(!is_apart(&memory, own));
+        assert!(is_apart(&memory, other));
+        assert!(!is_apart(&root, own));
     }
 }

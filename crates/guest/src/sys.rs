@@ -9,6 +9,7 @@ mod spawn;
 
 use std::fs::File;
 use std::io;
+use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -358,6 +359,14 @@ pub(crate) fn file_system_of(path: &Path) -> io::Result<libc::statfs> {
     file_system(&place(path.as_os_str().as_bytes())?)
 }
 
+/// The number by which the kernel knows a file system; an old one has none for those in memory.
+pub(crate) fn id_of(told: &libc::statfs) -> u64 {
+    let mut id = [0; size_of::<libc::fsid_t>()];
+    let at = offset_of!(libc::statfs, f_fsid);
+    id.copy_from_slice(&bytes_of(told)[at..at + size_of::<libc::fsid_t>()]);
+    u64::from_ne_bytes(id)
+}
+
 /// Bytes an ordinary user may still write to the disk a path lies on; 0 if it cannot be told.
 pub(crate) fn disk_room(path: &Path) -> u64 {
     file_system_of(path).map_or(0, |told| {
@@ -374,13 +383,14 @@ pub(crate) const MOST_PATH: usize = 4096;
 pub(crate) struct Shared {
     pub(crate) limit: AtomicU64,
     pub(crate) used: AtomicU64,
+    pub(crate) ground: AtomicU64,
 }
 
 /// The page that this process shares with those that it forks, made when it is first asked for.
 pub(crate) fn shared() -> &'static Shared {
     static SHARED: OnceLock<&'static Shared> = OnceLock::new();
     SHARED.get_or_init(|| {
-        // SAFETY: a new mapping of its own, of zeroes, which both numbers may be; it is never unmapped.
+        // SAFETY: a new mapping of its own, of zeroes, which all numbers may be; it is never unmapped.
         unsafe {
             let page = libc::mmap(
                 ptr::null_mut(),

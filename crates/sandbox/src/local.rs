@@ -31,11 +31,12 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::fs::StatVfsMountFlags;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -288,6 +289,7 @@ impl Inner {
                 .map_err(Clone::clone),
             disk: disks.as_ref().map(|_| ()).map_err(Clone::clone),
             lacking: Lacking::of_this_machine(),
+            closed_to_programs: (disks.is_err() && runs_nothing(&folder)).then(|| folder.clone()),
         };
         let watchdog = if cgroups.is_err() && !confined {
             Some(Watchdog::start().map_err(|error| failed("start the watchdog", error))?)
@@ -720,6 +722,11 @@ impl fmt::Debug for LocalBackend {
             .field("folder", &self.inner.folder)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether programs that lie in a folder cannot be started.
+fn runs_nothing(folder: &Path) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::NOEXEC))
 }
 
 fn failed(operation: &'static str, error: impl Error + Send + Sync + 'static) -> SandboxError {

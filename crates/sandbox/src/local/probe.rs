@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::launch::LaunchError;
 use super::rung::Rung;
@@ -35,6 +35,8 @@ pub struct Facts {
     pub disk: Result<(), Absent>,
     /// Documented tools that are not on the machine.
     pub lacking: Lacking,
+    /// The folder of the containers' files, where programs in it cannot run.
+    pub closed_to_programs: Option<PathBuf>,
 }
 
 /// `libraries` is the command that would bring the documented libraries, where sandboxes have none.
@@ -63,6 +65,11 @@ pub(super) fn describe(facts: &Facts, libraries: Option<&str>) -> Description {
     if !facts.lacking.tools.is_empty() {
         let tools = facts.lacking.tools.join("`, `");
         write!(text, "; without `{tools}`").expect("writing to a string cannot fail");
+    }
+    if let Some(folder) = &facts.closed_to_programs {
+        let folder = folder.display();
+        write!(text, "; programs in a container's files do not run, for `{folder}` is mounted `noexec` (`TMPDIR` or `--data-dir` names another)")
+            .expect("writing to a string cannot fail");
     }
     let tools = facts.lacking.command();
     let libraries = libraries.map(str::to_owned);
@@ -192,6 +199,7 @@ mod tests {
             cgroups: Err(Absent::ONLY_ROOT),
             disk: Err(Absent::ONLY_ROOT),
             lacking: Lacking::default(),
+            closed_to_programs: None,
         };
         let said = describe(&facts, Some("sandtable image build"));
         assert_eq!(
@@ -205,6 +213,15 @@ mod tests {
             disk: Ok(()),
             ..facts
         };
+        let closed = Facts {
+            closed_to_programs: Some("/tmp/x".into()),
+            ..facts.clone()
+        };
+        assert!(
+            describe(&closed, None)
+                .text
+                .contains("`/tmp/x` is mounted `noexec`")
+        );
         let said = describe(&facts, None);
         assert!(said.text.ends_with(
             "the documented libraries; memory and processes by cgroup v2, disk of exact size"
