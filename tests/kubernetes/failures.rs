@@ -286,6 +286,40 @@ async fn a_cluster_that_does_not_let_the_server_in_keeps_it_from_starting() {
     assert!(hint.contains("kubectl auth can-i"), "{hint}");
 }
 
+/// What `doctor` says of a server in the pod `name`, which nobody has named an image to.
+async fn doctor_in(cluster: &Cluster, name: &str) -> String {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_sandtable"))
+        .args(["doctor", "--port", "0", "--backend", "kubernetes"])
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .env("SANDTABLE_POD_NAME", name)
+        .env("SANDTABLE_POD_UID", "1")
+        .env_remove("SANDTABLE_IMAGE")
+        .output()
+        .await
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test]
+async fn without_a_name_sandboxes_have_the_image_of_the_servers_own_pod() {
+    let cluster = Cluster::start(Kind::Processes).await.unwrap();
+    let pod = |name: &str, image: &str| {
+        json!({
+            "metadata": { "name": name },
+            "spec": { "containers": [{ "name": "proxy", "image": "proxy" }, { "name": "sandtable", "image": image }] },
+        })
+    };
+    cluster.plant("pods", pod("other-0", "of/another:1"));
+    cluster.plant("pods", pod("server-0", "our.example/sandtable:1"));
+    let said = doctor_in(&cluster, "server-0").await;
+    assert!(said.contains("image `our.example/sandtable:1`"), "{said}");
+    let said = doctor_in(&cluster, "server-9").await;
+    assert!(
+        said.contains("no pod `server-9`") && said.contains("--image"),
+        "{said}"
+    );
+}
+
 #[tokio::test]
 async fn what_contradicts_itself_is_refused_before_the_cluster_is_asked() {
     let cluster = Cluster::start(Kind::Processes).await.unwrap();

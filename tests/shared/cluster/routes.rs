@@ -117,10 +117,14 @@ async fn list(
         return refused;
     }
     let selector = params.get("labelSelector").cloned().unwrap_or_default();
+    let name = params
+        .get("fieldSelector")
+        .and_then(|field| field.strip_prefix("metadata.name="));
     let state = inner.state.lock().unwrap();
     let items: Vec<&Value> = state
         .all(&resource)
         .filter(|object| selects(&selector, object))
+        .filter(|object| name.is_none_or(|name| object["metadata"]["name"] == name))
         .collect();
     answer(
         200,

@@ -113,6 +113,29 @@ impl Cluster {
         }
     }
 
+    /// The image of a pod that runs a server. By a list of one, which the server's Role allows as it stands.
+    pub(super) async fn image_of(&self, name: &str) -> Result<String, SandboxError> {
+        const SERVER: &str = "sandtable";
+        let which = ListParams::default().fields(&format!("metadata.name={name}"));
+        let found = self
+            .ask("look at the server's own pod", self.pods.list(&which))
+            .await?;
+        let containers = found
+            .items
+            .into_iter()
+            .filter_map(|pod| pod.spec)
+            .flat_map(|spec| spec.containers);
+        let containers: Vec<_> = containers.collect();
+        let server = containers.iter().find(|container| container.name == SERVER);
+        let image = server
+            .or(containers.first())
+            .and_then(|container| container.image.clone());
+        image.ok_or_else(|| SandboxError::Unavailable {
+            reason: format!("the namespace `{}` has no pod `{name}`, whose image the sandboxes would have", self.namespace),
+            hint: "name an image with `--image`, or give `SANDTABLE_POD_NAME` the name of the server's own pod".to_owned(),
+        })
+    }
+
     pub(super) async fn make_pod(&self, pod: &Pod) -> Result<(), SandboxError> {
         let params = PostParams::default();
         self.change(

@@ -33,7 +33,7 @@ const POD_UID: &str = "SANDTABLE_POD_UID";
 #[derive(Debug, Clone)]
 pub struct KubernetesConfig {
     pub settings: KubernetesSettings,
-    /// The image of the sandboxes.
+    /// The image of the sandboxes; that of the server's own pod if `None`.
     pub image: Option<String>,
     /// Names this run of the server in labels; unique, never derived from a seed.
     pub server_id: String,
@@ -65,7 +65,8 @@ impl KubernetesBackend {
     }
 
     async fn connect_to(config: KubernetesConfig) -> Result<Self, SandboxError> {
-        let image = image(&config)?;
+        let parent = parent(|name| std::env::var(name).ok());
+        let image = image(&config, parent.as_ref())?;
         if config.settings.storage.is_some() && config.temporary {
             return Err(SandboxError::Unavailable {
                 reason: "claims of files outlive the server, and its data directory does not"
@@ -77,11 +78,15 @@ impl KubernetesBackend {
             .map_err(|error| SandboxError::data_dir_refused(&config.data_dir, &error))?;
         let owner = Owner::new(&lock.first_server, &config.server_id, config.temporary);
         let cluster = Box::pin(Cluster::find(&config.settings)).await?;
+        let image = match image {
+            Image::Named(image) => image,
+            Image::OfPod(name) => Box::pin(cluster.image_of(&name)).await?,
+        };
         let mould = Mould {
             owner,
             settings: config.settings,
             image,
-            parent: parent(|name| std::env::var(name).ok()),
+            parent,
         };
         let (selector, pool) = match &mould.settings.pool {
             None => (mould.owner.selector(), None),
@@ -156,8 +161,17 @@ impl KubernetesBackend {
     }
 }
 
-/// The image of the sandboxes that the server makes; empty where a pool's template has its own.
-fn image(config: &KubernetesConfig) -> Result<String, SandboxError> {
+/// Where the image of the sandboxes is named.
+#[derive(Debug, PartialEq, Eq)]
+enum Image {
+    /// Empty where a pool's template has its own.
+    Named(String),
+    /// The pod of this name has it: the server's own.
+    OfPod(String),
+}
+
+/// The image of the sandboxes that the server makes. An overlay renames the image of the server's pod; nothing has to be said twice.
+fn image(config: &KubernetesConfig, own: Option<&OwnerReference>) -> Result<Image, SandboxError> {
     let unavailable = |reason: String, hint: &str| SandboxError::Unavailable {
         reason,
         hint: hint.to_owned(),
@@ -169,10 +183,12 @@ fn image(config: &KubernetesConfig) -> Result<String, SandboxError> {
                 format!("`{flag}` says what the template of the pool of `--k8s-pool` decides"),
                 "leave one of them out; the template is yours to change",
             )),
-            None => Ok(String::new()),
+            None => Ok(Image::Named(String::new())),
         };
     }
-    config.image.clone().ok_or_else(|| {
+    let named = config.image.clone().map(Image::Named);
+    let own = own.map(|pod| Image::OfPod(pod.name.clone()));
+    named.or(own).ok_or_else(|| {
         unavailable(
             "`--backend kubernetes` needs the name of an image".to_owned(),
             "name one that the cluster's nodes can pull with `--image`",
@@ -297,6 +313,23 @@ impl fmt::Debug for KubernetesBackend {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_image_is_the_one_that_is_named_or_else_the_pods_own() {
+        let config = |image: Option<&str>| KubernetesConfig {
+            settings: KubernetesSettings::default(),
+            image: image.map(str::to_owned),
+            server_id: "s".to_owned(),
+            data_dir: PathBuf::new(),
+            temporary: true,
+        };
+        let own = parent(|_| Some("server-0".to_owned()));
+        let named = Image::Named("named".to_owned());
+        assert_eq!(image(&config(Some("named")), own.as_ref()).unwrap(), named);
+        let of_pod = Image::OfPod("server-0".to_owned());
+        assert_eq!(image(&config(None), own.as_ref()).unwrap(), of_pod);
+        assert!(image(&config(None), None).is_err());
+    }
 
     #[test]
     fn what_a_server_in_a_pod_makes_is_the_pods() {
