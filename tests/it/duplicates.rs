@@ -113,6 +113,19 @@ async fn whoever_takes_one_of_the_two_back_has_recovered() {
     assert_eq!(verdict(&server, "").await["ok"], false);
     let path = |kind: &str, made: &Value| format!("/v1/{kind}/{}", made["id"].as_str().unwrap());
     let gone = server.request("DELETE", &path("files", &file));
+    // One that never ran takes nothing back.
+    let cut = r#"{"at": "http", "do": "cut"}"#;
+    let mut connection = server.connect().await;
+    connection
+        .send(&gone.clone().header("x-sandtable-fault", cut))
+        .await;
+    connection.try_read().await;
+    let before = verdict(&server, "").await;
+    assert_eq!(
+        before["duplicated"].as_array().unwrap().len(),
+        2,
+        "{before}"
+    );
     assert_eq!(server.send(&gone).await.status, 200);
     let at = path("messages/batches", &batch);
     while server.send(&server.request("GET", &at)).await.json()["processing_status"] != "ended" {

@@ -190,6 +190,64 @@ async fn output_files_are_fetched_deleted_or_handed_on_or_they_are_lost() {
 }
 
 #[tokio::test]
+async fn what_a_client_never_got_or_never_handed_over_is_no_look_at_a_file() {
+    let server =
+        running(json!([{"bash": "for f in a b c; do echo $f > $OUTPUT_DIR/$f.txt; done"}])).await;
+    let message = server.message(&code_prompt("go")).await;
+    let files = message["content"][1]["content"]["content"].as_array();
+    let ids: Vec<&str> = files
+        .unwrap()
+        .iter()
+        .map(|file| file["file_id"].as_str().unwrap())
+        .collect();
+    let lost = async |method: &str, path: &str, fault: &str| {
+        let request = server.request(method, path);
+        let mut connection = server.connect().await;
+        connection
+            .send(&request.header("x-sandtable-fault", fault))
+            .await;
+        connection.try_read().await;
+    };
+    let content = format!("/v1/files/{}/content", ids[0]);
+    let cut = r#"{"at": "http", "do": "cut"}"#;
+    for fault in [
+        cut,
+        r#"{"at": "wire", "do": "reset"}"#,
+        r#"{"at": "wire", "do": "reset", "after_work": true}"#,
+    ] {
+        lost("GET", &content, fault).await;
+        assert_eq!(lints(&server).await.len(), 3, "{fault}");
+    }
+    // A request that is refused for another file of it.
+    server.steps(&json!([{"text": "Thanks."}])).await;
+    let mut refused = with_upload(ids[0], "take it");
+    let upload = json!({"type": "container_upload", "file_id": "file_011CNha8iCJcU1wXNR6q4V8w"});
+    let blocks = refused["messages"][0]["content"].as_array_mut().unwrap();
+    blocks.push(upload);
+    assert_eq!(server.send(&server.messages(&refused)).await.status, 404);
+    assert!(
+        lints(&server)
+            .await
+            .iter()
+            .all(|lint| lint.0 == "unfetched_output")
+    );
+    // One is taken; of the others no list has shown anything.
+    server.send(&server.request("GET", &content)).await;
+    lost("GET", "/v1/files", cut).await;
+    lost("DELETE", &format!("/v1/files/{}", ids[1]), cut).await;
+    server
+        .send(&server.request("GET", "/v1/files?limit=1"))
+        .await;
+    let codes = async || {
+        let lints = lints(&server).await;
+        lints.into_iter().map(|lint| lint.0).collect::<Vec<_>>()
+    };
+    assert!(codes().await.contains(&"unread_further_output".to_owned()));
+    server.send(&server.request("GET", "/v1/files")).await;
+    assert_eq!(codes().await, ["unfetched_output"; 2]);
+}
+
+#[tokio::test]
 async fn a_tool_result_for_a_server_tool_is_refused_and_noted() {
     let server = running(json!([{"bash": "echo 1"}])).await;
     let body = code_prompt("go");

@@ -174,7 +174,9 @@ async fn find(engine: &Engine, input: &TurnInput, file_id: &str) -> Result<FileR
             message: format!("File `{file_id}` not found."),
             code: None,
         })?;
-    input.workspace.watch.hands_on(file_id);
+    if input.workspace.watch.has_unread() {
+        input.note(|facts| facts.handed_on.push(file_id.to_owned()));
+    }
     if row.is_expired(now) {
         return Err(TurnError::NotFound {
             message: format!("File `{file_id}` has expired."),

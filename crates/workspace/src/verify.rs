@@ -11,16 +11,18 @@ mod memory;
 mod notices;
 pub mod unused;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use control_api::{FailedTurn, FaultState, FoundLint, Near, Unmatched};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::coverage::{Coverage, Retry};
 use crate::fault::{Brought, Fired};
-use crate::journal::Entry;
+use crate::journal::{Body, Entry};
 use crate::lint::{Level, Lint};
 use brought::Headers;
 use chains::Chains;
@@ -39,6 +41,8 @@ pub struct Facts {
     pub miss: Option<Miss>,
     /// Files that came out of it.
     pub outputs: Vec<Output>,
+    /// Ids of files that it hands on, where some are not fetched yet.
+    pub handed_on: Vec<String>,
     /// It ended in `pause_turn`: the ids of its calls.
     pub paused: Option<Vec<String>>,
     /// It said `container_expired`.
@@ -102,6 +106,11 @@ impl Seen<'_> {
         *status < 400 || self.left || source.is_some() || !fired.is_empty()
     }
 
+    /// Whether the service did what the request asks for, be the answer lost or not.
+    fn is_done(&self, fired: &[Fired]) -> bool {
+        self.entry.status < 400 && !fired.iter().any(Fired::cuts)
+    }
+
     /// Whether the client has learned what the answer says.
     fn is_heard(&self, fired: &[Fired]) -> bool {
         self.entry.status < 400 && !self.left && !fired.iter().any(Fired::fails)
@@ -143,7 +152,7 @@ struct State {
 
 impl Watch {
     /// Takes note of an exchange that is over.
-    pub fn note(&self, seen: Seen<'_>, facts: Facts) {
+    pub fn note(&self, seen: Seen<'_>, mut facts: Facts) {
         let count = if seen.is_answered(&facts.fired) {
             &self.answered
         } else {
@@ -155,21 +164,43 @@ impl Watch {
         if others == 0 {
             self.lock().first.get_or_insert_with(|| id.clone());
         }
-        let handling = handling(seen.entry)
-            .filter(|_| seen.entry.status < 400 && self.outputs.load(Ordering::Relaxed) > 0);
-        let removed = removed(seen.entry).filter(|_| self.repeated.load(Ordering::Relaxed) > 0);
-        let quiet = facts.is_empty() && handling.is_none() && removed.is_none();
+        let is_done = seen.is_done(&facts.fired);
+        let handling = handling(seen.entry).filter(|(_, handling)| {
+            let has_effect = match handling {
+                Handling::Deletes => is_done,
+                // Who leaves a download in its middle has seen what it wanted.
+                Handling::Takes | Handling::LooksAt => {
+                    is_done && !facts.fired.iter().any(Fired::fails)
+                }
+            };
+            has_effect && self.has_unread()
+        });
+        let removed =
+            removed(seen.entry).filter(|_| is_done && self.repeated.load(Ordering::Relaxed) > 0);
+        let handed_on = if is_done {
+            std::mem::take(&mut facts.handed_on)
+        } else {
+            Vec::new()
+        };
+        let quiet =
+            facts.is_empty() && handed_on.is_empty() && handling.is_none() && removed.is_none();
         if quiet && !seen.is_lost_creation() && self.open_chains.load(Ordering::Relaxed) == 0 {
             return;
         }
         let heard = seen.is_heard(&facts.fired);
         let mut state = self.lock();
-        if let Some((file, handling)) = handling {
-            state.memory.handled(file, handling);
+        match handling {
+            Some((Some(file), handling)) => state.memory.handled(handling, |id| *id == *file),
+            Some((None, handling)) => {
+                let shown = shown(seen.entry);
+                state.memory.handled(handling, |id| {
+                    shown.as_ref().is_none_or(|shown| shown.contains(&**id))
+                });
+            }
+            None => {}
         }
-        if let Some(removed) = removed
-            && seen.entry.status < 400
-        {
+        state.memory.handed_on(&handed_on);
+        if let Some(removed) = removed {
             state.chains.removed(removed);
         }
         if let Some(repeats) = state.chains.note(seen, &facts.fired) {
@@ -182,6 +213,9 @@ impl Watch {
     /// Takes note of an item of a batch.
     pub fn note_item(&self, id: &str, facts: Facts, answered: bool) {
         let mut state = self.lock();
+        if answered {
+            state.memory.handed_on(&facts.handed_on);
+        }
         state.keep(id, facts, answered);
         self.count(&state);
     }
@@ -239,11 +273,16 @@ impl Watch {
         self.lock().memory.goes_on(calls);
     }
 
-    /// A request hands these files on.
+    /// Whether there are files that nobody has fetched.
+    pub fn has_unread(&self) -> bool {
+        self.outputs.load(Ordering::Relaxed) > 0
+    }
+
+    /// A request that is answered hands this file on.
     pub fn hands_on(&self, file_id: &str) {
-        if self.outputs.load(Ordering::Relaxed) > 0 {
+        if self.has_unread() {
             let mut state = self.lock();
-            state.memory.handled(Some(file_id), Handling::Takes);
+            state.memory.handled(Handling::Takes, |id| *id == *file_id);
             self.count(&state);
         }
     }
@@ -381,7 +420,24 @@ impl State {
     }
 }
 
-/// The file that a request handles, `None` for all files, and how it handles it.
+/// The files on a page of the list; `None` if the page was not kept.
+fn shown(entry: &Entry) -> Option<HashSet<String>> {
+    #[derive(Deserialize)]
+    struct Page {
+        data: Vec<Listed>,
+    }
+    #[derive(Deserialize)]
+    struct Listed {
+        id: String,
+    }
+    let Body::Bytes(page) = &entry.response_body else {
+        return None;
+    };
+    let page: Page = serde_json::from_slice(page).ok()?;
+    Some(page.data.into_iter().map(|file| file.id).collect())
+}
+
+/// The file that a request handles, `None` for those of a list, and how it handles it.
 fn handling(entry: &Entry) -> Option<(Option<&str>, Handling)> {
     let rest = entry.path.strip_prefix("/v1/files")?;
     let (method, id) = (&*entry.method, rest.strip_prefix('/'));
@@ -415,6 +471,7 @@ impl Facts {
             lints,
             miss,
             outputs,
+            handed_on,
             paused,
             told,
             fired,
@@ -422,6 +479,7 @@ impl Facts {
         lints.is_empty()
             && miss.is_none()
             && outputs.is_empty()
+            && handed_on.is_empty()
             && paused.is_none()
             && told.is_none()
             && fired.is_empty()

@@ -359,6 +359,7 @@ impl Record {
                 lints,
                 miss,
                 outputs,
+                handed_on,
                 paused,
                 told,
                 fired,
@@ -368,6 +369,7 @@ impl Record {
             // Replay has noted what it knows itself.
             facts.miss = miss.or(facts.miss);
             facts.outputs.extend(outputs);
+            facts.handed_on.extend(handed_on);
             facts.paused = paused.or(facts.paused);
             facts.told = told.or(facts.told);
         }

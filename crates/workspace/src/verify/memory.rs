@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::Output;
 use super::notices::{Notices, Told};
 use crate::lint::{FURTHER_OUTPUT, IGNORED_EXPIRY, IGNORED_PAUSE, Lint, UNFETCHED_OUTPUT};
+use common::ids::FileId;
 use common::limits;
 
 /// The newest [`limits::VERIFY_MEMORY`] of each.
@@ -54,9 +55,9 @@ impl Memory {
         }
     }
 
-    /// Notes the client's use of one file, or with `None` of all there are.
-    pub(super) fn handled(&mut self, file_id: Option<&str>, handling: Handling) {
-        let is_meant = |unread: &Unread| file_id.is_none_or(|id| unread.output.file_id == *id);
+    /// Notes the client's use of the files that are meant.
+    pub(super) fn handled(&mut self, handling: Handling, is_meant: impl Fn(&FileId) -> bool) {
+        let is_meant = |unread: &Unread| is_meant(&unread.output.file_id);
         if handling == Handling::LooksAt {
             for unread in self.outputs.iter_mut().filter(|unread| is_meant(unread)) {
                 unread.looked_at = true;
@@ -72,6 +73,13 @@ impl Memory {
         let left = &self.outputs;
         self.partly_read
             .retain(|request| left.iter().any(|unread| unread.request == *request));
+    }
+
+    /// An answered request hands these on.
+    pub(super) fn handed_on(&mut self, files: &[String]) {
+        for file in files {
+            self.handled(Handling::Takes, |id| *id == **file);
+        }
     }
 
     /// The client was told that its container has expired.
