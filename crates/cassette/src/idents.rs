@@ -73,7 +73,7 @@ fn begins_a_word(before: &[u8]) -> bool {
 
 /// Whether an answer's id is never sent back by a client.
 pub(crate) fn is_one_way(id: &str) -> bool {
-    id.starts_with("req_") || id.starts_with("msg_")
+    id.starts_with("req_")
 }
 
 /// What an id begins with, which says what it is of.

@@ -299,3 +299,35 @@ fn an_answer_that_was_not_kept_is_no_empty_one() {
     );
     assert_eq!(player.unused().len(), 1);
 }
+
+#[test]
+fn threads_that_begin_alike_replay_in_any_order_and_as_often_as_they_like() {
+    let ask = |thread: Value| post("/v1/messages", json!({ "prompt": "any", "thread": thread }));
+    let go_on = |topic: &str, message: &str| {
+        let thread = json!({"type": "continue", "previous_message_id": message});
+        post("/v1/messages", json!({"prompt": topic, "thread": thread}))
+    };
+    let answer = |topic: &str, n: usize| Response {
+        status: 200,
+        body: Body::Json(json!({"id": id("msg", n), "topic": topic})),
+        ..Response::default()
+    };
+    let mut exchanges = Vec::new();
+    for (n, topic) in TOPICS.iter().enumerate() {
+        let (first, second) = (id("msg", 10 * n), id("msg", 10 * n + 1));
+        exchanges.push(of(ask(json!({"type": "create"})), answer("any", 10 * n)));
+        exchanges.push(of(go_on(topic, &first), answer(topic, 10 * n + 1)));
+        exchanges.push(of(go_on(topic, &second), answer(topic, 10 * n + 2)));
+    }
+    let player = player(exchanges);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    for topic in ["B", "A", "B", "C", "A", "A"] {
+        let begun = play(&player, &ask(json!({"type": "create"}))).unwrap();
+        let mut last = text(&begun["id"]);
+        for _ in 0..2 {
+            let answer = play(&player, &go_on(topic, &last)).unwrap();
+            assert_eq!(answer["topic"], topic);
+            last = text(&answer["id"]);
+        }
+    }
+}
