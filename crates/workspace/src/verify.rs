@@ -9,6 +9,7 @@ mod findings;
 mod made;
 mod memory;
 mod notices;
+mod threads;
 pub mod unused;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -159,6 +160,7 @@ impl Watch {
             .filter(|_| seen.entry.status < 400 && self.outputs.load(Ordering::Relaxed) > 0);
         let removed = removed(seen.entry).filter(|_| self.repeated.load(Ordering::Relaxed) > 0);
         let quiet = facts.is_empty() && handling.is_none() && removed.is_none();
+        let quiet = quiet && !threads::is_in_one(seen.entry);
         if quiet && !seen.is_lost_creation() && self.open_chains.load(Ordering::Relaxed) == 0 {
             return;
         }
