@@ -27,6 +27,39 @@ async fn converse(server: &TestServer, number: usize) -> String {
     said
 }
 
+/// The order of the files in the list, oldest first.
+async fn filenames(server: &TestServer) -> Vec<String> {
+    let list = server
+        .send(&server.request("GET", "/v1/files?limit=100"))
+        .await;
+    let files = list.json()["data"].as_array().unwrap().clone();
+    let names = files
+        .iter()
+        .rev()
+        .map(|file| file["filename"].as_str().unwrap().to_owned());
+    names.collect()
+}
+
+#[tokio::test]
+async fn files_of_calls_beside_each_other_are_listed_in_the_order_of_the_calls() {
+    let server = TestServer::on(Arc::new(Processes::new())).await;
+    server.freeze().await;
+    server
+        .rules(&json!([
+            {"when": {"user": "turn"}, "then": [
+                {"parallel": [
+                    {"bash": "sleep 0.4; touch $OUTPUT_DIR/a"},
+                    {"bash": "sleep 0.2; touch $OUTPUT_DIR/b"},
+                    {"bash": "touch $OUTPUT_DIR/c"},
+                ]},
+                {"text": "Done."},
+            ]},
+        ]))
+        .await;
+    server.message(&code_prompt("turn")).await;
+    assert_eq!(filenames(&server).await, ["a", "b", "c"]);
+}
+
 #[tokio::test]
 async fn fifty_conversations_at_once_are_the_same_bytes_in_two_runs() {
     let mut runs: Vec<Vec<String>> = Vec::new();

@@ -242,3 +242,56 @@ async fn a_pause_goes_on_without_a_message_and_in_its_container() {
     assert_eq!(kinds(&rest).last(), Some(&"text"));
     assert_eq!(rest["content"][2]["text"], "two\n");
 }
+
+#[tokio::test]
+async fn a_client_that_goes_on_without_its_thread_has_recovered() {
+    let server = TestServer::start().await;
+    telling(&server).await;
+    let faults = json!([
+        {"at": "http", "status": 400, "error_code": "thread_unsupported_request"},
+        {"at": "http", "status": 404, "error_code": "thread_not_found", "nth": 4},
+        {"at": "wire", "path": "/v1/messages", "do": "reset", "after_bytes": 0, "after_work": true, "nth": 6},
+    ]);
+    server.control("POST", "faults", &faults).await;
+    let whole = |answers: &[&Value], prompts: &[&str]| {
+        let mut body = prompt(prompts[0]);
+        let mut messages = vec![user(prompts[0])];
+        for (answer, prompt) in answers.iter().zip(&prompts[1..]) {
+            messages.push(json!({"role": "assistant", "content": answer["content"]}));
+            messages.push(user(*prompt));
+        }
+        body["messages"] = json!(messages);
+        body
+    };
+    // Not at all.
+    let first = create(whole(&[], &["one"]));
+    assert_eq!(server.send(&in_thread(&server, &first)).await.status, 400);
+    server.message(&whole(&[], &["one"])).await;
+    // In its middle, and from there on in a new one.
+    let begun = answered(&server, &create(whole(&[], &["two"]))).await;
+    let next = go_on(&begun, &json!([user("more")]));
+    assert_eq!(server.send(&in_thread(&server, &next)).await.status, 404);
+    let again = create(whole(&[&begun], &["two", "more"]));
+    let second = answered(&server, &again).await;
+    // An answer that is lost after the work: the same request again is refused, for the thread has gone on.
+    let last = go_on(&second, &json!([user("end")]));
+    let mut connection = server.connect().await;
+    connection.send(&in_thread(&server, &last)).await;
+    assert!(connection.try_read().await.is_none());
+    let (status, code, _) = refused(&server, &last).await;
+    assert_eq!((status, code), (400, json!("thread_already_continued")));
+    server
+        .message(&whole(&[&begun, &second], &["two", "more", "end"]))
+        .await;
+    let verdict = server.control("GET", "verify", &Value::Null).await;
+    let told = verdict["faults"].as_array().unwrap().iter();
+    let told: Vec<_> = told
+        .map(|chain| json!([chain["outcome"], chain["retries"]]))
+        .collect();
+    let recovered = |retries: usize| json!(["recovered", retries]);
+    assert_eq!(
+        told,
+        [recovered(1), recovered(1), recovered(2)],
+        "{verdict}"
+    );
+}

@@ -194,3 +194,118 @@ fn a_kill_in_the_middle_leaves_one_state_or_the_other() {
     let blobs: usize = shelves.map(|shelf| files(&shelf.unwrap().path())).sum();
     assert_eq!(blobs, found["files"].as_array().unwrap().len());
 }
+
+/// Makes 300 files that their owner has closed, and more than can be packed in no time.
+const CLOSED: &str =
+    "mkdir c; cd c; touch f{1..300}; chmod 000 f*; head -c 30M /dev/urandom > ../big";
+/// What others than the client's code may have left or changed.
+const REMAINS: &str = "find /files -type f; ls /files/input /files/output; ls ~ | grep state-; stat -c %a c/* | sort | uniq -c";
+
+#[test]
+fn an_export_that_is_left_or_killed_leaves_nothing_in_the_container() {
+    for backend in backends() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join("data");
+        let server = Server::start(backend, &data_dir, &[]).unwrap();
+        let client = server.client("key");
+        let made = client.bash(None, CLOSED).unwrap().json();
+        let id = made["container"]["id"].as_str().unwrap().to_owned();
+        let look = |client: &Client| {
+            let mut said = String::new();
+            // Until the server has seen that the client is gone, both are at work.
+            for _ in 0..50 {
+                let looked = result(&client.bash(Some(&id), REMAINS).unwrap())["stdout"].clone();
+                said = looked.as_str().unwrap().to_owned();
+                // Each call has an output directory, which is empty.
+                if !said.contains("/files/output/0000") && said.contains(" 300 0\n") {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            assert!(said.contains(" 300 0\n"), "{backend}: {said}");
+            assert!(!said.contains(".tar"), "{backend}: {said}");
+            let own = |line: &&str| line.contains("00000000");
+            assert_eq!(said.lines().find(own), None, "{backend}: {said}");
+        };
+        for share in [50, 200, 400, 700] {
+            let cut = client.send("GET", "/_sandtable/state", "", b"").unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(share));
+            drop(cut);
+            look(&client);
+        }
+        let whole = export(&client);
+        let cut = client.send("GET", "/_sandtable/state", "", b"").unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        server.kill();
+        drop(cut);
+        let server = Server::start(backend, &data_dir, &[]).unwrap();
+        let client = server.client("key");
+        look(&client);
+        let strip = |bytes: &[u8]| -> Value {
+            let document: Value = serde_json::from_slice(bytes).unwrap();
+            document["containers"][0]["files"].clone()
+        };
+        assert_eq!(strip(&export(&client)), strip(&whole), "{backend}");
+    }
+}
+
+#[test]
+fn an_export_that_is_too_large_is_none_of_the_next() {
+    for backend in backends() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(backend, &folder.path().join("data"), &[]).unwrap();
+        let client = server.client("key");
+        let made = client.bash(
+            None,
+            "truncate -s 300M sparse; mkdir /files/output/x; head -c 40M /dev/zero > /files/output/x/y",
+        );
+        let made = made.unwrap().json();
+        let id = made["container"]["id"].as_str().unwrap();
+        for _ in 0..2 {
+            let refused = client.get("/_sandtable/state").unwrap();
+            assert_eq!(refused.status, 413, "{}", refused.text());
+        }
+        let left = client.bash(Some(id), "rm sparse; find /files -type f | wc -l");
+        assert_eq!(result(&left.unwrap())["stdout"], "1\n", "{backend}");
+        export(&client);
+    }
+}
+
+#[test]
+fn files_of_a_state_are_whole_and_alone_though_the_client_that_has_them_put_leaves() {
+    for backend in backends() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(backend, &folder.path().join("data"), &[]).unwrap();
+        let client = server.client("key");
+        let file = |n: usize| json!({"path": format!("d/f{n}"), "content": "x"});
+        let files: Vec<Value> = (0..2_000).map(file).collect();
+        let container = |n: usize| json!({"id": format!("c{n}"), "files": files});
+        let document = json!({"containers": (0..4).map(container).collect::<Vec<_>>()});
+        control(
+            &client,
+            "PUT",
+            "/_sandtable/state",
+            document.to_string().as_bytes(),
+        );
+        for n in 0..4_u32 {
+            let id = format!("c{n}");
+            let body = message(Some(&id), "true", &[], false);
+            let cut = client
+                .send("POST", "/v1/messages", "application/json", &body)
+                .unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(150) * (n + 1));
+            drop(cut);
+            let said = client.bash(
+                Some(&id),
+                "ls d | wc -l; find /files ~ -name 'state*'; ls /files/input",
+            );
+            let said = result(&said.unwrap())["stdout"].clone();
+            let said: Vec<&str> = said.as_str().unwrap().lines().collect();
+            assert_eq!(said[0], "2000", "{backend} {id}");
+            assert!(
+                said.len() <= 2 && !said.concat().contains("00000000"),
+                "{backend} {id}: {said:?}"
+            );
+        }
+    }
+}

@@ -11,9 +11,9 @@ use serde_json_path::JsonPath;
 use sha2::{Digest as _, Sha256};
 
 use super::body::INLINE_BYTES;
-use super::redact;
 pub use super::redact::REDACTED;
 use super::{Body, Part, Request};
+use super::{idents, redact};
 use common::ids::hex;
 
 /// Largest file or text that is spelled out, where one like it has something redacted in it.
@@ -29,7 +29,46 @@ enum Files {
 
 /// The text that stands for a request.
 pub fn text(request: &Request, ignore: &[JsonPath]) -> String {
+    write(request, ignore, Files::ByDigest).0
+}
+
+/// The same, and whether the order of something in it follows from ids.
+pub(crate) fn ordered(request: &Request, ignore: &[JsonPath]) -> (String, bool) {
     write(request, ignore, Files::ByDigest)
+}
+
+/// The text of a request with other names for ids; in the order that those give, if it follows from ids.
+pub(crate) fn renamed(
+    text: &str,
+    is_ordered: bool,
+    meant: impl Fn(&str) -> Option<String>,
+) -> Cow<'_, str> {
+    let renamed = idents::rename(text, meant);
+    if !is_ordered || matches!(renamed, Cow::Borrowed(_)) {
+        return renamed;
+    }
+    let mut value = read(&renamed);
+    sort(&mut value);
+    if let Some(query) = value["query"].as_object_mut() {
+        for values in query.values_mut().filter_map(Value::as_array_mut) {
+            values.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+        }
+    }
+    Cow::Owned(value.to_string())
+}
+
+/// Sorts the maps that have ids among their keys: all others are in order whatever ids are called.
+fn sort(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.values_mut().for_each(sort);
+            if map.keys().any(|key| idents::is_in(key)) {
+                map.sort_keys();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(sort),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// The same with files and texts spelled out; `None` of a request that has none.
@@ -39,17 +78,26 @@ pub(crate) fn spelled(request: &Request, ignore: &[JsonPath]) -> Option<String> 
         Body::Text(_) | Body::Blob(_) => request.body.json().is_none(),
         Body::Empty | Body::Json(_) | Body::Missing(_) => false,
     };
-    has_files.then(|| write(request, ignore, Files::Spelled))
+    has_files.then(|| write(request, ignore, Files::Spelled).0)
 }
 
-fn write(request: &Request, ignore: &[JsonPath], files: Files) -> String {
+fn write(request: &Request, ignore: &[JsonPath], files: Files) -> (String, bool) {
     let mut out = Writer::default();
     out.raw("{\"method\":");
     out.json(&request.method);
     out.raw(",\"path\":");
     out.json(request.path.trim_end_matches('/'));
     out.raw(",\"query\":");
-    out.json(&query(request.query.as_deref()));
+    let query = query(request.query.as_deref());
+    out.is_ordered = query.iter().any(|(name, values)| {
+        let mut values = values
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
+        idents::is_in(name) || values.any(idents::is_in)
+    });
+    out.json(&query);
     out.raw(",\"body\":");
     let kind = body(&request.body, ignore, files, &mut out);
     if let Some(kind) = kind {
@@ -57,7 +105,8 @@ fn write(request: &Request, ignore: &[JsonPath], files: Files) -> String {
         out.json(kind);
     }
     out.raw("}");
-    String::from_utf8(out.0).expect("serde_json writes UTF-8")
+    let text = String::from_utf8(out.text).expect("serde_json writes UTF-8");
+    (text, out.is_ordered)
 }
 
 /// The value whose text this is.
@@ -66,7 +115,7 @@ pub fn read(text: &str) -> Value {
 }
 
 /// Parameters by name; `beta` says only which of the SDK's doors was taken.
-fn query(query: Option<&str>) -> Value {
+fn query(query: Option<&str>) -> Map<String, Value> {
     let mut pairs: Vec<(String, String)> = query
         .into_iter()
         .flat_map(|query| query.split('&'))
@@ -92,7 +141,7 @@ fn query(query: Option<&str>) -> Value {
             }
         }
     }
-    Value::Object(map)
+    map
 }
 
 /// A body that was not kept.
@@ -253,16 +302,20 @@ impl Place {
 
 /// Writes JSON with sorted keys and without what does not count.
 #[derive(Debug, Default)]
-struct Writer(Vec<u8>);
+struct Writer {
+    text: Vec<u8>,
+    /// Whether the order of what was written follows from ids.
+    is_ordered: bool,
+}
 
 impl Writer {
     fn raw(&mut self, text: &str) {
-        self.0.extend_from_slice(text.as_bytes());
+        self.text.extend_from_slice(text.as_bytes());
     }
 
     /// As it is.
     fn json<T: Serialize + ?Sized>(&mut self, value: &T) {
-        serde_json::to_writer(&mut self.0, value).expect("a Vec takes every write");
+        serde_json::to_writer(&mut self.text, value).expect("a Vec takes every write");
     }
 
     fn value(&mut self, value: &Value, place: Place) {
@@ -273,6 +326,7 @@ impl Writer {
                     .filter_map(|(key, value)| Some((key, value, place.member(map, key, value)?)))
                     .collect();
                 members.sort_unstable_by_key(|(key, ..)| *key);
+                self.is_ordered |= members.iter().any(|(key, ..)| idents::is_in(key));
                 self.raw("{");
                 for (at, (key, value, place)) in members.into_iter().enumerate() {
                     self.raw(if at == 0 { "" } else { "," });

@@ -17,9 +17,17 @@ static ID: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the pattern is one")
 });
 
+/// No id is shorter: a prefix of three letters, `_`, and what looks random.
+const LEAST_BYTES: usize = 20;
+
 /// Every id in a text, in order, as often as it is there.
 pub fn find(text: &str) -> impl Iterator<Item = &str> {
     places(text).map(|found| found.as_str())
+}
+
+/// Whether there is one in a text.
+pub(crate) fn is_in(text: &str) -> bool {
+    text.len() >= LEAST_BYTES && find(text).next().is_some()
 }
 
 /// Tells of every id in the keys and texts of a JSON value.
@@ -73,7 +81,7 @@ fn begins_a_word(before: &[u8]) -> bool {
 
 /// Whether an answer's id is never sent back by a client.
 pub(crate) fn is_one_way(id: &str) -> bool {
-    id.starts_with("req_") || id.starts_with("msg_")
+    id.starts_with("req_")
 }
 
 /// What an id begins with, which says what it is of.

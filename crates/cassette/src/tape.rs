@@ -109,8 +109,10 @@ impl Tape {
     /// A request as it is looked for.
     pub(crate) fn asked(&self, request: &Request) -> Asked {
         let spelled = || canon::spelled(request, &self.ignore);
+        let (text, is_ordered) = canon::ordered(request, &self.ignore);
         Asked {
-            text: canon::text(request, &self.ignore).into(),
+            text: text.into(),
+            is_ordered,
             spelled: self.wild_files.then(spelled).flatten().map(Arc::from),
         }
     }
@@ -122,7 +124,7 @@ impl Tape {
 
     /// The exchanges with a request in which ids have other names, in recorded order.
     pub(crate) fn with(&self, asked: &Asked, meant: impl Fn(&str) -> Option<String>) -> Vec<usize> {
-        let canonical = idents::rename(&asked.text, &meant);
+        let canonical = canon::renamed(&asked.text, asked.is_ordered, &meant);
         let same = self.same(&canonical);
         if !same.is_empty() || self.wild.is_empty() {
             return same.to_vec();
@@ -141,7 +143,7 @@ impl Tape {
         asked: &Asked,
         meant: impl Fn(&str) -> Option<String>,
     ) -> Option<(&str, Vec<String>)> {
-        let short = canon::read(&idents::rename(&asked.text, &meant));
+        let short = canon::read(&canon::renamed(&asked.text, asked.is_ordered, &meant));
         let full = asked.value(meant);
         let is_near = |recorded: &Value| {
             recorded["method"] == short["method"]
@@ -176,6 +178,8 @@ impl Tape {
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) text: Arc<str>,
+    /// Whether the order of something in it follows from ids.
+    is_ordered: bool,
     /// With files spelled out, where some recorded file stands for more than itself.
     spelled: Option<Arc<str>>,
 }
@@ -184,7 +188,7 @@ impl Asked {
     /// The request, spelled out if it has to be, with other names for ids.
     pub(crate) fn value(&self, meant: impl Fn(&str) -> Option<String>) -> Value {
         let text = self.spelled.as_ref().unwrap_or(&self.text);
-        canon::read(&idents::rename(text, meant))
+        canon::read(&canon::renamed(text, self.is_ordered, meant))
     }
 }
 

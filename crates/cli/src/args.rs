@@ -530,15 +530,29 @@ pub(super) struct ReplayArgs {
     pub(super) live: LiveArgs,
     #[command(flatten)]
     pub(super) serve: ServeArgs,
+    /// None: who writes one, as for `record`, is told how it is run.
+    #[arg(last = true, hide = true)]
+    pub(super) command: Vec<OsString>,
 }
 
 impl ReplayArgs {
     /// As flags of `serve`. What the file or a variable says of recording is of other commands.
-    pub(super) fn into_serve(self) -> ServeArgs {
+    pub(super) fn into_serve(self) -> Result<ServeArgs, UsageError> {
+        self.refuse_command()?;
         let mut serve = self.serve;
         serve.mode = None;
         serve.cassettes.extend(self.paths);
-        serve
+        Ok(serve)
+    }
+
+    pub(super) fn refuse_command(&self) -> Result<(), UsageError> {
+        if self.command.is_empty() {
+            return Ok(());
+        }
+        Err(UsageError::Flags {
+            message: "`replay` runs no command".to_owned(),
+            hint: "`sandtable run --cassette PATH -- COMMAND` runs one against recordings",
+        })
     }
 }
 

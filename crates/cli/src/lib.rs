@@ -76,7 +76,10 @@ async fn run(cli: Cli) -> ExitCode {
         None => serve(cli.serve).await,
         Some(Command::Serve(args)) => serve(*args).await,
         Some(Command::Replay(args)) if args.live.live => replay_live(*args).await,
-        Some(Command::Replay(args)) => serve(args.into_serve()).await,
+        Some(Command::Replay(args)) => match args.into_serve() {
+            Ok(args) => serve(args).await,
+            Err(error) => fail(USAGE, &error),
+        },
         Some(Command::Record(args)) => match args.into_serve() {
             Ok((args, command)) if command.is_empty() => serve(args).await,
             Ok((args, command)) => record(args, command).await,
@@ -180,6 +183,9 @@ fn print_profile() -> ExitCode {
 }
 
 async fn replay_live(args: args::ReplayArgs) -> ExitCode {
+    if let Err(error) = args.refuse_command() {
+        return fail(USAGE, &error);
+    }
     let config = match args.serve.into_config() {
         Ok(config) => config,
         Err(error) => return fail(USAGE, &error),

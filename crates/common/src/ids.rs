@@ -176,9 +176,14 @@ impl Ids {
         id
     }
 
-    /// The next 16 hexadecimal digits, as in `/files/input/<16 hex>`.
+    /// The next 16 hexadecimal digits, as in `/files/input/<16 hex>`; never those of [`own_hex16`].
     pub fn next_hex16(&self) -> String {
-        hex(&self.bits().to_le_bytes()[..8])
+        loop {
+            let digits = hex(&self.bits().to_le_bytes()[..8]);
+            if !digits.starts_with(OWN_HEX) {
+                return digits;
+            }
+        }
     }
 
     /// The next 64 bits.
@@ -239,6 +244,15 @@ pub fn is_well_formed(kind: Kind, id: &str) -> bool {
         .is_some_and(|rest| {
             rest.len() == BASE58_DIGITS && rest.bytes().all(|b| BASE58.contains(&b))
         })
+}
+
+/// What the 16 hexadecimal digits of the server's own directories in a container begin with.
+pub const OWN_HEX: &str = "00000000";
+
+/// Random digits for a directory that the server itself needs in a container: no call is given such a name.
+pub fn own_hex16() -> String {
+    let digits = hex(&random_bits().to_le_bytes()[..4]);
+    format!("{OWN_HEX}{digits}")
 }
 
 #[expect(

@@ -4,6 +4,7 @@ mod cells;
 mod files;
 mod given;
 mod memo;
+mod queue;
 mod words;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +28,7 @@ pub use memo::Memo;
 use model::{
     CallResult, CodeResult, Finding, McpAnswer, OutputFile, Place, ServerTool, ToolFailure,
 };
+pub(crate) use queue::{Spot, spots};
 use sandbox::SandboxError;
 use sandbox::guest::{EditCall, ErrorKind, ExecCall, ExecResult, Guest, GuestError, Outcome};
 use store::TempBlob;
@@ -197,7 +199,7 @@ pub(super) async fn execute(
     input: &TurnInput,
     container: Option<&Arc<Container>>,
     order: Order,
-    ids: &Ids,
+    made: (&Ids, &Spot),
     tools: (&WebTools, &HostedTools),
 ) -> Result<Carried, TurnError> {
     let (id, tool) = match &order {
@@ -206,7 +208,7 @@ pub(super) async fn execute(
         Order::Client { id, .. } => (id.clone(), "client"),
     };
     let begun = Instant::now();
-    let carried = carry_out(engine, input, container, order, ids, tools).await;
+    let carried = carry_out(engine, input, container, order, made, tools).await;
     let outcome = match &carried {
         Ok(Carried {
             end: CarriedEnd::Waits(_),
@@ -238,7 +240,7 @@ async fn carry_out(
     input: &TurnInput,
     container: Option<&Arc<Container>>,
     order: Order,
-    ids: &Ids,
+    (ids, spot): (&Ids, &Spot),
     (web, hosted): (&WebTools, &HostedTools),
 ) -> Result<Carried, TurnError> {
     let (id, tool, arguments, failure, found, answers) = match order {
@@ -293,6 +295,7 @@ async fn carry_out(
                 id: &id,
                 tool,
                 ids,
+                spot,
                 answers: answers.as_deref(),
                 nested: &nested,
                 web,
@@ -425,6 +428,8 @@ pub(super) struct Running<'a> {
     pub(super) id: &'a str,
     pub(super) tool: ServerTool,
     pub(super) ids: &'a Ids,
+    /// When it may hand back its files.
+    spot: &'a Spot,
     /// Of a cell that runs already.
     answers: Option<&'a [CodeAnswer]>,
     nested: &'a Mutex<Vec<Nested>>,

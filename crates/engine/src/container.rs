@@ -13,13 +13,14 @@ mod skills;
 mod sweep;
 mod tree;
 mod uploads;
+mod visit;
 mod wake;
 mod web_calls;
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -30,7 +31,7 @@ pub use over::ends_at;
 
 use common::clock::{Clock, rfc3339_micros};
 use common::ids::{ContainerId, SandboxId};
-use common::ids::{Ids, Kind};
+use common::ids::{Ids, Kind, OWN_HEX};
 use common::limits::{self, Timeouts};
 pub use files::{FilesError, Listed, Opened};
 pub use past::{Digest, PastCall, Step};
@@ -88,6 +89,8 @@ pub struct Container {
     has_run: AtomicBool,
     /// Whether it was woken for its files alone, and nobody has used it since.
     only_looked_at: AtomicBool,
+    /// Directories of the server's own that may still be in the sandbox, as patterns of the shell.
+    left: Mutex<Vec<String>>,
     /// The cell that waits for the client's tools.
     pending: Mutex<Option<Pending>>,
     /// The last cells that have searched the web.
@@ -157,8 +160,12 @@ impl Container {
         usage.idle_since = Instant::now();
     }
 
-    fn usage(&self) -> std::sync::MutexGuard<'_, Usage> {
+    fn usage(&self) -> MutexGuard<'_, Usage> {
         self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn left(&self) -> MutexGuard<'_, Vec<String>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether nobody has used it for `span`.
@@ -404,15 +411,30 @@ impl Containers {
             return Ok(lease);
         }
         let (containers, waking) = (self.clone(), Arc::clone(container));
-        // In a task of its own: who leaves meanwhile leaves no sandbox half started, and the next to
-        // come waits for it instead of starting another.
-        let task = async move { containers.enter(&waking).await };
+        // In a task of its own: who leaves meanwhile leaves no sandbox half started or half filled, and
+        // the next to come waits for it instead of starting another.
+        let task = async move {
+            let lease = containers.enter(&waking).await?;
+            containers.fill(&waking, lease).await
+        };
         let lease = tokio::spawn(task.in_current_span());
         let mut lease = lease.await.map_err(|error| SandboxError::Engine {
             operation: "wake the container",
             cause: Cause::of(error),
         })??;
         let mut sandbox = container.sandbox.lock().await;
+        lease.lost_files = std::mem::take(&mut sandbox.lost_files);
+        Ok(lease)
+    }
+
+    /// Clears a sandbox up, and puts into it what it is to have before anything runs.
+    async fn fill(
+        &self,
+        container: &Arc<Container>,
+        mut lease: Lease,
+    ) -> Result<Lease, SandboxError> {
+        let mut sandbox = container.sandbox.lock().await;
+        self.clear_up(container, &lease).await;
         if sandbox.tree_waits {
             Box::pin(self.put_tree(container, &lease)).await?;
             sandbox.tree_waits = false;
@@ -440,7 +462,6 @@ impl Containers {
         let skills = self.put_skills(container, &lease, &mut sandbox.waiting_skills);
         missing.extend(skills.await?);
         lease.missing = missing;
-        lease.lost_files = std::mem::take(&mut sandbox.lost_files);
         Ok(lease)
     }
 
@@ -449,7 +470,7 @@ impl Containers {
     fn enter_awake(container: &Arc<Container>) -> Option<Lease> {
         let sandbox = container.sandbox.try_lock().ok()?;
         let guest = sandbox.guest.clone()?;
-        if guest.is_closed() || !sandbox.is_filled() {
+        if guest.is_closed() || !sandbox.is_filled() || !container.left().is_empty() {
             return None;
         }
         container.enter();
@@ -587,6 +608,10 @@ impl Containers {
                 may_run: AtomicBool::new(row.state == ContainerState::Awake),
                 has_run: AtomicBool::new(row.started),
                 only_looked_at: AtomicBool::new(false),
+                // An earlier server may have been killed while it was in there.
+                left: Mutex::new(Vec::from_iter(
+                    row.started.then(|| format!("{OWN_HEX}????????")),
+                )),
                 pending: Mutex::default(),
                 searched: Mutex::default(),
                 web_calls: Mutex::default(),
@@ -603,7 +628,7 @@ impl Containers {
 }
 
 impl Inner {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SandboxId, Arc<Container>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SandboxId, Arc<Container>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

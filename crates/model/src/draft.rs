@@ -88,8 +88,22 @@ impl Rule {
     }
 }
 
+/// Whether the model says nothing in an answer: it is calls that earlier code has made, what such code came to, or
+/// both, and part of what the rule before it says.
+fn goes_on(answer: &Answer) -> bool {
+    let Answer::Message(message) = answer else {
+        return false;
+    };
+    let blocks = message["content"].as_array().filter(|it| !it.is_empty());
+    blocks.is_some_and(|blocks| blocks.iter().all(rest::is_of_code))
+        && said(message).is_ok_and(|steps| steps.is_empty())
+}
+
 fn rule(request: &Value, answer: &Answer) -> Option<Rule> {
     let messages = request["messages"].as_array()?;
+    if goes_on(answer) {
+        return None;
+    }
     let mut when = Map::new();
     let code = |tool: &Value| {
         let kind = tool["type"].as_str().unwrap_or_default();
@@ -294,6 +308,31 @@ mod tests {
         let text = one(&request(&json!("Think.")), Answer::Message(only));
         assert!(text.contains("answered: `redacted_thinking`."), "{text}");
         assert!(text.contains("# The step is to be written"), "{text}");
+        check(&text);
+    }
+
+    #[test]
+    fn an_answer_in_which_code_alone_goes_on_is_no_rule() {
+        let uses = json!({"type": "tool_use", "id": "toolu_1", "name": "q", "input": {},
+            "caller": {"type": "code_execution_20260120", "tool_id": "srvtoolu_1"}});
+        let cell = json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "code_execution", "input": {"code": "await q()"}});
+        let result = json!({"type": "code_execution_tool_result", "tool_use_id": "srvtoolu_1", "content": {}});
+        let answer = |reason: &str, content: &[&Value]| {
+            Answer::Message(json!({"stop_reason": reason, "content": content}))
+        };
+        let asked = request(&json!("go"));
+        let text = script([
+            (asked.clone(), answer("tool_use", &[&cell, &uses])),
+            (asked.clone(), answer("tool_use", &[&uses])),
+            (asked.clone(), answer("end_turn", &[&result])),
+            (asked.clone(), answer("pause_turn", &[&result])),
+        ]);
+        assert_eq!(text.matches("- name:").count(), 2, "{text}");
+        assert!(
+            text.contains("await q()") && text.contains("pause_turn"),
+            "{text}"
+        );
+        assert!(!text.contains("What the model is to say."), "{text}");
         check(&text);
     }
 

@@ -9,6 +9,7 @@ mod findings;
 mod made;
 mod memory;
 mod notices;
+mod threads;
 pub mod unused;
 
 use std::collections::HashSet;
@@ -184,6 +185,7 @@ impl Watch {
         };
         let quiet =
             facts.is_empty() && handed_on.is_empty() && handling.is_none() && removed.is_none();
+        let quiet = quiet && !threads::is_in_one(seen.entry);
         if quiet && !seen.is_lost_creation() && self.open_chains.load(Ordering::Relaxed) == 0 {
             return;
         }

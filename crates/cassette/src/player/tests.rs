@@ -299,3 +299,76 @@ fn an_answer_that_was_not_kept_is_no_empty_one() {
     );
     assert_eq!(player.unused().len(), 1);
 }
+
+#[test]
+fn threads_that_begin_alike_replay_in_any_order_and_as_often_as_they_like() {
+    let ask = |thread: Value| post("/v1/messages", json!({ "prompt": "any", "thread": thread }));
+    let go_on = |topic: &str, message: &str| {
+        let thread = json!({"type": "continue", "previous_message_id": message});
+        post("/v1/messages", json!({"prompt": topic, "thread": thread}))
+    };
+    let answer = |topic: &str, n: usize| Response {
+        status: 200,
+        body: Body::Json(json!({"id": id("msg", n), "topic": topic})),
+        ..Response::default()
+    };
+    let mut exchanges = Vec::new();
+    for (n, topic) in TOPICS.iter().enumerate() {
+        let (first, second) = (id("msg", 10 * n), id("msg", 10 * n + 1));
+        exchanges.push(of(ask(json!({"type": "create"})), answer("any", 10 * n)));
+        exchanges.push(of(go_on(topic, &first), answer(topic, 10 * n + 1)));
+        exchanges.push(of(go_on(topic, &second), answer(topic, 10 * n + 2)));
+    }
+    let player = player(exchanges);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    for topic in ["B", "A", "B", "C", "A", "A"] {
+        let begun = play(&player, &ask(json!({"type": "create"}))).unwrap();
+        let mut last = text(&begun["id"]);
+        for _ in 0..2 {
+            let answer = play(&player, &go_on(topic, &last)).unwrap();
+            assert_eq!(answer["topic"], topic);
+            last = text(&answer["id"]);
+        }
+    }
+}
+
+#[test]
+fn several_ids_in_a_query_and_in_keys_are_found_whatever_order_their_names_have() {
+    const UPLOADS: usize = 5;
+    let upload = |n: usize| post("/v1/files", json!({ "name": n }));
+    let list = |files: &[String]| Request {
+        method: "GET".to_owned(),
+        path: "/v1/files".to_owned(),
+        query: Some(format!("ids[]={}", files.join("&ids[]="))),
+        ..Request::default()
+    };
+    let keyed = |files: &[String]| {
+        let notes = files.iter().map(|file| (file.clone(), json!(file)));
+        let notes: serde_json::Map<_, _> = notes.chain([("file".to_owned(), json!(1.0))]).collect();
+        post(
+            "/v1/messages",
+            json!({ "z": 1, "notes": notes, "history": files }),
+        )
+    };
+    let answer = |body| Response {
+        status: 200,
+        body: Body::Json(body),
+        ..Response::default()
+    };
+    let files: Vec<String> = (0..UPLOADS).map(|n| id("file", n)).collect();
+    let uploads = files.iter().enumerate();
+    let mut exchanges: Vec<Exchange> = uploads
+        .map(|(n, file)| of(upload(n), answer(json!({ "id": file }))))
+        .collect();
+    exchanges.push(of(list(&files), answer(json!({"listed": true}))));
+    exchanges.push(of(keyed(&files), answer(json!({"read": true}))));
+    let player = player(exchanges);
+    for _ in 0..8 {
+        let uploaded = (0..UPLOADS).map(|n| play(&player, &upload(n)).unwrap()["id"].clone());
+        let files: Vec<String> = uploaded.map(|id| id.as_str().unwrap().to_owned()).collect();
+        assert_eq!(play(&player, &list(&files)).unwrap()["listed"], true);
+        assert_eq!(play(&player, &keyed(&files)).unwrap()["read"], true);
+        let missed = play(&player, &list(&files[1..])).unwrap_err();
+        assert!(missed.message.contains("query.ids[]"), "{missed}");
+    }
+}

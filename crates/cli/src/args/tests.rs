@@ -12,7 +12,7 @@ fn config(line: &str) -> Result<Config, String> {
     let cli = Cli::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
     let serve = match cli.command {
         None => cli.serve,
-        Some(Command::Replay(args)) => args.into_serve(),
+        Some(Command::Replay(args)) => args.into_serve().map_err(told)?,
         Some(Command::Record(args)) => args.into_serve().map_err(told)?.0,
         Some(other) => panic!("{other:?}"),
     };
@@ -86,6 +86,8 @@ fn recordings_need_no_backend_and_a_recorder_needs_an_upstream() {
     let replay = config("sandtable replay a.yaml b").unwrap();
     assert_eq!(replay.backend, BackendChoice::None);
     assert_eq!(replay.cassettes.unwrap().paths.len(), 2);
+    let told = config("sandtable replay a.yaml -- python t.py").unwrap_err();
+    assert!(told.contains("sandtable run --cassette PATH --"), "{told}");
     let told = config("sandtable record --out x").unwrap_err();
     assert!(told.contains("--upstream"), "{told}");
     let told = config("sandtable record --out x --upstream http://u:p@localhost").unwrap_err();

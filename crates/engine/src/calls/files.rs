@@ -119,7 +119,7 @@ impl Running<'_> {
         unreturned: &mut Unreturned,
     ) -> Result<Vec<OutputFile>, CallError> {
         let store = &self.engine.store;
-        let mut files = Vec::with_capacity(outputs.len());
+        let mut fetched = Vec::with_capacity(outputs.len());
         // Of each file with several names, a copy that takes no room.
         let mut twins: HashMap<u64, TempBlob> = HashMap::new();
         for output in outputs {
@@ -143,7 +143,11 @@ impl Running<'_> {
                 let twin = store.twin(&blob).await.map_err(turn)?;
                 self.kept().push((output.name.clone(), twin));
             }
-            files.extend(self.add(output.name, blob, unreturned).await?);
+            fetched.push((output.name, blob));
+        }
+        let mut files = Vec::with_capacity(fetched.len());
+        for (name, blob) in fetched {
+            files.extend(self.add(name, blob, unreturned).await?);
         }
         Ok(files)
     }
@@ -213,14 +217,15 @@ impl Running<'_> {
         Ok(Fetched::Whole(blob))
     }
 
-    /// Makes a file an object of the Files API; `None`, and it is added to `unreturned`, if the workspace may not hold
-    /// so much.
+    /// Makes a file an object of the Files API, behind those of the calls before; `None`, and it is added to
+    /// `unreturned`, if the workspace may not hold so much.
     pub(super) async fn add(
         &self,
         name: String,
         blob: TempBlob,
         unreturned: &mut Unreturned,
     ) -> Result<Option<OutputFile>, CallError> {
+        self.spot.reached().await;
         let now: DateTime<Utc> = self.input.workspace.clock.now();
         let mime = mime_guess::from_path(&name).first_or_octet_stream();
         let row = loop {

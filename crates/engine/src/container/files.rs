@@ -5,20 +5,18 @@
 
 use std::fmt::Write as _;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::tree::{TreeError, get, roots, run, said};
-use super::{Container, Containers, Lease};
-use common::ids::Ids;
+use super::Containers;
+use super::tree::{TreeError, get, is_own, roots};
+use super::visit::Visit;
 use common::limits;
 use sandbox::SandboxError;
-use sandbox::guest::{FileStream, Outcome};
+use sandbox::guest::FileStream;
 use store::{ContainerRow, PLACES, StoreError, TreeEntry, TreeKind};
 use workspace::Workspace;
 
@@ -94,58 +92,6 @@ impl AsyncRead for Streamed {
     }
 }
 
-/// A stay in a sandbox, with an output directory of its own. When it ends the directory goes, and the
-/// container sleeps if nothing but visits has woken it.
-#[derive(Debug)]
-struct Visit {
-    containers: Containers,
-    container: Arc<Container>,
-    lease: Option<Lease>,
-    tag: String,
-    files_root: String,
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        let Some(lease) = self.lease.take() else {
-            return;
-        };
-        let (containers, container) = (self.containers.clone(), Arc::clone(&self.container));
-        let output = format!("{}/output/{}", self.files_root, self.tag);
-        tokio::spawn(async move {
-            let own = Ids::random().next_hex16();
-            let clean = format!("rm -rf -- '{output}'; rmdir -- \"$OUTPUT_DIR\"");
-            if let Err(error) = run(&lease, &container, &own, clean).await {
-                tracing::warn!(container.id = %container.id, %error, "what looking at files has left stays");
-            }
-            drop(lease);
-            // Another visit may still be on; the last one finds nobody else.
-            if container.only_looked_at.load(Ordering::Relaxed)
-                && let Err(error) = containers.rest(&container.workspace, &container.id).await
-            {
-                tracing::warn!(container.id = %container.id, %error, "a container that was looked at stays awake");
-            }
-        });
-    }
-}
-
-impl Visit {
-    fn lease(&self) -> &Lease {
-        self.lease.as_ref().expect("it is there until the end")
-    }
-
-    /// Runs a script, and gives its exit code and what it said.
-    async fn run(&self, script: String) -> Result<(i32, String), SandboxError> {
-        let done = run(self.lease(), &self.container, &self.tag, script).await?;
-        let said = said(&done);
-        let code = match done.outcome {
-            Outcome::Exited => done.return_code,
-            Outcome::TimedOut | Outcome::Cancelled | Outcome::CouldNotStart { .. } => -1,
-        };
-        Ok((code, said))
-    }
-}
-
 impl Containers {
     /// The files of a container in which something has run, or that has files of a state; by path. `true` if
     /// there are more than can be told. One that sleeps is woken.
@@ -173,9 +119,8 @@ impl Containers {
         }
         let mut room = most + 1;
         let list = get(visit.lease(), &visit.tag, "list", &mut room).await?;
-        let own = format!("/files/output/{}", visit.tag).into_bytes();
         let mut found = read_list(&list, &roots(&settings));
-        found.retain(|entry| !entry.path.starts_with(&own));
+        found.retain(|entry| !is_own(&entry.path));
         found.sort_by(|a, b| a.path.cmp(&b.path));
         Ok((found, list.len() as u64 > most))
     }
@@ -230,26 +175,6 @@ impl Containers {
             stream,
             _visit: visit,
         })))
-    }
-
-    async fn visit(&self, workspace: &Workspace, row: ContainerRow) -> Result<Visit, FilesError> {
-        let was_awake = self.is_awake(&row.sandbox);
-        let container = self.know(row, &workspace.clock);
-        let only_looked_at = !was_awake || container.only_looked_at.load(Ordering::Relaxed);
-        self.take_up_uploads(&container).await?;
-        let lease = self.lease(&container).await?;
-        // The lease has taken it for a use.
-        container
-            .only_looked_at
-            .store(only_looked_at, Ordering::Relaxed);
-        let settings = self.0.backend.settings(&self.spec(&container));
-        Ok(Visit {
-            containers: self.clone(),
-            container,
-            lease: Some(lease),
-            tag: Ids::random().next_hex16(),
-            files_root: settings.files_root,
-        })
     }
 }
 

@@ -2,6 +2,7 @@
 //! start. What the store has stays there meanwhile: a sandbox that is lost goes on from its last sleep.
 
 use super::{Container, Containers, Sandbox, TreeError, store_failed};
+use common::ids::own_hex16;
 use common::limits::MAX_HOME_BYTES;
 use sandbox::{Cause, SandboxError};
 
@@ -25,7 +26,11 @@ impl Containers {
             },
         };
         sandbox.guest = Some(guest.clone());
-        let tree = self.pack(container, &guest, MAX_HOME_BYTES).await;
+        self.clear_up(container, &guest).await;
+        let own = own_hex16();
+        container.left().push(own.clone());
+        let tree = self.pack(container, &guest, &own, MAX_HOME_BYTES).await;
+        self.clear_up(container, &guest).await;
         let tree = tree.map_err(|error| match error {
             TreeError::Sandbox(error) => error,
             TreeError::TooLarge | TreeError::Archive(_) | TreeError::Store(_) => {

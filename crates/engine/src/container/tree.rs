@@ -15,7 +15,7 @@ use guest_proto::Settings;
 use tokio::io::AsyncReadExt as _;
 
 use super::{Container, Containers, Lease, store_failed};
-use common::ids::Ids;
+use common::ids::{OWN_HEX, own_hex16};
 use common::limits;
 use sandbox::guest::{ExecCall, ExecKind, ExecResult, Guest, Outcome, PutFile};
 use sandbox::{Cause, SandboxError};
@@ -65,34 +65,36 @@ impl Containers {
         if !row.started && !self.follows_pasts() {
             return Ok(Vec::new());
         }
-        let was_awake = self.is_awake(&row.sandbox);
-        let container = self.know(row, &workspace.clock);
-        self.take_up_uploads(&container).await?;
-        let lease = self.lease(&container).await?;
+        let visit = self.visit(workspace, row).await?;
         let most = limits::MAX_STATE_BYTES as u64;
-        let tree = self.pack(&container, &lease, most).await;
-        drop(lease);
-        if !was_awake {
-            self.rest(&container.workspace, &container.id).await?;
-        }
+        let tree = self
+            .pack(&visit.container, visit.lease(), &visit.tag, most)
+            .await;
+        visit.end().await?;
         tree
     }
 
-    /// The files of a sandbox, if they are no more bytes than that.
+    /// The files of a sandbox, if they are no more bytes than that. What this leaves in the sandbox lies in the
+    /// output directory `tag`.
     pub(super) async fn pack(
         &self,
         container: &Container,
         guest: &Guest,
+        tag: &str,
         most: u64,
     ) -> Result<Vec<TreeEntry>, TreeError> {
         let settings = self.0.backend.settings(&self.spec(container));
-        let tag = Ids::random().next_hex16();
         let mut script = PACK.to_owned();
         for (n, root) in roots(&settings).into_iter().enumerate() {
-            let line = format!("pack '{root}' {n} {}\n", most + 1);
+            let own = if root == settings.files_root {
+                format!(" --exclude='./output/{OWN_HEX}*' --exclude='./input/{OWN_HEX}*'")
+            } else {
+                String::new()
+            };
+            let line = format!("pack '{root}' {n} {}{own}\n", most + 1);
             script.push_str(&line);
         }
-        let packed = run(guest, container, &tag, script).await?;
+        let packed = run(guest, container, tag, script).await?;
         if packed.outcome != Outcome::Exited || packed.return_code != 0 {
             return Err(failed(READ, said(&packed)).into());
         }
@@ -104,18 +106,13 @@ impl Containers {
         // A second name of a file is a few bytes in an archive, and a file of its own in a state.
         let mut room = most;
         for (n, place) in PLACES.into_iter().enumerate() {
-            let archive = get(guest, &tag, &format!("{n}.tar"), &mut rest).await?;
-            let modes = get(guest, &tag, &format!("{n}.modes"), &mut rest).await?;
+            let archive = get(guest, tag, &format!("{n}.tar"), &mut rest).await?;
+            let modes = get(guest, tag, &format!("{n}.modes"), &mut rest).await?;
             let found = unpack(&archive, &modes, place, &mut room)?;
             entries.extend(found);
         }
-        let own = Ids::random().next_hex16();
-        let output = format!("{}/output/{tag}", settings.files_root);
-        let clean = format!("rm -rf -- '{output}'; rmdir -- \"$OUTPUT_DIR\"");
-        run(guest, container, &own, clean).await?;
         let input_dir = format!("/files/input/{}", container.input_dir);
-        let output_dir = format!("/files/output/{tag}");
-        entries.retain(|entry| is_kept(entry, &input_dir, &output_dir));
+        entries.retain(|entry| is_kept(entry, &input_dir));
         drop_empty_outputs(&mut entries);
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(entries)
@@ -136,7 +133,9 @@ impl Containers {
             let mtime = container.last_used_at.timestamp().try_into().unwrap_or(0);
             let archive = archive(&entries, &settings, mtime)
                 .map_err(|error| failed(OPERATION, Cause::of(error)))?;
-            let (input, output) = (Ids::random().next_hex16(), Ids::random().next_hex16());
+            let own = [own_hex16(), own_hex16()];
+            container.left().extend(own.clone());
+            let [input, output] = own.clone();
             let name = format!("state-{input}.tar");
             let target = PutFile {
                 name: &name,
@@ -159,6 +158,7 @@ impl Containers {
             if done.outcome != Outcome::Exited || done.return_code != 0 {
                 return Err(failed(OPERATION, said(&done)));
             }
+            container.left().retain(|tag| !own.contains(tag));
         }
         let stays = !self.0.backend.capabilities().keeps_files;
         let placed = self
@@ -171,8 +171,9 @@ impl Containers {
 }
 
 /// Packs `$1` into `$OUTPUT_DIR/$2.tar`, cut after `$3` bytes, so that the disk need not hold everything
-/// twice. What its owner has closed to himself is opened for that long, and its modes are told. A file
-/// that changes meanwhile is no reason to fail, nor is one that cannot be had: it is said.
+/// twice. What its owner has closed to himself is opened for that long, and its modes are told: in `$2.open` before
+/// anything is opened, for whoever clears up if this is cut off. A file that changes meanwhile is no reason to fail,
+/// nor is one that cannot be had: it is said.
 const PACK: &str = r#"command -v tar > /dev/null || { echo 'there is no tar' >&2; exit 3; }
 pack() {
     : > "$OUTPUT_DIR/$2.tar"
@@ -182,16 +183,18 @@ pack() {
     for round in {1..64}; do
         n=${#closed[@]}
         while IFS= read -r -d '' mode && IFS= read -r -d '' path; do
-            chmod u+rwx -- "$path" && closed+=("$mode" "$path")
+            printf '%s\0' "$mode" "$path" >> "$OUTPUT_DIR/$2.open" \
+                && chmod u+rwx -- "$path" && closed+=("$mode" "$path")
         done < <(find . \( -type d ! \( -readable -executable \) -o -type f ! -readable \) \
             -printf '%m\0%p\0' 2> /dev/null)
         [ ${#closed[@]} -gt "$n" ] || break
     done
-    tar -cf - . | head -c "$3" > "$OUTPUT_DIR/$2.tar"
+    tar -cf - "${@:4}" . | head -c "$3" > "$OUTPUT_DIR/$2.tar"
     for ((n = ${#closed[@]} - 2; n >= 0; n -= 2)); do
         chmod -- "${closed[n]}" "${closed[n + 1]}"
         printf '%s\0' "${closed[@]:n:2}" >> "$OUTPUT_DIR/$2.modes"
     done
+    rm -f -- "$OUTPUT_DIR/$2.open"
 }
 "#;
 
@@ -241,7 +244,7 @@ pub(super) fn said(done: &ExecResult) -> String {
 }
 
 /// The directories that every container has are no news, nor are caches and what this very reading makes.
-fn is_kept(entry: &TreeEntry, input_dir: &str, output_dir: &str) -> bool {
+fn is_kept(entry: &TreeEntry, input_dir: &str) -> bool {
     let path = entry.path.as_slice();
     let is_or_below = |place: &str| {
         path.strip_prefix(place.as_bytes())
@@ -253,7 +256,15 @@ fn is_kept(entry: &TreeEntry, input_dir: &str, output_dir: &str) -> bool {
         input_dir.as_bytes(),
     ];
     let is_usual = usual.contains(&path) && entry.kind == TreeKind::Directory;
-    !(is_usual || is_or_below(output_dir) || is_or_below("/tmp/matplotlib"))
+    !(is_usual || is_own(path) || is_or_below("/tmp/matplotlib"))
+}
+
+/// Whether a path of a container is of a stay of the server's own.
+pub(super) fn is_own(path: &[u8]) -> bool {
+    ["/files/output/", "/files/input/"].iter().any(|place| {
+        path.strip_prefix(place.as_bytes())
+            .is_some_and(|name| name.starts_with(OWN_HEX.as_bytes()))
+    })
 }
 
 /// Most calls leave an empty output directory.
@@ -474,7 +485,9 @@ mod tests {
         ];
         drop_empty_outputs(&mut entries);
         assert_eq!(entries.len(), 2);
-        assert!(is_kept(&entries[1], "/files/input/1", "/files/output/3"));
-        assert!(!is_kept(&entries[1], "/files/input/1", "/files/output/2"));
+        assert!(is_kept(&entries[1], "/files/input/1"));
+        let own = format!("/files/output/{}/0.tar", own_hex16());
+        let own = entry(own.as_bytes(), TreeKind::File, 0o644, b"");
+        assert!(!is_kept(&own, "/files/input/1"));
     }
 }

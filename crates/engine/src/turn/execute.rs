@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wire::request::ToolKind;
 
 use super::{End, Ran, Tools, Turn};
-use crate::calls::{self, CarriedEnd, Order};
+use crate::calls::{self, CarriedEnd, Order, Spot};
 use crate::container::Container;
 use crate::hosted::HostedTools;
 use crate::programmatic::{self, CodeUse};
@@ -198,19 +198,23 @@ impl Turn<'_> {
         if let Some(container) = &container {
             self.note_place(container, &orders).await?;
         }
-        let carry = |order: Order| {
+        let carry = |order: Order, spot: Spot| {
             // What a call makes is named after the call alone: those that run beside it have no say.
             let ids = input.workspace.ids(&[b"outputs", order.id().as_bytes()]);
             let container = container.clone();
             let tools = Arc::clone(&tools);
             async move {
                 let tools = (&tools.web, &tools.hosted);
-                calls::execute(engine, input, container.as_ref(), order, &ids, tools).await
+                let made = (&ids, &spot);
+                calls::execute(engine, input, container.as_ref(), order, made, tools).await
             }
         };
         let has_cells = programmatic::has_cells(&input.request);
-        let (cells, others): (Vec<_>, Vec<_>) =
-            orders.into_iter().enumerate().partition(|(_, order)| {
+        let (cells, others): (Vec<_>, Vec<_>) = orders
+            .into_iter()
+            .zip(calls::spots(count))
+            .enumerate()
+            .partition(|(_, (order, _))| {
                 has_cells
                     && matches!(
                         order,
@@ -220,14 +224,16 @@ impl Turn<'_> {
                         }
                     )
             });
-        let beside = futures_util::future::join_all(others.into_iter().map(|(place, order)| {
-            let carried = carry(order);
-            async move { (place, carried.await) }
-        }));
+        let beside =
+            futures_util::future::join_all(others.into_iter().map(|(place, (order, spot))| {
+                let carried = carry(order, spot);
+                async move { (place, carried.await) }
+            }));
         let in_turn = async {
             let mut done = Vec::with_capacity(cells.len());
-            for (place, order) in cells {
-                let carried = carry(order).await;
+            // Those that are not begun are waited for no longer.
+            for (place, (order, spot)) in cells {
+                let carried = carry(order, spot).await;
                 let waits =
                     matches!(&carried, Ok(carried) if matches!(carried.end, CarriedEnd::Waits(_)));
                 done.push((place, carried));

@@ -23,6 +23,12 @@ pub(super) fn is_said(block: &Value) -> bool {
     }
 }
 
+/// Whether a block is a call that code has made, or what a call has come to.
+pub(super) fn is_of_code(block: &Value) -> bool {
+    let kind = block["type"].as_str().unwrap_or_default();
+    RESULTS.contains(&kind) || is_from_code(block)
+}
+
 /// What is left out, each kind once.
 pub(super) fn left_out(message: &Value) -> Vec<String> {
     let mut found: Vec<(String, usize)> = Vec::new();

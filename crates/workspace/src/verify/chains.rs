@@ -8,6 +8,7 @@ use control_api::{Duplicated, FaultGiven, FaultedRequest, Outcome, RetriedBy};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::threads::{self, Said, Threads};
 use super::{Made, Seen};
 use crate::fault::Fired;
 use crate::journal::{Body, Entry};
@@ -24,6 +25,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 #[derive(Debug, Default)]
 pub(super) struct Chains {
     all: Vec<Chain>,
+    threads: Threads,
     dropped: u64,
 }
 
@@ -34,6 +36,8 @@ struct Chain {
     path: String,
     query: Option<String>,
     body: Likeness,
+    /// Of a request that names a thread.
+    said: Option<Said>,
     idempotency_key: Option<String>,
     /// Of what the attempts made, what the client has taken back since.
     removed: Vec<String>,
@@ -41,6 +45,8 @@ struct Chain {
     attempts_dropped: u64,
     /// The last attempt failed by a fault, or its client left.
     open: bool,
+    /// The last attempt was refused for its thread: another may do without.
+    refused: bool,
     last_left: bool,
     last_status: Option<u16>,
     ended: Instant,
@@ -78,7 +84,18 @@ pub(super) struct Repeats {
 impl Chains {
     /// Takes note of a request, and says whether it repeats another.
     pub(super) fn note(&mut self, seen: Seen<'_>, fired: &[Fired]) -> Option<Repeats> {
-        let known = self.find(seen);
+        let is_thread = threads::is_in_one(seen.entry);
+        // Any request may be one of a thread that comes again without it.
+        let said = (is_thread || self.all.iter().any(|it| it.goes_on() && it.said.is_some()))
+            .then(|| self.threads.said(seen.entry))
+            .flatten();
+        let known = self.find(seen, said);
+        let said = said.filter(|_| is_thread);
+        if let Some(said) = said
+            && seen.is_heard(fired)
+        {
+            self.threads.answered(seen.entry, said);
+        }
         if fired.is_empty() && known.is_none() && !seen.is_lost_creation() {
             return None;
         }
@@ -116,11 +133,12 @@ impl Chains {
                 self.dropped += 1;
                 return lost;
             }
-            self.all.push(Chain::of(seen, ended_at));
+            self.all.push(Chain::of(seen, said, ended_at));
             self.all.len() - 1
         };
         let chain = &mut self.all[at];
         chain.open = left || fired.iter().any(Fired::fails);
+        chain.refused = is_thread && threads::is_refused(entry);
         chain.last_left = left;
         chain.last_status = attempt.status;
         chain.ended = started + entry.duration;
@@ -133,22 +151,22 @@ impl Chains {
         lost
     }
 
-    /// The oldest request that failed and that this one repeats.
-    fn find(&self, seen: Seen<'_>) -> Option<usize> {
+    /// The oldest request that failed and that this one repeats; in which all this is `said`.
+    fn find(&self, seen: Seen<'_>, said: Option<Said>) -> Option<usize> {
         let entry = seen.entry;
         self.all.iter().position(|chain| {
-            chain.open
+            chain.goes_on()
                 && chain.method == entry.method
                 && chain.path == entry.path
                 && chain.query == entry.query
                 // Equal requests may run beside each other. That one has left may be seen late.
                 && (chain.last_left || chain.ended <= seen.started || is_sdk_retry(entry))
-                && chain.body.fits(seen)
+                && (chain.body.fits(seen) || said.is_some() && chain.said == said)
         })
     }
 
     pub(super) fn open(&self) -> usize {
-        self.all.iter().filter(|chain| chain.open).count()
+        self.all.iter().filter(|chain| chain.goes_on()).count()
     }
 
     pub(super) fn dropped(&self) -> u64 {
@@ -187,7 +205,7 @@ impl Chains {
 }
 
 impl Chain {
-    fn of(seen: Seen<'_>, ended_at: DateTime<Utc>) -> Self {
+    fn of(seen: Seen<'_>, said: Option<Said>, ended_at: DateTime<Utc>) -> Self {
         let entry = seen.entry;
         let idempotency_key = entry.request_headers.get(IDEMPOTENCY_KEY);
         Self {
@@ -195,16 +213,23 @@ impl Chain {
             path: entry.path.clone(),
             query: entry.query.clone(),
             body: Likeness::of(seen),
+            said,
             idempotency_key: idempotency_key.map(str::to_owned),
             removed: Vec::new(),
             attempts: Vec::new(),
             attempts_dropped: 0,
             open: false,
+            refused: false,
             last_left: false,
             last_status: None,
             ended: seen.started,
             ended_at,
         }
+    }
+
+    /// Whether what comes next may be an attempt of the same.
+    fn goes_on(&self) -> bool {
+        self.open || self.refused
     }
 
     fn was_struck(&self) -> bool {
