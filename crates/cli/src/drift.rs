@@ -48,10 +48,8 @@ pub(super) async fn drift(args: &DriftArgs) -> ExitCode {
 async fn drifted(args: &DriftArgs) -> Result<u8, Stop> {
     let prices = prices(&args.send)?;
     check_files(&args.send)?;
-    let mut cassettes = Vec::new();
-    for path in &args.cassette {
-        cassettes.extend(cassette::load_all(path, cassette::Indexing::Used).map_err(Stop::usage)?);
-    }
+    let cassettes =
+        cassette::load_all(&args.cassette, cassette::Indexing::Used).map_err(Stop::usage)?;
     let limits = Limits {
         expire: args.expire,
         warn: args.expire_warn,

@@ -289,6 +289,9 @@ async fn start_for_a_command(config: Config) -> Result<(Server, Signals), ExitCo
         came = signals.next() => return Err(ExitCode::from(came.exit_code())),
     };
     let server = started.map_err(|error| fail(error.exit_code(), &error))?;
+    if let Some(unasked) = serve::unasked(&server) {
+        eprint(&format!("scripts {unasked}\n"));
+    }
     Ok((server, signals))
 }
 
