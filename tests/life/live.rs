@@ -235,14 +235,8 @@ fn write(path: &Path, exchanges: &[Exchange]) {
 
 fn live(backend: &str, folder: &Path, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandtable"));
-    command.args([
-        "replay",
-        "--live",
-        "--provision",
-        "never",
-        "--backend",
-        backend,
-    ]);
+    command.args(["replay", "--live", "--backend", backend]);
+    command.env("SANDTABLE_PROVISION", "never");
     if backend == "docker" {
         command.args(["--image", "sandtable-sandbox:slim"]);
     }

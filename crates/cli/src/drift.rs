@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::args::{ConformArgs, DriftArgs, SendArgs};
+use super::args::{ConformArgs, DriftArgs, GroundArgs, SendArgs};
 use super::output::{self, Form};
 use super::{FAILURE, USAGE, fail, print};
 use common::hinted::{Hinted, Mistake};
@@ -106,7 +106,11 @@ async fn conformed(args: &ConformArgs) -> Result<u8, Stop> {
     }
     let own = match &args.upstream {
         Some(_) => None,
-        None => Some(Server::start(own_config()).await.map_err(Stop::failure)?),
+        None => Some(
+            Server::start(own_config(&args.ground))
+                .await
+                .map_err(Stop::failure)?,
+        ),
     };
     let url = own.as_ref().map_or_else(
         || args.upstream.clone().unwrap_or_default(),
@@ -133,9 +137,13 @@ async fn conformed(args: &ConformArgs) -> Result<u8, Stop> {
 }
 
 /// The server of a run without `--upstream`.
-fn own_config() -> Config {
+fn own_config(ground: &GroundArgs) -> Config {
     Config {
         port: 0,
+        backend: ground.choice(),
+        isolation: ground.isolation.into(),
+        image: ground.image.clone(),
+        docker_runtime: ground.docker_runtime.clone(),
         provision: Provision::Never,
         // As strict as the service itself.
         strict_betas: true,

@@ -70,7 +70,7 @@ pub(super) async fn run(args: SweepArgs) -> ExitCode {
         seed: args.serve.seed.unwrap_or_default(),
         pairs: args.pairs,
         fuzz: args.fuzz,
-        runs_code: args.serve.backend.0 != BackendChoice::None,
+        runs_code: args.serve.ground.backend.0 != BackendChoice::None,
         limit: args.how.limit,
         only: args.only,
         is_replay: !args.serve.cassettes.is_empty(),
