@@ -507,6 +507,16 @@ impl ReplayArgs {
         serve.cassettes.extend(self.paths);
         serve
     }
+
+    /// The paths, their flags, and those of a server that answers from none of them.
+    pub(super) fn into_live(self) -> (Vec<PathBuf>, LiveArgs, ServeArgs) {
+        let serve = ServeArgs {
+            mode: None,
+            cassettes: Vec::new(),
+            ..self.serve
+        };
+        (self.paths, self.live, serve)
+    }
 }
 
 /// Flags of `record`.

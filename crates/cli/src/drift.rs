@@ -61,11 +61,12 @@ async fn drifted(args: &DriftArgs) -> Result<u8, Stop> {
     let service = Service::new(upstream, std::env::var(KEY).ok()).map_err(Stop::usage)?;
     allow(&args.send, &plan.costs, &service)?;
     let report = drift::run(&service, &plan, &prices, args.send.budget).await;
-    print(&report.to_string());
+    let printed = print(&report.to_string());
     write(args.send.json.as_deref(), Form::Json, || report.to_json())?;
     write(args.send.junit.as_deref(), Form::Junit, || {
         report.to_junit()
     })?;
+    printed.map_err(Stop::failure)?;
     Ok(report.exit_code())
 }
 
@@ -78,13 +79,14 @@ fn ages(ages: &[Age], limits: Limits) -> Result<u8, Stop> {
         return Err(Stop::usage(nobody.with_hint(hint)));
     }
     for told in ages.iter().filter_map(Age::told) {
-        print(&format!("{told}\n"));
+        print(&format!("{told}\n")).map_err(Stop::failure)?;
     }
     let expired = ages.iter().filter(|age| age.is_expired()).count();
     print(&format!(
         "{} recordings, {expired} of them expired\n",
         ages.len()
-    ));
+    ))
+    .map_err(Stop::failure)?;
     Ok(u8::from(expired > 0))
 }
 
@@ -101,7 +103,7 @@ async fn conformed(args: &ConformArgs) -> Result<u8, Stop> {
     check_files(&args.send)?;
     let cases = conform::cases(&args.only, &args.model).map_err(Stop::usage)?;
     if args.list {
-        print(&conform::listed(&cases));
+        print(&conform::listed(&cases)).map_err(Stop::failure)?;
         return Ok(0);
     }
     let own = match &args.upstream {
@@ -125,7 +127,7 @@ async fn conformed(args: &ConformArgs) -> Result<u8, Stop> {
     if let Some(server) = own {
         server.stop().await;
     }
-    print(&report.to_string());
+    let printed = print(&report.to_string());
     write(args.send.json.as_deref(), Form::Json, || report.to_json())?;
     write(args.send.junit.as_deref(), Form::Junit, || {
         report.to_junit()
@@ -133,6 +135,7 @@ async fn conformed(args: &ConformArgs) -> Result<u8, Stop> {
     write(args.markdown.as_deref(), Form::Markdown, || {
         report.to_markdown()
     })?;
+    printed.map_err(Stop::failure)?;
     Ok(report.exit_code())
 }
 
@@ -165,7 +168,7 @@ fn check_files(args: &SendArgs) -> Result<(), Stop> {
 
 /// Nothing is sent that nobody has seen the price of.
 fn allow(args: &SendArgs, costs: &Costs, service: &Service) -> Result<(), Stop> {
-    print(&costs.to_string());
+    print(&costs.to_string()).map_err(Stop::failure)?;
     if let Some(budget) = args.budget.filter(|budget| *budget < costs.usd) {
         let text = format!(
             "{:.4} USD are expected, and the budget is {budget:.4}",
