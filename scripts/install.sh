@@ -3,24 +3,30 @@
 #
 #   curl -fsSL RELEASE/install.sh | sh
 #
-#   SANDTABLE_RELEASE      where the files of the release are
+#   SANDTABLE_RELEASE      where the files of the release are: a URL, or a folder here
 #   SANDTABLE_INSTALL_DIR  where the program goes; `~/.local/bin` if not given
 set -eu
 # A release puts its own address here.
 default=
 release=${SANDTABLE_RELEASE:-$default}
-into=${SANDTABLE_INSTALL_DIR:-$HOME/.local/bin}
+into=${SANDTABLE_INSTALL_DIR:-${HOME:-}/.local/bin}
 
 fail() { printf 'sandtable: %s\n' "$1" >&2; exit 1; }
 
 [ -n "$release" ] || fail "no version is published yet; SANDTABLE_RELEASE names the folder of a release"
+[ -n "${SANDTABLE_INSTALL_DIR:-}${HOME:-}" ] || fail "HOME is not set; SANDTABLE_INSTALL_DIR names the folder for the program"
 [ "$(uname -s)" = Linux ] || fail "there is no program for $(uname -s); run the image, as \`docker run -p 127.0.0.1:4010:4010 sandtable:full\` does"
 target=$(uname -m)-unknown-linux-gnu
 case $(ldd --version 2>&1 || true) in
   *musl*) fail "the program needs glibc, and this system has musl; run the image" ;;
 esac
 
-if command -v curl >/dev/null; then
+# A folder here may have any name, which no URL has as it is.
+folder=${release#file://}
+if [ -d "$folder" ]; then
+  release=$folder
+  get() { cp -- "$1" "$2"; }
+elif command -v curl >/dev/null; then
   get() { curl -fsSL --retry 3 -o "$2" "$1"; }
 elif command -v wget >/dev/null; then
   get() { wget -q -O "$2" "$1"; }

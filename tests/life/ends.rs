@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -169,5 +170,27 @@ fn each_request_is_one_line_of_the_log_and_no_key_is_in_it() {
             serde_json::from_str::<Value>(lines[2]).unwrap()["status"],
             404
         );
+    }
+}
+
+#[test]
+fn what_is_printed_onto_a_full_disk_is_no_success() {
+    for line in [
+        "schema",
+        "completions bash",
+        "man",
+        "docs parity",
+        "conform --list",
+        "check fixtures/scripts",
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let ended = Command::new(env!("CARGO_BIN_EXE_sandtable"))
+            .args(line.split(' '))
+            .stdout(full)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{line}: {told}");
+        assert!(told.contains("cannot write to standard output"), "{told}");
     }
 }

@@ -235,14 +235,8 @@ fn write(path: &Path, exchanges: &[Exchange]) {
 
 fn live(backend: &str, folder: &Path, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandtable"));
-    command.args([
-        "replay",
-        "--live",
-        "--provision",
-        "never",
-        "--backend",
-        backend,
-    ]);
+    command.args(["replay", "--live", "--backend", backend]);
+    command.env("SANDTABLE_PROVISION", "never");
     if backend == "docker" {
         command.args(["--image", "sandtable-sandbox:slim"]);
     }
@@ -375,6 +369,29 @@ fn a_recorded_run_is_made_again_without_a_difference_and_a_changed_byte_is_found
             "{told}"
         );
     }
+}
+
+#[test]
+fn where_nothing_runs_code_nothing_is_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("run.yaml"),
+        "cassette: 1\nexchanges: []\n",
+    )
+    .unwrap();
+    // What is to be replayed otherwise is not what runs again.
+    std::fs::write(
+        folder.path().join("sandtable.toml"),
+        "cassette = \"run.yaml\"\n",
+    )
+    .unwrap();
+    let output = live("none", folder.path(), &[]);
+    let told = told(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("error: no sandbox backend: asked for with `--backend none`\n  hint: "),
+        "{told}"
+    );
 }
 
 #[test]

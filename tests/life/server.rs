@@ -97,7 +97,7 @@ fn spawn(backend: &str, data_dir: Option<&Path>, more: &[&str], env: &[(&str, &P
         command.args(["--port", "0"]);
     }
     // The documented libraries are nobody's concern here, and they take minutes.
-    command.args(["--provision", "never"]);
+    command.env("SANDTABLE_PROVISION", "never");
     if backend == "docker" {
         command.args(["--image", "sandtable-sandbox:slim"]);
     }

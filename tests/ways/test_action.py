@@ -93,6 +93,24 @@ def test_a_server_that_cannot_start_fails_the_step_with_its_words(job):
     assert "no server was started" in said
 
 
+def test_flags_are_taken_as_they_are_written(job):
+    job.step("install", SANDTABLE_INPUT_PACKAGES=str(DIST))
+    (job.folder / "rule.yaml").write_text(RULE)
+    scripts = f"  {job.folder}/rule.yaml \n\n"
+    said = job.step("start", code=1, SANDTABLE_INPUT_ARGS="--backend none --quirk='container-idle=5m")
+    assert "::error::the quotes in `args` do not match" in said, said
+    args = "--backend none --config '' --port 0 --control-token 'a secret'"
+    said = job.step("start", SANDTABLE_INPUT_SCRIPTS=scripts, SANDTABLE_INPUT_ARGS=args)
+    assert "::add-mask::a secret" in said, said
+    assert ask(job, "lunch") == "Soup."
+    job.step("verify")
+
+
+def test_flags_of_blanks_are_none(job):
+    job.step("install", SANDTABLE_INPUT_PACKAGES=str(DIST))
+    job.step("start", SANDTABLE_INPUT_ARGS=" ", SANDTABLE_BACKEND="none")
+
+
 def test_a_version_that_is_not_there_fails_the_installation(job):
     run(
         SCRIPTS / "install",

@@ -91,6 +91,15 @@ def test_the_script_installs_the_program_once_its_checksum_is_right(elsewhere, r
     assert not into.exists()
 
 
+def test_a_release_in_a_folder_of_any_name_is_installed(elsewhere, release):
+    named = elsewhere / "my dist"
+    shutil.copytree(release[1], named)
+    for address in (f"file://{named}", named, "my dist"):
+        said = install(elsewhere, address, SANDTABLE_INSTALL_DIR=elsewhere / "bin")
+        assert f"sandtable {VERSION}\n" in said
+        shutil.rmtree(elsewhere / "bin")
+
+
 def test_the_script_says_what_is_missing(elsewhere, release):
     address, folder = release
     assert "no version is published yet" in install(elsewhere, None, code=1)

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -181,17 +182,11 @@ impl Deck {
     /// Reads the cassettes that are there; returns the file to record into as well.
     fn read(plan: &Plan, indexing: Indexing) -> Result<(Self, Option<&Path>), DeckError> {
         let (cassettes, records) = match plan.mode {
-            Mode::None => {
-                let mut all = Vec::new();
-                for path in &plan.paths {
-                    all.extend(load_all(path, indexing)?);
-                }
-                (all, None)
-            }
+            Mode::None => (load_all(&plan.paths, indexing)?, None),
             Mode::Once | Mode::New | Mode::All => {
                 let path = file(plan)?;
                 let mut cassettes = if path.exists() && plan.mode != Mode::All {
-                    load_all(path, indexing)?
+                    load_all(&[path], indexing)?
                 } else {
                     Vec::new()
                 };
@@ -378,6 +373,8 @@ pub struct Mounts {
     own: RwLock<Option<(Arc<Deck>, Arc<Player>)>>,
     /// Recordings that were not given from cassettes of its own that were taken out.
     left: Mutex<Vec<UnusedRecording>>,
+    /// It has had cassettes of its own since the last reset.
+    had: AtomicBool,
 }
 
 /// Exchanges that were not given.
@@ -404,8 +401,14 @@ impl Mounts {
         own.as_ref().or(self.base.as_ref()).cloned()
     }
 
+    /// Whether cassettes answer, or have answered since the last reset.
+    pub fn have_answered(&self) -> bool {
+        self.base.is_some() || self.had.load(Ordering::Relaxed)
+    }
+
     /// Mounts cassettes of the workspace's own, or takes them out.
     pub fn set(&self, deck: Option<Deck>) -> Option<Arc<Deck>> {
+        self.had.fetch_or(deck.is_some(), Ordering::Relaxed);
         let new = deck.map(|deck| with_player(Arc::new(deck)));
         let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
         let (deck, player) = std::mem::replace(&mut *own, new)?;
@@ -441,6 +444,7 @@ impl Mounts {
     pub fn reset(&self) {
         self.set(None);
         self.left().clear();
+        self.had.store(false, Ordering::Relaxed);
         if let Some((_, player)) = &self.base {
             player.reset();
         }

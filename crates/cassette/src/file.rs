@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cassette;
 use common::hinted::Hinted;
+use common::input::Named;
 use common::limits;
 use common::work;
 use index::Index;
@@ -94,14 +95,33 @@ impl Hinted for CassetteError {
     }
 }
 
-/// Reads the cassettes of a file, or of a folder and the folders in it, in the order of their names.
-pub fn load_all(path: &Path, indexing: Indexing) -> Result<Vec<Cassette>, CassetteError> {
+/// Reads the cassettes of files, and of folders and the folders in them in the order of their names: each once, at
+/// its first place.
+pub fn load_all(
+    paths: &[impl AsRef<Path>],
+    indexing: Indexing,
+) -> Result<Vec<Cassette>, CassetteError> {
+    let mut named = Named::default();
+    let mut all = Vec::new();
+    for path in paths {
+        all.extend(load_of(path.as_ref(), &mut named, indexing)?);
+    }
+    Ok(all)
+}
+
+/// The cassettes of one file or folder that were not named before.
+fn load_of(
+    path: &Path,
+    named: &mut Named,
+    indexing: Indexing,
+) -> Result<Vec<Cassette>, CassetteError> {
     let failed = |source| CassetteError::Read {
         path: path.to_owned(),
         source,
     };
     if !fs::metadata(path).map_err(failed)?.is_dir() {
-        return Ok(vec![load(path)?]);
+        let new = named.is_new(path).then(|| load(path));
+        return new.into_iter().collect();
     }
     let mut found = Vec::new();
     find(path, &mut found).map_err(failed)?;
@@ -109,6 +129,7 @@ pub fn load_all(path: &Path, indexing: Indexing) -> Result<Vec<Cassette>, Casset
         return Err(CassetteError::Nothing(path.to_owned()));
     }
     found.sort();
+    found.retain(|path| named.is_new(path));
     if let Some(index) = (found.len() >= index::MANY)
         .then(|| Index::of(path))
         .flatten()

@@ -1,5 +1,7 @@
 //! Cassettes come back as they were written.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use serde_json::json;
 
@@ -141,6 +143,25 @@ fn a_cassette_has_one_recorder_at_a_time() {
     std::fs::write(folder.path().join("run.recording"), "my diary").unwrap();
     let error = Writer::open(&path, &about).unwrap_err();
     assert!(matches!(error, CassetteError::Foreign { .. }), "{error}");
+}
+
+#[test]
+fn a_cassette_that_is_named_again_is_read_once_at_its_first_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["a.yaml", "b.yaml"] {
+        let mut writer = Writer::create(&path(name), &About::default()).unwrap();
+        writer.put(0, &exchange(name)).unwrap();
+    }
+    std::os::unix::fs::symlink(path("a.yaml"), path("c.yaml")).unwrap();
+    let names = |paths: &[PathBuf]| -> Vec<String> {
+        let read = load_all(paths, Indexing::Used).unwrap();
+        read.into_iter().map(|it| it.name).collect()
+    };
+    let all = folder.path().to_owned();
+    assert_eq!(names(&[path("a.yaml"), path("a.yaml")]), ["a"]);
+    assert_eq!(names(&[path("b.yaml"), all.clone()]), ["b", "a"]);
+    assert_eq!(names(&[all.clone(), path("b.yaml"), all]), ["a", "b"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod callers;
 mod config;
 mod doctor;
 mod drift;
+mod ground;
 mod import;
 mod isolation;
 mod kubernetes;
@@ -31,8 +32,8 @@ use common::hinted::{Hinted, Place};
 use common::limits;
 pub(super) use doctor::{DocsArgs, DoctorArgs};
 pub(super) use drift::{ConformArgs, DriftArgs, SendArgs};
+pub(super) use ground::{GroundArgs, backends_of};
 pub(super) use import::ImportArgs;
-use isolation::IsolationArg;
 use kubernetes::KubernetesArgs;
 pub(super) use reports::{CoverageArgs, LiveArgs};
 pub(super) use running::{McpArgs, ReportArgs, TailArgs, UsageArgs, VerifyArgs};
@@ -41,9 +42,7 @@ use several::{Each, Several};
 pub(super) use shell::{CompletionsArgs, InitArgs, ManArgs, Project};
 pub(super) use sweep::{ShrinkArgs, SweepArgs, SweepCommand, SweepHow};
 pub(super) use values::LogFormat;
-use values::{
-    UnmatchedArg, alias, collector, json_path, path_or_none, pattern, port, profile, quirk,
-};
+use values::{UnmatchedArg, alias, collector, json_path, pattern, port, profile, quirk};
 use workspace::quirks::Profile;
 use workspace::rate::RateLimit;
 
@@ -148,9 +147,8 @@ pub(super) enum Command {
 /// Flags of `serve`. Each has an environment variable; a flag wins over it.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Take flags from this file; without it from `sandtable.toml` in the working directory, if there is one.
-    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, value_parser = path_or_none(), help_heading = "Server")]
-    pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) ground: GroundArgs,
     /// Address to listen on; beyond loopback --control-token or --open-control is required.
     #[arg(
         long,
@@ -170,15 +168,6 @@ pub(super) struct ServeArgs {
         help_heading = "Server"
     )]
     pub(super) data_dir: Option<PathBuf>,
-    /// What runs code.
-    #[arg(
-        long,
-        value_enum,
-        default_value_t,
-        env = "SANDTABLE_BACKEND",
-        help_heading = "Sandboxes"
-    )]
-    pub(super) backend: BackendArg,
     /// Whether `local` installs the documented libraries when they are missing.
     #[arg(
         long,
@@ -189,16 +178,6 @@ pub(super) struct ServeArgs {
         hide_short_help = true
     )]
     pub(super) provision: ProvisionArg,
-    /// What may confine sandboxes without Docker.
-    #[arg(
-        long,
-        value_enum,
-        default_value_t,
-        env = "SANDTABLE_ISOLATION",
-        help_heading = "Sandboxes",
-        hide_short_help = true
-    )]
-    pub(super) isolation: IsolationArg,
     /// Script file or folder of scripts; may be given again. Edits are picked up.
     #[arg(
         long = "script",
@@ -235,18 +214,6 @@ pub(super) struct ServeArgs {
         hide_short_help = true
     )]
     pub(super) frozen_at: Option<DateTime<Utc>>,
-    /// Image for sandboxes on Docker, instead of the one `sandtable image build` makes, or on Kubernetes.
-    #[arg(
-        long,
-        value_name = "IMAGE",
-        env = "SANDTABLE_IMAGE",
-        help_heading = "Sandboxes",
-        hide_short_help = true
-    )]
-    pub(super) image: Option<String>,
-    /// Runtime of the Docker engine that runs sandboxes, such as runsc or kata; implies --backend docker.
-    #[arg(long, value_name = "NAME", env = "SANDTABLE_DOCKER_RUNTIME", value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = "Sandboxes", hide_short_help = true)]
-    pub(super) docker_runtime: Option<String>,
     #[command(flatten)]
     pub(super) kubernetes: KubernetesArgs,
     /// Seconds without use after which a container's processes end; its files stay.
@@ -553,6 +520,16 @@ impl ReplayArgs {
             message: "`replay` runs no command".to_owned(),
             hint: "`sandtable run --cassette PATH -- COMMAND` runs one against recordings",
         })
+    }
+
+    /// The paths, their flags, and those of a server that answers from none of them.
+    pub(super) fn into_live(self) -> (Vec<PathBuf>, LiveArgs, ServeArgs) {
+        let serve = ServeArgs {
+            mode: None,
+            cassettes: Vec::new(),
+            ..self.serve
+        };
+        (self.paths, self.live, serve)
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::args::CoverageArgs;
 use super::output::{self, Form, OutputError};
-use super::{BAD, FAILURE, USAGE, fail, print, print_as_it_is};
+use super::{BAD, FAILURE, USAGE, ended, fail, print, print_as_it_is};
 use common::hinted::{Hinted, Mistake};
 use common::input;
 use common::limits;
@@ -70,11 +70,11 @@ pub(super) fn run(args: &CoverageArgs) -> ExitCode {
         }
     }
     let told = merge_told(&all);
-    if args.json {
-        print_as_it_is(&format!("{:#}\n", json(&told)));
+    let printed = if args.json {
+        print_as_it_is(&format!("{:#}\n", json(&told)))
     } else {
-        print(&table(&told));
-    }
+        print(&table(&told))
+    };
     if let Err(error) = write_all(args, &told) {
         return fail(FAILURE, &error);
     }
@@ -86,7 +86,7 @@ pub(super) fn run(args: &CoverageArgs) -> ExitCode {
             );
             fail(BAD, &Mistake::new(text).with_hint(first_to_show(&told)))
         }
-        Some(_) | None => ExitCode::SUCCESS,
+        Some(_) | None => ended(printed, 0),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::args::{ConformArgs, DriftArgs, SendArgs};
+use super::args::{ConformArgs, DriftArgs, GroundArgs, SendArgs};
 use super::output::{self, Form};
 use super::{FAILURE, USAGE, fail, print};
 use common::hinted::{Hinted, Mistake};
@@ -48,10 +48,8 @@ pub(super) async fn drift(args: &DriftArgs) -> ExitCode {
 async fn drifted(args: &DriftArgs) -> Result<u8, Stop> {
     let prices = prices(&args.send)?;
     check_files(&args.send)?;
-    let mut cassettes = Vec::new();
-    for path in &args.cassette {
-        cassettes.extend(cassette::load_all(path, cassette::Indexing::Used).map_err(Stop::usage)?);
-    }
+    let cassettes =
+        cassette::load_all(&args.cassette, cassette::Indexing::Used).map_err(Stop::usage)?;
     let limits = Limits {
         expire: args.expire,
         warn: args.expire_warn,
@@ -63,11 +61,12 @@ async fn drifted(args: &DriftArgs) -> Result<u8, Stop> {
     let service = Service::new(upstream, std::env::var(KEY).ok()).map_err(Stop::usage)?;
     allow(&args.send, &plan.costs, &service)?;
     let report = drift::run(&service, &plan, &prices, args.send.budget).await;
-    print(&report.to_string());
+    let printed = print(&report.to_string());
     write(args.send.json.as_deref(), Form::Json, || report.to_json())?;
     write(args.send.junit.as_deref(), Form::Junit, || {
         report.to_junit()
     })?;
+    printed.map_err(Stop::failure)?;
     Ok(report.exit_code())
 }
 
@@ -80,13 +79,14 @@ fn ages(ages: &[Age], limits: Limits) -> Result<u8, Stop> {
         return Err(Stop::usage(nobody.with_hint(hint)));
     }
     for told in ages.iter().filter_map(Age::told) {
-        print(&format!("{told}\n"));
+        print(&format!("{told}\n")).map_err(Stop::failure)?;
     }
     let expired = ages.iter().filter(|age| age.is_expired()).count();
     print(&format!(
         "{} recordings, {expired} of them expired\n",
         ages.len()
-    ));
+    ))
+    .map_err(Stop::failure)?;
     Ok(u8::from(expired > 0))
 }
 
@@ -103,12 +103,16 @@ async fn conformed(args: &ConformArgs) -> Result<u8, Stop> {
     check_files(&args.send)?;
     let cases = conform::cases(&args.only, &args.model).map_err(Stop::usage)?;
     if args.list {
-        print(&conform::listed(&cases));
+        print(&conform::listed(&cases)).map_err(Stop::failure)?;
         return Ok(0);
     }
     let own = match &args.upstream {
         Some(_) => None,
-        None => Some(Server::start(own_config()).await.map_err(Stop::failure)?),
+        None => Some(
+            Server::start(own_config(&args.ground))
+                .await
+                .map_err(Stop::failure)?,
+        ),
     };
     let url = own.as_ref().map_or_else(
         || args.upstream.clone().unwrap_or_default(),
@@ -123,7 +127,7 @@ async fn conformed(args: &ConformArgs) -> Result<u8, Stop> {
     if let Some(server) = own {
         server.stop().await;
     }
-    print(&report.to_string());
+    let printed = print(&report.to_string());
     write(args.send.json.as_deref(), Form::Json, || report.to_json())?;
     write(args.send.junit.as_deref(), Form::Junit, || {
         report.to_junit()
@@ -131,13 +135,18 @@ async fn conformed(args: &ConformArgs) -> Result<u8, Stop> {
     write(args.markdown.as_deref(), Form::Markdown, || {
         report.to_markdown()
     })?;
+    printed.map_err(Stop::failure)?;
     Ok(report.exit_code())
 }
 
 /// The server of a run without `--upstream`.
-fn own_config() -> Config {
+fn own_config(ground: &GroundArgs) -> Config {
     Config {
         port: 0,
+        backend: ground.choice(),
+        isolation: ground.isolation.into(),
+        image: ground.image.clone(),
+        docker_runtime: ground.docker_runtime.clone(),
         provision: Provision::Never,
         // As strict as the service itself.
         strict_betas: true,
@@ -159,7 +168,7 @@ fn check_files(args: &SendArgs) -> Result<(), Stop> {
 
 /// Nothing is sent that nobody has seen the price of.
 fn allow(args: &SendArgs, costs: &Costs, service: &Service) -> Result<(), Stop> {
-    print(&costs.to_string());
+    print(&costs.to_string()).map_err(Stop::failure)?;
     if let Some(budget) = args.budget.filter(|budget| *budget < costs.usd) {
         let text = format!(
             "{:.4} USD are expected, and the budget is {budget:.4}",

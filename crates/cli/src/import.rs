@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cassette::import::{self, ImportError};
 use cassette::{Cassette, CassetteError, Writer};
+use common::input::Named;
 
 /// The result of an import.
 #[derive(Debug, Default)]
@@ -26,6 +27,7 @@ pub(super) fn run(
     let mut imported = Imported::default();
     let (mut files, mut exchanges) = (0, 0);
     let mut taken = BTreeSet::new();
+    let mut named = Named::default();
     for given in paths {
         let found = match import::find(given) {
             Ok(found) => found,
@@ -35,6 +37,9 @@ pub(super) fn run(
             }
         };
         for path in found {
+            if !named.is_new(&path) {
+                continue;
+            }
             let mut cassette = match import::import_file(&path) {
                 Ok(cassette) => cassette,
                 Err(error) => {
@@ -129,7 +134,9 @@ mod tests {
         std::fs::write(from.join("b.yaml"), "no: recording\n").unwrap();
         std::fs::write(from.join("README.md"), "not looked at").unwrap();
 
-        let imported = run(&[from], &out, &[]).unwrap();
+        // One file once, though it is named twice.
+        let again = from.join("a.json");
+        let imported = run(&[from, again], &out, &[]).unwrap();
 
         assert_eq!(imported.refused.len(), 1);
         assert!(imported.refused[0].to_string().contains("b.yaml"));
@@ -143,7 +150,7 @@ mod tests {
             "{}",
             imported.said
         );
-        let names: Vec<String> = cassette::load_all(&out, cassette::Indexing::Used)
+        let names: Vec<String> = cassette::load_all(&[&out], cassette::Indexing::Used)
             .unwrap()
             .into_iter()
             .map(|it| it.name)

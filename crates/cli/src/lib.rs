@@ -34,7 +34,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use args::{Cli, Command, ImageCommand, ServeArgs};
-
+use output::StdoutError;
 use signals::Signals;
 
 use cassette::Written;
@@ -87,8 +87,7 @@ async fn run(cli: Cli) -> ExitCode {
         },
         Some(Command::Check(args)) => {
             let report = check::check(&args.paths);
-            print(&report.to_string());
-            ExitCode::from(report.exit_code())
+            ended(print(&report.to_string()), report.exit_code())
         }
         Some(Command::Image(ImageCommand::Build(args))) => build_image(args).await,
         Some(Command::Doctor(args)) => doctor(*args).await,
@@ -96,13 +95,9 @@ async fn run(cli: Cli) -> ExitCode {
         Some(Command::Init(args)) => said(init::init(&args), USAGE),
         Some(Command::Tail(args)) => said(tail::run(&args).await.map(|()| String::new()), FAILURE),
         Some(Command::Mcp(args)) => said(mcp::run(args).await.map(|()| String::new()), FAILURE),
-        Some(Command::Schema) => {
-            print_as_it_is(model::script::SCHEMA);
-            ExitCode::SUCCESS
-        }
+        Some(Command::Schema) => ended(print_as_it_is(model::script::SCHEMA), 0),
         Some(Command::Completions(args)) => {
-            print_as_it_is(&shell::completions(args.shell));
-            ExitCode::SUCCESS
+            ended(print_as_it_is(&shell::completions(args.shell)), 0)
         }
         Some(Command::Man(args)) => man(args.out.as_deref()),
         Some(Command::Run(args)) => run::run(*args).await,
@@ -138,11 +133,16 @@ fn man(folder: Option<&std::path::Path>) -> ExitCode {
 /// Prints what a command has to say, or why it failed.
 fn said<E: Hinted>(text: Result<String, E>, code: u8) -> ExitCode {
     match text {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
+        Ok(text) => ended(print(&text), 0),
         Err(error) => fail(code, &error),
+    }
+}
+
+/// Ends a command that has printed its answer. One that is not written is no success.
+fn ended(printed: Result<(), StdoutError>, code: u8) -> ExitCode {
+    match printed {
+        Ok(()) => ExitCode::from(code),
+        Err(error) => fail(if code == 0 { FAILURE } else { code }, &error),
     }
 }
 
@@ -155,21 +155,21 @@ async fn doctor(args: args::DoctorArgs) -> ExitCode {
     let mut report = doctor::report(&config, None).await;
     let misused = mistakes.iter().map(|error| doctor::misused(error));
     report.findings.splice(0..0, misused);
-    if args.json {
-        print_as_it_is(&(report.to_json() + "\n"));
+    let printed = if args.json {
+        print_as_it_is(&(report.to_json() + "\n"))
     } else {
-        print(&(report.to_string() + "\n"));
-    }
-    ExitCode::from(report.exit_code())
+        print(&(report.to_string() + "\n"))
+    };
+    ended(printed, report.exit_code())
 }
 
 #[cfg(target_os = "linux")]
 fn print_profile() -> ExitCode {
     match std::env::current_exe() {
-        Ok(program) => {
-            print_as_it_is(&sandbox::local::apparmor_profile(&program));
-            ExitCode::SUCCESS
-        }
+        Ok(program) => ended(
+            print_as_it_is(&sandbox::local::apparmor_profile(&program)),
+            0,
+        ),
         Err(error) => fail_plainly(
             FAILURE,
             &format!("cannot tell where this program is: {error}"),
@@ -186,15 +186,13 @@ async fn replay_live(args: args::ReplayArgs) -> ExitCode {
     if let Err(error) = args.refuse_command() {
         return fail(USAGE, &error);
     }
-    let config = match args.serve.into_config() {
+    let (paths, args, serve) = args.into_live();
+    let config = match serve.into_config() {
         Ok(config) => config,
         Err(error) => return fail(USAGE, &error),
     };
-    match live::run(&args.paths, &args.live, config).await {
-        Ok(report) => {
-            print(&report.to_string());
-            ExitCode::from(report.exit_code())
-        }
+    match live::run(&paths, &args, config).await {
+        Ok(report) => ended(print(&report.to_string()), report.exit_code()),
         Err(error) => fail(error.exit_code(), &error),
     }
 }
@@ -204,8 +202,7 @@ fn import(args: &args::ImportArgs) -> ExitCode {
         Ok(imported) => imported,
         Err(error) => return fail(FAILURE, &error),
     };
-    print(&imported.said);
-    let mut code = ExitCode::SUCCESS;
+    let mut code = ended(print(&imported.said), 0);
     for error in &imported.refused {
         code = fail(USAGE, error);
     }
@@ -295,6 +292,9 @@ async fn start_for_a_command(config: Config) -> Result<(Server, Signals), ExitCo
         came = signals.next() => return Err(ExitCode::from(came.exit_code())),
     };
     let server = started.map_err(|error| fail(error.exit_code(), &error))?;
+    if let Some(unasked) = serve::unasked(&server) {
+        eprint(&format!("scripts {unasked}\n"));
+    }
     Ok((server, signals))
 }
 
@@ -309,11 +309,8 @@ async fn build_image(args: args::ImageBuildArgs) -> ExitCode {
     match image::build(args).await {
         Ok(built) => {
             let megabytes = built.size_bytes / 1_000_000;
-            print(&format!(
-                "built {} ({megabytes} MB) on {}\n",
-                built.image, built.base
-            ));
-            ExitCode::SUCCESS
+            let text = format!("built {} ({megabytes} MB) on {}\n", built.image, built.base);
+            ended(print(&text), 0)
         }
         #[cfg(target_os = "linux")]
         Err(image::ImageError::Sandbox(SandboxError::Unavailable { reason, .. })) => {
@@ -334,25 +331,24 @@ fn install_libraries(reason: &str) -> ExitCode {
         Libraries::of_this_machine().and_then(|libraries| libraries.install(&mut |text| say(text)));
     match installed {
         Ok(place) => {
-            print(&match place.folder() {
+            let text = match place.folder() {
                 Some(folder) => format!("the documented libraries are in {}\n", folder.display()),
                 None => "this machine's Python has the documented libraries\n".to_owned(),
-            });
-            ExitCode::SUCCESS
+            };
+            ended(print(&text), 0)
         }
-        Err(error) => fail_plainly(FAILURE, &error),
+        Err(error) => fail(FAILURE, &error),
     }
 }
 
 /// Prints what a person reads. Some of it is of clients, services, sandboxes, or files.
-fn print(text: &str) {
-    print_as_it_is(&terminal::plain(text));
+fn print(text: &str) -> Result<(), StdoutError> {
+    print_as_it_is(&terminal::plain(text))
 }
 
 /// Prints what programs read, or what has colours of ours.
-fn print_as_it_is(text: &str) {
-    // A reader that has gone needs no more.
-    io::stdout().lock().write_all(text.as_bytes()).ok();
+fn print_as_it_is(text: &str) -> Result<(), StdoutError> {
+    output::print(io::stdout().lock(), text)
 }
 
 /// The same as [`print`], on stderr.

@@ -53,10 +53,7 @@ pub(super) async fn run(
     config: Config,
 ) -> Result<Report, LiveError> {
     output::check(args.json.as_deref(), args.junit.as_deref()).map_err(LiveError::Refused)?;
-    let mut cassettes = Vec::new();
-    for path in paths {
-        cassettes.extend(cassette::load_all(path, cassette::Indexing::Used)?);
-    }
+    let cassettes = cassette::load_all(paths, cassette::Indexing::Used)?;
     let config = Config {
         port: 0,
         scripts: Vec::new(),

@@ -77,7 +77,8 @@ async fn over_http(tools: Tools, port: u16) -> Result<(), McpError> {
         LocalSessionManager::default().into(),
         config,
     );
-    super::print(&format!("http://{address}/mcp\n"));
+    // Nobody need read it.
+    super::print(&format!("http://{address}/mcp\n")).ok();
     let server = axum::serve(listener, Router::new().nest_service("/mcp", service));
     let server = server.with_graceful_shutdown(async move {
         signals.next().await;

@@ -50,6 +50,22 @@ impl Hinted for OutputError {
     }
 }
 
+/// Why standard output lacks what was printed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output: {0}")]
+pub(super) struct StdoutError(#[from] io::Error);
+
+impl Hinted for StdoutError {}
+
+/// Prints all of a text. A reader that has gone needs no more of it.
+pub(super) fn print(mut out: impl io::Write, text: &str) -> Result<(), StdoutError> {
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
 /// Says before the work begins that a report could not be written after it.
 pub(super) fn check(json: Option<&Path>, junit: Option<&Path>) -> Result<(), OutputError> {
     check_each(&[(json, Form::Json), (junit, Form::Junit)])
@@ -122,6 +138,18 @@ fn failed(path: &Path, source: io::Error) -> OutputError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_printed_is_told_unless_the_reader_has_gone() {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        // As standard output is: what has no end of a line waits.
+        let full = io::LineWriter::new(full.unwrap());
+        let told = print(full, "no line").unwrap_err().to_string();
+        assert!(told.contains("cannot write to standard output: "), "{told}");
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        assert!(print(writer, "a line\n").is_ok());
+    }
 
     #[test]
     fn a_report_replaces_an_earlier_one_and_nothing_else() {

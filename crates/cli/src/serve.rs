@@ -60,6 +60,9 @@ fn banner(server: &Server) -> String {
             );
         }
     }
+    if let Some(unasked) = unasked(server) {
+        line("scripts", &unasked);
+    }
     match server.scripts() {
         _ if server.cassettes().is_some() => {}
         0 => line(
@@ -90,6 +93,13 @@ fn banner(server: &Server) -> String {
     text
 }
 
+/// Which scripts a server passes over, if it does.
+pub(super) fn unasked(server: &Server) -> Option<String> {
+    let paths = server.unasked_scripts().iter();
+    let paths: Vec<_> = paths.map(|path| format!("`{}`", path.display())).collect();
+    (!paths.is_empty()).then(|| format!("not asked beside recordings: {}", paths.join(", ")))
+}
+
 /// Returns when standard input has ended. A thread reads it, for the runtime would wait for its own.
 async fn end_of_input() {
     let (tell, told) = tokio::sync::oneshot::channel();
@@ -99,4 +109,53 @@ async fn end_of_input() {
         tell.send(()).ok();
     });
     told.await.ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cassette::Plan;
+    use server::config::BackendChoice;
+
+    #[tokio::test]
+    async fn the_banner_counts_the_rules_of_a_state_and_names_those_that_nothing_asks() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let state = "scripts:\n- { name: hello, then: [{ text: hi }] }\n";
+        let config = Config {
+            port: 0,
+            backend: BackendChoice::None,
+            state: Some(file("state.yaml", state)),
+            ..Config::default()
+        };
+        let said = async |config: Config| {
+            let server = Server::start(config).await.unwrap();
+            let text = banner(&server);
+            server.stop().await;
+            text
+        };
+        let text = said(config.clone()).await;
+        let told = "answers   1 scripted rules, none of which needs a sandbox\n";
+        assert!(text.contains(told), "{text}");
+
+        let cassette = "cassette: 1\nexchanges: []\n";
+        let text = said(Config {
+            scripts: vec![file("more.yaml", "no script")],
+            cassettes: Some(Plan {
+                paths: vec![file("cassette.yaml", cassette)],
+                ..Plan::default()
+            }),
+            ..config
+        })
+        .await;
+        let told = format!(
+            "scripts   not asked beside recordings: `{0}/more.yaml`, `{0}/state.yaml`\n",
+            folder.path().display()
+        );
+        assert!(text.contains(&told), "{text}");
+    }
 }

@@ -17,11 +17,12 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatc
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::args::{CONFIG_VARIABLE, Cli, UsageError};
+use super::args::{BackendArg, CONFIG_VARIABLE, Cli, UsageError, backends_of};
 use cassette::Mode;
 use common::document::{Diagnostic, Position, did_you_mean};
 use common::hinted::{Hinted, Place};
 use common::input;
+use server::config::BackendChoice;
 
 /// The file that is looked for in the working directory.
 const USUAL: &str = "sandtable.toml";
@@ -112,13 +113,45 @@ fn idle(command: &Command, matches: &ArgMatches) -> Option<UsageError> {
     if !takes_flags_of_serve(command.find_subcommand(name)?) {
         return None;
     }
-    let is_typed = |id: &str| flags.value_source(id) == Some(ValueSource::CommandLine);
-    let is_given = |id: &str| flags.value_source(id).is_some();
-    if name == "record" {
-        return is_typed("cassettes").then(|| UsageError::Flags {
+    let command = command.find_subcommand(name)?;
+    let source = |id: &str| {
+        let is_known = command.get_arguments().any(|arg| arg.get_id() == id);
+        is_known.then(|| flags.value_source(id)).flatten()
+    };
+    let is_typed = |id: &str| source(id) == Some(ValueSource::CommandLine);
+    let is_given = |id: &str| source(id).is_some();
+    if let Some(mistake) = of_another_backend(command, flags, &is_typed) {
+        return Some(mistake);
+    }
+    if name == "conform" {
+        let of_a_server = ["backend", "isolation", "image", "docker_runtime"];
+        let typed = of_a_server.into_iter().filter(|_| is_given("upstream"));
+        let idle = typed.into_iter().find(|id| is_typed(id))?;
+        return Some(UsageError::Flags {
+            message: format!(
+                "`--{}` does nothing with `--upstream`",
+                idle.replace('_', "-")
+            ),
+            hint: "the one who is asked runs code as it likes: leave one of them out",
+        });
+    }
+    if name == "record" && is_typed("cassettes") {
+        return Some(UsageError::Flags {
             message: "`record` does not read a `--cassette`".to_owned(),
             hint: "`--out` names what is written; `serve --cassette FILE --record new` adds to a cassette",
         });
+    }
+    if name == "record" || name == "replay" || is_given("cassettes") {
+        let of_scripts = [("scripts", "script"), ("on_unmatched", "on-unmatched")];
+        if let Some((_, flag)) = of_scripts.into_iter().find(|(id, _)| is_typed(id)) {
+            return Some(UsageError::Flags {
+                message: format!("`--{flag}` does nothing beside recordings"),
+                hint: "they answer alone, and no script is asked: leave one of them out",
+            });
+        }
+    }
+    if name == "record" {
+        return None;
     }
     let records = |mode: &Mode| *mode != Mode::None;
     if name == "replay" && is_typed("mode") && flags.get_one("mode").is_some_and(records) {
@@ -135,6 +168,38 @@ fn idle(command: &Command, matches: &ArgMatches) -> Option<UsageError> {
     Some(UsageError::Flags {
         message: format!("`--{idle}` does nothing without recordings"),
         hint: "add `--cassette FILE` or `--cassette-dir DIR`, or leave it out",
+    })
+}
+
+/// A flag is typed that does nothing for the backend that is asked for. `none` switches all of them off.
+fn of_another_backend(
+    command: &Command,
+    flags: &ArgMatches,
+    is_typed: &dyn Fn(&str) -> bool,
+) -> Option<UsageError> {
+    let choice = flags.get_one::<BackendArg>("backend")?.0;
+    let mut args = command.get_arguments();
+    let arg = args.find(|arg| {
+        let id = arg.get_id().as_str();
+        let is_let_be = choice == BackendChoice::None
+            || backends_of(id).is_none_or(|backends| backends.contains(&choice));
+        !is_let_be && is_typed(id)
+    })?;
+    let word = |choice: &BackendChoice| {
+        let mut all = BackendChoice::ALL.iter();
+        all.find(|(other, ..)| other == choice).map(|found| found.1)
+    };
+    let backends = backends_of(arg.get_id().as_str()).unwrap_or_default();
+    let backends = backends.iter().filter(|of| **of != BackendChoice::Auto);
+    let backends: Vec<_> = backends.filter_map(word).collect();
+    Some(UsageError::Flags {
+        message: format!(
+            "`--{}` is of the backend `{}`, and `{}` is asked for",
+            arg.get_long().unwrap_or_default(),
+            backends.join("` or `"),
+            word(&choice).unwrap_or_default(),
+        ),
+        hint: "name the backend that is meant with `--backend`, or leave the flag out",
     })
 }
 
@@ -397,6 +462,13 @@ fn with(command: Command, settings: &[Setting]) -> Command {
         .collect();
     let set = |command: Command| {
         settings.iter().fold(command, |command, setting| {
+            // `conform` takes some alone.
+            if !command
+                .get_arguments()
+                .any(|arg| arg.get_id() == &*setting.id)
+            {
+                return command;
+            }
             command.mut_arg(&setting.id, |arg| {
                 arg.default_values(setting.values.clone())
             })

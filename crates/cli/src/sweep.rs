@@ -15,7 +15,7 @@ use super::output::{self, Form};
 use super::remote::Remote;
 use super::signals::Came;
 use super::{
-    BAD, FAILURE, USAGE, child, coverage, eprint, fail, print_as_it_is, signals,
+    BAD, FAILURE, USAGE, child, coverage, ended, eprint, fail, print_as_it_is, signals,
     start_for_a_command,
 };
 use common::clock::Clock;
@@ -70,7 +70,7 @@ pub(super) async fn run(args: SweepArgs) -> ExitCode {
         seed: args.serve.seed.unwrap_or_default(),
         pairs: args.pairs,
         fuzz: args.fuzz,
-        runs_code: args.serve.backend.0 != BackendChoice::None,
+        runs_code: args.serve.ground.backend.0 != BackendChoice::None,
         limit: args.how.limit,
         only: args.only,
         is_replay: !args.serve.cassettes.is_empty(),
@@ -102,7 +102,7 @@ pub(super) async fn run(args: SweepArgs) -> ExitCode {
     if let Some(old) = old {
         report.compare(&old);
     }
-    print_as_it_is(&report.to_text(io::stdout().is_terminal()));
+    let printed = print_as_it_is(&report.to_text(io::stdout().is_terminal()));
     if let Err(error) = met(verdict.as_ref(), args.coverage.as_deref()) {
         return fail(FAILURE, &error);
     }
@@ -119,11 +119,12 @@ pub(super) async fn run(args: SweepArgs) -> ExitCode {
             return fail(FAILURE, &error);
         }
     }
-    match came {
-        Some(came) => ExitCode::from(came.exit_code()),
-        None if report.ok => ExitCode::SUCCESS,
-        None => ExitCode::from(BAD),
-    }
+    let code = match came {
+        Some(came) => came.exit_code(),
+        None if report.ok => 0,
+        None => BAD,
+    };
+    ended(printed, code)
 }
 
 /// Says what of the service all runs together have never met, and keeps it where it is wanted.
@@ -171,8 +172,8 @@ async fn shrink(mut args: ShrinkArgs) -> ExitCode {
                 "{} after {} runs: {}\n",
                 shrunk.how, shrunk.runs, shrunk.says
             ));
-            print_as_it_is(&format!("{:#}\n", Value::from(shrunk.faults)));
-            ExitCode::SUCCESS
+            let text = format!("{:#}\n", Value::from(shrunk.faults));
+            ended(print_as_it_is(&text), 0)
         }
         Ok(Played { of: None, came, .. }) => ExitCode::from(came.map_or(FAILURE, Came::exit_code)),
         Err(code) => code,

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::args::TailArgs;
 use super::log;
+use super::output::StdoutError;
 use super::remote::{Remote, RemoteError};
 use super::signals::Signals;
 use common::hinted::Hinted;
@@ -22,12 +23,15 @@ pub(super) enum TailError {
     Signals(io::Error),
     #[error("the server is gone")]
     Gone,
+    #[error(transparent)]
+    Print(StdoutError),
 }
 
 impl Hinted for TailError {
     fn inner(&self) -> Option<&dyn Hinted> {
         match self {
             Self::Server(error) => Some(error),
+            Self::Print(error) => Some(error),
             Self::Signals(_) | Self::Gone => None,
         }
     }
@@ -75,9 +79,11 @@ async fn follow(args: &TailArgs) -> Result<(), TailError> {
             "request_begun" | "request_ended" => continue,
             kind => look.event(kind, &data),
         };
-        // A reader that has left is no reason to fail.
-        if io::stdout().lock().write_all(text.as_bytes()).is_err() {
-            return Ok(());
+        match io::stdout().lock().write_all(text.as_bytes()) {
+            Ok(()) => {}
+            // A reader that has left is no reason to fail.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            Err(error) => return Err(TailError::Print(error.into())),
         }
     }
     Err(TailError::Gone)

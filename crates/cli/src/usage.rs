@@ -5,11 +5,31 @@ use std::fmt::{self, Write as _};
 use serde_json::Value;
 
 use super::args::UsageArgs;
+use super::output::StdoutError;
 use super::remote::{Remote, RemoteError};
 use super::{print, print_as_it_is};
+use common::hinted::Hinted;
+
+/// Why a ledger is not shown.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LedgerError {
+    #[error(transparent)]
+    Server(#[from] RemoteError),
+    #[error(transparent)]
+    Print(#[from] StdoutError),
+}
+
+impl Hinted for LedgerError {
+    fn inner(&self) -> Option<&dyn Hinted> {
+        match self {
+            Self::Server(error) => Some(error),
+            Self::Print(error) => Some(error),
+        }
+    }
+}
 
 /// Asks the server and prints its answer, in words or as it is.
-pub(super) async fn run(args: &UsageArgs) -> Result<(), RemoteError> {
+pub(super) async fn run(args: &UsageArgs) -> Result<(), LedgerError> {
     let remote = Remote {
         url: &args.place.server.url,
         key: args.place.key.as_deref(),
@@ -21,11 +41,11 @@ pub(super) async fn run(args: &UsageArgs) -> Result<(), RemoteError> {
     };
     let report: Value = remote.get(&call).await?;
     if args.json {
-        print_as_it_is(&format!("{report:#}\n"));
+        print_as_it_is(&format!("{report:#}\n"))?;
     } else {
         let mut text = String::new();
         table(&mut text, &report).expect("a String takes every write");
-        print(&text);
+        print(&text)?;
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Files that a user names: only regular ones are read, and only up to a size.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Reads the regular file `path`, of `max_bytes` at most. A pipe, device, socket, or folder is an error at
 /// once: opening never waits for somebody who writes.
@@ -55,6 +56,17 @@ fn regular(kind: std::fs::FileType) -> io::Result<()> {
     Err(refusal(format!("it is {what}, not a file")))
 }
 
+/// Files that were named: perhaps more than once, by themselves, with their folder, or through a link.
+#[derive(Debug, Default)]
+pub struct Named(HashSet<PathBuf>);
+
+impl Named {
+    /// Whether the file was not named before. One that is not there is new each time, for reading it tells.
+    pub fn is_new(&mut self, path: &Path) -> bool {
+        path.canonicalize().map_or(true, |path| self.0.insert(path))
+    }
+}
+
 fn refusal(reason: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, reason)
 }
@@ -82,6 +94,22 @@ mod tests {
         }
         let error = read(folder.path(), 10).unwrap_err().to_string();
         assert!(error.contains("a folder"), "{error}");
+    }
+
+    #[test]
+    fn a_file_is_new_once_whatever_it_is_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        let link = folder.path().join("link");
+        std::fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let mut named = Named::default();
+        assert!(named.is_new(&file));
+        for again in [&file, &link, &folder.path().join(".").join("file")] {
+            assert!(!named.is_new(again), "{}", again.display());
+        }
+        let gone = folder.path().join("gone");
+        assert!(named.is_new(&gone) && named.is_new(&gone));
     }
 
     #[test]

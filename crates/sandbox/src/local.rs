@@ -58,6 +58,7 @@ use crate::remove_tree;
 use crate::{
     BoxFuture, Cause, Channel, Isolation, Limits, PassedOver, SandboxError, SandboxSpec, memory,
 };
+use common::hinted::Hinted as _;
 use common::ids::SandboxId;
 use common::limits::{CONCURRENT_STARTS, SANDBOX_SHM_BYTES, SANDBOX_TERMINALS};
 
@@ -514,9 +515,12 @@ impl Inner {
                 );
             }
             Err(error) => {
+                let hint = error.hint().unwrap_or(
+                    "`sandtable image build` tries again; `--provision never` does without".into(),
+                );
                 tracing::warn!(
                     %error,
-                    hint = "`sandtable image build` tries again; `--provision never` does without",
+                    hint = &*hint,
                     "sandboxes run without some of the documented libraries"
                 );
             }

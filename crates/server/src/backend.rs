@@ -106,7 +106,7 @@ pub(crate) async fn choose(
         (BackendChoice::Auto, None) => Ok(automatic(&place).await),
         (_, None) if config.cassettes.is_some() => Ok(none(
             "recordings answer, and need none",
-            "`--backend local` or `--backend docker` runs code beside them",
+            "start without recordings to run code",
             None,
         )),
         (_, None) => Ok(none(

@@ -39,7 +39,7 @@ use common::limits;
 use sandbox::{Backend, BoxFuture, SandboxError};
 use store::{ContainerState, Store, StoreError};
 use workspace::events::Events;
-use workspace::snapshot::StateError;
+use workspace::snapshot::{Document, StateError};
 use workspace::telemetry::{CollectorError, Telemetry};
 
 pub use steps::{DATA_DIR, Step, examine};
@@ -55,6 +55,7 @@ pub struct Server {
     chosen: Chosen,
     scripts: usize,
     sandboxed_steps: usize,
+    unasked: Vec<PathBuf>,
     cassettes: Option<Arc<Deck>>,
     data_dir: PathBuf,
     stop: watch::Sender<bool>,
@@ -213,8 +214,9 @@ impl Server {
                 address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), config.port),
                 source: io::Error::other("no socket was bound"),
             })?;
-        let watcher = (!config.scripts.is_empty()).then(|| tokio::spawn(Arc::clone(&base).watch()));
-        let (scripts, sandboxed_steps) = (base.len(), base.sandboxed_steps());
+        let watches = !config.scripts.is_empty() && cassettes.is_none();
+        let watcher = watches.then(|| tokio::spawn(Arc::clone(&base).watch()));
+        let unasked = unasked(&config, state.as_deref());
         let backend = Arc::new(Pending::default());
         let app = App::new(
             config.clone(),
@@ -226,6 +228,8 @@ impl Server {
             state,
         )
         .await?;
+        let beginning = app.workspaces.untouched().scripts;
+        let (scripts, sandboxed_steps) = (beginning.list().len(), beginning.sandboxed_steps());
         api::batches::resume(&app).await?;
         let telemetry = app.containers.telemetry().clone();
         if let Some(url) = &config.otlp {
@@ -263,6 +267,7 @@ impl Server {
             chosen,
             scripts,
             sandboxed_steps,
+            unasked,
             cassettes,
             data_dir,
             stop,
@@ -285,7 +290,7 @@ impl Server {
         &self.chosen
     }
 
-    /// How many rules the script files hold.
+    /// How many rules a workspace begins with: those of the script files, and of the state.
     pub fn scripts(&self) -> usize {
         self.scripts
     }
@@ -293,6 +298,11 @@ impl Server {
     /// How many steps of these run something in a sandbox, as the files were when the server started.
     pub fn sandboxed_steps(&self) -> usize {
         self.sandboxed_steps
+    }
+
+    /// The files and folders whose scripts nothing asks, for recordings answer.
+    pub fn unasked_scripts(&self) -> &[PathBuf] {
+        &self.unasked
     }
 
     /// The recordings that answer, or that are made.
@@ -331,6 +341,15 @@ impl Server {
         }
         self.chosen.close().await;
     }
+}
+
+fn unasked(config: &Config, state: Option<&Document>) -> Vec<PathBuf> {
+    if config.cassettes.is_none() {
+        return Vec::new();
+    }
+    let has_scripts = state.is_some_and(|state| !state.rules().scripts.is_empty());
+    let state = config.state.iter().filter(|_| has_scripts);
+    config.scripts.iter().chain(state).cloned().collect()
 }
 
 async fn living_containers(store: &Store) -> Result<HashSet<SandboxId>, StoreError> {

@@ -7,6 +7,7 @@ use crate::backend;
 use crate::config::{BackendChoice, Config};
 use cassette::Deck;
 use common::ids::Ids;
+use common::input::Named;
 use common::private;
 use model::script::Base;
 use sandbox::BoxFuture;
@@ -26,15 +27,19 @@ pub struct Step {
     pub outcome: Result<String, StartError>,
 }
 
-/// Reads the script files.
+/// Reads the script files, unless recordings answer and nothing asks them.
 pub(super) fn scripts(config: &Config) -> Result<Base, StartError> {
+    if config.cassettes.is_some() {
+        return Ok(Base::default());
+    }
     Base::load(&config.scripts).map_err(StartError::Scripts)
 }
 
-/// Reads the files of faults.
+/// Reads the files of faults, each once.
 pub(super) fn faults(config: &Config) -> Result<Vec<Fault>, StartError> {
     let mut faults = Vec::new();
-    for path in &config.faults {
+    let mut named = Named::default();
+    for path in config.faults.iter().filter(|path| named.is_new(path)) {
         faults.extend(fault::load(path)?);
     }
     Ok(faults)
@@ -66,7 +71,10 @@ async fn examined(config: &Config) -> Vec<Step> {
     if !config.scripts.is_empty() {
         add(
             "scripts",
-            scripts(config).map(|base| format!("{} rules", base.len())),
+            scripts(config).map(|base| match &config.cassettes {
+                Some(_) => "passed over: beside recordings nothing asks them".to_owned(),
+                None => format!("{} rules", base.len()),
+            }),
         );
     }
     if !config.faults.is_empty() {
@@ -141,4 +149,22 @@ async fn chosen(config: &Config) -> Option<Result<String, StartError>> {
     let server_id = Ids::random().next_hex16();
     let tried = backend::examine(config, &server_id, folder.path()).await;
     Some(tried.map_err(StartError::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_faults_that_is_named_again_is_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("faults.yaml");
+        std::fs::write(&file, "- {at: http, status: 529}\n").unwrap();
+        let again = folder.path().join(".").join("faults.yaml");
+        let config = Config {
+            faults: vec![file, again],
+            ..Config::default()
+        };
+        assert_eq!(faults(&config).unwrap().len(), 1);
+    }
 }

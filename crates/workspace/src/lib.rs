@@ -397,7 +397,12 @@ impl Workspace {
             .into_iter()
             .partition(|step| step.layer == LayerName::Workspace);
         let own: Vec<UnusedStep> = own;
-        found.unused_steps = own.iter().map(|step| named(json!(step))).collect();
+        found.asked_scripts = self.scripts.were_asked();
+        found.had_recordings = self.cassettes.have_answered();
+        // Beside recordings nothing asks a rule, and none is missing then.
+        if found.asked_scripts || !found.had_recordings {
+            found.unused_steps = own.iter().map(|step| named(json!(step))).collect();
+        }
         found.shared_steps = shared;
         for fault in self.annotated(self.faults.unused()) {
             match fault.layer {
@@ -560,11 +565,6 @@ impl Workspaces {
             turned_away: AtomicU64::new(0),
             forks: AtomicU64::new(0),
         }
-    }
-
-    /// The scripts that were given by file.
-    pub fn base(&self) -> &Base {
-        &self.base
     }
 
     /// Notes a request that belongs to no workspace.

@@ -135,6 +135,26 @@ async fn an_order_is_told_from_a_cassette_by_what_it_says() {
             let answer = server.send(&request).await;
             assert_eq!(answer.status, status, "{kind} {body}: {}", answer.text());
         }
+        // What is neither is told as what it was meant for, and the hint once.
+        for (body, told) in [
+            (
+                r#"{"pat": "a.yaml"}"#,
+                "order to mount a cassette: unknown field `pat`",
+            ),
+            ("{}", "order to mount a cassette: missing field `path`"),
+            (r#"{"exchanges": 1}"#, "no cassette"),
+            ("cassette: 1\nexchange: []\n", "no cassette"),
+        ] {
+            let request = server
+                .request("PUT", "/_sandtable/cassettes")
+                .header("content-type", kind)
+                .body(body);
+            let answer = server.send(&request).await;
+            let error = &answer.json()["error"];
+            let message = error["message"].as_str().unwrap();
+            assert!(message.contains(told), "{kind} {body}: {error}");
+            assert!(!message.contains("hint:"), "{kind} {body}: {error}");
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The verdict on recordings that nobody asked for, and on clients that go on from recorded answers.
 
+use cassette::Plan;
 use serde_json::{Value, json};
 
 use super::{Studio, ask, container_of, converse, player};
@@ -188,4 +189,65 @@ async fn a_run_that_records_has_nothing_unused() {
         (&json!(true), 0),
         "{found}"
     );
+}
+
+#[tokio::test]
+async fn scripts_that_nothing_asks_beside_recordings_are_not_judged() {
+    let studio = Studio::open().await;
+    studio.recorder.send(&ask(&studio.recorder, "one")).await;
+    let yaml = std::fs::read_to_string(studio.path()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        vec![path]
+    };
+    let own = "- { name: own, when: { user: other }, then: [{ text: own }] }";
+
+    // Everywhere: those of files are passed over, whatever is wrong with them.
+    let plan = Plan {
+        paths: vec![studio.path()],
+        ..Plan::default()
+    };
+    let bad = file("bad.yaml", "- nonsense: 1\n");
+    let player = TestServer::with(|config| {
+        config.scripts = bad;
+        config.cassettes = Some(plan);
+    })
+    .await;
+    player.script(own).await;
+    player.send(&ask(&player, "one")).await;
+    for query in ["", "?workspace=*"] {
+        let found = verdict(&player, query).await;
+        assert_eq!(found["ok"], true, "{found}");
+    }
+    player.control("POST", "reset", &Value::Null).await;
+    let found = verdict(&player, "?workspace=*").await;
+    assert_eq!(found["ok"], true, "{found}");
+
+    // In a workspace of its own, as long as no turn has asked.
+    let base = file(
+        "base.yaml",
+        "- { name: base, when: { user: no }, then: [] }\n",
+    );
+    let server = TestServer::with(|config| config.scripts = base).await;
+    let mount = server.request("PUT", "/_sandtable/cassettes").body(yaml);
+    assert_eq!(server.send(&mount).await.status, 200);
+    server.script(own).await;
+    server.send(&ask(&server, "one")).await;
+    for out in [false, true] {
+        if out {
+            let out = server.request("DELETE", "/_sandtable/cassettes");
+            assert_eq!(server.send(&out).await.status, 200);
+        }
+        for query in ["", "?workspace=*"] {
+            let found = verdict(&server, query).await;
+            assert_eq!(found["ok"], true, "{out} {found}");
+        }
+    }
+    server.send(&ask(&server, "two")).await;
+    let found = verdict(&server, "").await;
+    let steps = found["unused_steps"].as_array().unwrap().iter();
+    let rules: Vec<_> = steps.map(|step| step["rule"].as_str().unwrap()).collect();
+    assert_eq!(rules, ["own", "base"]);
 }

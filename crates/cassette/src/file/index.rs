@@ -339,7 +339,7 @@ mod tests {
             Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("fixtures/cassettes");
         let cache = tempfile::tempdir().unwrap();
         let index = || Index::in_cache(cache.path(), &folder, Duration::ZERO).unwrap();
-        let read = load_all(&folder, Indexing::Used).unwrap();
+        let read = load_all(&[&folder], Indexing::Used).unwrap();
         assert!(read.len() > 1);
         let mut files = Vec::new();
         crate::file::find(&folder, &mut files).unwrap();

@@ -76,19 +76,6 @@ impl ServeArgs {
                 });
             }
         }
-        // Whatever other backends there are.
-        let fitting = [
-            BackendChoice::Auto,
-            BackendChoice::Docker,
-            BackendChoice::None,
-        ];
-        if self.docker_runtime.is_some() && !fitting.contains(&self.backend.0) {
-            return Err(UsageError::Flags {
-                message: "`--docker-runtime` is of Docker, and another backend is asked for"
-                    .to_owned(),
-                hint: "leave one of them out",
-            });
-        }
         Ok(())
     }
 
@@ -101,23 +88,18 @@ impl ServeArgs {
             host: self.bound(),
             port: self.port.unwrap_or(DEFAULT_PORT),
             data_dir: self.data_dir,
-            backend: if self.backend.0 != BackendChoice::Auto {
-                self.backend.0
-            } else if !self.cassettes.is_empty() {
+            backend: if self.ground.backend.0 == BackendChoice::Auto && !self.cassettes.is_empty() {
                 // Recordings need no sandbox.
                 BackendChoice::None
-            } else if self.docker_runtime.is_some() {
-                // Nothing less strict in its place.
-                BackendChoice::Docker
             } else {
-                BackendChoice::Auto
+                self.ground.choice()
             },
             kubernetes: self.kubernetes.into(),
             provision: match self.provision {
                 ProvisionArg::Auto => Provision::Auto,
                 ProvisionArg::Never => Provision::Never,
             },
-            isolation: self.isolation.into(),
+            isolation: self.ground.isolation.into(),
             scripts: self.scripts,
             on_unmatched: match self.on_unmatched {
                 UnmatchedArg::Fail => OnUnmatched::Fail,
@@ -125,8 +107,8 @@ impl ServeArgs {
             },
             seed: self.seed,
             frozen_at: self.frozen_at,
-            image: self.image,
-            docker_runtime: self.docker_runtime,
+            image: self.ground.image,
+            docker_runtime: self.ground.docker_runtime,
             program: None,
             idle: Duration::from_secs(self.idle_timeout),
             timeouts: Timeouts {

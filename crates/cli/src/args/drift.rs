@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::ground::GroundArgs;
 use crate::value::ValueError;
 use chrono::TimeDelta;
 use clap::Args;
@@ -69,6 +70,9 @@ pub(crate) struct ConformArgs {
     pub markdown: Option<PathBuf>,
     #[command(flatten)]
     pub send: SendArgs,
+    /// What a server of this program's own runs code with.
+    #[command(flatten)]
+    pub ground: GroundArgs,
 }
 
 /// `90d`, or `12w`.

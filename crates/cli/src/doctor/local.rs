@@ -1,6 +1,7 @@
 //! Findings of `doctor` about the sandboxes of this machine.
 
 use super::{Finding, State};
+use common::hinted::Hinted;
 use common::ids::Ids;
 use sandbox::local::{
     CLOSED_HINT, COMPILED_HINT, Lacking, Libraries, LibrariesError, LocalBackend, LocalConfig,
@@ -88,11 +89,13 @@ fn libraries(libraries: &Libraries, provision: Provision) -> Finding {
         many => format!("{many} are missing"),
     };
     let warn = |text: String, hint: &str| Finding::bad(LIBRARIES, State::Warn, text, hint);
+    let obstacle = libraries.obstacle();
     if provision == Provision::Never {
         let text = format!("{count}, and `--provision never` does without");
-        return warn(text, BUILD);
+        let hint = obstacle.as_ref().and_then(Hinted::hint);
+        return warn(text, hint.as_deref().unwrap_or(BUILD));
     }
-    match libraries.obstacle() {
+    match obstacle {
         None => {
             let text =
                 format!("{count}; pip installs them over the network when code is first run");
@@ -107,11 +110,10 @@ fn libraries(libraries: &Libraries, provision: Provision) -> Finding {
             );
             warn(text, BUILD)
         }
-        Some(error @ LibrariesError::NoPip(_)) => {
+        Some(error) => {
             let text = format!("{count}, and stay so: {error}");
-            warn(text, "sudo apt install python3-pip")
+            warn(text, error.hint().as_deref().unwrap_or(BUILD))
         }
-        Some(error) => warn(format!("{count}, and stay so: {error}"), BUILD),
     }
 }
 

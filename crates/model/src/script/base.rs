@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::parse;
 use super::rule::Rule;
 use common::document::{Diagnostic, Position};
+use common::input::Named;
 
 /// How often the files are looked at.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -49,7 +50,8 @@ pub enum Reload {
 }
 
 impl Base {
-    /// Loads files and folders, in the order given; a folder's files in the order of their names.
+    /// Loads files and folders, in the order given; a folder's files in the order of their names. A file that is named
+    /// again is read at its first place.
     pub fn load(paths: &[PathBuf]) -> Result<Self, Vec<Diagnostic>> {
         let seen = fingerprint(paths);
         let (rules, read) = read_all(paths)?;
@@ -74,12 +76,6 @@ impl Base {
     /// How many rules there are.
     pub fn len(&self) -> usize {
         self.rules().1.len()
-    }
-
-    /// How many steps of them run something in a sandbox.
-    pub fn sandboxed_steps(&self) -> usize {
-        let (_, rules) = self.rules();
-        rules.iter().map(|rule| rule.sandboxed_steps()).sum()
     }
 
     /// Looks at the files once and takes up a change: of what they hold, not of their times. A change that cannot be read is only rejected
@@ -216,12 +212,14 @@ struct Reading {
     sources: DefaultHasher,
 }
 
-/// Reads every file and collects what each has.
+/// Reads every file once, at its first place, and collects what each has.
 fn read_each(paths: &[PathBuf]) -> Reading {
     let mut all = Reading::default();
+    let mut named = Named::default();
     for path in paths {
         match files(path) {
-            Ok(files) => {
+            Ok(mut files) => {
+                files.retain(|file| named.is_new(file));
                 all.files += files.len();
                 for file in files {
                     match read_file(&file, &mut all.sources) {

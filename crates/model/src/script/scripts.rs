@@ -1,6 +1,7 @@
 //! The scripts of one workspace over those given by file.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
 
 use control_api::{Loaded, RuleState, ScriptCheck, UnusedStep};
@@ -29,6 +30,8 @@ struct Inner {
     /// The base layer's rules with this workspace's counts, and the generation they belong to.
     beneath: RwLock<(u64, Arc<[Counted]>)>,
     parked: Parking,
+    /// Some turn looked for a rule here, since the last reset.
+    asked: AtomicBool,
 }
 
 fn loaded(rules: usize) -> Loaded {
@@ -116,6 +119,18 @@ impl Scripts {
         unused
     }
 
+    /// How many steps of all rules run something in a sandbox.
+    pub fn sandboxed_steps(&self) -> usize {
+        let layers = self.layers();
+        let rules = layers.iter().flat_map(|(_, rules)| rules.iter());
+        rules.map(|(rule, _)| rule.sandboxed_steps()).sum()
+    }
+
+    /// Whether a turn has looked for a rule since the last reset.
+    pub fn were_asked(&self) -> bool {
+        self.0.asked.load(Ordering::Relaxed)
+    }
+
     /// The texts of the workspace's own rules, as they were given.
     pub fn sources(&self) -> Vec<String> {
         read(&self.0.sources).clone()
@@ -140,6 +155,7 @@ impl Scripts {
         self.clear();
         *write(&self.0.beneath) = (0, Arc::default());
         *self.parked() = Parked::default();
+        self.0.asked.store(false, Ordering::Relaxed);
     }
 
     /// Whether there is no rule, neither the workspace's own nor the base layer's.
@@ -150,6 +166,7 @@ impl Scripts {
     /// The model of the first rule that matches; for a continuation that is not known here, the place
     /// that the history leads to.
     pub fn start(&self, request: &TurnRequest) -> Result<Box<dyn Model>, ModelError> {
+        self.0.asked.store(true, Ordering::Relaxed);
         let layers = self.layers();
         let continues = is_continuation(request);
         if continues && let Some(run) = self.continue_unknown(request, &layers)? {

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::disk::Disks;
 use super::rung::Rung;
-use super::{LocalBackend, failed, probe, rootfs};
+use super::{LocalBackend, Place, failed, probe, rootfs};
 use crate::guest::Settings;
 use crate::remove_tree;
 use crate::{
@@ -130,7 +130,13 @@ impl Host for LocalBackend {
         let lacking = if self.inner.libraries_closed_by(&place).is_some() {
             Some("XDG_CACHE_HOME=/var/cache sandtable image build")
         } else {
-            (!place.is_there()).then_some("sandtable image build")
+            match &place {
+                Place::Folder(_) | Place::Machine => None,
+                Place::Missing(missing) => Some(match self.inner.libraries.kept(missing) {
+                    Ok(_) => "sandtable image build",
+                    Err(_) => "XDG_CACHE_HOME=DIR sandtable image build",
+                }),
+            }
         };
         let description = probe::describe(&self.inner.facts, lacking);
         Box::pin(std::future::ready(description))

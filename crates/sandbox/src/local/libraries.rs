@@ -5,6 +5,7 @@ mod installer;
 mod look;
 mod mark;
 
+use std::borrow::Cow;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -12,12 +13,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use chrono::{DateTime, Utc};
+use rustix::fs::Access;
 use sha2::{Digest as _, Sha256};
 
 use self::installer::{Installer, RunError};
 pub use self::mark::Failure;
 use super::python::Python;
 use common::clock::Clock;
+use common::hinted::Hinted;
 use common::ids::hex;
 use common::private;
 
@@ -28,8 +31,12 @@ const COMPILED: [&str; 2] = ["pycairo", "rlpycairo"];
 /// The hint on the packages that compiling them takes.
 pub const COMPILED_HINT: &str = "`sudo apt install gcc pkg-config libcairo2-dev python3-dev`, then `sandtable image build` adds it";
 
+const CACHE_HINT: &str = "set `XDG_CACHE_HOME` to a folder that you may write";
+
 /// The name prefix of an installation that is not finished.
 const PART: &str = "sandtable-part-";
+/// Held by the one process that installs.
+const LOCK: &str = "lock";
 /// Holds matplotlib's list of the machine's fonts, beside the libraries.
 pub(super) const FONTS: &str = ".matplotlib";
 
@@ -58,8 +65,10 @@ pub enum Place {
 /// Why they are not there.
 #[derive(Debug, thiserror::Error)]
 pub enum LibrariesError {
-    #[error("there is no folder to keep the libraries in: set `XDG_CACHE_HOME` or `HOME`")]
+    #[error("there is no folder to keep the libraries in")]
     NoCache,
+    #[error("no libraries can be kept in `{}`: {source}", folder.display())]
+    Closed { folder: PathBuf, source: io::Error },
     #[error("there is no `python3` on this machine; Debian and Ubuntu have it in `python3`")]
     NoPython,
     #[error("no `pip` was found for Python {0}; Debian and Ubuntu have it in `python3-pip`")]
@@ -71,6 +80,16 @@ pub enum LibrariesError {
     /// It was not tried.
     #[error("installing the documented libraries failed at {}: {}", .0.at.format("%F %TZ"), .0.reason)]
     Lately(Failure),
+}
+
+impl Hinted for LibrariesError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::NoCache | Self::Closed { .. } => Some(CACHE_HINT.into()),
+            Self::NoPip(_) => Some("sudo apt install python3-pip".into()),
+            Self::NoPython | Self::Install(_) | Self::Io(_) | Self::Lately(_) => None,
+        }
+    }
 }
 
 impl Libraries {
@@ -131,8 +150,9 @@ impl Libraries {
         let Place::Missing(missing) = self.place() else {
             return None;
         };
-        let Some(folder) = self.folder(&missing) else {
-            return Some(LibrariesError::NoCache);
+        let folder = match self.kept(&missing) {
+            Ok(folder) => folder,
+            Err(error) => return Some(error),
         };
         if let Err(error) = Installer::find(&self.python) {
             return Some(error);
@@ -140,6 +160,26 @@ impl Libraries {
         mark::read(&folder)
             .filter(|failure| failure.holds(Clock::default().now()))
             .map(LibrariesError::Lately)
+    }
+
+    /// The folder for what is `missing`, if it can be made: what is there of the way to it is looked at.
+    pub(super) fn kept(&self, missing: &[&str]) -> Result<PathBuf, LibrariesError> {
+        let folder = self.folder(missing).ok_or(LibrariesError::NoCache)?;
+        let parent = folder.parent().ok_or(LibrariesError::NoCache)?;
+        let closed = |source: io::Error| closed(parent, source);
+        let there = parent.ancestors().find(|path| path.exists());
+        let there = there.ok_or(LibrariesError::NoCache)?;
+        if !there.is_dir() {
+            return Err(closed(io::ErrorKind::NotADirectory.into()));
+        }
+        let may = Access::WRITE_OK | Access::EXEC_OK;
+        rustix::fs::access(there, may).map_err(|error| closed(error.into()))?;
+        let lock = parent.join(LOCK);
+        if lock.exists() {
+            // Of another user who has been here.
+            rustix::fs::access(&lock, Access::WRITE_OK).map_err(|error| closed(error.into()))?;
+        }
+        Ok(folder)
     }
 
     /// Installs what is missing, for a server: not again where it has failed lately.
@@ -178,12 +218,14 @@ impl Libraries {
         DirBuilder::new()
             .recursive(true)
             .mode(0o755)
-            .create(parent)?;
+            .create(parent)
+            .map_err(|error| closed(parent, error))?;
         let lock = File::options()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(parent.join("lock"))?;
+            .open(parent.join(LOCK))
+            .map_err(|error| closed(parent, error))?;
         lock.lock()?;
         if folder.is_dir() {
             return Ok(Place::Folder(folder));
@@ -308,10 +350,12 @@ impl Place {
             Self::Machine | Self::Missing(_) => None,
         }
     }
+}
 
-    /// Whether none is missing.
-    pub fn is_there(&self) -> bool {
-        !matches!(self, Self::Missing(_))
+fn closed(folder: &Path, source: io::Error) -> LibrariesError {
+    LibrariesError::Closed {
+        folder: folder.to_owned(),
+        source,
     }
 }
 
@@ -409,7 +453,7 @@ mod tests {
         // What was installed for it is found, and it alone.
         fs::create_dir_all(some.folder(&left).unwrap()).unwrap();
         assert_eq!(some.place().folder(), some.folder(&left));
-        assert!(!bare.place().is_there());
+        assert!(matches!(bare.place(), Place::Missing(_)));
         assert_eq!(some.absent().len(), 3, "the folder is empty");
 
         let full = interpreter(&folder.path().join("full"), &all);
@@ -448,6 +492,27 @@ mod tests {
         let all: Vec<&str> = lines().collect();
         let misfits = look::misfits(&python, &folder.path().join("added"), &all);
         assert_eq!(misfits, ["numpy==2.2.6", "other-thing>=2"]);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_told_before_and_after_with_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let python = interpreter(&folder.path().join("python"), &[]);
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let libraries = Libraries::new(&python, Some(&file.join("cache")));
+        let tried = libraries.install(&mut |_| ()).unwrap_err();
+        let path = file.join("cache/sandtable").display().to_string();
+        for error in [libraries.obstacle().unwrap(), tried] {
+            let told = error.to_string();
+            assert!(told.contains(&path), "{told}");
+            assert_eq!(error.hint().as_deref(), Some(CACHE_HINT), "{told}");
+        }
+        // One that is not there yet is made.
+        let libraries = Libraries::new(&python, Some(&folder.path().join("a/b")));
+        let obstacle = libraries.obstacle();
+        let closed = matches!(obstacle, Some(LibrariesError::Closed { .. }));
+        assert!(!closed, "{obstacle:?}");
     }
 
     #[test]

@@ -16,7 +16,6 @@ use crate::app::App;
 use crate::config::Config;
 use cassette::{self, Deck, Mode, Pace, Plan, Tape, WordError, Written};
 use common::clock;
-use common::hinted;
 use common::work;
 use workspace::Workspace;
 
@@ -84,7 +83,7 @@ pub(super) async fn mount(
         let text = String::from_utf8_lossy(&body);
         let read = work::apart(|| cassette::parse("request body", &text))
             .and_then(|cassette| work::apart(|| Tape::of(vec![cassette])))
-            .map_err(|error| ControlError::bad(hinted::told(&error), CASSETTES_HINT))?;
+            .map_err(|error| ControlError::of(&error, CASSETTES_HINT))?;
         Deck::of(read, Pace::AtOnce)
     };
     let deck = deck.map_err(|error| ControlError::of(&error, CASSETTES_HINT))?;
@@ -98,9 +97,10 @@ fn is_order(headers: &HeaderMap, body: &[u8]) -> bool {
     let kind = headers.get(header::CONTENT_TYPE);
     let is_json = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     match serde_json::from_slice::<Map<String, Value>>(body) {
-        Ok(members) => {
-            !members.contains_key("cassette") && (is_json || members.contains_key("path"))
-        }
+        // One that names neither is an order with a mistake.
+        Ok(members) => !["cassette", "exchanges"]
+            .iter()
+            .any(|name| members.contains_key(*name)),
         // YAML all the same, with the header of a client that sets one on all it sends.
         Err(_) => is_json && !names_a_cassette(body),
     }

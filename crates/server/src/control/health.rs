@@ -68,9 +68,10 @@ enum Unscripted {
 
 impl Unscripted {
     fn of(app: &App) -> Self {
-        let base = app.workspaces.base();
-        match (base.sandboxed_steps(), app.config.on_unmatched) {
-            (_, _) if base.is_empty() => Self::Others,
+        // As a workspace begins: with those of the state, too.
+        let scripts = app.workspaces.untouched().scripts;
+        match (scripts.sandboxed_steps(), app.config.on_unmatched) {
+            (_, _) if scripts.is_empty() => Self::Others,
             (0, OnUnmatched::Fail) => Self::Nothing,
             (0, OnUnmatched::Direct) => Self::Others,
             (steps, OnUnmatched::Fail | OnUnmatched::Direct) => Self::Steps(steps),

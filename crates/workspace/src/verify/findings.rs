@@ -25,6 +25,10 @@ pub struct Findings {
     pub shared_steps: Vec<UnusedStep>,
     pub shared_faults: Vec<Value>,
     pub shared_recordings: Vec<Value>,
+    /// Some turn looked for a rule.
+    pub asked_scripts: bool,
+    /// Cassettes answered, if not all the time.
+    pub had_recordings: bool,
     pub errors: u64,
     pub warnings: u64,
     pub requests: Requests,
@@ -59,6 +63,8 @@ impl Findings {
         self.requests.answered += later.requests.answered;
         self.requests.refused += later.requests.refused;
         self.coverage.add(&later.coverage);
+        self.asked_scripts |= later.asked_scripts;
+        self.had_recordings |= later.had_recordings;
         self.errors += later.errors;
         self.warnings += later.warnings;
         for (list, count) in later.dropped {

@@ -18,6 +18,21 @@ fn say(scripts: &Scripts) -> String {
 }
 
 #[test]
+fn a_file_that_is_named_again_is_read_once_at_its_first_place() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        let rule = format!("- {{ name: {name}, then: [{{ text: {name} }}] }}");
+        write(folder.path(), &format!("{name}.yaml"), &rule);
+    }
+    let paths = [folder.path().join("b.yaml"), folder.path().to_owned()];
+    let scripts = Scripts::new(Arc::new(Base::load(&paths).unwrap()));
+    let names: Vec<_> = scripts.list().into_iter().map(|rule| rule.name).collect();
+    assert_eq!(names, ["b", "a"]);
+    let survey = crate::script::survey(&paths);
+    assert_eq!((survey.files, survey.rules), (2, 2));
+}
+
+#[test]
 fn a_workspaces_rules_come_before_the_files_in_the_order_of_their_names() {
     let folder = tempfile::tempdir().unwrap();
     write(
