@@ -17,8 +17,8 @@ type Item = { row: Row; head?: { thread: string; rows: number } };
 const KINDS: [string, string, (row: Row) => boolean][] = [
   ["all", "All requests", () => true],
   ["turns", "Turns", (row) => row.method === "POST" && row.path === "/v1/messages"],
-  ["errors", "Errors", (row) => row.status >= 400],
-  ["unmatched", "Unmatched turns", (row) => row.status === 400 && row.source === null && row.path === "/v1/messages"],
+  ["errors", "Errors", (row) => row.status >= 400 || row.broke || row.failed],
+  ["unmatched", "Unmatched", (row) => row.missed],
   ["lints", "With lints", (row) => row.lints > 0],
   ["faults", "Met by a fault", (row) => row.faults > 0],
 ];
@@ -139,9 +139,10 @@ function drawRow(row: Row): Node[] {
     row.faults > 0 && h("span", { class: "chip warn" }, "fault"),
     row.lints > 0 && h("span", { class: "chip warn" }, count(row.lints, "lint")),
     row.left && h("span", { class: "chip warn" }, "client left"),
+    row.broke && h("span", { class: "chip bad" }, "broke"),
+    row.failed && h("span", { class: "chip bad" }, "error"),
     row.batch && h("span", { class: "chip" }, "batch"),
   ];
-  const unmatched = row.status === 400 && row.source === null && row.path === "/v1/messages" && row.thread;
   const title = row.said ? plain(row.said) : `${row.method} ${row.path}`;
   return [
     h("div", { class: "line" },
@@ -151,7 +152,7 @@ function drawRow(row: Row): Node[] {
     h("div", { class: "line meta" },
       h("span", { class: "grow" }, [
         row.said ? (row.path === "/v1/messages" ? null : `${row.path} · `) : null,
-        unmatched ? "no answer · " : row.source ? `${row.source} · ` : null,
+        row.missed ? "no answer · " : row.source ? `${row.source} · ` : null,
         row.turn > 1 ? `turn ${row.turn} · ` : null,
         row.stream ? "stream · " : null,
         ms(row.ms),

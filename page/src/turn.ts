@@ -35,7 +35,7 @@ async function draw(turn: Turn): Promise<Child[]> {
     back(),
     h("header", { class: "turnhead" },
       h("h2", {}, h("span", { class: `status ${statusClass(entry.status)}` }, String(entry.status)), " ", entry.method, " ", h("span", { class: "path" }, entry.path)),
-      h("p", { class: "meta" }, h("code", {}, entry.id), ` · ${moment(entry.at)} · ${ms(entry.duration_ms)}`, entry.client_left && " · the client left", entry.batch && [" · batch ", h("code", {}, entry.batch.id)]),
+      h("p", { class: "meta" }, h("code", {}, entry.id), ` · ${moment(entry.at)} · ${ms(entry.duration_ms)}`, entry.client_left && " · the client left", entry.broke && " · the connection broke", entry.batch && [" · batch ", h("code", {}, entry.batch.id)]),
       h("div", { class: "actions" },
         button("Copy as curl", () => asCurl(entry)),
         button("Copy as cassette", () => asCassette(entry)),
@@ -109,7 +109,7 @@ async function facts(turn: Turn, message: Obj | null): Promise<Child> {
   const fact = (label: string, value: Child): Child => value && h("div", {}, h("dt", {}, label), h("dd", {}, value));
   const number = (key: string): string => Number(usage?.[key] ?? 0).toLocaleString("en");
   return h("dl", { class: "facts" },
-    fact("Answered by", entry.source && [entry.source === "fault" ? "a fault" : rule ? h("a", { href: "#/scripts" }, name(rule.name)) : name(entry.source), rule && h("span", { class: "dim" }, " ", name(`${rule.file}:${rule.line}`))]),
+    fact("Answered by", entry.source && entry.source !== "unmatched" && [rule ? h("a", { href: "#/scripts" }, name(rule.name)) : entry.source === "fault" ? "a fault" : name(entry.source), rule && h("span", { class: "dim" }, " ", name(`${rule.file}:${rule.line}`))]),
     fact("Steps", turn.steps && turn.steps.length > 0 && turn.steps.slice(0, 30).map((step, at) => [at > 0 && ", ", step.step, h("span", { class: "dim" }, `:${step.line}`)])),
     fact("Model", message && str(message["model"])),
     fact("Stop", message && str(message["stop_reason"])),

@@ -526,6 +526,35 @@ async fn metrics_count_requests_turns_calls_containers_and_starts() {
 }
 
 #[tokio::test]
+async fn a_turn_that_no_rule_matched_is_a_turn_and_no_refusal() {
+    let server = TestServer::start().await;
+    let rule = "- name: tour\n  when: { user: hello }\n  then: [{ text: Hi. }]";
+    server.script(rule).await;
+    server.message(&prompt("hello")).await;
+    let mut wrong = prompt("hello");
+    wrong["xx"] = json!(1);
+    for body in [prompt("something else"), wrong] {
+        assert_eq!(server.send(&server.messages(&body)).await.status, 400);
+    }
+    let text = get(&server, "metrics").await.text().to_owned();
+    let turns = text
+        .lines()
+        .filter(|line| line.starts_with("sandtable_turns_total{"));
+    let turns: Vec<_> = turns.collect();
+    assert_eq!(
+        turns,
+        [
+            "sandtable_turns_total{source=\"script\",status=\"2xx\"} 1",
+            "sandtable_turns_total{source=\"unmatched\",status=\"4xx\"} 1",
+        ]
+    );
+    let rows = get(&server, "page/timeline").await.json();
+    let rows = rows["data"].as_array().unwrap();
+    let missed: Vec<_> = rows.iter().map(|row| &row["missed"]).collect();
+    assert_eq!(missed, [false, true, false]);
+}
+
+#[tokio::test]
 async fn turns_are_drafted_as_rules_that_answer_them_again() {
     let server = TestServer::start().await;
     server.steps(&json!([{"text": "It is soup."}])).await;

@@ -27,6 +27,7 @@ mod control;
 mod coverage;
 mod determinism;
 mod duplicates;
+mod ended;
 mod error_types;
 mod errors;
 mod events;

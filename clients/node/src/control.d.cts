@@ -238,12 +238,14 @@ export interface Exchange {
   response_headers: Record<string, string>;
   /** As the request's body; a stream as the text of its events. */
   response_body: any;
-  /** Where a turn's answers came from; absent where no model was asked. */
+  /** Where a turn's answers came from, `unmatched` where from nowhere; absent where there was no turn. */
   source?: string;
   /** Mistakes that the real service might have objected to. */
   lints: Array<Lint>;
   /** The client went before the answer was complete; absent if not. */
   client_left?: boolean;
+  /** The connection was closed before the answer was complete, by a fault or by a service that is recorded; absent if not. The status is 444 if not even the head was sent. */
+  broke?: boolean;
 }
 
 /** The first clause of a rule that does not hold. */
@@ -533,7 +535,7 @@ export interface RequestCounts {
   refused: number;
 }
 
-/** Its answer is complete, or its client has left. */
+/** Its answer is complete, its client has left, or its connection broke. */
 export interface RequestEnded {
   request_id: string;
   method: string;
@@ -547,6 +549,8 @@ export interface RequestEnded {
   source: string | null;
   lints: Array<Lint>;
   client_left: boolean;
+  /** The connection was closed before the answer was complete; absent if not. */
+  broke?: boolean;
 }
 
 /** The numbers of objects that a reset took. */
@@ -643,6 +647,12 @@ export interface TimelineRow {
   lints: number;
   /** The client went before the answer was complete. */
   left: boolean;
+  /** The connection was closed before that. */
+  broke: boolean;
+  /** Its stream ended with an error. */
+  failed: boolean;
+  /** No rule and no recording fits it. */
+  missed: boolean;
   /** `msgbatch_…`, of an item. */
   batch: string | null;
   /** How many faults met it. */

@@ -64,7 +64,7 @@ pub struct RequestBegun {
     pub batch: Option<BatchItem>,
 }
 
-/// Its answer is complete, or its client has left.
+/// Its answer is complete, its client has left, or its connection broke.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestEnded {
     pub request_id: String,
@@ -80,6 +80,9 @@ pub struct RequestEnded {
     pub source: Option<String>,
     pub lints: Vec<Lint>,
     pub client_left: bool,
+    /// The connection was closed before the answer was complete; absent if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub broke: bool,
 }
 
 /// Something became of a container.

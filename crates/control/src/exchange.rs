@@ -42,7 +42,7 @@ pub struct Exchange {
     pub response_headers: Map<String, Value>,
     /// As the request's body; a stream as the text of its events.
     pub response_body: Value,
-    /// Where a turn's answers came from; absent where no model was asked.
+    /// Where a turn's answers came from, `unmatched` where from nowhere; absent where there was no turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Mistakes that the real service might have objected to.
@@ -50,6 +50,10 @@ pub struct Exchange {
     /// The client went before the answer was complete; absent if not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub client_left: bool,
+    /// The connection was closed before the answer was complete, by a fault or by a service that is recorded; absent if not. The
+    /// status is 444 if not even the head was sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub broke: bool,
 }
 
 /// Which item of a batch an exchange is.

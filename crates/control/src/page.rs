@@ -37,6 +37,12 @@ pub struct TimelineRow {
     pub lints: u64,
     /// The client went before the answer was complete.
     pub left: bool,
+    /// The connection was closed before that.
+    pub broke: bool,
+    /// Its stream ended with an error.
+    pub failed: bool,
+    /// No rule and no recording fits it.
+    pub missed: bool,
     /// `msgbatch_…`, of an item.
     pub batch: Option<String>,
     /// How many faults met it.

@@ -39,6 +39,7 @@ use sandbox::BoxFuture;
 use store::MountedSkill;
 use workspace::fault::Occasion;
 use workspace::quirks::{CodeExecutionCounter, NoContainer, ThinkingDetails};
+use workspace::telemetry::Origin;
 use workspace::verify::Miss;
 
 /// Carries out a turn. The events go to `sink`; on an error some may already be out.
@@ -76,6 +77,11 @@ async fn carry_out(
     let model = choose_model(engine, input, &request)?;
     if let Ok(mut report) = input.report.lock() {
         report.source = Some(model.source().to_owned());
+        report.done.origin = Some(match model.source() {
+            _ if model.is_rule() => Origin::Script,
+            "tour" => Origin::Tour,
+            _ => Origin::Direct,
+        });
         report.done.model = Some(input.request.model.clone());
     }
     let waits = pending.calls.iter().any(|call| call.answers.is_some());

@@ -133,6 +133,10 @@ impl Model for Direct {
         "direct"
     }
 
+    fn is_rule(&self) -> bool {
+        false
+    }
+
     fn next(&mut self, results: &[CallResult]) -> Result<Option<Step>, ModelError> {
         self.failed.extend(
             results

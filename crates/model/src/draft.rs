@@ -18,6 +18,11 @@ const MAX_CLUE_CHARS: usize = 80;
 #[derive(Debug)]
 pub enum Answer {
     Message(Value),
+    /// A message that is not whole, as far as it came, and why no more came.
+    Part {
+        message: Value,
+        why: String,
+    },
     /// An error, as the service words it.
     Error {
         status: u16,
@@ -128,7 +133,9 @@ fn rule(request: &Value, answer: &Answer) -> Option<Rule> {
         when.insert("user".to_owned(), test_of(clue, is_all));
     }
     let (mut steps, left_out) = match answer {
-        Answer::Message(message) => (said(message).unwrap_or_default(), rest::left_out(message)),
+        Answer::Message(message) | Answer::Part { message, .. } => {
+            (said(message).unwrap_or_default(), rest::left_out(message))
+        }
         Answer::Error { status, body } => (failed(*status, body), Vec::new()),
         Answer::Other => (Vec::new(), Vec::new()),
     };
@@ -138,6 +145,9 @@ fn rule(request: &Value, answer: &Answer) -> Option<Rule> {
         comments.push(format!(
             "Not in the rule, though it was answered: {left_out}."
         ));
+    }
+    if let Answer::Part { why, .. } = answer {
+        comments.push(format!("Not the whole answer: {why}."));
     }
     if steps.is_empty() {
         let comment = "The step is to be written: nothing was answered that one can say.";
@@ -333,6 +343,19 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("What the model is to say."), "{text}");
+        check(&text);
+    }
+
+    #[test]
+    fn a_part_of_an_answer_is_called_one() {
+        let message = json!({"stop_reason": null, "content": [{"type": "text", "text": "Half"}]});
+        let why = "its client left".to_owned();
+        let text = one(&request(&json!("Tell me.")), Answer::Part { message, why });
+        assert!(
+            text.starts_with("# Not the whole answer: its client left.\n"),
+            "{text}"
+        );
+        assert!(text.contains("- text: Half"), "{text}");
         check(&text);
     }
 

@@ -375,6 +375,9 @@ pub trait Model: Send + std::fmt::Debug {
     /// Where the answers come from: `tour`, `direct`, or a script rule's name; for the journal.
     fn source(&self) -> &str;
 
+    /// Whether that is the name of a rule, which may be any.
+    fn is_rule(&self) -> bool;
+
     /// Where in a script the step before came from; `None` of what is not written in one.
     fn place(&self) -> Option<StepPlace> {
         None

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use crate::lint::Lint;
 use common::limits;
@@ -53,12 +54,14 @@ pub struct Entry {
     pub response_headers: Headers,
     /// A stream as the text of its events.
     pub response_body: Body,
-    /// Where a turn's answers came from; absent where no model was asked.
+    /// Where a turn's answers came from, `unmatched` where from nowhere; absent where there was no turn.
     pub source: Option<String>,
     /// Findings about the request that the real service punishes silently, or would refuse.
     pub lints: Vec<Lint>,
-    /// The client went before the answer was complete. Without a status of its own the entry has 499.
-    pub client_left: bool,
+    /// How its answer ended. Of one of which not even the head was sent the status is one of [`UNSENT`].
+    pub ended: Ended,
+    /// No rule and no recording fits it.
+    pub missed: bool,
     /// When which part of a stream was out, the first [`limits::JOURNAL_MARKS`].
     pub marks: Vec<Mark>,
     /// The faults that met it, as the verdict tells them.
@@ -94,8 +97,29 @@ impl Entry {
             response_body: body(&self.response_body),
             source: self.source.clone(),
             lints: self.lints.iter().map(Lint::told).collect(),
-            client_left: self.client_left,
+            client_left: self.ended == Ended::ClientLeft,
+            broke: self.ended == Ended::Broke,
         }
+    }
+
+    /// Whether its answer is a stream of events.
+    pub fn is_stream(&self) -> bool {
+        let kind = self.response_headers.get("content-type");
+        kind.is_some_and(|kind| kind.starts_with("text/event-stream"))
+    }
+
+    /// The type of the error that ended its stream.
+    pub fn stream_error(&self) -> Option<String> {
+        let Body::Bytes(stream) = &self.response_body else {
+            return None;
+        };
+        if !self.is_stream() || is_complete(stream) {
+            return None;
+        }
+        let last = wire::sse::Decoder::default().push(stream).pop()?;
+        let event: Value = serde_json::from_str(&last.data).ok()?;
+        let kind = event["error"]["type"].as_str().unwrap_or("error");
+        (event["type"] == "error").then(|| kind.to_owned())
     }
 
     fn cost_bytes(&self) -> usize {
@@ -119,6 +143,39 @@ impl Entry {
             + self.request_body.cost_bytes()
             + self.response_body.cost_bytes()
     }
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ended {
+    /// With its last byte.
+    #[default]
+    Whole,
+    /// The client went before that.
+    ClientLeft,
+    /// The connection was closed before that.
+    Broke,
+}
+
+impl Ended {
+    /// The status of an answer that ended so before its head was sent.
+    pub fn unsent(self) -> u16 {
+        let [left, broke] = UNSENT;
+        match self {
+            Self::Whole | Self::ClientLeft => left,
+            Self::Broke => broke,
+        }
+    }
+}
+
+/// The statuses of entries without an answer, as nginx writes them: the client left, the connection was closed.
+pub const UNSENT: [u16; 2] = [499, 444];
+
+/// Whether a stream's last event is the one that ends it.
+pub fn is_complete(stream: &[u8]) -> bool {
+    const LAST: &[u8] = b"event: message_stop\n";
+    let tail = &stream[stream.len().saturating_sub(128)..];
+    tail.windows(LAST.len()).any(|window| window == LAST)
 }
 
 /// Which statuses to list.

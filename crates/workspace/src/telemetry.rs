@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::journal::Ended;
 use control_api::BatchItem;
 use otlp::Exporter;
 
@@ -23,8 +24,8 @@ const START_BOUNDS_MS: [u64; 12] = [
     10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000,
 ];
 
-/// The source of what a fault answers before there is a turn. A rule may have the name, and then a model was asked.
-const FAULT: &str = "fault";
+/// The source of a turn that nothing answered.
+pub const UNMATCHED: &str = "unmatched";
 
 /// The counters and the span exporter of a server. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -67,7 +68,9 @@ pub struct Done<'a> {
     pub method: &'a str,
     pub path: &'a str,
     pub status: u16,
-    pub client_left: bool,
+    pub ended: Ended,
+    /// The type of the error that ended its stream.
+    pub error: Option<&'a str>,
     /// Of an item, which no client has sent by itself.
     pub item: Option<&'a BatchItem>,
     /// Of a turn.
@@ -79,11 +82,38 @@ pub struct Done<'a> {
 /// The work that a turn has done.
 #[derive(Debug, Clone, Default)]
 pub struct TurnDone {
+    /// The kind of what decided it; `None` where a fault or a refusal came before.
+    pub origin: Option<Origin>,
     /// The model that was asked for; `None` where none was.
     pub model: Option<String>,
     pub calls: Vec<CallDone>,
     /// Input and output tokens.
     pub tokens: Option<(u64, u64)>,
+}
+
+/// The kind of a source. Its name may be anything: a rule's is its author's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    Tour,
+    Direct,
+    Script,
+    Cassette,
+    Upstream,
+    /// None: nothing fits.
+    Unmatched,
+}
+
+impl Origin {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Tour => "tour",
+            Self::Direct => "direct",
+            Self::Script => "script",
+            Self::Cassette => "cassette",
+            Self::Upstream => "upstream",
+            Self::Unmatched => UNMATCHED,
+        }
+    }
 }
 
 /// A call to a server tool.
@@ -117,12 +147,10 @@ impl CallOutcome {
 }
 
 impl Done<'_> {
-    /// Whether it asked for a turn, and something decided one: a fault may come before.
+    /// Whether it asked for a turn.
     fn is_turn(&self) -> bool {
         let asked = self.method == "POST" && self.path.trim_end_matches('/') == "/v1/messages";
-        let decided =
-            self.source != Some(FAULT) || self.turn.is_some_and(|turn| turn.model.is_some());
-        (asked || self.item.is_some()) && decided
+        asked || self.item.is_some()
     }
 }
 
@@ -133,12 +161,12 @@ impl Telemetry {
             let key = (
                 method(done.method),
                 route(done.path),
-                status(done.status, done.client_left),
+                status(done.status, done.ended),
             );
             *self.lock().requests.entry(key).or_default() += 1;
         }
         if let Some(turn) = done.turn.filter(|_| done.is_turn()) {
-            self.turn(turn, done.source, status(done.status, done.client_left));
+            self.turn(turn, status(done.status, done.ended));
         }
         if let Some(exporter) = self.0.exporter.get() {
             exporter.push(span::of(done));
@@ -161,11 +189,10 @@ impl Telemetry {
     }
 
     /// Counts a turn, of a request or of an item of a batch.
-    fn turn(&self, turn: &TurnDone, source: Option<&str>, status: &'static str) {
+    fn turn(&self, turn: &TurnDone, status: &'static str) {
         let mut counts = self.lock();
-        if let Some(source) = source {
-            let source = origin(source, turn.model.is_some());
-            *counts.turns.entry((source, status)).or_default() += 1;
+        if let Some(origin) = turn.origin {
+            *counts.turns.entry((origin.label(), status)).or_default() += 1;
         }
         for call in &turn.calls {
             let key = (call.tool, call.outcome.label());
@@ -231,27 +258,16 @@ fn route(path: &str) -> &'static str {
     ROUTES.into_iter().find(is_below).unwrap_or("other")
 }
 
-/// The class of a status; `left` where the client did not wait for it.
-fn status(status: u16, client_left: bool) -> &'static str {
-    match status {
-        _ if client_left => "left",
-        200..300 => "2xx",
-        300..400 => "3xx",
-        400..500 => "4xx",
-        500..600 => "5xx",
-        _ => "other",
-    }
-}
-
-/// A rule's name is its author's: all rules count as `script`.
-fn origin(source: &str, asked_a_model: bool) -> &'static str {
-    match source {
-        "tour" => "tour",
-        "direct" => "direct",
-        _ if asked_a_model => "script",
-        "unmatched" => "unmatched",
-        source if source.starts_with("upstream ") => "upstream",
-        _ => "cassette",
+/// The class of a status; `left` where the client did not wait for the answer, `broke` where the connection was closed in it.
+fn status(status: u16, ended: Ended) -> &'static str {
+    match (ended, status) {
+        (Ended::ClientLeft, _) => "left",
+        (Ended::Broke, _) => "broke",
+        (Ended::Whole, 200..300) => "2xx",
+        (Ended::Whole, 300..400) => "3xx",
+        (Ended::Whole, 400..500) => "4xx",
+        (Ended::Whole, 500..600) => "5xx",
+        (Ended::Whole, _) => "other",
     }
 }
 
@@ -269,7 +285,8 @@ mod tests {
             method: "GET",
             path: "/v1/models",
             status: 200,
-            client_left: false,
+            ended: Ended::Whole,
+            error: None,
             item: None,
             turn: None,
             source: None,
@@ -279,25 +296,30 @@ mod tests {
     #[test]
     fn only_what_decides_a_turn_is_counted_as_one() {
         let telemetry = Telemetry::default();
-        let none = TurnDone::default();
-        let answered = |method, path, source| {
+        let answered = |method, path, origin| {
+            let turn = TurnDone {
+                origin,
+                ..TurnDone::default()
+            };
             telemetry.request(&Done {
                 method,
                 path,
-                turn: Some(&none),
-                source: Some(source),
+                turn: Some(&turn),
+                // A rule may have the name.
+                source: Some("tour"),
                 ..nobody()
             });
         };
+        let kinds = [Some(Origin::Cassette), Some(Origin::Unmatched)];
         for (method, path) in [("GET", "/v1/models"), ("POST", "/v1/messages/count_tokens")] {
-            for source in ["fault", "cassette a.yaml", "unmatched"] {
-                answered(method, path, source);
+            for origin in kinds {
+                answered(method, path, origin);
             }
         }
-        answered("POST", "/v1/messages", "fault");
+        answered("POST", "/v1/messages", None);
         assert!(telemetry.lock().turns.is_empty());
-        for source in ["cassette a.yaml", "unmatched"] {
-            answered("POST", "/v1/messages", source);
+        for origin in kinds {
+            answered("POST", "/v1/messages", origin);
         }
         let turns: Vec<_> = telemetry.lock().turns.keys().copied().collect();
         assert_eq!(turns, [("cassette", "2xx"), ("unmatched", "2xx")]);
@@ -309,6 +331,7 @@ mod tests {
         for n in 0..100 {
             let (method, path) = (format!("M{n}"), format!("/v1/files/{n}"));
             let turn = TurnDone {
+                origin: Some(Origin::Script),
                 model: Some(format!("model-{n}")),
                 ..TurnDone::default()
             };

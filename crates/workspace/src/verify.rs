@@ -23,8 +23,9 @@ use serde_json::json;
 
 use crate::coverage::{Coverage, Retry};
 use crate::fault::{Brought, Fired};
-use crate::journal::{Body, Entry};
+use crate::journal::{Body, Ended, Entry};
 use crate::lint::{Level, Lint};
+use crate::telemetry::UNMATCHED;
 use brought::Headers;
 use chains::Chains;
 use common::clock::Clock;
@@ -79,12 +80,15 @@ pub struct Seen<'a> {
     pub started: Instant,
     /// The workspace's.
     pub clock: &'a Clock,
-    /// The client went before the answer was complete.
-    pub left: bool,
     pub made: &'a Made,
 }
 
 impl Seen<'_> {
+    /// The client went before the answer was complete.
+    fn left(&self) -> bool {
+        self.entry.ended == Ended::ClientLeft
+    }
+
     /// The client left before any of the answer was out, and what it asked for may be made all the same. Who
     /// leaves a stream in its middle has seen what it wanted.
     fn is_lost_creation(&self) -> bool {
@@ -98,13 +102,16 @@ impl Seen<'_> {
             path.as_str(),
             "/v1/files" | "/v1/messages" | "/v1/messages/batches"
         ) || path.starts_with("/v1/skills");
-        self.left && method == "POST" && makes && *status >= 400
+        self.left() && method == "POST" && makes && *status >= 400
     }
 
     /// By anything else than a refusal.
     fn is_answered(&self, fired: &[Fired]) -> bool {
         let Entry { status, source, .. } = self.entry;
-        *status < 400 || self.left || source.is_some() || !fired.is_empty()
+        *status < 400
+            || self.entry.ended != Ended::Whole
+            || source.as_deref().is_some_and(|source| source != UNMATCHED)
+            || !fired.is_empty()
     }
 
     /// Whether the service did what the request asks for, be the answer lost or not.
@@ -114,7 +121,8 @@ impl Seen<'_> {
 
     /// Whether the client has learned what the answer says.
     fn is_heard(&self, fired: &[Fired]) -> bool {
-        self.entry.status < 400 && !self.left && !fired.iter().any(Fired::fails)
+        let is_whole = self.entry.ended == Ended::Whole;
+        self.entry.status < 400 && is_whole && !fired.iter().any(Fired::fails)
     }
 }
 

@@ -278,11 +278,13 @@ class Exchange(ExchangeMixin):
     response_headers: dict[str, str] = field(default_factory=dict)
     """Names in lower case; without secrets."""
     source: Optional[str] = None
-    """Where a turn's answers came from; absent where no model was asked."""
+    """Where a turn's answers came from, `unmatched` where from nowhere; absent where there was no turn."""
     lints: list[Lint] = field(default_factory=list)
     """Mistakes that the real service might have objected to."""
     client_left: bool = False
     """The client went before the answer was complete; absent if not."""
+    broke: bool = False
+    """The connection was closed before the answer was complete, by a fault or by a service that is recorded; absent if not. The status is 444 if not even the head was sent."""
 
 
 class FailedClause(TypedDict):
@@ -646,10 +648,12 @@ class _RequestEnded(TypedDict):
 
 
 class RequestEnded(_RequestEnded, total=False):
-    """Its answer is complete, or its client has left."""
+    """Its answer is complete, its client has left, or its connection broke."""
 
     batch: BatchItem
     """Which item of a batch it is; absent of requests."""
+    broke: bool
+    """The connection was closed before the answer was complete; absent if not."""
 
 
 class Reset(TypedDict):
@@ -758,6 +762,12 @@ class TimelineRow(TypedDict):
     """How many."""
     left: bool
     """The client went before the answer was complete."""
+    broke: bool
+    """The connection was closed before that."""
+    failed: bool
+    """Its stream ended with an error."""
+    missed: bool
+    """No rule and no recording fits it."""
     batch: Optional[str]
     """`msgbatch_…`, of an item."""
     faults: int

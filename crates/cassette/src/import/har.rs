@@ -58,6 +58,11 @@ pub(super) fn of_entries(entries: &[Value]) -> Result<Draft, Wrong> {
         let end = if status == 0 {
             let why = response["_error"].as_str().unwrap_or("no answer");
             End::UpstreamBroke(why.to_owned())
+        } else if entry["_broke"] == true {
+            // The marks of our own archives.
+            End::UpstreamBroke("the connection was closed".to_owned())
+        } else if entry["_client_left"] == true {
+            End::ClientLeft
         } else {
             End::Complete
         };

@@ -237,6 +237,7 @@ impl Tools {
                 "source",
                 "lints",
                 "client_left",
+                "broke",
             ] {
                 if !exchange[key].is_null() {
                     brief[key] = exchange[key].clone();

@@ -95,8 +95,9 @@ impl Look {
     pub(super) fn turn(self, data: &Value, exchange: Option<&Value>) -> String {
         let status = data["status"].as_u64().unwrap_or_default();
         let said = exchange.map(|exchange| Said::of(&exchange["response_body"]));
+        let (left, broke) = (data["client_left"] == true, data["broke"] == true);
         let ink = match status {
-            _ if said.as_ref().is_some_and(Said::is_broken) => Ink::Bad,
+            _ if broke || said.as_ref().is_some_and(Said::is_broken) => Ink::Bad,
             0..400 => Ink::Good,
             400..500 => Ink::Odd,
             _ => Ink::Bad,
@@ -120,12 +121,15 @@ impl Look {
             let item = terminal::line(&format!("  {batch}/{item}")).into_owned();
             text.push_str(&self.ink(Ink::Faint, &item));
         }
-        if data["client_left"] == true {
+        if left {
             text.push_str(&self.ink(Ink::Odd, "  the client left"));
+        }
+        if broke {
+            text.push_str(&self.ink(Ink::Bad, "  the connection broke"));
         }
         text.push('\n');
         if let Some(said) = said {
-            self.answer(&mut text, &said, data["client_left"] == true);
+            self.answer(&mut text, &said, left || broke);
         }
         for lint in data["lints"].as_array().into_iter().flatten() {
             let message = terminal::line(lint["message"].as_str().unwrap_or_default());
@@ -154,7 +158,7 @@ impl Look {
         )
     }
 
-    fn answer(self, out: &mut String, said: &Said<'_>, client_left: bool) {
+    fn answer(self, out: &mut String, said: &Said<'_>, is_told: bool) {
         let body = &*said.message;
         for block in body["content"].as_array().into_iter().flatten() {
             self.block(out, block);
@@ -170,7 +174,7 @@ impl Look {
         for event in &said.unread {
             self.line(out, Ink::Bad, "no JSON", event);
         }
-        if said.is_open && said.errors.is_empty() && !client_left {
+        if said.is_open && said.errors.is_empty() && !is_told {
             self.line(out, Ink::Bad, "end", "the stream broke off");
         }
     }
@@ -354,6 +358,22 @@ mod tests {
             fine.contains("\u{1b}[32m200") && !fine.contains("broke off"),
             "{fine}"
         );
+    }
+
+    #[test]
+    fn a_connection_that_was_closed_is_told_also_where_nothing_was_answered() {
+        let (mut data, _) = ended();
+        data["broke"] = json!(true);
+        data["status"] = json!(444);
+        let text = PLAIN.turn(&data, Some(&json!({"response_body": null})));
+        let line = text.lines().next().unwrap();
+        assert!(
+            line.contains("444  POST") && line.ends_with("the connection broke"),
+            "{text}"
+        );
+        let half = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n";
+        let text = PLAIN.turn(&data, Some(&json!({"response_body": half})));
+        assert_eq!(text.matches("broke").count(), 1, "{text}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use model::{self, Model, TurnRequest};
 use store::MountedSkill;
 use workspace::coverage::ContainerMet;
 use workspace::quirks::UnknownContainer;
+use workspace::telemetry::{Origin, UNMATCHED};
 use workspace::verify::Miss;
 
 /// The pending calls, the uploads, and the skills of a request.
@@ -122,6 +123,11 @@ pub(super) fn choose_model(
         if let Some(nearest) = scripts.nearest(request, &error) {
             let message = error.message.clone();
             input.note(|facts| facts.miss = Some(Miss::Unmatched { message, nearest }));
+            if let Ok(mut report) = input.report.lock() {
+                report.source = Some(UNMATCHED.to_owned());
+                report.done.origin = Some(Origin::Unmatched);
+                report.done.model = Some(input.request.model.clone());
+            }
         }
         error.into()
     })

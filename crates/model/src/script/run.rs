@@ -580,6 +580,10 @@ impl Model for Run {
         &self.place.rule.name
     }
 
+    fn is_rule(&self) -> bool {
+        !self.place.shipped
+    }
+
     fn place(&self) -> Option<StepPlace> {
         if self.place.shipped {
             return None;

@@ -44,6 +44,8 @@ pub(crate) struct Noted {
     pub response: Option<Bytes>,
     /// The answer's body is noted as it passes by, though it is no stream.
     pub passes: bool,
+    /// A fault may change what leaves of a turn's answer: coverage counts what was sent.
+    pub as_sent: bool,
     /// The answer's length, where it was not noted, or not all of it.
     pub passed_bytes: Option<u64>,
     /// The file that came, or that leaves: its length, and its SHA-256.

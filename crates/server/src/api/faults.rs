@@ -12,6 +12,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
+use crate::api::caller::Caller;
 use crate::api::cut;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::exchange::{Exchange, Noted};
@@ -30,6 +31,7 @@ use common::limits;
 use engine::Report;
 use model::ServiceError;
 use workspace::fault::{self, Act, Bringer, Dice, Faults, Fired, HttpAct, Occasion};
+use workspace::telemetry::TurnDone;
 
 /// Faults for one request, as one object or a list.
 pub(super) const HEADER: &str = "x-sandtable-fault";
@@ -126,9 +128,15 @@ pub(super) async fn apply(
         HttpAct::Error { error, edge: true } => Some(Ok(edge_response(error, &mut exchange.noted))),
     };
     exchange.noted.request = read_for_journal(exchange).await;
+    let asked = exchange.noted.request.as_deref();
+    let asked = asked.filter(|_| path == "/v1/messages");
     // The journal says that a fault answered.
     let report = Report {
         source: Some("fault".to_owned()),
+        done: TurnDone {
+            model: asked.and_then(aim::model_of),
+            ..TurnDone::default()
+        },
         ..Report::default()
     };
     exchange.noted.report = Some(Arc::new(Mutex::new(report)));
@@ -169,6 +177,16 @@ async fn delete(exchange: &Exchange, aim: &Aim) -> ApiResult<()> {
     Ok(())
 }
 
+/// Whether a wire fault may change what leaves of an answer.
+pub(super) fn may_change(caller: &Caller) -> bool {
+    let mut layers = caller
+        .faults
+        .as_deref()
+        .into_iter()
+        .chain([&caller.workspace.faults]);
+    layers.any(Faults::are_of_wires)
+}
+
 /// Lets the answer's bytes travel as a wire fault says.
 pub(super) fn on_the_wire(
     record: &mut Record,
@@ -197,6 +215,8 @@ pub(super) fn on_the_wire(
     let act = act.clone();
     tracing::info!(request.id = %record.entry.id, ?act, "a fault fires");
     record.facts.fired.push(fired);
+    // Where it ends is seen there, and not before.
+    record.noted.passes = record.entry.method != "HEAD";
     let ids = workspace.ids(&[b"wire", record.entry.id.as_bytes()]);
     let clock = workspace.clock.clone();
     let (mut parts, body) = response.into_parts();

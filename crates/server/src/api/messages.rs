@@ -19,6 +19,7 @@ use wire::request::MessagesRequest;
 use crate::api::era;
 use crate::api::error::ApiError;
 use crate::api::exchange::{Exchange, Noted, Outcome};
+use crate::api::faults::may_change;
 use crate::api::json;
 use crate::api::turn::{decode, refused};
 use crate::app::App;
@@ -46,12 +47,13 @@ async fn turn(exchange: &mut Exchange, mut body: Value, report: Arc<Mutex<Report
     if body["stream"] == true {
         json::shrink(&mut body);
     }
+    noted.as_sent = may_change(caller);
     let caller = caller.clone();
     let mut input = decode(app, caller, body, report, MessagesRequest::decode)?;
     let standing = rates::admit(&mut input)?;
     if input.request.stream {
         let workspace = Arc::clone(&input.workspace);
-        let mut response = stream::answer(app.clone(), input, thread).await?;
+        let mut response = stream::answer(app.clone(), input, (thread, noted.as_sent)).await?;
         rates::add(response.headers_mut(), workspace.clock.now(), standing);
         Ok(response)
     } else {
@@ -102,9 +104,11 @@ async fn plain_answer(
     }
     done.map_err(refused)?;
     let message = message.ok_or_else(|| ApiError::internal(&"a turn ended without a message"))?;
-    let coverage = &input.workspace.watch.coverage;
-    coverage.mode(Mode::Plain);
-    coverage.message(&message);
+    if !noted.as_sent {
+        let coverage = &input.workspace.watch.coverage;
+        coverage.mode(Mode::Plain);
+        coverage.message(&message);
+    }
     let bytes = if input.quirks.era == Era::Beta2025 {
         let mut message =
             serde_json::to_value(&message).map_err(|error| ApiError::internal(&error))?;

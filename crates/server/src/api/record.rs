@@ -26,7 +26,7 @@ use common::ids::{Ids, Kind};
 use common::{limits, lossy};
 use workspace::coverage::Mode;
 use workspace::fault::{Bringer, Faults, Fired};
-use workspace::journal::{Body, Entry, Headers, Mark};
+use workspace::journal::{Body, Ended, Entry, Headers, Mark, is_complete};
 use workspace::lint::Lint;
 use workspace::telemetry::{Done, TurnDone};
 use workspace::verify::{Facts, Made, Miss, Seen};
@@ -34,8 +34,6 @@ use workspace::{OpenRequest, Workspace};
 
 /// The largest body of an entry that has one.
 const CONTENT_BYTES: usize = limits::JOURNAL_BYTES / 4;
-/// The status of an entry without an answer, as nginx writes it.
-const LEFT: u16 = 499;
 
 /// Where the log's line of each request comes from.
 pub(super) const REQUESTS: &str = "sandtable::request";
@@ -97,7 +95,8 @@ impl Arrived {
             method,
             path,
             status,
-            client_left: false,
+            ended: Ended::Whole,
+            error: None,
             item: None,
             turn: None,
             source: None,
@@ -298,12 +297,12 @@ impl Record {
         if is_stream(&response) || self.noted.passes {
             return response.map(|body| AnyBody::new(RecordedBody::new(body, self)));
         }
-        self.finish(false);
+        self.finish(Ended::Whole);
         response
     }
 
     /// Once: later calls do nothing.
-    fn finish(&mut self, left: bool) {
+    fn finish(&mut self, ended: Ended) {
         if std::mem::replace(&mut self.pushed, true) {
             return;
         }
@@ -311,9 +310,9 @@ impl Record {
         let noted = std::mem::take(&mut self.noted);
         let mut facts = std::mem::take(&mut self.facts);
         if entry.status == 0 {
-            entry.status = LEFT;
+            entry.status = ended.unsent();
         }
-        entry.client_left = left;
+        entry.ended = ended;
         entry.duration = self.started.elapsed();
         // The journal keeps no larger one.
         let redactor = match &noted.request {
@@ -373,11 +372,13 @@ impl Record {
             facts.paused = paused.or(facts.paused);
             facts.told = told.or(facts.told);
         }
-        self.note_met(&entry, left);
+        self.note_met(&entry, noted.as_sent);
         without_keys(&mut facts, &redactor);
+        entry.missed = matches!(facts.miss, Some(Miss::Unmatched { .. }));
         entry.fired = facts.fired.iter().map(Fired::describe).collect();
         entry.marks = noted.marks;
         entry.lints.clone_from(&facts.lints);
+        without_key(&mut done, &redactor);
         let workspace = &self.workspace;
         // Without the span: it says the same.
         tracing::info!(
@@ -392,14 +393,14 @@ impl Record {
             model = done.model,
             rule = entry.source,
             container,
-            client_left = left.then_some(true),
+            client_left = (ended == Ended::ClientLeft).then_some(true),
+            broke = (ended == Ended::Broke).then_some(true),
             "answered"
         );
         let seen = Seen {
             entry: &entry,
             started: self.started,
             clock: &workspace.clock,
-            left,
             made: &self.made,
         };
         workspace.watch.note(seen, facts);
@@ -411,6 +412,7 @@ impl Record {
             });
             workspace.watch.note_brought(&entry.id, brought);
         }
+        let error = entry.stream_error();
         workspace.telemetry.request(&Done {
             request_id: &entry.id,
             workspace: Some(&workspace.id),
@@ -420,14 +422,15 @@ impl Record {
             method: &entry.method,
             path: &entry.path,
             status: entry.status,
-            client_left: left,
+            ended,
+            error: error.as_deref(),
             item: None,
             turn: entry.source.is_some().then_some(&done),
             source: entry.source.as_deref(),
         });
         // Whoever hears of it finds it in the journal.
         let entry = workspace.journal.push(entry);
-        workspace.tell("request_ended", || json!(ended(&entry)));
+        workspace.tell("request_ended", || json!(self::ended(&entry)));
     }
 }
 
@@ -442,22 +445,23 @@ pub(super) fn ended(entry: &Entry) -> RequestEnded {
         duration_ms: millis(entry.duration),
         source: entry.source.clone(),
         lints: entry.lints.iter().map(Lint::told).collect(),
-        client_left: entry.client_left,
+        client_left: entry.ended == Ended::ClientLeft,
+        broke: entry.ended == Ended::Broke,
     }
 }
 
 impl Record {
-    /// Counts what the client has met by this answer. What our own turns say is counted as it leaves.
-    fn note_met(&self, entry: &Entry, left: bool) {
+    /// Counts what the client has met by this answer. What our own turns say is counted as it is made, unless a fault may
+    /// change what leaves of it: then here, from what was sent.
+    fn note_met(&self, entry: &Entry, as_sent: bool) {
         let coverage = &self.workspace.watch.coverage;
-        let is_stream = entry.response_headers.get("content-type");
-        let is_stream = is_stream.is_some_and(|kind| kind.starts_with("text/event-stream"));
-        if left && !is_stream {
+        let is_stream = entry.is_stream();
+        if entry.ended == Ended::ClientLeft && !is_stream {
             return;
         }
         coverage.answered(&entry.method, &entry.path, entry.status);
         let is_recorded = entry.source.as_deref().is_some_and(is_recorded);
-        if entry.status < 400 && !is_recorded {
+        if entry.status < 400 && !is_recorded && !as_sent {
             return;
         }
         let Body::Bytes(bytes) = &entry.response_body else {
@@ -487,7 +491,16 @@ fn is_recorded(source: &str) -> bool {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.finish(true);
+        self.finish(Ended::ClientLeft);
+    }
+}
+
+/// Redacts the keys in what telemetry tells of a turn in the client's words.
+pub(super) fn without_key(done: &mut TurnDone, redactor: &Redactor) {
+    if let Some(model) = &mut done.model
+        && let Cow::Owned(clean) = redactor.text(model)
+    {
+        *model = clean;
     }
 }
 
@@ -509,19 +522,14 @@ pub(super) fn without_keys(facts: &mut Facts, redactor: &Redactor) {
     }
 }
 
-/// Whether a stream's last event is the one that ends it.
-fn is_complete(stream: &[u8]) -> bool {
-    const LAST: &[u8] = b"event: message_stop\n";
-    let tail = &stream[stream.len().saturating_sub(128)..];
-    tail.windows(LAST.len()).any(|window| window == LAST)
-}
-
 /// A body that keeps what passes through it, up to what a journal takes.
 struct RecordedBody {
     inner: AnyBody,
     kept: Vec<u8>,
     passed_bytes: u64,
     marks: Vec<Mark>,
+    /// The head is out: it goes with the first bytes, or when the body pauses.
+    begun: bool,
     record: Option<Record>,
 }
 
@@ -532,6 +540,7 @@ impl RecordedBody {
             kept: Vec::new(),
             passed_bytes: 0,
             marks: Vec::new(),
+            begun: false,
             record: Some(record),
         }
     }
@@ -560,23 +569,29 @@ impl RecordedBody {
         }
     }
 
-    fn finish(&mut self, left: bool) {
+    fn finish(&mut self, mut ended: Ended) {
         if let Some(mut record) = self.record.take() {
             record.noted.marks = std::mem::take(&mut self.marks);
             // Some clients close as soon as they have seen the last event.
-            let left = left && !is_complete(&self.kept);
+            if ended == Ended::ClientLeft && is_complete(&self.kept) {
+                ended = Ended::Whole;
+            }
+            if ended == Ended::Broke && !self.begun {
+                record.entry.status = ended.unsent();
+                record.entry.response_headers = Headers::default();
+            }
             if self.passed_bytes > self.kept.len() as u64 {
                 record.noted.passed_bytes = Some(self.passed_bytes);
             }
             record.noted.response = Some(std::mem::take(&mut self.kept).into());
-            record.finish(left);
+            record.finish(ended);
         }
     }
 }
 
 impl Drop for RecordedBody {
     fn drop(&mut self) {
-        self.finish(true);
+        self.finish(Ended::ClientLeft);
     }
 }
 
@@ -591,7 +606,9 @@ impl HttpBody for RecordedBody {
         let this = self.get_mut();
         let span = this.record.as_ref().map(|record| record.span.clone());
         let _within = span.as_ref().map(Span::enter);
-        let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
+        let polled = Pin::new(&mut this.inner).poll_frame(cx);
+        this.begun |= !matches!(polled, Poll::Ready(Some(Err(_))));
+        let frame = ready!(polled);
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(bytes) = frame.data_ref() {
@@ -600,8 +617,28 @@ impl HttpBody for RecordedBody {
                     this.mark();
                 }
             }
-            Some(Err(_)) | None => this.finish(false),
+            Some(Err(_)) => this.finish(Ended::Broke),
+            None => this.finish(Ended::Whole),
         }
         Poll::Ready(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_was_given_as_the_model_is_in_no_span() {
+        const KEY: &str = "sk-ant-abcdefghijklmnopqrst";
+        let redactor = Redactor::default().with_known([KEY]);
+        for (model, told) in [(KEY, "[redacted]"), ("claude-opus-4-6", "claude-opus-4-6")] {
+            let mut done = TurnDone {
+                model: Some(model.to_owned()),
+                ..TurnDone::default()
+            };
+            without_key(&mut done, &redactor);
+            assert_eq!(done.model.as_deref(), Some(told));
+        }
     }
 }

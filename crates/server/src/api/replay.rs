@@ -22,6 +22,7 @@ use cassette::{Deck, Miss, Player};
 use common::hinted;
 use engine::{self, Report};
 use intake::Intake;
+use workspace::telemetry::{Origin, TurnDone, UNMATCHED};
 use workspace::verify::{self, Facts};
 
 /// Answers a request from what is mounted.
@@ -51,24 +52,33 @@ pub(super) async fn answer(
     if let Some(turn) = &turn {
         engine::heard(&workspace.watch, turn);
     }
-    let (source, outcome) = match player.play(&asked, workspace.clock.now(), &ids) {
+    let (source, origin, outcome) = match player.play(&asked, workspace.clock.now(), &ids) {
         Ok(played) => (
             format!("cassette {}", played.name),
+            Origin::Cassette,
             given::response(exchange, &deck, (&asked, turn.as_ref()), played, facts).await,
         ),
         Err(miss) => match deck.recorder() {
             None => {
                 facts.miss = Some(unmatched(&miss));
-                ("unmatched".to_owned(), Err(refused(&miss)))
+                let refused = Err(refused(&miss));
+                (UNMATCHED.to_owned(), Origin::Unmatched, refused)
             }
-            Some(recorder) => (format!("upstream {}", recorder.upstream.url()), {
-                let names = player.translation(&asked);
-                proxy::pass_on(Arc::clone(&deck), redactor, exchange, (intake, names)).await
-            }),
+            Some(recorder) => {
+                let source = format!("upstream {}", recorder.upstream.url());
+                let with = (intake, player.translation(&asked));
+                let passed = proxy::pass_on(Arc::clone(&deck), redactor, exchange, with);
+                (source, Origin::Upstream, passed.await)
+            }
         },
     };
     exchange.noted.report = Some(Arc::new(Mutex::new(Report {
         source: Some(source),
+        done: TurnDone {
+            origin: Some(origin),
+            model: turn.map(|turn| turn.model),
+            ..TurnDone::default()
+        },
         ..Report::default()
     })));
     outcome

@@ -79,14 +79,6 @@ impl Fired {
         }
     }
 
-    /// Whether the client gets a broken connection instead of a status.
-    pub fn cuts(&self) -> bool {
-        matches!(
-            self.fault.act,
-            Act::Http(HttpAct::Cut | HttpAct::Wait(None))
-        )
-    }
-
     /// Which one it is.
     pub fn describe(&self) -> FaultGiven {
         FaultGiven {
@@ -251,6 +243,13 @@ impl Faults {
         let state = self.lock();
         let mut entries = state.own.iter().chain(&state.base);
         entries.any(|entry| entry.fault.asks_for_body() && entry.fault.may_fit(method, path))
+    }
+
+    /// Whether there are any that change how the bytes of answers travel.
+    pub fn are_of_wires(&self) -> bool {
+        let state = self.lock();
+        let mut entries = state.own.iter().chain(&state.base);
+        entries.any(|entry| matches!(entry.fault.act, Act::Wire(_)))
     }
 
     /// Whether the model that was asked must be known once there is an answer: by faults of its bytes, and by whoever

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use control_api::{BatchItem, FaultGiven};
 
 use super::names::{self, Names};
-use super::{Body, Entry, Filter, Headers, Mark, Since};
+use super::{Body, Ended, Entry, Filter, Headers, Mark, Since};
 use crate::lint::Lint;
 
 /// How much is asked of the allocator at once.
@@ -61,7 +61,8 @@ struct Slot {
     ends: [u32; TEXTS],
     absent: u16,
     status: u16,
-    client_left: bool,
+    ended: Ended,
+    missed: bool,
     at: DateTime<Utc>,
     started: Option<Instant>,
     duration: Duration,
@@ -171,7 +172,8 @@ impl Kept {
             ends,
             absent,
             status: entry.status,
-            client_left: entry.client_left,
+            ended: entry.ended,
+            missed: entry.missed,
             at: entry.at,
             started: entry.started,
             duration: entry.duration,
@@ -362,7 +364,8 @@ impl<'a> View<'a> {
             response_body: body(9, rare.and_then(|rare| rare.response_body.as_ref())),
             source: text(5),
             lints: rare.map_or_else(Vec::new, |rare| rare.lints.clone()),
-            client_left: slot.client_left,
+            ended: slot.ended,
+            missed: slot.missed,
             marks: rare.map_or_else(Vec::new, |rare| rare.marks.clone()),
             fired: rare.map_or_else(Vec::new, |rare| rare.fired.clone()),
             steps: slot.steps.all().to_vec(),

@@ -270,7 +270,8 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         if lint {
             entry.lints = vec![Lint::new(&crate::lint::UNKNOWN_BETA, "unknown beta `b`")];
         }
-        entry.client_left = left;
+        entry.missed = left;
+        entry.ended = [Ended::Whole, Ended::Broke][usize::from(left)];
         entry.started = left.then(Instant::now);
         entry
     })

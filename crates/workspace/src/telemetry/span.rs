@@ -3,8 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::{CallDone, CallOutcome, Done, TurnDone};
+use crate::journal::{Ended, UNSENT};
 use common::clock::Clock;
 use common::ids::Ids;
+
+/// The error of a connection that was closed before the answer was complete.
+const BROKE: &str = "broke";
 
 /// A span that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +21,7 @@ pub(super) struct Span {
     pub(super) begun_nanos: u64,
     pub(super) ended_nanos: u64,
     pub(super) attributes: Vec<(&'static str, Value)>,
-    /// The error: an HTTP status or the code of a tool's error.
+    /// The error: an HTTP status, the type of an error in a stream, the code of a tool's error, or [`BROKE`].
     pub(super) error: Option<String>,
 }
 
@@ -114,7 +118,6 @@ pub(super) fn of(done: &Done<'_>) -> Vec<Span> {
         None => vec![
             ("http.request.method", text(done.method)),
             ("url.path", text(done.path)),
-            ("http.response.status_code", Value::Number(status)),
         ],
         Some(item) => vec![
             ("sandtable.batch_id", text(&item.id)),
@@ -122,11 +125,21 @@ pub(super) fn of(done: &Done<'_>) -> Vec<Span> {
             ("sandtable.status", Value::Number(status)),
         ],
     };
+    if done.item.is_none() && (done.ended == Ended::Whole || !UNSENT.contains(&done.status)) {
+        attributes.push(("http.response.status_code", Value::Number(status)));
+    }
     attributes.push(("sandtable.request_id", text(done.request_id)));
     let workspace = done.workspace.map(text);
     attributes.extend(workspace.map(|id| ("sandtable.workspace", id)));
-    if done.client_left {
-        attributes.push(("sandtable.client_left", Value::Flag(true)));
+    match done.ended {
+        Ended::Whole => {}
+        Ended::ClientLeft => attributes.push(("sandtable.client_left", Value::Flag(true))),
+        Ended::Broke => attributes.push(("sandtable.broke", Value::Flag(true))),
+    }
+    let broke = (done.ended == Ended::Broke).then(|| BROKE.to_owned());
+    let error = broke.or_else(|| (done.status >= 500).then(|| done.status.to_string()));
+    if let Some(error) = &error {
+        attributes.push(("error.type", text(error)));
     }
     let request = Span {
         trace_id,
@@ -143,7 +156,7 @@ pub(super) fn of(done: &Done<'_>) -> Vec<Span> {
         begun_nanos,
         ended_nanos: begun_nanos + nanos(done.duration),
         attributes,
-        error: (done.status >= 500).then(|| done.status.to_string()),
+        error,
     };
     let mut spans = vec![request];
     if let Some(turn) = done.turn
@@ -173,9 +186,13 @@ fn turn_of(done: &Done<'_>, turn: &TurnDone, model: &str, request: &Span, own_id
     if let Some(source) = done.source {
         attributes.push(("sandtable.source", text(source)));
     }
-    let failed = (done.status >= 400).then(|| done.status.to_string());
-    if let Some(status) = &failed {
-        attributes.push(("error.type", text(status)));
+    let of_stream = done
+        .error
+        .map(str::to_owned)
+        .or_else(|| request.error.clone());
+    let failed = of_stream.or_else(|| (done.status >= 400).then(|| done.status.to_string()));
+    if let Some(error) = &failed {
+        attributes.push(("error.type", text(error)));
     }
     Span {
         own_id,

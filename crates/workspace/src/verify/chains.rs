@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::threads::{self, Said, Threads};
 use super::{Made, Seen};
 use crate::fault::Fired;
-use crate::journal::{Body, Entry};
+use crate::journal::{Body, Ended, Entry};
 use common::limits;
 
 /// The header in which the official SDKs count their retries.
@@ -106,14 +106,14 @@ impl Chains {
             entry,
             started,
             clock,
-            left,
             made,
         } = seen;
+        let left = seen.left();
         let ended_at = clock.now();
-        let cut = fired.iter().any(Fired::cuts);
+        let is_whole = entry.ended == Ended::Whole;
         let mut attempt = Attempt {
             request_id: entry.id.clone(),
-            status: (!cut && !left).then_some(entry.status),
+            status: is_whole.then_some(entry.status),
             left,
             faults: fired.iter().map(Fired::describe).collect(),
             after: None,
@@ -137,7 +137,7 @@ impl Chains {
             self.all.len() - 1
         };
         let chain = &mut self.all[at];
-        chain.open = left || fired.iter().any(Fired::fails);
+        chain.open = !is_whole || fired.iter().any(Fired::fails);
         chain.refused = is_thread && threads::is_refused(entry);
         chain.last_left = left;
         chain.last_status = attempt.status;

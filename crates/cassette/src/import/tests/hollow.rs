@@ -65,3 +65,20 @@ fn files_that_recorders_never_keep_and_broken_answers_are_no_such_lack() {
         ["exchange 2 has no body of its answer"]
     );
 }
+
+#[test]
+fn our_own_archives_say_how_an_answer_ended() {
+    let asked = json!({"method": "POST", "url": "https://api.anthropic.com/v1/messages", "postData": {"text": "{}"}});
+    let nothing = json!({"status": 200, "content": {"size": 0, "text": ""}});
+    let har = json!({"log": {"entries": [
+        {"request": asked, "response": nothing, "_broke": true},
+        {"request": asked, "response": nothing, "_client_left": true},
+        {"request": asked, "response": nothing},
+    ]}});
+    let cassette = taken(&har.to_string());
+    let ends = cassette.exchanges.iter().map(|it| &it.response.end);
+    let ends: Vec<_> = ends.collect();
+    assert!(matches!(ends[0], End::UpstreamBroke(_)), "{ends:?}");
+    assert_eq!(ends[1..], [&End::ClientLeft, &End::Complete]);
+    assert_eq!(hollow(&cassette), ["exchange 3 has no body of its answer"]);
+}

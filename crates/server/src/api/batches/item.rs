@@ -19,10 +19,10 @@ use engine::fold::Fold;
 use engine::{self, Report, TurnInput};
 use store::{BatchRow, ItemOutcome, ItemRow};
 use workspace::fault::Faults;
-use workspace::journal::{BatchItem, Entry, Headers};
+use workspace::journal::{BatchItem, Ended, Entry, Headers};
 use workspace::quirks::{Era, Layer, Quirks};
 use workspace::telemetry::Done;
-use workspace::verify::Made;
+use workspace::verify::{Made, Miss};
 use workspace::{OpenRequest, Workspace};
 
 /// An item is what it would be as a request of its own.
@@ -77,6 +77,7 @@ pub(super) async fn run(
     let result = Bytes::from(result);
     let mut report = std::mem::take(&mut *report.lock().unwrap_or_else(PoisonError::into_inner));
     record::without_keys(&mut report.facts, &redactor);
+    record::without_key(&mut report.done, &redactor);
     let entry = Entry {
         id,
         at,
@@ -92,6 +93,7 @@ pub(super) async fn run(
         response_body: redactor.content(result.clone()).into(),
         source: report.source,
         lints: report.facts.lints.clone(),
+        missed: matches!(report.facts.miss, Some(Miss::Unmatched { .. })),
         ..Entry::default()
     };
     // What has run does not run again, and does not expire either: there is room for it some time.
@@ -115,7 +117,8 @@ pub(super) async fn run(
         method: &entry.method,
         path: &entry.path,
         status,
-        client_left: false,
+        ended: Ended::Whole,
+        error: None,
         item: entry.batch.as_ref(),
         turn: Some(&report.done),
         source: entry.source.as_deref(),

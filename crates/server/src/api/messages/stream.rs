@@ -34,10 +34,10 @@ const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
 pub(super) async fn answer(
     app: App,
     input: TurnInput,
-    thread: Option<Thread>,
+    (thread, counts_as_sent): (Option<Thread>, bool),
 ) -> ApiResult<Response> {
-    let frames = Frames::of(&input);
-    let coverage = Arc::clone(&input.workspace.watch.coverage);
+    let coverage = (!counts_as_sent).then(|| Arc::clone(&input.workspace.watch.coverage));
+    let frames = Frames::of(&input, coverage.clone());
     let mut sink = frames.clone();
     let turn = Box::pin(async move { threads::run(&app.engine, &input, thread, &mut sink).await });
     let mut body = TurnBody {
@@ -50,7 +50,9 @@ pub(super) async fn answer(
         Err(TurnError::Cut) => return Ok(cut::response(Bytes::new(), CONTENT_TYPE)),
         done => done.map_err(refused)?,
     }
-    coverage.mode(Mode::Streaming);
+    if let Some(coverage) = coverage {
+        coverage.mode(Mode::Streaming);
+    }
     let headers = [
         (header::CONTENT_TYPE, CONTENT_TYPE),
         (header::CACHE_CONTROL, "no-cache"),
@@ -68,8 +70,8 @@ struct Queue {
     padding: Padding,
     /// In the shapes of 2025.
     old: bool,
-    /// Where it is counted what the client meets.
-    coverage: Arc<Coverage>,
+    /// Where it is counted what the client meets, unless that is known only when it is sent.
+    coverage: Option<Arc<Coverage>>,
 }
 
 /// The next item to go out.
@@ -102,10 +104,10 @@ impl Padding {
 }
 
 impl Frames {
-    fn of(input: &TurnInput) -> Self {
+    fn of(input: &TurnInput, coverage: Option<Arc<Coverage>>) -> Self {
         let queue = Queue {
             old: input.quirks.era == Era::Beta2025,
-            coverage: Arc::clone(&input.workspace.watch.coverage),
+            coverage,
             ..Queue::default()
         };
         Self(Arc::new(Mutex::new(queue)))
@@ -134,7 +136,9 @@ impl Sink for Frames {
             old,
             coverage,
         } = &mut *queue;
-        coverage.event(&event);
+        if let Some(coverage) = coverage {
+            coverage.event(&event);
+        }
         if let StreamEvent::MessageStart { message } = &event {
             padding.seed(&message.id);
         }

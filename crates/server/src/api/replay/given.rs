@@ -29,6 +29,7 @@ use engine::{self, over};
 use model::ServerTool;
 use workspace::coverage::ContainerMet;
 use workspace::fault::{Act, Occasion, StreamAct, ToolAct};
+use workspace::journal::UNSENT;
 use workspace::verify::{Facts, Output};
 
 /// Headers of a recording that belong to the connection it was made over, or to nobody.
@@ -207,6 +208,10 @@ async fn sent(
         vec![Step::Send(bytes.clone())]
     };
     if response.end != End::Complete {
+        if bytes.is_empty() && UNSENT.contains(&response.status) {
+            // Not even its head was sent.
+            return Ok(cut::response(bytes, "application/json"));
+        }
         steps.push(Step::Cut);
     }
     if let Some(Act::Stream { after_events, act }) = act {
@@ -220,6 +225,10 @@ async fn sent(
         }
     }
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::OK);
+    // What breaks off is noted as it passes by, and so is what may be left.
+    let comes_whole = matches!(&steps[..], [] | [Step::Send(_)]);
+    noted.passes = !comes_whole && asked.method != "HEAD";
+    noted.response = comes_whole.then(|| bytes.clone());
     let mut answer = if let [] | [Step::Send(_)] = &steps[..] {
         let whole = steps.into_iter().find_map(|step| match step {
             Step::Send(bytes) => Some(bytes),
@@ -241,7 +250,6 @@ async fn sent(
     };
     let volatile = played.timing.iter().flat_map(|timing| &timing.headers);
     *answer.headers_mut() = headers(response.headers.iter().chain(volatile));
-    noted.response = Some(bytes);
     Ok(answer)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cassette::{self, About, CassetteError, End, Exchange, Redactor, Request, Response};
 use common::clock::rfc3339_micros;
-use workspace::journal::{Body, Entry};
+use workspace::journal::{Body, Ended, Entry};
 
 /// Response headers that a server of ours sets on every answer anew.
 const OURS: [&str; 4] = [
@@ -51,10 +51,10 @@ fn exchange(entry: &Entry) -> Exchange {
             status: entry.status,
             headers: pairs(&entry.response_headers),
             body: body(&entry.response_body),
-            end: if entry.client_left {
-                End::ClientLeft
-            } else {
-                End::Complete
+            end: match entry.ended {
+                Ended::Whole => End::Complete,
+                Ended::ClientLeft => End::ClientLeft,
+                Ended::Broke => End::UpstreamBroke("the connection was closed".to_owned()),
             },
         },
         timing: None,

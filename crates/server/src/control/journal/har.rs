@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use common::clock::rfc3339_micros;
-use workspace::journal::{Body, Entry, Headers};
+use workspace::journal::{Body, Ended, Entry, Headers};
 use workspace::lint::Lint;
 
 /// A whole archive, oldest first.
@@ -39,8 +39,10 @@ fn entry(entry: &Entry) -> Value {
         let lints = entry.lints.iter().map(Lint::told);
         value["_lints"] = json!(lints.collect::<Vec<_>>());
     }
-    if entry.client_left {
-        value["_client_left"] = true.into();
+    match entry.ended {
+        Ended::Whole => {}
+        Ended::ClientLeft => value["_client_left"] = true.into(),
+        Ended::Broke => value["_broke"] = true.into(),
     }
     value
 }

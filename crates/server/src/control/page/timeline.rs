@@ -13,7 +13,7 @@ use crate::control::target::Target;
 use common::ids::hex;
 use common::limits;
 use common::work;
-use workspace::journal::{Body, Entry, Part};
+use workspace::journal::{Body, Ended, Entry, Part};
 
 /// `?after=N` the rows behind number N, oldest first; `?before=N` or neither: the newest first, below N. `limit` of each.
 pub(super) async fn list(
@@ -65,7 +65,10 @@ fn row(number: u64, entry: &Entry) -> TimelineRow {
         ms: entry.duration.as_secs_f64() * 1000.0,
         source: entry.source.clone(),
         lints: entry.lints.len() as u64,
-        left: entry.client_left,
+        left: entry.ended == Ended::ClientLeft,
+        broke: entry.ended == Ended::Broke,
+        failed: entry.stream_error().is_some(),
+        missed: entry.missed,
         batch: entry.batch.as_ref().map(|item| item.id.clone()),
         faults: entry.fired.len() as u64,
         stream: asked.stream,
