@@ -237,6 +237,7 @@ impl Tools {
                 "source",
                 "lints",
                 "client_left",
+                "batch",
             ] {
                 if !exchange[key].is_null() {
                     brief[key] = exchange[key].clone();
@@ -255,7 +256,7 @@ impl Tools {
         let call = format!("page/turns/{}", encoded(&request_id));
         let mut shown = self.get(&call).await?;
         let mut turn = shown["entry"].take();
-        for key in ["rule", "steps", "miss", "faults"] {
+        for key in ["rule", "steps", "miss", "faults", "findings"] {
             let value = shown[key].take();
             if !value.is_null() && value != json!([]) {
                 turn[key] = value;
