@@ -9,11 +9,20 @@ export class CallError extends Error {
   }
 }
 
+// Without percent-encoding, or as it stands where it is none.
+export function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 // A token comes in the fragment, which no server and no referrer sees, and leaves the address at once.
 export function takeToken(): void {
   const found = /[#&]token=([^&]*)/.exec(location.hash);
   if (!found) return;
-  setToken(decodeURIComponent(found[1] ?? ""));
+  setToken(decoded(found[1] ?? ""));
   const rest = location.hash.replace(found[0].startsWith("#") ? found[0].slice(1) : found[0], "").replace(/^#&?/, "#");
   history.replaceState(null, "", location.pathname + location.search + (rest === "#" ? "" : rest));
 }

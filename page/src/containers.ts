@@ -13,6 +13,10 @@ const MAX_SHOWN = 300;
 export function containers(): Panel {
   let all: Container[] = [];
   let open: string | null = null;
+  // What is shown of the one that is open, and where.
+  let shown: Container | undefined;
+  const head = h("div", {});
+  const files = h("div", {});
   const listing = h("div", { class: "cards" });
   const detail = h("div", { class: "detail" });
   const element = h("div", { class: "split" },
@@ -23,6 +27,7 @@ export function containers(): Panel {
     if (!workspace()) return draw();
     all = (await get<{ data: Container[] }>("containers")).data;
     draw();
+    follow();
   }, 300);
 
   function draw(): void {
@@ -47,29 +52,43 @@ export function containers(): Panel {
   async function detailOf(id: string): Promise<void> {
     // Another was opened while the answer was under way.
     if (open !== id) return;
-    const container = all.find((one) => one.id === id);
+    const container = shown = all.find((one) => one.id === id);
     if (!container) return show(detail, back(), h("p", { class: "blank dim" }, "No such container in this workspace."));
-    const files = h("div", {});
+    show(head, headOf(container));
+    show(detail, back(), head, h("h3", {}, "Files"), files);
+    await list(files, id, false);
+  }
+
+  function headOf(container: Container): Child {
+    const { id, state } = container;
     const act = (verb: string) => async () => {
       await put("POST", `containers/${id}/${verb}`, "");
       tell(verb === "sleep" ? "Asleep: its processes ended, its files stay" : "Expired");
       refresh();
       setTimeout(() => void detailOf(id), 350);
     };
-    const over = container.state === "expired";
     const row = (label: string, value: Child): Child => h("div", {}, h("dt", {}, label), h("dd", {}, value));
-    show(detail, back(),
+    return [
       h("header", { class: "turnhead" },
-        h("h2", {}, h("code", {}, id), " ", h("span", { class: `chip s-${container.state}` }, container.state)),
+        h("h2", {}, h("code", {}, id), " ", h("span", { class: `chip s-${state}` }, state)),
         h("div", { class: "actions" },
-          button("Sleep", act("sleep"), { disabled: container.state !== "awake" }),
-          button("Expire", act("expire"), { disabled: over, class: "danger" }))),
+          button("Sleep", act("sleep"), { disabled: state !== "awake", "data-key": "sleep" }),
+          button("Expire", act("expire"), { disabled: state === "expired", class: "danger", "data-key": "expire" }))),
       h("dl", { class: "facts" },
         row("Created", moment(container.created_at)), row("Last used", moment(container.last_used_at)),
         row("Expires", moment(container.expires_at)), row("Ends at the latest", moment(container.ends_at)),
         container.pending ? row("Pending calls", "its code waits for the client's tools") : null),
-      h("h3", {}, "Files"), files);
-    await list(files, id, false);
+    ];
+  }
+
+  // What has become of the one that is open meanwhile. Files that were read stay, until there are none.
+  function follow(): void {
+    const next = all.find((one) => one.id === open);
+    if (!shown || !next || shown.id !== next.id || JSON.stringify(shown) === JSON.stringify(next)) return;
+    const ends = next.state === "expired" && shown.state !== "expired";
+    shown = next;
+    renew(head, headOf(next));
+    if (ends) void list(files, next.id, false);
   }
 
   async function list(place: HTMLElement, id: string, wake: boolean): Promise<void> {
@@ -89,6 +108,7 @@ export function containers(): Panel {
     element,
     route: (rest) => {
       open = rest || null;
+      shown = undefined;
       element.classList.toggle("opened", open !== null);
       draw();
       if (!open) return show(detail, h("div", { class: "blank" }, h("p", {}, "Choose a container to see its files.")));

@@ -1,6 +1,6 @@
 // The page's frame: which panel is open, which workspace is looked at, and what the keys do.
 
-import { CallError, get, listen, setToken, setWorkspace, takeToken, workspace } from "./api";
+import { CallError, decoded, get, listen, setToken, setWorkspace, takeToken, workspace } from "./api";
 import { clock, face, readClock } from "./clock";
 import { containers } from "./containers";
 import { add, button, h, show } from "./dom";
@@ -43,15 +43,7 @@ function route(): void {
     tabs[at]?.scrollIntoView({ block: "nearest", inline: "nearest" });
     panel.refresh();
   }
-  panel.route(decode(rest.join("/")));
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+  panel.route(decoded(rest.join("/")));
 }
 
 const select = h("select", { "aria-label": "Workspace", class: "workspaces", onchange: () => { setWorkspace(select.value); everything(); } });
@@ -89,6 +81,7 @@ const connected = {
     for (const number of kinds.values()) heardLately += number;
     if (kinds.has("request_begun") || kinds.has("request_ended")) workspaces();
     if (kinds.has("clock_moved")) readClock();
+    if (kinds.has("setup_changed")) everything();
     for (const panel of made.values()) panel.heard(kinds);
   },
   state(on: boolean): void {

@@ -15,11 +15,14 @@ const EXAMPLE = `- name: lunch
 `;
 
 export function scripts(): Panel {
-  // The text that the server has, and the workspace that it and the editor's are of.
+  // The texts that the server has, which of them is edited, and the workspace that they are of.
+  let texts: string[] = [];
+  let at = 0;
   let loaded = "";
   let of = workspace();
-  // What was typed in other workspaces and not loaded.
+  // What was typed elsewhere and not loaded.
   const drafts = new Map<string, string>();
+  let listed = "";
   let asked = 0;
   const folds = new Folds();
   const rules = h("div", { class: "rules" });
@@ -28,13 +31,14 @@ export function scripts(): Panel {
   const area = h("textarea", { "aria-label": "Script", spellcheck: "false", wrap: "off", id: "script" });
   const load = button("Load", async () => {
     const text = area.value;
-    const answer = await put<{ rules: number }>("PUT", "scripts", text);
+    const answer = await put<{ rules: number }>("PUT", texts.length > 1 ? `scripts?source=${at + 1}` : "scripts", text);
     loaded = text;
     tell(`${count(answer.rules, "rule")} loaded`);
     refresh();
   }, { class: "primary" });
+  const choice = h("select", { "aria-label": "Text", onchange: () => { leave(); at = choice.selectedIndex; arrive(); take(); } });
   const revert = button("Revert", () => { area.value = loaded; typed(); });
-  const drop = button("Clear all rules", async () => { await send("DELETE", "scripts"); area.value = loaded = ""; tell("The workspace has no rules of its own"); typed(); refresh(); });
+  const drop = button("Clear all rules", async () => { await send("DELETE", "scripts"); texts = []; area.value = loaded = ""; take(); tell("The workspace has no rules of its own"); typed(); refresh(); });
 
   function number(wrong: Set<number>): void {
     const total = Math.min(area.value.split("\n").length, 5000);
@@ -84,12 +88,39 @@ export function scripts(): Panel {
       of = next;
       return;
     }
-    if (area.value !== loaded) drafts.set(of, area.value);
-    else drafts.delete(of);
+    leave();
     of = next;
+    at = 0;
+    texts = [];
+    arrive();
+  }
+  const place = (): string => `${of} ${at}`;
+  function leave(): void {
+    if (area.value !== loaded) drafts.set(place(), area.value);
+    else drafts.delete(place());
+  }
+  function arrive(): void {
     loaded = "";
-    area.value = drafts.get(next) ?? "";
+    area.value = drafts.get(place()) ?? "";
     typed();
+  }
+
+  // What the server has comes into the editor, unless something else was typed there.
+  function take(): void {
+    at = Math.min(at, Math.max(0, texts.length - 1));
+    const labels = texts.map((text, number) => `Text ${number + 1} of ${texts.length}: ${(/\S.*/.exec(text)?.[0] ?? "").slice(0, 60)}`);
+    // One that is open stays.
+    if (labels.join("\n") !== listed) show(choice, labels.map((label) => h("option", {}, label)));
+    listed = labels.join("\n");
+    choice.selectedIndex = at;
+    choice.hidden = texts.length < 2;
+    const text = texts[at] ?? "";
+    if (area.value === loaded && text !== loaded) {
+      area.value = text;
+      typed();
+    }
+    if (!area.value && !text) { area.placeholder = EXAMPLE; number(new Set()); }
+    loaded = text;
   }
 
   const refresh = calmly(async () => {
@@ -98,13 +129,8 @@ export function scripts(): Panel {
     const answer = await get<{ data: Rule[]; sources: string[] }>("scripts");
     if (of !== workspace()) return;
     renew(rules, answer.data.length === 0 ? h("p", { class: "dim" }, "No rule is loaded: the tour answers the documents' prompts, and the direct model runs fenced code.") : answer.data.map((rule) => drawn(rule, folds)));
-    const text = answer.sources.join("\n");
-    if (area.value === loaded && text !== loaded) {
-      area.value = text;
-      typed();
-    }
-    if (!area.value && !text) { area.placeholder = EXAMPLE; number(new Set()); }
-    loaded = text;
+    texts = answer.sources;
+    take();
   }, 400);
 
   const element = h("section", { class: "page wide", "aria-label": "Scripts" },
@@ -112,7 +138,7 @@ export function scripts(): Panel {
     h("p", { class: "lead" }, "Rules decide what the model says. The first that matches answers."),
     h("div", { class: "columns" },
       h("div", {}, h("h2", {}, "Rules"), rules),
-      h("div", { class: "aside" }, h("h2", {}, "Edit"),
+      h("div", { class: "aside" }, h("h2", {}, "Edit"), choice,
         h("div", { class: "editor" }, lines, area), mistakes,
         h("div", { class: "actions" }, load, revert, button("Insert an example", () => { area.value = `${area.value}${area.value && !area.value.endsWith("\n") ? "\n" : ""}${EXAMPLE}`; typed(); }), drop))));
   return { element, route: refresh, heard: (kinds) => { if (kinds.has("request_ended")) refresh(); }, refresh };

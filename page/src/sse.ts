@@ -12,19 +12,28 @@ export interface Event {
 
 const MAX_EVENTS = 20_000;
 
+// Lines end as the writer likes, and an empty one ends the event.
+const LINE = /\r\n|\n|\r/;
+const FRAME = /[^]*?(?:(?:\r\n|\n|\r(?!\n)){2}|$)/g;
+
+// The value of a field, without the one blank that may stand before it.
+function field(line: string, name: string): string[] {
+  return line.startsWith(`${name}:`) ? [line.slice(name.length + 1).replace(/^ /, "")] : [];
+}
+
 export function parse(text: string, marks: Mark[]): Event[] {
   const encoder = new TextEncoder();
   const events: Event[] = [];
   let end = 0;
   let mark = 0;
-  for (const frame of text.split("\n\n")) {
-    const bytes = encoder.encode(frame).length + 2;
+  for (const frame of text.match(FRAME) ?? []) {
+    const bytes = encoder.encode(frame).length;
     end += bytes;
     if (!frame.trim()) continue;
     while (mark < marks.length - 1 && (marks[mark]?.end_bytes ?? 0) < end) mark += 1;
-    const lines = frame.split("\n");
-    const data = lines.filter((line) => line.startsWith("data: ")).map((line) => line.slice(6));
-    const kind = lines.find((line) => line.startsWith("event: "))?.slice(7) ?? "";
+    const lines = frame.split(LINE);
+    const data = lines.flatMap((line) => field(line, "data"));
+    const kind = lines.flatMap((line) => field(line, "event"))[0] ?? "";
     events.push({ kind, data: read(data.join("\n")), at: marks[mark]?.ms ?? null, bytes });
     if (events.length >= MAX_EVENTS) break;
   }
@@ -77,6 +86,10 @@ function delta(block: Obj, change: Obj, partial: Map<Obj, string>): void {
     partial.set(block, (partial.get(block) ?? "") + str(change["partial_json"]));
   } else if (change["type"] === "citations_delta") {
     block["citations"] = [...list(block["citations"]), change["citation"] ?? null];
+  } else if (change["type"] === "compaction_delta") {
+    // The whole of it at once.
+    const { type: _, ...whole } = change;
+    Object.assign(block, whole);
   } else {
     for (const key of ["text", "thinking", "signature"]) {
       if (typeof change[key] === "string") block[key] = str(block[key]) + change[key];

@@ -1,10 +1,11 @@
 // One request, opened.
 
-import { get } from "./api";
+import { get, send } from "./api";
 import { blocks, text as drawText } from "./blocks";
 import { asCassette, asCurl, asRule } from "./copies";
 import { button, h, name, show, type Child } from "./dom";
 import { events as drawEvents } from "./axis";
+import { exactly, member } from "./exact";
 import { moment, ms, usd } from "./format";
 import { fold, parse, type Event } from "./sse";
 import { statusClass } from "./requests";
@@ -13,9 +14,9 @@ import { body, json } from "./viewer";
 
 export async function openTurn(place: HTMLElement, id: string, signal: AbortSignal): Promise<void> {
   try {
-    const turn = await get<Turn>(`page/turns/${encodeURIComponent(id)}`);
+    const text = await (await send("GET", `page/turns/${encodeURIComponent(id)}`)).text();
     if (signal.aborted) return;
-    show(place, await draw(turn));
+    show(place, await draw(text));
     place.scrollTop = 0;
   } catch (error) {
     if (signal.aborted) return;
@@ -25,9 +26,12 @@ export async function openTurn(place: HTMLElement, id: string, signal: AbortSign
 
 const back = (): HTMLElement => h("a", { class: "back", href: "#/requests" }, "‹ Requests");
 
-async function draw(turn: Turn): Promise<Child[]> {
+async function draw(text: string): Promise<Child[]> {
+  const turn = JSON.parse(text) as Turn;
   const { entry } = turn;
   const raw = entry.response_body;
+  const sent = member(text, "entry", "request_body") ?? "null";
+  const came = member(text, "entry", "response_body") ?? "null";
   const streamed = typeof raw === "string" && /^text\/event-stream/.test(entry.response_headers["content-type"] ?? "");
   const events = streamed ? parse(raw, turn.marks) : [];
   const message = streamed ? fold(events) : isObj(raw) ? raw : null;
@@ -37,16 +41,17 @@ async function draw(turn: Turn): Promise<Child[]> {
       h("h2", {}, h("span", { class: `status ${statusClass(entry.status)}` }, String(entry.status)), " ", entry.method, " ", h("span", { class: "path" }, entry.path)),
       h("p", { class: "meta" }, h("code", {}, entry.id), ` · ${moment(entry.at)} · ${ms(entry.duration_ms)}`, entry.client_left && " · the client left", entry.broke && " · the connection broke", entry.batch && [" · batch ", h("code", {}, entry.batch.id)]),
       h("div", { class: "actions" },
-        button("Copy as curl", () => asCurl(entry)),
-        button("Copy as cassette", () => asCassette(entry)),
+        button("Copy as curl", () => asCurl(entry, sent)),
+        // A cassette has requests, and not the items of a batch.
+        !entry.batch && button("Copy as cassette", () => asCassette(entry)),
         entry.path === "/v1/messages" && button("Copy as script rule", () => asRule(entry)))),
     missed(turn),
     struck(turn),
     await facts(turn, message),
     lints([...entry.lints, ...turn.findings.filter((found) => !entry.lints.some((lint) => lint.code === found.code && lint.message === found.message))]),
     h("div", { class: "sides" },
-      side("Request", asked(entry.request_body), body(entry.request_body, "Request"), [headersOf(entry.request_headers), entry.query ?? null]),
-      side("Answer", answered(message, entry.response_body), body(raw, "Answer"), [headersOf(entry.response_headers), null])),
+      side("Request", asked(entry.request_body), body(exactly(sent), "Request"), [headersOf(entry.request_headers), entry.query ?? null]),
+      side("Answer", answered(message, entry.response_body), body(exactly(came), "Answer"), [headersOf(entry.response_headers), null])),
     events.length > 0 && drawEvents(events, entry.duration_ms),
   ];
 }

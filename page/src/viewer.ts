@@ -1,6 +1,7 @@
 // Texts, tables, pictures: whatever bytes there are, shown so that they cannot do anything.
 
 import { button, copy, download, h, name, show, type Child } from "./dom";
+import { written } from "./exact";
 import { size } from "./format";
 import { highlight, type Language } from "./highlight";
 import type { Json } from "./types";
@@ -34,10 +35,10 @@ const LONG = 2000;
 
 // JSON with its long strings cut, and all of it for the clipboard.
 export function json(value: Json, label: string): HTMLElement {
-  const short = JSON.stringify(value, (_, part: unknown) =>
-    typeof part === "string" && part.length > LONG ? `${part.slice(0, 200)}… ${(part.length - 200).toLocaleString("en")} more characters` : part, 2) ?? "null";
+  const short = written(value, (_, part) =>
+    typeof part === "string" && part.length > LONG ? `${part.slice(0, 200)}… ${(part.length - 200).toLocaleString("en")} more characters` : part);
   return h("div", { class: "json" },
-    button("Copy", () => copy(JSON.stringify(value, null, 2), label), { class: "link corner" }),
+    button("Copy", () => copy(written(value), label), { class: "link corner" }),
     code(short, "json", label));
 }
 

@@ -62,6 +62,7 @@ async fn everything_is_told_in_the_order_it_happens() {
     assert_eq!(
         kinds,
         [
+            "setup_changed",
             "request_begun",
             "fault_fired",
             "request_ended",
@@ -74,10 +75,11 @@ async fn everything_is_told_in_the_order_it_happens() {
             "clock_moved",
         ]
     );
-    assert_eq!(events[2]["status"], 529);
-    assert_eq!(events[2]["request_id"], events[0]["request_id"]);
-    assert_eq!(events[4]["container"], id);
-    assert_eq!(events[9]["now"], "2030-01-02T03:09:05.000000Z");
+    assert_eq!(events[0]["what"], "faults");
+    assert_eq!(events[3]["status"], 529);
+    assert_eq!(events[3]["request_id"], events[1]["request_id"]);
+    assert_eq!(events[5]["container"], id);
+    assert_eq!(events[10]["now"], "2030-01-02T03:09:05.000000Z");
     for event in &events {
         assert!(
             event["workspace"].as_str().unwrap().starts_with("wrkspc_"),

@@ -31,6 +31,20 @@ test("the token comes in the fragment, leaves the address, and is in no URL", as
   }
 });
 
+test("a token with a percent sign opens the page, escaped or not", async () => {
+  const server = await serve("--control-token", "a%b");
+  try {
+    for (const token of ["a%b", "a%25b"]) {
+      const page = await open(server.url);
+      await page.goto(`${server.url}/_sandtable/#token=${token}`);
+      await page.getByText("Waiting for the first request").waitFor();
+      assert.deepEqual(page.wrong, []);
+    }
+  } finally {
+    await server.stop();
+  }
+});
+
 test("a refused token is said, and the answer takes nothing away that was typed meanwhile", async () => {
   const server = await serve("--control-token", "s3cret-token");
   try {

@@ -373,6 +373,18 @@ export interface JournalPage {
   next_cursor: number | null;
 }
 
+/** A file of the workspace. */
+export interface KeptFile {
+  /** `file_…`. */
+  id: string;
+  filename: string;
+  mime_type: string;
+  size_bytes: number;
+  created_at: string;
+  /** Code made it: what clients upload they cannot download. */
+  downloadable: boolean;
+}
+
 /** Whom a workspace's key is handed to. */
 export interface Label {
   /** Such as the name of a test. */
@@ -604,6 +616,11 @@ export interface ScriptList {
 export interface Searches {
   requests: number;
   usd: number;
+}
+
+/** A call has changed how the workspace answers. */
+export interface SetupChanged {
+  what: SetupPart;
 }
 
 /** A step of a rule that ran. */
@@ -879,6 +896,9 @@ export type RetriedBy = "sdk" | "client";
 
 /** The source of a rule. */
 export type RuleLayer = "workspace" | "base";
+
+/** What a call can change. */
+export type SetupPart = "scripts" | "faults" | "all";
 
 /** How something was not used. */
 export type UnusedWhy = "never_answered" | { times_left: TimesUsed } | "never_ran";

@@ -107,6 +107,31 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_that_every_request_fits_is_one_without_when() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("all.yaml");
+        for (when, is_told) in [
+            ("{ user: \"\" }", true),
+            ("{ model: \"*\" }", true),
+            ("{ user: { regex: \".*\" }, model: \"*\" }", true),
+            ("{ user: { regex: \"a*b\" } }", false),
+            ("{ user: \"\", stream: true }", false),
+            ("{ model: \"claude-*\" }", false),
+        ] {
+            let script = format!(
+                "- name: all\n  when: {when}\n  then: [text: a]\n- name: b\n  when: {{ user: b }}\n  then: [text: b]\n"
+            );
+            std::fs::write(&file, script).unwrap();
+            let text = check(std::slice::from_ref(&file)).to_string();
+            assert_eq!(
+                text.contains("no request reaches `b`"),
+                is_told,
+                "{when}: {text}"
+            );
+        }
+    }
+
+    #[test]
     fn an_unknown_filter_or_test_is_a_mistake() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("wrong.yaml");

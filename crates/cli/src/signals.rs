@@ -93,7 +93,7 @@ impl Came {
     }
 }
 
-/// Stops a server; a signal that comes meanwhile ends the program at once. What that leaves behind, the
+/// Stops a server; a signal that comes meanwhile, or after it, ends the program at once. What that leaves behind, the
 /// next server clears up.
 pub(super) async fn stop(server: Server) {
     let Ok(mut signals) = Signals::listen() else {
@@ -103,6 +103,8 @@ pub(super) async fn stop(server: Server) {
         () = server.stop() => {}
         came = signals.next() => end_at_once(came),
     }
+    // What follows, such as a report into a pipe that nobody reads, may take for ever.
+    tokio::spawn(async move { end_at_once(signals.next().await) });
 }
 
 #[expect(

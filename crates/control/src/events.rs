@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::exchange::{BatchItem, Lint};
 use crate::faults::FaultLayer;
+use crate::words::words;
 
 /// An event, or how many were lost because the reader was slow. Every event but `dropped` bears the id of
 /// its `workspace` and the time `at` on its clock.
@@ -20,6 +21,7 @@ pub enum Event {
     ContainerSlept(ContainerEvent),
     ContainerExpired(ContainerEvent),
     ClockMoved(ClockMoved),
+    SetupChanged(SetupChanged),
     FaultFired(FaultFired),
     Dropped(Dropped),
 }
@@ -41,7 +43,7 @@ fn told(schema: &mut Schema) {
 
 impl Event {
     /// Every kind that a workspace tells.
-    pub const KINDS: [&'static str; 8] = [
+    pub const KINDS: [&'static str; 9] = [
         "request_begun",
         "request_ended",
         "container_created",
@@ -49,6 +51,7 @@ impl Event {
         "container_slept",
         "container_expired",
         "clock_moved",
+        "setup_changed",
         "fault_fired",
     ];
 }
@@ -97,6 +100,24 @@ pub struct ContainerEvent {
 pub struct ClockMoved {
     pub now: String,
     pub frozen: bool,
+}
+
+words! {
+    /// What a call can change.
+    SetupPart {
+        /// The workspace's own rules.
+        Scripts = "scripts",
+        /// The workspace's own faults.
+        Faults = "faults",
+        /// Everything: it was reset, or got a state.
+        All = "all",
+    }
+}
+
+/// A call has changed how the workspace answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetupChanged {
+    pub what: SetupPart,
 }
 
 /// A fault met a request.

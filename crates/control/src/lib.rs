@@ -11,6 +11,7 @@ mod coverage;
 mod events;
 mod exchange;
 mod faults;
+mod files;
 pub mod openapi;
 mod page;
 mod quirks;
@@ -34,9 +35,11 @@ pub use containers::{
 pub use coverage::{Coverage, CoverageArea, CoverageItem, CoverageShow};
 pub use events::{
     ClockMoved, ContainerEvent, Dropped, Event, FaultFired, RequestBegun, RequestEnded,
+    SetupChanged, SetupPart,
 };
 pub use exchange::{BatchItem, Exchange, JournalGrowth, JournalPage, Lint, LintLevel};
 pub use faults::{FaultGiven, FaultLayer, FaultState};
+pub use files::KeptFile;
 pub use page::{Mark, Miss, StepRan, Timeline, TimelineRow, TurnShown};
 pub use quirks::{QuirkState, Quirks};
 pub use rates::{ClearedRates, RateLimit, RateLimitError};

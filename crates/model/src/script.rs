@@ -25,8 +25,7 @@ mod web;
 
 pub use base::{Base, POLL_INTERVAL, Reload, Survey, survey};
 pub use common::document::{Diagnostic, Position};
-pub use scripts::Scripts;
-pub use scripts::examine;
+pub use scripts::{NotReplaced, Scripts, examine};
 pub use unmatched::Near;
 pub use usage::LayerName;
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use control_api::{ClockMoved, time_text};
+use control_api::{ClockMoved, SetupChanged, SetupPart, time_text};
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -154,6 +154,11 @@ pub(crate) fn tell_clock(workspace: &Workspace) {
             frozen: clock.is_frozen(),
         })
     });
+}
+
+/// Tells that a call has changed how a workspace answers.
+pub(crate) fn tell_setup(workspace: &Workspace, what: SetupPart) {
+    workspace.tell("setup_changed", || json!(SetupChanged { what }));
 }
 
 /// When the sandboxes of an earlier server have ended by themselves, if nobody has taken them up.

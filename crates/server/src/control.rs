@@ -3,6 +3,7 @@
 //! Everything acts on the caller's workspace: the one of its key, or `?workspace=NAME`; a caller
 //! without either means the only one there is.
 
+mod api_files;
 mod body;
 mod cassettes;
 mod clock;
@@ -65,6 +66,7 @@ pub(crate) fn router(app: &App) -> Router<App> {
             "/_sandtable/containers/{id}/files/{*path}",
             get(files::read),
         )
+        .route("/_sandtable/files", get(api_files::list))
         .route("/_sandtable/scripts/check", post(scripts::check))
         .route("/_sandtable/state/fork", post(fork::fork))
         .route(

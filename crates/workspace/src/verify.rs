@@ -116,7 +116,8 @@ impl Seen<'_> {
 
     /// Whether the service did what the request asks for, be the answer lost or not.
     fn is_done(&self, fired: &[Fired]) -> bool {
-        self.entry.status < 400 && !fired.iter().any(Fired::cuts)
+        let is_refused = self.entry.status >= 400 && self.entry.ended != Ended::Broke;
+        !is_refused && !fired.iter().any(Fired::forestalls)
     }
 
     /// Whether the client has learned what the answer says.

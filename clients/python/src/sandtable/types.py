@@ -434,6 +434,19 @@ class JournalPage(TypedDict):
     """Where the next page starts, if there may be one."""
 
 
+class KeptFile(TypedDict):
+    """A file of the workspace."""
+
+    id: str
+    """`file_…`."""
+    filename: str
+    mime_type: str
+    size_bytes: int
+    created_at: str
+    downloadable: bool
+    """Code made it: what clients upload they cannot download."""
+
+
 class Label(TypedDict):
     """Whom a workspace's key is handed to."""
 
@@ -714,6 +727,12 @@ class Searches(TypedDict):
 
     requests: int
     usd: float
+
+
+class SetupChanged(TypedDict):
+    """A call has changed how the workspace answers."""
+
+    what: SetupPart
 
 
 class StepRan(TypedDict):
@@ -1026,6 +1045,9 @@ RetriedBy = Literal["sdk", "client"]
 
 RuleLayer = Literal["workspace", "base"]
 """The source of a rule."""
+
+SetupPart = Literal["scripts", "faults", "all"]
+"""What a call can change."""
 
 UnusedWhy = Union[Literal["never_answered"], dict[str, TimesUsed], Literal["never_ran"]]
 """How something was not used."""

@@ -238,6 +238,7 @@ impl Tools {
                 "lints",
                 "client_left",
                 "broke",
+                "batch",
             ] {
                 if !exchange[key].is_null() {
                     brief[key] = exchange[key].clone();
@@ -256,7 +257,7 @@ impl Tools {
         let call = format!("page/turns/{}", encoded(&request_id));
         let mut shown = self.get(&call).await?;
         let mut turn = shown["entry"].take();
-        for key in ["rule", "steps", "miss", "faults"] {
+        for key in ["rule", "steps", "miss", "faults", "findings"] {
             let value = shown[key].take();
             if !value.is_null() && value != json!([]) {
                 turn[key] = value;

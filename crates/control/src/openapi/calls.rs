@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::{ActsOn, Call, Content, Kind, Parameter, Shape};
 use crate::{
     ClockChange, ClockState, Container, ContainerEnded, ContainerFiles, Event, Exchange,
-    FaultState, Fork, Forked, Health, JournalGrowth, JournalPage, Label, Labelled, List, Loaded,
-    Mount, Mounted, Quirks, RateLimit, Ready, Reset, Restored, ScriptCheck, ScriptList, Timeline,
-    TurnShown, Unmounted, Usage, Verdict, Waited, WorkspaceState,
+    FaultState, Fork, Forked, Health, JournalGrowth, JournalPage, KeptFile, Label, Labelled, List,
+    Loaded, Mount, Mounted, Quirks, RateLimit, Ready, Reset, Restored, ScriptCheck, ScriptList,
+    Timeline, TurnShown, Unmounted, Usage, Verdict, Waited, WorkspaceState,
 };
 
 const YAML: &[(&str, Shape)] = &[("application/yaml", Shape::Text)];
@@ -79,6 +79,7 @@ pub fn calls() -> Vec<Call> {
         clock(),
         scripts(),
         containers(),
+        files(),
         rules(),
         journal(),
         page(),
@@ -171,6 +172,11 @@ fn scripts() -> Vec<Call> {
             "Replaces the workspace's own rules.",
         )
         .with("name", Kind::Text, NAME)
+        .with(
+            "source",
+            Kind::Number(1, None),
+            "only this one of `sources`; the rules of the others stay, with their counts",
+        )
         .takes(RULES)
         .says(200, "how many there are", Content::json::<Option<Loaded>>()),
         Call::new(
@@ -278,6 +284,19 @@ fn containers() -> Vec<Call> {
                 optional: false,
             },
         ),
+    ]
+}
+
+fn files() -> Vec<Call> {
+    vec![
+        Call::new(
+            "get",
+            "/_sandtable/files",
+            "files",
+            ActsOn::One,
+            "Lists the files of the Files API, oldest first, and is no request of the client's.",
+        )
+        .says(200, "the files", Content::json::<List<KeptFile>>()),
     ]
 }
 

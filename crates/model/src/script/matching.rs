@@ -82,6 +82,16 @@ impl TextTest {
         }
     }
 
+    /// Whether no text can fail it. Of regular expressions those that are written for that.
+    fn always_holds(&self) -> bool {
+        match self {
+            Self::Equals(_) => false,
+            Self::Contains(wanted) => wanted.is_empty(),
+            Self::Regex(regex) => ["", "^", "$", ".*", "^.*", ".*$"].contains(&regex.as_str()),
+            Self::Glob(glob) => glob.as_str().chars().all(|c| c == '*'),
+        }
+    }
+
     /// Where the difference begins, if a gist of both would not show it.
     fn hidden_difference(&self, came: &str) -> Option<usize> {
         match self {
@@ -112,6 +122,11 @@ impl TextMatcher {
             way.iter()
                 .all(|key| key.iter().any(|test| test.holds(text)))
         })
+    }
+
+    fn always_holds(&self) -> bool {
+        let mut ways = self.any_of.iter();
+        ways.any(|way| way.iter().all(|key| key.iter().any(TextTest::always_holds)))
     }
 
     /// Its conditions in words.
@@ -288,6 +303,20 @@ pub(super) fn same(a: &Value, b: &Value) -> bool {
 }
 
 impl Clause {
+    /// Whether every request fits it.
+    pub(super) fn always_holds(&self) -> bool {
+        match &self.test {
+            ClauseTest::User(matcher)
+            | ClauseTest::System(matcher)
+            | ClauseTest::Model(matcher) => matcher.always_holds(),
+            ClauseTest::Tools(_)
+            | ClauseTest::Uploads(_)
+            | ClauseTest::Body(..)
+            | ClauseTest::Stream(_)
+            | ClauseTest::Container(_) => false,
+        }
+    }
+
     /// Whether the request has what the clause asks for.
     pub(super) fn holds(&self, request: &TurnRequest) -> bool {
         match &self.test {

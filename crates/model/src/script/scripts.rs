@@ -25,13 +25,41 @@ pub struct Scripts(Arc<Inner>);
 struct Inner {
     base: Arc<Base>,
     own: RwLock<Arc<[Counted]>>,
-    /// The texts that these came from.
-    sources: RwLock<Vec<String>>,
+    /// The texts that these came from, in the same order.
+    sources: RwLock<Vec<Source>>,
     /// The base layer's rules with this workspace's counts, and the generation they belong to.
     beneath: RwLock<(u64, Arc<[Counted]>)>,
     parked: Parking,
     /// Some turn looked for a rule here, since the last reset.
     asked: AtomicBool,
+}
+
+/// A text of rules.
+#[derive(Debug)]
+struct Source {
+    text: String,
+    /// What stands for its file's name.
+    origin: String,
+    /// How many it has.
+    rules: usize,
+}
+
+impl Source {
+    fn new(text: &str, origin: &str, rules: usize) -> Self {
+        Self {
+            text: text.to_owned(),
+            origin: origin.to_owned(),
+            rules,
+        }
+    }
+}
+
+/// Why one text does not take the place of another.
+#[derive(Debug)]
+pub enum NotReplaced {
+    /// There are only so many.
+    Missing(usize),
+    Wrong(Vec<Diagnostic>),
 }
 
 fn loaded(rules: usize) -> Loaded {
@@ -74,8 +102,38 @@ impl Scripts {
         let rules = parse::rules(source, origin)?;
         let mut own = write(&self.0.own);
         *own = counted(&rules);
-        *write(&self.0.sources) = vec![source.to_owned()];
+        *write(&self.0.sources) = vec![Source::new(source, origin, rules.len())];
         Ok(loaded(rules.len()))
+    }
+
+    /// Replaces one of the workspace's texts, counted from 1; the rules of the others keep their counts. A mistake changes
+    /// nothing. Without an `origin` it keeps that of the text before.
+    pub fn replace_one(
+        &self,
+        number: usize,
+        source: &str,
+        origin: Option<&str>,
+    ) -> Result<Loaded, NotReplaced> {
+        let place = |sources: &[Source]| {
+            let at = number.checked_sub(1).filter(|at| *at < sources.len());
+            at.ok_or(NotReplaced::Missing(sources.len()))
+        };
+        let origin = {
+            let sources = read(&self.0.sources);
+            origin
+                .unwrap_or(&sources[place(&sources)?].origin)
+                .to_owned()
+        };
+        let rules = parse::rules(source, &origin).map_err(NotReplaced::Wrong)?;
+        let mut own = write(&self.0.own);
+        let mut sources = write(&self.0.sources);
+        let at = place(&sources)?;
+        let begin: usize = sources[..at].iter().map(|source| source.rules).sum();
+        let end = begin + sources[at].rules;
+        let parts = [&own[..begin], &counted(&rules), &own[end..]];
+        *own = parts.concat().into();
+        sources[at] = Source::new(source, &origin, rules.len());
+        Ok(loaded(own.len()))
     }
 
     /// Adds rules after the workspace's own, which keep their counts. A mistake changes nothing.
@@ -87,7 +145,7 @@ impl Scripts {
             .cloned()
             .chain(counted(&rules).iter().cloned())
             .collect();
-        write(&self.0.sources).push(source.to_owned());
+        write(&self.0.sources).push(Source::new(source, origin, rules.len()));
         Ok(loaded(own.len()))
     }
 
@@ -133,7 +191,8 @@ impl Scripts {
 
     /// The texts of the workspace's own rules, as they were given.
     pub fn sources(&self) -> Vec<String> {
-        read(&self.0.sources).clone()
+        let sources = read(&self.0.sources);
+        sources.iter().map(|source| source.text.clone()).collect()
     }
 
     /// Why no rule matched, if that is what `error` says: the nearest rules.

@@ -4,12 +4,12 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use control_api::{FaultState, List};
+use control_api::{FaultState, List, SetupPart};
 
 use super::body::json;
 use super::error::ControlError;
 use super::target::{Claims, Target};
-use crate::app::App;
+use crate::app::{App, tell_setup};
 use common::work;
 use workspace::fault::{self, FaultError};
 
@@ -39,6 +39,7 @@ pub(super) async fn add(
         data = workspace
             .add_faults(faults.clone())
             .map_err(|error| bad(&error))?;
+        tell_setup(&workspace, SetupPart::Faults);
     }
     Ok(Json(List { data }))
 }
@@ -50,6 +51,7 @@ pub(super) async fn clear(
 ) -> Result<StatusCode, ControlError> {
     for workspace in claims.made(&app).await? {
         workspace.faults.clear();
+        tell_setup(&workspace, SetupPart::Faults);
     }
     Ok(StatusCode::NO_CONTENT)
 }

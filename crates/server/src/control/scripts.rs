@@ -6,14 +6,14 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use control_api::{Loaded, ScriptCheck, ScriptList};
+use control_api::{Loaded, ScriptCheck, ScriptList, SetupPart};
 use serde::Deserialize;
 
 use super::error::ControlError;
 use super::target::{Claims, Target};
-use crate::app::App;
+use crate::app::{App, tell_setup};
 use common::work;
-use model::script::{self, Diagnostic};
+use model::script::{self, Diagnostic, NotReplaced};
 use workspace::Workspace;
 
 /// The name in messages of a script that came with a call, and without one of its own.
@@ -24,12 +24,31 @@ const ORIGIN: &str = "request body";
 pub(super) struct Named {
     /// The file that the text is of, for messages.
     name: Option<String>,
+    /// Which one of the workspace's texts it replaces, from 1; all without it.
+    source: Option<String>,
 }
 
 impl Named {
     fn origin(&self) -> &str {
+        self.file().unwrap_or(ORIGIN)
+    }
+
+    fn file(&self) -> Option<&str> {
         let name = self.name.as_deref();
-        name.filter(|name| !name.is_empty()).unwrap_or(ORIGIN)
+        name.filter(|name| !name.is_empty())
+    }
+
+    fn number(&self) -> Result<Option<usize>, ControlError> {
+        let number = self.source.as_deref().map(|text| {
+            text.parse().map_err(|_| {
+                let message = format!("`source={text}` is not understood");
+                ControlError::bad(
+                    message,
+                    "a number from 1, as the list has them in `sources`",
+                )
+            })
+        });
+        number.transpose()
     }
 }
 
@@ -41,7 +60,7 @@ pub(super) async fn list(Target(workspace): Target) -> Json<ScriptList> {
     })
 }
 
-/// Replaces the workspace's rules; the ones given by file stay below them.
+/// Replaces the workspace's rules, or with `?source=2` those of one text; the ones given by file stay below them.
 pub(super) async fn replace(
     State(app): State<App>,
     claims: Claims,
@@ -49,10 +68,20 @@ pub(super) async fn replace(
     body: Bytes,
 ) -> Result<Json<Option<Loaded>>, ControlError> {
     let (script, origin) = (text(&body)?, named.origin());
+    let number = named.number()?;
     let mut loaded = None;
     for workspace in fit(&app, claims, (script, origin)).await? {
-        let replaced = work::apart(|| workspace.scripts.replace(script, origin));
-        loaded = Some(replaced.map_err(|faults| bad(&faults))?);
+        let scripts = &workspace.scripts;
+        let replaced = work::apart(|| match number {
+            Some(number) => scripts
+                .replace_one(number, script, named.file())
+                .map_err(not_replaced),
+            None => scripts
+                .replace(script, origin)
+                .map_err(|faults| bad(&faults)),
+        });
+        loaded = Some(replaced?);
+        tell_setup(&workspace, SetupPart::Scripts);
     }
     Ok(Json(loaded))
 }
@@ -69,6 +98,7 @@ pub(super) async fn add(
     for workspace in fit(&app, claims, (script, origin)).await? {
         let added = work::apart(|| workspace.scripts.add(script, origin));
         loaded = Some(added.map_err(|faults| bad(&faults))?);
+        tell_setup(&workspace, SetupPart::Scripts);
     }
     Ok(Json(loaded))
 }
@@ -92,6 +122,7 @@ pub(super) async fn clear(
 ) -> Result<StatusCode, ControlError> {
     for workspace in claims.made(&app).await? {
         workspace.scripts.clear();
+        tell_setup(&workspace, SetupPart::Scripts);
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -115,6 +146,16 @@ fn text(body: &[u8]) -> Result<&str, ControlError> {
             "send it as UTF-8",
         )
     })
+}
+
+fn not_replaced(why: NotReplaced) -> ControlError {
+    match why {
+        NotReplaced::Wrong(faults) => bad(&faults),
+        NotReplaced::Missing(count) => ControlError::bad(
+            format!("there is no such text: the workspace has {count}"),
+            "`GET /_sandtable/scripts` has them as `sources`; without `source` all are replaced",
+        ),
+    }
 }
 
 fn bad(faults: &[Diagnostic]) -> ControlError {

@@ -10,14 +10,14 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use control_api::{Reset, Restored};
+use control_api::{Reset, Restored, SetupPart};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
 use super::error::ControlError;
 use super::target::{Claim, Claims, Target};
 use crate::api::batches;
-use crate::app::{App, tell_clock};
+use crate::app::{App, tell_clock, tell_setup};
 use common::limits::MAX_STATE_BYTES;
 use engine::container::TreeError;
 use store::{
@@ -386,6 +386,7 @@ async fn replace(
         workspace.tell("container_expired", || json!({ "container": id }));
     }
     tell_clock(workspace);
+    tell_setup(workspace, SetupPart::All);
     batches::resume_in(app, workspace).await?;
     Ok(Put {
         ended: cleared.containers.len(),

@@ -187,7 +187,8 @@ impl FromRequestParts<App> for Claim {
 /// Whether a call looks at what lies in the store: there is what `--state` gives to a new workspace.
 fn looks_into_the_store(path: &str) -> bool {
     let of_ours = path.strip_prefix("/_sandtable/").unwrap_or_default();
-    of_ours == "state" || of_ours.starts_with("containers") || of_ours.starts_with("page/files/")
+    let begins = |with| of_ours.starts_with(with);
+    matches!(of_ours, "state" | "files") || begins("containers") || begins("page/files/")
 }
 
 impl FromRequestParts<App> for Targets {

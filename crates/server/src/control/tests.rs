@@ -5,6 +5,7 @@ mod openapi;
 
 mod asked;
 mod events;
+mod files;
 mod journal;
 mod kept;
 mod keys;

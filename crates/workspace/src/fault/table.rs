@@ -79,6 +79,11 @@ impl Fired {
         }
     }
 
+    /// Whether the request is not carried out for it.
+    pub(crate) fn forestalls(&self) -> bool {
+        matches!(self.fault.act, Act::Http(_)) && self.fails()
+    }
+
     /// Which one it is.
     pub fn describe(&self) -> FaultGiven {
         FaultGiven {

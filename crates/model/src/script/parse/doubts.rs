@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::super::diagnostic::Sink;
+use super::super::matching::Clause;
 use super::super::rule::Rule;
 use super::super::view::ROOTS;
 use super::Node;
@@ -36,10 +37,10 @@ pub(super) fn of_rules(rules: &[Rule], sink: &mut Sink) {
             sink.warn(
                 rule.at,
                 &message,
-                "move the rule without `when` to the end, or give it `times`",
+                "move the rule that answers all to the end, or give it `times`",
             );
         }
-        if rule.clauses.is_empty() && rule.times.is_none() {
+        if rule.times.is_none() && rule.clauses.iter().all(Clause::always_holds) {
             behind = behind.or(Some(rule));
         }
         if let Some(first) = names.get(rule.name.as_str()) {

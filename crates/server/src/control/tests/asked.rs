@@ -132,6 +132,7 @@ async fn all_workspaces_are_one_too_many_for_a_call_on_one_however_many_there_ar
             "journal",
             "wait?requests=1",
             "page/timeline",
+            "files",
         ] {
             let and = if call.contains('?') { '&' } else { '?' };
             let path = format!("/_sandtable/{call}{and}workspace=*");
@@ -166,4 +167,57 @@ async fn a_text_of_rules_may_say_of_which_file_it_is() {
         let (_, told) = server.send(Some("a"), Method::POST, &path, wrong).await;
         assert_eq!(told["errors"][0]["file"], file);
     }
+}
+
+#[tokio::test]
+async fn one_of_several_texts_of_rules_is_replaced_and_the_others_stay() {
+    let server = Server::start(Config::default());
+    let put = async |path: &str, text: &str| {
+        let path = format!("/_sandtable/scripts{path}");
+        server.send(Some("a"), Method::PUT, &path, text).await
+    };
+    let rule = |name: &str| format!("- name: {name}\n  then: [{{text: hi}}]\n");
+    put("?name=one.yaml", &format!("rules:\n{}", rule("one"))).await;
+    for (name, text) in [
+        ("two", rule("two") + &rule("three")),
+        ("four", rule("four")),
+    ] {
+        let path = format!("/_sandtable/scripts?name={name}.yaml");
+        server.send(Some("a"), Method::POST, &path, &text).await;
+    }
+    let (status, loaded) = put("?source=2", &rule("five")).await;
+    assert_eq!((status, &loaded["rules"]), (StatusCode::OK, &json!(3)));
+    let (_, list) = server.get("a", "/_sandtable/scripts").await;
+    let rules = list["data"].as_array().unwrap().iter();
+    let told: Vec<_> = rules
+        .map(|rule| {
+            (
+                rule["name"].as_str().unwrap(),
+                rule["file"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("one", "one.yaml"),
+            ("five", "two.yaml"),
+            ("four", "four.yaml")
+        ]
+    );
+    assert_eq!(list["sources"][1], json!(rule("five")));
+    for (query, said) in [
+        ("?source=4", "there is no such text: the workspace has 3"),
+        ("?source=0", "there is no such text: the workspace has 3"),
+        ("?source=x", "`source=x` is not understood"),
+    ] {
+        let (status, error) = put(query, &rule("six")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
+        assert!(error.to_string().contains(said), "{query}: {error}");
+    }
+    let (status, error) = put("?source=2", "- nme: x\n").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(error.to_string().contains("two.yaml:1:3"), "{error}");
+    let (_, after) = server.get("a", "/_sandtable/scripts").await;
+    assert_eq!(after, list);
 }

@@ -78,6 +78,11 @@ async fn a_reset_tells_that_the_clock_and_the_containers_are_others() {
         (&json!("container_expired"), &json!("c"))
     );
     assert_eq!(next(&mut heard).await["type"], "clock_moved");
+    let changed = next(&mut heard).await;
+    assert_eq!(
+        (&changed["type"], &changed["what"]),
+        (&json!("setup_changed"), &json!("all"))
+    );
     put(json!({"clock": {"now": "2100-01-01T00:00:00Z", "frozen": true}})).await;
     let moved = next(&mut heard).await;
     assert_eq!(moved["now"], "2100-01-01T00:00:00.000000Z", "{moved}");
