@@ -1,5 +1,6 @@
 //! A script that is drafted from exchanges: its rules match the requests, and say what was answered.
 
+mod continuation;
 mod rest;
 mod steps;
 
@@ -51,14 +52,32 @@ enum Wants {
     Nothing,
 }
 
-/// Rules as YAML, one for each request for a message, in an order in which none answers what another was made of; other
+/// Rules as YAML, one for each question with all that was said until its turn was over, in an order in which none answers what another was made of; other
 /// requests have none. Where there is no answer that a step can give, a step is left for the author to write. What a rule
 /// does not have of its answer is named in comments before it.
 pub fn script(turns: impl IntoIterator<Item = (Value, Answer)>) -> String {
-    let turns = turns.into_iter();
-    let mut rules: Vec<Rule> = turns
-        .filter_map(|(request, answer)| rule(&request, &answer))
-        .collect();
+    let mut rules: Vec<Rule> = Vec::new();
+    // By what it waits for: the rule that goes on with it.
+    let mut waiting: HashMap<String, usize> = HashMap::new();
+    for (request, answer) in turns {
+        let brought = continuation::brought(&request);
+        let before = brought.iter().find_map(|key| waiting.get(key).copied());
+        let at = match before {
+            Some(at) if rules[at].goes_on(&answer) => at,
+            _ => {
+                let Some(rule) = rule(&request, &answer) else {
+                    continue;
+                };
+                rules.push(rule);
+                rules.len() - 1
+            }
+        };
+        if before == Some(at) {
+            // Who sends it again begins a branch of its own.
+            waiting.retain(|key, _| !brought.contains(key));
+        }
+        waiting.extend(continuation::awaited(&answer).map(|key| (key, at)));
+    }
     // Turns of one conversation stay in their order.
     rules.sort_by_key(|rule| rule.wants);
     let mut names: HashMap<String, usize> = HashMap::new();
@@ -79,6 +98,29 @@ pub fn script(turns: impl IntoIterator<Item = (Value, Answer)>) -> String {
 }
 
 impl Rule {
+    /// Takes in what was said when its turn went on; `false` if that is none of a rule's.
+    fn goes_on(&mut self, answer: &Answer) -> bool {
+        let Answer::Message(message) = answer else {
+            return false;
+        };
+        let Ok(steps) = said(message) else {
+            return false;
+        };
+        self.steps.extend(steps);
+        self.lacks(&rest::left_out(message));
+        true
+    }
+
+    /// Names what the rule does not have of an answer.
+    fn lacks(&mut self, left_out: &[String]) {
+        if !left_out.is_empty() {
+            let left_out = left_out.join(", ");
+            self.comments.push(format!(
+                "Not in the rule, though it was answered: {left_out}."
+            ));
+        }
+    }
+
     fn written(&self) -> Option<String> {
         let mut text = String::new();
         for comment in &self.comments {
@@ -140,12 +182,6 @@ fn rule(request: &Value, answer: &Answer) -> Option<Rule> {
         Answer::Other => (Vec::new(), Vec::new()),
     };
     let mut comments = Vec::new();
-    if !left_out.is_empty() {
-        let left_out = left_out.join(", ");
-        comments.push(format!(
-            "Not in the rule, though it was answered: {left_out}."
-        ));
-    }
     if let Answer::Part { why, .. } = answer {
         comments.push(format!("Not the whole answer: {why}."));
     }
@@ -155,7 +191,7 @@ fn rule(request: &Value, answer: &Answer) -> Option<Rule> {
         steps.push(json!({"text": "What the model is to say."}));
     }
     let last = messages.last().unwrap_or(&Value::Null);
-    Some(Rule {
+    let mut rule = Rule {
         when,
         // A name takes no template.
         name: clue.map_or_else(
@@ -166,7 +202,9 @@ fn rule(request: &Value, answer: &Answer) -> Option<Rule> {
         steps,
         comments,
         asks: last["role"] == "user" && !text(&last["content"]).is_empty(),
-    })
+    };
+    rule.lacks(&left_out);
+    Some(rule)
 }
 
 /// The test that a text passes which begins with the clue, or is all of it.
@@ -318,6 +356,44 @@ mod tests {
         let text = one(&request(&json!("Think.")), Answer::Message(only));
         assert!(text.contains("answered: `redacted_thinking`."), "{text}");
         assert!(text.contains("# The step is to be written"), "{text}");
+        check(&text);
+    }
+
+    #[test]
+    fn what_is_said_until_a_turn_is_over_is_one_rule() {
+        let uses = |id: &str, city: &str| json!({"type": "tool_use", "id": id, "name": "weather", "input": {"city": city}});
+        let says = |text: &str| json!({"type": "text", "text": text});
+        let answer = |reason: &str, content: &[Value]| {
+            Answer::Message(json!({"stop_reason": reason, "content": content}))
+        };
+        let mut request = request(&json!("weather"));
+        let mut turns = Vec::new();
+        let mut go_on = |content: Option<Value>, reason: &str, said: &[Value]| {
+            if let Some(content) = content {
+                let messages = request["messages"].as_array_mut().unwrap();
+                messages.push(content);
+            }
+            turns.push((request.clone(), answer(reason, said)));
+            let said = json!({"role": "assistant", "content": said});
+            request["messages"].as_array_mut().unwrap().push(said);
+        };
+        let result = |id: &str| json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": id, "content": "1"}]});
+        go_on(None, "tool_use", &[says("I look."), uses("toolu_1", "A")]);
+        go_on(Some(result("toolu_1")), "tool_use", &[uses("toolu_2", "B")]);
+        go_on(Some(result("toolu_2")), "pause_turn", &[says("Wait.")]);
+        go_on(None, "end_turn", &[says("End.")]);
+        let text = script(turns);
+        assert_eq!(text.matches("- name:").count(), 1, "{text}");
+        let order = [
+            "I look.",
+            "city: A",
+            "city: B",
+            "Wait.",
+            "pause_turn",
+            "End.",
+        ];
+        let places: Vec<_> = order.iter().map(|step| text.find(step)).collect();
+        assert!(places.is_sorted() && places[0].is_some(), "{text}");
         check(&text);
     }
 
