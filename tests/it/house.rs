@@ -47,12 +47,16 @@ const NAMED_BACKENDS: &[(&str, &[&str])] = &[
     (
         "Docker",
         &[
-            "crates/cli/src/args/config.rs",
+            "crates/cli/src/args/ground.rs",
             "crates/cli/src/doctor.rs",
             "crates/cli/src/doctor/engine.rs",
         ],
     ),
-    ("Local", &["crates/cli/src/doctor.rs"]),
+    ("Kubernetes", &["crates/cli/src/args/ground.rs"]),
+    (
+        "Local",
+        &["crates/cli/src/args/ground.rs", "crates/cli/src/doctor.rs"],
+    ),
 ];
 
 /// Soft and hard cap of a file's lines.

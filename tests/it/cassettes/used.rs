@@ -228,7 +228,7 @@ async fn scripts_that_nothing_asks_beside_recordings_are_not_judged() {
     // In a workspace of its own, as long as no turn has asked.
     let base = file(
         "base.yaml",
-        "- { name: base, when: { user: no }, then: [] }\n",
+        "- { name: base, when: { user: no }, then: [{ text: no }] }\n",
     );
     let server = TestServer::with(|config| config.scripts = base).await;
     let mount = server.request("PUT", "/_sandtable/cassettes").body(yaml);

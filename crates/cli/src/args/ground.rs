@@ -63,12 +63,15 @@ impl GroundArgs {
 
 /// The backends that a flag does something for, if these are not all.
 pub(crate) fn backends_of(id: &str) -> Option<&'static [BackendChoice]> {
-    use BackendChoice::{Auto, Docker, Kubernetes, Local};
     match id {
-        "docker_runtime" => Some(&[Auto, Docker]),
-        "image" | "warm" => Some(&[Auto, Docker, Kubernetes]),
-        "isolation" | "provision" => Some(&[Auto, Local]),
-        _ if id.starts_with("k8s_") => Some(&[Kubernetes]),
+        "docker_runtime" => Some(&[BackendChoice::Auto, BackendChoice::Docker]),
+        "image" | "warm" => Some(&[
+            BackendChoice::Auto,
+            BackendChoice::Docker,
+            BackendChoice::Kubernetes,
+        ]),
+        "isolation" | "provision" => Some(&[BackendChoice::Auto, BackendChoice::Local]),
+        _ if id.starts_with("k8s_") => Some(&[BackendChoice::Kubernetes]),
         _ => None,
     }
 }
