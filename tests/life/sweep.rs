@@ -291,6 +291,53 @@ fn the_smallest_list_of_faults_that_still_fails_is_found() {
 }
 
 #[test]
+fn a_fault_that_silences_everything_does_not_silence_the_sweep() {
+    let folder = tempfile::tempdir().unwrap();
+    let faults = folder.path().join("faults.json");
+    let silence = r#"[{"at": "http", "do": "stall", "times": "always"}]"#;
+    std::fs::write(&faults, silence).unwrap();
+    let asks = "import os,json,urllib.request as u\n\
+        body = json.dumps({'model':'claude-opus-4-6','max_tokens':9,'messages':[{'role':'user','content':'the word'}]}).encode()\n\
+        u.urlopen(u.Request(os.environ['ANTHROPIC_BASE_URL'] + '/v1/messages', data=body, headers={'x-api-key':os.environ['ANTHROPIC_API_KEY'],'anthropic-version':'2023-06-01','content-type':'application/json'}), timeout=2).read()";
+    let coverage = folder.path().join("coverage.json");
+    let command = ["python3", "-c", asks];
+    let kept = coverage.to_str().unwrap();
+    let flags = ["--only", "messages#1/http-401", "--coverage", kept];
+    let (output, _) = sweep(&flags, "", &command);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    // What the sweep asks for itself is nothing that the client has met.
+    let met: Value = serde_json::from_slice(&std::fs::read(&coverage).unwrap()).unwrap();
+    let areas = met["areas"].as_array().unwrap().iter();
+    let mut items = areas.flat_map(|area| area["items"].as_array().unwrap());
+    let listed = items.find(|item| item["name"] == "GET /v1/files");
+    assert_eq!(listed.unwrap()["count"], 0);
+
+    let output = Command::new(env!("CARGO_BIN_EXE_sandtable"))
+        .args([
+            "sweep",
+            "shrink",
+            "--backend",
+            "none",
+            "--limit",
+            "20s",
+            "--script",
+        ])
+        .arg(here("script.yaml"))
+        .arg("--faults")
+        .arg(&faults)
+        .arg("--")
+        .args(command)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(
+        told(&output).contains("crashed after "),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
 fn reports_of_all_forms_are_written_and_take_the_place_of_reports_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

@@ -52,7 +52,7 @@ const BUGS: [(&str, &str, &str, &str); 10] = [
         "retry_duplicates",
         "messages#1/lost-reset",
         "duplicated",
-        "POST /v1/messages was carried out 2 times",
+        "had POST /v1/messages carried out 2 times",
     ),
     (
         "ignored_pause",

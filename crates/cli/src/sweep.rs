@@ -1,15 +1,17 @@
 //! `sandtable sweep`: every fault at every request of a command, and what became of it.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use clap::CommandFactory as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
-use super::args::{ServeArgs, ShrinkArgs, SweepArgs, SweepCommand, SweepHow};
+use super::args::{Cli, ServeArgs, ShrinkArgs, SweepArgs, SweepCommand, SweepHow};
 use super::coverage::CoverageError;
 use super::output::{self, Form};
 use super::remote::Remote;
@@ -74,7 +76,7 @@ pub(super) async fn run(args: SweepArgs) -> ExitCode {
         limit: args.how.limit,
         only: args.only,
         is_replay: !args.serve.cassettes.is_empty(),
-        repeat: repeat(std::env::args().collect()),
+        repeat: repeat(std::env::args().collect(), |name| std::env::var(name).ok()),
         command: words,
     };
     let fresh = args.how.fresh_sandboxes;
@@ -249,6 +251,7 @@ async fn with_server<T>(
                 }
                 SweepError::Server { .. }
                 | SweepError::Answer { .. }
+                | SweepError::Slow { .. }
                 | SweepError::Folder(_)
                 | SweepError::Command(_) => FAILURE,
             };
@@ -302,9 +305,10 @@ fn faults(paths: &[std::path::PathBuf]) -> Result<Vec<Value>, Diagnostic> {
     Ok(all)
 }
 
-/// This command line with one cell, `{}`, in place of what chose cells.
-fn repeat(words: Vec<String>) -> String {
+/// This command line with one cell, `{}`, in place of what chose cells, behind the flags that came by variables.
+fn repeat(words: Vec<String>, variable: impl Fn(&str) -> Option<String>) -> String {
     let mut line = "sandtable sweep --only {}".to_owned();
+    let mut typed = HashSet::new();
     let mut words = words.into_iter().skip(1).peekable();
     let mut skipping = false;
     let mut behind = false;
@@ -328,11 +332,34 @@ fn repeat(words: Vec<String>) -> String {
             if word == "--pairs" {
                 continue;
             }
+            typed.insert(name.to_owned());
         }
         line.push(' ');
         line.push_str(&sweep::quoted(&word));
     }
-    line
+    format!("{}{line}", by_variables(&typed, variable))
+}
+
+/// The variables that set flags which are not typed, as a shell sets them for one command.
+fn by_variables(typed: &HashSet<String>, variable: impl Fn(&str) -> Option<String>) -> String {
+    let command = Cli::command();
+    let flags = command.find_subcommand("sweep");
+    let flags = flags.into_iter().flat_map(clap::Command::get_arguments);
+    let mut set = String::new();
+    for flag in flags {
+        let (Some(name), Some(long)) = (flag.get_env(), flag.get_long()) else {
+            continue;
+        };
+        let (name, long) = (name.to_string_lossy(), format!("--{long}"));
+        let is_repeated = !NOT_REPEATED.contains(&&*long) && !flag.is_hide_env_values_set();
+        if is_repeated
+            && !typed.contains(&long)
+            && let Some(value) = variable(&name)
+        {
+            set.push_str(&format!("{name}={} ", sweep::quoted(&value)));
+        }
+    }
+    set
 }
 
 /// Runs that are over, and how long the others may take; on a terminal alone.
@@ -363,9 +390,22 @@ mod tests {
         let words = "/bin/sandtable sweep --script a.yaml --json out.json --budget=50 --pairs --seed 7 -- python -c".split(' ');
         let mut words: Vec<String> = words.map(str::to_owned).collect();
         words.push("print('--json x')".to_owned());
+        let line = "sandtable sweep --only {} --script a.yaml --seed 7 -- python -c 'print('\\''--json x'\\'')'";
+        assert_eq!(repeat(words.clone(), |_| None), line);
+        let variable = |name: &str| {
+            let set = [
+                ("SANDTABLE_SCRIPT", "b.yaml"),
+                ("SANDTABLE_COVERAGE", "c.json"),
+                ("SANDTABLE_CONTROL_TOKEN", "secret"),
+                ("SANDTABLE_QUIRK", "a=1,b=2 3"),
+            ];
+            let found = set.into_iter().find(|(known, _)| *known == name)?;
+            Some(found.1.to_owned())
+        };
+        // What is typed wins.
         assert_eq!(
-            repeat(words),
-            "sandtable sweep --only {} --script a.yaml --seed 7 -- python -c 'print('\\''--json x'\\'')'"
+            repeat(words, variable),
+            format!("SANDTABLE_QUIRK='a=1,b=2 3' {line}")
         );
     }
 }

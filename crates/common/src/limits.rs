@@ -172,6 +172,8 @@ pub const VERIFY_MEMORY: usize = 4096;
 pub const VERIFY_ARCHIVED: usize = 1000;
 /// Of what a client prints in a run of a sweep, the first and the last.
 pub const SWEEP_OUTPUT_BYTES: usize = 64 * 1024;
+/// Of a text that a finding of a sweep quotes, the beginning.
+pub const SWEEP_QUOTED_CHARS: usize = 80;
 /// Calls whose results a server keeps for containers with the same past.
 pub const REUSED_CALLS: usize = 4096;
 /// Files of such a call; what leaves more runs each time.

@@ -10,6 +10,7 @@ use super::SweepError;
 use super::effects::{Effects, message};
 use super::process::End;
 use super::run::Run;
+use super::secrets::Secrets;
 use common::bounded;
 
 /// The shortest limit of a run that nobody gave a limit.
@@ -85,7 +86,7 @@ impl Baseline {
                 End::Signal(signal) => format!("signal {signal}"),
                 End::Limit => "it did not end in time".to_owned(),
             };
-            let tail = tail(&run.stderr);
+            let tail = tail(&Secrets::known().hidden(&run.stderr));
             return Err(SweepError::Baseline { how, tail });
         }
         let mut runs = runs.into_iter();

@@ -1,10 +1,15 @@
 //! Control calls to the server that is swept, for one workspace.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::SweepError;
 use client::Keyed;
+
+/// How long the server may take for a call: a reset ends the run's sandboxes.
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// One workspace of the server.
 #[derive(Debug, Clone, Copy)]
@@ -39,12 +44,38 @@ impl Client<'_> {
             url: self.url,
             key: self.key,
             token: self.token,
-            betas: "files-api-2025-04-14",
+            betas: "",
         };
-        let answer = keyed.send(method, path, "application/json", body).await;
+        let answer = keyed.send(method, path, "application/json", body);
+        let answer = tokio::time::timeout(LIMIT, answer).await;
+        let answer = answer.map_err(|_| SweepError::Slow {
+            path: path.to_owned(),
+            limit: LIMIT,
+        })?;
         answer.map_err(|source| SweepError::Server {
             path: path.to_owned(),
             source,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_answer_is_not_waited_for_without_end() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let client = Client {
+            url: &url,
+            key: "sk-ant-sweep-0",
+            token: None,
+        };
+        let error = client.post("/_sandtable/reset", String::new()).await;
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "/_sandtable/reset: the server has not answered within 120 s"
+        );
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::LazyLock;
 
-use control_api::Exchange;
+use control_api::{Exchange, KeptFile};
 use regex::Regex;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::sse::Decoder;
+
+use super::secrets::Secrets;
 
 use cassette::message::Fold;
 
@@ -23,16 +24,6 @@ pub(super) struct Message {
     pub(super) first_call: Option<u64>,
     /// The stream ended with an error.
     pub(super) is_broken: bool,
-}
-
-/// A file as the list of files has it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct File {
-    pub(super) id: String,
-    pub(super) filename: String,
-    pub(super) size_bytes: u64,
-    #[serde(default)]
-    pub(super) downloadable: bool,
 }
 
 /// A file that was fetched.
@@ -77,7 +68,7 @@ impl Effects {
     /// `unheard` tells of which exchanges the client cannot have heard the answer.
     pub(super) fn of(
         exchanges: &[Exchange],
-        files: &[File],
+        files: &[KeptFile],
         unheard: impl Fn(&Exchange) -> bool,
     ) -> Self {
         let mut effects = Self::default();
@@ -290,7 +281,7 @@ fn digests(exchanges: &[Exchange]) -> HashMap<String, String> {
 }
 
 /// The names of files by their ids, from all that was said of them.
-fn names(exchanges: &[Exchange], files: &[File]) -> HashMap<String, String> {
+fn names(exchanges: &[Exchange], files: &[KeptFile]) -> HashMap<String, String> {
     let mut names = HashMap::new();
     for exchange in exchanges {
         let body = &exchange.response_body;
@@ -344,7 +335,8 @@ fn canonical(blocks: &[Value], stop: &str) -> String {
         text.push('\n');
     }
     text.push_str(stop);
-    scrubbed(&text)
+    // Before a part of it is shown: half a secret is found no more.
+    scrubbed(&Secrets::known().hidden(&text))
 }
 
 /// The text with ids as `file_*`.
@@ -483,12 +475,11 @@ mod tests {
                 "response_headers": {}, "response_body": {"id": "file_1", "filename": "a.csv"}, "lints": [],
             }))
             .unwrap();
-            let file = File {
-                id: "file_1".to_owned(),
-                filename: "a.csv".to_owned(),
-                size_bytes: 3,
-                downloadable: false,
-            };
+            let file = serde_json::from_value(json!({
+                "id": "file_1", "filename": "a.csv", "mime_type": "text/csv", "size_bytes": 3,
+                "created_at": "2026-01-04T20:47:05Z", "downloadable": false,
+            }))
+            .unwrap();
             Effects::of(&[exchange], &[file], |_| false)
         };
         assert!(run("aa").differences(&run("aa")).is_empty());

@@ -10,7 +10,7 @@ use super::effects::message;
 use super::outcome::{Finding, Outcome, fell};
 use super::process::End;
 use super::run::Run;
-use crate::generate::{self, Case};
+use crate::generate::{self, Case, gist};
 
 /// The name that stands for a request in cells.
 const NAME: &str = "fuzz";
@@ -139,7 +139,10 @@ pub(super) fn judge(run: &Run, id: &str, baseline: &Baseline) -> Vec<Finding> {
         findings.push(Finding {
             outcome: Outcome::Mistaken,
             bad: true,
-            says: format!("did not print the text of the last answer, which is {missed:?}"),
+            says: format!(
+                "did not print the text of the last answer, which is {:?}",
+                gist(missed)
+            ),
         });
     }
     if findings.is_empty() {

@@ -14,6 +14,7 @@ mod words;
 use serde_json::Value;
 
 pub use judge::echoed;
+pub(crate) use judge::gist;
 pub use tape::smaller;
 
 use tape::Tape;

@@ -15,6 +15,8 @@ mod process;
 mod raw;
 mod report;
 mod run;
+mod secrets;
+mod shell;
 mod shrink;
 mod table;
 
@@ -27,8 +29,8 @@ use futures_util::StreamExt as _;
 pub use plan::Budget;
 pub use report::Report;
 pub use run::Place;
+pub use shell::quoted;
 pub use shrink::shrink;
-pub use table::quoted;
 
 use baseline::Baseline;
 use catalogue::{Cell, Setting};
@@ -68,7 +70,8 @@ pub struct Options {
 impl Options {
     /// The command line that plays one cell alone.
     fn alone(&self, id: &str) -> String {
-        self.repeat.replacen("{}", &quoted(id), 1)
+        let only = format!("--only {}", quoted(id));
+        self.repeat.replacen("--only {}", &only, 1)
     }
 }
 
@@ -82,6 +85,8 @@ pub enum SweepError {
         path: String,
         source: serde_json::Error,
     },
+    #[error("{path}: the server has not answered within {} s", .limit.as_secs())]
+    Slow { path: String, limit: Duration },
     #[error("the command cannot be run: {0}")]
     Command(std::io::Error),
     #[error("a run gets no folder: {0}")]
@@ -102,9 +107,11 @@ pub enum SweepError {
 impl Hinted for SweepError {
     fn hint(&self) -> Option<Cow<'_, str>> {
         Some(Cow::Borrowed(match self {
-            Self::Server { .. } | Self::Answer { .. } | Self::Command(_) | Self::Folder(_) => {
-                return None;
-            }
+            Self::Server { .. }
+            | Self::Answer { .. }
+            | Self::Slow { .. }
+            | Self::Command(_)
+            | Self::Folder(_) => return None,
             Self::Baseline { .. } => {
                 "a sweep needs a command that succeeds; `sandtable run -- COMMAND` shows why it does not"
             }

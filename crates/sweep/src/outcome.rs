@@ -14,7 +14,6 @@ use super::effects::{Effects, Upload, missing, not_fetched};
 use super::process::End;
 use super::raw;
 use super::run::Run;
-use leaks::Leaks;
 
 /// So many attempts are too many, whoever asks.
 const MOST_ATTEMPTS: u64 = 10;
@@ -72,7 +71,7 @@ impl<'de> Deserialize<'de> for Outcome {
     }
 }
 
-/// One thing that is to be said of a run.
+/// One thing that is to be said of a run. The text goes on from "the client".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     pub outcome: Outcome,
@@ -113,11 +112,8 @@ pub(super) fn judge(run: &Run, expect: Expect, baseline: &Baseline) -> Vec<Findi
 pub(super) fn of_baseline(run: &Run) -> Vec<Finding> {
     let mut findings = leaks::of(run, None);
     for twice in &run.verdict.duplicated {
-        let says = format!(
-            "{} was carried out {} times",
-            twice.request,
-            twice.request_ids.len()
-        );
+        let times = twice.request_ids.len();
+        let says = format!("had {} carried out {times} times", twice.request);
         findings.push(Finding::bad(Outcome::Duplicated, says));
     }
     for lint in run.verdict.lints.iter().filter(|lint| is_error(lint.level)) {
@@ -126,7 +122,7 @@ pub(super) fn of_baseline(run: &Run) -> Vec<Finding> {
     for miss in &run.verdict.unmatched {
         findings.push(Finding::bad(
             Outcome::Degraded,
-            format!("a turn was not answered: {}", miss.message),
+            format!("got no answer to a turn: {}", miss.message),
         ));
     }
     findings
@@ -137,7 +133,7 @@ fn is_error(level: control_api::LintLevel) -> bool {
 }
 
 fn told(lint: &control_api::FoundLint) -> String {
-    format!("{} ({})", lint.message, lint.code)
+    format!("made a mistake: {} ({})", lint.message, lint.code)
 }
 
 /// How the client ended, and how far it came.
@@ -156,7 +152,7 @@ fn ending(run: &Run, expect: Expect, baseline: &Baseline) -> Finding {
     }
     let code = match run.end {
         End::Exited(0) if !met => {
-            return Finding::new(Outcome::NotMet, false, "the fault had no occasion");
+            return Finding::new(Outcome::NotMet, false, "gave the fault no occasion");
         }
         End::Exited(0) => return well(run, expect, baseline),
         End::Exited(code) | End::Signal(code) => code,
@@ -333,7 +329,7 @@ fn twice(run: &Run, expect: Expect, baseline: &Baseline) -> Vec<Finding> {
         for twice in &run.verdict.duplicated {
             let times = twice.request_ids.len();
             let says = format!(
-                "{} was carried out {times} times and left {}",
+                "had {} carried out {times} times, which left {}",
                 twice.request,
                 twice.ids.join(", ")
             );
@@ -346,7 +342,7 @@ fn twice(run: &Run, expect: Expect, baseline: &Baseline) -> Vec<Finding> {
         let Upload { name, bytes, .. } = upload;
         let before = baseline.effects.uploads.get(upload).copied().unwrap_or(0);
         let says = format!(
-            "`{name}` ({bytes} bytes) is there {times} times at the end, without the fault {before} times"
+            "left `{name}` ({bytes} bytes) there {times} times, without the fault {before} times"
         );
         let ended_well = run.end == End::Exited(0);
         let again = effects.uploaded > baseline.effects.uploaded;
@@ -450,11 +446,6 @@ pub(super) fn struck(run: &Run, exchange: &Exchange) -> Vec<u64> {
     let attempts = run.verdict.faults.iter().flat_map(|chain| &chain.attempts);
     let same = attempts.filter(|attempt| attempt.request_id == exchange.id);
     same.flat_map(|attempt| attempt.faults.clone()).collect()
-}
-
-/// Secrets are taken out of what a report shows.
-pub(super) fn without_secrets(run: &Run, text: &str) -> String {
-    Leaks::known(run).hidden(text)
 }
 
 #[cfg(test)]

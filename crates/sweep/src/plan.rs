@@ -40,9 +40,14 @@ pub(super) fn share(options: &Options) -> Option<Budget> {
 /// Those that are wanted, in the order of the catalogue, or sampled where there is a budget.
 pub(super) fn choose(all: &[Cell], options: &Options) -> Result<Vec<Cell>, SweepError> {
     if !options.only.is_empty() {
+        let mut known = all.to_vec();
+        // Recordings answer nothing that nobody wrote.
+        if !options.is_replay {
+            known.extend(fuzz::cells(options.seed, options.fuzz));
+        }
         let mut chosen: Vec<Cell> = Vec::new();
         for id in &options.only {
-            for cell in named(all, id)? {
+            for cell in named(&known, id)? {
                 if !chosen.contains(&cell) {
                     chosen.push(cell);
                 }
@@ -259,6 +264,30 @@ mod tests {
         assert_eq!(pair[0].faults.len(), 2);
         let error = common::hinted::told(&only(&["files#1/cur"]).unwrap_err());
         assert!(error.contains("files#1/cut"), "{error}");
+    }
+
+    #[test]
+    fn conversations_that_nobody_wrote_are_named_as_other_cells_are() {
+        let only = |id: &str, fuzz| {
+            let options = Options {
+                only: vec![id.to_owned()],
+                fuzz,
+                seed: 3,
+                ..Options::default()
+            };
+            choose(&all(), &options)
+        };
+        for id in ["fuzz", "fuzz/*", "fuzz/3-*"] {
+            let ids: Vec<_> = only(id, 2)
+                .unwrap()
+                .into_iter()
+                .map(|cell| cell.id)
+                .collect();
+            assert_eq!(ids, ["fuzz/3-0", "fuzz/3-1"], "{id}");
+        }
+        assert!(only("fuzz/*", 0).is_err());
+        let error = common::hinted::told(&only("fuzz/4-*", 2).unwrap_err());
+        assert!(error.contains("there are fuzz/3-0, fuzz/3-1"), "{error}");
     }
 
     #[test]

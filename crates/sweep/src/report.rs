@@ -16,6 +16,7 @@ use super::effects::scrubbed;
 use super::outcome::{self, Finding, Outcome};
 use super::process::End;
 use super::run::Run;
+use super::secrets::Secrets;
 use super::{Options, fuzz};
 
 /// So much of what a client printed is in a report.
@@ -148,10 +149,12 @@ impl Report {
 
     /// Of a sweep that was stopped before it knew anything.
     pub(super) fn interrupted(options: &Options) -> Self {
-        Self {
+        let mut report = Self {
             interrupted: true,
             ..Self::empty(options)
-        }
+        };
+        report.hide(Secrets::known());
+        report
     }
 
     /// Those that came out well, and met their fault.
@@ -174,6 +177,32 @@ impl Report {
         }
         self.ok = !self.cells.iter().any(|cell| cell.new)
             && !self.baseline.findings.iter().any(|finding| finding.bad);
+        self.hide(Secrets::known());
+    }
+
+    /// Takes secrets out of all that is shown: clients name files and paths after them, and command lines hold some.
+    fn hide(&mut self, secrets: &Secrets) {
+        let hide = |text: &mut String| *text = secrets.hidden(text);
+        let Self {
+            command,
+            requests,
+            baseline,
+            cells,
+            repeat,
+            ..
+        } = self;
+        command.iter_mut().chain([repeat]).for_each(hide);
+        for RequestReport { name, title } in requests {
+            [name, title].into_iter().for_each(hide);
+        }
+        baseline.differences.iter_mut().for_each(hide);
+        let findings = baseline.findings.iter_mut();
+        findings.for_each(|finding| hide(&mut finding.says));
+        for cell in cells {
+            cell.texts().into_iter().for_each(hide);
+            let faults = std::mem::take(&mut cell.faults).into_iter();
+            cell.faults = faults.map(|fault| secrets.hidden_in(fault)).collect();
+        }
     }
 
     /// Takes what was bad in an earlier report for known.
@@ -237,8 +266,10 @@ impl CellReport {
             client_left: exchange.client_left,
             struck: !outcome::struck(run, exchange).is_empty(),
         });
+        // Before anything is cut: half a secret is found no more.
+        let secrets = Secrets::known();
         let hidden = findings.iter().map(|finding| Finding {
-            says: scrubbed(&outcome::without_secrets(run, &finding.says)),
+            says: scrubbed(&secrets.hidden(&finding.says)),
             ..finding.clone()
         });
         Self {
@@ -255,10 +286,32 @@ impl CellReport {
             end: run.end,
             seconds: run.took.as_secs_f64(),
             wire: wire.collect(),
-            stderr: tail(&outcome::without_secrets(run, &run.stderr)),
+            stderr: tail(&secrets.hidden(&run.stderr)),
             repeat: options.alone(&cell.id),
             smallest: None,
         }
+    }
+
+    /// Every text that is not a word of ours.
+    fn texts(&mut self) -> Vec<&mut String> {
+        let Self {
+            id,
+            request,
+            says,
+            findings,
+            wire,
+            stderr,
+            repeat,
+            smallest,
+            ..
+        } = self;
+        let mut texts = vec![id, request, says, stderr, repeat];
+        texts.extend(findings.iter_mut().map(|finding| &mut finding.says));
+        texts.extend(smallest.iter_mut().map(|smallest| &mut smallest.repeat));
+        for WireReport { method, path, .. } in wire {
+            texts.extend([method, path]);
+        }
+        texts
     }
 
     pub(super) fn is_pair(&self) -> bool {

@@ -4,14 +4,12 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use control_api::{Exchange, FaultState, JournalGrowth, Verdict};
-use serde::Deserialize;
+use control_api::{Exchange, FaultState, JournalGrowth, KeptFile, List, Verdict};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::SweepError;
 use super::client::Client;
-use super::effects::File;
 use super::process::{self, End};
 use common::ids::Ids;
 use common::private;
@@ -59,15 +57,9 @@ pub(crate) struct Run {
     pub(super) verdict: Verdict,
     pub(super) faults: Vec<FaultState>,
     /// Those that are there at the end.
-    pub(super) files: Vec<File>,
+    pub(super) files: Vec<KeptFile>,
     /// Requests that were open long after the command had ended.
     pub(super) left_open: u64,
-}
-
-#[derive(Deserialize)]
-struct Listed<T> {
-    #[serde(default = "Vec::new")]
-    data: Vec<T>,
 }
 
 impl Place<'_> {
@@ -155,10 +147,10 @@ async fn settle(client: Client<'_>, looks: u32) -> Result<u64, SweepError> {
     }
 }
 
-/// The server's record of a client; the list of files last, for that counts as looking at them.
+/// The server's record of a client, by calls that meet no fault and are no requests of the client's.
 async fn look(
     client: Client<'_>,
-) -> Result<(Vec<Exchange>, Verdict, Vec<FaultState>, Vec<File>), SweepError> {
+) -> Result<(Vec<Exchange>, Verdict, Vec<FaultState>, Vec<KeptFile>), SweepError> {
     let mut exchanges = Vec::new();
     let mut after = 0;
     loop {
@@ -172,9 +164,7 @@ async fn look(
     }
     exchanges.retain(|exchange| exchange.batch.is_none() && exchange.path.starts_with("/v1/"));
     let verdict = client.get("/_sandtable/verify?lints=off").await?;
-    let faults: Listed<FaultState> = client.get("/_sandtable/faults").await?;
-    // Recordings may have no answer to this.
-    let files: Result<Listed<File>, _> = client.get("/v1/files?limit=1000").await;
-    let files = files.map(|files| files.data).unwrap_or_default();
-    Ok((exchanges, verdict, faults.data, files))
+    let faults: List<FaultState> = client.get("/_sandtable/faults").await?;
+    let files: List<KeptFile> = client.get("/_sandtable/files").await?;
+    Ok((exchanges, verdict, faults.data, files.data))
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::baseline::Baseline;
 use super::catalogue::{Expect, Less};
 use super::outcome::{self, Outcome};
+use super::secrets::Secrets;
 use super::{Options, Place, SweepError};
 
 /// The faults that are left, and how many runs it took.
@@ -54,7 +55,7 @@ pub async fn shrink(
             .await?;
         let first = outcome::judge(&run, ANY, &baseline).into_iter().next();
         Ok(first.map_or((Outcome::NotMet, String::new()), |first| {
-            let says = outcome::without_secrets(&run, &first.says);
+            let says = Secrets::known().hidden(&first.says);
             (first.outcome, says)
         }))
     };

@@ -1,12 +1,24 @@
 //! Whether a client has read a conversation right: by what it prints, and by what it sends back.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
+
+use common::limits;
 
 /// Whether `says` is nowhere in what was printed. Line ends, and space at the edges, are the terminal's business.
 pub(super) fn missed(says: &str, printed: &str) -> bool {
     let said = plain(says);
     let said = said.trim();
     !said.is_empty() && !plain(printed).contains(said)
+}
+
+/// The beginning of a text, for a sentence.
+pub(crate) fn gist(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(limits::SWEEP_QUOTED_CHARS) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
 }
 
 fn plain(text: &str) -> String {
@@ -47,17 +59,20 @@ fn differs(block: &Value, said: &[&Value]) -> Option<String> {
         "text" | "thinking" => {
             let member = &block[kind];
             let known = same_kind().any(|other| other[kind] == *member);
-            (!known).then(|| format!("a block of {kind} came back that was never said: {member}"))
+            (!known).then(|| {
+                let member = member.to_string();
+                let member = gist(&member);
+                format!("a block of {kind} came back that was never said: {member}")
+            })
         }
         "tool_use" | "server_tool_use" | "mcp_tool_use" => {
             let other = same_kind().find(|other| other["id"] == block["id"])?;
             ["name", "input"].into_iter().find_map(|member| {
                 let (sent, came) = (&other[member], &block[member]);
                 (sent != came).then(|| {
-                    format!(
-                        "the {member} of call {} came back as {came}, it was {sent}",
-                        block["id"]
-                    )
+                    let (sent, came) = (sent.to_string(), came.to_string());
+                    let (sent, came, id) = (gist(&sent), gist(&came), &block["id"]);
+                    format!("the {member} of call {id} came back as {came}, it was {sent}")
                 })
             })
         }

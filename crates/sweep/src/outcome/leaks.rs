@@ -1,50 +1,24 @@
 //! Secrets in what a client prints or sends.
 
+use std::collections::BTreeSet;
+
+use control_api::Exchange;
+use serde_json::Value;
+
 use super::super::run::Run;
+use super::super::secrets::Secrets;
 use super::{Finding, Outcome};
 
 /// The journal's replacement of a key.
 const REDACTED: &str = "[redacted]";
-/// Anything shorter is no secret, or is found by chance.
-const SHORTEST: usize = 12;
-/// Parts of the names of variables that hold one.
-const NAMES: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
-
-/// The secrets that a client was given: a name and a value each.
-pub(super) struct Leaks(Vec<(String, String)>);
-
-impl Leaks {
-    pub(super) fn known(run: &Run) -> Self {
-        let mut secrets = vec![("the API key".to_owned(), run.key.clone())];
-        for (name, value) in std::env::vars_os() {
-            let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else {
-                continue;
-            };
-            let upper = name.to_ascii_uppercase();
-            let secret = NAMES.iter().any(|part| upper.contains(part));
-            // A path is where a secret is, and none itself.
-            let own = matches!(name, "ANTHROPIC_API_KEY" | "ANTHROPIC_AUTH_TOKEN");
-            if secret && !own && value.len() >= SHORTEST && !value.contains('/') {
-                secrets.push((format!("the value of {name}"), value.to_owned()));
-            }
-        }
-        Self(secrets)
-    }
-
-    pub(super) fn hidden(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for (_, value) in &self.0 {
-            text = text.replace(value, REDACTED);
-        }
-        text
-    }
-}
 
 /// The findings of secrets that are told where they must not be, and were not by the run without faults.
 pub(super) fn of(run: &Run, baseline: Option<&Run>) -> Vec<Finding> {
+    let secrets = Secrets::known();
     let mut findings = Vec::new();
-    let known = baseline.map(leaking).unwrap_or_default();
-    for says in leaking(run) {
+    let known = baseline.map(|baseline| leaking(secrets, baseline));
+    let known = known.unwrap_or_default();
+    for says in leaking(secrets, run) {
         if !known.contains(&says) {
             findings.push(Finding::bad(Outcome::Leaked, says));
         }
@@ -52,35 +26,114 @@ pub(super) fn of(run: &Run, baseline: Option<&Run>) -> Vec<Finding> {
     findings
 }
 
-fn leaking(run: &Run) -> Vec<String> {
+/// All that the journal has of a request: without the headers that are meant for keys, and the bytes of uploads.
+fn said(exchange: &Exchange) -> impl Iterator<Item = String> {
+    let headers = exchange.request_headers.iter();
+    let headers = headers.map(|(name, value)| match value.as_str() {
+        Some(value) => format!("{name}: {value}"),
+        None => name.clone(),
+    });
+    let body = match &exchange.request_body {
+        Value::String(text) => text.clone(),
+        body => body.to_string(),
+    };
+    [exchange.path.clone(), body]
+        .into_iter()
+        .chain(exchange.query.clone())
+        .chain(headers)
+}
+
+fn leaking(secrets: &Secrets, run: &Run) -> Vec<String> {
     let mut told = Vec::new();
-    for (name, value) in Leaks::known(run).0 {
-        for (place, text) in [("stderr", &run.stderr), ("stdout", &run.stdout)] {
-            if text.contains(&value) {
-                told.push(format!("printed {name} on {place}"));
-            }
+    for (place, text) in [("stderr", &run.stderr), ("stdout", &run.stdout)] {
+        if text.contains(&run.key) {
+            told.push(format!("printed the API key on {place}"));
         }
-        if run
-            .exchanges
-            .iter()
-            .any(|exchange| said(exchange).contains(&value))
-        {
-            told.push(format!("sent {name} in a request"));
-        }
+        let names = secrets.told_by(text).into_iter();
+        told.extend(names.map(|name| format!("printed the value of {name} on {place}")));
     }
-    // The journal has taken the key out already.
-    if run
-        .exchanges
-        .iter()
-        .any(|exchange| said(exchange).contains(REDACTED))
-    {
-        told.push("sent the API key in a request's URL or body".to_owned());
+    let mut sent = BTreeSet::new();
+    let mut sends_key = false;
+    for text in run.exchanges.iter().flat_map(said) {
+        sent.extend(secrets.told_by(&text));
+        // The journal has taken the key out already.
+        sends_key |= text.contains(REDACTED);
+    }
+    let names = sent.into_iter();
+    told.extend(names.map(|name| format!("sent the value of {name} in a request")));
+    if sends_key {
+        told.push("sent the API key in a request's URL, body, or another header".to_owned());
     }
     told
 }
 
-/// URL and body.
-fn said(exchange: &control_api::Exchange) -> String {
-    let query = exchange.query.as_deref().unwrap_or_default();
-    format!("{} {query} {}", exchange.path, exchange.request_body)
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{exchange, run};
+    use super::*;
+    use serde_json::json;
+
+    const SLASHES: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+    fn secrets(variables: &[(&str, &str)]) -> Secrets {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        Secrets::of(variables)
+    }
+
+    #[test]
+    fn a_secret_is_found_wherever_it_is_printed_or_sent() {
+        let pem = "-----BEGIN KEY-----\nMIIEvQIBADAN\"x'y\n-----END KEY-----";
+        let known = secrets(&[
+            ("AWS_SECRET_ACCESS_KEY", SLASHES),
+            ("DB_PASSWORD", "hunter2hunt\n"),
+            ("tls_key", pem),
+            ("HOME", "/home/someone/here"),
+        ]);
+        let printed = |text: &str| {
+            let mut seen = run(Vec::new());
+            seen.stderr = text.to_owned();
+            leaking(&known, &seen)
+        };
+        let aws = "printed the value of AWS_SECRET_ACCESS_KEY on stderr";
+        assert_eq!(printed(&format!("debug: {SLASHES}!")), [aws]);
+        assert_eq!(
+            printed("wJalrXUtnFEMI%2FK7MDENG%2FbPxRfiCYEXAMPLEKEY"),
+            [aws]
+        );
+        assert_eq!(
+            printed("user:hunter2hunt"),
+            ["printed the value of DB_PASSWORD on stderr"]
+        );
+        let escaped = json!({ "key": pem }).to_string();
+        assert_eq!(
+            printed(&escaped),
+            ["printed the value of tls_key on stderr"]
+        );
+        assert!(printed("at /home/someone/here: hunter2").is_empty());
+
+        let sent = |change: &dyn Fn(&mut Exchange)| {
+            let mut one = exchange("req_1", "POST", "/v1/messages", 200, &Value::Null);
+            change(&mut one);
+            leaking(&known, &run(vec![one]))
+        };
+        let aws = ["sent the value of AWS_SECRET_ACCESS_KEY in a request"];
+        let body = json!({"messages": [{"role": "user", "content": format!("a {SLASHES}")}]});
+        assert_eq!(sent(&|one| one.request_body = body.clone()), aws);
+        assert_eq!(sent(&|one| one.request_body = json!(SLASHES)), aws);
+        assert_eq!(sent(&|one| one.path = format!("/v1/files/{SLASHES}")), aws);
+        let query = "q=wJalrXUtnFEMI%2FK7MDENG%2FbPxRfiCYEXAMPLEKEY";
+        assert_eq!(sent(&|one| one.query = Some(query.to_owned())), aws);
+        let header = |one: &mut Exchange, value: &str| {
+            one.request_headers
+                .insert("x-debug".to_owned(), value.into());
+        };
+        assert_eq!(sent(&|one| header(one, SLASHES)), aws);
+        assert_eq!(
+            sent(&|one| header(one, REDACTED)),
+            ["sent the API key in a request's URL, body, or another header"]
+        );
+        assert!(sent(&|one| header(one, "fine")).is_empty());
+    }
 }

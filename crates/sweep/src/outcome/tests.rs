@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use control_api::{Exchange, FaultState, Verdict};
+use control_api::{Exchange, FaultState, KeptFile, Verdict};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::effects::File;
+use crate::secrets::Secrets;
 
 fn verdict(more: &Value) -> Verdict {
     let mut all = json!({
@@ -20,7 +20,13 @@ fn verdict(more: &Value) -> Verdict {
     serde_json::from_value(all).unwrap()
 }
 
-fn exchange(id: &str, method: &str, path: &str, status: u16, answer: &Value) -> Exchange {
+pub(super) fn exchange(
+    id: &str,
+    method: &str,
+    path: &str,
+    status: u16,
+    answer: &Value,
+) -> Exchange {
     serde_json::from_value(json!({
         "id": id, "at": "2026-01-04T20:47:05Z", "method": method, "path": path, "status": status, "duration_ms": 1.0,
         "workspace": "wrkspc_1", "request_headers": {}, "request_body": {"tools": [{}]}, "response_headers": {},
@@ -44,13 +50,16 @@ fn fetched(id: &str) -> Exchange {
     )
 }
 
-fn run(exchanges: Vec<Exchange>) -> Run {
-    let file = File {
-        id: "file_011CPabcdefgh".into(),
-        filename: "table.csv".into(),
-        size_bytes: 3,
-        downloadable: true,
-    };
+fn file(id: &str, filename: &str, downloadable: bool) -> KeptFile {
+    serde_json::from_value(json!({
+        "id": id, "filename": filename, "mime_type": "text/csv", "size_bytes": 3, "created_at": "2026-01-04T20:47:05Z",
+        "downloadable": downloadable,
+    }))
+    .unwrap()
+}
+
+pub(super) fn run(exchanges: Vec<Exchange>) -> Run {
+    let file = file("file_011CPabcdefgh", "table.csv", true);
     let fault: FaultState = serde_json::from_value(
         json!({"id": 1, "layer": "workspace", "fault": {"at": "http"}, "matched": 1, "fired": 1, "left": 0}),
     )
@@ -194,12 +203,7 @@ fn a_message_is_giving_up_and_a_stack_or_silence_is_a_crash() {
 #[test]
 fn an_upload_that_is_left_where_none_was_is_a_duplicate_or_lost() {
     let mut seen = run(vec![answer("req_1", "soup"), fetched("req_2")]);
-    seen.files.push(File {
-        id: "file_2".into(),
-        filename: "in.csv".into(),
-        size_bytes: 9,
-        downloadable: false,
-    });
+    seen.files.push(file("file_2", "in.csv", false));
     assert_eq!(worst(&seen, CAREFUL).0, Outcome::Lost);
     seen.exchanges
         .push(exchange("req_3", "POST", "/v1/files", 200, &Value::Null));
@@ -241,7 +245,7 @@ fn the_worst_comes_first_and_nothing_is_dropped() {
             Degraded
         ]
     );
-    assert!(!without_secrets(&seen, &seen.stderr).contains(&seen.key));
+    assert!(!Secrets::known().hidden(&seen.stderr).contains(&seen.key));
 }
 
 #[test]

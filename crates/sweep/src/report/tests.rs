@@ -68,6 +68,50 @@ fn a_finding_of_several_lines_stands_in_one() {
 }
 
 #[test]
+fn no_text_of_a_report_has_a_secret() {
+    let secret = "wJalrXUtnFEMI/K7MDENG";
+    // In each text that a client, its files, or a command line can have filled.
+    let texts = [
+        "POST /v1/messages #1 (stream)",
+        "ended with 1",
+        "/v1/messages",
+        "line <b>",
+        "-- python a.py",
+        "a.py",
+        "an `overloaded_error`",
+        "messages#1",
+    ];
+    let mut json = report().to_json();
+    for text in texts {
+        let text = serde_json::to_string(text).unwrap();
+        let text = text.trim_matches('"');
+        assert!(json.contains(text), "{text}");
+        json = json.replace(text, &format!("{text} {secret}"));
+    }
+    let mut report: Report = serde_json::from_str(&json).unwrap();
+    report.baseline.differences.push(secret.to_owned());
+    let says = secret.to_owned();
+    report.baseline.findings.push(Finding {
+        outcome: Outcome::Leaked,
+        bad: true,
+        says,
+    });
+    report.cells[0].faults[0]["path"] = secret.into();
+    assert!(report.to_json().matches(secret).count() > 30);
+    let variable = ("A_SECRET".into(), secret.into());
+    report.hide(&Secrets::of([variable]));
+    for text in [
+        report.to_json(),
+        report.to_text(false),
+        report.to_html(),
+        report.to_junit(),
+        report.to_sarif(),
+    ] {
+        assert!(!text.contains("wJalr"), "{text}");
+    }
+}
+
+#[test]
 fn only_what_was_not_bad_before_is_new() {
     let mut old = report();
     old.cells.truncate(1);
