@@ -155,10 +155,10 @@ mod tests {
             ("DB_PASSWORD", "postgres"),
         ];
         assert!(secrets(&places).secrets.is_empty());
-        let secrets = [
+        let others = [
             ("A_TOKEN_URL", "https://user:word@example.com/"),
             ("B_SECRET", "/Jalr+XUtnFEMI/K7MDENG"),
         ];
-        assert_eq!(secrets(&secrets).secrets.len(), 2);
+        assert_eq!(secrets(&others).secrets.len(), 2);
     }
 }
