@@ -162,10 +162,11 @@ async fn a_turn_that_ran_code_twice_is_a_duplicate_however_its_answer_was_lost()
     ];
     for (n, (stream, fault)) in ways.iter().enumerate() {
         let body = code_prompt(&format!("go {n}"));
-        let body = if *stream { streamed(body) } else { body };
         let mut connection = server.connect().await;
+        // Who lost a stream asks again without one.
         let request = server.messages(&body);
-        let struck = request.clone().header("x-sandtable-fault", fault);
+        let body = if *stream { streamed(body) } else { body };
+        let struck = server.messages(&body).header("x-sandtable-fault", fault);
         connection.send(&struck).await;
         connection.try_read().await;
         assert_eq!(server.send(&request).await.status, 200);

@@ -3,6 +3,7 @@
 mod continuation;
 mod rest;
 mod steps;
+mod threads;
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -11,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::script::has_template;
 pub use steps::{Emit, NotEmulated, call, is_from_code, steps};
+use threads::Threads;
 
 /// So much of a prompt tells it apart, and is easy to shorten by hand.
 const MAX_CLUE_CHARS: usize = 80;
@@ -59,7 +61,9 @@ pub fn script(turns: impl IntoIterator<Item = (Value, Answer)>) -> String {
     let mut rules: Vec<Rule> = Vec::new();
     // By what it waits for: the rule that goes on with it.
     let mut waiting: HashMap<String, usize> = HashMap::new();
-    for (request, answer) in turns {
+    let mut threads = Threads::default();
+    for (mut request, answer) in turns {
+        threads.make_whole(&mut request, &answer);
         let brought = continuation::brought(&request);
         let before = brought.iter().find_map(|key| waiting.get(key).copied());
         let at = match before {

@@ -59,6 +59,16 @@ impl ServeArgs {
                 hint: "give `--control-token` a secret",
             });
         }
+        // As the header of a call can have it.
+        let can_be_sent = |token: &String| {
+            token.bytes().all(|byte| matches!(byte, b' '..=b'~')) && token.trim() == token
+        };
+        if !self.control_token.as_ref().is_none_or(can_be_sent) {
+            return Err(UsageError::Flags {
+                message: "no header can carry the control token: it has a line end, a blank at an end, or characters that are not ASCII".to_owned(),
+                hint: "give `--control-token` (`SANDTABLE_CONTROL_TOKEN`) another; of a file, without its last line end",
+            });
+        }
         let reachable = matches!(host, Host::Address(address) if !address.is_loopback());
         if reachable && self.upstream.is_some() {
             if !self.allow_open_proxy {

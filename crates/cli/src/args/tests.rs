@@ -28,6 +28,22 @@ fn beyond_loopback_a_control_token_is_needed() {
 }
 
 #[test]
+fn a_control_token_is_one_that_a_header_carries() {
+    let given = |token: &str| {
+        let args = ["sandtable", "--control-token", token];
+        let cli = Cli::try_parse_from(args).unwrap();
+        cli.serve.into_config().map(drop)
+    };
+    for token in ["secret", "two words", "a%b~"] {
+        assert!(given(token).is_ok(), "{token:?}");
+    }
+    for token in ["", "secret\n", " secret", "a\nb", "geheimnß"] {
+        let told = given(token).unwrap_err().to_string();
+        assert!(told.contains("control token"), "{token:?}: {told}");
+    }
+}
+
+#[test]
 fn flags_that_do_not_go_together_leave_the_others_to_be_looked_at() {
     let line = "sandtable --host 0.0.0.0 --backend none --script a.yaml --faults b.json --prices nowhere.json";
     let cli = Cli::try_parse_from(line.split(' ')).unwrap();

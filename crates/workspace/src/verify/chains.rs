@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use control_api::{Duplicated, FaultGiven, FaultedRequest, Outcome, RetriedBy};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::threads::{self, Said, Threads};
@@ -325,7 +325,7 @@ impl Attempt {
 impl Likeness {
     fn of(Seen { entry, made, .. }: Seen<'_>) -> Self {
         let sha256 = match &entry.request_body {
-            Body::Bytes(bytes) => Some(Sha256::digest(bytes).into()),
+            Body::Bytes(bytes) => Some(asked(entry, bytes)),
             Body::Empty | Body::Omitted { .. } => made.content(),
         };
         Self {
@@ -341,6 +341,17 @@ impl Likeness {
             _ => self.bytes == other.bytes,
         }
     }
+}
+
+/// The hash of what is asked. How a message's answer travels is no part of it: who lost a stream may ask again without.
+fn asked(entry: &Entry, body: &[u8]) -> [u8; 32] {
+    if entry.path == "/v1/messages"
+        && let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(body)
+    {
+        members.shift_remove("stream");
+        return Sha256::digest(Value::Object(members).to_string()).into();
+    }
+    Sha256::digest(body).into()
 }
 
 /// Whether what has the id goes with what `gone` names: a version with its skill.
