@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -357,7 +358,7 @@ fn by_variables(typed: &HashSet<String>, variable: impl Fn(&str) -> Option<Strin
             && !typed.contains(&long)
             && let Some(value) = variable(&name)
         {
-            set.push_str(&format!("{name}={} ", sweep::quoted(&value)));
+            write!(set, "{name}={} ", sweep::quoted(&value)).expect("a String takes every write");
         }
     }
     set

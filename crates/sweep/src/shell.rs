@@ -33,7 +33,7 @@ pub(crate) fn in_quotes(part: &str) -> [String; 2] {
                     write!(escaped, "\\{:03o}", u32::from(c)).expect("a String takes every write");
                 }
                 Cow::Owned(_) => {
-                    write!(escaped, "\\u{:04x}", u32::from(c)).expect("a String takes every write")
+                    write!(escaped, "\\u{:04x}", u32::from(c)).expect("a String takes every write");
                 }
             },
         }
