@@ -46,9 +46,6 @@ pub fn heard(watch: &Watch, request: &MessagesRequest) {
     if request.resumes_pause() {
         goes_on(watch, request);
     }
-    for file_id in references::handed_on(request) {
-        watch.hands_on(file_id);
-    }
     if programmatic::is_provided(&request.tools) {
         watch.asks(&question(request), named(request));
     }

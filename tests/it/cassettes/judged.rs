@@ -60,7 +60,20 @@ async fn a_miss_a_pause_and_an_unread_file_count_in_replay_as_in_scripts() {
         {"type": "text", "text": text},
         {"type": "container_upload", "file_id": file},
     ]);
-    assert_eq!(player.send(&player.messages(&body)).await.status, 200);
+    let answer = player.send(&player.messages(&body)).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(codes(&verdict(&player).await), ["unfetched_output"]);
+    // A request that no recording answers hands nothing on.
+    let made = answer.json()["content"].to_string();
+    let made = made
+        .split('"')
+        .find(|part| part.starts_with("file_"))
+        .unwrap();
+    body["messages"][0]["content"] = json!([
+        {"type": "text", "text": "never recorded"},
+        {"type": "container_upload", "file_id": made},
+    ]);
+    assert_eq!(player.send(&player.messages(&body)).await.status, 400);
     assert_eq!(codes(&verdict(&player).await), ["unfetched_output"]);
 }
 

@@ -51,6 +51,10 @@ pub(super) async fn answer(
     let turn = given::turn(&asked);
     if let Some(turn) = &turn {
         engine::heard(&workspace.watch, turn);
+        if workspace.watch.has_unread() {
+            let files = engine::handed_on(turn).map(str::to_owned);
+            facts.handed_on.extend(files);
+        }
     }
     let (source, origin, outcome) = match player.play(&asked, workspace.clock.now(), &ids) {
         Ok(played) => (
