@@ -129,7 +129,13 @@ fn load_of(
         return Err(CassetteError::Nothing(path.to_owned()));
     }
     found.sort();
-    found.retain(|path| named.is_new(path));
+    // There may be ten thousand: their folder is resolved once, and each that is a link by itself.
+    let real = path.canonicalize().map_err(failed)?;
+    found.retain(|file| match file.path.strip_prefix(path) {
+        Ok(below) if !file.is_link => named.is_new_real(real.join(below)),
+        Ok(_) | Err(_) => named.is_new(&file.path),
+    });
+    let found: Vec<PathBuf> = found.into_iter().map(|file| file.path).collect();
     if let Some(index) = (found.len() >= index::MANY)
         .then(|| Index::of(path))
         .flatten()
@@ -169,11 +175,19 @@ fn load_indexed(
     Ok(cassettes)
 }
 
-fn find(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+/// A file of a folder.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    path: PathBuf,
+    is_link: bool,
+}
+
+fn find(folder: &Path, found: &mut Vec<Found>) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
-        if entry.file_type()?.is_dir() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
             if path
                 .extension()
                 .is_none_or(|extension| extension != "blobs")
@@ -184,7 +198,8 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
             .extension()
             .is_some_and(|extension| extension == "yaml" || extension == "yml")
         {
-            found.push(path);
+            let is_link = kind.is_symlink();
+            found.push(Found { path, is_link });
         }
     }
     Ok(())

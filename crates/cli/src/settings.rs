@@ -125,8 +125,8 @@ fn idle(command: &Command, matches: &ArgMatches) -> Option<UsageError> {
     }
     if name == "conform" {
         let of_a_server = ["backend", "isolation", "image", "docker_runtime"];
-        let typed = of_a_server.into_iter().filter(|_| is_given("upstream"));
-        let idle = typed.into_iter().find(|id| is_typed(id))?;
+        let typed = of_a_server.into_iter().find(|id| is_typed(id));
+        let idle = typed.filter(|_| is_given("upstream"))?;
         return Some(UsageError::Flags {
             message: format!(
                 "`--{}` does nothing with `--upstream`",

@@ -63,7 +63,13 @@ pub struct Named(HashSet<PathBuf>);
 impl Named {
     /// Whether the file was not named before. One that is not there is new each time, for reading it tells.
     pub fn is_new(&mut self, path: &Path) -> bool {
-        path.canonicalize().map_or(true, |path| self.0.insert(path))
+        path.canonicalize()
+            .map_or(true, |real| self.is_new_real(real))
+    }
+
+    /// The same of a path without links: asks the system nothing.
+    pub fn is_new_real(&mut self, real: PathBuf) -> bool {
+        self.0.insert(real)
     }
 }
 

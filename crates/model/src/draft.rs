@@ -54,9 +54,9 @@ enum Wants {
     Nothing,
 }
 
-/// Rules as YAML, one for each question with all that was said until its turn was over, in an order in which none answers what another was made of; other
-/// requests have none. Where there is no answer that a step can give, a step is left for the author to write. What a rule
-/// does not have of its answer is named in comments before it.
+/// Rules as YAML, one for each question with all that was said until its turn was over, in an order in which none answers
+/// what another was made of; requests that are for no message have none. Where there is no answer that a step can give, a
+/// step is left for the author to write. What a rule does not have of its answers is named in comments before it.
 pub fn script(turns: impl IntoIterator<Item = (Value, Answer)>) -> String {
     let mut rules: Vec<Rule> = Vec::new();
     // By what it waits for: the rule that goes on with it.
@@ -78,7 +78,9 @@ pub fn script(turns: impl IntoIterator<Item = (Value, Answer)>) -> String {
         };
         if before == Some(at) {
             // Who sends it again begins a branch of its own.
-            waiting.retain(|key, _| !brought.contains(key));
+            for key in &brought {
+                waiting.remove(key);
+            }
         }
         waiting.extend(continuation::awaited(&answer).map(|key| (key, at)));
     }
@@ -111,18 +113,8 @@ impl Rule {
             return false;
         };
         self.steps.extend(steps);
-        self.lacks(&rest::left_out(message));
+        self.comments.extend(lacks(&rest::left_out(message)));
         true
-    }
-
-    /// Names what the rule does not have of an answer.
-    fn lacks(&mut self, left_out: &[String]) {
-        if !left_out.is_empty() {
-            let left_out = left_out.join(", ");
-            self.comments.push(format!(
-                "Not in the rule, though it was answered: {left_out}."
-            ));
-        }
     }
 
     fn written(&self) -> Option<String> {
@@ -141,7 +133,7 @@ impl Rule {
 
 /// Whether the model says nothing in an answer: it is calls that earlier code has made, what such code came to, or
 /// both, and part of what the rule before it says.
-fn goes_on(answer: &Answer) -> bool {
+fn is_of_code_alone(answer: &Answer) -> bool {
     let Answer::Message(message) = answer else {
         return false;
     };
@@ -152,7 +144,7 @@ fn goes_on(answer: &Answer) -> bool {
 
 fn rule(request: &Value, answer: &Answer) -> Option<Rule> {
     let messages = request["messages"].as_array()?;
-    if goes_on(answer) {
+    if is_of_code_alone(answer) {
         return None;
     }
     let mut when = Map::new();
@@ -185,7 +177,7 @@ fn rule(request: &Value, answer: &Answer) -> Option<Rule> {
         Answer::Error { status, body } => (failed(*status, body), Vec::new()),
         Answer::Other => (Vec::new(), Vec::new()),
     };
-    let mut comments = Vec::new();
+    let mut comments = Vec::from_iter(lacks(&left_out));
     if let Answer::Part { why, .. } = answer {
         comments.push(format!("Not the whole answer: {why}."));
     }
@@ -195,7 +187,7 @@ fn rule(request: &Value, answer: &Answer) -> Option<Rule> {
         steps.push(json!({"text": "What the model is to say."}));
     }
     let last = messages.last().unwrap_or(&Value::Null);
-    let mut rule = Rule {
+    Some(Rule {
         when,
         // A name takes no template.
         name: clue.map_or_else(
@@ -206,9 +198,18 @@ fn rule(request: &Value, answer: &Answer) -> Option<Rule> {
         steps,
         comments,
         asks: last["role"] == "user" && !text(&last["content"]).is_empty(),
+    })
+}
+
+/// The comment that names what a rule does not have of an answer.
+fn lacks(left_out: &[String]) -> Option<String> {
+    let told = || {
+        format!(
+            "Not in the rule, though it was answered: {}.",
+            left_out.join(", ")
+        )
     };
-    rule.lacks(&left_out);
-    Some(rule)
+    (!left_out.is_empty()).then(told)
 }
 
 /// The test that a text passes which begins with the clue, or is all of it.

@@ -107,15 +107,15 @@ fn is_place(value: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::shell::quoted;
 
-    const SLASHES: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    pub(crate) const SLASHES: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-    fn secrets(variables: &[(&str, &str)]) -> Secrets {
+    pub(crate) fn secrets(variables: &[(&str, &str)]) -> Secrets {
         let variables = variables
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()));

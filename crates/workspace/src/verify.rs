@@ -476,6 +476,11 @@ fn removed(entry: &Entry) -> Option<&str> {
 }
 
 impl Facts {
+    /// Whether nothing there is fits the request.
+    pub fn are_of_a_miss(&self) -> bool {
+        matches!(self.miss, Some(Miss::Unmatched { .. }))
+    }
+
     /// Whether there is nothing to remember.
     fn is_empty(&self) -> bool {
         let Self {

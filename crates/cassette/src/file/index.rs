@@ -343,6 +343,7 @@ mod tests {
         assert!(read.len() > 1);
         let mut files = Vec::new();
         crate::file::find(&folder, &mut files).unwrap();
+        let mut files: Vec<_> = files.into_iter().map(|file| file.path).collect();
         files.sort();
         for _ in 0..2 {
             let indexed = load_indexed(&folder, files.clone(), &index(), Indexing::Kept).unwrap();

@@ -53,7 +53,7 @@ async fn turn(exchange: &mut Exchange, mut body: Value, report: Arc<Mutex<Report
     let standing = rates::admit(&mut input)?;
     if input.request.stream {
         let workspace = Arc::clone(&input.workspace);
-        let mut response = stream::answer(app.clone(), input, (thread, noted.as_sent)).await?;
+        let mut response = stream::answer(app.clone(), input, thread, noted.as_sent).await?;
         rates::add(response.headers_mut(), workspace.clock.now(), standing);
         Ok(response)
     } else {

@@ -374,7 +374,7 @@ impl Record {
         }
         self.note_met(&entry, noted.as_sent);
         without_keys(&mut facts, &redactor);
-        entry.missed = matches!(facts.miss, Some(Miss::Unmatched { .. }));
+        entry.missed = facts.are_of_a_miss();
         entry.fired = facts.fired.iter().map(Fired::describe).collect();
         entry.marks = noted.marks;
         entry.lints.clone_from(&facts.lints);

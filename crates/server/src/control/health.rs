@@ -36,15 +36,16 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
     let refused = backend.ready().await.err().map(|error| error.to_string());
     // Recordings need no sandbox, and whoever starts without a backend wants none.
     let without = app.config.cassettes.is_some() || app.config.backend == BackendChoice::None;
-    let unscripted = Unscripted::of(&app);
-    let ok = refused.is_none() || without || unscripted == Unscripted::Nothing;
-    let reason = refused
+    let refused = refused.map(|refused| (refused, Unscripted::of(&app)));
+    let is_fine = |unscripted| without || unscripted == Unscripted::Nothing;
+    let ok = refused
         .as_ref()
-        .map(|refused| format!("{refused}{}", unscripted.text()));
+        .is_none_or(|(_, unscripted)| is_fine(*unscripted));
+    let reason = refused.map(|(refused, unscripted)| format!("{refused}{}", unscripted.text()));
     let body = Ready {
         status: if ok { "ok" } else { "not_ready" }.to_owned(),
         backend: backend.name().to_owned(),
-        sandboxes: refused.is_none(),
+        sandboxes: reason.is_none(),
         reason,
     };
     let status = if ok {

@@ -74,6 +74,11 @@ impl Server {
             .await
     }
 
+    pub(super) async fn put(&self, key: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+        self.send(Some(key), Method::PUT, path, &body.to_string())
+            .await
+    }
+
     pub(super) async fn get(&self, key: &str, path: &str) -> (StatusCode, Value) {
         self.send(Some(key), Method::GET, path, "").await
     }
@@ -129,14 +134,7 @@ async fn a_reset_brings_the_clock_back_and_forgets_scripts_and_journal() {
         )
         .await;
     let rule = json!([{"name": "r", "then": [{"text": "hi"}]}]);
-    let (status, answer) = server
-        .send(
-            Some("a"),
-            Method::PUT,
-            "/_sandtable/scripts",
-            &rule.to_string(),
-        )
-        .await;
+    let (status, answer) = server.put("a", "/_sandtable/scripts", &rule).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     // A refused request is an exchange, too.
     server.post("a", "/v1/messages", &json!({})).await;

@@ -71,16 +71,8 @@ fn leaking(secrets: &Secrets, run: &Run) -> Vec<String> {
 mod tests {
     use super::super::tests::{exchange, run};
     use super::*;
+    use crate::secrets::tests::{SLASHES, secrets};
     use serde_json::json;
-
-    const SLASHES: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-
-    fn secrets(variables: &[(&str, &str)]) -> Secrets {
-        let variables = variables
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()));
-        Secrets::of(variables)
-    }
 
     #[test]
     fn a_secret_is_found_wherever_it_is_printed_or_sent() {

@@ -22,7 +22,7 @@ use workspace::fault::Faults;
 use workspace::journal::{BatchItem, Ended, Entry, Headers};
 use workspace::quirks::{Era, Layer, Quirks};
 use workspace::telemetry::Done;
-use workspace::verify::{Made, Miss};
+use workspace::verify::Made;
 use workspace::{OpenRequest, Workspace};
 
 /// An item is what it would be as a request of its own.
@@ -93,7 +93,7 @@ pub(super) async fn run(
         response_body: redactor.content(result.clone()).into(),
         source: report.source,
         lints: report.facts.lints.clone(),
-        missed: matches!(report.facts.miss, Some(Miss::Unmatched { .. })),
+        missed: report.facts.are_of_a_miss(),
         ..Entry::default()
     };
     // What has run does not run again, and does not expire either: there is room for it some time.

@@ -34,7 +34,8 @@ const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
 pub(super) async fn answer(
     app: App,
     input: TurnInput,
-    (thread, counts_as_sent): (Option<Thread>, bool),
+    thread: Option<Thread>,
+    counts_as_sent: bool,
 ) -> ApiResult<Response> {
     let coverage = (!counts_as_sent).then(|| Arc::clone(&input.workspace.watch.coverage));
     let frames = Frames::of(&input, coverage.clone());

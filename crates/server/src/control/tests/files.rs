@@ -17,14 +17,7 @@ async fn who_looks_on_sees_the_files_whatever_the_faults_and_is_no_client() {
         "downloadable": false, "content": "abc",
     });
     let state = json!({"version": 1, "files": [kept]});
-    let (status, put) = server
-        .send(
-            Some("a"),
-            Method::PUT,
-            "/_sandtable/state",
-            &state.to_string(),
-        )
-        .await;
+    let (status, put) = server.put("a", "/_sandtable/state", &state).await;
     assert_eq!(status, StatusCode::OK, "{put}");
     let silence = json!({"at": "http", "do": "stall", "times": "always"});
     server.post("a", "/_sandtable/faults", &silence).await;

@@ -78,14 +78,7 @@ async fn a_state_names_the_file_that_has_lost_its_bytes_and_does_without_it() {
         {"id": "file_1", "filename": "a.txt", "content": "kept"},
         {"id": "file_2", "filename": "b.txt", "content": "lost"},
     ]});
-    let (status, put) = server
-        .send(
-            Some("a"),
-            Method::PUT,
-            "/_sandtable/state",
-            &state.to_string(),
-        )
-        .await;
+    let (status, put) = server.put("a", "/_sandtable/state", &state).await;
     assert_eq!((status, &put["files"]), (StatusCode::OK, &json!(2)));
     let shelves = std::fs::read_dir(server.dir.path().join("blobs")).unwrap();
     let blobs = shelves.flat_map(|shelf| std::fs::read_dir(shelf.unwrap().path()).unwrap());
