@@ -19,7 +19,7 @@ test FILTER='':
 lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
-    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib --examples
 
 # docs/openapi.json, and the packages' types from it
 shapes:

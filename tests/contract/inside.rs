@@ -98,6 +98,50 @@ async fn only_the_home_tmp_and_files_can_be_written() {
     bench.end().await;
 }
 
+/// What stands before a `.` or `..` is a directory that may be searched, and a `.` at the end names what cannot be removed by it.
+#[tokio::test]
+async fn steps_that_stay_or_go_up_need_a_directory_before_them() {
+    let Some((bench, guest)) = inside(Limits::default()).await else {
+        return;
+    };
+    let said = bash(
+        &guest,
+        r#"mkdir -p ~/t/d/e ~/t/nx ~/t/tools; cd ~/t; echo keep >f; ln -s f latest; ln -s ~/t/f/ slash; ln -s d/ folder; chmod 600 nx
+printf '#!/bin/sh\r\n' >crlf; printf '#!tools/cat\n' >relative; printf '#!bin/sh\n' >below-root; chmod +x crlf relative below-root; cp /bin/cat tools
+python3 - <<'EOF'
+import errno, os, subprocess
+for place in "", os.path.expanduser("~/t/"):
+    for name, does in {
+        "f/.": lambda path: open(path, "w"), "f/..": os.stat, "f/../f": open, "f/../new": os.mkdir, "latest/.": os.unlink, "latest/..": os.listdir,
+        "d/.": os.rmdir, "d/../d/e/.": os.rmdir, "nx/../f": open, "nx/.": os.stat, "slash": open, "folder": os.listdir, "folder/.": os.stat,
+        "d/e/../../f": open, "none/..": os.stat, "./d/./e/": os.stat,
+    }.items():
+        try:
+            does(place + name)
+            print(name, "done")
+        except OSError as error:
+            print(name, errno.errorcode[error.errno])
+for script in "./crlf", "./relative", "./below-root":
+    try:
+        print(subprocess.run([script], capture_output=True, text=True).stdout, end="")
+    except OSError as error:
+        print(script, errno.errorcode[error.errno])
+EOF
+cat f; ls"#,
+    )
+    .await;
+    let paths = "\
+        f/. ENOTDIR\nf/.. ENOTDIR\nf/../f ENOTDIR\nf/../new ENOTDIR\nlatest/. ENOTDIR\nlatest/.. ENOTDIR\n\
+        d/. EINVAL\nd/../d/e/. EINVAL\nnx/../f EACCES\nnx/. EACCES\nslash ENOTDIR\nfolder done\nfolder/. done\n\
+        d/e/../../f done\nnone/.. ENOENT\n./d/./e/ done\n";
+    let wanted = format!(
+        "{paths}{paths}./crlf ENOENT\n#!tools/cat\n./below-root ENOENT\nkeep\n\
+         below-root\ncrlf\nd\nf\nfolder\nlatest\nnx\nrelative\nslash\ntools\n"
+    );
+    assert_eq!(said.out, wanted, "{}", said.err);
+    bench.end().await;
+}
+
 #[tokio::test]
 async fn there_is_no_network_but_loopback() {
     let Some((bench, guest)) = inside(Limits::default()).await else {

@@ -37,7 +37,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// The files in which a match lacks something after each `new` was put behind its `place` of `file`.
-fn asked(workspace: &Path, package: &str, file: &str, added: &[(&str, &str)]) -> Vec<String> {
+fn asked(workspace: &Path, file: &str, added: &[(&str, &str)]) -> Vec<String> {
     let path = workspace.join(file);
     let before = fs::read_to_string(&path).unwrap();
     let mut text = before.clone();
@@ -52,7 +52,9 @@ fn asked(workspace: &Path, package: &str, file: &str, added: &[(&str, &str)]) ->
     );
     let checked = Command::new(env!("CARGO"))
         .current_dir(workspace)
-        .args(["check", "--offline", "--lib", "--package", package])
+        // All of the workspace, and examples, which may use what tests do: so what it depends on has the features that lints
+        // and tests have checked it with, and is not checked again.
+        .args(["check", "--offline", "--lib", "--examples"])
         .args(["--message-format", "short"])
         .env("CARGO_TARGET_DIR", target)
         // The guest itself is not what is asked about.
@@ -81,7 +83,7 @@ fn a_new_block_tool_or_fault_asks_every_place_that_has_to_know() {
     }
     let wire = |file, place| {
         let new = [(place, "\n    Hologram {},")];
-        asked(folder.path(), "sandtable-wire", file, &new)
+        asked(folder.path(), file, &new)
     };
     assert_eq!(
         wire("crates/wire/src/block.rs", "pub enum ContentBlock {"),
@@ -95,7 +97,7 @@ fn a_new_block_tool_or_fault_asks_every_place_that_has_to_know() {
         "        Advisor \"advisor\",",
         "\n        Hologram \"hologram\",",
     );
-    let files = asked(folder.path(), "sandtable-model", MODEL, &[tool]);
+    let files = asked(folder.path(), MODEL, &[tool]);
     assert!(files.iter().any(|asked| asked == MODEL), "{files:?}");
     // Once the crate of models has its answers, the engine is asked for its own.
     let answers = [
@@ -117,7 +119,7 @@ fn a_new_block_tool_or_fault_asks_every_place_that_has_to_know() {
             " | ServerTool::Hologram",
         ),
     ];
-    let files = asked(folder.path(), "sandtable-engine", MODEL, &answers);
+    let files = asked(folder.path(), MODEL, &answers);
     for file in [
         "crates/engine/src/calls/words.rs",
         "crates/engine/src/sabotage.rs",

@@ -321,8 +321,47 @@ enum Place {
     Processes(ReadDir),
     /// The open files of a process.
     Open(ReadDir),
-    /// A directory that was closed to us, to be closed again.
-    Close(PathBuf, Permissions),
+    Close(Opened),
+}
+
+/// What looking into a directory needs: reading its names, and searching it for what they are.
+const LOOK: u32 = 0o500;
+const SEARCH: u32 = 0o100;
+
+/// A directory that was closed to us, to be closed again.
+#[derive(Debug)]
+struct Opened {
+    path: PathBuf,
+    closed: u32,
+}
+
+impl Opened {
+    /// Nothing can be looked at below a directory that its owner has closed; one that may only not be written to is let be.
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::symlink_metadata(path).ok()?;
+        let closed = metadata.mode() & 0o7777;
+        if !metadata.is_dir() || closed & LOOK == LOOK {
+            return None;
+        }
+        fs::set_permissions(path, Permissions::from_mode(closed | LOOK)).ok()?;
+        Some(Self {
+            path: path.to_owned(),
+            closed,
+        })
+    }
+
+    /// Unless somebody has changed it meanwhile.
+    fn close(self) {
+        if let Ok(metadata) = fs::symlink_metadata(&self.path)
+            && metadata.is_dir()
+            && metadata.mode() & 0o7777 == self.closed | LOOK
+        {
+            drop(fs::set_permissions(
+                self.path,
+                Permissions::from_mode(self.closed),
+            ));
+        }
+    }
 }
 
 impl Walk {
@@ -337,8 +376,8 @@ impl Walk {
         };
         // Last, so that it comes first: what is deleted during the walk is then counted twice, not never.
         for root in roots {
-            match Directory::open(root) {
-                Ok(directory) => walk.list(directory),
+            match list(root) {
+                Ok(tree) => walk.stack.push(tree),
                 Err(error) => walk.miss(&error),
             }
         }
@@ -397,9 +436,9 @@ impl Walk {
                     }
                     Some(Err(_)) | None => drop(self.stack.pop()),
                 },
-                Place::Close(..) => {
-                    if let Some(Place::Close(path, permissions)) = self.stack.pop() {
-                        drop(fs::set_permissions(path, permissions));
+                Place::Close(_) => {
+                    if let Some(Place::Close(opened)) = self.stack.pop() {
+                        opened.close();
                     }
                 }
             }
@@ -422,26 +461,16 @@ impl Walk {
             self.too_deep = true;
             return;
         }
-        // Nothing can be looked at below a directory that its owner has closed.
-        if let Ok(metadata) = fs::symlink_metadata(path)
-            && metadata.is_dir()
-            && metadata.mode() & 0o700 != 0o700
-        {
-            let closed = metadata.permissions();
-            let open = Permissions::from_mode(closed.mode() | 0o700);
-            if fs::set_permissions(path, open).is_ok() {
-                self.stack.push(Place::Close(path.to_owned(), closed));
-            }
+        let opened = Opened::of(path);
+        let listed = list(path);
+        match opened {
+            // What is open can be read on; only what is to be searched has to stay so.
+            Some(opened) if opened.closed & SEARCH != 0 => opened.close(),
+            Some(opened) => self.stack.push(Place::Close(opened)),
+            None => {}
         }
-        match Directory::open(path) {
-            Ok(directory) => self.list(directory),
-            Err(error) => self.miss(&error),
-        }
-    }
-
-    fn list(&mut self, directory: Directory) {
-        match fs::read_dir(directory.path()) {
-            Ok(entries) => self.stack.push(Place::Tree(directory, entries)),
+        match listed {
+            Ok(tree) => self.stack.push(tree),
             Err(error) => self.miss(&error),
         }
     }
@@ -470,11 +499,17 @@ impl Walk {
 impl Drop for Walk {
     fn drop(&mut self) {
         while let Some(place) = self.stack.pop() {
-            if let Place::Close(path, permissions) = place {
-                drop(fs::set_permissions(path, permissions));
+            if let Place::Close(opened) = place {
+                opened.close();
             }
         }
     }
+}
+
+fn list(path: &Path) -> io::Result<Place> {
+    let directory = Directory::open(path)?;
+    let entries = fs::read_dir(directory.path())?;
+    Ok(Place::Tree(directory, entries))
 }
 
 fn entry_of(directory: &Directory, entry: &DirEntry) -> PathBuf {
@@ -593,6 +628,41 @@ mod tests {
         let mode = fs::metadata(&closed).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0);
         fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    }
+
+    #[test]
+    fn a_walk_under_way_changes_no_mode_that_it_can_do_with() {
+        let root = tempfile::tempdir().unwrap();
+        let mut modes = [0o500, 0o555, 0o311, 0o000].map(|mode| {
+            let path = root.path().join(format!("{mode:o}"));
+            fs::create_dir(&path).unwrap();
+            for n in 0..2 * ENTRIES_A_LOOK {
+                write(&path.join(n.to_string()), 0);
+            }
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            (path, mode)
+        });
+        let mode_of = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let mut walk = Walk::new(&[root.path().to_owned()]);
+        let now = Instant::now();
+        let mut was_open = false;
+        while !walk.go(now) {
+            for (path, mode) in &mut modes {
+                let is_open = *mode == 0 && mode_of(path) == LOOK;
+                assert!(is_open || mode_of(path) == *mode, "{}", path.display());
+                if is_open {
+                    // What its owner says meanwhile stays.
+                    was_open = true;
+                    *mode = 0o711;
+                    fs::set_permissions(&*path, Permissions::from_mode(*mode)).unwrap();
+                }
+            }
+        }
+        assert!(was_open);
+        for (path, mode) in &modes {
+            assert_eq!(mode_of(path), *mode, "{}", path.display());
+            fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
+        }
     }
 
     #[test]

@@ -560,6 +560,15 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_repeated_is_measured_by_what_it_makes() {
+        let of = |source| render_with(source, &[result("34")]).map(|text| text.len());
+        assert_eq!(of("${{ 'x' * 60000000 }}"), Ok(60_000_000));
+        assert_eq!(of("${{ 20000000 * 'xyz' }}"), Ok(60_000_000));
+        assert!(of("${{ 'x' * 70000000 }}").is_err());
+        assert!(of("${{ [1] * 2000000 }}").is_err());
+    }
+
+    #[test]
     fn json_in_an_output_can_be_read() {
         let source = "${{ (last.stdout|fromjson).total }}";
         assert_eq!(

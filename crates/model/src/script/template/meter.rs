@@ -297,7 +297,13 @@ fn times(left: Item, right: Item) -> Result<Item, Error> {
         let count = integer(count)
             .and_then(|count| usize::try_from(count).ok())
             .ok_or_else(|| impossible("*", &left, &right))?;
-        let bytes = weigh(many)?.saturating_mul(count as u64);
+        // A text that is made longer is one still.
+        let bytes = match many.as_str() {
+            Some(text) => (text.len() as u64)
+                .saturating_mul(count as u64)
+                .saturating_add(ITEM_BYTES),
+            None => weigh(many)?.saturating_mul(count as u64),
+        };
         check(bytes)?;
         make(bytes)?;
         if let Some(text) = many.as_str() {

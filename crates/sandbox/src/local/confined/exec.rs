@@ -68,7 +68,12 @@ impl Warden {
             let Some((interpreter, argument)) = head(&real) else {
                 return Ok(script);
             };
-            let next = self.space.find(caller, None, &interpreter, true)?;
+            let base = if interpreter.starts_with(b"/") {
+                None
+            } else {
+                Some(caller.base(&self.space, None).ok_or(libc::ENOENT)?)
+            };
+            let next = self.space.find(caller, base.as_ref(), &interpreter, true)?;
             let mut arguments = vec![interpreter.clone()];
             arguments.extend(argument);
             let is_the_kernels = next.real == interpreter && script.is_none();
@@ -115,10 +120,9 @@ fn head(path: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
 fn first_line(head: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     let line = head.strip_prefix(b"#!")?;
     let end = line.iter().position(|byte| *byte == b'\n');
-    let line = line[..end.unwrap_or(line.len())].trim_ascii();
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let cut = line.iter().position(blank).unwrap_or(line.len());
-    let argument = line[cut..].trim_ascii();
+    let line = trimmed(&line[..end.unwrap_or(line.len())]);
+    let cut = line.iter().position(is_blank).unwrap_or(line.len());
+    let argument = trimmed(&line[cut..]);
     if cut == 0 {
         return None;
     }
@@ -126,6 +130,22 @@ fn first_line(head: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
         line[..cut].to_vec(),
         (!argument.is_empty()).then(|| argument.to_vec()),
     ))
+}
+
+/// As the kernel has it: the end of a line in a file from Windows belongs to the name.
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn trimmed(line: &[u8]) -> &[u8] {
+    let is_none = |byte: &u8| !is_blank(byte);
+    match (
+        line.iter().position(is_none),
+        line.iter().rposition(is_none),
+    ) {
+        (Some(first), Some(last)) => &line[first..=last],
+        _ => &[],
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +164,9 @@ mod tests {
             some("/usr/bin/env", Some("python3 -u"))
         );
         assert_eq!(of("#!/bin/sh"), some("/bin/sh", None));
+        assert_eq!(of("#!/bin/sh \t\n"), some("/bin/sh", None));
+        assert_eq!(of("#!/bin/sh\r\n"), some("/bin/sh\r", None));
+        assert_eq!(of("#!/bin/sh -e\r\n"), some("/bin/sh", Some("-e\r")));
         assert_eq!(of("\x7fELF"), None);
         assert_eq!(of("#!\n"), None);
     }

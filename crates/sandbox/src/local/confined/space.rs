@@ -213,14 +213,22 @@ impl Space {
             name: base.map(|base| base.name.clone()).unwrap_or_default(),
             is_plain: base.is_some(),
             links: 0,
+            has_gone: false,
             ahead: VecDeque::new(),
         };
         let follow = follow || path.ends_with(b"/");
+        let mut stays = false;
         walk.go(path);
         while let Some(step) = walk.ahead.pop_front() {
-            if walk.turn(&step) {
+            if matches!(step.as_slice(), b"." | b"..") {
+                if walk.has_gone {
+                    self.look_for_directory(&walk.name)?;
+                }
+                stays = walk.has_gone && step == b"." && walk.ahead.is_empty();
+                walk.turn(&step);
                 continue;
             }
+            walk.has_gone = true;
             let next = [&walk.name, b"/".as_slice(), &step].concat();
             let goes_on = !walk.ahead.is_empty();
             let (real, kind) = self.real(&next);
@@ -258,8 +266,10 @@ impl Space {
             }
         }
         let (mut real, kind) = self.real(&walk.name);
-        // It says that this must be a directory.
-        if path.ends_with(b"/") {
+        // It says that this must be a directory, and what may not be done to one by such a name.
+        if stays {
+            real.extend_from_slice(b"/.");
+        } else if path.ends_with(b"/") {
             real.push(b'/');
         }
         Ok(Found {
@@ -268,6 +278,19 @@ impl Space {
             is_plain: walk.is_plain,
         })
     }
+
+    /// What lies before a step that stays or goes up must be a directory, and may be searched.
+    fn look_for_directory(&self, name: &[u8]) -> Result<(), i32> {
+        let (mut real, kind) = self.real(name);
+        if kind == Kind::Proc {
+            return Ok(());
+        }
+        real.extend_from_slice(b"/.");
+        match sys::open(&real, libc::O_PATH | libc::O_DIRECTORY) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(super::notify::errno(&error)),
+        }
+    }
 }
 
 /// On the way.
@@ -275,6 +298,8 @@ struct Walk {
     name: Vec<u8>,
     is_plain: bool,
     links: usize,
+    /// Whether it has left where it began, which is a directory.
+    has_gone: bool,
     ahead: VecDeque<Vec<u8>>,
 }
 
@@ -293,21 +318,19 @@ impl Walk {
     }
 
     /// Stays, or goes up.
-    fn turn(&mut self, step: &[u8]) -> bool {
-        match step {
-            b"." => true,
-            b".." => {
-                self.is_plain = false;
-                let parent = self.name.iter().rposition(|byte| *byte == b'/');
-                self.name.truncate(parent.unwrap_or(0));
-                true
-            }
-            _ => false,
+    fn turn(&mut self, step: &[u8]) {
+        if step == b".." {
+            self.is_plain = false;
+            let parent = self.name.iter().rposition(|byte| *byte == b'/');
+            self.name.truncate(parent.unwrap_or(0));
         }
     }
 
     fn follow(&mut self, target: &[u8]) -> Result<(), i32> {
         self.count()?;
+        if target.ends_with(b"/") {
+            self.ahead.push_front(b".".to_vec());
+        }
         self.go(target);
         Ok(())
     }
