@@ -11,7 +11,7 @@ use sandbox::guest::{
 use sandbox::{Host as _, Launcher as _, Limits, SandboxSpec};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::bench::{SMALL, bash, config, exec, image_ready, new_spec};
+use crate::bench::{SMALL, bash, config, exec, image_ready, in_30_days, new_spec};
 
 async fn server(folder: &Path) -> DockerBackend {
     let config = DockerConfig {
@@ -226,4 +226,67 @@ async fn warm_sandboxes_of_a_killed_server_are_removed_by_the_next() {
     assert!(removed >= 1);
     assert_eq!(next.is_running(&spec.sandbox_id).await.unwrap(), Some(true));
     assert_eq!(next.remove_all_of_this_directory().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_data_directory_that_is_moved_has_its_sandboxes_and_a_copy_takes_them_from_no_other() {
+    if !image_ready(Flavor::Slim).await {
+        return;
+    }
+    let base = tempfile::tempdir().unwrap();
+    let [first, moved, copied] = ["first", "moved", "copied"].map(|name| base.path().join(name));
+    std::fs::create_dir(&first).unwrap();
+    let spec = new_spec(SMALL);
+    let original = server(&first).await;
+    bash(&launch(&original, &spec).await, "echo one > note").await;
+    original.close().await.unwrap();
+    drop(original);
+
+    std::fs::rename(&first, &moved).unwrap();
+    let original = server(&moved).await;
+    assert!(!original.has_lost(&spec.sandbox_id).await.unwrap());
+    let guest = launch(&original, &spec).await;
+    assert_eq!(bash(&guest, "cat note").await.out, "one\n");
+
+    // A copy beside it, both in use.
+    let copying = std::process::Command::new("cp")
+        .arg("-a")
+        .args([&moved, &copied])
+        .status();
+    assert!(copying.unwrap().success());
+    let copy = server(&copied).await;
+    assert!(copy.has_lost(&spec.sandbox_id).await.unwrap());
+    let theirs = new_spec(SMALL);
+    bash(&launch(&copy, &theirs).await, "echo theirs > note").await;
+    let now = in_30_days() - chrono::TimeDelta::days(30);
+    copy.reap_at(now, |id| id == &*theirs.sandbox_id)
+        .await
+        .unwrap();
+    copy.remove(&spec.sandbox_id).await.unwrap();
+    assert_eq!(bash(&guest, "cat note").await.out, "one\n");
+
+    // The original is gone, at first in the middle of its work.
+    std::fs::remove_dir_all(&moved).unwrap();
+    let why = copy.has_lost(&spec.sandbox_id).await.unwrap_err();
+    assert!(why.to_string().contains("runs for the server"), "{why}");
+    drop(guest);
+    original.close().await.unwrap();
+    assert!(!copy.has_lost(&spec.sandbox_id).await.unwrap());
+    let guest = launch(&copy, &spec).await;
+    assert_eq!(bash(&guest, "cat note").await.out, "one\n");
+    assert!(original.has_lost(&spec.sandbox_id).await.unwrap());
+    drop(guest);
+    // It is the copy's now: known by its name, not by its labels.
+    let known = |id: &str| [&*spec.sandbox_id, &*theirs.sandbox_id].contains(&id);
+    copy.reap_at(now, known).await.unwrap();
+    original.reap_at(now, |_| false).await.unwrap();
+    assert_eq!(copy.is_running(&spec.sandbox_id).await.unwrap(), Some(true));
+    copy.close().await.unwrap();
+    assert_eq!(
+        copy.is_running(&spec.sandbox_id).await.unwrap(),
+        Some(false)
+    );
+    drop(copy);
+    let last = server(&copied).await;
+    assert_eq!(last.remove_all_of_this_directory().await.unwrap(), 2);
 }

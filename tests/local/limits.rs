@@ -117,10 +117,10 @@ async fn a_removed_container_leaves_no_file() {
         .join("sandboxes")
         .join(&*spec.sandbox_id);
     assert!(folder.exists());
-    assert!(!bench.backend.has_lost(&spec.sandbox_id));
+    assert!(!bench.backend.has_lost(&spec.sandbox_id).await.unwrap());
     bench.backend.remove(&spec.sandbox_id).await.unwrap();
     assert!(!folder.exists());
-    assert!(bench.backend.has_lost(&spec.sandbox_id));
+    assert!(bench.backend.has_lost(&spec.sandbox_id).await.unwrap());
     for _ in 0..2 {
         bench.backend.stop(&spec.sandbox_id).await.unwrap();
         bench.backend.remove(&spec.sandbox_id).await.unwrap();

@@ -9,6 +9,7 @@
 
 mod bench;
 mod contained;
+mod forms;
 mod hardening;
 mod landlock;
 mod limits;

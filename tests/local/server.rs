@@ -221,3 +221,35 @@ async fn a_killed_server_takes_its_sandboxes_along_and_the_next_one_has_their_fi
     assert_eq!(left(&marker, folder.path()), Left::default());
     assert_eq!(cgroups_of(next), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_data_directory_that_is_moved_or_copied_has_its_files() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    bench.end().await;
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let server = Server::start(&place("first"));
+    let said = server.bash("umask 077; echo one > note", None);
+    let container = said["container"]["id"].as_str().unwrap().to_owned();
+    server.kill();
+    fs::rename(place("first"), place("second")).unwrap();
+    let server = Server::start(&place("second"));
+    let said = server.bash("cat note; echo two >> note", Some(&container));
+    assert!(said.to_string().contains(r#""stdout":"one\n""#), "{said}");
+    server.kill();
+    let copied = Command::new("cp")
+        .arg("-a")
+        .args([place("second"), place("first")])
+        .status();
+    assert!(copied.unwrap().success());
+    // Both at once: what is written here is not there.
+    let servers = ["first", "second"].map(|name| Server::start(&place(name)));
+    for server in &servers {
+        let said = server.bash("cat note; echo three >> note", Some(&container));
+        let said = said.to_string();
+        assert!(said.contains(r#""stdout":"one\ntwo\n""#), "{said}");
+    }
+    servers.into_iter().for_each(Server::kill);
+}

@@ -17,8 +17,11 @@ macro_rules! ends_with_its_channel {
             Box::pin(std::future::ready(Ok(())))
         }
 
-        fn has_lost(&self, _: &common::ids::SandboxId) -> bool {
-            false
+        fn has_lost<'a>(
+            &'a self,
+            _: &'a common::ids::SandboxId,
+        ) -> sandbox::BoxFuture<'a, Result<bool, sandbox::SandboxError>> {
+            Box::pin(std::future::ready(Ok(false)))
         }
     };
 }

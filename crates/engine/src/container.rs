@@ -43,6 +43,7 @@ use sandbox::{Backend, Cause, Limits, SandboxError};
 use store::{ContainerRow, ContainerState, MountedFile, MountedSkill, Store, StoreError};
 pub use tree::TreeError;
 use uploads::Waiting;
+use wake::Woken;
 use web_calls::Since;
 pub(crate) use web_calls::WebCallMade;
 use workspace::Workspace;
@@ -490,15 +491,14 @@ impl Containers {
                 if former.is_some_and(|guest| guest.is_spoilt()) {
                     container.may_run.store(false, Ordering::Relaxed);
                 }
-                let has_lost = container.has_run.load(Ordering::Relaxed)
-                    && self.0.backend.has_lost(&container.sandbox_id);
-                let (guest, is_new) = self.wake(container).await?;
+                let (guest, how) = self.wake(container).await?;
                 container.has_run.store(true, Ordering::Relaxed);
-                if is_new && has_lost {
-                    tracing::warn!(container.id = %container.id, "the files of a container are gone from the disk: it begins empty");
+                if how == (Woken::Started { empty: true }) {
+                    tracing::warn!(container.id = %container.id, "the files of a container are gone: it begins empty");
                     sandbox.lost_files = true;
                 }
-                if is_new && (has_lost || !self.0.backend.capabilities().keeps_files) {
+                let keeps_files = self.0.backend.capabilities().keeps_files;
+                if how.is_to_be_furnished(keeps_files) {
                     self.furnish(container, &mut sandbox).await?;
                 }
                 guest

@@ -14,6 +14,7 @@ mod launch;
 mod lease;
 mod reap;
 mod recipe;
+mod scope;
 mod skills;
 mod ssh;
 mod steps;
@@ -254,7 +255,7 @@ impl DockerBackend {
     }
 
     fn sandbox_name(&self, sandbox_id: &str) -> String {
-        create::name(&self.lease.scope, sandbox_id)
+        create::name(&self.lease.scope.name, sandbox_id)
     }
 
     async fn put_guest_in_place(&self, image: &str) -> Result<Filled, SandboxError> {
@@ -338,8 +339,11 @@ impl Launcher for DockerBackend {
         spec.settings(self.capabilities())
     }
 
-    fn has_lost(&self, _: &SandboxId) -> bool {
-        false
+    fn has_lost<'a>(
+        &'a self,
+        sandbox_id: &'a SandboxId,
+    ) -> BoxFuture<'a, Result<bool, SandboxError>> {
+        Box::pin(self.has_lost_one(sandbox_id))
     }
 
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
@@ -347,7 +351,7 @@ impl Launcher for DockerBackend {
     }
 
     fn remove<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(async move { self.delete(&self.sandbox_name(sandbox_id)).await })
+        Box::pin(async move { self.delete(&self.take_over(sandbox_id).await?).await })
     }
 }
 

@@ -199,9 +199,11 @@ pub trait Launcher: Send + Sync + fmt::Debug {
     /// guest watches ([`SandboxSpec::settings`]).
     fn settings(&self, spec: &SandboxSpec) -> guest::Settings;
 
-    /// Whether the files of a sandbox that has run are known to be gone: the next one begins empty. `false` where only an engine
-    /// could say it.
-    fn has_lost(&self, sandbox_id: &SandboxId) -> bool;
+    /// Whether the files of a sandbox that has run and is to be started again are known to be gone: it begins empty.
+    fn has_lost<'a>(
+        &'a self,
+        sandbox_id: &'a SandboxId,
+    ) -> BoxFuture<'a, Result<bool, SandboxError>>;
 
     /// Ends the processes and keeps the files. Fine if nothing runs.
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>>;

@@ -10,6 +10,7 @@ mod cgroup;
 mod confined;
 mod disk;
 mod filter;
+mod form;
 mod init;
 mod launch;
 mod libraries;
@@ -46,7 +47,7 @@ pub use self::init::entry;
 pub use self::init::may_be_entered;
 use self::launch::Launcher;
 pub use self::libraries::{COMPILED_HINT, Failure, Libraries, LibrariesError, Place};
-use self::own::{host_uid, make_private, uids};
+use self::own::{make_private, new_user, owner, uids};
 use self::plan::{Confined, Memory, Plan, Rlimit, Storage};
 pub use self::probe::{Absent, Facts, apparmor_profile};
 use self::python::Python;
@@ -104,6 +105,7 @@ pub struct LocalBackend {
 }
 
 struct Inner {
+    server_id: String,
     folder: PathBuf,
     /// Whether each sandbox has a user of its own on the machine.
     privileged: bool,
@@ -123,7 +125,8 @@ struct Inner {
     /// Whether the libraries have been looked after; held while that is done.
     provisioned: tokio::sync::Mutex<bool>,
     facts: Facts,
-    uids: Range<u32>,
+    /// The users of its sandboxes: as root those that are nobody's, else its own.
+    users: Range<u32>,
     cpus: Vec<usize>,
     turns: AtomicUsize,
     starts: Semaphore,
@@ -297,7 +300,14 @@ impl Inner {
         } else {
             None
         };
+        let users = if privileged {
+            uids(&fs::read_to_string("/proc/self/uid_map").unwrap_or_default())
+        } else {
+            let user = sys::effective_uid();
+            user..user.saturating_add(1)
+        };
         Ok(Self {
+            server_id: config.server_id,
             folder,
             privileged,
             rung,
@@ -313,7 +323,7 @@ impl Inner {
             root: OnceLock::new(),
             provisioned: tokio::sync::Mutex::new(false),
             facts,
-            uids: uids(&fs::read_to_string("/proc/self/uid_map").unwrap_or_default()),
+            users,
             cpus: sys::cpus(),
             turns: AtomicUsize::new(0),
             starts: Semaphore::new(CONCURRENT_STARTS),
@@ -337,7 +347,7 @@ impl Inner {
             "trial",
             &Limits::default(),
             Storage::Directory(folder.path().into()),
-        );
+        )?;
         let root = RootFs::of_this_machine(&self.python, None);
         let memory = std::mem::take(&mut plan.texts);
         (plan.binds, plan.links, plan.texts) = (root.binds, root.links, root.texts);
@@ -388,10 +398,22 @@ impl Inner {
         })
     }
 
-    fn plan(&self, sandbox_id: &str, limits: &Limits, storage: Storage) -> Plan {
+    fn plan(
+        &self,
+        sandbox_id: &str,
+        limits: &Limits,
+        storage: Storage,
+    ) -> Result<Plan, SandboxError> {
+        let owner = match &storage {
+            Storage::Directory(folder) => owner(folder, &self.users)
+                .map_err(|error| failed("open the container's files", error))?,
+            // Its first process looks into it.
+            Storage::Image(_) => None,
+        };
         let (host_uid, host_gid) = if self.privileged {
-            let uid = host_uid(&self.uids, &self.folder, sandbox_id);
-            (uid, uid)
+            let new = || new_user(&self.users, &self.server_id, sandbox_id);
+            let user = owner.unwrap_or_else(new);
+            (user, user)
         } else {
             (sys::effective_uid(), sys::effective_gid())
         };
@@ -432,10 +454,11 @@ impl Inner {
         if confined.is_some() {
             rootfs::name_user(&mut texts, host_uid, host_gid);
         }
-        Plan {
+        Ok(Plan {
             privileged: self.privileged,
             host_uid,
             host_gid,
+            users: self.users.clone(),
             binds,
             links,
             texts,
@@ -448,7 +471,7 @@ impl Inner {
             rlimits,
             memory,
             cpus: self.cpus_of_the_next(limits.milli_cpus),
-        }
+        })
     }
 
     /// Sandboxes take turns on the CPUs.
@@ -584,13 +607,8 @@ impl Inner {
             fs::set_permissions(&container, fs::Permissions::from_mode(0o711))
                 .map_err(|error| failed("make the container's folder", error))?;
         }
-        let storage = match &self.disks {
-            Some(disks) => disks
-                .image(&container, spec.limits.disk_bytes)
-                .map(Storage::Image)
-                .map_err(|error| failed("make the container's disk", error))?,
-            None => Storage::Directory(container.clone()),
-        };
+        let storage = self.storage(&container, &spec.limits)?;
+        let mut plan = self.plan(&spec.sandbox_id, &spec.limits, storage)?;
         let group = match &self.cgroups {
             Some(cgroups) => {
                 let turn = self.turns.load(Ordering::Relaxed);
@@ -601,7 +619,6 @@ impl Inner {
             }
             None => Group::default(),
         };
-        let mut plan = self.plan(&spec.sandbox_id, &spec.limits, storage);
         plan.joins = group.joins();
         let launched = match self.launcher.launch(&plan, &group) {
             Ok(launched) => launched,

@@ -1,12 +1,12 @@
 //! The lock on a data directory, by which a server that lives is told from one that is gone.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use common::private;
 
-const LOCK_FILE: &str = "sandboxes.lock";
+pub(super) const LOCK_FILE: &str = "sandboxes.lock";
 
 /// A data directory that is held until drop; the kernel lets go of it whatever ends the server.
 #[derive(Debug)]
@@ -15,8 +15,10 @@ pub(super) struct DataLock {
     pub(super) folder: PathBuf,
     /// The server that held it first.
     pub(super) first_server: String,
+    /// What is noted in it, line by line.
+    pub(super) notes: Vec<String>,
     /// Locked; closing it lets go.
-    _file: File,
+    file: File,
 }
 
 impl DataLock {
@@ -34,17 +36,29 @@ impl DataLock {
             Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        let mut first_server = String::new();
-        file.read_to_string(&mut first_server)?;
-        if first_server.is_empty() {
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        if text.is_empty() {
             file.write_all(server.as_bytes())?;
-            server.clone_into(&mut first_server);
+            server.clone_into(&mut text);
         }
+        let mut lines = text.lines().map(str::to_owned);
         Ok(Self {
             folder,
-            first_server,
-            _file: file,
+            first_server: lines.next().unwrap_or_default(),
+            notes: lines.collect(),
+            file,
         })
+    }
+
+    /// Notes a line for good: one that a kill cuts off ends where the next begins.
+    pub(super) fn note(&mut self, line: &str) -> io::Result<()> {
+        self.file.write_all(format!("\n{line}").as_bytes())
+    }
+
+    /// About the file: it is made with the directory's first server, and stays.
+    pub(super) fn metadata(&self) -> io::Result<Metadata> {
+        self.file.metadata()
     }
 }
 

@@ -269,8 +269,8 @@ impl Launcher for NoBackend {
         spec.settings(self.capabilities())
     }
 
-    fn has_lost(&self, _: &SandboxId) -> bool {
-        false
+    fn has_lost<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<bool, SandboxError>> {
+        Box::pin(std::future::ready(Ok(false)))
     }
 
     fn stop<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {

@@ -28,6 +28,7 @@ pub(super) fn claim(dir: &Path) -> Result<(), StoreError> {
         }
     } else {
         close(dir)?;
+        tell_owner(&database);
     }
     let beside = ["", "-wal", "-shm"].map(|end| format!("{}{end}", Store::DATABASE_FILE));
     for name in beside
@@ -157,6 +158,17 @@ fn close(dir: &Path) -> Result<(), StoreError> {
             dir: dir.to_owned(),
             source,
         }),
+    }
+}
+
+/// Says so where the store is another user's, as for root it may be: what is made in it now is not that user's.
+fn tell_owner(database: &Path) {
+    if private::is_own(database).is_ok_and(|is_own| !is_own) {
+        tracing::warn!(
+            path = %database.display(),
+            hint = "run the server as the owner, or `chown -R` the folder afterwards",
+            "the data directory belongs to another user, whose own server cannot use the files that this one makes there"
+        );
     }
 }
 

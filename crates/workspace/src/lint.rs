@@ -89,7 +89,7 @@ rules! {
     STATE_LOST = "interpreter_state_lost", Warning,
         "keep in files what a later cell needs";
     FILES_LOST = "container_files_lost", Warning,
-        "leave to the server what lies in its data directory: calls of `/_sandtable` and of the API remove it";
+        "leave to the server what lies in its data directory and on its engine: calls of `/_sandtable` and of the API remove it";
     WEB_WITHOUT_SCRIPT = "web_without_script", Warning,
         "write what it finds under `web` in a rule";
     FAULT_WITHOUT_EFFECT = "fault_without_effect", Warning,

@@ -232,14 +232,18 @@ pub(super) async fn run(
     Ok(guest.exec(call).await?)
 }
 
+/// How a script of the server's own ended, and what it said.
 pub(super) fn said(done: &ExecResult) -> String {
+    let end = match &done.outcome {
+        Outcome::Exited => format!("exit code {}", done.return_code),
+        Outcome::TimedOut => "it took too long".to_owned(),
+        Outcome::Cancelled => "it was ended".to_owned(),
+        Outcome::CouldNotStart { message } => message.clone(),
+    };
     let text = String::from_utf8_lossy(&done.stderr);
-    let text: String = text.trim().chars().take(300).collect();
-    match &done.outcome {
-        Outcome::Exited => format!("exit code {}: {text}", done.return_code),
-        outcome @ (Outcome::TimedOut | Outcome::Cancelled | Outcome::CouldNotStart { .. }) => {
-            format!("{outcome:?}: {text}")
-        }
+    match text.trim() {
+        "" => end,
+        text => end + ": " + &text.chars().take(300).collect::<String>(),
     }
 }
 
@@ -423,6 +427,31 @@ mod tests {
             mode,
             content: Bytes::copy_from_slice(content),
         }
+    }
+
+    #[test]
+    fn the_end_of_a_script_is_told_in_words() {
+        let told = |outcome, stderr: &str| {
+            said(&ExecResult {
+                outcome,
+                return_code: 1,
+                stdout: Vec::new(),
+                stderr: stderr.as_bytes().to_vec(),
+                outputs: Vec::new(),
+                too_large: Vec::new(),
+                refused: Vec::new(),
+                left_out: 0,
+            })
+        };
+        let message = "making `$OUTPUT_DIR`: Permission denied".to_owned();
+        let outcome = Outcome::CouldNotStart {
+            message: message.clone(),
+        };
+        assert_eq!(told(outcome, ""), message);
+        assert_eq!(
+            told(Outcome::TimedOut, " tar: no \n"),
+            "it took too long: tar: no"
+        );
     }
 
     #[test]

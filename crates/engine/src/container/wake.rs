@@ -8,14 +8,46 @@ use sandbox::guest::{Guest, GuestError, HELLO_TIMEOUT, Left, RESUME_TIMEOUT, lef
 use sandbox::{SandboxError, SandboxSpec};
 use store::ContainerState;
 
+/// How a sandbox came to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    TakenUp,
+    /// `empty` if what earlier calls have left in it is gone.
+    Started {
+        empty: bool,
+    },
+}
+
+impl Woken {
+    /// Whether uploads and skills are to be put into it again.
+    pub(super) fn is_to_be_furnished(self, keeps_files: bool) -> bool {
+        match self {
+            Self::TakenUp => false,
+            Self::Started { empty } => empty || !keeps_files,
+        }
+    }
+
+    fn told(self) -> &'static str {
+        match self {
+            Self::TakenUp => "taken up",
+            Self::Started { .. } => "started",
+        }
+    }
+}
+
 impl Containers {
-    /// A connection to the container's sandbox, which runs from now on, and whether it was started for it.
-    pub(super) async fn wake(&self, container: &Container) -> Result<(Guest, bool), SandboxError> {
+    /// A connection to the container's sandbox, which runs from now on.
+    pub(super) async fn wake(&self, container: &Container) -> Result<(Guest, Woken), SandboxError> {
         let begun = Instant::now();
-        let (guest, how) = match self.take_up(container).await? {
-            Some(guest) => (guest, "taken up"),
-            None => (self.start(container).await?, "started"),
+        let (guest, woken) = match self.take_up(container).await? {
+            Some(guest) => (guest, Woken::TakenUp),
+            None => {
+                let empty = container.has_run.load(Ordering::Relaxed)
+                    && self.0.backend.has_lost(&container.sandbox_id).await?;
+                (self.start(container).await?, Woken::Started { empty })
+            }
         };
+        let how = woken.told();
         self.0.telemetry.start(how, begun.elapsed());
         tracing::info!(
             container.id = %container.id,
@@ -35,7 +67,7 @@ impl Containers {
         }
         container.may_run.store(true, Ordering::Relaxed);
         self.tell(container, "container_woken");
-        Ok((guest, how == "started"))
+        Ok((guest, woken))
     }
 
     /// The sandbox that an earlier server left, or whose channel broke, with all that runs in it; `None` if there is

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bollard::models::ContainerConfig;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptions,
-    StartContainerOptions,
+    RenameContainerOptionsBuilder, StartContainerOptions,
 };
 use guest_proto::LEASE_VARIABLE;
 
@@ -21,7 +21,7 @@ use common::limits::{ENGINE_CHANGE_TIMEOUT, SANDBOX_MEMORY_BYTES};
 impl DockerBackend {
     /// Starts a container's sandbox: a warm one if it has none yet and one is there.
     pub(super) async fn launch_one(&self, spec: &SandboxSpec) -> Result<Launched, SandboxError> {
-        let name = self.sandbox_name(&spec.sandbox_id);
+        let name = self.take_over(&spec.sandbox_id).await?;
         if let Some(launched) = self.take_warm(spec, &name).await {
             return Ok(launched);
         }
@@ -95,7 +95,7 @@ impl DockerBackend {
         &self,
         sandbox_id: &str,
     ) -> Result<Option<Launched>, SandboxError> {
-        let name = self.sandbox_name(sandbox_id);
+        let name = self.take_over(sandbox_id).await?;
         let Some((true, Some(lease))) = self.look(&name).await? else {
             return Ok(None);
         };
@@ -104,6 +104,60 @@ impl DockerBackend {
             channel,
             lease: Some(lease),
         }))
+    }
+
+    /// The name of a container's sandbox, which one that the data directory has inherited gets here. One that still runs may be
+    /// in use: what its server does not use ends with its lease.
+    pub(super) async fn take_over(&self, sandbox_id: &str) -> Result<String, SandboxError> {
+        let name = self.sandbox_name(sandbox_id);
+        let inherited = self.lease.scope.inherited();
+        if inherited.is_empty() || self.look(&name).await?.is_some() {
+            return Ok(name);
+        }
+        for scope in inherited {
+            let former = create::name(scope, sandbox_id);
+            match self.look(&former).await? {
+                None => continue,
+                Some((true, _)) => {
+                    return Err(SandboxError::Engine {
+                        operation: "take the sandbox over",
+                        cause: format!("`{former}` runs for the server of a data directory that this one is a copy of; stop that server, and try again in a minute").into(),
+                    });
+                }
+                Some((false, _)) => {}
+            }
+            let options = RenameContainerOptionsBuilder::default().name(&name).build();
+            let rename = self.engine.docker.rename_container(&former, options);
+            match self.engine.ask("take the sandbox over", rename).await {
+                Ok(()) => tracing::info!(
+                    container.id = sandbox_id,
+                    "taken over from the data directory that this one is a copy of"
+                ),
+                // Another was faster: a request of ours, or another copy.
+                Err(failure) => failure.unless(&[404, 409])?,
+            }
+            break;
+        }
+        Ok(name)
+    }
+
+    /// Whether the engine does not know the sandbox of a container.
+    pub(super) async fn has_lost_one(&self, sandbox_id: &str) -> Result<bool, SandboxError> {
+        let name = self.take_over(sandbox_id).await?;
+        if self.look(&name).await?.is_some() {
+            return Ok(false);
+        }
+        for (scope, path) in self.lease.scope.originals() {
+            if self.look(&create::name(scope, sandbox_id)).await?.is_some() {
+                tracing::warn!(
+                    container.id = sandbox_id,
+                    hint = "a data directory may be moved; what a copy does not have is in `sandtable docs state`",
+                    "the files of a container stay with `{path}`, of which this data directory is a copy"
+                );
+                break;
+            }
+        }
+        Ok(true)
     }
 
     /// Makes the container, or stops the one that is there; answers its guest's lease.

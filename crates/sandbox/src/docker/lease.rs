@@ -10,16 +10,15 @@ use std::io;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use sha2::{Digest as _, Sha256};
 
+use super::scope::Scope;
 use crate::lock::{DataLock, is_abandoned};
-use common::ids::hex;
 
 /// The container's id.
 pub(super) const LABEL_CONTAINER: &str = "sandtable.container";
 /// When the container ends for good, RFC 3339.
 pub(super) const LABEL_EXPIRES: &str = "sandtable.expires";
-/// The data directory's own digest: also part of a sandbox's name on the engine.
+/// The data directory that made it: see `scope`.
 pub(super) const LABEL_SCOPE: &str = "sandtable.scope";
 /// The server's instance.
 pub(super) const LABEL_SERVER: &str = "sandtable.server";
@@ -34,8 +33,7 @@ const LABEL_NAMESPACE: &str = "sandtable.namespace";
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) server: String,
-    /// Names the data directory; stays the same for as long as it does, and no other one has it.
-    pub(super) scope: String,
+    pub(super) scope: Scope,
     temporary: bool,
     view: View,
     lock: DataLock,
@@ -63,11 +61,11 @@ pub(super) enum Verdict {
 impl Lease {
     /// Takes the lock of a data directory; fails with `WouldBlock` if another server has it.
     pub(super) fn take(server: &str, data_dir: &Path, temporary: bool) -> io::Result<Self> {
-        let lock = DataLock::take(server, data_dir)?;
+        let mut lock = DataLock::take(server, data_dir)?;
         let view = View::of_this_process();
         Ok(Self {
             server: server.to_owned(),
-            scope: scope(&lock.first_server, &view.host, &lock.folder),
+            scope: Scope::of(&mut lock, server, &view.host)?,
             temporary,
             view,
             lock,
@@ -83,7 +81,7 @@ impl Lease {
         let data = if self.temporary { "temporary" } else { "kept" };
         [
             (LABEL_SERVER, self.server.clone()),
-            (LABEL_SCOPE, self.scope.clone()),
+            (LABEL_SCOPE, self.scope.name.clone()),
             (LABEL_DATA_DIR, self.lock.folder.display().to_string()),
             (LABEL_DATA, data.to_owned()),
             (LABEL_HOST, self.view.host.clone()),
@@ -94,8 +92,14 @@ impl Lease {
         .into()
     }
 
-    /// Judges a sandbox by its labels.
-    pub(super) fn judge(&self, labels: &HashMap<String, String>, now: DateTime<Utc>) -> Verdict {
+    /// Judges a sandbox by its labels, and whether its name is of this data directory: a label stays as it was when a copy
+    /// took the sandbox over.
+    pub(super) fn judge(
+        &self,
+        labels: &HashMap<String, String>,
+        is_ours: bool,
+        now: DateTime<Utc>,
+    ) -> Verdict {
         let label = |key: &str| labels.get(key).map_or("", String::as_str);
         if label(LABEL_CONTAINER).is_empty() || label(LABEL_SERVER) == self.server {
             return Verdict::Keep;
@@ -110,7 +114,7 @@ impl Lease {
             namespace: label(LABEL_NAMESPACE).to_owned(),
         };
         let data_dir = Path::new(label(LABEL_DATA_DIR));
-        if label(LABEL_SCOPE) == self.scope {
+        if is_ours {
             return Verdict::Ours;
         }
         if label(LABEL_DATA) != "temporary" || theirs.host != self.view.host {
@@ -150,21 +154,6 @@ impl View {
     }
 }
 
-/// Ids may come from a seed, and so may be the same in two servers; a directory at one place, first used
-/// by one server, is there once.
-fn scope(first_server: &str, host: &str, data_dir: &Path) -> String {
-    let mut digest = Sha256::new();
-    for part in [
-        first_server.as_bytes(),
-        host.as_bytes(),
-        data_dir.as_os_str().as_encoded_bytes(),
-    ] {
-        digest.update((part.len() as u64).to_le_bytes());
-        digest.update(part);
-    }
-    hex(&digest.finalize())[..12].to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,11 +190,11 @@ mod tests {
     fn a_live_servers_sandbox_is_kept_and_a_gone_ones_is_not() {
         let Pair { us, them, folders } = pair(true);
         let labels = labels(&them, LATER);
-        assert_eq!(us.judge(&labels, now()), Verdict::Keep);
+        assert_eq!(us.judge(&labels, false, now()), Verdict::Keep);
         drop(them);
-        assert_eq!(us.judge(&labels, now()), Verdict::Orphan);
+        assert_eq!(us.judge(&labels, false, now()), Verdict::Orphan);
         drop(folders);
-        assert_eq!(us.judge(&labels, now()), Verdict::Orphan);
+        assert_eq!(us.judge(&labels, false, now()), Verdict::Orphan);
     }
 
     #[test]
@@ -217,9 +206,9 @@ mod tests {
         } = pair(false);
         let labels = labels(&them, LATER);
         drop(them);
-        assert_eq!(us.judge(&labels, now()), Verdict::Keep);
+        assert_eq!(us.judge(&labels, false, now()), Verdict::Keep);
         let after = LATER.parse::<DateTime<Utc>>().unwrap() + chrono::TimeDelta::seconds(1);
-        assert_eq!(us.judge(&labels, after), Verdict::Orphan);
+        assert_eq!(us.judge(&labels, false, after), Verdict::Orphan);
     }
 
     #[test]
@@ -232,11 +221,11 @@ mod tests {
         let mut labels = labels(&them, LATER);
         drop(them);
         labels.insert(LABEL_NAMESPACE.to_owned(), "mnt:[1]".to_owned());
-        assert_eq!(us.judge(&labels, now()), Verdict::Keep);
+        assert_eq!(us.judge(&labels, false, now()), Verdict::Keep);
         labels.insert(LABEL_BOOT.to_owned(), "an earlier one".to_owned());
-        assert_eq!(us.judge(&labels, now()), Verdict::Orphan);
+        assert_eq!(us.judge(&labels, false, now()), Verdict::Orphan);
         labels.insert(LABEL_HOST.to_owned(), "another machine".to_owned());
-        assert_eq!(us.judge(&labels, now()), Verdict::Keep);
+        assert_eq!(us.judge(&labels, false, now()), Verdict::Keep);
     }
 
     #[test]
@@ -248,14 +237,14 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
         drop(first);
         let second = Lease::take("second", folder.path(), false).unwrap();
-        assert_eq!(second.judge(&labels, now()), Verdict::Ours);
-        assert_eq!(second.scope, labels[LABEL_SCOPE]);
+        assert_eq!(second.judge(&labels, true, now()), Verdict::Ours);
+        assert_eq!(second.scope.name, labels[LABEL_SCOPE]);
     }
 
     #[test]
     fn two_data_directories_never_share_the_names_of_their_sandboxes() {
         let Pair { us, them, folders } = pair(false);
-        assert_ne!(us.scope, them.scope);
+        assert_ne!(us.scope.name, them.scope.name);
         let copied = tempfile::tempdir().unwrap();
         std::fs::copy(
             folders[0].path().join("sandboxes.lock"),
@@ -263,12 +252,12 @@ mod tests {
         )
         .unwrap();
         let copy = Lease::take("us", copied.path(), true).unwrap();
-        assert_ne!(us.scope, copy.scope);
+        assert_ne!(us.scope.name, copy.scope.name);
     }
 
     #[test]
     fn a_container_that_is_not_a_sandbox_is_left_alone() {
         let Pair { us, .. } = pair(true);
-        assert_eq!(us.judge(&HashMap::new(), now()), Verdict::Keep);
+        assert_eq!(us.judge(&HashMap::new(), false, now()), Verdict::Keep);
     }
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream};
 
 use super::DockerBackend;
-use super::lease::{LABEL_CONTAINER, LABEL_SCOPE, LABEL_SERVER, Verdict};
+use super::lease::{LABEL_CONTAINER, LABEL_SERVER, Verdict};
 use crate::SandboxError;
 use common::limits::CONCURRENT_STARTS;
 
@@ -26,16 +26,12 @@ impl DockerBackend {
         let all = self.sandboxes(LABEL_CONTAINER.to_owned()).await?;
         let condemned = all.into_iter().filter(|sandbox| {
             let labels = sandbox.labels.clone().unwrap_or_default();
-            match self.lease.judge(&labels, now) {
+            // By its name: one that was warm got a container, and kept its label.
+            let container = self.container_of(sandbox);
+            match self.lease.judge(&labels, container.is_some(), now) {
                 Verdict::Keep => false,
                 Verdict::Orphan => true,
-                // By its name: one that was warm got a container, and kept its label.
-                Verdict::Ours => !sandbox
-                    .names
-                    .iter()
-                    .flatten()
-                    .filter_map(|name| self.container_of(name))
-                    .any(&is_known),
+                Verdict::Ours => !container.is_some_and(&is_known),
             }
         });
         self.delete_all(condemned.filter_map(|sandbox| sandbox.id).collect())
@@ -53,10 +49,7 @@ impl DockerBackend {
 
     /// Removes every sandbox of the data directory, files and all, and answers how many.
     pub async fn remove_all_of_this_directory(&self) -> Result<usize, SandboxError> {
-        let label = format!("{LABEL_SCOPE}={}", self.lease.scope);
-        let all = self.sandboxes(label).await?;
-        self.delete_all(all.into_iter().filter_map(|sandbox| sandbox.id).collect())
-            .await
+        self.delete_all(self.own().await?).await
     }
 
     pub(super) async fn end(&self) -> Result<(), SandboxError> {
@@ -66,20 +59,26 @@ impl DockerBackend {
             return Ok(());
         }
         // Of the data directory, not of this run: some were taken up from an earlier one.
-        let all = self
-            .sandboxes(format!("{LABEL_SCOPE}={}", self.lease.scope))
-            .await?;
-        let stopped = stream::iter(all.into_iter().filter_map(|sandbox| sandbox.id))
+        let stopped = stream::iter(self.own().await?)
             .map(async |id| self.kill(&id).await)
             .buffer_unordered(CONCURRENT_STARTS);
         stopped.collect::<Vec<_>>().await.into_iter().collect()
     }
 
-    /// The container whose sandbox has this name.
-    fn container_of<'a>(&self, name: &'a str) -> Option<&'a str> {
-        name.strip_prefix('/')
-            .unwrap_or(name)
-            .strip_prefix(&self.sandbox_name(""))
+    /// The container of ours whose sandbox it is.
+    fn container_of<'a>(&self, sandbox: &'a ContainerSummary) -> Option<&'a str> {
+        let own = self.sandbox_name("");
+        let mut names = sandbox.names.iter().flatten();
+        names.find_map(|name| name.strip_prefix('/').unwrap_or(name).strip_prefix(&own))
+    }
+
+    /// The ids of the data directory's sandboxes.
+    async fn own(&self) -> Result<Vec<String>, SandboxError> {
+        let all = self.sandboxes(LABEL_CONTAINER.to_owned()).await?;
+        let own = all
+            .into_iter()
+            .filter(|sandbox| self.container_of(sandbox).is_some());
+        Ok(own.filter_map(|sandbox| sandbox.id).collect())
     }
 
     async fn sandboxes(&self, label: String) -> Result<Vec<ContainerSummary>, SandboxError> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
-use super::disk::Disks;
+use super::form::Form;
 use super::rung::Rung;
 use super::{LocalBackend, Place, failed, probe, rootfs};
 use crate::guest::Settings;
@@ -72,7 +72,11 @@ impl Launcher for LocalBackend {
     }
 
     fn settings(&self, spec: &SandboxSpec) -> Settings {
-        let mut settings = spec.settings(self.capabilities());
+        let mut capabilities = self.capabilities();
+        if let Some(form) = Form::of(&self.inner.folder.join(&*spec.sandbox_id)) {
+            capabilities.exact_disk = form == Form::Image;
+        }
+        let mut settings = spec.settings(capabilities);
         settings.path = format!("{}:{}", rootfs::BIN, settings.path);
         settings
             .env
@@ -80,13 +84,12 @@ impl Launcher for LocalBackend {
         settings
     }
 
-    fn has_lost(&self, sandbox_id: &SandboxId) -> bool {
-        let container = self.inner.folder.join(&**sandbox_id);
-        let is_there = match self.inner.disks {
-            Some(_) => Disks::is_there(&container),
-            None => container.exists(),
-        };
-        !is_there
+    fn has_lost<'a>(
+        &'a self,
+        sandbox_id: &'a SandboxId,
+    ) -> BoxFuture<'a, Result<bool, SandboxError>> {
+        let is_lost = Form::of(&self.inner.folder.join(&**sandbox_id)).is_none();
+        Box::pin(std::future::ready(Ok(is_lost)))
     }
 
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::sys;
 
 /// The file name of a container's image in its folder.
-const IMAGE: &str = "disk.img";
+pub(super) const IMAGE: &str = "disk.img";
 const PART: &str = ".part-";
 /// Where the kernel writes whether a file system was unmounted, and whether it has met errors in it.
 const STATE_OFFSET: u64 = 1024 + 0x3A;
@@ -44,9 +44,7 @@ pub(super) enum NoDisks {
 
 impl Disks {
     pub(super) fn new(folder: &Path) -> Result<Self, NoDisks> {
-        if !Path::new("/dev/loop-control").exists() {
-            return Err(NoDisks::Loop);
-        }
+        has_loops()?;
         let mkfs = program("mkfs.ext4").ok_or(NoDisks::Mkfs)?;
         Ok(Self {
             folder: folder.to_owned(),
@@ -54,19 +52,9 @@ impl Disks {
         })
     }
 
-    /// Whether a container has an image.
-    pub(super) fn is_there(container: &Path) -> bool {
-        container.join(IMAGE).exists()
-    }
-
-    /// The image of a container: the one that is there, or a new one.
-    pub(super) fn image(&self, container: &Path, bytes: u64) -> io::Result<PathBuf> {
+    /// A new image for a container.
+    pub(super) fn make(&self, container: &Path, bytes: u64) -> io::Result<PathBuf> {
         let image = container.join(IMAGE);
-        if image.exists() {
-            wait_until_free(&image)?;
-            mend(&image)?;
-            return Ok(image);
-        }
         let part = container.join("disk.part");
         let spare = self.spare(bytes);
         if fs::rename(&spare, &part).is_err() {
@@ -144,6 +132,23 @@ impl Disks {
         }
         Ok(())
     }
+}
+
+/// Whether images can be mounted: to make one takes more.
+pub(super) fn has_loops() -> Result<(), NoDisks> {
+    if Path::new("/dev/loop-control").exists() {
+        Ok(())
+    } else {
+        Err(NoDisks::Loop)
+    }
+}
+
+/// The image that a container has.
+pub(super) fn found(container: &Path) -> io::Result<PathBuf> {
+    let image = container.join(IMAGE);
+    wait_until_free(&image)?;
+    mend(&image)?;
+    Ok(image)
 }
 
 /// Whether a file of this name is one that a server before us did not finish.
@@ -276,7 +281,7 @@ mod tests {
             mkfs,
         };
         let state = |image: &Path| fs::read(image).unwrap()[usize::try_from(STATE_OFFSET).unwrap()];
-        let image = disks.image(folder.path(), 16 << 20).unwrap();
+        let image = disks.make(folder.path(), 16 << 20).unwrap();
         assert_eq!(state(&image), STATE_CLEAN);
         for before in [STATE_CLEAN | STATE_ERRORS, STATE_ERRORS, 0] {
             // With the checksum, as the kernel writes it.

@@ -15,11 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::plan::{ARGUMENT, Memory, OWN, Plan, Storage, USER, Word};
 use super::sys::{MountAttrFlags, MountFlags, UnshareFlags};
-use super::{confined, disk, filter, libraries, rootfs, sys};
+use super::{confined, disk, filter, libraries, own, rootfs, sys};
 use crate::memory;
 
 /// Devices, and mounts that must stay as they are, get no more than this.
 const ALWAYS: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
+/// The first of a container's own directories: where it is, there are files, and they are its owner's.
+pub(super) const HOME: &str = "home";
 const READ_ONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY
     .union(MountAttrFlags::MOUNT_ATTR_NOSUID)
     .union(MountAttrFlags::MOUNT_ATTR_NODEV);
@@ -185,8 +187,11 @@ fn open(plan: &Plan, control: &mut Control) -> Result<Trees, Failure> {
             let tree = disk::mount(number, attributes).step("mount the disk image")?;
             drop(device);
             let inside = PathBuf::from(format!("/proc/self/fd/{}", tree.as_raw_fd()));
-            make_own(&inside, Some((plan.host_uid, plan.host_gid)))
-                .step("make the container's directories")?;
+            let user = own::owner(&inside, &plan.users)
+                .step("look at the container's files")?
+                .unwrap_or(plan.host_uid);
+            control.say(&Word::Owner(user)).step("answer")?;
+            make_own(&inside, Some((user, user))).step("make the container's directories")?;
             tree
         }
     };
@@ -324,7 +329,7 @@ fn own(plan: &Plan, trees: &Trees) -> Result<(), Failure> {
     let below = Path::new(OWN);
     sys::attach(&trees.own, below).step("attach the container's files")?;
     for (name, place, mode) in [
-        ("home", "home/user", 0o755),
+        (HOME, "home/user", 0o755),
         ("tmp", "tmp", 0o1777),
         ("files", "files", 0o755),
         ("skills", "skills", 0o755),
@@ -355,7 +360,7 @@ fn make_parent(path: &Path) -> io::Result<()> {
 /// Makes a container's directories for the sandbox's user; what is there stays.
 pub(super) fn make_own(base: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
     for (name, mode) in [
-        ("home", 0o755),
+        (HOME, 0o755),
         ("tmp", 0o1777),
         ("files", 0o755),
         ("skills", 0o755),

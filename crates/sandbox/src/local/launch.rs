@@ -224,6 +224,7 @@ fn talk(
         .write_all(&line)
         .map_err(step("send the plan"))?;
     let mut words = BufReader::new(control);
+    let mut user = (plan.host_uid, plan.host_gid);
     let mut forked = None;
     let mut ready = false;
     let mut failure = None;
@@ -235,7 +236,13 @@ fn talk(
                 tracing::trace!(number, "a loop device has the disk");
                 Ok(())
             }
-            Ok(Word::Unshared) => admit(control, outer, plan, group),
+            Ok(Word::Owner(owner)) => {
+                user = (owner, owner);
+                Ok(())
+            }
+            Ok(Word::Unshared) => map_user(outer, plan.privileged, user)
+                .map_err(step("map the sandbox's user"))
+                .and_then(|()| admit(control, outer, group)),
             // It is our child and not yet waited for, so the number is still its.
             Ok(Word::Forked(pid)) => sys::process_descriptor(pid)
                 .map(|process| forked = Some((pid, process)))
@@ -269,10 +276,9 @@ fn talk(
     forked.ok_or_else(|| LaunchError::new("hold the sandbox", &io::ErrorKind::NotFound.into()))
 }
 
-/// Lets a process that is in its user namespace go on, with its user mapped and its limits set.
-fn admit(control: &UnixStream, outer: u32, plan: &Plan, group: &Group) -> Result<(), LaunchError> {
+/// Lets a process whose user is mapped go on, with its limits set.
+fn admit(control: &UnixStream, outer: u32, group: &Group) -> Result<(), LaunchError> {
     let step = |step: &'static str| move |error: io::Error| LaunchError::new(step, &error);
-    map_user(outer, plan).map_err(step("map the sandbox's user"))?;
     group.add(outer).map_err(step("limit the sandbox"))?;
     (&mut &*control)
         .write_all(b"g")
@@ -306,13 +312,13 @@ fn abandon(process: &OwnedFd) {
     }
 }
 
-fn map_user(pid: u32, plan: &Plan) -> io::Result<()> {
+fn map_user(pid: u32, privileged: bool, (user, group): (u32, u32)) -> io::Result<()> {
     let folder = PathBuf::from(format!("/proc/{pid}"));
-    if !plan.privileged {
+    if !privileged {
         fs::write(folder.join("setgroups"), "deny")?;
     }
-    write_map(&folder.join("gid_map"), plan.host_gid)?;
-    write_map(&folder.join("uid_map"), plan.host_uid)
+    write_map(&folder.join("gid_map"), group)?;
+    write_map(&folder.join("uid_map"), user)
 }
 
 fn write_map(file: &Path, host: u32) -> io::Result<()> {

@@ -1,12 +1,14 @@
 //! A sandbox's own user and folder on the machine.
 
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
+
+use super::init::HOME;
 
 /// The users of sandboxes on the machine, as root: far from people, services, and the ranges that
 /// container tools share out.
@@ -14,15 +16,31 @@ const UIDS: Range<u32> = 1_900_000_000..1_900_000_000 + (1 << 24);
 /// The users that people and services have; not taken for sandboxes where users are few.
 const ORDINARY_UIDS: u32 = 10_000;
 
-/// The user of a container's sandbox on the machine: always the same, and nobody else's.
-pub(super) fn host_uid(uids: &Range<u32>, folder: &Path, sandbox_id: &str) -> u32 {
+/// The user of a new container's sandbox on the machine, and nobody else's: not of another server's either, whose containers
+/// may have the same ids. Later ones have the user whose the files are.
+pub(super) fn new_user(uids: &Range<u32>, server: &str, sandbox_id: &str) -> u32 {
     let mut digest = Sha256::new();
-    digest.update(folder.as_os_str().as_encoded_bytes());
+    digest.update(server.as_bytes());
     digest.update([0]);
     digest.update(sandbox_id.as_bytes());
     let digest = digest.finalize();
     let number = u32::from_le_bytes([digest[0], digest[1], digest[2], 0]);
     uids.start + number % (uids.end - uids.start)
+}
+
+/// Whose the files are that a container has, wherever they were made; `None` if it has none.
+pub(super) fn owner(files: &Path, users: &Range<u32>) -> io::Result<Option<u32>> {
+    let owner = match fs::metadata(files.join(HOME)) {
+        Ok(about) => about.uid(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if users.contains(&owner) {
+        return Ok(Some(owner));
+    }
+    Err(io::Error::other(format!(
+        "they belong to the user {owner}, for whom this server runs no sandbox: start it as that user, or restore them with their owners (`cp -a`)"
+    )))
 }
 
 /// The users there are for sandboxes: the usual ones, or inside a container the last of its own.
@@ -59,9 +77,9 @@ mod tests {
         assert_eq!(uids("         0          0 4294967295\n"), UIDS);
         assert_eq!(uids("0 100000 65536\n"), 10_000..65_535);
         assert_eq!(uids(""), UIDS);
-        let of = |id| host_uid(&UIDS, Path::new("/data/sandboxes"), id);
-        assert_eq!(of("container_01A"), of("container_01A"));
-        assert_ne!(of("container_01A"), of("container_01B"));
-        assert!(UIDS.contains(&of("container_01A")));
+        let of = |server, id| new_user(&UIDS, server, id);
+        assert_ne!(of("s1", "container_01A"), of("s1", "container_01B"));
+        assert_ne!(of("s1", "container_01A"), of("s2", "container_01A"));
+        assert!(UIDS.contains(&of("s1", "container_01A")));
     }
 }

@@ -1,5 +1,6 @@
 //! The server's plan for a sandbox's first process: where things lie, and the limits. Pure data.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -16,9 +17,11 @@ pub(super) const OWN: &str = ".own";
 pub(super) struct Plan {
     /// Whether the server may do everything, so that the sandbox has a user of its own on the machine.
     pub(super) privileged: bool,
-    /// The sandbox's user as the machine sees it.
+    /// The sandbox's user as the machine sees it, unless there are files in its image, which have theirs.
     pub(super) host_uid: u32,
     pub(super) host_gid: u32,
+    /// Whose the files of a sandbox may be.
+    pub(super) users: Range<u32>,
     /// Read-only pieces of the machine.
     pub(super) binds: Vec<Bind>,
     /// Symbolic links: place and target.
@@ -122,6 +125,8 @@ pub(super) enum Word {
     Forked(i32),
     /// The loop device behind its image.
     Loop(i32),
+    /// The sandbox's user as the machine sees it: the owner of the files in its image.
+    Owner(u32),
     /// The guest is about to run.
     Ready,
     /// This failed.

@@ -57,9 +57,11 @@ impl Launcher for Pending {
         )
     }
 
-    fn has_lost(&self, sandbox_id: &SandboxId) -> bool {
-        let backend = self.0.get();
-        backend.is_some_and(|backend| backend.has_lost(sandbox_id))
+    fn has_lost<'a>(
+        &'a self,
+        sandbox_id: &'a SandboxId,
+    ) -> BoxFuture<'a, Result<bool, SandboxError>> {
+        Box::pin(async move { self.0.wait().await.has_lost(sandbox_id).await })
     }
 
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
@@ -163,8 +165,8 @@ mod tests {
             Settings::default()
         }
 
-        fn has_lost(&self, _: &SandboxId) -> bool {
-            false
+        fn has_lost<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<bool, SandboxError>> {
+            self.refuse("has_lost")
         }
 
         fn stop<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
@@ -230,6 +232,7 @@ mod tests {
         assert!(pending.take_up(&spec.sandbox_id).await.is_err());
         assert!(pending.prepare_skills(&spec.sandbox_id).await.is_err());
         pending.settings(&spec);
+        assert!(pending.has_lost(&spec.sandbox_id).await.is_err());
         assert!(pending.stop(&spec.sandbox_id).await.is_err());
         assert!(pending.remove(&spec.sandbox_id).await.is_err());
         assert_eq!(pending.name(), "noting");
@@ -244,6 +247,7 @@ mod tests {
             "take_up",
             "prepare_skills",
             "settings",
+            "has_lost",
             "stop",
             "remove",
             "name",

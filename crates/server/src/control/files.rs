@@ -208,7 +208,7 @@ fn refused(error: &FilesError) -> ControlError {
         ),
         FilesError::Refused(_) | FilesError::Sandbox(_) => said(
             StatusCode::SERVICE_UNAVAILABLE,
-            "a call in the container says what is wrong with it",
+            "mend what it names: calls in the container get `unavailable` for the same reason",
         ),
         FilesError::Store(error) => ControlError::internal(error),
     }
