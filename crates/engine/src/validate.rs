@@ -150,6 +150,10 @@ fn check_content(messages: &[Message], groups: &[Group<'_>]) -> Result<(), Inval
             && message.content.is_empty()
             && !system::only_directs(message);
         if silent.next_if_eq(&index).is_some() || directs_nothing {
+            if message.role == Role::User {
+                // Parity: the words of 2026 (F252).
+                return Err(refusal::USER_EMPTY.refuse(&[("message", &index)]));
+            }
             return Err(Invalid::new(format!(
                 "messages.{index}: all messages must have non-empty content except for the optional final \
                  assistant message"
