@@ -19,6 +19,7 @@ use crate::seal;
 use workspace::quirks::WeakRefusals;
 
 pub(crate) use body::caches_for_an_hour;
+pub(crate) use calls::declared_name;
 pub use media::{TooLarge, check as media, is_in as has_media};
 pub use thoughts::{
     check as thoughts, check_end as final_thought, is_on as thinks, prefill as prefilled_thoughts,
