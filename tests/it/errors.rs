@@ -190,6 +190,15 @@ async fn every_code_of_a_tool_with_a_natural_cause_comes_by_itself() {
     }
 }
 
+/// The same of an answer of the edge, which has no envelope.
+fn by_edge(response: &Response) -> (u16, Value, Value) {
+    let body = response.json();
+    let keys = |value: &Value| value.as_object().map(|it| it.keys().cloned().collect());
+    assert_eq!(keys(&body), Some(vec!["error".to_owned()]), "{body}");
+    assert_eq!(response.header("x-should-retry"), None);
+    (response.status, body["error"]["type"].clone(), Value::Null)
+}
+
 /// The status, type, and code of an error, as a row has them; checks the rest of the envelope.
 fn envelope(response: &Response) -> (u16, Value, Value) {
     let body = response.json();
@@ -268,7 +277,13 @@ async fn every_error_of_a_request_with_a_natural_cause_comes_by_itself() {
         };
         let expected = (row[0].parse().unwrap(), json!(code(&row[1])), details);
         for response in causes::request(cause).await {
-            assert_eq!(envelope(&response), expected, "{row:?}");
+            // The edge refuses a body that is too large (F135).
+            let found = if row[0] == "413" {
+                by_edge(&response)
+            } else {
+                envelope(&response)
+            };
+            assert_eq!(found, expected, "{row:?}");
         }
     }
 }

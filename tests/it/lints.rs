@@ -494,3 +494,41 @@ async fn an_output_file_beyond_the_quota_stays_in_its_container_and_the_turn_goe
         2
     );
 }
+
+#[tokio::test]
+async fn a_tool_choice_that_the_model_does_not_follow_is_told() {
+    let call = |name: &str| json!({"tool_use": {"name": name, "input": {}}});
+    let both = json!({"parallel": [call("a"), call("b")]});
+    let auto = json!({"type": "auto", "disable_parallel_tool_use": true});
+    for (choice, step, is_followed) in [
+        (json!({"type": "none"}), call("a"), false),
+        (json!({"type": "none"}), json!({"text": "no"}), true),
+        (json!({"type": "any"}), json!({"text": "no"}), false),
+        (json!({"type": "any"}), call("a"), true),
+        (json!({"type": "tool", "name": "b"}), call("a"), false),
+        (json!({"type": "tool", "name": "b"}), call("b"), true),
+        (auto.clone(), both.clone(), false),
+        (auto, call("a"), true),
+        (json!({"type": "auto"}), both, true),
+        (
+            json!({"type": "tool", "name": "code_execution"}),
+            json!({"bash": "true"}),
+            true,
+        ),
+    ] {
+        let server = running(json!([step])).await;
+        let mut body = code_prompt("go");
+        let tools = body["tools"].as_array_mut().unwrap();
+        for name in ["a", "b"] {
+            tools.push(json!({"name": name, "input_schema": {"type": "object"}}));
+        }
+        body["tool_choice"] = choice;
+        server.message(&body).await;
+        let expected = if is_followed {
+            Vec::new()
+        } else {
+            one("tool_choice_without_effect", "warning")
+        };
+        assert_eq!(lints(&server).await, expected, "{body}");
+    }
+}

@@ -99,6 +99,38 @@ async fn the_beta_has_titles_and_epochs() {
 }
 
 #[tokio::test]
+async fn no_two_skills_of_the_beta_have_one_title() {
+    let server = TestServer::start().await;
+    let create = async |title: Option<&'static str>, beta: bool| {
+        let field = if beta {
+            "display_title"
+        } else {
+            "display_name"
+        };
+        let mut parts = vec![("files[]", Some("SKILL.md"), MANIFEST)];
+        parts.extend(title.map(|title| (field, None, title)));
+        let request = multipart(&server, PATH, &parts);
+        let request = if beta {
+            request.header("anthropic-beta", BETA)
+        } else {
+            request
+        };
+        server.send(&request).await
+    };
+    let taken = |title: &str| format!("Skill cannot reuse an existing display_title: {title}");
+    assert_eq!(create(Some("Mine"), true).await.status, 200);
+    let again = create(Some("Mine"), true).await;
+    assert_eq!((again.status, again.message()), (400, taken("Mine")));
+    // One that is not given is the skill's name.
+    let unnamed = create(None, true).await;
+    assert_eq!(unnamed.json()["display_title"], "my-skill");
+    assert_eq!(create(None, true).await.message(), taken("my-skill"));
+    // Names of the current shape are not unique.
+    assert_eq!(create(Some("Mine"), false).await.status, 200);
+    assert_eq!(create(None, false).await.status, 200);
+}
+
+#[tokio::test]
 async fn lists_are_filtered_by_source_and_walked_by_page() {
     let server = TestServer::start().await;
     let own = [
@@ -401,15 +433,15 @@ async fn wrong_skills_of_a_message_are_named_and_change_nothing() {
         ),
         (
             one(json!({"type": "plugin", "skill_id": "x"})),
-            "container.skills.0.type: Input should be 'anthropic' or 'custom'",
+            "container.ContainerParams.skills.0.type: Input should be 'anthropic' or 'custom'",
         ),
         (
             one(json!({"type": "custom"})),
-            "container.skills.0.skill_id: Field required",
+            "container.ContainerParams.skills.0.skill_id: Field required",
         ),
         (
             one(json!({"type": "anthropic", "skill_id": "xlsx", "version": 1})),
-            "container.skills.0.version: Input should be a valid string",
+            "container.ContainerParams.skills.0.version: Input should be a valid string",
         ),
         (
             many(2),
@@ -417,7 +449,7 @@ async fn wrong_skills_of_a_message_are_named_and_change_nothing() {
         ),
         (
             many(21),
-            "container.skills: List should have at most 20 items after validation, not 21",
+            "container.ContainerParams.skills: List should have at most 20 items after validation, not 21",
         ),
     ] {
         let body = with_skills(code_prompt("go"), container);
@@ -429,7 +461,7 @@ async fn wrong_skills_of_a_message_are_named_and_change_nothing() {
         .header("anthropic-beta", BETA);
     assert_eq!(
         server.send(&nine).await.message(),
-        "container.skills: List should have at most 8 items after validation, not 9"
+        "container.ContainerParams.skills: List should have at most 8 items after validation, not 9"
     );
     let toolless = server.messages(&with_skills(prompt("go"), one(xlsx.clone())));
     let refused = server.send(&toolless).await;

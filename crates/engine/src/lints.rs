@@ -6,14 +6,14 @@ use wire::request::{Block, By, MessagesRequest, Role};
 
 use crate::container::{Container, Containers, Found};
 use crate::references::{DisplacedUpload, InertUpload};
-use crate::validate::Pending;
+use crate::validate::{Pending, declared_name};
 use crate::{Engine, TurnError, TurnInput, programmatic, references};
 use common::ids::FileId;
 use guest_proto::directory_name;
 use store::{MountedFile, StoreError};
 use workspace::lint::{
-    DROPPED_CONTAINER, EXPIRED_CONTAINER, FORGOTTEN_UPLOAD, INERT_UPLOAD, LOST_CALLER,
-    MISSING_INPUT, SERVER_TOOL_RESULT,
+    CHOICE_WITHOUT_EFFECT, DROPPED_CONTAINER, EXPIRED_CONTAINER, FORGOTTEN_UPLOAD, INERT_UPLOAD,
+    LOST_CALLER, MISSING_INPUT, SERVER_TOOL_RESULT,
 };
 use workspace::verify::{Told, Watch};
 
@@ -251,6 +251,35 @@ pub(super) fn lost_caller(input: &TurnInput, pending: &Pending) -> Result<(), In
 pub(super) fn expired_container(input: &TurnInput) {
     let text = "container: it has expired, and no call noticed".to_owned();
     input.lint(&EXPIRED_CONTAINER, text);
+}
+
+/// The model calls `names` at once, `first` before any other: whether `tool_choice` lets it.
+pub(super) fn calls(input: &TurnInput, names: &[&str], first: bool) {
+    let (Some(choice), [name, ..]) = (&input.request.tool_choice, names) else {
+        return;
+    };
+    let is = |wanted: &str| names.iter().any(|name| declared_name(name) == wanted);
+    let text = match choice.name.as_deref() {
+        _ if choice.forbids => format!("the model calls `{name}`, and `tool_choice` is `none`"),
+        Some(wanted) if first && !input.request.resumes_pause() && !is(wanted) => {
+            format!("the model calls `{name}`, and `tool_choice` names `{wanted}`")
+        }
+        Some(_) | None if choice.disables_parallel && names.len() > 1 => format!(
+            "the model makes {} calls at once, and `disable_parallel_tool_use` is set",
+            names.len()
+        ),
+        Some(_) | None => return,
+    };
+    input.lint(&CHOICE_WITHOUT_EFFECT, text);
+}
+
+/// The model has called nothing.
+pub(super) fn no_calls(input: &TurnInput) {
+    let choice = input.request.tool_choice.as_ref();
+    if choice.is_some_and(|choice| choice.forces) && !input.request.resumes_pause() {
+        let text = "the model calls nothing, and `tool_choice` forces a call".to_owned();
+        input.lint(&CHOICE_WITHOUT_EFFECT, text);
+    }
 }
 
 /// A history was refused: perhaps because a client answers what the service answers.

@@ -19,6 +19,7 @@ use crate::seal;
 use workspace::quirks::WeakRefusals;
 
 pub(crate) use body::caches_for_an_hour;
+pub(crate) use calls::declared_name;
 pub use media::{TooLarge, check as media, is_in as has_media};
 pub use thoughts::{
     check as thoughts, check_end as final_thought, is_on as thinks, prefill as prefilled_thoughts,
@@ -150,6 +151,10 @@ fn check_content(messages: &[Message], groups: &[Group<'_>]) -> Result<(), Inval
             && message.content.is_empty()
             && !system::only_directs(message);
         if silent.next_if_eq(&index).is_some() || directs_nothing {
+            if message.role == Role::User {
+                // Parity: the words of 2026 (F252).
+                return Err(refusal::USER_EMPTY.refuse(&[("message", &index)]));
+            }
             return Err(Invalid::new(format!(
                 "messages.{index}: all messages must have non-empty content except for the optional final \
                  assistant message"

@@ -169,6 +169,16 @@ pub enum Call {
     },
 }
 
+impl Call {
+    /// The name in its block.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Server { tool, .. } => tool.name(),
+            Self::Mcp { name, .. } | Self::Client { name, .. } => name,
+        }
+    }
+}
+
 /// The error that a call gets in place of being run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolFailure {

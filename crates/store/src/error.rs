@@ -93,6 +93,9 @@ pub enum StoreError {
     /// The workspace has, or lately had, an object of this id.
     #[error("give out the id `{id}`: it is taken")]
     IdTaken { id: String },
+    /// The workspace has a skill that is shown under this name.
+    #[error("add a skill shown as `{name}`: there is one already")]
+    NameTaken { name: String },
     /// A cursor names a file that never was in this workspace's list.
     #[error("list files from `{id}`: there is no such file")]
     UnknownCursor { id: String },
@@ -144,6 +147,7 @@ impl Hinted for StoreError {
             | Self::Full { .. }
             | Self::QuotaExceeded { .. }
             | Self::IdTaken { .. }
+            | Self::NameTaken { .. }
             | Self::UnknownCursor { .. }
             | Self::UnknownWorkspace { .. }
             | Self::WorkspacesFull { .. }

@@ -65,6 +65,8 @@ pub struct NewSkill {
     pub workspace: String,
     pub name: String,
     pub display_name: Option<String>,
+    /// No other skill of the workspace may be shown under its name.
+    pub is_shown_alone: bool,
 }
 
 /// A version to add.
@@ -111,9 +113,19 @@ fn read_version(row: &Row<'_>) -> rusqlite::Result<SkillVersionRow> {
     })
 }
 
+/// Whether a skill of the workspace is shown under this name.
+fn is_shown(db: &Transaction<'_>, workspace: &str, name: &str) -> rusqlite::Result<bool> {
+    db.query_row(
+        "SELECT EXISTS (SELECT 1 FROM skills WHERE workspace = ?1 AND coalesce(display_name, name) = ?2)",
+        [workspace, name],
+        |row| row.get(0),
+    )
+}
+
 impl Store {
     /// Adds a skill with its first version. [`StoreError::IdTaken`] if the workspace has one of these
-    /// ids; nothing is changed then.
+    /// ids, [`StoreError::NameTaken`] if it has a skill of this name where the new one wants its own; nothing
+    /// is changed then.
     pub async fn insert_skill(
         &self,
         new: NewSkill,
@@ -122,6 +134,12 @@ impl Store {
         let sql = || StoreError::sql("add a skill");
         self.write(move |db| {
             let at = micros(version.created_at);
+            let shown = new.display_name.as_ref().unwrap_or(&new.name);
+            if new.is_shown_alone && is_shown(db, &new.workspace, shown).map_err(sql())? {
+                return Err(StoreError::NameTaken {
+                    name: shown.clone(),
+                });
+            }
             db.execute(
                 "INSERT INTO skills (id, workspace, name, display_name, created_at_us, updated_at_us)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?5)",

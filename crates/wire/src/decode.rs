@@ -29,6 +29,15 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+/// A value that is no list where the service takes one (F250).
+pub const NO_LIST: &str = "Input should be a valid array";
+
+/// A value that is no object where the service takes one of several forms, or any members (F250).
+const NO_OBJECT: &str = "Input should be an object";
+
+/// A value that is no object where the service takes one form alone (F250).
+pub const NO_SHAPE: &str = "Input does not match the expected shape.";
+
 /// The result of decoding.
 pub type Decoded<T> = Result<T, Fault>;
 
@@ -94,18 +103,18 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// This value as an object.
+    /// This value as an object that has one form.
     pub fn object(&self) -> Decoded<&'a Map<String, Value>> {
-        self.value.as_object().ok_or_else(|| {
-            self.fault("Input should be a valid dictionary or object to extract fields from")
-        })
+        self.object_or(NO_SHAPE)
     }
 
-    /// This value as an object with any members.
+    /// This value as an object that has any members, or one of several forms.
     pub fn dictionary(&self) -> Decoded<&'a Map<String, Value>> {
-        self.value
-            .as_object()
-            .ok_or_else(|| self.fault("Input should be a valid dictionary"))
+        self.object_or(NO_OBJECT)
+    }
+
+    fn object_or(&self, reason: &str) -> Decoded<&'a Map<String, Value>> {
+        self.value.as_object().ok_or_else(|| self.fault(reason))
     }
 
     /// A member that must be there.
@@ -122,6 +131,12 @@ impl<'a> Node<'a> {
         Ok(found.map(|value| self.child(key, value)))
     }
 
+    /// A member that may be absent, and is no null.
+    pub fn given<'b>(&'b self, key: &'b str) -> Decoded<Option<Node<'b>>> {
+        let found = member::of(self.object()?, key);
+        Ok(found.map(|value| self.child(key, value)))
+    }
+
     fn child<'b>(&'b self, key: &'b str, value: &'b Value) -> Node<'b> {
         Node {
             value,
@@ -132,10 +147,7 @@ impl<'a> Node<'a> {
 
     /// The elements of an array.
     pub fn items(&self) -> Decoded<impl ExactSizeIterator<Item = Node<'_>>> {
-        let items = self
-            .value
-            .as_array()
-            .ok_or_else(|| self.fault("Input should be a valid list"))?;
+        let items = self.value.as_array().ok_or_else(|| self.fault(NO_LIST))?;
         Ok(items.iter().enumerate().map(move |(index, value)| Node {
             value,
             parent: Some(self),
@@ -158,6 +170,21 @@ impl<'a> Node<'a> {
             return Err(self.fault(format!("String should have at most {most} characters")));
         }
         Ok(text)
+    }
+
+    /// This value as a string of at least one character.
+    pub fn filled(&self) -> Decoded<&'a str> {
+        let text = self.string()?;
+        if text.is_empty() {
+            return Err(self.fault("String should have at least 1 character"));
+        }
+        Ok(text)
+    }
+
+    /// This value as a string of 1 to `most` characters.
+    pub fn name(&self, most: usize) -> Decoded<&'a str> {
+        self.filled()?;
+        self.text(most)
     }
 
     /// This value as the id of a call, of the service's (`srvtoolu_…`) or of the client's.
@@ -222,6 +249,7 @@ impl<'a> Node<'a> {
 
     /// The `type` of this object, which must be one of `expected`.
     pub fn tag<'s>(&self, expected: &[&'s str]) -> Decoded<&'s str> {
+        self.dictionary()?;
         let node = self.required("type")?;
         let found = node.string()?;
         expected

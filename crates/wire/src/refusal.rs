@@ -132,6 +132,9 @@ refusals! {
     BLANK_TEXT "blank-text" "{path}"
         "text content blocks must contain non-whitespace text"
         "2026, live run and two probes";
+    USER_EMPTY "user-empty" "messages.{message}"
+        "user messages must have non-empty content"
+        "2026-08-31, probe of claude-sonnet-5; many logs";
     BLANK_STOP "blank-stop" "stop_sequences"
         "each stop sequence must contain non-whitespace"
         "2026-10-04, live run";
@@ -312,6 +315,9 @@ refusals! {
     SKILL_DISPLAY_NAME "skill-display-name" ""
         "{field} must be at most 255 characters long"
         "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform";
+    SKILL_TITLE_TAKEN "skill-title-taken" ""
+        "Skill cannot reuse an existing display_title: {title}"
+        "2026-07-10, probe; logs of many clients";
     SKILL_FILES "skill-files" "files[]"
         "Field required"
         "2026-09-04, recorded by OpenSDLC-Dev/managed-agent-platform";

@@ -35,6 +35,9 @@ pub const MAX_MESSAGES: usize = 100_000;
 /// The longest name of a model (F242).
 const MAX_MODEL_CHARS: usize = 256;
 
+/// The longest `metadata.user_id` (F242).
+const MAX_USER_ID_CHARS: usize = 256;
+
 /// A decoded request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MessagesRequest {
@@ -175,17 +178,13 @@ impl MessagesRequest {
         if messages.is_empty() {
             return Err(messages_node.fault("at least one message is required"));
         }
-        let model_node = root.required("model")?;
-        let model = model_node.text(MAX_MODEL_CHARS)?.to_owned();
-        if model.is_empty() {
-            return Err(model_node.fault("String should have at least 1 character"));
-        }
+        let model = root.required("model")?.name(MAX_MODEL_CHARS)?.to_owned();
         let stream = root
             .optional("stream")?
             .map(|node| node.boolean())
             .transpose()?
             .unwrap_or(false);
-        let tools = match root.optional("tools")? {
+        let tools = match root.given("tools")? {
             Some(node) => node
                 .items()?
                 .map(|tool| Tool::decode(&tool, betas))
@@ -219,7 +218,7 @@ impl MessagesRequest {
         if let Some(node) = root.optional("metadata")? {
             node.object()?;
             if let Some(user) = node.optional("user_id")? {
-                user.string()?;
+                user.text(MAX_USER_ID_CHARS)?;
             }
         }
         if let Some(node) = root.optional("service_tier")? {
@@ -280,7 +279,7 @@ fn stop_sequences(root: &Node<'_>) -> Decoded<Vec<String>> {
 }
 
 fn check_system(root: &Node<'_>) -> Decoded<()> {
-    let Some(system) = root.optional("system")? else {
+    let Some(system) = root.given("system")? else {
         return Ok(());
     };
     if system.value().is_string() {
@@ -318,6 +317,7 @@ fn effort(root: &Node<'_>) -> Decoded<Option<String>> {
     Ok(rest::effort(&config)?.map(str::to_owned))
 }
 
+/// A text is an id; what is wrong in anything else is told with the name of the object's class (F251).
 fn decode_container(node: &Node<'_>) -> Decoded<ContainerParam> {
     if let Some(id) = node.value().as_str() {
         return Ok(ContainerParam {
@@ -325,9 +325,7 @@ fn decode_container(node: &Node<'_>) -> Decoded<ContainerParam> {
             skills: Vec::new(),
         });
     }
-    if !node.value().is_object() {
-        return Err(node.fault("Input should be a valid string"));
-    }
+    let node = node.tagged("ContainerParams");
     node.no_extras(&["id", "skills"])?;
     let id = node
         .optional("id")?
@@ -402,7 +400,7 @@ mod tests {
             ),
             (
                 with("container", json!(5)),
-                "container: Input should be a valid string",
+                "container.ContainerParams: Input does not match the expected shape.",
             ),
             (
                 with("surprise", json!(1)),

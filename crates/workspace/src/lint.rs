@@ -92,6 +92,8 @@ rules! {
         "leave to the server what lies in its data directory and on its engine: calls of `/_sandtable` and of the API remove it";
     WEB_WITHOUT_SCRIPT = "web_without_script", Warning,
         "write what it finds under `web` in a rule";
+    CHOICE_WITHOUT_EFFECT = "tool_choice_without_effect", Warning,
+        "the service's model follows `tool_choice`: send another, or have the script follow it";
     FAULT_WITHOUT_EFFECT = "fault_without_effect", Warning,
         "let it meet a call that runs in a sandbox, `fill_disk` one whose disk is limited: `sandtable docs faults`";
 }

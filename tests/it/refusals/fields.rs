@@ -326,7 +326,7 @@ async fn a_body_that_is_no_object_is_refused() {
         let (status, _, message) = refused(&server, &server.messages(&sample)).await;
         assert_eq!(status, 400, "{kind}");
         assert_eq!(
-            message, "Input should be a valid dictionary or object to extract fields from",
+            message, "Input does not match the expected shape.",
             "{kind}"
         );
     }

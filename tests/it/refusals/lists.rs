@@ -217,6 +217,8 @@ async fn an_id_of_nothing_is_not_found_and_named() {
                 (404, "not_found_error")
             };
             assert_eq!((status, kind.as_str()), wanted, "{method} {sent}");
+            let named = if id == "%ff" { "\u{fffd}" } else { "" };
+            assert!(message.contains(named), "{method} {sent}: {message}");
             if id == "file_1" {
                 assert!(message.contains(id), "{method} {sent}: {message}");
                 writeln!(texts, "{method} {path}\n  {message}").unwrap();

@@ -232,12 +232,12 @@ pub(super) const MESSAGES: &str = "
 /thinking/budget_tokens                        -         thinking.enabled.budget_tokens required
 /thinking/type                                 -         thinking required
 /container                                     string    container closed
-/container/id                                  string    container.id
-/container/skills                              -         container.skills
-/container/skills/0                            -         container.skills.0 closed
-/container/skills/0/skill_id                   string    container.skills.0.skill_id required
-/container/skills/0/type                       -         container.skills.0.type required
-/container/skills/0/version                    string    container.skills.0.version
+/container/id                                  string    container.ContainerParams.id
+/container/skills                              -         container.ContainerParams.skills
+/container/skills/0                            -         container.ContainerParams.skills.0 closed
+/container/skills/0/skill_id                   string    container.ContainerParams.skills.0.skill_id required
+/container/skills/0/type                       -         container.ContainerParams.skills.0.type required
+/container/skills/0/version                    string    container.ContainerParams.skills.0.version
 /cache_control                                 -         cache_control closed
 /diagnostics                                   object    diagnostics closed
 /diagnostics/previous_message_id               string    diagnostics.previous_message_id

@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -21,8 +22,8 @@ pub struct ModelEntry {
     pub aliases: Vec<String>,
     display_name: String,
     created_at: String,
-    /// `active`, `deprecated`, or `retired`.
-    pub lifecycle: String,
+    /// `active`, `deprecated`, or `retired`, until it retires.
+    lifecycle: String,
     line: String,
     pub(super) max_input_tokens: u64,
     pub max_tokens: u64,
@@ -48,14 +49,23 @@ pub fn find(name: &str) -> Option<&'static ModelEntry> {
 }
 
 impl ModelEntry {
+    /// `active`, `deprecated`, or `retired`.
+    pub fn lifecycle(&self, now: DateTime<Utc>) -> &str {
+        let retires_at = self.retires_at.as_deref().map(str::parse::<DateTime<Utc>>);
+        match retires_at {
+            Some(Ok(at)) if at <= now => "retired",
+            Some(_) | None => &self.lifecycle,
+        }
+    }
+
     /// As `/v1/models` prints it.
-    pub fn to_wire(&self) -> Value {
+    pub fn to_wire(&self, now: DateTime<Utc>) -> Value {
         json!({
             "type": "model",
             "id": self.id,
             "display_name": self.display_name,
             "created_at": self.created_at,
-            "lifecycle": self.lifecycle,
+            "lifecycle": self.lifecycle(now),
             "line": self.line,
             "max_input_tokens": self.max_input_tokens,
             "max_tokens": self.max_tokens,
@@ -129,6 +139,9 @@ mod tests {
                 model.id
             );
             assert_eq!(model.lifecycle == "active", model.deprecated_at.is_none());
+            let retires_at = model.retires_at.as_deref();
+            let reads = |at: &str| at.parse::<DateTime<Utc>>().is_ok();
+            assert!(retires_at.is_none_or(reads), "{}", model.id);
             let known = [
                 (CONTEXT, &model.context_management),
                 (EFFORT, &model.effort),
@@ -142,6 +155,14 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_deprecated_model_retires_when_its_day_has_come() {
+        let model = find("claude-opus-4-5").unwrap();
+        let at = |time: &str| model.lifecycle(time.parse().unwrap());
+        assert_eq!(at("2027-01-21T23:59:59Z"), "deprecated");
+        assert_eq!(at("2027-01-22T00:00:00Z"), "retired");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Faults of turns: where an answer ends though its model would go on, and containers that are over.
 
 use crate::container::Found;
-use crate::{Engine, TurnError, TurnInput};
+use crate::{Engine, TurnError, TurnInput, lints};
 use model::{CallResult, Model, ModelError, Step, Stop};
 use workspace::fault::{Act, Moment, Occasion, TurnAct};
 
@@ -87,6 +87,9 @@ impl Turn<'_> {
                 return Ok(self.pause());
             }
             Some(TurnAct::PauseInside { .. } | TurnAct::ExpireContainer) | None => {}
+        }
+        if self.handed_out.is_empty() {
+            lints::no_calls(self.input);
         }
         Ok(End::Stop(Stop {
             reason: "end_turn".to_owned(),

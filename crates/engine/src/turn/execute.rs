@@ -55,6 +55,8 @@ impl Turn<'_> {
     /// Emits the calls of one group and gives them ids.
     pub(super) fn announce(&mut self, calls: Vec<Call>) -> Result<Vec<Order>, TurnError> {
         self.start()?;
+        let names: Vec<&str> = calls.iter().map(Call::name).collect();
+        lints::calls(self.input, &names, self.handed_out.is_empty());
         let mut orders = Vec::with_capacity(calls.len());
         for call in calls {
             let order = match call {

@@ -219,7 +219,7 @@ fn result_tag_fits(name: &str, tag: &str) -> bool {
 }
 
 /// Under which name a sub-tool is declared.
-fn declared_name(sub_tool: &str) -> &str {
+pub(crate) fn declared_name(sub_tool: &str) -> &str {
     match ServerTool::from_name(sub_tool) {
         Some(tool) if tool.runs_code() => "code_execution",
         _ => sub_tool,

@@ -30,7 +30,9 @@ const TOOLS: &[(&str, Option<&str>)] = &[
 /// Blocks of that time, without `container_upload`.
 const BLOCKS: &str = "'document', 'image', 'redacted_thinking', 'search_result', 'server_tool_use', 'text', 'thinking', \
                       'tool_result', 'tool_use', 'web_search_tool_result'";
-/// Keys of a message before 2025-09, in their order (F001); `stop_details` came in 2026-04.
+/// Keys of a message that came later, `stop_details` in 2026-04.
+const LATER_KEYS: [&str; 2] = ["stop_details", "diagnostics"];
+/// The others before 2025-09, in their order (F001); what is not among them comes last.
 const MESSAGE_KEYS: [&str; 9] = [
     "id",
     "type",
@@ -154,14 +156,16 @@ fn age_message(message: &mut Value) {
         blocks.iter_mut().for_each(age_block);
     }
     if let Some(members) = message.as_object_mut() {
+        members.retain(|key, value| {
+            !LATER_KEYS.contains(&key.as_str()) && !(key == "container" && value.is_null())
+        });
         let mut old = Map::new();
         for key in MESSAGE_KEYS {
-            if let Some((key, value)) = members.remove_entry(key)
-                && !(key == "container" && value.is_null())
-            {
+            if let Some((key, value)) = members.shift_remove_entry(key) {
                 old.insert(key, value);
             }
         }
+        old.append(members);
         *members = old;
     }
 }
@@ -219,12 +223,13 @@ mod tests {
     fn what_came_later_is_taken_out_and_the_rest_stays() {
         let mut message = json!({"model": "m", "id": "i", "type": "message", "role": "assistant",
             "content": [{"type": "tool_use", "caller": {"type": "direct"}}, {"type": "x", "content": {"abort_reason": null, "stdout": ""}}],
-            "stop_reason": "end_turn", "stop_sequence": null, "stop_details": null,
-            "usage": {"input_tokens": 1, "service_tier": "standard", "inference_geo": "global"}});
+            "container": null, "stop_reason": "end_turn", "stop_sequence": null, "stop_details": null,
+            "usage": {"input_tokens": 1, "service_tier": "standard", "inference_geo": "global"},
+            "context_management": {"applied_edits": []}, "diagnostics": null});
         age(&mut message);
         assert_eq!(
             message.to_string(),
-            r#"{"id":"i","type":"message","role":"assistant","model":"m","content":[{"type":"tool_use"},{"type":"x","content":{"stdout":""}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"service_tier":"standard"}}"#
+            r#"{"id":"i","type":"message","role":"assistant","model":"m","content":[{"type":"tool_use"},{"type":"x","content":{"stdout":""}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"service_tier":"standard"},"context_management":{"applied_edits":[]}}"#
         );
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct ApiError {
     /// Boxed to keep results small.
     details: Option<Box<Value>>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// The service's edge refuses, not the API behind it.
+    of_edge: bool,
 }
 
 impl ApiError {
@@ -39,6 +41,7 @@ impl ApiError {
             message: message.into(),
             details: None,
             headers: Vec::new(),
+            of_edge: false,
         }
     }
 
@@ -67,13 +70,24 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "authentication_error", message)
     }
 
-    /// 413 `request_too_large`, as the service's edge words it (F135).
+    /// 413 `request_too_large` of an upload, in the edge's words (F135).
     pub(super) fn too_large() -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "request_too_large",
             "Request exceeds the maximum size",
         )
+    }
+
+    /// 413 `request_too_large` of the edge, which bodies of JSON do not pass.
+    pub(super) fn body_too_large() -> Self {
+        Self::too_large().by_edge()
+    }
+
+    /// Parity: what the service's edge refuses has no outer `type`, no request id, and no advice (F135).
+    pub(super) fn by_edge(mut self) -> Self {
+        self.of_edge = true;
+        self
     }
 
     /// 500 `api_error`; the cause is logged here and not sent.
@@ -131,6 +145,9 @@ impl ApiError {
         let mut error = json!({ "type": self.kind, "message": self.message });
         if let Some(details) = &self.details {
             error["details"] = Value::clone(details);
+        }
+        if self.of_edge {
+            return json!({ "error": error });
         }
         let mut body = json!({ "type": "error", "error": error });
         if let Some(id) = request_id {
@@ -198,11 +215,13 @@ impl ApiError {
         let body = Bytes::from(self.body(request_id).to_string());
         let headers = [(header::CONTENT_TYPE, "application/json")];
         let mut response = (self.status, headers, Body::from(body.clone())).into_response();
-        let retry =
-            matches!(self.status.as_u16(), 408 | 409 | 429) || self.status.is_server_error();
-        // Parity: recorded 4xx carry `x-should-retry: false`, a 529 `true` (F136).
-        let verdict = HeaderValue::from_static(if retry { "true" } else { "false" });
-        response.headers_mut().insert("x-should-retry", verdict);
+        if !self.of_edge {
+            let retry =
+                matches!(self.status.as_u16(), 408 | 409 | 429) || self.status.is_server_error();
+            // Parity: recorded 4xx carry `x-should-retry: false`, a 529 `true` (F136).
+            let verdict = HeaderValue::from_static(if retry { "true" } else { "false" });
+            response.headers_mut().insert("x-should-retry", verdict);
+        }
         for (name, value) in &self.headers {
             response.headers_mut().insert(name.clone(), value.clone());
         }

@@ -5,17 +5,17 @@ mod aim;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
+use axum::http::header;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use chrono::TimeDelta;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::api::caller::Caller;
 use crate::api::cut;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::exchange::{Exchange, Noted};
+use crate::api::exchange::Exchange;
 use crate::api::json::is_json;
 use crate::api::key::keys;
 use crate::api::multipart;
@@ -29,7 +29,6 @@ use common::document;
 use common::hinted::{self, Hinted, Mistake};
 use common::limits;
 use engine::Report;
-use model::ServiceError;
 use workspace::fault::{self, Act, Bringer, Dice, Faults, Fired, HttpAct, Occasion};
 use workspace::telemetry::TurnDone;
 
@@ -124,8 +123,10 @@ pub(super) async fn apply(
         HttpAct::DeleteFile => return delete(exchange, &aim).await.map(|()| None),
         HttpAct::Wait(None) => None,
         HttpAct::Cut => Some(Ok(cut::response(Bytes::new(), "application/json"))),
-        HttpAct::Error { error, edge: false } => Some(Err(error.clone().into())),
-        HttpAct::Error { error, edge: true } => Some(Ok(edge_response(error, &mut exchange.noted))),
+        HttpAct::Error { error, edge } => {
+            let error = ApiError::from(error.clone());
+            Some(Err(if *edge { error.by_edge() } else { error }))
+        }
     };
     exchange.noted.request = read_for_journal(exchange).await;
     let asked = exchange.noted.request.as_deref();
@@ -226,24 +227,6 @@ pub(super) fn on_the_wire(
         parts,
         Body::new(Shaped::new(body, act, clock, ids, connection)),
     )
-}
-
-/// Parity: what the service's edge refuses has no outer `type` and no request id (F135).
-fn edge_response(error: &ServiceError, noted: &mut Noted) -> Response {
-    let body = json!({ "error": { "type": error.kind, "message": error.message } }).to_string();
-    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::FORBIDDEN);
-    let headers = [(header::CONTENT_TYPE, "application/json")];
-    let mut response = (status, headers, body.clone()).into_response();
-    for (name, value) in &error.headers {
-        if let (Ok(name), Ok(value)) = (
-            header::HeaderName::try_from(name),
-            HeaderValue::from_str(value),
-        ) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    noted.response = Some(Bytes::from(body));
-    response
 }
 
 /// The body of a request that its handler never sees: whether a later one repeats it is known by that.

@@ -108,10 +108,8 @@ fn file_metadata(row: FileRow) -> FileMetadata {
 /// The caller's file of this id, expired or not.
 async fn find(exchange: &Exchange, id: &str) -> ApiResult<FileRow> {
     // What cannot be an id is the id of nothing.
-    let id: FileId = match percent_decode_str(id).decode_utf8() {
-        Ok(id) => id.into_owned().into(),
-        Err(_) => return Err(ApiError::file_not_found(exchange.head.uri.path())),
-    };
+    let id = percent_decode_str(id).decode_utf8_lossy();
+    let id: FileId = id.into_owned().into();
     let workspace = &exchange.caller.workspace;
     let found = exchange.app.store.file(&workspace.id, &id).await?;
     found

@@ -49,7 +49,7 @@ async fn whole(mut body: Body, limit: usize) -> ApiResult<Bytes> {
             continue;
         };
         if piece.len() > limit - all.len() {
-            return Err(ApiError::too_large());
+            return Err(ApiError::body_too_large());
         }
         if all.is_empty() && body.is_end_stream() {
             return Ok(piece);
@@ -128,7 +128,7 @@ pub(crate) fn check_headers(headers: &HeaderMap, limit: usize) -> ApiResult<()> 
     }
     let announced = text(header::CONTENT_LENGTH).parse::<usize>().ok();
     if announced.is_some_and(|length| length > limit) {
-        return Err(ApiError::too_large());
+        return Err(ApiError::body_too_large());
     }
     Ok(())
 }

@@ -15,12 +15,13 @@ pub(super) fn list(exchange: &Exchange) -> Outcome {
     let pairs = exchange.query()?;
     let page = IdPage::parse(&pairs)?;
     let stages = stages(&pairs)?;
+    let now = exchange.caller.workspace.clock.now();
     let listed: Vec<_> = catalog::all()
         .iter()
-        .filter(|model| stages.contains(&model.lifecycle.as_str()))
+        .filter(|model| stages.contains(&model.lifecycle(now)))
         .collect();
     let (models, has_more) = page.cut("Model", &listed, |model| &model.id, None)?;
-    let data: Vec<_> = models.iter().map(|model| model.to_wire()).collect();
+    let data: Vec<_> = models.iter().map(|model| model.to_wire(now)).collect();
     Ok(Json(paging::id_page(&data, has_more)).into_response())
 }
 
@@ -50,9 +51,9 @@ fn stages(pairs: &Pairs) -> ApiResult<Vec<&str>> {
 }
 
 /// One model, by its id or an alias.
-pub(super) fn one(name: &str) -> Outcome {
+pub(super) fn one(exchange: &Exchange, name: &str) -> Outcome {
     let model = catalog::find(name)
         // Parity: recorded for Messages and count_tokens (F140).
         .ok_or_else(|| ApiError::not_found(format!("model: {name}")))?;
-    Ok(Json(model.to_wire()).into_response())
+    Ok(Json(model.to_wire(exchange.caller.workspace.clock.now())).into_response())
 }

@@ -202,7 +202,7 @@ pub(super) async fn route(exchange: &mut Exchange) -> Outcome {
         }
 
         (["models"], GET | HEAD) => models::list(x),
-        (["models", id], GET | HEAD) => models::one(&text(id)),
+        (["models", id], GET | HEAD) => models::one(x, &text(id)),
 
         (["files"], GET | HEAD) => files::list(x).await,
         (["files"], POST) => Box::pin(files::upload(x)).await,
@@ -217,15 +217,15 @@ pub(super) async fn route(exchange: &mut Exchange) -> Outcome {
         (["skills", id, "versions"], GET | HEAD) => versions::list(x, &text(id)).await,
         (["skills", id, "versions"], POST) => Box::pin(versions::create(x, &text(id))).await,
         (["skills", id, "versions", version], GET | HEAD) => {
-            let (id, version) = both(id, version);
+            let (id, version) = (text(id), text(version));
             versions::one(x, (&id, &version)).await
         }
         (["skills", id, "versions", version], DELETE) => {
-            let (id, version) = both(id, version);
+            let (id, version) = (text(id), text(version));
             versions::delete(x, (&id, &version)).await
         }
         (["skills", id, "versions", version, "content"], GET | HEAD) => {
-            let (id, version) = both(id, version);
+            let (id, version) = (text(id), text(version));
             versions::content(x, (&id, &version)).await
         }
 
@@ -269,17 +269,7 @@ fn nowhere() -> ApiError {
 
 /// A part of a path, decoded. What cannot be read is the id of nothing.
 fn text(part: &str) -> Cow<'_, str> {
-    let text = percent_decode_str(part).decode_utf8();
-    text.unwrap_or_default()
-}
-
-/// Two parts of which neither means anything without the other.
-fn both<'a>(id: &'a str, version: &'a str) -> (Cow<'a, str>, Cow<'a, str>) {
-    let (id, version) = (text(id), text(version));
-    if id.is_empty() || version.is_empty() {
-        return (Cow::default(), Cow::default());
-    }
-    (id, version)
+    percent_decode_str(part).decode_utf8_lossy()
 }
 
 #[cfg(test)]
@@ -310,7 +300,6 @@ mod tests {
     #[test]
     fn parts_of_a_path_are_decoded_or_mean_nothing() {
         assert_eq!(text("a%20b"), "a b");
-        assert_eq!(text("%ff"), "");
-        assert_eq!(both("%ff", "latest"), (Cow::default(), Cow::default()));
+        assert_eq!(text("%ffx"), "\u{fffd}x");
     }
 }

@@ -68,21 +68,29 @@ async fn keep(app: &App, caller: &Caller, upload: &upload::Upload) -> ApiResult<
     let bundle = upload.bundle()?;
     let workspace = &caller.workspace;
     let ids = workspace.ids(&[b"skill", &upload.digest]);
+    let shape = Shape::of(caller);
     loop {
         let new = NewSkill {
             id: ids.next(Kind::Skill),
             workspace: workspace.id.clone(),
             name: bundle.name.clone(),
             display_name: upload.display_name.clone(),
+            // Parity: titles of the beta are unique (F104), names of the current shape are not.
+            is_shown_alone: shape == Shape::Beta,
         };
         let version = upload::version(&bundle, &ids, workspace.clock.now());
         match app.store.insert_skill(new, version).await {
             // Seeded ids repeat over a restart.
             Err(StoreError::IdTaken { .. }) => {}
+            Err(StoreError::NameTaken { name }) => {
+                return Err(ApiError::invalid(
+                    refusal::SKILL_TITLE_TAKEN.say(&[("title", &name)]),
+                ));
+            }
             row => {
                 let row = row?;
                 caller.made.note(&row.id);
-                return Ok(Shape::of(caller).skill(&row));
+                return Ok(shape.skill(&row));
             }
         }
     }

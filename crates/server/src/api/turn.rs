@@ -117,7 +117,7 @@ fn check_skills(request: &MessagesRequest, betas: &Betas) -> ApiResult<()> {
         .map_or(0, |container| container.skills.len());
     if named > most {
         return Err(ApiError::invalid(format!(
-            "container.skills: List should have at most {most} items after validation, not {named}"
+            "container.ContainerParams.skills: List should have at most {most} items after validation, not {named}"
         )));
     }
     Ok(())

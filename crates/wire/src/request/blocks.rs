@@ -322,7 +322,7 @@ impl Role {
 
 impl Message {
     pub(crate) fn decode(node: &Node<'_>, betas: bool) -> Decoded<Self> {
-        node.object()?;
+        node.dictionary()?;
         let role = Role::decode(&node.required("role")?)?;
         // One that only directs the output may leave its content out (SDKs' beta types).
         let needs_none = betas && role == Role::System && node.value()["output_config"].is_object();
@@ -393,7 +393,7 @@ impl Block {
                     id: call_id("id", false)?,
                     name: block
                         .required("name")?
-                        .text(MAX_CALL_NAME_CHARS)?
+                        .name(MAX_CALL_NAME_CHARS)?
                         .to_owned(),
                     caller_tool_id: callers::cell(&block)?,
                 }

@@ -14,7 +14,6 @@ pub(super) fn cell(block: &Node<'_>) -> Decoded<Option<String>> {
     let Some(caller) = block.optional("caller")? else {
         return Ok(None);
     };
-    caller.object()?;
     match caller.tag(CALLERS)? {
         "direct" => Ok(None),
         tag => {

@@ -284,7 +284,13 @@ fn refuse_in_block(block: &Node<'_>, tag: &str) -> Decoded<()> {
         "tool_search_tool_result_error" => "RequestToolSearchToolResultError",
         tag => tag,
     };
-    refuse_in_content(&content, &content.tagged(tag))
+    let tagged = content.tagged(tag);
+    refuse_in_content(&content, &tagged)?;
+    match tagged.optional("content")? {
+        // There is no union.
+        Some(page) if tag == "web_fetch_result" => refuse_in_block(&page, "document"),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn refuse_in_content(content: &Node<'_>, tagged: &Node<'_>) -> Decoded<()> {

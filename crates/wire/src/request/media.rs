@@ -39,11 +39,7 @@ pub(super) fn check_image(source: &Node<'_>) -> Decoded<()> {
 
 /// Checks a `base64` source of a document: `block` is the document.
 pub(super) fn check_pdf(block: &Node<'_>, source: &Node<'_>) -> Decoded<()> {
-    source
-        .required("media_type")?
-        .literal(&["application/pdf"])?;
-    let text = source.required("data")?.string()?;
-    let begin = beginning(text).ok_or_else(|| source.fault("invalid base64 data"))?;
+    let begin = check_base64_pdf(source)?;
     if begin.windows(5).any(|bytes| bytes == b"%PDF-") {
         return Ok(());
     }
@@ -54,6 +50,15 @@ pub(super) fn check_pdf(block: &Node<'_>, source: &Node<'_>) -> Decoded<()> {
         path: format!("{path}pdf.source.base64.data"),
         reason: "The PDF specified was not valid.".to_owned(),
     })
+}
+
+/// Checks what a `base64` source of a document says, and gives the first of its bytes.
+pub(super) fn check_base64_pdf(source: &Node<'_>) -> Decoded<Vec<u8>> {
+    source
+        .required("media_type")?
+        .literal(&["application/pdf"])?;
+    let text = source.required("data")?.string()?;
+    beginning(text).ok_or_else(|| source.fault("invalid base64 data"))
 }
 
 /// Checks a `text` source of a document.

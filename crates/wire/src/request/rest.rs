@@ -84,7 +84,6 @@ pub(super) fn check_cache_control(node: &Node<'_>) -> Decoded<()> {
     let Some(control) = node.optional("cache_control")? else {
         return Ok(());
     };
-    control.object()?;
     let kind = control.tag(&["ephemeral"])?;
     if let Some(ttl) = control.tagged(kind).optional("ttl")? {
         ttl.literal(&["5m", "1h"])?;

@@ -71,7 +71,7 @@ pub(super) fn encrypted(content: &Value) -> Vec<String> {
 
 /// Checks the `content` of a search result: a list of pages, or an error.
 fn check_search(content: &Node<'_>) -> Decoded<()> {
-    if !content.value().is_array() {
+    if content.value().is_object() {
         let class = content.tagged("RequestWebSearchToolResultError");
         class
             .required("type")?
@@ -90,7 +90,6 @@ fn check_search(content: &Node<'_>) -> Decoded<()> {
 
 /// Checks the `content` of a fetched page: a document, or an error.
 fn check_fetch(content: &Node<'_>) -> Decoded<()> {
-    content.object()?;
     if content.value()["type"] == "web_fetch_result" {
         let result = content.tagged("web_fetch_result");
         result.required("url")?.string()?;
@@ -98,8 +97,7 @@ fn check_fetch(content: &Node<'_>) -> Decoded<()> {
         let document = result.required("content")?;
         document.required("type")?.literal(&["document"])?;
         rest::check_cache_control(&document)?;
-        sources::check_about(&document)?;
-        return document.required("source")?.object().map(|_| ());
+        return sources::check_fetched(&document);
     }
     let class = content.tagged("RequestWebFetchToolResultError");
     class
@@ -127,7 +125,6 @@ pub(super) fn check(tag: &str, block: &Node<'_>) -> Decoded<()> {
     let Some(shape) = SHAPES.iter().find(|shape| shape.block == tag) else {
         return Ok(());
     };
-    content.object()?;
     let kind = content.value()["type"].as_str().unwrap_or_default();
     if kind == shape.error {
         let error = content.tagged(shape.error);

@@ -44,7 +44,6 @@ pub(super) fn of_document(block: &Node<'_>) -> Decoded<Vec<NamedFile>> {
 
 fn decode(block: &Node<'_>, tags: &[&str], shown: Shown) -> Decoded<Vec<NamedFile>> {
     let whole = block.required("source")?;
-    whole.object()?;
     let tag = whole.tag(tags)?;
     let source = whole.tagged(tag);
     match tag {
@@ -68,8 +67,19 @@ fn decode(block: &Node<'_>, tags: &[&str], shown: Shown) -> Decoded<Vec<NamedFil
     Ok(Vec::new())
 }
 
+/// Checks a document that the service has fetched.
+pub(super) fn check_fetched(document: &Node<'_>) -> Decoded<()> {
+    check_about(document)?;
+    let whole = document.required("source")?;
+    if whole.tag(OF_DOCUMENTS)? == "base64" {
+        // Of a page that is cut off its bytes may not say what it is.
+        return media::check_base64_pdf(&whole.tagged("base64")).map(|_| ());
+    }
+    decode(document, OF_DOCUMENTS, Shown::Document).map(|_| ())
+}
+
 /// Checks what is said of a document beside its source.
-pub(super) fn check_about(document: &Node<'_>) -> Decoded<()> {
+fn check_about(document: &Node<'_>) -> Decoded<()> {
     rest::check_texts(document, &["title", "context"])?;
     texts::cites(document).map(|_| ())
 }

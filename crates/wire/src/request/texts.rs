@@ -158,7 +158,7 @@ mod tests {
         let of_all = json!({"type": "text", "text": "a", "citations": {"enabled": true}});
         assert_eq!(
             fault(&of_all).unwrap(),
-            "citations: Input should be a valid list"
+            "citations: Input should be a valid array"
         );
         for (citation, expected) in [
             (

@@ -66,6 +66,8 @@ pub enum ToolKind {
 /// `tool_choice`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolChoice {
+    /// `none`: the model may call none.
+    pub forbids: bool,
     /// `any` or `tool`: the model has to call one.
     pub forces: bool,
     /// The one tool to be called.
@@ -125,7 +127,7 @@ pub(super) fn is_toolset(tag: &str) -> bool {
 
 impl Tool {
     pub(crate) fn decode(node: &Node<'_>, betas: bool) -> Decoded<Self> {
-        node.object()?;
+        node.dictionary()?;
         let tag = match node.optional("type")? {
             Some(kind) if betas && node.is_tagged(BETA_TAGS) => kind.string()?,
             Some(kind) if node.is_tagged(SHORT_TAGS) => kind.string()?,
@@ -425,12 +427,12 @@ pub fn is_tool_name(name: &str) -> bool {
 }
 
 fn check_custom(tool: &Node<'_>, name: &Node<'_>) -> Decoded<()> {
-    let text = name.text(MAX_TOOL_NAME_CHARS)?;
+    let text = name.name(MAX_TOOL_NAME_CHARS)?;
     if !is_tool_name(text) {
         return Err(name.fault("String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"));
     }
     let schema = tool.required("input_schema")?;
-    schema.object()?;
+    schema.dictionary()?;
     schema.required("type")?.literal(&["object"])?;
     if let Some(properties) = schema.optional("properties")? {
         properties.dictionary()?;
@@ -456,10 +458,7 @@ pub(super) fn tool_choice(root: &Node<'_>, tools: &[Tool]) -> Decoded<Option<Too
     let Some(choice) = root.optional("tool_choice")? else {
         return Ok(None);
     };
-    if !choice.value().is_object() {
-        // Parity: a probe of 2026-08-28, and the order of the tags.
-        return Err(choice.fault("Input should be an object"));
-    }
+    // Parity: the order of the tags is the service's.
     let tag = choice.tag(&["auto", "any", "tool", "none"])?;
     let tagged = choice.tagged(tag);
     let disables_parallel = tagged
@@ -486,6 +485,7 @@ pub(super) fn tool_choice(root: &Node<'_>, tools: &[Tool]) -> Decoded<Option<Too
         });
     }
     Ok(Some(ToolChoice {
+        forbids: tag == "none",
         forces: matches!(tag, "any" | "tool"),
         name: chosen,
         disables_parallel,

@@ -64,7 +64,7 @@ async fn receive(app: &App, body: Body) -> ApiResult<Received> {
         writer.write(&chunk).await?;
         if writer.size_bytes() > limit {
             writer.discard().await;
-            return Err(ApiError::too_large());
+            return Err(ApiError::body_too_large());
         }
         if let Some(kept) = &mut raw {
             kept.extend_from_slice(&chunk);

@@ -39,7 +39,7 @@ pub(super) async fn read(exchange: &mut Exchange) -> ApiResult<Aim> {
     }
     let bytes = axum::body::to_bytes(exchange.take_body(), limits::MAX_MESSAGES_BODY_BYTES)
         .await
-        .map_err(|_| ApiError::too_large())?;
+        .map_err(|_| ApiError::body_too_large())?;
     // What is no JSON has no model; its handler says so.
     let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     aim.model = value["model"].as_str().map(str::to_owned);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 
 use crate::api::caller::Betas;
 use crate::api::error::{ApiError, ApiResult};
@@ -33,17 +33,12 @@ pub(super) fn read(headers: &HeaderMap, config: &Config) -> ApiResult<Read> {
 
 /// The version, and a note for the journal if it is unknown.
 fn version(headers: &HeaderMap, strict: bool) -> ApiResult<(Cow<'static, str>, Option<Lint>)> {
-    let mut given = headers
-        .get_all("anthropic-version")
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let mut given = headers.get_all("anthropic-version").iter().map(text);
     let Some(first) = given.next() else {
         return Err(ApiError::invalid("anthropic-version: header is required"));
     };
     // Two are none: they are read as one value with a comma.
-    let version = given.fold(Cow::Borrowed(first), |all, next| {
-        Cow::Owned(format!("{all}, {next}"))
-    });
+    let version = given.fold(first, |all, next| Cow::Owned(format!("{all}, {next}")));
     if let Some(known) = VERSIONS.iter().find(|known| **known == version) {
         return Ok((Cow::Borrowed(known), None));
     }
@@ -61,17 +56,19 @@ fn version(headers: &HeaderMap, strict: bool) -> ApiResult<(Cow<'static, str>, O
     Ok((version, Some(Lint::new(&UNKNOWN_VERSION, note))))
 }
 
+/// A header's value; what is no text in it makes a name that nobody knows, and hides none beside it.
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
+}
+
 /// The betas, and a note for the journal if some are unknown.
 fn betas(headers: &HeaderMap, strict: bool) -> ApiResult<(Betas, Option<Lint>)> {
-    let values = headers
-        .get_all("anthropic-beta")
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let betas: Vec<String> = values
-        .flat_map(|value| value.split(','))
-        .map(|beta| beta.trim().to_owned())
-        .filter(|beta| !beta.is_empty())
-        .collect();
+    let mut betas: Vec<String> = Vec::new();
+    for value in headers.get_all("anthropic-beta") {
+        let value = text(value);
+        let named = value.split(',').map(str::trim);
+        betas.extend(named.filter(|beta| !beta.is_empty()).map(str::to_owned));
+    }
     let unknown: Vec<_> = betas
         .iter()
         .filter(|beta| !BETAS.contains(&beta.as_str()))
@@ -162,7 +159,6 @@ pub(in crate::api) const BETAS: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
 
     fn headers(name: &'static str, value: &'static str) -> HeaderMap {
         [(name, value)]
@@ -199,6 +195,17 @@ mod tests {
             refused.contains("Unexpected value(s) `a-2020-01-01`, `b` for the"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn a_beta_that_is_no_ascii_hides_none_beside_it() {
+        let value = HeaderValue::from_bytes("files-api-2025-04-14, é".as_bytes()).unwrap();
+        let name = axum::http::HeaderName::from_static("anthropic-beta");
+        let headers = HeaderMap::from_iter([(name, value)]);
+        let (taken, note) = betas(&headers, false).unwrap();
+        assert!(taken.has("files-api-2025-04-14"));
+        assert!(note.unwrap().message.contains("`é`"));
+        assert!(betas(&headers, true).is_err());
     }
 
     #[test]

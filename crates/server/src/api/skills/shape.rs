@@ -31,11 +31,12 @@ impl Shape {
             rfc3339_micros(row.created_at),
             rfc3339_micros(row.updated_at),
         );
+        let shown = row.display_name.as_ref().unwrap_or(&row.name);
         match self {
             Self::Current => json!({
                 "id": row.id,
                 "type": "skill",
-                "display_name": row.display_name.as_ref().unwrap_or(&row.name),
+                "display_name": shown,
                 "latest_version_id": row.latest.as_ref().map(|(id, _)| id),
                 "source": { "type": "custom" },
                 "created_at": created_at,
@@ -44,7 +45,7 @@ impl Shape {
             Self::Beta => json!({
                 "id": row.id,
                 "type": "skill",
-                "display_title": row.display_name,
+                "display_title": shown,
                 "latest_version": row.latest.as_ref().map(|(_, epoch)| epoch.to_string()),
                 "source": "custom",
                 "created_at": created_at,

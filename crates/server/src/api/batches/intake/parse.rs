@@ -6,7 +6,7 @@ use std::io::Read;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use wire::decode::Node;
+use wire::decode::{NO_LIST, NO_SHAPE, Node};
 use wire::refusal::Invalid;
 
 use common::limits;
@@ -49,9 +49,9 @@ pub(super) fn items(
     }
     if error.is_data() && !error.to_string().contains("recursion limit") {
         let text = if intake.in_requests {
-            "requests: Input should be a valid list"
+            format!("requests: {NO_LIST}")
         } else {
-            "Input should be a valid dictionary or object to extract fields from"
+            NO_SHAPE.to_owned()
         };
         return Err(Refusal::Invalid(Invalid::new(text)));
     }
@@ -79,9 +79,7 @@ impl<T: FnMut(Vec<NewItem>) -> bool> Intake<T> {
         let within = |fault: wire::decode::Fault| Invalid::new(format!("requests.{index}.{fault}"));
         let root = Node::root(item);
         if item.as_object().is_none() {
-            return Err(Invalid::new(format!(
-                "requests.{index}: Input should be a valid dictionary or object to extract fields from"
-            )));
+            return Err(Invalid::new(format!("requests.{index}: {NO_SHAPE}")));
         }
         let node = root.required("custom_id").map_err(within)?;
         let custom_id = node.string().map_err(within)?;
@@ -227,18 +225,15 @@ mod tests {
         let item = |id: &str| json!({"custom_id": id, "params": {}});
         let long = "x".repeat(65);
         for (body, text) in [
-            (
-                json!([]),
-                "Input should be a valid dictionary or object to extract fields from",
-            ),
+            (json!([]), "Input does not match the expected shape."),
             (json!({}), "requests: Field required"),
             (
                 json!({"requests": {}}),
-                "requests: Input should be a valid list",
+                "requests: Input should be a valid array",
             ),
             (
                 json!({"requests": null}),
-                "requests: Input should be a valid list",
+                "requests: Input should be a valid array",
             ),
             (
                 json!({"requests": []}),
@@ -250,7 +245,7 @@ mod tests {
             ),
             (
                 json!({"requests": [7]}),
-                "requests.0: Input should be a valid dictionary or object to extract fields from",
+                "requests.0: Input does not match the expected shape.",
             ),
             (
                 json!({"requests": [{"params": {}}]}),
@@ -262,7 +257,7 @@ mod tests {
             ),
             (
                 json!({"requests": [{"custom_id": "b", "params": []}]}),
-                "requests.0.params: Input should be a valid dictionary",
+                "requests.0.params: Input should be an object",
             ),
             (
                 json!({"requests": [{"custom_id": 5, "params": {}}]}),
