@@ -114,18 +114,14 @@ async fn run(cli: Cli) -> ExitCode {
 }
 
 fn man(folder: Option<&std::path::Path>) -> ExitCode {
-    let written = match folder {
-        None => shell::man(),
-        Some(folder) => {
-            shell::write_man(folder).map(|pages| format!("{pages} pages in {}\n", folder.display()))
-        }
+    let Some(folder) = folder else {
+        let text = shell::man();
+        let failed = |error| Mistake::caused("cannot write the manual", error);
+        return said(text.map_err(failed), FAILURE);
     };
+    let pages = shell::write_man(folder);
     said(
-        written.map_err(|error| {
-            let into = folder.map(|folder| format!(" into {}", folder.display()));
-            let what = format!("cannot write the manual{}", into.unwrap_or_default());
-            Mistake::caused(what, error).with_hint("`--out` names a folder that you may write")
-        }),
+        pages.map(|pages| format!("{pages} pages in {}\n", folder.display())),
         FAILURE,
     )
 }
