@@ -39,6 +39,7 @@ use signals::Signals;
 
 use cassette::Written;
 use common::hinted::{self, Hinted, Mistake};
+use common::limits;
 use common::terminal;
 use server::Server;
 use server::config::Config;
@@ -68,7 +69,10 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail_plainly(FAILURE, &format!("cannot start the runtime: {error}")),
     };
-    runtime.block_on(run(cli))
+    let code = runtime.block_on(run(cli));
+    // From here on nobody hears a signal.
+    runtime.shutdown_timeout(limits::RUNTIME_END);
+    code
 }
 
 async fn run(cli: Cli) -> ExitCode {
