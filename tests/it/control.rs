@@ -659,3 +659,24 @@ async fn who_only_looks_makes_no_workspace() {
     let answer = server.send(&keyless).await;
     assert_eq!(answer.status, 200, "there is one alone: {}", answer.text());
 }
+
+#[tokio::test]
+async fn a_key_without_a_workspace_is_not_taken_for_none_and_acts_on_nobodys() {
+    let server = TestServer::start().await;
+    // The one that there is.
+    server.send(&server.request("GET", "/v1/files")).await;
+    for key in ["\u{e4}x", "sk-ant-invalid"] {
+        for (method, path) in [("PUT", "label"), ("GET", "journal")] {
+            let request = Request::new(method, &format!("/_sandtable/{path}"));
+            let request = request.header("x-api-key", key);
+            let answer = server
+                .send(&request.json(&json!({"label": "somebody"})))
+                .await;
+            assert_eq!(answer.status, 400, "{key}: {}", answer.text());
+            assert!(answer.text().contains("x-api-key"), "{}", answer.text());
+        }
+    }
+    let all = server.control("GET", "workspaces", &Value::Null).await;
+    assert_eq!(all["data"].as_array().unwrap().len(), 1, "{all}");
+    assert_eq!(all["data"][0]["label"], Value::Null, "{all}");
+}

@@ -1,5 +1,7 @@
 //! The journal over HTTP: filters, pages, and the export as HAR.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::harness::TestServer;
@@ -146,7 +148,8 @@ fn spellings(key: &str) -> Vec<String> {
     let upper = spelled(|byte| format!("%{byte:02X}"));
     let lower = spelled(|byte| format!("%{byte:02x}"));
     let twice = upper.replace('%', "%25");
-    vec![key.to_owned(), upper, lower, twice]
+    let coded = STANDARD.encode(format!("user:{key}"));
+    vec![key.to_owned(), upper, lower, twice, coded]
 }
 
 #[tokio::test]
@@ -169,6 +172,11 @@ async fn a_key_that_a_request_carries_anywhere_is_noted_nowhere() {
         while !reader.pending().contains(": listening") {
             assert!(reader.fill().await);
         }
+        let of_model = |model: &str| {
+            let mut body = prompt(model);
+            body["model"] = model.into();
+            body
+        };
         let fault = json!({"at": "http", "status": 529, "message": format!("no {sent}")});
         let mut count = 0;
         for spelled in spellings(sent) {
@@ -183,17 +191,31 @@ async fn a_key_that_a_request_carries_anywhere_is_noted_nowhere() {
                     .header("x-sandtable-fault", &fault.to_string())
                     .json(&prompt(&spelled)),
                 request("POST", "/v1/messages").json(&streamed(prompt(&spelled))),
+                request("POST", "/v1/messages")
+                    .header("anthropic-version", &spelled)
+                    .header("anthropic-beta", &spelled)
+                    .json(&of_model(&spelled)),
+                request("POST", "/v1/messages/batches").json(&json!({"requests": [
+                    {"custom_id": "one", "params": of_model(&spelled)},
+                    {"custom_id": "two", "params": prompt(&spelled)},
+                ]})),
             ];
+            count += all.len() + 2;
             for one in all {
                 server.send(&one).await;
-                count += 1;
             }
+        }
+        while reader.pending().matches("request_ended").count() < count {
+            assert!(reader.fill().await);
         }
         let mut told = Vec::new();
         for path in [
             "journal?limit=1000",
             "journal?format=har",
             "journal?format=cassette",
+            "journal?format=script",
+            "page/timeline",
+            "usage",
             "verify",
         ] {
             let answer = server
@@ -202,9 +224,6 @@ async fn a_key_that_a_request_carries_anywhere_is_noted_nowhere() {
             assert_eq!(answer.status, 200, "{path}");
             told.push((path, answer.text().to_owned()));
         }
-        while reader.pending().matches("request_ended").count() < count {
-            assert!(reader.fill().await);
-        }
         told.push(("events", reader.pending()));
         for (path, text) in told {
             for spelled in spellings(sent) {
@@ -212,7 +231,8 @@ async fn a_key_that_a_request_carries_anywhere_is_noted_nowhere() {
                 let around = at.map(|at| &text[at.saturating_sub(200)..(at + 60).min(text.len())]);
                 assert_eq!(around, None, "{path}");
             }
-            let noted = path == "verify" || text.contains("/v1/files/");
+            let has_paths = ["journal?limit=1000", "journal?format=har", "events"];
+            let noted = !has_paths.contains(&path) || text.contains("/v1/files/[redacted]");
             assert!(noted, "{path}: {text}");
         }
     }

@@ -82,7 +82,18 @@ pub enum Indexing {
 impl Hinted for CassetteError {
     fn hint(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::Read { .. } | Self::Write { .. } => None,
+            Self::Read { source, .. } => {
+                let is_missing = source.kind() == std::io::ErrorKind::NotFound;
+                is_missing.then(|| "is the path right?".into())
+            }
+            Self::Write { source, .. } => {
+                let is_file = [
+                    std::io::ErrorKind::AlreadyExists,
+                    std::io::ErrorKind::NotADirectory,
+                ]
+                .contains(&source.kind());
+                is_file.then(|| "it is a file, where a folder is needed: a cassette's own name ends in `.yaml`".into())
+            }
             Self::Foreign { .. } => Some("name another file, or remove it".into()),
             Self::Recorded(_) => Some(
                 "each recorder needs a cassette of its own: another server, or another workspace of this one, has it".into(),

@@ -254,7 +254,7 @@ impl Redactor {
                     Some((kind, _)) if kind == "multipart/form-data" => kind,
                     _ => &value,
                 };
-                (name, self.text(value).into_owned())
+                (name, self.inside(value).into_owned())
             })
             .collect()
     }
@@ -391,7 +391,7 @@ impl Redactor {
             }
             Value::Object(map) => Value::Object(
                 map.into_iter()
-                    .map(|(key, value)| (self.text(&key).into_owned(), self.json(value)))
+                    .map(|(key, value)| (self.deep_text(&key).into_owned(), self.json(value)))
                     .collect::<Map<_, _>>(),
             ),
             other => other,
@@ -400,16 +400,17 @@ impl Redactor {
 
     /// A text, and what it says in base64, as a URL, or as JSON.
     fn deep_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let edits = self.edits(text);
-        if edits.is_empty() {
-            return Cow::Borrowed(text);
-        }
-        Cow::Owned(edited(text, (0, text.len()), &edits))
+        replaced(text, &self.edits(text))
     }
 
     /// What is to take the place of the secrets of a text, in order and apart from one another.
     fn edits(&self, text: &str) -> Vec<Edit> {
-        let mut found = self.look(text.as_bytes(), LAYERS);
+        self.edits_behind(text, LAYERS)
+    }
+
+    /// The same of secrets behind so many layers of escapes.
+    fn edits_behind(&self, text: &str, layers: usize) -> Vec<Edit> {
+        let mut found = self.look(text.as_bytes(), layers);
         if found.is_empty() {
             return found;
         }
@@ -458,7 +459,7 @@ impl Redactor {
 
     /// A path, a query, or a name in which bytes may be written as `%XX`, also more than once.
     pub fn encoded(&self, text: &str) -> String {
-        let mut clean = self.text(text).into_owned();
+        let mut clean = self.segments(text).unwrap_or_else(|| text.to_owned());
         if !clean.contains('%') {
             return clean;
         }
@@ -469,30 +470,29 @@ impl Redactor {
                 break;
             }
             decoded = next.into_owned();
-            let redacted = self.text(&decoded);
-            if redacted != decoded {
-                decoded = redacted.into_owned();
+            if let Some(redacted) = self.segments(&decoded) {
+                decoded = redacted;
                 clean.clone_from(&decoded);
             }
         }
         clean
     }
 
-    /// A text without what is secret.
+    /// A path without what is secret in it, if anything is. `/` is a digit of base64, too, so that one segment would take the
+    /// whole path with it.
+    fn segments(&self, path: &str) -> Option<String> {
+        let Cow::Owned(whole) = self.text(path) else {
+            return None;
+        };
+        let apart = path.split('/').map(|segment| self.text(segment));
+        let apart = apart.collect::<Vec<_>>().join("/");
+        let is_clean = matches!(self.text(&apart), Cow::Borrowed(_));
+        Some(if is_clean { apart } else { whole })
+    }
+
+    /// A text without what is secret, as it is or in base64.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let spans = self.spans(text.as_bytes());
-        if spans.is_empty() {
-            return Cow::Borrowed(text);
-        }
-        let mut clean = String::with_capacity(text.len());
-        let mut from = 0;
-        for (start, end) in spans {
-            clean.push_str(&text[from..start]);
-            clean.push_str(REDACTED);
-            from = end;
-        }
-        clean.push_str(&text[from..]);
-        Cow::Owned(clean)
+        replaced(text, &self.edits_behind(text, 0))
     }
 
     /// Where secrets are, in order and apart from one another. In a text they begin and end between
@@ -556,6 +556,14 @@ pub(crate) fn told_by_body(body: &Body) -> std::io::Result<Vec<String>> {
 /// Whether the name of a header tells of a secret. Limits of rates count tokens, and have none.
 fn names_secret(name: &str) -> bool {
     (name.contains("token") || name.contains("secret")) && !name.starts_with("anthropic-ratelimit-")
+}
+
+/// A text, edited, if anything is to be.
+fn replaced<'a>(text: &'a str, edits: &[Edit]) -> Cow<'a, str> {
+    if edits.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(edited(text, (0, text.len()), edits))
 }
 
 /// A part of a text, edited. What is put in the place of something stands in the part where that began.

@@ -210,6 +210,7 @@ pub(super) struct ServeArgs {
         long,
         value_name = "TIME",
         env = "SANDTABLE_FROZEN_AT",
+        value_parser = values::time,
         help_heading = "Scripts and time",
         hide_short_help = true
     )]
@@ -232,7 +233,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 0, env = "SANDTABLE_WARM", value_parser = clap::value_parser!(u64).range(0..=limits::MAX_WARM as u64), help_heading = "Sandboxes", hide_short_help = true)]
     pub(super) warm: u64,
     /// Bytes of files one workspace may hold.
-    #[arg(long, value_name = "BYTES", default_value_t = limits::STORAGE_QUOTA_BYTES, env = "SANDTABLE_STORAGE_QUOTA", help_heading = "Server", hide_short_help = true)]
+    #[arg(long, value_name = "BYTES", default_value_t = limits::STORAGE_QUOTA_BYTES, env = "SANDTABLE_STORAGE_QUOTA", value_parser = values::bytes, help_heading = "Server", hide_short_help = true)]
     pub(super) storage_quota: u64,
     /// Answer this host name, too; may be given again.
     #[arg(

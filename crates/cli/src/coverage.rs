@@ -11,7 +11,7 @@ use control_api::{Coverage, CoverageArea, CoverageItem, CoverageShow};
 use serde_json::Value;
 
 use super::args::CoverageArgs;
-use super::output::{self, Form, OutputError};
+use super::output::{self, BADGE, Form, OutputError};
 use super::{BAD, FAILURE, USAGE, ended, fail, print, print_as_it_is};
 use common::hinted::{Hinted, Mistake};
 use common::input;
@@ -127,12 +127,16 @@ fn locked_folder(path: &Path) -> io::Result<File> {
     Ok(folder)
 }
 
-/// Says before the work begins that `path` could not be written after it.
-pub(super) fn check(path: Option<&Path>) -> Result<(), CoverageError> {
-    match path {
-        Some(path) if path.exists() => read(path).map(|_| ()),
-        Some(_) | None => Ok(()),
+/// Says before the work begins that `path` could not be written after it, or one of the reports beside it.
+pub(super) fn check(
+    path: Option<&Path>,
+    reports: &[(Option<&Path>, Form)],
+) -> Result<(), CoverageError> {
+    if let Some(path) = path.filter(|path| path.exists()) {
+        read(path)?;
     }
+    let all = [reports, &[(path, Form::Coverage)]].concat();
+    Ok(output::check_each(&all)?)
 }
 
 /// The coverage in a verdict.
@@ -290,7 +294,7 @@ fn badge(percent: f64) -> String {
     };
     let value = format!("{percent:.0}%");
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"132\" height=\"20\" role=\"img\" aria-label=\"API coverage: {value}\">\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"132\" height=\"20\" role=\"img\" {BADGE}{value}\">\
          <title>API coverage: {value}</title>\
          <rect width=\"132\" height=\"20\" rx=\"3\" fill=\"#444\"/>\
          <path d=\"M92 0h37a3 3 0 0 1 3 3v14a3 3 0 0 1-3 3h-37z\" fill=\"{color}\"/>\

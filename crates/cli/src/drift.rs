@@ -100,7 +100,12 @@ pub(super) async fn conform(args: &ConformArgs) -> ExitCode {
 
 async fn conformed(args: &ConformArgs) -> Result<u8, Stop> {
     let prices = prices(&args.send)?;
-    check_files(&args.send)?;
+    output::check_each(&[
+        (args.send.json.as_deref(), Form::Json),
+        (args.send.junit.as_deref(), Form::Junit),
+        (args.markdown.as_deref(), Form::Markdown),
+    ])
+    .map_err(Stop::usage)?;
     let cases = conform::cases(&args.only, &args.model).map_err(Stop::usage)?;
     if args.list {
         print(&conform::listed(&cases)).map_err(Stop::failure)?;

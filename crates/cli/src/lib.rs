@@ -39,6 +39,7 @@ use signals::Signals;
 
 use cassette::Written;
 use common::hinted::{self, Hinted, Mistake};
+use common::limits;
 use common::terminal;
 use server::Server;
 use server::config::Config;
@@ -68,7 +69,10 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail_plainly(FAILURE, &format!("cannot start the runtime: {error}")),
     };
-    runtime.block_on(run(cli))
+    let code = runtime.block_on(run(cli));
+    // From here on nobody hears a signal.
+    runtime.shutdown_timeout(limits::RUNTIME_END);
+    code
 }
 
 async fn run(cli: Cli) -> ExitCode {
@@ -114,18 +118,14 @@ async fn run(cli: Cli) -> ExitCode {
 }
 
 fn man(folder: Option<&std::path::Path>) -> ExitCode {
-    let written = match folder {
-        None => shell::man(),
-        Some(folder) => {
-            shell::write_man(folder).map(|pages| format!("{pages} pages in {}\n", folder.display()))
-        }
+    let Some(folder) = folder else {
+        let text = shell::man();
+        let failed = |error| Mistake::caused("cannot write the manual", error);
+        return said(text.map_err(failed), FAILURE);
     };
+    let pages = shell::write_man(folder);
     said(
-        written.map_err(|error| {
-            let into = folder.map(|folder| format!(" into {}", folder.display()));
-            let what = format!("cannot write the manual{}", into.unwrap_or_default());
-            Mistake::caused(what, error).with_hint("`--out` names a folder that you may write")
-        }),
+        pages.map(|pages| format!("{pages} pages in {}\n", folder.display())),
         FAILURE,
     )
 }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use common::hinted::Hinted;
-use common::private;
+use common::{junit, private};
 
-/// The beginning of a report in Markdown.
-pub(super) const MARKDOWN: &str = drift::conform::HEADING;
+/// What a badge bears, and no other picture.
+pub(super) const BADGE: &str = "aria-label=\"API coverage: ";
 
 /// The format of a report.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +22,7 @@ pub(super) enum Form {
     Html,
     Sarif,
     Markdown,
+    Man,
 }
 
 /// Why a report is not written.
@@ -92,6 +93,11 @@ pub(super) fn check_each(reports: &[(Option<&Path>, Form)]) -> Result<(), Output
     Ok(())
 }
 
+/// That a page of the manual may be written: other programs' lie beside them, and everybody reads them.
+pub(super) fn check_page(path: &Path) -> Result<(), OutputError> {
+    check_each(&[(Some(path), Form::Man)])
+}
+
 /// Writes a report. A file that is there and is no report stays.
 pub(super) fn write(path: &Path, form: Form, text: &str) -> Result<(), OutputError> {
     private::replace(path, text.as_bytes(), |old| form.is(old)).map_err(|error| failed(path, error))
@@ -111,12 +117,25 @@ impl Form {
             Self::Coverage => serde_json::from_slice(old).is_ok_and(|old: Value| {
                 old.get("areas").is_some() && old.get("not_used").is_some()
             }),
-            Self::Badge => old.starts_with(b"<svg "),
+            Self::Badge => begins_with(old, BADGE.as_bytes()),
             Self::Html => begins_with(old, b"<title>sandtable sweep"),
-            Self::Sarif => serde_json::from_slice(old)
-                .is_ok_and(|old: Value| old["version"] == "2.1.0" && old.get("runs").is_some()),
-            Self::Junit => begins_with(old, b"<testsuite"),
-            Self::Markdown => old.starts_with(MARKDOWN.as_bytes()),
+            Self::Sarif => serde_json::from_slice(old).is_ok_and(|old: Value| {
+                let runs = old["runs"].as_array();
+                runs.is_some_and(|runs| {
+                    let mut names = runs.iter().map(|run| &run["tool"]["driver"]["name"]);
+                    !runs.is_empty() && names.all(|name| name == sweep::SARIF_DRIVER)
+                })
+            }),
+            // Those of earlier versions are named in their suite.
+            Self::Junit => [
+                junit::NAMED,
+                "<testsuite name=\"sandtable\"",
+                "<testsuite name=\"sandtable sweep\"",
+            ]
+            .iter()
+            .any(|named| begins_with(old, named.as_bytes())),
+            Self::Man => begins_with(old, b"\n.TH sandtable"),
+            Self::Markdown => old.starts_with(drift::conform::HEADING.as_bytes()),
         }
     }
 }
@@ -156,10 +175,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let verdict = r#"{"ok": true, "unmatched": []}"#;
-        let suites = "<?xml version=\"1.0\"?>\n<testsuites/>";
+        let suites = &junit::written(&[]);
+        let pytest = "<?xml version=\"1.0\" encoding=\"utf-8\"?><testsuites name=\"pytest tests\"><testsuite name=\"pytest\" \
+                      errors=\"0\"></testsuite></testsuites>";
+        let badge = &format!("<svg role=\"img\" {BADGE}50%\"/>");
+        let sarif = |driver| {
+            format!(
+                r#"{{"version": "2.1.0", "runs": [{{"tool": {{"driver": {{"name": "{driver}"}}}}}}]}}"#
+            )
+        };
+        let (swept, eslint) = (&sarif(sweep::SARIF_DRIVER), &sarif("eslint"));
+        let conformance = "# Conformance of `http://localhost`\n";
         for (form, text, foreign) in [
             (Form::Json, verdict, r#"{"name": "my package"}"#),
             (Form::Junit, suites, "- then: [text: hi]\n"),
+            (Form::Junit, suites, pytest),
+            (
+                Form::Badge,
+                badge,
+                "<svg xmlns=\"http://www.w3.org/2000/svg\"/>",
+            ),
+            (Form::Sarif, swept, eslint),
+            (Form::Markdown, conformance, "# Conformance\n\nMy notes.\n"),
         ] {
             let path = at("report");
             std::fs::remove_file(&path).ok();
@@ -168,7 +205,7 @@ mod tests {
             std::fs::write(&path, foreign).unwrap();
             let error = write(&path, form, text).unwrap_err();
             assert!(error.hint().is_some(), "{error}");
-            assert!(check(Some(&path), None).is_err() || check(None, Some(&path)).is_err());
+            assert!(check_each(&[(Some(&path), form)]).is_err());
             assert_eq!(std::fs::read_to_string(&path).unwrap(), foreign);
         }
         assert!(check(Some(&at("none")), Some(Path::new("/dev/null"))).is_ok());

@@ -164,8 +164,11 @@ fn turn(item: &Value) -> String {
 
 /// Says before the work begins that a file could not be written after it.
 pub(super) fn check(args: &ReportArgs) -> Result<(), CoverageError> {
-    output::check(args.json.as_deref(), args.junit.as_deref())?;
-    coverage::check(args.coverage.as_deref())
+    let reports = [
+        (args.json.as_deref(), Form::Json),
+        (args.junit.as_deref(), Form::Junit),
+    ];
+    coverage::check(args.coverage.as_deref(), &reports)
 }
 
 /// Says the verdict on stderr and writes the files that are wanted. Whether it is good.

@@ -54,8 +54,7 @@ pub(super) async fn run(args: SweepArgs) -> ExitCode {
         (args.html.as_deref(), Form::Html),
         (args.sarif.as_deref(), Form::Sarif),
     ];
-    let checked = output::check_each(&files).map_err(CoverageError::from);
-    if let Err(error) = checked.and_then(|()| coverage::check(args.coverage.as_deref())) {
+    if let Err(error) = coverage::check(args.coverage.as_deref(), &files) {
         return fail(USAGE, &error);
     }
     let old = match args.baseline.as_deref().map(earlier).transpose() {

@@ -11,7 +11,29 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 /// One workspace's clock. Clones share the same time.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
-    state: Arc<Mutex<State>>,
+    shown: Arc<Mutex<Shown>>,
+}
+
+#[derive(Debug, Default)]
+struct Shown {
+    state: State,
+    /// The latest time that it has shown while it ran.
+    last: Option<DateTime<Utc>>,
+}
+
+impl Shown {
+    /// Makes good what the machine's clock was set back: what comes later has no earlier time.
+    fn keep_forward(&mut self) {
+        if self.state.frozen_at.is_some() {
+            return;
+        }
+        let now = self.state.now();
+        if let Some(last) = self.last.filter(|last| now < *last) {
+            self.state.offset += last - now;
+        } else {
+            self.last = Some(now);
+        }
+    }
 }
 
 /// The state of a clock, from which the same clock is built again after a restart.
@@ -43,23 +65,23 @@ impl Clock {
     /// A clock that goes on from a kept state.
     pub fn from_state(state: State) -> Self {
         Self {
-            state: Arc::new(Mutex::new(state)),
+            shown: Arc::new(Mutex::new(Shown { state, last: None })),
         }
     }
 
     /// The present virtual time.
     pub fn now(&self) -> DateTime<Utc> {
-        self.lock().now()
+        self.lock().state.now()
     }
 
     /// Whether the clock stands still.
     pub fn is_frozen(&self) -> bool {
-        self.lock().frozen_at.is_some()
+        self.lock().state.frozen_at.is_some()
     }
 
     /// The state to keep over a restart.
     pub fn state(&self) -> State {
-        *self.lock()
+        self.lock().state
     }
 
     /// Moves the clock forward by `by`; a negative span is refused.
@@ -80,26 +102,30 @@ impl Clock {
 
     /// Stops the clock where it stands, or lets it run on from there.
     pub fn freeze(&self, frozen: bool) {
-        self.lock().freeze(frozen);
+        self.lock().state.freeze(frozen);
     }
 
     /// Makes a change as a whole, or none of it.
     pub fn change(&self, change: Change) -> Result<DateTime<Utc>, BackwardsError> {
-        let mut state = self.lock();
-        let changed = state.after(change)?;
-        *state = changed;
+        let mut shown = self.lock();
+        let changed = shown.state.after(change)?;
+        shown.state = changed;
         Ok(changed.now())
     }
 
     /// Back to where it began, which may be earlier: the wall clock is `State::default()`.
     pub fn reset(&self, beginning: State) {
-        *self.lock() = beginning;
+        *self.lock() = Shown {
+            state: beginning,
+            last: None,
+        };
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Shown> {
+        let shown = self.shown.lock();
+        let mut shown = shown.unwrap_or_else(std::sync::PoisonError::into_inner);
+        shown.keep_forward();
+        shown
     }
 }
 
@@ -308,6 +334,24 @@ mod tests {
         let later = clock.advance(TimeDelta::days(30)).unwrap();
         assert_eq!(later - start, TimeDelta::days(30));
         assert_eq!(clock.now(), later);
+    }
+
+    #[test]
+    fn a_machine_whose_clock_is_set_back_sets_none_back() {
+        let clock = Clock::default();
+        let before = clock.now();
+        // As if it had shown this before.
+        let last = before + TimeDelta::days(40);
+        clock.shown.lock().unwrap().last = Some(last);
+        let after = clock.now();
+        assert!(after >= last && after - last < TimeDelta::seconds(5));
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert!(clock.now() > after, "it goes on");
+        // A reset, and a clock that stands, may be earlier.
+        clock.reset(State::default());
+        assert!(clock.now() < last);
+        clock.reset(State::at(Some(before), true));
+        assert_eq!(clock.now(), before);
     }
 
     #[test]

@@ -5,6 +5,9 @@ use std::fmt::{self, Write as _};
 
 use crate::xml::escaped;
 
+/// How a report names itself: other tools write such files, too.
+pub const NAMED: &str = "<testsuites name=\"sandtable\"";
+
 /// Cases that belong together.
 #[derive(Debug)]
 pub struct Suite {
@@ -147,7 +150,7 @@ pub fn written(suites: &[Suite]) -> String {
     let tests: usize = suites.iter().map(|suite| suite.cases.len()).sum();
     let failures: usize = suites.iter().map(Suite::failures).sum();
     let mut out = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites tests=\"{tests}\" failures=\"{failures}\">\n"
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{NAMED} tests=\"{tests}\" failures=\"{failures}\">\n"
     );
     for suite in suites {
         suite.write(&mut out).expect("a String takes every write");
@@ -183,7 +186,7 @@ mod tests {
         ];
         insta::assert_snapshot!(written(&suites), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
-        <testsuites tests="3" failures="1">
+        <testsuites name="sandtable" tests="3" failures="1">
           <testsuite name="empty" tests="0" failures="0" errors="0" skipped="0">
           </testsuite>
           <testsuite name="one &amp; all" tests="3" failures="1" errors="0" skipped="1" time="1.500">

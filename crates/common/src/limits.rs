@@ -114,6 +114,10 @@ pub const CONTAINER_IDLE: Duration = Duration::from_mins(5);
 pub const SANDBOX_LEASE: Duration = Duration::from_mins(1);
 /// How long a failed installation of the documented libraries is not tried again by servers.
 pub const LIBRARIES_RETRY: Duration = Duration::from_hours(6);
+/// How often a server looks whether another process has installed them.
+pub const LIBRARIES_LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a program that ends waits for work that serves nobody any more.
+pub const RUNTIME_END: Duration = Duration::from_secs(2);
 /// How long a sandbox is kept warm before a new one takes its place.
 pub const WARM_LIFE: Duration = Duration::from_hours(24);
 /// Most sandboxes that are kept warm.

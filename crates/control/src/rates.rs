@@ -73,6 +73,11 @@ impl RateLimit {
                     .to_owned(),
             ));
         }
+        if self.model.as_deref() == Some("") {
+            return Err(RateLimitError(
+                "`model` is empty: without it the limit is for every model".to_owned(),
+            ));
+        }
         if self.model.is_some() && self.files.is_some() {
             return Err(RateLimitError(
                 "`files` is for no model: give it a limit of its own".to_owned(),

@@ -22,7 +22,7 @@ use workspace::billing::{Prices, Tokens};
 pub use report::{CaseReport, CheckReport, CheckResult, Report};
 
 /// The heading of a report in Markdown.
-pub const HEADING: &str = "# Conformance";
+pub const HEADING: &str = "# Conformance of `";
 /// Cases whose requests are refused, and cost nothing.
 const REFUSED: &str = "errors/";
 /// How often is asked what is not over yet, and how long is waited in between; a minute in all.

@@ -40,7 +40,8 @@ pub(super) fn close(input: &TurnInput, account: Account<'_>) {
     input.workspace.ledger.note(billing::Turn {
         message_id: account.message_id,
         at: now,
-        model,
+        // A key in its place is told as little as elsewhere.
+        model: &input.redactor.inside(model),
         tokens,
         web_searches: used
             .server_tool_use

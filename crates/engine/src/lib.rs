@@ -36,12 +36,12 @@ pub use crate::container::over;
 use common::limits;
 use model::{ModelError, OnUnmatched, ServiceError, StepPlace};
 use store::{Store, StoreError};
-use workspace::Workspace;
 use workspace::fault::{Act, Fault, Faults, Occasion, StreamAct};
 use workspace::lint::{Lint, Rule};
 use workspace::quirks::Quirks;
 use workspace::telemetry::TurnDone;
 use workspace::verify::{Facts, Made};
+use workspace::{Redactor, Workspace};
 
 pub use calls::{Allowance, Memo};
 pub use emitter::events_of;
@@ -113,13 +113,15 @@ pub struct TurnInput {
     pub long_output: bool,
     /// The bytes that its calls may still hand back in files.
     pub allowance: Allowance,
+    /// Keeps the client's key out of all that is told elsewhere than in the answer.
+    pub redactor: Redactor,
 }
 
 impl TurnInput {
     /// The fault that fires on `occasion`: the request's own before the workspace's.
     fn fire(&self, occasion: Occasion<'_>) -> Option<Arc<Fault>> {
         let fired = self.workspace.fire(self.faults.as_deref(), occasion)?;
-        tracing::info!(?occasion, fault = ?fired.fault.act, "a fault fires");
+        tracing::info!(fault = %fired.fault, "a fault fires");
         let fault = Arc::clone(&fired.fault);
         self.note(|facts| facts.fired.push(fired));
         // Nothing waits on the wall clock while the workspace's stands still.
@@ -151,7 +153,8 @@ impl TurnInput {
 
     /// Notes a mistake that the service punishes silently.
     fn lint(&self, rule: &'static Rule, text: String) {
-        tracing::warn!(code = rule.code, lint = %text, "the service would ignore this silently");
+        let told = self.redactor.inside(&text);
+        tracing::warn!(code = rule.code, lint = %told, "the service would ignore this silently");
         self.note(|facts| facts.lints.push(Lint::new(rule, text)));
     }
 

@@ -537,6 +537,8 @@ impl Inner {
                     "the documented libraries are not tried again yet"
                 );
             }
+            // Nothing starts any more, so nobody needs to know which.
+            Err(LibrariesError::Stopped) => return Place::Missing(Vec::new()),
             Err(error) => {
                 let hint = error.hint().unwrap_or(
                     "`sandtable image build` tries again; `--provision never` does without".into(),
@@ -553,6 +555,9 @@ impl Inner {
 
     async fn start(self: Arc<Self>, spec: SandboxSpec) -> Result<Channel, SandboxError> {
         self.provision().await;
+        if self.libraries.is_stopped() {
+            return Err(failed("start the sandbox", LibrariesError::Stopped));
+        }
         self.end(&spec.sandbox_id).await?;
         let _permit = self
             .starts

@@ -26,6 +26,6 @@ pub(crate) mod skills;
 mod turn;
 
 pub(crate) use identify::INVALID_KEY;
-pub(crate) use key::key;
+pub(crate) use key::{key, keys};
 pub(crate) use routes::{answer, front, is_below, through};
 pub(crate) use shaped::Connection;

@@ -157,6 +157,7 @@ impl StartError {
             Self::Store(
                 StoreError::Foreign { .. }
                 | StoreError::Lost { .. }
+                | StoreError::Bereft { .. }
                 | StoreError::ForeignDatabase { .. }
                 | StoreError::ForeignLock { .. },
             )

@@ -15,6 +15,8 @@ use tokio::task::JoinHandle;
 use super::StoreError;
 use common::private;
 
+/// Where whole blobs are.
+pub(super) const FOLDER: &str = "blobs";
 /// Where blobs are while they are written. The name is ours, because it is cleared.
 const TMP: &str = "sandtable-tmp";
 /// Bytes collected before they are handed to the disk.
@@ -32,22 +34,32 @@ impl BlobDir {
     /// Opens the directories and removes what a killed server was still writing.
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
         let this = Self {
-            blobs: dir.join("blobs"),
+            blobs: dir.join(FOLDER),
             tmp: dir.join(TMP),
             next_tmp: AtomicU64::new(0),
         };
-        let io = || StoreError::io("prepare the blob directory");
-        private::create_dir_all(&this.blobs).map_err(io())?;
+        let prepare = |path: &Path| {
+            let path = path.to_owned();
+            |source| StoreError::Prepare { path, source }.on(dir)
+        };
+        private::create_dir_all(&this.blobs).map_err(prepare(&this.blobs))?;
         match fs::remove_dir_all(&this.tmp) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io()(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(prepare(&this.tmp)(error));
+            }
             _ => {}
         }
-        private::create_dir_all(&this.tmp).map_err(io())?;
+        private::create_dir_all(&this.tmp).map_err(prepare(&this.tmp))?;
         Ok(this)
     }
 
+    /// Where whole blobs are.
+    pub(super) fn path(&self) -> &Path {
+        &self.blobs
+    }
+
     /// `blobs/<2 hex>/<16 hex>`; the last digits spread the files over the directories.
-    fn path(&self, blob: i64) -> PathBuf {
+    pub(super) fn path_of(&self, blob: i64) -> PathBuf {
         let name = format!("{blob:016x}");
         self.blobs.join(&name[14..]).join(name)
     }
@@ -74,7 +86,7 @@ impl BlobDir {
     /// Gives a whole temporary blob its final name.
     pub(super) fn keep(&self, temp: &TempBlob, blob: i64) -> Result<(), StoreError> {
         let io = || StoreError::io("keep a blob");
-        let path = self.path(blob);
+        let path = self.path_of(blob);
         let shelf = path.parent().expect("a blob lies on a shelf");
         match fs::rename(&temp.0.guard.path, &path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -91,7 +103,7 @@ impl BlobDir {
     /// Undoes [`Self::keep`] where the row could not be committed.
     pub(super) fn give_back(&self, temp: &TempBlob, blob: i64) {
         temp.0.guard.armed.store(true, Ordering::Relaxed);
-        if let Err(error) = fs::rename(self.path(blob), &temp.0.guard.path) {
+        if let Err(error) = fs::rename(self.path_of(blob), &temp.0.guard.path) {
             tracing::warn!(%error, "a blob without a row stays until the next start");
         }
     }
@@ -100,7 +112,7 @@ impl BlobDir {
     pub(super) fn write(&self, blob: i64, content: &[u8]) -> Result<(), StoreError> {
         let io = || StoreError::io("write a blob");
         let n = self.next_tmp.fetch_add(1, Ordering::Relaxed);
-        let (temporary, path) = (self.tmp.join(n.to_string()), self.path(blob));
+        let (temporary, path) = (self.tmp.join(n.to_string()), self.path_of(blob));
         let shelf = path.parent().expect("a blob lies on a shelf");
         let written = private::create_new(&temporary)
             .and_then(|mut file| file.write_all(content))
@@ -132,7 +144,7 @@ impl BlobDir {
     }
 
     pub(super) fn remove(&self, blob: i64) -> Result<(), StoreError> {
-        match fs::remove_file(self.path(blob)) {
+        match fs::remove_file(self.path_of(blob)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(StoreError::io("remove a blob")(error))
             }
@@ -141,7 +153,7 @@ impl BlobDir {
     }
 
     pub(super) fn open_blob(&self, blob: i64) -> io::Result<File> {
-        File::open(self.path(blob))
+        File::open(self.path_of(blob))
     }
 }
 

@@ -85,6 +85,7 @@ pub(super) fn examine(dir: &Path) -> Result<(), StoreError> {
     let copy = aside.path().join(Store::DATABASE_FILE);
     let path = dir.join(Store::DATABASE_FILE);
     let looked = connect_writer(&copy, dir).and_then(|connection| {
+        super::recover::examine(&connection, dir)?;
         connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
             .map_err(StoreError::sql("read the database"))

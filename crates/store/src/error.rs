@@ -38,6 +38,11 @@ pub enum StoreError {
         found: String,
     },
     #[error(
+        "use the data directory: its database knows {files} files, and the folder of their bytes, `{}`, is not there",
+        path.display()
+    )]
+    Bereft { path: PathBuf, files: i64 },
+    #[error(
         "use `{}`: it is a database of another program",
         path.display()
     )]
@@ -84,6 +89,14 @@ pub enum StoreError {
         #[source]
         cause: Box<dyn Error + Send + Sync>,
     },
+    /// A folder of the store's was removed while it is open.
+    #[error("{operation}: `{}`: {source}", path.display())]
+    Missing {
+        operation: &'static str,
+        /// The file or directory that was written.
+        path: PathBuf,
+        source: io::Error,
+    },
     #[error("store {size_bytes} bytes: the workspace holds {used_bytes} of {quota_bytes}")]
     QuotaExceeded {
         size_bytes: u64,
@@ -106,6 +119,9 @@ pub enum StoreError {
     /// The file was deleted after its row was read.
     #[error("open the bytes of `{id}`: they are deleted")]
     BlobGone { id: String },
+    /// The file is there, and its bytes are not.
+    #[error("open the bytes of `{id}`: `{}` is gone", path.display())]
+    BlobLost { id: String, path: PathBuf },
     #[error("open the bytes of `{id}`: {found} bytes on disk, {expected} in the store")]
     BlobDamaged {
         id: String,
@@ -130,6 +146,9 @@ impl Hinted for StoreError {
             Self::Lost { .. } => {
                 "put `sandtable.db` and `sandtable.db-wal` back together, or give `--data-dir` another folder"
             }
+            Self::Bereft { .. } => {
+                "put the folder back (or mount its disk), or make an empty one to go on without the bytes"
+            }
             Self::ForeignDatabase { .. } => "give `--data-dir` another folder",
             Self::ForeignLock { .. } => "move it away, or give `--data-dir` another folder",
             Self::Open { .. } => {
@@ -145,6 +164,7 @@ impl Hinted for StoreError {
             Self::Sql { .. }
             | Self::Io { .. }
             | Self::Full { .. }
+            | Self::Missing { .. }
             | Self::QuotaExceeded { .. }
             | Self::IdTaken { .. }
             | Self::NameTaken { .. }
@@ -152,6 +172,7 @@ impl Hinted for StoreError {
             | Self::UnknownWorkspace { .. }
             | Self::WorkspacesFull { .. }
             | Self::BlobGone { .. }
+            | Self::BlobLost { .. }
             | Self::BlobDamaged { .. }
             | Self::Closed => return None,
         };
@@ -160,25 +181,52 @@ impl Hinted for StoreError {
 }
 
 impl StoreError {
-    /// The hint for a full disk.
-    pub const FULL_HINT: &str =
-        "make room there, or start with `--data-dir` (or `TMPDIR`) on another disk";
-
-    /// The message of a full disk, if that is the reason.
-    pub fn full(&self) -> Option<String> {
-        let Self::Full {
-            operation, path, ..
-        } = self
-        else {
-            return None;
-        };
-        Some(format!(
-            "no space is left on the disk of `{}`, failed to {operation}",
-            path.display()
-        ))
+    /// What a client is told, and what helps: of what only the machine's owner can mend.
+    pub fn public(&self) -> Option<(String, &'static str)> {
+        match self {
+            Self::Full {
+                operation, path, ..
+            } => Some((
+                format!(
+                    "no space is left on the disk of `{}`, failed to {operation}",
+                    path.display()
+                ),
+                "make room there, or start with `--data-dir` (or `TMPDIR`) on another disk",
+            )),
+            Self::Missing {
+                operation, path, ..
+            } => Some((
+                format!("`{}` is gone, failed to {operation}", path.display()),
+                "put the data directory back, or start the server anew",
+            )),
+            Self::BlobLost { id, path } => Some((
+                format!("the bytes of file `{id}` are gone: `{}`", path.display()),
+                "put them back, or delete the file",
+            )),
+            Self::Locked { .. }
+            | Self::Foreign { .. }
+            | Self::Lost { .. }
+            | Self::Bereft { .. }
+            | Self::ForeignDatabase { .. }
+            | Self::ForeignLock { .. }
+            | Self::Open { .. }
+            | Self::Prepare { .. }
+            | Self::TooNew { .. }
+            | Self::Damaged { .. }
+            | Self::Sql { .. }
+            | Self::Io { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::IdTaken { .. }
+            | Self::UnknownCursor { .. }
+            | Self::UnknownWorkspace { .. }
+            | Self::WorkspacesFull { .. }
+            | Self::BlobGone { .. }
+            | Self::BlobDamaged { .. }
+            | Self::Closed => None,
+        }
     }
 
-    /// The same of a file or folder: a full disk and a damaged database are told with their path.
+    /// The same of a file or folder: a full disk, a damaged database, and what is gone are told with their path.
     #[must_use]
     pub fn on(self, path: &Path) -> Self {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
@@ -217,6 +265,12 @@ impl StoreError {
                     operation,
                     path,
                     cause: source.into(),
+                }
+            } else if source.kind() == io::ErrorKind::NotFound {
+                Self::Missing {
+                    operation,
+                    path,
+                    source,
                 }
             } else {
                 Self::Io { operation, source }

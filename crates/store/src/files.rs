@@ -220,9 +220,14 @@ impl Store {
                 expected: file.size_bytes,
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(StoreError::BlobGone {
-                    id: file.id.to_string(),
-                })
+                let id = file.id.to_string();
+                // Its row goes before its bytes.
+                let found = self.file(&file.workspace, &file.id).await?;
+                if found.is_none_or(|found| found.blob != file.blob) {
+                    return Err(StoreError::BlobGone { id });
+                }
+                let path = self.0.blobs.path_of(file.blob);
+                Err(StoreError::BlobLost { id, path })
             }
             Err(error) => Err(StoreError::io("open a blob")(error)),
         }

@@ -97,6 +97,7 @@ impl Store {
         let lock = lock::DirLock::take(dir).map_err(|error| error.on(dir))?;
         let path: PathBuf = dir.join(Self::DATABASE_FILE);
         let mut connection = db::connect_writer(&path, dir).map_err(|error| error.on(&path))?;
+        recover::examine(&connection, dir).map_err(|error| error.on(&path))?;
         // Not before the database has proved to be one of ours.
         let blobs = BlobDir::open(dir)?;
         recover::run(&mut connection, &blobs).map_err(|error| error.on(&path))?;

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 pub use plan::Budget;
-pub use report::Report;
+pub use report::{Report, SARIF_DRIVER};
 pub use run::Place;
 pub use shell::quoted;
 pub use shrink::shrink;

@@ -4,6 +4,8 @@ mod html;
 mod junit;
 mod sarif;
 
+pub use sarif::SARIF_DRIVER;
+
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 

@@ -11,6 +11,7 @@ mod table;
 mod turn;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -54,6 +55,13 @@ impl Fault {
     pub fn told(mut self, otherwise: impl FnOnce(Value) -> Value) -> Self {
         self.given = otherwise(self.given);
         self
+    }
+}
+
+/// As it was given.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.given.fmt(f)
     }
 }
 

@@ -17,7 +17,6 @@ pub(super) fn has_secrets(redactor: &Redactor, text: &str) -> Option<bool> {
     let look = Look {
         redactor,
         found: &mut found,
-        is_key: false,
     };
     look.deserialize(&mut reader).ok()?;
     reader.end().ok()?;
@@ -28,15 +27,13 @@ pub(super) fn has_secrets(redactor: &Redactor, text: &str) -> Option<bool> {
 struct Look<'a> {
     redactor: &'a Redactor,
     found: &'a mut bool,
-    is_key: bool,
 }
 
 impl Look<'_> {
-    fn at(&mut self, is_key: bool) -> Look<'_> {
+    fn again(&mut self) -> Look<'_> {
         Look {
             redactor: self.redactor,
             found: self.found,
-            is_key,
         }
     }
 }
@@ -57,11 +54,7 @@ impl<'de> Visitor<'de> for Look<'_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        let clean = if self.is_key {
-            self.redactor.text(text)
-        } else {
-            self.redactor.deep_text(text)
-        };
+        let clean = self.redactor.deep_text(text);
         *self.found |= matches!(clean, Cow::Owned(clean) if clean != text);
         Ok(())
     }
@@ -87,13 +80,13 @@ impl<'de> Visitor<'de> for Look<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(self.at(false))?.is_some() {}
+        while items.next_element_seed(self.again())?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
-        while members.next_key_seed(self.at(true))?.is_some() {
-            members.next_value_seed(self.at(false))?;
+        while members.next_key_seed(self.again())?.is_some() {
+            members.next_value_seed(self.again())?;
         }
         Ok(())
     }

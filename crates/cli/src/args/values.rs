@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
@@ -68,6 +69,18 @@ pub(super) fn alias(text: &str) -> Result<(String, String), ValueError> {
         });
     }
     Ok((from.to_owned(), to.to_owned()))
+}
+
+/// A time, as the API writes it.
+pub(super) fn time(text: &str) -> Result<DateTime<Utc>, ValueError> {
+    let time = text.parse();
+    time.map_err(|_| ValueError::Expected("expected a time such as 2026-01-04T20:47:05Z"))
+}
+
+/// A number of bytes.
+pub(super) fn bytes(text: &str) -> Result<u64, ValueError> {
+    let bytes = text.parse();
+    bytes.map_err(|_| ValueError::Expected("expected bytes as a number such as 5000000000"))
 }
 
 /// A port. For a Service called `sandtable` Kubernetes sets the flag's variable to an address, in every pod beside it.

@@ -124,7 +124,7 @@ impl Report {
     pub fn to_markdown(&self) -> String {
         let (holds, differs, open) = self.counts();
         let mut text = format!(
-            "{HEADING} of `{}`\n\n{holds} facts hold, {differs} differ, {open} were not seen.\n\n\
+            "{HEADING}{}`\n\n{holds} facts hold, {differs} differ, {open} were not seen.\n\n\
              | Fact | It says | Case | Result | Expected | Got |\n|---|---|---|---|---|---|\n",
             self.upstream
         );

@@ -17,6 +17,7 @@ use common::ids::SandboxId;
 impl LocalBackend {
     /// Ends every sandbox; the files stay.
     async fn end_all(&self) {
+        self.inner.libraries.stop();
         let all: Vec<_> = self.inner.lock().keys().cloned().collect();
         for id in &all {
             if let Some(sandbox) = self.inner.sandbox(id) {

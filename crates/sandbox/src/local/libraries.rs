@@ -4,13 +4,15 @@
 mod installer;
 mod look;
 mod mark;
+mod stop;
 
 use std::borrow::Cow;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use chrono::{DateTime, Utc};
 use rustix::fs::Access;
@@ -18,10 +20,12 @@ use sha2::{Digest as _, Sha256};
 
 use self::installer::{Installer, RunError};
 pub use self::mark::Failure;
+use self::stop::Stop;
 use super::python::Python;
 use common::clock::Clock;
 use common::hinted::Hinted;
 use common::ids::hex;
+use common::limits;
 use common::private;
 
 const REQUIREMENTS: &str = include_str!("../../../../images/requirements.txt");
@@ -49,6 +53,8 @@ pub struct Libraries {
     python: Python,
     /// `None` where this user has no place for a cache.
     cache: Option<PathBuf>,
+    /// Ends what is installed.
+    stop: Stop,
 }
 
 /// Where they are.
@@ -80,6 +86,8 @@ pub enum LibrariesError {
     /// It was not tried.
     #[error("installing the documented libraries failed at {}: {}", .0.at.format("%F %TZ"), .0.reason)]
     Lately(Failure),
+    #[error("the server stops")]
+    Stopped,
 }
 
 impl Hinted for LibrariesError {
@@ -87,7 +95,9 @@ impl Hinted for LibrariesError {
         match self {
             Self::NoCache | Self::Closed { .. } => Some(CACHE_HINT.into()),
             Self::NoPip(_) => Some("sudo apt install python3-pip".into()),
-            Self::NoPython | Self::Install(_) | Self::Io(_) | Self::Lately(_) => None,
+            Self::NoPython | Self::Install(_) | Self::Io(_) | Self::Lately(_) | Self::Stopped => {
+                None
+            }
         }
     }
 }
@@ -103,6 +113,7 @@ impl Libraries {
         Self {
             python: python.clone(),
             cache: cache.map(Path::to_owned).or_else(private::user_cache),
+            stop: Stop::default(),
         }
     }
 
@@ -182,6 +193,15 @@ impl Libraries {
         Ok(folder)
     }
 
+    /// Ends what is being installed, and lets nothing else begin.
+    pub(super) fn stop(&self) {
+        self.stop.stop();
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.is_over()
+    }
+
     /// Installs what is missing, for a server: not again where it has failed lately.
     pub(super) fn provide(&self, say: &mut dyn FnMut(&str)) -> Result<Place, LibrariesError> {
         self.install_unless(Failure::holds, say)
@@ -199,7 +219,7 @@ impl Libraries {
             let lines: Vec<&str> = lines().collect();
             let absent = look::missing(&self.python, &[folder], &lines).unwrap_or_default();
             let (_, compiled) = split(&absent);
-            Self::compile(&Installer::find(&self.python)?, folder, &compiled, say)?;
+            self.compile(&Installer::find(&self.python)?, folder, &compiled, say)?;
         }
         Ok(place)
     }
@@ -226,7 +246,16 @@ impl Libraries {
             .write(true)
             .open(parent.join(LOCK))
             .map_err(|error| closed(parent, error))?;
-        lock.lock()?;
+        // Another process may take minutes, and this one is to stop before that.
+        while let Err(error) = lock.try_lock() {
+            match error {
+                TryLockError::WouldBlock if self.is_stopped() => {
+                    return Err(LibrariesError::Stopped);
+                }
+                TryLockError::WouldBlock => thread::sleep(limits::LIBRARIES_LOOK_INTERVAL),
+                TryLockError::Error(error) => return Err(error.into()),
+            }
+        }
         if folder.is_dir() {
             return Ok(Place::Folder(folder));
         }
@@ -241,6 +270,8 @@ impl Libraries {
                 mark::clear(&folder)?;
                 Ok(Place::Folder(folder))
             }
+            // It did not fail.
+            Err(_) if self.is_stopped() => Err(LibrariesError::Stopped),
             Err(error) => {
                 let reason = if let LibrariesError::Install(why) = &error {
                     why.to_string()
@@ -292,7 +323,7 @@ impl Libraries {
             }
             fs::write(&list, wheels.join("\n"))?;
             installer
-                .run(&list, &inside, true, say)
+                .run(&self.stop, &list, &inside, true, say)
                 .map_err(LibrariesError::Install)?;
             let all: Vec<&str> = lines().collect();
             wheels = look::misfits(&self.python, &inside, &all);
@@ -302,8 +333,11 @@ impl Libraries {
             });
             asked.extend(wheels.iter().cloned());
         }
-        Self::compile(installer, &inside, &compiled, say)?;
+        self.compile(installer, &inside, &compiled, say)?;
         self.list_fonts(&inside);
+        if self.is_stopped() {
+            return Err(LibrariesError::Stopped);
+        }
         fs::rename(&inside, folder)?;
         say("the documented libraries are installed");
         Ok(())
@@ -311,6 +345,7 @@ impl Libraries {
 
     /// Adds what is compiled on the machine; the others work without it.
     fn compile(
+        &self,
         installer: &Installer,
         folder: &Path,
         lines: &[String],
@@ -321,7 +356,7 @@ impl Libraries {
         }
         let mut list = tempfile::NamedTempFile::new()?;
         list.write_all(lines.join("\n").as_bytes())?;
-        if let Err(reason) = installer.run(list.path(), folder, false, &mut |_| {}) {
+        if let Err(reason) = installer.run(&self.stop, list.path(), folder, false, &mut |_| {}) {
             tracing::debug!(%reason, "pycairo was not installed");
             say(&format!("left out `pycairo`: {COMPILED_HINT}"));
         }
@@ -330,13 +365,17 @@ impl Libraries {
 
     /// So that the first plot in a sandbox need not look for fonts. Without the list it does.
     fn list_fonts(&self, inside: &Path) {
-        let listed = Command::new(&self.python.program)
+        let mut listing = Command::new(&self.python.program);
+        listing
             .args(["-c", "import matplotlib.font_manager"])
             .env("PYTHONPATH", inside)
             .env("MPLCONFIGDIR", inside.join(FONTS))
             .stdin(Stdio::null())
-            .output();
-        if !listed.is_ok_and(|output| output.status.success()) {
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let listed = self.stop.spawn(&mut listing);
+        let listed = listed.and_then(|child| self.stop.wait(child));
+        if !listed.is_ok_and(|status| status.success()) {
             tracing::debug!("no list of fonts was made");
         }
     }
@@ -382,6 +421,7 @@ fn split(lines: &[&str]) -> (Vec<String>, Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::BufRead as _;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -515,22 +555,57 @@ mod tests {
         assert!(!closed, "{obstacle:?}");
     }
 
+    /// Gives an interpreter a pip that does this where it is to install.
+    fn give_pip(python: &Python, folder: &Path, install: &str) {
+        let fake = folder.join(format!("lib/python{}/site-packages/pip", python.version));
+        fs::create_dir_all(&fake).unwrap();
+        fs::write(fake.join("__init__.py"), "").unwrap();
+        let program = format!("import os, sys, subprocess\nif 'install' in sys.argv:\n{install}\n");
+        fs::write(fake.join("__main__.py"), program).unwrap();
+    }
+
+    #[test]
+    fn what_is_installed_for_a_server_that_stops_is_killed_and_has_not_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let python = interpreter(&folder.path().join("python"), &[]);
+        let (reader, mut says) = (folder.path().join("fifo"), String::new());
+        let made = Command::new("mkfifo").arg(&reader).status().unwrap();
+        assert!(made.success());
+        // Until it is killed, its child has what it says.
+        let install = format!(
+            "    fifo = open({reader:?}, 'w')\n    os.set_inheritable(fifo.fileno(), True)\n    \
+             fifo.write('begun\\n')\n    fifo.flush()\n    \
+             subprocess.run(['sleep', '1000'], close_fds=False)"
+        );
+        give_pip(&python, &folder.path().join("python"), &install);
+        let libraries = Libraries::new(&python, Some(&folder.path().join("cache")));
+        thread::scope(|scope| {
+            let installing = scope.spawn(|| libraries.provide(&mut |_| ()));
+            let mut fifo = io::BufReader::new(File::open(&reader).unwrap());
+            fifo.read_line(&mut says).unwrap();
+            libraries.stop();
+            let ended = installing.join().unwrap();
+            assert!(matches!(ended, Err(LibrariesError::Stopped)), "{ended:?}");
+            // None of its processes is left to say anything.
+            assert_eq!(fifo.read_line(&mut says).unwrap(), 0);
+        });
+        assert_eq!(says, "begun\n");
+        let again = libraries.provide(&mut |_| ());
+        assert!(matches!(again, Err(LibrariesError::Stopped)), "{again:?}");
+        let next = Libraries::new(&python, Some(&folder.path().join("cache")));
+        assert!(next.obstacle().is_none(), "it is tried again");
+    }
+
     #[test]
     fn a_failure_is_remembered_for_servers_and_tried_again_by_command() {
         let folder = tempfile::tempdir().unwrap();
         // Without pip and without a way out: what it is told to run is no installer.
         let python = interpreter(&folder.path().join("python"), &[]);
-        let fake = folder
-            .path()
-            .join("python/lib")
-            .join(format!("python{}/site-packages/pip", python.version));
-        fs::create_dir_all(&fake).unwrap();
         let count = folder.path().join("count");
-        let program = format!(
-            "import sys\nif 'install' in sys.argv:\n    open({count:?}, 'a').write('x')\n    sys.exit('ERROR: there is no network')\n"
+        let install = format!(
+            "    open({count:?}, 'a').write('x')\n    sys.exit('ERROR: there is no network')"
         );
-        fs::write(fake.join("__init__.py"), "").unwrap();
-        fs::write(fake.join("__main__.py"), program).unwrap();
+        give_pip(&python, &folder.path().join("python"), &install);
         let libraries = Libraries::new(&python, Some(&folder.path().join("cache")));
         assert!(libraries.obstacle().is_none());
         let tries = || fs::read_to_string(&count).map_or(0, |text| text.len());

@@ -7,7 +7,9 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use rustix::fs::{CWD, SeekFrom};
 use rustix::io::Errno;
@@ -102,6 +104,12 @@ pub(super) fn die_with_parent() -> io::Result<()> {
     Ok(rustix::process::set_parent_process_death_signal(Some(
         Signal::KILL,
     ))?)
+}
+
+/// Has a program killed when the thread that starts it ends, and so with this process whatever ends that.
+pub(super) fn dying_with_thread(command: &mut Command) -> &mut Command {
+    // SAFETY: between fork and exec a single system call is made.
+    unsafe { command.pre_exec(die_with_parent) }
 }
 
 pub(super) fn new_session() {

@@ -1,5 +1,6 @@
 //! Message batches: `/v1/messages/batches`.
 
+mod brings;
 mod intake;
 mod item;
 mod persist;

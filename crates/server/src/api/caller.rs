@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::api::error::RequestId;
+use cassette::Redactor;
 use workspace::fault::Faults;
 use workspace::quirks::Quirks;
 use workspace::verify::Made;
@@ -23,6 +24,8 @@ pub(crate) struct Caller {
     pub made: Made,
     /// Held to the request's end by the task that carries it out.
     pub open: OpenRequest,
+    /// Keeps its key out of all that is told.
+    pub redactor: Redactor,
 }
 
 /// The values of every `anthropic-beta` header, trimmed.

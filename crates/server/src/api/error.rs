@@ -102,14 +102,14 @@ impl ApiError {
 
     /// 500 `api_error` of a store that failed; what only the machine's owner can mend is said.
     pub(super) fn failed(error: &StoreError) -> Self {
-        let Some(full) = error.full() else {
+        let Some((told, hint)) = error.public() else {
             return Self::internal(error);
         };
-        tracing::error!(cause = %error, hint = StoreError::FULL_HINT, "{full}");
+        tracing::error!(cause = %error, hint, "{told}");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "api_error",
-            hinted::in_line(&Mistake::new(full).with_hint(StoreError::FULL_HINT)),
+            hinted::in_line(&Mistake::new(told).with_hint(hint)),
         )
     }
 

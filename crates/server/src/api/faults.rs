@@ -111,7 +111,7 @@ pub(super) async fn apply(
     let Act::Http(act) = &fault.act else {
         return Ok(None);
     };
-    tracing::info!(request.id = %exchange.caller.request_id.0, method, path, ?act, "a fault fires");
+    tracing::info!(request.id = %exchange.caller.request_id.0, %fault, "a fault fires");
     let answer = match act {
         HttpAct::Wait(Some(span)) => {
             if !workspace.clock.is_frozen() {
@@ -214,7 +214,7 @@ pub(super) fn on_the_wire(
         return response;
     };
     let act = act.clone();
-    tracing::info!(request.id = %record.entry.id, ?act, "a fault fires");
+    tracing::info!(request.id = %record.entry.id, fault = %fired.fault, "a fault fires");
     record.facts.fired.push(fired);
     // Where it ends is seen there, and not before.
     record.noted.passes = record.entry.method != "HEAD";

@@ -13,6 +13,7 @@ use crate::api::era;
 use crate::api::error::{ApiError, ApiResult, RequestId};
 use crate::api::faults;
 use crate::api::key::keys;
+use crate::api::record;
 use crate::app::App;
 use common::document::{did_you_mean, list};
 use common::hinted::{self, Mistake};
@@ -78,6 +79,7 @@ pub(super) fn caller(
         faults: faults::of_request(head, workspace.seed, &id.0)?,
         made,
         open: OpenRequest::default(),
+        redactor: record::without_keys_of(&head.headers),
     };
     Ok((caller, read.notes))
 }
@@ -99,6 +101,7 @@ pub(super) fn lenient_caller(
         faults: faults::of_request(head, workspace.seed, &id.0)?,
         made,
         open: OpenRequest::default(),
+        redactor: record::without_keys_of(&head.headers),
     })
 }
 

@@ -8,7 +8,7 @@ pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Both keys a request may carry, the one in `x-api-key` first.
-pub(super) fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+pub(crate) fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let text = |name: HeaderName| {
         headers
             .get(name)

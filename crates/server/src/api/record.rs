@@ -118,7 +118,7 @@ fn method(method: &Method, redactor: &Redactor) -> Cow<'static, str> {
 }
 
 /// Keeps out the keys of a request. Most requests carry that of the one before, and share what keeps it out.
-fn without_keys_of(headers: &HeaderMap) -> Redactor {
+pub(super) fn without_keys_of(headers: &HeaderMap) -> Redactor {
     thread_local! {
         static LAST: RefCell<Redactor> = RefCell::new(Redactor::default());
     }
@@ -498,7 +498,7 @@ impl Drop for Record {
 /// Redacts the keys in what telemetry tells of a turn in the client's words.
 pub(super) fn without_key(done: &mut TurnDone, redactor: &Redactor) {
     if let Some(model) = &mut done.model
-        && let Cow::Owned(clean) = redactor.text(model)
+        && let Cow::Owned(clean) = redactor.inside(model)
     {
         *model = clean;
     }
@@ -507,7 +507,7 @@ pub(super) fn without_key(done: &mut TurnDone, redactor: &Redactor) {
 /// Redacts the keys in a verdict's messages, which may quote the request.
 pub(super) fn without_keys(facts: &mut Facts, redactor: &Redactor) {
     for lint in &mut facts.lints {
-        if let Cow::Owned(clean) = redactor.text(&lint.message) {
+        if let Cow::Owned(clean) = redactor.inside(&lint.message) {
             lint.message = clean.into();
         }
     }
@@ -516,7 +516,7 @@ pub(super) fn without_keys(facts: &mut Facts, redactor: &Redactor) {
         Some(Miss::Failed { message }) => (message, Default::default()),
         None => return,
     };
-    *message = redactor.text(message).into_owned();
+    *message = redactor.inside(message).into_owned();
     for failed in nearest.iter_mut().filter_map(|near| near.failed.as_mut()) {
         failed.got = redactor.inside(&failed.got).into_owned();
     }

@@ -70,6 +70,7 @@ pub(super) fn decode(
         skills_beta: caller.betas.has(skills::BETA),
         long_output: caller.betas.has(LONG_OUTPUT_BETA),
         allowance: Allowance::default(),
+        redactor: caller.redactor,
     })
 }
 

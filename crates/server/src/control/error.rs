@@ -61,14 +61,10 @@ impl ControlError {
 
 impl From<store::StoreError> for ControlError {
     fn from(error: store::StoreError) -> Self {
-        match error.full() {
-            Some(full) => {
-                tracing::error!(cause = %error, "{full}");
-                Self::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    full,
-                    store::StoreError::FULL_HINT,
-                )
+        match error.public() {
+            Some((told, hint)) => {
+                tracing::error!(cause = %error, "{told}");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, told, hint)
             }
             None => Self::internal(&error),
         }

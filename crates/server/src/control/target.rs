@@ -4,16 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Query, Request, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 
 use super::error::ControlError;
-use crate::api::key;
+use crate::api::{INVALID_KEY, key, keys};
 use crate::app::App;
 use workspace::Workspace;
+
+const HINT: &str = "send the key your client uses in `x-api-key`; commands take it with `--key`";
 
 /// The workspaces a call looks at: one, or all with `?workspace=*`. For a new key none is made.
 #[derive(Debug)]
@@ -92,6 +94,35 @@ fn of_one() -> ControlError {
     )
 }
 
+/// The key that a call brings. One that cannot have a workspace is not the same as none, with which the call would act on
+/// another's.
+fn own_key<'a>(headers: &'a HeaderMap, app: &App) -> Result<Option<&'a str>, ControlError> {
+    for name in [HeaderName::from_static("x-api-key"), header::AUTHORIZATION] {
+        let mut values = headers.get_all(&name).iter();
+        if values.any(|value| value.to_str().is_err()) {
+            return Err(ControlError::bad(
+                format!("the header `{name}` is not ASCII text, so no workspace has its key"),
+                HINT,
+            ));
+        }
+    }
+    // A control token is no API key.
+    let token = app.config.control_token.as_deref();
+    let mut sent = keys(headers).filter(|key| Some(*key) != token).peekable();
+    let is_sent = sent.peek().is_some();
+    // Whether a key is wrong, a recording says where there is one.
+    let own = sent.find(|key| *key != INVALID_KEY || app.cassettes.is_some());
+    if own.is_none() && is_sent {
+        return Err(ControlError::bad(
+            format!(
+                "every request with the key `{INVALID_KEY}` is refused, so it has no workspace"
+            ),
+            HINT,
+        ));
+    }
+    Ok(own)
+}
+
 /// Refuses `?workspace=*`, also where there is one workspace.
 fn not_all(parts: &Parts) -> Result<(), ControlError> {
     if named(parts).is_some_and(|name| name == "*") {
@@ -136,9 +167,7 @@ impl FromRequestParts<App> for Claims {
             }
             None => {}
         }
-        // A control token is no API key.
-        let own =
-            key(&parts.headers).filter(|key| Some(*key) != app.config.control_token.as_deref());
+        let own = own_key(&parts.headers, app)?;
         if let Some(key) = own {
             return Ok(match app.workspaces.known_of_key(key).await? {
                 Some(workspace) => known(vec![workspace]),
@@ -153,7 +182,7 @@ impl FromRequestParts<App> for Claims {
             (Some(only), true) => Ok(known(vec![only])),
             (None, _) => Err(ControlError::bad(
                 "no API key was sent, and there is no workspace yet",
-                "send the key your client uses in `x-api-key`; commands take it with `--key`",
+                HINT,
             )),
             (Some(_), false) => Err(ControlError::bad(
                 "no API key was sent, and there are several workspaces",

@@ -84,24 +84,92 @@ async fn after_a_kill_acknowledged_files_stay_and_half_ones_go() {
 }
 
 #[tokio::test]
-async fn a_row_without_its_bytes_is_removed_and_no_longer_counted() {
+async fn files_that_have_lost_their_bytes_stay_and_so_does_what_may_be_theirs() {
     let dir = TempDir::new().unwrap();
     {
         let store = open(dir.path()).await;
         add(&store, WORKSPACE, "file_1", 0).await;
         add(&store, WORKSPACE, "file_22", 0).await;
     }
-    fs::remove_file(dir.path().join("blobs/01/0000000000000001")).unwrap();
+    let bytes = dir.path().join("blobs/01/0000000000000001");
+    let aside = dir.path().join("blobs/ff/00000000000000ff");
+    fs::create_dir_all(aside.parent().unwrap()).unwrap();
+    fs::rename(&bytes, &aside).unwrap();
+    {
+        let store = Store::open(dir.path()).unwrap();
+        let row = store.file(WORKSPACE, &"file_1".into()).await.unwrap();
+        let error = store.open_blob(&row.unwrap()).await.unwrap_err();
+        assert!(matches!(error, StoreError::BlobLost { .. }), "{error}");
+        assert!(error.public().unwrap().0.contains("`file_1`"));
+    }
+    fs::rename(&aside, &bytes).unwrap();
     let store = Store::open(dir.path()).unwrap();
-    assert_eq!(store.file(WORKSPACE, &"file_1".into()).await.unwrap(), None);
+    for id in ["file_1", "file_22"] {
+        let row = store.file(WORKSPACE, &id.into()).await.unwrap().unwrap();
+        assert_eq!(read(&store, &row).await, id.as_bytes());
+    }
+    fs::remove_file(&bytes).unwrap();
     assert!(
         store
-            .file(WORKSPACE, &"file_22".into())
+            .delete_file(WORKSPACE, &"file_1".into())
             .await
             .unwrap()
-            .is_some()
     );
     assert_eq!(store.used_bytes(WORKSPACE, at(0)).await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn a_store_whose_bytes_are_away_is_refused_until_they_are_back() {
+    use common::hinted::Hinted as _;
+
+    let dir = TempDir::new().unwrap();
+    let (blobs, away) = (dir.path().join("blobs"), dir.path().join("away"));
+    // Without a file nothing is missed.
+    drop(open(dir.path()).await);
+    fs::remove_dir_all(&blobs).unwrap();
+    let kept = add(&open(dir.path()).await, WORKSPACE, "file_1", 0).await;
+    fs::rename(&blobs, &away).unwrap();
+    let refused = |why: &str| {
+        for error in [
+            Store::open(dir.path()).unwrap_err(),
+            Store::examine(dir.path()).unwrap_err(),
+        ] {
+            assert!(
+                matches!(error, StoreError::Bereft { files: 1, .. }),
+                "{why}: {error}"
+            );
+            assert!(error.hint().is_some(), "{error}");
+        }
+    };
+    refused("none is there, and none is made");
+    refused("still");
+    std::os::unix::fs::symlink("not-mounted", &blobs).unwrap();
+    refused("a link to nothing");
+    fs::remove_file(&blobs).unwrap();
+    fs::write(&blobs, "a file").unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    assert!(error.to_string().contains(blobs.to_str().unwrap()));
+    assert!(error.hint().is_some(), "{error}");
+    fs::remove_file(&blobs).unwrap();
+    // An empty one goes on without them.
+    fs::create_dir(&blobs).unwrap();
+    drop(Store::open(dir.path()).unwrap());
+    fs::remove_dir_all(&blobs).unwrap();
+    fs::rename(&away, &blobs).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(read(&store, &kept).await, b"file_1");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_removed_under_the_store_is_told() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path()).await;
+    fs::remove_dir_all(dir.path()).unwrap();
+    let mut writer = store.begin_blob().await.unwrap();
+    writer.write(b"bytes").await.unwrap();
+    let error = writer.finish().await.unwrap_err();
+    let (told, _) = error.public().unwrap();
+    assert!(told.contains(dir.path().to_str().unwrap()), "{told}");
 }
 
 #[tokio::test]

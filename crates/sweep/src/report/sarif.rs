@@ -8,6 +8,8 @@ use sha2::{Digest as _, Sha256};
 use super::{BASELINE, Report, kinds};
 use common::ids::hex;
 
+/// Which tool it was: others write such files, too.
+pub const SARIF_DRIVER: &str = "sandtable sweep";
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
 /// The log.
@@ -65,7 +67,7 @@ pub(super) fn log(report: &Report) -> String {
         "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [{
-            "tool": {"driver": {"name": "sandtable sweep", "rules": rules}},
+            "tool": {"driver": {"name": SARIF_DRIVER, "rules": rules}},
             "results": results,
         }],
     });

@@ -229,12 +229,15 @@ impl<'a> Members<'a> {
 /// An id may be anything that fits into a path of the API.
 pub(super) fn check_id(sink: &Sink, path: &str, id: &str) {
     let plain = |c: char| !c.is_control() && !c.is_whitespace() && !"/?#%\\".contains(c);
-    if id.is_empty() || id.chars().count() > limits::MAX_ID_CHARS || !id.chars().all(plain) {
+    // Clients take these two out of a path.
+    let is_path = matches!(id, "." | "..");
+    let length = id.chars().count();
+    if id.is_empty() || is_path || length > limits::MAX_ID_CHARS || !id.chars().all(plain) {
         sink.add(
             path,
             format!("`{}` cannot be an id", id.escape_debug()),
             format!(
-                "1 to {} characters, no blanks, and none of / ? # % \\",
+                "1 to {} characters, no blanks, none of / ? # % \\, and not `.` or `..`",
                 limits::MAX_ID_CHARS
             ),
         );

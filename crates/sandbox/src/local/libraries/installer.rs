@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::LibrariesError;
+use super::stop::Stop;
 use crate::local::python::Python;
 
 /// How often pip asks again; without a network each time takes longer than the one before.
@@ -88,6 +89,7 @@ impl Installer {
     /// it said.
     pub(super) fn run(
         &self,
+        stop: &Stop,
         list: &Path,
         target: &Path,
         wheels: bool,
@@ -113,7 +115,7 @@ impl Installer {
             .stdin(Stdio::null())
             .stdout(both.try_clone()?)
             .stderr(both);
-        let mut child = command.spawn()?;
+        let child = stop.spawn(&mut command)?;
         // Holds the other end of the pipe.
         drop(command);
         let mut last = String::new();
@@ -136,7 +138,7 @@ impl Installer {
             }
         }
         output.read_to_end(&mut Vec::new())?;
-        match child.wait() {
+        match stop.wait(child) {
             Ok(status) if status.success() => Ok(()),
             Ok(_) => Err(RunError::Failed { last, unreachable }),
             Err(error) => Err(error.into()),

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
+use super::brings::Brings;
 use super::{answer, not_found, run};
 use crate::api::caller::Caller;
 use crate::api::error::{ApiError, ApiResult};
@@ -38,8 +39,12 @@ pub(in crate::api) async fn create(exchange: &mut Exchange) -> Outcome {
         let row = keep(&app, &caller, received).await?;
         caller.made.note(&row.id);
         let answer = answer(&row, &caller, &headers);
-        let brings = caller.faults.map(|faults| (caller.request_id, faults));
-        run::start(&app, caller.workspace, row, brings);
+        let brings = Brings {
+            request_id: caller.request_id,
+            faults: caller.faults,
+            redactor: caller.redactor,
+        };
+        run::start(&app, caller.workspace, row, Some(brings));
         Ok::<_, ApiError>(answer)
     });
     kept.await.map_err(|error| ApiError::internal(&error))?

@@ -8,6 +8,7 @@ use control_api::RequestBegun;
 use serde_json::{Value, json};
 use wire::request::MessagesRequest;
 
+use super::brings::Brings;
 use super::persist::persist;
 use crate::api::caller::{Betas, Caller};
 use crate::api::error::{ApiError, ApiResult, RequestId};
@@ -43,18 +44,22 @@ const REFUSED: &[&str] = &[
 pub(super) async fn run(
     app: App,
     workspace: Arc<Workspace>,
-    (batch, faults): (Arc<BatchRow>, Option<Arc<Faults>>),
+    (batch, brings): (Arc<BatchRow>, Option<Arc<Brings>>),
     item: ItemRow,
 ) {
     let started = Instant::now();
     let at = workspace.clock.now();
     let report = Arc::default();
-    let redactor = Redactor::default().with_told_by(&item.params);
+    let (faults, keys) = match &brings {
+        Some(brings) => (brings.faults.clone(), brings.redactor.clone()),
+        None => Default::default(),
+    };
+    let redactor = keys.with_told_by(&item.params);
     let ids = workspace.ids(&[b"item", batch.id.as_bytes(), item.custom_id.as_bytes()]);
     let id = ids.next(Kind::Request);
     let named = BatchItem {
         id: batch.id.clone(),
-        custom_id: redactor.text(&item.custom_id).into_owned(),
+        custom_id: redactor.inside(&item.custom_id).into_owned(),
     };
     workspace.tell("request_begun", || {
         json!(RequestBegun {
@@ -64,16 +69,23 @@ pub(super) async fn run(
             batch: Some(named.clone()),
         })
     });
-    let (outcome, status, result) =
-        match message(&app, &workspace, (&batch, faults), &item, &report).await {
-            Ok(message) => (ItemOutcome::Succeeded, 200, message),
-            Err(error) => {
-                let mut body = error.body(None);
-                body["request_id"] = Value::Null;
-                let status = error.status().as_u16();
-                (ItemOutcome::Errored, status, body.to_string().into_bytes())
-            }
-        };
+    let (outcome, status, result) = match message(
+        &app,
+        &workspace,
+        (&batch, faults, &redactor),
+        &item,
+        &report,
+    )
+    .await
+    {
+        Ok(message) => (ItemOutcome::Succeeded, 200, message),
+        Err(error) => {
+            let mut body = error.body(None);
+            body["request_id"] = Value::Null;
+            let status = error.status().as_u16();
+            (ItemOutcome::Errored, status, body.to_string().into_bytes())
+        }
+    };
     let result = Bytes::from(result);
     let mut report = std::mem::take(&mut *report.lock().unwrap_or_else(PoisonError::into_inner));
     record::without_keys(&mut report.facts, &redactor);
@@ -153,7 +165,7 @@ fn quirks(workspace: &Workspace, batch: &BatchRow) -> Quirks {
 async fn message(
     app: &App,
     workspace: &Arc<Workspace>,
-    (batch, faults): (&BatchRow, Option<Arc<Faults>>),
+    (batch, faults, redactor): (&BatchRow, Option<Arc<Faults>>, &Redactor),
     item: &ItemRow,
     report: &Arc<Mutex<Report>>,
 ) -> ApiResult<Vec<u8>> {
@@ -178,6 +190,7 @@ async fn message(
         made: Made::default(),
         // A batch is over when it is over: nobody waits for its items.
         open: OpenRequest::default(),
+        redactor: redactor.clone(),
     };
     let input = TurnInput {
         batch_item: Some((batch.id.clone(), item.custom_id.clone())),

@@ -11,17 +11,14 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 use tracing::Instrument as _;
 
+use super::brings::Brings;
 use super::item;
 use super::persist::persist;
-use crate::api::error::RequestId;
 use crate::app::App;
 use common::limits;
 use store::{BatchRow, BatchState, ItemOutcome, StoreError};
 use workspace::Workspace;
-use workspace::fault::{Bringer, Faults};
-
-/// The request that has made a batch, and the faults that it brought along for the items.
-pub(super) type Brings = (RequestId, Arc<Faults>);
+use workspace::fault::Bringer;
 
 /// Runs a batch in the background. Its items meet the faults of the request that made it.
 pub(super) fn start(app: &App, workspace: Arc<Workspace>, batch: BatchRow, brings: Option<Brings>) {
@@ -94,7 +91,7 @@ async fn run(
     (batch, brings): (Arc<BatchRow>, Option<Brings>),
     wake: &Notify,
 ) {
-    let faults = brings.as_ref().map(|(_, faults)| Arc::clone(faults));
+    let brings = brings.map(Arc::new);
     let mut running = FuturesUnordered::new();
     let mut after = -1;
     let mut more = true;
@@ -121,7 +118,7 @@ async fn run(
                         let work = item::run(
                             app.clone(),
                             Arc::clone(&workspace),
-                            (Arc::clone(&batch), faults.clone()),
+                            (Arc::clone(&batch), brings.clone()),
                             item,
                         );
                         running.push(Box::pin(async move {
@@ -136,9 +133,11 @@ async fn run(
         }
     };
     while running.next().await.is_some() {}
-    if let Some((request_id, faults)) = brings {
+    if let Some(brings) = brings
+        && let Some(faults) = &brings.faults
+    {
         let brought = faults.brought(Bringer::OF_BATCH);
-        workspace.watch.note_brought(&request_id.0, brought);
+        workspace.watch.note_brought(&brings.request_id.0, brought);
     }
     persist(|| app.store.end_batch(batch.n, workspace.clock.now(), rest)).await;
 }

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::api::caller::Betas;
 use crate::api::routes;
+use cassette::Redactor;
 use common::clock::Clock;
 use store::{NewFile, NewWorkspace, Options, Store};
 use workspace::quirks::Quirks;
@@ -118,6 +119,7 @@ impl Server {
             faults: None,
             made: Made::default(),
             open: OpenRequest::default(),
+            redactor: Redactor::default(),
         };
         let mut exchange = Exchange::new(self.app.clone(), caller, request.into_parts());
         let outcome = routes::route(&mut exchange).await;

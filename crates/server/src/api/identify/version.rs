@@ -47,10 +47,8 @@ fn version(headers: &HeaderMap, strict: bool) -> ApiResult<(Cow<'static, str>, O
             "anthropic-version: \"{version}\" is not a valid version"
         )));
     }
-    tracing::warn!(
-        %version,
-        "unknown `anthropic-version`; going on as with the last one that is not newer"
-    );
+    // Which one, the journal says, where no key is: somebody may have put theirs into the wrong header.
+    tracing::warn!("unknown `anthropic-version`; going on as with the last one that is not newer");
     let note = format!("unknown version `{version}`: the service refuses it");
     let version = Cow::Owned(version.into_owned());
     Ok((version, Some(Lint::new(&UNKNOWN_VERSION, note))))

@@ -153,7 +153,9 @@ impl Tee {
         let (body, _folder) = match kept.and_then(|whole| whole.body(is_text)) {
             Ok(kept) => kept,
             Err(error) => {
-                let why = error.full().unwrap_or_else(|| error.to_string());
+                let why = error
+                    .public()
+                    .map_or_else(|| error.to_string(), |(told, _)| told);
                 recorder.lose(&why);
                 (Body::Missing(why), None)
             }
