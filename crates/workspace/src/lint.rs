@@ -92,6 +92,8 @@ rules! {
         "leave to the server what lies in its data directory: calls of `/_sandtable` and of the API remove it";
     WEB_WITHOUT_SCRIPT = "web_without_script", Warning,
         "write what it finds under `web` in a rule";
+    UNCOUNTED_TOOLS = "server_tools_counted", Warning,
+        "count without the tools that the service runs, or read `usage` of an answer";
     FAULT_WITHOUT_EFFECT = "fault_without_effect", Warning,
         "let it meet a call that runs in a sandbox, `fill_disk` one whose disk is limited: `sandtable docs faults`";
 }
