@@ -297,6 +297,26 @@ async fn an_expired_container_that_no_call_notices_is_noted() {
     );
 }
 
+#[tokio::test]
+async fn counting_tools_that_the_service_runs_is_noted_where_it_is_not_refused() {
+    let server = TestServer::start().await;
+    let mut body = code_prompt("hi");
+    body.as_object_mut().unwrap().remove("max_tokens");
+    let count = server.request("POST", "/v1/messages/count_tokens");
+    let answer = server.send(&count.json(&body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(
+        codes_of_newest(&server).await,
+        json!(["server_tools_counted"])
+    );
+    let count = server
+        .request("POST", "/v1/messages/count_tokens")
+        .header("x-sandtable-quirk", "profile=observed");
+    let answer = server.send(&count.json(&body)).await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert_eq!(codes_of_newest(&server).await, json!([]));
+}
+
 #[test]
 fn every_lint_is_in_the_table_of_the_documents_and_no_other_is() {
     let page = include_str!("../../docs/VERIFY.md");

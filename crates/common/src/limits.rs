@@ -24,6 +24,12 @@ pub const BATCH_TURN_ITERATIONS: u32 = 100;
 pub const MAX_CACHE_MARKS: usize = 4;
 /// Levels of a JSON schema that are looked at.
 pub const MAX_SCHEMA_DEPTH: usize = 64;
+/// Strict tools of a request (F244).
+pub const MAX_STRICT_TOOLS: usize = 20;
+/// Properties that may be left out, of all schemas that answers must follow to the letter (F244).
+pub const MAX_STRICT_OPTIONAL: usize = 24;
+/// Schemas of several types among them (F244).
+pub const MAX_STRICT_UNIONS: usize = 16;
 /// Images of a request beyond which each must be smaller (F209).
 pub const MANY_IMAGES: usize = 20;
 /// Pixels of the longer side of an image (F209).

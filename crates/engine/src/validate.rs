@@ -2,6 +2,7 @@
 
 mod body;
 mod calls;
+mod counted;
 mod media;
 mod schemas;
 mod system;
@@ -20,6 +21,7 @@ use workspace::quirks::WeakRefusals;
 
 pub(crate) use body::caches_for_an_hour;
 pub(crate) use calls::declared_name;
+pub use counted::{files as counted_files, tools as counted_tools};
 pub use media::{TooLarge, check as media, is_in as has_media};
 pub use thoughts::{
     check as thoughts, check_end as final_thought, is_on as thinks, prefill as prefilled_thoughts,
@@ -70,7 +72,7 @@ impl Group<'_> {
 
 /// Checks fields against each other; the error is the text for the client.
 pub fn fields(request: &MessagesRequest, raw: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
-    schemas::check(raw)?;
+    schemas::check(raw, weak)?;
     body::check(raw, weak)?;
     system::check(request, raw)
 }

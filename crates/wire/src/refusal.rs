@@ -216,18 +216,60 @@ refusals! {
     STRICT_SCHEMA "strict-schema" "{path}"
         "For 'object' type, 'additionalProperties' must be explicitly set to false"
         "2026-08-28, probe of claude-haiku-4-5; many threads";
+    STRICT_OPEN "strict-open" "{path}"
+        "For 'object' type, 'additionalProperties: {given}' is not supported. Please set 'additionalProperties' to false"
+        "2026-07-27, probe of claude-opus-4-8; many logs, one with a request id";
     STRICT_KEYWORD "strict-keyword" "{path}"
         "For '{kind}' type, property '{name}' is not supported"
-        "2026-05-13 to 2026-09-07, probes and logs";
+        "2026-05-13 to 2026-09-27, probes of claude-haiku-4-5 and claude-opus-5-5, and logs with request ids";
     STRICT_KEYWORDS "strict-keywords" "{path}"
         "For '{kind}' type, properties {names} are not supported"
         "2026-07-07 to 2026-09-19, probes and logs";
+    STRICT_MAX_LENGTH "strict-max-length" "{path}"
+        "For 'string' type, property 'maxLength' is not supported"
+        "2026, quoted by one project; probes of 2026-08-16 and 2026-09-21 have it taken" weak;
     STRICT_MIN_ITEMS "strict-min-items" "{path}"
         "For 'array' type, 'minItems' values other than 0 or 1 are not supported (got: [2, 5])"
         "2026-07-01 to 2026-09-21, logs: the numbers are the same whatever the schema holds";
+    STRICT_ITEMS "strict-items" "{path}"
+        "Invalid schema: Array types must be specified with a single object schema for 'items'."
+        "2026-09-27, probe of claude-opus-5-5; logs of three clients";
+    STRICT_ONE_OF "strict-one-of" "{path}"
+        "Schema type 'oneOf' is not supported"
+        "2026-05-22 to 2026-09-27, vercel/ai#12876, live runs, and a log with a request id";
+    STRICT_NOT "strict-not" "{path}"
+        "Schema keyword 'not' is not supported"
+        "2026-09-27, probes of two projects, one of claude-opus-5-5";
+    STRICT_SIBLINGS "strict-siblings" "{path}"
+        "For 'anyOf', '{names}' is not supported"
+        "2026-09-17 to 2026-09-27, probe of claude-opus-5-5 and live runs; `allOf` is told as `anyOf`";
+    STRICT_EMPTY "strict-empty" "{path}"
+        "Empty schema ({}) that accepts any JSON value is not supported. Please specify a concrete type."
+        "2026-06 to 2026-09-27, probes and logs";
+    STRICT_UNTYPED "strict-untyped" "{path}"
+        "Invalid schema: Schema type is missing for schema: {schema}"
+        "2026-05-07 to 2026-09-15, probes and logs; langgenius/dify-official-plugins#3886";
+    STRICT_ENUM "strict-enum" "{path}"
+        "Invalid schema: Enum value {value} does not match declared type '{kind}'"
+        "2026-04-10 to 2026-10-07, probe of claude-haiku-4-5; some twenty logs, one with a request id";
+    STRICT_REFERENCE "strict-reference" "{path}"
+        "Invalid schema: Reference to non-existent definition: {reference}"
+        "2026, logs of three clients, the newest of 2026-09-27";
+    STRICT_CIRCLE "strict-circle" "{path}"
+        "Invalid schema: Circular reference detected in schema definitions: {circle}. Self-referencing or mutually-referencing definitions are not supported."
+        "2026-07-09 to 2026-09, probes; how more than one definition is told is inferred";
+    STRICT_TOOLS "strict-tools" ""
+        "Too many strict tools ({found}). The maximum number of strict tools supported is {most}. Try reducing the number of tools marked as strict."
+        "2026-08-16 to 2026-10-01, probes of claude-haiku-4-5 and claude-sonnet-5-5; many logs";
+    STRICT_OPTIONAL "strict-optional" ""
+        "Schemas contains too many optional parameters ({found}), which would make grammar compilation inefficient. Reduce the number of optional parameters in your tool schemas (limit: {most})."
+        "2026-10-03, recorded with its request id; probes of 2026-08-16";
+    STRICT_UNIONS "strict-unions" ""
+        "Schemas contains too many parameters with union types ({found} parameters with type arrays or anyOf). This causes exponential compilation cost. Reduce the number of nullable or union-typed parameters (limit: {most} parameters with unions)."
+        "2026-10-03, recorded with its request id; probe of claude-haiku-4-5 on 2026-09-02";
     SCHEMA_INVALID "schema-invalid" "{path}.input_schema"
-        "JSON schema is invalid. It must match JSON Schema draft 2020-12"
-        "2025-06-06 to 2026-09, anthropics/claude-code#1690 and #20720; which schemas do not is inferred";
+        "JSON schema is invalid. It must match JSON Schema draft 2020-12 (https://json-schema.org/draft/2020-12). Learn more about tool use at https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview."
+        "2025-06-06 to 2026-09, anthropics/claude-code#1690, #20720, and #86664, with this end since 2026-08; which schemas do not is inferred";
     SCHEMA_COMBINED "schema-combined" "{path}.input_schema"
         "input_schema does not support oneOf, allOf, or anyOf at the top level"
         "2026-05-07 to 2026-08-17, probe and logs";
@@ -309,6 +351,12 @@ refusals! {
     MCP_UNREFERENCED "mcp-unreferenced" ""
         "MCP server '{name}' is defined but not referenced by any `mcp_toolset` in `tools`."
         "2026-09-01, anthropics/anthropic-sdk-csharp#255";
+    COUNT_SERVER_TOOLS "count-server-tools" ""
+        "Server tools are not supported in the count_tokens endpoint: {tools}. Use the /v1/messages endpoint instead."
+        "2026-04 to 2026-09-18, a dozen logs and probes, one with a request id; with the quirk `count-server-tools`";
+    COUNT_FILES "count-files" ""
+        "File sources are not supported in the token counting endpoint."
+        "2026-08-21, live run; logs of five other clients";
     MODEL_UNKNOWN "model-unknown" "model"
         "{model}"
         "2026-07-22, log with request ids";

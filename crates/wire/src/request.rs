@@ -19,6 +19,7 @@ mod tools;
 pub use blocks::{Answer, Block, By, Call, Message, Role};
 pub use hosted::{ContextManagement, McpServer};
 pub use media::{MAX_IMAGE_BASE64_BYTES, is_image_type};
+pub use schema::{Anchors, circle};
 pub use sources::{NamedFile, Shown};
 pub use thinking::{Thinking, ThinkingDisplay};
 pub use tools::{AdvisorOptions, TOOL_TAGS, Tool, ToolChoice, ToolKind, WebOptions, is_tool_name};

@@ -94,6 +94,8 @@ rules! {
         "write what it finds under `web` in a rule";
     CHOICE_WITHOUT_EFFECT = "tool_choice_without_effect", Warning,
         "the service's model follows `tool_choice`: send another, or have the script follow it";
+    UNCOUNTED_TOOLS = "server_tools_counted", Warning,
+        "count without the tools that the service runs, or read `usage` of an answer";
     FAULT_WITHOUT_EFFECT = "fault_without_effect", Warning,
         "let it meet a call that runs in a sandbox, `fill_disk` one whose disk is limited: `sandtable docs faults`";
 }

@@ -254,6 +254,12 @@ words! {
         /// `retrieved_at` with a zone, no `title` without one, citations only where they are on.
         Until202605 "until-2026-05",
     }
+    /// Whether tokens of a request with server tools are counted.
+    CountServerTools {
+        Taken "taken",
+        /// 400, as clients meet it.
+        Refused "refused",
+    }
     /// The treatment of a request that the service is not known to refuse today.
     WeakRefusals {
         /// Refused, in the words that others quote or that it had once.
@@ -290,6 +296,7 @@ quirks! {
     hidden_thinking "hidden-thinking": HiddenThinking = HiddenThinking::EmptyDelta, HiddenThinking::EmptyDelta;
     thinking_details "thinking-details": ThinkingDetails = ThinkingDetails::WithThinking, ThinkingDetails::WithThinking;
     fetch_document "fetch-document": FetchDocument = FetchDocument::Current, FetchDocument::Current;
+    count_server_tools "count-server-tools": CountServerTools = CountServerTools::Taken, CountServerTools::Refused;
     weak_refusals "weak-refusals": WeakRefusals = WeakRefusals::Refused, WeakRefusals::Refused;
     turn_iterations "turn-iterations": TurnIterations = TurnIterations(TURN_ITERATIONS), TurnIterations(TURN_ITERATIONS);
 }

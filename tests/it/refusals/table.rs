@@ -83,7 +83,7 @@ pub(super) fn whole() -> Value {
         "top_p": 0.5,
         "top_k": 5,
         "cache_control": {"type": "ephemeral"},
-        "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {}}},
+        "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "string"}}},
         "inference_geo": "global",
         "speed": "standard",
         "diagnostics": {"previous_message_id": "msg_1"},

@@ -43,7 +43,7 @@ fn check_versions(tools: &[Tool]) -> Result<(), Invalid> {
 }
 
 /// Who calls a web tool that names no caller.
-const USUAL_CALLER: &str = "code_execution_20260120";
+pub(super) const USUAL_CALLER: &str = "code_execution_20260120";
 
 /// Checks a tool that has code among its callers (F059), by default or by name. All texts are inferred.
 fn check_callers(position: usize, tool: &Tool, tools: &[Tool]) -> Result<(), Invalid> {

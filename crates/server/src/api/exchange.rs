@@ -18,6 +18,7 @@ use crate::api::error::{ApiError, ApiResult};
 use crate::app::App;
 use engine::Report;
 use workspace::journal::Mark;
+use workspace::lint::Lint;
 
 /// The result of a handler or a layer for an exchange.
 pub(super) type Outcome = ApiResult<Response>;
@@ -52,6 +53,8 @@ pub(crate) struct Noted {
     pub file: Option<(u64, [u8; 32])>,
     /// The turn's own report; read when the answer is complete.
     pub report: Option<Arc<Mutex<Report>>>,
+    /// Mistakes that are seen where nothing is carried out.
+    pub lints: Vec<Lint>,
     /// When which part of a stream was out.
     pub(crate) marks: Vec<Mark>,
 }

@@ -28,7 +28,8 @@ use engine::{self, Report, TurnError, TurnInput};
 use plain::Plain;
 use threads::Thread;
 use workspace::coverage::Mode;
-use workspace::quirks::Era;
+use workspace::lint::{Lint, UNCOUNTED_TOOLS};
+use workspace::quirks::{CountServerTools, Era};
 use workspace::rate::Standing;
 
 /// Carries out a turn.
@@ -126,16 +127,32 @@ async fn plain_answer(
 /// How the betas that manage the context begin.
 const MANAGES: [&str; 2] = ["compact-", "context-management-"];
 
+/// Refuses what a message may have, and the service does not count (F253).
+fn check_counted(input: &TurnInput, lints: &mut Vec<Lint>) -> Result<(), TurnError> {
+    if let Err(refused) = engine::validate::counted_tools(&input.request) {
+        match input.quirks.count_server_tools {
+            CountServerTools::Refused => return Err(refused.into()),
+            CountServerTools::Taken => {
+                lints.push(Lint::new(&UNCOUNTED_TOOLS, refused.to_string()));
+            }
+        }
+    }
+    Ok(engine::validate::counted_files(&input.request)?)
+}
+
 /// Counts the tokens of a request that is not carried out.
 pub(super) async fn count_tokens(exchange: &mut Exchange) -> Outcome {
     let body = json::read(exchange, limits::MAX_MESSAGES_BODY_BYTES).await?;
-    let Exchange { app, caller, .. } = exchange;
+    let Exchange {
+        app, caller, noted, ..
+    } = exchange;
     let mut betas = caller.betas.0.iter();
     let context = betas.any(|beta| MANAGES.iter().any(|begin| beta.starts_with(begin)))
         && body.get("context_management").is_some_and(Value::is_object);
     threads::refuse(&body)?;
     let (caller, report) = (caller.clone(), Arc::default());
     let input = decode(app, caller, body, report, MessagesRequest::decode_count)?;
+    check_counted(&input, &mut noted.lints).map_err(refused)?;
     let tokens = engine::count_tokens(&app.engine, &input)
         .await
         .map_err(refused)?;

@@ -372,6 +372,7 @@ impl Record {
             facts.paused = paused.or(facts.paused);
             facts.told = told.or(facts.told);
         }
+        facts.lints.extend(noted.lints);
         self.note_met(&entry, noted.as_sent);
         without_keys(&mut facts, &redactor);
         entry.missed = facts.are_of_a_miss();

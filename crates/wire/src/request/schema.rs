@@ -1,7 +1,7 @@
 //! JSON Schemas of tools: whether the service takes them, and the references in them.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -49,22 +49,24 @@ fn is_valid(schema: &Value) -> bool {
     members
         .iter()
         .all(|(keyword, value)| match keyword.as_str() {
-            "type" => is_type(value) || is_full_list(value, is_type),
-            "enum" => value.is_array(),
-            "required" => {
-                let names = value.as_array();
-                names.is_some_and(|names| names.iter().all(Value::is_string))
-            }
-            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => {
-                value.is_number()
-            }
+            "type" => is_type(value) || is_full_list(value, is_type) && is_distinct(value),
+            "enum" | "examples" => value.is_array(),
+            "required" => is_names(value),
+            "dependentRequired" => is_map(value, is_names),
+            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => value.is_number(),
+            "multipleOf" => value.as_f64().is_some_and(|step| step > 0.0),
             "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties"
             | "maxProperties" | "minContains" | "maxContains" => {
                 let count = value.as_f64();
                 count.is_some_and(|count| count >= 0.0 && count.fract() == 0.0)
             }
+            "deprecated" | "readOnly" | "uniqueItems" | "writeOnly" => value.is_boolean(),
+            "$anchor" | "$comment" | "$dynamicAnchor" | "$dynamicRef" | "$id" | "$ref"
+            | "$schema" | "contentEncoding" | "contentMediaType" | "description" | "format"
+            | "pattern" | "title" => value.is_string(),
             "additionalProperties"
             | "contains"
+            | "contentSchema"
             | "else"
             | "if"
             | "items"
@@ -75,11 +77,29 @@ fn is_valid(schema: &Value) -> bool {
             | "unevaluatedProperties" => is_valid(value),
             "allOf" | "anyOf" | "oneOf" | "prefixItems" => is_full_list(value, is_valid),
             "$defs" | "definitions" | "dependentSchemas" | "patternProperties" | "properties" => {
-                let named = value.as_object();
-                named.is_some_and(|named| named.values().all(is_valid))
+                is_map(value, is_valid)
             }
+            "dependencies" => is_map(value, |value| is_names(value) || is_valid(value)),
             _ => true,
         })
+}
+
+/// Whether it is a list of texts, none of them twice.
+fn is_names(value: &Value) -> bool {
+    let names = value.as_array();
+    names.is_some_and(|names| names.iter().all(Value::is_string)) && is_distinct(value)
+}
+
+/// Whether no text of a list is in it twice.
+fn is_distinct(list: &Value) -> bool {
+    let mut seen = HashSet::new();
+    let mut texts = list.as_array().into_iter().flatten();
+    texts.all(|text| seen.insert(text.as_str()))
+}
+
+fn is_map(value: &Value, is_value: fn(&Value) -> bool) -> bool {
+    let named = value.as_object();
+    named.is_some_and(|named| named.values().all(is_value))
 }
 
 fn is_type(value: &Value) -> bool {
@@ -95,14 +115,20 @@ fn is_full_list(value: &Value, is_item: fn(&Value) -> bool) -> bool {
 }
 
 /// A local `$ref` that leads back to where it stands, directly or over others.
+pub(super) fn circular_ref(schema: &Value) -> Option<String> {
+    circle(schema)?.last().map(ToString::to_string)
+}
+
+/// The references of a circle in the order in which one leads to the next: the last is as the first, or leads to the
+/// same place.
 ///
 /// Each schema is looked at once, however many references lead to it.
-pub(super) fn circular_ref(schema: &Value) -> Option<String> {
+pub fn circle(schema: &Value) -> Option<Vec<&str>> {
     let anchors = Anchors::default();
     // Whether all that a schema refers to has been followed.
     let mut followed: HashMap<*const Value, bool> = HashMap::from([(address(schema), false)]);
-    let mut way = vec![(schema, references(schema))];
-    while let Some((at, references)) = way.last_mut() {
+    let mut way = vec![("#", schema, references(schema))];
+    while let Some((_, at, references)) = way.last_mut() {
         let Some(reference) = references.pop() else {
             followed.insert(address(at), true);
             way.pop();
@@ -113,10 +139,16 @@ pub(super) fn circular_ref(schema: &Value) -> Option<String> {
         };
         match followed.get(&address(target)) {
             Some(true) => {}
-            Some(false) => return Some(reference.to_owned()),
+            Some(false) => {
+                let begun = way
+                    .iter()
+                    .skip_while(|(_, at, _)| !std::ptr::eq(*at, target));
+                let names = begun.map(|(name, ..)| *name);
+                return Some(names.chain([reference]).collect());
+            }
             None => {
                 followed.insert(address(target), false);
-                way.push((target, self::references(target)));
+                way.push((reference, target, self::references(target)));
             }
         }
     }
@@ -129,12 +161,12 @@ fn address(schema: &Value) -> *const Value {
 }
 
 /// The schemas with a name of their own, found when the first is asked for.
-#[derive(Default)]
-struct Anchors<'a>(std::cell::OnceCell<HashMap<&'a str, &'a Value>>);
+#[derive(Debug, Default)]
+pub struct Anchors<'a>(std::cell::OnceCell<HashMap<&'a str, &'a Value>>);
 
 impl<'a> Anchors<'a> {
     /// The schema that a reference names, if it is one in `root`.
-    fn target(&self, root: &'a Value, reference: &str) -> Option<&'a Value> {
+    pub fn target(&self, root: &'a Value, reference: &str) -> Option<&'a Value> {
         let fragment = reference.strip_prefix('#')?;
         let fragment: Cow<'_, str> = percent_decode_str(fragment).decode_utf8().ok()?;
         if fragment.is_empty() || fragment.starts_with('/') {
@@ -256,6 +288,20 @@ mod tests {
             json!({"additionalProperties": "no"}),
             json!({"anyOf": []}),
             json!({"properties": {"b": 7}}),
+            json!({"required": ["a", "a"]}),
+            json!({"type": ["string", "string"]}),
+            json!({"dependentRequired": {"a": "b"}}),
+            json!({"dependencies": {"a": 7}}),
+            json!({"multipleOf": 0}),
+            json!({"uniqueItems": "yes"}),
+            json!({"deprecated": "x"}),
+            json!({"examples": "x"}),
+            json!({"$ref": 5}),
+            json!({"$id": 5}),
+            json!({"title": 5}),
+            json!({"description": null}),
+            json!({"format": 5}),
+            json!({"pattern": 5}),
             json!(null),
         ] {
             let said = refused(&json!({"properties": {"a": wrong}}));
@@ -271,6 +317,8 @@ mod tests {
             json!({"type": "array", "prefixItems": [{"type": "string"}], "items": false, "minItems": 1.0}),
             json!({"type": "object", "properties": {"type": {"const": "foo"}}, "required": []}),
             json!({"exclusiveMinimum": 0, "pattern": "[", "x-type": {"type": "foo"}}),
+            json!({"required": ["a", "b"], "dependentRequired": {"a": ["b"]}, "dependencies": {"a": ["b"], "b": {}}}),
+            json!({"$ref": "#/nowhere", "title": "", "examples": [7], "multipleOf": 0.5, "readOnly": true}),
         ] {
             assert_eq!(
                 refused(&json!({"properties": {"a": right}})),
@@ -299,6 +347,18 @@ mod tests {
             None
         );
         assert_eq!(circular_ref(&Value::Null), None);
+    }
+
+    #[test]
+    fn a_circle_is_told_from_where_it_begins() {
+        let to = |name: &str| json!({"properties": {"next": {"$ref": format!("#/$defs/{name}")}}});
+        let defs = json!({"a": to("b"), "b": to("c"), "c": to("b")});
+        let schema = json!({"items": {"$ref": "#/$defs/a"}, "$defs": defs});
+        assert_eq!(
+            circle(&schema),
+            Some(vec!["#/$defs/b", "#/$defs/c", "#/$defs/b"])
+        );
+        assert_eq!(circle(&json!({"items": {"$ref": "#"}})), Some(vec!["#"; 2]));
     }
 
     #[test]

@@ -1,0 +1,106 @@
+//! Values as the service writes them in its texts about schemas: as Python does.
+
+use std::fmt::{self, Display, Write as _};
+
+use serde_json::{Map, Value};
+
+/// A value, written as `repr` does.
+pub(super) struct Repr<'a>(Kind<'a>);
+
+enum Kind<'a> {
+    Object(&'a Map<String, Value>),
+    Other(&'a Value),
+}
+
+impl<'a> Repr<'a> {
+    pub(super) fn of(value: &'a Value) -> Self {
+        Self(match value {
+            Value::Object(members) => Kind::Object(members),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => Kind::Other(value),
+        })
+    }
+
+    pub(super) fn of_object(members: &'a Map<String, Value>) -> Self {
+        Self(Kind::Object(members))
+    }
+}
+
+impl Display for Repr<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Object(members) => {
+                f.write_char('{')?;
+                for (index, (name, value)) in members.iter().enumerate() {
+                    f.write_str(if index > 0 { ", " } else { "" })?;
+                    write_text(f, name)?;
+                    write!(f, ": {}", Self::of(value))?;
+                }
+                f.write_char('}')
+            }
+            Kind::Other(Value::Array(items)) => {
+                f.write_char('[')?;
+                for (index, value) in items.iter().enumerate() {
+                    f.write_str(if index > 0 { ", " } else { "" })?;
+                    write!(f, "{}", Self::of(value))?;
+                }
+                f.write_char(']')
+            }
+            Kind::Other(Value::String(text)) => write_text(f, text),
+            Kind::Other(Value::Null) => f.write_str("None"),
+            Kind::Other(Value::Bool(true)) => f.write_str("True"),
+            Kind::Other(Value::Bool(false)) => f.write_str("False"),
+            Kind::Other(other) => write!(f, "{other}"),
+        }
+    }
+}
+
+/// A text in single quotes, or in double ones where it has single ones alone.
+fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
+    f.write_char(quote)?;
+    for c in text.chars() {
+        match c {
+            '\n' => f.write_str("\\n")?,
+            '\r' => f.write_str("\\r")?,
+            '\t' => f.write_str("\\t")?,
+            '\\' => f.write_str("\\\\")?,
+            c if c == quote => write!(f, "\\{c}")?,
+            c if c.is_control() => write!(f, "\\x{:02x}", u32::from(c))?,
+            c => f.write_char(c)?,
+        }
+    }
+    f.write_char(quote)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_written_as_python_does() {
+        for (value, written) in [
+            (
+                json!({"default": null, "title": "Value"}),
+                "{'default': None, 'title': 'Value'}",
+            ),
+            (
+                json!([true, false, 1, 2.5, []]),
+                "[True, False, 1, 2.5, []]",
+            ),
+            (json!("it's"), "\"it's\""),
+            (json!("it's \"so\""), "'it\\'s \"so\"'"),
+            (json!("a\\b\n\u{1}é"), "'a\\\\b\\n\\x01é'"),
+        ] {
+            assert_eq!(Repr::of(&value).to_string(), written);
+        }
+    }
+}
