@@ -1,5 +1,7 @@
 //! Creates that were done twice, because an answer was lost: each kind, each way to lose it, and what is none.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -217,6 +219,59 @@ async fn a_client_that_leaves_before_the_answer_and_asks_again_makes_it_twice_wi
     assert_eq!(chain["outcome"], "duplicated", "{verdict}");
     assert_eq!(chain["attempts"][0]["client_left"], true);
     assert_eq!(chain["faults"], json!([]));
+}
+
+#[tokio::test]
+async fn a_call_that_is_cut_off_with_its_answer_has_run_all_the_same() {
+    let server = TestServer::on(Arc::new(Processes::new())).await;
+    let folder = tempfile::TempDir::new().unwrap();
+    // Calls may run as another user.
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+    let mark = |name: &str| folder.path().join(name);
+    let slow_once = |name: &str| {
+        let mark = mark(name);
+        let mark = mark.display();
+        json!({"bash": format!("[ -e {mark} ] || {{ touch {mark}; sleep 600; }}")})
+    };
+    server
+        .rules(&json!([
+            {"when": {"user": "open"}, "then": [{"bash": "true"}]},
+            {"when": {"user": "new"}, "then": [slow_once("new")]},
+            {"when": {"user": "named"}, "then": [slow_once("named")]},
+            {"when": {"user": "paused"}, "then": [{"text": "Half."}, "pause_turn", slow_once("paused")]},
+        ]))
+        .await;
+    let opened = server.message(&code_prompt("open")).await;
+    let mut named = code_prompt("named");
+    named["container"] = opened["container"]["id"].clone();
+    let mut paused = code_prompt("paused");
+    let half = server.message(&paused).await;
+    let said = json!({"role": "assistant", "content": half["content"]});
+    paused["messages"].as_array_mut().unwrap().push(said);
+    // The message, and the container if there was none.
+    let cases = [
+        ("new", code_prompt("new"), 2),
+        ("named", named, 1),
+        ("paused", paused, 2),
+    ];
+    for (n, (name, body, made)) in cases.iter().enumerate() {
+        let request = server.messages(body);
+        let mut connection = server.connect().await;
+        connection.send(&request).await;
+        while !mark(name).exists() {
+            tokio::task::yield_now().await;
+        }
+        drop(connection);
+        while server.journal().await[0]["client_left"] != true {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(server.send(&request).await.status, 200, "{name}");
+        let verdict = verdict(&server, "").await;
+        let chain = &verdict["faults"][n];
+        assert_eq!(chain["outcome"], "duplicated", "{name}: {verdict}");
+        let first = chain["attempts"][0]["made"].as_array().unwrap();
+        assert_eq!(first.len(), *made, "{name}: {chain}");
+    }
 }
 
 #[tokio::test]

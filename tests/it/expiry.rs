@@ -77,6 +77,21 @@ async fn who_starts_anew_after_the_end_sends_the_files_again() {
 }
 
 #[tokio::test]
+async fn who_starts_anew_once_expires_at_is_over_sends_the_files_again_too() {
+    let server = reading().await;
+    let file = server.upload("data.csv", "text/csv", "a\n").await;
+    let body = with_upload(&file, "one");
+    let answer = server.message(&body).await;
+    server.advance("61m").await;
+    let next = then(body.clone(), &answer, &given(&file, "two"));
+    assert_eq!(stdout(&server.message(&next).await), "a\n");
+    assert_eq!(codes(&server).await, [""; 0]);
+    let next = then(body, &answer, &json!("two"));
+    assert_eq!(stdout(&server.message(&next).await), "");
+    assert_eq!(codes(&server).await, ["upload_not_sent_again"]);
+}
+
+#[tokio::test]
 async fn a_file_that_the_history_no_longer_holds_is_missed_where_the_code_reads_it() {
     let server = reading().await;
     let (file, body, answer) = expired(&server).await;

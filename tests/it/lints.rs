@@ -97,14 +97,27 @@ async fn a_dropped_container_is_found_when_code_runs_again_and_only_then() {
     server.steps(&json!([{"bash": "cat note"}])).await;
     server.message(&next).await;
     assert_eq!(lints(&server).await, one("dropped_container", "error"));
-    // Who starts anew because the old one is over does right.
+    // Who starts anew because the old one is over does right, be it so by `expires_at` alone.
+    for (after, codes) in [("59m", 1), ("60m", 0), ("30d", 0)] {
+        server.control("POST", "reset", &Value::Null).await;
+        server.freeze().await;
+        server.steps(&json!([{"bash": "true"}])).await;
+        let body = code_prompt("one");
+        let answer = server.message(&body).await;
+        server.advance(after).await;
+        server.message(&then(body, &answer, &json!("two"))).await;
+        assert_eq!(lints(&server).await.len(), codes, "{after}");
+    }
+    // Where it is told that it lives for 30 days, it does after an hour.
     server.control("POST", "reset", &Value::Null).await;
+    let hard = json!({"container-expires-at": "hard"});
+    server.control("PUT", "quirks", &hard).await;
     server.steps(&json!([{"bash": "true"}])).await;
     let body = code_prompt("one");
     let answer = server.message(&body).await;
-    server.advance("30d").await;
+    server.advance("2h").await;
     server.message(&then(body, &answer, &json!("two"))).await;
-    assert_eq!(lints(&server).await, []);
+    assert_eq!(lints(&server).await, one("dropped_container", "error"));
 }
 
 #[tokio::test]

@@ -123,3 +123,29 @@ async fn calls_of_the_files_api_have_a_limit_of_their_own() {
     server.advance("30s").await;
     assert_eq!(server.send(&list).await.status, 200);
 }
+
+#[tokio::test]
+async fn limits_that_can_never_count_are_refused_and_change_nothing() {
+    let server = limited(&json!([{"requests": 1}])).await;
+    for (limits, at, word) in [
+        (json!([{"requests": 2, "model": "claude-*"}]), 0, "`*`"),
+        (
+            json!([{"requests": 2}, {"output_tokens": 1}]),
+            1,
+            "the first that fits counts",
+        ),
+    ] {
+        let request = server
+            .request("PUT", "/_sandtable/rate-limits")
+            .json(&limits);
+        let refused = server.send(&request).await;
+        assert_eq!(refused.status, 400, "{limits}");
+        let text = refused.text();
+        assert!(
+            text.contains(&format!("rate limit {at}: ")) && text.contains(word),
+            "{text}"
+        );
+    }
+    let shown = server.control("GET", "rate-limits", &Value::Null).await;
+    assert_eq!(shown, json!({"data": [{"requests": 1}]}));
+}

@@ -9,7 +9,8 @@ const { parentPort, workerData } = require("node:worker_threads");
 const MAX_HEAD_BYTES = 64 * 1024;
 const OURS = /^\/(v1|_sandtable)(\/|\?|$)/;
 const SECRET = ["x-api-key", "authorization"];
-const DROPPED = [...SECRET, "host", "connection", "keep-alive", "proxy-authorization", "cookie"];
+const FORWARDED = ["x-forwarded-host", "x-forwarded-proto"];
+const DROPPED = [...SECRET, ...FORWARDED, "host", "connection", "keep-alive", "proxy-authorization", "cookie"];
 
 let current;
 let fallback;
@@ -81,16 +82,21 @@ function pass(client, head, body) {
 
 const nameOf = (line) => line.slice(0, Math.max(line.indexOf(":"), 0)).trim().toLowerCase();
 
-function keyOf(head) {
-  const line = head.slice(1).find((each) => SECRET.includes(nameOf(each)));
-  return line?.slice(line.indexOf(":") + 1).trim().replace(/^Bearer /, "");
+function valueOf(head, names) {
+  const line = head.slice(1).find((each) => names.includes(nameOf(each)));
+  return line?.slice(line.indexOf(":") + 1).trim();
 }
+
+const keyOf = (head) => valueOf(head, SECRET)?.replace(/^Bearer /, "");
 
 function rewrite(head, url, key, given) {
   const [method, target = "/", version = "HTTP/1.1"] = head[0].split(" ");
   // Some clients take `/v1` for a part of the base URL.
   const wanted = OURS.test(target) ? target : `/v1${target}`;
   const lines = [`${method} ${url.pathname.replace(/\/$/, "")}${wanted} ${version}`, `host: ${url.host}`, "connection: close"];
+  // Where an answer names the server, the client has to come this way again.
+  const host = valueOf(head, ["host"]);
+  if (host) lines.push(`x-forwarded-host: ${host}`, "x-forwarded-proto: http");
   // A client without a key is to be told so by the server.
   if (given) lines.push(`x-api-key: ${key}`);
   lines.push(...head.slice(1).filter((line) => !DROPPED.includes(nameOf(line))));

@@ -302,6 +302,38 @@ test("fake timers of the test are left alone", async (t) => {
   assert.equal(code, 0, said);
 });
 
+/** A client of the module, one of the test, and one of the options, on two servers. */
+const batches = `
+const atImport = new Anthropic({ maxRetries: 0 });
+const params = { model: "claude-opus-4-6", max_tokens: 9, messages: [{ role: "user", content: "x" }] };
+const said = async (client, sandtable) => {
+  await sandtable.scripts.put("- then: [{ text: hi }]");
+  let batch = await client.messages.batches.create({ requests: [{ custom_id: "a", params }] });
+  while (batch.processing_status !== "ended") batch = await client.messages.batches.retrieve(batch.id);
+  expect(batch.results_url.startsWith(client.baseURL)).toBe(true);
+  const texts = [];
+  for await (const each of await client.messages.batches.results(batch.id)) texts.push(each.result.message.content[0].text);
+  return texts;
+};
+for (const options of [{}, { seed: 7 }]) {
+  describe(JSON.stringify(options), () => {
+    const sandtable = useSandtable(options);
+    test("at import", async () => expect(await said(atImport, sandtable)).toEqual(["hi"]));
+    test("in the test", async () => expect(await said(new Anthropic({ maxRetries: 0 }), sandtable)).toEqual(["hi"]));
+    test("the options'", async () => expect(await said(new Anthropic({ ...sandtable.options }), sandtable)).toEqual(["hi"]));
+  });
+}
+`;
+
+test("a client made at import reads the results of its batches", async (t) => {
+  const vitests = project(t, { "package.json": ESM, "one.test.js": heads.vitest + batches });
+  const first = await vitest(vitests, [], none);
+  assert.equal(first.code, 0, first.said);
+  const jests = project(t, { "package.json": "{}", "one.test.js": heads.jestCjs + batches });
+  const second = await jest(jests, [], none);
+  assert.equal(second.code, 0, second.said);
+});
+
 test("a workspace outside of a test is refused", async (t) => {
   const root = project(t, {
     "package.json": ESM,

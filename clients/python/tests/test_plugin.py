@@ -236,6 +236,40 @@ def test_a_verdict_is_as_strict_as_the_marker_or_the_configuration_says(run, pyt
     assert run().ret == pytest.ExitCode.USAGE_ERROR
 
 
+def test_a_client_made_at_import_reads_the_results_of_its_batches(run):
+    done = run(
+        test_batch="""
+        import anthropic, pytest
+
+        at_import = anthropic.Anthropic(max_retries=0)
+        PARAMS = {"model": "claude-opus-4-6", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
+
+        def said(client, sandtable):
+            sandtable.scripts.put("- then: [{ text: hi }]")
+            batch = client.messages.batches.create(requests=[{"custom_id": "a", "params": PARAMS}])
+            while batch.processing_status != "ended":
+                batch = client.messages.batches.retrieve(batch.id)
+            assert batch.results_url.startswith(str(client.base_url))
+            return [each.result.message.content[0].text for each in client.messages.batches.results(batch.id)]
+
+        @pytest.mark.parametrize("again", [False, True])
+        def test_at_import(sandtable, again):
+            assert said(at_import, sandtable) == ["hi"]
+
+        @pytest.mark.sandtable(seed=7)
+        def test_on_another_server(sandtable):
+            assert said(at_import, sandtable) == ["hi"]
+
+        def test_in_the_test(sandtable):
+            assert said(anthropic.Anthropic(max_retries=0), sandtable) == ["hi"]
+
+        def test_the_fixture_s(sandtable, anthropic_client):
+            assert said(anthropic_client, sandtable) == ["hi"]
+        """,
+    )
+    done.assert_outcomes(passed=5)
+
+
 def test_a_failed_test_shows_what_was_asked(run):
     done = run(
         test_fails="""

@@ -6,6 +6,7 @@
 
 mod loose;
 mod names;
+mod threads;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -21,6 +22,7 @@ use common::hinted::Hinted;
 use common::ids::Ids;
 pub(crate) use loose::Loose;
 use names::Names;
+use threads::Threads;
 
 pub use names::Translation;
 
@@ -41,6 +43,7 @@ struct State {
     /// When each container, by the name it was given, was first and last given.
     containers: HashMap<String, (DateTime<Utc>, DateTime<Utc>)>,
     loose: HashSet<usize>,
+    threads: Threads,
 }
 
 /// A recorded answer, ready to be given.
@@ -150,6 +153,15 @@ impl Player {
             .collect()
     }
 
+    /// A request of a message thread with the conversation that it goes on with; `None` of any other.
+    pub fn whole(&self, request: &Request) -> Option<Request> {
+        let body = self.lock().threads.whole(request)?;
+        Some(Request {
+            body: Body::Json(body.into()),
+            ..request.clone()
+        })
+    }
+
     /// The answer to a request. `ids` gives the ids of answers that are given again.
     pub fn play(&self, request: &Request, now: DateTime<Utc>, ids: &Ids) -> Result<Played, Miss> {
         let mut state = self.lock();
@@ -192,6 +204,9 @@ impl Player {
         let response = renamed(&entry.exchange.response, &names);
         for id in names.values().filter(|id| id.starts_with("container_")) {
             state.containers.entry(id.clone()).or_insert((now, now)).1 = now;
+        }
+        if let Some(whole) = state.threads.whole(request) {
+            state.threads.answered(whole, &response);
         }
         Ok(Played {
             name: entry.name.clone(),

@@ -72,8 +72,9 @@ pub enum Sent<'a> {
     File(&'a Blob, u64),
 }
 
-/// Hop-by-hop headers: the business of one connection, and not of the next.
-const OF_THE_CONNECTION: [&str; 10] = [
+/// Hop-by-hop headers: the business of one connection, and not of the next. So is by which name the client reached
+/// this server.
+const OF_THE_CONNECTION: [&str; 12] = [
     "connection",
     "content-length",
     "expect",
@@ -84,6 +85,8 @@ const OF_THE_CONNECTION: [&str; 10] = [
     "te",
     "transfer-encoding",
     "upgrade",
+    "x-forwarded-host",
+    "x-forwarded-proto",
 ];
 
 impl Upstream {

@@ -162,6 +162,8 @@ pub const MAX_WORKSPACES: usize = 10_000;
 pub const SEEDED_SCOPES: usize = 65_536;
 /// Bytes of requests and answers the journal of one workspace keeps.
 pub const JOURNAL_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of conversations in message threads that one workspace's replay keeps, the oldest making room.
+pub const REPLAY_THREAD_BYTES: usize = 8 * 1024 * 1024;
 /// Steps of a script that the journal keeps with an answer.
 pub const JOURNAL_STEPS: usize = 200;
 /// Moments of a stream that the journal keeps with an answer.

@@ -56,8 +56,8 @@ fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Opti
 pub struct RateLimitError(String);
 
 impl RateLimit {
-    /// Whether it says anything.
-    pub fn check(&self) -> Result<(), RateLimitError> {
+    /// Whether it says anything, and can count behind those `before` it: the first that fits a model does.
+    pub fn check(&self, before: &[Self]) -> Result<(), RateLimitError> {
         let limits = [
             self.requests,
             self.input_tokens,
@@ -83,7 +83,41 @@ impl RateLimit {
                 "`files` is for no model: give it a limit of its own".to_owned(),
             ));
         }
+        if self.model.as_ref().is_some_and(|model| model.contains('*')) {
+            return Err(RateLimitError(
+                "`model` is what ids begin with, and none has a `*`: leave it out".to_owned(),
+            ));
+        }
+        if self.files.is_some() && before.iter().any(|other| other.files.is_some()) {
+            return Err(RateLimitError(
+                "a limit before it has `files` already, and the first counts: leave one of them out"
+                    .to_owned(),
+            ));
+        }
+        if before.iter().any(|other| other.hides(self)) {
+            return Err(RateLimitError(
+                "a limit before it fits every model that it fits, and the first that fits counts: \
+                 put both into one, or the one with the longer `model` first"
+                    .to_owned(),
+            ));
+        }
         Ok(())
+    }
+
+    /// Whether it limits models.
+    pub fn is_for_models(&self) -> bool {
+        self.requests.is_some() || self.input_tokens.is_some() || self.output_tokens.is_some()
+    }
+
+    /// Whether it fits every model that the other limits.
+    fn hides(&self, other: &Self) -> bool {
+        let prefix = self.model.as_deref().unwrap_or_default();
+        let fits = other
+            .model
+            .as_deref()
+            .unwrap_or_default()
+            .starts_with(prefix);
+        self.is_for_models() && other.is_for_models() && fits
     }
 }
 
@@ -122,7 +156,7 @@ impl std::str::FromStr for RateLimit {
                 }
             }
         }
-        limit.check()?;
+        limit.check(&[])?;
         Ok(limit)
     }
 }
@@ -147,6 +181,36 @@ mod tests {
             r#"{"requests": null, "files": 1}"#,
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+    #[test]
+    fn a_limit_that_can_never_count_is_refused() {
+        let check = |texts: &[&str]| {
+            let limits = texts.iter().map(|text| text.parse().unwrap());
+            let limits: Vec<RateLimit> = limits.collect();
+            let (last, before) = limits.split_last().unwrap();
+            last.check(before).map_err(|error| error.to_string())
+        };
+        for hidden in [
+            ["requests=2", "output_tokens=1"],
+            ["requests=2", "output_tokens=1,model=claude-opus"],
+            ["requests=2,model=claude", "requests=1,model=claude-opus"],
+            ["requests=2,files=1", "requests=1"],
+        ] {
+            let error = check(&hidden).unwrap_err();
+            assert!(error.contains("the first that fits counts"), "{hidden:?}");
+        }
+        assert!(check(&["files=1", "files=2"]).is_err());
+        for meant in [
+            ["requests=1,model=claude-opus", "requests=2"],
+            [
+                "requests=1,model=claude-opus",
+                "requests=2,model=claude-haiku",
+            ],
+            ["files=1", "requests=2"],
+            ["requests=2", "files=1"],
+        ] {
+            assert_eq!(check(&meant), Ok(()), "{meant:?}");
         }
     }
 }

@@ -536,6 +536,7 @@ impl Running<'_> {
             PastCall::Exec(call) => {
                 let output_dir = call.output_dir.clone();
                 let before = self.workdir(guest).await?;
+                self.input.made.reaches_sandbox();
                 let result = guest.exec(call).await?;
                 if let Some(before) = before
                     && result.outcome == Outcome::Exited
@@ -549,6 +550,7 @@ impl Running<'_> {
             }
             PastCall::Edit(call) => {
                 let written = call.edit.written().map(str::to_owned);
+                self.input.made.reaches_sandbox();
                 Ok(match guest.edit(call).await? {
                     Ok(outcome) => {
                         if let Some(path) = written {

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 use wire::refusal::Invalid;
 use wire::request::{Block, By, MessagesRequest, Role};
 
-use crate::container::{Container, Containers, Found};
+use crate::container::{Container, Found};
 use crate::references::{DisplacedUpload, InertUpload};
 use crate::validate::{Pending, declared_name};
 use crate::{Engine, TurnError, TurnInput, programmatic, references};
@@ -15,6 +15,7 @@ use workspace::lint::{
     CHOICE_WITHOUT_EFFECT, DROPPED_CONTAINER, EXPIRED_CONTAINER, FORGOTTEN_UPLOAD, INERT_UPLOAD,
     LOST_CALLER, MISSING_INPUT, SERVER_TOOL_RESULT,
 };
+use workspace::quirks::ExpiresAt;
 use workspace::verify::{Told, Watch};
 
 /// The request asks what was asked before, of a container that was over then: which ones those were.
@@ -123,7 +124,7 @@ pub(super) async fn uploads(
     former.extend(means.told_over.iter().cloned());
     let mut settled: Vec<FileId> = Vec::new();
     for former in former.iter().filter(|former| ***former != *container.id) {
-        let lives = is_alive(&engine.containers, input, former).await?;
+        let lives = is_alive(engine, input, former).await?;
         for file in engine.store.mounted_files(workspace, former).await? {
             if has(&file) || settled.contains(&file.file_id) {
                 continue;
@@ -165,18 +166,24 @@ pub(super) async fn uploads(
     Ok(())
 }
 
-/// Whether the container lives, as far as the client knows.
-async fn is_alive(
-    containers: &Containers,
-    input: &TurnInput,
-    id: &str,
-) -> Result<bool, StoreError> {
+/// Whether the container lives, as far as the client knows: a call or `expires_at` may have said that it does not.
+async fn is_alive(engine: &Engine, input: &TurnInput, id: &str) -> Result<bool, StoreError> {
     let workspace = &input.workspace;
     if workspace.watch.is_told_over(id) {
         return Ok(false);
     }
+    let rolls = match input.quirks.container_expires_at {
+        ExpiresAt::Rolling => true,
+        ExpiresAt::Hard => false,
+    };
+    if rolls
+        && let Some(row) = engine.store.container(&workspace.id, id).await?
+        && row.expires_at <= workspace.clock.now()
+    {
+        return Ok(false);
+    }
     let idle = input.quirks.container_idle.0;
-    let found = containers.find(workspace, id, idle).await?;
+    let found = engine.containers.find(workspace, id, idle).await?;
     Ok(matches!(found, Found::Alive(_)))
 }
 
@@ -190,13 +197,13 @@ fn calls_of(request: &MessagesRequest) -> impl Iterator<Item = &str> {
 
 /// The turn makes a container, and the conversation has one that lives.
 pub(super) async fn dropped_container(
-    containers: &Containers,
+    engine: &Engine,
     input: &TurnInput,
 ) -> Result<(), StoreError> {
     let watch = &input.workspace.watch;
     let former = watch.containers_of(calls_of(&input.request));
     if let Some(former) = former.first()
-        && is_alive(containers, input, former).await?
+        && is_alive(engine, input, former).await?
     {
         let text = format!(
             "code runs in a new container: the conversation's `{former}` was not sent in `container`"

@@ -20,9 +20,8 @@ trait Bounds {
 
 impl Bounds for RateLimit {
     fn applies_to(&self, model: &str) -> bool {
-        let limits_models = Kind::ALL.into_iter().any(|kind| self.of(kind).is_some());
         let prefix = self.model.as_deref();
-        limits_models && prefix.is_none_or(|prefix| model.starts_with(prefix))
+        self.is_for_models() && prefix.is_none_or(|prefix| model.starts_with(prefix))
     }
 
     fn of(&self, kind: Kind) -> Option<u64> {
@@ -357,6 +356,7 @@ mod tests {
             ("requests=0", "at least 1"),
             ("requests=1,requests=2", "`requests` is there twice"),
             ("model=claude", "none of"),
+            ("requests=1,model=claude-*", "none has a `*`"),
         ] {
             let error = text.parse::<RateLimit>().unwrap_err().to_string();
             assert!(error.contains(word), "{text}: {error}");

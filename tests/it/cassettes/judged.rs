@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Studio, ask, container_of, converse, player};
-use crate::harness::TestServer;
 use crate::harness::server::{code_prompt, prompt};
+use crate::harness::{Request, TestServer};
 
 async fn verdict(server: &TestServer) -> Value {
     server.control("GET", "verify", &Value::Null).await
@@ -75,6 +75,70 @@ async fn a_miss_a_pause_and_an_unread_file_count_in_replay_as_in_scripts() {
     ]);
     assert_eq!(player.send(&player.messages(&body)).await.status, 400);
     assert_eq!(codes(&verdict(&player).await), ["unfetched_output"]);
+}
+
+/// A request of a message thread: its first one, or one that goes on from `answer` with these messages.
+fn in_thread(server: &TestServer, first: &str, on: Option<(&Value, Value)>) -> Request {
+    let mut body = code_prompt(first);
+    if let Some((answer, messages)) = on {
+        body["thread"] = json!({"type": "continue", "previous_message_id": answer["id"]});
+        body["messages"] = messages;
+        body.as_object_mut().unwrap().shift_remove("tools");
+    } else {
+        body["thread"] = json!({"type": "create"});
+        let get = json!({"name": "get", "input_schema": {"type": "object"}});
+        body["tools"].as_array_mut().unwrap().push(get);
+    }
+    let request = server.messages(&body);
+    request.header("anthropic-beta", "message-threads-2026-08-12")
+}
+
+/// A pause in a thread, and a container that is over, and how each goes on.
+async fn threads(server: &TestServer) {
+    let send = async |request: Request| {
+        let answer = server.send(&request).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    };
+    let paused = send(in_thread(server, "pauses", None)).await;
+    assert_eq!(paused["stop_reason"], "pause_turn");
+    let whole = send(in_thread(server, "", Some((&paused, json!([]))))).await;
+    assert_eq!(whole["stop_reason"], "end_turn");
+    let over = send(in_thread(server, "over", None)).await;
+    assert_eq!(over["stop_reason"], "tool_use");
+    let call = over["content"].as_array().unwrap().last().unwrap();
+    let result = json!({"type": "tool_result", "tool_use_id": call["id"], "content": "x"});
+    let result = json!([{"role": "user", "content": [result]}]);
+    let ran = send(in_thread(server, "", Some((&over, result)))).await;
+    assert_eq!(ran["stop_reason"], "end_turn");
+}
+
+#[tokio::test]
+async fn a_thread_that_goes_on_has_gone_on_in_replay() {
+    let studio = Studio::open().await;
+    let over = json!({"bash": "true", "tool_error": "container_expired"});
+    studio
+        .upstream
+        .rules(&json!([
+            {"when": {"user": "pauses"}, "then": [{"bash": "true"}, "pause_turn", {"text": "Whole."}]},
+            {"when": {"user": "over"}, "then": [over, {"tool_use": "get"}, {"bash": "true"}]},
+        ]))
+        .await;
+    threads(&studio.recorder).await;
+    let player = player(&studio.path()).await;
+    // The second time with other ids.
+    for _ in 0..2 {
+        threads(&player).await;
+        let found = verdict(&player).await;
+        assert_eq!(codes(&found), Vec::<&str>::new(), "{found}");
+    }
+    for first in ["pauses", "over"] {
+        player.send(&in_thread(&player, first, None)).await;
+    }
+    assert_eq!(
+        codes(&verdict(&player).await),
+        ["ignored_pause_turn", "ignored_container_expired"]
+    );
 }
 
 /// The same request, laid out for people.

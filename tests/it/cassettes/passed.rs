@@ -40,11 +40,16 @@ async fn batch(server: &TestServer) -> String {
 async fn results_of_a_batch_are_to_be_had_from_the_recorder_and_from_the_replay() {
     let studio = Studio::open().await;
     let recorded = batch(&studio.recorder).await;
+    // By another name, which is nothing to whom is recorded.
+    let list = studio.recorder.request("GET", "/v1/messages/batches");
+    let list = list.header("x-forwarded-host", "relay.test:1");
+    let list = studio.recorder.send(&list).await.json();
+    let url = list["data"][0]["results_url"].as_str().unwrap();
+    assert!(url.starts_with("http://relay.test:1/v1/"), "{url}");
     let written = studio.written();
-    assert!(
-        !written.contains(&studio.recorder.address.to_string()),
-        "{written}"
-    );
+    for here in [&studio.recorder.address.to_string(), "relay.test"] {
+        assert!(!written.contains(here), "{here}: {written}");
+    }
     let there = format!("http://{}/v1/messages/batches/", studio.upstream.address);
     assert!(written.contains(&there), "{written}");
     let player = player(&studio.path()).await;

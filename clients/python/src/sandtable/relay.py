@@ -25,7 +25,8 @@ _CHUNK_BYTES = 64 * 1024
 _HEAD_TIMEOUT_S = 60.0
 _LINGER_S = 2.0
 _SECRET = {"x-api-key", "authorization"}
-_DROPPED = _SECRET | {"host", "connection", "keep-alive", "proxy-authorization", "cookie"}
+_FORWARDED = {"x-forwarded-host", "x-forwarded-proto"}
+_DROPPED = _SECRET | _FORWARDED | {"host", "connection", "keep-alive", "proxy-authorization", "cookie"}
 _OURS = re.compile(r"/(v1|_sandtable)(/|\?|$)")
 
 
@@ -107,11 +108,16 @@ def _name(line: str) -> str:
     return line.partition(":")[0].strip().lower()
 
 
-def _key(head: list[str]) -> Optional[str]:
+def _value(head: list[str], names: set[str]) -> Optional[str]:
     for line in head[1:]:
-        if _name(line) in _SECRET:
-            return line.partition(":")[2].strip().removeprefix("Bearer ")
+        if _name(line) in names:
+            return line.partition(":")[2].strip()
     return None
+
+
+def _key(head: list[str]) -> Optional[str]:
+    key = _value(head, _SECRET)
+    return key and key.removeprefix("Bearer ")
 
 
 def _rewrite(head: list[str], target: Target) -> bytes:
@@ -121,6 +127,9 @@ def _rewrite(head: list[str], target: Target) -> bytes:
         path = f"/v1{path}"
     parts = urllib.parse.urlsplit(target.url)
     lines = [f"{method} {parts.path.rstrip('/')}{path} {version}", f"host: {parts.netloc}", "connection: close"]
+    # Where an answer names the server, the client has to come this way again.
+    host = _value(head, {"host"})
+    lines += [f"x-forwarded-host: {host}", "x-forwarded-proto: http"] if host else []
     # A client without a key is to be told so by the server.
     lines += [f"x-api-key: {target.key}"] if _key(head) else []
     lines += [line for line in head[1:] if _name(line) not in _DROPPED]

@@ -69,6 +69,14 @@ impl ServeArgs {
                 hint: "give `--control-token` (`SANDTABLE_CONTROL_TOKEN`) another; of a file, without its last line end",
             });
         }
+        for (at, limit) in self.rates.iter().enumerate() {
+            limit
+                .check(&self.rates[..at])
+                .map_err(|error| UsageError::Flags {
+                    message: format!("`--rate-limit` {}: {error}", at + 1),
+                    hint: "a limit has all that is to be limited for its models: `requests=50,output_tokens=8000`",
+                })?;
+        }
         let reachable = matches!(host, Host::Address(address) if !address.is_loopback());
         if reachable && self.upstream.is_some() {
             if !self.allow_open_proxy {

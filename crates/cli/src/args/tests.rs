@@ -28,6 +28,21 @@ fn beyond_loopback_a_control_token_is_needed() {
 }
 
 #[test]
+fn a_rate_limit_that_can_never_count_is_refused() {
+    let two = |first: &str, second: &str| {
+        config(&format!(
+            "sandtable --rate-limit {first} --rate-limit {second}"
+        ))
+    };
+    let told = two("requests=2", "output_tokens=1").unwrap_err();
+    assert!(
+        told.contains("`--rate-limit` 2: a limit before it"),
+        "{told}"
+    );
+    assert!(two("requests=2,model=claude-opus", "requests=1").is_ok());
+}
+
+#[test]
 fn a_control_token_is_one_that_a_header_carries() {
     let given = |token: &str| {
         let args = ["sandtable", "--control-token", token];

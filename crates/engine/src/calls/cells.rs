@@ -37,6 +37,7 @@ impl Running<'_> {
             patience: self.timeouts().cell_queue,
         };
         let before = self.workdir(guest).await?;
+        self.input.made.reaches_sandbox();
         let step = match guest.cell(call).await {
             Ok(step) => step,
             // Those before it have taken all its patience.

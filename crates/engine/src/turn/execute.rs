@@ -199,6 +199,7 @@ impl Turn<'_> {
         let known: Vec<bool> = orders.iter().map(Order::is_under_way).collect();
         if let Some(container) = &container {
             self.note_place(container, &orders).await?;
+            input.made.begins(self.what_code_makes(container));
         }
         let carry = |order: Order, spot: Spot| {
             // What a call makes is named after the call alone: those that run beside it have no say.
@@ -251,6 +252,15 @@ impl Turn<'_> {
         drop(awake);
         done.extend(cells);
         done.sort_by_key(|(place, _)| *place);
+        // Before any of it is told: the answer may break off there.
+        for (place, carried) in &done {
+            if let (true, Ok(carried)) = (code[*place], carried) {
+                self.note_code(&carried.end, container.as_deref(), known[*place]);
+            }
+        }
+        if done.iter().all(|(_, carried)| carried.is_ok()) {
+            input.made.ends();
+        }
         let mut ran = Ran {
             results: Vec::with_capacity(count),
             by_code: None,
@@ -265,11 +275,7 @@ impl Turn<'_> {
                 CarriedEnd::Done(done) => {
                     let (block, result) = *done;
                     read += tokens(&result.stdout) + tokens(&result.stderr);
-                    // Before it is told: the answer may break off here.
-                    if code[place] {
-                        finished += u64::from(was_executed(&result));
-                        self.note_code(&result, container.as_deref(), known[place]);
-                    }
+                    finished += u64::from(code[place] && was_executed(&result));
                     self.note_files(&result);
                     self.emitter.whole(block)?;
                     ran.results.push(result);
@@ -280,7 +286,6 @@ impl Turn<'_> {
                     {
                         let cell = (Arc::clone(container), call.cell.clone());
                         self.begun.0.push(cell);
-                        self.note_made(container);
                     }
                     uses = calls;
                 }
@@ -329,20 +334,27 @@ impl Turn<'_> {
 
     /// Notes what a later look at the client must know of a call that ran code; one that an earlier request began
     /// `was_begun`.
-    fn note_code(&self, result: &CallResult, container: Option<&Container>, was_begun: bool) {
-        match (result.error_code.as_deref(), container) {
+    fn note_code(&self, end: &CarriedEnd, container: Option<&Container>, was_begun: bool) {
+        let result = match end {
+            CarriedEnd::Done(done) => Some(&done.1),
+            CarriedEnd::Waits(_) => None,
+        };
+        let error_code = result.and_then(|result| result.error_code.as_deref());
+        match (error_code, container) {
             (Some("container_expired"), _) => {
                 let named = self.input.request.container.as_ref();
                 let named = named.and_then(|container| container.id.as_deref());
                 let made = container.map(|container| &*container.id);
-                if let Some(over) = named.or(made) {
+                if let (Some(over), Some(result)) = (named.or(made), result) {
                     lints::told_expired(self.input, over, &result.id);
                 }
             }
             (None | Some("execution_time_exceeded" | "output_file_too_large"), Some(container))
                 if !was_begun =>
             {
-                self.note_made(container);
+                for id in self.what_code_makes(container) {
+                    self.input.made.note(id);
+                }
             }
             _ => {}
         }
@@ -360,17 +372,18 @@ impl Turn<'_> {
         self.input.note(|facts| facts.outputs.extend(outputs));
     }
 
-    /// The turn has run code.
-    fn note_made(&self, container: &Container) {
-        let (input, made) = (self.input, &self.input.made);
-        made.note(&self.message_id);
-        if input
+    /// The message, and the container if it is the turn's own.
+    fn what_code_makes(&self, container: &Container) -> Vec<String> {
+        let mut ids = vec![self.message_id.clone()];
+        if self
+            .input
             .report
             .lock()
             .is_ok_and(|report| report.made_container.is_some())
         {
-            made.note(&*container.id);
+            ids.push(container.id.to_string());
         }
+        ids
     }
 
     /// Emits what code asks of the client.

@@ -149,13 +149,16 @@ impl Run {
         Ok(true)
     }
 
-    /// Steps over the pause that the last answer ended with.
+    /// Steps over the pause that the last answer ended with: it ran, as did what stands before it.
     fn skip_pause(&mut self) {
         let mut next = self.place.next;
+        let mut passed = Vec::new();
         while let Some(op) = self.place.rule.ops.get(next) {
+            passed.push(next);
             match op.kind {
                 OpKind::Pause | OpKind::Compaction { .. } => {
                     self.place.next = next + 1;
+                    passed.iter().for_each(|op| self.place.usage.mark(*op));
                     return;
                 }
                 OpKind::Jump(to) => next = to,

@@ -42,10 +42,12 @@ async fn find(exchange: &Exchange, id: &str) -> ApiResult<BatchRow> {
 pub(super) fn base_url(headers: &HeaderMap) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     // Of several the first is what the client spoke; the others are of proxies on the way.
-    let proto = text("x-forwarded-proto").and_then(|list| list.split(',').next());
-    let is_https = proto.is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"));
+    let forwarded = |name| text(name)?.split(',').map(str::trim).next();
+    let is_https =
+        forwarded("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
     let scheme = if is_https { "https" } else { "http" };
-    let host = text(header::HOST.as_str()).unwrap_or("localhost");
+    let host = forwarded("x-forwarded-host").filter(|host| !host.is_empty());
+    let host = host.or(text(header::HOST.as_str())).unwrap_or("localhost");
     format!("{scheme}://{host}")
 }
 
@@ -174,6 +176,15 @@ mod tests {
             );
             let url = format!("{scheme}://sandtable.test:4010");
             assert_eq!(base_url(&headers), url, "{proto}");
+            for (forwarded, host) in [
+                ("relay.test:1", "relay.test:1"),
+                (" relay.test:1 , front.test", "relay.test:1"),
+                ("", "sandtable.test:4010"),
+            ] {
+                let mut headers = headers.clone();
+                headers.insert("x-forwarded-host", HeaderValue::from_static(forwarded));
+                assert_eq!(base_url(&headers), format!("{scheme}://{host}"));
+            }
         }
         assert_eq!(base_url(&HeaderMap::new()), "http://localhost");
     }

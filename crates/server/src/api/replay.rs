@@ -48,7 +48,10 @@ pub(super) async fn answer(
         .and_then(|_| asked.body.text())
         .unwrap_or_default();
     let ids = workspace.ids(&[b"replay", asked.path.as_bytes(), scope.as_bytes()]);
-    let turn = given::turn(&asked);
+    // What a thread's request leaves out is the client's all the same.
+    let whole = player.whole(&asked);
+    let meant = whole.as_ref().unwrap_or(&asked);
+    let turn = given::turn(meant);
     if let Some(turn) = &turn {
         engine::heard(&workspace.watch, turn);
         if workspace.watch.has_unread() {
@@ -60,7 +63,7 @@ pub(super) async fn answer(
         Ok(played) => (
             format!("cassette {}", played.name),
             Origin::Cassette,
-            given::response(exchange, &deck, (&asked, turn.as_ref()), played, facts).await,
+            given::response(exchange, &deck, (meant, turn.as_ref()), played, facts).await,
         ),
         Err(miss) => match deck.recorder() {
             None => {

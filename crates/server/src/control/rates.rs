@@ -38,7 +38,7 @@ pub(super) async fn replace(
         .map_err(|error| ControlError::bad(format!("rate limits: {error}"), HINT))?;
     for (at, limit) in limits.iter().enumerate() {
         limit
-            .check()
+            .check(&limits[..at])
             .map_err(|error| ControlError::bad(format!("rate limit {at}: {error}"), HINT))?;
     }
     let limits: Arc<[RateLimit]> = limits.into();

@@ -119,7 +119,7 @@ fn rates(sink: &Sink, root: &Members<'_>) -> Option<Arc<[RateLimit]>> {
         let limit = serde_json::from_value::<RateLimit>(node.value.clone());
         match limit {
             Ok(limit) => {
-                if let Err(error) = limit.check() {
+                if let Err(error) = limit.check(&limits) {
                     sink.add(&node.path, error.to_string(), "");
                 }
                 limits.push(limit);

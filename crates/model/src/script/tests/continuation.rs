@@ -321,6 +321,32 @@ fn a_rule_that_was_only_tried_has_neither_answered_nor_run() {
 }
 
 #[test]
+fn a_pause_that_another_server_made_has_run_with_what_stands_before_it() {
+    let called = json!([
+        {"type": "server_tool_use", "id": "srvtoolu_9", "name": "bash_code_execution", "input": {"command": "true"}},
+        {"type": "bash_code_execution_tool_result", "tool_use_id": "srvtoolu_9",
+         "content": {"type": "bash_code_execution_result", "stdout": "", "stderr": "", "return_code": 0, "content": []}},
+    ]);
+    for pause in [
+        "pause_turn",
+        "compaction: all of it",
+        "usage: { input_tokens: 5 }\n  - delay: 1ms\n  - pause_turn",
+    ] {
+        let scripts = scripts(&format!(
+            "- when: {{ user: go }}\n  then:\n  - bash: 'true'\n  - {pause}\n  - text: fin\n"
+        ));
+        let request = after_pause(&request("go"), &called);
+        assert_eq!(texts(scripts.start(&request)), ["fin"], "{pause}");
+        assert_eq!(scripts.unused_steps(), [], "{pause}");
+    }
+    // A rule that has none there has run none.
+    let scripts = scripts("- when: { user: go }\n  then: [{ bash: 'true' }, { delay: 1ms }]\n");
+    let request = after_pause(&request("go"), &called);
+    let _model = scripts.start(&request).unwrap();
+    assert_eq!(scripts.unused_steps().len(), 1);
+}
+
+#[test]
 fn times_count_the_turns_that_begin_here() {
     let scripts =
         scripts("- { when: { user: go }, times: 1, then: [{ tool_use: w }, { text: fin }] }");

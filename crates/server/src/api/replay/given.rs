@@ -59,7 +59,7 @@ fn is_turn(asked: &Request) -> bool {
     asked.path.trim_end_matches('/') == "/v1/messages"
 }
 
-/// The answer to `asked`, with the turn that it asks for.
+/// The answer to `asked`, which has its whole conversation, with the turn that it asks for.
 pub(super) async fn response(
     exchange: &mut Exchange,
     deck: &Deck,
