@@ -217,6 +217,7 @@ impl StoreError {
             | Self::Io { .. }
             | Self::QuotaExceeded { .. }
             | Self::IdTaken { .. }
+            | Self::NameTaken { .. }
             | Self::UnknownCursor { .. }
             | Self::UnknownWorkspace { .. }
             | Self::WorkspacesFull { .. }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 
 use serde_json::{Map, Value, json};
 
-use crate::{Body, Request, Response, message};
+use crate::{Request, Response, message};
 use common::limits;
 
 /// The conversations that answers ended, by the answer's id: the newest [`limits::REPLAY_THREAD_BYTES`].
@@ -46,9 +46,11 @@ impl Threads {
 
     /// What `whole` says was answered.
     pub(super) fn answered(&mut self, mut whole: Map<String, Value>, response: &Response) {
-        let answer = match &response.body {
-            Body::Text(text) if response.is_stream() => message::folded(text).ok(),
-            body => body.json().map(Cow::into_owned),
+        let answer = if response.is_stream() {
+            let text = response.body.text();
+            text.and_then(|text| message::folded(&text).ok())
+        } else {
+            response.body.json().map(Cow::into_owned)
         };
         let (Some(answer), Some(Value::Array(messages))) = (answer, whole.get_mut("messages"))
         else {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::disk::{self, IMAGE};
-use super::init::HOME;
+use super::own::HOME;
 use super::plan::Storage;
 use super::probe::Absent;
 use super::rung::Rung;

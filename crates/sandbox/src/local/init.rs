@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::own::HOME;
 use super::plan::{ARGUMENT, Memory, OWN, Plan, Storage, USER, Word};
 use super::sys::{MountAttrFlags, MountFlags, UnshareFlags};
 use super::{confined, disk, filter, libraries, own, rootfs, sys};
@@ -20,8 +21,6 @@ use crate::memory;
 
 /// Devices, and mounts that must stay as they are, get no more than this.
 const ALWAYS: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
-/// The first of a container's own directories: where it is, there are files, and they are its owner's.
-pub(super) const HOME: &str = "home";
 const READ_ONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY
     .union(MountAttrFlags::MOUNT_ATTR_NOSUID)
     .union(MountAttrFlags::MOUNT_ATTR_NODEV);

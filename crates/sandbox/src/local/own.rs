@@ -8,8 +8,8 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use super::init::HOME;
-
+/// The first of a container's own directories: where it is, there are files, and they are its owner's.
+pub(super) const HOME: &str = "home";
 /// The users of sandboxes on the machine, as root: far from people, services, and the ranges that
 /// container tools share out.
 const UIDS: Range<u32> = 1_900_000_000..1_900_000_000 + (1 << 24);
