@@ -478,3 +478,28 @@ fn the_page_has_every_row_with_every_value_and_both_profiles() {
         }
     }
 }
+
+#[tokio::test]
+async fn server_tools_are_counted_or_refused() {
+    let server = running(json!([{"text": "x"}])).await;
+    let mut body = code_prompt("go");
+    body.as_object_mut().expect("a body").remove("max_tokens");
+    let count = async |value: &str| {
+        let request = server
+            .request("POST", "/v1/messages/count_tokens")
+            .json(&body)
+            .header("x-sandtable-quirk", &format!("count-server-tools={value}"));
+        server.send(&request).await
+    };
+    let taken = count("taken").await;
+    assert!(taken.json()["input_tokens"].as_u64() > Some(0));
+    let refused = count("refused").await;
+    assert_eq!(refused.status, 400);
+    let text = refused.text();
+    assert!(
+        text.contains(
+            "Server tools are not supported in the count_tokens endpoint: code_execution_"
+        ),
+        "{text}"
+    );
+}

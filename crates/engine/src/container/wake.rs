@@ -39,13 +39,12 @@ impl Containers {
     /// A connection to the container's sandbox, which runs from now on.
     pub(super) async fn wake(&self, container: &Container) -> Result<(Guest, Woken), SandboxError> {
         let begun = Instant::now();
-        let (guest, woken) = match self.take_up(container).await? {
-            Some(guest) => (guest, Woken::TakenUp),
-            None => {
-                let empty = container.has_run.load(Ordering::Relaxed)
-                    && self.0.backend.has_lost(&container.sandbox_id).await?;
-                (self.start(container).await?, Woken::Started { empty })
-            }
+        let (guest, woken) = if let Some(guest) = self.take_up(container).await? {
+            (guest, Woken::TakenUp)
+        } else {
+            let empty = container.has_run.load(Ordering::Relaxed)
+                && self.0.backend.has_lost(&container.sandbox_id).await?;
+            (self.start(container).await?, Woken::Started { empty })
         };
         let how = woken.told();
         self.0.telemetry.start(how, begun.elapsed());

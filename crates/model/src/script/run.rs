@@ -158,7 +158,9 @@ impl Run {
             match op.kind {
                 OpKind::Pause | OpKind::Compaction { .. } => {
                     self.place.next = next + 1;
-                    passed.iter().for_each(|op| self.place.usage.mark(*op));
+                    for op in passed {
+                        self.place.usage.mark(op);
+                    }
                     return;
                 }
                 OpKind::Jump(to) => next = to,

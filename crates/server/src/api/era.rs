@@ -156,9 +156,12 @@ fn age_message(message: &mut Value) {
         blocks.iter_mut().for_each(age_block);
     }
     if let Some(members) = message.as_object_mut() {
-        members.retain(|key, value| {
-            !LATER_KEYS.contains(&key.as_str()) && !(key == "container" && value.is_null())
-        });
+        for key in LATER_KEYS {
+            members.shift_remove(key);
+        }
+        if members.get("container").is_some_and(Value::is_null) {
+            members.shift_remove("container");
+        }
         let mut old = Map::new();
         for key in MESSAGE_KEYS {
             if let Some((key, value)) = members.shift_remove_entry(key) {

@@ -121,7 +121,10 @@ fn first_line(head: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     let line = head.strip_prefix(b"#!")?;
     let end = line.iter().position(|byte| *byte == b'\n');
     let line = trimmed(&line[..end.unwrap_or(line.len())]);
-    let cut = line.iter().position(is_blank).unwrap_or(line.len());
+    let cut = line
+        .iter()
+        .position(|byte| is_blank(*byte))
+        .unwrap_or(line.len());
     let argument = trimmed(&line[cut..]);
     if cut == 0 {
         return None;
@@ -133,12 +136,12 @@ fn first_line(head: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
 }
 
 /// As the kernel has it: the end of a line in a file from Windows belongs to the name.
-fn is_blank(byte: &u8) -> bool {
+fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
 fn trimmed(line: &[u8]) -> &[u8] {
-    let is_none = |byte: &u8| !is_blank(byte);
+    let is_none = |byte: &u8| !is_blank(*byte);
     match (
         line.iter().position(is_none),
         line.iter().rposition(is_none),
