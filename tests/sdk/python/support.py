@@ -189,7 +189,9 @@ _TYPES = STRICT and {
 
 def _check_error(response):
     body = response.json()
-    # The types do not list the type of a 413, and the message says why anyway.
+    # What is too large the service's edge refuses: in a shape of its own, with a type that the SDK's types do not list.
+    if response.status_code == 413 and list(body) == ["error"]:
+        return
     if response.status_code != 413:
         fits(types.ErrorResponse, response.text)
     assert body["request_id"] == response.headers["request-id"], body
