@@ -155,7 +155,7 @@ pub(crate) fn is_held(root: Root) -> bool {
         process.started == root.started
             && match process.state {
                 STOPPED => true,
-                TRACED => tracer_of(root.pid).is_none_or(|tracer| {
+                TRACED => tracer_of(root.pid).is_some_and(|tracer| {
                     !sys::is_warden(tracer)
                         && read_process(tracer).is_none_or(|tracer| tracer.session != root.pid)
                 }),
@@ -168,17 +168,22 @@ fn is_held_up(process: &Process, ours: &HashSet<i32>) -> bool {
     match process.state {
         STOPPED => true,
         TRACED => tracer_of(process.pid)
-            .is_none_or(|tracer| !ours.contains(&tracer) && !sys::is_warden(tracer)),
+            .is_some_and(|tracer| !ours.contains(&tracer) && !sys::is_warden(tracer)),
         _ => false,
     }
 }
 
+/// `None` once nobody of the sandbox traces it: what the warden stops may go on between the look at its
+/// state and this one, and then nobody is to blame.
 fn tracer_of(pid: i32) -> Option<i32> {
     let status = fs::read(format!("/proc/{pid}/status")).ok()?;
-    String::from_utf8_lossy(&status)
-        .lines()
-        .find_map(|line| line.strip_prefix("TracerPid:"))
-        .and_then(|pid| pid.trim().parse().ok())
+    tracer_in(&String::from_utf8_lossy(&status))
+}
+
+fn tracer_in(status: &str) -> Option<i32> {
+    let mut lines = status.lines();
+    let tracer = lines.find_map(|line| line.strip_prefix("TracerPid:"))?;
+    tracer.trim().parse().ok().filter(|pid| *pid != 0)
 }
 
 /// The processes that belong to these calls by session or by birth, and the guest.
@@ -451,6 +456,14 @@ mod tests {
             output_dir: "/nowhere/0000000000000000".to_owned(),
             pipes: Vec::new(),
         }
+    }
+
+    #[test]
+    fn who_was_let_go_meanwhile_is_held_by_nobody() {
+        let status = |tracer: &str| format!("Name:\tcat\nPid:\t7\nTracerPid:\t{tracer}\nUid:\t0\n");
+        assert_eq!(tracer_in(&status("12")), Some(12));
+        assert_eq!(tracer_in(&status("0")), None);
+        assert_eq!(tracer_in(""), None);
     }
 
     // The numbers are far above any real pid, so that no environment is found.
