@@ -22,17 +22,18 @@ struct Shown {
 }
 
 impl Shown {
-    /// Makes good what the machine's clock was set back: what comes later has no earlier time.
-    fn keep_forward(&mut self) {
-        if self.state.frozen_at.is_some() {
-            return;
-        }
+    /// The present time. What the machine's clock was set back is made good: what comes later has no earlier time.
+    fn now(&mut self) -> DateTime<Utc> {
         let now = self.state.now();
+        if self.state.frozen_at.is_some() {
+            return now;
+        }
         if let Some(last) = self.last.filter(|last| now < *last) {
             self.state.offset += last - now;
-        } else {
-            self.last = Some(now);
+            return last;
         }
+        self.last = Some(now);
+        now
     }
 }
 
@@ -71,7 +72,7 @@ impl Clock {
 
     /// The present virtual time.
     pub fn now(&self) -> DateTime<Utc> {
-        self.lock().state.now()
+        self.lock().now()
     }
 
     /// Whether the clock stands still.
@@ -81,7 +82,7 @@ impl Clock {
 
     /// The state to keep over a restart.
     pub fn state(&self) -> State {
-        self.lock().state
+        self.forward().state
     }
 
     /// Moves the clock forward by `by`; a negative span is refused.
@@ -102,12 +103,12 @@ impl Clock {
 
     /// Stops the clock where it stands, or lets it run on from there.
     pub fn freeze(&self, frozen: bool) {
-        self.lock().state.freeze(frozen);
+        self.forward().state.freeze(frozen);
     }
 
     /// Makes a change as a whole, or none of it.
     pub fn change(&self, change: Change) -> Result<DateTime<Utc>, BackwardsError> {
-        let mut shown = self.lock();
+        let mut shown = self.forward();
         let changed = shown.state.after(change)?;
         shown.state = changed;
         Ok(changed.now())
@@ -123,8 +124,13 @@ impl Clock {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Shown> {
         let shown = self.shown.lock();
-        let mut shown = shown.unwrap_or_else(std::sync::PoisonError::into_inner);
-        shown.keep_forward();
+        shown.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// With a state that is not behind what was shown.
+    fn forward(&self) -> std::sync::MutexGuard<'_, Shown> {
+        let mut shown = self.lock();
+        shown.now();
         shown
     }
 }

@@ -172,11 +172,7 @@ async fn is_alive(engine: &Engine, input: &TurnInput, id: &str) -> Result<bool, 
     if workspace.watch.is_told_over(id) {
         return Ok(false);
     }
-    let rolls = match input.quirks.container_expires_at {
-        ExpiresAt::Rolling => true,
-        ExpiresAt::Hard => false,
-    };
-    if rolls
+    if input.quirks.container_expires_at == ExpiresAt::Rolling
         && let Some(row) = engine.store.container(&workspace.id, id).await?
         && row.expires_at <= workspace.clock.now()
     {

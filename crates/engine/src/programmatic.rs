@@ -123,7 +123,8 @@ pub(super) fn is_provided(tools: &[Tool]) -> bool {
     declared(tools).is_some() || tools.iter().any(Tool::brings_code)
 }
 
-fn declared(tools: &[Tool]) -> Option<&str> {
+/// The type of the code execution tool that a request declares.
+pub(super) fn declared(tools: &[Tool]) -> Option<&str> {
     let mut tools = tools.iter();
     tools
         .find(|tool| tool.kind == ToolKind::CodeExecution)

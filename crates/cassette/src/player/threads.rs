@@ -64,7 +64,7 @@ impl Threads {
         if !content.is_empty() {
             messages.push(json!({"role": "assistant", "content": content}));
         }
-        let bytes = Value::from(whole.clone()).to_string().len();
+        let bytes = serde_json::to_string(&whole).map_or(0, |text| text.len());
         if self.ended.insert(id.to_owned(), whole).is_some() {
             return;
         }

@@ -1,9 +1,10 @@
 //! What a message may have, and the service counts no tokens of (F253).
 
 use wire::refusal::{self, Invalid};
-use wire::request::{MessagesRequest, Tool, ToolKind};
+use wire::request::{MessagesRequest, ToolKind};
 
 use super::tools::USUAL_CALLER;
+use crate::programmatic;
 
 /// Checks that all tools are the client's; the error is the text for the client.
 pub fn tools(request: &MessagesRequest) -> Result<(), Invalid> {
@@ -13,11 +14,8 @@ pub fn tools(request: &MessagesRequest) -> Result<(), Invalid> {
         ToolKind::CodeExecution | ToolKind::OtherServer => !tool.is_connector(),
     });
     let mut tags: Vec<&str> = own.map(|tool| tool.tag.as_str()).collect();
-    let has_code = request
-        .tools
-        .iter()
-        .any(|tool| tool.kind == ToolKind::CodeExecution);
-    if !has_code && request.tools.iter().any(Tool::brings_code) {
+    if programmatic::declared(&request.tools).is_none() && programmatic::is_provided(&request.tools)
+    {
         tags.push(USUAL_CALLER);
     }
     if tags.is_empty() {

@@ -201,7 +201,7 @@ impl Walk<'_> {
         if depth > limits::MAX_SCHEMA_DEPTH {
             return Ok(());
         }
-        self.check_shape(members)?;
+        self.check_shape(schema, members)?;
         self.check_enum(members)?;
         self.check_array(schema)?;
         for (kind, keywords) in UNSUPPORTED {
@@ -216,7 +216,7 @@ impl Walk<'_> {
     }
 
     /// Whether it says of which type a value is, in one of the ways that answers can be made to follow.
-    fn check_shape(&self, members: &Map<String, Value>) -> Result<(), Invalid> {
+    fn check_shape(&self, schema: &Value, members: &Map<String, Value>) -> Result<(), Invalid> {
         for (keyword, rule) in [
             ("not", refusal::STRICT_NOT),
             ("oneOf", refusal::STRICT_ONE_OF),
@@ -249,10 +249,8 @@ impl Walk<'_> {
         {
             return Err(refusal::STRICT_EMPTY.refuse(&[("path", &self.path)]));
         } else if !TYPED.iter().any(|keyword| members.contains_key(*keyword)) {
-            let schema = python::Repr::of_object(members);
-            return Err(
-                refusal::STRICT_UNTYPED.refuse(&[("path", &self.path), ("schema", &schema)])
-            );
+            return Err(refusal::STRICT_UNTYPED
+                .refuse(&[("path", &self.path), ("schema", &python::Repr(schema))]));
         }
         Ok(())
     }
@@ -269,11 +267,11 @@ impl Walk<'_> {
         };
         let declared = match kind {
             Value::String(kind) => kind.clone(),
-            other => python::Repr::of(other).to_string(),
+            other => python::Repr(other).to_string(),
         };
         Err(refusal::STRICT_ENUM.refuse(&[
             ("path", &self.path),
-            ("value", &python::Repr::of(value)),
+            ("value", &python::Repr(value)),
             ("kind", &declared),
         ]))
     }

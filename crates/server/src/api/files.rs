@@ -11,7 +11,6 @@ mod tests;
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use percent_encoding::percent_decode_str;
 use wire::files::{BetaFilePage, DeletedFile, DeletedFileType, FileMetadata, FilePage, FileType};
 
 use crate::api::caller::Caller;
@@ -107,9 +106,7 @@ fn file_metadata(row: FileRow) -> FileMetadata {
 
 /// The caller's file of this id, expired or not.
 async fn find(exchange: &Exchange, id: &str) -> ApiResult<FileRow> {
-    // What cannot be an id is the id of nothing.
-    let id = percent_decode_str(id).decode_utf8_lossy();
-    let id: FileId = id.into_owned().into();
+    let id = FileId::from(id);
     let workspace = &exchange.caller.workspace;
     let found = exchange.app.store.file(&workspace.id, &id).await?;
     found

@@ -13,8 +13,8 @@ use crate::api::era;
 use crate::api::error::{ApiError, ApiResult, RequestId};
 use crate::api::faults;
 use crate::api::key::keys;
-use crate::api::record;
 use crate::app::App;
+use cassette::Redactor;
 use common::document::{did_you_mean, list};
 use common::hinted::{self, Mistake};
 use workspace::lint::Lint;
@@ -61,7 +61,7 @@ pub(super) fn caller(
     workspace: &Arc<Workspace>,
     id: &RequestId,
     head: &Parts,
-    made: Made,
+    (made, redactor): (Made, Redactor),
 ) -> ApiResult<(Caller, Vec<Lint>)> {
     let read = version::read(&head.headers, &app.config)?;
     check_own(&head.headers)?;
@@ -79,7 +79,7 @@ pub(super) fn caller(
         faults: faults::of_request(head, workspace.seed, &id.0)?,
         made,
         open: OpenRequest::default(),
-        redactor: record::without_keys_of(&head.headers),
+        redactor,
     };
     Ok((caller, read.notes))
 }
@@ -89,7 +89,7 @@ pub(super) fn lenient_caller(
     workspace: &Arc<Workspace>,
     id: &RequestId,
     head: &Parts,
-    made: Made,
+    (made, redactor): (Made, Redactor),
 ) -> ApiResult<Caller> {
     check_own(&head.headers)?;
     Ok(Caller {
@@ -101,7 +101,7 @@ pub(super) fn lenient_caller(
         faults: faults::of_request(head, workspace.seed, &id.0)?,
         made,
         open: OpenRequest::default(),
-        redactor: record::without_keys_of(&head.headers),
+        redactor,
     })
 }
 

@@ -118,7 +118,7 @@ fn method(method: &Method, redactor: &Redactor) -> Cow<'static, str> {
 }
 
 /// Keeps out the keys of a request. Most requests carry that of the one before, and share what keeps it out.
-pub(super) fn without_keys_of(headers: &HeaderMap) -> Redactor {
+fn without_keys_of(headers: &HeaderMap) -> Redactor {
     thread_local! {
         static LAST: RefCell<Redactor> = RefCell::new(Redactor::default());
     }
@@ -185,7 +185,7 @@ pub(super) struct Record {
     pub(super) entry: Entry,
     started: Instant,
     /// Keeps the request's key out of all that is noted.
-    redactor: Redactor,
+    pub(super) redactor: Redactor,
     pub(super) noted: Noted,
     /// The facts beside the turn's own report.
     pub(super) facts: Facts,

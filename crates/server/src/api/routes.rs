@@ -130,10 +130,10 @@ async fn carry_out(
     (head, body): (Parts, Body),
 ) -> Outcome {
     let mounted = workspace.cassettes.get();
-    let made = record.made.clone();
+    let own = (record.made.clone(), record.redactor.clone());
     let caller = match &mounted {
-        Some(_) => identify::lenient_caller(&workspace, id, &head, made),
-        None => identify::caller(&app, &workspace, id, &head, made).map(|(caller, notes)| {
+        Some(_) => identify::lenient_caller(&workspace, id, &head, own),
+        None => identify::caller(&app, &workspace, id, &head, own).map(|(caller, notes)| {
             record.facts.lints = notes;
             caller
         }),
@@ -206,9 +206,9 @@ pub(super) async fn route(exchange: &mut Exchange) -> Outcome {
 
         (["files"], GET | HEAD) => files::list(x).await,
         (["files"], POST) => Box::pin(files::upload(x)).await,
-        (["files", id], GET | HEAD) => files::metadata(x, id).await,
-        (["files", id], DELETE) => files::delete(x, id).await,
-        (["files", id, "content"], GET | HEAD) => files::content(x, id).await,
+        (["files", id], GET | HEAD) => files::metadata(x, &text(id)).await,
+        (["files", id], DELETE) => files::delete(x, &text(id)).await,
+        (["files", id, "content"], GET | HEAD) => files::content(x, &text(id)).await,
 
         (["skills"], GET | HEAD) => skills::list(x).await,
         (["skills"], POST) => Box::pin(skills::create(x)).await,

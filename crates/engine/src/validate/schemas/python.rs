@@ -2,58 +2,36 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A value, written as `repr` does.
-pub(super) struct Repr<'a>(Kind<'a>);
-
-enum Kind<'a> {
-    Object(&'a Map<String, Value>),
-    Other(&'a Value),
-}
-
-impl<'a> Repr<'a> {
-    pub(super) fn of(value: &'a Value) -> Self {
-        Self(match value {
-            Value::Object(members) => Kind::Object(members),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Array(_) => Kind::Other(value),
-        })
-    }
-
-    pub(super) fn of_object(members: &'a Map<String, Value>) -> Self {
-        Self(Kind::Object(members))
-    }
-}
+pub(super) struct Repr<'a>(pub(super) &'a Value);
 
 impl Display for Repr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Object(members) => {
+        match self.0 {
+            Value::Object(members) => {
                 f.write_char('{')?;
                 for (index, (name, value)) in members.iter().enumerate() {
                     f.write_str(if index > 0 { ", " } else { "" })?;
                     write_text(f, name)?;
-                    write!(f, ": {}", Self::of(value))?;
+                    write!(f, ": {}", Repr(value))?;
                 }
                 f.write_char('}')
             }
-            Kind::Other(Value::Array(items)) => {
+            Value::Array(items) => {
                 f.write_char('[')?;
                 for (index, value) in items.iter().enumerate() {
                     f.write_str(if index > 0 { ", " } else { "" })?;
-                    write!(f, "{}", Self::of(value))?;
+                    write!(f, "{}", Repr(value))?;
                 }
                 f.write_char(']')
             }
-            Kind::Other(Value::String(text)) => write_text(f, text),
-            Kind::Other(Value::Null) => f.write_str("None"),
-            Kind::Other(Value::Bool(true)) => f.write_str("True"),
-            Kind::Other(Value::Bool(false)) => f.write_str("False"),
-            Kind::Other(other) => write!(f, "{other}"),
+            Value::String(text) => write_text(f, text),
+            Value::Null => f.write_str("None"),
+            Value::Bool(true) => f.write_str("True"),
+            Value::Bool(false) => f.write_str("False"),
+            Value::Number(number) => write!(f, "{number}"),
         }
     }
 }
@@ -100,7 +78,7 @@ mod tests {
             (json!("it's \"so\""), "'it\\'s \"so\"'"),
             (json!("a\\b\n\u{1}é"), "'a\\\\b\\n\\x01é'"),
         ] {
-            assert_eq!(Repr::of(&value).to_string(), written);
+            assert_eq!(Repr(&value).to_string(), written);
         }
     }
 }

@@ -213,22 +213,25 @@ impl Space {
             name: base.map(|base| base.name.clone()).unwrap_or_default(),
             is_plain: base.is_some(),
             links: 0,
-            has_gone: false,
             ahead: VecDeque::new(),
         };
         let follow = follow || path.ends_with(b"/");
-        let mut stays = false;
+        // Where it began is a directory.
+        let (mut has_gone, mut stays) = (false, false);
         walk.go(path);
         while let Some(step) = walk.ahead.pop_front() {
-            if matches!(step.as_slice(), b"." | b"..") {
-                if walk.has_gone {
+            let goes_up = step == b"..";
+            if goes_up || step == b"." {
+                if has_gone {
                     self.look_for_directory(&walk.name)?;
                 }
-                stays = walk.has_gone && step == b"." && walk.ahead.is_empty();
-                walk.turn(&step);
+                stays = has_gone && !goes_up && walk.ahead.is_empty();
+                if goes_up {
+                    walk.up();
+                }
                 continue;
             }
-            walk.has_gone = true;
+            has_gone = true;
             let next = [&walk.name, b"/".as_slice(), &step].concat();
             let goes_on = !walk.ahead.is_empty();
             let (real, kind) = self.real(&next);
@@ -298,8 +301,6 @@ struct Walk {
     name: Vec<u8>,
     is_plain: bool,
     links: usize,
-    /// Whether it has left where it began, which is a directory.
-    has_gone: bool,
     ahead: VecDeque<Vec<u8>>,
 }
 
@@ -317,13 +318,10 @@ impl Walk {
         }
     }
 
-    /// Stays, or goes up.
-    fn turn(&mut self, step: &[u8]) {
-        if step == b".." {
-            self.is_plain = false;
-            let parent = self.name.iter().rposition(|byte| *byte == b'/');
-            self.name.truncate(parent.unwrap_or(0));
-        }
+    fn up(&mut self) {
+        self.is_plain = false;
+        let parent = self.name.iter().rposition(|byte| *byte == b'/');
+        self.name.truncate(parent.unwrap_or(0));
     }
 
     fn follow(&mut self, target: &[u8]) -> Result<(), i32> {
