@@ -407,6 +407,30 @@ async fn files_of_a_container_are_listed_and_read_and_a_sleeper_is_woken_only_if
 }
 
 #[tokio::test]
+async fn a_container_that_is_used_stays_awake_after_looks_that_began_before() {
+    let server = TestServer::on(Arc::new(Processes::new())).await;
+    server.steps(&json!([{"bash": "echo hi"}])).await;
+    let message = server.message(&code_prompt("go")).await;
+    let id = message["container"]["id"].as_str().unwrap();
+    let mut again = code_prompt("again");
+    again["container"] = json!(id);
+    for round in 0..10 {
+        server
+            .control("POST", &format!("containers/{id}/sleep"), &Value::Null)
+            .await;
+        let look = || json(&server, &format!("containers/{id}/files?wake=true"));
+        let later = tokio::time::Duration::from_millis(2 * round);
+        tokio::join!(look(), async {
+            tokio::time::sleep(later).await;
+            server.message(&again).await
+        });
+        look().await;
+        let containers = json(&server, "containers").await;
+        assert_eq!(containers["data"][0]["state"], "awake", "{round}");
+    }
+}
+
+#[tokio::test]
 async fn files_of_a_state_are_read_without_a_sandbox() {
     let server = TestServer::start().await;
     let tree = json!([

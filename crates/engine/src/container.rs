@@ -88,8 +88,6 @@ pub struct Container {
     may_run: AtomicBool,
     /// Whether a sandbox of it has run, so that there are files of it.
     has_run: AtomicBool,
-    /// Whether it was woken for its files alone, and nobody has used it since.
-    only_looked_at: AtomicBool,
     /// Directories of the server's own that may still be in the sandbox, as patterns of the shell.
     left: Mutex<Vec<String>>,
     /// The cell that waits for the client's tools.
@@ -111,6 +109,16 @@ pub struct Container {
 struct Usage {
     leases: usize,
     idle_since: Instant,
+    /// Whether its sandbox was started for a look at files alone, and nobody has used it since.
+    only_looked_at: bool,
+}
+
+/// What a lease is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Use,
+    /// The server's own look at files.
+    Visit,
 }
 
 /// The right to use a container's sandbox. The container stays awake as long as one is held.
@@ -151,8 +159,14 @@ impl Drop for Lease {
 }
 
 impl Container {
-    fn enter(&self) {
-        self.usage().leases += 1;
+    /// Called with its sandbox locked, so that whoever has `started` it comes before the others.
+    fn enter(&self, purpose: Purpose, started: bool) {
+        let mut usage = self.usage();
+        usage.leases += 1;
+        usage.only_looked_at = match purpose {
+            Purpose::Use => false,
+            Purpose::Visit => usage.only_looked_at || started,
+        };
     }
 
     fn leave(&self) {
@@ -407,15 +421,22 @@ impl Containers {
 
     /// The container's sandbox, started if none runs, with all uploads in place.
     pub async fn lease(&self, container: &Arc<Container>) -> Result<Lease, SandboxError> {
-        container.only_looked_at.store(false, Ordering::Relaxed);
-        if let Some(lease) = Self::enter_awake(container) {
+        self.lease_for(container, Purpose::Use).await
+    }
+
+    async fn lease_for(
+        &self,
+        container: &Arc<Container>,
+        purpose: Purpose,
+    ) -> Result<Lease, SandboxError> {
+        if let Some(lease) = Self::enter_awake(container, purpose) {
             return Ok(lease);
         }
         let (containers, waking) = (self.clone(), Arc::clone(container));
         // In a task of its own: who leaves meanwhile leaves no sandbox half started or half filled, and
         // the next to come waits for it instead of starting another.
         let task = async move {
-            let lease = containers.enter(&waking).await?;
+            let lease = containers.enter(&waking, purpose).await?;
             containers.fill(&waking, lease).await
         };
         let lease = tokio::spawn(task.in_current_span());
@@ -468,13 +489,13 @@ impl Containers {
 
     /// A running sandbox with everything in place: nothing is waited for, so that calls which begin
     /// together reach it in their order.
-    fn enter_awake(container: &Arc<Container>) -> Option<Lease> {
+    fn enter_awake(container: &Arc<Container>, purpose: Purpose) -> Option<Lease> {
         let sandbox = container.sandbox.try_lock().ok()?;
         let guest = sandbox.guest.clone()?;
         if guest.is_closed() || !sandbox.is_filled() || !container.left().is_empty() {
             return None;
         }
-        container.enter();
+        container.enter(purpose, false);
         Some(Lease {
             guest,
             container: Arc::clone(container),
@@ -483,8 +504,13 @@ impl Containers {
         })
     }
 
-    async fn enter(&self, container: &Arc<Container>) -> Result<Lease, SandboxError> {
+    async fn enter(
+        &self,
+        container: &Arc<Container>,
+        purpose: Purpose,
+    ) -> Result<Lease, SandboxError> {
         let mut sandbox = container.sandbox.lock().await;
+        let mut started = false;
         let guest = match sandbox.guest.take() {
             Some(guest) if !guest.is_closed() => guest,
             former => {
@@ -492,6 +518,7 @@ impl Containers {
                     container.may_run.store(false, Ordering::Relaxed);
                 }
                 let (guest, how) = self.wake(container).await?;
+                started = how != Woken::TakenUp;
                 container.has_run.store(true, Ordering::Relaxed);
                 if how == (Woken::Started { empty: true }) {
                     tracing::warn!(container.id = %container.id, "the files of a container are gone: it begins empty");
@@ -505,7 +532,7 @@ impl Containers {
             }
         };
         sandbox.guest = Some(guest.clone());
-        container.enter();
+        container.enter(purpose, started);
         Ok(Lease {
             guest,
             container: Arc::clone(container),
@@ -523,6 +550,16 @@ impl Containers {
     /// Puts a container to sleep that nobody uses any more; one that somebody uses, or whose code waits for the
     /// client, stays as it is.
     pub async fn rest(&self, workspace: &str, id: &str) -> Result<(), SandboxError> {
+        self.rest_where(workspace, id, |_| true).await
+    }
+
+    /// The same where `may_sleep` says so of a container without users. It is asked when nobody can come any more.
+    async fn rest_where(
+        &self,
+        workspace: &str,
+        id: &str,
+        may_sleep: impl Fn(&Usage) -> bool,
+    ) -> Result<(), SandboxError> {
         let row = self.0.store.container(workspace, id).await;
         let row = row.map_err(store_failed)?;
         let Some(row) = row else { return Ok(()) };
@@ -530,8 +567,11 @@ impl Containers {
             return Ok(());
         };
         let sandbox = container.sandbox.lock().await;
-        let is_used = container.usage().leases > 0 || self.is_pending(&row.sandbox);
-        if is_used || sandbox.guest.is_none() {
+        let is_free = {
+            let usage = container.usage();
+            usage.leases == 0 && may_sleep(&usage)
+        };
+        if !is_free || self.is_pending(&row.sandbox) || sandbox.guest.is_none() {
             return Ok(());
         }
         self.stop(&container, sandbox).await
@@ -603,11 +643,11 @@ impl Containers {
                 usage: Mutex::new(Usage {
                     leases: 0,
                     idle_since: Instant::now(),
+                    only_looked_at: false,
                 }),
                 clock: clock.clone(),
                 may_run: AtomicBool::new(row.state == ContainerState::Awake),
                 has_run: AtomicBool::new(row.started),
-                only_looked_at: AtomicBool::new(false),
                 // An earlier server may have been killed while it was in there.
                 left: Mutex::new(Vec::from_iter(
                     row.started.then(|| format!("{OWN_HEX}????????")),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Container, Containers, Lease};
+use super::{Container, Containers, Lease, Purpose};
 use common::limits;
 use sandbox::guest::{Answered, CellStep, ToolAnswer, ToolCall};
 use store::{ContainerRow, ContainerState, StoreError};
@@ -117,7 +117,7 @@ impl Containers {
                 continue;
             }
             // Where nothing runs there is nobody to tell: who comes back late learns it then.
-            let Some(lease) = Self::enter_awake(&container) else {
+            let Some(lease) = Self::enter_awake(&container, Purpose::Visit) else {
                 continue;
             };
             let over = container.pending().take_if(is_over);

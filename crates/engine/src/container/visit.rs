@@ -6,12 +6,11 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use guest_proto::Settings;
 
 use super::tree::{TreeError, roots, run, said};
-use super::{Container, Containers, Lease};
+use super::{Container, Containers, Lease, Purpose};
 use common::ids::own_hex16;
 use sandbox::guest::{Guest, Outcome};
 use sandbox::{Cause, SandboxError};
@@ -19,7 +18,7 @@ use store::ContainerRow;
 use workspace::Workspace;
 
 /// A stay, with an output directory of its own. When it ends the directory goes, and the container sleeps if nothing
-/// but visits has woken it.
+/// but visits has used it since it was started.
 #[derive(Debug)]
 pub(super) struct Visit {
     containers: Containers,
@@ -82,10 +81,11 @@ impl Visit {
             drop(sandbox);
             drop(lease);
             // Another visit may still be on; the last one finds nobody else.
-            if container.only_looked_at.load(Ordering::Relaxed) {
-                containers.rest(&container.workspace, &container.id).await?;
-            }
-            Ok(())
+            containers
+                .rest_where(&container.workspace, &container.id, |usage| {
+                    usage.only_looked_at
+                })
+                .await
         })
     }
 }
@@ -97,15 +97,9 @@ impl Containers {
         workspace: &Workspace,
         row: ContainerRow,
     ) -> Result<Visit, TreeError> {
-        let was_awake = self.is_awake(&row.sandbox);
         let container = self.know(row, &workspace.clock);
-        let only_looked_at = !was_awake || container.only_looked_at.load(Ordering::Relaxed);
         self.take_up_uploads(&container).await?;
-        let lease = self.lease(&container).await?;
-        // The lease has taken it for a use.
-        container
-            .only_looked_at
-            .store(only_looked_at, Ordering::Relaxed);
+        let lease = self.lease_for(&container, Purpose::Visit).await?;
         Ok(Visit {
             containers: self.clone(),
             container,
