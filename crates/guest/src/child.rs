@@ -44,11 +44,13 @@ pub(crate) struct Child {
 /// Why a child has ended, as far as the guest can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It did what it was to do, or what it did was its own fault.
+    /// It did what it was to do.
     Own,
-    /// A signal, or a program of its own that got one: a call may do that to itself.
+    /// A signal that programs bring upon themselves, or a program of its own that was killed.
+    Hint,
+    /// A signal: a call may send it to itself.
     Signal,
-    /// A signal that nothing but another process can have sent, so early.
+    /// Killed, so early that it has hardly asked for it.
     Blow,
     /// It never became its program, and may be started again.
     Unborn,
@@ -64,9 +66,11 @@ pub(crate) enum Look {
     },
 }
 
-/// For so long after somebody was ended who held up others, what is stopped goes on: a last signal may
-/// have been on its way.
-pub(crate) const AFTERMATH: Duration = Duration::from_secs(2);
+/// For so long after somebody was ended who held up others, what is stopped goes on in the calls that had
+/// begun: a last signal may have been on its way.
+pub(crate) const AFTERMATH: Duration = Duration::from_millis(500);
+/// How long a signal may be on its way that was sent by who is ended.
+pub(crate) const LAST_SIGNAL: Duration = Duration::from_millis(50);
 
 impl Child {
     /// Starts a program with these as its stdin, stdout, and stderr.
@@ -180,14 +184,17 @@ impl Child {
                 self.program.name()
             ));
         }
-        match return_code - 128 {
-            signal if by_signal && !is_own_fault(signal) && self.since.elapsed() < EARLY => {
-                End::Blow
-            }
-            libc::SIGKILL => End::Signal,
-            _ if by_signal => End::Signal,
-            _ => End::Own,
-        }
+        why(return_code - 128, by_signal, self.since.elapsed())
+    }
+
+    /// When it was started.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Has it looked at no later than then.
+    pub(crate) fn look_by(&mut self, at: Instant) {
+        self.next_look = self.next_look.min(at);
     }
 
     /// When to look again whether it is held.
@@ -227,6 +234,17 @@ impl Child {
     }
 }
 
+/// Why a program has ended that had become one; a shell tells of a signal that ended what it ran.
+fn why(signal: i32, by_signal: bool, age: Duration) -> End {
+    match signal {
+        libc::SIGKILL if by_signal && age < EARLY => End::Blow,
+        libc::SIGKILL if !by_signal => End::Hint,
+        _ if !by_signal => End::Own,
+        _ if is_own_fault(signal) => End::Hint,
+        _ => End::Signal,
+    }
+}
+
 /// Signals that a program brings upon itself.
 fn is_own_fault(signal: i32) -> bool {
     matches!(
@@ -241,4 +259,25 @@ fn is_own_fault(signal: i32) -> bool {
             | libc::SIGTRAP
             | libc::SIGXFSZ
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_call_may_have_done_to_itself_is_no_blow() {
+        let long = EARLY * 2;
+        let told = |signal, age| why(signal, false, age);
+        let struck = |signal, age| why(signal, true, age);
+        assert_eq!(struck(libc::SIGKILL, Duration::ZERO), End::Blow);
+        assert_eq!(struck(libc::SIGKILL, long), End::Signal);
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGALRM] {
+            assert_eq!(struck(signal, Duration::ZERO), End::Signal);
+            assert_eq!(told(signal, Duration::ZERO), End::Own);
+        }
+        assert_eq!(struck(libc::SIGSEGV, Duration::ZERO), End::Hint);
+        assert_eq!(told(libc::SIGKILL, Duration::ZERO), End::Hint);
+        assert_eq!(told(3 - 128, Duration::ZERO), End::Own);
+    }
 }

@@ -31,7 +31,7 @@ use crate::room::Desk;
 use crate::sinks::Sinks;
 use crate::skill;
 use crate::sys::{self, Poll};
-use crate::tree::{self, Owner};
+use crate::tree::{self, Hampered, Owner, Past};
 
 /// Programs at once, and files at once; more are refused.
 const MAX_CALLS: usize = 256;
@@ -74,8 +74,12 @@ struct Daemon {
     disk: Option<Watch>,
     desk: Option<Desk>,
     scratch: Vec<u8>,
-    /// Signs, counted, that earlier calls have left something that kills later ones.
+    /// The calls that are over.
+    past: Past,
+    /// Signs, weighed, that earlier calls have left something that kills later ones.
     strikes: u32,
+    /// Whether directories needed repair when they were last looked at.
+    repaired: bool,
     /// When somebody was ended who held up others.
     freed: Option<Instant>,
     /// Whether it is known what the calls have left, none being under way.
@@ -110,7 +114,9 @@ impl Daemon {
             disk: None,
             desk: None,
             scratch: vec![0; SCRATCH_BYTES],
+            past: Past::default(),
             strikes: 0,
+            repaired: false,
             freed: None,
             rested: true,
         })
@@ -379,7 +385,10 @@ impl Daemon {
                 });
             }
             RequestBody::GoOn { tag, answers } => self.go_on(call, &tag, &answers, payload),
-            RequestBody::EndCell { tag } => self.repl.end_cell(&tag, &owners(&self.runs)),
+            RequestBody::EndCell { tag } => {
+                let others = owners(&self.runs);
+                self.repl.end_cell(&tag, &others, &self.past);
+            }
             RequestBody::Edit {
                 edit,
                 path,
@@ -490,7 +499,7 @@ impl Daemon {
             RequestBody::Cancel {} => {
                 self.puts.remove(&call);
                 self.gets.remove(&call);
-                self.repl.forget(call, &owners(&self.runs));
+                self.repl.forget(call, &owners(&self.runs), &self.past);
                 self.end(call, Outcome::Cancelled {});
             }
         }
@@ -618,7 +627,7 @@ impl Daemon {
             .cloned()
             .collect();
         if let Some(run) = self.runs.get_mut(&call)
-            && !run.end(outcome, &others)
+            && !run.end(outcome, &others, &self.past)
             && sys::is_init()
         {
             // A fork bomb that outruns the scans takes the other programs with it.
@@ -636,11 +645,9 @@ impl Daemon {
             .collect();
         for call in overdue {
             let run = self.runs.get(&call);
-            let was_hampered = run.is_some_and(|run| tree::is_hampered(run.owner()));
+            let hampered = run.map_or(Hampered::No, |run| tree::hampered(run.owner()));
             self.end(call, Outcome::TimedOut {});
-            if was_hampered {
-                self.end_left();
-            }
+            self.note_hampered(hampered);
         }
     }
 
@@ -668,7 +675,8 @@ impl Daemon {
                 run.fail_for_disk(full.clone());
             }
         }
-        self.repl.fail_for_disk(&full, &owners(&self.runs));
+        let others = owners(&self.runs);
+        self.repl.fail_for_disk(&full, &others, &self.past);
     }
 
     fn answer_done(&mut self) {
@@ -682,6 +690,7 @@ impl Daemon {
                 run.fail_for_disk(full);
             }
             let output_dir = run.output_dir();
+            self.past.add(run.owner(), run.owner().root.started);
             let (done, payload) = run.finish(settings, &mut self.sinks, &mut self.scratch);
             ended.push((call, output_dir, done, payload));
         }

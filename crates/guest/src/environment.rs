@@ -74,6 +74,13 @@ impl Places {
     }
 }
 
+/// Opens up the directories that hold those of calls, in place of whatever else is there.
+pub(crate) fn make_parents(settings: &Settings) -> io::Result<()> {
+    let root = Directory::own(Path::new(&settings.files_root))?;
+    root.enter_own(INPUT)?;
+    root.enter_own(OUTPUT).map(drop)
+}
+
 /// Opens `<files_root>/input/<tag>`, made if need be, in place of whatever else is there.
 pub(crate) fn own_input(root: &Path, tag: &str) -> io::Result<Directory> {
     Directory::own(root)?.enter_own(INPUT)?.enter_own(tag)

@@ -19,13 +19,15 @@ use crate::ended::Ended;
 use crate::environment::{Places, variables};
 use crate::sinks::Sinks;
 use crate::sys::{self, Change, Poll, Program};
-use crate::tree::{self, Owner};
+use crate::tree::{self, Owner, Past};
 
 /// The kernel takes no longer argument (`MAX_ARG_STRLEN`, with its NUL); longer commands become a file.
 const MAX_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
-/// How long the output of processes that outlive their call is still its output. Enough for the end of
-/// a process substitution, too short to notice when a server was started in the background.
+/// How long the output of processes that outlive their call is still its output. Enough for one that is
+/// about to end, too short to notice when a server was started in the background.
 const LINGER: Duration = Duration::from_millis(20);
+/// The same while one of them is a filter that the shell has put behind the call's programs.
+const LINGER_FOR_FILTERS: Duration = Duration::from_secs(1);
 
 /// The exit status of a shell for a program that it cannot run.
 const NEVER_RAN: i32 = 126;
@@ -53,6 +55,8 @@ pub(crate) struct Run {
     /// How it will have ended, if we ended it.
     ending: Option<Outcome>,
     return_code: Option<i32>,
+    /// When its first process had ended.
+    ended: Option<Instant>,
     stdout: Stream,
     stderr: Stream,
     script: Option<PathBuf>,
@@ -168,6 +172,7 @@ pub(crate) fn start(settings: &Settings, job: &Job<'_>) -> Result<Run, Refusal> 
             .unwrap_or_else(|| Instant::now() + Duration::from_hours(24)),
         ending: None,
         return_code: None,
+        ended: None,
         stdout,
         stderr,
         script,
@@ -307,12 +312,12 @@ impl Run {
     }
 
     /// Ends it with its whole tree. `false` if it would not end.
-    pub(crate) fn end(&mut self, outcome: Outcome, others: &[Owner]) -> bool {
+    pub(crate) fn end(&mut self, outcome: Outcome, others: &[Owner], past: &Past) -> bool {
         if self.return_code.is_some() || self.ending.is_some() {
             return true;
         }
         self.ending = Some(outcome);
-        tree::kill(&self.owner, others)
+        tree::kill(&self.owner, others, past)
     }
 
     /// Its disk is full: it fails, and says why below its stderr.
@@ -335,15 +340,31 @@ impl Run {
             let message = message.to_owned();
             self.ending = Some(Outcome::CouldNotStart { message });
         }
+        let now = Instant::now();
         self.return_code = Some(return_code);
-        self.deadline = Instant::now() + LINGER;
+        self.ended = Some(now);
+        self.deadline = now + LINGER;
         self.ending.is_none().then_some(end)
     }
 
     /// Whether there is nothing more to wait for.
-    pub(crate) fn is_done(&self, now: Instant) -> bool {
+    pub(crate) fn is_done(&mut self, now: Instant) -> bool {
         let silent = self.stdout.pipe.is_none() && self.stderr.pipe.is_none();
-        self.return_code.is_some() && (silent || self.deadline <= now)
+        self.return_code.is_some() && (silent || (self.deadline <= now && !self.waits_on(now)))
+    }
+
+    /// Whether it has left a filter, whose output comes when it is done and not at a certain time.
+    fn waits_on(&mut self, now: Instant) -> bool {
+        let Some(ended) = self.ended.filter(|_| self.ending.is_none()) else {
+            return false;
+        };
+        let last = ended + LINGER_FOR_FILTERS;
+        let waits = now < last && tree::has_filter(&self.owner);
+        if waits {
+            // Twice as far each time: the end of a filter that has the pipes for itself is seen at once.
+            self.deadline = (now + now.duration_since(ended).max(LINGER)).min(last);
+        }
+        waits
     }
 
     pub(crate) fn watch(&mut self, poll: &mut Poll) {

@@ -14,13 +14,13 @@ use guest_proto::{
     AnswerBody, CodeAnswer, ErrorKind, ExecDone, Outcome, Settings, WaitingCell, is_call_tag,
 };
 
-use crate::child::{AFTERMATH, End, Look};
+use crate::child::{AFTERMATH, End, LAST_SIGNAL, Look};
 use crate::ended::Ended;
 use crate::exec::could_not_start;
 use crate::out::Out;
 use crate::sinks::Sinks;
 use crate::sys::{Change, Poll};
-use crate::tree::{self, Killed, Owner};
+use crate::tree::{self, Hampered, Killed, Owner, Past};
 pub(crate) use cell::Job;
 use cell::{Cell, Stop};
 use interpreter::{Interpreter, Said};
@@ -59,6 +59,8 @@ pub(crate) struct Around<'a> {
     pub(crate) scratch: &'a mut [u8],
     /// The calls that are no cells.
     pub(crate) others: &'a [Owner],
+    /// The calls that are over, cells too.
+    pub(crate) past: &'a mut Past,
 }
 
 impl Repl {
@@ -148,24 +150,24 @@ impl Repl {
 
     /// Nobody waits for this call any more. A cell that its client knows goes on, for at most its time:
     /// the client may ask again.
-    pub(crate) fn forget(&mut self, call: u64, others: &[Owner]) {
+    pub(crate) fn forget(&mut self, call: u64, others: &[Owner], past: &Past) {
         self.queue.retain(|job| job.asker != call);
         if let Some(cell) = &mut self.current
             && cell.asker == Some(call)
         {
             cell.asker = None;
             if !cell.is_known {
-                self.kill(Outcome::Cancelled {}, others);
+                self.kill(Outcome::Cancelled {}, others, past);
             }
         }
     }
 
     /// Ends a cell, wherever it is.
-    pub(crate) fn end_cell(&mut self, tag: &str, others: &[Owner]) {
+    pub(crate) fn end_cell(&mut self, tag: &str, others: &[Owner], past: &Past) {
         self.queue.retain(|job| job.tag != tag);
         self.finished.retain(|finished| finished.tag != tag);
         if self.current.as_ref().is_some_and(|cell| cell.tag == tag) {
-            self.kill(Outcome::Cancelled {}, others);
+            self.kill(Outcome::Cancelled {}, others, past);
         }
     }
 
@@ -187,30 +189,30 @@ impl Repl {
     }
 
     /// Ends the cell that no client can know of.
-    pub(crate) fn release(&mut self, others: &[Owner]) {
+    pub(crate) fn release(&mut self, others: &[Owner], past: &Past) {
         if self
             .current
             .as_ref()
             .is_some_and(|cell| cell.asker.is_none() && !cell.is_known)
         {
-            self.kill(Outcome::Cancelled {}, others);
+            self.kill(Outcome::Cancelled {}, others, past);
         }
     }
 
     /// The disk is full: the cell fails, and with it the interpreter.
-    pub(crate) fn fail_for_disk(&mut self, remark: &str, others: &[Owner]) {
+    pub(crate) fn fail_for_disk(&mut self, remark: &str, others: &[Owner], past: &Past) {
         if let Some(cell) = &mut self.current {
             cell.remark.get_or_insert_with(|| remark.to_owned());
         }
-        self.kill(Outcome::Exited {}, others);
+        self.kill(Outcome::Exited {}, others, past);
     }
 
-    fn kill(&mut self, outcome: Outcome, others: &[Owner]) {
+    fn kill(&mut self, outcome: Outcome, others: &[Owner], past: &Past) {
         if let Some(cell) = &mut self.current {
             cell.ending.get_or_insert(outcome);
         }
         if let Some(interpreter) = &mut self.interpreter {
-            interpreter.kill(others);
+            interpreter.kill(others, past);
         }
     }
 
@@ -229,10 +231,11 @@ impl Repl {
         [deadline, held].into_iter().flatten().min()
     }
 
-    /// Takes in what the interpreter has said and written.
-    pub(crate) fn read(&mut self, poll: &Poll, around: &mut Around<'_>) {
+    /// Takes in what the interpreter has said and written. Answers what had kept a cell from getting on
+    /// that has run out of time.
+    pub(crate) fn read(&mut self, poll: &Poll, around: &mut Around<'_>) -> Hampered {
         let Some(interpreter) = &mut self.interpreter else {
-            return;
+            return Hampered::No;
         };
         let most = around.settings.max_code_args_bytes;
         let said = interpreter.read(poll, around.scratch, most);
@@ -244,7 +247,10 @@ impl Repl {
                     };
                     match cell.take_calls(calls, around.settings) {
                         Ok(()) => cell.tell_if_waiting(around.out),
-                        Err(reason) => return self.break_off(&reason.to_string(), around.others),
+                        Err(reason) => {
+                            self.break_off(&reason.to_string(), around.others, around.past);
+                            return Hampered::No;
+                        }
                     }
                 }
                 Said::Done(code) => {
@@ -260,30 +266,30 @@ impl Repl {
                     }
                 }
                 Said::Nonsense(reason) => {
-                    return self.break_off(&reason, around.others);
+                    self.break_off(&reason, around.others, around.past);
+                    return Hampered::No;
                 }
             }
         }
+        let mut hampered = Hampered::No;
         if let Some(cell) = &self.current
             && cell.is_overdue(Instant::now())
         {
-            let was_hampered = self.owner().is_some_and(tree::is_hampered);
-            self.kill(Outcome::TimedOut {}, around.others);
-            if was_hampered {
-                tree::kill_strangers(around.others);
-            }
+            hampered = self.owner().map_or(Hampered::No, tree::hampered);
+            self.kill(Outcome::TimedOut {}, around.others, around.past);
         }
         self.look(around.others);
         self.advance(around);
+        hampered
     }
 
     /// The interpreter does not keep to its words: it ends, as code in it may have wanted.
-    fn break_off(&mut self, reason: &str, others: &[Owner]) {
+    fn break_off(&mut self, reason: &str, others: &[Owner], past: &Past) {
         if let Some(cell) = &mut self.current {
             let remark = format!("sandtable: the interpreter was ended: {reason}");
             cell.remark.get_or_insert(remark);
         }
-        self.kill(Outcome::Exited {}, others);
+        self.kill(Outcome::Exited {}, others, past);
     }
 
     /// A process was stopped or has ended; `false` if it is not the interpreter. Says why a cell ended
@@ -345,7 +351,9 @@ impl Repl {
                 || tree::kill_former(own, others, since) != Killed::Nobody)
         {
             self.freed = Some(now);
+            interpreter.child().look_by(now + 2 * LAST_SIGNAL);
         }
+        let own = interpreter.owner();
         if self.freed.is_some_and(|freed| now < freed + AFTERMATH) {
             tree::go_on(own);
         }
@@ -360,6 +368,8 @@ impl Repl {
         let Some(interpreter) = &mut self.interpreter else {
             return;
         };
+        let (owner, since) = (interpreter.owner(), interpreter.cell_since());
+        around.past.add(owner, since);
         let (stdout, stderr) = interpreter.cut_output(around.settings, around.scratch);
         let failure = interpreter.child().failure().map(str::to_owned);
         let ended = Ended {
@@ -427,6 +437,8 @@ impl Repl {
                 }
             };
             interpreter.begin(&job, around.settings, around.scratch);
+            // Who held an earlier cell is gone.
+            self.freed = None;
             Ok(())
         });
         match begun {

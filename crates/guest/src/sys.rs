@@ -348,6 +348,18 @@ pub(crate) fn is_warden(pid: i32) -> bool {
     confinement().is_some() && Some(pid) == rustix::process::getppid().map(Pid::as_raw_pid)
 }
 
+/// The time since boot, by which the starts of processes are told; also what the machine slept through.
+pub(crate) fn since_boot() -> Duration {
+    // SAFETY: the record is plain numbers and lives through the call, which does not fail on a known clock.
+    let now = unsafe {
+        let mut now: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now);
+        now
+    };
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
 /// Whether there are processes beside this one, for PID 1; elsewhere there is no telling.
 pub(crate) fn has_company() -> bool {
     // SAFETY: `kill` takes integers only; signal 0 is never sent.

@@ -2,7 +2,10 @@
 //!
 //! Parents and sessions show most of it. A daemon that forked twice into a session of its own becomes
 //! the guest's child; its environment names its call, or else its output or the time of its start does.
-//! One that hides all three while an older call runs too is left alone: it may be that call's.
+//! One that hides all three while an older call runs too is left alone: it may be that call's. What calls
+//! that are over have left is known by their sessions, and by their names if it began in their time.
+
+mod past;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -12,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::{decoy, sys};
+pub(crate) use past::Past;
 
 /// Scans after which a tree counts as a fork bomb. Each one kills all it sees.
 const MAX_SCANS: usize = 100;
@@ -73,9 +77,11 @@ pub(crate) enum Killed {
     Outrun,
 }
 
-/// Kills the processes of `target`, and none of the other calls under way. `false` if it would not end.
-pub(crate) fn kill(target: &Owner, others: &[Owner]) -> bool {
-    kill_to_the_last(|processes| members(target, others, processes, own_pid())) != Killed::Outrun
+/// Kills the processes of `target`, and none of the other calls, under way or over. `false` if it would
+/// not end.
+pub(crate) fn kill(target: &Owner, others: &[Owner], past: &Past) -> bool {
+    let members = |processes: &[Process]| members(target, others, past, processes, own_pid());
+    kill_to_the_last(members) != Killed::Outrun
 }
 
 /// Kills what belongs to none of `kept` by session or by birth: what calls that are over have left, and
@@ -106,19 +112,42 @@ pub(crate) fn kill_former(owner: &Owner, others: &[Owner], since: u64) -> Killed
 
 /// Now, as the start of a process is told: in clock ticks since boot, a hundred a second.
 pub(crate) fn now() -> u64 {
-    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let seconds = uptime.split_ascii_whitespace().next().unwrap_or_default();
-    // With two digits behind the point.
-    seconds.replace('.', "").parse().unwrap_or(0)
+    let hundredths = sys::since_boot().as_millis() / 10;
+    u64::try_from(hundredths).unwrap_or(u64::MAX)
 }
 
 /// Whether there is anybody of whom the guest has no account: what calls that are over have left, or
 /// code that an idle interpreter runs beside its cells.
 pub(crate) fn has_strangers(interpreter: Option<&Owner>) -> bool {
-    scan().iter().any(|process| {
+    are_strange(&scan(), interpreter)
+}
+
+/// As [`has_strangers`], while no call is under way; forgets the calls of which nobody is left.
+pub(crate) fn take_stock(interpreter: Option<&Owner>, past: &mut Past) -> bool {
+    let mut processes = scan();
+    let are_strange = are_strange(&processes, interpreter);
+    let is_interpreter = |pid: i32| interpreter.is_some_and(|own| own.root.pid == pid);
+    processes.retain(|process| process.pid != own_pid() && !is_interpreter(process.pid));
+    past.forget_gone(&processes);
+    are_strange
+}
+
+fn are_strange(processes: &[Process], interpreter: Option<&Owner>) -> bool {
+    processes.iter().any(|process| {
         process.pid != own_pid()
             && (process.threads > 1 || interpreter.is_none_or(|own| own.root.pid != process.pid))
     })
+}
+
+/// Whether the shell of a call that has ended has left a filter for its output (`> >(tee log)`): what
+/// reads a pipe and writes to the call's.
+pub(crate) fn has_filter(owner: &Owner) -> bool {
+    let mut processes = scan().into_iter();
+    processes.any(|process| belongs_by_session(&process, owner) && is_filter(process.pid, owner))
+}
+
+fn is_filter(pid: i32, owner: &Owner) -> bool {
+    pipe_at(pid, 0).is_some_and(|inode| !owner.pipes.contains(&inode)) && writes_to(pid, owner)
 }
 
 /// How many processes and threads there are that are neither the guest's nor the interpreter's own.
@@ -140,13 +169,32 @@ pub(crate) fn go_on(owner: &Owner) {
     }
 }
 
-/// Whether a call cannot get on: a process of it is stopped, or held by a tracer of others.
-pub(crate) fn is_hampered(owner: &Owner) -> bool {
+/// What keeps a call from getting on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hampered {
+    No,
+    /// A process of it is stopped, as a call may do to itself.
+    Stopped,
+    /// A process of it is held by a tracer of others.
+    Traced,
+}
+
+/// Whether a call cannot get on.
+pub(crate) fn hampered(owner: &Owner) -> Hampered {
     let processes = scan();
     let ours = kin(std::slice::from_ref(owner), &processes);
-    processes
-        .iter()
-        .any(|process| ours.contains(&process.pid) && is_held_up(process, &ours))
+    let mut hampered = Hampered::No;
+    for process in &processes {
+        if !ours.contains(&process.pid) {
+            continue;
+        }
+        match process.state {
+            STOPPED => hampered = Hampered::Stopped,
+            TRACED if is_traced_by_others(process.pid, &ours) => return Hampered::Traced,
+            _ => {}
+        }
+    }
+    hampered
 }
 
 /// Whether a call's first process stands still and is none of its own that holds it.
@@ -164,13 +212,8 @@ pub(crate) fn is_held(root: Root) -> bool {
     })
 }
 
-fn is_held_up(process: &Process, ours: &HashSet<i32>) -> bool {
-    match process.state {
-        STOPPED => true,
-        TRACED => tracer_of(process.pid)
-            .is_some_and(|tracer| !ours.contains(&tracer) && !sys::is_warden(tracer)),
-        _ => false,
-    }
+fn is_traced_by_others(pid: i32, ours: &HashSet<i32>) -> bool {
+    tracer_of(pid).is_some_and(|tracer| !ours.contains(&tracer) && !sys::is_warden(tracer))
 }
 
 /// `None` once nobody of the sandbox traces it: what the warden stops may go on between the look at its
@@ -269,19 +312,24 @@ fn own_pid() -> i32 {
     std::process::id().cast_signed()
 }
 
-fn members(target: &Owner, others: &[Owner], processes: &[Process], guest: i32) -> HashSet<i32> {
+fn members(
+    target: &Owner,
+    others: &[Owner],
+    past: &Past,
+    processes: &[Process],
+    guest: i32,
+) -> HashSet<i32> {
     let mut ours = HashSet::new();
     let mut foreign: HashSet<i32> = HashSet::new();
+    let mut roots = past.sessions(processes);
+    roots.extend(others.iter().map(|other| other.root));
     for process in processes {
-        if belongs_by_session(process, target) {
+        if is_of_session(process, target.root) {
             ours.insert(process.pid);
-        } else if others
-            .iter()
-            .any(|other| belongs_by_session(process, other))
-        {
+        } else if roots.iter().any(|root| is_of_session(process, *root)) {
             foreign.insert(process.pid);
         } else if process.parent == guest {
-            if is_our_orphan(process, target, others) {
+            if is_our_orphan(process, target, others, past) {
                 ours.insert(process.pid);
             } else {
                 foreign.insert(process.pid);
@@ -294,19 +342,23 @@ fn members(target: &Owner, others: &[Owner], processes: &[Process], guest: i32) 
 }
 
 fn belongs_by_session(process: &Process, owner: &Owner) -> bool {
-    // The start guards against a later process that got the number of a session long gone.
-    (process.session == owner.root.pid || process.pid == owner.root.pid)
-        && process.started >= owner.root.started
+    is_of_session(process, owner.root)
 }
 
-fn is_our_orphan(process: &Process, target: &Owner, others: &[Owner]) -> bool {
+fn is_of_session(process: &Process, root: Root) -> bool {
+    // The start guards against a later process that got the number of a session long gone.
+    (process.session == root.pid || process.pid == root.pid) && process.started >= root.started
+}
+
+fn is_our_orphan(process: &Process, target: &Owner, others: &[Owner], past: &Past) -> bool {
     match output_dir_of(process.pid) {
         Some(output_dir) if output_dir == target.output_dir => true,
         // A program may say so of itself: it is believed if it can be another call's.
         Some(output_dir)
             if is_sibling(&output_dir, &target.output_dir)
                 && (process.started < target.root.started
-                    || others.iter().any(|other| other.output_dir == output_dir)) =>
+                    || others.iter().any(|other| other.output_dir == output_dir)
+                    || past.knows(&output_dir, process.started)) =>
         {
             false
         }
@@ -323,11 +375,15 @@ fn is_our_orphan(process: &Process, target: &Owner, others: &[Owner]) -> bool {
 }
 
 fn writes_to(pid: i32, owner: &Owner) -> bool {
-    [1, 2].iter().any(|fd| {
-        fs::metadata(format!("/proc/{pid}/fd/{fd}")).is_ok_and(|metadata| {
-            metadata.file_type().is_fifo() && owner.pipes.contains(&metadata.ino())
-        })
-    })
+    [1, 2]
+        .iter()
+        .any(|fd| pipe_at(pid, *fd).is_some_and(|inode| owner.pipes.contains(&inode)))
+}
+
+/// The inode number of the pipe that a process has at a descriptor.
+fn pipe_at(pid: i32, fd: i32) -> Option<u64> {
+    let metadata = fs::metadata(format!("/proc/{pid}/fd/{fd}")).ok()?;
+    metadata.file_type().is_fifo().then(|| metadata.ino())
 }
 
 /// Whether two paths are entries of one directory: both are some call's `$OUTPUT_DIR`.
@@ -435,11 +491,14 @@ fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     const GUEST: i32 = 1;
 
-    fn process(pid: i32, parent: i32, session: i32, started: u64) -> Process {
+    pub(super) fn process(pid: i32, parent: i32, session: i32, started: u64) -> Process {
         Process {
             pid,
             parent,
@@ -450,7 +509,7 @@ mod tests {
         }
     }
 
-    fn owner(pid: i32, started: u64) -> Owner {
+    pub(super) fn owner(pid: i32, started: u64) -> Owner {
         Owner {
             root: Root { pid, started },
             output_dir: "/nowhere/0000000000000000".to_owned(),
@@ -488,7 +547,7 @@ mod tests {
             process(A + 4, A + 3, A + 3, 104),
             process(A - 5, GUEST, A - 5, 50),
         ];
-        let got = members(&owner(A, 100), &[], &processes, GUEST);
+        let got = members(&owner(A, 100), &[], &Past::default(), &processes, GUEST);
         assert_eq!(got, HashSet::from([A, A + 1, A + 2, A + 3, A + 4]));
     }
 
@@ -513,7 +572,67 @@ mod tests {
             process(B + 2, GUEST, B + 2, 112),
             process(A + 3, GUEST, A + 3, 105),
         ];
-        let got = members(&owner(A, 100), &[owner(B, 110)], &processes, GUEST);
+        let others = [owner(B, 110)];
+        let got = members(&owner(A, 100), &others, &Past::default(), &processes, GUEST);
         assert_eq!(got, HashSet::from([A, A + 3]));
+    }
+
+    #[test]
+    fn what_is_in_the_session_of_a_call_that_is_over_is_that_calls() {
+        let processes = [
+            process(A, GUEST, A, 100),
+            // `nohup server &`, and what it starts later.
+            process(B + 1, GUEST, B, 115),
+            process(B + 2, B + 1, B, 200),
+            process(A + 3, GUEST, A + 3, 115),
+        ];
+        let past = Past::of(&owner(B, 110), 110, 120);
+        let got = members(&owner(A, 100), &[], &past, &processes, GUEST);
+        assert_eq!(got, HashSet::from([A, A + 3]));
+    }
+
+    #[test]
+    fn the_name_of_a_call_that_is_over_counts_for_who_began_in_its_time() {
+        let tag = "/nowhere/00000000000000bb";
+        let mut sleep = Command::new("sleep");
+        let mut child = sleep.arg("100").env("OUTPUT_DIR", tag).spawn().unwrap();
+        let pid = child.id().cast_signed();
+        // Until it is `sleep`, its environment is the test's.
+        while output_dir_of(pid).as_deref() != Some(tag) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let mut other = owner(B, 110);
+        tag.clone_into(&mut other.output_dir);
+        let past = Past::of(&other, 110, 120);
+        let ours = |started| {
+            let processes = [process(A, GUEST, A, 100), process(pid, GUEST, pid, started)];
+            members(&owner(A, 100), &[], &past, &processes, GUEST).contains(&pid)
+        };
+        let seen = [ours(105), ours(115), ours(125)];
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(seen, [true, false, true]);
+    }
+
+    #[test]
+    fn a_filter_reads_a_pipe_and_writes_to_the_calls() {
+        let inode = |pipe: &dyn AsRawFd| {
+            let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+            fs::metadata(path).unwrap().ino()
+        };
+        let mut cat = Command::new("cat");
+        cat.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = cat.spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let mut own = owner(pid, 0);
+        own.pipes = vec![inode(child.stdout.as_ref().unwrap())];
+        let is_one = is_filter(pid, &own);
+        own.pipes.push(inode(child.stdin.as_ref().unwrap()));
+        let reads_its_own = is_filter(pid, &own);
+        own.pipes = vec![0];
+        let writes_elsewhere = is_filter(pid, &own);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(is_one && !reads_its_own && !writes_elsewhere);
     }
 }

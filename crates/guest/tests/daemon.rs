@@ -377,3 +377,110 @@ fn the_directory_of_a_calls_outputs_is_made_once() {
     // One change, whose name has 16 digits and is padded: it is never taken away to be made again.
     assert_eq!(bytes, 16 + 32);
 }
+
+#[test]
+fn a_call_that_is_ended_takes_nothing_along_that_others_have_left() {
+    let mut guest = Guest::start();
+    assert!(!guest.hello());
+    let work = guest.root.path().join("work");
+    // Its daemon says nothing of where it comes from.
+    guest.bash(
+        2,
+        "(env -i setsid bash -c 'echo $BASHPID > daemon; exec sleep 1000' > /dev/null 2>&1 <&- &); \
+         echo $$ > self; sleep 1000",
+        60_000,
+    );
+    let gone = [appears(&work.join("daemon")), appears(&work.join("self"))];
+    guest.bash(
+        3,
+        "sleep 1000 > /dev/null 2>&1 & echo $! > background; \
+         (setsid bash -c 'echo $BASHPID > session; exec sleep 1000' > /dev/null 2>&1 &); \
+         until [ -s session ]; do sleep 0.01; done",
+        60_000,
+    );
+    assert_eq!(guest.done(3).0.return_code, 0);
+    let left = ["background", "session"].map(|name| appears(&work.join(name)));
+    guest.send(2, RequestBody::Cancel {}, &[]);
+    assert_eq!(guest.done(2).0.outcome, Outcome::Cancelled {});
+    assert_eq!(left.each_ref().map(|pid| is_alive(pid)), [true, true]);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while gone.iter().any(|pid| is_alive(pid)) {
+        assert!(Instant::now() < deadline, "{gone:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_filter_of_the_shell_is_waited_for_and_a_server_is_not() {
+    let mut guest = Guest::start();
+    assert!(!guest.hello());
+    guest.bash(2, "echo hi > >(sleep 0.2; tr a-z A-Z)", 60_000);
+    assert_eq!(guest.done(2).1, "HI\n");
+    guest.bash(3, "echo hi > >(sleep 1000; cat)", 60_000);
+    assert_eq!(guest.done(3).1, "");
+    let begun = Instant::now();
+    guest.bash(4, "sleep 1000 & echo hi", 60_000);
+    assert_eq!(guest.done(4).1, "hi\n");
+    assert!(begun.elapsed() < Duration::from_millis(900));
+}
+
+#[test]
+fn what_a_call_does_to_itself_costs_others_nothing_the_first_time() {
+    let Some(mut guest) = Guest::start_as_init() else {
+        return;
+    };
+    assert!(guest.hello());
+    guest.bash(2, "sleep 1000 > /dev/null 2>&1 & echo $! > left", 60_000);
+    assert_eq!(guest.done(2).0.return_code, 0);
+    let accidents = [
+        (1, "chmod 500 .; chmod 0 $INPUT_DIR", 60_000),
+        (1, "kill $$", 60_000),
+        (1, "kill -INT $$", 60_000),
+        (2, "exit 137", 60_000),
+        (1, "setsid sleep 100 & kill -STOP $!; sleep 100", 300),
+    ];
+    let mut call = 3;
+    for (times, accident, timeout_ms) in accidents {
+        for _ in 0..times {
+            guest.bash(call, accident, timeout_ms);
+            guest.done(call);
+            call += 1;
+        }
+        guest.bash(call, "touch here; kill -0 $(cat left)", 60_000);
+        assert_eq!(guest.done(call).0.return_code, 0, "{accident}");
+        call += 1;
+    }
+    // One that closes them again and again is ended.
+    guest.bash(
+        call,
+        "(while :; do chmod 0 .; done) > /dev/null 2>&1 & sleep 0.1",
+        60_000,
+    );
+    guest.done(call);
+    guest.bash(call + 1, "touch here && echo open", 60_000);
+    assert_eq!(guest.done(call + 1).1, "open\n");
+}
+
+#[test]
+fn what_a_call_has_stopped_stays_so_also_after_somebody_was_ended() {
+    let Some(mut guest) = Guest::start_as_init() else {
+        return;
+    };
+    assert!(guest.hello());
+    guest.bash(2, "sleep 1000 > /dev/null 2>&1 &", 60_000);
+    guest.done(2);
+    // Held, as it seems, by what the call before has left.
+    guest.bash(
+        3,
+        "(sleep 0.1; kill -CONT $$) & kill -STOP $$; wait",
+        60_000,
+    );
+    guest.done(3);
+    guest.bash(
+        4,
+        "set -m; sleep 1000 > /dev/null & kill -STOP $!; sleep 0.3; cut -d' ' -f3 /proc/$!/stat; kill -9 $!",
+        60_000,
+    );
+    let said = guest.done(4).1;
+    assert!(said.starts_with("T\n"), "{said}");
+}

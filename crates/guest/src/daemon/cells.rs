@@ -7,6 +7,7 @@ use crate::child::End;
 use crate::exec::make_places;
 use crate::repl::{Around, Job, Repl};
 use crate::sys::{Change, Poll};
+use crate::tree::Hampered;
 
 impl Daemon {
     pub(super) fn cell(&mut self, job: Job) {
@@ -26,7 +27,9 @@ impl Daemon {
         if self.repl.is_idle() {
             return;
         }
-        self.with_repl(|repl, around| repl.read(poll, around));
+        let mut hampered = Hampered::No;
+        self.with_repl(|repl, around| hampered = repl.read(poll, around));
+        self.note_hampered(hampered);
     }
 
     /// A process that runs no call was stopped or has ended; `false` if it is not the interpreter.
@@ -48,6 +51,7 @@ impl Daemon {
             sinks: &mut self.sinks,
             scratch: &mut self.scratch,
             others: &others,
+            past: &mut self.past,
         };
         work(&mut self.repl, &mut around);
     }

@@ -65,6 +65,6 @@ impl Daemon {
         for call in earlier {
             self.end(call, Outcome::Cancelled {});
         }
-        self.repl.release(&owners(&self.runs));
+        self.repl.release(&owners(&self.runs), &self.past);
     }
 }

@@ -3,21 +3,31 @@
 //! Code may leave processes, and they may send signals to all that have their uid. Whoever stands in the
 //! way of a call is ended: first what belongs to no call, then the interpreter if it runs no cell, and
 //! before a program has begun, in the end, everybody else.
+//!
+//! What a call may have done to itself is an accident the first time, and nobody is ended for it: the guest
+//! undoes it, or puts out a decoy, and looks whether it happens again.
 
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use guest_proto::{ErrorKind, Settings};
 
 use super::{Daemon, owners};
-use crate::child::{AFTERMATH, End, Look};
+use crate::child::{AFTERMATH, End, LAST_SIGNAL, Look};
 use crate::decoy;
 use crate::directory;
+use crate::environment::make_parents;
 use crate::files::Failure;
 use crate::sys;
-use crate::tree::{self, Killed, Owner};
+use crate::tree::{self, Hampered, Killed, Owner};
 
-/// Calls in a row that were ended by signals, after which what is left of others is the reason.
-const MAX_STRIKES: u32 = 2;
+/// The weight of the signs in calls in a row after which what is left of others is the reason.
+const MAX_STRIKES: u32 = 4;
+const HINT: u32 = 1;
+const SIGNAL: u32 = 2;
+/// How long the guest looks, in steps, whether something happens again.
+const TRIAL: Duration = Duration::from_millis(50);
+const STEP: Duration = Duration::from_millis(5);
 /// Starts of one program, or looks at one that is held before it runs, after which other calls go.
 const PATIENCE: u32 = 4;
 
@@ -29,15 +39,28 @@ enum Spared {
     Nobody,
 }
 
+/// The news of children.
+#[derive(Debug, Default)]
+struct News {
+    unborn: Vec<u64>,
+    /// Whether a call has met something that others may have done.
+    is_sign: bool,
+    decoy_struck: bool,
+}
+
 impl Daemon {
-    /// Takes note of what has become of children.
+    /// Takes note of what has become of children, and does what follows from it.
     pub(super) fn reap(&mut self) {
-        let mut unborn = Vec::new();
-        let mut decoy_struck = false;
+        let mut news = News::default();
+        self.hear_of_children(&mut news);
+        self.act_on(news);
+    }
+
+    fn hear_of_children(&mut self, news: &mut News) {
         while let Ok(Some((pid, change))) = sys::reap() {
             if decoy::is_decoy(pid) {
                 decoy::lose(change);
-                decoy_struck = true;
+                news.decoy_struck = true;
                 continue;
             }
             let run = self
@@ -46,7 +69,8 @@ impl Daemon {
                 .find(|(_, run)| run.pid() == pid && run.is_under_way());
             let end = if let Some((call, run)) = run {
                 let end = run.changed(change);
-                unborn.extend((end == Some(End::Unborn)).then_some(*call));
+                news.unborn
+                    .extend((end == Some(End::Unborn)).then_some(*call));
                 end
             } else {
                 let (is_ours, end) = self.interpreter_changed(pid, change);
@@ -54,9 +78,15 @@ impl Daemon {
                 self.rested &= is_ours;
                 end
             };
-            self.count(end);
+            news.is_sign |= self.count(end);
         }
-        if decoy_struck {
+    }
+
+    fn act_on(&mut self, mut news: News) {
+        if news.is_sign && self.strikes < MAX_STRIKES && self.is_decoy_struck(&mut news) {
+            self.strikes += MAX_STRIKES;
+        }
+        if news.decoy_struck {
             self.rested = false;
             if self.is_at_rest() {
                 self.clear_way();
@@ -66,18 +96,55 @@ impl Daemon {
             self.strikes = 0;
             self.end_suspects();
         }
-        for call in unborn {
+        for call in news.unborn {
             self.start_again(call);
         }
     }
 
-    fn count(&mut self, end: Option<End>) {
-        self.strikes = match end {
-            None | Some(End::Unborn) => self.strikes,
-            Some(End::Own) => 0,
-            Some(End::Signal) => self.strikes + 1,
-            Some(End::Blow) => self.strikes + MAX_STRIKES,
+    /// Weighs the end of a call; whether it is a sign of others.
+    fn count(&mut self, end: Option<End>) -> bool {
+        let weight = match end {
+            None | Some(End::Unborn) => return false,
+            Some(End::Own) => {
+                self.strikes = 0;
+                return false;
+            }
+            Some(End::Hint) => HINT,
+            Some(End::Signal) => SIGNAL,
+            Some(End::Blow) => MAX_STRIKES,
         };
+        self.strikes += weight;
+        true
+    }
+
+    /// Whether somebody strikes a decoy, as a call was struck.
+    fn is_decoy_struck(&mut self, news: &mut News) -> bool {
+        if sys::is_init() && !news.decoy_struck && tree::has_strangers(self.repl.owner()) {
+            decoy::put_out();
+            let end = Instant::now() + TRIAL;
+            while decoy::is_out() && Instant::now() < end {
+                thread::sleep(STEP);
+                self.hear_of_children(news);
+            }
+        }
+        news.decoy_struck
+    }
+
+    /// Takes note of what had kept a call from getting on that was ended for its time.
+    pub(super) fn note_hampered(&mut self, hampered: Hampered) {
+        match hampered {
+            Hampered::No => {}
+            Hampered::Stopped => {
+                let is_sign = self.count(Some(End::Signal));
+                self.act_on(News {
+                    is_sign,
+                    ..News::default()
+                });
+            }
+            Hampered::Traced => {
+                self.end_strangers(Spared::Calls);
+            }
+        }
     }
 
     /// Whether no call is under way.
@@ -125,9 +192,10 @@ impl Daemon {
                     true
                 }
             };
-            let is_aftermath = self.freed.is_some_and(|freed| now < freed + AFTERMATH);
-            if (goes_on || is_aftermath)
-                && let Some(run) = self.runs.get(&call)
+            let freed = self.freed.filter(|freed| now < *freed + AFTERMATH);
+            if let Some(run) = self.runs.get_mut(&call)
+                // What began later, nobody but itself has stopped.
+                && (goes_on || freed.is_some_and(|freed| run.child().since() < freed + LAST_SIGNAL))
             {
                 tree::go_on(run.owner());
             }
@@ -155,16 +223,39 @@ impl Daemon {
                 && self.end_strangers(Spared::CallsUnderWay) != Killed::Nobody)
     }
 
-    /// Puts directories in place; if that needed repair, what may do the damage again is ended, and they are put in
+    /// Puts directories in place; if somebody undoes that, who may have done it is ended, and they are put in
     /// place once more. `None` without settings.
     pub(super) fn secure<T>(&mut self, put_in_place: impl Fn(&Settings) -> T) -> Option<T> {
         let before = directory::repairs();
-        let done = put_in_place(self.settings.as_ref()?);
-        if directory::repairs() == before {
-            return Some(done);
+        let mut done = put_in_place(self.settings.as_ref()?);
+        let is_undone = self.is_undone(directory::repairs() != before, |settings| {
+            done = put_in_place(settings);
+        });
+        if is_undone {
+            self.end_suspects();
+            return self.settings.as_ref().map(put_in_place);
         }
-        self.end_suspects();
-        self.settings.as_ref().map(put_in_place)
+        Some(done)
+    }
+
+    /// Whether it is no accident that directories needed repair: they need it again at once, or did when they were
+    /// last looked at.
+    fn is_undone(&mut self, repaired: bool, mut put_in_place: impl FnMut(&Settings)) -> bool {
+        let comes_back = std::mem::replace(&mut self.repaired, repaired) && repaired;
+        let Some(settings) = self.settings.as_ref().filter(|_| repaired) else {
+            return false;
+        };
+        let mut is_undone = comes_back;
+        let end = Instant::now() + TRIAL;
+        while !is_undone && Instant::now() < end && tree::has_strangers(self.repl.owner()) {
+            thread::sleep(STEP);
+            let before = directory::repairs();
+            put_in_place(settings);
+            is_undone = directory::repairs() != before;
+        }
+        // Whoever it was is ended now.
+        self.repaired = !is_undone;
+        is_undone
     }
 
     /// Ends what earlier calls have left, where it is so much that a program could hardly start others.
@@ -177,11 +268,6 @@ impl Daemon {
         {
             self.end_strangers(Spared::Calls);
         }
-    }
-
-    /// Ends what earlier calls have left, because one of theirs was hampered to its end.
-    pub(super) fn end_left(&mut self) {
-        self.end_strangers(Spared::Calls);
     }
 
     fn end_strangers(&mut self, spared: Spared) -> Killed {
@@ -197,7 +283,11 @@ impl Daemon {
         kept.extend(self.repl.owner().filter(|_| is_kept).cloned());
         let killed = tree::kill_strangers(&kept);
         if killed != Killed::Nobody {
-            self.freed = Some(Instant::now());
+            let now = Instant::now();
+            self.freed = Some(now);
+            for run in self.runs.values_mut() {
+                run.child().look_by(now + 2 * LAST_SIGNAL);
+            }
         }
         if killed == Killed::Outrun {
             // A fork bomb that outruns the scans takes the programs of other calls with it.
@@ -223,7 +313,8 @@ impl Daemon {
                 }
             }
             result => {
-                if directory::repairs() != before {
+                let look = |settings: &Settings| drop(make_parents(settings));
+                if self.is_undone(directory::repairs() != before, look) {
                     self.end_suspects();
                 }
                 result
@@ -238,7 +329,7 @@ impl Daemon {
         }
         let at_rest = self.is_at_rest();
         if at_rest && !self.rested {
-            if tree::has_strangers(self.repl.owner()) {
+            if tree::take_stock(self.repl.owner(), &mut self.past) {
                 decoy::put_out();
             } else {
                 decoy::take_in();

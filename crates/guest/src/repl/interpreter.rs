@@ -21,7 +21,7 @@ use crate::environment::{Places, variables};
 use crate::exec::{Stream, open_work_dir, streams, write_new};
 use crate::sinks::Sinks;
 use crate::sys::{self, Change, Poll, Program};
-use crate::tree::{self, Owner};
+use crate::tree::{self, Owner, Past};
 
 const PYTHON: &str = "python3";
 const STARTING: &str = "starting `python3`";
@@ -233,9 +233,9 @@ impl Interpreter {
         }
     }
 
-    pub(super) fn kill(&mut self, others: &[Owner]) {
+    pub(super) fn kill(&mut self, others: &[Owner], past: &Past) {
         self.is_ending = true;
-        if !tree::kill(&self.owner, others) && sys::is_init() {
+        if !tree::kill(&self.owner, others, past) && sys::is_init() {
             // A fork bomb that outruns the scans takes the other programs with it.
             sys::kill_all_others();
         }
