@@ -166,6 +166,132 @@ async fn a_pause_without_calls_of_its_own_goes_on_with_those_before_it() {
 }
 
 #[tokio::test]
+async fn a_pause_goes_on_whoever_made_the_calls_before_it() {
+    let echo = json!({"mcp_tool_use": {"server": "echo", "name": "echo", "text": "hi"}});
+    let code = json!({"python": "print(len(await web_search({'query': 'q'})))"});
+    let ask = json!({"tool_use": "ask"});
+    for steps in [
+        vec![echo.clone(), json!("pause_turn")],
+        vec![echo.clone(), json!({"text": "a"}), json!("pause_turn")],
+        vec![echo.clone(), json!({"bash": "true"}), json!("pause_turn")],
+        vec![echo; 12],
+        vec![code.clone(), json!("pause_turn")],
+        vec![json!({"parallel": [ask, code]}), json!("pause_turn")],
+    ] {
+        let server = TestServer::on(Arc::new(Processes::new())).await;
+        let then_do = [&steps[..], &[json!({"text": "Done."})]].concat();
+        let rules = json!([{"web": [{"search": {"regex": "."}, "results": []}], "then": then_do}]);
+        server.script(&rules.to_string()).await;
+        let mut body = code_prompt("go");
+        body["mcp_servers"] =
+            json!([{"type": "url", "url": "https://echo.example/mcp", "name": "echo"}]);
+        body["tools"] = json!([
+            {"type": "code_execution_20260120", "name": "code_execution"},
+            {"type": "web_search_20260209", "name": "web_search"},
+            {"type": "mcp_toolset", "mcp_server_name": "echo"},
+            {"name": "ask", "input_schema": {"type": "object"}},
+        ]);
+        loop {
+            let request = server.messages(&body);
+            let request = request.header("anthropic-beta", "mcp-client-2025-11-20");
+            let response = server.send(&request).await;
+            assert_eq!(response.status, 200, "{}", response.text());
+            let answer = response.json();
+            let said = match answer["stop_reason"].as_str() {
+                Some("tool_use") => json!([
+                    {"type": "tool_result", "tool_use_id": answer["content"][0]["id"], "content": "7"}
+                ]),
+                Some("pause_turn") => {
+                    let found = lints(&server).await;
+                    assert_eq!(found, one("ignored_pause_turn", "error"), "{steps:?}");
+                    Value::Null
+                }
+                _ => break,
+            };
+            body = then(body, &answer, &said);
+            if answer["container"]["id"].is_string() {
+                body["container"] = answer["container"]["id"].clone();
+            }
+        }
+        assert_eq!(lints(&server).await, [], "{steps:?}");
+    }
+}
+
+#[tokio::test]
+async fn code_in_the_container_of_another_conversation_is_found() {
+    let server = running(json!([{"bash": "true"}])).await;
+    let ours = server.message(&code_prompt("one")).await;
+    let other = server.message(&code_prompt("another")).await;
+    let mut next = then(code_prompt("one"), &ours, &json!("two"));
+    next["container"] = other["container"]["id"].clone();
+    // Nothing runs, nothing is lost.
+    server.steps(&json!([{"text": "No call."}])).await;
+    server.message(&next).await;
+    assert_eq!(lints(&server).await, []);
+    server.steps(&json!([{"bash": "true"}])).await;
+    let strayed = server.message(&next).await;
+    assert_eq!(lints(&server).await, one("dropped_container", "error"));
+    let verdict = server.control("GET", "verify", &Value::Null).await;
+    let text = |answer: &Value| answer["container"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        verdict["lints"][0]["message"],
+        format!(
+            "code runs in `{}`: the conversation's `{}` was not sent in `container`",
+            text(&other),
+            text(&ours)
+        )
+    );
+    // It may go back to either.
+    let mut back = then(next, &strayed, &json!("three"));
+    for answer in [&ours, &other] {
+        back["container"] = answer["container"]["id"].clone();
+        server.message(&back).await;
+    }
+    assert_eq!(lints(&server).await.len(), 1);
+    // Who takes another one because the old one is over does right.
+    server.control("POST", "reset", &Value::Null).await;
+    server.freeze().await;
+    server.steps(&json!([{"bash": "true"}])).await;
+    let ours = server.message(&code_prompt("one")).await;
+    server.advance("2h").await;
+    let other = server.message(&code_prompt("another")).await;
+    let mut next = then(code_prompt("one"), &ours, &json!("two"));
+    next["container"] = other["container"]["id"].clone();
+    server.message(&next).await;
+    assert_eq!(lints(&server).await, []);
+}
+
+#[tokio::test]
+async fn code_that_waits_is_not_said_to_have_ended_where_another_container_is_sent() {
+    let server = running(json!([{"python": "print(await query({}))"}, {"text": "Done."}])).await;
+    let mut body = code_prompt("go");
+    body["tools"] = json!([
+        {"type": "code_execution_20260120", "name": "code_execution"},
+        {"name": "query", "input_schema": {"type": "object"}, "allowed_callers": ["code_execution_20260120"]},
+    ]);
+    let ours = server.message(&body).await;
+    let mut elsewhere = body.clone();
+    elsewhere["messages"][0]["content"] = json!("elsewhere");
+    let other = server.message(&elsewhere).await;
+    let result =
+        json!([{"type": "tool_result", "tool_use_id": ours["content"][1]["id"], "content": "7"}]);
+    let mut next = then(body, &ours, &result);
+    for (container, output, found) in [
+        (&other, &["stderr", "TimeoutError"], 1),
+        (&ours, &["stdout", "7\n"], 1),
+    ] {
+        next["container"] = container["container"]["id"].clone();
+        let done = server.message(&next).await;
+        let said = done["content"][0]["content"][output[0]].as_str().unwrap();
+        assert!(said.starts_with(output[1]), "{done}");
+        assert_eq!(
+            lints(&server).await,
+            vec![one("dropped_container", "error"); found].concat()
+        );
+    }
+}
+
+#[tokio::test]
 async fn output_files_are_fetched_deleted_or_handed_on_or_they_are_lost() {
     let write = "for f in a b c d; do echo $f > $OUTPUT_DIR/$f.txt; done";
     let server = running(json!([{"bash": write}])).await;

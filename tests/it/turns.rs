@@ -137,6 +137,35 @@ async fn thoughts_of_the_newest_answer_come_back_as_they_were() {
 }
 
 #[tokio::test]
+async fn thoughts_of_the_newest_answer_keep_their_places() {
+    let steps = json!([{"thinking": "one"}, {"text": "1"}, {"thinking": "two"}, {"text": "2"}]);
+    let server = running(steps).await;
+    let body = prompt("sum");
+    let first = server.message(&body).await;
+    let next = then(body, &first, &json!("again"));
+    let second = server.message(&next).await;
+    let moved = |content: [usize; 4]| {
+        let mut next = next.clone();
+        let said = content.map(|at| first["content"][at].clone());
+        next["messages"][1]["content"] = json!(said);
+        next
+    };
+    // Without their texts, they are known by their signatures.
+    let mut blank = moved([2, 1, 0, 3]);
+    for at in [0, 2] {
+        blank["messages"][1]["content"][at]["thinking"] = json!("");
+    }
+    for bad in [moved([2, 1, 0, 3]), moved([2, 0, 1, 3]), blank] {
+        assert!(refusal(&server, &bad).await.starts_with(
+            "messages.1.content.0: `thinking` or `redacted_thinking` blocks in the latest"
+        ));
+    }
+    // An older answer is nobody's business.
+    let older = then(moved([2, 1, 0, 3]), &second, &json!("and again"));
+    server.message(&older).await;
+}
+
+#[tokio::test]
 async fn omitted_thoughts_are_a_signature_alone_and_may_come_back() {
     let server = running(json!([{"thinking": "two and two"}, {"text": "Four."}])).await;
     let mut body = prompt("sum");

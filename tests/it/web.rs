@@ -174,6 +174,24 @@ async fn code_that_waits_for_the_client_sends_what_it_has_searched_even_if_exclu
         assert_eq!(last(&second)["text"], "yes True\n");
     }
 
+    // Whoever forgets whose a search is hears it.
+    let mut lost = body.clone();
+    for at in [1, 2] {
+        let block = lost["messages"][1]["content"][at].as_object_mut();
+        block.expect("a block").remove("caller");
+    }
+    let refused = server.send(&server.messages(&lost)).await;
+    assert_eq!(refused.status, 400);
+    let cell = first["content"][0]["id"].as_str().expect("an id");
+    assert_eq!(
+        refused.message(),
+        format!(
+            "messages.1: `code_execution` tool use with id `{cell}` was found without a corresponding \
+             `code_execution_tool_result` block"
+        )
+    );
+    assert_eq!(server.journal().await[0]["lints"][0]["code"], "lost_caller");
+
     // What was encrypted comes back as it was.
     let found = &mut body["messages"][1]["content"][2]["content"][0]["encrypted_content"];
     let mut changed = found.as_str().expect("a text").to_owned();
@@ -296,6 +314,110 @@ async fn a_search_beside_a_client_call_waits_and_its_result_opens_the_next_answe
     let second = server.message(&body).await;
     assert_eq!(kinds(&second), ["web_search_tool_result", "text"]);
     assert_eq!(last(&second)["text"], "found and asked");
+}
+
+/// The answers up to the end of the turn: the client answers what is asked of it, and goes on after a pause.
+async fn up_to_the_end(server: &TestServer, mut body: Value) -> Vec<Value> {
+    let mut answers = Vec::new();
+    loop {
+        let answer = server.message(&body).await;
+        let results: Vec<Value> = answer["content"]
+            .as_array()
+            .expect("content")
+            .iter()
+            .filter(|block| block["type"] == "tool_use")
+            .map(|call| json!({"type": "tool_result", "tool_use_id": call["id"], "content": "7"}))
+            .collect();
+        let said = match answer["stop_reason"].as_str() {
+            Some("tool_use") => json!(results),
+            Some("pause_turn") => Value::Null,
+            _ => {
+                answers.push(answer);
+                return answers;
+            }
+        };
+        body = then(body, &answer, &said);
+        if answer["container"]["id"].is_string() {
+            body["container"] = answer["container"]["id"].clone();
+        }
+        answers.push(answer);
+    }
+}
+
+#[tokio::test]
+async fn calls_of_the_newest_tools_wait_behind_others_and_beside_code() {
+    let (ask, bash) = (json!({"tool_use": "ask"}), json!({"bash": "true"}));
+    let search = json!({"web_search": {"query": "q", "results": []}});
+    let fetch = json!({"web_fetch": {"url": "https://weather.example/oslo"}});
+    let quick = json!({"python": "print(1)"});
+    let waits = json!({"python": "print(await query({}))"});
+    let (once, twice) = (["tool_use", "end_turn"], ["tool_use"; 2]);
+    for (calls, stops) in [
+        (json!([search, search, ask]), &once[..]),
+        (json!([search, bash, ask]), &once),
+        (json!([bash, search, ask]), &once),
+        (json!([quick, fetch, ask]), &once),
+        // The web tools have done their work while the code waits.
+        (json!([waits, search]), &once),
+        (json!([waits, search, fetch]), &once),
+        (
+            json!([waits, waits, search]),
+            &[&twice[..], &once[1..]].concat(),
+        ),
+        (
+            json!([waits, search, ask]),
+            &[&twice[..], &once[1..]].concat(),
+        ),
+        (json!([bash, search]), &["end_turn"]),
+    ] {
+        for callers in [Value::Null, json!(["direct", "code_execution_20260120"])] {
+            let server = running(json!([{"parallel": calls}, {"text": "Done."}])).await;
+            let mut body = by_code("go");
+            let tools = body["tools"].as_array_mut().expect("tools");
+            for tool in tools.iter_mut().filter(|_| callers.is_array()) {
+                tool["allowed_callers"] = callers.clone();
+            }
+            tools.extend([
+                json!({"name": "ask", "input_schema": {"type": "object"}}),
+                json!({"name": "query", "input_schema": {"type": "object"}, "allowed_callers": ["code_execution_20260120"]}),
+            ]);
+            let answers = up_to_the_end(&server, body).await;
+            let stopped: Vec<&str> = answers
+                .iter()
+                .filter_map(|answer| answer["stop_reason"].as_str())
+                .collect();
+            assert_eq!(stopped, stops, "{calls} {callers}");
+            let results: Vec<Value> = answers.iter().flat_map(kinds_of_results).collect();
+            let ours = calls.as_array().expect("calls").len();
+            let of_client = usize::from(calls.to_string().contains("tool_use"));
+            assert_eq!(results.len(), ours - of_client, "{calls}: {results:?}");
+        }
+    }
+}
+
+/// Results that the service has given.
+fn kinds_of_results(message: &Value) -> Vec<Value> {
+    let blocks = message["content"].as_array().expect("content").iter();
+    let kinds = blocks.map(|block| block["type"].clone());
+    kinds
+        .filter(|kind| {
+            kind.as_str()
+                .is_some_and(|kind| kind.ends_with("_tool_result"))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_round_of_searches_that_a_pause_has_left_is_carried_out_whole() {
+    let search = json!({"web_search": {"query": "q", "results": []}});
+    let mut steps = vec![json!({"parallel": [search, search]}); 12];
+    steps.push(json!({"text": "Done."}));
+    let server = running(Value::Array(steps)).await;
+    let answers = up_to_the_end(&server, by_code("many")).await;
+    let stops = [&answers[0]["stop_reason"], &answers[1]["stop_reason"]];
+    assert_eq!(stops, ["pause_turn", "end_turn"]);
+    let results = answers.iter().map(|answer| kinds_of_results(answer).len());
+    assert_eq!(results.collect::<Vec<_>>(), [20, 4]);
 }
 
 #[tokio::test]

@@ -45,6 +45,8 @@ pub(super) struct Emitter<'a> {
     pinged: bool,
     armed: Option<(u32, ServiceError)>,
     fault: Option<Arc<Fault>>,
+    /// The newest thought.
+    thought: seal::Link,
 }
 
 impl<'a> Emitter<'a> {
@@ -56,6 +58,7 @@ impl<'a> Emitter<'a> {
             pinged: false,
             armed: None,
             fault: None,
+            thought: seal::Link::default(),
         }
     }
 
@@ -203,9 +206,10 @@ impl<'a> Emitter<'a> {
         self.delta(
             index,
             Delta::SignatureDelta {
-                signature: seal::signature(thinking),
+                signature: seal::signature_behind(thinking, self.thought),
             },
         )?;
+        self.thought = seal::link(thinking);
         self.close(index)
     }
 

@@ -111,6 +111,9 @@ pub(super) async fn uploads(
         input.lint(&MISSING_INPUT, text);
     }
     let is_new = named(request).is_none();
+    if !is_new {
+        dropped_container(engine, input, Some(container)).await?;
+    }
     if means.inert.is_empty() && !is_new {
         return Ok(());
     }
@@ -191,22 +194,44 @@ fn calls_of(request: &MessagesRequest) -> impl Iterator<Item = &str> {
         .filter_map(server_call)
 }
 
-/// The turn makes a container, and the conversation has one that lives.
+/// Code runs in `container`, or in one that the turn makes, and the conversation has another that lives.
 pub(super) async fn dropped_container(
     engine: &Engine,
     input: &TurnInput,
+    container: Option<&Container>,
 ) -> Result<(), StoreError> {
     let watch = &input.workspace.watch;
     let former = watch.containers_of(calls_of(&input.request));
+    let is_known = |id: &str| former.iter().any(|former| *former == *id);
+    if container.is_some_and(|container| is_known(&container.id)) {
+        return Ok(());
+    }
     if let Some(former) = former.first()
         && is_alive(engine, input, former).await?
     {
+        let place = container.map_or_else(
+            || "a new container".to_owned(),
+            |container| format!("`{}`", container.id),
+        );
         let text = format!(
-            "code runs in a new container: the conversation's `{former}` was not sent in `container`"
+            "code runs in {place}: the conversation's `{former}` was not sent in `container`"
         );
         input.lint(&DROPPED_CONTAINER, text);
     }
     Ok(())
+}
+
+/// Whether the code of `cell` waits in another container than `container`, where it was to go on.
+pub(super) async fn waits_elsewhere(
+    engine: &Engine,
+    input: &TurnInput,
+    cell: &str,
+    container: &Container,
+) -> Result<bool, StoreError> {
+    match input.workspace.watch.containers_of([cell]).first() {
+        Some(other) if **other != *container.id => is_alive(engine, input, other).await,
+        Some(_) | None => Ok(false),
+    }
 }
 
 /// Code waits for its client, and the call that it made has come back as the model's own.
@@ -319,7 +344,7 @@ pub(super) fn goes_on(watch: &Watch, request: &MessagesRequest) {
     watch.goes_on(&calls);
 }
 
-/// The calls of the answer that a request goes on with: those of all its parts, if it paused before.
+/// The model's calls of the answer that a request goes on with: those of all its parts, if it paused before.
 pub fn calls_so_far(request: &MessagesRequest) -> impl Iterator<Item = &str> {
     let said = request
         .messages
@@ -328,6 +353,6 @@ pub fn calls_so_far(request: &MessagesRequest) -> impl Iterator<Item = &str> {
         .take_while(|message| message.role != Role::User)
         .flat_map(|message| &message.content);
     said.filter_map(Block::call)
-        .filter(|call| call.by != By::Connector)
+        .filter(|call| call.caller_tool_id.is_none())
         .map(|call| call.id)
 }

@@ -243,23 +243,39 @@ fn group(messages: &[Message]) -> Vec<Group<'_>> {
     groups
 }
 
-/// Thoughts of the newest assistant turn come back as they were (F009).
+/// Thoughts of the newest assistant turn come back as they were, and in their order (F009).
 fn check_thoughts(groups: &[Group<'_>]) -> Result<(), Invalid> {
     let newest = groups.iter().rfind(|group| group.role == Role::Assistant);
-    for (index, at, block) in newest.into_iter().flat_map(|group| &group.blocks) {
-        if let Block::Thinking {
-            thinking,
-            signature,
-        } = block
-            && seal::is_edited(thinking, signature)
-        {
-            return Err(Invalid::new(format!(
+    let blocks = newest.into_iter().flat_map(|group| &group.blocks);
+    let thoughts: Vec<_> = blocks
+        .filter_map(|(index, at, block)| {
+            if let Block::Thinking {
+                thinking,
+                signature,
+            } = block
+            {
+                return Some(((index, at), thinking, signature.as_str()));
+            }
+            None
+        })
+        .collect();
+    let edited = thoughts
+        .iter()
+        .position(|(_, thinking, signature)| seal::is_edited(thinking, signature));
+    let signatures: Vec<&str> = thoughts
+        .iter()
+        .map(|(_, _, signature)| *signature)
+        .collect();
+    match edited.or_else(|| seal::first_misplaced(&signatures)) {
+        Some(first) => {
+            let (index, at) = thoughts[first].0;
+            Err(Invalid::new(format!(
                 "messages.{index}.content.{at}: `thinking` or `redacted_thinking` blocks in the latest assistant \
                  message cannot be modified. These blocks must remain as they were in the original response."
-            )));
+            )))
         }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Checks that every tool that a result refers to is declared (F016).
@@ -391,20 +407,18 @@ pub fn ends_with_prefill(request: &MessagesRequest) -> bool {
     };
     let pauses = message.content.last().is_some_and(|block| {
         matches!(block, Block::Compaction { .. })
-            || block.call().is_some_and(|call| call.by == By::Service)
-            || block
-                .answer()
-                .is_some_and(|answer| answer.by == By::Service)
+            || block.call().is_some_and(|call| call.by != By::Client)
+            || block.answer().is_some_and(|answer| answer.by != By::Client)
     });
     !pauses && !has_open_call(message)
 }
 
-/// Whether a call of the service has no result yet.
+/// Whether a call of the service, a connector's included, has no result yet.
 fn has_open_call(message: &Message) -> bool {
     let answers = message.content.iter().filter_map(Block::answer);
     let done: HashSet<&str> = answers.map(|answer| answer.tool_use_id).collect();
     let mut calls = message.content.iter().filter_map(Block::call);
-    calls.any(|call| call.by == By::Service && !done.contains(call.id))
+    calls.any(|call| call.by != By::Client && !done.contains(call.id))
 }
 
 #[cfg(test)]

@@ -159,6 +159,9 @@ refusals! {
     PREWARM "prewarm" ""
         "max_tokens: 0 is not supported with {what}"
         "document, 2026-10; the text is inferred" weak;
+    COMPACTION_BESIDE_EDITS "compaction-beside-edits" "compaction"
+        "Cannot be combined with `context_management`"
+        "SDK types 2.11; the text is inferred from them" weak;
     TRAILING_SPACE "trailing-space" "messages"
         "final assistant content cannot end with trailing whitespace"
         "2025 to 2026, live run; the path is of older threads";

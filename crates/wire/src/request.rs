@@ -226,7 +226,11 @@ impl MessagesRequest {
             node.literal(&["auto", "standard_only"])?;
         }
         rest::check_options(&root)?;
-        if !betas {
+        if betas {
+            if let Some(format) = root.optional("output_format")? {
+                rest::check_format(&format)?;
+            }
+        } else {
             extras::refuse(&root)?;
             if member::of(root.object()?, "output_format").is_some() {
                 let node = root.required("output_format")?;

@@ -59,7 +59,7 @@ rules! {
     INERT_UPLOAD = "inert_container_upload", Error,
         "send the `container_upload` block in the newest user message, or send the id of the container that has the file";
     DROPPED_CONTAINER = "dropped_container", Error,
-        "send `container` with the id of the answer before: a new container has none of its files and variables";
+        "send `container` with the id of the answer before: another container has none of its files and variables";
     IGNORED_PAUSE = "ignored_pause_turn", Error,
         "when `stop_reason` is `pause_turn`, append the answer's content as it is and send the request again";
     FORGOTTEN_UPLOAD = "upload_not_sent_again", Error,

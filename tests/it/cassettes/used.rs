@@ -106,21 +106,38 @@ async fn a_workspace_answers_for_the_cassettes_that_it_mounted_itself() {
 #[tokio::test]
 async fn a_client_that_goes_on_from_a_recorded_pause_and_hands_on_a_recorded_file_is_not_accused() {
     let studio = Studio::open().await;
-    let steps = json!([{"text": "Half."}, "pause_turn", {"text": "Whole."}]);
-    studio.upstream.steps(&steps).await;
+    let echo = json!({"mcp_tool_use": {"server": "echo", "name": "echo", "text": "hi"}});
+    studio
+        .upstream
+        .rules(&json!([
+            {"when": {"user": "pauses"}, "then": [{"text": "Half."}, "pause_turn", {"text": "Whole."}]},
+            {"when": {"user": "echoes"}, "then": [echo, "pause_turn", {"text": "Whole."}]},
+        ]))
+        .await;
     let goes_on = async |server: &TestServer| {
-        let mut body = code_prompt("pauses");
-        let half = server.send(&server.messages(&body)).await.json();
-        assert_eq!(half["stop_reason"], "pause_turn");
-        let said = json!({"role": "assistant", "content": half["content"]});
-        body["messages"].as_array_mut().unwrap().push(said);
-        let whole = server.send(&server.messages(&body)).await;
-        assert_eq!(
-            whole.json()["content"][0]["text"],
-            "Whole.",
-            "{}",
-            whole.text()
-        );
+        for first in ["pauses", "echoes"] {
+            let mut body = code_prompt(first);
+            body["mcp_servers"] =
+                json!([{"type": "url", "url": "https://echo.example/mcp", "name": "echo"}]);
+            let tools = body["tools"].as_array_mut().unwrap();
+            tools.push(json!({"type": "mcp_toolset", "mcp_server_name": "echo"}));
+            let beta = ("anthropic-beta", "mcp-client-2025-11-20");
+            let send = async |body: &Value| {
+                let request = server.messages(body).header(beta.0, beta.1);
+                server.send(&request).await
+            };
+            let half = send(&body).await.json();
+            assert_eq!(half["stop_reason"], "pause_turn", "{half}");
+            let said = json!({"role": "assistant", "content": half["content"]});
+            body["messages"].as_array_mut().unwrap().push(said);
+            let whole = send(&body).await;
+            assert_eq!(
+                whole.json()["content"][0]["text"],
+                "Whole.",
+                "{}",
+                whole.text()
+            );
+        }
     };
     goes_on(&studio.recorder).await;
     studio.upstream.control("POST", "reset", &Value::Null).await;

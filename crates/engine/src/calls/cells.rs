@@ -6,6 +6,7 @@ use wire::block::ContentBlock;
 
 use super::{CallError, Done, Nested, Running, format_note};
 use crate::container::{WebCallMade, timed_out};
+use crate::lints;
 use crate::programmatic::{self, CodeAnswer, CodeUse};
 use crate::web::{self, WebCall};
 use model::{ModelError, ServerTool};
@@ -96,11 +97,19 @@ impl Running<'_> {
                 kind: ErrorKind::NotFound,
                 ..
             }) => {
-                let text = format!(
-                    "the code of `{}` has ended while it waited for the client; its result is a time-out",
-                    self.id
-                );
-                self.note(text);
+                let (engine, container) = (self.engine, self.container);
+                // In another container it waits on: `dropped_container` says so.
+                let elsewhere = lints::waits_elsewhere(engine, self.input, self.id, container);
+                if !elsewhere
+                    .await
+                    .map_err(|error| CallError::Turn(error.into()))?
+                {
+                    let text = format!(
+                        "the code of `{}` has ended while it waited for the client; its result is a time-out",
+                        self.id
+                    );
+                    self.note(text);
+                }
                 Ok(Done::Ran {
                     stdout: String::new(),
                     stderr: format!("TimeoutError: {late}"),

@@ -328,7 +328,11 @@ impl Turn<'_> {
             lints::uploads(self.engine, self.input, &means, container, &code.join("\n")).await?;
         }
         let watch = &self.input.workspace.watch;
-        watch.ran(&container.id, calls().map(Order::id));
+        // A cell stays where it was begun, wherever a client looks for it.
+        let is_new =
+            |order: &&Order| !order.is_under_way() || watch.containers_of([order.id()]).is_empty();
+        let new: Vec<&str> = calls().filter(is_new).map(Order::id).collect();
+        watch.ran(&container.id, new);
         Ok(())
     }
 

@@ -53,7 +53,7 @@ impl Turn<'_> {
                     engine, input, ids, ..
                 } = &*self;
                 let made = async {
-                    lints::dropped_container(engine, input).await?;
+                    lints::dropped_container(engine, input, None).await?;
                     let containers = &engine.containers;
                     Ok::<_, TurnError>(containers.create(&input.workspace, ids).await?)
                 };

@@ -15,6 +15,7 @@ pub(super) fn check(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
     check_marks(body)?;
     check_system_texts(at(body, "system"))?;
     check_citations(body, weak)?;
+    check_compaction(body, weak)?;
     check_prewarm(body, weak)
 }
 
@@ -197,6 +198,15 @@ fn check_citations(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// A request that is for the compaction alone edits no context besides (F203).
+fn check_compaction(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
+    let is_given = |key| at(body, key).is_object();
+    if is_given("compaction") && is_given("context_management") {
+        return models::unless_taken(&refusal::COMPACTION_BESIDE_EDITS, &[], weak);
+    }
+    Ok(())
+}
+
 /// What only fills the cache has nothing to stream, and nothing that an answer would have to be (F007).
 fn check_prewarm(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
     if at(body, "max_tokens") != 0 {
@@ -213,6 +223,7 @@ fn check_prewarm(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
             at(at(body, "output_config"), "format").is_object(),
             "`output_config.format`",
         ),
+        (at(body, "output_format").is_object(), "`output_format`"),
         (
             choice == "any" || choice == "tool",
             "a `tool_choice` that forces a call",
@@ -351,6 +362,7 @@ mod tests {
             json!({"tool_choice": {"type": "any"}}),
             json!({"thinking": {"type": "enabled"}}),
             json!({"output_config": {"format": {"type": "json_schema", "schema": {}}}}),
+            json!({"output_format": {"type": "json_schema", "schema": {}}}),
         ] {
             let said = check(more.clone()).unwrap_err().to_string();
             assert!(

@@ -106,7 +106,9 @@ pub(super) fn check_server_tools(
         else {
             continue;
         };
-        let waits = waits && !is_passed_over(request, &groups[position], id);
+        // Code alone goes on with what has lost its `caller`.
+        let is_cell = name == "code_execution";
+        let waits = waits && !(is_cell && is_passed_over(request, &groups[position], id));
         let tail = match (waits, offers(request, name)) {
             (true, true) => {
                 pending.push(PendingCall {
@@ -152,26 +154,29 @@ fn orphan(place: (usize, usize), kind: &str, id: &str, call: &str) -> Invalid {
     ])
 }
 
-/// Whether the answer went on behind a cell that has no result, with a call that has lost its `caller` on the way:
-/// one of the web that only code can make, or that has its result already where no client is waited for.
+/// Whether the answer went on behind a cell that has no result, with a call of the web that has lost its `caller` on the
+/// way: one that has its result, as those of code do.
 fn is_passed_over(request: &MessagesRequest, group: &Group<'_>, cell: &str) -> bool {
     let is_cell = |block: &Block| matches!(block, Block::ServerToolUse { id, .. } if id == cell);
-    let blocks = group.blocks.iter().map(|(_, _, block)| *block);
-    let behind = || blocks.clone().skip_while(|block| !is_cell(block)).skip(1);
-    // Calls of the model that stand beside a cell are carried out while it waits.
-    let waits = behind()
-        .filter_map(Block::client_call)
-        .any(|call| call.caller_tool_id == Some(cell));
+    let blocks = || group.blocks.iter().map(|(_, _, block)| *block);
+    let behind = || blocks().skip_while(|block| !is_cell(block)).skip(1);
     let is_done = |id: &str| {
         let mut answers = behind().filter_map(Block::answer);
         answers.any(|answer| answer.tool_use_id == id)
     };
+    // Whichever cell waits for the client, calls of the model beside it have been carried out.
+    let mut asked = blocks().filter_map(Block::client_call);
+    let asked = asked.find_map(|call| Some((call.caller_tool_id?, call.id)));
+    // Which calls of the web its own cells have made this server knows: `lints::lost_caller`.
+    let is_known =
+        asked.is_some_and(|(by, id)| programmatic::made_by(request, by, &[id]).is_some());
     behind().filter_map(Block::call).any(|call| {
         let mut tools = request.tools.iter().filter(|tool| tool.is_web());
         let tool = tools.find(|tool| tool.name == call.name);
         call.by == By::Service
             && call.caller_tool_id.is_none()
-            && tool.is_some_and(|tool| !tool.is_called_directly() || (!waits && is_done(call.id)))
+            && tool.is_some_and(|tool| asked.is_none() || !(is_known || tool.is_called_directly()))
+            && is_done(call.id)
     })
 }
 

@@ -303,7 +303,51 @@ fn a_web_call_that_has_its_result_behind_a_cell_without_one_has_lost_its_caller(
     // Both wait, or the model's own call was carried out while the cell waits for the client.
     assert_eq!(check(json!([cell, web]), Value::Null), Ok(2));
     let answered = json!([{"role": "user", "content": [answer("toolu_1")]}]);
-    assert_eq!(check(json!([cell, web, fetched, asked]), answered), Ok(1));
+    assert_eq!(
+        check(json!([cell, web, fetched, asked]), answered.clone()),
+        Ok(1)
+    );
+    // So does one behind it that has not begun.
+    let mut second = cell.clone();
+    second["id"] = json!("srvtoolu_3");
+    assert_eq!(
+        check(json!([cell, second, web, fetched, asked]), answered),
+        Ok(2)
+    );
+}
+
+#[test]
+fn a_web_call_behind_another_that_waits_has_no_caller_to_lose() {
+    let server = |id: &str, name: &str| json!({"type": "server_tool_use", "id": id, "name": name, "input": {}});
+    let web = server("srvtoolu_2", "web_search");
+    let tools = json!([
+        {"type": "code_execution_20260120", "name": "code_execution"},
+        {"type": "web_search_20260209", "name": "web_search"},
+        {"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"},
+        {"name": "query", "input_schema": {"type": "object"}},
+    ]);
+    for first in [
+        "web_search",
+        "bash_code_execution",
+        "text_editor_code_execution",
+        "tool_search_tool_regex",
+        "code_execution",
+    ] {
+        let first = server("srvtoolu_1", first);
+        let paused = json!([{"role": "user", "content": "hi"}, {"role": "assistant", "content": [first, web]}]);
+        let mixed = json!([
+            {"role": "user", "content": "hi"}, {"role": "assistant", "content": [first, web, client_call()]},
+            {"role": "user", "content": [answer("toolu_1")]},
+        ]);
+        for messages in [paused, mixed] {
+            let body = json!({
+                "model": "claude-opus-5", "max_tokens": 16, "messages": messages, "container": "container_1",
+                "tools": tools,
+            });
+            let checked = history(&MessagesRequest::decode(&body, false).unwrap());
+            assert_eq!(checked.map(|pending| pending.calls.len()), Ok(2), "{first}");
+        }
+    }
 }
 
 #[test]
@@ -403,4 +447,11 @@ fn only_an_answer_that_paused_is_no_prefill() {
     assert!(!is_prefill(json!([text, call(), result])));
     // The text is of an answer that goes on when its call has been run.
     assert!(!is_prefill(json!([call(), text])));
+    // A connector's calls are the service's, too.
+    let connected = json!({"type": "mcp_tool_use", "id": "mcptoolu_1", "name": "say", "server_name": "m", "input": {}});
+    let said = json!({"type": "mcp_tool_result", "tool_use_id": "mcptoolu_1", "is_error": false, "content": []});
+    assert!(!is_prefill(json!([text, connected])));
+    assert!(!is_prefill(json!([connected, text])));
+    assert!(!is_prefill(json!([text, connected, said])));
+    assert!(is_prefill(json!([connected, said, text])));
 }

@@ -12,9 +12,7 @@ pub(super) fn check_options(root: &Node<'_>) -> Decoded<()> {
     if let Some(config) = root.optional("output_config")? {
         effort(&config)?;
         if let Some(format) = config.optional("format")? {
-            format.object()?;
-            format.required("type")?.literal(&["json_schema"])?;
-            format.required("schema")?.dictionary()?;
+            check_format(&format)?;
         }
     }
     if let Some(geo) = root.optional("inference_geo")?
@@ -30,6 +28,13 @@ pub(super) fn check_options(root: &Node<'_>) -> Decoded<()> {
         check_texts(&diagnostics, &["previous_message_id"])?;
     }
     Ok(())
+}
+
+/// `output_config.format`, and the older `output_format`.
+pub(super) fn check_format(format: &Node<'_>) -> Decoded<()> {
+    format.object()?;
+    format.required("type")?.literal(&["json_schema"])?;
+    format.required("schema")?.dictionary().map(|_| ())
 }
 
 /// The `effort` of an `output_config`.

@@ -354,13 +354,18 @@ fn note(caller: &Caller, turn: Option<&MessagesRequest>, played: &Played, facts:
             }));
     }
     if played.response.stop_reason().as_deref() == Some("pause_turn") {
-        let calls = blocks
-            .iter()
-            .filter(|block| block["type"] == "server_tool_use");
+        let calls = blocks.iter().filter(|block| is_call_of_model(block));
         let ids = calls.filter_map(|block| block["id"].as_str().map(str::to_owned));
         let before = turn.into_iter().flat_map(engine::calls_so_far);
         facts.paused = Some(before.map(str::to_owned).chain(ids).collect());
     }
+}
+
+/// As [`engine::calls_so_far`] has it.
+fn is_call_of_model(block: &serde_json::Value) -> bool {
+    let kind = block["type"].as_str();
+    matches!(kind, Some("tool_use" | "server_tool_use" | "mcp_tool_use"))
+        && block["caller"]["tool_id"].is_null()
 }
 
 /// Puts a fault into a stream after so many events; what comes before all of them is an answer of its own.
