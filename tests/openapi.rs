@@ -53,7 +53,7 @@ pub(crate) fn check(method: &str, path: &str, status: u16, body: &[u8]) {
         assert!(!is_empty || body.is_empty(), "{method} {path} has a body");
         return;
     }
-    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+    let Ok(body) = common::json::wrapped::<Value>(body) else {
         // A cassette.
         assert!(path.contains("format="), "{method} {path}: no JSON");
         return;

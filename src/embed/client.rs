@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::SandtableError;
 use client::{self, Call};
+use common::json;
 
 /// A server and the key that calls carry.
 #[derive(Debug, Clone)]
@@ -44,7 +45,7 @@ impl Client {
     }
 
     pub(super) fn read<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, SandtableError> {
-        serde_json::from_slice(answer).map_err(|error| SandtableError::silent(&self.url, &error))
+        json::wrapped(answer).map_err(|error| SandtableError::silent(&self.url, &error))
     }
 
     /// The answer as it is.

@@ -25,6 +25,7 @@ mod containers;
 mod continuations;
 mod control;
 mod coverage;
+mod depth;
 mod determinism;
 mod duplicates;
 mod ended;

@@ -244,7 +244,7 @@ export interface Exchange {
   lints: Array<Lint>;
   /** The client went before the answer was complete; absent if not. */
   client_left?: boolean;
-  /** The connection was closed before the answer was complete, by a fault or by a service that is recorded; absent if not. The status is 444 if not even the head was sent. */
+  /** The connection was closed before the answer was complete, by a fault, by a service that is recorded, or because sandtable failed; absent if not. The status is 444 if not even the head was sent. */
   broke?: boolean;
 }
 
@@ -256,7 +256,7 @@ export interface FailedClause {
   got: string;
 }
 
-/** A turn that broke off. */
+/** A turn that broke off, or a request at which sandtable itself failed. */
 export interface FailedTurn {
   workspace?: string;
   request_id: string;
@@ -821,7 +821,7 @@ export interface Verdict {
   ok: boolean;
   /** Turns that no rule or recording answered. */
   unmatched: Array<Unmatched>;
-  /** Turns that broke off because a rule expected something else. */
+  /** Turns that broke off because a rule expected something else, and requests at which sandtable itself failed. */
   failed: Array<FailedTurn>;
   /** Steps of rules that nothing reached. */
   unused_steps: Array<UnusedStep>;

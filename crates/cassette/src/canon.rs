@@ -15,6 +15,7 @@ pub use super::redact::REDACTED;
 use super::{Body, Part, Request};
 use super::{idents, redact};
 use common::ids::hex;
+use common::json;
 
 /// Largest file or text that is spelled out, where one like it has something redacted in it.
 const SPELLED_BYTES: u64 = 8 * 1024 * 1024;
@@ -49,7 +50,7 @@ pub(crate) fn renamed(
     }
     let mut value = read(&renamed);
     sort(&mut value);
-    if let Some(query) = value["query"].as_object_mut() {
+    if let Some(query) = value.get_mut("query").and_then(Value::as_object_mut) {
         for values in query.values_mut().filter_map(Value::as_array_mut) {
             values.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
         }
@@ -109,9 +110,9 @@ fn write(request: &Request, ignore: &[JsonPath], files: Files) -> (String, bool)
     (text, out.is_ordered)
 }
 
-/// The value whose text this is.
+/// The value whose text this is, or the text itself where other names for ids have left no JSON.
 pub fn read(text: &str) -> Value {
-    serde_json::from_str(text).expect("it was written as JSON, and ids need no escapes")
+    json::again(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 /// Parameters by name; `beta` says only which of the SDK's doors was taken.

@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use super::{About, Cassette, End, Exchange, Redactor, Response, is_status, redact};
 use common::hinted::Hinted;
+use common::json;
 pub use hollow::hollow;
 use notes::Notes;
 pub use notes::REPLACED;
@@ -266,7 +267,7 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Cassette, ImportError> {
 fn recognise(text: &str) -> Result<Draft, Wrong> {
     let start = text.trim_start();
     if start.starts_with(['{', '[']) {
-        return match serde_json::from_str::<Value>(text) {
+        return match json::wrapped::<Value>(text.as_bytes()) {
             Ok(value) => of_json(text, &value),
             Err(error) => bare::of_lines(text)
                 .ok_or_else(|| Wrong::new(format!("it is neither JSON ({error}) nor lines of it"))),

@@ -298,3 +298,32 @@ fn an_id_at_the_beginning_of_a_line_is_the_one_that_its_client_was_given() {
     }
     assert_ne!(given[0], given[1]);
 }
+
+/// A cassette of one request, with JSON that is `levels` deep.
+fn deep(levels: usize) -> String {
+    let json = "{a: ".repeat(levels - 1) + "{}" + &"}".repeat(levels - 1);
+    format!(
+        "cassette: 1\nexchanges:\n- request: {{method: POST, path: /v1/messages, body: {{json: {json}}}}}\n  response: {{status: 200, body: {{json: {json}}}}}\n"
+    )
+}
+
+#[test]
+fn requests_are_compared_however_deep_and_files_are_read_so_deep_and_no_deeper() {
+    use common::limits::{JSON_DEPTH, WRAPPED_JSON_DEPTH};
+    // The levels that a cassette has around a body.
+    const AROUND: usize = 5;
+    for levels in [JSON_DEPTH, WRAPPED_JSON_DEPTH - AROUND] {
+        let cassette = parse("x", &deep(levels)).unwrap();
+        let request = cassette.exchanges[0].request.as_ref().unwrap();
+        let canonical = canon::text(request, &[]);
+        assert_eq!(
+            canon::read(&canonical)["body"].to_string(),
+            request.body.text().unwrap()
+        );
+    }
+    for levels in [WRAPPED_JSON_DEPTH - AROUND + 1, 100_000] {
+        let error = parse("x", &deep(levels)).unwrap_err().to_string();
+        assert!(error.contains("too deep"), "{error}");
+    }
+    assert_eq!(canon::read("no JSON"), json!("no JSON"));
+}

@@ -13,6 +13,7 @@ use wire::sse::{Decoder, Frame};
 
 use client::{self, Answer, Call, ClientError, Pieces};
 use common::hinted::Hinted;
+use common::json;
 
 /// A server, and who asks.
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +113,7 @@ impl Remote<'_> {
             } else {
                 &*answer.body
             };
-            return serde_json::from_slice(body).map_err(|error| self.foreign(error.into()));
+            return json::wrapped(body).map_err(|error| self.foreign(error.into()));
         }
         Err(self.refusal(answer))
     }

@@ -8,6 +8,7 @@ pub mod header;
 pub mod hinted;
 pub mod ids;
 pub mod input;
+pub mod json;
 pub mod junit;
 pub mod limits;
 pub mod lossy;

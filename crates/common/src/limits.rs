@@ -6,6 +6,15 @@ use chrono::TimeDelta;
 
 /// Largest body of `/v1/messages` (F143).
 pub const MAX_MESSAGES_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// How deep the JSON of a request may be nested: what `serde_json` takes of itself.
+pub const JSON_DEPTH: usize = 127;
+/// How deep JSON may be that has such requests in it: states, journals, cassettes.
+pub const WRAPPED_JSON_DEPTH: usize = 192;
+/// Stack for reading a cassette that deep: without optimisation its YAML takes 25 kB for each level.
+pub const CASSETTE_STACK_BYTES: usize = 8 * 1024 * 1024;
+/// How deep the arguments of a call from code may be: they come back within a request, whose history, or whose batch,
+/// lies around them. The guest has the same.
+pub const CODE_ARGS_DEPTH: usize = JSON_DEPTH - 16;
 /// Largest body of `/v1/messages/batches` (F143).
 pub const MAX_BATCH_BODY_BYTES: usize = 256 * 1024 * 1024;
 /// Most requests in one batch (F110).

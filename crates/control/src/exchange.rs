@@ -50,8 +50,8 @@ pub struct Exchange {
     /// The client went before the answer was complete; absent if not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub client_left: bool,
-    /// The connection was closed before the answer was complete, by a fault or by a service that is recorded; absent if not. The
-    /// status is 444 if not even the head was sent.
+    /// The connection was closed before the answer was complete, by a fault, by a service that is recorded, or because sandtable
+    /// failed; absent if not. The status is 444 if not even the head was sent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub broke: bool,
 }

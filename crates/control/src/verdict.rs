@@ -21,7 +21,7 @@ pub struct Verdict {
     pub ok: bool,
     /// Turns that no rule or recording answered.
     pub unmatched: Vec<Unmatched>,
-    /// Turns that broke off because a rule expected something else.
+    /// Turns that broke off because a rule expected something else, and requests at which sandtable itself failed.
     pub failed: Vec<FailedTurn>,
     /// Steps of rules that nothing reached.
     pub unused_steps: Vec<UnusedStep>,
@@ -69,7 +69,7 @@ pub struct Unmatched {
     pub label: Option<String>,
 }
 
-/// A turn that broke off.
+/// A turn that broke off, or a request at which sandtable itself failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailedTurn {
     #[serde(default, skip_serializing_if = "Option::is_none")]

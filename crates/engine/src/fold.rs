@@ -4,6 +4,7 @@ use wire::block::{CitedText, ContentBlock, Message, Open};
 use wire::event::{Delta, StreamEvent};
 
 use crate::Sink;
+use common::json;
 
 /// Takes events and keeps the message they amount to.
 #[derive(Debug, Default)]
@@ -90,8 +91,7 @@ impl Sink for Fold {
                 if let Some(Open::Input(input)) = block.map(ContentBlock::open)
                     && !text.is_empty()
                 {
-                    *input = serde_json::from_str(&text)
-                        .expect("the fragments are one JSON text, cut up");
+                    *input = json::again(&text).expect("the fragments are one JSON text, cut up");
                 }
             }
             StreamEvent::MessageDelta {

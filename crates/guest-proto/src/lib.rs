@@ -15,7 +15,8 @@ pub use frame::{
 };
 pub use message::{
     Answer, AnswerBody, CodeAnswer, CodeCall, Command, Edit, EditErrorKind, EditResult, ErrorKind,
-    ExecDone, FileType, Hunk, Outcome, OutputFile, Request, RequestBody, Unclaimed, WaitingCell,
+    ExecDone, FileType, Hunk, MAX_ARGS_DEPTH, Outcome, OutputFile, Request, RequestBody, Unclaimed,
+    WaitingCell,
 };
 pub use name::{MAX_NAME_BYTES, directory_name, is_file_name};
 pub use resync::{Finder, MARK_BYTES, TOKEN_BYTES, Token};

@@ -110,6 +110,9 @@ pub enum Command {
     Python { tag: String },
 }
 
+/// How many levels of the arguments of a [`CodeCall`] may lie in one another.
+pub const MAX_ARGS_DEPTH: usize = 111;
+
 /// A call that code in a cell makes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeCall {

@@ -4,6 +4,7 @@ mod api;
 mod app;
 mod backend;
 mod batch;
+mod caught;
 pub mod config;
 mod control;
 mod front;

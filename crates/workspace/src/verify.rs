@@ -60,7 +60,7 @@ pub enum Miss {
         message: String,
         nearest: Vec<Near>,
     },
-    /// A rule matched and could not go on, such as with an `expect` that did not hold.
+    /// A rule matched and could not go on, such as with an `expect` that did not hold; or a panic of ours.
     Failed {
         message: String,
     },

@@ -284,7 +284,7 @@ class Exchange(ExchangeMixin):
     client_left: bool = False
     """The client went before the answer was complete; absent if not."""
     broke: bool = False
-    """The connection was closed before the answer was complete, by a fault or by a service that is recorded; absent if not. The status is 444 if not even the head was sent."""
+    """The connection was closed before the answer was complete, by a fault, by a service that is recorded, or because sandtable failed; absent if not. The status is 444 if not even the head was sent."""
 
 
 class FailedClause(TypedDict):
@@ -302,7 +302,7 @@ class _FailedTurn(TypedDict):
 
 
 class FailedTurn(_FailedTurn, total=False):
-    """A turn that broke off."""
+    """A turn that broke off, or a request at which sandtable itself failed."""
 
     workspace: str
     label: str
@@ -967,7 +967,7 @@ class Verdict(VerdictMixin):
     unmatched: list[Unmatched] = field(default_factory=list)
     """Turns that no rule or recording answered."""
     failed: list[FailedTurn] = field(default_factory=list)
-    """Turns that broke off because a rule expected something else."""
+    """Turns that broke off because a rule expected something else, and requests at which sandtable itself failed."""
     unused_steps: list[UnusedStep] = field(default_factory=list)
     """Steps of rules that nothing reached."""
     unused_faults: list[UnusedFault] = field(default_factory=list)

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::raw::RawCassette;
 use common::ids::hex;
-use common::private;
+use common::{json, private};
 
 /// Fewer are parsed as quickly as an index is read.
 pub(super) const MANY: usize = 256;
@@ -68,7 +68,7 @@ impl Index {
             return None;
         }
         // What somebody has damaged is read anew.
-        serde_json::from_str(&self.text[json.clone()]).ok()
+        json::wrapped(self.text[json.clone()].as_bytes()).ok()
     }
 
     /// The line for a file that was just read; `None` for one that has changed since `stamp` was taken, or

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +16,7 @@ use crate::{
     About, Blob, Body, Cassette, End, Exchange, Part, Request, Response, VERSION, is_status,
 };
 use common::document::{self, Position};
+use common::limits;
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -161,12 +163,31 @@ impl Misread {
     }
 }
 
-/// Reads the text of a cassette called `name`.
+/// Reads the text of a cassette called `name`, on a stack that holds the deepest one.
 pub(super) fn read(name: &str, text: &str) -> Result<RawCassette, CassetteError> {
+    let stack = thread::Builder::new().stack_size(limits::CASSETTE_STACK_BYTES);
+    thread::scope(|scope| {
+        let reading = stack.spawn_scoped(scope, || read_here(name, text));
+        let reading = reading.map_err(|error| wrong(name, error.into()))?;
+        let read = reading.join();
+        read.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn read_here(name: &str, text: &str) -> Result<RawCassette, CassetteError> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::Error,
-        // A recording is as large as it is; its size is bounded when it is read.
-        budget: None,
+        // A recording is as large as it is, which is bounded when it is read; what is deep takes stack.
+        budget: serde_saphyr::budget! {
+            max_depth: limits::WRAPPED_JSON_DEPTH,
+            max_events: usize::MAX,
+            max_nodes: usize::MAX,
+            max_aliases: usize::MAX,
+            max_anchors: usize::MAX,
+            max_merge_keys: usize::MAX,
+            max_total_scalar_bytes: usize::MAX,
+            enforce_alias_anchor_ratio: false,
+        },
         strict_booleans: true,
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Draft, Wrong};
 use crate::player::Loose;
 use crate::{Body, Exchange, Response};
+use common::json;
 
 const NO_REQUEST: &str =
     "only the answer was recorded: there is no request, and its content type follows from the body";
@@ -150,7 +151,7 @@ pub(super) fn of_lines(text: &str) -> Option<Draft> {
     }
     let mut values = Vec::with_capacity(lines.len());
     for line in &lines {
-        values.push(serde_json::from_str::<Value>(line).ok()?);
+        values.push(json::wrapped::<Value>(line.as_bytes()).ok()?);
     }
     if values.iter().all(is_result) {
         return Some(results(text.to_owned()));

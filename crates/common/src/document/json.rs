@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::json;
+
 /// Why a text is not taken; it reads well after the name of what the text is.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
@@ -17,7 +19,7 @@ pub enum JsonError {
 
 /// Reads a value.
 pub fn json(text: &[u8]) -> Result<Value, JsonError> {
-    match serde_json::from_slice(text) {
+    match json::wrapped(text) {
         Ok(Unique(value)) => Ok(value),
         Err(error) if error.is_data() => Err(JsonError::Twice(error)),
         Err(error) => Err(JsonError::Syntax(error)),

@@ -6,7 +6,8 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use guest_proto::{CodeAnswer, CodeCall, Outcome, Settings};
+use guest_proto::{CodeAnswer, CodeCall, MAX_ARGS_DEPTH, Outcome, Settings};
+use serde_json::Value;
 
 use crate::environment::Places;
 use crate::exec::{make_places, write_cell};
@@ -166,7 +167,7 @@ impl Cell {
             if !self.tools.contains(&call.name) {
                 return Err(CellError::NotGiven(call.name));
             }
-            if serde_json::from_str::<serde_json::Map<_, _>>(&call.args).is_err() {
+            if !is_shallow_object(&call.args) {
                 return Err(CellError::Code(
                     "the arguments of a call are no JSON object, or too deep",
                 ));
@@ -245,6 +246,19 @@ impl Cell {
     }
 }
 
+/// Whether a text is a JSON object that still fits into a request when it comes back with the history.
+fn is_shallow_object(text: &str) -> bool {
+    fn fits(value: &Value, levels: usize) -> bool {
+        match value {
+            Value::Array(items) => levels > 0 && items.iter().all(|it| fits(it, levels - 1)),
+            Value::Object(members) => levels > 0 && members.values().all(|it| fits(it, levels - 1)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        }
+    }
+    serde_json::from_str(text)
+        .is_ok_and(|value: Value| value.is_object() && fits(&value, MAX_ARGS_DEPTH))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,6 +311,22 @@ mod tests {
         assert!(wrong(vec![call(0, "f", "{\"a\":123}")]).contains("too long"));
         let three = (0..3).map(|n| call(n, "f", "{}")).collect();
         assert!(wrong(three).contains("too many"));
+    }
+
+    #[test]
+    fn arguments_are_as_deep_as_a_history_has_room_for() {
+        let nested =
+            |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+        for (args, fits) in [
+            (nested(1), true),
+            (nested(MAX_ARGS_DEPTH), true),
+            (nested(MAX_ARGS_DEPTH + 1), false),
+            (nested(100_000), false),
+            ("[]".to_owned(), false),
+        ] {
+            let taken = cell(&["f"]).take_calls(vec![call(0, "f", &args)], &Settings::default());
+            assert_eq!(taken.is_ok(), fits, "{} bytes", args.len());
+        }
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use guest_proto::{AnswerBody, CodeAnswer, CodeCall, RequestBody, WaitingCell};
+use guest_proto::{AnswerBody, CodeAnswer, CodeCall, MAX_ARGS_DEPTH, RequestBody, WaitingCell};
 use serde_json::{Map, Value};
 
 use super::{ExecResult, GRACE, Guest, GuestError, unexpected};
-use common::limits::{MAX_CODE_ARGS_BYTES, MAX_CODE_CALLS};
+use common::limits::{CODE_ARGS_DEPTH, MAX_CODE_ARGS_BYTES, MAX_CODE_CALLS};
+
+const _: () = assert!(MAX_ARGS_DEPTH == CODE_ARGS_DEPTH);
 
 /// A cell to run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,6 +21,7 @@ use crate::api::error::{ApiError, RequestId};
 use crate::api::exchange::Noted;
 use crate::api::key::keys;
 use crate::app::App;
+use crate::caught;
 use cassette::{Redactor, data_of_frame, split_frames};
 use common::ids::{Ids, Kind};
 use common::{limits, lossy};
@@ -179,7 +180,7 @@ pub(super) fn is_stream(response: &Response) -> bool {
         .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
 }
 
-/// An exchange on its way into the journal. One that is dropped is an exchange whose client has left.
+/// An exchange on its way into the journal. One that is dropped is an exchange whose client has left, or that has failed.
 pub(super) struct Record {
     pub(super) workspace: Arc<Workspace>,
     pub(super) entry: Entry,
@@ -490,9 +491,21 @@ fn is_recorded(source: &str) -> bool {
     source.starts_with("cassette ") || source.starts_with("upstream ")
 }
 
+impl Record {
+    /// How an exchange ends that is dropped: its client has left, unless a panic of ours takes it away.
+    fn dropped(&mut self) -> Ended {
+        let Some(panicked) = caught::unwinding() else {
+            return Ended::ClientLeft;
+        };
+        self.facts.miss = Some(panicked.miss());
+        Ended::Broke
+    }
+}
+
 impl Drop for Record {
     fn drop(&mut self) {
-        self.finish(Ended::ClientLeft);
+        let ended = self.dropped();
+        self.finish(ended);
     }
 }
 
@@ -592,7 +605,10 @@ impl RecordedBody {
 
 impl Drop for RecordedBody {
     fn drop(&mut self) {
-        self.finish(Ended::ClientLeft);
+        if let Some(record) = &mut self.record {
+            let ended = record.dropped();
+            self.finish(ended);
+        }
     }
 }
 
@@ -627,6 +643,8 @@ impl HttpBody for RecordedBody {
 
 #[cfg(test)]
 mod tests {
+    use workspace::journal::Filter;
+
     use super::*;
 
     #[test]
@@ -641,5 +659,44 @@ mod tests {
             without_key(&mut done, &redactor);
             assert_eq!(done.model.as_deref(), Some(told));
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_a_panic_takes_away_broke_and_its_client_has_not_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store::Store::open_with(dir.path(), store::Options::default()).unwrap();
+        let app = App::for_store_with(store, crate::config::Config::default());
+        let workspace = app.workspace_of_key("sk-ant-test").await.unwrap();
+        let (head, ()) = http::Request::post("/v1/messages")
+            .body(())
+            .unwrap()
+            .into_parts();
+        let id = RequestId("req_1".into());
+        let begin = || Record::begin(Arc::clone(&workspace), Arrived::now(&head), &id);
+        let panics = |dropped: Box<dyn std::any::Any>| {
+            let work = std::panic::AssertUnwindSafe(move || {
+                let _dropped = dropped;
+                panic!("on purpose");
+            });
+            assert!(std::panic::catch_unwind(work).is_err());
+        };
+        panics(Box::new(begin()));
+        panics(Box::new(RecordedBody::new(AnyBody::empty(), begin())));
+        drop(begin());
+        let filter = Filter {
+            path: None,
+            status: None,
+            method: None,
+            id: None,
+            since: None,
+            limit: 10,
+            cursor: None,
+        };
+        let ends = |entry: &Entry| (entry.status, entry.ended);
+        let entries = workspace.journal.export(&filter);
+        let ends: Vec<_> = entries.iter().map(|entry| ends(entry)).collect();
+        let broke = (444, Ended::Broke);
+        assert_eq!(ends, [broke, broke, (499, Ended::ClientLeft)]);
+        assert_eq!(workspace.watch.findings("w").failed.len(), 2);
     }
 }

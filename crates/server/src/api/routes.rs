@@ -21,6 +21,7 @@ use crate::api::shaped::Connection;
 use crate::api::skills::versions;
 use crate::api::{batches, faults, files, identify, json, messages, models, replay, skills};
 use crate::app::App;
+use crate::caught::caught;
 use common::ids::Kind;
 use workspace::Workspace;
 
@@ -148,16 +149,22 @@ async fn carry_out(
     caller.open = record.open.clone();
     record.own.clone_from(&caller.faults);
     let mut exchange = Exchange::new(app, caller, (head, body));
-    let outcome = match faults::apply(&mut exchange, &mut record.facts.fired).await {
-        Ok(Some(response)) => Ok(response),
-        Ok(None) => match mounted {
-            Some(mounted) => {
-                Box::pin(replay::answer(mounted, &mut exchange, &mut record.facts)).await
-            }
-            None => route(&mut exchange).await,
-        },
-        Err(error) => Err(error),
+    let work = async {
+        match faults::apply(&mut exchange, &mut record.facts.fired).await {
+            Ok(Some(response)) => Ok(response),
+            Ok(None) => match mounted {
+                Some(mounted) => {
+                    Box::pin(replay::answer(mounted, &mut exchange, &mut record.facts)).await
+                }
+                None => route(&mut exchange).await,
+            },
+            Err(error) => Err(error),
+        }
     };
+    let outcome = caught(work).await.unwrap_or_else(|panicked| {
+        record.facts.miss = Some(panicked.miss());
+        Err(ApiError::internal(&panicked))
+    });
     record.noted = exchange.noted;
     outcome
 }

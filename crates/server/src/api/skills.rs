@@ -15,6 +15,7 @@ use crate::api::caller::Caller;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::exchange::{Exchange, Outcome};
 use crate::app::App;
+use crate::caught::joined;
 use common::ids::Kind;
 use page::SkillPage;
 use shape::Shape;
@@ -60,7 +61,9 @@ pub(super) async fn create(exchange: &mut Exchange) -> Outcome {
     // In a task of its own: of a client that leaves now it is known all the same what was made.
     let made = async move { keep(&app, &caller, &upload).await };
     let made = tokio::spawn(made.in_current_span());
-    let made = made.await.map_err(|error| ApiError::internal(&error))??;
+    let made = joined(made)
+        .await
+        .map_err(|error| ApiError::internal(&error))??;
     Ok(Json(made).into_response())
 }
 

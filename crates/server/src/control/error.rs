@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use control_api::{Refusal, Refused};
 
 use crate::app::App;
+use crate::caught::caught;
 use common::hinted::{self, Hinted};
 use common::limits;
 use workspace::WorkspaceError;
@@ -91,10 +92,13 @@ impl IntoResponse for ControlError {
     }
 }
 
-/// Gives a refusal that is not of ours the form of one: a wrong method, a body that is too large.
+/// Gives what is not of ours the form of a refusal: a wrong method, a body that is too large, a panic.
 pub(crate) async fn shaped(request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let response = next.run(request).await;
+    let response = match caught(next.run(request)).await {
+        Ok(response) => response,
+        Err(panicked) => return ControlError::internal(&panicked).into_response(),
+    };
     let status = response.status();
     let kind = response.headers().get(header::CONTENT_TYPE);
     let is_ours = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));

@@ -5,6 +5,7 @@ mod openapi;
 
 mod asked;
 mod events;
+mod failed;
 mod files;
 mod journal;
 mod kept;

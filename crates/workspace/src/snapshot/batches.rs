@@ -7,7 +7,7 @@ use super::put_time;
 use super::reader::{Members, Node, Sink};
 use crate::quirks::Layer;
 use common::clock::rfc3339_micros;
-use common::limits;
+use common::{json, limits};
 use store::{BatchRow, BatchState, ItemOutcome, KeptBatch, KeptItem};
 
 const MEMBERS: [&str; 10] = [
@@ -59,7 +59,7 @@ pub fn write(row: &BatchRow, items: Vec<KeptItem>) -> Value {
 
 fn write_item(item: KeptItem) -> Value {
     let mut written = json!({ "custom_id": item.custom_id });
-    let value = |json: &[u8]| serde_json::from_slice::<Value>(json).unwrap_or_default();
+    let value = |json: &[u8]| json::wrapped::<Value>(json).unwrap_or_default();
     let Some(outcome) = item.outcome else {
         written["params"] = value(&item.params);
         return written;
@@ -226,6 +226,12 @@ fn read_item(sink: &Sink, node: &Node<'_>) -> Option<KeptItem> {
     let params = members.get("params");
     if let Some(params) = params.as_ref().filter(|params| !params.value.is_object()) {
         params.wrong(sink, "an object", "the body of a Messages request");
+    }
+    if let Some(params) = &params
+        && json::levels(params.value) > limits::JSON_DEPTH
+    {
+        let hint = format!("at most {} levels, as in a request", limits::JSON_DEPTH);
+        sink.add(&params.path, "it is nested too deep", hint);
     }
     let Some(result) = members.get("result") else {
         if params.is_none() {

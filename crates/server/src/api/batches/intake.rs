@@ -15,6 +15,7 @@ use crate::api::error::{ApiError, ApiResult};
 use crate::api::exchange::{Exchange, Outcome};
 use crate::api::json;
 use crate::app::App;
+use crate::caught::joined;
 use common::ids::Kind;
 use common::limits;
 use store::{BatchRow, NewBatch, NewItem, StoreError, TempBlob};
@@ -47,7 +48,9 @@ pub(in crate::api) async fn create(exchange: &mut Exchange) -> Outcome {
         run::start(&app, caller.workspace, row, Some(brings));
         Ok::<_, ApiError>(answer)
     });
-    kept.await.map_err(|error| ApiError::internal(&error))?
+    joined(kept)
+        .await
+        .map_err(|error| ApiError::internal(&error))?
 }
 
 /// A whole body.
@@ -142,7 +145,9 @@ async fn fill(app: &App, n: i64, blob: TempBlob) -> ApiResult<bool> {
             return Ok(false);
         }
     }
-    let parsed = parsing.await.map_err(|error| ApiError::internal(&error))?;
+    let parsed = joined(parsing)
+        .await
+        .map_err(|error| ApiError::internal(&error))?;
     match parsed? {
         Ok(()) => Ok(true),
         Err(parse::Refusal::Invalid(text)) => Err(ApiError::invalid(text)),

@@ -14,6 +14,7 @@ use crate::api::caller::{Betas, Caller};
 use crate::api::error::{ApiError, ApiResult, RequestId};
 use crate::api::{era, record, turn};
 use crate::app::App;
+use crate::caught::caught;
 use cassette::Redactor;
 use common::ids::Kind;
 use engine::fold::Fold;
@@ -69,15 +70,19 @@ pub(super) async fn run(
             batch: Some(named.clone()),
         })
     });
-    let (outcome, status, result) = match message(
+    let work = message(
         &app,
         &workspace,
         (&batch, faults, &redactor),
         &item,
         &report,
-    )
-    .await
-    {
+    );
+    let done = caught(work).await.unwrap_or_else(|panicked| {
+        let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.facts.miss = Some(panicked.miss());
+        Err(ApiError::internal(&panicked))
+    });
+    let (outcome, status, result) = match done {
         Ok(message) => (ItemOutcome::Succeeded, 200, message),
         Err(error) => {
             let mut body = error.body(None);

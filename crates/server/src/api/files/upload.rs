@@ -13,6 +13,7 @@ use crate::api::error::{ApiError, ApiResult};
 use crate::api::exchange::{Exchange, Outcome};
 use crate::api::multipart::{self, Content, Event, MultipartError, PartHead};
 use crate::app::App;
+use crate::caught::joined;
 use common::ids::Kind;
 use common::limits;
 use store::{BlobWriter, FileRow, NewFile, StoreError, TempBlob};
@@ -44,7 +45,9 @@ pub(in crate::api) async fn upload(exchange: &mut Exchange) -> Outcome {
             let (state, caller, digest) = (app.clone(), caller.clone(), received.digest);
             let kept = async move { keep(&state, &caller, received).await };
             let kept = tokio::spawn(kept.in_current_span());
-            let row = kept.await.map_err(|error| ApiError::internal(&error))??;
+            let row = joined(kept)
+                .await
+                .map_err(|error| ApiError::internal(&error))??;
             noted.file = Some((row.size_bytes, digest));
             Ok(shape.file(row))
         }

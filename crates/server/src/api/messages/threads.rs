@@ -12,7 +12,7 @@ use wire::event::StreamEvent;
 use crate::api::caller::Caller;
 use crate::api::error::{ApiError, ApiResult};
 use crate::app::App;
-use common::limits;
+use common::{json, limits};
 use engine::fold::Fold;
 use engine::{self, Engine, Sink, TurnError, TurnInput, Wait};
 use store::{self, NewThreadTurn, ThreadRow};
@@ -185,7 +185,7 @@ fn history(thread: &ThreadRow) -> ApiResult<Vec<Value>> {
     let mut history = Vec::new();
     for turn in &thread.turns {
         let messages: Vec<Value> =
-            serde_json::from_str(turn).map_err(|error| ApiError::internal(&error))?;
+            json::wrapped(turn.as_bytes()).map_err(|error| ApiError::internal(&error))?;
         // An answer that says nothing is none to those that come after it, and may not stand before them.
         history.extend(
             messages

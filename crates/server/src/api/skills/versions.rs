@@ -16,6 +16,7 @@ use crate::api::caller::Caller;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::exchange::{Exchange, Outcome};
 use crate::app::App;
+use crate::caught::joined;
 use store::{SkillRow, SkillVersionRow, StoreError};
 use workspace::skills::{VendorSkill, archive};
 
@@ -96,7 +97,9 @@ pub(in crate::api) async fn create(exchange: &mut Exchange, id: &str) -> Outcome
     // In a task of its own: of a client that leaves now it is known all the same what was made.
     let made = async move { keep(&app, &caller, &skill, &upload).await };
     let made = tokio::spawn(made.in_current_span());
-    let made = made.await.map_err(|error| ApiError::internal(&error))??;
+    let made = joined(made)
+        .await
+        .map_err(|error| ApiError::internal(&error))??;
     Ok(Json(made).into_response())
 }
 
