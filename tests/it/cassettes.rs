@@ -1,5 +1,6 @@
 //! Recording through the proxy, and answering from what was recorded.
 
+mod coded;
 mod deep;
 mod golden;
 mod handed_out;

@@ -239,6 +239,37 @@ async fn a_key_that_a_request_carries_anywhere_is_noted_nowhere() {
 }
 
 #[tokio::test]
+async fn none_of_several_keys_is_noted_and_no_password_or_cookie() {
+    let server = TestServer::start().await;
+    let secrets = [
+        "first-key-abcdef123",
+        "second-key-abcdef123456",
+        "third-abcdef12345",
+        "fourth-abcdef12345",
+        "passw0rd-of-basic",
+        "cookie-abcdef123",
+    ];
+    let basic = STANDARD.encode(format!("user:{}", secrets[4]));
+    let request = Request::new("POST", "/v1/messages")
+        .header("anthropic-version", "2023-06-01")
+        .header("x-api-key", secrets[0])
+        .header("x-api-key", secrets[1])
+        .header("authorization", &format!("Bearer {}", secrets[2]))
+        .header("authorization", &format!("Bearer {}", secrets[3]))
+        .header("authorization", &format!("Basic {basic}"))
+        .header("cookie", &format!("session={}", secrets[5]))
+        .json(&prompt(&secrets.join(", ")));
+    server.send(&request).await;
+    let own = Request::new("GET", "/_sandtable/journal").header("x-api-key", secrets[0]);
+    let journal = server.send(&own).await;
+    let told = journal.json()["data"][0]["request_body"]["messages"].to_string();
+    assert!(told.contains(&["[redacted]"; 6].join(", ")), "{told}");
+    for secret in secrets {
+        assert!(!journal.text().contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test]
 async fn what_has_come_since_says_how_many_requests_are_open_and_those_that_are_not_are_in_it() {
     let server = TestServer::start().await;
     let stall = json!({"at": "http", "do": "stall", "path": "/v1/messages"});

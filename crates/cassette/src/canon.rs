@@ -202,7 +202,7 @@ fn content(body: &Body, files: Files) -> Value {
     }
     match body.bytes() {
         Ok(Some(bytes)) if by_digest => digest(&bytes),
-        Ok(Some(bytes)) => json!({ "text": spell(&bytes) }),
+        Ok(Some(bytes)) => json!({ "text": redact::with_narrow_marks(spell(&bytes)) }),
         Ok(None) | Err(_) => Value::Null,
     }
 }

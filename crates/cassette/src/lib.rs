@@ -33,7 +33,7 @@ pub use player::{Miss, Named, Played, Player, Translation};
 pub use redact::{Redactor, is_long_enough};
 pub use spoil::fail_calls;
 pub use tape::{JsonPathError, Tape, json_path};
-pub use upstream::{Answer, Sent, Upstream, UpstreamError};
+pub use upstream::{Answer, OtherCoding, Pieces, Sent, Upstream, UpstreamError};
 pub use yaml::to_yaml;
 
 /// The version of the format; a reader refuses a newer one.

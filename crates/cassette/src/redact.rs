@@ -3,7 +3,7 @@
 //!
 //! A secret is a known one (the key a request carries, an organization's id, what the user names), or
 //! what looks like an API key. It is looked for in texts as they are, in strings of JSON behind their
-//! escapes, in JSON within these, behind percent-encoding and base64, and across the deltas of a stream.
+//! escapes, in JSON within these, behind percent-encoding and base64, in UTF-16, and across the deltas of a stream.
 //! Of what the service signs or encrypts, only the account's id within is replaced.
 
 mod base64;
@@ -11,6 +11,7 @@ mod escaped;
 mod glance;
 mod stream;
 mod told;
+mod wide;
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -29,6 +30,7 @@ use super::{Body, Exchange, Part, Request, Response, frames};
 use common::hinted::Hinted;
 use escaped::Plain;
 pub(crate) use told::{of_url as passwords_of_url, told};
+pub(crate) use wide::with_narrow_marks;
 
 /// Patterns of an API key of the service, and of a bearer token in a text.
 const PATTERNS: [&str; 2] = [
@@ -97,6 +99,24 @@ struct Edit {
     put: Cow<'static, str>,
 }
 
+impl Edit {
+    /// Whether it is [`REDACTED`] that is put there, and not a digit of an id.
+    fn is_mark(&self) -> bool {
+        self.put.len() >= REDACTED.len()
+    }
+
+    /// Behind escapes zeros could not stand as they are.
+    fn behind_escapes(self) -> Self {
+        match self.put.contains('\0') {
+            true => Self {
+                put: REDACTED.into(),
+                ..self
+            },
+            false => self,
+        }
+    }
+}
+
 /// A pattern that is no regular expression.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("`{pattern}` is no regular expression: {source}")]
@@ -157,6 +177,15 @@ impl Redactor {
         all.sort_by_key(|known| std::cmp::Reverse(known.text.len()));
         self.known = all.into();
         self
+    }
+
+    /// Also keeps out what these headers of a request tell (by names in lower case): keys, passwords, and cookies.
+    #[must_use]
+    pub fn with_told_by_headers<'a>(
+        self,
+        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        self.with_owned(&told(headers))
     }
 
     /// Also keeps out what this body of a request tells: tokens of connectors, and passwords in their URLs.
@@ -410,39 +439,17 @@ impl Redactor {
 
     /// The same of secrets behind so many layers of escapes.
     fn edits_behind(&self, text: &str, layers: usize) -> Vec<Edit> {
-        let mut found = self.look(text.as_bytes(), layers);
-        if found.is_empty() {
-            return found;
-        }
-        found.sort_unstable();
-        let mut merged: Vec<Edit> = Vec::with_capacity(found.len());
-        for edit in found {
-            match merged.last_mut() {
-                Some(last) if edit.range.0 < last.range.1 => {
-                    if last.put == REDACTED || edit.put == REDACTED {
-                        last.range.1 = last.range.1.max(edit.range.1);
-                        last.put = REDACTED.into();
-                    }
-                }
-                _ => merged.push(edit),
-            }
-        }
-        merged
+        merged(self.look(text.as_bytes(), layers))
     }
 
-    /// Finds secrets in a text as it is, in base64, and behind so many layers of escapes.
+    /// Finds secrets in a text as it is, in base64, in UTF-16, and behind so many layers of escapes.
     fn look(&self, text: &[u8], layers: usize) -> Vec<Edit> {
         if text.len() < self.shortest {
             return Vec::new();
         }
-        let spans = self.spans(text).into_iter();
-        let mut found: Vec<Edit> = spans
-            .map(|range| Edit {
-                range,
-                put: REDACTED.into(),
-            })
-            .collect();
+        let mut found = self.plain(text);
         base64::find(self, text, &mut found);
+        wide::find(self, text, &mut found);
         let Some(below) = layers.checked_sub(1) else {
             return found;
         };
@@ -451,10 +458,20 @@ impl Redactor {
             let within = self.look(&plain.bytes, below).into_iter();
             found.extend(within.map(|edit| Edit {
                 range: plain.range(edit.range),
-                ..edit
+                ..edit.behind_escapes()
             }));
         }
         found
+    }
+
+    /// Finds secrets that stand there as they are.
+    fn plain(&self, bytes: &[u8]) -> Vec<Edit> {
+        let spans = self.spans(bytes).into_iter();
+        let edits = spans.map(|range| Edit {
+            range,
+            put: REDACTED.into(),
+        });
+        edits.collect()
     }
 
     /// A path, a query, or a name in which bytes may be written as `%XX`, also more than once.
@@ -527,20 +544,45 @@ impl Redactor {
 
     /// Bytes without what is secret; what lies around it may be no text at all.
     fn bytes(&self, bytes: Bytes) -> Bytes {
-        let spans = self.spans(&bytes);
-        if spans.is_empty() {
+        let mut found = self.plain(&bytes);
+        wide::find(self, &bytes, &mut found);
+        wide::find_known(self, &bytes, &mut found);
+        if found.is_empty() {
             return bytes;
         }
         let mut clean = Vec::with_capacity(bytes.len());
         let mut from = 0;
-        for (start, end) in spans {
-            clean.extend_from_slice(&bytes[from..start]);
-            clean.extend_from_slice(REDACTED.as_bytes());
-            from = end;
+        for Edit { range, put } in merged(found) {
+            clean.extend_from_slice(&bytes[from..range.0]);
+            clean.extend_from_slice(put.as_bytes());
+            from = range.1;
         }
         clean.extend_from_slice(&bytes[from..]);
         Bytes::from(clean)
     }
+}
+
+/// In order and apart from one another.
+fn merged(mut found: Vec<Edit>) -> Vec<Edit> {
+    if found.is_empty() {
+        return found;
+    }
+    found.sort_unstable();
+    let mut merged: Vec<Edit> = Vec::with_capacity(found.len());
+    for edit in found {
+        match merged.last_mut() {
+            Some(last) if edit.range.0 < last.range.1 => {
+                if last.is_mark() || edit.is_mark() {
+                    last.range.1 = last.range.1.max(edit.range.1);
+                }
+                if !last.is_mark() && edit.is_mark() {
+                    last.put = edit.put;
+                }
+            }
+            _ => merged.push(edit),
+        }
+    }
+    merged
 }
 
 /// What the body of a request tells that nobody may keep.

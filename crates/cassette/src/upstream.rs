@@ -1,5 +1,7 @@
 //! The service that a recording is made of, reached over HTTP or HTTPS.
 
+mod coding;
+
 use std::io;
 use std::pin::Pin;
 use std::str::FromStr;
@@ -10,6 +12,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Blob;
 use client::{ClientError, Reach, build, why};
+use coding::Coding;
+pub use coding::OtherCoding;
 
 /// Where requests are passed on to.
 #[derive(Debug, Clone)]
@@ -39,15 +43,22 @@ pub enum UpstreamError {
     /// The body that was to be sent.
     #[error(transparent)]
     Body(#[from] io::Error),
+    #[error("its answer is compressed, and broken: {0}")]
+    Coded(#[source] io::Error),
     #[error("{}", why(.0))]
     Broke(#[source] reqwest::Error),
 }
+
+/// A body as it comes.
+pub type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, UpstreamError>> + Send>>;
 
 /// The beginning of an answer; the body follows.
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, Vec<u8>)>,
-    pub body: Pin<Box<dyn Stream<Item = Result<Bytes, UpstreamError>> + Send>>,
+    /// Where the body is compressed in a way that nobody here undoes.
+    pub coding: Option<OtherCoding>,
+    pub body: Pieces,
 }
 
 impl std::fmt::Debug for Answer {
@@ -55,11 +66,13 @@ impl std::fmt::Debug for Answer {
         let Self {
             status,
             headers,
+            coding,
             body: _,
         } = self;
         f.debug_struct("Answer")
             .field("status", status)
             .field("headers", &headers.len())
+            .field("coding", coding)
             .finish_non_exhaustive()
     }
 }
@@ -72,11 +85,15 @@ pub enum Sent<'a> {
     File(&'a Blob, u64),
 }
 
+/// The header that names others that are the business of its connection.
+const CONNECTION: &str = "connection";
+const CONTENT_ENCODING: &str = "content-encoding";
+const CONTENT_LENGTH: &str = "content-length";
+
 /// Hop-by-hop headers: the business of one connection, and not of the next. So is by which name the client reached
 /// this server.
-const OF_THE_CONNECTION: [&str; 12] = [
-    "connection",
-    "content-length",
+const OF_THE_CONNECTION: [&str; 11] = [
+    CONNECTION,
     "expect",
     "host",
     "keep-alive",
@@ -140,10 +157,14 @@ impl Upstream {
             .client
             .request(method, format!("{}{path_and_query}", self.url));
         let mut kept = HeaderMap::new();
-        for (name, value) in headers {
+        let headers: Vec<_> = headers.collect();
+        let named = named_by_connection(&headers);
+        for (name, value) in &headers {
             // Compressed answers could neither be read nor compared.
-            if OF_THE_CONNECTION.contains(&name)
-                || name == "accept-encoding"
+            if OF_THE_CONNECTION.contains(name)
+                || named.iter().any(|named| named == name)
+                || *name == CONTENT_LENGTH
+                || *name == "accept-encoding"
                 || name.starts_with("x-sandtable-")
             {
                 continue;
@@ -168,18 +189,49 @@ impl Upstream {
             }
         };
         let answer = request.send().await.map_err(broke)?;
-        let headers = answer
-            .headers()
-            .iter()
-            .filter(|(name, _)| !OF_THE_CONNECTION.contains(&name.as_str()))
-            .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+        let headers = answer.headers().iter();
+        let headers: Vec<_> = headers
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
             .collect();
+        let values = headers.iter().filter(|(name, _)| *name == CONTENT_ENCODING);
+        let coding = Coding::of(values.map(|(_, value)| *value));
+        let is_undone = matches!(coding, Ok(Some(_)));
+        let named = named_by_connection(&headers);
+        let headers = headers
+            .iter()
+            .filter(|(name, _)| {
+                let is_of_coded = *name == CONTENT_ENCODING || *name == CONTENT_LENGTH;
+                !OF_THE_CONNECTION.contains(name)
+                    && !named.iter().any(|named| named == name)
+                    && !(is_undone && is_of_coded)
+            })
+            .map(|(name, value)| ((*name).to_owned(), value.to_vec()))
+            .collect();
+        let status = answer.status().as_u16();
+        let pieces = answer.bytes_stream().map(|piece| piece.map_err(broke));
+        let (coding, body): (_, Pieces) = match coding {
+            Ok(Some(coding)) => (None, Box::pin(coding::plain(coding, pieces))),
+            Ok(None) => (None, Box::pin(pieces)),
+            Err(other) => (Some(other), Box::pin(pieces)),
+        };
         Ok(Answer {
-            status: answer.status().as_u16(),
+            status,
             headers,
-            body: Box::pin(answer.bytes_stream().map(|piece| piece.map_err(broke))),
+            coding,
+            body,
         })
     }
+}
+
+/// The headers that `connection` names, in lower case: they go no further than it does.
+fn named_by_connection(headers: &[(&str, &[u8])]) -> Vec<String> {
+    let values = headers.iter().filter(|(name, _)| *name == CONNECTION);
+    let values = values.map(|(_, value)| String::from_utf8_lossy(value).to_ascii_lowercase());
+    let names = values.flat_map(|value| {
+        let names = value.split(',').map(|name| name.trim().to_owned());
+        names.collect::<Vec<_>>()
+    });
+    names.collect()
 }
 
 fn broke(error: reqwest::Error) -> UpstreamError {

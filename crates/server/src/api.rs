@@ -2,6 +2,7 @@
 
 pub(crate) mod batches;
 mod caller;
+mod coding;
 mod cut;
 mod era;
 mod error;
@@ -25,7 +26,8 @@ mod shaped;
 pub(crate) mod skills;
 mod turn;
 
+pub(crate) use coding::coding;
 pub(crate) use identify::INVALID_KEY;
-pub(crate) use key::{key, keys};
+pub(crate) use key::keys;
 pub(crate) use routes::{answer, front, is_below, through};
 pub(crate) use shaped::Connection;

@@ -7,6 +7,7 @@ mod api_files;
 mod body;
 mod cassettes;
 mod clock;
+mod coding;
 mod containers;
 mod error;
 mod events;
@@ -106,6 +107,7 @@ pub(crate) fn router(app: &App) -> Router<App> {
         .route("/_sandtable/events", get(events::listen))
         .merge(page::router())
         .layer(DefaultBodyLimit::max(limits::MAX_CONTROL_BODY_BYTES))
+        .layer(axum::middleware::from_fn(coding::check))
         .layer(axum::middleware::from_fn(query::check))
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),

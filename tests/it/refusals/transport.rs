@@ -155,6 +155,46 @@ async fn other_content_types_and_encodings_are_refused() {
 }
 
 #[tokio::test]
+async fn a_coding_of_any_body_is_refused_in_whatever_header_it_is_said() {
+    let server = TestServer::start().await;
+    let skill = [(
+        "files[]",
+        Some("s/SKILL.md"),
+        "---\nname: s\ndescription: d\n---\n",
+    )];
+    for request in [
+        server.messages(&prompt("hi")),
+        server
+            .request("POST", "/v1/messages/count_tokens")
+            .json(&prompt("hi")),
+        server
+            .request("POST", "/v1/messages/batches")
+            .json(&json!({"requests": []})),
+        server
+            .request("POST", "/v1/files")
+            .multipart(&[("file", Some("a.csv"), "a")]),
+        server.request("POST", "/v1/skills").multipart(&skill),
+    ] {
+        for coding in ["br", "gzip"] {
+            let request = request.clone().header("content-encoding", "identity");
+            let request = request.header("content-encoding", coding);
+            let answer = server.send(&request).await;
+            assert_eq!(answer.status, 400, "{}", request.path);
+            assert_eq!(
+                answer.message(),
+                format!("The content encoding `{coding}` is not supported")
+            );
+            let code = &answer.json()["error"]["details"]["error_code"];
+            assert_eq!(code, "request_body_encoding_unsupported");
+        }
+    }
+    // Nothing was kept, and where there is no body the header is about nothing.
+    let files = server.request("GET", "/v1/files");
+    let files = files.header("content-encoding", "gzip");
+    assert_eq!(server.send(&files).await.json()["data"], json!([]));
+}
+
+#[tokio::test]
 async fn texts_that_are_no_json_are_located() {
     let server = TestServer::start().await;
     let mut texts = String::new();

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::{
     GeneralPurpose, GeneralPurposeConfig, STANDARD_NO_PAD, URL_SAFE_NO_PAD,
 };
 
-use super::{Edit, REDACTED, Redactor};
+use super::{Edit, REDACTED, Redactor, wide};
 
 /// Shortest text that is looked at as base64.
 const SHORTEST: usize = 24;
@@ -167,10 +167,13 @@ fn within(redactor: &Redactor, text: &[u8], run: Range<usize>, edits: &mut Vec<E
         let bytes = &mut decoded[..length];
         let mut spans = redactor.spans(bytes);
         spans.retain(|(start, end)| end - start >= SHORTEST_SECRET);
-        if spans.is_empty() {
+        let mut in_utf_16 = Vec::new();
+        wide::find(redactor, bytes, &mut in_utf_16);
+        if spans.is_empty() && in_utf_16.is_empty() {
             continue;
         }
-        if !spans.iter().all(|(start, end)| is_id(&bytes[*start..*end])) {
+        let are_ids = spans.iter().all(|(start, end)| is_id(&bytes[*start..*end]));
+        if !are_ids || !in_utf_16.is_empty() {
             edits.push(Edit {
                 range: (run.start, run.end),
                 put: REDACTED.into(),

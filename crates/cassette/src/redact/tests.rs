@@ -168,6 +168,76 @@ fn contents_of_any_kind_lose_the_key_and_nothing_else() {
     }
 }
 
+/// A text in UTF-16, its lower byte first, or last.
+fn in_utf_16(text: &str, is_little: bool) -> Vec<u8> {
+    let units = text.encode_utf16();
+    let bytes = units.flat_map(|unit| match is_little {
+        true => unit.to_le_bytes(),
+        false => unit.to_be_bytes(),
+    });
+    bytes.collect()
+}
+
+#[test]
+fn a_key_in_utf_16_is_found_wherever_it_begins_and_the_text_around_it_stays() {
+    let own = "acct-[0-9]+".to_owned();
+    let redactor = redactor().with_known(["Pa\u{df}wort-\u{43f}"]);
+    let redactor = redactor.with_patterns([&own]).unwrap();
+    for secret in [KEY, OWN, "acct-123", "Pa\u{df}wort-\u{43f}"] {
+        for (before, after) in [
+            ("", ""),
+            ("\u{feff}name;", "\r\n"),
+            ("\u{e9}", "\u{4e94}"),
+            ("\0", "\0"),
+            ("{\"a\":\"\u{1f600}", "\"}"),
+        ] {
+            for is_little in [true, false] {
+                let utf_16 = |text: &str| in_utf_16(text, is_little);
+                let file = utf_16(&format!("{before}{secret}{after}"));
+                let clean = utf_16(&format!("{before}{REDACTED}{after}"));
+                for (amid, tail) in [(&b""[..], &b""[..]), (&[0xff, 0xfe, 0xfd, 0x80], b"\xff")] {
+                    let file = [amid, &file, tail].concat();
+                    let clean = [amid, &clean, tail].concat();
+                    let found = redactor.content(Bytes::from(file));
+                    assert_eq!(found, clean, "{before}{secret}{after} {is_little}");
+                }
+                // At an odd place nothing is left of it either.
+                let odd = [&b"\xff"[..], &file].concat();
+                let found = redactor.content(Bytes::from(odd));
+                let left = utf_16(secret);
+                assert_eq!(memchr::memmem::find(&found, &left), None, "{secret}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_in_utf_16_is_found_in_base64_in_a_form_and_behind_escapes() {
+    let key = in_utf_16(&format!("key={KEY}"), true);
+    let coded = STANDARD.encode(&key);
+    let escaped = in_utf_16(&format!(r#"{{"a":{}}}"#, ascii(KEY)), true);
+    let percent: String = key.iter().map(|byte| format!("%{byte:02X}")).collect();
+    let redactor = Redactor::default();
+    assert_eq!(redactor.text(&coded), REDACTED);
+    let clean = redactor.content(Bytes::from(escaped));
+    let clean: String = clean.iter().step_by(2).map(|c| char::from(*c)).collect();
+    assert_eq!(clean, json!({ "a": REDACTED }).to_string());
+    assert_eq!(
+        redactor.inside(&percent),
+        "%6B%00%65%00%79%00%3D%00[redacted]"
+    );
+    let part = Part {
+        body: Body::of(Bytes::from([&b"\xff\xfe"[..], &key].concat())),
+        ..Part::default()
+    };
+    let part = redactor.part(part).unwrap();
+    let clean = in_utf_16(&format!("key={REDACTED}"), true);
+    assert_eq!(
+        part.body,
+        Body::Bytes([b"\xff\xfe", &clean[..]].concat().into())
+    );
+}
+
 #[test]
 fn a_key_behind_escapes_is_found() {
     let escaped = spelled(KEY, |byte| format!("\\u{byte:04x}"));
@@ -561,6 +631,22 @@ proptest! {
             prop_assert!(!clean.contains(&encoded), "{}", clean);
             prop_assert_eq!(&clean, &redactor.closely(&whole));
         }
+    }
+
+    #[test]
+    fn bytes_with_zeros_are_looked_into_and_lose_no_others(
+        around in prop::collection::vec(prop::sample::select(vec![0u8, b'a', 0xe9, 0xff]), 0..40),
+        at in 0usize..40,
+        is_little in any::<bool>(),
+    ) {
+        let redactor = Redactor::default();
+        prop_assert_eq!(redactor.content(Bytes::from(around.clone())), around.clone());
+        let at = at.min(around.len());
+        let key = in_utf_16(KEY, is_little);
+        let file = [&around[..at], &key, &around[at..]].concat();
+        let clean = redactor.content(Bytes::from(file));
+        let letters: Vec<u8> = clean.iter().copied().filter(|byte| *byte != 0).collect();
+        prop_assert!(memchr::memmem::find(&letters, b"aBcDeF").is_none());
     }
 
     #[test]

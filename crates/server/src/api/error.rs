@@ -118,6 +118,12 @@ impl ApiError {
         self.with_details(json!({ "error_code": error_code }))
     }
 
+    /// With what helps, in the same line.
+    pub(super) fn with_hint(mut self, hint: &'static str) -> Self {
+        self.message = hinted::in_line(&Mistake::new(self.message).with_hint(hint));
+        self
+    }
+
     /// Sets `error.details`.
     pub(crate) fn with_details(mut self, details: Value) -> Self {
         self.details = Some(Box::new(details));

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::Query;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
@@ -14,6 +14,7 @@ use axum::response::Response;
 use bytes::Bytes;
 
 use crate::api::caller::Caller;
+use crate::api::coding;
 use crate::api::error::{ApiError, ApiResult};
 use crate::app::App;
 use engine::Report;
@@ -45,6 +46,8 @@ pub(crate) struct Noted {
     pub response: Option<Bytes>,
     /// The answer's body is noted as it passes by, though it is no stream.
     pub passes: bool,
+    /// The service that is recorded has given it, and says itself whom it serves.
+    pub of_service: bool,
     /// A fault may change what leaves of a turn's answer: coverage counts what was sent.
     pub as_sent: bool,
     /// The answer's length, where it was not noted, or not all of it.
@@ -74,10 +77,13 @@ impl Exchange {
         &self.head.headers
     }
 
-    /// The body, for whoever reads it.
-    pub(crate) fn take_body(&mut self) -> Body {
+    /// The body, for whoever reads it; the 400 for one with a coding, which nobody undoes.
+    pub(crate) fn take_body(&mut self) -> ApiResult<Body> {
         let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(body)
+        if !body.is_end_stream() {
+            coding::check(&self.head.headers)?;
+        }
+        Ok(std::mem::take(body))
     }
 
     /// Gives a body back that was looked at.

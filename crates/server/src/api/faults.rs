@@ -238,7 +238,8 @@ async fn read_for_journal(exchange: &mut Exchange) -> Option<Bytes> {
     if boundary.is_none() && !is_json(exchange.headers()) {
         return None;
     }
-    let body = axum::body::to_bytes(exchange.take_body(), limits::FAULTED_BODY_BYTES);
+    let body = exchange.take_body().ok()?;
+    let body = axum::body::to_bytes(body, limits::FAULTED_BODY_BYTES);
     let body = body.await.ok()?;
     let Some(boundary) = boundary else {
         return Some(body);

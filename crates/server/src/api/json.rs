@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 
+use crate::api::coding;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::exchange::Exchange;
 use common::{limits, work};
@@ -24,7 +25,10 @@ pub(super) async fn read(exchange: &mut Exchange, limit: usize) -> ApiResult<Val
     {
         return checked.map(|()| Value::Null);
     }
-    let read = whole(exchange.take_body(), limit).await;
+    let read = match exchange.take_body() {
+        Ok(body) => whole(body, limit).await,
+        Err(error) => Err(error),
+    };
     if let Ok(bytes) = &read {
         exchange.noted.request = Some(owned(bytes));
     }
@@ -36,6 +40,7 @@ pub(super) async fn read(exchange: &mut Exchange, limit: usize) -> ApiResult<Val
 /// The JSON of a request that is refused before its handler sees it, for the journal.
 pub(super) async fn unseen(headers: &HeaderMap, body: Body) -> Option<Bytes> {
     check_headers(headers, limits::FAULTED_BODY_BYTES).ok()?;
+    coding::check(headers).ok()?;
     let bytes = whole(body, limits::FAULTED_BODY_BYTES).await.ok()?;
     Some(owned(&bytes))
 }
@@ -102,12 +107,6 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 }
 
 pub(crate) fn check_headers(headers: &HeaderMap, limit: usize) -> ApiResult<()> {
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-    };
     let essence = essence(headers);
     if !is_of_json(&essence) {
         let got = if essence.is_empty() {
@@ -119,14 +118,8 @@ pub(crate) fn check_headers(headers: &HeaderMap, limit: usize) -> ApiResult<()> 
             "content-type: Expected `application/json`, got {got}"
         )));
     }
-    let encoding = text(header::CONTENT_ENCODING);
-    if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
-        return Err(ApiError::invalid(format!(
-            "The content encoding `{encoding}` is not supported"
-        ))
-        .with_code("request_body_encoding_unsupported"));
-    }
-    let announced = text(header::CONTENT_LENGTH).parse::<usize>().ok();
+    let length = headers.get(header::CONTENT_LENGTH);
+    let announced = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(ApiError::body_too_large());
     }

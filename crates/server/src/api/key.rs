@@ -2,26 +2,21 @@
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-/// The key, from `x-api-key` or `authorization: Bearer` (F130).
-pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
-    keys(headers).next()
-}
-
-/// Both keys a request may carry, the one in `x-api-key` first.
+/// Every key that a request carries, in `x-api-key` or `authorization: Bearer` (F130): those in `x-api-key` first. What
+/// stands between a client and the server may have added one.
 pub(crate) fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let text = |name: HeaderName| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
+    let texts = |name: HeaderName| {
+        let values = headers.get_all(name).into_iter();
+        values
+            .filter_map(|value| value.to_str().ok())
             .map(str::trim)
     };
-    let bearer = text(header::AUTHORIZATION).and_then(|value| {
+    let bearers = texts(header::AUTHORIZATION).filter_map(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
     });
-    [text(HeaderName::from_static("x-api-key")), bearer]
-        .into_iter()
-        .flatten()
+    texts(HeaderName::from_static("x-api-key"))
+        .chain(bearers)
         .filter(|key| !key.is_empty())
 }
 
@@ -44,22 +39,21 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_taken_from_either_header_and_x_api_key_first() {
-        assert_eq!(
-            key(&headers(&[
-                ("x-api-key", "a"),
-                ("authorization", "Bearer b")
-            ])),
-            Some("a")
-        );
-        assert_eq!(key(&headers(&[("authorization", "bearer b")])), Some("b"));
-        assert_eq!(
-            key(&headers(&[
-                ("x-api-key", ""),
-                ("authorization", "Bearer b")
-            ])),
-            Some("b")
-        );
-        assert_eq!(key(&headers(&[("authorization", "Basic b")])), None);
+    fn every_key_is_found_in_either_header_and_those_in_x_api_key_first() {
+        for (pairs, found) in [
+            (
+                &[
+                    ("authorization", "Bearer c"),
+                    ("x-api-key", "a"),
+                    ("authorization", "bearer d"),
+                    ("x-api-key", "b"),
+                ][..],
+                &["a", "b", "c", "d"][..],
+            ),
+            (&[("x-api-key", ""), ("authorization", "Bearer b")], &["b"]),
+            (&[("authorization", "Basic b")], &[]),
+        ] {
+            assert_eq!(keys(&headers(pairs)).collect::<Vec<_>>(), found);
+        }
     }
 }

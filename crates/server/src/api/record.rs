@@ -118,7 +118,8 @@ fn method(method: &Method, redactor: &Redactor) -> Cow<'static, str> {
     )
 }
 
-/// Keeps out the keys of a request. Most requests carry that of the one before, and share what keeps it out.
+/// Keeps out the keys of a request, its passwords, and its cookies. Most requests carry the key of the one before and nothing
+/// else, and share what keeps it out.
 fn without_keys_of(headers: &HeaderMap) -> Redactor {
     thread_local! {
         static LAST: RefCell<Redactor> = RefCell::new(Redactor::default());
@@ -127,8 +128,24 @@ fn without_keys_of(headers: &HeaderMap) -> Redactor {
         if !last.knows_just(|| keys(headers)) {
             *last = Redactor::default().with_known(keys(headers));
         }
-        last.clone()
+        let redactor = last.clone();
+        if headers.get_all(header::AUTHORIZATION).iter().all(is_bearer)
+            && !headers.contains_key(header::PROXY_AUTHORIZATION)
+            && !headers.contains_key(header::COOKIE)
+        {
+            return redactor;
+        }
+        let pairs = headers.iter();
+        redactor.with_told_by_headers(
+            pairs.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))),
+        )
     })
+}
+
+/// Whether an `authorization` tells a key, and no more.
+fn is_bearer(value: &HeaderValue) -> bool {
+    let scheme = value.as_bytes().split(|byte| *byte == b' ').next();
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
 }
 
 /// Puts the request's id on its answer.
@@ -245,8 +262,8 @@ impl Record {
     /// Gives an answer its ids, and notes its head.
     pub(super) fn answered(&mut self, response: &mut Response, id: &RequestId) {
         name(response.headers_mut(), id);
-        // Of who is not known the service tells no account.
-        if response.status() != StatusCode::UNAUTHORIZED {
+        // Of who is not known the service tells no account. One that is recorded tells its own.
+        if response.status() != StatusCode::UNAUTHORIZED && !self.noted.of_service {
             let headers = response.headers_mut();
             let [workspace, organization] = self.workspace.told_ids().clone();
             if let Ok(value) = HeaderValue::from_maybe_shared(workspace) {
@@ -257,7 +274,11 @@ impl Record {
             }
         }
         self.entry.status = response.status().as_u16();
+        // Nor does the journal keep whom the service serves.
+        let is_told = !self.noted.of_service;
         let headers = response.headers().iter();
+        let headers =
+            headers.filter(|(name, _)| is_told || ![WORKSPACE_ID, ORGANIZATION_ID].contains(name));
         self.entry.response_headers =
             Headers::of_answer(headers.map(|header| clean_of_answer(header, &self.redactor)));
     }

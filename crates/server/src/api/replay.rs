@@ -25,13 +25,24 @@ use intake::Intake;
 use workspace::telemetry::{Origin, TurnDone, UNMATCHED};
 use workspace::verify::{self, Facts};
 
+/// What helps where a body is compressed.
+const UNCOMPRESSED: &str = "send requests uncompressed; what is compressed can neither be compared nor searched for secrets";
+
 /// Answers a request from what is mounted.
 pub(super) async fn answer(
     (deck, player): (Arc<Deck>, Arc<Player>),
     exchange: &mut Exchange,
     facts: &mut Facts,
 ) -> Outcome {
-    let body = exchange.take_body();
+    let body = exchange.take_body().map_err(|error| {
+        if deck.recorder().is_none() {
+            facts.miss = Some(verify::Miss::Unmatched {
+                message: "the body of the request is compressed".to_owned(),
+                nearest: Vec::new(),
+            });
+        }
+        error.with_hint(UNCOMPRESSED)
+    })?;
     let intake = Intake::read(&exchange.head, body).await?;
     let redactor = deck.redactor(keys(exchange.headers()));
     let asked = redactor

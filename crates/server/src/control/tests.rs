@@ -253,23 +253,38 @@ async fn a_control_token_guards_everything_but_health() {
         server.post("a", "/_sandtable/reset", &Value::Null).await.0,
         StatusCode::UNAUTHORIZED
     );
-    let request = Request::builder()
-        .uri("/_sandtable/clock")
-        .header("host", "localhost")
-        .header("x-api-key", "a")
-        .header("x-sandtable-token", "secret")
-        .body(Body::empty())
-        .unwrap();
-    assert_eq!(
-        server
-            .router
-            .clone()
-            .oneshot(request)
-            .await
-            .unwrap()
-            .status(),
-        StatusCode::OK
-    );
+    for (name, token, status) in [
+        ("x-sandtable-token", "secret", StatusCode::OK),
+        ("authorization", "Bearer secret", StatusCode::OK),
+        ("authorization", "Bearer another", StatusCode::UNAUTHORIZED),
+    ] {
+        let request = Request::builder()
+            .uri("/_sandtable/clock")
+            .header("host", "localhost")
+            .header("x-api-key", "a")
+            .header(name, token)
+            .body(Body::empty())
+            .unwrap();
+        let answer = server.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{name}: {token}");
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_body_of_a_control_call_is_refused() {
+    let server = Server::start(Config::default());
+    for (body, status) in [("{}", StatusCode::BAD_REQUEST), ("", StatusCode::OK)] {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri("/_sandtable/reset")
+            .header("host", "localhost")
+            .header("x-api-key", "a")
+            .header("content-encoding", "gzip")
+            .body(Body::from(body))
+            .unwrap();
+        let answer = server.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{body}");
+    }
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ const JOURNAL_BYTES: usize = 1024 * 1024;
 /// Takes a batch and lets it run.
 pub(in crate::api) async fn create(exchange: &mut Exchange) -> Outcome {
     json::check_headers(exchange.headers(), limits::MAX_BATCH_BODY_BYTES)?;
-    let body = exchange.take_body();
+    let body = exchange.take_body()?;
     let mut received = receive(&exchange.app, body).await?;
     exchange.noted.request = received.raw.take();
     exchange.caller.made.says(received.digest);

@@ -28,7 +28,7 @@ pub(in crate::api) async fn upload(exchange: &mut Exchange) -> Outcome {
     if announced.is_some_and(|bytes| bytes > MAX_BODY_BYTES) {
         return Err(ApiError::too_large());
     }
-    let body = exchange.take_body();
+    let body = exchange.take_body()?;
     let Exchange {
         app,
         caller,

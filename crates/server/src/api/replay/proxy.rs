@@ -6,10 +6,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::body::Body as HttpBody;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures_util::Stream;
+use tempfile::TempDir;
 
 use super::intake::Intake;
 use super::kept::Kept;
@@ -18,7 +19,8 @@ use super::outgoing::Outgoing;
 use crate::api::batches::base_url;
 use crate::api::exchange::{Exchange as HttpExchange, Outcome};
 use cassette::{
-    Body, Deck, End, Exchange, Redactor, Response as Recorded, Timing, Translation, UpstreamError,
+    Body, Deck, End, Exchange, OtherCoding, Pieces, Recorder, Redactor, Response as Recorded,
+    Timing, Translation,
 };
 use workspace::verify::Made;
 
@@ -78,6 +80,7 @@ pub(super) async fn pass_on(
         head_at: Instant::now(),
         made: exchange.caller.made.clone(),
         outgoing,
+        coding: None,
         inner: Box::pin(futures_util::stream::empty()),
         is_over: false,
     };
@@ -91,9 +94,16 @@ pub(super) async fn pass_on(
         }
     };
     tee.status = answer.status;
+    tee.coding = answer.coding;
+    exchange.noted.of_service = true;
+    let is_head = exchange.head.method == Method::HEAD;
     let mut headers = HeaderMap::new();
     for (name, value) in answer.headers {
         let text = String::from_utf8_lossy(&value).into_owned();
+        // The client would know the end of a body before that is written. An answer to HEAD has none.
+        if name.as_str() == header::CONTENT_LENGTH && !is_head {
+            continue;
+        }
         if VOLATILE.contains(&name.as_str()) {
             tee.timing.headers.push((name.clone(), text));
         } else {
@@ -106,14 +116,21 @@ pub(super) async fn pass_on(
             headers.append(name, value);
         }
     }
-    if let Some((_, kind)) = tee.headers.iter().find(|(name, _)| name == "content-type") {
+    let kind = tee.headers.iter().find(|(name, _)| name == "content-type");
+    if let (Some((_, kind)), None) = (kind, &tee.coding) {
         tee.outgoing.is_of(kind);
     }
     // Of an answer to HEAD nobody asks for the body.
-    exchange.noted.passes = exchange.head.method != Method::HEAD;
+    exchange.noted.passes = !is_head;
     tee.inner = answer.body;
     let status = StatusCode::from_u16(tee.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let mut response = (status, HttpBody::from_stream(tee)).into_response();
+    let body = if is_head {
+        tee.finish(End::Complete);
+        HttpBody::empty()
+    } else {
+        HttpBody::from_stream(tee)
+    };
+    let mut response = (status, body).into_response();
     *response.headers_mut() = headers;
     Ok(response)
 }
@@ -136,7 +153,9 @@ struct Tee {
     head_at: Instant,
     made: Made,
     outgoing: Outgoing,
-    inner: Pin<Box<dyn Stream<Item = Result<Bytes, UpstreamError>> + Send>>,
+    /// Of an answer that cannot be kept.
+    coding: Option<OtherCoding>,
+    inner: Pieces,
     is_over: bool,
 }
 
@@ -150,15 +169,16 @@ impl Tee {
                 && (value.starts_with("text/") || value.starts_with("application/json"))
         });
         let kept = std::mem::take(&mut self.kept).whole();
-        let (body, _folder) = match kept.and_then(|whole| whole.body(is_text)) {
-            Ok(kept) => kept,
-            Err(error) => {
-                let why = error
-                    .public()
-                    .map_or_else(|| error.to_string(), |(told, _)| told);
-                recorder.lose(&why);
-                (Body::Missing(why), None)
-            }
+        let kept = kept.and_then(|whole| whole.body(is_text));
+        let kept = kept.map_err(|error| {
+            let told = error.public().map(|(told, _)| told);
+            told.unwrap_or_else(|| error.to_string())
+        });
+        let (body, _folder) = match (kept, &self.coding) {
+            (Ok((Body::Empty, folder)), Some(_)) => (Body::Empty, folder),
+            (Ok(_), Some(coding)) => lost(recorder, coding.to_string()),
+            (Ok(kept), None) => kept,
+            (Err(why), _) => lost(recorder, why),
         };
         let exchange = Exchange {
             request: Some(intake.request.clone()),
@@ -179,6 +199,12 @@ impl Tee {
             Err(error) => recorder.lose(&error.to_string()),
         }
     }
+}
+
+/// What stands in the place of a body that is not kept.
+fn lost(recorder: &Recorder, why: String) -> (Body, Option<TempDir>) {
+    recorder.lose(&why);
+    (Body::Missing(why), None)
 }
 
 impl Stream for Tee {

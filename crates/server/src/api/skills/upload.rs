@@ -37,7 +37,7 @@ enum Sink {
 /// Reads a multipart body to its end.
 pub(super) async fn receive(exchange: &mut Exchange) -> ApiResult<Upload> {
     let shape = Shape::of(&exchange.caller);
-    let body = exchange.take_body();
+    let body = exchange.take_body()?;
     let text = |name| {
         let value = exchange.headers().get(name);
         value.and_then(|value| value.to_str().ok())
