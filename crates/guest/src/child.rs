@@ -68,9 +68,22 @@ pub(crate) enum Look {
 
 /// For so long after somebody was ended who held up others, what is stopped goes on in the calls that had
 /// begun: a last signal may have been on its way.
-pub(crate) const AFTERMATH: Duration = Duration::from_millis(500);
+const AFTERMATH: Duration = Duration::from_millis(500);
+/// The same for a call whose first process stands still.
+const AFTERMATH_OF_THE_HELD: Duration = Duration::from_secs(2);
 /// How long a signal may be on its way that was sent by who is ended.
 pub(crate) const LAST_SIGNAL: Duration = Duration::from_millis(50);
+
+impl Look {
+    /// Whether what is stopped may be so by who was ended then.
+    pub(crate) fn is_aftermath_of(self, freed: Instant, now: Instant) -> bool {
+        let aftermath = match self {
+            Self::Free => AFTERMATH,
+            Self::Held { .. } => AFTERMATH_OF_THE_HELD,
+        };
+        now < freed + aftermath
+    }
+}
 
 impl Child {
     /// Starts a program with these as its stdin, stdout, and stderr.

@@ -14,7 +14,7 @@ use guest_proto::{
     AnswerBody, CodeAnswer, ErrorKind, ExecDone, Outcome, Settings, WaitingCell, is_call_tag,
 };
 
-use crate::child::{AFTERMATH, End, LAST_SIGNAL, Look};
+use crate::child::{End, LAST_SIGNAL, Look};
 use crate::ended::Ended;
 use crate::exec::could_not_start;
 use crate::out::Out;
@@ -354,7 +354,10 @@ impl Repl {
             interpreter.child().look_by(now + 2 * LAST_SIGNAL);
         }
         let own = interpreter.owner();
-        if self.freed.is_some_and(|freed| now < freed + AFTERMATH) {
+        if self
+            .freed
+            .is_some_and(|freed| look.is_aftermath_of(freed, now))
+        {
             tree::go_on(own);
         }
     }

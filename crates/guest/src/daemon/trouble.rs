@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use guest_proto::{ErrorKind, Settings};
 
 use super::{Daemon, owners};
-use crate::child::{AFTERMATH, End, LAST_SIGNAL, Look};
+use crate::child::{End, LAST_SIGNAL, Look};
 use crate::decoy;
 use crate::directory;
 use crate::environment::make_parents;
@@ -192,7 +192,7 @@ impl Daemon {
                     true
                 }
             };
-            let freed = self.freed.filter(|freed| now < *freed + AFTERMATH);
+            let freed = self.freed.filter(|freed| look.is_aftermath_of(*freed, now));
             if let Some(run) = self.runs.get_mut(&call)
                 // What began later, nobody but itself has stopped.
                 && (goes_on || freed.is_some_and(|freed| run.child().since() < freed + LAST_SIGNAL))
