@@ -107,12 +107,12 @@ impl Edit {
 
     /// Behind escapes zeros could not stand as they are.
     fn behind_escapes(self) -> Self {
-        match self.put.contains('\0') {
-            true => Self {
-                put: REDACTED.into(),
-                ..self
-            },
-            false => self,
+        if !self.put.contains('\0') {
+            return self;
+        }
+        Self {
+            put: REDACTED.into(),
+            ..self
         }
     }
 }

@@ -201,9 +201,9 @@ impl Upstream {
             .iter()
             .filter(|(name, _)| {
                 let is_of_coded = *name == CONTENT_ENCODING || *name == CONTENT_LENGTH;
-                !OF_THE_CONNECTION.contains(name)
-                    && !named.iter().any(|named| named == name)
-                    && !(is_undone && is_of_coded)
+                let is_named = named.iter().any(|named| named == name);
+                let is_gone = is_named || (is_undone && is_of_coded);
+                !is_gone && !OF_THE_CONNECTION.contains(name)
             })
             .map(|(name, value)| ((*name).to_owned(), value.to_vec()))
             .collect();

@@ -171,9 +171,12 @@ fn contents_of_any_kind_lose_the_key_and_nothing_else() {
 /// A text in UTF-16, its lower byte first, or last.
 fn in_utf_16(text: &str, is_little: bool) -> Vec<u8> {
     let units = text.encode_utf16();
-    let bytes = units.flat_map(|unit| match is_little {
-        true => unit.to_le_bytes(),
-        false => unit.to_be_bytes(),
+    let bytes = units.flat_map(|unit| {
+        if is_little {
+            unit.to_le_bytes()
+        } else {
+            unit.to_be_bytes()
+        }
     });
     bytes.collect()
 }
