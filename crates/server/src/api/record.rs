@@ -36,7 +36,7 @@ use workspace::{OpenRequest, Workspace};
 const CONTENT_BYTES: usize = limits::JOURNAL_BYTES / 4;
 
 /// Where the log's line of each request comes from.
-pub(super) const REQUESTS: &str = "sandtable::request";
+pub(crate) const REQUESTS: &str = "sandtable::request";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const WORKSPACE_ID: HeaderName = HeaderName::from_static("anthropic-workspace-id");
@@ -131,7 +131,7 @@ fn without_keys_of(headers: &HeaderMap) -> Redactor {
 }
 
 /// Puts the request's id on its answer.
-fn name(headers: &mut HeaderMap, id: &RequestId) {
+pub(super) fn name(headers: &mut HeaderMap, id: &RequestId) {
     // A recorded answer has the id that was recorded.
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         headers.entry(REQUEST_ID).or_insert(value);
