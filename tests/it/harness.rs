@@ -9,6 +9,6 @@ pub(crate) mod sse;
 pub(crate) mod transcript;
 
 pub(crate) use canned::Canned;
-pub(crate) use http::{Request, Response};
+pub(crate) use http::{Connection, Request, Response};
 pub(crate) use process::Processes;
 pub(crate) use server::TestServer;

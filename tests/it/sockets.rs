@@ -2,4 +2,5 @@
 
 mod bodies;
 mod browsers;
+mod halves;
 mod streams;

@@ -1,7 +1,8 @@
 //! Signals, full disks, and what the log says of requests.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
@@ -141,6 +142,11 @@ fn each_request_is_one_line_of_the_log_and_no_key_is_in_it() {
         assert_eq!(nobody.unwrap().status, 200);
         client.get("/nosuch").unwrap();
         client.get("/").unwrap();
+        // No request at all.
+        let mut wire = TcpStream::connect(&server.address).unwrap();
+        wire.write_all(b"GET /a b HTTP/1.1\r\nx-api-key: sk-ant-very-secret\r\n\r\n")
+            .unwrap();
+        wire.read_to_end(&mut Vec::new()).unwrap();
         assert!(server.stop().success());
         let log = fs::read_to_string(log_path(&data_dir)).unwrap();
         assert!(!log.contains("sk-ant-very-secret"), "{log}");
@@ -149,7 +155,8 @@ fn each_request_is_one_line_of_the_log_and_no_key_is_in_it() {
             .lines()
             .filter(|line| line.contains("sandtable::request"))
             .collect();
-        assert_eq!(lines.len(), 6, "{log}");
+        assert_eq!(lines.len(), 7, "{log}");
+        assert!(lines[6].contains("no HTTP/1.1 that can be read"), "{log}");
         if format == "text" {
             for part in [
                 "method=\"POST\"",

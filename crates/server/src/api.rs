@@ -29,5 +29,7 @@ mod turn;
 pub(crate) use coding::coding;
 pub(crate) use identify::INVALID_KEY;
 pub(crate) use key::keys;
+pub(crate) use linger::unfinished;
+pub(crate) use record::REQUESTS;
 pub(crate) use routes::{answer, front, is_below, through};
 pub(crate) use shaped::Connection;

@@ -63,7 +63,10 @@ impl Connections {
 }
 
 async fn connection(wire: Wire, front: Front, stopped: watch::Receiver<bool>) {
-    let mut served = pin!(http1::Builder::new().serve_connection(TokioIo::new(wire), front));
+    let mut builder = http1::Builder::new();
+    // What ends with its client, the wire ends.
+    builder.half_close(true);
+    let mut served = pin!(builder.serve_connection(TokioIo::new(wire), front));
     let done = tokio::select! {
         biased;
         done = &mut served => done,
@@ -72,8 +75,13 @@ async fn connection(wire: Wire, front: Front, stopped: watch::Receiver<bool>) {
             served.await
         }
     };
-    if let Err(error) = done {
-        tracing::trace!(%error, "a connection ends");
+    match done {
+        // hyper has answered it, with a status and no body, or not at all.
+        Err(error) if error.is_parse() => {
+            tracing::info!(target: api::REQUESTS, %error, "refused: no HTTP/1.1 that can be read");
+        }
+        Err(error) => tracing::trace!(%error, "a connection ends"),
+        Ok(()) => {}
     }
 }
 

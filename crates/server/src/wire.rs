@@ -1,4 +1,5 @@
-//! Connections: bytes leave at once, a fault may end one with a reset, and heads do not take for ever.
+//! Connections: bytes leave at once, a fault may end one with a reset, heads do not take for ever, and some requests end
+//! with their client.
 
 use std::future::Future as _;
 use std::io;
@@ -82,6 +83,19 @@ impl Wire {
         let late = self.head.as_mut().poll(cx);
         late.map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
+
+    /// Looks whether the client sends no more while a request is carried out that ends with it; nobody reads meanwhile.
+    fn check_client(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        if !self.connection.ends_with_client() {
+            return Ok(());
+        }
+        let mut byte = [0];
+        match self.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
+            Poll::Ready(Ok(0)) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Ready(Ok(_)) | Poll::Pending => Ok(()),
+            Poll::Ready(Err(error)) => Err(error),
+        }
+    }
 }
 
 impl Drop for Wire {
@@ -120,8 +134,11 @@ impl AsyncWrite for Wire {
         Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
     }
 
+    /// hyper does so whenever it has written all there is, and where there is nothing yet.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        this.check_client(cx)?;
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

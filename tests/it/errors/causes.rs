@@ -243,6 +243,16 @@ pub(super) async fn request(cause: &str) -> Vec<Response> {
             let request = server.messages(&prompt("hi"));
             one(request.header("content-length", "99999999")).await
         }
+        "silent body" => {
+            let request = server.messages(&prompt("hi"));
+            let mut silent = server.connect().await;
+            let head = request.header("content-length", "1000");
+            silent.send(&head).await;
+            tokio::time::pause();
+            silent.fill().await;
+            tokio::time::resume();
+            vec![silent.read().await]
+        }
         "rate limit" => {
             let limits = json!([{"requests": 1}]);
             server.control("PUT", "rate-limits", &limits).await;

@@ -21,6 +21,14 @@ async fn a_missing_or_invalid_key_is_unauthenticated() {
             .without("x-api-key")
             .header("x-api-key", "sk-ant-invalid"),
     );
+    for (name, value) in [("x-api-key", "schlüssel"), ("authorization", "Bearer ключ")] {
+        let request = valid.clone().without("x-api-key").header(name, value);
+        let expected = format!("{name}: the value is not ASCII text");
+        assert_eq!(
+            refused(&server, &request).await,
+            (401, "authentication_error".to_owned(), expected)
+        );
+    }
     for nothing in [
         valid.clone().without("x-api-key").header("x-api-key", ""),
         valid

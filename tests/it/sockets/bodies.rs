@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::TestServer;
 use crate::harness::server::{prompt, streamed};
+use crate::harness::{Response, TestServer};
 
 const LIMIT: usize = 32 * 1024 * 1024;
 
@@ -309,22 +309,78 @@ async fn a_connection_may_rest_between_two_requests() {
     }
 }
 
-#[tokio::test]
-async fn a_body_that_stays_silent_is_a_timeout() {
-    let server = saying_ok().await;
-    let mut connection = server.connect().await;
+/// The answer to a request whose body says no more than this.
+async fn silent(server: &TestServer, method: &str, path: &str, body: &str) -> Response {
+    let kind = if body.starts_with("--b") {
+        "multipart/form-data; boundary=b"
+    } else {
+        "application/json"
+    };
     let request = server
-        .request("POST", "/v1/messages")
-        .header("content-type", "application/json")
-        .header("content-length", "100");
-    connection
-        .write(request.head(server.address).as_bytes())
-        .await;
-    connection.write(b"{").await;
+        .request(method, path)
+        .header("content-type", kind)
+        .header("content-length", "9000")
+        .body(body);
+    let mut connection = server.connect().await;
+    connection.send(&request).await;
     tokio::time::pause();
-    let answer = connection.read_head().await.expect("an answer");
+    connection.fill().await;
     tokio::time::resume();
-    assert_eq!(answer.status, 408);
+    connection.read().await
+}
+
+#[tokio::test]
+async fn a_body_that_stays_silent_is_a_timeout_wherever_it_was_sent() {
+    const FILE: &str =
+        "--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\na";
+    const SKILL: &str =
+        "--b\r\ncontent-disposition: form-data; name=\"files[]\"; filename=\"a/SKILL.md\"\r\n\r\na";
+    let server = saying_ok().await;
+    let api = [
+        ("/v1/messages", "{"),
+        ("/v1/messages/count_tokens", "{"),
+        ("/v1/messages/batches", "{"),
+        ("/v1/files", FILE),
+        ("/v1/skills", SKILL),
+        // Nothing is missing but the end of the body.
+        ("/v1/skills", &format!("{SKILL}\r\n--b--\r\n")),
+    ];
+    let refused = |answer: &Response| {
+        let error = &answer.json()["error"];
+        (answer.status, error["type"].clone(), answer.message())
+    };
+    let message = "The request body stayed silent for too long".to_owned();
+    let expected = (408, json!("timeout_error"), message.clone());
+    let all = async |server: &TestServer| {
+        for (path, body) in api {
+            let answer = silent(server, "POST", path, body).await;
+            assert_eq!(refused(&answer), expected, "{path}");
+        }
+    };
+    all(&server).await;
+    let aimed = json!({"at": "http", "status": 529, "model": "nobody"});
+    server.control("POST", "faults", &aimed).await;
+    all(&server).await;
+    for (method, name) in [
+        ("POST", "clock"),
+        ("POST", "faults"),
+        ("PUT", "cassettes"),
+        ("PUT", "label"),
+        ("PUT", "quirks"),
+        ("PUT", "rate-limits"),
+        ("PUT", "scripts"),
+        ("POST", "scripts"),
+        ("POST", "scripts/check"),
+        ("PUT", "state"),
+        ("POST", "state/fork"),
+    ] {
+        let answer = silent(&server, method, &format!("/_sandtable/{name}"), "{").await;
+        assert_eq!((answer.status, answer.message()), (408, message.clone()));
+        assert_eq!(answer.json()["error"]["hint"], "send the call again");
+    }
+    let cassette = json!({"cassette": 1, "exchanges": []});
+    server.control("PUT", "cassettes", &cassette).await;
+    all(&server).await;
 }
 
 #[tokio::test]
@@ -348,4 +404,37 @@ async fn a_request_without_a_host_is_refused() {
     )
     .await;
     assert_eq!(old.read().await.status, 200);
+}
+
+#[tokio::test]
+async fn who_waits_to_be_asked_for_a_body_is_told_that_nobody_asks() {
+    let server = saying_ok().await;
+    let message = server.messages(&prompt("hi"));
+    let refused = message.clone().without("x-api-key");
+    let unknown = server
+        .request("POST", "/_sandtable/nothing")
+        .json(&json!({}));
+    let elsewhere = message.clone().header("host", "rebound.example");
+    for (request, expected) in [(refused, 401), (unknown, 404), (elsewhere, 403)] {
+        let request = request.header("expect", "100-continue");
+        let mut connection = server.connect().await;
+        let head = request.head(server.address);
+        connection.write(head.as_bytes()).await;
+        let answer = connection.read().await;
+        assert_eq!(answer.status, expected);
+        assert_eq!(answer.header("connection"), Some("close"));
+        // At once: the body is not waited for.
+        let closed = tokio::time::timeout(Duration::from_secs(5), connection.is_closed());
+        assert_eq!(closed.await, Ok(true));
+    }
+    let asking = message.header("expect", "100-continue");
+    let mut connection = server.connect().await;
+    for _ in 0..2 {
+        let head = asking.head(server.address);
+        connection.write(head.as_bytes()).await;
+        assert_eq!(connection.read_head().await.expect("a head").status, 100);
+        connection.write(&asking.body).await;
+        let answer = connection.read().await;
+        assert_eq!((answer.status, answer.header("connection")), (200, None));
+    }
 }

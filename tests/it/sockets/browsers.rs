@@ -72,7 +72,22 @@ async fn only_names_of_ours_are_answered_on_both_surfaces() {
         .request("GET", "/v1/files")
         .header("host", "localhost")
         .header("host", "rebound.example");
-    assert_eq!(server.send(&twice).await.status, 400);
+    let elsewhere = server
+        .request("GET", "/v1/files")
+        .header("host", "rebound.example");
+    for (request, expected) in [(twice, 400), (elsewhere, 403)] {
+        let answer = server.send(&request).await;
+        assert_eq!(answer.status, expected);
+        let id = answer.header("request-id").expect("an id");
+        assert!(id.starts_with("req_"), "{id}");
+        assert_eq!(answer.json()["request_id"], id);
+    }
+    let bare = server.request("GET", "/v1/files").header("host", "::1");
+    let message = server.send(&bare).await.message();
+    assert!(
+        message.ends_with("stands in brackets: `[::1]`"),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -119,6 +134,41 @@ async fn other_pages_are_refused_and_our_own_is_not() {
     // Node's fetch says how it fetches, and nothing of sites.
     let node = message.header("sec-fetch-mode", "cors");
     assert_eq!(status(&server, &node).await, 200);
+}
+
+#[tokio::test]
+async fn our_own_page_is_ours_behind_a_proxy_with_tls() {
+    let server =
+        TestServer::with(|config| config.allow_hosts = vec!["sandtable.test".to_owned()]).await;
+    let reset = |host: &str, origin: &str| {
+        server
+            .request("POST", "/_sandtable/reset")
+            .header("host", host)
+            .header("origin", origin)
+    };
+    for (host, origin, expected) in [
+        ("sandtable.test", "https://sandtable.test", 200),
+        ("sandtable.test:443", "https://sandtable.test", 200),
+        ("sandtable.test:8443", "https://sandtable.test:8443", 200),
+        ("localhost:4010", "https://localhost:4010", 200),
+        ("sandtable.test", "https://sandtable.test:8443", 403),
+        ("sandtable.test:4010", "https://sandtable.test", 403),
+        ("sandtable.test", "https://localhost", 403),
+        ("sandtable.test", "https://evil.example", 403),
+        ("sandtable.test", "null", 403),
+        // A name that leads here and is not ours.
+        ("rebound.example", "https://rebound.example", 403),
+    ] {
+        let request = reset(host, origin);
+        assert_eq!(status(&server, &request).await, expected, "{origin}");
+        // A page of the same name at the other usual port.
+        for site in ["same-site", "cross-site", "none"] {
+            let elsewhere = request.clone().header("sec-fetch-site", site);
+            assert_eq!(status(&server, &elsewhere).await, 403, "{origin}, {site}");
+        }
+        let here = request.header("sec-fetch-site", "same-origin");
+        assert_eq!(status(&server, &here).await, expected, "{origin}");
+    }
 }
 
 #[tokio::test]

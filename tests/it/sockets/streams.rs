@@ -105,7 +105,7 @@ async fn small_events_arrive_one_by_one() {
 }
 
 /// Waits until `ready` says so.
-async fn eventually<F: Future<Output = bool>>(what: &str, mut ready: impl FnMut() -> F) {
+pub(super) async fn eventually<F: Future<Output = bool>>(what: &str, mut ready: impl FnMut() -> F) {
     let wait = async {
         while !ready().await {
             tokio::time::sleep(Duration::from_millis(10)).await;

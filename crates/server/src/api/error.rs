@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::linger::unfinished;
 use common::hinted::{self, Mistake};
 use model::ServiceError;
 use store::StoreError;
@@ -53,6 +54,16 @@ impl ApiError {
     /// 400 for a header of ours that is no text.
     pub(crate) fn not_ascii(header: &str) -> Self {
         Self::invalid(format!("{header}: the value is not ASCII text"))
+    }
+
+    /// 408 `timeout_error` for a body that stayed silent, which clients send again, and 400 for one that broke off.
+    pub(super) fn unfinished(error: &axum::Error) -> Self {
+        let (status, message) = unfinished(error);
+        let kind = match status {
+            StatusCode::REQUEST_TIMEOUT => "timeout_error",
+            _ => "invalid_request_error",
+        };
+        Self::new(status, kind, message)
     }
 
     /// 404 `not_found_error`.

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use crate::api::caller::Caller;
 use crate::api::coding;
 use crate::api::error::{ApiError, ApiResult};
+use crate::api::shaped::Connection;
 use crate::app::App;
 use engine::Report;
 use workspace::journal::Mark;
@@ -31,6 +32,7 @@ pub(crate) type Pairs = Vec<(String, String)>;
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub app: App,
+    pub connection: Connection,
     pub caller: Caller,
     pub head: Parts,
     /// Until somebody reads it; what nobody reads goes with the exchange. Never locked: a body alone could not be
@@ -63,9 +65,14 @@ pub(crate) struct Noted {
 }
 
 impl Exchange {
-    pub(super) fn new(app: App, caller: Caller, (head, body): (Parts, Body)) -> Self {
+    pub(super) fn new(
+        (app, connection): (App, Connection),
+        caller: Caller,
+        (head, body): (Parts, Body),
+    ) -> Self {
         Self {
             app,
+            connection,
             caller,
             head,
             body: Mutex::new(body),

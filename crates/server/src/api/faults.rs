@@ -115,7 +115,9 @@ pub(super) async fn apply(
     let answer = match act {
         HttpAct::Wait(Some(span)) => {
             if !workspace.clock.is_frozen() {
+                let ended = exchange.connection.set_ends_with_client(true);
                 tokio::time::sleep(*span).await;
+                exchange.connection.set_ends_with_client(ended);
             }
             return Ok(None);
         }
@@ -143,7 +145,10 @@ pub(super) async fn apply(
     exchange.noted.report = Some(Arc::new(Mutex::new(report)));
     match answer {
         Some(answer) => answer.map(Some),
-        None => std::future::pending().await,
+        None => {
+            exchange.connection.set_ends_with_client(true);
+            std::future::pending().await
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //! Keeps web pages on the same machine from driving it (DNS rebinding, cross-site requests).
 
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
@@ -11,12 +12,13 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, heade
 use axum::response::{IntoResponse, Response};
 use control_api::{Refusal, Refused};
 
-use crate::api::error::ApiError;
-use crate::api::record::{REQUESTS, millis};
+use crate::api::error::{ApiError, RequestId};
+use crate::api::record::{REQUESTS, millis, name};
 use crate::api::shaped::Connection;
 use crate::app::App;
 use crate::config::Host;
 use crate::page::HOME;
+use common::ids::{Ids, Kind};
 
 /// Runs before everything else, on both surfaces.
 pub(super) async fn guard<F: Future<Output = Response>>(
@@ -27,7 +29,7 @@ pub(super) async fn guard<F: Future<Output = Response>>(
 ) -> Response {
     let began = Instant::now();
     if let Some(connection) = &connection {
-        connection.begin();
+        connection.begin(ends_with_client(&request));
     }
     let about = About::of(&request);
     // Over a connection, that is: what calls the router itself has no use for it.
@@ -61,6 +63,15 @@ pub(super) async fn guard<F: Future<Output = Response>>(
         );
     }
     response
+}
+
+/// Whether a request is given up when its client sends no more: what may take long and is for this client alone. All
+/// others are carried out and answered, for a client that has said everything may close its sending side and read.
+fn ends_with_client(request: &Request) -> bool {
+    match request.uri().path() {
+        "/v1/messages" => request.method() == Method::POST,
+        path => matches!(path, "/_sandtable/wait" | "/_sandtable/events"),
+    }
 }
 
 /// Marks an answer that the log has a line of.
@@ -114,7 +125,10 @@ impl About {
                 format!("{message}; {hint}"),
             ),
         };
-        error.answer(None).0
+        let id = RequestId(Arc::from(&*Ids::random().next_text(Kind::Request)));
+        let (mut response, _) = error.answer(Some(&id.0));
+        name(response.headers_mut(), &id);
+        response
     }
 
     fn log(&self, response: Response, began: Instant) -> Response {
@@ -158,9 +172,13 @@ fn check_host(app: &App, headers: &HeaderMap, must_name: bool) -> Result<(), Den
     if ours {
         return Ok(());
     }
+    let hint = match text.parse::<Ipv6Addr>() {
+        Ok(address) => format!("an IPv6 address stands in brackets: `[{address}]`"),
+        Err(_) => format!("start sandtable with `--allow-host {name}`"),
+    };
     Err(Denial::Access {
         message: format!("the Host `{text}` is not allowed"),
-        hint: format!("start sandtable with `--allow-host {name}`"),
+        hint,
     })
 }
 
@@ -207,7 +225,12 @@ fn check_origin(app: &App, request: &Request) -> Result<Option<HeaderValue>, Den
     let own = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    if own.is_some_and(|host| text == format!("http://{host}")) {
+    // A page of the same name at the other scheme's port is not ours; to a server at a usual port its request looks the
+    // same, but the browser says where it comes from.
+    let comes_from_here = headers
+        .get("sec-fetch-site")
+        .is_none_or(|site| site.as_bytes() == b"same-origin");
+    if comes_from_here && own.is_some_and(|host| is_own(text, host)) {
         return Ok(None);
     }
     if app
@@ -222,6 +245,25 @@ fn check_origin(app: &App, request: &Request) -> Result<Option<HeaderValue>, Den
         message: format!("the Origin `{text}` is not allowed"),
         hint: format!("start sandtable with `--allow-origin {text}`"),
     })
+}
+
+/// Whether an origin is that of our own page, which is where the request was sent: at its own scheme, for something in
+/// front of us may speak TLS.
+fn is_own(origin: &str, host: &str) -> bool {
+    let Some((scheme, own)) = origin.split_once("://") else {
+        return false;
+    };
+    let usual = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return false,
+    };
+    let bare = |text: &str| {
+        text.strip_suffix(usual)
+            .unwrap_or(text)
+            .to_ascii_lowercase()
+    };
+    bare(own) == bare(host)
 }
 
 fn preflight_answer(headers: &HeaderMap) -> Response {
@@ -249,6 +291,33 @@ mod tests {
         assert!(is_bound(all, "192.168.1.7") && is_bound(all, "[fe80::1]"));
         assert!(is_bound(one, "192.168.1.5") && !is_bound(one, "192.168.1.7"));
         assert!(!is_bound(all, "rebound.example") && !is_bound(Host::Loopback, "192.168.1.5"));
+    }
+
+    #[test]
+    fn our_own_page_is_where_the_request_was_sent_at_either_scheme() {
+        for (origin, host, is) in [
+            ("http://localhost:4010", "localhost:4010", true),
+            ("https://localhost:4010", "localhost:4010", true),
+            ("https://my.proxy", "my.proxy", true),
+            ("https://my.proxy", "my.proxy:443", true),
+            ("https://my.proxy", "My.Proxy", true),
+            ("http://my.proxy", "my.proxy:80", true),
+            ("http://[::1]:80", "[::1]", true),
+            ("https://my.proxy", "my.proxy:80", false),
+            ("http://my.proxy", "my.proxy:443", false),
+            ("https://my.proxy:80", "my.proxy", false),
+            ("https://my.proxy", "my.proxy:4010", false),
+            ("https://my.proxy:8443", "my.proxy", false),
+            ("https://other.proxy", "my.proxy", false),
+            ("https://my.proxy.example", "my.proxy", false),
+            ("https://[::1]", "[::1:443]", false),
+            ("ftp://my.proxy", "my.proxy", false),
+            ("//my.proxy", "my.proxy", false),
+            ("my.proxy", "my.proxy", false),
+            ("null", "null", false),
+        ] {
+            assert_eq!(is_own(origin, host), is, "{origin} at {host}");
+        }
     }
 
     #[test]

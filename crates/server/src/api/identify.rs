@@ -35,7 +35,15 @@ pub(super) async fn workspace(app: &App, headers: &HeaderMap) -> ApiResult<Arc<W
         return of_key(app, sent.next().unwrap_or_default()).await;
     }
     if sent.peek().is_none() {
-        return Err(ApiError::unauthenticated("x-api-key header is required"));
+        let mut unreadable = ["x-api-key", "authorization"].into_iter();
+        let unreadable = unreadable.find(|name| {
+            let value = headers.get(*name);
+            value.is_some_and(|value| value.to_str().is_err())
+        });
+        return Err(ApiError::unauthenticated(match unreadable {
+            Some(name) => format!("{name}: the value is not ASCII text"),
+            None => "x-api-key header is required".to_owned(),
+        }));
     }
     let key = sent
         .find(|key| *key != INVALID_KEY)

@@ -1,5 +1,7 @@
 //! JSON bodies: size, content type, and the service's words for what is not JSON.
 
+mod fault;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -46,10 +48,10 @@ pub(super) async fn unseen(headers: &HeaderMap, body: Body) -> Option<Bytes> {
 }
 
 /// All of a body, which mostly comes in one piece.
-async fn whole(mut body: Body, limit: usize) -> ApiResult<Bytes> {
+pub(super) async fn whole(mut body: Body, limit: usize) -> ApiResult<Bytes> {
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| body_error(&error))?;
+        let frame = frame.map_err(|error| ApiError::unfinished(&error))?;
         let Ok(piece) = frame.into_data() else {
             continue;
         };
@@ -126,23 +128,6 @@ pub(crate) fn check_headers(headers: &HeaderMap, limit: usize) -> ApiResult<()> 
     Ok(())
 }
 
-fn body_error(error: &axum::Error) -> ApiError {
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        if let Some(error) = inner.downcast_ref::<std::io::Error>()
-            && error.kind() == std::io::ErrorKind::TimedOut
-        {
-            return ApiError::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "timeout_error",
-                "The request body stayed silent for too long",
-            );
-        }
-        source = inner.source();
-    }
-    ApiError::invalid("The request body could not be read to its end")
-}
-
 pub(super) fn parse(bytes: &[u8]) -> ApiResult<Value> {
     serde_json::from_slice(bytes).map_err(|error| {
         let fault = Fault::of(bytes, &error);
@@ -162,9 +147,13 @@ impl Fault {
     fn of(bytes: &[u8], error: &serde_json::Error) -> Self {
         let (reason, offset) = match std::str::from_utf8(bytes) {
             Err(_) => ("str is not valid UTF-8: surrogates not allowed", 0),
-            Ok("") => ("Input is a zero-length, empty document", 0),
-            Ok(_) if error.is_eof() => ("unexpected end of data", bytes.len()),
-            Ok(_) => (reason(&error.to_string()), offset(bytes, error)),
+            Ok(_) if error.to_string().starts_with("recursion limit") => {
+                ("Recursion limit reached", offset(bytes, error))
+            }
+            Ok(text) => {
+                let found = fault::find(text);
+                found.unwrap_or_else(|| ("unexpected character", offset(bytes, error)))
+            }
         };
         let before = String::from_utf8_lossy(&bytes[..offset.min(bytes.len())]);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -187,26 +176,6 @@ impl fmt::Display for Fault {
         } = self;
         write!(f, "{reason}: line {line} column {column} (char {char})")
     }
-}
-
-// Parity: the first is quoted (F134); the others are what the same parser says.
-fn reason(error: &str) -> &'static str {
-    const REASONS: [(&str, &str); 7] = [
-        (
-            "control character",
-            "unexpected control character in string",
-        ),
-        ("trailing characters", "unexpected content after document"),
-        ("trailing comma", "trailing comma is not allowed"),
-        ("invalid escape", "invalid escaped character in string"),
-        ("surrogate", "no low surrogate in string"),
-        ("unexpected end of hex escape", "no low surrogate in string"),
-        ("recursion limit", "Recursion limit reached"),
-    ];
-    REASONS
-        .iter()
-        .find(|(ours, _)| error.starts_with(ours) || error.contains(ours))
-        .map_or("unexpected character", |(_, theirs)| theirs)
 }
 
 /// Where the parser stopped. Its column counts the byte it stopped at; after a line's end it is 0.
@@ -268,12 +237,9 @@ mod tests {
             ),
             (
                 b"[1,]",
-                "trailing comma is not allowed: line 1 column 4 (char 3)",
+                "trailing comma is not allowed: line 1 column 3 (char 2)",
             ),
-            (
-                b"not json",
-                "unexpected character: line 1 column 2 (char 1)",
-            ),
+            (b"not json", "invalid literal: line 1 column 1 (char 0)"),
             (
                 b"\xff",
                 "str is not valid UTF-8: surrogates not allowed: line 1 column 1 (char 0)",

@@ -5,6 +5,7 @@
 //! client that takes it for its next request. So what is left of a body is read and thrown away, within
 //! bounds, while the answer is on its way.
 
+use std::error::Error;
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
@@ -12,6 +13,7 @@ use std::task::{Context, Poll};
 
 use axum::BoxError;
 use axum::body::{Body, HttpBody};
+use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -41,11 +43,12 @@ impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static> 
 
 impl<B: Foreign> Lingering<B> {
     /// Of small bodies, too: clients send them apart from the head.
-    pub(super) fn wrap(body: B, connection: Connection) -> Body {
+    pub(super) fn wrap(body: B, headers: &HeaderMap, connection: Connection) -> Body {
         if body.size_hint().exact() == Some(0) {
             return Body::new(body);
         }
         connection.set_in_body(true);
+        connection.set_is_unasked(headers.contains_key(header::EXPECT));
         Body::new(Self {
             inner: Some(body),
             connection,
@@ -66,6 +69,7 @@ impl<B: Foreign> HttpBody for Lingering<B> {
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
+        this.connection.set_is_unasked(false);
         if let Poll::Ready(frame) = Pin::new(inner).poll_frame(cx) {
             this.silence = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::new)));
@@ -94,6 +98,8 @@ impl<B: Foreign> HttpBody for Lingering<B> {
 impl<B: Foreign> Drop for Lingering<B> {
     fn drop(&mut self) {
         let body = self.inner.take().filter(|body| !body.is_end_stream());
+        // Who waits to be asked for a body sends none after another answer.
+        let body = body.filter(|_| !self.connection.is_unasked());
         let Some(body) = body else {
             return self.connection.set_in_body(false);
         };
@@ -106,6 +112,27 @@ impl<B: Foreign> Drop for Lingering<B> {
                 connection.set_in_body(false);
             });
         }
+    }
+}
+
+/// Why a body did not come to its end: the status of the refusal, and its words on both surfaces.
+pub(crate) fn unfinished(error: &(dyn Error + 'static)) -> (StatusCode, &'static str) {
+    let (mut is_silent, mut cause) = (false, Some(error));
+    while let Some(error) = cause {
+        let of_io = error.downcast_ref::<io::Error>();
+        is_silent |= of_io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
+        cause = error.source();
+    }
+    if is_silent {
+        (
+            StatusCode::REQUEST_TIMEOUT,
+            "The request body stayed silent for too long",
+        )
+    } else {
+        (
+            StatusCode::BAD_REQUEST,
+            "The request body could not be read to its end",
+        )
     }
 }
 

@@ -27,6 +27,10 @@ pub(crate) enum MultipartError {
     HeadTooLong,
     #[error("a multipart part has malformed headers")]
     BadHead,
+    #[error("the headers of a multipart part are not UTF-8: file names are sent in it")]
+    NotUtf8,
+    #[error("the `filename*` of a multipart part is not `UTF-8''` and a percent-encoded name")]
+    BadName,
     #[error("a multipart part has no `content-disposition: form-data` with a `name`")]
     NoName,
 }

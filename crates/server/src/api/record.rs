@@ -37,7 +37,7 @@ use workspace::{OpenRequest, Workspace};
 const CONTENT_BYTES: usize = limits::JOURNAL_BYTES / 4;
 
 /// Where the log's line of each request comes from.
-pub(super) const REQUESTS: &str = "sandtable::request";
+pub(crate) const REQUESTS: &str = "sandtable::request";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const WORKSPACE_ID: HeaderName = HeaderName::from_static("anthropic-workspace-id");
@@ -149,7 +149,7 @@ fn is_bearer(value: &HeaderValue) -> bool {
 }
 
 /// Puts the request's id on its answer.
-fn name(headers: &mut HeaderMap, id: &RequestId) {
+pub(super) fn name(headers: &mut HeaderMap, id: &RequestId) {
     // A recorded answer has the id that was recorded.
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         headers.entry(REQUEST_ID).or_insert(value);

@@ -37,13 +37,14 @@ pub(crate) async fn through<B: Foreign>(
     request: http::Request<B>,
 ) -> Response {
     let wire = connection.clone();
-    let request = request.map(|body| Lingering::wrap(body, wire));
+    let request = lingering(request, &connection);
     let (method, path) = (request.method(), request.uri().path());
     let (allowed, is_head) = (allowed(path, method), *method == Method::HEAD);
     let (over, of) = (Some(connection.clone()), app.clone());
     let next = |request| answer_over(of, Some(connection), request);
     let mut response = guard(&app, over, request, next).await;
     tell_allowed(&mut response, allowed);
+    tell_unasked(&mut response, &wire);
     if is_head {
         if let Some(bytes) = response.body().size_hint().exact() {
             let headers = response.headers_mut();
@@ -61,10 +62,26 @@ pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) 
     let allowed = allowed(request.uri().path(), request.method());
     let connection = Connection::of(&request);
     let wire = connection.clone().unwrap_or_default();
-    let request = request.map(|body| Lingering::wrap(body, wire));
+    let request = lingering(request, &wire);
     let mut response = guard(&app, connection, request, |request| next.run(request)).await;
     tell_allowed(&mut response, allowed);
+    tell_unasked(&mut response, &wire);
     response
+}
+
+fn lingering<B: Foreign>(request: http::Request<B>, wire: &Connection) -> Request {
+    let (head, body) = request.into_parts();
+    let body = Lingering::wrap(body, &head.headers, wire.clone());
+    Request::from_parts(head, body)
+}
+
+/// Ends the connection of a client that waits to be asked for its body and is answered without it: what it would send
+/// next could be the body, or another request (RFC 9110, 10.1.1).
+fn tell_unasked(response: &mut Response, wire: &Connection) {
+    if wire.is_unasked() {
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
 }
 
 /// Sets the `Allow` header for a client with the wrong method, whoever answered it.
@@ -108,7 +125,9 @@ async fn answer_over(app: App, connection: Option<Connection>, request: Request)
     let work = async move {
         // Dropped with this future if the client leaves before there is an answer.
         let mut record = begun;
-        let outcome = carry_out(app, workspace, &id, &mut record, (head, body)).await;
+        let connection = connection.unwrap_or_default();
+        let over = (app, connection.clone());
+        let outcome = carry_out(over, workspace, &id, &mut record, (head, body)).await;
         let mut response = outcome.unwrap_or_else(|error| {
             let (response, body) = error.answer(Some(&id.0));
             record.noted.response = Some(body);
@@ -116,7 +135,6 @@ async fn answer_over(app: App, connection: Option<Connection>, request: Request)
         });
         record.answered(&mut response, &id);
         let response = record.keep_body(response);
-        let connection = connection.unwrap_or_default();
         let response = faults::on_the_wire(&mut record, connection, response);
         record.close(response)
     };
@@ -124,7 +142,7 @@ async fn answer_over(app: App, connection: Option<Connection>, request: Request)
 }
 
 async fn carry_out(
-    app: App,
+    over: (App, Connection),
     workspace: Arc<Workspace>,
     id: &RequestId,
     record: &mut Record,
@@ -134,7 +152,7 @@ async fn carry_out(
     let own = (record.made.clone(), record.redactor.clone());
     let caller = match &mounted {
         Some(_) => identify::lenient_caller(&workspace, id, &head, own),
-        None => identify::caller(&app, &workspace, id, &head, own).map(|(caller, notes)| {
+        None => identify::caller(&over.0, &workspace, id, &head, own).map(|(caller, notes)| {
             record.facts.lints = notes;
             caller
         }),
@@ -148,7 +166,7 @@ async fn carry_out(
     };
     caller.open = record.open.clone();
     record.own.clone_from(&caller.faults);
-    let mut exchange = Exchange::new(app, caller, (head, body));
+    let mut exchange = Exchange::new(over, caller, (head, body));
     let work = async {
         match faults::apply(&mut exchange, &mut record.facts.fired).await {
             Ok(Some(response)) => Ok(response),

@@ -31,6 +31,10 @@ struct ConnectionState {
     begun: AtomicU64,
     /// Whether the next bytes belong to a body.
     in_body: AtomicBool,
+    /// Whether the present request is given up when its client sends no more.
+    ends_with_client: AtomicBool,
+    /// Whether its client waits to be asked for the body, and was not.
+    is_unasked: AtomicBool,
 }
 
 impl Connection {
@@ -51,8 +55,29 @@ impl Connection {
     }
 
     /// A request's head is whole.
-    pub(crate) fn begin(&self) {
+    pub(crate) fn begin(&self, ends_with_client: bool) {
         self.0.begun.fetch_add(1, Ordering::Relaxed);
+        self.set_ends_with_client(ends_with_client);
+    }
+
+    /// Sets whether the present request's client waits to be asked for the body (`Expect: 100-continue`).
+    pub(crate) fn set_is_unasked(&self, is: bool) {
+        self.0.is_unasked.store(is, Ordering::Relaxed);
+    }
+
+    /// Whether it does, and was not asked.
+    pub(crate) fn is_unasked(&self) -> bool {
+        self.0.is_unasked.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether the present request is given up when its client sends no more; says whether it was.
+    pub(crate) fn set_ends_with_client(&self, ends: bool) -> bool {
+        self.0.ends_with_client.swap(ends, Ordering::Relaxed)
+    }
+
+    /// Whether it is. Before its body is whole the body says so.
+    pub(crate) fn ends_with_client(&self) -> bool {
+        self.0.ends_with_client.load(Ordering::Relaxed) && !self.in_body()
     }
 
     /// Sets whether the next bytes belong to a body.
@@ -300,7 +325,10 @@ impl Shaper {
     fn fire(&mut self) -> Vec<Step> {
         let inserted = |text: &'static str| Step::Send(Bytes::from_static(text.as_bytes()));
         match &self.act {
-            WireAct::Hang(_) | WireAct::Lost { hangs: true, .. } => vec![Step::Flush, Step::Hang],
+            WireAct::Hang(_) | WireAct::Lost { hangs: true, .. } => {
+                self.connection.set_ends_with_client(true);
+                vec![Step::Flush, Step::Hang]
+            }
             WireAct::Reset(_) | WireAct::Lost { hangs: false, .. } => {
                 vec![Step::Flush, Step::Cut]
             }

@@ -2,12 +2,52 @@
 
 use std::cell::Cell;
 
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
 use serde_json::Value;
 
 use super::error::ControlError;
+use crate::api::unfinished;
 use common::document;
+
+/// A body that came whole.
+pub(super) struct Sent(pub(super) Bytes);
+
+/// Why one did not.
+pub(super) enum Unsent {
+    /// The layer over all calls says how large it may be.
+    TooLarge(BytesRejection),
+    Unfinished(ControlError),
+}
+
+impl IntoResponse for Unsent {
+    fn into_response(self) -> Response {
+        match self {
+            Self::TooLarge(error) => error.into_response(),
+            Self::Unfinished(error) => error.into_response(),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Sent {
+    type Rejection = Unsent;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Unsent> {
+        let body = Bytes::from_request(request, state).await;
+        body.map(Self).map_err(|error| {
+            if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                return Unsent::TooLarge(error);
+            }
+            let (status, message) = unfinished(&error);
+            Unsent::Unfinished(ControlError::new(status, message, "send the call again"))
+        })
+    }
+}
 
 /// The body as JSON.
 pub(super) fn json(body: &[u8], hint: &str) -> Result<Value, ControlError> {

@@ -3,13 +3,12 @@
 use std::path::{Component, Path, PathBuf};
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use control_api::{MissingExchanges, Mount, Mounted, Recorded, Recording, Unmounted};
 use serde_json::{Map, Value};
 
-use super::body::object;
+use super::body::{Sent, object};
 use super::error::ControlError;
 use super::target::{Claim, Target};
 use crate::app::App;
@@ -58,7 +57,7 @@ pub(super) async fn mount(
     State(app): State<App>,
     claim: Claim,
     headers: HeaderMap,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<Mounted>, ControlError> {
     let deck = if is_order(&headers, &body) {
         let order: Mount = object(

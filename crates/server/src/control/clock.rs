@@ -1,13 +1,12 @@
 //! `GET` and `POST /_sandtable/clock`.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use chrono::DateTime;
 use control_api::ClockState;
 use serde_json::Value;
 
-use super::body::json;
+use super::body::{Sent, json};
 use super::error::ControlError;
 use super::target::{Claims, Target};
 use crate::app::{App, MoveError};
@@ -22,7 +21,7 @@ pub(super) async fn show(Target(workspace): Target) -> Json<ClockState> {
 pub(super) async fn change(
     State(app): State<App>,
     claims: Claims,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<Option<ClockState>>, ControlError> {
     let change = parse(&body)?;
     if let Some(trial) = claims.trial(&app) {

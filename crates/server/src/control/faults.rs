@@ -1,12 +1,11 @@
 //! `/_sandtable/faults`: cause failures, see what they did, and forget them.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use control_api::{FaultState, List, SetupPart};
 
-use super::body::json;
+use super::body::{Sent, json};
 use super::error::ControlError;
 use super::target::{Claims, Target};
 use crate::app::{App, tell_setup};
@@ -23,7 +22,7 @@ pub(super) async fn list(Target(workspace): Target) -> Json<List<FaultState>> {
 pub(super) async fn add(
     State(app): State<App>,
     claims: Claims,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<List<FaultState>>, ControlError> {
     let faults = work::apart_if_large(body.len(), || {
         let value = json(&body, r#"such as {"at":"http","status":529,"times":2}"#)?;

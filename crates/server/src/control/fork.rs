@@ -4,12 +4,11 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use control_api::{Fork, Forked, Restored};
 
-use super::body::object;
+use super::body::{Sent, object};
 use super::error::ControlError;
 use super::snapshot::{make, too_large, write};
 use super::target::Claim;
@@ -25,7 +24,7 @@ const HINT: &str = r#"such as {"key":"sk-ant-other"}, or no body: a key is made 
 pub(super) async fn fork(
     State(app): State<App>,
     claim: Claim,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<(StatusCode, Json<Forked>), ControlError> {
     let order: Fork = if body.is_empty() {
         Fork::default()

@@ -1,11 +1,10 @@
 //! `PUT /_sandtable/label`: whom a test runner has handed the workspace's key to.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use control_api::{Label, Labelled};
 
-use super::body::object;
+use super::body::{Sent, object};
 use super::error::ControlError;
 use super::target::Claim;
 use crate::app::App;
@@ -17,7 +16,7 @@ const HINT: &str = r#"such as {"label":"tests/test_orders.py::test_refund"}"#;
 pub(super) async fn put(
     State(app): State<App>,
     claim: Claim,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<Labelled>, ControlError> {
     let Label { label } = object(&body, "label", HINT)?;
     let chars = label.chars().count();

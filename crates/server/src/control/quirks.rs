@@ -1,12 +1,11 @@
 //! `/_sandtable/quirks`: the profile and the rows a workspace sets for itself.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use control_api::Quirks;
 
-use super::body::json;
+use super::body::{Sent, json};
 use super::error::ControlError;
 use super::target::{Claims, Target};
 use crate::app::App;
@@ -22,7 +21,7 @@ pub(super) async fn show(Target(workspace): Target) -> Json<Quirks> {
 pub(super) async fn replace(
     State(app): State<App>,
     claims: Claims,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<Option<Quirks>>, ControlError> {
     let value = json(
         &body,

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use bytes::Bytes;
 use control_api::{ClearedRates, List};
 
-use super::body::json;
+use super::body::{Sent, json};
 use super::error::ControlError;
 use super::target::{Claims, Target};
 use crate::app::App;
@@ -25,7 +24,7 @@ pub(super) async fn show(Target(workspace): Target) -> Json<List<RateLimit>> {
 pub(super) async fn replace(
     State(app): State<App>,
     claims: Claims,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<List<RateLimit>>, ControlError> {
     let value = json(&body, HINT)?;
     // Lists would be taken for the members in their order.

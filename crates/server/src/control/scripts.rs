@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use control_api::{Loaded, ScriptCheck, ScriptList, SetupPart};
 use serde::Deserialize;
 
+use super::body::Sent;
 use super::error::ControlError;
 use super::target::{Claims, Target};
 use crate::app::{App, tell_setup};
@@ -65,7 +65,7 @@ pub(super) async fn replace(
     State(app): State<App>,
     claims: Claims,
     Query(named): Query<Named>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<Option<Loaded>>, ControlError> {
     let (script, origin) = (text(&body)?, named.origin());
     let number = named.number()?;
@@ -91,7 +91,7 @@ pub(super) async fn add(
     State(app): State<App>,
     claims: Claims,
     Query(named): Query<Named>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<Option<Loaded>>, ControlError> {
     let (script, origin) = (text(&body)?, named.origin());
     let mut loaded = None;
@@ -107,7 +107,7 @@ pub(super) async fn add(
 pub(super) async fn check(
     Target(_): Target,
     Query(named): Query<Named>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<ScriptCheck>, ControlError> {
     let script = text(&body)?;
     Ok(Json(work::apart(|| {

@@ -5,15 +5,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use control_api::{Reset, Restored, SetupPart};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
+use super::body::{Sent, Unsent};
 use super::error::ControlError;
 use super::target::{Claim, Claims, Target};
 use crate::api::batches;
@@ -263,11 +262,11 @@ async fn write_batches(
 pub(super) async fn import(
     State(app): State<App>,
     claim: Claim,
-    body: Result<Bytes, BytesRejection>,
+    body: Result<Sent, Unsent>,
 ) -> Result<Json<Restored>, ControlError> {
-    let body = body.map_err(|error| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => too_large("the document is too large"),
-        _ => ControlError::bad(error.body_text(), "send the document as the body"),
+    let Sent(body) = body.map_err(|error| match error {
+        Unsent::TooLarge(_) => too_large("the document is too large"),
+        Unsent::Unfinished(error) => error,
     })?;
     let document =
         Document::parse(&body, app.store.quota_bytes()).map_err(|mistakes| refused(&mistakes))?;

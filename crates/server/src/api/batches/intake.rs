@@ -67,8 +67,7 @@ async fn receive(app: &App, body: Body) -> ApiResult<Received> {
     let mut body = body.into_data_stream();
     let limit = limits::MAX_BATCH_BODY_BYTES as u64;
     while let Some(chunk) = body.next().await {
-        let chunk = chunk
-            .map_err(|_| ApiError::invalid("The request body could not be read to its end"))?;
+        let chunk = chunk.map_err(|error| ApiError::unfinished(&error))?;
         writer.write(&chunk).await?;
         if writer.size_bytes() > limit {
             writer.discard().await;

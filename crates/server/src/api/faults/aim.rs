@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use wire::request::MessagesRequest;
 
-use crate::api::error::{ApiError, ApiResult};
+use crate::api::error::ApiResult;
 use crate::api::exchange::Exchange;
 use crate::api::json;
 use crate::app::App;
@@ -41,9 +41,7 @@ pub(super) async fn read(exchange: &mut Exchange) -> ApiResult<Aim> {
     let Ok(body) = exchange.take_body() else {
         return Ok(aim);
     };
-    let bytes = axum::body::to_bytes(body, limits::MAX_MESSAGES_BODY_BYTES)
-        .await
-        .map_err(|_| ApiError::body_too_large())?;
+    let bytes = json::whole(body, limits::MAX_MESSAGES_BODY_BYTES).await?;
     // What is no JSON has no model; its handler says so.
     let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     aim.model = value["model"].as_str().map(str::to_owned);

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::api::caller::Betas;
 use crate::api::routes;
+use crate::api::shaped::Connection;
 use cassette::Redactor;
 use common::clock::Clock;
 use store::{NewFile, NewWorkspace, Options, Store};
@@ -121,7 +122,8 @@ impl Server {
             open: OpenRequest::default(),
             redactor: Redactor::default(),
         };
-        let mut exchange = Exchange::new(self.app.clone(), caller, request.into_parts());
+        let over = (self.app.clone(), Connection::default());
+        let mut exchange = Exchange::new(over, caller, request.into_parts());
         let outcome = routes::route(&mut exchange).await;
         let response = outcome.unwrap_or_else(|error| error.answer(Some("req_test")).0);
         let (parts, body) = response.into_parts();

@@ -244,9 +244,7 @@ impl<'a> Intake<'a> {
         let Some(chunk) = self.body.next().await else {
             return Ok(None);
         };
-        let chunk = chunk.map_err(|error| {
-            ApiError::invalid(format!("the request body could not be read: {error}"))
-        })?;
+        let chunk = chunk.map_err(|error| ApiError::unfinished(&error))?;
         self.read_bytes += chunk.len() as u64;
         if self.read_bytes > MAX_BODY_BYTES {
             return Err(ApiError::too_large());

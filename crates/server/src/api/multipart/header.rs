@@ -18,7 +18,7 @@ pub(crate) struct PartHead {
 impl PartHead {
     /// Parses what lies between a boundary and the content: padding, a line break, headers.
     pub(super) fn parse(head: &[u8]) -> Result<Self, MultipartError> {
-        let head = std::str::from_utf8(head).map_err(|_| MultipartError::BadHead)?;
+        let head = std::str::from_utf8(head).map_err(|_| MultipartError::NotUtf8)?;
         let mut lines = head.split("\r\n");
         if !lines.next().unwrap_or_default().trim().is_empty() {
             return Err(MultipartError::BadHead);
@@ -44,9 +44,13 @@ impl PartHead {
         };
         Ok(Self {
             name: find("name").cloned().ok_or(MultipartError::NoName)?,
-            filename: match find("filename*") {
-                Some(value) => Some(extended(value).ok_or(MultipartError::BadHead)?),
-                None => find("filename").cloned(),
+            filename: match (find("filename*"), find("filename")) {
+                // One that cannot be read is passed over where there is another (RFC 6266, 4.3).
+                (Some(value), plain) => match extended(value).or_else(|| plain.cloned()) {
+                    Some(name) => Some(name),
+                    None => return Err(MultipartError::BadName),
+                },
+                (None, plain) => plain.cloned(),
             },
             content_type,
         })
@@ -166,6 +170,14 @@ mod tests {
                 "form-data; name=f; filename=x; filename*=UTF-8''%E6%97%A5%20a.csv",
                 "日 a.csv",
             ),
+            (
+                "form-data; name=f; filename=\"e.csv\"; filename*=iso-8859-1''%E9.csv",
+                "e.csv",
+            ),
+            (
+                "form-data; name=f; filename*=UTF-8''%ff; filename=e.csv",
+                "e.csv",
+            ),
         ];
         for (disposition, expected) in cases {
             assert_eq!(filename(disposition).as_deref(), Some(expected));
@@ -184,14 +196,18 @@ mod tests {
             ("no colon", MultipartError::BadHead),
             (
                 "Content-Disposition: form-data; name=f; filename*=latin1''x",
-                MultipartError::BadHead,
+                MultipartError::BadName,
+            ),
+            (
+                "Content-Disposition: form-data; name=f; filename*=UTF-8''%ff",
+                MultipartError::BadName,
             ),
         ] {
             assert_eq!(head(lines), Err(error), "{lines}");
         }
         assert_eq!(
-            PartHead::parse(b"\r\n\xff: x\r\n\r\n"),
-            Err(MultipartError::BadHead)
+            PartHead::parse(b"\r\ncontent-disposition: form-data; name=f; filename=\xe9\r\n\r\n"),
+            Err(MultipartError::NotUtf8)
         );
         assert_eq!(
             PartHead::parse(b"tail\r\n\r\n"),

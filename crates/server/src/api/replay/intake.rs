@@ -38,8 +38,7 @@ impl Intake {
         let mut pieces = body.into_data_stream();
         let mut size: u64 = 0;
         while let Some(piece) = pieces.next().await {
-            let piece =
-                piece.map_err(|error| ApiError::invalid(format!("The body broke off: {error}")))?;
+            let piece = piece.map_err(|error| ApiError::unfinished(&error))?;
             size += piece.len() as u64;
             if size > limits::MAX_UPLOAD_BYTES + FORM_SLACK_BYTES {
                 return Err(ApiError::too_large());

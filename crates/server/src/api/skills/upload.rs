@@ -1,6 +1,8 @@
 //! Uploads of skills: `files[]` with relative paths, or one zip.
 
+use axum::body::BodyDataStream;
 use axum::http::header;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
@@ -62,23 +64,14 @@ pub(super) async fn receive(exchange: &mut Exchange) -> ApiResult<Upload> {
         content: [0; 32],
     };
     let mut content = Content::default();
-    let (mut sink, mut read) = (Sink::Nowhere, 0);
+    let (mut sink, mut read_bytes) = (Sink::Nowhere, 0);
     loop {
         let event = parser
             .next()
             .map_err(|error| ApiError::invalid(error.to_string()))?;
         let Some(event) = event else {
-            match body.next().await {
-                Some(chunk) => {
-                    let chunk = chunk.map_err(|_| {
-                        ApiError::invalid("The request body could not be read to its end")
-                    })?;
-                    read += chunk.len();
-                    if read > MAX_BODY_BYTES {
-                        return Err(ApiError::too_large());
-                    }
-                    parser.feed(chunk);
-                }
+            match chunk(&mut body, &mut read_bytes).await? {
+                Some(chunk) => parser.feed(chunk),
                 None => parser
                     .finish()
                     .map_err(|error| ApiError::invalid(error.to_string()))?,
@@ -111,9 +104,22 @@ pub(super) async fn receive(exchange: &mut Exchange) -> ApiResult<Upload> {
         }
     }
     // An epilogue is read, so that the connection can be used again.
-    while let Some(Ok(_)) = body.next().await {}
+    while chunk(&mut body, &mut read_bytes).await?.is_some() {}
     upload.content = content.finish();
     upload.finish()
+}
+
+/// The next bytes of the body, as long as they can belong to an upload within the limit.
+async fn chunk(body: &mut BodyDataStream, read_bytes: &mut usize) -> ApiResult<Option<Bytes>> {
+    let Some(chunk) = body.next().await else {
+        return Ok(None);
+    };
+    let chunk = chunk.map_err(|error| ApiError::unfinished(&error))?;
+    *read_bytes += chunk.len();
+    if *read_bytes > MAX_BODY_BYTES {
+        return Err(ApiError::too_large());
+    }
+    Ok(Some(chunk))
 }
 
 impl Upload {
