@@ -126,6 +126,40 @@ async fn code_waits_over_requests_and_its_result_comes_once_at_the_end() {
     insta::assert_snapshot!(transcript.finish());
 }
 
+/// The input and output tokens of an answer.
+fn counted(message: &Value) -> (u64, u64) {
+    let of = |key: &str| message["usage"][key].as_u64().expect("a number");
+    (of("input_tokens"), of("output_tokens"))
+}
+
+#[tokio::test]
+async fn code_that_waits_is_read_once_when_it_ends_and_costs_nothing_before() {
+    let code = "print(await query({'n': 1}), await query({'n': 2}))";
+    let server = running(json!([{"python": code}, {"text": "Four"}])).await;
+    let body = by_code("go", "code_execution_20260120");
+    let first = server.message(&body).await;
+    let body = answered(body, &first);
+    let waiting = server.message(&body).await;
+    // As recorded: nothing was sampled (F063).
+    assert_eq!(counted(&waiting), (0, 0), "{waiting}");
+    let mut body = answered(body, &waiting);
+    let last = server.message(&body).await;
+    let stdout = result(&last)["stdout"].as_str().expect("a text");
+    let read = u64::try_from(stdout.len().div_ceil(4)).expect("few");
+    for key in ["max_tokens", "container"] {
+        body.as_object_mut().expect("an object").remove(key);
+    }
+    let count = server
+        .request("POST", "/v1/messages/count_tokens")
+        .json(&body);
+    let before = server.send(&count).await.json()["input_tokens"].clone();
+    let before = before.as_u64().expect("a number");
+    assert_eq!(counted(&last), (before + read, 1), "{last}");
+    let kept = server.control("GET", "usage", &Value::Null).await;
+    assert_eq!(kept["turns"][1]["input_tokens"], 0, "{kept}");
+    assert_eq!(kept["turns"][2]["input_tokens"], before + read, "{kept}");
+}
+
 #[tokio::test]
 async fn a_streamed_answer_holds_calls_of_code_whole() {
     let server = running(json!([{"python": "print(await query({'a': [1, {'b': None}]}))"}])).await;

@@ -10,7 +10,7 @@ use wire::block::ContentBlock;
 use wire::hosted::{AdvisorContent, McpContent, ToolReference, ToolSearchContent};
 use wire::request::AdvisorOptions;
 
-use crate::usage::tokens;
+use crate::usage::{Advised, tokens};
 use crate::{TurnInput, seal, tool_search};
 use model::{Advice, CallResult, Finding, McpAnswer, ServerTool, ToolFailure};
 
@@ -24,13 +24,6 @@ pub(super) struct HostedTools {
     /// Against `max_uses`.
     asked: AtomicU64,
     advice: Mutex<Vec<Advised>>,
-}
-
-/// One sampling of an advisor: its model and output tokens.
-#[derive(Debug, Clone)]
-pub(super) struct Advised {
-    pub(super) model: String,
-    pub(super) output_tokens: u64,
 }
 
 /// A call of one of them.

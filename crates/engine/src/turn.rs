@@ -456,7 +456,8 @@ impl Turn<'_> {
         }
     }
 
-    fn pause(&self) -> End {
+    fn pause(&mut self) -> End {
+        self.meter.pauses();
         self.park("pause_turn")
     }
 

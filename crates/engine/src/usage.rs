@@ -113,9 +113,12 @@ fn tokens_of_strings(value: &Value) -> u64 {
 pub(super) struct Meter {
     /// Input of one sampling round; every round of server calls reads it again (F004).
     context: u64,
+    /// Of all samplings, the next one's with it.
     input: u64,
     output: u64,
     thinking: Option<u64>,
+    /// Results or a summary stand at the end, which the next sampling reads.
+    goes_on: bool,
     calls: u64,
     /// Whether the answer says how many calls there were.
     tells_calls: bool,
@@ -140,6 +143,7 @@ impl Meter {
             input: context,
             output: 0,
             thinking: prints_details.then_some(0),
+            goes_on: false,
             calls: 0,
             tells_calls: true,
             container: false,
@@ -188,17 +192,58 @@ impl Meter {
         *self.thinking.get_or_insert(0) += tokens(text);
     }
 
-    /// A round of server calls ended; the next one reads everything again, and the results.
-    pub(super) fn round(&mut self, calls: u64, result_tokens: u64) {
+    /// A round of server calls ended; the next one reads everything again, and the results. An answer that begins with
+    /// results has had no sampling before them: its first is the one that reads them (F004).
+    pub(super) fn round(&mut self, calls: u64, result_tokens: u64, advice: Vec<Advised>) {
         self.calls += calls;
-        self.sampled();
-        self.context += self.output + result_tokens;
+        if self.is_unread() {
+            self.input -= self.context;
+        } else {
+            self.context += self.sampled();
+        }
+        for Advised {
+            model,
+            output_tokens,
+        } in advice
+        {
+            // It sees what the model has seen, and no advice of its own.
+            self.tell_iterations();
+            self.iterations.add(
+                IterationKind::AdvisorMessage,
+                Some(model),
+                self.context,
+                output_tokens,
+            );
+        }
+        self.context += result_tokens;
         self.input += self.context;
+        self.goes_on = true;
     }
 
-    /// Server calls ended in an answer that samples no more.
-    pub(super) fn called(&mut self, calls: u64) {
+    /// Server calls ended, and code waits for the client: nothing more is sampled, and nothing was in an answer that
+    /// begins with it (F063).
+    pub(super) fn waits(&mut self, calls: u64) {
         self.calls += calls;
+        if self.is_unread() {
+            self.leaves_unread();
+        }
+    }
+
+    /// The answer pauses: what it would have read next, the one that goes on reads.
+    pub(super) fn pauses(&mut self) {
+        if self.goes_on && self.is_unread() {
+            self.leaves_unread();
+        }
+    }
+
+    fn leaves_unread(&mut self) {
+        self.input -= self.context;
+        self.iterations.over = true;
+    }
+
+    /// Whether nothing has come yet of the sampling that is next.
+    fn is_unread(&self) -> bool {
+        self.output == self.iterations.output_told
     }
 
     /// A container took part, or files were preloaded.
@@ -221,18 +266,10 @@ impl Meter {
         self.iterations.told = true;
     }
 
-    /// An advisor was sampled for `output` tokens, with all that the model sees.
-    pub(super) fn advised(&mut self, model: String, output: u64) {
-        self.tell_iterations();
-        let input = self.context;
-        self.iterations
-            .add(IterationKind::AdvisorMessage, Some(model), input, output);
-    }
-
     /// The model's context has become `summary`, and `fixed` tokens before it; unless the answer ends with it, the model
     /// goes on from there. Parity: the counters of the message leave the compaction out (F205).
     pub(super) fn compacted(&mut self, summary: &str, fixed: u64, then: AfterCompaction) {
-        let unread = self.output == self.iterations.output_told;
+        let unread = self.is_unread();
         if !unread {
             self.sampled();
         }
@@ -245,7 +282,10 @@ impl Meter {
         }
         self.context = fixed + tokens(summary);
         match then {
-            AfterCompaction::GoesOn => self.input += self.context,
+            AfterCompaction::GoesOn => {
+                self.input += self.context;
+                self.goes_on = true;
+            }
             AfterCompaction::Ends => self.iterations.over = true,
         }
     }
@@ -258,15 +298,17 @@ impl Meter {
         self.iterations.model = Some(to);
         self.iterations.fell_back = true;
         self.input = self.context;
+        self.goes_on = false;
     }
 
-    /// The model's own sampling has come to an end.
-    fn sampled(&mut self) {
+    /// The model's own sampling has come to an end, with so many tokens.
+    fn sampled(&mut self) -> u64 {
         let output = self.output - self.iterations.output_told;
         self.iterations.output_told = self.output;
         let model = self.iterations.model.clone();
         self.iterations
             .add(IterationKind::Message, model, self.context, output);
+        output
     }
 
     /// The request asks for an hour with each of its marks of the cache.
@@ -374,6 +416,13 @@ impl Meter {
         all.push(last);
         all
     }
+}
+
+/// One sampling of an advisor: its model and output tokens.
+#[derive(Debug, Clone)]
+pub(super) struct Advised {
+    pub(super) model: String,
+    pub(super) output_tokens: u64,
 }
 
 /// What follows a compaction.
@@ -520,6 +569,86 @@ mod tests {
             (meter.end().input_tokens, meter.end().output_tokens),
             (10, 3)
         );
+    }
+
+    /// The input of each sampling, that of all, and the output.
+    fn told(meter: &Meter) -> (Vec<u64>, u64, u64) {
+        let end = meter.end();
+        let all = end.iterations.unwrap_or_default();
+        let inputs = all.iter().map(|one| one.input_tokens).collect();
+        (inputs, end.input_tokens, end.output_tokens)
+    }
+
+    fn counting() -> Meter {
+        let mut meter = Meter::new(10, false);
+        meter.tell_iterations();
+        meter
+    }
+
+    #[test]
+    fn each_sampling_reads_once_what_stands_before_it() {
+        let mut meter = counting();
+        for _ in 0..2 {
+            meter.emitted("four");
+            meter.round(1, 2, Vec::new());
+        }
+        meter.emitted("four");
+        assert_eq!(told(&meter), (vec![10, 13, 16], 39, 3));
+        // What an answer begins with, the first sampling reads.
+        let mut meter = counting();
+        meter.round(1, 2, Vec::new());
+        meter.emitted("four");
+        assert_eq!(told(&meter), (vec![12], 12, 1));
+        let mut meter = counting();
+        meter.round(1, 2, Vec::new());
+        meter.compacted("four", 1, AfterCompaction::GoesOn);
+        assert_eq!(told(&meter), (vec![12, 2], 2, 1));
+        let mut meter = counting();
+        meter.round(1, 2, Vec::new());
+        meter.fell_back("a".to_owned(), "b".to_owned());
+        assert_eq!(told(&meter), (vec![12, 12], 12, 1));
+    }
+
+    #[test]
+    fn what_an_answer_leaves_unread_is_not_counted() {
+        let mut meter = counting();
+        meter.emitted("four");
+        meter.round(1, 2, Vec::new());
+        meter.pauses();
+        assert_eq!(told(&meter), (vec![10], 10, 1));
+        let mut meter = counting();
+        meter.round(1, 2, Vec::new());
+        meter.pauses();
+        assert_eq!(told(&meter), (vec![], 0, 0));
+        let mut meter = counting();
+        meter.compacted("four", 1, AfterCompaction::GoesOn);
+        meter.pauses();
+        assert_eq!(told(&meter), (vec![10], 0, 0));
+        // Code that waits again, and code that a sampling has begun.
+        let mut meter = counting();
+        meter.waits(1);
+        assert_eq!(told(&meter), (vec![], 0, 0));
+        let mut meter = counting();
+        meter.emitted("four");
+        meter.waits(1);
+        assert_eq!(told(&meter), (vec![10], 10, 1));
+        // A sampling that was made, though nothing stands before the pause.
+        let mut meter = counting();
+        meter.pauses();
+        assert_eq!(told(&meter), (vec![10], 10, 1));
+    }
+
+    #[test]
+    fn an_advisor_reads_what_the_model_has_and_not_its_own_advice() {
+        let mut meter = counting();
+        meter.emitted("four");
+        let advised = Advised {
+            model: "a".to_owned(),
+            output_tokens: 900,
+        };
+        meter.round(0, 900, vec![advised]);
+        meter.emitted("four");
+        assert_eq!(told(&meter), (vec![10, 11, 911], 921, 2));
     }
 
     #[test]

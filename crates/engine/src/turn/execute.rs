@@ -296,12 +296,10 @@ impl Turn<'_> {
             self.meter.uses_hosted();
         }
         if uses.is_empty() {
-            self.meter.round(finished, read);
-            for advised in tools.hosted.take_advice() {
-                self.meter.advised(advised.model, advised.output_tokens);
-            }
+            let advice = tools.hosted.take_advice();
+            self.meter.round(finished, read, advice);
         } else {
-            self.meter.called(finished);
+            self.meter.waits(finished);
             ran.by_code = Some(self.hand_out(uses)?);
         }
         Ok(ran)
