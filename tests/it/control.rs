@@ -414,11 +414,12 @@ async fn a_container_that_is_used_stays_awake_after_looks_that_began_before() {
     let id = message["container"]["id"].as_str().unwrap();
     let mut again = code_prompt("again");
     again["container"] = json!(id);
+    let files = format!("containers/{id}/files?wake=true");
     for round in 0..10 {
         server
             .control("POST", &format!("containers/{id}/sleep"), &Value::Null)
             .await;
-        let look = || json(&server, &format!("containers/{id}/files?wake=true"));
+        let look = || json(&server, &files);
         let later = tokio::time::Duration::from_millis(2 * round);
         tokio::join!(look(), async {
             tokio::time::sleep(later).await;

@@ -1,5 +1,7 @@
 //! Clients that close their sending side when they have said everything, and read.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
@@ -77,7 +79,7 @@ async fn a_large_answer_comes_whole_to_a_client_that_reads_alone() {
     // More than sockets hold.
     for n in 0..4 {
         let mut request = upload(&server, 4_000_000);
-        request.path.push_str(&format!("?{n}"));
+        write!(request.path, "?{n}").unwrap();
         assert_eq!(server.send(&request).await.status, 200);
     }
     let state = server.request("GET", "/_sandtable/state");

@@ -439,7 +439,7 @@ fn only_an_answer_that_paused_is_no_prefill() {
             "model": "claude-opus-5", "max_tokens": 16,
             "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": content}],
         });
-        ends_with_prefill(&MessagesRequest::decode(&body, false).unwrap())
+        ends_with_prefill(&MessagesRequest::decode(&body, true).unwrap())
     };
     assert!(is_prefill(json!([text])));
     assert!(is_prefill(json!([call(), result, text])));

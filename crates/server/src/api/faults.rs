@@ -143,13 +143,11 @@ pub(super) async fn apply(
         ..Report::default()
     };
     exchange.noted.report = Some(Arc::new(Mutex::new(report)));
-    match answer {
-        Some(answer) => answer.map(Some),
-        None => {
-            exchange.connection.set_ends_with_client(true);
-            std::future::pending().await
-        }
-    }
+    let Some(answer) = answer else {
+        exchange.connection.set_ends_with_client(true);
+        return std::future::pending().await;
+    };
+    answer.map(Some)
 }
 
 /// Moves the clock before the request is handled.

@@ -125,7 +125,7 @@ async fn a_body_that_is_cut_or_breaks_off_is_refused() {
     assert!(
         answer
             .error()
-            .starts_with("400 invalid_request_error: the request body could not be read"),
+            .starts_with("400 invalid_request_error: The request body could not be read"),
         "{}",
         answer.error()
     );
