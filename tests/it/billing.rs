@@ -168,3 +168,65 @@ async fn nothing_is_run_or_generated_for_a_cache() {
     assert_eq!(warmed["content"], json!([]));
     assert_eq!(warmed["usage"]["output_tokens"], 0);
 }
+
+/// Whatever `usage.iterations` tells is billed, at the price of its model.
+#[tokio::test]
+async fn every_sampling_is_billed_to_its_model() {
+    let server = TestServer::start().await;
+    let betas = "advisor-tool-2026-03-01, compact-2026-01-12, server-side-fallback-2026-07-01";
+    let steps = json!([
+        {"text": "four"}, {"advisor": {"text": "Some advice."}}, {"compaction": "a summary"},
+        {"text": "eight"}, {"fallback": null}, {"text": "So much longer than what was said before."},
+    ]);
+    server.steps(&steps).await;
+    let mut body = prompt("go");
+    body["model"] = json!("claude-opus-4-8");
+    body["tools"] =
+        json!([{"type": "advisor_20260301", "name": "advisor", "model": "claude-fable-5"}]);
+    body["context_management"] = json!({"edits": [{"type": "compact_20260112"}]});
+    body["fallbacks"] = json!([{"model": "claude-sonnet-4-5"}]);
+    let request = server.messages(&body).header("anthropic-beta", betas);
+    let answer = server.send(&request).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let message = answer.json();
+    let usage = usage(&server).await;
+    let count = |value: &Value| value.as_u64().expect("a number");
+    let lines = usage["turns"].as_array().expect("lines");
+    let models: Vec<&Value> = lines.iter().map(|line| &line["model"]).collect();
+    assert_eq!(
+        models,
+        [
+            "claude-sonnet-4-5-20250929",
+            "claude-fable-5",
+            "claude-opus-4-8"
+        ]
+    );
+    let iterations = message["usage"]["iterations"]
+        .as_array()
+        .expect("iterations");
+    let kinds: Vec<&Value> = iterations.iter().map(|one| &one["type"]).collect();
+    assert_eq!(
+        kinds,
+        [
+            "message",
+            "advisor_message",
+            "compaction",
+            "message",
+            "fallback_message"
+        ]
+    );
+    for tokens in ["input_tokens", "output_tokens"] {
+        let sum = |of: &[usize]| {
+            of.iter()
+                .map(|at| count(&iterations[*at][tokens]))
+                .sum::<u64>()
+        };
+        let booked = lines.iter().map(|line| count(&line[tokens]));
+        assert_eq!(
+            booked.collect::<Vec<_>>(),
+            [sum(&[4]), sum(&[1]), sum(&[0, 2, 3])],
+            "{tokens}: {message}"
+        );
+    }
+    assert!(lines.iter().all(|line| line["message_id"] == message["id"]));
+}

@@ -1,5 +1,7 @@
 //! Blocks of the service's own work, beside code and the web: by script, plain and streamed, and how they come back.
 
+mod fallbacks;
+
 use serde_json::{Value, json};
 
 use crate::harness::server::{kinds, prompt, streamed};

@@ -701,7 +701,7 @@ export interface TokenSums {
   unpriced?: Array<string>;
 }
 
-/** One turn. */
+/** One turn, or where several models took part, what one of them did. */
 export interface TurnCost {
   message_id: string;
   at: string;

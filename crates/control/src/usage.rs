@@ -69,7 +69,7 @@ pub struct ContainerSession {
     pub seconds: u64,
 }
 
-/// One turn.
+/// One turn, or where several models took part, what one of them did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TurnCost {
     pub message_id: String,

@@ -7,6 +7,7 @@ mod account;
 mod calls;
 pub mod container;
 mod emitter;
+mod fallbacks;
 pub mod fold;
 mod hosted;
 mod json_text;

@@ -196,7 +196,16 @@ const LONG_OUTPUT_TOKENS: u64 = 300_000;
 /// Refuses an effort or a length that the model does not know (F015); `long` where the request is an item of a batch with
 /// the beta for long answers.
 pub(super) fn check_output(request: &MessagesRequest, long: bool) -> Result<(), Invalid> {
-    let Some(model) = catalog::find(&request.model) else {
+    if !request.is_counted() {
+        check_length(&request.model, request.max_tokens, long)?;
+    }
+    let effort = request.effort.as_deref();
+    effort.map_or(Ok(()), |effort| check_effort(&request.model, effort))
+}
+
+/// Refuses more tokens than the model gives.
+pub(super) fn check_length(model: &str, max_tokens: u64, long: bool) -> Result<(), Invalid> {
+    let Some(model) = catalog::find(model) else {
         return Ok(());
     };
     let most = if long {
@@ -204,27 +213,35 @@ pub(super) fn check_output(request: &MessagesRequest, long: bool) -> Result<(), 
     } else {
         model.max_tokens
     };
-    if request.max_tokens > most && !request.is_counted() {
-        return Err(Invalid::new(format!(
-            "max_tokens: {} > {most}, which is the maximum allowed number of output tokens for {}",
-            request.max_tokens, model.id
-        )));
+    if max_tokens <= most {
+        return Ok(());
     }
-    match &request.effort {
+    Err(Invalid::new(format!(
+        "max_tokens: {max_tokens} > {most}, which is the maximum allowed number of output tokens for {}",
+        model.id
+    )))
+}
+
+/// Refuses an effort that the model does not know.
+pub(super) fn check_effort(model: &str, effort: &str) -> Result<(), Invalid> {
+    let Some(model) = catalog::find(model) else {
+        return Ok(());
+    };
+    if model.effort.is_empty() {
         // Inferred: no source has the text.
-        Some(_) if model.effort.is_empty() => Err(Invalid::new(
+        return Err(Invalid::new(
             "This model does not support the effort parameter.",
-        )),
-        Some(effort) if !model.effort.contains(effort) => {
-            let mut known: Vec<&str> = model.effort.iter().map(String::as_str).collect();
-            known.sort_unstable();
-            Err(Invalid::new(format!(
-                "This model does not support effort level '{effort}'. Supported levels: {}.",
-                known.join(", ")
-            )))
-        }
-        _ => Ok(()),
+        ));
     }
+    if model.effort.iter().any(|known| known == effort) {
+        return Ok(());
+    }
+    let mut known: Vec<&str> = model.effort.iter().map(String::as_str).collect();
+    known.sort_unstable();
+    Err(Invalid::new(format!(
+        "This model does not support effort level '{effort}'. Supported levels: {}.",
+        known.join(", ")
+    )))
 }
 
 /// Refuses a prompt that does not fit into the model's context (F015).

@@ -18,6 +18,7 @@ use crate::account::{self, Account};
 use crate::calls::Order;
 use crate::container::{Container, Containers};
 use crate::emitter::{Emitter, Head, Tail};
+use crate::fallbacks::Attempt;
 use crate::hosted::HostedTools;
 use crate::lints::Means;
 use crate::usage::{Meter, input_tokens, text_tokens};
@@ -130,7 +131,7 @@ async fn carry_out(
         meter,
         web_source: None,
         tools: None,
-        served_by: None,
+        attempt: None,
         applied_edits: Vec::new(),
         place,
         skills,
@@ -212,8 +213,8 @@ struct Turn<'a> {
     web_source: Option<Arc<dyn Web>>,
     /// From the first call on.
     tools: Option<Arc<Tools>>,
-    /// The model that has gone on for the request's.
-    served_by: Option<String>,
+    /// Of the model that has gone on for the request's.
+    attempt: Option<Box<Attempt>>,
     /// The edits that have cleared parts of the context.
     applied_edits: Vec<Value>,
     place: Place,
@@ -359,9 +360,12 @@ impl Turn<'_> {
                         return Ok(end);
                     }
                 }
-                Some(Step::Fallback { to, category }) => self
-                    .fall_back(to, category)
-                    .map_err(|error| at_step(model, error))?,
+                Some(Step::Fallback { to, category }) => {
+                    let done = self.fall_back(to.as_deref(), category);
+                    if let Some(end) = done.map_err(|error| at_step(model, error))? {
+                        return Ok(end);
+                    }
+                }
                 Some(Step::McpListing { server, tools }) => self
                     .list_tools(server, tools)
                     .map_err(|error| at_step(model, error))?,
@@ -431,6 +435,14 @@ impl Turn<'_> {
         .into())
     }
 
+    /// The one that answers, by its id.
+    fn model(&self) -> &str {
+        match &self.attempt {
+            Some(attempt) => &attempt.model,
+            None => models::resolve(&self.input.request.model),
+        }
+    }
+
     /// `message_start`, unless it is out.
     fn start(&mut self) -> Result<(), TurnError> {
         if self.emitter.started() {
@@ -493,6 +505,7 @@ impl Drop for Turn<'_> {
         };
         let account = Account {
             message_id: &self.message_id,
+            model: self.model(),
             container: container.zip(self.used_since),
             meter: &self.meter,
         };

@@ -128,6 +128,9 @@ pub(super) struct Meter {
     /// A tool of the service took part that is neither code nor the web.
     hosted: bool,
     iterations: Iterations,
+    apart: Vec<Apart>,
+    /// As much of the output as models have made that declined.
+    output_declined: u64,
     inference_geo: Cow<'static, str>,
     speed: Option<&'static str>,
     service_tier: &'static str,
@@ -150,6 +153,8 @@ impl Meter {
             web: None,
             hosted: false,
             iterations: Iterations::default(),
+            apart: Vec::new(),
+            output_declined: 0,
             inference_geo: Cow::Borrowed("global"),
             speed: None,
             service_tier: "standard",
@@ -208,6 +213,11 @@ impl Meter {
         {
             // It sees what the model has seen, and no advice of its own.
             self.tell_iterations();
+            self.apart.push(Apart {
+                model: Some(model.clone()),
+                input: self.context,
+                output: output_tokens,
+            });
             self.iterations.add(
                 IterationKind::AdvisorMessage,
                 Some(model),
@@ -275,6 +285,11 @@ impl Meter {
         }
         let (input, output) = (self.context, tokens(summary).max(1));
         self.tell_iterations();
+        self.apart.push(Apart {
+            model: self.iterations.model.clone(),
+            input,
+            output,
+        });
         self.iterations
             .add(IterationKind::Compaction, None, input, output);
         if unread {
@@ -293,12 +308,29 @@ impl Meter {
     /// `from` has declined, and `to` goes on. Parity: the input is that of the model that has answered (F206).
     pub(super) fn fell_back(&mut self, from: String, to: String) {
         self.tell_iterations();
+        self.apart.push(Apart {
+            model: Some(from.clone()),
+            input: self.input,
+            output: self.output - self.output_declined,
+        });
+        self.output_declined = self.output;
         self.iterations.model = Some(from);
         self.sampled();
         self.iterations.model = Some(to);
         self.iterations.fell_back = true;
         self.input = self.context;
         self.goes_on = false;
+    }
+
+    /// The last of them has declined as well, so none has answered.
+    pub(super) fn declines(&mut self) {
+        self.iterations.fell_back = false;
+    }
+
+    /// The samplings that are billed beside the counters of the message; and how much of its output is that of models that
+    /// have declined, which is among them.
+    pub(super) fn apart(&self) -> (&[Apart], u64) {
+        (&self.apart, self.output_declined)
     }
 
     /// The model's own sampling has come to an end, with so many tokens.
@@ -416,6 +448,15 @@ impl Meter {
         all.push(last);
         all
     }
+}
+
+/// Samplings that are not those of the model that has answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Apart {
+    /// None is the request's.
+    pub(super) model: Option<String>,
+    pub(super) input: u64,
+    pub(super) output: u64,
 }
 
 /// One sampling of an advisor: its model and output tokens.

@@ -118,9 +118,9 @@ pub enum Step {
     Usage(UsageOverride),
     /// A compaction: its summary takes the place of all that was said before.
     Compaction(Compacted),
-    /// This model declines, and another goes on.
+    /// This model declines, and another goes on; where the request names none any more, the answer ends as a refusal.
     Fallback {
-        /// The first of the request's, if `None`.
+        /// The next of the request's, if `None`.
         to: Option<String>,
         category: Option<RefusalCategory>,
     },

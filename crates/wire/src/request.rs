@@ -6,6 +6,7 @@
 mod blocks;
 mod callers;
 mod extras;
+mod fallbacks;
 mod hosted;
 mod media;
 mod rest;
@@ -17,6 +18,7 @@ mod thinking;
 mod tools;
 
 pub use blocks::{Answer, Block, By, Call, Message, Role};
+pub use fallbacks::{Fallback, Fallbacks, Override};
 pub use hosted::{ContextManagement, McpServer};
 pub use media::{MAX_IMAGE_BASE64_BYTES, is_image_type};
 pub use schema::{Anchors, circle};
@@ -61,7 +63,7 @@ pub struct MessagesRequest {
     pub mcp_servers: Vec<McpServer>,
     pub context_management: ContextManagement,
     /// Other models may go on where this one declines: `fallbacks`.
-    pub falls_back: bool,
+    pub fallbacks: Option<Fallbacks>,
 }
 
 /// `container`: an id, or an object.
@@ -202,14 +204,14 @@ impl MessagesRequest {
         };
         let display = thinking::display(&root, betas)?;
         // Without a beta these are unknown members, whatever they hold.
-        let (mcp_servers, context_management, falls_back) = if betas {
+        let (mcp_servers, context_management, fallbacks) = if betas {
             (
                 hosted::mcp_servers(&root)?,
                 hosted::context_management(&root)?,
-                hosted::falls_back(&root)?,
+                fallbacks::decode(&root)?,
             )
         } else {
-            (Vec::new(), ContextManagement::default(), false)
+            (Vec::new(), ContextManagement::default(), None)
         };
         let effort = effort(&root)?;
         let container = match root.optional("container")? {
@@ -256,7 +258,7 @@ impl MessagesRequest {
             sampling,
             mcp_servers,
             context_management,
-            falls_back,
+            fallbacks,
         })
     }
 }

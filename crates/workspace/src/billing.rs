@@ -19,7 +19,7 @@ pub use prices::{Price, Prices};
 use row::Row;
 use sums::Sums;
 
-/// The usage of one turn.
+/// The usage of one turn, as far as one model has answered it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn<'a> {
     /// `msg_…`.
@@ -47,7 +47,8 @@ pub struct Tokens {
 
 impl Tokens {
     /// Both together. A script sets any number, so the sum may be the largest.
-    fn and(&self, more: &Self) -> Self {
+    #[must_use]
+    pub fn and(&self, more: &Self) -> Self {
         Self {
             input: self.input.saturating_add(more.input),
             output: self.output.saturating_add(more.output),

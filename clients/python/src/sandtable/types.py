@@ -824,7 +824,7 @@ class TokenSums(_TokenSums, total=False):
 
 
 class TurnCost(TypedDict):
-    """One turn."""
+    """One turn, or where several models took part, what one of them did."""
 
     message_id: str
     at: str

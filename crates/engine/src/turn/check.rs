@@ -8,7 +8,8 @@ use crate::container::over::{self, Over};
 use crate::references::Uploads;
 use crate::validate::TooLarge;
 use crate::{
-    Engine, TurnError, TurnInput, lints, models, programmatic, references, skills, validate,
+    Engine, TurnError, TurnInput, fallbacks, lints, models, programmatic, references, skills,
+    validate,
 };
 use common::work;
 use model::{self, Model, TurnRequest};
@@ -79,7 +80,9 @@ fn check_fields(input: &TurnInput) -> Result<(), Invalid> {
     models::check_thinking(&request.model, request.thinking, weak)?;
     models::check_clearing(request)?;
     models::check_sampling(request, &input.body, weak)?;
-    models::check_output(request, input.batch_item.is_some() && input.long_output)?;
+    let long = input.batch_item.is_some() && input.long_output;
+    models::check_output(request, long)?;
+    fallbacks::check(request, long, weak)?;
     check_final_thought(input)?;
     validate::thoughts(request, &input.body, |id| input.workspace.scripts.knows(id))?;
     validate::fields(request, &input.body, weak)?;

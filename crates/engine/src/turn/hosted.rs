@@ -7,8 +7,8 @@ use wire::request::ThinkingDisplay;
 
 use super::{End, Turn};
 use crate::usage::{AfterCompaction, tokens_before_messages};
-use crate::{TurnError, models, seal};
-use model::{Compacted, ModelError};
+use crate::{TurnError, fallbacks, models, seal};
+use model::{Compacted, ModelError, Stop};
 
 /// The kind of a thought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,11 @@ impl Turn<'_> {
         self.check_thinks()?;
         self.start()?;
         self.meter.thought(thinking);
-        let hides = match (self.input.request.display, thought) {
+        let display = match &self.attempt {
+            Some(attempt) => attempt.display,
+            None => self.input.request.display,
+        };
+        let hides = match (display, thought) {
             (Some(ThinkingDisplay::Omitted), _)
             | (Some(ThinkingDisplay::Updates), Thought::Reasoning) => true,
             (Some(ThinkingDisplay::Updates), Thought::Progress)
@@ -42,9 +46,11 @@ impl Turn<'_> {
 
     /// The request has thinking on, or its model thinks by itself.
     fn check_thinks(&self) -> Result<(), TurnError> {
-        let request = &self.input.request;
-        let model = self.served_by.as_ref().unwrap_or(&request.model);
-        if models::may_think(models::resolve(model), request.thinking) {
+        let thinking = match &self.attempt {
+            Some(attempt) => attempt.thinking,
+            None => self.input.request.thinking,
+        };
+        if models::may_think(self.model(), thinking) {
             return Ok(());
         }
         let lacks = "`thinking` of type `adaptive` or `enabled`";
@@ -85,26 +91,29 @@ impl Turn<'_> {
         Ok(asked.stops_compacted.then(|| self.park("compaction")))
     }
 
-    /// This model declines, and another goes on.
+    /// This model declines, and the next of `fallbacks` goes on; where none is left, the answer ends.
     pub(super) fn fall_back(
         &mut self,
-        to: Option<String>,
+        to: Option<&str>,
         category: Option<RefusalCategory>,
-    ) -> Result<(), TurnError> {
-        if !self.input.request.falls_back {
+    ) -> Result<Option<End>, TurnError> {
+        let request = &self.input.request;
+        if request.fallbacks.is_none() {
             return Err(unasked("falls back to another", "`fallbacks`"));
         }
-        let next = &self.input.body["fallbacks"][0]["model"];
-        let Some(to) = to.or_else(|| next.as_str().map(str::to_owned)) else {
-            return Err(ModelError::new(
-                "the model falls back, and neither the step nor the request says to which",
-            )
-            .with_hint("write `fallback: MODEL`")
-            .into());
+        let Some(next) = fallbacks::next(request, self.attempt.as_deref(), to)? else {
+            self.meter.declines();
+            return Ok(Some(End::Stop(Stop {
+                reason: "refusal".to_owned(),
+                category: category.map(|category| category.name().to_owned()),
+                ..Stop::default()
+            })));
         };
-        let to = models::resolve(&to).to_owned();
-        let asked = &self.input.request.model;
-        let from = self.served_by.clone().unwrap_or_else(|| asked.clone());
+        let from = match &self.attempt {
+            Some(attempt) => &attempt.model,
+            None => &request.model,
+        };
+        let (from, to) = (from.clone(), next.model.clone());
         self.start()?;
         self.emitter.whole(ContentBlock::Fallback {
             from: FallbackModel {
@@ -113,9 +122,9 @@ impl Turn<'_> {
             to: FallbackModel { model: to.clone() },
             trigger: FallbackTrigger::Refusal { category },
         })?;
-        self.meter.fell_back(from, to.clone());
-        self.served_by = Some(to);
-        Ok(())
+        self.meter.fell_back(from, to);
+        self.attempt = Some(Box::new(next));
+        Ok(None)
     }
 
     /// Tells the tools of an MCP server.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use wire::refusal;
-use wire::request::{MessagesRequest, Thinking};
+use wire::request::{Fallbacks, MessagesRequest, Thinking};
 
 use crate::api::caller::{Betas, Caller};
 use crate::api::era;
@@ -92,17 +92,26 @@ fn forget_search_messages(body: &mut Value) {
 
 /// Thoughts are a part of the answer, unless they are interleaved with calls.
 fn check_budget(request: &MessagesRequest, betas: &Betas) -> ApiResult<()> {
-    let Some(Thinking::Enabled { budget_tokens }) = request.thinking else {
-        return Ok(());
-    };
-    let interleaves = betas.has(INTERLEAVED_BETA) && !request.tools.is_empty();
-    if budget_tokens < request.max_tokens || interleaves {
+    if betas.has(INTERLEAVED_BETA) && !request.tools.is_empty() {
         return Ok(());
     }
-    Err(ApiError::invalid(
-        "`max_tokens` must be greater than `thinking.budget_tokens`. Please consult our documentation at \
-         https://docs.claude.com/en/docs/build-with-claude/extended-thinking#max-tokens-and-context-window-size",
-    ))
+    let fits = |thinking: Option<Thinking>, max_tokens: u64| match thinking {
+        Some(Thinking::Enabled { budget_tokens }) => budget_tokens < max_tokens,
+        Some(Thinking::Adaptive | Thinking::BetweenTools | Thinking::Disabled) | None => true,
+    };
+    let beyond = "`max_tokens` must be greater than `thinking.budget_tokens`. Please consult our documentation at \
+         https://docs.claude.com/en/docs/build-with-claude/extended-thinking#max-tokens-and-context-window-size";
+    if !fits(request.thinking, request.max_tokens) {
+        return Err(ApiError::invalid(beyond));
+    }
+    let chain = request.fallbacks.iter().flat_map(Fallbacks::chain);
+    for (place, entry) in chain.enumerate() {
+        let max_tokens = entry.max_tokens.unwrap_or(request.max_tokens);
+        if !fits(entry.thinking.given(), max_tokens) {
+            return Err(ApiError::invalid(format!("fallbacks.{place}: {beyond}")));
+        }
+    }
+    Ok(())
 }
 
 /// The beta took fewer of them (F102).

@@ -9,7 +9,8 @@ use super::words;
 /// Whether the request lets its context be summed up.
 const COMPACTS: &str = r#"request.context_management is defined and request.context_management.edits|default([])|selectattr("type", "eq", "compact_20260112")|list|length > 0"#;
 const CLEARS: &str = "request.context_management is defined";
-const FALLS_BACK: &str = "request.fallbacks is defined and request.fallbacks|length > 0";
+/// Whether the request names others; which `default` are, only the service knows.
+const FALLS_BACK: &str = "request.fallbacks is defined and request.fallbacks is not string and request.fallbacks|length > 0";
 const CONNECTS: &str = "request.mcp_servers is defined and request.mcp_servers|length > 0";
 /// The first of them.
 const SERVER: &str = "${{ request.mcp_servers[0].name }}";

@@ -246,20 +246,3 @@ fn check_kept_thoughts(edit: &Node<'_>) -> Decoded<()> {
         }
     }
 }
-
-/// Whether other models may go on where this one declines: `fallbacks`.
-pub(super) fn falls_back(root: &Node<'_>) -> Decoded<bool> {
-    let Some(list) = root.optional("fallbacks")? else {
-        return Ok(false);
-    };
-    if list.value().is_string() {
-        return list.literal(&["default"]).map(|_| true);
-    }
-    let mut any = false;
-    for entry in list.items()? {
-        entry.object()?;
-        entry.required("model")?.string()?;
-        any = true;
-    }
-    Ok(any)
-}

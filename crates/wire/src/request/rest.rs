@@ -10,10 +10,7 @@ const GEOS: [&str; 2] = ["global", "us"];
 pub(super) fn check_options(root: &Node<'_>) -> Decoded<()> {
     check_cache_control(root)?;
     if let Some(config) = root.optional("output_config")? {
-        effort(&config)?;
-        if let Some(format) = config.optional("format")? {
-            check_format(&format)?;
-        }
+        check_output_config(&config)?;
     }
     if let Some(geo) = root.optional("inference_geo")?
         && !GEOS.contains(&geo.string()?)
@@ -28,6 +25,15 @@ pub(super) fn check_options(root: &Node<'_>) -> Decoded<()> {
         check_texts(&diagnostics, &["previous_message_id"])?;
     }
     Ok(())
+}
+
+/// `output_config`; its effort.
+pub(super) fn check_output_config(config: &Node<'_>) -> Decoded<Option<&'static str>> {
+    let effort = effort(config)?;
+    if let Some(format) = config.optional("format")? {
+        check_format(&format)?;
+    }
+    Ok(effort)
 }
 
 /// `output_config.format`, and the older `output_format`.
