@@ -1,4 +1,4 @@
-//! `fallbacks`: which model goes on where another has declined, and with which of the request's parameters (F206).
+//! `fallbacks`: which model goes on where another has declined, and with which of the request's parameters (F206, F254).
 
 use wire::refusal::Invalid;
 use wire::request::{Fallback, Fallbacks, MessagesRequest, Override, Thinking, ThinkingDisplay};

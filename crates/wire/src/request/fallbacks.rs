@@ -1,10 +1,10 @@
-//! `fallbacks`: models that may go on where the request's declines (F206).
+//! `fallbacks`: models that may go on where the request's declines (F206, F254).
 
 use super::rest;
 use super::thinking::{self, Thinking, ThinkingDisplay};
 use crate::decode::{Decoded, Node};
 
-/// What an entry has; anything else is refused (SDK 2.11, `beta_fallback_param.py`).
+/// What an entry has; anything else is refused (F254).
 const MEMBERS: &[&str] = &["model", "max_tokens", "output_config", "speed", "thinking"];
 
 /// `fallbacks`.
