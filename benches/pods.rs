@@ -69,7 +69,8 @@ async fn beside(table: &mut Table) {
         runtime: None,
         server_id: server_id(),
         data_dir: docker_folder.path().to_owned(),
-        temporary: true,
+        // As of pods, the next server finds its sandboxes by their names.
+        temporary: false,
         guest: embedded(),
     });
     let docker = Arc::new(docker.await.unwrap());
@@ -122,6 +123,7 @@ async fn beside(table: &mut Table) {
     let what = "kubernetes: new container from the warm pool, over Docker's";
     table.at_most(what, over, "ms", 50.0, &note);
     docker.close().await.unwrap();
+    docker.remove_all_of_this_directory().await.unwrap();
     pods.close().await.unwrap();
 }
 

@@ -1,8 +1,14 @@
 //! Sandboxes that outlive their server: taken up by the next one, or ended by themselves.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use bollard::Docker;
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptions,
+};
 use cli::image::Flavor;
 use sandbox::docker::{DockerBackend, DockerConfig};
 use sandbox::guest::{
@@ -198,6 +204,89 @@ async fn a_warm_sandbox_is_there_at_once_and_only_for_a_container_that_has_none(
     let now = crate::bench::in_30_days() - chrono::TimeDelta::days(30);
     assert_eq!(next.remove_all_of_this_directory().await.unwrap(), 0);
     next.reap_at(now, |_| true).await.unwrap();
+}
+
+/// Where sandboxes end with their server, a call does not wait for the new name; and one whose name somebody has taken stays
+/// its container's.
+#[tokio::test]
+async fn a_warm_sandbox_is_its_containers_before_it_has_its_name_and_without_it() {
+    if !image_ready(Flavor::Slim).await {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let config = DockerConfig {
+        guest: embedded(),
+        ..config(folder.path())
+    };
+    let filters = HashMap::from([(
+        "label".to_owned(),
+        vec![format!("sandtable.server={}", config.server_id)],
+    )]);
+    let docker = Docker::connect_with_defaults().unwrap();
+    let names = async || {
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let all = docker.list_containers(Some(options)).await.unwrap();
+        let names = all
+            .into_iter()
+            .flat_map(|one| one.names.unwrap_or_default());
+        names
+            .map(|name| name.trim_start_matches('/').to_owned())
+            .collect::<Vec<_>>()
+    };
+    let backend = std::sync::Arc::new(DockerBackend::connect(config).await.unwrap());
+    backend.keep_warm(1, SMALL);
+    for is_taken in [false, true] {
+        while backend.warm_count() < 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let spec = new_spec(SMALL);
+        let all = names().await;
+        let warm = all.iter().find(|name| name.contains("-warm-")).unwrap();
+        let (own, _) = warm.split_once("warm-").unwrap();
+        let name = format!("{own}{}", spec.sandbox_id);
+        if is_taken {
+            let options = CreateContainerOptionsBuilder::default().name(&name).build();
+            let body = ContainerCreateBody {
+                image: Some(Flavor::Slim.image()),
+                ..ContainerCreateBody::default()
+            };
+            docker.create_container(Some(options), body).await.unwrap();
+        }
+        for round in ["one", "two"] {
+            let launched = backend.launch(&spec).await.unwrap();
+            let (guest, _) = Guest::resume(launched, Settings::default(), RESUME_TIMEOUT)
+                .await
+                .unwrap();
+            let said = bash(&guest, &format!("echo {round} >> note; cat note"))
+                .await
+                .out;
+            assert!(
+                said.starts_with("one\n") && said.ends_with(&format!("{round}\n")),
+                "{said}"
+            );
+            backend.stop(&spec.sandbox_id).await.unwrap();
+            assert_eq!(
+                backend.is_running(&spec.sandbox_id).await.unwrap(),
+                Some(false)
+            );
+        }
+        assert!(!backend.has_lost(&spec.sandbox_id).await.unwrap());
+        assert_eq!(names().await.contains(warm), is_taken);
+        backend.remove(&spec.sandbox_id).await.unwrap();
+        let left = names().await;
+        assert!(!left.contains(warm) && !left.contains(&name), "{left:?}");
+        if is_taken {
+            docker
+                .remove_container(&name, None::<RemoveContainerOptions>)
+                .await
+                .unwrap();
+        }
+    }
+    backend.close().await.unwrap();
+    assert_eq!(names().await, Vec::<String>::new());
 }
 
 #[tokio::test]

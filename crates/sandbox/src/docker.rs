@@ -36,6 +36,7 @@ use self::engine::{Engine, within};
 use self::image::{BuildArgs, Flavor, ImageError, ImageState, Progress};
 use self::lease::Lease;
 use self::volume::{Filled, GuestVolume};
+use self::warm::Made;
 use crate::warm::Pool;
 use crate::{
     BoxFuture, Capabilities, Cause, Description, Host, Launched, Launcher, PassedOver,
@@ -84,6 +85,7 @@ pub struct DockerBackend {
     /// How long its sandboxes outlive it; `None` if they end with it.
     lease_span: Option<Duration>,
     warm: Pool,
+    made: Made,
     guest: GuestVolume,
     /// The contents of the guest's volume, once the engine is known to have it.
     guest_in_place: Mutex<Option<Filled>>,
@@ -132,6 +134,7 @@ impl DockerBackend {
             lease,
             lease_span: (!config.temporary).then_some(SANDBOX_LEASE),
             warm: Pool::default(),
+            made: Made::default(),
             guest: GuestVolume::new(config.guest),
             guest_in_place: Mutex::new(None),
             starts: Semaphore::new(CONCURRENT_STARTS),
@@ -347,11 +350,15 @@ impl Launcher for DockerBackend {
     }
 
     fn stop<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(async move { self.kill(&self.sandbox_name(sandbox_id)).await })
+        Box::pin(async move { self.kill(&self.settled_name(sandbox_id).await).await })
     }
 
     fn remove<'a>(&'a self, sandbox_id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(async move { self.delete(&self.take_over(sandbox_id).await?).await })
+        Box::pin(async move {
+            self.delete(&self.take_over(sandbox_id).await?).await?;
+            self.made.lock().remove(sandbox_id);
+            Ok(())
+        })
     }
 }
 

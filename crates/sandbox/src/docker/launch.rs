@@ -22,10 +22,14 @@ impl DockerBackend {
     /// Starts a container's sandbox: a warm one if it has none yet and one is there.
     pub(super) async fn launch_one(&self, spec: &SandboxSpec) -> Result<Launched, SandboxError> {
         let name = self.take_over(&spec.sandbox_id).await?;
-        if let Some(launched) = self.take_warm(spec, &name).await {
+        if let Some(launched) = self.take_warm(spec).await {
             return Ok(launched);
         }
-        self.launch_as(spec, &name).await
+        let launched = self.launch_as(spec, &name).await?;
+        if self.lease_span.is_none() {
+            self.made.lock().entry(spec.sandbox_id.clone()).or_default();
+        }
+        Ok(launched)
     }
 
     /// Starts the sandbox of this name.
@@ -109,7 +113,7 @@ impl DockerBackend {
     /// The name of a container's sandbox, which one that the data directory has inherited gets here. One that still runs may be
     /// in use: what its server does not use ends with its lease.
     pub(super) async fn take_over(&self, sandbox_id: &str) -> Result<String, SandboxError> {
-        let name = self.sandbox_name(sandbox_id);
+        let name = self.settled_name(sandbox_id).await;
         let inherited = self.lease.scope.inherited();
         if inherited.is_empty() || self.look(&name).await?.is_some() {
             return Ok(name);
@@ -278,7 +282,7 @@ impl DockerBackend {
 
     /// Whether a container's sandbox exists, and whether it runs.
     pub async fn is_running(&self, sandbox_id: &str) -> Result<Option<bool>, SandboxError> {
-        let found = self.look(&self.sandbox_name(sandbox_id)).await?;
+        let found = self.look(&self.settled_name(sandbox_id).await).await?;
         Ok(found.map(|(running, _)| running))
     }
 }

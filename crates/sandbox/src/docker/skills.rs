@@ -17,7 +17,7 @@ pub(super) async fn prepare(backend: &DockerBackend, sandbox_id: &str) -> Result
         operation: OPERATION,
         cause: Cause::of(error),
     })?;
-    let name = backend.sandbox_name(sandbox_id);
+    let name = backend.settled_name(sandbox_id).await;
     let options = UploadToContainerOptionsBuilder::default().path("/").build();
     let upload = backend.engine.docker.upload_to_container(
         &name,
