@@ -9,8 +9,9 @@ use super::words;
 /// Whether the request lets its context be summed up.
 const COMPACTS: &str = r#"request.context_management is defined and request.context_management.edits|default([])|selectattr("type", "eq", "compact_20260112")|list|length > 0"#;
 const CLEARS: &str = "request.context_management is defined";
-/// Whether the request names others; which `default` are, only the service knows.
-const FALLS_BACK: &str = "request.fallbacks is defined and request.fallbacks is not string and request.fallbacks|length > 0";
+/// How many others the request names; which `default` are, only the service knows.
+const OTHERS: &str =
+    "request.fallbacks is defined and request.fallbacks is not string and request.fallbacks|length";
 const CONNECTS: &str = "request.mcp_servers is defined and request.mcp_servers|length > 0";
 /// The first of them.
 const SERVER: &str = "${{ request.mcp_servers[0].name }}";
@@ -33,10 +34,14 @@ pub(super) fn step(tape: &mut Tape) -> Value {
         } })],
         ),
         6 => only_if(COMPACTS, vec![json!({ "compaction": words::text(tape) })]),
-        7 => only_if(
-            FALLS_BACK,
-            vec![json!({ "fallback": { "category": "bio" } })],
-        ),
+        7 => {
+            // Where none is left, the answer would end.
+            let declined = tape.decline();
+            only_if(
+                &format!("{OTHERS} > {declined}"),
+                vec![json!({ "fallback": { "category": "bio" } })],
+            )
+        }
         _ => only_if(
             CLEARS,
             vec![json!({ "applied_edits": [{

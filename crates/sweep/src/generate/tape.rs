@@ -14,6 +14,8 @@ pub(super) struct Tape {
     size: u64,
     /// How many characters a text has at most.
     room: usize,
+    /// How many models have declined in the conversation so far.
+    declined: u32,
 }
 
 #[derive(Debug)]
@@ -48,6 +50,7 @@ impl Tape {
             source: Source::Drawn(Dice(stream)),
             size,
             room: usize::MAX,
+            declined: 0,
         }
     }
 
@@ -58,6 +61,7 @@ impl Tape {
             source: Source::Given(numbers.iter().copied().collect()),
             size: u64::MAX,
             room: usize::MAX,
+            declined: 0,
         }
     }
 
@@ -77,6 +81,12 @@ impl Tape {
 
     pub(super) fn room(&self) -> usize {
         self.room
+    }
+
+    /// One model more declines; how many have before.
+    pub(super) fn decline(&mut self) -> u32 {
+        self.declined += 1;
+        self.declined - 1
     }
 
     /// A number below `most`; 0 is the simplest.
