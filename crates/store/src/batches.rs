@@ -272,6 +272,9 @@ impl Store {
 
     /// Every batch that has not ended, the oldest first.
     pub async fn unfinished_batches(&self) -> Result<Vec<BatchRow>, StoreError> {
+        if self.is_untouched() {
+            return Ok(Vec::new());
+        }
         self.scan(move |db| {
             db.prepare(&format!(
                 "SELECT {COLUMNS} FROM batches WHERE state IN ('in_progress', 'canceling') ORDER BY n"

@@ -1,6 +1,7 @@
 //! Connections: one thread that writes, and what it takes to read beside it.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -30,9 +31,9 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// The connection that writes, with the schema up to date. The database at `path` is that of the data directory `dir`, or a
-/// copy of it.
-pub(super) fn connect_writer(path: &Path, dir: &Path) -> Result<Connection, StoreError> {
+/// The connection that writes, with the schema up to date, and whether it has made the database. That at `path` is the data
+/// directory's, `dir`, or a copy of it.
+pub(super) fn connect_writer(path: &Path, dir: &Path) -> Result<(Connection, bool), StoreError> {
     let sql = || StoreError::sql("open the database");
     let is_new = std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
     let mut connection = connect(path)?;
@@ -68,7 +69,7 @@ pub(super) fn connect_writer(path: &Path, dir: &Path) -> Result<Connection, Stor
     // Under WAL a commit survives the death of the process; a power cut may lose the last ones, and
     // never the database.
     synchronous(&connection, "NORMAL")?;
-    Ok(connection)
+    Ok((connection, is_new))
 }
 
 /// Opens a copy of a data directory's database as [`connect_writer`] would, and reads all of it.
@@ -84,7 +85,7 @@ pub(super) fn examine(dir: &Path) -> Result<(), StoreError> {
     }
     let copy = aside.path().join(Store::DATABASE_FILE);
     let path = dir.join(Store::DATABASE_FILE);
-    let looked = connect_writer(&copy, dir).and_then(|connection| {
+    let looked = connect_writer(&copy, dir).and_then(|(connection, _)| {
         super::recover::examine(&connection, dir)?;
         connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
@@ -110,6 +111,8 @@ pub(super) struct Writer {
     path: PathBuf,
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    /// Whether it was ever asked to write.
+    asked: AtomicBool,
 }
 
 impl Writer {
@@ -130,7 +133,12 @@ impl Writer {
             path,
             jobs: Some(jobs),
             thread: Some(thread),
+            asked: AtomicBool::new(false),
         })
+    }
+
+    pub(super) fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Runs `job` on the writer's thread. It runs even if the caller stops waiting.
@@ -139,6 +147,7 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     {
+        self.asked.store(true, Ordering::Relaxed);
         let (answer, done) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
             // The caller may have gone; what it asked for is done all the same.

@@ -68,6 +68,8 @@ impl Default for Options {
 #[derive(Debug)]
 struct Inner {
     options: Options,
+    /// Whether this store has made its database.
+    begins_empty: bool,
     blobs: Arc<BlobDir>,
     /// For reads of a few microseconds, made where they are asked for.
     lookups: Mutex<Connection>,
@@ -96,18 +98,25 @@ impl Store {
         directory::claim(dir)?;
         let lock = lock::DirLock::take(dir).map_err(|error| error.on(dir))?;
         let path: PathBuf = dir.join(Self::DATABASE_FILE);
-        let mut connection = db::connect_writer(&path, dir).map_err(|error| error.on(&path))?;
+        let connected = db::connect_writer(&path, dir).map_err(|error| error.on(&path));
+        let (mut connection, begins_empty) = connected?;
         recover::examine(&connection, dir).map_err(|error| error.on(&path))?;
         // Not before the database has proved to be one of ours.
         let blobs = BlobDir::open(dir)?;
         recover::run(&mut connection, &blobs).map_err(|error| error.on(&path))?;
         Ok(Self(Arc::new(Inner {
             options,
+            begins_empty,
             blobs: Arc::new(blobs),
             lookups: Mutex::new(db::connect(&path).map_err(|error| error.on(&path))?),
             scans: Arc::default(),
             writer: Writer::start(connection, lock)?,
         })))
+    }
+
+    /// Whether it has no rows for sure, so that a start need not look for any: a look opens another connection.
+    fn is_untouched(&self) -> bool {
+        self.0.begins_empty && !self.0.writer.was_asked()
     }
 
     /// Checks whether the store in `dir` can be opened, without a change to anything there: a database is

@@ -150,6 +150,9 @@ impl Store {
     /// Every workspace, the oldest first.
     pub async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError> {
         let sql = || StoreError::sql("list workspaces");
+        if self.is_untouched() {
+            return Ok(Vec::new());
+        }
         self.scan(move |db| {
             db.prepare(&format!(
                 "SELECT {COLUMNS} FROM workspaces w ORDER BY w.created_at_us, w.id"
