@@ -691,3 +691,42 @@ async fn a_tool_choice_that_the_model_does_not_follow_is_told() {
         assert_eq!(lints(&server).await, expected, "{body}");
     }
 }
+
+#[tokio::test]
+async fn a_text_that_is_no_json_where_the_request_asks_for_some_is_told() {
+    let format = json!({"type": "json_schema", "schema": {"type": "object", "properties": {}, "additionalProperties": false}});
+    let told = one("format_without_effect", "warning");
+    let call = json!({"tool_use": {"name": "a", "input": {}}});
+    for (steps, expected) in [
+        (json!([{"text": "Hello."}]), told.clone()),
+        (json!([{"text": "{}"}]), Vec::new()),
+        (
+            json!([{"text": "I look."}, {"text": "{\"a\": 1}"}]),
+            Vec::new(),
+        ),
+        (json!([{"text": "{}"}, {"text": "Done."}]), told.clone()),
+        // It goes on, or was cut off.
+        (json!([{"text": "I look."}, call]), Vec::new()),
+        (
+            json!([{"text": "{\"a"}, {"stop": "max_tokens"}]),
+            Vec::new(),
+        ),
+    ] {
+        for member in ["output_config", "output_format"] {
+            let server = running(steps.clone()).await;
+            let mut body = prompt("go");
+            body["tools"] = json!([{"name": "a", "input_schema": {"type": "object"}}]);
+            body[member] = if member == "output_format" {
+                format.clone()
+            } else {
+                json!({ "format": format })
+            };
+            let request = server
+                .messages(&body)
+                .header("anthropic-beta", "structured-outputs-2025-11-13");
+            let answer = server.send(&request).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert_eq!(lints(&server).await, expected, "{member}: {steps}");
+        }
+    }
+}

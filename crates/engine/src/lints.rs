@@ -1,6 +1,8 @@
 //! Mistakes of clients that the service punishes silently, found in a turn.
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
+use wire::member::at;
 use wire::refusal::Invalid;
 use wire::request::{Block, By, MessagesRequest, Role};
 
@@ -12,8 +14,8 @@ use common::ids::FileId;
 use guest_proto::directory_name;
 use store::{MountedFile, StoreError};
 use workspace::lint::{
-    CHOICE_WITHOUT_EFFECT, DROPPED_CONTAINER, EXPIRED_CONTAINER, FORGOTTEN_UPLOAD, INERT_UPLOAD,
-    LOST_CALLER, MISSING_INPUT, SERVER_TOOL_RESULT,
+    CHOICE_WITHOUT_EFFECT, DROPPED_CONTAINER, EXPIRED_CONTAINER, FORGOTTEN_UPLOAD,
+    FORMAT_WITHOUT_EFFECT, INERT_UPLOAD, LOST_CALLER, MISSING_INPUT, SERVER_TOOL_RESULT,
 };
 use workspace::quirks::ExpiresAt;
 use workspace::verify::{Told, Watch};
@@ -308,6 +310,22 @@ pub(super) fn no_calls(input: &TurnInput) {
         let text = "the model calls nothing, and `tool_choice` forces a call".to_owned();
         input.lint(&CHOICE_WITHOUT_EFFECT, text);
     }
+}
+
+/// Whether the service's model would write JSON.
+pub(super) fn asks_for_json(body: &Value) -> bool {
+    let formats = [
+        at(at(body, "output_config"), "format"),
+        at(body, "output_format"),
+    ];
+    formats.iter().any(|format| format.is_object())
+}
+
+/// The answer ends in a text that is none.
+pub(super) fn no_json(input: &TurnInput) {
+    let text =
+        "the answer's last text is no JSON, and `output_config.format` asks for some".to_owned();
+    input.lint(&FORMAT_WITHOUT_EFFECT, text);
 }
 
 /// A history was refused: perhaps because a client answers what the service answers.

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use wire::block::{Container as WireContainer, ContentBlock, Printed, StopDetails};
 use wire::member::at;
@@ -136,6 +137,8 @@ async fn carry_out(
         place,
         skills,
         means: Some(means),
+        asks_for_json: lints::asks_for_json(&input.body),
+        lacks_json: false,
         used_container: false,
         used_since: None,
         resumed_only: false,
@@ -222,6 +225,9 @@ struct Turn<'a> {
     skills: Vec<MountedSkill>,
     /// Until code runs for the first time.
     means: Option<Means>,
+    asks_for_json: bool,
+    /// The last text is no JSON, and the request asks for some.
+    lacks_json: bool,
     used_container: bool,
     /// When it began to use its container.
     used_since: Option<DateTime<Utc>>,
@@ -337,11 +343,13 @@ impl Turn<'_> {
                 Some(Step::Text(text) | Step::Cited(text, _)) if text.is_empty() => {}
                 Some(Step::Text(text)) => {
                     self.start()?;
+                    self.look_at(&text);
                     self.meter.emitted(&text);
                     self.emitter.text(&text)?;
                 }
                 Some(Step::Cited(text, citations)) => {
                     self.start()?;
+                    self.look_at(&text);
                     self.meter.emitted(&text);
                     self.emitter.cited(&text, citations)?;
                 }
@@ -433,6 +441,10 @@ impl Turn<'_> {
             limits::TURN_STEPS
         ))
         .into())
+    }
+
+    fn look_at(&mut self, text: &str) {
+        self.lacks_json = self.asks_for_json && serde_json::from_str::<IgnoredAny>(text).is_err();
     }
 
     /// The one that answers, by its id.

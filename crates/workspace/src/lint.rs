@@ -94,6 +94,8 @@ rules! {
         "write what it finds under `web` in a rule";
     CHOICE_WITHOUT_EFFECT = "tool_choice_without_effect", Warning,
         "the service's model follows `tool_choice`: send another, or have the script follow it";
+    FORMAT_WITHOUT_EFFECT = "format_without_effect", Warning,
+        "the service's model writes JSON of the schema: have a rule write it as its text";
     UNCOUNTED_TOOLS = "server_tools_counted", Warning,
         "count without the tools that the service runs, or read `usage` of an answer";
     FAULT_WITHOUT_EFFECT = "fault_without_effect", Warning,

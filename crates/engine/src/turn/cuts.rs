@@ -91,6 +91,9 @@ impl Turn<'_> {
         if self.handed_out.is_empty() {
             lints::no_calls(self.input);
         }
+        if self.lacks_json {
+            lints::no_json(self.input);
+        }
         Ok(End::Stop(Stop {
             reason: "end_turn".to_owned(),
             ..Stop::default()
