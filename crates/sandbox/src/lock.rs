@@ -62,10 +62,21 @@ impl DataLock {
     }
 }
 
+/// Not by closing it alone: a program that is just being started may hold a copy for a moment.
+impl Drop for DataLock {
+    fn drop(&mut self) {
+        self.file.unlock().ok();
+    }
+}
+
 /// Whether nobody holds the lock of a data directory, or the directory is gone.
 pub(super) fn is_abandoned(folder: &Path) -> bool {
     match File::open(folder.join(LOCK_FILE)) {
-        Ok(lock) => lock.try_lock().is_ok(),
+        Ok(lock) => {
+            let is_free = lock.try_lock().is_ok();
+            lock.unlock().ok();
+            is_free
+        }
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }

@@ -14,7 +14,7 @@ pub(super) const FILE: &str = "lock";
 #[derive(Debug)]
 pub(super) struct DirLock {
     /// Open for as long as the lock is held.
-    _file: File,
+    file: File,
 }
 
 impl DirLock {
@@ -36,7 +36,14 @@ impl DirLock {
         file.set_len(0).map_err(io())?;
         file.rewind().map_err(io())?;
         writeln!(file, "{}", std::process::id()).map_err(io())?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+/// Not by closing it alone: a program that is just being started may hold a copy for a moment.
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        self.file.unlock().ok();
     }
 }
 
@@ -50,9 +57,11 @@ pub(super) fn examine(dir: &Path) -> Result<(), StoreError> {
             return Err(StoreError::Prepare { path, source });
         }
     };
-    // Let go with the file, in microseconds.
+    // For microseconds.
     let locked = file.try_lock_shared();
-    taken(dir, &mut file, locked)
+    let looked = taken(dir, &mut file, locked);
+    file.unlock().ok();
+    looked
 }
 
 /// That nobody else holds the lock, and that the file is one of ours.
