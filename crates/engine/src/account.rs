@@ -34,32 +34,27 @@ pub(super) fn close(input: &TurnInput, account: Account<'_>) {
         rates.settle(asked, estimate, read, used.output_tokens, now);
     }
     let (apart, declined) = account.meter.apart();
-    // Every sampling is billed, at the price of its model (F205, F206).
-    let mut of_others: Vec<(&str, Tokens)> = Vec::new();
-    for one in apart {
-        let model = one.model.as_deref().map_or(asked, models::resolve);
-        let tokens = Tokens {
-            input: one.input,
-            output: one.output,
-            ..Tokens::default()
-        };
-        match of_others.iter_mut().find(|(known, _)| *known == model) {
-            Some((_, sum)) => *sum = sum.and(&tokens),
-            None => of_others.push((model, tokens)),
-        }
-    }
     let mut tokens = Tokens {
         input: used.input_tokens,
         output: used.output_tokens.saturating_sub(declined),
         cache_write: used.cache_creation_input_tokens,
         cache_read: used.cache_read_input_tokens,
     };
-    let own = of_others
-        .iter()
-        .position(|(model, _)| *model == account.model);
-    if let Some(place) = own {
-        let (_, more) = of_others.remove(place);
-        tokens = tokens.and(&more);
+    // Every sampling is billed, at the price of its model (F205, F206).
+    let mut of_others: Vec<(&str, Tokens)> = Vec::new();
+    for one in apart {
+        let model = one.model.as_deref().map_or(asked, models::resolve);
+        let more = Tokens {
+            input: one.input,
+            output: one.output,
+            ..Tokens::default()
+        };
+        let known = of_others.iter_mut().find(|(known, _)| *known == model);
+        match known.map(|(_, sum)| sum) {
+            _ if model == account.model => tokens = tokens.and(&more),
+            Some(sum) => *sum = sum.and(&more),
+            None => of_others.push((model, more)),
+        }
     }
     let note = |model: &str, tokens, web_searches, container| {
         input.workspace.ledger.note(billing::Turn {

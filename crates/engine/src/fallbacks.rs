@@ -25,7 +25,7 @@ pub(super) fn check(
     long: bool,
     weak: WeakRefusals,
 ) -> Result<(), Invalid> {
-    for (place, entry) in chain(request).iter().enumerate() {
+    for (place, entry) in request.fallback_chain().iter().enumerate() {
         // Inferred: no source has these refusals; the texts are those of a request that is made to the model.
         let at = |refused: Invalid| Invalid::new(format!("fallbacks.{place}: {refused}"));
         let model = &entry.model;
@@ -62,7 +62,7 @@ pub(super) fn next(
             used,
         }));
     }
-    let left = chain(request).get(used..).unwrap_or_default();
+    let left = request.fallback_chain().get(used..).unwrap_or_default();
     let passed = match to {
         None => 0,
         Some(to) => {
@@ -82,10 +82,6 @@ pub(super) fn next(
         display: entry.display.or(request.display),
         used: used + passed + 1,
     }))
-}
-
-fn chain(request: &MessagesRequest) -> &[Fallback] {
-    request.fallbacks.as_ref().map_or(&[], Fallbacks::chain)
 }
 
 /// The request's thinking, as far as the model takes it.

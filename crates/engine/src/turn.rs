@@ -137,7 +137,6 @@ async fn carry_out(
         place,
         skills,
         means: Some(means),
-        asks_for_json: lints::asks_for_json(&input.body),
         lacks_json: false,
         used_container: false,
         used_since: None,
@@ -225,7 +224,6 @@ struct Turn<'a> {
     skills: Vec<MountedSkill>,
     /// Until code runs for the first time.
     means: Option<Means>,
-    asks_for_json: bool,
     /// The last text is no JSON, and the request asks for some.
     lacks_json: bool,
     used_container: bool,
@@ -343,13 +341,13 @@ impl Turn<'_> {
                 Some(Step::Text(text) | Step::Cited(text, _)) if text.is_empty() => {}
                 Some(Step::Text(text)) => {
                     self.start()?;
-                    self.look_at(&text);
+                    self.check_format(&text);
                     self.meter.emitted(&text);
                     self.emitter.text(&text)?;
                 }
                 Some(Step::Cited(text, citations)) => {
                     self.start()?;
-                    self.look_at(&text);
+                    self.check_format(&text);
                     self.meter.emitted(&text);
                     self.emitter.cited(&text, citations)?;
                 }
@@ -443,8 +441,10 @@ impl Turn<'_> {
         .into())
     }
 
-    fn look_at(&mut self, text: &str) {
-        self.lacks_json = self.asks_for_json && serde_json::from_str::<IgnoredAny>(text).is_err();
+    /// Looks whether the text is what the request's format asks for.
+    fn check_format(&mut self, text: &str) {
+        self.lacks_json = lints::asks_for_json(&self.input.body)
+            && serde_json::from_str::<IgnoredAny>(text).is_err();
     }
 
     /// The one that answers, by its id.

@@ -147,6 +147,14 @@ impl MessagesRequest {
         messages.find(|message| message.role != Role::System)
     }
 
+    /// The models that may go on for the request's, as far as it names them.
+    pub fn fallback_chain(&self) -> &[Fallback] {
+        match &self.fallbacks {
+            Some(Fallbacks::Chain(chain)) => chain,
+            Some(Fallbacks::ByService) | None => &[],
+        }
+    }
+
     /// Whether only its tokens are counted.
     pub fn is_counted(&self) -> bool {
         self.max_tokens == u64::MAX

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use wire::refusal;
-use wire::request::{Fallbacks, MessagesRequest, Thinking};
+use wire::request::{MessagesRequest, Thinking};
 
 use crate::api::caller::{Betas, Caller};
 use crate::api::era;
@@ -104,8 +104,7 @@ fn check_budget(request: &MessagesRequest, betas: &Betas) -> ApiResult<()> {
     if !fits(request.thinking, request.max_tokens) {
         return Err(ApiError::invalid(beyond));
     }
-    let chain = request.fallbacks.iter().flat_map(Fallbacks::chain);
-    for (place, entry) in chain.enumerate() {
+    for (place, entry) in request.fallback_chain().iter().enumerate() {
         let max_tokens = entry.max_tokens.unwrap_or(request.max_tokens);
         if !fits(entry.thinking.given(), max_tokens) {
             return Err(ApiError::invalid(format!("fallbacks.{place}: {beyond}")));

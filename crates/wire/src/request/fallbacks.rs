@@ -38,16 +38,6 @@ pub enum Override<T> {
     Given(T),
 }
 
-impl Fallbacks {
-    /// Those that the request names.
-    pub fn chain(&self) -> &[Fallback] {
-        match self {
-            Self::ByService => &[],
-            Self::Chain(chain) => chain,
-        }
-    }
-}
-
 impl<T> Override<T> {
     /// The value, if there is one.
     pub fn given(self) -> Option<T> {
@@ -75,7 +65,6 @@ pub(super) fn decode(root: &Node<'_>) -> Decoded<Option<Fallbacks>> {
 
 impl Fallback {
     fn decode(entry: &Node<'_>) -> Decoded<Self> {
-        entry.object()?;
         let model = entry.required("model")?.name(super::MAX_MODEL_CHARS)?;
         let max_tokens = match entry.optional("max_tokens")? {
             Some(node) => Some(node.integer(0)?),
@@ -91,9 +80,7 @@ impl Fallback {
             Some(config) => rest::check_output_config(&config)?,
             None => None,
         };
-        if let Some(speed) = entry.optional("speed")? {
-            speed.literal(&["standard", "fast"])?;
-        }
+        rest::check_speed(entry)?;
         entry.no_extras(MEMBERS)?;
         Ok(Self {
             model: model.to_owned(),

@@ -17,14 +17,20 @@ pub(super) fn check_options(root: &Node<'_>) -> Decoded<()> {
     {
         return Err(geo.fault(refusal::INFERENCE_GEO.text));
     }
-    if let Some(speed) = root.optional("speed")? {
-        speed.literal(&["standard", "fast"])?;
-    }
+    check_speed(root)?;
     if let Some(diagnostics) = root.optional("diagnostics")? {
         diagnostics.object()?;
         check_texts(&diagnostics, &["previous_message_id"])?;
     }
     Ok(())
+}
+
+/// `speed` of the body, or of one of its `fallbacks`.
+pub(super) fn check_speed(node: &Node<'_>) -> Decoded<()> {
+    match node.optional("speed")? {
+        Some(speed) => speed.literal(&["standard", "fast"]).map(|_| ()),
+        None => Ok(()),
+    }
 }
 
 /// `output_config`; its effort.
