@@ -27,7 +27,7 @@ pub fn find(text: &str) -> impl Iterator<Item = &str> {
 
 /// Whether there is one in a text.
 pub(crate) fn is_in(text: &str) -> bool {
-    text.len() >= LEAST_BYTES && find(text).next().is_some()
+    find(text).next().is_some()
 }
 
 /// Tells of every id in the keys and texts of a JSON value.
@@ -64,7 +64,11 @@ pub fn rename(text: &str, other: impl Fn(&str) -> Option<String>) -> Cow<'_, str
 }
 
 fn places(text: &str) -> impl Iterator<Item = Match<'_>> {
-    ID.find_iter(text)
+    let is_long_enough = text.len() >= LEAST_BYTES;
+    let found = is_long_enough.then(|| ID.find_iter(text));
+    found
+        .into_iter()
+        .flatten()
         .filter(|found| begins_a_word(&text.as_bytes()[..found.start()]))
 }
 

@@ -267,7 +267,7 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Cassette, ImportError> {
 fn recognise(text: &str) -> Result<Draft, Wrong> {
     let start = text.trim_start();
     if start.starts_with(['{', '[']) {
-        return match json::wrapped::<Value>(text.as_bytes()) {
+        return match json::wrapped_text::<Value>(text) {
             Ok(value) => of_json(text, &value),
             Err(error) => bare::of_lines(text)
                 .ok_or_else(|| Wrong::new(format!("it is neither JSON ({error}) nor lines of it"))),

@@ -2,30 +2,47 @@
 //! them must be read as well; a bound of its own keeps what strangers have written off the stack.
 
 use serde::de::Deserialize;
+use serde_json::de::Read;
 use serde_json::{Deserializer, Error, Value};
 
 use crate::limits::{JSON_DEPTH, WRAPPED_JSON_DEPTH};
 
 /// Reads what may have requests in it, up to [`WRAPPED_JSON_DEPTH`] levels.
 pub fn wrapped<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<T, Error> {
-    let depth = |error| (error, depth(text));
-    match serde_json::from_slice(text).map_err(depth) {
+    bounded(text, || Deserializer::from_slice(text))
+}
+
+/// The same, of what is known to be UTF-8: its strings are not looked at once more.
+pub fn wrapped_text<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Error> {
+    bounded(text.as_bytes(), || Deserializer::from_str(text))
+}
+
+/// Reads what was written a moment ago, of a value that lay in memory: it is no deeper than that was.
+pub fn again(text: &str) -> Result<Value, Error> {
+    unbounded(Deserializer::from_str(text))
+}
+
+fn bounded<'de, T: Deserialize<'de>, R: Read<'de>>(
+    text: &[u8],
+    reader: impl Fn() -> Deserializer<R>,
+) -> Result<T, Error> {
+    match whole(&mut reader()).map_err(|error| (error, depth(text))) {
         // The reader's own bound is lower; nearly nothing is that deep, and need not be gone through twice.
-        Err((_, JSON_DEPTH..=WRAPPED_JSON_DEPTH)) => unbounded(text),
+        Err((_, JSON_DEPTH..=WRAPPED_JSON_DEPTH)) => unbounded(reader()),
         Err((error, _)) => Err(error),
         Ok(value) => Ok(value),
     }
 }
 
-/// Reads what was written a moment ago, of a value that lay in memory: it is no deeper than that was.
-pub fn again(text: &str) -> Result<Value, Error> {
-    unbounded(text.as_bytes())
+fn unbounded<'de, T: Deserialize<'de>, R: Read<'de>>(
+    mut reader: Deserializer<R>,
+) -> Result<T, Error> {
+    reader.disable_recursion_limit();
+    whole(&mut reader)
 }
 
-fn unbounded<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<T, Error> {
-    let mut reader = Deserializer::from_slice(text);
-    reader.disable_recursion_limit();
-    let value = T::deserialize(&mut reader)?;
+fn whole<'de, T: Deserialize<'de>, R: Read<'de>>(reader: &mut Deserializer<R>) -> Result<T, Error> {
+    let value = T::deserialize(&mut *reader)?;
     reader.end()?;
     Ok(value)
 }

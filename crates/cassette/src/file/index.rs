@@ -68,7 +68,7 @@ impl Index {
             return None;
         }
         // What somebody has damaged is read anew.
-        json::wrapped(self.text[json.clone()].as_bytes()).ok()
+        json::wrapped_text(&self.text[json.clone()]).ok()
     }
 
     /// The line for a file that was just read; `None` for one that has changed since `stamp` was taken, or

@@ -151,7 +151,7 @@ pub(super) fn of_lines(text: &str) -> Option<Draft> {
     }
     let mut values = Vec::with_capacity(lines.len());
     for line in &lines {
-        values.push(json::wrapped::<Value>(line.as_bytes()).ok()?);
+        values.push(json::wrapped_text::<Value>(line).ok()?);
     }
     if values.iter().all(is_result) {
         return Some(results(text.to_owned()));

@@ -185,7 +185,7 @@ fn history(thread: &ThreadRow) -> ApiResult<Vec<Value>> {
     let mut history = Vec::new();
     for turn in &thread.turns {
         let messages: Vec<Value> =
-            json::wrapped(turn.as_bytes()).map_err(|error| ApiError::internal(&error))?;
+            json::wrapped_text(turn).map_err(|error| ApiError::internal(&error))?;
         // An answer that says nothing is none to those that come after it, and may not stand before them.
         history.extend(
             messages
